@@ -1,0 +1,3 @@
+//! Starts what the command line asks for.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Answers Incidents through the Kubernetes API and keeps statuses true

@@ -1,0 +1,1 @@
+//! The edge to the API server: client, leases, Events, health and metrics

@@ -1,0 +1,1 @@
+//! From policies and a process to a verdict

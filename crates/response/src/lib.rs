@@ -1,0 +1,1 @@
+//! From a violation to what is done about it

@@ -1,0 +1,1 @@
+//! What processes start on this node, and whether a policy allows them

@@ -1,0 +1,1 @@
+//! Tests of Bailiff on a real cluster, a file for each story

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Builds the programs of the test cluster from their Go modules, once for each version.
+#
+# usage: build.sh [tool…]      tools: kubernetes etcd containerd helm (default: all)
+#
+# Prints the folder that holds the programs. The folder survives between runs and is keyed by
+# the tool's version, by its go.sum and by the Go release, so that a changed pin builds anew.
+# The cache's place is $BAILIFF_CACHE, else $XDG_CACHE_HOME/bailiff, else ~/.cache/bailiff.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
+export CGO_ENABLED=0 GOFLAGS="-mod=readonly -buildvcs=false"
+
+version_of() { (cd "$here/$1" && go list -m -f '{{.Version}}' "$2"); }
+
+# The main packages of a tool, as its tools.go names them.
+packages_of() { sed -n 's/^\t_ "\(.*\)"$/\1/p' "$here/$1/tools.go"; }
+
+build() {
+	local tool=$1 module=$2 version flags key out package name
+	version=$(version_of "$tool" "$module")
+	key=$(cat "$here/$tool/go.mod" "$here/$tool/go.sum" "$here/$tool/tools.go" "$here/build.sh" <(go version) | sha256sum | cut -c1-12)
+	out=$cache/tools/$tool-$version-$key
+	if [ ! -e "$out/complete" ]; then
+		printf 'building %s %s (the first time takes minutes) …\n' "$tool" "$version" >&2
+		local started=$SECONDS
+		rm -rf "$out"
+		mkdir -p "$out"
+		case $tool in
+		kubernetes)
+			local minor=${version#v1.}
+			flags="-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=${minor%%.*}"
+			flags+=" -X k8s.io/client-go/pkg/version.gitVersion=$version"
+			;;
+		containerd) flags="-s -w -X github.com/containerd/containerd/v2/version.Version=$version" ;;
+		helm) flags="-s -w -X helm.sh/helm/v4/internal/version.version=$version" ;;
+		*) flags="-s -w" ;;
+		esac
+		for package in $(packages_of "$tool"); do
+			name=$(basename "$package")
+			# etcd's main package is the module's root, which ends in v3.
+			[ "$tool" = etcd ] && name=etcd
+			printf '  %s\n' "$name" >&2
+			(cd "$here/$tool" && go build -trimpath -ldflags "$flags" -o "$out/$name" "$package")
+		done
+		touch "$out/complete"
+		printf 'built %s in %d s\n' "$tool" $((SECONDS - started)) >&2
+	fi
+	mkdir -p "$cache/bin"
+	for name in "$out"/*; do
+		case $name in */complete) ;; *) ln -sfn "$name" "$cache/bin/$(basename "$name")" ;; esac
+	done
+}
+
+[ $# -gt 0 ] || set -- containerd etcd helm kubernetes
+for tool in "$@"; do
+	case $tool in
+	kubernetes) build kubernetes k8s.io/kubernetes ;;
+	etcd) build etcd go.etcd.io/etcd/server/v3 ;;
+	containerd) build containerd github.com/containerd/containerd/v2 ;;
+	helm) build helm helm.sh/helm/v4 ;;
+	*)
+		printf 'build.sh: no tool is called %s; there are: containerd etcd helm kubernetes\n' "$tool" >&2
+		exit 2
+		;;
+	esac
+done
+printf '%s\n' "$cache/bin"
