@@ -1,1 +1,48 @@
-//! The kinds of bailiff.dev, their CRDs, and the words that several rooms must agree on
+//! The kinds of `bailiff.dev`, their CRDs, and the words that several rooms must agree on.
+//!
+//! Here: the objects as Rust types with their OpenAPI schema, label and annotation keys, Event
+//! reasons, condition types and reasons. Not here: what any of it leads to (`policy`,
+//! `response`), and every request to a server (`kube`).
+//! Invariant: the CRDs in `charts/bailiff` are generated from these types and from nothing else.
+#![warn(clippy::disallowed_methods)]
+#![allow(
+    clippy::doc_markdown,
+    reason = "docs of kinds become CRD descriptions, where `kubectl explain` shows back quotes as they are"
+)]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "printer columns repeat their keys: that is how kube's derive is told of several"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "derive(KubeSchema) makes a private copy of each struct and keeps its `pub`"
+)]
+
+pub mod condition;
+mod crd;
+pub mod event;
+mod incident;
+pub mod keys;
+mod runtime_policy;
+mod runtime_policy_binding;
+mod shared;
+
+pub use crd::{GROUP, VERSION, crds};
+pub use incident::{
+    ANCESTOR_ARGS_LIMIT_BYTES, ANCESTORS_LIMIT, ARGS_LIMIT_BYTES, Ancestor, AnsweredResponse,
+    BindingReference, Incident, IncidentContainer, IncidentPod, IncidentProcess, IncidentSpec,
+    IncidentStatus, IncidentType, LABELS_LIMIT, OwnerObject, Phase, PolicyReference, Replacement,
+    Series, Violation, WouldRespond, incident_name,
+};
+pub use runtime_policy::{
+    FailurePolicy, MatchCondition, MatchResources, RuntimePolicy, RuntimePolicySpec,
+    RuntimePolicyStatus, Validation, Variable,
+};
+pub use runtime_policy_binding::{
+    Guardrails, ResponseAction, RuntimePolicyBinding, RuntimePolicyBindingSpec,
+    RuntimePolicyBindingStatus,
+};
+pub use shared::{ContainerType, Coverage, ExecutableSource, Origin, Severity};
+
+#[cfg(test)]
+mod tests;

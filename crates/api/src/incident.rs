@@ -1,0 +1,437 @@
+//! `Incident`: one violation at run time, its evidence, and what was done about it.
+//!
+//! Here: the object, its schema and its name. Not here: filling the evidence (`sensor`) and
+//! moving its conditions (`response`).
+//! Invariant: `spec` never changes once written; an Incident stays under 16 KiB; it has no
+//! owner reference to the pod, with which it would be collected.
+
+use crate::runtime_policy_binding::ResponseAction;
+use crate::shared::{ContainerType, ExecutableSource, Origin, Severity};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// Most bytes of arguments that are kept of the process that violated a policy.
+pub const ARGS_LIMIT_BYTES: usize = 4096;
+/// Most bytes of arguments that are kept of each ancestor.
+pub const ANCESTOR_ARGS_LIMIT_BYTES: usize = 256;
+/// Most ancestors that are kept, nearest first.
+pub const ANCESTORS_LIMIT: usize = 16;
+/// Most labels of the pod that are kept.
+pub const LABELS_LIMIT: usize = 32;
+
+/// One violation at run time.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "bailiff.dev",
+    version = "v1alpha1",
+    kind = "Incident",
+    namespaced,
+    shortname = "inc",
+    category = "bailiff",
+    status = "IncidentStatus",
+    derive = "PartialEq",
+    doc = "Incident is one violation of a RuntimePolicy by a process of a pod: the evidence, and what was done about it. It lives in the pod's namespace, so that its owners can read it.",
+    printcolumn(
+        name = "Severity",
+        type_ = "string",
+        json_path = ".spec.severity",
+        description = "How grave the policy says it is."
+    ),
+    printcolumn(
+        name = "Policy",
+        type_ = "string",
+        json_path = ".spec.policy.name",
+        description = "The policy that was violated."
+    ),
+    printcolumn(
+        name = "Pod",
+        type_ = "string",
+        json_path = ".spec.pod.name",
+        description = "The pod that the process ran in."
+    ),
+    printcolumn(
+        name = "Process",
+        type_ = "string",
+        json_path = ".spec.process.executable",
+        description = "The file that was executed."
+    ),
+    printcolumn(
+        name = "Phase",
+        type_ = "string",
+        json_path = ".status.phase",
+        description = "Where the answer stands."
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Answered')].reason",
+        description = "What was done, or why nothing was."
+    ),
+    printcolumn(
+        name = "Count",
+        type_ = "integer",
+        json_path = ".status.series.count",
+        description = "How often it happened in this pod.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Node",
+        type_ = "string",
+        json_path = ".spec.nodeName",
+        description = "The node that it ran on.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Replacement",
+        type_ = "string",
+        json_path = ".status.replacement.name",
+        description = "The pod that took its place.",
+        priority = "1"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    selectable = ".spec.nodeName",
+    selectable = ".spec.policy.name",
+    selectable = ".spec.pod.name"
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self == oldSelf").message("the evidence of an Incident can't be changed"))]
+pub struct IncidentSpec {
+    /// Violation: a validation was false. EvaluationFailed: an expression failed at run time,
+    /// which is reported and never answered.
+    #[serde(rename = "type")]
+    pub type_: IncidentType,
+    /// How grave the policy says it is.
+    pub severity: Severity,
+    /// The policy that was violated.
+    pub policy: PolicyReference,
+    /// The bindings of the policy that matched the pod when the process started.
+    #[schemars(length(min = 1, max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub bindings: Vec<BindingReference>,
+    /// The node that the process ran on.
+    #[schemars(length(min = 1, max = 253))]
+    pub node_name: String,
+    /// The pod that the process ran in.
+    pub pod: IncidentPod,
+    /// The container that the process ran in.
+    pub container: IncidentContainer,
+    /// The process itself.
+    pub process: IncidentProcess,
+    /// Every validation that was false, or that failed.
+    #[schemars(length(min = 1, max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub violations: Vec<Violation>,
+    /// When the kernel started the program, by the node's clock.
+    pub detected_time: MicroTime,
+}
+
+/// Why an Incident was written.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IncidentType {
+    /// A validation was false.
+    Violation,
+    /// An expression failed at run time.
+    EvaluationFailed,
+}
+
+/// The policy that was violated, as it was then.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyReference {
+    /// Name of the RuntimePolicy.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// UID of the RuntimePolicy.
+    #[schemars(length(min = 1, max = 64))]
+    pub uid: String,
+    /// Generation of its spec that gave the verdict.
+    pub generation: i64,
+}
+
+/// A binding that matched, as it was then.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct BindingReference {
+    /// Name of the RuntimePolicyBinding.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// UID of the RuntimePolicyBinding.
+    #[schemars(length(min = 1, max = 64))]
+    pub uid: String,
+}
+
+/// The pod that a process ran in, as it was seen then.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct IncidentPod {
+    /// Name of the pod.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// UID of the pod.
+    #[schemars(length(min = 1, max = 64))]
+    pub uid: String,
+    /// Labels of the pod when the process started; at most 32 of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(length(max = 32))]
+    pub labels: BTreeMap<String, String>,
+    /// Service account of the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_name: Option<String>,
+}
+
+/// The container that a process ran in. What was not known in time is absent.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct IncidentContainer {
+    /// ID that the container runtime gave it, without the runtime's prefix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128))]
+    pub id: Option<String>,
+    /// Name of the container in the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub name: Option<String>,
+    /// Image as the pod asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub image: Option<String>,
+    /// Image as the kubelet reports it, with its digest.
+    #[serde(default, rename = "imageID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub image_id: Option<String>,
+    /// What role the container has in its pod.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<ContainerType>,
+}
+
+/// The process that violated a policy.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct IncidentProcess {
+    /// The file that was executed, links resolved, as the container sees it.
+    #[schemars(length(max = 4096))]
+    pub executable: String,
+    /// The file as it was asked for.
+    #[schemars(length(max = 4096))]
+    pub invoked_path: String,
+    /// The distinct names that it goes by: of the executable, of the path asked for, of its
+    /// first argument; for busybox and toybox also the applet.
+    #[schemars(length(max = 8))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub names: Vec<String>,
+    /// Arguments, the program's name first. Bytes that are no UTF-8 are shown as U+FFFD.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub args: Vec<String>,
+    /// The same arguments in base64, only where `args` could not show them as they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub args_base64: Vec<String>,
+    /// Whether arguments were cut at 4096 bytes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub args_truncated: bool,
+    /// Where the executable comes from.
+    pub executable_source: ExecutableSource,
+    /// The script that an interpreter was started for by `#!`, as it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub script_path: Option<String>,
+    /// Where the process comes from.
+    pub origin: Origin,
+    /// Effective user, as the node sees it.
+    pub uid: i64,
+    /// Effective group, as the node sees it.
+    pub gid: i64,
+    /// Effective capabilities, without the prefix `CAP_`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub capabilities: Vec<String>,
+    /// Process ID, as the node sees it.
+    pub pid: i64,
+    /// When the process was started, by the node's clock.
+    pub start_time: MicroTime,
+    /// Its ancestors within the pod, nearest first, as far as they were seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub ancestors: Vec<Ancestor>,
+}
+
+/// An ancestor of the process that violated a policy.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Ancestor {
+    /// The file that it executed.
+    #[schemars(length(max = 4096))]
+    pub executable: String,
+    /// Its arguments, cut at 256 bytes.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub args: Vec<String>,
+    /// Process ID, as the node sees it.
+    pub pid: i64,
+    /// When it was started, by the node's clock.
+    pub start_time: MicroTime,
+}
+
+/// A validation that was false, or that failed.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Violation {
+    /// Its place in the policy's `validations`, from 0. Absent: a match condition failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub validation: Option<i32>,
+    /// What the policy says about it, or the error.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// What became of an Incident.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct IncidentStatus {
+    /// A word for people, derived from the conditions, which are the truth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// `Answered`: what was done, or why nothing was. `Recovered`: whether the workload has its
+    /// replacement.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// How often the same policy was violated in the same pod. Written by the sensor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<Series>,
+    /// What was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<AnsweredResponse>,
+    /// Under `Audit`: what enforcement would have done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_respond: Option<WouldRespond>,
+    /// The object at the top of the pod's owners.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<OwnerObject>,
+    /// The pod that took the place of the one that was taken away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replacement: Option<Replacement>,
+}
+
+/// Where the answer stands, for people; derived from the conditions.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Nothing was decided yet.
+    Pending,
+    /// The answer waits; the condition `Answered` says for what.
+    Held,
+    /// Only reported.
+    Audited,
+    /// The pod was taken away; its replacement is awaited.
+    Answered,
+    /// The replacement is Ready, or nothing had to be replaced.
+    Recovered,
+    /// Nothing was done, or no replacement came; the conditions say why.
+    Unresolved,
+}
+
+/// How often something happened.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Series {
+    /// How often, the first time included.
+    #[schemars(range(min = 1))]
+    pub count: i64,
+    /// When last, by the node's clock.
+    pub last_observed_time: MicroTime,
+}
+
+/// What was done about an Incident.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct AnsweredResponse {
+    /// Evict or Delete.
+    pub action: ResponseAction,
+    /// The binding that asked for it.
+    #[schemars(length(max = 253))]
+    pub binding: String,
+    /// When the API server accepted it.
+    pub time: MicroTime,
+}
+
+/// What enforcement would have done about an Incident under `Audit`.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct WouldRespond {
+    /// Evict, or Audit where a guardrail would have held it.
+    pub action: ResponseAction,
+    /// The reason that the condition `Answered` would have had.
+    #[schemars(length(max = 128))]
+    pub reason: String,
+    /// The same for people.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// The object at the top of a pod's owners.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerObject {
+    /// Its API version.
+    #[schemars(length(max = 317))]
+    pub api_version: String,
+    /// Its kind.
+    #[schemars(length(max = 63))]
+    pub kind: String,
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its UID.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+}
+
+/// The pod that took the place of another.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Replacement {
+    /// Its name.
+    #[schemars(length(max = 253))]
+    pub name: String,
+    /// Its UID.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// The node that it runs on.
+    #[schemars(length(max = 253))]
+    pub node_name: String,
+    /// When it became Ready.
+    pub ready_time: Time,
+}
+
+/// The name of the Incident of a policy in a pod: 64 bits of the SHA-256 over both UIDs.
+///
+/// It depends on nothing else, so that a sensor that starts again writes nothing twice.
+#[must_use]
+pub fn incident_name(pod_uid: &str, policy_uid: &str) -> String {
+    let digest = Sha256::new()
+        .chain_update(pod_uid)
+        .chain_update([0])
+        .chain_update(policy_uid)
+        .finalize();
+    let mut name = String::from("inc-");
+    for byte in digest.iter().take(8) {
+        // Writing to a String does not fail.
+        if write!(name, "{byte:02x}").is_err() {
+            break;
+        }
+    }
+    name
+}

@@ -1,0 +1,34 @@
+//! Label and annotation keys and well-known names.
+//!
+//! Here: the strings that the chart, the controller and the sensor must spell alike. Not here:
+//! condition types (`condition`) and Event reasons (`event`).
+//! Invariant: a key that is served is never reused with another meaning.
+
+/// Label of an Incident: the name of the policy that was violated.
+pub const LABEL_POLICY: &str = "bailiff.dev/policy";
+/// Label of an Incident: the name of the node that the process ran on.
+pub const LABEL_NODE: &str = "bailiff.dev/node";
+/// Label of an Incident: the UID of the pod, by which its owners can select it.
+pub const LABEL_POD_UID: &str = "bailiff.dev/pod-uid";
+/// Label on Bailiff's own pods, as the chart sets it; such pods are never answered.
+pub const LABEL_APP_NAME: &str = "app.kubernetes.io/name";
+/// Value of [`LABEL_APP_NAME`] on Bailiff's own pods.
+pub const APP_NAME: &str = "bailiff";
+/// Annotation that the kubelet sets on the API copy of a static pod.
+pub const ANNOTATION_MIRROR_POD: &str = "kubernetes.io/config.mirror";
+/// Name of the `ValidatingAdmissionPolicy` that confines who writes Incidents.
+pub const CONFINEMENT_POLICY: &str = "bailiff-incident-confinement";
+/// Name of the binding of [`CONFINEMENT_POLICY`].
+pub const CONFINEMENT_BINDING: &str = "bailiff-incident-confinement";
+/// Annotation on the confinement policy and its binding: the SHA-256 of their spec as shipped.
+pub const ANNOTATION_SPEC_DIGEST: &str = "bailiff.dev/spec-digest";
+/// Name of the Lease by which the controller's replicas agree on a leader.
+pub const CONTROLLER_LEASE: &str = "bailiff-controller";
+/// `reportingController` of every Event that Bailiff writes, by component.
+pub const REPORTING_CONTROLLER: &str = "bailiff.dev/controller";
+/// `reportingController` of the Events that a sensor writes about its Node.
+pub const REPORTING_SENSOR: &str = "bailiff.dev/sensor";
+/// Service account of the sensor, as the chart names it.
+pub const SENSOR_SERVICE_ACCOUNT: &str = "bailiff-sensor";
+/// Service account of the controller, as the chart names it.
+pub const CONTROLLER_SERVICE_ACCOUNT: &str = "bailiff-controller";

@@ -1,0 +1,127 @@
+//! Values that more than one kind uses.
+//!
+//! Here: severities, what is known about a process and its container, coverage. Not here: the
+//! kinds themselves.
+//! Invariant: what could not be found out is `Unknown`, a value of its own.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How grave a violation of a policy is. It orders lists and labels metrics; it decides nothing.
+#[derive(
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+)]
+pub enum Severity {
+    /// Worth knowing.
+    Low,
+    /// Worth a look.
+    #[default]
+    Medium,
+    /// Most likely an attack or a grave mistake.
+    High,
+    /// Wakes somebody.
+    Critical,
+}
+
+/// Where a process comes from; its descendants inherit it.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+pub enum Origin {
+    /// It descends from the first process of its container.
+    Entrypoint,
+    /// It was started from outside the running container, as `kubectl exec` does.
+    Exec,
+    /// It was started from outside with the command of one of the container's exec probes.
+    Probe,
+    /// It was started from outside with the command of a lifecycle hook.
+    Lifecycle,
+    /// It was not seen to start, or its start can't be explained.
+    Unknown,
+}
+
+/// Where the file that a process executes comes from.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+pub enum ExecutableSource {
+    /// A file of the image, unchanged.
+    Image,
+    /// A file of the image that was changed in the container.
+    ImageModified,
+    /// A file written in the container.
+    WritableLayer,
+    /// A file on a volume.
+    Volume,
+    /// No file: memory of a process.
+    Memory,
+    /// It could not be found out.
+    Unknown,
+}
+
+/// What role a container has in its pod.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+pub enum ContainerType {
+    /// One of `spec.containers`.
+    App,
+    /// One of `spec.initContainers` that runs to its end.
+    Init,
+    /// One of `spec.initContainers` with `restartPolicy: Always`.
+    Sidecar,
+    /// One of `spec.ephemeralContainers`, as `kubectl debug` adds.
+    Ephemeral,
+}
+
+/// On how many of the nodes that matter processes are seen.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Coverage {
+    /// Nodes that run pods which match.
+    #[schemars(range(min = 0))]
+    pub nodes: i32,
+    /// Those of them whose sensor sees processes. Fewer than `nodes` means: not seen everywhere.
+    #[schemars(range(min = 0))]
+    pub covered: i32,
+}
+
+/// The words of an enum, as the API spells them.
+macro_rules! words {
+    ($($kind:ident { $($variant:ident),+ $(,)? })+) => {$(
+        impl $kind {
+            /// Every value, for tables and tests.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The word that the API uses for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant)),+ }
+            }
+        }
+
+        impl core::fmt::Display for $kind {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    )+};
+}
+
+words! {
+    Severity { Low, Medium, High, Critical }
+    Origin { Entrypoint, Exec, Probe, Lifecycle, Unknown }
+    ExecutableSource { Image, ImageModified, WritableLayer, Volume, Memory, Unknown }
+    ContainerType { App, Init, Sidecar, Ephemeral }
+}

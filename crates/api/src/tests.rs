@@ -1,0 +1,168 @@
+//! The schema as the API server will see it, and the laws of names and sizes.
+
+use crate::*;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
+use std::collections::BTreeSet;
+
+/// Calls `visit` with the path of every property below `schema`.
+fn walk(path: &str, schema: &JSONSchemaProps, visit: &mut dyn FnMut(&str, &JSONSchemaProps)) {
+    for (name, property) in schema.properties.iter().flatten() {
+        let path = format!("{path}.{name}");
+        visit(&path, property);
+        walk(&path, property, visit);
+    }
+    if let Some(items) = &schema.items {
+        let json = serde_json::to_value(items).unwrap();
+        if let Ok(items) = serde_json::from_value::<JSONSchemaProps>(json) {
+            walk(&format!("{path}[]"), &items, visit);
+        }
+    }
+}
+
+fn root(
+    crd: &k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+) -> JSONSchemaProps {
+    crd.spec.versions[0]
+        .schema
+        .clone()
+        .unwrap()
+        .open_api_v3_schema
+        .unwrap()
+}
+
+#[test]
+fn every_field_is_documented() {
+    let mut missing = Vec::new();
+    for crd in crds() {
+        let root = root(&crd);
+        for part in ["spec", "status"] {
+            let properties = root.properties.as_ref().unwrap();
+            walk(
+                &format!("{}.{part}", crd.spec.names.kind),
+                &properties[part],
+                &mut |path, property| {
+                    if property
+                        .description
+                        .as_deref()
+                        .is_none_or(|text| text.trim().is_empty())
+                    {
+                        missing.push(path.to_owned());
+                    }
+                },
+            );
+        }
+    }
+    assert_eq!(
+        missing,
+        Vec::<String>::new(),
+        "`kubectl explain` has nothing to say about these"
+    );
+}
+
+#[test]
+fn kinds_have_short_names_a_category_and_columns() {
+    for (crd, short) in crds().iter().zip(["inc", "rtp", "rtpb"]) {
+        let names = &crd.spec.names;
+        assert_eq!(
+            names.short_names.as_deref(),
+            Some(&[short.to_owned()][..]),
+            "{}",
+            names.kind
+        );
+        assert_eq!(
+            names.categories.as_deref(),
+            Some(&["bailiff".to_owned()][..]),
+            "{}",
+            names.kind
+        );
+        let columns = crd.spec.versions[0]
+            .additional_printer_columns
+            .as_ref()
+            .unwrap();
+        assert!(
+            columns.len() >= 4 && columns.last().unwrap().name == "Age",
+            "{}",
+            names.kind
+        );
+        assert!(
+            columns.iter().all(|c| c.json_path.starts_with('.')),
+            "{}",
+            names.kind
+        );
+    }
+}
+
+#[test]
+fn defaults_stand_in_the_schema() {
+    let policy = serde_json::to_value(&crds()[1]).unwrap();
+    let spec = &policy["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    assert_eq!(spec["severity"]["default"], "Medium");
+    assert_eq!(spec["failurePolicy"]["default"], "Fail");
+    let binding = serde_json::to_value(&crds()[2]).unwrap();
+    let spec = &binding["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    let guardrails = &spec["guardrails"]["properties"];
+    assert_eq!(guardrails["cooldownSeconds"]["default"], 60);
+    assert_eq!(guardrails["maxEvictionsPerMinute"]["default"], 10);
+    assert_eq!(guardrails["evictUnmanaged"]["default"], false);
+    assert_eq!(guardrails["evictionTimeoutSeconds"]["default"], 600);
+}
+
+#[test]
+fn an_incidents_evidence_can_not_be_changed() {
+    let incident = serde_json::to_value(&crds()[0]).unwrap();
+    let spec = &incident["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    assert_eq!(
+        spec["x-kubernetes-validations"][0]["rule"],
+        "self == oldSelf"
+    );
+}
+
+#[test]
+fn an_incidents_name_is_made_of_pod_and_policy_alone() {
+    let name = incident_name("6f1c", "a0b1");
+    assert_eq!(name, incident_name("6f1c", "a0b1"));
+    assert_eq!(name.len(), 20);
+    assert!(
+        name.strip_prefix("inc-")
+            .unwrap()
+            .chars()
+            .all(|c| c.is_ascii_hexdigit())
+    );
+    let others = [
+        ("6f1", "ca0b1"),
+        ("6f1ca", "0b1"),
+        ("6f1d", "a0b1"),
+        ("6f1c", "a0b2"),
+        ("a0b1", "6f1c"),
+    ];
+    let names: BTreeSet<_> = others
+        .iter()
+        .map(|(pod, policy)| incident_name(pod, policy))
+        .collect();
+    assert_eq!(names.len(), others.len());
+    assert!(!names.contains(&name));
+}
+
+#[test]
+fn a_policy_written_as_in_the_documentation_is_read() {
+    let policy: RuntimePolicy = serde_yaml_ng::from_str(
+        r"
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicy
+metadata: {name: no-shells-by-exec}
+spec:
+  validations:
+  - expression: process.origin != 'Exec'
+",
+    )
+    .unwrap();
+    assert_eq!(policy.spec.severity, Severity::Medium);
+    assert_eq!(policy.spec.failure_policy, FailurePolicy::Fail);
+    assert_eq!(policy.spec.match_constraints, MatchResources::default());
+    let binding: RuntimePolicyBinding = serde_yaml_ng::from_str(
+        "{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicyBinding, metadata: {name: b}, spec: {policyName: p, responseActions: [Evict]}}",
+    )
+    .unwrap();
+    assert_eq!(binding.spec.guardrails, Guardrails::default());
+    assert_eq!(binding.spec.grace_period_seconds, None);
+}
