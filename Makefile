@@ -1,0 +1,84 @@
+# What can be done here. `make` alone lists it; each target is a script or a cargo command that
+# can be run by hand as well.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Programs of the test cluster and of the lints live in one cache that survives between runs.
+export BAILIFF_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/bailiff
+export PATH := $(BAILIFF_CACHE)/bin:$(PATH)
+
+## For users
+.PHONY: demo
+demo: ## Show it: a cluster of two nodes, an attack, the answer (CONTEXT=name IMAGE=… uses your own cluster)
+	@hack/demo.sh
+
+.PHONY: demo-down
+demo-down: ## Take the demo down; nothing stays behind
+	@hack/demo.sh --down
+
+## For developers
+.PHONY: test
+test: ## Everything, also on a real cluster
+	@hack/test.sh
+
+.PHONY: build
+build: ## Build the program for this machine
+	cargo build --locked -p bailiff
+
+.PHONY: unit
+unit: packages ## Tests that need no cluster
+	@hack/test.sh unit
+
+.PHONY: e2e
+e2e: ## Tests on a real cluster alone
+	@hack/test.sh e2e
+
+.PHONY: conformance
+conformance: ## The conformance suites of the CEL specification alone
+	cargo test --locked -p bailiff-cel --test conformance
+
+.PHONY: lint
+lint: ## fmt, clippy, cargo-deny, clang-format, helm lint, shellcheck
+	@hack/lint.sh
+
+.PHONY: fmt
+fmt: ## Format Rust and C
+	cargo fmt --all
+	clang-format -i crates/sensor/bpf/*.c crates/sensor/bpf/*.h
+
+.PHONY: generate
+generate: ## Make what is made from the source: CRDs, confinement, the policy chart
+	@charts/generate.sh
+
+.PHONY: bench
+bench: ## Measure, and write bench/results.md
+	@hack/bench.sh
+
+.PHONY: soak
+soak: ## Run an attack for an hour (SECONDS_LONG=…) and watch memory, writes and losses
+	@hack/soak.sh
+
+.PHONY: image
+image: ## Build the container image as an archive, target/image/bailiff.tar
+	@hack/image.sh
+
+.PHONY: cluster-up
+cluster-up: tools ## Start a Kubernetes of two nodes in network namespaces
+	cargo run --locked -q -p bailiff-testbed -- up
+
+.PHONY: cluster-down
+cluster-down: ## Take it down; nothing stays behind
+	cargo run --locked -q -p bailiff-testbed -- down
+
+.PHONY: packages
+packages: ## Install the Debian packages that building and testing need, where they are missing
+	@testbed/install.sh
+
+.PHONY: tools
+tools: packages ## Build the programs of the test cluster into the cache (the first time takes minutes)
+	@testbed/tools/build.sh >/dev/null
+
+.PHONY: help
+help:
+	@awk 'BEGIN { FS = ":.*## " } /^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Runs every check that needs no test: formatting, lints, licences, charts, shell scripts.
+# A program that is missing is installed or built first; none is left out.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=hack/steps.sh
+. hack/steps.sh
+
+step "packages" testbed/install.sh
+step "helm" testbed/tools/build.sh helm
+step "cargo-deny" hack/cargo-deny.sh
+
+step "rustfmt" cargo fmt --all --check
+step "clang-format" clang-format --dry-run --Werror crates/sensor/bpf/*.c crates/sensor/bpf/*.h
+mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' '.ci/run')
+step "shellcheck" shellcheck --external-sources "${scripts[@]}"
+step "cargo deny" cargo deny --locked --offline check --hide-inclusion-graph bans licenses sources
+step "helm lint" helm lint --strict --quiet charts/bailiff charts/bailiff-policies
+step "clippy" cargo clippy --locked --workspace --all-targets --quiet -- -D warnings

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# The one test command: everything, or one part of it.
+#
+# usage: test.sh [unit|e2e]
+#
+# unit: lints and the tests that need no cluster. e2e: the tests on a real cluster, in a cluster
+# of two nodes that is started for them and taken down at the end, also when they fail.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=hack/steps.sh
+. hack/steps.sh
+part=${1:-all}
+started=$SECONDS
+cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
+export PATH=$cache/bin:$PATH
+
+case $part in
+all | unit | e2e) ;;
+*)
+	printf 'test.sh: no part is called %s; there are: unit e2e\n' "$part" >&2
+	exit 2
+	;;
+esac
+
+step "packages" testbed/install.sh
+
+if [ "$part" != e2e ]; then
+	step "programs of the test cluster" testbed/tools/build.sh
+	hack/lint.sh
+	step "build of the tests" cargo test --locked --workspace --no-run
+	# The output of the tests themselves is shown: it names every test and their number.
+	cargo test --locked --workspace --exclude bailiff-e2e --exclude bailiff-testbed
+fi
+if [ "$part" != unit ]; then
+	step "programs of the test cluster" testbed/tools/build.sh
+	step "image" hack/image.sh
+	cargo test --locked -p bailiff-testbed -- --test-threads=1
+	hack/e2e.sh
+fi
+printf '\nall tests passed in %d min %d s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60))
