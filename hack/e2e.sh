@@ -5,12 +5,12 @@
 # usage: e2e.sh [argument of cargo test…]        for example: e2e.sh --test evict
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cluster=bailiff-e2e
+:
 export BAILIFF_E2E_IMAGE=${BAILIFF_E2E_IMAGE:-$PWD/target/image/bailiff.tar}
-down() { cargo run --locked -q -p bailiff-testbed -- down --name "$cluster"; }
+down() { cargo run --locked -q -p bailiff-testbed -- down; }
 trap down EXIT
-cargo run --locked -q -p bailiff-testbed -- up --name "$cluster"
-eval "$(cargo run --locked -q -p bailiff-testbed -- env --name "$cluster")"
+cargo run --locked -q -p bailiff-testbed -- up
+eval "$(cargo run --locked -q -p bailiff-testbed -- env)"
 export BAILIFF_E2E_KUBECONFIG=$KUBECONFIG BAILIFF_E2E_CLUSTER=$cluster
 unset KUBECONFIG
 cargo test --locked -p bailiff-e2e "$@"

@@ -1,0 +1,58 @@
+//! Bailiff on the cluster, installed as a user would: by its chart.
+//!
+//! Here: namespace, `helm upgrade --install`, waiting until both components are ready. Not here:
+//! loading the image into the nodes (`hack/e2e.sh`).
+//! Invariant: what a story finds is the chart's defaults with the times of a test.
+
+use crate::cluster::{Cluster, Output, run};
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// The namespace that Bailiff is installed in.
+pub const NAMESPACE: &str = "bailiff-system";
+
+static INSTALLED: OnceLock<()> = OnceLock::new();
+
+/// Runs helm on the cluster of the tests.
+#[must_use]
+pub fn helm(cluster: &Cluster, arguments: &[&str]) -> Output {
+    run(cluster.command("helm").args(arguments), None)
+}
+
+/// The folder of the repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Arguments of `helm` that install the chart with the times of a test.
+#[must_use]
+pub fn install_arguments() -> Vec<String> {
+    let chart = root().join("charts/bailiff");
+    let mut arguments: Vec<String> = ["upgrade", "--install", "bailiff"]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    arguments.push(chart.display().to_string());
+    for argument in ["--namespace", NAMESPACE, "--wait", "--timeout", "120s"] {
+        arguments.push(argument.to_owned());
+    }
+    arguments.push("--values".to_owned());
+    arguments.push(root().join("e2e/values.yaml").display().to_string());
+    arguments
+}
+
+/// Installs Bailiff once for each run of a test program, and waits until it is ready.
+pub fn ensure_installed(cluster: &Cluster) {
+    INSTALLED.get_or_init(|| {
+        cluster.apply(&format!(
+            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}, labels: {{pod-security.kubernetes.io/enforce: privileged}}}}}}"
+        ));
+        let arguments = install_arguments();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let output = helm(cluster, &arguments);
+        if !output.success {
+            cluster.report(&[]);
+            panic!("helm {}\n{}{}", arguments.join(" "), output.stdout, output.stderr);
+        }
+    });
+}

@@ -1,0 +1,172 @@
+//! A story: a namespace of its own with workloads, policies and what became of them.
+//!
+//! Here: making objects and finding the Incident of a pod. Not here: what is expected.
+//! Invariant: names of cluster-wide objects end in the namespace's name, so stories can run at
+//! the same time; all of it goes when the story ends well and stays to be looked at when not.
+
+use crate::cluster::{Cluster, Output};
+use crate::installation::ensure_installed;
+use bailiff_api::incident_name;
+use serde_json::Value;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A namespace with what a test made in it.
+#[derive(Debug)]
+pub struct Story {
+    /// The cluster it happens on.
+    pub cluster: Cluster,
+    /// Its namespace.
+    pub namespace: String,
+}
+
+/// `name` with a suffix that no earlier run used.
+#[must_use]
+pub fn unique(name: &str) -> String {
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_nanos();
+    format!("{name}-{:x}", nanos & 0xff_ffff_ffff)
+}
+
+impl Story {
+    /// Installs Bailiff where it is not, and makes a namespace.
+    #[must_use]
+    pub fn begin(name: &str) -> Self {
+        let cluster = Cluster::connect();
+        ensure_installed(&cluster);
+        let namespace = unique(name);
+        let _created = cluster.kubectl(&["create", "namespace", &namespace]);
+        let story = Self { cluster, namespace };
+        story.wait("create", &["serviceaccount/default"]);
+        story
+    }
+
+    /// kubectl in the story's namespace.
+    #[must_use]
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        let mut all = vec!["-n", self.namespace.as_str()];
+        all.extend_from_slice(arguments);
+        self.cluster.kubectl(&all)
+    }
+
+    /// Waits in the story's namespace.
+    pub fn wait(&self, for_: &str, arguments: &[&str]) {
+        let mut all = vec!["-n", self.namespace.as_str()];
+        all.extend_from_slice(arguments);
+        self.cluster.wait(for_, &all);
+    }
+
+    /// Reads one object of the story's namespace.
+    #[must_use]
+    pub fn get(&self, arguments: &[&str]) -> Value {
+        let mut all = vec!["-n", self.namespace.as_str()];
+        all.extend_from_slice(arguments);
+        self.cluster.get(&all)
+    }
+
+    /// Applies manifests; `NAMESPACE` in them is replaced by the story's.
+    pub fn apply(&self, yaml: &str) {
+        self.cluster
+            .apply(&yaml.replace("NAMESPACE", &self.namespace));
+    }
+
+    /// Makes a policy of one validation for this namespace, and waits until it is Ready.
+    pub fn policy(&self, name: &str, expression: &str) {
+        self.apply(&format!(
+            r"
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicy
+metadata: {{name: {name}-NAMESPACE}}
+spec:
+  severity: High
+  validations:
+  - expression: {}
+    message: {name} is not allowed here
+",
+            Value::from(expression)
+        ));
+        self.cluster.wait(
+            "condition=Ready",
+            &[&format!("runtimepolicy/{name}-{}", self.namespace)],
+        );
+    }
+
+    /// Binds a policy to this namespace. `more` is added to the spec, indented by two.
+    pub fn bind(&self, policy: &str, actions: &str, more: &str) {
+        self.apply(&format!(
+            r"
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicyBinding
+metadata: {{name: {policy}-NAMESPACE}}
+spec:
+  policyName: {policy}-NAMESPACE
+  matchResources: {{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: NAMESPACE}}}}}}
+  responseActions: {actions}
+  {more}
+"
+        ));
+        let name = format!("runtimepolicybinding/{policy}-{}", self.namespace);
+        self.cluster.wait("condition=Ready", &[&name]);
+    }
+
+    /// The one pod that a label selects, Ready.
+    #[must_use]
+    pub fn ready_pod(&self, selector: &str) -> Value {
+        self.wait("create", &["pod", "-l", selector]);
+        self.wait("condition=Ready", &["pod", "-l", selector]);
+        let pods = self.get(&["pods", "-l", selector]);
+        pods["items"][0].clone()
+    }
+
+    /// Runs a command in a pod, as a person does. It may be cut off by an eviction.
+    #[must_use]
+    pub fn exec(&self, pod: &Value, command: &[&str]) -> Output {
+        let name = pod["metadata"]["name"].as_str().unwrap();
+        let mut all = vec!["-n", self.namespace.as_str(), "exec", name, "--"];
+        all.extend_from_slice(command);
+        self.cluster.try_kubectl(&all)
+    }
+
+    /// The name of the Incident of a policy in a pod.
+    #[must_use]
+    pub fn incident_name(&self, pod: &Value, policy: &str) -> String {
+        let policy = self
+            .cluster
+            .get(&["runtimepolicy", &format!("{policy}-{}", self.namespace)]);
+        incident_name(
+            pod["metadata"]["uid"].as_str().unwrap(),
+            policy["metadata"]["uid"].as_str().unwrap(),
+        )
+    }
+
+    /// Waits for the Incident of a policy in a pod to have a condition with a reason; the Incident.
+    #[must_use]
+    pub fn incident(&self, pod: &Value, policy: &str, condition: &str, reason: &str) -> Value {
+        let name = format!("incident/{}", self.incident_name(pod, policy));
+        self.wait("create", &[&name]);
+        self.wait(
+            &format!("jsonpath={{.status.conditions[?(@.type==\"{condition}\")].reason}}={reason}"),
+            &[&name],
+        );
+        self.get(&[&name])
+    }
+
+    /// Ends the story: what it made goes.
+    pub fn end(self) {
+        self.end_of_cluster_objects();
+        let _deleted =
+            self.cluster
+                .kubectl(&["delete", "namespace", &self.namespace, "--wait=false"]);
+    }
+
+    /// Removes the policies and bindings that the story made, and leaves its namespace.
+    pub fn end_of_cluster_objects(&self) {
+        for kind in ["runtimepolicybindings", "runtimepolicies"] {
+            let names = self.cluster.kubectl(&["get", kind, "-o", "name"]);
+            for name in names.lines().filter(|name| name.ends_with(&self.namespace)) {
+                let _deleted = self.cluster.kubectl(&["delete", name]);
+            }
+        }
+    }
+}

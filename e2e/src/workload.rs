@@ -1,0 +1,76 @@
+//! Manifests of the workloads that stories deploy.
+//!
+//! Here: a pod template of a small application, and each kind of controller around it. Not
+//! here: policies.
+//! Invariant: images are those that `testbed` makes from files; nothing is pulled.
+
+/// An image with busybox and its applets.
+pub const BUSYBOX: &str = "bailiff.dev/testbed/busybox:1";
+/// An image with Debian's dash, bash and coreutils.
+pub const DEBIAN: &str = "bailiff.dev/testbed/debian:1";
+
+/// The pod template that every kind uses: an application that waits until it is ended.
+fn template(app: &str, image: &str) -> String {
+    format!(
+        "{{metadata: {{labels: {{app: {app}}}}}, spec: {{terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{image}', imagePullPolicy: Never, command: [sleep, '100000']}}]}}}}"
+    )
+}
+
+/// A Deployment of one replica.
+#[must_use]
+pub fn deployment(app: &str, image: &str) -> String {
+    controller("apps/v1", "Deployment", app, "replicas: 1, ", image)
+}
+
+/// A StatefulSet of one replica.
+#[must_use]
+pub fn stateful_set(app: &str, image: &str) -> String {
+    controller(
+        "apps/v1",
+        "StatefulSet",
+        app,
+        &format!("replicas: 1, serviceName: {app}, "),
+        image,
+    )
+}
+
+/// A DaemonSet.
+#[must_use]
+pub fn daemon_set(app: &str, image: &str) -> String {
+    controller("apps/v1", "DaemonSet", app, "", image)
+}
+
+fn controller(version: &str, kind: &str, app: &str, more: &str, image: &str) -> String {
+    let template = template(app, image);
+    format!(
+        "{{apiVersion: {version}, kind: {kind}, metadata: {{name: {app}, namespace: NAMESPACE}}, spec: {{{more}selector: {{matchLabels: {{app: {app}}}}}, template: {template}}}}}"
+    )
+}
+
+/// A Job whose pods are replaced when they fail, if `retried`.
+#[must_use]
+pub fn job(app: &str, image: &str, retried: bool) -> String {
+    let backoff = if retried { 6 } else { 0 };
+    format!(
+        "{{apiVersion: batch/v1, kind: Job, metadata: {{name: {app}, namespace: NAMESPACE}}, spec: {{backoffLimit: {backoff}, template: {{metadata: {{labels: {{app: {app}}}}}, spec: {{restartPolicy: Never, terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{image}', imagePullPolicy: Never, command: [sleep, '100000']}}]}}}}}}}}"
+    )
+}
+
+/// A pod without a controller, on a node if one is named.
+#[must_use]
+pub fn pod(name: &str, image: &str, node: Option<&str>) -> String {
+    let node = node
+        .map(|node| format!("nodeName: {node}, "))
+        .unwrap_or_default();
+    format!(
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: NAMESPACE, labels: {{app: {name}}}}}, spec: {{{node}terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{image}', imagePullPolicy: Never, command: [sleep, '100000']}}]}}}}"
+    )
+}
+
+/// A PodDisruptionBudget that allows no disruption, or one.
+#[must_use]
+pub fn disruption_budget(app: &str, max_unavailable: u32) -> String {
+    format!(
+        "{{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {{name: {app}, namespace: NAMESPACE}}, spec: {{maxUnavailable: {max_unavailable}, selector: {{matchLabels: {{app: {app}}}}}}}}}"
+    )
+}

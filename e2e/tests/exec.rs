@@ -1,0 +1,142 @@
+//! Which processes are seen, and who reads what about them.
+
+use bailiff_e2e::Story;
+use bailiff_e2e::workload::{BUSYBOX, DEBIAN, deployment};
+
+const NO_SHELLS: &str =
+    "process.origin != 'Exec' || !process.names.exists(n, n in ['sh', 'bash', 'dash', 'ash'])";
+
+/// The whole way: a shell by exec, the eviction, the new pod, and the reason where people look.
+fn a_shell_by_exec_is_answered(name: &str, image: &str, command: &[&str], executable: &str) {
+    let story = Story::begin(name);
+    story.policy("no-shells", NO_SHELLS);
+    story.bind("no-shells", "[Evict]", "");
+    story.apply(&deployment("web", image));
+    let pod = story.ready_pod("app=web");
+    let _cut_off = story.exec(&pod, command);
+
+    let incident = story.incident(&pod, "no-shells", "Answered", "Evicted");
+    assert_eq!(incident["spec"]["type"], "Violation");
+    assert_eq!(incident["spec"]["process"]["executable"], executable);
+    assert_eq!(incident["spec"]["process"]["origin"], "Exec");
+    assert_eq!(incident["spec"]["pod"]["uid"], pod["metadata"]["uid"]);
+    assert_eq!(incident["spec"]["nodeName"], pod["spec"]["nodeName"]);
+    assert_eq!(
+        incident["spec"]["violations"][0]["message"],
+        "no-shells is not allowed here"
+    );
+    assert!(
+        incident["metadata"]["ownerReferences"].is_null(),
+        "it would be collected with the pod"
+    );
+
+    let incident = story.incident(&pod, "no-shells", "Recovered", "ReplacementReady");
+    let replacement = incident["status"]["replacement"]["name"].as_str().unwrap();
+    assert_ne!(replacement, pod["metadata"]["name"].as_str().unwrap());
+    assert_eq!(incident["status"]["workload"]["kind"], "Deployment");
+    assert_eq!(incident["status"]["workload"]["name"], "web");
+
+    // The developer looks at the Deployment, and finds what ran, why, and what to do.
+    let described = story.kubectl(&["describe", "deployment", "web"]);
+    let event = described
+        .lines()
+        .find(|line| line.contains("EvictedByPolicy"))
+        .unwrap_or_else(|| panic!("no Event:\n{described}"));
+    for part in [executable, "no-shells", "kubectl describe incident"] {
+        assert!(event.contains(part), "{part} is missing in: {event}");
+    }
+    assert!(
+        !event.contains("s3cret"),
+        "Events never carry arguments: {event}"
+    );
+    let listed = story.kubectl(&["get", "incidents"]);
+    assert!(
+        listed.contains("no-shells") && listed.contains("Evicted"),
+        "{listed}"
+    );
+    story.end();
+}
+
+#[test]
+fn a_busybox_shell_by_exec() {
+    a_shell_by_exec_is_answered(
+        "busybox",
+        BUSYBOX,
+        &["sh", "-c", "echo s3cret; sleep 30"],
+        "/bin/busybox",
+    );
+}
+
+#[test]
+fn a_debian_shell_by_exec() {
+    a_shell_by_exec_is_answered(
+        "debian",
+        DEBIAN,
+        &["bash", "-c", "echo s3cret; sleep 30"],
+        "/usr/bin/bash",
+    );
+}
+
+#[test]
+fn a_copy_of_a_shell_under_another_name_is_no_file_of_the_image() {
+    let story = Story::begin("copy");
+    story.policy("image-only", "process.executableSource == 'Image'");
+    story.bind("image-only", "[Evict]", "");
+    story.apply(&deployment("web", DEBIAN));
+    let pod = story.ready_pod("app=web");
+    let copied = story.exec(&pod, &["cp", "/bin/bash", "/tmp/innocent"]);
+    assert!(copied.success, "{}", copied.stderr);
+    let _cut_off = story.exec(&pod, &["/tmp/innocent", "-c", "sleep 30"]);
+    let incident = story.incident(&pod, "image-only", "Answered", "Evicted");
+    assert_eq!(incident["spec"]["process"]["executable"], "/tmp/innocent");
+    assert_eq!(
+        incident["spec"]["process"]["executableSource"],
+        "WritableLayer"
+    );
+    story.end();
+}
+
+#[test]
+fn what_the_application_itself_starts_has_the_origin_entrypoint() {
+    let story = Story::begin("own");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Audit]", "");
+    story.apply(
+        "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: NAMESPACE}, spec: {replicas: 1, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: app, image: 'bailiff.dev/testbed/debian:1', imagePullPolicy: Never, command: [bash, -c, 'while :; do cat /etc/hostname; sleep 1; done']}]}}}}",
+    );
+    let pod = story.ready_pod("app=web");
+    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    assert_eq!(incident["spec"]["process"]["origin"], "Entrypoint");
+    let ancestors = incident["spec"]["process"]["ancestors"].as_array().unwrap();
+    assert!(
+        ancestors.iter().any(|a| a["executable"] == "/usr/bin/bash"),
+        "{ancestors:?}"
+    );
+    assert_eq!(
+        incident["status"]["wouldRespond"]["action"], "Evict",
+        "what enforcement would have done"
+    );
+    story.end();
+}
+
+#[test]
+fn hostile_arguments_are_evidence_and_do_no_harm() {
+    let story = Story::begin("hostile");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Audit]", "");
+    story.apply(&deployment("web", DEBIAN));
+    let pod = story.ready_pod("app=web");
+    let _ran = story.exec(
+        &pod,
+        &["bash", "-c", r"exec cat $'/nothing\n\e[31mred' $'\xff\xfe'"],
+    );
+    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    let process = &incident["spec"]["process"];
+    assert_eq!(process["args"][1], "/nothing\n\u{1b}[31mred");
+    assert_eq!(process["args"][2], "\u{fffd}\u{fffd}");
+    assert!(
+        process["argsBase64"].is_array(),
+        "the bytes themselves are kept: {process}"
+    );
+    story.end();
+}

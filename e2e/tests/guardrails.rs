@@ -1,0 +1,135 @@
+//! What holds an answer back, and what lets it go on.
+
+use bailiff_e2e::Story;
+use bailiff_e2e::workload::{BUSYBOX, deployment, disruption_budget};
+
+fn begin(name: &str, more: &str) -> Story {
+    let story = Story::begin(name);
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Evict]", more);
+    story
+}
+
+#[test]
+fn a_disruption_budget_holds_and_then_yields() {
+    let story = begin("budget", "");
+    story.apply(&disruption_budget("web", 0));
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    story.wait(
+        "jsonpath={.status.expectedPods}=1",
+        &["poddisruptionbudget/web"],
+    );
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Answered", "WaitingForDisruptionBudget");
+    assert_eq!(incident["status"]["phase"], "Held");
+    story.apply(&disruption_budget("web", 1));
+    let _incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
+    story.end();
+}
+
+#[test]
+fn a_disruption_budget_that_never_yields_ends_the_wait_with_its_name() {
+    let story = begin("budget-never", "guardrails: {evictionTimeoutSeconds: 2}");
+    story.apply(&disruption_budget("holds-on", 0).replace("app: holds-on", "app: web"));
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    story.wait(
+        "jsonpath={.status.expectedPods}=1",
+        &["poddisruptionbudget/holds-on"],
+    );
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Answered", "DisruptionBudget");
+    assert!(
+        incident["status"]["conditions"]
+            .to_string()
+            .contains("holds-on"),
+        "{incident}"
+    );
+    story.end();
+}
+
+#[test]
+fn two_disruption_budgets_on_a_pod_are_said_at_once() {
+    let story = begin("budgets", "");
+    for name in ["one", "two"] {
+        story.apply(&disruption_budget(name, 1).replace(&format!("app: {name}"), "app: web"));
+    }
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    for name in ["one", "two"] {
+        story.wait(
+            "jsonpath={.status.expectedPods}=1",
+            &[&format!("poddisruptionbudget/{name}")],
+        );
+    }
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let _incident = story.incident(&pod, "no-cat", "Answered", "SeveralDisruptionBudgets");
+    story.end();
+}
+
+#[test]
+fn a_workload_in_its_cooldown_waits_and_is_answered_afterwards() {
+    let story = begin("cooldown", "guardrails: {cooldownSeconds: 8}");
+    story.apply(&deployment("web", BUSYBOX));
+    let first = story.ready_pod("app=web");
+    let _cut_off = story.exec(&first, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&first, "no-cat", "Recovered", "ReplacementReady");
+    let second = story.get(&[
+        "pod",
+        incident["status"]["replacement"]["name"].as_str().unwrap(),
+    ]);
+    let _ran = story.exec(&second, &["cat", "/etc/hostname"]);
+    let _held = story.incident(&second, "no-cat", "Answered", "Cooldown");
+    let _answered = story.incident(&second, "no-cat", "Answered", "Evicted");
+    story.end();
+}
+
+#[test]
+fn an_exempt_namespace_is_reported_and_left_alone() {
+    // kube-system is exempt by the chart's defaults; nothing of the cluster's own is touched.
+    let story = Story::begin("exempt");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.apply(
+        r"
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicyBinding
+metadata: {name: no-cat-NAMESPACE}
+spec:
+  policyName: no-cat-NAMESPACE
+  matchResources: {objectSelector: {matchLabels: {app: NAMESPACE}}}
+  responseActions: [Evict]
+  guardrails: {evictUnmanaged: true}
+",
+    );
+    let pod = bailiff_e2e::workload::pod(&story.namespace, BUSYBOX, None)
+        .replace("namespace: NAMESPACE", "namespace: kube-system");
+    story.cluster.apply(&pod);
+    let name = format!("pod/{}", story.namespace);
+    story
+        .cluster
+        .wait("condition=Ready", &[&name, "-n", "kube-system"]);
+    let pod = story.cluster.get(&[&name, "-n", "kube-system"]);
+    let _ran = story.cluster.kubectl(&[
+        "exec",
+        "-n",
+        "kube-system",
+        &story.namespace,
+        "--",
+        "cat",
+        "/etc/hostname",
+    ]);
+    let incident = format!("incident/{}", story.incident_name(&pod, "no-cat"));
+    story
+        .cluster
+        .wait("create", &[&incident, "-n", "kube-system"]);
+    story.cluster.wait(
+        "jsonpath={.status.conditions[?(@.type==\"Answered\")].reason}=ExemptNamespace",
+        &[&incident, "-n", "kube-system"],
+    );
+    let _deleted = story
+        .cluster
+        .kubectl(&["delete", &name, &incident, "-n", "kube-system"]);
+    story.end();
+}

@@ -1,0 +1,198 @@
+//! Policies and bindings over their lives: several, changed, deleted, broken.
+
+use bailiff_e2e::Story;
+use bailiff_e2e::workload::{BUSYBOX, deployment};
+
+const NO_CAT: &str = "!('cat' in process.names)";
+
+#[test]
+fn two_policies_at_once_evict_once_and_both_are_on_record() {
+    let story = Story::begin("two");
+    story.policy("no-cat", NO_CAT);
+    story.policy("no-exec", "process.origin != 'Exec'");
+    story.bind("no-cat", "[Evict]", "");
+    story.bind("no-exec", "[Evict]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let mut reasons = Vec::new();
+    for policy in ["no-cat", "no-exec"] {
+        let name = format!("incident/{}", story.incident_name(&pod, policy));
+        story.wait("create", &[&name]);
+        story.wait("condition=Answered", &[&name]);
+        let incident = story.get(&[&name]);
+        let conditions = incident["status"]["conditions"].as_array().unwrap();
+        let answered = conditions.iter().find(|c| c["type"] == "Answered").unwrap();
+        reasons.push(answered["reason"].as_str().unwrap().to_owned());
+    }
+    assert!(reasons.contains(&"Evicted".to_owned()), "{reasons:?}");
+    assert!(
+        reasons
+            .iter()
+            .all(|r| ["Evicted", "AlreadyTerminating", "PodGone"].contains(&r.as_str())),
+        "{reasons:?}"
+    );
+    story.end();
+}
+
+#[test]
+fn a_policy_without_a_binding_does_nothing() {
+    let story = Story::begin("unbound");
+    story.policy("no-cat", NO_CAT);
+    story.policy("witness", NO_CAT);
+    story.bind("witness", "[Audit]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    assert!(ran.success, "{}", ran.stderr);
+    // The witness sees the same process, so when it is answered the other would have been.
+    let _incident = story.incident(&pod, "witness", "Answered", "AuditOnly");
+    let incidents = story.get(&["incidents"]);
+    assert_eq!(incidents["items"].as_array().unwrap().len(), 1);
+    story.end();
+}
+
+#[test]
+fn under_audit_the_pod_stays_and_the_incident_says_what_would_have_been_done() {
+    let story = Story::begin("audit");
+    story.policy("no-cat", NO_CAT);
+    story.bind("no-cat", "[Audit]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    assert_eq!(incident["status"]["wouldRespond"]["action"], "Evict");
+    assert_eq!(incident["status"]["phase"], "Audited");
+    let still = story.get(&["pod", pod["metadata"]["name"].as_str().unwrap()]);
+    assert!(still["metadata"]["deletionTimestamp"].is_null());
+    story.end();
+}
+
+#[test]
+fn a_changed_policy_is_the_one_that_counts() {
+    let story = Story::begin("changed");
+    story.policy("rule", "!('tac' in process.names)");
+    story.bind("rule", "[Audit]", "");
+    story.policy("witness", NO_CAT);
+    story.bind("witness", "[Audit]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let _seen = story.incident(&pod, "witness", "Answered", "AuditOnly");
+    let name = story.incident_name(&pod, "rule");
+    assert!(
+        !story
+            .kubectl(&["get", "incidents", "-o", "name"])
+            .contains(&name)
+    );
+
+    story.policy("rule", NO_CAT);
+    story.cluster.wait(
+        "jsonpath={.status.observedGeneration}=2",
+        &[&format!("runtimepolicy/rule-{}", story.namespace)],
+    );
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "rule", "Answered", "AuditOnly");
+    assert_eq!(incident["spec"]["policy"]["generation"], 2);
+    story.end();
+}
+
+#[test]
+fn a_policy_that_does_not_compile_says_where_and_never_runs() {
+    let story = Story::begin("broken");
+    story.apply(
+        "{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicy, metadata: {name: broken-NAMESPACE}, spec: {validations: [{expression: 'process.nmaes == 1'}]}}",
+    );
+    let policy = format!("runtimepolicy/broken-{}", story.namespace);
+    story.cluster.wait("condition=Ready=false", &[&policy]);
+    let object = story.cluster.get(&[&policy]);
+    let conditions = object["status"]["conditions"].as_array().unwrap();
+    let ready = conditions.iter().find(|c| c["type"] == "Ready").unwrap();
+    assert_eq!(ready["reason"], "CompileError");
+    let message = ready["message"].as_str().unwrap();
+    assert!(
+        message.contains("spec.validations[0].expression") && message.contains("nmaes"),
+        "{message}"
+    );
+    story.apply(
+        "{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicyBinding, metadata: {name: broken-NAMESPACE}, spec: {policyName: broken-NAMESPACE, responseActions: [Evict]}}",
+    );
+    story.cluster.wait(
+        "condition=Ready=false",
+        &[&format!("runtimepolicybinding/broken-{}", story.namespace)],
+    );
+    story.end();
+}
+
+#[test]
+fn a_binding_without_its_policy_says_so() {
+    let story = Story::begin("orphan");
+    story.apply(
+        "{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicyBinding, metadata: {name: orphan-NAMESPACE}, spec: {policyName: nowhere-NAMESPACE, responseActions: [Audit]}}",
+    );
+    let name = format!("runtimepolicybinding/orphan-{}", story.namespace);
+    story.cluster.wait(
+        "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}=PolicyNotFound",
+        &[&name],
+    );
+    story.end();
+}
+
+#[test]
+fn a_deleted_policy_evicts_nobody_and_a_deleted_namespace_stays_deleted() {
+    let story = Story::begin("deleted");
+    story.policy("rule", NO_CAT);
+    story.bind("rule", "[Evict]", "");
+    story.policy("witness", NO_CAT);
+    story.bind("witness", "[Audit]", "");
+    let _deleted = story.cluster.kubectl(&[
+        "delete",
+        "runtimepolicy",
+        &format!("rule-{}", story.namespace),
+    ]);
+    story.cluster.wait(
+        "jsonpath={.status.conditions[?(@.type==\"Ready\")].reason}=PolicyNotFound",
+        &[&format!("runtimepolicybinding/rule-{}", story.namespace)],
+    );
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    assert!(ran.success, "{}", ran.stderr);
+    let _incident = story.incident(&pod, "witness", "Answered", "AuditOnly");
+    assert_eq!(
+        story.get(&["incidents"])["items"].as_array().unwrap().len(),
+        1
+    );
+    let _deleted =
+        story
+            .cluster
+            .kubectl(&["delete", "namespace", &story.namespace, "--timeout=60s"]);
+    story.end_of_cluster_objects();
+}
+
+#[test]
+fn the_api_server_refuses_what_makes_no_sense() {
+    let story = Story::begin("schema");
+    for (actions, refusal) in [
+        (
+            "[Evict, Delete]",
+            "Evict and Delete exclude each other: choose one",
+        ),
+        ("[]", "should have at least 1 items"),
+        (
+            "[Kill]",
+            "supported values: \"Audit\", \"Evict\", \"Delete\"",
+        ),
+    ] {
+        let output = story.cluster.try_apply(&format!(
+            "{{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicyBinding, metadata: {{name: {}}}, spec: {{policyName: p, responseActions: {actions}}}}}",
+            story.namespace
+        ));
+        assert!(
+            !output.success && output.stderr.contains(refusal),
+            "{actions}: {}",
+            output.stderr
+        );
+    }
+    story.end();
+}

@@ -1,0 +1,122 @@
+//! Faults to inject: what goes wrong in real clusters.
+//!
+//! Here: API server, kubelet, network. Not here: what is expected then.
+//! Invariant: each fault has an end that restores what was; a fault that is never ended goes
+//! with the cluster.
+
+use crate::cluster::Cluster;
+use crate::process::Process;
+use crate::{control_plane, network, node};
+use anyhow::Result;
+use nix::sys::signal::Signal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+impl Cluster {
+    /// The API server neither answers nor closes connections, as behind a dead load balancer.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn freeze_api_server(&self) -> Result<()> {
+        Process::recorded("kube-apiserver")?.signal(Signal::SIGSTOP)
+    }
+
+    /// Ends [`Self::freeze_api_server`].
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn thaw_api_server(&self) -> Result<()> {
+        Process::recorded("kube-apiserver")?.signal(Signal::SIGCONT)
+    }
+
+    /// Ends the API server: connections are refused.
+    ///
+    /// # Errors
+    /// When none is recorded.
+    pub fn stop_api_server(&self) -> Result<()> {
+        Process::recorded("kube-apiserver")?.end();
+        Ok(())
+    }
+
+    /// Starts the API server again; returns when it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn start_api_server(&self) -> Result<()> {
+        control_plane::start_api_server(&self.programs)
+    }
+
+    /// Lets the API server run for a part of each period alone, until the answer is dropped.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn slow_down_api_server(&self, runs: Duration, stands: Duration) -> Result<SlowApiServer> {
+        let process = Process::recorded("kube-apiserver")?;
+        process.signal(Signal::SIGCONT)?;
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&over);
+        let pulse = std::thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) && process.signal(Signal::SIGSTOP).is_ok() {
+                std::thread::sleep(stands);
+                if process.signal(Signal::SIGCONT).is_err() {
+                    break;
+                }
+                std::thread::sleep(runs);
+            }
+        });
+        Ok(SlowApiServer {
+            over,
+            pulse: Some(pulse),
+        })
+    }
+
+    /// Stops a node's kubelet; its containers run on.
+    ///
+    /// # Errors
+    /// When none is recorded.
+    pub fn stop_kubelet(&self, node: &str) -> Result<()> {
+        Process::recorded(&format!("{node}-kubelet"))?.end();
+        Ok(())
+    }
+
+    /// Starts a node's kubelet again.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start_kubelet(&self, node: &str) -> Result<()> {
+        node::start_kubelet(&self.programs, node)
+    }
+
+    /// Cuts a node's network.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn cut_network(&self, node: &str) -> Result<()> {
+        network::connect(node, false)
+    }
+
+    /// Restores a node's network.
+    ///
+    /// # Errors
+    /// When there is no such node.
+    pub fn restore_network(&self, node: &str) -> Result<()> {
+        network::connect(node, true)
+    }
+}
+
+/// An API server that is slowed down for as long as this lives.
+#[derive(Debug)]
+pub struct SlowApiServer {
+    over: Arc<AtomicBool>,
+    pulse: Option<JoinHandle<()>>,
+}
+
+impl Drop for SlowApiServer {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        // A pulse that panicked has nothing more to end.
+        if self.pulse.take().is_some_and(|pulse| pulse.join().is_err()) {}
+    }
+}

@@ -1,0 +1,168 @@
+//! The test cluster itself: it comes up, takes faults, survives an abort, and leaves nothing.
+//!
+//! One test, because there is one cluster on a machine.
+
+use bailiff_testbed::{Cluster, NODES, Owner, STATE};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Everything of a cluster that is on the machine now.
+fn traces() -> Vec<String> {
+    let mut found = Vec::new();
+    if Path::new(STATE).exists() {
+        found.push(STATE.to_owned());
+    }
+    for folder in ["/sys/class/net", "/run/netns"] {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with("bt-") {
+                found.push(entry.path().display().to_string());
+            }
+        }
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    found.extend(
+        mounts
+            .lines()
+            .filter(|line| line.contains(STATE))
+            .map(ToOwned::to_owned),
+    );
+    for root in mounts.lines().filter(|line| {
+        line.split(' ')
+            .nth(2)
+            .is_some_and(|kind| kind.starts_with("cgroup"))
+    }) {
+        for node in NODES {
+            let folder = Path::new(root.split(' ').nth(1).unwrap()).join(format!("bt-{node}"));
+            if folder.exists() {
+                found.push(folder.display().to_string());
+            }
+        }
+    }
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        if command.contains(STATE) {
+            found.push(format!("{}: {command}", entry.path().display()));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
+    let say = |line: &str| println!("{line}");
+    let cluster = Cluster::start(Owner::Test, &say).unwrap();
+    cluster.load(&bailiff_testbed::debian().unwrap()).unwrap();
+    cluster
+        .kubectl(&[
+            "create",
+            "deployment",
+            "web",
+            "--image=bailiff.dev/testbed/debian:1",
+            "--replicas=4",
+            "--",
+            "sleep",
+            "100000",
+        ])
+        .unwrap();
+    cluster
+        .kubectl(&[
+            "wait",
+            "--for=condition=Available",
+            "deployment/web",
+            "--timeout=60s",
+        ])
+        .unwrap();
+    let nodes = cluster
+        .kubectl(&["get", "pods", "-o", "jsonpath={.items[*].spec.nodeName}"])
+        .unwrap();
+    for node in NODES {
+        assert!(nodes.contains(node), "no pod runs on {node}: {nodes}");
+    }
+    // A pod reaches the API server at its Service's address, so kube-proxy works.
+    cluster
+        .kubectl(&[
+            "exec",
+            "deploy/web",
+            "--",
+            "bash",
+            "-c",
+            "exec 3<>/dev/tcp/$KUBERNETES_SERVICE_HOST/443",
+        ])
+        .unwrap();
+
+    // Another owner's cluster is not taken away.
+    let refused = Cluster::start(Owner::Demo, &say).unwrap_err().to_string();
+    assert!(
+        refused.contains("for the test") && refused.contains("make cluster-down"),
+        "{refused}"
+    );
+
+    let ask =
+        |cluster: &Cluster| cluster.kubectl(&["get", "--raw", "/readyz", "--request-timeout=1s"]);
+    cluster.freeze_api_server().unwrap();
+    assert!(ask(&cluster).is_err(), "a frozen API server answers");
+    cluster.thaw_api_server().unwrap();
+    cluster.kubectl(&["get", "--raw", "/readyz"]).unwrap();
+    let slow = cluster
+        .slow_down_api_server(Duration::from_millis(20), Duration::from_millis(200))
+        .unwrap();
+    cluster.kubectl(&["get", "nodes"]).unwrap();
+    drop(slow);
+    cluster.stop_api_server().unwrap();
+    assert!(ask(&cluster).unwrap_err().to_string().contains("refused"));
+    cluster.start_api_server().unwrap();
+
+    // The kubelet answers `kubectl exec`, by way of the node's network.
+    let pod = cluster
+        .kubectl(&[
+            "get",
+            "pods",
+            "-o",
+            "jsonpath={.items[?(@.spec.nodeName==\"node2\")].metadata.name}",
+        ])
+        .unwrap();
+    let pod = pod.split(' ').next().unwrap().to_owned();
+    let exec = || cluster.kubectl(&["exec", &pod, "--request-timeout=2s", "--", "true"]);
+    exec().unwrap();
+    cluster.stop_kubelet("node2").unwrap();
+    assert!(exec().is_err(), "a stopped kubelet answers");
+    cluster.start_kubelet("node2").unwrap();
+    cluster
+        .wait_for_node("node2", Duration::from_mins(1))
+        .unwrap();
+    cluster.cut_network("node2").unwrap();
+    let ping = || {
+        Command::new("nsenter")
+            .args([
+                "--net=/run/netns/bt-node2",
+                "bash",
+                "-c",
+                "timeout 1 bash -c 'exec 3<>/dev/tcp/10.203.0.1/6443'",
+            ])
+            .status()
+            .unwrap()
+            .success()
+    };
+    assert!(!ping(), "a node that is cut off reaches the API server");
+    cluster.restore_network("node2").unwrap();
+    assert!(ping(), "a node that is back does not reach the API server");
+
+    // An aborted run: nothing is taken down, and the next one starts all the same.
+    drop(cluster);
+    let cluster = Cluster::start(Owner::Test, &say).unwrap();
+    let pods = cluster
+        .kubectl(&["get", "pods", "-A", "-o", "name"])
+        .unwrap();
+    assert_eq!(pods, "", "the second cluster has the first one's pods");
+
+    assert!(
+        traces().len() > 10,
+        "what is left is looked for in the wrong places"
+    );
+    Cluster::stop().unwrap();
+    assert_eq!(traces(), Vec::<String>::new());
+    // And again, with nothing there.
+    Cluster::stop().unwrap();
+}
