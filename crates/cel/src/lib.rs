@@ -1,1 +1,51 @@
-//! The Common Expression Language as Kubernetes speaks it
+//! The Common Expression Language as Kubernetes speaks it: parse, check, evaluate.
+//!
+//! Here: the language. Not here: what an expression is about; whoever uses the crate declares
+//! its variables and their types. The crate knows nothing of Bailiff.
+//! Invariant: an expression that compiled can not panic, loop or exceed its budget, whatever it
+//! is given.
+//!
+//! ```
+//! use bailiff_cel::{Activation, Env, Evaluation, Type, Value};
+//!
+//! struct Pod { replicas: i64 }
+//! impl Activation for Pod {
+//!     fn variable(&self, slot: usize) -> Option<Value<'_>> {
+//!         (slot == 0).then_some(Value::Int(self.replicas))
+//!     }
+//! }
+//!
+//! let env = Env::new([("replicas", Type::Int)]);
+//! let program = env.compile("replicas > 3")?;
+//! assert_eq!(program.result_type(), &Type::Bool);
+//! let pod = Pod { replicas: 5 };
+//! let mut evaluation = Evaluation::new(&env, &pod, 1_000);
+//! assert_eq!(evaluation.run(&program), Ok(Value::Bool(true)));
+//! # Ok::<(), bailiff_cel::CompileError>(())
+//! ```
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+mod ast;
+mod check;
+mod diagnostic;
+mod env;
+mod eval;
+mod parse;
+mod types;
+mod value;
+
+pub use diagnostic::{CompileError, Diagnostic};
+pub use env::{Env, Program};
+pub use eval::{EvalError, Evaluation};
+pub use types::{ObjectType, Type};
+pub use value::{Activation, List, Map, Object, Sequence, Value};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! What is wrong with an expression, and where.
+//!
+//! Here: position, sentence, caret. Not here: the sentences (`parse`, `check`).
+//! Invariant: lines and columns count from 1, columns in characters.
+
+use std::fmt;
+
+/// One fault of an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// What may have been meant.
+    pub help: Option<String>,
+    /// The line that it is in.
+    snippet: String,
+}
+
+impl Diagnostic {
+    /// A fault at a byte offset of `source`.
+    pub(crate) fn new(source: &str, at: usize, message: impl Into<String>) -> Self {
+        let before = source.get(..at.min(source.len())).unwrap_or(source);
+        let line = before.matches('\n').count();
+        let start = before
+            .rfind('\n')
+            .map_or(0, |newline| newline.saturating_add(1));
+        let column = before.get(start..).unwrap_or_default().chars().count();
+        Self {
+            line: line.saturating_add(1),
+            column: column.saturating_add(1),
+            message: message.into(),
+            help: None,
+            snippet: source.lines().nth(line).unwrap_or_default().to_owned(),
+        }
+    }
+
+    pub(crate) fn with_help(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.line, self.column, self.message)?;
+        if let Some(help) = &self.help {
+            write!(f, "; {help}")?;
+        }
+        write!(f, "\n | {}\n | {:.>2$}", self.snippet, "^", self.column)
+    }
+}
+
+/// Why an expression does not compile: every fault, in the order of the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompileError {
+    /// The faults; at least one.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.diagnostics.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+/// The name of `names` that `wrong` is a slip of, as a question: at most two edits away.
+pub(crate) fn near<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let best = names.map(|name| (distance(wrong, name), name)).min()?;
+    let allowed = if wrong.chars().count() < 4 { 1 } else { 2 };
+    (best.0 <= allowed).then(|| format!("did you mean '{}'?", best.1))
+}
+
+/// Edits between two words: insert, delete, replace.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (line, a) in one.chars().enumerate() {
+        let mut left = line.saturating_add(1);
+        let mut next = vec![left];
+        for ((b, diagonal), above) in other.iter().zip(&row).zip(row.iter().skip(1)) {
+            let replaced = diagonal.saturating_add(usize::from(a != *b));
+            left = replaced
+                .min(above.saturating_add(1))
+                .min(left.saturating_add(1));
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}

@@ -1,0 +1,305 @@
+//! Values, and how the host's data is seen as values without copying it.
+//!
+//! Here: the value, lists and maps over borrowed data, the traits of the host. Not here:
+//! operations on them (`eval`); comparison is in `compare`.
+//! Invariant: reading borrowed data allocates nothing; what is made while evaluating is shared,
+//! never copied.
+
+mod compare;
+
+use crate::types::Type;
+use jiff::{SignedDuration, Timestamp};
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+pub(crate) use compare::{equal, order};
+
+/// A value.
+#[derive(Clone, Debug)]
+pub enum Value<'a> {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A signed number.
+    Int(i64),
+    /// An unsigned number.
+    Uint(u64),
+    /// A floating point number.
+    Double(f64),
+    /// Text.
+    String(Cow<'a, str>),
+    /// Bytes.
+    Bytes(Cow<'a, [u8]>),
+    /// A span of time.
+    Duration(SignedDuration),
+    /// A point in time.
+    Timestamp(Timestamp),
+    /// A list.
+    List(List<'a>),
+    /// A map.
+    Map(Map<'a>),
+    /// A structure of the host.
+    Object(&'a dyn Object),
+    /// A value that may be absent.
+    Optional(Option<Box<Value<'a>>>),
+    /// A type.
+    Type(&'static str),
+}
+
+/// A structure of the host, with the fields of its [`crate::ObjectType`].
+pub trait Object: Sync {
+    /// The field at this place of the declaration; absent when the structure does not have it.
+    fn field(&self, index: usize) -> Option<Value<'_>>;
+
+    /// The places of fields by name, for access where the type is not known before.
+    fn index(&self, name: &str) -> Option<usize>;
+}
+
+impl fmt::Debug for dyn Object + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("object")
+    }
+}
+
+/// A list of the host.
+pub trait Sequence: Sync {
+    /// How many elements there are.
+    fn len(&self) -> usize;
+
+    /// The element at this place.
+    fn get(&self, index: usize) -> Option<Value<'_>>;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl fmt::Debug for dyn Sequence + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "list of {}", self.len())
+    }
+}
+
+impl Sequence for [String] {
+    fn len(&self) -> usize {
+        <[String]>::len(self)
+    }
+
+    fn get(&self, index: usize) -> Option<Value<'_>> {
+        <[String]>::get(self, index).map(|text| Value::from(text.as_str()))
+    }
+}
+
+impl Sequence for Vec<String> {
+    fn len(&self) -> usize {
+        Self::as_slice(self).len()
+    }
+
+    fn get(&self, index: usize) -> Option<Value<'_>> {
+        Sequence::get(self.as_slice(), index)
+    }
+}
+
+/// What an expression may use: each variable by its place in the environment's list.
+pub trait Activation: Sync {
+    /// The variable at this place; absent when it has no value now.
+    fn variable(&self, slot: usize) -> Option<Value<'_>>;
+}
+
+/// A list, wherever its elements are.
+#[derive(Clone, Debug)]
+pub enum List<'a> {
+    /// Made by an expression.
+    Made(Arc<Vec<Value<'a>>>),
+    /// An array of JSON.
+    Json(&'a [serde_json::Value]),
+    /// A list of the host.
+    Host(&'a dyn Sequence),
+}
+
+impl<'a> List<'a> {
+    /// A list of these elements.
+    #[must_use]
+    pub fn of(elements: Vec<Value<'a>>) -> Self {
+        Self::Made(Arc::new(elements))
+    }
+
+    /// How many elements there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Made(elements) => elements.len(),
+            Self::Json(elements) => elements.len(),
+            Self::Host(elements) => elements.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The element at a place.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Value<'a>> {
+        match self {
+            Self::Made(elements) => elements.get(index).cloned(),
+            Self::Json(elements) => elements.get(index).map(Value::from_json),
+            Self::Host(elements) => elements.get(index),
+        }
+    }
+
+    /// The elements in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Value<'a>> + '_ {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+}
+
+/// A map, wherever its entries are.
+#[derive(Clone, Debug)]
+pub enum Map<'a> {
+    /// Made by an expression; in the order of making.
+    Made(Arc<Vec<(Value<'a>, Value<'a>)>>),
+    /// An object of JSON.
+    Json(&'a serde_json::Map<String, serde_json::Value>),
+    /// Labels and the like.
+    Strings(&'a std::collections::BTreeMap<String, String>),
+}
+
+impl<'a> Map<'a> {
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Made(entries) => entries.len(),
+            Self::Json(entries) => entries.len(),
+            Self::Strings(entries) => entries.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &Value<'_>) -> Option<Value<'a>> {
+        match (self, key) {
+            (Self::Json(entries), Value::String(key)) => {
+                entries.get(key.as_ref()).map(Value::from_json)
+            }
+            (Self::Strings(entries), Value::String(key)) => entries
+                .get(key.as_ref())
+                .map(|text| Value::from(text.as_str())),
+            (Self::Json(_) | Self::Strings(_), _) => None,
+            (Self::Made(entries), _) => entries
+                .iter()
+                .find(|(made, _)| equal(made, key))
+                .map(|(_, value)| value.clone()),
+        }
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Value<'a>> {
+        match self {
+            Self::Made(entries) => entries.iter().map(|(key, _)| key.clone()).collect(),
+            Self::Json(entries) => entries
+                .keys()
+                .map(|key| Value::from(key.as_str()))
+                .collect(),
+            Self::Strings(entries) => entries
+                .keys()
+                .map(|key| Value::from(key.as_str()))
+                .collect(),
+        }
+    }
+}
+
+impl<'a> Value<'a> {
+    /// A JSON value, borrowed. A whole number is an int where it fits.
+    #[must_use]
+    pub fn from_json(json: &'a serde_json::Value) -> Self {
+        match json {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::Bool(value) => Self::Bool(*value),
+            serde_json::Value::Number(number) => {
+                if let Some(value) = number.as_i64() {
+                    Self::Int(value)
+                } else if let Some(value) = number.as_u64() {
+                    Self::Uint(value)
+                } else {
+                    Self::Double(number.as_f64().unwrap_or(f64::NAN))
+                }
+            }
+            serde_json::Value::String(text) => Self::from(text.as_str()),
+            serde_json::Value::Array(elements) => Self::List(List::Json(elements)),
+            serde_json::Value::Object(entries) => Self::Map(Map::Json(entries)),
+        }
+    }
+
+    /// The type of a value, as far as the value alone tells.
+    #[must_use]
+    pub fn type_of(&self) -> Type {
+        match self {
+            Self::Null => Type::Null,
+            Self::Bool(_) => Type::Bool,
+            Self::Int(_) => Type::Int,
+            Self::Uint(_) => Type::Uint,
+            Self::Double(_) => Type::Double,
+            Self::String(_) => Type::String,
+            Self::Bytes(_) => Type::Bytes,
+            Self::Duration(_) => Type::Duration,
+            Self::Timestamp(_) => Type::Timestamp,
+            Self::List(_) => Type::list(Type::Dyn),
+            Self::Map(_) => Type::Map(Box::new(Type::Dyn), Box::new(Type::Dyn)),
+            Self::Object(_) => Type::Dyn,
+            Self::Optional(_) => Type::optional(Type::Dyn),
+            Self::Type(_) => Type::Type,
+        }
+    }
+
+    /// The name of a value's type, for errors and `type()`.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Self::Null => "null_type",
+            Self::Bool(_) => "bool",
+            Self::Int(_) => "int",
+            Self::Uint(_) => "uint",
+            Self::Double(_) => "double",
+            Self::String(_) => "string",
+            Self::Bytes(_) => "bytes",
+            Self::Duration(_) => "google.protobuf.Duration",
+            Self::Timestamp(_) => "google.protobuf.Timestamp",
+            Self::List(_) => "list",
+            Self::Map(_) => "map",
+            Self::Object(_) => "object",
+            Self::Optional(_) => "optional_type",
+            Self::Type(_) => "type",
+        }
+    }
+}
+
+impl PartialEq for Value<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        equal(self, other)
+    }
+}
+
+impl<'a> From<&'a str> for Value<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::String(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Self::String(Cow::Owned(text))
+    }
+}
