@@ -1,1 +1,21 @@
-//! From policies and a process to a verdict
+//! From policies and a process to a verdict.
+//!
+//! Here: label selectors, compiling a `RuntimePolicy`, evaluating it over plain facts. Not here:
+//! where facts come from (`sensor`) and what follows from a verdict (`response`).
+//! Invariant: a verdict is a function of its arguments; "could not be checked" is a verdict of
+//! its own and never "allowed".
+#![warn(clippy::wildcard_enum_match_arm, clippy::disallowed_methods)]
+
+mod compile;
+mod evaluate;
+mod facts;
+mod messages;
+mod selector;
+
+pub use compile::{CompileFault, CompiledPolicy, compile};
+pub use evaluate::{Failure, Input, Verdict, ViolationFound, evaluate};
+pub use facts::{Ancestor, Ancestors, Container, Process, Script};
+pub use selector::{MatchResources, Selector, SelectorError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! From a `RuntimePolicy` to something that runs.
+//!
+//! Here: the environment of its expressions, every fault with its field. Not here: evaluation.
+//! Invariant: a policy with a fault is never run, not even in part.
+
+use crate::messages;
+use crate::selector::MatchResources;
+use bailiff_api::{FailurePolicy, RuntimePolicy, Severity};
+use bailiff_cel::{CompileError, Env, Program, Type};
+use std::fmt;
+
+/// Places of the variables in the environment.
+pub(crate) const VARIABLES: [&str; 4] = ["process", "container", "object", "namespaceObject"];
+
+/// A policy that can be evaluated.
+#[derive(Debug)]
+pub struct CompiledPolicy {
+    /// Name of the policy.
+    pub name: String,
+    /// UID of the policy.
+    pub uid: String,
+    /// Generation of the spec that was compiled.
+    pub generation: i64,
+    /// How grave a violation is.
+    pub severity: Severity,
+    /// What happens when an expression fails.
+    pub failure_policy: FailurePolicy,
+    /// Which pods the policy is about.
+    pub constraints: MatchResources,
+    pub(crate) env: Env,
+    pub(crate) conditions: Vec<(String, Program)>,
+    pub(crate) validations: Vec<CompiledValidation>,
+}
+
+#[derive(Debug)]
+pub(crate) struct CompiledValidation {
+    pub(crate) program: Program,
+    pub(crate) message: Option<String>,
+    pub(crate) message_program: Option<Program>,
+}
+
+/// A fault of a policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompileFault {
+    /// The field, as `spec.validations[0].expression`.
+    pub field: String,
+    /// What is wrong, with line, column and caret for an expression.
+    pub message: String,
+}
+
+impl fmt::Display for CompileFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+impl CompiledPolicy {
+    /// Whether an expression needs what the pod's status alone tells of the container, so that
+    /// the verdict has to wait for it.
+    #[must_use]
+    pub fn needs_container(&self) -> bool {
+        let conditions = self.conditions.iter().map(|(_, program)| program);
+        let validations = self.validations.iter().flat_map(|validation| {
+            std::iter::once(&validation.program).chain(validation.message_program.as_ref())
+        });
+        conditions
+            .chain(validations)
+            .chain(self.env.named())
+            .any(|program| {
+                program
+                    .mentions()
+                    .iter()
+                    .any(|mention| mention == "container")
+            })
+    }
+}
+
+/// The environment that every expression of a `RuntimePolicy` sees.
+fn environment() -> Env {
+    let types = [
+        crate::facts::process_type(),
+        crate::facts::container_type(),
+        Type::Dyn,
+        Type::Dyn,
+    ];
+    Env::new(VARIABLES.into_iter().zip(types))
+}
+
+/// Compiles a policy.
+///
+/// # Errors
+/// Every fault of it, each with its field.
+pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<CompileFault>> {
+    let mut faults = Vec::new();
+    let mut note = |field: String, error: &dyn fmt::Display| {
+        faults.push(CompileFault {
+            field,
+            message: error.to_string(),
+        })
+    };
+    let mut env = environment();
+    let spec = &policy.spec;
+    let constraints = MatchResources::compile(&spec.match_constraints)
+        .map_err(|error| note("spec.matchConstraints".to_owned(), &error));
+    let mut conditions = Vec::new();
+    for (index, condition) in spec.match_conditions.iter().enumerate() {
+        match typed(&env, &condition.expression, &Type::Bool) {
+            Ok(program) => conditions.push((condition.name.clone(), program)),
+            Err(message) => note(
+                format!("spec.matchConditions[{index}].expression"),
+                &message,
+            ),
+        }
+    }
+    for (index, variable) in spec.variables.iter().enumerate() {
+        if let Err(error) = env.define(&variable.name, &variable.expression) {
+            note(format!("spec.variables[{index}].expression"), &error);
+        }
+    }
+    let mut validations = Vec::new();
+    for (index, validation) in spec.validations.iter().enumerate() {
+        let program = typed(&env, &validation.expression, &Type::Bool)
+            .map_err(|message| note(format!("spec.validations[{index}].expression"), &message));
+        let message_program = validation.message_expression.as_deref().map(|expression| {
+            typed(&env, expression, &Type::String).map_err(|message| {
+                note(
+                    format!("spec.validations[{index}].messageExpression"),
+                    &message,
+                )
+            })
+        });
+        if let Ok(program) = program {
+            let message_program = message_program.and_then(Result::ok);
+            validations.push(CompiledValidation {
+                program,
+                message: validation.message.clone(),
+                message_program,
+            });
+        }
+    }
+    match constraints {
+        Ok(constraints) if faults.is_empty() => Ok(CompiledPolicy {
+            name: policy.metadata.name.clone().unwrap_or_default(),
+            uid: policy.metadata.uid.clone().unwrap_or_default(),
+            generation: policy.metadata.generation.unwrap_or_default(),
+            severity: spec.severity,
+            failure_policy: spec.failure_policy,
+            constraints,
+            env,
+            conditions,
+            validations,
+        }),
+        Ok(_) | Err(()) => Err(faults),
+    }
+}
+
+/// Compiles an expression that must have a type.
+fn typed(env: &Env, source: &str, wanted: &Type) -> Result<Program, String> {
+    let program = env
+        .compile(source)
+        .map_err(|error: CompileError| error.to_string())?;
+    let found = program.result_type();
+    if found == wanted || *found == Type::Dyn {
+        Ok(program)
+    } else {
+        Err(messages::wrong_type(
+            &found.to_string(),
+            &wanted.to_string(),
+        ))
+    }
+}

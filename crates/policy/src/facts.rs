@@ -1,0 +1,220 @@
+//! What is known of a process and its container, as policies see it.
+//!
+//! Here: plain structs, their types for the engine, and how fields are read. Not here: finding
+//! it out (`sensor`).
+//! Invariant: a field's place in the declared type and in `field` is the same; `names` of each
+//! struct is the one list that both follow.
+
+use bailiff_api::{ContainerType, ExecutableSource, Origin};
+use bailiff_cel::{List, Object, ObjectType, Sequence, Type, Value};
+use jiff::Timestamp;
+
+/// A process that started to run a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The file that is executed, links resolved, as the container sees it.
+    pub executable: String,
+    /// The file as it was asked for.
+    pub invoked_path: String,
+    /// The distinct names that it goes by.
+    pub names: Vec<String>,
+    /// Arguments, the program's name first; bytes that are no UTF-8 as U+FFFD.
+    pub args: Vec<String>,
+    /// Where the executable comes from.
+    pub executable_source: ExecutableSource,
+    /// The script that an interpreter was started for by `#!`, as it was asked for.
+    pub script: Option<Script>,
+    /// Where the process comes from.
+    pub origin: Origin,
+    /// Effective user, as the node sees it.
+    pub uid: i64,
+    /// Effective group, as the node sees it.
+    pub gid: i64,
+    /// Effective capabilities, without the prefix `CAP_`.
+    pub capabilities: Vec<String>,
+    /// When the process was started.
+    pub start_time: Timestamp,
+    /// Its ancestors within the pod, nearest first.
+    pub ancestors: Ancestors,
+}
+
+/// The script that an interpreter runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// As it was asked for.
+    pub path: String,
+}
+
+/// Ancestors, nearest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ancestors(pub Vec<Ancestor>);
+
+/// An ancestor of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ancestor {
+    /// The file that it executed.
+    pub executable: String,
+    /// The distinct names that it goes by.
+    pub names: Vec<String>,
+    /// Its arguments, cut at 256 bytes.
+    pub args: Vec<String>,
+    /// Process ID, as the node sees it.
+    pub pid: i64,
+    /// When it was started.
+    pub start_time: Timestamp,
+}
+
+/// The container that a process runs in. What is not known yet is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Container {
+    /// Name of the container in the pod.
+    pub name: Option<String>,
+    /// Image as the pod asks for it.
+    pub image: Option<String>,
+    /// Image as the kubelet reports it, with its digest.
+    pub image_id: Option<String>,
+    /// What role the container has in its pod.
+    pub type_: Option<ContainerType>,
+}
+
+const PROCESS: [&str; 13] = [
+    "executable",
+    "invokedPath",
+    "names",
+    "args",
+    "executableSource",
+    "script",
+    "origin",
+    "uid",
+    "gid",
+    "capabilities",
+    "startTime",
+    "parent",
+    "ancestors",
+];
+const ANCESTOR: [&str; 4] = ["executable", "names", "args", "startTime"];
+const SCRIPT: [&str; 1] = ["path"];
+const CONTAINER: [&str; 4] = ["name", "image", "imageID", "type"];
+
+fn place(names: &[&str], name: &str) -> Option<usize> {
+    names.iter().position(|known| *known == name)
+}
+
+/// The type of `process`.
+pub(crate) fn process_type() -> Type {
+    let ancestor = ObjectType::new("Ancestor", ANCESTOR.into_iter().zip(ancestor_types()));
+    let script = ObjectType::new("Script", SCRIPT.into_iter().zip([Type::String]));
+    let strings = || Type::list(Type::String);
+    let types = [
+        Type::String,
+        Type::String,
+        strings(),
+        strings(),
+        Type::String,
+        script,
+        Type::String,
+        Type::Int,
+        Type::Int,
+        strings(),
+        Type::Timestamp,
+        ancestor.clone(),
+        Type::list(ancestor),
+    ];
+    ObjectType::new("Process", PROCESS.into_iter().zip(types))
+}
+
+fn ancestor_types() -> [Type; 4] {
+    [
+        Type::String,
+        Type::list(Type::String),
+        Type::list(Type::String),
+        Type::Timestamp,
+    ]
+}
+
+/// The type of `container`.
+pub(crate) fn container_type() -> Type {
+    let types = [Type::String, Type::String, Type::String, Type::String];
+    ObjectType::new("Container", CONTAINER.into_iter().zip(types))
+}
+
+fn strings(list: &Vec<String>) -> Value<'_> {
+    Value::List(List::Host(list))
+}
+
+impl Object for Process {
+    fn field(&self, index: usize) -> Option<Value<'_>> {
+        Some(match *PROCESS.get(index)? {
+            "executable" => Value::from(self.executable.as_str()),
+            "invokedPath" => Value::from(self.invoked_path.as_str()),
+            "names" => strings(&self.names),
+            "args" => strings(&self.args),
+            "executableSource" => Value::from(self.executable_source.as_str()),
+            "script" => Value::Object(self.script.as_ref()?),
+            "origin" => Value::from(self.origin.as_str()),
+            "uid" => Value::Int(self.uid),
+            "gid" => Value::Int(self.gid),
+            "capabilities" => strings(&self.capabilities),
+            "startTime" => Value::Timestamp(self.start_time),
+            "parent" => Value::Object(self.ancestors.0.first()?),
+            "ancestors" => Value::List(List::Host(&self.ancestors)),
+            _ => return None,
+        })
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        place(&PROCESS, name)
+    }
+}
+
+impl Object for Script {
+    fn field(&self, index: usize) -> Option<Value<'_>> {
+        (index == 0).then(|| Value::from(self.path.as_str()))
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        place(&SCRIPT, name)
+    }
+}
+
+impl Object for Ancestor {
+    fn field(&self, index: usize) -> Option<Value<'_>> {
+        Some(match *ANCESTOR.get(index)? {
+            "executable" => Value::from(self.executable.as_str()),
+            "names" => strings(&self.names),
+            "args" => strings(&self.args),
+            "startTime" => Value::Timestamp(self.start_time),
+            _ => return None,
+        })
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        place(&ANCESTOR, name)
+    }
+}
+
+impl Sequence for Ancestors {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn get(&self, index: usize) -> Option<Value<'_>> {
+        self.0.get(index).map(|ancestor| Value::Object(ancestor))
+    }
+}
+
+impl Object for Container {
+    fn field(&self, index: usize) -> Option<Value<'_>> {
+        match *CONTAINER.get(index)? {
+            "name" => self.name.as_deref().map(Value::from),
+            "image" => self.image.as_deref().map(Value::from),
+            "imageID" => self.image_id.as_deref().map(Value::from),
+            "type" => self.type_.map(|type_| Value::from(type_.as_str())),
+            _ => None,
+        }
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        place(&CONTAINER, name)
+    }
+}
