@@ -1,0 +1,481 @@
+//! Tables and laws of the plan and of the sentences. Each case starts from a violation that is
+//! answered and changes one thing.
+
+use super::*;
+use crate::messages::{NOTE_LIMIT_BYTES, Regarding, note, printable};
+use bailiff_api::condition::answered;
+use bailiff_api::{Guardrails, Incident, IncidentType, OwnerObject, Phase, ResponseAction};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().unwrap()
+}
+
+fn seconds(s: i64) -> SignedDuration {
+    SignedDuration::from_secs(s)
+}
+
+fn workload(uid: &str) -> OwnerObject {
+    OwnerObject {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        name: "web".to_owned(),
+        uid: uid.to_owned(),
+    }
+}
+
+fn binding(name: &str, action: ResponseAction) -> BindingFacts {
+    BindingFacts {
+        name: name.to_owned(),
+        uid: format!("{name}-uid"),
+        policy_name: "no-shells".to_owned(),
+        matches: true,
+        actions: vec![action],
+        guardrails: Guardrails::default(),
+        grace_period_seconds: None,
+    }
+}
+
+fn evictable() -> Facts {
+    Facts {
+        violation: ViolationFacts {
+            type_: IncidentType::Violation,
+            pod_uid: "pod-uid".to_owned(),
+            node_name: "node-1".to_owned(),
+            container: Some("app".to_owned()),
+            policy_name: "no-shells".to_owned(),
+            policy_uid: "policy-uid".to_owned(),
+            policy_generation: 1,
+            binding_uids: vec!["a-uid".to_owned(), "b-uid".to_owned()],
+        },
+        pod: Live::Found(pod()),
+        owner: Owner::Workload(workload("web-uid")),
+        policy: Live::Found(PolicyFacts {
+            uid: "policy-uid".to_owned(),
+            generation: 1,
+        }),
+        bindings: Live::Found(vec![binding("a", ResponseAction::Evict)]),
+        namespace: Live::Found(NamespaceFacts { exempt: false }),
+        confinement: Confinement::InPlace,
+        history: History::default(),
+    }
+}
+
+fn pod() -> PodFacts {
+    PodFacts {
+        uid: "pod-uid".to_owned(),
+        node_name: Some("node-1".to_owned()),
+        containers: vec!["app".to_owned()],
+        terminating: false,
+        finished: false,
+        mirror: false,
+        own: false,
+        grace_period_seconds: 30,
+    }
+}
+
+fn outcome(plan: &Plan) -> &'static str {
+    match plan {
+        Plan::Evict(_) => "Evict",
+        Plan::Delete(_) => "Delete",
+        Plan::Wait { reason, .. } => reason.as_str(),
+        Plan::Nothing { reason, .. } => reason.as_str(),
+    }
+}
+
+type Change = fn(&mut Facts);
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one table of one-line cases")]
+fn each_guardrail_alone_stops_an_eviction() {
+    assert_eq!(outcome(&plan(&evictable(), now())), "Evict");
+    let with_pod = |change: fn(&mut PodFacts)| {
+        let mut facts = evictable();
+        let mut pod = pod();
+        change(&mut pod);
+        facts.pod = Live::Found(pod);
+        facts
+    };
+    let with = |change: Change| {
+        let mut facts = evictable();
+        change(&mut facts);
+        facts
+    };
+    let cases = vec![
+        (
+            "recreated pod",
+            with_pod(|p| p.uid = "other".to_owned()),
+            answered::POD_GONE,
+        ),
+        (
+            "terminating pod",
+            with_pod(|p| p.terminating = true),
+            answered::ALREADY_TERMINATING,
+        ),
+        (
+            "finished pod",
+            with_pod(|p| p.finished = true),
+            answered::ALREADY_TERMINATING,
+        ),
+        (
+            "mirror pod",
+            with_pod(|p| p.mirror = true),
+            answered::MIRROR_POD,
+        ),
+        ("own pod", with_pod(|p| p.own = true), answered::OWN_POD),
+        (
+            "other node",
+            with_pod(|p| p.node_name = Some("node-2".to_owned())),
+            answered::NOT_CONFIRMED,
+        ),
+        (
+            "no node",
+            with_pod(|p| p.node_name = None),
+            answered::NOT_CONFIRMED,
+        ),
+        (
+            "no such container",
+            with_pod(|p| p.containers.clear()),
+            answered::NOT_CONFIRMED,
+        ),
+        ("pod gone", with(|f| f.pod = Live::Gone), answered::POD_GONE),
+        (
+            "pod unknown",
+            with(|f| f.pod = Live::Unknown(String::new())),
+            answered::COULD_NOT_CHECK,
+        ),
+        (
+            "unmanaged",
+            with(|f| f.owner = Owner::None),
+            answered::UNMANAGED,
+        ),
+        (
+            "owner unknown",
+            with(|f| f.owner = Owner::Unknown(String::new())),
+            answered::COULD_NOT_CHECK,
+        ),
+        (
+            "policy gone",
+            with(|f| f.policy = Live::Gone),
+            answered::POLICY_CHANGED,
+        ),
+        (
+            "policy unknown",
+            with(|f| f.policy = Live::Unknown(String::new())),
+            answered::COULD_NOT_CHECK,
+        ),
+        (
+            "policy recreated",
+            with(|f| f.violation.policy_uid = "x".to_owned()),
+            answered::POLICY_CHANGED,
+        ),
+        (
+            "policy edited",
+            with(|f| f.violation.policy_generation = 2),
+            answered::POLICY_CHANGED,
+        ),
+        (
+            "no binding left",
+            with(|f| f.bindings = Live::Found(vec![])),
+            answered::POLICY_CHANGED,
+        ),
+        (
+            "binding recreated",
+            with(|f| f.violation.binding_uids.clear()),
+            answered::POLICY_CHANGED,
+        ),
+        (
+            "bindings unknown",
+            with(|f| f.bindings = Live::Unknown(String::new())),
+            answered::COULD_NOT_CHECK,
+        ),
+        (
+            "binding of another policy",
+            with(|f| f.violation.policy_name = "x".to_owned()),
+            answered::POLICY_CHANGED,
+        ),
+        (
+            "binding does not match",
+            with(|f| {
+                let mut b = binding("a", ResponseAction::Evict);
+                b.matches = false;
+                f.bindings = Live::Found(vec![b]);
+            }),
+            answered::POLICY_CHANGED,
+        ),
+        (
+            "exempt namespace",
+            with(|f| f.namespace = Live::Found(NamespaceFacts { exempt: true })),
+            answered::EXEMPT_NAMESPACE,
+        ),
+        (
+            "namespace unknown",
+            with(|f| f.namespace = Live::Unknown(String::new())),
+            answered::COULD_NOT_CHECK,
+        ),
+        (
+            "namespace gone",
+            with(|f| f.namespace = Live::Gone),
+            answered::POD_GONE,
+        ),
+        (
+            "confinement missing",
+            with(|f| f.confinement = Confinement::Missing),
+            answered::NOT_CONFINED,
+        ),
+        (
+            "confinement changed",
+            with(|f| f.confinement = Confinement::Changed(String::new())),
+            answered::NOT_CONFINED,
+        ),
+        (
+            "confinement unknown",
+            with(|f| f.confinement = Confinement::Unknown(String::new())),
+            answered::COULD_NOT_CHECK,
+        ),
+        (
+            "evaluation failed",
+            with(|f| f.violation.type_ = IncidentType::EvaluationFailed),
+            answered::EVALUATION_FAILED,
+        ),
+        (
+            "audit only",
+            with(|f| f.bindings = Live::Found(vec![binding("a", ResponseAction::Audit)])),
+            answered::AUDIT_ONLY,
+        ),
+        (
+            "in cooldown",
+            with(|f| f.history.last_of_workload = Some(now() - seconds(59))),
+            answered::COOLDOWN,
+        ),
+        (
+            "rate limit",
+            with(|f| f.history.by_binding = vec![("a".to_owned(), vec![now() - seconds(59); 10])]),
+            answered::RATE_LIMITED,
+        ),
+    ];
+    for (name, facts, want) in cases {
+        assert_eq!(outcome(&plan(&facts, now())), want, "{name}");
+    }
+}
+
+#[test]
+fn a_limit_is_over_when_its_time_is() {
+    let mut facts = evictable();
+    facts.history.last_of_workload = Some(now() - seconds(10));
+    let Plan::Wait { until, .. } = plan(&facts, now()) else {
+        panic!("it waits")
+    };
+    assert_eq!(until, now() + seconds(50));
+    assert_eq!(outcome(&plan(&facts, until)), "Evict");
+    facts.history = History {
+        last_of_workload: None,
+        by_binding: vec![(
+            "a".to_owned(),
+            (0..12).map(|i| now() - seconds(30 - i)).collect(),
+        )],
+    };
+    let Plan::Wait { until, .. } = plan(&facts, now()) else {
+        panic!("it waits")
+    };
+    // Twelve in the window, ten allowed: the third oldest must leave.
+    assert_eq!(until, now() + seconds(32));
+    assert_eq!(outcome(&plan(&facts, until)), "Evict");
+}
+
+#[test]
+fn the_strongest_action_wins_and_the_smaller_grace_period() {
+    let mut facts = evictable();
+    let mut delete = binding("b", ResponseAction::Delete);
+    delete.grace_period_seconds = Some(99);
+    facts.bindings = Live::Found(vec![binding("a", ResponseAction::Evict), delete]);
+    let Plan::Delete(answer) = plan(&facts, now()) else {
+        panic!("it deletes")
+    };
+    assert_eq!(
+        (answer.binding.as_str(), answer.grace_period_seconds),
+        ("b", Some(30))
+    );
+}
+
+#[test]
+fn evict_unmanaged_is_read_from_the_binding_that_answers() {
+    let mut facts = evictable();
+    let mut brave = binding("b", ResponseAction::Evict);
+    brave.guardrails.evict_unmanaged = true;
+    facts.owner = Owner::None;
+    facts.bindings = Live::Found(vec![binding("a", ResponseAction::Evict), brave]);
+    let Plan::Evict(answer) = plan(&facts, now()) else {
+        panic!("it evicts")
+    };
+    assert_eq!(answer.binding, "b");
+}
+
+#[test]
+fn audit_says_what_enforcement_would_have_done() {
+    for (owner, want) in [
+        (Owner::Workload(workload("w")), answered::EVICTED),
+        (Owner::None, answered::UNMANAGED),
+    ] {
+        let mut facts = evictable();
+        facts.owner = owner;
+        facts.bindings = Live::Found(vec![binding("a", ResponseAction::Audit)]);
+        let Plan::Nothing { reason, would } = plan(&facts, now()) else {
+            panic!("it audits")
+        };
+        let status = settle(
+            &incident(),
+            None,
+            &Outcome::Nothing { reason, would },
+            now(),
+        );
+        assert_eq!(status.would_respond.unwrap().reason, want);
+        assert_eq!(status.phase, Some(Phase::Audited));
+    }
+}
+
+fn incident() -> Incident {
+    let at = "2026-01-01T00:00:00.000000Z";
+    let json = format!(
+        r#"{{"apiVersion":"bailiff.dev/v1alpha1","kind":"Incident",
+        "metadata":{{"name":"inc-1","namespace":"shop","generation":1}},
+        "spec":{{"type":"Violation","severity":"High",
+          "policy":{{"name":"no-shells","uid":"policy-uid","generation":1}},
+          "bindings":[{{"name":"a","uid":"a-uid"}}],"nodeName":"node-1",
+          "pod":{{"name":"web-1","uid":"pod-uid"}},"container":{{"name":"app"}},
+          "process":{{"executable":"/bin/sh","invokedPath":"sh","names":["sh"],"args":["sh","-c","SECRET"],
+            "executableSource":"Image","origin":"Exec","uid":0,"gid":0,"pid":7,"startTime":"{at}"}},
+          "violations":[{{"validation":0,"message":"sh -c SECRET was started"}}],
+          "detectedTime":"{at}"}}}}"#
+    );
+    serde_json::from_str(&json).unwrap()
+}
+
+fn evicted() -> Outcome {
+    Outcome::Done {
+        action: ResponseAction::Evict,
+        binding: "a".to_owned(),
+        at: now(),
+    }
+}
+
+#[test]
+fn an_eviction_is_told_on_the_pod_and_on_its_workload() {
+    let tail = "If this was you: do it without that program, or ask who looks after the policy for an exception. More: kubectl describe incident inc-1 -n shop";
+    assert_eq!(
+        note(&incident(), &evicted(), Regarding::Pod).unwrap().text,
+        format!(
+            "Program /bin/sh was started from outside, as kubectl exec does, in container app, which policy no-shells does not allow. This pod was evicted; if a controller owns it, it makes a new one. {tail}"
+        )
+    );
+    assert_eq!(
+        note(&incident(), &evicted(), Regarding::Workload("Deployment"))
+            .unwrap()
+            .text,
+        format!(
+            "Program /bin/sh was started from outside, as kubectl exec does, in container app of pod web-1, which policy no-shells does not allow. The pod was evicted; this Deployment makes a new one if it still needs it. {tail}"
+        )
+    );
+}
+
+#[test]
+fn a_hostile_path_is_harmless_and_a_note_is_short() {
+    assert_eq!(
+        printable("/tmp/\u{1b}[31m\n\u{202e}x"),
+        "/tmp/\\u{1b}[31m\\u{a}\\u{202e}x"
+    );
+    let mut incident = incident();
+    incident.spec.process.executable = "\u{1b}é".repeat(4000);
+    incident.spec.policy.name = "p".repeat(253);
+    incident.metadata.name = Some("é".repeat(400));
+    let note = note(&incident, &evicted(), Regarding::Workload("Deployment")).unwrap();
+    assert!(note.text.len() <= NOTE_LIMIT_BYTES && !note.text.contains('\u{1b}'));
+}
+
+#[test]
+fn no_sentence_carries_arguments() {
+    for outcome in [
+        evicted(),
+        Outcome::Held(WaitReason::Cooldown),
+        Outcome::Nothing {
+            reason: NothingReason::Unmanaged,
+            would: None,
+        },
+    ] {
+        let note = note(&incident(), &outcome, Regarding::Pod).unwrap();
+        assert!(
+            !note.text.contains("SECRET")
+                && !messages::answered(&incident(), &outcome).contains("SECRET")
+        );
+    }
+}
+
+#[test]
+fn the_phase_follows_the_conditions_and_transitions_keep_their_time() {
+    let mut incident = incident();
+    let later = now() + seconds(5);
+    incident.status = Some(settle(
+        &incident,
+        None,
+        &Outcome::Held(WaitReason::Cooldown),
+        now(),
+    ));
+    let status = settle(
+        &incident,
+        None,
+        &Outcome::Held(WaitReason::RateLimited),
+        later,
+    );
+    assert_eq!(status.conditions[0].last_transition_time.0, now());
+    assert_eq!(status.phase, Some(Phase::Held));
+    incident.status = Some(settle(&incident, Some(&workload("w")), &evicted(), later));
+    let status = incident.status.clone().unwrap();
+    assert_eq!(status.conditions[0].last_transition_time.0, later);
+    assert_eq!(
+        (status.phase, status.workload.unwrap().uid.as_str()),
+        (Some(Phase::Answered), "w")
+    );
+    let status = recovered(&incident, &Recovery::TimedOut(300), later);
+    assert_eq!(status.phase, Some(Phase::Unresolved));
+}
+
+proptest! {
+    /// No sequence of violations makes the answers exceed the limits of the binding.
+    #[test]
+    fn no_sequence_of_events_exceeds_the_limits(
+        steps in proptest::collection::vec((0i64..20, 0u8..4), 1..200),
+        cooldown in 0i32..120, limit in 1i32..6,
+    ) {
+        let mut ledger = Ledger::default();
+        let mut time = now();
+        let mut given: Vec<(Timestamp, u8)> = Vec::new();
+        for (pause, workload_number) in steps {
+            time += seconds(pause);
+            let uid = workload_number.to_string();
+            let mut facts = evictable();
+            facts.owner = Owner::Workload(workload(&uid));
+            let mut b = binding("a", ResponseAction::Evict);
+            b.guardrails.cooldown_seconds = cooldown;
+            b.guardrails.max_evictions_per_minute = limit;
+            facts.bindings = Live::Found(vec![b]);
+            facts.history = ledger.history(Some(&uid), &["a"]);
+            match plan(&facts, time) {
+                Plan::Evict(answer) => {
+                    ledger.note(Some(&uid), &answer.binding, time);
+                    given.push((time, workload_number));
+                }
+                Plan::Wait { until, .. } => prop_assert!(until > time),
+                other @ (Plan::Delete(_) | Plan::Nothing { .. }) => prop_assert!(false, "{other:?}"),
+            }
+            ledger.forget(time);
+        }
+        for (at, workload_number) in &given {
+            let minute = given.iter().filter(|(t, _)| t <= at && at.duration_since(*t) < seconds(60)).count();
+            prop_assert!(i32::try_from(minute).unwrap() <= limit);
+            let again = given.iter().any(|(t, w)| w == workload_number && t < at
+                && at.duration_since(*t) < seconds(cooldown.into()));
+            prop_assert!(!again);
+        }
+    }
+}
