@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/*
+ * Where kernels differ, each with the change that made it. Nothing else asks for versions.
+ */
+#ifndef BAILIFF_KERNEL_DIFFS_H
+#define BAILIFF_KERNEL_DIFFS_H
+
+#include "kernel.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+/* Until 6.14; renamed in 6.15 by 633488947ef6 ("kernfs: Use RCU to access kernfs_node::parent"). */
+struct kernfs_node___before_6_15 {
+	struct kernfs_node *parent;
+};
+
+struct kernfs_node___since_6_15 {
+	struct kernfs_node *__parent;
+};
+
+/* Since 6.5 (0af950f57fef, "ovl: move ovl_entry into ovl_inode"). */
+struct ovl_entry {
+	unsigned int __numlower;
+};
+
+struct ovl_inode___since_6_5 {
+	struct ovl_entry *oe;
+};
+
+/* Until 6.3. */
+struct ovl_inode___before_6_4 {
+	struct inode *lower;
+};
+
+#pragma clang attribute pop
+
+static __always_inline struct kernfs_node *parent_of(struct kernfs_node *node)
+{
+	struct kernfs_node___since_6_15 *now = (void *)node;
+	struct kernfs_node___before_6_15 *before = (void *)node;
+
+	if (bpf_core_field_exists(now->__parent))
+		return BPF_CORE_READ(now, __parent);
+	return BPF_CORE_READ(before, parent);
+}
+
+/* How a file of an overlay came to be. Without overlayfs in the kernel's own BTF (it is a
+ * module on some distributions) it can't be told. */
+static __always_inline u32 overlay_source(struct inode *inode)
+{
+	struct ovl_inode *overlay;
+	struct ovl_inode___since_6_5 *now;
+	struct ovl_inode___before_6_4 *before;
+	bool lower;
+
+	if (!bpf_core_type_exists(struct ovl_inode))
+		return SOURCE_UNKNOWN;
+	overlay = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
+	if (!BPF_CORE_READ(overlay, __upperdentry))
+		return SOURCE_IMAGE;
+	now = (void *)overlay;
+	before = (void *)overlay;
+	if (bpf_core_field_exists(now->oe))
+		lower = BPF_CORE_READ(now, oe, __numlower) > 0;
+	else if (bpf_core_field_exists(before->lower))
+		lower = BPF_CORE_READ(before, lower) != 0;
+	else
+		return SOURCE_UNKNOWN;
+	return lower ? SOURCE_IMAGE_MODIFIED : SOURCE_WRITABLE_LAYER;
+}
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/*
+ * What the kernel side tells user space, byte for byte.
+ *
+ * Here: the layout that exec.bpf.c writes and src/record.rs reads. A record is a header and,
+ * for an exec, five texts: cgroup, path, filename, interpreter, arguments.
+ * Both sides assert the sizes. All numbers are in the machine's byte order.
+ */
+#ifndef BAILIFF_RECORD_H
+#define BAILIFF_RECORD_H
+
+enum kind {
+	KIND_EXEC = 1,
+	KIND_FORK = 2,
+	KIND_EXIT = 3,
+};
+
+/* Bits of `flags`. */
+enum flag {
+	/* Arguments were longer than ARGS_MAX. */
+	FLAG_ARGS_CUT = 1 << 0,
+	/* The path had more parts than are walked; its first ones are missing. */
+	FLAG_PATH_CUT = 1 << 1,
+	/* The root directory is another than that of the first process of the machine. */
+	FLAG_OWN_ROOT = 1 << 2,
+	/* The process is the first one of its PID namespace. */
+	FLAG_NAMESPACE_INIT = 1 << 3,
+	/* The parent is in another cgroup: the process joined from outside. */
+	FLAG_JOINED = 1 << 4,
+	/* The first process of the PID namespace is in the same cgroup. */
+	FLAG_OWN_PID_NAMESPACE = 1 << 5,
+	/* The topmost ancestor in the same cgroup is the first process of the PID namespace. */
+	FLAG_BELOW_INIT = 1 << 6,
+	/* The first process of the machine was found, so that FLAG_OWN_ROOT means something. */
+	FLAG_ROOT_KNOWN = 1 << 7,
+	/* Arguments could not be read. */
+	FLAG_ARGS_UNREADABLE = 1 << 8,
+};
+
+/* Where the executable is; the numbers of `source`. */
+enum source {
+	SOURCE_UNKNOWN = 0,
+	SOURCE_IMAGE = 1,
+	SOURCE_IMAGE_MODIFIED = 2,
+	SOURCE_WRITABLE_LAYER = 3,
+	SOURCE_VOLUME = 4,
+	SOURCE_MEMORY = 5,
+};
+
+/* Most bytes of arguments. */
+#define ARGS_MAX 4096
+/* Most bytes of the path asked for, and of the interpreter. */
+#define NAME_MAX_BYTES 512
+/* Most parts of a path, and most mounts that are crossed, together. */
+#define PATH_PARTS 40
+/* Most parts of a cgroup's path. */
+#define CGROUP_PARTS 16
+
+/* A process: its number in the first PID namespace, and when it started, in ns since boot. */
+struct process_key {
+	unsigned int pid;
+	unsigned int pad;
+	unsigned long long start;
+};
+
+struct header {
+	unsigned int kind;
+	unsigned int flags;
+	/* When it happened, in ns since boot, suspend included. */
+	unsigned long long time;
+	struct process_key process;
+	struct process_key parent;
+};
+
+struct exec_header {
+	struct header header;
+	unsigned long long capabilities;
+	unsigned int uid;
+	unsigned int gid;
+	unsigned int source;
+	unsigned int mount_namespace;
+	/* Parts of the executable's path from last to first, each with a NUL. */
+	unsigned int path_len;
+	/* Parts of the cgroup's path from last to first, each with a NUL. */
+	unsigned int cgroup_len;
+	/* bprm->filename with its NUL: the path as asked for. */
+	unsigned int filename_len;
+	/* bprm->interp with its NUL: the interpreter, else the same. */
+	unsigned int interp_len;
+	/* Arguments, each with a NUL as far as they were not cut. */
+	unsigned int args_len;
+	unsigned int pad;
+};
+
+/* Counters, one for each CPU, added up by user space. */
+enum counter {
+	/* Records that found no room in the ring. */
+	COUNTER_RING_FULL = 0,
+	/* Execs in pods that were reported or lost. */
+	COUNTER_EXECS = 1,
+	/* Processes that could not be remembered, so their forks are not seen. */
+	COUNTER_TRACK_FAILED = 2,
+	COUNTERS = 3,
+};
+
+_Static_assert(sizeof(struct process_key) == 16, "as in record.rs");
+_Static_assert(sizeof(struct header) == 48, "as in record.rs");
+_Static_assert(sizeof(struct exec_header) == 96, "as in record.rs");
+
+#endif

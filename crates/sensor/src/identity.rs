@@ -1,0 +1,198 @@
+//! Which pod and container a process belongs to, by the path of its cgroup.
+//!
+//! Here: every layout of kubelets and runtimes that is known. Not here: asking anybody.
+//! Invariant: the pod is that of the OUTERMOST kubepods part: what lies below it is made by the
+//! pod's own processes (a cluster in a container, say) and proves nothing.
+
+/// Who a process is, as far as its cgroup tells.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Identity {
+    /// UID of the pod; for a static pod the hash that the kubelet uses in its place.
+    pub(crate) pod_uid: String,
+    /// ID of the container; absent for a process beside the containers, such as a sandbox that
+    /// the runtime keeps in the pod's own cgroup.
+    pub(crate) container_id: Option<String>,
+}
+
+/// Reads a cgroup's path, as `/kubepods/burstable/pod…/…`.
+///
+/// With the cgroupfs driver the parts are `kubepods`, an optional class, `pod<uid>`, the
+/// container's ID; with systemd's `kubepods.slice`, `kubepods-<class>.slice`,
+/// `kubepods-<class>-pod<uid with underscores>.slice`, `<runtime>-<id>.scope`
+/// (k8s.io/kubernetes v1.37, pkg/kubelet/cm/cgroup_manager_linux.go).
+pub(crate) fn identity(cgroup: &str) -> Option<Identity> {
+    let mut parts = cgroup
+        .split('/')
+        .filter(|part| !part.is_empty())
+        .skip_while(|part| !is_kubepods(part));
+    parts.next()?;
+    let mut part = parts.next()?;
+    if is_class(part) {
+        part = parts.next()?;
+    }
+    let pod_uid = pod_uid(part)?;
+    // systemd's driver on containerd: …-pod<uid>.slice:cri-containerd:<id> below another tree is
+    // the shape of the OCI path, and never that of a cgroup.
+    let container_id = parts.next().and_then(container_id);
+    Some(Identity {
+        pod_uid,
+        container_id,
+    })
+}
+
+fn is_kubepods(part: &str) -> bool {
+    part == "kubepods" || part == "kubepods.slice"
+}
+
+fn is_class(part: &str) -> bool {
+    let name = part
+        .strip_suffix(".slice")
+        .map_or(part, |name| name.strip_prefix("kubepods-").unwrap_or(name));
+    matches!(name, "burstable" | "besteffort" | "guaranteed")
+}
+
+fn pod_uid(part: &str) -> Option<String> {
+    let uid = match part.strip_suffix(".slice") {
+        Some(name) => name
+            .rsplit_once("-pod")
+            .map(|(_, uid)| uid)?
+            .replace('_', "-"),
+        None => part.strip_prefix("pod")?.to_owned(),
+    };
+    let valid = !uid.is_empty()
+        && uid.len() <= 64
+        && uid
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    valid.then_some(uid)
+}
+
+/// `<id>`, `<runtime>-<id>.scope`, `crio-<id>`; the ID is 64 hexadecimal digits.
+fn container_id(part: &str) -> Option<String> {
+    let name = part.strip_suffix(".scope").unwrap_or(part);
+    let id = name.rsplit('-').next().unwrap_or(name);
+    (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UID: &str = "0f5b6d3e-7c1a-4e53-9d0c-3a1f5f6f7a8b";
+    const FLAT: &str = "0f5b6d3e_7c1a_4e53_9d0c_3a1f5f6f7a8b";
+    const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
+
+    #[test]
+    fn paths_of_real_nodes_tell_pod_and_container() {
+        let other = "1".repeat(64);
+        for (name, path, container) in [
+            (
+                "cgroupfs, best effort",
+                format!("/kubepods/besteffort/pod{UID}/{ID}"),
+                true,
+            ),
+            (
+                "cgroupfs, burstable",
+                format!("/kubepods/burstable/pod{UID}/{ID}"),
+                true,
+            ),
+            (
+                "cgroupfs, guaranteed",
+                format!("/kubepods/pod{UID}/{ID}"),
+                true,
+            ),
+            (
+                "cgroupfs below a root of its own",
+                format!("/bt-node1/kubepods/besteffort/pod{UID}/{ID}"),
+                true,
+            ),
+            (
+                "systemd, containerd",
+                format!(
+                    "/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{FLAT}.slice/cri-containerd-{ID}.scope"
+                ),
+                true,
+            ),
+            (
+                "systemd, guaranteed",
+                format!("/kubepods.slice/kubepods-pod{FLAT}.slice/cri-containerd-{ID}.scope"),
+                true,
+            ),
+            (
+                "systemd, CRI-O",
+                format!(
+                    "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{FLAT}.slice/crio-{ID}.scope"
+                ),
+                true,
+            ),
+            (
+                "CRI-O with a container of its own below",
+                format!(
+                    "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{FLAT}.slice/crio-{ID}.scope/container"
+                ),
+                true,
+            ),
+            (
+                "CRI-O's monitor is no container",
+                format!("/kubepods.slice/kubepods-pod{FLAT}.slice/crio-conmon-{ID}.scope"),
+                true,
+            ),
+            (
+                "systemd in the container",
+                format!("/kubepods/pod{UID}/{ID}/init.scope"),
+                true,
+            ),
+            (
+                "a node in a container",
+                format!(
+                    "/docker/{other}/kubelet.slice/kubepods.slice/kubepods-pod{FLAT}.slice/cri-containerd-{ID}.scope"
+                ),
+                false,
+            ),
+            (
+                "a cluster in a pod",
+                format!("/kubepods/pod{UID}/{ID}/kubepods/burstable/podevil/{other}"),
+                true,
+            ),
+            (
+                "the pod's own cgroup",
+                format!("/kubepods/besteffort/pod{UID}"),
+                false,
+            ),
+        ] {
+            let found = identity(&path).unwrap_or_else(|| panic!("{name}: {path}"));
+            assert_eq!(found.pod_uid, UID, "{name}");
+            if container {
+                assert_eq!(found.container_id.as_deref(), Some(ID), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_paths_tell_nothing() {
+        for path in [
+            "/",
+            "",
+            "/system.slice/containerd.service",
+            "/kubepods",
+            "/kubepods/besteffort",
+            "/kubepods/besteffort/evil",
+            "/kubepods/pod",
+            "/kubepods/pod../x",
+            "/kubepods.slice/kubepods-evil.slice",
+            "/kubepodsx/podabc",
+            "/docker/abc",
+        ] {
+            assert_eq!(identity(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_static_pod_has_a_hash_for_a_uid() {
+        let found = identity(&format!(
+            "/kubepods/burstable/pod3a1f5f6f7a8b3a1f5f6f7a8b3a1f5f6f/{ID}"
+        ))
+        .unwrap();
+        assert_eq!(found.pod_uid, "3a1f5f6f7a8b3a1f5f6f7a8b3a1f5f6f");
+    }
+}

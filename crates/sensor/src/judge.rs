@@ -1,0 +1,257 @@
+//! From a program that starts to the violations it is.
+//!
+//! Here: the facts that policies see, and what a verdict leads to. Not here: waiting for what is
+//! not known yet (`run`).
+//! Invariant: a pure function of the exec, the pod and the rules of this moment.
+
+use crate::evidence::args_text;
+use crate::names::names;
+use crate::pods::{NamespaceFacts, PodFacts};
+use crate::process_tree::{Image, ProcessTree};
+use crate::record::Exec;
+use crate::rules::Applying;
+use bailiff_api::{
+    BindingReference, FailurePolicy, IncidentType, PolicyReference, Severity, Violation,
+};
+use bailiff_policy::{
+    Ancestor, Ancestors, Container, Failure, Input, Process, Script, Verdict, evaluate,
+};
+use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
+
+/// Most bindings and violations that an Incident names.
+const NAMED_LIMIT: usize = 16;
+
+/// A violation with its evidence.
+#[derive(Clone, Debug)]
+pub(crate) struct Judged {
+    pub(crate) type_: IncidentType,
+    pub(crate) severity: Severity,
+    pub(crate) policy: PolicyReference,
+    pub(crate) bindings: Vec<BindingReference>,
+    pub(crate) pod: Arc<PodFacts>,
+    pub(crate) container_id: Option<String>,
+    pub(crate) container: Container,
+    pub(crate) process: Arc<Process>,
+    pub(crate) args: Arc<Vec<Vec<u8>>>,
+    pub(crate) args_cut: bool,
+    pub(crate) pid: u32,
+    pub(crate) violations: Vec<Violation>,
+    /// When the kernel started the program.
+    pub(crate) time: Timestamp,
+}
+
+/// A program that starts in a pod, with everything that is known without the pod.
+#[derive(Clone, Debug)]
+pub(crate) struct Started {
+    pub(crate) pod_uid: String,
+    pub(crate) container_id: Option<String>,
+    pub(crate) exec: Arc<Exec>,
+    /// When, by the node's clock.
+    pub(crate) time: Timestamp,
+}
+
+/// Facts about a process as policies see them. The tree learns of the exec.
+pub(crate) fn process_of(
+    started: &Started,
+    pod: Option<&PodFacts>,
+    tree: &mut ProcessTree,
+    booted: Timestamp,
+) -> Process {
+    let exec = &started.exec;
+    let args = args_text(&exec.args);
+    let names = names(&exec.executable, &exec.filename, &args);
+    let image = Image {
+        executable: exec.executable.clone(),
+        names: names.clone(),
+        args: crate::evidence::args_within(&args, bailiff_api::ANCESTOR_ARGS_LIMIT_BYTES),
+        process: exec.process,
+    };
+    let none = crate::process_tree::KubeletCommands::default();
+    let (origin, ancestors) = tree.exec(exec, &args, pod.map_or(&none, |pod| &pod.commands), image);
+    Process {
+        executable: exec.executable.clone(),
+        invoked_path: exec.filename.clone(),
+        names,
+        args,
+        executable_source: exec.source,
+        script: exec.interpreter.as_ref().map(|_| Script {
+            path: exec.filename.clone(),
+        }),
+        origin,
+        uid: i64::from(exec.uid),
+        gid: i64::from(exec.gid),
+        capabilities: capabilities(exec.capabilities),
+        start_time: since_boot(booted, exec.process.start),
+        ancestors: Ancestors(
+            ancestors
+                .iter()
+                .map(|image| Ancestor {
+                    executable: image.executable.clone(),
+                    names: image.names.clone(),
+                    args: image.args.clone(),
+                    pid: i64::from(image.process.pid),
+                    start_time: since_boot(booted, image.process.start),
+                })
+                .collect(),
+        ),
+    }
+}
+
+/// A time of the kernel's boot clock as a time of day.
+pub(crate) fn since_boot(booted: Timestamp, nanoseconds: u64) -> Timestamp {
+    let span = SignedDuration::from_nanos(i64::try_from(nanoseconds).unwrap_or(i64::MAX));
+    booted.checked_add(span).unwrap_or(booted)
+}
+
+/// What the policies that are about its pod say about a process. Failures that a policy wants
+/// ignored are told to `ignored`.
+pub(crate) fn judge(
+    started: &Started,
+    process: &Arc<Process>,
+    pod: &Arc<PodFacts>,
+    namespace: &NamespaceFacts,
+    applying: &[Applying],
+    ignored: &mut dyn FnMut(&str, &[Failure]),
+) -> Vec<Judged> {
+    let container = started
+        .container_id
+        .as_ref()
+        .and_then(|id| pod.containers.get(id))
+        .cloned()
+        .unwrap_or_default();
+    let mut found = Vec::new();
+    for (policy, bindings) in applying {
+        let input = Input {
+            process,
+            container: &container,
+            object: &pod.object,
+            namespace_object: &namespace.object,
+        };
+        let failures = |failures: Vec<Failure>| {
+            failures
+                .into_iter()
+                .map(|failure| violation(failure.validation, failure.message))
+        };
+        let (type_, violations): (_, Vec<_>) = match evaluate(policy, &input) {
+            Verdict::NotMatched | Verdict::Allowed => continue,
+            Verdict::Violated(violations, failed) => {
+                let violated = violations
+                    .into_iter()
+                    .map(|found| violation(Some(found.validation), found.message));
+                (
+                    IncidentType::Violation,
+                    violated.chain(failures(failed)).collect(),
+                )
+            }
+            Verdict::CouldNotBeChecked(failed) => match policy.failure_policy {
+                FailurePolicy::Fail => (IncidentType::EvaluationFailed, failures(failed).collect()),
+                FailurePolicy::Ignore => {
+                    ignored(&policy.name, &failed);
+                    continue;
+                }
+            },
+        };
+        found.push(Judged {
+            type_,
+            severity: policy.severity,
+            policy: PolicyReference {
+                name: policy.name.clone(),
+                uid: policy.uid.clone(),
+                generation: policy.generation,
+            },
+            bindings: bindings.iter().take(NAMED_LIMIT).cloned().collect(),
+            pod: Arc::clone(pod),
+            container_id: started.container_id.clone(),
+            container: container.clone(),
+            process: Arc::clone(process),
+            args: Arc::new(started.exec.args.clone()),
+            args_cut: started.exec.args_cut,
+            pid: started.exec.process.pid,
+            violations: violations.into_iter().take(NAMED_LIMIT).collect(),
+            time: started.time,
+        });
+    }
+    found
+}
+
+fn violation(validation: Option<usize>, message: String) -> Violation {
+    Violation {
+        validation: validation.and_then(|index| i32::try_from(index).ok()),
+        message,
+    }
+}
+
+/// The names of capabilities by their number, without `CAP_` (include/uapi/linux/capability.h,
+/// Linux 6.18).
+const CAPABILITIES: [&str; 41] = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+];
+
+/// Capabilities from their bits.
+fn capabilities(bits: u64) -> Vec<String> {
+    let set = |number: usize| {
+        u32::try_from(number).is_ok_and(|number| bits.checked_shr(number).unwrap_or(0) & 1 == 1)
+    };
+    CAPABILITIES
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| set(*number))
+        .map(|(_, name)| (*name).to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn capabilities_have_their_names() {
+        assert_eq!(capabilities(0), Vec::<String>::new());
+        assert_eq!(
+            capabilities(1 << 13 | 1 << 21 | 1 << 39),
+            ["NET_RAW", "SYS_ADMIN", "BPF"]
+        );
+        assert_eq!(capabilities(u64::MAX).len(), CAPABILITIES.len());
+    }
+}

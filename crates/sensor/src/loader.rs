@@ -1,0 +1,172 @@
+//! Loads the BPF programs, attaches them, and reads what they tell.
+//!
+//! Here: aya. Not here: what bytes mean (`record`).
+//! Invariant: when [`Records::load`] returns, every program is attached; what can't be loaded is
+//! the caller's error and never a silent nothing.
+
+use crate::record::{DecodeError, Event, decode};
+use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::BtfTracePoint;
+use aya::{Btf, Ebpf, EbpfLoader};
+use std::os::fd::{AsFd as _, OwnedFd};
+use tokio::io::unix::AsyncFd;
+
+/// The programs with their tracepoints.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("process_exec", "sched_process_exec"),
+    ("process_fork", "sched_process_fork"),
+    ("process_exit", "sched_process_exit"),
+];
+
+/// An object file has to be aligned for its headers to be read in place.
+#[repr(C, align(8))]
+struct Aligned<T: ?Sized>(T);
+
+static OBJECT: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/exec.bpf.o")));
+
+/// Why the programs do not run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The kernel does not describe its types.
+    #[error(
+        "cannot read the kernel's type information (/sys/kernel/btf/vmlinux); the sensor needs a kernel 5.14 or later built with CONFIG_DEBUG_INFO_BTF"
+    )]
+    Btf(#[source] aya::BtfError),
+    /// The object or its maps could not be loaded.
+    #[error("cannot load the BPF programs; the container needs the capabilities BPF and PERFMON")]
+    Load(#[source] Box<aya::EbpfError>),
+    /// A program was refused.
+    #[error(
+        "the kernel refuses the BPF program {program}; the sensor needs a kernel 5.14 or later and the capabilities BPF and PERFMON"
+    )]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// The cause.
+        #[source]
+        source: Box<aya::programs::ProgramError>,
+    },
+    /// A map is not what it should be.
+    #[error("cannot open the BPF map {0}")]
+    Map(&'static str),
+    /// The ring can't be waited for.
+    #[error("cannot wait for the BPF ring buffer")]
+    Wait(#[source] std::io::Error),
+}
+
+/// What the kernel counted, over all CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Records that found no room in the ring: events that were not seen.
+    pub lost: u64,
+    /// Execs in pods.
+    pub execs: u64,
+    /// Processes that could not be remembered.
+    pub not_tracked: u64,
+}
+
+/// The programs, attached for as long as this lives, and their records.
+pub struct Records {
+    ring: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, u64>,
+    wait: AsyncFd<OwnedFd>,
+    /// Programs stay attached while this lives.
+    _programs: Ebpf,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Records")
+    }
+}
+
+impl Records {
+    /// Loads and attaches the programs, with a ring of this many bytes (a power of two, at least
+    /// a page).
+    ///
+    /// # Errors
+    /// When the kernel lacks what they need, or refuses them.
+    pub fn load(ring_bytes: u32) -> Result<Self, LoadError> {
+        let btf = Btf::from_sys_fs().map_err(LoadError::Btf)?;
+        let mut programs = EbpfLoader::new()
+            .btf(Some(&btf))
+            .map_max_entries("records", ring_bytes)
+            .load(&OBJECT.0)
+            .map_err(|error| LoadError::Load(Box::new(error)))?;
+        for (program, tracepoint) in PROGRAMS {
+            let refused = |source| LoadError::Program {
+                program,
+                source: Box::new(source),
+            };
+            let loaded: &mut BtfTracePoint = programs
+                .program_mut(program)
+                .ok_or(LoadError::Map(program))?
+                .try_into()
+                .map_err(refused)?;
+            loaded.load(tracepoint, &btf).map_err(refused)?;
+            loaded.attach().map_err(refused)?;
+        }
+        let mut map = |name| programs.take_map(name).ok_or(LoadError::Map(name));
+        let ring: Map = map("records")?;
+        let counters: Map = map("counters")?;
+        let ring = RingBuf::try_from(ring).or(Err(LoadError::Map("records")))?;
+        let counters = PerCpuArray::try_from(counters).or(Err(LoadError::Map("counters")))?;
+        // The ring keeps its own descriptor; this one is for waiting alone.
+        let wait = ring
+            .as_fd()
+            .try_clone_to_owned()
+            .and_then(wait_on)
+            .map_err(LoadError::Wait)?;
+        Ok(Self {
+            ring,
+            counters,
+            wait,
+            _programs: programs,
+        })
+    }
+
+    /// The next record that is there now; absent when there is none.
+    pub fn try_next(&mut self) -> Option<Result<Event, DecodeError>> {
+        self.ring.next().map(|bytes| decode(&bytes))
+    }
+
+    /// Waits until there may be a record.
+    ///
+    /// # Errors
+    /// When the ring can't be waited for any more.
+    pub async fn ready(&mut self) -> Result<(), LoadError> {
+        let mut guard = self.wait.readable().await.map_err(LoadError::Wait)?;
+        guard.clear_ready();
+        Ok(())
+    }
+
+    /// What the kernel counted since the programs were loaded.
+    ///
+    /// # Errors
+    /// When the map can't be read.
+    pub fn counters(&self) -> Result<Counters, LoadError> {
+        let sum = |index| {
+            let values = self
+                .counters
+                .get(&index, 0)
+                .or(Err(LoadError::Map("counters")))?;
+            Ok(values.iter().sum())
+        };
+        Ok(Counters {
+            lost: sum(0)?,
+            execs: sum(1)?,
+            not_tracked: sum(2)?,
+        })
+    }
+}
+
+/// Lets the runtime wait on a descriptor.
+#[expect(
+    unsafe_code,
+    reason = "tokio can't know that a descriptor stays open; an owned one does"
+)]
+fn wait_on(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the AsyncFd owns the descriptor, which is open and never changes.
+    unsafe { AsyncFd::register_with_interest(descriptor, tokio::io::Interest::READABLE) }
+        .map_err(std::io::Error::from)
+}

@@ -1,0 +1,103 @@
+//! What the sensor counts.
+//!
+//! Here: metrics and their names. Not here: serving them.
+//! Invariant: every event that was not judged is in one of the counters; labels are closed.
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Why a program that started in a pod was not judged, or not in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum NotJudged {
+    /// The ring was full.
+    RingFull,
+    /// The bytes were no record.
+    Undecodable,
+    /// The pod did not become known in time.
+    PodUnknown,
+    /// Too many were waiting.
+    QueueFull,
+    /// Cgroup and namespaces name different pods.
+    IdentityUnclear,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Reason {
+    pub(crate) reason: NotJudged,
+}
+
+/// How a write of an Incident ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Written {
+    Created,
+    Series,
+    Failed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Outcome {
+    pub(crate) outcome: Written,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metrics {
+    pub(crate) execs: Counter,
+    pub(crate) not_judged: Family<Reason, Counter>,
+    pub(crate) violations: Counter,
+    pub(crate) evaluation_failures: Counter,
+    pub(crate) writes: Family<Outcome, Counter>,
+    pub(crate) pods: Gauge,
+    pub(crate) forgotten_processes: Gauge,
+}
+
+impl Metrics {
+    /// Names them in a registry.
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("bailiff_sensor");
+        registry.register("execs", "Programs that started in pods", self.execs.clone());
+        registry.register(
+            "execs_not_judged",
+            "Programs that started in pods and were not judged, by reason",
+            self.not_judged.clone(),
+        );
+        registry.register(
+            "violations",
+            "Violations of policies",
+            self.violations.clone(),
+        );
+        registry.register(
+            "evaluation_failures",
+            "Expressions that failed at run time, of policies that ignore it",
+            self.evaluation_failures.clone(),
+        );
+        registry.register(
+            "incident_writes",
+            "Writes of Incidents, by outcome",
+            self.writes.clone(),
+        );
+        registry.register(
+            "pods",
+            "Pods of this node that are known",
+            self.pods.clone(),
+        );
+        registry.register(
+            "forgotten_processes",
+            "Processes that were not remembered for lack of room",
+            self.forgotten_processes.clone(),
+        );
+    }
+
+    pub(crate) fn not_judged(&self, reason: NotJudged, count: u64) {
+        self.not_judged
+            .get_or_create(&Reason { reason })
+            .inc_by(count);
+    }
+
+    pub(crate) fn written(&self, outcome: Written) {
+        self.writes.get_or_create(&Outcome { outcome }).inc();
+    }
+}

@@ -1,0 +1,268 @@
+//! From the kernel's bytes to values.
+//!
+//! Here: the layout of `bpf/record.h`, read with every bound checked. Not here: where bytes come
+//! from (`loader`) and what they mean (`process_tree`, `identity`).
+//! Invariant: no bytes can make this panic; a record that is cut short or of an unknown kind is
+//! an error, and is counted.
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice
+)]
+
+use bailiff_api::ExecutableSource;
+
+/// A process: its number in the first PID namespace and its start, in ns since boot. The start
+/// tells apart processes that had the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProcessKey {
+    /// Number in the first PID namespace.
+    pub pid: u32,
+    /// When it was started, in ns since boot, suspend included.
+    pub start: u64,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A process of a pod runs a new program.
+    Exec(Box<Exec>),
+    /// A process of a pod made another.
+    Fork {
+        /// The one that made it.
+        parent: ProcessKey,
+        /// The new one.
+        child: ProcessKey,
+    },
+    /// A process of a pod ended.
+    Exit(ProcessKey),
+}
+
+/// A process of a pod runs a new program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, found by the kernel side"
+)]
+pub struct Exec {
+    /// When, in ns since boot, suspend included.
+    pub time: u64,
+    /// The process.
+    pub process: ProcessKey,
+    /// Its parent.
+    pub parent: ProcessKey,
+    /// Effective capabilities, a bit for each.
+    pub capabilities: u64,
+    /// Effective user, as the node sees it.
+    pub uid: u32,
+    /// Effective group, as the node sees it.
+    pub gid: u32,
+    /// Where the executable is.
+    pub source: ExecutableSource,
+    /// Number of the mount namespace.
+    pub mount_namespace: u32,
+    /// The path of the cgroup.
+    pub cgroup: String,
+    /// The executable, as its container sees it; begins with `…/` when it was cut.
+    pub executable: String,
+    /// The path as it was asked for.
+    pub filename: String,
+    /// The interpreter, where `filename` is a script.
+    pub interpreter: Option<String>,
+    /// Arguments as bytes.
+    pub args: Vec<Vec<u8>>,
+    /// Whether arguments are missing: longer than what is read, or not readable.
+    pub args_cut: bool,
+    /// Whether its root directory is a container's. While a runtime sets a container up it is not.
+    pub own_root: bool,
+    /// Whether it is the first process of its PID namespace.
+    pub namespace_init: bool,
+    /// Whether its parent is outside of its cgroup.
+    pub joined: bool,
+    /// Whether the first process of its PID namespace is in its cgroup.
+    pub own_pid_namespace: bool,
+    /// Whether it is that process or below it.
+    pub below_init: bool,
+}
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Fewer bytes than the header says.
+    #[error("a record of the kernel is cut short")]
+    Short,
+    /// A kind that this version does not know.
+    #[error("a record of the kernel has the unknown kind {0}")]
+    Kind(u32),
+}
+
+/// Bits of `flags` in `record.h`.
+mod flag {
+    pub(super) const ARGS_CUT: u32 = 1 << 0;
+    pub(super) const PATH_CUT: u32 = 1 << 1;
+    pub(super) const OWN_ROOT: u32 = 1 << 2;
+    pub(super) const NAMESPACE_INIT: u32 = 1 << 3;
+    pub(super) const JOINED: u32 = 1 << 4;
+    pub(super) const OWN_PID_NAMESPACE: u32 = 1 << 5;
+    pub(super) const BELOW_INIT: u32 = 1 << 6;
+    pub(super) const ROOT_KNOWN: u32 = 1 << 7;
+    pub(super) const ARGS_UNREADABLE: u32 = 1 << 8;
+}
+
+/// Reads numbers one after the other.
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Short)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn u32(&mut self) -> Result<u32, DecodeError> {
+        self.take(4)?
+            .try_into()
+            .map(u32::from_ne_bytes)
+            .or(Err(DecodeError::Short))
+    }
+
+    fn u64(&mut self) -> Result<u64, DecodeError> {
+        self.take(8)?
+            .try_into()
+            .map(u64::from_ne_bytes)
+            .or(Err(DecodeError::Short))
+    }
+
+    fn key(&mut self) -> Result<ProcessKey, DecodeError> {
+        let pid = self.u32()?;
+        self.u32()?;
+        Ok(ProcessKey {
+            pid,
+            start: self.u64()?,
+        })
+    }
+
+    fn text(&mut self, length: u32) -> Result<&'a [u8], DecodeError> {
+        self.take(usize::try_from(length).or(Err(DecodeError::Short))?)
+    }
+}
+
+/// Decodes a record.
+///
+/// # Errors
+/// When it is cut short or of an unknown kind.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+    let mut reader = Reader(bytes);
+    let (kind, flags) = (reader.u32()?, reader.u32()?);
+    let (time, process, parent) = (reader.u64()?, reader.key()?, reader.key()?);
+    match kind {
+        1 => exec(reader, flags, time, process, parent).map(|exec| Event::Exec(Box::new(exec))),
+        2 => Ok(Event::Fork {
+            parent,
+            child: process,
+        }),
+        3 => Ok(Event::Exit(process)),
+        other => Err(DecodeError::Kind(other)),
+    }
+}
+
+fn exec(
+    mut reader: Reader<'_>,
+    flags: u32,
+    time: u64,
+    process: ProcessKey,
+    parent: ProcessKey,
+) -> Result<Exec, DecodeError> {
+    let set = |bit: u32| flags & bit != 0;
+    let capabilities = reader.u64()?;
+    let (uid, gid, source, mount_namespace) =
+        (reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?);
+    let (path, cgroup, filename, interp, args) = (
+        reader.u32()?,
+        reader.u32()?,
+        reader.u32()?,
+        reader.u32()?,
+        reader.u32()?,
+    );
+    reader.u32()?;
+    let cgroup = path_of(reader.text(cgroup)?, false);
+    let executable = reader.text(path)?;
+    let filename = text_of(reader.text(filename)?);
+    let interp = text_of(reader.text(interp)?);
+    let args = args_of(reader.text(args)?);
+    let source = match source {
+        1 => ExecutableSource::Image,
+        2 => ExecutableSource::ImageModified,
+        3 => ExecutableSource::WritableLayer,
+        4 => ExecutableSource::Volume,
+        5 => ExecutableSource::Memory,
+        _ => ExecutableSource::Unknown,
+    };
+    Ok(Exec {
+        time,
+        process,
+        parent,
+        capabilities,
+        uid,
+        gid,
+        source,
+        mount_namespace,
+        cgroup,
+        executable: if source == ExecutableSource::Memory {
+            text_of(executable)
+        } else {
+            path_of(executable, set(flag::PATH_CUT))
+        },
+        interpreter: (interp != filename).then_some(interp),
+        filename,
+        args,
+        args_cut: set(flag::ARGS_CUT) || set(flag::ARGS_UNREADABLE),
+        // Where the machine's first process was not found, the overlay tells a container apart.
+        own_root: set(flag::OWN_ROOT)
+            || !set(flag::ROOT_KNOWN) && source != ExecutableSource::Memory,
+        namespace_init: set(flag::NAMESPACE_INIT),
+        joined: set(flag::JOINED),
+        own_pid_namespace: set(flag::OWN_PID_NAMESPACE),
+        below_init: set(flag::BELOW_INIT),
+    })
+}
+
+/// The text up to its NUL; bytes that are no UTF-8 as U+FFFD.
+fn text_of(bytes: &[u8]) -> String {
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(text).into_owned()
+}
+
+/// A path from its parts, which are there from last to first.
+fn path_of(bytes: &[u8], cut: bool) -> String {
+    let mut path = String::new();
+    if cut {
+        path.push('…');
+    }
+    let parts: Vec<_> = bytes
+        .split(|byte| *byte == 0)
+        .filter(|part| !part.is_empty())
+        .collect();
+    for part in parts.iter().rev() {
+        path.push('/');
+        path.push_str(&String::from_utf8_lossy(part));
+    }
+    if path.is_empty() {
+        path.push('/');
+    }
+    path
+}
+
+/// Arguments, each ended by a NUL but for one that was cut.
+fn args_of(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut args: Vec<_> = bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
+    if args.last().is_some_and(Vec::is_empty) {
+        args.pop();
+    }
+    args
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Records made by hand.
+
+use super::*;
+
+/// The header of an exec: kind, flags, time, process, parent, capabilities, uid, gid, source,
+/// mount namespace, five lengths, padding.
+fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 5]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut word = |value: u32| bytes.extend(value.to_ne_bytes());
+    word(kind);
+    word(flags);
+    for value in [77_u64, 12, 34, 11, 33, 1 << 13] {
+        // The pid and its padding make one 64-bit word on a little-endian machine.
+        for half in value.to_ne_bytes().chunks(4) {
+            word(u32::from_ne_bytes(half.try_into().unwrap()));
+        }
+    }
+    for value in [1000, 1001, source, 4026531840]
+        .into_iter()
+        .chain(lengths)
+        .chain([0])
+    {
+        word(value);
+    }
+    bytes
+}
+
+fn record(flags: u32, source: u32, texts: [&[u8]; 5]) -> Vec<u8> {
+    let [cgroup, path, filename, interp, args] = texts;
+    let length = |text: &[u8]| u32::try_from(text.len()).unwrap();
+    let mut bytes = header(
+        1,
+        flags,
+        source,
+        [
+            length(path),
+            length(cgroup),
+            length(filename),
+            length(interp),
+            length(args),
+        ],
+    );
+    for text in texts {
+        bytes.extend_from_slice(text);
+    }
+    bytes
+}
+
+fn exec_of(flags: u32, source: u32, texts: [&[u8]; 5]) -> Exec {
+    match decode(&record(flags, source, texts)).unwrap() {
+        Event::Exec(exec) => *exec,
+        other => panic!("{other:?}"),
+    }
+}
+
+const TEXTS: [&[u8]; 5] = [
+    b"abc\0podx\0kubepods\0",
+    b"busybox\0bin\0",
+    b"/bin/sh\0",
+    b"/bin/sh\0",
+    b"sh\0-c\0id\0",
+];
+
+#[test]
+fn an_exec_is_read_field_by_field() {
+    let exec = exec_of(0b1101_0100, 1, TEXTS);
+    assert_eq!(exec.time, 77);
+    assert_eq!(exec.process, ProcessKey { pid: 12, start: 34 });
+    assert_eq!(exec.parent, ProcessKey { pid: 11, start: 33 });
+    assert_eq!(
+        (exec.uid, exec.gid, exec.capabilities),
+        (1000, 1001, 1 << 13)
+    );
+    assert_eq!(exec.cgroup, "/kubepods/podx/abc");
+    assert_eq!(exec.executable, "/bin/busybox");
+    assert_eq!(exec.filename, "/bin/sh");
+    assert_eq!(exec.interpreter, None);
+    assert_eq!(exec.args, [b"sh".to_vec(), b"-c".to_vec(), b"id".to_vec()]);
+    assert_eq!(exec.source, ExecutableSource::Image);
+    assert!(exec.own_root && exec.joined && exec.below_init);
+    assert!(!exec.namespace_init && !exec.own_pid_namespace && !exec.args_cut);
+}
+
+#[test]
+fn unusual_texts_are_read_as_they_are() {
+    let with = |at: usize, text: &'static [u8]| {
+        let mut texts = TEXTS;
+        texts[at] = text;
+        texts
+    };
+    assert_eq!(exec_of(2, 1, with(1, b"x\0y\0")).executable, "…/y/x");
+    assert_eq!(exec_of(0, 1, with(1, b"")).executable, "/");
+    assert_eq!(
+        exec_of(0, 5, with(1, b"memfd:runc\0")).executable,
+        "memfd:runc"
+    );
+    assert_eq!(
+        exec_of(0, 1, with(1, b"\xff\0bin\0")).executable,
+        "/bin/\u{fffd}"
+    );
+    assert_eq!(
+        exec_of(0, 1, with(3, b"/bin/bash\0"))
+            .interpreter
+            .as_deref(),
+        Some("/bin/bash")
+    );
+    assert_eq!(exec_of(0, 1, with(4, b"")).args, Vec::<Vec<u8>>::new());
+    assert_eq!(
+        exec_of(0, 1, with(4, b"\0\0")).args,
+        [b"".to_vec(), b"".to_vec()]
+    );
+    assert_eq!(
+        exec_of(1, 1, with(4, b"a\0cut of")).args,
+        [b"a".to_vec(), b"cut of".to_vec()]
+    );
+    assert!(exec_of(1, 1, TEXTS).args_cut && exec_of(1 << 8, 1, TEXTS).args_cut);
+}
+
+#[test]
+fn a_root_that_can_not_be_told_counts_as_a_containers_only_for_files() {
+    assert!(
+        !exec_of(1 << 7, 1, TEXTS).own_root,
+        "known, and the machine's"
+    );
+    assert!(exec_of(0, 1, TEXTS).own_root, "not known, a file");
+    assert!(
+        !exec_of(0, 5, TEXTS).own_root,
+        "not known, memory: may be the runtime itself"
+    );
+}
+
+#[test]
+fn forks_and_exits_are_read() {
+    let bytes = header(2, 0, 0, [0; 5]);
+    let want = Event::Fork {
+        parent: ProcessKey { pid: 11, start: 33 },
+        child: ProcessKey { pid: 12, start: 34 },
+    };
+    assert_eq!(decode(&bytes[..48]), Ok(want));
+    assert_eq!(
+        decode(&header(3, 0, 0, [0; 5])[..48]),
+        Ok(Event::Exit(ProcessKey { pid: 12, start: 34 }))
+    );
+}
+
+#[test]
+fn no_bytes_make_it_panic() {
+    let whole = record(0, 1, TEXTS);
+    for end in 0..whole.len() {
+        assert_eq!(
+            decode(&whole[..end]),
+            Err(DecodeError::Short),
+            "{end} of {} bytes",
+            whole.len()
+        );
+    }
+    assert_eq!(decode(&header(9, 0, 0, [0; 5])), Err(DecodeError::Kind(9)));
+    assert_eq!(
+        decode(&header(1, 0, 1, [u32::MAX; 5])),
+        Err(DecodeError::Short)
+    );
+}

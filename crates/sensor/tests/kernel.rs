@@ -1,0 +1,264 @@
+//! The BPF programs on the kernel that runs the tests.
+//!
+//! They need root, BTF and a cgroup hierarchy, and fail without them. A cgroup named like a
+//! pod's stands for a pod; no cluster is needed.
+
+use bailiff_sensor::{Event, Exec, Records};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
+
+/// A cgroup named like a pod's container, for as long as this lives.
+struct Pod {
+    top: PathBuf,
+    leaf: PathBuf,
+}
+
+impl Pod {
+    fn new(test: &str) -> Self {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        // The hierarchy that the programs look at: pids on v1, else the one of v2.
+        let place = |wanted: &dyn Fn(&[&str]) -> bool| {
+            mounts
+                .lines()
+                .map(|line| line.split(' ').collect::<Vec<_>>())
+                .find(|words| wanted(words))
+                .map(|words| words[1].to_owned())
+        };
+        let root = place(&|words| {
+            words[2] == "cgroup" && words[3].split(',').any(|option| option == "pids")
+        })
+        .or_else(|| place(&|words| words[2] == "cgroup2"))
+        .expect("no cgroup hierarchy is mounted");
+        let top = Path::new(&root).join(format!("bailiff-test-{test}-{}", std::process::id()));
+        let leaf = top.join("kubepods/podtest").join(ID);
+        std::fs::create_dir_all(&leaf).unwrap();
+        Self { top, leaf }
+    }
+
+    /// Runs a shell line in the pod; `"$@"` are the arguments.
+    fn run(&self, line: &str, arguments: &[&OsStr]) -> std::process::Output {
+        let line = format!("echo $$ > {}/cgroup.procs; {line}", self.leaf.display());
+        Command::new("sh")
+            .args(["-c", &line, "sh"])
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        let mut folder = self.leaf.as_path();
+        while folder.starts_with(&self.top) {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while std::fs::remove_dir(folder).is_err() && Instant::now() < deadline {
+                std::thread::yield_now();
+            }
+            folder = folder.parent().unwrap();
+        }
+    }
+}
+
+/// Everything that happened in the pod up to now.
+fn events(records: &mut Records) -> Vec<Event> {
+    std::iter::from_fn(|| records.try_next())
+        .map(|event| event.unwrap())
+        .collect()
+}
+
+/// The execs in the pod of this test; others may run at the same time.
+fn execs(records: &mut Records, pod: &Pod) -> Vec<Exec> {
+    let top = pod.top.file_name().unwrap().to_str().unwrap();
+    let mine = |event| match event {
+        Event::Exec(exec) if exec.cgroup.contains(top) => Some(*exec),
+        Event::Exec(_) | Event::Fork { .. } | Event::Exit(_) => None,
+    };
+    events(records).into_iter().filter_map(mine).collect()
+}
+
+fn load() -> Records {
+    Records::load(1 << 20)
+        .unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error)))
+}
+
+fn canonical(path: &str) -> String {
+    std::fs::canonicalize(path).unwrap().display().to_string()
+}
+
+#[tokio::test]
+async fn a_program_is_seen_with_what_it_is() {
+    let pod = Pod::new("seen");
+    let mut records = load();
+    pod.run(
+        "exec cat \"$@\"",
+        &[OsStr::new("/dev/null"), OsStr::new("two words")],
+    );
+    let execs = execs(&mut records, &pod);
+    let [cat] = execs.as_slice() else {
+        panic!("{execs:#?}")
+    };
+    assert_eq!(cat.executable, canonical("/usr/bin/cat"));
+    assert_eq!(
+        cat.args,
+        [
+            b"cat".to_vec(),
+            b"/dev/null".to_vec(),
+            b"two words".to_vec()
+        ]
+    );
+    assert!(
+        cat.cgroup.ends_with(&format!("/kubepods/podtest/{ID}")),
+        "{}",
+        cat.cgroup
+    );
+    assert_eq!((cat.uid, cat.gid), (0, 0));
+    assert!(
+        cat.capabilities & (1 << 21) != 0,
+        "SYS_ADMIN is one of root's capabilities"
+    );
+    assert!(!cat.args_cut && !cat.namespace_init && cat.interpreter.is_none());
+    assert!(!cat.own_root, "it has the machine's own root directory");
+    let namespace = std::fs::read_link("/proc/self/ns/mnt")
+        .unwrap()
+        .display()
+        .to_string();
+    assert_eq!(namespace, format!("mnt:[{}]", cat.mount_namespace));
+}
+
+#[tokio::test]
+async fn what_is_outside_of_pods_is_not_told() {
+    let mut records = load();
+    assert!(Command::new("true").status().unwrap().success());
+    let own = std::process::id();
+    let told = events(&mut records)
+        .into_iter()
+        .any(|event| matches!(event, Event::Exec(exec) if exec.parent.pid == own));
+    assert!(!told);
+}
+
+#[tokio::test]
+async fn a_script_is_told_with_its_interpreter() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let pod = Pod::new("script");
+    let folder = std::env::temp_dir().join(format!("bailiff-script-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let script = folder.join("run.sh");
+    std::fs::write(&script, "#!/bin/sh\n:\n").unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut records = load();
+    pod.run("exec \"$@\"", &[script.as_os_str()]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    let execs = execs(&mut records, &pod);
+    let [exec] = execs.as_slice() else {
+        panic!("{execs:#?}")
+    };
+    assert_eq!(exec.filename, script.display().to_string());
+    assert_eq!(exec.interpreter.as_deref(), Some("/bin/sh"));
+    assert_eq!(exec.executable, canonical("/bin/sh"));
+}
+
+#[tokio::test]
+async fn hostile_arguments_are_read_as_they_are() {
+    let pod = Pod::new("hostile");
+    let mut records = load();
+    // Bytes that are no UTF-8, a line break, an escape sequence, an empty argument.
+    let strange: [&[u8]; 4] = [b"\xff\xfe", b"a\nb", b"\x1b[31m", b""];
+    let arguments: Vec<_> = strange
+        .iter()
+        .map(|bytes| OsStr::from_bytes(bytes))
+        .collect();
+    pod.run("exec true \"$@\"", &arguments);
+    let found = execs(&mut records, &pod);
+    assert_eq!(found[0].args[1..], strange.map(<[u8]>::to_vec));
+
+    // 2 MiB of arguments, which the kernel allows for a large stack; each at most 128 KiB.
+    let long = "x".repeat(120 * 1024);
+    let many: Vec<_> = (0..14).map(|_| OsStr::new(&long)).collect();
+    pod.run("exec true \"$@\"", &many);
+    let found = execs(&mut records, &pod);
+    assert!(found[0].args_cut);
+    assert_eq!(
+        found[0].args.iter().map(|arg| arg.len() + 1).sum::<usize>(),
+        4096 + 1
+    );
+}
+
+#[tokio::test]
+async fn no_arguments_at_all_are_no_surprise() {
+    let pod = Pod::new("none");
+    let mut records = load();
+    // Linux puts an empty first argument where there is none (since 5.18, dcd46d897adb).
+    pod.run("exec perl -e 'exec { \"/bin/true\" } \"\"'", &[]);
+    let found = execs(&mut records, &pod);
+    assert_eq!(found.last().unwrap().args, [b"".to_vec()]);
+}
+
+#[tokio::test]
+async fn a_file_in_memory_is_told_apart() {
+    let pod = Pod::new("memory");
+    let mut records = load();
+    // memfd_create and write have other numbers on each architecture.
+    let (create, write) = if cfg!(target_arch = "x86_64") {
+        (319, 1)
+    } else {
+        (279, 64)
+    };
+    let script = format!(
+        r#"my $name = "hidden"; my $fd = syscall({create}, $name, 0);
+           open(my $in, "<", "/bin/true"); binmode $in; my $bytes = do {{ local $/; <$in> }};
+           syscall({write}, $fd, $bytes, length $bytes);
+           exec {{ "/proc/self/fd/$fd" }} "innocent""#
+    );
+    pod.run("exec perl -e \"$1\"", &[OsStr::new(&script)]);
+    let found = execs(&mut records, &pod);
+    let last = found.last().unwrap();
+    assert_eq!(last.source.as_str(), "Memory");
+    assert!(
+        last.executable.starts_with("memfd:hidden"),
+        "{}",
+        last.executable
+    );
+}
+
+#[tokio::test]
+async fn forks_and_exits_of_the_pods_processes_are_told() {
+    let pod = Pod::new("forks");
+    let mut records = load();
+    pod.run("exec bash -c '(exec cat /dev/null); true'", &[]);
+    let events = events(&mut records);
+    let shell = events.iter().find_map(|event| match event {
+        Event::Exec(exec) if exec.executable.ends_with("/bash") => Some(exec.process),
+        _ => None,
+    });
+    let shell = shell.expect("the shell is seen");
+    let child = events.iter().find_map(|event| match event {
+        Event::Fork { parent, child } if *parent == shell => Some(*child),
+        _ => None,
+    });
+    let child = child.expect("its child is seen");
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Exec(exec) if exec.process == child)),
+        "{events:#?}"
+    );
+    assert!(events.contains(&Event::Exit(child)) && events.contains(&Event::Exit(shell)));
+}
+
+#[tokio::test]
+async fn what_is_lost_is_counted() {
+    let pod = Pod::new("lost");
+    // The smallest ring there is: a page, which a few records fill.
+    let mut records = Records::load(4096).unwrap();
+    pod.run("for i in $(seq 100); do cat /dev/null; done", &[]);
+    let counters = records.counters().unwrap();
+    let seen = events(&mut records).len();
+    assert!(counters.lost > 0, "{counters:?}");
+    assert!(counters.execs >= 100, "{counters:?}");
+    assert!(seen > 0 && seen < 100, "{seen}");
+}
