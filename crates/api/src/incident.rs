@@ -352,6 +352,12 @@ pub struct Series {
     pub count: i64,
     /// When last, by the node's clock.
     pub last_observed_time: MicroTime,
+    /// Generation of the policy that gave the last verdict.
+    pub policy_generation: i64,
+    /// The bindings that matched the last time.
+    #[schemars(length(min = 1, max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub bindings: Vec<BindingReference>,
 }
 
 /// What was done about an Incident.
@@ -418,9 +424,11 @@ pub struct Replacement {
 
 /// The name of the Incident of a policy in a pod: 64 bits of the SHA-256 over both UIDs.
 ///
-/// It depends on nothing else, so that a sensor that starts again writes nothing twice.
+/// It depends on nothing else, so that a sensor that starts again writes nothing twice. A
+/// failure to evaluate has a name of its own: else whoever makes an expression fail first would
+/// have every later violation counted as one that is never answered.
 #[must_use]
-pub fn incident_name(pod_uid: &str, policy_uid: &str) -> String {
+pub fn incident_name(pod_uid: &str, policy_uid: &str, type_: IncidentType) -> String {
     let digest = Sha256::new()
         .chain_update(pod_uid)
         .chain_update([0])
@@ -432,6 +440,10 @@ pub fn incident_name(pod_uid: &str, policy_uid: &str) -> String {
         if write!(name, "{byte:02x}").is_err() {
             break;
         }
+    }
+    match type_ {
+        IncidentType::Violation => {}
+        IncidentType::EvaluationFailed => name.push_str("-failed"),
     }
     name
 }

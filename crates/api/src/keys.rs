@@ -14,6 +14,10 @@ pub const LABEL_POD_UID: &str = "bailiff.dev/pod-uid";
 pub const LABEL_APP_NAME: &str = "app.kubernetes.io/name";
 /// Value of [`LABEL_APP_NAME`] on Bailiff's own pods.
 pub const APP_NAME: &str = "bailiff";
+/// Label on Bailiff's own pods: which component it is.
+pub const LABEL_APP_COMPONENT: &str = "app.kubernetes.io/component";
+/// Value of [`LABEL_APP_COMPONENT`] on the sensor's pods.
+pub const COMPONENT_SENSOR: &str = "sensor";
 /// Annotation that the kubelet sets on the API copy of a static pod.
 pub const ANNOTATION_MIRROR_POD: &str = "kubernetes.io/config.mirror";
 /// Name of the `ValidatingAdmissionPolicy` that confines who writes Incidents.

@@ -19,6 +19,7 @@
 )]
 
 pub mod condition;
+pub mod confinement;
 mod crd;
 pub mod event;
 mod incident;

@@ -119,8 +119,8 @@ fn an_incidents_evidence_can_not_be_changed() {
 
 #[test]
 fn an_incidents_name_is_made_of_pod_and_policy_alone() {
-    let name = incident_name("6f1c", "a0b1");
-    assert_eq!(name, incident_name("6f1c", "a0b1"));
+    let name = incident_name("6f1c", "a0b1", IncidentType::Violation);
+    assert_eq!(name, incident_name("6f1c", "a0b1", IncidentType::Violation));
     assert_eq!(name.len(), 20);
     assert!(
         name.strip_prefix("inc-")
@@ -137,7 +137,7 @@ fn an_incidents_name_is_made_of_pod_and_policy_alone() {
     ];
     let names: BTreeSet<_> = others
         .iter()
-        .map(|(pod, policy)| incident_name(pod, policy))
+        .map(|(pod, policy)| incident_name(pod, policy, IncidentType::Violation))
         .collect();
     assert_eq!(names.len(), others.len());
     assert!(!names.contains(&name));

@@ -4,7 +4,6 @@
 //! Invariant: at most one Event a second is written for each object and reason; what is left
 //! out is counted in the next one's series.
 
-use bailiff_api::keys;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::{Event, EventSeries};
@@ -63,16 +62,18 @@ impl Limit {
 /// Writes Events.
 pub struct Publisher {
     client: kube::Client,
+    controller: &'static str,
     instance: String,
     limit: Mutex<Limit>,
 }
 
 impl Publisher {
-    /// Writes in the name of a replica.
+    /// Writes in the name of a component (`reportingController`) and of one of its replicas.
     #[must_use]
-    pub fn new(client: kube::Client, instance: String) -> Self {
+    pub fn new(client: kube::Client, controller: &'static str, instance: String) -> Self {
         Self {
             client,
+            controller,
             instance,
             limit: Mutex::default(),
         }
@@ -93,8 +94,8 @@ impl Publisher {
             return Ok(());
         };
         let event = self.event(notice, count, now);
-        let namespace = notice.regarding.namespace.as_deref().unwrap_or("default");
-        let api: kube::Api<Event> = kube::Api::namespaced(self.client.clone(), namespace);
+        let api: kube::Api<Event> =
+            kube::Api::namespaced(self.client.clone(), namespace_of(notice));
         api.create(&PostParams::default(), &event).await.map(drop)
     }
 
@@ -105,7 +106,7 @@ impl Publisher {
         Event {
             metadata: ObjectMeta {
                 name: Some(format!("{name}.{:x}", now.as_nanosecond())),
-                namespace: notice.regarding.namespace.clone(),
+                namespace: Some(namespace_of(notice).to_owned()),
                 ..ObjectMeta::default()
             },
             action: Some(notice.action.to_owned()),
@@ -115,7 +116,7 @@ impl Publisher {
             event_time: Some(MicroTime(now)),
             regarding: Some(notice.regarding.clone()),
             related: notice.related.clone(),
-            reporting_controller: Some(keys::REPORTING_CONTROLLER.to_owned()),
+            reporting_controller: Some(self.controller.to_owned()),
             reporting_instance: Some(self.instance.clone()),
             series: (count > 1).then(|| EventSeries {
                 count,
@@ -124,6 +125,11 @@ impl Publisher {
             ..Event::default()
         }
     }
+}
+
+/// Events about objects without a namespace live in `default`, by the API.
+fn namespace_of(notice: &Notice) -> &str {
+    notice.regarding.namespace.as_deref().unwrap_or("default")
 }
 
 #[cfg(test)]

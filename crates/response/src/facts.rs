@@ -45,6 +45,8 @@ impl ViolationFacts {
     #[must_use]
     pub fn of(incident: &Incident) -> Self {
         let spec = &incident.spec;
+        // The last of a series counts: policy and bindings may have changed since the first.
+        let latest = incident.status.as_ref().and_then(|s| s.series.as_ref());
         Self {
             type_: spec.type_,
             pod_uid: spec.pod.uid.clone(),
@@ -52,8 +54,12 @@ impl ViolationFacts {
             container: spec.container.name.clone(),
             policy_name: spec.policy.name.clone(),
             policy_uid: spec.policy.uid.clone(),
-            policy_generation: spec.policy.generation,
-            binding_uids: spec.bindings.iter().map(|b| b.uid.clone()).collect(),
+            policy_generation: latest.map_or(spec.policy.generation, |s| s.policy_generation),
+            binding_uids: latest
+                .map_or(&spec.bindings, |s| &s.bindings)
+                .iter()
+                .map(|b| b.uid.clone())
+                .collect(),
         }
     }
 }

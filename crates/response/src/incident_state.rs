@@ -79,6 +79,54 @@ pub enum Recovery {
     NotReplaced(Option<String>),
 }
 
+impl Recovery {
+    /// The reason of the condition `Recovered`.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Waiting => recovered_reason::WAITING,
+            Self::Ready(_) => recovered_reason::REPLACEMENT_READY,
+            Self::TimedOut(_) => recovered_reason::NO_REPLACEMENT,
+            Self::NotReplaced(_) => recovered_reason::NOT_REPLACED,
+        }
+    }
+
+    const fn status(&self) -> &'static str {
+        match self {
+            Self::Waiting => "Unknown",
+            Self::Ready(_) => "True",
+            Self::TimedOut(_) | Self::NotReplaced(_) => "False",
+        }
+    }
+}
+
+/// Whether a violation after the answer has to be answered anew: it was not the pod's end, and
+/// what stood against it then may no longer stand.
+#[must_use]
+pub fn is_overtaken(incident: &Incident) -> bool {
+    let Some(status) = &incident.status else {
+        return false;
+    };
+    let Some(series) = &status.series else {
+        return false;
+    };
+    let answer = status
+        .conditions
+        .iter()
+        .find(|c| c.type_ == types::ANSWERED);
+    answer.is_some_and(|answer| {
+        let ended = [
+            answered::EVICTED,
+            answered::DELETED,
+            answered::ALREADY_TERMINATING,
+            answered::POD_GONE,
+        ];
+        answer.status != "Unknown"
+            && !ended.contains(&answer.reason.as_str())
+            && series.last_observed_time.0 > answer.last_transition_time.0
+    })
+}
+
 /// Whether the question of `type_` is settled, so that nothing is left to do about it.
 #[must_use]
 pub fn is_settled(incident: &Incident, type_: &str) -> bool {
@@ -86,6 +134,17 @@ pub fn is_settled(incident: &Incident, type_: &str) -> bool {
     conditions
         .into_iter()
         .any(|c| c.type_ == type_ && c.status != "Unknown")
+}
+
+/// Whether something is still to be done: to answer, or to see the workload whole again.
+#[must_use]
+pub fn is_open(incident: &Incident) -> bool {
+    let taken_away = incident
+        .status
+        .as_ref()
+        .is_some_and(|s| s.response.is_some());
+    !is_settled(incident, types::ANSWERED)
+        || (taken_away && !is_settled(incident, types::RECOVERED))
 }
 
 /// The status of an Incident after an outcome.
@@ -118,6 +177,21 @@ pub fn settle(
                 binding: binding.clone(),
                 time: MicroTime(*at),
             });
+            let (reason, message) = (
+                recovered_reason::WAITING,
+                messages::recovered(&Recovery::Waiting),
+            );
+            set(
+                &mut status,
+                condition(
+                    types::RECOVERED,
+                    "Unknown",
+                    reason,
+                    message,
+                    generation,
+                    now,
+                ),
+            );
         }
         Outcome::Held(_) => {}
         Outcome::Nothing { reason, would } => {
@@ -140,12 +214,7 @@ pub fn settle(
 #[must_use]
 pub fn recovered(incident: &Incident, recovery: &Recovery, now: Timestamp) -> IncidentStatus {
     let mut status = incident.status.clone().unwrap_or_default();
-    let (value, reason) = match recovery {
-        Recovery::Waiting => ("Unknown", recovered_reason::WAITING),
-        Recovery::Ready(_) => ("True", recovered_reason::REPLACEMENT_READY),
-        Recovery::TimedOut(_) => ("False", recovered_reason::NO_REPLACEMENT),
-        Recovery::NotReplaced(_) => ("False", recovered_reason::NOT_REPLACED),
-    };
+    let (value, reason) = (recovery.status(), recovery.reason());
     if let Recovery::Ready(replacement) = recovery {
         status.replacement = Some(replacement.clone());
     }

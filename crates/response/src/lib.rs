@@ -16,7 +16,9 @@ pub use facts::{
     BindingFacts, Confinement, Facts, History, Live, NamespaceFacts, Owner, PodFacts, PolicyFacts,
     ViolationFacts,
 };
-pub use incident_state::{Outcome, Recovery, is_settled, phase, recovered, settle};
+pub use incident_state::{
+    Outcome, Recovery, is_open, is_overtaken, is_settled, phase, recovered, settle,
+};
 pub use ledger::Ledger;
 pub use plan::{Answer, NothingReason, Plan, WaitReason, plan};
 

@@ -131,7 +131,10 @@ pub(crate) fn incident(judged: &Judged, node: &str, now: Timestamp) -> Incident 
         violations: judged.violations.clone(),
         detected_time: MicroTime(now),
     };
-    let mut incident = Incident::new(&incident_name(&pod.uid, &judged.policy.uid), shrink(spec));
+    let mut incident = Incident::new(
+        &incident_name(&pod.uid, &judged.policy.uid, judged.type_),
+        shrink(spec),
+    );
     incident.metadata.namespace = Some(pod.namespace.clone());
     incident.metadata.labels = Some(labels(&judged.policy, node, &pod.uid));
     incident

@@ -14,17 +14,21 @@ use crate::process_tree::ProcessTree;
 use crate::record::{Event, Exec};
 use crate::rules::Rules;
 use crate::write::write;
-use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
+use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
+use bailiff_kube::events::{Notice, Publisher};
+use bailiff_kube::serve::{ServeError, serve};
 use bailiff_policy::Process;
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, ObjectReference, Pod};
 use kube::Api;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event as Watched, watcher};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +51,10 @@ pub struct Config {
     pub pod_timeout: Duration,
     /// Least time between two writes for the same pod and policy.
     pub series_interval: Duration,
+    /// Address of metrics and health.
+    pub address: SocketAddr,
+    /// Name of this pod, which Events name.
+    pub identity: String,
 }
 
 /// Why a sensor ended.
@@ -58,6 +66,9 @@ pub enum Error {
     /// A watch ended for good.
     #[error("the watch of {0} ended")]
     WatchEnded(&'static str),
+    /// Metrics and health.
+    #[error("cannot serve metrics and health")]
+    Serve(#[from] ServeError),
 }
 
 type Watch<K> = Pin<Box<dyn Stream<Item = watcher::Result<Watched<K>>> + Send>>;
@@ -69,22 +80,91 @@ where
     watcher(api, config).default_backoff().boxed()
 }
 
-/// Runs until `shutdown`, or until processes can't be seen any more. Calls `ready` with true
-/// once everything is watched and every program attached.
+/// Runs until `shutdown`. It is ready while everything is watched and every program attached.
+/// Where the programs can't be attached, an Event about the Node says so, and it stays unready.
 ///
 /// # Errors
-/// When the BPF programs can't be loaded, or a watch ends for good.
+/// When metrics and health can't be served, the kernel's records can't be read any more, or a
+/// watch ends for good.
 pub async fn run(
     config: Config,
     client: kube::Client,
-    registry: &mut prometheus_client::registry::Registry,
-    ready: impl Fn(bool),
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let metrics = Metrics::default();
-    metrics.register(registry);
-    let mut records = Records::load(config.ring_bytes)?;
-    tracing::info!(node = config.node_name, "BPF programs attached");
+    let mut registry = prometheus_client::registry::Registry::default();
+    metrics.register(&mut registry);
+    let ready = Arc::new(AtomicBool::new(false));
+    let serving = serve(
+        config.address,
+        Arc::new(registry),
+        Arc::clone(&ready),
+        shutdown.clone(),
+    );
+    let watching = async {
+        match Records::load(config.ring_bytes) {
+            Ok(records) => {
+                tracing::info!(node = config.node_name, "BPF programs attached");
+                watch_all(&config, client, metrics, records, &ready, &shutdown).await
+            }
+            Err(error) => {
+                not_seen(&config, client, &error).await;
+                shutdown.cancelled().await;
+                Ok(())
+            }
+        }
+    };
+    tokio::select! {
+        served = serving => Ok(served?),
+        watched = watching => watched,
+    }
+}
+
+/// Says where people look that the processes of this node are not seen.
+async fn not_seen(config: &Config, client: kube::Client, error: &LoadError) {
+    let mut cause = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        cause = format!("{cause}: {inner}");
+        source = inner.source();
+    }
+    tracing::error!(
+        node = config.node_name,
+        error = cause,
+        "processes of this node are not seen"
+    );
+    let notice = Notice {
+        reason: bailiff_api::event::NOT_COVERED,
+        action: "Watching",
+        warning: true,
+        note: format!(
+            "Bailiff does not see the processes of this node, so no policy is checked on it: {cause}"
+        ),
+        regarding: ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Node".to_owned()),
+            name: Some(config.node_name.clone()),
+            // As the kubelet does: `kubectl describe node` looks for Events by the name as UID.
+            uid: Some(config.node_name.clone()),
+            ..ObjectReference::default()
+        },
+        related: None,
+    };
+    let publisher = Publisher::new(client, keys::REPORTING_SENSOR, config.identity.clone());
+    if let Err(error) = publisher.publish(&notice, Timestamp::now()).await {
+        tracing::warn!(%error, "cannot write an event");
+    }
+}
+
+/// Watches records and objects until `shutdown`.
+async fn watch_all(
+    config: &Config,
+    client: kube::Client,
+    metrics: Metrics,
+    mut records: Records,
+    ready: &AtomicBool,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
     let (violations, incoming) = mpsc::channel(VIOLATIONS_LIMIT);
     let writer = write(
         client.clone(),
@@ -99,7 +179,7 @@ pub async fn run(
     let mut namespaces = watch::<Namespace>(Api::all(client.clone()), watcher::Config::default());
     let mut policies = watch::<RuntimePolicy>(Api::all(client.clone()), watcher::Config::default());
     let mut bindings = watch::<RuntimePolicyBinding>(Api::all(client), watcher::Config::default());
-    let mut state = State::new(&config, metrics, violations);
+    let mut state = State::new(config, metrics, violations);
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
     loop {
@@ -122,10 +202,10 @@ pub async fn run(
         if !told && state.synced() {
             told = true;
             tracing::info!(node = config.node_name, pods = state.pods.len(), "watching");
-            ready(true);
+            ready.store(true, Ordering::Relaxed);
         }
     }
-    ready(false);
+    ready.store(false, Ordering::Relaxed);
     drop(state);
     // Everything that was seen is written before the end, as far as the API server takes it.
     if tokio::time::timeout(Duration::from_secs(5), writer)

@@ -7,7 +7,7 @@
 use crate::evidence::incident;
 use crate::judge::Judged;
 use crate::metrics::{Metrics, Written};
-use bailiff_api::{Incident, incident_name};
+use bailiff_api::{BindingReference, Incident, Series, incident_name};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{Api, Patch, PatchParams, PostParams};
@@ -32,6 +32,9 @@ struct Entry {
     count: i64,
     written: i64,
     last: Timestamp,
+    /// What the last verdict was by.
+    policy_generation: i64,
+    bindings: Vec<BindingReference>,
     /// No write before.
     not_before: Instant,
     failures: u32,
@@ -96,7 +99,7 @@ async fn sleep_until(wake: Option<Instant>) {
 fn receive(entries: &mut HashMap<(String, String), Entry>, judged: Judged) {
     let key = (
         judged.pod.namespace.clone(),
-        incident_name(&judged.pod.uid, &judged.policy.uid),
+        incident_name(&judged.pod.uid, &judged.policy.uid, judged.type_),
     );
     let now = Instant::now();
     entries
@@ -104,9 +107,13 @@ fn receive(entries: &mut HashMap<(String, String), Entry>, judged: Judged) {
         .and_modify(|entry| {
             entry.count = entry.count.saturating_add(1);
             entry.last = judged.time;
+            entry.policy_generation = judged.policy.generation;
+            entry.bindings.clone_from(&judged.bindings);
         })
         .or_insert_with(|| Entry {
             last: judged.time,
+            policy_generation: judged.policy.generation,
+            bindings: judged.bindings.clone(),
             judged,
             created: false,
             count: 1,
@@ -207,7 +214,13 @@ async fn series(
     name: &str,
 ) -> Result<Written, kube::Error> {
     let count = entry.count;
-    let patch = serde_json::json!({"status": {"series": {"count": count, "lastObservedTime": MicroTime(entry.last)}}});
+    let series = Series {
+        count,
+        last_observed_time: MicroTime(entry.last),
+        policy_generation: entry.policy_generation,
+        bindings: entry.bindings.clone(),
+    };
+    let patch = serde_json::json!({"status": {"series": series}});
     match api
         .patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
         .await

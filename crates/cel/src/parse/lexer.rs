@@ -183,7 +183,11 @@ impl<'a> Lexer<'a> {
         let rest = self.rest();
         // At most two letters may stand before the quote; looking further would read the whole text
         // for each token.
-        let prefix = rest.bytes().take(2).take_while(u8::is_ascii_alphabetic).count();
+        let prefix = rest
+            .bytes()
+            .take(2)
+            .take_while(u8::is_ascii_alphabetic)
+            .count();
         let (mut raw, mut bytes) = (false, false);
         for letter in rest.get(..prefix).unwrap_or_default().chars() {
             match letter {

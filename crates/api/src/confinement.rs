@@ -1,0 +1,201 @@
+//! Who may write Incidents: the ValidatingAdmissionPolicy that the chart ships.
+//!
+//! Here: policy and binding as shipped for a namespace, and their comparison with what is live.
+//! Not here: reading them, and what a difference leads to (`controller`).
+//! Invariant: all defaults of the API are written out, so that what is live is equal to what is
+//! shipped, or somebody changed it.
+
+use crate::{GROUP, keys};
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
+    ValidatingAdmissionPolicySpec, Validation, Variable,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+/// Fields of an Incident's status that only the controller writes: all but `series`.
+pub const CONTROLLER_STATUS_FIELDS: &[&str] = &[
+    "phase",
+    "conditions",
+    "response",
+    "wouldRespond",
+    "workload",
+    "replacement",
+];
+
+/// The policy as shipped for the namespace that Bailiff runs in.
+#[must_use]
+pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
+    let account = |name: &str| format!("system:serviceaccount:{namespace}:{name}");
+    let fields: Vec<_> = CONTROLLER_STATUS_FIELDS
+        .iter()
+        .map(|f| format!("'{f}'"))
+        .collect();
+    let variables = [
+        (
+            "sensor",
+            format!(
+                "request.userInfo.username == '{}'",
+                account(keys::SENSOR_SERVICE_ACCOUNT)
+            ),
+        ),
+        (
+            "controller",
+            format!(
+                "request.userInfo.username == '{}'",
+                account(keys::CONTROLLER_SERVICE_ACCOUNT)
+            ),
+        ),
+        (
+            // A token that is bound to no node names none, and that means no.
+            "ownNode",
+            "has(request.userInfo.extra) && 'authentication.kubernetes.io/node-name' in request.userInfo.extra && request.userInfo.extra['authentication.kubernetes.io/node-name'] == [object.spec.nodeName]".to_owned(),
+        ),
+        (
+            "status",
+            "has(request.subResource) && request.subResource == 'status'".to_owned(),
+        ),
+        (
+            "new",
+            "has(object.status) ? dyn(object.status) : dyn({})".to_owned(),
+        ),
+        (
+            "old",
+            "oldObject != null && has(oldObject.status) ? dyn(oldObject.status) : dyn({})".to_owned(),
+        ),
+        (
+            "sameSeries",
+            "('series' in variables.new) == ('series' in variables.old) && (!('series' in variables.new) || variables.new['series'] == variables.old['series'])".to_owned(),
+        ),
+        (
+            "sameAnswer",
+            format!(
+                "[{}].all(f, (f in variables.new) == (f in variables.old) && (!(f in variables.new) || variables.new[f] == variables.old[f]))",
+                fields.join(", ")
+            ),
+        ),
+        (
+            // The garbage collector takes its finalizers away, a storage migration writes the
+            // same again.
+            "nothingSaid",
+            "request.operation == 'UPDATE' && object.spec == oldObject.spec && variables.sameSeries && variables.sameAnswer && (has(oldObject.metadata.deletionTimestamp) || object.metadata == oldObject.metadata)".to_owned(),
+        ),
+    ];
+    let validations = [
+        (
+            "variables.sensor || variables.controller || variables.nothingSaid",
+            "Incidents are evidence: only Bailiff writes them; they can be deleted",
+        ),
+        (
+            "request.operation != 'CREATE' || (variables.sensor && variables.ownNode)",
+            "an Incident is created only by the sensor of the node that it names",
+        ),
+        (
+            "request.operation != 'UPDATE' || !variables.sensor || variables.nothingSaid || (variables.status && variables.ownNode && variables.sameAnswer)",
+            "a sensor changes only status.series, and only of Incidents of its own node",
+        ),
+        (
+            "request.operation != 'UPDATE' || !variables.controller || variables.nothingSaid || (variables.status && variables.sameSeries)",
+            "the controller changes only the status, and not status.series",
+        ),
+    ];
+    ValidatingAdmissionPolicy {
+        metadata: ObjectMeta {
+            name: Some(keys::CONFINEMENT_POLICY.to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(ValidatingAdmissionPolicySpec {
+            failure_policy: Some("Fail".to_owned()),
+            match_constraints: Some(MatchResources {
+                match_policy: Some("Equivalent".to_owned()),
+                namespace_selector: Some(LabelSelector::default()),
+                object_selector: Some(LabelSelector::default()),
+                resource_rules: Some(vec![NamedRuleWithOperations {
+                    api_groups: Some(vec![GROUP.to_owned()]),
+                    api_versions: Some(vec!["*".to_owned()]),
+                    operations: Some(vec!["CREATE".to_owned(), "UPDATE".to_owned()]),
+                    resources: Some(vec!["incidents".to_owned(), "incidents/status".to_owned()]),
+                    scope: Some("*".to_owned()),
+                    ..NamedRuleWithOperations::default()
+                }]),
+                ..MatchResources::default()
+            }),
+            variables: Some(
+                variables
+                    .into_iter()
+                    .map(|(name, expression)| Variable {
+                        name: name.to_owned(),
+                        expression,
+                    })
+                    .collect(),
+            ),
+            validations: Some(
+                validations
+                    .into_iter()
+                    .map(|(expression, message)| Validation {
+                        expression: expression.to_owned(),
+                        message: Some(message.to_owned()),
+                        reason: Some("Forbidden".to_owned()),
+                        ..Validation::default()
+                    })
+                    .collect(),
+            ),
+            ..ValidatingAdmissionPolicySpec::default()
+        }),
+        ..ValidatingAdmissionPolicy::default()
+    }
+}
+
+/// The binding as shipped.
+#[must_use]
+pub fn binding() -> ValidatingAdmissionPolicyBinding {
+    ValidatingAdmissionPolicyBinding {
+        metadata: ObjectMeta {
+            name: Some(keys::CONFINEMENT_BINDING.to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec: ValidatingAdmissionPolicyBindingSpec {
+            policy_name: keys::CONFINEMENT_POLICY.to_owned(),
+            validation_actions: vec!["Deny".to_owned()],
+            ..ValidatingAdmissionPolicyBindingSpec::default()
+        },
+    }
+}
+
+/// How the live confinement differs from the shipped one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// Policy or binding is not there, or is being deleted.
+    Missing,
+    /// Policy or binding is not as shipped; which.
+    Changed(&'static str),
+}
+
+/// Compares what is live with what is shipped for a namespace.
+///
+/// # Errors
+/// The first difference.
+pub fn compare(
+    namespace: &str,
+    live_policy: Option<&ValidatingAdmissionPolicy>,
+    live_binding: Option<&ValidatingAdmissionPolicyBinding>,
+) -> Result<(), Difference> {
+    let (Some(live_policy), Some(live_binding)) = (live_policy, live_binding) else {
+        return Err(Difference::Missing);
+    };
+    let ending = |meta: &ObjectMeta| meta.deletion_timestamp.is_some();
+    if ending(&live_policy.metadata) || ending(&live_binding.metadata) {
+        return Err(Difference::Missing);
+    }
+    if live_policy.spec != policy(namespace).spec {
+        return Err(Difference::Changed(
+            "ValidatingAdmissionPolicy bailiff-incident-confinement is not as shipped",
+        ));
+    }
+    if live_binding.spec != binding().spec {
+        return Err(Difference::Changed(
+            "ValidatingAdmissionPolicyBinding bailiff-incident-confinement is not as shipped",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! What can be set from outside.
+//!
+//! Here: values and their defaults. Not here: flags and environment (`crates/bailiff`).
+//! Invariant: a leader gives up (`lease_renew`) before others take over (`lease_duration`).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The controller's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Namespace that Bailiff runs in.
+    pub namespace: String,
+    /// Name of this replica; its pod's name.
+    pub identity: String,
+    /// Namespaces whose pods are never answered.
+    pub exempt_namespaces: Vec<String>,
+    /// Address of metrics and health.
+    pub address: SocketAddr,
+    /// How long the Lease holds.
+    pub lease_duration: Duration,
+    /// How long a leader that can't renew goes on; less than `lease_duration`.
+    pub lease_renew: Duration,
+    /// How often the Lease is looked at.
+    pub lease_retry: Duration,
+    /// How long a replacement is waited for.
+    pub replacement_timeout: Duration,
+    /// How often a replacement is looked for.
+    pub replacement_poll: Duration,
+    /// First pause after an eviction that a `PodDisruptionBudget` refused; it doubles.
+    pub eviction_backoff_initial: Duration,
+    /// Longest such pause.
+    pub eviction_backoff_max: Duration,
+    /// Least time between two looks at an Incident whose violations go on after its answer.
+    pub answer_again: Duration,
+    /// How often statuses of policies and bindings are made anew, besides every change of them.
+    pub status_interval: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            namespace: "bailiff-system".to_owned(),
+            identity: "bailiff-controller".to_owned(),
+            exempt_namespaces: Vec::new(),
+            address: SocketAddr::from(([0, 0, 0, 0], 8080)),
+            lease_duration: Duration::from_secs(15),
+            lease_renew: Duration::from_secs(10),
+            lease_retry: Duration::from_secs(2),
+            replacement_timeout: Duration::from_secs(300),
+            replacement_poll: Duration::from_secs(1),
+            eviction_backoff_initial: Duration::from_secs(1),
+            eviction_backoff_max: Duration::from_secs(30),
+            answer_again: Duration::from_secs(30),
+            status_interval: Duration::from_secs(30),
+        }
+    }
+}

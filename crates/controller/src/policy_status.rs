@@ -1,0 +1,203 @@
+//! What the statuses of policies and bindings say.
+//!
+//! Here: statuses as functions of what was read. Not here: reading and writing (`statuses`).
+//! Invariant: `lastTransitionTime` moves only with the condition's status, so that a status that
+//! says nothing new is equal to the one before.
+
+use bailiff_api::condition::{ready, types};
+use bailiff_api::{
+    Coverage, RuntimePolicy, RuntimePolicyBinding, RuntimePolicyBindingStatus, RuntimePolicyStatus,
+};
+use bailiff_policy::{CompileFault, CompiledPolicy, MatchResources, compile};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Most bytes of a condition's message, by the API.
+const MESSAGE_LIMIT: usize = 32 * 1024;
+
+/// Labels of an object.
+pub(crate) type Labels = BTreeMap<String, String>;
+
+/// What matters of a pod here.
+#[derive(Clone, Debug)]
+pub(crate) struct PodSeen {
+    pub(crate) namespace: String,
+    pub(crate) labels: Labels,
+    pub(crate) node: Option<String>,
+}
+
+/// The cluster as statuses see it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cluster {
+    pub(crate) namespaces: BTreeMap<String, Labels>,
+    pub(crate) pods: Vec<PodSeen>,
+    /// Nodes whose sensor is Ready: it sees processes.
+    pub(crate) covered: BTreeSet<String>,
+}
+
+impl Cluster {
+    /// Pods that every one of these selects, and on how many of their nodes processes are seen.
+    fn matching(&self, of: &[&MatchResources]) -> (usize, Coverage) {
+        let none = Labels::new();
+        let mut nodes = BTreeSet::new();
+        let mut pods = 0;
+        for pod in &self.pods {
+            let namespace = self.namespaces.get(&pod.namespace).unwrap_or(&none);
+            if of.iter().all(|m| m.matches(namespace, &pod.labels)) {
+                pods += 1;
+                nodes.extend(pod.node.as_deref());
+            }
+        }
+        let covered = nodes.iter().filter(|n| self.covered.contains(**n)).count();
+        let coverage = Coverage {
+            nodes: i32::try_from(nodes.len()).unwrap_or(i32::MAX),
+            covered: i32::try_from(covered).unwrap_or(i32::MAX),
+        };
+        (pods, coverage)
+    }
+}
+
+/// The status of a policy.
+pub(crate) fn of_policy(
+    policy: &RuntimePolicy,
+    compiled: &Result<CompiledPolicy, Vec<CompileFault>>,
+    cluster: &Cluster,
+    now: Timestamp,
+) -> RuntimePolicyStatus {
+    let generation = policy.metadata.generation;
+    let before = policy.status.as_ref().map_or(&[][..], |s| &s.conditions);
+    let (value, reason, message) = match compiled {
+        Ok(_) => (
+            true,
+            ready::COMPILED,
+            "every expression compiles".to_owned(),
+        ),
+        Err(faults) => {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            (false, ready::COMPILE_ERROR, faults.join("\n"))
+        }
+    };
+    RuntimePolicyStatus {
+        observed_generation: generation,
+        conditions: vec![condition(
+            before,
+            types::READY,
+            value,
+            reason,
+            message,
+            generation,
+            now,
+        )],
+        coverage: compiled
+            .as_ref()
+            .ok()
+            .map(|c| cluster.matching(&[&c.constraints]).1),
+    }
+}
+
+/// The status of a binding; `policies` are all by name.
+pub(crate) fn of_binding(
+    binding: &RuntimePolicyBinding,
+    policies: &BTreeMap<String, Result<CompiledPolicy, Vec<CompileFault>>>,
+    cluster: &Cluster,
+    now: Timestamp,
+) -> RuntimePolicyBindingStatus {
+    let generation = binding.metadata.generation;
+    let before = binding.status.as_ref().map_or(&[][..], |s| &s.conditions);
+    let name = &binding.spec.policy_name;
+    let selectors = MatchResources::compile(&binding.spec.match_resources);
+    let policy = policies.get(name);
+    let (value, reason, message) = match (&selectors, policy) {
+        (Err(error), _) => (
+            false,
+            ready::INVALID_SELECTOR,
+            format!("spec.matchResources.{error}"),
+        ),
+        (Ok(_), None) => (
+            false,
+            ready::POLICY_NOT_FOUND,
+            format!("no RuntimePolicy is called {name}; make one, or correct spec.policyName"),
+        ),
+        (Ok(_), Some(Err(_))) => (
+            false,
+            ready::POLICY_NOT_READY,
+            format!("RuntimePolicy {name} does not compile; its condition Ready says where"),
+        ),
+        (Ok(_), Some(Ok(_))) => (
+            true,
+            ready::BOUND,
+            format!("RuntimePolicy {name} is there and compiles"),
+        ),
+    };
+    let mut status = RuntimePolicyBindingStatus {
+        observed_generation: generation,
+        conditions: vec![condition(
+            before,
+            types::READY,
+            value,
+            reason,
+            message,
+            generation,
+            now,
+        )],
+        coverage: None,
+    };
+    if let (Ok(selectors), Some(Ok(policy))) = (&selectors, policy) {
+        let (pods, coverage) = cluster.matching(&[&policy.constraints, selectors]);
+        let (reason, message) = if pods == 0 {
+            (
+                ready::NO_PODS_MATCH,
+                "no pod matches now; check the selectors of the binding and of its policy",
+            )
+        } else {
+            (ready::PODS_MATCH, "pods match")
+        };
+        status.conditions.push(condition(
+            before,
+            types::MATCHING,
+            pods > 0,
+            reason,
+            message.to_owned(),
+            generation,
+            now,
+        ));
+        status.coverage = Some(coverage);
+    }
+    status
+}
+
+/// Compiles all policies, by name.
+pub(crate) fn compile_all<'a>(
+    policies: impl Iterator<Item = &'a RuntimePolicy>,
+) -> BTreeMap<String, Result<CompiledPolicy, Vec<CompileFault>>> {
+    policies
+        .map(|p| (p.metadata.name.clone().unwrap_or_default(), compile(p)))
+        .collect()
+}
+
+fn condition(
+    before: &[Condition],
+    type_: &str,
+    value: bool,
+    reason: &str,
+    mut message: String,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Condition {
+    let status = if value { "True" } else { "False" };
+    let old = before.iter().find(|c| c.type_ == type_);
+    while message.len() > MESSAGE_LIMIT {
+        message.pop();
+    }
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message,
+        observed_generation: generation,
+        last_transition_time: old
+            .filter(|old| old.status == status)
+            .map_or(Time(now), |old| old.last_transition_time.clone()),
+    }
+}

@@ -1,0 +1,237 @@
+//! Looks for the pod that took the place of one that was taken away.
+//!
+//! Here: reading the workload and its pods. Not here: what the Incident says about it
+//! (`bailiff_response`).
+//! Invariant: a pod counts as the replacement only when live owner references lead from it to
+//! the workload, it was made after the answer, and no other Incident counted it.
+
+use bailiff_api::{Incident, OwnerObject, Replacement};
+use bailiff_response::Recovery;
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
+use kube::api::ListParams;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Selector};
+use kube::{Api, Client};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Label of a Job's pods.
+const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+
+/// Pods that were counted as replacements, with the Incident that each belongs to.
+#[derive(Debug, Default)]
+pub(crate) struct Counted(BTreeMap<String, (String, Timestamp)>);
+
+impl Counted {
+    /// Counts a pod for an Incident, unless another Incident has it.
+    pub(crate) fn count(&mut self, pod_uid: &str, incident_uid: &str, now: Timestamp) -> bool {
+        self.0
+            .retain(|_, (_, at)| now.duration_since(*at) < SignedDuration::from_hours(24));
+        let (owner, _) = self
+            .0
+            .entry(pod_uid.to_owned())
+            .or_insert_with(|| (incident_uid.to_owned(), now));
+        owner == incident_uid
+    }
+}
+
+/// What was found of the workload.
+enum Makes {
+    /// It makes pods that these labels select.
+    Pods(String),
+    /// It makes no new pod.
+    NoMore,
+    /// It is not known how it makes pods.
+    Unknown,
+}
+
+/// Looks once. `count` decides whether a pod may be counted.
+///
+/// # Errors
+/// When the API server can't be read.
+pub(crate) async fn look(
+    client: &Client,
+    incident: &Incident,
+    since: Timestamp,
+    timeout: Duration,
+    mut count: impl FnMut(&str) -> bool,
+) -> Result<Recovery, kube::Error> {
+    let workload = incident.status.as_ref().and_then(|s| s.workload.as_ref());
+    let Some(workload) = workload else {
+        return Ok(Recovery::NotReplaced(None));
+    };
+    let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
+    let waiting = || {
+        let waited = Timestamp::now().duration_since(since);
+        if waited >= SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX) {
+            Recovery::TimedOut(timeout.as_secs())
+        } else {
+            Recovery::Waiting
+        }
+    };
+    let labels = match makes(client, namespace, workload, incident).await? {
+        Makes::Pods(labels) => labels,
+        Makes::NoMore => return Ok(Recovery::NotReplaced(Some(workload.kind.clone()))),
+        Makes::Unknown => return Ok(waiting()),
+    };
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    let listed = pods.list(&ListParams::default().labels(&labels)).await?;
+    let mut found: Vec<_> = listed
+        .items
+        .into_iter()
+        .filter_map(|pod| Some((replacement(&pod, incident, workload, since)?, pod)))
+        .collect();
+    found.sort_by_key(|(replacement, _)| replacement.ready_time.0);
+    for (replacement, pod) in found {
+        let top = bailiff_kube::owner::top(client, &pod).await;
+        if matches!(top, Ok(Some(top)) if top.uid == workload.uid) && count(&replacement.uid) {
+            return Ok(Recovery::Ready(replacement));
+        }
+    }
+    Ok(waiting())
+}
+
+/// The pod as a replacement, if it is Ready (or ran to its end) and was made after the answer.
+fn replacement(
+    pod: &Pod,
+    incident: &Incident,
+    workload: &OwnerObject,
+    since: Timestamp,
+) -> Option<Replacement> {
+    let uid = pod.metadata.uid.as_ref()?;
+    // Creation times have whole seconds.
+    let created = pod.metadata.creation_timestamp.as_ref()?.0;
+    let node_name = pod.spec.as_ref()?.node_name.clone()?;
+    let after = since.as_second() <= created.as_second();
+    let same_place = workload.kind != "DaemonSet" || node_name == incident.spec.node_name;
+    if *uid == incident.spec.pod.uid || !after || !same_place {
+        return None;
+    }
+    let status = pod.status.as_ref()?;
+    let conditions = status.conditions.iter().flatten();
+    let ready = conditions
+        .filter(|c| c.type_ == "Ready" && c.status == "True")
+        .find_map(|c| Some(c.last_transition_time.as_ref()?.0));
+    let ended = (status.phase.as_deref() == Some("Succeeded")).then_some(created);
+    Some(Replacement {
+        name: pod.metadata.name.clone()?,
+        uid: uid.clone(),
+        node_name,
+        ready_time: Time(ready.or(ended)?),
+    })
+}
+
+async fn makes(
+    client: &Client,
+    namespace: &str,
+    workload: &OwnerObject,
+    incident: &Incident,
+) -> Result<Makes, kube::Error> {
+    let (version, kind, name) = match (
+        workload.kind.as_str(),
+        incident.spec.pod.labels.get(JOB_NAME),
+    ) {
+        // A CronJob's pods are made by one of its Jobs.
+        ("CronJob", Some(job)) => (&workload.api_version, "Job", job),
+        (kind, _) => (&workload.api_version, kind, &workload.name),
+    };
+    let (group, version) = version.split_once('/').unwrap_or(("", version));
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
+    let Some(object) = api.get_opt(name).await? else {
+        return Ok(Makes::NoMore);
+    };
+    if kind == workload.kind && object.metadata.uid.as_ref() != Some(&workload.uid) {
+        return Ok(Makes::NoMore);
+    }
+    Ok(from_workload(kind, &object.data))
+}
+
+/// How a workload makes pods, by its spec and status.
+fn from_workload(kind: &str, object: &Value) -> Makes {
+    let conditions = object.pointer("/status/conditions");
+    let ended = conditions.and_then(Value::as_array).is_some_and(|c| {
+        c.iter().any(|c| {
+            matches!(
+                c["type"].as_str(),
+                Some("Complete" | "Failed" | "FailureTarget")
+            ) && c["status"] == "True"
+        })
+    });
+    let none_wanted = object
+        .pointer("/spec/replicas")
+        .is_some_and(|r| r.as_i64() == Some(0));
+    if none_wanted || (kind == "Job" && ended) {
+        return Makes::NoMore;
+    }
+    let Some(selector) = object.pointer("/spec/selector") else {
+        return Makes::Unknown;
+    };
+    // A ReplicationController has plain labels.
+    let selector = if kind == "ReplicationController" {
+        serde_json::json!({ "matchLabels": selector })
+    } else {
+        selector.clone()
+    };
+    serde_json::from_value::<LabelSelector>(selector)
+        .ok()
+        .and_then(|s| Selector::try_from(s).ok())
+        .map_or(Makes::Unknown, |s| Makes::Pods(s.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_is_the_replacement_of_one_incident_alone() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let mut counted = Counted::default();
+        assert!(counted.count("pod", "first", now));
+        assert!(counted.count("pod", "first", now), "asked again");
+        assert!(!counted.count("pod", "second", now));
+    }
+
+    #[test]
+    fn what_a_workload_makes_is_read_from_its_spec_and_status() {
+        let selector = json!({"matchLabels": {"app": "web"}});
+        let labels = |kind, object| match from_workload(kind, &object) {
+            Makes::Pods(labels) => labels,
+            Makes::NoMore => "no more".to_owned(),
+            Makes::Unknown => "unknown".to_owned(),
+        };
+        for (kind, object, want) in [
+            (
+                "Deployment",
+                json!({"spec": {"replicas": 2, "selector": selector}}),
+                "app=web",
+            ),
+            (
+                "Deployment",
+                json!({"spec": {"replicas": 0, "selector": selector}}),
+                "no more",
+            ),
+            (
+                "ReplicationController",
+                json!({"spec": {"replicas": 1, "selector": {"app": "web"}}}),
+                "app=web",
+            ),
+            (
+                "Job",
+                json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}),
+                "no more",
+            ),
+            (
+                "Job",
+                json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Failed", "status": "False"}]}}),
+                "app=web",
+            ),
+            ("CronJob", json!({"spec": {}}), "unknown"),
+        ] {
+            assert_eq!(labels(kind, object.clone()), want, "{kind} {object}");
+        }
+    }
+}

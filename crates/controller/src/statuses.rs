@@ -1,0 +1,217 @@
+//! Keeps the statuses of policies and bindings true.
+//!
+//! Here: reading the cluster, and writing the statuses that changed. Not here: what they say
+//! (`policy_status`).
+//! Invariant: a status is written only when it says something new; every change of a policy or a
+//! binding is looked at, and the rest of the cluster from time to time.
+
+use crate::config::Config;
+use crate::policy_status::{Cluster, PodSeen, compile_all, of_binding, of_policy};
+use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
+use futures::{Stream, StreamExt as _};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{ListParams, Patch, PatchParams};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// Objects of a list request: bounds what one answer of the API server takes.
+const PAGE: u32 = 500;
+/// Changes that come one after the other are looked at together.
+const SETTLE: Duration = Duration::from_millis(50);
+
+type Watch<K> = Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>;
+
+fn watch<K>(client: &Client) -> Watch<K>
+where
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + Send
+        + serde::de::DeserializeOwned
+        + 'static,
+{
+    watcher(Api::<K>::all(client.clone()), watcher::Config::default())
+        .default_backoff()
+        .boxed()
+}
+
+/// Keeps statuses true, until it is dropped.
+pub(crate) async fn keep(client: Client, config: Config) {
+    let mut policies = Known::default();
+    let mut bindings = Known::default();
+    let mut policy_watch = watch::<RuntimePolicy>(&client);
+    let mut binding_watch = watch::<RuntimePolicyBinding>(&client);
+    let mut interval = tokio::time::interval(config.status_interval);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut cluster = Cluster::default();
+    let mut due: Option<tokio::time::Instant> = None;
+    loop {
+        let changed = tokio::select! {
+            Some(event) = policy_watch.next() => policies.learn(event, "policies"),
+            Some(event) = binding_watch.next() => bindings.learn(event, "bindings"),
+            _ = interval.tick() => true,
+            () = until(due) => {
+                due = None;
+                match read(&client, &config).await {
+                    Ok(read) => cluster = read,
+                    Err(error) => tracing::warn!(%error, "cannot read the pods for the coverage of policies"),
+                }
+                write_all(&client, &policies, &bindings, &cluster).await;
+                false
+            }
+        };
+        if changed && due.is_none() && policies.listed && bindings.listed {
+            due = Some(tokio::time::Instant::now() + SETTLE);
+        }
+    }
+}
+
+async fn until(due: Option<tokio::time::Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// All objects of a kind, by name.
+struct Known<K> {
+    objects: BTreeMap<String, K>,
+    coming: BTreeMap<String, K>,
+    listed: bool,
+}
+
+impl<K> Default for Known<K> {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            coming: BTreeMap::new(),
+            listed: false,
+        }
+    }
+}
+
+impl<K: kube::ResourceExt> Known<K> {
+    /// Whether something changed.
+    fn learn(&mut self, event: watcher::Result<Event<K>>, what: &str) -> bool {
+        match event {
+            Ok(Event::Init) => self.coming.clear(),
+            Ok(Event::InitApply(object)) => {
+                self.coming.insert(object.name_any(), object);
+            }
+            Ok(Event::InitDone) => {
+                self.objects = std::mem::take(&mut self.coming);
+                self.listed = true;
+                return true;
+            }
+            Ok(Event::Apply(object)) => {
+                let generation = object.meta().generation;
+                let old = self.objects.insert(object.name_any(), object);
+                // A change of the status alone is most often our own.
+                return old.is_none_or(|old| old.meta().generation != generation);
+            }
+            Ok(Event::Delete(object)) => {
+                self.objects.remove(&object.name_any());
+                return true;
+            }
+            Err(error) => {
+                tracing::warn!(what, %error, "a watch failed and is tried again; what was known stays");
+            }
+        }
+        false
+    }
+}
+
+async fn read(client: &Client, config: &Config) -> Result<Cluster, kube::Error> {
+    let mut cluster = Cluster::default();
+    // Answered from the API server's cache; statuses need not be newer.
+    let from_cache = ListParams::default().match_any().limit(PAGE);
+    let spaces = Api::<Namespace>::all(client.clone());
+    for space in spaces.list_metadata(&from_cache).await?.items {
+        let labels = space.metadata.labels.unwrap_or_default();
+        cluster
+            .namespaces
+            .insert(space.metadata.name.unwrap_or_default(), labels);
+    }
+    let pods = Api::<Pod>::all(client.clone());
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let listed = pods.list(&page).await?;
+        for pod in listed.items {
+            see(&mut cluster, config, pod);
+        }
+        match listed.metadata.continue_ {
+            Some(token) if !token.is_empty() => page = page.continue_token(&token),
+            Some(_) | None => return Ok(cluster),
+        }
+    }
+}
+
+fn see(cluster: &mut Cluster, config: &Config, pod: Pod) {
+    let namespace = pod.metadata.namespace.unwrap_or_default();
+    let labels = pod.metadata.labels.unwrap_or_default();
+    let node = pod.spec.and_then(|s| s.node_name);
+    let conditions = pod.status.and_then(|s| s.conditions);
+    let ready = conditions
+        .iter()
+        .flatten()
+        .any(|c| c.type_ == "Ready" && c.status == "True");
+    let is = |key: &str, value: &str| labels.get(key).is_some_and(|v| v == value);
+    let sensor = namespace == config.namespace
+        && is(keys::LABEL_APP_NAME, keys::APP_NAME)
+        && is(keys::LABEL_APP_COMPONENT, keys::COMPONENT_SENSOR);
+    if let (true, true, Some(node)) = (sensor, ready, &node) {
+        cluster.covered.insert(node.clone());
+    }
+    cluster.pods.push(PodSeen {
+        namespace,
+        labels,
+        node,
+    });
+}
+
+async fn write_all(
+    client: &Client,
+    policies: &Known<RuntimePolicy>,
+    bindings: &Known<RuntimePolicyBinding>,
+    cluster: &Cluster,
+) {
+    let now = Timestamp::now();
+    let compiled = compile_all(policies.objects.values());
+    for (name, policy) in &policies.objects {
+        let Some(result) = compiled.get(name) else {
+            continue;
+        };
+        let status = of_policy(policy, result, cluster, now);
+        if policy.status.as_ref() != Some(&status) {
+            write::<RuntimePolicy>(client, name, &status).await;
+        }
+    }
+    for (name, binding) in &bindings.objects {
+        let status = of_binding(binding, &compiled, cluster, now);
+        if binding.status.as_ref() != Some(&status) {
+            write::<RuntimePolicyBinding>(client, name, &status).await;
+        }
+    }
+}
+
+async fn write<K>(client: &Client, name: &str, status: &impl serde::Serialize)
+where
+    K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    let api: Api<K> = Api::all(client.clone());
+    let patch = Patch::Merge(serde_json::json!({ "status": status }));
+    let written = api
+        .patch_status(name, &PatchParams::default(), &patch)
+        .await;
+    match written {
+        Ok(_) => {}
+        // Deleted since: its watch tells.
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => tracing::warn!(%error, name, "cannot write a status; it is tried again"),
+    }
+}
