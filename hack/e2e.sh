@@ -1,16 +1,25 @@
 #!/usr/bin/env bash
-# Runs the tests on a real cluster: starts it, installs Bailiff by its chart, runs every story,
-# takes it down again, also when a story fails.
+# Runs the tests on a real cluster: starts it, loads the images, runs every story (which installs
+# Bailiff by its chart), and takes the cluster down again, also when a story fails.
 #
-# usage: e2e.sh [argument of cargo test…]        for example: e2e.sh --test evict
+# usage: e2e.sh [argument of cargo test…]        for example: e2e.sh --test exec
+#
+# KEEP=1 leaves the cluster up afterwards, to look around: `cargo run -p bailiff-testbed -- env`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-:
-export BAILIFF_E2E_IMAGE=${BAILIFF_E2E_IMAGE:-$PWD/target/image/bailiff.tar}
-down() { cargo run --locked -q -p bailiff-testbed -- down; }
-trap down EXIT
-cargo run --locked -q -p bailiff-testbed -- up
-eval "$(cargo run --locked -q -p bailiff-testbed -- env)"
-export BAILIFF_E2E_KUBECONFIG=$KUBECONFIG BAILIFF_E2E_CLUSTER=$cluster
+image=${BAILIFF_E2E_IMAGE:-target/image/bailiff.tar}
+if [ ! -f "$image" ]; then
+	hack/image.sh "$image" >/dev/null
+fi
+cargo build --locked -q -p bailiff-testbed
+testbed=target/debug/testbed
+if [ -z "${KEEP:-}" ]; then
+	trap '"$testbed" down' EXIT
+fi
+"$testbed" up --owner test
+"$testbed" load-test-images
+"$testbed" load "$image"
+eval "$("$testbed" env)"
+export BAILIFF_E2E_KUBECONFIG=$KUBECONFIG
 unset KUBECONFIG
 cargo test --locked -p bailiff-e2e "$@"

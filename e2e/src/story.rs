@@ -6,7 +6,7 @@
 
 use crate::cluster::{Cluster, Output};
 use crate::installation::ensure_installed;
-use bailiff_api::incident_name;
+use bailiff_api::{IncidentType, incident_name};
 use serde_json::Value;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -137,6 +137,7 @@ spec:
         incident_name(
             pod["metadata"]["uid"].as_str().unwrap(),
             policy["metadata"]["uid"].as_str().unwrap(),
+            IncidentType::Violation,
         )
     }
 

@@ -1,3 +1,120 @@
-//! Starts what the command line asks for.
+//! The one program: subcommands for the cluster, and commands for people.
+//!
+//! Here: which subcommands there are, and what they share: logs, signals, exit codes. Not here:
+//! their flags (`args`) and their work (`controller`, `sensor`, `cli`).
+//! Invariant: exit code 0 is done, 1 is an error that was told, 2 is a command that is not valid.
 
-fn main() {}
+mod args;
+mod log;
+
+use anyhow::Context as _;
+use args::{Bailiff, Command};
+use bailiff_cli::incidents::Terminal;
+use clap::{CommandFactory as _, Parser as _};
+use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+fn main() -> ExitCode {
+    // As `kubectl-bailiff` it is a plugin, and help and completions say `kubectl bailiff`.
+    let plugin = std::env::args_os()
+        .next()
+        .is_some_and(|name| name.to_string_lossy().ends_with("kubectl-bailiff"));
+    let bailiff = if plugin {
+        let command = Bailiff::command().bin_name("kubectl bailiff");
+        match <Bailiff as clap::FromArgMatches>::from_arg_matches(&command.get_matches()) {
+            Ok(bailiff) => bailiff,
+            Err(error) => error.exit(),
+        }
+    } else {
+        Bailiff::parse()
+    };
+    match run(bailiff.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error is gone, too, when this fails: nobody is left to be told.
+            drop(writeln!(std::io::stderr(), "bailiff: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// `bailiff incidents | head` ends well.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+        .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match command {
+        Command::Version(args) => {
+            bailiff_cli::version::run(&args, args::VERSION, args::COMMIT, &mut out)?;
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Bailiff::command(), "bailiff", &mut out);
+        }
+        Command::Incidents(args) => {
+            let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+            let color = args.color.is_on(out.is_terminal(), no_color);
+            let to = Terminal {
+                out: &mut out,
+                err: &mut std::io::stderr(),
+                color,
+            };
+            runtime()?.block_on(bailiff_cli::incidents::run(&args, to))?;
+        }
+        Command::Controller(args) => {
+            drop(out);
+            args.log.start();
+            let config = args.config()?;
+            runtime()?.block_on(async {
+                let shutdown = on_signal()?;
+                let client = bailiff_kube::client::in_cluster()?;
+                bailiff_controller::run(config, client, shutdown).await?;
+                anyhow::Ok(())
+            })?;
+        }
+        Command::Sensor(args) => {
+            drop(out);
+            args.log.start();
+            let config = args.config();
+            runtime()?.block_on(async {
+                let shutdown = on_signal()?;
+                let client = bailiff_kube::client::in_cluster()?;
+                bailiff_sensor::run(config, client, shutdown).await?;
+                anyhow::Ok(())
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start threads")
+}
+
+/// A token that the kubelet's SIGTERM, or Ctrl-C, cancels.
+fn on_signal() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    let token = CancellationToken::new();
+    let cancel = token.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to stop");
+        cancel.cancel();
+    });
+    Ok(token)
+}

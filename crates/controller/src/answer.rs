@@ -455,8 +455,11 @@ fn said(sent: Result<(), kube::Error>) -> Said {
         404 | 409 | 410 => Said::Final(NothingReason::PodGone),
         429 => {
             let causes = status.details.iter().flat_map(|d| &d.causes);
-            let texts: Vec<_> = causes.map(|c| c.message.as_str()).collect();
-            Said::Budget(texts.iter().find_map(|text| budget_name(text)))
+            let mut budgets = causes.filter(|c| c.reason == "DisruptionBudget").peekable();
+            if budgets.peek().is_none() {
+                return Said::Unclear("the API server is busy".to_owned());
+            }
+            Said::Budget(budgets.find_map(|c| budget_name(&c.message)))
         }
         // The words of the API server's eviction handler, which has no reason for this.
         500 if status.message.contains("more than one PodDisruptionBudget") => {

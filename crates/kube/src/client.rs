@@ -1,8 +1,8 @@
 //! Builds clients.
 //!
-//! Here: in a pod from its service account, elsewhere from a kubeconfig and a context that were
-//! named. Not here: reading flags.
-//! Invariant: KUBECONFIG and the current context are never used: everyone has production there.
+//! Here: in a pod from its service account; for a person's command as kubectl does it. Not here:
+//! reading flags.
+//! Invariant: components never read a kubeconfig, and a command never a service account.
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::path::Path;
@@ -11,15 +11,15 @@ use std::path::Path;
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Not in a pod.
-    #[error("cannot use the service account of this pod: run in a pod, or name a kubeconfig")]
+    #[error(
+        "cannot use the service account of this pod: this command runs in a pod, as the chart starts it"
+    )]
     InCluster(#[source] kube::config::InClusterError),
     /// The kubeconfig.
-    #[error("cannot use kubeconfig {path:?} with context {context:?}")]
+    #[error("cannot use the kubeconfig {path}")]
     Kubeconfig {
-        /// Its path.
+        /// Its path, or where it was looked for.
         path: String,
-        /// The context that was named.
-        context: String,
         /// The cause.
         source: kube::config::KubeconfigError,
     },
@@ -33,27 +33,50 @@ pub enum ClientError {
 /// # Errors
 /// When this is no pod, or its certificates can't be used.
 pub fn in_cluster() -> Result<kube::Client, ClientError> {
-    let config = kube::Config::incluster().map_err(ClientError::InCluster)?;
+    let mut config = kube::Config::incluster().map_err(ClientError::InCluster)?;
+    // A 429 is an answer (a PodDisruptionBudget that holds), and every caller has its own way to
+    // try again, which it can tell of; a layer below that waits in silence hides both.
+    config.default_retry = false;
     kube::Client::try_from(config).map_err(ClientError::Build)
 }
 
-/// The client of a context of a kubeconfig.
+/// A client for a person's command, with the namespace that the context names.
+#[derive(Clone)]
+pub struct ForPerson {
+    /// The client.
+    pub client: kube::Client,
+    /// Namespace of the context; `default` where it names none.
+    pub namespace: String,
+}
+
+/// The client that kubectl would use: of the kubeconfig given, else of KUBECONFIG, else of
+/// `~/.kube/config`; with the context given, else with the current one.
 ///
 /// # Errors
 /// When the file or the context can't be used.
-pub async fn from_kubeconfig(path: &Path, context: &str) -> Result<kube::Client, ClientError> {
+pub async fn as_kubectl(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<ForPerson, ClientError> {
     let fault = |source| ClientError::Kubeconfig {
-        path: path.display().to_string(),
-        context: context.to_owned(),
+        path: kubeconfig.map_or_else(
+            || "KUBECONFIG or ~/.kube/config".to_owned(),
+            |path| path.display().to_string(),
+        ),
         source,
     };
     let options = KubeConfigOptions {
-        context: Some(context.to_owned()),
+        context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
-    let kubeconfig = Kubeconfig::read_from(path).map_err(fault)?;
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options)
+    let read = match kubeconfig {
+        Some(path) => Kubeconfig::read_from(path),
+        None => Kubeconfig::read(),
+    };
+    let config = kube::Config::from_custom_kubeconfig(read.map_err(fault)?, &options)
         .await
         .map_err(fault)?;
-    kube::Client::try_from(config).map_err(ClientError::Build)
+    let namespace = config.default_namespace.clone();
+    let client = kube::Client::try_from(config).map_err(ClientError::Build)?;
+    Ok(ForPerson { client, namespace })
 }

@@ -34,7 +34,7 @@ pub async fn serve(
     ready: Arc<AtomicBool>,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let listener = TcpListener::bind(address)
+    let listener = listen(address)
         .await
         .map_err(|source| ServeError { address, source })?;
     loop {
@@ -66,6 +66,16 @@ pub async fn serve(
                 tracing::debug!(error = %error, "a connection of a probe or scrape ended early");
             }
         });
+    }
+}
+
+/// `[::]` takes both families, where the node has both; else IPv4 alone is there.
+async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(_) if address.ip() == std::net::Ipv6Addr::UNSPECIFIED => {
+            TcpListener::bind((std::net::Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        bound => bound,
     }
 }
 

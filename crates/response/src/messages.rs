@@ -41,9 +41,15 @@ pub struct Note {
 /// A path with its control and formatting characters escaped, cut at 200 characters.
 #[must_use]
 pub fn printable(path: &str) -> String {
+    escaped(path, PATH_LIMIT)
+}
+
+/// A text with its control and formatting characters escaped, cut at `limit` characters.
+#[must_use]
+pub fn escaped(text: &str, limit: usize) -> String {
     let mut shown = String::new();
-    for (index, c) in path.chars().enumerate() {
-        if index == PATH_LIMIT {
+    for (index, c) in text.chars().enumerate() {
+        if index == limit {
             shown.push('…');
             break;
         }

@@ -338,8 +338,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	header->capabilities = capabilities_of(BPF_CORE_READ(task, cred));
 	header->uid = BPF_CORE_READ(task, cred, euid.val);
 	header->gid = BPF_CORE_READ(task, cred, egid.val);
-	header->mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
-	header->pad = 0;
+	header->mount_namespace = unique_id_of(BPF_CORE_READ(task, nsproxy, mnt_ns));
 
 	mnt = (u64)BPF_CORE_READ(bprm, file, f_path.mnt);
 	dentry = (u64)BPF_CORE_READ(bprm, file, f_path.dentry);

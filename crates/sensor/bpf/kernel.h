@@ -60,13 +60,7 @@ struct vfsmount {
 	struct super_block *mnt_sb;
 };
 
-struct ns_common {
-	unsigned int inum;
-};
-
-struct mnt_namespace {
-	struct ns_common ns;
-};
+struct mnt_namespace;
 
 struct mount {
 	struct mount *mnt_parent;

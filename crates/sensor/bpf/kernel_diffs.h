@@ -32,6 +32,19 @@ struct ovl_inode___before_6_4 {
 	struct inode *lower;
 };
 
+/* Until 6.17; from 6.18 on every kind of namespace has such a number. */
+struct mnt_namespace___before_6_18 {
+	unsigned long long seq;
+};
+
+struct ns_common___since_6_18 {
+	unsigned long long ns_id;
+};
+
+struct mnt_namespace___since_6_18 {
+	struct ns_common___since_6_18 ns;
+};
+
 #pragma clang attribute pop
 
 static __always_inline struct kernfs_node *parent_of(struct kernfs_node *node)
@@ -42,6 +55,19 @@ static __always_inline struct kernfs_node *parent_of(struct kernfs_node *node)
 	if (bpf_core_field_exists(now->__parent))
 		return BPF_CORE_READ(now, __parent);
 	return BPF_CORE_READ(before, parent);
+}
+
+/* A number that is never used again, unlike `inum`, which the next namespace may have. */
+static __always_inline u64 unique_id_of(struct mnt_namespace *namespace)
+{
+	struct mnt_namespace___since_6_18 *now = (void *)namespace;
+	struct mnt_namespace___before_6_18 *before = (void *)namespace;
+
+	if (bpf_core_field_exists(now->ns.ns_id))
+		return BPF_CORE_READ(now, ns.ns_id);
+	if (bpf_core_field_exists(before->seq))
+		return BPF_CORE_READ(before, seq);
+	return 0;
 }
 
 /* How a file of an overlay came to be. Without overlayfs in the kernel's own BTF (it is a

@@ -75,10 +75,11 @@ struct header {
 struct exec_header {
 	struct header header;
 	unsigned long long capabilities;
+	/* A number that no other mount namespace has or had since boot; 0: not known. */
+	unsigned long long mount_namespace;
 	unsigned int uid;
 	unsigned int gid;
 	unsigned int source;
-	unsigned int mount_namespace;
 	/* Parts of the executable's path from last to first, each with a NUL. */
 	unsigned int path_len;
 	/* Parts of the cgroup's path from last to first, each with a NUL. */
@@ -89,7 +90,6 @@ struct exec_header {
 	unsigned int interp_len;
 	/* Arguments, each with a NUL as far as they were not cut. */
 	unsigned int args_len;
-	unsigned int pad;
 };
 
 /* Counters, one for each CPU, added up by user space. */

@@ -7,6 +7,9 @@
 /// Who a process is, as far as its cgroup tells.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Identity {
+    /// The path above the kubepods part: one for each kubelet, of which several can share a
+    /// kernel (as kind's nodes do).
+    pub(crate) kubelet: String,
     /// UID of the pod; for a static pod the hash that the kubelet uses in its place.
     pub(crate) pod_uid: String,
     /// ID of the container; absent for a process beside the containers, such as a sandbox that
@@ -21,11 +24,16 @@ pub(crate) struct Identity {
 /// `kubepods-<class>-pod<uid with underscores>.slice`, `<runtime>-<id>.scope`
 /// (k8s.io/kubernetes v1.37, pkg/kubelet/cm/cgroup_manager_linux.go).
 pub(crate) fn identity(cgroup: &str) -> Option<Identity> {
-    let mut parts = cgroup
-        .split('/')
-        .filter(|part| !part.is_empty())
-        .skip_while(|part| !is_kubepods(part));
-    parts.next()?;
+    let mut parts = cgroup.split('/').filter(|part| !part.is_empty());
+    let mut kubelet = String::new();
+    loop {
+        let part = parts.next()?;
+        if is_kubepods(part) {
+            break;
+        }
+        kubelet.push('/');
+        kubelet.push_str(part);
+    }
     let mut part = parts.next()?;
     if is_class(part) {
         part = parts.next()?;
@@ -35,6 +43,7 @@ pub(crate) fn identity(cgroup: &str) -> Option<Identity> {
     // the shape of the OCI path, and never that of a cgroup.
     let container_id = parts.next().and_then(container_id);
     Some(Identity {
+        kubelet,
         pod_uid,
         container_id,
     })
@@ -166,6 +175,17 @@ mod tests {
                 assert_eq!(found.container_id.as_deref(), Some(ID), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn kubelets_that_share_a_kernel_are_told_apart() {
+        let of = |root: &str| {
+            identity(&format!("{root}/kubepods/besteffort/pod{UID}/{ID}"))
+                .unwrap()
+                .kubelet
+        };
+        assert_eq!(of(""), "");
+        assert_eq!(of("/docker/node1/kubelet"), "/docker/node1/kubelet");
     }
 
     #[test]

@@ -44,6 +44,7 @@ pub(crate) struct Judged {
 /// A program that starts in a pod, with everything that is known without the pod.
 #[derive(Clone, Debug)]
 pub(crate) struct Started {
+    pub(crate) kubelet: String,
     pub(crate) pod_uid: String,
     pub(crate) container_id: Option<String>,
     pub(crate) exec: Arc<Exec>,

@@ -61,8 +61,8 @@ pub struct Exec {
     pub gid: u32,
     /// Where the executable is.
     pub source: ExecutableSource,
-    /// Number of the mount namespace.
-    pub mount_namespace: u32,
+    /// Number of the mount namespace, which no other has or had; 0: not known.
+    pub mount_namespace: u64,
     /// The path of the cgroup.
     pub cgroup: String,
     /// The executable, as its container sees it; begins with `…/` when it was cut.
@@ -177,8 +177,8 @@ fn exec(
 ) -> Result<Exec, DecodeError> {
     let set = |bit: u32| flags & bit != 0;
     let capabilities = reader.u64()?;
-    let (uid, gid, source, mount_namespace) =
-        (reader.u32()?, reader.u32()?, reader.u32()?, reader.u32()?);
+    let mount_namespace = reader.u64()?;
+    let (uid, gid, source) = (reader.u32()?, reader.u32()?, reader.u32()?);
     let (path, cgroup, filename, interp, args) = (
         reader.u32()?,
         reader.u32()?,
@@ -186,7 +186,6 @@ fn exec(
         reader.u32()?,
         reader.u32()?,
     );
-    reader.u32()?;
     let cgroup = path_of(reader.text(cgroup)?, false);
     let executable = reader.text(path)?;
     let filename = text_of(reader.text(filename)?);

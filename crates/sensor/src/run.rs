@@ -27,6 +27,7 @@ use kube::runtime::watcher::{self, Event as Watched, watcher};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,6 +38,8 @@ use tokio_util::sync::CancellationToken;
 const WAITING_LIMIT: usize = 4096;
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
 const VIOLATIONS_LIMIT: usize = 4096;
+/// How long a program that the sensor starts itself may take to be seen.
+const OWN_PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
 /// Most records that are read before watches get their turn.
 const BATCH: usize = 256;
 
@@ -55,6 +58,8 @@ pub struct Config {
     pub address: SocketAddr,
     /// Name of this pod, which Events name.
     pub identity: String,
+    /// UID of this pod, by which the sensor recognizes a program that it starts itself.
+    pub pod_uid: String,
 }
 
 /// Why a sensor ended.
@@ -69,6 +74,12 @@ pub enum Error {
     /// Metrics and health.
     #[error("cannot serve metrics and health")]
     Serve(#[from] ServeError),
+    /// The program that proves that programs are seen can't be started.
+    #[error("cannot start a program of its own to see whether it is seen")]
+    OwnProgram(#[source] std::io::Error),
+    /// It was started and not seen.
+    #[error("a program that the sensor started itself was not seen within {} seconds", OWN_PROGRAM_DEADLINE.as_secs())]
+    NotSeen,
 }
 
 type Watch<K> = Pin<Box<dyn Stream<Item = watcher::Result<Watched<K>>> + Send>>;
@@ -102,16 +113,21 @@ pub async fn run(
         shutdown.clone(),
     );
     let watching = async {
-        match Records::load(config.ring_bytes) {
+        let watched = match Records::load(config.ring_bytes) {
             Ok(records) => {
                 tracing::info!(node = config.node_name, "BPF programs attached");
-                watch_all(&config, client, metrics, records, &ready, &shutdown).await
+                watch_all(&config, client.clone(), metrics, records, &ready, &shutdown).await
             }
-            Err(error) => {
+            Err(error) => Err(Error::Load(error)),
+        };
+        match watched {
+            Err(error @ (Error::Load(_) | Error::NotSeen | Error::OwnProgram(_))) => {
+                ready.store(false, Ordering::Relaxed);
                 not_seen(&config, client, &error).await;
                 shutdown.cancelled().await;
                 Ok(())
             }
+            watched => watched,
         }
     };
     tokio::select! {
@@ -121,7 +137,7 @@ pub async fn run(
 }
 
 /// Says where people look that the processes of this node are not seen.
-async fn not_seen(config: &Config, client: kube::Client, error: &LoadError) {
+async fn not_seen(config: &Config, client: kube::Client, error: &Error) {
     let mut cause = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(inner) = source {
@@ -182,10 +198,18 @@ async fn watch_all(
     let mut state = State::new(config, metrics, violations);
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
+    // Proves that programs are seen on this kernel, and shows which kubelet's pods are meant.
+    let mut own_program = start_own_program()?;
+    let own_deadline = tokio::time::sleep(OWN_PROGRAM_DEADLINE);
+    tokio::pin!(own_deadline);
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
+            ended = own_program.wait(), if own_program.id().is_some() => {
+                ended.map_err(Error::OwnProgram)?;
+            }
+            () = &mut own_deadline, if state.kubelet.is_none() => return Err(Error::NotSeen),
             event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
             event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),
             event = namespaces.next() => state.namespace(event.ok_or(Error::WatchEnded("namespaces"))?),
@@ -217,6 +241,18 @@ async fn watch_all(
     Ok(())
 }
 
+/// Starts this program once more, to print its version to nobody.
+fn start_own_program() -> Result<tokio::process::Child, Error> {
+    tokio::process::Command::new("/proc/self/exe")
+        .arg("version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(Error::OwnProgram)
+}
+
 /// Reads what is in the ring, as far as one turn goes.
 async fn drain(records: &mut Records, state: &mut State) {
     for _ in 0..BATCH {
@@ -242,12 +278,16 @@ struct Waiting {
 
 /// Everything that the loop knows.
 struct State {
+    /// UID of the sensor's own pod.
+    own_pod: String,
+    /// Whose pods are meant; known once a program of the sensor's own pod was seen.
+    kubelet: Option<String>,
     pods: Pods,
     namespaces: HashMap<String, NamespaceFacts>,
     rules: Rules,
     tree: ProcessTree,
     /// The pod of each mount namespace, by the first process that had it.
-    mounts: HashMap<u32, String>,
+    mounts: HashMap<u64, String>,
     waiting: VecDeque<Waiting>,
     pod_timeout: Duration,
     metrics: Metrics,
@@ -279,6 +319,8 @@ impl State {
         violations: mpsc::Sender<crate::judge::Judged>,
     ) -> Self {
         Self {
+            own_pod: config.pod_uid.clone(),
+            kubelet: None,
             pods: Pods::default(),
             namespaces: HashMap::new(),
             rules: Rules::default(),
@@ -296,7 +338,7 @@ impl State {
     }
 
     fn synced(&self) -> bool {
-        self.synced.iter().all(|synced| *synced)
+        self.kubelet.is_some() && self.synced.iter().all(|synced| *synced)
     }
 
     async fn event(&mut self, event: Event) {
@@ -315,20 +357,31 @@ impl State {
         let Some(identity) = identity(&exec.cgroup) else {
             return;
         };
+        if identity.pod_uid == self.own_pod && self.kubelet.is_none() {
+            tracing::info!(cgroup = exec.cgroup, "a program of this pod was seen");
+            self.waiting
+                .retain(|w| w.started.kubelet == identity.kubelet);
+            self.kubelet = Some(identity.kubelet.clone());
+        }
+        // A pod of another kubelet on the same kernel: its own sensor looks after it.
+        if self
+            .kubelet
+            .as_ref()
+            .is_some_and(|own| *own != identity.kubelet)
+        {
+            return;
+        }
         let owner = self
             .mounts
             .entry(exec.mount_namespace)
             .or_insert_with(|| identity.pod_uid.clone());
-        if *owner != identity.pod_uid {
-            // Numbers of namespaces are used again: only a living pod owns one.
-            if self.pods.get(owner).is_some() {
-                self.metrics.not_judged(NotJudged::IdentityUnclear, 1);
-                return;
-            }
-            owner.clone_from(&identity.pod_uid);
+        if exec.mount_namespace == 0 || *owner != identity.pod_uid {
+            self.metrics.not_judged(NotJudged::IdentityUnclear, 1);
+            return;
         }
         let time = since_boot(booted(), exec.time);
         let started = Started {
+            kubelet: identity.kubelet,
             pod_uid: identity.pod_uid,
             container_id: identity.container_id,
             exec: Arc::new(exec),

@@ -2,24 +2,20 @@
 
 use super::*;
 
-/// The header of an exec: kind, flags, time, process, parent, capabilities, uid, gid, source,
-/// mount namespace, five lengths, padding.
+/// The header of an exec: kind, flags, time, process, parent, capabilities, mount namespace,
+/// uid, gid, source, five lengths.
 fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 5]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut word = |value: u32| bytes.extend(value.to_ne_bytes());
     word(kind);
     word(flags);
-    for value in [77_u64, 12, 34, 11, 33, 1 << 13] {
+    for value in [77_u64, 12, 34, 11, 33, 1 << 13, 4_026_531_840] {
         // The pid and its padding make one 64-bit word on a little-endian machine.
         for half in value.to_ne_bytes().chunks(4) {
             word(u32::from_ne_bytes(half.try_into().unwrap()));
         }
     }
-    for value in [1000, 1001, source, 4026531840]
-        .into_iter()
-        .chain(lengths)
-        .chain([0])
-    {
+    for value in [1000, 1001, source].into_iter().chain(lengths) {
         word(value);
     }
     bytes
