@@ -8,15 +8,27 @@ use crate::cluster::{Cluster, Output};
 use crate::installation::ensure_installed;
 use bailiff_api::{IncidentType, incident_name};
 use serde_json::Value;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A namespace with what a test made in it.
 #[derive(Debug)]
 pub struct Story {
+    #[expect(dead_code, reason = "held until the story ends")]
+    turn: Turn,
     /// The cluster it happens on.
     pub cluster: Cluster,
     /// Its namespace.
     pub namespace: String,
+}
+
+/// Stories share the cluster, but for those that change the installation itself.
+static TURNS: RwLock<()> = RwLock::new(());
+
+#[derive(Debug)]
+enum Turn {
+    Shared(#[expect(dead_code, reason = "held")] RwLockReadGuard<'static, ()>),
+    Alone(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>),
 }
 
 /// `name` with a suffix that no earlier run used.
@@ -33,11 +45,28 @@ impl Story {
     /// Installs Bailiff where it is not, and makes a namespace.
     #[must_use]
     pub fn begin(name: &str) -> Self {
+        // A story that failed poisons the lock, and is reported by itself.
+        let turn = TURNS.read().unwrap_or_else(PoisonError::into_inner);
+        Self::start(name, Turn::Shared(turn))
+    }
+
+    /// The same, with no other story of this test program at the same time.
+    #[must_use]
+    pub fn begin_alone(name: &str) -> Self {
+        let turn = TURNS.write().unwrap_or_else(PoisonError::into_inner);
+        Self::start(name, Turn::Alone(turn))
+    }
+
+    fn start(name: &str, turn: Turn) -> Self {
         let cluster = Cluster::connect();
         ensure_installed(&cluster);
         let namespace = unique(name);
         let _created = cluster.kubectl(&["create", "namespace", &namespace]);
-        let story = Self { cluster, namespace };
+        let story = Self {
+            turn,
+            cluster,
+            namespace,
+        };
         story.wait("create", &["serviceaccount/default"]);
         story
     }

@@ -53,11 +53,11 @@ fn a_disruption_budget_that_never_yields_ends_the_wait_with_its_name() {
 #[test]
 fn two_disruption_budgets_on_a_pod_are_said_at_once() {
     let story = begin("budgets", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
     for name in ["one", "two"] {
         story.apply(&disruption_budget(name, 1).replace(&format!("app: {name}"), "app: web"));
     }
-    story.apply(&deployment("web", BUSYBOX));
-    let pod = story.ready_pod("app=web");
     for name in ["one", "two"] {
         story.wait(
             "jsonpath={.status.expectedPods}=1",

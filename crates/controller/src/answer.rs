@@ -22,7 +22,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::Status;
 use kube::{Api, Client};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 /// What the API server said to an eviction.
@@ -49,6 +50,7 @@ pub(crate) struct Controller {
     metrics: Metrics,
     ledger: Mutex<Ledger>,
     counted: Mutex<Counted>,
+    pods: Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl Controller {
@@ -67,6 +69,7 @@ impl Controller {
             metrics,
             ledger: Mutex::default(),
             counted: Mutex::default(),
+            pods: Mutex::default(),
         }
     }
 
@@ -98,6 +101,10 @@ impl Controller {
         let mut overtaken = is_overtaken(&incident);
         while overtaken || !is_settled(&incident, types::ANSWERED) {
             overtaken = false;
+            // Of two Incidents of a pod the second reads it after the first was answered, and does
+            // not wait for a cooldown of a pod that is gone.
+            let pod = self.pod_lock(&incident.spec.pod.uid);
+            let turn = pod.lock().await;
             let (plan, owner, noted) = self.plan(&incident).await;
             let (outcome, pause) = match plan {
                 Plan::Evict(answer) => {
@@ -110,7 +117,9 @@ impl Controller {
                 }
                 Plan::Wait { reason, until } => {
                     let pause = Duration::try_from(until.duration_since(Timestamp::now()));
-                    (Outcome::Held(reason), pause.unwrap_or_default())
+                    // The pod may end by itself long before the time.
+                    let pause = pause.unwrap_or_default().min(self.config.answer_again);
+                    (Outcome::Held(reason), pause)
                 }
                 Plan::Nothing { reason, would } => {
                     (Outcome::Nothing { reason, would }, Duration::ZERO)
@@ -119,6 +128,7 @@ impl Controller {
             if let (Some((binding, at)), false) = (noted, matches!(outcome, Outcome::Done { .. })) {
                 self.ledger().take_back(uid(&owner), &binding, at);
             }
+            drop(turn);
             self.tell(&mut incident, workload(&owner), &outcome).await?;
             tokio::time::sleep(pause).await;
         }
@@ -170,6 +180,18 @@ impl Controller {
             self.send(&incident, note, reason, owner, None, now).await;
         }
         Ok(())
+    }
+
+    /// The lock of a pod; it lives as long as somebody holds it.
+    fn pod_lock(&self, uid: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
+        pods.retain(|_, lock| lock.strong_count() > 0);
+        if let Some(lock) = pods.get(uid).and_then(Weak::upgrade) {
+            return lock;
+        }
+        let lock = Arc::default();
+        pods.insert(uid.to_owned(), Arc::downgrade(&lock));
+        lock
     }
 
     fn count(&self, incident: &Incident, pod_uid: &str) -> bool {

@@ -1,0 +1,264 @@
+//! What a stolen token can't do: who may write Incidents, and what becomes of the answer when
+//! that is no longer held.
+
+use bailiff_e2e::workload::{BUSYBOX, deployment};
+use bailiff_e2e::{NAMESPACE, Story, helm, install_arguments};
+use serde_json::{Value, json};
+
+/// An Incident as a sensor writes it, about a pod.
+fn forged(pod: &Value, name: &str) -> String {
+    json!({
+        "apiVersion": "bailiff.dev/v1alpha1",
+        "kind": "Incident",
+        "metadata": {"name": name, "namespace": pod["metadata"]["namespace"]},
+        "spec": {
+            "type": "Violation",
+            "severity": "High",
+            "policy": {"name": "forged", "uid": "forged", "generation": 1},
+            "bindings": [{"name": "forged", "uid": "forged"}],
+            "nodeName": pod["spec"]["nodeName"],
+            "pod": {"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]},
+            "container": {},
+            "process": {
+                "executable": "/bin/sh", "invokedPath": "/bin/sh", "names": ["sh"],
+                "executableSource": "Image", "origin": "Exec", "uid": 0, "gid": 0, "pid": 1,
+                "startTime": "2026-01-01T00:00:00.000000Z",
+            },
+            "violations": [{"validation": 0, "message": "forged"}],
+            "detectedTime": "2026-01-01T00:00:00.000000Z",
+        },
+    })
+    .to_string()
+}
+
+/// The sensor's pod on a node, or on any other than it.
+fn sensor_on(story: &Story, node: &Value, same: bool) -> Value {
+    let selector = "app.kubernetes.io/component=sensor";
+    let pods = story
+        .cluster
+        .get(&["pods", "-n", NAMESPACE, "-l", selector]);
+    let items = pods["items"].as_array().unwrap();
+    items
+        .iter()
+        .find(|p| (p["spec"]["nodeName"] == *node) == same)
+        .unwrap()
+        .clone()
+}
+
+/// A token of the sensor's account, bound to a pod or to nothing.
+fn sensor_token(story: &Story, pod: Option<&Value>) -> String {
+    let mut arguments = vec!["create", "token", "bailiff-sensor", "-n", NAMESPACE];
+    if let Some(pod) = pod {
+        arguments.extend(["--bound-object-kind", "Pod", "--bound-object-name"]);
+        arguments.push(pod["metadata"]["name"].as_str().unwrap());
+        arguments.extend([
+            "--bound-object-uid",
+            pod["metadata"]["uid"].as_str().unwrap(),
+        ]);
+    }
+    story.cluster.kubectl(&arguments).trim().to_owned()
+}
+
+#[test]
+fn incidents_are_created_only_by_the_sensor_of_their_node() {
+    let story = Story::begin("confined");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let node = &pod["spec"]["nodeName"];
+    let object = forged(&pod, "inc-0000000000000001");
+    let elsewhere = sensor_token(&story, Some(&sensor_on(&story, node, false)));
+    let unbound = sensor_token(&story, None);
+    let refusal = "an Incident is created only by the sensor of the node that it names";
+    for (who, token) in [("the other node", &elsewhere), ("no node", &unbound)] {
+        let output = story.cluster.try_create_as(token, &object);
+        assert!(
+            !output.success && output.stderr.contains(refusal),
+            "{who}: {}{}",
+            output.stdout,
+            output.stderr
+        );
+    }
+    // The same request by the sensor of that node is taken, so it was the node that was refused.
+    let own = sensor_token(&story, Some(&sensor_on(&story, node, true)));
+    let output = story.cluster.try_create_as(&own, &object);
+    assert!(output.success, "{}", output.stderr);
+    // And what it claims is not believed: no such policy is there.
+    let name = "incident/inc-0000000000000001";
+    story.wait(
+        "jsonpath={.status.conditions[?(@.type==\"Answered\")].reason}=PolicyChanged",
+        &[name],
+    );
+    let still = story.get(&["pod", pod["metadata"]["name"].as_str().unwrap()]);
+    assert!(still["metadata"]["deletionTimestamp"].is_null());
+
+    // Afterwards the evidence can't be touched, not even by a cluster's administrator.
+    for (patch, refusal) in [
+        (
+            r#"{"metadata": {"labels": {"bailiff.dev/node": "other"}}}"#,
+            "only Bailiff writes them",
+        ),
+        (
+            r#"{"spec": {"nodeName": "other"}}"#,
+            "the evidence of an Incident can't be changed",
+        ),
+    ] {
+        let output = story.cluster.try_kubectl(&[
+            "patch",
+            name,
+            "-n",
+            &story.namespace,
+            "--type=merge",
+            "-p",
+            patch,
+        ]);
+        assert!(
+            !output.success && output.stderr.contains(refusal),
+            "{}{}",
+            output.stdout,
+            output.stderr
+        );
+    }
+    story.end();
+}
+
+#[test]
+fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
+    let story = Story::begin("series");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Audit]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    let node = &pod["spec"]["nodeName"];
+    let own = sensor_token(&story, Some(&sensor_on(&story, node, true)));
+    let elsewhere = sensor_token(&story, Some(&sensor_on(&story, node, false)));
+    let series = json!({"series": {
+        "count": 7, "lastObservedTime": "2026-01-01T00:00:00.000000Z",
+        "policyGeneration": 1, "bindings": incident["spec"]["bindings"],
+    }});
+    let refusal = "a sensor changes only status.series, and only of Incidents of its own node";
+    let apply = |token: &str, status: &Value| {
+        let object = json!({
+            "apiVersion": "bailiff.dev/v1alpha1",
+            "kind": "Incident",
+            "metadata": {
+                "name": incident["metadata"]["name"], "namespace": incident["metadata"]["namespace"],
+            },
+            "status": status,
+        });
+        // Server-side, so that kubectl asks for nothing that the sensor may not read.
+        let arguments = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--subresource=status",
+        ];
+        let manager = ["--field-manager=stolen", "-f", "-"];
+        story.cluster.try_pipe_as(
+            token,
+            &[&arguments[..], &manager[..]].concat(),
+            &object.to_string(),
+        )
+    };
+    for (token, status) in [
+        (&elsewhere, series.clone()),
+        (&own, json!({"phase": "Recovered"})),
+        (
+            &own,
+            json!({"workload": {"apiVersion": "v1", "kind": "A", "name": "b", "uid": "c"}}),
+        ),
+    ] {
+        let output = apply(token, &status);
+        assert!(
+            !output.success && output.stderr.contains(refusal),
+            "{status}: {}{}",
+            output.stdout,
+            output.stderr
+        );
+    }
+    let output = apply(&own, &series);
+    assert!(output.success, "{}", output.stderr);
+
+    // RBAC: reading pods is all that it may do with them.
+    let account = format!("system:serviceaccount:{NAMESPACE}:bailiff-sensor");
+    for (verb, resource) in [
+        ("create", "pods/eviction"),
+        ("delete", "pods"),
+        ("patch", "pods"),
+        ("get", "secrets"),
+        ("patch", "runtimepolicies.bailiff.dev"),
+        ("delete", "incidents.bailiff.dev"),
+    ] {
+        let output = story.cluster.try_kubectl(&[
+            "auth",
+            "can-i",
+            verb,
+            resource,
+            "-n",
+            &story.namespace,
+            "--as",
+            &account,
+        ]);
+        assert_eq!(output.stdout.trim(), "no", "{verb} {resource}");
+    }
+    story.end();
+}
+
+#[test]
+fn an_administrator_of_a_namespace_writes_no_incidents() {
+    let story = Story::begin("tenant");
+    story.apply(
+        "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: all, namespace: NAMESPACE}, rules: [{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]}",
+    );
+    let _bound = story.kubectl(&["create", "serviceaccount", "tenant"]);
+    let _bound = story.kubectl(&[
+        "create",
+        "rolebinding",
+        "all",
+        "--role=all",
+        &format!("--serviceaccount={}:tenant", story.namespace),
+    ]);
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let token = story.kubectl(&["create", "token", "tenant"]);
+    let output = story
+        .cluster
+        .try_create_as(token.trim(), &forged(&pod, "inc-0000000000000002"));
+    assert!(
+        !output.success && output.stderr.contains("only Bailiff writes them"),
+        "{}{}",
+        output.stdout,
+        output.stderr
+    );
+    story.end();
+}
+
+#[test]
+fn nothing_is_answered_while_incidents_are_not_confined() {
+    // It takes away what every story relies on, so it has the cluster for itself.
+    let story = Story::begin_alone("unconfined");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Evict]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _deleted = story.cluster.kubectl(&[
+        "delete",
+        "validatingadmissionpolicybinding",
+        "bailiff-incident-confinement",
+    ]);
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Answered", "NotConfined");
+    let still = story.get(&["pod", pod["metadata"]["name"].as_str().unwrap()]);
+    assert!(still["metadata"]["deletionTimestamp"].is_null());
+    assert_eq!(incident["status"]["phase"], "Unresolved");
+
+    // As the message says, `helm upgrade` restores it; the next violation is answered.
+    let arguments = install_arguments();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = helm(&story.cluster, &arguments);
+    assert!(output.success, "{}{}", output.stdout, output.stderr);
+    let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let _answered = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    story.end();
+}

@@ -1,0 +1,200 @@
+//! The chart over its life, as for any other application: upgrade, rollback, uninstall with what
+//! stays and without, and again.
+
+use bailiff_e2e::workload::{BUSYBOX, deployment};
+use bailiff_e2e::{NAMESPACE, Output, Story, helm, install_arguments};
+use serde_json::Value;
+
+fn must(output: &Output) -> String {
+    assert!(output.success, "{}{}", output.stdout, output.stderr);
+    format!("{}{}", output.stdout, output.stderr)
+}
+
+/// `helm upgrade --install` with more arguments.
+fn upgrade(story: &Story, more: &[&str]) -> String {
+    let arguments = install_arguments();
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.extend_from_slice(more);
+    must(&helm(&story.cluster, &arguments))
+}
+
+fn uninstall(story: &Story) -> String {
+    must(&helm(
+        &story.cluster,
+        &[
+            "uninstall",
+            "bailiff",
+            "-n",
+            NAMESPACE,
+            "--wait",
+            "--cascade=foreground",
+        ],
+    ))
+}
+
+/// A violation in the one pod of `web`, answered to its end.
+fn is_answered(story: &Story) {
+    let pod = running(story);
+    let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
+}
+
+/// The pod of `web` that is not on its way out.
+fn running(story: &Story) -> Value {
+    story.wait("jsonpath={.status.readyReplicas}=1", &["deployment/web"]);
+    let pods = story.get(&["pods", "-l", "app=web"]);
+    let items = pods["items"].as_array().unwrap();
+    items
+        .iter()
+        .find(|p| p["metadata"]["deletionTimestamp"].is_null())
+        .unwrap()
+        .clone()
+}
+
+/// Every object of any kind whose name or group says Bailiff, but for Events and the namespace.
+fn left(story: &Story) -> Vec<String> {
+    let kinds = story
+        .cluster
+        .kubectl(&["api-resources", "--verbs=list", "-o", "name"]);
+    let kinds: Vec<_> = kinds
+        .lines()
+        .filter(|kind| !kind.starts_with("events") && *kind != "namespaces")
+        .collect();
+    let found = story.cluster.kubectl(&[
+        "get",
+        &kinds.join(","),
+        "-A",
+        "-o",
+        "name",
+        "--ignore-not-found",
+    ]);
+    found
+        .lines()
+        .filter(|name| name.contains("bailiff"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
+    let story = Story::begin_alone("life");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Evict]", "guardrails: {cooldownSeconds: 0}");
+    story.apply(&deployment("web", BUSYBOX));
+    let _first = story.ready_pod("app=web");
+    is_answered(&story);
+
+    let said = upgrade(
+        &story,
+        &[
+            "--set",
+            "controller.podAnnotations.turn=second",
+            "--set",
+            "sensor.podAnnotations.turn=second",
+        ],
+    );
+    assert!(said.contains("was upgraded"), "{said}");
+    is_answered(&story);
+    let _back = must(&helm(
+        &story.cluster,
+        &[
+            "rollback",
+            "bailiff",
+            "-n",
+            NAMESPACE,
+            "--wait",
+            "--timeout",
+            "120s",
+        ],
+    ));
+    is_answered(&story);
+
+    // What people wrote stays, and is named with the way to remove it.
+    let said = uninstall(&story);
+    for crd in [
+        "runtimepolicies.bailiff.dev",
+        "runtimepolicybindings.bailiff.dev",
+        "incidents.bailiff.dev",
+    ] {
+        assert!(said.contains(crd), "{said}");
+    }
+    let left_over: Vec<_> = left(&story)
+        .into_iter()
+        // The kinds, the group that they are served under, and the objects of these kinds.
+        .filter(|name| !name.contains("bailiff.dev"))
+        .collect();
+    assert_eq!(left_over, Vec::<String>::new());
+    let incidents = story.get(&["incidents"]);
+    assert_eq!(incidents["items"].as_array().unwrap().len(), 3);
+
+    let said = upgrade(&story, &[]);
+    assert!(said.contains("is installed"), "{said}");
+    is_answered(&story);
+
+    // Without what stays: nothing is left at all.
+    let _said = upgrade(&story, &["--set", "crds.keep=false"]);
+    let _said = uninstall(&story);
+    for crd in ["incidents", "runtimepolicies", "runtimepolicybindings"] {
+        story
+            .cluster
+            .wait("delete", &[&format!("crd/{crd}.bailiff.dev")]);
+    }
+    assert_eq!(left(&story), Vec::<String>::new());
+    let _said = upgrade(&story, &[]);
+    let namespace = story.namespace.clone();
+    let _deleted = story
+        .cluster
+        .kubectl(&["delete", "namespace", &namespace, "--wait=false"]);
+}
+
+#[test]
+fn a_namespace_that_is_not_labelled_is_refused_with_the_command_that_labels_it() {
+    let story = Story::begin("unlabelled");
+    let output = helm(
+        &story.cluster,
+        &[
+            "install",
+            "bailiff",
+            "../charts/bailiff",
+            "-n",
+            &story.namespace,
+            "--dry-run=server",
+        ],
+    );
+    let command = format!(
+        "kubectl label namespace {} pod-security.kubernetes.io/enforce=privileged",
+        story.namespace
+    );
+    assert!(
+        !output.success && output.stderr.contains(&command),
+        "{}{}",
+        output.stdout,
+        output.stderr
+    );
+    story.end();
+}
+
+#[test]
+fn every_pod_but_the_sensors_is_restricted() {
+    let story = Story::begin("restricted");
+    let pod = story
+        .cluster
+        .get(&["deployment", "bailiff-controller", "-n", NAMESPACE]);
+    let mut pod = pod["spec"]["template"].clone();
+    pod["apiVersion"] = "v1".into();
+    pod["kind"] = "Pod".into();
+    pod["metadata"]["name"] = "controller".into();
+    pod["metadata"]["namespace"] = story.namespace.clone().into();
+    let _labelled = story.cluster.kubectl(&[
+        "label",
+        "namespace",
+        &story.namespace,
+        "pod-security.kubernetes.io/enforce=restricted",
+    ]);
+    let spec = pod["spec"].as_object_mut().unwrap();
+    let _account = spec.remove("serviceAccountName");
+    let _account = spec.remove("serviceAccount");
+    let created = story.cluster.try_apply(&pod.to_string());
+    assert!(created.success, "{}", created.stderr);
+    story.end();
+}
