@@ -67,7 +67,7 @@ pub fn pod(name: &str, image: &str, node: Option<&str>) -> String {
     )
 }
 
-/// A PodDisruptionBudget that allows no disruption, or one.
+/// A `PodDisruptionBudget` that allows no disruption, or one.
 #[must_use]
 pub fn disruption_budget(app: &str, max_unavailable: u32) -> String {
     format!(

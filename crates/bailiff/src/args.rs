@@ -121,7 +121,7 @@ pub(crate) struct ControllerArgs {
     /// How often a replacement is looked for
     #[arg(long, value_name = "DURATION", env = "BAILIFF_REPLACEMENT_POLL", default_value = "1s", value_parser = duration)]
     replacement_poll: Duration,
-    /// First pause after a PodDisruptionBudget refused; it doubles
+    /// First pause after a `PodDisruptionBudget` refused; it doubles
     #[arg(long, value_name = "DURATION", env = "BAILIFF_EVICTION_BACKOFF", default_value = "1s", value_parser = duration)]
     eviction_backoff: Duration,
     /// Longest such pause
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn durations_are_written_as_people_do() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_mins(90)));
         for bad in ["", "15", "-1s", "soon"] {
             assert_eq!(
                 duration(bad),

@@ -47,7 +47,7 @@ impl Default for Config {
             lease_duration: Duration::from_secs(15),
             lease_renew: Duration::from_secs(10),
             lease_retry: Duration::from_secs(2),
-            replacement_timeout: Duration::from_secs(300),
+            replacement_timeout: Duration::from_mins(5),
             replacement_poll: Duration::from_secs(1),
             eviction_backoff_initial: Duration::from_secs(1),
             eviction_backoff_max: Duration::from_secs(30),

@@ -118,7 +118,7 @@ impl Publisher {
             related: notice.related.clone(),
             reporting_controller: Some(self.controller.to_owned()),
             reporting_instance: Some(self.instance.clone()),
-            series: (count > 1).then(|| EventSeries {
+            series: (count > 1).then_some(EventSeries {
                 count,
                 last_observed_time: MicroTime(now),
             }),

@@ -96,7 +96,7 @@ pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<CompileFaul
         faults.push(CompileFault {
             field,
             message: error.to_string(),
-        })
+        });
     };
     let mut env = environment();
     let spec = &policy.spec;
@@ -126,7 +126,7 @@ pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<CompileFaul
                 note(
                     format!("spec.validations[{index}].messageExpression"),
                     &message,
-                )
+                );
             })
         });
         if let Ok(program) = program {

@@ -80,7 +80,7 @@ fn a_policy_has_its_verdict() {
             Verdict::Allowed,
         ),
         ("'NET_RAW' in process.capabilities", Verdict::Allowed),
-        ("has(process.parent)", no.clone()),
+        ("has(process.parent)", no),
         (
             "!has(process.script) && process.ancestors.all(a, a.executable == '/x')",
             Verdict::Allowed,

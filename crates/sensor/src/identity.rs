@@ -22,7 +22,7 @@ pub(crate) struct Identity {
 /// With the cgroupfs driver the parts are `kubepods`, an optional class, `pod<uid>`, the
 /// container's ID; with systemd's `kubepods.slice`, `kubepods-<class>.slice`,
 /// `kubepods-<class>-pod<uid with underscores>.slice`, `<runtime>-<id>.scope`
-/// (k8s.io/kubernetes v1.37, pkg/kubelet/cm/cgroup_manager_linux.go).
+/// (k8s.io/kubernetes v1.37, `pkg/kubelet/cm/cgroup_manager_linux.go`).
 pub(crate) fn identity(cgroup: &str) -> Option<Identity> {
     let mut parts = cgroup.split('/').filter(|part| !part.is_empty());
     let mut kubelet = String::new();

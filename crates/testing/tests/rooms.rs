@@ -176,7 +176,6 @@ fn declared(file: &Path, folder: &Path, known: &mut BTreeSet<PathBuf>) {
     let text = std::fs::read_to_string(file).unwrap();
     for line in text.lines() {
         let mut words = line
-            .trim()
             .split_whitespace()
             .filter(|word| !word.starts_with("pub"));
         if words.next() != Some("mod") {

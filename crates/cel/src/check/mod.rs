@@ -268,20 +268,17 @@ impl Checker<'_> {
             }
         };
         match &ty {
-            Type::Object(object) => match object.field(field) {
-                Some((index, ty)) => (
-                    Node::Field {
-                        operand,
-                        index,
-                        name: field.to_owned(),
-                        optional: optional || through,
-                    },
-                    wrap(ty.clone()),
-                ),
-                None => {
-                    let help = near(field, object.names());
-                    self.fault(at, format!("undefined field '{field}'"), help)
-                }
+            Type::Object(object) => if let Some((index, ty)) = object.field(field) { (
+                Node::Field {
+                    operand,
+                    index,
+                    name: field.to_owned(),
+                    optional: optional || through,
+                },
+                wrap(ty.clone()),
+            ) } else {
+                let help = near(field, object.names());
+                self.fault(at, format!("undefined field '{field}'"), help)
             },
             Type::Map(_, value) => (
                 Node::Key {
@@ -308,18 +305,14 @@ impl Checker<'_> {
     }
 
     fn named(&mut self, at: usize, name: &str) -> Typed {
-        match self
+        if let Some((index, (_, ty))) = self
             .scope
             .named
             .iter()
             .enumerate()
-            .find(|(_, named)| named.0 == name)
-        {
-            Some((index, (_, ty))) => (Node::Named(index), ty.clone()),
-            None => {
-                let help = near(name, self.scope.named.iter().map(|(name, _)| name.as_str()));
-                self.fault(at, format!("undefined field '{name}'"), help)
-            }
+            .find(|(_, named)| named.0 == name) { (Node::Named(index), ty.clone()) } else {
+            let help = near(name, self.scope.named.iter().map(|(name, _)| name.as_str()));
+            self.fault(at, format!("undefined field '{name}'"), help)
         }
     }
 
@@ -332,18 +325,15 @@ impl Checker<'_> {
             ty
         };
         match &ty {
-            Type::Object(object) => match object.field(field) {
-                Some((index, _)) => (
-                    Node::HasField {
-                        operand: Box::new(operand),
-                        index,
-                    },
-                    Type::Bool,
-                ),
-                None => {
-                    let help = near(field, object.names());
-                    self.fault(at, format!("undefined field '{field}'"), help)
-                }
+            Type::Object(object) => if let Some((index, _)) = object.field(field) { (
+                Node::HasField {
+                    operand: Box::new(operand),
+                    index,
+                },
+                Type::Bool,
+            ) } else {
+                let help = near(field, object.names());
+                self.fault(at, format!("undefined field '{field}'"), help)
             },
             Type::Map(..) | Type::Dyn => (
                 Node::HasKey {

@@ -450,7 +450,7 @@ fn subtract<'a>(a: Value<'a>, b: Value<'a>) -> Applied<'a> {
     }
 }
 
-fn convert<'a>(function: Function, value: Value<'a>) -> Applied<'a> {
+fn convert(function: Function, value: Value<'_>) -> Applied<'_> {
     match function {
         Function::ToBool => match value {
             Value::Bool(value) => Ok(Value::Bool(value)),

@@ -96,15 +96,12 @@ impl<'a> Evaluation<'a> {
     /// Pays from the budget.
     pub(crate) fn pay(&mut self, cost: u64) -> Result<(), EvalError> {
         self.spent = self.spent.saturating_add(cost);
-        match self.left.checked_sub(cost) {
-            Some(left) => {
-                self.left = left;
-                Ok(())
-            }
-            None => {
-                self.left = 0;
-                Err(EvalError::new(BUDGET))
-            }
+        if let Some(left) = self.left.checked_sub(cost) {
+            self.left = left;
+            Ok(())
+        } else {
+            self.left = 0;
+            Err(EvalError::new(BUDGET))
         }
     }
 
@@ -337,7 +334,7 @@ impl<'a> Evaluation<'a> {
                 (Fold::All, Ok(Some(Value::Bool(false)))) => return Ok(Value::Bool(false)),
                 (Fold::Exists, Ok(Some(Value::Bool(true)))) => return Ok(Value::Bool(true)),
                 (Fold::ExistsOne, Ok(Some(Value::Bool(true)))) => {
-                    matched = matched.saturating_add(1)
+                    matched = matched.saturating_add(1);
                 }
                 (Fold::Filter, Ok(Some(Value::Bool(true)))) => made.push(element),
                 (
@@ -349,7 +346,7 @@ impl<'a> Evaluation<'a> {
                 (Fold::All | Fold::Exists, Err(failed)) => error = error.or(Some(failed)),
                 (_, Err(failed)) => return Err(failed),
                 (_, Ok(Some(_))) => {
-                    error = error.or_else(|| Some(EvalError::new("no such overload")))
+                    error = error.or_else(|| Some(EvalError::new("no such overload")));
                 }
             }
         }
