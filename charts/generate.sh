@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes what the charts hold from the source: the CustomResourceDefinitions and the confinement of
-# Incidents from crates/api.
+# Incidents from crates/api, and the library of policies from the folder policies.
 #
 # usage: generate.sh [FOLDER]        default: charts; a test compares another folder with it
 set -euo pipefail
 cd "$(dirname "$0")/.."
-templates=${1:-charts}/bailiff/templates
+charts=${1:-charts}
+templates=$charts/bailiff/templates
 mkdir -p "$templates/crds"
 made="# Made by charts/generate.sh; what is changed here is lost."
 
@@ -34,3 +35,13 @@ cargo run --locked -q -p bailiff-api --example crds | awk -v folder="$templates/
 	cargo run --locked -q -p bailiff-api --example confinement -- RELEASE-NAMESPACE |
 		sed 's/RELEASE-NAMESPACE/{{ .Release.Namespace }}/; s/^metadata:$/metadata:\n  labels:\n    {{- include "bailiff.labels" . | nindent 4 }}/'
 } >"$templates/confinement.yaml"
+
+# A policy that is gone from the library must go from the chart, too.
+rm -rf "$charts/bailiff-policies/policies"
+mkdir -p "$charts/bailiff-policies/policies"
+for folder in policies/*/; do
+	{
+		printf '%s\n' "$made"
+		cat "$folder/policy.yaml"
+	} >"$charts/bailiff-policies/policies/$(basename "$folder").yaml"
+done

@@ -194,8 +194,8 @@ pub(crate) fn run(command: &mut Command, input: Option<&str>) -> Output {
         .spawn()
         .unwrap_or_else(|error| {
             panic!(
-                "cannot run {:?}: {error}; `make tools` builds it",
-                command.get_program()
+                "cannot run {}: {error}; `make tools` builds it",
+                command.get_program().display()
             )
         });
     if let Some(input) = input {

@@ -1,6 +1,12 @@
 //! What a stolen token can't do: who may write Incidents, and what becomes of the answer when
 //! that is no longer held.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the report of a test"
+)]
+
 use bailiff_e2e::workload::{BUSYBOX, deployment};
 use bailiff_e2e::{NAMESPACE, Story, helm, install_arguments};
 use serde_json::{Value, json};

@@ -1,5 +1,11 @@
 //! Which processes are seen, and who reads what about them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the report of a test"
+)]
+
 use bailiff_e2e::Story;
 use bailiff_e2e::workload::{BUSYBOX, DEBIAN, deployment};
 

@@ -1,5 +1,11 @@
 //! What holds an answer back, and what lets it go on.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the report of a test"
+)]
+
 use bailiff_e2e::Story;
 use bailiff_e2e::workload::{BUSYBOX, deployment, disruption_budget};
 

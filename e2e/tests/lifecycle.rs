@@ -1,6 +1,12 @@
 //! The chart over its life, as for any other application: upgrade, rollback, uninstall with what
 //! stays and without, and again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the report of a test"
+)]
+
 use bailiff_e2e::workload::{BUSYBOX, deployment};
 use bailiff_e2e::{NAMESPACE, Output, Story, helm, install_arguments};
 use serde_json::Value;

@@ -1,5 +1,11 @@
 //! Policies and bindings over their lives: several, changed, deleted, broken.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the report of a test"
+)]
+
 use bailiff_e2e::Story;
 use bailiff_e2e::workload::{BUSYBOX, deployment};
 

@@ -1,5 +1,11 @@
 //! Each kind of owner: who brings the pod back, and what is said when nobody does.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the report of a test"
+)]
+
 use bailiff_e2e::Story;
 use bailiff_e2e::workload::{BUSYBOX, daemon_set, job, pod, stateful_set};
 use serde_json::Value;

@@ -2,6 +2,12 @@
 //!
 //! One test, because there is one cluster on a machine.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a panic is the report of a test"
+)]
+
 use bailiff_testbed::{Cluster, NODES, Owner, STATE};
 use std::path::Path;
 use std::process::Command;

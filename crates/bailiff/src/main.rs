@@ -85,7 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             runtime()?.block_on(async {
                 let shutdown = on_signal()?;
                 let client = bailiff_kube::client::in_cluster()?;
-                bailiff_sensor::run(config, client, shutdown).await?;
+                Box::pin(bailiff_sensor::run(config, client, shutdown)).await?;
                 anyhow::Ok(())
             })?;
         }

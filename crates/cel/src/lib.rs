@@ -23,6 +23,15 @@
 //! assert_eq!(evaluation.run(&program), Ok(Value::Bool(true)));
 //! # Ok::<(), bailiff_cel::CompileError>(())
 //! ```
+#![allow(
+    clippy::map_err_ignore,
+    reason = "an error of the standard library says less than the position and the words of ours"
+)]
+#![allow(
+    clippy::match_same_arms,
+    clippy::too_many_lines,
+    reason = "tables of the language: one arm for each of its rules"
+)]
 #![warn(
     clippy::arithmetic_side_effects,
     clippy::as_conversions,

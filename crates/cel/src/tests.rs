@@ -1,5 +1,7 @@
 //! Expressions and what comes of them: one line in, one line out.
 
+#![allow(clippy::indexing_slicing, reason = "a panic is the report of a test")]
+
 use crate::{Activation, Env, Evaluation, Object, ObjectType, Type, Value};
 
 struct Process;

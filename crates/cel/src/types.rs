@@ -52,6 +52,10 @@ impl ObjectType {
     /// A structure: its name for messages, and its fields. A field's place in the list is the
     /// index that [`crate::Object::field`] is asked for.
     #[must_use]
+    #[expect(
+        clippy::new_ret_no_self,
+        reason = "nobody needs the structure but as a type"
+    )]
     pub fn new<'a>(name: &str, fields: impl IntoIterator<Item = (&'a str, Type)>) -> Type {
         let fields = fields
             .into_iter()

@@ -21,19 +21,19 @@ use std::collections::BTreeMap;
 /// The facts of an Incident, without history, which the ledger adds.
 pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident) -> Facts {
     let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
-    let (spaces, policies, vaps, vapbs) = (
+    let (spaces, policies, confinement_policies, confinement_bindings) = (
         Api::<Namespace>::all(client.clone()),
         Api::<RuntimePolicy>::all(client.clone()),
         Api::<ValidatingAdmissionPolicy>::all(client.clone()),
         Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
     );
-    let (pod_and_owner, space, policy, bindings, vap, vapb) = futures::join!(
+    let (pod_and_owner, space, policy, bindings, confinement, confined_by) = futures::join!(
         pod_and_owner(client, config, namespace, &incident.spec.pod.name),
         spaces.get_opt(namespace),
         policies.get_opt(&incident.spec.policy.name),
         bindings(client, incident),
-        vaps.get_opt(keys::CONFINEMENT_POLICY),
-        vapbs.get_opt(keys::CONFINEMENT_BINDING),
+        confinement_policies.get_opt(keys::CONFINEMENT_POLICY),
+        confinement_bindings.get_opt(keys::CONFINEMENT_BINDING),
     );
     let (pod, owner) = pod_and_owner;
     let labels = match &space {
@@ -60,7 +60,7 @@ pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident
         namespace: live("the namespace", space, |_| NamespaceFacts {
             exempt: config.exempt_namespaces.iter().any(|e| e == namespace),
         }),
-        confinement: match (vap, vapb) {
+        confinement: match (confinement, confined_by) {
             (Ok(policy), Ok(binding)) => {
                 match compare(&config.namespace, policy.as_ref(), binding.as_ref()) {
                     Ok(()) => Confinement::InPlace,

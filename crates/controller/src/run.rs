@@ -185,14 +185,14 @@ async fn answer_all(client: Client, config: Config, metrics: Metrics) {
 async fn answer(
     controller: Arc<Controller>,
     mut incident: Incident,
-    stale: bool,
+    mut stale: bool,
     uid: String,
 ) -> String {
     while stale {
         match controller.read(&incident).await {
             Ok(Some(now)) => {
                 incident = now;
-                break;
+                stale = false;
             }
             Ok(None) => return uid,
             Err(error) => {

@@ -122,6 +122,10 @@ pub fn evaluate(policy: &CompiledPolicy, input: &Input<'_>) -> Verdict {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "every caller made the text for it"
+)]
 fn failure(validation: Option<usize>, message: String) -> Failure {
     Failure {
         validation,

@@ -138,6 +138,10 @@ pub(crate) fn container_type() -> Type {
     ObjectType::new("Container", CONTAINER.into_iter().zip(types))
 }
 
+#[expect(
+    clippy::ptr_arg,
+    reason = "the engine reads it by a trait object, which a slice can't be"
+)]
 fn strings(list: &Vec<String>) -> Value<'_> {
     Value::List(List::Host(list))
 }

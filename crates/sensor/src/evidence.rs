@@ -50,6 +50,10 @@ fn cut(text: &str, limit: usize) -> &str {
 }
 
 /// The Incident of a violation.
+#[expect(
+    clippy::too_many_lines,
+    reason = "the fields of one object, one after the other"
+)]
 pub(crate) fn incident(judged: &Judged, node: &str, now: Timestamp) -> Incident {
     let (pod, process) = (&judged.pod, &judged.process);
     let exact = judged

@@ -3,6 +3,12 @@
 //! They need root, BTF and a cgroup hierarchy, and fail without them. A cgroup named like a
 //! pod's stands for a pod; no cluster is needed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the report of a test"
+)]
+
 use bailiff_sensor::{Event, Exec, Records};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;

@@ -181,6 +181,10 @@ impl Checker<'_> {
     }
 
     /// A node that must be a bool.
+    #[expect(
+        clippy::unnecessary_box_returns,
+        reason = "every caller stores the box"
+    )]
     fn bool(&mut self, expr: &Expr, function: &str) -> Box<Node> {
         let (node, ty) = self.node(expr);
         if !ty.fits(&Type::Bool) {
@@ -268,18 +272,22 @@ impl Checker<'_> {
             }
         };
         match &ty {
-            Type::Object(object) => if let Some((index, ty)) = object.field(field) { (
-                Node::Field {
-                    operand,
-                    index,
-                    name: field.to_owned(),
-                    optional: optional || through,
-                },
-                wrap(ty.clone()),
-            ) } else {
-                let help = near(field, object.names());
-                self.fault(at, format!("undefined field '{field}'"), help)
-            },
+            Type::Object(object) => {
+                if let Some((index, ty)) = object.field(field) {
+                    (
+                        Node::Field {
+                            operand,
+                            index,
+                            name: field.to_owned(),
+                            optional: optional || through,
+                        },
+                        wrap(ty.clone()),
+                    )
+                } else {
+                    let help = near(field, object.names());
+                    self.fault(at, format!("undefined field '{field}'"), help)
+                }
+            }
             Type::Map(_, value) => (
                 Node::Key {
                     operand,
@@ -310,7 +318,10 @@ impl Checker<'_> {
             .named
             .iter()
             .enumerate()
-            .find(|(_, named)| named.0 == name) { (Node::Named(index), ty.clone()) } else {
+            .find(|(_, named)| named.0 == name)
+        {
+            (Node::Named(index), ty.clone())
+        } else {
             let help = near(name, self.scope.named.iter().map(|(name, _)| name.as_str()));
             self.fault(at, format!("undefined field '{name}'"), help)
         }
@@ -325,16 +336,20 @@ impl Checker<'_> {
             ty
         };
         match &ty {
-            Type::Object(object) => if let Some((index, _)) = object.field(field) { (
-                Node::HasField {
-                    operand: Box::new(operand),
-                    index,
-                },
-                Type::Bool,
-            ) } else {
-                let help = near(field, object.names());
-                self.fault(at, format!("undefined field '{field}'"), help)
-            },
+            Type::Object(object) => {
+                if let Some((index, _)) = object.field(field) {
+                    (
+                        Node::HasField {
+                            operand: Box::new(operand),
+                            index,
+                        },
+                        Type::Bool,
+                    )
+                } else {
+                    let help = near(field, object.names());
+                    self.fault(at, format!("undefined field '{field}'"), help)
+                }
+            }
             Type::Map(..) | Type::Dyn => (
                 Node::HasKey {
                     operand: Box::new(operand),

@@ -240,6 +240,10 @@ impl<'a> Evaluation<'a> {
         function.apply(self, values, arguments.len())
     }
 
+    #[expect(
+        clippy::unused_self,
+        reason = "beside the other ways to read, which need it"
+    )]
     fn index(&mut self, operand: Value<'a>, index: &Value<'a>, optional: bool) -> Evaluated<'a> {
         let operand = match operand {
             Value::Optional(None) => return Ok(Value::Optional(None)),

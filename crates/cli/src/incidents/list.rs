@@ -14,6 +14,10 @@ const PROGRAM_LIMIT: usize = 40;
 
 /// What the rows have.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags of the command line that go together freely"
+)]
 pub(super) struct Shape {
     pub(super) namespaces: bool,
     pub(super) wide: bool,
@@ -28,7 +32,7 @@ pub(super) fn newest_first(mut incidents: Vec<Incident>) -> Vec<Incident> {
 }
 
 /// The lines of a table.
-pub(super) fn lines(incidents: &[Incident], shape: &Shape, now: Timestamp) -> Vec<String> {
+pub(super) fn lines(incidents: &[Incident], shape: Shape, now: Timestamp) -> Vec<String> {
     let mut headers = Vec::new();
     if shape.namespaces {
         headers.push("NAMESPACE");
@@ -58,7 +62,7 @@ pub(super) fn lines(incidents: &[Incident], shape: &Shape, now: Timestamp) -> Ve
         .collect()
 }
 
-fn row(incident: &Incident, shape: &Shape, now: Timestamp) -> Vec<String> {
+fn row(incident: &Incident, shape: Shape, now: Timestamp) -> Vec<String> {
     let spec = &incident.spec;
     let status = incident.status.as_ref();
     let text = |t: &str| escaped(t, 253);

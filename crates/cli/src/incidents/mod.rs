@@ -186,7 +186,7 @@ fn print(
                 headers: !no_headers,
                 color: to.color,
             };
-            for line in list::lines(incidents, &shape, now) {
+            for line in list::lines(incidents, shape, now) {
                 writeln!(to.out, "{line}")?;
             }
         }

@@ -1,5 +1,7 @@
 //! Records made by hand.
 
+#![allow(clippy::indexing_slicing, reason = "a panic is the report of a test")]
+
 use super::*;
 
 /// The header of an exec: kind, flags, time, process, parent, capabilities, mount namespace,

@@ -1,0 +1,91 @@
+//! What the charts hold that is made from the source is as the source makes it now, and the
+//! library's chart renders what its values ask for.
+
+#![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every file below a folder, by its path in it.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_str().unwrap();
+                found.insert(name.to_owned(), std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_the_charts_hold_is_made_from_this_source() {
+    let made = tempfile::tempdir().unwrap();
+    let output = Command::new(root().join("charts/generate.sh"))
+        .arg(made.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let fresh = files(made.path());
+    assert_eq!(fresh.len(), 9, "{:?}", fresh.keys());
+    for (name, want) in &fresh {
+        let path = root().join("charts").join(name);
+        let have = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(have == *want, "charts/{name} is stale: run `make generate`");
+    }
+    // What is no longer made must not stay.
+    for folder in ["bailiff/templates/crds", "bailiff-policies/policies"] {
+        for name in files(&root().join("charts").join(folder)).keys() {
+            let name = format!("{folder}/{name}");
+            assert!(fresh.contains_key(&name), "charts/{name} is made by nobody");
+        }
+    }
+}
+
+fn policies(values: &[&str]) -> Output {
+    Command::new("helm")
+        .args(["template", "bailiff-policies", "charts/bailiff-policies"])
+        .args(values)
+        .current_dir(root())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_library_renders_what_its_values_ask_for() {
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let all = text(&policies(&[]));
+    assert_eq!(all.matches("kind: RuntimePolicy").count(), 5, "{all}");
+    assert_eq!(all.matches("- kube-system").count(), 5, "{all}");
+    assert!(!all.contains("RuntimePolicyBinding"), "{all}");
+
+    let fewer = text(&policies(&["--set", "exclude={no-known-miners}"]));
+    assert_eq!(fewer.matches("kind: RuntimePolicy").count(), 4, "{fewer}");
+    assert!(!fewer.contains("no-known-miners"), "{fewer}");
+
+    let everywhere = text(&policies(&["--set-json", "excludedNamespaces=[]"]));
+    assert!(!everywhere.contains("matchConstraints"), "{everywhere}");
+
+    let typo = policies(&["--set", "exclude={no-miners}"]);
+    assert!(!typo.status.success());
+    let said = String::from_utf8_lossy(&typo.stderr);
+    assert!(
+        said.contains("exclude names the policy no-miners, which is not in this chart; there are:"),
+        "{said}"
+    );
+}
