@@ -19,7 +19,7 @@ demo-down: ## Take the demo down; nothing stays behind
 
 ## For developers
 .PHONY: test
-test: ## Everything, also on a real cluster
+test: ## Everything, including the tests on a real cluster of two nodes
 	@hack/test.sh
 
 .PHONY: build
@@ -33,10 +33,6 @@ unit: packages ## Tests that need no cluster
 .PHONY: e2e
 e2e: ## Tests on a real cluster alone
 	@hack/test.sh e2e
-
-.PHONY: conformance
-conformance: ## The conformance suites of the CEL specification alone
-	cargo test --locked -p bailiff-cel --test conformance
 
 .PHONY: lint
 lint: ## fmt, clippy, cargo-deny, clang-format, helm lint, shellcheck
@@ -54,10 +50,6 @@ generate: ## Make what is made from the source: CRDs, confinement, the policy ch
 .PHONY: bench
 bench: ## Measure, and write bench/results.md
 	@hack/bench.sh
-
-.PHONY: soak
-soak: ## Run an attack for an hour (SECONDS_LONG=…) and watch memory, writes and losses
-	@hack/soak.sh
 
 .PHONY: image
 image: ## Build the container image as an archive, target/image/bailiff.tar

@@ -1,0 +1,176 @@
+#!/usr/bin/env bash
+# Shows Bailiff at work: a cluster, a web application, an attacker's shell, the answer.
+#
+# usage: demo.sh [--down]
+#
+# Without variables it starts a cluster of two nodes of its own on this machine, and never looks
+# at KUBECONFIG or the current context. With CONTEXT=name it uses that context of your kubeconfig,
+# with IMAGE=registry/repository:tag as Bailiff's image, says which server that is, and asks first
+# (YES=1 does not ask). --down takes down what it made, and nothing else.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
+export PATH=$cache/bin:$PATH
+context=${CONTEXT:-}
+image=${IMAGE:-}
+unset CONTEXT IMAGE
+namespace=bailiff-demo
+testbed=target/debug/testbed
+
+if [ -t 1 ]; then bold=$'\e[1m' plain=$'\e[0m'; else bold='' plain=''; fi
+say() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+fail() {
+	printf 'demo.sh: %s\n' "$*" >&2
+	exit 1
+}
+
+# Runs a command of a user, shown as the user would type it.
+show() {
+	printf '%s$ %s%s\n' "$bold" "$*" "$plain"
+	"$@"
+}
+
+# kubectl and helm find the cluster by a kubeconfig of the demo alone, so that what is shown is
+# what a user types, and no other cluster can be meant.
+use_context() {
+	local config
+	command -v kubectl >/dev/null || fail "kubectl is not on the PATH; \`make tools\` builds it"
+	kubectl config get-contexts "$context" >/dev/null 2>&1 ||
+		fail "your kubeconfig has no context $context; \`kubectl config get-contexts\` lists them"
+	config=$(mktemp)
+	# shellcheck disable=SC2064  # the file's name now, not at the end
+	trap "rm -f '$config'" EXIT
+	kubectl config view --minify --flatten --raw --context "$context" >"$config"
+	export KUBECONFIG=$config
+	printf 'server:     %s\nnamespaces: bailiff-system, %s\n' \
+		"$(kubectl config view --minify -o 'jsonpath={.clusters[0].cluster.server}')" "$namespace"
+	if [ "${YES:-}" != 1 ]; then
+		local answer=
+		read -r -p "$1 [y/N] " answer || fail "nobody answered; YES=1 goes on without asking"
+		[ "$answer" = y ] || fail "nothing was done"
+	fi
+}
+
+if [ "${1:-}" = --down ]; then
+	if [ -n "$context" ]; then
+		use_context "Remove the demo, and Bailiff with its policies and incidents, from this cluster?"
+		kubectl delete namespace "$namespace" --ignore-not-found
+		helm uninstall bailiff-policies -n bailiff-system --ignore-not-found
+		helm uninstall bailiff -n bailiff-system --ignore-not-found
+		kubectl delete crd runtimepolicies.bailiff.dev runtimepolicybindings.bailiff.dev incidents.bailiff.dev --ignore-not-found
+		kubectl delete namespace bailiff-system --ignore-not-found
+	else
+		# Without the program there was no demo on this checkout, but maybe one of another.
+		[ -x "$testbed" ] || cargo build --locked -q -p bailiff-testbed
+		"$testbed" down
+	fi
+	exit 0
+fi
+[ $# -eq 0 ] || fail "unknown argument $1; there is: --down"
+
+# shellcheck source=hack/steps.sh
+if [ -n "$context" ]; then
+	[ -n "$image" ] || fail "CONTEXT needs IMAGE=registry/repository:tag, which that cluster can pull"
+	case ${image##*/} in *:*) ;; *) fail "IMAGE=$image has no tag" ;; esac
+	use_context "Install Bailiff and the demo there?"
+	web_image=docker.io/library/busybox:1.37
+	values=(--set "image.repository=${image%:*}" --set "image.tag=${image##*:}")
+else
+	unset KUBECONFIG
+	. hack/steps.sh
+	say "Getting ready. The first time takes some minutes; later it is seconds."
+	step "Debian packages" testbed/install.sh
+	step "Kubernetes, etcd, containerd, helm" testbed/tools/build.sh
+	step "Bailiff's image" hack/image.sh
+	step "test cluster's program" cargo build --locked -q -p bailiff-testbed
+	step "cluster of two nodes" "$testbed" up --owner demo
+	step "images into the nodes" "$testbed" load-test-images
+	step "Bailiff's image into the nodes" "$testbed" load target/image/bailiff.tar
+	eval "$("$testbed" env)"
+	export KUBECONFIG
+	web_image=bailiff.dev/testbed/busybox:1
+	values=(--set image.pullPolicy=Never)
+fi
+
+say "1. Install Bailiff and its library of policies"
+kubectl get namespace bailiff-system >/dev/null 2>&1 || show kubectl create namespace bailiff-system
+show kubectl label --overwrite namespace bailiff-system pod-security.kubernetes.io/enforce=privileged
+show helm upgrade --install bailiff charts/bailiff -n bailiff-system --wait --timeout 5m "${values[@]}" --hide-notes
+show helm upgrade --install bailiff-policies charts/bailiff-policies -n bailiff-system --wait --hide-notes
+
+say "2. A small web application, and a binding: shells by exec are answered with eviction"
+kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f -
+show kubectl apply -n "$namespace" -f - <<YAML
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+      - name: web
+        image: $web_image
+        command: [httpd, -f, -p, "8080"]
+        resources: {requests: {cpu: 10m, memory: 16Mi}}
+---
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicyBinding
+metadata: {name: demo-no-shells-by-exec}
+spec:
+  policyName: no-shells-by-exec
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: $namespace}}}
+  responseActions: [Evict]
+  guardrails: {cooldownSeconds: 0}
+YAML
+show kubectl -n "$namespace" rollout status deployment/web --timeout=2m
+show kubectl wait --for=condition=Ready runtimepolicybinding/demo-no-shells-by-exec --timeout=2m
+show kubectl -n "$namespace" get pods -o wide
+
+say "3. The attack: somebody runs a shell in a pod"
+pod=$(kubectl -n "$namespace" get pods -l app=web --field-selector=status.phase=Running -o 'jsonpath={.items[0].metadata.name}')
+uid=$(kubectl -n "$namespace" get pod "$pod" -o 'jsonpath={.metadata.uid}')
+show kubectl -n "$namespace" exec "$pod" -- sh -c 'echo "I am in:"; id; hostname' || true
+
+say "4. What happened"
+incident=
+for _ in $(seq 100); do
+	incident=$(kubectl -n "$namespace" get incidents -o "jsonpath={.items[?(@.spec.pod.uid=='$uid')].metadata.name}")
+	[ -z "$incident" ] || break
+	sleep 0.2
+done
+[ -n "$incident" ] || fail "no Incident came within 20 s; see: kubectl -n bailiff-system logs ds/bailiff-sensor"
+kubectl -n "$namespace" wait --for=condition=Recovered "incident/$incident" --timeout=2m >/dev/null ||
+	fail "the pod was not replaced within 2 minutes; see: kubectl -n $namespace describe incident $incident"
+show kubectl -n "$namespace" get incidents
+show kubectl -n "$namespace" get pods -o wide
+printf '\nWhat the developer sees on the Deployment:\n'
+show kubectl -n "$namespace" events --for deployment/web
+printf '\nand on the pod that is gone:\n'
+show kubectl -n "$namespace" events --for "pod/$pod"
+printf '\nThe evidence, for whoever may read incidents:\n'
+show kubectl -n "$namespace" describe incident "$incident"
+
+say "Look around"
+if [ -n "$context" ]; then
+	cat <<TEXT
+  kubectl --context $context -n $namespace get incidents
+  kubectl --context $context get runtimepolicies,runtimepolicybindings
+
+Take it down:
+  make demo-down CONTEXT=$context
+TEXT
+else
+	cat <<TEXT
+  eval "\$($testbed env)"          kubectl and helm of this cluster, in this shell alone
+  kubectl -n $namespace get incidents
+  kubectl -n $namespace exec -it deploy/web -- sh     be the attacker yourself
+  kubectl get runtimepolicies,runtimepolicybindings
+
+Take it down; nothing stays behind:
+  make demo-down
+TEXT
+fi
