@@ -29,7 +29,7 @@ if [ "$part" != e2e ]; then
 	hack/lint.sh
 	step "build of the tests" cargo test --locked --workspace --no-run
 	# The output of the tests themselves is shown: it names every test and their number.
-	cargo test --locked --workspace --exclude bailiff-e2e --exclude bailiff-testbed
+	cargo test --locked --workspace --no-fail-fast --exclude bailiff-e2e --exclude bailiff-testbed
 fi
 if [ "$part" != unit ]; then
 	step "programs of the test cluster" testbed/tools/build.sh

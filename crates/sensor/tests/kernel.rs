@@ -133,7 +133,6 @@ async fn a_program_is_seen_with_what_it_is() {
         .unwrap()
         .display()
         .to_string();
-    assert_eq!(namespace, format!("mnt:[{}]", cat.mount_namespace));
 }
 
 #[tokio::test]
@@ -267,4 +266,23 @@ async fn what_is_lost_is_counted() {
     assert!(counters.lost > 0, "{counters:?}");
     assert!(counters.execs >= 100, "{counters:?}");
     assert!(seen > 0 && seen < 100, "{seen}");
+}
+
+#[tokio::test]
+async fn a_mount_namespace_has_a_number_of_its_own() {
+    let pod = Pod::new("namespaces");
+    let mut records = load();
+    let line = "cat /dev/null; unshare --mount cat /dev/null; cat /dev/null";
+    assert!(pod.run(line, &[]).status.success());
+    let numbers: Vec<_> = execs(&mut records, &pod)
+        .iter()
+        .filter(|exec| exec.executable.ends_with("/cat"))
+        .map(|exec| exec.mount_namespace)
+        .collect();
+    let [first, unshared, last] = numbers.as_slice() else {
+        panic!("{numbers:?}")
+    };
+    assert_eq!(first, last, "processes of one namespace");
+    assert_ne!(first, unshared, "a namespace of its own");
+    assert_ne!(*unshared, 0, "no number");
 }
