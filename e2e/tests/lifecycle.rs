@@ -204,3 +204,27 @@ fn every_pod_but_the_sensors_is_restricted() {
     assert!(created.success, "{}", created.stderr);
     story.end();
 }
+
+#[test]
+fn helm_test_says_whether_it_works() {
+    let story = Story::begin("helm-test");
+    let said = must(&helm(
+        &story.cluster,
+        &[
+            "test",
+            "bailiff",
+            "-n",
+            NAMESPACE,
+            "--logs",
+            "--timeout",
+            "60s",
+        ],
+    ));
+    for line in [
+        "2 of 2 replicas ready",
+        "holds the Lease",
+        "ready on 2 of 2 nodes",
+    ] {
+        assert!(said.contains(line), "{line} is missing in: {said}");
+    }
+}

@@ -7,6 +7,7 @@
 use crate::log::LogArgs;
 use anyhow::ensure;
 use bailiff_cli::incidents::IncidentsArgs;
+use bailiff_cli::status::StatusArgs;
 use bailiff_cli::version::VersionArgs;
 use jiff::SignedDuration;
 use std::net::SocketAddr;
@@ -40,6 +41,8 @@ pub(crate) struct Bailiff {
 pub(crate) enum Command {
     /// List, watch and show incidents: what ran, and what was done about it
     Incidents(IncidentsArgs),
+    /// Say whether Bailiff works in this cluster
+    Status(StatusArgs),
     /// Print the version
     Version(VersionArgs),
     /// Print a shell's completions

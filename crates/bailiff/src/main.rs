@@ -67,6 +67,9 @@ fn run(command: Command) -> anyhow::Result<()> {
             };
             runtime()?.block_on(bailiff_cli::incidents::run(&args, to))?;
         }
+        Command::Status(args) => {
+            runtime()?.block_on(bailiff_cli::status::run(&args, &mut out))?;
+        }
         Command::Controller(args) => {
             drop(out);
             args.log.start();

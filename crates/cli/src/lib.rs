@@ -5,6 +5,7 @@
 //! Invariant: text that a process or a tenant chose is escaped before it reaches a terminal.
 
 pub mod incidents;
+pub mod status;
 mod table;
 pub mod version;
 
@@ -73,6 +74,14 @@ pub enum Error {
     /// A watch can't go on.
     #[error("cannot watch incidents")]
     Watch(#[source] Box<kube::runtime::watcher::Error>),
+    /// A check of `bailiff status` did not pass.
+    #[error("{failed} of {all} checks did not pass")]
+    NotWell {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
     /// The output can't be written.
     #[error("cannot write the output")]
     Output(#[from] std::io::Error),

@@ -2,7 +2,8 @@
 //!
 //! Here: in a pod from its service account; for a person's command as kubectl does it. Not here:
 //! reading flags.
-//! Invariant: components never read a kubeconfig, and a command never a service account.
+//! Invariant: components never read a kubeconfig; a command uses a pod's service account only
+//! where there is no kubeconfig, as kubectl does.
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::path::Path;
@@ -50,7 +51,8 @@ pub struct ForPerson {
 }
 
 /// The client that kubectl would use: of the kubeconfig given, else of KUBECONFIG, else of
-/// `~/.kube/config`; with the context given, else with the current one.
+/// `~/.kube/config`, else of the pod that the command runs in; with the context given, else with
+/// the current one.
 ///
 /// # Errors
 /// When the file or the context can't be used.
@@ -73,9 +75,12 @@ pub async fn as_kubectl(
         Some(path) => Kubeconfig::read_from(path),
         None => Kubeconfig::read(),
     };
-    let config = kube::Config::from_custom_kubeconfig(read.map_err(fault)?, &options)
-        .await
-        .map_err(fault)?;
+    let config = match (read, kube::Config::incluster()) {
+        (Err(_), Ok(pod)) if kubeconfig.is_none() && context.is_none() => pod,
+        (read, _) => kube::Config::from_custom_kubeconfig(read.map_err(fault)?, &options)
+            .await
+            .map_err(fault)?,
+    };
     let namespace = config.default_namespace.clone();
     let client = kube::Client::try_from(config).map_err(ClientError::Build)?;
     Ok(ForPerson { client, namespace })
