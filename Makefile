@@ -47,6 +47,10 @@ fmt: ## Format Rust and C
 generate: ## Make what is made from the source: CRDs, confinement, the policy chart
 	@charts/generate.sh
 
+.PHONY: bench
+bench: ## Measure exec to Eviction on a real cluster, and write bench/results.md
+	@hack/bench.sh
+
 .PHONY: image
 image: ## Build the container image as an archive, target/image/bailiff.tar
 	@hack/image.sh

@@ -1,1 +1,0 @@
-//! Measurements against limits and peers

@@ -1,0 +1,126 @@
+//! Percentiles and the page that they stand on.
+//!
+//! Here: numbers and words. Not here: measuring (`main`).
+//! Invariant: a bound and whether it was met stand on the same line.
+
+use anyhow::{Context as _, Result};
+use std::time::Duration;
+
+/// What design asks for: exec to Eviction at p99.
+const BOUND_MS: f64 = 50.0;
+/// And at most so many times one creation of an object in the same run.
+const BOUND_CREATES: f64 = 6.0;
+
+/// Percentiles, in milliseconds.
+pub(crate) struct Summary {
+    number: usize,
+    p50: f64,
+    p99: f64,
+    max: f64,
+}
+
+impl Summary {
+    /// Of durations; there must be some.
+    pub(crate) fn of(mut taken: Vec<Duration>) -> Result<Self> {
+        taken.sort();
+        let at = |percent: usize| -> Result<f64> {
+            let index = (taken.len() * percent).div_ceil(100).saturating_sub(1);
+            let found = taken.get(index).context("nothing was measured")?;
+            Ok(found.as_secs_f64() * 1000.0)
+        };
+        Ok(Self {
+            number: taken.len(),
+            p50: at(50)?,
+            p99: at(99)?,
+            max: at(100)?,
+        })
+    }
+
+    fn row(&self, what: &str) -> String {
+        format!(
+            "| {what} | {} | {:.1} | {:.1} | {:.1} |\n",
+            self.number, self.p50, self.p99, self.max
+        )
+    }
+}
+
+/// One run.
+pub(crate) struct Measured {
+    pub(crate) execs: usize,
+    pub(crate) pods: usize,
+    pub(crate) incidents: usize,
+    pub(crate) evicted: Summary,
+    pub(crate) replaced: Summary,
+    pub(crate) create: Summary,
+    pub(crate) machine: String,
+}
+
+fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "MISSED" }
+}
+
+impl Measured {
+    /// The page.
+    #[expect(clippy::format_push_string, reason = "one page, written once")]
+    pub(crate) fn page(&self) -> String {
+        let ratio = self.evicted.p99 / self.create.p99;
+        let mut page = String::from("# Measured\n\nWritten by `make bench`.\n\n");
+        page += &format!("Machine: {}\n\n## Exec to Eviction\n\n", self.machine);
+        page += &format!(
+            "{} shells by exec, one in each pod, {} pods at a time on two nodes of one machine, \
+             cooldown off. {} Incidents, {} evictions. Milliseconds from the kernel's timestamp.\n\n",
+            self.execs, self.pods, self.incidents, self.evicted.number
+        );
+        page += "| | number | p50 | p99 | most |\n| --- | --- | --- | --- | --- |\n";
+        page += &self.evicted.row("exec to Eviction accepted");
+        page += &self
+            .replaced
+            .row("exec to replacement Ready (told to the second)");
+        page += &self
+            .create
+            .row("one object created (ConfigMap of 1 KiB, same run)");
+        page += &format!(
+            "\n- p99 under {BOUND_MS:.0} ms: {:.1} ms, {}\n",
+            self.evicted.p99,
+            verdict(self.evicted.p99 < BOUND_MS)
+        );
+        page += &format!(
+            "- p99 at most {BOUND_CREATES:.0} times that of one create: {ratio:.1} times, {}\n",
+            verdict(ratio <= BOUND_CREATES)
+        );
+        page += &format!(
+            "- every exec answered: {} of {}, {}\n",
+            self.evicted.number,
+            self.execs,
+            verdict(self.evicted.number == self.execs)
+        );
+        page
+    }
+}
+
+/// Processor, cores, kernel.
+pub(crate) fn machine() -> Result<String> {
+    let processors = std::fs::read_to_string("/proc/cpuinfo")?;
+    let model = processors
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("unknown processor", |rest| {
+            rest.trim_start_matches([' ', '\t', ':'])
+        });
+    let cores = std::thread::available_parallelism()?;
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(format!("{model}, {cores} cores, Linux {}", kernel.trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_what_was_measured() {
+        let summary = Summary::of((1..=200).map(Duration::from_millis).collect()).unwrap();
+        let have = (summary.p50, summary.p99, summary.max);
+        assert!(have == (100.0, 198.0, 200.0), "{have:?}");
+        assert!(Summary::of(Vec::new()).is_err());
+    }
+}
