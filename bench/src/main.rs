@@ -146,7 +146,7 @@ fn attack(arguments: &Arguments) -> Result<()> {
 /// Waits until every Incident has its answer. A replacement is not waited for: it may have been
 /// a target itself before it was Ready.
 fn all_answered(arguments: &Arguments) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while Instant::now() < deadline {
         let incidents = arguments.get(&["incidents"])?;
         let answered = |incident: &&Value| incident["status"]["response"].is_object();
