@@ -51,6 +51,10 @@ generate: ## Make what is made from the source: CRDs, confinement, the policy ch
 bench: ## Measure exec to Eviction on a real cluster, and write bench/results.md
 	@hack/bench.sh
 
+.PHONY: soak
+soak: ## Long run on a real cluster: everything answered, no restart, no growth (MINUTES=60)
+	@hack/soak.sh
+
 .PHONY: image
 image: ## Build the container image as an archive, target/image/bailiff.tar
 	@hack/image.sh

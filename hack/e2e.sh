@@ -11,7 +11,7 @@ image=${BAILIFF_E2E_IMAGE:-target/image/bailiff.tar}
 if [ ! -f "$image" ]; then
 	hack/image.sh "$image" >/dev/null
 fi
-cargo build --locked -q -p bailiff-testbed
+cargo build --locked -q -p bailiff-testbed -p bailiff
 testbed=target/debug/testbed
 if [ -z "${KEEP:-}" ]; then
 	trap '"$testbed" down' EXIT
@@ -21,5 +21,7 @@ fi
 "$testbed" load "$image"
 eval "$("$testbed" env)"
 export BAILIFF_E2E_KUBECONFIG=$KUBECONFIG
+BAILIFF_E2E_PROGRAM=$PWD/target/debug/bailiff
+export BAILIFF_E2E_PROGRAM
 unset KUBECONFIG
 cargo test --locked -p bailiff-e2e "$@"

@@ -13,21 +13,27 @@
 mod summary;
 
 use anyhow::{Context as _, Result, ensure};
+use bailiff_api::Incident;
 use clap::Parser;
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Client;
 use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use summary::{Measured, Summary};
 
-/// Least time between two execs: a sensor writes at most five times a second, and what is
-/// measured is the way of one, not the queue before it.
-const PACE: Duration = Duration::from_millis(300);
+/// Least time between two execs: what is measured is the way of one. By then the pod before has
+/// its replacement, whose start takes the machine's cores for most of a second.
+const PACE: Duration = Duration::from_secs(1);
 /// Pods that take turns.
 const REPLICAS: usize = 20;
 const NAMESPACE: &str = "bailiff-bench";
@@ -75,46 +81,77 @@ impl Arguments {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()?;
-    let half = arguments.execs / 2;
-    // Before and after, so that a machine that becomes slower meanwhile is noticed on both sides.
-    let mut creates = runtime.block_on(create_objects(&arguments, "before", half))?;
-    attack(&arguments)?;
-    creates.extend(runtime.block_on(create_objects(&arguments, "after", half))?);
-    let measured = read(&arguments, creates)?;
+    let client = runtime.block_on(client(&arguments))?;
+    let seen = Seen::default();
+    let watching = runtime.spawn(watch(client.clone(), Arc::clone(&seen)));
+    let maps = Api::namespaced(client, NAMESPACE);
+    let creates = attack(&arguments, |index| {
+        runtime.block_on(create_object(&maps, index))
+    })?;
+    watching.abort();
+    let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let measured = read(&arguments, creates, &seen)?;
     std::fs::write(&arguments.output, measured.page())
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     eprintln!("wrote {}", arguments.output.display());
+    ensure!(
+        measured.all_answered(),
+        "{} of {} execs were answered; see {}",
+        measured.evicted.number(),
+        arguments.execs,
+        arguments.output.display()
+    );
     Ok(())
 }
 
-/// How long each creation of a small object takes, on a connection that stays open.
-async fn create_objects(
-    arguments: &Arguments,
-    prefix: &str,
-    count: usize,
-) -> Result<Vec<Duration>> {
+async fn client(arguments: &Arguments) -> Result<Client> {
     let file = Kubeconfig::read_from(&arguments.kubeconfig)?;
     let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
-    let api: Api<ConfigMap> = Api::namespaced(kube::Client::try_from(config)?, NAMESPACE);
-    let mut taken = Vec::with_capacity(count);
-    for index in 0..count {
-        let object = serde_json::from_value(json!({
-            "metadata": {"name": format!("{prefix}-{index}")},
-            "data": {"text": "x".repeat(1024)},
-        }))?;
-        let started = Instant::now();
-        api.create(&PostParams::default(), &object).await?;
-        taken.push(started.elapsed());
-    }
-    Ok(taken)
+    Ok(Client::try_from(config)?)
 }
 
-/// Runs a shell in one pod after the other, each pod once.
-fn attack(arguments: &Arguments) -> Result<()> {
+/// When each Incident reached a watcher, by its name.
+type Seen = Arc<Mutex<BTreeMap<String, Timestamp>>>;
+
+/// Notes when Incidents arrive, as the controller sees them.
+async fn watch(client: Client, seen: Seen) {
+    let incidents = Api::<Incident>::namespaced(client, NAMESPACE);
+    let mut events = watcher(incidents, watcher::Config::default())
+        .default_backoff()
+        .boxed();
+    while let Some(event) = events.next().await {
+        if let Ok(Event::Apply(incident)) = event {
+            let now = Timestamp::now();
+            let name = incident.metadata.name.unwrap_or_default();
+            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+            seen.entry(name).or_insert(now);
+        }
+    }
+}
+
+/// How long the creation of a small object takes, on a connection that stays open.
+async fn create_object(maps: &Api<ConfigMap>, index: usize) -> Result<Duration> {
+    let object = serde_json::from_value(json!({
+        "metadata": {"name": format!("peer-{index}")},
+        "data": {"text": "x".repeat(1024)},
+    }))?;
+    let started = Instant::now();
+    maps.create(&PostParams::default(), &object).await?;
+    Ok(started.elapsed())
+}
+
+/// Runs a shell in one pod after the other, each pod once, and creates an object before each: the
+/// peer meets the machine in the same state. How long each creation took.
+fn attack(
+    arguments: &Arguments,
+    create: impl Fn(usize) -> Result<Duration>,
+) -> Result<Vec<Duration>> {
     let mut hit = BTreeSet::new();
+    let mut creates = Vec::with_capacity(arguments.execs);
     let mut next = Instant::now();
     while hit.len() < arguments.execs {
         arguments.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"])?;
@@ -133,6 +170,7 @@ fn attack(arguments: &Arguments) -> Result<()> {
             }
             std::thread::sleep(next.saturating_duration_since(Instant::now()));
             next = Instant::now() + PACE;
+            creates.push(create(hit.len())?);
             arguments.kubectl(&["exec", name, "--", "sh", "-c", "true"])?;
             hit.insert(uid.to_owned());
             if hit.len() % 50 == 0 {
@@ -140,7 +178,8 @@ fn attack(arguments: &Arguments) -> Result<()> {
             }
         }
     }
-    all_answered(arguments)
+    all_answered(arguments)?;
+    Ok(creates)
 }
 
 /// Waits until every Incident has its answer. A replacement is not waited for: it may have been
@@ -159,12 +198,17 @@ fn all_answered(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn read(arguments: &Arguments, creates: Vec<Duration>) -> Result<Measured> {
+fn read(
+    arguments: &Arguments,
+    creates: Vec<Duration>,
+    seen: &BTreeMap<String, Timestamp>,
+) -> Result<Measured> {
     let incidents = arguments.get(&["incidents"])?;
     let time = |value: &Value| -> Result<Timestamp> {
         Ok(value.as_str().context("a time is missing")?.parse()?)
     };
     let (mut evicted, mut replaced) = (Vec::new(), Vec::new());
+    let (mut arrived, mut answered) = (Vec::new(), Vec::new());
     for incident in &incidents {
         let status = &incident["status"];
         if status["response"]["action"] != "Evict" {
@@ -172,7 +216,15 @@ fn read(arguments: &Arguments, creates: Vec<Duration>) -> Result<Measured> {
         }
         let detected = time(&incident["spec"]["detectedTime"])?;
         let since = |end: Timestamp| Duration::try_from(end.duration_since(detected));
-        evicted.push(since(time(&status["response"]["time"])?)?);
+        let accepted = time(&status["response"]["time"])?;
+        evicted.push(since(accepted)?);
+        let name = incident["metadata"]["name"].as_str();
+        if let Some(seen) = name.and_then(|name| seen.get(name)) {
+            arrived.push(since(*seen)?);
+            // The controller can be ahead of this watcher.
+            let took = Duration::try_from(accepted.duration_since(*seen));
+            answered.push(took.unwrap_or(Duration::ZERO));
+        }
         // Kubernetes tells of readiness to the second.
         if let Ok(ready) = time(&status["replacement"]["readyTime"]) {
             replaced.push(since(ready).unwrap_or(Duration::ZERO));
@@ -183,6 +235,8 @@ fn read(arguments: &Arguments, creates: Vec<Duration>) -> Result<Measured> {
         pods: REPLICAS,
         incidents: incidents.len(),
         evicted: Summary::of(evicted)?,
+        arrived: Summary::of(arrived)?,
+        answered: Summary::of(answered)?,
         replaced: Summary::of(replaced)?,
         create: Summary::of(creates)?,
         machine: summary::machine()?,

@@ -36,6 +36,11 @@ impl Summary {
         })
     }
 
+    /// How many there were.
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+
     fn row(&self, what: &str) -> String {
         format!(
             "| {what} | {} | {:.1} | {:.1} | {:.1} |\n",
@@ -50,6 +55,9 @@ pub(crate) struct Measured {
     pub(crate) pods: usize,
     pub(crate) incidents: usize,
     pub(crate) evicted: Summary,
+    /// Exec to the Incident at a watcher, and from there to the Eviction.
+    pub(crate) arrived: Summary,
+    pub(crate) answered: Summary,
     pub(crate) replaced: Summary,
     pub(crate) create: Summary,
     pub(crate) machine: String,
@@ -60,6 +68,11 @@ fn verdict(met: bool) -> &'static str {
 }
 
 impl Measured {
+    /// Whether each exec led to an eviction.
+    pub(crate) fn all_answered(&self) -> bool {
+        self.evicted.number == self.execs
+    }
+
     /// The page.
     #[expect(clippy::format_push_string, reason = "one page, written once")]
     pub(crate) fn page(&self) -> String {
@@ -73,12 +86,14 @@ impl Measured {
         );
         page += "| | number | p50 | p99 | most |\n| --- | --- | --- | --- | --- |\n";
         page += &self.evicted.row("exec to Eviction accepted");
+        page += &self.arrived.row("· exec to Incident at a watcher");
+        page += &self.answered.row("· from there to Eviction accepted");
         page += &self
             .replaced
             .row("exec to replacement Ready (told to the second)");
         page += &self
             .create
-            .row("one object created (ConfigMap of 1 KiB, same run)");
+            .row("one object created (ConfigMap of 1 KiB, before each exec)");
         page += &format!(
             "\n- p99 under {BOUND_MS:.0} ms: {:.1} ms, {}\n",
             self.evicted.p99,
@@ -92,7 +107,7 @@ impl Measured {
             "- every exec answered: {} of {}, {}\n",
             self.evicted.number,
             self.execs,
-            verdict(self.evicted.number == self.execs)
+            verdict(self.all_answered())
         );
         page
     }

@@ -22,6 +22,16 @@ pub fn deployment(app: &str, image: &str) -> String {
     controller("apps/v1", "Deployment", app, "replicas: 1, ", image)
 }
 
+/// A Deployment of one replica on one node, whose application runs a command by itself 15 seconds
+/// after its start.
+#[must_use]
+pub fn deployment_that_runs(app: &str, node: &str, command: &str) -> String {
+    let run = format!("sleep 15; {command}; sleep 100000");
+    format!(
+        "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {app}, namespace: NAMESPACE}}, spec: {{replicas: 1, selector: {{matchLabels: {{app: {app}}}}}, template: {{metadata: {{labels: {{app: {app}}}}}, spec: {{nodeSelector: {{kubernetes.io/hostname: {node}}}, terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{BUSYBOX}', imagePullPolicy: Never, command: [sh, -c, '{run}']}}]}}}}}}}}"
+    )
+}
+
 /// A StatefulSet of one replica.
 #[must_use]
 pub fn stateful_set(app: &str, image: &str) -> String {

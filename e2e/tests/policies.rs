@@ -202,3 +202,36 @@ fn the_api_server_refuses_what_makes_no_sense() {
     }
     story.end();
 }
+
+#[test]
+fn a_binding_that_begins_to_enforce_answers_what_goes_on() {
+    let story = Story::begin("enforce");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Audit]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    assert_eq!(incident["status"]["phase"], "Audited", "{incident}");
+    assert_eq!(
+        incident["status"]["wouldRespond"]["action"], "Evict",
+        "{incident}"
+    );
+    story.bind("no-cat", "[Evict]", "");
+    // The sensor learns of the change by its watch, as of a policy: what it judged before that is
+    // an audit still.
+    let mut answered = false;
+    for _ in 0..30 {
+        let ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+        let now = story.get(&["incident", &story.incident_name(&pod, "no-cat")]);
+        answered = now["status"]["phase"] != "Audited";
+        if answered || !ran.success {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    assert!(answered, "still audited");
+    let incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    assert!(incident["status"]["wouldRespond"].is_null(), "{incident}");
+    story.end();
+}

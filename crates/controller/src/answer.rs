@@ -1,42 +1,31 @@
 //! Answers one Incident: plan, evict, tell.
 //!
-//! Here: the calls and the translation of their results. Not here: the plan itself.
+//! Here: the order of calls. Not here: the plan itself, the eviction (`evict`), the words and
+//! where they are written (`tell`).
 //! Invariant: a pod is taken away with its UID as precondition, and before anything is written
 //! about it; every result is on the Incident with its reason.
+
+mod evict;
+mod tell;
 
 use crate::config::Config;
 use crate::gather::gather;
 use crate::metrics::{Metrics, Reason};
 use crate::recovery::{Counted, look};
 use bailiff_api::{Incident, IncidentStatus, OwnerObject, ResponseAction, condition::types, keys};
-use bailiff_kube::events::{Notice, Publisher};
-use bailiff_response::messages::{self, Regarding};
+use bailiff_kube::events::Publisher;
+use bailiff_response::messages;
 use bailiff_response::{
     Answer, Ledger, Live, NothingReason, Outcome, Owner, Plan, Recovery, WaitReason, is_overtaken,
-    is_settled, plan, recovered, settle,
+    is_settled, plan, recovered,
 };
+use evict::Said;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ObjectReference, Pod};
-use k8s_openapi::api::policy::v1::Eviction;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, Preconditions};
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::core::Status;
 use kube::{Api, Client};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-
-/// What the API server said to an eviction.
-enum Said {
-    Accepted(Timestamp),
-    Budget(Option<String>),
-    Final(NothingReason),
-    Unclear(String),
-}
-
-/// First and longest pause before a status is written again.
-const WRITE_RETRY: Duration = Duration::from_millis(250);
-const WRITE_RETRY_MAX: Duration = Duration::from_secs(30);
+use tell::reference;
 
 /// The Incident is no longer there: nobody is left to be told.
 #[derive(Debug)]
@@ -279,185 +268,7 @@ impl Controller {
         (Outcome::Held(WaitReason::DisruptionBudget(budget)), now)
     }
 
-    /// kube's own `evict` spells the delete options so that the API server ignores them, and
-    /// with them the UID.
-    async fn evict(&self, incident: &Incident, answer: &Answer) -> Said {
-        let name = &incident.spec.pod.name;
-        let eviction = Eviction {
-            metadata: ObjectMeta {
-                name: Some(name.clone()),
-                namespace: incident.metadata.namespace.clone(),
-                ..ObjectMeta::default()
-            },
-            delete_options: Some(DeleteOptions {
-                grace_period_seconds: answer.grace_period_seconds.map(i64::from),
-                preconditions: Some(Preconditions {
-                    uid: Some(incident.spec.pod.uid.clone()),
-                    resource_version: None,
-                }),
-                ..DeleteOptions::default()
-            }),
-        };
-        let sent: Result<Status, _> = self
-            .pods(incident)
-            .create_subresource("eviction", name, &PostParams::default(), &eviction)
-            .await;
-        said(sent.map(drop))
-    }
-
-    async fn delete(&self, incident: &Incident, answer: &Answer) -> Said {
-        let params = DeleteParams {
-            grace_period_seconds: answer.grace_period_seconds,
-            preconditions: Some(kube::api::Preconditions {
-                uid: Some(incident.spec.pod.uid.clone()),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        let sent = self
-            .pods(incident)
-            .delete(&incident.spec.pod.name, &params)
-            .await;
-        said(sent.map(drop))
-    }
-
-    /// Status first, then Events; an Event that fails is logged and holds nothing up.
-    async fn tell(
-        &self,
-        incident: &mut Incident,
-        workload: Option<&OwnerObject>,
-        outcome: &Outcome,
-    ) -> Result<(), Gone> {
-        let now = Timestamp::now();
-        let status = settle(incident, workload, outcome, now);
-        // A wait that goes on for the same reason is told once.
-        let before = condition(incident.status.as_ref(), types::ANSWERED);
-        let first = before.is_none();
-        if before != Some(outcome.reason()) {
-            self.write(incident, &status).await?;
-            self.measure(incident, outcome, first);
-            tracing::info!(
-                incident = incident.metadata.name,
-                namespace = incident.metadata.namespace,
-                pod = incident.spec.pod.name,
-                uid = incident.spec.pod.uid,
-                policy = incident.spec.policy.name,
-                outcome = outcome.reason(),
-                "incident",
-            );
-            let pod = reference(
-                "v1",
-                "Pod",
-                &incident.spec.pod.name,
-                &incident.spec.pod.uid,
-                incident,
-            );
-            self.publish(incident, outcome, Regarding::Pod, &pod, None, now)
-                .await;
-            if let Some(w) = workload {
-                let owner = reference(&w.api_version, &w.kind, &w.name, &w.uid, incident);
-                self.publish(
-                    incident,
-                    outcome,
-                    Regarding::Workload(&w.kind),
-                    &owner,
-                    Some(pod),
-                    now,
-                )
-                .await;
-            }
-        }
-        incident.status = Some(status);
-        Ok(())
-    }
-
-    async fn publish(
-        &self,
-        incident: &Incident,
-        outcome: &Outcome,
-        about: Regarding<'_>,
-        regarding: &ObjectReference,
-        related: Option<ObjectReference>,
-        now: Timestamp,
-    ) {
-        if let Some(note) = messages::note(incident, outcome, about) {
-            self.send(
-                incident,
-                note,
-                outcome.reason(),
-                regarding.clone(),
-                related,
-                now,
-            )
-            .await;
-        }
-    }
-
-    fn measure(&self, incident: &Incident, outcome: &Outcome, first: bool) {
-        let reason = outcome.reason();
-        self.metrics.answers.get_or_create(&Reason { reason }).inc();
-        if let (Outcome::Done { at, .. }, true) = (outcome, first) {
-            let took = at.duration_since(incident.spec.detected_time.0);
-            self.metrics.answer_seconds.observe(took.as_secs_f64());
-        }
-    }
-
-    async fn send(
-        &self,
-        incident: &Incident,
-        note: messages::Note,
-        action: &'static str,
-        regarding: ObjectReference,
-        related: Option<ObjectReference>,
-        now: Timestamp,
-    ) {
-        let notice = Notice {
-            reason: note.reason,
-            action,
-            warning: note.warning,
-            note: note.text,
-            regarding,
-            related,
-        };
-        if let Err(error) = self.publisher.publish(&notice, now).await {
-            self.metrics.event_failures.inc();
-            tracing::warn!(error = %error, incident = incident.metadata.name, "cannot write an event");
-        }
-    }
-
-    /// A merge patch without `series`, which the sensor owns. It is tried until it is taken: what
-    /// was done must not be lost because the API server was away for a moment.
-    async fn write(&self, incident: &Incident, status: &IncidentStatus) -> Result<(), Gone> {
-        let name = incident.metadata.name.as_deref().unwrap_or_default();
-        let ours = IncidentStatus {
-            series: None,
-            ..status.clone()
-        };
-        let patch = Patch::Merge(serde_json::json!({ "status": ours }));
-        let mut pause = WRITE_RETRY;
-        loop {
-            let written = self
-                .incidents(incident)
-                .patch_status(name, &PatchParams::default(), &patch)
-                .await;
-            match written {
-                Ok(_) => return Ok(()),
-                Err(kube::Error::Api(status)) if status.code == 404 => return Err(Gone),
-                Err(error) => {
-                    tracing::warn!(%error, incident = name, "cannot write a status; it is tried again");
-                }
-            }
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(WRITE_RETRY_MAX);
-        }
-    }
-
     fn incidents(&self, incident: &Incident) -> Api<Incident> {
-        let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
-        Api::namespaced(self.client.clone(), namespace)
-    }
-
-    fn pods(&self, incident: &Incident) -> Api<Pod> {
         let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
         Api::namespaced(self.client.clone(), namespace)
     }
@@ -465,37 +276,6 @@ impl Controller {
     fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn said(sent: Result<(), kube::Error>) -> Said {
-    let status = match sent {
-        Ok(()) => return Said::Accepted(Timestamp::now()),
-        Err(kube::Error::Api(status)) => status,
-        Err(_) => return Said::Unclear("the API server does not answer".to_owned()),
-    };
-    match status.code {
-        404 | 409 | 410 => Said::Final(NothingReason::PodGone),
-        429 => {
-            let causes = status.details.iter().flat_map(|d| &d.causes);
-            let mut budgets = causes.filter(|c| c.reason == "DisruptionBudget").peekable();
-            if budgets.peek().is_none() {
-                return Said::Unclear("the API server is busy".to_owned());
-            }
-            Said::Budget(budgets.find_map(|c| budget_name(&c.message)))
-        }
-        // The words of the API server's eviction handler, which has no reason for this.
-        500 if status.message.contains("more than one PodDisruptionBudget") => {
-            Said::Final(NothingReason::SeveralDisruptionBudgets)
-        }
-        400..=499 => Said::Final(NothingReason::Refused(status.message)),
-        _ => Said::Unclear(format!("the API server failed: {}", status.message)),
-    }
-}
-
-/// From `The disruption budget NAME needs …`.
-fn budget_name(text: &str) -> Option<String> {
-    let rest = text.split_once("disruption budget ")?.1;
-    rest.split_whitespace().next().map(str::to_owned)
 }
 
 fn workload(owner: &Owner) -> Option<&OwnerObject> {
@@ -514,21 +294,4 @@ fn condition<'a>(status: Option<&'a IncidentStatus>, type_: &str) -> Option<&'a 
     let conditions = &status?.conditions;
     let found = conditions.iter().find(|c| c.type_ == type_)?;
     Some(&found.reason)
-}
-
-fn reference(
-    version: &str,
-    kind: &str,
-    name: &str,
-    uid: &str,
-    incident: &Incident,
-) -> ObjectReference {
-    ObjectReference {
-        api_version: Some(version.to_owned()),
-        kind: Some(kind.to_owned()),
-        name: Some(name.to_owned()),
-        uid: Some(uid.to_owned()),
-        namespace: incident.metadata.namespace.clone(),
-        ..ObjectReference::default()
-    }
 }

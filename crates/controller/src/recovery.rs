@@ -39,8 +39,8 @@ impl Counted {
 
 /// What was found of the workload.
 enum Makes {
-    /// It makes pods that these labels select.
-    Pods(String),
+    /// It makes pods that these labels select; so many of them at a time, where that is fixed.
+    Pods(String, Option<usize>),
     /// It makes no new pod.
     NoMore,
     /// It is not known how it makes pods.
@@ -71,26 +71,51 @@ pub(crate) async fn look(
             Recovery::Waiting
         }
     };
-    let labels = match makes(client, namespace, workload, incident).await? {
-        Makes::Pods(labels) => labels,
+    let (labels, wanted) = match makes(client, namespace, workload, incident).await? {
+        Makes::Pods(labels, wanted) => (labels, wanted),
         Makes::NoMore => return Ok(Recovery::NotReplaced(Some(workload.kind.clone()))),
         Makes::Unknown => return Ok(waiting()),
     };
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let listed = pods.list(&ListParams::default().labels(&labels)).await?;
+    let whole = wanted.is_some_and(|wanted| ready_pods(&listed.items) >= wanted);
     let mut found: Vec<_> = listed
         .items
         .into_iter()
         .filter_map(|pod| Some((replacement(&pod, incident, workload, since)?, pod)))
         .collect();
     found.sort_by_key(|(replacement, _)| replacement.ready_time.0);
+    let mut counted_elsewhere = None;
     for (replacement, pod) in found {
         let top = bailiff_kube::owner::top(client, &pod).await;
-        if matches!(top, Ok(Some(top)) if top.uid == workload.uid) && count(&replacement.uid) {
-            return Ok(Recovery::Ready(replacement));
+        if matches!(top, Ok(Some(top)) if top.uid == workload.uid) {
+            if count(&replacement.uid) {
+                return Ok(Recovery::Ready(replacement));
+            }
+            counted_elsewhere = Some(replacement);
         }
     }
-    Ok(waiting())
+    // Ours was itself taken away before it was Ready: no other pod is on its way for it, and what
+    // replaced it counts for both Incidents.
+    match counted_elsewhere {
+        Some(replacement) if whole => Ok(Recovery::Ready(replacement)),
+        Some(_) | None => Ok(waiting()),
+    }
+}
+
+/// How many pods are Ready and not on their way out.
+fn ready_pods(pods: &[Pod]) -> usize {
+    let ready = |pod: &&Pod| {
+        let conditions = pod
+            .status
+            .iter()
+            .flat_map(|s| s.conditions.iter().flatten());
+        pod.metadata.deletion_timestamp.is_none()
+            && conditions
+                .into_iter()
+                .any(|c| c.type_ == "Ready" && c.status == "True")
+    };
+    pods.iter().filter(ready).count()
 }
 
 /// The pod as a replacement, if it is Ready (or ran to its end) and was made after the answer.
@@ -178,7 +203,23 @@ fn from_workload(kind: &str, object: &Value) -> Makes {
     serde_json::from_value::<LabelSelector>(selector)
         .ok()
         .and_then(|s| Selector::try_from(s).ok())
-        .map_or(Makes::Unknown, |s| Makes::Pods(s.to_string()))
+        .map_or(Makes::Unknown, |s| {
+            Makes::Pods(s.to_string(), wanted(kind, object))
+        })
+}
+
+/// How many pods a workload keeps up; none where that is not a fixed number. A DaemonSet keeps
+/// one on the node that is looked at.
+fn wanted(kind: &str, object: &Value) -> Option<usize> {
+    match kind {
+        "Deployment" | "ReplicaSet" | "StatefulSet" | "ReplicationController" => {
+            // The API's default is one.
+            let replicas = object.pointer("/spec/replicas").and_then(Value::as_u64);
+            usize::try_from(replicas.unwrap_or(1)).ok()
+        }
+        "DaemonSet" => Some(1),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -199,7 +240,8 @@ mod tests {
     fn what_a_workload_makes_is_read_from_its_spec_and_status() {
         let selector = json!({"matchLabels": {"app": "web"}});
         let labels = |kind, object| match from_workload(kind, &object) {
-            Makes::Pods(labels) => labels,
+            Makes::Pods(labels, Some(wanted)) => format!("{wanted} of {labels}"),
+            Makes::Pods(labels, None) => labels,
             Makes::NoMore => "no more".to_owned(),
             Makes::Unknown => "unknown".to_owned(),
         };
@@ -207,7 +249,7 @@ mod tests {
             (
                 "Deployment",
                 json!({"spec": {"replicas": 2, "selector": selector}}),
-                "app=web",
+                "2 of app=web",
             ),
             (
                 "Deployment",
@@ -217,7 +259,12 @@ mod tests {
             (
                 "ReplicationController",
                 json!({"spec": {"replicas": 1, "selector": {"app": "web"}}}),
-                "app=web",
+                "1 of app=web",
+            ),
+            (
+                "StatefulSet",
+                json!({"spec": {"selector": selector}}),
+                "1 of app=web",
             ),
             (
                 "Job",
@@ -233,5 +280,23 @@ mod tests {
         ] {
             assert_eq!(labels(kind, object.clone()), want, "{kind} {object}");
         }
+    }
+
+    #[test]
+    fn a_pod_on_its_way_out_is_not_counted_as_ready() {
+        let pod = |ready: &str, going: Option<&str>| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": {"deletionTimestamp": going},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]},
+            }))
+            .unwrap()
+        };
+        let pods = [
+            pod("True", None),
+            pod("True", Some("2026-01-01T00:00:00Z")),
+            pod("False", None),
+            Pod::default(),
+        ];
+        assert_eq!(ready_pods(&pods), 1);
     }
 }

@@ -210,3 +210,58 @@ async fn answer(
     }
     uid
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn incident(status: &Value) -> Incident {
+        serde_json::from_value(json!({
+            "metadata": {"name": "inc-1", "namespace": "shop", "uid": "uid"},
+            "spec": {
+                "type": "Violation", "severity": "High", "nodeName": "node-1",
+                "policy": {"name": "p", "uid": "p", "generation": 1}, "bindings": [],
+                "pod": {"name": "web-1", "uid": "u", "labels": {}}, "container": {},
+                "process": {
+                    "executable": "/bin/sh", "invokedPath": "/bin/sh", "names": ["sh"], "args": [],
+                    "argsTruncated": false, "executableSource": "Image", "origin": "Exec",
+                    "uid": 0, "gid": 0, "capabilities": [], "pid": 1,
+                    "startTime": "2026-01-01T00:00:00.000000Z", "ancestors": [],
+                },
+                "violations": [], "detectedTime": "2026-01-01T00:00:00.000000Z",
+            },
+            "status": status,
+        }))
+        .unwrap()
+    }
+
+    fn audited(last_seen: &str) -> Incident {
+        incident(&json!({
+            "conditions": [{"type": "Answered", "status": "True", "reason": "AuditOnly", "message": "", "lastTransitionTime": "2026-01-01T00:00:10Z"}],
+            "series": {"count": 2, "lastObservedTime": last_seen, "policyGeneration": 1, "bindings": []},
+        }))
+    }
+
+    const AGAIN: Duration = Duration::from_mins(1);
+
+    #[test]
+    fn an_incident_is_answered_by_one_task_at_a_time() {
+        let mut work = Work::default();
+        let new = incident(&json!({}));
+        assert!(work.begin(&new, AGAIN));
+        assert!(!work.begin(&new, AGAIN), "it is under way");
+        work.under_way.clear();
+        assert!(work.begin(&new, AGAIN), "it is open still");
+    }
+
+    #[test]
+    fn an_answered_incident_is_taken_up_again_when_it_goes_on_and_has_rested() {
+        let mut work = Work::default();
+        assert!(!work.begin(&audited("2026-01-01T00:00:05.000000Z"), AGAIN));
+        let goes_on = audited("2026-01-01T00:00:15.000000Z");
+        work.answered.insert("uid".to_owned(), Instant::now());
+        assert!(!work.begin(&goes_on, AGAIN), "it was looked at just now");
+        assert!(work.begin(&goes_on, Duration::ZERO));
+    }
+}

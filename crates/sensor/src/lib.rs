@@ -16,6 +16,7 @@ mod process_tree;
 mod record;
 mod rules;
 mod run;
+mod state;
 mod write;
 
 pub use loader::{LoadError, Records};

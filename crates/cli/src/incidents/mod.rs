@@ -5,6 +5,8 @@
 
 mod list;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use crate::{ClusterArgs, Color, Error};
 use bailiff_api::Incident;

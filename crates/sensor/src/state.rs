@@ -1,0 +1,269 @@
+//! What the sensor knows, and what follows for a program that was started.
+//!
+//! Here: identity, waiting for what is not known yet, the order of judging. Not here: the loop
+//! (`run`), the watched objects (`state/objects`), any verdict (`judge`).
+//! Invariant: what waits is bounded in number and time, and each program that is given up is
+//! counted.
+
+mod objects;
+
+use crate::identity::identity;
+use crate::judge::{Judged, Started, judge, process_of, since_boot};
+use crate::loader::Counters;
+use crate::metrics::{Metrics, NotJudged};
+use crate::pods::{NamespaceFacts, Pods};
+use crate::process_tree::ProcessTree;
+use crate::record::{Event, Exec};
+use crate::rules::Rules;
+use crate::run::Config;
+use bailiff_policy::Process;
+use jiff::Timestamp;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Most programs that wait for their pod.
+const WAITING_LIMIT: usize = 4096;
+
+/// A program that waits for its pod, or for its container's status.
+struct Waiting {
+    started: Started,
+    process: Option<Arc<Process>>,
+    until: Timestamp,
+}
+
+/// Everything that the loop knows.
+pub(crate) struct State {
+    /// UID of the sensor's own pod.
+    own_pod: String,
+    /// Whose pods are meant; known once a program of the sensor's own pod was seen.
+    pub(crate) kubelet: Option<String>,
+    pub(crate) pods: Pods,
+    namespaces: HashMap<String, NamespaceFacts>,
+    rules: Rules,
+    tree: ProcessTree,
+    /// The pod of each mount namespace, by the first process that had it.
+    mounts: HashMap<u64, String>,
+    waiting: VecDeque<Waiting>,
+    pod_timeout: Duration,
+    pub(crate) metrics: Metrics,
+    violations: mpsc::Sender<Judged>,
+    lost: u64,
+    execs: u64,
+    synced: [bool; 4],
+    listing: [HashSet<String>; 4],
+}
+
+/// When the machine was started, by its clock.
+fn booted() -> Timestamp {
+    let now = Timestamp::now();
+    let up = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+        .map(Duration::from)
+        .unwrap_or_default();
+    now.checked_sub(up).unwrap_or(now)
+}
+
+impl State {
+    pub(crate) fn new(config: &Config, metrics: Metrics, violations: mpsc::Sender<Judged>) -> Self {
+        Self {
+            own_pod: config.pod_uid.clone(),
+            kubelet: None,
+            pods: Pods::default(),
+            namespaces: HashMap::new(),
+            rules: Rules::default(),
+            tree: ProcessTree::default(),
+            mounts: HashMap::new(),
+            waiting: VecDeque::new(),
+            pod_timeout: config.pod_timeout,
+            metrics,
+            violations,
+            lost: 0,
+            execs: 0,
+            synced: [false; 4],
+            listing: std::array::from_fn(|_| HashSet::new()),
+        }
+    }
+
+    pub(crate) fn synced(&self) -> bool {
+        self.kubelet.is_some() && self.synced.iter().all(|synced| *synced)
+    }
+
+    pub(crate) async fn event(&mut self, event: Event) {
+        match event {
+            Event::Fork { parent, child } => self.tree.fork(parent, child),
+            Event::Exit(process) => self.tree.exit(process),
+            Event::Exec(exec) => self.exec(*exec).await,
+        }
+    }
+
+    async fn exec(&mut self, exec: Exec) {
+        // Still the runtime, which sets the container up.
+        if !exec.own_root {
+            return;
+        }
+        let Some(identity) = identity(&exec.cgroup) else {
+            return;
+        };
+        if identity.pod_uid == self.own_pod && self.kubelet.is_none() {
+            tracing::info!(cgroup = exec.cgroup, "a program of this pod was seen");
+            self.waiting
+                .retain(|w| w.started.kubelet == identity.kubelet);
+            self.kubelet = Some(identity.kubelet.clone());
+        }
+        // A pod of another kubelet on the same kernel: its own sensor looks after it.
+        if self
+            .kubelet
+            .as_ref()
+            .is_some_and(|own| *own != identity.kubelet)
+        {
+            return;
+        }
+        let owner = self
+            .mounts
+            .entry(exec.mount_namespace)
+            .or_insert_with(|| identity.pod_uid.clone());
+        if exec.mount_namespace == 0 || *owner != identity.pod_uid {
+            self.metrics.not_judged(NotJudged::IdentityUnclear, 1);
+            return;
+        }
+        let time = since_boot(booted(), exec.time);
+        let started = Started {
+            kubelet: identity.kubelet,
+            pod_uid: identity.pod_uid,
+            container_id: identity.container_id,
+            exec: Arc::new(exec),
+            time,
+        };
+        let until = Timestamp::now()
+            .checked_add(self.pod_timeout)
+            .unwrap_or(Timestamp::MAX);
+        // The tree learns of it now, also when the pod is not known yet: its children may come first.
+        let process = self
+            .pods
+            .get(&started.pod_uid)
+            .cloned()
+            .map(|pod| Arc::new(process_of(&started, Some(&pod), &mut self.tree, booted())));
+        let waiting = Waiting {
+            started,
+            process,
+            until,
+        };
+        self.try_judge(waiting, Timestamp::now()).await;
+    }
+
+    /// Judges a program, or lets it wait on.
+    async fn try_judge(&mut self, mut waiting: Waiting, now: Timestamp) {
+        let Some(pod) = self.pods.get(&waiting.started.pod_uid).cloned() else {
+            return self.wait(waiting, now);
+        };
+        let Some(namespace) = self.namespaces.get(&pod.namespace) else {
+            return self.wait(waiting, now);
+        };
+        if !self.synced() {
+            return self.wait(waiting, now);
+        }
+        let process = waiting.process.get_or_insert_with(|| {
+            Arc::new(process_of(
+                &waiting.started,
+                Some(&pod),
+                &mut self.tree,
+                booted(),
+            ))
+        });
+        let applying = self.rules.applying(&namespace.labels, &pod.labels);
+        if applying.is_empty() {
+            return;
+        }
+        let known = waiting
+            .started
+            .container_id
+            .as_ref()
+            .is_none_or(|id| pod.containers.contains_key(id));
+        let (now_ones, later): (Vec<_>, Vec<_>) = applying
+            .into_iter()
+            .partition(|(policy, _)| known || now >= waiting.until || !policy.needs_container());
+        let metrics = &self.metrics;
+        let found = judge(
+            &waiting.started,
+            process,
+            &pod,
+            namespace,
+            &now_ones,
+            &mut |policy, failures| {
+                metrics
+                    .evaluation_failures
+                    .inc_by(u64::try_from(failures.len()).unwrap_or(u64::MAX));
+                tracing::warn!(
+                    policy,
+                    error = failures.first().map(|failure| failure.message.as_str()),
+                    "an expression failed; the policy ignores it"
+                );
+            },
+        );
+        for judged in found {
+            self.metrics.violations.inc();
+            if self.violations.send(judged).await.is_err() {
+                return;
+            }
+        }
+        if !later.is_empty() {
+            self.wait(waiting, now);
+        }
+    }
+
+    fn wait(&mut self, waiting: Waiting, now: Timestamp) {
+        if now >= waiting.until {
+            self.metrics.not_judged(NotJudged::PodUnknown, 1);
+            tracing::warn!(
+                uid = waiting.started.pod_uid,
+                "a program was not judged: its pod did not become known in time"
+            );
+        } else if self.waiting.len() >= WAITING_LIMIT {
+            self.metrics.not_judged(NotJudged::QueueFull, 1);
+        } else {
+            self.waiting.push_back(waiting);
+        }
+    }
+
+    /// Tries again what waits for a pod, or what has waited long enough.
+    async fn retry(&mut self, pod_uid: Option<&str>) {
+        let now = Timestamp::now();
+        for _ in 0..self.waiting.len() {
+            let Some(waiting) = self.waiting.pop_front() else {
+                break;
+            };
+            if pod_uid.is_none_or(|uid| uid == waiting.started.pod_uid) {
+                self.try_judge(waiting, now).await;
+            } else {
+                self.waiting.push_back(waiting);
+            }
+        }
+    }
+
+    pub(crate) async fn tick(&mut self, counters: Counters) {
+        let lost = counters.lost.saturating_sub(self.lost);
+        if lost > 0 {
+            tracing::warn!(lost, "events of the kernel were lost: the ring was full");
+            self.metrics.not_judged(NotJudged::RingFull, lost);
+        }
+        self.metrics
+            .execs
+            .inc_by(counters.execs.saturating_sub(self.execs));
+        (self.lost, self.execs) = (counters.lost, counters.execs);
+        self.metrics
+            .pods
+            .set(i64::try_from(self.pods.len()).unwrap_or(i64::MAX));
+        self.metrics
+            .forgotten_processes
+            .set(i64::try_from(self.tree.forgotten()).unwrap_or(i64::MAX));
+        self.pods.forget(Timestamp::now());
+        if self.mounts.len() > 2 * WAITING_LIMIT {
+            let pods = &self.pods;
+            self.mounts.retain(|_, uid| pods.get(uid).is_some());
+        }
+        if !self.waiting.is_empty() {
+            self.retry(None).await;
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The documents name everything that people meet, and their links lead somewhere.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the report of a test"
+)]
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The values of the text constants of a source file.
+fn constants(path: &str) -> Vec<String> {
+    let source = read(path);
+    let found: Vec<_> = source
+        .lines()
+        .filter(|line| line.trim_start().starts_with("pub const "))
+        .filter_map(|line| line.split('"').nth(1))
+        .map(str::to_owned)
+        .collect();
+    assert!(!found.is_empty(), "{path} has no constants");
+    found
+}
+
+/// The names of the metrics that a source file registers.
+fn metrics(path: &str, prefix: &str) -> Vec<String> {
+    let source = read(path);
+    let mut found = Vec::new();
+    for (at, word) in source.match_indices(".register") {
+        let call = source.get(at + word.len()..).unwrap();
+        let unit = call.starts_with("_with_unit(");
+        // The call begins with the name, on its line or on the next.
+        let Some((before, rest)) = call.split_once('"') else {
+            continue;
+        };
+        if before.contains(';') || !before.trim_end().ends_with('(') {
+            continue;
+        }
+        let name = rest.split('"').next().unwrap();
+        let unit = if unit { "_seconds" } else { "" };
+        found.push(format!("{prefix}_{name}{unit}"));
+    }
+    assert!(found.len() > 4, "{path}: {found:?}");
+    found
+}
+
+#[test]
+fn every_reason_event_and_metric_is_explained_to_operators() {
+    let page = read("docs/operating.md");
+    let mut names = constants("crates/api/src/condition.rs");
+    names.extend(constants("crates/api/src/event.rs"));
+    names.extend(metrics("crates/sensor/src/metrics.rs", "bailiff_sensor"));
+    names.extend(metrics(
+        "crates/controller/src/metrics.rs",
+        "bailiff_controller",
+    ));
+    let missing: Vec<_> = names
+        .iter()
+        .filter(|name| !page.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/operating.md lacks {missing:?}");
+}
+
+#[test]
+fn every_link_between_documents_leads_to_a_file() {
+    let mut pages: Vec<String> = ["README.md", "ARCHITECTURE.md", "testbed/README.md"]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    for entry in std::fs::read_dir(root().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        pages.push(format!("docs/{name}"));
+    }
+    let mut links = 0;
+    for page in &pages {
+        let text = read(page);
+        for (_, rest) in text
+            .match_indices("](")
+            .map(|(at, _)| text.split_at(at + 2))
+        {
+            let link = rest.split(')').next().unwrap();
+            if link.starts_with("http") || link.starts_with('#') {
+                continue;
+            }
+            let file = link.split('#').next().unwrap();
+            let path = root().join(page).parent().unwrap().join(file);
+            assert!(path.exists(), "{page}: {link} leads nowhere");
+            links += 1;
+        }
+    }
+    assert!(links > 5, "{links} links");
+}

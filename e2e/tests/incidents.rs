@@ -1,0 +1,97 @@
+//! `bailiff incidents`, as a person runs it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the report of a test"
+)]
+
+use bailiff_e2e::Story;
+use bailiff_e2e::workload::{BUSYBOX, deployment};
+use serde_json::Value;
+
+fn bailiff(story: &Story, arguments: &[&str]) -> (bool, String, String) {
+    let program = std::env::var_os("BAILIFF_E2E_PROGRAM")
+        .unwrap_or_else(|| panic!("BAILIFF_E2E_PROGRAM is not set: run this by hack/e2e.sh"));
+    let mut command = story.cluster.command(&program.to_string_lossy());
+    let output = command.args(arguments).output().unwrap();
+    (
+        output.status.success(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn incidents_are_listed_and_shown_in_every_shape() {
+    let story = Story::begin("listed");
+    let namespace = story.namespace.clone();
+    let (done, out, err) = bailiff(&story, &["incidents", "-n", &namespace]);
+    assert!(done && out.is_empty(), "{out}{err}");
+    assert_eq!(err, format!("No incidents in namespace {namespace}.\n"));
+
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Evict]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
+    let name = incident["metadata"]["name"].as_str().unwrap();
+    let pod_name = pod["metadata"]["name"].as_str().unwrap();
+
+    let (done, out, err) = bailiff(&story, &["incidents", "-n", &namespace]);
+    assert!(done, "{err}");
+    let rows: Vec<Vec<&str>> = out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        rows[0],
+        [
+            "NAME", "AGE", "SEVERITY", "POLICY", "POD", "PROGRAM", "PHASE", "REASON"
+        ]
+    );
+    let policy = format!("no-cat-{namespace}");
+    assert_eq!(rows[1][0], name);
+    assert_eq!(
+        rows[1][2..],
+        [
+            "High",
+            &policy,
+            pod_name,
+            "/bin/busybox",
+            "Recovered",
+            "Evicted"
+        ]
+    );
+
+    let (done, out, err) = bailiff(&story, &["incidents", "-n", &namespace, name]);
+    assert!(done, "{err}");
+    for words in [
+        format!("{name} in namespace {namespace}"),
+        format!("{policy} (High), bound by {policy}"),
+        "no-cat is not allowed here".to_owned(),
+        "Deployment web".to_owned(),
+        "cat /etc/hostname".to_owned(),
+    ] {
+        assert!(out.contains(&words), "{words} is missing in:\n{out}");
+    }
+    assert!(
+        !out.contains('\u{1b}'),
+        "colours without a terminal:\n{out}"
+    );
+
+    let (_, out, _) = bailiff(&story, &["incidents", "-n", &namespace, "-o", "json"]);
+    let listed: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(listed["items"][0]["metadata"]["name"], name);
+    let (_, out, _) = bailiff(&story, &["incidents", "-n", &namespace, "-o", "name"]);
+    assert_eq!(out, format!("incident.bailiff.dev/{name}\n"));
+
+    let (done, out, err) = bailiff(&story, &["incidents", "-n", &namespace, "nobody"]);
+    assert!(!done && out.is_empty(), "{out}");
+    assert!(
+        err.contains(&format!("read incident nobody in namespace {namespace}")),
+        "{err}"
+    );
+    story.end();
+}

@@ -1,0 +1,48 @@
+# Sourced by bench.sh and soak.sh: a cluster with Bailiff and a Deployment of 20 pods whose shells
+# by exec are answered. It sets KUBECONFIG; the cluster goes when the script that sourced it ends.
+# shellcheck shell=bash disable=SC2154 # $logs comes from steps.sh
+cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
+export PATH=$cache/bin:$PATH
+unset KUBECONFIG
+step "packages" testbed/install.sh
+step "programs of the test cluster" testbed/tools/build.sh
+step "image" hack/image.sh
+step "programs" cargo build --locked -p bailiff-testbed -p bailiff-bench
+testbed=target/debug/testbed
+trap '"$testbed" down; rm -rf "$logs"' EXIT
+step "cluster of two nodes" "$testbed" up --owner test
+step "images into the nodes" "$testbed" load-test-images
+step "Bailiff's image into the nodes" "$testbed" load target/image/bailiff.tar
+eval "$("$testbed" env)"
+export KUBECONFIG
+kubectl create namespace bailiff-system >/dev/null
+kubectl label namespace bailiff-system pod-security.kubernetes.io/enforce=privileged >/dev/null
+step "helm install" helm install bailiff charts/bailiff -n bailiff-system --wait --timeout 3m --set image.pullPolicy=Never
+step "policies" helm install bailiff-policies charts/bailiff-policies -n bailiff-system
+kubectl create namespace bailiff-bench >/dev/null
+kubectl apply -n bailiff-bench -f - >/dev/null <<'YAML'
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 20
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: web
+        image: bailiff.dev/testbed/busybox:1
+        command: [httpd, -f, -p, "8080"]
+---
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicyBinding
+metadata: {name: bench}
+spec:
+  policyName: no-shells-by-exec
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: bailiff-bench}}}
+  responseActions: [Evict]
+  guardrails: {cooldownSeconds: 0, maxEvictionsPerMinute: 6000}
+YAML
+kubectl wait --for=condition=Ready runtimepolicybinding/bench --timeout=2m >/dev/null

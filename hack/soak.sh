@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# A long run on a cluster of its own: shells are run and answered, round after round. It fails
+# when one was not answered, when a component was started anew, or when memory grew by more than
+# a quarter after the first round.
+#
+# MINUTES=60 says how long, EXECS=200 how many shells a round has.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=hack/steps.sh
+. hack/steps.sh
+# shellcheck source=hack/bench-cluster.sh
+. hack/bench-cluster.sh
+
+# Kilobytes of memory of all of Bailiff's processes that are a component.
+memory() {
+	ps -eo rss=,args= | awk '$2 ~ /bailiff$/ && ($3 == "sensor" || $3 == "controller") { sum += $1 } END { print sum + 0 }'
+}
+
+mkdir -p target/soak
+until=$((SECONDS + ${MINUTES:-60} * 60))
+first=''
+round=0
+while [ "$SECONDS" -lt "$until" ]; do
+	round=$((round + 1))
+	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-200}" --output "target/soak/$round.md" 2>/dev/null
+	kubectl delete incidents,configmaps --all -n bailiff-bench >/dev/null
+	now=$(memory)
+	: "${first:=$now}"
+	printf 'round %d: every exec answered; memory of all components %d KiB (first round: %d KiB)\n' "$round" "$now" "$first"
+done
+restarts=$(kubectl get pods -n bailiff-system -o jsonpath='{.items[*].status.containerStatuses[*].restartCount}')
+case $restarts in
+*[1-9]*)
+	printf 'soak.sh: a component was started anew (restarts: %s); see kubectl logs --previous\n' "$restarts" >&2
+	exit 1
+	;;
+esac
+if [ "$now" -gt $((first + first / 4)) ]; then
+	printf 'soak.sh: memory grew from %d KiB to %d KiB\n' "$first" "$now" >&2
+	exit 1
+fi
+printf 'soak: %d rounds, no restart, memory from %d KiB to %d KiB\n' "$round" "$first" "$now"
