@@ -258,8 +258,8 @@ mod tests {
         for change in changes {
             let noticed = compared(|live| change(live.spec.as_mut().unwrap()));
             assert!(
-                matches!(changed, Err(Difference::Changed(_))),
-                "{changed:?}"
+                matches!(noticed, Err(Difference::Changed(_))),
+                "{noticed:?}"
             );
         }
         // Shipped for another namespace: other accounts.
