@@ -7,11 +7,11 @@
 )]
 
 use bailiff_e2e::Story;
-use bailiff_e2e::workload::deployment_that_runs;
+use bailiff_e2e::workload::{BUSYBOX, daemon_set, deployment_that_runs};
 use bailiff_testbed::Cluster;
 use jiff::Timestamp;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn begin(name: &str) -> (Story, Cluster) {
     let story = Story::begin_alone(name);
@@ -26,6 +26,39 @@ fn restless_pod(story: &Story) -> (Value, String) {
     let node = nodes.lines().last().unwrap().replace("node/", "");
     story.apply(&deployment_that_runs("web", &node, "cat /etc/hostname"));
     (story.ready_pod("app=web"), node)
+}
+
+/// How long after an outage a new policy may take to hold on every node.
+const CAUGHT_UP: Duration = Duration::from_secs(15);
+
+/// A policy that is made now holds on every node soon.
+fn sensors_catch_up(story: &Story) {
+    let since = Instant::now();
+    story.policy("no-id", "!('id' in process.names)");
+    story.bind("no-id", "[Audit]", "");
+    story.apply(&daemon_set("everywhere", BUSYBOX));
+    story.wait(
+        "jsonpath={.status.numberReady}=2",
+        &["daemonset/everywhere"],
+    );
+    let pods = story.get(&["pods", "-l", "app=everywhere"]);
+    for pod in pods["items"].as_array().unwrap() {
+        let incident = format!("incident/{}", story.incident_name(pod, "no-id"));
+        loop {
+            let _ran = story.exec(pod, &["id"]);
+            let found = story.kubectl(&["get", &incident, "-o", "name", "--ignore-not-found"]);
+            if !found.is_empty() {
+                break;
+            }
+            let taken = since.elapsed();
+            assert!(
+                taken < CAUGHT_UP,
+                "after {taken:?} the policy does not hold on {}",
+                pod["spec"]["nodeName"]
+            );
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
 }
 
 fn detected(incident: &Value) -> Timestamp {
@@ -46,6 +79,7 @@ fn a_violation_while_the_api_server_is_away_is_answered_when_it_is_back() {
     let seen = detected(&incident);
     assert!(from < seen && seen < to, "{from} {seen} {to}");
     let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
+    sensors_catch_up(&story);
     story.end();
 }
 
@@ -58,6 +92,7 @@ fn an_api_server_that_was_started_anew_is_found_again() {
     faults.start_api_server().unwrap();
     let _incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
     let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
+    sensors_catch_up(&story);
     story.end();
 }
 

@@ -127,7 +127,7 @@ async fn answer_all(client: Client, config: Config, metrics: Metrics) {
     let again = config.answer_again;
     let controller = Arc::new(Controller::new(client.clone(), config, metrics.clone()));
     let mut stream = watcher::watcher(Api::<Incident>::all(client), watcher::Config::default())
-        .default_backoff()
+        .backoff(bailiff_kube::watch::Pauses::default())
         .boxed();
     // Dropped with this future, and with it every answer that is under way.
     let mut tasks: JoinSet<String> = JoinSet::new();

@@ -36,7 +36,7 @@ where
         + 'static,
 {
     watcher(Api::<K>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
+        .backoff(bailiff_kube::watch::Pauses::default())
         .boxed()
 }
 

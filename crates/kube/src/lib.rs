@@ -9,3 +9,4 @@ pub mod events;
 pub mod lease;
 pub mod owner;
 pub mod serve;
+pub mod watch;

@@ -78,7 +78,9 @@ fn watch<K>(api: Api<K>, config: watcher::Config) -> Watch<K>
 where
     K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
 {
-    watcher(api, config).default_backoff().boxed()
+    watcher(api, config)
+        .backoff(bailiff_kube::watch::Pauses::default())
+        .boxed()
 }
 
 /// Runs until `shutdown`. It is ready while everything is watched and every program attached.
