@@ -172,6 +172,7 @@ pub fn settle(
             binding,
             at,
         } => {
+            status.would_respond = None;
             status.response = Some(AnsweredResponse {
                 action: *action,
                 binding: binding.clone(),
@@ -193,7 +194,7 @@ pub fn settle(
                 ),
             );
         }
-        Outcome::Held(_) => {}
+        Outcome::Held(_) => status.would_respond = None,
         Outcome::Nothing { reason, would } => {
             status.would_respond = would.as_deref().map(|plan| would_respond(incident, plan));
             if reason.is_done() {

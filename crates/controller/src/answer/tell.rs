@@ -135,7 +135,12 @@ impl Controller {
             series: None,
             ..status.clone()
         };
-        let patch = Patch::Merge(serde_json::json!({ "status": ours }));
+        let mut patch = serde_json::json!({ "status": ours });
+        if ours.would_respond.is_none() {
+            // What an audit said before an enforcement does not stay beside its answer.
+            patch["status"]["wouldRespond"] = serde_json::Value::Null;
+        }
+        let patch = Patch::Merge(patch);
         let mut pause = WRITE_RETRY;
         loop {
             let written = self
