@@ -1,42 +1,42 @@
 //! The tree that the parser makes.
 //!
-//! Here: its shape. Not here: types and slots (`check`).
-//! Invariant: each node has the byte offset of the token that it is reported at.
+//! Here: its shape; macros are expanded already. Not here: types and slots (`check`, `plan`).
+//! Invariant: each node has a number of its own, and the byte offset that it is reported at.
 
-/// A node with its position.
+use std::sync::Arc;
+
+/// A node.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Expr {
+    /// Index into the tables of the checker.
+    pub(crate) id: usize,
+    /// Byte offset in the source.
     pub(crate) at: usize,
     pub(crate) kind: Kind,
 }
 
-/// What a node is.
+/// A value that stands in the source.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum Literal {
     Null,
     Bool(bool),
     Int(i64),
     Uint(u64),
     Double(f64),
-    String(String),
-    Bytes(Vec<u8>),
+    String(Arc<str>),
+    Bytes(Arc<[u8]>),
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Kind {
+    Literal(Literal),
     Ident(String),
-    /// `operand.field`, or `operand.?field`.
+    /// `operand.field`; with `test` it is `has(operand.field)`.
     Select {
         operand: Box<Expr>,
         field: String,
-        optional: bool,
-    },
-    /// `has(operand.field)`.
-    Has {
-        operand: Box<Expr>,
-        field: String,
-    },
-    /// `operand[index]`, or `operand[?index]`.
-    Index {
-        operand: Box<Expr>,
-        index: Box<Expr>,
-        optional: bool,
+        test: bool,
     },
     /// A function, a method or an operator; operators are called as in cel-go, `_+_`.
     Call {
@@ -48,25 +48,39 @@ pub(crate) enum Kind {
     List(Vec<(Expr, bool)>),
     /// Entries, each with whether it is optional (`{?k: v}`).
     Map(Vec<(Expr, Expr, bool)>),
-    And(Box<Expr>, Box<Expr>),
-    Or(Box<Expr>, Box<Expr>),
-    Conditional(Box<Expr>, Box<Expr>, Box<Expr>),
-    /// A macro over a list or a map.
-    Comprehension {
-        fold: Fold,
-        range: Box<Expr>,
-        variable: String,
-        filter: Option<Box<Expr>>,
-        body: Box<Expr>,
-    },
+    /// What macros become.
+    Comprehension(Box<Comprehension>),
 }
 
-/// What a macro makes of the elements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fold {
-    All,
-    Exists,
-    ExistsOne,
-    Map,
-    Filter,
+/// A loop over a list or a map with an accumulator.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Comprehension {
+    pub(crate) range: Expr,
+    /// The element or the key; with a second variable the index or the key.
+    pub(crate) variable: String,
+    /// The element or the value.
+    pub(crate) second: Option<String>,
+    pub(crate) accumulator: String,
+    pub(crate) init: Expr,
+    /// Goes on while this is not false.
+    pub(crate) condition: Expr,
+    pub(crate) step: Expr,
+    pub(crate) result: Expr,
+}
+
+/// Names of operators, as in cel-go (common/operators/operators.go).
+pub(crate) mod op {
+    pub(crate) const CONDITIONAL: &str = "_?_:_";
+    pub(crate) const AND: &str = "_&&_";
+    pub(crate) const OR: &str = "_||_";
+    pub(crate) const NOT: &str = "!_";
+    pub(crate) const NEGATE: &str = "-_";
+    pub(crate) const ADD: &str = "_+_";
+    pub(crate) const EQUALS: &str = "_==_";
+    pub(crate) const IN: &str = "@in";
+    pub(crate) const INDEX: &str = "_[_]";
+    pub(crate) const OPT_INDEX: &str = "_[?_]";
+    pub(crate) const OPT_SELECT: &str = "_?._";
+    pub(crate) const NOT_STRICTLY_FALSE: &str = "@not_strictly_false";
+    pub(crate) const MAP_INSERT: &str = "cel.@mapInsert";
 }

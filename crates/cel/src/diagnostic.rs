@@ -18,6 +18,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The line that it is in.
     snippet: String,
+    /// Found while constants were computed.
+    instantiation: bool,
 }
 
 impl Diagnostic {
@@ -35,6 +37,35 @@ impl Diagnostic {
             message: message.into(),
             help: None,
             snippet: source.lines().nth(line).unwrap_or_default().to_owned(),
+            instantiation: false,
+        }
+    }
+
+    /// The fault as the API server writes it.
+    fn issue(&self) -> String {
+        if self.instantiation {
+            return format!("program instantiation failed: {}", self.message);
+        }
+        let (line, column) = (self.line, self.column);
+        let snippet = self.snippet.replace('\t', " ");
+        // Characters that may be wide have a wide dot or caret below them.
+        let mut below = String::new();
+        let mut letters = snippet.chars();
+        for _ in 1..column {
+            let wide = letters.next().is_some_and(|c| !c.is_ascii());
+            below.push(if wide { '\u{ff0e}' } else { '.' });
+        }
+        let wide = letters.next().is_some_and(|c| !c.is_ascii());
+        below.push(if wide { '\u{ff3e}' } else { '^' });
+        let message = &self.message;
+        format!("ERROR: <input>:{line}:{column}: {message}\n | {snippet}\n | {below}")
+    }
+
+    /// A fault of a constant, which the API server finds when it makes the program.
+    pub(crate) fn of_constant(source: &str, at: usize, message: impl Into<String>) -> Self {
+        Self {
+            instantiation: true,
+            ..Self::new(source, at, message)
         }
     }
 
@@ -70,6 +101,15 @@ impl fmt::Display for CompileError {
             write!(f, "{diagnostic}")?;
         }
         Ok(())
+    }
+}
+
+impl CompileError {
+    /// The faults as the API server writes them: `ERROR: <input>:1:5: …`.
+    #[must_use]
+    pub fn issues(&self) -> String {
+        let lines: Vec<_> = self.diagnostics.iter().map(Diagnostic::issue).collect();
+        lines.join("\n")
     }
 }
 

@@ -1,19 +1,51 @@
-//! An environment: declared variables, named expressions; and compiled programs.
+//! An environment: declared variables, functions of a release, named expressions; and compiled
+//! programs.
 //!
-//! Here: the way from text to program. Not here: each step of it (`parse`, `check`).
+//! Here: what names mean outside of an expression, the way from text to program. Not here: each
+//! step of it (`parse`, `check`, `plan`).
 //! Invariant: a program is only run with the environment that compiled it.
 
-use crate::check::{Node, Scope, check};
-use crate::diagnostic::CompileError;
-use crate::parse::parse;
-use crate::types::Type;
+use crate::check::{Reference, check};
+use crate::diagnostic::{CompileError, Diagnostic};
+use crate::library::{Function, Library, Overload};
+use crate::parse::{Macros, parse};
+use crate::plan::{Node, plan};
+use crate::types::{self, ObjectType, Type};
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+/// The newest minor release of Kubernetes 1 whose environment is known.
+pub const NEWEST_RELEASE: u32 = 37;
+/// The oldest one.
+pub const OLDEST_RELEASE: u32 = 30;
+
+/// The name that named expressions are used by.
+const VARIABLES: &str = "variables";
 
 /// Declared variables, and expressions that have a name.
 #[derive(Debug)]
 pub struct Env {
     variables: Vec<(String, Type)>,
     named_types: Vec<(String, Type)>,
-    named: Vec<Program>,
+    named: Vec<Named>,
+    library: Arc<Library>,
+    macros: Macros,
+    /// Where names are looked for first.
+    pub(crate) container: String,
+    /// Whether lists and maps that stand in an expression must have one type of elements.
+    pub(crate) homogeneous: bool,
+    composed: bool,
+    /// The specification's own environment: keys of maps are checked, and asking for a field of
+    /// what has none is an error.
+    pub(crate) strict: bool,
+    declared: HashMap<&'static str, Function>,
+}
+
+/// A named expression; one with a fault fails when it is used.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub(crate) name: String,
+    pub(crate) program: Result<Program, String>,
 }
 
 /// A compiled expression.
@@ -23,13 +55,72 @@ pub struct Program {
     result: Type,
     mentions: Vec<String>,
     pub(crate) node: Node,
+    /// How many variables of loops it has.
+    pub(crate) locals: usize,
 }
 
 impl Env {
-    /// An environment with these variables; a variable's place is the slot that
-    /// [`crate::Activation::variable`] is asked for.
+    /// The newest environment of Kubernetes with these variables; a variable's place is the slot
+    /// that [`crate::Activation::variable`] is asked for.
     #[must_use]
     pub fn new<'a>(variables: impl IntoIterator<Item = (&'a str, Type)>) -> Self {
+        Self::for_release(NEWEST_RELEASE, variables)
+    }
+
+    /// The environment of a minor release of Kubernetes 1: 37 is that of 1.37. Releases before
+    /// [`OLDEST_RELEASE`] have the functions of that one, later ones than [`NEWEST_RELEASE`]
+    /// those of the newest.
+    #[must_use]
+    pub fn for_release<'a>(
+        minor: u32,
+        variables: impl IntoIterator<Item = (&'a str, Type)>,
+    ) -> Self {
+        static LIBRARIES: [OnceLock<Arc<Library>>; 8] = [const { OnceLock::new() }; 8];
+        let minor = minor.clamp(OLDEST_RELEASE, NEWEST_RELEASE);
+        let place = usize::try_from(minor.saturating_sub(OLDEST_RELEASE)).unwrap_or_default();
+        let made = || Arc::new(Library::of(minor, false));
+        let library = LIBRARIES
+            .get(place)
+            .map_or_else(made, |l| Arc::clone(l.get_or_init(made)));
+        let macros = Macros {
+            optionals: true,
+            two_variables: minor >= 32,
+            sort_by: minor >= 34,
+            bind: false,
+            quoted_fields: true,
+        };
+        Self::with(library, macros, variables)
+    }
+
+    /// The environment of the language's own conformance tests: lists of mixed types, `math`,
+    /// `base64`, `cel.bind`, and a container that names are looked for in first.
+    #[must_use]
+    pub fn specification<'a>(
+        container: &str,
+        variables: impl IntoIterator<Item = (&'a str, Type)>,
+    ) -> Self {
+        static LIBRARY: OnceLock<Arc<Library>> = OnceLock::new();
+        let library = LIBRARY.get_or_init(|| Arc::new(Library::of(NEWEST_RELEASE, true)));
+        let macros = Macros {
+            optionals: true,
+            two_variables: true,
+            sort_by: true,
+            bind: true,
+            quoted_fields: true,
+        };
+        let mut env = Self::with(Arc::clone(library), macros, variables);
+        container.clone_into(&mut env.container);
+        env.homogeneous = false;
+        env.composed = false;
+        env.strict = true;
+        env
+    }
+
+    fn with<'a>(
+        library: Arc<Library>,
+        macros: Macros,
+        variables: impl IntoIterator<Item = (&'a str, Type)>,
+    ) -> Self {
         Self {
             variables: variables
                 .into_iter()
@@ -37,6 +128,13 @@ impl Env {
                 .collect(),
             named_types: Vec::new(),
             named: Vec::new(),
+            library,
+            macros,
+            container: String::new(),
+            homogeneous: true,
+            composed: true,
+            strict: false,
+            declared: HashMap::new(),
         }
     }
 
@@ -45,55 +143,176 @@ impl Env {
     /// # Errors
     /// Every fault, with its position. A syntax error is found alone.
     pub fn compile(&self, source: &str) -> Result<Program, CompileError> {
-        let expr = parse(source).map_err(|fault| CompileError {
+        self.compiled(source, true)
+    }
+
+    /// Compiles an expression without looking at types: everything is chosen at run time.
+    ///
+    /// # Errors
+    /// A syntax error.
+    pub fn compile_unchecked(&self, source: &str) -> Result<Program, CompileError> {
+        self.compiled(source, false)
+    }
+
+    fn compiled(&self, source: &str, strict: bool) -> Result<Program, CompileError> {
+        let one = |fault: Diagnostic| CompileError {
             diagnostics: vec![fault],
-        })?;
-        let scope = Scope {
-            variables: &self.variables,
-            named: &self.named_types,
         };
-        let (node, result, mentions) =
-            check(source, &expr, &scope).map_err(|diagnostics| CompileError { diagnostics })?;
+        let (expr, nodes) = parse(source, self.macros).map_err(one)?;
+        let checked = check(source, &expr, nodes, self);
+        if strict && !checked.faults.is_empty() {
+            return Err(CompileError {
+                diagnostics: checked.faults,
+            });
+        }
+        let result = checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn);
+        let node = plan(source, &expr, &checked, self, strict).map_err(one)?;
         Ok(Program {
             source: source.to_owned(),
             result,
-            mentions,
+            mentions: checked.mentions,
             node,
+            locals: checked.locals,
         })
     }
 
     /// Gives an expression a name: later ones use it as `variables.NAME`. It is computed when
     /// first used and at most once in an [`crate::Evaluation`]. One that does not compile has
-    /// type `dyn` for those that use it, so that a fault is said once.
+    /// type `dyn` for those that use it, so that a fault is said once, and fails when it is used.
     ///
     /// # Errors
     /// Every fault, with its position.
     pub fn define(&mut self, name: &str, source: &str) -> Result<(), CompileError> {
         let compiled = self.compile(source);
-        let (program, result) = match compiled {
-            Ok(program) => (program, Ok(())),
-            Err(error) => {
-                let node = Node::Constant(crate::Value::Null);
-                let stand_in = Program {
-                    source: source.to_owned(),
-                    result: Type::Dyn,
-                    mentions: Vec::new(),
-                    node,
-                };
-                (stand_in, Err(error))
-            }
-        };
-        self.named_types
-            .push((name.to_owned(), program.result.clone()));
-        self.named.push(program);
-        result
+        let ty = compiled
+            .as_ref()
+            .map_or(Type::Dyn, |program| program.result.of_named());
+        let error = compiled.as_ref().err().cloned();
+        self.named_types.push((name.to_owned(), ty));
+        self.named.push(Named {
+            name: name.to_owned(),
+            program: compiled.map_err(|error| error.to_string()),
+        });
+        error.map_or(Ok(()), Err)
     }
 
-    /// The named expressions, in the order of their definition.
-    #[must_use]
-    pub fn named(&self) -> &[Program] {
+    /// Declares a function that expressions may be checked with; it can't be evaluated. What is
+    /// [`Type::Param`] is a type parameter, numbered from 0. It hides the functions that have the
+    /// name already.
+    pub fn declare(
+        &mut self,
+        name: &'static str,
+        id: &'static str,
+        arguments: &[Type],
+        result: &Type,
+    ) {
+        let function = self.declared.entry(name).or_insert_with(|| Function {
+            name,
+            runs: Vec::new(),
+            overloads: Vec::new(),
+        });
+        function
+            .overloads
+            .push(Overload::declared(id, arguments, result));
+    }
+
+    /// The named expressions that compiled, in the order of their definition.
+    pub fn named(&self) -> impl Iterator<Item = &Program> {
+        self.named
+            .iter()
+            .filter_map(|named| named.program.as_ref().ok())
+    }
+
+    pub(crate) fn all_named(&self) -> &[Named] {
         &self.named
     }
+
+    pub(crate) fn variable_name(&self, place: usize) -> &str {
+        self.variables.get(place).map_or("", |(name, _)| name)
+    }
+
+    pub(crate) fn variable_names(&self) -> impl Iterator<Item = &str> {
+        self.variables.iter().map(|(name, _)| name.as_str())
+    }
+
+    pub(crate) fn function_names(&self) -> impl Iterator<Item = &'static str> {
+        self.library
+            .names()
+            .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+    }
+
+    /// Names that a name may stand for, the innermost first.
+    fn candidates(&self, name: &str) -> Vec<String> {
+        if let Some(global) = name.strip_prefix('.') {
+            return vec![global.to_owned()];
+        }
+        let mut found = Vec::new();
+        let mut outer = self.container.as_str();
+        while !outer.is_empty() {
+            found.push(format!("{outer}.{name}"));
+            outer = outer.rsplit_once('.').map_or("", |(outer, _)| outer);
+        }
+        found.push(name.to_owned());
+        found
+    }
+
+    /// The meaning of a name.
+    pub(crate) fn resolve(&self, name: &str) -> Option<(Reference, Type)> {
+        self.candidates(name).iter().find_map(|name| {
+            let declared = self.variables.iter().position(|(known, _)| known == name);
+            if let Some(place) = declared {
+                let ty = self
+                    .variables
+                    .get(place)
+                    .map_or(Type::Dyn, |(_, ty)| ty.clone());
+                return Some((Reference::Variable(place), ty));
+            }
+            if self.composed && name == VARIABLES {
+                let fields = self
+                    .named_types
+                    .iter()
+                    .map(|(n, ty)| (n.as_str(), ty.clone()));
+                return Some((
+                    Reference::Named,
+                    ObjectType::new("kubernetes.variables", fields),
+                ));
+            }
+            let (name, ty) = type_of(name)?;
+            Some((Reference::Type(name), Type::of_type(ty)))
+        })
+    }
+
+    /// A function by its name.
+    pub(crate) fn function(&self, name: &str) -> Option<&Function> {
+        let find = |name: &str| self.declared.get(name).or_else(|| self.library.get(name));
+        if self.container.is_empty() {
+            return find(name.strip_prefix('.').unwrap_or(name));
+        }
+        self.candidates(name).iter().find_map(|name| find(name))
+    }
+}
+
+/// The types that have a name, with that name.
+fn type_of(name: &str) -> Option<(&'static str, Type)> {
+    let any = || Arc::new(Type::Dyn);
+    Some(match name {
+        "bool" => ("bool", Type::Bool),
+        "int" => ("int", Type::Int),
+        "uint" => ("uint", Type::Uint),
+        "double" => ("double", Type::Double),
+        "string" => ("string", Type::String),
+        "bytes" => ("bytes", Type::Bytes),
+        "list" => ("list", Type::List(any())),
+        "map" => ("map", Type::Map(any(), any())),
+        "null_type" => ("null_type", Type::Null),
+        "type" => ("type", Type::Type(None)),
+        "optional_type" => ("optional_type", Type::Optional(any())),
+        "google.protobuf.Timestamp" => ("google.protobuf.Timestamp", Type::Timestamp),
+        "google.protobuf.Duration" => ("google.protobuf.Duration", Type::Duration),
+        types::IP => (types::IP, Type::opaque(types::IP)),
+        types::CIDR => (types::CIDR, Type::opaque(types::CIDR)),
+        _ => return None,
+    })
 }
 
 impl Program {

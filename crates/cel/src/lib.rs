@@ -1,6 +1,6 @@
 //! The Common Expression Language as Kubernetes speaks it: parse, check, evaluate.
 //!
-//! Here: the language. Not here: what an expression is about; whoever uses the crate declares
+//! Here: the language, its functions and its costs as the API server has them. Not here: what an expression is about; whoever uses the crate declares
 //! its variables and their types. The crate knows nothing of Bailiff.
 //! Invariant: an expression that compiled can not panic, loop or exceed its budget, whatever it
 //! is given.
@@ -41,20 +41,24 @@
     clippy::string_slice
 )]
 
+pub mod admission;
 mod ast;
 mod check;
 mod diagnostic;
 mod env;
 mod eval;
+mod library;
 mod parse;
+mod plan;
 mod types;
 mod value;
 
 pub use diagnostic::{CompileError, Diagnostic};
-pub use env::{Env, Program};
-pub use eval::{EvalError, Evaluation};
+pub use env::{Env, NEWEST_RELEASE, OLDEST_RELEASE, Program};
+pub use eval::{EvalError, Evaluation, LIMIT};
+pub use library::Opaque;
 pub use types::{ObjectType, Type};
-pub use value::{Activation, List, Map, Object, Sequence, Value};
+pub use value::{Activation, Bytes, List, MadeMap, Map, Object, Sequence, Text, Time, Value};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,8 @@
 //! The types of expressions.
 //!
-//! Here: types, their names, what fits where. Not here: rules for functions (`check`).
-//! Invariant: `Dyn` fits everywhere and everything fits it; nothing else converts.
+//! Here: types, how they are written, and the accessors that declare them. Not here: which fits
+//! where (`check::unify`), rules for functions (`library`).
+//! Invariant: a type is written as the API server writes it (cel-go, checker/format.go).
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use std::sync::Arc;
 pub enum Type {
     /// Known only at run time.
     Dyn,
+    /// Of an expression with a fault; it fits everywhere, so one fault is said once.
+    Error,
     /// `null`.
     Null,
     /// `true` and `false`.
@@ -30,22 +33,27 @@ pub enum Type {
     /// A point in time.
     Timestamp,
     /// A list of elements of one type.
-    List(Box<Type>),
+    List(Arc<Type>),
     /// A map with keys and values of one type each.
-    Map(Box<Type>, Box<Type>),
+    Map(Arc<Type>, Arc<Type>),
     /// A value that may be absent.
-    Optional(Box<Type>),
+    Optional(Arc<Type>),
     /// A structure with declared fields.
     Object(Arc<ObjectType>),
-    /// A type, as a value.
-    Type,
+    /// A type that only its own functions know.
+    Opaque(&'static str, Vec<Type>),
+    /// A type, as a value; of what, where that is known.
+    Type(Option<Arc<Type>>),
+    /// A type that is not known yet while checking.
+    Param(u32),
 }
 
 /// A structure with declared fields.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ObjectType {
     name: String,
-    fields: Vec<(String, Type)>,
+    /// Absent: only its own functions know it.
+    fields: Option<Vec<(String, Type)>>,
 }
 
 impl ObjectType {
@@ -63,65 +71,134 @@ impl ObjectType {
             .collect();
         Type::Object(Arc::new(Self {
             name: name.to_owned(),
-            fields,
+            fields: Some(fields),
         }))
+    }
+
+    /// A structure without fields, such as a quantity.
+    pub(crate) fn abstract_type(name: &str) -> Type {
+        Type::Object(Arc::new(Self {
+            name: name.to_owned(),
+            fields: None,
+        }))
+    }
+
+    /// Whether its fields are declared.
+    pub(crate) fn has_fields(&self) -> bool {
+        self.fields.is_some()
     }
 
     /// The place and the type of a field.
     pub(crate) fn field(&self, name: &str) -> Option<(usize, &Type)> {
         self.fields
             .iter()
+            .flatten()
             .enumerate()
             .find(|(_, field)| field.0 == name)
             .map(|(index, field)| (index, &field.1))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.fields.iter().map(|field| field.0.as_str())
+        self.fields.iter().flatten().map(|field| field.0.as_str())
     }
 
-    /// The place of a field, for evaluation through `dyn`.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 }
 
+/// The type of `quantity()`.
+pub(crate) const QUANTITY: &str = "kubernetes.Quantity";
+/// The type of `url()`.
+pub(crate) const URL: &str = "kubernetes.URL";
+/// The type of `semver()`.
+pub(crate) const SEMVER: &str = "kubernetes.Semver";
+/// The type of `format.named()`.
+pub(crate) const FORMAT: &str = "kubernetes.NamedFormat";
+/// The type of `ip()`.
+pub(crate) const IP: &str = "net.IP";
+/// The type of `cidr()`.
+pub(crate) const CIDR: &str = "net.CIDR";
+
 impl Type {
     /// A list of this type.
     #[must_use]
     pub fn list(element: Self) -> Self {
-        Self::List(Box::new(element))
+        Self::List(Arc::new(element))
     }
 
     /// A map from text to this type.
     #[must_use]
     pub fn map(value: Self) -> Self {
-        Self::Map(Box::new(Self::String), Box::new(value))
+        Self::Map(Arc::new(Self::String), Arc::new(value))
     }
 
     /// This type, or absent.
     #[must_use]
     pub fn optional(value: Self) -> Self {
-        Self::Optional(Box::new(value))
+        Self::Optional(Arc::new(value))
     }
 
-    /// Whether a value of this type may stand where `other` is asked for, or may turn out to at
-    /// run time.
-    pub(crate) fn fits(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Dyn, _) | (_, Self::Dyn) => true,
-            (Self::List(a), Self::List(b)) | (Self::Optional(a), Self::Optional(b)) => a.fits(b),
-            (Self::Map(ak, av), Self::Map(bk, bv)) => ak.fits(bk) && av.fits(bv),
-            // An absent object is null in Kubernetes' environments.
-            (Self::Null, Self::Object(_) | Self::Timestamp | Self::Duration)
-            | (Self::Object(_) | Self::Timestamp | Self::Duration, Self::Null) => true,
-            _ => self == other,
+    /// A type that only its own functions know.
+    pub(crate) fn opaque(name: &'static str) -> Self {
+        Self::Opaque(name, Vec::new())
+    }
+
+    /// The type of types.
+    pub(crate) fn of_type(inner: Self) -> Self {
+        Self::Type(Some(Arc::new(inner)))
+    }
+
+    /// The types that it is made of.
+    pub(crate) fn parameters(&self) -> Vec<&Self> {
+        match self {
+            Self::List(a) | Self::Optional(a) | Self::Type(Some(a)) => vec![a],
+            Self::Map(a, b) => vec![a, b],
+            Self::Opaque(_, parts) => parts.iter().collect(),
+            _ => Vec::new(),
         }
     }
 
-    /// The more general of two types that fit each other; `Dyn` where they do not.
-    pub(crate) fn join(self, other: &Self) -> Self {
-        if self == *other { self } else { Self::Dyn }
+    /// The type as a value of it is named at run time, with its parameters: `null_type`,
+    /// `google.protobuf.Timestamp`.
+    #[must_use]
+    pub fn declared_name(&self) -> String {
+        match self {
+            Self::Null => "null_type".to_owned(),
+            Self::Duration => "google.protobuf.Duration".to_owned(),
+            Self::Timestamp => "google.protobuf.Timestamp".to_owned(),
+            Self::List(a) => format!("list({})", a.declared_name()),
+            Self::Map(a, b) => format!("map({}, {})", a.declared_name(), b.declared_name()),
+            Self::Optional(a) => format!("optional_type({})", a.declared_name()),
+            Self::Type(Some(a)) => format!("type({})", a.declared_name()),
+            other => other.to_string(),
+        }
+    }
+
+    /// What a variable of a policy has as its type when its expression has this one: the API
+    /// server keeps scalars, lists and maps alone (pkg/admission/plugin/cel/composition.go,
+    /// `convertCelTypeToDeclType`).
+    pub(crate) fn of_named(&self) -> Self {
+        match self {
+            Self::List(a) => Self::list(a.of_named()),
+            Self::Map(a, b) => Self::Map(Arc::new(a.of_named()), Arc::new(b.of_named())),
+            Self::Bool
+            | Self::Bytes
+            | Self::Double
+            | Self::Duration
+            | Self::Int
+            | Self::Null
+            | Self::String
+            | Self::Timestamp
+            | Self::Uint => self.clone(),
+            Self::Dyn
+            | Self::Error
+            | Self::Optional(_)
+            | Self::Object(_)
+            | Self::Opaque(..)
+            | Self::Type(_)
+            | Self::Param(_) => Self::Dyn,
+        }
     }
 }
 
@@ -129,6 +206,7 @@ impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dyn => f.write_str("dyn"),
+            Self::Error => f.write_str("!error!"),
             Self::Null => f.write_str("null"),
             Self::Bool => f.write_str("bool"),
             Self::Int => f.write_str("int"),
@@ -142,7 +220,14 @@ impl fmt::Display for Type {
             Self::Map(key, value) => write!(f, "map({key}, {value})"),
             Self::Optional(value) => write!(f, "optional_type({value})"),
             Self::Object(object) => f.write_str(object.name()),
-            Self::Type => f.write_str("type"),
+            Self::Opaque(name, parts) if parts.is_empty() => f.write_str(name),
+            Self::Opaque(name, parts) => {
+                let parts: Vec<_> = parts.iter().map(ToString::to_string).collect();
+                write!(f, "{name}({})", parts.join(", "))
+            }
+            Self::Type(None) => f.write_str("type"),
+            Self::Type(Some(inner)) => write!(f, "type({inner})"),
+            Self::Param(number) => write!(f, "_var{number}"),
         }
     }
 }

@@ -159,7 +159,7 @@ impl Object for Process {
             "uid" => Value::Int(self.uid),
             "gid" => Value::Int(self.gid),
             "capabilities" => strings(&self.capabilities),
-            "startTime" => Value::Timestamp(self.start_time),
+            "startTime" => Value::Timestamp(self.start_time.into()),
             "parent" => Value::Object(self.ancestors.0.first()?),
             "ancestors" => Value::List(List::Host(&self.ancestors)),
             _ => return None,
@@ -187,7 +187,7 @@ impl Object for Ancestor {
             "executable" => Value::from(self.executable.as_str()),
             "names" => strings(&self.names),
             "args" => strings(&self.args),
-            "startTime" => Value::Timestamp(self.start_time),
+            "startTime" => Value::Timestamp(self.start_time.into()),
             _ => return None,
         })
     }

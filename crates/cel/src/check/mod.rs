@@ -1,488 +1,515 @@
-//! From a tree to a typed tree with every name resolved.
+//! From a tree to the type of each node, and what each name means.
 //!
-//! Here: scopes, types of nodes, fields and variables by their place. Not here: rules for
-//! functions and operators (`call`).
-//! Invariant: a checked tree refers to nothing by name but keys of data; all faults are found,
-//! not the first alone.
+//! Here: rules for each kind of node (cel-go, checker/checker.go). Not here: which type fits
+//! where (`unify`), which literals are valid (`literals`).
+//! Invariant: every node has a type afterwards; all faults are found, not the first alone.
 
-mod call;
+mod literals;
+mod unify;
 
-use crate::ast::{Expr, Fold, Kind};
+use crate::ast::{Comprehension, Expr, Kind, Literal, op};
 use crate::diagnostic::{Diagnostic, near};
-use crate::eval::Function;
+use crate::env::Env;
 use crate::types::Type;
-use crate::value::Value;
+use std::collections::HashMap;
+use unify::{Substitutions, most_general};
 
-/// A node that can be evaluated.
-#[derive(Debug)]
-pub(crate) enum Node {
-    Constant(Value<'static>),
+/// What a name or a call turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Reference {
     /// A variable of the environment, by its place.
     Variable(usize),
-    /// A named expression of the environment, by its place.
-    Named(usize),
-    /// A variable of a macro, by its distance from the bottom of the stack.
+    /// A variable of a comprehension, by its place among all of the expression.
     Local(usize),
-    /// A field of a declared structure, by its place; the name is for errors.
-    Field {
-        operand: Box<Node>,
-        index: usize,
-        name: String,
-        optional: bool,
-    },
-    /// A key of data.
-    Key {
-        operand: Box<Node>,
-        name: String,
-        optional: bool,
-    },
-    /// Whether a field of a declared structure is there.
-    HasField {
-        operand: Box<Node>,
-        index: usize,
-    },
-    /// Whether a key of data is there.
-    HasKey {
-        operand: Box<Node>,
-        name: String,
-    },
-    Index {
-        operand: Box<Node>,
-        index: Box<Node>,
-        optional: bool,
-    },
-    Call {
-        function: Function,
-        arguments: Vec<Node>,
-    },
-    List(Vec<(Node, bool)>),
-    Map(Vec<(Node, Node, bool)>),
-    And(Box<Node>, Box<Node>),
-    Or(Box<Node>, Box<Node>),
-    Conditional(Box<Node>, Box<Node>, Box<Node>),
-    Fold {
-        fold: Fold,
-        range: Box<Node>,
-        filter: Option<Box<Node>>,
-        body: Box<Node>,
+    /// A type, by its name.
+    Type(&'static str),
+    /// The named expressions of the environment.
+    Named,
+    /// A function, and the overload where there is but one.
+    Function {
+        name: &'static str,
+        overload: Option<&'static str>,
     },
 }
 
-/// What names mean.
-pub(crate) struct Scope<'a> {
-    pub(crate) variables: &'a [(String, Type)],
-    pub(crate) named: &'a [(String, Type)],
+/// What the checker found out, by the number of the node.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) types: Vec<Type>,
+    pub(crate) references: Vec<Option<Reference>>,
+    /// How many variables of comprehensions there are.
+    pub(crate) locals: usize,
+    /// The place of each comprehension's accumulator, by the number of its first value.
+    pub(crate) slots: HashMap<usize, usize>,
+    pub(crate) faults: Vec<Diagnostic>,
+    pub(crate) mentions: Vec<String>,
 }
 
-/// A node with its type.
-pub(crate) type Typed = (Node, Type);
-
-/// Checks a tree; the node, its type, and which variables and fields it mentions.
-pub(crate) fn check(
-    source: &str,
-    expr: &Expr,
-    scope: &Scope<'_>,
-) -> Result<(Node, Type, Vec<String>), Vec<Diagnostic>> {
+/// Checks a tree of so many nodes.
+pub(crate) fn check(source: &str, expr: &Expr, nodes: usize, env: &Env) -> Checked {
     let mut checker = Checker {
         source,
-        scope,
-        locals: Vec::new(),
+        env,
+        types: vec![Type::Error; nodes],
+        references: vec![None; nodes],
+        scopes: Vec::new(),
+        locals: 0,
+        slots: HashMap::new(),
+        known: Substitutions::default(),
+        fresh: 0,
         faults: Vec::new(),
         mentions: Vec::new(),
     };
-    let (node, ty) = checker.node(expr);
-    if checker.faults.is_empty() {
-        checker.mentions.sort();
-        checker.mentions.dedup();
-        Ok((node, ty, checker.mentions))
-    } else {
-        Err(checker.faults)
+    checker.node(expr);
+    let known = checker.known;
+    let types: Vec<_> = checker
+        .types
+        .iter()
+        .map(|ty| known.apply(ty, true))
+        .collect();
+    let mut faults = checker.faults;
+    if faults.is_empty() {
+        faults = literals::validate(source, expr, &types, env);
+    }
+    faults.sort_by_key(|fault| (fault.line, fault.column));
+    let mut mentions = checker.mentions;
+    mentions.sort();
+    mentions.dedup();
+    Checked {
+        types,
+        references: checker.references,
+        locals: checker.locals,
+        slots: checker.slots,
+        faults,
+        mentions,
     }
 }
 
 struct Checker<'a> {
     source: &'a str,
-    scope: &'a Scope<'a>,
-    locals: Vec<(String, Type)>,
+    env: &'a Env,
+    types: Vec<Type>,
+    references: Vec<Option<Reference>>,
+    /// Name, type and place of the variables in scope, the innermost last.
+    scopes: Vec<(String, Type, usize)>,
+    locals: usize,
+    slots: HashMap<usize, usize>,
+    known: Substitutions,
+    fresh: u32,
     faults: Vec<Diagnostic>,
     mentions: Vec<String>,
 }
 
 impl Checker<'_> {
-    /// Notes a fault; the value that stands in fits everywhere, so one fault is said once.
-    fn fault(&mut self, at: usize, message: String, help: Option<String>) -> Typed {
-        self.faults
-            .push(Diagnostic::new(self.source, at, message).with_help(help));
-        (Node::Constant(Value::Null), Type::Dyn)
+    fn fault(&mut self, at: usize, message: impl Into<String>, help: Option<String>) {
+        let fault = Diagnostic::new(self.source, at, message).with_help(help);
+        self.faults.push(fault);
     }
 
-    fn node(&mut self, expr: &Expr) -> Typed {
-        match &expr.kind {
-            Kind::Null => (Node::Constant(Value::Null), Type::Null),
-            Kind::Bool(value) => (Node::Constant(Value::Bool(*value)), Type::Bool),
-            Kind::Int(value) => (Node::Constant(Value::Int(*value)), Type::Int),
-            Kind::Uint(value) => (Node::Constant(Value::Uint(*value)), Type::Uint),
-            Kind::Double(value) => (Node::Constant(Value::Double(*value)), Type::Double),
-            Kind::String(value) => (Node::Constant(Value::from(value.clone())), Type::String),
-            Kind::Bytes(value) => (
-                Node::Constant(Value::Bytes(value.clone().into())),
-                Type::Bytes,
-            ),
-            Kind::Ident(name) => self.identifier(expr.at, name),
+    fn mismatch(&mut self, at: usize, expected: &Type, found: &Type) {
+        self.fault(
+            at,
+            format!("expected type '{expected}' but found '{found}'"),
+            None,
+        );
+    }
+
+    fn undeclared(&mut self, at: usize, name: &str, help: Option<String>) {
+        let container = &self.env.container;
+        let message = format!("undeclared reference to '{name}' (in container '{container}')");
+        self.fault(at, message, help);
+    }
+
+    fn variable(&mut self) -> Type {
+        let number = self.fresh;
+        self.fresh = number.saturating_add(1);
+        Type::Param(number)
+    }
+
+    fn set(&mut self, expr: &Expr, ty: Type) {
+        if let Some(place) = self.types.get_mut(expr.id) {
+            *place = ty;
+        }
+    }
+
+    fn refer(&mut self, expr: &Expr, reference: Reference) {
+        if let Some(place) = self.references.get_mut(expr.id) {
+            *place = Some(reference);
+        }
+    }
+
+    fn type_of(&self, expr: &Expr) -> Type {
+        self.types.get(expr.id).cloned().unwrap_or(Type::Error)
+    }
+
+    fn node(&mut self, expr: &Expr) {
+        let ty = match &expr.kind {
+            Kind::Literal(literal) => match literal {
+                Literal::Null => Type::Null,
+                Literal::Bool(_) => Type::Bool,
+                Literal::Int(_) => Type::Int,
+                Literal::Uint(_) => Type::Uint,
+                Literal::Double(_) => Type::Double,
+                Literal::String(_) => Type::String,
+                Literal::Bytes(_) => Type::Bytes,
+            },
+            Kind::Ident(name) => self.ident(expr, name),
             Kind::Select {
                 operand,
                 field,
-                optional,
-            } => self.select(expr.at, operand, field, *optional),
-            Kind::Has { operand, field } => self.has(expr.at, operand, field),
-            Kind::Index {
-                operand,
-                index,
-                optional,
-            } => self.index(expr.at, operand, index, *optional),
+                test,
+            } => self.select(expr, operand, field, *test),
             Kind::Call {
                 function,
                 target,
                 arguments,
-            } => self.call(expr.at, function, target.as_deref(), arguments),
+            } => self.call(expr, function, target.as_deref(), arguments),
             Kind::List(elements) => self.list(elements),
             Kind::Map(entries) => self.map(entries),
-            Kind::And(a, b) => (
-                Node::And(self.bool(a, "_&&_"), self.bool(b, "_&&_")),
-                Type::Bool,
-            ),
-            Kind::Or(a, b) => (
-                Node::Or(self.bool(a, "_||_"), self.bool(b, "_||_")),
-                Type::Bool,
-            ),
-            Kind::Conditional(condition, then, otherwise) => {
-                let condition = self.bool(condition, "_?_:_");
-                let (then, a) = self.node(then);
-                let (otherwise, b) = self.node(otherwise);
-                if !a.fits(&b) {
-                    let message = format!(
-                        "found no matching overload for '_?_:_' applied to '(bool, {a}, {b})'"
-                    );
-                    return self.fault(expr.at, message, None);
-                }
-                (
-                    Node::Conditional(condition, Box::new(then), Box::new(otherwise)),
-                    a.join(&b),
-                )
-            }
-            Kind::Comprehension {
-                fold,
-                range,
-                variable,
-                filter,
-                body,
-            } => self.comprehension(*fold, range, variable, filter.as_deref(), body),
-        }
-    }
-
-    /// A node that must be a bool.
-    #[expect(
-        clippy::unnecessary_box_returns,
-        reason = "every caller stores the box"
-    )]
-    fn bool(&mut self, expr: &Expr, function: &str) -> Box<Node> {
-        let (node, ty) = self.node(expr);
-        if !ty.fits(&Type::Bool) {
-            self.fault(
-                expr.at,
-                format!("expected type 'bool' but found '{ty}'"),
-                Some(format!("'{function}' takes bool")),
-            );
-        }
-        Box::new(node)
-    }
-
-    fn identifier(&mut self, at: usize, name: &str) -> Typed {
-        if let Some((index, (_, ty))) = self
-            .locals
-            .iter()
-            .enumerate()
-            .rev()
-            .find(|(_, local)| local.0 == name)
-        {
-            return (Node::Local(index), ty.clone());
-        }
-        if let Some((slot, (_, ty))) = self
-            .scope
-            .variables
-            .iter()
-            .enumerate()
-            .find(|(_, variable)| variable.0 == name)
-        {
-            self.mentions.push(name.to_owned());
-            return (Node::Variable(slot), ty.clone());
-        }
-        if let Some(name) = call::type_value(name) {
-            return (Node::Constant(Value::Type(name)), Type::Type);
-        }
-        let names = self
-            .locals
-            .iter()
-            .chain(self.scope.variables)
-            .map(|(name, _)| name.as_str());
-        let help = near(name, names);
-        self.fault(
-            at,
-            format!("undeclared reference to '{name}' (in container '')"),
-            help,
-        )
-    }
-
-    /// The path that a chain of fields spells, for [`crate::Program::mentions`].
-    fn path(&self, expr: &Expr) -> Option<String> {
-        match &expr.kind {
-            Kind::Ident(name) if !self.locals.iter().any(|local| local.0 == *name) => {
-                Some(name.clone())
-            }
-            Kind::Select { operand, field, .. } => Some(format!("{}.{field}", self.path(operand)?)),
-            _ => None,
-        }
-    }
-
-    fn mention(&mut self, operand: &Expr, field: &str) {
-        if let Some(path) = self.path(operand) {
-            self.mentions.push(format!("{path}.{field}"));
-        }
-    }
-
-    fn select(&mut self, at: usize, operand: &Expr, field: &str, optional: bool) -> Typed {
-        if let Kind::Ident(name) = &operand.kind
-            && name == "variables"
-            && !self.locals.iter().any(|local| local.0 == *name)
-        {
-            return self.named(at, field);
-        }
-        self.mention(operand, field);
-        let (operand, ty) = self.node(operand);
-        let (ty, through) = match ty {
-            Type::Optional(inner) => (*inner, true),
-            ty => (ty, false),
+            Kind::Comprehension(comprehension) => self.comprehension(comprehension),
         };
-        let operand = Box::new(operand);
-        let wrap = |ty: Type| {
-            if optional || through {
-                Type::optional(ty)
-            } else {
-                ty
-            }
-        };
-        match &ty {
-            Type::Object(object) => {
-                if let Some((index, ty)) = object.field(field) {
-                    (
-                        Node::Field {
-                            operand,
-                            index,
-                            name: field.to_owned(),
-                            optional: optional || through,
-                        },
-                        wrap(ty.clone()),
-                    )
-                } else {
-                    let help = near(field, object.names());
-                    self.fault(at, format!("undefined field '{field}'"), help)
-                }
-            }
-            Type::Map(_, value) => (
-                Node::Key {
-                    operand,
-                    name: field.to_owned(),
-                    optional: optional || through,
-                },
-                wrap((**value).clone()),
-            ),
-            Type::Dyn => (
-                Node::Key {
-                    operand,
-                    name: field.to_owned(),
-                    optional: optional || through,
-                },
-                wrap(Type::Dyn),
-            ),
-            other => self.fault(
-                at,
-                format!("type '{other}' does not support field selection"),
-                None,
-            ),
-        }
+        self.set(expr, ty);
     }
 
-    fn named(&mut self, at: usize, name: &str) -> Typed {
-        if let Some((index, (_, ty))) = self
-            .scope
-            .named
-            .iter()
-            .enumerate()
-            .find(|(_, named)| named.0 == name)
+    /// The meaning of a name with dots, from the innermost scope to the widest.
+    fn resolve(&mut self, name: &str) -> Option<(Reference, Type)> {
+        let global = name.starts_with('.');
+        let first = name.split('.').next().unwrap_or(name);
+        if !global
+            && let Some((_, ty, place)) = self.scopes.iter().rev().find(|(n, _, _)| n == first)
         {
-            (Node::Named(index), ty.clone())
+            // A local variable hides everything that begins with its name.
+            return (first == name).then(|| (Reference::Local(*place), ty.clone()));
+        }
+        self.env.resolve(name)
+    }
+
+    fn ident(&mut self, expr: &Expr, name: &str) -> Type {
+        if let Some((reference, ty)) = self.resolve(name) {
+            if let Reference::Variable(_) = reference {
+                self.mentions.push(name.to_owned());
+            }
+            self.refer(expr, reference);
+            return ty;
+        }
+        let names = self.env.variable_names();
+        let locals = self.scopes.iter().map(|(name, _, _)| name.as_str());
+        let help = near(name, names.chain(locals.filter(|n| !n.starts_with('@'))));
+        self.undeclared(expr.at, name, help);
+        Type::Error
+    }
+
+    fn select(&mut self, expr: &Expr, operand: &Expr, field: &str, test: bool) -> Type {
+        if !test
+            && let Some(name) = qualified(operand)
+            && let Some((reference, ty)) = self.resolve(&format!("{name}.{field}"))
+        {
+            self.refer(expr, reference);
+            return ty;
+        }
+        let ty = self.field(expr, operand, field, false);
+        if test {
+            Type::Bool
         } else {
-            let help = near(name, self.scope.named.iter().map(|(name, _)| name.as_str()));
-            self.fault(at, format!("undefined field '{name}'"), help)
+            self.known.apply(&ty, false)
         }
     }
 
-    fn has(&mut self, at: usize, operand: &Expr, field: &str) -> Typed {
-        self.mention(operand, field);
-        let (operand, ty) = self.node(operand);
-        let ty = if let Type::Optional(inner) = ty {
-            *inner
-        } else {
-            ty
-        };
-        match &ty {
-            Type::Object(object) => {
-                if let Some((index, _)) = object.field(field) {
-                    (
-                        Node::HasField {
-                            operand: Box::new(operand),
-                            index,
-                        },
-                        Type::Bool,
-                    )
-                } else {
-                    let help = near(field, object.names());
-                    self.fault(at, format!("undefined field '{field}'"), help)
+    fn field(&mut self, expr: &Expr, operand: &Expr, field: &str, optional: bool) -> Type {
+        self.node(operand);
+        let ty = self.known.apply(&self.type_of(operand), false);
+        let (target, was_optional) = unwrapped(&ty);
+        let found = match &target {
+            Type::Map(_, value) => (**value).clone(),
+            Type::Object(object) => match object.field(field) {
+                Some((_, ty)) => {
+                    let ty = ty.clone();
+                    if let Kind::Ident(name) = &operand.kind {
+                        self.mentions.push(format!("{name}.{field}"));
+                    }
+                    ty
                 }
+                None if object.has_fields() => {
+                    let help = near(field, object.names());
+                    self.fault(expr.at, format!("undefined field '{field}'"), help);
+                    Type::Error
+                }
+                None => {
+                    let name = object.name();
+                    let message = format!("unexpected failed resolution of '{name}'");
+                    self.fault(expr.at, message, None);
+                    Type::Error
+                }
+            },
+            Type::Param(_) => {
+                self.known.assign(&Type::Dyn, &target);
+                Type::Dyn
             }
-            Type::Map(..) | Type::Dyn => (
-                Node::HasKey {
-                    operand: Box::new(operand),
-                    name: field.to_owned(),
-                },
-                Type::Bool,
-            ),
-            other => self.fault(
-                at,
-                format!("type '{other}' does not support field selection"),
-                None,
-            ),
-        }
-    }
-
-    fn index(&mut self, at: usize, operand: &Expr, index: &Expr, optional: bool) -> Typed {
-        let (operand, ty) = self.node(operand);
-        let (index, key) = self.node(index);
-        let (ty, through) = match ty {
-            Type::Optional(inner) => (*inner, true),
-            ty => (ty, false),
-        };
-        let found = match &ty {
-            Type::List(element) if key.fits(&Type::Int) => (**element).clone(),
-            Type::Map(wanted, value) if key.fits(wanted) => (**value).clone(),
-            Type::Dyn => Type::Dyn,
-            _ => {
-                return self.fault(
-                    at,
-                    format!("found no matching overload for '_[_]' applied to '({ty}, {key})'"),
-                    None,
-                );
+            Type::Dyn | Type::Error => Type::Dyn,
+            other => {
+                let message = format!("type '{other}' does not support field selection");
+                self.fault(expr.at, message, None);
+                Type::Dyn
             }
         };
-        let optional = optional || through;
-        let ty = if optional {
+        if was_optional || optional {
             Type::optional(found)
         } else {
             found
-        };
-        (
-            Node::Index {
-                operand: Box::new(operand),
-                index: Box::new(index),
-                optional,
-            },
-            ty,
-        )
-    }
-
-    fn list(&mut self, elements: &[(Expr, bool)]) -> Typed {
-        let mut joined: Option<Type> = None;
-        let mut nodes = Vec::with_capacity(elements.len());
-        for (element, optional) in elements {
-            let (node, ty) = self.node(element);
-            let ty = match ty {
-                Type::Optional(inner) if *optional => *inner,
-                ty => ty,
-            };
-            joined = Some(match joined {
-                None => ty,
-                Some(before) => before.join(&ty),
-            });
-            nodes.push((node, *optional));
         }
-        (Node::List(nodes), Type::list(joined.unwrap_or(Type::Dyn)))
     }
 
-    fn map(&mut self, entries: &[(Expr, Expr, bool)]) -> Typed {
-        let mut joined: Option<(Type, Type)> = None;
-        let mut nodes = Vec::with_capacity(entries.len());
-        for (key, value, optional) in entries {
-            let (key, key_type) = self.node(key);
-            let (value, value_type) = self.node(value);
-            let value_type = match value_type {
-                Type::Optional(inner) if *optional => *inner,
-                ty => ty,
-            };
-            joined = Some(match joined {
-                None => (key_type, value_type),
-                Some((keys, values)) => (keys.join(&key_type), values.join(&value_type)),
-            });
-            nodes.push((key, value, *optional));
-        }
-        let (keys, values) = joined.unwrap_or((Type::Dyn, Type::Dyn));
-        (
-            Node::Map(nodes),
-            Type::Map(Box::new(keys), Box::new(values)),
-        )
-    }
-
-    fn comprehension(
+    fn call(
         &mut self,
-        fold: Fold,
-        range: &Expr,
-        variable: &str,
-        filter: Option<&Expr>,
-        body: &Expr,
-    ) -> Typed {
-        let at = range.at;
-        let (range, ty) = self.node(range);
-        let element = match &ty {
-            Type::List(element) => (**element).clone(),
-            Type::Map(key, _) => (**key).clone(),
-            Type::Dyn => Type::Dyn,
+        expr: &Expr,
+        function: &str,
+        target: Option<&Expr>,
+        arguments: &[Expr],
+    ) -> Type {
+        if function == op::OPT_SELECT
+            && let [operand, name] = arguments
+            && let Kind::Literal(Literal::String(field)) = &name.kind
+        {
+            self.set(name, Type::String);
+            let ty = self.field(expr, operand, field, true);
+            return self.known.apply(&ty, false);
+        }
+        for argument in arguments {
+            self.node(argument);
+        }
+        let Some(target) = target else {
+            return self.overload(expr, function, None, arguments);
+        };
+        // `optional.of(x)` is a function with a dot in its name.
+        if let Some(prefix) = qualified(target) {
+            let name = format!("{prefix}.{function}");
+            if self.env.function(&name).is_some() {
+                return self.overload(expr, &name, None, arguments);
+            }
+        }
+        self.node(target);
+        self.overload(expr, function, Some(target), arguments)
+    }
+
+    fn overload(
+        &mut self,
+        expr: &Expr,
+        function: &str,
+        target: Option<&Expr>,
+        arguments: &[Expr],
+    ) -> Type {
+        let Some(declared) = self.env.function(function) else {
+            let help = near(function, self.env.function_names());
+            self.undeclared(expr.at, function, help);
+            return Type::Error;
+        };
+        let mut types: Vec<_> = target
+            .into_iter()
+            .chain(arguments)
+            .map(|argument| self.type_of(argument))
+            .collect();
+        if matches!(function, op::AND | op::OR) {
+            let mut fits = true;
+            for (argument, ty) in arguments.iter().zip(&types) {
+                if !self.known.assign(ty, &Type::Bool) {
+                    self.mismatch(argument.at, &Type::Bool, ty);
+                    fits = false;
+                }
+            }
+            let name = declared.name;
+            let overload = declared.overloads.first().map(|overload| overload.id);
+            self.refer(expr, Reference::Function { name, overload });
+            return if fits { Type::Bool } else { Type::Error };
+        }
+        let (mut result, mut found): (Option<Type>, Vec<&'static str>) = (None, Vec::new());
+        for overload in &declared.overloads {
+            if overload.member != target.is_some() {
+                continue;
+            }
+            let (wanted, given) = self.instance(overload);
+            if !self.known.assign_all(&types, &wanted) {
+                continue;
+            }
+            found.push(overload.id);
+            let given = self.known.apply(&given, false);
+            result = Some(match result {
+                None => given,
+                Some(Type::Dyn) => Type::Dyn,
+                Some(before) if before == given => before,
+                Some(_) => Type::Dyn,
+            });
+        }
+        let Some(result) = result else {
+            for ty in &mut types {
+                *ty = self.known.apply(ty, true);
+            }
+            let applied = signature(&types, target.is_some());
+            let message =
+                format!("found no matching overload for '{function}' applied to '{applied}'");
+            self.fault(expr.at, message, None);
+            // A caller that goes on without a check chooses at run time.
+            let name = declared.name;
+            let overload = None;
+            self.refer(expr, Reference::Function { name, overload });
+            return Type::Error;
+        };
+        let overload = match found.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        };
+        let name = declared.name;
+        self.refer(expr, Reference::Function { name, overload });
+        result
+    }
+
+    /// An overload's types with parameters of its own.
+    fn instance(&mut self, overload: &crate::library::Overload) -> (Vec<Type>, Type) {
+        if overload.parameters == 0 {
+            return (overload.arguments.clone(), overload.result.clone());
+        }
+        let mut fresh = Substitutions::default();
+        for parameter in 0..overload.parameters {
+            let variable = self.variable();
+            fresh.set(crate::library::parameter(parameter), variable);
+        }
+        let arguments = overload
+            .arguments
+            .iter()
+            .map(|ty| fresh.apply(ty, false))
+            .collect();
+        (arguments, fresh.apply(&overload.result, false))
+    }
+
+    /// The type of an element that may be optional.
+    fn element(&mut self, expr: &Expr, optional: bool) -> Type {
+        self.node(expr);
+        let ty = self.type_of(expr);
+        if !optional {
+            return ty;
+        }
+        let (inner, is_optional) = unwrapped(&ty);
+        if !is_optional && inner != Type::Dyn {
+            self.mismatch(expr.at, &Type::optional(inner.clone()), &inner);
+        }
+        inner
+    }
+
+    fn join(&mut self, before: Option<Type>, now: Type) -> Type {
+        let Some(before) = before else {
+            return now;
+        };
+        if self.known.assign(&before, &now) {
+            if self.env.strict && now == Type::Null {
+                // The specification keeps what can be null.
+                return before;
+            }
+            return most_general(&before, &now);
+        }
+        // Mixed types are the validator's matter (`literals`).
+        Type::Dyn
+    }
+
+    fn list(&mut self, elements: &[(Expr, bool)]) -> Type {
+        let mut joined = None;
+        for (element, optional) in elements {
+            let ty = self.element(element, *optional);
+            joined = Some(self.join(joined, ty));
+        }
+        Type::list(joined.unwrap_or_else(|| self.variable()))
+    }
+
+    fn map(&mut self, entries: &[(Expr, Expr, bool)]) -> Type {
+        let (mut keys, mut values) = (None, None);
+        for (key, value, optional) in entries {
+            self.node(key);
+            let ty = self.type_of(key);
+            keys = Some(self.join(keys, ty));
+            let ty = self.element(value, *optional);
+            values = Some(self.join(values, ty));
+        }
+        let keys = keys.unwrap_or_else(|| self.variable());
+        let values = values.unwrap_or_else(|| self.variable());
+        Type::Map(keys.into(), values.into())
+    }
+
+    fn declare(&mut self, name: &str, ty: Type) {
+        self.scopes.push((name.to_owned(), ty, self.locals));
+        self.locals = self.locals.saturating_add(1);
+    }
+
+    fn comprehension(&mut self, c: &Comprehension) -> Type {
+        self.node(&c.range);
+        self.node(&c.init);
+        let range = self.known.apply(&self.type_of(&c.range), false);
+        let accumulated = self.type_of(&c.init);
+        let two = c.second.is_some();
+        let (first, second) = match &range {
+            Type::List(element) if two => (Type::Int, (**element).clone()),
+            Type::List(element) => ((**element).clone(), Type::Error),
+            Type::Map(key, value) => ((**key).clone(), (**value).clone()),
+            Type::Dyn | Type::Error | Type::Param(_) => {
+                self.known.assign(&Type::Dyn, &range);
+                (Type::Dyn, Type::Dyn)
+            }
             other => {
                 let message = format!(
                     "expression of type '{other}' cannot be range of a comprehension (must be list, map, or dynamic)"
                 );
-                return self.fault(at, message, None);
+                self.fault(c.range.at, message, None);
+                (Type::Error, Type::Error)
             }
         };
-        self.locals.push((variable.to_owned(), element.clone()));
-        let filter = filter.map(|filter| self.bool(filter, "map"));
-        let (body_node, result) = match fold {
-            Fold::All | Fold::Exists | Fold::ExistsOne => {
-                (self.bool(body, "all, exists"), Type::Bool)
-            }
-            Fold::Filter => (self.bool(body, "filter"), Type::list(element)),
-            Fold::Map => {
-                let (node, ty) = self.node(body);
-                (Box::new(node), Type::list(ty))
-            }
-        };
-        self.locals.pop();
-        (
-            Node::Fold {
-                fold,
-                range: Box::new(range),
-                filter,
-                body: body_node,
-            },
-            result,
-        )
+        let outside = self.scopes.len();
+        self.slots.insert(c.init.id, self.locals);
+        self.declare(&c.accumulator, accumulated.clone());
+        let inside = self.scopes.len();
+        self.declare(&c.variable, first);
+        // A place for the second variable is kept in any case, so places follow from the loop's.
+        self.declare(c.second.as_deref().unwrap_or("@"), second);
+        self.node(&c.condition);
+        self.wants(&c.condition, &Type::Bool);
+        self.node(&c.step);
+        self.wants(&c.step, &accumulated);
+        self.scopes.truncate(inside);
+        self.node(&c.result);
+        self.scopes.truncate(outside);
+        self.known.apply(&self.type_of(&c.result), false)
+    }
+
+    fn wants(&mut self, expr: &Expr, ty: &Type) {
+        let found = self.type_of(expr);
+        if !self.known.assign(ty, &found) {
+            self.mismatch(expr.at, ty, &found);
+        }
+    }
+}
+
+/// A name with dots, when a node is nothing else.
+fn qualified(expr: &Expr) -> Option<String> {
+    match &expr.kind {
+        Kind::Ident(name) => Some(name.clone()),
+        Kind::Select {
+            operand,
+            field,
+            test: false,
+        } => Some(format!("{}.{field}", qualified(operand)?)),
+        _ => None,
+    }
+}
+
+fn unwrapped(ty: &Type) -> (Type, bool) {
+    match ty {
+        Type::Optional(inner) => ((**inner).clone(), true),
+        ty => (ty.clone(), false),
+    }
+}
+
+fn signature(types: &[Type], method: bool) -> String {
+    let mut words = types.iter().map(ToString::to_string);
+    let target = if method { words.next() } else { None };
+    let arguments = words.collect::<Vec<_>>().join(", ");
+    match target {
+        Some(target) => format!("{target}.({arguments})"),
+        None => format!("({arguments})"),
     }
 }

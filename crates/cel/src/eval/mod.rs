@@ -1,38 +1,27 @@
-//! From a checked tree and data to a value.
+//! From a planned tree and data to a value.
 //!
-//! Here: walking the tree, absorbing errors, counting cost. Not here: single functions
-//! (`function`).
-//! Invariant: every step and every byte that a function touches is paid from the budget first,
-//! so time and memory are bounded by it.
+//! Here: walking the tree, absorbing errors, counting cost as the API server counts it (cel-go,
+//! interpreter/interpretable.go, runtimecost.go). Not here: reading of values (`attribute`),
+//! single functions (`library`).
+//! Invariant: every step is paid for, so time and memory are bounded by the limit.
 
-mod function;
+mod attribute;
+mod error;
+mod fold;
 
-use crate::ast::Fold;
-use crate::check::Node;
 use crate::env::{Env, Program};
+use crate::library::{self, Cost};
+use crate::plan::{Call, Node, is_member};
+use crate::types::Type;
 use crate::value::{Activation, List, Map, Value};
+use regex::Regex;
+use std::sync::Arc;
 
-pub(crate) use function::{Function, pattern};
+pub use error::EvalError;
 
-/// Why an expression has no value.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct EvalError(pub(crate) String);
-
-impl EvalError {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
-    }
-
-    /// Whether the budget ran out. Nothing absorbs this error.
-    #[must_use]
-    pub fn is_budget(&self) -> bool {
-        self.0 == BUDGET
-    }
-}
-
-/// As the API server words it (k8s.io/apiserver v0.37.2, pkg/admission/plugin/cel).
-const BUDGET: &str = "operation cancelled: actual cost limit exceeded";
+/// What one expression may cost (k8s.io/apiserver v0.37.2, pkg/apis/cel/config.go,
+/// `PerCallLimit`).
+pub const LIMIT: u64 = 1_000_000;
 
 type Evaluated<'a> = Result<Value<'a>, EvalError>;
 
@@ -40,51 +29,75 @@ type Evaluated<'a> = Result<Value<'a>, EvalError>;
 #[derive(Debug)]
 pub struct Evaluation<'a> {
     env: &'a Env,
-    activation: Data<'a>,
-    locals: Vec<Value<'a>>,
-    named: Vec<State<'a>>,
-    left: u64,
+    activation: Host<'a>,
+    /// Of the program that runs.
+    cost: u64,
+    /// Of named expressions that the program used.
+    named_cost: u64,
+    /// Of all programs before.
     spent: u64,
+    left: u64,
+    locals: Vec<Slot<'a>>,
+    named: Vec<State<'a>>,
 }
 
-/// What a named expression has come to.
-#[derive(Clone, Debug)]
-enum State<'a> {
-    New,
-    Done(Evaluated<'a>),
-}
+struct Host<'a>(&'a dyn Activation);
 
-/// The host's data, which has no debug form.
-struct Data<'a>(&'a dyn Activation);
-
-impl std::fmt::Debug for Data<'_> {
+impl std::fmt::Debug for Host<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("data")
+        f.write_str("host")
     }
 }
 
+/// A variable of a loop.
+#[derive(Clone, Debug)]
+enum Slot<'a> {
+    Empty,
+    /// It is computed when first asked for.
+    Pending(&'a Node),
+    Value(Value<'a>),
+    Failed(EvalError),
+}
+
+/// A named expression.
+#[derive(Clone, Debug)]
+enum State<'a> {
+    Waiting,
+    Done(Evaluated<'a>),
+}
+
 impl<'a> Evaluation<'a> {
-    /// An evaluation that may cost this much in all.
+    /// An evaluation over this data, with a budget for all programs together.
     #[must_use]
     pub fn new(env: &'a Env, activation: &'a dyn Activation, budget: u64) -> Self {
-        let named = vec![State::New; env.named().len()];
         Self {
             env,
-            activation: Data(activation),
-            locals: Vec::new(),
-            named,
-            left: budget,
+            activation: Host(activation),
+            cost: 0,
+            named_cost: 0,
             spent: 0,
+            left: budget,
+            locals: Vec::new(),
+            named: vec![State::Waiting; env.all_named().len()],
         }
     }
 
     /// Evaluates a program of the same environment.
     ///
     /// # Errors
-    /// What went wrong at run time, or that the budget is used up.
+    /// What went wrong at run time, or that the limit or the budget is used up.
     pub fn run(&mut self, program: &'a Program) -> Evaluated<'a> {
-        self.locals.clear();
-        self.node(&program.node)
+        self.named_cost = 0;
+        let (outcome, cost) = self.program(program);
+        let cost = cost.saturating_add(self.named_cost);
+        self.spent = self.spent.saturating_add(cost);
+        if let Some(left) = self.left.checked_sub(cost) {
+            self.left = left;
+            outcome
+        } else {
+            self.left = 0;
+            Err(EvalError::budget())
+        }
     }
 
     /// What was spent so far.
@@ -93,127 +106,73 @@ impl<'a> Evaluation<'a> {
         self.spent
     }
 
-    /// Pays from the budget.
-    pub(crate) fn pay(&mut self, cost: u64) -> Result<(), EvalError> {
-        self.spent = self.spent.saturating_add(cost);
-        if let Some(left) = self.left.checked_sub(cost) {
-            self.left = left;
-            Ok(())
+    /// Runs a program with a cost and variables of its own.
+    fn program(&mut self, program: &'a Program) -> (Evaluated<'a>, u64) {
+        let cost = std::mem::take(&mut self.cost);
+        let locals = if program.locals == 0 {
+            None
         } else {
-            self.left = 0;
-            Err(EvalError::new(BUDGET))
+            let slots = vec![Slot::Empty; program.locals];
+            Some(std::mem::replace(&mut self.locals, slots))
+        };
+        let outcome = self.node(&program.node);
+        if let Some(locals) = locals {
+            self.locals = locals;
         }
+        (outcome, std::mem::replace(&mut self.cost, cost))
+    }
+
+    fn pay(&mut self, cost: u64) -> Result<(), EvalError> {
+        self.cost = self.cost.saturating_add(cost);
+        if self.cost > LIMIT {
+            return Err(EvalError::limit());
+        }
+        Ok(())
     }
 
     fn node(&mut self, node: &'a Node) -> Evaluated<'a> {
         match node {
             Node::Constant(value) => Ok(value.clone()),
-            Node::Variable(slot) => {
-                self.pay(1)?;
-                self.activation
-                    .0
-                    .variable(*slot)
-                    .ok_or_else(|| EvalError::new("no such attribute"))
+            Node::Attribute(attribute) => self.attribute(attribute),
+            Node::Call(call) => self.call(call, None),
+            Node::Pattern(call, regex) => self.call(call, Some(regex)),
+            Node::InSet(node, values) => {
+                let wanted = self.node(node)?;
+                Ok(Value::Bool(is_member(values, &wanted)))
             }
-            Node::Named(index) => self.named(*index),
-            Node::Local(index) => {
-                self.pay(1)?;
-                self.locals
-                    .get(*index)
-                    .cloned()
-                    .ok_or_else(|| EvalError::new("no such attribute"))
-            }
-            Node::Field {
-                operand,
-                index,
-                name,
-                optional,
-            } => {
-                self.pay(1)?;
-                let operand = self.node(operand)?;
-                let found = field(&operand, Some(*index), name, *optional)?;
-                finish(found, name, *optional)
-            }
-            Node::Key {
-                operand,
-                name,
-                optional,
-            } => {
-                self.pay(1)?;
-                let operand = self.node(operand)?;
-                let found = field(&operand, None, name, *optional)?;
-                finish(found, name, *optional)
-            }
-            Node::HasField { operand, index } => {
-                self.pay(1)?;
-                let operand = self.node(operand)?;
-                Ok(Value::Bool(
-                    field(&operand, Some(*index), "", true)?.is_some(),
-                ))
-            }
-            Node::HasKey { operand, name } => {
-                self.pay(1)?;
-                let operand = self.node(operand)?;
-                Ok(Value::Bool(field(&operand, None, name, true)?.is_some()))
-            }
-            Node::Index {
-                operand,
-                index,
-                optional,
-            } => {
-                self.pay(1)?;
-                let operand = self.node(operand)?;
-                let index = self.node(index)?;
-                self.index(operand, &index, *optional)
-            }
-            Node::Call {
-                function,
-                arguments,
-            } => self.call(*function, arguments),
-            Node::List(elements) => self.list(elements),
-            Node::Map(entries) => self.map(entries),
             Node::And(a, b) => self.junction(a, b, false),
             Node::Or(a, b) => self.junction(a, b, true),
-            Node::Conditional(condition, then, otherwise) => {
-                self.pay(1)?;
-                match self.node(condition)? {
-                    Value::Bool(true) => self.node(then),
-                    Value::Bool(false) => self.node(otherwise),
-                    _ => Err(EvalError::new("no such overload")),
+            Node::NotStrictlyFalse(node) => {
+                let found = self.node(node);
+                if let Err(error) = &found
+                    && error.is_budget()
+                {
+                    return found;
                 }
+                self.pay(1)?;
+                Ok(Value::Bool(!matches!(found, Ok(Value::Bool(false)))))
             }
-            Node::Fold {
-                fold,
-                range,
-                filter,
-                body,
-            } => self.fold(*fold, range, filter.as_deref(), body),
+            Node::OptionalOr(a, b, value) => match self.node(a)? {
+                Value::Optional(None) => self.node(b),
+                Value::Optional(Some(found)) if *value => Ok((*found).clone()),
+                found @ Value::Optional(_) => Ok(found),
+                _ => Err(EvalError::no_overload()),
+            },
+            Node::List(elements) => self.list(elements),
+            Node::Map(entries, strict) => self.map(entries, *strict),
+            Node::Append {
+                slot,
+                element,
+                cost,
+            } => self.append(*slot, element, *cost),
+            Node::Insert { slot, key, value } => self.insert(*slot, key.as_deref(), value),
+            Node::Fold(fold) => self.fold(fold),
+            Node::Fail(message) => Err(EvalError::new(message.as_str())),
         }
-    }
-
-    /// A named expression: computed when first asked for.
-    fn named(&mut self, index: usize) -> Evaluated<'a> {
-        self.pay(1)?;
-        if let Some(State::Done(done)) = self.named.get(index) {
-            return done.clone();
-        }
-        let env: &'a Env = self.env;
-        let program = env
-            .named()
-            .get(index)
-            .ok_or_else(|| EvalError::new("no such attribute"))?;
-        // A named expression sees none of the macro variables around its use.
-        let locals = std::mem::take(&mut self.locals);
-        let done = self.node(&program.node);
-        self.locals = locals;
-        if let Some(state) = self.named.get_mut(index) {
-            *state = State::Done(done.clone());
-        }
-        done
     }
 
     /// `&&` and `||`: a deciding value wins over an error on either side (cel-spec, "Logical
-    /// operators"); an exhausted budget wins over everything.
+    /// operators"); an exhausted limit wins over everything.
     fn junction(&mut self, a: &'a Node, b: &'a Node, deciding: bool) -> Evaluated<'a> {
         let first = self.node(a);
         match &first {
@@ -227,186 +186,279 @@ impl<'a> Evaluation<'a> {
             (_, Err(error)) if error.is_budget() => second,
             (Ok(Value::Bool(_)), Ok(Value::Bool(_)) | Err(_)) => second,
             (Err(_), _) => first,
-            _ => Err(EvalError::new("no such overload")),
+            _ => Err(EvalError::no_overload()),
         }
     }
 
-    fn call(&mut self, function: Function, arguments: &'a [Node]) -> Evaluated<'a> {
-        self.pay(1)?;
-        let mut values: [Value<'a>; 3] = [Value::Null, Value::Null, Value::Null];
-        for (place, argument) in values.iter_mut().zip(arguments) {
-            *place = self.node(argument)?;
-        }
-        function.apply(self, values, arguments.len())
-    }
-
-    #[expect(
-        clippy::unused_self,
-        reason = "beside the other ways to read, which need it"
-    )]
-    fn index(&mut self, operand: Value<'a>, index: &Value<'a>, optional: bool) -> Evaluated<'a> {
-        let operand = match operand {
-            Value::Optional(None) => return Ok(Value::Optional(None)),
-            Value::Optional(Some(inner)) => *inner,
-            operand => operand,
-        };
-        let found = match &operand {
-            Value::List(list) => {
-                let place = match index {
-                    Value::Int(place) => usize::try_from(*place).ok(),
-                    Value::Uint(place) => usize::try_from(*place).ok(),
-                    _ => return Err(EvalError::new("no such overload")),
-                };
-                let found = place.and_then(|place| list.get(place));
-                if found.is_none() && !optional {
-                    return Err(EvalError::new(format!(
-                        "index out of bounds: {}",
-                        function::text(index)
-                    )));
-                }
-                found
+    /// All arguments of a call with at most two are evaluated, of one with more only those up to
+    /// the first error.
+    fn call(&mut self, call: &'a Call, regex: Option<&'a Regex>) -> Evaluated<'a> {
+        // A call whose pattern is compiled is called as one with any number of arguments.
+        let many = regex.is_some() || call.by_number;
+        match call.arguments.as_slice() {
+            [] => {
+                self.pay(1)?;
+                apply(call, &[])
             }
-            Value::Map(map) => map.get(index),
-            Value::Object(_) => match index {
-                Value::String(name) => field(&operand, None, name, true)?,
-                _ => None,
-            },
-            _ => return Err(EvalError::new("no such overload")),
+            [a] if !many => {
+                let a = self.operand(a)?;
+                self.applied(call, regex, [a])
+            }
+            [a, b] if !many => {
+                let a = self.operand(a)?;
+                let b = self.operand(b)?;
+                self.applied(call, regex, [a, b])
+            }
+            many => {
+                let mut values = Vec::with_capacity(many.len());
+                let last = many.len().saturating_sub(1);
+                for (place, node) in many.iter().enumerate() {
+                    match self.node(node) {
+                        Ok(value) => values.push(value),
+                        Err(error) => {
+                            // Only when all arguments were evaluated the call is paid for.
+                            if place == last && !error.is_budget() {
+                                let parts: Vec<_> = values.iter().map(Some).chain([None]).collect();
+                                self.pay(call.cost.count(&parts, None))?;
+                            }
+                            return Err(error);
+                        }
+                    }
+                }
+                let outcome = applied(call, regex, &values);
+                let parts: Vec<_> = values.iter().map(Some).collect();
+                self.pay(call.cost.count(&parts, outcome.as_ref().ok()))?;
+                outcome
+            }
+        }
+    }
+
+    /// An operand whose error does not keep the other from being evaluated.
+    fn operand(&mut self, node: &'a Node) -> Result<Evaluated<'a>, EvalError> {
+        match self.node(node) {
+            Err(error) if error.is_budget() => Err(error),
+            other => Ok(other),
+        }
+    }
+
+    fn applied<const N: usize>(
+        &mut self,
+        call: &'a Call,
+        regex: Option<&'a Regex>,
+        operands: [Evaluated<'a>; N],
+    ) -> Evaluated<'a> {
+        if let Some(words) = call.cost.panics(&operands) {
+            return Err(EvalError::aborted(words));
+        }
+        if let Some(error) = operands.iter().find_map(|operand| operand.as_ref().err()) {
+            let error = error.clone();
+            let parts: [Option<&Value<'_>>; N] =
+                std::array::from_fn(|at| operands.get(at).and_then(|o| o.as_ref().ok()));
+            self.pay(call.cost.count(&parts, None))?;
+            return Err(error);
+        }
+        let values = operands.map(|operand| operand.unwrap_or(Value::Null));
+        let outcome = applied(call, regex, &values);
+        let cost = match call.cost {
+            Cost::Fixed(cost) => cost,
+            counted => {
+                let parts: [Option<&Value<'_>>; N] = std::array::from_fn(|at| values.get(at));
+                counted.count(&parts, outcome.as_ref().ok())
+            }
         };
-        finish(found, &function::text(index), optional)
+        self.pay(cost)?;
+        outcome
     }
 
     fn list(&mut self, elements: &'a [(Node, bool)]) -> Evaluated<'a> {
-        self.pay(10)?;
         let mut made = Vec::with_capacity(elements.len());
         for (element, optional) in elements {
-            match (self.node(element)?, optional) {
-                (Value::Optional(value), true) => made.extend(value.map(|value| *value)),
-                (value, _) => made.push(value),
+            match (self.node(element), optional) {
+                (Ok(Value::Optional(value)), true) => made.extend(value.map(|v| (*v).clone())),
+                (Ok(value), true) => {
+                    let found = value.type_name();
+                    self.pay(10)?;
+                    return Err(EvalError::new(format!(
+                        "cannot initialize optional list element from non-optional value {found}"
+                    )));
+                }
+                (Ok(value), false) => made.push(value),
+                (Err(error), _) if error.is_budget() => return Err(error),
+                (Err(error), _) => {
+                    self.pay(10)?;
+                    return Err(error);
+                }
             }
         }
+        self.pay(10)?;
         Ok(Value::List(List::of(made)))
     }
 
-    fn map(&mut self, entries: &'a [(Node, Node, bool)]) -> Evaluated<'a> {
+    fn map(&mut self, entries: &'a [(Node, Node, bool)], strict: bool) -> Evaluated<'a> {
+        let made = self.entries(entries, strict);
+        if let Err(error) = &made
+            && error.is_budget()
+        {
+            return made;
+        }
         self.pay(30)?;
-        let mut made: Vec<(Value<'a>, Value<'a>)> = Vec::with_capacity(entries.len());
+        made
+    }
+
+    fn entries(&mut self, entries: &'a [(Node, Node, bool)], strict: bool) -> Evaluated<'a> {
+        let mut made = crate::value::MadeMap::default();
         for (key, value, optional) in entries {
             let key = self.node(key)?;
-            let value = match (self.node(value)?, optional) {
-                (Value::Optional(None), true) => continue,
-                (Value::Optional(Some(value)), true) => *value,
-                (value, _) => value,
-            };
-            // A key is looked for among those before it.
-            self.pay(made.len().try_into().unwrap_or(u64::MAX))?;
-            if made.iter().any(|(before, _)| *before == key) {
-                return Err(EvalError::new(format!(
-                    "insert failed: key {} already exists",
-                    function::text(&key)
-                )));
+            if strict {
+                checked_key(&made, &key)?;
             }
-            made.push((key, value));
+            match (self.node(value)?, optional) {
+                (Value::Optional(None), true) => made.remove(&key),
+                (Value::Optional(Some(value)), true) => {
+                    made.insert(key, (*value).clone());
+                }
+                (value, true) => {
+                    let (key, found) = (library::text_of(&key), value.type_name());
+                    return Err(EvalError::new(format!(
+                        "cannot initialize optional entry '{key}' from non-optional value {found}"
+                    )));
+                }
+                (value, false) => {
+                    made.insert(key, value);
+                }
+            }
         }
-        Ok(Value::Map(Map::Made(std::sync::Arc::new(made))))
+        Ok(Value::Map(Map::Made(Arc::new(made))))
     }
+}
 
-    fn fold(
-        &mut self,
-        fold: Fold,
-        range: &'a Node,
-        filter: Option<&'a Node>,
-        body: &'a Node,
-    ) -> Evaluated<'a> {
-        self.pay(1)?;
-        let range = match self.node(range)? {
-            Value::List(list) => list,
-            Value::Map(map) => List::of(map.keys()),
-            _ => return Err(EvalError::new("no such overload")),
+/// A key as the specification has it: a scalar that is not there yet.
+fn checked_key(made: &crate::value::MadeMap<'_>, key: &Value<'_>) -> Result<(), EvalError> {
+    match key {
+        Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::String(_) => {}
+        _ => return Err(EvalError::new("unsupported key type")),
+    }
+    if made.contains(key) {
+        let key = library::text_of(key);
+        return Err(EvalError::new(format!("Failed with repeated key: {key}")));
+    }
+    Ok(())
+}
+
+/// What a call gives, with a pattern that is compiled already.
+fn applied<'a>(call: &Call, regex: Option<&Regex>, values: &[Value<'a>]) -> Evaluated<'a> {
+    match (call.name, regex, values) {
+        ("matches", Some(regex), [Value::String(text), _]) => Ok(Value::Bool(regex.is_match(text))),
+        ("find", Some(regex), [Value::String(text), _]) => Ok(library::regexes::found(regex, text)),
+        ("findAll", Some(regex), [Value::String(text), _]) => {
+            Ok(library::regexes::all_found(regex, text, -1))
+        }
+        ("findAll", Some(regex), [Value::String(text), _, Value::Int(limit)]) => {
+            Ok(library::regexes::all_found(regex, text, *limit))
+        }
+        (_, Some(_), _) => Err(EvalError::no_overload()),
+        _ => apply(call, values),
+    }
+}
+
+/// What a call gives: the first library that has a function for these values decides.
+pub(crate) fn apply<'a>(call: &Call, values: &[Value<'a>]) -> Evaluated<'a> {
+    if let Some(guards) = &call.guards {
+        let fits = |types: &[Type]| values.iter().zip(types).all(|(value, ty)| is_of(value, ty));
+        let Some((_, result)) = guards.iter().find(|(types, _)| fits(types)) else {
+            return Err(EvalError::new(no_overload(call.name, values)));
         };
-        let (mut made, mut matched, mut error) = (Vec::new(), 0_u64, None);
-        for place in 0..range.len() {
-            self.pay(1)?;
-            let Some(element) = range.get(place) else {
-                continue;
-            };
-            self.locals.push(element.clone());
-            let outcome = self.step(filter, body);
-            self.locals.pop();
-            match (fold, outcome) {
-                (_, Err(failed)) if failed.is_budget() => return Err(failed),
-                (Fold::All, Ok(Some(Value::Bool(false)))) => return Ok(Value::Bool(false)),
-                (Fold::Exists, Ok(Some(Value::Bool(true)))) => return Ok(Value::Bool(true)),
-                (Fold::ExistsOne, Ok(Some(Value::Bool(true)))) => {
-                    matched = matched.saturating_add(1);
-                }
-                (Fold::Filter, Ok(Some(Value::Bool(true)))) => made.push(element),
-                (
-                    Fold::All | Fold::Exists | Fold::ExistsOne | Fold::Filter,
-                    Ok(Some(Value::Bool(_))),
-                ) => {}
-                (Fold::Map, Ok(Some(value))) => made.push(value),
-                (_, Ok(None)) => {}
-                (Fold::All | Fold::Exists, Err(failed)) => error = error.or(Some(failed)),
-                (_, Err(failed)) => return Err(failed),
-                (_, Ok(Some(_))) => {
-                    error = error.or_else(|| Some(EvalError::new("no such overload")));
-                }
-            }
+        if call.name == "sum" && matches!(values, [Value::List(list)] if list.is_empty()) {
+            return Ok(match result {
+                Type::Uint => Value::Uint(0),
+                Type::Double => Value::Double(0.0),
+                Type::Duration => Value::Duration(0),
+                _ => Value::Int(0),
+            });
         }
-        if let Some(error) = error {
-            return Err(error);
-        }
-        Ok(match fold {
-            Fold::All => Value::Bool(true),
-            Fold::Exists => Value::Bool(false),
-            Fold::ExistsOne => Value::Bool(matched == 1),
-            Fold::Map | Fold::Filter => Value::List(List::of(made)),
-        })
     }
-
-    /// The body for one element; absent when the filter leaves it out.
-    fn step(
-        &mut self,
-        filter: Option<&'a Node>,
-        body: &'a Node,
-    ) -> Result<Option<Value<'a>>, EvalError> {
-        match filter.map(|filter| self.node(filter)).transpose()? {
-            None | Some(Value::Bool(true)) => self.node(body).map(Some),
-            Some(Value::Bool(false)) => Ok(None),
-            Some(_) => Err(EvalError::new("no such overload")),
+    for run in &call.runs {
+        match run(values) {
+            Err(error) if error.is_no_overload() => {}
+            other => return other,
         }
+    }
+    Err(EvalError::new(no_overload(call.name, values)))
+}
+
+/// Whether a value is of a type, as far as the first element of a list tells.
+fn is_of(value: &Value<'_>, ty: &Type) -> bool {
+    match (value, ty) {
+        (Value::List(list), Type::List(element)) => {
+            list.get(0).is_none_or(|first| is_of(&first, element))
+        }
+        (_, Type::Dyn | Type::Param(_)) | (Value::Object(_), _) => true,
+        (Value::Map(_), Type::Map(..))
+        | (Value::Optional(_), Type::Optional(_))
+        | (Value::Type(_), Type::Type(_))
+        | (Value::Null, Type::Null)
+        | (Value::Bool(_), Type::Bool)
+        | (Value::Int(_), Type::Int)
+        | (Value::Uint(_), Type::Uint)
+        | (Value::Double(_), Type::Double)
+        | (Value::String(_), Type::String)
+        | (Value::Bytes(_), Type::Bytes)
+        | (Value::Duration(_), Type::Duration)
+        | (Value::Timestamp(_), Type::Timestamp) => true,
+        (Value::Opaque(value), Type::Object(object)) => value.type_name() == object.name(),
+        (Value::Opaque(value), Type::Opaque(name, _)) => value.type_name() == *name,
+        _ => false,
     }
 }
 
-/// A field of a structure or a key of data. With `lenient` an absent operand gives nothing.
-fn field<'a>(
-    operand: &Value<'a>,
-    index: Option<usize>,
-    name: &str,
-    lenient: bool,
-) -> Result<Option<Value<'a>>, EvalError> {
-    match operand {
-        Value::Object(object) => Ok(match index {
-            Some(index) => object.field(index),
-            None => object.index(name).and_then(|index| object.field(index)),
-        }),
-        Value::Map(map) => Ok(map.get(&Value::from(name))),
-        Value::Optional(inner) => match inner {
-            None => Ok(None),
-            Some(inner) => field(inner, index, name, lenient),
-        },
-        Value::Null if lenient => Ok(None),
-        _ => Err(EvalError::new(format!("no such key: {name}"))),
+/// The words for values that a function is not for: an operator names itself where the first
+/// value is of no type that it is for at all, a function names the types that it was given.
+fn no_overload(name: &str, values: &[Value<'_>]) -> String {
+    use Value::{Bool, Bytes, Double, Duration, Int, List, Map, String, Timestamp, Uint};
+    let plain = || "no such overload".to_owned();
+    let first = values.first().unwrap_or(&Value::Null);
+    let has_trait = match name {
+        "_+_" => matches!(
+            first,
+            Bytes(_)
+                | Double(_)
+                | Duration(_)
+                | Int(_)
+                | List(_)
+                | String(_)
+                | Timestamp(_)
+                | Uint(_)
+        ),
+        "_-_" => matches!(
+            first,
+            Double(_) | Duration(_) | Int(_) | Timestamp(_) | Uint(_)
+        ),
+        "_*_" | "_/_" => matches!(first, Double(_) | Int(_) | Uint(_)),
+        "_%_" => matches!(first, Int(_) | Uint(_)),
+        "-_" => matches!(first, Double(_) | Int(_) | Duration(_) | Bool(_)),
+        "_<_" | "_<=_" | "_>_" | "_>=_" => matches!(
+            first,
+            Bool(_)
+                | Bytes(_)
+                | Double(_)
+                | Duration(_)
+                | Int(_)
+                | String(_)
+                | Timestamp(_)
+                | Uint(_)
+        ),
+        "matches" => matches!(first, String(_)),
+        "sort" | "@sortByAssociatedKeys" => matches!(first, List(_)),
+        "size" => matches!(first, String(_) | Bytes(_) | List(_) | Map(_)),
+        "!_" | "@in" | "contains" | "startsWith" | "endsWith" | "_==_" | "_!=_" => true,
+        _ => {
+            let types: Vec<_> = values.iter().map(Value::type_name).collect();
+            return format!("no such overload: {name}({})", types.join(", "));
+        }
+    };
+    // Text and times are receivers, which say less.
+    if has_trait || matches!(first, String(_) | Timestamp(_) | Duration(_)) {
+        return plain();
     }
-}
-
-/// What is found, or the error that it is not; wrapped where the access is optional.
-fn finish<'a>(found: Option<Value<'a>>, name: &str, optional: bool) -> Evaluated<'a> {
-    match (found, optional) {
-        (Some(value @ Value::Optional(_)), true) => Ok(value),
-        (found, true) => Ok(Value::Optional(found.map(Box::new))),
-        (Some(value), false) => Ok(value),
-        (None, false) => Err(EvalError::new(format!("no such key: {name}"))),
-    }
+    format!("no such overload: {name}")
 }

@@ -1,11 +1,12 @@
 //! From tokens to a tree.
 //!
-//! Here: precedence, brackets, macros (cel-spec, "Syntax" and "Macros"). Not here: types.
+//! Here: precedence and brackets (cel-spec, "Syntax"). Not here: macros (`macros`), types.
 //! Invariant: a syntax error names what was found and what was expected there.
 
-use super::DEPTH_LIMIT;
 use super::lexer::{Token, tokens};
-use crate::ast::{Expr, Fold, Kind};
+use super::macros::Expanded;
+use super::{DEPTH_LIMIT, Macros, SIZE_LIMIT};
+use crate::ast::{Expr, Kind, Literal, op};
 use crate::diagnostic::Diagnostic;
 
 /// Words that can't be names (cel-spec, "Syntax").
@@ -44,35 +45,50 @@ const LEVELS: &[&[(&str, &str)]] = &[
     &[("*", "_*_"), ("/", "_/_"), ("%", "_%_")],
 ];
 
-/// Parses an expression.
-pub(crate) fn parse(source: &str) -> Result<Expr, Diagnostic> {
+/// Parses an expression; the tree, and how many nodes it has.
+pub(crate) fn parse(source: &str, macros: Macros) -> Result<(Expr, usize), Diagnostic> {
+    let size = source.chars().count();
+    if size > SIZE_LIMIT {
+        return Err(Diagnostic::new(
+            "",
+            0,
+            format!("expression code point size exceeds limit: size: {size}, limit {SIZE_LIMIT}"),
+        ));
+    }
     let mut parser = Parser {
         source,
         tokens: tokens(source)?,
         next: 0,
         depth: 0,
+        nodes: 0,
+        macros,
     };
     let expr = parser.expression()?;
     match parser.peek() {
-        Token::End => Ok(expr),
+        Token::End => Ok((expr, parser.nodes)),
         _ => Err(parser.unexpected("an operator or the end")),
     }
 }
 
-struct Parser<'a> {
+pub(super) struct Parser<'a> {
     source: &'a str,
     tokens: Vec<(usize, Token)>,
     next: usize,
     depth: usize,
+    nodes: usize,
+    pub(super) macros: Macros,
 }
 
 type Parsed = Result<Expr, Diagnostic>;
 
-fn node(at: usize, kind: Kind) -> Expr {
-    Expr { at, kind }
-}
-
 impl Parser<'_> {
+    /// A node with the next number.
+    pub(super) fn node(&mut self, at: usize, kind: Kind) -> Expr {
+        let id = self.nodes;
+        self.nodes = id.saturating_add(1);
+        Expr { id, at, kind }
+    }
+
     fn peek(&self) -> &Token {
         self.tokens
             .get(self.next)
@@ -85,7 +101,7 @@ impl Parser<'_> {
             .map_or(self.source.len(), |token| token.0)
     }
 
-    fn error(&self, at: usize, message: impl Into<String>) -> Diagnostic {
+    pub(super) fn error(&self, at: usize, message: impl Into<String>) -> Diagnostic {
         Diagnostic::new(self.source, at, message)
     }
 
@@ -94,6 +110,7 @@ impl Parser<'_> {
             Token::End => "the end".to_owned(),
             Token::Symbol(symbol) => format!("'{symbol}'"),
             Token::Ident(name) => format!("'{name}'"),
+            Token::Quoted(name) => format!("'`{name}`'"),
             Token::String(_) => "a string".to_owned(),
             Token::Bytes(_) => "bytes".to_owned(),
             Token::Int(_) | Token::Uint(_) | Token::Double(_) => "a number".to_owned(),
@@ -150,10 +167,7 @@ impl Parser<'_> {
             let then = self.or()?;
             self.expect(":")?;
             let otherwise = self.expression()?;
-            node(
-                at,
-                Kind::Conditional(Box::new(condition), Box::new(then), Box::new(otherwise)),
-            )
+            self.call(at, op::CONDITIONAL, vec![condition, then, otherwise])
         } else {
             condition
         };
@@ -162,25 +176,45 @@ impl Parser<'_> {
     }
 
     fn or(&mut self) -> Parsed {
-        let mut parts = vec![self.and()?];
-        let at = self.at();
-        while self.take("||") {
-            parts.push(self.and()?);
+        let (mut terms, mut operators) = (vec![self.and()?], Vec::new());
+        loop {
+            let at = self.at();
+            if !self.take("||") {
+                return Ok(self.balance(op::OR, terms, &operators));
+            }
+            operators.push(at);
+            terms.push(self.and()?);
         }
-        Ok(balance(at, parts, |a, b| {
-            Kind::Or(Box::new(a), Box::new(b))
-        }))
     }
 
     fn and(&mut self) -> Parsed {
-        let mut parts = vec![self.binary(0)?];
-        let at = self.at();
-        while self.take("&&") {
-            parts.push(self.binary(0)?);
+        let (mut terms, mut operators) = (vec![self.binary(0)?], Vec::new());
+        loop {
+            let at = self.at();
+            if !self.take("&&") {
+                return Ok(self.balance(op::AND, terms, &operators));
+            }
+            operators.push(at);
+            terms.push(self.binary(0)?);
         }
-        Ok(balance(at, parts, |a, b| {
-            Kind::And(Box::new(a), Box::new(b))
-        }))
+    }
+
+    /// A chain of `&&` or `||` as a tree of least depth; the order of evaluation stays.
+    fn balance(&mut self, function: &str, mut terms: Vec<Expr>, operators: &[usize]) -> Expr {
+        // As cel-go splits: the operator in the middle, rounded up.
+        let middle = operators.len() / 2;
+        let Some(at) = operators.get(middle).copied() else {
+            return terms.pop().unwrap_or(Expr {
+                id: 0,
+                at: 0,
+                kind: Kind::Literal(Literal::Null),
+            });
+        };
+        let right = terms.split_off(middle.saturating_add(1));
+        let (before, after) = operators.split_at(middle);
+        let left = self.balance(function, terms, before);
+        let right = self.balance(function, right, after.get(1..).unwrap_or_default());
+        self.call(at, function, vec![left, right])
     }
 
     fn binary(&mut self, level: usize) -> Parsed {
@@ -204,14 +238,7 @@ impl Parser<'_> {
             chain = chain.saturating_add(1);
             self.deeper()?;
             let right = self.binary(level.saturating_add(1))?;
-            left = node(
-                at,
-                Kind::Call {
-                    function: (*function).to_owned(),
-                    target: None,
-                    arguments: vec![left, right],
-                },
-            );
+            left = self.call(at, function, vec![left, right]);
         }
         self.depth = self.depth.saturating_sub(chain);
         Ok(left)
@@ -220,45 +247,42 @@ impl Parser<'_> {
     fn unary(&mut self) -> Parsed {
         let at = self.at();
         if self.take("!") {
-            self.deeper()?;
-            let operand = self.unary()?;
-            self.depth = self.depth.saturating_sub(1);
-            return Ok(node(
-                at,
-                Kind::Call {
-                    function: "!_".to_owned(),
-                    target: None,
-                    arguments: vec![operand],
-                },
-            ));
+            return self.repeated(at, "!", op::NOT);
         }
         if self.take("-") {
             let literal = match *self.peek() {
                 Token::Int(value) if value <= i64::MIN.unsigned_abs() => {
-                    Some(Kind::Int(0_i64.wrapping_sub_unsigned(value)))
+                    Some(Literal::Int(0_i64.wrapping_sub_unsigned(value)))
                 }
-                Token::Double(value) => Some(Kind::Double(-value)),
+                Token::Double(value) => Some(Literal::Double(-value)),
                 _ => None,
             };
-            if let Some(kind) = literal {
+            if let Some(literal) = literal {
                 self.next = self.next.saturating_add(1);
-                let operand = node(at, kind);
+                let operand = self.node(at, Kind::Literal(literal));
                 return self.members(operand);
             }
-            self.deeper()?;
-            let operand = self.unary()?;
-            self.depth = self.depth.saturating_sub(1);
-            return Ok(node(
-                at,
-                Kind::Call {
-                    function: "-_".to_owned(),
-                    target: None,
-                    arguments: vec![operand],
-                },
-            ));
+            return self.repeated(at, "-", op::NEGATE);
         }
         let primary = self.primary()?;
         self.members(primary)
+    }
+
+    /// What follows `!` or `-`: of several in a row only whether they are odd counts.
+    fn repeated(&mut self, at: usize, symbol: &str, function: &str) -> Parsed {
+        let mut odd = true;
+        while self.take(symbol) {
+            odd = !odd;
+        }
+        self.deeper()?;
+        let operand = self.primary()?;
+        let operand = self.members(operand)?;
+        self.depth = self.depth.saturating_sub(1);
+        if odd {
+            Ok(self.call(at, function, vec![operand]))
+        } else {
+            Ok(operand)
+        }
     }
 
     /// Fields, methods and indexes after an operand.
@@ -268,32 +292,53 @@ impl Parser<'_> {
             let at = self.at();
             if self.take(".") {
                 let optional = self.take("?");
-                let field = self.name()?;
+                let name_at = self.at();
+                let quoted = match self.peek() {
+                    Token::Quoted(name) if self.macros.quoted_fields => Some(name.clone()),
+                    _ => None,
+                };
+                let field = match quoted {
+                    Some(name) => {
+                        self.next = self.next.saturating_add(1);
+                        name
+                    }
+                    None => self.name()?,
+                };
+                let open = self.at();
                 if !optional && self.take("(") {
                     let arguments = self.arguments()?;
-                    operand = self.method(at, operand, field, arguments)?;
+                    operand = match self.method_macro(open, operand, &field, arguments)? {
+                        Expanded::Macro(made) => made,
+                        Expanded::Call(target, arguments) => self.node(
+                            open,
+                            Kind::Call {
+                                function: field,
+                                target: target.map(Box::new),
+                                arguments,
+                            },
+                        ),
+                    };
+                } else if optional {
+                    let name = Literal::String(field.into());
+                    let name = self.node(name_at, Kind::Literal(name));
+                    operand = self.call(at, op::OPT_SELECT, vec![operand, name]);
                 } else {
-                    operand = node(
-                        at,
-                        Kind::Select {
-                            operand: Box::new(operand),
-                            field,
-                            optional,
-                        },
-                    );
+                    let select = Kind::Select {
+                        operand: Box::new(operand),
+                        field,
+                        test: false,
+                    };
+                    operand = self.node(at, select);
                 }
             } else if self.take("[") {
-                let optional = self.take("?");
+                let function = if self.take("?") {
+                    op::OPT_INDEX
+                } else {
+                    op::INDEX
+                };
                 let index = self.expression()?;
                 self.expect("]")?;
-                operand = node(
-                    at,
-                    Kind::Index {
-                        operand: Box::new(operand),
-                        index: Box::new(index),
-                        optional,
-                    },
-                );
+                operand = self.call(at, function, vec![operand, index]);
             } else {
                 break;
             }
@@ -320,14 +365,14 @@ impl Parser<'_> {
         let at = self.at();
         let token = self.peek().clone();
         let literal = match token {
-            Token::Int(value) => {
-                Kind::Int(i64::try_from(value).map_err(|_| self.error(at, "invalid int literal"))?)
-            }
-            Token::Uint(value) => Kind::Uint(value),
-            Token::Double(value) => Kind::Double(value),
-            Token::String(text) => Kind::String(text),
-            Token::Bytes(bytes) => Kind::Bytes(bytes),
-            Token::Ident(name) => return self.identifier(at, name),
+            Token::Int(value) => Literal::Int(
+                i64::try_from(value).map_err(|_| self.error(at, "invalid int literal"))?,
+            ),
+            Token::Uint(value) => Literal::Uint(value),
+            Token::Double(value) => Literal::Double(value),
+            Token::String(text) => Literal::String(text.into()),
+            Token::Bytes(bytes) => Literal::Bytes(bytes.into()),
+            Token::Ident(name) => return self.identifier(at, &name, ""),
             Token::Symbol("(") => {
                 self.next = self.next.saturating_add(1);
                 let inner = self.expression()?;
@@ -338,49 +383,47 @@ impl Parser<'_> {
             Token::Symbol("{") => return self.map(at),
             Token::Symbol(".") => {
                 self.next = self.next.saturating_add(1);
-                let name = self.name()?;
-                return Ok(node(at, Kind::Ident(name)));
+                let at = self.at();
+                return match self.peek().clone() {
+                    Token::Ident(name) => self.identifier(at, &name, "."),
+                    _ => Err(self.unexpected("a name")),
+                };
             }
-            Token::Symbol(_) | Token::End => return Err(self.unexpected("a value")),
+            Token::Quoted(_) | Token::Symbol(_) | Token::End => {
+                return Err(self.unexpected("a value"));
+            }
         };
         self.next = self.next.saturating_add(1);
-        Ok(node(at, literal))
+        Ok(self.node(at, Kind::Literal(literal)))
     }
 
-    fn identifier(&mut self, at: usize, name: String) -> Parsed {
+    /// A name or a call; with a leading dot it is not looked for in the container.
+    fn identifier(&mut self, at: usize, name: &str, dot: &str) -> Parsed {
         self.next = self.next.saturating_add(1);
-        match name.as_str() {
-            "true" => return Ok(node(at, Kind::Bool(true))),
-            "false" => return Ok(node(at, Kind::Bool(false))),
-            "null" => return Ok(node(at, Kind::Null)),
-            "in" => return Err(self.error(at, "Syntax error: a value is expected here, not 'in'")),
-            _ if RESERVED.contains(&name.as_str()) => {
-                return Err(self.error(at, format!("reserved identifier: {name}")));
-            }
-            _ => {}
+        let literal = match name {
+            "true" => Some(Literal::Bool(true)),
+            "false" => Some(Literal::Bool(false)),
+            "null" => Some(Literal::Null),
+            _ => None,
+        };
+        if let Some(literal) = literal {
+            return Ok(self.node(at, Kind::Literal(literal)));
         }
+        if name == "in" {
+            return Err(self.error(at, "Syntax error: a value is expected here, not 'in'"));
+        }
+        if RESERVED.contains(&name) {
+            return Err(self.error(at, format!("reserved identifier: {name}")));
+        }
+        let open = self.at();
         if !self.take("(") {
-            return Ok(node(at, Kind::Ident(name)));
+            return Ok(self.ident(at, &format!("{dot}{name}")));
         }
-        let mut arguments = self.arguments()?;
-        if name == "has" && arguments.len() == 1 {
-            return match arguments.pop().map(|argument| argument.kind) {
-                Some(Kind::Select {
-                    operand,
-                    field,
-                    optional: false,
-                }) => Ok(node(at, Kind::Has { operand, field })),
-                _ => Err(self.error(at, "invalid argument to has() macro")),
-            };
+        let arguments = self.arguments()?;
+        match self.function_macro(open, name, arguments)? {
+            Expanded::Macro(made) => Ok(made),
+            Expanded::Call(_, arguments) => Ok(self.call(open, &format!("{dot}{name}"), arguments)),
         }
-        Ok(node(
-            at,
-            Kind::Call {
-                function: name,
-                target: None,
-                arguments,
-            },
-        ))
     }
 
     fn list(&mut self, at: usize) -> Parsed {
@@ -394,7 +437,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        Ok(node(at, Kind::List(elements)))
+        Ok(self.node(at, Kind::List(elements)))
     }
 
     fn map(&mut self, at: usize) -> Parsed {
@@ -410,71 +453,6 @@ impl Parser<'_> {
                 break;
             }
         }
-        Ok(node(at, Kind::Map(entries)))
+        Ok(self.node(at, Kind::Map(entries)))
     }
-
-    /// A method, or the macro of that name.
-    fn method(
-        &self,
-        at: usize,
-        target: Expr,
-        function: String,
-        mut arguments: Vec<Expr>,
-    ) -> Parsed {
-        let fold = match (function.as_str(), arguments.len()) {
-            ("all", 2) => Fold::All,
-            ("exists", 2) => Fold::Exists,
-            ("exists_one" | "existsOne", 2) => Fold::ExistsOne,
-            ("map", 2 | 3) => Fold::Map,
-            ("filter", 2) => Fold::Filter,
-            _ => {
-                return Ok(node(
-                    at,
-                    Kind::Call {
-                        function,
-                        target: Some(Box::new(target)),
-                        arguments,
-                    },
-                ));
-            }
-        };
-        let body = arguments.pop().map(Box::new);
-        let filter = if arguments.len() > 1 {
-            arguments.pop().map(Box::new)
-        } else {
-            None
-        };
-        match (arguments.pop().map(|argument| argument.kind), body) {
-            (Some(Kind::Ident(variable)), Some(body)) => Ok(node(
-                at,
-                Kind::Comprehension {
-                    fold,
-                    range: Box::new(target),
-                    variable,
-                    filter,
-                    body,
-                },
-            )),
-            _ => Err(self.error(at, "argument must be a simple name")),
-        }
-    }
-}
-
-/// A chain of `&&` or `||` as a tree of least depth; the order of evaluation stays.
-fn balance(at: usize, mut parts: Vec<Expr>, join: fn(Expr, Expr) -> Kind) -> Expr {
-    while parts.len() > 1 {
-        let mut joined = Vec::with_capacity(parts.len().div_ceil(2));
-        let mut rest = parts.into_iter();
-        while let Some(left) = rest.next() {
-            joined.push(match rest.next() {
-                Some(right) => node(at, join(left, right)),
-                None => left,
-            });
-        }
-        parts = joined;
-    }
-    parts.pop().unwrap_or(Expr {
-        at,
-        kind: Kind::Null,
-    })
 }

@@ -14,6 +14,8 @@ pub(super) enum Token {
     String(String),
     Bytes(Vec<u8>),
     Ident(String),
+    /// A field in backquotes.
+    Quoted(String),
     /// An operator or a bracket.
     Symbol(&'static str),
     End,
@@ -102,6 +104,18 @@ impl<'a> Lexer<'a> {
                 .unwrap_or(rest.len());
             self.advance(end);
             return Ok(Token::Ident(rest.get(..end).unwrap_or_default().to_owned()));
+        }
+        if first == '`' {
+            self.advance(1);
+            let rest = self.rest();
+            let end = rest.find('`').ok_or("a quoted field has no end")?;
+            let name = rest.get(..end).unwrap_or_default().to_owned();
+            self.advance(end.saturating_add(1));
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-/ ".contains(c);
+            if name.is_empty() || !name.chars().all(allowed) {
+                return Err(format!("invalid quoted field `{name}`"));
+            }
+            return Ok(Token::Quoted(name));
         }
         let symbol = SYMBOLS
             .iter()

@@ -1,19 +1,27 @@
 //! Values, and how the host's data is seen as values without copying it.
 //!
 //! Here: the value, lists and maps over borrowed data, the traits of the host. Not here:
-//! operations on them (`eval`); comparison is in `compare`.
+//! operations on them (`library`); comparison is in `compare`, text and bytes in `text`, points
+//! in time in `time`.
 //! Invariant: reading borrowed data allocates nothing; what is made while evaluating is shared,
 //! never copied.
 
 mod compare;
+mod json;
+mod map;
+mod text;
+mod time;
 
+use crate::library::Opaque;
 use crate::types::Type;
-use jiff::{SignedDuration, Timestamp};
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use compare::{equal, order};
+pub use map::{MadeMap, Map};
+pub use text::{Bytes, Text};
+pub use time::Time;
+pub(crate) use time::days_from_civil;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -29,13 +37,13 @@ pub enum Value<'a> {
     /// A floating point number.
     Double(f64),
     /// Text.
-    String(Cow<'a, str>),
+    String(Text<'a>),
     /// Bytes.
-    Bytes(Cow<'a, [u8]>),
-    /// A span of time.
-    Duration(SignedDuration),
+    Bytes(Bytes<'a>),
+    /// A span of time, in nanoseconds.
+    Duration(i64),
     /// A point in time.
-    Timestamp(Timestamp),
+    Timestamp(Time),
     /// A list.
     List(List<'a>),
     /// A map.
@@ -43,9 +51,11 @@ pub enum Value<'a> {
     /// A structure of the host.
     Object(&'a dyn Object),
     /// A value that may be absent.
-    Optional(Option<Box<Value<'a>>>),
-    /// A type.
+    Optional(Option<Arc<Value<'a>>>),
+    /// A type, by its name.
     Type(&'static str),
+    /// A quantity, an address, a version and the like.
+    Opaque(Arc<Opaque>),
 }
 
 /// A structure of the host, with the fields of its [`crate::ObjectType`].
@@ -159,69 +169,6 @@ impl<'a> List<'a> {
     }
 }
 
-/// A map, wherever its entries are.
-#[derive(Clone, Debug)]
-pub enum Map<'a> {
-    /// Made by an expression; in the order of making.
-    Made(Arc<Vec<(Value<'a>, Value<'a>)>>),
-    /// An object of JSON.
-    Json(&'a serde_json::Map<String, serde_json::Value>),
-    /// Labels and the like.
-    Strings(&'a std::collections::BTreeMap<String, String>),
-}
-
-impl<'a> Map<'a> {
-    /// How many entries there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Made(entries) => entries.len(),
-            Self::Json(entries) => entries.len(),
-            Self::Strings(entries) => entries.len(),
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The value of a key.
-    #[must_use]
-    pub fn get(&self, key: &Value<'_>) -> Option<Value<'a>> {
-        match (self, key) {
-            (Self::Json(entries), Value::String(key)) => {
-                entries.get(key.as_ref()).map(Value::from_json)
-            }
-            (Self::Strings(entries), Value::String(key)) => entries
-                .get(key.as_ref())
-                .map(|text| Value::from(text.as_str())),
-            (Self::Json(_) | Self::Strings(_), _) => None,
-            (Self::Made(entries), _) => entries
-                .iter()
-                .find(|(made, _)| equal(made, key))
-                .map(|(_, value)| value.clone()),
-        }
-    }
-
-    /// The keys.
-    #[must_use]
-    pub fn keys(&self) -> Vec<Value<'a>> {
-        match self {
-            Self::Made(entries) => entries.iter().map(|(key, _)| key.clone()).collect(),
-            Self::Json(entries) => entries
-                .keys()
-                .map(|key| Value::from(key.as_str()))
-                .collect(),
-            Self::Strings(entries) => entries
-                .keys()
-                .map(|key| Value::from(key.as_str()))
-                .collect(),
-        }
-    }
-}
-
 impl<'a> Value<'a> {
     /// A JSON value, borrowed. A whole number is an int where it fits.
     #[must_use]
@@ -229,19 +176,29 @@ impl<'a> Value<'a> {
         match json {
             serde_json::Value::Null => Self::Null,
             serde_json::Value::Bool(value) => Self::Bool(*value),
-            serde_json::Value::Number(number) => {
-                if let Some(value) = number.as_i64() {
-                    Self::Int(value)
-                } else if let Some(value) = number.as_u64() {
-                    Self::Uint(value)
-                } else {
-                    Self::Double(number.as_f64().unwrap_or(f64::NAN))
-                }
-            }
+            serde_json::Value::Number(number) => match number.as_i64() {
+                Some(value) => Self::Int(value),
+                None => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
+            },
             serde_json::Value::String(text) => Self::from(text.as_str()),
             serde_json::Value::Array(elements) => Self::List(List::Json(elements)),
             serde_json::Value::Object(entries) => Self::Map(Map::Json(entries)),
         }
+    }
+
+    /// A list of these elements.
+    pub(crate) fn list(elements: Vec<Self>) -> Self {
+        Self::List(List::of(elements))
+    }
+
+    /// A value that is there.
+    pub(crate) fn some(value: Self) -> Self {
+        Self::Optional(Some(Arc::new(value)))
+    }
+
+    /// A value that only its own functions know.
+    pub(crate) fn opaque(value: Opaque) -> Self {
+        Self::Opaque(Arc::new(value))
     }
 
     /// The type of a value, as far as the value alone tells.
@@ -258,15 +215,17 @@ impl<'a> Value<'a> {
             Self::Duration(_) => Type::Duration,
             Self::Timestamp(_) => Type::Timestamp,
             Self::List(_) => Type::list(Type::Dyn),
-            Self::Map(_) => Type::Map(Box::new(Type::Dyn), Box::new(Type::Dyn)),
+            Self::Map(_) => Type::Map(Arc::new(Type::Dyn), Arc::new(Type::Dyn)),
             Self::Object(_) => Type::Dyn,
             Self::Optional(_) => Type::optional(Type::Dyn),
-            Self::Type(_) => Type::Type,
+            Self::Type(_) => Type::Type(None),
+            Self::Opaque(value) => Type::opaque(value.type_name()),
         }
     }
 
     /// The name of a value's type, for errors and `type()`.
-    pub(crate) fn type_name(&self) -> &'static str {
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
         match self {
             Self::Null => "null_type",
             Self::Bool(_) => "bool",
@@ -282,7 +241,23 @@ impl<'a> Value<'a> {
             Self::Object(_) => "object",
             Self::Optional(_) => "optional_type",
             Self::Type(_) => "type",
+            Self::Opaque(value) => value.type_name(),
         }
+    }
+
+    /// How many characters, bytes, elements or entries it has; 1 for what has no size. Costs are
+    /// counted by it.
+    pub(crate) fn size(&self) -> u64 {
+        let size = match self {
+            Self::String(text) => text.characters(),
+            Self::Bytes(bytes) => bytes.len(),
+            Self::List(list) => list.len(),
+            Self::Map(map) => map.len(),
+            Self::Optional(Some(inner)) => return inner.size(),
+            Self::Opaque(value) => return value.size(),
+            _ => 1,
+        };
+        u64::try_from(size).unwrap_or(u64::MAX)
     }
 }
 
@@ -294,12 +269,12 @@ impl PartialEq for Value<'_> {
 
 impl<'a> From<&'a str> for Value<'a> {
     fn from(text: &'a str) -> Self {
-        Self::String(Cow::Borrowed(text))
+        Self::String(Text::Borrowed(text))
     }
 }
 
 impl From<String> for Value<'_> {
     fn from(text: String) -> Self {
-        Self::String(Cow::Owned(text))
+        Self::String(Text::Shared(text.into()))
     }
 }

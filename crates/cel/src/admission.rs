@@ -1,0 +1,146 @@
+//! The environment of admission policies: which variables an expression has there, and their
+//! types.
+//!
+//! Here: `object`, `oldObject`, `request`, `params`, `namespaceObject` (k8s.io/apiserver v0.37.2,
+//! pkg/admission/plugin/cel/compile.go), over JSON. Not here: what a policy is.
+//! Invariant: `params` is declared only where there may be some.
+
+use crate::env::Env;
+use crate::types::{ObjectType, Type};
+use crate::value::{Activation, Value};
+use serde_json::Value as Json;
+
+/// What all expressions of a policy together may cost for one request (k8s.io/apiserver v0.37.2,
+/// pkg/apis/cel/config.go, `RuntimeCELCostBudget`).
+pub const BUDGET: u64 = 10_000_000;
+
+/// What an expression of an admission policy sees. What is not there is `null`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bindings<'a> {
+    /// The object of the request.
+    pub object: Option<&'a Json>,
+    /// The object as it was before.
+    pub old_object: Option<&'a Json>,
+    /// The namespace of the object.
+    pub namespace_object: Option<&'a Json>,
+    /// The request itself.
+    pub request: Option<&'a Json>,
+    /// The parameters of the binding.
+    pub params: Option<&'a Json>,
+}
+
+impl Activation for Bindings<'_> {
+    fn variable(&self, slot: usize) -> Option<Value<'_>> {
+        let bound = match slot {
+            0 => self.object,
+            1 => self.old_object,
+            2 => self.namespace_object,
+            3 => self.request,
+            4 => self.params,
+            _ => return None,
+        };
+        Some(bound.map_or(Value::Null, Value::from_json))
+    }
+}
+
+/// The environment of admission policies in a minor release of Kubernetes 1, with or without
+/// parameters.
+#[must_use]
+pub fn environment(minor: u32, params: bool) -> Env {
+    let mut variables = vec![
+        ("object", Type::Dyn),
+        ("oldObject", Type::Dyn),
+        ("namespaceObject", namespace()),
+        ("request", request()),
+    ];
+    if params {
+        variables.push(("params", Type::Dyn));
+    }
+    Env::for_release(minor, variables)
+}
+
+fn strings<'a>(names: &[&'a str]) -> Vec<(&'a str, Type)> {
+    names.iter().map(|name| (*name, Type::String)).collect()
+}
+
+fn request() -> Type {
+    let kind = ObjectType::new(
+        "kubernetes.GroupVersionKind",
+        strings(&["group", "version", "kind"]),
+    );
+    let resource = ObjectType::new(
+        "kubernetes.GroupVersionResource",
+        strings(&["group", "version", "resource"]),
+    );
+    let list = || Type::list(Type::String);
+    let user = ObjectType::new(
+        "kubernetes.UserInfo",
+        [
+            ("username", Type::String),
+            ("uid", Type::String),
+            ("groups", list()),
+            ("extra", Type::map(list())),
+        ],
+    );
+    ObjectType::new(
+        "kubernetes.AdmissionRequest",
+        [
+            ("kind", kind.clone()),
+            ("resource", resource.clone()),
+            ("subResource", Type::String),
+            ("requestKind", kind),
+            ("requestResource", resource),
+            ("requestSubResource", Type::String),
+            ("name", Type::String),
+            ("namespace", Type::String),
+            ("operation", Type::String),
+            ("userInfo", user),
+            ("dryRun", Type::Bool),
+            ("options", Type::Dyn),
+        ],
+    )
+}
+
+fn namespace() -> Type {
+    let list = || Type::list(Type::String);
+    let labels = || Type::map(Type::String);
+    let spec = ObjectType::new("kubernetes.NamespaceSpec", [("finalizers", list())]);
+    let condition = ObjectType::new(
+        "kubernetes.NamespaceCondition",
+        [
+            ("status", Type::String),
+            ("type", Type::String),
+            ("lastTransitionTime", Type::Timestamp),
+            ("message", Type::String),
+            ("reason", Type::String),
+        ],
+    );
+    let status = ObjectType::new(
+        "kubernetes.NamespaceStatus",
+        [
+            ("conditions", Type::list(condition)),
+            ("phase", Type::String),
+        ],
+    );
+    let metadata = ObjectType::new(
+        "kubernetes.NamespaceMetadata",
+        [
+            ("name", Type::String),
+            ("generateName", Type::String),
+            ("namespace", Type::String),
+            ("labels", labels()),
+            ("annotations", labels()),
+            ("UID", Type::String),
+            ("creationTimestamp", Type::Timestamp),
+            ("deletionGracePeriodSeconds", Type::Int),
+            ("deletionTimestamp", Type::Timestamp),
+            ("generation", Type::Int),
+            ("resourceVersion", Type::String),
+            ("finalizers", list()),
+        ],
+    );
+    ObjectType::new(
+        "kubernetes.Namespace",
+        [("metadata", metadata), ("spec", spec), ("status", status)],
+    )
+}

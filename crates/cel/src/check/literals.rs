@@ -1,0 +1,199 @@
+//! Literals that are valid as text but not for their function, and aggregates of mixed types.
+//!
+//! Here: the API server's validators (cel-go, cel/validator.go). Not here: types (`check`).
+//! Invariant: only literals are looked at; whatever is computed fails at run time.
+
+use crate::ast::{Expr, Kind, Literal};
+use crate::diagnostic::Diagnostic;
+use crate::env::Env;
+use crate::library::{formatting, regexes, times};
+use crate::types::Type;
+
+/// Every fault of a tree that has its types.
+pub(super) fn validate(source: &str, expr: &Expr, types: &[Type], env: &Env) -> Vec<Diagnostic> {
+    let mut validator = Validator {
+        source,
+        types,
+        homogeneous: env.homogeneous,
+        exempt: 0,
+        faults: Vec::new(),
+    };
+    validator.node(expr);
+    validator.faults
+}
+
+struct Validator<'a> {
+    source: &'a str,
+    types: &'a [Type],
+    homogeneous: bool,
+    /// How many calls of `format` are around; its arguments may be of any types.
+    exempt: usize,
+    faults: Vec<Diagnostic>,
+}
+
+impl Validator<'_> {
+    fn fault(&mut self, at: usize, message: String) {
+        self.faults.push(Diagnostic::new(self.source, at, message));
+    }
+
+    fn type_of(&self, expr: &Expr, optional: bool) -> Type {
+        match self.types.get(expr.id) {
+            Some(Type::Optional(inner)) if optional => (**inner).clone(),
+            Some(ty) => ty.clone(),
+            None => Type::Error,
+        }
+    }
+
+    fn node(&mut self, expr: &Expr) {
+        match &expr.kind {
+            Kind::Literal(_) | Kind::Ident(_) => {}
+            Kind::Select { operand, .. } => self.node(operand),
+            Kind::Call {
+                function,
+                target,
+                arguments,
+            } => {
+                self.argument(function, arguments);
+                if function == "format"
+                    && self.homogeneous
+                    && let Some(target) = target
+                    && let Kind::Literal(Literal::String(text)) = &target.kind
+                    && let [list] = arguments.as_slice()
+                {
+                    self.clauses(expr.at, text, list);
+                }
+                let format = usize::from(function == "format");
+                self.exempt = self.exempt.saturating_add(format);
+                for part in target.iter().map(|t| &**t).chain(arguments) {
+                    self.node(part);
+                }
+                self.exempt = self.exempt.saturating_sub(format);
+            }
+            Kind::List(elements) => {
+                for (element, _) in elements {
+                    self.node(element);
+                }
+                if self.homogeneous && self.exempt == 0 {
+                    let mut parts = elements.iter().map(|(e, optional)| (e, *optional));
+                    self.same(&mut parts, true);
+                }
+            }
+            Kind::Map(entries) => {
+                for (key, value, _) in entries {
+                    self.node(key);
+                    self.node(value);
+                }
+                if self.homogeneous && self.exempt == 0 {
+                    self.same(&mut entries.iter().map(|(key, _, _)| (key, false)), false);
+                    let mut values = entries.iter().map(|(_, value, o)| (value, *o));
+                    self.same(&mut values, false);
+                }
+            }
+            Kind::Comprehension(c) => {
+                for part in [&c.range, &c.init, &c.condition, &c.step, &c.result] {
+                    self.node(part);
+                }
+            }
+        }
+    }
+
+    /// The clauses of a `format` whose text and list stand in the expression.
+    fn clauses(&mut self, at: usize, text: &str, list: &Expr) {
+        let Kind::List(elements) = &list.kind else {
+            return;
+        };
+        let mut used = 0_usize;
+        let mut rest = text.chars();
+        while let Some(c) = rest.next() {
+            if c != '%' {
+                continue;
+            }
+            let Some(mut verb) = rest.next() else {
+                return;
+            };
+            if verb == '%' {
+                continue;
+            }
+            if verb == '.' {
+                match rest.find(|c| !c.is_ascii_digit()) {
+                    Some(found) => verb = found,
+                    None => return,
+                }
+            }
+            let Some((element, _)) = elements.get(used) else {
+                self.fault(at, format!("index {used} out of range"));
+                return;
+            };
+            used = used.saturating_add(1);
+            if verb == 's' && self.nested(element) {
+                return;
+            }
+            let ty = self.type_of(element, false);
+            if let Some(fault) = formatting::static_fault(verb, &ty) {
+                // A clause that is not known is the call's fault, not the element's.
+                let known = "sdfeboxX".contains(verb);
+                self.fault(if known { element.at } else { at }, fault);
+                return;
+            }
+        }
+    }
+
+    /// The parts of a list or a map within the list of a `format`; whether one can't be text.
+    fn nested(&mut self, element: &Expr) -> bool {
+        let parts: Vec<&Expr> = match &element.kind {
+            Kind::List(elements) => elements.iter().map(|(inner, _)| inner).collect(),
+            Kind::Map(entries) => entries.iter().flat_map(|(k, v, _)| [k, v]).collect(),
+            _ => return false,
+        };
+        parts.into_iter().any(|inner| {
+            if self.nested(inner) {
+                return true;
+            }
+            let ty = self.type_of(inner, false);
+            let fault = formatting::static_fault('s', &ty);
+            let found = fault.is_some();
+            if let Some(fault) = fault {
+                self.fault(inner.at, fault);
+            }
+            found
+        })
+    }
+
+    fn argument(&mut self, function: &str, arguments: &[Expr]) {
+        let Some(first) = arguments.first() else {
+            return;
+        };
+        let Kind::Literal(literal) = &first.kind else {
+            return;
+        };
+        let valid = match (function, literal) {
+            ("duration", Literal::String(text)) => times::parse_duration(text).is_some(),
+            ("timestamp", Literal::String(text)) => times::parse_timestamp(text).is_ok(),
+            ("timestamp", Literal::Int(seconds)) => times::is_timestamp(*seconds),
+            ("timestamp" | "duration", _) => false,
+            ("matches", Literal::String(pattern)) => regexes::compile(pattern).is_ok(),
+            _ => true,
+        };
+        if !valid {
+            self.fault(first.at, format!("invalid {function} argument"));
+        }
+    }
+
+    fn same(&mut self, parts: &mut dyn Iterator<Item = (&Expr, bool)>, once: bool) {
+        let mut first: Option<Type> = None;
+        for (part, optional) in parts {
+            let ty = self.type_of(part, optional);
+            match &first {
+                None => first = Some(ty),
+                Some(wanted) if *wanted == ty => {}
+                Some(wanted) => {
+                    let message = format!("expected type '{wanted}' but found '{ty}'");
+                    self.fault(part.at, message);
+                    if once {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}

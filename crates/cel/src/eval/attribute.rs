@@ -1,0 +1,287 @@
+//! Reading: variables, fields, keys, elements, optionals.
+//!
+//! Here: what is read of a value and what that costs (cel-go, interpreter/attributes.go). Not
+//! here: computing (`eval`).
+//! Invariant: a name costs one, each field, key or element costs one, whether it is there or not;
+//! what is looked for by `?` costs only where it is there.
+
+use super::{EvalError, Evaluated, Evaluation, Slot, State};
+use crate::library::text_of;
+use crate::plan::{Attribute, Key, Node, Qualifier, Root, not_a_key};
+use crate::value::{List, Value};
+
+impl<'a> Evaluation<'a> {
+    pub(super) fn attribute(&mut self, attribute: &'a Attribute) -> Evaluated<'a> {
+        let value = self.resolve(attribute);
+        if let Err(error) = &value
+            && error.is_budget()
+        {
+            return value;
+        }
+        // A condition costs what its parts cost, and asking whether something is there costs
+        // nothing beside the way to it.
+        match (
+            attribute.test,
+            matches!(attribute.root, Root::Conditional(..)),
+        ) {
+            (false, false) => self.pay(1)?,
+            // The API server takes the one off that it never counted.
+            (true, true) => self.cost = self.cost.saturating_sub(1),
+            (true, false) | (false, true) => {}
+        }
+        value
+    }
+
+    /// A value without the cost of its name, as within a condition or as an index.
+    fn raw(&mut self, node: &'a Node) -> Evaluated<'a> {
+        match node {
+            Node::Attribute(attribute) if !attribute.test => self.resolve(attribute),
+            other => self.node(other),
+        }
+    }
+
+    fn resolve(&mut self, attribute: &'a Attribute) -> Evaluated<'a> {
+        let mut qualifiers = attribute.qualifiers.as_slice();
+        let root = match &attribute.root {
+            Root::Variable(place) => self.activation.0.variable(*place).ok_or_else(|| {
+                let name = self.env.variable_name(*place);
+                EvalError::new(format!("no such attribute(s): {name}"))
+            })?,
+            Root::Local(place) => self.local(*place)?,
+            Root::Conditional(condition, then, otherwise) => match self.node(condition)? {
+                Value::Bool(true) => self.raw(then)?,
+                Value::Bool(false) => self.raw(otherwise)?,
+                _ => return Err(EvalError::no_overload()),
+            },
+            Root::Value(node) => self.node(node)?,
+            Root::Named => {
+                let Some((first, rest)) = qualifiers.split_first() else {
+                    return Err(EvalError::new("variables can't be used without a name"));
+                };
+                qualifiers = rest;
+                if attribute.test && rest.is_empty() {
+                    self.pay(1)?;
+                    let known = self.named_place(first).is_some();
+                    return Ok(Value::Bool(known));
+                }
+                self.named(first)?
+            }
+        };
+        self.qualified(root, qualifiers, attribute.test)
+    }
+
+    fn qualified(
+        &mut self,
+        mut value: Value<'a>,
+        qualifiers: &'a [Qualifier],
+        test: bool,
+    ) -> Evaluated<'a> {
+        if qualifiers.is_empty() {
+            return Ok(value);
+        }
+        let mut optional = false;
+        if let Value::Optional(inner) = &value {
+            let Some(inner) = inner else {
+                return Ok(if test { Value::Bool(false) } else { value });
+            };
+            optional = true;
+            value = (**inner).clone();
+        }
+        let last = qualifiers.len().saturating_sub(1);
+        for (place, qualifier) in qualifiers.iter().enumerate() {
+            optional = optional || qualifier.optional;
+            let tested = test && place == last;
+            let lenient = optional || tested;
+            let scalar = !matches!(
+                value,
+                Value::Map(_) | Value::List(_) | Value::Object(_) | Value::Optional(_)
+            );
+            let lenient = lenient && !(scalar && self.env.strict);
+            let found = self.qualify(&value, qualifier, lenient);
+            if matches!(found, Ok(Some(_))) || !optional {
+                self.pay(1)?;
+            }
+            match found? {
+                Some(found) if tested => {
+                    drop(found);
+                    return Ok(Value::Bool(true));
+                }
+                Some(found) => value = found,
+                None if test => return Ok(Value::Bool(false)),
+                None => return Ok(Value::Optional(None)),
+            }
+        }
+        Ok(if optional { Value::some(value) } else { value })
+    }
+
+    /// What a qualifier finds; nothing only where that is allowed.
+    fn qualify(
+        &mut self,
+        value: &Value<'a>,
+        qualifier: &'a Qualifier,
+        lenient: bool,
+    ) -> Result<Option<Value<'a>>, EvalError> {
+        let computed;
+        let key = match &qualifier.key {
+            Key::Field(name, place) => return field(value, name, *place, lenient),
+            Key::Constant(key) => key,
+            Key::Computed(node) => {
+                computed = self.raw(node)?;
+                match &computed {
+                    Value::String(name) => return field(value, name, None, lenient),
+                    Value::Null => {
+                        return Err(EvalError::new("invalid qualifier type: <nil>"));
+                    }
+                    other => {
+                        if let Some(kind) = not_a_key(other) {
+                            return Err(EvalError::new(format!("invalid qualifier type: {kind}")));
+                        }
+                    }
+                }
+                &computed
+            }
+        };
+        match value {
+            Value::List(list) => element(list, key, lenient),
+            Value::Map(map) => missing(map.get(key), key, lenient),
+            _ => missing(None, key, lenient),
+        }
+    }
+
+    pub(super) fn local(&mut self, place: usize) -> Evaluated<'a> {
+        let pending = match self.locals.get(place) {
+            Some(Slot::Value(value)) => return Ok(value.clone()),
+            Some(Slot::Failed(error)) => return Err(error.clone()),
+            Some(Slot::Pending(node)) => *node,
+            Some(Slot::Empty) | None => {
+                return Err(EvalError::new("no such attribute(s): @result"));
+            }
+        };
+        let computed = self.node(pending);
+        if let Some(slot) = self.locals.get_mut(place) {
+            *slot = match &computed {
+                Ok(value) => Slot::Value(value.clone()),
+                Err(error) => Slot::Failed(error.clone()),
+            };
+        }
+        computed
+    }
+
+    fn named_place(&self, qualifier: &Qualifier) -> Option<usize> {
+        let Key::Field(name, _) = &qualifier.key else {
+            return None;
+        };
+        // Of two with one name the later counts.
+        self.env
+            .all_named()
+            .iter()
+            .rposition(|named| named.name == *name)
+    }
+
+    /// A named expression: computed when first asked for, with a limit of its own.
+    fn named(&mut self, qualifier: &'a Qualifier) -> Evaluated<'a> {
+        self.pay(1)?;
+        let Some(place) = self.named_place(qualifier) else {
+            return Err(EvalError::new("no such key: variables"));
+        };
+        if let Some(State::Done(done)) = self.named.get(place) {
+            return done.clone();
+        }
+        let env = self.env;
+        let Some(named) = env.all_named().get(place) else {
+            return Err(EvalError::new("no such key: variables"));
+        };
+        let name = &named.name;
+        let done = match &named.program {
+            Err(error) => Err(EvalError::new(format!(
+                "composited variable \"{name}\" fails to compile: {error}"
+            ))),
+            Ok(program) => {
+                let (outcome, cost) = self.program(program);
+                self.named_cost = self.named_cost.saturating_add(cost);
+                outcome.map_err(|error| {
+                    EvalError::new(format!(
+                        "composited variable \"{name}\" fails to evaluate: {error}"
+                    ))
+                })
+            }
+        };
+        if let Some(state) = self.named.get_mut(place) {
+            *state = State::Done(done.clone());
+        }
+        done
+    }
+}
+
+fn missing<'a>(
+    found: Option<Value<'a>>,
+    key: &Value<'_>,
+    lenient: bool,
+) -> Result<Option<Value<'a>>, EvalError> {
+    if found.is_none() && !lenient {
+        let key = text_of(key);
+        return Err(EvalError::new(format!("no such key: {key}")));
+    }
+    Ok(found)
+}
+
+/// A field of a structure or a key of data.
+fn field<'a>(
+    value: &Value<'a>,
+    name: &str,
+    place: Option<usize>,
+    lenient: bool,
+) -> Result<Option<Value<'a>>, EvalError> {
+    let found = match value {
+        Value::Map(map) => map.field(name),
+        Value::Object(object) => place
+            .or_else(|| object.index(name))
+            .and_then(|place| object.field(place)),
+        Value::List(_) => {
+            return Err(EvalError::new("unsupported index type 'string' in list"));
+        }
+        _ => None,
+    };
+    if found.is_none() && !lenient {
+        return Err(EvalError::new(format!("no such key: {name}")));
+    }
+    Ok(found)
+}
+
+/// An element of a list; numbers of all kinds are places where they are whole.
+fn element<'a>(
+    list: &List<'a>,
+    key: &Value<'_>,
+    lenient: bool,
+) -> Result<Option<Value<'a>>, EvalError> {
+    #[expect(
+        clippy::as_conversions,
+        clippy::cast_possible_truncation,
+        reason = "within the range of places, as checked"
+    )]
+    let place = match key {
+        Value::Int(place) => *place,
+        Value::Uint(place) => i64::try_from(*place).unwrap_or(i64::MAX),
+        Value::Double(place) if place.fract() == 0.0 && place.abs() < 9e15 => *place as i64,
+        Value::Double(_) => {
+            let key = text_of(key);
+            return Err(EvalError::new(format!(
+                "unsupported index value {key} in list"
+            )));
+        }
+        other => {
+            let found = other.type_name();
+            return Err(EvalError::new(format!(
+                "unsupported index type '{found}' in list"
+            )));
+        }
+    };
+    let found = usize::try_from(place)
+        .ok()
+        .and_then(|place| list.get(place));
+    if found.is_none() && !lenient {
+        let key = text_of(key);
+        return Err(EvalError::new(format!("index out of bounds: {key}")));
+    }
+    Ok(found)
+}

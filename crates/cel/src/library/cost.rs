@@ -1,0 +1,248 @@
+//! What a call costs, by the sizes of its arguments and of its result.
+//!
+//! Here: the API server's counts (k8s.io/apiserver v0.37.2, pkg/cel/library/cost.go, `CallCost`;
+//! cel-go v0.29.2, interpreter/runtimecost.go, `costCall`, ext/lists.go, ext/sets.go). Not here:
+//! what names, fields and literals cost (`eval`).
+//! Invariant: a count never wraps around.
+
+use crate::eval::EvalError;
+use crate::plan::go_name;
+use crate::value::Value;
+
+/// How a call is counted; chosen when an expression is compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cost {
+    /// Always the same.
+    Fixed(u64),
+    /// A tenth of the smaller of both.
+    Smaller,
+    /// The same, but one for values that only their own functions know.
+    Equals,
+    /// A tenth of both together.
+    Joined,
+    /// A tenth of one argument, so many times.
+    Scan { argument: usize, times: u64 },
+    /// A fifth of the result.
+    Result,
+    /// The size of the second argument.
+    Size,
+    /// A tenth of the first times a quarter of the pattern.
+    Regex,
+    /// A tenth of each, multiplied.
+    Contains,
+    /// A walk through the first argument.
+    Traversal,
+    /// Both sizes multiplied, so many times, and one.
+    Sets(u64),
+    /// One, ten, and the size of the result.
+    MadeList,
+    /// One, ten, and the size of the first times the depth.
+    Flatten,
+    /// One, ten, and twice the square of the size of an argument.
+    SelfCompare(usize),
+    /// A prefix and an address.
+    ContainsIp { parsed: bool },
+    /// Two prefixes.
+    ContainsCidr { parsed: bool },
+    /// A format's longest pattern and the text.
+    Validate,
+}
+
+/// `ceil(size * tenths / 10)`, without rounding in between.
+fn tenths(size: u64, tenths: u64) -> u64 {
+    size.saturating_mul(tenths).div_ceil(10)
+}
+
+/// A quarter of a pattern's length, which stands for its number of expressions.
+fn quarter(size: u64) -> u64 {
+    size.div_ceil(4)
+}
+
+impl Cost {
+    /// How a call of a function is counted; without an overload it is known only by its name.
+    pub(crate) fn of(function: &str, overload: Option<&str>) -> Self {
+        let scan = |argument, times| Self::Scan { argument, times };
+        match function {
+            "_==_" => return Self::Equals,
+            "_!=_" => return Self::Smaller,
+            "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" | "includes" => {
+                return Self::Traversal;
+            }
+            "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "cidr" | "isIP"
+            | "isCIDR" | "quantity" | "isQuantity" | "semver" | "isSemver" => return scan(0, 1),
+            "replace" | "split" | "ip.isCanonical" => return scan(0, 2),
+            "join" => return Self::Result,
+            "find" | "findAll" => return Self::Regex,
+            "ip" if overload != Some("cidr_ip") => return scan(0, 1),
+            "containsIP" => {
+                let parsed = overload == Some("cidr_contains_ip_string");
+                return Self::ContainsIp { parsed };
+            }
+            "containsCIDR" => {
+                let parsed = overload == Some("cidr_contains_cidr_string");
+                return Self::ContainsCidr { parsed };
+            }
+            "validate" => return Self::Validate,
+            _ => {}
+        }
+        let Some(overload) = overload else {
+            return Self::Fixed(1);
+        };
+        match overload {
+            "starts_with_string" | "ends_with_string" => scan(1, 1),
+            "string_to_bytes" | "bytes_to_string" | "strings_quote" | "string_format" => scan(0, 1),
+            "in_list" => Self::Size,
+            "less_string"
+            | "less_equals_string"
+            | "greater_string"
+            | "greater_equals_string"
+            | "less_bytes"
+            | "less_equals_bytes"
+            | "greater_bytes"
+            | "greater_equals_bytes" => Self::Smaller,
+            "add_string" | "add_bytes" => Self::Joined,
+            "matches" | "matches_string" => Self::Regex,
+            "contains_string" => Self::Contains,
+            "list_sets_contains_list" | "list_sets_intersects_list" => Self::Sets(1),
+            "list_sets_equivalent_list" => Self::Sets(2),
+            "list_slice" | "lists_range" | "list_reverse" => Self::MadeList,
+            "list_flatten" | "list_flatten_int" => Self::Flatten,
+            "list_distinct" => Self::SelfCompare(0),
+            _ if overload.ends_with("_sortByAssociatedKeys") => Self::SelfCompare(1),
+            _ if overload.starts_with("list_") && overload.ends_with("_sort") => {
+                Self::SelfCompare(0)
+            }
+            _ => Self::Fixed(1),
+        }
+    }
+
+    /// What a call costs. Absent arguments are errors, which have size one.
+    pub(crate) fn count(self, arguments: &[Option<&Value<'_>>], result: Option<&Value<'_>>) -> u64 {
+        let size = |index: usize| match arguments.get(index) {
+            Some(Some(value)) => value.size(),
+            _ => 1,
+        };
+        let made = |size: u64| size.saturating_add(11);
+        match self {
+            Self::Fixed(cost) => cost,
+            Self::Equals if matches!(arguments.first(), Some(Some(Value::Opaque(_)))) => 1,
+            Self::Smaller | Self::Equals => tenths(size(0).min(size(1)), 1),
+            Self::Joined => tenths(size(0).saturating_add(size(1)), 1),
+            Self::Scan { argument, times } => tenths(size(argument), times),
+            Self::Result => tenths(result.map_or(1, Value::size), 2),
+            Self::Size => size(1),
+            Self::Regex => tenths(size(0).saturating_add(1), 1).saturating_mul(quarter(size(1))),
+            Self::Contains => tenths(size(0), 1).saturating_mul(tenths(size(1), 1)),
+            Self::Traversal => match arguments.first() {
+                Some(Some(value)) => traversal(value),
+                _ => 1,
+            },
+            Self::Sets(times) => size(0)
+                .saturating_mul(size(1))
+                .saturating_mul(times)
+                .saturating_add(1),
+            Self::MadeList => made(result.map_or(1, Value::size)),
+            Self::Flatten => match arguments.get(1) {
+                Some(Some(Value::Int(depth))) => {
+                    let depth = u64::try_from(*depth).unwrap_or(1);
+                    made(size(0).saturating_mul(depth))
+                }
+                _ => made(size(0)),
+            },
+            Self::SelfCompare(index) => self_compare(arguments.get(index).copied().flatten()),
+            Self::ContainsIp { parsed } => {
+                let base = tenths(size(0).saturating_mul(2), 1);
+                base.saturating_add(if parsed { tenths(size(1), 1) } else { 0 })
+            }
+            Self::ContainsCidr { parsed } => {
+                let base = tenths(size(0).saturating_mul(2), 1);
+                let masked = tenths(size(0), 1).saturating_add(1);
+                let parsed = if parsed { tenths(size(1), 1) } else { 0 };
+                base.saturating_add(masked).saturating_add(parsed)
+            }
+            Self::Validate => match arguments.first() {
+                Some(Some(Value::Opaque(opaque))) => match &**opaque {
+                    super::Opaque::Format(format) => tenths(size(1).saturating_add(1), 1)
+                        .saturating_mul(quarter(format.pattern_size)),
+                    _ => 1,
+                },
+                _ => 1,
+            },
+        }
+    }
+}
+
+impl Cost {
+    /// What the API server says where its count ends the evaluation, because an operand is no
+    /// list.
+    pub(crate) fn panics(self, operands: &[Result<Value<'_>, EvalError>]) -> Option<String> {
+        let list = |index: usize| match operands.get(index)? {
+            Ok(Value::List(_)) => None,
+            Ok(other) => Some(format!(
+                "{} is not traits.Lister: missing method {}",
+                go_name(other),
+                // The first in the alphabet of those that a list has and the value has not.
+                if adds(other) { "Contains" } else { "Add" }
+            )),
+            Err(_) => Some("*types.Err is not traits.Lister: missing method Add".to_owned()),
+        };
+        let words = match self {
+            Self::SelfCompare(index) => list(index)?,
+            Self::Flatten if operands.get(1).is_some_and(Result::is_err) => {
+                "ref.Val is *types.Err, not types.Int".to_owned()
+            }
+            _ => return None,
+        };
+        Some(format!("internal error: interface conversion: {words}"))
+    }
+}
+
+/// Whether `+` is for values like this.
+fn adds(value: &Value<'_>) -> bool {
+    matches!(
+        value,
+        Value::Bytes(_)
+            | Value::Double(_)
+            | Value::Duration(_)
+            | Value::Int(_)
+            | Value::String(_)
+            | Value::Timestamp(_)
+            | Value::Uint(_)
+    )
+}
+
+fn self_compare(list: Option<&Value<'_>>) -> u64 {
+    let Some(Value::List(list)) = list else {
+        return 11;
+    };
+    let size = u64::try_from(list.len()).unwrap_or(u64::MAX);
+    let square = size.saturating_mul(size);
+    let text = matches!(list.get(0), Some(Value::String(_) | Value::Bytes(_)));
+    // Twice, and a tenth more for text; cut, not rounded.
+    let compared = if text {
+        square.saturating_mul(21).wrapping_div(10)
+    } else {
+        square.saturating_mul(2)
+    };
+    compared.saturating_add(11)
+}
+
+/// What a walk through a value costs: one for each scalar, a tenth for text, cut.
+fn traversal(value: &Value<'_>) -> u64 {
+    match value {
+        Value::String(text) => u64::try_from(text.len())
+            .unwrap_or(u64::MAX)
+            .wrapping_div(10),
+        Value::Bytes(bytes) => u64::try_from(bytes.len())
+            .unwrap_or(u64::MAX)
+            .wrapping_div(10),
+        Value::List(list) => list
+            .iter()
+            .fold(0, |sum, element| sum.saturating_add(traversal(&element))),
+        Value::Map(map) => map.entries().iter().fold(0, |sum, (key, value)| {
+            sum.saturating_add(traversal(key))
+                .saturating_add(traversal(value))
+        }),
+        _ => 1,
+    }
+}

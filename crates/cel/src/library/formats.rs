@@ -1,0 +1,227 @@
+//! Named formats of Kubernetes: labels, subdomains and the like (k8s.io/apiserver,
+//! pkg/cel/library/format.go; k8s.io/apimachinery, pkg/util/validation).
+//!
+//! Here: the formats and what they say about a text. Not here: `string.format` (`formatting`).
+//! Invariant: an empty list of faults is `optional.none()`.
+
+use super::{Opaque, Outcome, Row, no_overload, urls};
+use crate::value::Value;
+use base64::Engine as _;
+
+/// A named format.
+#[derive(Debug)]
+pub struct Format {
+    /// The name that it is asked for by.
+    key: &'static str,
+    /// Its own name.
+    pub(crate) name: &'static str,
+    validate: fn(&str) -> Vec<String>,
+    /// Length of its longest pattern; costs are counted by it.
+    pub(crate) pattern_size: u64,
+}
+
+#[rustfmt::skip]
+static FORMATS: &[Format] = &[
+    Format { key: "dns1123Label", name: "DNS1123Label", validate: |s| label(s), pattern_size: 30 },
+    Format { key: "dns1123Subdomain", name: "DNS1123Subdomain", validate: |s| subdomain(s), pattern_size: 60 },
+    Format { key: "dns1035Label", name: "DNS1035Label", validate: |s| label_1035(s), pattern_size: 30 },
+    Format { key: "qualifiedName", name: "QualifiedName", validate: qualified_name, pattern_size: 60 },
+    Format { key: "dns1123LabelPrefix", name: "DNS1123LabelPrefix", validate: |s| label(&unmasked(s)), pattern_size: 30 },
+    Format { key: "dns1123SubdomainPrefix", name: "DNS1123SubdomainPrefix", validate: |s| subdomain(&unmasked(s)), pattern_size: 60 },
+    Format { key: "dns1035LabelPrefix", name: "DNS1035LabelPrefix", validate: |s| label_1035(&unmasked(s)), pattern_size: 30 },
+    Format { key: "labelValue", name: "LabelValue", validate: label_value, pattern_size: 40 },
+    Format { key: "uri", name: "URI", validate: |s| urls::parse(s, true).err().into_iter().collect(), pattern_size: 1103 },
+    Format { key: "uuid", name: "uuid", validate: |s| told(is_uuid(s), "does not match the UUID format"), pattern_size: 70 },
+    Format { key: "byte", name: "byte", validate: |s| told(is_base64(s), "invalid base64"), pattern_size: 84 },
+    Format { key: "date", name: "date", validate: |s| told(is_date(s), "invalid date"), pattern_size: 70 },
+    Format { key: "datetime", name: "datetime", validate: |s| told(is_date_time(s), "invalid datetime"), pattern_size: 70 },
+];
+
+#[rustfmt::skip]
+pub(super) const ROWS: &[Row] = &[
+    Row { name: "validate", run: validate, overloads: &[("format-validate", "format.(string) -> optional(list(string))")] },
+    Row { name: "format.named", run: named, overloads: &[("format-named", "(string) -> optional(format)")] },
+    Row { name: "format.dns1123Label", run: |_| constant(0), overloads: &[("format.dns1123Label", "() -> format")] },
+    Row { name: "format.dns1123Subdomain", run: |_| constant(1), overloads: &[("format.dns1123Subdomain", "() -> format")] },
+    Row { name: "format.dns1035Label", run: |_| constant(2), overloads: &[("format.dns1035Label", "() -> format")] },
+    Row { name: "format.qualifiedName", run: |_| constant(3), overloads: &[("format.qualifiedName", "() -> format")] },
+    Row { name: "format.dns1123LabelPrefix", run: |_| constant(4), overloads: &[("format.dns1123LabelPrefix", "() -> format")] },
+    Row { name: "format.dns1123SubdomainPrefix", run: |_| constant(5), overloads: &[("format.dns1123SubdomainPrefix", "() -> format")] },
+    Row { name: "format.dns1035LabelPrefix", run: |_| constant(6), overloads: &[("format.dns1035LabelPrefix", "() -> format")] },
+    Row { name: "format.labelValue", run: |_| constant(7), overloads: &[("format.labelValue", "() -> format")] },
+    Row { name: "format.uri", run: |_| constant(8), overloads: &[("format.uri", "() -> format")] },
+    Row { name: "format.uuid", run: |_| constant(9), overloads: &[("format.uuid", "() -> format")] },
+    Row { name: "format.byte", run: |_| constant(10), overloads: &[("format.byte", "() -> format")] },
+    Row { name: "format.date", run: |_| constant(11), overloads: &[("format.date", "() -> format")] },
+    Row { name: "format.datetime", run: |_| constant(12), overloads: &[("format.datetime", "() -> format")] },
+];
+
+fn constant<'a>(place: usize) -> Outcome<'a> {
+    FORMATS.get(place).map_or_else(no_overload, |format| {
+        Ok(Value::opaque(Opaque::Format(format)))
+    })
+}
+
+fn named<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::String(key)] = arguments else {
+        return no_overload();
+    };
+    Ok(match FORMATS.iter().find(|format| *format.key == **key) {
+        Some(format) => Value::some(Value::opaque(Opaque::Format(format))),
+        None => Value::Optional(None),
+    })
+}
+
+fn validate<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::Opaque(format), Value::String(text)] = arguments else {
+        return no_overload();
+    };
+    let Opaque::Format(format) = &**format else {
+        return no_overload();
+    };
+    let faults = (format.validate)(text);
+    if faults.is_empty() {
+        return Ok(Value::Optional(None));
+    }
+    Ok(Value::some(Value::list(
+        faults.into_iter().map(Value::from).collect(),
+    )))
+}
+
+fn told(valid: bool, fault: &str) -> Vec<String> {
+    if valid {
+        Vec::new()
+    } else {
+        vec![fault.to_owned()]
+    }
+}
+
+/// A name that ends with a dash, as generateName allows, as it may be once it is whole.
+fn unmasked(text: &str) -> String {
+    match text.strip_suffix('-') {
+        Some(rest) if !rest.is_empty() => format!("{rest}a"),
+        _ => text.to_owned(),
+    }
+}
+
+fn too_long(text: &str, limit: usize) -> Option<String> {
+    (text.len() > limit).then(|| format!("must be no more than {limit} bytes"))
+}
+
+fn is_alphanumeric(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+fn is_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(|b| is_alphanumeric(*b))
+        && bytes.last().is_some_and(|b| is_alphanumeric(*b))
+        && bytes.iter().all(|b| is_alphanumeric(*b) || *b == b'-')
+}
+
+fn label(text: &str) -> Vec<String> {
+    let mut faults: Vec<_> = too_long(text, 63).into_iter().collect();
+    if !is_label(text) {
+        let subdomain = text.split('.').all(is_label);
+        faults.push(if subdomain {
+            "must not contain dots".to_owned()
+        } else {
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')".to_owned()
+        });
+    }
+    faults
+}
+
+fn subdomain(text: &str) -> Vec<String> {
+    let mut faults: Vec<_> = too_long(text, 253).into_iter().collect();
+    if !text.split('.').all(is_label) {
+        faults.push("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')".to_owned());
+    }
+    faults
+}
+
+fn label_1035(text: &str) -> Vec<String> {
+    let mut faults: Vec<_> = too_long(text, 63).into_iter().collect();
+    let letter = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
+    if !letter || !is_label(text) {
+        faults.push("a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')".to_owned());
+    }
+    faults
+}
+
+fn is_name(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+}
+
+fn qualified_name(text: &str) -> Vec<String> {
+    const NAME: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+    let mut faults = Vec::new();
+    let mut parts = text.split('/');
+    let (first, second, more) = (parts.next().unwrap_or(""), parts.next(), parts.next());
+    let name = match (second, more) {
+        (None, _) => first,
+        (Some(name), None) => {
+            if first.is_empty() {
+                faults.push("prefix part must be non-empty".to_owned());
+            } else {
+                let prefix = subdomain(first);
+                faults.extend(
+                    prefix
+                        .into_iter()
+                        .map(|fault| format!("prefix part {fault}")),
+                );
+            }
+            name
+        }
+        (Some(_), Some(_)) => {
+            return vec![format!(
+                "a valid label key {NAME} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            )];
+        }
+    };
+    if name.is_empty() {
+        faults.push("name part must be non-empty".to_owned());
+    } else if let Some(fault) = too_long(name, 63) {
+        faults.push(format!("name part {fault}"));
+    }
+    if !is_name(name) {
+        faults.push(format!("name part {NAME}"));
+    }
+    faults
+}
+
+fn label_value(text: &str) -> Vec<String> {
+    let mut faults: Vec<_> = too_long(text, 63).into_iter().collect();
+    if !text.is_empty() && !is_name(text) {
+        faults.push("a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')".to_owned());
+    }
+    faults
+}
+
+fn is_uuid(text: &str) -> bool {
+    let hex: Vec<u8> = text.bytes().filter(|b| *b != b'-').collect();
+    let groups: Vec<usize> = text.split('-').map(str::len).collect();
+    hex.len() == 32
+        && hex.iter().all(u8::is_ascii_hexdigit)
+        && (groups == [32] || groups == [8, 4, 4, 4, 12])
+}
+
+fn is_base64(text: &str) -> bool {
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .is_ok()
+}
+
+fn is_date(text: &str) -> bool {
+    super::times::parse_timestamp(&format!("{text}T00:00:00Z")).is_ok()
+}
+
+fn is_date_time(text: &str) -> bool {
+    let upper = text.to_ascii_uppercase();
+    super::times::parse_timestamp(&upper).is_ok()
+}

@@ -1,0 +1,340 @@
+//! `format`: text with values put in.
+//!
+//! Here: clauses such as `%s` and `%.2f`, as Kubernetes has them (cel-go, ext/formatting.go) and
+//! as the specification has them by now (`formatting_v2.go`). Not here: other text functions (`strings`).
+//! Invariant: a clause that is not valid for its value is an error that names both.
+
+use super::{Outcome, fail, no_overload, standard, times};
+use crate::value::{List, Value};
+
+/// Which of the two is spoken.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Kubernetes,
+    Specification,
+}
+
+pub(super) fn format<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
+    with(arguments, Dialect::Kubernetes)
+}
+
+pub(super) fn format_as_specified<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
+    with(arguments, Dialect::Specification)
+}
+
+fn with<'a>(arguments: &[Value<'a>], dialect: Dialect) -> Outcome<'a> {
+    let [Value::String(text), Value::List(list)] = arguments else {
+        return no_overload();
+    };
+    match formatted(text, list, dialect) {
+        Ok(text) => Ok(Value::from(text)),
+        Err(error) => fail(error),
+    }
+}
+
+fn formatted(text: &str, list: &List<'_>, dialect: Dialect) -> Result<String, String> {
+    let mut made = String::new();
+    let mut used = 0_usize;
+    let mut rest = text.chars().peekable();
+    while let Some(c) = rest.next() {
+        if c != '%' {
+            made.push(c);
+            continue;
+        }
+        let Some(mut verb) = rest.next() else {
+            return Err("unexpected end of string".to_owned());
+        };
+        if verb == '%' {
+            made.push('%');
+            continue;
+        }
+        let Some(value) = list.get(used) else {
+            return Err(format!("index {used} out of range"));
+        };
+        used = used.saturating_add(1);
+        let mut precision = None;
+        if verb == '.' {
+            let mut digits = String::new();
+            while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+                digits.push(digit);
+            }
+            let number: usize = digits.parse().map_err(|_| {
+                format!("could not parse formatting clause: error while parsing precision: strconv.Atoi: parsing \"{digits}\": invalid syntax")
+            })?;
+            precision = Some(number.min(1000));
+            verb = rest.next().ok_or("unexpected end of string")?;
+        }
+        made.push_str(&clause(verb, precision, &value, dialect)?);
+    }
+    Ok(made)
+}
+
+fn wrong(clause: &str, value: &Value<'_>, verb: &str) -> String {
+    let found = value.type_name();
+    format!(
+        "error during formatting: {verb} clause can only be used on {clause}, was given {found}"
+    )
+}
+
+fn clause(
+    verb: char,
+    precision: Option<usize>,
+    value: &Value<'_>,
+    dialect: Dialect,
+) -> Result<String, String> {
+    let kubernetes = dialect == Dialect::Kubernetes;
+    match verb {
+        's' if kubernetes => quoting(value, false),
+        's' => text(value),
+        'd' => match value {
+            Value::Int(value) => Ok(value.to_string()),
+            Value::Uint(value) => Ok(value.to_string()),
+            Value::Double(value) if !kubernetes && !value.is_finite() => Ok(named(*value)),
+            other => Err(wrong("integers", other, "decimal")),
+        },
+        'f' => number(value, "fixed-point", dialect).map(|double| match dialect {
+            Dialect::Kubernetes if double.is_finite() => {
+                // Zero has no sign, but what is rounded to it has.
+                let double = if double == 0.0 { 0.0 } else { double };
+                grouped(&format!("{double:.*}", precision.unwrap_or(6)))
+            }
+            _ if double.is_finite() => format!("{double:.*}", precision.unwrap_or(6)),
+            Dialect::Kubernetes => symbol(double).to_owned(),
+            Dialect::Specification => named(double),
+        }),
+        'e' => number(value, "scientific", dialect).map(|double| {
+            if !double.is_finite() {
+                return match dialect {
+                    Dialect::Kubernetes => format!("{:>6}", symbol(double)),
+                    Dialect::Specification => named(double),
+                };
+            }
+            let made = format!("{double:.*e}", precision.unwrap_or(6));
+            let (digits, power) = made.split_once('e').unwrap_or((&made, "0"));
+            let power: i32 = power.parse().unwrap_or(0);
+            let (minus, two) = (power < 0, format!("{:02}", power.unsigned_abs()));
+            if kubernetes {
+                // As golang.org/x/text writes it for English.
+                let sign = if minus { "\u{207b}" } else { "" };
+                let raised: String = two.chars().map(superscript).collect();
+                format!("{digits}\u{d7}10{sign}{raised}")
+            } else {
+                format!("{digits}e{}{two}", if minus { '-' } else { '+' })
+            }
+        }),
+        'b' => match value {
+            Value::Bool(value) => Ok(u8::from(*value).to_string()),
+            Value::Int(value) => Ok(radix(*value < 0, &format!("{:b}", value.unsigned_abs()))),
+            Value::Uint(value) => Ok(format!("{value:b}")),
+            other if kubernetes => Err(format!(
+                "error during formatting: only integers and bools can be formatted as binary, was given {}",
+                other.type_name()
+            )),
+            other => Err(wrong("integers and bools", other, "binary")),
+        },
+        'o' => match value {
+            Value::Int(value) => Ok(radix(*value < 0, &format!("{:o}", value.unsigned_abs()))),
+            Value::Uint(value) => Ok(format!("{value:o}")),
+            other => Err(wrong("integers", other, "octal")),
+        },
+        'x' => hexadecimal(value, dialect),
+        'X' => hexadecimal(value, dialect).map(|text| text.to_uppercase()),
+        other => Err(format!(
+            "could not parse formatting clause: unrecognized formatting clause \"{other}\""
+        )),
+    }
+}
+
+fn radix(negative: bool, digits: &str) -> String {
+    format!("{}{digits}", if negative { "-" } else { "" })
+}
+
+fn hexadecimal(value: &Value<'_>, dialect: Dialect) -> Result<String, String> {
+    let bytes = |bytes: &[u8]| {
+        let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or('0');
+        bytes
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+            .collect()
+    };
+    match value {
+        Value::Int(value) => Ok(radix(*value < 0, &format!("{:x}", value.unsigned_abs()))),
+        Value::Uint(value) => Ok(format!("{value:x}")),
+        Value::String(text) => Ok(bytes(text.as_bytes())),
+        Value::Bytes(found) => Ok(bytes(found)),
+        other if dialect == Dialect::Kubernetes => Err(format!(
+            "error during formatting: only integers, byte buffers, and strings can be formatted as hex, was given {}",
+            other.type_name()
+        )),
+        other => Err(wrong("integers, byte buffers, and strings", other, "hex")),
+    }
+}
+
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_precision_loss,
+    reason = "a whole number is written as the nearest double"
+)]
+fn number(value: &Value<'_>, verb: &str, dialect: Dialect) -> Result<f64, String> {
+    match value {
+        Value::Double(value) => Ok(*value),
+        Value::Int(value) if dialect == Dialect::Specification => Ok(*value as f64),
+        Value::Uint(value) if dialect == Dialect::Specification => Ok(*value as f64),
+        other => Err(wrong("doubles", other, verb)),
+    }
+}
+
+/// A number as it is written in English, with a comma before each three digits.
+fn grouped(number: &str) -> String {
+    let (sign, digits) = number
+        .strip_prefix('-')
+        .map_or(("", number), |digits| ("-", digits));
+    let (whole, fraction) = digits.split_at(digits.find('.').unwrap_or(digits.len()));
+    let mut made = String::from(sign);
+    for (place, digit) in whole.chars().enumerate() {
+        if place > 0 && whole.len().saturating_sub(place) % 3 == 0 {
+            made.push(',');
+        }
+        made.push(digit);
+    }
+    made.push_str(fraction);
+    made
+}
+
+fn superscript(digit: char) -> char {
+    match digit {
+        '1' => '\u{b9}',
+        '2' => '\u{b2}',
+        '3' => '\u{b3}',
+        other => other
+            .to_digit(10)
+            .and_then(|digit| char::from_u32(digit.saturating_add(0x2070)))
+            .unwrap_or(other),
+    }
+}
+
+fn symbol(double: f64) -> &'static str {
+    match double {
+        double if double.is_nan() => "NaN",
+        double if double > 0.0 => "\u{221e}",
+        _ => "-\u{221e}",
+    }
+}
+
+/// Kubernetes' `%s`: within lists and maps values look as in an expression.
+fn quoting(value: &Value<'_>, inner: bool) -> Result<String, String> {
+    match value {
+        Value::Timestamp(time) if !inner => return Ok(time.to_string()),
+        Value::Double(double) if !inner => return Ok(standard::double_text(*double)),
+        Value::List(_) | Value::Map(_) => {}
+        other if !inner => return text(other),
+        _ => {}
+    }
+    Ok(match value {
+        Value::String(text) => format!("\"{}\"", &**text),
+        Value::Bytes(bytes) => format!("b\"{}\"", String::from_utf8_lossy(bytes)),
+        Value::Double(double) if double.is_finite() => format!("{double:.6}"),
+        Value::Double(double) => format!("\"{}\"", standard::double_text(*double)),
+        Value::Duration(span) => format!("duration(\"{}\")", times::duration_seconds(*span)),
+        Value::Timestamp(time) => format!("timestamp(\"{}\")", time.at(0)),
+        Value::List(list) => {
+            let parts: Result<Vec<_>, _> = list.iter().map(|part| quoting(&part, true)).collect();
+            format!("[{}]", parts?.join(", "))
+        }
+        Value::Map(map) => {
+            let mut parts = Vec::new();
+            for (key, value) in map.entries() {
+                parts.push(format!(
+                    "{}:{}",
+                    quoting(&key, true)?,
+                    quoting(&value, true)?
+                ));
+            }
+            parts.sort();
+            format!("{{{}}}", parts.join(", "))
+        }
+        Value::Object(_) | Value::Optional(_) | Value::Opaque(_) => {
+            return Err(format!(
+                "error during formatting: no formatting function for {}",
+                value.type_name()
+            ));
+        }
+        other => text(other)?,
+    })
+}
+
+/// What is wrong with a clause for values of a type; nothing where only running it tells.
+pub(crate) fn static_fault(verb: char, ty: &crate::types::Type) -> Option<String> {
+    use crate::types::Type;
+    let sample = match ty {
+        // Text may name what is no number, such as `NaN`.
+        Type::String if matches!(verb, 'f' | 'e') => return None,
+        Type::Optional(_) => Value::Optional(None),
+        Type::Object(object) => Value::opaque(super::Opaque::sample(object.name())?),
+        Type::Opaque(name, _) => Value::opaque(super::Opaque::sample(name)?),
+        Type::Bool => Value::Bool(true),
+        Type::Int => Value::Int(0),
+        Type::Uint => Value::Uint(0),
+        Type::Double => Value::Double(0.0),
+        Type::String => Value::from(""),
+        Type::Bytes => Value::Bytes(crate::value::Bytes::Borrowed(b"")),
+        Type::Null => Value::Null,
+        Type::List(_) => Value::list(Vec::new()),
+        Type::Map(..) => Value::Map(crate::value::Map::of([])),
+        Type::Duration => Value::Duration(0),
+        Type::Timestamp => Value::Timestamp(crate::value::Time::new(0, 0)?),
+        _ => return None,
+    };
+    clause(verb, None, &sample, Dialect::Kubernetes).err()
+}
+
+fn named(double: f64) -> String {
+    match double {
+        double if double.is_nan() => "NaN",
+        double if double > 0.0 => "Infinity",
+        _ => "-Infinity",
+    }
+    .to_owned()
+}
+
+fn text(value: &Value<'_>) -> Result<String, String> {
+    Ok(match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Uint(value) => value.to_string(),
+        Value::Double(value) if value.is_finite() => format!("{value}"),
+        Value::Double(value) => named(*value),
+        Value::String(text) => text.to_string(),
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Duration(span) => times::duration_seconds(*span),
+        Value::Timestamp(time) => time.at(0).to_string(),
+        Value::Type(name) => (*name).to_owned(),
+        Value::List(list) => {
+            let parts: Result<Vec<_>, _> = list.iter().map(|element| text(&element)).collect();
+            format!("[{}]", parts?.join(", "))
+        }
+        Value::Map(map) => {
+            let mut parts = Vec::new();
+            for (key, value) in map.entries() {
+                parts.push((text(&key)?, text(&value)?));
+            }
+            parts.sort();
+            let parts: Vec<_> = parts
+                .into_iter()
+                .map(|(k, v)| format!("{k}: {v}"))
+                .collect();
+            format!("{{{}}}", parts.join(", "))
+        }
+        Value::Object(_) | Value::Optional(_) | Value::Opaque(_) => {
+            let known = value.type_name();
+            return Err(no_text(known));
+        }
+    })
+}
+
+fn no_text(found: &str) -> String {
+    format!(
+        "error during formatting: string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps, was given {found}"
+    )
+}

@@ -1,0 +1,377 @@
+//! Macros: calls that the parser turns into loops and conditions.
+//!
+//! Here: what each becomes (cel-go, parser/macro.go, ext/comprehensions.go, cel/library.go,
+//! ext/lists.go, ext/bindings.go). Not here: which call is meant (`grammar`).
+//! Invariant: what a macro makes is reported at the opening bracket of its call.
+
+use super::grammar::Parser;
+use crate::ast::{Comprehension, Expr, Kind, Literal, op};
+use crate::diagnostic::Diagnostic;
+
+/// The accumulator; no name in a source can be this.
+const RESULT: &str = "@result";
+/// The variable of a loop over nothing.
+const UNUSED: &str = "#unused";
+const SORT_INPUT: &str = "@__sortBy_input__";
+
+/// Which macros and which syntax there is beside the standard.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "features of an environment that go together freely"
+)]
+pub(crate) struct Macros {
+    /// `optMap`, `optFlatMap`.
+    pub(crate) optionals: bool,
+    /// Those with two variables, `transformList` and its like.
+    pub(crate) two_variables: bool,
+    /// `sortBy`.
+    pub(crate) sort_by: bool,
+    /// `cel.bind`.
+    pub(crate) bind: bool,
+    /// Fields in backquotes.
+    pub(crate) quoted_fields: bool,
+}
+
+/// What a call became.
+pub(super) enum Expanded {
+    /// It is a macro.
+    Macro(Expr),
+    /// It is a call.
+    Call(Option<Expr>, Vec<Expr>),
+}
+
+type Outcome = Result<Expanded, Diagnostic>;
+
+impl Parser<'_> {
+    /// Expands a call with a target.
+    pub(super) fn method_macro(
+        &mut self,
+        at: usize,
+        target: Expr,
+        function: &str,
+        arguments: Vec<Expr>,
+    ) -> Outcome {
+        let two = self.macros.two_variables;
+        let known = match (function, arguments.len()) {
+            ("all" | "exists" | "exists_one" | "existsOne" | "filter", 2) | ("map", 2 | 3) => true,
+            ("all" | "exists" | "exists_one" | "existsOne", 3)
+            | ("transformList" | "transformMap" | "transformMapEntry", 3 | 4) => two,
+            ("optMap" | "optFlatMap", 2) => self.macros.optionals,
+            ("sortBy", 2) => self.macros.sort_by,
+            ("bind", 3) => {
+                self.macros.bind && matches!(&target.kind, Kind::Ident(name) if name == "cel")
+            }
+            _ => false,
+        };
+        if !known {
+            return Ok(Expanded::Call(Some(target), arguments));
+        }
+        let mut arguments = arguments.into_iter();
+        let mut next = || arguments.next();
+        let (Some(first), Some(second)) = (next(), next()) else {
+            return Err(self.error(at, "a macro lacks arguments"));
+        };
+        let (third, fourth) = (next(), next());
+        let made = match (function, third) {
+            ("bind", Some(body)) => {
+                let name = self.simple(
+                    &first,
+                    "cel.bind() variable names must be simple identifiers",
+                )?;
+                self.bind(at, name, second, body)
+            }
+            ("optMap" | "optFlatMap", _) => {
+                let message = format!("{function}() variable name must be a simple identifier");
+                let name = self.simple(&first, &message)?;
+                self.optional_map(at, target, name, second, function == "optMap")
+            }
+            ("sortBy", _) => {
+                if matches!(target.kind, Kind::Literal(_) | Kind::Map(_)) {
+                    return Err(self.error(
+                        target.at,
+                        "sortBy can only be applied to a list, identifier, comprehension, call or select expression",
+                    ));
+                }
+                let name = self.simple(&first, "argument must be a simple name")?;
+                self.sort_by(at, target, name, second)
+            }
+            (_, None) => {
+                let name = self.simple(&first, "argument must be a simple name")?;
+                self.fold(at, function, target, (name, None), None, second)
+            }
+            ("map", Some(body)) => {
+                let name = self.simple(&first, "argument must be a simple name")?;
+                self.fold(at, function, target, (name, None), Some(second), body)
+            }
+            (_, Some(body)) => {
+                let one = self.simple(&first, "argument must be a simple name")?;
+                let two = self.simple(&second, "argument must be a simple name")?;
+                if one == two {
+                    return Err(self.error(second.at, format!("duplicate variable name: {one}")));
+                }
+                let (filter, body) = match fourth {
+                    Some(last) => (Some(body), last),
+                    None => (None, body),
+                };
+                self.fold(at, function, target, (one, Some(two)), filter, body)
+            }
+        };
+        Ok(Expanded::Macro(made))
+    }
+
+    /// Expands a call without a target.
+    pub(super) fn function_macro(
+        &mut self,
+        at: usize,
+        function: &str,
+        mut arguments: Vec<Expr>,
+    ) -> Outcome {
+        if function != "has" || arguments.len() != 1 {
+            return Ok(Expanded::Call(None, arguments));
+        }
+        let Some(argument) = arguments.pop() else {
+            return Ok(Expanded::Call(None, arguments));
+        };
+        match argument.kind {
+            Kind::Select {
+                operand,
+                field,
+                test: false,
+            } => Ok(Expanded::Macro(self.node(
+                at,
+                Kind::Select {
+                    operand,
+                    field,
+                    test: true,
+                },
+            ))),
+            _ => Err(self.error(argument.at, "invalid argument to has() macro")),
+        }
+    }
+
+    fn simple(&self, argument: &Expr, message: &str) -> Result<String, Diagnostic> {
+        match &argument.kind {
+            Kind::Ident(name) if !name.starts_with('.') => Ok(name.clone()),
+            _ => Err(self.error(argument.at, message)),
+        }
+    }
+
+    pub(super) fn ident(&mut self, at: usize, name: &str) -> Expr {
+        self.node(at, Kind::Ident(name.to_owned()))
+    }
+
+    fn literal(&mut self, at: usize, literal: Literal) -> Expr {
+        self.node(at, Kind::Literal(literal))
+    }
+
+    pub(super) fn call(&mut self, at: usize, function: &str, arguments: Vec<Expr>) -> Expr {
+        self.node(
+            at,
+            Kind::Call {
+                function: function.to_owned(),
+                target: None,
+                arguments,
+            },
+        )
+    }
+
+    fn method(&mut self, at: usize, target: Expr, function: &str, arguments: Vec<Expr>) -> Expr {
+        self.node(
+            at,
+            Kind::Call {
+                function: function.to_owned(),
+                target: Some(Box::new(target)),
+                arguments,
+            },
+        )
+    }
+
+    fn fold(
+        &mut self,
+        at: usize,
+        function: &str,
+        range: Expr,
+        (variable, second): (String, Option<String>),
+        filter: Option<Expr>,
+        body: Expr,
+    ) -> Expr {
+        let truth = Literal::Bool(true);
+        let (init, condition, step) = match function {
+            "all" => {
+                let accumulator = self.ident(at, RESULT);
+                let condition = self.call(at, op::NOT_STRICTLY_FALSE, vec![accumulator]);
+                let accumulator = self.ident(at, RESULT);
+                let step = self.call(at, op::AND, vec![accumulator, body]);
+                (self.literal(at, truth), condition, step)
+            }
+            "exists" => {
+                let accumulator = self.ident(at, RESULT);
+                let not = self.call(at, op::NOT, vec![accumulator]);
+                let condition = self.call(at, op::NOT_STRICTLY_FALSE, vec![not]);
+                let accumulator = self.ident(at, RESULT);
+                let step = self.call(at, op::OR, vec![accumulator, body]);
+                (self.literal(at, Literal::Bool(false)), condition, step)
+            }
+            "exists_one" | "existsOne" => {
+                let accumulator = self.ident(at, RESULT);
+                let one = self.literal(at, Literal::Int(1));
+                let more = self.call(at, op::ADD, vec![accumulator, one]);
+                let same = self.ident(at, RESULT);
+                let step = self.call(at, op::CONDITIONAL, vec![body, more, same]);
+                let init = self.literal(at, Literal::Int(0));
+                (init, self.literal(at, truth), step)
+            }
+            "transformMap" | "transformMapEntry" => {
+                let mut arguments = vec![self.ident(at, RESULT)];
+                if function == "transformMap" {
+                    arguments.push(self.ident(at, &variable));
+                }
+                arguments.push(body);
+                let step = self.call(at, op::MAP_INSERT, arguments);
+                let init = self.node(at, Kind::Map(Vec::new()));
+                (
+                    init,
+                    self.literal(at, truth),
+                    self.filtered(at, filter, step),
+                )
+            }
+            _ => {
+                let (filter, element) = if function == "filter" {
+                    (Some(body), self.ident(at, &variable))
+                } else {
+                    (filter, body)
+                };
+                let accumulator = self.ident(at, RESULT);
+                let added = self.node(at, Kind::List(vec![(element, false)]));
+                let step = self.call(at, op::ADD, vec![accumulator, added]);
+                let init = self.node(at, Kind::List(Vec::new()));
+                (
+                    init,
+                    self.literal(at, truth),
+                    self.filtered(at, filter, step),
+                )
+            }
+        };
+        let result = self.ident(at, RESULT);
+        let result = if matches!(function, "exists_one" | "existsOne") {
+            let one = self.literal(at, Literal::Int(1));
+            self.call(at, op::EQUALS, vec![result, one])
+        } else {
+            result
+        };
+        let comprehension = Comprehension {
+            range,
+            variable,
+            second,
+            accumulator: RESULT.to_owned(),
+            init,
+            condition,
+            step,
+            result,
+        };
+        self.node(at, Kind::Comprehension(Box::new(comprehension)))
+    }
+
+    fn filtered(&mut self, at: usize, filter: Option<Expr>, step: Expr) -> Expr {
+        match filter {
+            None => step,
+            Some(filter) => {
+                let same = self.ident(at, RESULT);
+                self.call(at, op::CONDITIONAL, vec![filter, step, same])
+            }
+        }
+    }
+
+    /// A loop over nothing, whose accumulator is the variable.
+    fn bind(&mut self, at: usize, name: String, value: Expr, body: Expr) -> Expr {
+        let range = self.node(at, Kind::List(Vec::new()));
+        let condition = self.literal(at, Literal::Bool(false));
+        let step = self.ident(at, &name);
+        let comprehension = Comprehension {
+            range,
+            variable: UNUSED.to_owned(),
+            second: None,
+            accumulator: name,
+            init: value,
+            condition,
+            step,
+            result: body,
+        };
+        self.node(at, Kind::Comprehension(Box::new(comprehension)))
+    }
+
+    fn optional_map(
+        &mut self,
+        at: usize,
+        target: Expr,
+        name: String,
+        body: Expr,
+        wrap: bool,
+    ) -> Expr {
+        let copy = self.copy(&target);
+        let has = self.method(at, target, "hasValue", Vec::new());
+        let value = self.method(at, copy, "value", Vec::new());
+        let mapped = self.bind(at, name, value, body);
+        let mapped = if wrap {
+            self.call(at, "optional.of", vec![mapped])
+        } else {
+            mapped
+        };
+        let none = self.call(at, "optional.none", Vec::new());
+        self.call(at, op::CONDITIONAL, vec![has, mapped, none])
+    }
+
+    fn sort_by(&mut self, at: usize, target: Expr, name: String, key: Expr) -> Expr {
+        let input = self.ident(at, SORT_INPUT);
+        let keys = self.fold(at, "map", input, (name, None), None, key);
+        let input = self.ident(at, SORT_INPUT);
+        let sorted = self.method(at, input, "@sortByAssociatedKeys", vec![keys]);
+        self.bind(at, SORT_INPUT.to_owned(), target, sorted)
+    }
+
+    /// The same tree with numbers of its own.
+    fn copy(&mut self, expr: &Expr) -> Expr {
+        let kind = match &expr.kind {
+            Kind::Literal(_) | Kind::Ident(_) => expr.kind.clone(),
+            Kind::Select {
+                operand,
+                field,
+                test,
+            } => Kind::Select {
+                operand: Box::new(self.copy(operand)),
+                field: field.clone(),
+                test: *test,
+            },
+            Kind::Call {
+                function,
+                target,
+                arguments,
+            } => Kind::Call {
+                function: function.clone(),
+                target: target.as_ref().map(|target| Box::new(self.copy(target))),
+                arguments: arguments.iter().map(|a| self.copy(a)).collect(),
+            },
+            Kind::List(elements) => {
+                Kind::List(elements.iter().map(|(e, o)| (self.copy(e), *o)).collect())
+            }
+            Kind::Map(entries) => Kind::Map(
+                entries
+                    .iter()
+                    .map(|(k, v, o)| (self.copy(k), self.copy(v), *o))
+                    .collect(),
+            ),
+            Kind::Comprehension(c) => Kind::Comprehension(Box::new(Comprehension {
+                range: self.copy(&c.range),
+                variable: c.variable.clone(),
+                second: c.second.clone(),
+                accumulator: c.accumulator.clone(),
+                init: self.copy(&c.init),
+                condition: self.copy(&c.condition),
+                step: self.copy(&c.step),
+                result: self.copy(&c.result),
+            })),
+        };
+        self.node(expr.at, kind)
+    }
+}

@@ -1,0 +1,621 @@
+//! From a checked tree to one that is evaluated: every name has its place, what is constant is
+//! computed.
+//!
+//! Here: the nodes, and the choices that the API server's planner makes as well (cel-go,
+//! interpreter/planner.go, decorators.go), because costs follow from them. Not here: evaluation.
+//! Invariant: a planned tree refers to nothing by name but keys of data.
+
+use crate::ast::{Comprehension, Expr, Kind, Literal, op};
+use crate::check::{Checked, Reference};
+use crate::diagnostic::Diagnostic;
+use crate::env::Env;
+use crate::library::{Cost, Opaque, Run, regexes};
+use crate::types::Type;
+use crate::value::{Bytes, List, Map, Text, Value, equal};
+use regex::Regex;
+
+/// A node that can be evaluated.
+#[derive(Debug)]
+pub(crate) enum Node {
+    Constant(Value<'static>),
+    /// A variable or a value, and what is read of it.
+    Attribute(Box<Attribute>),
+    Call(Box<Call>),
+    /// A call whose pattern stands in the expression.
+    Pattern(Box<Call>, Regex),
+    /// `in` with a list that stands in the expression.
+    InSet(Box<Node>, Vec<Value<'static>>),
+    And(Box<Node>, Box<Node>),
+    Or(Box<Node>, Box<Node>),
+    NotStrictlyFalse(Box<Node>),
+    /// `or` and `orValue` of optionals; with the second the value itself is given.
+    OptionalOr(Box<Node>, Box<Node>, bool),
+    List(Vec<(Node, bool)>),
+    /// Entries, each with whether it is optional; whether keys are checked.
+    Map(Vec<(Node, Node, bool)>, bool),
+    /// Adds an element to the list of a loop.
+    Append {
+        slot: usize,
+        element: Box<Node>,
+        cost: u64,
+    },
+    /// Adds an entry to the map of a loop, or all entries of a map.
+    Insert {
+        slot: usize,
+        key: Option<Box<Node>>,
+        value: Box<Node>,
+    },
+    Fold(Box<Fold>),
+    /// What compiles only without a check.
+    Fail(String),
+}
+
+#[derive(Debug)]
+pub(crate) struct Attribute {
+    pub(crate) root: Root,
+    pub(crate) qualifiers: Vec<Qualifier>,
+    /// `has(…)`.
+    pub(crate) test: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Root {
+    Variable(usize),
+    /// The named expressions.
+    Named,
+    Local(usize),
+    Conditional(Node, Node, Node),
+    Value(Node),
+}
+
+/// What is read of a value.
+#[derive(Debug)]
+pub(crate) struct Qualifier {
+    pub(crate) key: Key,
+    pub(crate) optional: bool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Key {
+    /// A field by its name, and its place where the structure is declared.
+    Field(String, Option<usize>),
+    Constant(Value<'static>),
+    Computed(Node),
+}
+
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) name: &'static str,
+    pub(crate) runs: Vec<Run>,
+    pub(crate) cost: Cost,
+    pub(crate) arguments: Vec<Node>,
+    /// Which overload is meant is known only at run time, and then arguments are evaluated up to
+    /// the first error.
+    pub(crate) by_number: bool,
+    /// The types that the meant overloads are for, and what each gives: data may be of others.
+    pub(crate) guards: Option<Vec<(Vec<Type>, Type)>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Fold {
+    pub(crate) range: Node,
+    /// Place of the accumulator; the variables follow.
+    pub(crate) slot: usize,
+    pub(crate) two: bool,
+    pub(crate) init: Node,
+    pub(crate) condition: Node,
+    pub(crate) step: Node,
+    pub(crate) result: Node,
+}
+
+/// Plans a tree.
+///
+/// # Errors
+/// What is constant and has no value, such as `int('a')`.
+pub(crate) fn plan(
+    source: &str,
+    expr: &Expr,
+    checked: &Checked,
+    env: &Env,
+    strict: bool,
+) -> Result<Node, Diagnostic> {
+    let planner = Planner {
+        source,
+        checked,
+        env,
+        strict,
+    };
+    planner.node(expr)
+}
+
+struct Planner<'a> {
+    source: &'a str,
+    checked: &'a Checked,
+    env: &'a Env,
+    strict: bool,
+}
+
+type Planned = Result<Node, Diagnostic>;
+
+/// Functions that turn one type into another; of a constant they are computed at once.
+const CONVERSIONS: &[&str] = &[
+    "bool",
+    "bytes",
+    "double",
+    "duration",
+    "dyn",
+    "int",
+    "string",
+    "timestamp",
+    "type",
+    "uint",
+];
+
+impl Planner<'_> {
+    fn reference(&self, expr: &Expr) -> Option<&Reference> {
+        self.checked.references.get(expr.id)?.as_ref()
+    }
+
+    fn named(&self, expr: &Expr) -> Option<Node> {
+        let root = match self.reference(expr)? {
+            Reference::Variable(place) => Root::Variable(*place),
+            Reference::Local(place) => Root::Local(*place),
+            Reference::Named => Root::Named,
+            Reference::Type(name) => return Some(Node::Constant(Value::Type(name))),
+            Reference::Function { .. } => return None,
+        };
+        Some(Node::Attribute(Box::new(Attribute {
+            root,
+            qualifiers: Vec::new(),
+            test: false,
+        })))
+    }
+
+    fn node(&self, expr: &Expr) -> Planned {
+        match &expr.kind {
+            Kind::Literal(literal) => Ok(Node::Constant(constant(literal))),
+            Kind::Ident(name) => Ok(self.named(expr).unwrap_or_else(|| {
+                let name = name.strip_prefix('.').unwrap_or(name);
+                Node::Fail(format!("no such attribute(s): {name}"))
+            })),
+            Kind::Select {
+                operand,
+                field,
+                test,
+            } => {
+                if let Some(node) = self.named(expr) {
+                    return Ok(node);
+                }
+                let key = self.field(operand, field);
+                let qualifier = Qualifier {
+                    key,
+                    optional: false,
+                };
+                let mut attribute = attribute(self.node(operand)?);
+                attribute.qualifiers.push(qualifier);
+                attribute.test = *test;
+                Ok(Node::Attribute(attribute))
+            }
+            Kind::Call {
+                function,
+                target,
+                arguments,
+            } => self.call(expr, function, target.as_deref(), arguments),
+            Kind::List(elements) => {
+                let mut nodes = Vec::with_capacity(elements.len());
+                for (element, optional) in elements {
+                    nodes.push((self.node(element)?, *optional));
+                }
+                Ok(list(nodes))
+            }
+            Kind::Map(entries) => {
+                let mut nodes = Vec::with_capacity(entries.len());
+                for (key, value, optional) in entries {
+                    nodes.push((self.node(key)?, self.node(value)?, *optional));
+                }
+                Ok(map(nodes, self.env.strict))
+            }
+            Kind::Comprehension(comprehension) => self.fold(comprehension),
+        }
+    }
+
+    fn field(&self, operand: &Expr, name: &str) -> Key {
+        let declared = match self.checked.types.get(operand.id) {
+            Some(Type::Object(object)) => object.field(name).map(|(place, _)| place),
+            _ => None,
+        };
+        Key::Field(name.to_owned(), declared)
+    }
+
+    fn call(
+        &self,
+        expr: &Expr,
+        function: &str,
+        target: Option<&Expr>,
+        arguments: &[Expr],
+    ) -> Planned {
+        if function == op::OPT_SELECT
+            && let [operand, field] = arguments
+            && let Kind::Literal(Literal::String(name)) = &field.kind
+        {
+            let key = self.field(operand, name);
+            let mut attribute = attribute(self.node(operand)?);
+            attribute.qualifiers.push(Qualifier {
+                key,
+                optional: true,
+            });
+            return Ok(Node::Attribute(attribute));
+        }
+        let (name, overload) =
+            if let Some(Reference::Function { name, overload }) = self.reference(expr) {
+                (*name, *overload)
+            } else {
+                let message = format!("no such overload: {function}");
+                return Ok(Node::Fail(message));
+            };
+        let takes_target = !name.contains('.') || name.starts_with("cel.@");
+        let mut nodes = Vec::with_capacity(arguments.len().saturating_add(1));
+        for argument in target.filter(|_| takes_target).into_iter().chain(arguments) {
+            nodes.push(self.node(argument)?);
+        }
+        self.special(expr, name, overload, nodes)
+    }
+
+    /// Operators that do not evaluate all of their operands, and what is known already.
+    fn special(
+        &self,
+        expr: &Expr,
+        name: &'static str,
+        overload: Option<&'static str>,
+        mut nodes: Vec<Node>,
+    ) -> Planned {
+        let (third, second, first) = match nodes.len() {
+            1 => (None, None, nodes.pop()),
+            2 => (None, nodes.pop(), nodes.pop()),
+            3 => (nodes.pop(), nodes.pop(), nodes.pop()),
+            _ => (None, None, None),
+        };
+        match (name, first, second, third) {
+            (op::AND, Some(a), Some(b), None) => Ok(Node::And(Box::new(a), Box::new(b))),
+            (op::OR, Some(a), Some(b), None) => Ok(Node::Or(Box::new(a), Box::new(b))),
+            (op::NOT_STRICTLY_FALSE, Some(a), None, None) => {
+                Ok(Node::NotStrictlyFalse(Box::new(a)))
+            }
+            (op::CONDITIONAL, Some(a), Some(b), Some(c)) => {
+                Ok(Node::Attribute(Box::new(Attribute {
+                    root: Root::Conditional(a, b, c),
+                    qualifiers: Vec::new(),
+                    test: false,
+                })))
+            }
+            (op::INDEX | op::OPT_INDEX, Some(a), Some(b), None) => {
+                let key = match b {
+                    Node::Constant(Value::String(text)) => Key::Field(text.to_string(), None),
+                    Node::Constant(value) => {
+                        if self.strict
+                            && !self.env.strict
+                            && let Some(kind) = not_a_key(&value)
+                        {
+                            let message = format!("invalid qualifier type: {kind}");
+                            return Err(Diagnostic::of_constant(self.source, expr.at, message));
+                        }
+                        Key::Constant(value)
+                    }
+                    other => Key::Computed(other),
+                };
+                let mut attribute = attribute(a);
+                attribute.qualifiers.push(Qualifier {
+                    key,
+                    optional: name == op::OPT_INDEX,
+                });
+                Ok(Node::Attribute(attribute))
+            }
+            ("or", Some(a), Some(b), None)
+                if overload.is_none_or(|o| o == "optional_or_optional") =>
+            {
+                Ok(Node::OptionalOr(Box::new(a), Box::new(b), false))
+            }
+            ("orValue", Some(a), Some(b), None) => {
+                Ok(Node::OptionalOr(Box::new(a), Box::new(b), true))
+            }
+            (op::ADD, Some(a), Some(Node::List(mut added)), None)
+                if added.len() == 1 && accumulator(&a).is_some() =>
+            {
+                let (slot, element) = (accumulator(&a), added.pop());
+                let (Some(slot), Some((element, _))) = (slot, element) else {
+                    return Ok(Node::Fail("no such overload".to_owned()));
+                };
+                Ok(append(slot, element, 12))
+            }
+            (op::MAP_INSERT, Some(a), Some(b), third) if accumulator(&a).is_some() => {
+                let slot = accumulator(&a).unwrap_or_default();
+                let (key, value) = match third {
+                    Some(value) => (Some(Box::new(b)), value),
+                    None => (None, b),
+                };
+                Ok(Node::Insert {
+                    slot,
+                    key,
+                    value: Box::new(value),
+                })
+            }
+            (op::IN, Some(a), Some(Node::Constant(Value::List(list))), None)
+                if overload == Some("in_list") =>
+            {
+                Ok(membership(a, list).unwrap_or_else(|(a, list)| {
+                    let nodes = vec![a, Node::Constant(Value::List(list))];
+                    self.plain(name, overload, nodes)
+                }))
+            }
+            (name, Some(Node::Constant(value)), None, None) if CONVERSIONS.contains(&name) => {
+                self.converted(expr, name, overload, &value)
+            }
+            (name @ ("matches" | "find" | "findAll"), Some(a), Some(b), third) => {
+                let regex = match &b {
+                    Node::Constant(Value::String(pattern)) => match regexes::compile(pattern) {
+                        Ok(regex) => Some(regex),
+                        Err(error) if self.strict => {
+                            return Err(Diagnostic::of_constant(self.source, expr.at, error));
+                        }
+                        Err(_) => None,
+                    },
+                    _ => None,
+                };
+                let nodes = [Some(a), Some(b), third].into_iter().flatten().collect();
+                let call = self.made(name, overload, nodes);
+                Ok(match regex {
+                    Some(regex) => Node::Pattern(Box::new(call), regex),
+                    None => Node::Call(Box::new(call)),
+                })
+            }
+            (name, first, second, third) => {
+                let few = [first, second, third].into_iter().flatten();
+                let nodes = few.chain(nodes).collect();
+                Ok(self.plain(name, overload, nodes))
+            }
+        }
+    }
+
+    fn made(&self, name: &'static str, overload: Option<&str>, arguments: Vec<Node>) -> Call {
+        let function = self.env.function(name);
+        let singleton = !name.starts_with(|c: char| c.is_ascii_alphabetic())
+            || matches!(
+                name,
+                "size"
+                    | "sort"
+                    | "type"
+                    | "dyn"
+                    | "contains"
+                    | "startsWith"
+                    | "endsWith"
+                    | "matches"
+            )
+            || name.contains('.');
+        let lists = matches!(name, "isSorted" | "sum" | "max" | "min" | "join");
+        let guarded = lists || (overload.is_some() && !singleton);
+        let guards = function.filter(|_| guarded).map(|function| {
+            let meant = function
+                .overloads
+                .iter()
+                .filter(|o| overload.is_none_or(|id| id == o.id));
+            meant
+                .map(|o| (o.arguments.clone(), o.result.clone()))
+                .collect()
+        });
+        Call {
+            name,
+            runs: function.map_or_else(Vec::new, |function| function.runs.clone()),
+            cost: Cost::of(name, overload),
+            arguments,
+            by_number: overload.is_none() && !singleton,
+            guards,
+        }
+    }
+
+    fn plain(&self, name: &'static str, overload: Option<&str>, arguments: Vec<Node>) -> Node {
+        // The constant list of one element, as a loop adds it.
+        if name == op::ADD
+            && let [first, Node::Constant(Value::List(List::Made(added)))] = arguments.as_slice()
+            && let (Some(slot), [element]) = (accumulator(first), added.as_slice())
+        {
+            return append(slot, Node::Constant(element.clone()), 2);
+        }
+        Node::Call(Box::new(self.made(name, overload, arguments)))
+    }
+
+    fn converted(
+        &self,
+        expr: &Expr,
+        name: &'static str,
+        overload: Option<&str>,
+        value: &Value<'static>,
+    ) -> Planned {
+        let call = self.made(name, overload, Vec::new());
+        match crate::eval::apply(&call, std::slice::from_ref(value)) {
+            Ok(value) => Ok(Node::Constant(value)),
+            Err(error) if self.strict => Err(Diagnostic::of_constant(
+                self.source,
+                expr.at,
+                error.to_string(),
+            )),
+            Err(error) => Ok(Node::Fail(error.to_string())),
+        }
+    }
+
+    fn fold(&self, c: &Comprehension) -> Planned {
+        let init = self.node(&c.init)?;
+        let range = self.node(&c.range)?;
+        let condition = self.node(&c.condition)?;
+        let step = self.node(&c.step)?;
+        let result = self.node(&c.result)?;
+        let slot = self
+            .checked
+            .slots
+            .get(&c.init.id)
+            .copied()
+            .unwrap_or_default();
+        Ok(Node::Fold(Box::new(Fold {
+            range,
+            slot,
+            two: c.second.is_some(),
+            init,
+            condition,
+            step,
+            result,
+        })))
+    }
+}
+
+/// Of a value that nothing can be looked up by, the name that Go has for it.
+pub(crate) fn not_a_key(value: &Value<'_>) -> Option<&'static str> {
+    match value {
+        Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::String(_) => {
+            None
+        }
+        other => Some(go_name(other)),
+    }
+}
+
+/// The name that Go has for the kind of a value; some errors of the API server quote it.
+pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::Bool(_) => "types.Bool",
+        Value::Int(_) => "types.Int",
+        Value::Uint(_) => "types.Uint",
+        Value::Double(_) => "types.Double",
+        Value::String(_) => "types.String",
+        Value::Null => "types.Null",
+        Value::Bytes(_) => "types.Bytes",
+        Value::Duration(_) => "types.Duration",
+        Value::Timestamp(_) => "types.Timestamp",
+        Value::List(_) => "*types.baseList",
+        Value::Map(_) => "*types.baseMap",
+        Value::Type(_) => "*types.Type",
+        Value::Optional(_) => "*types.Optional",
+        Value::Object(_) => "object",
+        Value::Opaque(opaque) => match opaque.type_name() {
+            crate::types::IP => "cel.IP",
+            crate::types::CIDR => "cel.CIDR",
+            crate::types::QUANTITY => match &**opaque {
+                Opaque::Quantity(quantity) if quantity.is_sum() => "*cel.Quantity",
+                _ => "cel.Quantity",
+            },
+            crate::types::URL => "cel.URL",
+            crate::types::SEMVER => "cel.Semver",
+            _ => "cel.Format",
+        },
+    }
+}
+
+fn append(slot: usize, element: Node, cost: u64) -> Node {
+    Node::Append {
+        slot,
+        element: Box::new(element),
+        cost,
+    }
+}
+
+/// The place of a loop's variable, when a node is nothing else.
+fn accumulator(node: &Node) -> Option<usize> {
+    match node {
+        Node::Attribute(attribute) => match &**attribute {
+            Attribute {
+                root: Root::Local(slot),
+                qualifiers,
+                test: false,
+            } if qualifiers.is_empty() => Some(*slot),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A node as something that can be read of.
+fn attribute(node: Node) -> Box<Attribute> {
+    match node {
+        Node::Attribute(attribute) if !attribute.test => attribute,
+        other => Box::new(Attribute {
+            root: Root::Value(other),
+            qualifiers: Vec::new(),
+            test: false,
+        }),
+    }
+}
+
+fn constant(literal: &Literal) -> Value<'static> {
+    match literal {
+        Literal::Null => Value::Null,
+        Literal::Bool(value) => Value::Bool(*value),
+        Literal::Int(value) => Value::Int(*value),
+        Literal::Uint(value) => Value::Uint(*value),
+        Literal::Double(value) => Value::Double(*value),
+        Literal::String(text) => Value::String(Text::Shared(text.clone())),
+        Literal::Bytes(bytes) => Value::Bytes(Bytes::Shared(bytes.clone())),
+    }
+}
+
+fn list(nodes: Vec<(Node, bool)>) -> Node {
+    let values: Option<Vec<_>> = nodes
+        .iter()
+        .map(|(node, optional)| match node {
+            Node::Constant(value) if !optional => Some(value.clone()),
+            _ => None,
+        })
+        .collect();
+    values.map_or(Node::List(nodes), |values| {
+        Node::Constant(Value::list(values))
+    })
+}
+
+fn map(nodes: Vec<(Node, Node, bool)>, strict: bool) -> Node {
+    if strict {
+        return Node::Map(nodes, true);
+    }
+    let entries: Option<Vec<_>> = nodes
+        .iter()
+        .map(|node| match node {
+            (Node::Constant(key), Node::Constant(value), false) => {
+                Some((key.clone(), value.clone()))
+            }
+            _ => None,
+        })
+        .collect();
+    entries.map_or(Node::Map(nodes, false), |entries| {
+        Node::Constant(Value::Map(Map::of(entries)))
+    })
+}
+
+/// `in` with a constant list of scalars; of an empty one nothing is evaluated.
+fn membership(node: Node, list: List<'static>) -> Result<Node, (Node, List<'static>)> {
+    if list.is_empty() {
+        return Ok(Node::Constant(Value::Bool(false)));
+    }
+    let scalar = |value: &Value<'_>| {
+        matches!(
+            value,
+            Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::String(_)
+        )
+    };
+    if !list.iter().all(|value| scalar(&value)) {
+        return Err((node, list));
+    }
+    let mut values: Vec<Value<'static>> = list.iter().collect();
+    // Text is looked up by halves; a few values of other types are looked at one by one.
+    if values.iter().all(|value| matches!(value, Value::String(_))) {
+        values.sort_by(|a, b| crate::value::order(a, b).unwrap_or(std::cmp::Ordering::Equal));
+    }
+    Ok(Node::InSet(Box::new(node), values))
+}
+
+/// Whether a value is one of those of [`Node::InSet`].
+pub(crate) fn is_member(values: &[Value<'static>], wanted: &Value<'_>) -> bool {
+    if let (Value::String(text), [Value::String(_), ..]) = (wanted, values) {
+        return values
+            .binary_search_by(|value| match value {
+                Value::String(known) => (**known).cmp(&**text),
+                _ => std::cmp::Ordering::Less,
+            })
+            .is_ok();
+    }
+    values.iter().any(|value| equal(value, wanted))
+}

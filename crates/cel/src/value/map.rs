@@ -1,0 +1,194 @@
+//! Maps, wherever their entries are.
+//!
+//! Here: lookup and iteration. Not here: equality of maps (`compare`).
+//! Invariant: a lookup in a large map does not look at each entry.
+
+use super::{Value, equal};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// From how many entries on an index is kept.
+const INDEX_FROM: usize = 12;
+
+/// A map.
+#[derive(Clone, Debug)]
+pub enum Map<'a> {
+    /// Made by an expression.
+    Made(Arc<MadeMap<'a>>),
+    /// An object of JSON.
+    Json(&'a serde_json::Map<String, serde_json::Value>),
+    /// Labels and the like.
+    Strings(&'a BTreeMap<String, String>),
+}
+
+/// A map that an expression made; entries in the order of making.
+#[derive(Clone, Debug, Default)]
+pub struct MadeMap<'a> {
+    entries: Vec<(Value<'a>, Value<'a>)>,
+    index: HashMap<Key, usize>,
+}
+
+/// A key by which equal keys are found: numbers of all kinds that are equal are one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Bool(bool),
+    Whole(i128),
+    Double(u64),
+    Text(Box<str>),
+}
+
+impl Key {
+    fn of(value: &Value<'_>) -> Option<Self> {
+        Some(match value {
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Int(value) => Self::Whole((*value).into()),
+            Value::Uint(value) => Self::Whole((*value).into()),
+            Value::String(text) => Self::Text((**text).into()),
+            #[expect(
+                clippy::as_conversions,
+                clippy::cast_possible_truncation,
+                clippy::float_cmp,
+                reason = "a double of less than 2^64 without a fraction is a whole number"
+            )]
+            Value::Double(value) if value.trunc() == *value && value.abs() < 2e19 => {
+                Self::Whole(*value as i128)
+            }
+            Value::Double(value) => Self::Double(value.to_bits()),
+            _ => return None,
+        })
+    }
+}
+
+impl<'a> MadeMap<'a> {
+    /// The place of a key.
+    fn find(&self, key: &Value<'_>) -> Option<usize> {
+        if self.entries.len() < INDEX_FROM {
+            return self.entries.iter().position(|(made, _)| equal(made, key));
+        }
+        self.index.get(&Key::of(key)?).copied()
+    }
+
+    /// Sets the value of a key, and says whether it was there before.
+    pub(crate) fn insert(&mut self, key: Value<'a>, value: Value<'a>) -> bool {
+        if let Some(place) = self.find(&key) {
+            if let Some(entry) = self.entries.get_mut(place) {
+                entry.1 = value;
+            }
+            return true;
+        }
+        self.entries.push((key, value));
+        if self.entries.len() == INDEX_FROM {
+            self.index = self
+                .entries
+                .iter()
+                .enumerate()
+                .filter_map(|(place, (key, _))| Some((Key::of(key)?, place)))
+                .collect();
+        } else if self.entries.len() > INDEX_FROM
+            && let Some((key, _)) = self.entries.last()
+            && let Some(key) = Key::of(key)
+        {
+            self.index.insert(key, self.entries.len().saturating_sub(1));
+        }
+        false
+    }
+
+    /// Takes a key away.
+    pub(crate) fn remove(&mut self, key: &Value<'_>) {
+        if let Some(place) = self.find(key) {
+            self.entries.remove(place);
+            let entries = std::mem::take(self).entries;
+            for (key, value) in entries {
+                self.insert(key, value);
+            }
+        }
+    }
+
+    /// Whether a key is there.
+    pub(crate) fn contains(&self, key: &Value<'_>) -> bool {
+        self.find(key).is_some()
+    }
+}
+
+impl<'a> Map<'a> {
+    /// A map of these entries; of two with one key the last counts.
+    #[must_use]
+    pub fn of(entries: impl IntoIterator<Item = (Value<'a>, Value<'a>)>) -> Self {
+        let mut made = MadeMap::default();
+        for (key, value) in entries {
+            made.insert(key, value);
+        }
+        Self::Made(Arc::new(made))
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Made(made) => made.entries.len(),
+            Self::Json(entries) => entries.len(),
+            Self::Strings(entries) => entries.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &Value<'_>) -> Option<Value<'a>> {
+        match (self, key) {
+            (Self::Made(made), _) => {
+                let place = made.find(key)?;
+                made.entries.get(place).map(|(_, value)| value.clone())
+            }
+            (_, Value::String(key)) => self.field(key),
+            (Self::Json(_) | Self::Strings(_), _) => None,
+        }
+    }
+
+    /// The value of a key that is text.
+    #[must_use]
+    pub fn field(&self, key: &str) -> Option<Value<'a>> {
+        match self {
+            Self::Made(_) => self.get(&Value::from(key)),
+            Self::Json(entries) => entries.get(key).map(Value::from_json),
+            Self::Strings(entries) => entries.get(key).map(|text| Value::from(text.as_str())),
+        }
+    }
+
+    /// The entry at a place of the map's own order.
+    #[must_use]
+    pub fn entry(&self, place: usize) -> Option<(Value<'a>, Value<'a>)> {
+        match self {
+            Self::Made(made) => made.entries.get(place).cloned(),
+            Self::Json(entries) => entries
+                .iter()
+                .nth(place)
+                .map(|(key, value)| (Value::from(key.as_str()), Value::from_json(value))),
+            Self::Strings(entries) => entries
+                .iter()
+                .nth(place)
+                .map(|(key, value)| (Value::from(key.as_str()), Value::from(value.as_str()))),
+        }
+    }
+
+    /// All entries, in the map's own order.
+    #[must_use]
+    pub fn entries(&self) -> Vec<(Value<'a>, Value<'a>)> {
+        match self {
+            Self::Made(made) => made.entries.clone(),
+            Self::Json(entries) => entries
+                .iter()
+                .map(|(key, value)| (Value::from(key.as_str()), Value::from_json(value)))
+                .collect(),
+            Self::Strings(entries) => entries
+                .iter()
+                .map(|(key, value)| (Value::from(key.as_str()), Value::from(value.as_str())))
+                .collect(),
+        }
+    }
+}
