@@ -6,6 +6,7 @@
 
 use crate::log::LogArgs;
 use anyhow::ensure;
+use bailiff_cli::eval::EvalArgs;
 use bailiff_cli::incidents::IncidentsArgs;
 use bailiff_cli::status::StatusArgs;
 use bailiff_cli::version::VersionArgs;
@@ -41,6 +42,8 @@ pub(crate) struct Bailiff {
 pub(crate) enum Command {
     /// List, watch and show incidents: what ran, and what was done about it
     Incidents(IncidentsArgs),
+    /// Try an expression of a policy on objects of yours
+    Eval(EvalArgs),
     /// Say whether Bailiff works in this cluster
     Status(StatusArgs),
     /// Print the version

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Bailiff::parse()
     };
     match run(bailiff.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error is gone, too, when this fails: nobody is left to be told.
@@ -48,7 +48,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-fn run(command: Command) -> anyhow::Result<()> {
+fn run(command: Command) -> anyhow::Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     match command {
         Command::Version(args) => {
@@ -66,6 +66,13 @@ fn run(command: Command) -> anyhow::Result<()> {
                 color,
             };
             runtime()?.block_on(bailiff_cli::incidents::run(&args, to))?;
+        }
+        Command::Eval(args) => {
+            let mut input = std::io::stdin().lock();
+            if !bailiff_cli::eval::run(&args, &mut input, &mut out)? {
+                out.flush()?;
+                return Ok(ExitCode::FAILURE);
+            }
         }
         Command::Status(args) => {
             runtime()?.block_on(bailiff_cli::status::run(&args, &mut out))?;
@@ -93,7 +100,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             })?;
         }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

@@ -4,6 +4,7 @@
 //! program starts (`crates/bailiff`).
 //! Invariant: text that a process or a tenant chose is escaped before it reaches a terminal.
 
+pub mod eval;
 pub mod incidents;
 pub mod status;
 mod table;
@@ -82,6 +83,9 @@ pub enum Error {
         /// Of how many.
         all: usize,
     },
+    /// What was given can't be used.
+    #[error("{0}")]
+    Input(String),
     /// The output can't be written.
     #[error("cannot write the output")]
     Output(#[from] std::io::Error),

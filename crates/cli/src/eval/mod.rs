@@ -1,0 +1,313 @@
+//! `bailiff eval`: tries an expression before it is put into a policy.
+//!
+//! Here: flags, files, and what a person reads. Not here: other programs that use it (`batch`).
+//! Invariant: it talks to no cluster.
+
+mod batch;
+#[cfg(test)]
+mod tests;
+
+use crate::Error;
+use bailiff_cel::admission::{self, Bindings};
+use bailiff_cel::{Env, Evaluation, NEWEST_RELEASE, OLDEST_RELEASE, Program, Value};
+use serde::Deserialize as _;
+use serde_json::{Value as Json, json};
+use std::io::{BufRead, Read, Write};
+use std::path::{Path, PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  bailiff eval '1 + 2'
+  bailiff eval 'object.spec.replicas > 3' -f deployment.yaml
+  kubectl get deployment web -o yaml | bailiff eval 'object.spec.replicas' -f -
+  bailiff eval 'variables.images.all(i, i.startsWith(\"registry.example/\"))' -f pod.yaml \\
+    --variables 'images=object.spec.containers.map(c, c.image)'
+  bailiff eval 'object.spec.replicas <= oldObject.spec.replicas' -f new.yaml --old old.yaml
+  bailiff eval --batch < requests.jsonl
+
+A file may hold several documents; the expression is evaluated for each.
+
+Exit codes: 0 it has a value (for each document), 1 it has none, 2 the command is not valid.";
+
+/// Flags of `bailiff eval`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct EvalArgs {
+    /// The expression
+    #[arg(value_name = "EXPRESSION", required_unless_present = "batch")]
+    pub expression: Option<String>,
+    /// Objects, as YAML or JSON; `-` is standard input [default: object is null]
+    #[arg(short, long, value_name = "FILE")]
+    pub filename: Option<PathBuf>,
+    /// The object as it was before: oldObject
+    #[arg(long, value_name = "FILE")]
+    pub old: Option<PathBuf>,
+    /// The parameters of the binding: params
+    #[arg(long, value_name = "FILE")]
+    pub params: Option<PathBuf>,
+    /// The namespace of the object: namespaceObject
+    #[arg(long, value_name = "FILE")]
+    pub namespace: Option<PathBuf>,
+    /// The admission request: request
+    #[arg(long, value_name = "FILE")]
+    pub request: Option<PathBuf>,
+    /// A named expression, used as variables.NAME; may be given several times
+    #[arg(long, value_name = "NAME=EXPRESSION")]
+    pub variables: Vec<String>,
+    /// The release of Kubernetes whose functions there are
+    #[arg(long, value_name = "VERSION", default_value = "1.37")]
+    pub kubernetes_version: String,
+    /// Say only whether it compiles, and its type
+    #[arg(long)]
+    pub type_check: bool,
+    /// Print JSON
+    #[arg(short, long, value_name = "SHAPE", value_parser = ["text", "json"], default_value = "text")]
+    pub output: String,
+    /// Read requests as JSON lines from standard input, and write an answer for each
+    #[arg(long, conflicts_with_all = ["expression", "filename", "old", "params", "namespace", "request", "variables", "type_check"])]
+    pub batch: bool,
+}
+
+/// The minor release of `1.37`.
+fn release(text: &str) -> Result<u32, Error> {
+    let minor = text
+        .trim_start_matches('v')
+        .strip_prefix("1.")
+        .and_then(|rest| rest.split('.').next())
+        .and_then(|minor| minor.parse().ok());
+    match minor {
+        Some(minor) if (OLDEST_RELEASE..=NEWEST_RELEASE).contains(&minor) => Ok(minor),
+        _ => Err(Error::Input(format!(
+            "cannot use Kubernetes {text}: there are 1.{OLDEST_RELEASE} to 1.{NEWEST_RELEASE}"
+        ))),
+    }
+}
+
+fn cannot_read(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    let name = if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    };
+    Error::Input(format!("cannot read {name}: {error}"))
+}
+
+/// The documents of a file.
+fn documents(path: &Path, input: &mut impl Read) -> Result<Vec<Json>, Error> {
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        input.read_to_string(&mut text).map(drop)
+    } else {
+        std::fs::read_to_string(path).map(|read| text = read)
+    };
+    read.map_err(|error| cannot_read(path, &error))?;
+    let mut found = Vec::new();
+    for document in serde_yaml_ng::Deserializer::from_str(&text) {
+        let value = Json::deserialize(document).map_err(|error| cannot_read(path, &error))?;
+        if !value.is_null() {
+            found.push(value);
+        }
+    }
+    Ok(found)
+}
+
+fn first(path: Option<&PathBuf>, input: &mut impl Read) -> Result<Option<Json>, Error> {
+    path.map_or(Ok(None), |path| {
+        Ok(documents(path, input)?.into_iter().next())
+    })
+}
+
+/// Runs the command; whether every document has a value.
+///
+/// # Errors
+/// When a file can't be read, or the output can't be written.
+pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> Result<bool, Error> {
+    let minor = release(&args.kubernetes_version)?;
+    if args.batch {
+        batch::run(minor, input, out)?;
+        return Ok(true);
+    }
+    let source = args.expression.as_deref().unwrap_or_default();
+    let mut env = admission::environment(minor, args.params.is_some());
+    for variable in &args.variables {
+        let Some((name, expression)) = variable.split_once('=') else {
+            return Err(Error::Input(format!(
+                "cannot use variable {variable:?}: write NAME=EXPRESSION"
+            )));
+        };
+        if let Err(error) = env.define(name.trim(), expression) {
+            return refused(
+                args,
+                out,
+                &format!("variable {name}:\n{error}"),
+                &error.issues(),
+            );
+        }
+    }
+    let program = match env.compile(source) {
+        Ok(program) => program,
+        Err(error) => return refused(args, out, &error.to_string(), &error.issues()),
+    };
+    if args.type_check {
+        let ty = program.result_type();
+        if args.output == "json" {
+            writeln!(out, "{}", json!({ "staticType": ty.to_string() }))?;
+        } else {
+            writeln!(out, "it compiles; its type is {ty}")?;
+        }
+        return Ok(true);
+    }
+    let objects = match &args.filename {
+        Some(path) => {
+            let found = documents(path, input)?;
+            if found.is_empty() {
+                return Err(cannot_read(path, &"it holds no object"));
+            }
+            found.into_iter().map(Some).collect()
+        }
+        None => vec![None],
+    };
+    let old = first(args.old.as_ref(), input)?;
+    let params = first(args.params.as_ref(), input)?;
+    let namespace = first(args.namespace.as_ref(), input)?;
+    let request = first(args.request.as_ref(), input)?;
+    let mut all = true;
+    for object in &objects {
+        let bindings = Bindings {
+            object: object.as_ref(),
+            old_object: old.as_ref(),
+            namespace_object: namespace.as_ref(),
+            request: request.as_ref(),
+            params: params.as_ref(),
+        };
+        let title = object.as_ref().filter(|_| objects.len() > 1).map(name_of);
+        all &= one(args, out, &env, &program, &bindings, title)?;
+    }
+    Ok(all)
+}
+
+/// Kind and name of an object.
+fn name_of(object: &Json) -> String {
+    let text = |value: &Json| value.as_str().unwrap_or("?").to_owned();
+    format!(
+        "{} {}",
+        text(&object["kind"]),
+        text(&object["metadata"]["name"])
+    )
+}
+
+fn refused(
+    args: &EvalArgs,
+    out: &mut impl Write,
+    words: &str,
+    issues: &str,
+) -> Result<bool, Error> {
+    if args.output == "json" {
+        writeln!(out, "{}", json!({ "compileError": issues }))?;
+    } else {
+        writeln!(out, "it does not compile:\n{words}")?;
+    }
+    Ok(false)
+}
+
+fn one(
+    args: &EvalArgs,
+    out: &mut impl Write,
+    env: &Env,
+    program: &Program,
+    bindings: &Bindings<'_>,
+    title: Option<String>,
+) -> Result<bool, Error> {
+    let mut evaluation = Evaluation::new(env, bindings, admission::BUDGET);
+    let outcome = evaluation.run(program);
+    let cost = evaluation.spent();
+    let has_value = outcome.is_ok();
+    if args.output == "json" {
+        let mut answer = batch::answer(program, outcome, cost);
+        if let Some(title) = title {
+            answer["object"] = title.into();
+        }
+        writeln!(out, "{answer}")?;
+        return Ok(has_value);
+    }
+    if let Some(title) = title {
+        writeln!(out, "{title}")?;
+    }
+    match outcome {
+        Ok(value) => {
+            writeln!(out, "value  {}", shown(&value))?;
+            let (dynamic, declared) = (value.type_name(), program.result_type().declared_name());
+            if declared == dynamic || value == Value::Null {
+                writeln!(out, "type   {dynamic}")?;
+            } else {
+                writeln!(out, "type   {dynamic} ({declared} for the compiler)")?;
+            }
+        }
+        Err(error) => writeln!(out, "error  {error}{}", meant(&error.to_string(), bindings))?,
+    }
+    writeln!(out, "cost   {cost} of {}", bailiff_cel::LIMIT)?;
+    Ok(has_value)
+}
+
+/// A value as JSON; on several lines where one would be long.
+fn shown(value: &Value<'_>) -> String {
+    let json = value.to_json();
+    let short = json.to_string();
+    if short.len() <= 100 {
+        return short;
+    }
+    serde_json::to_string_pretty(&json).unwrap_or(short)
+}
+
+/// The key that a missing one may be a slip of.
+fn meant(error: &str, bindings: &Bindings<'_>) -> String {
+    let Some(missing) = error.split("no such key: ").nth(1) else {
+        return String::new();
+    };
+    let mut keys = Vec::new();
+    for bound in [bindings.object, bindings.old_object, bindings.params]
+        .into_iter()
+        .flatten()
+    {
+        collect(bound, &mut keys);
+    }
+    if keys.iter().any(|key| key == missing) {
+        return format!("; where it may be missing, ask first: has(….{missing}), or .?{missing}");
+    }
+    let near = keys
+        .iter()
+        .find(|key| key.eq_ignore_ascii_case(missing))
+        .or_else(|| keys.iter().find(|key| is_near(key, missing)));
+    near.map_or_else(String::new, |key| format!("; did you mean '{key}'?"))
+}
+
+fn collect(json: &Json, keys: &mut Vec<String>) {
+    match json {
+        Json::Object(entries) => {
+            for (key, value) in entries {
+                keys.push(key.clone());
+                collect(value, keys);
+            }
+        }
+        Json::Array(elements) => {
+            for element in elements {
+                collect(element, keys);
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+/// Whether one letter more, less or other makes one word of the other.
+fn is_near(a: &str, b: &str) -> bool {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let same_start = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
+    let (rest_a, rest_b) = (&a[same_start..], &b[same_start..]);
+    let same_end = rest_a
+        .iter()
+        .rev()
+        .zip(rest_b.iter().rev())
+        .take_while(|(x, y)| x == y)
+        .count();
+    rest_a.len() - same_end <= 1 && rest_b.len() - same_end <= 1 && a.len() > 2
+}

@@ -1,0 +1,166 @@
+//! What people and programs get, word for word.
+
+use super::{EvalArgs, run};
+use clap::Parser as _;
+use serde_json::{Value as Json, json};
+use std::io::Cursor;
+
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    eval: EvalArgs,
+}
+
+fn eval(arguments: &[&str], input: &str) -> (bool, String) {
+    let line = Line::try_parse_from([&["eval"], arguments].concat()).unwrap();
+    let mut out = Vec::new();
+    let all = run(&line.eval, &mut Cursor::new(input), &mut out).unwrap();
+    (all, String::from_utf8(out).unwrap())
+}
+
+const DEPLOYMENT: &str = "
+kind: Deployment
+metadata: {name: web}
+spec: {replicas: 5, paused: false}
+";
+
+#[test]
+fn a_value_has_its_type_and_its_cost() {
+    assert_eq!(
+        eval(&["object.spec.replicas > 3", "-f", "-"], DEPLOYMENT),
+        (
+            true,
+            "value  true\ntype   bool\ncost   4 of 1000000\n".to_owned()
+        )
+    );
+    assert_eq!(
+        eval(&["object.spec.replicas", "-f", "-"], DEPLOYMENT).1,
+        "value  5\ntype   int (dyn for the compiler)\ncost   3 of 1000000\n"
+    );
+}
+
+#[test]
+fn several_documents_are_answered_one_by_one() {
+    let two = format!("{DEPLOYMENT}---\nkind: Pod\nmetadata: {{name: db}}\nspec: {{}}\n");
+    assert_eq!(
+        eval(&["has(object.spec.replicas)", "-f", "-"], &two),
+        (
+            true,
+            "Deployment web\nvalue  true\ntype   bool\ncost   2 of 1000000\nPod db\nvalue  false\ntype   bool\ncost   2 of 1000000\n".to_owned()
+        )
+    );
+}
+
+#[test]
+fn a_missing_key_is_explained() {
+    assert_eq!(
+        eval(&["object.spec.replica > 3", "-f", "-"], DEPLOYMENT),
+        (
+            false,
+            "error  no such key: replica; did you mean 'replicas'?\ncost   4 of 1000000\n"
+                .to_owned()
+        )
+    );
+}
+
+#[test]
+fn a_fault_has_its_place_and_what_was_meant() {
+    assert_eq!(
+        eval(&["objekt.spec"], ""),
+        (
+            false,
+            "it does not compile:\n1:1: undeclared reference to 'objekt' (in container ''); did you mean 'object'?\n | objekt.spec\n | ^\n".to_owned()
+        )
+    );
+    let (_, out) = eval(&["request.kind.grup == ''", "-o", "json"], "");
+    let out: Json = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        out["compileError"],
+        "ERROR: <input>:1:13: undefined field 'grup'\n | request.kind.grup == ''\n | ............^"
+    );
+}
+
+#[test]
+fn named_expressions_are_used_and_paid_for() {
+    let arguments = [
+        "variables.n + 1",
+        "--variables",
+        "n=object.spec.replicas",
+        "-f",
+        "-",
+    ];
+    assert_eq!(
+        eval(&arguments, DEPLOYMENT).1,
+        "value  6\ntype   int\ncost   6 of 1000000\n"
+    );
+}
+
+#[test]
+fn functions_are_those_of_the_release() {
+    let expression = "[1, 2].includes(1)";
+    assert!(eval(&[expression], "").0);
+    let (compiles, out) = eval(&[expression, "--kubernetes-version", "1.36"], "");
+    assert!(
+        !compiles && out.contains("undeclared reference to 'includes'"),
+        "{out}"
+    );
+    let line = Line::try_parse_from(["eval", "1", "--kubernetes-version", "1.20"]).unwrap();
+    let error = run(&line.eval, &mut Cursor::new(""), &mut Vec::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot use Kubernetes 1.20: there are 1.30 to 1.37"
+    );
+}
+
+#[test]
+fn a_batch_has_an_answer_for_each_line_in_order() {
+    let input = [
+        json!({"id": 1, "expr": "object.n + 1", "bindings": {"object": {"n": 1}}}),
+        json!({"id": "b", "expr": "1 +"}),
+        json!({"id": 3, "expr": "1 / 0"}),
+        json!({"id": 4, "expr": "params.x", "bindings": {"params": {"x": [1.5]}}}),
+        json!({"id": 5, "expr": "params.x"}),
+        json!({"id": 6, "expr": "variables.a + variables.a", "variables": [{"name": "a", "expression": "duration('1h')"}]}),
+        json!({"id": 7, "expr": "[1, 2, 3].all(x, x > 0)", "budget": 3}),
+        json!({"id": 8, "expr": "true", "bindings": {"pod": {}}}),
+        json!({"id": 9}),
+    ];
+    let lines: Vec<_> = input.iter().map(ToString::to_string).collect();
+    let (_, out) = eval(&["--batch"], &format!("{}\nnot json\n", lines.join("\n")));
+    let answers: Vec<Json> = out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(
+        answers[0],
+        json!({"id": 1, "value": 2, "type": "int", "staticType": "int", "cost": 3})
+    );
+    assert_eq!(answers[1]["id"], "b");
+    assert!(answers[1]["compileError"].is_string());
+    assert_eq!(
+        answers[2],
+        json!({"id": 3, "error": "division by zero", "staticType": "int", "cost": 1})
+    );
+    assert_eq!(answers[3]["value"], json!([1.5]));
+    assert!(
+        answers[4]["compileError"]
+            .as_str()
+            .unwrap()
+            .contains("undeclared reference to 'params'")
+    );
+    assert_eq!(answers[5]["value"], "2h0m0s");
+    assert_eq!(
+        answers[6]["error"],
+        "validation failed due to running out of cost budget, no further validation rules will be run"
+    );
+    assert_eq!(
+        answers[7]["inputError"],
+        "cannot bind pod: there are object, oldObject, request, params, namespaceObject"
+    );
+    assert_eq!(
+        answers[8]["inputError"],
+        "missing field `expr` at line 1 column 8"
+    );
+    assert!(answers[9]["inputError"].is_string());
+    assert_eq!(answers.len(), 10);
+}
