@@ -28,6 +28,9 @@ if [ "$part" != e2e ]; then
 	step "programs of the test cluster" testbed/tools/build.sh
 	hack/lint.sh
 	step "build of the tests" cargo test --locked --workspace --no-run
+	step "the API server's engine" hack/oracle.sh
+	BAILIFF_CEL_ORACLE=$(hack/oracle.sh)
+	export BAILIFF_CEL_ORACLE
 	# The output of the tests themselves is shown: it names every test and their number.
 	cargo test --locked --workspace --no-fail-fast --exclude bailiff-e2e --exclude bailiff-testbed
 fi

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Builds the API server's own engine as a program that answers JSON lines, into the cache; prints
+# its path. A program that was built from the same source is used again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
+sum=$(cat conformance/oracle/main.go conformance/oracle/go.mod conformance/oracle/go.sum | sha256sum)
+program=$cache/tools/cel-oracle-${sum:0:12}/cel-oracle
+if [ ! -x "$program" ]; then
+	if ! command -v go >/dev/null; then
+		printf 'oracle.sh: go is not installed; it builds the engine that ours is compared with\n' >&2
+		exit 1
+	fi
+	mkdir -p "$(dirname "$program")"
+	(cd conformance/oracle && go build -o "$program.new" .)
+	mv "$program.new" "$program"
+fi
+printf '%s\n' "$program"
