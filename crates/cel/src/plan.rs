@@ -328,7 +328,9 @@ impl Planner<'_> {
                 Ok(append(slot, element, 12))
             }
             (op::MAP_INSERT, Some(a), Some(b), third) if accumulator(&a).is_some() => {
-                let slot = accumulator(&a).unwrap_or_default();
+                let Some(slot) = accumulator(&a) else {
+                    return Ok(Node::Fail("no such overload".to_owned()));
+                };
                 let (key, value) = match third {
                     Some(value) => (Some(Box::new(b)), value),
                     None => (None, b),

@@ -4,7 +4,7 @@
 //! as the specification has them by now (`formatting_v2.go`). Not here: other text functions (`strings`).
 //! Invariant: a clause that is not valid for its value is an error that names both.
 
-use super::{Outcome, fail, no_overload, standard, times};
+use super::{Outcome, conversions, fail, no_overload, times};
 use crate::value::{List, Value};
 
 /// Which of the two is spoken.
@@ -225,7 +225,7 @@ fn symbol(double: f64) -> &'static str {
 fn quoting(value: &Value<'_>, inner: bool) -> Result<String, String> {
     match value {
         Value::Timestamp(time) if !inner => return Ok(time.to_string()),
-        Value::Double(double) if !inner => return Ok(standard::double_text(*double)),
+        Value::Double(double) if !inner => return Ok(conversions::double_text(*double)),
         Value::List(_) | Value::Map(_) => {}
         other if !inner => return text(other),
         _ => {}
@@ -234,7 +234,7 @@ fn quoting(value: &Value<'_>, inner: bool) -> Result<String, String> {
         Value::String(text) => format!("\"{}\"", &**text),
         Value::Bytes(bytes) => format!("b\"{}\"", String::from_utf8_lossy(bytes)),
         Value::Double(double) if double.is_finite() => format!("{double:.6}"),
-        Value::Double(double) => format!("\"{}\"", standard::double_text(*double)),
+        Value::Double(double) => format!("\"{}\"", conversions::double_text(*double)),
         Value::Duration(span) => format!("duration(\"{}\")", times::duration_seconds(*span)),
         Value::Timestamp(time) => format!("timestamp(\"{}\")", time.at(0)),
         Value::List(list) => {

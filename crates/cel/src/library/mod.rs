@@ -6,6 +6,7 @@
 //! Invariant: a function that compiles for given types does not say "no such overload" for them.
 
 mod authorizer;
+mod conversions;
 mod cost;
 mod formats;
 pub(crate) mod formatting;
@@ -13,6 +14,7 @@ mod lists;
 mod math;
 mod network;
 mod opaque;
+mod optionals;
 mod quantity;
 pub(crate) mod regexes;
 mod semver;
@@ -28,9 +30,9 @@ use crate::value::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub(crate) use conversions::text_of;
 pub(crate) use cost::Cost;
 pub use opaque::Opaque;
-pub(crate) use standard::text_of;
 pub(crate) use times::duration_text;
 
 /// What a function gives.
@@ -132,7 +134,7 @@ impl Library {
     pub(crate) fn of(minor: u32, specification: bool) -> Self {
         let mut library = Self::default();
         library.add(standard::ROWS);
-        library.add(standard::OPTIONALS);
+        library.add(optionals::ROWS);
         if specification {
             // Before the others, which they make stricter.
             library.add(strings::SPECIFICATION);

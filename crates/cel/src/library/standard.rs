@@ -1,12 +1,12 @@
-//! Operators, conversions, sizes and optionals: the language's own functions.
+//! Operators and sizes: the language's own functions.
 //!
-//! Here: the standard declarations (cel-go, common/stdlib), optionals (cel/library.go) and the
-//! map insertion of loops with two variables. Not here: operators that do not evaluate all of
-//! their operands (`eval`), points in time (`times`).
+//! Here: the standard declarations (cel-go, common/stdlib) and the map insertion of loops with
+//! two variables. Not here: operators that do not evaluate all of their operands (`eval`), from
+//! one type to another (`conversions`), points in time (`times`), `optionals`.
 //! Invariant: arithmetic is checked; what does not fit is the error of the specification.
 
-use super::{Outcome, Row, count, fail, no_overload, times};
-use crate::value::{Bytes, List, Map, Text, Value, equal, order};
+use super::{Outcome, Row, conversions, count, fail, no_overload, times};
+use crate::value::{Bytes, List, Map, Value, equal, order};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -101,22 +101,22 @@ pub(super) const ROWS: &[Row] = &[
     ] },
     Row { name: "type", run: type_of, overloads: &[("type", "(A) -> type(A)")] },
     Row { name: "dyn", run: same, overloads: &[("to_dyn", "(A) -> dyn")] },
-    Row { name: "bool", run: to_bool, overloads: &[("bool_to_bool", "(bool) -> bool"), ("string_to_bool", "(string) -> bool")] },
-    Row { name: "bytes", run: to_bytes, overloads: &[("bytes_to_bytes", "(bytes) -> bytes"), ("string_to_bytes", "(string) -> bytes")] },
-    Row { name: "double", run: to_double, overloads: &[
+    Row { name: "bool", run: conversions::to_bool, overloads: &[("bool_to_bool", "(bool) -> bool"), ("string_to_bool", "(string) -> bool")] },
+    Row { name: "bytes", run: conversions::to_bytes, overloads: &[("bytes_to_bytes", "(bytes) -> bytes"), ("string_to_bytes", "(string) -> bytes")] },
+    Row { name: "double", run: conversions::to_double, overloads: &[
         ("double_to_double", "(double) -> double"), ("int64_to_double", "(int) -> double"),
         ("string_to_double", "(string) -> double"), ("uint64_to_double", "(uint) -> double"),
     ] },
-    Row { name: "int", run: to_int, overloads: &[
+    Row { name: "int", run: conversions::to_int, overloads: &[
         ("int64_to_int64", "(int) -> int"), ("double_to_int64", "(double) -> int"),
         ("duration_to_int64", "(duration) -> int"), ("string_to_int64", "(string) -> int"),
         ("timestamp_to_int64", "(timestamp) -> int"), ("uint64_to_int64", "(uint) -> int"),
     ] },
-    Row { name: "uint", run: to_uint, overloads: &[
+    Row { name: "uint", run: conversions::to_uint, overloads: &[
         ("uint64_to_uint64", "(uint) -> uint"), ("double_to_uint64", "(double) -> uint"),
         ("int64_to_uint64", "(int) -> uint"), ("string_to_uint64", "(string) -> uint"),
     ] },
-    Row { name: "string", run: to_string, overloads: &[
+    Row { name: "string", run: conversions::to_string, overloads: &[
         ("string_to_string", "(string) -> string"), ("bool_to_string", "(bool) -> string"),
         ("bytes_to_string", "(bytes) -> string"), ("double_to_string", "(double) -> string"),
         ("duration_to_string", "(duration) -> string"), ("int64_to_string", "(int) -> string"),
@@ -152,22 +152,6 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 #[rustfmt::skip]
-pub(super) const OPTIONALS: &[Row] = &[
-    Row { name: "optional.of", run: optional_of, overloads: &[("optional_of", "(A) -> optional(A)")] },
-    Row { name: "optional.ofNonZeroValue", run: optional_of_non_zero, overloads: &[("optional_ofNonZeroValue", "(A) -> optional(A)")] },
-    Row { name: "optional.none", run: optional_none, overloads: &[("optional_none", "() -> optional(A)")] },
-    Row { name: "value", run: optional_value, overloads: &[("optional_value", "optional(A).() -> A")] },
-    Row { name: "hasValue", run: has_value, overloads: &[("optional_hasValue", "optional(A).() -> bool")] },
-    Row { name: "or", run: never, overloads: &[("optional_or_optional", "optional(A).(optional(A)) -> optional(A)")] },
-    Row { name: "orValue", run: never, overloads: &[("optional_orValue_value", "optional(A).(A) -> A")] },
-    Row { name: "_?._", run: never, overloads: &[("select_optional_field", "(dyn, string) -> optional(A)")] },
-    Row { name: "first", run: first, overloads: &[("list_first", "list(A).() -> optional(A)")] },
-    Row { name: "last", run: last, overloads: &[("list_last", "list(A).() -> optional(A)")] },
-    Row { name: "optional.unwrap", run: unwrap, overloads: &[("optional_unwrap", "(list(optional(A))) -> list(A)")] },
-    Row { name: "unwrapOpt", run: unwrap, overloads: &[("optional_unwrapOpt", "list(optional(A)).() -> list(A)")] },
-];
-
-#[rustfmt::skip]
 pub(super) const TWO_VARIABLES: &[Row] = &[
     Row { name: "cel.@mapInsert", run: map_insert, overloads: &[
         ("@mapInsert_key_value", "(map(A, B), A, B) -> map(A, B)"), ("@mapInsert_map", "(map(A, B), map(A, B)) -> map(A, B)"),
@@ -175,7 +159,7 @@ pub(super) const TWO_VARIABLES: &[Row] = &[
 ];
 
 /// Of operators that the evaluation does itself.
-fn never<'a>(_: &[Value<'a>]) -> Outcome<'a> {
+pub(super) fn never<'a>(_: &[Value<'a>]) -> Outcome<'a> {
     no_overload()
 }
 
@@ -223,11 +207,11 @@ fn whole<'a, T>(result: Option<T>, wrap: fn(T) -> Value<'a>, kind: &str) -> Outc
     result.map_or_else(|| fail(format!("{kind} overflow")), |value| Ok(wrap(value)))
 }
 
-fn int<'a>(result: Option<i64>) -> Outcome<'a> {
+pub(super) fn int<'a>(result: Option<i64>) -> Outcome<'a> {
     whole(result, Value::Int, "integer")
 }
 
-fn uint<'a>(result: Option<u64>) -> Outcome<'a> {
+pub(super) fn uint<'a>(result: Option<u64>) -> Outcome<'a> {
     whole(result, Value::Uint, "unsigned integer")
 }
 
@@ -382,173 +366,6 @@ fn type_of<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     }
 }
 
-fn not_converted<'a>(value: &Value<'_>, to: &str) -> Outcome<'a> {
-    let from = value.type_name();
-    fail(format!("type conversion error from '{from}' to '{to}'"))
-}
-
-fn to_bool<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [value @ Value::Bool(_)] => Ok(value.clone()),
-        [value @ Value::String(text)] => match &**text {
-            "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(Value::Bool(true)),
-            "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(Value::Bool(false)),
-            _ => not_converted(value, "bool"),
-        },
-        _ => no_overload(),
-    }
-}
-
-fn to_bytes<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [value @ Value::Bytes(_)] => Ok(value.clone()),
-        [Value::String(Text::Borrowed(text))] => Ok(Value::Bytes(Bytes::Borrowed(text.as_bytes()))),
-        [Value::String(text)] => Ok(Value::Bytes(Bytes::Shared(text.as_bytes().into()))),
-        _ => no_overload(),
-    }
-}
-
-#[expect(
-    clippy::as_conversions,
-    clippy::cast_precision_loss,
-    reason = "a whole number becomes the nearest double, as the specification says"
-)]
-fn to_double<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [value @ Value::Double(_)] => Ok(value.clone()),
-        [Value::Int(value)] => Ok(Value::Double(*value as f64)),
-        [Value::Uint(value)] => Ok(Value::Double(*value as f64)),
-        [value @ Value::String(text)] => match parse_double(text) {
-            Some(double) => Ok(Value::Double(double)),
-            None => not_converted(value, "double"),
-        },
-        _ => no_overload(),
-    }
-}
-
-/// As Go's `strconv.ParseFloat`: a number beyond the range is an error, hexadecimal is not
-/// supported here.
-fn parse_double(text: &str) -> Option<f64> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let lower = unsigned.to_ascii_lowercase();
-    let named = matches!(lower.as_str(), "inf" | "infinity" | "nan");
-    let plain = !unsigned.is_empty()
-        && unsigned
-            .chars()
-            .all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
-    if !named && !plain {
-        return None;
-    }
-    let value: f64 = text.parse().ok()?;
-    (named || value.is_finite()).then_some(value)
-}
-
-fn to_int<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [value @ Value::Int(_)] => Ok(value.clone()),
-        [Value::Uint(value)] => int(i64::try_from(*value).ok()),
-        [Value::Double(value)] => {
-            // 2^63; both ends themselves are out of range, as in cel-go.
-            let bound = 9_223_372_036_854_775_808.0;
-            #[expect(
-                clippy::as_conversions,
-                clippy::cast_possible_truncation,
-                reason = "within the range, as checked"
-            )]
-            int((*value > -bound && *value < bound).then_some(*value as i64))
-        }
-        [Value::Duration(value)] => Ok(Value::Int(*value)),
-        [Value::Timestamp(time)] => Ok(Value::Int(time.seconds)),
-        [value @ Value::String(text)] => match text.parse() {
-            Ok(number) => Ok(Value::Int(number)),
-            Err(_) => not_converted(value, "int"),
-        },
-        _ => no_overload(),
-    }
-}
-
-fn to_uint<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [value @ Value::Uint(_)] => Ok(value.clone()),
-        [Value::Int(value)] => uint(u64::try_from(*value).ok()),
-        [Value::Double(value)] => {
-            // 2^64.
-            let bound = 18_446_744_073_709_551_616.0;
-            #[expect(
-                clippy::as_conversions,
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "within the range, as checked"
-            )]
-            uint((*value >= 0.0 && *value < bound).then_some(*value as u64))
-        }
-        [value @ Value::String(text)] => match text.parse::<u64>() {
-            Ok(number) if !text.starts_with('+') => Ok(Value::Uint(number)),
-            Ok(_) | Err(_) => not_converted(value, "uint"),
-        },
-        _ => no_overload(),
-    }
-}
-
-fn to_string<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    let [value] = arguments else {
-        return no_overload();
-    };
-    match value {
-        Value::String(_) => Ok(value.clone()),
-        Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Value::from(text.to_owned())),
-            Err(_) => fail("invalid UTF-8 in bytes, cannot convert to string"),
-        },
-        Value::Bool(_)
-        | Value::Int(_)
-        | Value::Uint(_)
-        | Value::Double(_)
-        | Value::Duration(_)
-        | Value::Timestamp(_) => Ok(Value::from(text_of(value))),
-        _ => no_overload(),
-    }
-}
-
-/// A scalar as `string()` writes it, and as errors quote it.
-pub(crate) fn text_of(value: &Value<'_>) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(value) => value.to_string(),
-        Value::Int(value) => value.to_string(),
-        Value::Uint(value) => value.to_string(),
-        Value::Double(value) => double_text(*value),
-        Value::String(text) => text.to_string(),
-        Value::Duration(span) => times::duration_seconds(*span),
-        Value::Timestamp(time) => time.to_string(),
-        Value::Opaque(value) => value.to_string(),
-        Value::Type(name) => (*name).to_owned(),
-        Value::List(list) => {
-            let parts: Vec<_> = list.iter().map(|element| text_of(&element)).collect();
-            format!("[{}]", parts.join(", "))
-        }
-        other => other.type_name().to_owned(),
-    }
-}
-
-/// As Go's `%g`: the fewest digits, with an exponent below -4 and from 6 on.
-pub(crate) fn double_text(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let power: i32 = exponent.parse().unwrap_or(0);
-    if !(-4..6).contains(&power) {
-        let sign = if power < 0 { '-' } else { '+' };
-        return format!("{digits}e{sign}{:02}", power.unsigned_abs());
-    }
-    format!("{value}")
-}
-
 fn texts<'v>(arguments: &'v [Value<'_>]) -> Option<(&'v str, &'v str)> {
     match arguments {
         [Value::String(a), Value::String(b)] => Some((a, b)),
@@ -568,95 +385,6 @@ fn ends_with<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     texts(arguments).map_or_else(no_overload, |(a, b)| Ok(Value::Bool(a.ends_with(b))))
 }
 
-fn optional_of<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [value] => Ok(Value::some(value.clone())),
-        _ => no_overload(),
-    }
-}
-
-fn optional_of_non_zero<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    let [value] = arguments else {
-        return no_overload();
-    };
-    let zero = match value {
-        Value::Null => true,
-        Value::Bool(value) => !value,
-        Value::Int(value) | Value::Duration(value) => *value == 0,
-        Value::Uint(value) => *value == 0,
-        Value::Double(value) => *value == 0.0,
-        Value::String(text) => text.is_empty(),
-        Value::Bytes(bytes) => bytes.is_empty(),
-        Value::List(list) => list.is_empty(),
-        Value::Map(map) => map.is_empty(),
-        Value::Timestamp(time) => {
-            time.seconds == crate::value::Time::ZERO_SECONDS && time.nanos == 0
-        }
-        Value::Object(_) | Value::Optional(_) | Value::Type(_) | Value::Opaque(_) => false,
-    };
-    Ok(if zero {
-        Value::Optional(None)
-    } else {
-        Value::some(value.clone())
-    })
-}
-
-#[expect(
-    clippy::unnecessary_wraps,
-    reason = "a function of the table, which may fail"
-)]
-fn optional_none<'a>(_: &[Value<'a>]) -> Outcome<'a> {
-    Ok(Value::Optional(None))
-}
-
-fn optional_value<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [Value::Optional(Some(value))] => Ok((**value).clone()),
-        [Value::Optional(None)] => fail("optional.none() dereference"),
-        _ => no_overload(),
-    }
-}
-
-fn has_value<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [Value::Optional(value)] => Ok(Value::Bool(value.is_some())),
-        _ => no_overload(),
-    }
-}
-
-fn end<'a>(list: &List<'a>, place: Option<usize>) -> Value<'a> {
-    let found = place.and_then(|place| list.get(place));
-    Value::Optional(found.map(Arc::new))
-}
-
-fn first<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [Value::List(list)] => Ok(end(list, Some(0))),
-        _ => no_overload(),
-    }
-}
-
-fn last<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [Value::List(list)] => Ok(end(list, list.len().checked_sub(1))),
-        _ => no_overload(),
-    }
-}
-
-fn unwrap<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    let [Value::List(list)] = arguments else {
-        return no_overload();
-    };
-    let mut found = Vec::new();
-    for element in list.iter() {
-        match element {
-            Value::Optional(value) => found.extend(value.map(|value| (*value).clone())),
-            other => return fail(format!("value {} is not optional", text_of(&other))),
-        }
-    }
-    Ok(Value::list(found))
-}
-
 fn map_insert<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let (map, added) = match arguments {
         [Value::Map(map), key, value] => (map, vec![(key.clone(), value.clone())]),
@@ -674,7 +402,7 @@ fn map_insert<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         if made.contains(&key) {
             return fail(format!(
                 "insert failed: key {} already exists",
-                text_of(&key)
+                conversions::text_of(&key)
             ));
         }
         made.insert(key, value);
