@@ -47,6 +47,10 @@ fmt: ## Format Rust and C
 generate: ## Make what is made from the source: CRDs, confinement, the policy chart
 	@charts/generate.sh
 
+.PHONY: conformance
+conformance: ## Compare expressions with the API server's own engine (EXPRESSIONS=20000 SEED=1)
+	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh) cargo test --locked -p bailiff-cli --test differential -- --nocapture
+
 .PHONY: bench
 bench: ## Measure exec to Eviction on a real cluster, and write bench/results.md
 	@hack/bench.sh

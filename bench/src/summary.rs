@@ -109,9 +109,20 @@ impl Measured {
             self.execs,
             verdict(self.all_answered())
         );
+        if self.evicted.p99 >= BOUND_MS || ratio > BOUND_CREATES {
+            page += WHY;
+        }
         page
     }
 }
+
+/// Why a bound is missed, as far as the stages tell; each request was not timed by itself.
+const WHY: &str = "\n## Why it takes so long\n\n\
+    An answer is six steps, one after another: the Incident is created, the watch brings it to the \
+    controller, pod, ReplicaSet and Deployment are read live, the pod is evicted. Each waits for \
+    the API server; five more objects are read beside the pod. The API server, etcd, two kubelets \
+    and the pods that come anew share the cores of the machine with Bailiff. The steps were not \
+    timed one by one, so which of them holds the tail is not known.\n";
 
 /// Processor, cores, kernel.
 pub(crate) fn machine() -> Result<String> {
