@@ -4,6 +4,8 @@
 # EXECS=500 says how many shells are run; a second passes between two.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# What is built is looked for here, whatever the caller builds elsewhere.
+export CARGO_TARGET_DIR=$PWD/target
 # shellcheck source=hack/steps.sh
 . hack/steps.sh
 # shellcheck source=hack/bench-cluster.sh

@@ -9,6 +9,8 @@
 # (YES=1 does not ask). --down takes down what it made, and nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# What is built is looked for here, whatever the caller builds elsewhere.
+export CARGO_TARGET_DIR=$PWD/target
 cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
 export PATH=$cache/bin:$PATH
 context=${CONTEXT:-}

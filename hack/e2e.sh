@@ -7,6 +7,8 @@
 # KEEP=1 leaves the cluster up afterwards, to look around: `cargo run -p bailiff-testbed -- env`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# What is built is looked for here, whatever the caller builds elsewhere.
+export CARGO_TARGET_DIR=$PWD/target
 image=${BAILIFF_E2E_IMAGE:-target/image/bailiff.tar}
 if [ ! -f "$image" ]; then
 	hack/image.sh "$image" >/dev/null

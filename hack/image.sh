@@ -7,6 +7,8 @@
 # PROFILE=dev builds faster what runs slower. The image is called $IMAGE, by default bailiff.dev/bailiff:VERSION with the workspace's version.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# What is built is looked for here, whatever the caller builds elsewhere.
+export CARGO_TARGET_DIR=$PWD/target
 output=${1:-target/image/bailiff.tar}
 version=$(sed -n '/^\[workspace.package\]/,/^\[/ s/^version = "\(.*\)"$/\1/p' Cargo.toml)
 image=${IMAGE:-bailiff.dev/bailiff:$version}

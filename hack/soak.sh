@@ -6,6 +6,8 @@
 # MINUTES=60 says how long, EXECS=200 how many shells a round has.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# What is built is looked for here, whatever the caller builds elsewhere.
+export CARGO_TARGET_DIR=$PWD/target
 # shellcheck source=hack/steps.sh
 . hack/steps.sh
 # shellcheck source=hack/bench-cluster.sh

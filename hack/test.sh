@@ -7,6 +7,8 @@
 # of two nodes that is started for them and taken down at the end, also when they fail.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# What is built is looked for here, whatever the caller builds elsewhere.
+export CARGO_TARGET_DIR=$PWD/target
 # shellcheck source=hack/steps.sh
 . hack/steps.sh
 part=${1:-all}
