@@ -7,6 +7,7 @@ use super::{Opaque, Outcome, Row, fail, no_overload};
 use crate::value::Value;
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::Arc;
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
@@ -51,6 +52,8 @@ pub struct Quantity {
     scale: Option<i32>,
     /// It was computed.
     sum: bool,
+    /// As it was written, where apimachinery takes that for its canonical form.
+    written: Option<Arc<str>>,
 }
 
 const SUFFIXES: &[(&str, Notation, i32)] = &[
@@ -119,6 +122,9 @@ impl Quantity {
             notation,
             scale,
             sum: false,
+            written: scale
+                .is_some_and(|scale| is_kept(whole_digits, fraction, notation, power, scale))
+                .then(|| text.into()),
         })
     }
 
@@ -128,6 +134,7 @@ impl Quantity {
             notation: Notation::Exponent,
             scale: Some(0),
             sum: false,
+            written: None,
         }
     }
 
@@ -165,6 +172,7 @@ impl Quantity {
             },
             scale: scale.filter(|_| i64::try_from(nanos.wrapping_div(ONE)).is_ok()),
             sum: true,
+            written: None,
         }
     }
 }
@@ -236,8 +244,31 @@ fn small(whole: &str, fraction: &str, notation: Notation, power: i32) -> Option<
     (precision >= 0 && scale >= -9).then_some(scale)
 }
 
+/// Whether the text that was read is printed again (apimachinery, pkg/api/resource/quantity.go,
+/// `ParseQuantity`), which is not always the shortest.
+fn is_kept(whole: &str, fraction: &str, notation: Notation, power: i32, scale: i32) -> bool {
+    let digits = || whole.bytes().chain(fraction.bytes());
+    match notation {
+        Notation::Binary => {
+            let last = digits().fold(0_u64, |value, digit| {
+                value
+                    .wrapping_mul(10)
+                    .wrapping_add(u64::from(digit.wrapping_sub(b'0')))
+            });
+            power.wrapping_rem(10) == 0 && last & 7 != 0
+        }
+        Notation::Decimal | Notation::Exponent => {
+            let zeros = digits().rev().take_while(|digit| *digit == b'0').count();
+            scale.wrapping_rem(3) == 0 && zeros < 3 && digits().next().is_some_and(|d| d != b'0')
+        }
+    }
+}
+
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(written) = &self.written {
+            return f.write_str(written);
+        }
         if self.nanos == 0 {
             return f.write_str("0");
         }
