@@ -230,6 +230,7 @@ fn read(
             replaced.push(since(ready).unwrap_or(Duration::ZERO));
         }
     }
+    let lines = log(arguments)?;
     Ok(Measured {
         execs: arguments.execs,
         pods: REPLICAS,
@@ -238,7 +239,36 @@ fn read(
         arrived: Summary::of(arrived)?,
         answered: Summary::of(answered)?,
         replaced: Summary::of(replaced)?,
+        read: Summary::of(steps(&lines, "read_ms"))?,
+        request: Summary::of(steps(&lines, "request_ms"))?,
         create: Summary::of(creates)?,
         machine: summary::machine()?,
     })
+}
+
+/// What the controllers say of the answers that they gave.
+fn log(arguments: &Arguments) -> Result<Vec<Value>> {
+    let text = arguments.kubectl(&[
+        "logs",
+        "-n",
+        "bailiff-system",
+        "-l",
+        "app.kubernetes.io/component=controller",
+        "--tail=-1",
+        "--prefix=false",
+    ])?;
+    let lines = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok());
+    let evicted = |line: &Value| line["outcome"] == "Evicted" && line["namespace"] == NAMESPACE;
+    Ok(lines.filter(evicted).collect())
+}
+
+/// How long a step took, by what the log calls it.
+fn steps(lines: &[Value], field: &str) -> Vec<Duration> {
+    lines
+        .iter()
+        .filter_map(|line| line[field].as_f64())
+        .map(|ms| Duration::from_secs_f64(ms / 1000.0))
+        .collect()
 }

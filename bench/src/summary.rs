@@ -58,6 +58,9 @@ pub(crate) struct Measured {
     /// Exec to the Incident at a watcher, and from there to the Eviction.
     pub(crate) arrived: Summary,
     pub(crate) answered: Summary,
+    /// The controller's two steps, as it logs them.
+    pub(crate) read: Summary,
+    pub(crate) request: Summary,
     pub(crate) replaced: Summary,
     pub(crate) create: Summary,
     pub(crate) machine: String,
@@ -89,6 +92,10 @@ impl Measured {
         page += &self.arrived.row("· exec to Incident at a watcher");
         page += &self.answered.row("· from there to Eviction accepted");
         page += &self
+            .read
+            .row("·· everything that the answer depends on read, at once");
+        page += &self.request.row("·· Eviction asked for and accepted");
+        page += &self
             .replaced
             .row("exec to replacement Ready (told to the second)");
         page += &self
@@ -116,13 +123,14 @@ impl Measured {
     }
 }
 
-/// Why a bound is missed, as far as the stages tell; each request was not timed by itself.
+/// Why a bound is missed, as the steps tell.
 const WHY: &str = "\n## Why it takes so long\n\n\
-    An answer is six steps, one after another: the Incident is created, the watch brings it to the \
-    controller, pod, ReplicaSet and Deployment are read live, the pod is evicted. Each waits for \
-    the API server; five more objects are read beside the pod. The API server, etcd, two kubelets \
-    and the pods that come anew share the cores of the machine with Bailiff. The steps were not \
-    timed one by one, so which of them holds the tail is not known.\n";
+    An answer waits three times, one after another: the Incident is created and the watch brings \
+    it to the controller; everything that the answer depends on is read, all at once; the \
+    Eviction is asked for. The Eviction holds the tail. The API server writes twice for it, the \
+    pod's condition `DisruptionTarget` and then its deletion \
+    (pkg/registry/core/pod/storage/eviction.go), and it does so while the exec ends and the pods \
+    before come anew, on cores that the API server, etcd and two kubelets share with Bailiff.\n";
 
 /// Processor, cores, kernel.
 pub(crate) fn machine() -> Result<String> {

@@ -31,6 +31,38 @@ use tell::reference;
 #[derive(Debug)]
 pub(crate) struct Gone;
 
+/// How long the steps of an answer took, for the log: whoever finds answers slow sees which.
+struct Took {
+    last: tokio::time::Instant,
+    read: Duration,
+    request: Duration,
+}
+
+impl Took {
+    fn begin() -> Self {
+        Self {
+            last: tokio::time::Instant::now(),
+            read: Duration::ZERO,
+            request: Duration::ZERO,
+        }
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = tokio::time::Instant::now();
+        now.duration_since(std::mem::replace(&mut self.last, now))
+    }
+
+    /// Everything that the plan depends on was read.
+    fn read(&mut self) {
+        self.read = self.lap();
+    }
+
+    /// The API server answered to the eviction.
+    fn asked(&mut self) {
+        self.request = self.lap();
+    }
+}
+
 /// Answers Incidents.
 pub(crate) struct Controller {
     client: Client,
@@ -94,7 +126,9 @@ impl Controller {
             // not wait for a cooldown of a pod that is gone.
             let pod = self.pod_lock(&incident.spec.pod.uid);
             let turn = pod.lock().await;
+            let mut took = Took::begin();
             let (plan, owner, noted) = self.plan(&incident).await;
+            took.read();
             let (outcome, pause) = match plan {
                 Plan::Evict(answer) => {
                     self.take_away(&incident, &answer, ResponseAction::Evict, &mut blocked)
@@ -118,7 +152,9 @@ impl Controller {
                 self.ledger().take_back(uid(&owner), &binding, at);
             }
             drop(turn);
-            self.tell(&mut incident, workload(&owner), &outcome).await?;
+            took.asked();
+            self.tell(&mut incident, workload(&owner), &outcome, &took)
+                .await?;
             tokio::time::sleep(pause).await;
         }
         self.recover(incident).await
@@ -191,7 +227,7 @@ impl Controller {
 
     /// Plans, and notes the answer in the same breath, so that no two use one place.
     async fn plan(&self, incident: &Incident) -> (Plan, Owner, Option<(String, Timestamp)>) {
-        let mut facts = gather(&self.client, &self.config, incident).await;
+        let mut facts = Box::pin(gather(&self.client, &self.config, incident)).await;
         let now = Timestamp::now();
         let mut ledger = self.ledger();
         ledger.forget(now);

@@ -6,6 +6,7 @@
 use crate::config::Config;
 use bailiff_api::confinement::{Difference, compare};
 use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, keys};
+use bailiff_kube::owner::ReadAhead;
 use bailiff_policy::MatchResources;
 use bailiff_response::{
     BindingFacts, Confinement, Facts, History, Live, NamespaceFacts, Owner, PodFacts, PolicyFacts,
@@ -28,7 +29,7 @@ pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident
         Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
     );
     let (pod_and_owner, space, policy, bindings, confinement, confined_by) = futures::join!(
-        pod_and_owner(client, config, namespace, &incident.spec.pod.name),
+        pod_and_owner(client, config, namespace, incident),
         spaces.get_opt(namespace),
         policies.get_opt(&incident.spec.policy.name),
         bindings(client, incident),
@@ -80,13 +81,16 @@ async fn pod_and_owner(
     client: &Client,
     config: &Config,
     namespace: &str,
-    name: &str,
+    incident: &Incident,
 ) -> (Live<PodFacts>, Owner) {
-    let pod = Api::<Pod>::namespaced(client.clone(), namespace)
-        .get_opt(name)
-        .await;
+    let seen = &incident.spec.pod;
+    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    let (pod, ahead) = futures::join!(
+        pods.get_opt(&seen.name),
+        ReadAhead::of(client, namespace, &seen.name, &seen.labels),
+    );
     let owner = match &pod {
-        Ok(Some(pod)) => match bailiff_kube::owner::top(client, pod).await {
+        Ok(Some(pod)) => match bailiff_kube::owner::top(client, pod, ahead).await {
             Ok(Some(owner)) => Owner::Workload(owner),
             Ok(None) => Owner::None,
             Err(error) => Owner::Unknown(error.to_string()),

@@ -6,6 +6,7 @@
 //! the workload, it was made after the answer, and no other Incident counted it.
 
 use bailiff_api::{Incident, OwnerObject, Replacement};
+use bailiff_kube::owner::ReadAhead;
 use bailiff_response::Recovery;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
@@ -87,7 +88,7 @@ pub(crate) async fn look(
     found.sort_by_key(|(replacement, _)| replacement.ready_time.0);
     let mut counted_elsewhere = None;
     for (replacement, pod) in found {
-        let top = bailiff_kube::owner::top(client, &pod).await;
+        let top = bailiff_kube::owner::top(client, &pod, ReadAhead::default()).await;
         if matches!(top, Ok(Some(top)) if top.uid == workload.uid) {
             if count(&replacement.uid) {
                 return Ok(Recovery::Ready(replacement));

@@ -3,7 +3,7 @@
 //! Here: the writes. Not here: the words (`bailiff_response::messages`).
 //! Invariant: a status is written until it is taken; an Event that fails holds nothing up.
 
-use super::{Controller, Gone, condition};
+use super::{Controller, Gone, Took, condition};
 use crate::metrics::Reason;
 use bailiff_api::{Incident, IncidentStatus, OwnerObject, condition::types};
 use bailiff_kube::events::Notice;
@@ -25,6 +25,7 @@ impl Controller {
         incident: &mut Incident,
         workload: Option<&OwnerObject>,
         outcome: &Outcome,
+        took: &Took,
     ) -> Result<(), Gone> {
         let now = Timestamp::now();
         let status = settle(incident, workload, outcome, now);
@@ -41,6 +42,8 @@ impl Controller {
                 uid = incident.spec.pod.uid,
                 policy = incident.spec.policy.name,
                 outcome = outcome.reason(),
+                read_ms = took.read.as_secs_f64() * 1000.0,
+                request_ms = took.request.as_secs_f64() * 1000.0,
                 "incident",
             );
             let pod = reference(
