@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
-sum=$(cat conformance/oracle/main.go conformance/oracle/go.mod conformance/oracle/go.sum | sha256sum)
+sum=$(cat conformance/oracle/*.go conformance/oracle/go.mod conformance/oracle/go.sum | sha256sum)
 program=$cache/tools/cel-oracle-${sum:0:12}/cel-oracle
 if [ ! -x "$program" ]; then
 	if ! command -v go >/dev/null; then
