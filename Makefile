@@ -52,8 +52,8 @@ conformance: ## Compare expressions with the API server's own engine (EXPRESSION
 	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh) cargo test --locked -p bailiff-cli --test differential -- --nocapture
 
 .PHONY: bench
-bench: ## Measure exec to Eviction on a real cluster, and write bench/results.md
-	@hack/bench.sh
+bench: ## Measure exec to Eviction, and expressions beside the API server's engine (PART=expressions)
+	@hack/bench.sh $(PART)
 
 .PHONY: soak
 soak: ## Long run on a real cluster: everything answered, no restart, no growth (MINUTES=60)

@@ -1,14 +1,44 @@
 #!/usr/bin/env bash
-# Measures on a cluster of its own, and writes bench/results.md.
+# Measures, and writes bench/results.md: exec to Eviction on a cluster of its own, and expressions
+# beside the API server's own engine.
 #
-# EXECS=500 says how many shells are run; a second passes between two.
+# usage: bench.sh [exec|expressions]      one part alone; what the page says of the other stays
+#
+# EXECS=500 says how many shells are run; a second passes between two. ROUNDS=25 says how often each
+# side of the expressions has its turn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # What is built is looked for here, whatever the caller builds elsewhere.
 export CARGO_TARGET_DIR=$PWD/target
 # shellcheck source=hack/steps.sh
 . hack/steps.sh
-# shellcheck source=hack/bench-cluster.sh
-. hack/bench-cluster.sh
-target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-500}" --output bench/results.md
-cat bench/results.md
+part=${1:-all}
+case $part in
+all | exec | expressions) ;;
+*)
+	printf 'bench.sh: no part is called %s; there are: exec expressions\n' "$part" >&2
+	exit 2
+	;;
+esac
+page=bench/results.md
+title='## Expressions beside'
+section=$(mktemp)
+trap 'rm -rf "$section" "$logs"' EXIT
+if [ "$part" = exec ]; then
+	sed -n "/^$title/,\$p" "$page" >"$section"
+else
+	step "programs" cargo build --locked --release -p bailiff-bench --bin bailiff-bench-expressions
+	step "the API server's engine" hack/oracle.sh
+	target/release/bailiff-bench-expressions --peer "$(hack/oracle.sh)" --rounds "${ROUNDS:-25}" >"$section"
+fi
+if [ "$part" = expressions ]; then
+	sed -i "/^$title/,\$d" "$page"
+else
+	# shellcheck source=hack/bench-cluster.sh
+	. hack/bench-cluster.sh
+	trap '"$testbed" down; rm -rf "$section" "$logs"' EXIT
+	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-500}" --output "$page"
+	printf '\n' >>"$page"
+fi
+cat "$section" >>"$page"
+cat "$page"

@@ -77,6 +77,7 @@ pub(crate) mod op {
     pub(crate) const NEGATE: &str = "-_";
     pub(crate) const ADD: &str = "_+_";
     pub(crate) const EQUALS: &str = "_==_";
+    pub(crate) const NOT_EQUALS: &str = "_!=_";
     pub(crate) const IN: &str = "@in";
     pub(crate) const INDEX: &str = "_[_]";
     pub(crate) const OPT_INDEX: &str = "_[?_]";

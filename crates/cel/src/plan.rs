@@ -5,14 +5,21 @@
 //! interpreter/planner.go, decorators.go), because costs follow from them. Not here: evaluation.
 //! Invariant: a planned tree refers to nothing by name but keys of data.
 
-use crate::ast::{Comprehension, Expr, Kind, Literal, op};
+mod constants;
+mod loops;
+
+use crate::ast::{Expr, Kind, Literal, op};
 use crate::check::{Checked, Reference};
 use crate::diagnostic::Diagnostic;
 use crate::env::Env;
 use crate::library::{Cost, Opaque, Run, regexes};
 use crate::types::Type;
-use crate::value::{Bytes, List, Map, Text, Value, equal};
+use crate::value::{List, Value};
+use constants::{constant, list, map, membership};
 use regex::Regex;
+
+pub(crate) use constants::is_member;
+pub(crate) use loops::{Fold, Quantifier};
 
 /// A node that can be evaluated.
 #[derive(Debug)]
@@ -46,6 +53,8 @@ pub(crate) enum Node {
         value: Box<Node>,
     },
     Fold(Box<Fold>),
+    /// `all` and `exists`.
+    Quantifier(Box<Quantifier>),
     /// What compiles only without a check.
     Fail(String),
 }
@@ -92,20 +101,29 @@ pub(crate) struct Call {
     /// Which overload is meant is known only at run time, and then arguments are evaluated up to
     /// the first error.
     pub(crate) by_number: bool,
+    /// The operators that are run most often, without a way through their library.
+    pub(crate) shortcut: Option<Shortcut>,
     /// The types that the meant overloads are for, and what each gives: data may be of others.
     pub(crate) guards: Option<Vec<(Vec<Type>, Type)>>,
 }
 
-#[derive(Debug)]
-pub(crate) struct Fold {
-    pub(crate) range: Node,
-    /// Place of the accumulator; the variables follow.
-    pub(crate) slot: usize,
-    pub(crate) two: bool,
-    pub(crate) init: Node,
-    pub(crate) condition: Node,
-    pub(crate) step: Node,
-    pub(crate) result: Node,
+/// An operator whose meaning is the same for all values that it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shortcut {
+    Not,
+    Equal,
+    NotEqual,
+}
+
+impl Shortcut {
+    fn of(function: &str) -> Option<Self> {
+        match function {
+            op::NOT => Some(Self::Not),
+            op::EQUALS => Some(Self::Equal),
+            op::NOT_EQUALS => Some(Self::NotEqual),
+            _ => None,
+        }
+    }
 }
 
 /// Plans a tree.
@@ -408,6 +426,7 @@ impl Planner<'_> {
             name,
             runs: function.map_or_else(Vec::new, |function| function.runs.clone()),
             cost: Cost::of(name, overload),
+            shortcut: Shortcut::of(name),
             arguments,
             by_number: overload.is_none() && !singleton,
             guards,
@@ -442,29 +461,6 @@ impl Planner<'_> {
             )),
             Err(error) => Ok(Node::Fail(error.to_string())),
         }
-    }
-
-    fn fold(&self, c: &Comprehension) -> Planned {
-        let init = self.node(&c.init)?;
-        let range = self.node(&c.range)?;
-        let condition = self.node(&c.condition)?;
-        let step = self.node(&c.step)?;
-        let result = self.node(&c.result)?;
-        let slot = self
-            .checked
-            .slots
-            .get(&c.init.id)
-            .copied()
-            .unwrap_or_default();
-        Ok(Node::Fold(Box::new(Fold {
-            range,
-            slot,
-            two: c.second.is_some(),
-            init,
-            condition,
-            step,
-            result,
-        })))
     }
 }
 
@@ -542,82 +538,4 @@ fn attribute(node: Node) -> Box<Attribute> {
             test: false,
         }),
     }
-}
-
-fn constant(literal: &Literal) -> Value<'static> {
-    match literal {
-        Literal::Null => Value::Null,
-        Literal::Bool(value) => Value::Bool(*value),
-        Literal::Int(value) => Value::Int(*value),
-        Literal::Uint(value) => Value::Uint(*value),
-        Literal::Double(value) => Value::Double(*value),
-        Literal::String(text) => Value::String(Text::Shared(text.clone())),
-        Literal::Bytes(bytes) => Value::Bytes(Bytes::Shared(bytes.clone())),
-    }
-}
-
-fn list(nodes: Vec<(Node, bool)>) -> Node {
-    let values: Option<Vec<_>> = nodes
-        .iter()
-        .map(|(node, optional)| match node {
-            Node::Constant(value) if !optional => Some(value.clone()),
-            _ => None,
-        })
-        .collect();
-    values.map_or(Node::List(nodes), |values| {
-        Node::Constant(Value::list(values))
-    })
-}
-
-fn map(nodes: Vec<(Node, Node, bool)>, strict: bool) -> Node {
-    if strict {
-        return Node::Map(nodes, true);
-    }
-    let entries: Option<Vec<_>> = nodes
-        .iter()
-        .map(|node| match node {
-            (Node::Constant(key), Node::Constant(value), false) => {
-                Some((key.clone(), value.clone()))
-            }
-            _ => None,
-        })
-        .collect();
-    entries.map_or(Node::Map(nodes, false), |entries| {
-        Node::Constant(Value::Map(Map::of(entries)))
-    })
-}
-
-/// `in` with a constant list of scalars; of an empty one nothing is evaluated.
-fn membership(node: Node, list: List<'static>) -> Result<Node, (Node, List<'static>)> {
-    if list.is_empty() {
-        return Ok(Node::Constant(Value::Bool(false)));
-    }
-    let scalar = |value: &Value<'_>| {
-        matches!(
-            value,
-            Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::String(_)
-        )
-    };
-    if !list.iter().all(|value| scalar(&value)) {
-        return Err((node, list));
-    }
-    let mut values: Vec<Value<'static>> = list.iter().collect();
-    // Text is looked up by halves; a few values of other types are looked at one by one.
-    if values.iter().all(|value| matches!(value, Value::String(_))) {
-        values.sort_by(|a, b| crate::value::order(a, b).unwrap_or(std::cmp::Ordering::Equal));
-    }
-    Ok(Node::InSet(Box::new(node), values))
-}
-
-/// Whether a value is one of those of [`Node::InSet`].
-pub(crate) fn is_member(values: &[Value<'static>], wanted: &Value<'_>) -> bool {
-    if let (Value::String(text), [Value::String(_), ..]) = (wanted, values) {
-        return values
-            .binary_search_by(|value| match value {
-                Value::String(known) => (**known).cmp(&**text),
-                _ => std::cmp::Ordering::Less,
-            })
-            .is_ok();
-    }
-    values.iter().any(|value| equal(value, wanted))
 }

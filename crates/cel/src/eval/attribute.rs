@@ -8,7 +8,10 @@
 use super::{EvalError, Evaluated, Evaluation, Slot, State};
 use crate::library::text_of;
 use crate::plan::{Attribute, Key, Node, Qualifier, Root, not_a_key};
-use crate::value::{List, Value};
+use crate::value::{List, Map, Value};
+use serde_json::Value as Json;
+
+type JsonMap = serde_json::Map<String, Json>;
 
 impl<'a> Evaluation<'a> {
     pub(super) fn attribute(&mut self, attribute: &'a Attribute) -> Evaluated<'a> {
@@ -43,6 +46,11 @@ impl<'a> Evaluation<'a> {
     fn resolve(&mut self, attribute: &'a Attribute) -> Evaluated<'a> {
         let mut qualifiers = attribute.qualifiers.as_slice();
         let root = match &attribute.root {
+            Root::Local(place)
+                if let Some(Slot::Value(Value::Map(Map::Json(map)))) = self.locals.get(*place) =>
+            {
+                return self.fields(map, qualifiers, attribute.test);
+            }
             Root::Variable(place) => self.activation.0.variable(*place).ok_or_else(|| {
                 let name = self.env.variable_name(*place);
                 EvalError::new(format!("no such attribute(s): {name}"))
@@ -67,7 +75,39 @@ impl<'a> Evaluation<'a> {
                 self.named(first)?
             }
         };
-        self.qualified(root, qualifiers, attribute.test)
+        match root {
+            Value::Map(Map::Json(map)) => self.fields(map, qualifiers, attribute.test),
+            root => self.qualified(root, qualifiers, attribute.test),
+        }
+    }
+
+    /// Follows plain fields through objects of JSON, which most of what policies read is: the same
+    /// as [`Self::qualified`], without a value for each object on the way.
+    fn fields(
+        &mut self,
+        mut map: &'a JsonMap,
+        mut qualifiers: &'a [Qualifier],
+        test: bool,
+    ) -> Evaluated<'a> {
+        while let Some((qualifier, rest)) = qualifiers.split_first() {
+            let Key::Field(name, _) = &qualifier.key else {
+                break;
+            };
+            if qualifier.optional {
+                break;
+            }
+            self.pay(1)?;
+            let tested = test && rest.is_empty();
+            match map.get(name.as_str()) {
+                Some(_) if tested => return Ok(Value::Bool(true)),
+                Some(Json::Object(found)) => map = found,
+                Some(found) => return self.qualified(Value::from_json(found), rest, test),
+                None if tested => return Ok(Value::Bool(false)),
+                None => return Err(EvalError::new(format!("no such key: {name}"))),
+            }
+            qualifiers = rest;
+        }
+        self.qualified(Value::Map(Map::Json(map)), qualifiers, test)
     }
 
     fn qualified(

@@ -6,7 +6,7 @@
 
 use super::{EvalError, Evaluated, Evaluation, Slot};
 use crate::library::text_of;
-use crate::plan::{Fold, Node, go_name};
+use crate::plan::{Fold, Node, Quantifier, go_name};
 use crate::value::{List, Map, Value};
 use std::sync::Arc;
 
@@ -20,17 +20,30 @@ impl<'a> Evaluation<'a> {
     pub(super) fn fold(&mut self, fold: &'a Fold) -> Evaluated<'a> {
         let range = self.node(&fold.range)?;
         self.set(fold.slot, Slot::Pending(&fold.init));
+        self.each(range, fold.two, |this, first, second| {
+            this.step(fold, first, second)
+        })?;
+        self.node(&fold.result)
+    }
+
+    /// Steps through a list or a map, until a step says that it is enough.
+    fn each(
+        &mut self,
+        range: Value<'a>,
+        two: bool,
+        mut step: impl FnMut(&mut Self, Value<'a>, Option<Value<'a>>) -> Result<bool, EvalError>,
+    ) -> Result<(), EvalError> {
         match range {
             Value::List(list) => {
                 for place in 0..list.len() {
                     let Some(element) = list.get(place) else {
                         break;
                     };
-                    let going = if fold.two {
+                    let going = if two {
                         let index = i64::try_from(place).unwrap_or(i64::MAX);
-                        self.step(fold, Value::Int(index), Some(element))?
+                        step(self, Value::Int(index), Some(element))?
                     } else {
-                        self.step(fold, element, None)?
+                        step(self, element, None)?
                     };
                     if !going {
                         break;
@@ -39,21 +52,57 @@ impl<'a> Evaluation<'a> {
             }
             Value::Map(map) => {
                 for (key, value) in map.entries() {
-                    if !self.step(fold, key, Some(value))? {
+                    if !step(self, key, Some(value))? {
                         break;
                     }
                 }
             }
             other => {
                 let found = go_name(&other);
-                return Err(EvalError::new(if fold.two {
+                return Err(EvalError::new(if two {
                     format!("unsupported comprehension range type: {found}")
                 } else {
                     format!("got '{found}', expected iterable type")
                 }));
             }
         }
-        self.node(&fold.result)
+        Ok(())
+    }
+
+    /// `all` and `exists`: the loop that they stand for, without an accumulator in a slot. It is
+    /// paid for as that loop: reading the accumulator, negating it where it is, asking whether to
+    /// go on; reading it again before the predicate, and as the result.
+    pub(super) fn quantifier(&mut self, quantifier: &'a Quantifier) -> Evaluated<'a> {
+        let deciding = quantifier.deciding;
+        let asking = if deciding { 3 } else { 2 };
+        let range = self.node(&quantifier.range)?;
+        let mut so_far: Evaluated<'a> = Ok(Value::Bool(!deciding));
+        self.each(range, quantifier.two, |this, first, second| {
+            this.bind(quantifier.slot, first, second);
+            this.pay(asking)?;
+            if matches!(so_far, Ok(Value::Bool(value)) if value == deciding) {
+                return Ok(false);
+            }
+            this.pay(1)?;
+            let found = this.node(&quantifier.predicate);
+            match (&so_far, &found) {
+                (_, Err(error)) if error.is_budget() => return found.map(|_| false),
+                (_, Ok(Value::Bool(value))) if *value == deciding => so_far = found,
+                (Ok(_), Ok(Value::Bool(_)) | Err(_)) => so_far = found,
+                (Err(_), _) => {}
+                (Ok(_), Ok(_)) => so_far = Err(EvalError::no_overload()),
+            }
+            Ok(true)
+        })?;
+        self.pay(1)?;
+        so_far
+    }
+
+    fn bind(&mut self, place: usize, first: Value<'a>, second: Option<Value<'a>>) {
+        self.set(place.saturating_add(1), Slot::Value(first));
+        if let Some(second) = second {
+            self.set(place.saturating_add(2), Slot::Value(second));
+        }
     }
 
     /// One element; whether the loop goes on.
@@ -63,10 +112,7 @@ impl<'a> Evaluation<'a> {
         first: Value<'a>,
         second: Option<Value<'a>>,
     ) -> Result<bool, EvalError> {
-        self.set(fold.slot.saturating_add(1), Slot::Value(first));
-        if let Some(second) = second {
-            self.set(fold.slot.saturating_add(2), Slot::Value(second));
-        }
+        self.bind(fold.slot, first, second);
         match self.node(&fold.condition) {
             Ok(Value::Bool(false)) => return Ok(false),
             Err(error) if error.is_budget() => return Err(error),

@@ -11,10 +11,11 @@ mod fold;
 
 use crate::env::{Env, Program};
 use crate::library::{self, Cost};
-use crate::plan::{Call, Node, is_member};
+use crate::plan::{Call, Node, Shortcut, is_member};
 use crate::types::Type;
-use crate::value::{Activation, List, Map, Value};
+use crate::value::{Activation, List, Map, Value, equal};
 use regex::Regex;
+use smallvec::SmallVec;
 use std::sync::Arc;
 
 pub use error::EvalError;
@@ -37,8 +38,8 @@ pub struct Evaluation<'a> {
     /// Of all programs before.
     spent: u64,
     left: u64,
-    locals: Vec<Slot<'a>>,
-    named: Vec<State<'a>>,
+    locals: SmallVec<[Slot<'a>; 6]>,
+    named: SmallVec<[State<'a>; 2]>,
 }
 
 struct Host<'a>(&'a dyn Activation);
@@ -77,8 +78,8 @@ impl<'a> Evaluation<'a> {
             named_cost: 0,
             spent: 0,
             left: budget,
-            locals: Vec::new(),
-            named: vec![State::Waiting; env.all_named().len()],
+            locals: SmallVec::new(),
+            named: SmallVec::from_elem(State::Waiting, env.all_named().len()),
         }
     }
 
@@ -112,7 +113,7 @@ impl<'a> Evaluation<'a> {
         let locals = if program.locals == 0 {
             None
         } else {
-            let slots = vec![Slot::Empty; program.locals];
+            let slots = SmallVec::from_elem(Slot::Empty, program.locals);
             Some(std::mem::replace(&mut self.locals, slots))
         };
         let outcome = self.node(&program.node);
@@ -132,7 +133,7 @@ impl<'a> Evaluation<'a> {
 
     fn node(&mut self, node: &'a Node) -> Evaluated<'a> {
         match node {
-            Node::Constant(value) => Ok(value.clone()),
+            Node::Constant(value) => Ok(value.lent()),
             Node::Attribute(attribute) => self.attribute(attribute),
             Node::Call(call) => self.call(call, None),
             Node::Pattern(call, regex) => self.call(call, Some(regex)),
@@ -167,6 +168,7 @@ impl<'a> Evaluation<'a> {
             } => self.append(*slot, element, *cost),
             Node::Insert { slot, key, value } => self.insert(*slot, key.as_deref(), value),
             Node::Fold(fold) => self.fold(fold),
+            Node::Quantifier(quantifier) => self.quantifier(quantifier),
             Node::Fail(message) => Err(EvalError::new(message.as_str())),
         }
     }
@@ -202,15 +204,28 @@ impl<'a> Evaluation<'a> {
             }
             [a] if !many => {
                 let a = self.operand(a)?;
+                if let (Some(Shortcut::Not), Ok(Value::Bool(value))) = (call.shortcut, &a) {
+                    let value = Value::Bool(!value);
+                    self.pay(1)?;
+                    return Ok(value);
+                }
                 self.applied(call, regex, [a])
             }
             [a, b] if !many => {
                 let a = self.operand(a)?;
                 let b = self.operand(b)?;
+                if let (Some(shortcut), Ok(a), Ok(b)) = (call.shortcut, &a, &b)
+                    && is_scalar(a)
+                    && is_scalar(b)
+                {
+                    let same = equal(a, b);
+                    self.pay(call.cost.count(&[Some(a), Some(b)], None))?;
+                    return Ok(Value::Bool(same == (shortcut == Shortcut::Equal)));
+                }
                 self.applied(call, regex, [a, b])
             }
             many => {
-                let mut values = Vec::with_capacity(many.len());
+                let mut values: SmallVec<[Value<'a>; 4]> = SmallVec::new();
                 let last = many.len().saturating_sub(1);
                 for (place, node) in many.iter().enumerate() {
                     match self.node(node) {
@@ -218,7 +233,8 @@ impl<'a> Evaluation<'a> {
                         Err(error) => {
                             // Only when all arguments were evaluated the call is paid for.
                             if place == last && !error.is_budget() {
-                                let parts: Vec<_> = values.iter().map(Some).chain([None]).collect();
+                                let parts: SmallVec<[_; 4]> =
+                                    values.iter().map(Some).chain([None]).collect();
                                 self.pay(call.cost.count(&parts, None))?;
                             }
                             return Err(error);
@@ -226,7 +242,7 @@ impl<'a> Evaluation<'a> {
                     }
                 }
                 let outcome = applied(call, regex, &values);
-                let parts: Vec<_> = values.iter().map(Some).collect();
+                let parts: SmallVec<[_; 4]> = values.iter().map(Some).collect();
                 self.pay(call.cost.count(&parts, outcome.as_ref().ok()))?;
                 outcome
             }
@@ -343,6 +359,19 @@ fn checked_key(made: &crate::value::MadeMap<'_>, key: &Value<'_>) -> Result<(), 
         return Err(EvalError::new(format!("Failed with repeated key: {key}")));
     }
     Ok(())
+}
+
+/// Whether a value is one whose equality is never an error.
+fn is_scalar(value: &Value<'_>) -> bool {
+    matches!(
+        value,
+        Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::Uint(_)
+            | Value::Double(_)
+            | Value::String(_)
+    )
 }
 
 /// What a call gives, with a pattern that is compiled already.

@@ -186,6 +186,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// The same value, borrowed where it is text: no count of its users changes hands.
+    pub(crate) fn lent(&'a self) -> Self {
+        match self {
+            Self::String(text) => Self::String(Text::Borrowed(text)),
+            other => other.clone(),
+        }
+    }
+
     /// A list of these elements.
     pub(crate) fn list(elements: Vec<Self>) -> Self {
         Self::List(List::of(elements))

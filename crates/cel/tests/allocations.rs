@@ -1,0 +1,62 @@
+//! Expressions that only read allocate nothing, from the second run on.
+//!
+//! Here: expressions as policies have them, over JSON. Not here: how fast they are (`make bench`).
+
+#![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
+
+use allocation_counter::measure;
+use bailiff_cel::admission::{BUDGET, Bindings, environment};
+use bailiff_cel::{Evaluation, NEWEST_RELEASE, Value};
+use serde_json::json;
+
+/// How many allocations a run takes that gives true.
+fn allocations(variable: Option<&str>, text: &str) -> u64 {
+    let mut env = environment(NEWEST_RELEASE, false);
+    if let Some(variable) = variable {
+        env.define("v", variable).unwrap();
+    }
+    let program = env.compile(text).unwrap();
+    let object = json!({
+        "metadata": {"labels": {"app": "web", "tier": "front"}},
+        "spec": {"replicas": 3, "containers": [
+            {"name": "app", "image": "registry.example/app:1", "ports": [{"containerPort": 80}]},
+            {"name": "log", "image": "registry.example/log:2", "ports": []},
+        ]},
+    });
+    let bindings = Bindings {
+        object: Some(&object),
+        ..Bindings::default()
+    };
+    let run = || {
+        let mut evaluation = Evaluation::new(&env, &bindings, BUDGET);
+        assert_eq!(evaluation.run(&program), Ok(Value::Bool(true)), "{text}");
+    };
+    run();
+    measure(run).count_total
+}
+
+#[test]
+fn expressions_that_only_read_allocate_nothing() {
+    for text in [
+        "object.spec.replicas > 2 && object.metadata.labels.app == 'web'",
+        "has(object.metadata.labels.tier) && !has(object.spec.paused)",
+        "object.spec.containers.all(c, c.image.startsWith('registry.example/'))",
+        "object.spec.containers.exists(c, c.ports.exists(p, p.containerPort == 80))",
+        "object.spec.containers.exists_one(c, c.name == 'log')",
+        "object.spec.containers.all(c, c.name in ['app', 'log'])",
+        "object.spec.containers.all(c, c.image.matches('^registry[.]example/[a-z]+:[0-9]$'))",
+        "object.spec.containers[1].name.size() == 3 && object['spec']['replicas'] != 4",
+        "object.spec.containers.size() == 2 ? 'app' in object.metadata.labels : false",
+    ] {
+        assert_eq!(allocations(None, text), 0, "{text}");
+    }
+    let text = "variables.v.all(c, c.name != '') && variables.v.size() == 2";
+    assert_eq!(allocations(Some("object.spec.containers"), text), 0);
+}
+
+/// What makes text or a list does allocate: the counter counts.
+#[test]
+fn what_is_made_is_counted() {
+    let text = "object.spec.containers.map(c, c.name + '!').size() == 2";
+    assert!(allocations(None, text) >= 2);
+}
