@@ -22,8 +22,8 @@ all | exec | expressions) ;;
 esac
 page=bench/results.md
 title='## Expressions beside'
-section=$(mktemp)
-trap 'rm -rf "$section" "$logs"' EXIT
+# shellcheck disable=SC2154 # $logs comes from steps.sh
+section=$logs/section
 if [ "$part" = exec ]; then
 	sed -n "/^$title/,\$p" "$page" >"$section"
 else
@@ -36,7 +36,6 @@ if [ "$part" = expressions ]; then
 else
 	# shellcheck source=hack/bench-cluster.sh
 	. hack/bench-cluster.sh
-	trap '"$testbed" down; rm -rf "$section" "$logs"' EXIT
 	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-500}" --output "$page"
 	printf '\n' >>"$page"
 fi
