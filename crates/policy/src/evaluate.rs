@@ -7,13 +7,9 @@
 use crate::compile::{CompiledPolicy, CompiledValidation, VARIABLES};
 use crate::facts::{Container, Process};
 use crate::messages;
+use bailiff_cel::admission::BUDGET;
 use bailiff_cel::{Activation, Evaluation, Value};
 use serde_json::Value as Json;
-
-/// What an evaluation of one policy may cost: the API server's limit for all expressions of a
-/// policy in one request (k8s.io/apiserver v0.37.2, pkg/apis/cel/config.go,
-/// `RuntimeCELCostBudget`).
-const BUDGET: u64 = 10_000_000;
 
 /// Longest message of a violation, in bytes; the schema of an Incident has the same bound.
 const MESSAGE_LIMIT: usize = 1024;

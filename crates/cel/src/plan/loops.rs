@@ -49,10 +49,9 @@ impl Planner<'_> {
                 .unwrap_or_default(),
             two: c.second.is_some(),
         };
-        Ok(quantifier(fold).map_or_else(
-            |fold| Node::Fold(fold),
-            |quantifier| Node::Quantifier(Box::new(quantifier)),
-        ))
+        Ok(quantifier(fold).map_or_else(Node::Fold, |quantifier| {
+            Node::Quantifier(Box::new(quantifier))
+        }))
     }
 }
 
