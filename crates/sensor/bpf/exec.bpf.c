@@ -112,11 +112,25 @@ __noinline u64 cgroup_of(u64 task_address)
 	return (u64)BPF_CORE_READ(state, cgroup, kn);
 }
 
-/* Whether a path part begins with "kubepods", as the outermost cgroup of all pods does. */
-static __always_inline bool is_kubepods(const u8 *part)
+/*
+ * Whether a path part is the outermost cgroup of all pods: it begins with "kubepods", or, with
+ * systemd's driver below a cgroup root as kind's nodes have, ends in "-kubepods.slice". `next` is
+ * where the part after it begins.
+ */
+static __always_inline bool is_kubepods(const struct scratch *scratch, u32 at, u32 next)
 {
-	return part[0] == 'k' && part[1] == 'u' && part[2] == 'b' && part[3] == 'e' && part[4] == 'p' &&
-	       part[5] == 'o' && part[6] == 'd' && part[7] == 's';
+	const char prefix[] = "kubepods", suffix[] = "-kubepods.slice";
+	const u8 *part = &scratch->data[at & DATA_MASK];
+	const u8 *end = &scratch->data[(next - sizeof(suffix)) & DATA_MASK];
+	bool begins = true, ends = next - at >= sizeof(suffix);
+
+#pragma unroll
+	for (u32 i = 0; i < sizeof(prefix) - 1; i++)
+		begins = begins && part[i] == prefix[i];
+#pragma unroll
+	for (u32 i = 0; i < sizeof(suffix); i++)
+		ends = ends && end[i] == suffix[i];
+	return begins || ends;
 }
 
 /* Appends a text with its NUL; the new end. */
@@ -154,7 +168,7 @@ __noinline u32 append_cgroup(u64 node_address)
 		if (!parent)
 			break;
 		end = append(scratch, at, BPF_CORE_READ(node, name), 256);
-		if (is_kubepods(&scratch->data[at]))
+		if (is_kubepods(scratch, at, end))
 			pod = true;
 		node = parent;
 	}

@@ -21,7 +21,9 @@ pub(crate) struct Identity {
 ///
 /// With the cgroupfs driver the parts are `kubepods`, an optional class, `pod<uid>`, the
 /// container's ID; with systemd's `kubepods.slice`, `kubepods-<class>.slice`,
-/// `kubepods-<class>-pod<uid with underscores>.slice`, `<runtime>-<id>.scope`
+/// `kubepods-<class>-pod<uid with underscores>.slice`, `<runtime>-<id>.scope`. A kubelet with a
+/// `cgroupRoot`, as on kind's nodes, has systemd's driver put its name before each slice:
+/// `kubelet.slice/kubelet-kubepods.slice/…`
 /// (k8s.io/kubernetes v1.37, `pkg/kubelet/cm/cgroup_manager_linux.go`).
 pub(crate) fn identity(cgroup: &str) -> Option<Identity> {
     let mut parts = cgroup.split('/').filter(|part| !part.is_empty());
@@ -50,13 +52,14 @@ pub(crate) fn identity(cgroup: &str) -> Option<Identity> {
 }
 
 fn is_kubepods(part: &str) -> bool {
-    part == "kubepods" || part == "kubepods.slice"
+    part == "kubepods" || part == "kubepods.slice" || part.ends_with("-kubepods.slice")
 }
 
 fn is_class(part: &str) -> bool {
-    let name = part
-        .strip_suffix(".slice")
-        .map_or(part, |name| name.strip_prefix("kubepods-").unwrap_or(name));
+    let name = part.strip_suffix(".slice").map_or(part, |name| {
+        name.rsplit_once("kubepods-")
+            .map_or(name, |(_, class)| class)
+    });
     matches!(name, "burstable" | "besteffort" | "guaranteed")
 }
 
@@ -165,6 +168,20 @@ mod tests {
                 true,
             ),
             (
+                "kind: systemd below a cgroup root",
+                format!(
+                    "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod{FLAT}.slice/cri-containerd-{ID}.scope"
+                ),
+                true,
+            ),
+            (
+                "kind, guaranteed",
+                format!(
+                    "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{FLAT}.slice/cri-containerd-{ID}.scope"
+                ),
+                true,
+            ),
+            (
                 "the pod's own cgroup",
                 format!("/kubepods/besteffort/pod{UID}"),
                 false,
@@ -202,6 +219,8 @@ mod tests {
             "/kubepods/pod../x",
             "/kubepods.slice/kubepods-evil.slice",
             "/kubepodsx/podabc",
+            "/my-kubepods/podabc",
+            "/kubepods.slice-x/podabc",
             "/docker/abc",
         ] {
             assert_eq!(identity(path), None, "{path}");

@@ -26,6 +26,11 @@ struct Pod {
 
 impl Pod {
     fn new(test: &str) -> Self {
+        Self::below(test, "kubepods/podtest")
+    }
+
+    /// The same, with these cgroups above the container's.
+    fn below(test: &str, path: &str) -> Self {
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
         // The hierarchy that the programs look at: pids on v1, else the one of v2.
         let place = |wanted: &dyn Fn(&[&str]) -> bool| {
@@ -41,7 +46,7 @@ impl Pod {
         .or_else(|| place(&|words| words[2] == "cgroup2"))
         .expect("no cgroup hierarchy is mounted");
         let top = Path::new(&root).join(format!("bailiff-test-{test}-{}", std::process::id()));
-        let leaf = top.join("kubepods/podtest").join(ID);
+        let leaf = top.join(path).join(ID);
         std::fs::create_dir_all(&leaf).unwrap();
         Self { top, leaf }
     }
@@ -140,6 +145,24 @@ async fn what_is_outside_of_pods_is_not_told() {
         .into_iter()
         .any(|event| matches!(event, Event::Exec(exec) if exec.parent.pid == own));
     assert!(!told);
+}
+
+#[tokio::test]
+async fn pods_of_every_cgroup_driver_are_seen_and_nothing_else_is() {
+    for (path, seen) in [
+        ("kubepods.slice/kubepods-podtest.slice", true),
+        (
+            "kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-podtest.slice",
+            true,
+        ),
+        ("system.slice/my-kubepods", false),
+        ("x-kubepods.slices", false),
+    ] {
+        let pod = Pod::below("drivers", path);
+        let mut records = load();
+        pod.run("exec cat /dev/null", &[]);
+        assert_eq!(execs(&mut records, &pod).len(), usize::from(seen), "{path}");
+    }
 }
 
 #[tokio::test]
