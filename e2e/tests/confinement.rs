@@ -169,6 +169,8 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
     };
     for (token, status) in [
         (&elsewhere, series.clone()),
+        // The answer to a write that says nothing would be the whole Incident.
+        (&elsewhere, json!({})),
         (&own, json!({"phase": "Recovered"})),
         (
             &own,
@@ -195,6 +197,8 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
         ("get", "secrets"),
         ("patch", "runtimepolicies.bailiff.dev"),
         ("delete", "incidents.bailiff.dev"),
+        ("get", "incidents.bailiff.dev"),
+        ("list", "incidents.bailiff.dev"),
     ] {
         let output = story.cluster.try_kubectl(&[
             "auth",
