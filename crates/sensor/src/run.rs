@@ -202,6 +202,11 @@ async fn watch_all(
                 ended.map_err(Error::OwnProgram)?;
             }
             () = &mut own_deadline, if state.kubelet.is_none() => return Err(Error::NotSeen),
+            // Before the records, which may never end: what waits and what is counted has its turn.
+            _ = tick.tick() => {
+                drain(&mut records, &mut state).await;
+                state.tick(records.counters()?).await;
+            }
             event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
             event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),
             event = namespaces.next() => state.namespace(event.ok_or(Error::WatchEnded("namespaces"))?),
@@ -209,10 +214,6 @@ async fn watch_all(
             outcome = records.ready() => {
                 outcome?;
                 drain(&mut records, &mut state).await;
-            }
-            _ = tick.tick() => {
-                drain(&mut records, &mut state).await;
-                state.tick(records.counters()?).await;
             }
         }
         if !told && state.synced() {
@@ -224,11 +225,10 @@ async fn watch_all(
     ready.store(false, Ordering::Relaxed);
     drop(state);
     // Everything that was seen is written before the end, as far as the API server takes it.
-    if tokio::time::timeout(Duration::from_secs(5), writer)
-        .await
-        .is_err()
-    {
-        tracing::warn!("some incidents could not be written before the end");
+    match writer.await {
+        Ok(0) => {}
+        Ok(left) => tracing::warn!(left, "some incidents could not be written before the end"),
+        Err(error) => tracing::error!(%error, "writing incidents ended"),
     }
     Ok(())
 }
@@ -257,6 +257,6 @@ async fn drain(records: &mut Records, state: &mut State) {
             }
         }
     }
-    // More may be there, and the descriptor tells only of what comes later: the tick reads on.
+    // More may be there: `ready` comes back at once, when watches have had their turn.
     tokio::task::yield_now().await;
 }
