@@ -24,7 +24,7 @@ use std::sync::Arc;
 const NEWEST: Release = Release(bailiff_cel::NEWEST_RELEASE);
 
 /// How many differences are reduced and shown.
-const SHOWN: usize = 20;
+const SHOWN: usize = 40;
 
 /// Fails with the differences, each reduced to a small case.
 fn none_unlike(release: Release, report: &Report) {
