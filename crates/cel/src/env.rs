@@ -158,7 +158,8 @@ impl Env {
         let one = |fault: Diagnostic| CompileError {
             diagnostics: vec![fault],
         };
-        let (expr, nodes) = parse(source, self.macros).map_err(one)?;
+        let (expr, nodes) =
+            parse(source, self.macros).map_err(|diagnostics| CompileError { diagnostics })?;
         let checked = check(source, &expr, nodes, self);
         if strict && !checked.faults.is_empty() {
             return Err(CompileError {
