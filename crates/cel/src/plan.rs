@@ -412,7 +412,7 @@ impl Planner<'_> {
             )
             || name.contains('.');
         let lists = matches!(name, "isSorted" | "sum" | "max" | "min" | "join");
-        let guarded = lists || (overload.is_some() && !singleton);
+        let guarded = lists || (overload.is_some() && !singleton && name != "flatten");
         let guards = function.filter(|_| guarded).map(|function| {
             let meant = function
                 .overloads
@@ -428,7 +428,8 @@ impl Planner<'_> {
             cost: Cost::of(name, overload),
             shortcut: Shortcut::of(name),
             arguments,
-            by_number: overload.is_none() && !singleton,
+            // `format` is bound as a function of any number of arguments.
+            by_number: overload.is_none() && !singleton || name == "format",
             guards,
         }
     }

@@ -46,28 +46,39 @@ const LEVELS: &[&[(&str, &str)]] = &[
 ];
 
 /// Parses an expression; the tree, and how many nodes it has.
-pub(crate) fn parse(source: &str, macros: Macros) -> Result<(Expr, usize), Diagnostic> {
+///
+/// # Errors
+/// The first syntax error, or, where the syntax is right, the faults of all macros.
+pub(crate) fn parse(source: &str, macros: Macros) -> Result<(Expr, usize), Vec<Diagnostic>> {
+    let one = |fault| vec![fault];
     let size = source.chars().count();
     if size > SIZE_LIMIT {
-        return Err(Diagnostic::new(
+        return Err(one(Diagnostic::new(
             "",
             0,
             format!("expression code point size exceeds limit: size: {size}, limit {SIZE_LIMIT}"),
-        ));
+        )));
     }
     let mut parser = Parser {
         source,
-        tokens: tokens(source)?,
+        tokens: tokens(source).map_err(one)?,
         next: 0,
         depth: 0,
         nodes: 0,
         macros,
+        faults: Vec::new(),
     };
-    let expr = parser.expression()?;
-    match parser.peek() {
-        Token::End => Ok((expr, parser.nodes)),
-        _ => Err(parser.unexpected("an operator or the end")),
+    let expr = parser.expression().map_err(one)?;
+    if !matches!(parser.peek(), Token::End) {
+        return Err(one(parser.unexpected("an operator or the end")));
     }
+    if parser.faults.is_empty() {
+        return Ok((expr, parser.nodes));
+    }
+    parser
+        .faults
+        .sort_by_key(|fault| (fault.line, fault.column));
+    Err(parser.faults)
 }
 
 pub(super) struct Parser<'a> {
@@ -77,6 +88,8 @@ pub(super) struct Parser<'a> {
     depth: usize,
     nodes: usize,
     pub(super) macros: Macros,
+    /// What is wrong with macros; the syntax is right in spite of it.
+    faults: Vec<Diagnostic>,
 }
 
 type Parsed = Result<Expr, Diagnostic>;
@@ -87,6 +100,12 @@ impl Parser<'_> {
         let id = self.nodes;
         self.nodes = id.saturating_add(1);
         Expr { id, at, kind }
+    }
+
+    /// Keeps the fault of a macro, and stands in for what it would have become.
+    fn faulty(&mut self, at: usize, fault: Diagnostic) -> Expr {
+        self.faults.push(fault);
+        self.node(at, Kind::Literal(Literal::Null))
     }
 
     fn peek(&self) -> &Token {
@@ -249,23 +268,30 @@ impl Parser<'_> {
         if self.take("!") {
             return self.repeated(at, "!", op::NOT);
         }
+        if let Some(operand) = self.negative() {
+            return self.members(operand);
+        }
         if self.take("-") {
-            let literal = match *self.peek() {
-                Token::Int(value) if value <= i64::MIN.unsigned_abs() => {
-                    Some(Literal::Int(0_i64.wrapping_sub_unsigned(value)))
-                }
-                Token::Double(value) => Some(Literal::Double(-value)),
-                _ => None,
-            };
-            if let Some(literal) = literal {
-                self.next = self.next.saturating_add(1);
-                let operand = self.node(at, Kind::Literal(literal));
-                return self.members(operand);
-            }
             return self.repeated(at, "-", op::NEGATE);
         }
         let primary = self.primary()?;
         self.members(primary)
+    }
+
+    /// A number with its sign.
+    fn negative(&mut self) -> Option<Expr> {
+        let at = self.at();
+        let signed = matches!(self.peek(), Token::Symbol("-"));
+        let number = self.tokens.get(self.next.saturating_add(1));
+        let literal = match number.filter(|_| signed)?.1 {
+            Token::Int(value) if value <= i64::MIN.unsigned_abs() => {
+                Literal::Int(0_i64.wrapping_sub_unsigned(value))
+            }
+            Token::Double(value) => Literal::Double(-value),
+            _ => return None,
+        };
+        self.next = self.next.saturating_add(2);
+        Some(self.node(at, Kind::Literal(literal)))
     }
 
     /// What follows `!` or `-`: of several in a row only whether they are odd counts.
@@ -275,7 +301,10 @@ impl Parser<'_> {
             odd = !odd;
         }
         self.deeper()?;
-        let operand = self.primary()?;
+        let operand = match self.negative() {
+            Some(number) => number,
+            None => self.primary()?,
+        };
         let operand = self.members(operand)?;
         self.depth = self.depth.saturating_sub(1);
         if odd {
@@ -307,9 +336,10 @@ impl Parser<'_> {
                 let open = self.at();
                 if !optional && self.take("(") {
                     let arguments = self.arguments()?;
-                    operand = match self.method_macro(open, operand, &field, arguments)? {
-                        Expanded::Macro(made) => made,
-                        Expanded::Call(target, arguments) => self.node(
+                    operand = match self.method_macro(open, operand, &field, arguments) {
+                        Err(fault) => self.faulty(open, fault),
+                        Ok(Expanded::Macro(made)) => made,
+                        Ok(Expanded::Call(target, arguments)) => self.node(
                             open,
                             Kind::Call {
                                 function: field,
@@ -420,10 +450,11 @@ impl Parser<'_> {
             return Ok(self.ident(at, &format!("{dot}{name}")));
         }
         let arguments = self.arguments()?;
-        match self.function_macro(open, name, arguments)? {
-            Expanded::Macro(made) => Ok(made),
-            Expanded::Call(_, arguments) => Ok(self.call(open, &format!("{dot}{name}"), arguments)),
-        }
+        Ok(match self.function_macro(open, name, arguments) {
+            Err(fault) => self.faulty(open, fault),
+            Ok(Expanded::Macro(made)) => made,
+            Ok(Expanded::Call(_, arguments)) => self.call(open, &format!("{dot}{name}"), arguments),
+        })
     }
 
     fn list(&mut self, at: usize) -> Parsed {

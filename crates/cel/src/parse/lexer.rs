@@ -174,8 +174,10 @@ impl<'a> Lexer<'a> {
             let text = self.source.get(start..self.at).unwrap_or_default();
             return text
                 .parse()
+                .ok()
+                .filter(|double: &f64| double.is_finite())
                 .map(Token::Double)
-                .map_err(|_| "invalid double literal".to_owned());
+                .ok_or_else(|| "invalid double literal".to_owned());
         }
         let value = whole
             .parse()
