@@ -1,18 +1,36 @@
 //! The tree that the parser makes.
 //!
-//! Here: its shape; macros are expanded already. Not here: types and slots (`check`, `plan`).
+//! Here: its shape; macros are expanded already. Not here: types and slots (`check`, `plan`), its
+//! text (`print`).
 //! Invariant: each node has a number of its own, and the byte offset that it is reported at.
 
 use std::sync::Arc;
 
 /// A node.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Expr {
     /// Index into the tables of the checker.
     pub(crate) id: usize,
     /// Byte offset in the source.
     pub(crate) at: usize,
     pub(crate) kind: Kind,
+    /// The macro whose call this was before it was expanded; its arguments are in the expansion.
+    pub(crate) macro_name: Option<&'static str>,
+}
+
+/// Two nodes are the same when they mean the same and were written by the same macros, wherever
+/// they stand.
+impl PartialEq for Expr {
+    fn eq(&self, other: &Self) -> bool {
+        self.macro_name == other.macro_name && self.kind == other.kind
+    }
+}
+
+impl Expr {
+    /// Whether it is a call of this function, without a target.
+    pub(crate) fn is_call(&self, name: &str) -> bool {
+        matches!(&self.kind, Kind::Call { function, target: None, .. } if function == name)
+    }
 }
 
 /// A value that stands in the source.

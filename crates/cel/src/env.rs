@@ -10,6 +10,7 @@ use crate::diagnostic::{CompileError, Diagnostic};
 use crate::library::{Function, Library, Overload};
 use crate::parse::{Macros, parse};
 use crate::plan::{Node, plan};
+use crate::print::Expression;
 use crate::types::{self, ObjectType, Type};
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -152,6 +153,19 @@ impl Env {
     /// A syntax error.
     pub fn compile_unchecked(&self, source: &str) -> Result<Program, CompileError> {
         self.compiled(source, false)
+    }
+
+    /// Parses an expression; nothing is looked up, so names need not be declared.
+    ///
+    /// # Errors
+    /// A syntax error.
+    pub fn parse(&self, source: &str) -> Result<Expression, CompileError> {
+        match parse(source, self.macros) {
+            Ok((expr, _)) => Ok(Expression(expr)),
+            Err(fault) => Err(CompileError {
+                diagnostics: vec![fault],
+            }),
+        }
     }
 
     fn compiled(&self, source: &str, strict: bool) -> Result<Program, CompileError> {

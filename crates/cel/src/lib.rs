@@ -98,6 +98,7 @@ mod eval;
 mod library;
 mod parse;
 mod plan;
+mod print;
 mod types;
 mod value;
 
@@ -105,6 +106,7 @@ pub use diagnostic::{CompileError, Diagnostic};
 pub use env::{Env, NEWEST_RELEASE, OLDEST_RELEASE, Program};
 pub use eval::{EvalError, Evaluation, LIMIT};
 pub use library::Opaque;
+pub use print::Expression;
 pub use types::{ObjectType, Type};
 pub use value::{Activation, Bytes, List, MadeMap, Map, Object, Sequence, Text, Time, Value};
 

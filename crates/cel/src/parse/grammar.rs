@@ -30,6 +30,9 @@ const RESERVED: &[&str] = &[
     "while",
 ];
 
+/// Words that are no names at all, not even of fields (cel-go, parser/gen/CEL.g4).
+pub(crate) const KEYWORDS: &[&str] = &["false", "in", "null", "true"];
+
 /// Binary operators from loose to tight, each with the function it calls.
 const LEVELS: &[&[(&str, &str)]] = &[
     &[
@@ -86,7 +89,12 @@ impl Parser<'_> {
     pub(super) fn node(&mut self, at: usize, kind: Kind) -> Expr {
         let id = self.nodes;
         self.nodes = id.saturating_add(1);
-        Expr { id, at, kind }
+        Expr {
+            id,
+            at,
+            kind,
+            macro_name: None,
+        }
     }
 
     fn peek(&self) -> &Token {
@@ -140,7 +148,7 @@ impl Parser<'_> {
 
     fn name(&mut self) -> Result<String, Diagnostic> {
         match self.peek().clone() {
-            Token::Ident(name) => {
+            Token::Ident(name) if !KEYWORDS.contains(&name.as_str()) => {
                 self.next = self.next.saturating_add(1);
                 Ok(name)
             }
@@ -208,6 +216,7 @@ impl Parser<'_> {
                 id: 0,
                 at: 0,
                 kind: Kind::Literal(Literal::Null),
+                macro_name: None,
             });
         };
         let right = terms.split_off(middle.saturating_add(1));
@@ -249,23 +258,19 @@ impl Parser<'_> {
         if self.take("!") {
             return self.repeated(at, "!", op::NOT);
         }
-        if self.take("-") {
-            let literal = match *self.peek() {
-                Token::Int(value) if value <= i64::MIN.unsigned_abs() => {
-                    Some(Literal::Int(0_i64.wrapping_sub_unsigned(value)))
-                }
-                Token::Double(value) => Some(Literal::Double(-value)),
-                _ => None,
-            };
-            if let Some(literal) = literal {
-                self.next = self.next.saturating_add(1);
-                let operand = self.node(at, Kind::Literal(literal));
-                return self.members(operand);
-            }
+        // A single sign before a number is part of it.
+        if !self.is_signed_number() && self.take("-") {
             return self.repeated(at, "-", op::NEGATE);
         }
         let primary = self.primary()?;
         self.members(primary)
+    }
+
+    /// Whether a sign and a number follow.
+    fn is_signed_number(&self) -> bool {
+        let after = self.tokens.get(self.next.saturating_add(1));
+        matches!(self.peek(), Token::Symbol("-"))
+            && matches!(after, Some((_, Token::Int(_) | Token::Double(_))))
     }
 
     /// What follows `!` or `-`: of several in a row only whether they are odd counts.
@@ -363,16 +368,25 @@ impl Parser<'_> {
 
     fn primary(&mut self) -> Parsed {
         let at = self.at();
+        let negative = self.is_signed_number() && self.take("-");
         let token = self.peek().clone();
         let literal = match token {
             Token::Int(value) => Literal::Int(
-                i64::try_from(value).map_err(|_| self.error(at, "invalid int literal"))?,
+                if negative {
+                    0_i64.checked_sub_unsigned(value)
+                } else {
+                    i64::try_from(value).ok()
+                }
+                .ok_or_else(|| self.error(at, "invalid int literal"))?,
             ),
             Token::Uint(value) => Literal::Uint(value),
-            Token::Double(value) => Literal::Double(value),
+            Token::Double(value) => Literal::Double(if negative { -value } else { value }),
             Token::String(text) => Literal::String(text.into()),
             Token::Bytes(bytes) => Literal::Bytes(bytes.into()),
-            Token::Ident(name) => return self.identifier(at, &name, ""),
+            Token::Ident(name) => {
+                self.next = self.next.saturating_add(1);
+                return self.identifier(at, &name, "");
+            }
             Token::Symbol("(") => {
                 self.next = self.next.saturating_add(1);
                 let inner = self.expression()?;
@@ -384,10 +398,8 @@ impl Parser<'_> {
             Token::Symbol(".") => {
                 self.next = self.next.saturating_add(1);
                 let at = self.at();
-                return match self.peek().clone() {
-                    Token::Ident(name) => self.identifier(at, &name, "."),
-                    _ => Err(self.unexpected("a name")),
-                };
+                let name = self.name()?;
+                return self.identifier(at, &name, ".");
             }
             Token::Quoted(_) | Token::Symbol(_) | Token::End => {
                 return Err(self.unexpected("a value"));
@@ -399,7 +411,6 @@ impl Parser<'_> {
 
     /// A name or a call; with a leading dot it is not looked for in the container.
     fn identifier(&mut self, at: usize, name: &str, dot: &str) -> Parsed {
-        self.next = self.next.saturating_add(1);
         let literal = match name {
             "true" => Some(Literal::Bool(true)),
             "false" => Some(Literal::Bool(false)),
@@ -429,6 +440,10 @@ impl Parser<'_> {
     fn list(&mut self, at: usize) -> Parsed {
         self.expect("[")?;
         let mut elements = Vec::new();
+        if self.take(",") {
+            self.expect("]")?;
+            return Ok(self.node(at, Kind::List(elements)));
+        }
         while !self.take("]") {
             let optional = self.take("?");
             elements.push((self.expression()?, optional));
@@ -443,6 +458,10 @@ impl Parser<'_> {
     fn map(&mut self, at: usize) -> Parsed {
         self.expect("{")?;
         let mut entries = Vec::new();
+        if self.take(",") {
+            self.expect("}")?;
+            return Ok(self.node(at, Kind::Map(entries)));
+        }
         while !self.take("}") {
             let optional = self.take("?");
             let key = self.expression()?;

@@ -9,7 +9,7 @@ mod grammar;
 mod lexer;
 mod macros;
 
-pub(crate) use grammar::parse;
+pub(crate) use grammar::{KEYWORDS, parse};
 pub(crate) use macros::Macros;
 
 /// How deep an expression may be nested. cel-go's parser allows 250; each level costs several
