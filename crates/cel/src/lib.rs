@@ -99,6 +99,7 @@ mod library;
 mod parse;
 mod plan;
 mod print;
+mod stack;
 mod types;
 mod value;
 

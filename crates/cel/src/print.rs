@@ -5,7 +5,7 @@
 //! Invariant: what is written parses to the same tree, as long as it is within the limits of a text;
 //! brackets stand only where the tree would be another without them.
 
-use crate::ast::{Comprehension, Expr, Kind, Literal, op};
+use crate::ast::{Comprehension, Expr, Kind, Literal, Tree, op};
 use crate::parse::KEYWORDS;
 use std::fmt::{self, Write as _};
 
@@ -21,12 +21,29 @@ use std::fmt::{self, Write as _};
 /// assert_eq!(env.parse(&expression.to_string())?, expression);
 /// # Ok::<(), bailiff_cel::CompileError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct Expression(pub(crate) Expr);
+pub struct Expression(Tree);
+
+impl Expression {
+    pub(crate) fn new(tree: Tree) -> Self {
+        Self(tree)
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.walk(|ours| other.0.walk(|theirs| *ours == *theirs))
+    }
+}
 
 impl fmt::Display for Expression {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        node(f, &self.0, Level::Conditional)
+        self.0.walk(|expr| node(f, expr, Level::Conditional))
+    }
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Expression({self})")
     }
 }
 

@@ -185,8 +185,8 @@ fn tree() -> impl Strategy<Value = String> {
             .prop_map(|number| format!("{number:?}")),
         "[^\\\\'\r\n]{0,5}".prop_map(|text| format!("'{text}'")),
         prop::collection::vec(any::<u8>(), 0..5).prop_map(|bytes| {
-            let escaped: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-            format!("b'{escaped}'")
+            let escaped: Vec<_> = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
+            format!("b'{}'", escaped.concat())
         }),
     ];
     leaf.prop_recursive(6, 48, 4, |part| {

@@ -12,6 +12,7 @@ mod fold;
 use crate::env::{Env, Program};
 use crate::library::{self, Cost};
 use crate::plan::{Call, Node, Shortcut, is_member};
+use crate::stack;
 use crate::types::Type;
 use crate::value::{Activation, List, Map, Value, equal};
 use regex::Regex;
@@ -116,7 +117,7 @@ impl<'a> Evaluation<'a> {
             let slots = SmallVec::from_elem(Slot::Empty, program.locals);
             Some(std::mem::replace(&mut self.locals, slots))
         };
-        let outcome = self.node(&program.node);
+        let outcome = stack::with(program.levels, || self.node(&program.node));
         if let Some(locals) = locals {
             self.locals = locals;
         }

@@ -7,6 +7,7 @@
 use super::grammar::Parser;
 use crate::ast::{Comprehension, Expr, Kind, Literal, op};
 use crate::diagnostic::Diagnostic;
+use crate::stack;
 
 /// The accumulator; no name in a source can be this.
 const RESULT: &str = "@result";
@@ -102,7 +103,7 @@ impl Parser<'_> {
             ("optMap" | "optFlatMap", _) => {
                 let message = format!("{function}() variable name must be a simple identifier");
                 let name = self.simple(&first, &message)?;
-                self.optional_map(at, target, name, second, function == "optMap")
+                self.optional_map(at, target, name, second, function == "optMap")?
             }
             ("sortBy", _) => {
                 if matches!(target.kind, Kind::Literal(_) | Kind::Map(_)) {
@@ -347,8 +348,8 @@ impl Parser<'_> {
         name: String,
         body: Expr,
         wrap: bool,
-    ) -> Expr {
-        let copy = self.copy(&target);
+    ) -> Result<Expr, Diagnostic> {
+        let copy = self.repeated_target(at, &target)?;
         let has = self.method(at, target, "hasValue", Vec::new());
         let value = self.method(at, copy, "value", Vec::new());
         let mapped = self.bind(at, name, value, body);
@@ -358,7 +359,15 @@ impl Parser<'_> {
             mapped
         };
         let none = self.call(at, "optional.none", Vec::new());
-        self.call(at, op::CONDITIONAL, vec![has, mapped, none])
+        Ok(self.call(at, op::CONDITIONAL, vec![has, mapped, none]))
+    }
+
+    /// The same tree once more: a chain of these doubles with each call.
+    fn repeated_target(&mut self, at: usize, target: &Expr) -> Result<Expr, Diagnostic> {
+        stack::with(stack::levels(target.depth), || {
+            self.room(at, target.count())?;
+            Ok(self.copy(target))
+        })
     }
 
     fn sort_by(&mut self, at: usize, target: Expr, name: String, key: Expr) -> Expr {
