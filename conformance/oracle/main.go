@@ -2,7 +2,7 @@
 // for each, in the protocol of `bailiff eval --batch`.
 //
 // Here: the API server's packages, called as its ValidatingAdmissionPolicy plugin calls them. Not
-// here: what is compared (crates/cel/tests/differential.rs).
+// here: what is compared (crates/cli/tests/differential.rs).
 // Invariant: one environment for all lines; a line that panics has an answer as well.
 package main
 
@@ -35,6 +35,10 @@ import (
 )
 
 const budget = 10_000_000
+
+// mode is what may be written into a new policy at a compatibility version; what is stored already
+// may use the functions of all versions.
+const mode = environment.NewExpressions
 
 type expression struct{ name, text string }
 
@@ -100,15 +104,15 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 		compiler = made
 	}
 	for _, variable := range asked.Variables {
-		compiler.CompileAndStoreVariable(expression{variable.Name, variable.Expression}, options, environment.StoredExpressions)
+		compiler.CompileAndStoreVariable(expression{variable.Name, variable.Expression}, options, mode)
 	}
 	accessor := expression{"", asked.Expr}
-	compiled := compiler.CompileCELExpression(accessor, options, environment.StoredExpressions)
+	compiled := compiler.CompileCELExpression(accessor, options, mode)
 	if compiled.Error != nil {
 		return answer{"compileError": strings.TrimPrefix(compiled.Error.Detail, "compilation failed: ")}
 	}
 	static := compiled.OutputType.String()
-	condition := compiler.CompileCondition([]plugin.ExpressionAccessor{accessor}, options, environment.StoredExpressions)
+	condition := compiler.CompileCondition([]plugin.ExpressionAccessor{accessor}, options, mode)
 
 	attributes := &admission.VersionedAttributes{}
 	now, err := object(asked.Bindings["object"])

@@ -215,10 +215,12 @@ impl Env {
             .as_ref()
             .map_or(Type::Dyn, |program| program.result.of_named());
         let error = compiled.as_ref().err().cloned();
+        // Of two with one name the later counts.
+        self.named_types.retain(|(known, _)| known != name);
         self.named_types.push((name.to_owned(), ty));
         self.named.push(Named {
             name: name.to_owned(),
-            program: compiled.map_err(|error| error.to_string()),
+            program: compiled.map_err(|error| error.of_named()),
         });
         error.map_or(Ok(()), Err)
     }

@@ -428,7 +428,8 @@ impl Planner<'_> {
             cost: Cost::of(name, overload),
             shortcut: Shortcut::of(name),
             arguments,
-            by_number: overload.is_none() && !singleton,
+            // `format` is bound as a function of any number of arguments.
+            by_number: overload.is_none() && !singleton || name == "format",
             guards,
         }
     }

@@ -175,6 +175,17 @@ impl Type {
         }
     }
 
+    /// The name of a type without its parameters, as errors of `format` have it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::List(_) => "list".to_owned(),
+            Self::Map(..) => "map".to_owned(),
+            Self::Optional(_) => "optional_type".to_owned(),
+            Self::Type(_) => "type".to_owned(),
+            other => other.declared_name(),
+        }
+    }
+
     /// What a variable of a policy has as its type when its expression has this one: the API
     /// server keeps scalars, lists and maps alone (pkg/admission/plugin/cel/composition.go,
     /// `convertCelTypeToDeclType`).

@@ -104,31 +104,27 @@ impl Validator<'_> {
             return;
         };
         let mut used = 0_usize;
-        let mut rest = text.chars();
+        let mut rest = text.chars().peekable();
         while let Some(c) = rest.next() {
-            if c != '%' {
+            if c != '%' || rest.next_if_eq(&'%').is_some() {
                 continue;
             }
-            let Some(mut verb) = rest.next() else {
-                return;
-            };
-            if verb == '%' {
-                continue;
-            }
-            if verb == '.' {
-                match rest.find(|c| !c.is_ascii_digit()) {
-                    Some(found) => verb = found,
-                    None => return,
-                }
-            }
-            let Some((element, _)) = elements.get(used) else {
+            let no_more = rest.peek().is_some() && used >= elements.len();
+            if no_more {
                 self.fault(at, format!("index {used} out of range"));
+                return;
+            }
+            let verb = match formatting::clause_head(&mut rest) {
+                Ok((verb, _)) => verb,
+                Err(fault) => {
+                    self.fault(at, fault);
+                    return;
+                }
+            };
+            let Some((element, _)) = elements.get(used) else {
                 return;
             };
             used = used.saturating_add(1);
-            if verb == 's' && self.nested(element) {
-                return;
-            }
             let ty = self.type_of(element, false);
             if let Some(fault) = formatting::static_fault(verb, &ty) {
                 // A clause that is not known is the call's fault, not the element's.
@@ -136,6 +132,14 @@ impl Validator<'_> {
                 self.fault(if known { element.at } else { at }, fault);
                 return;
             }
+            if verb == 's' && self.nested(element) {
+                return;
+            }
+        }
+        if elements.len() > used {
+            let given = elements.len();
+            let words = "too many arguments supplied to string.format";
+            self.fault(at, format!("{words} (expected {used}, got {given})"));
         }
     }
 

@@ -178,14 +178,15 @@ impl<'a> Evaluation<'a> {
         self.pay(1)?;
         let before = self.local(place)?;
         drop(before);
-        let entries = match key {
-            Some(key) => vec![(self.node(key)?, self.node(value)?)],
-            None => match self.node(value)? {
-                Value::Map(map) => map.entries(),
-                _ => return Err(EvalError::no_overload()),
-            },
-        };
+        // The call is paid for when its last argument was evaluated, whatever that gave.
+        let key = key.map(|key| self.node(key)).transpose()?;
+        let value = self.operand(value)?;
         self.pay(1)?;
+        let entries = match (key, value?) {
+            (Some(key), value) => vec![(key, value)],
+            (None, Value::Map(map)) => map.entries(),
+            (None, _) => return Err(EvalError::no_overload()),
+        };
         let Value::Map(Map::Made(mut made)) = self.take(place)? else {
             return Err(EvalError::no_overload());
         };

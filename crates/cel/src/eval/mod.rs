@@ -251,7 +251,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// An operand whose error does not keep the other from being evaluated.
-    fn operand(&mut self, node: &'a Node) -> Result<Evaluated<'a>, EvalError> {
+    pub(super) fn operand(&mut self, node: &'a Node) -> Result<Evaluated<'a>, EvalError> {
         match self.node(node) {
             Err(error) if error.is_budget() => Err(error),
             other => Ok(other),
@@ -375,19 +375,25 @@ fn is_scalar(value: &Value<'_>) -> bool {
     )
 }
 
-/// What a call gives, with a pattern that is compiled already.
+/// What a call gives, with a pattern that is compiled already. Such a call takes the name of a type
+/// for text.
 fn applied<'a>(call: &Call, regex: Option<&Regex>, values: &[Value<'a>]) -> Evaluated<'a> {
-    match (call.name, regex, values) {
-        ("matches", Some(regex), [Value::String(text), _]) => Ok(Value::Bool(regex.is_match(text))),
-        ("find", Some(regex), [Value::String(text), _]) => Ok(library::regexes::found(regex, text)),
-        ("findAll", Some(regex), [Value::String(text), _]) => {
-            Ok(library::regexes::all_found(regex, text, -1))
-        }
-        ("findAll", Some(regex), [Value::String(text), _, Value::Int(limit)]) => {
+    let Some(regex) = regex else {
+        return apply(call, values);
+    };
+    let text = match values.first() {
+        Some(Value::String(text)) => &**text,
+        Some(Value::Type(name)) => name,
+        _ => return Err(EvalError::no_overload()),
+    };
+    match (call.name, values.get(2)) {
+        ("matches", None) => Ok(Value::Bool(regex.is_match(text))),
+        ("find", None) => Ok(library::regexes::found(regex, text)),
+        ("findAll", None) => Ok(library::regexes::all_found(regex, text, -1)),
+        ("findAll", Some(Value::Int(limit))) => {
             Ok(library::regexes::all_found(regex, text, *limit))
         }
-        (_, Some(_), _) => Err(EvalError::no_overload()),
-        _ => apply(call, values),
+        _ => Err(EvalError::no_overload()),
     }
 }
 
@@ -481,6 +487,15 @@ fn no_overload(name: &str, values: &[Value<'_>]) -> String {
         "sort" | "@sortByAssociatedKeys" => matches!(first, List(_)),
         "size" => matches!(first, String(_) | Bytes(_) | List(_) | Map(_)),
         "!_" | "@in" | "contains" | "startsWith" | "endsWith" | "_==_" | "_!=_" => true,
+        "flatten" => {
+            // It names types as the compiler does.
+            let types: Vec<_> = values.iter().map(|v| v.type_of().to_string()).collect();
+            let (target, arguments) = types.split_first().map_or(("", &[][..]), |(t, a)| (t, a));
+            return format!(
+                "no such overload: {target}.flatten({})",
+                arguments.join(", ")
+            );
+        }
         _ => {
             let types: Vec<_> = values.iter().map(Value::type_name).collect();
             return format!("no such overload: {name}({})", types.join(", "));

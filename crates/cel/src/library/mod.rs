@@ -16,6 +16,8 @@ mod network;
 mod opaque;
 mod optionals;
 mod quantity;
+mod quoting;
+mod re2;
 pub(crate) mod regexes;
 mod semver;
 mod sets;
@@ -33,6 +35,7 @@ use std::sync::Arc;
 pub(crate) use conversions::text_of;
 pub(crate) use cost::Cost;
 pub use opaque::Opaque;
+pub(crate) use quoting::quoted;
 pub(crate) use times::duration_text;
 
 /// What a function gives.

@@ -175,7 +175,7 @@ impl<'a> Lexer<'a> {
             return text
                 .parse()
                 .ok()
-                .filter(|value: &f64| value.is_finite())
+                .filter(|double: &f64| double.is_finite())
                 .map(Token::Double)
                 .ok_or_else(|| "invalid double literal".to_owned());
         }
