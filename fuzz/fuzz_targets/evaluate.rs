@@ -15,7 +15,13 @@ use std::sync::OnceLock;
 static ENV: OnceLock<Env> = OnceLock::new();
 
 fuzz_target!(|input: &str| {
-    let env = ENV.get_or_init(|| admission::environment(bailiff_cel::NEWEST_RELEASE, true));
+    let env = ENV.get_or_init(|| {
+        let optional = admission::Optional {
+            params: true,
+            authorizer: false,
+        };
+        admission::environment(bailiff_cel::NEWEST_RELEASE, optional)
+    });
     let mut parts = input.splitn(3, '\0');
     let source = parts.next().unwrap_or_default();
     let object = parts.next().and_then(|json| serde_json::from_str(json).ok());

@@ -190,7 +190,11 @@ impl CompileError {
     /// The faults as the API server writes them where a variable is used that has them.
     pub(crate) fn of_named(&self) -> String {
         let issues = self.issues();
-        if self.diagnostics.iter().any(|fault| fault.place == Place::Constant) {
+        if self
+            .diagnostics
+            .iter()
+            .any(|fault| fault.place == Place::Constant)
+        {
             return issues;
         }
         format!("compilation failed: {issues}")

@@ -261,7 +261,9 @@ impl Env {
     }
 
     pub(crate) fn variable_names(&self) -> impl Iterator<Item = &str> {
-        self.variables.iter().map(|(name, _)| name.as_str())
+        let names = self.variables.iter().map(|(name, _)| name.as_str());
+        // Some only keep a place.
+        names.filter(|name| !name.starts_with('@'))
     }
 
     pub(crate) fn function_names(&self) -> impl Iterator<Item = &'static str> {

@@ -11,6 +11,7 @@
     reason = "a panic is the report of a test"
 )]
 
+mod authorizer;
 mod engines;
 mod generator;
 mod nesting;

@@ -442,6 +442,7 @@ fn is_of(value: &Value<'_>, ty: &Type) -> bool {
         | (Value::Duration(_), Type::Duration)
         | (Value::Timestamp(_), Type::Timestamp) => true,
         (Value::Opaque(value), Type::Object(object)) => value.type_name() == object.name(),
+        (Value::Authorization(value), Type::Object(object)) => value.type_name() == object.name(),
         (Value::Opaque(value), Type::Opaque(name, _)) => value.type_name() == *name,
         _ => false,
     }
