@@ -56,6 +56,10 @@ generate: ## Make what is made from the source: CRDs, confinement, the policy ch
 conformance: ## Compare expressions with the API server's own engine (EXPRESSIONS=20000 SEED=1)
 	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh) cargo test --locked -p bailiff-cli --test differential -- --nocapture
 
+.PHONY: fuzz
+fuzz: ## Look for inputs that break the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate)
+	@hack/fuzz.sh
+
 .PHONY: bench
 bench: ## Measure exec to Eviction, and expressions beside the API server's engine (PART=expressions)
 	@hack/bench.sh $(PART)

@@ -11,6 +11,7 @@ step "helm" testbed/tools/build.sh helm
 step "cargo-deny" hack/cargo-deny.sh
 
 step "rustfmt" cargo fmt --all --check
+step "rustfmt of the fuzz targets" cargo fmt --manifest-path fuzz/Cargo.toml --check
 step "clang-format" clang-format --dry-run --Werror crates/sensor/bpf/*.c crates/sensor/bpf/*.h
 mapfile -t scripts < <(git ls-files -co --exclude-standard '*.sh' '.ci/run')
 step "shellcheck" shellcheck --external-sources "${scripts[@]}"

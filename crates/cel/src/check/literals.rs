@@ -4,19 +4,19 @@
 //! Invariant: only literals are looked at; whatever is computed fails at run time.
 
 use crate::ast::{Expr, Kind, Literal};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Faults};
 use crate::env::Env;
 use crate::library::{formatting, regexes, times};
 use crate::types::Type;
 
 /// Every fault of a tree that has its types.
-pub(super) fn validate(source: &str, expr: &Expr, types: &[Type], env: &Env) -> Vec<Diagnostic> {
+pub(super) fn validate(source: &str, expr: &Expr, types: &[Type], env: &Env) -> Faults {
     let mut validator = Validator {
         source,
         types,
         homogeneous: env.homogeneous,
         exempt: 0,
-        faults: Vec::new(),
+        faults: Faults::default(),
     };
     validator.node(expr);
     validator.faults
@@ -28,12 +28,13 @@ struct Validator<'a> {
     homogeneous: bool,
     /// How many calls of `format` are around; its arguments may be of any types.
     exempt: usize,
-    faults: Vec<Diagnostic>,
+    faults: Faults,
 }
 
 impl Validator<'_> {
     fn fault(&mut self, at: usize, message: String) {
-        self.faults.push(Diagnostic::new(self.source, at, message));
+        self.faults
+            .add(|| Diagnostic::new(self.source, at, message));
     }
 
     fn type_of(&self, expr: &Expr, optional: bool) -> Type {

@@ -12,6 +12,7 @@ mod fold;
 use crate::env::{Env, Program};
 use crate::library::{self, Cost};
 use crate::plan::{Call, Node, Shortcut, is_member};
+use crate::stack;
 use crate::types::Type;
 use crate::value::{Activation, List, Map, Value, equal};
 use regex::Regex;
@@ -118,7 +119,7 @@ impl<'a> Evaluation<'a> {
             let slots = SmallVec::from_elem(Slot::Empty, program.locals);
             Some(std::mem::replace(&mut self.locals, slots))
         };
-        let outcome = self.node(&program.node);
+        let outcome = stack::with(program.levels, || self.node(&program.node));
         if let Some(locals) = locals {
             self.locals = locals;
         }
@@ -449,6 +450,7 @@ fn is_of(value: &Value<'_>, ty: &Type) -> bool {
         | (Value::Duration(_), Type::Duration)
         | (Value::Timestamp(_), Type::Timestamp) => true,
         (Value::Opaque(value), Type::Object(object)) => value.type_name() == object.name(),
+        (Value::Authorization(value), Type::Object(object)) => value.type_name() == object.name(),
         (Value::Opaque(value), Type::Opaque(name, _)) => value.type_name() == *name,
         _ => false,
     }

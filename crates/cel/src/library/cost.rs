@@ -46,6 +46,8 @@ pub(crate) enum Cost {
     ContainsCidr { parsed: bool },
     /// A format's longest pattern and the text.
     Validate,
+    /// A selector of labels or fields: a list, and a requirement for each two characters.
+    Selector,
 }
 
 /// `ceil(size * tenths / 10)`, without rounding in between.
@@ -83,6 +85,9 @@ impl Cost {
                 return Self::ContainsCidr { parsed };
             }
             "validate" => return Self::Validate,
+            // An expression has no more than two of them within its limit.
+            "check" => return Self::Fixed(350_000),
+            "fieldSelector" | "labelSelector" => return Self::Selector,
             _ => {}
         }
         let Some(overload) = overload else {
@@ -173,6 +178,13 @@ impl Cost {
                 },
                 _ => 1,
             },
+            Self::Selector => {
+                let size = size(1);
+                let requirements = size.div_ceil(2).saturating_mul(50);
+                tenths(size, 1)
+                    .saturating_add(requirements)
+                    .saturating_add(10)
+            }
         }
     }
 }
