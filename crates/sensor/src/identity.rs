@@ -79,9 +79,13 @@ fn pod_uid(part: &str) -> Option<String> {
     valid.then_some(uid)
 }
 
-/// `<id>`, `<runtime>-<id>.scope`, `crio-<id>`; the ID is 64 hexadecimal digits.
+/// `<id>`, `<runtime>-<id>.scope`, `crio-<id>`; the ID is 64 hexadecimal digits. CRI-O's monitor
+/// of a container has its ID, too, and is none (cri-o v1.34, `internal/config/cgmgr/cgmgr_linux.go`).
 fn container_id(part: &str) -> Option<String> {
     let name = part.strip_suffix(".scope").unwrap_or(part);
+    if name.starts_with("crio-conmon-") {
+        return None;
+    }
     let id = name.rsplit('-').next().unwrap_or(name);
     (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
 }
@@ -148,7 +152,7 @@ mod tests {
             (
                 "CRI-O's monitor is no container",
                 format!("/kubepods.slice/kubepods-pod{FLAT}.slice/crio-conmon-{ID}.scope"),
-                true,
+                false,
             ),
             (
                 "systemd in the container",
@@ -160,7 +164,7 @@ mod tests {
                 format!(
                     "/docker/{other}/kubelet.slice/kubepods.slice/kubepods-pod{FLAT}.slice/cri-containerd-{ID}.scope"
                 ),
-                false,
+                true,
             ),
             (
                 "a cluster in a pod",
@@ -189,9 +193,8 @@ mod tests {
         ] {
             let found = identity(&path).unwrap_or_else(|| panic!("{name}: {path}"));
             assert_eq!(found.pod_uid, UID, "{name}");
-            if container {
-                assert_eq!(found.container_id.as_deref(), Some(ID), "{name}");
-            }
+            let want = container.then_some(ID);
+            assert_eq!(found.container_id.as_deref(), want, "{name}");
         }
     }
 

@@ -6,6 +6,7 @@
 //! Invariant: what is not seen or not sure is counted and said; nothing is ever done about it.
 
 mod commands;
+mod coverage;
 mod evidence;
 mod identity;
 mod judge;

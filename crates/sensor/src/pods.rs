@@ -29,9 +29,9 @@ pub(crate) struct PodFacts {
     pub(crate) service_account: Option<String>,
     pub(crate) commands: KubeletCommands,
     /// Containers by the ID that the runtime gave them.
-    pub(crate) containers: HashMap<String, Container>,
+    pub(crate) containers: BTreeMap<String, Container>,
     /// Those of them that the pod's status does not name any more, and since when.
-    replaced: HashMap<String, Timestamp>,
+    replaced: BTreeMap<String, Timestamp>,
     /// The whole object, for expressions.
     pub(crate) object: Value,
 }
@@ -165,15 +165,15 @@ fn facts(pod: &Pod) -> Option<PodFacts> {
         service_account: spec.service_account_name.clone(),
         commands: KubeletCommands::of(spec),
         containers: containers(pod, spec),
-        replaced: HashMap::new(),
+        replaced: BTreeMap::new(),
         object: serde_json::to_value(&object).ok()?,
     })
 }
 
 /// The containers of a pod by their IDs, as far as its status has them: those that run, and those
 /// that ran before a restart.
-fn containers(pod: &Pod, spec: &PodSpec) -> HashMap<String, Container> {
-    let mut containers = HashMap::new();
+fn containers(pod: &Pod, spec: &PodSpec) -> BTreeMap<String, Container> {
+    let mut containers = BTreeMap::new();
     let mut add = |statuses: &Option<Vec<ContainerStatus>>,
                    specs: &[Spec],
                    type_of: &dyn Fn(Option<&Spec>) -> ContainerType| {

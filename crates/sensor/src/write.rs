@@ -35,6 +35,9 @@ pub(crate) const FLUSH: Duration = Duration::from_secs(5);
 /// Namespace and name of an Incident.
 type Key = (String, String);
 
+/// A request on its way.
+type Sent = Pin<Box<dyn Future<Output = (Key, Outcome)> + Send>>;
+
 /// One violation's way into the API.
 struct Entry {
     judged: Judged,
@@ -73,7 +76,7 @@ struct Writer {
     metrics: Metrics,
     entries: HashMap<Key, Entry>,
     bucket: Bucket,
-    requests: FuturesUnordered<Pin<Box<dyn Future<Output = (Key, Outcome)> + Send>>>,
+    requests: FuturesUnordered<Sent>,
     /// Nothing more comes: pauses between writes are over.
     ending: bool,
 }

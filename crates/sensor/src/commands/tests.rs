@@ -46,6 +46,7 @@ fn probe(command: &[&str]) -> KubeletCommands {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table of commands")]
 fn a_probe_is_known_by_all_of_its_command() {
     let sh = Some("/bin/sh");
     for (name, command, filename, interpreter, args, want) in [

@@ -1,6 +1,6 @@
 //! How many bytes something takes where the API server stores it.
 //!
-//! Here: JSON as Go's encoder writes it, which escapes more than serde_json. Not here: what is
+//! Here: JSON as Go's encoder writes it, which escapes more than `serde_json`. Not here: what is
 //! left out for it (`evidence`).
 //! Invariant: a size is never less than what is stored.
 
