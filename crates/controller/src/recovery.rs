@@ -6,13 +6,13 @@
 //! the workload, it was made after the answer, and no other Incident counted it.
 
 use bailiff_api::{Incident, OwnerObject, Replacement};
-use bailiff_kube::owner::ReadAhead;
+use bailiff_kube::owner::{ReadAhead, controller, known};
 use bailiff_response::Recovery;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::api::ListParams;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Selector};
+use kube::core::{DynamicObject, Selector};
 use kube::{Api, Client};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -42,6 +42,8 @@ impl Counted {
 enum Makes {
     /// It makes pods that these labels select; so many of them at a time, where that is fixed.
     Pods(String, Option<usize>),
+    /// It is of a kind that is not read; its pods name it as their controller.
+    PodsThatNameIt,
     /// It makes no new pod.
     NoMore,
     /// It is not known how it makes pods.
@@ -74,15 +76,21 @@ pub(crate) async fn look(
     };
     let (labels, wanted) = match makes(client, namespace, workload, incident).await? {
         Makes::Pods(labels, wanted) => (labels, wanted),
+        Makes::PodsThatNameIt => (String::new(), None),
         Makes::NoMore => return Ok(Recovery::NotReplaced(Some(workload.kind.clone()))),
         Makes::Unknown => return Ok(waiting()),
     };
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let listed = pods.list(&ListParams::default().labels(&labels)).await?;
     let whole = wanted.is_some_and(|wanted| ready_pods(&listed.items) >= wanted);
+    let may_be_its = |pod: &Pod| {
+        let owner = || controller(pod.metadata.owner_references.as_deref());
+        !labels.is_empty() || owner().is_some_and(|owner| owner.uid == workload.uid)
+    };
     let mut found: Vec<_> = listed
         .items
         .into_iter()
+        .filter(may_be_its)
         .filter_map(|pod| Some((replacement(&pod, incident, workload, since)?, pod)))
         .collect();
     found.sort_by_key(|(replacement, _)| replacement.ready_time.0);
@@ -163,8 +171,9 @@ async fn makes(
         ("CronJob", Some(job)) => (&workload.api_version, "Job", job),
         (kind, _) => (&workload.api_version, kind, &workload.name),
     };
-    let (group, version) = version.split_once('/').unwrap_or(("", version));
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+    let Some(resource) = known(version, kind) else {
+        return Ok(Makes::PodsThatNameIt);
+    };
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let Some(object) = api.get_opt(name).await? else {
         return Ok(Makes::NoMore);
@@ -243,6 +252,7 @@ mod tests {
         let labels = |kind, object| match from_workload(kind, &object) {
             Makes::Pods(labels, Some(wanted)) => format!("{wanted} of {labels}"),
             Makes::Pods(labels, None) => labels,
+            Makes::PodsThatNameIt => "pods that name it".to_owned(),
             Makes::NoMore => "no more".to_owned(),
             Makes::Unknown => "unknown".to_owned(),
         };

@@ -30,7 +30,7 @@ async fn a_round_is_answered_when_all_of_it_has_come() {
 
     // One after the other they wait for ever.
     let (server, client) = ApiServer::playing([round()]);
-    let alone = tokio::time::timeout(Duration::from_secs(60), get(&client, "/a")).await;
+    let alone = tokio::time::timeout(Duration::from_mins(1), get(&client, "/a")).await;
     assert!(alone.is_err());
     assert!(fault(server).contains("/b"));
 }

@@ -22,7 +22,7 @@ pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 /// The API server did not answer in time. What was asked for may have been done.
 #[derive(Debug, thiserror::Error)]
 #[error("the API server did not answer within {} seconds", ANSWER_LIMIT.as_secs())]
-struct TooSlow;
+struct TooSlow(#[from] tokio::time::error::Elapsed);
 
 /// Answers as a whole, or what a watch brings.
 type Whole<B> = Either<Full<Bytes>, B>;
@@ -69,7 +69,7 @@ where
             };
             tokio::time::timeout(ANSWER_LIMIT, whole)
                 .await
-                .map_err(|_| TooSlow)?
+                .map_err(TooSlow)?
         })
     }
 }
