@@ -34,12 +34,16 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tell::reference;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Most first answers that use the API server at once; each makes about nine requests.
 const FIRST_PLACES: usize = 16;
 /// Most other looks that do: at what is held, and at what is to be replaced.
 const LATER_PLACES: usize = 8;
+
+/// How long an Incident may wait for its turn and count as just read.
+const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// Why an answer ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,7 @@ pub(crate) enum End {
 
 /// How long the steps of an answer took, for the log: whoever finds answers slow sees which.
 struct Took {
-    last: tokio::time::Instant,
+    last: Instant,
     read: Duration,
     request: Duration,
 }
@@ -60,14 +64,14 @@ struct Took {
 impl Took {
     fn begin() -> Self {
         Self {
-            last: tokio::time::Instant::now(),
+            last: Instant::now(),
             read: Duration::ZERO,
             request: Duration::ZERO,
         }
     }
 
     fn lap(&mut self) -> Duration {
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         now.duration_since(std::mem::replace(&mut self.last, now))
     }
 
@@ -208,8 +212,9 @@ impl Controller {
         let mut memory = Memory::new(&self.config);
         let mut answered = false;
         loop {
+            let waiting = Instant::now();
             let turn = self.turn(&incident, first && !answered).await?;
-            if !known {
+            if !known || waiting.elapsed() > FRESH_FOR {
                 match self.read(&key).await {
                     Ok(Some(now)) => incident = now,
                     Ok(None) => return Err(End::Gone),
@@ -236,11 +241,34 @@ impl Controller {
                 Step::Tell(outcome, owner, pause) => {
                     Box::pin(self.tell(&mut incident, workload(&owner), &outcome, &took)).await?;
                     let Some(pause) = pause else { break };
-                    self.pause(pause).await?;
+                    if let Err(end) = self.pause(pause).await {
+                        Box::pin(self.last_look(incident, memory)).await?;
+                        return Err(end);
+                    }
                 }
             }
         }
         self.recover(incident).await
+    }
+
+    /// Before the end: what was asked for without a clear answer is told if it was done. Who
+    /// leads next would find a pod that ends, and not know why.
+    async fn last_look(&self, mut incident: Incident, memory: Memory) -> Result<(), End> {
+        let Some(asked) = memory.asked else {
+            return Ok(());
+        };
+        let mut took = Took::begin();
+        let facts = gather(&self.client, &self.config, &incident).await;
+        took.read();
+        match went(&facts) {
+            Live::Found(true) | Live::Gone => {
+                let owner = asked.owner.clone();
+                let outcome = asked.done();
+                self.tell(&mut incident, workload(&owner), &outcome, &took)
+                    .await
+            }
+            Live::Found(false) | Live::Unknown(_) => Ok(()),
+        }
     }
 
     /// Waits for the turn of an Incident. Of two of a pod the second reads it after the first was

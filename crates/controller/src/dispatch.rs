@@ -198,3 +198,6 @@ impl Tasks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -337,6 +337,22 @@ async fn who_no_longer_leads_begins_nothing_and_tells_what_was_done() {
     .await;
     assert_eq!(ended, Err(End::Stopping));
 
+    // While nobody knows whether it was done: it is looked up and told.
+    let going = World::new()
+        .with(|w| w.pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"));
+    let ended = stopped(
+        Duration::from_millis(500),
+        rounds([
+            vec![World::new().reads(), vec![evict().is_cut()]],
+            vec![answered("Unknown", "CouldNotCheck")],
+            events("ResponseHeld"),
+            vec![going.reads(), evicted()],
+            events("EvictedByPolicy"),
+        ]),
+    )
+    .await;
+    assert_eq!(ended, Err(End::Stopping));
+
     // While it waits: it ends at once.
     let ended = stopped(Duration::from_millis(500), waiting_for_a_budget()).await;
     assert_eq!(ended, Err(End::Stopping));
@@ -378,5 +394,22 @@ async fn an_incident_that_is_looked_at_again_and_settled_makes_no_request_more()
     let controller = controller(client, Config::default());
     let key = Key::of(&incident(&Value::Null)).unwrap();
     controller.look(&key).await.unwrap();
+    server.finish();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_incident_that_waited_for_its_turn_is_read_again() {
+    let gone = vec![Call::get(INCIDENT).is_missing()];
+    let (server, client) = ApiServer::playing([gone]);
+    let controller = controller(client, Config::default());
+    let lock = controller.pod_lock("pod-uid");
+    let other = lock.lock().await;
+    let others_turn = async {
+        tokio::time::sleep(2 * FRESH_FOR).await;
+        drop(other);
+    };
+    let answering = controller.answer(incident(&Value::Null), true);
+    let (ended, ()) = tokio::join!(answering, others_turn);
+    assert_eq!(ended, Err(End::Gone));
     server.finish();
 }
