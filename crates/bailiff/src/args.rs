@@ -250,6 +250,38 @@ mod tests {
         }
     }
 
+    /// What a controller with these flags is told.
+    fn controller(flags: &[&str]) -> String {
+        let base = ["bailiff", "controller", "--namespace=n", "--identity=i"];
+        let parsed = <Bailiff as clap::Parser>::try_parse_from(base.iter().chain(flags)).unwrap();
+        let Command::Controller(args) = parsed.command else {
+            panic!("it is a controller")
+        };
+        let config = args.config();
+        config.err().map_or_else(String::new, |e| e.to_string())
+    }
+
+    #[test]
+    fn durations_of_the_lease_that_contradict_each_other_are_refused() {
+        for (flags, want) in [
+            (&[][..], ""),
+            (
+                &["--lease-duration=10s"],
+                "--lease-renew-deadline must be less than --lease-duration, or two replicas could lead at once",
+            ),
+            (
+                &["--lease-retry=10s"],
+                "--lease-retry must be less than --lease-renew-deadline, or a leader gives up before it tries again",
+            ),
+            (
+                &["--lease-retry=0s"],
+                "--replacement-poll, --status-interval and --lease-retry must be more than 0s",
+            ),
+        ] {
+            assert_eq!(controller(flags), want, "{flags:?}");
+        }
+    }
+
     #[test]
     fn a_ring_is_a_power_of_two() {
         assert_eq!(power_of_two("65536"), Ok(65_536));
