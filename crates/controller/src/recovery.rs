@@ -75,17 +75,20 @@ pub(crate) async fn look(
         }
     };
     let (labels, wanted) = match makes(client, namespace, workload, incident).await? {
-        Makes::Pods(labels, wanted) => (labels, wanted),
-        Makes::PodsThatNameIt => (String::new(), None),
+        Makes::Pods(labels, wanted) => (Some(labels), wanted),
+        Makes::PodsThatNameIt => (None, None),
         Makes::NoMore => return Ok(Recovery::NotReplaced(Some(workload.kind.clone()))),
         Makes::Unknown => return Ok(waiting()),
     };
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let listed = pods.list(&ListParams::default().labels(&labels)).await?;
+    let selected = labels
+        .iter()
+        .fold(ListParams::default(), |p, l| p.labels(l));
+    let listed = pods.list(&selected).await?;
     let whole = wanted.is_some_and(|wanted| ready_pods(&listed.items) >= wanted);
     let may_be_its = |pod: &Pod| {
         let owner = || controller(pod.metadata.owner_references.as_deref());
-        !labels.is_empty() || owner().is_some_and(|owner| owner.uid == workload.uid)
+        labels.is_some() || owner().is_some_and(|owner| owner.uid == workload.uid)
     };
     let mut found: Vec<_> = listed
         .items
@@ -233,81 +236,4 @@ fn wanted(kind: &str, object: &Value) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_pod_is_the_replacement_of_one_incident_alone() {
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let mut counted = Counted::default();
-        assert!(counted.count("pod", "first", now));
-        assert!(counted.count("pod", "first", now), "asked again");
-        assert!(!counted.count("pod", "second", now));
-    }
-
-    #[test]
-    fn what_a_workload_makes_is_read_from_its_spec_and_status() {
-        let selector = json!({"matchLabels": {"app": "web"}});
-        let labels = |kind, object| match from_workload(kind, &object) {
-            Makes::Pods(labels, Some(wanted)) => format!("{wanted} of {labels}"),
-            Makes::Pods(labels, None) => labels,
-            Makes::PodsThatNameIt => "pods that name it".to_owned(),
-            Makes::NoMore => "no more".to_owned(),
-            Makes::Unknown => "unknown".to_owned(),
-        };
-        for (kind, object, want) in [
-            (
-                "Deployment",
-                json!({"spec": {"replicas": 2, "selector": selector}}),
-                "2 of app=web",
-            ),
-            (
-                "Deployment",
-                json!({"spec": {"replicas": 0, "selector": selector}}),
-                "no more",
-            ),
-            (
-                "ReplicationController",
-                json!({"spec": {"replicas": 1, "selector": {"app": "web"}}}),
-                "1 of app=web",
-            ),
-            (
-                "StatefulSet",
-                json!({"spec": {"selector": selector}}),
-                "1 of app=web",
-            ),
-            (
-                "Job",
-                json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}),
-                "no more",
-            ),
-            (
-                "Job",
-                json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Failed", "status": "False"}]}}),
-                "app=web",
-            ),
-            ("CronJob", json!({"spec": {}}), "unknown"),
-        ] {
-            assert_eq!(labels(kind, object.clone()), want, "{kind} {object}");
-        }
-    }
-
-    #[test]
-    fn a_pod_on_its_way_out_is_not_counted_as_ready() {
-        let pod = |ready: &str, going: Option<&str>| -> Pod {
-            serde_json::from_value(json!({
-                "metadata": {"deletionTimestamp": going},
-                "status": {"conditions": [{"type": "Ready", "status": ready}]},
-            }))
-            .unwrap()
-        };
-        let pods = [
-            pod("True", None),
-            pod("True", Some("2026-01-01T00:00:00Z")),
-            pod("False", None),
-            Pod::default(),
-        ];
-        assert_eq!(ready_pods(&pods), 1);
-    }
-}
+mod tests;
