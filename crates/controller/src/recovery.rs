@@ -3,7 +3,7 @@
 //! Here: reading the workload and its pods. Not here: what the Incident says about it
 //! (`bailiff_response`).
 //! Invariant: a pod counts as the replacement only when live owner references lead from it to
-//! the workload, it was made after the answer, and no other Incident counted it.
+//! the workload, it was made after the answer was asked for, and no other Incident counted it.
 
 use bailiff_api::{Incident, OwnerObject, Replacement};
 use bailiff_kube::owner::{ReadAhead, controller, known};
@@ -17,6 +17,9 @@ use kube::{Api, Client};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// The longest that an eviction is waited for.
+const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(15);
 
 /// Label of a Job's pods.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
@@ -130,7 +133,17 @@ fn ready_pods(pods: &[Pod]) -> usize {
     pods.iter().filter(ready).count()
 }
 
-/// The pod as a replacement, if it is Ready (or ran to its end) and was made after the answer.
+/// The earliest that a replacement can have been made. The API server takes the pod away before
+/// its answer is on its way, and the owner may be faster than that answer.
+fn not_before(incident: &Incident, answered: Timestamp) -> Timestamp {
+    let asked = answered
+        .checked_sub(LONGEST_REQUEST)
+        .unwrap_or(Timestamp::MIN);
+    asked.max(incident.spec.detected_time.0).min(answered)
+}
+
+/// The pod as a replacement, if it is Ready (or ran to its end) and was made after the answer was
+/// asked for.
 fn replacement(
     pod: &Pod,
     incident: &Incident,
@@ -141,7 +154,7 @@ fn replacement(
     // Creation times have whole seconds.
     let created = pod.metadata.creation_timestamp.as_ref()?.0;
     let node_name = pod.spec.as_ref()?.node_name.clone()?;
-    let after = since.as_second() <= created.as_second();
+    let after = not_before(incident, since).as_second() <= created.as_second();
     let same_place = workload.kind != "DaemonSet" || node_name == incident.spec.node_name;
     if *uid == incident.spec.pod.uid || !after || !same_place {
         return None;

@@ -128,7 +128,7 @@ impl Publisher {
         );
         let admitted = self.limit().admit(&said, now);
         match admitted {
-            Admitted::Now => self.create(notice, 1, now).await,
+            Admitted::Now => self.publish_series(notice, 1, now).await,
             Admitted::Counted => Ok(()),
             Admitted::After(pause) => {
                 let (publisher, notice) = (self.clone(), notice.clone());
@@ -137,7 +137,7 @@ impl Publisher {
                     let now = Timestamp::now();
                     let count = publisher.limit().flush(&said, now);
                     if count > 0
-                        && let Err(error) = publisher.create(&notice, count, now).await
+                        && let Err(error) = publisher.publish_series(&notice, count, now).await
                     {
                         tracing::warn!(%error, reason = notice.reason, "cannot write an event");
                     }
@@ -151,7 +151,16 @@ impl Publisher {
         self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn create(&self, notice: &Notice, count: i32, now: Timestamp) -> Result<(), kube::Error> {
+    /// Writes an Event that stands for so many, whatever was written before.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn publish_series(
+        &self,
+        notice: &Notice,
+        count: i32,
+        now: Timestamp,
+    ) -> Result<(), kube::Error> {
         let event = self.event(notice, count, now);
         let api: kube::Api<Event> =
             kube::Api::namespaced(self.client.clone(), namespace_of(notice));

@@ -82,7 +82,7 @@ fn a_pod_on_its_way_out_is_not_counted_as_ready() {
 const PODS: &str = "/api/v1/namespaces/shop/pods";
 
 fn since() -> Timestamp {
-    "2026-01-01T00:00:10Z".parse().unwrap()
+    "2026-01-01T00:00:22Z".parse().unwrap()
 }
 
 /// A pod that is Ready since second 20.
@@ -163,4 +163,53 @@ async fn a_controller_that_is_not_read_is_known_by_the_pods_that_name_it() {
     let every_pod = Call::get(&format!("{PODS}?")).gives(listed);
     let recovery = found(&reference("set"), vec![vec![every_pod]]).await;
     assert_eq!(name(&recovery), "its-own");
+}
+
+#[test]
+fn a_replacement_may_be_made_before_the_answer_to_the_eviction_arrives() {
+    let incident: Incident = serde_json::from_value(json!({
+        "metadata": {"name": "inc-1", "namespace": "shop", "uid": "i"},
+        "spec": {
+            "type": "Violation", "severity": "High", "nodeName": "node-1",
+            "policy": {"name": "p", "uid": "p", "generation": 1}, "bindings": [],
+            "pod": {"name": "web-1", "uid": "old", "labels": {}}, "container": {},
+            "process": {
+                "executable": "/bin/sh", "invokedPath": "/bin/sh", "names": ["sh"], "args": [],
+                "argsTruncated": false, "executableSource": "Image", "origin": "Exec",
+                "uid": 0, "gid": 0, "capabilities": [], "pid": 1,
+                "startTime": "2026-01-01T00:00:28.000000Z", "ancestors": [],
+            },
+            "violations": [], "detectedTime": "2026-01-01T00:00:28.899000Z",
+        },
+    }))
+    .unwrap();
+    let workload = OwnerObject {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        name: "web".to_owned(),
+        uid: "w".to_owned(),
+    };
+    let made = |created: &str| -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": "web-2", "uid": "new", "creationTimestamp": created},
+            "spec": {"nodeName": "node-2", "containers": []},
+            "status": {"conditions": [
+                {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:30Z"},
+            ]},
+        }))
+        .unwrap()
+    };
+    let is = |created: &str, answered: &str| {
+        let answered = answered.parse().unwrap();
+        replacement(&made(created), &incident, &workload, answered).is_some()
+    };
+    assert!(is("2026-01-01T00:00:28Z", "2026-01-01T00:00:29.030Z"));
+    assert!(is("2026-01-01T00:00:29Z", "2026-01-01T00:00:29.030Z"));
+    assert!(
+        !is("2026-01-01T00:00:27Z", "2026-01-01T00:00:29.030Z"),
+        "it was there before the violation"
+    );
+    // An answer that was held back for an hour has nothing to do with pods made meanwhile.
+    assert!(!is("2026-01-01T00:30:00Z", "2026-01-01T01:00:00Z"));
+    assert!(is("2026-01-01T00:59:55Z", "2026-01-01T01:00:00Z"));
 }
