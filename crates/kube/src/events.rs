@@ -273,6 +273,7 @@ mod tests {
         series["series"] = json!({"count": 2});
         let (server, client) = ApiServer::playing([
             vec![Call::post(path).with(event)],
+            vec![Call::post(path).with(json!({"note": "pod web-2"}))],
             vec![Call::post(path).with(series)],
         ]);
         let publisher = Publisher::new(client, "bailiff.dev/controller", "a".to_owned());
@@ -290,8 +291,12 @@ mod tests {
             },
             related: None,
         };
-        for _ in 0..3 {
-            publisher.publish(&notice, start()).await.unwrap();
+        let other = Notice {
+            note: "pod web-2".to_owned(),
+            ..notice.clone()
+        };
+        for notice in [&notice, &other, &notice, &notice] {
+            publisher.publish(notice, start()).await.unwrap();
         }
         tokio::time::sleep(2 * GAP).await;
         server.finish();

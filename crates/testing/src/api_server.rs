@@ -3,7 +3,8 @@
 //! Here: the expectations, and a client that meets them. Not here: what an object means.
 //! Invariant: the requests of a round are answered only when all of them have come, so code that
 //! reads one after the other what it could read at once does not get through; a request too
-//! many, too few or with another body fails the test.
+//! many, too few or with another body fails the test, and at once: code that tries again for
+//! ever would else never end.
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -14,6 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tower::BoxError;
+
+/// How long a request waits for the others of its round.
+const ROUND_LIMIT: Duration = Duration::from_secs(10);
 
 /// A request that is expected, with what is answered.
 #[derive(Clone, Debug)]
@@ -210,31 +214,35 @@ async fn serve(
     let taken = take(&scenario, &request);
     let what = format!("{} {}", request.method(), request.uri());
     let Some((call, round)) = taken else {
-        lock(&scenario).faults.push(format!("{what} is too many"));
-        return answer(
-            418,
-            &json!({"kind": "Status", "code": 418, "message": what}),
-        );
+        fault(&scenario, format!("{what} is too many"));
     };
     let body = request.into_body().collect().await?.to_bytes();
     if let Some(wanted) = &call.body {
         let sent: Value = serde_json::from_slice(&body).unwrap_or_default();
-        if let Some(fault) = lacks(wanted, &sent, "") {
-            lock(&scenario).faults.push(format!("{what}: {fault}"));
+        if let Some(lack) = lacks(wanted, &sent, "") {
+            fault(&scenario, format!("{what}: {lack}"));
         }
     }
     // What came last of a round lets all of it be answered.
     rounds_done.send_replace(lock(&scenario).done);
-    rounds_done
-        .subscribe()
-        .wait_for(|done| *done > round)
-        .await?;
+    let mut done = rounds_done.subscribe();
+    let whole = done.wait_for(|done| *done > round);
+    if tokio::time::timeout(ROUND_LIMIT, whole).await.is_err() {
+        fault(&scenario, format!("{what} came alone, not with its round"));
+    }
     tokio::time::sleep(call.after).await;
     match call.reply {
         Reply::Answer(code, object) => answer(code, &object),
         Reply::Silence => std::future::pending().await,
         Reply::Cut => Err("the connection was cut".into()),
     }
+}
+
+/// Fails the test: by a panic in the task that made the request, and when the scenario ends.
+fn fault(scenario: &Mutex<Scenario>, what: String) -> ! {
+    let text = format!("not as expected: {what}");
+    lock(scenario).faults.push(what);
+    panic!("{text}")
 }
 
 /// The call that a request is, with the number of its round.
