@@ -261,14 +261,14 @@ fn nothing_is_answered_while_incidents_are_not_confined() {
     let incident = story.incident(&pod, "no-cat", "Answered", "NotConfined");
     let still = story.get(&["pod", pod["metadata"]["name"].as_str().unwrap()]);
     assert!(still["metadata"]["deletionTimestamp"].is_null());
-    assert_eq!(incident["status"]["phase"], "Unresolved");
+    // It is not given up yet: an upgrade, too, takes it away for a moment.
+    assert_eq!(incident["status"]["phase"], "Held");
 
-    // As the message says, `helm upgrade` restores it; the next violation is answered.
+    // `helm upgrade` restores it, and the answer goes on by itself.
     let arguments = install_arguments();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = helm(&story.cluster, &arguments);
     assert!(output.success, "{}{}", output.stdout, output.stderr);
-    let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
     let _answered = story.incident(&pod, "no-cat", "Answered", "Evicted");
 
     // A policy that is there but says something else is as good as none.

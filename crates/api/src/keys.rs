@@ -27,8 +27,6 @@ pub const ANNOTATION_STATIC_POD_UID: &str = "kubernetes.io/config.hash";
 pub const CONFINEMENT_POLICY: &str = "bailiff-incident-confinement";
 /// Name of the binding of [`CONFINEMENT_POLICY`].
 pub const CONFINEMENT_BINDING: &str = "bailiff-incident-confinement";
-/// Annotation on the confinement policy and its binding: the SHA-256 of their spec as shipped.
-pub const ANNOTATION_SPEC_DIGEST: &str = "bailiff.dev/spec-digest";
 /// Name of the Lease by which the controller's replicas agree on a leader.
 pub const CONTROLLER_LEASE: &str = "bailiff-controller";
 /// `reportingController` of every Event that Bailiff writes, by component.

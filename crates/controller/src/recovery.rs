@@ -6,20 +6,20 @@
 //! the workload, it was made after the answer was asked for, and no other Incident counted it.
 
 use bailiff_api::{Incident, OwnerObject, Replacement};
-use bailiff_kube::owner::ReadAhead;
+use bailiff_kube::owner::{ReadAhead, controller, known};
 use bailiff_response::Recovery;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::api::ListParams;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Selector};
+use kube::core::{DynamicObject, Selector};
 use kube::{Api, Client};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The longest that an eviction is waited for.
-const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(10);
+const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(15);
 
 /// Label of a Job's pods.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
@@ -45,6 +45,8 @@ impl Counted {
 enum Makes {
     /// It makes pods that these labels select; so many of them at a time, where that is fixed.
     Pods(String, Option<usize>),
+    /// It is of a kind that is not read; its pods name it as their controller.
+    PodsThatNameIt,
     /// It makes no new pod.
     NoMore,
     /// It is not known how it makes pods.
@@ -76,16 +78,25 @@ pub(crate) async fn look(
         }
     };
     let (labels, wanted) = match makes(client, namespace, workload, incident).await? {
-        Makes::Pods(labels, wanted) => (labels, wanted),
+        Makes::Pods(labels, wanted) => (Some(labels), wanted),
+        Makes::PodsThatNameIt => (None, None),
         Makes::NoMore => return Ok(Recovery::NotReplaced(Some(workload.kind.clone()))),
         Makes::Unknown => return Ok(waiting()),
     };
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let listed = pods.list(&ListParams::default().labels(&labels)).await?;
+    let selected = labels
+        .iter()
+        .fold(ListParams::default(), |p, l| p.labels(l));
+    let listed = pods.list(&selected).await?;
     let whole = wanted.is_some_and(|wanted| ready_pods(&listed.items) >= wanted);
+    let may_be_its = |pod: &Pod| {
+        let owner = || controller(pod.metadata.owner_references.as_deref());
+        labels.is_some() || owner().is_some_and(|owner| owner.uid == workload.uid)
+    };
     let mut found: Vec<_> = listed
         .items
         .into_iter()
+        .filter(may_be_its)
         .filter_map(|pod| Some((replacement(&pod, incident, workload, since)?, pod)))
         .collect();
     found.sort_by_key(|(replacement, _)| replacement.ready_time.0);
@@ -176,8 +187,9 @@ async fn makes(
         ("CronJob", Some(job)) => (&workload.api_version, "Job", job),
         (kind, _) => (&workload.api_version, kind, &workload.name),
     };
-    let (group, version) = version.split_once('/').unwrap_or(("", version));
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+    let Some(resource) = known(version, kind) else {
+        return Ok(Makes::PodsThatNameIt);
+    };
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let Some(object) = api.get_opt(name).await? else {
         return Ok(Makes::NoMore);
@@ -237,129 +249,4 @@ fn wanted(kind: &str, object: &Value) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_pod_is_the_replacement_of_one_incident_alone() {
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let mut counted = Counted::default();
-        assert!(counted.count("pod", "first", now));
-        assert!(counted.count("pod", "first", now), "asked again");
-        assert!(!counted.count("pod", "second", now));
-    }
-
-    #[test]
-    fn what_a_workload_makes_is_read_from_its_spec_and_status() {
-        let selector = json!({"matchLabels": {"app": "web"}});
-        let labels = |kind, object| match from_workload(kind, &object) {
-            Makes::Pods(labels, Some(wanted)) => format!("{wanted} of {labels}"),
-            Makes::Pods(labels, None) => labels,
-            Makes::NoMore => "no more".to_owned(),
-            Makes::Unknown => "unknown".to_owned(),
-        };
-        for (kind, object, want) in [
-            (
-                "Deployment",
-                json!({"spec": {"replicas": 2, "selector": selector}}),
-                "2 of app=web",
-            ),
-            (
-                "Deployment",
-                json!({"spec": {"replicas": 0, "selector": selector}}),
-                "no more",
-            ),
-            (
-                "ReplicationController",
-                json!({"spec": {"replicas": 1, "selector": {"app": "web"}}}),
-                "1 of app=web",
-            ),
-            (
-                "StatefulSet",
-                json!({"spec": {"selector": selector}}),
-                "1 of app=web",
-            ),
-            (
-                "Job",
-                json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}),
-                "no more",
-            ),
-            (
-                "Job",
-                json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Failed", "status": "False"}]}}),
-                "app=web",
-            ),
-            ("CronJob", json!({"spec": {}}), "unknown"),
-        ] {
-            assert_eq!(labels(kind, object.clone()), want, "{kind} {object}");
-        }
-    }
-
-    #[test]
-    fn a_replacement_may_be_made_before_the_answer_to_the_eviction_arrives() {
-        let incident: Incident = serde_json::from_value(json!({
-            "metadata": {"name": "inc-1", "namespace": "shop", "uid": "i"},
-            "spec": {
-                "type": "Violation", "severity": "High", "nodeName": "node-1",
-                "policy": {"name": "p", "uid": "p", "generation": 1}, "bindings": [],
-                "pod": {"name": "web-1", "uid": "old", "labels": {}}, "container": {},
-                "process": {
-                    "executable": "/bin/sh", "invokedPath": "/bin/sh", "names": ["sh"], "args": [],
-                    "argsTruncated": false, "executableSource": "Image", "origin": "Exec",
-                    "uid": 0, "gid": 0, "capabilities": [], "pid": 1,
-                    "startTime": "2026-01-01T00:00:28.000000Z", "ancestors": [],
-                },
-                "violations": [], "detectedTime": "2026-01-01T00:00:28.899000Z",
-            },
-        }))
-        .unwrap();
-        let workload = OwnerObject {
-            api_version: "apps/v1".to_owned(),
-            kind: "Deployment".to_owned(),
-            name: "web".to_owned(),
-            uid: "w".to_owned(),
-        };
-        let made = |created: &str| -> Pod {
-            serde_json::from_value(json!({
-                "metadata": {"name": "web-2", "uid": "new", "creationTimestamp": created},
-                "spec": {"nodeName": "node-2", "containers": []},
-                "status": {"conditions": [
-                    {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:30Z"},
-                ]},
-            }))
-            .unwrap()
-        };
-        let is = |created: &str, answered: &str| {
-            let answered = answered.parse().unwrap();
-            replacement(&made(created), &incident, &workload, answered).is_some()
-        };
-        assert!(is("2026-01-01T00:00:28Z", "2026-01-01T00:00:29.030Z"));
-        assert!(is("2026-01-01T00:00:29Z", "2026-01-01T00:00:29.030Z"));
-        assert!(
-            !is("2026-01-01T00:00:27Z", "2026-01-01T00:00:29.030Z"),
-            "it was there before the violation"
-        );
-        // An answer that was held back for an hour has nothing to do with pods made meanwhile.
-        assert!(!is("2026-01-01T00:30:00Z", "2026-01-01T01:00:00Z"));
-        assert!(is("2026-01-01T00:59:55Z", "2026-01-01T01:00:00Z"));
-    }
-
-    #[test]
-    fn a_pod_on_its_way_out_is_not_counted_as_ready() {
-        let pod = |ready: &str, going: Option<&str>| -> Pod {
-            serde_json::from_value(json!({
-                "metadata": {"deletionTimestamp": going},
-                "status": {"conditions": [{"type": "Ready", "status": ready}]},
-            }))
-            .unwrap()
-        };
-        let pods = [
-            pod("True", None),
-            pod("True", Some("2026-01-01T00:00:00Z")),
-            pod("False", None),
-            Pod::default(),
-        ];
-        assert_eq!(ready_pods(&pods), 1);
-    }
-}
+mod tests;

@@ -57,9 +57,57 @@ fn what_the_charts_hold_is_made_from_this_source() {
     }
 }
 
+#[test]
+fn durations_of_the_lease_that_contradict_each_other_are_refused() {
+    let render = |renew: &str, duration: &str, retry: &str| {
+        let set = format!(
+            "controller.leaseRenewDeadline={renew},controller.leaseDuration={duration},controller.leaseRetry={retry}"
+        );
+        let output = render("bailiff", &["--set", &set]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said)
+    };
+    for (renew, duration, retry) in [
+        ("10s", "15s", "2s"),
+        ("1499ms", "1500ms", "500ms"),
+        ("59m", "1h 30m", "1m"),
+    ] {
+        let (rendered, said) = render(renew, duration, retry);
+        assert!(rendered, "{renew} {duration} {retry}: {said}");
+    }
+    for (renew, duration, retry, want) in [
+        (
+            "15s",
+            "15s",
+            "2s",
+            "controller.leaseRenewDeadline (15s) must be less than controller.leaseDuration (15s), or two replicas could lead at once",
+        ),
+        (
+            "1501ms",
+            "1500ms",
+            "2ms",
+            "controller.leaseRenewDeadline (1501ms) must be less than",
+        ),
+        (
+            "10s",
+            "1m",
+            "10s",
+            "controller.leaseRetry (10s) must be less than controller.leaseRenewDeadline (10s), or a leader gives up before it tries again",
+        ),
+    ] {
+        let (rendered, said) = render(renew, duration, retry);
+        assert!(!rendered && said.contains(want), "{said}");
+    }
+}
+
 fn policies(values: &[&str]) -> Output {
+    render("bailiff-policies", values)
+}
+
+fn render(chart: &str, values: &[&str]) -> Output {
     Command::new("helm")
-        .args(["template", "bailiff-policies", "charts/bailiff-policies"])
+        .args(["template", chart])
+        .arg(format!("charts/{chart}"))
         .args(values)
         .current_dir(root())
         .output()
