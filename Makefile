@@ -38,6 +38,11 @@ e2e: ## Tests on a real cluster alone
 lint: ## fmt, clippy, cargo-deny, clang-format, helm lint, shellcheck
 	@hack/lint.sh
 
+.PHONY: advisories
+advisories: ## Ask the RustSec database about the libraries in use (needs its repository)
+	@hack/cargo-deny.sh
+	cargo deny --locked check advisories
+
 .PHONY: fmt
 fmt: ## Format Rust and C
 	cargo fmt --all

@@ -412,7 +412,7 @@ impl Planner<'_> {
             )
             || name.contains('.');
         let lists = matches!(name, "isSorted" | "sum" | "max" | "min" | "join");
-        let guarded = lists || (overload.is_some() && !singleton);
+        let guarded = lists || (overload.is_some() && !singleton && name != "flatten");
         let guards = function.filter(|_| guarded).map(|function| {
             let meant = function
                 .overloads

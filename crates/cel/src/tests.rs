@@ -257,6 +257,24 @@ fn named_expressions_are_computed_once_and_only_when_used() {
 }
 
 #[test]
+fn a_named_expression_that_uses_its_own_name_is_an_error() {
+    let mut env = env();
+    env.define("a", "1").unwrap();
+    env.define("a", "variables.a + 1").unwrap();
+    let program = env.compile("variables.a").unwrap();
+    let data = Data {
+        json: serde_json::Value::Null,
+    };
+    let error = Evaluation::new(&env, &data, 1_000)
+        .run(&program)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("is defined by itself"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_program_tells_what_it_mentions() {
     let program = env()
         .compile("process.names.exists(n, n == 'a') && has(object.metadata.labels)")

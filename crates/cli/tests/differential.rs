@@ -21,12 +21,13 @@ use generator::{Case, Generator};
 use serde_json::json;
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
 use std::sync::Arc;
 
 const NEWEST: Release = Release(bailiff_cel::NEWEST_RELEASE);
 
 /// How many differences are reduced and shown.
-const SHOWN: usize = 40;
+const SHOWN: usize = 15;
 
 /// Fails with the differences, each reduced to a small case.
 fn none_unlike(release: Release, report: &Report) {
@@ -68,8 +69,8 @@ fn kept_bindings() -> Arc<serde_json::Value> {
     }}))
 }
 
-#[test]
-fn kept_expressions_are_the_same() {
+/// The kept expressions.
+fn kept() -> Vec<Case> {
     let text = include_str!("expressions.txt");
     let bindings = kept_bindings();
     let kept: Vec<_> = text
@@ -78,9 +79,36 @@ fn kept_expressions_are_the_same() {
         .map(|line| Case::of(line, Arc::clone(&bindings)))
         .collect();
     assert!(kept.len() > 250, "{} are kept", kept.len());
-    let report = compare(NEWEST, &kept);
-    eprintln!("{} kept expressions: {:?}", kept.len(), report.kinds);
-    none_unlike(NEWEST, &report);
+    kept
+}
+
+/// The expressions of the tables of `crates/cel`.
+fn tabled() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cel/tests/library");
+    let mut cases = Vec::new();
+    let nothing = Arc::new(json!({}));
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let expression = line.split('\t').next().unwrap();
+            cases.push(Case::of(expression, Arc::clone(&nothing)));
+        }
+    }
+    assert!(cases.len() > 800, "{} are in the tables", cases.len());
+    cases
+}
+
+/// In each release there is what the API server's environment of that compatibility version has.
+#[test]
+fn every_release_is_the_same() {
+    let mut cases = tabled();
+    cases.extend(kept());
+    for minor in bailiff_cel::OLDEST_RELEASE..=bailiff_cel::NEWEST_RELEASE {
+        let release = Release(minor);
+        let report = compare(release, &cases);
+        eprintln!("1.{minor}: {} expressions: {:?}", cases.len(), report.kinds);
+        none_unlike(release, &report);
+    }
 }
 
 #[test]

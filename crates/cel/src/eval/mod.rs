@@ -65,6 +65,8 @@ enum Slot<'a> {
 #[derive(Clone, Debug)]
 enum State<'a> {
     Waiting,
+    /// It is being computed.
+    Running,
     Done(Evaluated<'a>),
 }
 
@@ -130,6 +132,12 @@ impl<'a> Evaluation<'a> {
             return Err(EvalError::limit());
         }
         Ok(())
+    }
+
+    /// Several steps that cost one each: the first that is too much ends the evaluation.
+    fn pay_steps(&mut self, steps: u64) -> Result<(), EvalError> {
+        self.pay(steps)
+            .inspect_err(|_| self.cost = LIMIT.saturating_add(1))
     }
 
     fn node(&mut self, node: &'a Node) -> Evaluated<'a> {

@@ -143,6 +143,11 @@ fn clause(
                 };
             }
             let digits = if kubernetes { 6 } else { width };
+            let double = if kubernetes && double == 0.0 {
+                0.0
+            } else {
+                double
+            };
             let made = format!("{double:.digits$e}");
             let (digits, power) = made.split_once('e').unwrap_or((&made, "0"));
             let power: i32 = power.parse().unwrap_or(0);

@@ -80,6 +80,7 @@ const SUFFIXES: &[(&str, Notation, i32)] = &[
 /// Why a text is no quantity, in the words of apimachinery.
 const WRONG_FORMAT: &str =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+const WRONG_NUMBER: &str = "unable to parse numeric part of quantity";
 const WRONG_SUFFIX: &str = "unable to parse quantity's suffix";
 
 impl Quantity {
@@ -106,6 +107,9 @@ impl Quantity {
             let exponent: i32 = exponent.parse().map_err(|_| WRONG_SUFFIX)?;
             (Notation::Exponent, exponent)
         };
+        if !number.bytes().any(|b| b.is_ascii_digit()) {
+            return Err(WRONG_NUMBER);
+        }
         let whole_digits = whole.trim_start_matches('0');
         let fraction_digits = fraction.trim_end_matches('0');
         let nanos = scaled(whole_digits, fraction_digits, notation, power);
@@ -394,7 +398,7 @@ fn as_float<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
             return Ok(Value::Double(q.nanos.wrapping_div(ONE) as f64));
         }
         let mut unscaled = q.nanos;
-        for _ in 0..power.saturating_add(9).clamp(0, 27) {
+        for _ in 0..power.saturating_add(9).clamp(0, 38) {
             unscaled = unscaled.wrapping_div(10);
         }
         let factor: f64 = format!("1e{power}").parse().unwrap_or(1.0);

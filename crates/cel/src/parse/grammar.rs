@@ -7,7 +7,7 @@ use super::lexer::{Token, tokens};
 use super::macros::Expanded;
 use super::{DEPTH_LIMIT, Macros, NODES_LIMIT, SIZE_LIMIT};
 use crate::ast::{Expr, Kind, Literal, Tree, op};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{CompileError, Diagnostic, Faults};
 use crate::stack;
 
 /// Words that can't be names (cel-spec, "Syntax").
@@ -55,12 +55,16 @@ const ARITHMETIC: &[(&str, &str, u8)] = &[
 ];
 
 /// Parses an expression.
-pub(crate) fn parse(source: &str, macros: Macros) -> Result<Tree, Diagnostic> {
+///
+/// # Errors
+/// The first syntax error, or, where the syntax is right, the faults of all macros.
+pub(crate) fn parse(source: &str, macros: Macros) -> Result<Tree, CompileError> {
     let size = source.chars().count();
     if size > SIZE_LIMIT {
         return Err(Diagnostic::of_whole(format!(
             "expression code point size exceeds limit: size: {size}, limit {SIZE_LIMIT}"
-        )));
+        ))
+        .into());
     }
     let tokens = tokens(source)?;
     let nesting = nesting(&tokens);
@@ -72,12 +76,16 @@ pub(crate) fn parse(source: &str, macros: Macros) -> Result<Tree, Diagnostic> {
             open: Open::default(),
             nodes: 0,
             macros,
+            faults: Faults::default(),
         };
         let expr = parser.expression()?;
-        match parser.peek() {
-            Token::End => Ok(Tree::new(expr, parser.nodes)),
-            _ => Err(parser.unexpected("an operator or the end")),
+        if !matches!(parser.peek(), Token::End) {
+            return Err(parser.unexpected("an operator or the end").into());
         }
+        if !parser.faults.is_empty() {
+            return Err(parser.faults.into_error());
+        }
+        Ok(Tree::new(expr, parser.nodes))
     })
 }
 
@@ -116,6 +124,8 @@ pub(super) struct Parser<'a> {
     open: Open,
     nodes: usize,
     pub(super) macros: Macros,
+    /// What is wrong with macros; the syntax is right in spite of it.
+    faults: Faults,
 }
 
 type Parsed = Result<Expr, Diagnostic>;
@@ -162,6 +172,12 @@ impl Parser<'_> {
             return Err(self.error(at, message));
         }
         Ok(())
+    }
+
+    /// Keeps the fault of a macro, and stands in for what it would have become.
+    fn faulty(&mut self, at: usize, fault: Diagnostic) -> Expr {
+        self.faults.add(|| fault);
+        self.node(at, Kind::Literal(Literal::Null))
     }
 
     fn peek(&self) -> &Token {
@@ -516,10 +532,11 @@ impl Parser<'_> {
             return Ok(self.ident(at, &format!("{dot}{name}")));
         }
         let arguments = self.arguments()?;
-        match self.function_macro(open, name, arguments)? {
-            Expanded::Macro(made) => Ok(made),
-            Expanded::Call(_, arguments) => Ok(self.call(open, &format!("{dot}{name}"), arguments)),
-        }
+        Ok(match self.function_macro(open, name, arguments) {
+            Err(fault) => self.faulty(open, fault),
+            Ok(Expanded::Macro(made)) => made,
+            Ok(Expanded::Call(_, arguments)) => self.call(open, &format!("{dot}{name}"), arguments),
+        })
     }
 
     fn list(&mut self, at: usize) -> Parsed {

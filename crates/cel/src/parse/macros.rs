@@ -112,20 +112,20 @@ impl Parser<'_> {
                         "sortBy can only be applied to a list, identifier, comprehension, call or select expression",
                     ));
                 }
-                let name = self.simple(&first, "argument must be a simple name")?;
+                let name = self.variable(&first)?;
                 self.sort_by(at, target, name, second)
             }
             (_, None) => {
-                let name = self.simple(&first, "argument must be a simple name")?;
+                let name = self.variable(&first)?;
                 self.fold(at, function, target, (name, None), None, second)
             }
             ("map", Some(body)) => {
-                let name = self.simple(&first, "argument must be a simple name")?;
+                let name = self.variable(&first)?;
                 self.fold(at, function, target, (name, None), Some(second), body)
             }
             (_, Some(body)) => {
-                let one = self.simple(&first, "argument must be a simple name")?;
-                let two = self.simple(&second, "argument must be a simple name")?;
+                let one = self.variable(&first)?;
+                let two = self.variable(&second)?;
                 if one == two {
                     return Err(self.error(second.at, format!("duplicate variable name: {one}")));
                 }
@@ -188,6 +188,17 @@ impl Parser<'_> {
             ))),
             _ => Err(self.error(argument.at, "invalid argument to has() macro")),
         }
+    }
+
+    /// The name of a loop's variable.
+    fn variable(&self, argument: &Expr) -> Result<String, Diagnostic> {
+        let name = self.simple(argument, "argument must be a simple name")?;
+        // The name that the accumulator had once.
+        if name == "__result__" {
+            let words = "iteration variable overwrites accumulator variable";
+            return Err(self.error(argument.at, words));
+        }
+        Ok(name)
     }
 
     fn simple(&self, argument: &Expr, message: &str) -> Result<String, Diagnostic> {

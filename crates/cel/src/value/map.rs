@@ -4,6 +4,7 @@
 //! Invariant: a lookup in a large map does not look at each entry.
 
 use super::{Value, equal};
+use crate::library::Opaque;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -59,11 +60,24 @@ impl Key {
     }
 }
 
+/// Whether a key is this one. Quantities and URLs are told apart where they were made, as Go does
+/// with what it refers to.
+fn is_key(made: &Value<'_>, key: &Value<'_>) -> bool {
+    match (made, key) {
+        (Value::Opaque(a), Value::Opaque(b))
+            if matches!(**a, Opaque::Quantity(_) | Opaque::Url(_)) =>
+        {
+            Arc::ptr_eq(a, b)
+        }
+        _ => equal(made, key),
+    }
+}
+
 impl<'a> MadeMap<'a> {
     /// The place of a key.
     fn find(&self, key: &Value<'_>) -> Option<usize> {
         if self.entries.len() < INDEX_FROM {
-            return self.entries.iter().position(|(made, _)| equal(made, key));
+            return self.entries.iter().position(|(made, _)| is_key(made, key));
         }
         self.index.get(&Key::of(key)?).copied()
     }

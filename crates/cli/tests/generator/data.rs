@@ -61,11 +61,16 @@ impl Data {
 }
 
 fn collect(root: &str, steps: &mut Vec<Step>, value: &Json, places: &mut Vec<Place>) {
-    places.push(Place {
-        root: root.to_owned(),
-        steps: steps.clone(),
-        kinds: kinds(value),
-    });
+    // Structures and lists of a request and of a namespace are of types of their own in the API
+    // server, which are not equal to what is no structure: only what is in them is read.
+    let typed = ["request", "namespaceObject"].contains(&root);
+    if !typed || !(value.is_object() || value.is_array()) {
+        places.push(Place {
+            root: root.to_owned(),
+            steps: steps.clone(),
+            kinds: kinds(value),
+        });
+    }
     match value {
         Json::Array(elements) => {
             for (place, element) in elements.iter().enumerate().take(3) {

@@ -77,14 +77,18 @@ impl Case {
             }
         }
         for bindings in without_one(&self.bindings) {
-            // The API server makes these whole again.
-            let made_whole = ["request", "namespaceObject"];
+            // The API server makes these whole again, and gives a kind to what has none.
+            let whole = ["request", "namespaceObject"];
             let changed = |name: &str| {
                 bindings
                     .get(name)
                     .is_some_and(|is| *is != self.bindings[name])
             };
-            if !made_whole.into_iter().any(changed) {
+            let nameless = bindings.as_object().unwrap().values().any(|bound| {
+                bound.is_object() && (bound["kind"].is_null() || bound["apiVersion"].is_null())
+            });
+            let made_whole = whole.into_iter().any(changed) || nameless;
+            if !made_whole {
                 made.push(Self {
                     bindings: Arc::new(bindings),
                     ..self.clone()
@@ -202,8 +206,7 @@ impl Generator {
         if self.one_in(10) {
             for number in 0..=self.below(5) {
                 let (gives, tree) = self.whole(&mut scope);
-                // Now and then two variables have one name.
-                let name = format!("v{}", if self.one_in(20) { 0 } else { number });
+                let name = format!("v{number}");
                 scope.push((format!("variables.{name}"), gives));
                 variables.push((name, tree));
             }
