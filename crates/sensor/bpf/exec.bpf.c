@@ -400,7 +400,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	/* A script by a path of no folder: its folder is the working directory. */
 	if (BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename) &&
 	    scratch->data[filename & DATA_MASK] != '/') {
-		end = append_path((u64)BPF_CORE_READ(task, fs, pwd.mnt), (u64)BPF_CORE_READ(task, fs, pwd.dentry), end);
+		end = append_path((u64)BPF_CORE_READ(task, fs, pwd.mnt),
+				  (u64)BPF_CORE_READ(task, fs, pwd.dentry), end);
 		if (end & PATH_WAS_CUT)
 			flags |= FLAG_FOLDER_CUT;
 		end &= ~PATH_WAS_CUT;
