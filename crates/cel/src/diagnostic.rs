@@ -122,15 +122,20 @@ pub(crate) struct Faults {
 impl Faults {
     /// Keeps a fault, or counts it when there are enough.
     pub(crate) fn add(&mut self, fault: impl FnOnce() -> Diagnostic) {
-        if self.told.len() < TOLD {
-            self.told.push(fault());
-        } else {
+        if self.is_full() {
             self.omitted = self.omitted.saturating_add(1);
+        } else {
+            self.told.push(fault());
         }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.told.is_empty()
+    }
+
+    /// Whether further ones are only counted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.told.len() >= TOLD
     }
 
     /// The faults in the order of the text, as an error.

@@ -13,11 +13,21 @@
 use bailiff_cel::admission::{self, Bindings, Optional};
 use bailiff_cel::{Env, Evaluation, LIMIT, NEWEST_RELEASE};
 
-/// What was wrong, and the input.
-const FINDINGS: &[(&str, &str)] = &[(
-    "a name in backquotes was a method when a bracket followed, and printed as another tree",
-    "a.`in`('b')",
-)];
+/// What was wrong, the input, and how often its second part is repeated.
+const FINDINGS: &[(&str, &str, &str, usize)] = &[
+    (
+        "a name in backquotes was a method when a bracket followed, and printed as another tree",
+        "a",
+        ".`in`('b')",
+        1,
+    ),
+    (
+        "for each of many names that are not declared, told or not, near ones were looked for",
+        "optional.of(x)",
+        ".optMap(y, sizze(z))",
+        11,
+    ),
+];
 
 #[test]
 fn what_was_found_is_found_no_more() {
@@ -25,7 +35,8 @@ fn what_was_found_is_found_no_more() {
     let specified = Env::specification("", []);
     let policies = admission::environment(NEWEST_RELEASE, Optional::default());
     let object = serde_json::json!({"a": {"in": 1}, "b": [1, "c"]});
-    for (name, source) in FINDINGS {
+    for (name, first, repeated, times) in FINDINGS {
+        let source = &format!("{first}{}", repeated.repeat(*times));
         for env in [&ours, &specified] {
             let Ok(tree) = env.parse(source) else {
                 continue;

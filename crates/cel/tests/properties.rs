@@ -349,7 +349,7 @@ fn of(ty: char, depth: u32, choices: &mut std::slice::Iter<'_, u16>) -> String {
         made.push_str(before);
         let (part, after) = after.split_once('}').unwrap();
         let part = of(part.chars().next().unwrap(), depth - 1, choices);
-        made.push_str(&format!("({part})"));
+        made.extend(["(", &part, ")"]);
         rest = after;
     }
     made + rest

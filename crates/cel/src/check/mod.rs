@@ -109,6 +109,14 @@ impl Checker<'_> {
             .add(|| Diagnostic::new(self.source, at, message).with_help(help));
     }
 
+    /// What may have been meant, as long as it will be told: looking takes longer than a check.
+    fn near<'n>(&self, wrong: &str, names: impl Iterator<Item = &'n str>) -> Option<String> {
+        if self.faults.is_full() {
+            return None;
+        }
+        near(wrong, names)
+    }
+
     fn mismatch(&mut self, at: usize, expected: &Type, found: &Type) {
         self.fault(
             at,
@@ -197,7 +205,7 @@ impl Checker<'_> {
         }
         let names = self.env.variable_names();
         let locals = self.scopes.iter().map(|(name, _, _)| name.as_str());
-        let help = near(name, names.chain(locals.filter(|n| !n.starts_with('@'))));
+        let help = self.near(name, names.chain(locals.filter(|n| !n.starts_with('@'))));
         self.undeclared(expr.at, name, help);
         Type::Error
     }
@@ -233,7 +241,7 @@ impl Checker<'_> {
                     ty
                 }
                 None if object.has_fields() => {
-                    let help = near(field, object.names());
+                    let help = self.near(field, object.names());
                     self.fault(expr.at, format!("undefined field '{field}'"), help);
                     Type::Error
                 }
@@ -302,7 +310,7 @@ impl Checker<'_> {
         arguments: &[Expr],
     ) -> Type {
         let Some(declared) = self.env.function(function) else {
-            let help = near(function, self.env.function_names());
+            let help = self.near(function, self.env.function_names());
             self.undeclared(expr.at, function, help);
             return Type::Error;
         };
