@@ -173,7 +173,8 @@ impl<'a> Evaluation<'a> {
                 computed = self.raw(node)?;
                 match &computed {
                     Value::String(name) => return field(value, name, None, lenient),
-                    Value::Null => {
+                    // What is read of data is null in another way than what is computed.
+                    Value::Null if matches!(node, Node::Attribute(_)) => {
                         return Err(EvalError::new("invalid qualifier type: <nil>"));
                     }
                     other => {

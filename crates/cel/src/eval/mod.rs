@@ -496,7 +496,7 @@ fn no_overload(name: &str, values: &[Value<'_>]) -> String {
         "!_" | "@in" | "contains" | "startsWith" | "endsWith" | "_==_" | "_!=_" => true,
         "flatten" => {
             // It names types as the compiler does.
-            let types: Vec<_> = values.iter().map(|v| v.type_of().to_string()).collect();
+            let types: Vec<_> = values.iter().map(|v| v.type_of().declared_name()).collect();
             let (target, arguments) = types.split_first().map_or(("", &[][..]), |(t, a)| (t, a));
             return format!(
                 "no such overload: {target}.flatten({})",

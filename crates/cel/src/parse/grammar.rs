@@ -159,7 +159,7 @@ impl Parser<'_> {
 
     fn name(&mut self) -> Result<String, Diagnostic> {
         match self.peek().clone() {
-            Token::Ident(name) => {
+            Token::Ident(name) if !matches!(name.as_str(), "in" | "true" | "false" | "null") => {
                 self.next = self.next.saturating_add(1);
                 Ok(name)
             }
