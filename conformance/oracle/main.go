@@ -93,7 +93,8 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 		}
 	}()
 	_, hasParams := asked.Bindings["params"]
-	options := plugin.OptionalVariableDeclarations{HasParams: hasParams}
+	_, hasAuthorizer := asked.Bindings["authorizer"]
+	options := plugin.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: hasAuthorizer}
 	compiler := plain
 	if len(asked.Variables) > 0 {
 		// Variables are added to their compiler, so it is of no use to another line.
@@ -145,7 +146,16 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 	if asked.Budget != nil {
 		limit = *asked.Budget
 	}
-	results, left, err := condition.ForInput(context.Background(), attributes, admitted, plugin.OptionalVariableBindings{VersionedParams: params}, namespace, limit)
+	optional := plugin.OptionalVariableBindings{VersionedParams: params}
+	if hasAuthorizer {
+		fixed, err := readRules(asked.Bindings["authorizer"])
+		if err != nil {
+			return answer{"inputError": err.Error()}
+		}
+		optional.Authorizer = fixed
+		attributes.Attributes = requested(admitted)
+	}
+	results, left, err := condition.ForInput(context.Background(), attributes, admitted, optional, namespace, limit)
 	if err != nil {
 		if detailed, ok := err.(*apiservercel.Error); ok {
 			return answer{"error": detailed.Detail, "staticType": static}
@@ -166,6 +176,10 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 }
 
 func shown(value ref.Val) any {
+	// Questions about rights have no value of their own.
+	if name := value.Type().TypeName(); strings.HasPrefix(name, "kubernetes.authorization.") {
+		return name
+	}
 	switch v := value.(type) {
 	case types.Null:
 		return nil

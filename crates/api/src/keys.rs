@@ -20,6 +20,9 @@ pub const LABEL_APP_COMPONENT: &str = "app.kubernetes.io/component";
 pub const COMPONENT_SENSOR: &str = "sensor";
 /// Annotation that the kubelet sets on the API copy of a static pod.
 pub const ANNOTATION_MIRROR_POD: &str = "kubernetes.io/config.mirror";
+/// Annotation that the kubelet sets on a static pod and its API copy: the hash that the static pod
+/// has for a UID (k8s.io/kubernetes v1.37, `pkg/kubelet/config/common.go`).
+pub const ANNOTATION_STATIC_POD_UID: &str = "kubernetes.io/config.hash";
 /// Name of the `ValidatingAdmissionPolicy` that confines who writes Incidents.
 pub const CONFINEMENT_POLICY: &str = "bailiff-incident-confinement";
 /// Name of the binding of [`CONFINEMENT_POLICY`].

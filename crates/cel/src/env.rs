@@ -6,11 +6,14 @@
 //! Invariant: a program is only run with the environment that compiled it.
 
 use crate::check::{Reference, check};
-use crate::diagnostic::{CompileError, Diagnostic};
+use crate::diagnostic::CompileError;
 use crate::library::{Function, Library, Overload};
 use crate::parse::{Macros, parse};
 use crate::plan::{Node, plan};
+use crate::print::Expression;
+use crate::stack;
 use crate::types::{self, ObjectType, Type};
+use crate::value::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -49,7 +52,6 @@ pub(crate) struct Named {
 }
 
 /// A compiled expression.
-#[derive(Debug)]
 pub struct Program {
     source: String,
     result: Type,
@@ -57,6 +59,25 @@ pub struct Program {
     pub(crate) node: Node,
     /// How many variables of loops it has.
     pub(crate) locals: usize,
+    /// How deep evaluation recurses at most, for [`stack::with`].
+    pub(crate) levels: usize,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program")
+            .field("source", &self.source)
+            .field("result", &self.result)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let nothing = Node::Constant(Value::Null);
+        let node = std::mem::replace(&mut self.node, nothing);
+        stack::with(self.levels, || drop(node));
+    }
 }
 
 impl Env {
@@ -154,26 +175,31 @@ impl Env {
         self.compiled(source, false)
     }
 
+    /// Parses an expression; nothing is looked up, so names need not be declared.
+    ///
+    /// # Errors
+    /// A syntax error.
+    pub fn parse(&self, source: &str) -> Result<Expression, CompileError> {
+        Ok(Expression::new(parse(source, self.macros)?))
+    }
+
     fn compiled(&self, source: &str, strict: bool) -> Result<Program, CompileError> {
-        let one = |fault: Diagnostic| CompileError {
-            diagnostics: vec![fault],
-        };
-        let (expr, nodes) =
-            parse(source, self.macros).map_err(|diagnostics| CompileError { diagnostics })?;
-        let checked = check(source, &expr, nodes, self);
-        if strict && !checked.faults.is_empty() {
-            return Err(CompileError {
-                diagnostics: checked.faults,
-            });
-        }
-        let result = checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn);
-        let node = plan(source, &expr, &checked, self, strict).map_err(one)?;
-        Ok(Program {
-            source: source.to_owned(),
-            result,
-            mentions: checked.mentions,
-            node,
-            locals: checked.locals,
+        let tree = parse(source, self.macros)?;
+        tree.walk(|expr| {
+            let checked = check(source, expr, tree.nodes, self);
+            if strict && !checked.faults.is_empty() {
+                return Err(checked.faults.into_error());
+            }
+            let result = checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn);
+            let node = plan(source, expr, &checked, self, strict)?;
+            Ok(Program {
+                source: source.to_owned(),
+                result,
+                mentions: checked.mentions,
+                node,
+                locals: checked.locals,
+                levels: stack::levels(expr.depth),
+            })
         })
     }
 
@@ -235,7 +261,9 @@ impl Env {
     }
 
     pub(crate) fn variable_names(&self) -> impl Iterator<Item = &str> {
-        self.variables.iter().map(|(name, _)| name.as_str())
+        let names = self.variables.iter().map(|(name, _)| name.as_str());
+        // Some only keep a place.
+        names.filter(|name| !name.starts_with('@'))
     }
 
     pub(crate) fn function_names(&self) -> impl Iterator<Item = &'static str> {

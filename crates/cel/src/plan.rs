@@ -12,7 +12,7 @@ use crate::ast::{Expr, Kind, Literal, op};
 use crate::check::{Checked, Reference};
 use crate::diagnostic::Diagnostic;
 use crate::env::Env;
-use crate::library::{Cost, Opaque, Run, regexes};
+use crate::library::{Authorization, Cost, Opaque, Run, regexes};
 use crate::types::Type;
 use crate::value::{List, Value};
 use constants::{constant, list, map, membership};
@@ -493,6 +493,13 @@ pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
         Value::Type(_) => "*types.Type",
         Value::Optional(_) => "*types.Optional",
         Value::Object(_) => "object",
+        Value::Authorization(value) => match &**value {
+            Authorization::Authorizer(_) => "library.authorizerVal",
+            Authorization::Path(..) => "library.pathCheckVal",
+            Authorization::Group(..) => "library.groupCheckVal",
+            Authorization::Resource(..) => "library.resourceCheckVal",
+            Authorization::Decision(_) => "library.decisionVal",
+        },
         Value::Opaque(opaque) => match opaque.type_name() {
             crate::types::IP => "cel.IP",
             crate::types::CIDR => "cel.CIDR",

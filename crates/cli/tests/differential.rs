@@ -11,8 +11,10 @@
     reason = "a panic is the report of a test"
 )]
 
+mod authorizer;
 mod engines;
 mod generator;
+mod nesting;
 
 use engines::{Release, Report, compare, reduced, told};
 use generator::{Case, Generator};

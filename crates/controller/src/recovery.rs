@@ -3,7 +3,7 @@
 //! Here: reading the workload and its pods. Not here: what the Incident says about it
 //! (`bailiff_response`).
 //! Invariant: a pod counts as the replacement only when live owner references lead from it to
-//! the workload, it was made after the answer, and no other Incident counted it.
+//! the workload, it was made after the answer was asked for, and no other Incident counted it.
 
 use bailiff_api::{Incident, OwnerObject, Replacement};
 use bailiff_kube::owner::ReadAhead;
@@ -17,6 +17,9 @@ use kube::{Api, Client};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// The longest that an eviction is waited for.
+const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(10);
 
 /// Label of a Job's pods.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
@@ -119,7 +122,17 @@ fn ready_pods(pods: &[Pod]) -> usize {
     pods.iter().filter(ready).count()
 }
 
-/// The pod as a replacement, if it is Ready (or ran to its end) and was made after the answer.
+/// The earliest that a replacement can have been made. The API server takes the pod away before
+/// its answer is on its way, and the owner may be faster than that answer.
+fn not_before(incident: &Incident, answered: Timestamp) -> Timestamp {
+    let asked = answered
+        .checked_sub(LONGEST_REQUEST)
+        .unwrap_or(Timestamp::MIN);
+    asked.max(incident.spec.detected_time.0).min(answered)
+}
+
+/// The pod as a replacement, if it is Ready (or ran to its end) and was made after the answer was
+/// asked for.
 fn replacement(
     pod: &Pod,
     incident: &Incident,
@@ -130,7 +143,7 @@ fn replacement(
     // Creation times have whole seconds.
     let created = pod.metadata.creation_timestamp.as_ref()?.0;
     let node_name = pod.spec.as_ref()?.node_name.clone()?;
-    let after = since.as_second() <= created.as_second();
+    let after = not_before(incident, since).as_second() <= created.as_second();
     let same_place = workload.kind != "DaemonSet" || node_name == incident.spec.node_name;
     if *uid == incident.spec.pod.uid || !after || !same_place {
         return None;
@@ -281,6 +294,55 @@ mod tests {
         ] {
             assert_eq!(labels(kind, object.clone()), want, "{kind} {object}");
         }
+    }
+
+    #[test]
+    fn a_replacement_may_be_made_before_the_answer_to_the_eviction_arrives() {
+        let incident: Incident = serde_json::from_value(json!({
+            "metadata": {"name": "inc-1", "namespace": "shop", "uid": "i"},
+            "spec": {
+                "type": "Violation", "severity": "High", "nodeName": "node-1",
+                "policy": {"name": "p", "uid": "p", "generation": 1}, "bindings": [],
+                "pod": {"name": "web-1", "uid": "old", "labels": {}}, "container": {},
+                "process": {
+                    "executable": "/bin/sh", "invokedPath": "/bin/sh", "names": ["sh"], "args": [],
+                    "argsTruncated": false, "executableSource": "Image", "origin": "Exec",
+                    "uid": 0, "gid": 0, "capabilities": [], "pid": 1,
+                    "startTime": "2026-01-01T00:00:28.000000Z", "ancestors": [],
+                },
+                "violations": [], "detectedTime": "2026-01-01T00:00:28.899000Z",
+            },
+        }))
+        .unwrap();
+        let workload = OwnerObject {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            name: "web".to_owned(),
+            uid: "w".to_owned(),
+        };
+        let made = |created: &str| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": {"name": "web-2", "uid": "new", "creationTimestamp": created},
+                "spec": {"nodeName": "node-2", "containers": []},
+                "status": {"conditions": [
+                    {"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:30Z"},
+                ]},
+            }))
+            .unwrap()
+        };
+        let is = |created: &str, answered: &str| {
+            let answered = answered.parse().unwrap();
+            replacement(&made(created), &incident, &workload, answered).is_some()
+        };
+        assert!(is("2026-01-01T00:00:28Z", "2026-01-01T00:00:29.030Z"));
+        assert!(is("2026-01-01T00:00:29Z", "2026-01-01T00:00:29.030Z"));
+        assert!(
+            !is("2026-01-01T00:00:27Z", "2026-01-01T00:00:29.030Z"),
+            "it was there before the violation"
+        );
+        // An answer that was held back for an hour has nothing to do with pods made meanwhile.
+        assert!(!is("2026-01-01T00:30:00Z", "2026-01-01T01:00:00Z"));
+        assert!(is("2026-01-01T00:59:55Z", "2026-01-01T01:00:00Z"));
     }
 
     #[test]

@@ -93,6 +93,19 @@ impl Publisher {
         let Some(count) = admitted else {
             return Ok(());
         };
+        self.publish_series(notice, count, now).await
+    }
+
+    /// Writes an Event that stands for so many, whatever was written before.
+    ///
+    /// # Errors
+    /// When the API server does not take it.
+    pub async fn publish_series(
+        &self,
+        notice: &Notice,
+        count: i32,
+        now: Timestamp,
+    ) -> Result<(), kube::Error> {
         let event = self.event(notice, count, now);
         let api: kube::Api<Event> =
             kube::Api::namespaced(self.client.clone(), namespace_of(notice));

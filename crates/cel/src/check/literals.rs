@@ -4,22 +4,25 @@
 //! Invariant: only literals are looked at; whatever is computed fails at run time.
 
 use crate::ast::{Expr, Kind, Literal};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Faults};
 use crate::env::Env;
 use crate::library::{formatting, regexes, times};
 use crate::types::Type;
 
 /// Every fault of a tree that has its types.
-pub(super) fn validate(source: &str, expr: &Expr, types: &[Type], env: &Env) -> Vec<Diagnostic> {
+pub(super) fn validate(source: &str, expr: &Expr, types: &[Type], env: &Env) -> Faults {
     let mut validator = Validator {
         source,
         types,
         homogeneous: env.homogeneous,
         exempt: 0,
-        faults: Vec::new(),
+        faults: Faults::default(),
+        formats: Faults::default(),
     };
     validator.node(expr);
-    validator.faults
+    let mut faults = validator.faults;
+    faults.append(validator.formats);
+    faults
 }
 
 struct Validator<'a> {
@@ -28,12 +31,20 @@ struct Validator<'a> {
     homogeneous: bool,
     /// How many calls of `format` are around; its arguments may be of any types.
     exempt: usize,
-    faults: Vec<Diagnostic>,
+    faults: Faults,
+    /// Those of `format`, which the API server looks for last.
+    formats: Faults,
 }
 
 impl Validator<'_> {
     fn fault(&mut self, at: usize, message: String) {
-        self.faults.push(Diagnostic::new(self.source, at, message));
+        self.faults
+            .add(|| Diagnostic::new(self.source, at, message));
+    }
+
+    fn format_fault(&mut self, at: usize, message: String) {
+        self.formats
+            .add(|| Diagnostic::new(self.source, at, message));
     }
 
     fn type_of(&self, expr: &Expr, optional: bool) -> Type {
@@ -110,13 +121,13 @@ impl Validator<'_> {
             }
             let no_more = rest.peek().is_some() && used >= elements.len();
             if no_more {
-                self.fault(at, format!("index {used} out of range"));
+                self.format_fault(at, format!("index {used} out of range"));
                 return;
             }
             let verb = match formatting::clause_head(&mut rest) {
                 Ok((verb, _)) => verb,
                 Err(fault) => {
-                    self.fault(at, fault);
+                    self.format_fault(at, fault);
                     return;
                 }
             };
@@ -128,7 +139,7 @@ impl Validator<'_> {
             if let Some(fault) = formatting::static_fault(verb, &ty) {
                 // A clause that is not known is the call's fault, not the element's.
                 let known = "sdfeboxX".contains(verb);
-                self.fault(if known { element.at } else { at }, fault);
+                self.format_fault(if known { element.at } else { at }, fault);
                 return;
             }
             if verb == 's' && self.nested(element) {
@@ -138,7 +149,7 @@ impl Validator<'_> {
         if elements.len() > used {
             let given = elements.len();
             let words = "too many arguments supplied to string.format";
-            self.fault(at, format!("{words} (expected {used}, got {given})"));
+            self.format_fault(at, format!("{words} (expected {used}, got {given})"));
         }
     }
 
@@ -157,7 +168,7 @@ impl Validator<'_> {
             let fault = formatting::static_fault('s', &ty);
             let found = fault.is_some();
             if let Some(fault) = fault {
-                self.fault(inner.at, fault);
+                self.format_fault(inner.at, fault);
             }
             found
         })

@@ -12,6 +12,7 @@ mod fold;
 use crate::env::{Env, Program};
 use crate::library::{self, Cost};
 use crate::plan::{Call, Node, Shortcut, is_member};
+use crate::stack;
 use crate::types::Type;
 use crate::value::{Activation, List, Map, Value, equal};
 use regex::Regex;
@@ -118,7 +119,7 @@ impl<'a> Evaluation<'a> {
             let slots = SmallVec::from_elem(Slot::Empty, program.locals);
             Some(std::mem::replace(&mut self.locals, slots))
         };
-        let outcome = self.node(&program.node);
+        let outcome = stack::with(program.levels, || self.node(&program.node));
         if let Some(locals) = locals {
             self.locals = locals;
         }
@@ -382,16 +383,24 @@ fn is_scalar(value: &Value<'_>) -> bool {
     )
 }
 
-/// What a call gives, with a pattern that is compiled already. Such a call takes the name of a type
-/// for text.
+/// The text of a value for a call whose pattern is compiled already: also the name of a type, and
+/// the text in an optional.
+fn plain_text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Type(name) => Some(name),
+        Value::Optional(Some(value)) => plain_text(value),
+        _ => None,
+    }
+}
+
+/// What a call gives, with a pattern that is compiled already.
 fn applied<'a>(call: &Call, regex: Option<&Regex>, values: &[Value<'a>]) -> Evaluated<'a> {
     let Some(regex) = regex else {
         return apply(call, values);
     };
-    let text = match values.first() {
-        Some(Value::String(text)) => &**text,
-        Some(Value::Type(name)) => name,
-        _ => return Err(EvalError::no_overload()),
+    let Some(text) = values.first().and_then(plain_text) else {
+        return Err(EvalError::no_overload());
     };
     match (call.name, values.get(2)) {
         ("matches", None) => Ok(Value::Bool(regex.is_match(text))),
@@ -449,6 +458,7 @@ fn is_of(value: &Value<'_>, ty: &Type) -> bool {
         | (Value::Duration(_), Type::Duration)
         | (Value::Timestamp(_), Type::Timestamp) => true,
         (Value::Opaque(value), Type::Object(object)) => value.type_name() == object.name(),
+        (Value::Authorization(value), Type::Object(object)) => value.type_name() == object.name(),
         (Value::Opaque(value), Type::Opaque(name, _)) => value.type_name() == *name,
         _ => false,
     }

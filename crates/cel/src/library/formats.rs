@@ -120,6 +120,16 @@ fn is_label(text: &str) -> bool {
         && bytes.iter().all(|b| is_alphanumeric(*b) || *b == b'-')
 }
 
+/// Whether a text is a label of DNS (RFC 1123), as the name of a namespace is.
+pub(super) fn is_dns_label(text: &str) -> bool {
+    label(text).is_empty()
+}
+
+/// Whether a text is a subdomain of DNS (RFC 1123), as the name of a service account is.
+pub(super) fn is_dns_subdomain(text: &str) -> bool {
+    subdomain(text).is_empty()
+}
+
 fn label(text: &str) -> Vec<String> {
     let mut faults: Vec<_> = too_long(text, 63, "characters").into_iter().collect();
     if !is_label(text) {

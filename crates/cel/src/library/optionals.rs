@@ -4,8 +4,9 @@
 //! choice of a field, which do not evaluate all of their operands (`eval`).
 //! Invariant: what is absent is never null.
 
+use super::go_text::go_text;
 use super::standard::never;
-use super::{Outcome, Row, fail, no_overload, text_of};
+use super::{Outcome, Row, fail, no_overload};
 use crate::value::{List, Value};
 use std::sync::Arc;
 
@@ -49,7 +50,11 @@ fn optional_of_non_zero<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         Value::Timestamp(time) => {
             time.seconds == crate::value::Time::ZERO_SECONDS && time.nanos == 0
         }
-        Value::Object(_) | Value::Optional(_) | Value::Type(_) | Value::Opaque(_) => false,
+        Value::Object(_)
+        | Value::Optional(_)
+        | Value::Type(_)
+        | Value::Opaque(_)
+        | Value::Authorization(_) => false,
     };
     Ok(if zero {
         Value::Optional(None)
@@ -108,7 +113,7 @@ fn unwrap<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     for element in list.iter() {
         match element {
             Value::Optional(value) => found.extend(value.map(|value| (*value).clone())),
-            other => return fail(format!("value {} is not optional", text_of(&other))),
+            other => return fail(format!("value {} is not optional", go_text(&other))),
         }
     }
     Ok(Value::list(found))

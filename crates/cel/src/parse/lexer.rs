@@ -142,7 +142,7 @@ impl<'a> Lexer<'a> {
 
     fn number(&mut self) -> Result<Token, String> {
         let start = self.at;
-        if self.rest().starts_with("0x") || self.rest().starts_with("0X") {
+        if self.rest().starts_with("0x") {
             self.advance(2);
             let value = u64::from_str_radix(self.digits(true), 16)
                 .map_err(|_| "invalid int literal".to_owned())?;
@@ -208,7 +208,7 @@ impl<'a> Lexer<'a> {
         for letter in rest.get(..prefix).unwrap_or_default().chars() {
             match letter {
                 'r' | 'R' if !raw => raw = true,
-                'b' | 'B' if !bytes => bytes = true,
+                'b' | 'B' if !bytes && !raw => bytes = true,
                 _ => return Ok(None),
             }
         }

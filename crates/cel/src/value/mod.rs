@@ -12,8 +12,8 @@ mod map;
 mod text;
 mod time;
 
-use crate::library::Opaque;
-use crate::types::Type;
+use crate::library::{Authorization, Opaque};
+use crate::types::{ObjectType, Type};
 use std::fmt;
 use std::sync::Arc;
 
@@ -56,6 +56,8 @@ pub enum Value<'a> {
     Type(&'static str),
     /// A quantity, an address, a version and the like.
     Opaque(Arc<Opaque>),
+    /// A question about rights, or its answer.
+    Authorization(Arc<Authorization<'a>>),
 }
 
 /// A structure of the host, with the fields of its [`crate::ObjectType`].
@@ -230,6 +232,7 @@ impl<'a> Value<'a> {
             Self::Optional(_) => Type::optional(Type::Dyn),
             Self::Type(_) => Type::Type(None),
             Self::Opaque(value) => Type::opaque(value.type_name()),
+            Self::Authorization(value) => ObjectType::abstract_type(value.type_name()),
         }
     }
 
@@ -252,6 +255,7 @@ impl<'a> Value<'a> {
             Self::Optional(_) => "optional_type",
             Self::Type(_) => "type",
             Self::Opaque(value) => value.type_name(),
+            Self::Authorization(value) => value.type_name(),
         }
     }
 
