@@ -18,7 +18,10 @@ const OF_TYPES: &[&str] = &[
 ];
 
 fuzz_target!(|source: &str| {
-    if ["dyn", "null", "containsIP"].iter().any(|words| source.contains(words)) {
+    if ["dyn", "null", "containsIP"]
+        .iter()
+        .any(|words| source.contains(words))
+    {
         return;
     }
     bounded(|| {

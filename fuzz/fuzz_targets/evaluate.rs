@@ -24,7 +24,9 @@ fuzz_target!(|input: &str| {
     });
     let mut parts = input.splitn(3, '\0');
     let source = parts.next().unwrap_or_default();
-    let object = parts.next().and_then(|json| serde_json::from_str(json).ok());
+    let object = parts
+        .next()
+        .and_then(|json| serde_json::from_str(json).ok());
     let budget = parts.next().and_then(|text| text.parse().ok());
     let budget: u64 = budget.unwrap_or(100_000);
     bounded(|| {

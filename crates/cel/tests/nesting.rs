@@ -149,6 +149,16 @@ fn what_doubles_with_each_macro_is_refused() {
 }
 
 #[test]
+fn types_that_double_with_each_macro_are_refused() {
+    let nested = |times| around("[", "1", "].map(x, {x: x})[0]", times);
+    let source = nested(10);
+    assert_eq!(in_thread(move || fault(&source)), None);
+    let source = nested(60);
+    let found = in_thread(move || fault(&source)).unwrap_or_default();
+    assert!(found.contains("too large to be checked"), "{found}");
+}
+
+#[test]
 fn whatever_is_cut_off_does_no_harm() {
     for (open, inner, _, _) in KINDS {
         for times in [200, 20_000] {

@@ -68,7 +68,11 @@ pub(crate) fn check(source: &str, expr: &Expr, nodes: usize, env: &Env) -> Check
         .map(|ty| known.apply(ty, true))
         .collect();
     let mut faults = checker.faults;
-    if faults.is_empty() {
+    if known.is_exhausted() {
+        faults = Faults::default();
+        let message = "the types in this expression are too large to be checked";
+        faults.add(|| Diagnostic::of_whole(message));
+    } else if faults.is_empty() {
         faults = literals::validate(source, expr, &types, env);
     }
     let mut mentions = checker.mentions;
