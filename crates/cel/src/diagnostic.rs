@@ -129,6 +129,14 @@ impl Faults {
         }
     }
 
+    /// Adds those that were found apart.
+    pub(crate) fn append(&mut self, others: Self) {
+        for fault in others.told {
+            self.add(|| fault);
+        }
+        self.omitted = self.omitted.saturating_add(others.omitted);
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.told.is_empty()
     }

@@ -487,6 +487,7 @@ pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
         Value::Bytes(_) => "types.Bytes",
         Value::Duration(_) => "types.Duration",
         Value::Timestamp(_) => "types.Timestamp",
+        Value::List(List::Sum(_)) => "*types.concatList",
         Value::List(_) => "*types.baseList",
         Value::Map(_) => "*types.baseMap",
         Value::Type(_) => "*types.Type",

@@ -11,7 +11,7 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_cel::admission::{self, Bindings};
+use bailiff_cel::admission::{self, Bindings, Optional};
 use bailiff_cel::{Evaluation, NEWEST_RELEASE};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ const CASES: &[(&str, usize)] = &[
 
 /// What an expression gives, as a table has it, and what it costs.
 fn outcome(expression: &str) -> (String, Option<u64>) {
-    let env = admission::environment(NEWEST_RELEASE, admission::Optional::default());
+    let env = admission::environment(NEWEST_RELEASE, Optional::default());
     let program = match env.compile(expression) {
         Ok(program) => program,
         Err(error) => {

@@ -17,9 +17,12 @@ pub(super) fn validate(source: &str, expr: &Expr, types: &[Type], env: &Env) -> 
         homogeneous: env.homogeneous,
         exempt: 0,
         faults: Faults::default(),
+        formats: Faults::default(),
     };
     validator.node(expr);
-    validator.faults
+    let mut faults = validator.faults;
+    faults.append(validator.formats);
+    faults
 }
 
 struct Validator<'a> {
@@ -29,11 +32,18 @@ struct Validator<'a> {
     /// How many calls of `format` are around; its arguments may be of any types.
     exempt: usize,
     faults: Faults,
+    /// Those of `format`, which the API server looks for last.
+    formats: Faults,
 }
 
 impl Validator<'_> {
     fn fault(&mut self, at: usize, message: String) {
         self.faults
+            .add(|| Diagnostic::new(self.source, at, message));
+    }
+
+    fn format_fault(&mut self, at: usize, message: String) {
+        self.formats
             .add(|| Diagnostic::new(self.source, at, message));
     }
 
@@ -111,13 +121,13 @@ impl Validator<'_> {
             }
             let no_more = rest.peek().is_some() && used >= elements.len();
             if no_more {
-                self.fault(at, format!("index {used} out of range"));
+                self.format_fault(at, format!("index {used} out of range"));
                 return;
             }
             let verb = match formatting::clause_head(&mut rest) {
                 Ok((verb, _)) => verb,
                 Err(fault) => {
-                    self.fault(at, fault);
+                    self.format_fault(at, fault);
                     return;
                 }
             };
@@ -129,7 +139,7 @@ impl Validator<'_> {
             if let Some(fault) = formatting::static_fault(verb, &ty) {
                 // A clause that is not known is the call's fault, not the element's.
                 let known = "sdfeboxX".contains(verb);
-                self.fault(if known { element.at } else { at }, fault);
+                self.format_fault(if known { element.at } else { at }, fault);
                 return;
             }
             if verb == 's' && self.nested(element) {
@@ -139,7 +149,7 @@ impl Validator<'_> {
         if elements.len() > used {
             let given = elements.len();
             let words = "too many arguments supplied to string.format";
-            self.fault(at, format!("{words} (expected {used}, got {given})"));
+            self.format_fault(at, format!("{words} (expected {used}, got {given})"));
         }
     }
 
@@ -158,7 +168,7 @@ impl Validator<'_> {
             let fault = formatting::static_fault('s', &ty);
             let found = fault.is_some();
             if let Some(fault) = fault {
-                self.fault(inner.at, fault);
+                self.format_fault(inner.at, fault);
             }
             found
         })

@@ -15,7 +15,7 @@ type JsonMap = serde_json::Map<String, Json>;
 
 impl<'a> Evaluation<'a> {
     pub(super) fn attribute(&mut self, attribute: &'a Attribute) -> Evaluated<'a> {
-        let value = self.resolve(attribute);
+        let value = self.resolve(attribute, attribute.test);
         if let Err(error) = &value
             && error.is_budget()
         {
@@ -35,21 +35,27 @@ impl<'a> Evaluation<'a> {
         value
     }
 
-    /// A value without the cost of its name, as within a condition or as an index.
+    /// A value without the cost of its name, as within a condition or as an index. Of `has()` with
+    /// `.?` in it the API server takes what is there, not whether it is.
     fn raw(&mut self, node: &'a Node) -> Evaluated<'a> {
         match node {
-            Node::Attribute(attribute) if !attribute.test => self.resolve(attribute),
+            Node::Attribute(attribute)
+                if !attribute.test || attribute.qualifiers.iter().any(|q| q.optional) =>
+            {
+                self.resolve(attribute, false)
+            }
             other => self.node(other),
         }
     }
 
-    fn resolve(&mut self, attribute: &'a Attribute) -> Evaluated<'a> {
+    /// What an attribute is, or, for a test, whether it is there.
+    fn resolve(&mut self, attribute: &'a Attribute, test: bool) -> Evaluated<'a> {
         let mut qualifiers = attribute.qualifiers.as_slice();
         let root = match &attribute.root {
             Root::Local(place)
                 if let Some(Slot::Value(Value::Map(Map::Json(map)))) = self.locals.get(*place) =>
             {
-                return self.fields(map, qualifiers, attribute.test);
+                return self.fields(map, qualifiers, test);
             }
             Root::Variable(place) => self.activation.0.variable(*place).ok_or_else(|| {
                 let name = self.env.variable_name(*place);
@@ -67,16 +73,21 @@ impl<'a> Evaluation<'a> {
                     return Err(EvalError::new("variables can't be used without a name"));
                 };
                 qualifiers = rest;
-                if attribute.test && rest.is_empty() {
+                if test && rest.is_empty() {
                     self.named(first)?;
                     return Ok(Value::Bool(true));
                 }
-                self.named(first)?
+                let value = self.named(first)?;
+                if matches!(value, Value::Optional(_)) {
+                    // It is not looked into, as it is not what the reading begins with.
+                    return self.followed(value, qualifiers, test, false);
+                }
+                value
             }
         };
         match root {
-            Value::Map(Map::Json(map)) => self.fields(map, qualifiers, attribute.test),
-            root => self.qualified(root, qualifiers, attribute.test),
+            Value::Map(Map::Json(map)) => self.fields(map, qualifiers, test),
+            root => self.qualified(root, qualifiers, test),
         }
     }
 
@@ -111,21 +122,31 @@ impl<'a> Evaluation<'a> {
 
     fn qualified(
         &mut self,
-        mut value: Value<'a>,
+        value: Value<'a>,
         qualifiers: &'a [Qualifier],
         test: bool,
     ) -> Evaluated<'a> {
         if qualifiers.is_empty() {
             return Ok(value);
         }
-        let mut optional = false;
-        if let Value::Optional(inner) = &value {
-            let Some(inner) = inner else {
-                return Ok(if test { Value::Bool(false) } else { value });
+        if let Value::Optional(inner) = value {
+            return match inner {
+                Some(inner) => self.followed((*inner).clone(), qualifiers, test, true),
+                None if test => Ok(Value::Bool(false)),
+                None => Ok(Value::Optional(None)),
             };
-            optional = true;
-            value = (**inner).clone();
         }
+        self.followed(value, qualifiers, test, false)
+    }
+
+    /// Reads one qualifier after the other; `optional` once one of them may be missing.
+    fn followed(
+        &mut self,
+        mut value: Value<'a>,
+        qualifiers: &'a [Qualifier],
+        test: bool,
+        mut optional: bool,
+    ) -> Evaluated<'a> {
         let last = qualifiers.len().saturating_sub(1);
         for (place, qualifier) in qualifiers.iter().enumerate() {
             optional = optional || qualifier.optional;
@@ -173,7 +194,8 @@ impl<'a> Evaluation<'a> {
                 computed = self.raw(node)?;
                 match &computed {
                     Value::String(name) => return field(value, name, None, lenient),
-                    Value::Null => {
+                    // What is read of data is null in another way than what is computed.
+                    Value::Null if matches!(node, Node::Attribute(_)) => {
                         return Err(EvalError::new("invalid qualifier type: <nil>"));
                     }
                     other => {

@@ -383,16 +383,24 @@ fn is_scalar(value: &Value<'_>) -> bool {
     )
 }
 
-/// What a call gives, with a pattern that is compiled already. Such a call takes the name of a type
-/// for text.
+/// The text of a value for a call whose pattern is compiled already: also the name of a type, and
+/// the text in an optional.
+fn plain_text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Type(name) => Some(name),
+        Value::Optional(Some(value)) => plain_text(value),
+        _ => None,
+    }
+}
+
+/// What a call gives, with a pattern that is compiled already.
 fn applied<'a>(call: &Call, regex: Option<&Regex>, values: &[Value<'a>]) -> Evaluated<'a> {
     let Some(regex) = regex else {
         return apply(call, values);
     };
-    let text = match values.first() {
-        Some(Value::String(text)) => &**text,
-        Some(Value::Type(name)) => name,
-        _ => return Err(EvalError::no_overload()),
+    let Some(text) = values.first().and_then(plain_text) else {
+        return Err(EvalError::no_overload());
     };
     match (call.name, values.get(2)) {
         ("matches", None) => Ok(Value::Bool(regex.is_match(text))),
@@ -498,7 +506,7 @@ fn no_overload(name: &str, values: &[Value<'_>]) -> String {
         "!_" | "@in" | "contains" | "startsWith" | "endsWith" | "_==_" | "_!=_" => true,
         "flatten" => {
             // It names types as the compiler does.
-            let types: Vec<_> = values.iter().map(|v| v.type_of().to_string()).collect();
+            let types: Vec<_> = values.iter().map(|v| v.type_of().declared_name()).collect();
             let (target, arguments) = types.split_first().map_or(("", &[][..]), |(t, a)| (t, a));
             return format!(
                 "no such overload: {target}.flatten({})",

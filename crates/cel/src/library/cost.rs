@@ -22,12 +22,16 @@ pub(crate) enum Cost {
     Joined,
     /// A tenth of one argument, so many times.
     Scan { argument: usize, times: u64 },
+    /// The same, where an optional has size one.
+    PlainScan { argument: usize, times: u64 },
     /// A fifth of the result.
     Result,
     /// The size of the second argument.
     Size,
     /// A tenth of the first times a quarter of the pattern.
     Regex,
+    /// The same, where an optional has size one.
+    PlainRegex,
     /// A tenth of each, multiplied.
     Contains,
     /// A walk through the first argument.
@@ -63,7 +67,8 @@ fn quarter(size: u64) -> u64 {
 impl Cost {
     /// How a call of a function is counted; without an overload it is known only by its name.
     pub(crate) fn of(function: &str, overload: Option<&str>) -> Self {
-        let scan = |argument, times| Self::Scan { argument, times };
+        // The API server's own functions look into no optional, the language's do.
+        let scan = |argument, times| Self::PlainScan { argument, times };
         match function {
             "_==_" => return Self::Equals,
             "_!=_" => return Self::Smaller,
@@ -74,7 +79,7 @@ impl Cost {
             | "isCIDR" | "quantity" | "isQuantity" | "semver" | "isSemver" => return scan(0, 1),
             "replace" | "split" | "ip.isCanonical" => return scan(0, 2),
             "join" => return Self::Result,
-            "find" | "findAll" => return Self::Regex,
+            "find" | "findAll" => return Self::PlainRegex,
             "ip" if overload != Some("cidr_ip") => return scan(0, 1),
             "containsIP" => {
                 let parsed = overload == Some("cidr_contains_ip_string");
@@ -93,6 +98,7 @@ impl Cost {
         let Some(overload) = overload else {
             return Self::Fixed(1);
         };
+        let scan = |argument, times| Self::Scan { argument, times };
         match overload {
             "starts_with_string" | "ends_with_string" => scan(1, 1),
             "string_to_bytes" | "bytes_to_string" | "strings_quote" | "string_format" => scan(0, 1),
@@ -139,9 +145,13 @@ impl Cost {
             Self::Smaller | Self::Equals => tenths(size(0).min(size(1)), 1),
             Self::Joined => tenths(size(0).saturating_add(size(1)), 1),
             Self::Scan { argument, times } => tenths(size(argument), times),
+            Self::PlainScan { argument, times } => tenths(plain(argument), times),
             Self::Result => tenths(result.map_or(1, Value::size), 2),
             Self::Size => size(1),
             Self::Regex => tenths(size(0).saturating_add(1), 1).saturating_mul(quarter(size(1))),
+            Self::PlainRegex => {
+                tenths(plain(0).saturating_add(1), 1).saturating_mul(quarter(plain(1)))
+            }
             Self::Contains => tenths(size(0), 1).saturating_mul(tenths(size(1), 1)),
             Self::Traversal => match arguments.first() {
                 Some(Some(value)) => traversal(value),
@@ -162,17 +172,17 @@ impl Cost {
             Self::SelfCompare(index) => self_compare(arguments.get(index).copied().flatten()),
             Self::ContainsIp { parsed } => {
                 let base = tenths(size(0).saturating_mul(2), 1);
-                base.saturating_add(if parsed { tenths(size(1), 1) } else { 0 })
+                base.saturating_add(if parsed { tenths(plain(1), 1) } else { 0 })
             }
             Self::ContainsCidr { parsed } => {
                 let base = tenths(size(0).saturating_mul(2), 1);
                 let masked = tenths(size(0), 1).saturating_add(1);
-                let parsed = if parsed { tenths(size(1), 1) } else { 0 };
+                let parsed = if parsed { tenths(plain(1), 1) } else { 0 };
                 base.saturating_add(masked).saturating_add(parsed)
             }
             Self::Validate => match arguments.first() {
                 Some(Some(Value::Opaque(opaque))) => match &**opaque {
-                    super::Opaque::Format(format) => tenths(size(1).saturating_add(1), 1)
+                    super::Opaque::Format(format) => tenths(plain(1).saturating_add(1), 1)
                         .saturating_mul(quarter(format.pattern_size)),
                     _ => 1,
                 },

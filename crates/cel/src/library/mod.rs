@@ -10,6 +10,7 @@ mod conversions;
 mod cost;
 mod formats;
 pub(crate) mod formatting;
+mod go_text;
 mod lists;
 mod math;
 mod network;

@@ -4,8 +4,9 @@
 //! choice of a field, which do not evaluate all of their operands (`eval`).
 //! Invariant: what is absent is never null.
 
+use super::go_text::go_text;
 use super::standard::never;
-use super::{Outcome, Row, fail, no_overload, text_of};
+use super::{Outcome, Row, fail, no_overload};
 use crate::value::{List, Value};
 use std::sync::Arc;
 
@@ -112,7 +113,7 @@ fn unwrap<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     for element in list.iter() {
         match element {
             Value::Optional(value) => found.extend(value.map(|value| (*value).clone())),
-            other => return fail(format!("value {} is not optional", text_of(&other))),
+            other => return fail(format!("value {} is not optional", go_text(&other))),
         }
     }
     Ok(Value::list(found))

@@ -107,9 +107,6 @@ impl Quantity {
             let exponent: i32 = exponent.parse().map_err(|_| WRONG_SUFFIX)?;
             (Notation::Exponent, exponent)
         };
-        if !number.bytes().any(|b| b.is_ascii_digit()) {
-            return Err(WRONG_NUMBER);
-        }
         let whole_digits = whole.trim_start_matches('0');
         let fraction_digits = fraction.trim_end_matches('0');
         let nanos = scaled(whole_digits, fraction_digits, notation, power);
@@ -118,6 +115,10 @@ impl Quantity {
         let is_capped = notation == Notation::Binary && nanos > most;
         let nanos = if is_capped { most } else { nanos };
         let scale = small(whole_digits, fraction, notation, power);
+        // No digits are zero where 64 bits are enough.
+        if scale.is_none() && !number.bytes().any(|b| b.is_ascii_digit()) {
+            return Err(WRONG_NUMBER);
+        }
         Ok(Self {
             nanos: if negative {
                 nanos.saturating_neg()

@@ -259,7 +259,7 @@ fn joined<'a>(a: &List<'a>, b: &List<'a>) -> List<'a> {
     if b.is_empty() {
         return a.clone();
     }
-    List::of(a.iter().chain(b.iter()).collect())
+    List::Sum(a.iter().chain(b.iter()).collect::<Vec<_>>().into())
 }
 
 fn subtract<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {

@@ -315,6 +315,9 @@ fn offset_of(zone: &str, time: Time) -> Result<i32, String> {
     if zone.contains("..") || zone.starts_with(['/', '\\']) {
         return Err("time: invalid location name".to_owned());
     }
+    if zone.contains('\0') {
+        return Err("invalid argument".to_owned());
+    }
     let unknown = || format!("unknown time zone {zone}");
     let found = jiff::tz::TimeZone::get(zone).map_err(|_| unknown())?;
     // Names are files for Go, so case counts.

@@ -412,13 +412,14 @@ impl Parser<'_> {
                     let arguments = self.arguments()?;
                     let parts = arguments.iter().chain([&operand]);
                     let nesting = parts.map(|part| part.nesting).max().unwrap_or_default();
-                    operand = match self.method_macro(open, operand, &field, arguments)? {
+                    operand = match self.method_macro(open, operand, &field, arguments) {
+                        Err(fault) => self.faulty(open, fault),
                         // What counts is the call, not what it becomes.
-                        Expanded::Macro(made) => checked_nesting(Expr {
+                        Ok(Expanded::Macro(made)) => checked_nesting(Expr {
                             nesting: nesting.saturating_add(1),
                             ..made
                         })?,
-                        Expanded::Call(target, arguments) => self.counted(
+                        Ok(Expanded::Call(target, arguments)) => self.counted(
                             open,
                             Kind::Call {
                                 function: field,

@@ -15,6 +15,11 @@ const RESULT: &str = "@result";
 const UNUSED: &str = "#unused";
 const SORT_INPUT: &str = "@__sortBy_input__";
 
+/// What a loop's variable must be, in the words of `map`, `filter` and `sortBy`.
+const NOT_IDENTIFIER: &str = "argument is not an identifier";
+/// In the words of the other macros.
+const NOT_SIMPLE: &str = "argument must be a simple name";
+
 /// Which macros and which syntax there is beside the standard.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(
@@ -48,7 +53,6 @@ const NAMES: &[(&str, usize, usize, Feature)] = &[
     ("all", 2, 2, Feature::Standard),
     ("exists", 2, 2, Feature::Standard),
     ("exists_one", 2, 2, Feature::Standard),
-    ("existsOne", 2, 2, Feature::Standard),
     ("filter", 2, 2, Feature::Standard),
     ("map", 2, 3, Feature::Standard),
     ("all", 3, 3, Feature::TwoVariables),
@@ -112,20 +116,24 @@ impl Parser<'_> {
                         "sortBy can only be applied to a list, identifier, comprehension, call or select expression",
                     ));
                 }
-                let name = self.variable(&first)?;
+                let name = self.variable(&first, NOT_IDENTIFIER)?;
                 self.sort_by(at, target, name, second)
             }
             (_, None) => {
-                let name = self.variable(&first)?;
+                let words = match function {
+                    "map" | "filter" => NOT_IDENTIFIER,
+                    _ => NOT_SIMPLE,
+                };
+                let name = self.variable(&first, words)?;
                 self.fold(at, function, target, (name, None), None, second)
             }
             ("map", Some(body)) => {
-                let name = self.variable(&first)?;
+                let name = self.variable(&first, NOT_IDENTIFIER)?;
                 self.fold(at, function, target, (name, None), Some(second), body)
             }
             (_, Some(body)) => {
-                let one = self.variable(&first)?;
-                let two = self.variable(&second)?;
+                let one = self.variable(&first, NOT_SIMPLE)?;
+                let two = self.variable(&second, NOT_SIMPLE)?;
                 if one == two {
                     return Err(self.error(second.at, format!("duplicate variable name: {one}")));
                 }
@@ -191,8 +199,8 @@ impl Parser<'_> {
     }
 
     /// The name of a loop's variable.
-    fn variable(&self, argument: &Expr) -> Result<String, Diagnostic> {
-        let name = self.simple(argument, "argument must be a simple name")?;
+    fn variable(&self, argument: &Expr, words: &str) -> Result<String, Diagnostic> {
+        let name = self.simple(argument, words)?;
         // The name that the accumulator had once.
         if name == "__result__" {
             let words = "iteration variable overwrites accumulator variable";
@@ -203,7 +211,7 @@ impl Parser<'_> {
 
     fn simple(&self, argument: &Expr, message: &str) -> Result<String, Diagnostic> {
         match &argument.kind {
-            Kind::Ident(name) if !name.starts_with('.') => Ok(name.clone()),
+            Kind::Ident(name) => Ok(name.clone()),
             _ => Err(self.error(argument.at, message)),
         }
     }

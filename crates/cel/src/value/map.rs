@@ -3,7 +3,7 @@
 //! Here: lookup and iteration. Not here: equality of maps (`compare`).
 //! Invariant: a lookup in a large map does not look at each entry.
 
-use super::{Value, equal};
+use super::{List, Value, equal};
 use crate::library::Opaque;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -60,8 +60,8 @@ impl Key {
     }
 }
 
-/// Whether a key is this one. Quantities and URLs are told apart where they were made, as Go does
-/// with what it refers to.
+/// Whether a key is this one. Quantities, URLs, lists, maps and optionals are told apart by where
+/// they were made, as Go does with what it refers to.
 fn is_key(made: &Value<'_>, key: &Value<'_>) -> bool {
     match (made, key) {
         (Value::Opaque(a), Value::Opaque(b))
@@ -69,6 +69,13 @@ fn is_key(made: &Value<'_>, key: &Value<'_>) -> bool {
         {
             Arc::ptr_eq(a, b)
         }
+        (Value::List(a), Value::List(b)) => match (a, b) {
+            (List::Made(a), List::Made(b)) | (List::Sum(a), List::Sum(b)) => Arc::ptr_eq(a, b),
+            _ => false,
+        },
+        (Value::Map(Map::Made(a)), Value::Map(Map::Made(b))) => Arc::ptr_eq(a, b),
+        (Value::Map(_), Value::Map(_)) => false,
+        (Value::Optional(Some(a)), Value::Optional(Some(b))) => Arc::ptr_eq(a, b),
         _ => equal(made, key),
     }
 }

@@ -126,6 +126,8 @@ pub trait Activation: Sync {
 pub enum List<'a> {
     /// Made by an expression.
     Made(Arc<Vec<Value<'a>>>),
+    /// The sum of two lists, which errors of the API server name in another way.
+    Sum(Arc<Vec<Value<'a>>>),
     /// An array of JSON.
     Json(&'a [serde_json::Value]),
     /// A list of the host.
@@ -143,7 +145,7 @@ impl<'a> List<'a> {
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
-            Self::Made(elements) => elements.len(),
+            Self::Made(elements) | Self::Sum(elements) => elements.len(),
             Self::Json(elements) => elements.len(),
             Self::Host(elements) => elements.len(),
         }
@@ -159,7 +161,7 @@ impl<'a> List<'a> {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Value<'a>> {
         match self {
-            Self::Made(elements) => elements.get(index).cloned(),
+            Self::Made(elements) | Self::Sum(elements) => elements.get(index).cloned(),
             Self::Json(elements) => elements.get(index).map(Value::from_json),
             Self::Host(elements) => elements.get(index),
         }

@@ -35,6 +35,23 @@ impl Case {
         }
     }
 
+    /// A case as [`Self::request`] writes it.
+    pub(crate) fn read(line: &str) -> Self {
+        let request: Json = serde_json::from_str(line).unwrap();
+        let text = |json: &Json| json.as_str().unwrap().to_owned();
+        let variables = request["variables"].as_array();
+        Self {
+            expression: Tree::text("", text(&request["expr"])),
+            variables: variables
+                .into_iter()
+                .flatten()
+                .map(|one| (text(&one["name"]), Tree::text("", text(&one["expression"]))))
+                .collect(),
+            bindings: Arc::new(request["bindings"].clone()),
+            budget: request["budget"].as_u64(),
+        }
+    }
+
     /// As `bailiff eval --batch` reads it.
     pub(crate) fn request(&self) -> Json {
         let mut request = json!({"expr": self.expression.to_string(), "bindings": *self.bindings});
