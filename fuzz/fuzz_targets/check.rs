@@ -18,8 +18,11 @@ const OF_TYPES: &[&str] = &[
 ];
 
 fuzz_target!(|source: &str| {
-    if ["dyn", "null", "containsIP"]
+    // An error may quote the expression's own words.
+    let left_out = ["dyn", "null", "containsIP"];
+    if left_out
         .iter()
+        .chain(OF_TYPES)
         .any(|words| source.contains(words))
     {
         return;
