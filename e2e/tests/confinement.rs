@@ -293,7 +293,9 @@ fn nothing_is_answered_while_incidents_are_not_confined() {
             .contains("is not as shipped"),
         "{incident}"
     );
-    let output = helm(&story.cluster, &arguments);
+    // Helm asks to be told so before it takes back what somebody else wrote.
+    let forced = [&arguments[..], &["--force-conflicts"]].concat();
+    let output = helm(&story.cluster, &forced);
     assert!(output.success, "{}{}", output.stdout, output.stderr);
     story.end();
 }
