@@ -5,7 +5,9 @@
 //! step of it (`parse`, `check`, `plan`).
 //! Invariant: a program is only run with the environment that compiled it.
 
+use crate::ast::Expr;
 use crate::check::{Reference, check};
+use crate::cost::{self, Range, Sizes};
 use crate::diagnostic::{CompileError, Diagnostic};
 use crate::library::{Function, Library, Overload};
 use crate::parse::{Macros, parse};
@@ -20,7 +22,7 @@ pub const NEWEST_RELEASE: u32 = 37;
 pub const OLDEST_RELEASE: u32 = 30;
 
 /// The name that named expressions are used by.
-const VARIABLES: &str = "variables";
+pub(crate) const VARIABLES: &str = "variables";
 
 /// Declared variables, and expressions that have a name.
 #[derive(Debug)]
@@ -57,6 +59,16 @@ pub struct Program {
     pub(crate) node: Node,
     /// How many variables of loops it has.
     pub(crate) locals: usize,
+    /// What an estimate is made of; absent where types were not looked at.
+    tree: Option<Tree>,
+}
+
+/// A tree with the types and the meanings of its nodes.
+#[derive(Debug)]
+struct Tree {
+    expr: Expr,
+    types: Vec<Type>,
+    references: Vec<Option<Reference>>,
 }
 
 impl Env {
@@ -173,6 +185,11 @@ impl Env {
             mentions: checked.mentions,
             node,
             locals: checked.locals,
+            tree: strict.then_some(Tree {
+                expr,
+                types: checked.types,
+                references: checked.references,
+            }),
         })
     }
 
@@ -326,6 +343,29 @@ impl Program {
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// What it costs at least and at most, as far as sizes are known; the API server's estimate.
+    /// What named expressions cost is not part of it. It takes the environment that compiled it.
+    /// Nothing is known of a program whose types were not looked at.
+    ///
+    /// ```
+    /// use bailiff_cel::cost::{Range, SizesByPath, Unknown};
+    /// use bailiff_cel::{Env, Type};
+    ///
+    /// let env = Env::new([("names", Type::list(Type::String))]);
+    /// let program = env.compile("names.all(name, name != 'root')")?;
+    /// let unknown = program.estimate(&env, &Unknown);
+    /// assert_eq!((unknown.min, unknown.max), (2, u64::MAX));
+    /// let sizes = SizesByPath::default().at_most("names", 100).at_most("names.@items", 63);
+    /// assert_eq!(program.estimate(&env, &sizes), Range { min: 2, max: 502 });
+    /// # Ok::<(), bailiff_cel::CompileError>(())
+    /// ```
+    #[must_use]
+    pub fn estimate(&self, env: &Env, sizes: &dyn Sizes) -> Range {
+        self.tree.as_ref().map_or(Range::UNKNOWN, |tree| {
+            cost::estimate(&tree.expr, &tree.types, &tree.references, env, sizes)
+        })
     }
 
     /// Which variables and fields it mentions, as `process` and `process.names`; sorted.

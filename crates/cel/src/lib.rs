@@ -92,6 +92,7 @@
 pub mod admission;
 mod ast;
 mod check;
+pub mod cost;
 mod diagnostic;
 mod env;
 mod eval;

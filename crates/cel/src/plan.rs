@@ -265,8 +265,12 @@ impl Planner<'_> {
             return Ok(Node::Attribute(attribute));
         }
         let (name, overload) =
-            if let Some(Reference::Function { name, overload }) = self.reference(expr) {
-                (*name, *overload)
+            if let Some(Reference::Function { name, overloads }) = self.reference(expr) {
+                let only = match overloads.as_slice() {
+                    [one] => Some(*one),
+                    _ => None,
+                };
+                (*name, only)
             } else {
                 let message = format!("no such overload: {function}");
                 return Ok(Node::Fail(message));

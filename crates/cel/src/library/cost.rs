@@ -1,8 +1,9 @@
 //! What a call costs, by the sizes of its arguments and of its result.
 //!
-//! Here: the API server's counts (k8s.io/apiserver v0.37.2, pkg/cel/library/cost.go, `CallCost`;
-//! cel-go v0.29.2, interpreter/runtimecost.go, `costCall`, ext/lists.go, ext/sets.go). Not here:
-//! what names, fields and literals cost (`eval`).
+//! Here: which count each function has, estimated or counted, and the count at run time
+//! (k8s.io/apiserver v0.37.2, pkg/cel/library/cost.go, `CallCost`; cel-go v0.29.2,
+//! interpreter/runtimecost.go, `costCall`, ext/lists.go, ext/sets.go). Not here: the range that an
+//! estimate has for each count (`cost::call`), what names, fields and literals cost (`eval`).
 //! Invariant: a count never wraps around.
 
 use crate::eval::EvalError;
@@ -30,22 +31,26 @@ pub(crate) enum Cost {
     Regex,
     /// A tenth of each, multiplied.
     Contains,
-    /// A walk through the first argument.
-    Traversal,
+    /// A walk through the first argument. An estimate takes what is no list for text, but for
+    /// `includes`.
+    Traversal { includes: bool },
     /// Both sizes multiplied, so many times, and one.
     Sets(u64),
     /// One, ten, and the size of the result.
     MadeList,
     /// One, ten, and the size of the first times the depth.
     Flatten,
-    /// One, ten, and twice the square of the size of an argument.
-    SelfCompare(usize),
+    /// One, ten, and twice the square of the size of an argument; more for text. What an estimate
+    /// takes for text is what the overload is for.
+    SelfCompare { argument: usize, text: bool },
     /// A prefix and an address.
     ContainsIp { parsed: bool },
     /// Two prefixes.
     ContainsCidr { parsed: bool },
     /// A format's longest pattern and the text.
     Validate,
+    /// A selector of labels or fields: a list, and a requirement for each two characters.
+    Selector,
 }
 
 /// `ceil(size * tenths / 10)`, without rounding in between.
@@ -66,7 +71,8 @@ impl Cost {
             "_==_" => return Self::Equals,
             "_!=_" => return Self::Smaller,
             "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" | "includes" => {
-                return Self::Traversal;
+                let includes = function == "includes";
+                return Self::Traversal { includes };
             }
             "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "cidr" | "isIP"
             | "isCIDR" | "quantity" | "isQuantity" | "semver" | "isSemver" => return scan(0, 1),
@@ -83,6 +89,9 @@ impl Cost {
                 return Self::ContainsCidr { parsed };
             }
             "validate" => return Self::Validate,
+            // An expression has no more than two of them within its limit.
+            "check" => return Self::Fixed(350_000),
+            "fieldSelector" | "labelSelector" => return Self::Selector,
             _ => {}
         }
         let Some(overload) = overload else {
@@ -107,13 +116,22 @@ impl Cost {
             "list_sets_equivalent_list" => Self::Sets(2),
             "list_slice" | "lists_range" | "list_reverse" => Self::MadeList,
             "list_flatten" | "list_flatten_int" => Self::Flatten,
-            "list_distinct" => Self::SelfCompare(0),
-            _ if overload.ends_with("_sortByAssociatedKeys") => Self::SelfCompare(1),
-            _ if overload.starts_with("list_") && overload.ends_with("_sort") => {
-                Self::SelfCompare(0)
-            }
-            _ => Self::Fixed(1),
+            "list_distinct" => Self::SelfCompare {
+                argument: 0,
+                text: false,
+            },
+            _ => Self::sort(overload).unwrap_or(Self::Fixed(1)),
         }
+    }
+
+    fn sort(overload: &str) -> Option<Self> {
+        let (list, argument) = match overload.strip_suffix("_sortByAssociatedKeys") {
+            Some(list) => (list, 1),
+            None => (overload.strip_suffix("_sort")?, 0),
+        };
+        let element = list.strip_prefix("list_")?;
+        let text = matches!(element, "string" | "bytes");
+        Some(Self::SelfCompare { argument, text })
     }
 
     /// What a call costs. Absent arguments are errors, which have size one.
@@ -133,7 +151,7 @@ impl Cost {
             Self::Size => size(1),
             Self::Regex => tenths(size(0).saturating_add(1), 1).saturating_mul(quarter(size(1))),
             Self::Contains => tenths(size(0), 1).saturating_mul(tenths(size(1), 1)),
-            Self::Traversal => match arguments.first() {
+            Self::Traversal { .. } => match arguments.first() {
                 Some(Some(value)) => traversal(value),
                 _ => 1,
             },
@@ -149,7 +167,9 @@ impl Cost {
                 }
                 _ => made(size(0)),
             },
-            Self::SelfCompare(index) => self_compare(arguments.get(index).copied().flatten()),
+            Self::SelfCompare { argument, .. } => {
+                self_compare(arguments.get(argument).copied().flatten())
+            }
             Self::ContainsIp { parsed } => {
                 let base = tenths(size(0).saturating_mul(2), 1);
                 base.saturating_add(if parsed { tenths(size(1), 1) } else { 0 })
@@ -168,6 +188,13 @@ impl Cost {
                 },
                 _ => 1,
             },
+            Self::Selector => {
+                let size = size(1);
+                let requirements = size.div_ceil(2).saturating_mul(50);
+                tenths(size, 1)
+                    .saturating_add(requirements)
+                    .saturating_add(10)
+            }
         }
     }
 }
@@ -187,7 +214,7 @@ impl Cost {
             Err(_) => Some("*types.Err is not traits.Lister: missing method Add".to_owned()),
         };
         let words = match self {
-            Self::SelfCompare(index) => list(index)?,
+            Self::SelfCompare { argument, .. } => list(argument)?,
             Self::Flatten if operands.get(1).is_some_and(Result::is_err) => {
                 "ref.Val is *types.Err, not types.Int".to_owned()
             }
