@@ -5,6 +5,7 @@
 //! Invariant: a clause that is not valid for its value is an error that names both.
 
 use super::{Outcome, conversions, fail, no_overload, times};
+use crate::types::{self, Type};
 use crate::value::{List, Value};
 
 /// Which of the two is spoken.
@@ -264,13 +265,17 @@ fn quoting(value: &Value<'_>, inner: bool) -> Result<String, String> {
 }
 
 /// What is wrong with a clause for values of a type; nothing where only running it tells.
-pub(crate) fn static_fault(verb: char, ty: &crate::types::Type) -> Option<String> {
-    use crate::types::Type;
+pub(crate) fn static_fault(verb: char, ty: &Type) -> Option<String> {
     let sample = match ty {
         // Text may name what is no number, such as `NaN`.
         Type::String if matches!(verb, 'f' | 'e') => return None,
         Type::Optional(_) => Value::Optional(None),
-        Type::Object(object) => Value::opaque(super::Opaque::sample(object.name())?),
+        // Every structure is refused in the same words, but for its name.
+        Type::Object(object) => {
+            let quantity = Value::opaque(super::Opaque::sample(types::QUANTITY)?);
+            let fault = clause(verb, None, &quantity, Dialect::Kubernetes).err();
+            return fault.map(|words| words.replace(types::QUANTITY, object.name()));
+        }
         Type::Opaque(name, _) => Value::opaque(super::Opaque::sample(name)?),
         Type::Bool => Value::Bool(true),
         Type::Int => Value::Int(0),
