@@ -12,7 +12,7 @@ use crate::ast::{Expr, Kind, Literal, op};
 use crate::check::{Checked, Reference};
 use crate::diagnostic::Diagnostic;
 use crate::env::Env;
-use crate::library::{Cost, Opaque, Run, regexes};
+use crate::library::{Cost, Effort, Opaque, Run, regexes};
 use crate::types::Type;
 use crate::value::{List, Value};
 use constants::{constant, list, map, membership};
@@ -97,6 +97,7 @@ pub(crate) struct Call {
     pub(crate) name: &'static str,
     pub(crate) runs: Vec<Run>,
     pub(crate) cost: Cost,
+    pub(crate) effort: Effort,
     pub(crate) arguments: Vec<Node>,
     /// Which overload is meant is known only at run time, and then arguments are evaluated up to
     /// the first error.
@@ -430,6 +431,7 @@ impl Planner<'_> {
             name,
             runs: function.map_or_else(Vec::new, |function| function.runs.clone()),
             cost: Cost::of(name, overload),
+            effort: Effort::of(name),
             shortcut: Shortcut::of(name),
             arguments,
             by_number: overload.is_none() && !singleton,

@@ -5,7 +5,7 @@
 //! Invariant: a loop ends with its range; what it makes is moved, not copied, for each element.
 
 use super::{EvalError, Evaluated, Evaluation, Slot};
-use crate::library::text_of;
+use crate::library::{ENTRY, text_of};
 use crate::plan::{Fold, Node, Quantifier, go_name};
 use crate::value::{List, Map, Value};
 use std::sync::Arc;
@@ -51,7 +51,7 @@ impl<'a> Evaluation<'a> {
                 }
             }
             Value::Map(map) => {
-                for (key, value) in map.entries() {
+                for (key, value) in map.iter() {
                     if !step(self, key, Some(value))? {
                         break;
                     }
@@ -186,6 +186,9 @@ impl<'a> Evaluation<'a> {
             },
         };
         self.pay(1)?;
+        if key.is_none() {
+            self.meter.make_all(entries.len(), ENTRY)?;
+        }
         let Value::Map(Map::Made(mut made)) = self.take(place)? else {
             return Err(EvalError::no_overload());
         };

@@ -134,6 +134,11 @@ impl Cost {
         Some(Self::SelfCompare { argument, text })
     }
 
+    /// Whether the result is looked at, so that a call is paid for only after it was made.
+    pub(crate) const fn needs_result(self) -> bool {
+        matches!(self, Self::Result | Self::MadeList)
+    }
+
     /// What a call costs. Absent arguments are errors, which have size one.
     pub(crate) fn count(self, arguments: &[Option<&Value<'_>>], result: Option<&Value<'_>>) -> u64 {
         let size = |index: usize| match arguments.get(index) {
@@ -144,7 +149,10 @@ impl Cost {
         match self {
             Self::Fixed(cost) => cost,
             Self::Equals if matches!(arguments.first(), Some(Some(Value::Opaque(_)))) => 1,
-            Self::Smaller | Self::Equals => tenths(size(0).min(size(1)), 1),
+            Self::Smaller | Self::Equals => match (arguments.first(), arguments.get(1)) {
+                (Some(Some(a)), Some(Some(b))) => tenths(smaller(a, b), 1),
+                _ => tenths(size(0).min(size(1)), 1),
+            },
             Self::Joined => tenths(size(0).saturating_add(size(1)), 1),
             Self::Scan { argument, times } => tenths(size(argument), times),
             Self::Result => tenths(result.map_or(1, Value::size), 2),
@@ -238,6 +246,21 @@ fn adds(value: &Value<'_>) -> bool {
     )
 }
 
+/// The smaller of two sizes. The characters of a text are not counted where its bytes tell that
+/// there are more of them.
+fn smaller(a: &Value<'_>, b: &Value<'_>) -> u64 {
+    let (Value::String(x), Value::String(y)) = (a, b) else {
+        return a.size().min(b.size());
+    };
+    let (short, long) = if x.len() <= y.len() { (a, y) } else { (b, x) };
+    let least = short.size();
+    let bytes = u64::try_from(long.len()).unwrap_or(u64::MAX);
+    if bytes.wrapping_div(4) >= least {
+        return least;
+    }
+    least.min(u64::try_from(long.characters()).unwrap_or(u64::MAX))
+}
+
 fn self_compare(list: Option<&Value<'_>>) -> u64 {
     let Some(Value::List(list)) = list else {
         return 11;
@@ -266,9 +289,9 @@ fn traversal(value: &Value<'_>) -> u64 {
         Value::List(list) => list
             .iter()
             .fold(0, |sum, element| sum.saturating_add(traversal(&element))),
-        Value::Map(map) => map.entries().iter().fold(0, |sum, (key, value)| {
-            sum.saturating_add(traversal(key))
-                .saturating_add(traversal(value))
+        Value::Map(map) => map.iter().fold(0, |sum, (key, value)| {
+            sum.saturating_add(traversal(&key))
+                .saturating_add(traversal(&value))
         }),
         _ => 1,
     }

@@ -5,8 +5,9 @@
 //! Invariant: a clause that is not valid for its value is an error that names both.
 
 use super::{Outcome, conversions, fail, no_overload, times};
+use crate::eval::EvalError;
 use crate::types::{self, Type};
-use crate::value::{List, Value};
+use crate::value::{List, TEXT_LIMIT, Value};
 
 /// Which of the two is spoken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,12 +29,14 @@ fn with<'a>(arguments: &[Value<'a>], dialect: Dialect) -> Outcome<'a> {
         return no_overload();
     };
     match formatted(text, list, dialect) {
-        Ok(text) => Ok(Value::from(text)),
+        Ok(Some(text)) => Ok(Value::from(text)),
+        Ok(None) => Err(EvalError::limit()),
         Err(error) => fail(error),
     }
 }
 
-fn formatted(text: &str, list: &List<'_>, dialect: Dialect) -> Result<String, String> {
+/// The text with the values; nothing where it is longer than one may be.
+fn formatted(text: &str, list: &List<'_>, dialect: Dialect) -> Result<Option<String>, String> {
     let mut made = String::new();
     let mut used = 0_usize;
     let mut rest = text.chars().peekable();
@@ -66,8 +69,12 @@ fn formatted(text: &str, list: &List<'_>, dialect: Dialect) -> Result<String, St
             verb = rest.next().ok_or("unexpected end of string")?;
         }
         made.push_str(&clause(verb, precision, &value, dialect)?);
+        // It is paid for by the length of the format, whatever is put in.
+        if made.len() > TEXT_LIMIT {
+            return Ok(None);
+        }
     }
-    Ok(made)
+    Ok(Some(made))
 }
 
 fn wrong(clause: &str, value: &Value<'_>, verb: &str) -> String {

@@ -8,6 +8,7 @@
 mod authorizer;
 mod conversions;
 mod cost;
+mod effort;
 mod formats;
 pub(crate) mod formatting;
 mod lists;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 
 pub(crate) use conversions::text_of;
 pub(crate) use cost::Cost;
+pub(crate) use effort::{ENTRY, Effort};
 pub use opaque::Opaque;
 pub(crate) use times::duration_text;
 

@@ -5,6 +5,7 @@
 
 use super::{Opaque, Outcome, Row, fail, no_overload};
 use crate::value::{Map, Value};
+use std::collections::HashMap;
 use std::fmt;
 
 #[rustfmt::skip]
@@ -33,6 +34,13 @@ pub struct Url {
 }
 
 impl Url {
+    pub(super) fn bytes(&self) -> usize {
+        let own = [&self.scheme, &self.opaque, &self.host, &self.path];
+        let more = [&self.user, &self.query, &self.fragment];
+        let lengths = own.into_iter().chain(more.into_iter().flatten());
+        lengths.fold(0, |sum, part| sum.saturating_add(part.len()))
+    }
+
     /// Host name without brackets, and port.
     fn split_host(&self) -> (String, String) {
         let (host, port) = match self.host.rfind(':') {
@@ -268,6 +276,8 @@ fn query<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         return no_overload();
     };
     let mut found: Vec<(String, Vec<Value<'a>>)> = Vec::new();
+    // A query may have as many keys as it has letters.
+    let mut places: HashMap<String, usize> = HashMap::new();
     for pair in url.query.iter().flat_map(|query| query.split('&')) {
         if pair.is_empty() || pair.contains(';') {
             continue;
@@ -276,7 +286,9 @@ fn query<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         let (Ok(key), Ok(value)) = (unescape(key, true), unescape(value, true)) else {
             continue;
         };
-        match found.iter_mut().find(|(known, _)| *known == key) {
+        let next = found.len();
+        let place = *places.entry(key.clone()).or_insert(next);
+        match found.get_mut(place) {
             Some((_, values)) => values.push(Value::from(value)),
             None => found.push((key, vec![Value::from(value)])),
         }
