@@ -51,7 +51,7 @@ impl<'a> Evaluation<'a> {
                 }
             }
             Value::Map(map) => {
-                for (key, value) in map.iter() {
+                for (key, value) in map.entries() {
                     if !step(self, key, Some(value))? {
                         break;
                     }
@@ -181,7 +181,7 @@ impl<'a> Evaluation<'a> {
         let entries = match key {
             Some(key) => vec![(self.node(key)?, self.node(value)?)],
             None => match self.node(value)? {
-                Value::Map(map) => map.entries(),
+                Value::Map(map) => map.entries().collect(),
                 _ => return Err(EvalError::no_overload()),
             },
         };

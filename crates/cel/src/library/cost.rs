@@ -289,7 +289,7 @@ fn traversal(value: &Value<'_>) -> u64 {
         Value::List(list) => list
             .iter()
             .fold(0, |sum, element| sum.saturating_add(traversal(&element))),
-        Value::Map(map) => map.iter().fold(0, |sum, (key, value)| {
+        Value::Map(map) => map.entries().fold(0, |sum, (key, value)| {
             sum.saturating_add(traversal(&key))
                 .saturating_add(traversal(&value))
         }),

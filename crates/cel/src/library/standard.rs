@@ -382,7 +382,7 @@ fn ends_with<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 fn map_insert<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let (map, added) = match arguments {
         [Value::Map(map), key, value] => (map, vec![(key.clone(), value.clone())]),
-        [Value::Map(map), Value::Map(more)] => (map, more.entries()),
+        [Value::Map(map), Value::Map(more)] => (map, more.entries().collect()),
         _ => return no_overload(),
     };
     let mut made = match map {

@@ -38,7 +38,7 @@ impl<'a> Joined<'a> {
     }
 }
 
-impl<'a> List<'a> {
+impl List<'_> {
     /// This list and another; nothing where more would have to be copied than may be made.
     pub(crate) fn joined(&self, other: &Self) -> Option<Self> {
         if self.is_empty() {

@@ -167,24 +167,18 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// All entries, one after the other in the map's own order.
-    pub(crate) fn iter(&self) -> Entries<'_, 'a> {
+    /// All entries, in the map's own order.
+    pub fn entries(&self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> + '_ {
         match self {
             Self::Made(made) => Entries::Made(made.entries.iter()),
             Self::Json(entries) => Entries::Json(entries.iter()),
             Self::Strings(entries) => Entries::Strings(entries.iter()),
         }
     }
-
-    /// All entries, in the map's own order.
-    #[must_use]
-    pub fn entries(&self) -> Vec<(Value<'a>, Value<'a>)> {
-        self.iter().collect()
-    }
 }
 
 /// The entries of a map.
-pub(crate) enum Entries<'m, 'a> {
+enum Entries<'m, 'a> {
     Made(slice::Iter<'m, (Value<'a>, Value<'a>)>),
     Json(serde_json::map::Iter<'a>),
     Strings(btree_map::Iter<'a, String, String>),

@@ -54,7 +54,7 @@ fn value_within(value: &Value<'_>, left: &mut u64, depth: usize) -> Option<()> {
             take(left, reading(key.len()).saturating_add(1))?;
             json_within(value, left, depth)
         }),
-        Value::Map(map) => map.iter().try_for_each(|(key, value)| {
+        Value::Map(map) => map.entries().try_for_each(|(key, value)| {
             value_within(&key, left, depth)?;
             value_within(&value, left, depth)
         }),
