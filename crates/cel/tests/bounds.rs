@@ -78,6 +78,7 @@ const ENDLESS: &[&str] = &[
     // Text of much for the price of a short format.
     "lists.range(50000).map(i, '%s'.format([object.keys])).size() > 0",
     "lists.range(1000).map(i, '%s%s%s%s%s%s%s%s'.format([object, object, object, object, object, object, object, object])).size() > 0",
+    "lists.range(20000).map(i, '%.999f%.999f%.999f%.999f%.999f%.999f%.999f%.999f%.999f%.999f'.format([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])).size() > 0",
     // Inner lists cost nothing.
     "lists.range(30000).map(i, [object.numbers, object.numbers].flatten()).size() > 0",
     "lists.range(50000).all(i, [object.numbers, object.numbers] == [object.numbers, object.numbers])",
