@@ -55,6 +55,7 @@ type request struct {
 	} `json:"variables"`
 	Bindings map[string]json.RawMessage `json:"bindings"`
 	Budget   *int64                     `json:"budget"`
+	Estimate *estimation                `json:"estimate"`
 }
 
 type answer map[string]any
@@ -277,6 +278,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "oracle:", err)
 		os.Exit(1)
 	}
+	costs := &estimators{base: set, made: map[string]*cel.Env{}}
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := bufio.NewWriter(os.Stdout)
 	encoder := json.NewEncoder(out)
@@ -288,6 +290,8 @@ func main() {
 			result := answer{}
 			if err := json.Unmarshal(line, &asked); err != nil {
 				result["inputError"] = err.Error()
+			} else if asked.Estimate != nil {
+				result = costs.answer(asked)
 			} else {
 				result = evaluate(set, plain, asked)
 			}

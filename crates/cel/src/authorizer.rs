@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-/// Answers questions about rights, by a SubjectAccessReview or otherwise. An expression asks at most
-/// three times before its limit of cost ends it.
+/// Answers questions about rights, by a `SubjectAccessReview` or otherwise. An expression asks at
+/// most three times before its limit of cost ends it.
 pub trait Authorizer: Sync {
     /// Whether the subject may do this.
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision;

@@ -5,7 +5,9 @@
 //! step of it (`parse`, `check`, `plan`).
 //! Invariant: a program is only run with the environment that compiled it.
 
+use crate::ast::Tree;
 use crate::check::{Reference, check};
+use crate::cost::{self, Range, Sizes};
 use crate::diagnostic::CompileError;
 use crate::library::{Function, Library, Overload};
 use crate::parse::{Macros, parse};
@@ -23,7 +25,7 @@ pub const NEWEST_RELEASE: u32 = 37;
 pub const OLDEST_RELEASE: u32 = 30;
 
 /// The name that named expressions are used by.
-const VARIABLES: &str = "variables";
+pub(crate) const VARIABLES: &str = "variables";
 
 /// Declared variables, and expressions that have a name.
 #[derive(Debug)]
@@ -61,6 +63,15 @@ pub struct Program {
     pub(crate) locals: usize,
     /// How deep evaluation recurses at most, for [`stack::with`].
     pub(crate) levels: usize,
+    /// What an estimate is made of; absent where types were not looked at.
+    checked: Option<CheckedTree>,
+}
+
+/// A tree with the types and the meanings of its nodes.
+struct CheckedTree {
+    tree: Tree,
+    types: Vec<Type>,
+    references: Vec<Option<Reference>>,
 }
 
 impl std::fmt::Debug for Program {
@@ -76,7 +87,9 @@ impl Drop for Program {
     fn drop(&mut self) {
         let nothing = Node::Constant(Value::Null);
         let node = std::mem::replace(&mut self.node, nothing);
-        stack::with(self.levels, || drop(node));
+        // Types may be as deep as the tree.
+        let checked = self.checked.take();
+        stack::with(self.levels, || drop((node, checked)));
     }
 }
 
@@ -185,21 +198,27 @@ impl Env {
 
     fn compiled(&self, source: &str, strict: bool) -> Result<Program, CompileError> {
         let tree = parse(source, self.macros)?;
-        tree.walk(|expr| {
+        let (checked, node, result, levels) = tree.walk(|expr| {
             let checked = check(source, expr, tree.nodes, self);
             if strict && !checked.faults.is_empty() {
                 return Err(checked.faults.into_error());
             }
             let result = checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn);
             let node = plan(source, expr, &checked, self, strict)?;
-            Ok(Program {
-                source: source.to_owned(),
-                result,
-                mentions: checked.mentions,
-                node,
-                locals: checked.locals,
-                levels: stack::levels(expr.depth),
-            })
+            Ok((checked, node, result, stack::levels(expr.depth)))
+        })?;
+        Ok(Program {
+            source: source.to_owned(),
+            result,
+            mentions: checked.mentions,
+            node,
+            locals: checked.locals,
+            levels,
+            checked: strict.then_some(CheckedTree {
+                tree,
+                types: checked.types,
+                references: checked.references,
+            }),
         })
     }
 
@@ -357,6 +376,32 @@ impl Program {
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// What it costs at least and at most, as far as sizes are known; the API server's estimate.
+    /// What named expressions cost is not part of it. It takes the environment that compiled it.
+    /// Nothing is known of a program whose types were not looked at.
+    ///
+    /// ```
+    /// use bailiff_cel::cost::{Range, SizesByPath, Unknown};
+    /// use bailiff_cel::{Env, Type};
+    ///
+    /// let env = Env::new([("names", Type::list(Type::String))]);
+    /// let program = env.compile("names.all(name, name != 'root')")?;
+    /// let unknown = program.estimate(&env, &Unknown);
+    /// assert_eq!((unknown.min, unknown.max), (2, u64::MAX));
+    /// let sizes = SizesByPath::default().at_most("names", 100).at_most("names.@items", 63);
+    /// assert_eq!(program.estimate(&env, &sizes), Range { min: 2, max: 502 });
+    /// # Ok::<(), bailiff_cel::CompileError>(())
+    /// ```
+    #[must_use]
+    pub fn estimate(&self, env: &Env, sizes: &dyn Sizes) -> Range {
+        self.checked.as_ref().map_or(Range::UNKNOWN, |checked| {
+            let (types, references) = (&checked.types, &checked.references);
+            checked
+                .tree
+                .walk(|expr| cost::estimate(expr, types, references, env, sizes))
+        })
     }
 
     /// Which variables and fields it mentions, as `process` and `process.names`; sorted.

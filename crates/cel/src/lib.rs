@@ -93,6 +93,7 @@ pub mod admission;
 mod ast;
 pub mod authorizer;
 mod check;
+pub mod cost;
 mod diagnostic;
 mod env;
 mod eval;
@@ -110,7 +111,9 @@ pub use eval::{EvalError, Evaluation, LIMIT};
 pub use library::{Authorization, Opaque};
 pub use print::Expression;
 pub use types::{ObjectType, Type};
-pub use value::{Activation, Bytes, List, MadeMap, Map, Object, Sequence, Text, Time, Value};
+pub use value::{
+    Activation, Bytes, Joined, List, MadeMap, Map, Object, Sequence, Text, Time, Value,
+};
 
 #[cfg(test)]
 mod tests;

@@ -39,7 +39,7 @@ const CASES: &[(&str, usize)] = &[
 
 /// What an expression gives, as a table has it, and what it costs.
 fn outcome(expression: &str) -> (String, Option<u64>) {
-    let env = admission::environment(NEWEST_RELEASE, false);
+    let env = admission::environment(NEWEST_RELEASE, admission::Optional::default());
     let program = match env.compile(expression) {
         Ok(program) => program,
         Err(error) => {

@@ -13,6 +13,7 @@
 
 mod authorizer;
 mod engines;
+mod estimates;
 mod generator;
 mod nesting;
 
@@ -44,6 +45,23 @@ fn none_unlike(release: Release, report: &Report) {
         report.unlike.len(),
         shown.join("\n")
     );
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap())
+}
+
+/// What made expressions are made of: others at each run, so that what no run found yet is found
+/// some day, and told with its seed.
+fn seed() -> u64 {
+    let fresh = || u64::from(u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap());
+    number("SEED").unwrap_or_else(fresh)
+}
+
+/// How many expressions are made.
+fn wanted(name: &str, usual: u64) -> usize {
+    usize::try_from(number(name).unwrap_or(usual)).unwrap()
 }
 
 /// The object that the kept expressions are about.
@@ -113,15 +131,7 @@ fn every_release_is_the_same() {
 
 #[test]
 fn made_expressions_are_the_same() {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .map(|text| text.parse::<u64>().unwrap())
-    };
-    // Others at each run: what no run found yet is found some day, and told with its seed.
-    let fresh = || u64::from(u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap());
-    let seed = number("SEED").unwrap_or_else(fresh);
-    let wanted = usize::try_from(number("EXPRESSIONS").unwrap_or(20_000)).unwrap();
+    let (seed, wanted) = (seed(), wanted("EXPRESSIONS", 20_000));
     eprintln!("SEED={seed} EXPRESSIONS={wanted} make conformance   # makes the same again");
     let mut generator = Generator::new(seed);
     let mut known = HashSet::new();

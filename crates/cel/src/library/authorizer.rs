@@ -68,8 +68,8 @@ impl Authorization<'_> {
     }
 }
 
-fn made(authorization: Authorization<'_>) -> Outcome<'_> {
-    Ok(Value::Authorization(Arc::new(authorization)))
+fn made(authorization: Authorization<'_>) -> Value<'_> {
+    Value::Authorization(Arc::new(authorization))
 }
 
 /// The question and the text of a call with one of each.
@@ -87,7 +87,7 @@ fn path<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         }
         Some((Authorization::Authorizer(asking), path)) => {
             let target = Target::Path(path.to_owned());
-            made(Authorization::Path(asking.clone(), target))
+            Ok(made(Authorization::Path(asking.clone(), target)))
         }
         _ => no_overload(),
     }
@@ -96,7 +96,7 @@ fn path<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 fn group<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     match parts(arguments) {
         Some((Authorization::Authorizer(asking), group)) => {
-            made(Authorization::Group(asking.clone(), group.to_owned()))
+            Ok(made(Authorization::Group(asking.clone(), group.to_owned())))
         }
         _ => no_overload(),
     }
@@ -120,13 +120,13 @@ fn service_account<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     if !formats::is_dns_label(namespace) {
         return fail("Invalid service account namespace");
     }
-    made(Authorization::Authorizer(Asking {
+    Ok(made(Authorization::Authorizer(Asking {
         authorizer: asking.authorizer,
         subject: Subject::ServiceAccount {
             namespace: (**namespace).to_owned(),
             name: (**name).to_owned(),
         },
-    }))
+    })))
 }
 
 fn resource<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -140,7 +140,7 @@ fn resource<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
                 resource: resource.to_owned(),
                 ..Resource::default()
             };
-            made(Authorization::Resource(asking.clone(), resource))
+            Ok(made(Authorization::Resource(asking.clone(), resource)))
         }
         _ => no_overload(),
     }
@@ -152,7 +152,7 @@ fn narrowed<'a>(arguments: &[Value<'a>], set: fn(&mut Resource, String)) -> Outc
         Some((Authorization::Resource(asking, resource), text)) => {
             let mut resource = resource.clone();
             set(&mut resource, text.to_owned());
-            made(Authorization::Resource(asking.clone(), resource))
+            Ok(made(Authorization::Resource(asking.clone(), resource)))
         }
         _ => no_overload(),
     }
@@ -173,7 +173,7 @@ fn check<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         verb,
         target,
     });
-    made(Authorization::Decision(decision))
+    Ok(made(Authorization::Decision(decision)))
 }
 
 fn decision<'v>(arguments: &'v [Value<'_>]) -> Option<&'v Decision> {

@@ -6,7 +6,8 @@
 //! Invariant: arithmetic is checked; what does not fit is the error of the specification.
 
 use super::{Outcome, Row, conversions, count, fail, no_overload, times};
-use crate::value::{Bytes, List, Map, Value, equal, order};
+use crate::eval::EvalError;
+use crate::value::{Bytes, Map, Value, equal, order};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -244,22 +245,15 @@ fn add<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         [Value::Bytes(a), Value::Bytes(b)] => {
             Ok(Value::Bytes(Bytes::Shared([&**a, &**b].concat().into())))
         }
-        [Value::List(a), Value::List(b)] => Ok(Value::List(joined(a, b))),
+        [Value::List(a), Value::List(b)] => match a.joined(b) {
+            Some(joined) => Ok(Value::List(joined)),
+            None => Err(EvalError::limit()),
+        },
         [Value::Duration(a), Value::Duration(b)] => span(a.checked_add(*b)),
         [Value::Timestamp(time), Value::Duration(span)]
         | [Value::Duration(span), Value::Timestamp(time)] => times::later(*time, *span),
         _ => no_overload(),
     }
-}
-
-fn joined<'a>(a: &List<'a>, b: &List<'a>) -> List<'a> {
-    if a.is_empty() {
-        return b.clone();
-    }
-    if b.is_empty() {
-        return a.clone();
-    }
-    List::of(a.iter().chain(b.iter()).collect())
 }
 
 fn subtract<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -389,7 +383,7 @@ fn ends_with<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 fn map_insert<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let (map, added) = match arguments {
         [Value::Map(map), key, value] => (map, vec![(key.clone(), value.clone())]),
-        [Value::Map(map), Value::Map(more)] => (map, more.entries()),
+        [Value::Map(map), Value::Map(more)] => (map, more.entries().collect()),
         _ => return no_overload(),
     };
     let mut made = match map {

@@ -3,9 +3,11 @@
 //! Here: lookup and iteration. Not here: equality of maps (`compare`).
 //! Invariant: a lookup in a large map does not look at each entry.
 
-use super::{Value, equal};
+use super::{Text, Value, equal};
 use crate::library::Opaque;
-use std::collections::{BTreeMap, HashMap};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, HashMap, btree_map};
+use std::slice;
 use std::sync::Arc;
 
 /// From how many entries on an index is kept.
@@ -26,25 +28,26 @@ pub enum Map<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct MadeMap<'a> {
     entries: Vec<(Value<'a>, Value<'a>)>,
-    index: HashMap<Key, usize>,
+    index: HashMap<Key<'a>, usize>,
 }
 
-/// A key by which equal keys are found: numbers of all kinds that are equal are one.
+/// A key by which equal keys are found: numbers of all kinds that are equal are one. Text is not
+/// copied for it, however long it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
+enum Key<'a> {
     Bool(bool),
     Whole(i128),
     Double(u64),
-    Text(Box<str>),
+    Text(Text<'a>),
 }
 
-impl Key {
-    fn of(value: &Value<'_>) -> Option<Self> {
+impl<'a> Key<'a> {
+    fn of(value: &Value<'a>) -> Option<Self> {
         Some(match value {
             Value::Bool(value) => Self::Bool(*value),
             Value::Int(value) => Self::Whole((*value).into()),
             Value::Uint(value) => Self::Whole((*value).into()),
-            Value::String(text) => Self::Text((**text).into()),
+            Value::String(text) => Self::Text(text.clone()),
             #[expect(
                 clippy::as_conversions,
                 clippy::cast_possible_truncation,
@@ -118,6 +121,10 @@ impl<'a> MadeMap<'a> {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether a key is there.
     pub(crate) fn contains(&self, key: &Value<'_>) -> bool {
         self.find(key).is_some()
@@ -174,35 +181,38 @@ impl<'a> Map<'a> {
         }
     }
 
-    /// The entry at a place of the map's own order.
-    #[must_use]
-    pub fn entry(&self, place: usize) -> Option<(Value<'a>, Value<'a>)> {
-        match self {
-            Self::Made(made) => made.entries.get(place).cloned(),
-            Self::Json(entries) => entries
-                .iter()
-                .nth(place)
-                .map(|(key, value)| (Value::from(key.as_str()), Value::from_json(value))),
-            Self::Strings(entries) => entries
-                .iter()
-                .nth(place)
-                .map(|(key, value)| (Value::from(key.as_str()), Value::from(value.as_str()))),
-        }
-    }
-
     /// All entries, in the map's own order.
-    #[must_use]
-    pub fn entries(&self) -> Vec<(Value<'a>, Value<'a>)> {
+    pub fn entries(&self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> + '_ {
         match self {
-            Self::Made(made) => made.entries.clone(),
-            Self::Json(entries) => entries
-                .iter()
-                .map(|(key, value)| (Value::from(key.as_str()), Value::from_json(value)))
-                .collect(),
-            Self::Strings(entries) => entries
-                .iter()
-                .map(|(key, value)| (Value::from(key.as_str()), Value::from(value.as_str())))
-                .collect(),
+            Self::Made(made) => Entries::Made(made.entries.iter()),
+            Self::Json(entries) => Entries::Json(entries.iter()),
+            Self::Strings(entries) => Entries::Strings(entries.iter()),
         }
     }
+}
+
+/// The entries of a map.
+enum Entries<'m, 'a> {
+    Made(slice::Iter<'m, (Value<'a>, Value<'a>)>),
+    Json(serde_json::map::Iter<'a>),
+    Strings(btree_map::Iter<'a, String, String>),
+}
+
+impl<'a> Iterator for Entries<'_, 'a> {
+    type Item = (Value<'a>, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Made(entries) => entries.next().cloned(),
+            Self::Json(entries) => entries.next().map(json_entry),
+            Self::Strings(entries) => {
+                let (key, value) = entries.next()?;
+                Some((Value::from(key.as_str()), Value::from(value.as_str())))
+            }
+        }
+    }
+}
+
+fn json_entry<'a>((key, value): (&'a String, &'a Json)) -> (Value<'a>, Value<'a>) {
+    (Value::from(key.as_str()), Value::from_json(value))
 }

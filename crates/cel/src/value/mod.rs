@@ -7,10 +7,12 @@
 //! never copied.
 
 mod compare;
+mod joined;
 mod json;
 mod map;
 mod text;
 mod time;
+mod weight;
 
 use crate::library::{Authorization, Opaque};
 use crate::types::{ObjectType, Type};
@@ -18,10 +20,19 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use compare::{equal, order};
+pub use joined::Joined;
 pub use map::{MadeMap, Map};
 pub use text::{Bytes, Text};
 pub use time::Time;
 pub(crate) use time::days_from_civil;
+pub(crate) use weight::{reading, weight};
+
+/// Most elements of a list that a function makes at once. The API server sets no bound; there more
+/// memory is used.
+pub(crate) const ELEMENTS_LIMIT: usize = 1 << 22;
+
+/// Most bytes of text that a function makes at once, in the same way.
+pub(crate) const TEXT_LIMIT: usize = 1 << 25;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -130,6 +141,8 @@ pub enum List<'a> {
     Json(&'a [serde_json::Value]),
     /// A list of the host.
     Host(&'a dyn Sequence),
+    /// Two lists one after the other.
+    Joined(Arc<Joined<'a>>),
 }
 
 impl<'a> List<'a> {
@@ -146,6 +159,7 @@ impl<'a> List<'a> {
             Self::Made(elements) => elements.len(),
             Self::Json(elements) => elements.len(),
             Self::Host(elements) => elements.len(),
+            Self::Joined(joined) => joined.len(),
         }
     }
 
@@ -162,6 +176,7 @@ impl<'a> List<'a> {
             Self::Made(elements) => elements.get(index).cloned(),
             Self::Json(elements) => elements.get(index).map(Value::from_json),
             Self::Host(elements) => elements.get(index),
+            Self::Joined(joined) => joined.get(index),
         }
     }
 

@@ -11,6 +11,7 @@ mod tests;
 use crate::Error;
 use bailiff_cel::admission::{self, Bindings, Optional};
 use bailiff_cel::authorizer::Authorizer;
+use bailiff_cel::cost::{self, Range};
 use bailiff_cel::{Env, Evaluation, NEWEST_RELEASE, OLDEST_RELEASE, Program, Value};
 use rules::{Fixed, Rules};
 use serde::Deserialize as _;
@@ -63,7 +64,7 @@ pub struct EvalArgs {
     /// The release of Kubernetes whose functions there are
     #[arg(long, value_name = "VERSION", default_value = "1.37")]
     pub kubernetes_version: String,
-    /// Say only whether it compiles, and its type
+    /// Say only whether it compiles, its type, and what it is estimated to cost
     #[arg(long)]
     pub type_check: bool,
     /// Print JSON
@@ -168,12 +169,7 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
         Err(error) => return refused(args, out, &error.to_string(), &error.issues()),
     };
     if args.type_check {
-        let ty = program.result_type();
-        if args.output == "json" {
-            writeln!(out, "{}", json!({ "staticType": ty.to_string() }))?;
-        } else {
-            writeln!(out, "it compiles; its type is {ty}")?;
-        }
+        checked(args, out, &program, program.estimate(&env, &cost::Unknown))?;
         return Ok(true);
     }
     let objects = match &args.filename {
@@ -220,6 +216,29 @@ fn name_of(object: &Json) -> String {
         text(&object["kind"]),
         text(&object["metadata"]["name"])
     )
+}
+
+/// What is known of an expression that compiles.
+fn checked(
+    args: &EvalArgs,
+    out: &mut impl Write,
+    program: &Program,
+    cost: Range,
+) -> Result<(), Error> {
+    let ty = program.result_type().to_string();
+    let Range { min, max } = cost;
+    if args.output == "json" {
+        let answer = json!({ "staticType": ty, "estimatedCost": { "min": min, "max": max } });
+        writeln!(out, "{answer}")?;
+        return Ok(());
+    }
+    writeln!(out, "it compiles; its type is {ty}")?;
+    match max {
+        u64::MAX => writeln!(out, "estimated cost  {min} to unbounded")?,
+        _ if min == max => writeln!(out, "estimated cost  {min}")?,
+        _ => writeln!(out, "estimated cost  {min} to {max}")?,
+    }
+    Ok(())
 }
 
 fn refused(

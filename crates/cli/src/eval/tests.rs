@@ -40,6 +40,28 @@ fn a_value_has_its_type_and_its_cost() {
 }
 
 #[test]
+fn a_check_tells_type_and_estimate() {
+    for (expression, words) in [
+        ("1 + 2", "int\nestimated cost  1"),
+        ("[1, 2].all(x, x > 1)", "bool\nestimated cost  17 to 21"),
+        (
+            "object.spec.replicas.all(x, x > 1)",
+            "bool\nestimated cost  2 to unbounded",
+        ),
+    ] {
+        let text = format!("it compiles; its type is {words}\n");
+        assert_eq!(eval(&["--type-check", expression], ""), (true, text));
+    }
+    let (_, out) = eval(&["--type-check", "-o", "json", "size(object)"], "");
+    let out: Json = serde_json::from_str(&out).unwrap();
+    let wanted = json!({"staticType": "int", "estimatedCost": {"min": 2, "max": 2}});
+    assert_eq!(out, wanted);
+    let all = ["--type-check", "-o", "json", "object.all(x, x)"];
+    let out: Json = serde_json::from_str(&eval(&all, "").1).unwrap();
+    assert_eq!(out["estimatedCost"]["max"], u64::MAX);
+}
+
+#[test]
 fn several_documents_are_answered_one_by_one() {
     let two = format!("{DEPLOYMENT}---\nkind: Pod\nmetadata: {{name: db}}\nspec: {{}}\n");
     assert_eq!(

@@ -58,8 +58,8 @@ fn ours(release: Release, input: &str) -> Vec<Json> {
     answers(std::str::from_utf8(&out).unwrap())
 }
 
-/// What both answer, at the same time.
-fn both(release: Release, input: &str) -> (Vec<Json>, Vec<Json>) {
+/// What the API server's own engine answers.
+pub(crate) fn theirs(release: Release, input: &str) -> Vec<Json> {
     let Some(program) = std::env::var_os("BAILIFF_CEL_ORACLE") else {
         panic!(
             "BAILIFF_CEL_ORACLE is not set: run `make unit`, or set it to what `hack/oracle.sh` prints"
@@ -72,16 +72,23 @@ fn both(release: Release, input: &str) -> (Vec<Json>, Vec<Json>) {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    let (ours, output) = std::thread::scope(|scope| {
+    let output = std::thread::scope(|scope| {
         let writer = scope.spawn(move || stdin.write_all(input.as_bytes()));
-        let reader = scope.spawn(move || child.wait_with_output().unwrap());
-        let ours = ours(release, input);
+        let output = child.wait_with_output().unwrap();
         writer.join().unwrap().unwrap();
-        (ours, reader.join().unwrap())
+        output
     });
     assert!(output.status.success());
-    let theirs = answers(std::str::from_utf8(&output.stdout).unwrap());
-    (ours, theirs)
+    answers(std::str::from_utf8(&output.stdout).unwrap())
+}
+
+/// What both answer, at the same time.
+fn both(release: Release, input: &str) -> (Vec<Json>, Vec<Json>) {
+    std::thread::scope(|scope| {
+        let theirs = scope.spawn(|| theirs(release, input));
+        let ours = ours(release, input);
+        (ours, theirs.join().unwrap())
+    })
 }
 
 fn input(cases: &[Case]) -> String {

@@ -151,8 +151,13 @@ fn hexadecimal(letters: &mut std::str::Chars<'_>) -> Option<u32> {
     }
 }
 
-/// A class in brackets at the start of a text, and what follows.
-pub(super) fn bracketed(text: &str, any_case: bool) -> Result<(String, &str), Fault> {
+/// A class in brackets at the start of a text, and what follows. `nameless` is the length of the
+/// pattern's end in which no name of a class ends any more, so that none is looked for there.
+pub(super) fn bracketed(
+    text: &str,
+    any_case: bool,
+    nameless: usize,
+) -> Result<(String, &str), Fault> {
     let inside = text.strip_prefix('[').unwrap_or(text);
     let (negation, mut rest) = match inside.strip_prefix('^') {
         Some(rest) => ("^", rest),
@@ -170,7 +175,8 @@ pub(super) fn bracketed(text: &str, any_case: bool) -> Result<(String, &str), Fa
             return Ok((alone(&set, any_case), after));
         }
         first = false;
-        if let Some((set, after)) = posix(rest)? {
+        let named = (rest.len() > nameless).then(|| posix(rest)).transpose()?;
+        if let Some((set, after)) = named.flatten() {
             made.push_str(&set);
             rest = after;
             continue;

@@ -29,6 +29,9 @@ impl Fault {
 pub(super) fn translated(pattern: &str) -> Result<String, Fault> {
     let mut parser = Parser {
         whole: pattern,
+        nameless: pattern
+            .rfind(":]")
+            .map_or(pattern.len(), |at| pattern.len().saturating_sub(at)),
         flags: Flags::default(),
         groups: vec![Group::default()],
     };
@@ -111,6 +114,8 @@ impl Group {
 
 struct Parser<'a> {
     whole: &'a str,
+    /// How many bytes are left from the last `:]` on, which the names of classes end with.
+    nameless: usize,
     flags: Flags,
     groups: Vec<Group>,
 }
@@ -171,7 +176,7 @@ impl<'a> Parser<'a> {
                     after
                 }
                 '[' => {
-                    let (text, after) = class::bracketed(rest, self.flags.any_case)?;
+                    let (text, after) = class::bracketed(rest, self.flags.any_case, self.nameless)?;
                     self.push(Item::single(text))?;
                     after
                 }

@@ -339,6 +339,18 @@ impl Url {
     pub(super) fn query(&self) -> &str {
         &self.query
     }
+
+    /// About how many bytes it is made of.
+    pub(in crate::library) fn bytes(&self) -> usize {
+        let user = self.user.iter();
+        let user = user.flat_map(|(name, password)| std::iter::once(name).chain(password));
+        let decoded = [&self.host, &self.path.bytes, &self.fragment.bytes];
+        let decoded = decoded.into_iter().chain(user).map(Vec::len);
+        let written = self.path.text.iter().chain(&self.fragment.text);
+        let written = written.chain([&self.scheme, &self.opaque, &self.query]);
+        let written = written.map(String::len);
+        decoded.chain(written).fold(0, usize::saturating_add)
+    }
 }
 
 impl fmt::Display for Url {
