@@ -23,6 +23,10 @@ pub const OLDEST_RELEASE: u32 = 30;
 const VARIABLES: &str = "variables";
 
 /// Declared variables, and expressions that have a name.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options of the language, each on its own"
+)]
 #[derive(Debug)]
 pub struct Env {
     variables: Vec<(String, Type)>,
@@ -38,6 +42,9 @@ pub struct Env {
     /// The specification's own environment: keys of maps are checked, and asking for a field of
     /// what has none is an error.
     pub(crate) strict: bool,
+    /// Whether a field that is called like a word of the language may be written so
+    /// (k8s.io/apiserver v0.37.2, pkg/cel/environment/environment.go).
+    pub(crate) keyword_fields: bool,
     declared: HashMap<&'static str, Function>,
 }
 
@@ -89,7 +96,9 @@ impl Env {
             bind: false,
             quoted_fields: true,
         };
-        Self::with(library, macros, variables)
+        let mut env = Self::with(library, macros, variables);
+        env.keyword_fields = minor >= 31;
+        env
     }
 
     /// The environment of the language's own conformance tests: lists of mixed types, `math`,
@@ -134,6 +143,7 @@ impl Env {
             homogeneous: true,
             composed: true,
             strict: false,
+            keyword_fields: true,
             declared: HashMap::new(),
         }
     }
@@ -174,6 +184,31 @@ impl Env {
             node,
             locals: checked.locals,
         })
+    }
+
+    /// The type of an expression, without a program of it: constants are not computed.
+    ///
+    /// # Errors
+    /// Every fault, with its position. A syntax error is found alone.
+    pub fn check(&self, source: &str) -> Result<Type, CompileError> {
+        let (expr, nodes) = parse(source, self.macros).map_err(|fault| CompileError {
+            diagnostics: vec![fault],
+        })?;
+        let checked = check(source, &expr, nodes, self);
+        if !checked.faults.is_empty() {
+            return Err(CompileError {
+                diagnostics: checked.faults,
+            });
+        }
+        Ok(checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn))
+    }
+
+    /// Gives an expression a name for checks of others; where it has a fault it is `dyn` to them.
+    pub(crate) fn define_type(&mut self, name: &str, source: &str) {
+        let ty = self
+            .check(source)
+            .map_or(Type::Dyn, |found| found.of_named());
+        self.named_types.push((name.to_owned(), ty));
     }
 
     /// Gives an expression a name: later ones use it as `variables.NAME`. It is computed when

@@ -98,6 +98,7 @@ mod eval;
 mod library;
 mod parse;
 mod plan;
+pub mod schema;
 mod types;
 mod value;
 
@@ -106,7 +107,9 @@ pub use env::{Env, NEWEST_RELEASE, OLDEST_RELEASE, Program};
 pub use eval::{EvalError, Evaluation, LIMIT};
 pub use library::Opaque;
 pub use types::{ObjectType, Type};
-pub use value::{Activation, Bytes, List, MadeMap, Map, Object, Sequence, Text, Time, Value};
+pub use value::{
+    Activation, Bytes, List, MadeMap, Map, Merged, Object, Sequence, Text, Time, Value,
+};
 
 #[cfg(test)]
 mod tests;

@@ -253,7 +253,11 @@ fn quoting(value: &Value<'_>, inner: bool) -> Result<String, String> {
             parts.sort();
             format!("{{{}}}", parts.join(", "))
         }
-        Value::Object(_) | Value::Optional(_) | Value::Opaque(_) => {
+        Value::Object(_)
+        | Value::Optional(_)
+        | Value::Opaque(_)
+        | Value::Preserved(_)
+        | Value::Fault(_) => {
             return Err(format!(
                 "error during formatting: no formatting function for {}",
                 value.type_name()
@@ -326,7 +330,11 @@ fn text(value: &Value<'_>) -> Result<String, String> {
                 .collect();
             format!("{{{}}}", parts.join(", "))
         }
-        Value::Object(_) | Value::Optional(_) | Value::Opaque(_) => {
+        Value::Object(_)
+        | Value::Optional(_)
+        | Value::Opaque(_)
+        | Value::Preserved(_)
+        | Value::Fault(_) => {
             let known = value.type_name();
             return Err(no_text(known));
         }

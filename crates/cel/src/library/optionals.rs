@@ -6,7 +6,7 @@
 
 use super::standard::never;
 use super::{Outcome, Row, fail, no_overload, text_of};
-use crate::value::{List, Value};
+use crate::value::{List, Map, Value};
 use std::sync::Arc;
 
 #[rustfmt::skip]
@@ -44,12 +44,18 @@ fn optional_of_non_zero<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         Value::Double(value) => *value == 0.0,
         Value::String(text) => text.is_empty(),
         Value::Bytes(bytes) => bytes.is_empty(),
-        Value::List(list) => list.is_empty(),
-        Value::Map(map) => map.is_empty(),
+        // Lists and maps of a schema have no zero.
+        Value::List(list) => list.is_empty() && list.kind().is_none(),
+        Value::Map(map) => map.is_empty() && !matches!(map, Map::Typed(..)),
         Value::Timestamp(time) => {
             time.seconds == crate::value::Time::ZERO_SECONDS && time.nanos == 0
         }
-        Value::Object(_) | Value::Optional(_) | Value::Type(_) | Value::Opaque(_) => false,
+        Value::Object(_)
+        | Value::Optional(_)
+        | Value::Type(_)
+        | Value::Opaque(_)
+        | Value::Preserved(_)
+        | Value::Fault(_) => false,
     };
     Ok(if zero {
         Value::Optional(None)

@@ -48,6 +48,8 @@ impl Value<'_> {
             Self::Type(name) => json!(name),
             Self::Opaque(value) => json!(value.to_string()),
             Self::Object(_) => json!("object"),
+            Self::Preserved(json) => (*json).clone(),
+            Self::Fault(error) => json!(error.to_string()),
         }
     }
 }

@@ -2,10 +2,16 @@
 //! types.
 //!
 //! Here: `object`, `oldObject`, `request`, `params`, `namespaceObject` (k8s.io/apiserver v0.37.2,
-//! pkg/admission/plugin/cel/compile.go), over JSON. Not here: what a policy is.
+//! pkg/admission/plugin/cel/compile.go), over JSON. Not here: what a policy is, what its
+//! expressions are warned of (`typecheck`).
 //! Invariant: `params` is declared only where there may be some.
 
+mod typecheck;
+
+pub use typecheck::{ExpressionWarning, KindToCheck, TypeCheck, expression_warnings};
+
 use crate::env::Env;
+use crate::schema::Schema;
 use crate::types::{ObjectType, Type};
 use crate::value::{Activation, Value};
 use serde_json::Value as Json;
@@ -27,13 +33,25 @@ pub struct Bindings<'a> {
     pub request: Option<&'a Json>,
     /// The parameters of the binding.
     pub params: Option<&'a Json>,
+    /// What `object` and `oldObject` are read through, where they are declared with its type.
+    pub schema: Option<&'a Schema>,
+}
+
+impl<'a> Bindings<'a> {
+    fn read(&self, bound: Option<&'a Json>) -> Value<'a> {
+        match (bound, self.schema) {
+            (None, _) => Value::Null,
+            (Some(json), None) => Value::from_json(json),
+            (Some(json), Some(schema)) => schema.value(json),
+        }
+    }
 }
 
 impl Activation for Bindings<'_> {
     fn variable(&self, slot: usize) -> Option<Value<'_>> {
         let bound = match slot {
-            0 => self.object,
-            1 => self.old_object,
+            0 => return Some(self.read(self.object)),
+            1 => return Some(self.read(self.old_object)),
             2 => self.namespace_object,
             3 => self.request,
             4 => self.params,
@@ -47,16 +65,26 @@ impl Activation for Bindings<'_> {
 /// parameters.
 #[must_use]
 pub fn environment(minor: u32, params: bool) -> Env {
+    Env::for_release(minor, variables(&Type::Dyn, params.then_some(Type::Dyn)))
+}
+
+/// The same, with a type for `object` and `oldObject`: of a [`crate::schema::Declaration`], whose
+/// schema stands in the [`Bindings`].
+#[must_use]
+pub fn typed_environment(minor: u32, object: &Type, params: bool) -> Env {
+    Env::for_release(minor, variables(object, params.then_some(Type::Dyn)))
+}
+
+/// The variables, in the order of the slots of [`Bindings`].
+fn variables(object: &Type, params: Option<Type>) -> Vec<(&'static str, Type)> {
     let mut variables = vec![
-        ("object", Type::Dyn),
-        ("oldObject", Type::Dyn),
+        ("object", object.clone()),
+        ("oldObject", object.clone()),
         ("namespaceObject", namespace()),
         ("request", request()),
     ];
-    if params {
-        variables.push(("params", Type::Dyn));
-    }
-    Env::for_release(minor, variables)
+    variables.extend(params.map(|ty| ("params", ty)));
+    variables
 }
 
 fn strings<'a>(names: &[&'a str]) -> Vec<(&'a str, Type)> {
