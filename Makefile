@@ -49,7 +49,7 @@ generate: ## Make what is made from the source: CRDs, confinement, the policy ch
 
 .PHONY: conformance
 conformance: ## Compare expressions with the API server's own engine (EXPRESSIONS=20000 SEED=1)
-	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh) cargo test --locked -p bailiff-cli --test differential -- --nocapture
+	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh) cargo test --locked -p bailiff-cli --test differential --test typed -- --nocapture
 
 .PHONY: bench
 bench: ## Measure exec to Eviction, and expressions beside the API server's engine (PART=expressions)

@@ -96,6 +96,7 @@ fn evaluate(minor: u32, request: &Request) -> Json {
         namespace_object: bound("namespaceObject"),
         request: bound("request"),
         params: bound("params"),
+        schema: None,
     };
     let budget = request.budget.unwrap_or(admission::BUDGET);
     let mut evaluation = Evaluation::new(&env, &bindings, budget);

@@ -179,6 +179,7 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
             namespace_object: namespace.as_ref(),
             request: request.as_ref(),
             params: params.as_ref(),
+            schema: None,
         };
         let title = object.as_ref().filter(|_| objects.len() > 1).map(name_of);
         all &= one(args, out, &env, &program, &bindings, title)?;
