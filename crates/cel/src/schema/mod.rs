@@ -43,6 +43,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+/// How many kinds an error lists.
+const LISTED: usize = 12;
+
 /// A schema whose references are resolved.
 #[derive(Clone, Debug)]
 pub struct Schema {
@@ -173,11 +176,19 @@ impl fmt::Display for SchemaError {
             ),
             Self::NoKind { wanted, there } => {
                 write!(f, "there is no schema of {}", wanted.path())?;
-                let names: Vec<_> = there.iter().map(GroupVersionKind::path).collect();
-                if names.is_empty() {
-                    return f.write_str("; there is none of any kind");
+                let is_near =
+                    |kind: &&GroupVersionKind| kind.kind.eq_ignore_ascii_case(&wanted.kind);
+                if let Some(near) = there.iter().find(is_near) {
+                    return write!(f, "; did you mean {}?", near.path());
                 }
-                write!(f, "; there are {}", names.join(", "))
+                let names = there.iter().map(GroupVersionKind::path);
+                let names: Vec<_> = names.take(LISTED).collect();
+                let more = there.len().saturating_sub(LISTED);
+                match (names.as_slice(), more) {
+                    ([], _) => f.write_str("; there is none of any kind"),
+                    (names, 0) => write!(f, "; there are {}", names.join(", ")),
+                    (names, more) => write!(f, "; there are {} and {more} more", names.join(", ")),
+                }
             }
             Self::NoSchema(kind) => write!(f, "{} has no schema", kind.path()),
         }

@@ -98,6 +98,11 @@ fn a_document_says_which_kinds_it_has() {
         error.to_string(),
         "there is no schema of apps/v1/Deployment; there are v1/Tree"
     );
+    let error = document.schema(&kind("apps/v1/tree")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "there is no schema of apps/v1/tree; did you mean v1/Tree?"
+    );
     let error = Document::new(json!({"kind": "Pod"})).unwrap_err();
     assert_eq!(
         error.to_string(),
