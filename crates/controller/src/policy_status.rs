@@ -8,7 +8,7 @@ use bailiff_api::condition::{ready, types};
 use bailiff_api::{
     Coverage, RuntimePolicy, RuntimePolicyBinding, RuntimePolicyBindingStatus, RuntimePolicyStatus,
 };
-use bailiff_policy::{CompileFault, CompiledPolicy, MatchResources, compile};
+use bailiff_policy::{CompileFault, CompiledPolicy, MatchResources, compile, type_check};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +93,8 @@ pub(crate) fn of_policy(
             .as_ref()
             .ok()
             .map(|c| cluster.matching(&[&c.constraints]).1),
+        // A schema that can't be read is not one that fits: nothing is said then.
+        type_checking: compiled.as_ref().ok().and_then(|_| type_check(policy).ok()),
     }
 }
 
@@ -199,5 +201,50 @@ fn condition(
         last_transition_time: old
             .filter(|old| old.status == status)
             .map_or(Time(now), |old| old.last_transition_time.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cluster, compile, of_policy};
+    use bailiff_api::RuntimePolicy;
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    fn status(expression: &str) -> serde_json::Value {
+        let policy: RuntimePolicy = serde_json::from_value(json!({
+            "apiVersion": "bailiff.dev/v1alpha1",
+            "kind": "RuntimePolicy",
+            "metadata": {"name": "p", "generation": 2},
+            "spec": {"validations": [{"expression": "true"}, {"expression": expression}]},
+        }))
+        .unwrap();
+        let (compiled, now) = (compile(&policy), Timestamp::UNIX_EPOCH);
+        let status = of_policy(&policy, &compiled, &Cluster::default(), now);
+        serde_json::to_value(status).unwrap()
+    }
+
+    #[test]
+    fn a_policy_that_does_not_fit_a_pod_is_ready_and_warned_of() {
+        let status = status("object.spec.hostNetwrk == true");
+        assert_eq!(status["conditions"][0]["status"], "True");
+        assert_eq!(
+            status["typeChecking"],
+            json!({"expressionWarnings": [{
+                "fieldRef": "spec.validations[1].expression",
+                "warning": "/v1, Kind=Pod: ERROR: <input>:1:12: undefined field 'hostNetwrk'\n | object.spec.hostNetwrk == true\n | ...........^\n",
+            }]})
+        );
+    }
+
+    #[test]
+    fn nothing_found_is_told_from_not_checked() {
+        assert_eq!(
+            status("object.spec.hostNetwork == true")["typeChecking"],
+            json!({})
+        );
+        let broken = status("object.spec.hostNetwork ==");
+        assert_eq!(broken["conditions"][0]["status"], "False");
+        assert!(broken.get("typeChecking").is_none(), "{broken}");
     }
 }
