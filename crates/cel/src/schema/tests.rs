@@ -11,9 +11,11 @@ fn kind(path: &str) -> GroupVersionKind {
 
 /// A document with a kind `v1/Tree` that is this component.
 fn tree(mut own: Json, mut others: Json) -> Document {
-    own["x-kubernetes-group-version-kind"] =
-        json!([{"group": "", "version": "v1", "kind": "Tree"}]);
-    others["Tree"] = own;
+    let mark = json!([{"group": "", "version": "v1", "kind": "Tree"}]);
+    let fields = own.as_object_mut().unwrap();
+    fields.insert("x-kubernetes-group-version-kind".to_owned(), mark);
+    let all = others.as_object_mut().unwrap();
+    all.insert("Tree".to_owned(), own);
     Document::new(json!({"components": {"schemas": others}})).unwrap()
 }
 
