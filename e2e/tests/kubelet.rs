@@ -12,7 +12,7 @@ use bailiff_e2e::workload::BUSYBOX;
 use bailiff_testbed::Cluster;
 use serde_json::Value;
 
-/// A Deployment whose probes and hook run shells: as a command, and by a script's first line.
+/// A Deployment whose probes run shells, as a command and by a script's first line, and with a hook.
 const PROBED: &str = r"
 apiVersion: v1
 kind: ConfigMap
@@ -50,7 +50,7 @@ spec:
           periodSeconds: 1
         lifecycle:
           postStart:
-            exec: {command: [sh, -c, 'exec touch /started']}
+            exec: {command: [touch, /started]}
 ";
 
 #[test]
