@@ -38,6 +38,11 @@ e2e: ## Tests on a real cluster alone
 lint: ## fmt, clippy, cargo-deny, clang-format, helm lint, shellcheck
 	@hack/lint.sh
 
+.PHONY: advisories
+advisories: ## Ask the RustSec database about the libraries in use (needs its repository)
+	@hack/cargo-deny.sh
+	cargo deny --locked check advisories
+
 .PHONY: fmt
 fmt: ## Format Rust and C
 	cargo fmt --all
@@ -50,6 +55,10 @@ generate: ## Make what is made from the source: CRDs, confinement, the policy ch
 .PHONY: conformance
 conformance: ## Compare expressions with the API server's own engine (EXPRESSIONS=20000 SEED=1)
 	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh) cargo test --locked -p bailiff-cli --test differential -- --nocapture
+
+.PHONY: fuzz
+fuzz: ## Look for inputs that break the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate)
+	@hack/fuzz.sh
 
 .PHONY: bench
 bench: ## Measure exec to Eviction, and expressions beside the API server's engine (PART=expressions)

@@ -9,7 +9,7 @@ step "programs of the test cluster" testbed/tools/build.sh
 step "image" hack/image.sh
 step "programs" cargo build --locked -p bailiff-testbed -p bailiff-bench
 testbed=target/debug/testbed
-trap '"$testbed" down; rm -rf "$logs"' EXIT
+trap '"$testbed" down --owner test; rm -rf "$logs"' EXIT
 step "cluster of two nodes" "$testbed" up --owner test
 step "images into the nodes" "$testbed" load-test-images
 step "Bailiff's image into the nodes" "$testbed" load target/image/bailiff.tar

@@ -53,9 +53,13 @@ use_context() {
 	fi
 }
 
+# Whether the demo made the namespace that Bailiff is installed in.
+is_ours() { [ "$(kubectl get namespace bailiff-system --ignore-not-found -o 'jsonpath={.metadata.labels.bailiff\.dev/demo}')" = true ]; }
+
 if [ "${1:-}" = --down ]; then
 	if [ -n "$context" ]; then
 		use_context "Remove the demo, and Bailiff with its policies and incidents, from this cluster?"
+		is_ours || fail "the namespace bailiff-system there is not the demo's: it has no label bailiff.dev/demo=true; nothing was removed"
 		kubectl delete namespace "$namespace" --ignore-not-found
 		helm uninstall bailiff-policies -n bailiff-system --ignore-not-found
 		helm uninstall bailiff -n bailiff-system --ignore-not-found
@@ -64,7 +68,7 @@ if [ "${1:-}" = --down ]; then
 	else
 		# Without the program there was no demo on this checkout, but maybe one of another.
 		[ -x "$testbed" ] || cargo build --locked -q -p bailiff-testbed
-		"$testbed" down
+		"$testbed" down --owner demo
 	fi
 	exit 0
 fi
@@ -75,6 +79,9 @@ if [ -n "$context" ]; then
 	[ -n "$image" ] || fail "CONTEXT needs IMAGE=registry/repository:tag, which that cluster can pull"
 	case ${image##*/} in *:*) ;; *) fail "IMAGE=$image has no tag" ;; esac
 	use_context "Install Bailiff and the demo there?"
+	# An installation that somebody works with is not upgraded, and not removed afterwards.
+	[ -z "$(kubectl get namespace bailiff-system --ignore-not-found -o name)" ] || is_ours ||
+		fail "that cluster has a namespace bailiff-system already; the demo installs Bailiff by itself, on a cluster without it"
 	web_image=docker.io/library/busybox:1.37
 	values=(--set "image.repository=${image%:*}" --set "image.tag=${image##*:}")
 else
@@ -97,6 +104,7 @@ fi
 say "1. Install Bailiff and its library of policies"
 kubectl get namespace bailiff-system >/dev/null 2>&1 || show kubectl create namespace bailiff-system
 show kubectl label --overwrite namespace bailiff-system pod-security.kubernetes.io/enforce=privileged
+kubectl label --overwrite namespace bailiff-system bailiff.dev/demo=true >/dev/null
 show helm upgrade --install bailiff charts/bailiff -n bailiff-system --wait --timeout 5m "${values[@]}" --hide-notes
 show helm upgrade --install bailiff-policies charts/bailiff-policies -n bailiff-system --wait --hide-notes
 

@@ -10,13 +10,12 @@ cd "$(dirname "$0")/.."
 # What is built is looked for here, whatever the caller builds elsewhere.
 export CARGO_TARGET_DIR=$PWD/target
 image=${BAILIFF_E2E_IMAGE:-target/image/bailiff.tar}
-if [ ! -f "$image" ]; then
-	hack/image.sh "$image" >/dev/null
-fi
+# An image that the caller names is taken as it is; ours is made from the source as it is now.
+[ -n "${BAILIFF_E2E_IMAGE:-}" ] || hack/image.sh "$image" >/dev/null
 cargo build --locked -q -p bailiff-testbed -p bailiff
 testbed=target/debug/testbed
 if [ -z "${KEEP:-}" ]; then
-	trap '"$testbed" down' EXIT
+	trap '"$testbed" down --owner test' EXIT
 fi
 "$testbed" up --owner test
 "$testbed" load-test-images

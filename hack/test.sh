@@ -35,6 +35,7 @@ if [ "$part" != e2e ]; then
 	export BAILIFF_CEL_ORACLE
 	# The output of the tests themselves is shown: it names every test and their number.
 	cargo test --locked --workspace --no-fail-fast --exclude bailiff-e2e --exclude bailiff-testbed
+	hack/fuzz.sh brief
 fi
 if [ "$part" != unit ]; then
 	step "programs of the test cluster" testbed/tools/build.sh

@@ -17,7 +17,7 @@ use bailiff_api::Incident;
 use clap::Parser;
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::Client;
 use kube::api::{Api, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -86,15 +86,29 @@ fn main() -> Result<()> {
         .enable_all()
         .build()?;
     let client = runtime.block_on(client(&arguments))?;
-    let seen = Seen::default();
-    let watching = runtime.spawn(watch(client.clone(), Arc::clone(&seen)));
+    let (seen, ready) = (Seen::default(), Seen::default());
+    let watching = [
+        runtime.spawn(watch(
+            Api::<Incident>::namespaced(client.clone(), NAMESPACE),
+            Arc::clone(&seen),
+            |incident| incident.metadata.name.clone(),
+        )),
+        runtime.spawn(watch(
+            Api::<Pod>::namespaced(client.clone(), NAMESPACE),
+            Arc::clone(&ready),
+            |pod| is_ready(pod).then(|| pod.metadata.uid.clone()).flatten(),
+        )),
+    ];
     let maps = Api::namespaced(client, NAMESPACE);
     let creates = attack(&arguments, |index| {
         runtime.block_on(create_object(&maps, index))
     })?;
-    watching.abort();
+    for watch in watching {
+        watch.abort();
+    }
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-    let measured = read(&arguments, creates, &seen)?;
+    let ready = ready.lock().unwrap_or_else(PoisonError::into_inner);
+    let measured = read(&arguments, creates, &seen, &ready)?;
     std::fs::write(&arguments.output, measured.page())
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     eprintln!("wrote {}", arguments.output.display());
@@ -114,23 +128,36 @@ async fn client(arguments: &Arguments) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// When each Incident reached a watcher, by its name.
+/// When something first reached a watcher, by its name or UID.
 type Seen = Arc<Mutex<BTreeMap<String, Timestamp>>>;
 
-/// Notes when Incidents arrive, as the controller sees them.
-async fn watch(client: Client, seen: Seen) {
-    let incidents = Api::<Incident>::namespaced(client, NAMESPACE);
-    let mut events = watcher(incidents, watcher::Config::default())
+/// Notes when objects first are what `name` has a name for.
+async fn watch<K>(api: Api<K>, seen: Seen, name: fn(&K) -> Option<String>)
+where
+    K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
+{
+    let mut events = watcher(api, watcher::Config::default())
         .default_backoff()
         .boxed();
     while let Some(event) = events.next().await {
-        if let Ok(Event::Apply(incident)) = event {
+        if let Ok(Event::Apply(object)) = event
+            && let Some(name) = name(&object)
+        {
             let now = Timestamp::now();
-            let name = incident.metadata.name.unwrap_or_default();
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.entry(name).or_insert(now);
         }
     }
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod
+        .status
+        .iter()
+        .flat_map(|s| s.conditions.iter().flatten());
+    conditions
+        .into_iter()
+        .any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
 /// How long the creation of a small object takes, on a connection that stays open.
@@ -202,6 +229,7 @@ fn read(
     arguments: &Arguments,
     creates: Vec<Duration>,
     seen: &BTreeMap<String, Timestamp>,
+    ready: &BTreeMap<String, Timestamp>,
 ) -> Result<Measured> {
     let incidents = arguments.get(&["incidents"])?;
     let time = |value: &Value| -> Result<Timestamp> {
@@ -225,9 +253,9 @@ fn read(
             let took = Duration::try_from(accepted.duration_since(*seen));
             answered.push(took.unwrap_or(Duration::ZERO));
         }
-        // Kubernetes tells of readiness to the second.
-        if let Ok(ready) = time(&status["replacement"]["readyTime"]) {
-            replaced.push(since(ready).unwrap_or(Duration::ZERO));
+        let replacement = status["replacement"]["uid"].as_str();
+        if let Some(ready) = replacement.and_then(|uid| ready.get(uid)) {
+            replaced.push(since(*ready)?);
         }
     }
     let lines = log(arguments)?;

@@ -95,9 +95,7 @@ impl Measured {
             .read
             .row("·· everything that the answer depends on read, at once");
         page += &self.request.row("·· Eviction asked for and accepted");
-        page += &self
-            .replaced
-            .row("exec to replacement Ready (told to the second)");
+        page += &self.replaced.row("exec to replacement Ready, at a watcher");
         page += &self
             .create
             .row("one object created (ConfigMap of 1 KiB, before each exec)");

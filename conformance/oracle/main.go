@@ -2,7 +2,7 @@
 // for each, in the protocol of `bailiff eval --batch`.
 //
 // Here: the API server's packages, called as its ValidatingAdmissionPolicy plugin calls them. Not
-// here: what is compared (crates/cel/tests/differential.rs).
+// here: what is compared (crates/cli/tests/differential.rs).
 // Invariant: one environment for all lines; a line that panics has an answer as well.
 package main
 
@@ -35,6 +35,10 @@ import (
 )
 
 const budget = 10_000_000
+
+// mode is what may be written into a new policy at a compatibility version; what is stored already
+// may use the functions of all versions.
+const mode = environment.NewExpressions
 
 type expression struct{ name, text string }
 
@@ -90,7 +94,8 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 		}
 	}()
 	_, hasParams := asked.Bindings["params"]
-	options := plugin.OptionalVariableDeclarations{HasParams: hasParams}
+	_, hasAuthorizer := asked.Bindings["authorizer"]
+	options := plugin.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: hasAuthorizer}
 	compiler := plain
 	if len(asked.Variables) > 0 {
 		// Variables are added to their compiler, so it is of no use to another line.
@@ -101,15 +106,15 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 		compiler = made
 	}
 	for _, variable := range asked.Variables {
-		compiler.CompileAndStoreVariable(expression{variable.Name, variable.Expression}, options, environment.StoredExpressions)
+		compiler.CompileAndStoreVariable(expression{variable.Name, variable.Expression}, options, mode)
 	}
 	accessor := expression{"", asked.Expr}
-	compiled := compiler.CompileCELExpression(accessor, options, environment.StoredExpressions)
+	compiled := compiler.CompileCELExpression(accessor, options, mode)
 	if compiled.Error != nil {
 		return answer{"compileError": strings.TrimPrefix(compiled.Error.Detail, "compilation failed: ")}
 	}
 	static := compiled.OutputType.String()
-	condition := compiler.CompileCondition([]plugin.ExpressionAccessor{accessor}, options, environment.StoredExpressions)
+	condition := compiler.CompileCondition([]plugin.ExpressionAccessor{accessor}, options, mode)
 
 	attributes := &admission.VersionedAttributes{}
 	now, err := object(asked.Bindings["object"])
@@ -142,7 +147,16 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 	if asked.Budget != nil {
 		limit = *asked.Budget
 	}
-	results, left, err := condition.ForInput(context.Background(), attributes, admitted, plugin.OptionalVariableBindings{VersionedParams: params}, namespace, limit)
+	optional := plugin.OptionalVariableBindings{VersionedParams: params}
+	if hasAuthorizer {
+		fixed, err := readRules(asked.Bindings["authorizer"])
+		if err != nil {
+			return answer{"inputError": err.Error()}
+		}
+		optional.Authorizer = fixed
+		attributes.Attributes = requested(admitted)
+	}
+	results, left, err := condition.ForInput(context.Background(), attributes, admitted, optional, namespace, limit)
 	if err != nil {
 		if detailed, ok := err.(*apiservercel.Error); ok {
 			return answer{"error": detailed.Detail, "staticType": static}
@@ -163,6 +177,10 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 }
 
 func shown(value ref.Val) any {
+	// Questions about rights have no value of their own.
+	if name := value.Type().TypeName(); strings.HasPrefix(name, "kubernetes.authorization.") {
+		return name
+	}
 	switch v := value.(type) {
 	case types.Null:
 		return nil

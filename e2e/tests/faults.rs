@@ -6,8 +6,8 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_e2e::Story;
 use bailiff_e2e::workload::{BUSYBOX, daemon_set, deployment_that_runs};
+use bailiff_e2e::{NAMESPACE, Story};
 use bailiff_testbed::Cluster;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -106,5 +106,97 @@ fn a_pod_of_a_stopped_kubelet_is_evicted_and_whole_when_the_kubelet_is_back() {
     faults.start_kubelet(&node).unwrap();
     let incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
     assert_eq!(incident["status"]["replacement"]["nodeName"], node.as_str());
+    story.end();
+}
+
+#[test]
+fn a_violation_on_a_node_that_is_cut_off_is_answered_when_it_is_back() {
+    let (story, faults) = begin("cut-off");
+    let (pod, node) = restless_pod(&story);
+    let from = Timestamp::now();
+    faults.cut_network(&node).unwrap();
+    std::thread::sleep(Duration::from_secs(20));
+    let to = Timestamp::now();
+    faults.restore_network(&node).unwrap();
+    let incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    let seen = detected(&incident);
+    assert!(from < seen && seen < to, "{from} {seen} {to}");
+    sensors_catch_up(&story);
+    story.end();
+}
+
+#[test]
+fn a_violation_under_a_slow_api_server_is_answered() {
+    let (story, faults) = begin("slow");
+    story.apply(&bailiff_e2e::workload::deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let slow = faults
+        .slow_down_api_server(Duration::from_millis(50), Duration::from_millis(200))
+        .unwrap();
+    let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let _incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    drop(slow);
+    let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
+    story.end();
+}
+
+#[test]
+fn the_other_replica_answers_when_the_leader_is_gone() {
+    let (story, _faults) = begin("leader");
+    story.apply(&bailiff_e2e::workload::deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let lease = || {
+        let lease = story
+            .cluster
+            .get(&["lease/bailiff-controller", "-n", NAMESPACE]);
+        lease["spec"]["holderIdentity"].as_str().unwrap().to_owned()
+    };
+    let leader = lease();
+    let _deleted = story.cluster.kubectl(&[
+        "delete",
+        "pod",
+        &leader,
+        "-n",
+        NAMESPACE,
+        "--grace-period=0",
+        "--force",
+    ]);
+    let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
+    assert_ne!(lease(), leader);
+    story.end();
+}
+
+#[test]
+fn a_sensor_that_starts_again_goes_on_with_the_incident_that_is_there() {
+    let story = Story::begin_alone("sensor");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Audit]", "");
+    story.apply(&bailiff_e2e::workload::deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    let node = format!(
+        "spec.nodeName={}",
+        pod["spec"]["nodeName"].as_str().unwrap()
+    );
+    let sensor = "app.kubernetes.io/component=sensor";
+    let select = ["-n", NAMESPACE, "-l", sensor, "--field-selector", &node];
+    let _deleted = story
+        .cluster
+        .kubectl(&[&["delete", "pod", "--wait=true"], &select[..]].concat());
+    story
+        .cluster
+        .wait("create", &[&["pod"], &select[..]].concat());
+    story
+        .cluster
+        .wait("condition=Ready", &[&["pod"], &select[..]].concat());
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let name = format!("incident/{}", story.incident_name(&pod, "no-cat"));
+    story.wait("jsonpath={.status.series.count}=2", &[&name]);
+    let incidents = story.get(&["incidents"]);
+    assert_eq!(incidents["items"].as_array().unwrap().len(), 1);
+    let now = story.get(&[&name]);
+    assert_eq!(now["metadata"]["uid"], incident["metadata"]["uid"]);
     story.end();
 }

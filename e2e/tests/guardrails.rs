@@ -139,3 +139,59 @@ spec:
         .kubectl(&["delete", &name, &incident, "-n", "kube-system"]);
     story.end();
 }
+
+#[test]
+fn a_binding_that_used_up_its_evictions_of_the_minute_waits() {
+    let story = begin(
+        "rate",
+        "guardrails: {cooldownSeconds: 0, maxEvictionsPerMinute: 1}",
+    );
+    for app in ["one", "two"] {
+        story.apply(&deployment(app, BUSYBOX));
+    }
+    let (one, two) = (story.ready_pod("app=one"), story.ready_pod("app=two"));
+    let _cut_off = story.exec(&one, &["cat", "/etc/hostname"]);
+    let _answered = story.incident(&one, "no-cat", "Answered", "Evicted");
+    let _ran = story.exec(&two, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&two, "no-cat", "Answered", "RateLimited");
+    assert_eq!(incident["status"]["phase"], "Held");
+    let described = story.kubectl(&["describe", "deployment", "two"]);
+    assert!(described.contains("ResponseHeld"), "{described}");
+    // It is held, not dropped: within the minute it is answered.
+    let _answered = story.incident(&two, "no-cat", "Answered", "Evicted");
+    story.end();
+}
+
+#[test]
+fn a_deletion_passes_a_disruption_budget_and_shortens_the_grace_period() {
+    let story = Story::begin("delete");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Delete]", "gracePeriodSeconds: 1");
+    story.apply(&disruption_budget("web", 0));
+    // An application that does not end when it is asked to.
+    story.apply(
+        &deployment("web", BUSYBOX)
+            .replace(
+                "terminationGracePeriodSeconds: 0",
+                "terminationGracePeriodSeconds: 80",
+            )
+            .replace(
+                "[sleep, '100000']",
+                "[sh, -c, 'trap : TERM; while :; do sleep 1; done']",
+            ),
+    );
+    let pod = story.ready_pod("app=web");
+    story.wait(
+        "jsonpath={.status.expectedPods}=1",
+        &["poddisruptionbudget/web"],
+    );
+    let since = std::time::Instant::now();
+    let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Answered", "Deleted");
+    assert_eq!(incident["status"]["response"]["action"], "Delete");
+    let name = format!("pod/{}", pod["metadata"]["name"].as_str().unwrap());
+    story.wait("delete", &[&name]);
+    let taken = since.elapsed().as_secs();
+    assert!(taken < 60, "the pod's own 80 s were waited for: {taken} s");
+    story.end();
+}

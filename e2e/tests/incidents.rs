@@ -95,3 +95,54 @@ fn incidents_are_listed_and_shown_in_every_shape() {
     );
     story.end();
 }
+
+#[test]
+fn incidents_are_watched_by_the_plugin_and_printed_as_yaml() {
+    use std::io::BufRead as _;
+    let story = Story::begin("plugin");
+    let namespace = story.namespace.clone();
+    let program = std::env::var_os("BAILIFF_E2E_PROGRAM")
+        .unwrap_or_else(|| panic!("BAILIFF_E2E_PROGRAM is not set: run this by hack/e2e.sh"));
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(program, folder.path().join("kubectl-bailiff")).unwrap();
+    let path = std::env::join_paths(
+        std::iter::once(folder.path().to_owned())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    )
+    .unwrap();
+    let plugin = || {
+        let mut command = story.cluster.command("kubectl");
+        command.env("PATH", &path).arg("bailiff");
+        command
+    };
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Audit]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let mut watching = plugin()
+        .args(["incidents", "-n", &namespace, "--watch"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    let name = incident["metadata"]["name"].as_str().unwrap();
+    let lines = std::io::BufReader::new(watching.stdout.take().unwrap()).lines();
+    let audited = lines
+        .map(Result::unwrap)
+        .find(|line| line.starts_with(name) && line.contains("Audited"));
+    assert!(audited.is_some(), "the watch ended without the Incident");
+    watching.kill().unwrap();
+    let _status = watching.wait().unwrap();
+
+    let output = plugin()
+        .args(["incidents", "-n", &namespace, name, "-o", "yaml"])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let yaml = String::from_utf8(output.stdout).unwrap();
+    assert!(yaml.contains(&format!("  name: {name}\n")), "{yaml}");
+    let refused = plugin().args(["incidents", "--nonsense"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    story.end();
+}

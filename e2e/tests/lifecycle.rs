@@ -216,6 +216,31 @@ fn every_pod_but_the_sensors_is_restricted() {
     let _account = spec.remove("serviceAccount");
     let created = story.cluster.try_apply(&pod.to_string());
     assert!(created.success, "{}", created.stderr);
+    // And the pod of `helm test`, in a namespace that refuses what is not restricted.
+    let rendered = must(&helm(
+        &story.cluster,
+        &[
+            "template",
+            "bailiff",
+            "../charts/bailiff",
+            "-n",
+            &story.namespace,
+            "--show-only",
+            "templates/tests/status.yaml",
+        ],
+    ));
+    let test = rendered
+        .split("\n---")
+        .find(|document| document.contains("\nkind: Pod\n"))
+        .unwrap();
+    let _account = story.kubectl(&["create", "serviceaccount", "bailiff-status"]);
+    let created = story.cluster.try_apply(test);
+    assert!(created.success, "{}", created.stderr);
+    assert!(
+        !created.stderr.contains("would violate"),
+        "{}",
+        created.stderr
+    );
     story.end();
 }
 

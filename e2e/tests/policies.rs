@@ -235,3 +235,112 @@ fn a_binding_that_begins_to_enforce_answers_what_goes_on() {
     assert!(incident["status"]["wouldRespond"].is_null(), "{incident}");
     story.end();
 }
+
+#[test]
+fn an_expression_that_fails_at_run_time_only_reports() {
+    let story = Story::begin("fails");
+    story.policy(
+        "fails",
+        "!('cat' in process.names) || object.metadata.annotations['nobody-has-this'] == ''",
+    );
+    story.bind("fails", "[Evict]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    assert!(ran.success, "{}", ran.stderr);
+    let policy = story
+        .cluster
+        .get(&["runtimepolicy", &format!("fails-{}", story.namespace)]);
+    let name = bailiff_api::incident_name(
+        pod["metadata"]["uid"].as_str().unwrap(),
+        policy["metadata"]["uid"].as_str().unwrap(),
+        bailiff_api::IncidentType::EvaluationFailed,
+    );
+    let name = format!("incident/{name}");
+    story.wait("create", &[&name]);
+    story.wait(
+        "jsonpath={.status.conditions[?(@.type==\"Answered\")].reason}=EvaluationFailed",
+        &[&name],
+    );
+    let incident = story.get(&[&name]);
+    let message = incident["spec"]["violations"][0]["message"]
+        .as_str()
+        .unwrap();
+    assert!(message.contains("no such key"), "{message}");
+    let still = story.get(&["pod", pod["metadata"]["name"].as_str().unwrap()]);
+    assert!(still["metadata"]["deletionTimestamp"].is_null());
+    story.end();
+}
+
+#[test]
+fn the_library_installs_and_its_policies_answer_when_they_are_bound() {
+    let story = Story::begin("library");
+    let helm = |arguments: &[&str]| {
+        let output = bailiff_e2e::helm(&story.cluster, arguments);
+        assert!(output.success, "{}{}", output.stdout, output.stderr);
+    };
+    helm(&[
+        "install",
+        "bailiff-policies",
+        "../charts/bailiff-policies",
+        "-n",
+        bailiff_e2e::NAMESPACE,
+    ]);
+    let names = story.cluster.kubectl(&[
+        "get",
+        "runtimepolicies",
+        "-l",
+        "app.kubernetes.io/name=bailiff-policies",
+        "-o",
+        "name",
+    ]);
+    assert_eq!(names.lines().count(), 5, "{names}");
+    for name in names.lines() {
+        story.cluster.wait("condition=Ready", &[name]);
+    }
+    story.apply(
+        "{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicyBinding, metadata: {name: library-NAMESPACE}, spec: {policyName: no-shells-by-exec, matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}}, responseActions: [Evict]}}",
+    );
+    let binding = format!("runtimepolicybinding/library-{}", story.namespace);
+    story.cluster.wait("condition=Ready", &[&binding]);
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _cut_off = story.exec(&pod, &["sh", "-c", "sleep 5"]);
+    let policy = story.cluster.get(&["runtimepolicy", "no-shells-by-exec"]);
+    let name = bailiff_api::incident_name(
+        pod["metadata"]["uid"].as_str().unwrap(),
+        policy["metadata"]["uid"].as_str().unwrap(),
+        bailiff_api::IncidentType::Violation,
+    );
+    let name = format!("incident/{name}");
+    story.wait("create", &[&name]);
+    story.wait("condition=Recovered", &[&name]);
+    helm(&[
+        "uninstall",
+        "bailiff-policies",
+        "-n",
+        bailiff_e2e::NAMESPACE,
+    ]);
+    story.end();
+}
+
+#[test]
+fn a_namespace_that_is_deleted_while_an_answer_waits_is_gone() {
+    let story = Story::begin("going");
+    story.policy("no-cat", NO_CAT);
+    story.bind("no-cat", "[Evict]", "");
+    story.apply(&bailiff_e2e::workload::disruption_budget("web", 0));
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    story.wait(
+        "jsonpath={.status.expectedPods}=1",
+        &["poddisruptionbudget/web"],
+    );
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let _held = story.incident(&pod, "no-cat", "Answered", "WaitingForDisruptionBudget");
+    let _deleted =
+        story
+            .cluster
+            .kubectl(&["delete", "namespace", &story.namespace, "--timeout=60s"]);
+    story.end_of_cluster_objects();
+}

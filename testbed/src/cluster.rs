@@ -32,6 +32,20 @@ impl Owner {
         }
     }
 
+    /// That no cluster of another owner runs.
+    fn only(self) -> Result<()> {
+        if let Ok(other) = std::fs::read_to_string(state::path("owner"))
+            && other != self.word()
+            && Process::all().iter().any(Process::runs)
+        {
+            anyhow::bail!(
+                "a cluster runs here already, for the {other}: {} takes it down",
+                Self::remedy(&other)
+            );
+        }
+        Ok(())
+    }
+
     /// What takes a cluster of this owner down.
     fn remedy(word: &str) -> &'static str {
         match word {
@@ -59,15 +73,7 @@ impl Cluster {
             "the test cluster needs root: it makes network namespaces and cgroups"
         );
         let programs = state::programs()?;
-        if let Ok(other) = std::fs::read_to_string(state::path("owner"))
-            && other != owner.word()
-            && Process::all().iter().any(Process::runs)
-        {
-            anyhow::bail!(
-                "a cluster runs here already, for the {other}: {} takes it down",
-                Owner::remedy(&other)
-            );
-        }
+        owner.only()?;
         cleanup::clean()?;
         let started = Instant::now();
         state::write("owner", owner.word())?;
@@ -122,11 +128,12 @@ impl Cluster {
         })
     }
 
-    /// Takes down whatever runs or is left of a run.
+    /// Takes down whatever runs or is left of a run; with an owner only if it is not another's.
     ///
     /// # Errors
-    /// When something is left behind; the error lists it.
-    pub fn stop() -> Result<()> {
+    /// When a cluster of another owner runs, or something is left behind; the error lists it.
+    pub fn stop(owner: Option<Owner>) -> Result<()> {
+        owner.map_or(Ok(()), Owner::only)?;
         cleanup::clean()
     }
 

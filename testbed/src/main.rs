@@ -35,7 +35,11 @@ enum Command {
         owner: Owner,
     },
     /// Take the cluster down; nothing stays behind.
-    Down,
+    Down {
+        /// Only if it runs for this owner; absent: whoever it runs for.
+        #[arg(long, value_enum)]
+        owner: Option<Owner>,
+    },
     /// List its processes.
     Status,
     /// Print what a shell needs: KUBECONFIG and PATH.
@@ -99,7 +103,7 @@ fn run(command: Command) -> Result<()> {
             let cluster = Cluster::start(owner, &|line| eprintln!("{line}"))?;
             eprintln!("KUBECONFIG={}", cluster.kubeconfig().display());
         }
-        Command::Down => Cluster::stop()?,
+        Command::Down { owner } => Cluster::stop(owner)?,
         Command::Status => {
             let lines = Cluster::status();
             println!(

@@ -5,7 +5,7 @@
 
 use crate::process::{Process, run, until};
 use crate::{cgroup, images, network, state};
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use serde_json::json;
 use std::path::Path;
 use std::process::Command;
@@ -128,6 +128,25 @@ pub(crate) fn ctr(programs: &Path, node: &str, arguments: &[&str]) -> Result<Str
     run(Command::new(programs.join("ctr"))
         .args(["--address", &socket, "--namespace", "k8s.io"])
         .args(arguments))
+}
+
+impl crate::Cluster {
+    /// Gives a node a static pod, whose manifest the kubelet finds in its folder.
+    ///
+    /// # Errors
+    /// When the manifest can't be written.
+    pub fn write_static_pod(&self, node: &str, name: &str, manifest: &str) -> Result<()> {
+        state::write(format!("{node}/manifests/{name}.json"), manifest).map(drop)
+    }
+
+    /// Takes a static pod's manifest away.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn remove_static_pod(&self, node: &str, name: &str) -> Result<()> {
+        let path = state::path(format!("{node}/manifests/{name}.json"));
+        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
+    }
 }
 
 /// Starts a node's kubelet.

@@ -104,6 +104,9 @@ fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
         refused.contains("for the test") && refused.contains("make cluster-down"),
         "{refused}"
     );
+    let refused = Cluster::stop(Some(Owner::Demo)).unwrap_err().to_string();
+    assert!(refused.contains("for the test"), "{refused}");
+    cluster.kubectl(&["get", "nodes"]).unwrap();
 
     let ask =
         |cluster: &Cluster| cluster.kubectl(&["get", "--raw", "/readyz", "--request-timeout=1s"]);
@@ -167,8 +170,8 @@ fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
         traces().len() > 10,
         "what is left is looked for in the wrong places"
     );
-    Cluster::stop().unwrap();
+    Cluster::stop(Some(Owner::Test)).unwrap();
     assert_eq!(traces(), Vec::<String>::new());
     // And again, with nothing there.
-    Cluster::stop().unwrap();
+    Cluster::stop(None).unwrap();
 }

@@ -15,7 +15,7 @@ mod cases;
 
 use allocation_counter::measure;
 use anyhow::{Context as _, Result, bail, ensure};
-use bailiff_cel::admission::{BUDGET, Bindings, environment};
+use bailiff_cel::admission::{BUDGET, Bindings, Optional, environment};
 use bailiff_cel::{Env, Evaluation, NEWEST_RELEASE, Program, Value};
 use cases::{Case, Policy, cases};
 use clap::Parser;
@@ -129,7 +129,7 @@ struct Compiled {
 }
 
 fn compile(policy: &Policy) -> Result<Compiled> {
-    let mut env = environment(NEWEST_RELEASE, false);
+    let mut env = environment(NEWEST_RELEASE, Optional::default());
     for (name, text) in &policy.variables {
         env.define(name, text)?;
     }
@@ -265,7 +265,7 @@ fn main() -> Result<()> {
         })?;
         all_faster &= row("the same policy compiled, with its environment", both) > 1.0;
         let both = compare(arguments.rounds, &mut peer, "environment", || {
-            black_box(environment(NEWEST_RELEASE, false));
+            black_box(environment(NEWEST_RELEASE, Optional::default()));
             Ok(())
         })?;
         all_faster &= row("the environment of a policy alone", both) > 1.0;

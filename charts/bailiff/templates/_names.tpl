@@ -25,6 +25,19 @@ app.kubernetes.io/component: {{ . }}
 {{- end -}}
 {{- end }}
 
+{{/* The PriorityClass of a component's pods, if there is one; called with the root and the name. */}}
+{{- define "bailiff.priorityClass" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- with (index $root.Values $component).priorityClassName -}}
+{{ . }}
+{{- else -}}
+{{- if $root.Values.priorityClasses.create -}}
+bailiff-{{ $component }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* What every container has that needs no privilege: the Pod Security Standard `restricted`. */}}
 {{- define "bailiff.restricted" -}}
 allowPrivilegeEscalation: false

@@ -63,7 +63,8 @@ pub mod answered {
     pub const POLICY_CHANGED: &str = "PolicyChanged";
     /// Status False: the Incident does not agree with the live pod.
     pub const NOT_CONFIRMED: &str = "NotConfirmed";
-    /// Status False: the shipped confinement of Incidents is missing or was changed.
+    /// Status Unknown for a while, then False: the shipped confinement of Incidents is missing or
+    /// was changed.
     pub const NOT_CONFINED: &str = "NotConfined";
     /// Status False: PodDisruptionBudgets did not allow it in time.
     pub const DISRUPTION_BUDGET: &str = "DisruptionBudget";

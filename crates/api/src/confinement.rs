@@ -95,7 +95,9 @@ pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
             "an Incident is created only by the sensor of the node that it names",
         ),
         (
-            "request.operation != 'UPDATE' || !variables.sensor || variables.nothingSaid || (variables.status && variables.ownNode && variables.sameAnswer)",
+            // Also what says nothing new: the answer to a write is the whole object, and a sensor
+            // reads none of another node's.
+            "request.operation != 'UPDATE' || !variables.sensor || (variables.status && variables.ownNode && variables.sameAnswer)",
             "a sensor changes only status.series, and only of Incidents of its own node",
         ),
         (

@@ -236,12 +236,13 @@ pub struct IncidentProcess {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub args_base64: Vec<String>,
-    /// Whether arguments were cut at 4096 bytes.
+    /// Whether arguments were cut: at 4096 bytes, or sooner where the Incident would become too large.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub args_truncated: bool,
     /// Where the executable comes from.
     pub executable_source: ExecutableSource,
-    /// The script that an interpreter was started for by `#!`, as it was asked for.
+    /// The script that an interpreter was started for by `#!`: its path from the root, links as they
+    /// were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub script_path: Option<String>,

@@ -20,12 +20,13 @@ pub const LABEL_APP_COMPONENT: &str = "app.kubernetes.io/component";
 pub const COMPONENT_SENSOR: &str = "sensor";
 /// Annotation that the kubelet sets on the API copy of a static pod.
 pub const ANNOTATION_MIRROR_POD: &str = "kubernetes.io/config.mirror";
+/// Annotation that the kubelet sets on a static pod and its API copy: the hash that the static pod
+/// has for a UID (k8s.io/kubernetes v1.37, `pkg/kubelet/config/common.go`).
+pub const ANNOTATION_STATIC_POD_UID: &str = "kubernetes.io/config.hash";
 /// Name of the `ValidatingAdmissionPolicy` that confines who writes Incidents.
 pub const CONFINEMENT_POLICY: &str = "bailiff-incident-confinement";
 /// Name of the binding of [`CONFINEMENT_POLICY`].
 pub const CONFINEMENT_BINDING: &str = "bailiff-incident-confinement";
-/// Annotation on the confinement policy and its binding: the SHA-256 of their spec as shipped.
-pub const ANNOTATION_SPEC_DIGEST: &str = "bailiff.dev/spec-digest";
 /// Name of the Lease by which the controller's replicas agree on a leader.
 pub const CONTROLLER_LEASE: &str = "bailiff-controller";
 /// `reportingController` of every Event that Bailiff writes, by component.

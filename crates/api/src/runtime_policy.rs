@@ -69,8 +69,8 @@ pub struct RuntimePolicySpec {
     pub severity: Severity,
 
     /// What happens when an expression fails at run time. Fail: an Incident of type
-    /// `EvaluationFailed` that only reports. Ignore: a condition and a metric. Neither ever
-    /// leads to an eviction.
+    /// `EvaluationFailed` that only reports. Ignore: the sensor counts it in a metric and logs it.
+    /// Neither ever leads to an eviction.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
 
@@ -104,7 +104,7 @@ pub enum FailurePolicy {
     /// An Incident of type `EvaluationFailed` is written; it only reports.
     #[default]
     Fail,
-    /// A condition of the policy and a metric say so.
+    /// A metric of the sensor counts it, and its log names the policy and the error.
     Ignore,
 }
 

@@ -133,6 +133,9 @@ pub(crate) struct ControllerArgs {
     /// Longest such pause
     #[arg(long, value_name = "DURATION", env = "BAILIFF_EVICTION_BACKOFF_MAX", default_value = "30s", value_parser = duration)]
     eviction_backoff_max: Duration,
+    /// How long an answer waits for the confinement of incidents to be back
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_CONFINEMENT_TIMEOUT", default_value = "2m", value_parser = duration)]
+    confinement_timeout: Duration,
     /// Least time between two looks at an incident whose violations go on
     #[arg(long, value_name = "DURATION", env = "BAILIFF_ANSWER_AGAIN", default_value = "30s", value_parser = duration)]
     answer_again: Duration,
@@ -148,6 +151,10 @@ impl ControllerArgs {
         ensure!(
             self.lease_renew_deadline < self.lease_duration,
             "--lease-renew-deadline must be less than --lease-duration, or two replicas could lead at once"
+        );
+        ensure!(
+            self.lease_retry < self.lease_renew_deadline,
+            "--lease-retry must be less than --lease-renew-deadline, or a leader gives up before it tries again"
         );
         ensure!(
             !self.replacement_poll.is_zero()
@@ -167,6 +174,7 @@ impl ControllerArgs {
             replacement_poll: self.replacement_poll,
             eviction_backoff_initial: self.eviction_backoff,
             eviction_backoff_max: self.eviction_backoff_max,
+            confinement_timeout: self.confinement_timeout,
             answer_again: self.answer_again,
             status_interval: self.status_interval,
         })
@@ -239,6 +247,38 @@ mod tests {
                 Err("write a duration such as 500ms, 15s, 5m or 1h".to_owned()),
                 "{bad}"
             );
+        }
+    }
+
+    /// What a controller with these flags is told.
+    fn controller(flags: &[&str]) -> String {
+        let base = ["bailiff", "controller", "--namespace=n", "--identity=i"];
+        let parsed = <Bailiff as clap::Parser>::try_parse_from(base.iter().chain(flags)).unwrap();
+        let Command::Controller(args) = parsed.command else {
+            panic!("it is a controller")
+        };
+        let config = args.config();
+        config.err().map_or_else(String::new, |e| e.to_string())
+    }
+
+    #[test]
+    fn durations_of_the_lease_that_contradict_each_other_are_refused() {
+        for (flags, want) in [
+            (&[][..], ""),
+            (
+                &["--lease-duration=10s"],
+                "--lease-renew-deadline must be less than --lease-duration, or two replicas could lead at once",
+            ),
+            (
+                &["--lease-retry=10s"],
+                "--lease-retry must be less than --lease-renew-deadline, or a leader gives up before it tries again",
+            ),
+            (
+                &["--lease-retry=0s"],
+                "--replacement-poll, --status-interval and --lease-retry must be more than 0s",
+            ),
+        ] {
+            assert_eq!(controller(flags), want, "{flags:?}");
         }
     }
 

@@ -1,14 +1,19 @@
 //! The environment of admission policies: which variables an expression has there, and their
 //! types.
 //!
-//! Here: `object`, `oldObject`, `request`, `params`, `namespaceObject` (k8s.io/apiserver v0.37.2,
-//! pkg/admission/plugin/cel/compile.go), over JSON. Not here: what a policy is.
-//! Invariant: `params` is declared only where there may be some.
+//! Here: `object`, `oldObject`, `request`, `params`, `namespaceObject`, `authorizer`
+//! (k8s.io/apiserver v0.37.2, pkg/admission/plugin/cel/compile.go), over JSON. Not here: what a
+//! policy is, who answers questions about rights.
+//! Invariant: `params` and `authorizer` are declared only where there may be some.
 
+use crate::authorizer::{Authorizer, Resource, Subject};
 use crate::env::Env;
-use crate::types::{ObjectType, Type};
+use crate::library::Authorization;
+use crate::library::authorizer::Asking;
+use crate::types::{AUTHORIZER, ObjectType, RESOURCE_CHECK, Type};
 use crate::value::{Activation, Value};
 use serde_json::Value as Json;
+use std::sync::Arc;
 
 /// What all expressions of a policy together may cost for one request (k8s.io/apiserver v0.37.2,
 /// pkg/apis/cel/config.go, `RuntimeCELCostBudget`).
@@ -27,6 +32,40 @@ pub struct Bindings<'a> {
     pub request: Option<&'a Json>,
     /// The parameters of the binding.
     pub params: Option<&'a Json>,
+    /// Who knows what the user of the request may do.
+    pub authorizer: Option<&'a dyn Authorizer>,
+}
+
+impl<'a> Bindings<'a> {
+    fn asking(&self) -> Option<Asking<'a>> {
+        self.authorizer.map(|authorizer| Asking {
+            authorizer,
+            subject: Subject::Requester,
+        })
+    }
+
+    /// What the request would do something to, as the API server was asked for it: before a
+    /// conversion to another version (pkg/cel/library/authz.go, `NewResourceAuthorizerVal`).
+    fn requested(&self) -> Resource {
+        let text = |json: Option<&Json>| json.and_then(Json::as_str).unwrap_or_default().to_owned();
+        let request = |field: &str| self.request.and_then(|request| request.get(field));
+        let of_resource = |field: &str| {
+            let resource = request("requestResource").or_else(|| request("resource"));
+            text(resource.and_then(|resource| resource.get(field)))
+        };
+        Resource {
+            group: of_resource("group"),
+            resource: of_resource("resource"),
+            subresource: text(request(if request("requestResource").is_some() {
+                "requestSubResource"
+            } else {
+                "subResource"
+            })),
+            namespace: text(request("namespace")),
+            name: text(request("name")),
+            ..Resource::default()
+        }
+    }
 }
 
 impl Activation for Bindings<'_> {
@@ -37,24 +76,49 @@ impl Activation for Bindings<'_> {
             2 => self.namespace_object,
             3 => self.request,
             4 => self.params,
+            5 => {
+                let authorization = Authorization::Authorizer(self.asking()?);
+                return Some(Value::Authorization(Arc::new(authorization)));
+            }
+            6 => {
+                let authorization = Authorization::Resource(self.asking()?, self.requested());
+                return Some(Value::Authorization(Arc::new(authorization)));
+            }
             _ => return None,
         };
         Some(bound.map_or(Value::Null, Value::from_json))
     }
 }
 
-/// The environment of admission policies in a minor release of Kubernetes 1, with or without
-/// parameters.
+/// Which variables there are beside those that always are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Optional {
+    /// `params`.
+    pub params: bool,
+    /// `authorizer` and `authorizer.requestResource`.
+    pub authorizer: bool,
+}
+
+/// The environment of admission policies in a minor release of Kubernetes 1.
 #[must_use]
-pub fn environment(minor: u32, params: bool) -> Env {
+pub fn environment(minor: u32, optional: Optional) -> Env {
     let mut variables = vec![
         ("object", Type::Dyn),
         ("oldObject", Type::Dyn),
         ("namespaceObject", namespace()),
         ("request", request()),
     ];
-    if params {
+    if optional.params {
         variables.push(("params", Type::Dyn));
+    }
+    if optional.authorizer {
+        if !optional.params {
+            // No name in an expression can be this; it keeps the place.
+            variables.push(("@params", Type::Dyn));
+        }
+        variables.push(("authorizer", ObjectType::abstract_type(AUTHORIZER)));
+        let resource = ObjectType::abstract_type(RESOURCE_CHECK);
+        variables.push(("authorizer.requestResource", resource));
     }
     Env::for_release(minor, variables)
 }

@@ -1,18 +1,97 @@
 //! The tree that the parser makes.
 //!
-//! Here: its shape; macros are expanded already. Not here: types and slots (`check`, `plan`).
+//! Here: its shape; macros are expanded already. Not here: types and slots (`check`, `plan`), its
+//! text (`print`).
 //! Invariant: each node has a number of its own, and the byte offset that it is reported at.
 
+use crate::stack;
 use std::sync::Arc;
 
 /// A node.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Expr {
     /// Index into the tables of the checker.
     pub(crate) id: usize,
     /// Byte offset in the source.
     pub(crate) at: usize,
     pub(crate) kind: Kind,
+    /// The macro whose call this was before it was expanded; its arguments are in the expansion.
+    pub(crate) macro_name: Option<&'static str>,
+    /// How many operators, fields, methods and indexes are within each other here, as the API
+    /// server counts them: before macros are expanded.
+    pub(crate) nesting: u16,
+    /// How many nodes are within each other here; a leaf is 1.
+    pub(crate) depth: u32,
+}
+
+/// Two nodes are the same when they mean the same and were written by the same macros, wherever
+/// they stand.
+impl PartialEq for Expr {
+    fn eq(&self, other: &Self) -> bool {
+        self.macro_name == other.macro_name && self.kind == other.kind
+    }
+}
+
+impl Expr {
+    /// A node that counts for nothing but what is in it.
+    pub(crate) fn new(id: usize, at: usize, kind: Kind) -> Self {
+        let (mut nesting, mut depth) = (0, 0);
+        kind.each(&mut |part| {
+            nesting = part.nesting.max(nesting);
+            depth = part.depth.max(depth);
+        });
+        Self {
+            id,
+            at,
+            kind,
+            macro_name: None,
+            nesting,
+            depth: depth.saturating_add(1),
+        }
+    }
+
+    /// How many nodes there are from here on.
+    pub(crate) fn count(&self) -> usize {
+        let mut count = 1_usize;
+        self.kind
+            .each(&mut |part| count = count.saturating_add(part.count()));
+        count
+    }
+
+    /// Whether it is a call of this function, without a target.
+    pub(crate) fn is_call(&self, name: &str) -> bool {
+        matches!(&self.kind, Kind::Call { function, target: None, .. } if function == name)
+    }
+}
+
+/// A whole expression. Walking it and letting go of it takes no more stack than there is.
+pub(crate) struct Tree {
+    /// Absent only while it is dropped.
+    expr: Option<Expr>,
+    /// How many nodes there are.
+    pub(crate) nodes: usize,
+}
+
+impl Tree {
+    pub(crate) fn new(expr: Expr, nodes: usize) -> Self {
+        let expr = Some(expr);
+        Self { expr, nodes }
+    }
+
+    /// Gives the tree to something that recurses through it.
+    pub(crate) fn walk<T>(&self, walk: impl FnOnce(&Expr) -> T) -> T {
+        let nothing = Expr::new(0, 0, Kind::Literal(Literal::Null));
+        let expr = self.expr.as_ref().unwrap_or(&nothing);
+        stack::with(stack::levels(expr.depth), || walk(expr))
+    }
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if let Some(expr) = self.expr.take() {
+            stack::with(stack::levels(expr.depth), || drop(expr));
+        }
+    }
 }
 
 /// A value that stands in the source.
@@ -50,6 +129,31 @@ pub(crate) enum Kind {
     Map(Vec<(Expr, Expr, bool)>),
     /// What macros become.
     Comprehension(Box<Comprehension>),
+}
+
+impl Kind {
+    /// Gives each part, in the order of the text where there is one.
+    fn each(&self, visit: &mut dyn FnMut(&Expr)) {
+        match self {
+            Self::Literal(_) | Self::Ident(_) => {}
+            Self::Select { operand, .. } => visit(operand),
+            Self::Call {
+                target, arguments, ..
+            } => target.iter().map(|t| &**t).chain(arguments).for_each(visit),
+            Self::List(elements) => elements.iter().for_each(|(element, _)| visit(element)),
+            Self::Map(entries) => {
+                for (key, value, _) in entries {
+                    visit(key);
+                    visit(value);
+                }
+            }
+            Self::Comprehension(c) => {
+                for part in [&c.range, &c.init, &c.condition, &c.step, &c.result] {
+                    visit(part);
+                }
+            }
+        }
+    }
 }
 
 /// A loop over a list or a map with an accumulator.

@@ -18,8 +18,18 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The line that it is in.
     snippet: String,
-    /// Found while constants were computed.
-    instantiation: bool,
+    place: Place,
+}
+
+/// What the API server says about the place of a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Line and column.
+    Known,
+    /// Nothing: the expression as a whole is too long or too deep.
+    Whole,
+    /// Nothing: it was found while constants were computed.
+    Constant,
 }
 
 impl Diagnostic {
@@ -37,14 +47,16 @@ impl Diagnostic {
             message: message.into(),
             help: None,
             snippet: source.lines().nth(line).unwrap_or_default().to_owned(),
-            instantiation: false,
+            place: Place::Known,
         }
     }
 
     /// The fault as the API server writes it.
     fn issue(&self) -> String {
-        if self.instantiation {
-            return format!("program instantiation failed: {}", self.message);
+        match self.place {
+            Place::Constant => return format!("program instantiation failed: {}", self.message),
+            Place::Whole => return format!("ERROR: <input>:-1:0: {}", self.message),
+            Place::Known => {}
         }
         let (line, column) = (self.line, self.column);
         let snippet = self.snippet.replace('\t', " ");
@@ -64,8 +76,16 @@ impl Diagnostic {
     /// A fault of a constant, which the API server finds when it makes the program.
     pub(crate) fn of_constant(source: &str, at: usize, message: impl Into<String>) -> Self {
         Self {
-            instantiation: true,
+            place: Place::Constant,
             ..Self::new(source, at, message)
+        }
+    }
+
+    /// A fault of the expression as a whole.
+    pub(crate) fn of_whole(message: impl Into<String>) -> Self {
+        Self {
+            place: Place::Whole,
+            ..Self::new("", 0, message)
         }
     }
 
@@ -77,6 +97,9 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place == Place::Whole {
+            return f.write_str(&self.message);
+        }
         write!(f, "{}:{}: {}", self.line, self.column, self.message)?;
         if let Some(help) = &self.help {
             write!(f, "; {help}")?;
@@ -85,11 +108,57 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Why an expression does not compile: every fault, in the order of the text.
+/// Most faults that are told of one expression (cel-go v0.29.2, common/errors.go,
+/// `maxErrorsToReport`).
+const TOLD: usize = 100;
+
+/// Faults as they are found.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    told: Vec<Diagnostic>,
+    omitted: usize,
+}
+
+impl Faults {
+    /// Keeps a fault, or counts it when there are enough.
+    pub(crate) fn add(&mut self, fault: impl FnOnce() -> Diagnostic) {
+        if self.told.len() < TOLD {
+            self.told.push(fault());
+        } else {
+            self.omitted = self.omitted.saturating_add(1);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
+
+    /// The faults in the order of the text, as an error.
+    pub(crate) fn into_error(mut self) -> CompileError {
+        self.told.sort_by_key(|fault| (fault.line, fault.column));
+        CompileError {
+            diagnostics: self.told,
+            omitted: self.omitted,
+        }
+    }
+}
+
+/// Why an expression does not compile: the faults, in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileError {
-    /// The faults; at least one.
+    /// The faults; at least one, at most 100.
     pub diagnostics: Vec<Diagnostic>,
+    /// How many more there are.
+    pub omitted: usize,
+}
+
+impl From<Diagnostic> for CompileError {
+    fn from(fault: Diagnostic) -> Self {
+        Self {
+            diagnostics: vec![fault],
+            omitted: 0,
+        }
+    }
 }
 
 impl fmt::Display for CompileError {
@@ -100,6 +169,9 @@ impl fmt::Display for CompileError {
             }
             write!(f, "{diagnostic}")?;
         }
+        if self.omitted > 0 {
+            write!(f, "\nand {} more", self.omitted)?;
+        }
         Ok(())
     }
 }
@@ -108,8 +180,24 @@ impl CompileError {
     /// The faults as the API server writes them: `ERROR: <input>:1:5: …`.
     #[must_use]
     pub fn issues(&self) -> String {
-        let lines: Vec<_> = self.diagnostics.iter().map(Diagnostic::issue).collect();
+        let mut lines: Vec<_> = self.diagnostics.iter().map(Diagnostic::issue).collect();
+        if self.omitted > 0 {
+            lines.push(format!("{} more errors were truncated", self.omitted));
+        }
         lines.join("\n")
+    }
+
+    /// The faults as the API server writes them where a variable is used that has them.
+    pub(crate) fn of_named(&self) -> String {
+        let issues = self.issues();
+        if self
+            .diagnostics
+            .iter()
+            .any(|fault| fault.place == Place::Constant)
+        {
+            return issues;
+        }
+        format!("compilation failed: {issues}")
     }
 }
 
@@ -117,6 +205,10 @@ impl std::error::Error for CompileError {}
 
 /// The name of `names` that `wrong` is a slip of, as a question: at most two edits away.
 pub(crate) fn near<'a>(wrong: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    // No name is so long; comparing takes as long as both.
+    if wrong.len() > 64 {
+        return None;
+    }
     let best = names.map(|name| (distance(wrong, name), name)).min()?;
     let allowed = if wrong.chars().count() < 4 { 1 } else { 2 };
     (best.0 <= allowed).then(|| format!("did you mean '{}'?", best.1))

@@ -5,14 +5,17 @@
 //! step of it (`parse`, `check`, `plan`).
 //! Invariant: a program is only run with the environment that compiled it.
 
-use crate::ast::Expr;
+use crate::ast::Tree;
 use crate::check::{Reference, check};
 use crate::cost::{self, Range, Sizes};
-use crate::diagnostic::{CompileError, Diagnostic};
+use crate::diagnostic::CompileError;
 use crate::library::{Function, Library, Overload};
 use crate::parse::{Macros, parse};
 use crate::plan::{Node, plan};
+use crate::print::Expression;
+use crate::stack;
 use crate::types::{self, ObjectType, Type};
+use crate::value::Value;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -51,7 +54,6 @@ pub(crate) struct Named {
 }
 
 /// A compiled expression.
-#[derive(Debug)]
 pub struct Program {
     source: String,
     result: Type,
@@ -59,16 +61,34 @@ pub struct Program {
     pub(crate) node: Node,
     /// How many variables of loops it has.
     pub(crate) locals: usize,
+    /// How deep evaluation recurses at most, for [`stack::with`].
+    pub(crate) levels: usize,
     /// What an estimate is made of; absent where types were not looked at.
-    tree: Option<Tree>,
+    typed: Option<Typed>,
 }
 
 /// A tree with the types and the meanings of its nodes.
-#[derive(Debug)]
-struct Tree {
-    expr: Expr,
+struct Typed {
+    tree: Tree,
     types: Vec<Type>,
     references: Vec<Option<Reference>>,
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program")
+            .field("source", &self.source)
+            .field("result", &self.result)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let nothing = Node::Constant(Value::Null);
+        let node = std::mem::replace(&mut self.node, nothing);
+        stack::with(self.levels, || drop(node));
+    }
 }
 
 impl Env {
@@ -166,31 +186,40 @@ impl Env {
         self.compiled(source, false)
     }
 
+    /// Parses an expression; nothing is looked up, so names need not be declared.
+    ///
+    /// # Errors
+    /// A syntax error.
+    pub fn parse(&self, source: &str) -> Result<Expression, CompileError> {
+        Ok(Expression::new(parse(source, self.macros)?))
+    }
+
     fn compiled(&self, source: &str, strict: bool) -> Result<Program, CompileError> {
-        let one = |fault: Diagnostic| CompileError {
-            diagnostics: vec![fault],
-        };
-        let (expr, nodes) = parse(source, self.macros).map_err(one)?;
-        let checked = check(source, &expr, nodes, self);
-        if strict && !checked.faults.is_empty() {
-            return Err(CompileError {
-                diagnostics: checked.faults,
-            });
-        }
-        let result = checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn);
-        let node = plan(source, &expr, &checked, self, strict).map_err(one)?;
-        Ok(Program {
-            source: source.to_owned(),
-            result,
-            mentions: checked.mentions,
-            node,
-            locals: checked.locals,
-            tree: strict.then_some(Tree {
-                expr,
-                types: checked.types,
-                references: checked.references,
-            }),
-        })
+        let tree = parse(source, self.macros)?;
+        let (mut program, checked) = tree.walk(|expr| {
+            let mut checked = check(source, expr, tree.nodes, self);
+            if strict && !checked.faults.is_empty() {
+                return Err(checked.faults.into_error());
+            }
+            let result = checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn);
+            let node = plan(source, expr, &checked, self, strict)?;
+            let program = Program {
+                source: source.to_owned(),
+                result,
+                mentions: std::mem::take(&mut checked.mentions),
+                node,
+                locals: checked.locals,
+                levels: stack::levels(expr.depth),
+                typed: None,
+            };
+            Ok((program, checked))
+        })?;
+        program.typed = strict.then_some(Typed {
+            tree,
+            types: checked.types,
+            references: checked.references,
+        });
+        Ok(program)
     }
 
     /// Gives an expression a name: later ones use it as `variables.NAME`. It is computed when
@@ -205,10 +234,12 @@ impl Env {
             .as_ref()
             .map_or(Type::Dyn, |program| program.result.of_named());
         let error = compiled.as_ref().err().cloned();
+        // Of two with one name the later counts.
+        self.named_types.retain(|(known, _)| known != name);
         self.named_types.push((name.to_owned(), ty));
         self.named.push(Named {
             name: name.to_owned(),
-            program: compiled.map_err(|error| error.to_string()),
+            program: compiled.map_err(|error| error.of_named()),
         });
         error.map_or(Ok(()), Err)
     }
@@ -249,7 +280,9 @@ impl Env {
     }
 
     pub(crate) fn variable_names(&self) -> impl Iterator<Item = &str> {
-        self.variables.iter().map(|(name, _)| name.as_str())
+        let names = self.variables.iter().map(|(name, _)| name.as_str());
+        // Some only keep a place.
+        names.filter(|name| !name.starts_with('@'))
     }
 
     pub(crate) fn function_names(&self) -> impl Iterator<Item = &'static str> {
@@ -363,8 +396,10 @@ impl Program {
     /// ```
     #[must_use]
     pub fn estimate(&self, env: &Env, sizes: &dyn Sizes) -> Range {
-        self.tree.as_ref().map_or(Range::UNKNOWN, |tree| {
-            cost::estimate(&tree.expr, &tree.types, &tree.references, env, sizes)
+        self.typed.as_ref().map_or(Range::UNKNOWN, |typed| {
+            let (types, references) = (&typed.types, &typed.references);
+            let tree = &typed.tree;
+            tree.walk(|expr| cost::estimate(expr, types, references, env, sizes))
         })
     }
 

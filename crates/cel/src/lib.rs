@@ -91,6 +91,7 @@
 
 pub mod admission;
 mod ast;
+pub mod authorizer;
 mod check;
 pub mod cost;
 mod diagnostic;
@@ -99,13 +100,16 @@ mod eval;
 mod library;
 mod parse;
 mod plan;
+mod print;
+mod stack;
 mod types;
 mod value;
 
 pub use diagnostic::{CompileError, Diagnostic};
 pub use env::{Env, NEWEST_RELEASE, OLDEST_RELEASE, Program};
 pub use eval::{EvalError, Evaluation, LIMIT};
-pub use library::Opaque;
+pub use library::{Authorization, Opaque};
+pub use print::Expression;
 pub use types::{ObjectType, Type};
 pub use value::{
     Activation, Bytes, Joined, List, MadeMap, Map, Object, Sequence, Text, Time, Value,

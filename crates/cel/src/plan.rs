@@ -12,7 +12,7 @@ use crate::ast::{Expr, Kind, Literal, op};
 use crate::check::{Checked, Reference};
 use crate::diagnostic::Diagnostic;
 use crate::env::Env;
-use crate::library::{Cost, Effort, Opaque, Run, regexes};
+use crate::library::{Authorization, Cost, Effort, Opaque, Run, regexes};
 use crate::types::Type;
 use crate::value::{List, Value};
 use constants::{constant, list, map, membership};
@@ -417,7 +417,7 @@ impl Planner<'_> {
             )
             || name.contains('.');
         let lists = matches!(name, "isSorted" | "sum" | "max" | "min" | "join");
-        let guarded = lists || (overload.is_some() && !singleton);
+        let guarded = lists || (overload.is_some() && !singleton && name != "flatten");
         let guards = function.filter(|_| guarded).map(|function| {
             let meant = function
                 .overloads
@@ -434,7 +434,8 @@ impl Planner<'_> {
             effort: Effort::of(name),
             shortcut: Shortcut::of(name),
             arguments,
-            by_number: overload.is_none() && !singleton,
+            // `format` is bound as a function of any number of arguments.
+            by_number: overload.is_none() && !singleton || name == "format",
             guards,
         }
     }
@@ -497,6 +498,13 @@ pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
         Value::Type(_) => "*types.Type",
         Value::Optional(_) => "*types.Optional",
         Value::Object(_) => "object",
+        Value::Authorization(value) => match &**value {
+            Authorization::Authorizer(_) => "library.authorizerVal",
+            Authorization::Path(..) => "library.pathCheckVal",
+            Authorization::Group(..) => "library.groupCheckVal",
+            Authorization::Resource(..) => "library.resourceCheckVal",
+            Authorization::Decision(_) => "library.decisionVal",
+        },
         Value::Opaque(opaque) => match opaque.type_name() {
             crate::types::IP => "cel.IP",
             crate::types::CIDR => "cel.CIDR",

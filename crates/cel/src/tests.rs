@@ -214,7 +214,7 @@ fn depth_and_budget_are_bounded() {
     let deep = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
     assert!(line(&deep).contains("recursion limit exceeded"));
     let chain = format!("1{}", " + 1".repeat(5000));
-    assert!(line(&chain).contains("recursion limit exceeded"));
+    assert!(line(&chain).contains("max recursion depth exceeded"));
     let wide = format!("true{}", " && true".repeat(10_000));
     assert_eq!(line(&wide), "Bool(true)");
     let many = "[1,2,3,4,5,6,7,8,9,10]";
@@ -253,6 +253,24 @@ fn named_expressions_are_computed_once_and_only_when_used() {
             .help
             .as_deref(),
         Some("did you mean 'size'?")
+    );
+}
+
+#[test]
+fn a_named_expression_that_uses_its_own_name_is_an_error() {
+    let mut env = env();
+    env.define("a", "1").unwrap();
+    env.define("a", "variables.a + 1").unwrap();
+    let program = env.compile("variables.a").unwrap();
+    let data = Data {
+        json: serde_json::Value::Null,
+    };
+    let error = Evaluation::new(&env, &data, 1_000)
+        .run(&program)
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("is defined by itself"),
+        "{error}"
     );
 }
 

@@ -115,6 +115,16 @@ pub(crate) const URL: &str = "kubernetes.URL";
 pub(crate) const SEMVER: &str = "kubernetes.Semver";
 /// The type of `format.named()`.
 pub(crate) const FORMAT: &str = "kubernetes.NamedFormat";
+/// The type of `authorizer`.
+pub(crate) const AUTHORIZER: &str = "kubernetes.authorization.Authorizer";
+/// The type of `authorizer.path()`.
+pub(crate) const PATH_CHECK: &str = "kubernetes.authorization.PathCheck";
+/// The type of `authorizer.group()`.
+pub(crate) const GROUP_CHECK: &str = "kubernetes.authorization.GroupCheck";
+/// The type of a resource that is asked about.
+pub(crate) const RESOURCE_CHECK: &str = "kubernetes.authorization.ResourceCheck";
+/// The type of what `check()` gives.
+pub(crate) const DECISION: &str = "kubernetes.authorization.Decision";
 /// The type of `ip()`.
 pub(crate) const IP: &str = "net.IP";
 /// The type of `cidr()`.
@@ -172,6 +182,17 @@ impl Type {
             Self::Optional(a) => format!("optional_type({})", a.declared_name()),
             Self::Type(Some(a)) => format!("type({})", a.declared_name()),
             other => other.to_string(),
+        }
+    }
+
+    /// The name of a type without its parameters, as errors of `format` have it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::List(_) => "list".to_owned(),
+            Self::Map(..) => "map".to_owned(),
+            Self::Optional(_) => "optional_type".to_owned(),
+            Self::Type(_) => "type".to_owned(),
+            other => other.declared_name(),
         }
     }
 

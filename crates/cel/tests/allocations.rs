@@ -5,13 +5,13 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 use allocation_counter::measure;
-use bailiff_cel::admission::{BUDGET, Bindings, environment};
+use bailiff_cel::admission::{BUDGET, Bindings, Optional, environment};
 use bailiff_cel::{Evaluation, NEWEST_RELEASE, Value};
 use serde_json::json;
 
 /// How many allocations a run takes that gives true.
 fn allocations(variable: Option<&str>, text: &str) -> u64 {
-    let mut env = environment(NEWEST_RELEASE, false);
+    let mut env = environment(NEWEST_RELEASE, Optional::default());
     if let Some(variable) = variable {
         env.define("v", variable).unwrap();
     }

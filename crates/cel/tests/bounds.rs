@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 use allocation_counter::measure;
-use bailiff_cel::admission::{BUDGET, Bindings, environment};
+use bailiff_cel::admission::{BUDGET, Bindings, Optional, environment};
 use bailiff_cel::{Evaluation, LIMIT, NEWEST_RELEASE};
 use serde_json::{Value as Json, json};
 
@@ -40,7 +40,7 @@ fn large() -> Json {
 }
 
 fn run(object: &Json, variables: &[(String, String)], expression: &str) -> Outcome {
-    let mut env = environment(NEWEST_RELEASE, false);
+    let mut env = environment(NEWEST_RELEASE, Optional::default());
     for (name, expression) in variables {
         env.define(name, expression).unwrap();
     }

@@ -1,5 +1,5 @@
 //! What holds for any text: it compiles or says why not, and what compiled ends within its
-//! budget with a value or an error.
+//! budget with a value or an error; what compiled without `dyn` is not refused for its types.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,8 +7,9 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_cel::{Activation, Env, Evaluation, Type, Value};
+use bailiff_cel::{Activation, Bytes, Env, Evaluation, List, Map, Time, Type, Value};
 use proptest::prelude::*;
+use std::sync::Arc;
 
 /// The words of the language, and values whose ends are worth a try.
 const WORDS: &[&str] = &[
@@ -113,6 +114,323 @@ fn run(source: &str) {
         "{source}: {}",
         evaluation.spent()
     );
+}
+
+/// Templates by the type that they give; a letter in braces is a part of that type.
+const TEMPLATES: &[(char, &[&str])] = &[
+    (
+        'i',
+        &[
+            "i",
+            "0",
+            "-1",
+            "9223372036854775807",
+            "{i} + {i}",
+            "{i} - {i}",
+            "{i} * {i}",
+            "{i} / {i}",
+            "{i} % {i}",
+            "-({i})",
+            "size({s})",
+            "{l}.size()",
+            "{l}[{i}]",
+            "m[{s}]",
+            "({b} ? {i} : {i})",
+            "{s}.indexOf({s})",
+            "{l}.sum()",
+            "{l}.max()",
+            "{l}.filter(x, x > {i}).size()",
+            "int({s})",
+            "int({d})",
+            "int({u})",
+            "int({t})",
+            "{t}.getHours()",
+            "{e}.getSeconds()",
+            "{o}.orValue({i})",
+            "{o}.value()",
+            "{l}.map(x, x + {i})[0]",
+            "{s}.split({s}).size()",
+            "k[{i}].size()",
+            "quantity({s}).asInteger()",
+            "ip({s}).family()",
+            "semver({s}).major()",
+            "{l}.indexOf({i})",
+        ],
+    ),
+    (
+        'u',
+        &[
+            "u",
+            "1u",
+            "{u} + {u}",
+            "{u} - {u}",
+            "uint({i})",
+            "uint({s})",
+            "{u} % {u}",
+        ],
+    ),
+    (
+        'd',
+        &[
+            "d",
+            "1.5",
+            "{d} + {d}",
+            "{d} / {d}",
+            "double({i})",
+            "double({s})",
+            "-({d})",
+        ],
+    ),
+    (
+        's',
+        &[
+            "s",
+            "''",
+            "'a'",
+            "'1'",
+            "'1Gi'",
+            "'10.0.0.1'",
+            "{s} + {s}",
+            "string({i})",
+            "string({d})",
+            "string({b})",
+            "string({t})",
+            "string({e})",
+            "{s}.lowerAscii()",
+            "{s}.replace({s}, {s})",
+            "{s}.substring({i})",
+            "{s}.charAt({i})",
+            "{w}.join({s})",
+            "{w}[{i}]",
+            "{s}.trim()",
+            "'%s %d'.format([{s}, {i}])",
+            "'%s'.format([{l}])",
+            "string(bytes({s}))",
+            "m.map(x, x)[0]",
+            "({b} ? {s} : {s})",
+            "k[{i}][0]",
+            "{w}.sortBy(x, x.size())[0]",
+            "string(quantity({s}).isInteger())",
+        ],
+    ),
+    (
+        'b',
+        &[
+            "b",
+            "true",
+            "false",
+            "{i} < {i}",
+            "{i} == {i}",
+            "{d} >= {i}",
+            "{u} < {i}",
+            "{s} == {s}",
+            "{s} < {s}",
+            "{l} == {l}",
+            "{b} && {b}",
+            "{b} || {b}",
+            "!({b})",
+            "{s}.contains({s})",
+            "{s}.matches({s})",
+            "{i} in {l}",
+            "{s} in m",
+            "{s} in {w}",
+            "{l}.all(x, x < {i})",
+            "{l}.exists(x, x == {i})",
+            "{w}.exists_one(x, x == {s})",
+            "{l}.all(j, x, j < x)",
+            "has(m.a)",
+            "{l}.isSorted()",
+            "{o}.hasValue()",
+            "{t} < {t}",
+            "{e} > {e}",
+            "isIP({s})",
+            "quantity({s}).isLessThan(quantity({s}))",
+            "cidr({s}).containsIP(ip({s}))",
+            "{o} == {o}",
+            "sets.contains({l}, {l})",
+            "type({i}) == type({s})",
+            "y == bytes({s})",
+            "({b} ? {b} : {b})",
+            "format.dns1123Label().validate({s}).hasValue()",
+            "{l}.includes({i})",
+            "m == m",
+        ],
+    ),
+    (
+        'l',
+        &[
+            "l",
+            "[]",
+            "[{i}]",
+            "[{i}, {i}]",
+            "{l} + {l}",
+            "{l}.map(x, x * {i})",
+            "{l}.filter(x, {b})",
+            "{l}.slice(0, {i})",
+            "{l}.sort()",
+            "{l}.reverse()",
+            "{l}.distinct()",
+            "[{l}, {l}].flatten()",
+            "lists.range(3)",
+            "[?{o}, {i}]",
+            "{l}.transformList(j, x, j + x)",
+            "m.map(x, m[x])",
+            "({b} ? {l} : {l})",
+            "{l}.sortBy(x, -x)",
+            "[{o}].unwrapOpt()",
+        ],
+    ),
+    (
+        'w',
+        &[
+            "w",
+            "[{s}]",
+            "{w} + {w}",
+            "{s}.split({s})",
+            "{w}.map(x, x + {s})",
+            "{l}.map(x, string(x))",
+            "k[{i}]",
+            "m.map(x, x)",
+            "{s}.findAll({s})",
+            "{w}.filter(x, x < {s})",
+            "{w}.sort()",
+        ],
+    ),
+    (
+        't',
+        &[
+            "t",
+            "{t} + {e}",
+            "{t} - {e}",
+            "timestamp({s})",
+            "timestamp({i})",
+        ],
+    ),
+    (
+        'e',
+        &[
+            "e",
+            "duration({s})",
+            "{e} + {e}",
+            "{t} - {t}",
+            "duration('90s')",
+        ],
+    ),
+    (
+        'o',
+        &[
+            "o",
+            "optional.of({i})",
+            "optional.none()",
+            "{l}[?{i}]",
+            "m[?{s}]",
+            "m.?a",
+            "{o}.or({o})",
+            "{o}.optMap(x, x + {i})",
+            "{o}.optFlatMap(x, optional.of(x))",
+            "{l}.first()",
+        ],
+    ),
+];
+
+/// An expression of a type; each choice is the next number.
+fn of(ty: char, depth: u32, choices: &mut std::slice::Iter<'_, u16>) -> String {
+    let (_, templates) = TEMPLATES.iter().find(|(known, _)| *known == ty).unwrap();
+    let choice = usize::from(choices.next().copied().unwrap_or_default());
+    // The first of each type is a variable or a literal.
+    let template = if depth == 0 {
+        templates[0]
+    } else {
+        templates[choice % templates.len()]
+    };
+    let mut made = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        made.push_str(before);
+        let (part, after) = after.split_once('}').unwrap();
+        let part = of(part.chars().next().unwrap(), depth - 1, choices);
+        made.push_str(&format!("({part})"));
+        rest = after;
+    }
+    made + rest
+}
+
+/// A variable of each type, none of them `dyn`.
+struct Typed;
+
+impl Activation for Typed {
+    fn variable(&self, slot: usize) -> Option<Value<'_>> {
+        let words = || Value::List(List::of(vec![Value::from("a"), Value::from("1Gi")]));
+        Some(match slot {
+            0 => Value::Int(1),
+            1 => Value::Uint(3),
+            2 => Value::Double(1.5),
+            3 => Value::from("10.0.0.1"),
+            4 => Value::Bytes(Bytes::Borrowed(b"ab")),
+            5 => Value::Bool(true),
+            6 => Value::List(List::of(vec![Value::Int(1), Value::Int(-2)])),
+            7 => Value::Map(Map::of([(Value::from("a"), Value::Int(1))])),
+            8 => words(),
+            9 => Value::Timestamp(Time::new(1_709_210_096, 0)?),
+            10 => Value::Duration(90_000_000_000),
+            11 => Value::Optional(Some(Arc::new(Value::Int(5)))),
+            12 => Value::Map(Map::of([(Value::Int(1), words())])),
+            _ => return None,
+        })
+    }
+}
+
+fn typed() -> Env {
+    let lists = Type::Map(Arc::new(Type::Int), Arc::new(Type::list(Type::String)));
+    Env::new([
+        ("i", Type::Int),
+        ("u", Type::Uint),
+        ("d", Type::Double),
+        ("s", Type::String),
+        ("y", Type::Bytes),
+        ("b", Type::Bool),
+        ("l", Type::list(Type::Int)),
+        ("m", Type::map(Type::Int)),
+        ("w", Type::list(Type::String)),
+        ("t", Type::Timestamp),
+        ("e", Type::Duration),
+        ("o", Type::optional(Type::Int)),
+        ("k", lists),
+    ])
+}
+
+/// The words of errors that a check of types is there to keep out.
+const OF_TYPES: &[&str] = &[
+    "no such overload",
+    "unsupported index type",
+    "expected iterable type",
+    "unsupported comprehension range type",
+    "invalid qualifier type",
+    "no such attribute",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_global_rejects: 5_000, ..ProptestConfig::with_cases(10_000) })]
+
+    #[test]
+    fn what_type_checks_without_dyn_raises_no_error_of_types(
+        ty in prop::sample::select(&['i', 'u', 'd', 's', 'b', 'l', 'w', 't', 'e', 'o'][..]),
+        depth in 1_u32..5,
+        choices in prop::collection::vec(any::<u16>(), 1..64),
+    ) {
+        let env = typed();
+        let source = of(ty, depth, &mut choices.iter());
+        // Some do not compile, as a literal that is no duration; most do.
+        let compiled = env.compile(&source);
+        prop_assume!(compiled.is_ok());
+        let program = compiled.unwrap();
+        let mut evaluation = Evaluation::new(&env, &Typed, 100_000);
+        if let Err(error) = evaluation.run(&program) {
+            let words = error.to_string();
+            let found = OF_TYPES.iter().any(|of_types| words.contains(of_types));
+            prop_assert!(!found, "{source} has type {} and fails: {words}", program.result_type());
+        }
+    }
 }
 
 proptest! {

@@ -1,8 +1,8 @@
 //! Every expression has the same value, type, cost, error or compiler's message as with the API
 //! server's own engine (`conformance/oracle`).
 //!
-//! `BAILIFF_CEL_ORACLE` names its program, as `hack/oracle.sh` prints it; `SEED` makes others,
-//! `EXPRESSIONS` says how many are made.
+//! `BAILIFF_CEL_ORACLE` names its program, as `hack/oracle.sh` prints it; `SEED` makes those of
+//! another run again, `EXPRESSIONS` says how many are made.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,24 +11,44 @@
     reason = "a panic is the report of a test"
 )]
 
+mod authorizer;
+mod engines;
 mod generator;
+mod nesting;
 
-use bailiff_cli::eval::{EvalArgs, run};
-use clap::Parser as _;
-use generator::Generator;
-use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
-use std::io::{Cursor, Write as _};
-use std::process::{Command, Stdio};
+use engines::{Release, Report, compare, reduced, told};
+use generator::{Case, Generator};
+use serde_json::json;
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::Path;
+use std::sync::Arc;
 
-#[derive(clap::Parser)]
-struct Line {
-    #[command(flatten)]
-    eval: EvalArgs,
+const NEWEST: Release = Release(bailiff_cel::NEWEST_RELEASE);
+
+/// How many differences are reduced and shown.
+const SHOWN: usize = 15;
+
+/// Fails with the differences, each reduced to a small case.
+fn none_unlike(release: Release, report: &Report) {
+    let mut shown = Vec::new();
+    for case in report.unlike.iter().take(SHOWN) {
+        let told = told(release, &reduced(release, case));
+        if !shown.contains(&told) {
+            shown.push(told);
+        }
+    }
+    assert!(
+        shown.is_empty(),
+        "{} differ; reduced:\n{}",
+        report.unlike.len(),
+        shown.join("\n")
+    );
 }
 
-fn object() -> Json {
-    json!({
+/// The object that the kept expressions are about.
+fn kept_bindings() -> Arc<serde_json::Value> {
+    Arc::new(json!({"object": {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": "web", "namespace": "shop", "labels": {"app": "web", "tier": "front"}, "annotations": {}},
@@ -46,139 +66,49 @@ fn object() -> Json {
             "nodeSelector": null,
             "hostNetwork": false,
         },
-    })
+    }}))
 }
 
-fn requests(expressions: &[String]) -> String {
-    let lines: Vec<_> = expressions
-        .iter()
-        .enumerate()
-        .map(|(id, expr)| {
-            json!({"id": id, "expr": expr, "bindings": {"object": object()}}).to_string()
-        })
-        .collect();
-    lines.join("\n") + "\n"
-}
-
-fn answers(text: &str) -> Vec<Json> {
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
-fn ours(input: &str) -> Vec<Json> {
-    let line = Line::parse_from(["eval", "--batch"]);
-    let mut out = Vec::new();
-    assert!(run(&line.eval, &mut Cursor::new(input), &mut out).unwrap());
-    answers(std::str::from_utf8(&out).unwrap())
-}
-
-fn theirs(input: String) -> Vec<Json> {
-    let Some(program) = std::env::var_os("BAILIFF_CEL_ORACLE") else {
-        panic!(
-            "BAILIFF_CEL_ORACLE is not set: run `make unit`, or set it to what `hack/oracle.sh` prints"
-        );
-    };
-    let mut child = Command::new(program)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap().unwrap();
-    assert!(output.status.success());
-    answers(std::str::from_utf8(&output.stdout).unwrap())
-}
-
-/// An answer in the form that both can have: syntax errors are worded by each in its own way, and
-/// large doubles are written with or without an exponent.
-fn comparable(answer: &Json) -> Json {
-    let mut answer = answer.clone();
-    let fields = answer.as_object_mut().unwrap();
-    fields.remove("id");
-    if let Some(error) = fields.get("compileError").and_then(Json::as_str) {
-        let syntax = [
-            "Syntax error",
-            "reserved identifier",
-            "token recognition",
-            "invalid int literal",
-            "invalid double literal",
-            "expression recursion limit",
-            "a string has no end",
-            "unknown escape",
-        ];
-        if syntax.iter().any(|words| error.contains(words)) {
-            return json!({"compileError": "syntax"});
-        }
-    }
-    let whole = fields.get("type").is_some_and(|ty| ty == "int");
-    if let Some(value) = fields.get_mut("value").filter(|_| !whole) {
-        plain_numbers(value);
-    }
-    answer
-}
-
-/// Writes numbers in one way.
-fn plain_numbers(value: &mut Json) {
-    match value {
-        Json::Number(number) => *value = json!(format!("{:e}", number.as_f64().unwrap())),
-        Json::Array(values) => values.iter_mut().for_each(plain_numbers),
-        Json::Object(values) => values.values_mut().for_each(plain_numbers),
-        Json::Null | Json::Bool(_) | Json::String(_) => {}
-    }
-}
-
-fn compare(expressions: &[String]) {
-    let input = requests(expressions);
-    let (ours, theirs) = (ours(&input), theirs(input));
-    assert_eq!(
-        (ours.len(), theirs.len()),
-        (expressions.len(), expressions.len())
-    );
-    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-    let mut faults = Vec::new();
-    for ((expression, ours), theirs) in expressions.iter().zip(&ours).zip(&theirs) {
-        let (a, b) = (comparable(ours), comparable(theirs));
-        let kind = ["value", "error", "compileError"]
-            .into_iter()
-            .find(|kind| b.get(*kind).is_some());
-        *kinds.entry(kind.unwrap_or("other")).or_default() += 1;
-        // What ends the API server's own engine with a panic ends nothing here.
-        let panics = b["error"].as_str().is_some_and(|error| {
-            error.starts_with("panic: ")
-                || error.starts_with("internal error: runtime error: hash of unhashable")
-        });
-        if a != b && !panics {
-            faults.push((
-                expression.len(),
-                format!("{expression}\n  ours   {a}\n  theirs {b}"),
-            ));
-        }
-    }
-    eprintln!("{} expressions: {kinds:?}", expressions.len());
-    faults.sort();
-    faults.dedup();
-    let number = faults.len();
-    let shown: Vec<_> = faults.into_iter().take(30).map(|(_, text)| text).collect();
-    assert!(
-        shown.is_empty(),
-        "{number} differ, the shortest:\n{}",
-        shown.join("\n")
-    );
-}
-
-#[test]
-fn kept_expressions_are_the_same() {
+/// The kept expressions.
+fn kept() -> Vec<Case> {
     let text = include_str!("expressions.txt");
+    let bindings = kept_bindings();
     let kept: Vec<_> = text
         .lines()
         .filter(|line| !line.is_empty())
-        .map(str::to_owned)
+        .map(|line| Case::of(line, Arc::clone(&bindings)))
         .collect();
     assert!(kept.len() > 250, "{} are kept", kept.len());
-    compare(&kept);
+    kept
+}
+
+/// The expressions of the tables of `crates/cel`.
+fn tabled() -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cel/tests/library");
+    let mut cases = Vec::new();
+    let nothing = Arc::new(json!({}));
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let expression = line.split('\t').next().unwrap();
+            cases.push(Case::of(expression, Arc::clone(&nothing)));
+        }
+    }
+    assert!(cases.len() > 800, "{} are in the tables", cases.len());
+    cases
+}
+
+/// In each release there is what the API server's environment of that compatibility version has.
+#[test]
+fn every_release_is_the_same() {
+    let mut cases = tabled();
+    cases.extend(kept());
+    for minor in bailiff_cel::OLDEST_RELEASE..=bailiff_cel::NEWEST_RELEASE {
+        let release = Release(minor);
+        let report = compare(release, &cases);
+        eprintln!("1.{minor}: {} expressions: {:?}", cases.len(), report.kinds);
+        none_unlike(release, &report);
+    }
 }
 
 #[test]
@@ -188,13 +118,28 @@ fn made_expressions_are_the_same() {
             .ok()
             .map(|text| text.parse::<u64>().unwrap())
     };
-    // The same expressions at each run, so that a change is what makes it fail.
-    let seed = number("SEED").unwrap_or(1);
-    eprintln!("SEED={seed}");
+    // Others at each run: what no run found yet is found some day, and told with its seed.
+    let fresh = || u64::from(u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap());
+    let seed = number("SEED").unwrap_or_else(fresh);
+    let wanted = usize::try_from(number("EXPRESSIONS").unwrap_or(20_000)).unwrap();
+    eprintln!("SEED={seed} EXPRESSIONS={wanted} make conformance   # makes the same again");
     let mut generator = Generator::new(seed);
-    let count = usize::try_from(number("EXPRESSIONS").unwrap_or(20_000)).unwrap();
-    let mut expressions: Vec<_> = (0..count).map(|_| generator.expression()).collect();
-    expressions.sort();
-    expressions.dedup();
-    compare(&expressions);
+    let mut known = HashSet::new();
+    let hasher = RandomState::new();
+    let mut report = Report::default();
+    while known.len() < wanted {
+        let mut cases = Vec::new();
+        while cases.len() < 5_000 && known.len() < wanted {
+            let case = generator.case();
+            if known.insert(hasher.hash_one(case.expression.to_string())) {
+                cases.push(case);
+            }
+        }
+        report.add(compare(NEWEST, &cases));
+    }
+    eprintln!(
+        "{wanted} different expressions: {:?}, {} in one of the ways that the order of a map allows",
+        report.kinds, report.by_order
+    );
+    none_unlike(NEWEST, &report);
 }

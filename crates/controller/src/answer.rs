@@ -1,39 +1,62 @@
 //! Answers one Incident: plan, evict, tell.
 //!
-//! Here: the order of calls. Not here: the plan itself, the eviction (`evict`), the words and
-//! where they are written (`tell`).
+//! Here: the order of calls. Not here: the plan itself, the eviction (`evict`), what is
+//! remembered from one round to the next (`memory`), the words and where they are written
+//! (`tell`).
 //! Invariant: a pod is taken away with its UID as precondition, and before anything is written
-//! about it; every result is on the Incident with its reason.
+//! about it; after a wait the Incident is read again first; what was asked for is remembered
+//! until it is known whether it was done; every result is on the Incident with its reason.
 
 mod evict;
+mod memory;
 mod tell;
+#[cfg(test)]
+mod tests;
 
 use crate::config::Config;
 use crate::gather::gather;
 use crate::metrics::{Metrics, Reason};
 use crate::recovery::{Counted, look};
+use crate::turns::{Place, Turns};
+use crate::work::Key;
 use bailiff_api::{Incident, IncidentStatus, OwnerObject, ResponseAction, condition::types, keys};
 use bailiff_kube::events::Publisher;
 use bailiff_response::messages;
 use bailiff_response::{
-    Answer, Ledger, Live, NothingReason, Outcome, Owner, Plan, Recovery, WaitReason, is_overtaken,
-    is_settled, plan, recovered,
+    Answer, Facts, Ledger, Live, NothingReason, Outcome, Owner, Plan, Recovery, WaitReason,
+    is_overtaken, is_settled, plan, recovered, went,
 };
 use evict::Said;
 use jiff::Timestamp;
 use kube::{Api, Client};
+use memory::{Asked, Memory};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tell::reference;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-/// The Incident is no longer there: nobody is left to be told.
-#[derive(Debug)]
-pub(crate) struct Gone;
+/// Most first answers that use the API server at once; each makes about nine requests.
+const FIRST_PLACES: usize = 16;
+/// Most other looks that do: at what is held, and at what is to be replaced.
+const LATER_PLACES: usize = 8;
+
+/// How long an Incident may wait for its turn and count as just read.
+const FRESH_FOR: Duration = Duration::from_secs(1);
+
+/// Why an answer ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The Incident is no longer there: nobody is left to be told.
+    Gone,
+    /// This replica no longer leads; nothing that was begun was left half done.
+    Stopping,
+}
 
 /// How long the steps of an answer took, for the log: whoever finds answers slow sees which.
 struct Took {
-    last: tokio::time::Instant,
+    last: Instant,
     read: Duration,
     request: Duration,
 }
@@ -41,14 +64,14 @@ struct Took {
 impl Took {
     fn begin() -> Self {
         Self {
-            last: tokio::time::Instant::now(),
+            last: Instant::now(),
             read: Duration::ZERO,
             request: Duration::ZERO,
         }
     }
 
     fn lap(&mut self) -> Duration {
-        let now = tokio::time::Instant::now();
+        let now = Instant::now();
         now.duration_since(std::mem::replace(&mut self.last, now))
     }
 
@@ -63,6 +86,30 @@ impl Took {
     }
 }
 
+/// The right to read a pod and act on it: nobody else does, and not too many do elsewhere.
+struct Turn {
+    _pod: tokio::sync::OwnedMutexGuard<()>,
+    _place: Place,
+}
+
+/// What was decided, with the pod's owner.
+enum Decided {
+    /// The API server is asked; that is noted already.
+    Ask(Asked),
+    /// It is looked at again at a time.
+    Wait(WaitReason, Timestamp, Owner),
+    /// Nothing is done.
+    Nothing(NothingReason, Option<Box<Plan>>, Owner),
+}
+
+/// What a round came to.
+enum Step {
+    /// It is told. Then the answer goes on after a pause, or it is final.
+    Tell(Outcome, Owner, Option<Duration>),
+    /// It goes on after a pause, and there is nothing to tell yet.
+    Quiet(Duration),
+}
+
 /// Answers Incidents.
 pub(crate) struct Controller {
     client: Client,
@@ -72,12 +119,21 @@ pub(crate) struct Controller {
     ledger: Mutex<Ledger>,
     counted: Mutex<Counted>,
     pods: Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    first: Turns,
+    later: Turns,
+    stopping: CancellationToken,
 }
 
 impl Controller {
-    /// A controller that has learned nothing yet.
+    /// A controller that has learned nothing yet. Once `stopping` is cancelled it begins nothing
+    /// new, and only tells of what it has done.
     #[must_use]
-    pub(crate) fn new(client: Client, config: Config, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        client: Client,
+        config: Config,
+        metrics: Metrics,
+        stopping: CancellationToken,
+    ) -> Self {
         let publisher = Publisher::new(
             client.clone(),
             keys::REPORTING_CONTROLLER,
@@ -91,6 +147,9 @@ impl Controller {
             ledger: Mutex::default(),
             counted: Mutex::default(),
             pods: Mutex::default(),
+            first: Turns::new(FIRST_PLACES),
+            later: Turns::new(LATER_PLACES),
+            stopping,
         }
     }
 
@@ -107,61 +166,256 @@ impl Controller {
     }
 
     /// The Incident as it is now; none: it is gone.
-    pub(crate) async fn read(&self, incident: &Incident) -> Result<Option<Incident>, kube::Error> {
-        let name = incident.metadata.name.as_deref().unwrap_or_default();
-        let now = self.incidents(incident).get_opt(name).await?;
-        Ok(now.filter(|now| now.metadata.uid == incident.metadata.uid))
+    async fn read(&self, key: &Key) -> Result<Option<Incident>, kube::Error> {
+        let api = Api::<Incident>::namespaced(self.client.clone(), &key.namespace);
+        let now = api.get_opt(&key.name).await?;
+        Ok(now.filter(|now| now.metadata.uid.as_ref() == Some(&key.uid)))
     }
 
-    /// Answers an Incident to its end, waiting where it has to, until its workload is whole.
+    /// Reads an Incident, and answers it if something is left to be done.
     ///
     /// # Errors
-    /// When the Incident was deleted meanwhile.
-    pub(crate) async fn answer(&self, mut incident: Incident) -> Result<(), Gone> {
-        let mut blocked: Option<(tokio::time::Instant, Duration)> = None;
-        let mut overtaken = is_overtaken(&incident);
-        while overtaken || !is_settled(&incident, types::ANSWERED) {
-            overtaken = false;
-            // Of two Incidents of a pod the second reads it after the first was answered, and does
-            // not wait for a cooldown of a pod that is gone.
-            let pod = self.pod_lock(&incident.spec.pod.uid);
-            let turn = pod.lock().await;
-            let mut took = Took::begin();
-            let (plan, owner, noted) = self.plan(&incident).await;
-            took.read();
-            let (outcome, pause) = match plan {
-                Plan::Evict(answer) => {
-                    self.take_away(&incident, &answer, ResponseAction::Evict, &mut blocked)
-                        .await
+    /// When it is not there, or this replica no longer leads.
+    pub(crate) async fn look(&self, key: &Key) -> Result<(), End> {
+        let mut memory = Memory::new(&self.config);
+        let incident = loop {
+            match self.read(key).await {
+                Ok(Some(incident)) => break incident,
+                Ok(None) => return Err(End::Gone),
+                Err(error) => {
+                    tracing::warn!(%error, incident = key.name, "cannot read an incident; it is tried again");
+                    self.pause(memory.longer_pause()).await?;
                 }
-                Plan::Delete(answer) => {
-                    self.take_away(&incident, &answer, ResponseAction::Delete, &mut blocked)
-                        .await
-                }
-                Plan::Wait { reason, until } => {
-                    let pause = Duration::try_from(until.duration_since(Timestamp::now()));
-                    // The pod may end by itself long before the time.
-                    let pause = pause.unwrap_or_default().min(self.config.answer_again);
-                    (Outcome::Held(reason), pause)
-                }
-                Plan::Nothing { reason, would } => {
-                    (Outcome::Nothing { reason, would }, Duration::ZERO)
-                }
-            };
-            if let (Some((binding, at)), false) = (noted, matches!(outcome, Outcome::Done { .. })) {
-                self.ledger().take_back(uid(&owner), &binding, at);
             }
+        };
+        self.follow(incident, true, false).await
+    }
+
+    /// Answers an Incident to its end, waiting where it has to, until its workload is whole. One
+    /// that is not `fresh` is read first.
+    ///
+    /// # Errors
+    /// When the Incident was deleted meanwhile, or this replica no longer leads.
+    pub(crate) async fn answer(&self, incident: Incident, fresh: bool) -> Result<(), End> {
+        self.follow(incident, fresh, fresh).await
+    }
+
+    /// `known`: the Incident need not be read before the first round; `first`: nobody has looked
+    /// at it yet.
+    async fn follow(
+        &self,
+        mut incident: Incident,
+        mut known: bool,
+        first: bool,
+    ) -> Result<(), End> {
+        let key = Key::of(&incident).ok_or(End::Gone)?;
+        let mut memory = Memory::new(&self.config);
+        let mut answered = false;
+        loop {
+            let waiting = Instant::now();
+            let turn = self.turn(&incident, first && !answered).await?;
+            if !known || waiting.elapsed() > FRESH_FOR {
+                match self.read(&key).await {
+                    Ok(Some(now)) => incident = now,
+                    Ok(None) => return Err(End::Gone),
+                    Err(error) => {
+                        drop(turn);
+                        tracing::warn!(%error, incident = key.name, "cannot read an incident; it is tried again");
+                        self.pause(memory.longer_pause()).await?;
+                        continue;
+                    }
+                }
+            }
+            known = false;
+            let overtaken = !answered && is_overtaken(&incident);
+            if is_settled(&incident, types::ANSWERED) && !overtaken {
+                break;
+            }
+            let mut took = Took::begin();
+            // On the heap only while it lasts: many Incidents wait at once.
+            let step = Box::pin(self.round(&incident, &mut memory, &mut took)).await?;
+            answered = true;
             drop(turn);
-            took.asked();
-            self.tell(&mut incident, workload(&owner), &outcome, &took)
-                .await?;
-            tokio::time::sleep(pause).await;
+            match step {
+                Step::Quiet(pause) => self.pause(pause).await?,
+                Step::Tell(outcome, owner, pause) => {
+                    Box::pin(self.tell(&mut incident, workload(&owner), &outcome, &took)).await?;
+                    let Some(pause) = pause else { break };
+                    if let Err(end) = self.pause(pause).await {
+                        Box::pin(self.last_look(incident, memory)).await?;
+                        return Err(end);
+                    }
+                }
+            }
         }
         self.recover(incident).await
     }
 
+    /// Before the end: what was asked for without a clear answer is told if it was done. Who
+    /// leads next would find a pod that ends, and not know why.
+    async fn last_look(&self, mut incident: Incident, memory: Memory) -> Result<(), End> {
+        let Some(asked) = memory.asked else {
+            return Ok(());
+        };
+        let mut took = Took::begin();
+        let facts = gather(&self.client, &self.config, &incident).await;
+        took.read();
+        match went(&facts) {
+            Live::Found(true) | Live::Gone => {
+                let owner = asked.owner.clone();
+                let outcome = asked.done();
+                self.tell(&mut incident, workload(&owner), &outcome, &took)
+                    .await
+            }
+            Live::Found(false) | Live::Unknown(_) => Ok(()),
+        }
+    }
+
+    /// Waits for the turn of an Incident. Of two of a pod the second reads it after the first was
+    /// answered, and does not wait for a cooldown of a pod that is gone.
+    async fn turn(&self, incident: &Incident, first: bool) -> Result<Turn, End> {
+        let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
+        let places = if first { &self.first } else { &self.later };
+        let pod = self.pod_lock(&incident.spec.pod.uid);
+        let entering = async {
+            Turn {
+                _pod: pod.lock_owned().await,
+                _place: places.enter(namespace).await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(End::Stopping),
+            turn = entering => Ok(turn),
+        }
+    }
+
+    async fn pause(&self, pause: Duration) -> Result<(), End> {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => Err(End::Stopping),
+            () = tokio::time::sleep(pause) => Ok(()),
+        }
+    }
+
+    /// Reads, plans and acts once.
+    async fn round(
+        &self,
+        incident: &Incident,
+        memory: &mut Memory,
+        took: &mut Took,
+    ) -> Result<Step, End> {
+        let facts = gather(&self.client, &self.config, incident).await;
+        took.read();
+        if let Some(asked) = memory.asked.take() {
+            match went(&facts) {
+                Live::Found(true) | Live::Gone => {
+                    let owner = asked.owner.clone();
+                    return Ok(Step::Tell(asked.done(), owner, None));
+                }
+                Live::Found(false) => self.take_back(&asked),
+                Live::Unknown(why) => {
+                    let owner = asked.owner.clone();
+                    memory.asked = Some(asked);
+                    let held = Outcome::Held(WaitReason::CouldNotCheck(why));
+                    return Ok(Step::Tell(held, owner, Some(memory.longer_pause())));
+                }
+            }
+        }
+        let step = match self.decide(facts) {
+            Decided::Ask(asked) if self.stopping.is_cancelled() => {
+                self.take_back(&asked);
+                return Err(End::Stopping);
+            }
+            Decided::Ask(asked) => self.take_away(incident, asked, memory).await,
+            Decided::Wait(reason, until, owner) => {
+                let pause = memory.wait(&reason, until, Timestamp::now());
+                Step::Tell(Outcome::Held(reason), owner, Some(pause))
+            }
+            Decided::Nothing(NothingReason::NotConfined(how), _, owner) if memory.is_patient() => {
+                let held = Outcome::Held(WaitReason::NotConfined(how));
+                Step::Tell(held, owner, Some(memory.longer_pause()))
+            }
+            Decided::Nothing(reason, would, owner) => {
+                Step::Tell(Outcome::Nothing { reason, would }, owner, None)
+            }
+        };
+        took.asked();
+        Ok(step)
+    }
+
+    /// Plans, and notes the answer in the same breath, so that no two use one place.
+    fn decide(&self, mut facts: Facts) -> Decided {
+        let now = Timestamp::now();
+        let mut ledger = self.ledger();
+        ledger.forget(now);
+        if let Live::Found(bindings) = &facts.bindings {
+            let names: Vec<_> = bindings.iter().map(|b| b.name.as_str()).collect();
+            facts.history = ledger.history(uid(&facts.owner), &names);
+        }
+        let mut ask = |action, answer: Answer, owner: Owner| {
+            ledger.note(uid(&owner), &answer.binding, now);
+            Decided::Ask(Asked {
+                action,
+                answer,
+                owner,
+                at: now,
+            })
+        };
+        match plan(&facts, now) {
+            Plan::Evict(answer) => ask(ResponseAction::Evict, answer, facts.owner),
+            Plan::Delete(answer) => ask(ResponseAction::Delete, answer, facts.owner),
+            Plan::Wait { reason, until } => Decided::Wait(reason, until, facts.owner),
+            Plan::Nothing { reason, would } => Decided::Nothing(reason, would, facts.owner),
+        }
+    }
+
+    /// What was noted was not done: its place is for another.
+    fn take_back(&self, asked: &Asked) {
+        let (owner, binding) = (uid(&asked.owner), &asked.answer.binding);
+        self.ledger().take_back(owner, binding, asked.at);
+    }
+
+    /// Asks the API server, and makes of its answer what is told.
+    async fn take_away(&self, incident: &Incident, asked: Asked, memory: &mut Memory) -> Step {
+        let said = self.ask(incident, &asked).await;
+        let owner = asked.owner.clone();
+        let could_not = |why| Outcome::Held(WaitReason::CouldNotCheck(why));
+        match said {
+            Said::Accepted(at) => return Step::Tell(Asked { at, ..asked }.done(), owner, None),
+            // It may have been done: what was noted stays until that is known.
+            Said::Unclear(why) => {
+                memory.asked = Some(asked);
+                return Step::Tell(could_not(why), owner, Some(memory.longer_pause()));
+            }
+            Said::Busy(_) | Said::Conflict | Said::Budget(_) | Said::Final(_) => {
+                self.take_back(&asked);
+            }
+        }
+        let nothing = |reason| Outcome::Nothing {
+            reason,
+            would: None,
+        };
+        match said {
+            Said::Accepted(_) | Said::Unclear(_) => Step::Quiet(Duration::ZERO),
+            Said::Conflict => Step::Quiet(memory.longer_pause()),
+            Said::Busy(why) => Step::Tell(could_not(why), owner, Some(memory.longer_pause())),
+            Said::Final(reason) => Step::Tell(nothing(reason), owner, None),
+            Said::Budget(name) => {
+                let timeout = asked.answer.eviction_timeout_seconds;
+                match memory.budget_pause(Duration::from_secs(timeout.into())) {
+                    Some(pause) => {
+                        let held = Outcome::Held(WaitReason::DisruptionBudget(name));
+                        Step::Tell(held, owner, Some(pause))
+                    }
+                    None => Step::Tell(nothing(NothingReason::DisruptionBudget(name)), owner, None),
+                }
+            }
+        }
+    }
+
     /// Waits for the replacement of a pod that was taken away.
-    async fn recover(&self, incident: Incident) -> Result<(), Gone> {
+    async fn recover(&self, incident: Incident) -> Result<(), End> {
         let status = incident.status.clone().unwrap_or_default();
         let Some(since) = status.response.map(|r| r.time.0) else {
             return Ok(());
@@ -170,16 +424,26 @@ impl Controller {
             return Ok(());
         }
         let timeout = self.config.replacement_timeout;
+        let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
         let recovery = loop {
             let count = |uid: &str| self.count(&incident, uid);
-            match look(&self.client, &incident, since, timeout, count).await {
+            let looking = async {
+                let _place = self.later.enter(namespace).await;
+                Box::pin(look(&self.client, &incident, since, timeout, count)).await
+            };
+            let looked = tokio::select! {
+                biased;
+                () = self.stopping.cancelled() => return Err(End::Stopping),
+                looked = looking => looked,
+            };
+            match looked {
                 Ok(Recovery::Waiting) => {}
                 Ok(recovery) => break recovery,
                 Err(error) => {
                     tracing::warn!(%error, incident = incident.metadata.name, "cannot look for the replacement");
                 }
             }
-            tokio::time::sleep(self.config.replacement_poll).await;
+            self.pause(self.config.replacement_poll).await?;
         };
         let now = Timestamp::now();
         let after = recovered(&incident, &recovery, now);
@@ -223,85 +487,6 @@ impl Controller {
         let uid = incident.metadata.uid.as_deref().unwrap_or_default();
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         counted.count(pod_uid, uid, Timestamp::now())
-    }
-
-    /// Plans, and notes the answer in the same breath, so that no two use one place.
-    async fn plan(&self, incident: &Incident) -> (Plan, Owner, Option<(String, Timestamp)>) {
-        let mut facts = Box::pin(gather(&self.client, &self.config, incident)).await;
-        let now = Timestamp::now();
-        let mut ledger = self.ledger();
-        ledger.forget(now);
-        if let Live::Found(bindings) = &facts.bindings {
-            let names: Vec<_> = bindings.iter().map(|b| b.name.as_str()).collect();
-            facts.history = ledger.history(uid(&facts.owner), &names);
-        }
-        let plan = plan(&facts, now);
-        let noted = match &plan {
-            Plan::Evict(answer) | Plan::Delete(answer) => {
-                ledger.note(uid(&facts.owner), &answer.binding, now);
-                Some((answer.binding.clone(), now))
-            }
-            Plan::Wait { .. } | Plan::Nothing { .. } => None,
-        };
-        (plan, facts.owner, noted)
-    }
-
-    async fn take_away(
-        &self,
-        incident: &Incident,
-        answer: &Answer,
-        action: ResponseAction,
-        blocked: &mut Option<(tokio::time::Instant, Duration)>,
-    ) -> (Outcome, Duration) {
-        let said = match action {
-            ResponseAction::Delete => self.delete(incident, answer).await,
-            ResponseAction::Evict | ResponseAction::Audit => self.evict(incident, answer).await,
-        };
-        let nothing = |reason| {
-            (
-                Outcome::Nothing {
-                    reason,
-                    would: None,
-                },
-                Duration::ZERO,
-            )
-        };
-        let budget = match said {
-            Said::Accepted(at) => {
-                let binding = answer.binding.clone();
-                return (
-                    Outcome::Done {
-                        action,
-                        binding,
-                        at,
-                    },
-                    Duration::ZERO,
-                );
-            }
-            Said::Final(reason) => return nothing(reason),
-            Said::Unclear(why) => {
-                return (
-                    Outcome::Held(WaitReason::CouldNotCheck(why)),
-                    self.config.eviction_backoff_initial,
-                );
-            }
-            Said::Budget(name) => name,
-        };
-        let first = (
-            tokio::time::Instant::now(),
-            self.config.eviction_backoff_initial,
-        );
-        let (since, pause) = blocked.get_or_insert(first);
-        let timeout = Duration::from_secs(answer.eviction_timeout_seconds.into());
-        let left = timeout.saturating_sub(since.elapsed());
-        if left.is_zero() {
-            return nothing(NothingReason::DisruptionBudget(budget));
-        }
-        let now = (*pause).min(left);
-        *pause = pause
-            .saturating_mul(2)
-            .min(self.config.eviction_backoff_max);
-        (Outcome::Held(WaitReason::DisruptionBudget(budget)), now)
     }
 
     fn incidents(&self, incident: &Incident) -> Api<Incident> {

@@ -31,6 +31,8 @@ pub struct Config {
     pub eviction_backoff_initial: Duration,
     /// Longest such pause.
     pub eviction_backoff_max: Duration,
+    /// How long an answer waits for the confinement of Incidents to be back.
+    pub confinement_timeout: Duration,
     /// Least time between two looks at an Incident whose violations go on after its answer.
     pub answer_again: Duration,
     /// How often statuses of policies and bindings are made anew, besides every change of them.
@@ -51,6 +53,7 @@ impl Default for Config {
             replacement_poll: Duration::from_secs(1),
             eviction_backoff_initial: Duration::from_secs(1),
             eviction_backoff_max: Duration::from_secs(30),
+            confinement_timeout: Duration::from_mins(2),
             answer_again: Duration::from_secs(30),
             status_interval: Duration::from_secs(30),
         }

@@ -5,12 +5,12 @@
 
 use crate::config::Config;
 use bailiff_api::confinement::{Difference, compare};
-use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, keys};
+use bailiff_api::{Incident, LABELS_LIMIT, RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::owner::ReadAhead;
 use bailiff_policy::MatchResources;
 use bailiff_response::{
     BindingFacts, Confinement, Facts, History, Live, NamespaceFacts, Owner, PodFacts, PolicyFacts,
-    ViolationFacts,
+    ViolationFacts, last_verdict,
 };
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -18,6 +18,9 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::{Api, Client};
 use std::collections::BTreeMap;
+
+/// Labels of an object.
+type Labels = BTreeMap<String, String>;
 
 /// The facts of an Incident, without history, which the ledger adds.
 pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident) -> Facts {
@@ -29,7 +32,7 @@ pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident
         Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
     );
     let (pod_and_owner, space, policy, bindings, confinement, confined_by) = futures::join!(
-        pod_and_owner(client, config, namespace, incident),
+        pod_and_owner(client, namespace, incident),
         spaces.get_opt(namespace),
         policies.get_opt(&incident.spec.policy.name),
         bindings(client, incident),
@@ -37,23 +40,38 @@ pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident
         confinement_bindings.get_opt(keys::CONFINEMENT_BINDING),
     );
     let (pod, owner) = pod_and_owner;
-    let labels = match &space {
-        Ok(Some(space)) => space.metadata.labels.clone().unwrap_or_default(),
-        Ok(None) | Err(_) => BTreeMap::new(),
+    let none = Labels::new();
+    let space_labels = match &space {
+        Ok(Some(space)) => space.metadata.labels.as_ref().unwrap_or(&none),
+        Ok(None) | Err(_) => &none,
+    };
+    let pod_labels = labels(incident, pod.as_ref().ok().and_then(Option::as_ref));
+    // A selector that is not valid matches nothing: no answer is given on a guess.
+    let matches = |selectors: &bailiff_api::MatchResources| {
+        MatchResources::compile(selectors).is_ok_and(|m| m.matches(space_labels, &pod_labels))
     };
     Facts {
         violation: ViolationFacts::of(incident),
-        pod,
+        pod: live("the pod", pod, |p| PodFacts::of(p, &config.namespace)),
         owner,
         policy: live("the policy", policy, |p| PolicyFacts {
             uid: p.metadata.uid.clone().unwrap_or_default(),
             generation: p.metadata.generation.unwrap_or_default(),
+            matches: matches(&p.spec.match_constraints),
         }),
         bindings: match bindings {
             Ok(found) => Live::Found(
                 found
-                    .iter()
-                    .map(|b| binding(b, incident, &labels))
+                    .into_iter()
+                    .map(|b| BindingFacts {
+                        name: b.metadata.name.unwrap_or_default(),
+                        uid: b.metadata.uid.unwrap_or_default(),
+                        matches: matches(&b.spec.match_resources),
+                        policy_name: b.spec.policy_name,
+                        actions: b.spec.response_actions,
+                        guardrails: b.spec.guardrails,
+                        grace_period_seconds: b.spec.grace_period_seconds,
+                    })
                     .collect(),
             ),
             Err(error) => Live::Unknown(why("the bindings", &error)),
@@ -77,12 +95,27 @@ pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident
     }
 }
 
+/// Labels of the pod as seen at the violation. An Incident has no room for many: where some may
+/// have been left out, the live pod's stand in, or a pod could have so many that no selector
+/// finds it.
+fn labels(incident: &Incident, live: Option<&Pod>) -> Labels {
+    let seen = &incident.spec.pod;
+    let mut labels = seen.labels.clone();
+    let whole = !labels.is_empty() && labels.len() < LABELS_LIMIT;
+    let same = live.filter(|pod| pod.metadata.uid.as_ref() == Some(&seen.uid));
+    if let (false, Some(pod)) = (whole, same) {
+        for (key, value) in pod.metadata.labels.iter().flatten() {
+            labels.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    labels
+}
+
 async fn pod_and_owner(
     client: &Client,
-    config: &Config,
     namespace: &str,
     incident: &Incident,
-) -> (Live<PodFacts>, Owner) {
+) -> (Result<Option<Pod>, kube::Error>, Owner) {
     let seen = &incident.spec.pod;
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let (pod, ahead) = futures::join!(
@@ -90,6 +123,8 @@ async fn pod_and_owner(
         ReadAhead::of(client, namespace, &seen.name, &seen.labels),
     );
     let owner = match &pod {
+        // A static pod's controller is its Node, which makes no pods by the API.
+        Ok(Some(pod)) if is_mirror(pod) => Owner::None,
         Ok(Some(pod)) => match bailiff_kube::owner::top(client, pod, ahead).await {
             Ok(Some(owner)) => Owner::Workload(owner),
             Ok(None) => Owner::None,
@@ -98,39 +133,24 @@ async fn pod_and_owner(
         Ok(None) => Owner::None,
         Err(_) => Owner::Unknown("the pod could not be read".to_owned()),
     };
-    (
-        live("the pod", pod, |p| PodFacts::of(p, &config.namespace)),
-        owner,
-    )
+    (pod, owner)
 }
 
+fn is_mirror(pod: &Pod) -> bool {
+    let annotations = pod.metadata.annotations.as_ref();
+    annotations.is_some_and(|a| a.contains_key(keys::ANNOTATION_MIRROR_POD))
+}
+
+/// The bindings of the last verdict that are there.
 async fn bindings(
     client: &Client,
     incident: &Incident,
 ) -> Result<Vec<RuntimePolicyBinding>, kube::Error> {
     let api = Api::<RuntimePolicyBinding>::all(client.clone());
-    let reads = incident.spec.bindings.iter().map(|b| api.get_opt(&b.name));
+    let (_, bindings) = last_verdict(incident);
+    let reads = bindings.iter().map(|b| api.get_opt(&b.name));
     let found = futures::future::try_join_all(reads).await?;
     Ok(found.into_iter().flatten().collect())
-}
-
-fn binding(
-    binding: &RuntimePolicyBinding,
-    incident: &Incident,
-    namespace_labels: &BTreeMap<String, String>,
-) -> BindingFacts {
-    let spec = &binding.spec;
-    BindingFacts {
-        name: binding.metadata.name.clone().unwrap_or_default(),
-        uid: binding.metadata.uid.clone().unwrap_or_default(),
-        policy_name: spec.policy_name.clone(),
-        // A selector that is not valid matches nothing: no answer is given on a guess.
-        matches: MatchResources::compile(&spec.match_resources)
-            .is_ok_and(|m| m.matches(namespace_labels, &incident.spec.pod.labels)),
-        actions: spec.response_actions.clone(),
-        guardrails: spec.guardrails.clone(),
-        grace_period_seconds: spec.grace_period_seconds,
-    }
 }
 
 fn live<K, T>(
@@ -151,3 +171,6 @@ fn why(what: &str, error: &kube::Error) -> String {
         _ => format!("cannot read {what}: the API server does not answer"),
     }
 }
+
+#[cfg(test)]
+mod tests;

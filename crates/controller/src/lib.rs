@@ -6,12 +6,17 @@
 
 mod answer;
 mod config;
+mod dispatch;
 mod gather;
 mod metrics;
 mod policy_status;
 mod recovery;
 mod run;
 mod statuses;
+#[cfg(test)]
+mod testing;
+mod turns;
+mod work;
 
 pub use config::Config;
 pub use run::{Error, run};

@@ -201,3 +201,6 @@ fn condition(
             .map_or(Time(now), |old| old.last_transition_time.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;

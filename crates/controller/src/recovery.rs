@@ -3,20 +3,23 @@
 //! Here: reading the workload and its pods. Not here: what the Incident says about it
 //! (`bailiff_response`).
 //! Invariant: a pod counts as the replacement only when live owner references lead from it to
-//! the workload, it was made after the answer, and no other Incident counted it.
+//! the workload, it was made after the answer was asked for, and no other Incident counted it.
 
 use bailiff_api::{Incident, OwnerObject, Replacement};
-use bailiff_kube::owner::ReadAhead;
+use bailiff_kube::owner::{ReadAhead, controller, known};
 use bailiff_response::Recovery;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::api::ListParams;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Selector};
+use kube::core::{DynamicObject, Selector};
 use kube::{Api, Client};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// The longest that an eviction is waited for.
+const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(15);
 
 /// Label of a Job's pods.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
@@ -42,6 +45,8 @@ impl Counted {
 enum Makes {
     /// It makes pods that these labels select; so many of them at a time, where that is fixed.
     Pods(String, Option<usize>),
+    /// It is of a kind that is not read; its pods name it as their controller.
+    PodsThatNameIt,
     /// It makes no new pod.
     NoMore,
     /// It is not known how it makes pods.
@@ -73,16 +78,25 @@ pub(crate) async fn look(
         }
     };
     let (labels, wanted) = match makes(client, namespace, workload, incident).await? {
-        Makes::Pods(labels, wanted) => (labels, wanted),
+        Makes::Pods(labels, wanted) => (Some(labels), wanted),
+        Makes::PodsThatNameIt => (None, None),
         Makes::NoMore => return Ok(Recovery::NotReplaced(Some(workload.kind.clone()))),
         Makes::Unknown => return Ok(waiting()),
     };
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let listed = pods.list(&ListParams::default().labels(&labels)).await?;
+    let selected = labels
+        .iter()
+        .fold(ListParams::default(), |p, l| p.labels(l));
+    let listed = pods.list(&selected).await?;
     let whole = wanted.is_some_and(|wanted| ready_pods(&listed.items) >= wanted);
+    let may_be_its = |pod: &Pod| {
+        let owner = || controller(pod.metadata.owner_references.as_deref());
+        labels.is_some() || owner().is_some_and(|owner| owner.uid == workload.uid)
+    };
     let mut found: Vec<_> = listed
         .items
         .into_iter()
+        .filter(may_be_its)
         .filter_map(|pod| Some((replacement(&pod, incident, workload, since)?, pod)))
         .collect();
     found.sort_by_key(|(replacement, _)| replacement.ready_time.0);
@@ -119,7 +133,17 @@ fn ready_pods(pods: &[Pod]) -> usize {
     pods.iter().filter(ready).count()
 }
 
-/// The pod as a replacement, if it is Ready (or ran to its end) and was made after the answer.
+/// The earliest that a replacement can have been made. The API server takes the pod away before
+/// its answer is on its way, and the owner may be faster than that answer.
+fn not_before(incident: &Incident, answered: Timestamp) -> Timestamp {
+    let asked = answered
+        .checked_sub(LONGEST_REQUEST)
+        .unwrap_or(Timestamp::MIN);
+    asked.max(incident.spec.detected_time.0).min(answered)
+}
+
+/// The pod as a replacement, if it is Ready (or ran to its end) and was made after the answer was
+/// asked for.
 fn replacement(
     pod: &Pod,
     incident: &Incident,
@@ -130,7 +154,7 @@ fn replacement(
     // Creation times have whole seconds.
     let created = pod.metadata.creation_timestamp.as_ref()?.0;
     let node_name = pod.spec.as_ref()?.node_name.clone()?;
-    let after = since.as_second() <= created.as_second();
+    let after = not_before(incident, since).as_second() <= created.as_second();
     let same_place = workload.kind != "DaemonSet" || node_name == incident.spec.node_name;
     if *uid == incident.spec.pod.uid || !after || !same_place {
         return None;
@@ -163,8 +187,9 @@ async fn makes(
         ("CronJob", Some(job)) => (&workload.api_version, "Job", job),
         (kind, _) => (&workload.api_version, kind, &workload.name),
     };
-    let (group, version) = version.split_once('/').unwrap_or(("", version));
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+    let Some(resource) = known(version, kind) else {
+        return Ok(Makes::PodsThatNameIt);
+    };
     let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
     let Some(object) = api.get_opt(name).await? else {
         return Ok(Makes::NoMore);
@@ -224,80 +249,4 @@ fn wanted(kind: &str, object: &Value) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn a_pod_is_the_replacement_of_one_incident_alone() {
-        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let mut counted = Counted::default();
-        assert!(counted.count("pod", "first", now));
-        assert!(counted.count("pod", "first", now), "asked again");
-        assert!(!counted.count("pod", "second", now));
-    }
-
-    #[test]
-    fn what_a_workload_makes_is_read_from_its_spec_and_status() {
-        let selector = json!({"matchLabels": {"app": "web"}});
-        let labels = |kind, object| match from_workload(kind, &object) {
-            Makes::Pods(labels, Some(wanted)) => format!("{wanted} of {labels}"),
-            Makes::Pods(labels, None) => labels,
-            Makes::NoMore => "no more".to_owned(),
-            Makes::Unknown => "unknown".to_owned(),
-        };
-        for (kind, object, want) in [
-            (
-                "Deployment",
-                json!({"spec": {"replicas": 2, "selector": selector}}),
-                "2 of app=web",
-            ),
-            (
-                "Deployment",
-                json!({"spec": {"replicas": 0, "selector": selector}}),
-                "no more",
-            ),
-            (
-                "ReplicationController",
-                json!({"spec": {"replicas": 1, "selector": {"app": "web"}}}),
-                "1 of app=web",
-            ),
-            (
-                "StatefulSet",
-                json!({"spec": {"selector": selector}}),
-                "1 of app=web",
-            ),
-            (
-                "Job",
-                json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}),
-                "no more",
-            ),
-            (
-                "Job",
-                json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Failed", "status": "False"}]}}),
-                "app=web",
-            ),
-            ("CronJob", json!({"spec": {}}), "unknown"),
-        ] {
-            assert_eq!(labels(kind, object.clone()), want, "{kind} {object}");
-        }
-    }
-
-    #[test]
-    fn a_pod_on_its_way_out_is_not_counted_as_ready() {
-        let pod = |ready: &str, going: Option<&str>| -> Pod {
-            serde_json::from_value(json!({
-                "metadata": {"deletionTimestamp": going},
-                "status": {"conditions": [{"type": "Ready", "status": ready}]},
-            }))
-            .unwrap()
-        };
-        let pods = [
-            pod("True", None),
-            pod("True", Some("2026-01-01T00:00:00Z")),
-            pod("False", None),
-            Pod::default(),
-        ];
-        assert_eq!(ready_pods(&pods), 1);
-    }
-}
+mod tests;

@@ -1,31 +1,35 @@
-//! Wires the controller: probes, Lease, watch, statuses.
+//! Wires the controller: probes, Lease, and what the leader does.
 //!
 //! Here: which task runs when. Not here: what it does.
-//! Invariant: without leadership nothing is answered; an Incident is answered by one task at a
-//! time, and one that was answered before is read again first.
+//! Invariant: without leadership nothing is answered; work of the leader that ends ends the
+//! program, so that the kubelet starts it again and another replica leads meanwhile.
 
 use crate::answer::Controller;
 use crate::config::Config;
+use crate::dispatch::{TURN, dispatch};
 use crate::metrics::Metrics;
 use crate::statuses;
 use bailiff_api::{Incident, keys};
+use bailiff_kube::serve::Health;
 use bailiff_kube::{lease, serve};
-use bailiff_response::{is_open, is_overtaken};
-use futures::StreamExt;
+use futures::StreamExt as _;
 use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// How soon the API server is asked again while it does not answer.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long the election may stand still besides what it may wait for.
+const ELECTION_SLACK: Duration = Duration::from_secs(30);
+/// How long answering may stand still.
+const DISPATCH_SLACK: Duration = Duration::from_mins(1);
+/// How long statuses may stand still: one request takes at most a quarter of it.
+const STATUSES_SLACK: Duration = Duration::from_mins(1);
 
 /// Why the controller can't run.
 #[derive(Debug, thiserror::Error)]
@@ -33,12 +37,15 @@ pub enum Error {
     /// Metrics and health.
     #[error("cannot serve metrics and health")]
     Serve(#[from] serve::ServeError),
+    /// The leader's work ended.
+    #[error("cannot go on leading")]
+    Lease(#[from] lease::Error),
 }
 
 /// Runs until `shutdown`.
 ///
 /// # Errors
-/// When metrics and health can't be served.
+/// When metrics and health can't be served, or the leader's work ends by a defect.
 pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
     let settings = lease::Settings {
         namespace: config.namespace.clone(),
@@ -51,32 +58,45 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     let metrics = Metrics::default();
     let mut registry = Registry::default();
     metrics.register(&mut registry);
-    let ready = Arc::new(AtomicBool::new(false));
+    let health = Health::default();
     let serving = serve::serve(
         config.address,
         Arc::new(registry),
-        Arc::clone(&ready),
+        health.clone(),
         shutdown.clone(),
     );
     let working = async {
         tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = answers(&client) => ready.store(true, Ordering::Relaxed),
+            () = shutdown.cancelled() => return Ok(()),
+            () = answers(&client) => health.set_ready(true),
         }
-        lease::elect(client.clone(), settings, shutdown.clone(), |token| {
-            lead(client.clone(), config.clone(), metrics.clone(), token)
+        let slack = ELECTION_SLACK + 2 * config.lease_duration;
+        let pulse = health.watch("election", slack);
+        lease::elect(client.clone(), settings, pulse, shutdown.clone(), |token| {
+            lead(
+                client.clone(),
+                config.clone(),
+                metrics.clone(),
+                health.clone(),
+                token,
+            )
         })
-        .await;
+        .await
     };
-    let (served, ()) = futures::join!(
+    let (served, worked) = futures::join!(
         async {
             let served = serving.await;
             shutdown.cancel();
             served
         },
-        working
+        async {
+            let worked = working.await;
+            shutdown.cancel();
+            worked
+        }
     );
-    Ok(served?)
+    served?;
+    Ok(worked?)
 }
 
 /// Waits until the API server answers: a replica that can't reach it is not ready.
@@ -87,181 +107,89 @@ async fn answers(client: &Client) {
     }
 }
 
-async fn lead(client: Client, config: Config, metrics: Metrics, token: CancellationToken) {
-    tracing::info!(identity = config.identity, "leading");
-    metrics.leader.set(1);
-    let answering = answer_all(client.clone(), config.clone(), metrics.clone());
-    tokio::select! {
-        () = token.cancelled() => {}
-        () = answering => {}
-        () = statuses::keep(client, config) => {}
-    }
-    metrics.leader.set(0);
-    metrics.under_way.set(0);
-}
+/// Says in the metrics that this replica leads, for as long as it lives, however it ends.
+struct InMetrics(Metrics);
 
-/// Which Incidents are being answered, and which were.
-#[derive(Default)]
-struct Work {
-    under_way: BTreeSet<String>,
-    /// When each was last looked at; its absence means: never by this replica.
-    answered: BTreeMap<String, Instant>,
-}
-
-impl Work {
-    /// Whether an Incident needs a task now; it is noted as under way.
-    fn begin(&mut self, incident: &Incident, again: Duration) -> bool {
-        let Some(uid) = &incident.metadata.uid else {
-            return false;
-        };
-        let rested = self
-            .answered
-            .get(uid)
-            .is_none_or(|last| last.elapsed() >= again);
-        let needed = is_open(incident) || (is_overtaken(incident) && rested);
-        needed && self.under_way.insert(uid.clone())
+impl InMetrics {
+    fn new(metrics: Metrics) -> Self {
+        metrics.leader.set(1);
+        Self(metrics)
     }
 }
 
-async fn answer_all(client: Client, config: Config, metrics: Metrics) {
+impl Drop for InMetrics {
+    fn drop(&mut self) {
+        self.0.leader.set(0);
+        self.0.under_way.set(0);
+    }
+}
+
+async fn lead(
+    client: Client,
+    config: Config,
+    metrics: Metrics,
+    health: Health,
+    token: CancellationToken,
+) {
+    let _leading = InMetrics::new(metrics.clone());
     let again = config.answer_again;
-    let controller = Arc::new(Controller::new(client.clone(), config, metrics.clone()));
-    let mut stream = watcher::watcher(Api::<Incident>::all(client), watcher::Config::default())
-        .backoff(bailiff_kube::watch::Pauses::default())
-        .boxed();
-    // Dropped with this future, and with it every answer that is under way.
-    let mut tasks: JoinSet<String> = JoinSet::new();
-    let mut work = Work::default();
-    let mut first = Some(Vec::new());
-    loop {
-        metrics
-            .under_way
-            .set(i64::try_from(tasks.len()).unwrap_or(i64::MAX));
-        let event = tokio::select! {
-            Some(done) = tasks.join_next(), if !tasks.is_empty() => {
-                if let Ok(uid) = done {
-                    work.under_way.remove(&uid);
-                    work.answered.insert(uid, Instant::now());
-                }
-                continue;
-            }
-            event = stream.next() => event,
-        };
-        let incidents = match event {
-            // All past answers are learned before the first new one is given.
-            Some(Ok(Event::InitApply(incident))) if first.is_some() => {
-                controller.learn(&incident);
-                if let Some(first) = &mut first {
-                    first.push(incident);
-                }
-                continue;
-            }
-            Some(Ok(Event::InitDone)) => first.take().unwrap_or_default(),
-            Some(Ok(Event::Apply(incident) | Event::InitApply(incident))) => vec![incident],
-            Some(Ok(Event::Delete(incident))) => {
-                work.answered
-                    .remove(incident.metadata.uid.as_deref().unwrap_or_default());
-                continue;
-            }
-            Some(Ok(Event::Init)) => continue,
-            Some(Err(error)) => {
-                tracing::warn!(%error, "cannot watch incidents; it is tried again");
-                continue;
-            }
-            None => return,
-        };
-        for incident in incidents {
-            if work.begin(&incident, again) {
-                let uid = incident.metadata.uid.clone().unwrap_or_default();
-                // An event can be older than what this replica wrote since.
-                let stale = work.answered.contains_key(&uid);
-                tasks.spawn(answer(Arc::clone(&controller), incident, stale, uid));
-            }
+    let controller = Controller::new(
+        client.clone(),
+        config.clone(),
+        metrics.clone(),
+        token.clone(),
+    );
+    let incidents = watcher(
+        Api::<Incident>::all(client.clone()),
+        watcher::Config::default(),
+    )
+    .backoff(bailiff_kube::watch::Pauses::default())
+    .boxed();
+    // Each is a task of its own, so that compiling many policies holds up no answer. Both are
+    // cut off when this future is dropped.
+    let mut work = JoinSet::new();
+    work.spawn(dispatch(
+        Arc::new(controller),
+        incidents,
+        again,
+        metrics,
+        health.watch("answering", DISPATCH_SLACK + TURN),
+        token.clone(),
+    ));
+    let pulse = health.watch(
+        "statuses",
+        STATUSES_SLACK.saturating_add(config.status_interval),
+    );
+    let stop = token.clone();
+    work.spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = statuses::keep(client, config, pulse) => {}
+        }
+    });
+    while let Some(ended) = work.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+        if !token.is_cancelled() {
+            return;
         }
     }
-}
-
-/// Answers one Incident; its UID.
-async fn answer(
-    controller: Arc<Controller>,
-    mut incident: Incident,
-    mut stale: bool,
-    uid: String,
-) -> String {
-    while stale {
-        match controller.read(&incident).await {
-            Ok(Some(now)) => {
-                incident = now;
-                stale = false;
-            }
-            Ok(None) => return uid,
-            Err(error) => {
-                tracing::warn!(%error, incident = incident.metadata.name, "cannot read an incident; it is tried again");
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    }
-    if controller.answer(incident.clone()).await.is_err() {
-        tracing::info!(
-            incident = incident.metadata.name,
-            namespace = incident.metadata.namespace,
-            "the incident was deleted while it was answered"
-        );
-    }
-    uid
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
-
-    fn incident(status: &Value) -> Incident {
-        serde_json::from_value(json!({
-            "metadata": {"name": "inc-1", "namespace": "shop", "uid": "uid"},
-            "spec": {
-                "type": "Violation", "severity": "High", "nodeName": "node-1",
-                "policy": {"name": "p", "uid": "p", "generation": 1}, "bindings": [],
-                "pod": {"name": "web-1", "uid": "u", "labels": {}}, "container": {},
-                "process": {
-                    "executable": "/bin/sh", "invokedPath": "/bin/sh", "names": ["sh"], "args": [],
-                    "argsTruncated": false, "executableSource": "Image", "origin": "Exec",
-                    "uid": 0, "gid": 0, "capabilities": [], "pid": 1,
-                    "startTime": "2026-01-01T00:00:00.000000Z", "ancestors": [],
-                },
-                "violations": [], "detectedTime": "2026-01-01T00:00:00.000000Z",
-            },
-            "status": status,
-        }))
-        .unwrap()
-    }
-
-    fn audited(last_seen: &str) -> Incident {
-        incident(&json!({
-            "conditions": [{"type": "Answered", "status": "True", "reason": "AuditOnly", "message": "", "lastTransitionTime": "2026-01-01T00:00:10Z"}],
-            "series": {"count": 2, "lastObservedTime": last_seen, "policyGeneration": 1, "bindings": []},
-        }))
-    }
-
-    const AGAIN: Duration = Duration::from_mins(1);
 
     #[test]
-    fn an_incident_is_answered_by_one_task_at_a_time() {
-        let mut work = Work::default();
-        let new = incident(&json!({}));
-        assert!(work.begin(&new, AGAIN));
-        assert!(!work.begin(&new, AGAIN), "it is under way");
-        work.under_way.clear();
-        assert!(work.begin(&new, AGAIN), "it is open still");
-    }
-
-    #[test]
-    fn an_answered_incident_is_taken_up_again_when_it_goes_on_and_has_rested() {
-        let mut work = Work::default();
-        assert!(!work.begin(&audited("2026-01-01T00:00:05.000000Z"), AGAIN));
-        let goes_on = audited("2026-01-01T00:00:15.000000Z");
-        work.answered.insert("uid".to_owned(), Instant::now());
-        assert!(!work.begin(&goes_on, AGAIN), "it was looked at just now");
-        assert!(work.begin(&goes_on, Duration::ZERO));
+    fn who_no_longer_leads_says_so_however_it_ended() {
+        let metrics = Metrics::default();
+        let leading = InMetrics::new(metrics.clone());
+        metrics.under_way.set(3);
+        assert_eq!(metrics.leader.get(), 1);
+        drop(leading);
+        assert_eq!((metrics.leader.get(), metrics.under_way.get()), (0, 0));
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! Here: reading the cluster, and writing the statuses that changed. Not here: what they say
 //! (`policy_status`).
-//! Invariant: a status is written only when it says something new; every change of a policy or a
-//! binding is looked at, and the rest of the cluster from time to time.
+//! Invariant: a status is written only when it says something new, and nothing before the pods
+//! were read; every change of a policy or a binding is looked at, and the rest of the cluster
+//! from time to time, for a small part of the time.
 
 use crate::config::Config;
 use crate::policy_status::{Cluster, PodSeen, compile_all, of_binding, of_policy};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
+use bailiff_kube::serve::Pulse;
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -18,11 +20,19 @@ use kube::{Api, Client};
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Objects of a list request: bounds what one answer of the API server takes.
 const PAGE: u32 = 500;
 /// Changes that come one after the other are looked at together.
 const SETTLE: Duration = Duration::from_millis(50);
+/// Reading every pod takes at most one part in so many of the time: in a large cluster, or while
+/// the API server is slow, it is done less often.
+const READING_SHARE: u32 = 20;
+/// Pods that ran to their end are nobody's to watch, and Jobs leave many.
+const RUNNING: &str = "status.phase!=Succeeded,status.phase!=Failed";
+/// How long the loop sleeps at most, so that it shows that it turns.
+const TURN: Duration = Duration::from_secs(10);
 
 type Watch<K> = Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>;
 
@@ -41,37 +51,51 @@ where
 }
 
 /// Keeps statuses true, until it is dropped.
-pub(crate) async fn keep(client: Client, config: Config) {
+pub(crate) async fn keep(client: Client, config: Config, pulse: Pulse) {
     let mut policies = Known::default();
     let mut bindings = Known::default();
     let mut policy_watch = watch::<RuntimePolicy>(&client);
     let mut binding_watch = watch::<RuntimePolicyBinding>(&client);
-    let mut interval = tokio::time::interval(config.status_interval);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut cluster = Cluster::default();
-    let mut due: Option<tokio::time::Instant> = None;
+    let mut cluster: Option<Cluster> = None;
+    let mut next_read = Instant::now();
+    let mut due: Option<Instant> = None;
     loop {
+        pulse.beat();
         let changed = tokio::select! {
+            biased;
             Some(event) = policy_watch.next() => policies.learn(event, "policies"),
             Some(event) = binding_watch.next() => bindings.learn(event, "bindings"),
-            _ = interval.tick() => true,
-            () = until(due) => {
-                due = None;
-                match read(&client, &config).await {
-                    Ok(read) => cluster = read,
+            () = tokio::time::sleep_until(next_read) => {
+                let begun = Instant::now();
+                match read(&client, &config, &pulse).await {
+                    Ok(read) => cluster = Some(read),
                     Err(error) => tracing::warn!(%error, "cannot read the pods for the coverage of policies"),
                 }
-                write_all(&client, &policies, &bindings, &cluster).await;
+                next_read = Instant::now() + pause(config.status_interval, begun.elapsed());
+                true
+            }
+            () = until(due) => {
+                due = None;
+                if let Some(cluster) = &cluster {
+                    write_all(&client, &policies, &bindings, cluster, &pulse).await;
+                }
                 false
             }
+            () = tokio::time::sleep(TURN) => false,
         };
-        if changed && due.is_none() && policies.listed && bindings.listed {
-            due = Some(tokio::time::Instant::now() + SETTLE);
+        let known = policies.listed && bindings.listed && cluster.is_some();
+        if changed && due.is_none() && known {
+            due = Some(Instant::now() + SETTLE);
         }
     }
 }
 
-async fn until(due: Option<tokio::time::Instant>) {
+/// How long the pods are not read again after it took so long.
+fn pause(interval: Duration, took: Duration) -> Duration {
+    interval.max(took.saturating_mul(READING_SHARE))
+}
+
+async fn until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
@@ -126,29 +150,43 @@ impl<K: kube::ResourceExt> Known<K> {
     }
 }
 
-async fn read(client: &Client, config: &Config) -> Result<Cluster, kube::Error> {
+async fn read(client: &Client, config: &Config, pulse: &Pulse) -> Result<Cluster, kube::Error> {
     let mut cluster = Cluster::default();
-    // Answered from the API server's cache; statuses need not be newer.
-    let from_cache = ListParams::default().match_any().limit(PAGE);
     let spaces = Api::<Namespace>::all(client.clone());
-    for space in spaces.list_metadata(&from_cache).await?.items {
-        let labels = space.metadata.labels.unwrap_or_default();
-        cluster
-            .namespaces
-            .insert(space.metadata.name.unwrap_or_default(), labels);
-    }
-    let pods = Api::<Pod>::all(client.clone());
     let mut page = ListParams::default().limit(PAGE);
     loop {
+        pulse.beat();
+        let listed = spaces.list_metadata(&page).await?;
+        for space in listed.items {
+            let labels = space.metadata.labels.unwrap_or_default();
+            cluster
+                .namespaces
+                .insert(space.metadata.name.unwrap_or_default(), labels);
+        }
+        match next(page, listed.metadata.continue_) {
+            Some(next) => page = next,
+            None => break,
+        }
+    }
+    let pods = Api::<Pod>::all(client.clone());
+    let mut page = ListParams::default().limit(PAGE).fields(RUNNING);
+    loop {
+        pulse.beat();
         let listed = pods.list(&page).await?;
         for pod in listed.items {
             see(&mut cluster, config, pod);
         }
-        match listed.metadata.continue_ {
-            Some(token) if !token.is_empty() => page = page.continue_token(&token),
-            Some(_) | None => return Ok(cluster),
+        match next(page, listed.metadata.continue_) {
+            Some(next) => page = next,
+            None => return Ok(cluster),
         }
     }
+}
+
+/// The page after one; none: that was the last.
+fn next(page: ListParams, token: Option<String>) -> Option<ListParams> {
+    let token = token.filter(|token| !token.is_empty())?;
+    Some(page.continue_token(&token))
 }
 
 fn see(cluster: &mut Cluster, config: &Config, pod: Pod) {
@@ -179,6 +217,7 @@ async fn write_all(
     policies: &Known<RuntimePolicy>,
     bindings: &Known<RuntimePolicyBinding>,
     cluster: &Cluster,
+    pulse: &Pulse,
 ) {
     let now = Timestamp::now();
     let compiled = compile_all(policies.objects.values());
@@ -188,12 +227,14 @@ async fn write_all(
         };
         let status = of_policy(policy, result, cluster, now);
         if policy.status.as_ref() != Some(&status) {
+            pulse.beat();
             write::<RuntimePolicy>(client, name, &status).await;
         }
     }
     for (name, binding) in &bindings.objects {
         let status = of_binding(binding, &compiled, cluster, now);
         if binding.status.as_ref() != Some(&status) {
+            pulse.beat();
             write::<RuntimePolicyBinding>(client, name, &status).await;
         }
     }
@@ -215,3 +256,6 @@ where
         Err(error) => tracing::warn!(%error, name, "cannot write a status; it is tried again"),
     }
 }
+
+#[cfg(test)]
+mod tests;

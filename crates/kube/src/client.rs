@@ -1,12 +1,24 @@
 //! Builds clients.
 //!
 //! Here: in a pod from its service account; for a person's command as kubectl does it. Not here:
-//! reading flags.
+//! reading flags, and how long one answer may take (`limit`).
 //! Invariant: components never read a kubeconfig; a command uses a pod's service account only
-//! where there is no kubeconfig, as kubectl does.
+//! where there is no kubeconfig, as kubectl does; no request of any client waits for ever.
 
+mod limit;
+
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use std::path::Path;
+use std::time::Duration;
+
+/// How long a connection may take to stand.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// How long a connection may be silent, which matters to watches alone: every other answer has
+/// its own, shorter limit. The API server sends each watch a bookmark a minute (k8s.io/apiserver
+/// v0.37, pkg/storage/cacher, `defaultBookmarkFrequency`), so only a connection that was cut in
+/// silence is silent for longer; where no bookmarks come, the watch is opened anew.
+const SILENCE_LIMIT: Duration = Duration::from_secs(75);
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +50,17 @@ pub fn in_cluster() -> Result<kube::Client, ClientError> {
     // A 429 is an answer (a PodDisruptionBudget that holds), and every caller has its own way to
     // try again, which it can tell of; a layer below that waits in silence hides both.
     config.default_retry = false;
-    kube::Client::try_from(config).map_err(ClientError::Build)
+    build(config)
+}
+
+/// kube has no limit of its own on how long an answer takes, and no keepalive of connections.
+fn build(mut config: kube::Config) -> Result<kube::Client, ClientError> {
+    config.connect_timeout = Some(CONNECT_LIMIT);
+    config.read_timeout = Some(SILENCE_LIMIT);
+    // Else the time that a connection rested in the pool would count.
+    config.reset_reader_on_write = true;
+    let builder = ClientBuilder::try_from(config).map_err(ClientError::Build)?;
+    Ok(builder.with_layer(&limit::layer()).build())
 }
 
 /// A client for a person's command, with the namespace that the context names.
@@ -82,6 +104,36 @@ pub async fn as_kubectl(
             .map_err(fault)?,
     };
     let namespace = config.default_namespace.clone();
-    let client = kube::Client::try_from(config).map_err(ClientError::Build)?;
+    let client = build(config)?;
     Ok(ForPerson { client, namespace })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::Namespace;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_accepts_and_is_silent_is_given_up_in_time() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let accepting = tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((connection, _)) = listener.accept().await {
+                open.push(connection);
+            }
+        });
+        let uri = format!("http://{address}").parse().unwrap();
+        let client = build(kube::Config::new(uri)).unwrap();
+        let asked = Instant::now();
+        let read = kube::Api::<Namespace>::all(client).get("shop").await;
+        assert!(read.is_err());
+        assert!(
+            asked.elapsed() <= limit::ANSWER_LIMIT,
+            "{:?}",
+            asked.elapsed()
+        );
+        accepting.abort();
+    }
 }

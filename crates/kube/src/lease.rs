@@ -3,15 +3,22 @@
 //! Here: the decision as a pure function, and the loop that reads and writes the Lease. Not
 //! here: what a leader does.
 //! Invariant: leadership is given up, and its token cancelled, before the Lease ends for
-//! others; a Lease is written only over the version that was read.
+//! others; a Lease is renewed only while the leader's work goes on, and written only over the
+//! version that was read.
 
+use crate::serve::Pulse;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
 use std::time::Duration;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+/// How long the leader's work may go on to end what it has begun, after its token was cancelled;
+/// never beyond the end of the Lease.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// How a leader is agreed on.
 #[derive(Clone, Debug)]
@@ -22,12 +29,24 @@ pub struct Settings {
     pub name: String,
     /// This replica.
     pub identity: String,
-    /// How long the Lease holds without renewal.
+    /// How long the Lease holds without renewal. The Lease has whole seconds: a part of one
+    /// counts as a whole.
     pub duration: Duration,
     /// How long a leader that can't renew goes on; less than `duration`.
     pub renew_deadline: Duration,
-    /// How often it is looked at.
+    /// How often it is looked at; less than `renew_deadline`.
     pub retry: Duration,
+}
+
+/// Why nobody is agreed on any more.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The work panicked.
+    #[error("the leader's work ended in a panic: report it with the log")]
+    Panic(#[source] JoinError),
+    /// The work returned without being asked to.
+    #[error("the leader's work ended by itself: report it with the log")]
+    Ended,
 }
 
 /// What is done with a Lease.
@@ -64,67 +83,163 @@ pub fn decide(spec: Option<&LeaseSpec>, identity: &str, unchanged: Duration) -> 
     }
 }
 
+/// The leader's work.
+struct Leading {
+    token: CancellationToken,
+    task: JoinHandle<()>,
+    /// When the renewal was asked for that was granted last.
+    renewed: Instant,
+}
+
+impl Leading {
+    /// Ends the work: it is told, and cut off when it takes too long.
+    async fn stop(self, settings: &Settings) {
+        tracing::warn!(identity = settings.identity, "no longer leading");
+        self.token.cancel();
+        let end = self.renewed + settings.duration;
+        let mut task = self.task;
+        let ended = tokio::time::timeout_at(end.min(Instant::now() + GRACE), &mut task).await;
+        let ended = if let Ok(ended) = ended {
+            ended
+        } else {
+            tracing::warn!("the leader's work did not end in time and is cut off");
+            task.abort();
+            task.await
+        };
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            tracing::error!(%error, "the leader's work ended in a panic");
+        }
+    }
+}
+
+/// What happened while the Lease was waited for.
+enum Woken {
+    Shutdown,
+    /// The leader's work ended, which it should not.
+    Ended(Result<(), JoinError>),
+    /// It could not be renewed in time.
+    Overdue,
+}
+
+/// Resolves when something other than the Lease needs attention.
+async fn woken(
+    shutdown: &CancellationToken,
+    leading: &mut Option<Leading>,
+    settings: &Settings,
+) -> Woken {
+    let Some(leading) = leading else {
+        shutdown.cancelled().await;
+        return Woken::Shutdown;
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.cancelled() => Woken::Shutdown,
+        ended = &mut leading.task => Woken::Ended(ended),
+        () = tokio::time::sleep_until(leading.renewed + settings.renew_deadline) => Woken::Overdue,
+    }
+}
+
 /// Runs `lead` whenever this replica leads, with a token that is cancelled when it no longer
-/// does. Returns when `shutdown` is cancelled, with the Lease given back.
+/// does; `lead` must then end soon. Returns when `shutdown` is cancelled, with the Lease given
+/// back.
+///
+/// # Errors
+/// When `lead` ends without being asked to; the Lease is given back, so that another can lead.
 pub async fn elect<F, Fut>(
     client: kube::Client,
     settings: Settings,
+    pulse: Pulse,
     shutdown: CancellationToken,
     lead: F,
-) where
+) -> Result<(), Error>
+where
     F: Fn(CancellationToken) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
     let api: kube::Api<Lease> = kube::Api::namespaced(client, &settings.namespace);
     let mut seen: (Option<String>, Instant) = (None, Instant::now());
-    let mut leading: Option<(CancellationToken, tokio::task::JoinHandle<()>, Instant)> = None;
-    while !shutdown.is_cancelled() {
-        let asked = Instant::now();
-        let attempt = tokio::time::timeout(settings.retry, take(&api, &settings, &mut seen, false));
-        let held = match attempt.await {
-            Ok(Ok(held)) => Some(held),
+    let mut leading: Option<Leading> = None;
+    let mut next = Instant::now();
+    let outcome = loop {
+        pulse.beat();
+        let looked = async {
+            tokio::time::sleep_until(next).await;
+            let asked = Instant::now();
+            let taken = take(&api, &settings, &mut seen, false);
+            (asked, tokio::time::timeout(settings.retry, taken).await)
+        };
+        let (asked, attempt) = tokio::select! {
+            biased;
+            woken = woken(&shutdown, &mut leading, &settings) => match woken {
+                Woken::Shutdown => break Ok(()),
+                Woken::Ended(ended) => {
+                    leading = None;
+                    break Err(ended.err().map_or(Error::Ended, Error::Panic));
+                }
+                Woken::Overdue => {
+                    if let Some(leading) = leading.take() {
+                        leading.stop(&settings).await;
+                    }
+                    continue;
+                }
+            },
+            looked = looked => looked,
+        };
+        next = asked + settings.retry;
+        let held = match attempt {
+            Ok(Ok(held)) => held,
             Ok(Err(error)) => {
-                tracing::warn!(error = %error, "cannot renew the lease");
-                None
+                tracing::warn!(%error, "cannot renew the lease");
+                continue;
             }
-            Err(_) => None,
+            Err(_) => {
+                tracing::warn!("cannot renew the lease: the API server does not answer");
+                continue;
+            }
         };
         match (held, &mut leading) {
-            (Some(true), Some((_, _, renewed))) => *renewed = asked,
-            (Some(true), None) => {
+            (true, Some(leading)) => leading.renewed = asked,
+            (true, None) => {
                 tracing::info!(identity = settings.identity, "leading");
-                let token = shutdown.child_token();
-                let task = tokio::spawn(lead(token.clone()));
-                leading = Some((token, task, asked));
+                let token = CancellationToken::new();
+                leading = Some(Leading {
+                    task: tokio::spawn(lead(token.clone())),
+                    token,
+                    renewed: asked,
+                });
             }
-            (None, Some((_, _, renewed))) if renewed.elapsed() < settings.renew_deadline => {}
-            (Some(false) | None, Some(_)) => stop(&mut leading).await,
-            (Some(false) | None, None) => {}
+            (false, _) => {
+                if let Some(leading) = leading.take() {
+                    leading.stop(&settings).await;
+                }
+            }
         }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(settings.retry) => {}
-        }
+    };
+    let ours = leading.is_some() || outcome.is_err();
+    if let Some(leading) = leading.take() {
+        leading.stop(&settings).await;
     }
-    if leading.is_some() {
-        stop(&mut leading).await;
-        if let Err(error) = take(&api, &settings, &mut seen, true).await {
-            tracing::warn!(error = %error, "cannot give the lease back: it ends by itself");
-        }
+    if ours {
+        give_back(&api, &settings, &mut seen).await;
     }
+    outcome
 }
 
-async fn stop(leading: &mut Option<(CancellationToken, tokio::task::JoinHandle<()>, Instant)>) {
-    if let Some((token, task, _)) = leading.take() {
-        tracing::warn!("no longer leading");
-        token.cancel();
-        // Cancelled tasks end at their next await: nothing is asked for after this.
-        task.abort();
-        if let Err(error) = task.await
-            && error.is_panic()
-        {
-            tracing::error!(error = %error, "the leader's work ended in a panic");
+/// Lets another replica lead at once.
+async fn give_back(
+    api: &kube::Api<Lease>,
+    settings: &Settings,
+    seen: &mut (Option<String>, Instant),
+) {
+    let given = take(api, settings, seen, true);
+    match tokio::time::timeout(settings.retry, given).await {
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "cannot give the lease back: it ends by itself");
         }
+        Err(_) => tracing::warn!("cannot give the lease back in time: it ends by itself"),
     }
 }
 
@@ -146,26 +261,7 @@ async fn take(
     if decide(old, &settings.identity, seen.1.elapsed()) == Decision::Follow {
         return Ok(false);
     }
-    let ours = old.and_then(|s| s.holder_identity.as_ref()) == Some(&settings.identity);
-    let transitions = old.and_then(|s| s.lease_transitions).unwrap_or(0);
-    let spec = LeaseSpec {
-        holder_identity: (!give_back).then(|| settings.identity.clone()),
-        lease_duration_seconds: Some(
-            i32::try_from(settings.duration.as_secs().max(1)).unwrap_or(i32::MAX),
-        ),
-        acquire_time: if ours {
-            old.and_then(|s| s.acquire_time.clone())
-        } else {
-            Some(now.clone())
-        },
-        renew_time: Some(now),
-        lease_transitions: Some(if ours {
-            transitions
-        } else {
-            transitions.saturating_add(1)
-        }),
-        ..LeaseSpec::default()
-    };
+    let spec = renewed(settings, old, &now, give_back);
     let written = if let Some(mut lease) = found {
         lease.spec = Some(spec);
         api.replace(&settings.name, &PostParams::default(), &lease)
@@ -189,22 +285,34 @@ async fn take(
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lease_is_taken_only_when_free_ours_or_over() {
-        let held_by = |holder: &str| LeaseSpec {
-            holder_identity: Some(holder.to_owned()),
-            lease_duration_seconds: Some(15),
-            ..LeaseSpec::default()
-        };
-        let s = Duration::from_secs;
-        assert_eq!(decide(None, "a", s(0)), Decision::Take);
-        assert_eq!(decide(Some(&held_by("")), "a", s(0)), Decision::Take);
-        assert_eq!(decide(Some(&held_by("a")), "a", s(0)), Decision::Take);
-        assert_eq!(decide(Some(&held_by("b")), "a", s(14)), Decision::Follow);
-        assert_eq!(decide(Some(&held_by("b")), "a", s(15)), Decision::Take);
+/// What is written over a Lease to take it, or to give it back.
+fn renewed(
+    settings: &Settings,
+    old: Option<&LeaseSpec>,
+    now: &MicroTime,
+    give_back: bool,
+) -> LeaseSpec {
+    let ours = old.and_then(|s| s.holder_identity.as_ref()) == Some(&settings.identity);
+    let transitions = old.and_then(|s| s.lease_transitions).unwrap_or(0);
+    // Rounded up: others must not take it before we have let it go.
+    let seconds = settings.duration.as_millis().div_ceil(1000).max(1);
+    LeaseSpec {
+        holder_identity: (!give_back).then(|| settings.identity.clone()),
+        lease_duration_seconds: Some(i32::try_from(seconds).unwrap_or(i32::MAX)),
+        acquire_time: if ours {
+            old.and_then(|s| s.acquire_time.clone())
+        } else {
+            Some(now.clone())
+        },
+        renew_time: Some(now.clone()),
+        lease_transitions: Some(if ours {
+            transitions
+        } else {
+            transitions.saturating_add(1)
+        }),
+        ..LeaseSpec::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,9 @@
 //!
 //! Here: following controller references by live reads. Not here: what an owner means for an
 //! answer (`response`).
-//! Invariant: owner references are written by tenants, so each hop's UID is checked; what is
-//! not known is an error and never "no owner".
+//! Invariant: owner references are written by tenants, so each hop's UID is checked, and no
+//! reference can make a pod one without owner, or one that is asked about for ever; what could
+//! not be read is an error and never "no owner".
 
 use bailiff_api::OwnerObject;
 use k8s_openapi::api::core::v1::Pod;
@@ -12,54 +13,40 @@ use kube::Client;
 use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
 use std::collections::BTreeMap;
 
-/// Most owners that are followed.
+/// Most owners that are followed. Kubernetes' own chains have two; a longer one is a tenant's.
 const HOPS_LIMIT: usize = 8;
 
-/// Kinds that are read, with their API group; others could need any permission.
-const KNOWN: &[(&str, &str)] = &[
-    ("apps", "ReplicaSet"),
-    ("apps", "Deployment"),
-    ("apps", "StatefulSet"),
-    ("apps", "DaemonSet"),
-    ("batch", "Job"),
-    ("batch", "CronJob"),
-    ("", "ReplicationController"),
+/// Kinds that are read, with their API group and the version that every supported release
+/// serves; others could need any permission.
+const KNOWN: &[(&str, &str, &str)] = &[
+    ("apps", "v1", "ReplicaSet"),
+    ("apps", "v1", "Deployment"),
+    ("apps", "v1", "StatefulSet"),
+    ("apps", "v1", "DaemonSet"),
+    ("batch", "v1", "Job"),
+    ("batch", "v1", "CronJob"),
+    ("", "v1", "ReplicationController"),
 ];
 
-/// Why the owner is not known.
+/// An owner could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum OwnerError {
-    /// It is of a kind that Bailiff can't read.
-    #[error("cannot check owner {kind} {name:?}: its kind is not one that Bailiff reads")]
-    Kind {
-        /// Its kind.
-        kind: String,
-        /// Its name.
-        name: String,
-    },
-    /// It is not there, or another of its name is.
-    #[error("owner {kind} {name:?} is not there with the UID that the reference names")]
-    NotThere {
-        /// Its kind.
-        kind: String,
-        /// Its name.
-        name: String,
-    },
-    /// It could not be read.
-    #[error("cannot read owner {kind} {name:?}")]
-    Read {
-        /// Its kind.
-        kind: String,
-        /// Its name.
-        name: String,
-        /// The cause.
-        source: Box<kube::Error>,
-    },
-    /// There are too many.
-    #[error(
-        "cannot follow more than {HOPS_LIMIT} owners: look for a circle in the pod's owner references"
-    )]
-    TooMany,
+#[error("cannot read owner {kind} {name:?}")]
+pub struct OwnerError {
+    kind: String,
+    name: String,
+    source: Box<kube::Error>,
+}
+
+/// The resource of an object, where it is of a kind that Bailiff reads.
+#[must_use]
+pub fn known(api_version: &str, kind: &str) -> Option<ApiResource> {
+    let (group, _) = api_version.split_once('/').unwrap_or(("", api_version));
+    let (group, version, kind) = KNOWN
+        .iter()
+        .find(|(known_group, _, known)| *known_group == group && *known == kind)?;
+    // Not the reference's version: whoever wrote it could put any path there.
+    let kind = GroupVersionKind::gvk(group, version, kind);
+    Some(ApiResource::from_gvk(&kind))
 }
 
 /// What was read before the pod's owner references were: the ReplicaSet and the Deployment that
@@ -84,9 +71,11 @@ impl ReadAhead {
         let Some((set, deployment)) = names(pod, labels) else {
             return Self::default();
         };
+        let of = |kind| ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind));
+        let (sets, deployments) = (of("ReplicaSet"), of("Deployment"));
         let (a, b) = futures::join!(
-            get(client, namespace, ("apps", "v1", "ReplicaSet"), set),
-            get(client, namespace, ("apps", "v1", "Deployment"), deployment),
+            get(client, namespace, &sets, set),
+            get(client, namespace, &deployments, deployment),
         );
         let kept = [("ReplicaSet", set, a), ("Deployment", deployment, b)];
         let kept = kept
@@ -121,10 +110,15 @@ fn names<'a>(pod: &'a str, labels: &BTreeMap<String, String>) -> Option<(&'a str
     (!deployment.is_empty()).then_some((set, deployment))
 }
 
-/// The top owner of a pod; none: it has no controller.
+/// The top owner of a pod, as far as it can be followed; none: it has no controller.
+///
+/// A controller of a kind that Bailiff does not read (an operator's own) is not read: directly
+/// above the pod it is taken from the reference, further up the last one that was read is the
+/// top. So is a reference to an object that is not there with that UID: the garbage collector
+/// takes such a pod away, so there is nothing that its eviction could harm.
 ///
 /// # Errors
-/// When an owner is of an unknown kind, not there, or can't be read.
+/// When an owner can't be read.
 pub async fn top(
     client: &Client,
     pod: &Pod,
@@ -135,19 +129,19 @@ pub async fn top(
     let mut top = None;
     for _ in 0..HOPS_LIMIT {
         let Some(reference) = next else {
-            return Ok(top);
+            break;
         };
         let references = read(client, namespace, &reference, &mut ahead).await?;
-        next = controller(references.as_deref());
+        if references.is_none() && top.is_some() {
+            break;
+        }
+        next = references.and_then(|references| controller(Some(&references)));
         top = Some(OwnerObject {
             api_version: reference.api_version,
             kind: reference.kind,
             name: reference.name,
             uid: reference.uid,
         });
-    }
-    if next.is_some() {
-        return Err(OwnerError::TooMany);
     }
     Ok(top)
 }
@@ -161,108 +155,51 @@ pub fn controller(references: Option<&[OwnerReference]>) -> Option<OwnerReferenc
         .cloned()
 }
 
+/// The owner references of an owner; none: it is of a kind that is not read, or not there.
 async fn read(
     client: &Client,
     namespace: &str,
     reference: &OwnerReference,
     ahead: &mut ReadAhead,
 ) -> Result<Option<Vec<OwnerReference>>, OwnerError> {
-    let (kind, name) = (reference.kind.clone(), reference.name.clone());
-    let (group, version) = reference
-        .api_version
-        .split_once('/')
-        .unwrap_or(("", &reference.api_version));
-    if !KNOWN.contains(&(group, kind.as_str())) {
-        return Err(OwnerError::Kind { kind, name });
+    let Some(resource) = known(&reference.api_version, &reference.kind) else {
+        return Ok(None);
+    };
+    if !is_name(&reference.name) {
+        return Ok(None);
     }
-    if let Some(object) = ahead.take(group, reference) {
-        return Ok(object.metadata.owner_references);
+    if let Some(object) = ahead.take(&resource.group, reference) {
+        return Ok(Some(object.metadata.owner_references.unwrap_or_default()));
     }
-    let found = get(client, namespace, (group, version, &kind), &name)
+    let found = get(client, namespace, &resource, &reference.name)
         .await
-        .map_err(|source| OwnerError::Read {
-            kind: kind.clone(),
-            name: name.clone(),
+        .map_err(|source| OwnerError {
+            kind: reference.kind.clone(),
+            name: reference.name.clone(),
             source: Box::new(source),
         })?;
-    match found {
-        Some(object) if object.metadata.uid.as_ref() == Some(&reference.uid) => {
-            Ok(object.metadata.owner_references)
-        }
-        Some(_) | None => Err(OwnerError::NotThere { kind, name }),
-    }
+    Ok(found
+        .filter(|object| object.metadata.uid.as_ref() == Some(&reference.uid))
+        .map(|object| object.metadata.owner_references.unwrap_or_default()))
+}
+
+/// Whether a text can be the name of an object, and so a part of a path. A reference's name is
+/// not checked by the API server.
+fn is_name(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    name.chars().all(allowed) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 async fn get(
     client: &Client,
     namespace: &str,
-    (group, version, kind): (&str, &str, &str),
+    resource: &ApiResource,
     name: &str,
 ) -> Result<Option<Object>, kube::Error> {
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
     let api: kube::Api<kube::core::DynamicObject> =
-        kube::Api::namespaced_with(client.clone(), namespace, &resource);
+        kube::Api::namespaced_with(client.clone(), namespace, resource);
     api.get_metadata_opt(name).await
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pod_of_a_deployment_names_its_owners() {
-        let hash = |hash: &str| BTreeMap::from([("pod-template-hash".to_owned(), hash.to_owned())]);
-        assert_eq!(
-            names("web-app-5d8f-x7k2p", &hash("5d8f")),
-            Some(("web-app-5d8f", "web-app"))
-        );
-        // Of a StatefulSet or a DaemonSet, of another's hash, cut, without a Deployment's name.
-        assert_eq!(names("db-0", &BTreeMap::new()), None);
-        assert_eq!(names("web-5d8f-x7k2p", &hash("77aa")), None);
-        assert_eq!(names("web-5d8x7k2p", &hash("5d8f")), None);
-        assert_eq!(names("-5d8f-x7k2p", &hash("5d8f")), None);
-        assert_eq!(names("5d8f-x7k2p", &hash("5d8f")), None);
-    }
-
-    #[test]
-    fn what_was_read_ahead_counts_only_with_the_uid_of_the_reference() {
-        let ahead = || {
-            let mut object: Object = serde_json::from_value(serde_json::json!({
-                "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-                "metadata": {"name": "web-5d8f", "uid": "1"},
-            }))
-            .unwrap();
-            object.metadata.owner_references = None;
-            ReadAhead {
-                found: vec![("ReplicaSet", "web-5d8f".to_owned(), object)],
-            }
-        };
-        let reference = |kind: &str, uid: &str| OwnerReference {
-            api_version: "apps/v1".to_owned(),
-            kind: kind.to_owned(),
-            name: "web-5d8f".to_owned(),
-            uid: uid.to_owned(),
-            ..OwnerReference::default()
-        };
-        assert!(
-            ahead()
-                .take("apps", &reference("ReplicaSet", "1"))
-                .is_some()
-        );
-        assert!(
-            ahead()
-                .take("apps", &reference("ReplicaSet", "2"))
-                .is_none()
-        );
-        assert!(
-            ahead()
-                .take("apps", &reference("Deployment", "1"))
-                .is_none()
-        );
-        assert!(
-            ahead()
-                .take("batch", &reference("ReplicaSet", "1"))
-                .is_none()
-        );
-    }
-}
+mod tests;

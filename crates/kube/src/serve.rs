@@ -1,7 +1,9 @@
 //! Answers probes and scrapes: /healthz, /readyz, /metrics.
 //!
-//! Here: the HTTP server. Not here: which metrics there are (each component).
-//! Invariant: it reads nothing from a request but its path.
+//! Here: the HTTP server, and what it knows of a component's loops. Not here: which metrics and
+//! loops there are (each component).
+//! Invariant: it reads nothing from a request but its path; a loop that stands still is told by
+//! its name, and the kubelet starts the component again.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -10,10 +12,11 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Why nothing can be served.
@@ -24,6 +27,88 @@ pub struct ServeError {
     source: std::io::Error,
 }
 
+/// What the probes are told: whether the component is ready, and whether its loops turn.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    ready: Arc<AtomicBool>,
+    loops: Arc<Mutex<Vec<Turning>>>,
+}
+
+#[derive(Debug)]
+struct Turning {
+    name: &'static str,
+    last: Instant,
+    longest: Duration,
+}
+
+/// The sign of life of one loop; dropped with the loop when that ends.
+#[derive(Debug)]
+pub struct Pulse {
+    name: &'static str,
+    loops: Arc<Mutex<Vec<Turning>>>,
+}
+
+impl Health {
+    /// Says whether the component is ready.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Watches a loop, which must beat at least every `longest`. A component has one loop of a
+    /// name at a time.
+    #[must_use]
+    pub fn watch(&self, name: &'static str, longest: Duration) -> Pulse {
+        lock(&self.loops).push(Turning {
+            name,
+            last: Instant::now(),
+            longest,
+        });
+        Pulse {
+            name,
+            loops: Arc::clone(&self.loops),
+        }
+    }
+
+    /// The first loop that stands still, in words.
+    fn stuck(&self) -> Option<String> {
+        let loops = lock(&self.loops);
+        let stuck = loops.iter().find(|l| l.last.elapsed() > l.longest)?;
+        let (name, seconds) = (stuck.name, stuck.last.elapsed().as_secs());
+        Some(format!("{name} stands still for {seconds} seconds\n"))
+    }
+}
+
+/// A component that has no loops to watch, but a flag for its readiness.
+impl From<Arc<AtomicBool>> for Health {
+    fn from(ready: Arc<AtomicBool>) -> Self {
+        Self {
+            ready,
+            loops: Arc::default(),
+        }
+    }
+}
+
+impl Pulse {
+    /// The loop turns.
+    pub fn beat(&self) {
+        for turning in lock(&self.loops).iter_mut() {
+            if turning.name == self.name {
+                turning.last = Instant::now();
+            }
+        }
+    }
+}
+
+impl Drop for Pulse {
+    fn drop(&mut self) {
+        lock(&self.loops).retain(|turning| turning.name != self.name);
+    }
+}
+
+fn lock(loops: &Mutex<Vec<Turning>>) -> MutexGuard<'_, Vec<Turning>> {
+    loops.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Binds the address and serves until `shutdown`.
 ///
 /// # Errors
@@ -31,9 +116,10 @@ pub struct ServeError {
 pub async fn serve(
     address: SocketAddr,
     registry: Arc<Registry>,
-    ready: Arc<AtomicBool>,
+    health: impl Into<Health>,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
+    let health = health.into();
     let listener = listen(address)
         .await
         .map_err(|source| ServeError { address, source })?;
@@ -47,14 +133,10 @@ pub async fn serve(
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let (registry, ready) = (Arc::clone(&registry), Arc::clone(&ready));
+        let (registry, health) = (Arc::clone(&registry), health.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-                let response = answer(
-                    request.uri().path(),
-                    &registry,
-                    ready.load(Ordering::Relaxed),
-                );
+                let response = answer(request.uri().path(), &registry, &health);
                 async move { Ok::<_, std::convert::Infallible>(response) }
             });
             let served = hyper::server::conn::http1::Builder::new()
@@ -79,10 +161,13 @@ async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     }
 }
 
-fn answer(path: &str, registry: &Registry, ready: bool) -> Response<Full<Bytes>> {
+fn answer(path: &str, registry: &Registry, health: &Health) -> Response<Full<Bytes>> {
     let (status, body) = match path {
-        "/healthz" => (StatusCode::OK, "ok\n".to_owned()),
-        "/readyz" if ready => (StatusCode::OK, "ok\n".to_owned()),
+        "/healthz" => match health.stuck() {
+            None => (StatusCode::OK, "ok\n".to_owned()),
+            Some(stuck) => (StatusCode::SERVICE_UNAVAILABLE, stuck),
+        },
+        "/readyz" if health.ready.load(Ordering::Relaxed) => (StatusCode::OK, "ok\n".to_owned()),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
         "/metrics" => {
             let mut text = String::new();
@@ -110,9 +195,13 @@ fn answer(path: &str, registry: &Registry, ready: bool) -> Response<Full<Bytes>>
 mod tests {
     use super::*;
 
-    #[test]
-    fn readiness_follows_the_flag_and_unknown_paths_are_refused() {
-        let registry = Registry::default();
+    fn status(path: &str, health: &Health) -> u16 {
+        answer(path, &Registry::default(), health).status().as_u16()
+    }
+
+    #[tokio::test]
+    async fn readiness_follows_the_flag_and_unknown_paths_are_refused() {
+        let health = Health::default();
         for (path, ready, want) in [
             ("/healthz", false, 200),
             ("/readyz", false, 503),
@@ -120,11 +209,30 @@ mod tests {
             ("/metrics", false, 200),
             ("/", true, 404),
         ] {
-            assert_eq!(
-                answer(path, &registry, ready).status().as_u16(),
-                want,
-                "{path}"
-            );
+            health.set_ready(ready);
+            assert_eq!(status(path, &health), want, "{path}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_loop_that_stands_still_is_told_until_it_turns_or_ends() {
+        let health = Health::default();
+        let other = health.watch("statuses", Duration::from_mins(10));
+        let pulse = health.watch("election", Duration::from_secs(30));
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert_eq!(status("/healthz", &health), 200);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(status("/healthz", &health), 503);
+        assert_eq!(
+            health.stuck().as_deref(),
+            Some("election stands still for 31 seconds\n")
+        );
+        other.beat();
+        assert_eq!(status("/healthz", &health), 503, "another loop's beat");
+        pulse.beat();
+        assert_eq!(status("/healthz", &health), 200);
+        tokio::time::advance(Duration::from_secs(31)).await;
+        drop(pulse);
+        assert_eq!(status("/healthz", &health), 200, "it ended in order");
     }
 }

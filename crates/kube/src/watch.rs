@@ -1,7 +1,8 @@
 //! Watches that come back soon.
 //!
 //! Here: how long a watch waits before it is opened again. Not here: what is watched.
-//! Invariant: after an outage nothing that Bailiff knows is older than a few seconds.
+//! Invariant: after an outage nothing that Bailiff knows is older than a few seconds; one that
+//! was cut in silence is noticed by the client (`client`, about a minute).
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use kube::runtime::utils::Backoff;

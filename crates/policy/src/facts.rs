@@ -22,7 +22,7 @@ pub struct Process {
     pub args: Vec<String>,
     /// Where the executable comes from.
     pub executable_source: ExecutableSource,
-    /// The script that an interpreter was started for by `#!`, as it was asked for.
+    /// The script that an interpreter was started for by `#!`.
     pub script: Option<Script>,
     /// Where the process comes from.
     pub origin: Origin,
@@ -41,7 +41,7 @@ pub struct Process {
 /// The script that an interpreter runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// As it was asked for.
+    /// From the root, without `.` and `..`; links as they were asked for.
     pub path: String,
 }
 

@@ -27,6 +27,17 @@ enum Requirement {
     DoesNotExist(String),
 }
 
+impl Requirement {
+    fn key(&self) -> &str {
+        match self {
+            Self::In(key, _)
+            | Self::NotIn(key, _)
+            | Self::Exists(key)
+            | Self::DoesNotExist(key) => key,
+        }
+    }
+}
+
 /// Why a selector is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -109,6 +120,11 @@ impl MatchResources {
             namespace: named("namespaceSelector", spec.namespace_selector.as_ref())?,
             object: named("objectSelector", spec.object_selector.as_ref())?,
         })
+    }
+
+    /// The labels of a pod that are looked at; one may come several times.
+    pub fn object_labels(&self) -> impl Iterator<Item = &str> {
+        self.object.requirements.iter().map(Requirement::key)
     }
 
     /// Whether a pod with these labels in a namespace with these labels is meant.

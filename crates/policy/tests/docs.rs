@@ -29,3 +29,33 @@ fn every_policy_in_the_documents_compiles() {
     }
     assert!(policies > 0, "no page shows a policy");
 }
+
+/// The last cells of the rows of a table, as code: `| a | b | ``code`` |`.
+fn examples(text: &str) -> Vec<String> {
+    text.lines()
+        .filter_map(|row| row.strip_prefix("| `")?.strip_suffix("` |"))
+        .filter_map(|row| Some(row.rsplit_once("| `")?.1.replace("\\|", "|")))
+        .collect()
+}
+
+#[test]
+fn every_example_of_a_variable_compiles() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("docs/runtime-policies.md")).unwrap();
+    let (_, table) = text.split_once("## What an expression sees").unwrap();
+    let (table, _) = table.split_once("\n```").unwrap();
+    let examples = examples(table);
+    assert!(examples.len() > 12, "{examples:?}");
+    for example in examples {
+        let policy: RuntimePolicy = serde_json::from_value(serde_json::json!({
+            "metadata": {"name": "example"},
+            "spec": {
+                "variables": [{"name": "shells", "expression": "['sh']"}],
+                "validations": [{"expression": example}],
+            },
+        }))
+        .unwrap();
+        let compiled = compile(&policy);
+        assert!(compiled.is_ok(), "{example}: {:?}", compiled.err());
+    }
+}

@@ -4,7 +4,9 @@
 //! read (`controller::gather`) and what follows from them (`plan`).
 //! Invariant: what could not be found out is a value of its own, never "none" and never "fine".
 
-use bailiff_api::{Guardrails, Incident, IncidentType, OwnerObject, ResponseAction, keys};
+use bailiff_api::{
+    BindingReference, Guardrails, Incident, IncidentType, OwnerObject, ResponseAction, keys,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -45,8 +47,7 @@ impl ViolationFacts {
     #[must_use]
     pub fn of(incident: &Incident) -> Self {
         let spec = &incident.spec;
-        // The last of a series counts: policy and bindings may have changed since the first.
-        let latest = incident.status.as_ref().and_then(|s| s.series.as_ref());
+        let (policy_generation, bindings) = last_verdict(incident);
         Self {
             type_: spec.type_,
             pod_uid: spec.pod.uid.clone(),
@@ -54,14 +55,21 @@ impl ViolationFacts {
             container: spec.container.name.clone(),
             policy_name: spec.policy.name.clone(),
             policy_uid: spec.policy.uid.clone(),
-            policy_generation: latest.map_or(spec.policy.generation, |s| s.policy_generation),
-            binding_uids: latest
-                .map_or(&spec.bindings, |s| &s.bindings)
-                .iter()
-                .map(|b| b.uid.clone())
-                .collect(),
+            policy_generation,
+            binding_uids: bindings.iter().map(|b| b.uid.clone()).collect(),
         }
     }
+}
+
+/// The policy's generation and the bindings of the last verdict of a series: both may have
+/// changed since the first.
+#[must_use]
+pub fn last_verdict(incident: &Incident) -> (i64, &[BindingReference]) {
+    let series = incident.status.as_ref().and_then(|s| s.series.as_ref());
+    series.map_or(
+        (incident.spec.policy.generation, &incident.spec.bindings),
+        |series| (series.policy_generation, &series.bindings),
+    )
 }
 
 /// What matters of a live pod.
@@ -129,11 +137,11 @@ impl PodFacts {
 /// What was found out about a pod's controller. `Unknown` is not `None`: it plans no eviction.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The object at the top of the pod's owners.
+    /// The object at the top of the pod's owners, as far as they are of kinds that are read.
     Workload(OwnerObject),
     /// The pod has no controller: nothing would bring it back.
     None,
-    /// An owner could not be read, or is not the one that was named.
+    /// An owner could not be read.
     Unknown(String),
 }
 
@@ -144,6 +152,8 @@ pub struct PolicyFacts {
     pub uid: String,
     /// Its generation now.
     pub generation: i64,
+    /// Whether its selectors match the pod, as seen at the violation, and its live namespace.
+    pub matches: bool,
 }
 
 /// What matters of a live binding.
@@ -213,4 +223,14 @@ pub struct Facts {
     pub confinement: Confinement,
     /// Past answers.
     pub history: History,
+}
+
+/// Whether the violation's pod is on its way out, or is gone, as far as that is known.
+#[must_use]
+pub fn went(facts: &Facts) -> Live<bool> {
+    match &facts.pod {
+        Live::Found(pod) => Live::Found(pod.uid != facts.violation.pod_uid || pod.terminating),
+        Live::Gone => Live::Gone,
+        Live::Unknown(why) => Live::Unknown(why.clone()),
+    }
 }

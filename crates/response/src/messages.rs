@@ -255,14 +255,17 @@ fn what_ran(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
 }
 
 fn audit(would: Option<&Plan>) -> String {
-    match would {
+    let held_by = match would {
         Some(Plan::Evict(_) | Plan::Delete(_)) => {
-            "Nothing was done, because the policy only audits here; enforced, it would have evicted the pod.".to_owned()
+            return "Nothing was done, because the policy only audits here; enforced, it would have evicted the pod.".to_owned();
         }
-        Some(Plan::Wait { .. } | Plan::Nothing { .. }) | None => {
-            "Nothing was done, because the policy only audits here.".to_owned()
-        }
-    }
+        Some(Plan::Wait { reason, .. }) => held(reason),
+        Some(Plan::Nothing { reason, .. }) => nothing(reason),
+        None => return "Nothing was done, because the policy only audits here.".to_owned(),
+    };
+    format!(
+        "Nothing was done, because the policy only audits here; enforced, it would have been held back: {held_by}."
+    )
 }
 
 fn budget(name: Option<&String>) -> String {
@@ -283,6 +286,7 @@ fn held(reason: &WaitReason) -> String {
         WaitReason::DisruptionBudget(name) => {
             format!("{} allows no disruption now; it is tried again", budget(name.as_ref()))
         }
+        WaitReason::NotConfined(how) => format!("{}; it is looked at again", unconfined(how)),
         WaitReason::CouldNotCheck(why) => format!("{}; it is tried again", printable(why)),
     }
 }
@@ -311,10 +315,9 @@ fn nothing(reason: &NothingReason) -> String {
         NothingReason::NotConfirmed(how) => {
             format!("the live pod does not agree with the Incident: {}", printable(how))
         }
-        NothingReason::NotConfined(how) => format!(
-            "the shipped ValidatingAdmissionPolicy that confines Incidents is not in place ({}), so nobody knows who wrote this one; restore it with `helm upgrade`",
-            printable(how)
-        ),
+        NothingReason::NotConfined(how) => {
+            format!("{}; restore it with `helm upgrade`", unconfined(how))
+        }
         NothingReason::DisruptionBudget(name) => format!(
             "{} allowed no disruption in time; evict the pod yourself when it does",
             budget(name.as_ref())
@@ -324,6 +327,13 @@ fn nothing(reason: &NothingReason) -> String {
         }
         NothingReason::Refused(words) => format!("the API server refused: {}", printable(words)),
     }
+}
+
+fn unconfined(how: &str) -> String {
+    format!(
+        "the shipped ValidatingAdmissionPolicy that confines Incidents is not in place ({}), so nobody knows who wrote this one",
+        printable(how)
+    )
 }
 
 fn cut(mut text: String) -> String {
@@ -337,3 +347,6 @@ fn cut(mut text: String) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

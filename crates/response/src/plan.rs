@@ -5,7 +5,7 @@
 //! Invariant: a pod is only ever planned to go when every guardrail was known to allow it; what
 //! a limit holds back waits and is never dropped, or a limit would be an attacker's way out.
 
-use crate::facts::{BindingFacts, Confinement, Facts, Live, Owner, PodFacts};
+use crate::facts::{BindingFacts, Confinement, Facts, Live, NamespaceFacts, Owner, PodFacts};
 use bailiff_api::{IncidentType, ResponseAction, condition::answered};
 use jiff::{SignedDuration, Timestamp};
 
@@ -57,6 +57,8 @@ pub enum WaitReason {
     RateLimited,
     /// A `PodDisruptionBudget` allows no disruption now; its name, where the server told it.
     DisruptionBudget(Option<String>),
+    /// Incidents are not confined now, as during an upgrade; how.
+    NotConfined(String),
     /// Something could not be read; what and why.
     CouldNotCheck(String),
 }
@@ -69,6 +71,7 @@ impl WaitReason {
             Self::Cooldown => answered::COOLDOWN,
             Self::RateLimited => answered::RATE_LIMITED,
             Self::DisruptionBudget(_) => answered::WAITING_FOR_DISRUPTION_BUDGET,
+            Self::NotConfined(_) => answered::NOT_CONFINED,
             Self::CouldNotCheck(_) => answered::COULD_NOT_CHECK,
         }
     }
@@ -158,8 +161,8 @@ impl NothingReason {
 /// it; else the one that allows it soonest is waited for.
 #[must_use]
 pub fn plan(facts: &Facts, now: Timestamp) -> Plan {
-    let pod = match confirm(facts, now) {
-        Ok(pod) => pod,
+    let target = match confirm(facts, now) {
+        Ok(target) => target,
         Err(held) => return held,
     };
     let bindings = match bindings(facts, now) {
@@ -172,19 +175,34 @@ pub fn plan(facts: &Facts, now: Timestamp) -> Plan {
         .into_iter()
         .filter(|b| self::strongest(b) == strongest);
     match strongest {
-        ResponseAction::Audit => nothing_but(
-            NothingReason::AuditOnly,
-            best(candidates.map(|b| by(facts, pod, b, ResponseAction::Evict, now))),
-        ),
+        ResponseAction::Audit => {
+            match best(candidates.map(|b| by(facts, target, b, ResponseAction::Evict, now))) {
+                // What enforcement would have come to is not known before it is checked.
+                Some(
+                    recheck @ Plan::Wait {
+                        reason: WaitReason::CouldNotCheck(_),
+                        ..
+                    },
+                ) => recheck,
+                would => nothing_but(NothingReason::AuditOnly, would),
+            }
+        }
         ResponseAction::Evict | ResponseAction::Delete => {
-            best(candidates.map(|b| by(facts, pod, b, strongest, now)))
+            best(candidates.map(|b| by(facts, target, b, strongest, now)))
                 .unwrap_or_else(|| nothing(NothingReason::PolicyChanged))
         }
     }
 }
 
-/// Whether the Incident may be believed and the pod may be touched at all.
-fn confirm(facts: &Facts, now: Timestamp) -> Result<&PodFacts, Plan> {
+/// The pod that an Incident is about, and what is known of its namespace.
+#[derive(Clone, Copy)]
+struct Target<'a> {
+    pod: &'a PodFacts,
+    namespace: NamespaceFacts,
+}
+
+/// Whether the Incident may be believed, and its pod still runs.
+fn confirm(facts: &Facts, now: Timestamp) -> Result<Target<'_>, Plan> {
     let refuse = |reason| Err(nothing(reason));
     match &facts.confinement {
         Confinement::InPlace => {}
@@ -198,14 +216,11 @@ fn confirm(facts: &Facts, now: Timestamp) -> Result<&PodFacts, Plan> {
         IncidentType::Violation => {}
         IncidentType::EvaluationFailed => return refuse(NothingReason::EvaluationFailed),
     }
-    match &facts.namespace {
-        Live::Found(namespace) if namespace.exempt => {
-            return refuse(NothingReason::ExemptNamespace);
-        }
-        Live::Found(_) => {}
+    let namespace = match &facts.namespace {
+        Live::Found(namespace) => *namespace,
         Live::Gone => return refuse(NothingReason::PodGone),
         Live::Unknown(why) => return Err(recheck(why, now)),
-    }
+    };
     let pod = match &facts.pod {
         Live::Found(pod) => pod,
         Live::Gone => return refuse(NothingReason::PodGone),
@@ -213,12 +228,6 @@ fn confirm(facts: &Facts, now: Timestamp) -> Result<&PodFacts, Plan> {
     };
     if pod.uid != facts.violation.pod_uid {
         return refuse(NothingReason::PodGone);
-    }
-    if pod.mirror {
-        return refuse(NothingReason::MirrorPod);
-    }
-    if pod.own {
-        return refuse(NothingReason::OwnPod);
     }
     if pod.node_name.as_ref() != Some(&facts.violation.node_name) {
         return refuse(NothingReason::NotConfirmed(
@@ -235,7 +244,7 @@ fn confirm(facts: &Facts, now: Timestamp) -> Result<&PodFacts, Plan> {
     if pod.terminating || pod.finished {
         return refuse(NothingReason::AlreadyTerminating);
     }
-    Ok(pod)
+    Ok(Target { pod, namespace })
 }
 
 /// The bindings of the Incident that are still what they were, for a policy that still is.
@@ -244,7 +253,8 @@ fn bindings(facts: &Facts, now: Timestamp) -> Result<Vec<&BindingFacts>, Plan> {
     match &facts.policy {
         Live::Found(policy)
             if policy.uid == violation.policy_uid
-                && policy.generation == violation.policy_generation => {}
+                && policy.generation == violation.policy_generation
+                && policy.matches => {}
         Live::Found(_) | Live::Gone => return Err(nothing(NothingReason::PolicyChanged)),
         Live::Unknown(why) => return Err(recheck(why, now)),
     }
@@ -273,14 +283,24 @@ fn strongest(binding: &BindingFacts) -> ResponseAction {
     strongest.copied().unwrap_or(ResponseAction::Audit)
 }
 
-/// What one binding's guardrails allow.
+/// What the guardrails of the cluster and of one binding allow.
 fn by(
     facts: &Facts,
-    pod: &PodFacts,
+    target: Target<'_>,
     binding: &BindingFacts,
     action: ResponseAction,
     now: Timestamp,
 ) -> Plan {
+    let Target { pod, namespace } = target;
+    if namespace.exempt {
+        return nothing(NothingReason::ExemptNamespace);
+    }
+    if pod.mirror {
+        return nothing(NothingReason::MirrorPod);
+    }
+    if pod.own {
+        return nothing(NothingReason::OwnPod);
+    }
     let guardrails = &binding.guardrails;
     match &facts.owner {
         Owner::Workload(_) => {}

@@ -8,7 +8,7 @@ use bailiff_api::{Guardrails, Incident, IncidentType, OwnerObject, Phase, Respon
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
@@ -54,6 +54,7 @@ fn evictable() -> Facts {
         policy: Live::Found(PolicyFacts {
             uid: "policy-uid".to_owned(),
             generation: 1,
+            matches: true,
         }),
         bindings: Live::Found(vec![binding("a", ResponseAction::Evict)]),
         namespace: Live::Found(NamespaceFacts { exempt: false }),
@@ -173,6 +174,17 @@ fn each_guardrail_alone_stops_an_eviction() {
         (
             "policy edited",
             with(|f| f.violation.policy_generation = 2),
+            answered::POLICY_CHANGED,
+        ),
+        (
+            "policy that is about other pods",
+            with(|f| {
+                f.policy = Live::Found(PolicyFacts {
+                    uid: "policy-uid".to_owned(),
+                    generation: 1,
+                    matches: false,
+                });
+            }),
             answered::POLICY_CHANGED,
         ),
         (
@@ -313,16 +325,38 @@ fn evict_unmanaged_is_read_from_the_binding_that_answers() {
 }
 
 #[test]
-fn audit_says_what_enforcement_would_have_done() {
-    for (owner, want) in [
-        (Owner::Workload(workload("w")), answered::EVICTED),
-        (Owner::None, answered::UNMANAGED),
-    ] {
+fn audit_says_what_enforcement_would_have_done_or_what_would_have_held_it() {
+    type Changes = Box<dyn Fn(&mut Facts)>;
+    let with_pod = |change: fn(&mut PodFacts)| {
+        move |facts: &mut Facts| {
+            let mut pod = pod();
+            change(&mut pod);
+            facts.pod = Live::Found(pod);
+        }
+    };
+    let cases: Vec<(&str, Changes)> = vec![
+        (answered::EVICTED, Box::new(|_| {})),
+        (answered::UNMANAGED, Box::new(|f| f.owner = Owner::None)),
+        (
+            answered::EXEMPT_NAMESPACE,
+            Box::new(|f| f.namespace = Live::Found(NamespaceFacts { exempt: true })),
+        ),
+        (
+            answered::MIRROR_POD,
+            Box::new(with_pod(|p| p.mirror = true)),
+        ),
+        (answered::OWN_POD, Box::new(with_pod(|p| p.own = true))),
+        (
+            answered::COOLDOWN,
+            Box::new(|f| f.history.last_of_workload = Some(now())),
+        ),
+    ];
+    for (want, change) in cases {
         let mut facts = evictable();
-        facts.owner = owner;
         facts.bindings = Live::Found(vec![binding("a", ResponseAction::Audit)]);
+        change(&mut facts);
         let Plan::Nothing { reason, would } = plan(&facts, now()) else {
-            panic!("it audits")
+            panic!("{want}: it audits")
         };
         let status = settle(
             &incident(),
@@ -331,11 +365,39 @@ fn audit_says_what_enforcement_would_have_done() {
             now(),
         );
         assert_eq!(status.would_respond.unwrap().reason, want);
-        assert_eq!(status.phase, Some(Phase::Audited));
+        assert_eq!(status.phase, Some(Phase::Audited), "{want}");
+        assert_eq!(status.conditions[0].reason, answered::AUDIT_ONLY, "{want}");
     }
 }
 
-fn incident() -> Incident {
+#[test]
+fn an_audit_waits_for_what_could_not_be_checked() {
+    let mut facts = evictable();
+    facts.owner = Owner::Unknown("cannot read it".to_owned());
+    facts.bindings = Live::Found(vec![binding("a", ResponseAction::Audit)]);
+    assert_eq!(outcome(&plan(&facts, now())), answered::COULD_NOT_CHECK);
+}
+
+#[test]
+fn the_last_verdict_of_a_series_counts() {
+    let mut incident = incident();
+    let of = |incident: &Incident| {
+        let facts = ViolationFacts::of(incident);
+        (facts.policy_generation, facts.binding_uids)
+    };
+    assert_eq!(of(&incident), (1, vec!["a-uid".to_owned()]));
+    let series = serde_json::json!({"series": {
+        "count": 2, "lastObservedTime": "2026-01-01T00:00:09.000000Z", "policyGeneration": 3,
+        "bindings": [{"name": "a", "uid": "new-uid"}, {"name": "b", "uid": "b-uid"}],
+    }});
+    incident.status = Some(serde_json::from_value(series).unwrap());
+    let uids = vec!["new-uid".to_owned(), "b-uid".to_owned()];
+    assert_eq!(of(&incident), (3, uids));
+    let names: Vec<_> = last_verdict(&incident).1.iter().map(|b| &b.name).collect();
+    assert_eq!(names, ["a", "b"], "they are read by these names");
+}
+
+pub(crate) fn incident() -> Incident {
     let at = "2026-01-01T00:00:00.000000Z";
     let json = format!(
         r#"{{"apiVersion":"bailiff.dev/v1alpha1","kind":"Incident",
@@ -352,7 +414,7 @@ fn incident() -> Incident {
     serde_json::from_str(&json).unwrap()
 }
 
-fn evicted() -> Outcome {
+pub(crate) fn evicted() -> Outcome {
     Outcome::Done {
         action: ResponseAction::Evict,
         binding: "a".to_owned(),

@@ -112,11 +112,25 @@ __noinline u64 cgroup_of(u64 task_address)
 	return (u64)BPF_CORE_READ(state, cgroup, kn);
 }
 
-/* Whether a path part begins with "kubepods", as the outermost cgroup of all pods does. */
-static __always_inline bool is_kubepods(const u8 *part)
+/*
+ * Whether a path part is the outermost cgroup of all pods: it begins with "kubepods", or, with
+ * systemd's driver below a cgroup root as kind's nodes have, ends in "-kubepods.slice". `next` is
+ * where the part after it begins.
+ */
+static __always_inline bool is_kubepods(const struct scratch *scratch, u32 at, u32 next)
 {
-	return part[0] == 'k' && part[1] == 'u' && part[2] == 'b' && part[3] == 'e' && part[4] == 'p' &&
-	       part[5] == 'o' && part[6] == 'd' && part[7] == 's';
+	const char prefix[] = "kubepods", suffix[] = "-kubepods.slice";
+	const u8 *part = &scratch->data[at & DATA_MASK];
+	const u8 *end = &scratch->data[(next - sizeof(suffix)) & DATA_MASK];
+	bool begins = true, ends = next - at >= sizeof(suffix);
+
+#pragma unroll
+	for (u32 i = 0; i < sizeof(prefix) - 1; i++)
+		begins = begins && part[i] == prefix[i];
+#pragma unroll
+	for (u32 i = 0; i < sizeof(suffix); i++)
+		ends = ends && end[i] == suffix[i];
+	return begins || ends;
 }
 
 /* Appends a text with its NUL; the new end. */
@@ -133,17 +147,40 @@ static __always_inline u32 append(struct scratch *scratch, u32 end, const void *
 	return at + ((u32)length & (ARGS_MAX - 1));
 }
 
-/* Puts the parts of a cgroup's path at the beginning of the data; their length, 0 when it is
- * none of a pod. */
+/* The cgroup from which the outermost parts of a path begin: they tell the pod, and whoever is in
+ * a pod can make cgroups below its own. 0: the path has more than CGROUP_DEPTH parts. */
+__noinline u64 outermost_cgroup(u64 node_address)
+{
+	struct kernfs_node *ahead = (void *)node_address;
+	struct kernfs_node *outermost = ahead;
+
+	for (int part = 0; part < CGROUP_DEPTH; part++) {
+		if (!ahead)
+			break;
+		ahead = parent_of(ahead);
+		if (!ahead)
+			return (u64)outermost;
+		if (part >= CGROUP_PARTS)
+			outermost = parent_of(outermost);
+	}
+	return 0;
+}
+
+/* Puts the outermost parts of a cgroup's path at the beginning of the data; their length, 0 when
+ * it is none of a pod. */
 __noinline u32 append_cgroup(u64 node_address)
 {
-	struct kernfs_node *node = (void *)node_address;
+	struct kernfs_node *node = (void *)outermost_cgroup(node_address);
 	struct scratch *scratch = scratch_of_this_cpu();
 	bool pod = false;
 	u32 end = 0;
 
 	if (!scratch)
 		return 0;
+	if (!node) {
+		count(COUNTER_CGROUP_TOO_DEEP);
+		return 0;
+	}
 	for (int part = 0; part < CGROUP_PARTS; part++) {
 		struct kernfs_node *parent;
 		u32 at = end & DATA_MASK;
@@ -154,7 +191,7 @@ __noinline u32 append_cgroup(u64 node_address)
 		if (!parent)
 			break;
 		end = append(scratch, at, BPF_CORE_READ(node, name), 256);
-		if (is_kubepods(&scratch->data[at]))
+		if (is_kubepods(scratch, at, end))
 			pod = true;
 		node = parent;
 	}
@@ -175,6 +212,7 @@ __noinline u32 append_path(u64 mnt_address, u64 dentry_address, u32 end)
 	struct mount *mount = mount_of((void *)mnt_address);
 	struct dentry *dentry = (void *)dentry_address;
 	struct scratch *scratch = scratch_of_this_cpu();
+	u32 start = end;
 
 	if (!scratch)
 		return end;
@@ -182,6 +220,8 @@ __noinline u32 append_path(u64 mnt_address, u64 dentry_address, u32 end)
 		struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
 		struct dentry *parent;
 
+		if (end - start > PATH_BYTES)
+			break;
 		if (dentry == root) {
 			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
 
@@ -317,7 +357,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	struct scratch *scratch;
 	struct exec_header *header;
 	u64 mnt, dentry, now;
-	u32 end, start, pid, flags;
+	u32 end, start, filename, pid, flags;
 
 	end = append_cgroup(cgroup);
 	if (!end)
@@ -350,11 +390,23 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	end &= ~PATH_WAS_CUT;
 	header->path_len = end - start;
 	start = end;
+	filename = end;
 	end = append(scratch, end, BPF_CORE_READ(bprm, filename), NAME_MAX_BYTES);
 	header->filename_len = end - start;
 	start = end;
 	end = append(scratch, end, BPF_CORE_READ(bprm, interp), NAME_MAX_BYTES);
 	header->interp_len = end - start;
+	start = end;
+	/* A script by a path of no folder: its folder is the working directory. */
+	if (BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename) &&
+	    scratch->data[filename & DATA_MASK] != '/') {
+		end = append_path((u64)BPF_CORE_READ(task, fs, pwd.mnt), (u64)BPF_CORE_READ(task, fs, pwd.dentry), end);
+		if (end & PATH_WAS_CUT)
+			flags |= FLAG_FOLDER_CUT;
+		end &= ~PATH_WAS_CUT;
+		flags |= FLAG_FOLDER;
+	}
+	header->folder_len = end - start;
 	start = end;
 	end = append_args(scratch, end, task, &flags);
 	header->args_len = end - start;
@@ -364,7 +416,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	if (bpf_map_update_elem(&tracked, &pid, &header->header.process.start, 0))
 		count(COUNTER_TRACK_FAILED);
 	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)), 0))
-		count(COUNTER_RING_FULL);
+		count(COUNTER_EXECS_LOST);
 	return 0;
 }
 
@@ -387,7 +439,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	if (bpf_map_update_elem(&tracked, &header.process.pid, &header.process.start, 0))
 		count(COUNTER_TRACK_FAILED);
 	if (bpf_ringbuf_output(&records, &header, sizeof(header), 0))
-		count(COUNTER_RING_FULL);
+		count(COUNTER_LIVES_LOST);
 	return 0;
 }
 
@@ -405,7 +457,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	header.time = bpf_ktime_get_boot_ns();
 	key_of(&header.process, task);
 	if (bpf_ringbuf_output(&records, &header, sizeof(header), 0))
-		count(COUNTER_RING_FULL);
+		count(COUNTER_LIVES_LOST);
 	return 0;
 }
 

@@ -80,6 +80,7 @@ struct file {
 
 struct fs_struct {
 	struct path root;
+	struct path pwd;
 };
 
 typedef struct {

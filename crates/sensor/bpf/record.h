@@ -3,7 +3,7 @@
  * What the kernel side tells user space, byte for byte.
  *
  * Here: the layout that exec.bpf.c writes and src/record.rs reads. A record is a header and,
- * for an exec, five texts: cgroup, path, filename, interpreter, arguments.
+ * for an exec, six texts: cgroup, path, filename, interpreter, working folder, arguments.
  * Both sides assert the sizes. All numbers are in the machine's byte order.
  */
 #ifndef BAILIFF_RECORD_H
@@ -35,6 +35,10 @@ enum flag {
 	FLAG_ROOT_KNOWN = 1 << 7,
 	/* Arguments could not be read. */
 	FLAG_ARGS_UNREADABLE = 1 << 8,
+	/* The working folder is told. */
+	FLAG_FOLDER = 1 << 9,
+	/* It had more parts than are walked. */
+	FLAG_FOLDER_CUT = 1 << 10,
 };
 
 /* Where the executable is; the numbers of `source`. */
@@ -53,8 +57,12 @@ enum source {
 #define NAME_MAX_BYTES 512
 /* Most parts of a path, and most mounts that are crossed, together. */
 #define PATH_PARTS 40
-/* Most parts of a cgroup's path. */
+/* A path that is longer gets no further part; as the kernel's PATH_MAX. */
+#define PATH_BYTES 4096
+/* Most parts of a cgroup's path that are told: the outermost ones. */
 #define CGROUP_PARTS 16
+/* Most parts of a cgroup's path that are walked to find them. */
+#define CGROUP_DEPTH 512
 
 /* A process: its number in the first PID namespace, and when it started, in ns since boot. */
 struct process_key {
@@ -82,7 +90,7 @@ struct exec_header {
 	unsigned int source;
 	/* Parts of the executable's path from last to first, each with a NUL. */
 	unsigned int path_len;
-	/* Parts of the cgroup's path from last to first, each with a NUL. */
+	/* Outermost parts of the cgroup's path from last to first, each with a NUL. */
 	unsigned int cgroup_len;
 	/* bprm->filename with its NUL: the path as asked for. */
 	unsigned int filename_len;
@@ -90,21 +98,28 @@ struct exec_header {
 	unsigned int interp_len;
 	/* Arguments, each with a NUL as far as they were not cut. */
 	unsigned int args_len;
+	/* Parts of the working folder's path as of the executable's, where FLAG_FOLDER is set. */
+	unsigned int folder_len;
+	unsigned int pad;
 };
 
 /* Counters, one for each CPU, added up by user space. */
 enum counter {
-	/* Records that found no room in the ring. */
-	COUNTER_RING_FULL = 0,
+	/* Execs that found no room in the ring. */
+	COUNTER_EXECS_LOST = 0,
 	/* Execs in pods that were reported or lost. */
 	COUNTER_EXECS = 1,
 	/* Processes that could not be remembered, so their forks are not seen. */
 	COUNTER_TRACK_FAILED = 2,
-	COUNTERS = 3,
+	/* Forks and exits that found no room in the ring. */
+	COUNTER_LIVES_LOST = 3,
+	/* Execs in cgroups so deep that the pod can't be told, if there is one. */
+	COUNTER_CGROUP_TOO_DEEP = 4,
+	COUNTERS = 5,
 };
 
 _Static_assert(sizeof(struct process_key) == 16, "as in record.rs");
 _Static_assert(sizeof(struct header) == 48, "as in record.rs");
-_Static_assert(sizeof(struct exec_header) == 96, "as in record.rs");
+_Static_assert(sizeof(struct exec_header) == 104, "as in record.rs");
 
 #endif

@@ -1,22 +1,40 @@
 //! From facts and violations to an Incident.
 //!
-//! Here: what an Incident says, and that it stays small. Not here: writing it (`write`).
-//! Invariant: an Incident is at most [`LIMIT_BYTES`] of JSON, whatever the process was called.
+//! Here: what an Incident says, and that it stays small. Not here: writing it (`write`), which
+//! text is how long (`evidence/size`).
+//! Invariant: an Incident with its metadata and status stays under 16 KiB, whatever the process
+//! was called; what its answer depends on goes last.
+
+mod size;
 
 use crate::judge::Judged;
 use bailiff_api::{
-    ANCESTOR_ARGS_LIMIT_BYTES, Ancestor, Incident, IncidentContainer, IncidentPod, IncidentProcess,
-    IncidentSpec, LABELS_LIMIT, PolicyReference, incident_name, keys,
+    ANCESTOR_ARGS_LIMIT_BYTES, ARGS_LIMIT_BYTES, Ancestor, BindingReference, Incident,
+    IncidentContainer, IncidentPod, IncidentProcess, IncidentSpec, LABELS_LIMIT, PolicyReference,
+    incident_name, keys,
 };
 use base64::Engine as _;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use std::collections::BTreeMap;
+use size::{cut, managed_size, stored_size};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Most bytes of an Incident's spec as JSON. With metadata and status it stays under 16 KiB.
-const LIMIT_BYTES: usize = 13 * 1024;
+/// Most bytes of an Incident's spec as the API server stores it, with what `managedFields` and
+/// the series repeat of it. What is left of 16 KiB is for metadata and the controller's status.
+const LIMIT_BYTES: usize = 11 * 1024;
 /// Most bytes of a path that is kept.
 const PATH_LIMIT_BYTES: usize = 1024;
+/// Most bytes of a name that is kept.
+const NAME_LIMIT_BYTES: usize = 256;
+/// Most bytes of a message; the schema has the same limit in characters.
+const MESSAGE_LIMIT_BYTES: usize = 1024;
+/// Most bytes of the bindings that are named; the first one is always.
+const BINDINGS_LIMIT_BYTES: usize = 2048;
+/// The same texts where there is no room.
+const SHORT_BYTES: usize = 128;
+
+/// Labels by which the controller finds what made a pod: the ReplicaSet and the Job.
+const OWNER_LABELS: [&str; 2] = ["pod-template-hash", "batch.kubernetes.io/job-name"];
 
 /// Arguments as text; bytes that are no UTF-8 as U+FFFD.
 pub(crate) fn args_text(args: &[Vec<u8>]) -> Vec<String> {
@@ -30,140 +48,236 @@ pub(crate) fn args_within(args: &[String], limit: usize) -> Vec<String> {
     let mut left = limit;
     let mut kept = Vec::new();
     for arg in args {
-        let arg = cut(arg, left);
-        left = left.saturating_sub(arg.len().saturating_add(1));
+        let whole = arg.as_str();
+        let arg = cut(whole, left);
+        left = left.saturating_sub(stored_size(arg).saturating_add(1));
         kept.push(arg.to_owned());
-        if left == 0 {
+        if left == 0 || arg.len() < whole.len() {
             break;
         }
     }
     kept
 }
 
-/// The beginning of a text, of at most so many bytes, cut between characters.
-fn cut(text: &str, limit: usize) -> &str {
-    let mut end = text.len().min(limit);
-    while !text.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
-    text.get(..end).unwrap_or_default()
+/// The bindings that are named, as many as there is room for, and at least one.
+pub(crate) fn named_bindings(bindings: &[BindingReference]) -> Vec<BindingReference> {
+    let mut left = BINDINGS_LIMIT_BYTES;
+    let fits = |(index, binding): &(usize, &BindingReference)| {
+        let size = stored_size(binding);
+        let fits = *index == 0 || size <= left;
+        left = left.saturating_sub(size);
+        fits
+    };
+    let named = bindings.iter().enumerate().take_while(fits);
+    named.map(|(_, binding)| binding.clone()).collect()
 }
 
 /// The Incident of a violation.
-#[expect(
-    clippy::too_many_lines,
-    reason = "the fields of one object, one after the other"
-)]
 pub(crate) fn incident(judged: &Judged, node: &str, now: Timestamp) -> Incident {
-    let (pod, process) = (&judged.pod, &judged.process);
-    let exact = judged
-        .args
-        .iter()
-        .all(|arg| std::str::from_utf8(arg).is_ok());
-    let encode = |arg: &Vec<u8>| base64::engine::general_purpose::STANDARD.encode(arg);
+    let pod = &judged.pod;
     let spec = IncidentSpec {
         type_: judged.type_,
         severity: judged.severity,
         policy: judged.policy.clone(),
-        bindings: judged.bindings.clone(),
+        bindings: named_bindings(&judged.bindings),
         node_name: node.to_owned(),
         pod: IncidentPod {
             name: pod.name.clone(),
             uid: pod.uid.clone(),
-            labels: pod
-                .labels
-                .iter()
-                .take(LABELS_LIMIT)
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
+            labels: kept_labels(&pod.labels, &judged.selected),
             service_account_name: pod.service_account.clone(),
         },
-        container: IncidentContainer {
-            id: judged.container_id.clone(),
-            name: judged.container.name.clone(),
-            image: judged
-                .container
-                .image
-                .as_deref()
-                .map(|image| cut(image, PATH_LIMIT_BYTES).to_owned()),
-            image_id: judged
-                .container
-                .image_id
-                .as_deref()
-                .map(|image| cut(image, PATH_LIMIT_BYTES).to_owned()),
-            type_: judged.container.type_,
-        },
-        process: IncidentProcess {
-            executable: cut(&process.executable, PATH_LIMIT_BYTES).to_owned(),
-            invoked_path: cut(&process.invoked_path, PATH_LIMIT_BYTES).to_owned(),
-            names: process
-                .names
-                .iter()
-                .take(8)
-                .map(|name| cut(name, 256).to_owned())
-                .collect(),
-            args: process.args.clone(),
-            args_base64: if exact {
-                Vec::new()
-            } else {
-                judged.args.iter().map(encode).collect()
-            },
-            args_truncated: judged.args_cut,
-            executable_source: process.executable_source,
-            script_path: process
-                .script
-                .as_ref()
-                .map(|script| cut(&script.path, PATH_LIMIT_BYTES).to_owned()),
-            origin: process.origin,
-            uid: process.uid,
-            gid: process.gid,
-            capabilities: process.capabilities.clone(),
-            pid: i64::from(judged.pid),
-            start_time: MicroTime(process.start_time),
-            ancestors: process
-                .ancestors
-                .0
-                .iter()
-                .map(|ancestor| Ancestor {
-                    executable: cut(&ancestor.executable, 256).to_owned(),
-                    args: args_within(&ancestor.args, ANCESTOR_ARGS_LIMIT_BYTES),
-                    pid: ancestor.pid,
-                    start_time: MicroTime(ancestor.start_time),
-                })
-                .collect(),
-        },
+        container: container(judged),
+        process: process(judged),
         violations: judged.violations.clone(),
         detected_time: MicroTime(now),
     };
     let mut incident = Incident::new(
         &incident_name(&pod.uid, &judged.policy.uid, judged.type_),
-        shrink(spec),
+        shrink(spec, judged),
     );
     incident.metadata.namespace = Some(pod.namespace.clone());
     incident.metadata.labels = Some(labels(&judged.policy, node, &pod.uid));
     incident
 }
 
-/// Takes away what matters least until it fits.
-fn shrink(mut spec: IncidentSpec) -> IncidentSpec {
-    let size = |spec: &IncidentSpec| serde_json::to_vec(spec).map_or(usize::MAX, |json| json.len());
-    let mut limit = bailiff_api::ARGS_LIMIT_BYTES;
-    while size(&spec) > LIMIT_BYTES {
-        if !spec.process.args_base64.is_empty() {
-            spec.process.args_base64.clear();
-            spec.process.args_truncated = true;
-        } else if limit > 256 {
-            limit /= 2;
-            spec.process.args = args_within(&spec.process.args, limit);
-            spec.process.args_truncated = true;
-        } else if spec.process.ancestors.pop().is_none() && spec.violations.len() > 1 {
-            spec.violations.pop();
-        } else if spec.process.ancestors.is_empty() && spec.violations.len() <= 1 {
-            spec.pod.labels.clear();
+fn container(judged: &Judged) -> IncidentContainer {
+    let image = |image: &Option<String>| {
+        let image = image.as_deref()?;
+        Some(cut(image, PATH_LIMIT_BYTES).to_owned())
+    };
+    IncidentContainer {
+        id: judged.container_id.clone(),
+        name: judged.container.name.clone(),
+        image: image(&judged.container.image),
+        image_id: image(&judged.container.image_id),
+        type_: judged.container.type_,
+    }
+}
+
+fn process(judged: &Judged) -> IncidentProcess {
+    let process = &judged.process;
+    let path = |path: &str| cut(path, PATH_LIMIT_BYTES).to_owned();
+    let names = process.names.iter().take(8);
+    let ancestors = process.ancestors.0.iter().map(|ancestor| Ancestor {
+        executable: cut(&ancestor.executable, NAME_LIMIT_BYTES).to_owned(),
+        args: args_within(&ancestor.args, ANCESTOR_ARGS_LIMIT_BYTES),
+        pid: ancestor.pid,
+        start_time: MicroTime(ancestor.start_time),
+    });
+    let mut found = IncidentProcess {
+        executable: path(&process.executable),
+        invoked_path: path(&process.invoked_path),
+        names: names
+            .map(|name| cut(name, NAME_LIMIT_BYTES).to_owned())
+            .collect(),
+        args: Vec::new(),
+        args_base64: Vec::new(),
+        args_truncated: judged.args_cut,
+        executable_source: process.executable_source,
+        script_path: process.script.as_ref().map(|script| path(&script.path)),
+        origin: process.origin,
+        uid: process.uid,
+        gid: process.gid,
+        capabilities: process.capabilities.clone(),
+        pid: i64::from(judged.pid),
+        start_time: MicroTime(process.start_time),
+        ancestors: ancestors.collect(),
+    };
+    set_args(&mut found, judged, ARGS_LIMIT_BYTES);
+    found
+}
+
+/// Puts in as many bytes of arguments; the same ones as text and, where text can't show them, in
+/// base64.
+fn set_args(process: &mut IncidentProcess, judged: &Judged, limit: usize) {
+    let mut left = limit;
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut all = true;
+    for arg in judged.args.iter() {
+        if left == 0 {
+            all = false;
+            break;
+        }
+        let fits = arg.get(..left).unwrap_or(arg);
+        all = fits.len() == arg.len();
+        left = left.saturating_sub(fits.len().saturating_add(1));
+        kept.push(fits);
+        if !all {
             break;
         }
     }
+    // Between two bytes of a character there is no text either.
+    if !all
+        && judged
+            .args
+            .iter()
+            .all(|arg| std::str::from_utf8(arg).is_ok())
+        && let Some(last) = kept.last_mut()
+        && let Err(error) = std::str::from_utf8(last)
+    {
+        *last = last.get(..error.valid_up_to()).unwrap_or_default();
+    }
+    let text = |arg: &&[u8]| String::from_utf8_lossy(arg).into_owned();
+    let encode = |arg: &&[u8]| base64::engine::general_purpose::STANDARD.encode(arg);
+    let exact = kept.iter().all(|arg| std::str::from_utf8(arg).is_ok());
+    process.args = kept.iter().map(text).collect();
+    process.args_base64 = if exact {
+        Vec::new()
+    } else {
+        kept.iter().map(encode).collect()
+    };
+    process.args_truncated = judged.args_cut || !all;
+}
+
+/// The labels that are kept: those first that the answer depends on.
+fn kept_labels(
+    labels: &BTreeMap<String, String>,
+    selected: &BTreeSet<String>,
+) -> BTreeMap<String, String> {
+    let of = |rank: u8| {
+        labels
+            .iter()
+            .filter(move |(key, _)| rank_of(key, selected) == rank)
+    };
+    let kept = (0..3).flat_map(of).take(LABELS_LIMIT);
+    kept.map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// 0: a selector names it; 1: it leads to the pod's owner; 2: any other.
+fn rank_of(key: &str, selected: &BTreeSet<String>) -> u8 {
+    match (selected.contains(key), OWNER_LABELS.contains(&key)) {
+        (true, _) => 0,
+        (false, true) => 1,
+        (false, false) => 2,
+    }
+}
+
+/// Takes away what matters least until it fits.
+fn shrink(mut spec: IncidentSpec, judged: &Judged) -> IncidentSpec {
+    let fits = |spec: &IncidentSpec| {
+        let series = stored_size(&spec.bindings);
+        let share = managed_size(&spec.pod.labels);
+        let size = stored_size(spec)
+            .saturating_add(series)
+            .saturating_add(share);
+        size <= LIMIT_BYTES
+    };
+    // The message may quote the process; the schema allows no longer one.
+    for violation in &mut spec.violations {
+        violation.message = cut(&violation.message, MESSAGE_LIMIT_BYTES).to_owned();
+    }
+    if fits(&spec) {
+        return spec;
+    }
+    let keep_ranks = |spec: &mut IncidentSpec, below: u8| {
+        let labels = &mut spec.pod.labels;
+        labels.retain(|key, _| rank_of(key, &judged.selected) < below);
+    };
+    let args = |spec: &mut IncidentSpec, from: usize, least: usize| {
+        let mut limit = from;
+        while limit > least && !fits(spec) {
+            limit = limit.saturating_sub(limit / 8).max(least);
+            set_args(&mut spec.process, judged, limit);
+        }
+    };
+    keep_ranks(&mut spec, 2);
+    args(&mut spec, ARGS_LIMIT_BYTES, 1024);
+    while !fits(&spec) && spec.process.ancestors.pop().is_some() {}
+    args(&mut spec, 1024, 256);
+    while !fits(&spec) && spec.violations.len() > 1 {
+        spec.violations.pop();
+    }
+    if !fits(&spec) {
+        shorten(&mut spec);
+    }
+    if !fits(&spec) {
+        keep_ranks(&mut spec, 1);
+    }
+    // So many labels that selectors name are no tenant's doing.
+    while !fits(&spec) && spec.pod.labels.pop_last().is_some() {}
     spec
+}
+
+/// Cuts every text that whoever runs a process chooses.
+fn shorten(spec: &mut IncidentSpec) {
+    let process = &mut spec.process;
+    let paths = [&mut process.executable, &mut process.invoked_path];
+    let optional = [
+        &mut process.script_path,
+        &mut spec.container.image,
+        &mut spec.container.image_id,
+    ];
+    let messages = spec.violations.iter_mut().map(|v| &mut v.message);
+    let texts = paths
+        .into_iter()
+        .chain(optional.into_iter().flatten())
+        .chain(&mut process.names)
+        .chain(messages);
+    for text in texts {
+        *text = cut(text, SHORT_BYTES).to_owned();
+    }
 }
 
 /// Labels by which Incidents are found. A label holds 63 characters; a longer name is left out.
@@ -178,3 +292,6 @@ fn labels(policy: &PolicyReference, node: &str, pod_uid: &str) -> BTreeMap<Strin
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
     .collect()
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

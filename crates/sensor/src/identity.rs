@@ -21,7 +21,9 @@ pub(crate) struct Identity {
 ///
 /// With the cgroupfs driver the parts are `kubepods`, an optional class, `pod<uid>`, the
 /// container's ID; with systemd's `kubepods.slice`, `kubepods-<class>.slice`,
-/// `kubepods-<class>-pod<uid with underscores>.slice`, `<runtime>-<id>.scope`
+/// `kubepods-<class>-pod<uid with underscores>.slice`, `<runtime>-<id>.scope`. A kubelet with a
+/// `cgroupRoot`, as on kind's nodes, has systemd's driver put its name before each slice:
+/// `kubelet.slice/kubelet-kubepods.slice/…`
 /// (k8s.io/kubernetes v1.37, `pkg/kubelet/cm/cgroup_manager_linux.go`).
 pub(crate) fn identity(cgroup: &str) -> Option<Identity> {
     let mut parts = cgroup.split('/').filter(|part| !part.is_empty());
@@ -50,13 +52,14 @@ pub(crate) fn identity(cgroup: &str) -> Option<Identity> {
 }
 
 fn is_kubepods(part: &str) -> bool {
-    part == "kubepods" || part == "kubepods.slice"
+    part == "kubepods" || part == "kubepods.slice" || part.ends_with("-kubepods.slice")
 }
 
 fn is_class(part: &str) -> bool {
-    let name = part
-        .strip_suffix(".slice")
-        .map_or(part, |name| name.strip_prefix("kubepods-").unwrap_or(name));
+    let name = part.strip_suffix(".slice").map_or(part, |name| {
+        name.rsplit_once("kubepods-")
+            .map_or(name, |(_, class)| class)
+    });
     matches!(name, "burstable" | "besteffort" | "guaranteed")
 }
 
@@ -76,9 +79,13 @@ fn pod_uid(part: &str) -> Option<String> {
     valid.then_some(uid)
 }
 
-/// `<id>`, `<runtime>-<id>.scope`, `crio-<id>`; the ID is 64 hexadecimal digits.
+/// `<id>`, `<runtime>-<id>.scope`, `crio-<id>`; the ID is 64 hexadecimal digits. CRI-O's monitor
+/// of a container has its ID, too, and is none (cri-o v1.34, `internal/config/cgmgr/cgmgr_linux.go`).
 fn container_id(part: &str) -> Option<String> {
     let name = part.strip_suffix(".scope").unwrap_or(part);
+    if name.starts_with("crio-conmon-") {
+        return None;
+    }
     let id = name.rsplit('-').next().unwrap_or(name);
     (id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
 }
@@ -145,7 +152,7 @@ mod tests {
             (
                 "CRI-O's monitor is no container",
                 format!("/kubepods.slice/kubepods-pod{FLAT}.slice/crio-conmon-{ID}.scope"),
-                true,
+                false,
             ),
             (
                 "systemd in the container",
@@ -157,11 +164,25 @@ mod tests {
                 format!(
                     "/docker/{other}/kubelet.slice/kubepods.slice/kubepods-pod{FLAT}.slice/cri-containerd-{ID}.scope"
                 ),
-                false,
+                true,
             ),
             (
                 "a cluster in a pod",
                 format!("/kubepods/pod{UID}/{ID}/kubepods/burstable/podevil/{other}"),
+                true,
+            ),
+            (
+                "kind: systemd below a cgroup root",
+                format!(
+                    "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/kubelet-kubepods-besteffort-pod{FLAT}.slice/cri-containerd-{ID}.scope"
+                ),
+                true,
+            ),
+            (
+                "kind, guaranteed",
+                format!(
+                    "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{FLAT}.slice/cri-containerd-{ID}.scope"
+                ),
                 true,
             ),
             (
@@ -172,9 +193,8 @@ mod tests {
         ] {
             let found = identity(&path).unwrap_or_else(|| panic!("{name}: {path}"));
             assert_eq!(found.pod_uid, UID, "{name}");
-            if container {
-                assert_eq!(found.container_id.as_deref(), Some(ID), "{name}");
-            }
+            let want = container.then_some(ID);
+            assert_eq!(found.container_id.as_deref(), want, "{name}");
         }
     }
 
@@ -202,6 +222,8 @@ mod tests {
             "/kubepods/pod../x",
             "/kubepods.slice/kubepods-evil.slice",
             "/kubepodsx/podabc",
+            "/my-kubepods/podabc",
+            "/kubepods.slice-x/podabc",
             "/docker/abc",
         ] {
             assert_eq!(identity(path), None, "{path}");

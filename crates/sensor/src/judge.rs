@@ -1,15 +1,17 @@
 //! From a program that starts to the violations it is.
 //!
 //! Here: the facts that policies see, and what a verdict leads to. Not here: waiting for what is
-//! not known yet (`run`).
+//! not known yet (`state`).
 //! Invariant: a pure function of the exec, the pod and the rules of this moment.
 
-use crate::evidence::args_text;
+use crate::commands::KubeletCommands;
+use crate::evidence::{args_text, args_within};
 use crate::names::names;
 use crate::pods::{NamespaceFacts, PodFacts};
-use crate::process_tree::{Image, ProcessTree};
+use crate::process_tree::{Image, Lineage};
 use crate::record::Exec;
 use crate::rules::Applying;
+use crate::script::script_path;
 use bailiff_api::{
     BindingReference, FailurePolicy, IncidentType, PolicyReference, Severity, Violation,
 };
@@ -17,6 +19,7 @@ use bailiff_policy::{
     Ancestor, Ancestors, Container, Failure, Input, Process, Script, Verdict, evaluate,
 };
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Most bindings and violations that an Incident names.
@@ -29,6 +32,8 @@ pub(crate) struct Judged {
     pub(crate) severity: Severity,
     pub(crate) policy: PolicyReference,
     pub(crate) bindings: Vec<BindingReference>,
+    /// Labels of pods that the selectors of policy and bindings name.
+    pub(crate) selected: Arc<BTreeSet<String>>,
     pub(crate) pod: Arc<PodFacts>,
     pub(crate) container_id: Option<String>,
     pub(crate) container: Container,
@@ -48,54 +53,50 @@ pub(crate) struct Started {
     pub(crate) pod_uid: String,
     pub(crate) container_id: Option<String>,
     pub(crate) exec: Arc<Exec>,
+    pub(crate) image: Arc<Image>,
+    pub(crate) lineage: Lineage,
     /// When, by the node's clock.
     pub(crate) time: Timestamp,
 }
 
-/// Facts about a process as policies see them. The tree learns of the exec.
+/// What a program is to the processes that descend from it.
+pub(crate) fn image_of(exec: &Exec) -> Image {
+    let args = args_text(&exec.args);
+    Image {
+        executable: exec.executable.clone(),
+        names: names(&exec.executable, &exec.filename, &args),
+        args: args_within(&args, bailiff_api::ANCESTOR_ARGS_LIMIT_BYTES),
+        process: exec.process,
+    }
+}
+
+/// Facts about a process as policies see them.
 pub(crate) fn process_of(
     started: &Started,
-    pod: Option<&PodFacts>,
-    tree: &mut ProcessTree,
+    commands: &KubeletCommands,
     booted: Timestamp,
 ) -> Process {
     let exec = &started.exec;
-    let args = args_text(&exec.args);
-    let names = names(&exec.executable, &exec.filename, &args);
-    let image = Image {
-        executable: exec.executable.clone(),
-        names: names.clone(),
-        args: crate::evidence::args_within(&args, bailiff_api::ANCESTOR_ARGS_LIMIT_BYTES),
-        process: exec.process,
+    let ancestor = |image: &Arc<Image>| Ancestor {
+        executable: image.executable.clone(),
+        names: image.names.clone(),
+        args: image.args.clone(),
+        pid: i64::from(image.process.pid),
+        start_time: since_boot(booted, image.process.start),
     };
-    let none = crate::process_tree::KubeletCommands::default();
-    let (origin, ancestors) = tree.exec(exec, &args, pod.map_or(&none, |pod| &pod.commands), image);
     Process {
         executable: exec.executable.clone(),
         invoked_path: exec.filename.clone(),
-        names,
-        args,
+        names: started.image.names.clone(),
+        args: args_text(&exec.args),
         executable_source: exec.source,
-        script: exec.interpreter.as_ref().map(|_| Script {
-            path: exec.filename.clone(),
-        }),
-        origin,
+        script: script_path(exec).map(|path| Script { path }),
+        origin: started.lineage.start.origin(commands),
         uid: i64::from(exec.uid),
         gid: i64::from(exec.gid),
         capabilities: capabilities(exec.capabilities),
         start_time: since_boot(booted, exec.process.start),
-        ancestors: Ancestors(
-            ancestors
-                .iter()
-                .map(|image| Ancestor {
-                    executable: image.executable.clone(),
-                    names: image.names.clone(),
-                    args: image.args.clone(),
-                    pid: i64::from(image.process.pid),
-                    start_time: since_boot(booted, image.process.start),
-                })
-                .collect(),
-        ),
+        ancestors: Ancestors(started.lineage.ancestors.iter().map(ancestor).collect()),
     }
 }
 
@@ -112,7 +113,7 @@ pub(crate) fn judge(
     process: &Arc<Process>,
     pod: &Arc<PodFacts>,
     namespace: &NamespaceFacts,
-    applying: &[Applying],
+    applying: &[&Applying],
     ignored: &mut dyn FnMut(&str, &[Failure]),
 ) -> Vec<Judged> {
     let container = started
@@ -122,7 +123,8 @@ pub(crate) fn judge(
         .cloned()
         .unwrap_or_default();
     let mut found = Vec::new();
-    for (policy, bindings) in applying {
+    for rule in applying {
+        let policy = &rule.policy;
         let input = Input {
             process,
             container: &container,
@@ -161,7 +163,8 @@ pub(crate) fn judge(
                 uid: policy.uid.clone(),
                 generation: policy.generation,
             },
-            bindings: bindings.iter().take(NAMED_LIMIT).cloned().collect(),
+            bindings: rule.bindings.iter().take(NAMED_LIMIT).cloned().collect(),
+            selected: Arc::clone(&rule.selected),
             pod: Arc::clone(pod),
             container_id: started.container_id.clone(),
             container: container.clone(),

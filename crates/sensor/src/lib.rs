@@ -5,6 +5,8 @@
 //! from an Incident (`controller`).
 //! Invariant: what is not seen or not sure is counted and said; nothing is ever done about it.
 
+mod commands;
+mod coverage;
 mod evidence;
 mod identity;
 mod judge;
@@ -16,9 +18,10 @@ mod process_tree;
 mod record;
 mod rules;
 mod run;
+mod script;
 mod state;
 mod write;
 
-pub use loader::{LoadError, Records};
-pub use record::{Event, Exec, ProcessKey};
+pub use loader::{Counters, LoadError, Records};
+pub use record::{Event, Exec, ProcessKey, Root};
 pub use run::{Config, Error, run};

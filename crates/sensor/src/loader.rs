@@ -57,12 +57,16 @@ pub enum LoadError {
 /// What the kernel counted, over all CPUs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Records that found no room in the ring: events that were not seen.
-    pub lost: u64,
+    /// Execs in pods that found no room in the ring.
+    pub execs_lost: u64,
     /// Execs in pods.
     pub execs: u64,
     /// Processes that could not be remembered.
     pub not_tracked: u64,
+    /// Forks and exits of pods' processes that found no room in the ring.
+    pub lives_lost: u64,
+    /// Execs in cgroups so deep that it can't be told whether they are of a pod.
+    pub cgroup_too_deep: u64,
 }
 
 /// The programs, attached for as long as this lives, and their records.
@@ -70,6 +74,8 @@ pub struct Records {
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
     wait: AsyncFd<OwnedFd>,
+    /// Whether records may be there of which the descriptor does not tell.
+    more: bool,
     /// Programs stay attached while this lives.
     _programs: Ebpf,
 }
@@ -121,22 +127,31 @@ impl Records {
             ring,
             counters,
             wait,
+            more: true,
             _programs: programs,
         })
     }
 
     /// The next record that is there now; absent when there is none.
     pub fn try_next(&mut self) -> Option<Result<Event, DecodeError>> {
-        self.ring.next().map(|bytes| decode(&bytes))
+        let next = self.ring.next().map(|bytes| decode(&bytes));
+        self.more = next.is_some();
+        next
     }
 
-    /// Waits until there may be a record.
+    /// Waits until there may be a record: not at all before the ring was read to its end. The
+    /// kernel wakes who waits only for a record that follows all that were read
+    /// (Linux 6.18, `kernel/bpf/ringbuf.c`, `bpf_ringbuf_commit`).
     ///
     /// # Errors
     /// When the ring can't be waited for any more.
     pub async fn ready(&mut self) -> Result<(), LoadError> {
+        if self.more {
+            return Ok(());
+        }
         let mut guard = self.wait.readable().await.map_err(LoadError::Wait)?;
         guard.clear_ready();
+        self.more = true;
         Ok(())
     }
 
@@ -153,9 +168,11 @@ impl Records {
             Ok(values.iter().sum())
         };
         Ok(Counters {
-            lost: sum(0)?,
+            execs_lost: sum(0)?,
             execs: sum(1)?,
             not_tracked: sum(2)?,
+            lives_lost: sum(3)?,
+            cgroup_too_deep: sum(4)?,
         })
     }
 }

@@ -1,7 +1,9 @@
 //! What the sensor counts.
 //!
 //! Here: metrics and their names. Not here: serving them.
-//! Invariant: every event that was not judged is in one of the counters; labels are closed.
+//! Invariant: every program that started in a pod of this node and was not judged is in
+//! `execs_not_judged` with its reason, and what is none of that in `execs_set_aside`; labels are
+//! closed.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -20,13 +22,31 @@ pub(crate) enum NotJudged {
     PodUnknown,
     /// Too many were waiting.
     QueueFull,
-    /// Cgroup and namespaces name different pods.
+    /// Cgroup and namespaces name different pods, or cgroup and parent.
     IdentityUnclear,
+    /// The cgroup lies below that of all pods, and is none of a pod in any layout that is known.
+    CgroupUnclear,
+    /// The cgroup lies so deep that it can't be told whether it is of a pod.
+    CgroupTooDeep,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Reason {
     pub(crate) reason: NotJudged,
+}
+
+/// Why a program that started in a pod's cgroup is none that policies are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum SetAside {
+    /// The container runtime's, which sets a container up.
+    Runtime,
+    /// Of a pod of another node on the same kernel; that node's sensor judges it.
+    OtherNode,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Aside {
+    pub(crate) reason: SetAside,
 }
 
 /// How a write of an Incident ended.
@@ -47,11 +67,14 @@ pub(crate) struct Outcome {
 pub(crate) struct Metrics {
     pub(crate) execs: Counter,
     pub(crate) not_judged: Family<Reason, Counter>,
+    pub(crate) set_aside: Family<Aside, Counter>,
     pub(crate) violations: Counter,
     pub(crate) evaluation_failures: Counter,
     pub(crate) writes: Family<Outcome, Counter>,
     pub(crate) pods: Gauge,
-    pub(crate) forgotten_processes: Gauge,
+    pub(crate) forgotten_processes: Counter,
+    pub(crate) untracked_processes: Counter,
+    pub(crate) lives_lost: Counter,
 }
 
 impl Metrics {
@@ -63,6 +86,11 @@ impl Metrics {
             "execs_not_judged",
             "Programs that started in pods and were not judged, by reason",
             self.not_judged.clone(),
+        );
+        registry.register(
+            "execs_set_aside",
+            "Programs that started in pods' cgroups and are none that policies are about, by reason",
+            self.set_aside.clone(),
         );
         registry.register(
             "violations",
@@ -86,8 +114,18 @@ impl Metrics {
         );
         registry.register(
             "forgotten_processes",
-            "Processes that were not remembered for lack of room",
+            "Processes that were forgotten for lack of room, most of them ended",
             self.forgotten_processes.clone(),
+        );
+        registry.register(
+            "untracked_processes",
+            "Processes that the kernel side could not remember, so that their forks are not seen",
+            self.untracked_processes.clone(),
+        );
+        registry.register(
+            "lives_lost",
+            "Forks and exits of pods' processes that were not seen: the ring was full",
+            self.lives_lost.clone(),
         );
     }
 
@@ -95,6 +133,10 @@ impl Metrics {
         self.not_judged
             .get_or_create(&Reason { reason })
             .inc_by(count);
+    }
+
+    pub(crate) fn set_aside(&self, reason: SetAside) {
+        self.set_aside.get_or_create(&Aside { reason }).inc();
     }
 
     pub(crate) fn written(&self, outcome: Written) {

@@ -71,12 +71,15 @@ pub struct Exec {
     pub filename: String,
     /// The interpreter, where `filename` is a script.
     pub interpreter: Option<String>,
+    /// The working folder, where `filename` is a script by a relative path; begins with `…/` when
+    /// it was cut.
+    pub working_folder: Option<String>,
     /// Arguments as bytes.
     pub args: Vec<Vec<u8>>,
     /// Whether arguments are missing: longer than what is read, or not readable.
     pub args_cut: bool,
-    /// Whether its root directory is a container's. While a runtime sets a container up it is not.
-    pub own_root: bool,
+    /// Whose root directory it has.
+    pub root: Root,
     /// Whether it is the first process of its PID namespace.
     pub namespace_init: bool,
     /// Whether its parent is outside of its cgroup.
@@ -85,6 +88,17 @@ pub struct Exec {
     pub own_pid_namespace: bool,
     /// Whether it is that process or below it.
     pub below_init: bool,
+}
+
+/// Whose root directory a process has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Root {
+    /// A container's.
+    Container,
+    /// The machine's: a runtime that sets a container up, or a process that went there.
+    Machine,
+    /// It lies below too many others to find the machine's first process.
+    Unknown,
 }
 
 /// Why bytes are no record.
@@ -109,6 +123,8 @@ mod flag {
     pub(super) const BELOW_INIT: u32 = 1 << 6;
     pub(super) const ROOT_KNOWN: u32 = 1 << 7;
     pub(super) const ARGS_UNREADABLE: u32 = 1 << 8;
+    pub(super) const FOLDER: u32 = 1 << 9;
+    pub(super) const FOLDER_CUT: u32 = 1 << 10;
 }
 
 /// Reads numbers one after the other.
@@ -179,17 +195,20 @@ fn exec(
     let capabilities = reader.u64()?;
     let mount_namespace = reader.u64()?;
     let (uid, gid, source) = (reader.u32()?, reader.u32()?, reader.u32()?);
-    let (path, cgroup, filename, interp, args) = (
+    let (path, cgroup, filename, interp, args, folder) = (
+        reader.u32()?,
         reader.u32()?,
         reader.u32()?,
         reader.u32()?,
         reader.u32()?,
         reader.u32()?,
     );
+    reader.u32()?;
     let cgroup = path_of(reader.text(cgroup)?, false);
     let executable = reader.text(path)?;
     let filename = text_of(reader.text(filename)?);
     let interp = text_of(reader.text(interp)?);
+    let folder = reader.text(folder)?;
     let args = args_of(reader.text(args)?);
     let source = match source {
         1 => ExecutableSource::Image,
@@ -215,12 +234,15 @@ fn exec(
             path_of(executable, set(flag::PATH_CUT))
         },
         interpreter: (interp != filename).then_some(interp),
+        working_folder: set(flag::FOLDER).then(|| path_of(folder, set(flag::FOLDER_CUT))),
         filename,
         args,
         args_cut: set(flag::ARGS_CUT) || set(flag::ARGS_UNREADABLE),
-        // Where the machine's first process was not found, the overlay tells a container apart.
-        own_root: set(flag::OWN_ROOT)
-            || !set(flag::ROOT_KNOWN) && source != ExecutableSource::Memory,
+        root: match (set(flag::ROOT_KNOWN), set(flag::OWN_ROOT)) {
+            (true, true) => Root::Container,
+            (true, false) => Root::Machine,
+            (false, _) => Root::Unknown,
+        },
         namespace_init: set(flag::NAMESPACE_INIT),
         joined: set(flag::JOINED),
         own_pid_namespace: set(flag::OWN_PID_NAMESPACE),

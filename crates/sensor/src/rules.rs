@@ -6,7 +6,7 @@
 
 use bailiff_api::{BindingReference, RuntimePolicy, RuntimePolicyBinding};
 use bailiff_policy::{CompiledPolicy, MatchResources, compile};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 type Labels = BTreeMap<String, String>;
@@ -26,7 +26,13 @@ pub(crate) struct Rules {
 }
 
 /// A policy that is about a pod, with the bindings that make it so.
-pub(crate) type Applying = (Arc<CompiledPolicy>, Vec<BindingReference>);
+#[derive(Clone, Debug)]
+pub(crate) struct Applying {
+    pub(crate) policy: Arc<CompiledPolicy>,
+    pub(crate) bindings: Vec<BindingReference>,
+    /// Labels of pods that the selectors of any of them name.
+    pub(crate) selected: Arc<BTreeSet<String>>,
+}
 
 impl Rules {
     /// A policy is there or was changed.
@@ -106,23 +112,34 @@ impl Rules {
 
     /// The policies that are about a pod with these labels.
     pub(crate) fn applying(&self, namespace: &Labels, pod: &Labels) -> Vec<Applying> {
-        let mut found: HashMap<&str, Vec<BindingReference>> = HashMap::new();
+        let mut found: HashMap<&str, Vec<&Bound>> = HashMap::new();
         for bound in self
             .bindings
             .values()
             .filter(|bound| bound.resources.matches(namespace, pod))
         {
-            found
-                .entry(bound.policy.as_str())
-                .or_default()
-                .push(bound.reference.clone());
+            found.entry(bound.policy.as_str()).or_default().push(bound);
         }
         let applying = |(name, policy): (&String, &Arc<CompiledPolicy>)| {
-            let bindings = found
+            let bound = found
                 .get(name.as_str())
                 .filter(|_| policy.constraints.matches(namespace, pod))?;
-            Some((Arc::clone(policy), bindings.clone()))
+            let selectors = bound.iter().map(|bound| &bound.resources);
+            Some(Applying {
+                policy: Arc::clone(policy),
+                bindings: bound.iter().map(|bound| bound.reference.clone()).collect(),
+                selected: Arc::new(
+                    selectors
+                        .chain(std::iter::once(&policy.constraints))
+                        .flat_map(MatchResources::object_labels)
+                        .map(str::to_owned)
+                        .collect(),
+                ),
+            })
         };
         self.policies.iter().filter_map(applying).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,19 +1,18 @@
 //! The sensor's loop: records and watches in, violations out.
 //!
-//! Here: the order of events, readiness, and what is said where programs can't be seen. Not here:
-//! what is known (`state`), any decision (`judge`) or write (`write`).
+//! Here: the order of events, and readiness. Not here: what is known (`state`), any decision
+//! (`judge`) or write (`write`), what is said where programs can't be seen (`coverage`).
 //! Invariant: one task owns all state; a sensor is ready only after it has seen a program.
 
+use crate::coverage::{not_seen, with_sources};
 use crate::loader::{LoadError, Records};
 use crate::metrics::{Metrics, NotJudged};
 use crate::state::State;
 use crate::write::write;
-use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
-use bailiff_kube::events::{Notice, Publisher};
+use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
 use bailiff_kube::serve::{ServeError, serve};
 use futures::{Stream, StreamExt as _};
-use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, ObjectReference, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Api;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event as Watched, watcher};
@@ -108,15 +107,27 @@ pub async fn run(
         let watched = match Records::load(config.ring_bytes) {
             Ok(records) => {
                 tracing::info!(node = config.node_name, "BPF programs attached");
-                watch_all(&config, client.clone(), metrics, records, &ready, &shutdown).await
+                // A large future, which need not lie in this one.
+                Box::pin(watch_all(
+                    &config,
+                    client.clone(),
+                    metrics,
+                    records,
+                    &ready,
+                    &shutdown,
+                ))
+                .await
             }
             Err(error) => Err(Error::Load(error)),
         };
         match watched {
             Err(error @ (Error::Load(_) | Error::NotSeen | Error::OwnProgram(_))) => {
                 ready.store(false, Ordering::Relaxed);
-                not_seen(&config, client, &error).await;
-                shutdown.cancelled().await;
+                let cause = with_sources(&error);
+                tokio::select! {
+                    () = not_seen(&config.node_name, &config.identity, client, &cause) => {}
+                    () = shutdown.cancelled() => {}
+                }
                 Ok(())
             }
             watched => watched,
@@ -125,42 +136,6 @@ pub async fn run(
     tokio::select! {
         served = serving => Ok(served?),
         watched = watching => watched,
-    }
-}
-
-/// Says where people look that the processes of this node are not seen.
-async fn not_seen(config: &Config, client: kube::Client, error: &Error) {
-    let mut cause = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        cause = format!("{cause}: {inner}");
-        source = inner.source();
-    }
-    tracing::error!(
-        node = config.node_name,
-        error = cause,
-        "processes of this node are not seen"
-    );
-    let notice = Notice {
-        reason: bailiff_api::event::NOT_COVERED,
-        action: "Watching",
-        warning: true,
-        note: format!(
-            "Bailiff does not see the processes of this node, so no policy is checked on it: {cause}"
-        ),
-        regarding: ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Node".to_owned()),
-            name: Some(config.node_name.clone()),
-            // As the kubelet does: `kubectl describe node` looks for Events by the name as UID.
-            uid: Some(config.node_name.clone()),
-            ..ObjectReference::default()
-        },
-        related: None,
-    };
-    let publisher = Publisher::new(client, keys::REPORTING_SENSOR, config.identity.clone());
-    if let Err(error) = publisher.publish(&notice, Timestamp::now()).await {
-        tracing::warn!(%error, "cannot write an event");
     }
 }
 
@@ -202,6 +177,11 @@ async fn watch_all(
                 ended.map_err(Error::OwnProgram)?;
             }
             () = &mut own_deadline, if state.kubelet.is_none() => return Err(Error::NotSeen),
+            // Before the records, which may never end: what waits and what is counted has its turn.
+            _ = tick.tick() => {
+                drain(&mut records, &mut state).await;
+                state.tick(records.counters()?).await;
+            }
             event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
             event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),
             event = namespaces.next() => state.namespace(event.ok_or(Error::WatchEnded("namespaces"))?),
@@ -209,10 +189,6 @@ async fn watch_all(
             outcome = records.ready() => {
                 outcome?;
                 drain(&mut records, &mut state).await;
-            }
-            _ = tick.tick() => {
-                drain(&mut records, &mut state).await;
-                state.tick(records.counters()?).await;
             }
         }
         if !told && state.synced() {
@@ -224,11 +200,10 @@ async fn watch_all(
     ready.store(false, Ordering::Relaxed);
     drop(state);
     // Everything that was seen is written before the end, as far as the API server takes it.
-    if tokio::time::timeout(Duration::from_secs(5), writer)
-        .await
-        .is_err()
-    {
-        tracing::warn!("some incidents could not be written before the end");
+    match writer.await {
+        Ok(0) => {}
+        Ok(left) => tracing::warn!(left, "some incidents could not be written before the end"),
+        Err(error) => tracing::error!(%error, "writing incidents ended"),
     }
     Ok(())
 }
@@ -257,6 +232,6 @@ async fn drain(records: &mut Records, state: &mut State) {
             }
         }
     }
-    // More may be there, and the descriptor tells only of what comes later: the tick reads on.
+    // More may be there: `ready` comes back at once, when watches have had their turn.
     tokio::task::yield_now().await;
 }

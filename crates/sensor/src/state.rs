@@ -8,12 +8,12 @@
 mod objects;
 
 use crate::identity::identity;
-use crate::judge::{Judged, Started, judge, process_of, since_boot};
+use crate::judge::{Judged, Started, image_of, judge, process_of, since_boot};
 use crate::loader::Counters;
-use crate::metrics::{Metrics, NotJudged};
+use crate::metrics::{Metrics, NotJudged, SetAside};
 use crate::pods::{NamespaceFacts, Pods};
 use crate::process_tree::ProcessTree;
-use crate::record::{Event, Exec};
+use crate::record::{Event, Exec, Root};
 use crate::rules::Rules;
 use crate::run::Config;
 use bailiff_policy::Process;
@@ -30,6 +30,8 @@ const WAITING_LIMIT: usize = 4096;
 struct Waiting {
     started: Started,
     process: Option<Arc<Process>>,
+    /// UIDs of the policies that have judged it.
+    judged: Vec<String>,
     until: Timestamp,
 }
 
@@ -49,8 +51,8 @@ pub(crate) struct State {
     pod_timeout: Duration,
     pub(crate) metrics: Metrics,
     violations: mpsc::Sender<Judged>,
-    lost: u64,
-    execs: u64,
+    counters: Counters,
+    forgotten: u64,
     synced: [bool; 4],
     listing: [HashSet<String>; 4],
 }
@@ -78,8 +80,8 @@ impl State {
             pod_timeout: config.pod_timeout,
             metrics,
             violations,
-            lost: 0,
-            execs: 0,
+            counters: Counters::default(),
+            forgotten: 0,
             synced: [false; 4],
             listing: std::array::from_fn(|_| HashSet::new()),
         }
@@ -98,17 +100,21 @@ impl State {
     }
 
     async fn exec(&mut self, exec: Exec) {
-        // Still the runtime, which sets the container up.
-        if !exec.own_root {
-            return;
+        let tracked = self.tree.pod_of(&exec).map(str::to_owned);
+        if is_runtime(&exec, tracked.is_some()) {
+            return self.metrics.set_aside(SetAside::Runtime);
         }
         let Some(identity) = identity(&exec.cgroup) else {
-            return;
+            return self.metrics.not_judged(NotJudged::CgroupUnclear, 1);
         };
         if identity.pod_uid == self.own_pod && self.kubelet.is_none() {
             tracing::info!(cgroup = exec.cgroup, "a program of this pod was seen");
-            self.waiting
-                .retain(|w| w.started.kubelet == identity.kubelet);
+            let others = |w: &Waiting| w.started.kubelet != identity.kubelet;
+            let before = self.waiting.len();
+            self.waiting.retain(|waiting| !others(waiting));
+            for _ in self.waiting.len()..before {
+                self.metrics.set_aside(SetAside::OtherNode);
+            }
             self.kubelet = Some(identity.kubelet.clone());
         }
         // A pod of another kubelet on the same kernel: its own sensor looks after it.
@@ -117,39 +123,46 @@ impl State {
             .as_ref()
             .is_some_and(|own| *own != identity.kubelet)
         {
-            return;
+            return self.metrics.set_aside(SetAside::OtherNode);
         }
-        let owner = self
-            .mounts
-            .entry(exec.mount_namespace)
-            .or_insert_with(|| identity.pod_uid.clone());
-        if exec.mount_namespace == 0 || *owner != identity.pod_uid {
-            self.metrics.not_judged(NotJudged::IdentityUnclear, 1);
-            return;
+        if !self.belongs(&exec, tracked.as_deref(), &identity.pod_uid) {
+            return self.metrics.not_judged(NotJudged::IdentityUnclear, 1);
         }
         let time = since_boot(booted(), exec.time);
-        let started = Started {
-            kubelet: identity.kubelet,
-            pod_uid: identity.pod_uid,
-            container_id: identity.container_id,
-            exec: Arc::new(exec),
-            time,
-        };
-        let until = Timestamp::now()
-            .checked_add(self.pod_timeout)
-            .unwrap_or(Timestamp::MAX);
-        // The tree learns of it now, also when the pod is not known yet: its children may come first.
-        let process = self
-            .pods
-            .get(&started.pod_uid)
-            .cloned()
-            .map(|pod| Arc::new(process_of(&started, Some(&pod), &mut self.tree, booted())));
+        let image = Arc::new(image_of(&exec));
+        let exec = Arc::new(exec);
+        // The tree learns of it now, also when the pod is not known yet: its children may come
+        // first, and so may its end.
+        let lineage = self.tree.exec(&identity.pod_uid, &exec, Arc::clone(&image));
         let waiting = Waiting {
-            started,
-            process,
-            until,
+            started: Started {
+                kubelet: identity.kubelet,
+                pod_uid: identity.pod_uid,
+                container_id: identity.container_id,
+                exec,
+                image,
+                lineage,
+                time,
+            },
+            process: None,
+            judged: Vec::new(),
+            until: Timestamp::now()
+                .checked_add(self.pod_timeout)
+                .unwrap_or(Timestamp::MAX),
         };
         self.try_judge(waiting, Timestamp::now()).await;
+    }
+
+    /// Whether a process is of the pod that its cgroup names: by the process of a pod that started
+    /// it, else by its mount namespace, which is that of the first process that had it.
+    fn belongs(&mut self, exec: &Exec, tracked: Option<&str>, pod_uid: &str) -> bool {
+        if let Some(pod) = tracked {
+            // Its mount namespace may be any that it went to, also the machine's.
+            return pod == pod_uid;
+        }
+        let mounts = self.mounts.entry(exec.mount_namespace);
+        let owner = mounts.or_insert_with(|| pod_uid.to_owned());
+        exec.mount_namespace != 0 && *owner == pod_uid
     }
 
     /// Judges a program, or lets it wait on.
@@ -163,26 +176,24 @@ impl State {
         if !self.synced() {
             return self.wait(waiting, now);
         }
-        let process = waiting.process.get_or_insert_with(|| {
-            Arc::new(process_of(
-                &waiting.started,
-                Some(&pod),
-                &mut self.tree,
-                booted(),
-            ))
-        });
-        let applying = self.rules.applying(&namespace.labels, &pod.labels);
+        let started = &waiting.started;
+        // Asked here also where no policy is about the pod, for what descends from the process.
+        started.lineage.start.origin(&pod.commands);
+        let mut applying = self.rules.applying(&namespace.labels, &pod.labels);
+        applying.retain(|rule| !waiting.judged.contains(&rule.policy.uid));
         if applying.is_empty() {
             return;
         }
-        let known = waiting
-            .started
+        let known = started
             .container_id
             .as_ref()
             .is_none_or(|id| pod.containers.contains_key(id));
         let (now_ones, later): (Vec<_>, Vec<_>) = applying
-            .into_iter()
-            .partition(|(policy, _)| known || now >= waiting.until || !policy.needs_container());
+            .iter()
+            .partition(|rule| known || now >= waiting.until || !rule.policy.needs_container());
+        let process = waiting
+            .process
+            .get_or_insert_with(|| Arc::new(process_of(started, &pod.commands, booted())));
         let metrics = &self.metrics;
         let found = judge(
             &waiting.started,
@@ -208,6 +219,8 @@ impl State {
             }
         }
         if !later.is_empty() {
+            let done = now_ones.iter().map(|rule| rule.policy.uid.clone());
+            waiting.judged.extend(done);
             self.wait(waiting, now);
         }
     }
@@ -233,7 +246,8 @@ impl State {
             let Some(waiting) = self.waiting.pop_front() else {
                 break;
             };
-            if pod_uid.is_none_or(|uid| uid == waiting.started.pod_uid) {
+            let known = self.pods.get(&waiting.started.pod_uid);
+            if pod_uid.is_none_or(|uid| known.is_some_and(|pod| pod.uid == uid)) {
                 self.try_judge(waiting, now).await;
             } else {
                 self.waiting.push_back(waiting);
@@ -242,21 +256,38 @@ impl State {
     }
 
     pub(crate) async fn tick(&mut self, counters: Counters) {
-        let lost = counters.lost.saturating_sub(self.lost);
-        if lost > 0 {
-            tracing::warn!(lost, "events of the kernel were lost: the ring was full");
-            self.metrics.not_judged(NotJudged::RingFull, lost);
+        let before = std::mem::replace(&mut self.counters, counters);
+        let lost = counters.execs_lost.saturating_sub(before.execs_lost);
+        let lives_lost = counters.lives_lost.saturating_sub(before.lives_lost);
+        if lost > 0 || lives_lost > 0 {
+            tracing::warn!(
+                execs = lost,
+                forks_and_exits = lives_lost,
+                "events of the kernel were lost: the ring was full"
+            );
         }
-        self.metrics
+        let metrics = &self.metrics;
+        metrics.not_judged(NotJudged::RingFull, lost);
+        metrics.lives_lost.inc_by(lives_lost);
+        let deep = counters.cgroup_too_deep;
+        metrics.not_judged(
+            NotJudged::CgroupTooDeep,
+            deep.saturating_sub(before.cgroup_too_deep),
+        );
+        metrics
             .execs
-            .inc_by(counters.execs.saturating_sub(self.execs));
-        (self.lost, self.execs) = (counters.lost, counters.execs);
-        self.metrics
+            .inc_by(counters.execs.saturating_sub(before.execs));
+        metrics
+            .untracked_processes
+            .inc_by(counters.not_tracked.saturating_sub(before.not_tracked));
+        let forgotten = self.tree.forgotten();
+        metrics
+            .forgotten_processes
+            .inc_by(forgotten.saturating_sub(self.forgotten));
+        self.forgotten = forgotten;
+        metrics
             .pods
             .set(i64::try_from(self.pods.len()).unwrap_or(i64::MAX));
-        self.metrics
-            .forgotten_processes
-            .set(i64::try_from(self.tree.forgotten()).unwrap_or(i64::MAX));
         self.pods.forget(Timestamp::now());
         if self.mounts.len() > 2 * WAITING_LIMIT {
             let pods = &self.pods;
@@ -267,3 +298,18 @@ impl State {
         }
     }
 }
+
+/// Whether a program is the container runtime's, which sets a container up in its cgroup before
+/// it gives it a root directory. A process that a pod's own process started is never the
+/// runtime, wherever it went. In a pod, nothing can lie so deep that its root is not known but
+/// what descends from the pod's processes.
+fn is_runtime(exec: &Exec, tracked: bool) -> bool {
+    match exec.root {
+        Root::Container => false,
+        Root::Machine => !tracked,
+        Root::Unknown => !tracked && exec.joined,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,27 +1,42 @@
 //! Writes Incidents and their series, at a bounded rate.
 //!
-//! Here: what is written when, and the requests. Not here: what an Incident says (`evidence`).
-//! Invariant: at most [`WRITES_PER_SECOND`] writes a second, at most one a second for a pod and
-//! policy; what is held back is added up and written later, never dropped.
+//! Here: what is written when. Not here: the requests (`write/request`), what an Incident says
+//! (`evidence`).
+//! Invariant: at most [`bucket::WRITES_PER_SECOND`] writes a second, at most one at a time and one in an
+//! interval for a pod and policy; what is held back is added up and written later, at the end
+//! within [`FLUSH`]. What could not be written then is counted and said.
 
-use crate::evidence::incident;
+mod bucket;
+mod request;
+
 use crate::judge::Judged;
 use crate::metrics::{Metrics, Written};
-use bailiff_api::{BindingReference, Incident, Series, incident_name};
+use bailiff_api::{BindingReference, incident_name};
+use bucket::Bucket;
+use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use request::{Outcome, Request};
 use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
-/// Writes in a second, and how many at once after a rest.
-const WRITES_PER_SECOND: f64 = 5.0;
 /// Most Incidents that are kept to count further violations for.
 const SERIES_LIMIT: usize = 4096;
 /// How long an Incident that could not be written is kept for another try.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
+/// Most requests at a time: one that gets no answer holds nobody up.
+const IN_FLIGHT_LIMIT: usize = 32;
+/// How long writing goes on after the end.
+pub(crate) const FLUSH: Duration = Duration::from_secs(5);
+
+/// Namespace and name of an Incident.
+type Key = (String, String);
+
+/// A request on its way.
+type Sent = Pin<Box<dyn Future<Output = (Key, Outcome)> + Send>>;
 
 /// One violation's way into the API.
 struct Entry {
@@ -38,55 +53,79 @@ struct Entry {
     /// No write before.
     not_before: Instant,
     failures: u32,
+    in_flight: bool,
 }
 
-/// Writes what it receives until the channel is closed.
+impl Entry {
+    fn due(&self) -> bool {
+        !self.created || self.count > self.written
+    }
+
+    /// Who is written first: new Incidents, as somebody acts on them, and none of them behind
+    /// one that failed before.
+    fn rank(&self) -> (bool, bool, Instant) {
+        (self.created, self.failures > 0, self.not_before)
+    }
+}
+
+/// Everything that waits to be written, and how it is written.
+struct Writer {
+    client: kube::Client,
+    node: String,
+    interval: Duration,
+    metrics: Metrics,
+    entries: HashMap<Key, Entry>,
+    bucket: Bucket,
+    requests: FuturesUnordered<Sent>,
+    /// Nothing more comes: pauses between writes are over.
+    ending: bool,
+}
+
+/// Writes what it receives until the channel is closed, and then what is left. The number of
+/// Incidents of which something could not be written.
 pub(crate) async fn write(
     client: kube::Client,
     node: String,
     interval: Duration,
     metrics: Metrics,
     mut incoming: Receiver<Judged>,
-) {
-    let mut entries: HashMap<(String, String), Entry> = HashMap::new();
-    let mut bucket = Bucket::new(Instant::now());
+) -> usize {
+    let mut writer = Writer {
+        client,
+        node,
+        interval,
+        metrics,
+        entries: HashMap::new(),
+        bucket: Bucket::new(Instant::now()),
+        requests: FuturesUnordered::new(),
+        ending: false,
+    };
     loop {
-        let next = entries
-            .values()
-            .filter(|entry| entry.due())
-            .map(|entry| entry.not_before)
-            .min();
-        let wake = next.map(|next| next.max(bucket.next(Instant::now())));
+        let wake = writer.wake();
         tokio::select! {
-            received = incoming.recv() => {
-                let Some(judged) = received else { return };
-                receive(&mut entries, judged);
-            }
+            received = incoming.recv() => match received {
+                Some(judged) => writer.receive(judged),
+                None => break,
+            },
+            Some((key, outcome)) = writer.requests.next() => writer.done(&key, outcome),
             () = sleep_until(wake) => {}
         }
-        // New Incidents first: somebody acts on them.
-        while bucket.next(Instant::now()) <= Instant::now() {
-            let now = Instant::now();
-            let due = entries
-                .iter()
-                .filter(|(_, entry)| entry.due() && entry.not_before <= now);
-            let Some(key) = due
-                .min_by_key(|(_, entry)| (entry.created, entry.not_before))
-                .map(|(key, _)| key.clone())
-            else {
-                break;
-            };
-            let Some(entry) = entries.get_mut(&key) else {
-                break;
-            };
-            bucket.take(now);
-            let api: Api<Incident> = Api::namespaced(client.clone(), &key.0);
-            attempt(entry, &api, &key.1, &node, interval, &metrics).await;
-        }
-        if entries.len() > SERIES_LIMIT {
-            entries.retain(|_, entry| entry.due());
+        writer.start();
+        if writer.entries.len() > SERIES_LIMIT {
+            writer.entries.retain(|_, entry| entry.due());
         }
     }
+    writer.ending = true;
+    let end = Instant::now() + FLUSH;
+    while writer.left() > 0 && Instant::now() < end {
+        writer.start();
+        let wake = writer.wake().map_or(end, |wake| wake.min(end));
+        tokio::select! {
+            Some((key, outcome)) = writer.requests.next() => writer.done(&key, outcome),
+            () = tokio::time::sleep_until(wake) => {}
+        }
+    }
+    writer.left()
 }
 
 async fn sleep_until(wake: Option<Instant>) {
@@ -96,180 +135,131 @@ async fn sleep_until(wake: Option<Instant>) {
     }
 }
 
-fn receive(entries: &mut HashMap<(String, String), Entry>, judged: Judged) {
-    let key = (
-        judged.pod.namespace.clone(),
-        incident_name(&judged.pod.uid, &judged.policy.uid, judged.type_),
-    );
-    let now = Instant::now();
-    entries
-        .entry(key)
-        .and_modify(|entry| {
-            entry.count = entry.count.saturating_add(1);
-            entry.last = judged.time;
-            entry.policy_generation = judged.policy.generation;
-            entry.bindings.clone_from(&judged.bindings);
-        })
-        .or_insert_with(|| Entry {
-            last: judged.time,
-            policy_generation: judged.policy.generation,
-            bindings: judged.bindings.clone(),
-            judged,
-            created: false,
-            count: 1,
-            written: 0,
-            not_before: now,
-            failures: 0,
-        });
-}
-
-impl Entry {
-    fn due(&self) -> bool {
-        !self.created || self.count > self.written
-    }
-}
-
-/// Creates the Incident, or writes its series.
-async fn attempt(
-    entry: &mut Entry,
-    api: &Api<Incident>,
-    name: &str,
-    node: &str,
-    interval: Duration,
-    metrics: &Metrics,
-) {
-    let outcome = if entry.created {
-        series(entry, api, name).await
-    } else {
-        create(entry, api, name, node).await
-    };
-    let (written, pause) = match outcome {
-        Ok(written) => {
-            entry.failures = 0;
-            (written, interval)
-        }
-        Err(error) => {
-            tracing::warn!(incident = name, namespace = entry.judged.pod.namespace, %error, "cannot write an incident; it is tried again");
-            entry.failures = entry.failures.saturating_add(1);
-            (
-                Written::Failed,
-                FIRST_RETRY.saturating_mul(1 << entry.failures.min(7)),
-            )
-        }
-    };
-    metrics.written(written);
-    entry.not_before = Instant::now() + pause;
-}
-
-async fn create(
-    entry: &mut Entry,
-    api: &Api<Incident>,
-    name: &str,
-    node: &str,
-) -> Result<Written, kube::Error> {
-    let (judged, seen) = (&entry.judged, entry.count);
-    tracing::info!(
-        incident = name, policy = judged.policy.name, namespace = judged.pod.namespace, pod = judged.pod.name,
-        uid = judged.pod.uid, container = judged.container.name, executable = ?judged.process.executable,
-        origin = judged.process.origin.as_str(), "violation"
-    );
-    match api
-        .create(&PostParams::default(), &incident(judged, node, judged.time))
-        .await
-    {
-        Ok(_) => {
-            entry.written = 1;
-            entry.created = true;
-            Ok(Written::Created)
-        }
-        // A sensor that started again: the Incident is there, and this is one more of its series.
-        Err(kube::Error::Api(status)) if status.code == 409 => {
-            let before = api
-                .get_opt(name)
-                .await?
-                .and_then(|incident| incident.status)
-                .and_then(|status| status.series);
-            let before = before.map_or(1, |series| series.count);
-            entry.created = true;
-            entry.written = before;
-            entry.count = before.saturating_add(seen);
-            Ok(Written::Series)
-        }
-        // The namespace or its pod is going: nobody is left to be told, the log has it.
-        Err(kube::Error::Api(status))
-            if status.code == 404
-                || status.code == 403 && status.message.contains("being terminated") =>
-        {
-            entry.created = true;
-            entry.written = entry.count;
-            Ok(Written::Failed)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-async fn series(
-    entry: &mut Entry,
-    api: &Api<Incident>,
-    name: &str,
-) -> Result<Written, kube::Error> {
-    let count = entry.count;
-    let series = Series {
-        count,
-        last_observed_time: MicroTime(entry.last),
-        policy_generation: entry.policy_generation,
-        bindings: entry.bindings.clone(),
-    };
-    let patch = serde_json::json!({"status": {"series": series}});
-    match api
-        .patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
-        .await
-    {
-        Ok(_) => {
-            entry.written = count;
-            Ok(Written::Series)
-        }
-        // Somebody deleted the Incident: the next violation makes it anew.
-        Err(kube::Error::Api(status)) if status.code == 404 => {
-            entry.created = false;
-            entry.count = count.saturating_sub(entry.written).max(1);
-            Ok(Written::Failed)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// A bucket of writes that fills with time.
-struct Bucket {
-    filled: f64,
-    since: Instant,
-}
-
-impl Bucket {
-    fn new(now: Instant) -> Self {
-        Self {
-            filled: WRITES_PER_SECOND,
-            since: now,
-        }
+impl Writer {
+    /// How many Incidents are not written as they are known.
+    fn left(&self) -> usize {
+        let left = |entry: &&Entry| entry.due() || entry.in_flight;
+        self.entries.values().filter(left).count()
     }
 
-    fn level(&self, now: Instant) -> f64 {
-        (self.filled + now.duration_since(self.since).as_secs_f64() * WRITES_PER_SECOND)
-            .min(WRITES_PER_SECOND)
-    }
-
-    /// When the next write is allowed.
-    fn next(&self, now: Instant) -> Instant {
-        let missing = 1.0 - self.level(now);
-        if missing <= 0.0 {
-            now
+    /// When the entry may be written.
+    fn not_before(&self, entry: &Entry) -> Instant {
+        if self.ending && entry.failures == 0 {
+            Instant::now()
         } else {
-            now + Duration::from_secs_f64(missing / WRITES_PER_SECOND)
+            entry.not_before
         }
     }
 
-    fn take(&mut self, now: Instant) {
-        self.filled = self.level(now) - 1.0;
-        self.since = now;
+    /// When something may be written next; None: not before something else happens.
+    fn wake(&self) -> Option<Instant> {
+        if self.requests.len() >= IN_FLIGHT_LIMIT {
+            return None;
+        }
+        let idle = self.entries.values().filter(|e| e.due() && !e.in_flight);
+        let next = idle.map(|entry| self.not_before(entry)).min()?;
+        Some(next.max(self.bucket.next(Instant::now())))
+    }
+
+    /// Starts what may be written now.
+    fn start(&mut self) {
+        let now = Instant::now();
+        while self.requests.len() < IN_FLIGHT_LIMIT && self.bucket.next(now) <= now {
+            let due = self.entries.iter().filter(|(_, entry)| {
+                entry.due() && !entry.in_flight && self.not_before(entry) <= now
+            });
+            let first = due.min_by_key(|(_, entry)| entry.rank());
+            let Some(key) = first.map(|(key, _)| key.clone()) else {
+                return;
+            };
+            let Some(entry) = self.entries.get_mut(&key) else {
+                return;
+            };
+            self.bucket.take(now);
+            entry.in_flight = true;
+            let request = if entry.created {
+                Request::series(entry)
+            } else {
+                Request::create(&entry.judged, &self.node)
+            };
+            let client = self.client.clone();
+            self.requests.push(Box::pin(async move {
+                let outcome = request.send(client, &key.0, &key.1).await;
+                (key, outcome)
+            }));
+        }
+    }
+
+    fn receive(&mut self, judged: Judged) {
+        let key = (
+            judged.pod.namespace.clone(),
+            incident_name(&judged.pod.uid, &judged.policy.uid, judged.type_),
+        );
+        self.entries
+            .entry(key)
+            .and_modify(|entry| {
+                entry.count = entry.count.saturating_add(1);
+                entry.last = judged.time;
+                entry.policy_generation = judged.policy.generation;
+                entry.bindings.clone_from(&judged.bindings);
+            })
+            .or_insert_with(|| Entry {
+                last: judged.time,
+                policy_generation: judged.policy.generation,
+                bindings: judged.bindings.clone(),
+                judged,
+                created: false,
+                count: 1,
+                written: 0,
+                not_before: Instant::now(),
+                failures: 0,
+                in_flight: false,
+            });
+    }
+
+    /// A request was answered. More may have been seen since it was sent.
+    fn done(&mut self, key: &Key, outcome: Outcome) {
+        let Some(entry) = self.entries.get_mut(key) else {
+            return;
+        };
+        entry.in_flight = false;
+        let mut pause = self.interval;
+        let mut failures = 0;
+        let written = match outcome {
+            Outcome::Created => {
+                (entry.created, entry.written) = (true, 1);
+                Written::Created
+            }
+            Outcome::WasThere(before) => {
+                (entry.created, entry.written) = (true, before);
+                entry.count = before.saturating_add(entry.count);
+                Written::Series
+            }
+            Outcome::Series(count) => {
+                entry.written = count;
+                Written::Series
+            }
+            Outcome::NobodyLeft => {
+                (entry.created, entry.written) = (true, entry.count);
+                Written::Failed
+            }
+            Outcome::Gone => {
+                entry.created = false;
+                entry.count = entry.count.saturating_sub(entry.written).max(1);
+                Written::Failed
+            }
+            Outcome::Failed(error) => {
+                tracing::warn!(incident = key.1, namespace = key.0, %error, "cannot write an incident; it is tried again");
+                failures = entry.failures.saturating_add(1);
+                pause = FIRST_RETRY.saturating_mul(1 << failures.min(7));
+                Written::Failed
+            }
+        };
+        entry.failures = failures;
+        entry.not_before = Instant::now() + pause;
+        self.metrics.written(written);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_sensor::{Event, Exec, Records};
+use bailiff_sensor::{Event, Exec, Records, Root};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,11 @@ struct Pod {
 
 impl Pod {
     fn new(test: &str) -> Self {
+        Self::below(test, "kubepods/podtest")
+    }
+
+    /// The same, with these cgroups above the container's.
+    fn below(test: &str, path: &str) -> Self {
         let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
         // The hierarchy that the programs look at: pids on v1, else the one of v2.
         let place = |wanted: &dyn Fn(&[&str]) -> bool| {
@@ -41,7 +46,7 @@ impl Pod {
         .or_else(|| place(&|words| words[2] == "cgroup2"))
         .expect("no cgroup hierarchy is mounted");
         let top = Path::new(&root).join(format!("bailiff-test-{test}-{}", std::process::id()));
-        let leaf = top.join("kubepods/podtest").join(ID);
+        let leaf = top.join(path).join(ID);
         std::fs::create_dir_all(&leaf).unwrap();
         Self { top, leaf }
     }
@@ -128,7 +133,7 @@ async fn a_program_is_seen_with_what_it_is() {
         "SYS_ADMIN is one of root's capabilities"
     );
     assert!(!cat.args_cut && !cat.namespace_init && cat.interpreter.is_none());
-    assert!(!cat.own_root, "it has the machine's own root directory");
+    assert_eq!(cat.root, Root::Machine);
 }
 
 #[tokio::test]
@@ -140,6 +145,24 @@ async fn what_is_outside_of_pods_is_not_told() {
         .into_iter()
         .any(|event| matches!(event, Event::Exec(exec) if exec.parent.pid == own));
     assert!(!told);
+}
+
+#[tokio::test]
+async fn pods_of_every_cgroup_driver_are_seen_and_nothing_else_is() {
+    for (path, seen) in [
+        ("kubepods.slice/kubepods-podtest.slice", true),
+        (
+            "kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-podtest.slice",
+            true,
+        ),
+        ("system.slice/my-kubepods", false),
+        ("x-kubepods.slices", false),
+    ] {
+        let pod = Pod::below("drivers", path);
+        let mut records = load();
+        pod.run("exec cat /dev/null", &[]);
+        assert_eq!(execs(&mut records, &pod).len(), usize::from(seen), "{path}");
+    }
 }
 
 #[tokio::test]
@@ -259,8 +282,16 @@ async fn what_is_lost_is_counted() {
     pod.run("for i in $(seq 100); do cat /dev/null; done", &[]);
     let counters = records.counters().unwrap();
     let seen = events(&mut records).len();
-    assert!(counters.lost > 0, "{counters:?}");
     assert!(counters.execs >= 100, "{counters:?}");
+    // What ran without a record, and what began and ended without one, are told apart.
+    assert!(
+        counters.execs_lost > 0 && counters.lives_lost > 0,
+        "{counters:?}"
+    );
+    assert!(
+        counters.execs_lost <= counters.execs,
+        "no fork counts as a program: {counters:?}"
+    );
     assert!(seen > 0 && seen < 100, "{seen}");
 }
 
@@ -281,4 +312,121 @@ async fn a_mount_namespace_has_a_number_of_its_own() {
     assert_eq!(first, last, "processes of one namespace");
     assert_ne!(first, unshared, "a namespace of its own");
     assert_ne!(*unshared, 0, "no number");
+}
+
+#[tokio::test]
+async fn a_burst_is_read_to_its_end_at_once() {
+    let pod = Pod::new("burst");
+    let mut records = Records::load(1 << 23).unwrap();
+    pod.run("exec sh -c 'for i in $(seq 1500); do (:); done'", &[]);
+    // In batches, as the sensor reads between its other work. Nothing happens any more, so that
+    // nothing but the ring's own rest makes it turn again.
+    let mut read = 0;
+    let started = Instant::now();
+    while read < 3000 {
+        let ready = tokio::time::timeout(Duration::from_secs(5), records.ready()).await;
+        ready
+            .unwrap_or_else(|_| panic!("{read} records were read, then it slept"))
+            .unwrap();
+        read += (0..256).map_while(|_| records.try_next()).count();
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
+    // At the end it does wait.
+    while records.try_next().is_some() {}
+    let mut waits = 0;
+    for _ in 0..3 {
+        let wait = tokio::time::timeout(Duration::from_millis(50), records.ready()).await;
+        waits += usize::from(wait.is_err());
+        while records.try_next().is_some() {}
+    }
+    assert!(waits > 0, "it turns without end");
+}
+
+#[tokio::test]
+async fn a_cgroup_made_far_below_a_pods_hides_nothing() {
+    for (depth, seen) in [(20, true), (300, true), (600, false)] {
+        let pod = Pod::new("deep");
+        let mut records = load();
+        let before = records.counters().unwrap();
+        // One after the other, as a path for one call would be too long.
+        let line = format!(
+            "top=$PWD; cd {}; i=0; while [ $i -lt {depth} ]; do mkdir d; cd d; i=$((i+1)); done;              echo $$ > cgroup.procs; cat /dev/null; echo $$ > {}/cgroup.procs;              while [ $i -gt 0 ]; do cd -P ..; rmdir d; i=$((i-1)); done; cd $top",
+            pod.leaf.display(),
+            pod.leaf.display()
+        );
+        let output = pod.run(&line, &[]);
+        assert!(output.status.success(), "{output:?}");
+        let found = execs(&mut records, &pod);
+        let cat = found.iter().find(|exec| exec.executable.ends_with("/cat"));
+        let after = records.counters().unwrap();
+        if seen {
+            let cat = cat.unwrap_or_else(|| panic!("{depth}: {found:#?}"));
+            assert!(
+                cat.cgroup.contains(&format!("/kubepods/podtest/{ID}")),
+                "{}",
+                cat.cgroup
+            );
+        } else {
+            assert!(cat.is_none(), "{cat:#?}");
+            assert!(after.cgroup_too_deep > before.cgroup_too_deep, "{after:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_forks_do_not_make_a_process_the_runtime() {
+    let pod = Pod::new("nested");
+    let mut records = load();
+    // 40 shells, each a child of the one before.
+    let line =
+        "nest() { if [ $1 -gt 0 ]; then (nest $(($1 - 1)); :); else cat /dev/null; fi; }; nest 40";
+    pod.run(line, &[]);
+    let found = execs(&mut records, &pod);
+    let cat = found.iter().find(|exec| exec.executable.ends_with("/cat"));
+    let cat = cat.unwrap_or_else(|| panic!("{found:#?}"));
+    assert_eq!(cat.root, Root::Unknown);
+    assert!(!cat.joined, "its parent is in the pod");
+}
+
+#[tokio::test]
+async fn a_script_is_told_with_the_folder_that_its_path_begins_in() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let pod = Pod::new("folder");
+    let folder = new_folder();
+    let deep = folder.join("a/".repeat(45));
+    std::fs::create_dir_all(&deep).unwrap();
+    for folder in [&folder, &deep] {
+        let script = folder.join("run.sh");
+        std::fs::write(&script, "#!/bin/sh\n:\n").unwrap();
+        std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let mut records = load();
+    let line = "cd \"$1\" && ./run.sh && \"$1/run.sh\" && cd \"$2\" && ./run.sh";
+    let output = pod.run(line, &[folder.as_os_str(), deep.as_os_str()]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let found = execs(&mut records, &pod);
+    let [relative, absolute, cut] = found.as_slice() else {
+        panic!("{found:#?}")
+    };
+    assert_eq!(relative.filename, "./run.sh");
+    assert_eq!(
+        relative.working_folder.as_deref(),
+        Some(&*folder.display().to_string())
+    );
+    assert_eq!(relative.args[1..], [b"./run.sh".to_vec()]);
+    assert_eq!(absolute.working_folder, None);
+    let cut = cut.working_folder.as_deref().unwrap_or_default();
+    assert!(cut.starts_with("…/a/a/") && cut.ends_with("/a"), "{cut}");
+}
+
+/// A new folder, its path without links.
+fn new_folder() -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("bailiff-folder-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::canonicalize(folder).unwrap()
 }

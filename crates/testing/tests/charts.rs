@@ -57,9 +57,57 @@ fn what_the_charts_hold_is_made_from_this_source() {
     }
 }
 
+#[test]
+fn durations_of_the_lease_that_contradict_each_other_are_refused() {
+    let render = |renew: &str, duration: &str, retry: &str| {
+        let set = format!(
+            "controller.leaseRenewDeadline={renew},controller.leaseDuration={duration},controller.leaseRetry={retry}"
+        );
+        let output = render("bailiff", &["--set", &set]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said)
+    };
+    for (renew, duration, retry) in [
+        ("10s", "15s", "2s"),
+        ("1499ms", "1500ms", "500ms"),
+        ("59m", "1h 30m", "1m"),
+    ] {
+        let (rendered, said) = render(renew, duration, retry);
+        assert!(rendered, "{renew} {duration} {retry}: {said}");
+    }
+    for (renew, duration, retry, want) in [
+        (
+            "15s",
+            "15s",
+            "2s",
+            "controller.leaseRenewDeadline (15s) must be less than controller.leaseDuration (15s), or two replicas could lead at once",
+        ),
+        (
+            "1501ms",
+            "1500ms",
+            "2ms",
+            "controller.leaseRenewDeadline (1501ms) must be less than",
+        ),
+        (
+            "10s",
+            "1m",
+            "10s",
+            "controller.leaseRetry (10s) must be less than controller.leaseRenewDeadline (10s), or a leader gives up before it tries again",
+        ),
+    ] {
+        let (rendered, said) = render(renew, duration, retry);
+        assert!(!rendered && said.contains(want), "{said}");
+    }
+}
+
 fn policies(values: &[&str]) -> Output {
+    render("bailiff-policies", values)
+}
+
+fn render(chart: &str, values: &[&str]) -> Output {
     Command::new("helm")
-        .args(["template", "bailiff-policies", "charts/bailiff-policies"])
+        .args(["template", chart])
+        .arg(format!("charts/{chart}"))
         .args(values)
         .current_dir(root())
         .output()
@@ -88,4 +136,117 @@ fn the_library_renders_what_its_values_ask_for() {
         said.contains("exclude names the policy no-miners, which is not in this chart; there are:"),
         "{said}"
     );
+}
+
+/// What the chart of Bailiff renders: its documents by kind and name, or what helm says.
+fn bailiff(values: &[&str]) -> Result<BTreeMap<String, serde_json::Value>, String> {
+    let output = Command::new("helm")
+        .args(["template", "bailiff", "charts/bailiff", "-n", "security"])
+        .args(values)
+        .current_dir(root())
+        .output()
+        .unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    let mut found = BTreeMap::new();
+    for document in serde_yaml_ng::Deserializer::from_slice(&output.stdout) {
+        let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();
+        if let (Some(kind), Some(name)) =
+            (object["kind"].as_str(), object["metadata"]["name"].as_str())
+        {
+            found.insert(format!("{kind}/{name}"), object.clone());
+        }
+    }
+    Ok(found)
+}
+
+const CONTAINER: &str = "/spec/template/spec/containers/0";
+
+#[test]
+fn the_chart_renders_what_its_values_ask_for() {
+    let default = bailiff(&[]).unwrap();
+    let has =
+        |objects: &BTreeMap<String, serde_json::Value>, name: &str| objects.contains_key(name);
+    for name in [
+        "CustomResourceDefinition/incidents.bailiff.dev",
+        "PodDisruptionBudget/bailiff-controller",
+        "NetworkPolicy/bailiff-sensor",
+        "PriorityClass/bailiff-sensor",
+        "ValidatingAdmissionPolicy/bailiff-incident-confinement",
+        "ValidatingAdmissionPolicyBinding/bailiff-incident-confinement",
+    ] {
+        assert!(has(&default, name), "{name}: {:?}", default.keys());
+    }
+    assert!(!default.keys().any(|name| name.starts_with("PodMonitor")));
+    for (kind, component) in [("Deployment", "controller"), ("DaemonSet", "sensor")] {
+        let class = &default[&format!("{kind}/bailiff-{component}")]["spec"]["template"]["spec"];
+        assert_eq!(class["priorityClassName"], format!("bailiff-{component}"));
+    }
+
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let image = format!("image.digest={digest}");
+    let changed = bailiff(&[
+        "--set",
+        "podMonitor.enabled=true,controller.replicas=1,crds.enabled=false",
+        "--set",
+        "networkPolicy.enabled=false,priorityClasses.create=false,sensor.priorityClassName=mine",
+        "--set",
+        &image,
+    ])
+    .unwrap();
+    for name in [
+        "CustomResourceDefinition/incidents.bailiff.dev",
+        "PodDisruptionBudget/bailiff-controller",
+        "NetworkPolicy/bailiff-sensor",
+        "PriorityClass/bailiff-sensor",
+    ] {
+        assert!(!has(&changed, name), "{name}");
+    }
+    assert!(has(&changed, "PodMonitor/bailiff-sensor"));
+    let sensor = &changed["DaemonSet/bailiff-sensor"];
+    let container = sensor.pointer(CONTAINER).unwrap();
+    assert_eq!(container["image"], format!("bailiff.dev/bailiff@{digest}"));
+    assert_eq!(
+        sensor["spec"]["template"]["spec"]["priorityClassName"],
+        "mine"
+    );
+    let controller = &changed["Deployment/bailiff-controller"];
+    assert!(controller["spec"]["template"]["spec"]["priorityClassName"].is_null());
+}
+
+/// The sensor's rights are those that docs/operating.md and the design name, and no more.
+#[test]
+fn the_sensor_runs_with_two_capabilities_and_sees_nothing_of_the_node() {
+    let objects = bailiff(&[]).unwrap();
+    let sensor = &objects["DaemonSet/bailiff-sensor"];
+    let context = &sensor.pointer(CONTAINER).unwrap()["securityContext"];
+    assert_eq!(
+        *context,
+        serde_json::json!({
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "runAsUser": 0,
+            "capabilities": {"drop": ["ALL"], "add": ["BPF", "PERFMON"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        })
+    );
+    let pod = &sensor["spec"]["template"]["spec"];
+    for absent in ["hostPID", "hostNetwork", "hostIPC", "volumes"] {
+        assert!(pod[absent].is_null(), "{absent}");
+    }
+}
+
+#[test]
+fn a_value_that_is_not_known_or_makes_no_sense_is_refused_with_its_name() {
+    for (value, words) in [
+        ("sensor.ringByte=1", "ringByte"),
+        ("sensor.ringBytes=5000", "ringBytes"),
+        ("controller.leaseDuration=soon", "leaseDuration"),
+        ("image.pullPolicy=Sometimes", "pullPolicy"),
+        ("priorityClasses.value=5", "value"),
+    ] {
+        let said = bailiff(&["--set", value]).unwrap_err();
+        assert!(said.contains(words), "{value}: {said}");
+    }
 }

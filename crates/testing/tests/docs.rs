@@ -45,9 +45,38 @@ fn metrics(path: &str, prefix: &str) -> Vec<String> {
         }
         let name = rest.split('"').next().unwrap();
         let unit = if unit { "_seconds" } else { "" };
-        found.push(format!("{prefix}_{name}{unit}"));
+        // A counter is served with a suffix (OpenMetrics 1.0); its field's type says what it is.
+        let field = rest.split("self.").nth(1).unwrap();
+        let field = field.split('.').next().unwrap();
+        let declared = format!("{field}: ");
+        let type_ = source
+            .split_once(&declared)
+            .and_then(|(_, rest)| rest.split_once(",\n"))
+            .unwrap_or_else(|| panic!("{path}: no field {field}"))
+            .0;
+        let total = if type_.contains("Counter") {
+            "_total"
+        } else {
+            ""
+        };
+        found.push(format!("{prefix}_{name}{unit}{total}"));
     }
     assert!(found.len() > 4, "{path}: {found:?}");
+    found
+}
+
+/// The variants of an enum of a source file that stand in a row without data.
+fn variants(path: &str, name: &str) -> Vec<String> {
+    let source = read(path);
+    let (_, body) = source.split_once(&format!("enum {name} {{")).unwrap();
+    let body = body.split_once('}').unwrap().0;
+    let found: Vec<_> = body
+        .lines()
+        .map(|line| line.trim().trim_end_matches(','))
+        .filter(|line| !line.is_empty() && !line.starts_with("///"))
+        .map(str::to_owned)
+        .collect();
+    assert!(found.len() > 1, "{path}: {name} has {found:?}");
     found
 }
 
@@ -61,6 +90,9 @@ fn every_reason_event_and_metric_is_explained_to_operators() {
         "crates/controller/src/metrics.rs",
         "bailiff_controller",
     ));
+    for name in ["NotJudged", "SetAside", "Written"] {
+        names.extend(variants("crates/sensor/src/metrics.rs", name));
+    }
     let missing: Vec<_> = names
         .iter()
         .filter(|name| !page.contains(&format!("`{name}`")))

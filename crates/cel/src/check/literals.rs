@@ -4,19 +4,19 @@
 //! Invariant: only literals are looked at; whatever is computed fails at run time.
 
 use crate::ast::{Expr, Kind, Literal};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Faults};
 use crate::env::Env;
 use crate::library::{formatting, regexes, times};
 use crate::types::Type;
 
 /// Every fault of a tree that has its types.
-pub(super) fn validate(source: &str, expr: &Expr, types: &[Type], env: &Env) -> Vec<Diagnostic> {
+pub(super) fn validate(source: &str, expr: &Expr, types: &[Type], env: &Env) -> Faults {
     let mut validator = Validator {
         source,
         types,
         homogeneous: env.homogeneous,
         exempt: 0,
-        faults: Vec::new(),
+        faults: Faults::default(),
     };
     validator.node(expr);
     validator.faults
@@ -28,12 +28,13 @@ struct Validator<'a> {
     homogeneous: bool,
     /// How many calls of `format` are around; its arguments may be of any types.
     exempt: usize,
-    faults: Vec<Diagnostic>,
+    faults: Faults,
 }
 
 impl Validator<'_> {
     fn fault(&mut self, at: usize, message: String) {
-        self.faults.push(Diagnostic::new(self.source, at, message));
+        self.faults
+            .add(|| Diagnostic::new(self.source, at, message));
     }
 
     fn type_of(&self, expr: &Expr, optional: bool) -> Type {
@@ -103,31 +104,27 @@ impl Validator<'_> {
             return;
         };
         let mut used = 0_usize;
-        let mut rest = text.chars();
+        let mut rest = text.chars().peekable();
         while let Some(c) = rest.next() {
-            if c != '%' {
+            if c != '%' || rest.next_if_eq(&'%').is_some() {
                 continue;
             }
-            let Some(mut verb) = rest.next() else {
-                return;
-            };
-            if verb == '%' {
-                continue;
-            }
-            if verb == '.' {
-                match rest.find(|c| !c.is_ascii_digit()) {
-                    Some(found) => verb = found,
-                    None => return,
-                }
-            }
-            let Some((element, _)) = elements.get(used) else {
+            let no_more = rest.peek().is_some() && used >= elements.len();
+            if no_more {
                 self.fault(at, format!("index {used} out of range"));
+                return;
+            }
+            let verb = match formatting::clause_head(&mut rest) {
+                Ok((verb, _)) => verb,
+                Err(fault) => {
+                    self.fault(at, fault);
+                    return;
+                }
+            };
+            let Some((element, _)) = elements.get(used) else {
                 return;
             };
             used = used.saturating_add(1);
-            if verb == 's' && self.nested(element) {
-                return;
-            }
             let ty = self.type_of(element, false);
             if let Some(fault) = formatting::static_fault(verb, &ty) {
                 // A clause that is not known is the call's fault, not the element's.
@@ -135,6 +132,14 @@ impl Validator<'_> {
                 self.fault(if known { element.at } else { at }, fault);
                 return;
             }
+            if verb == 's' && self.nested(element) {
+                return;
+            }
+        }
+        if elements.len() > used {
+            let given = elements.len();
+            let words = "too many arguments supplied to string.format";
+            self.fault(at, format!("{words} (expected {used}, got {given})"));
         }
     }
 

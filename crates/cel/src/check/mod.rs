@@ -8,7 +8,7 @@ mod literals;
 mod unify;
 
 use crate::ast::{Comprehension, Expr, Kind, Literal, op};
-use crate::diagnostic::{Diagnostic, near};
+use crate::diagnostic::{Diagnostic, Faults, near};
 use crate::env::Env;
 use crate::types::Type;
 use smallvec::{SmallVec, smallvec};
@@ -42,7 +42,7 @@ pub(crate) struct Checked {
     pub(crate) locals: usize,
     /// The place of each comprehension's accumulator, by the number of its first value.
     pub(crate) slots: HashMap<usize, usize>,
-    pub(crate) faults: Vec<Diagnostic>,
+    pub(crate) faults: Faults,
     pub(crate) mentions: Vec<String>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn check(source: &str, expr: &Expr, nodes: usize, env: &Env) -> Check
         slots: HashMap::new(),
         known: Substitutions::default(),
         fresh: 0,
-        faults: Vec::new(),
+        faults: Faults::default(),
         mentions: Vec::new(),
     };
     checker.node(expr);
@@ -69,10 +69,13 @@ pub(crate) fn check(source: &str, expr: &Expr, nodes: usize, env: &Env) -> Check
         .map(|ty| known.apply(ty, true))
         .collect();
     let mut faults = checker.faults;
-    if faults.is_empty() {
+    if known.is_exhausted() {
+        faults = Faults::default();
+        let message = "the types in this expression are too large to be checked";
+        faults.add(|| Diagnostic::of_whole(message));
+    } else if faults.is_empty() {
         faults = literals::validate(source, expr, &types, env);
     }
-    faults.sort_by_key(|fault| (fault.line, fault.column));
     let mut mentions = checker.mentions;
     mentions.sort();
     mentions.dedup();
@@ -97,14 +100,14 @@ struct Checker<'a> {
     slots: HashMap<usize, usize>,
     known: Substitutions,
     fresh: u32,
-    faults: Vec<Diagnostic>,
+    faults: Faults,
     mentions: Vec<String>,
 }
 
 impl Checker<'_> {
     fn fault(&mut self, at: usize, message: impl Into<String>, help: Option<String>) {
-        let fault = Diagnostic::new(self.source, at, message).with_help(help);
-        self.faults.push(fault);
+        self.faults
+            .add(|| Diagnostic::new(self.source, at, message).with_help(help));
     }
 
     fn mismatch(&mut self, at: usize, expected: &Type, found: &Type) {

@@ -1,15 +1,27 @@
 //! Which type fits where, and what a type that was not known turns out to be.
 //!
 //! Here: assignability and substitution (cel-go, checker/types.go). Not here: nodes (`check`).
-//! Invariant: a failed attempt leaves no trace in the substitutions.
+//! Invariant: a failed attempt leaves no trace in the substitutions, and both together end after a
+//! number of steps, however large types become.
 
 use crate::types::Type;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Most parts of types that are looked at in a check. A macro can double the type of what it is
+/// given, `[x].map(y, {y: y})`, so a text of a few hundred characters has types that no memory holds;
+/// the API server has no such limit. A text of 100,000 characters takes some hundred thousand.
+const STEPS_LIMIT: u64 = 4_000_000;
+
 /// What is known of type parameters.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Substitutions(HashMap<u32, Type>);
+#[derive(Debug, Default)]
+pub(super) struct Substitutions {
+    known: HashMap<u32, Type>,
+    /// What the attempt that is made has changed, with what was there before.
+    changed: Vec<(u32, Option<Type>)>,
+    steps: Cell<u64>,
+}
 
 impl Substitutions {
     /// Whether each of `from` may stand where that of `to` is asked for; what follows is kept.
@@ -17,13 +29,33 @@ impl Substitutions {
         if from.len() != to.len() {
             return false;
         }
-        // Most overloads fail at the first argument, before anything is learned.
-        let mut attempt = self.clone();
-        let fits = from.iter().zip(to).all(|(a, b)| attempt.fits(a, b));
-        if fits {
-            *self = attempt;
+        self.changed.clear();
+        let fits = from.iter().zip(to).all(|(a, b)| self.fits(a, b));
+        if !fits {
+            while let Some((parameter, before)) = self.changed.pop() {
+                match before {
+                    Some(ty) => self.known.insert(parameter, ty),
+                    None => self.known.remove(&parameter),
+                };
+            }
         }
         fits
+    }
+
+    /// Counts a step; whether there was one left.
+    fn step(&self) -> bool {
+        self.steps.set(self.steps.get().saturating_add(1));
+        !self.is_exhausted()
+    }
+
+    /// Whether types became too large, so nothing that was found out holds.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.steps.get() > STEPS_LIMIT
+    }
+
+    fn learn(&mut self, parameter: u32, ty: Type) {
+        let before = self.known.insert(parameter, ty);
+        self.changed.push((parameter, before));
     }
 
     /// Whether one type may stand where another is asked for; what follows is kept.
@@ -32,6 +64,9 @@ impl Substitutions {
     }
 
     fn fits(&mut self, a: &Type, b: &Type) -> bool {
+        if !self.step() {
+            return false;
+        }
         if let Type::Param(parameter) = b {
             let (valid, known) = self.substitute_for(a, *parameter);
             if valid || known {
@@ -62,21 +97,21 @@ impl Substitutions {
         if *ty == Type::Param(parameter) {
             return (true, true);
         }
-        if let Some(known) = self.0.get(&parameter).cloned() {
+        if let Some(known) = self.known.get(&parameter).cloned() {
             if *ty == known {
                 return (true, true);
             }
             if self.fits(ty, &known) {
                 let general = most_general(ty, &known);
                 if self.is_free_of(parameter, &general) {
-                    self.0.insert(parameter, general);
+                    self.learn(parameter, general);
                 }
                 return (true, true);
             }
             return (false, true);
         }
         if self.is_free_of(parameter, ty) {
-            self.0.insert(parameter, ty.clone());
+            self.learn(parameter, ty.clone());
             return (true, false);
         }
         (false, false)
@@ -84,10 +119,13 @@ impl Substitutions {
 
     /// Whether a parameter is no part of a type.
     fn is_free_of(&self, parameter: u32, ty: &Type) -> bool {
+        if !self.step() {
+            return false;
+        }
         match ty {
             Type::Param(other) if *other == parameter => false,
             Type::Param(other) => self
-                .0
+                .known
                 .get(other)
                 .is_none_or(|known| self.is_free_of(parameter, known)),
             _ => ty
@@ -99,9 +137,12 @@ impl Substitutions {
 
     /// A type with everything that is known put in; with `close` the rest is `dyn`.
     pub(super) fn apply(&self, ty: &Type, close: bool) -> Type {
+        if !self.step() {
+            return Type::Dyn;
+        }
         let part = |part: &Arc<Type>| Arc::new(self.apply(part, close));
         match ty {
-            Type::Param(parameter) => match self.0.get(parameter) {
+            Type::Param(parameter) => match self.known.get(parameter) {
                 Some(known) => self.apply(known, close),
                 None if close => Type::Dyn,
                 None => ty.clone(),
@@ -119,7 +160,7 @@ impl Substitutions {
 
     /// Gives a parameter a meaning.
     pub(super) fn set(&mut self, parameter: u32, ty: Type) {
-        self.0.insert(parameter, ty);
+        self.known.insert(parameter, ty);
     }
 }
 

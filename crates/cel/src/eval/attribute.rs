@@ -68,9 +68,8 @@ impl<'a> Evaluation<'a> {
                 };
                 qualifiers = rest;
                 if attribute.test && rest.is_empty() {
-                    self.pay(1)?;
-                    let known = self.named_place(first).is_some();
-                    return Ok(Value::Bool(known));
+                    self.named(first)?;
+                    return Ok(Value::Bool(true));
                 }
                 self.named(first)?
             }
@@ -138,6 +137,11 @@ impl<'a> Evaluation<'a> {
             );
             let lenient = lenient && !(scalar && self.env.strict);
             let found = self.qualify(&value, qualifier, lenient);
+            if let Err(error) = &found
+                && error.is_budget()
+            {
+                return Err(error.clone());
+            }
             if matches!(found, Ok(Some(_))) || !optional {
                 self.pay(1)?;
             }
@@ -224,8 +228,19 @@ impl<'a> Evaluation<'a> {
         let Some(place) = self.named_place(qualifier) else {
             return Err(EvalError::new("no such key: variables"));
         };
-        if let Some(State::Done(done)) = self.named.get(place) {
-            return done.clone();
+        match self.named.get(place) {
+            Some(State::Done(done)) => return done.clone(),
+            // Two have one name, and the later uses it.
+            Some(State::Running) => {
+                return Err(EvalError::new(format!(
+                    "variable {:?} is defined by itself",
+                    named_name(qualifier)
+                )));
+            }
+            Some(State::Waiting) | None => {}
+        }
+        if let Some(state) = self.named.get_mut(place) {
+            *state = State::Running;
         }
         let env = self.env;
         let Some(named) = env.all_named().get(place) else {
@@ -250,6 +265,13 @@ impl<'a> Evaluation<'a> {
             *state = State::Done(done.clone());
         }
         done
+    }
+}
+
+fn named_name(qualifier: &Qualifier) -> &str {
+    match &qualifier.key {
+        Key::Field(name, _) => name,
+        Key::Constant(_) | Key::Computed(_) => "",
     }
 }
 

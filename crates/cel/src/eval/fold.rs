@@ -79,7 +79,7 @@ impl<'a> Evaluation<'a> {
         let mut so_far: Evaluated<'a> = Ok(Value::Bool(!deciding));
         self.each(range, quantifier.two, |this, first, second| {
             this.bind(quantifier.slot, first, second);
-            this.pay(asking)?;
+            this.pay_steps(asking)?;
             if matches!(so_far, Ok(Value::Bool(value)) if value == deciding) {
                 return Ok(false);
             }
@@ -151,7 +151,9 @@ impl<'a> Evaluation<'a> {
         {
             return element;
         }
-        self.pay(cost.saturating_sub(1))?;
+        // The list of the element, then the sum of both lists.
+        self.pay(cost.saturating_sub(2))?;
+        self.pay(1)?;
         if let Some(error) = failed {
             return Err(error);
         }
@@ -176,19 +178,25 @@ impl<'a> Evaluation<'a> {
         value: &'a Node,
     ) -> Evaluated<'a> {
         self.pay(1)?;
-        let before = self.local(place)?;
-        drop(before);
-        let entries = match key {
-            Some(key) => vec![(self.node(key)?, self.node(value)?)],
-            None => match self.node(value)? {
-                Value::Map(map) => map.entries().collect(),
-                _ => return Err(EvalError::no_overload()),
-            },
-        };
-        self.pay(1)?;
-        if key.is_none() {
-            self.meter.make_all(entries.len(), ENTRY)?;
+        let failed = self.local(place).err();
+        if let (Some(_), Some(error)) = (key, &failed) {
+            return Err(error.clone());
         }
+        // The call is paid for when its last argument was evaluated, whatever that gave.
+        let key = key.map(|key| self.node(key)).transpose()?;
+        let value = self.operand(value)?;
+        self.pay(1)?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let entries = match (key, value?) {
+            (Some(key), value) => vec![(key, value)],
+            (None, Value::Map(map)) => {
+                self.meter.make_all(map.len(), ENTRY)?;
+                map.entries().collect()
+            }
+            (None, _) => return Err(EvalError::no_overload()),
+        };
         let Value::Map(Map::Made(mut made)) = self.take(place)? else {
             return Err(EvalError::no_overload());
         };

@@ -13,8 +13,9 @@ mod meter;
 use crate::env::{Env, Program};
 use crate::library::{self, ENTRY, Effort};
 use crate::plan::{Call, Node, Shortcut, is_member};
+use crate::stack;
 use crate::types::Type;
-use crate::value::{Activation, ELEMENTS_LIMIT, List, Map, Value, equal, reading, weight};
+use crate::value::{Activation, ELEMENTS_LIMIT, List, Map, Text, Value, equal, reading, weight};
 use regex::Regex;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -70,6 +71,8 @@ enum Slot<'a> {
 #[derive(Clone, Debug)]
 enum State<'a> {
     Waiting,
+    /// It is being computed.
+    Running,
     Done(Evaluated<'a>),
 }
 
@@ -124,7 +127,7 @@ impl<'a> Evaluation<'a> {
             let slots = SmallVec::from_elem(Slot::Empty, program.locals);
             Some(std::mem::replace(&mut self.locals, slots))
         };
-        let outcome = self.node(&program.node);
+        let outcome = stack::with(program.levels, || self.node(&program.node));
         if let Some(locals) = locals {
             self.locals = locals;
         }
@@ -137,6 +140,12 @@ impl<'a> Evaluation<'a> {
             return Err(EvalError::limit());
         }
         Ok(())
+    }
+
+    /// Several steps that cost one each: the first that is too much ends the evaluation.
+    fn pay_steps(&mut self, steps: u64) -> Result<(), EvalError> {
+        self.pay(steps)
+            .inspect_err(|_| self.cost = LIMIT.saturating_add(1))
     }
 
     fn node(&mut self, node: &'a Node) -> Evaluated<'a> {
@@ -309,7 +318,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// An operand whose error does not keep the other from being evaluated.
-    fn operand(&mut self, node: &'a Node) -> Result<Evaluated<'a>, EvalError> {
+    pub(super) fn operand(&mut self, node: &'a Node) -> Result<Evaluated<'a>, EvalError> {
         match self.node(node) {
             Err(error) if error.is_budget() => Err(error),
             other => Ok(other),
@@ -444,19 +453,25 @@ fn is_scalar(value: &Value<'_>) -> bool {
     )
 }
 
-/// What a call gives, with a pattern that is compiled already.
+/// What a call gives, with a pattern that is compiled already. Such a call takes the name of a type
+/// for text.
 fn applied<'a>(call: &Call, regex: Option<&Regex>, values: &[Value<'a>]) -> Evaluated<'a> {
-    match (call.name, regex, values) {
-        ("matches", Some(regex), [Value::String(text), _]) => Ok(Value::Bool(regex.is_match(text))),
-        ("find", Some(regex), [Value::String(text), _]) => Ok(library::regexes::found(regex, text)),
-        ("findAll", Some(regex), [Value::String(text), _]) => {
-            Ok(library::regexes::all_found(regex, text, -1))
-        }
-        ("findAll", Some(regex), [Value::String(text), _, Value::Int(limit)]) => {
+    let Some(regex) = regex else {
+        return apply(call, values);
+    };
+    let text = match values.first() {
+        Some(Value::String(text)) => text,
+        Some(Value::Type(name)) => &Text::Borrowed(name),
+        _ => return Err(EvalError::no_overload()),
+    };
+    match (call.name, values.get(2)) {
+        ("matches", None) => Ok(Value::Bool(regex.is_match(text))),
+        ("find", None) => Ok(library::regexes::found(regex, text)),
+        ("findAll", None) => Ok(library::regexes::all_found(regex, text, -1)),
+        ("findAll", Some(Value::Int(limit))) => {
             Ok(library::regexes::all_found(regex, text, *limit))
         }
-        (_, Some(_), _) => Err(EvalError::no_overload()),
-        _ => apply(call, values),
+        _ => Err(EvalError::no_overload()),
     }
 }
 
@@ -505,6 +520,7 @@ fn is_of(value: &Value<'_>, ty: &Type) -> bool {
         | (Value::Duration(_), Type::Duration)
         | (Value::Timestamp(_), Type::Timestamp) => true,
         (Value::Opaque(value), Type::Object(object)) => value.type_name() == object.name(),
+        (Value::Authorization(value), Type::Object(object)) => value.type_name() == object.name(),
         (Value::Opaque(value), Type::Opaque(name, _)) => value.type_name() == *name,
         _ => false,
     }
@@ -550,6 +566,15 @@ fn no_overload(name: &str, values: &[Value<'_>]) -> String {
         "sort" | "@sortByAssociatedKeys" => matches!(first, List(_)),
         "size" => matches!(first, String(_) | Bytes(_) | List(_) | Map(_)),
         "!_" | "@in" | "contains" | "startsWith" | "endsWith" | "_==_" | "_!=_" => true,
+        "flatten" => {
+            // It names types as the compiler does.
+            let types: Vec<_> = values.iter().map(|v| v.type_of().to_string()).collect();
+            let (target, arguments) = types.split_first().map_or(("", &[][..]), |(t, a)| (t, a));
+            return format!(
+                "no such overload: {target}.flatten({})",
+                arguments.join(", ")
+            );
+        }
         _ => {
             let types: Vec<_> = values.iter().map(Value::type_name).collect();
             return format!("no such overload: {name}({})", types.join(", "));

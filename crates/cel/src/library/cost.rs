@@ -145,6 +145,11 @@ impl Cost {
             Some(Some(value)) => value.size(),
             _ => 1,
         };
+        // What the extensions of cel-go count, who look into no optional.
+        let plain = |index: usize| match arguments.get(index) {
+            Some(Some(Value::Optional(_))) => 1,
+            _ => size(index),
+        };
         let made = |size: u64| size.saturating_add(11);
         match self {
             Self::Fixed(cost) => cost,
@@ -163,17 +168,17 @@ impl Cost {
                 Some(Some(value)) => traversal(value),
                 _ => 1,
             },
-            Self::Sets(times) => size(0)
-                .saturating_mul(size(1))
+            Self::Sets(times) => plain(0)
+                .saturating_mul(plain(1))
                 .saturating_mul(times)
                 .saturating_add(1),
             Self::MadeList => made(result.map_or(1, Value::size)),
             Self::Flatten => match arguments.get(1) {
                 Some(Some(Value::Int(depth))) => {
                     let depth = u64::try_from(*depth).unwrap_or(1);
-                    made(size(0).saturating_mul(depth))
+                    made(plain(0).saturating_mul(depth))
                 }
-                _ => made(size(0)),
+                _ => made(plain(0)),
             },
             Self::SelfCompare { argument, .. } => {
                 self_compare(arguments.get(argument).copied().flatten())

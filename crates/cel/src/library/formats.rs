@@ -6,7 +6,6 @@
 
 use super::{Opaque, Outcome, Row, no_overload, urls};
 use crate::value::Value;
-use base64::Engine as _;
 
 /// A named format.
 #[derive(Debug)]
@@ -104,8 +103,10 @@ fn unmasked(text: &str) -> String {
     }
 }
 
-fn too_long(text: &str, limit: usize) -> Option<String> {
-    (text.len() > limit).then(|| format!("must be no more than {limit} bytes"))
+/// Names and labels of objects say "bytes", DNS names "characters", and both count bytes
+/// (k8s.io/apimachinery v0.37.2, pkg/api/validate/content, pkg/util/validation).
+fn too_long(text: &str, limit: usize, unit: &str) -> Option<String> {
+    (text.len() > limit).then(|| format!("must be no more than {limit} {unit}"))
 }
 
 fn is_alphanumeric(byte: u8) -> bool {
@@ -119,8 +120,18 @@ fn is_label(text: &str) -> bool {
         && bytes.iter().all(|b| is_alphanumeric(*b) || *b == b'-')
 }
 
+/// Whether a text is a label of DNS (RFC 1123), as the name of a namespace is.
+pub(super) fn is_dns_label(text: &str) -> bool {
+    label(text).is_empty()
+}
+
+/// Whether a text is a subdomain of DNS (RFC 1123), as the name of a service account is.
+pub(super) fn is_dns_subdomain(text: &str) -> bool {
+    subdomain(text).is_empty()
+}
+
 fn label(text: &str) -> Vec<String> {
-    let mut faults: Vec<_> = too_long(text, 63).into_iter().collect();
+    let mut faults: Vec<_> = too_long(text, 63, "characters").into_iter().collect();
     if !is_label(text) {
         let subdomain = text.split('.').all(is_label);
         faults.push(if subdomain {
@@ -133,7 +144,11 @@ fn label(text: &str) -> Vec<String> {
 }
 
 fn subdomain(text: &str) -> Vec<String> {
-    let mut faults: Vec<_> = too_long(text, 253).into_iter().collect();
+    subdomain_in(text, "characters")
+}
+
+fn subdomain_in(text: &str, unit: &str) -> Vec<String> {
+    let mut faults: Vec<_> = too_long(text, 253, unit).into_iter().collect();
     if !text.split('.').all(is_label) {
         faults.push("a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')".to_owned());
     }
@@ -141,7 +156,7 @@ fn subdomain(text: &str) -> Vec<String> {
 }
 
 fn label_1035(text: &str) -> Vec<String> {
-    let mut faults: Vec<_> = too_long(text, 63).into_iter().collect();
+    let mut faults: Vec<_> = too_long(text, 63, "characters").into_iter().collect();
     let letter = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
     if !letter || !is_label(text) {
         faults.push("a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')".to_owned());
@@ -169,7 +184,7 @@ fn qualified_name(text: &str) -> Vec<String> {
             if first.is_empty() {
                 faults.push("prefix part must be non-empty".to_owned());
             } else {
-                let prefix = subdomain(first);
+                let prefix = subdomain_in(first, "bytes");
                 faults.extend(
                     prefix
                         .into_iter()
@@ -186,7 +201,7 @@ fn qualified_name(text: &str) -> Vec<String> {
     };
     if name.is_empty() {
         faults.push("name part must be non-empty".to_owned());
-    } else if let Some(fault) = too_long(name, 63) {
+    } else if let Some(fault) = too_long(name, 63, "bytes") {
         faults.push(format!("name part {fault}"));
     }
     if !is_name(name) {
@@ -196,7 +211,7 @@ fn qualified_name(text: &str) -> Vec<String> {
 }
 
 fn label_value(text: &str) -> Vec<String> {
-    let mut faults: Vec<_> = too_long(text, 63).into_iter().collect();
+    let mut faults: Vec<_> = too_long(text, 63, "bytes").into_iter().collect();
     if !text.is_empty() && !is_name(text) {
         faults.push("a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')".to_owned());
     }
@@ -211,10 +226,18 @@ fn is_uuid(text: &str) -> bool {
         && (groups == [32] || groups == [8, 4, 4, 4, 12])
 }
 
+/// Whether a text looks like base64, as govalidator has it: not empty, and the bits that are left
+/// over may be any.
 fn is_base64(text: &str) -> bool {
-    base64::engine::general_purpose::STANDARD
-        .decode(text)
-        .is_ok()
+    let digits = text
+        .strip_suffix("==")
+        .or_else(|| text.strip_suffix('='))
+        .unwrap_or(text);
+    !digits.is_empty()
+        && text.len().is_multiple_of(4)
+        && digits
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b))
 }
 
 fn is_date(text: &str) -> bool {

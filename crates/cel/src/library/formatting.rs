@@ -4,10 +4,13 @@
 //! as the specification has them by now (`formatting_v2.go`). Not here: other text functions (`strings`).
 //! Invariant: a clause that is not valid for its value is an error that names both.
 
-use super::{Outcome, conversions, fail, no_overload, times};
+use super::{Outcome, conversions, fail, no_overload, quoted, times};
 use crate::eval::EvalError;
-use crate::types::{self, Type};
+use crate::types::Type;
 use crate::value::{List, TEXT_LIMIT, Value};
+
+/// How many digits are made at most. There is no such bound in the API server's engine.
+const MOST_DIGITS: usize = 1000;
 
 /// Which of the two is spoken.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,10 +48,7 @@ fn formatted(text: &str, list: &List<'_>, dialect: Dialect) -> Result<Option<Str
             made.push(c);
             continue;
         }
-        let Some(mut verb) = rest.next() else {
-            return Err("unexpected end of string".to_owned());
-        };
-        if verb == '%' {
+        if rest.next_if_eq(&'%').is_some() {
             made.push('%');
             continue;
         }
@@ -56,18 +56,7 @@ fn formatted(text: &str, list: &List<'_>, dialect: Dialect) -> Result<Option<Str
             return Err(format!("index {used} out of range"));
         };
         used = used.saturating_add(1);
-        let mut precision = None;
-        if verb == '.' {
-            let mut digits = String::new();
-            while let Some(digit) = rest.next_if(char::is_ascii_digit) {
-                digits.push(digit);
-            }
-            let number: usize = digits.parse().map_err(|_| {
-                format!("could not parse formatting clause: error while parsing precision: strconv.Atoi: parsing \"{digits}\": invalid syntax")
-            })?;
-            precision = Some(number.min(1000));
-            verb = rest.next().ok_or("unexpected end of string")?;
-        }
+        let (verb, precision) = clause_head(&mut rest)?;
         made.push_str(&clause(verb, precision, &value, dialect)?);
         // It is paid for by the length of the format, whatever is put in.
         if made.len() > TEXT_LIMIT {
@@ -77,8 +66,49 @@ fn formatted(text: &str, list: &List<'_>, dialect: Dialect) -> Result<Option<Str
     Ok(Some(made))
 }
 
-fn wrong(clause: &str, value: &Value<'_>, verb: &str) -> String {
-    let found = value.type_name();
+/// What follows a `%`: the letter of the clause, and its precision.
+///
+/// # Errors
+/// When the text ends before.
+pub(crate) fn clause_head(
+    rest: &mut std::iter::Peekable<std::str::Chars<'_>>,
+) -> Result<(char, Option<usize>), String> {
+    let Some(mut verb) = rest.next() else {
+        return Err("unexpected end of string".to_owned());
+    };
+    let mut precision = None;
+    if verb == '.' {
+        let mut digits = String::new();
+        while let Some(digit) = rest.next_if(char::is_ascii_digit) {
+            digits.push(digit);
+        }
+        let fault = |words: &str| {
+            format!("could not parse formatting clause: error while parsing precision: {words}")
+        };
+        let Some(next) = rest.next() else {
+            return Err(fault("could not find end of precision specifier"));
+        };
+        verb = next;
+        let number: i64 = digits.parse().map_err(|_| {
+            let why = if digits.is_empty() {
+                "invalid syntax"
+            } else {
+                "value out of range"
+            };
+            fault(&format!(
+                "error while converting precision to integer: strconv.Atoi: parsing \"{digits}\": {why}"
+            ))
+        })?;
+        precision = Some(
+            usize::try_from(number)
+                .unwrap_or(MOST_DIGITS)
+                .min(MOST_DIGITS),
+        );
+    }
+    Ok((verb, precision))
+}
+
+fn wrong(clause: &str, found: &str, verb: &str) -> String {
     format!(
         "error during formatting: {verb} clause can only be used on {clause}, was given {found}"
     )
@@ -98,7 +128,7 @@ fn clause(
             Value::Int(value) => Ok(value.to_string()),
             Value::Uint(value) => Ok(value.to_string()),
             Value::Double(value) if !kubernetes && !value.is_finite() => Ok(named(*value)),
-            other => Err(wrong("integers", other, "decimal")),
+            other => Err(wrong("integers", other.type_name(), "decimal")),
         },
         'f' => number(value, "fixed-point", dialect).map(|double| match dialect {
             Dialect::Kubernetes if double.is_finite() => {
@@ -111,13 +141,21 @@ fn clause(
             Dialect::Specification => named(double),
         }),
         'e' => number(value, "scientific", dialect).map(|double| {
+            // Kubernetes' engine takes the precision for the width.
+            let width = precision.unwrap_or(6);
             if !double.is_finite() {
                 return match dialect {
-                    Dialect::Kubernetes => format!("{:>6}", symbol(double)),
+                    Dialect::Kubernetes => format!("{:>width$}", symbol(double)),
                     Dialect::Specification => named(double),
                 };
             }
-            let made = format!("{double:.*e}", precision.unwrap_or(6));
+            let digits = if kubernetes { 6 } else { width };
+            let double = if kubernetes && double == 0.0 {
+                0.0
+            } else {
+                double
+            };
+            let made = format!("{double:.digits$e}");
             let (digits, power) = made.split_once('e').unwrap_or((&made, "0"));
             let power: i32 = power.parse().unwrap_or(0);
             let (minus, two) = (power < 0, format!("{:02}", power.unsigned_abs()));
@@ -125,7 +163,8 @@ fn clause(
                 // As golang.org/x/text writes it for English.
                 let sign = if minus { "\u{207b}" } else { "" };
                 let raised: String = two.chars().map(superscript).collect();
-                format!("{digits}\u{d7}10{sign}{raised}")
+                let text = format!("{digits}\u{d7}10{sign}{raised}");
+                format!("{text:>width$}")
             } else {
                 format!("{digits}e{}{two}", if minus { '-' } else { '+' })
             }
@@ -134,23 +173,26 @@ fn clause(
             Value::Bool(value) => Ok(u8::from(*value).to_string()),
             Value::Int(value) => Ok(radix(*value < 0, &format!("{:b}", value.unsigned_abs()))),
             Value::Uint(value) => Ok(format!("{value:b}")),
-            other if kubernetes => Err(format!(
-                "error during formatting: only integers and bools can be formatted as binary, was given {}",
-                other.type_name()
-            )),
-            other => Err(wrong("integers and bools", other, "binary")),
+            other if kubernetes => Err(not_binary(other.type_name())),
+            other => Err(wrong("integers and bools", other.type_name(), "binary")),
         },
         'o' => match value {
             Value::Int(value) => Ok(radix(*value < 0, &format!("{:o}", value.unsigned_abs()))),
             Value::Uint(value) => Ok(format!("{value:o}")),
-            other => Err(wrong("integers", other, "octal")),
+            other => Err(wrong("integers", other.type_name(), "octal")),
         },
         'x' => hexadecimal(value, dialect),
         'X' => hexadecimal(value, dialect).map(|text| text.to_uppercase()),
-        other => Err(format!(
-            "could not parse formatting clause: unrecognized formatting clause \"{other}\""
-        )),
+        other => Err(unknown_clause(other)),
     }
+}
+
+/// The words for a clause that there is none of: its first byte is taken for a letter.
+fn unknown_clause(verb: char) -> String {
+    let mut buffer = [0; 4];
+    let first = verb.encode_utf8(&mut buffer).bytes().next().map(char::from);
+    let verb = first.unwrap_or(verb);
+    format!("could not parse formatting clause: unrecognized formatting clause \"{verb}\"")
 }
 
 fn radix(negative: bool, digits: &str) -> String {
@@ -170,11 +212,12 @@ fn hexadecimal(value: &Value<'_>, dialect: Dialect) -> Result<String, String> {
         Value::Uint(value) => Ok(format!("{value:x}")),
         Value::String(text) => Ok(bytes(text.as_bytes())),
         Value::Bytes(found) => Ok(bytes(found)),
-        other if dialect == Dialect::Kubernetes => Err(format!(
-            "error during formatting: only integers, byte buffers, and strings can be formatted as hex, was given {}",
-            other.type_name()
+        other if dialect == Dialect::Kubernetes => Err(not_hexadecimal(other.type_name())),
+        other => Err(wrong(
+            "integers, byte buffers, and strings",
+            other.type_name(),
+            "hex",
         )),
-        other => Err(wrong("integers, byte buffers, and strings", other, "hex")),
     }
 }
 
@@ -186,9 +229,15 @@ fn hexadecimal(value: &Value<'_>, dialect: Dialect) -> Result<String, String> {
 fn number(value: &Value<'_>, verb: &str, dialect: Dialect) -> Result<f64, String> {
     match value {
         Value::Double(value) => Ok(*value),
+        Value::String(text) if dialect == Dialect::Kubernetes => match &**text {
+            "NaN" => Ok(f64::NAN),
+            "Infinity" => Ok(f64::INFINITY),
+            "-Infinity" => Ok(f64::NEG_INFINITY),
+            _ => Err(wrong("doubles", value.type_name(), verb)),
+        },
         Value::Int(value) if dialect == Dialect::Specification => Ok(*value as f64),
         Value::Uint(value) if dialect == Dialect::Specification => Ok(*value as f64),
-        other => Err(wrong("doubles", other, verb)),
+        other => Err(wrong("doubles", other.type_name(), verb)),
     }
 }
 
@@ -235,12 +284,13 @@ fn quoting(value: &Value<'_>, inner: bool) -> Result<String, String> {
         Value::Timestamp(time) if !inner => return Ok(time.to_string()),
         Value::Double(double) if !inner => return Ok(conversions::double_text(*double)),
         Value::List(_) | Value::Map(_) => {}
+        Value::Bytes(bytes) if !inner => return valid_text(bytes).map(str::to_owned),
         other if !inner => return text(other),
         _ => {}
     }
     Ok(match value {
-        Value::String(text) => format!("\"{}\"", &**text),
-        Value::Bytes(bytes) => format!("b\"{}\"", String::from_utf8_lossy(bytes)),
+        Value::String(text) => quoted(text),
+        Value::Bytes(bytes) => format!("b{}", quoted(valid_text(bytes)?)),
         Value::Double(double) if double.is_finite() => format!("{double:.6}"),
         Value::Double(double) => format!("\"{}\"", conversions::double_text(*double)),
         Value::Duration(span) => format!("duration(\"{}\")", times::duration_seconds(*span)),
@@ -252,16 +302,23 @@ fn quoting(value: &Value<'_>, inner: bool) -> Result<String, String> {
         Value::Map(map) => {
             let mut parts = Vec::new();
             for (key, value) in map.entries() {
-                parts.push(format!(
-                    "{}:{}",
-                    quoting(&key, true)?,
-                    quoting(&value, true)?
-                ));
+                let known = matches!(
+                    key,
+                    Value::String(_) | Value::Bool(_) | Value::Int(_) | Value::Uint(_)
+                );
+                if !known {
+                    return Err(format!(
+                        "error during formatting: no formatting function for map key of type {}",
+                        key.type_name()
+                    ));
+                }
+                parts.push((quoting(&key, true)?, quoting(&value, true)?));
             }
-            parts.sort();
+            parts.sort_by(|(a, _), (b, _)| a.cmp(b));
+            let parts: Vec<_> = parts.iter().map(|(k, v)| format!("{k}:{v}")).collect();
             format!("{{{}}}", parts.join(", "))
         }
-        Value::Object(_) | Value::Optional(_) | Value::Opaque(_) => {
+        Value::Object(_) | Value::Optional(_) | Value::Opaque(_) | Value::Authorization(_) => {
             return Err(format!(
                 "error during formatting: no formatting function for {}",
                 value.type_name()
@@ -271,33 +328,53 @@ fn quoting(value: &Value<'_>, inner: bool) -> Result<String, String> {
     })
 }
 
+/// Bytes as the text that they are.
+fn valid_text(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|_| {
+        "error during formatting: could not convert argument \"invalid UTF-8 in bytes, cannot convert to string\" to string".to_owned()
+    })
+}
+
 /// What is wrong with a clause for values of a type; nothing where only running it tells.
 pub(crate) fn static_fault(verb: char, ty: &Type) -> Option<String> {
-    let sample = match ty {
+    let whole = matches!(ty, Type::Int | Type::Uint);
+    let fits = match verb {
+        's' => !matches!(
+            ty,
+            Type::Optional(_) | Type::Object(_) | Type::Opaque(..) | Type::Error | Type::Param(_)
+        ),
+        'd' | 'o' => whole,
         // Text may name what is no number, such as `NaN`.
-        Type::String if matches!(verb, 'f' | 'e') => return None,
-        Type::Optional(_) => Value::Optional(None),
-        // Every structure is refused in the same words, but for its name.
-        Type::Object(object) => {
-            let quantity = Value::opaque(super::Opaque::sample(types::QUANTITY)?);
-            let fault = clause(verb, None, &quantity, Dialect::Kubernetes).err();
-            return fault.map(|words| words.replace(types::QUANTITY, object.name()));
-        }
-        Type::Opaque(name, _) => Value::opaque(super::Opaque::sample(name)?),
-        Type::Bool => Value::Bool(true),
-        Type::Int => Value::Int(0),
-        Type::Uint => Value::Uint(0),
-        Type::Double => Value::Double(0.0),
-        Type::String => Value::from(""),
-        Type::Bytes => Value::Bytes(crate::value::Bytes::Borrowed(b"")),
-        Type::Null => Value::Null,
-        Type::List(_) => Value::list(Vec::new()),
-        Type::Map(..) => Value::Map(crate::value::Map::of([])),
-        Type::Duration => Value::Duration(0),
-        Type::Timestamp => Value::Timestamp(crate::value::Time::new(0, 0)?),
-        _ => return None,
+        'f' | 'e' => matches!(ty, Type::Double | Type::String),
+        'b' => whole || *ty == Type::Bool,
+        'x' | 'X' => whole || matches!(ty, Type::String | Type::Bytes),
+        other => return Some(unknown_clause(other)),
     };
-    clause(verb, None, &sample, Dialect::Kubernetes).err()
+    if fits || *ty == Type::Dyn {
+        return None;
+    }
+    let name = ty.name();
+    Some(match verb {
+        's' => no_text(&name),
+        'd' => wrong("integers", &name, "decimal"),
+        'o' => wrong("integers", &name, "octal"),
+        'f' => wrong("doubles", &name, "fixed-point"),
+        'e' => wrong("doubles", &name, "scientific"),
+        'b' => not_binary(&name),
+        _ => not_hexadecimal(&name),
+    })
+}
+
+fn not_binary(found: &str) -> String {
+    format!(
+        "error during formatting: only integers and bools can be formatted as binary, was given {found}"
+    )
+}
+
+fn not_hexadecimal(found: &str) -> String {
+    format!(
+        "error during formatting: only integers, byte buffers, and strings can be formatted as hex, was given {found}"
+    )
 }
 
 fn named(double: f64) -> String {
@@ -338,7 +415,7 @@ fn text(value: &Value<'_>) -> Result<String, String> {
                 .collect();
             format!("{{{}}}", parts.join(", "))
         }
-        Value::Object(_) | Value::Optional(_) | Value::Opaque(_) => {
+        Value::Object(_) | Value::Optional(_) | Value::Opaque(_) | Value::Authorization(_) => {
             let known = value.type_name();
             return Err(no_text(known));
         }

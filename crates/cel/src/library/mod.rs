@@ -5,7 +5,7 @@
 //! each library), what it costs (`cost`).
 //! Invariant: a function that compiles for given types does not say "no such overload" for them.
 
-mod authorizer;
+pub(crate) mod authorizer;
 mod conversions;
 mod cost;
 mod effort;
@@ -17,6 +17,8 @@ mod network;
 mod opaque;
 mod optionals;
 mod quantity;
+mod quoting;
+mod re2;
 pub(crate) mod regexes;
 mod semver;
 mod sets;
@@ -31,10 +33,12 @@ use crate::value::Value;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use authorizer::Authorization;
 pub(crate) use conversions::text_of;
 pub(crate) use cost::Cost;
 pub(crate) use effort::{ENTRY, Effort};
 pub use opaque::Opaque;
+pub(crate) use quoting::quoted;
 pub(crate) use times::duration_text;
 
 /// What a function gives.
@@ -245,11 +249,11 @@ fn type_of(text: &str, parameters: &mut u32) -> Type {
         "url" => ObjectType::abstract_type(types::URL),
         "semver" => ObjectType::abstract_type(types::SEMVER),
         "format" => ObjectType::abstract_type(types::FORMAT),
-        "authorizer" => ObjectType::abstract_type("kubernetes.authorization.Authorizer"),
-        "pathcheck" => ObjectType::abstract_type("kubernetes.authorization.PathCheck"),
-        "groupcheck" => ObjectType::abstract_type("kubernetes.authorization.GroupCheck"),
-        "resourcecheck" => ObjectType::abstract_type("kubernetes.authorization.ResourceCheck"),
-        "decision" => ObjectType::abstract_type("kubernetes.authorization.Decision"),
+        "authorizer" => ObjectType::abstract_type(types::AUTHORIZER),
+        "pathcheck" => ObjectType::abstract_type(types::PATH_CHECK),
+        "groupcheck" => ObjectType::abstract_type(types::GROUP_CHECK),
+        "resourcecheck" => ObjectType::abstract_type(types::RESOURCE_CHECK),
+        "decision" => ObjectType::abstract_type(types::DECISION),
         "ip" => Type::opaque(types::IP),
         "cidr" => Type::opaque(types::CIDR),
         "A" => numbered(0),

@@ -3,7 +3,7 @@
 //! Here: parsing, properties, containment. Not here: URLs (`urls`).
 //! Invariant: no zone and no IPv4 address within an IPv6 address is accepted.
 
-use super::{Opaque, Outcome, Row, fail, no_overload};
+use super::{Opaque, Outcome, Row, fail, no_overload, quoted};
 use crate::value::Value;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -91,11 +91,6 @@ impl Prefix {
     }
 }
 
-/// A text in quotes, as Go's `%q`.
-fn quoted(text: &str) -> String {
-    format!("{text:?}")
-}
-
 fn parse_ip(text: &str) -> Result<IpAddr, String> {
     if let Some((address, _)) = text.split_once('%')
         && address.parse::<Ipv6Addr>().is_ok()
@@ -118,6 +113,21 @@ fn parse_ip(text: &str) -> Result<IpAddr, String> {
         ));
     }
     Ok(address)
+}
+
+/// An address as Go's net/netip reads it, with or without a zone.
+///
+/// # Errors
+/// As `netip.ParseAddr` words them.
+pub(super) fn address(text: &str) -> Result<IpAddr, String> {
+    if let Some((address, zone)) = text.split_once('%')
+        && !zone.is_empty()
+        && let Ok(address) = address.parse::<Ipv6Addr>()
+    {
+        return Ok(address.into());
+    }
+    text.parse()
+        .map_err(|_| format!("ParseAddr({}): {}", quoted(text), address_fault(text)))
 }
 
 /// What is wrong with an address, in the words of Go's net/netip.

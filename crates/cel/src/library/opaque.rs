@@ -43,19 +43,6 @@ impl Opaque {
         }
     }
 
-    /// Some value of a type, where only the type counts.
-    pub(crate) fn sample(type_name: &str) -> Option<Self> {
-        let address = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-        Some(match type_name {
-            types::QUANTITY => Self::Quantity(Quantity::of_int(0)),
-            types::URL => Self::Url(Url::default()),
-            types::IP => Self::Ip(address),
-            types::CIDR => Self::Cidr(Prefix { address, bits: 0 }),
-            types::SEMVER => Self::Semver(Version::default()),
-            _ => return None,
-        })
-    }
-
     /// About how many bytes it is made of, where that has no bound.
     pub(crate) fn bytes(&self) -> usize {
         match self {

@@ -49,7 +49,11 @@ fn optional_of_non_zero<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         Value::Timestamp(time) => {
             time.seconds == crate::value::Time::ZERO_SECONDS && time.nanos == 0
         }
-        Value::Object(_) | Value::Optional(_) | Value::Type(_) | Value::Opaque(_) => false,
+        Value::Object(_)
+        | Value::Optional(_)
+        | Value::Type(_)
+        | Value::Opaque(_)
+        | Value::Authorization(_) => false,
     };
     Ok(if zero {
         Value::Optional(None)

@@ -50,6 +50,8 @@ pub struct Quantity {
     /// The power of ten of its last digit, when it is kept as 64 bits and that power; only then
     /// it may be read as a whole number.
     scale: Option<i32>,
+    /// The power of ten of its last digit, when it is kept as a decimal of any length.
+    finest: i32,
     /// It was computed.
     sum: bool,
     /// As it was written, where apimachinery takes that for its canonical form.
@@ -78,6 +80,7 @@ const SUFFIXES: &[(&str, Notation, i32)] = &[
 /// Why a text is no quantity, in the words of apimachinery.
 const WRONG_FORMAT: &str =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+const WRONG_NUMBER: &str = "unable to parse numeric part of quantity";
 const WRONG_SUFFIX: &str = "unable to parse quantity's suffix";
 
 impl Quantity {
@@ -104,14 +107,16 @@ impl Quantity {
             let exponent: i32 = exponent.parse().map_err(|_| WRONG_SUFFIX)?;
             (Notation::Exponent, exponent)
         };
+        if !number.bytes().any(|b| b.is_ascii_digit()) {
+            return Err(WRONG_NUMBER);
+        }
         let whole_digits = whole.trim_start_matches('0');
         let fraction_digits = fraction.trim_end_matches('0');
         let nanos = scaled(whole_digits, fraction_digits, notation, power);
         // Only powers of two are capped (apimachinery, pkg/api/resource/quantity.go).
-        let nanos = match notation {
-            Notation::Binary => nanos.min(i128::from(i64::MAX).saturating_mul(ONE)),
-            Notation::Decimal | Notation::Exponent => nanos,
-        };
+        let most = i128::from(i64::MAX).saturating_mul(ONE);
+        let is_capped = notation == Notation::Binary && nanos > most;
+        let nanos = if is_capped { most } else { nanos };
         let scale = small(whole_digits, fraction, notation, power);
         Ok(Self {
             nanos: if negative {
@@ -121,6 +126,7 @@ impl Quantity {
             },
             notation,
             scale,
+            finest: if is_capped { 0 } else { -9 },
             sum: false,
             written: scale
                 .is_some_and(|scale| is_kept(whole_digits, fraction, notation, power, scale))
@@ -133,6 +139,7 @@ impl Quantity {
             nanos: i128::from(value).saturating_mul(ONE),
             notation: Notation::Exponent,
             scale: Some(0),
+            finest: 0,
             sum: false,
             written: None,
         }
@@ -148,6 +155,11 @@ impl Quantity {
         self.nanos.cmp(&other.nanos)
     }
 
+    /// The power of ten of the last digit that is kept.
+    fn last_power(&self) -> i32 {
+        self.scale.unwrap_or(self.finest)
+    }
+
     /// As a whole number, where it is kept as one.
     fn whole(&self) -> Option<i64> {
         self.scale.filter(|scale| *scale >= 0)?;
@@ -155,6 +167,11 @@ impl Quantity {
     }
 
     fn plus(&self, other: &Self, sign: i128) -> Self {
+        // apimachinery negates within 64 bits, where the least number stays what it is.
+        let least = i128::from(i64::MIN).saturating_mul(ONE);
+        let kept = sign < 0 && other.nanos == least && other.scale == Some(0);
+        let fits = self.scale.is_some_and(|scale| scale >= 0) && self.nanos >= 0;
+        let sign = if kept && fits { 1 } else { sign };
         let nanos = self.nanos.saturating_add(other.nanos.saturating_mul(sign));
         let scale = match (self.scale, other.scale) {
             // What is nothing does not make the sum finer.
@@ -170,6 +187,7 @@ impl Quantity {
             } else {
                 self.notation
             },
+            finest: self.last_power().min(other.last_power()),
             scale: scale.filter(|_| i64::try_from(nanos.wrapping_div(ONE)).is_ok()),
             sum: true,
             written: None,
@@ -284,9 +302,10 @@ impl fmt::Display for Quantity {
                 None => write!(f, "{whole}"),
             };
         }
-        // The largest power of a thousand that leaves a whole number.
+        // The largest power of a thousand that leaves a whole number; from 10^21 on it has no name,
+        // and apimachinery leaves it out.
         let (mut value, mut power) = (self.nanos, -9_i32);
-        while value.wrapping_rem(1000) == 0 && power < 18 {
+        while value.wrapping_rem(1000) == 0 {
             value = value.wrapping_div(1000);
             power = power.saturating_add(3);
         }
@@ -373,18 +392,17 @@ fn compare_to<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 )]
 fn as_float<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     one(arguments).map_or_else(no_overload, |q| {
-        Ok(Value::Double(match q.scale {
-            // As Go multiplies, with what that loses.
-            Some(scale) if scale != 0 => {
-                let mut unscaled = q.nanos;
-                for _ in 0..scale.saturating_add(9).clamp(0, 27) {
-                    unscaled = unscaled.wrapping_div(10);
-                }
-                unscaled as f64 * 10_f64.powi(scale)
-            }
-            _ if q.nanos.wrapping_rem(ONE) == 0 => q.nanos.wrapping_div(ONE) as f64,
-            _ => q.nanos as f64 / 1e9,
-        }))
+        // As Go multiplies, with what that loses.
+        let power = q.last_power();
+        if power == 0 {
+            return Ok(Value::Double(q.nanos.wrapping_div(ONE) as f64));
+        }
+        let mut unscaled = q.nanos;
+        for _ in 0..power.saturating_add(9).clamp(0, 38) {
+            unscaled = unscaled.wrapping_div(10);
+        }
+        let factor: f64 = format!("1e{power}").parse().unwrap_or(1.0);
+        Ok(Value::Double(unscaled as f64 * factor))
     })
 }
 

@@ -3,7 +3,7 @@
 //! Here: parsing, normalization, order. Not here: versions of packages, which follow other rules.
 //! Invariant: build metadata does not count in comparisons.
 
-use super::{Opaque, Outcome, Row, fail, no_overload};
+use super::{Opaque, Outcome, Row, fail, no_overload, quoted};
 use crate::value::Value;
 use std::cmp::Ordering;
 use std::fmt;
@@ -69,7 +69,8 @@ impl Version {
             }
             if !part.bytes().all(is_allowed) {
                 return Err(format!(
-                    "Invalid character(s) found in build meta data {part:?}"
+                    "Invalid character(s) found in build meta data {}",
+                    quoted(part)
                 ));
             }
             metadata.push(part.to_owned());
@@ -143,19 +144,28 @@ fn number(text: &str, which: &str) -> Result<u64, String> {
             which.get(1..).unwrap_or("")
         )
     };
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+    if text.is_empty() {
+        return Err("strconv.ParseUint: parsing \"\": invalid syntax".to_owned());
+    }
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
         return Err(format!(
-            "Invalid character(s) found in {which} number {text:?}"
+            "Invalid character(s) found in {which} number {}",
+            quoted(text)
         ));
     }
     if text.len() > 1 && text.starts_with('0') {
         return Err(format!(
-            "{} number must not contain leading zeroes {text:?}",
-            name()
+            "{} number must not contain leading zeroes {}",
+            name(),
+            quoted(text)
         ));
     }
-    text.parse()
-        .map_err(|_| format!("strconv.ParseUint: parsing {text:?}: value out of range"))
+    text.parse().map_err(|_| {
+        format!(
+            "strconv.ParseUint: parsing {}: value out of range",
+            quoted(text)
+        )
+    })
 }
 
 fn identifier(text: &str) -> Result<Identifier, String> {
@@ -165,18 +175,25 @@ fn identifier(text: &str) -> Result<Identifier, String> {
     if text.bytes().all(|b| b.is_ascii_digit()) {
         if text.len() > 1 && text.starts_with('0') {
             return Err(format!(
-                "Numeric PreRelease version must not contain leading zeroes {text:?}"
+                "Numeric PreRelease version must not contain leading zeroes {}",
+                quoted(text)
             ));
         }
-        let value = text
-            .parse()
-            .map_err(|_| format!("strconv.ParseUint: parsing {text:?}: value out of range"))?;
+        let value = text.parse().map_err(|_| {
+            format!(
+                "strconv.ParseUint: parsing {}: value out of range",
+                quoted(text)
+            )
+        })?;
         return Ok(Identifier::Number(value));
     }
     if text.bytes().all(is_allowed) {
         return Ok(Identifier::Word(text.to_owned()));
     }
-    Err(format!("Invalid character(s) found in prerelease {text:?}"))
+    Err(format!(
+        "Invalid character(s) found in prerelease {}",
+        quoted(text)
+    ))
 }
 
 impl fmt::Display for Version {

@@ -171,14 +171,15 @@ fn same<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 /// Equality; values that only their own functions know are compared with their like alone.
 fn compared(arguments: &[Value<'_>]) -> Option<bool> {
     match arguments {
-        [Value::Opaque(_), Value::Null] | [Value::Null, Value::Opaque(_)] => Some(false),
+        [Value::Opaque(_) | Value::Authorization(_), Value::Null]
+        | [Value::Null, Value::Opaque(_) | Value::Authorization(_)] => Some(false),
         [Value::Opaque(a), Value::Opaque(b)] => {
             // The API server can't compare with a sum of quantities.
             let sum = matches!(&**b, super::Opaque::Quantity(quantity) if quantity.is_sum());
             (a.type_name() == b.type_name() && !sum).then(|| a == b)
         }
 
-        [Value::Opaque(_), _] => None,
+        [Value::Opaque(_) | Value::Authorization(_), _] => None,
         [a, b] => Some(equal(a, b)),
         _ => None,
     }

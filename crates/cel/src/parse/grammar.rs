@@ -5,9 +5,10 @@
 
 use super::lexer::{Token, tokens};
 use super::macros::Expanded;
-use super::{DEPTH_LIMIT, Macros, SIZE_LIMIT};
-use crate::ast::{Expr, Kind, Literal, op};
-use crate::diagnostic::Diagnostic;
+use super::{DEPTH_LIMIT, Macros, NODES_LIMIT, SIZE_LIMIT};
+use crate::ast::{Expr, Kind, Literal, Tree, op};
+use crate::diagnostic::{CompileError, Diagnostic, Faults};
+use crate::stack;
 
 /// Words that can't be names (cel-spec, "Syntax").
 const RESERVED: &[&str] = &[
@@ -30,63 +31,153 @@ const RESERVED: &[&str] = &[
     "while",
 ];
 
-/// Binary operators from loose to tight, each with the function it calls.
-const LEVELS: &[&[(&str, &str)]] = &[
-    &[
-        ("==", "_==_"),
-        ("!=", "_!=_"),
-        ("<=", "_<=_"),
-        (">=", "_>=_"),
-        ("<", "_<_"),
-        (">", "_>_"),
-        ("in", "@in"),
-    ],
-    &[("+", "_+_"), ("-", "_-_")],
-    &[("*", "_*_"), ("/", "_/_"), ("%", "_%_")],
+/// Words that are no names at all, not even of fields (cel-go, parser/gen/CEL.g4).
+pub(crate) const KEYWORDS: &[&str] = &["false", "in", "null", "true"];
+
+/// Comparisons, each with the function it calls.
+const RELATIONS: &[(&str, &str)] = &[
+    ("==", "_==_"),
+    ("!=", "_!=_"),
+    ("<=", "_<=_"),
+    (">=", "_>=_"),
+    ("<", "_<_"),
+    (">", "_>_"),
+    ("in", "@in"),
 ];
 
-/// Parses an expression; the tree, and how many nodes it has.
-pub(crate) fn parse(source: &str, macros: Macros) -> Result<(Expr, usize), Diagnostic> {
+/// Arithmetic, each with the function it calls and how tight it holds.
+const ARITHMETIC: &[(&str, &str, u8)] = &[
+    ("+", "_+_", 1),
+    ("-", "_-_", 1),
+    ("*", "_*_", 2),
+    ("/", "_/_", 2),
+    ("%", "_%_", 2),
+];
+
+/// Parses an expression.
+///
+/// # Errors
+/// The first syntax error, or, where the syntax is right, the faults of all macros.
+pub(crate) fn parse(source: &str, macros: Macros) -> Result<Tree, CompileError> {
     let size = source.chars().count();
     if size > SIZE_LIMIT {
-        return Err(Diagnostic::new(
-            "",
-            0,
-            format!("expression code point size exceeds limit: size: {size}, limit {SIZE_LIMIT}"),
-        ));
+        return Err(Diagnostic::of_whole(format!(
+            "expression code point size exceeds limit: size: {size}, limit {SIZE_LIMIT}"
+        ))
+        .into());
     }
-    let mut parser = Parser {
-        source,
-        tokens: tokens(source)?,
-        next: 0,
-        depth: 0,
-        nodes: 0,
-        macros,
-    };
-    let expr = parser.expression()?;
-    match parser.peek() {
-        Token::End => Ok((expr, parser.nodes)),
-        _ => Err(parser.unexpected("an operator or the end")),
+    let tokens = tokens(source)?;
+    let nesting = nesting(&tokens);
+    stack::with(nesting.saturating_mul(CALLS), || {
+        let mut parser = Parser {
+            source,
+            tokens,
+            next: 0,
+            open: Open::default(),
+            nodes: 0,
+            macros,
+            faults: Faults::default(),
+        };
+        let expr = parser.expression()?;
+        if !matches!(parser.peek(), Token::End) {
+            return Err(parser.unexpected("an operator or the end").into());
+        }
+        if !parser.faults.is_empty() {
+            return Err(parser.faults.into_error());
+        }
+        Ok(Tree::new(expr, parser.nodes))
+    })
+}
+
+/// How many levels of the stack ([`stack::with`]) a pair of brackets takes in the parser.
+const CALLS: usize = 8;
+
+/// The most brackets and conditions that are within each other; beyond the limit it does not
+/// matter how many.
+fn nesting(tokens: &[(usize, Token)]) -> usize {
+    let (mut open, mut most) = (0_usize, 0_usize);
+    for (_, token) in tokens {
+        match token {
+            Token::Symbol("(" | "[" | "{" | "?") => open = open.saturating_add(1),
+            Token::Symbol(")" | "]" | "}") => open = open.saturating_sub(1),
+            _ => continue,
+        }
+        most = most.max(open);
     }
+    most.min(DEPTH_LIMIT)
+}
+
+/// How many rules of each kind the parser is within. Those that are here can be within more of
+/// their own than any other rule is (cel-go, parser/gen/CEL.g4): an operand on the right is a rule
+/// of its own.
+#[derive(Default)]
+struct Open {
+    expression: usize,
+    relation: usize,
+    calculation: usize,
 }
 
 pub(super) struct Parser<'a> {
     source: &'a str,
     tokens: Vec<(usize, Token)>,
     next: usize,
-    depth: usize,
+    open: Open,
     nodes: usize,
     pub(super) macros: Macros,
+    /// What is wrong with macros; the syntax is right in spite of it.
+    faults: Faults,
 }
 
 type Parsed = Result<Expr, Diagnostic>;
+
+/// Counts one rule more.
+fn deeper(open: &mut usize) -> Result<(), Diagnostic> {
+    *open = open.saturating_add(1);
+    if *open > DEPTH_LIMIT {
+        return Err(Diagnostic::of_whole(format!(
+            "expression recursion limit exceeded: {DEPTH_LIMIT}"
+        )));
+    }
+    Ok(())
+}
+
+fn checked_nesting(made: Expr) -> Parsed {
+    if usize::from(made.nesting) > DEPTH_LIMIT {
+        return Err(Diagnostic::of_whole("max recursion depth exceeded"));
+    }
+    Ok(made)
+}
 
 impl Parser<'_> {
     /// A node with the next number.
     pub(super) fn node(&mut self, at: usize, kind: Kind) -> Expr {
         let id = self.nodes;
         self.nodes = id.saturating_add(1);
-        Expr { id, at, kind }
+        Expr::new(id, at, kind)
+    }
+
+    /// A node that counts for the limit of nesting, as operators, fields, methods and indexes do.
+    fn counted(&mut self, at: usize, kind: Kind) -> Parsed {
+        let made = self.node(at, kind);
+        let nesting = made.nesting.saturating_add(1);
+        checked_nesting(Expr { nesting, ..made })
+    }
+
+    /// Whether there may be so many nodes more. Only what a macro repeats can make them many.
+    pub(super) fn room(&self, at: usize, nodes: usize) -> Result<(), Diagnostic> {
+        if self.nodes.saturating_add(nodes) > NODES_LIMIT {
+            let message = format!(
+                "expression has more than {NODES_LIMIT} nodes once its macros are expanded"
+            );
+            return Err(self.error(at, message));
+        }
+        Ok(())
+    }
+
+    /// Keeps the fault of a macro, and stands in for what it would have become.
+    fn faulty(&mut self, at: usize, fault: Diagnostic) -> Expr {
+        self.faults.add(|| fault);
+        self.node(at, Kind::Literal(Literal::Null))
     }
 
     fn peek(&self) -> &Token {
@@ -140,7 +231,7 @@ impl Parser<'_> {
 
     fn name(&mut self) -> Result<String, Diagnostic> {
         match self.peek().clone() {
-            Token::Ident(name) => {
+            Token::Ident(name) if !KEYWORDS.contains(&name.as_str()) => {
                 self.next = self.next.saturating_add(1);
                 Ok(name)
             }
@@ -148,31 +239,32 @@ impl Parser<'_> {
         }
     }
 
-    fn deeper(&mut self) -> Result<(), Diagnostic> {
-        self.depth = self.depth.saturating_add(1);
-        if self.depth > DEPTH_LIMIT {
-            return Err(self.error(
-                self.at(),
-                format!("expression recursion limit exceeded: {DEPTH_LIMIT}"),
-            ));
-        }
-        Ok(())
-    }
-
     fn expression(&mut self) -> Parsed {
-        self.deeper()?;
+        deeper(&mut self.open.expression)?;
         let condition = self.or()?;
         let at = self.at();
         let whole = if self.take("?") {
             let then = self.or()?;
             self.expect(":")?;
             let otherwise = self.expression()?;
-            self.call(at, op::CONDITIONAL, vec![condition, then, otherwise])
+            self.operator(at, op::CONDITIONAL, vec![condition, then, otherwise])?
         } else {
             condition
         };
-        self.depth = self.depth.saturating_sub(1);
+        self.open.expression = self.open.expression.saturating_sub(1);
         Ok(whole)
+    }
+
+    /// A call of an operator, which counts for the limit of nesting.
+    fn operator(&mut self, at: usize, function: &str, arguments: Vec<Expr>) -> Parsed {
+        self.counted(
+            at,
+            Kind::Call {
+                function: function.to_owned(),
+                target: None,
+                arguments,
+            },
+        )
     }
 
     fn or(&mut self) -> Parsed {
@@ -188,14 +280,14 @@ impl Parser<'_> {
     }
 
     fn and(&mut self) -> Parsed {
-        let (mut terms, mut operators) = (vec![self.binary(0)?], Vec::new());
+        let (mut terms, mut operators) = (vec![self.relation()?], Vec::new());
         loop {
             let at = self.at();
             if !self.take("&&") {
                 return Ok(self.balance(op::AND, terms, &operators));
             }
             operators.push(at);
-            terms.push(self.binary(0)?);
+            terms.push(self.relation()?);
         }
     }
 
@@ -204,11 +296,8 @@ impl Parser<'_> {
         // As cel-go splits: the operator in the middle, rounded up.
         let middle = operators.len() / 2;
         let Some(at) = operators.get(middle).copied() else {
-            return terms.pop().unwrap_or(Expr {
-                id: 0,
-                at: 0,
-                kind: Kind::Literal(Literal::Null),
-            });
+            let none = || Expr::new(0, 0, Kind::Literal(Literal::Null));
+            return terms.pop().unwrap_or_else(none);
         };
         let right = terms.split_off(middle.saturating_add(1));
         let (before, after) = operators.split_at(middle);
@@ -217,31 +306,50 @@ impl Parser<'_> {
         self.call(at, function, vec![left, right])
     }
 
-    fn binary(&mut self, level: usize) -> Parsed {
-        let Some(operators) = LEVELS.get(level) else {
-            return self.unary();
-        };
-        let mut left = self.binary(level.saturating_add(1))?;
-        let mut chain = 0_usize;
+    fn relation(&mut self) -> Parsed {
+        deeper(&mut self.open.relation)?;
+        let mut left = self.calculation(0)?;
         loop {
             let at = self.at();
-            let operator = match self.peek() {
-                Token::Symbol(symbol) => *symbol,
-                Token::Ident(name) if name == "in" => "in",
-                _ => break,
-            };
-            let Some((_, function)) = operators.iter().find(|(name, _)| *name == operator) else {
+            let Some((_, function)) = self.one_of(|name| RELATIONS.iter().find(|r| r.0 == name))
+            else {
                 break;
             };
-            self.next = self.next.saturating_add(1);
-            // A long chain leans to the left, one level deeper for each operator.
-            chain = chain.saturating_add(1);
-            self.deeper()?;
-            let right = self.binary(level.saturating_add(1))?;
-            left = self.call(at, function, vec![left, right]);
+            deeper(&mut self.open.relation)?;
+            let right = self.calculation(0)?;
+            self.open.relation = self.open.relation.saturating_sub(1);
+            left = self.operator(at, function, vec![left, right])?;
         }
-        self.depth = self.depth.saturating_sub(chain);
+        self.open.relation = self.open.relation.saturating_sub(1);
         Ok(left)
+    }
+
+    /// Operators that hold at least as tight as `least`.
+    fn calculation(&mut self, least: u8) -> Parsed {
+        deeper(&mut self.open.calculation)?;
+        let mut left = self.unary()?;
+        loop {
+            let at = self.at();
+            let tight = |name: &str| ARITHMETIC.iter().find(|a| a.0 == name && a.2 >= least);
+            let Some((_, function, tightness)) = self.one_of(tight) else {
+                break;
+            };
+            let right = self.calculation(tightness.saturating_add(1))?;
+            left = self.operator(at, function, vec![left, right])?;
+        }
+        self.open.calculation = self.open.calculation.saturating_sub(1);
+        Ok(left)
+    }
+
+    /// Takes the next token, if it is an operator that is looked for.
+    fn one_of<T>(&mut self, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let found = match self.peek() {
+            Token::Symbol(symbol) => find(symbol),
+            Token::Ident(name) => find(name),
+            _ => None,
+        }?;
+        self.next = self.next.saturating_add(1);
+        Some(found)
     }
 
     fn unary(&mut self) -> Parsed {
@@ -249,23 +357,19 @@ impl Parser<'_> {
         if self.take("!") {
             return self.repeated(at, "!", op::NOT);
         }
-        if self.take("-") {
-            let literal = match *self.peek() {
-                Token::Int(value) if value <= i64::MIN.unsigned_abs() => {
-                    Some(Literal::Int(0_i64.wrapping_sub_unsigned(value)))
-                }
-                Token::Double(value) => Some(Literal::Double(-value)),
-                _ => None,
-            };
-            if let Some(literal) = literal {
-                self.next = self.next.saturating_add(1);
-                let operand = self.node(at, Kind::Literal(literal));
-                return self.members(operand);
-            }
+        // A single sign before a number is part of it.
+        if !self.is_signed_number() && self.take("-") {
             return self.repeated(at, "-", op::NEGATE);
         }
         let primary = self.primary()?;
         self.members(primary)
+    }
+
+    /// Whether a sign and a number follow.
+    fn is_signed_number(&self) -> bool {
+        let after = self.tokens.get(self.next.saturating_add(1));
+        matches!(self.peek(), Token::Symbol("-"))
+            && matches!(after, Some((_, Token::Int(_) | Token::Double(_))))
     }
 
     /// What follows `!` or `-`: of several in a row only whether they are odd counts.
@@ -274,10 +378,8 @@ impl Parser<'_> {
         while self.take(symbol) {
             odd = !odd;
         }
-        self.deeper()?;
         let operand = self.primary()?;
         let operand = self.members(operand)?;
-        self.depth = self.depth.saturating_sub(1);
         if odd {
             Ok(self.call(at, function, vec![operand]))
         } else {
@@ -287,7 +389,6 @@ impl Parser<'_> {
 
     /// Fields, methods and indexes after an operand.
     fn members(&mut self, mut operand: Expr) -> Parsed {
-        let mut chain = 0_usize;
         loop {
             let at = self.at();
             if self.take(".") {
@@ -297,6 +398,8 @@ impl Parser<'_> {
                     Token::Quoted(name) if self.macros.quoted_fields => Some(name.clone()),
                     _ => None,
                 };
+                // What is in backquotes is a field, never a method.
+                let is_field = optional || quoted.is_some();
                 let field = match quoted {
                     Some(name) => {
                         self.next = self.next.saturating_add(1);
@@ -305,30 +408,36 @@ impl Parser<'_> {
                     None => self.name()?,
                 };
                 let open = self.at();
-                if !optional && self.take("(") {
+                if !is_field && self.take("(") {
                     let arguments = self.arguments()?;
+                    let parts = arguments.iter().chain([&operand]);
+                    let nesting = parts.map(|part| part.nesting).max().unwrap_or_default();
                     operand = match self.method_macro(open, operand, &field, arguments)? {
-                        Expanded::Macro(made) => made,
-                        Expanded::Call(target, arguments) => self.node(
+                        // What counts is the call, not what it becomes.
+                        Expanded::Macro(made) => checked_nesting(Expr {
+                            nesting: nesting.saturating_add(1),
+                            ..made
+                        })?,
+                        Expanded::Call(target, arguments) => self.counted(
                             open,
                             Kind::Call {
                                 function: field,
                                 target: target.map(Box::new),
                                 arguments,
                             },
-                        ),
+                        )?,
                     };
                 } else if optional {
                     let name = Literal::String(field.into());
                     let name = self.node(name_at, Kind::Literal(name));
-                    operand = self.call(at, op::OPT_SELECT, vec![operand, name]);
+                    operand = self.operator(at, op::OPT_SELECT, vec![operand, name])?;
                 } else {
                     let select = Kind::Select {
                         operand: Box::new(operand),
                         field,
                         test: false,
                     };
-                    operand = self.node(at, select);
+                    operand = self.counted(at, select)?;
                 }
             } else if self.take("[") {
                 let function = if self.take("?") {
@@ -338,14 +447,11 @@ impl Parser<'_> {
                 };
                 let index = self.expression()?;
                 self.expect("]")?;
-                operand = self.call(at, function, vec![operand, index]);
+                operand = self.operator(at, function, vec![operand, index])?;
             } else {
                 break;
             }
-            chain = chain.saturating_add(1);
-            self.deeper()?;
         }
-        self.depth = self.depth.saturating_sub(chain);
         Ok(operand)
     }
 
@@ -363,16 +469,25 @@ impl Parser<'_> {
 
     fn primary(&mut self) -> Parsed {
         let at = self.at();
+        let negative = self.is_signed_number() && self.take("-");
         let token = self.peek().clone();
         let literal = match token {
             Token::Int(value) => Literal::Int(
-                i64::try_from(value).map_err(|_| self.error(at, "invalid int literal"))?,
+                if negative {
+                    0_i64.checked_sub_unsigned(value)
+                } else {
+                    i64::try_from(value).ok()
+                }
+                .ok_or_else(|| self.error(at, "invalid int literal"))?,
             ),
             Token::Uint(value) => Literal::Uint(value),
-            Token::Double(value) => Literal::Double(value),
+            Token::Double(value) => Literal::Double(if negative { -value } else { value }),
             Token::String(text) => Literal::String(text.into()),
             Token::Bytes(bytes) => Literal::Bytes(bytes.into()),
-            Token::Ident(name) => return self.identifier(at, &name, ""),
+            Token::Ident(name) => {
+                self.next = self.next.saturating_add(1);
+                return self.identifier(at, &name, "");
+            }
             Token::Symbol("(") => {
                 self.next = self.next.saturating_add(1);
                 let inner = self.expression()?;
@@ -384,10 +499,8 @@ impl Parser<'_> {
             Token::Symbol(".") => {
                 self.next = self.next.saturating_add(1);
                 let at = self.at();
-                return match self.peek().clone() {
-                    Token::Ident(name) => self.identifier(at, &name, "."),
-                    _ => Err(self.unexpected("a name")),
-                };
+                let name = self.name()?;
+                return self.identifier(at, &name, ".");
             }
             Token::Quoted(_) | Token::Symbol(_) | Token::End => {
                 return Err(self.unexpected("a value"));
@@ -399,7 +512,6 @@ impl Parser<'_> {
 
     /// A name or a call; with a leading dot it is not looked for in the container.
     fn identifier(&mut self, at: usize, name: &str, dot: &str) -> Parsed {
-        self.next = self.next.saturating_add(1);
         let literal = match name {
             "true" => Some(Literal::Bool(true)),
             "false" => Some(Literal::Bool(false)),
@@ -420,15 +532,20 @@ impl Parser<'_> {
             return Ok(self.ident(at, &format!("{dot}{name}")));
         }
         let arguments = self.arguments()?;
-        match self.function_macro(open, name, arguments)? {
-            Expanded::Macro(made) => Ok(made),
-            Expanded::Call(_, arguments) => Ok(self.call(open, &format!("{dot}{name}"), arguments)),
-        }
+        Ok(match self.function_macro(open, name, arguments) {
+            Err(fault) => self.faulty(open, fault),
+            Ok(Expanded::Macro(made)) => made,
+            Ok(Expanded::Call(_, arguments)) => self.call(open, &format!("{dot}{name}"), arguments),
+        })
     }
 
     fn list(&mut self, at: usize) -> Parsed {
         self.expect("[")?;
         let mut elements = Vec::new();
+        if self.take(",") {
+            self.expect("]")?;
+            return Ok(self.node(at, Kind::List(elements)));
+        }
         while !self.take("]") {
             let optional = self.take("?");
             elements.push((self.expression()?, optional));
@@ -443,6 +560,10 @@ impl Parser<'_> {
     fn map(&mut self, at: usize) -> Parsed {
         self.expect("{")?;
         let mut entries = Vec::new();
+        if self.take(",") {
+            self.expect("}")?;
+            return Ok(self.node(at, Kind::Map(entries)));
+        }
         while !self.take("}") {
             let optional = self.take("?");
             let key = self.expression()?;

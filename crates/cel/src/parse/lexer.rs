@@ -142,7 +142,7 @@ impl<'a> Lexer<'a> {
 
     fn number(&mut self) -> Result<Token, String> {
         let start = self.at;
-        if self.rest().starts_with("0x") || self.rest().starts_with("0X") {
+        if self.rest().starts_with("0x") {
             self.advance(2);
             let value = u64::from_str_radix(self.digits(true), 16)
                 .map_err(|_| "invalid int literal".to_owned())?;
@@ -174,8 +174,10 @@ impl<'a> Lexer<'a> {
             let text = self.source.get(start..self.at).unwrap_or_default();
             return text
                 .parse()
+                .ok()
+                .filter(|double: &f64| double.is_finite())
                 .map(Token::Double)
-                .map_err(|_| "invalid double literal".to_owned());
+                .ok_or_else(|| "invalid double literal".to_owned());
         }
         let value = whole
             .parse()
@@ -206,7 +208,7 @@ impl<'a> Lexer<'a> {
         for letter in rest.get(..prefix).unwrap_or_default().chars() {
             match letter {
                 'r' | 'R' if !raw => raw = true,
-                'b' | 'B' if !bytes => bytes = true,
+                'b' | 'B' if !bytes && !raw => bytes = true,
                 _ => return Ok(None),
             }
         }

@@ -7,6 +7,7 @@
 use super::grammar::Parser;
 use crate::ast::{Comprehension, Expr, Kind, Literal, op};
 use crate::diagnostic::Diagnostic;
+use crate::stack;
 
 /// The accumulator; no name in a source can be this.
 const RESULT: &str = "@result";
@@ -33,6 +34,36 @@ pub(crate) struct Macros {
     pub(crate) quoted_fields: bool,
 }
 
+/// What a macro needs to be there.
+enum Feature {
+    Standard,
+    TwoVariables,
+    Optionals,
+    SortBy,
+    Bind,
+}
+
+/// The macros with a target: name, how many arguments at least and at most, what they need.
+const NAMES: &[(&str, usize, usize, Feature)] = &[
+    ("all", 2, 2, Feature::Standard),
+    ("exists", 2, 2, Feature::Standard),
+    ("exists_one", 2, 2, Feature::Standard),
+    ("existsOne", 2, 2, Feature::Standard),
+    ("filter", 2, 2, Feature::Standard),
+    ("map", 2, 3, Feature::Standard),
+    ("all", 3, 3, Feature::TwoVariables),
+    ("exists", 3, 3, Feature::TwoVariables),
+    ("exists_one", 3, 3, Feature::TwoVariables),
+    ("existsOne", 3, 3, Feature::TwoVariables),
+    ("transformList", 3, 4, Feature::TwoVariables),
+    ("transformMap", 3, 4, Feature::TwoVariables),
+    ("transformMapEntry", 3, 4, Feature::TwoVariables),
+    ("optMap", 2, 2, Feature::Optionals),
+    ("optFlatMap", 2, 2, Feature::Optionals),
+    ("sortBy", 2, 2, Feature::SortBy),
+    ("bind", 3, 3, Feature::Bind),
+];
+
 /// What a call became.
 pub(super) enum Expanded {
     /// It is a macro.
@@ -52,21 +83,9 @@ impl Parser<'_> {
         function: &str,
         arguments: Vec<Expr>,
     ) -> Outcome {
-        let two = self.macros.two_variables;
-        let known = match (function, arguments.len()) {
-            ("all" | "exists" | "exists_one" | "existsOne" | "filter", 2) | ("map", 2 | 3) => true,
-            ("all" | "exists" | "exists_one" | "existsOne", 3)
-            | ("transformList" | "transformMap" | "transformMapEntry", 3 | 4) => two,
-            ("optMap" | "optFlatMap", 2) => self.macros.optionals,
-            ("sortBy", 2) => self.macros.sort_by,
-            ("bind", 3) => {
-                self.macros.bind && matches!(&target.kind, Kind::Ident(name) if name == "cel")
-            }
-            _ => false,
-        };
-        if !known {
+        let Some(name) = self.macro_of(&target, function, arguments.len()) else {
             return Ok(Expanded::Call(Some(target), arguments));
-        }
+        };
         let mut arguments = arguments.into_iter();
         let mut next = || arguments.next();
         let (Some(first), Some(second)) = (next(), next()) else {
@@ -84,7 +103,7 @@ impl Parser<'_> {
             ("optMap" | "optFlatMap", _) => {
                 let message = format!("{function}() variable name must be a simple identifier");
                 let name = self.simple(&first, &message)?;
-                self.optional_map(at, target, name, second, function == "optMap")
+                self.optional_map(at, target, name, second, function == "optMap")?
             }
             ("sortBy", _) => {
                 if matches!(target.kind, Kind::Literal(_) | Kind::Map(_)) {
@@ -93,20 +112,20 @@ impl Parser<'_> {
                         "sortBy can only be applied to a list, identifier, comprehension, call or select expression",
                     ));
                 }
-                let name = self.simple(&first, "argument must be a simple name")?;
+                let name = self.variable(&first)?;
                 self.sort_by(at, target, name, second)
             }
             (_, None) => {
-                let name = self.simple(&first, "argument must be a simple name")?;
+                let name = self.variable(&first)?;
                 self.fold(at, function, target, (name, None), None, second)
             }
             ("map", Some(body)) => {
-                let name = self.simple(&first, "argument must be a simple name")?;
+                let name = self.variable(&first)?;
                 self.fold(at, function, target, (name, None), Some(second), body)
             }
             (_, Some(body)) => {
-                let one = self.simple(&first, "argument must be a simple name")?;
-                let two = self.simple(&second, "argument must be a simple name")?;
+                let one = self.variable(&first)?;
+                let two = self.variable(&second)?;
                 if one == two {
                     return Err(self.error(second.at, format!("duplicate variable name: {one}")));
                 }
@@ -117,7 +136,28 @@ impl Parser<'_> {
                 self.fold(at, function, target, (one, Some(two)), filter, body)
             }
         };
-        Ok(Expanded::Macro(made))
+        Ok(Expanded::Macro(Expr {
+            macro_name: Some(name),
+            ..made
+        }))
+    }
+
+    /// The macro that a call of this name, with so many arguments, is.
+    fn macro_of(&self, target: &Expr, function: &str, arguments: usize) -> Option<&'static str> {
+        let is_cel = || matches!(&target.kind, Kind::Ident(name) if name == "cel");
+        NAMES
+            .iter()
+            .find(|(name, least, most, feature)| {
+                let enabled = match feature {
+                    Feature::Standard => true,
+                    Feature::TwoVariables => self.macros.two_variables,
+                    Feature::Optionals => self.macros.optionals,
+                    Feature::SortBy => self.macros.sort_by,
+                    Feature::Bind => self.macros.bind && is_cel(),
+                };
+                enabled && *name == function && (*least..=*most).contains(&arguments)
+            })
+            .map(|(name, ..)| *name)
     }
 
     /// Expands a call without a target.
@@ -148,6 +188,17 @@ impl Parser<'_> {
             ))),
             _ => Err(self.error(argument.at, "invalid argument to has() macro")),
         }
+    }
+
+    /// The name of a loop's variable.
+    fn variable(&self, argument: &Expr) -> Result<String, Diagnostic> {
+        let name = self.simple(argument, "argument must be a simple name")?;
+        // The name that the accumulator had once.
+        if name == "__result__" {
+            let words = "iteration variable overwrites accumulator variable";
+            return Err(self.error(argument.at, words));
+        }
+        Ok(name)
     }
 
     fn simple(&self, argument: &Expr, message: &str) -> Result<String, Diagnostic> {
@@ -308,8 +359,8 @@ impl Parser<'_> {
         name: String,
         body: Expr,
         wrap: bool,
-    ) -> Expr {
-        let copy = self.copy(&target);
+    ) -> Result<Expr, Diagnostic> {
+        let copy = self.repeated_target(at, &target)?;
         let has = self.method(at, target, "hasValue", Vec::new());
         let value = self.method(at, copy, "value", Vec::new());
         let mapped = self.bind(at, name, value, body);
@@ -319,7 +370,15 @@ impl Parser<'_> {
             mapped
         };
         let none = self.call(at, "optional.none", Vec::new());
-        self.call(at, op::CONDITIONAL, vec![has, mapped, none])
+        Ok(self.call(at, op::CONDITIONAL, vec![has, mapped, none]))
+    }
+
+    /// The same tree once more: a chain of these doubles with each call.
+    fn repeated_target(&mut self, at: usize, target: &Expr) -> Result<Expr, Diagnostic> {
+        stack::with(stack::levels(target.depth), || {
+            self.room(at, target.count())?;
+            Ok(self.copy(target))
+        })
     }
 
     fn sort_by(&mut self, at: usize, target: Expr, name: String, key: Expr) -> Expr {
@@ -372,6 +431,10 @@ impl Parser<'_> {
                 result: self.copy(&c.result),
             })),
         };
-        self.node(expr.at, kind)
+        let made = self.node(expr.at, kind);
+        Expr {
+            macro_name: expr.macro_name,
+            ..made
+        }
     }
 }

@@ -11,7 +11,8 @@ use serde_json::{Map as Object, Value as Json, json};
 impl Value<'_> {
     /// This value as JSON: bytes in base64, points in time in RFC 3339, spans as `1h30m0s`, NaN and
     /// infinities as text, optionals as `{"optional": [v]}`, keys of maps as text, types,
-    /// quantities, addresses, versions and URLs as their text.
+    /// quantities, addresses, versions and URLs as their text, questions about rights as the name of
+    /// their type.
     #[must_use]
     pub fn to_json(&self) -> Json {
         match self {
@@ -47,6 +48,7 @@ impl Value<'_> {
             Self::Optional(Some(value)) => json!({ "optional": [value.to_json()] }),
             Self::Type(name) => json!(name),
             Self::Opaque(value) => json!(value.to_string()),
+            Self::Authorization(value) => json!(value.type_name()),
             Self::Object(_) => json!("object"),
         }
     }

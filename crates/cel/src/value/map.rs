@@ -4,6 +4,7 @@
 //! Invariant: a lookup in a large map does not look at each entry.
 
 use super::{Text, Value, equal};
+use crate::library::Opaque;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, btree_map};
 use std::slice;
@@ -62,11 +63,24 @@ impl<'a> Key<'a> {
     }
 }
 
+/// Whether a key is this one. Quantities and URLs are told apart where they were made, as Go does
+/// with what it refers to.
+fn is_key(made: &Value<'_>, key: &Value<'_>) -> bool {
+    match (made, key) {
+        (Value::Opaque(a), Value::Opaque(b))
+            if matches!(**a, Opaque::Quantity(_) | Opaque::Url(_)) =>
+        {
+            Arc::ptr_eq(a, b)
+        }
+        _ => equal(made, key),
+    }
+}
+
 impl<'a> MadeMap<'a> {
     /// The place of a key.
     fn find(&self, key: &Value<'_>) -> Option<usize> {
         if self.entries.len() < INDEX_FROM {
-            return self.entries.iter().position(|(made, _)| equal(made, key));
+            return self.entries.iter().position(|(made, _)| is_key(made, key));
         }
         self.index.get(&Key::of(key)?).copied()
     }

@@ -14,8 +14,8 @@ mod text;
 mod time;
 mod weight;
 
-use crate::library::Opaque;
-use crate::types::Type;
+use crate::library::{Authorization, Opaque};
+use crate::types::{ObjectType, Type};
 use std::fmt;
 use std::sync::Arc;
 
@@ -67,6 +67,8 @@ pub enum Value<'a> {
     Type(&'static str),
     /// A quantity, an address, a version and the like.
     Opaque(Arc<Opaque>),
+    /// A question about rights, or its answer.
+    Authorization(Arc<Authorization<'a>>),
 }
 
 /// A structure of the host, with the fields of its [`crate::ObjectType`].
@@ -243,6 +245,7 @@ impl<'a> Value<'a> {
             Self::Optional(_) => Type::optional(Type::Dyn),
             Self::Type(_) => Type::Type(None),
             Self::Opaque(value) => Type::opaque(value.type_name()),
+            Self::Authorization(value) => ObjectType::abstract_type(value.type_name()),
         }
     }
 
@@ -265,6 +268,7 @@ impl<'a> Value<'a> {
             Self::Optional(_) => "optional_type",
             Self::Type(_) => "type",
             Self::Opaque(value) => value.type_name(),
+            Self::Authorization(value) => value.type_name(),
         }
     }
 

@@ -3,8 +3,10 @@
 //! Here: the protocol. Not here: what a person reads (`eval`).
 //! Invariant: every line that is not empty has an answer, also one that is no JSON.
 
+use super::rules::{Fixed, Rules};
 use crate::Error;
-use bailiff_cel::admission::{self, Bindings};
+use bailiff_cel::admission::{self, Bindings, Optional};
+use bailiff_cel::authorizer::Authorizer;
 use bailiff_cel::{EvalError, Evaluation, Program, Value};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -33,12 +35,13 @@ struct Variable {
 }
 
 /// The names that may be bound.
-const NAMES: [&str; 5] = [
+const NAMES: [&str; 6] = [
     "object",
     "oldObject",
     "request",
     "params",
     "namespaceObject",
+    "authorizer",
 ];
 
 /// Answers every line.
@@ -81,7 +84,19 @@ fn evaluate(minor: u32, request: &Request) -> Json {
         });
     }
     let bound = |name: &str| request.bindings.get(name).filter(|json| !json.is_null());
-    let mut env = admission::environment(minor, request.bindings.contains_key("params"));
+    let rules = match request.bindings.get("authorizer").map(Rules::deserialize) {
+        None => None,
+        Some(Ok(rules)) => Some(rules),
+        Some(Err(error)) => {
+            let error = format!("cannot read the rules of the authorizer: {error}");
+            return json!({ "id": request.id, "inputError": error });
+        }
+    };
+    let optional = Optional {
+        params: request.bindings.contains_key("params"),
+        authorizer: rules.is_some(),
+    };
+    let mut env = admission::environment(minor, optional);
     for variable in &request.variables {
         // A fault of a variable is said where it is used.
         drop(env.define(&variable.name, &variable.expression));
@@ -90,12 +105,16 @@ fn evaluate(minor: u32, request: &Request) -> Json {
         Ok(program) => program,
         Err(error) => return json!({ "id": request.id, "compileError": error.issues() }),
     };
+    let authorizer = rules
+        .as_ref()
+        .map(|rules| Fixed::new(rules, bound("request")));
     let bindings = Bindings {
         object: bound("object"),
         old_object: bound("oldObject"),
         namespace_object: bound("namespaceObject"),
         request: bound("request"),
         params: bound("params"),
+        authorizer: authorizer.as_ref().map(|fixed| fixed as &dyn Authorizer),
     };
     let budget = request.budget.unwrap_or(admission::BUDGET);
     let mut evaluation = Evaluation::new(&env, &bindings, budget);

@@ -4,13 +4,16 @@
 //! Invariant: it talks to no cluster.
 
 mod batch;
+mod rules;
 #[cfg(test)]
 mod tests;
 
 use crate::Error;
-use bailiff_cel::admission::{self, Bindings};
+use bailiff_cel::admission::{self, Bindings, Optional};
+use bailiff_cel::authorizer::Authorizer;
 use bailiff_cel::cost::{self, Range};
 use bailiff_cel::{Env, Evaluation, NEWEST_RELEASE, OLDEST_RELEASE, Program, Value};
+use rules::{Fixed, Rules};
 use serde::Deserialize as _;
 use serde_json::{Value as Json, json};
 use std::io::{BufRead, Read, Write};
@@ -52,6 +55,9 @@ pub struct EvalArgs {
     /// The admission request: request
     #[arg(long, value_name = "FILE")]
     pub request: Option<PathBuf>,
+    /// Rules that decide what an authorizer would: authorizer
+    #[arg(long, value_name = "FILE")]
+    pub authorizer: Option<PathBuf>,
     /// A named expression, used as variables.NAME; may be given several times
     #[arg(long, value_name = "NAME=EXPRESSION")]
     pub variables: Vec<String>,
@@ -65,7 +71,7 @@ pub struct EvalArgs {
     #[arg(short, long, value_name = "SHAPE", value_parser = ["text", "json"], default_value = "text")]
     pub output: String,
     /// Read requests as JSON lines from standard input, and write an answer for each
-    #[arg(long, conflicts_with_all = ["expression", "filename", "old", "params", "namespace", "request", "variables", "type_check"])]
+    #[arg(long, conflicts_with_all = ["expression", "filename", "old", "params", "namespace", "request", "authorizer", "variables", "type_check"])]
     pub batch: bool,
 }
 
@@ -118,6 +124,15 @@ fn first(path: Option<&PathBuf>, input: &mut impl Read) -> Result<Option<Json>, 
     })
 }
 
+/// The rules of a file; none without one.
+fn rules_of(path: Option<&Path>, input: &mut impl Read) -> Result<Rules, Error> {
+    let Some(path) = path else {
+        return Ok(Rules::default());
+    };
+    let read = documents(path, input)?.into_iter().next();
+    Rules::deserialize(read.unwrap_or_default()).map_err(|error| cannot_read(path, &error))
+}
+
 /// Runs the command; whether every document has a value.
 ///
 /// # Errors
@@ -129,7 +144,11 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
         return Ok(true);
     }
     let source = args.expression.as_deref().unwrap_or_default();
-    let mut env = admission::environment(minor, args.params.is_some());
+    let optional = Optional {
+        params: args.params.is_some(),
+        authorizer: args.authorizer.is_some(),
+    };
+    let mut env = admission::environment(minor, optional);
     for variable in &args.variables {
         let Some((name, expression)) = variable.split_once('=') else {
             return Err(Error::Input(format!(
@@ -167,6 +186,12 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
     let params = first(args.params.as_ref(), input)?;
     let namespace = first(args.namespace.as_ref(), input)?;
     let request = first(args.request.as_ref(), input)?;
+    let rules = rules_of(args.authorizer.as_deref(), input)?;
+    let authorizer = Fixed::new(&rules, request.as_ref());
+    let authorizer = args
+        .authorizer
+        .as_ref()
+        .map(|_| &authorizer as &dyn Authorizer);
     let mut all = true;
     for object in &objects {
         let bindings = Bindings {
@@ -175,6 +200,7 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
             namespace_object: namespace.as_ref(),
             request: request.as_ref(),
             params: params.as_ref(),
+            authorizer,
         };
         let title = object.as_ref().filter(|_| objects.len() > 1).map(name_of);
         all &= one(args, out, &env, &program, &bindings, title)?;

@@ -177,7 +177,7 @@ fn a_batch_has_an_answer_for_each_line_in_order() {
     );
     assert_eq!(
         answers[7]["inputError"],
-        "cannot bind pod: there are object, oldObject, request, params, namespaceObject"
+        "cannot bind pod: there are object, oldObject, request, params, namespaceObject, authorizer"
     );
     assert_eq!(
         answers[8]["inputError"],
@@ -185,4 +185,43 @@ fn a_batch_has_an_answer_for_each_line_in_order() {
     );
     assert!(answers[9]["inputError"].is_string());
     assert_eq!(answers.len(), 10);
+}
+
+#[test]
+fn rules_decide_what_an_authorizer_would() {
+    let rules = "
+rules:
+- {users: [jane], verbs: [create], apiGroups: [''], resources: [pods], decision: Allow, reason: she may}
+- {nonResourceURLs: [/healthz], decision: Failed, error: it is away}
+";
+    let check = "authorizer.group('').resource('pods').check('create')";
+    let reason = |check: &str| {
+        let source = format!("{check}.reason() + ' ' + {check}.error()");
+        let (_, told) = eval(&[&source, "--authorizer", "-"], rules);
+        told.lines().next().unwrap().to_owned()
+    };
+    assert_eq!(
+        reason(check),
+        "value  \"no rule is for user= verb=create group= resource=pods namespace= name= \""
+    );
+    assert_eq!(
+        reason("authorizer.path('/healthz').check('get')"),
+        "value  \" it is away\""
+    );
+    let line = json!({
+        "expr": format!("{check}.allowed()"),
+        "bindings": {
+            "request": {"userInfo": {"username": "jane"}},
+            "authorizer": {"rules": [{"users": ["jane"], "decision": "Allow"}]},
+        },
+    });
+    let answer: Json = serde_json::from_str(&eval(&["--batch"], &line.to_string()).1).unwrap();
+    assert_eq!(
+        (&answer["value"], &answer["cost"]),
+        (&json!(true), &json!(350_004))
+    );
+    let line = json!({"expr": "1", "bindings": {"authorizer": {"rules": [{"decision": "Maybe"}]}}});
+    let answer: Json = serde_json::from_str(&eval(&["--batch"], &line.to_string()).1).unwrap();
+    let error = answer["inputError"].as_str().unwrap();
+    assert!(error.contains("unknown variant `Maybe`"), "{error}");
 }

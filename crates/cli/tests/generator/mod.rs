@@ -1,437 +1,181 @@
-//! Makes expressions: well-typed ones, and some with a part of another type.
+//! Makes cases: an expression, named expressions before it, what they are about and a budget.
 //!
-//! Here: templates for each type, and the choice among them by a seed. Not here: what is expected.
-//! Invariant: no result depends on the order of a map with several entries, which has none.
+//! Here: the choice among templates by a seed. Not here: the templates (`templates`), what there
+//! is to read (`data`), what is expected (`engines`).
+//! Invariant: the same seed makes the same cases.
 
-/// Templates by the type that they give. In braces is the type of a part: a letter, and after
-/// `+` the type of the variable `$` that the part may use.
-const TEMPLATES: &[(char, &[&str])] = &[
-    (
-        'i',
-        &[
-            "1",
-            "0",
-            "-1",
-            "7",
-            "9223372036854775807",
-            "{i} + {i}",
-            "{i} - {i}",
-            "{i} * {i}",
-            "{i} / {i}",
-            "{i} % {i}",
-            "-({i})",
-            "size({s})",
-            "{s}.size()",
-            "{L}.size()",
-            "size({S})",
-            "{L}[0]",
-            "{L}[{i}]",
-            "{s}.indexOf({s})",
-            "{s}.lastIndexOf({s})",
-            "{L}.sum()",
-            "{L}.max()",
-            "{L}.min()",
-            "int({d})",
-            "int({s})",
-            "int({u})",
-            "object.spec.replicas",
-            "object.spec.containers.size()",
-            "({b} ? {i} : {i})",
-            "{O}.orValue({i})",
-            "{O}.value()",
-            "{M}['a']",
-            "{M}.a",
-            "{M}.size()",
-            "{D}.getHours()",
-            "{D}.getSeconds()",
-            "{T}.getFullYear()",
-            "{T}.getMonth()",
-            "{T}.getHours('Europe/Berlin')",
-            "{T}.getDayOfWeek()",
-            "{q}.sign()",
-            "{q}.compareTo({q})",
-            "{q}.asInteger()",
-            "{a}.family()",
-            "{c}.prefixLength()",
-            "{v}.major()",
-            "{v}.compareTo({v})",
-            "{L}.indexOf({i})",
-            "object.spec.containers[{i}].ports[0].containerPort",
-            "{L}.filter($, {b+i}).size()",
-            "{L}.map($, {i+i})[0]",
-            "dyn({i})",
-            "int({T})",
-            "int({D})",
-            "{L}.first().value()",
-            "{L}.last().orValue({i})",
-            "{i} + {o}",
-        ],
-    ),
-    (
-        'u',
-        &[
-            "1u",
-            "0u",
-            "{u} + {u}",
-            "{u} - {u}",
-            "{u} * {u}",
-            "{u} / {u}",
-            "uint({i})",
-            "uint({s})",
-            "uint({d})",
-        ],
-    ),
-    (
-        'd',
-        &[
-            "1.5",
-            "0.0",
-            "-2.25",
-            "1e10",
-            "{d} + {d}",
-            "{d} * {d}",
-            "{d} / {d}",
-            "double({i})",
-            "double({s})",
-            "object.spec.ratio",
-            "{q}.asApproximateFloat()",
-            "-({d})",
-        ],
-    ),
-    (
-        's',
-        &[
-            "'a'",
-            "''",
-            "'web'",
-            "'Hello, World'",
-            "'a,b,c'",
-            "'12'",
-            "'é☺'",
-            "object.metadata.name",
-            "object.spec.containers[0].image",
-            "{s} + {s}",
-            "string({i})",
-            "string({d})",
-            "string({b})",
-            "string({u})",
-            "string({D})",
-            "string({T})",
-            "{s}.lowerAscii()",
-            "{s}.upperAscii()",
-            "{s}.trim()",
-            "{s}.replace({s}, {s})",
-            "{s}.replace({s}, {s}, {i})",
-            "{s}.substring({i})",
-            "{s}.substring({i}, {i})",
-            "{s}.charAt({i})",
-            "{S}.join()",
-            "{S}.join({s})",
-            "{S}[0]",
-            "{S}[{i}]",
-            "({b} ? {s} : {s})",
-            "{s}.split({s})[0]",
-            "{s}.find('[a-z]+')",
-            "{s}.find({s})",
-            "object.metadata.labels['app']",
-            "object.metadata.labels[{s}]",
-            "object.metadata.labels[?{s}].orValue({s})",
-            "object.?spec.?foo.orValue({s})",
-            "{S}.max()",
-            "{S}.filter($, {b+s})[0]",
-            "{S}.map($, {s+s}).join('-')",
-            "strings.quote({s})",
-            "'%s-%d'.format([{s}, {i}])",
-            "'%s'.format([{L}])",
-            "'%s %s'.format([{o}, {d}])",
-            "string({a})",
-            "string({c})",
-            "string(type({o}))",
-            "'%x'.format([{i}])",
-            "'%.2f'.format([{d}])",
-            "dyn({s})",
-            "string({y})",
-            "url('https://example.com:80/a?b=c').getHost()",
-            "url({s}).getScheme()",
-            "{s}.reverse()",
-        ],
-    ),
-    ('y', &["b'abc'", "b''", "bytes({s})", "{y} + {y}"]),
-    (
-        'b',
-        &[
-            "true",
-            "false",
-            "{i} == {i}",
-            "{i} != {i}",
-            "{i} < {i}",
-            "{i} >= {d}",
-            "{u} <= {i}",
-            "{s} == {s}",
-            "{s} < {s}",
-            "{L} == {L}",
-            "{M} == {M}",
-            "{b} && {b}",
-            "{b} || {b}",
-            "!({b})",
-            "{s}.contains({s})",
-            "{s}.startsWith({s})",
-            "{s}.endsWith({s})",
-            "{s}.matches('^[a-z]+$')",
-            "{s}.matches({s})",
-            "{i} in {L}",
-            "{s} in {S}",
-            "{s} in {M}",
-            "{i} in [1, 2, 3]",
-            "{s} in ['a', 'web']",
-            "{o} in [1, 'a']",
-            "has(object.spec.foo)",
-            "has(object.spec.containers)",
-            "has({o}.a)",
-            "has({o}.a.b)",
-            "{L}.all($, {b+i})",
-            "{L}.exists($, {b+i})",
-            "{L}.exists_one($, {b+i})",
-            "{S}.all($, {b+s})",
-            "{S}.exists($, {b+s})",
-            "object.spec.containers.all($, {b+o})",
-            "object.spec.containers.exists($, $.image.startsWith({s}))",
-            "object.spec.containers.all($, has($.ports))",
-            "{L}.isSorted()",
-            "{O}.hasValue()",
-            "({b} ? {b} : {b})",
-            "{q}.isGreaterThan({q})",
-            "{q}.isLessThan({q})",
-            "isQuantity({s})",
-            "{q} == {q}",
-            "{q}.isInteger()",
-            "isIP({s})",
-            "{a} == {a}",
-            "{a}.isLoopback()",
-            "{a}.isGlobalUnicast()",
-            "{c}.containsIP({a})",
-            "{c}.containsIP({s})",
-            "{c}.containsCIDR({c})",
-            "isCIDR({s})",
-            "isSemver({s})",
-            "isSemver({s}, {b})",
-            "{v}.isLessThan({v})",
-            "isURL({s})",
-            "sets.contains({L}, {L})",
-            "sets.intersects({S}, {S})",
-            "sets.equivalent({L}, {L})",
-            "{D} < {D}",
-            "{T} < {T}",
-            "type({o}) == type({o})",
-            "{o} == {o}",
-            "{o} != {o}",
-            "{o} < {o}",
-            "dyn({b})",
-            "bool({s})",
-            "{L}.includes({i})",
-            "{o}.includes({o})",
-            "{L}.all($, @, {b+i})",
-            "{S}.exists($, @, @ == {s})",
-            "object == oldObject",
-            "{y} == {y}",
-            "{y} < {y}",
-            "{d} == {i}",
-            "format.dns1123Label().validate({s}).hasValue()",
-            "{L}.exists($, 1 / $ > {i})",
-            "{L}.all($, {i} / $ < 3)",
-        ],
-    ),
-    (
-        'L',
-        &[
-            "[]",
-            "[1, 2, 3]",
-            "[{i}]",
-            "[{i}, {i}]",
-            "[0, 1]",
-            "{L} + {L}",
-            "{L}.map($, {i+i})",
-            "{L}.filter($, {b+i})",
-            "{L}.map($, {b+i}, {i+i})",
-            "lists.range(4)",
-            "{L}.slice(0, 1)",
-            "{L}.sort()",
-            "{L}.reverse()",
-            "{L}.distinct()",
-            "[[1], {L}].flatten()",
-            "({b} ? {L} : {L})",
-            "{S}.map($, $.size())",
-            "{L}.sortBy($, {i+i})",
-            "{L}.transformList($, @, $ + @)",
-            "[?{O}, {i}]",
-            "[{O}].unwrapOpt()",
-            "{M}.map($, {M}[$])",
-            "[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]",
-        ],
-    ),
-    (
-        'S',
-        &[
-            "[]",
-            "['a', 'b']",
-            "[{s}]",
-            "[{s}, {s}]",
-            "{S} + {S}",
-            "{s}.split(',')",
-            "{s}.split({s}, {i})",
-            "{S}.map($, {s+s})",
-            "{S}.filter($, {b+s})",
-            "{L}.map($, string($))",
-            "object.spec.containers.map($, $.name)",
-            "object.spec.containers[0].args",
-            "{s}.findAll('[a-z]')",
-            "{s}.findAll('.', {i})",
-            "{S}.sort()",
-            "{S}.distinct()",
-            "['ALL']",
-        ],
-    ),
-    (
-        'M',
-        &[
-            "{}",
-            "{'a': 1}",
-            "{'a': {i}}",
-            "{{s}: {i}}",
-            "{?'a': {O}}",
-            "{L}.filter($, $ == 1).transformMap($, @, @)",
-            "({b} ? {M} : {M})",
-            "[1].transformMapEntry($, @, {'a': @})",
-        ],
-    ),
-    (
-        'O',
-        &[
-            "optional.of({i})",
-            "optional.none()",
-            "{M}[?'a']",
-            "{M}.?a",
-            "{L}[?{i}]",
-            "{O}.optMap($, {i+i})",
-            "{O}.or({O})",
-            "optional.ofNonZeroValue({i})",
-            "{O}.optFlatMap($, optional.of($))",
-            "{L}.first()",
-            "object.spec.?replicas",
-        ],
-    ),
-    (
-        'D',
-        &[
-            "duration('1h')",
-            "duration('-90s')",
-            "duration('1.5ms')",
-            "{D} + {D}",
-            "{D} - {D}",
-            "{T} - {T}",
-            "duration({s})",
-        ],
-    ),
-    (
-        'T',
-        &[
-            "timestamp('2024-02-29T12:34:56Z')",
-            "timestamp('1969-07-20T20:17:40.5+02:00')",
-            "timestamp({i})",
-            "{T} + {D}",
-            "{T} - {D}",
-            "timestamp({s})",
-        ],
-    ),
-    (
-        'q',
-        &[
-            "quantity('1')",
-            "quantity('500m')",
-            "quantity('2Gi')",
-            "quantity('1e3')",
-            "quantity('0.1')",
-            "{q}.add({q})",
-            "{q}.sub({q})",
-            "{q}.add({i})",
-            "quantity({s})",
-        ],
-    ),
-    (
-        'a',
-        &[
-            "ip('10.0.0.1')",
-            "ip('::1')",
-            "ip('2001:db8::1')",
-            "ip({s})",
-            "{c}.ip()",
-        ],
-    ),
-    (
-        'c',
-        &[
-            "cidr('10.0.0.0/8')",
-            "cidr('192.168.1.7/24')",
-            "cidr('2001:db8::/32')",
-            "{c}.masked()",
-            "cidr({s})",
-        ],
-    ),
-    (
-        'v',
-        &[
-            "semver('1.2.3')",
-            "semver('1.10.0-rc.1')",
-            "semver('v1.2', true)",
-            "semver({s})",
-        ],
-    ),
-    (
-        'o',
-        &[
-            "object",
-            "object.spec",
-            "object.spec.nodeSelector",
-            "object.metadata.labels",
-            "object.spec.containers[0]",
-            "object.spec.containers[1]",
-            "object.spec.hostNetwork",
-            "oldObject",
-            "null",
-            "object.spec.foo",
-            "object.metadata",
-            "dyn({i})",
-            "dyn({s})",
-            "dyn({L})",
-            "dyn({M})",
-            "dyn({b})",
-            "dyn({d})",
-            "dyn({u})",
-            "object.spec.containers",
-            "object.spec.replicas",
-            "dyn({D})",
-            "{o}.spec",
-            "{o}[0]",
-            "{o}['name']",
-            "type({s})",
-            "dyn({y})",
-            "dyn({O})",
-        ],
-    ),
+mod data;
+mod templates;
+mod tree;
+
+use data::Data;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use templates::{Catalogue, Part, simplest};
+use tree::Piece;
+pub(crate) use tree::Tree;
+
+/// What both engines are asked.
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) expression: Tree,
+    pub(crate) variables: Vec<(String, Tree)>,
+    pub(crate) bindings: Arc<Json>,
+    pub(crate) budget: Option<u64>,
+}
+
+impl Case {
+    /// A case of a text.
+    pub(crate) fn of(text: &str, bindings: Arc<Json>) -> Self {
+        Self {
+            expression: Tree::text("", text),
+            variables: Vec::new(),
+            bindings,
+            budget: None,
+        }
+    }
+
+    /// As `bailiff eval --batch` reads it.
+    pub(crate) fn request(&self) -> Json {
+        let mut request = json!({"expr": self.expression.to_string(), "bindings": *self.bindings});
+        if !self.variables.is_empty() {
+            let variables = self.variables.iter();
+            request["variables"] = variables
+                .map(|(name, tree)| json!({"name": name, "expression": tree.to_string()}))
+                .collect();
+        }
+        if let Some(budget) = self.budget {
+            request["budget"] = budget.into();
+        }
+        request
+    }
+
+    /// Smaller cases, the most promising first.
+    pub(crate) fn reductions(&self) -> Vec<Self> {
+        let mut made = Vec::new();
+        for place in 0..self.variables.len() {
+            let mut reduced = self.clone();
+            reduced.variables.remove(place);
+            made.push(reduced);
+        }
+        if self.budget.is_some() {
+            let mut reduced = self.clone();
+            reduced.budget = None;
+            made.push(reduced);
+        }
+        for expression in self.expression.reductions() {
+            made.push(Self {
+                expression,
+                ..self.clone()
+            });
+        }
+        for (place, (_, tree)) in self.variables.iter().enumerate() {
+            for smaller in tree.reductions() {
+                let mut reduced = self.clone();
+                reduced.variables[place].1 = smaller;
+                made.push(reduced);
+            }
+        }
+        for bindings in without_one(&self.bindings) {
+            // The API server makes these whole again, and gives a kind to what has none.
+            let whole = ["request", "namespaceObject"];
+            let changed = |name: &str| {
+                bindings
+                    .get(name)
+                    .is_some_and(|is| *is != self.bindings[name])
+            };
+            let nameless = bindings.as_object().unwrap().values().any(|bound| {
+                bound.is_object() && (bound["kind"].is_null() || bound["apiVersion"].is_null())
+            });
+            let made_whole = whole.into_iter().any(changed) || nameless;
+            if !made_whole {
+                made.push(Self {
+                    bindings: Arc::new(bindings),
+                    ..self.clone()
+                });
+            }
+        }
+        made
+    }
+}
+
+/// The same JSON with one entry or element less, wherever it is.
+fn without_one(json: &Json) -> Vec<Json> {
+    let mut made = Vec::new();
+    match json {
+        Json::Object(fields) => {
+            for name in fields.keys() {
+                let mut fewer = fields.clone();
+                fewer.remove(name);
+                made.push(Json::Object(fewer));
+            }
+            for (name, field) in fields {
+                for smaller in without_one(field) {
+                    let mut changed = fields.clone();
+                    changed.insert(name.clone(), smaller);
+                    made.push(Json::Object(changed));
+                }
+            }
+        }
+        Json::Array(elements) => {
+            for place in 0..elements.len() {
+                let mut fewer = elements.clone();
+                fewer.remove(place);
+                made.push(Json::Array(fewer));
+            }
+            for (place, element) in elements.iter().enumerate() {
+                for smaller in without_one(element) {
+                    let mut changed = elements.clone();
+                    changed[place] = smaller;
+                    made.push(Json::Array(changed));
+                }
+            }
+        }
+        _ => {}
+    }
+    made
+}
+
+/// Fields that are asked for of what has no declared type.
+const FIELDS: [&str; 10] = [
+    "name",
+    "image",
+    "value",
+    "port",
+    "path",
+    "key",
+    "containerPort",
+    "host",
+    "ports",
+    "a",
 ];
 
-/// Makes expressions from a seed.
+/// Makes cases from a seed.
 pub(crate) struct Generator {
     state: u64,
     names: usize,
+    /// How many parts this expression may still have.
+    parts: usize,
+    /// One part in so many is of another type than is asked for; never if 0.
+    mistyped: usize,
+    data: usize,
+    all_data: Vec<Data>,
+    catalogue: Catalogue,
 }
 
+type Scope = Vec<(String, &'static str)>;
+
 impl Generator {
-    /// The same seed makes the same expressions.
+    /// The same seed makes the same cases.
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             names: 0,
+            parts: 0,
+            mistyped: 0,
+            data: 0,
+            all_data: Data::all(),
+            catalogue: Catalogue::read(),
         }
     }
 
@@ -444,83 +188,202 @@ impl Generator {
         usize::try_from(value).unwrap() % limit
     }
 
-    /// The next expression.
-    pub(crate) fn expression(&mut self) -> String {
+    fn one_in(&mut self, number: usize) -> bool {
+        self.below(number) == 0
+    }
+
+    fn chosen<T: Clone>(&mut self, among: &[T]) -> T {
+        among[self.below(among.len())].clone()
+    }
+
+    /// The next case.
+    pub(crate) fn case(&mut self) -> Case {
         self.names = 0;
-        let (ty, _) = TEMPLATES[self.below(TEMPLATES.len())];
-        let depth = self.below(5) + 1;
-        self.of(ty, depth, &mut Vec::new())
-    }
-
-    fn of(&mut self, ty: char, depth: usize, scope: &mut Vec<(String, char)>) -> String {
-        // One part in forty is of another type than is asked for.
-        let ty = if self.below(40) == 0 {
-            TEMPLATES[self.below(TEMPLATES.len())].0
-        } else {
-            ty
-        };
-        let known: Vec<_> = scope
-            .iter()
-            .filter(|(_, known)| *known == ty)
-            .map(|(name, _)| name.clone())
-            .collect();
-        if !known.is_empty() && self.below(2) == 0 {
-            return known[self.below(known.len())].clone();
-        }
-        let templates = TEMPLATES.iter().find(|(known, _)| *known == ty).unwrap().1;
-        let plain: Vec<_> = templates.iter().filter(|text| !has_part(text)).collect();
-        let template = if depth == 0 && !plain.is_empty() {
-            plain[self.below(plain.len())]
-        } else {
-            templates[self.below(templates.len())]
-        };
-        self.filled(template, depth, scope)
-    }
-
-    fn filled(&mut self, template: &str, depth: usize, scope: &mut Vec<(String, char)>) -> String {
-        let (one, two) = (format!("x{}", self.names), format!("y{}", self.names));
-        self.names += 1;
-        let mut made = String::new();
-        let mut rest = template;
-        while let Some(c) = rest.chars().next() {
-            if let Some((ty, variable, length)) = part(rest) {
-                if let Some(variable) = variable {
-                    scope.push((one.clone(), variable));
-                }
-                made.push_str(&self.of(ty, depth.saturating_sub(1), scope));
-                if variable.is_some() {
-                    scope.pop();
-                }
-                rest = &rest[length..];
-            } else {
-                match c {
-                    '$' if !rest.starts_with("$'") => made.push_str(&one),
-                    '@' => made.push_str(&two),
-                    other => made.push(other),
-                }
-                rest = &rest[c.len_utf8()..];
+        self.data = self.below(self.all_data.len());
+        self.mistyped = if self.one_in(4) { 30 } else { 0 };
+        let mut scope = Scope::new();
+        let mut variables = Vec::new();
+        if self.one_in(10) {
+            for number in 0..=self.below(5) {
+                let (gives, tree) = self.whole(&mut scope);
+                let name = format!("v{number}");
+                scope.push((format!("variables.{name}"), gives));
+                variables.push((name, tree));
             }
         }
-        made
+        let (_, mut expression) = self.whole(&mut scope);
+        if self.one_in(60) {
+            expression = Tree::text("", self.broken(&expression.to_string()));
+        }
+        let budget = match self.below(16) {
+            0 => Some(self.below(60)),
+            1 => Some(self.below(1000)),
+            _ => None,
+        };
+        Case {
+            expression,
+            variables,
+            bindings: Arc::clone(&self.all_data[self.data].bindings),
+            budget: budget.map(|budget| u64::try_from(budget).unwrap()),
+        }
     }
-}
 
-/// A part at the start of a text: its type, its variable's type, its length.
-fn part(text: &str) -> Option<(char, Option<char>, usize)> {
-    let bytes = text.as_bytes();
-    let letter = |at: usize| {
-        bytes
-            .get(at)
-            .filter(|b| b.is_ascii_alphabetic())
-            .map(|b| char::from(*b))
-    };
-    match (bytes.first()?, letter(1)?, bytes.get(2)?) {
-        (b'{', ty, b'}') => Some((ty, None, 3)),
-        (b'{', ty, b'+') if bytes.get(4) == Some(&b'}') => Some((ty, letter(3), 5)),
-        _ => None,
+    /// A whole expression; every library has the same share.
+    fn whole(&mut self, scope: &mut Scope) -> (&'static str, Tree) {
+        let libraries = self.catalogue.libraries();
+        let number = libraries.len();
+        drop(libraries);
+        let library = self.below(number);
+        let types: Vec<_> = self.catalogue.libraries()[library]
+            .iter()
+            .map(|templates| templates.gives)
+            .collect();
+        let gives = self.chosen(&types);
+        let texts = self.catalogue.libraries()[library]
+            .iter()
+            .find(|templates| templates.gives == gives)
+            .map(|templates| templates.texts.clone())
+            .unwrap();
+        let text = self.chosen(&texts);
+        let depth = self.below(6) + 1;
+        self.parts = 30;
+        (gives, self.filled(gives, text, depth, scope))
     }
-}
 
-fn has_part(text: &str) -> bool {
-    (0..text.len()).any(|at| text.get(at..).is_some_and(|rest| part(rest).is_some()))
+    /// A text with a character taken away, put in or doubled.
+    fn broken(&mut self, text: &str) -> String {
+        let mut characters: Vec<char> = text.chars().collect();
+        let place = self.below(characters.len());
+        match self.below(3) {
+            0 => drop(characters.remove(place)),
+            1 => characters.insert(
+                place,
+                self.chosen(&['(', ')', '\'', '.', '\\', '?', '1', ',']),
+            ),
+            _ => characters.insert(place, characters[place]),
+        }
+        characters.into_iter().collect()
+    }
+
+    fn of(&mut self, gives: &'static str, depth: usize, scope: &mut Scope) -> Tree {
+        let types = self.catalogue.types();
+        let gives = if self.mistyped > 0 && types.contains(&gives) && self.one_in(self.mistyped) {
+            self.chosen(&types)
+        } else {
+            gives
+        };
+        if let Some(text) = self.known(gives, scope) {
+            return Tree::text(gives, text);
+        }
+        let short = depth == 0 || self.parts == 0;
+        self.parts = self.parts.saturating_sub(1);
+        let libraries: Vec<Vec<&'static str>> = self
+            .catalogue
+            .of(gives)
+            .iter()
+            .map(|templates| {
+                let texts = templates.texts.iter().copied();
+                texts
+                    .filter(|text| !short || !self.catalogue.has_part(text))
+                    .collect()
+            })
+            .filter(|texts: &Vec<_>| !texts.is_empty())
+            .collect();
+        if libraries.is_empty() {
+            return Tree::text(gives, simplest(gives));
+        }
+        let library = self.chosen(&libraries);
+        let text = self.chosen(&library);
+        self.filled(gives, text, depth, scope)
+    }
+
+    /// A variable of a type, or a field of one that has none.
+    fn known(&mut self, gives: &str, scope: &Scope) -> Option<String> {
+        let of = |wanted: &str| {
+            let found = scope.iter().filter(|(_, known)| *known == wanted);
+            found.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let known = of(gives);
+        if !known.is_empty() && self.one_in(2) {
+            return Some(self.chosen(&known));
+        }
+        let untyped = of("dyn");
+        if !untyped.is_empty() && ["int", "string", "bool"].contains(&gives) && self.one_in(4) {
+            let (name, field) = (self.chosen(&untyped), self.chosen(&FIELDS));
+            return Some(format!("{name}.{field}"));
+        }
+        None
+    }
+
+    fn filled(
+        &mut self,
+        gives: &'static str,
+        template: &'static str,
+        depth: usize,
+        scope: &mut Scope,
+    ) -> Tree {
+        let (one, two) = (format!("x{}", self.names), format!("y{}", self.names));
+        self.names += 1;
+        // Only a loop has variables; elsewhere these signs mean themselves.
+        let is_loop = template.contains("($,") || template.contains("(@,");
+        let mut pieces = Vec::new();
+        let mut text = String::new();
+        let mut rest = template;
+        while let Some(c) = rest.chars().next() {
+            if let Some((part, length)) = self.catalogue.part(rest) {
+                pieces.push(Piece::Text(std::mem::take(&mut text)));
+                pieces.push(Piece::Part(match part {
+                    Part::Place(kind) => Tree::text(kind, self.place(kind)),
+                    Part::Of(gives, variables) => {
+                        let names = [&one, &two].into_iter().cloned();
+                        let before = scope.len();
+                        scope.extend(names.zip(variables));
+                        let part = self.of(gives, depth.saturating_sub(1), scope);
+                        scope.truncate(before);
+                        part
+                    }
+                }));
+                rest = &rest[length..];
+                continue;
+            }
+            match c {
+                '$' if is_loop => text.push_str(&one),
+                '@' if is_loop => text.push_str(&two),
+                other => text.push(other),
+            }
+            rest = &rest[c.len_utf8()..];
+        }
+        pieces.push(Piece::Text(text));
+        Tree { gives, pieces }
+    }
+
+    /// A place of the data; now and then one that is not there.
+    fn place(&mut self, kind: &'static str) -> String {
+        let number = self.all_data[self.data].places(kind).len();
+        if number == 0 {
+            return simplest(kind).to_owned();
+        }
+        let number = self.below(number);
+        let place = self.all_data[self.data].places(kind)[number];
+        let (mut text, mut steps) = (place.root.clone(), place.steps.clone());
+        if self.one_in(15) {
+            steps.push(match self.below(3) {
+                0 => data::Step::Field("missing".to_owned()),
+                1 => data::Step::Element(self.below(5)),
+                _ => data::Step::Field(self.chosen(&FIELDS).to_owned()),
+            });
+        }
+        let optional = if kind == "opt" && !steps.is_empty() {
+            Some(self.below(steps.len()))
+        } else {
+            None
+        };
+        for (place, step) in steps.iter().enumerate() {
+            let as_key = self.one_in(8);
+            let marked = optional.is_some_and(|from| from == place)
+                || (optional.is_some_and(|from| place > from) && self.one_in(2));
+            text.push_str(&step.write(as_key, marked));
+        }
+        text
+    }
 }

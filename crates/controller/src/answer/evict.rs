@@ -5,7 +5,8 @@
 //! Invariant: a request names the pod's UID; only a 2xx is `Accepted`.
 
 use super::Controller;
-use bailiff_api::Incident;
+use super::memory::Asked;
+use bailiff_api::{Incident, ResponseAction};
 use bailiff_response::{Answer, NothingReason};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -16,17 +17,32 @@ use kube::api::{DeleteParams, PostParams};
 use kube::core::Status;
 
 /// What the API server said to an eviction.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Said {
     Accepted(Timestamp),
     Budget(Option<String>),
     Final(NothingReason),
+    /// Something else changed the pod at the same time, or another pod has its name now.
+    Conflict,
+    /// It was not done, and is to be tried again; why.
+    Busy(String),
+    /// It may have been done; what is known.
     Unclear(String),
 }
 
 impl Controller {
+    pub(super) async fn ask(&self, incident: &Incident, asked: &Asked) -> Said {
+        match asked.action {
+            ResponseAction::Delete => self.delete(incident, &asked.answer).await,
+            ResponseAction::Evict | ResponseAction::Audit => {
+                self.evict(incident, &asked.answer).await
+            }
+        }
+    }
+
     /// kube's own `evict` spells the delete options so that the API server ignores them, and
     /// with them the UID.
-    pub(super) async fn evict(&self, incident: &Incident, answer: &Answer) -> Said {
+    async fn evict(&self, incident: &Incident, answer: &Answer) -> Said {
         let name = &incident.spec.pod.name;
         let eviction = Eviction {
             metadata: ObjectMeta {
@@ -50,7 +66,7 @@ impl Controller {
         said(sent.map(drop))
     }
 
-    pub(super) async fn delete(&self, incident: &Incident, answer: &Answer) -> Said {
+    async fn delete(&self, incident: &Incident, answer: &Answer) -> Said {
         let params = DeleteParams {
             grace_period_seconds: answer.grace_period_seconds,
             preconditions: Some(kube::api::Preconditions {
@@ -79,12 +95,17 @@ fn said(sent: Result<(), kube::Error>) -> Said {
         Err(_) => return Said::Unclear("the API server does not answer".to_owned()),
     };
     match status.code {
-        404 | 409 | 410 => Said::Final(NothingReason::PodGone),
+        404 | 410 => Said::Final(NothingReason::PodGone),
+        // Another UID, but also a live pod that was changed too often meanwhile
+        // (k8s.io/kubernetes v1.37, pkg/registry/core/pod/storage/eviction.go): reading it again
+        // tells which.
+        409 => Said::Conflict,
+        401 | 408 => Said::Busy(format!("the API server refused: {}", status.message)),
         429 => {
             let causes = status.details.iter().flat_map(|d| &d.causes);
             let mut budgets = causes.filter(|c| c.reason == "DisruptionBudget").peekable();
             if budgets.peek().is_none() {
-                return Said::Unclear("the API server is busy".to_owned());
+                return Said::Busy("the API server is busy".to_owned());
             }
             Said::Budget(budgets.find_map(|c| budget_name(&c.message)))
         }
@@ -101,4 +122,73 @@ fn said(sent: Result<(), kube::Error>) -> Said {
 fn budget_name(text: &str) -> Option<String> {
     let rest = text.split_once("disruption budget ")?.1;
     rest.split_whitespace().next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn failed(code: u16, message: &str, causes: &Value) -> Said {
+        let status: Status = serde_json::from_value(json!({
+            "status": "Failure", "message": message, "code": code, "details": {"causes": causes},
+        }))
+        .unwrap();
+        said(Err(kube::Error::Api(Box::new(status))))
+    }
+
+    #[test]
+    fn what_the_api_server_says_is_understood() {
+        let budget = json!([{"reason": "DisruptionBudget", "message": "The disruption budget web needs 2 healthy pods and has 2 currently"}]);
+        let other = json!([{"reason": "DisruptionBudget", "message": "in other words"}]);
+        let none = json!([]);
+        for (code, message, causes, want) in [
+            (404, "not found", &none, Said::Final(NothingReason::PodGone)),
+            (410, "gone", &none, Said::Final(NothingReason::PodGone)),
+            (409, "the UID in the precondition", &none, Said::Conflict),
+            (
+                401,
+                "Unauthorized",
+                &none,
+                Said::Busy("the API server refused: Unauthorized".to_owned()),
+            ),
+            (429, "x", &budget, Said::Budget(Some("web".to_owned()))),
+            (429, "x", &other, Said::Budget(None)),
+            (
+                429,
+                "x",
+                &none,
+                Said::Busy("the API server is busy".to_owned()),
+            ),
+            (
+                500,
+                "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
+                &none,
+                Said::Final(NothingReason::SeveralDisruptionBudgets),
+            ),
+            (
+                500,
+                "etcd is away",
+                &none,
+                Said::Unclear("the API server failed: etcd is away".to_owned()),
+            ),
+            (
+                504,
+                "too slow",
+                &none,
+                Said::Unclear("the API server failed: too slow".to_owned()),
+            ),
+            (
+                403,
+                "no",
+                &none,
+                Said::Final(NothingReason::Refused("no".to_owned())),
+            ),
+        ] {
+            assert_eq!(failed(code, message, causes), want, "{code} {message}");
+        }
+        let cut = said(Err(kube::Error::Service("cut".into())));
+        let want = Said::Unclear("the API server does not answer".to_owned());
+        assert_eq!(cut, want);
+    }
 }

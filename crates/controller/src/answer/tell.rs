@@ -3,7 +3,7 @@
 //! Here: the writes. Not here: the words (`bailiff_response::messages`).
 //! Invariant: a status is written until it is taken; an Event that fails holds nothing up.
 
-use super::{Controller, Gone, Took, condition};
+use super::{Controller, End, Took, condition};
 use crate::metrics::Reason;
 use bailiff_api::{Incident, IncidentStatus, OwnerObject, condition::types};
 use bailiff_kube::events::Notice;
@@ -26,14 +26,17 @@ impl Controller {
         workload: Option<&OwnerObject>,
         outcome: &Outcome,
         took: &Took,
-    ) -> Result<(), Gone> {
+    ) -> Result<(), End> {
         let now = Timestamp::now();
         let status = settle(incident, workload, outcome, now);
-        // A wait that goes on for the same reason is told once.
         let before = condition(incident.status.as_ref(), types::ANSWERED);
         let first = before.is_none();
-        if before != Some(outcome.reason()) {
+        // A wait that goes on for the same reason is told once, but its status stays true.
+        let told = before == Some(outcome.reason());
+        if !told || incident.status.as_ref() != Some(&status) {
             self.write(incident, &status).await?;
+        }
+        if !told {
             self.measure(incident, outcome, first);
             tracing::info!(
                 incident = incident.metadata.name,
@@ -132,7 +135,7 @@ impl Controller {
         &self,
         incident: &Incident,
         status: &IncidentStatus,
-    ) -> Result<(), Gone> {
+    ) -> Result<(), End> {
         let name = incident.metadata.name.as_deref().unwrap_or_default();
         let ours = IncidentStatus {
             series: None,
@@ -152,7 +155,7 @@ impl Controller {
                 .await;
             match written {
                 Ok(_) => return Ok(()),
-                Err(kube::Error::Api(status)) if status.code == 404 => return Err(Gone),
+                Err(kube::Error::Api(status)) if status.code == 404 => return Err(End::Gone),
                 Err(error) => {
                     tracing::warn!(%error, incident = name, "cannot write a status; it is tried again");
                 }

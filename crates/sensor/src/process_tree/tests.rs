@@ -25,9 +25,10 @@ fn joined(pid: u32) -> Exec {
         executable: format!("/bin/p{pid}"),
         filename: format!("/bin/p{pid}"),
         interpreter: None,
+        working_folder: None,
         args: Vec::new(),
         args_cut: false,
-        own_root: true,
+        root: crate::record::Root::Container,
         namespace_init: false,
         joined: true,
         own_pid_namespace: true,
@@ -51,25 +52,35 @@ fn init(pid: u32) -> Exec {
     }
 }
 
-fn run(tree: &mut ProcessTree, exec: &Exec, args: &[&str]) -> (Origin, Vec<String>) {
-    let args: Vec<_> = args.iter().map(ToString::to_string).collect();
-    let commands = KubeletCommands {
-        probes: vec![vec!["cat".to_owned(), "/ready".to_owned()]],
-        lifecycle: vec![vec!["drain".to_owned()]],
-    };
+fn commands() -> KubeletCommands {
+    let spec = serde_json::json!({"containers": [{
+        "name": "web",
+        "readinessProbe": {"exec": {"command": ["cat", "/ready"]}},
+        "lifecycle": {"preStop": {"exec": {"command": ["drain"]}}},
+    }]});
+    KubeletCommands::of(&serde_json::from_value(spec).unwrap())
+}
+
+fn learn(tree: &mut ProcessTree, exec: &Exec, args: &[&str]) -> Lineage {
+    let exec = Arc::new(Exec {
+        args: args.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+        ..exec.clone()
+    });
     let image = Image {
         executable: exec.executable.clone(),
         names: Vec::new(),
-        args: args.clone(),
+        args: args.iter().map(ToString::to_string).collect(),
         process: exec.process,
     };
-    let (origin, ancestors) = tree.exec(exec, &args, &commands, image);
+    tree.exec("pod", &exec, Arc::new(image))
+}
+
+fn run(tree: &mut ProcessTree, exec: &Exec, args: &[&str]) -> (Origin, Vec<String>) {
+    let lineage = learn(tree, exec, args);
+    let ancestors = lineage.ancestors.iter();
     (
-        origin,
-        ancestors
-            .iter()
-            .map(|image| image.executable.clone())
-            .collect(),
+        lineage.start.origin(&commands()),
+        ancestors.map(|image| image.executable.clone()).collect(),
     )
 }
 
@@ -191,9 +202,68 @@ fn ancestors_and_processes_have_a_bound() {
         run(&mut tree, &inside(100, 99), &[]).1.len(),
         ANCESTORS_LIMIT
     );
-    for pid in 0..u32::try_from(LIMIT).unwrap() + 5 {
-        tree.fork(key(100), key(1000 + pid));
+}
+
+#[test]
+fn at_the_limit_who_was_not_heard_of_for_long_makes_room() {
+    let mut tree = ProcessTree::default();
+    run(&mut tree, &joined(1), &["sh"]);
+    // Processes whose end is never told: a shell that lives makes as many as there is room for,
+    // and as many again.
+    let many = u32::try_from(LIMIT).unwrap() * 2;
+    for pid in 0..many {
+        tree.fork(key(1), key(1000 + pid));
     }
-    assert_eq!(tree.known.len(), LIMIT);
-    assert!(tree.forgotten() >= 5);
+    assert_eq!((tree.known.len(), tree.order.len()), (LIMIT, LIMIT));
+    assert_eq!(
+        tree.forgotten(),
+        u64::from(many) + 1 - u64::try_from(LIMIT).unwrap()
+    );
+    let newest = inside(1000 + many - 1, 1);
+    assert_eq!(
+        run(&mut tree, &newest, &["id"]),
+        (Origin::Exec, vec!["/bin/p1".to_owned()]),
+        "the newest is known"
+    );
+    let oldest = Exec {
+        parent: key(999_999),
+        ..inside(1000, 1)
+    };
+    assert_eq!(tree.pod_of(&oldest), None, "the oldest is not");
+    assert_eq!(
+        tree.pod_of(&joined(1)),
+        Some("pod"),
+        "nor forgotten is who forks"
+    );
+    for pid in 0..many {
+        tree.exit(key(1000 + pid));
+    }
+    assert_eq!((tree.known.len(), tree.order.len()), (1, 1));
+}
+
+#[test]
+fn who_sent_a_process_can_be_told_once_its_pod_is_known() {
+    let mut tree = ProcessTree::default();
+    let probe = learn(&mut tree, &joined(70), &["cat", "/ready"]);
+    tree.fork(key(70), key(71));
+    // It ended before its pod was known, and is not brought back by what is asked later.
+    tree.exit(key(70));
+    let child = learn(&mut tree, &inside(71, 70), &["id"]);
+    assert_eq!(probe.start.origin(&commands()), Origin::Probe);
+    assert_eq!(child.start.origin(&commands()), Origin::Probe);
+    assert_eq!(tree.known.len(), 1);
+}
+
+#[test]
+fn a_process_is_of_the_pod_that_started_it() {
+    let mut tree = ProcessTree::default();
+    run(&mut tree, &init(90), &["web"]);
+    tree.fork(key(90), key(91));
+    assert_eq!(tree.pod_of(&inside(91, 90)), Some("pod"));
+    assert_eq!(
+        tree.pod_of(&inside(92, 90)),
+        Some("pod"),
+        "its fork was lost"
+    );
+    assert_eq!(tree.pod_of(&joined(93)), None, "a runtime's");
 }

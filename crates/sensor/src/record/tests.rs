@@ -5,8 +5,8 @@
 use super::*;
 
 /// The header of an exec: kind, flags, time, process, parent, capabilities, mount namespace,
-/// uid, gid, source, five lengths.
-fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 5]) -> Vec<u8> {
+/// uid, gid, source, six lengths, padding.
+fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 6]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut word = |value: u32| bytes.extend(value.to_ne_bytes());
     word(kind);
@@ -17,14 +17,14 @@ fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 5]) -> Vec<u8> {
             word(u32::from_ne_bytes(half.try_into().unwrap()));
         }
     }
-    for value in [1000, 1001, source].into_iter().chain(lengths) {
+    for value in [1000, 1001, source].into_iter().chain(lengths).chain([0]) {
         word(value);
     }
     bytes
 }
 
-fn record(flags: u32, source: u32, texts: [&[u8]; 5]) -> Vec<u8> {
-    let [cgroup, path, filename, interp, args] = texts;
+fn record(flags: u32, source: u32, texts: [&[u8]; 6]) -> Vec<u8> {
+    let [cgroup, path, filename, interp, folder, args] = texts;
     let length = |text: &[u8]| u32::try_from(text.len()).unwrap();
     let mut bytes = header(
         1,
@@ -36,6 +36,7 @@ fn record(flags: u32, source: u32, texts: [&[u8]; 5]) -> Vec<u8> {
             length(filename),
             length(interp),
             length(args),
+            length(folder),
         ],
     );
     for text in texts {
@@ -44,18 +45,19 @@ fn record(flags: u32, source: u32, texts: [&[u8]; 5]) -> Vec<u8> {
     bytes
 }
 
-fn exec_of(flags: u32, source: u32, texts: [&[u8]; 5]) -> Exec {
+fn exec_of(flags: u32, source: u32, texts: [&[u8]; 6]) -> Exec {
     match decode(&record(flags, source, texts)).unwrap() {
         Event::Exec(exec) => *exec,
         other => panic!("{other:?}"),
     }
 }
 
-const TEXTS: [&[u8]; 5] = [
+const TEXTS: [&[u8]; 6] = [
     b"abc\0podx\0kubepods\0",
     b"busybox\0bin\0",
     b"/bin/sh\0",
     b"/bin/sh\0",
+    b"",
     b"sh\0-c\0id\0",
 ];
 
@@ -75,7 +77,8 @@ fn an_exec_is_read_field_by_field() {
     assert_eq!(exec.interpreter, None);
     assert_eq!(exec.args, [b"sh".to_vec(), b"-c".to_vec(), b"id".to_vec()]);
     assert_eq!(exec.source, ExecutableSource::Image);
-    assert!(exec.own_root && exec.joined && exec.below_init);
+    assert_eq!((exec.root, exec.working_folder), (Root::Container, None));
+    assert!(exec.joined && exec.below_init);
     assert!(!exec.namespace_init && !exec.own_pid_namespace && !exec.args_cut);
 }
 
@@ -102,41 +105,58 @@ fn unusual_texts_are_read_as_they_are() {
             .as_deref(),
         Some("/bin/bash")
     );
-    assert_eq!(exec_of(0, 1, with(4, b"")).args, Vec::<Vec<u8>>::new());
+    assert_eq!(exec_of(0, 1, with(5, b"")).args, Vec::<Vec<u8>>::new());
     assert_eq!(
-        exec_of(0, 1, with(4, b"\0\0")).args,
+        exec_of(0, 1, with(5, b"\0\0")).args,
         [b"".to_vec(), b"".to_vec()]
     );
     assert_eq!(
-        exec_of(1, 1, with(4, b"a\0cut of")).args,
+        exec_of(1, 1, with(5, b"a\0cut of")).args,
         [b"a".to_vec(), b"cut of".to_vec()]
     );
     assert!(exec_of(1, 1, TEXTS).args_cut && exec_of(1 << 8, 1, TEXTS).args_cut);
 }
 
 #[test]
-fn a_root_that_can_not_be_told_counts_as_a_containers_only_for_files() {
-    assert!(
-        !exec_of(1 << 7, 1, TEXTS).own_root,
-        "known, and the machine's"
-    );
-    assert!(exec_of(0, 1, TEXTS).own_root, "not known, a file");
-    assert!(
-        !exec_of(0, 5, TEXTS).own_root,
-        "not known, memory: may be the runtime itself"
+fn a_root_that_can_not_be_told_is_unknown() {
+    for (flags, want) in [
+        (1 << 7 | 1 << 2, Root::Container),
+        (1 << 7, Root::Machine),
+        (0, Root::Unknown),
+        (1 << 2, Root::Unknown),
+    ] {
+        assert_eq!(exec_of(flags, 1, TEXTS).root, want, "{flags:b}");
+    }
+}
+
+#[test]
+fn the_working_folder_of_a_relative_script_is_read() {
+    let mut texts = TEXTS;
+    texts[4] = b"tmp\0";
+    for (flags, want) in [
+        (1 << 9, Some("/tmp")),
+        (1 << 9 | 1 << 10, Some("…/tmp")),
+        (0, None),
+    ] {
+        assert_eq!(exec_of(flags, 1, texts).working_folder.as_deref(), want);
+    }
+    texts[4] = b"";
+    assert_eq!(
+        exec_of(1 << 9, 1, texts).working_folder.as_deref(),
+        Some("/")
     );
 }
 
 #[test]
 fn forks_and_exits_are_read() {
-    let bytes = header(2, 0, 0, [0; 5]);
+    let bytes = header(2, 0, 0, [0; 6]);
     let want = Event::Fork {
         parent: ProcessKey { pid: 11, start: 33 },
         child: ProcessKey { pid: 12, start: 34 },
     };
     assert_eq!(decode(&bytes[..48]), Ok(want));
     assert_eq!(
-        decode(&header(3, 0, 0, [0; 5])[..48]),
+        decode(&header(3, 0, 0, [0; 6])[..48]),
         Ok(Event::Exit(ProcessKey { pid: 12, start: 34 }))
     );
 }
@@ -152,9 +172,9 @@ fn no_bytes_make_it_panic() {
             whole.len()
         );
     }
-    assert_eq!(decode(&header(9, 0, 0, [0; 5])), Err(DecodeError::Kind(9)));
+    assert_eq!(decode(&header(9, 0, 0, [0; 6])), Err(DecodeError::Kind(9)));
     assert_eq!(
-        decode(&header(1, 0, 1, [u32::MAX; 5])),
+        decode(&header(1, 0, 1, [u32::MAX; 6])),
         Err(DecodeError::Short)
     );
 }

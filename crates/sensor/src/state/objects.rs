@@ -22,7 +22,7 @@ impl State {
         match event {
             Ok(Watched::Init) => self.listing[PODS].clear(),
             Ok(Watched::InitApply(pod) | Watched::Apply(pod)) => {
-                if let Some(uid) = self.pods.apply(&pod) {
+                if let Some(uid) = self.pods.apply(&pod, Timestamp::now()) {
                     self.listing[PODS].insert(uid.clone());
                     self.retry(Some(&uid)).await;
                 }

@@ -1,0 +1,143 @@
+//! Facts from what the API server says.
+
+use super::*;
+use crate::testing::{World, binding, incident, incident_json, owner};
+use bailiff_testing::{ApiServer, Call};
+use serde_json::{Value, json};
+
+async fn facts_of(incident: &Incident, reads: Vec<Call>) -> Facts {
+    let (server, client) = ApiServer::playing([reads]);
+    let facts = Box::pin(gather(&client, &Config::default(), incident)).await;
+    server.finish();
+    facts
+}
+
+async fn facts(world: &World) -> Facts {
+    facts_of(&incident(&Value::Null), world.reads()).await
+}
+
+#[tokio::test]
+async fn everything_is_read_in_one_round() {
+    let facts = facts(&World::new()).await;
+    let Owner::Workload(owner) = &facts.owner else {
+        panic!("{:?}", facts.owner)
+    };
+    assert_eq!(
+        (owner.kind.as_str(), owner.name.as_str()),
+        ("Deployment", "web")
+    );
+    assert!(matches!(&facts.pod, Live::Found(pod) if pod.uid == "pod-uid"));
+    assert!(matches!(&facts.policy, Live::Found(policy) if policy.matches));
+    assert!(matches!(&facts.bindings, Live::Found(all) if all.len() == 1 && all[0].matches));
+    assert_eq!(facts.confinement, Confinement::InPlace);
+}
+
+#[tokio::test]
+async fn what_can_not_be_read_is_not_known_and_what_is_missing_is_gone() {
+    for (index, what) in [
+        (0, "cannot read the pod: etcd is away"),
+        (3, "cannot read the namespace: etcd is away"),
+        (4, "cannot read the policy: etcd is away"),
+        (5, "cannot read the confinement of Incidents: etcd is away"),
+        (6, "cannot read the confinement of Incidents: etcd is away"),
+        (7, "cannot read the bindings: etcd is away"),
+    ] {
+        let mut reads = World::new().reads();
+        let failing = reads
+            .remove(index)
+            .fails(500, "InternalError", "etcd is away");
+        reads.push(failing);
+        let facts = facts_of(&incident(&Value::Null), reads).await;
+        let said = format!("{facts:?}");
+        assert!(
+            said.contains(&format!("Unknown({what:?})")),
+            "{what}: {said}"
+        );
+    }
+    let none = World::new().with(|w| {
+        (w.pod, w.namespace, w.policy) = (Value::Null, Value::Null, Value::Null);
+        w.confinement = Value::Null;
+        w.bindings = vec![("a", Value::Null)];
+    });
+    let facts = facts(&none).await;
+    assert_eq!(facts.pod, Live::Gone);
+    assert_eq!(facts.namespace, Live::Gone);
+    assert_eq!(facts.policy, Live::Gone);
+    assert_eq!(facts.bindings, Live::Found(vec![]));
+    assert_eq!(facts.confinement, Confinement::Missing);
+}
+
+#[tokio::test]
+async fn the_bindings_of_the_last_verdict_are_read() {
+    let series = &json!({"series": {"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z",
+        "policyGeneration": 1,
+        "bindings": [{"name": "a", "uid": "a-uid"}, {"name": "b", "uid": "b-uid"}]}});
+    let world = World::new().with(|w| w.bindings.push(("b", binding("b", "Evict"))));
+    let facts = facts_of(&incident(series), world.reads()).await;
+    let Live::Found(bindings) = facts.bindings else {
+        panic!("they were read")
+    };
+    let names: Vec<_> = bindings.iter().map(|b| b.name.as_str()).collect();
+    assert_eq!(names, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn the_selectors_of_policy_and_binding_are_both_asked_about_pod_and_namespace() {
+    let selects = |key: &str, value: &str| json!({"matchLabels": {key: value}});
+    for (field, selector, want) in [
+        ("namespaceSelector", selects("team", "shop"), true),
+        ("namespaceSelector", selects("team", "other"), false),
+        ("objectSelector", selects("app", "web"), true),
+        ("objectSelector", selects("app", "db"), false),
+        (
+            "objectSelector",
+            json!({"matchExpressions": [{"key": "app", "operator": "Near"}]}),
+            false,
+        ),
+    ] {
+        let world = World::new().with(|w| {
+            w.policy["spec"]["matchConstraints"] = json!({field: selector});
+            w.bindings[0].1["spec"]["matchResources"] = json!({field: selector});
+        });
+        let facts = facts(&world).await;
+        assert!(
+            matches!(&facts.policy, Live::Found(p) if p.matches == want),
+            "{selector}"
+        );
+        assert!(
+            matches!(&facts.bindings, Live::Found(b) if b[0].matches == want),
+            "{selector}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn labels_that_an_incident_had_no_room_for_are_read_from_the_pod() {
+    let world = World::new().with(|w| {
+        w.pod["metadata"]["labels"]["zone"] = json!("x");
+        w.pod["metadata"]["labels"]["app"] = json!("changed-since");
+        w.bindings[0].1["spec"]["matchResources"] =
+            json!({"objectSelector": {"matchLabels": {"zone": "x", "app": "web"}}});
+    });
+    let matches = |facts: &Facts| matches!(&facts.bindings, Live::Found(b) if b[0].matches);
+    // Two labels are all that there were: the later one does not count.
+    assert!(!matches(&facts(&world).await));
+    let mut full = incident_json(&Value::Null);
+    for number in 0..30 {
+        full["spec"]["pod"]["labels"][format!("a{number}")] = json!("x");
+    }
+    let full: Incident = serde_json::from_value(full).unwrap();
+    assert!(matches(&facts_of(&full, world.reads()).await));
+    // Another pod of the name has nothing to say.
+    let other = world.with(|w| w.pod["metadata"]["uid"] = json!("other"));
+    assert!(!matches(&facts_of(&full, other.reads()).await));
+}
+
+#[tokio::test]
+async fn a_static_pod_has_no_owner_that_makes_it_again() {
+    let world = World::new().with(|w| {
+        w.pod["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "x"});
+        w.pod["metadata"]["ownerReferences"] = json!([owner("Node", "node-1", "n")]);
+    });
+    assert_eq!(facts(&world).await.owner, Owner::None);
+}

@@ -1,0 +1,143 @@
+//! What is read of the cluster, and when a status is written.
+
+use super::*;
+use bailiff_kube::serve::Health;
+use bailiff_testing::{ApiServer, Call};
+use serde_json::{Value, json};
+
+const POLICIES: &str = "/apis/bailiff.dev/v1alpha1/runtimepolicies";
+
+fn pulse() -> Pulse {
+    Health::default().watch("statuses", Duration::from_mins(1))
+}
+
+fn pod(namespace: &str, labels: &Value, node: &str, ready: &str) -> Value {
+    json!({
+        "metadata": {"name": "p", "namespace": namespace, "labels": labels},
+        "spec": {"nodeName": node, "containers": []},
+        "status": {"conditions": [{"type": "Ready", "status": ready}]},
+    })
+}
+
+#[tokio::test]
+async fn every_page_is_read_and_a_node_is_covered_by_its_ready_sensor() {
+    let sensor =
+        json!({"app.kubernetes.io/name": "bailiff", "app.kubernetes.io/component": "sensor"});
+    let list = |items: Value, token: &str| json!({"metadata": {"continue": token}, "items": items});
+    let running = "fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed";
+    let space = |name: &str| json!({"metadata": {"name": name, "labels": {"team": name}}});
+    let first_pods = json!([
+        pod("bailiff-system", &sensor, "node-1", "True"),
+        pod("bailiff-system", &sensor, "node-2", "False"),
+        // Whoever labels their own pod covers nothing.
+        pod("shop", &sensor, "node-3", "True"),
+    ]);
+    let (server, client) = ApiServer::playing([
+        vec![Call::get("/api/v1/namespaces?&limit=500").gives(list(json!([space("shop")]), "x"))],
+        vec![
+            Call::get("/api/v1/namespaces?&limit=500&continue=x")
+                .gives(list(json!([space("late")]), "")),
+        ],
+        vec![Call::get(&format!("/api/v1/pods?&{running}&limit=500")).gives(list(first_pods, "y"))],
+        vec![
+            Call::get(&format!("/api/v1/pods?&{running}&limit=500&continue=y")).gives(list(
+                json!([pod("shop", &json!({"app": "web"}), "node-1", "True")]),
+                "",
+            )),
+        ],
+    ]);
+    let cluster = read(&client, &Config::default(), &pulse()).await.unwrap();
+    server.finish();
+    let names: Vec<_> = cluster.namespaces.keys().collect();
+    assert_eq!(names, ["late", "shop"]);
+    assert_eq!(cluster.pods.len(), 4);
+    assert_eq!(cluster.covered.into_iter().collect::<Vec<_>>(), ["node-1"]);
+}
+
+#[test]
+fn reading_every_pod_takes_a_small_part_of_the_time() {
+    let (s, ms) = (Duration::from_secs, Duration::from_millis);
+    for (took, want) in [(ms(100), s(30)), (ms(1500), s(30)), (s(3), s(60))] {
+        assert_eq!(pause(s(30), took), want, "{took:?}");
+    }
+}
+
+fn policy(generation: i64) -> RuntimePolicy {
+    serde_json::from_value(json!({
+        "metadata": {"name": "no-shells", "generation": generation},
+        "spec": {"validations": [{"expression": "true"}]},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn a_change_of_the_spec_is_news_and_one_of_the_status_is_not() {
+    let mut known = Known::default();
+    assert!(!known.learn(Ok(Event::Init), "policies"));
+    assert!(!known.learn(Ok(Event::InitApply(policy(1))), "policies"));
+    assert!(!known.listed);
+    assert!(known.learn(Ok(Event::InitDone), "policies"));
+    assert!(known.listed);
+    assert!(!known.learn(Ok(Event::Apply(policy(1))), "policies"));
+    assert!(known.learn(Ok(Event::Apply(policy(2))), "policies"));
+    assert!(known.learn(Ok(Event::Delete(policy(2))), "policies"));
+    assert!(known.objects.is_empty());
+    // A list anew, in which it is not any more.
+    known.learn(Ok(Event::Apply(policy(3))), "policies");
+    known.learn(Ok(Event::Init), "policies");
+    assert_eq!(known.objects.len(), 1, "what was known stays until the end");
+    known.learn(Ok(Event::InitDone), "policies");
+    assert!(known.objects.is_empty());
+}
+
+#[tokio::test]
+async fn a_status_is_written_once() {
+    let path = format!("{POLICIES}/no-shells/status");
+    let written = json!({"status": {"observedGeneration": 1, "conditions": [
+        {"type": "Ready", "status": "True", "reason": "Compiled"}], "coverage": {"nodes": 0}}});
+    let reply = serde_json::to_value(policy(1)).unwrap();
+    let (server, client) =
+        ApiServer::playing([vec![Call::patch(&path).with(written).gives(reply)]]);
+    let mut policies = Known::default();
+    policies.learn(Ok(Event::Apply(policy(1))), "policies");
+    let (bindings, cluster) = (Known::default(), Cluster::default());
+    write_all(&client, &policies, &bindings, &cluster, &pulse()).await;
+    let policy = policies.objects.get_mut("no-shells").unwrap();
+    let compiled = compile_all(std::iter::once(&*policy));
+    let now = Timestamp::now();
+    policy.status = Some(of_policy(policy, &compiled["no-shells"], &cluster, now));
+    write_all(&client, &policies, &bindings, &cluster, &pulse()).await;
+    server.finish();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_before_the_pods_were_read() {
+    let listed = |kind: &str, item: &Value| {
+        json!({"apiVersion": "bailiff.dev/v1alpha1", "kind": kind,
+            "metadata": {"resourceVersion": "1"}, "items": if item.is_null() { json!([]) } else { json!([item]) }})
+    };
+    let policies = listed(
+        "RuntimePolicyList",
+        &serde_json::to_value(policy(1)).unwrap(),
+    );
+    let bindings = listed("RuntimePolicyBindingList", &Value::Null);
+    let refused = Call::get("/api/v1/namespaces").fails(500, "InternalError", "etcd is away");
+    let (server, client) = ApiServer::playing([
+        vec![refused],
+        vec![
+            Call::get(POLICIES).gives(policies),
+            Call::get("/apis/bailiff.dev/v1alpha1/runtimepolicybindings").gives(bindings),
+        ],
+        vec![
+            Call::get(POLICIES).is_silent(),
+            Call::get("/apis/bailiff.dev/v1alpha1/runtimepolicybindings").is_silent(),
+        ],
+    ]);
+    let keeping = keep(client, Config::default(), pulse());
+    assert!(
+        tokio::time::timeout(Duration::from_secs(5), keeping)
+            .await
+            .is_err()
+    );
+    server.finish();
+}

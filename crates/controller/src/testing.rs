@@ -1,0 +1,149 @@
+//! What several of this room's tests start from.
+//!
+//! Here: a violation, and the cluster that it is read from. Not here: what is tested.
+//! Invariant: the baseline is a violation that is answered by an eviction; a test changes one
+//! thing of it.
+
+use bailiff_api::{Incident, confinement};
+use bailiff_testing::Call;
+use serde_json::{Value, json};
+
+/// Where things are.
+pub(crate) const POD: &str = "/api/v1/namespaces/shop/pods/web-5d8f-x7k2p";
+pub(crate) const EVICTION: &str = "/api/v1/namespaces/shop/pods/web-5d8f-x7k2p/eviction";
+pub(crate) const SET: &str = "/apis/apps/v1/namespaces/shop/replicasets/web-5d8f";
+pub(crate) const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/shop/deployments/web";
+pub(crate) const INCIDENT: &str = "/apis/bailiff.dev/v1alpha1/namespaces/shop/incidents/inc-1";
+pub(crate) const STATUS: &str = "/apis/bailiff.dev/v1alpha1/namespaces/shop/incidents/inc-1/status";
+pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/shop/events";
+const BINDINGS: &str = "/apis/bailiff.dev/v1alpha1/runtimepolicybindings";
+const POLICY: &str = "/apis/bailiff.dev/v1alpha1/runtimepolicies/no-shells";
+const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+
+/// An Incident of a pod of Deployment web in shop, as JSON.
+pub(crate) fn incident_json(status: &Value) -> Value {
+    json!({
+        "apiVersion": "bailiff.dev/v1alpha1", "kind": "Incident",
+        "metadata": {"name": "inc-1", "namespace": "shop", "uid": "inc-uid", "generation": 1},
+        "spec": {
+            "type": "Violation", "severity": "High", "nodeName": "node-1",
+            "policy": {"name": "no-shells", "uid": "policy-uid", "generation": 1},
+            "bindings": [{"name": "a", "uid": "a-uid"}],
+            "pod": {
+                "name": "web-5d8f-x7k2p", "uid": "pod-uid",
+                "labels": {"app": "web", "pod-template-hash": "5d8f"},
+            },
+            "container": {"name": "app"},
+            "process": {
+                "executable": "/bin/sh", "invokedPath": "/bin/sh", "names": ["sh"],
+                "args": ["sh", "-c", "SECRET"], "executableSource": "Image", "origin": "Exec",
+                "uid": 0, "gid": 0, "pid": 7, "startTime": "2026-01-01T00:00:00.000000Z",
+            },
+            "violations": [{"validation": 0, "message": "sh -c SECRET was started"}],
+            "detectedTime": "2026-01-01T00:00:00.000000Z",
+        },
+        "status": status,
+    })
+}
+
+/// The same as an object.
+pub(crate) fn incident(status: &Value) -> Incident {
+    serde_json::from_value(incident_json(status)).expect("an Incident")
+}
+
+/// What there is to be read about it. Null is not there.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) pod: Value,
+    pub(crate) namespace: Value,
+    pub(crate) policy: Value,
+    pub(crate) bindings: Vec<(&'static str, Value)>,
+    pub(crate) confinement: Value,
+}
+
+/// A binding of the policy that asks for an action.
+pub(crate) fn binding(name: &str, action: &str) -> Value {
+    json!({
+        "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicyBinding",
+        "metadata": {"name": name, "uid": format!("{name}-uid")},
+        "spec": {"policyName": "no-shells", "responseActions": [action]},
+    })
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            pod: json!({
+                "metadata": {
+                    "name": "web-5d8f-x7k2p", "namespace": "shop", "uid": "pod-uid",
+                    "labels": {"app": "web", "pod-template-hash": "5d8f"},
+                    "ownerReferences": [owner("ReplicaSet", "web-5d8f", "set-uid")],
+                },
+                "spec": {"nodeName": "node-1", "containers": [{"name": "app"}]},
+                "status": {"phase": "Running"},
+            }),
+            namespace: json!({"metadata": {"name": "shop", "labels": {"team": "shop"}}}),
+            policy: json!({
+                "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
+                "metadata": {"name": "no-shells", "uid": "policy-uid", "generation": 1},
+                "spec": {"validations": [{"expression": "process.origin != 'Exec'"}]},
+            }),
+            bindings: vec![("a", binding("a", "Evict"))],
+            confinement: serde_json::to_value(confinement::policy("bailiff-system")).expect("JSON"),
+        }
+    }
+
+    /// The one round of reads that an answer makes.
+    pub(crate) fn reads(&self) -> Vec<Call> {
+        let read = |path: &str, object: &Value| {
+            let call = Call::get(path);
+            if object.is_null() {
+                call.is_missing()
+            } else {
+                call.gives(object.clone())
+            }
+        };
+        let name = "bailiff-incident-confinement";
+        let bound = serde_json::to_value(confinement::binding()).expect("JSON");
+        let mut reads = vec![
+            read(POD, &self.pod),
+            Call::get(SET).gives(named("set-uid", &owner("Deployment", "web", "web-uid"))),
+            Call::get(DEPLOYMENT).gives(named("web-uid", &Value::Null)),
+            read("/api/v1/namespaces/shop", &self.namespace),
+            read(POLICY, &self.policy),
+            read(
+                &format!("{ADMISSION}/validatingadmissionpolicies/{name}"),
+                &self.confinement,
+            ),
+            read(
+                &format!("{ADMISSION}/validatingadmissionpolicybindings/{name}"),
+                &bound,
+            ),
+        ];
+        for (name, binding) in &self.bindings {
+            reads.push(read(&format!("{BINDINGS}/{name}"), binding));
+        }
+        reads
+    }
+
+    /// The same, changed.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+}
+
+pub(crate) fn owner(kind: &str, name: &str, uid: &str) -> Value {
+    json!({"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": true})
+}
+
+/// Metadata of an owner, itself with an owner or none.
+pub(crate) fn named(uid: &str, owner: &Value) -> Value {
+    let owners = if owner.is_null() {
+        json!([])
+    } else {
+        json!([owner])
+    };
+    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+        "metadata": {"name": "x", "uid": uid, "ownerReferences": owners}})
+}

@@ -1,0 +1,185 @@
+//! Owners by name, by UID, and as tenants write them.
+
+use super::*;
+use bailiff_testing::{ApiServer, Call};
+use serde_json::{Value, json};
+
+#[test]
+fn a_pod_of_a_deployment_names_its_owners() {
+    let hash = |hash: &str| BTreeMap::from([("pod-template-hash".to_owned(), hash.to_owned())]);
+    assert_eq!(
+        names("web-app-5d8f-x7k2p", &hash("5d8f")),
+        Some(("web-app-5d8f", "web-app"))
+    );
+    // Of a StatefulSet or a DaemonSet, of another's hash, cut, without a Deployment's name.
+    assert_eq!(names("db-0", &BTreeMap::new()), None);
+    assert_eq!(names("web-5d8f-x7k2p", &hash("77aa")), None);
+    assert_eq!(names("web-5d8x7k2p", &hash("5d8f")), None);
+    assert_eq!(names("-5d8f-x7k2p", &hash("5d8f")), None);
+    assert_eq!(names("5d8f-x7k2p", &hash("5d8f")), None);
+}
+
+#[test]
+fn what_was_read_ahead_counts_only_with_the_uid_of_the_reference() {
+    let ahead = || {
+        let mut object: Object = serde_json::from_value(serde_json::json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+            "metadata": {"name": "web-5d8f", "uid": "1"},
+        }))
+        .unwrap();
+        object.metadata.owner_references = None;
+        ReadAhead {
+            found: vec![("ReplicaSet", "web-5d8f".to_owned(), object)],
+        }
+    };
+    let reference = |kind: &str, uid: &str| OwnerReference {
+        api_version: "apps/v1".to_owned(),
+        kind: kind.to_owned(),
+        name: "web-5d8f".to_owned(),
+        uid: uid.to_owned(),
+        ..OwnerReference::default()
+    };
+    assert!(
+        ahead()
+            .take("apps", &reference("ReplicaSet", "1"))
+            .is_some()
+    );
+    assert!(
+        ahead()
+            .take("apps", &reference("ReplicaSet", "2"))
+            .is_none()
+    );
+    assert!(
+        ahead()
+            .take("apps", &reference("Deployment", "1"))
+            .is_none()
+    );
+    assert!(
+        ahead()
+            .take("batch", &reference("ReplicaSet", "1"))
+            .is_none()
+    );
+}
+
+fn reference(api_version: &str, kind: &str, name: &str, uid: &str) -> Value {
+    json!({"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": true})
+}
+
+fn pod(owners: &Value) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": {"name": "web-1", "namespace": "shop", "ownerReferences": owners},
+    }))
+    .unwrap()
+}
+
+fn object(uid: &str, owners: &Value) -> Value {
+    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+        "metadata": {"name": "x", "uid": uid, "ownerReferences": owners}})
+}
+
+async fn followed(owners: &Value, calls: Vec<Vec<Call>>) -> Option<String> {
+    let (server, client) = ApiServer::playing(calls);
+    let top = top(&client, &pod(owners), ReadAhead::default())
+        .await
+        .unwrap();
+    server.finish();
+    top.map(|top| format!("{} {} {} {}", top.api_version, top.kind, top.name, top.uid))
+}
+
+const SETS: &str = "/apis/apps/v1/namespaces/shop/replicasets/web-5d8f";
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/shop/deployments/web";
+
+#[tokio::test]
+async fn an_owner_that_is_not_read_ends_the_chain_and_is_no_immunity() {
+    let set = reference("apps/v1", "ReplicaSet", "web-5d8f", "set");
+    let deployment = reference("apps/v1", "Deployment", "web", "deployment");
+    let operator = reference("example.com/v1", "WebShop", "mine", "shop");
+    let set_of = |owner: &Value| vec![Call::get(SETS).gives(object("set", &json!([owner])))];
+    let cases = [
+        ("no owner", json!([]), vec![], None),
+        (
+            "a Deployment of an operator's own object",
+            json!([set]),
+            vec![
+                set_of(&deployment),
+                vec![Call::get(DEPLOYMENTS).gives(object("deployment", &json!([operator])))],
+            ],
+            Some("apps/v1 Deployment web deployment"),
+        ),
+        (
+            "a ReplicaSet of another kind",
+            json!([set]),
+            vec![set_of(&operator)],
+            Some("apps/v1 ReplicaSet web-5d8f set"),
+        ),
+        (
+            "a kind that is not read",
+            json!([operator]),
+            vec![],
+            Some("example.com/v1 WebShop mine shop"),
+        ),
+        (
+            "a ConfigMap as controller",
+            json!([reference("v1", "ConfigMap", "cm", "cm")]),
+            vec![],
+            Some("v1 ConfigMap cm cm"),
+        ),
+        (
+            "an owner that is gone",
+            json!([set]),
+            vec![vec![Call::get(SETS).is_missing()]],
+            Some("apps/v1 ReplicaSet web-5d8f set"),
+        ),
+        (
+            "another of the owner's name",
+            json!([set]),
+            vec![vec![
+                Call::get(SETS).gives(object("other", &json!([deployment]))),
+            ]],
+            Some("apps/v1 ReplicaSet web-5d8f set"),
+        ),
+        (
+            "an owner's owner that is gone",
+            json!([set]),
+            vec![
+                set_of(&deployment),
+                vec![Call::get(DEPLOYMENTS).is_missing()],
+            ],
+            Some("apps/v1 ReplicaSet web-5d8f set"),
+        ),
+        (
+            "a version and a name that would lead elsewhere",
+            json!([reference("apps/v1/x", "ReplicaSet", "../secrets/x", "set")]),
+            vec![],
+            Some("apps/v1/x ReplicaSet ../secrets/x set"),
+        ),
+    ];
+    for (name, owners, calls, want) in cases {
+        assert_eq!(followed(&owners, calls).await.as_deref(), want, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_circle_of_owners_is_followed_to_its_end() {
+    let set = reference("apps/v1", "ReplicaSet", "web-5d8f", "set");
+    let circle = (0..HOPS_LIMIT)
+        .map(|_| vec![Call::get(SETS).gives(object("set", &json!([set])))])
+        .collect();
+    let top = followed(&json!([set]), circle).await;
+    assert_eq!(top.as_deref(), Some("apps/v1 ReplicaSet web-5d8f set"));
+}
+
+#[tokio::test]
+async fn an_owner_that_can_not_be_read_is_not_known() {
+    let set = json!([reference("apps/v1", "ReplicaSet", "web-5d8f", "set")]);
+    let refused = Call::get(SETS).fails(500, "InternalError", "etcd is away");
+    let (server, client) = ApiServer::playing([vec![refused]]);
+    let error = top(&client, &pod(&set), ReadAhead::default())
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "cannot read owner ReplicaSet \"web-5d8f\""
+    );
+    server.finish();
+}

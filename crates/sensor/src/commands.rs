@@ -1,0 +1,169 @@
+//! The commands by which the kubelet enters containers: exec probes and lifecycle hooks.
+//!
+//! Here: which commands a pod has, and whether a program that started is one of them. Not here:
+//! what follows for the origin of a process (`process_tree`).
+//! Invariant: all of a command has to agree, as far as the kernel kept its arguments; a command
+//! that only begins alike is somebody else's.
+
+use crate::record::Exec;
+use bailiff_api::Origin;
+use k8s_openapi::api::core::v1::{Container, EnvVar, ExecAction, LifecycleHandler, PodSpec};
+use std::collections::HashMap;
+
+/// Commands of a pod, as the kubelet hands them to the runtime.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KubeletCommands {
+    probes: Vec<Vec<String>>,
+    lifecycle: Vec<Vec<String>>,
+}
+
+impl KubeletCommands {
+    /// The commands of all containers that may have some. Those of probes are expanded from the
+    /// container's `env` (k8s.io/kubernetes v1.37, `pkg/kubelet/prober/prober.go`); those of
+    /// hooks are not (`pkg/kubelet/lifecycle/handlers.go`).
+    pub(crate) fn of(spec: &PodSpec) -> Self {
+        let mut commands = Self::default();
+        let inits = spec.init_containers.iter().flatten();
+        for container in spec.containers.iter().chain(inits) {
+            commands.collect(container);
+        }
+        commands
+    }
+
+    fn collect(&mut self, container: &Container) {
+        let command = |action: &ExecAction| action.command.clone().filter(|c| !c.is_empty());
+        let probes = [
+            &container.liveness_probe,
+            &container.readiness_probe,
+            &container.startup_probe,
+        ];
+        let env = variables(container.env.as_deref().unwrap_or_default());
+        for probe in probes.into_iter().flatten() {
+            if let Some(command) = probe.exec.as_ref().and_then(command) {
+                let expanded = command.iter().map(|word| expand(word, &env)).collect();
+                self.probes.push(expanded);
+            }
+        }
+        let hooks = container
+            .lifecycle
+            .iter()
+            .flat_map(|lifecycle| [&lifecycle.post_start, &lifecycle.pre_stop])
+            .flatten()
+            .filter_map(|hook: &LifecycleHandler| hook.exec.as_ref().and_then(command));
+        self.lifecycle.extend(hooks);
+    }
+
+    /// Whose command a program is that joined its container from outside: `Exec` when it is none
+    /// of the kubelet's.
+    pub(crate) fn origin_of(&self, exec: &Exec) -> Origin {
+        let same = |command: &Vec<String>| is_command(exec, command);
+        if self.probes.iter().any(same) {
+            Origin::Probe
+        } else if self.lifecycle.iter().any(same) {
+            Origin::Lifecycle
+        } else {
+            Origin::Exec
+        }
+    }
+}
+
+/// Whether a program that runs is this command.
+///
+/// For a script the kernel has replaced the command's first word by the interpreter, its one
+/// optional argument and the script's path (Linux 6.18, `fs/binfmt_script.c`, once for each
+/// interpreter that is a script itself).
+fn is_command(exec: &Exec, command: &[String]) -> bool {
+    let Some((first, rest)) = command.split_first() else {
+        return false;
+    };
+    if exec.interpreter.is_none() {
+        return agree(&exec.args, command, exec.args_cut);
+    }
+    let script = exec
+        .args
+        .iter()
+        .skip(1)
+        .position(|arg| arg.as_slice() == exec.filename.as_bytes());
+    let Some(script) = script else {
+        return false;
+    };
+    // What follows the interpreter and the script.
+    let tail = exec.args.get(script.saturating_add(2)..);
+    is_path_of(&exec.filename, first)
+        && tail.is_some_and(|tail| agree(tail, rest, exec.args_cut && !tail.is_empty()))
+}
+
+/// Whether a runtime comes to this path for the first word of a command: as it is, from the
+/// working directory, or by `PATH`.
+fn is_path_of(path: &str, word: &str) -> bool {
+    if word.starts_with('/') {
+        return path == word;
+    }
+    let word = word.strip_prefix("./").unwrap_or(word);
+    path.strip_prefix("./").unwrap_or(path) == word
+        || path
+            .strip_suffix(word)
+            .is_some_and(|folder| folder.ends_with('/'))
+}
+
+/// Whether arguments are these words; where they were cut, whether the words go on from there.
+fn agree(args: &[Vec<u8>], words: &[String], cut: bool) -> bool {
+    let same = |(arg, word): (&Vec<u8>, &String)| arg.as_slice() == word.as_bytes();
+    if !cut {
+        return args.len() == words.len() && args.iter().zip(words).all(same);
+    }
+    let Some((last, whole)) = args.split_last() else {
+        // They could not be read.
+        return false;
+    };
+    // The last one may have lost its end.
+    words.len() >= args.len()
+        && whole.iter().zip(words).all(same)
+        && words
+            .get(whole.len())
+            .is_some_and(|word| word.as_bytes().starts_with(last))
+}
+
+/// The variables of a container that are known without asking anybody. As for the kubelet, one
+/// with `valueFrom` is there and empty, and the last one of a name counts.
+fn variables(env: &[EnvVar]) -> HashMap<&str, &str> {
+    env.iter()
+        .map(|var| (var.name.as_str(), var.value.as_deref().unwrap_or_default()))
+        .collect()
+}
+
+/// Puts variables in the place of `$(NAME)`; `$$` stands for `$`, and a name that is not known
+/// stays as it is written (the rules of `command` in the Pod API).
+fn expand(word: &str, variables: &HashMap<&str, &str>) -> String {
+    let mut expanded = String::with_capacity(word.len());
+    let mut rest = word;
+    while let Some((before, after)) = rest.split_once('$') {
+        expanded.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            expanded.push('$');
+            rest = after;
+            continue;
+        }
+        let reference = after
+            .strip_prefix('(')
+            .and_then(|inner| inner.split_once(')'));
+        let Some((name, after_reference)) = reference else {
+            expanded.push('$');
+            rest = after;
+            continue;
+        };
+        if let Some(value) = variables.get(name) {
+            expanded.push_str(value);
+        } else {
+            expanded.push_str("$(");
+            expanded.push_str(name);
+            expanded.push(')');
+        }
+        rest = after_reference;
+    }
+    expanded.push_str(rest);
+    expanded
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Says where people look that the processes of a node are not seen.
+//!
+//! Here: the Event on the Node, and when it is repeated. Not here: finding out (`loader`, `run`).
+//! Invariant: as long as nothing is seen, an Event that is not older than [`REPEATED`] says so,
+//! or the API server takes none.
+
+use bailiff_api::keys;
+use bailiff_kube::events::{Notice, Publisher};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use std::time::Duration;
+
+/// When it is said again; the API server keeps an Event for an hour.
+const REPEATED: Duration = Duration::from_mins(10);
+/// When an Event is tried again that could not be written: at first, and at most.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_mins(1);
+
+/// Most characters of a note: the API server takes 1,024 bytes, and a kernel's refusal of a program
+/// is long (k8s.io/kubernetes v1.37, `pkg/apis/core/validation/events.go`).
+const NOTE_LIMIT: usize = 900;
+
+/// An error with everything that led to it.
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut cause = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        cause = format!("{cause}: {inner}");
+        source = inner.source();
+    }
+    cause
+}
+
+/// Says it in the log, and in Events for as long as this is waited for.
+pub(crate) async fn not_seen(node: &str, identity: &str, client: kube::Client, cause: &str) {
+    tracing::error!(node, error = cause, "processes of this node are not seen");
+    let notice = notice(node, cause);
+    let publisher = Publisher::new(client, keys::REPORTING_SENSOR, identity.to_owned());
+    let mut count = 1;
+    let mut retry = FIRST_RETRY;
+    loop {
+        let written = publisher.publish_series(&notice, count, Timestamp::now());
+        let pause = match written.await {
+            Ok(()) => {
+                count = count.saturating_add(1);
+                retry = FIRST_RETRY;
+                REPEATED
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot write an event; it is tried again");
+                let pause = retry;
+                retry = retry.saturating_mul(2).min(LAST_RETRY);
+                pause
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+fn notice(node: &str, cause: &str) -> Notice {
+    Notice {
+        reason: bailiff_api::event::NOT_COVERED,
+        action: "Watching",
+        warning: true,
+        note: format!(
+            "Bailiff does not see the processes of this node, so no policy is checked on it: {cause}"
+        )
+        .chars()
+        .take(NOTE_LIMIT)
+        .collect(),
+        regarding: ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Node".to_owned()),
+            name: Some(node.to_owned()),
+            // As the kubelet does: `kubectl describe node` looks for Events by the name as UID.
+            uid: Some(node.to_owned()),
+            ..ObjectReference::default()
+        },
+        related: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::Value;
+    use std::sync::{Arc, Mutex};
+    use tokio::time::Instant;
+
+    #[test]
+    fn a_long_cause_makes_no_note_that_is_refused() {
+        assert!(notice("node-1", &"x".repeat(5000)).note.len() <= 1024);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_said_until_it_is_heard_and_said_again() {
+        let events: Arc<Mutex<Vec<(u64, Value)>>> = Arc::default();
+        let log = Arc::clone(&events);
+        let start = Instant::now();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let log = Arc::clone(&log);
+            async move {
+                let bytes = request.into_body().collect_bytes().await.unwrap();
+                let event: Value = serde_json::from_slice(&bytes).unwrap();
+                let mut log = log.lock().unwrap();
+                log.push((start.elapsed().as_secs(), event));
+                // The first two are refused.
+                let (code, body) = if log.len() < 3 {
+                    (503, b"{}".to_vec())
+                } else {
+                    (201, bytes.to_vec())
+                };
+                let response = Response::builder().status(code).body(Body::from(body));
+                Ok::<_, std::convert::Infallible>(response.unwrap())
+            }
+        });
+        let client = kube::Client::new(service, "default");
+        let told = not_seen("node-1", "sensor-x", client, "no BTF");
+        let time = REPEATED * 2 + Duration::from_secs(30);
+        tokio::time::timeout(time, told).await.unwrap_err();
+        let events = events.lock().unwrap();
+        let when: Vec<_> = events
+            .iter()
+            .map(|(at, event)| (*at, event["series"]["count"].as_i64()))
+            .collect();
+        assert_eq!(
+            when,
+            [
+                (0, None),
+                (1, None),
+                (3, None),
+                (603, Some(2)),
+                (1203, Some(3))
+            ]
+        );
+        let event = &events[0].1;
+        assert_eq!(event["reason"], "ProcessesNotSeen");
+        assert_eq!(event["regarding"]["uid"], "node-1");
+        assert_eq!(
+            event["note"],
+            "Bailiff does not see the processes of this node, so no policy is checked on it: no BTF"
+        );
+    }
+}

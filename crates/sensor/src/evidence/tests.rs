@@ -1,0 +1,322 @@
+//! Incidents of ordinary and of hostile processes.
+
+use super::*;
+use crate::pods::Pods;
+use bailiff_api::{ExecutableSource, IncidentType, Origin, Severity, Violation};
+use bailiff_policy::{Ancestors, Container, Process, Script};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00.123456Z".parse().unwrap()
+}
+
+/// A violation by `sh -c id` in a pod with these labels.
+pub(crate) fn judged(labels: &BTreeMap<String, String>, selected: &[&str]) -> Judged {
+    let pod = json!({
+        "metadata": {"name": "p".repeat(63), "namespace": "n".repeat(63),
+            "uid": "0f5b6d3e-7c1a-4e53-9d0c-3a1f5f6f7a8b", "labels": labels},
+        "spec": {"containers": [], "serviceAccountName": "s".repeat(63)},
+    });
+    let mut pods = Pods::default();
+    let uid = pods
+        .apply(&serde_json::from_value(pod).unwrap(), now())
+        .unwrap();
+    Judged {
+        type_: IncidentType::Violation,
+        severity: Severity::High,
+        policy: PolicyReference {
+            name: "policy".to_owned(),
+            uid: "u".repeat(36),
+            generation: 1,
+        },
+        bindings: bindings(1, 10),
+        selected: Arc::new(selected.iter().map(ToString::to_string).collect()),
+        pod: Arc::clone(pods.get(&uid).unwrap()),
+        container_id: Some("8".repeat(64)),
+        container: Container::default(),
+        process: Arc::new(Process {
+            executable: "/bin/sh".to_owned(),
+            invoked_path: "/bin/sh".to_owned(),
+            names: vec!["sh".to_owned()],
+            args: Vec::new(),
+            executable_source: ExecutableSource::Image,
+            script: None,
+            origin: Origin::Exec,
+            uid: 0,
+            gid: 0,
+            capabilities: vec!["CHOWN".to_owned()],
+            start_time: now(),
+            ancestors: Ancestors::default(),
+        }),
+        args: Arc::new(
+            ["sh", "-c", "id"]
+                .map(|arg| arg.as_bytes().to_vec())
+                .to_vec(),
+        ),
+        args_cut: false,
+        pid: 7,
+        violations: vec![Violation {
+            validation: Some(0),
+            message: "no".to_owned(),
+        }],
+        time: now(),
+    }
+}
+
+fn bindings(number: usize, length: usize) -> Vec<BindingReference> {
+    let binding = |index| BindingReference {
+        name: format!("{index:0length$}"),
+        uid: "u".repeat(36),
+    };
+    (0..number).map(binding).collect()
+}
+
+fn numbered(number: usize, length: usize) -> BTreeMap<String, String> {
+    let label = |index| (format!("a{index:0length$}"), "v".repeat(63));
+    (0..number).map(label).collect()
+}
+
+fn spec_of(judged: &Judged) -> IncidentSpec {
+    incident(judged, "node", now()).spec
+}
+
+/// Arguments of a violation, as they come from the kernel.
+fn with_args(args: Vec<Vec<u8>>) -> Judged {
+    Judged {
+        args: Arc::new(args),
+        ..judged(&BTreeMap::new(), &[])
+    }
+}
+
+/// What `managedFields` says of an object whose lists are atomic.
+fn fields(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (format!("f:{key}"), fields(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        _ => json!({}),
+    }
+}
+
+/// The object as the API server keeps it once the controller has answered.
+fn stored(incident: &Incident) -> usize {
+    let mut incident = serde_json::to_value(incident).unwrap();
+    let manager = |operation: &Value| {
+        json!({
+            "manager": "bailiff", "operation": "Update", "apiVersion": "bailiff.dev/v1alpha1",
+            "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1", "fieldsV1": operation,
+        })
+    };
+    let condition = |type_| {
+        json!({"type": type_, "status": "Unknown", "reason": "WaitingForDisruptionBudget",
+            "lastTransitionTime": "2026-01-01T00:00:00Z", "message": "m".repeat(300)})
+    };
+    let status = json!({
+        "phase": "Unresolved",
+        "conditions": [condition("Answered"), condition("Recovered")],
+        "series": {"count": 1_000_000, "policyGeneration": 1_000,
+            "lastObservedTime": "2026-01-01T00:00:00.123456Z", "bindings": incident["spec"]["bindings"]},
+        "response": {"action": "Evict", "binding": "b".repeat(63), "time": "2026-01-01T00:00:00.123456Z"},
+        "workload": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "w".repeat(63), "uid": "u".repeat(36)},
+        "replacement": {"name": "r".repeat(63), "uid": "u".repeat(36), "nodeName": "n".repeat(63),
+            "readyTime": "2026-01-01T00:00:00Z"},
+    });
+    let written =
+        json!({"metadata": {"labels": incident["metadata"]["labels"]}, "spec": incident["spec"]});
+    incident["metadata"]["managedFields"] = json!([
+        manager(&fields(&written)),
+        manager(&fields(&json!({"status": {"series": status["series"]}}))),
+        manager(&fields(&json!({"status": status}))),
+    ]);
+    incident["metadata"]["uid"] = "u".repeat(36).into();
+    incident["metadata"]["resourceVersion"] = "1000000000".into();
+    incident["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z".into();
+    incident["status"] = status;
+    stored_size(&incident)
+}
+
+#[test]
+fn an_ordinary_process_is_told_whole() {
+    let mut judged = judged(&numbered(3, 10), &[]);
+    judged.bindings = bindings(3, 20);
+    let spec = spec_of(&judged);
+    assert_eq!(spec.process.args, ["sh", "-c", "id"]);
+    assert!(spec.process.args_base64.is_empty() && !spec.process.args_truncated);
+    assert_eq!((spec.pod.labels.len(), spec.bindings.len()), (3, 3));
+    assert_eq!(spec.process.executable, "/bin/sh");
+    assert_eq!(spec.detected_time, MicroTime(now()));
+    let long = with_args(vec![b"sh".to_vec(), vec![b'x'; 4000]]);
+    let long = spec_of(&long);
+    assert_eq!(long.process.args[1].len(), 4000);
+    assert!(!long.process.args_truncated);
+}
+
+#[test]
+fn labels_that_selectors_name_are_kept_before_all_others() {
+    let mut labels = numbered(40, 200);
+    for key in ["team", "pod-template-hash", "zone"] {
+        labels.insert(key.to_owned(), "v".to_owned());
+    }
+    let violation = Judged {
+        args: Arc::new(vec![vec![b'x'; 4096]]),
+        ..judged(&labels, &["team", "absent", "zone"])
+    };
+    let spec = spec_of(&violation);
+    let kept = |key: &str| spec.pod.labels.contains_key(key);
+    assert!(
+        kept("team") && kept("zone") && kept("pod-template-hash"),
+        "{spec:#?}"
+    );
+    assert_eq!(
+        spec.process.args[0].len(),
+        4096,
+        "other labels go before arguments"
+    );
+    assert_eq!(spec.pod.labels.len(), 3);
+
+    let few: Vec<_> = labels.iter().filter(|(key, _)| key.len() < 20).collect();
+    let mut small = numbered(40, 10);
+    small.extend(
+        few.into_iter()
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
+    let spec = spec_of(&judged(&small, &["team"]));
+    assert_eq!(spec.pod.labels.len(), LABELS_LIMIT);
+    assert!(spec.pod.labels.contains_key("team"));
+}
+
+#[test]
+fn bytes_that_are_no_text_are_kept_in_both_forms() {
+    let args = vec![b"sh".to_vec(), b"-c".to_vec(), vec![0xff; 3500]];
+    let spec = spec_of(&with_args(args.clone()));
+    let process = &spec.process;
+    let decode = |text: &String| {
+        base64::engine::general_purpose::STANDARD
+            .decode(text)
+            .unwrap()
+    };
+    let decoded: Vec<_> = process.args_base64.iter().map(decode).collect();
+    assert_eq!(decoded[..2], args[..2]);
+    assert!(decoded[2].len() > 1000, "{} bytes", decoded[2].len());
+    assert_eq!(decoded[2], args[2][..decoded[2].len()]);
+    let text: Vec<_> = decoded
+        .iter()
+        .map(|arg| String::from_utf8_lossy(arg).into_owned())
+        .collect();
+    assert_eq!(process.args, text, "the same arguments");
+    assert!(process.args_truncated);
+
+    let few = vec![b"\xff\xfe".to_vec(), b"a".to_vec()];
+    let process = spec_of(&with_args(few)).process;
+    assert_eq!(process.args, ["\u{fffd}\u{fffd}", "a"]);
+    assert_eq!(process.args_base64, ["//4=", "YQ=="]);
+    assert!(!process.args_truncated, "nothing is missing");
+}
+
+#[test]
+fn text_is_cut_between_characters_and_says_so() {
+    let process = spec_of(&with_args(vec!["\u{1}ä".repeat(1365).into_bytes()])).process;
+    assert!(process.args_truncated);
+    assert!(process.args_base64.is_empty(), "it is text");
+    assert!(!process.args[0].contains('\u{fffd}'));
+    assert!(process.args[0].len() > 500, "{}", process.args[0].len());
+}
+
+#[test]
+fn ancestors_are_kept_at_the_cost_of_labels_that_nobody_selects() {
+    let mut judged = judged(&numbered(32, 200), &[]);
+    judged.process = Arc::new(Process {
+        ancestors: Ancestors(vec![ancestor("/bin/bash", "bash"); 16]),
+        ..(*judged.process).clone()
+    });
+    let spec = spec_of(&judged);
+    assert_eq!(spec.process.ancestors.len(), 16);
+    assert!(spec.pod.labels.is_empty());
+}
+
+fn ancestor(executable: &str, arg: &str) -> bailiff_policy::Ancestor {
+    bailiff_policy::Ancestor {
+        executable: executable.to_owned(),
+        names: Vec::new(),
+        args: vec![arg.to_owned()],
+        pid: 1,
+        start_time: now(),
+    }
+}
+
+/// Characters that take one byte, and six, and three.
+fn text(most: usize) -> impl Strategy<Value = String> {
+    let alphabet = prop_oneof![
+        Just("a"),
+        Just("\u{1}"),
+        Just("<"),
+        Just("\u{fffd}"),
+        Just("\"")
+    ];
+    (alphabet, 0..=most).prop_map(|(character, number)| character.repeat(number))
+}
+
+/// Bytes that text shows, that JSON escapes, that are no UTF-8.
+fn argument() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![Just(b'a'), Just(1), Just(b'<'), Just(0xff)];
+    let same = (byte, 0..4096_usize).prop_map(|(byte, number)| vec![byte; number]);
+    prop_oneof![same, proptest::collection::vec(any::<u8>(), 0..64)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(100) })]
+
+    #[test]
+    fn whatever_a_process_is_called_its_incident_stays_small(
+        texts in proptest::collection::vec(text(4096), 8),
+        args in proptest::collection::vec(argument(), 0..8),
+        labels in (0..48_usize, 10..300_usize),
+        selected in 0..40_usize,
+        ancestors in 0..=16_usize,
+        bound in (1..=16_usize, 1..=253_usize),
+        messages in 1..=16_usize,
+    ) {
+        let labels = numbered(labels.0, labels.1);
+        let selected: Vec<_> = labels.keys().take(selected).map(String::as_str).collect();
+        let mut judged = judged(&labels, &selected);
+        judged.bindings = bindings(bound.0, bound.1);
+        let mut room = 4096_usize;
+        judged.args = Arc::new(args.into_iter().map(|mut arg| {
+            arg.truncate(room);
+            room = room.saturating_sub(arg.len() + 1);
+            arg
+        }).collect());
+        judged.container = Container {
+            name: Some("c".repeat(63)),
+            image: Some(texts[5].clone()),
+            image_id: Some(texts[6].clone()),
+            type_: None,
+        };
+        judged.violations = vec![Violation { validation: Some(0), message: texts[7].clone() }; messages];
+        judged.process = Arc::new(Process {
+            executable: texts[0].clone(),
+            invoked_path: texts[1].clone(),
+            names: vec![texts[2].clone(); 5],
+            script: Some(Script { path: texts[3].clone() }),
+            capabilities: vec!["CHECKPOINT_RESTORE".to_owned(); 41],
+            ancestors: Ancestors(vec![ancestor(&texts[4], &texts[2]); ancestors]),
+            ..(*judged.process).clone()
+        });
+        let incident = incident(&judged, &"n".repeat(63), now());
+        let size = stored(&incident);
+        prop_assert!(size < 16 * 1024, "{size} bytes");
+        prop_assert!(!incident.spec.bindings.is_empty() && !incident.spec.violations.is_empty());
+        let selected = selected.into_iter().take(8).filter(|key| key.len() < 100);
+        for key in selected {
+            prop_assert!(incident.spec.pod.labels.contains_key(key), "{key} is lost");
+        }
+        let cut = judged.args.len() > incident.spec.process.args.len()
+            || judged.args.iter().zip(&incident.spec.process.args)
+                .any(|(given, kept)| String::from_utf8_lossy(given) != *kept);
+        prop_assert_eq!(incident.spec.process.args_truncated, cut);
+    }
+}

@@ -1,0 +1,394 @@
+//! Programs that start while pods, policies and statuses come and go.
+
+use super::*;
+use crate::metrics::{Aside, Reason};
+use crate::record::ProcessKey;
+use bailiff_api::{ExecutableSource, Origin, RuntimePolicy, RuntimePolicyBinding};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::runtime::watcher::Event as Watched;
+use serde_json::json;
+
+const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
+
+/// A sensor's state without kernel and API server.
+struct Sensor {
+    state: State,
+    violations: mpsc::Receiver<Judged>,
+}
+
+impl Sensor {
+    /// It has seen a program of its own, and everything was listed: the policies `any`, which
+    /// every process violates, and `web`, which asks for the container, both bound everywhere.
+    async fn new(pod_timeout: Duration) -> Self {
+        let config = Config {
+            node_name: "node".to_owned(),
+            ring_bytes: 4096,
+            pod_timeout,
+            series_interval: Duration::ZERO,
+            address: ([127, 0, 0, 1], 0).into(),
+            identity: "sensor".to_owned(),
+            pod_uid: "own".to_owned(),
+        };
+        let (sender, violations) = mpsc::channel(100);
+        let mut state = State::new(&config, Metrics::default(), sender);
+        let name = json!({"metadata": {"name": "shop"}});
+        state.namespace(Ok(Watched::InitApply(
+            serde_json::from_value::<Namespace>(name).unwrap(),
+        )));
+        state.namespace(Ok(Watched::InitDone));
+        for (name, expression) in [("any", "false"), ("web", "container.name != 'web'")] {
+            let policy = json!({
+                "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
+                "metadata": {"name": name, "uid": name, "generation": 1},
+                "spec": {"validations": [{"expression": expression, "message": "no"}]},
+            });
+            let binding = json!({
+                "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicyBinding",
+                "metadata": {"name": name, "uid": name},
+                "spec": {"policyName": name, "responseActions": ["Audit"]},
+            });
+            state.policy(Ok(Watched::InitApply(
+                serde_json::from_value::<RuntimePolicy>(policy).unwrap(),
+            )));
+            let binding = serde_json::from_value::<RuntimePolicyBinding>(binding).unwrap();
+            state.binding(Ok(Watched::InitApply(binding)));
+        }
+        state.policy(Ok(Watched::InitDone));
+        state.binding(Ok(Watched::InitDone));
+        state.pod(Ok(Watched::InitDone)).await;
+        let mut sensor = Self { state, violations };
+        sensor.pod(running("own", ID)).await;
+        sensor.exec(exec(1, "own")).await;
+        sensor.found();
+        assert!(sensor.state.synced());
+        sensor
+    }
+
+    async fn exec(&mut self, exec: Exec) {
+        self.state.event(Event::Exec(Box::new(exec))).await;
+    }
+
+    async fn fork(&mut self, parent: u32, child: u32) {
+        let (parent, child) = (key(parent), key(child));
+        self.state.event(Event::Fork { parent, child }).await;
+    }
+
+    /// The pod is there, or its containers have this status.
+    async fn pod(&mut self, pod: serde_json::Value) {
+        let pod = serde_json::from_value::<Pod>(pod).unwrap();
+        self.state.pod(Ok(Watched::Apply(pod))).await;
+    }
+
+    /// What violated, by policy and process.
+    fn found(&mut self) -> Vec<(String, u32)> {
+        self.judged()
+            .into_iter()
+            .map(|judged| (judged.policy.name, judged.pid))
+            .collect()
+    }
+
+    fn judged(&mut self) -> Vec<Judged> {
+        std::iter::from_fn(|| self.violations.try_recv().ok()).collect()
+    }
+
+    fn not_judged(&self, reason: NotJudged) -> u64 {
+        let counters = &self.state.metrics.not_judged;
+        counters.get_or_create(&Reason { reason }).get()
+    }
+
+    fn set_aside(&self, reason: SetAside) -> u64 {
+        let counters = &self.state.metrics.set_aside;
+        counters.get_or_create(&Aside { reason }).get()
+    }
+}
+
+fn key(pid: u32) -> ProcessKey {
+    ProcessKey { pid, start: 1 }
+}
+
+/// A program that joined a container of this pod.
+fn exec(pid: u32, pod: &str) -> Exec {
+    Exec {
+        time: 1,
+        process: key(pid),
+        parent: key(0),
+        capabilities: 0,
+        uid: 0,
+        gid: 0,
+        source: ExecutableSource::Image,
+        mount_namespace: pod.bytes().map(u64::from).sum(),
+        cgroup: format!("/kubepods/besteffort/pod{pod}/{ID}"),
+        executable: "/bin/cat".to_owned(),
+        filename: "/bin/cat".to_owned(),
+        interpreter: None,
+        working_folder: None,
+        args: vec![b"cat".to_vec(), b"/ready".to_vec()],
+        args_cut: false,
+        root: Root::Container,
+        namespace_init: false,
+        joined: true,
+        own_pid_namespace: true,
+        below_init: false,
+    }
+}
+
+fn pod(uid: &str) -> serde_json::Value {
+    json!({
+        "metadata": {"name": uid, "namespace": "shop", "uid": uid},
+        "spec": {"containers": [{
+            "name": "web",
+            "readinessProbe": {"exec": {"command": ["cat", "/ready"]}},
+        }]},
+    })
+}
+
+fn running(uid: &str, id: &str) -> serde_json::Value {
+    let mut pod = pod(uid);
+    pod["status"] = json!({"containerStatuses": [{
+        "name": "web", "image": "i", "imageID": "i", "ready": true, "restartCount": 0,
+        "containerID": format!("containerd://{id}"),
+    }]});
+    pod
+}
+
+fn any(pid: u32) -> (String, u32) {
+    ("any".to_owned(), pid)
+}
+
+fn web(pid: u32) -> (String, u32) {
+    ("web".to_owned(), pid)
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[tokio::test]
+async fn each_policy_judges_a_program_once() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.exec(exec(10, "a")).await;
+    assert_eq!(sensor.found(), [], "the pod is not known");
+    sensor.pod(pod("a")).await;
+    assert_eq!(
+        sensor.found(),
+        [any(10)],
+        "the other policy waits for the container"
+    );
+    for _ in 0..3 {
+        sensor.pod(pod("a")).await;
+        sensor.state.tick(Counters::default()).await;
+    }
+    assert_eq!(sensor.found(), [], "once is enough");
+    sensor.pod(running("a", ID)).await;
+    assert_eq!(sensor.found(), [web(10)]);
+    assert_eq!(sensor.state.waiting.len(), 0);
+}
+
+#[tokio::test]
+async fn a_container_that_is_not_known_in_time_is_judged_as_it_is() {
+    let mut sensor = Sensor::new(Duration::ZERO).await;
+    sensor.pod(pod("a")).await;
+    sensor.exec(exec(10, "a")).await;
+    let judged = sensor.judged();
+    let types: Vec<_> = judged
+        .iter()
+        .map(|j| (j.policy.name.as_str(), j.type_))
+        .collect();
+    let failed = bailiff_api::IncidentType::EvaluationFailed;
+    let violation = bailiff_api::IncidentType::Violation;
+    assert_eq!(types, [("any", violation), ("web", failed)]);
+}
+
+#[tokio::test]
+async fn a_process_of_the_container_before_a_restart_is_judged() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(running("a", ID)).await;
+    sensor.pod(running("a", &"1".repeat(64))).await;
+    sensor.exec(exec(10, "a")).await;
+    assert_eq!(sensor.found(), [any(10), web(10)]);
+}
+
+#[tokio::test]
+async fn only_a_runtime_is_set_aside() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(running("a", ID)).await;
+    let went = |pid, parent, root| Exec {
+        root,
+        parent: key(parent),
+        joined: false,
+        mount_namespace: 4_026_531_840,
+        ..exec(pid, "a")
+    };
+    // A runtime joins the cgroup with the machine's root; its hooks are below it.
+    sensor
+        .exec(Exec {
+            root: Root::Machine,
+            ..exec(10, "a")
+        })
+        .await;
+    sensor.exec(went(11, 10, Root::Machine)).await;
+    sensor
+        .exec(Exec {
+            root: Root::Unknown,
+            ..exec(12, "a")
+        })
+        .await;
+    assert_eq!(sensor.found(), []);
+    assert_eq!(sensor.set_aside(SetAside::Runtime), 3);
+    // What a container's process runs on the machine's root, or far below others, is not that.
+    sensor.exec(exec(20, "a")).await;
+    sensor.exec(went(20, 0, Root::Machine)).await;
+    sensor.fork(20, 21).await;
+    sensor.exec(went(21, 20, Root::Machine)).await;
+    sensor.exec(went(22, 20, Root::Unknown)).await;
+    // Its fork was lost with those of all its ancestors, and yet it is none that joined.
+    sensor
+        .exec(Exec {
+            mount_namespace: u64::from(b'a'),
+            ..went(23, 9999, Root::Unknown)
+        })
+        .await;
+    let policies: Vec<_> = sensor
+        .found()
+        .into_iter()
+        .filter(|f| f.0 == "any")
+        .collect();
+    assert_eq!(policies, [any(20), any(20), any(21), any(22), any(23)]);
+    assert_eq!(sensor.set_aside(SetAside::Runtime), 3);
+}
+
+#[tokio::test]
+async fn who_a_process_is_has_to_be_clear() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(running("a", ID)).await;
+    sensor.pod(running("b", ID)).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.found();
+    // It came into the cgroup of one pod and has the mount namespace of another.
+    sensor
+        .exec(Exec {
+            mount_namespace: u64::from(b'a'),
+            ..exec(11, "b")
+        })
+        .await;
+    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 1);
+    // A process of one pod went into the cgroup of another.
+    sensor.fork(10, 12).await;
+    sensor.exec(exec(12, "b")).await;
+    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 2);
+    // A mount namespace that can't be told apart.
+    sensor
+        .exec(Exec {
+            mount_namespace: 0,
+            ..exec(13, "a")
+        })
+        .await;
+    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 3);
+    let cgroup = "/kubepods/besteffort/evil".to_owned();
+    sensor
+        .exec(Exec {
+            cgroup,
+            ..exec(14, "a")
+        })
+        .await;
+    assert_eq!(sensor.not_judged(NotJudged::CgroupUnclear), 1);
+    let cgroup = format!("/other-node/kubepods/poda/{ID}");
+    sensor
+        .exec(Exec {
+            cgroup,
+            ..exec(15, "a")
+        })
+        .await;
+    assert_eq!(sensor.set_aside(SetAside::OtherNode), 1);
+    assert_eq!(sensor.found(), []);
+}
+
+#[tokio::test]
+async fn a_process_that_entered_the_machines_namespaces_takes_them_from_nobody() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    for (pod, pid) in [("a", 10), ("b", 20)] {
+        sensor.pod(running(pod, ID)).await;
+        sensor.exec(exec(pid, pod)).await;
+        sensor.found();
+        let machine = Exec {
+            mount_namespace: 7,
+            root: Root::Machine,
+            ..exec(pid, pod)
+        };
+        sensor.exec(machine).await;
+        assert_eq!(sensor.found(), [any(pid), web(pid)], "{pod}");
+    }
+}
+
+#[tokio::test]
+async fn a_static_pod_is_judged_as_its_copy_in_the_api() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.exec(exec(10, "3a1f5f6f7a8b3a1f")).await;
+    let mut copy = running("mirror", ID);
+    copy["metadata"]["annotations"] = json!({
+        "kubernetes.io/config.hash": "3a1f5f6f7a8b3a1f",
+        "kubernetes.io/config.mirror": "3a1f5f6f7a8b3a1f",
+    });
+    sensor.pod(copy).await;
+    let judged = sensor.judged();
+    assert_eq!(judged.len(), 2);
+    assert_eq!(judged[0].pod.uid, "mirror");
+}
+
+#[tokio::test]
+async fn what_ended_before_its_pod_was_known_is_judged_and_forgotten() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.fork(10, 11).await;
+    sensor
+        .exec(Exec {
+            joined: false,
+            parent: key(10),
+            ..exec(11, "a")
+        })
+        .await;
+    sensor.state.event(Event::Exit(key(10))).await;
+    sensor.state.event(Event::Exit(key(11))).await;
+    sensor.pod(running("a", ID)).await;
+    let judged = sensor.judged();
+    let of = |pid| judged.iter().find(|judged| judged.pid == pid).unwrap();
+    assert_eq!(
+        of(10).process.origin,
+        Origin::Probe,
+        "by the pod that came later"
+    );
+    assert_eq!(of(11).process.origin, Origin::Probe);
+    assert_eq!(of(11).process.ancestors.0.len(), 1);
+    for pid in [10, 11] {
+        assert_eq!(
+            sensor.state.tree.pod_of(&exec(pid, "a")),
+            None,
+            "{pid} ended"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_counted() {
+    let mut sensor = Sensor::new(Duration::ZERO).await;
+    sensor.exec(exec(10, "a")).await;
+    assert_eq!(sensor.not_judged(NotJudged::PodUnknown), 1);
+    let mut sensor = Sensor::new(MINUTE).await;
+    for pid in 0..=u32::try_from(WAITING_LIMIT).unwrap() {
+        sensor.exec(exec(100 + pid, "a")).await;
+    }
+    assert_eq!(sensor.not_judged(NotJudged::QueueFull), 1);
+    let counters = Counters {
+        execs_lost: 3,
+        execs: 9,
+        not_tracked: 4,
+        lives_lost: 5,
+        cgroup_too_deep: 6,
+    };
+    for _ in 0..2 {
+        sensor.state.tick(counters).await;
+        assert_eq!(sensor.not_judged(NotJudged::RingFull), 3, "programs alone");
+        assert_eq!(sensor.not_judged(NotJudged::CgroupTooDeep), 6);
+        assert_eq!(sensor.state.metrics.execs.get(), 9);
+        assert_eq!(sensor.state.metrics.untracked_processes.get(), 4);
+        assert_eq!(sensor.state.metrics.lives_lost.get(), 5);
+    }
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Looks for inputs that break a law of the fuzz targets, and fails when it finds one.
+#
+# usage: fuzz.sh [brief]      brief: 20 seconds for each target, the same seed each time
+#
+# MINUTES=20 says how long each target runs, TARGET=parse|check|evaluate runs one alone. What is
+# learned stays in target/fuzz/corpus; an input that breaks a law is in target/fuzz/artifacts and
+# belongs, made small, into crates/cel/tests/findings.rs.
+#
+# There is no sanitizer, which only nightly compilers have: the engine has no unsafe code, and a
+# panic, an input that takes 10 seconds or 2 GiB are finds without one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export CARGO_TARGET_DIR=$PWD/target/fuzz
+# shellcheck source=hack/steps.sh
+. hack/steps.sh
+cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
+export PATH=$cache/bin:$PATH
+limits=(-max_total_time=$((${MINUTES:-20} * 60)))
+case ${1:-} in
+brief) limits=(-max_total_time=20 -seed=1) ;;
+'') ;;
+*)
+	printf 'fuzz.sh: no run is called %s; there is: brief\n' "$1" >&2
+	exit 2
+	;;
+esac
+limits+=(-rss_limit_mb=2048 -timeout=10 -max_len=4096 -dict=fuzz/cel.dict -print_final_stats=1 -verbosity=0)
+
+# seed TARGET: every kept expression as a file; with an object where the target reads one.
+seed() {
+	local folder=$CARGO_TARGET_DIR/seeds/$1 object='' number=0 line
+	rm -rf "$folder"
+	mkdir -p "$folder" "$CARGO_TARGET_DIR/corpus/$1" "$CARGO_TARGET_DIR/artifacts/$1"
+	if [ "$1" = evaluate ]; then
+		object='\0{"metadata":{"name":"web","labels":{"app":"web"}},"spec":{"replicas":3,"containers":[{"name":"a","image":"b:1"}]}}'
+	fi
+	while IFS= read -r line; do
+		printf '%s'"$object" "$line" >"$folder/$number"
+		number=$((number + 1))
+	done <crates/cli/tests/expressions.txt
+}
+
+step "cargo-fuzz" hack/cargo-fuzz.sh
+step "build of the fuzz targets" cargo fuzz build --fuzz-dir fuzz --sanitizer none
+for target in ${TARGET:-parse check evaluate}; do
+	seed "$target"
+	step "fuzz $target" cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" \
+		"$CARGO_TARGET_DIR/corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \
+		"${limits[@]}" -artifact_prefix="$CARGO_TARGET_DIR/artifacts/$target/"
+	# shellcheck disable=SC2154 # $logs comes from steps.sh
+	grep -a '^stat::number_of_executed_units' "$logs/step"
+done
