@@ -89,6 +89,19 @@ pub(crate) fn parse(source: &str, macros: Macros) -> Result<Tree, CompileError> 
     })
 }
 
+/// Whether an expression is a name, with or without dots.
+fn is_name(mut expr: &Expr) -> bool {
+    while let Kind::Select {
+        operand,
+        test: false,
+        ..
+    } = &expr.kind
+    {
+        expr = operand;
+    }
+    matches!(expr.kind, Kind::Ident(_))
+}
+
 /// How many levels of the stack ([`stack::with`]) a pair of brackets takes in the parser.
 const CALLS: usize = 8;
 
@@ -412,13 +425,14 @@ impl Parser<'_> {
                     let arguments = self.arguments()?;
                     let parts = arguments.iter().chain([&operand]);
                     let nesting = parts.map(|part| part.nesting).max().unwrap_or_default();
-                    operand = match self.method_macro(open, operand, &field, arguments)? {
+                    operand = match self.method_macro(open, operand, &field, arguments) {
+                        Err(fault) => self.faulty(open, fault),
                         // What counts is the call, not what it becomes.
-                        Expanded::Macro(made) => checked_nesting(Expr {
+                        Ok(Expanded::Macro(made)) => checked_nesting(Expr {
                             nesting: nesting.saturating_add(1),
                             ..made
                         })?,
-                        Expanded::Call(target, arguments) => self.counted(
+                        Ok(Expanded::Call(target, arguments)) => self.counted(
                             open,
                             Kind::Call {
                                 function: field,
@@ -448,6 +462,9 @@ impl Parser<'_> {
                 let index = self.expression()?;
                 self.expect("]")?;
                 operand = self.operator(at, function, vec![operand, index])?;
+            } else if matches!(self.peek(), Token::Symbol("{")) && is_name(&operand) {
+                let words = "Syntax error: messages can't be made, there are no protobuf types";
+                return Err(self.error(at, words));
             } else {
                 break;
             }
