@@ -167,19 +167,9 @@ fn same<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     arguments.first().cloned().map_or_else(no_overload, Ok)
 }
 
-/// Equality; values that only their own functions know are compared with their like alone.
 fn compared(arguments: &[Value<'_>]) -> Option<bool> {
     match arguments {
-        [Value::Opaque(_) | Value::Authorization(_), Value::Null]
-        | [Value::Null, Value::Opaque(_) | Value::Authorization(_)] => Some(false),
-        [Value::Opaque(a), Value::Opaque(b)] => {
-            // The API server can't compare with a sum of quantities.
-            let sum = matches!(&**b, super::Opaque::Quantity(quantity) if quantity.is_sum());
-            (a.type_name() == b.type_name() && !sum).then(|| a == b)
-        }
-
-        [Value::Opaque(_) | Value::Authorization(_), _] => None,
-        [a, b] => Some(equal(a, b)),
+        [a, b] => crate::value::compared(a, b),
         _ => None,
     }
 }

@@ -2,43 +2,63 @@
 //!
 //! Here: `==` for all types, `<` within them and between kinds of numbers (cel-spec, "Equality"
 //! and "Numbers"). Not here: which comparisons compile (`check`).
-//! Invariant: equality is defined for every pair and never fails; numbers of different kinds compare as
-//! doubles.
+//! Invariant: equality never fails but for values that only their own functions know; numbers of
+//! different kinds compare as doubles.
 
 use super::{List, Map, Value};
+use crate::library::Opaque;
 use std::cmp::Ordering;
 
-/// Whether two values are equal. Values of different types are not; a NaN equals nothing.
+/// Whether two values are equal. Values of different types are not; a NaN equals nothing; what
+/// can't be compared is not.
 pub(crate) fn equal(a: &Value<'_>, b: &Value<'_>) -> bool {
+    compared(a, b) == Some(true)
+}
+
+/// Whether two values are equal; nothing for what can't be compared: values that only their own
+/// functions know, with any but their like.
+pub(crate) fn compared(a: &Value<'_>, b: &Value<'_>) -> Option<bool> {
     match (a, b) {
-        (Value::Null, Value::Null) => true,
-        (Value::Bool(a), Value::Bool(b)) => a == b,
-        (Value::String(a), Value::String(b)) => a == b,
-        (Value::Bytes(a), Value::Bytes(b)) => **a == **b,
-        (Value::Duration(a), Value::Duration(b)) => a == b,
-        (Value::Timestamp(a), Value::Timestamp(b)) => a == b,
-        (Value::Type(a), Value::Type(b)) => a == b,
-        (Value::Optional(a), Value::Optional(b)) => match (a, b) {
-            (Some(a), Some(b)) => equal(a, b),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
+        (Value::Null, _) | (_, Value::Null) => Some(matches!((a, b), (Value::Null, Value::Null))),
+        (Value::Optional(Some(a)), Value::Optional(Some(b))) => match (&**a, &**b) {
+            (Value::Opaque(_) | Value::Authorization(_), Value::Null) => None,
+            (a, b) => compared(a, b),
         },
-        (Value::Opaque(a), Value::Opaque(b)) => a == b,
-        (Value::List(a), Value::List(b)) => lists(a, b),
-        (Value::Map(a), Value::Map(b)) => maps(a, b),
-        _ => order(a, b) == Some(Ordering::Equal),
+        (Value::Optional(a), Value::Optional(b)) => Some(a.is_none() && b.is_none()),
+        (Value::Opaque(a), Value::Opaque(b)) => {
+            // The API server can't compare with a sum of quantities.
+            let sum = matches!(&**b, Opaque::Quantity(quantity) if quantity.is_sum());
+            (a.type_name() == b.type_name() && !sum).then(|| a == b)
+        }
+        (Value::Opaque(_) | Value::Authorization(_), _) => None,
+        (Value::List(a), Value::List(b)) => Some(lists(a, b)),
+        (Value::Map(a), Value::Map(b)) => Some(maps(a, b)),
+        (Value::Bool(a), Value::Bool(b)) => Some(a == b),
+        (Value::String(a), Value::String(b)) => Some(a == b),
+        (Value::Bytes(a), Value::Bytes(b)) => Some(**a == **b),
+        (Value::Duration(a), Value::Duration(b)) => Some(a == b),
+        (Value::Timestamp(a), Value::Timestamp(b)) => Some(a == b),
+        (Value::Type(a), Value::Type(b)) => Some(a == b),
+        _ => Some(order(a, b) == Some(Ordering::Equal)),
     }
 }
 
+/// Within lists and maps what can't be compared makes no difference, as in the API server (cel-go
+/// v0.29.2, common/types/list.go, map.go).
+fn may_be_equal(a: &Value<'_>, b: &Value<'_>) -> bool {
+    compared(a, b) != Some(false)
+}
+
 fn lists(a: &List<'_>, b: &List<'_>) -> bool {
-    a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| equal(&a, &b))
+    a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| may_be_equal(&a, &b))
 }
 
 fn maps(a: &Map<'_>, b: &Map<'_>) -> bool {
     a.len() == b.len()
-        && a.entries()
-            .into_iter()
-            .all(|(key, value)| b.get(&key).is_some_and(|other| equal(&value, &other)))
+        && a.entries().into_iter().all(|(key, value)| {
+            b.get(&key)
+                .is_some_and(|other| may_be_equal(&value, &other))
+        })
 }
 
 /// The order of two values; absent where there is none.

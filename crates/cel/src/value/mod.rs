@@ -17,7 +17,7 @@ use crate::types::{ObjectType, Type};
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use compare::{equal, order};
+pub(crate) use compare::{compared, equal, order};
 pub use map::{MadeMap, Map};
 pub use text::{Bytes, Text};
 pub use time::Time;
