@@ -189,13 +189,17 @@ impl Planner<'_> {
         })))
     }
 
-    /// The API server's planner takes a variable whose value is a type for the name of one (cel-go
-    /// v0.29.2, interpreter/planner.go, `planCheckedIdent`).
+    /// The API server's planner takes a variable whose value is a type for the name of one, and
+    /// does not know all names of types that its checker knows (cel-go v0.29.2,
+    /// interpreter/planner.go, `planCheckedIdent`).
     fn is_taken_for_type(&self, expr: &Expr) -> bool {
-        self.strict
-            && !self.env.strict
-            && matches!(self.reference(expr), Some(Reference::Local(_)))
-            && matches!(self.checked.types.get(expr.id), Some(Type::Type(_)))
+        let unknown = match self.reference(expr) {
+            Some(Reference::Local(_)) => true,
+            Some(Reference::Type(name)) => matches!(*name, "timestamp" | "duration"),
+            _ => false,
+        };
+        let is_type = matches!(self.checked.types.get(expr.id), Some(Type::Type(_)));
+        self.strict && !self.env.strict && unknown && is_type
     }
 
     fn node(&self, expr: &Expr) -> Planned {
