@@ -286,4 +286,4 @@ fn args_of(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -2,32 +2,15 @@
 
 use super::*;
 use crate::record::ProcessKey;
-use bailiff_api::ExecutableSource;
+use crate::record::tests::joined;
 
 /// A program that joined a container from outside.
 fn exec(filename: &str, interpreter: Option<&str>, args: &[&str]) -> Exec {
-    let key = ProcessKey { pid: 1, start: 1 };
     Exec {
-        time: 1,
-        process: key,
-        parent: key,
-        capabilities: 0,
-        uid: 0,
-        gid: 0,
-        source: ExecutableSource::Image,
-        mount_namespace: 1,
-        cgroup: String::new(),
         executable: "/usr/bin/dash".to_owned(),
-        filename: filename.to_owned(),
-        working_folder: None,
         interpreter: interpreter.map(str::to_owned),
         args: args.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
-        args_cut: false,
-        root: crate::record::Root::Container,
-        namespace_init: false,
-        joined: true,
-        own_pid_namespace: true,
-        below_init: false,
+        ..joined(ProcessKey { pid: 1, start: 1 }, filename)
     }
 }
 

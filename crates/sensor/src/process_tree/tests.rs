@@ -1,7 +1,6 @@
 //! Lives of processes, told as forks, execs and exits.
 
 use super::*;
-use bailiff_api::ExecutableSource;
 
 fn key(pid: u32) -> ProcessKey {
     ProcessKey {
@@ -12,28 +11,7 @@ fn key(pid: u32) -> ProcessKey {
 
 /// An exec of a process that joined a container with a PID namespace of its own.
 fn joined(pid: u32) -> Exec {
-    Exec {
-        time: 1,
-        process: key(pid),
-        parent: key(1),
-        capabilities: 0,
-        uid: 0,
-        gid: 0,
-        source: ExecutableSource::Image,
-        mount_namespace: 1,
-        cgroup: String::new(),
-        executable: format!("/bin/p{pid}"),
-        filename: format!("/bin/p{pid}"),
-        interpreter: None,
-        working_folder: None,
-        args: Vec::new(),
-        args_cut: false,
-        root: crate::record::Root::Container,
-        namespace_init: false,
-        joined: true,
-        own_pid_namespace: true,
-        below_init: false,
-    }
+    crate::record::tests::joined(key(pid), &format!("/bin/p{pid}"))
 }
 
 fn inside(pid: u32, parent: u32) -> Exec {
@@ -231,7 +209,7 @@ fn at_the_limit_who_was_not_heard_of_for_long_makes_room() {
     };
     assert_eq!(tree.pod_of(&oldest), None, "the oldest is not");
     assert_eq!(
-        tree.pod_of(&joined(1)),
+        tree.pod_of(&joined(1)).as_deref(),
         Some("pod"),
         "nor forgotten is who forks"
     );
@@ -259,9 +237,9 @@ fn a_process_is_of_the_pod_that_started_it() {
     let mut tree = ProcessTree::default();
     run(&mut tree, &init(90), &["web"]);
     tree.fork(key(90), key(91));
-    assert_eq!(tree.pod_of(&inside(91, 90)), Some("pod"));
+    assert_eq!(tree.pod_of(&inside(91, 90)).as_deref(), Some("pod"));
     assert_eq!(
-        tree.pod_of(&inside(92, 90)),
+        tree.pod_of(&inside(92, 90)).as_deref(),
         Some("pod"),
         "its fork was lost"
     );

@@ -4,6 +4,32 @@
 
 use super::*;
 
+/// A program that joined a container with a PID namespace of its own, as `kubectl exec` starts it.
+pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
+    Exec {
+        time: 1,
+        process,
+        parent: ProcessKey { pid: 1, start: 10 },
+        capabilities: 0,
+        uid: 0,
+        gid: 0,
+        source: ExecutableSource::Image,
+        mount_namespace: 1,
+        cgroup: String::new(),
+        executable: path.to_owned(),
+        filename: path.to_owned(),
+        working_folder: None,
+        interpreter: None,
+        args: Vec::new(),
+        args_cut: false,
+        root: Root::Container,
+        namespace_init: false,
+        joined: true,
+        own_pid_namespace: true,
+        below_init: false,
+    }
+}
+
 /// The header of an exec: kind, flags, time, process, parent, capabilities, mount namespace,
 /// uid, gid, source, six lengths, padding.
 fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 6]) -> Vec<u8> {

@@ -3,7 +3,8 @@
 use super::*;
 use crate::metrics::{Aside, Reason};
 use crate::record::ProcessKey;
-use bailiff_api::{ExecutableSource, Origin, RuntimePolicy, RuntimePolicyBinding};
+use crate::record::tests::joined;
+use bailiff_api::{Origin, RuntimePolicy, RuntimePolicyBinding};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::runtime::watcher::Event as Watched;
 use serde_json::json;
@@ -109,26 +110,11 @@ fn key(pid: u32) -> ProcessKey {
 /// A program that joined a container of this pod.
 fn exec(pid: u32, pod: &str) -> Exec {
     Exec {
-        time: 1,
-        process: key(pid),
         parent: key(0),
-        capabilities: 0,
-        uid: 0,
-        gid: 0,
-        source: ExecutableSource::Image,
         mount_namespace: pod.bytes().map(u64::from).sum(),
         cgroup: format!("/kubepods/besteffort/pod{pod}/{ID}"),
-        executable: "/bin/cat".to_owned(),
-        filename: "/bin/cat".to_owned(),
-        interpreter: None,
-        working_folder: None,
         args: vec![b"cat".to_vec(), b"/ready".to_vec()],
-        args_cut: false,
-        root: Root::Container,
-        namespace_init: false,
-        joined: true,
-        own_pid_namespace: true,
-        below_init: false,
+        ..joined(key(pid), "/bin/cat")
     }
 }
 
