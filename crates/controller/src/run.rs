@@ -11,10 +11,8 @@ use crate::metrics::Metrics;
 use crate::statuses;
 use bailiff_api::{Incident, keys};
 use bailiff_kube::serve::Health;
-use bailiff_kube::{lease, serve};
-use futures::StreamExt as _;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, watcher};
+use bailiff_kube::{lease, serve, watch};
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
@@ -139,12 +137,10 @@ async fn lead(
         metrics.clone(),
         token.clone(),
     );
-    let incidents = watcher(
+    let incidents = watch::objects(
         Api::<Incident>::all(client.clone()),
         watcher::Config::default(),
-    )
-    .backoff(bailiff_kube::watch::Pauses::default())
-    .boxed();
+    );
     // Each is a task of its own, so that compiling many policies holds up no answer. Both are
     // cut off when this future is dropped.
     let mut work = JoinSet::new();

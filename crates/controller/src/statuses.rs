@@ -10,15 +10,14 @@ use crate::config::Config;
 use crate::policy_status::{Cluster, PodSeen, compile_all, of_binding, of_policy};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::serve::Pulse;
-use futures::{Stream, StreamExt as _};
+use bailiff_kube::watch::objects;
+use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event, watcher};
+use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -34,28 +33,16 @@ const RUNNING: &str = "status.phase!=Succeeded,status.phase!=Failed";
 /// How long the loop sleeps at most, so that it shows that it turns.
 const TURN: Duration = Duration::from_secs(10);
 
-type Watch<K> = Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>;
-
-fn watch<K>(client: &Client) -> Watch<K>
-where
-    K: kube::Resource<DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + Send
-        + serde::de::DeserializeOwned
-        + 'static,
-{
-    watcher(Api::<K>::all(client.clone()), watcher::Config::default())
-        .backoff(bailiff_kube::watch::Pauses::default())
-        .boxed()
-}
-
 /// Keeps statuses true, until it is dropped.
 pub(crate) async fn keep(client: Client, config: Config, pulse: Pulse) {
     let mut policies = Known::default();
     let mut bindings = Known::default();
-    let mut policy_watch = watch::<RuntimePolicy>(&client);
-    let mut binding_watch = watch::<RuntimePolicyBinding>(&client);
+    let everything = watcher::Config::default;
+    let mut policy_watch = objects(Api::<RuntimePolicy>::all(client.clone()), everything());
+    let mut binding_watch = objects(
+        Api::<RuntimePolicyBinding>::all(client.clone()),
+        everything(),
+    );
     let mut cluster: Option<Cluster> = None;
     let mut next_read = Instant::now();
     let mut due: Option<Instant> = None;

@@ -78,16 +78,6 @@ impl Health {
     }
 }
 
-/// A component that has no loops to watch, but a flag for its readiness.
-impl From<Arc<AtomicBool>> for Health {
-    fn from(ready: Arc<AtomicBool>) -> Self {
-        Self {
-            ready,
-            loops: Arc::default(),
-        }
-    }
-}
-
 impl Pulse {
     /// The loop turns.
     pub fn beat(&self) {
@@ -116,10 +106,9 @@ fn lock(loops: &Mutex<Vec<Turning>>) -> MutexGuard<'_, Vec<Turning>> {
 pub async fn serve(
     address: SocketAddr,
     registry: Arc<Registry>,
-    health: impl Into<Health>,
+    health: Health,
     shutdown: CancellationToken,
 ) -> Result<(), ServeError> {
-    let health = health.into();
     let listener = listen(address)
         .await
         .map_err(|source| ServeError { address, source })?;

@@ -1,11 +1,17 @@
 //! Watches that come back soon.
 //!
-//! Here: how long a watch waits before it is opened again. Not here: what is watched.
+//! Here: opening a watch, and how long it waits before it is opened again. Not here: what is
+//! watched.
 //! Invariant: after an outage nothing that Bailiff knows is older than a few seconds; one that
 //! was cut in silence is noticed by the client (`client`, about a minute).
 
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use kube::Api;
+use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, watcher};
 use std::time::Duration;
 
 /// First pause after a failure.
@@ -15,9 +21,21 @@ const FIRST: Duration = Duration::from_millis(250);
 /// of a cluster do not come back all at once.
 const LONGEST: Duration = Duration::from_secs(4);
 
+/// What a watch brings.
+pub type Watch<K> = BoxStream<'static, watcher::Result<watcher::Event<K>>>;
+
+/// Watches objects for as long as the stream lives. A failure is told, and the watch opened again.
+#[must_use]
+pub fn objects<K>(api: Api<K>, config: watcher::Config) -> Watch<K>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
+{
+    watcher(api, config).backoff(Pauses::default()).boxed()
+}
+
 /// The pauses between the attempts to open a watch; they begin anew when it brings something.
 #[derive(Debug)]
-pub struct Pauses(ExponentialBackoff);
+struct Pauses(ExponentialBackoff);
 
 impl Default for Pauses {
     fn default() -> Self {

@@ -10,17 +10,15 @@ use crate::metrics::{Metrics, NotJudged};
 use crate::state::State;
 use crate::write::write;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
-use bailiff_kube::serve::{ServeError, serve};
-use futures::{Stream, StreamExt as _};
+use bailiff_kube::serve::{Health, ServeError, serve};
+use bailiff_kube::watch::objects;
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Api;
-use kube::runtime::WatchStreamExt as _;
-use kube::runtime::watcher::{self, Event as Watched, watcher};
+use kube::runtime::watcher;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -71,17 +69,6 @@ pub enum Error {
     NotSeen,
 }
 
-type Watch<K> = Pin<Box<dyn Stream<Item = watcher::Result<Watched<K>>> + Send>>;
-
-fn watch<K>(api: Api<K>, config: watcher::Config) -> Watch<K>
-where
-    K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
-{
-    watcher(api, config)
-        .backoff(bailiff_kube::watch::Pauses::default())
-        .boxed()
-}
-
 /// Runs until `shutdown`. It is ready while everything is watched and every program attached.
 /// Where the programs can't be attached, an Event about the Node says so, and it stays unready.
 ///
@@ -96,11 +83,11 @@ pub async fn run(
     let metrics = Metrics::default();
     let mut registry = prometheus_client::registry::Registry::default();
     metrics.register(&mut registry);
-    let ready = Arc::new(AtomicBool::new(false));
+    let health = Health::default();
     let serving = serve(
         config.address,
         Arc::new(registry),
-        Arc::clone(&ready),
+        health.clone(),
         shutdown.clone(),
     );
     let watching = async {
@@ -113,7 +100,7 @@ pub async fn run(
                     client.clone(),
                     metrics,
                     records,
-                    &ready,
+                    &health,
                     &shutdown,
                 ))
                 .await
@@ -122,7 +109,7 @@ pub async fn run(
         };
         match watched {
             Err(error @ (Error::Load(_) | Error::NotSeen | Error::OwnProgram(_))) => {
-                ready.store(false, Ordering::Relaxed);
+                health.set_ready(false);
                 let cause = with_sources(&error);
                 tokio::select! {
                     () = not_seen(&config.node_name, &config.identity, client, &cause) => {}
@@ -145,7 +132,7 @@ async fn watch_all(
     client: kube::Client,
     metrics: Metrics,
     mut records: Records,
-    ready: &AtomicBool,
+    health: &Health,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let (violations, incoming) = mpsc::channel(VIOLATIONS_LIMIT);
@@ -158,10 +145,12 @@ async fn watch_all(
     );
     let writer = tokio::spawn(writer);
     let mine = watcher::Config::default().fields(&format!("spec.nodeName={}", config.node_name));
-    let mut pods = watch::<Pod>(Api::all(client.clone()), mine);
-    let mut namespaces = watch::<Namespace>(Api::all(client.clone()), watcher::Config::default());
-    let mut policies = watch::<RuntimePolicy>(Api::all(client.clone()), watcher::Config::default());
-    let mut bindings = watch::<RuntimePolicyBinding>(Api::all(client), watcher::Config::default());
+    let mut pods = objects::<Pod>(Api::all(client.clone()), mine);
+    let mut namespaces = objects::<Namespace>(Api::all(client.clone()), watcher::Config::default());
+    let mut policies =
+        objects::<RuntimePolicy>(Api::all(client.clone()), watcher::Config::default());
+    let mut bindings =
+        objects::<RuntimePolicyBinding>(Api::all(client), watcher::Config::default());
     let mut state = State::new(config, metrics, violations);
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
@@ -194,10 +183,10 @@ async fn watch_all(
         if !told && state.synced() {
             told = true;
             tracing::info!(node = config.node_name, pods = state.pods.len(), "watching");
-            ready.store(true, Ordering::Relaxed);
+            health.set_ready(true);
         }
     }
-    ready.store(false, Ordering::Relaxed);
+    health.set_ready(false);
     drop(state);
     // Everything that was seen is written before the end, as far as the API server takes it.
     match writer.await {
