@@ -77,7 +77,7 @@ pub(crate) struct Lineage {
     pub(crate) ancestors: Vec<Arc<Image>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Known {
     pod: Arc<str>,
     lineage: Lineage,
@@ -119,25 +119,30 @@ pub(crate) struct ProcessTree {
 impl ProcessTree {
     /// A process made another: it inherits what is known.
     pub(crate) fn fork(&mut self, parent: ProcessKey, child: ProcessKey) {
-        let Some(known) = self.known.get(&parent).cloned() else {
+        let heard = self.hear();
+        let Some(known) = self.known.get_mut(&parent) else {
             return;
         };
         let inherited = Known {
+            pod: Arc::clone(&known.pod),
             lineage: known.for_child(),
-            ..known.clone()
+            image: Arc::clone(&known.image),
+            heard: 0,
         };
         // A process that forks lives; its place among the oldest is not deserved.
-        self.remember(parent, known);
+        self.order.remove(&known.heard);
+        self.order.insert(heard, parent);
+        known.heard = heard;
         self.remember(child, inherited);
     }
 
     /// The pod that a process is known to be of, from itself or else from its parent. None: it was
     /// not started by a process of a pod, as far as was seen.
-    pub(crate) fn pod_of(&self, exec: &Exec) -> Option<&str> {
+    pub(crate) fn pod_of(&self, exec: &Exec) -> Option<Arc<str>> {
         self.known
             .get(&exec.process)
             .or_else(|| self.known.get(&exec.parent))
-            .map(|known| &*known.pod)
+            .map(|known| Arc::clone(&known.pod))
     }
 
     /// A process of this pod runs a program.
@@ -181,9 +186,14 @@ impl ProcessTree {
         self.forgotten
     }
 
-    fn remember(&mut self, process: ProcessKey, known: Known) {
+    /// The next number in the order of what is heard.
+    fn hear(&mut self) -> u64 {
         self.heard = self.heard.saturating_add(1);
-        let heard = self.heard;
+        self.heard
+    }
+
+    fn remember(&mut self, process: ProcessKey, known: Known) {
+        let heard = self.hear();
         let before = self.known.insert(process, Known { heard, ..known });
         if let Some(before) = before {
             self.order.remove(&before.heard);

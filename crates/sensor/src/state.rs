@@ -100,7 +100,7 @@ impl State {
     }
 
     async fn exec(&mut self, exec: Exec) {
-        let tracked = self.tree.pod_of(&exec).map(str::to_owned);
+        let tracked = self.tree.pod_of(&exec);
         if is_runtime(&exec, tracked.is_some()) {
             return self.metrics.set_aside(SetAside::Runtime);
         }
