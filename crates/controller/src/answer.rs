@@ -381,23 +381,17 @@ impl Controller {
         let said = self.ask(incident, &asked).await;
         let owner = asked.owner.clone();
         let could_not = |why| Outcome::Held(WaitReason::CouldNotCheck(why));
-        match said {
+        let nothing = |reason| Outcome::Nothing {
+            reason,
+            would: None,
+        };
+        let step = match said {
             Said::Accepted(at) => return Step::Tell(Asked { at, ..asked }.done(), owner, None),
             // It may have been done: what was noted stays until that is known.
             Said::Unclear(why) => {
                 memory.asked = Some(asked);
                 return Step::Tell(could_not(why), owner, Some(memory.longer_pause()));
             }
-            Said::Busy(_) | Said::Conflict | Said::Budget(_) | Said::Final(_) => {
-                self.take_back(&asked);
-            }
-        }
-        let nothing = |reason| Outcome::Nothing {
-            reason,
-            would: None,
-        };
-        match said {
-            Said::Accepted(_) | Said::Unclear(_) => Step::Quiet(Duration::ZERO),
             Said::Conflict => Step::Quiet(memory.longer_pause()),
             Said::Busy(why) => Step::Tell(could_not(why), owner, Some(memory.longer_pause())),
             Said::Final(reason) => Step::Tell(nothing(reason), owner, None),
@@ -411,7 +405,9 @@ impl Controller {
                     None => Step::Tell(nothing(NothingReason::DisruptionBudget(name)), owner, None),
                 }
             }
-        }
+        };
+        self.take_back(&asked);
+        step
     }
 
     /// Waits for the replacement of a pod that was taken away.

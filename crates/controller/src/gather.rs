@@ -10,7 +10,7 @@ use bailiff_kube::owner::ReadAhead;
 use bailiff_policy::MatchResources;
 use bailiff_response::{
     BindingFacts, Confinement, Facts, History, Live, NamespaceFacts, Owner, PodFacts, PolicyFacts,
-    ViolationFacts, last_verdict,
+    ViolationFacts, is_mirror, last_verdict,
 };
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -134,11 +134,6 @@ async fn pod_and_owner(
         Err(_) => Owner::Unknown("the pod could not be read".to_owned()),
     };
     (pod, owner)
-}
-
-fn is_mirror(pod: &Pod) -> bool {
-    let annotations = pod.metadata.annotations.as_ref();
-    annotations.is_some_and(|a| a.contains_key(keys::ANNOTATION_MIRROR_POD))
 }
 
 /// The bindings of the last verdict that are there.

@@ -6,6 +6,7 @@
 //! the workload, it was made after the answer was asked for, and no other Incident counted it.
 
 use bailiff_api::{Incident, OwnerObject, Replacement};
+use bailiff_kube::client::ANSWER_LIMIT;
 use bailiff_kube::owner::{ReadAhead, controller, known};
 use bailiff_response::Recovery;
 use jiff::{SignedDuration, Timestamp};
@@ -17,9 +18,6 @@ use kube::{Api, Client};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// The longest that an eviction is waited for.
-const LONGEST_REQUEST: SignedDuration = SignedDuration::from_secs(15);
 
 /// Label of a Job's pods.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
@@ -136,9 +134,7 @@ fn ready_pods(pods: &[Pod]) -> usize {
 /// The earliest that a replacement can have been made. The API server takes the pod away before
 /// its answer is on its way, and the owner may be faster than that answer.
 fn not_before(incident: &Incident, answered: Timestamp) -> Timestamp {
-    let asked = answered
-        .checked_sub(LONGEST_REQUEST)
-        .unwrap_or(Timestamp::MIN);
+    let asked = answered.checked_sub(ANSWER_LIMIT).unwrap_or(Timestamp::MIN);
     asked.max(incident.spec.detected_time.0).min(answered)
 }
 

@@ -97,6 +97,13 @@ pub struct PodFacts {
     pub grace_period_seconds: i64,
 }
 
+/// Whether a pod is the API's copy of a static pod.
+#[must_use]
+pub fn is_mirror(pod: &Pod) -> bool {
+    let annotations = pod.metadata.annotations.as_ref();
+    annotations.is_some_and(|a| a.contains_key(keys::ANNOTATION_MIRROR_POD))
+}
+
 impl PodFacts {
     /// The facts of a pod; `own_namespace` is the one that Bailiff runs in.
     #[must_use]
@@ -119,10 +126,7 @@ impl PodFacts {
             containers,
             terminating: meta.deletion_timestamp.is_some(),
             finished: matches!(phase, Some("Succeeded" | "Failed")),
-            mirror: meta
-                .annotations
-                .as_ref()
-                .is_some_and(|a| a.contains_key(keys::ANNOTATION_MIRROR_POD)),
+            mirror: is_mirror(pod),
             // The label alone is not enough: everyone may set it on their own pods.
             own: meta.namespace.as_deref() == Some(own_namespace)
                 && label(keys::LABEL_APP_NAME).is_some_and(|v| v == keys::APP_NAME),

@@ -14,7 +14,7 @@ mod plan;
 
 pub use facts::{
     BindingFacts, Confinement, Facts, History, Live, NamespaceFacts, Owner, PodFacts, PolicyFacts,
-    ViolationFacts, last_verdict, went,
+    ViolationFacts, is_mirror, last_verdict, went,
 };
 pub use incident_state::{
     Outcome, Recovery, is_open, is_overtaken, is_settled, phase, recovered, settle,

@@ -15,9 +15,9 @@ use std::time::Duration;
 use tower::layer::LayerFn;
 use tower::{BoxError, Service};
 
-/// Longer than the API server lets an admission webhook take by default (10 seconds): an
+/// How long the answer to any request but a watch may take. Longer than the API server lets an admission webhook take by default (10 seconds): an
 /// eviction that is slow for that reason is still heard of.
-pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 
 /// The API server did not answer in time. What was asked for may have been done.
 #[derive(Debug, thiserror::Error)]
