@@ -240,15 +240,12 @@ fn call(f: To<'_, '_>, expr: &Expr, function: &str, arguments: &[Expr]) -> Writt
                 _ => Err(fmt::Error),
             }
         }
-        (name, [left, right]) if binary(name).is_some() => {
-            let Some((text, level)) = binary(name) else {
-                return Err(fmt::Error);
-            };
-            node(f, left, level)?;
-            write!(f, " {text} ")?;
-            node(f, right, level.tighter())
-        }
         (name, arguments) => {
+            if let (Some((text, level)), [left, right]) = (binary(name), arguments) {
+                node(f, left, level)?;
+                write!(f, " {text} ")?;
+                return node(f, right, level.tighter());
+            }
             f.write_str(name)?;
             list(f, arguments)
         }
@@ -260,17 +257,12 @@ fn call(f: To<'_, '_>, expr: &Expr, function: &str, arguments: &[Expr]) -> Writt
 fn chain(f: To<'_, '_>, expr: &Expr, function: &str, text: &str, level: Level) -> Written {
     let mut terms = Vec::new();
     flatten(expr, function, &mut terms);
-    let (terms, wanted) = if is_balanced(expr, function, terms.len()) {
-        (terms, level.tighter())
-    } else {
-        (
-            operands(expr, function).into_iter().flatten().collect(),
-            level.tighter(),
-        )
-    };
+    if !is_balanced(expr, function, terms.len()) {
+        terms = operands(expr, function).into_iter().flatten().collect();
+    }
     for (place, term) in terms.iter().enumerate() {
         f.write_str(if place == 0 { "" } else { text })?;
-        node(f, term, wanted)?;
+        node(f, term, level.tighter())?;
     }
     Ok(())
 }

@@ -1,31 +1,39 @@
 //! Text in quotes, as errors and `format` write it.
 //!
-//! Here: what Go's `%q` makes of text (strconv.Quote). Not here: `strings.quote`, which escapes less
-//! (`strings`).
+//! Here: what Go's `%q` makes of text (strconv.Quote), and the escapes that `strings.quote` has as
+//! well. Not here: that function, which escapes nothing else (`strings`).
 //! Invariant: what is not printed is escaped, so a quoted text is one line.
 
 use regex::Regex;
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
+/// How a character is written within quotes where it has an escape of its own.
+pub(super) fn escape(c: char) -> Option<&'static str> {
+    Some(match c {
+        '"' => "\\\"",
+        '\\' => "\\\\",
+        '\x07' => "\\a",
+        '\x08' => "\\b",
+        '\x0c' => "\\f",
+        '\n' => "\\n",
+        '\r' => "\\r",
+        '\t' => "\\t",
+        '\x0b' => "\\v",
+        _ => return None,
+    })
+}
+
 /// A text in quotes.
 pub(crate) fn quoted(text: &str) -> String {
     let mut made = String::with_capacity(text.len().saturating_add(2));
     made.push('"');
     for c in text.chars() {
-        match c {
-            '"' => made.push_str("\\\""),
-            '\\' => made.push_str("\\\\"),
-            '\x07' => made.push_str("\\a"),
-            '\x08' => made.push_str("\\b"),
-            '\x0c' => made.push_str("\\f"),
-            '\n' => made.push_str("\\n"),
-            '\r' => made.push_str("\\r"),
-            '\t' => made.push_str("\\t"),
-            '\x0b' => made.push_str("\\v"),
-            ' '..='~' => made.push(c),
-            c if is_printed(c) => made.push(c),
-            c => push_code(&mut made, c),
+        match (escape(c), c) {
+            (Some(escape), _) => made.push_str(escape),
+            (None, ' '..='~') => made.push(c),
+            (None, c) if is_printed(c) => made.push(c),
+            (None, c) => push_code(&mut made, c),
         }
     }
     made.push('"');

@@ -5,6 +5,7 @@
 //! Invariant: places are counted in characters.
 
 use super::formatting::format;
+use super::quoting::escape;
 use super::{Outcome, Row, count, fail, no_overload, text_of};
 use crate::value::Value;
 
@@ -228,17 +229,9 @@ fn quote<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     };
     let mut made = String::from("\"");
     for c in text.chars() {
-        match c {
-            '\x07' => made.push_str("\\a"),
-            '\x08' => made.push_str("\\b"),
-            '\x0c' => made.push_str("\\f"),
-            '\n' => made.push_str("\\n"),
-            '\r' => made.push_str("\\r"),
-            '\t' => made.push_str("\\t"),
-            '\x0b' => made.push_str("\\v"),
-            '\\' => made.push_str("\\\\"),
-            '"' => made.push_str("\\\""),
-            other => made.push(other),
+        match escape(c) {
+            Some(escape) => made.push_str(escape),
+            None => made.push(c),
         }
     }
     made.push('"');
