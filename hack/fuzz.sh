@@ -17,8 +17,14 @@ export CARGO_TARGET_DIR=$PWD/target/fuzz
 cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
 export PATH=$cache/bin:$PATH
 limits=(-max_total_time=$((${MINUTES:-20} * 60)))
+corpus=$CARGO_TARGET_DIR/corpus
 case ${1:-} in
-brief) limits=(-runs=30000 -seed=1) ;;
+brief)
+	limits=(-runs=30000 -seed=1)
+	# What was learned before would make the inputs others than those of the last run.
+	# shellcheck disable=SC2154 # $logs comes from steps.sh
+	corpus=$logs/corpus
+	;;
 '') ;;
 *)
 	printf 'fuzz.sh: no run is called %s; there is: brief\n' "$1" >&2
@@ -31,7 +37,7 @@ limits+=(-rss_limit_mb=2048 -timeout=10 -max_len=4096 -dict=fuzz/cel.dict -print
 seed() {
 	local folder=$CARGO_TARGET_DIR/seeds/$1 object='' number=0 line
 	rm -rf "$folder"
-	mkdir -p "$folder" "$CARGO_TARGET_DIR/corpus/$1" "$CARGO_TARGET_DIR/artifacts/$1"
+	mkdir -p "$folder" "$corpus/$1" "$CARGO_TARGET_DIR/artifacts/$1"
 	if [ "$1" = evaluate ]; then
 		object='\0{"metadata":{"name":"web","labels":{"app":"web"}},"spec":{"replicas":3,"containers":[{"name":"a","image":"b:1"}]}}'
 	fi
@@ -46,8 +52,7 @@ step "build of the fuzz targets" cargo fuzz build --fuzz-dir fuzz --sanitizer no
 for target in ${TARGET:-parse check evaluate}; do
 	seed "$target"
 	step "fuzz $target" cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" \
-		"$CARGO_TARGET_DIR/corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \
+		"$corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \
 		"${limits[@]}" -artifact_prefix="$CARGO_TARGET_DIR/artifacts/$target/"
-	# shellcheck disable=SC2154 # $logs comes from steps.sh
 	grep -a '^stat::number_of_executed_units' "$logs/step"
 done

@@ -7,9 +7,12 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_cel::{Activation, Bytes, Env, Evaluation, List, Map, Time, Type, Value};
+#[allow(unreachable_pub, reason = "the fuzz targets use it from outside")]
+mod typed;
+
+use bailiff_cel::{Activation, Env, Evaluation, Type, Value};
 use proptest::prelude::*;
-use std::sync::Arc;
+use typed::{ERRORS_OF_TYPES, Values, environment};
 
 /// The words of the language, and values whose ends are worth a try.
 const WORDS: &[&str] = &[
@@ -355,60 +358,6 @@ fn of(ty: char, depth: u32, choices: &mut std::slice::Iter<'_, u16>) -> String {
     made + rest
 }
 
-/// A variable of each type, none of them `dyn`.
-struct Typed;
-
-impl Activation for Typed {
-    fn variable(&self, slot: usize) -> Option<Value<'_>> {
-        let words = || Value::List(List::of(vec![Value::from("a"), Value::from("1Gi")]));
-        Some(match slot {
-            0 => Value::Int(1),
-            1 => Value::Uint(3),
-            2 => Value::Double(1.5),
-            3 => Value::from("10.0.0.1"),
-            4 => Value::Bytes(Bytes::Borrowed(b"ab")),
-            5 => Value::Bool(true),
-            6 => Value::List(List::of(vec![Value::Int(1), Value::Int(-2)])),
-            7 => Value::Map(Map::of([(Value::from("a"), Value::Int(1))])),
-            8 => words(),
-            9 => Value::Timestamp(Time::new(1_709_210_096, 0)?),
-            10 => Value::Duration(90_000_000_000),
-            11 => Value::Optional(Some(Arc::new(Value::Int(5)))),
-            12 => Value::Map(Map::of([(Value::Int(1), words())])),
-            _ => return None,
-        })
-    }
-}
-
-fn typed() -> Env {
-    let lists = Type::Map(Arc::new(Type::Int), Arc::new(Type::list(Type::String)));
-    Env::new([
-        ("i", Type::Int),
-        ("u", Type::Uint),
-        ("d", Type::Double),
-        ("s", Type::String),
-        ("y", Type::Bytes),
-        ("b", Type::Bool),
-        ("l", Type::list(Type::Int)),
-        ("m", Type::map(Type::Int)),
-        ("w", Type::list(Type::String)),
-        ("t", Type::Timestamp),
-        ("e", Type::Duration),
-        ("o", Type::optional(Type::Int)),
-        ("k", lists),
-    ])
-}
-
-/// The words of errors that a check of types is there to keep out.
-const OF_TYPES: &[&str] = &[
-    "no such overload",
-    "unsupported index type",
-    "expected iterable type",
-    "unsupported comprehension range type",
-    "invalid qualifier type",
-    "no such attribute",
-];
-
 proptest! {
     #![proptest_config(ProptestConfig { max_global_rejects: 5_000, ..ProptestConfig::with_cases(10_000) })]
 
@@ -418,16 +367,16 @@ proptest! {
         depth in 1_u32..5,
         choices in prop::collection::vec(any::<u16>(), 1..64),
     ) {
-        let env = typed();
+        let env = environment();
         let source = of(ty, depth, &mut choices.iter());
         // Some do not compile, as a literal that is no duration; most do.
         let compiled = env.compile(&source);
         prop_assume!(compiled.is_ok());
         let program = compiled.unwrap();
-        let mut evaluation = Evaluation::new(&env, &Typed, 100_000);
+        let mut evaluation = Evaluation::new(&env, &Values, 100_000);
         if let Err(error) = evaluation.run(&program) {
             let words = error.to_string();
-            let found = OF_TYPES.iter().any(|of_types| words.contains(of_types));
+            let found = ERRORS_OF_TYPES.iter().any(|of_types| words.contains(of_types));
             prop_assert!(!found, "{source} has type {} and fails: {words}", program.result_type());
         }
     }
