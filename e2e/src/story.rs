@@ -148,6 +148,12 @@ spec:
         pods["items"][0].clone()
     }
 
+    /// Waits until a `PodDisruptionBudget` counts the one pod that it is about.
+    pub fn budget_counts(&self, name: &str) {
+        let budget = format!("poddisruptionbudget/{name}");
+        self.wait("jsonpath={.status.expectedPods}=1", &[&budget]);
+    }
+
     /// Runs a command in a pod, as a person does. It may be cut off by an eviction.
     #[must_use]
     pub fn exec(&self, pod: &Value, command: &[&str]) -> Output {

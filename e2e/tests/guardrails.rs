@@ -22,10 +22,7 @@ fn a_disruption_budget_holds_and_then_yields() {
     story.apply(&disruption_budget("web", 0));
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
-    story.wait(
-        "jsonpath={.status.expectedPods}=1",
-        &["poddisruptionbudget/web"],
-    );
+    story.budget_counts("web");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
     let incident = story.incident(&pod, "no-cat", "Answered", "WaitingForDisruptionBudget");
     assert_eq!(incident["status"]["phase"], "Held");
@@ -41,10 +38,7 @@ fn a_disruption_budget_that_never_yields_ends_the_wait_with_its_name() {
     story.apply(&disruption_budget("holds-on", 0).replace("app: holds-on", "app: web"));
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
-    story.wait(
-        "jsonpath={.status.expectedPods}=1",
-        &["poddisruptionbudget/holds-on"],
-    );
+    story.budget_counts("holds-on");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
     let incident = story.incident(&pod, "no-cat", "Answered", "DisruptionBudget");
     assert!(
@@ -65,10 +59,7 @@ fn two_disruption_budgets_on_a_pod_are_said_at_once() {
         story.apply(&disruption_budget(name, 1).replace(&format!("app: {name}"), "app: web"));
     }
     for name in ["one", "two"] {
-        story.wait(
-            "jsonpath={.status.expectedPods}=1",
-            &[&format!("poddisruptionbudget/{name}")],
-        );
+        story.budget_counts(name);
     }
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
     let _incident = story.incident(&pod, "no-cat", "Answered", "SeveralDisruptionBudgets");
@@ -181,10 +172,7 @@ fn a_deletion_passes_a_disruption_budget_and_shortens_the_grace_period() {
             ),
     );
     let pod = story.ready_pod("app=web");
-    story.wait(
-        "jsonpath={.status.expectedPods}=1",
-        &["poddisruptionbudget/web"],
-    );
+    story.budget_counts("web");
     let since = std::time::Instant::now();
     let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
     let incident = story.incident(&pod, "no-cat", "Answered", "Deleted");

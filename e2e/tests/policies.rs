@@ -332,10 +332,7 @@ fn a_namespace_that_is_deleted_while_an_answer_waits_is_gone() {
     story.apply(&bailiff_e2e::workload::disruption_budget("web", 0));
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
-    story.wait(
-        "jsonpath={.status.expectedPods}=1",
-        &["poddisruptionbudget/web"],
-    );
+    story.budget_counts("web");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
     let _held = story.incident(&pod, "no-cat", "Answered", "WaitingForDisruptionBudget");
     let _deleted =

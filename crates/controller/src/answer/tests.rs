@@ -103,6 +103,18 @@ fn the_end() -> Vec<Vec<Call>> {
     rounds([vec![evicted()], events("EvictedByPolicy"), not_replaced()])
 }
 
+/// What is held for a reason is read again, and then nothing stands in the way.
+fn evicted_after(reason: &str) -> Vec<Vec<Call>> {
+    rounds([
+        vec![
+            read_again(&held(reason)),
+            World::new().reads(),
+            vec![evict()],
+        ],
+        the_end(),
+    ])
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fresh_incident_is_answered_after_one_round_of_reads() {
     play(rounds([
@@ -143,12 +155,7 @@ async fn an_eviction_that_was_not_done_is_asked_for_again() {
         vec![answered("Unknown", "CouldNotCheck")],
         events("ResponseHeld"),
         // Its own place of before does not hold it back.
-        vec![
-            read_again(&held("CouldNotCheck")),
-            World::new().reads(),
-            vec![evict()],
-        ],
-        the_end(),
+        evicted_after("CouldNotCheck"),
     ]))
     .await
     .unwrap();
@@ -268,12 +275,7 @@ async fn an_answer_waits_for_the_confinement_to_be_back() {
     play(rounds([
         vec![upgrading.reads(), answered("Unknown", "NotConfined")],
         events("ResponseHeld"),
-        vec![
-            read_again(&held("NotConfined")),
-            World::new().reads(),
-            vec![evict()],
-        ],
-        the_end(),
+        evicted_after("NotConfined"),
     ]))
     .await
     .unwrap();
