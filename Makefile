@@ -54,7 +54,7 @@ generate: ## Make what is made from the source: CRDs, confinement, the policy ch
 
 .PHONY: conformance
 conformance: ## Compare expressions with the API server's own engine (EXPRESSIONS=20000 SEED=1)
-	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh) cargo test --locked -p bailiff-cli --test differential -- --nocapture
+	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh) cargo test --locked -p bailiff-cli --test differential --test typed -- --nocapture
 
 .PHONY: fuzz
 fuzz: ## Look for inputs that break the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate)

@@ -55,6 +55,10 @@ type request struct {
 	} `json:"variables"`
 	Bindings map[string]json.RawMessage `json:"bindings"`
 	Budget   *int64                     `json:"budget"`
+	// Of an object whose type is known, of its bounds, or of a policy (typed.go).
+	Schema    json.RawMessage `json:"schema"`
+	Bounds    json.RawMessage `json:"bounds"`
+	TypeCheck json.RawMessage `json:"typeCheck"`
 }
 
 type answer map[string]any
@@ -288,6 +292,12 @@ func main() {
 			result := answer{}
 			if err := json.Unmarshal(line, &asked); err != nil {
 				result["inputError"] = err.Error()
+			} else if asked.Schema != nil {
+				result = evaluateTyped(set, asked)
+			} else if asked.Bounds != nil {
+				result = bounds(set, asked.Bounds)
+			} else if asked.TypeCheck != nil {
+				result = warnings(asked.TypeCheck)
 			} else {
 				result = evaluate(set, plain, asked)
 			}

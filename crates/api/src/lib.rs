@@ -36,8 +36,8 @@ pub use incident::{
     Series, Violation, WouldRespond, incident_name,
 };
 pub use runtime_policy::{
-    FailurePolicy, MatchCondition, MatchResources, RuntimePolicy, RuntimePolicySpec,
-    RuntimePolicyStatus, Validation, Variable,
+    ExpressionWarning, FailurePolicy, MatchCondition, MatchResources, RuntimePolicy,
+    RuntimePolicySpec, RuntimePolicyStatus, TypeChecking, Validation, Variable,
 };
 pub use runtime_policy_binding::{
     Guardrails, ResponseAction, RuntimePolicyBinding, RuntimePolicyBindingSpec,

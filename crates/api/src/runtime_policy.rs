@@ -183,4 +183,29 @@ pub struct RuntimePolicyStatus {
     /// On how many nodes processes are seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
+    /// What was found by checking the expressions against the schema of a Pod. Unset: they were
+    /// not checked, as when one of them does not compile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_checking: Option<TypeChecking>,
+}
+
+/// What was found by checking expressions against a schema. It never keeps a policy from running.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct TypeChecking {
+    /// The expressions that do not fit the schema. None: all do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub expression_warnings: Vec<ExpressionWarning>,
+}
+
+/// An expression that does not fit the schema.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ExpressionWarning {
+    /// The field of the expression, as `spec.validations[0].expression`.
+    pub field_ref: String,
+    /// What is wrong, with the kind that it is wrong for, line, column and caret.
+    pub warning: String,
 }

@@ -26,6 +26,10 @@ pub const OLDEST_RELEASE: u32 = 30;
 const VARIABLES: &str = "variables";
 
 /// Declared variables, and expressions that have a name.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "options of the language, each on its own"
+)]
 #[derive(Debug)]
 pub struct Env {
     variables: Vec<(String, Type)>,
@@ -41,6 +45,9 @@ pub struct Env {
     /// The specification's own environment: keys of maps are checked, and asking for a field of
     /// what has none is an error.
     pub(crate) strict: bool,
+    /// Whether a field that is called like a word of the language may be written so
+    /// (k8s.io/apiserver v0.37.2, pkg/cel/environment/environment.go).
+    pub(crate) keyword_fields: bool,
     declared: HashMap<&'static str, Function>,
 }
 
@@ -110,7 +117,9 @@ impl Env {
             bind: false,
             quoted_fields: true,
         };
-        Self::with(library, macros, variables)
+        let mut env = Self::with(library, macros, variables);
+        env.keyword_fields = minor >= 31;
+        env
     }
 
     /// The environment of the language's own conformance tests: lists of mixed types, `math`,
@@ -155,6 +164,7 @@ impl Env {
             homogeneous: true,
             composed: true,
             strict: false,
+            keyword_fields: true,
             declared: HashMap::new(),
         }
     }
@@ -201,6 +211,30 @@ impl Env {
                 levels: stack::levels(expr.depth),
             })
         })
+    }
+
+    /// The type of an expression, without a program of it: constants are not computed.
+    ///
+    /// # Errors
+    /// Every fault, with its position. A syntax error is found alone.
+    pub fn check(&self, source: &str) -> Result<Type, CompileError> {
+        let tree = parse(source, self.macros)?;
+        tree.walk(|expr| {
+            let checked = check(source, expr, tree.nodes, self);
+            if !checked.faults.is_empty() {
+                return Err(checked.faults.into_error());
+            }
+            Ok(checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn))
+        })
+    }
+
+    /// Gives an expression a name for checks of others; where it has a fault it is `dyn` to them.
+    pub(crate) fn define_type(&mut self, name: &str, source: &str) {
+        let ty = self
+            .check(source)
+            .map_or(Type::Dyn, |found| found.of_named());
+        self.named_types.retain(|(known, _)| known != name);
+        self.named_types.push((name.to_owned(), ty));
     }
 
     /// Gives an expression a name: later ones use it as `variables.NAME`. It is computed when

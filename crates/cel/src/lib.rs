@@ -100,6 +100,7 @@ mod library;
 mod parse;
 mod plan;
 mod print;
+pub mod schema;
 mod stack;
 mod types;
 mod value;
@@ -110,7 +111,9 @@ pub use eval::{EvalError, Evaluation, LIMIT};
 pub use library::{Authorization, Opaque};
 pub use print::Expression;
 pub use types::{ObjectType, Type};
-pub use value::{Activation, Bytes, List, MadeMap, Map, Object, Sequence, Text, Time, Value};
+pub use value::{
+    Activation, Bytes, List, MadeMap, Map, Merged, Object, Sequence, Text, Time, Value,
+};
 
 #[cfg(test)]
 mod tests;

@@ -13,8 +13,9 @@ use crate::check::{Checked, Reference};
 use crate::diagnostic::Diagnostic;
 use crate::env::Env;
 use crate::library::{Authorization, Cost, Opaque, Run, regexes};
+use crate::schema::ListKind;
 use crate::types::Type;
-use crate::value::{List, Value};
+use crate::value::{List, Map, Value};
 use constants::{constant, list, map, membership};
 use regex::Regex;
 
@@ -488,8 +489,18 @@ pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
         Value::Duration(_) => "types.Duration",
         Value::Timestamp(_) => "types.Timestamp",
         Value::List(List::Sum(_)) => "*types.concatList",
-        Value::List(_) => "*types.baseList",
+        Value::List(list) => match (list, list.kind()) {
+            (_, None) => "*types.baseList",
+            (List::Typed(..), Some(ListKind::Set)) => "*common.unstructuredSetList",
+            (List::Typed(..), Some(ListKind::Map(_))) => "*common.unstructuredMapList",
+            (List::Typed(..), Some(_)) => "*common.unstructuredList",
+            (_, Some(ListKind::Set)) => "*common.refValSetList",
+            (_, Some(_)) => "*common.refValMapList",
+        },
+        Value::Map(Map::Typed(..)) => "*common.unstructuredMap",
         Value::Map(_) => "*types.baseMap",
+        Value::Preserved(_) => "*common.unknownPreserved",
+        Value::Fault(_) => "*types.Err",
         Value::Type(_) => "*types.Type",
         Value::Optional(_) => "*types.Optional",
         Value::Object(_) => "object",

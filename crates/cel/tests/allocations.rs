@@ -5,7 +5,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 use allocation_counter::measure;
-use bailiff_cel::admission::{BUDGET, Bindings, Optional, environment};
+use bailiff_cel::admission::{BUDGET, Bindings, Optional, environment, typed_environment};
+use bailiff_cel::schema::Schema;
 use bailiff_cel::{Evaluation, NEWEST_RELEASE, Value};
 use serde_json::json;
 
@@ -52,6 +53,48 @@ fn expressions_that_only_read_allocate_nothing() {
     }
     let text = "variables.v.all(c, c.name != '') && variables.v.size() == 2";
     assert_eq!(allocations(Some("object.spec.containers"), text), 0);
+}
+
+/// Data that is read through its schema is borrowed as well.
+#[test]
+fn reading_through_a_schema_allocates_nothing() {
+    let port = json!({"type": "object", "properties": {"containerPort": {"type": "integer"}}});
+    let schema = Schema::of(&json!({"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {
+            "replicas": {"type": "integer"},
+            "since": {"type": "string", "format": "date-time"},
+            "ports": {"type": "array", "items": port},
+            "limits": {"type": "object", "additionalProperties": {"type": "string"}},
+        }},
+    }}));
+    let schema = schema.unwrap();
+    let declaration = schema.declaration("Web").unwrap();
+    let env = typed_environment(NEWEST_RELEASE, declaration.ty(), Optional::default());
+    let object = json!({"spec": {
+        "replicas": 3,
+        "since": "2026-05-01T10:00:00Z",
+        "ports": [{"containerPort": 80}],
+        "limits": {"cpu": "1"},
+    }});
+    let bindings = Bindings {
+        object: Some(&object),
+        schema: Some(&schema),
+        ..Bindings::default()
+    };
+    for text in [
+        "object.spec.replicas > 2 && has(object.spec.ports) && !has(object.metadata)",
+        "object.spec.ports.all(p, p.containerPort == 80) && object.spec.ports[0].containerPort > 0",
+        "object.spec.limits['cpu'] == '1' && object.spec.limits.cpu.startsWith('1')",
+        "object.spec.since.getFullYear() == 2026 && object.spec.ports.size() == 1",
+    ] {
+        let program = env.compile(text).unwrap();
+        let run = || {
+            let mut evaluation = Evaluation::new(&env, &bindings, BUDGET);
+            assert_eq!(evaluation.run(&program), Ok(Value::Bool(true)), "{text}");
+        };
+        run();
+        assert_eq!(measure(run).count_total, 0, "{text}");
+    }
 }
 
 /// What makes text or a list does allocate: the counter counts.

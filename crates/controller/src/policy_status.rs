@@ -8,7 +8,7 @@ use bailiff_api::condition::{ready, types};
 use bailiff_api::{
     Coverage, RuntimePolicy, RuntimePolicyBinding, RuntimePolicyBindingStatus, RuntimePolicyStatus,
 };
-use bailiff_policy::{CompileFault, CompiledPolicy, MatchResources, compile};
+use bailiff_policy::{CompileFault, CompiledPolicy, MatchResources, compile, type_check};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +93,8 @@ pub(crate) fn of_policy(
             .as_ref()
             .ok()
             .map(|c| cluster.matching(&[&c.constraints]).1),
+        // A schema that can't be read is not one that fits: nothing is said then.
+        type_checking: compiled.as_ref().ok().and_then(|_| type_check(policy).ok()),
     }
 }
 

@@ -17,6 +17,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client};
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -215,24 +216,31 @@ async fn write_all(
         let status = of_policy(policy, result, cluster, now);
         if policy.status.as_ref() != Some(&status) {
             pulse.beat();
-            write::<RuntimePolicy>(client, name, &status).await;
+            write::<RuntimePolicy>(client, name, &policy.status, &status).await;
         }
     }
     for (name, binding) in &bindings.objects {
         let status = of_binding(binding, &compiled, cluster, now);
         if binding.status.as_ref() != Some(&status) {
             pulse.beat();
-            write::<RuntimePolicyBinding>(client, name, &status).await;
+            write::<RuntimePolicyBinding>(client, name, &binding.status, &status).await;
         }
     }
 }
 
-async fn write<K>(client: &Client, name: &str, status: &impl serde::Serialize)
-where
+async fn write<K>(
+    client: &Client,
+    name: &str,
+    before: &impl serde::Serialize,
+    status: &impl serde::Serialize,
+) where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
     let api: Api<K> = Api::all(client.clone());
-    let patch = Patch::Merge(serde_json::json!({ "status": status }));
+    let patch = Patch::Merge(merged(
+        &json!({ "status": before }),
+        &json!({ "status": status }),
+    ));
     let written = api
         .patch_status(name, &PatchParams::default(), &patch)
         .await;
@@ -242,6 +250,23 @@ where
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => tracing::warn!(%error, name, "cannot write a status; it is tried again"),
     }
+}
+
+/// The merge patch (RFC 7386) that leaves nothing of the one in the other: what is gone is null.
+fn merged(before: &Json, now: &Json) -> Json {
+    let (Json::Object(before), Json::Object(now)) = (before, now) else {
+        return now.clone();
+    };
+    let gone = before.keys().filter(|name| !now.contains_key(*name));
+    let gone = gone.map(|name| (name.clone(), Json::Null));
+    let stays = now.iter().map(|(name, value)| {
+        let value = match before.get(name) {
+            Some(before) => merged(before, value),
+            None => value.clone(),
+        };
+        (name.clone(), value)
+    });
+    gone.chain(stays).collect()
 }
 
 #[cfg(test)]

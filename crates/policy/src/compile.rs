@@ -75,12 +75,12 @@ impl CompiledPolicy {
     }
 }
 
-/// The environment that every expression of a `RuntimePolicy` sees.
-fn environment() -> Env {
+/// The environment that every expression of a `RuntimePolicy` sees; the Pod has this type.
+pub(crate) fn environment(object: Type) -> Env {
     let types = [
         crate::facts::process_type(),
         crate::facts::container_type(),
-        Type::Dyn,
+        object,
         Type::Dyn,
     ];
     Env::new(VARIABLES.into_iter().zip(types))
@@ -98,7 +98,7 @@ pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<CompileFaul
             message: error.to_string(),
         });
     };
-    let mut env = environment();
+    let mut env = environment(Type::Dyn);
     let spec = &policy.spec;
     let constraints = MatchResources::compile(&spec.match_constraints)
         .map_err(|error| note("spec.matchConstraints".to_owned(), &error));

@@ -11,11 +11,13 @@ mod evaluate;
 mod facts;
 mod messages;
 mod selector;
+mod type_check;
 
 pub use compile::{CompileFault, CompiledPolicy, compile};
 pub use evaluate::{Failure, Input, Verdict, ViolationFound, evaluate};
 pub use facts::{Ancestor, Ancestors, Container, Process, Script};
 pub use selector::{MatchResources, Selector, SelectorError};
+pub use type_check::type_check;
 
 #[cfg(test)]
 mod tests;

@@ -313,3 +313,64 @@ fn selectors_follow_kubernetes() {
         );
     }
 }
+
+#[test]
+fn expressions_that_do_not_fit_a_pod_are_warned_of_and_run() {
+    let spec = json!({
+        "variables": [
+            {"name": "spec", "expression": "object.spec"},
+            {"name": "containers", "expression": "object.spec.containers.map(c, c.image)"},
+            {"name": "slip", "expression": "object.spec.container"},
+        ],
+        "validations": [
+            {"expression": "object.spec.hostNetwork != true && object.metadata.labels.app == 'web'"},
+            {"expression": "object.spec.hostNetwrk == true", "messageExpression": "object.metadata.nam"},
+            {"expression": "variables.containers.exists(i, i == 1) || process.uid == 0"},
+            {"expression": "variables.slip.anything == variables.spec.anything"},
+            {"expression": "object.spec.containers.all(c, !has(c.resources.limits) || c.resources.limits.cpu == '1')"},
+            {"expression": "object.metadata.namespace == object.spec.nodeName && object.status.podIP != ''"},
+        ],
+    });
+    let checked = type_check(&policy(spec.clone())).unwrap();
+    let warnings: Vec<_> = checked
+        .expression_warnings
+        .iter()
+        .map(|w| (w.field_ref.as_str(), w.warning.as_str()))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            (
+                "spec.validations[1].expression",
+                "/v1, Kind=Pod: ERROR: <input>:1:12: undefined field 'hostNetwrk'\n | object.spec.hostNetwrk == true\n | ...........^\n"
+            ),
+            (
+                "spec.validations[1].messageExpression",
+                "/v1, Kind=Pod: ERROR: <input>:1:16: undefined field 'nam'\n | object.metadata.nam\n | ...............^\n"
+            ),
+            (
+                "spec.validations[2].expression",
+                "/v1, Kind=Pod: ERROR: <input>:1:34: found no matching overload for '_==_' applied to '(string, int)'\n | variables.containers.exists(i, i == 1) || process.uid == 0\n | .................................^\n"
+            ),
+        ]
+    );
+    // Warnings never stop a policy from running: what is misspelled fails, as before.
+    assert!(matches!(
+        verdict(spec, &shell()),
+        Verdict::CouldNotBeChecked(_) | Verdict::Violated(..)
+    ));
+}
+
+#[test]
+fn a_long_warning_is_cut_and_a_fitting_policy_has_none() {
+    let long = format!("object.spec.no == '{}'", "é".repeat(5000));
+    let checked = type_check(&policy(json!({"validations": [{"expression": long}]}))).unwrap();
+    let [warning] = checked.expression_warnings.as_slice() else {
+        panic!("one warning: {checked:?}")
+    };
+    assert!((4095..=4096).contains(&warning.warning.len()));
+    assert_eq!(
+        type_check(&policy(json!({}))).unwrap(),
+        bailiff_api::TypeChecking::default()
+    );
+}

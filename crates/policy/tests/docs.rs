@@ -1,9 +1,9 @@
-//! Every policy that the documents show compiles.
+//! Every policy that the documents show compiles, and is warned of nothing.
 
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
-use bailiff_api::RuntimePolicy;
-use bailiff_policy::compile;
+use bailiff_api::{RuntimePolicy, TypeChecking};
+use bailiff_policy::{compile, type_check};
 use serde::Deserialize as _;
 use std::path::Path;
 
@@ -23,6 +23,7 @@ fn every_policy_in_the_documents_compiles() {
                 let policy: RuntimePolicy = serde_yaml_ng::from_value(value).unwrap();
                 let compiled = compile(&policy);
                 assert!(compiled.is_ok(), "{page}: {:?}", compiled.err());
+                assert_eq!(type_check(&policy), Ok(TypeChecking::default()), "{page}");
                 policies += 1;
             }
         }

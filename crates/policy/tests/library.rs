@@ -7,8 +7,10 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_api::{ExecutableSource, Origin, RuntimePolicy};
-use bailiff_policy::{Ancestors, Container, Input, Process, Script, Verdict, compile, evaluate};
+use bailiff_api::{ExecutableSource, Origin, RuntimePolicy, TypeChecking};
+use bailiff_policy::{
+    Ancestors, Container, Input, Process, Script, Verdict, compile, evaluate, type_check,
+};
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -109,6 +111,7 @@ fn every_policy_says_what_its_tests_want() {
             folder.display()
         );
         let compiled = compile(&policy).unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
+        assert_eq!(type_check(&policy), Ok(TypeChecking::default()), "{name}");
         let cases: Vec<Case> = read(&folder.join("tests.yaml"));
         let mut violated = BTreeSet::new();
         let mut allowed = 0;

@@ -10,7 +10,8 @@ mod unify;
 use crate::ast::{Comprehension, Expr, Kind, Literal, op};
 use crate::diagnostic::{Diagnostic, Faults, near};
 use crate::env::Env;
-use crate::types::Type;
+use crate::schema::is_reserved;
+use crate::types::{ObjectType, Type};
 use std::collections::HashMap;
 use unify::{Substitutions, most_general};
 
@@ -232,7 +233,7 @@ impl Checker<'_> {
         let (target, was_optional) = unwrapped(&ty);
         let found = match &target {
             Type::Map(_, value) => (**value).clone(),
-            Type::Object(object) => match object.field(field) {
+            Type::Object(object) => match self.declared_field(object, field) {
                 Some((_, ty)) => {
                     let ty = ty.clone();
                     if let Kind::Ident(name) = &operand.kind {
@@ -268,6 +269,14 @@ impl Checker<'_> {
         } else {
             found
         }
+    }
+
+    /// A field by its name; a word of the language is also the property that is called so.
+    fn declared_field<'t>(&self, object: &'t ObjectType, name: &str) -> Option<(usize, &'t Type)> {
+        object.field(name).or_else(|| {
+            let keyword = self.env.keyword_fields && is_reserved(name);
+            object.field(&format!("__{name}__")).filter(|_| keyword)
+        })
     }
 
     fn call(

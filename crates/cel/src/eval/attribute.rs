@@ -87,6 +87,7 @@ impl<'a> Evaluation<'a> {
         };
         match root {
             Value::Map(Map::Json(map)) => self.fields(map, qualifiers, test),
+            Value::Fault(error) => Err((*error).clone()),
             root => self.qualified(root, qualifiers, test),
         }
     }
@@ -157,7 +158,10 @@ impl<'a> Evaluation<'a> {
                 Value::Map(_) | Value::List(_) | Value::Object(_) | Value::Optional(_)
             );
             let lenient = lenient && !(scalar && self.env.strict);
-            let found = self.qualify(&value, qualifier, lenient);
+            let found = match self.qualify(&value, qualifier, lenient) {
+                Ok(Some(Value::Fault(error))) => Err((*error).clone()),
+                found => found,
+            };
             if let Err(error) = &found
                 && error.is_budget()
             {
@@ -216,6 +220,7 @@ impl<'a> Evaluation<'a> {
 
     pub(super) fn local(&mut self, place: usize) -> Evaluated<'a> {
         let pending = match self.locals.get(place) {
+            Some(Slot::Value(Value::Fault(error))) => return Err((**error).clone()),
             Some(Slot::Value(value)) => return Ok(value.clone()),
             Some(Slot::Failed(error)) => return Err(error.clone()),
             Some(Slot::Pending(node)) => *node,
@@ -363,6 +368,10 @@ fn element<'a>(
     let found = usize::try_from(place)
         .ok()
         .and_then(|place| list.get(place));
+    if let (List::Typed(..), Some(_), Value::Uint(_) | Value::Double(_)) = (list, &found, key) {
+        let key = text_of(key);
+        return Err(EvalError::new(format!("unsupported index: {key}")));
+    }
     if found.is_none() && !lenient {
         let key = text_of(key);
         return Err(EvalError::new(format!("index out of bounds: {key}")));

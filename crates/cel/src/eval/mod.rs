@@ -432,6 +432,7 @@ pub(crate) fn apply<'a>(call: &Call, values: &[Value<'a>]) -> Evaluated<'a> {
     for run in &call.runs {
         match run(values) {
             Err(error) if error.is_no_overload() => {}
+            Ok(Value::Fault(error)) => return Err((*error).clone()),
             other => return other,
         }
     }

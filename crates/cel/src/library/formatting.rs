@@ -311,7 +311,12 @@ fn quoting(value: &Value<'_>, inner: bool) -> Result<String, String> {
             let parts: Vec<_> = parts.iter().map(|(k, v)| format!("{k}:{v}")).collect();
             format!("{{{}}}", parts.join(", "))
         }
-        Value::Object(_) | Value::Optional(_) | Value::Opaque(_) | Value::Authorization(_) => {
+        Value::Object(_)
+        | Value::Optional(_)
+        | Value::Opaque(_)
+        | Value::Authorization(_)
+        | Value::Preserved(_)
+        | Value::Fault(_) => {
             return Err(format!(
                 "error during formatting: no formatting function for {}",
                 value.type_name()
@@ -408,7 +413,12 @@ fn text(value: &Value<'_>) -> Result<String, String> {
                 .collect();
             format!("{{{}}}", parts.join(", "))
         }
-        Value::Object(_) | Value::Optional(_) | Value::Opaque(_) | Value::Authorization(_) => {
+        Value::Object(_)
+        | Value::Optional(_)
+        | Value::Opaque(_)
+        | Value::Authorization(_)
+        | Value::Preserved(_)
+        | Value::Fault(_) => {
             let known = value.type_name();
             return Err(no_text(known));
         }

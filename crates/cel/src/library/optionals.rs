@@ -7,7 +7,7 @@
 use super::go_text::go_text;
 use super::standard::never;
 use super::{Outcome, Row, fail, no_overload};
-use crate::value::{List, Value};
+use crate::value::{List, Map, Value};
 use std::sync::Arc;
 
 #[rustfmt::skip]
@@ -45,8 +45,9 @@ fn optional_of_non_zero<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         Value::Double(value) => *value == 0.0,
         Value::String(text) => text.is_empty(),
         Value::Bytes(bytes) => bytes.is_empty(),
-        Value::List(list) => list.is_empty(),
-        Value::Map(map) => map.is_empty(),
+        // Lists and maps of a schema have no zero.
+        Value::List(list) => list.is_empty() && list.kind().is_none(),
+        Value::Map(map) => map.is_empty() && !matches!(map, Map::Typed(..)),
         Value::Timestamp(time) => {
             time.seconds == crate::value::Time::ZERO_SECONDS && time.nanos == 0
         }
@@ -54,7 +55,9 @@ fn optional_of_non_zero<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         | Value::Optional(_)
         | Value::Type(_)
         | Value::Opaque(_)
-        | Value::Authorization(_) => false,
+        | Value::Authorization(_)
+        | Value::Preserved(_)
+        | Value::Fault(_) => false,
     };
     Ok(if zero {
         Value::Optional(None)

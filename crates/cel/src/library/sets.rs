@@ -3,8 +3,10 @@
 //! Here: `sets.contains`, `sets.equivalent`, `sets.intersects`. Not here: `in`.
 //! Invariant: order and repetition do not count.
 
+use super::standard::has_element;
 use super::{Outcome, Row, no_overload};
-use crate::value::{List, Value, equal};
+use crate::eval::EvalError;
+use crate::value::{List, Value};
 
 pub(super) const ROWS: &[Row] = &[
     Row {
@@ -24,24 +26,25 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-fn has(list: &List<'_>, wanted: &Value<'_>) -> bool {
-    list.iter().any(|element| equal(&element, wanted))
-}
-
-fn all(list: &List<'_>, of: &List<'_>) -> bool {
-    of.iter().all(|element| has(list, &element))
+fn all(list: &List<'_>, of: &List<'_>) -> Result<bool, EvalError> {
+    for element in of.iter() {
+        if !has_element(list, &element)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn contains<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
-        [Value::List(a), Value::List(b)] => Ok(Value::Bool(all(a, b))),
+        [Value::List(a), Value::List(b)] => all(a, b).map(Value::Bool),
         _ => no_overload(),
     }
 }
 
 fn equivalent<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
-        [Value::List(a), Value::List(b)] => Ok(Value::Bool(all(a, b) && all(b, a))),
+        [Value::List(a), Value::List(b)] => Ok(Value::Bool(all(a, b)? && all(b, a)?)),
         _ => no_overload(),
     }
 }
@@ -49,7 +52,9 @@ fn equivalent<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 fn intersects<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [Value::List(a), Value::List(b)] => {
-            Ok(Value::Bool(a.iter().any(|element| has(b, &element))))
+            let mut elements = a.iter();
+            let is_there = |element| matches!(has_element(b, &element), Ok(true));
+            Ok(Value::Bool(elements.any(is_there)))
         }
         _ => no_overload(),
     }

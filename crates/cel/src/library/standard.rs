@@ -6,7 +6,8 @@
 //! Invariant: arithmetic is checked; what does not fit is the error of the specification.
 
 use super::{Outcome, Row, conversions, count, fail, no_overload, times};
-use crate::value::{Bytes, List, Map, Value, equal, order};
+use crate::eval::EvalError;
+use crate::value::{Bytes, List, Map, Value, added, element_is, equal, equality, order};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -168,24 +169,28 @@ fn same<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 }
 
 /// Equality; values that only their own functions know are compared with their like alone.
-fn compared(arguments: &[Value<'_>]) -> Option<bool> {
+fn compared(arguments: &[Value<'_>]) -> Result<bool, Box<EvalError>> {
+    let none = || Err(Box::new(EvalError::no_overload()));
     match arguments {
         [Value::Opaque(_) | Value::Authorization(_), Value::Null]
-        | [Value::Null, Value::Opaque(_) | Value::Authorization(_)] => Some(false),
+        | [Value::Null, Value::Opaque(_) | Value::Authorization(_)] => Ok(false),
         [Value::Opaque(a), Value::Opaque(b)] => {
             // The API server can't compare with a sum of quantities.
             let sum = matches!(&**b, super::Opaque::Quantity(quantity) if quantity.is_sum());
-            (a.type_name() == b.type_name() && !sum).then(|| a == b)
+            if a.type_name() == b.type_name() && !sum {
+                return Ok(a == b);
+            }
+            none()
         }
 
-        [Value::Opaque(_) | Value::Authorization(_), _] => None,
-        [a, b] => Some(equal(a, b)),
-        _ => None,
+        [Value::Opaque(_) | Value::Authorization(_), _] => none(),
+        [a, b] => equality(a, b),
+        _ => none(),
     }
 }
 
 fn equals<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    compared(arguments).map_or_else(no_overload, |same| Ok(Value::Bool(same)))
+    compared(arguments).map(Value::Bool).map_err(|error| *error)
 }
 
 #[expect(
@@ -194,7 +199,7 @@ fn equals<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 )]
 fn not_equals<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     // What can't be compared is not the same (cel-go, interpreter/interpretable.go, `evalNe`).
-    Ok(Value::Bool(compared(arguments) != Some(true)))
+    Ok(Value::Bool(!matches!(compared(arguments), Ok(true))))
 }
 
 fn not<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -244,7 +249,10 @@ fn add<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         [Value::Bytes(a), Value::Bytes(b)] => {
             Ok(Value::Bytes(Bytes::Shared([&**a, &**b].concat().into())))
         }
-        [Value::List(a), Value::List(b)] => Ok(Value::List(joined(a, b))),
+        [Value::List(a), Value::List(b)] => match a.kind() {
+            Some(kind) => Ok(Value::List(added(a, kind, b)?)),
+            None => Ok(Value::List(joined(a, b))),
+        },
         [Value::Duration(a), Value::Duration(b)] => span(a.checked_add(*b)),
         [Value::Timestamp(time), Value::Duration(span)]
         | [Value::Duration(span), Value::Timestamp(time)] => times::later(*time, *span),
@@ -342,12 +350,33 @@ fn greater_or_equal<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 
 fn is_in<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
-        [wanted, Value::List(list)] => Ok(Value::Bool(
-            list.iter().any(|element| equal(&element, wanted)),
-        )),
-        [wanted, Value::Map(map)] => Ok(Value::Bool(map.get(wanted).is_some())),
+        [wanted, Value::List(list)] => has_element(list, wanted).map(Value::Bool),
+        [wanted, Value::Map(map)] => match map.get(wanted) {
+            Some(Value::Fault(error)) => Err((*error).clone()),
+            found => Ok(Value::Bool(found.is_some())),
+        },
         _ => no_overload(),
     }
+}
+
+/// Whether a list has an element. Elements of a list of a schema that can't be compared are an
+/// error, unless another is the wanted one.
+pub(super) fn has_element(list: &List<'_>, wanted: &Value<'_>) -> Result<bool, EvalError> {
+    if !matches!(list, List::Typed(..)) {
+        return Ok(list.iter().any(|element| equal(wanted, &element)));
+    }
+    if let Value::Fault(error) = wanted {
+        return Err((**error).clone());
+    }
+    let mut failed = None;
+    for element in list.iter() {
+        match element_is(&element, wanted) {
+            Ok(true) => return Ok(true),
+            Ok(false) => {}
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    failed.map_or(Ok(false), |error| Err(*error))
 }
 
 fn size<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -396,7 +425,7 @@ fn map_insert<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         Map::Made(made) => (**made).clone(),
         other => match Map::of(other.entries()) {
             Map::Made(made) => (*made).clone(),
-            Map::Json(_) | Map::Strings(_) => return no_overload(),
+            Map::Json(_) | Map::Strings(_) | Map::Typed(..) => return no_overload(),
         },
     };
     for (key, value) in added {

@@ -247,7 +247,12 @@ fn join<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let mut joined = String::new();
     for (place, element) in list.iter().enumerate() {
         let Value::String(part) = &element else {
-            return fail(format!("join: invalid input: {}", text_of(&element)));
+            let found = match &element {
+                // Go prints it as the number that stands for it.
+                Value::Null => "0".to_owned(),
+                other => text_of(other),
+            };
+            return fail(format!("join: invalid input: {found}"));
         };
         if place > 0 {
             joined.push_str(separator);

@@ -214,7 +214,7 @@ pub(crate) fn parse_timestamp(text: &str) -> Result<Time, NoTime> {
 }
 
 /// `+02:00` as seconds.
-fn zone_offset(text: &str) -> Option<i32> {
+pub(crate) fn zone_offset(text: &str) -> Option<i32> {
     let sign = match text.get(..1)? {
         "+" => 1,
         "-" => -1,

@@ -1,16 +1,26 @@
 //! Equality and order of values.
 //!
 //! Here: `==` for all types, `<` within them and between kinds of numbers (cel-spec, "Equality"
-//! and "Numbers"). Not here: which comparisons compile (`check`).
-//! Invariant: equality is defined for every pair and never fails; numbers of different kinds compare as
-//! doubles.
+//! and "Numbers"). Not here: lists and maps of a schema (`typed`), which comparisons compile
+//! (`check`).
+//! Invariant: equality fails only where one side was read through a schema; numbers of different
+//! kinds compare as doubles.
 
-use super::{List, Map, Value};
+use super::{List, Map, Value, typed};
+use crate::eval::EvalError;
 use std::cmp::Ordering;
+
+/// Whether two values are equal, or why that is not known.
+pub(crate) type Same = Result<bool, Box<EvalError>>;
 
 /// Whether two values are equal. Values of different types are not; a NaN equals nothing.
 pub(crate) fn equal(a: &Value<'_>, b: &Value<'_>) -> bool {
-    match (a, b) {
+    matches!(equality(a, b), Ok(true))
+}
+
+/// Whether two values are equal, as the first one knows it.
+pub(crate) fn equality(a: &Value<'_>, b: &Value<'_>) -> Same {
+    Ok(match (a, b) {
         (Value::Null, Value::Null) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,
         (Value::String(a), Value::String(b)) => a == b,
@@ -19,26 +29,49 @@ pub(crate) fn equal(a: &Value<'_>, b: &Value<'_>) -> bool {
         (Value::Timestamp(a), Value::Timestamp(b)) => a == b,
         (Value::Type(a), Value::Type(b)) => a == b,
         (Value::Optional(a), Value::Optional(b)) => match (a, b) {
-            (Some(a), Some(b)) => equal(a, b),
+            (Some(a), Some(b)) => return equality(a, b),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         },
         (Value::Opaque(a), Value::Opaque(b)) => a == b,
-        (Value::List(a), Value::List(b)) => lists(a, b),
+        (Value::Null, _) | (_, Value::Null) => false,
+        (Value::List(list), other) => match (list.kind(), other) {
+            (Some(kind), other) => return typed::lists(list, kind, other),
+            (None, Value::List(other)) => lists(list, other),
+            (None, _) => false,
+        },
+        (Value::Map(Map::Typed(entries, schema)), other) => {
+            return typed::objects(entries, schema, other);
+        }
         (Value::Map(a), Value::Map(b)) => maps(a, b),
+        (Value::Preserved(json), other) => typed::preserved(json, other),
+        (Value::Fault(error), _) => return Err(Box::new((**error).clone())),
         _ => order(a, b) == Some(Ordering::Equal),
-    }
+    })
 }
 
+/// The error of a value that can't be compared with another.
+pub(super) fn unlike(other: &Value<'_>) -> Same {
+    Err(Box::new(match other {
+        Value::Fault(error) => (**error).clone(),
+        _ => EvalError::no_overload(),
+    }))
+}
+
+/// Two elements that can't be compared do not keep their lists from being equal, as in cel-go.
 fn lists(a: &List<'_>, b: &List<'_>) -> bool {
-    a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| equal(&a, &b))
+    a.len() == b.len()
+        && a.iter()
+            .zip(b.iter())
+            .all(|(a, b)| !matches!(equality(&a, &b), Ok(false)))
 }
 
 fn maps(a: &Map<'_>, b: &Map<'_>) -> bool {
     a.len() == b.len()
-        && a.entries()
-            .into_iter()
-            .all(|(key, value)| b.get(&key).is_some_and(|other| equal(&value, &other)))
+        && a.entries().into_iter().all(|(key, value)| {
+            b.get(&key)
+                .is_some_and(|other| !matches!(equality(&value, &other), Ok(false)))
+        })
 }
 
 /// The order of two values; absent where there is none.

@@ -50,6 +50,8 @@ impl Value<'_> {
             Self::Opaque(value) => json!(value.to_string()),
             Self::Authorization(value) => json!(value.type_name()),
             Self::Object(_) => json!("object"),
+            Self::Preserved(json) => (*json).clone(),
+            Self::Fault(error) => json!(error.to_string()),
         }
     }
 }

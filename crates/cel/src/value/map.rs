@@ -4,7 +4,9 @@
 //! Invariant: a lookup in a large map does not look at each entry.
 
 use super::{List, Value, equal};
+use crate::eval::EvalError;
 use crate::library::Opaque;
+use crate::schema::Schema;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ pub enum Map<'a> {
     Json(&'a serde_json::Map<String, serde_json::Value>),
     /// Labels and the like.
     Strings(&'a BTreeMap<String, String>),
+    /// An object of JSON, read through its schema.
+    Typed(&'a serde_json::Map<String, serde_json::Value>, &'a Schema),
 }
 
 /// A map that an expression made; entries in the order of making.
@@ -147,7 +151,7 @@ impl<'a> Map<'a> {
     pub fn len(&self) -> usize {
         match self {
             Self::Made(made) => made.entries.len(),
-            Self::Json(entries) => entries.len(),
+            Self::Json(entries) | Self::Typed(entries, _) => entries.len(),
             Self::Strings(entries) => entries.len(),
         }
     }
@@ -168,6 +172,8 @@ impl<'a> Map<'a> {
             }
             (_, Value::String(key)) => self.field(key),
             (Self::Json(_) | Self::Strings(_), _) => None,
+            // Asking by what is no name is an error there.
+            (Self::Typed(..), _) => Some(Value::Fault(Arc::new(EvalError::no_overload()))),
         }
     }
 
@@ -178,26 +184,11 @@ impl<'a> Map<'a> {
             Self::Made(_) => self.get(&Value::from(key)),
             Self::Json(entries) => entries.get(key).map(Value::from_json),
             Self::Strings(entries) => entries.get(key).map(|text| Value::from(text.as_str())),
+            Self::Typed(entries, schema) => schema.entry(entries, key),
         }
     }
 
-    /// The entry at a place of the map's own order.
-    #[must_use]
-    pub fn entry(&self, place: usize) -> Option<(Value<'a>, Value<'a>)> {
-        match self {
-            Self::Made(made) => made.entries.get(place).cloned(),
-            Self::Json(entries) => entries
-                .iter()
-                .nth(place)
-                .map(|(key, value)| (Value::from(key.as_str()), Value::from_json(value))),
-            Self::Strings(entries) => entries
-                .iter()
-                .nth(place)
-                .map(|(key, value)| (Value::from(key.as_str()), Value::from(value.as_str()))),
-        }
-    }
-
-    /// All entries, in the map's own order.
+    /// All entries, in the map's own order; of one with a schema those that it describes.
     #[must_use]
     pub fn entries(&self) -> Vec<(Value<'a>, Value<'a>)> {
         match self {
@@ -209,6 +200,18 @@ impl<'a> Map<'a> {
             Self::Strings(entries) => entries
                 .iter()
                 .map(|(key, value)| (Value::from(key.as_str()), Value::from(value.as_str())))
+                .collect(),
+            Self::Typed(entries, schema) => entries
+                .keys()
+                .filter_map(|key| {
+                    let name = schema.entry_name(key)?;
+                    // A field that is null has a name, and asking for it fails.
+                    let value = self.get(&name).unwrap_or_else(|| {
+                        let error = format!("no such key: {key}");
+                        Value::Fault(Arc::new(EvalError::new(error)))
+                    });
+                    Some((name, value))
+                })
                 .collect(),
         }
     }

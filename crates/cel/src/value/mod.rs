@@ -11,17 +11,22 @@ mod json;
 mod map;
 mod text;
 mod time;
+mod typed;
 
+use crate::eval::EvalError;
 use crate::library::{Authorization, Opaque};
+use crate::schema::{ListKind, Schema};
 use crate::types::{ObjectType, Type};
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use compare::{equal, order};
+pub(crate) use compare::{equal, equality, order};
 pub use map::{MadeMap, Map};
 pub use text::{Bytes, Text};
 pub use time::Time;
 pub(crate) use time::days_from_civil;
+pub use typed::Merged;
+pub(crate) use typed::{added, element as element_is};
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -58,6 +63,10 @@ pub enum Value<'a> {
     Opaque(Arc<Opaque>),
     /// A question about rights, or its answer.
     Authorization(Arc<Authorization<'a>>),
+    /// Data that its schema keeps without describing it: it can be compared, and nothing else.
+    Preserved(&'a serde_json::Value),
+    /// Data that does not fit its schema: an error where it is used.
+    Fault(Arc<EvalError>),
 }
 
 /// A structure of the host, with the fields of its [`crate::ObjectType`].
@@ -132,6 +141,10 @@ pub enum List<'a> {
     Json(&'a [serde_json::Value]),
     /// A list of the host.
     Host(&'a dyn Sequence),
+    /// An array of JSON, read through its schema.
+    Typed(&'a Vec<serde_json::Value>, &'a Schema),
+    /// A set or a map that was made of one of a schema.
+    Merged(Arc<Merged<'a>>),
 }
 
 impl<'a> List<'a> {
@@ -148,6 +161,17 @@ impl<'a> List<'a> {
             Self::Made(elements) | Self::Sum(elements) => elements.len(),
             Self::Json(elements) => elements.len(),
             Self::Host(elements) => elements.len(),
+            Self::Typed(elements, _) => elements.len(),
+            Self::Merged(merged) => merged.elements.len(),
+        }
+    }
+
+    /// How it is compared and added, where a schema says so.
+    pub(crate) fn kind(&self) -> Option<&ListKind> {
+        match self {
+            Self::Typed(_, schema) => Some(schema.list_kind()),
+            Self::Merged(merged) => Some(merged.kind()),
+            Self::Made(_) | Self::Sum(_) | Self::Json(_) | Self::Host(_) => None,
         }
     }
 
@@ -164,6 +188,8 @@ impl<'a> List<'a> {
             Self::Made(elements) | Self::Sum(elements) => elements.get(index).cloned(),
             Self::Json(elements) => elements.get(index).map(Value::from_json),
             Self::Host(elements) => elements.get(index),
+            Self::Typed(elements, schema) => elements.get(index).map(|json| schema.element(json)),
+            Self::Merged(merged) => merged.elements.get(index).cloned(),
         }
     }
 
@@ -228,7 +254,7 @@ impl<'a> Value<'a> {
             Self::Timestamp(_) => Type::Timestamp,
             Self::List(_) => Type::list(Type::Dyn),
             Self::Map(_) => Type::Map(Arc::new(Type::Dyn), Arc::new(Type::Dyn)),
-            Self::Object(_) => Type::Dyn,
+            Self::Object(_) | Self::Preserved(_) | Self::Fault(_) => Type::Dyn,
             Self::Optional(_) => Type::optional(Type::Dyn),
             Self::Type(_) => Type::Type(None),
             Self::Opaque(value) => Type::opaque(value.type_name()),
@@ -252,6 +278,8 @@ impl<'a> Value<'a> {
             Self::List(_) => "list",
             Self::Map(_) => "map",
             Self::Object(_) => "object",
+            Self::Preserved(_) => "unknown",
+            Self::Fault(_) => "error",
             Self::Optional(_) => "optional_type",
             Self::Type(_) => "type",
             Self::Opaque(value) => value.type_name(),

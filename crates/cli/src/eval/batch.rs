@@ -115,6 +115,7 @@ fn evaluate(minor: u32, request: &Request) -> Json {
         request: bound("request"),
         params: bound("params"),
         authorizer: authorizer.as_ref().map(|fixed| fixed as &dyn Authorizer),
+        schema: None,
     };
     let budget = request.budget.unwrap_or(admission::BUDGET);
     let mut evaluation = Evaluation::new(&env, &bindings, budget);

@@ -5,14 +5,19 @@
 
 mod batch;
 mod rules;
+mod schemas;
 #[cfg(test)]
 mod tests;
 
 use crate::Error;
 use bailiff_cel::admission::{self, Bindings, Optional};
 use bailiff_cel::authorizer::Authorizer;
-use bailiff_cel::{Env, Evaluation, NEWEST_RELEASE, OLDEST_RELEASE, Program, Value};
+use bailiff_cel::schema::{GroupVersionKind, Schema};
+use bailiff_cel::{
+    CompileError, Env, Evaluation, NEWEST_RELEASE, OLDEST_RELEASE, Program, Type, Value,
+};
 use rules::{Fixed, Rules};
+use schemas::Schemas;
 use serde::Deserialize as _;
 use serde_json::{Value as Json, json};
 use std::io::{BufRead, Read, Write};
@@ -26,6 +31,10 @@ Examples:
   bailiff eval 'variables.images.all(i, i.startsWith(\"registry.example/\"))' -f pod.yaml \\
     --variables 'images=object.spec.containers.map(c, c.image)'
   bailiff eval 'object.spec.replicas <= oldObject.spec.replicas' -f new.yaml --old old.yaml
+  kubectl get --raw /openapi/v3/apis/apps/v1 > apps.json
+  bailiff eval 'object.spec.replicas > 3' -f deployment.yaml --schema apps.json
+  bailiff eval 'object.spec.size > 1' --type-check --schema gadgets.crd.yaml \
+    --kind example.dev/v1/Gadget
   bailiff eval --batch < requests.jsonl
 
 A file may hold several documents; the expression is evaluated for each.
@@ -63,6 +72,13 @@ pub struct EvalArgs {
     /// The release of Kubernetes whose functions there are
     #[arg(long, value_name = "VERSION", default_value = "1.37")]
     pub kubernetes_version: String,
+    /// Schemas of kinds: the manifest of a custom resource, or an OpenAPI v3 document of the API server;
+    /// object and oldObject have the type of their kind
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
+    /// The kind of the schema that is meant, v1/Pod for the core group [default: the object's own]
+    #[arg(long, value_name = "GROUP/VERSION/KIND", requires = "schema")]
+    pub kind: Option<String>,
     /// Say only whether it compiles, and its type
     #[arg(long)]
     pub type_check: bool,
@@ -70,7 +86,7 @@ pub struct EvalArgs {
     #[arg(short, long, value_name = "SHAPE", value_parser = ["text", "json"], default_value = "text")]
     pub output: String,
     /// Read requests as JSON lines from standard input, and write an answer for each
-    #[arg(long, conflicts_with_all = ["expression", "filename", "old", "params", "namespace", "request", "authorizer", "variables", "type_check"])]
+    #[arg(long, conflicts_with_all = ["expression", "filename", "old", "params", "namespace", "request", "authorizer", "variables", "schema", "kind", "type_check"])]
     pub batch: bool,
 }
 
@@ -142,50 +158,35 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
         batch::run(minor, input, out)?;
         return Ok(true);
     }
-    let source = args.expression.as_deref().unwrap_or_default();
-    let optional = Optional {
-        params: args.params.is_some(),
-        authorizer: args.authorizer.is_some(),
+    let schemas = Schemas::read(args, input)?;
+    let objects = if args.type_check && schemas.is_none() {
+        vec![None]
+    } else {
+        objects(args, input)?
     };
-    let mut env = admission::environment(minor, optional);
-    for variable in &args.variables {
-        let Some((name, expression)) = variable.split_once('=') else {
-            return Err(Error::Input(format!(
-                "cannot use variable {variable:?}: write NAME=EXPRESSION"
-            )));
+    let mut compiled: Vec<Compiled> = Vec::new();
+    let mut places = Vec::new();
+    for object in &objects {
+        let known = match &schemas {
+            Some(schemas) => Some(schemas.of(object.as_ref())?),
+            None => None,
         };
-        if let Err(error) = env.define(name.trim(), expression) {
-            return refused(
-                args,
-                out,
-                &format!("variable {name}:\n{error}"),
-                &error.issues(),
-            );
+        let kind = known.as_ref().map(|(kind, _)| kind.clone());
+        let place = compiled.iter().position(|one| one.kind() == kind.as_ref());
+        places.push(place.unwrap_or(compiled.len()));
+        if place.is_none() {
+            match Compiled::new(args, minor, known)? {
+                Ok(made) => compiled.push(made),
+                Err(error) => return refused(args, out, kind.as_ref(), &error),
+            }
         }
     }
-    let program = match env.compile(source) {
-        Ok(program) => program,
-        Err(error) => return refused(args, out, &error.to_string(), &error.issues()),
-    };
     if args.type_check {
-        let ty = program.result_type();
-        if args.output == "json" {
-            writeln!(out, "{}", json!({ "staticType": ty.to_string() }))?;
-        } else {
-            writeln!(out, "it compiles; its type is {ty}")?;
+        for one in &compiled {
+            fits(args, out, one)?;
         }
         return Ok(true);
     }
-    let objects = match &args.filename {
-        Some(path) => {
-            let found = documents(path, input)?;
-            if found.is_empty() {
-                return Err(cannot_read(path, &"it holds no object"));
-            }
-            found.into_iter().map(Some).collect()
-        }
-        None => vec![None],
-    };
     let old = first(args.old.as_ref(), input)?;
     let params = first(args.params.as_ref(), input)?;
     let namespace = first(args.namespace.as_ref(), input)?;
@@ -197,7 +198,10 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
         .as_ref()
         .map(|_| &authorizer as &dyn Authorizer);
     let mut all = true;
-    for object in &objects {
+    for (object, place) in objects.iter().zip(places) {
+        let Some(compiled) = compiled.get(place) else {
+            continue;
+        };
         let bindings = Bindings {
             object: object.as_ref(),
             old_object: old.as_ref(),
@@ -205,11 +209,107 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
             request: request.as_ref(),
             params: params.as_ref(),
             authorizer,
+            schema: compiled.known.as_ref().map(|(_, schema)| schema),
         };
         let title = object.as_ref().filter(|_| objects.len() > 1).map(name_of);
-        all &= one(args, out, &env, &program, &bindings, title)?;
+        all &= one(
+            args,
+            out,
+            &compiled.env,
+            &compiled.program,
+            &bindings,
+            title,
+        )?;
     }
     Ok(all)
+}
+
+/// The objects that the expression is evaluated for.
+fn objects(args: &EvalArgs, input: &mut impl Read) -> Result<Vec<Option<Json>>, Error> {
+    let Some(path) = &args.filename else {
+        return Ok(vec![None]);
+    };
+    let found = documents(path, input)?;
+    if found.is_empty() {
+        return Err(cannot_read(path, &"it holds no object"));
+    }
+    Ok(found.into_iter().map(Some).collect())
+}
+
+/// The expression, compiled for the objects of a kind, or for all where no schema is given.
+struct Compiled {
+    known: Option<(GroupVersionKind, Schema)>,
+    env: Env,
+    program: Program,
+}
+
+/// Why an expression does not compile.
+struct Fault {
+    /// The variable that it is in.
+    variable: Option<String>,
+    error: CompileError,
+}
+
+impl Compiled {
+    fn new(
+        args: &EvalArgs,
+        minor: u32,
+        known: Option<(GroupVersionKind, Schema)>,
+    ) -> Result<Result<Self, Fault>, Error> {
+        let declaration = known
+            .as_ref()
+            .and_then(|(kind, schema)| schema.declaration(&kind.kind));
+        let ty = declaration.map_or(Type::Dyn, |declaration| declaration.ty().clone());
+        let optional = Optional {
+            params: args.params.is_some(),
+            authorizer: args.authorizer.is_some(),
+        };
+        let mut env = admission::typed_environment(minor, &ty, optional);
+        for variable in &args.variables {
+            let Some((name, expression)) = variable.split_once('=') else {
+                return Err(Error::Input(format!(
+                    "cannot use variable {variable:?}: write NAME=EXPRESSION"
+                )));
+            };
+            if let Err(error) = env.define(name.trim(), expression) {
+                let variable = Some(name.to_owned());
+                return Ok(Err(Fault { variable, error }));
+            }
+        }
+        let source = args.expression.as_deref().unwrap_or_default();
+        Ok(match env.compile(source) {
+            Ok(program) => Ok(Self {
+                known,
+                env,
+                program,
+            }),
+            Err(error) => Err(Fault {
+                variable: None,
+                error,
+            }),
+        })
+    }
+
+    fn kind(&self) -> Option<&GroupVersionKind> {
+        self.known.as_ref().map(|(kind, _)| kind)
+    }
+}
+
+/// Says that it compiles, and for which kind.
+fn fits(args: &EvalArgs, out: &mut impl Write, compiled: &Compiled) -> Result<(), Error> {
+    let ty = compiled.program.result_type();
+    let kind = compiled.kind().map(GroupVersionKind::path);
+    if args.output == "json" {
+        let mut answer = json!({ "staticType": ty.to_string() });
+        if let Some(kind) = kind {
+            answer["kind"] = kind.into();
+        }
+        writeln!(out, "{answer}")?;
+    } else {
+        let of = kind.map_or_else(String::new, |kind| format!(" for {kind}"));
+        writeln!(out, "it compiles{of}; its type is {ty}")?;
+    }
+    Ok(())
 }
 
 /// Kind and name of an object.
@@ -225,14 +325,25 @@ fn name_of(object: &Json) -> String {
 fn refused(
     args: &EvalArgs,
     out: &mut impl Write,
-    words: &str,
-    issues: &str,
+    kind: Option<&GroupVersionKind>,
+    fault: &Fault,
 ) -> Result<bool, Error> {
+    let Fault { variable, error } = fault;
+    let kind = kind.map(GroupVersionKind::path);
     if args.output == "json" {
-        writeln!(out, "{}", json!({ "compileError": issues }))?;
-    } else {
-        writeln!(out, "it does not compile:\n{words}")?;
+        let mut answer = json!({ "compileError": error.issues() });
+        if let Some(kind) = kind {
+            answer["kind"] = kind.into();
+        }
+        writeln!(out, "{answer}")?;
+        return Ok(false);
     }
+    let of = kind.map_or_else(String::new, |kind| format!(" for {kind}"));
+    writeln!(out, "it does not compile{of}:")?;
+    if let Some(name) = variable {
+        writeln!(out, "variable {name}:")?;
+    }
+    writeln!(out, "{error}")?;
     Ok(false)
 }
 

@@ -165,6 +165,139 @@ fn a_batch_has_an_answer_for_each_line_in_order() {
     assert_eq!(answers.len(), 10);
 }
 
+fn schema(name: &str) -> String {
+    format!("{}/tests/schemas/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn fails(arguments: &[&str], input: &str) -> String {
+    let line = Line::try_parse_from([&["eval"], arguments].concat()).unwrap();
+    let error = run(&line.eval, &mut Cursor::new(input), &mut Vec::new()).unwrap_err();
+    let here = format!("{}/tests/schemas/", env!("CARGO_MANIFEST_DIR"));
+    error.to_string().replace(&here, "")
+}
+
+const TYPED_DEPLOYMENT: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, creationTimestamp: '2026-05-01T10:00:00Z'}
+spec: {replicas: 5, strategy: {rollingUpdate: {maxSurge: 25%}}}
+";
+
+#[test]
+fn with_a_schema_an_unknown_field_is_found_before_anything_runs() {
+    let apps = schema("deployment.openapi.json");
+    let with = |expression| {
+        eval(
+            &[expression, "-f", "-", "--schema", &apps],
+            TYPED_DEPLOYMENT,
+        )
+    };
+    assert_eq!(
+        with("object.spec.replica > 3"),
+        (
+            false,
+            "it does not compile for apps/v1/Deployment:\n1:12: undefined field 'replica'; did you mean 'replicas'?\n | object.spec.replica > 3\n | ...........^\n".to_owned()
+        )
+    );
+    assert_eq!(
+        with("object.spec.replicas > 3"),
+        (
+            true,
+            "value  true\ntype   bool\ncost   4 of 1000000\n".to_owned()
+        )
+    );
+    // A point in time, not text; text or number, and so known only at run time.
+    assert_eq!(
+        with("object.metadata.creationTimestamp").1,
+        "value  \"2026-05-01T10:00:00Z\"\ntype   google.protobuf.Timestamp\ncost   3 of 1000000\n"
+    );
+    assert_eq!(
+        with("object.spec.strategy.rollingUpdate.maxSurge").1,
+        "value  \"25%\"\ntype   string (dyn for the compiler)\ncost   5 of 1000000\n"
+    );
+}
+
+#[test]
+fn a_custom_resource_is_checked_by_its_own_manifest() {
+    let crd = schema("gadget.crd.yaml");
+    let arguments = |expression, kind| {
+        let check = ["--type-check", "--schema", &crd, "--kind", kind];
+        eval(&[&[expression], &check[..]].concat(), "")
+    };
+    assert_eq!(
+        arguments("object.spec.tags + ['x']", "example.dev/v1/Gadget"),
+        (
+            true,
+            "it compiles for example.dev/v1/Gadget; its type is list(string)\n".to_owned()
+        )
+    );
+    // The second version describes nothing but what every object has.
+    let (fits, out) = arguments(
+        "object.metadata.labels.app == object.spec",
+        "example.dev/v2/Gadget",
+    );
+    assert!(!fits && out.contains("undefined field 'spec'"), "{out}");
+}
+
+#[test]
+fn objects_of_several_kinds_have_a_schema_each() {
+    let apps = schema("deployment.openapi.json");
+    let check = ["-f", "-", "--type-check", "-o", "json", "--schema", &apps];
+    let (_, out) = eval(
+        &[&["object.metadata.generation"], &check[..]].concat(),
+        TYPED_DEPLOYMENT,
+    );
+    assert_eq!(
+        serde_json::from_str::<Json>(&out).unwrap(),
+        json!({"kind": "apps/v1/Deployment", "staticType": "int"})
+    );
+    let two = format!("{TYPED_DEPLOYMENT}---\napiVersion: v1\nkind: Pod\n");
+    assert_eq!(
+        fails(&["true", "-f", "-", "--schema", &apps], &two),
+        "cannot use deployment.openapi.json: there is no schema of v1/Pod; there are apps/v1/Deployment"
+    );
+}
+
+#[test]
+fn which_schema_is_meant_is_never_guessed() {
+    let (apps, crd) = (schema("deployment.openapi.json"), schema("gadget.crd.yaml"));
+    let check = |file: &str, more: &[&str], input: &str| {
+        fails(&[&["true", "--schema", file], more].concat(), input)
+    };
+    for (file, more, input, words) in [
+        (
+            &crd,
+            &[][..],
+            "",
+            "cannot tell which schema of gadget.crd.yaml is meant: give the object by -f, or its kind by --kind",
+        ),
+        (
+            &apps,
+            &["-f", "-"],
+            "spec: {}",
+            "cannot tell which schema of deployment.openapi.json is meant: the object has no apiVersion and kind; give --kind",
+        ),
+        (
+            &apps,
+            &["--kind", "Deployment"],
+            "",
+            "cannot use kind \"Deployment\": write GROUP/VERSION/KIND, as apps/v1/Deployment or v1/Pod",
+        ),
+        (
+            &apps,
+            &["--kind", "apps/v1beta1/Deployment"],
+            "",
+            "cannot use deployment.openapi.json: there is no schema of apps/v1beta1/Deployment; did you mean apps/v1/Deployment?",
+        ),
+    ] {
+        assert_eq!(check(file, more, input), words);
+    }
+    assert_eq!(
+        check(&schema("deployment.json"), &[], ""),
+        "cannot read deployment.json: it is neither a CustomResourceDefinition nor an OpenAPI v3 document, as `kubectl get --raw /openapi/v3/apis/apps/v1` prints it"
+    );
+}
+
 #[test]
 fn rules_decide_what_an_authorizer_would() {
     let rules = "

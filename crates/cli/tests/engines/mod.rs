@@ -1,16 +1,18 @@
 //! Both engines: ours, and the API server's own.
 //!
-//! Here: asking them, comparing what they answer, reducing a difference to a small case. Not
-//! here: what they are asked (`generator`, the kept files).
+//! Here: asking them, reducing a difference to a small case. Not here: what they are asked
+//! (`generator`, the kept files), what an answer is equal to (`answers`).
 //! Invariant: a difference that is reported was answered twice, alone the second time.
 
+pub(crate) mod answers;
+
 use super::generator::Case;
+use answers::{answers, comparable, kind, panics, theirs};
 use bailiff_cli::eval::{EvalArgs, run};
 use clap::Parser as _;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
-use std::io::{Cursor, Write as _};
-use std::process::{Command, Stdio};
+use std::io::Cursor;
 use std::time::{Duration, Instant};
 
 #[derive(clap::Parser)]
@@ -44,12 +46,6 @@ impl Report {
     }
 }
 
-fn answers(text: &str) -> Vec<Json> {
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
 fn ours(release: Release, input: &str) -> Vec<Json> {
     let version = format!("1.{}", release.0);
     let line = Line::parse_from(["eval", "--batch", "--kubernetes-version", &version]);
@@ -60,114 +56,15 @@ fn ours(release: Release, input: &str) -> Vec<Json> {
 
 /// What both answer, at the same time.
 fn both(release: Release, input: &str) -> (Vec<Json>, Vec<Json>) {
-    let Some(program) = std::env::var_os("BAILIFF_CEL_ORACLE") else {
-        panic!(
-            "BAILIFF_CEL_ORACLE is not set: run `make unit`, or set it to what `hack/oracle.sh` prints"
-        );
-    };
-    let mut child = Command::new(program)
-        .arg(format!("--kubernetes-version=1.{}", release.0))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let (ours, output) = std::thread::scope(|scope| {
-        let writer = scope.spawn(move || stdin.write_all(input.as_bytes()));
-        let reader = scope.spawn(move || child.wait_with_output().unwrap());
-        let ours = ours(release, input);
-        writer.join().unwrap().unwrap();
-        (ours, reader.join().unwrap())
-    });
-    assert!(output.status.success());
-    let theirs = answers(std::str::from_utf8(&output.stdout).unwrap());
-    (ours, theirs)
+    std::thread::scope(|scope| {
+        let theirs = scope.spawn(move || theirs(release.0, input));
+        (ours(release, input), theirs.join().unwrap())
+    })
 }
 
 fn input(cases: &[Case]) -> String {
     let lines: Vec<_> = cases.iter().map(|c| c.request().to_string()).collect();
     lines.join("\n") + "\n"
-}
-
-/// How a syntax error begins in either engine; each has words of its own for it.
-const SYNTAX: [&str; 10] = [
-    "Syntax error",
-    "reserved identifier",
-    "token recognition",
-    "invalid int literal",
-    "invalid uint literal",
-    "invalid double literal",
-    "expression recursion limit",
-    "a string has no end",
-    "unknown escape",
-    "invalid escape",
-];
-
-/// An answer in the form that both can have: syntax errors are worded by each in its own way, and
-/// large doubles are written with or without an exponent.
-fn comparable(answer: &Json) -> Json {
-    let mut answer = answer.clone();
-    let fields = answer.as_object_mut().unwrap();
-    fields.remove("id");
-    let is_syntax = |text: &str| SYNTAX.iter().any(|words| text.contains(words));
-    if let Some(error) = fields.get("compileError").and_then(Json::as_str)
-        && is_syntax(error)
-    {
-        return json!({"compileError": "syntax"});
-    }
-    if let Some(error) = fields.get("error").and_then(Json::as_str)
-        && let Some((before, words)) = error.split_once(" fails to compile: ")
-        && is_syntax(words)
-    {
-        let told = format!("{before} fails to compile: syntax");
-        fields.insert("error".to_owned(), told.into());
-    }
-    // The API server does not say how far it came within a budget.
-    let budget = "validation failed due to running out of cost budget";
-    if let Some(error) = fields.get("error").and_then(Json::as_str)
-        && error.starts_with(budget)
-    {
-        fields.remove("cost");
-    }
-    // Which of the two kinds of null Go has depends on where it comes from.
-    if let Some(error) = fields.get("error").and_then(Json::as_str)
-        && error.ends_with("invalid qualifier type: types.Null")
-    {
-        let told = error.replace("types.Null", "<nil>");
-        fields.insert("error".to_owned(), told.into());
-    }
-    let whole = fields.get("type").is_some_and(|ty| ty == "int");
-    if let Some(value) = fields.get_mut("value").filter(|_| !whole) {
-        plain_numbers(value);
-    }
-    answer
-}
-
-/// Writes numbers in one way.
-fn plain_numbers(value: &mut Json) {
-    match value {
-        Json::Number(number) => *value = json!(format!("{:e}", number.as_f64().unwrap())),
-        Json::Array(values) => values.iter_mut().for_each(plain_numbers),
-        Json::Object(values) => values.values_mut().for_each(plain_numbers),
-        Json::Null | Json::Bool(_) | Json::String(_) => {}
-    }
-}
-
-/// Whether the API server's own engine ended with a panic, which ends nothing here.
-fn panics(answer: &Json) -> bool {
-    answer["error"].as_str().is_some_and(|error| {
-        error.starts_with("panic: ")
-            || error.contains("internal error: runtime error: hash of unhashable")
-    })
-}
-
-fn kind(answer: &Json) -> &'static str {
-    let kinds = ["value", "error", "compileError", "inputError"];
-    let found = kinds.into_iter().find(|kind| answer.get(*kind).is_some());
-    if panics(answer) {
-        return "panic";
-    }
-    found.unwrap()
 }
 
 /// Which of the cases both answer in another way.

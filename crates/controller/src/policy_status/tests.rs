@@ -151,3 +151,32 @@ fn a_message_stays_within_the_limit_of_the_api() {
     assert!(condition.message.len() <= MESSAGE_LIMIT);
     assert!(condition.message.ends_with('é'));
 }
+
+fn type_checking(expression: &str) -> Option<Value> {
+    let policy = policy(expression);
+    let compiled = compile(&policy);
+    let status = of_policy(&policy, &compiled, &cluster(), now());
+    assert_eq!(compiled.is_ok(), status.conditions[0].status == "True");
+    let status = serde_json::to_value(status).unwrap();
+    status.get("typeChecking").cloned()
+}
+
+#[test]
+fn a_policy_that_does_not_fit_a_pod_is_ready_and_warned_of() {
+    assert_eq!(
+        type_checking("object.spec.hostNetwrk == true"),
+        Some(json!({"expressionWarnings": [{
+            "fieldRef": "spec.validations[0].expression",
+            "warning": "/v1, Kind=Pod: ERROR: <input>:1:12: undefined field 'hostNetwrk'\n | object.spec.hostNetwrk == true\n | ...........^\n",
+        }]}))
+    );
+}
+
+#[test]
+fn nothing_found_is_told_from_not_checked() {
+    assert_eq!(
+        type_checking("object.spec.hostNetwork == true"),
+        Some(json!({}))
+    );
+    assert_eq!(type_checking("object.spec.hostNetwork =="), None);
+}

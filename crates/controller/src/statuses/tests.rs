@@ -141,3 +141,27 @@ async fn nothing_is_said_before_the_pods_were_read() {
     );
     server.finish();
 }
+
+#[test]
+fn what_is_gone_from_a_status_is_taken_away() {
+    let warned = json!({
+        "typeChecking": {"expressionWarnings": [{"fieldRef": "a"}]},
+        "coverage": {"nodes": 1},
+    });
+    for (before, now, patch) in [
+        (json!({"a": 1}), json!({"a": 2}), json!({"a": 2})),
+        (
+            warned.clone(),
+            json!({"typeChecking": {}}),
+            json!({"typeChecking": {"expressionWarnings": null}, "coverage": null}),
+        ),
+        (
+            warned.clone(),
+            json!({}),
+            json!({"typeChecking": null, "coverage": null}),
+        ),
+        (Value::Null, warned.clone(), warned),
+    ] {
+        assert_eq!(merged(&before, &now), patch);
+    }
+}

@@ -3,13 +3,18 @@
 //!
 //! Here: `object`, `oldObject`, `request`, `params`, `namespaceObject`, `authorizer`
 //! (k8s.io/apiserver v0.37.2, pkg/admission/plugin/cel/compile.go), over JSON. Not here: what a
-//! policy is, who answers questions about rights.
+//! policy is, who answers questions about rights, what expressions are warned of (`typecheck`).
 //! Invariant: `params` and `authorizer` are declared only where there may be some.
+
+mod typecheck;
+
+pub use typecheck::{ExpressionWarning, KindToCheck, TypeCheck, expression_warnings};
 
 use crate::authorizer::{Authorizer, Resource, Subject};
 use crate::env::Env;
 use crate::library::Authorization;
 use crate::library::authorizer::Asking;
+use crate::schema::Schema;
 use crate::types::{AUTHORIZER, ObjectType, RESOURCE_CHECK, Type};
 use crate::value::{Activation, Value};
 use serde_json::Value as Json;
@@ -34,9 +39,19 @@ pub struct Bindings<'a> {
     pub params: Option<&'a Json>,
     /// Who knows what the user of the request may do.
     pub authorizer: Option<&'a dyn Authorizer>,
+    /// What `object` and `oldObject` are read through, where they are declared with its type.
+    pub schema: Option<&'a Schema>,
 }
 
 impl<'a> Bindings<'a> {
+    fn read(&self, bound: Option<&'a Json>) -> Value<'a> {
+        match (bound, self.schema) {
+            (None, _) => Value::Null,
+            (Some(json), None) => Value::from_json(json),
+            (Some(json), Some(schema)) => schema.value(json),
+        }
+    }
+
     fn asking(&self) -> Option<Asking<'a>> {
         self.authorizer.map(|authorizer| Asking {
             authorizer,
@@ -71,8 +86,8 @@ impl<'a> Bindings<'a> {
 impl Activation for Bindings<'_> {
     fn variable(&self, slot: usize) -> Option<Value<'_>> {
         let bound = match slot {
-            0 => self.object,
-            1 => self.old_object,
+            0 => return Some(self.read(self.object)),
+            1 => return Some(self.read(self.old_object)),
             2 => self.namespace_object,
             3 => self.request,
             4 => self.params,
@@ -102,15 +117,14 @@ pub struct Optional {
 /// The environment of admission policies in a minor release of Kubernetes 1.
 #[must_use]
 pub fn environment(minor: u32, optional: Optional) -> Env {
-    let mut variables = vec![
-        ("object", Type::Dyn),
-        ("oldObject", Type::Dyn),
-        ("namespaceObject", namespace()),
-        ("request", request()),
-    ];
-    if optional.params {
-        variables.push(("params", Type::Dyn));
-    }
+    typed_environment(minor, &Type::Dyn, optional)
+}
+
+/// The same, with a type for `object` and `oldObject`: of a [`crate::schema::Declaration`], whose
+/// schema stands in the [`Bindings`].
+#[must_use]
+pub fn typed_environment(minor: u32, object: &Type, optional: Optional) -> Env {
+    let mut variables = variables(object, optional.params.then_some(Type::Dyn));
     if optional.authorizer {
         if !optional.params {
             // No name in an expression can be this; it keeps the place.
@@ -121,6 +135,18 @@ pub fn environment(minor: u32, optional: Optional) -> Env {
         variables.push(("authorizer.requestResource", resource));
     }
     Env::for_release(minor, variables)
+}
+
+/// The variables that always are, and `params`, in the order of the slots of [`Bindings`].
+fn variables(object: &Type, params: Option<Type>) -> Vec<(&'static str, Type)> {
+    let mut variables = vec![
+        ("object", object.clone()),
+        ("oldObject", object.clone()),
+        ("namespaceObject", namespace()),
+        ("request", request()),
+    ];
+    variables.extend(params.map(|ty| ("params", ty)));
+    variables
 }
 
 fn strings<'a>(names: &[&'a str]) -> Vec<(&'a str, Type)> {

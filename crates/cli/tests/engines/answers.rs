@@ -1,0 +1,120 @@
+//! Answers: of the API server's own engine, and when two are the same.
+//!
+//! Here: its program, the forms of an answer that both engines can have. Not here: which lines are
+//! asked.
+//! Invariant: what is left out of a comparison is named, with the reason.
+
+use serde_json::{Value as Json, json};
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+/// What the API server's own engine of a minor release answers to these lines.
+pub(crate) fn theirs(minor: u32, input: &str) -> Vec<Json> {
+    let Some(program) = std::env::var_os("BAILIFF_CEL_ORACLE") else {
+        panic!(
+            "BAILIFF_CEL_ORACLE is not set: run `make unit`, or set it to what `hack/oracle.sh` prints"
+        );
+    };
+    let mut child = Command::new(program)
+        .arg(format!("--kubernetes-version=1.{minor}"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        let writer = scope.spawn(move || stdin.write_all(input.as_bytes()));
+        let output = child.wait_with_output().unwrap();
+        writer.join().unwrap().unwrap();
+        output
+    });
+    assert!(output.status.success());
+    answers(std::str::from_utf8(&output.stdout).unwrap())
+}
+
+pub(crate) fn answers(text: &str) -> Vec<Json> {
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// How a syntax error begins in either engine; each has words of its own for it.
+const SYNTAX: [&str; 10] = [
+    "Syntax error",
+    "reserved identifier",
+    "token recognition",
+    "invalid int literal",
+    "invalid uint literal",
+    "invalid double literal",
+    "expression recursion limit",
+    "a string has no end",
+    "unknown escape",
+    "invalid escape",
+];
+
+/// An answer in the form that both can have: syntax errors are worded by each in its own way, and
+/// large doubles are written with or without an exponent.
+pub(crate) fn comparable(answer: &Json) -> Json {
+    let mut answer = answer.clone();
+    let fields = answer.as_object_mut().unwrap();
+    fields.remove("id");
+    let is_syntax = |text: &str| SYNTAX.iter().any(|words| text.contains(words));
+    if let Some(error) = fields.get("compileError").and_then(Json::as_str)
+        && is_syntax(error)
+    {
+        return json!({"compileError": "syntax"});
+    }
+    if let Some(error) = fields.get("error").and_then(Json::as_str)
+        && let Some((before, words)) = error.split_once(" fails to compile: ")
+        && is_syntax(words)
+    {
+        let told = format!("{before} fails to compile: syntax");
+        fields.insert("error".to_owned(), told.into());
+    }
+    // The API server does not say how far it came within a budget.
+    let budget = "validation failed due to running out of cost budget";
+    if let Some(error) = fields.get("error").and_then(Json::as_str)
+        && error.starts_with(budget)
+    {
+        fields.remove("cost");
+    }
+    // Which of the two kinds of null Go has depends on where it comes from.
+    if let Some(error) = fields.get("error").and_then(Json::as_str)
+        && error.ends_with("invalid qualifier type: types.Null")
+    {
+        let told = error.replace("types.Null", "<nil>");
+        fields.insert("error".to_owned(), told.into());
+    }
+    let whole = fields.get("type").is_some_and(|ty| ty == "int");
+    if let Some(value) = fields.get_mut("value").filter(|_| !whole) {
+        plain_numbers(value);
+    }
+    answer
+}
+
+/// Writes numbers in one way.
+fn plain_numbers(value: &mut Json) {
+    match value {
+        Json::Number(number) => *value = json!(format!("{:e}", number.as_f64().unwrap())),
+        Json::Array(values) => values.iter_mut().for_each(plain_numbers),
+        Json::Object(values) => values.values_mut().for_each(plain_numbers),
+        Json::Null | Json::Bool(_) | Json::String(_) => {}
+    }
+}
+
+/// Whether the API server's own engine ended with a panic, which ends nothing here.
+pub(crate) fn panics(answer: &Json) -> bool {
+    answer["error"].as_str().is_some_and(|error| {
+        error.starts_with("panic: ")
+            || error.contains("internal error: runtime error: hash of unhashable")
+    })
+}
+
+pub(crate) fn kind(answer: &Json) -> &'static str {
+    let kinds = ["value", "error", "compileError", "inputError"];
+    let found = kinds.into_iter().find(|kind| answer.get(*kind).is_some());
+    if panics(answer) {
+        return "panic";
+    }
+    found.unwrap()
+}
