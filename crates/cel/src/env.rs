@@ -372,6 +372,9 @@ fn type_of(name: &str) -> Option<(&'static str, Type)> {
         "null_type" => ("null_type", Type::Null),
         "type" => ("type", Type::Type(None)),
         "optional_type" => ("optional_type", Type::Optional(any())),
+        // These two are known to the checker alone (`plan`).
+        "timestamp" => ("timestamp", Type::Timestamp),
+        "duration" => ("duration", Type::Duration),
         "google.protobuf.Timestamp" => ("google.protobuf.Timestamp", Type::Timestamp),
         "google.protobuf.Duration" => ("google.protobuf.Duration", Type::Duration),
         types::IP => (types::IP, Type::opaque(types::IP)),

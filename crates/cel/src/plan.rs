@@ -190,9 +190,26 @@ impl Planner<'_> {
         })))
     }
 
+    /// The API server's planner takes a variable whose value is a type for the name of one, and
+    /// does not know all names of types that its checker knows (cel-go v0.29.2,
+    /// interpreter/planner.go, `planCheckedIdent`).
+    fn is_taken_for_type(&self, expr: &Expr) -> bool {
+        let unknown = match self.reference(expr) {
+            Some(Reference::Local(_)) => true,
+            Some(Reference::Type(name)) => matches!(*name, "timestamp" | "duration"),
+            _ => false,
+        };
+        let is_type = matches!(self.checked.types.get(expr.id), Some(Type::Type(_)));
+        self.strict && !self.env.strict && unknown && is_type
+    }
+
     fn node(&self, expr: &Expr) -> Planned {
         match &expr.kind {
             Kind::Literal(literal) => Ok(Node::Constant(constant(literal))),
+            Kind::Ident(name) if self.is_taken_for_type(expr) => {
+                let message = format!("reference to undefined type: {name}");
+                Err(Diagnostic::of_constant(self.source, expr.at, message))
+            }
             Kind::Ident(name) => Ok(self.named(expr).unwrap_or_else(|| {
                 let name = name.strip_prefix('.').unwrap_or(name);
                 Node::Fail(format!("no such attribute(s): {name}"))

@@ -21,6 +21,7 @@ use generator::{Case, Generator};
 use serde_json::json;
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -128,7 +129,13 @@ fn made_expressions_are_the_same() {
     let fresh = || u64::from(u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap());
     let seed = number("SEED").unwrap_or_else(fresh);
     let wanted = usize::try_from(number("EXPRESSIONS").unwrap_or(20_000)).unwrap();
-    eprintln!("SEED={seed} EXPRESSIONS={wanted} make conformance   # makes the same again");
+    // Past what the test harness captures, so that it is always seen.
+    let mut out = std::io::stderr();
+    writeln!(
+        out,
+        "SEED={seed} EXPRESSIONS={wanted} make conformance   # makes the same again"
+    )
+    .unwrap();
     let mut generator = Generator::new(seed);
     let mut known = HashSet::new();
     let hasher = RandomState::new();
@@ -142,11 +149,17 @@ fn made_expressions_are_the_same() {
             }
         }
         report.add(compare(NEWEST, &cases));
+        if known.len().is_multiple_of(100_000) {
+            let (compared, unlike) = (known.len(), report.unlike.len());
+            writeln!(out, "{compared} compared, {unlike} differ").unwrap();
+        }
     }
-    eprintln!(
+    writeln!(
+        out,
         "{wanted} different expressions: {:?}, {} in one of the ways that the order of a map allows",
         report.kinds, report.by_order
-    );
+    )
+    .unwrap();
     if report.unlike.len() > STILL_UNLIKE.saturating_mul(wanted) / 20_000 {
         none_unlike(NEWEST, &report);
     }

@@ -364,6 +364,7 @@ impl Checker<'_> {
                 *ty = self.known.apply(ty, true);
             }
             let applied = signature(&types, target.is_some());
+            let function = function.strip_prefix('.').unwrap_or(function);
             let message =
                 format!("found no matching overload for '{function}' applied to '{applied}'");
             self.fault(expr.at, message, None);

@@ -436,6 +436,10 @@ pub(crate) fn apply<'a>(call: &Call, values: &[Value<'a>]) -> Evaluated<'a> {
             other => return other,
         }
     }
+    if call.guards.is_some() {
+        // The values fit, and what they hold does not.
+        return Err(EvalError::no_overload());
+    }
     Err(EvalError::new(no_overload(call.name, values)))
 }
 

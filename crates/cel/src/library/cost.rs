@@ -215,9 +215,11 @@ impl Cost {
         };
         let words = match self {
             Self::SelfCompare(index) => list(index)?,
-            Self::Flatten if operands.get(1).is_some_and(Result::is_err) => {
-                "ref.Val is *types.Err, not types.Int".to_owned()
-            }
+            Self::Flatten => match operands.get(1)? {
+                Ok(Value::Int(_)) => return None,
+                Ok(other) => format!("ref.Val is {}, not types.Int", go_name(other)),
+                Err(_) => "ref.Val is *types.Err, not types.Int".to_owned(),
+            },
             _ => return None,
         };
         Some(format!("internal error: interface conversion: {words}"))

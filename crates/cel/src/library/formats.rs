@@ -241,10 +241,10 @@ fn is_base64(text: &str) -> bool {
 }
 
 fn is_date(text: &str) -> bool {
-    super::times::parse_timestamp(&format!("{text}T00:00:00Z")).is_ok()
+    super::times::parse_strict_timestamp(&format!("{text}T00:00:00Z")).is_ok()
 }
 
 fn is_date_time(text: &str) -> bool {
     let upper = text.to_ascii_uppercase();
-    super::times::parse_timestamp(&upper).is_ok()
+    super::times::parse_strict_timestamp(&upper).is_ok()
 }

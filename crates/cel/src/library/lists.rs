@@ -96,10 +96,9 @@ fn sum<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let mut total: Option<Value<'a>> = None;
     for element in list.iter() {
         let next = match (total, element) {
-            (
-                None,
-                first @ (Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Duration(_)),
-            ) => first,
+            (None, first @ (Value::Int(_) | Value::Uint(_) | Value::Duration(_))) => first,
+            // A sum begins with zero, which takes the sign off a negative one.
+            (None, Value::Double(first)) => Value::Double(0.0 + first),
             (Some(Value::Int(a)), Value::Int(b)) => match a.checked_add(b) {
                 Some(sum) => Value::Int(sum),
                 None => return fail("integer overflow"),

@@ -257,16 +257,11 @@ fn parse_cidr(text: &str) -> Result<Prefix, String> {
         )
     };
     let (address, bits) = text.rsplit_once('/').ok_or_else(|| error("no '/'"))?;
-    if address.contains('%') {
+    let zone = address.contains('%');
+    let address = self::address(address).map_err(|why| error(&why))?;
+    if zone {
         return Err(error("IPv6 zones cannot be present in a prefix"));
     }
-    let address: IpAddr = address.parse().map_err(|_| {
-        error(&format!(
-            "ParseAddr({}): {}",
-            quoted(address),
-            address_fault(address)
-        ))
-    })?;
     let bad = || error(&format!("bad bits after slash: {}", quoted(bits)));
     let plain = bits.bytes().all(|b| b.is_ascii_digit()) && !bits.is_empty();
     if !plain || (bits.len() > 1 && bits.starts_with('0')) {

@@ -168,24 +168,10 @@ fn same<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     arguments.first().cloned().map_or_else(no_overload, Ok)
 }
 
-/// Equality; values that only their own functions know are compared with their like alone.
 fn compared(arguments: &[Value<'_>]) -> Result<bool, Box<EvalError>> {
-    let none = || Err(Box::new(EvalError::no_overload()));
     match arguments {
-        [Value::Opaque(_) | Value::Authorization(_), Value::Null]
-        | [Value::Null, Value::Opaque(_) | Value::Authorization(_)] => Ok(false),
-        [Value::Opaque(a), Value::Opaque(b)] => {
-            // The API server can't compare with a sum of quantities.
-            let sum = matches!(&**b, super::Opaque::Quantity(quantity) if quantity.is_sum());
-            if a.type_name() == b.type_name() && !sum {
-                return Ok(a == b);
-            }
-            none()
-        }
-
-        [Value::Opaque(_) | Value::Authorization(_), _] => none(),
         [a, b] => equality(a, b),
-        _ => none(),
+        _ => Err(Box::new(EvalError::no_overload())),
     }
 }
 

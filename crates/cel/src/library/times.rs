@@ -156,6 +156,20 @@ pub(crate) fn is_timestamp(seconds: i64) -> bool {
 
 /// Reads RFC 3339, as Go does: the fraction is cut after nine digits.
 pub(crate) fn parse_timestamp(text: &str) -> Result<Time, NoTime> {
+    // Go's parser, which the language uses, takes an hour of one digit as well.
+    match text.split_at_checked(11) {
+        Some((date, clock)) if clock.get(1..2) == Some(":") => {
+            parse_strict_timestamp(&format!("{date}0{clock}"))
+        }
+        _ => parse_strict_timestamp(text),
+    }
+}
+
+/// A point in time in RFC 3339, every number with all of its digits.
+///
+/// # Errors
+/// It is none, or it is out of range.
+pub(super) fn parse_strict_timestamp(text: &str) -> Result<Time, NoTime> {
     let number = |from: usize, to: usize| -> Result<i64, NoTime> {
         let part = text.get(from..to).ok_or(NoTime::Format)?;
         if part.bytes().all(|b| b.is_ascii_digit()) {

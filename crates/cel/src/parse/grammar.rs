@@ -89,6 +89,19 @@ pub(crate) fn parse(source: &str, macros: Macros) -> Result<Tree, CompileError> 
     })
 }
 
+/// Whether an expression is a name, with or without dots.
+fn is_name(mut expr: &Expr) -> bool {
+    while let Kind::Select {
+        operand,
+        test: false,
+        ..
+    } = &expr.kind
+    {
+        expr = operand;
+    }
+    matches!(expr.kind, Kind::Ident(_))
+}
+
 /// How many levels of the stack ([`stack::with`]) a pair of brackets takes in the parser.
 const CALLS: usize = 8;
 
@@ -449,6 +462,9 @@ impl Parser<'_> {
                 let index = self.expression()?;
                 self.expect("]")?;
                 operand = self.operator(at, function, vec![operand, index])?;
+            } else if matches!(self.peek(), Token::Symbol("{")) && is_name(&operand) {
+                let words = "Syntax error: messages can't be made, there are no protobuf types";
+                return Err(self.error(at, words));
             } else {
                 break;
             }

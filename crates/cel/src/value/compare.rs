@@ -3,38 +3,48 @@
 //! Here: `==` for all types, `<` within them and between kinds of numbers (cel-spec, "Equality"
 //! and "Numbers"). Not here: lists and maps of a schema (`typed`), which comparisons compile
 //! (`check`).
-//! Invariant: equality fails only where one side was read through a schema; numbers of different
-//! kinds compare as doubles.
+//! Invariant: equality fails only where one side was read through a schema, or is a value that only
+//! its own functions know; numbers of different kinds compare as doubles.
 
 use super::{List, Map, Value, typed};
 use crate::eval::EvalError;
+use crate::library::Opaque;
 use std::cmp::Ordering;
 
 /// Whether two values are equal, or why that is not known.
 pub(crate) type Same = Result<bool, Box<EvalError>>;
 
-/// Whether two values are equal. Values of different types are not; a NaN equals nothing.
+/// Whether two values are equal. Values of different types are not; a NaN equals nothing; what
+/// can't be compared is not.
 pub(crate) fn equal(a: &Value<'_>, b: &Value<'_>) -> bool {
     matches!(equality(a, b), Ok(true))
 }
 
-/// Whether two values are equal, as the first one knows it.
+/// Whether two values are equal, as the first one knows it. Values that only their own functions
+/// know are compared with their like alone.
 pub(crate) fn equality(a: &Value<'_>, b: &Value<'_>) -> Same {
     Ok(match (a, b) {
-        (Value::Null, Value::Null) => true,
         (Value::Bool(a), Value::Bool(b)) => a == b,
         (Value::String(a), Value::String(b)) => a == b,
         (Value::Bytes(a), Value::Bytes(b)) => **a == **b,
         (Value::Duration(a), Value::Duration(b)) => a == b,
         (Value::Timestamp(a), Value::Timestamp(b)) => a == b,
         (Value::Type(a), Value::Type(b)) => a == b,
-        (Value::Optional(a), Value::Optional(b)) => match (a, b) {
-            (Some(a), Some(b)) => return equality(a, b),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
+        (Value::Null, _) | (_, Value::Null) => matches!((a, b), (Value::Null, Value::Null)),
+        (Value::Optional(Some(a)), Value::Optional(Some(b))) => match (&**a, &**b) {
+            (Value::Opaque(_) | Value::Authorization(_), Value::Null) => return unlike(b),
+            (a, b) => return equality(a, b),
         },
-        (Value::Opaque(a), Value::Opaque(b)) => a == b,
-        (Value::Null, _) | (_, Value::Null) => false,
+        (Value::Optional(a), Value::Optional(b)) => a.is_none() && b.is_none(),
+        (Value::Opaque(a), Value::Opaque(other)) => {
+            // The API server can't compare with a sum of quantities.
+            let sum = matches!(&**other, Opaque::Quantity(quantity) if quantity.is_sum());
+            if a.type_name() != other.type_name() || sum {
+                return unlike(b);
+            }
+            a == other
+        }
+        (Value::Opaque(_) | Value::Authorization(_), other) => return unlike(other),
         (Value::List(list), other) => match (list.kind(), other) {
             (Some(kind), other) => return typed::lists(list, kind, other),
             (None, Value::List(other)) => lists(list, other),
@@ -58,19 +68,21 @@ pub(super) fn unlike(other: &Value<'_>) -> Same {
     }))
 }
 
-/// Two elements that can't be compared do not keep their lists from being equal, as in cel-go.
+/// Within lists and maps what can't be compared makes no difference, as in the API server (cel-go
+/// v0.29.2, common/types/list.go, map.go).
+fn may_be_equal(a: &Value<'_>, b: &Value<'_>) -> bool {
+    !matches!(equality(a, b), Ok(false))
+}
+
 fn lists(a: &List<'_>, b: &List<'_>) -> bool {
-    a.len() == b.len()
-        && a.iter()
-            .zip(b.iter())
-            .all(|(a, b)| !matches!(equality(&a, &b), Ok(false)))
+    a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| may_be_equal(&a, &b))
 }
 
 fn maps(a: &Map<'_>, b: &Map<'_>) -> bool {
     a.len() == b.len()
         && a.entries().into_iter().all(|(key, value)| {
             b.get(&key)
-                .is_some_and(|other| !matches!(equality(&value, &other), Ok(false)))
+                .is_some_and(|other| may_be_equal(&value, &other))
         })
 }
 
