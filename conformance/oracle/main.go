@@ -59,6 +59,7 @@ type request struct {
 	Schema    json.RawMessage `json:"schema"`
 	Bounds    json.RawMessage `json:"bounds"`
 	TypeCheck json.RawMessage `json:"typeCheck"`
+	Estimate *estimation                `json:"estimate"`
 }
 
 type answer map[string]any
@@ -281,6 +282,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "oracle:", err)
 		os.Exit(1)
 	}
+	costs := &estimators{base: set, made: map[string]*cel.Env{}}
 	in := bufio.NewReaderSize(os.Stdin, 1<<20)
 	out := bufio.NewWriter(os.Stdout)
 	encoder := json.NewEncoder(out)
@@ -298,6 +300,8 @@ func main() {
 				result = bounds(set, asked.Bounds)
 			} else if asked.TypeCheck != nil {
 				result = warnings(asked.TypeCheck)
+			} else if asked.Estimate != nil {
+				result = costs.answer(asked)
 			} else {
 				result = evaluate(set, plain, asked)
 			}

@@ -5,7 +5,9 @@
 //! step of it (`parse`, `check`, `plan`).
 //! Invariant: a program is only run with the environment that compiled it.
 
+use crate::ast::Tree;
 use crate::check::{Reference, check};
+use crate::cost::{self, Range, Sizes};
 use crate::diagnostic::CompileError;
 use crate::library::{Function, Library, Overload};
 use crate::parse::{Macros, parse};
@@ -23,7 +25,7 @@ pub const NEWEST_RELEASE: u32 = 37;
 pub const OLDEST_RELEASE: u32 = 30;
 
 /// The name that named expressions are used by.
-const VARIABLES: &str = "variables";
+pub(crate) const VARIABLES: &str = "variables";
 
 /// Declared variables, and expressions that have a name.
 #[expect(
@@ -68,6 +70,15 @@ pub struct Program {
     pub(crate) locals: usize,
     /// How deep evaluation recurses at most, for [`stack::with`].
     pub(crate) levels: usize,
+    /// What an estimate is made of; absent where types were not looked at.
+    typed: Option<Typed>,
+}
+
+/// A tree with the types and the meanings of its nodes.
+struct Typed {
+    tree: Tree,
+    types: Vec<Type>,
+    references: Vec<Option<Reference>>,
 }
 
 impl std::fmt::Debug for Program {
@@ -195,22 +206,30 @@ impl Env {
 
     fn compiled(&self, source: &str, strict: bool) -> Result<Program, CompileError> {
         let tree = parse(source, self.macros)?;
-        tree.walk(|expr| {
-            let checked = check(source, expr, tree.nodes, self);
+        let (mut program, checked) = tree.walk(|expr| {
+            let mut checked = check(source, expr, tree.nodes, self);
             if strict && !checked.faults.is_empty() {
                 return Err(checked.faults.into_error());
             }
             let result = checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn);
             let node = plan(source, expr, &checked, self, strict)?;
-            Ok(Program {
+            let program = Program {
                 source: source.to_owned(),
                 result,
-                mentions: checked.mentions,
+                mentions: std::mem::take(&mut checked.mentions),
                 node,
                 locals: checked.locals,
                 levels: stack::levels(expr.depth),
-            })
-        })
+                typed: None,
+            };
+            Ok((program, checked))
+        })?;
+        program.typed = strict.then_some(Typed {
+            tree,
+            types: checked.types,
+            references: checked.references,
+        });
+        Ok(program)
     }
 
     /// The type of an expression, without a program of it: constants are not computed.
@@ -394,6 +413,31 @@ impl Program {
     #[must_use]
     pub fn source(&self) -> &str {
         &self.source
+    }
+
+    /// What it costs at least and at most, as far as sizes are known; the API server's estimate.
+    /// What named expressions cost is not part of it. It takes the environment that compiled it.
+    /// Nothing is known of a program whose types were not looked at.
+    ///
+    /// ```
+    /// use bailiff_cel::cost::{Range, SizesByPath, Unknown};
+    /// use bailiff_cel::{Env, Type};
+    ///
+    /// let env = Env::new([("names", Type::list(Type::String))]);
+    /// let program = env.compile("names.all(name, name != 'root')")?;
+    /// let unknown = program.estimate(&env, &Unknown);
+    /// assert_eq!((unknown.min, unknown.max), (2, u64::MAX));
+    /// let sizes = SizesByPath::default().at_most("names", 100).at_most("names.@items", 63);
+    /// assert_eq!(program.estimate(&env, &sizes), Range { min: 2, max: 502 });
+    /// # Ok::<(), bailiff_cel::CompileError>(())
+    /// ```
+    #[must_use]
+    pub fn estimate(&self, env: &Env, sizes: &dyn Sizes) -> Range {
+        self.typed.as_ref().map_or(Range::UNKNOWN, |typed| {
+            let (types, references) = (&typed.types, &typed.references);
+            let tree = &typed.tree;
+            tree.walk(|expr| cost::estimate(expr, types, references, env, sizes))
+        })
     }
 
     /// Which variables and fields it mentions, as `process` and `process.names`; sorted.

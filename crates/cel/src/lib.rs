@@ -93,6 +93,7 @@ pub mod admission;
 mod ast;
 pub mod authorizer;
 mod check;
+pub mod cost;
 mod diagnostic;
 mod env;
 mod eval;
@@ -112,7 +113,7 @@ pub use library::{Authorization, Opaque};
 pub use print::Expression;
 pub use types::{ObjectType, Type};
 pub use value::{
-    Activation, Bytes, List, MadeMap, Map, Merged, Object, Sequence, Text, Time, Value,
+    Activation, Bytes, Joined, List, MadeMap, Map, Merged, Object, Sequence, Text, Time, Value,
 };
 
 #[cfg(test)]

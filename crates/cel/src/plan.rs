@@ -12,7 +12,7 @@ use crate::ast::{Expr, Kind, Literal, op};
 use crate::check::{Checked, Reference};
 use crate::diagnostic::Diagnostic;
 use crate::env::Env;
-use crate::library::{Authorization, Cost, Opaque, Run, regexes};
+use crate::library::{Authorization, Cost, Effort, Opaque, Run, regexes};
 use crate::schema::ListKind;
 use crate::types::Type;
 use crate::value::{List, Map, Value};
@@ -98,6 +98,7 @@ pub(crate) struct Call {
     pub(crate) name: &'static str,
     pub(crate) runs: Vec<Run>,
     pub(crate) cost: Cost,
+    pub(crate) effort: Effort,
     pub(crate) arguments: Vec<Node>,
     /// Which overload is meant is known only at run time, and then arguments are evaluated up to
     /// the first error.
@@ -283,8 +284,12 @@ impl Planner<'_> {
             return Ok(Node::Attribute(attribute));
         }
         let (name, overload) =
-            if let Some(Reference::Function { name, overload }) = self.reference(expr) {
-                (*name, *overload)
+            if let Some(Reference::Function { name, overloads }) = self.reference(expr) {
+                let only = match overloads.as_slice() {
+                    [one] => Some(*one),
+                    _ => None,
+                };
+                (*name, only)
             } else {
                 let message = format!("no such overload: {function}");
                 return Ok(Node::Fail(message));
@@ -444,6 +449,7 @@ impl Planner<'_> {
             name,
             runs: function.map_or_else(Vec::new, |function| function.runs.clone()),
             cost: Cost::of(name, overload),
+            effort: Effort::of(name),
             shortcut: Shortcut::of(name),
             arguments,
             // `format` is bound as a function of any number of arguments.
@@ -505,7 +511,7 @@ pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
         Value::Bytes(_) => "types.Bytes",
         Value::Duration(_) => "types.Duration",
         Value::Timestamp(_) => "types.Timestamp",
-        Value::List(List::Sum(_)) => "*types.concatList",
+        Value::List(List::Joined(_)) => "*types.concatList",
         Value::List(list) => match (list, list.kind()) {
             (_, None) => "*types.baseList",
             (List::Typed(..), Some(ListKind::Set)) => "*common.unstructuredSetList",

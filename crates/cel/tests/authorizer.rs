@@ -144,6 +144,7 @@ fn a_decision_says_what_it_is() {
 fn the_limit_of_an_expression_ends_asking() {
     let source = "[1, 2, 3, 4, 5].map(x, authorizer.path('/p').check('get').allowed())";
     let (asked, outcome) = ask(source, allowed());
-    assert_eq!(asked.len(), 3);
+    // A question is paid for before it is asked: the third would be more than may be spent.
+    assert_eq!(asked.len(), 2);
     assert!(outcome.unwrap_err().is_budget());
 }

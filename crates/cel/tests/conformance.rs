@@ -147,8 +147,7 @@ fn same(a: &Value<'_>, b: &Value<'_>) -> bool {
         (Value::Map(a), Value::Map(b)) => {
             a.len() == b.len()
                 && a.entries()
-                    .iter()
-                    .all(|(key, value)| b.get(key).is_some_and(|b| same(value, &b)))
+                    .all(|(key, value)| b.get(&key).is_some_and(|b| same(&value, &b)))
         }
         _ => a.type_name() == b.type_name() && a == b,
     }

@@ -7,6 +7,7 @@
     reason = "a panic is the report of a test"
 )]
 
+use bailiff_cel::cost::Unknown;
 use bailiff_cel::{Activation, Env, Evaluation, Type, Value};
 
 struct Object(serde_json::Value);
@@ -38,6 +39,10 @@ fn fault(source: &str) -> Option<String> {
         Ok(program) => program,
         Err(error) => return Some(error.to_string()),
     };
+    let estimate = program.estimate(&env, &Unknown);
+    if estimate.min > estimate.max {
+        return Some(format!("estimated as {estimate:?}"));
+    }
     let object = Object(serde_json::json!({"a": 1}));
     let mut evaluation = Evaluation::new(&env, &object, 1_000_000);
     match evaluation.run(&program) {

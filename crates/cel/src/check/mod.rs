@@ -12,6 +12,7 @@ use crate::diagnostic::{Diagnostic, Faults, near};
 use crate::env::Env;
 use crate::schema::is_reserved;
 use crate::types::{ObjectType, Type};
+use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
 use unify::{Substitutions, most_general};
 
@@ -26,10 +27,10 @@ pub(crate) enum Reference {
     Type(&'static str),
     /// The named expressions of the environment.
     Named,
-    /// A function, and the overload where there is but one.
+    /// A function, and the overloads that fit; none where it compiles only without a check.
     Function {
         name: &'static str,
-        overload: Option<&'static str>,
+        overloads: SmallVec<[&'static str; 1]>,
     },
 }
 
@@ -337,11 +338,12 @@ impl Checker<'_> {
                 }
             }
             let name = declared.name;
-            let overload = declared.overloads.first().map(|overload| overload.id);
-            self.refer(expr, Reference::Function { name, overload });
+            let first = declared.overloads.first();
+            let overloads = first.map(|overload| overload.id).into_iter().collect();
+            self.refer(expr, Reference::Function { name, overloads });
             return if fits { Type::Bool } else { Type::Error };
         }
-        let (mut result, mut found): (Option<Type>, Vec<&'static str>) = (None, Vec::new());
+        let (mut result, mut overloads) = (None, SmallVec::new());
         for overload in &declared.overloads {
             if overload.member != target.is_some() {
                 continue;
@@ -350,7 +352,9 @@ impl Checker<'_> {
             if !self.known.assign_all(&types, &wanted) {
                 continue;
             }
-            found.push(overload.id);
+            if !overloads.contains(&overload.id) {
+                overloads.push(overload.id);
+            }
             let given = self.known.apply(&given, false);
             result = Some(match result {
                 None => given,
@@ -370,16 +374,12 @@ impl Checker<'_> {
             self.fault(expr.at, message, None);
             // A caller that goes on without a check chooses at run time.
             let name = declared.name;
-            let overload = None;
-            self.refer(expr, Reference::Function { name, overload });
+            let overloads = smallvec![];
+            self.refer(expr, Reference::Function { name, overloads });
             return Type::Error;
         };
-        let overload = match found.as_slice() {
-            [one] => Some(*one),
-            _ => None,
-        };
         let name = declared.name;
-        self.refer(expr, Reference::Function { name, overload });
+        self.refer(expr, Reference::Function { name, overloads });
         result
     }
 

@@ -5,7 +5,7 @@
 //! Invariant: a loop ends with its range; what it makes is moved, not copied, for each element.
 
 use super::{EvalError, Evaluated, Evaluation, Slot};
-use crate::library::text_of;
+use crate::library::{ENTRY, text_of};
 use crate::plan::{Fold, Node, Quantifier, go_name};
 use crate::value::{List, Map, Value};
 use std::sync::Arc;
@@ -191,7 +191,10 @@ impl<'a> Evaluation<'a> {
         }
         let entries = match (key, value?) {
             (Some(key), value) => vec![(key, value)],
-            (None, Value::Map(map)) => map.entries(),
+            (None, Value::Map(map)) => {
+                self.meter.make_all(map.len(), ENTRY)?;
+                map.entries().collect()
+            }
             (None, _) => return Err(EvalError::no_overload()),
         };
         let Value::Map(Map::Made(mut made)) = self.take(place)? else {

@@ -3,21 +3,24 @@
 //! Here: walking the tree, absorbing errors, counting cost as the API server counts it (cel-go,
 //! interpreter/interpretable.go, runtimecost.go). Not here: reading of values (`attribute`),
 //! single functions (`library`).
-//! Invariant: every step is paid for, so time and memory are bounded by the limit.
+//! Invariant: every step is paid for or metered before it is made, so time and memory are bounded.
 
 mod attribute;
 mod error;
 mod fold;
+mod meter;
 
 use crate::env::{Env, Program};
-use crate::library::{self, Cost};
+use crate::library::{self, ENTRY, Effort};
 use crate::plan::{Call, Node, Shortcut, is_member};
 use crate::stack;
 use crate::types::Type;
-use crate::value::{Activation, List, Map, Value, equal};
+use crate::value::{Activation, ELEMENTS_LIMIT, List, Map, Text, Value, equal, reading, weight};
 use regex::Regex;
 use smallvec::SmallVec;
 use std::sync::Arc;
+
+use meter::Meter;
 
 pub use error::EvalError;
 
@@ -39,6 +42,9 @@ pub struct Evaluation<'a> {
     /// Of all programs before.
     spent: u64,
     left: u64,
+    meter: Meter,
+    /// Patterns that were computed, with what they were compiled to.
+    patterns: SmallVec<[(Box<str>, Regex); 0]>,
     locals: SmallVec<[Slot<'a>; 6]>,
     named: SmallVec<[State<'a>; 2]>,
 }
@@ -81,6 +87,8 @@ impl<'a> Evaluation<'a> {
             named_cost: 0,
             spent: 0,
             left: budget,
+            meter: Meter::full(),
+            patterns: SmallVec::new(),
             locals: SmallVec::new(),
             named: SmallVec::from_elem(State::Waiting, env.all_named().len()),
         }
@@ -97,7 +105,7 @@ impl<'a> Evaluation<'a> {
         self.spent = self.spent.saturating_add(cost);
         if let Some(left) = self.left.checked_sub(cost) {
             self.left = left;
-            outcome
+            outcome.and_then(bounded)
         } else {
             self.left = 0;
             Err(EvalError::budget())
@@ -227,8 +235,11 @@ impl<'a> Evaluation<'a> {
                     && is_scalar(a)
                     && is_scalar(b)
                 {
-                    let same = equal(a, b);
+                    if let (Value::String(a), Value::String(b)) = (a, b) {
+                        self.meter.step(reading(a.len().min(b.len())))?;
+                    }
                     self.pay(call.cost.count(&[Some(a), Some(b)], None))?;
+                    let same = equal(a, b);
                     return Ok(Value::Bool(same == (shortcut == Shortcut::Equal)));
                 }
                 self.applied(call, regex, [a, b])
@@ -250,12 +261,60 @@ impl<'a> Evaluation<'a> {
                         }
                     }
                 }
-                let outcome = applied(call, regex, &values);
                 let parts: SmallVec<[_; 4]> = values.iter().map(Some).collect();
-                self.pay(call.cost.count(&parts, outcome.as_ref().ok()))?;
-                outcome
+                self.finish(call, regex, &values, &parts)
             }
         }
+    }
+
+    /// Pays for a call and makes it; in this order, unless its result tells what it costs.
+    fn finish(
+        &mut self,
+        call: &'a Call,
+        regex: Option<&Regex>,
+        values: &[Value<'a>],
+        parts: &[Option<&Value<'a>>],
+    ) -> Evaluated<'a> {
+        let steps = call.effort.steps(parts, self.meter.left());
+        self.meter.step(steps)?;
+        let after = call.cost.needs_result();
+        if !after {
+            self.pay(call.cost.count(parts, None))?;
+        }
+        let outcome = match (regex, call.effort, values) {
+            (None, Effort::Pattern, [Value::String(_), Value::String(pattern), ..]) => {
+                match self.pattern(pattern)? {
+                    Ok(regex) => applied(call, Some(&regex), values),
+                    Err(fault) => Err(library::regexes::illegal(call.name, &fault)),
+                }
+            }
+            _ => applied(call, regex, values),
+        };
+        if let Ok(result) = &outcome {
+            self.meter.make(Effort::made(call.name, result))?;
+        }
+        if after {
+            self.pay(call.cost.count(parts, outcome.as_ref().ok()))?;
+        }
+        outcome
+    }
+
+    /// A pattern that was computed, or what is wrong with it. The last few are kept, because the
+    /// same one is most often asked for again.
+    fn pattern(&mut self, pattern: &str) -> Result<Result<Regex, String>, EvalError> {
+        const KEPT: usize = 8;
+        if let Some((_, regex)) = self.patterns.iter().find(|(known, _)| **known == *pattern) {
+            return Ok(Ok(regex.clone()));
+        }
+        self.meter.step(library::regexes::effort(pattern))?;
+        let compiled = library::regexes::compile(pattern);
+        if let Ok(regex) = &compiled {
+            if self.patterns.len() >= KEPT {
+                self.patterns.remove(0);
+            }
+            self.patterns.push((pattern.into(), regex.clone()));
+        }
+        Ok(compiled)
     }
 
     /// An operand whose error does not keep the other from being evaluated.
@@ -283,19 +342,14 @@ impl<'a> Evaluation<'a> {
             return Err(error);
         }
         let values = operands.map(|operand| operand.unwrap_or(Value::Null));
-        let outcome = applied(call, regex, &values);
-        let cost = match call.cost {
-            Cost::Fixed(cost) => cost,
-            counted => {
-                let parts: [Option<&Value<'_>>; N] = std::array::from_fn(|at| values.get(at));
-                counted.count(&parts, outcome.as_ref().ok())
-            }
-        };
-        self.pay(cost)?;
-        outcome
+        let parts: [Option<&Value<'_>>; N] = std::array::from_fn(|at| values.get(at));
+        self.finish(call, regex, &values, &parts)
     }
 
     fn list(&mut self, elements: &'a [(Node, bool)]) -> Evaluated<'a> {
+        // It costs the same with however many constants.
+        self.meter
+            .make_all(elements.len(), size_of::<Value<'_>>())?;
         let mut made = Vec::with_capacity(elements.len());
         for (element, optional) in elements {
             match (self.node(element), optional) {
@@ -331,6 +385,7 @@ impl<'a> Evaluation<'a> {
     }
 
     fn entries(&mut self, entries: &'a [(Node, Node, bool)], strict: bool) -> Evaluated<'a> {
+        self.meter.make_all(entries.len(), ENTRY)?;
         let mut made = crate::value::MadeMap::default();
         for (key, value, optional) in entries {
             let key = self.node(key)?;
@@ -338,7 +393,11 @@ impl<'a> Evaluation<'a> {
                 checked_key(&made, &key)?;
             }
             match (self.node(value)?, optional) {
-                (Value::Optional(None), true) => made.remove(&key),
+                (Value::Optional(None), true) => {
+                    // The others move up, and are then found elsewhere.
+                    self.meter.make_all(made.len().saturating_mul(16), 0)?;
+                    made.remove(&key);
+                }
                 (Value::Optional(Some(value)), true) => {
                     made.insert(key, (*value).clone());
                 }
@@ -354,6 +413,17 @@ impl<'a> Evaluation<'a> {
             }
         }
         Ok(Value::Map(Map::Made(Arc::new(made))))
+    }
+}
+
+/// A result that whoever gets it may go through.
+fn bounded(result: Value<'_>) -> Evaluated<'_> {
+    let most = u64::try_from(ELEMENTS_LIMIT).unwrap_or(u64::MAX);
+    match &result {
+        Value::List(_) | Value::Map(_) | Value::Optional(_) if weight(&result, most) > most => {
+            Err(EvalError::limit())
+        }
+        _ => Ok(result),
     }
 }
 
@@ -385,10 +455,10 @@ fn is_scalar(value: &Value<'_>) -> bool {
 
 /// The text of a value for a call whose pattern is compiled already: also the name of a type, and
 /// the text in an optional.
-fn plain_text<'v>(value: &'v Value<'_>) -> Option<&'v str> {
+fn plain_text<'a>(value: &Value<'a>) -> Option<Text<'a>> {
     match value {
-        Value::String(text) => Some(text),
-        Value::Type(name) => Some(name),
+        Value::String(text) => Some(text.clone()),
+        Value::Type(name) => Some(Text::Borrowed(name)),
         Value::Optional(Some(value)) => plain_text(value),
         _ => None,
     }
@@ -403,11 +473,11 @@ fn applied<'a>(call: &Call, regex: Option<&Regex>, values: &[Value<'a>]) -> Eval
         return Err(EvalError::no_overload());
     };
     match (call.name, values.get(2)) {
-        ("matches", None) => Ok(Value::Bool(regex.is_match(text))),
-        ("find", None) => Ok(library::regexes::found(regex, text)),
-        ("findAll", None) => Ok(library::regexes::all_found(regex, text, -1)),
+        ("matches", None) => Ok(Value::Bool(regex.is_match(&text))),
+        ("find", None) => Ok(library::regexes::found(regex, &text)),
+        ("findAll", None) => Ok(library::regexes::all_found(regex, &text, -1)),
         ("findAll", Some(Value::Int(limit))) => {
-            Ok(library::regexes::all_found(regex, text, *limit))
+            Ok(library::regexes::all_found(regex, &text, *limit))
         }
         _ => Err(EvalError::no_overload()),
     }

@@ -1,8 +1,9 @@
 //! What a call costs, by the sizes of its arguments and of its result.
 //!
-//! Here: the API server's counts (k8s.io/apiserver v0.37.2, pkg/cel/library/cost.go, `CallCost`;
-//! cel-go v0.29.2, interpreter/runtimecost.go, `costCall`, ext/lists.go, ext/sets.go). Not here:
-//! what names, fields and literals cost (`eval`).
+//! Here: which count each function has, estimated or counted, and the count at run time
+//! (k8s.io/apiserver v0.37.2, pkg/cel/library/cost.go, `CallCost`; cel-go v0.29.2,
+//! interpreter/runtimecost.go, `costCall`, ext/lists.go, ext/sets.go). Not here: the range that an
+//! estimate has for each count (`cost::call`), what names, fields and literals cost (`eval`).
 //! Invariant: a count never wraps around.
 
 use crate::eval::EvalError;
@@ -34,16 +35,18 @@ pub(crate) enum Cost {
     PlainRegex,
     /// A tenth of each, multiplied.
     Contains,
-    /// A walk through the first argument.
-    Traversal,
+    /// A walk through the first argument. An estimate takes what is no list for text, but for
+    /// `includes`.
+    Traversal { includes: bool },
     /// Both sizes multiplied, so many times, and one.
     Sets(u64),
     /// One, ten, and the size of the result.
     MadeList,
     /// One, ten, and the size of the first times the depth.
     Flatten,
-    /// One, ten, and twice the square of the size of an argument.
-    SelfCompare(usize),
+    /// One, ten, and twice the square of the size of an argument; more for text. What an estimate
+    /// takes for text is what the overload is for.
+    SelfCompare { argument: usize, text: bool },
     /// A prefix and an address.
     ContainsIp { parsed: bool },
     /// Two prefixes.
@@ -73,7 +76,8 @@ impl Cost {
             "_==_" => return Self::Equals,
             "_!=_" => return Self::Smaller,
             "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" | "includes" => {
-                return Self::Traversal;
+                let includes = function == "includes";
+                return Self::Traversal { includes };
             }
             "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "cidr" | "isIP"
             | "isCIDR" | "quantity" | "isQuantity" | "semver" | "isSemver" => return scan(0, 1),
@@ -118,13 +122,27 @@ impl Cost {
             "list_sets_equivalent_list" => Self::Sets(2),
             "list_slice" | "lists_range" | "list_reverse" => Self::MadeList,
             "list_flatten" | "list_flatten_int" => Self::Flatten,
-            "list_distinct" => Self::SelfCompare(0),
-            _ if overload.ends_with("_sortByAssociatedKeys") => Self::SelfCompare(1),
-            _ if overload.starts_with("list_") && overload.ends_with("_sort") => {
-                Self::SelfCompare(0)
-            }
-            _ => Self::Fixed(1),
+            "list_distinct" => Self::SelfCompare {
+                argument: 0,
+                text: false,
+            },
+            _ => Self::sort(overload).unwrap_or(Self::Fixed(1)),
         }
+    }
+
+    fn sort(overload: &str) -> Option<Self> {
+        let (list, argument) = match overload.strip_suffix("_sortByAssociatedKeys") {
+            Some(list) => (list, 1),
+            None => (overload.strip_suffix("_sort")?, 0),
+        };
+        let element = list.strip_prefix("list_")?;
+        let text = matches!(element, "string" | "bytes");
+        Some(Self::SelfCompare { argument, text })
+    }
+
+    /// Whether the result is looked at, so that a call is paid for only after it was made.
+    pub(crate) const fn needs_result(self) -> bool {
+        matches!(self, Self::Result | Self::MadeList)
     }
 
     /// What a call costs. Absent arguments are errors, which have size one.
@@ -142,7 +160,10 @@ impl Cost {
         match self {
             Self::Fixed(cost) => cost,
             Self::Equals if matches!(arguments.first(), Some(Some(Value::Opaque(_)))) => 1,
-            Self::Smaller | Self::Equals => tenths(size(0).min(size(1)), 1),
+            Self::Smaller | Self::Equals => match (arguments.first(), arguments.get(1)) {
+                (Some(Some(a)), Some(Some(b))) => tenths(smaller(a, b), 1),
+                _ => tenths(size(0).min(size(1)), 1),
+            },
             Self::Joined => tenths(size(0).saturating_add(size(1)), 1),
             Self::Scan { argument, times } => tenths(size(argument), times),
             Self::PlainScan { argument, times } => tenths(plain(argument), times),
@@ -153,7 +174,7 @@ impl Cost {
                 tenths(plain(0).saturating_add(1), 1).saturating_mul(quarter(plain(1)))
             }
             Self::Contains => tenths(size(0), 1).saturating_mul(tenths(size(1), 1)),
-            Self::Traversal => match arguments.first() {
+            Self::Traversal { .. } => match arguments.first() {
                 Some(Some(value)) => traversal(value),
                 _ => 1,
             },
@@ -169,7 +190,9 @@ impl Cost {
                 }
                 _ => made(plain(0)),
             },
-            Self::SelfCompare(index) => self_compare(arguments.get(index).copied().flatten()),
+            Self::SelfCompare { argument, .. } => {
+                self_compare(arguments.get(argument).copied().flatten())
+            }
             Self::ContainsIp { parsed } => {
                 let base = tenths(size(0).saturating_mul(2), 1);
                 base.saturating_add(if parsed { tenths(plain(1), 1) } else { 0 })
@@ -214,7 +237,7 @@ impl Cost {
             Err(_) => Some("*types.Err is not traits.Lister: missing method Add".to_owned()),
         };
         let words = match self {
-            Self::SelfCompare(index) => list(index)?,
+            Self::SelfCompare { argument, .. } => list(argument)?,
             Self::Flatten => match operands.get(1)? {
                 Ok(Value::Int(_)) => return None,
                 Ok(other) => format!("ref.Val is {}, not types.Int", go_name(other)),
@@ -238,6 +261,21 @@ fn adds(value: &Value<'_>) -> bool {
             | Value::Timestamp(_)
             | Value::Uint(_)
     )
+}
+
+/// The smaller of two sizes. The characters of a text are not counted where its bytes tell that
+/// there are more of them.
+fn smaller(a: &Value<'_>, b: &Value<'_>) -> u64 {
+    let (Value::String(x), Value::String(y)) = (a, b) else {
+        return a.size().min(b.size());
+    };
+    let (short, long) = if x.len() <= y.len() { (a, y) } else { (b, x) };
+    let least = short.size();
+    let bytes = u64::try_from(long.len()).unwrap_or(u64::MAX);
+    if bytes.wrapping_div(4) >= least {
+        return least;
+    }
+    least.min(u64::try_from(long.characters()).unwrap_or(u64::MAX))
 }
 
 fn self_compare(list: Option<&Value<'_>>) -> u64 {
@@ -268,9 +306,9 @@ fn traversal(value: &Value<'_>) -> u64 {
         Value::List(list) => list
             .iter()
             .fold(0, |sum, element| sum.saturating_add(traversal(&element))),
-        Value::Map(map) => map.entries().iter().fold(0, |sum, (key, value)| {
-            sum.saturating_add(traversal(key))
-                .saturating_add(traversal(value))
+        Value::Map(map) => map.entries().fold(0, |sum, (key, value)| {
+            sum.saturating_add(traversal(&key))
+                .saturating_add(traversal(&value))
         }),
         _ => 1,
     }

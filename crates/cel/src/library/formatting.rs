@@ -5,8 +5,9 @@
 //! Invariant: a clause that is not valid for its value is an error that names both.
 
 use super::{Outcome, conversions, fail, no_overload, quoted, times};
+use crate::eval::EvalError;
 use crate::types::Type;
-use crate::value::{List, Value};
+use crate::value::{List, TEXT_LIMIT, Value};
 
 /// How many digits are made at most. There is no such bound in the API server's engine.
 const MOST_DIGITS: usize = 1000;
@@ -31,12 +32,14 @@ fn with<'a>(arguments: &[Value<'a>], dialect: Dialect) -> Outcome<'a> {
         return no_overload();
     };
     match formatted(text, list, dialect) {
-        Ok(text) => Ok(Value::from(text)),
+        Ok(Some(text)) => Ok(Value::from(text)),
+        Ok(None) => Err(EvalError::limit()),
         Err(error) => fail(error),
     }
 }
 
-fn formatted(text: &str, list: &List<'_>, dialect: Dialect) -> Result<String, String> {
+/// The text with the values; nothing where it is longer than one may be.
+fn formatted(text: &str, list: &List<'_>, dialect: Dialect) -> Result<Option<String>, String> {
     let mut made = String::new();
     let mut used = 0_usize;
     let mut rest = text.chars().peekable();
@@ -55,8 +58,12 @@ fn formatted(text: &str, list: &List<'_>, dialect: Dialect) -> Result<String, St
         used = used.saturating_add(1);
         let (verb, precision) = clause_head(&mut rest)?;
         made.push_str(&clause(verb, precision, &value, dialect)?);
+        // It is paid for by the length of the format, whatever is put in.
+        if made.len() > TEXT_LIMIT {
+            return Ok(None);
+        }
     }
-    Ok(made)
+    Ok(Some(made))
 }
 
 /// What follows a `%`: the letter of the clause, and its precision.

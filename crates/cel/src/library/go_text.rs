@@ -33,10 +33,9 @@ pub(super) fn go_text(value: &Value<'_>) -> String {
             format!("[{}]", parts.join(", "))
         }
         Value::Map(map) => {
-            let entries = map.entries();
-            let parts: Vec<_> = entries
-                .iter()
-                .map(|(key, value)| format!("{}: {}", go_text(key), go_text(value)))
+            let parts: Vec<_> = map
+                .entries()
+                .map(|(key, value)| format!("{}: {}", go_text(&key), go_text(&value)))
                 .collect();
             format!("{{{}}}", parts.join(", "))
         }

@@ -5,7 +5,8 @@
 //! Invariant: a list is never changed, a new one is made.
 
 use super::{Outcome, Row, count, fail, no_overload};
-use crate::value::{List, Value, equal, order};
+use crate::eval::EvalError;
+use crate::value::{ELEMENTS_LIMIT, List, Value, equal, order};
 use std::cmp::Ordering;
 
 #[rustfmt::skip]
@@ -211,6 +212,8 @@ fn flatten<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         pending.push((list, place.saturating_add(1), depth));
         match element {
             Value::List(inner) if depth > 0 => pending.push((inner, 0, depth.saturating_sub(1))),
+            // It is paid for by the length of the outer list, whatever the inner ones hold.
+            _ if made.len() >= ELEMENTS_LIMIT => return Err(EvalError::limit()),
             other => made.push(other),
         }
     }

@@ -8,6 +8,7 @@
 pub(crate) mod authorizer;
 mod conversions;
 mod cost;
+mod effort;
 mod formats;
 pub(crate) mod formatting;
 mod go_text;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 pub use authorizer::Authorization;
 pub(crate) use conversions::text_of;
 pub(crate) use cost::Cost;
+pub(crate) use effort::{ENTRY, Effort};
 pub use opaque::Opaque;
 pub(crate) use quoting::quoted;
 pub(crate) use times::duration_text;

@@ -43,6 +43,15 @@ impl Opaque {
         }
     }
 
+    /// About how many bytes it is made of, where that has no bound.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Url(url) => url.bytes(),
+            Self::Semver(version) => version.bytes(),
+            Self::Quantity(_) | Self::Ip(_) | Self::Cidr(_) | Self::Format(_) => 0,
+        }
+    }
+
     /// Bytes of an address or of the part that a prefix fixes; 1 for all else.
     pub(crate) fn size(&self) -> u64 {
         match self {

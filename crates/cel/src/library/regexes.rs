@@ -5,8 +5,9 @@
 //! Invariant: classes such as `\d` and word boundaries are ASCII, as in RE2; time is linear in
 //! the text.
 
-use super::{Outcome, Row, fail, no_overload, re2};
-use crate::value::Value;
+use super::{Outcome, Row, no_overload, re2};
+use crate::eval::EvalError;
+use crate::value::{Text, Value};
 use regex::Regex;
 
 /// How deep the regex crate may nest: each of RE2's levels is at most two of its own.
@@ -46,6 +47,67 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
         .map_err(|error| said(&error))
 }
 
+/// The steps of compiling a pattern, as far as its text tells: each expression costs some, as often
+/// as it is repeated, and a class of Unicode is hundreds of them.
+pub(crate) fn effort(pattern: &str) -> u64 {
+    const BASE: u64 = 5_000;
+    const EXPRESSION: u64 = 100;
+    // As many as the bound on the automaton's memory lets be made.
+    const MOST: u64 = 40_000;
+    let mut groups: Vec<u64> = Vec::new();
+    let (mut sum, mut last) = (0_u64, 0_u64);
+    let mut letters = pattern.chars();
+    while let Some(c) = letters.next() {
+        last = match c {
+            '\\' => match letters.next() {
+                Some('p' | 'P') => 400,
+                _ => 4,
+            },
+            '.' | '[' => 16,
+            '(' => {
+                groups.push(sum);
+                sum = 0;
+                0
+            }
+            ')' => {
+                let inside = sum;
+                sum = groups.pop().unwrap_or(0);
+                inside
+            }
+            '{' => {
+                let times = repetitions(letters.as_str());
+                last.saturating_mul(times.saturating_sub(1))
+            }
+            _ => 1,
+        };
+        sum = sum.saturating_add(last);
+    }
+    let all = groups
+        .iter()
+        .fold(sum, |sum, group| sum.saturating_add(*group));
+    all.min(MOST)
+        .saturating_mul(EXPRESSION)
+        .saturating_add(BASE)
+}
+
+/// The largest number between brackets.
+fn repetitions(rest: &str) -> u64 {
+    let end = rest.find(|c: char| !(c.is_ascii_digit() || c == ','));
+    let inside = rest.get(..end.unwrap_or(rest.len())).unwrap_or("");
+    let numbers = inside
+        .split(',')
+        .map(|number| number.parse().unwrap_or(u64::from(!number.is_empty())));
+    numbers.fold(1, |most: u64, number: u64| most.max(number))
+}
+
+/// What a function says of a pattern that is none.
+pub(crate) fn illegal(function: &str, fault: &str) -> EvalError {
+    EvalError::new(match function {
+        "matches" => fault.to_owned(),
+        _ => format!("Illegal regex: {fault}"),
+    })
+}
+
 /// Whether a pattern matches.
 pub(super) fn matches<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text), Value::String(pattern)] = arguments else {
@@ -53,7 +115,7 @@ pub(super) fn matches<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     };
     match compile(pattern) {
         Ok(regex) => Ok(Value::Bool(regex.is_match(text))),
-        Err(error) => fail(error),
+        Err(fault) => Err(illegal("matches", &fault)),
     }
 }
 
@@ -63,18 +125,19 @@ fn find<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     };
     match compile(pattern) {
         Ok(regex) => Ok(found(&regex, text)),
-        Err(error) => fail(format!("Illegal regex: {error}")),
+        Err(fault) => Err(illegal("find", &fault)),
     }
 }
 
 /// The first match, or nothing.
-pub(crate) fn found<'a>(regex: &Regex, text: &str) -> Value<'a> {
-    Value::from(
-        regex
-            .find(text)
-            .map_or("", |found| found.as_str())
-            .to_owned(),
-    )
+pub(crate) fn found<'a>(regex: &Regex, text: &Text<'a>) -> Value<'a> {
+    match text {
+        Text::Borrowed(text) => Value::from(regex.find(text).map_or("", |part| part.as_str())),
+        Text::Shared(text) => {
+            let found = regex.find(text).map_or("", |part| part.as_str());
+            Value::from(found.to_owned())
+        }
+    }
 }
 
 fn find_all<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -89,17 +152,22 @@ fn find_all<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     };
     match compile(pattern) {
         Ok(regex) => Ok(all_found(&regex, text, limit)),
-        Err(error) => fail(format!("Illegal regex: {error}")),
+        Err(fault) => Err(illegal("findAll", &fault)),
     }
 }
 
-/// All matches, at most so many; a negative limit is none.
-pub(crate) fn all_found<'a>(regex: &Regex, text: &str, limit: i64) -> Value<'a> {
+/// All matches, at most so many; a negative limit is none. Of borrowed text they are borrowed.
+pub(crate) fn all_found<'a>(regex: &Regex, text: &Text<'a>, limit: i64) -> Value<'a> {
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let found = regex.find_iter(text).take(most);
-    Value::list(
-        found
-            .map(|part| Value::from(part.as_str().to_owned()))
-            .collect(),
-    )
+    Value::list(match text {
+        Text::Borrowed(text) => {
+            let found = regex.find_iter(text).take(most);
+            found.map(|part| Value::from(part.as_str())).collect()
+        }
+        Text::Shared(text) => {
+            let found = regex.find_iter(text).take(most);
+            let owned = found.map(|part| part.as_str().to_owned());
+            owned.map(Value::from).collect()
+        }
+    })
 }

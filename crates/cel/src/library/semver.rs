@@ -108,6 +108,16 @@ impl Version {
         Self::parse(&parts.join("."))
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        let words = self.pre_release.iter().filter_map(|part| match part {
+            Identifier::Word(word) => Some(word),
+            Identifier::Number(_) => None,
+        });
+        let words = words.chain(&self.build).map(String::len);
+        let parts = self.pre_release.len().saturating_add(self.build.len());
+        words.fold(parts, usize::saturating_add)
+    }
+
     /// The order of two; what is before a release comes before it.
     pub(crate) fn compare(&self, other: &Self) -> Ordering {
         let numbers = self.numbers.cmp(&other.numbers);

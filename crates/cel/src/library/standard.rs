@@ -237,23 +237,16 @@ fn add<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         }
         [Value::List(a), Value::List(b)] => match a.kind() {
             Some(kind) => Ok(Value::List(added(a, kind, b)?)),
-            None => Ok(Value::List(joined(a, b))),
+            None => match a.joined(b) {
+                Some(joined) => Ok(Value::List(joined)),
+                None => Err(EvalError::limit()),
+            },
         },
         [Value::Duration(a), Value::Duration(b)] => span(a.checked_add(*b)),
         [Value::Timestamp(time), Value::Duration(span)]
         | [Value::Duration(span), Value::Timestamp(time)] => times::later(*time, *span),
         _ => no_overload(),
     }
-}
-
-fn joined<'a>(a: &List<'a>, b: &List<'a>) -> List<'a> {
-    if a.is_empty() {
-        return b.clone();
-    }
-    if b.is_empty() {
-        return a.clone();
-    }
-    List::Sum(a.iter().chain(b.iter()).collect::<Vec<_>>().into())
 }
 
 fn subtract<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -404,7 +397,7 @@ fn ends_with<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 fn map_insert<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let (map, added) = match arguments {
         [Value::Map(map), key, value] => (map, vec![(key.clone(), value.clone())]),
-        [Value::Map(map), Value::Map(more)] => (map, more.entries()),
+        [Value::Map(map), Value::Map(more)] => (map, more.entries().collect()),
         _ => return no_overload(),
     };
     let mut made = match map {

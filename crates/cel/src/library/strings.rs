@@ -7,7 +7,8 @@
 use super::formatting::format;
 use super::quoting::escape;
 use super::{Outcome, Row, count, fail, no_overload, text_of};
-use crate::value::Value;
+use crate::eval::EvalError;
+use crate::value::{TEXT_LIMIT, Text, Value};
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[
@@ -73,10 +74,17 @@ fn char_at<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     }
 }
 
-/// The place of `part` in `text`, not before `from`.
-fn find(text: &[char], part: &[char], from: usize) -> Option<usize> {
-    let last = text.len().checked_sub(part.len())?;
-    (from..=last).find(|at| text.get(*at..).is_some_and(|rest| rest.starts_with(part)))
+/// Where the character at this place begins; the end where there are fewer.
+fn byte_of(text: &str, place: usize) -> usize {
+    text.char_indices()
+        .nth(place)
+        .map_or(text.len(), |(at, _)| at)
+}
+
+/// The place of the character that begins here.
+fn place_of<'a>(text: &str, at: Option<usize>) -> Value<'a> {
+    at.and_then(|at| text.get(..at))
+        .map_or(Value::Int(-1), |before| count(before.chars().count()))
 }
 
 fn index_of<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -88,12 +96,12 @@ fn index_of<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let Ok(start) = usize::try_from(from) else {
         return out_of_range(from);
     };
-    let text: Vec<char> = text.chars().collect();
-    let part: Vec<char> = part.chars().collect();
     if part.is_empty() {
-        return Ok(count(start.min(text.len())));
+        return Ok(count(start.min(text.characters())));
     }
-    Ok(find(&text, &part, start).map_or(Value::Int(-1), count))
+    let first = byte_of(text, start);
+    let found = text.get(first..).and_then(|rest| rest.find(&**part));
+    Ok(place_of(text, found.map(|at| at.saturating_add(first))))
 }
 
 fn last_index_of<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -102,26 +110,25 @@ fn last_index_of<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         [Value::String(text), Value::String(part), Value::Int(from)] => (text, part, Some(*from)),
         _ => return no_overload(),
     };
-    let text: Vec<char> = text.chars().collect();
-    let part: Vec<char> = part.chars().collect();
+    let length = text.characters();
     let start = match from.map(|from| (from, usize::try_from(from))) {
-        None => text.len(),
+        None => length,
         Some((_, Ok(start))) => start,
         Some((from, Err(_))) => return out_of_range(from),
     };
     if part.is_empty() {
-        return Ok(count(start.min(text.len())));
+        return Ok(count(start.min(length)));
     }
-    if from.is_some() && start >= text.len() {
+    if from.is_some() && start >= length {
         return Ok(Value::Int(-1));
     }
-    let Some(last) = text.len().checked_sub(part.len()) else {
-        return Ok(Value::Int(-1));
-    };
-    let found = (0..=start.min(last))
-        .rev()
-        .find(|at| text.get(*at..).is_some_and(|rest| rest.starts_with(&part)));
-    Ok(found.map_or(Value::Int(-1), count))
+    // The last one that may begin at the start.
+    let end = byte_of(text, start).saturating_add(part.len());
+    let end = end.min(text.len());
+    // No part ends within a character.
+    let whole = (0..=end).rev().find(|end| text.is_char_boundary(*end));
+    let within = whole.and_then(|end| text.get(..end));
+    Ok(place_of(text, within.and_then(|text| text.rfind(&**part))))
 }
 
 fn lower<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -139,21 +146,25 @@ fn upper<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 }
 
 fn replace<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    match arguments {
-        [Value::String(text), Value::String(old), Value::String(new)] => {
-            Ok(Value::from(text.replace(&**old, new)))
-        }
+    let (text, old, new, times) = match arguments {
+        [Value::String(text), Value::String(old), Value::String(new)] => (text, old, new, -1),
         [
             Value::String(text),
             Value::String(old),
             Value::String(new),
             Value::Int(times),
-        ] => Ok(Value::from(match usize::try_from(*times) {
-            Ok(times) => text.replacen(&**old, new, times),
-            Err(_) => text.replace(&**old, new),
-        })),
-        _ => no_overload(),
+        ] => (text, old, new, *times),
+        _ => return no_overload(),
+    };
+    let times = usize::try_from(times).unwrap_or(usize::MAX);
+    // It is paid for by the length of the text, but what is put in may be as long.
+    if new.len() > old.len() {
+        let found = text.matches(&**old).take(times).count();
+        if found.saturating_mul(new.len()) > TEXT_LIMIT {
+            return Err(EvalError::limit());
+        }
     }
+    Ok(Value::from(text.replacen(&**old, new, times)))
 }
 
 fn split<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -167,28 +178,52 @@ fn split<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         _ => return no_overload(),
     };
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let made = |part: &str| Value::from(part.to_owned());
-    if most == 0 {
-        return Ok(Value::list(Vec::new()));
-    }
+    Ok(Value::list(match text {
+        // Parts of what is borrowed are borrowed.
+        Text::Borrowed(text) => parts(text, separator, most).map(Value::from).collect(),
+        Text::Shared(text) => parts(text, separator, most)
+            .map(|part| Value::from(part.to_owned()))
+            .collect(),
+    }))
+}
+
+/// The parts between separators, at most so many; the last one has the rest. Without a separator
+/// each character is a part.
+fn parts<'t>(
+    text: &'t str,
+    separator: &str,
+    most: usize,
+) -> Box<dyn Iterator<Item = &'t str> + 't> {
     if !separator.is_empty() {
-        return Ok(Value::list(
-            text.splitn(most, &**separator).map(made).collect(),
-        ));
+        let separator = separator.to_owned();
+        let mut rest = Some(text).filter(|_| most > 0);
+        let mut left = most;
+        return Box::new(std::iter::from_fn(move || {
+            let text = rest?;
+            left = left.saturating_sub(1);
+            let split = if left == 0 {
+                None
+            } else {
+                text.split_once(separator.as_str())
+            };
+            rest = split.map(|(_, after)| after);
+            Some(split.map_or(text, |(part, _)| part))
+        }));
     }
-    // Into characters; the last part has the rest.
-    let mut parts = Vec::new();
-    let mut rest: &str = text;
-    while let Some(c) = rest.chars().next() {
-        if parts.len().saturating_add(1) == most {
-            parts.push(made(rest));
-            break;
-        }
-        let (first, after) = rest.split_at(c.len_utf8());
-        parts.push(made(first));
+    let mut rest = text;
+    let mut left = most;
+    Box::new(std::iter::from_fn(move || {
+        left = left.checked_sub(1)?;
+        let first = rest.chars().next()?;
+        let end = if left == 0 {
+            rest.len()
+        } else {
+            first.len_utf8()
+        };
+        let (part, after) = rest.split_at_checked(end)?;
         rest = after;
-    }
-    Ok(Value::list(parts))
+        Some(part)
+    }))
 }
 
 fn substring<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -245,6 +280,7 @@ fn join<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         _ => return no_overload(),
     };
     let mut joined = String::new();
+    let more = |joined: &String, part: &str| joined.len().saturating_add(part.len()) > TEXT_LIMIT;
     for (place, element) in list.iter().enumerate() {
         let Value::String(part) = &element else {
             let found = match &element {
@@ -254,6 +290,9 @@ fn join<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
             };
             return fail(format!("join: invalid input: {found}"));
         };
+        if more(&joined, separator) || more(&joined, part) {
+            return Err(EvalError::limit());
+        }
         if place > 0 {
             joined.push_str(separator);
         }

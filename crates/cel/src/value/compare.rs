@@ -80,7 +80,7 @@ fn lists(a: &List<'_>, b: &List<'_>) -> bool {
 
 fn maps(a: &Map<'_>, b: &Map<'_>) -> bool {
     a.len() == b.len()
-        && a.entries().into_iter().all(|(key, value)| {
+        && a.entries().all(|(key, value)| {
             b.get(&key)
                 .is_some_and(|other| may_be_equal(&value, &other))
         })

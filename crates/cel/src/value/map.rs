@@ -3,11 +3,13 @@
 //! Here: lookup and iteration. Not here: equality of maps (`compare`).
 //! Invariant: a lookup in a large map does not look at each entry.
 
-use super::{List, Value, equal};
+use super::{List, Text, Value, equal};
 use crate::eval::EvalError;
 use crate::library::Opaque;
 use crate::schema::Schema;
-use std::collections::{BTreeMap, HashMap};
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, HashMap, btree_map};
+use std::slice;
 use std::sync::Arc;
 
 /// From how many entries on an index is kept.
@@ -30,25 +32,26 @@ pub enum Map<'a> {
 #[derive(Clone, Debug, Default)]
 pub struct MadeMap<'a> {
     entries: Vec<(Value<'a>, Value<'a>)>,
-    index: HashMap<Key, usize>,
+    index: HashMap<Key<'a>, usize>,
 }
 
-/// A key by which equal keys are found: numbers of all kinds that are equal are one.
+/// A key by which equal keys are found: numbers of all kinds that are equal are one. Text is not
+/// copied for it, however long it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Key {
+enum Key<'a> {
     Bool(bool),
     Whole(i128),
     Double(u64),
-    Text(Box<str>),
+    Text(Text<'a>),
 }
 
-impl Key {
-    fn of(value: &Value<'_>) -> Option<Self> {
+impl<'a> Key<'a> {
+    fn of(value: &Value<'a>) -> Option<Self> {
         Some(match value {
             Value::Bool(value) => Self::Bool(*value),
             Value::Int(value) => Self::Whole((*value).into()),
             Value::Uint(value) => Self::Whole((*value).into()),
-            Value::String(text) => Self::Text((**text).into()),
+            Value::String(text) => Self::Text(text.clone()),
             #[expect(
                 clippy::as_conversions,
                 clippy::cast_possible_truncation,
@@ -74,7 +77,8 @@ fn is_key(made: &Value<'_>, key: &Value<'_>) -> bool {
             Arc::ptr_eq(a, b)
         }
         (Value::List(a), Value::List(b)) => match (a, b) {
-            (List::Made(a), List::Made(b)) | (List::Sum(a), List::Sum(b)) => Arc::ptr_eq(a, b),
+            (List::Made(a), List::Made(b)) => Arc::ptr_eq(a, b),
+            (List::Joined(a), List::Joined(b)) => Arc::ptr_eq(a, b),
             _ => false,
         },
         (Value::Map(Map::Made(a)), Value::Map(Map::Made(b))) => Arc::ptr_eq(a, b),
@@ -127,6 +131,10 @@ impl<'a> MadeMap<'a> {
                 self.insert(key, value);
             }
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// Whether a key is there.
@@ -189,30 +197,56 @@ impl<'a> Map<'a> {
     }
 
     /// All entries, in the map's own order; of one with a schema those that it describes.
-    #[must_use]
-    pub fn entries(&self) -> Vec<(Value<'a>, Value<'a>)> {
+    pub fn entries(&self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> + '_ {
         match self {
-            Self::Made(made) => made.entries.clone(),
-            Self::Json(entries) => entries
-                .iter()
-                .map(|(key, value)| (Value::from(key.as_str()), Value::from_json(value)))
-                .collect(),
-            Self::Strings(entries) => entries
-                .iter()
-                .map(|(key, value)| (Value::from(key.as_str()), Value::from(value.as_str())))
-                .collect(),
-            Self::Typed(entries, schema) => entries
-                .keys()
-                .filter_map(|key| {
-                    let name = schema.entry_name(key)?;
-                    // A field that is null has a name, and asking for it fails.
-                    let value = self.get(&name).unwrap_or_else(|| {
-                        let error = format!("no such key: {key}");
-                        Value::Fault(Arc::new(EvalError::new(error)))
-                    });
-                    Some((name, value))
-                })
-                .collect(),
+            Self::Made(made) => Entries::Made(made.entries.iter()),
+            Self::Json(entries) => Entries::Json(entries.iter()),
+            Self::Strings(entries) => Entries::Strings(entries.iter()),
+            Self::Typed(entries, schema) => Entries::Typed(entries.keys(), entries, schema),
         }
     }
+}
+
+/// The entries of a map.
+enum Entries<'m, 'a> {
+    Made(slice::Iter<'m, (Value<'a>, Value<'a>)>),
+    Json(serde_json::map::Iter<'a>),
+    Strings(btree_map::Iter<'a, String, String>),
+    Typed(
+        serde_json::map::Keys<'a>,
+        &'a serde_json::Map<String, Json>,
+        &'a Schema,
+    ),
+}
+
+impl<'a> Iterator for Entries<'_, 'a> {
+    type Item = (Value<'a>, Value<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Made(entries) => entries.next().cloned(),
+            Self::Json(entries) => entries.next().map(json_entry),
+            Self::Strings(entries) => {
+                let (key, value) = entries.next()?;
+                Some((Value::from(key.as_str()), Value::from(value.as_str())))
+            }
+            Self::Typed(keys, entries, schema) => {
+                let (key, name) = keys.find_map(|key| Some((key, schema.entry_name(key)?)))?;
+                let value = match &name {
+                    Value::String(name) => schema.entry(entries, name),
+                    _ => None,
+                };
+                // A field that is null has a name, and asking for it fails.
+                let value = value.unwrap_or_else(|| {
+                    let error = format!("no such key: {key}");
+                    Value::Fault(Arc::new(EvalError::new(error)))
+                });
+                Some((name, value))
+            }
+        }
+    }
+}
+
+fn json_entry<'a>((key, value): (&'a String, &'a Json)) -> (Value<'a>, Value<'a>) {
+    (Value::from(key.as_str()), Value::from_json(value))
 }

@@ -7,11 +7,13 @@
 //! never copied.
 
 mod compare;
+mod joined;
 mod json;
 mod map;
 mod text;
 mod time;
 mod typed;
+mod weight;
 
 use crate::eval::EvalError;
 use crate::library::{Authorization, Opaque};
@@ -21,12 +23,21 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use compare::{equal, equality, order};
+pub use joined::Joined;
 pub use map::{MadeMap, Map};
 pub use text::{Bytes, Text};
 pub use time::Time;
 pub(crate) use time::days_from_civil;
 pub use typed::Merged;
 pub(crate) use typed::{added, element as element_is};
+pub(crate) use weight::{reading, weight};
+
+/// Most elements of a list that a function makes at once. The API server sets no bound; there more
+/// memory is used.
+pub(crate) const ELEMENTS_LIMIT: usize = 1 << 22;
+
+/// Most bytes of text that a function makes at once, in the same way.
+pub(crate) const TEXT_LIMIT: usize = 1 << 25;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -135,8 +146,6 @@ pub trait Activation: Sync {
 pub enum List<'a> {
     /// Made by an expression.
     Made(Arc<Vec<Value<'a>>>),
-    /// The sum of two lists, which errors of the API server name in another way.
-    Sum(Arc<Vec<Value<'a>>>),
     /// An array of JSON.
     Json(&'a [serde_json::Value]),
     /// A list of the host.
@@ -145,6 +154,8 @@ pub enum List<'a> {
     Typed(&'a Vec<serde_json::Value>, &'a Schema),
     /// A set or a map that was made of one of a schema.
     Merged(Arc<Merged<'a>>),
+    /// The sum of two lists, which errors of the API server name in another way.
+    Joined(Arc<Joined<'a>>),
 }
 
 impl<'a> List<'a> {
@@ -158,11 +169,12 @@ impl<'a> List<'a> {
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
-            Self::Made(elements) | Self::Sum(elements) => elements.len(),
+            Self::Made(elements) => elements.len(),
             Self::Json(elements) => elements.len(),
             Self::Host(elements) => elements.len(),
+            Self::Joined(joined) => joined.len(),
             Self::Typed(elements, _) => elements.len(),
-            Self::Merged(merged) => merged.elements.len(),
+            Self::Merged(merged) => merged.len(),
         }
     }
 
@@ -171,7 +183,7 @@ impl<'a> List<'a> {
         match self {
             Self::Typed(_, schema) => Some(schema.list_kind()),
             Self::Merged(merged) => Some(merged.kind()),
-            Self::Made(_) | Self::Sum(_) | Self::Json(_) | Self::Host(_) => None,
+            Self::Made(_) | Self::Joined(_) | Self::Json(_) | Self::Host(_) => None,
         }
     }
 
@@ -185,9 +197,10 @@ impl<'a> List<'a> {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Value<'a>> {
         match self {
-            Self::Made(elements) | Self::Sum(elements) => elements.get(index).cloned(),
+            Self::Made(elements) => elements.get(index).cloned(),
             Self::Json(elements) => elements.get(index).map(Value::from_json),
             Self::Host(elements) => elements.get(index),
+            Self::Joined(joined) => joined.get(index),
             Self::Typed(elements, schema) => elements.get(index).map(|json| schema.element(json)),
             Self::Merged(merged) => merged.elements.get(index).cloned(),
         }

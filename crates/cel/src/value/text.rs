@@ -3,6 +3,7 @@
 //! Here: both, and how they are read. Not here: functions on them (`library`).
 //! Invariant: a clone copies no byte.
 
+use std::hash::{Hash, Hasher};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -34,6 +35,12 @@ impl Deref for Text<'_> {
             Self::Borrowed(text) => text,
             Self::Shared(text) => text,
         }
+    }
+}
+
+impl Hash for Text<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
     }
 }
 

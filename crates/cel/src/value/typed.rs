@@ -22,6 +22,10 @@ pub struct Merged<'a> {
 }
 
 impl Merged<'_> {
+    pub(crate) fn len(&self) -> usize {
+        self.elements.len()
+    }
+
     pub(crate) fn kind(&self) -> &ListKind {
         &self.kind
     }

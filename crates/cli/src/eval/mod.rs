@@ -12,7 +12,8 @@ mod tests;
 use crate::Error;
 use bailiff_cel::admission::{self, Bindings, Optional};
 use bailiff_cel::authorizer::Authorizer;
-use bailiff_cel::schema::{GroupVersionKind, Schema};
+use bailiff_cel::cost::{Declared, Range};
+use bailiff_cel::schema::{Declaration, GroupVersionKind, Schema};
 use bailiff_cel::{
     CompileError, Env, Evaluation, NEWEST_RELEASE, OLDEST_RELEASE, Program, Type, Value,
 };
@@ -79,7 +80,7 @@ pub struct EvalArgs {
     /// The kind of the schema that is meant, v1/Pod for the core group [default: the object's own]
     #[arg(long, value_name = "GROUP/VERSION/KIND", requires = "schema")]
     pub kind: Option<String>,
-    /// Say only whether it compiles, and its type
+    /// Say only whether it compiles, its type, and what it is estimated to cost
     #[arg(long)]
     pub type_check: bool,
     /// Print JSON
@@ -239,6 +240,7 @@ fn objects(args: &EvalArgs, input: &mut impl Read) -> Result<Vec<Option<Json>>, 
 /// The expression, compiled for the objects of a kind, or for all where no schema is given.
 struct Compiled {
     known: Option<(GroupVersionKind, Schema)>,
+    declaration: Option<Declaration>,
     env: Env,
     program: Program,
 }
@@ -259,7 +261,9 @@ impl Compiled {
         let declaration = known
             .as_ref()
             .and_then(|(kind, schema)| schema.declaration(&kind.kind));
-        let ty = declaration.map_or(Type::Dyn, |declaration| declaration.ty().clone());
+        let ty = declaration
+            .as_ref()
+            .map_or(Type::Dyn, |declaration| declaration.ty().clone());
         let optional = Optional {
             params: args.params.is_some(),
             authorizer: args.authorizer.is_some(),
@@ -280,6 +284,7 @@ impl Compiled {
         Ok(match env.compile(source) {
             Ok(program) => Ok(Self {
                 known,
+                declaration,
                 env,
                 program,
             }),
@@ -293,21 +298,39 @@ impl Compiled {
     fn kind(&self) -> Option<&GroupVersionKind> {
         self.known.as_ref().map(|(kind, _)| kind)
     }
+
+    /// What it costs, as far as the schema says how large objects may be.
+    fn cost(&self) -> Range {
+        let objects = self.declaration.iter();
+        let declared: Vec<_> = objects
+            .flat_map(|object| [("object", object), ("oldObject", object)])
+            .collect();
+        self.program.estimate(&self.env, &Declared(&declared))
+    }
 }
 
 /// Says that it compiles, and for which kind.
 fn fits(args: &EvalArgs, out: &mut impl Write, compiled: &Compiled) -> Result<(), Error> {
     let ty = compiled.program.result_type();
     let kind = compiled.kind().map(GroupVersionKind::path);
+    let Range { min, max } = compiled.cost();
     if args.output == "json" {
-        let mut answer = json!({ "staticType": ty.to_string() });
+        let mut answer = json!({
+            "staticType": ty.to_string(),
+            "estimatedCost": { "min": min, "max": max },
+        });
         if let Some(kind) = kind {
             answer["kind"] = kind.into();
         }
         writeln!(out, "{answer}")?;
-    } else {
-        let of = kind.map_or_else(String::new, |kind| format!(" for {kind}"));
-        writeln!(out, "it compiles{of}; its type is {ty}")?;
+        return Ok(());
+    }
+    let of = kind.map_or_else(String::new, |kind| format!(" for {kind}"));
+    writeln!(out, "it compiles{of}; its type is {ty}")?;
+    match max {
+        u64::MAX => writeln!(out, "estimated cost  {min} to unbounded")?,
+        _ if min == max => writeln!(out, "estimated cost  {min}")?,
+        _ => writeln!(out, "estimated cost  {min} to {max}")?,
     }
     Ok(())
 }

@@ -40,6 +40,28 @@ fn a_value_has_its_type_and_its_cost() {
 }
 
 #[test]
+fn a_check_tells_type_and_estimate() {
+    for (expression, words) in [
+        ("1 + 2", "int\nestimated cost  1"),
+        ("[1, 2].all(x, x > 1)", "bool\nestimated cost  17 to 21"),
+        (
+            "object.spec.replicas.all(x, x > 1)",
+            "bool\nestimated cost  2 to unbounded",
+        ),
+    ] {
+        let text = format!("it compiles; its type is {words}\n");
+        assert_eq!(eval(&["--type-check", expression], ""), (true, text));
+    }
+    let (_, out) = eval(&["--type-check", "-o", "json", "size(object)"], "");
+    let out: Json = serde_json::from_str(&out).unwrap();
+    let wanted = json!({"staticType": "int", "estimatedCost": {"min": 2, "max": 2}});
+    assert_eq!(out, wanted);
+    let all = ["--type-check", "-o", "json", "object.all(x, x)"];
+    let out: Json = serde_json::from_str(&eval(&all, "").1).unwrap();
+    assert_eq!(out["estimatedCost"]["max"], u64::MAX);
+}
+
+#[test]
 fn several_documents_are_answered_one_by_one() {
     let two = format!("{DEPLOYMENT}---\nkind: Pod\nmetadata: {{name: db}}\nspec: {{}}\n");
     assert_eq!(
@@ -228,9 +250,14 @@ fn a_custom_resource_is_checked_by_its_own_manifest() {
         arguments("object.spec.tags + ['x']", "example.dev/v1/Gadget"),
         (
             true,
-            "it compiles for example.dev/v1/Gadget; its type is list(string)\n".to_owned()
+            "it compiles for example.dev/v1/Gadget; its type is list(string)\n\
+             estimated cost  14\n"
+                .to_owned()
         )
     );
+    // The schema allows ten tags.
+    let (_, out) = arguments("object.spec.tags.all(t, t != 'x')", "example.dev/v1/Gadget");
+    assert!(out.ends_with("estimated cost  4 to 54\n"), "{out}");
     // The second version describes nothing but what every object has.
     let (fits, out) = arguments(
         "object.metadata.labels.app == object.spec",
@@ -249,7 +276,11 @@ fn objects_of_several_kinds_have_a_schema_each() {
     );
     assert_eq!(
         serde_json::from_str::<Json>(&out).unwrap(),
-        json!({"kind": "apps/v1/Deployment", "staticType": "int"})
+        json!({
+            "kind": "apps/v1/Deployment",
+            "staticType": "int",
+            "estimatedCost": {"min": 3, "max": 3},
+        })
     );
     let two = format!("{TYPED_DEPLOYMENT}---\napiVersion: v1\nkind: Pod\n");
     assert_eq!(

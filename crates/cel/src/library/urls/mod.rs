@@ -8,6 +8,7 @@ mod parse;
 use super::{Opaque, Outcome, Row, fail, no_overload};
 use crate::value::{Map, Value};
 use parse::Part;
+use std::collections::HashMap;
 
 pub(super) use parse::Url;
 pub(super) use parse::parse;
@@ -62,6 +63,8 @@ fn query<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         return no_overload();
     };
     let mut found: Vec<(String, Vec<Value<'a>>)> = Vec::new();
+    // A query may have as many keys as it has letters.
+    let mut places: HashMap<String, usize> = HashMap::new();
     for pair in url.query().split('&') {
         if pair.is_empty() || pair.contains(';') {
             continue;
@@ -73,7 +76,9 @@ fn query<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         };
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let (key, value) = (text(key), text(value));
-        match found.iter_mut().find(|(known, _)| *known == key) {
+        let next = found.len();
+        let place = *places.entry(key.clone()).or_insert(next);
+        match found.get_mut(place) {
             Some((_, values)) => values.push(Value::from(value)),
             None => found.push((key, vec![Value::from(value)])),
         }

@@ -307,6 +307,24 @@ fn host(scheme: &str, host: &str) -> Result<Vec<u8>, String> {
 }
 
 impl Url {
+    /// About how many bytes it is made of.
+    pub(crate) fn bytes(&self) -> usize {
+        let user = self.user.as_ref().map_or(0, |(name, password)| {
+            let password = password.as_ref().map_or(0, Vec::len);
+            name.len().saturating_add(password)
+        });
+        [
+            self.scheme.len(),
+            self.opaque.len(),
+            self.host.len(),
+            self.path.bytes.len(),
+            self.query.len(),
+            self.fragment.bytes.len(),
+        ]
+        .into_iter()
+        .fold(user, usize::saturating_add)
+    }
+
     pub(super) fn scheme(&self) -> String {
         self.scheme.clone()
     }
