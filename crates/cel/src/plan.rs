@@ -12,6 +12,7 @@ use crate::ast::{Expr, Kind, Literal, op};
 use crate::check::{Checked, Reference};
 use crate::diagnostic::Diagnostic;
 use crate::env::Env;
+use crate::eval::EvalError;
 use crate::library::{Authorization, Cost, Effort, Opaque, Run, regexes};
 use crate::schema::ListKind;
 use crate::types::Type;
@@ -58,6 +59,8 @@ pub(crate) enum Node {
     Quantifier(Box<Quantifier>),
     /// What compiles only without a check.
     Fail(String),
+    /// A constant that can't be made: it costs nothing to find that out.
+    Broken(EvalError),
 }
 
 #[derive(Debug)]

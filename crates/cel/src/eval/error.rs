@@ -3,6 +3,8 @@
 //! Here: the error and its kinds. Not here: which is said when (`library`, `eval`).
 //! Invariant: an exhausted budget is told apart from every other error, and nothing absorbs it.
 
+use crate::library;
+use crate::value::Value;
 use std::fmt;
 
 /// Why an expression has no value.
@@ -32,6 +34,14 @@ impl EvalError {
         Self {
             kind: Kind::NoOverload,
         }
+    }
+
+    /// A part of a list or a map that may be absent is given by a value that may not.
+    pub(crate) fn no_optional(part: &str, value: &Value<'_>) -> Self {
+        let value = library::go_text(value);
+        Self::new(format!(
+            "cannot initialize optional {part} from non-optional value {value}"
+        ))
     }
 
     /// The expression cost more than one may.

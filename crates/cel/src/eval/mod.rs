@@ -187,6 +187,7 @@ impl<'a> Evaluation<'a> {
             Node::Fold(fold) => self.fold(fold),
             Node::Quantifier(quantifier) => self.quantifier(quantifier),
             Node::Fail(message) => Err(EvalError::new(message.as_str())),
+            Node::Broken(error) => Err(error.clone()),
         }
     }
 
@@ -355,11 +356,9 @@ impl<'a> Evaluation<'a> {
             match (self.node(element), optional) {
                 (Ok(Value::Optional(value)), true) => made.extend(value.map(|v| (*v).clone())),
                 (Ok(value), true) => {
-                    let found = value.type_name();
                     self.pay(10)?;
-                    return Err(EvalError::new(format!(
-                        "cannot initialize optional list element from non-optional value {found}"
-                    )));
+                    self.meter.step(weight(&value, self.meter.left()))?;
+                    return Err(EvalError::no_optional("list element", &value));
                 }
                 (Ok(value), false) => made.push(value),
                 (Err(error), _) if error.is_budget() => return Err(error),
@@ -402,10 +401,9 @@ impl<'a> Evaluation<'a> {
                     made.insert(key, (*value).clone());
                 }
                 (value, true) => {
-                    let (key, found) = (library::text_of(&key), value.type_name());
-                    return Err(EvalError::new(format!(
-                        "cannot initialize optional entry '{key}' from non-optional value {found}"
-                    )));
+                    self.meter.step(weight(&value, self.meter.left()))?;
+                    let entry = format!("entry '{}'", library::go_text(&key));
+                    return Err(EvalError::no_optional(&entry, &value));
                 }
                 (value, false) => {
                     made.insert(key, value);

@@ -10,7 +10,7 @@ use crate::value::{List, Time, Value};
 use serde_json::Value as Json;
 
 /// A value as `%v` prints it.
-pub(super) fn go_text(value: &Value<'_>) -> String {
+pub(crate) fn go_text(value: &Value<'_>) -> String {
     match value {
         // The number that stands for null in Go.
         Value::Null => "0".to_owned(),

@@ -76,12 +76,37 @@ fn list<'v, 'a>(arguments: &'v [Value<'a>]) -> Option<&'v List<'a>> {
     }
 }
 
+/// Fails for a value that no other is greater or less than.
+fn ordered(element: &Value<'_>) -> Result<(), EvalError> {
+    match element {
+        Value::Bool(_)
+        | Value::Int(_)
+        | Value::Uint(_)
+        | Value::Double(_)
+        | Value::String(_)
+        | Value::Bytes(_)
+        | Value::Duration(_)
+        | Value::Timestamp(_) => Ok(()),
+        Value::Fault(error) => Err((**error).clone()),
+        Value::Null
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Type(_)
+        | Value::Optional(_)
+        | Value::Opaque(_)
+        | Value::Authorization(_)
+        | Value::Object(_)
+        | Value::Preserved(_) => Err(EvalError::no_overload()),
+    }
+}
+
 fn is_sorted<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let Some(list) = list(arguments) else {
         return no_overload();
     };
     let mut previous: Option<Value<'_>> = None;
     for element in list.iter() {
+        ordered(&element)?;
         if previous.is_some_and(|before| order(&before, &element) == Some(Ordering::Greater)) {
             return Ok(Value::Bool(false));
         }
@@ -127,6 +152,7 @@ fn extreme<'a>(arguments: &[Value<'a>], name: &str, wanted: Ordering) -> Outcome
     };
     let mut best: Option<Value<'a>> = None;
     for element in list.iter() {
+        ordered(&element)?;
         best = match best {
             Some(best) if order(&element, &best) != Some(wanted) => Some(best),
             _ => Some(element),

@@ -38,6 +38,7 @@ pub use authorizer::Authorization;
 pub(crate) use conversions::text_of;
 pub(crate) use cost::Cost;
 pub(crate) use effort::{ENTRY, Effort};
+pub(crate) use go_text::go_text;
 pub use opaque::Opaque;
 pub(crate) use quoting::quoted;
 pub(crate) use times::duration_text;

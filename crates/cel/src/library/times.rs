@@ -5,6 +5,7 @@
 //! (`value::time`).
 //! Invariant: a point stays within the years 1 to 9999, a span within 64 bits of nanoseconds.
 
+use super::quoting::quoted;
 use super::{Outcome, fail, no_overload};
 use crate::value::{Time, Value};
 
@@ -311,7 +312,7 @@ fn offset_of(zone: &str, time: Time) -> Result<i32, String> {
     if let Some((hours, minutes)) = zone.split_once(':') {
         let number = |part: &str| {
             part.parse::<i32>()
-                .map_err(|_| format!("strconv.Atoi: parsing \"{part}\": invalid syntax"))
+                .map_err(|_| format!("strconv.Atoi: parsing {}: invalid syntax", quoted(part)))
         };
         let (hour, minute) = (number(hours)?, number(minutes)?);
         let hour = hour.saturating_mul(60);

@@ -6,7 +6,10 @@
 
 use super::Node;
 use crate::ast::Literal;
-use crate::value::{Bytes, List, Map, Text, Value, equal};
+use crate::eval::EvalError;
+use crate::library::go_text;
+use crate::value::{Bytes, List, MadeMap, Map, Text, Value, equal};
+use std::sync::Arc;
 
 pub(super) fn constant(literal: &Literal) -> Value<'static> {
     match literal {
@@ -21,34 +24,54 @@ pub(super) fn constant(literal: &Literal) -> Value<'static> {
 }
 
 pub(super) fn list(nodes: Vec<(Node, bool)>) -> Node {
-    let values: Option<Vec<_>> = nodes
-        .iter()
-        .map(|(node, optional)| match node {
-            Node::Constant(value) if !optional => Some(value.clone()),
-            _ => None,
-        })
-        .collect();
-    values.map_or(Node::List(nodes), |values| {
-        Node::Constant(Value::list(values))
-    })
+    let is_known = |node: &Node| matches!(node, Node::Constant(_) | Node::Broken(_));
+    if !nodes.iter().all(|(node, _)| is_known(node)) {
+        return Node::List(nodes);
+    }
+    let mut values = Vec::with_capacity(nodes.len());
+    for (node, optional) in &nodes {
+        match (node, optional) {
+            (Node::Constant(Value::Optional(value)), true) => {
+                values.extend(value.iter().map(|value| (**value).clone()));
+            }
+            (Node::Constant(value), true) => {
+                return Node::Broken(EvalError::no_optional("list element", value));
+            }
+            (Node::Constant(value), false) => values.push(value.clone()),
+            (Node::Broken(error), _) => return Node::Broken(error.clone()),
+            _ => return Node::List(nodes),
+        }
+    }
+    Node::Constant(Value::list(values))
 }
 
 pub(super) fn map(nodes: Vec<(Node, Node, bool)>, strict: bool) -> Node {
-    if strict {
-        return Node::Map(nodes, true);
+    let is_known = |node: &Node| matches!(node, Node::Constant(_) | Node::Broken(_));
+    let known = |(key, value, _): &(Node, Node, bool)| is_known(key) && is_known(value);
+    if strict || !nodes.iter().all(known) {
+        return Node::Map(nodes, strict);
     }
-    let entries: Option<Vec<_>> = nodes
-        .iter()
-        .map(|node| match node {
-            (Node::Constant(key), Node::Constant(value), false) => {
-                Some((key.clone(), value.clone()))
+    let mut made = MadeMap::default();
+    for node in &nodes {
+        match node {
+            (Node::Constant(key), Node::Constant(Value::Optional(value)), true) => match value {
+                Some(value) => drop(made.insert(key.clone(), (**value).clone())),
+                None => made.remove(key),
+            },
+            (Node::Constant(key), Node::Constant(value), true) => {
+                let entry = format!("entry '{}'", go_text(key));
+                return Node::Broken(EvalError::no_optional(&entry, value));
             }
-            _ => None,
-        })
-        .collect();
-    entries.map_or(Node::Map(nodes, false), |entries| {
-        Node::Constant(Value::Map(Map::of(entries)))
-    })
+            (Node::Constant(key), Node::Constant(value), false) => {
+                made.insert(key.clone(), value.clone());
+            }
+            (Node::Broken(error), _, _) | (_, Node::Broken(error), _) => {
+                return Node::Broken(error.clone());
+            }
+            _ => return Node::Map(nodes, strict),
+        }
+    }
+    Node::Constant(Value::Map(Map::Made(Arc::new(made))))
 }
 
 /// `in` with a constant list of scalars; of an empty one nothing is evaluated.

@@ -97,7 +97,8 @@ fn is_order(release: Release, case: &Case) -> bool {
     theirs.contains(&ours) || varies && theirs.iter().any(|answer| sorted(answer) == sorted(&ours))
 }
 
-/// The same JSON with the elements of its lists in one order.
+/// The same JSON with the elements of its lists, and the characters of its texts, in one order: a
+/// text may quote a map.
 fn sorted(json: &Json) -> Json {
     match json {
         Json::Array(elements) => {
@@ -110,6 +111,11 @@ fn sorted(json: &Json) -> Json {
                 .iter()
                 .map(|(name, field)| (name.clone(), sorted(field)));
             Json::Object(fields.collect())
+        }
+        Json::String(text) => {
+            let mut characters: Vec<_> = text.chars().collect();
+            characters.sort_unstable();
+            Json::String(characters.into_iter().collect())
         }
         other => other.clone(),
     }
