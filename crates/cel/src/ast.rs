@@ -22,6 +22,9 @@ pub(crate) struct Expr {
     pub(crate) nesting: u16,
     /// How many nodes are within each other here; a leaf is 1.
     pub(crate) depth: u32,
+    /// How many lists, maps and optionals are within each other at most in its value, beside those of the
+    /// values that it is given.
+    pub(crate) wrapped: u32,
 }
 
 /// Two nodes are the same when they mean the same and were written by the same macros, wherever
@@ -36,10 +39,21 @@ impl Expr {
     /// A node that counts for nothing but what is in it.
     pub(crate) fn new(id: usize, at: usize, kind: Kind) -> Self {
         let (mut nesting, mut depth) = (0, 0);
+        let (mut deepest, mut all) = (0, 0_u32);
         kind.each(&mut |part| {
             nesting = part.nesting.max(nesting);
             depth = part.depth.max(depth);
+            deepest = part.wrapped.max(deepest);
+            all = all.saturating_add(part.wrapped);
         });
+        let wrapped = match &kind {
+            Kind::Literal(_) | Kind::Ident(_) => 0,
+            Kind::Select { .. } => deepest,
+            Kind::Call { function, .. } => deepest.saturating_add(u32::from(op::wraps(function))),
+            Kind::List(_) | Kind::Map(_) => deepest.saturating_add(1),
+            // What a loop goes over may be in what each of its turns makes.
+            Kind::Comprehension(_) => all.saturating_add(1),
+        };
         Self {
             id,
             at,
@@ -47,6 +61,7 @@ impl Expr {
             macro_name: None,
             nesting,
             depth: depth.saturating_add(1),
+            wrapped,
         }
     }
 
@@ -188,4 +203,11 @@ pub(crate) mod op {
     pub(crate) const OPT_SELECT: &str = "_?._";
     pub(crate) const NOT_STRICTLY_FALSE: &str = "@not_strictly_false";
     pub(crate) const MAP_INSERT: &str = "cel.@mapInsert";
+
+    /// Whether a function may make an optional or a list of what it is given. Operators do not, but
+    /// for those of optionals.
+    pub(crate) fn wraps(function: &str) -> bool {
+        matches!(function, OPT_INDEX | OPT_SELECT)
+            || function.starts_with(|c: char| c.is_alphabetic())
+    }
 }

@@ -8,7 +8,7 @@
 use crate::ast::Tree;
 use crate::check::{Reference, check};
 use crate::cost::{self, Range, Sizes};
-use crate::diagnostic::CompileError;
+use crate::diagnostic::{CompileError, Diagnostic};
 use crate::library::{Function, Library, Overload};
 use crate::parse::{Macros, parse};
 use crate::plan::{Node, plan};
@@ -23,6 +23,10 @@ use std::sync::{Arc, OnceLock};
 pub const NEWEST_RELEASE: u32 = 37;
 /// The oldest one.
 pub const OLDEST_RELEASE: u32 = 30;
+
+/// How deep the values of named expressions may be in all; the API server's engine has no such
+/// limit, and ends with its stack.
+const WRAPPED_LIMIT: u32 = 1000;
 
 /// The name that named expressions are used by.
 pub(crate) const VARIABLES: &str = "variables";
@@ -51,6 +55,9 @@ pub struct Env {
     /// (k8s.io/apiserver v0.37.2, pkg/cel/environment/environment.go).
     pub(crate) keyword_fields: bool,
     declared: HashMap<&'static str, Function>,
+    /// How many lists, maps and optionals are within each other at most in the value of a named
+    /// expression.
+    pub(crate) wrapped: u32,
 }
 
 /// A named expression; one with a fault fails when it is used.
@@ -58,6 +65,8 @@ pub struct Env {
 pub(crate) struct Named {
     pub(crate) name: String,
     pub(crate) program: Result<Program, String>,
+    /// As [`Env::wrapped`], of this one.
+    wrapped: u32,
 }
 
 /// A compiled expression.
@@ -68,8 +77,11 @@ pub struct Program {
     pub(crate) node: Node,
     /// How many variables of loops it has.
     pub(crate) locals: usize,
-    /// How deep evaluation recurses at most, for [`stack::with`].
+    /// How deep evaluation recurses at most, for [`stack::with`]; not counted is how deep values are
+    /// that it is given.
     pub(crate) levels: usize,
+    /// As [`crate::ast::Expr::wrapped`].
+    wrapped: u32,
     /// What an estimate is made of; absent where types were not looked at.
     typed: Option<Typed>,
 }
@@ -177,6 +189,7 @@ impl Env {
             strict: false,
             keyword_fields: true,
             declared: HashMap::new(),
+            wrapped: 0,
         }
     }
 
@@ -219,7 +232,8 @@ impl Env {
                 mentions: std::mem::take(&mut checked.mentions),
                 node,
                 locals: checked.locals,
-                levels: stack::levels(expr.depth),
+                levels: stack::levels(expr.depth.saturating_add(expr.wrapped)),
+                wrapped: expr.wrapped,
                 typed: None,
             };
             Ok((program, checked))
@@ -261,9 +275,25 @@ impl Env {
     /// type `dyn` for those that use it, so that a fault is said once, and fails when it is used.
     ///
     /// # Errors
-    /// Every fault, with its position.
+    /// Every fault, with its position; and where the values of named expressions would be deeper within
+    /// each other than can be gone through.
     pub fn define(&mut self, name: &str, source: &str) -> Result<(), CompileError> {
-        let compiled = self.compile(source);
+        let mut compiled = self.compile(source);
+        let wrapped = compiled
+            .as_ref()
+            .map_or(0, |program| self.wrapped_by(program));
+        if wrapped > WRAPPED_LIMIT {
+            let message = format!(
+                "lists, maps and optionals would be nested more than {WRAPPED_LIMIT} levels in variables"
+            );
+            compiled = Err(Diagnostic::of_whole(message).into());
+        }
+        // One that is defined anew is what those in between use.
+        self.wrapped = if self.named.iter().any(|named| named.name == name) {
+            self.wrapped.saturating_add(wrapped)
+        } else {
+            self.wrapped.max(wrapped)
+        };
         let ty = compiled
             .as_ref()
             .map_or(Type::Dyn, |program| program.result.of_named());
@@ -274,8 +304,24 @@ impl Env {
         self.named.push(Named {
             name: name.to_owned(),
             program: compiled.map_err(|error| error.of_named()),
+            wrapped,
         });
         error.map_or(Ok(()), Err)
+    }
+
+    /// How deep the value of a program may be, with the named expressions that it uses.
+    fn wrapped_by(&self, program: &Program) -> u32 {
+        let deepest = program.mentions.iter().filter_map(|mentioned| {
+            let name = mentioned.strip_prefix(VARIABLES)?;
+            match name.strip_prefix('.') {
+                Some(name) => {
+                    let mut found = self.named.iter().filter(|named| named.name == name);
+                    found.next_back().map(|named| named.wrapped)
+                }
+                None => Some(self.wrapped),
+            }
+        });
+        program.wrapped.saturating_add(deepest.max().unwrap_or(0))
     }
 
     /// Declares a function that expressions may be checked with; it can't be evaluated. What is

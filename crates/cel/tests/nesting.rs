@@ -172,3 +172,52 @@ fn whatever_is_cut_off_does_no_harm() {
         }
     }
 }
+
+/// Defines `v0`, `v1` and so on, each with the one before within so many lists, and runs an
+/// expression with the last; or why one can't be defined.
+fn through_variables(number: usize, lists: usize, expression: &str) -> Result<String, String> {
+    let mut env = Env::new([("object", Type::Dyn)]);
+    env.define("v0", "1").map_err(|error| error.to_string())?;
+    for place in 1..=number {
+        let before = format!("dyn(variables.v{})", place - 1);
+        let source = around("[", &before, "]", lists);
+        env.define(&format!("v{place}"), &source)
+            .map_err(|error| error.to_string())?;
+    }
+    let source = expression.replace("LAST", &format!("variables.v{number}"));
+    let program = env.compile(&source).map_err(|error| error.to_string())?;
+    let object = Object(serde_json::json!({}));
+    let mut evaluation = Evaluation::new(&env, &object, 1_000_000);
+    evaluation
+        .run(&program)
+        .map(|value| value.to_json().to_string())
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn values_that_variables_nest_are_gone_through_in_a_thread() {
+    // Ten variables of 99 lists each, and what a function may make.
+    let ask = |expression: &'static str| in_thread(move || through_variables(10, 99, expression));
+    assert_eq!(ask("LAST.size()"), Ok("1".to_owned()));
+    assert_eq!(ask("LAST.exists(x, dyn(x) == 1)"), Ok("false".to_owned()));
+    let limit = "operation cancelled: actual cost limit exceeded";
+    assert_eq!(ask("LAST"), Err(limit.to_owned()));
+    assert_eq!(ask("LAST == LAST"), Err(limit.to_owned()));
+    assert_eq!(
+        in_thread(|| through_variables(11, 99, "true")),
+        Err(
+            "lists, maps and optionals would be nested more than 1000 levels in variables"
+                .to_owned()
+        )
+    );
+}
+
+#[test]
+fn values_that_loops_nest_are_gone_through_in_a_thread() {
+    // Each turn puts what the one before made into more lists.
+    let turn = format!(".map(x, {})", around("[", "dyn(x)", "]", 200));
+    for end in ["", ".size()"] {
+        let source = format!("[dyn(1)]{}{end}", turn.repeat(40));
+        assert_eq!(in_thread(move || fault(&source)), None, "{end}");
+    }
+}

@@ -279,7 +279,7 @@ impl<'a> Evaluation<'a> {
                 "composited variable \"{name}\" fails to compile: {error}"
             ))),
             Ok(program) => {
-                let (outcome, cost) = self.program(program);
+                let (outcome, cost) = self.program(program, |found| found);
                 self.named_cost = self.named_cost.saturating_add(cost);
                 outcome.map_err(|error| {
                     EvalError::new(format!(

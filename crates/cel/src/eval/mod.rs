@@ -100,12 +100,12 @@ impl<'a> Evaluation<'a> {
     /// What went wrong at run time, or that the limit or the budget is used up.
     pub fn run(&mut self, program: &'a Program) -> Evaluated<'a> {
         self.named_cost = 0;
-        let (outcome, cost) = self.program(program);
+        let (outcome, cost) = self.program(program, |found| found.and_then(bounded));
         let cost = cost.saturating_add(self.named_cost);
         self.spent = self.spent.saturating_add(cost);
         if let Some(left) = self.left.checked_sub(cost) {
             self.left = left;
-            outcome.and_then(bounded)
+            outcome
         } else {
             self.left = 0;
             Err(EvalError::budget())
@@ -118,8 +118,13 @@ impl<'a> Evaluation<'a> {
         self.spent
     }
 
-    /// Runs a program with a cost and variables of its own.
-    fn program(&mut self, program: &'a Program) -> (Evaluated<'a>, u64) {
+    /// Runs a program with a cost and variables of its own; with what it gives is dealt where the
+    /// stack is as large as it takes.
+    fn program(
+        &mut self,
+        program: &'a Program,
+        finish: fn(Evaluated<'a>) -> Evaluated<'a>,
+    ) -> (Evaluated<'a>, u64) {
         let cost = std::mem::take(&mut self.cost);
         let locals = if program.locals == 0 {
             None
@@ -127,7 +132,10 @@ impl<'a> Evaluation<'a> {
             let slots = SmallVec::from_elem(Slot::Empty, program.locals);
             Some(std::mem::replace(&mut self.locals, slots))
         };
-        let outcome = stack::with(program.levels, || self.node(&program.node));
+        let levels = program
+            .levels
+            .saturating_add(stack::levels(self.env.wrapped));
+        let outcome = stack::with(levels, || finish(self.node(&program.node)));
         if let Some(locals) = locals {
             self.locals = locals;
         }
@@ -411,6 +419,13 @@ impl<'a> Evaluation<'a> {
             }
         }
         Ok(Value::Map(Map::Made(Arc::new(made))))
+    }
+}
+
+impl Drop for Evaluation<'_> {
+    fn drop(&mut self) {
+        let named = std::mem::take(&mut self.named);
+        stack::with(stack::levels(self.env.wrapped), || drop(named));
     }
 }
 
