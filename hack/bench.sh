@@ -4,8 +4,8 @@
 #
 # usage: bench.sh [exec|expressions]      one part alone; what the page says of the other stays
 #
-# EXECS=500 says how many shells are run; a second passes between two. ROUNDS=25 says how often each
-# side of the expressions has its turn.
+# EXECS=500 says how many shells are run; each waits for the pod before to be replaced. ROUNDS=25
+# says how often each side of the expressions has its turn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # What is built is looked for here, whatever the caller builds elsewhere.

@@ -31,9 +31,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use summary::{Measured, Summary};
 
-/// Least time between two execs: what is measured is the way of one. By then the pod before has
-/// its replacement, whose start takes the machine's cores for most of a second.
-const PACE: Duration = Duration::from_secs(1);
+/// How long the machine is left alone between the replacement of one pod being Ready and the next
+/// exec: what is measured is the way of one, and the kubelets still clear away the pod before.
+const PACE: Duration = Duration::from_millis(500);
+/// How long is waited for a replacement.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Pods that take turns.
 const REPLICAS: usize = 20;
 const NAMESPACE: &str = "bailiff-bench";
@@ -100,7 +102,7 @@ fn main() -> Result<()> {
         )),
     ];
     let maps = Api::namespaced(client, NAMESPACE);
-    let creates = attack(&arguments, |index| {
+    let creates = attack(&arguments, &ready, |index| {
         runtime.block_on(create_object(&maps, index))
     })?;
     for watch in watching {
@@ -171,15 +173,19 @@ async fn create_object(maps: &Api<ConfigMap>, index: usize) -> Result<Duration> 
     Ok(started.elapsed())
 }
 
-/// Runs a shell in one pod after the other, each pod once, and creates an object before each: the
-/// peer meets the machine in the same state. How long each creation took.
+/// Runs a shell in one pod after the other, each pod once, when the replacement of the one before is
+/// Ready, and creates an object before each: the peer meets the machine in the same state. How long
+/// each creation took.
 fn attack(
     arguments: &Arguments,
+    ready: &Seen,
     create: impl Fn(usize) -> Result<Duration>,
 ) -> Result<Vec<Duration>> {
     let mut hit = BTreeSet::new();
     let mut creates = Vec::with_capacity(arguments.execs);
-    let mut next = Instant::now();
+    arguments.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"])?;
+    let number = || ready.lock().unwrap_or_else(PoisonError::into_inner).len();
+    let before = number();
     while hit.len() < arguments.execs {
         arguments.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"])?;
         for pod in arguments.get(&["pods", "-l", "app=web"])? {
@@ -195,11 +201,14 @@ fn attack(
             {
                 continue;
             }
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-            next = Instant::now() + PACE;
+            std::thread::sleep(PACE);
             creates.push(create(hit.len())?);
             arguments.kubectl(&["exec", name, "--", "sh", "-c", "true"])?;
             hit.insert(uid.to_owned());
+            let deadline = Instant::now() + PATIENCE;
+            while number() < before + hit.len() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(20));
+            }
             if hit.len() % 50 == 0 {
                 eprintln!("{} of {} execs", hit.len(), arguments.execs);
             }
@@ -209,8 +218,7 @@ fn attack(
     Ok(creates)
 }
 
-/// Waits until every Incident has its answer. A replacement is not waited for: it may have been
-/// a target itself before it was Ready.
+/// Waits until every Incident has its answer.
 fn all_answered(arguments: &Arguments) -> Result<()> {
     let deadline = Instant::now() + Duration::from_mins(1);
     while Instant::now() < deadline {

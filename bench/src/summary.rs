@@ -83,8 +83,8 @@ impl Measured {
         let mut page = String::from("# Measured\n\nWritten by `make bench`.\n\n");
         page += &format!("Machine: {}\n\n## Exec to Eviction\n\n", self.machine);
         page += &format!(
-            "{} shells by exec, one in each pod, {} pods at a time on two nodes of one machine, \
-             cooldown off. {} Incidents, {} evictions. Milliseconds from the kernel's timestamp.\n\n",
+            "{} shells by exec, each in a pod of its own, once the pod before was replaced; {} pods on \
+             two nodes of one machine, cooldown off. {} Incidents, {} evictions. Milliseconds from the kernel's timestamp.\n\n",
             self.execs, self.pods, self.incidents, self.evicted.number
         );
         page += "| | number | p50 | p99 | most |\n| --- | --- | --- | --- | --- |\n";
@@ -127,8 +127,7 @@ const WHY: &str = "\n## Why it takes so long\n\n\
     it to the controller; everything that the answer depends on is read, all at once; the \
     Eviction is asked for. The Eviction holds the tail. The API server writes twice for it, the \
     pod's condition `DisruptionTarget` and then its deletion \
-    (pkg/registry/core/pod/storage/eviction.go), and it does so while the exec ends and the pods \
-    before come anew, on cores that the API server, etcd and two kubelets share with Bailiff.\n";
+    (pkg/registry/core/pod/storage/eviction.go), and it does so while the exec ends, on cores that the API server, etcd and two kubelets share with Bailiff.\n";
 
 /// Processor, cores, kernel.
 pub(crate) fn machine() -> Result<String> {
