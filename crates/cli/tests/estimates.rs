@@ -154,7 +154,7 @@ fn compare(known: &Json, expressions: &[String], least: usize) {
     for (expression, theirs) in expressions.iter().zip(theirs(known, expressions)) {
         estimated += usize::from(theirs["max"].is_u64());
         let ours = ours(&env, &sizes, expression);
-        if ours != theirs && !answers::panics(&theirs) {
+        if ours != theirs && !answers::not_compared(&theirs) {
             let text = format!("{expression}\n  ours   {ours}\n  theirs {theirs}");
             faults.push((expression.len(), text));
         }

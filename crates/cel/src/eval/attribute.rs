@@ -343,20 +343,18 @@ fn element<'a>(
     key: &Value<'_>,
     lenient: bool,
 ) -> Result<Option<Value<'a>>, EvalError> {
+    /// From here on a whole number is no place.
+    const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
     #[expect(
         clippy::as_conversions,
         clippy::cast_possible_truncation,
         reason = "within the range of places, as checked"
     )]
     let place = match key {
-        Value::Int(place) => *place,
-        Value::Uint(place) => i64::try_from(*place).unwrap_or(i64::MAX),
-        Value::Double(place) if place.fract() == 0.0 && place.abs() < 9e15 => *place as i64,
-        Value::Double(_) => {
-            let key = text_of(key);
-            return Err(EvalError::new(format!(
-                "unsupported index value {key} in list"
-            )));
+        Value::Int(place) => Some(*place),
+        Value::Uint(place) => i64::try_from(*place).ok(),
+        Value::Double(place) => {
+            (place.fract() == 0.0 && place.abs() < TWO_TO_63).then_some(*place as i64)
         }
         other => {
             let found = other.type_name();
@@ -364,6 +362,12 @@ fn element<'a>(
                 "unsupported index type '{found}' in list"
             )));
         }
+    };
+    let Some(place) = place else {
+        let key = text_of(key);
+        return Err(EvalError::new(format!(
+            "unsupported index value {key} in list"
+        )));
     };
     let found = usize::try_from(place)
         .ok()
