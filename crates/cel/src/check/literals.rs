@@ -65,6 +65,13 @@ impl Validator<'_> {
                 arguments,
             } => {
                 self.argument(function, arguments);
+                let format = usize::from(function == "format");
+                self.exempt = self.exempt.saturating_add(format);
+                for part in target.iter().map(|t| &**t).chain(arguments) {
+                    self.node(part);
+                }
+                self.exempt = self.exempt.saturating_sub(format);
+                // Those within this one come first, also where both faults are at one place.
                 if function == "format"
                     && self.homogeneous
                     && let Some(target) = target
@@ -73,12 +80,6 @@ impl Validator<'_> {
                 {
                     self.clauses(expr.at, text, list);
                 }
-                let format = usize::from(function == "format");
-                self.exempt = self.exempt.saturating_add(format);
-                for part in target.iter().map(|t| &**t).chain(arguments) {
-                    self.node(part);
-                }
-                self.exempt = self.exempt.saturating_sub(format);
             }
             Kind::List(elements) => {
                 for (element, _) in elements {

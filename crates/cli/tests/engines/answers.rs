@@ -85,11 +85,26 @@ pub(crate) fn comparable(answer: &Json) -> Json {
         let told = error.replace("types.Null", "<nil>");
         fields.insert("error".to_owned(), told.into());
     }
+    for words in ["error", "compileError"] {
+        if let Some(error) = fields.get(words).and_then(Json::as_str) {
+            let told = unnumbered(error);
+            fields.insert(words.to_owned(), told.into());
+        }
+    }
     let whole = fields.get("type").is_some_and(|ty| ty == "int");
     if let Some(value) = fields.get_mut("value").filter(|_| !whole) {
         plain_numbers(value);
     }
     answer
+}
+
+/// Type variables without their numbers, which Go gives in the order of a map of its own.
+fn unnumbered(error: &str) -> String {
+    let mut parts = error.split("_var");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |told, part| {
+        told + "_var" + part.trim_start_matches(|c: char| c.is_ascii_digit())
+    })
 }
 
 /// Writes numbers in one way.

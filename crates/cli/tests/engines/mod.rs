@@ -86,8 +86,8 @@ pub(crate) fn compare(release: Release, cases: &[Case]) -> Report {
     report
 }
 
-/// Whether the API server's engine, asked often, answers in several ways, ours among them; of a
-/// list in the order of a large map all ways are taken for one.
+/// Whether the API server's engine, asked often, answers in several ways, ours among them; of what
+/// is in the order of a large map all ways are taken for one.
 fn is_order(release: Release, case: &Case) -> bool {
     let many = vec![case.clone(); 40];
     let (ours, theirs) = both(release, &input(&many));
@@ -97,28 +97,11 @@ fn is_order(release: Release, case: &Case) -> bool {
     theirs.contains(&ours) || varies && theirs.iter().any(|answer| sorted(answer) == sorted(&ours))
 }
 
-/// The same JSON with the elements of its lists, and the characters of its texts, in one order: a
-/// text may quote a map.
-fn sorted(json: &Json) -> Json {
-    match json {
-        Json::Array(elements) => {
-            let mut elements: Vec<_> = elements.iter().map(sorted).collect();
-            elements.sort_by_key(ToString::to_string);
-            Json::Array(elements)
-        }
-        Json::Object(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, field)| (name.clone(), sorted(field)));
-            Json::Object(fields.collect())
-        }
-        Json::String(text) => {
-            let mut characters: Vec<_> = text.chars().collect();
-            characters.sort_unstable();
-            Json::String(characters.into_iter().collect())
-        }
-        other => other.clone(),
-    }
+/// The characters of an answer in one order.
+fn sorted(answer: &Json) -> Vec<char> {
+    let mut characters: Vec<_> = answer.to_string().chars().collect();
+    characters.sort_unstable();
+    characters
 }
 
 /// The first of the cases that differs, whatever the order of maps is.
