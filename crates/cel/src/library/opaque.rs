@@ -48,7 +48,8 @@ impl Opaque {
         match self {
             Self::Url(url) => url.bytes(),
             Self::Semver(version) => version.bytes(),
-            Self::Quantity(_) | Self::Ip(_) | Self::Cidr(_) | Self::Format(_) => 0,
+            Self::Quantity(quantity) => quantity.bytes(),
+            Self::Ip(_) | Self::Cidr(_) | Self::Format(_) => 0,
         }
     }
 
