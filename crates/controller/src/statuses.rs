@@ -8,6 +8,7 @@
 
 use crate::config::Config;
 use crate::policy_status::{Cluster, PodSeen, compile_all, of_binding, of_policy};
+use crate::ready::ready;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::serve::Pulse;
 use bailiff_kube::watch::objects;
@@ -183,19 +184,15 @@ fn next(page: ListParams, token: Option<String>) -> Option<ListParams> {
 }
 
 fn see(cluster: &mut Cluster, config: &Config, pod: Pod) {
+    let is_ready = ready(&pod).is_some();
     let namespace = pod.metadata.namespace.unwrap_or_default();
     let labels = pod.metadata.labels.unwrap_or_default();
     let node = pod.spec.and_then(|s| s.node_name);
-    let conditions = pod.status.and_then(|s| s.conditions);
-    let ready = conditions
-        .iter()
-        .flatten()
-        .any(|c| c.type_ == "Ready" && c.status == "True");
     let is = |key: &str, value: &str| labels.get(key).is_some_and(|v| v == value);
     let sensor = namespace == config.namespace
         && is(keys::LABEL_APP_NAME, keys::APP_NAME)
         && is(keys::LABEL_APP_COMPONENT, keys::COMPONENT_SENSOR);
-    if let (true, true, Some(node)) = (sensor, ready, &node) {
+    if let (true, true, Some(node)) = (sensor, is_ready, &node) {
         cluster.covered.insert(node.clone());
     }
     cluster.pods.push(PodSeen {

@@ -215,7 +215,7 @@ mod tests {
         let compared = |live, bound| compare("bailiff-system", live, bound);
         assert_eq!(compared(Some(&live), Some(&bound)), Ok(()));
         assert_eq!(compared(Some(&live), None), Err(Difference::Missing));
-        let mut weaker = live.clone();
+        let mut weaker = policy("bailiff-system");
         let spec = weaker.spec.as_mut().unwrap();
         spec.validations.as_mut().unwrap().truncate(2);
         let want = "ValidatingAdmissionPolicy bailiff-policy-status-confinement is not as shipped";
