@@ -24,6 +24,7 @@ use crate::work::Key;
 use bailiff_api::{Incident, IncidentStatus, OwnerObject, condition::types, keys};
 use bailiff_kube::events::Publisher;
 use bailiff_response::{Ledger, Live, Owner, is_overtaken, is_settled, went};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client};
 use memory::Memory;
 use round::{Step, Took};
@@ -148,21 +149,34 @@ impl Controller {
 
     /// `known`: the Incident need not be read before the first round; `first`: nobody has looked
     /// at it yet.
-    async fn follow(
+    async fn follow(&self, mut incident: Incident, known: bool, first: bool) -> Result<(), End> {
+        let mut memory = Memory::new(&self.config);
+        match self.rounds(&mut incident, &mut memory, known, first).await {
+            Ok(()) => self.recover(incident).await,
+            Err(End::Stopping) => {
+                Box::pin(self.last_look(incident, memory)).await?;
+                Err(End::Stopping)
+            }
+            Err(End::Gone) => Err(End::Gone),
+        }
+    }
+
+    /// Round after round until the Incident is answered.
+    async fn rounds(
         &self,
-        mut incident: Incident,
+        incident: &mut Incident,
+        memory: &mut Memory,
         mut known: bool,
         first: bool,
     ) -> Result<(), End> {
-        let key = Key::of(&incident).ok_or(End::Gone)?;
-        let mut memory = Memory::new(&self.config);
+        let key = Key::of(incident).ok_or(End::Gone)?;
         let mut answered = false;
         loop {
             let waiting = Instant::now();
-            let turn = self.turn(&incident, first && !answered).await?;
+            let turn = self.turn(incident, first && !answered).await?;
             if !known || waiting.elapsed() > FRESH_FOR {
                 match self.read(&key).await {
-                    Ok(Some(now)) => incident = now,
+                    Ok(Some(now)) => *incident = now,
                     Ok(None) => return Err(End::Gone),
                     Err(error) => {
                         drop(turn);
@@ -173,28 +187,25 @@ impl Controller {
                 }
             }
             known = false;
-            let overtaken = !answered && is_overtaken(&incident);
-            if is_settled(&incident, types::ANSWERED) && !overtaken {
-                break;
+            let overtaken = !answered && is_overtaken(incident);
+            if is_settled(incident, types::ANSWERED) && !overtaken {
+                return Ok(());
             }
             let mut took = Took::begin();
             // On the heap only while it lasts: many Incidents wait at once.
-            let step = Box::pin(self.round(&incident, &mut memory, &mut took)).await?;
+            let step = Box::pin(self.round(incident, memory, &mut took)).await?;
             answered = true;
             drop(turn);
-            match step {
-                Step::Quiet(pause) => self.pause(pause).await?,
+            let pause = match step {
+                Step::Quiet(pause) => pause,
                 Step::Tell(outcome, owner, pause) => {
-                    Box::pin(self.tell(&mut incident, workload(&owner), &outcome, &took)).await?;
-                    let Some(pause) = pause else { break };
-                    if let Err(end) = self.pause(pause).await {
-                        Box::pin(self.last_look(incident, memory)).await?;
-                        return Err(end);
-                    }
+                    Box::pin(self.tell(incident, workload(&owner), &outcome, &took)).await?;
+                    let Some(pause) = pause else { return Ok(()) };
+                    pause
                 }
-            }
+            };
+            self.pause(pause).await?;
         }
-        self.recover(incident).await
     }
 
     /// Before the end: what was asked for without a clear answer is told if it was done. Who
@@ -261,7 +272,7 @@ impl Controller {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+    pub(crate) fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -273,9 +284,8 @@ fn workload(owner: &Owner) -> Option<&OwnerObject> {
     }
 }
 
-/// The reason of a condition.
-fn condition<'a>(status: Option<&'a IncidentStatus>, type_: &str) -> Option<&'a str> {
+/// A condition of a status.
+fn condition<'a>(status: Option<&'a IncidentStatus>, type_: &str) -> Option<&'a Condition> {
     let conditions = &status?.conditions;
-    let found = conditions.iter().find(|c| c.type_ == type_)?;
-    Some(&found.reason)
+    conditions.iter().find(|c| c.type_ == type_)
 }

@@ -8,7 +8,7 @@
 use crate::ready::ready;
 use bailiff_api::{Incident, OwnerObject, Replacement};
 use bailiff_kube::client::ANSWER_LIMIT;
-use bailiff_kube::owner::{ReadAhead, controller, known};
+use bailiff_kube::owner::{ReadAhead, controller, is_name, known};
 use bailiff_response::Recovery;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
@@ -169,7 +169,7 @@ async fn makes(
         incident.spec.pod.labels.get(JOB_NAME),
     ) {
         // A CronJob's pods are made by one of its Jobs.
-        ("CronJob", Some(job)) => (&workload.api_version, "Job", job),
+        ("CronJob", Some(job)) if is_name(job) => (&workload.api_version, "Job", job),
         (kind, _) => (&workload.api_version, kind, &workload.name),
     };
     let Some(resource) = known(version, kind) else {

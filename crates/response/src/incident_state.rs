@@ -56,7 +56,9 @@ impl Outcome {
         }
     }
 
-    const fn status(&self) -> &'static str {
+    /// The status of the condition `Answered`.
+    #[must_use]
+    pub const fn status(&self) -> &'static str {
         match self {
             Self::Done { .. } => "True",
             Self::Held(_) => "Unknown",

@@ -5,7 +5,7 @@
 //! Invariant: one pod is counted for one Incident; what was found is told once.
 
 use super::tell::reference;
-use super::{Controller, End, condition};
+use super::{Controller, End};
 use crate::metrics::Reason;
 use crate::recovery::look;
 use bailiff_api::{Incident, condition::types};
@@ -48,7 +48,7 @@ impl Controller {
         let now = Timestamp::now();
         let after = recovered(&incident, &recovery, now);
         self.write(&incident, &after).await?;
-        let reason = condition(Some(&after), types::RECOVERED).unwrap_or_default();
+        let reason = recovery.reason();
         tracing::info!(
             incident = incident.metadata.name,
             namespace = incident.metadata.namespace,
@@ -56,7 +56,6 @@ impl Controller {
             outcome = reason,
             "recovery",
         );
-        let reason = recovery.reason();
         self.metrics
             .recoveries
             .get_or_create(&Reason { reason })

@@ -282,6 +282,31 @@ async fn an_answer_waits_for_the_confinement_to_be_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_a_wait_is_given_up_is_told_though_its_reason_is_the_same() {
+    let upgrading = World::new().with(|w| w.confinement = Value::Null);
+    let (server, client) = ApiServer::playing(rounds([
+        vec![upgrading.reads(), answered("Unknown", "NotConfined")],
+        events("ResponseHeld"),
+        vec![
+            read_again(&held("NotConfined")),
+            upgrading.reads(),
+            answered("False", "NotConfined"),
+        ],
+        events("PolicyViolation"),
+    ]));
+    let config = Config {
+        confinement_timeout: Duration::from_secs(1),
+        ..Config::default()
+    };
+    let controller = controller(client, config);
+    controller
+        .answer(incident(&Value::Null), true)
+        .await
+        .unwrap();
+    server.finish();
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_confinement_it_ends_after_the_timeout() {
     let upgrading = World::new().with(|w| w.confinement = Value::Null);
     let (server, client) = ApiServer::playing(rounds([
@@ -349,6 +374,21 @@ async fn who_no_longer_leads_begins_nothing_and_tells_what_was_done() {
             vec![answered("Unknown", "CouldNotCheck")],
             events("ResponseHeld"),
             vec![going.reads(), evicted()],
+            events("EvictedByPolicy"),
+        ]),
+    )
+    .await;
+    assert_eq!(ended, Err(End::Stopping));
+
+    // The same while the Incident can't be read either: the pause is another one.
+    let unread = Call::get(INCIDENT).fails(500, "InternalError", "etcd is away");
+    let ended = stopped(
+        Duration::from_millis(1500),
+        rounds([
+            vec![World::new().reads(), vec![evict().is_cut()]],
+            vec![answered("Unknown", "CouldNotCheck")],
+            events("ResponseHeld"),
+            vec![vec![unread], going.reads(), evicted()],
             events("EvictedByPolicy"),
         ]),
     )
