@@ -154,7 +154,7 @@ pub fn note(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
             format!("The pod runs on for now: {}.", held(reason))
         }
         Outcome::Nothing { reason, would } => match reason {
-            NothingReason::PodGone | NothingReason::AlreadyTerminating => return None,
+            NothingReason::PodGone | NothingReason::AlreadyTerminating(_) => return None,
             NothingReason::AuditOnly => audit(would.as_deref()),
             NothingReason::EvaluationFailed
             | NothingReason::Unmanaged
@@ -298,7 +298,13 @@ fn nothing(reason: &NothingReason) -> String {
             "an expression of the policy failed, which never leads to an eviction; mend the policy".to_owned()
         }
         NothingReason::PodGone => "the pod is no longer there".to_owned(),
-        NothingReason::AlreadyTerminating => "the pod was already ending or had ended".to_owned(),
+        NothingReason::AlreadyTerminating(None) => {
+            "the pod was already ending or had ended".to_owned()
+        }
+        // Also of a leader that was killed before it could say so; nobody can tell.
+        NothingReason::AlreadyTerminating(Some(at)) => format!(
+            "the pod was already ending: the Eviction API was asked to take it away at {at}, and does not keep by whom"
+        ),
         NothingReason::Unmanaged => {
             "the pod has no controller that would bring it back, and the binding does not set guardrails.evictUnmanaged".to_owned()
         }

@@ -69,6 +69,7 @@ fn pod() -> PodFacts {
         node_name: Some("node-1".to_owned()),
         containers: vec!["app".to_owned()],
         terminating: false,
+        evicted: None,
         finished: false,
         mirror: false,
         own: false,

@@ -149,6 +149,37 @@ async fn an_eviction_without_a_clear_answer_is_told_once_the_pod_is_seen_to_go()
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_finds_a_pod_that_another_evicted_says_when_and_claims_nothing() {
+    let condition = |reason: &str| {
+        json!([{"type": "Ready", "status": "True", "reason": "EvictionByEvictionAPI"},
+            {"type": "DisruptionTarget", "status": "True", "reason": reason,
+                "lastTransitionTime": "2026-01-01T00:00:01Z"}])
+    };
+    for (reason, want) in [
+        (
+            "EvictionByEvictionAPI",
+            "the pod was already ending: the Eviction API was asked to take it away at 2026-01-01T00:00:01Z, and does not keep by whom",
+        ),
+        (
+            "PreemptionByScheduler",
+            "the pod was already ending or had ended",
+        ),
+    ] {
+        let evicted = World::new().with(|w| {
+            w.pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:31Z");
+            w.pod["status"]["conditions"] = condition(reason);
+        });
+        let written = json!({"status": {"phase": "Recovered", "conditions": [
+            {"type": "Answered", "status": "True", "reason": "AlreadyTerminating", "message": want},
+            {"type": "Recovered", "status": "True", "reason": "NothingToReplace"},
+        ]}});
+        let taken = Call::patch(STATUS).with(written);
+        let taken = vec![taken.gives(incident_json(&Value::Null))];
+        play(vec![evicted.reads(), taken]).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_eviction_that_was_not_done_is_asked_for_again() {
     play(rounds([
         vec![World::new().reads(), vec![evict().is_cut()]],

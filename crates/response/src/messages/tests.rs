@@ -149,8 +149,12 @@ fn why_nothing_was_done_is_said() {
     for (reason, want) in [
         (NothingReason::PodGone, "the pod is no longer there"),
         (
-            NothingReason::AlreadyTerminating,
+            NothingReason::AlreadyTerminating(None),
             "the pod was already ending or had ended",
+        ),
+        (
+            NothingReason::AlreadyTerminating(Some(now())),
+            "the pod was already ending: the Eviction API was asked to take it away at 2026-01-01T00:00:00Z, and does not keep by whom",
         ),
     ] {
         assert_eq!(text(reason.clone()), want);
