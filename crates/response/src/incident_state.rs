@@ -103,7 +103,8 @@ impl Recovery {
 }
 
 /// Whether a violation after the answer has to be answered anew: it was not the pod's end, and
-/// what stood against it then may no longer stand.
+/// what stood against it then may no longer stand. That an expression failed stays so: a violation
+/// is an Incident of its own.
 #[must_use]
 pub fn is_overtaken(incident: &Incident) -> bool {
     let Some(status) = &incident.status else {
@@ -122,6 +123,7 @@ pub fn is_overtaken(incident: &Incident) -> bool {
             answered::DELETED,
             answered::ALREADY_TERMINATING,
             answered::POD_GONE,
+            answered::EVALUATION_FAILED,
         ];
         answer.status != "Unknown"
             && !ended.contains(&answer.reason.as_str())
