@@ -7,6 +7,7 @@
     reason = "a panic is the report of a test"
 )]
 
+use bailiff_e2e::token::{administrator, sensor_on, sensor_token};
 use bailiff_e2e::workload::{BUSYBOX, deployment};
 use bailiff_e2e::{NAMESPACE, Story, helm, install_arguments};
 use serde_json::{Value, json};
@@ -35,34 +36,6 @@ fn forged(pod: &Value, name: &str) -> String {
         },
     })
     .to_string()
-}
-
-/// The sensor's pod on a node, or on any other than it.
-fn sensor_on(story: &Story, node: &Value, same: bool) -> Value {
-    let selector = "app.kubernetes.io/component=sensor";
-    let pods = story
-        .cluster
-        .get(&["pods", "-n", NAMESPACE, "-l", selector]);
-    let items = pods["items"].as_array().unwrap();
-    items
-        .iter()
-        .find(|p| (p["spec"]["nodeName"] == *node) == same)
-        .unwrap()
-        .clone()
-}
-
-/// A token of the sensor's account, bound to a pod or to nothing.
-fn sensor_token(story: &Story, pod: Option<&Value>) -> String {
-    let mut arguments = vec!["create", "token", "bailiff-sensor", "-n", NAMESPACE];
-    if let Some(pod) = pod {
-        arguments.extend(["--bound-object-kind", "Pod", "--bound-object-name"]);
-        arguments.push(pod["metadata"]["name"].as_str().unwrap());
-        arguments.extend([
-            "--bound-object-uid",
-            pod["metadata"]["uid"].as_str().unwrap(),
-        ]);
-    }
-    story.cluster.kubectl(&arguments).trim().to_owned()
 }
 
 #[test]
@@ -213,165 +186,6 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
         assert_eq!(output.stdout.trim(), "no", "{verb} {resource}");
     }
     story.end();
-}
-
-#[test]
-fn of_a_policy_a_sensor_says_one_thing_once_and_by_the_name_of_its_node() {
-    let story = Story::begin("said");
-    story.policy("rule", "true");
-    let name = format!("rule-{}", story.namespace);
-    let policy = format!("runtimepolicy/{name}");
-    let nodes = story.cluster.get(&["nodes"]);
-    let node = &nodes["items"][0]["metadata"]["name"];
-    let own = sensor_token(&story, Some(&sensor_on(&story, node, true)));
-    let elsewhere = sensor_token(&story, Some(&sensor_on(&story, node, false)));
-    let unbound = sensor_token(&story, None);
-    let failed = json!({
-        "type": "EvaluationFailed", "status": "True", "reason": "FailureIgnored",
-        "message": format!("on node {}: spec.validations[0] failed", node.as_str().unwrap()),
-        "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z",
-    });
-    let apply = |token: &str, subresource: bool, content: &Value| {
-        let mut object = json!({
-            "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
-            "metadata": {"name": name},
-        });
-        let fields = object.as_object_mut().unwrap();
-        fields.extend(content.as_object().unwrap().clone());
-        let mut arguments = vec!["apply", "--server-side", "--force-conflicts"];
-        arguments.extend(["--field-manager=stolen", "-f", "-"]);
-        if subresource {
-            arguments.push("--subresource=status");
-        }
-        story
-            .cluster
-            .try_pipe_as(token, &arguments, &object.to_string())
-    };
-    let with = |field: &str, value: Value| {
-        let mut changed = failed.clone();
-        changed[field] = value;
-        json!({"status": {"conditions": [changed]}})
-    };
-    let said = json!({"status": {"conditions": [failed]}});
-    let more = "a sensor changes nothing of a RuntimePolicy but the condition EvaluationFailed";
-    let form = "a sensor says that expressions failed in one line that names its own node";
-    let ready = json!({"type": "Ready", "status": "False", "reason": "CompileError",
-        "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-    for (token, status, refusal) in [
-        (&own, json!({"status": {"conditions": [ready]}}), more),
-        (
-            &own,
-            json!({"status": {"conditions": [ready, failed]}}),
-            more,
-        ),
-        (
-            &own,
-            json!({"status": {"coverage": {"nodes": 9, "covered": 9}, "conditions": [failed]}}),
-            more,
-        ),
-        (&elsewhere, said.clone(), form),
-        (&unbound, said.clone(), form),
-        (&own, with("observedGeneration", json!(7)), form),
-        (&own, with("status", json!("False")), form),
-        (&own, with("reason", json!("Other")), form),
-        (
-            &own,
-            with(
-                "message",
-                json!(format!("{}\u{1b}[31m", failed["message"].as_str().unwrap())),
-            ),
-            form,
-        ),
-        (
-            &own,
-            with(
-                "message",
-                json!(format!(
-                    "{}{}",
-                    failed["message"].as_str().unwrap(),
-                    "x".repeat(512)
-                )),
-            ),
-            form,
-        ),
-        (&own, json!({"status": {"conditions": []}}), form),
-    ] {
-        let output = apply(token, true, &status);
-        assert!(
-            !output.success && output.stderr.contains(refusal),
-            "{status}: {}{}",
-            output.stdout,
-            output.stderr
-        );
-    }
-    let before = story.cluster.get(&[&policy]);
-    let output = apply(&own, true, &said);
-    assert!(output.success, "{}", output.stderr);
-    let after = story.cluster.get(&[&policy]);
-    assert_eq!(after["spec"], before["spec"]);
-    let conditions = after["status"]["conditions"].as_array().unwrap();
-    assert!(
-        conditions.contains(&before["status"]["conditions"][0]) && conditions.contains(&failed),
-        "{conditions:?}"
-    );
-    // Once is enough, and it can't be taken back.
-    let once = "is said once for each generation of it";
-    for status in [
-        said.clone(),
-        with(
-            "message",
-            json!(format!("{} again", failed["message"].as_str().unwrap())),
-        ),
-    ] {
-        let output = apply(&own, true, &status);
-        assert!(
-            !output.success && output.stderr.contains(once),
-            "{}",
-            output.stderr
-        );
-    }
-    let output = apply(&own, true, &json!({"status": {"conditions": []}}));
-    assert!(
-        !output.success && output.stderr.contains(form),
-        "{}",
-        output.stderr
-    );
-
-    // The spec is out of a sensor's reach, and all of it out of that of a namespace's administrator.
-    let spec = json!({"spec": {"validations": [{"expression": "false"}]}});
-    let output = apply(&own, false, &spec);
-    assert!(
-        !output.success && output.stderr.contains("cannot patch resource"),
-        "{}",
-        output.stderr
-    );
-    let tenant = administrator(&story);
-    for (subresource, content) in [(true, &said), (false, &spec)] {
-        let output = apply(&tenant, subresource, content);
-        assert!(
-            !output.success && output.stderr.contains("cannot patch resource"),
-            "{}",
-            output.stderr
-        );
-    }
-    story.end();
-}
-
-/// A token of an account that may do everything in the story's namespace.
-fn administrator(story: &Story) -> String {
-    story.apply(
-        "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: all, namespace: NAMESPACE}, rules: [{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]}",
-    );
-    let _made = story.kubectl(&["create", "serviceaccount", "tenant"]);
-    let _bound = story.kubectl(&[
-        "create",
-        "rolebinding",
-        "all",
-        "--role=all",
-        &format!("--serviceaccount={}:tenant", story.namespace),
-    ]);
-    let token = story.kubectl(&["create", "token", "tenant"]);
-    token.trim().to_owned()
 }
 
 #[test]
