@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes what the charts hold from the source: the CustomResourceDefinitions and the confinement of
-# Incidents from crates/api, and the library of policies from the folder policies.
+# Makes what the charts hold from the source: the CustomResourceDefinitions and what confines sensors
+# from crates/api, and the library of policies from the folder policies.
 #
 # usage: generate.sh [FOLDER]        default: charts; a test compares another folder with it
 set -euo pipefail

@@ -17,6 +17,7 @@
 mod cluster;
 mod installation;
 mod story;
+pub mod token;
 pub mod workload;
 
 pub use cluster::{Cluster, Output};

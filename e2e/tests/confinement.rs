@@ -7,6 +7,7 @@
     reason = "a panic is the report of a test"
 )]
 
+use bailiff_e2e::token::{administrator, sensor_on, sensor_token};
 use bailiff_e2e::workload::{BUSYBOX, deployment};
 use bailiff_e2e::{NAMESPACE, Story, helm, install_arguments};
 use serde_json::{Value, json};
@@ -35,34 +36,6 @@ fn forged(pod: &Value, name: &str) -> String {
         },
     })
     .to_string()
-}
-
-/// The sensor's pod on a node, or on any other than it.
-fn sensor_on(story: &Story, node: &Value, same: bool) -> Value {
-    let selector = "app.kubernetes.io/component=sensor";
-    let pods = story
-        .cluster
-        .get(&["pods", "-n", NAMESPACE, "-l", selector]);
-    let items = pods["items"].as_array().unwrap();
-    items
-        .iter()
-        .find(|p| (p["spec"]["nodeName"] == *node) == same)
-        .unwrap()
-        .clone()
-}
-
-/// A token of the sensor's account, bound to a pod or to nothing.
-fn sensor_token(story: &Story, pod: Option<&Value>) -> String {
-    let mut arguments = vec!["create", "token", "bailiff-sensor", "-n", NAMESPACE];
-    if let Some(pod) = pod {
-        arguments.extend(["--bound-object-kind", "Pod", "--bound-object-name"]);
-        arguments.push(pod["metadata"]["name"].as_str().unwrap());
-        arguments.extend([
-            "--bound-object-uid",
-            pod["metadata"]["uid"].as_str().unwrap(),
-        ]);
-    }
-    story.cluster.kubectl(&arguments).trim().to_owned()
 }
 
 #[test]
@@ -218,23 +191,12 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
 #[test]
 fn an_administrator_of_a_namespace_writes_no_incidents() {
     let story = Story::begin("tenant");
-    story.apply(
-        "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: all, namespace: NAMESPACE}, rules: [{apiGroups: ['*'], resources: ['*'], verbs: ['*']}]}",
-    );
-    let _bound = story.kubectl(&["create", "serviceaccount", "tenant"]);
-    let _bound = story.kubectl(&[
-        "create",
-        "rolebinding",
-        "all",
-        "--role=all",
-        &format!("--serviceaccount={}:tenant", story.namespace),
-    ]);
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
-    let token = story.kubectl(&["create", "token", "tenant"]);
+    let token = administrator(&story);
     let output = story
         .cluster
-        .try_create_as(token.trim(), &forged(&pod, "inc-0000000000000002"));
+        .try_create_as(&token, &forged(&pod, "inc-0000000000000002"));
     assert!(
         !output.success && output.stderr.contains("only Bailiff writes them"),
         "{}{}",

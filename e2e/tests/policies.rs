@@ -273,6 +273,65 @@ fn an_expression_that_fails_at_run_time_only_reports() {
 }
 
 #[test]
+fn a_failure_that_a_policy_ignores_is_a_condition_of_this_generation() {
+    let story = Story::begin("ignores");
+    let fails = |label: &str| {
+        story.apply(&format!(
+            "{{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicy, metadata: {{name: ignores-NAMESPACE}}, spec: {{failurePolicy: Ignore, validations: [{{expression: \"!('cat' in process.names) || object.metadata.labels[process.args[1]] == '{label}'\"}}]}}}}"
+        ));
+    };
+    let name = format!("runtimepolicy/ignores-{}", story.namespace);
+    fails("a");
+    story.cluster.wait("condition=Ready", &[&name]);
+    story.bind("ignores", "[Evict]", "");
+    story.policy("witness", NO_CAT);
+    story.bind("witness", "[Audit]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    assert!(ran.success, "{}", ran.stderr);
+    story.cluster.wait("condition=EvaluationFailed", &[&name]);
+    let of = |type_: &str| {
+        let policy = story.cluster.get(&[&name]);
+        let conditions = policy["status"]["conditions"].as_array().unwrap().clone();
+        conditions.into_iter().find(|c| c["type"] == type_)
+    };
+    let failed = of("EvaluationFailed").unwrap();
+    assert_eq!(failed["reason"], "FailureIgnored");
+    assert_eq!(failed["observedGeneration"], 1);
+    let message = failed["message"].as_str().unwrap();
+    let node = pod["spec"]["nodeName"].as_str().unwrap();
+    let start = format!("on node {node}: spec.validations[0] failed");
+    assert!(message.starts_with(&start), "{message}");
+    // Everybody reads policies, and arguments may be passwords.
+    assert!(!message.contains("hostname"), "{message}");
+    assert_eq!(of("Ready").unwrap()["status"], "True");
+    // There is no Incident of it; the witness saw the same process.
+    let _incident = story.incident(&pod, "witness", "Answered", "AuditOnly");
+    let incidents = story.get(&["incidents"]);
+    assert_eq!(incidents["items"].as_array().unwrap().len(), 1);
+
+    // It is not said of a spec that nobody has tried yet …
+    fails("b");
+    story
+        .cluster
+        .wait("jsonpath={.status.observedGeneration}=2", &[&name]);
+    assert_eq!(of("EvaluationFailed"), None);
+    // … and said anew when that fails, too, which each sensor learns by its watch.
+    let mut again = None;
+    for _ in 0..30 {
+        let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+        again = of("EvaluationFailed");
+        if again.is_some() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    assert_eq!(again.unwrap()["observedGeneration"], 2);
+    story.end();
+}
+
+#[test]
 fn the_library_installs_and_its_policies_answer_when_they_are_bound() {
     let story = Story::begin("library");
     let helm = |arguments: &[&str]| {

@@ -1,13 +1,17 @@
-//! Prints the confinement of Incidents as YAML, for the namespace given or `bailiff-system`.
+//! Prints as YAML what confines sensors, first who writes Incidents, for the namespace given or `bailiff-system`.
 #![allow(clippy::print_stdout, reason = "that is what this program is for")]
+
+use bailiff_api::confinement::{self, policy_status};
 
 fn main() -> Result<(), serde_yaml_ng::Error> {
     let namespace = std::env::args().nth(1);
     let namespace = namespace.as_deref().unwrap_or("bailiff-system");
     print!(
-        "{}---\n{}",
-        serde_yaml_ng::to_string(&bailiff_api::confinement::policy(namespace))?,
-        serde_yaml_ng::to_string(&bailiff_api::confinement::binding())?
+        "{}---\n{}---\n{}---\n{}",
+        serde_yaml_ng::to_string(&confinement::policy(namespace))?,
+        serde_yaml_ng::to_string(&confinement::binding())?,
+        serde_yaml_ng::to_string(&policy_status::policy(namespace))?,
+        serde_yaml_ng::to_string(&policy_status::binding())?
     );
     Ok(())
 }

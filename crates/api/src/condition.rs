@@ -1,7 +1,7 @@
 //! Condition types and reasons of Bailiff's objects.
 //!
 //! Here: the vocabulary of `status.conditions`. Not here: when each is set (`response`,
-//! `controller`).
+//! `controller`, `sensor`).
 //! Invariant: types are adjectives or past participles and reasons upper camel case, as the API
 //! conventions ask; each is documented in `docs/operating.md`.
 
@@ -11,6 +11,9 @@ pub mod types {
     pub const READY: &str = "Ready";
     /// A binding: its selectors match at least one pod now.
     pub const MATCHING: &str = "Matching";
+    /// A policy: an expression of its present generation failed at run time on some node, which it
+    /// ignores. There or not there, never False: nobody knows that none failed anywhere.
+    pub const EVALUATION_FAILED: &str = "EvaluationFailed";
     /// An Incident: what was done about it, with the outcome as reason. `Unknown` while under way.
     pub const ANSWERED: &str = "Answered";
     /// An Incident: the workload has a Ready replacement, or nothing had to be replaced.
@@ -35,6 +38,12 @@ pub mod ready {
     pub const PODS_MATCH: &str = "PodsMatch";
     /// No pod matches now.
     pub const NO_PODS_MATCH: &str = "NoPodsMatch";
+}
+
+/// Reasons of [`types::EVALUATION_FAILED`].
+pub mod evaluation_failed {
+    /// Status True: the policy has `failurePolicy: Ignore`, so that the process was left alone.
+    pub const FAILURE_IGNORED: &str = "FailureIgnored";
 }
 
 /// Reasons of [`types::ANSWERED`]: every way in which an answer can end or wait.

@@ -1,9 +1,12 @@
 //! Who may write Incidents: the ValidatingAdmissionPolicy that the chart ships.
 //!
 //! Here: policy and binding as shipped for a namespace, and their comparison with what is live.
-//! Not here: reading them, and what a difference leads to (`controller`).
+//! Not here: what a sensor may say of a RuntimePolicy (`policy_status`), reading any of it, and what
+//! a difference leads to (`controller`).
 //! Invariant: all defaults of the API are written out, so that what is live is equal to what is
 //! shipped, or somebody changed it.
+
+pub mod policy_status;
 
 use crate::{GROUP, keys};
 use k8s_openapi::api::admissionregistration::v1::{
@@ -155,13 +158,18 @@ pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
 /// The binding as shipped.
 #[must_use]
 pub fn binding() -> ValidatingAdmissionPolicyBinding {
+    deny(keys::CONFINEMENT_BINDING)
+}
+
+/// A binding that denies what the policy of the same name does not allow.
+fn deny(name: &str) -> ValidatingAdmissionPolicyBinding {
     ValidatingAdmissionPolicyBinding {
         metadata: ObjectMeta {
-            name: Some(keys::CONFINEMENT_BINDING.to_owned()),
+            name: Some(name.to_owned()),
             ..ObjectMeta::default()
         },
         spec: ValidatingAdmissionPolicyBindingSpec {
-            policy_name: keys::CONFINEMENT_POLICY.to_owned(),
+            policy_name: name.to_owned(),
             validation_actions: vec!["Deny".to_owned()],
             ..ValidatingAdmissionPolicyBindingSpec::default()
         },
@@ -186,22 +194,51 @@ pub fn compare(
     live_policy: Option<&ValidatingAdmissionPolicy>,
     live_binding: Option<&ValidatingAdmissionPolicyBinding>,
 ) -> Result<(), Difference> {
+    compare_with(
+        (&policy(namespace), live_policy),
+        (&binding(), live_binding),
+    )
+    .map_err(|other| match other {
+        Other::Missing => Difference::Missing,
+        Other::Policy => Difference::Changed(
+            "ValidatingAdmissionPolicy bailiff-incident-confinement is not as shipped",
+        ),
+        Other::Binding => Difference::Changed(
+            "ValidatingAdmissionPolicyBinding bailiff-incident-confinement is not as shipped",
+        ),
+    })
+}
+
+/// Which of the two is not as shipped.
+enum Other {
+    Missing,
+    Policy,
+    Binding,
+}
+
+/// Compares two pairs of shipped and live.
+fn compare_with(
+    (policy, live_policy): (
+        &ValidatingAdmissionPolicy,
+        Option<&ValidatingAdmissionPolicy>,
+    ),
+    (binding, live_binding): (
+        &ValidatingAdmissionPolicyBinding,
+        Option<&ValidatingAdmissionPolicyBinding>,
+    ),
+) -> Result<(), Other> {
     let (Some(live_policy), Some(live_binding)) = (live_policy, live_binding) else {
-        return Err(Difference::Missing);
+        return Err(Other::Missing);
     };
     let ending = |meta: &ObjectMeta| meta.deletion_timestamp.is_some();
     if ending(&live_policy.metadata) || ending(&live_binding.metadata) {
-        return Err(Difference::Missing);
+        return Err(Other::Missing);
     }
-    if live_policy.spec != policy(namespace).spec {
-        return Err(Difference::Changed(
-            "ValidatingAdmissionPolicy bailiff-incident-confinement is not as shipped",
-        ));
+    if live_policy.spec != policy.spec {
+        return Err(Other::Policy);
     }
-    if live_binding.spec != binding().spec {
-        return Err(Difference::Changed(
-            "ValidatingAdmissionPolicyBinding bailiff-incident-confinement is not as shipped",
-        ));
+    if live_binding.spec != binding.spec {
+        return Err(Other::Binding);
     }
     Ok(())
 }

@@ -27,8 +27,13 @@ pub const ANNOTATION_STATIC_POD_UID: &str = "kubernetes.io/config.hash";
 pub const CONFINEMENT_POLICY: &str = "bailiff-incident-confinement";
 /// Name of the binding of [`CONFINEMENT_POLICY`].
 pub const CONFINEMENT_BINDING: &str = "bailiff-incident-confinement";
+/// Name of the `ValidatingAdmissionPolicy`, and of its binding, that confines what a sensor says in
+/// the status of a policy.
+pub const STATUS_CONFINEMENT: &str = "bailiff-policy-status-confinement";
 /// Name of the Lease by which the controller's replicas agree on a leader.
 pub const CONTROLLER_LEASE: &str = "bailiff-controller";
+/// Field manager by which sensors own the one condition that they write in a policy's status.
+pub const SENSOR_FIELD_MANAGER: &str = "bailiff-sensor";
 /// `reportingController` of every Event that Bailiff writes, by component.
 pub const REPORTING_CONTROLLER: &str = "bailiff.dev/controller";
 /// `reportingController` of the Events that a sensor writes about its Node.

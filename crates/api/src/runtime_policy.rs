@@ -69,8 +69,8 @@ pub struct RuntimePolicySpec {
     pub severity: Severity,
 
     /// What happens when an expression fails at run time. Fail: an Incident of type
-    /// `EvaluationFailed` that only reports. Ignore: the sensor counts it in a metric and logs it.
-    /// Neither ever leads to an eviction.
+    /// `EvaluationFailed` that only reports. Ignore: the policy has the condition
+    /// `EvaluationFailed`, and the sensor counts it in a metric. Neither ever leads to an eviction.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
 
@@ -104,7 +104,8 @@ pub enum FailurePolicy {
     /// An Incident of type `EvaluationFailed` is written; it only reports.
     #[default]
     Fail,
-    /// A metric of the sensor counts it, and its log names the policy and the error.
+    /// The policy's condition `EvaluationFailed` says so, a metric of the sensor counts it, and its
+    /// log has the error.
     Ignore,
 }
 
@@ -177,6 +178,8 @@ pub struct RuntimePolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// `Ready`: every expression compiles. When not, the message has the position.
+    /// `EvaluationFailed`, written by a sensor: an expression failed at run time, which
+    /// `failurePolicy` ignores.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -1,39 +1,36 @@
 //! Answers one Incident: plan, evict, tell.
 //!
-//! Here: the order of calls. Not here: the plan itself, the eviction (`evict`), what is
-//! remembered from one round to the next (`memory`), the words and where they are written
-//! (`tell`).
+//! Here: who may look at an Incident when, and for how long. Not here: one look and what follows
+//! from it (`round`), the eviction (`evict`), what is remembered from one round to the next
+//! (`memory`), the words and where they are written (`tell`), the end of it (`recover`).
 //! Invariant: a pod is taken away with its UID as precondition, and before anything is written
 //! about it; after a wait the Incident is read again first; what was asked for is remembered
 //! until it is known whether it was done; every result is on the Incident with its reason.
 
 mod evict;
 mod memory;
+mod recover;
+mod round;
 mod tell;
 #[cfg(test)]
 mod tests;
 
 use crate::config::Config;
 use crate::gather::gather;
-use crate::metrics::{Metrics, Reason};
-use crate::recovery::{Counted, look};
+use crate::metrics::Metrics;
+use crate::recovery::Counted;
 use crate::turns::{Place, Turns};
 use crate::work::Key;
-use bailiff_api::{Incident, IncidentStatus, OwnerObject, ResponseAction, condition::types, keys};
+use bailiff_api::{Incident, IncidentStatus, OwnerObject, condition::types, keys};
 use bailiff_kube::events::Publisher;
-use bailiff_response::messages;
-use bailiff_response::{
-    Answer, Facts, Ledger, Live, NothingReason, Outcome, Owner, Plan, Recovery, WaitReason,
-    is_overtaken, is_settled, plan, recovered, went,
-};
-use evict::Said;
-use jiff::Timestamp;
+use bailiff_response::{Ledger, Live, Owner, is_overtaken, is_settled, went};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client};
-use memory::{Asked, Memory};
+use memory::Memory;
+use round::{Step, Took};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
-use tell::reference;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -54,60 +51,10 @@ pub(crate) enum End {
     Stopping,
 }
 
-/// How long the steps of an answer took, for the log: whoever finds answers slow sees which.
-struct Took {
-    last: Instant,
-    read: Duration,
-    request: Duration,
-}
-
-impl Took {
-    fn begin() -> Self {
-        Self {
-            last: Instant::now(),
-            read: Duration::ZERO,
-            request: Duration::ZERO,
-        }
-    }
-
-    fn lap(&mut self) -> Duration {
-        let now = Instant::now();
-        now.duration_since(std::mem::replace(&mut self.last, now))
-    }
-
-    /// Everything that the plan depends on was read.
-    fn read(&mut self) {
-        self.read = self.lap();
-    }
-
-    /// The API server answered to the eviction.
-    fn asked(&mut self) {
-        self.request = self.lap();
-    }
-}
-
 /// The right to read a pod and act on it: nobody else does, and not too many do elsewhere.
 struct Turn {
     _pod: tokio::sync::OwnedMutexGuard<()>,
     _place: Place,
-}
-
-/// What was decided, with the pod's owner.
-enum Decided {
-    /// The API server is asked; that is noted already.
-    Ask(Asked),
-    /// It is looked at again at a time.
-    Wait(WaitReason, Timestamp, Owner),
-    /// Nothing is done.
-    Nothing(NothingReason, Option<Box<Plan>>, Owner),
-}
-
-/// What a round came to.
-enum Step {
-    /// It is told. Then the answer goes on after a pause, or it is final.
-    Tell(Outcome, Owner, Option<Duration>),
-    /// It goes on after a pause, and there is nothing to tell yet.
-    Quiet(Duration),
 }
 
 /// Answers Incidents.
@@ -202,21 +149,34 @@ impl Controller {
 
     /// `known`: the Incident need not be read before the first round; `first`: nobody has looked
     /// at it yet.
-    async fn follow(
+    async fn follow(&self, mut incident: Incident, known: bool, first: bool) -> Result<(), End> {
+        let mut memory = Memory::new(&self.config);
+        match self.rounds(&mut incident, &mut memory, known, first).await {
+            Ok(()) => self.recover(incident).await,
+            Err(End::Stopping) => {
+                Box::pin(self.last_look(incident, memory)).await?;
+                Err(End::Stopping)
+            }
+            Err(End::Gone) => Err(End::Gone),
+        }
+    }
+
+    /// Round after round until the Incident is answered.
+    async fn rounds(
         &self,
-        mut incident: Incident,
+        incident: &mut Incident,
+        memory: &mut Memory,
         mut known: bool,
         first: bool,
     ) -> Result<(), End> {
-        let key = Key::of(&incident).ok_or(End::Gone)?;
-        let mut memory = Memory::new(&self.config);
+        let key = Key::of(incident).ok_or(End::Gone)?;
         let mut answered = false;
         loop {
             let waiting = Instant::now();
-            let turn = self.turn(&incident, first && !answered).await?;
+            let turn = self.turn(incident, first && !answered).await?;
             if !known || waiting.elapsed() > FRESH_FOR {
                 match self.read(&key).await {
-                    Ok(Some(now)) => incident = now,
+                    Ok(Some(now)) => *incident = now,
                     Ok(None) => return Err(End::Gone),
                     Err(error) => {
                         drop(turn);
@@ -227,28 +187,25 @@ impl Controller {
                 }
             }
             known = false;
-            let overtaken = !answered && is_overtaken(&incident);
-            if is_settled(&incident, types::ANSWERED) && !overtaken {
-                break;
+            let overtaken = !answered && is_overtaken(incident);
+            if is_settled(incident, types::ANSWERED) && !overtaken {
+                return Ok(());
             }
             let mut took = Took::begin();
             // On the heap only while it lasts: many Incidents wait at once.
-            let step = Box::pin(self.round(&incident, &mut memory, &mut took)).await?;
+            let step = Box::pin(self.round(incident, memory, &mut took)).await?;
             answered = true;
             drop(turn);
-            match step {
-                Step::Quiet(pause) => self.pause(pause).await?,
+            let pause = match step {
+                Step::Quiet(pause) => pause,
                 Step::Tell(outcome, owner, pause) => {
-                    Box::pin(self.tell(&mut incident, workload(&owner), &outcome, &took)).await?;
-                    let Some(pause) = pause else { break };
-                    if let Err(end) = self.pause(pause).await {
-                        Box::pin(self.last_look(incident, memory)).await?;
-                        return Err(end);
-                    }
+                    Box::pin(self.tell(incident, workload(&owner), &outcome, &took)).await?;
+                    let Some(pause) = pause else { return Ok(()) };
+                    pause
                 }
-            }
+            };
+            self.pause(pause).await?;
         }
-        self.recover(incident).await
     }
 
     /// Before the end: what was asked for without a clear answer is told if it was done. Who
@@ -298,175 +255,6 @@ impl Controller {
         }
     }
 
-    /// Reads, plans and acts once.
-    async fn round(
-        &self,
-        incident: &Incident,
-        memory: &mut Memory,
-        took: &mut Took,
-    ) -> Result<Step, End> {
-        let facts = gather(&self.client, &self.config, incident).await;
-        took.read();
-        if let Some(asked) = memory.asked.take() {
-            match went(&facts) {
-                Live::Found(true) | Live::Gone => {
-                    let owner = asked.owner.clone();
-                    return Ok(Step::Tell(asked.done(), owner, None));
-                }
-                Live::Found(false) => self.take_back(&asked),
-                Live::Unknown(why) => {
-                    let owner = asked.owner.clone();
-                    memory.asked = Some(asked);
-                    let held = Outcome::Held(WaitReason::CouldNotCheck(why));
-                    return Ok(Step::Tell(held, owner, Some(memory.longer_pause())));
-                }
-            }
-        }
-        let step = match self.decide(facts) {
-            Decided::Ask(asked) if self.stopping.is_cancelled() => {
-                self.take_back(&asked);
-                return Err(End::Stopping);
-            }
-            Decided::Ask(asked) => self.take_away(incident, asked, memory).await,
-            Decided::Wait(reason, until, owner) => {
-                let pause = memory.wait(&reason, until, Timestamp::now());
-                Step::Tell(Outcome::Held(reason), owner, Some(pause))
-            }
-            Decided::Nothing(NothingReason::NotConfined(how), _, owner) if memory.is_patient() => {
-                let held = Outcome::Held(WaitReason::NotConfined(how));
-                Step::Tell(held, owner, Some(memory.longer_pause()))
-            }
-            Decided::Nothing(reason, would, owner) => {
-                Step::Tell(Outcome::Nothing { reason, would }, owner, None)
-            }
-        };
-        took.asked();
-        Ok(step)
-    }
-
-    /// Plans, and notes the answer in the same breath, so that no two use one place.
-    fn decide(&self, mut facts: Facts) -> Decided {
-        let now = Timestamp::now();
-        let mut ledger = self.ledger();
-        ledger.forget(now);
-        if let Live::Found(bindings) = &facts.bindings {
-            let names: Vec<_> = bindings.iter().map(|b| b.name.as_str()).collect();
-            facts.history = ledger.history(uid(&facts.owner), &names);
-        }
-        let mut ask = |action, answer: Answer, owner: Owner| {
-            ledger.note(uid(&owner), &answer.binding, now);
-            Decided::Ask(Asked {
-                action,
-                answer,
-                owner,
-                at: now,
-            })
-        };
-        match plan(&facts, now) {
-            Plan::Evict(answer) => ask(ResponseAction::Evict, answer, facts.owner),
-            Plan::Delete(answer) => ask(ResponseAction::Delete, answer, facts.owner),
-            Plan::Wait { reason, until } => Decided::Wait(reason, until, facts.owner),
-            Plan::Nothing { reason, would } => Decided::Nothing(reason, would, facts.owner),
-        }
-    }
-
-    /// What was noted was not done: its place is for another.
-    fn take_back(&self, asked: &Asked) {
-        let (owner, binding) = (uid(&asked.owner), &asked.answer.binding);
-        self.ledger().take_back(owner, binding, asked.at);
-    }
-
-    /// Asks the API server, and makes of its answer what is told.
-    async fn take_away(&self, incident: &Incident, asked: Asked, memory: &mut Memory) -> Step {
-        let said = self.ask(incident, &asked).await;
-        let owner = asked.owner.clone();
-        let could_not = |why| Outcome::Held(WaitReason::CouldNotCheck(why));
-        let nothing = |reason| Outcome::Nothing {
-            reason,
-            would: None,
-        };
-        let step = match said {
-            Said::Accepted(at) => return Step::Tell(Asked { at, ..asked }.done(), owner, None),
-            // It may have been done: what was noted stays until that is known.
-            Said::Unclear(why) => {
-                memory.asked = Some(asked);
-                return Step::Tell(could_not(why), owner, Some(memory.longer_pause()));
-            }
-            Said::Conflict => Step::Quiet(memory.longer_pause()),
-            Said::Busy(why) => Step::Tell(could_not(why), owner, Some(memory.longer_pause())),
-            Said::Final(reason) => Step::Tell(nothing(reason), owner, None),
-            Said::Budget(name) => {
-                let timeout = asked.answer.eviction_timeout_seconds;
-                match memory.budget_pause(Duration::from_secs(timeout.into())) {
-                    Some(pause) => {
-                        let held = Outcome::Held(WaitReason::DisruptionBudget(name));
-                        Step::Tell(held, owner, Some(pause))
-                    }
-                    None => Step::Tell(nothing(NothingReason::DisruptionBudget(name)), owner, None),
-                }
-            }
-        };
-        self.take_back(&asked);
-        step
-    }
-
-    /// Waits for the replacement of a pod that was taken away.
-    async fn recover(&self, incident: Incident) -> Result<(), End> {
-        let status = incident.status.clone().unwrap_or_default();
-        let Some(since) = status.response.map(|r| r.time.0) else {
-            return Ok(());
-        };
-        if is_settled(&incident, types::RECOVERED) {
-            return Ok(());
-        }
-        let timeout = self.config.replacement_timeout;
-        let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
-        let recovery = loop {
-            let count = |uid: &str| self.count(&incident, uid);
-            let looking = async {
-                let _place = self.later.enter(namespace).await;
-                Box::pin(look(&self.client, &incident, since, timeout, count)).await
-            };
-            let looked = tokio::select! {
-                biased;
-                () = self.stopping.cancelled() => return Err(End::Stopping),
-                looked = looking => looked,
-            };
-            match looked {
-                Ok(Recovery::Waiting) => {}
-                Ok(recovery) => break recovery,
-                Err(error) => {
-                    tracing::warn!(%error, incident = incident.metadata.name, "cannot look for the replacement");
-                }
-            }
-            self.pause(self.config.replacement_poll).await?;
-        };
-        let now = Timestamp::now();
-        let after = recovered(&incident, &recovery, now);
-        self.write(&incident, &after).await?;
-        let reason = condition(Some(&after), types::RECOVERED).unwrap_or_default();
-        tracing::info!(
-            incident = incident.metadata.name,
-            namespace = incident.metadata.namespace,
-            pod = incident.spec.pod.name,
-            outcome = reason,
-            "recovery",
-        );
-        let reason = recovery.reason();
-        self.metrics
-            .recoveries
-            .get_or_create(&Reason { reason })
-            .inc();
-        if let (Some(note), Some(w)) = (
-            messages::recovered_note(&incident, &recovery),
-            &after.workload,
-        ) {
-            let owner = reference(&w.api_version, &w.kind, &w.name, &w.uid, &incident);
-            self.send(&incident, note, reason, owner, None, now).await;
-        }
-        Ok(())
-    }
-
     /// The lock of a pod; it lives as long as somebody holds it.
     fn pod_lock(&self, uid: &str) -> Arc<tokio::sync::Mutex<()>> {
         let mut pods = self.pods.lock().unwrap_or_else(PoisonError::into_inner);
@@ -479,18 +267,12 @@ impl Controller {
         lock
     }
 
-    fn count(&self, incident: &Incident, pod_uid: &str) -> bool {
-        let uid = incident.metadata.uid.as_deref().unwrap_or_default();
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.count(pod_uid, uid, Timestamp::now())
-    }
-
     fn incidents(&self, incident: &Incident) -> Api<Incident> {
         let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
+    pub(crate) fn ledger(&self) -> std::sync::MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -502,13 +284,8 @@ fn workload(owner: &Owner) -> Option<&OwnerObject> {
     }
 }
 
-fn uid(owner: &Owner) -> Option<&str> {
-    workload(owner).map(|w| w.uid.as_str())
-}
-
-/// The reason of a condition.
-fn condition<'a>(status: Option<&'a IncidentStatus>, type_: &str) -> Option<&'a str> {
+/// A condition of a status.
+fn condition<'a>(status: Option<&'a IncidentStatus>, type_: &str) -> Option<&'a Condition> {
     let conditions = &status?.conditions;
-    let found = conditions.iter().find(|c| c.type_ == type_)?;
-    Some(&found.reason)
+    conditions.iter().find(|c| c.type_ == type_)
 }

@@ -113,14 +113,21 @@ impl Listing {
                 if self.first_done {
                     return vec![trimmed(incident)];
                 }
-                controller.learn(&incident);
                 self.kept.push(trimmed(incident));
             }
             Event::InitDone => {
                 work.relisted(&self.present);
                 self.present.clear();
+                let kept = std::mem::take(&mut self.kept);
+                // Not before: a list that broke off in the middle begins anew, and an answer that
+                // was learned twice would count twice for its binding's limit.
+                if !self.first_done {
+                    for incident in &kept {
+                        controller.learn(incident);
+                    }
+                }
                 self.first_done = true;
-                return std::mem::take(&mut self.kept);
+                return kept;
             }
             Event::Apply(incident) => return vec![trimmed(incident)],
             Event::Delete(_) => {}

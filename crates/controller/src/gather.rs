@@ -1,12 +1,13 @@
 //! Reads everything that a plan depends on, live and at once.
 //!
 //! Here: reads and their translation to facts. Not here: what follows from them.
-//! Invariant: a failed read is `Unknown`; only the API server's 404 is `Gone`.
+//! Invariant: a failed read is `Unknown`; `Gone` is only what the API server answers 404 to, or
+//! what can't be there; no name out of an Incident leads to another place than its own.
 
 use crate::config::Config;
 use bailiff_api::confinement::{Difference, compare};
 use bailiff_api::{Incident, LABELS_LIMIT, RuntimePolicy, RuntimePolicyBinding, keys};
-use bailiff_kube::owner::ReadAhead;
+use bailiff_kube::owner::{ReadAhead, is_name};
 use bailiff_policy::MatchResources;
 use bailiff_response::{
     BindingFacts, Confinement, Facts, History, Live, NamespaceFacts, Owner, PodFacts, PolicyFacts,
@@ -34,7 +35,7 @@ pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident
     let (pod_and_owner, space, policy, bindings, confinement, confined_by) = futures::join!(
         pod_and_owner(client, namespace, incident),
         spaces.get_opt(namespace),
-        policies.get_opt(&incident.spec.policy.name),
+        claimed(&policies, &incident.spec.policy.name),
         bindings(client, incident),
         confinement_policies.get_opt(keys::CONFINEMENT_POLICY),
         confinement_bindings.get_opt(keys::CONFINEMENT_BINDING),
@@ -119,7 +120,7 @@ async fn pod_and_owner(
     let seen = &incident.spec.pod;
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let (pod, ahead) = futures::join!(
-        pods.get_opt(&seen.name),
+        claimed(&pods, &seen.name),
         ReadAhead::of(client, namespace, &seen.name, &seen.labels),
     );
     let owner = match &pod {
@@ -143,9 +144,21 @@ async fn bindings(
 ) -> Result<Vec<RuntimePolicyBinding>, kube::Error> {
     let api = Api::<RuntimePolicyBinding>::all(client.clone());
     let (_, bindings) = last_verdict(incident);
-    let reads = bindings.iter().map(|b| api.get_opt(&b.name));
+    let reads = bindings.iter().map(|b| claimed(&api, &b.name));
     let found = futures::future::try_join_all(reads).await?;
     Ok(found.into_iter().flatten().collect())
+}
+
+/// The object of a name that an Incident claims. What is no name is nobody's.
+async fn claimed<K>(api: &Api<K>, name: &str) -> Result<Option<K>, kube::Error>
+where
+    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    if is_name(name) {
+        api.get_opt(name).await
+    } else {
+        Ok(None)
+    }
 }
 
 fn live<K, T>(

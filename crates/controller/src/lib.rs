@@ -10,6 +10,7 @@ mod dispatch;
 mod gather;
 mod metrics;
 mod policy_status;
+mod ready;
 mod recovery;
 mod run;
 mod statuses;

@@ -2,7 +2,8 @@
 //!
 //! Here: statuses as functions of what was read. Not here: reading and writing (`statuses`).
 //! Invariant: `lastTransitionTime` moves only with the condition's status, so that a status that
-//! says nothing new is equal to the one before.
+//! says nothing new is equal to the one before; what a sensor said stays as it is for as long as
+//! it is about the spec of now.
 
 use bailiff_api::condition::{ready, types};
 use bailiff_api::{
@@ -78,17 +79,21 @@ pub(crate) fn of_policy(
             (false, ready::COMPILE_ERROR, faults.join("\n"))
         }
     };
+    let ready = condition(
+        before,
+        types::READY,
+        value,
+        reason,
+        message,
+        generation,
+        now,
+    );
+    let by_sensor = before
+        .iter()
+        .filter(|c| c.type_ == types::EVALUATION_FAILED && c.observed_generation == generation);
     RuntimePolicyStatus {
         observed_generation: generation,
-        conditions: vec![condition(
-            before,
-            types::READY,
-            value,
-            reason,
-            message,
-            generation,
-            now,
-        )],
+        conditions: std::iter::once(ready).chain(by_sensor.cloned()).collect(),
         coverage: compiled
             .as_ref()
             .ok()

@@ -5,9 +5,10 @@
 //! Invariant: a pod counts as the replacement only when live owner references lead from it to
 //! the workload, it was made after the answer was asked for, and no other Incident counted it.
 
+use crate::ready::ready;
 use bailiff_api::{Incident, OwnerObject, Replacement};
 use bailiff_kube::client::ANSWER_LIMIT;
-use bailiff_kube::owner::{ReadAhead, controller, known};
+use bailiff_kube::owner::{ReadAhead, controller, is_name, known};
 use bailiff_response::Recovery;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
@@ -118,17 +119,8 @@ pub(crate) async fn look(
 
 /// How many pods are Ready and not on their way out.
 fn ready_pods(pods: &[Pod]) -> usize {
-    let ready = |pod: &&Pod| {
-        let conditions = pod
-            .status
-            .iter()
-            .flat_map(|s| s.conditions.iter().flatten());
-        pod.metadata.deletion_timestamp.is_none()
-            && conditions
-                .into_iter()
-                .any(|c| c.type_ == "Ready" && c.status == "True")
-    };
-    pods.iter().filter(ready).count()
+    let stays = |pod: &&Pod| pod.metadata.deletion_timestamp.is_none() && ready(pod).is_some();
+    pods.iter().filter(stays).count()
 }
 
 /// The earliest that a replacement can have been made. The API server takes the pod away before
@@ -156,10 +148,7 @@ fn replacement(
         return None;
     }
     let status = pod.status.as_ref()?;
-    let conditions = status.conditions.iter().flatten();
-    let ready = conditions
-        .filter(|c| c.type_ == "Ready" && c.status == "True")
-        .find_map(|c| Some(c.last_transition_time.as_ref()?.0));
+    let ready = ready(pod).and_then(|c| Some(c.last_transition_time.as_ref()?.0));
     let ended = (status.phase.as_deref() == Some("Succeeded")).then_some(created);
     Some(Replacement {
         name: pod.metadata.name.clone()?,
@@ -180,7 +169,7 @@ async fn makes(
         incident.spec.pod.labels.get(JOB_NAME),
     ) {
         // A CronJob's pods are made by one of its Jobs.
-        ("CronJob", Some(job)) => (&workload.api_version, "Job", job),
+        ("CronJob", Some(job)) if is_name(job) => (&workload.api_version, "Job", job),
         (kind, _) => (&workload.api_version, kind, &workload.name),
     };
     let Some(resource) = known(version, kind) else {

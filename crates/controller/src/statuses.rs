@@ -2,12 +2,13 @@
 //!
 //! Here: reading the cluster, and writing the statuses that changed. Not here: what they say
 //! (`policy_status`).
-//! Invariant: a status is written only when it says something new, and nothing before the pods
-//! were read; every change of a policy or a binding is looked at, and the rest of the cluster
-//! from time to time, for a small part of the time.
+//! Invariant: a status is written only when it says something new, nothing before the pods were
+//! read, and never over what somebody else wrote since; every change of a policy or a binding is
+//! looked at, and the rest of the cluster from time to time, for a small part of the time.
 
 use crate::config::Config;
 use crate::policy_status::{Cluster, PodSeen, compile_all, of_binding, of_policy};
+use crate::ready::ready;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::serve::Pulse;
 use bailiff_kube::watch::objects;
@@ -26,6 +27,9 @@ use tokio::time::Instant;
 const PAGE: u32 = 500;
 /// Changes that come one after the other are looked at together.
 const SETTLE: Duration = Duration::from_millis(50);
+/// When a status is made anew that could not be written because its object was changed meanwhile:
+/// by then the watch has brought the change.
+const OVERTAKEN: Duration = Duration::from_secs(1);
 /// Reading every pod takes at most one part in so many of the time: in a large cluster, or while
 /// the API server is slow, it is done less often.
 const READING_SHARE: u32 = 20;
@@ -64,8 +68,10 @@ pub(crate) async fn keep(client: Client, config: Config, pulse: Pulse) {
             }
             () = until(due) => {
                 due = None;
-                if let Some(cluster) = &cluster {
-                    write_all(&client, &policies, &bindings, cluster, &pulse).await;
+                if let Some(cluster) = &cluster
+                    && !write_all(&client, &policies, &bindings, cluster, &pulse).await
+                {
+                    due = Some(Instant::now() + OVERTAKEN);
                 }
                 false
             }
@@ -178,19 +184,15 @@ fn next(page: ListParams, token: Option<String>) -> Option<ListParams> {
 }
 
 fn see(cluster: &mut Cluster, config: &Config, pod: Pod) {
+    let is_ready = ready(&pod).is_some();
     let namespace = pod.metadata.namespace.unwrap_or_default();
     let labels = pod.metadata.labels.unwrap_or_default();
     let node = pod.spec.and_then(|s| s.node_name);
-    let conditions = pod.status.and_then(|s| s.conditions);
-    let ready = conditions
-        .iter()
-        .flatten()
-        .any(|c| c.type_ == "Ready" && c.status == "True");
     let is = |key: &str, value: &str| labels.get(key).is_some_and(|v| v == value);
     let sensor = namespace == config.namespace
         && is(keys::LABEL_APP_NAME, keys::APP_NAME)
         && is(keys::LABEL_APP_COMPONENT, keys::COMPONENT_SENSOR);
-    if let (true, true, Some(node)) = (sensor, ready, &node) {
+    if let (true, true, Some(node)) = (sensor, is_ready, &node) {
         cluster.covered.insert(node.clone());
     }
     cluster.pods.push(PodSeen {
@@ -200,15 +202,17 @@ fn see(cluster: &mut Cluster, config: &Config, pod: Pod) {
     });
 }
 
+/// Whether no object was changed since it was known.
 async fn write_all(
     client: &Client,
     policies: &Known<RuntimePolicy>,
     bindings: &Known<RuntimePolicyBinding>,
     cluster: &Cluster,
     pulse: &Pulse,
-) {
+) -> bool {
     let now = Timestamp::now();
     let compiled = compile_all(policies.objects.values());
+    let mut all = true;
     for (name, policy) in &policies.objects {
         let Some(result) = compiled.get(name) else {
             continue;
@@ -216,39 +220,50 @@ async fn write_all(
         let status = of_policy(policy, result, cluster, now);
         if policy.status.as_ref() != Some(&status) {
             pulse.beat();
-            write::<RuntimePolicy>(client, name, &policy.status, &status).await;
+            all &= write(client, policy, &policy.status, &status).await;
         }
     }
-    for (name, binding) in &bindings.objects {
+    for binding in bindings.objects.values() {
         let status = of_binding(binding, &compiled, cluster, now);
         if binding.status.as_ref() != Some(&status) {
             pulse.beat();
-            write::<RuntimePolicyBinding>(client, name, &binding.status, &status).await;
+            all &= write(client, binding, &binding.status, &status).await;
         }
     }
+    all
 }
 
+/// Whether the object is not another than was known. The version that the status was made from goes
+/// with it: a merge patch replaces the whole list of conditions, also one that a sensor has added
+/// meanwhile.
 async fn write<K>(
     client: &Client,
-    name: &str,
+    object: &K,
     before: &impl serde::Serialize,
     status: &impl serde::Serialize,
-) where
+) -> bool
+where
     K: kube::Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
     let api: Api<K> = Api::all(client.clone());
-    let patch = Patch::Merge(merged(
-        &json!({ "status": before }),
-        &json!({ "status": status }),
-    ));
+    let name = object.meta().name.as_deref().unwrap_or_default();
+    let mut patch = merged(&json!({ "status": before }), &json!({ "status": status }));
+    if let Some(version) = &object.meta().resource_version {
+        patch["metadata"] = json!({ "resourceVersion": version });
+    }
+    let patch = Patch::Merge(patch);
     let written = api
         .patch_status(name, &PatchParams::default(), &patch)
         .await;
     match written {
-        Ok(_) => {}
+        Ok(_) => true,
         // Deleted since: its watch tells.
-        Err(kube::Error::Api(status)) if status.code == 404 => {}
-        Err(error) => tracing::warn!(%error, name, "cannot write a status; it is tried again"),
+        Err(kube::Error::Api(status)) if status.code == 404 => true,
+        Err(kube::Error::Api(status)) if status.code == 409 => false,
+        Err(error) => {
+            tracing::warn!(%error, name, "cannot write a status; it is tried again");
+            true
+        }
     }
 }
 

@@ -107,7 +107,9 @@ fn names<'a>(pod: &'a str, labels: &BTreeMap<String, String>) -> Option<(&'a str
     let hash = labels.get("pod-template-hash")?;
     let (set, _) = pod.rsplit_once('-')?;
     let deployment = set.strip_suffix(hash.as_str())?.strip_suffix('-')?;
-    (!deployment.is_empty()).then_some((set, deployment))
+    is_name(deployment)
+        .then_some((set, deployment))
+        .filter(|_| is_name(set))
 }
 
 /// The top owner of a pod, as far as it can be followed; none: it has no controller.
@@ -183,9 +185,10 @@ async fn read(
         .map(|object| object.metadata.owner_references.unwrap_or_default()))
 }
 
-/// Whether a text can be the name of an object, and so a part of a path. A reference's name is
-/// not checked by the API server.
-fn is_name(name: &str) -> bool {
+/// Whether a text can be the name of an object, and so a part of a path: anything else could lead
+/// to another object. What somebody wrote down as a name the API server has not checked.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     name.chars().all(allowed) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }

@@ -87,6 +87,9 @@ pub struct PodFacts {
     pub containers: Vec<String>,
     /// It is being deleted.
     pub terminating: bool,
+    /// When the Eviction API was asked to take it away, by whomever: the API server does not keep
+    /// that. Unset: it was not, or the deletion came another way.
+    pub evicted: Option<Timestamp>,
     /// It ran to its end: nothing runs in it any more.
     pub finished: bool,
     /// It is the API's copy of a static pod.
@@ -125,6 +128,7 @@ impl PodFacts {
             node_name: spec.and_then(|s| s.node_name.clone()),
             containers,
             terminating: meta.deletion_timestamp.is_some(),
+            evicted: evicted(pod),
             finished: matches!(phase, Some("Succeeded" | "Failed")),
             mirror: is_mirror(pod),
             // The label alone is not enough: everyone may set it on their own pods.
@@ -136,6 +140,18 @@ impl PodFacts {
                 .unwrap_or(30),
         }
     }
+}
+
+/// When the Eviction API took a pod away: it leaves a condition
+/// (k8s.io/kubernetes v1.37, `pkg/registry/core/pod/storage/eviction.go`).
+fn evicted(pod: &Pod) -> Option<Timestamp> {
+    let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
+    let by_eviction = conditions.find(|c| {
+        c.type_ == "DisruptionTarget"
+            && c.status == "True"
+            && c.reason.as_deref() == Some("EvictionByEvictionAPI")
+    })?;
+    Some(by_eviction.last_transition_time.as_ref()?.0)
 }
 
 /// What was found out about a pod's controller. `Unknown` is not `None`: it plans no eviction.

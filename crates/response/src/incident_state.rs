@@ -56,7 +56,9 @@ impl Outcome {
         }
     }
 
-    const fn status(&self) -> &'static str {
+    /// The status of the condition `Answered`.
+    #[must_use]
+    pub const fn status(&self) -> &'static str {
         match self {
             Self::Done { .. } => "True",
             Self::Held(_) => "Unknown",
@@ -101,7 +103,8 @@ impl Recovery {
 }
 
 /// Whether a violation after the answer has to be answered anew: it was not the pod's end, and
-/// what stood against it then may no longer stand.
+/// what stood against it then may no longer stand. That an expression failed stays so: a violation
+/// is an Incident of its own.
 #[must_use]
 pub fn is_overtaken(incident: &Incident) -> bool {
     let Some(status) = &incident.status else {
@@ -120,6 +123,7 @@ pub fn is_overtaken(incident: &Incident) -> bool {
             answered::DELETED,
             answered::ALREADY_TERMINATING,
             answered::POD_GONE,
+            answered::EVALUATION_FAILED,
         ];
         answer.status != "Unknown"
             && !ended.contains(&answer.reason.as_str())

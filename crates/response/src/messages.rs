@@ -3,8 +3,8 @@
 //! Here: condition messages and Event notes, for a developer without security training. Not
 //! here: condition and Event reasons (`bailiff_api`), and when each is said.
 //! Invariant: no sentence carries arguments of a process, or the message of a policy, which may
-//! quote them; text from a process can't break a line or colour a terminal; a note stays within
-//! 1,024 bytes.
+//! quote them; no text that an Incident claims can break a line or colour a terminal; a note stays
+//! within 1,024 bytes.
 
 use crate::incident_state::{Outcome, Recovery};
 use crate::plan::{NothingReason, Plan, WaitReason};
@@ -67,7 +67,7 @@ pub fn escaped(text: &str, limit: usize) -> String {
 /// The message of the condition `Answered`.
 #[must_use]
 pub fn answered(incident: &Incident, outcome: &Outcome) -> String {
-    let pod = &incident.spec.pod.name;
+    let pod = printable(&incident.spec.pod.name);
     match outcome {
         Outcome::Done {
             action: ResponseAction::Delete,
@@ -115,7 +115,7 @@ pub fn recovered(recovery: &Recovery) -> String {
 pub fn would_evict(incident: &Incident, binding: &str) -> String {
     format!(
         "with `responseActions: [Evict]` in RuntimePolicyBinding {binding}, pod {} would have been evicted",
-        incident.spec.pod.name
+        printable(&incident.spec.pod.name)
     )
 }
 
@@ -154,7 +154,7 @@ pub fn note(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
             format!("The pod runs on for now: {}.", held(reason))
         }
         Outcome::Nothing { reason, would } => match reason {
-            NothingReason::PodGone | NothingReason::AlreadyTerminating => return None,
+            NothingReason::PodGone | NothingReason::AlreadyTerminating(_) => return None,
             NothingReason::AuditOnly => audit(would.as_deref()),
             NothingReason::EvaluationFailed
             | NothingReason::Unmanaged
@@ -200,8 +200,8 @@ pub fn recovered_note(incident: &Incident, recovery: &Recovery) -> Option<Note> 
                 "Pod {} on node {} is Ready and took the place of {}, which violated policy {}. More: {}",
                 pod.name,
                 pod.node_name,
-                incident.spec.pod.name,
-                incident.spec.policy.name,
+                printable(&incident.spec.pod.name),
+                printable(&incident.spec.policy.name),
                 see(incident),
             )),
         }),
@@ -236,7 +236,7 @@ fn what_ran(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
         (Regarding::Pod, None) => text.push_str(" this pod"),
         (Regarding::Workload(_), _) => {
             text.push_str(" pod ");
-            text.push_str(&incident.spec.pod.name);
+            text.push_str(&printable(&incident.spec.pod.name));
         }
     }
     let verdict = match outcome {
@@ -247,7 +247,7 @@ fn what_ran(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
         Outcome::Done { .. } | Outcome::Held(_) | Outcome::Nothing { .. } => "does not allow",
     };
     text.push_str(", which policy ");
-    text.push_str(&incident.spec.policy.name);
+    text.push_str(&printable(&incident.spec.policy.name));
     text.push(' ');
     text.push_str(verdict);
     text.push('.');
@@ -298,7 +298,13 @@ fn nothing(reason: &NothingReason) -> String {
             "an expression of the policy failed, which never leads to an eviction; mend the policy".to_owned()
         }
         NothingReason::PodGone => "the pod is no longer there".to_owned(),
-        NothingReason::AlreadyTerminating => "the pod was already ending or had ended".to_owned(),
+        NothingReason::AlreadyTerminating(None) => {
+            "the pod was already ending or had ended".to_owned()
+        }
+        // Also of a leader that was killed before it could say so; nobody can tell.
+        NothingReason::AlreadyTerminating(Some(at)) => format!(
+            "the pod was already ending: the Eviction API was asked to take it away at {at}, and does not keep by whom"
+        ),
         NothingReason::Unmanaged => {
             "the pod has no controller that would bring it back, and the binding does not set guardrails.evictUnmanaged".to_owned()
         }

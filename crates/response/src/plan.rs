@@ -86,8 +86,8 @@ pub enum NothingReason {
     EvaluationFailed,
     /// The pod is not there any more, or another of its name is.
     PodGone,
-    /// The pod is ending or has ended.
-    AlreadyTerminating,
+    /// The pod is ending or has ended; when the Eviction API was asked to take it away, if it was.
+    AlreadyTerminating(Option<Timestamp>),
     /// Nothing would bring the pod back.
     Unmanaged,
     /// A static pod.
@@ -118,7 +118,7 @@ impl NothingReason {
             Self::AuditOnly => answered::AUDIT_ONLY,
             Self::EvaluationFailed => answered::EVALUATION_FAILED,
             Self::PodGone => answered::POD_GONE,
-            Self::AlreadyTerminating => answered::ALREADY_TERMINATING,
+            Self::AlreadyTerminating(_) => answered::ALREADY_TERMINATING,
             Self::Unmanaged => answered::UNMANAGED,
             Self::MirrorPod => answered::MIRROR_POD,
             Self::OwnPod => answered::OWN_POD,
@@ -137,9 +137,10 @@ impl NothingReason {
     #[must_use]
     pub const fn is_done(&self) -> bool {
         match self {
-            Self::AuditOnly | Self::EvaluationFailed | Self::PodGone | Self::AlreadyTerminating => {
-                true
-            }
+            Self::AuditOnly
+            | Self::EvaluationFailed
+            | Self::PodGone
+            | Self::AlreadyTerminating(_) => true,
             Self::Unmanaged
             | Self::MirrorPod
             | Self::OwnPod
@@ -242,7 +243,7 @@ fn confirm(facts: &Facts, now: Timestamp) -> Result<Target<'_>, Plan> {
         ));
     }
     if pod.terminating || pod.finished {
-        return refuse(NothingReason::AlreadyTerminating);
+        return refuse(NothingReason::AlreadyTerminating(pod.evicted));
     }
     Ok(Target { pod, namespace })
 }

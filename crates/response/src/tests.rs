@@ -69,6 +69,7 @@ fn pod() -> PodFacts {
         node_name: Some("node-1".to_owned()),
         containers: vec!["app".to_owned()],
         terminating: false,
+        evicted: None,
         finished: false,
         mirror: false,
         own: false,
@@ -412,6 +413,37 @@ pub(crate) fn incident() -> Incident {
           "detectedTime":"{at}"}}}}"#
     );
     serde_json::from_str(&json).unwrap()
+}
+
+#[test]
+fn only_what_may_change_is_answered_anew_when_it_goes_on() {
+    let with = |status: &str, reason: &str, last: &str| {
+        let mut incident = incident();
+        incident.status = serde_json::from_value(serde_json::json!({
+            "conditions": [{"type": "Answered", "status": status, "reason": reason, "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:10Z"}],
+            "series": {"count": 2, "lastObservedTime": last, "policyGeneration": 1, "bindings": []},
+        }))
+        .unwrap();
+        is_overtaken(&incident)
+    };
+    let later = "2026-01-01T00:00:11.000000Z";
+    for (status, reason, want) in [
+        ("True", answered::AUDIT_ONLY, true),
+        ("False", answered::UNMANAGED, true),
+        ("False", answered::NOT_CONFINED, true),
+        ("Unknown", answered::NOT_CONFINED, false),
+        ("True", answered::EVICTED, false),
+        ("True", answered::DELETED, false),
+        ("True", answered::POD_GONE, false),
+        ("True", answered::ALREADY_TERMINATING, false),
+        ("True", answered::EVALUATION_FAILED, false),
+    ] {
+        assert_eq!(with(status, reason, later), want, "{status} {reason}");
+        let before = "2026-01-01T00:00:09.000000Z";
+        assert!(!with(status, reason, before), "{status} {reason}");
+    }
+    assert!(!is_overtaken(&incident()), "nothing was answered yet");
 }
 
 pub(crate) fn evicted() -> Outcome {

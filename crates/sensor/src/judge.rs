@@ -16,7 +16,8 @@ use bailiff_api::{
     BindingReference, FailurePolicy, IncidentType, PolicyReference, Severity, Violation,
 };
 use bailiff_policy::{
-    Ancestor, Ancestors, Container, Failure, Input, Process, Script, Verdict, evaluate,
+    Ancestor, Ancestors, CompiledPolicy, Container, Failure, Input, Process, Script, Verdict,
+    evaluate,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -114,7 +115,7 @@ pub(crate) fn judge(
     pod: &Arc<PodFacts>,
     namespace: &NamespaceFacts,
     applying: &[&Applying],
-    ignored: &mut dyn FnMut(&str, &[Failure]),
+    ignored: &mut dyn FnMut(&CompiledPolicy, &[Failure]),
 ) -> Vec<Judged> {
     let container = started
         .container_id
@@ -150,7 +151,7 @@ pub(crate) fn judge(
             Verdict::CouldNotBeChecked(failed) => match policy.failure_policy {
                 FailurePolicy::Fail => (IncidentType::EvaluationFailed, failures(failed).collect()),
                 FailurePolicy::Ignore => {
-                    ignored(&policy.name, &failed);
+                    ignored(policy, &failed);
                     continue;
                 }
             },

@@ -9,6 +9,7 @@ mod commands;
 mod coverage;
 mod evidence;
 mod identity;
+mod ignored;
 mod judge;
 mod loader;
 mod metrics;

@@ -3,7 +3,7 @@
 //! Here: metrics and their names. Not here: serving them.
 //! Invariant: every program that started in a pod of this node and was not judged is in
 //! `execs_not_judged` with its reason, and what is none of that in `execs_set_aside`; labels are
-//! closed.
+//! closed, but for names of policies, of which there is a most (`ignored`).
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -62,6 +62,12 @@ pub(crate) struct Outcome {
     pub(crate) outcome: Written,
 }
 
+/// A policy whose expressions fail.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Policy {
+    pub(crate) policy: String,
+}
+
 /// All of them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
@@ -69,7 +75,7 @@ pub(crate) struct Metrics {
     pub(crate) not_judged: Family<Reason, Counter>,
     pub(crate) set_aside: Family<Aside, Counter>,
     pub(crate) violations: Counter,
-    pub(crate) evaluation_failures: Counter,
+    pub(crate) evaluation_failures: Family<Policy, Counter>,
     pub(crate) writes: Family<Outcome, Counter>,
     pub(crate) pods: Gauge,
     pub(crate) forgotten_processes: Counter,
@@ -99,7 +105,7 @@ impl Metrics {
         );
         registry.register(
             "evaluation_failures",
-            "Expressions that failed at run time, of policies that ignore it",
+            "Expressions that failed at run time, of policies that ignore it, by policy",
             self.evaluation_failures.clone(),
         );
         registry.register(
@@ -137,6 +143,18 @@ impl Metrics {
 
     pub(crate) fn set_aside(&self, reason: SetAside) {
         self.set_aside.get_or_create(&Aside { reason }).inc();
+    }
+
+    pub(crate) fn evaluation_failed(&self, policy: &str, count: u64) {
+        let policy = policy.to_owned();
+        let family = &self.evaluation_failures;
+        family.get_or_create(&Policy { policy }).inc_by(count);
+    }
+
+    /// A policy is gone, and its number with it.
+    pub(crate) fn forget_policy(&self, policy: &str) {
+        let policy = policy.to_owned();
+        self.evaluation_failures.remove(&Policy { policy });
     }
 
     pub(crate) fn written(&self, outcome: Written) {

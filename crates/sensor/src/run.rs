@@ -5,6 +5,7 @@
 //! Invariant: one task owns all state; a sensor is ready only after it has seen a program.
 
 use crate::coverage::{not_seen, with_sources};
+use crate::ignored::Ignored;
 use crate::loader::{LoadError, Records};
 use crate::metrics::{Metrics, NotJudged};
 use crate::state::State;
@@ -150,8 +151,9 @@ async fn watch_all(
     let mut policies =
         objects::<RuntimePolicy>(Api::all(client.clone()), watcher::Config::default());
     let mut bindings =
-        objects::<RuntimePolicyBinding>(Api::all(client), watcher::Config::default());
-    let mut state = State::new(config, metrics, violations);
+        objects::<RuntimePolicyBinding>(Api::all(client.clone()), watcher::Config::default());
+    let ignored = Ignored::start(client, config.node_name.clone(), metrics.clone());
+    let mut state = State::new(config, metrics, violations, ignored);
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
     // Proves that programs are seen on this kernel, and shows which kubelet's pods are meant.

@@ -8,6 +8,7 @@
 mod objects;
 
 use crate::identity::identity;
+use crate::ignored::Ignored;
 use crate::judge::{Judged, Started, image_of, judge, process_of, since_boot};
 use crate::loader::Counters;
 use crate::metrics::{Metrics, NotJudged, SetAside};
@@ -22,6 +23,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// Most programs that wait for their pod.
 const WAITING_LIMIT: usize = 4096;
@@ -44,6 +46,7 @@ pub(crate) struct State {
     pub(crate) pods: Pods,
     namespaces: HashMap<String, NamespaceFacts>,
     rules: Rules,
+    ignored: Ignored,
     tree: ProcessTree,
     /// The pod of each mount namespace, by the first process that had it.
     mounts: HashMap<u64, String>,
@@ -67,13 +70,19 @@ fn booted() -> Timestamp {
 }
 
 impl State {
-    pub(crate) fn new(config: &Config, metrics: Metrics, violations: mpsc::Sender<Judged>) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        metrics: Metrics,
+        violations: mpsc::Sender<Judged>,
+        ignored: Ignored,
+    ) -> Self {
         Self {
             own_pod: config.pod_uid.clone(),
             kubelet: None,
             pods: Pods::default(),
             namespaces: HashMap::new(),
             rules: Rules::default(),
+            ignored,
             tree: ProcessTree::default(),
             mounts: HashMap::new(),
             waiting: VecDeque::new(),
@@ -194,23 +203,14 @@ impl State {
         let process = waiting
             .process
             .get_or_insert_with(|| Arc::new(process_of(started, &pod.commands, booted())));
-        let metrics = &self.metrics;
+        let ignored = &mut self.ignored;
         let found = judge(
             &waiting.started,
             process,
             &pod,
             namespace,
             &now_ones,
-            &mut |policy, failures| {
-                metrics
-                    .evaluation_failures
-                    .inc_by(u64::try_from(failures.len()).unwrap_or(u64::MAX));
-                tracing::warn!(
-                    policy,
-                    error = failures.first().map(|failure| failure.message.as_str()),
-                    "an expression failed; the policy ignores it"
-                );
-            },
+            &mut |policy, failures| ignored.failed(policy, failures, Instant::now()),
         );
         for judged in found {
             self.metrics.violations.inc();

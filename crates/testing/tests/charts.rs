@@ -175,6 +175,8 @@ fn the_chart_renders_what_its_values_ask_for() {
         "PriorityClass/bailiff-sensor",
         "ValidatingAdmissionPolicy/bailiff-incident-confinement",
         "ValidatingAdmissionPolicyBinding/bailiff-incident-confinement",
+        "ValidatingAdmissionPolicy/bailiff-policy-status-confinement",
+        "ValidatingAdmissionPolicyBinding/bailiff-policy-status-confinement",
     ] {
         assert!(has(&default, name), "{name}: {:?}", default.keys());
     }

@@ -3,7 +3,8 @@
 //! Here: the judgement and its words. Not here: reading (`super`).
 //! Invariant: a function of its arguments; an object that could not be read is `NotChecked`.
 
-use bailiff_api::confinement::{self, Difference};
+use bailiff_api::condition::types;
+use bailiff_api::confinement::{self, Difference, policy_status};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
 use bailiff_response::messages::escaped;
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +28,8 @@ pub(super) struct Found {
     pub(super) sensor: Looked<DaemonSet>,
     pub(super) confinement: Looked<ValidatingAdmissionPolicy>,
     pub(super) confinement_binding: Looked<ValidatingAdmissionPolicyBinding>,
+    pub(super) status_confinement: Looked<ValidatingAdmissionPolicy>,
+    pub(super) status_confinement_binding: Looked<ValidatingAdmissionPolicyBinding>,
     pub(super) policies: Result<Vec<RuntimePolicy>, String>,
     pub(super) bindings: Result<Vec<RuntimePolicyBinding>, String>,
 }
@@ -72,6 +75,7 @@ pub(super) fn checks(found: &Found, namespace: &str, now: Timestamp) -> Vec<Chec
         leader(found, now),
         sensor(found, namespace),
         confined(found, namespace),
+        status_confined(found, namespace),
     ];
     let policies = found.policies.as_ref().map(|policies| {
         policies
@@ -99,7 +103,28 @@ pub(super) fn checks(found: &Found, namespace: &str, now: Timestamp) -> Vec<Chec
     });
     checks.extend(ready("policies", "runtimepolicy", policies));
     checks.extend(ready("bindings", "runtimepolicybinding", bindings));
+    checks.extend(failing(found));
     checks
+}
+
+/// A line for each policy whose expressions fail, as its spec is now: a condition that is about one
+/// before says nothing of it.
+fn failing(found: &Found) -> Vec<Check> {
+    let policies = found.policies.iter().flatten();
+    let failed = policies.filter_map(|policy| {
+        let conditions = &policy.status.as_ref()?.conditions;
+        let condition = conditions.iter().find(|c| {
+            c.type_ == types::EVALUATION_FAILED
+                && c.observed_generation == policy.metadata.generation
+        })?;
+        let name = policy.metadata.name.as_deref().unwrap_or_default();
+        Some(check(
+            format!("runtimepolicy/{name}"),
+            State::Fails,
+            &condition.message,
+        ))
+    });
+    failed.collect()
 }
 
 fn controller(found: &Found, namespace: &str) -> Check {
@@ -197,6 +222,31 @@ fn confined(found: &Found, namespace: &str) -> Check {
             &format!(
                 "{which} is not as shipped, so no incident is answered; bring it back with helm upgrade"
             ),
+        ),
+    }
+}
+
+fn status_confined(found: &Found, namespace: &str) -> Check {
+    let what = "status confinement";
+    let (policy, binding) = match (&found.status_confinement, &found.status_confinement_binding) {
+        (Ok(policy), Ok(binding)) => (policy, binding),
+        (Err(error), _) | (_, Err(error)) => return check(what, State::NotChecked, error),
+    };
+    match policy_status::compare(namespace, policy.as_ref(), binding.as_ref()) {
+        Ok(()) => check(
+            what,
+            State::Works,
+            "of a policy's status sensors write one condition alone",
+        ),
+        Err(Difference::Missing) => check(
+            what,
+            State::Fails,
+            "the admission policy that guards statuses of policies from sensors is missing; bring it back with helm upgrade",
+        ),
+        Err(Difference::Changed(which)) => check(
+            what,
+            State::Fails,
+            &format!("{which}; bring it back with helm upgrade"),
         ),
     }
 }

@@ -49,7 +49,8 @@ pub struct StatusArgs {
 pub async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     let cluster = &args.cluster;
     let person = as_kubectl(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
-    let found = look(person.client, &args.namespace).await;
+    // A large future, which need not lie in this one.
+    let found = Box::pin(look(person.client, &args.namespace)).await;
     let checks = checks::checks(&found, &args.namespace, Timestamp::now());
     let rows: Vec<_> = checks
         .iter()
@@ -90,12 +91,24 @@ async fn look(client: Client, namespace: &str) -> Found {
         Api::<RuntimePolicyBinding>::all(client),
     );
     let all = ListParams::default();
-    let (controller, lease, sensor, confinement, confinement_binding, policies, bindings) = futures::join!(
+    let (
+        controller,
+        lease,
+        sensor,
+        confinement,
+        confinement_binding,
+        status_confinement,
+        status_confinement_binding,
+        policies,
+        bindings,
+    ) = futures::join!(
         deployments.get_opt("bailiff-controller"),
         leases.get_opt(keys::CONTROLLER_LEASE),
         daemon_sets.get_opt("bailiff-sensor"),
         confinements.get_opt(keys::CONFINEMENT_POLICY),
         confined_by.get_opt(keys::CONFINEMENT_BINDING),
+        confinements.get_opt(keys::STATUS_CONFINEMENT),
+        confined_by.get_opt(keys::STATUS_CONFINEMENT),
         policies.list(&all),
         bindings.list(&all),
     );
@@ -109,6 +122,8 @@ async fn look(client: Client, namespace: &str) -> Found {
         sensor: sensor.map_err(said),
         confinement: confinement.map_err(said),
         confinement_binding: confinement_binding.map_err(said),
+        status_confinement: status_confinement.map_err(said),
+        status_confinement_binding: status_confinement_binding.map_err(said),
         policies: policies.map(|list| list.items).map_err(said),
         bindings: bindings.map(|list| list.items).map_err(said),
     }

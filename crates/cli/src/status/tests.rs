@@ -1,7 +1,7 @@
 //! Checks, word for word.
 
 use super::checks::{Found, State, checks};
-use bailiff_api::confinement;
+use bailiff_api::confinement::{self, policy_status};
 use jiff::Timestamp;
 use serde_json::{from_value, json};
 
@@ -33,6 +33,8 @@ fn well() -> Found {
         )),
         confinement: Ok(Some(confinement::policy("bailiff-system"))),
         confinement_binding: Ok(Some(confinement::binding())),
+        status_confinement: Ok(Some(policy_status::policy("bailiff-system"))),
+        status_confinement_binding: Ok(Some(policy_status::binding())),
         policies: Ok(vec![
             from_value(
                 json!({"apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
@@ -66,6 +68,7 @@ fn where_everything_works_every_line_says_so() {
             "leader | works | bailiff-controller-1 holds the Lease",
             "sensor | works | ready on 3 of 3 nodes",
             "confinement | works | incidents are written by sensors and the controller alone",
+            "status confinement | works | of a policy's status sensors write one condition alone",
             "policies | works | 1, ready",
             "bindings | works | there are none",
         ]
@@ -75,7 +78,7 @@ fn where_everything_works_every_line_says_so() {
 #[test]
 fn each_fault_is_named_with_its_remedy() {
     type Change = fn(&mut Found);
-    let cases: [(&str, usize, Change); 9] = [
+    let cases: [(&str, usize, Change); 11] = [
         (
             "controller | fails | there is no Deployment bailiff-controller in namespace bailiff-system; is Bailiff installed in another one (--namespace)?",
             0,
@@ -118,14 +121,24 @@ fn each_fault_is_named_with_its_remedy() {
         }),
         (
             "runtimepolicy/p | not checked | the controller has not looked at it yet",
-            4,
+            5,
             |f| {
                 if let Ok(policies) = &mut f.policies {
                     policies[0].status = None;
                 }
             },
         ),
-        ("bindings | not checked | no such kind", 5, |f| {
+        (
+            "status confinement | fails | the admission policy that guards statuses of policies from sensors is missing; bring it back with helm upgrade",
+            4,
+            |f| f.status_confinement = Ok(None),
+        ),
+        (
+            "status confinement | fails | ValidatingAdmissionPolicyBinding bailiff-policy-status-confinement is not as shipped; bring it back with helm upgrade",
+            4,
+            |f| f.status_confinement_binding = Ok(Some(confinement::binding())),
+        ),
+        ("bindings | not checked | no such kind", 6, |f| {
             f.bindings = Err("no such kind".to_owned());
         }),
     ];
@@ -133,5 +146,23 @@ fn each_fault_is_named_with_its_remedy() {
         let mut found = well();
         change(&mut found);
         assert_eq!(lines(&found)[line], want);
+    }
+}
+
+#[test]
+fn a_policy_whose_expressions_fail_is_named_while_that_is_about_its_spec_of_now() {
+    for (generation, want) in [
+        (2, Some("runtimepolicy/p | fails | on node n: it failed")),
+        (3, None),
+    ] {
+        let mut found = well();
+        let policies = found.policies.as_mut().unwrap();
+        policies[0].metadata.generation = Some(generation);
+        let condition = json!({"type": "EvaluationFailed", "status": "True", "reason": "R",
+            "message": "on node n: it failed", "observedGeneration": 2,
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let conditions = &mut policies[0].status.as_mut().unwrap().conditions;
+        conditions.push(from_value(condition).unwrap());
+        assert_eq!(lines(&found).get(7).map(String::as_str), want);
     }
 }

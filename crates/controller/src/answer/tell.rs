@@ -11,6 +11,7 @@ use bailiff_response::messages::{self, Regarding};
 use bailiff_response::{Outcome, settle};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use std::time::Duration;
 
@@ -31,8 +32,10 @@ impl Controller {
         let status = settle(incident, workload, outcome, now);
         let before = condition(incident.status.as_ref(), types::ANSWERED);
         let first = before.is_none();
-        // A wait that goes on for the same reason is told once, but its status stays true.
-        let told = before == Some(outcome.reason());
+        // A wait that goes on for the same reason is told once, but its status stays true. That it
+        // was given up is news, also where the reason is the same.
+        let same = |c: &Condition| (&*c.status, &*c.reason) == (outcome.status(), outcome.reason());
+        let told = before.is_some_and(same);
         if !told || incident.status.as_ref() != Some(&status) {
             self.write(incident, &status).await?;
         }

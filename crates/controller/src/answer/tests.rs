@@ -149,6 +149,37 @@ async fn an_eviction_without_a_clear_answer_is_told_once_the_pod_is_seen_to_go()
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_finds_a_pod_that_another_evicted_says_when_and_claims_nothing() {
+    let condition = |reason: &str| {
+        json!([{"type": "Ready", "status": "True", "reason": "EvictionByEvictionAPI"},
+            {"type": "DisruptionTarget", "status": "True", "reason": reason,
+                "lastTransitionTime": "2026-01-01T00:00:01Z"}])
+    };
+    for (reason, want) in [
+        (
+            "EvictionByEvictionAPI",
+            "the pod was already ending: the Eviction API was asked to take it away at 2026-01-01T00:00:01Z, and does not keep by whom",
+        ),
+        (
+            "PreemptionByScheduler",
+            "the pod was already ending or had ended",
+        ),
+    ] {
+        let evicted = World::new().with(|w| {
+            w.pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:31Z");
+            w.pod["status"]["conditions"] = condition(reason);
+        });
+        let written = json!({"status": {"phase": "Recovered", "conditions": [
+            {"type": "Answered", "status": "True", "reason": "AlreadyTerminating", "message": want},
+            {"type": "Recovered", "status": "True", "reason": "NothingToReplace"},
+        ]}});
+        let taken = Call::patch(STATUS).with(written);
+        let taken = vec![taken.gives(incident_json(&Value::Null))];
+        play(vec![evicted.reads(), taken]).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_eviction_that_was_not_done_is_asked_for_again() {
     play(rounds([
         vec![World::new().reads(), vec![evict().is_cut()]],
@@ -282,6 +313,31 @@ async fn an_answer_waits_for_the_confinement_to_be_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_a_wait_is_given_up_is_told_though_its_reason_is_the_same() {
+    let upgrading = World::new().with(|w| w.confinement = Value::Null);
+    let (server, client) = ApiServer::playing(rounds([
+        vec![upgrading.reads(), answered("Unknown", "NotConfined")],
+        events("ResponseHeld"),
+        vec![
+            read_again(&held("NotConfined")),
+            upgrading.reads(),
+            answered("False", "NotConfined"),
+        ],
+        events("PolicyViolation"),
+    ]));
+    let config = Config {
+        confinement_timeout: Duration::from_secs(1),
+        ..Config::default()
+    };
+    let controller = controller(client, config);
+    controller
+        .answer(incident(&Value::Null), true)
+        .await
+        .unwrap();
+    server.finish();
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_confinement_it_ends_after_the_timeout() {
     let upgrading = World::new().with(|w| w.confinement = Value::Null);
     let (server, client) = ApiServer::playing(rounds([
@@ -349,6 +405,21 @@ async fn who_no_longer_leads_begins_nothing_and_tells_what_was_done() {
             vec![answered("Unknown", "CouldNotCheck")],
             events("ResponseHeld"),
             vec![going.reads(), evicted()],
+            events("EvictedByPolicy"),
+        ]),
+    )
+    .await;
+    assert_eq!(ended, Err(End::Stopping));
+
+    // The same while the Incident can't be read either: the pause is another one.
+    let unread = Call::get(INCIDENT).fails(500, "InternalError", "etcd is away");
+    let ended = stopped(
+        Duration::from_millis(1500),
+        rounds([
+            vec![World::new().reads(), vec![evict().is_cut()]],
+            vec![answered("Unknown", "CouldNotCheck")],
+            events("ResponseHeld"),
+            vec![vec![unread], going.reads(), evicted()],
             events("EvictedByPolicy"),
         ]),
     )

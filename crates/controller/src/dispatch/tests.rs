@@ -96,6 +96,26 @@ async fn nothing_is_answered_before_all_past_answers_are_learned() {
     .await;
 }
 
+#[tokio::test]
+async fn a_first_list_that_begins_anew_is_learned_once() {
+    let (server, client) = ApiServer::playing([]);
+    let controller = controller(client, &CancellationToken::new());
+    let evicted = incident(&json!({
+        "response": {"action": "Evict", "binding": "a", "time": "2026-01-01T00:00:00.000000Z"},
+    }));
+    let (mut listing, mut work) = (Listing::default(), Work::new(AGAIN));
+    let mut learn = |event| listing.learn(event, &controller, &mut work).len();
+    learn(Event::Init);
+    learn(Event::InitApply(evicted.clone()));
+    // Page two could not be read.
+    learn(Event::Init);
+    learn(Event::InitApply(evicted));
+    assert_eq!(learn(Event::InitDone), 1);
+    let answers = controller.ledger().history(None, &["a"]).by_binding;
+    assert_eq!(answers[0].1.len(), 1, "{answers:?}");
+    server.finish();
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_stops_waits_for_what_was_begun() {
     let slow = Duration::from_secs(3);

@@ -33,6 +33,21 @@ async fn everything_is_read_in_one_round() {
 }
 
 #[tokio::test]
+async fn what_is_no_name_is_asked_for_nowhere() {
+    let mut forged = incident(&Value::Null);
+    let spec = &mut forged.spec;
+    spec.pod.name = "../../other/pods/web-5d8f-x7k2p".to_owned();
+    spec.policy.name = "no-shells?dryRun=All".to_owned();
+    spec.bindings[0].name = "a/status".to_owned();
+    let mut reads = World::new().reads();
+    let reads = [6, 5, 3].map(|index| reads.remove(index)).to_vec();
+    let facts = facts_of(&forged, reads).await;
+    assert_eq!(facts.pod, Live::Gone);
+    assert_eq!(facts.policy, Live::Gone);
+    assert_eq!(facts.bindings, Live::Found(Vec::new()));
+}
+
+#[tokio::test]
 async fn what_can_not_be_read_is_not_known_and_what_is_missing_is_gone() {
     for (index, what) in [
         (0, "cannot read the pod: etcd is away"),

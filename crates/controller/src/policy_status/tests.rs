@@ -79,6 +79,32 @@ fn a_policy_says_whether_it_compiles_and_where_it_is_covered() {
 }
 
 #[test]
+fn what_a_sensor_said_stays_until_the_spec_changes() {
+    let mut good = policy(GOOD);
+    let by_sensor = |generation| Condition {
+        type_: "EvaluationFailed".to_owned(),
+        status: "True".to_owned(),
+        reason: "FailureIgnored".to_owned(),
+        message: "on node n: …".to_owned(),
+        observed_generation: Some(generation),
+        last_transition_time: Time(now()),
+    };
+    for (generation, want) in [(3, vec!["Ready", "EvaluationFailed"]), (2, vec!["Ready"])] {
+        // A list keeps the order in which the API server merged it.
+        good.status = Some(RuntimePolicyStatus {
+            conditions: vec![by_sensor(generation)],
+            ..RuntimePolicyStatus::default()
+        });
+        let status = of_policy(&good, &compile(&good), &cluster(), now());
+        let types: Vec<_> = status.conditions.iter().map(|c| &c.type_).collect();
+        assert_eq!(types, want, "generation {generation}");
+        for condition in status.conditions.iter().skip(1) {
+            assert_eq!(*condition, by_sensor(generation));
+        }
+    }
+}
+
+#[test]
 fn a_binding_says_whether_it_works_and_whether_a_pod_matches() {
     let policies = |expression: &str| compile_all([policy(expression)].iter());
     let ready = "Ready True Bound: RuntimePolicy no-shells is there and compiles";

@@ -151,6 +151,23 @@ async fn a_workload_that_is_gone_makes_no_new_pod() {
 }
 
 #[tokio::test]
+async fn a_job_that_is_no_name_is_asked_for_nowhere() {
+    let workload =
+        json!({"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly", "uid": "cron-uid"});
+    let cron = json!({"apiVersion": "batch/v1", "kind": "CronJob",
+        "metadata": {"name": "nightly", "uid": "cron-uid"}, "spec": {}});
+    let read = Call::get("/apis/batch/v1/namespaces/shop/cronjobs/nightly").gives(cron);
+    let (server, client) = ApiServer::playing([vec![read]]);
+    let mut incident = incident(&json!({ "workload": workload }));
+    let labels = &mut incident.spec.pod.labels;
+    labels.insert(JOB_NAME.to_owned(), "../../other/jobs/x?y".to_owned());
+    let timeout = Duration::from_hours(1_000_000);
+    let recovery = Box::pin(look(&client, &incident, since(), timeout, |_| true)).await;
+    server.finish();
+    assert_eq!(recovery.unwrap(), Recovery::Waiting);
+}
+
+#[tokio::test]
 async fn a_controller_that_is_not_read_is_known_by_the_pods_that_name_it() {
     let reference = |uid: &str| {
         json!({"apiVersion": "example.com/v1", "kind": "PodSet", "name": "web", "uid": uid,

@@ -90,6 +90,59 @@ fn a_change_of_the_spec_is_news_and_one_of_the_status_is_not() {
     assert!(known.objects.is_empty());
 }
 
+fn listed(kind: &str, item: &Value) -> Value {
+    let items: Vec<_> = Some(item)
+        .filter(|item| !item.is_null())
+        .into_iter()
+        .collect();
+    json!({"apiVersion": "bailiff.dev/v1alpha1", "kind": kind,
+        "metadata": {"resourceVersion": "1"}, "items": items})
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_sensor_wrote_meanwhile_is_not_written_over() {
+    let empty = json!({"metadata": {}, "items": []});
+    let mut known = serde_json::to_value(policy(1)).unwrap();
+    known["metadata"]["resourceVersion"] = json!("5");
+    let mut newer = known.clone();
+    newer["metadata"]["resourceVersion"] = json!("6");
+    let by_sensor = json!({"type": "EvaluationFailed", "status": "True", "reason": "FailureIgnored",
+        "message": "on node n: …", "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    newer["status"] = json!({"conditions": [by_sensor]});
+    let ready = json!({"type": "Ready", "status": "True"});
+    let of_version = |version: &str, conditions: Value| {
+        Call::patch(&format!("{POLICIES}/no-shells/status")).with(json!({
+            "metadata": {"resourceVersion": version}, "status": {"conditions": conditions}}))
+    };
+    let policies = listed("RuntimePolicyList", &known);
+    let bindings = listed("RuntimePolicyBindingList", &Value::Null);
+    let (server, client) = ApiServer::playing([
+        vec![Call::get("/api/v1/namespaces").gives(empty.clone())],
+        vec![Call::get("/api/v1/pods").gives(empty)],
+        vec![
+            Call::get(POLICIES).gives(policies),
+            Call::get("/apis/bailiff.dev/v1alpha1/runtimepolicybindings").gives(bindings),
+        ],
+        vec![
+            Call::get(POLICIES).gives(json!({"type": "MODIFIED", "object": newer})),
+            Call::get("/apis/bailiff.dev/v1alpha1/runtimepolicybindings").is_silent(),
+            of_version("5", json!([ready])).fails(409, "Conflict", "the object has been modified"),
+        ],
+        vec![
+            Call::get(POLICIES).is_silent(),
+            of_version("6", json!([ready, by_sensor])).gives(newer),
+        ],
+    ]);
+    let keeping = keep(client, Config::default(), pulse());
+    assert!(
+        tokio::time::timeout(Duration::from_secs(5), keeping)
+            .await
+            .is_err()
+    );
+    server.finish();
+}
+
 #[tokio::test]
 async fn a_status_is_written_once() {
     let path = format!("{POLICIES}/no-shells/status");
@@ -112,10 +165,6 @@ async fn a_status_is_written_once() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_said_before_the_pods_were_read() {
-    let listed = |kind: &str, item: &Value| {
-        json!({"apiVersion": "bailiff.dev/v1alpha1", "kind": kind,
-            "metadata": {"resourceVersion": "1"}, "items": if item.is_null() { json!([]) } else { json!([item]) }})
-    };
     let policies = listed(
         "RuntimePolicyList",
         &serde_json::to_value(policy(1)).unwrap(),

@@ -17,6 +17,9 @@ fn a_pod_of_a_deployment_names_its_owners() {
     assert_eq!(names("web-5d8x7k2p", &hash("5d8f")), None);
     assert_eq!(names("-5d8f-x7k2p", &hash("5d8f")), None);
     assert_eq!(names("5d8f-x7k2p", &hash("5d8f")), None);
+    // No name leads elsewhere.
+    assert_eq!(names("../web-5d8f-x7k2p", &hash("5d8f")), None);
+    assert_eq!(names("web-5d8f/x?y-x7k2p", &hash("5d8f/x?y")), None);
 }
 
 #[test]

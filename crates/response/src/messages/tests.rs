@@ -149,8 +149,12 @@ fn why_nothing_was_done_is_said() {
     for (reason, want) in [
         (NothingReason::PodGone, "the pod is no longer there"),
         (
-            NothingReason::AlreadyTerminating,
+            NothingReason::AlreadyTerminating(None),
             "the pod was already ending or had ended",
+        ),
+        (
+            NothingReason::AlreadyTerminating(Some(now())),
+            "the pod was already ending: the Eviction API was asked to take it away at 2026-01-01T00:00:00Z, and does not keep by whom",
         ),
     ] {
         assert_eq!(text(reason.clone()), want);
@@ -282,4 +286,35 @@ fn a_policy_that_failed_is_said_to_have_judged_nothing() {
         ),
         "{text}"
     );
+}
+
+#[test]
+fn no_name_that_an_incident_claims_breaks_a_line_or_colours_a_terminal() {
+    let mut forged = incident();
+    let shown = "\\u{1b}[31m\\u{a}";
+    for name in [&mut forged.spec.pod.name, &mut forged.spec.policy.name] {
+        *name = "\u{1b}[31m\n".to_owned();
+    }
+    forged.spec.container.name = Some("\u{1b}[31m\n".to_owned());
+    let changed = Outcome::Nothing {
+        reason: NothingReason::PolicyChanged,
+        would: None,
+    };
+    let event = |outcome, about| note(&forged, outcome, about).unwrap().text;
+    let ready = Recovery::Ready(Replacement {
+        name: "web-2".to_owned(),
+        uid: "u".to_owned(),
+        node_name: "node-1".to_owned(),
+        ready_time: Time(now()),
+    });
+    for text in [
+        answered(&forged, &evicted()),
+        would_evict(&forged, "a"),
+        event(&changed, Regarding::Pod),
+        event(&changed, Regarding::Workload("Deployment")),
+        recovered_note(&forged, &ready).unwrap().text,
+    ] {
+        assert!(!text.contains(char::is_control), "{text:?}");
+        assert!(text.contains(shown), "{text}");
+    }
 }

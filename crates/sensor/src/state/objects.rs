@@ -64,14 +64,18 @@ impl State {
             Ok(Watched::InitApply(policy) | Watched::Apply(policy)) => {
                 self.listing[POLICIES].insert(policy.metadata.name.clone().unwrap_or_default());
                 self.rules.apply_policy(&policy);
+                self.ignored.learn(&policy);
             }
             Ok(Watched::InitDone) => {
                 self.rules.keep_policies(&self.listing[POLICIES]);
+                self.ignored.keep(&self.listing[POLICIES]);
                 self.done(POLICIES);
             }
-            Ok(Watched::Delete(policy)) => self
-                .rules
-                .delete_policy(policy.metadata.name.as_deref().unwrap_or_default()),
+            Ok(Watched::Delete(policy)) => {
+                let name = policy.metadata.name.as_deref().unwrap_or_default();
+                self.rules.delete_policy(name);
+                self.ignored.forget(name);
+            }
             Err(error) => watch_failed("policies", &error),
         }
     }

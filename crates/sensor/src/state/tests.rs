@@ -1,7 +1,7 @@
 //! Programs that start while pods, policies and statuses come and go.
 
 use super::*;
-use crate::metrics::{Aside, Reason};
+use crate::metrics::{Aside, Policy, Reason};
 use crate::record::ProcessKey;
 use crate::record::tests::joined;
 use bailiff_api::{Origin, RuntimePolicy, RuntimePolicyBinding};
@@ -31,7 +31,9 @@ impl Sensor {
             pod_uid: "own".to_owned(),
         };
         let (sender, violations) = mpsc::channel(100);
-        let mut state = State::new(&config, Metrics::default(), sender);
+        let metrics = Metrics::default();
+        let (ignored, _reports) = Ignored::new(metrics.clone());
+        let mut state = State::new(&config, metrics, sender, ignored);
         let name = json!({"metadata": {"name": "shop"}});
         state.namespace(Ok(Watched::InitApply(
             serde_json::from_value::<Namespace>(name).unwrap(),
@@ -166,6 +168,30 @@ async fn each_policy_judges_a_program_once() {
     sensor.pod(running("a", ID)).await;
     assert_eq!(sensor.found(), [web(10)]);
     assert_eq!(sensor.state.waiting.len(), 0);
+}
+
+#[tokio::test]
+async fn what_a_policy_ignores_is_counted_and_is_no_violation() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    let ignoring = json!({
+        "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
+        "metadata": {"name": "any", "uid": "any", "generation": 2},
+        "spec": {"failurePolicy": "Ignore",
+            "validations": [{"expression": "object.metadata.labels['none'] == ''"}]},
+    });
+    let ignoring = serde_json::from_value::<RuntimePolicy>(ignoring).unwrap();
+    sensor.state.policy(Ok(Watched::Apply(ignoring.clone())));
+    sensor.pod(running("a", ID)).await;
+    sensor.exec(exec(10, "a")).await;
+    assert_eq!(sensor.found(), [web(10)]);
+    let counted = |sensor: &Sensor| {
+        let policy = "any".to_owned();
+        let family = &sensor.state.metrics.evaluation_failures;
+        family.get(&Policy { policy }).map(|count| count.get())
+    };
+    assert_eq!(counted(&sensor), Some(1));
+    sensor.state.policy(Ok(Watched::Delete(ignoring)));
+    assert_eq!(counted(&sensor), None);
 }
 
 #[tokio::test]

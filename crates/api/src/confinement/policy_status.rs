@@ -1,0 +1,227 @@
+//! What a sensor may say in the status of a RuntimePolicy: the ValidatingAdmissionPolicy that the
+//! chart ships for it.
+//!
+//! Here: policy and binding as shipped, and the words that both sides must agree on. Not here:
+//! who writes Incidents (`super`), on which alone answers depend.
+//! Invariant: with a sensor's token one condition can be added, once for each generation of a
+//! policy, in words that name the token's own node; nothing else of a status changes.
+
+use super::{Difference, compare_with};
+use crate::condition::{evaluation_failed, types};
+use crate::{GROUP, keys};
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicySpec, Validation, Variable,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+/// Fields of a RuntimePolicy's status that only the controller writes: all but `conditions`.
+pub const CONTROLLER_STATUS_FIELDS: &[&str] = &["observedGeneration", "coverage", "typeChecking"];
+
+/// Most bytes of the condition's message.
+pub const MESSAGE_LIMIT_BYTES: usize = 512;
+
+/// What the API server says to the second sensor that wants to say it.
+pub const SAID_ALREADY: &str =
+    "that expressions of a RuntimePolicy fail is said once for each generation of it";
+
+/// What it says to a condition that is not as it must be; what an honest sensor wrote is about a
+/// generation of before then.
+pub const NOT_OF_NOW: &str = "a sensor says that expressions failed in one line that names its own node, and of the policy as it is now";
+
+/// How the condition's message begins: with the node whose sensor wrote it.
+#[must_use]
+pub fn message_start(node: &str) -> String {
+    format!("on node {node}: ")
+}
+
+/// The policy as shipped for the namespace that Bailiff runs in.
+#[must_use]
+pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
+    let type_ = types::EVALUATION_FAILED;
+    ValidatingAdmissionPolicy {
+        metadata: ObjectMeta {
+            name: Some(keys::STATUS_CONFINEMENT.to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(ValidatingAdmissionPolicySpec {
+            failure_policy: Some("Fail".to_owned()),
+            // Whoever else may write a status is not held up by this.
+            match_conditions: Some(vec![MatchCondition {
+                name: "sensor".to_owned(),
+                expression: format!(
+                    "request.userInfo.username == 'system:serviceaccount:{namespace}:{}'",
+                    keys::SENSOR_SERVICE_ACCOUNT
+                ),
+            }]),
+            match_constraints: Some(MatchResources {
+                match_policy: Some("Equivalent".to_owned()),
+                namespace_selector: Some(LabelSelector::default()),
+                object_selector: Some(LabelSelector::default()),
+                resource_rules: Some(vec![NamedRuleWithOperations {
+                    api_groups: Some(vec![GROUP.to_owned()]),
+                    api_versions: Some(vec!["*".to_owned()]),
+                    operations: Some(vec!["CREATE".to_owned(), "UPDATE".to_owned()]),
+                    resources: Some(vec![
+                        "runtimepolicies".to_owned(),
+                        "runtimepolicies/status".to_owned(),
+                    ]),
+                    scope: Some("*".to_owned()),
+                    ..NamedRuleWithOperations::default()
+                }]),
+                ..MatchResources::default()
+            }),
+            variables: Some(
+                variables(type_)
+                    .into_iter()
+                    .map(|(name, expression)| Variable {
+                        name: name.to_owned(),
+                        expression,
+                    })
+                    .collect(),
+            ),
+            validations: Some(
+                validations(type_)
+                    .into_iter()
+                    .map(|(expression, message)| Validation {
+                        expression,
+                        message: Some(message.to_owned()),
+                        reason: Some("Forbidden".to_owned()),
+                        ..Validation::default()
+                    })
+                    .collect(),
+            ),
+            ..ValidatingAdmissionPolicySpec::default()
+        }),
+        ..ValidatingAdmissionPolicy::default()
+    }
+}
+
+fn variables(type_: &str) -> [(&'static str, String); 7] {
+    let fields: Vec<_> = CONTROLLER_STATUS_FIELDS
+        .iter()
+        .map(|f| format!("'{f}'"))
+        .collect();
+    let key = "authentication.kubernetes.io/node-name";
+    let conditions = |status: &str| {
+        format!("'conditions' in variables.{status} ? variables.{status}['conditions'] : dyn([])")
+    };
+    [
+        (
+            // A token that is bound to no node names none.
+            "node",
+            format!(
+                "has(request.userInfo.extra) && '{key}' in request.userInfo.extra ? request.userInfo.extra['{key}'].join(' ') : ''"
+            ),
+        ),
+        (
+            "new",
+            "has(object.status) ? dyn(object.status) : dyn({})".to_owned(),
+        ),
+        (
+            "old",
+            "oldObject != null && has(oldObject.status) ? dyn(oldObject.status) : dyn({})"
+                .to_owned(),
+        ),
+        ("newConditions", conditions("new")),
+        ("oldConditions", conditions("old")),
+        (
+            "restIsSame",
+            format!(
+                "[{}].all(f, (f in variables.new) == (f in variables.old) && (!(f in variables.new) || variables.new[f] == variables.old[f])) && variables.newConditions.filter(c, c.type != '{type_}') == variables.oldConditions.filter(c, c.type != '{type_}')",
+                fields.join(", ")
+            ),
+        ),
+        (
+            "said",
+            format!(
+                "variables.oldConditions.exists(c, c.type == '{type_}' && has(c.observedGeneration) && c.observedGeneration == object.metadata.generation)"
+            ),
+        ),
+    ]
+}
+
+fn validations(type_: &str) -> [(String, &'static str); 3] {
+    let reason = evaluation_failed::FAILURE_IGNORED;
+    let start = message_start("' + variables.node + '");
+    [
+        (
+            "has(request.subResource) && request.subResource == 'status' && variables.restIsSame"
+                .to_owned(),
+            "a sensor changes nothing of a RuntimePolicy but the condition EvaluationFailed in its status",
+        ),
+        (
+            // The lengths first: what is refused costs nothing.
+            format!(
+                "variables.node != '' && variables.newConditions.exists_one(c, c.type == '{type_}') && variables.newConditions.all(c, c.type != '{type_}' || (c.status == 'True' && c.reason == '{reason}' && has(c.observedGeneration) && c.observedGeneration == object.metadata.generation && size(c.message) <= {MESSAGE_LIMIT_BYTES} && c.message.matches('^[ -~]*$') && c.message.startsWith('{start}')))"
+            ),
+            NOT_OF_NOW,
+        ),
+        ("!variables.said".to_owned(), SAID_ALREADY),
+    ]
+}
+
+/// The binding as shipped.
+#[must_use]
+pub fn binding() -> ValidatingAdmissionPolicyBinding {
+    super::deny(keys::STATUS_CONFINEMENT)
+}
+
+/// Compares what is live with what is shipped for a namespace.
+///
+/// # Errors
+/// The first difference.
+pub fn compare(
+    namespace: &str,
+    live_policy: Option<&ValidatingAdmissionPolicy>,
+    live_binding: Option<&ValidatingAdmissionPolicyBinding>,
+) -> Result<(), Difference> {
+    compare_with(
+        (&policy(namespace), live_policy),
+        (&binding(), live_binding),
+    )
+    .map_err(|other| match other {
+        super::Other::Missing => Difference::Missing,
+        super::Other::Policy => Difference::Changed(
+            "ValidatingAdmissionPolicy bailiff-policy-status-confinement is not as shipped",
+        ),
+        super::Other::Binding => Difference::Changed(
+            "ValidatingAdmissionPolicyBinding bailiff-policy-status-confinement is not as shipped",
+        ),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crds;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_field_of_a_policys_status_is_confined() {
+        let policies = serde_json::to_value(&crds()[1]).unwrap();
+        let status =
+            &policies["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
+        let fields: BTreeSet<_> = status["properties"].as_object().unwrap().keys().collect();
+        let confined: BTreeSet<_> = CONTROLLER_STATUS_FIELDS.iter().copied().collect();
+        let mut known: BTreeSet<_> = confined.into_iter().map(str::to_owned).collect();
+        known.insert("conditions".to_owned());
+        assert_eq!(fields, known.iter().collect());
+    }
+
+    #[test]
+    fn what_is_changed_or_missing_is_noticed_by_its_name() {
+        let (live, bound) = (policy("bailiff-system"), binding());
+        let compared = |live, bound| compare("bailiff-system", live, bound);
+        assert_eq!(compared(Some(&live), Some(&bound)), Ok(()));
+        assert_eq!(compared(Some(&live), None), Err(Difference::Missing));
+        let mut weaker = policy("bailiff-system");
+        let spec = weaker.spec.as_mut().unwrap();
+        spec.validations.as_mut().unwrap().truncate(2);
+        let want = "ValidatingAdmissionPolicy bailiff-policy-status-confinement is not as shipped";
+        assert_eq!(
+            compared(Some(&weaker), Some(&bound)),
+            Err(Difference::Changed(want))
+        );
+    }
+}
