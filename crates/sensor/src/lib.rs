@@ -18,7 +18,6 @@ mod process_tree;
 mod record;
 mod rules;
 mod run;
-mod script;
 mod state;
 mod write;
 

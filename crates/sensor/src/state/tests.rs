@@ -193,6 +193,30 @@ async fn a_process_of_the_container_before_a_restart_is_judged() {
 }
 
 #[tokio::test]
+async fn policies_see_where_a_program_was_started_and_where_its_script_lies() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(running("a", ID)).await;
+    for (filename, interpreter, script) in [
+        ("../x.sh", Some("/bin/sh"), Some("/tmp/x.sh")),
+        ("/app/x.sh", Some("/bin/sh"), Some("/app/x.sh")),
+        ("../x", None, None),
+    ] {
+        sensor
+            .exec(Exec {
+                filename: filename.to_owned(),
+                interpreter: interpreter.map(str::to_owned),
+                working_directory: "/tmp/a".to_owned(),
+                ..exec(10, "a")
+            })
+            .await;
+        let process = Arc::clone(&sensor.judged()[0].process);
+        assert_eq!(process.working_directory, "/tmp/a", "{filename}");
+        let found = process.script.as_ref().map(|script| script.path.as_str());
+        assert_eq!(found, script, "{filename}");
+    }
+}
+
+#[tokio::test]
 async fn only_a_runtime_is_set_aside() {
     let mut sensor = Sensor::new(MINUTE).await;
     sensor.pod(running("a", ID)).await;
