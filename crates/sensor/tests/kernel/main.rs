@@ -11,6 +11,7 @@
 
 mod directory;
 mod pod;
+mod source;
 
 use bailiff_sensor::{Event, Records, Root};
 use pod::{ID, Pod, events, execs, load};
