@@ -1,4 +1,7 @@
 //! Writing to an API server that answers, fails, or does neither; time is the test's.
+//!
+//! The server here answers by rules and says when it was asked: in a flood nobody knows the order of
+//! requests before, which a scenario of `bailiff_testing` would need.
 
 use super::*;
 use crate::evidence::tests::judged;
