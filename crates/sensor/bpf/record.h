@@ -2,7 +2,7 @@
 /*
  * What the kernel side tells user space, byte for byte.
  *
- * Here: the layout that exec.bpf.c writes and src/record.rs reads. A record is a header and,
+ * Here: the layout that exec.bpf.c writes and src/kernel/record.rs reads. A record is a header and,
  * for an exec, six texts: cgroup, path, filename, interpreter, working directory, arguments.
  * Both sides assert the sizes. All numbers are in the machine's byte order.
  */

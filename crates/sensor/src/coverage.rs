@@ -1,6 +1,6 @@
 //! Says where people look that the processes of a node are not seen.
 //!
-//! Here: the Event on the Node, and when it is repeated. Not here: finding out (`loader`, `run`).
+//! Here: the Event on the Node, and when it is repeated. Not here: finding out (`kernel`, `run`).
 //! Invariant: as long as nothing is seen, an Event that is not older than [`REPEATED`] says so,
 //! or the API server takes none.
 

@@ -4,13 +4,13 @@
 //! not known yet (`state`).
 //! Invariant: a pure function of the exec, the pod and the rules of this moment.
 
-use crate::commands::KubeletCommands;
-use crate::evidence::{args_text, args_within};
-use crate::names::names;
-use crate::pods::{NamespaceFacts, PodFacts};
-use crate::process_tree::{Image, Lineage};
-use crate::record::Exec;
-use crate::rules::Applying;
+use crate::cluster::pods::{NamespaceFacts, PodFacts};
+use crate::cluster::rules::Applying;
+use crate::incident::evidence::{args_text, args_within};
+use crate::kernel::record::Exec;
+use crate::process::commands::KubeletCommands;
+use crate::process::names::names;
+use crate::process::tree::{Image, Lineage};
 use bailiff_api::{
     BindingReference, FailurePolicy, IncidentType, PolicyReference, Severity, Violation,
 };

@@ -1,14 +1,14 @@
 //! The sensor's loop: records and watches in, violations out.
 //!
 //! Here: the order of events, and readiness. Not here: what is known (`state`), any decision
-//! (`judge`) or write (`write`), what is said where programs can't be seen (`coverage`).
+//! (`judge`) or write (`incident`), what is said where programs can't be seen (`coverage`).
 //! Invariant: one task owns all state; a sensor is ready only after it has seen a program.
 
 use crate::coverage::{not_seen, with_sources};
-use crate::loader::{LoadError, Records};
+use crate::incident::write::{WRITER_LONGEST, write};
+use crate::kernel::loader::{LoadError, Records};
 use crate::metrics::{Metrics, NotJudged};
 use crate::state::State;
-use crate::write::{WRITER_LONGEST, write};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
 use bailiff_kube::serve::{Health, Pulse, ServeError, serve};
 use bailiff_kube::watch::objects;

@@ -1,9 +1,9 @@
 //! Programs that start while pods, policies and statuses come and go.
 
 use super::*;
+use crate::kernel::record::ProcessKey;
+use crate::kernel::record::tests::joined;
 use crate::metrics::{Aside, Reason};
-use crate::record::ProcessKey;
-use crate::record::tests::joined;
 use bailiff_api::{Origin, RuntimePolicy, RuntimePolicyBinding};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::runtime::watcher::Event as Watched;

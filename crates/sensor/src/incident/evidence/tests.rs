@@ -1,7 +1,7 @@
 //! Incidents of ordinary and of hostile processes.
 
 use super::*;
-use crate::pods::Pods;
+use crate::cluster::pods::Pods;
 use bailiff_api::{ExecutableSource, IncidentType, Origin, Severity, Violation};
 use bailiff_policy::{Ancestors, Container, Process, Script};
 use proptest::prelude::*;

@@ -4,7 +4,7 @@
 //! requests before, which a scenario of `bailiff_testing` would need.
 
 use super::*;
-use crate::evidence::tests::judged;
+use crate::incident::evidence::tests::judged;
 use bailiff_kube::serve::Health;
 use bailiff_testing::ApiServer;
 use http::{Method, Request as HttpRequest, Response};
@@ -69,7 +69,7 @@ impl Server {
                     return std::future::pending().await;
                 };
                 let answer = if code < 300 {
-                    serde_json::to_value(crate::evidence::incident(
+                    serde_json::to_value(crate::incident::evidence::incident(
                         &judged(&BTreeMap::new(), &[]),
                         "node",
                         Timestamp::UNIX_EPOCH,

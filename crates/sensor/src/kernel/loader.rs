@@ -7,7 +7,7 @@
 mod btf;
 
 use crate::coverage::with_sources;
-use crate::record::{DecodeError, Event, decode};
+use crate::kernel::record::{DecodeError, Event, decode};
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader};

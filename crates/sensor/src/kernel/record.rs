@@ -1,7 +1,7 @@
 //! From the kernel's bytes to values.
 //!
 //! Here: the layout of `bpf/record.h`, read with every bound checked. Not here: where bytes come
-//! from (`loader`) and what they mean (`process_tree`, `identity`).
+//! from (`loader`) and what they mean (`process`).
 //! Invariant: no bytes can make this panic; a record that is cut short or of an unknown kind is
 //! an error, and is counted.
 #![warn(
