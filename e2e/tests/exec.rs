@@ -103,6 +103,26 @@ fn a_copy_of_a_shell_under_another_name_is_no_file_of_the_image() {
 }
 
 #[test]
+fn a_script_by_a_relative_path_is_found_where_it_lies() {
+    let story = Story::begin("relative");
+    story.policy(
+        "no-tmp",
+        "process.argPaths.size() < 2 || !process.argPaths[1].startsWith('/tmp/')",
+    );
+    story.bind("no-tmp", "[Audit]", "");
+    story.apply(&deployment("web", DEBIAN));
+    let pod = story.ready_pod("app=web");
+    let line = "cd /tmp && echo : > x.sh && sh x.sh";
+    let ran = story.exec(&pod, &["sh", "-c", line]);
+    assert!(ran.success, "{}", ran.stderr);
+    let incident = story.incident(&pod, "no-tmp", "Answered", "AuditOnly");
+    let process = &incident["spec"]["process"];
+    assert_eq!(process["args"], serde_json::json!(["sh", "x.sh"]));
+    assert_eq!(process["workingDirectory"], "/tmp");
+    story.end();
+}
+
+#[test]
 fn what_the_application_itself_starts_has_the_origin_entrypoint() {
     let story = Story::begin("own");
     story.policy("no-cat", "!('cat' in process.names)");

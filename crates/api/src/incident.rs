@@ -239,6 +239,11 @@ pub struct IncidentProcess {
     /// Whether arguments were cut: at 4096 bytes, or sooner where the Incident would become too large.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub args_truncated: bool,
+    /// The directory that it was started in, where relative paths among its arguments begin: links
+    /// resolved, as the container sees it. Begins with `…/` where its beginning is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4096))]
+    pub working_directory: Option<String>,
     /// Where the executable comes from.
     pub executable_source: ExecutableSource,
     /// The script that an interpreter was started for by `#!`: its path from the root, links as they

@@ -69,8 +69,9 @@ impl Health {
         }
     }
 
-    /// The first loop that stands still, in words.
-    fn stuck(&self) -> Option<String> {
+    /// The first loop that stands still, in words; this is what /healthz says.
+    #[must_use]
+    pub fn stuck(&self) -> Option<String> {
         let loops = lock(&self.loops);
         let stuck = loops.iter().find(|l| l.last.elapsed() > l.longest)?;
         let (name, seconds) = (stuck.name, stuck.last.elapsed().as_secs());

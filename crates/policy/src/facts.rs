@@ -5,6 +5,7 @@
 //! Invariant: a field's place in the declared type and in `field` is the same; `names` of each
 //! struct is the one list that both follow.
 
+use crate::paths::path_from_root;
 use bailiff_api::{ContainerType, ExecutableSource, Origin};
 use bailiff_cel::{List, Object, ObjectType, Sequence, Type, Value};
 use jiff::Timestamp;
@@ -20,6 +21,9 @@ pub struct Process {
     pub names: Vec<String>,
     /// Arguments, the program's name first; bytes that are no UTF-8 as U+FFFD.
     pub args: Vec<String>,
+    /// The directory that relative paths begin in, from the root, links resolved; begins with
+    /// `…/` where its beginning is not known.
+    pub working_directory: String,
     /// Where the executable comes from.
     pub executable_source: ExecutableSource,
     /// The script that an interpreter was started for by `#!`.
@@ -77,11 +81,13 @@ pub struct Container {
     pub type_: Option<ContainerType>,
 }
 
-const PROCESS: [&str; 13] = [
+const PROCESS: [&str; 15] = [
     "executable",
     "invokedPath",
     "names",
     "args",
+    "argPaths",
+    "workingDirectory",
     "executableSource",
     "script",
     "origin",
@@ -110,6 +116,8 @@ pub(crate) fn process_type() -> Type {
         Type::String,
         strings(),
         strings(),
+        strings(),
+        Type::String,
         Type::String,
         script,
         Type::String,
@@ -153,6 +161,8 @@ impl Object for Process {
             "invokedPath" => Value::from(self.invoked_path.as_str()),
             "names" => strings(&self.names),
             "args" => strings(&self.args),
+            "argPaths" => Value::List(List::Host(self)),
+            "workingDirectory" => Value::from(self.working_directory.as_str()),
             "executableSource" => Value::from(self.executable_source.as_str()),
             "script" => Value::Object(self.script.as_ref()?),
             "origin" => Value::from(self.origin.as_str()),
@@ -168,6 +178,20 @@ impl Object for Process {
 
     fn index(&self, name: &str) -> Option<usize> {
         place(&PROCESS, name)
+    }
+}
+
+/// As a list, a process is its `argPaths`: each argument as a path from the root. They are made
+/// when they are asked for, because all together can be a thousand times as long as what they
+/// are made of.
+impl Sequence for Process {
+    fn len(&self) -> usize {
+        self.args.len()
+    }
+
+    fn get(&self, index: usize) -> Option<Value<'_>> {
+        let arg = self.args.as_slice().get(index)?;
+        Some(Value::from(path_from_root(&self.working_directory, arg)))
     }
 }
 

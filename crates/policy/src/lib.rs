@@ -10,12 +10,14 @@ mod compile;
 mod evaluate;
 mod facts;
 mod messages;
+mod paths;
 mod selector;
 mod type_check;
 
 pub use compile::{CompileFault, CompiledPolicy, compile};
 pub use evaluate::{Failure, Input, Verdict, ViolationFound, evaluate};
 pub use facts::{Ancestor, Ancestors, Container, Process, Script};
+pub use paths::path_from_root;
 pub use selector::{MatchResources, Selector, SelectorError};
 pub use type_check::type_check;
 

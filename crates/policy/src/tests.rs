@@ -13,6 +13,7 @@ fn shell() -> Process {
         invoked_path: "/bin/sh".to_owned(),
         names: vec!["busybox".to_owned(), "sh".to_owned()],
         args: vec!["sh".to_owned(), "-c".to_owned(), "id".to_owned()],
+        working_directory: "/srv/www".to_owned(),
         executable_source: ExecutableSource::Image,
         script: None,
         origin: Origin::Exec,
@@ -77,6 +78,14 @@ fn a_policy_has_its_verdict() {
         ),
         (
             "process.executableSource == 'Image' && process.uid == 0",
+            Verdict::Allowed,
+        ),
+        (
+            "process.workingDirectory == '/srv/www' && process.argPaths[2] == '/srv/www/id'",
+            Verdict::Allowed,
+        ),
+        (
+            "process.argPaths.size() == 3 && process.argPaths.exists(p, p.startsWith('/srv/'))",
             Verdict::Allowed,
         ),
         ("'NET_RAW' in process.capabilities", Verdict::Allowed),

@@ -34,6 +34,8 @@ struct Given {
     args: Vec<String>,
     names: Option<Vec<String>>,
     script: Option<String>,
+    /// None: in the root, where no policy looks.
+    working_directory: Option<String>,
     origin: Origin,
 }
 
@@ -55,6 +57,7 @@ impl Given {
             executable: self.executable,
             invoked_path: self.invoked_path,
             args: self.args,
+            working_directory: self.working_directory.unwrap_or_else(|| "/".to_owned()),
             executable_source: ExecutableSource::Unknown,
             script: self.script.map(|path| Script { path }),
             origin: self.origin,

@@ -30,6 +30,9 @@ struct scratch {
 	u8 data[DATA_SIZE + ARGS_MAX];
 };
 
+/* What can follow a part of a path at PATHS_END: that part, two names, the arguments. */
+_Static_assert(PATHS_END + 256 + 2 * NAME_MAX_BYTES + ARGS_MAX <= DATA_SIZE, "no text wraps around");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 8 * 1024 * 1024);
@@ -220,7 +223,7 @@ __noinline u32 append_path(u64 mnt_address, u64 dentry_address, u32 end)
 		struct dentry *root = BPF_CORE_READ(mount, mnt.mnt_root);
 		struct dentry *parent;
 
-		if (end - start > PATH_BYTES)
+		if (end - start > PATH_BYTES || end > PATHS_END)
 			break;
 		if (dentry == root) {
 			struct mount *above = BPF_CORE_READ(mount, mnt_parent);
@@ -232,6 +235,8 @@ __noinline u32 append_path(u64 mnt_address, u64 dentry_address, u32 end)
 			continue;
 		}
 		parent = BPF_CORE_READ(dentry, d_parent);
+		/* Else the compiler leaves the mask out, as it knows the bound; the verifier does not. */
+		barrier_var(end);
 		end = append(scratch, end, BPF_CORE_READ(dentry, d_name.name), 256);
 		if (parent == dentry)
 			/* A file without a place in the tree, as memfd makes. */
@@ -356,8 +361,10 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	u64 cgroup = cgroup_of(address);
 	struct scratch *scratch;
 	struct exec_header *header;
+	struct vfsmount *directory_mnt;
+	struct mnt_namespace *namespace;
 	u64 mnt, dentry, now;
-	u32 end, start, filename, pid, flags;
+	u32 end, start, pid, flags;
 
 	end = append_cgroup(cgroup);
 	if (!end)
@@ -378,7 +385,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	header->capabilities = capabilities_of(BPF_CORE_READ(task, cred));
 	header->uid = BPF_CORE_READ(task, cred, euid.val);
 	header->gid = BPF_CORE_READ(task, cred, egid.val);
-	header->mount_namespace = unique_id_of(BPF_CORE_READ(task, nsproxy, mnt_ns));
+	namespace = BPF_CORE_READ(task, nsproxy, mnt_ns);
+	header->mount_namespace = unique_id_of(namespace);
 
 	mnt = (u64)BPF_CORE_READ(bprm, file, f_path.mnt);
 	dentry = (u64)BPF_CORE_READ(bprm, file, f_path.dentry);
@@ -390,24 +398,22 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	end &= ~PATH_WAS_CUT;
 	header->path_len = end - start;
 	start = end;
-	filename = end;
 	end = append(scratch, end, BPF_CORE_READ(bprm, filename), NAME_MAX_BYTES);
 	header->filename_len = end - start;
 	start = end;
 	end = append(scratch, end, BPF_CORE_READ(bprm, interp), NAME_MAX_BYTES);
 	header->interp_len = end - start;
 	start = end;
-	/* A script by a path of no folder: its folder is the working directory. */
-	if (BPF_CORE_READ(bprm, interp) != BPF_CORE_READ(bprm, filename) &&
-	    scratch->data[filename & DATA_MASK] != '/') {
-		end = append_path((u64)BPF_CORE_READ(task, fs, pwd.mnt),
-				  (u64)BPF_CORE_READ(task, fs, pwd.dentry), end);
-		if (end & PATH_WAS_CUT)
-			flags |= FLAG_FOLDER_CUT;
-		end &= ~PATH_WAS_CUT;
-		flags |= FLAG_FOLDER;
-	}
-	header->folder_len = end - start;
+	/* Where relative paths begin, in arguments too: those of a script that an interpreter is
+	 * handed, say. */
+	directory_mnt = BPF_CORE_READ(task, fs, pwd.mnt);
+	end = append_path((u64)directory_mnt, (u64)BPF_CORE_READ(task, fs, pwd.dentry), end);
+	/* By a descriptor one can stay in a mount of another namespace, or in one that was taken
+	 * away: the path is there then, but from another root. */
+	if (end & PATH_WAS_CUT || BPF_CORE_READ(mount_of(directory_mnt), mnt_ns) != namespace)
+		flags |= FLAG_DIRECTORY_CUT;
+	end &= ~PATH_WAS_CUT;
+	header->directory_len = end - start;
 	start = end;
 	end = append_args(scratch, end, task, &flags);
 	header->args_len = end - start;

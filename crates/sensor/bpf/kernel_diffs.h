@@ -70,8 +70,8 @@ static __always_inline u64 unique_id_of(struct mnt_namespace *namespace)
 	return 0;
 }
 
-/* How a file of an overlay came to be. Without overlayfs in the kernel's own BTF (it is a
- * module on some distributions) it can't be told. */
+/* How a file of an overlay came to be. Without overlayfs in the kernel's BTF, or in that of its
+ * module, it can't be told. */
 static __always_inline u32 overlay_source(struct inode *inode)
 {
 	struct ovl_inode *overlay;

@@ -2,8 +2,8 @@
 /*
  * What the kernel side tells user space, byte for byte.
  *
- * Here: the layout that exec.bpf.c writes and src/record.rs reads. A record is a header and,
- * for an exec, six texts: cgroup, path, filename, interpreter, working folder, arguments.
+ * Here: the layout that exec.bpf.c writes and src/kernel/record.rs reads. A record is a header and,
+ * for an exec, six texts: cgroup, path, filename, interpreter, working directory, arguments.
  * Both sides assert the sizes. All numbers are in the machine's byte order.
  */
 #ifndef BAILIFF_RECORD_H
@@ -35,10 +35,9 @@ enum flag {
 	FLAG_ROOT_KNOWN = 1 << 7,
 	/* Arguments could not be read. */
 	FLAG_ARGS_UNREADABLE = 1 << 8,
-	/* The working folder is told. */
-	FLAG_FOLDER = 1 << 9,
-	/* It had more parts than are walked. */
-	FLAG_FOLDER_CUT = 1 << 10,
+	/* The beginning of the working directory is not known: it had more parts than are walked, or
+	 * lies in no place that the process's mount namespace has. */
+	FLAG_DIRECTORY_CUT = 1 << 9,
 };
 
 /* Where the executable is; the numbers of `source`. */
@@ -59,6 +58,8 @@ enum source {
 #define PATH_PARTS 40
 /* A path that is longer gets no further part; as the kernel's PATH_MAX. */
 #define PATH_BYTES 4096
+/* Nor does one that ends here or later, so that what comes after it has room. */
+#define PATHS_END 10240
 /* Most parts of a cgroup's path that are told: the outermost ones. */
 #define CGROUP_PARTS 16
 /* Most parts of a cgroup's path that are walked to find them. */
@@ -98,8 +99,8 @@ struct exec_header {
 	unsigned int interp_len;
 	/* Arguments, each with a NUL as far as they were not cut. */
 	unsigned int args_len;
-	/* Parts of the working folder's path as of the executable's, where FLAG_FOLDER is set. */
-	unsigned int folder_len;
+	/* Parts of the working directory's path, as of the executable's. */
+	unsigned int directory_len;
 	unsigned int pad;
 };
 

@@ -1,6 +1,6 @@
 //! Says where people look that the processes of a node are not seen.
 //!
-//! Here: the Event on the Node, and when it is repeated. Not here: finding out (`loader`, `run`).
+//! Here: the Event on the Node, and when it is repeated. Not here: finding out (`kernel`, `run`).
 //! Invariant: as long as nothing is seen, an Event that is not older than [`REPEATED`] says so,
 //! or the API server takes none.
 
@@ -83,11 +83,8 @@ fn notice(node: &str, cause: &str) -> Notice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{Request, Response};
-    use kube::client::Body;
-    use serde_json::Value;
-    use std::sync::{Arc, Mutex};
-    use tokio::time::Instant;
+    use bailiff_testing::{ApiServer, Call};
+    use serde_json::json;
 
     #[test]
     fn a_long_cause_makes_no_note_that_is_refused() {
@@ -96,51 +93,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_is_said_until_it_is_heard_and_said_again() {
-        let events: Arc<Mutex<Vec<(u64, Value)>>> = Arc::default();
-        let log = Arc::clone(&events);
-        let start = Instant::now();
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let log = Arc::clone(&log);
-            async move {
-                let bytes = request.into_body().collect_bytes().await.unwrap();
-                let event: Value = serde_json::from_slice(&bytes).unwrap();
-                let mut log = log.lock().unwrap();
-                log.push((start.elapsed().as_secs(), event));
-                // The first two are refused.
-                let (code, body) = if log.len() < 3 {
-                    (503, b"{}".to_vec())
-                } else {
-                    (201, bytes.to_vec())
-                };
-                let response = Response::builder().status(code).body(Body::from(body));
-                Ok::<_, std::convert::Infallible>(response.unwrap())
-            }
-        });
-        let client = kube::Client::new(service, "default");
+        let note = "Bailiff does not see the processes of this node, so no policy is checked on it: no BTF";
+        let said = || {
+            let event = json!({
+                "reason": "ProcessesNotSeen", "regarding": {"uid": "node-1"}, "note": note,
+            });
+            Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(event)
+        };
+        let refused = || said().fails(503, "ServiceUnavailable", "not now");
+        let again = |count: i32| said().with(json!({"series": {"count": count}}));
+        let rounds = [refused(), refused(), said(), again(2), again(3)];
+        let (server, client) = ApiServer::playing(rounds.map(|call| vec![call]));
+        // Whatever is asked for too early is too many, and what is too late does not come.
         let told = not_seen("node-1", "sensor-x", client, "no BTF");
-        let time = REPEATED * 2 + Duration::from_secs(30);
+        let time = REPEATED * 2 + Duration::from_secs(4);
         tokio::time::timeout(time, told).await.unwrap_err();
-        let events = events.lock().unwrap();
-        let when: Vec<_> = events
-            .iter()
-            .map(|(at, event)| (*at, event["series"]["count"].as_i64()))
-            .collect();
-        assert_eq!(
-            when,
-            [
-                (0, None),
-                (1, None),
-                (3, None),
-                (603, Some(2)),
-                (1203, Some(3))
-            ]
-        );
-        let event = &events[0].1;
-        assert_eq!(event["reason"], "ProcessesNotSeen");
-        assert_eq!(event["regarding"]["uid"], "node-1");
-        assert_eq!(
-            event["note"],
-            "Bailiff does not see the processes of this node, so no policy is checked on it: no BTF"
-        );
+        server.finish();
     }
 }

@@ -4,20 +4,19 @@
 //! not known yet (`state`).
 //! Invariant: a pure function of the exec, the pod and the rules of this moment.
 
-use crate::commands::KubeletCommands;
-use crate::evidence::{args_text, args_within};
-use crate::names::names;
-use crate::pods::{NamespaceFacts, PodFacts};
-use crate::process_tree::{Image, Lineage};
-use crate::record::Exec;
-use crate::rules::Applying;
-use crate::script::script_path;
+use crate::cluster::pods::{NamespaceFacts, PodFacts};
+use crate::cluster::rules::Applying;
+use crate::incident::evidence::{args_text, args_within};
+use crate::kernel::record::Exec;
+use crate::process::commands::KubeletCommands;
+use crate::process::names::names;
+use crate::process::tree::{Image, Lineage};
 use bailiff_api::{
     BindingReference, FailurePolicy, IncidentType, PolicyReference, Severity, Violation,
 };
 use bailiff_policy::{
     Ancestor, Ancestors, CompiledPolicy, Container, Failure, Input, Process, Script, Verdict,
-    evaluate,
+    evaluate, path_from_root,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -90,8 +89,11 @@ pub(crate) fn process_of(
         invoked_path: exec.filename.clone(),
         names: started.image.names.clone(),
         args: args_text(&exec.args),
+        working_directory: exec.working_directory.clone(),
         executable_source: exec.source,
-        script: script_path(exec).map(|path| Script { path }),
+        script: exec.interpreter.is_some().then(|| Script {
+            path: path_from_root(&exec.working_directory, &exec.filename),
+        }),
         origin: started.lineage.start.origin(commands),
         uid: i64::from(exec.uid),
         gid: i64::from(exec.gid),

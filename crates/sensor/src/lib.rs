@@ -5,24 +5,17 @@
 //! from an Incident (`controller`).
 //! Invariant: what is not seen or not sure is counted and said; nothing is ever done about it.
 
-mod commands;
+mod cluster;
 mod coverage;
-mod evidence;
-mod identity;
 mod ignored;
+mod incident;
 mod judge;
-mod loader;
+mod kernel;
 mod metrics;
-mod names;
-mod pods;
-mod process_tree;
-mod record;
-mod rules;
+mod process;
 mod run;
-mod script;
 mod state;
-mod write;
 
-pub use loader::{Counters, LoadError, Records};
-pub use record::{Event, Exec, ProcessKey, Root};
+pub use kernel::loader::{Counters, LoadError, Records};
+pub use kernel::record::{Event, Exec, ProcessKey, Root};
 pub use run::{Config, Error, run};

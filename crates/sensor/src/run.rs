@@ -1,17 +1,17 @@
 //! The sensor's loop: records and watches in, violations out.
 //!
 //! Here: the order of events, and readiness. Not here: what is known (`state`), any decision
-//! (`judge`) or write (`write`), what is said where programs can't be seen (`coverage`).
+//! (`judge`) or write (`incident`), what is said where programs can't be seen (`coverage`).
 //! Invariant: one task owns all state; a sensor is ready only after it has seen a program.
 
 use crate::coverage::{not_seen, with_sources};
 use crate::ignored::Ignored;
-use crate::loader::{LoadError, Records};
+use crate::incident::write::{WRITER_LONGEST, write};
+use crate::kernel::loader::{LoadError, Records};
 use crate::metrics::{Metrics, NotJudged};
 use crate::state::State;
-use crate::write::write;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
-use bailiff_kube::serve::{Health, ServeError, serve};
+use bailiff_kube::serve::{Health, Pulse, ServeError, serve};
 use bailiff_kube::watch::objects;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -22,12 +22,16 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
 const VIOLATIONS_LIMIT: usize = 4096;
 /// How long a program that the sensor starts itself may take to be seen.
 const OWN_PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest time that the loop may take for a turn, or for one record. It turns at least with every
+/// tick, and waits for nobody but the writer, which waits for nobody.
+const LONGEST: Duration = Duration::from_mins(1);
 /// Most records that are read before watches get their turn.
 const BATCH: usize = 256;
 
@@ -59,6 +63,9 @@ pub enum Error {
     /// A watch ended for good.
     #[error("the watch of {0} ended")]
     WatchEnded(&'static str),
+    /// The task that writes Incidents ended, though there may be more to write.
+    #[error("writing Incidents ended by a defect")]
+    WriterEnded,
     /// Metrics and health.
     #[error("cannot serve metrics and health")]
     Serve(#[from] ServeError),
@@ -75,7 +82,7 @@ pub enum Error {
 ///
 /// # Errors
 /// When metrics and health can't be served, the kernel's records can't be read any more, or a
-/// watch ends for good.
+/// watch or the writer ends for good.
 pub async fn run(
     config: Config,
     client: kube::Client,
@@ -95,15 +102,14 @@ pub async fn run(
         let watched = match Records::load(config.ring_bytes) {
             Ok(records) => {
                 tracing::info!(node = config.node_name, "BPF programs attached");
-                // A large future, which need not lie in this one.
-                Box::pin(watch_all(
+                watch_all(
                     &config,
                     client.clone(),
                     metrics,
                     records,
                     &health,
                     &shutdown,
-                ))
+                )
                 .await
             }
             Err(error) => Err(Error::Load(error)),
@@ -132,7 +138,7 @@ async fn watch_all(
     config: &Config,
     client: kube::Client,
     metrics: Metrics,
-    mut records: Records,
+    records: Records,
     health: &Health,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
@@ -142,18 +148,35 @@ async fn watch_all(
         config.node_name.clone(),
         config.series_interval,
         metrics.clone(),
+        health.watch("writing", WRITER_LONGEST),
         incoming,
     );
     let writer = tokio::spawn(writer);
+    let ignored = Ignored::start(client.clone(), config.node_name.clone(), metrics.clone());
+    let state = State::new(config, metrics, violations, ignored);
+    let following = follow(config, client, records, state, writer, health, shutdown);
+    // A large future, which need not lie in this one.
+    Box::pin(following).await
+}
+
+/// Follows records and objects until `shutdown`.
+async fn follow(
+    config: &Config,
+    client: kube::Client,
+    mut records: Records,
+    mut state: State,
+    mut writer: JoinHandle<usize>,
+    health: &Health,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
+    let pulse = health.watch("watching", LONGEST);
     let mine = watcher::Config::default().fields(&format!("spec.nodeName={}", config.node_name));
     let mut pods = objects::<Pod>(Api::all(client.clone()), mine);
     let mut namespaces = objects::<Namespace>(Api::all(client.clone()), watcher::Config::default());
     let mut policies =
         objects::<RuntimePolicy>(Api::all(client.clone()), watcher::Config::default());
     let mut bindings =
-        objects::<RuntimePolicyBinding>(Api::all(client.clone()), watcher::Config::default());
-    let ignored = Ignored::start(client, config.node_name.clone(), metrics.clone());
-    let mut state = State::new(config, metrics, violations, ignored);
+        objects::<RuntimePolicyBinding>(Api::all(client), watcher::Config::default());
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
     // Proves that programs are seen on this kernel, and shows which kubelet's pods are meant.
@@ -161,16 +184,19 @@ async fn watch_all(
     let own_deadline = tokio::time::sleep(OWN_PROGRAM_DEADLINE);
     tokio::pin!(own_deadline);
     loop {
+        pulse.beat();
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
+            // What violates a policy would be lost from here on, and nobody would know.
+            _ = &mut writer => return Err(Error::WriterEnded),
             ended = own_program.wait(), if own_program.id().is_some() => {
                 ended.map_err(Error::OwnProgram)?;
             }
             () = &mut own_deadline, if state.kubelet.is_none() => return Err(Error::NotSeen),
             // Before the records, which may never end: what waits and what is counted has its turn.
             _ = tick.tick() => {
-                drain(&mut records, &mut state).await;
+                drain(&mut records, &mut state, &pulse).await;
                 state.tick(records.counters()?).await;
             }
             event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
@@ -179,7 +205,7 @@ async fn watch_all(
             event = pods.next() => state.pod(event.ok_or(Error::WatchEnded("pods"))?).await,
             outcome = records.ready() => {
                 outcome?;
-                drain(&mut records, &mut state).await;
+                drain(&mut records, &mut state, &pulse).await;
             }
         }
         if !told && state.synced() {
@@ -212,8 +238,9 @@ fn start_own_program() -> Result<tokio::process::Child, Error> {
 }
 
 /// Reads what is in the ring, as far as one turn goes.
-async fn drain(records: &mut Records, state: &mut State) {
+async fn drain(records: &mut Records, state: &mut State, pulse: &Pulse) {
     for _ in 0..BATCH {
+        pulse.beat();
         match records.try_next() {
             None => return,
             Some(Ok(event)) => state.event(event).await,
@@ -226,3 +253,6 @@ async fn drain(records: &mut Records, state: &mut State) {
     // More may be there: `ready` comes back at once, when watches have had their turn.
     tokio::task::yield_now().await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,15 +7,15 @@
 
 mod objects;
 
-use crate::identity::identity;
+use crate::cluster::pods::{NamespaceFacts, Pods};
+use crate::cluster::rules::Rules;
 use crate::ignored::Ignored;
 use crate::judge::{Judged, Started, image_of, judge, process_of, since_boot};
-use crate::loader::Counters;
+use crate::kernel::loader::Counters;
+use crate::kernel::record::{Event, Exec, Root};
 use crate::metrics::{Metrics, NotJudged, SetAside};
-use crate::pods::{NamespaceFacts, Pods};
-use crate::process_tree::ProcessTree;
-use crate::record::{Event, Exec, Root};
-use crate::rules::Rules;
+use crate::process::identity::identity;
+use crate::process::tree::ProcessTree;
 use crate::run::Config;
 use bailiff_policy::Process;
 use jiff::Timestamp;

@@ -177,6 +177,15 @@ impl ApiServer {
         (server, Client::new(service, "default"))
     }
 
+    /// A client whose requests are never answered, however many there are.
+    #[must_use]
+    pub fn silent() -> Client {
+        let service = tower::service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<Response<Body>, BoxError>>()
+        });
+        Client::new(service, "default")
+    }
+
     /// Ends the scenario.
     ///
     /// # Panics

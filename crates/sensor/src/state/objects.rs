@@ -5,7 +5,7 @@
 //! nothing away.
 
 use super::State;
-use crate::pods::namespace_facts;
+use crate::cluster::pods::namespace_facts;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};

@@ -1,9 +1,9 @@
 //! Programs that start while pods, policies and statuses come and go.
 
 use super::*;
+use crate::kernel::record::ProcessKey;
+use crate::kernel::record::tests::joined;
 use crate::metrics::{Aside, Policy, Reason};
-use crate::record::ProcessKey;
-use crate::record::tests::joined;
 use bailiff_api::{Origin, RuntimePolicy, RuntimePolicyBinding};
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::runtime::watcher::Event as Watched;
@@ -216,6 +216,30 @@ async fn a_process_of_the_container_before_a_restart_is_judged() {
     sensor.pod(running("a", &"1".repeat(64))).await;
     sensor.exec(exec(10, "a")).await;
     assert_eq!(sensor.found(), [any(10), web(10)]);
+}
+
+#[tokio::test]
+async fn policies_see_where_a_program_was_started_and_where_its_script_lies() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(running("a", ID)).await;
+    for (filename, interpreter, script) in [
+        ("../x.sh", Some("/bin/sh"), Some("/tmp/x.sh")),
+        ("/app/x.sh", Some("/bin/sh"), Some("/app/x.sh")),
+        ("../x", None, None),
+    ] {
+        sensor
+            .exec(Exec {
+                filename: filename.to_owned(),
+                interpreter: interpreter.map(str::to_owned),
+                working_directory: "/tmp/a".to_owned(),
+                ..exec(10, "a")
+            })
+            .await;
+        let process = Arc::clone(&sensor.judged()[0].process);
+        assert_eq!(process.working_directory, "/tmp/a", "{filename}");
+        let found = process.script.as_ref().map(|script| script.path.as_str());
+        assert_eq!(found, script, "{filename}");
+    }
 }
 
 #[tokio::test]

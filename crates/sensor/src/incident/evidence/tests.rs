@@ -1,7 +1,7 @@
 //! Incidents of ordinary and of hostile processes.
 
 use super::*;
-use crate::pods::Pods;
+use crate::cluster::pods::Pods;
 use bailiff_api::{ExecutableSource, IncidentType, Origin, Severity, Violation};
 use bailiff_policy::{Ancestors, Container, Process, Script};
 use proptest::prelude::*;
@@ -41,6 +41,7 @@ pub(crate) fn judged(labels: &BTreeMap<String, String>, selected: &[&str]) -> Ju
             invoked_path: "/bin/sh".to_owned(),
             names: vec!["sh".to_owned()],
             args: Vec::new(),
+            working_directory: "/srv".to_owned(),
             executable_source: ExecutableSource::Image,
             script: None,
             origin: Origin::Exec,
@@ -148,6 +149,7 @@ fn an_ordinary_process_is_told_whole() {
     assert!(spec.process.args_base64.is_empty() && !spec.process.args_truncated);
     assert_eq!((spec.pod.labels.len(), spec.bindings.len()), (3, 3));
     assert_eq!(spec.process.executable, "/bin/sh");
+    assert_eq!(spec.process.working_directory.as_deref(), Some("/srv"));
     assert_eq!(spec.detected_time, MicroTime(now()));
     let long = with_args(vec![b"sh".to_vec(), vec![b'x'; 4000]]);
     let long = spec_of(&long);
@@ -272,7 +274,7 @@ proptest! {
 
     #[test]
     fn whatever_a_process_is_called_its_incident_stays_small(
-        texts in proptest::collection::vec(text(4096), 8),
+        texts in proptest::collection::vec(text(4096), 9),
         args in proptest::collection::vec(argument(), 0..8),
         labels in (0..48_usize, 10..300_usize),
         selected in 0..40_usize,
@@ -302,6 +304,7 @@ proptest! {
             invoked_path: texts[1].clone(),
             names: vec![texts[2].clone(); 5],
             script: Some(Script { path: texts[3].clone() }),
+            working_directory: texts[8].clone(),
             capabilities: vec!["CHECKPOINT_RESTORE".to_owned(); 41],
             ancestors: Ancestors(vec![ancestor(&texts[4], &texts[2]); ancestors]),
             ..(*judged.process).clone()

@@ -6,7 +6,7 @@
 //! request is sent again.
 
 use super::Entry;
-use crate::evidence::{incident, named_bindings};
+use crate::incident::evidence::{incident, named_bindings};
 use crate::judge::Judged;
 use bailiff_api::{Incident, Series};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;

@@ -1,11 +1,11 @@
 //! The commands by which the kubelet enters containers: exec probes and lifecycle hooks.
 //!
 //! Here: which commands a pod has, and whether a program that started is one of them. Not here:
-//! what follows for the origin of a process (`process_tree`).
+//! what follows for the origin of a process (`tree`).
 //! Invariant: all of a command has to agree, as far as the kernel kept its arguments; a command
 //! that only begins alike is somebody else's.
 
-use crate::record::Exec;
+use crate::kernel::record::Exec;
 use bailiff_api::Origin;
 use k8s_openapi::api::core::v1::{Container, EnvVar, ExecAction, LifecycleHandler, PodSpec};
 use std::collections::HashMap;

@@ -1,8 +1,8 @@
 //! Commands of pods, and what the kernel tells of programs.
 
 use super::*;
-use crate::record::ProcessKey;
-use crate::record::tests::joined;
+use crate::kernel::record::ProcessKey;
+use crate::kernel::record::tests::joined;
 
 /// A program that joined a container from outside.
 fn exec(filename: &str, interpreter: Option<&str>, args: &[&str]) -> Exec {

@@ -5,8 +5,8 @@
 //! and who was not heard of for the longest time makes room; a process whose start was not seen
 //! has the origin that its place in the kernel's tree proves, else `Unknown`.
 
-use crate::commands::KubeletCommands;
-use crate::record::{Exec, ProcessKey};
+use crate::kernel::record::{Exec, ProcessKey};
+use crate::process::commands::KubeletCommands;
 use bailiff_api::{ANCESTORS_LIMIT, Origin};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -18,7 +18,7 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         cgroup: String::new(),
         executable: path.to_owned(),
         filename: path.to_owned(),
-        working_folder: None,
+        working_directory: "/".to_owned(),
         interpreter: None,
         args: Vec::new(),
         args_cut: false,
@@ -50,7 +50,7 @@ fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 6]) -> Vec<u8> {
 }
 
 fn record(flags: u32, source: u32, texts: [&[u8]; 6]) -> Vec<u8> {
-    let [cgroup, path, filename, interp, folder, args] = texts;
+    let [cgroup, path, filename, interp, directory, args] = texts;
     let length = |text: &[u8]| u32::try_from(text.len()).unwrap();
     let mut bytes = header(
         1,
@@ -62,7 +62,7 @@ fn record(flags: u32, source: u32, texts: [&[u8]; 6]) -> Vec<u8> {
             length(filename),
             length(interp),
             length(args),
-            length(folder),
+            length(directory),
         ],
     );
     for text in texts {
@@ -83,7 +83,7 @@ const TEXTS: [&[u8]; 6] = [
     b"busybox\0bin\0",
     b"/bin/sh\0",
     b"/bin/sh\0",
-    b"",
+    b"srv\0",
     b"sh\0-c\0id\0",
 ];
 
@@ -103,7 +103,8 @@ fn an_exec_is_read_field_by_field() {
     assert_eq!(exec.interpreter, None);
     assert_eq!(exec.args, [b"sh".to_vec(), b"-c".to_vec(), b"id".to_vec()]);
     assert_eq!(exec.source, ExecutableSource::Image);
-    assert_eq!((exec.root, exec.working_folder), (Root::Container, None));
+    assert_eq!(exec.root, Root::Container);
+    assert_eq!(exec.working_directory, "/srv");
     assert!(exec.joined && exec.below_init);
     assert!(!exec.namespace_init && !exec.own_pid_namespace && !exec.args_cut);
 }
@@ -156,21 +157,18 @@ fn a_root_that_can_not_be_told_is_unknown() {
 }
 
 #[test]
-fn the_working_folder_of_a_relative_script_is_read() {
+fn the_working_directory_says_whether_its_beginning_is_known() {
     let mut texts = TEXTS;
-    texts[4] = b"tmp\0";
-    for (flags, want) in [
-        (1 << 9, Some("/tmp")),
-        (1 << 9 | 1 << 10, Some("…/tmp")),
-        (0, None),
+    for (flags, text, want) in [
+        (0, &b"a\0tmp\0"[..], "/tmp/a"),
+        (0, b"", "/"),
+        (1 << 9, b"a\0tmp\0", "…/tmp/a"),
+        // Not `…` alone: a path that is joined to it goes on after a slash.
+        (1 << 9, b"", "…/"),
     ] {
-        assert_eq!(exec_of(flags, 1, texts).working_folder.as_deref(), want);
+        texts[4] = text;
+        assert_eq!(exec_of(flags, 1, texts).working_directory, want);
     }
-    texts[4] = b"";
-    assert_eq!(
-        exec_of(1 << 9, 1, texts).working_folder.as_deref(),
-        Some("/")
-    );
 }
 
 #[test]

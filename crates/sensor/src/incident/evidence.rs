@@ -134,6 +134,7 @@ fn process(judged: &Judged) -> IncidentProcess {
         args: Vec::new(),
         args_base64: Vec::new(),
         args_truncated: judged.args_cut,
+        working_directory: Some(path(&process.working_directory)),
         executable_source: process.executable_source,
         script_path: process.script.as_ref().map(|script| path(&script.path)),
         origin: process.origin,
@@ -265,6 +266,7 @@ fn shorten(spec: &mut IncidentSpec) {
     let process = &mut spec.process;
     let paths = [&mut process.executable, &mut process.invoked_path];
     let optional = [
+        &mut process.working_directory,
         &mut process.script_path,
         &mut spec.container.image,
         &mut spec.container.image_id,

@@ -1,7 +1,12 @@
 //! Writing to an API server that answers, fails, or does neither; time is the test's.
+//!
+//! The server here answers by rules and says when it was asked: in a flood nobody knows the order of
+//! requests before, which a scenario of `bailiff_testing` would need.
 
 use super::*;
-use crate::evidence::tests::judged;
+use crate::incident::evidence::tests::judged;
+use bailiff_kube::serve::Health;
+use bailiff_testing::ApiServer;
 use http::{Method, Request as HttpRequest, Response};
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -24,6 +29,7 @@ type Answer = fn(&Method, &str) -> Option<u16>;
 
 struct Server {
     asked: Arc<Mutex<Vec<Asked>>>,
+    health: Health,
     sender: mpsc::Sender<Judged>,
     writer: JoinHandle<usize>,
 }
@@ -63,7 +69,7 @@ impl Server {
                     return std::future::pending().await;
                 };
                 let answer = if code < 300 {
-                    serde_json::to_value(crate::evidence::incident(
+                    serde_json::to_value(crate::incident::evidence::incident(
                         &judged(&BTreeMap::new(), &[]),
                         "node",
                         Timestamp::UNIX_EPOCH,
@@ -81,15 +87,18 @@ impl Server {
         let client = kube::Client::new(service, "default");
         let (sender, incoming) = mpsc::channel(1000);
         let metrics = Metrics::default();
+        let health = Health::default();
         let writer = tokio::spawn(write(
             client,
             "node".to_owned(),
             interval,
             metrics,
+            health.watch("writing", WRITER_LONGEST),
             incoming,
         ));
         Self {
             asked,
+            health,
             sender,
             writer,
         }
@@ -247,4 +256,43 @@ async fn an_incident_that_somebody_deleted_is_made_anew() {
         .map(|asked| asked.method)
         .collect();
     assert_eq!(methods, [Method::POST, Method::PATCH, Method::POST]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_turns_whatever_the_api_server_does_and_is_told_of_when_it_does_not() {
+    for (name, answer) in [
+        ("nothing to write", (|_, _| Some(201)) as Answer),
+        ("failures", |_, _| Some(503)),
+        ("no answer", |_, _| None),
+    ] {
+        let server = Server::new(answer, Duration::from_secs(1));
+        if name != "nothing to write" {
+            server.violation("a").await;
+        }
+        for _ in 0..10 {
+            tokio::time::sleep(WRITER_LONGEST).await;
+            assert_eq!(server.health.stuck(), None, "{name}");
+        }
+    }
+    let health = Health::default();
+    let pulse = health.watch("writing", WRITER_LONGEST);
+    let (_sender, incoming) = mpsc::channel(1);
+    let interval = Duration::from_secs(1);
+    let client = ApiServer::silent();
+    let writer = write(
+        client,
+        "node".to_owned(),
+        interval,
+        Metrics::default(),
+        pulse,
+        incoming,
+    );
+    let mut writer = Box::pin(writer);
+    assert!(futures::poll!(&mut writer).is_pending());
+    // Nothing lets it go on from here.
+    tokio::time::advance(WRITER_LONGEST + Duration::from_secs(1)).await;
+    assert_eq!(
+        health.stuck().as_deref(),
+        Some("writing stands still for 61 seconds\n")
+    );
 }

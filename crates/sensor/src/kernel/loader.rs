@@ -1,14 +1,18 @@
 //! Loads the BPF programs, attaches them, and reads what they tell.
 //!
-//! Here: aya. Not here: what bytes mean (`record`).
+//! Here: aya. Not here: what bytes mean (`record`), the kernel's types (`loader/btf`).
 //! Invariant: when [`Records::load`] returns, every program is attached; what can't be loaded is
 //! the caller's error and never a silent nothing.
 
-use crate::record::{DecodeError, Event, decode};
+mod btf;
+
+use crate::coverage::with_sources;
+use crate::kernel::record::{DecodeError, Event, decode};
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader};
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 use tokio::io::unix::AsyncFd;
 
 /// The programs with their tracepoints.
@@ -93,25 +97,35 @@ impl Records {
     /// # Errors
     /// When the kernel lacks what they need, or refuses them.
     pub fn load(ring_bytes: u32) -> Result<Self, LoadError> {
-        let btf = Btf::from_sys_fs().map_err(LoadError::Btf)?;
-        let mut programs = EbpfLoader::new()
-            .btf(Some(&btf))
-            .map_max_entries("records", ring_bytes)
-            .load(&OBJECT.0)
-            .map_err(|error| LoadError::Load(Box::new(error)))?;
-        for (program, tracepoint) in PROGRAMS {
-            let refused = |source| LoadError::Program {
-                program,
-                source: Box::new(source),
-            };
-            let loaded: &mut BtfTracePoint = programs
-                .program_mut(program)
-                .ok_or(LoadError::Map(program))?
-                .try_into()
-                .map_err(refused)?;
-            loaded.load(tracepoint, &btf).map_err(refused)?;
-            loaded.attach().map_err(refused)?;
-        }
+        Self::load_by_types(ring_bytes, Path::new(btf::FOLDER))
+    }
+
+    /// The same, by the kernel's types as a folder shows them, which is like `/sys/kernel/btf`.
+    ///
+    /// # Errors
+    /// When the kernel lacks what they need, or refuses them.
+    pub fn load_by_types(ring_bytes: u32, folder: &Path) -> Result<Self, LoadError> {
+        let alone = || {
+            let btf = btf::of_kernel(folder).map_err(LoadError::Btf)?;
+            attached(ring_bytes, &btf)
+        };
+        let mut programs = match btf::with_module(folder) {
+            None => alone()?,
+            Some(btf) => match attached(ring_bytes, &btf) {
+                Ok(programs) => programs,
+                // A module can have a type of the same name as one of the kernel's, and then
+                // neither is taken. What the module is needed for is less than everything.
+                Err(error) => {
+                    tracing::warn!(
+                        error = with_sources(&error),
+                        "the BPF programs do not fit the types of a kernel module, and do without it"
+                    );
+                    // Both at a time would double the memory that a start takes.
+                    drop(btf);
+                    alone()?
+                }
+            },
+        };
         let mut map = |name| programs.take_map(name).ok_or(LoadError::Map(name));
         let ring: Map = map("records")?;
         let counters: Map = map("counters")?;
@@ -175,6 +189,29 @@ impl Records {
             cgroup_too_deep: sum(4)?,
         })
     }
+}
+
+/// The programs, attached.
+fn attached(ring_bytes: u32, btf: &Btf) -> Result<Ebpf, LoadError> {
+    let mut programs = EbpfLoader::new()
+        .btf(Some(btf))
+        .map_max_entries("records", ring_bytes)
+        .load(&OBJECT.0)
+        .map_err(|error| LoadError::Load(Box::new(error)))?;
+    for (program, tracepoint) in PROGRAMS {
+        let refused = |source| LoadError::Program {
+            program,
+            source: Box::new(source),
+        };
+        let loaded: &mut BtfTracePoint = programs
+            .program_mut(program)
+            .ok_or(LoadError::Map(program))?
+            .try_into()
+            .map_err(refused)?;
+        loaded.load(tracepoint, btf).map_err(refused)?;
+        loaded.attach().map_err(refused)?;
+    }
+    Ok(programs)
 }
 
 /// Lets the runtime wait on a descriptor.

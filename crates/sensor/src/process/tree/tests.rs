@@ -11,7 +11,7 @@ fn key(pid: u32) -> ProcessKey {
 
 /// An exec of a process that joined a container with a PID namespace of its own.
 fn joined(pid: u32) -> Exec {
-    crate::record::tests::joined(key(pid), &format!("/bin/p{pid}"))
+    crate::kernel::record::tests::joined(key(pid), &format!("/bin/p{pid}"))
 }
 
 fn inside(pid: u32, parent: u32) -> Exec {

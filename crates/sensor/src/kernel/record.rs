@@ -1,7 +1,7 @@
 //! From the kernel's bytes to values.
 //!
 //! Here: the layout of `bpf/record.h`, read with every bound checked. Not here: where bytes come
-//! from (`loader`) and what they mean (`process_tree`, `identity`).
+//! from (`loader`) and what they mean (`process`).
 //! Invariant: no bytes can make this panic; a record that is cut short or of an unknown kind is
 //! an error, and is counted.
 #![warn(
@@ -71,9 +71,9 @@ pub struct Exec {
     pub filename: String,
     /// The interpreter, where `filename` is a script.
     pub interpreter: Option<String>,
-    /// The working folder, where `filename` is a script by a relative path; begins with `…/` when
-    /// it was cut.
-    pub working_folder: Option<String>,
+    /// The working directory, as its container sees it; begins with `…/` when its beginning is
+    /// not known.
+    pub working_directory: String,
     /// Arguments as bytes.
     pub args: Vec<Vec<u8>>,
     /// Whether arguments are missing: longer than what is read, or not readable.
@@ -123,8 +123,7 @@ mod flag {
     pub(super) const BELOW_INIT: u32 = 1 << 6;
     pub(super) const ROOT_KNOWN: u32 = 1 << 7;
     pub(super) const ARGS_UNREADABLE: u32 = 1 << 8;
-    pub(super) const FOLDER: u32 = 1 << 9;
-    pub(super) const FOLDER_CUT: u32 = 1 << 10;
+    pub(super) const DIRECTORY_CUT: u32 = 1 << 9;
 }
 
 /// Reads numbers one after the other.
@@ -195,7 +194,7 @@ fn exec(
     let capabilities = reader.u64()?;
     let mount_namespace = reader.u64()?;
     let (uid, gid, source) = (reader.u32()?, reader.u32()?, reader.u32()?);
-    let (path, cgroup, filename, interp, args, folder) = (
+    let (path, cgroup, filename, interp, args, directory) = (
         reader.u32()?,
         reader.u32()?,
         reader.u32()?,
@@ -208,7 +207,7 @@ fn exec(
     let executable = reader.text(path)?;
     let filename = text_of(reader.text(filename)?);
     let interp = text_of(reader.text(interp)?);
-    let folder = reader.text(folder)?;
+    let directory = reader.text(directory)?;
     let args = args_of(reader.text(args)?);
     let source = match source {
         1 => ExecutableSource::Image,
@@ -234,7 +233,7 @@ fn exec(
             path_of(executable, set(flag::PATH_CUT))
         },
         interpreter: (interp != filename).then_some(interp),
-        working_folder: set(flag::FOLDER).then(|| path_of(folder, set(flag::FOLDER_CUT))),
+        working_directory: path_of(directory, set(flag::DIRECTORY_CUT)),
         filename,
         args,
         args_cut: set(flag::ARGS_CUT) || set(flag::ARGS_UNREADABLE),
@@ -270,7 +269,7 @@ fn path_of(bytes: &[u8], cut: bool) -> String {
         path.push('/');
         path.push_str(&String::from_utf8_lossy(part));
     }
-    if path.is_empty() {
+    if parts.is_empty() {
         path.push('/');
     }
     path

@@ -4,7 +4,7 @@
 //! Invariant: a pod that was deleted and a container that was replaced are remembered for a
 //! minute, for processes that are told of later; nothing else of them stays.
 
-use crate::commands::KubeletCommands;
+use crate::process::commands::KubeletCommands;
 use bailiff_api::{ContainerType, keys};
 use bailiff_policy::Container;
 use jiff::{SignedDuration, Timestamp};

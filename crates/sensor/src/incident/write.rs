@@ -12,6 +12,7 @@ mod request;
 use crate::judge::Judged;
 use crate::metrics::{Metrics, Written};
 use bailiff_api::{BindingReference, incident_name};
+use bailiff_kube::serve::Pulse;
 use bucket::Bucket;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
@@ -29,6 +30,10 @@ const SERIES_LIMIT: usize = 4096;
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// Most requests at a time: one that gets no answer holds nobody up.
 const IN_FLIGHT_LIMIT: usize = 32;
+/// How often the writer turns when nothing happens.
+const TURN: Duration = Duration::from_secs(10);
+/// Longest time between two turns; requests are on their way beside it.
+pub(crate) const WRITER_LONGEST: Duration = Duration::from_mins(1);
 /// How long writing goes on after the end.
 pub(crate) const FLUSH: Duration = Duration::from_secs(5);
 
@@ -88,6 +93,7 @@ pub(crate) async fn write(
     node: String,
     interval: Duration,
     metrics: Metrics,
+    pulse: Pulse,
     mut incoming: Receiver<Judged>,
 ) -> usize {
     let mut writer = Writer {
@@ -101,14 +107,16 @@ pub(crate) async fn write(
         ending: false,
     };
     loop {
-        let wake = writer.wake();
+        pulse.beat();
+        let turn = Instant::now() + TURN;
+        let wake = writer.wake().map_or(turn, |wake| wake.min(turn));
         tokio::select! {
             received = incoming.recv() => match received {
                 Some(judged) => writer.receive(judged),
                 None => break,
             },
             Some((key, outcome)) = writer.requests.next() => writer.done(&key, outcome),
-            () = sleep_until(wake) => {}
+            () = tokio::time::sleep_until(wake) => {}
         }
         writer.start();
         if writer.entries.len() > SERIES_LIMIT {
@@ -126,13 +134,6 @@ pub(crate) async fn write(
         }
     }
     writer.left()
-}
-
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => tokio::time::sleep_until(wake).await,
-        None => std::future::pending().await,
-    }
 }
 
 impl Writer {

@@ -1,0 +1,57 @@
+//! The loop with the kernel's records, and an API server that does not answer.
+
+use super::*;
+use bailiff_testing::ApiServer;
+
+fn config() -> Config {
+    Config {
+        node_name: "node".to_owned(),
+        ring_bytes: 1 << 16,
+        pod_timeout: Duration::ZERO,
+        series_interval: Duration::ZERO,
+        address: ([127, 0, 0, 1], 0).into(),
+        identity: "sensor".to_owned(),
+        pod_uid: "own".to_owned(),
+    }
+}
+
+/// The loop with a writer; it is over when this is dropped.
+async fn follow_with(writer: JoinHandle<usize>, health: Health) -> Result<(), Error> {
+    let config = config();
+    let (violations, _) = mpsc::channel(1);
+    let (ignored, _) = Ignored::new(Metrics::default());
+    let mut state = State::new(&config, Metrics::default(), violations, ignored);
+    // As after a program of its own: else that is waited for, and no longer.
+    state.kubelet = Some(String::new());
+    let records = Records::load(config.ring_bytes)?;
+    let shutdown = CancellationToken::new();
+    let client = ApiServer::silent();
+    let following = follow(&config, client, records, state, writer, &health, &shutdown);
+    Box::pin(following).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_stands_still_is_told_of_until_it_ends() {
+    let health = Health::default();
+    let writer = tokio::spawn(std::future::pending());
+    let mut following = Box::pin(follow_with(writer, health.clone()));
+    let turning = tokio::time::timeout(10 * LONGEST, &mut following);
+    turning.await.unwrap_err();
+    assert_eq!(health.stuck(), None);
+    // Nothing lets it go on from here.
+    tokio::time::advance(LONGEST + Duration::from_secs(1)).await;
+    assert_eq!(
+        health.stuck().as_deref(),
+        Some("watching stands still for 61 seconds\n")
+    );
+    drop(following);
+    assert_eq!(health.stuck(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_does_not_go_on_without_its_writer() {
+    let writer = tokio::spawn(async { panic!("a defect") });
+    let following = follow_with(writer, Health::default());
+    let ended = tokio::time::timeout(LONGEST, following).await;
+    assert!(matches!(ended, Ok(Err(Error::WriterEnded))), "{ended:?}");
+}

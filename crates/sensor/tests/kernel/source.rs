@@ -1,0 +1,161 @@
+//! Where an executable is told to come from, by the kernel's types as a whole and in pieces.
+
+use crate::pod::{Pod, execs};
+use bailiff_sensor::Records;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Four programs on an overlay, each named after where it comes from.
+const LINE: &str = r#"unshare --mount sh -c '
+    mount -t tmpfs t "$1" && cd "$1" && mkdir up work root volume &&
+    mount -t overlay o -o lowerdir=/,upperdir=up,workdir=work root &&
+    cp /bin/true root/new &&
+    touch root/usr/bin/od && mount --bind volume root/mnt && cp /bin/true root/mnt/mounted &&
+    exec chroot root sh -c "/usr/bin/cat /dev/null; /usr/bin/od /dev/null; /new; /mnt/mounted"
+' sh "$1""#;
+
+/// The source of each program by the last part of its path.
+fn sources(test: &str, types: &Path) -> BTreeMap<String, &'static str> {
+    let pod = Pod::new(test);
+    let mut records = Records::load_by_types(1 << 20, types).unwrap();
+    let folder = new_folder(test);
+    let output = pod.run(LINE, &[folder.as_os_str()]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let name = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    execs(&mut records, &pod)
+        .iter()
+        .map(|exec| (name(&exec.executable), exec.source.as_str()))
+        .filter(|(name, _)| ["cat", "od", "new", "mounted"].contains(&name.as_str()))
+        .collect()
+}
+
+fn new_folder(test: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("bailiff-{test}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+fn of(
+    image: &'static str,
+    modified: &'static str,
+    new: &'static str,
+) -> BTreeMap<String, &'static str> {
+    [
+        ("cat", image),
+        ("od", modified),
+        ("new", new),
+        ("mounted", "Volume"),
+    ]
+    .map(|(name, source)| (name.to_owned(), source))
+    .into()
+}
+
+fn known() -> BTreeMap<String, &'static str> {
+    of("Image", "ImageModified", "WritableLayer")
+}
+
+fn unknown() -> BTreeMap<String, &'static str> {
+    of("Unknown", "Unknown", "Unknown")
+}
+
+#[tokio::test]
+async fn where_an_executable_comes_from_is_told() {
+    assert_eq!(sources("source", Path::new("/sys/kernel/btf")), known());
+}
+
+/// The kernel's types, and those of a module, as the kernel shows both.
+struct Types {
+    kernel: Vec<u8>,
+    module: Vec<u8>,
+}
+
+impl Types {
+    /// Types of the running kernel, with `struct ovl_inode` moved into a module, and this `struct`
+    /// there besides, if any: its name, and that of a field at its beginning.
+    fn taken_apart(besides: Option<(&str, &str)>) -> Self {
+        let mut kernel = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
+        let number =
+            |bytes: &[u8], at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
+        let [header, types, types_len, texts, texts_len] =
+            [4, 8, 12, 16, 20].map(|at| number(&kernel, at) as usize);
+        let text = |bytes: &[u8], at: usize| {
+            let text = &bytes[header + texts + at..];
+            text[..text.iter().position(|byte| *byte == 0).unwrap()].to_vec()
+        };
+        let mut at = header + types;
+        let mut found = None;
+        while at < header + types + types_len {
+            let length = length_of(number(&kernel, at + 4));
+            if text(&kernel, number(&kernel, at) as usize) == b"ovl_inode" {
+                assert!(found.is_none(), "two types of this name");
+                found = Some(at..at + length);
+            }
+            at += length;
+        }
+        let found = found.expect("overlayfs is built into the kernel that runs the tests");
+        let mut names = b"ovl_inode\0".to_vec();
+        let name_at = |names: &[u8]| {
+            u32::try_from(texts_len + names.len())
+                .unwrap()
+                .to_ne_bytes()
+        };
+        let mut records = kernel[found.clone()].to_vec();
+        // Fields have their names from the kernel's texts, as split types do.
+        records[..4].copy_from_slice(&name_at(&[]));
+        kernel[found][..4].fill(0);
+        if let Some((name, field)) = besides {
+            records.extend(name_at(&names));
+            names.extend([name.as_bytes(), b"\0"].concat());
+            // A structure with one field, of 8 bytes.
+            records.extend([4 << 24 | 1, 8_u32].map(u32::to_ne_bytes).concat());
+            records.extend(name_at(&names));
+            names.extend([field.as_bytes(), b"\0"].concat());
+            records.extend([1_u32, 0].map(u32::to_ne_bytes).concat());
+        }
+        let mut module = kernel[..4].to_vec();
+        let lengths = [records.len(), names.len()].map(|length| u32::try_from(length).unwrap());
+        for number in [24, 0, lengths[0], lengths[0], lengths[1]] {
+            module.extend(number.to_ne_bytes());
+        }
+        module.extend([records, names].concat());
+        Self { kernel, module }
+    }
+
+    /// A folder like `/sys/kernel/btf`.
+    fn folder(&self, test: &str, with_module: bool) -> PathBuf {
+        let folder = new_folder(&format!("types-{test}"));
+        std::fs::write(folder.join("vmlinux"), &self.kernel).unwrap();
+        if with_module {
+            std::fs::write(folder.join("overlay"), &self.module).unwrap();
+        }
+        folder
+    }
+}
+
+/// Bytes of a type, by its second word (Linux 6.18, `include/uapi/linux/btf.h`).
+fn length_of(info: u32) -> usize {
+    let members = (info & 0xffff) as usize;
+    12 + match (info >> 24) & 0x1f {
+        1 | 14 | 17 => 4,
+        3 => 12,
+        4 | 5 | 15 | 19 => 12 * members,
+        6 | 13 => 8 * members,
+        _ => 0,
+    }
+}
+
+#[tokio::test]
+async fn types_of_a_module_count_like_those_of_the_kernel() {
+    for (test, besides, with_module, want) in [
+        ("module", None, true, known()),
+        ("no-module", None, false, unknown()),
+        // Its structure has a name of the kernel's and another layout: it does without the module.
+        ("conflict", Some(("task_struct", "tgid")), true, unknown()),
+    ] {
+        let types = Types::taken_apart(besides).folder(test, with_module);
+        let found = sources(test, &types);
+        std::fs::remove_dir_all(&types).unwrap();
+        assert_eq!(found, want, "{test}");
+    }
+}
