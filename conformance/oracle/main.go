@@ -60,6 +60,8 @@ type request struct {
 	Bounds    json.RawMessage `json:"bounds"`
 	TypeCheck json.RawMessage `json:"typeCheck"`
 	Estimate *estimation                `json:"estimate"`
+	// Mutation declares the types of a MutatingAdmissionPolicy as well.
+	Mutation bool `json:"mutation"`
 }
 
 type answer map[string]any
@@ -99,7 +101,7 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 	}()
 	_, hasParams := asked.Bindings["params"]
 	_, hasAuthorizer := asked.Bindings["authorizer"]
-	options := plugin.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: hasAuthorizer}
+	options := plugin.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: hasAuthorizer, HasPatchTypes: asked.Mutation}
 	compiler := plain
 	if len(asked.Variables) > 0 {
 		// Variables are added to their compiler, so it is of no use to another line.
@@ -248,6 +250,9 @@ func shown(value ref.Val) any {
 	case ref.Type:
 		return v.TypeName()
 	}
+	if made, found := message(value); found {
+		return made
+	}
 	return fmt.Sprint(value.Value())
 }
 
@@ -258,6 +263,9 @@ func keyText(key ref.Val) string {
 		return key.Type().TypeName()
 	case types.Null:
 		return "null"
+	}
+	if _, found := message(key); found {
+		return key.Type().TypeName()
 	}
 	if text, ok := key.ConvertToType(types.StringType).(types.String); ok {
 		return string(text)

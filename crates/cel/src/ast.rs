@@ -127,8 +127,31 @@ pub(crate) enum Kind {
     List(Vec<(Expr, bool)>),
     /// Entries, each with whether it is optional (`{?k: v}`).
     Map(Vec<(Expr, Expr, bool)>),
+    /// `a.b.C{field: value}`; it is reported at its opening brace.
+    Message {
+        name: String,
+        fields: Vec<Field>,
+    },
     /// What macros become.
     Comprehension(Box<Comprehension>),
+}
+
+/// A field of a message that is made.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    /// Byte offset of its colon, where it is reported.
+    pub(crate) at: usize,
+    pub(crate) name: String,
+    pub(crate) value: Expr,
+    /// Whether it is optional (`?field: value`).
+    pub(crate) optional: bool,
+}
+
+/// As nodes are: wherever it stands.
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.optional == other.optional && self.value == other.value
+    }
 }
 
 impl Kind {
@@ -147,6 +170,7 @@ impl Kind {
                     visit(value);
                 }
             }
+            Self::Message { fields, .. } => fields.iter().for_each(|field| visit(&field.value)),
             Self::Comprehension(c) => {
                 for part in [&c.range, &c.init, &c.condition, &c.step, &c.result] {
                     visit(part);

@@ -5,15 +5,18 @@
 //! Invariant: every node has a type afterwards; all faults are found, not the first alone.
 
 mod literals;
+mod messages;
 mod unify;
 
 use crate::ast::{Comprehension, Expr, Kind, Literal, op};
 use crate::diagnostic::{Diagnostic, Faults, near};
 use crate::env::Env;
+use crate::message;
 use crate::schema::is_reserved;
 use crate::types::{ObjectType, Type};
 use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
+use std::sync::Arc;
 use unify::{Substitutions, most_general};
 
 /// What a name or a call turned out to be.
@@ -25,6 +28,12 @@ pub(crate) enum Reference {
     Local(usize),
     /// A type, by its name.
     Type(&'static str),
+    /// A type whose name only the checker knows: the API server's planner refuses it.
+    UnknownType,
+    /// A number that has a name.
+    Constant(&'static str, i64),
+    /// The type of a message that is made, by its whole name.
+    Message(Arc<str>),
     /// The named expressions of the environment.
     Named,
     /// A function, and the overloads that fit; none where it compiles only without a check.
@@ -179,6 +188,7 @@ impl Checker<'_> {
             } => self.call(expr, function, target.as_deref(), arguments),
             Kind::List(elements) => self.list(elements),
             Kind::Map(entries) => self.map(entries),
+            Kind::Message { name, fields } => self.message(expr, name, fields),
             Kind::Comprehension(comprehension) => self.comprehension(comprehension),
         };
         self.set(expr, ty);
@@ -220,7 +230,7 @@ impl Checker<'_> {
             self.refer(expr, reference);
             return ty;
         }
-        let ty = self.field(expr, operand, field, false);
+        let ty = self.field(expr, operand, field, Read::of(test));
         if test {
             Type::Bool
         } else {
@@ -228,12 +238,18 @@ impl Checker<'_> {
         }
     }
 
-    fn field(&mut self, expr: &Expr, operand: &Expr, field: &str, optional: bool) -> Type {
+    fn field(&mut self, expr: &Expr, operand: &Expr, field: &str, read: Read) -> Type {
         self.node(operand);
         let ty = self.known.apply(&self.type_of(operand), false);
         let (target, was_optional) = unwrapped(&ty);
         let found = match &target {
             Type::Map(_, value) => (**value).clone(),
+            Type::Object(object) if object.has_any_field() => Type::Dyn,
+            // The API server's checker takes every name for a field of a patch (k8s.io/apiserver v0.37.2,
+            // pkg/cel/mutation/jsonpatch.go, `Field`).
+            Type::Object(object) if read == Read::Test && object.name() == message::PATCH => {
+                Type::Bool
+            }
             Type::Object(object) => match self.declared_field(object, field) {
                 Some((_, ty)) => {
                     let ty = ty.clone();
@@ -258,14 +274,14 @@ impl Checker<'_> {
                 self.known.assign(&Type::Dyn, &target);
                 Type::Dyn
             }
-            Type::Dyn | Type::Error => Type::Dyn,
+            Type::Dyn | Type::Any | Type::Error => Type::Dyn,
             other => {
                 let message = format!("type '{other}' does not support field selection");
                 self.fault(expr.at, message, None);
                 Type::Dyn
             }
         };
-        if was_optional || optional {
+        if was_optional || read == Read::Optional {
             Type::optional(found)
         } else {
             found
@@ -292,7 +308,7 @@ impl Checker<'_> {
             && let Kind::Literal(Literal::String(field)) = &name.kind
         {
             self.set(name, Type::String);
-            let ty = self.field(expr, operand, field, true);
+            let ty = self.field(expr, operand, field, Read::Optional);
             return self.known.apply(&ty, false);
         }
         for argument in arguments {
@@ -343,7 +359,7 @@ impl Checker<'_> {
             self.refer(expr, Reference::Function { name, overloads });
             return if fits { Type::Bool } else { Type::Error };
         }
-        let (mut result, mut overloads) = (None, SmallVec::new());
+        let (mut result, mut overloads): (Option<Type>, _) = (None, SmallVec::new());
         for overload in &declared.overloads {
             if overload.member != target.is_some() {
                 continue;
@@ -358,7 +374,7 @@ impl Checker<'_> {
             let given = self.known.apply(&given, false);
             result = Some(match result {
                 None => given,
-                Some(Type::Dyn) => Type::Dyn,
+                Some(before) if before.is_dynamic() => before,
                 Some(before) if before == given => before,
                 Some(_) => Type::Dyn,
             });
@@ -409,7 +425,7 @@ impl Checker<'_> {
             return ty;
         }
         let (inner, is_optional) = unwrapped(&ty);
-        if !is_optional && inner != Type::Dyn {
+        if !is_optional && !inner.is_dynamic() {
             self.mismatch(expr.at, &Type::optional(inner.clone()), &inner);
         }
         inner
@@ -505,8 +521,24 @@ impl Checker<'_> {
     }
 }
 
+/// How a field is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Plain,
+    /// `has(a.b)`.
+    Test,
+    /// `a.?b`.
+    Optional,
+}
+
+impl Read {
+    fn of(test: bool) -> Self {
+        if test { Self::Test } else { Self::Plain }
+    }
+}
+
 /// A name with dots, when a node is nothing else.
-fn qualified(expr: &Expr) -> Option<String> {
+pub(crate) fn qualified(expr: &Expr) -> Option<String> {
     match &expr.kind {
         Kind::Ident(name) => Some(name.clone()),
         Kind::Select {

@@ -5,7 +5,7 @@
 //! Invariant: what a macro makes is reported at the opening bracket of its call.
 
 use super::grammar::Parser;
-use crate::ast::{Comprehension, Expr, Kind, Literal, op};
+use crate::ast::{Comprehension, Expr, Field, Kind, Literal, op};
 use crate::diagnostic::Diagnostic;
 use crate::stack;
 
@@ -110,7 +110,10 @@ impl Parser<'_> {
                 self.optional_map(at, target, name, second, function == "optMap")?
             }
             ("sortBy", _) => {
-                if matches!(target.kind, Kind::Literal(_) | Kind::Map(_)) {
+                if matches!(
+                    target.kind,
+                    Kind::Literal(_) | Kind::Map(_) | Kind::Message { .. }
+                ) {
                     return Err(self.error(
                         target.at,
                         "sortBy can only be applied to a list, identifier, comprehension, call or select expression",
@@ -428,6 +431,17 @@ impl Parser<'_> {
                     .map(|(k, v, o)| (self.copy(k), self.copy(v), *o))
                     .collect(),
             ),
+            Kind::Message { name, fields } => Kind::Message {
+                name: name.clone(),
+                fields: fields
+                    .iter()
+                    .map(|field| Field {
+                        value: self.copy(&field.value),
+                        name: field.name.clone(),
+                        ..*field
+                    })
+                    .collect(),
+            },
             Kind::Comprehension(c) => Kind::Comprehension(Box::new(Comprehension {
                 range: self.copy(&c.range),
                 variable: c.variable.clone(),
