@@ -111,8 +111,12 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 		}
 		compiler = made
 	}
+	// A mutating policy's variables do without its types
+	// (pkg/admission/plugin/policy/mutating/compilation.go).
+	plainOptions := options
+	plainOptions.HasPatchTypes = false
 	for _, variable := range asked.Variables {
-		compiler.CompileAndStoreVariable(expression{variable.Name, variable.Expression}, options, mode)
+		compiler.CompileAndStoreVariable(expression{variable.Name, variable.Expression}, plainOptions, mode)
 	}
 	accessor := expression{"", asked.Expr}
 	compiled := compiler.CompileCELExpression(accessor, options, mode)

@@ -51,6 +51,8 @@ pub enum Type {
     Type(Option<Arc<Type>>),
     /// A type that is not known yet while checking.
     Param(u32),
+    /// Of a field that a patch does not have: no type, which the API server finds late.
+    Missing,
 }
 
 impl PartialEq for Type {
@@ -223,6 +225,11 @@ impl Type {
         }
     }
 
+    /// Whether it is made of one that is missing.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing) || self.parameters().into_iter().any(Self::is_missing)
+    }
+
     /// Whether it is known at run time alone.
     pub(crate) fn is_dynamic(&self) -> bool {
         matches!(self, Self::Dyn | Self::Any)
@@ -296,7 +303,8 @@ impl Type {
             | Self::Object(_)
             | Self::Opaque(..)
             | Self::Type(_)
-            | Self::Param(_) => Self::Dyn,
+            | Self::Param(_)
+            | Self::Missing => Self::Dyn,
         }
     }
 }
@@ -329,6 +337,7 @@ impl fmt::Display for Type {
             Self::Type(None) => f.write_str("type"),
             Self::Type(Some(inner)) => write!(f, "type({inner})"),
             Self::Param(number) => write!(f, "_var{number}"),
+            Self::Missing => Ok(()),
         }
     }
 }

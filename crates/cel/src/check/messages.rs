@@ -59,13 +59,7 @@ impl Checker<'_> {
             }
             found = inner;
         }
-        let fits = match &wanted {
-            Some(wanted) => self.known.assign(wanted, &found),
-            // It is of no type, and only what is not known fits.
-            None => found.is_dynamic() || found == Type::Error,
-        };
-        if !fits {
-            let wanted = wanted.map_or_else(String::new, |wanted| wanted.to_string());
+        if !self.known.assign(&wanted, &found) {
             let found = self.known.apply(&found, false);
             let name = &field.name;
             let words = format!(
@@ -75,9 +69,9 @@ impl Checker<'_> {
         }
     }
 
-    /// The type of a field. Of what a patch does not have there is none, and the API server's checker
-    /// says no more (k8s.io/apiserver v0.37.2, pkg/cel/mutation/jsonpatch.go, `Field`).
-    fn field_type(&mut self, structure: &str, field: &Field) -> Option<Type> {
+    /// The type of a field. Of what a patch does not have it is missing (k8s.io/apiserver v0.37.2,
+    /// pkg/cel/mutation/jsonpatch.go, `Field`).
+    fn field_type(&mut self, structure: &str, field: &Field) -> Type {
         let name = &field.name;
         let known = self.env.structure(structure).or_else(|| {
             // The API server's types have these names as well, without a field.
@@ -92,23 +86,23 @@ impl Checker<'_> {
             None => {
                 let words = format!("unexpected failed resolution of '{structure}'");
                 self.fault(field.at, words, None);
-                return Some(Type::Error);
+                return Type::Error;
             }
             Some(Type::Object(object)) if object.has_any_field() => Some(Type::Dyn),
             Some(Type::Object(object)) => {
                 let found = self.declared_field(&object, name).map(|(_, ty)| ty.clone());
                 if found.is_none() && self.env.mutation && structure == message::PATCH {
-                    return None;
+                    return Type::Missing;
                 }
                 let help = if found.is_none() {
                     self.near(name, object.names())
                 } else {
                     None
                 };
-                return Some(found.unwrap_or_else(|| {
+                return found.unwrap_or_else(|| {
                     self.fault(field.at, format!("undefined field '{name}'"), help);
                     Type::Error
-                }));
+                });
             }
             Some(ty) => match message::proto(structure) {
                 Some(proto) => proto.field(name),
@@ -119,10 +113,10 @@ impl Checker<'_> {
                 },
             },
         };
-        Some(found.unwrap_or_else(|| {
+        found.unwrap_or_else(|| {
             self.fault(field.at, format!("undefined field '{name}'"), None);
             Type::Error
-        }))
+        })
     }
 }
 

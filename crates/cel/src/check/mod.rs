@@ -85,6 +85,10 @@ pub(crate) fn check(source: &str, expr: &Expr, nodes: usize, env: &Env) -> Check
         faults.add(|| Diagnostic::of_whole(message));
     } else if faults.is_empty() {
         faults = literals::validate(source, expr, &types, env);
+        if faults.is_empty() && types.iter().any(Type::is_missing) {
+            let message = "missing type conversion to proto: ";
+            faults.add(|| Diagnostic::of_types(source, expr.at, message));
+        }
     }
     let mut mentions = checker.mentions;
     mentions.sort();
@@ -230,7 +234,7 @@ impl Checker<'_> {
             self.refer(expr, reference);
             return ty;
         }
-        let ty = self.field(expr, operand, field, Read::of(test));
+        let ty = self.field(expr, operand, field, false);
         if test {
             Type::Bool
         } else {
@@ -238,18 +242,13 @@ impl Checker<'_> {
         }
     }
 
-    fn field(&mut self, expr: &Expr, operand: &Expr, field: &str, read: Read) -> Type {
+    fn field(&mut self, expr: &Expr, operand: &Expr, field: &str, optional: bool) -> Type {
         self.node(operand);
         let ty = self.known.apply(&self.type_of(operand), false);
         let (target, was_optional) = unwrapped(&ty);
         let found = match &target {
             Type::Map(_, value) => (**value).clone(),
             Type::Object(object) if object.has_any_field() => Type::Dyn,
-            // The API server's checker takes every name for a field of a patch (k8s.io/apiserver v0.37.2,
-            // pkg/cel/mutation/jsonpatch.go, `Field`).
-            Type::Object(object) if read == Read::Test && object.name() == message::PATCH => {
-                Type::Bool
-            }
             Type::Object(object) => match self.declared_field(object, field) {
                 Some((_, ty)) => {
                     let ty = ty.clone();
@@ -258,6 +257,7 @@ impl Checker<'_> {
                     }
                     ty
                 }
+                None if object.name() == message::PATCH => Type::Missing,
                 None if object.has_fields() => {
                     let help = self.near(field, object.names());
                     self.fault(expr.at, format!("undefined field '{field}'"), help);
@@ -281,7 +281,7 @@ impl Checker<'_> {
                 Type::Dyn
             }
         };
-        if was_optional || read == Read::Optional {
+        if was_optional || optional {
             Type::optional(found)
         } else {
             found
@@ -308,7 +308,7 @@ impl Checker<'_> {
             && let Kind::Literal(Literal::String(field)) = &name.kind
         {
             self.set(name, Type::String);
-            let ty = self.field(expr, operand, field, Read::Optional);
+            let ty = self.field(expr, operand, field, true);
             return self.known.apply(&ty, false);
         }
         for argument in arguments {
@@ -518,22 +518,6 @@ impl Checker<'_> {
         if !self.known.assign(ty, &found) {
             self.mismatch(expr.at, ty, &found);
         }
-    }
-}
-
-/// How a field is asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Read {
-    Plain,
-    /// `has(a.b)`.
-    Test,
-    /// `a.?b`.
-    Optional,
-}
-
-impl Read {
-    fn of(test: bool) -> Self {
-        if test { Self::Test } else { Self::Plain }
     }
 }
 

@@ -127,10 +127,17 @@ impl<'a> Evaluation<'a> {
             }
         }
         for (_, value) in &set {
-            let steps = weight(value, self.meter.left());
-            self.meter.step(steps)?;
+            self.copied(value)?;
         }
         Ok(set)
+    }
+
+    /// Meters going through a value and making one like it.
+    pub(super) fn copied(&mut self, value: &Value<'_>) -> Result<(), EvalError> {
+        let steps = weight(value, self.meter.left());
+        self.meter.step(steps)?;
+        let parts = usize::try_from(steps).unwrap_or(usize::MAX);
+        self.meter.make_all(parts, size_of::<Value<'_>>())
     }
 }
 

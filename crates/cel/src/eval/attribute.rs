@@ -199,7 +199,11 @@ impl<'a> Evaluation<'a> {
             Key::Field(name, place) => return field(value, name, *place, lenient),
             Key::Typed(name) => {
                 return match value {
-                    Value::Message(message) => message.read_typed(name, lenient),
+                    Value::Message(message) => {
+                        // It is converted as a whole.
+                        self.copied(value)?;
+                        message.read_typed(name, lenient)
+                    }
                     _ if lenient => Ok(None),
                     _ => Err(no_field(name)),
                 };

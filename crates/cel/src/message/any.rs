@@ -16,8 +16,11 @@ use std::sync::Arc;
 pub(super) fn unpacked<'a>(url: &str, content: &[u8]) -> Made<'a> {
     let name = url.rsplit_once('/').map_or(url, |(_, name)| name);
     let made = match proto(name) {
-        Some(proto) => stack::with(DEPTH, || message(proto, content, DEPTH)),
-        None => Err(Malformed),
+        // An entry is no message of its own.
+        Some(proto) if !matches!(proto.make, Make::FieldsEntry) => {
+            stack::with(DEPTH, || message(proto, content, DEPTH))
+        }
+        _ => Err(Malformed),
     };
     // The API server adds the content, as it prints messages.
     made.map_err(|Malformed| {
@@ -184,7 +187,7 @@ fn message<'a>(proto: &Proto, content: &[u8], depth: usize) -> Result<Value<'a>,
             let fields = key.into_iter().chain(value).collect();
             Value::Message(Arc::new(Message::new(MessageKind::FieldsEntry, fields)))
         }
-        Make::Empty => Value::Message(Arc::new(Message::new(MessageKind::Empty, Vec::new()))),
+        Make::Empty => Value::Message(Arc::new(Message::unpacked())),
     })
 }
 

@@ -121,11 +121,7 @@ fn go_type(value: &Value<'_>) -> &'static str {
             Opaque::Semver(_) => "semver.Version",
             Opaque::Format(_) => "*cel.Format",
         },
-        Value::Message(message) => match message.kind() {
-            MessageKind::Object(_) => "map[string]interface {}",
-            MessageKind::Patch => "*mutation.JSONPatchVal",
-            MessageKind::Empty | MessageKind::FieldsEntry => "*dynamicpb.Message",
-        },
+        Value::Message(message) => message.go_type(),
         Value::Authorization(_) | Value::Object(_) | Value::Preserved(_) | Value::Fault(_) => {
             "interface {}"
         }

@@ -229,7 +229,7 @@ fn mismatch(value: &Value<'_>, wanted: &str) -> String {
                     "type conversion error: pb.Merge() arguments must be the same type. got: google.protobuf.{name}, {}",
                     kind.name()
                 ),
-                None => from("'*dynamicpb.Message'"),
+                None => from(&format!("'{}'", message.go_type())),
             },
         },
         Value::Fault(error) => error.to_string(),

@@ -15,6 +15,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Message<'a> {
     kind: MessageKind,
+    /// Whether a `google.protobuf.Any` held it, which errors of the API server tell.
+    unpacked: bool,
     fields: Vec<(Arc<str>, Value<'a>)>,
 }
 
@@ -59,7 +61,29 @@ type Found<'a> = Result<Option<Value<'a>>, EvalError>;
 
 impl<'a> Message<'a> {
     pub(crate) fn new(kind: MessageKind, fields: Vec<(Arc<str>, Value<'a>)>) -> Self {
-        Self { kind, fields }
+        Self {
+            kind,
+            unpacked: false,
+            fields,
+        }
+    }
+
+    /// A message of `google.protobuf.Empty` that an `Any` held.
+    pub(crate) fn unpacked() -> Self {
+        Self {
+            unpacked: true,
+            ..Self::new(MessageKind::Empty, Vec::new())
+        }
+    }
+
+    /// The type of Go that it is of there, as errors quote it.
+    pub(crate) fn go_type(&self) -> &'static str {
+        match &self.kind {
+            MessageKind::Object(_) => "map[string]interface {}",
+            MessageKind::Patch => "*mutation.JSONPatchVal",
+            MessageKind::Empty if self.unpacked => "*emptypb.Empty",
+            MessageKind::Empty | MessageKind::FieldsEntry => "*dynamicpb.Message",
+        }
     }
 
     /// What it is a message of.

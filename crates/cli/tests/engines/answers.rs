@@ -39,7 +39,7 @@ pub(crate) fn answers(text: &str) -> Vec<Json> {
 }
 
 /// How a syntax error begins in either engine; each has words of its own for it.
-const SYNTAX: [&str; 10] = [
+const SYNTAX: [&str; 11] = [
     "Syntax error",
     "reserved identifier",
     "token recognition",
@@ -50,6 +50,7 @@ const SYNTAX: [&str; 10] = [
     "a string has no end",
     "unknown escape",
     "invalid escape",
+    "invalid quoted field",
 ];
 
 /// An answer in the form that both can have: syntax errors are worded by each in its own way, and
@@ -85,11 +86,31 @@ pub(crate) fn comparable(answer: &Json) -> Json {
         let told = error.replace("types.Null", "<nil>");
         fields.insert("error".to_owned(), told.into());
     }
+    if let Some(error) = fields.get("error").and_then(Json::as_str) {
+        let told = of_messages(error);
+        fields.insert("error".to_owned(), told.into());
+    }
     let whole = fields.get("type").is_some_and(|ty| ty == "int");
     if let Some(value) = fields.get_mut("value").filter(|_| !whole) {
         plain_numbers(value);
     }
     answer
+}
+
+/// An error without what Go prints of messages: where they lie, and from which type of protobuf a list or
+/// a map was made.
+fn of_messages(error: &str) -> String {
+    let kept = "from non-optional value ";
+    if let Some((before, value)) = error.split_once(kept)
+        && ["&{0x", "google.protobuf.", "Object", "JSONPatch"]
+            .iter()
+            .any(|words| value.contains(words))
+    {
+        return format!("{before}{kept}");
+    }
+    error
+        .replace("*structpb.Struct for JSON", "map[ref.Val]ref.Val for JSON")
+        .replace("*structpb.ListValue for JSON", "[]ref.Val for JSON")
 }
 
 /// Writes numbers in one way.
