@@ -59,7 +59,7 @@ type request struct {
 	Schema    json.RawMessage `json:"schema"`
 	Bounds    json.RawMessage `json:"bounds"`
 	TypeCheck json.RawMessage `json:"typeCheck"`
-	Estimate *estimation                `json:"estimate"`
+	Estimate  *estimation     `json:"estimate"`
 	// Mutation declares the types of a MutatingAdmissionPolicy as well.
 	Mutation bool `json:"mutation"`
 }

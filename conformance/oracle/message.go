@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
+	"github.com/google/cel-go/common/types/traits"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
@@ -44,7 +45,20 @@ func message(value ref.Val) (any, bool) {
 		return made, true
 	}
 	if v, ok := value.Value().(proto.Message); ok {
-		return protobuf(v), true
+		tester, isTester := value.(traits.FieldTester)
+		indexer, isIndexer := value.(traits.Indexer)
+		if !isTester || !isIndexer {
+			return protobuf(v), true
+		}
+		made := map[string]any{}
+		fields := v.ProtoReflect().Descriptor().Fields()
+		for i := 0; i < fields.Len(); i++ {
+			name := types.String(fields.Get(i).Name())
+			if tester.IsSet(name) == types.True {
+				made[string(name)] = shown(indexer.Get(name))
+			}
+		}
+		return made, true
 	}
 	return nil, false
 }

@@ -60,7 +60,6 @@ impl Checker<'_> {
             found = inner;
         }
         if !self.known.assign(&wanted, &found) {
-            let found = self.known.apply(&found, false);
             let name = &field.name;
             let words = format!(
                 "expected type of field '{name}' is '{wanted}' but provided type is '{found}'"

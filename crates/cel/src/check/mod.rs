@@ -372,6 +372,10 @@ impl Checker<'_> {
                 overloads.push(overload.id);
             }
             let given = self.known.apply(&given, false);
+            if result.is_none() && given == Type::Missing {
+                // To the API server's checker that is no result.
+                continue;
+            }
             result = Some(match result {
                 None => given,
                 Some(before) if before.is_dynamic() => before,

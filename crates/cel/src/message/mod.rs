@@ -16,7 +16,7 @@ use crate::value::{Bytes, List, Map, Message, MessageKind, Time, Value};
 use native::Native;
 use std::sync::Arc;
 
-pub(crate) use mutation::{ESCAPE, PATCH, ROWS, type_of as type_of_mutation};
+pub(crate) use mutation::{ESCAPE, PATCH, ROWS, go_type, type_of as type_of_mutation};
 pub(crate) use native::{no_object, object};
 
 type Made<'a> = Result<Value<'a>, EvalError>;

@@ -95,7 +95,7 @@ fn text<'a>(value: &Value<'a>) -> Option<Text<'a>> {
 }
 
 /// The type of Go that a value is of there, as an error quotes it.
-fn go_type(value: &Value<'_>) -> &'static str {
+pub(crate) fn go_type(value: &Value<'_>) -> &'static str {
     use crate::library::Opaque;
     match value {
         Value::Null => "structpb.NullValue",

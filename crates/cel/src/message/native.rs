@@ -104,10 +104,10 @@ impl Native {
                 "unsupported field type for {message}.{field}: {found}"
             )))
         };
+        // Each part is converted for itself, also where the whole can't be.
         let converted = match (self, value) {
-            (Self::Values, value @ Value::List(_)) | (Self::Fields, value @ Value::Map(_)) => {
-                json(&value)
-            }
+            (Self::Values, Value::List(list)) => elements(&list),
+            (Self::Fields, Value::Map(map)) => entries(&map),
             (Self::Values | Self::Fields, value) => return refused(&value),
             (_, value) => self.convert(value),
         };
@@ -145,17 +145,18 @@ impl Native {
                 Ok(text(opaque.to_string()))
             }
             (Self::Bytes, Value::List(list)) => octets(&list),
-            (Self::Struct, value @ Value::Map(_)) | (Self::List, value @ Value::List(_)) => {
-                json(&value)
-            }
+            (Self::Struct, Value::Map(map)) if !matches!(map, Map::Typed(..)) => entries(&map),
+            (Self::List, Value::List(list)) if list.kind().is_none() => elements(&list),
             (Self::Struct, value @ Value::Message(_)) if is_object(&value) => json(&value),
-            (Self::List, Value::Map(map)) => match map.entries().next() {
-                None => Ok(self.zero()),
-                Some((key, _)) => Err(format!(
-                    "type conversion error, no such field '{}' in type 'structpb.ListValue'",
-                    upper_camel(&crate::library::text_of(&key))
-                )),
-            },
+            (Self::List, Value::Map(map)) if !matches!(map, Map::Typed(..)) => {
+                match map.entries().next() {
+                    None => Ok(self.zero()),
+                    Some((key, _)) => Err(format!(
+                        "type conversion error, no such field '{}' in type 'structpb.ListValue'",
+                        upper_camel(&crate::library::text_of(&key))
+                    )),
+                }
+            }
             (Self::Json, value) => json(&value),
             (native, value) => Err(mismatch(&value, native.go_type())),
         }
@@ -164,6 +165,21 @@ impl Native {
 
 fn is_object(value: &Value<'_>) -> bool {
     matches!(value, Value::Message(message) if matches!(message.kind(), MessageKind::Object(_)))
+}
+
+/// The elements of a list as JSON has them.
+fn elements<'a>(list: &List<'a>) -> Converted<'a> {
+    let elements: Result<Vec<_>, _> = list.iter().map(|element| json(&element)).collect();
+    Ok(Value::List(List::of(elements?)))
+}
+
+/// The entries of a map as JSON has them.
+fn entries<'a>(map: &Map<'a>) -> Converted<'a> {
+    let mut made = Vec::with_capacity(map.len());
+    for (key, value) in map.entries() {
+        made.push((Native::String.convert(key)?, json(&value)?));
+    }
+    Ok(Value::Map(Map::of(made)))
 }
 
 /// A list of small numbers as bytes.

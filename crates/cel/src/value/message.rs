@@ -8,7 +8,7 @@ use super::compare::{Same, equality};
 use super::{List, Map, Value};
 use crate::eval::EvalError;
 use crate::library::go_text;
-use crate::message::{PATCH, object};
+use crate::message::{PATCH, go_type, object};
 use std::sync::Arc;
 
 /// A message.
@@ -154,9 +154,11 @@ impl<'a> Message<'a> {
             return if test { Ok(None) } else { Err(no_field(name)) };
         };
         match whole.field(name) {
-            Some(Value::Opaque(_)) if !test => Err(EvalError::new(format!(
-                "cannot read field {name:?}: it holds no data"
-            ))),
+            Some(value @ Value::Opaque(_)) if !test => {
+                let (kind, shown) = (go_type(&value), go_text(&value));
+                let words = format!("unsupported conversion to ref.Val: ({kind}){shown}");
+                Err(EvalError::new(words))
+            }
             None if !test => Ok(Some(Value::Null)),
             found => Ok(found),
         }

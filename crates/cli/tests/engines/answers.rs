@@ -79,11 +79,13 @@ pub(crate) fn comparable(answer: &Json) -> Json {
     {
         fields.remove("cost");
     }
-    // Which of the two kinds of null Go has depends on where it comes from.
+    // Which of its kinds of null Go has depends on where it comes from.
     if let Some(error) = fields.get("error").and_then(Json::as_str)
-        && error.ends_with("invalid qualifier type: types.Null")
+        && let Some(null) = ["types.Null", "structpb.NullValue"]
+            .into_iter()
+            .find(|null| error.ends_with(&format!("invalid qualifier type: {null}")))
     {
-        let told = error.replace("types.Null", "<nil>");
+        let told = error.replace(null, "<nil>");
         fields.insert("error".to_owned(), told.into());
     }
     if let Some(error) = fields.get("error").and_then(Json::as_str) {
@@ -97,8 +99,8 @@ pub(crate) fn comparable(answer: &Json) -> Json {
     answer
 }
 
-/// An error without what Go prints of messages: where they lie, and from which type of protobuf a list or
-/// a map was made.
+/// An error without what Go prints of messages: where they lie, what is in one that can't be read, and of
+/// which type of Go a list or a map is that was in one.
 fn of_messages(error: &str) -> String {
     let kept = "from non-optional value ";
     if let Some((before, value)) = error.split_once(kept)
@@ -108,9 +110,30 @@ fn of_messages(error: &str) -> String {
     {
         return format!("{before}{kept}");
     }
-    error
-        .replace("*structpb.Struct for JSON", "map[ref.Val]ref.Val for JSON")
-        .replace("*structpb.ListValue for JSON", "[]ref.Val for JSON")
+    let kept = "unsupported conversion to ref.Val: (*dynamicpb.Message)";
+    if let Some((before, _)) = error.split_once(kept) {
+        return format!("{before}{kept}");
+    }
+    let mut told = error.to_owned();
+    for (theirs, ours) in [
+        ("*structpb.Struct", "map[ref.Val]ref.Val"),
+        ("map[string]interface {}", "map[ref.Val]ref.Val"),
+        ("*structpb.ListValue", "[]ref.Val"),
+        ("[]interface {}", "[]ref.Val"),
+    ] {
+        let of = |ty: &str| format!("unexpected type {ty} for JSONPatchType");
+        told = told.replace(&of(theirs), &of(ours));
+    }
+    for (theirs, ours) in [
+        ("*structpb.Struct", "*types.baseMap"),
+        ("map[string]interface {}", "*types.baseMap"),
+        ("*structpb.ListValue", "*types.baseList"),
+        ("[]interface {}", "*types.baseList"),
+    ] {
+        let of = "invalid qualifier type: ";
+        told = told.replace(&format!("{of}{theirs}"), &format!("{of}{ours}"));
+    }
+    told
 }
 
 /// Writes numbers in one way.
