@@ -86,7 +86,9 @@ impl<'a> Evaluation<'a> {
         maker: &Maker,
         fields: &'a [(String, Node, bool)],
     ) -> Evaluated<'a> {
-        let made = self.fields_of(fields).and_then(|set| maker.make(set));
+        let made = self
+            .fields_of(maker, fields)
+            .and_then(|set| maker.make(set));
         if let Err(error) = &made
             && error.is_budget()
         {
@@ -100,6 +102,7 @@ impl<'a> Evaluation<'a> {
     /// takes it away.
     fn fields_of(
         &mut self,
+        maker: &Maker,
         fields: &'a [(String, Node, bool)],
     ) -> Result<Vec<(&'a str, Value<'a>)>, EvalError> {
         self.meter.make_all(fields.len(), ENTRY)?;
@@ -126,8 +129,10 @@ impl<'a> Evaluation<'a> {
                 (None, Some(value)) => set.push((name, value)),
             }
         }
-        for (_, value) in &set {
-            self.copied(value)?;
+        if maker.converts() {
+            for (_, value) in &set {
+                self.copied(value)?;
+            }
         }
         Ok(set)
     }

@@ -281,6 +281,11 @@ impl Maker {
         proto(name).map_or_else(|| Self::Unknown(Arc::clone(name)), Self::Proto)
     }
 
+    /// Whether values are made into others; else they are kept as they are.
+    pub(crate) fn converts(&self) -> bool {
+        matches!(self, Self::Proto(_))
+    }
+
     /// Makes a message of fields, each once.
     ///
     /// # Errors
