@@ -194,15 +194,38 @@ fn octets<'a>(list: &List<'_>) -> Converted<'a> {
     Ok(bytes(&octets?))
 }
 
-/// A field's name as Go has it: `a_b` is `AB`.
+/// A field's name as Go has it, `a_b-c` as `ABC` (cel-go v0.29.2, common/types/map.go,
+/// `upperCamelCase`): a word begins with a capital, and a letter is as it was only after a small one.
 fn upper_camel(name: &str) -> String {
     let mut made = String::new();
-    for part in name.split('_') {
-        let mut letters = part.chars();
-        made.extend(letters.next().into_iter().flat_map(char::to_uppercase));
-        made.push_str(letters.as_str());
+    let mut before = '_';
+    for letter in name.trim().chars() {
+        match (before, letter) {
+            (_, '_' | '-') => {}
+            ('_' | '-', letter) => made.push(upper(letter)),
+            ('a'..='z', letter) => made.push(letter),
+            (_, letter) => made.push(lower(letter)),
+        }
+        before = letter;
     }
     made
+}
+
+/// One letter for one, as Go does it.
+fn upper(letter: char) -> char {
+    let mut letters = letter.to_uppercase();
+    match (letters.next(), letters.next()) {
+        (Some(one), None) => one,
+        _ => letter,
+    }
+}
+
+fn lower(letter: char) -> char {
+    let mut letters = letter.to_lowercase();
+    match (letters.next(), letters.next()) {
+        (Some(one), None) => one,
+        _ => letter,
+    }
 }
 
 /// Why a value is not what is asked for by the name of Go's type.
