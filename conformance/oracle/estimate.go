@@ -128,6 +128,10 @@ func (e *estimators) env(variables map[string]json.RawMessage) (*cel.Env, error)
 			cel.Variable(plugin.RequestVarName, request.CelType()),
 		)
 	}
+	// A policy's own variables, of which there are none.
+	composed := apiservercel.NewObjectType("kubernetes.variables", map[string]*apiservercel.DeclField{})
+	objects = append(objects, composed)
+	options = append(options, cel.Variable(plugin.VariableVarName, composed.CelType()))
 	names := make([]string, 0, len(variables))
 	for name := range variables {
 		names = append(names, name)

@@ -59,7 +59,9 @@ type request struct {
 	Schema    json.RawMessage `json:"schema"`
 	Bounds    json.RawMessage `json:"bounds"`
 	TypeCheck json.RawMessage `json:"typeCheck"`
-	Estimate *estimation                `json:"estimate"`
+	Estimate  *estimation     `json:"estimate"`
+	// Mutation declares the types of a MutatingAdmissionPolicy as well.
+	Mutation bool `json:"mutation"`
 }
 
 type answer map[string]any
@@ -99,7 +101,7 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 	}()
 	_, hasParams := asked.Bindings["params"]
 	_, hasAuthorizer := asked.Bindings["authorizer"]
-	options := plugin.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: hasAuthorizer}
+	options := plugin.OptionalVariableDeclarations{HasParams: hasParams, HasAuthorizer: hasAuthorizer, HasPatchTypes: asked.Mutation}
 	compiler := plain
 	if len(asked.Variables) > 0 {
 		// Variables are added to their compiler, so it is of no use to another line.
@@ -109,8 +111,12 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 		}
 		compiler = made
 	}
+	// A mutating policy's variables do without its types
+	// (pkg/admission/plugin/policy/mutating/compilation.go).
+	plainOptions := options
+	plainOptions.HasPatchTypes = false
 	for _, variable := range asked.Variables {
-		compiler.CompileAndStoreVariable(expression{variable.Name, variable.Expression}, options, mode)
+		compiler.CompileAndStoreVariable(expression{variable.Name, variable.Expression}, plainOptions, mode)
 	}
 	accessor := expression{"", asked.Expr}
 	compiled := compiler.CompileCELExpression(accessor, options, mode)
@@ -248,6 +254,9 @@ func shown(value ref.Val) any {
 	case ref.Type:
 		return v.TypeName()
 	}
+	if made, found := message(value); found {
+		return made
+	}
 	return fmt.Sprint(value.Value())
 }
 
@@ -258,6 +267,9 @@ func keyText(key ref.Val) string {
 		return key.Type().TypeName()
 	case types.Null:
 		return "null"
+	}
+	if _, found := message(key); found {
+		return key.Type().TypeName()
 	}
 	if text, ok := key.ConvertToType(types.StringType).(types.String); ok {
 		return string(text)

@@ -19,6 +19,7 @@ fuzz_target!(|input: &str| {
         let optional = admission::Optional {
             params: true,
             authorizer: false,
+            mutation: true,
         };
         admission::environment(bailiff_cel::NEWEST_RELEASE, optional)
     });

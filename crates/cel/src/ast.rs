@@ -22,8 +22,8 @@ pub(crate) struct Expr {
     pub(crate) nesting: u16,
     /// How many nodes are within each other here; a leaf is 1.
     pub(crate) depth: u32,
-    /// How many lists, maps and optionals are within each other at most in its value, beside those of the
-    /// values that it is given.
+    /// How many lists, maps, messages and optionals are within each other at most in its value, beside
+    /// those of the values that it is given.
     pub(crate) wrapped: u32,
 }
 
@@ -50,7 +50,7 @@ impl Expr {
             Kind::Literal(_) | Kind::Ident(_) => 0,
             Kind::Select { .. } => deepest,
             Kind::Call { function, .. } => deepest.saturating_add(u32::from(op::wraps(function))),
-            Kind::List(_) | Kind::Map(_) => deepest.saturating_add(1),
+            Kind::List(_) | Kind::Map(_) | Kind::Message { .. } => deepest.saturating_add(1),
             // What a loop goes over may be in what each of its turns makes.
             Kind::Comprehension(_) => all.saturating_add(1),
         };
@@ -142,8 +142,31 @@ pub(crate) enum Kind {
     List(Vec<(Expr, bool)>),
     /// Entries, each with whether it is optional (`{?k: v}`).
     Map(Vec<(Expr, Expr, bool)>),
+    /// `a.b.C{field: value}`; it is reported at its opening brace.
+    Message {
+        name: String,
+        fields: Vec<Field>,
+    },
     /// What macros become.
     Comprehension(Box<Comprehension>),
+}
+
+/// A field of a message that is made.
+#[derive(Clone, Debug)]
+pub(crate) struct Field {
+    /// Byte offset of its colon, where it is reported.
+    pub(crate) at: usize,
+    pub(crate) name: String,
+    pub(crate) value: Expr,
+    /// Whether it is optional (`?field: value`).
+    pub(crate) optional: bool,
+}
+
+/// As nodes are: wherever it stands.
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.optional == other.optional && self.value == other.value
+    }
 }
 
 impl Kind {
@@ -162,6 +185,7 @@ impl Kind {
                     visit(value);
                 }
             }
+            Self::Message { fields, .. } => fields.iter().for_each(|field| visit(&field.value)),
             Self::Comprehension(c) => {
                 for part in [&c.range, &c.init, &c.condition, &c.step, &c.result] {
                     visit(part);

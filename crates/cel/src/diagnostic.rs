@@ -30,6 +30,8 @@ enum Place {
     Whole,
     /// Nothing: it was found while constants were computed.
     Constant,
+    /// Nothing: it was found when the types were kept.
+    Types,
 }
 
 impl Diagnostic {
@@ -55,6 +57,7 @@ impl Diagnostic {
     fn issue(&self) -> String {
         match self.place {
             Place::Constant => return format!("program instantiation failed: {}", self.message),
+            Place::Types => return format!("unexpected compilation error: {}", self.message),
             Place::Whole => return format!("ERROR: <input>:-1:0: {}", self.message),
             Place::Known => {}
         }
@@ -77,6 +80,14 @@ impl Diagnostic {
     pub(crate) fn of_constant(source: &str, at: usize, message: impl Into<String>) -> Self {
         Self {
             place: Place::Constant,
+            ..Self::new(source, at, message)
+        }
+    }
+
+    /// A fault of types that the API server finds when it keeps them.
+    pub(crate) fn of_types(source: &str, at: usize, message: impl Into<String>) -> Self {
+        Self {
+            place: Place::Types,
             ..Self::new(source, at, message)
         }
     }
@@ -206,7 +217,7 @@ impl CompileError {
         if self
             .diagnostics
             .iter()
-            .any(|fault| fault.place == Place::Constant)
+            .any(|fault| matches!(fault.place, Place::Constant | Place::Types))
         {
             return issues;
         }

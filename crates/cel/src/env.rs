@@ -10,6 +10,7 @@ use crate::check::{Reference, check};
 use crate::cost::{self, Range, Sizes};
 use crate::diagnostic::{CompileError, Diagnostic};
 use crate::library::{Function, Library, Overload};
+use crate::message;
 use crate::parse::{Macros, parse};
 use crate::plan::{Node, plan};
 use crate::print::Expression;
@@ -27,6 +28,8 @@ pub const OLDEST_RELEASE: u32 = 30;
 /// How deep the values of named expressions may be in all; the API server's engine has no such
 /// limit, and ends with its stack.
 const WRAPPED_LIMIT: u32 = 1000;
+/// The type of the named expressions together.
+const NAMED_TYPE: &str = "kubernetes.variables";
 
 /// The name that named expressions are used by.
 pub(crate) const VARIABLES: &str = "variables";
@@ -54,10 +57,14 @@ pub struct Env {
     /// Whether a field that is called like a word of the language may be written so
     /// (k8s.io/apiserver v0.37.2, pkg/cel/environment/environment.go).
     pub(crate) keyword_fields: bool,
+    /// Whether there are the types of a `MutatingAdmissionPolicy`.
+    pub(crate) mutation: bool,
     declared: HashMap<&'static str, Function>,
     /// How many lists, maps and optionals are within each other at most in the value of a named
     /// expression.
     pub(crate) wrapped: u32,
+    /// The types that variables are made of, by their names.
+    structures: OnceLock<HashMap<String, Type>>,
 }
 
 /// A named expression; one with a fault fails when it is used.
@@ -188,8 +195,10 @@ impl Env {
             composed: true,
             strict: false,
             keyword_fields: true,
+            mutation: false,
             declared: HashMap::new(),
             wrapped: 0,
+            structures: OnceLock::new(),
         }
     }
 
@@ -278,7 +287,9 @@ impl Env {
     /// Every fault, with its position; and where the values of named expressions would be deeper within
     /// each other than can be gone through.
     pub fn define(&mut self, name: &str, source: &str) -> Result<(), CompileError> {
+        let mutation = std::mem::take(&mut self.mutation);
         let mut compiled = self.compile(source);
+        self.mutation = mutation;
         let wrapped = compiled
             .as_ref()
             .map_or(0, |program| self.wrapped_by(program));
@@ -369,10 +380,11 @@ impl Env {
         self.library
             .names()
             .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
+            .filter(|name| self.mutation || *name != message::ESCAPE)
     }
 
     /// Names that a name may stand for, the innermost first.
-    fn candidates(&self, name: &str) -> Vec<String> {
+    pub(crate) fn candidates(&self, name: &str) -> Vec<String> {
         if let Some(global) = name.strip_prefix('.') {
             return vec![global.to_owned()];
         }
@@ -402,19 +414,61 @@ impl Env {
                     .named_types
                     .iter()
                     .map(|(n, ty)| (n.as_str(), ty.clone()));
-                return Some((
-                    Reference::Named,
-                    ObjectType::new("kubernetes.variables", fields),
-                ));
+                return Some((Reference::Named, ObjectType::new(NAMED_TYPE, fields)));
             }
-            let (name, ty) = type_of(name)?;
-            Some((Reference::Type(name), Type::of_type(ty)))
+            if name == message::NULL_VALUE.0 {
+                let (name, number) = message::NULL_VALUE;
+                return Some((Reference::Constant(name, number), Type::Int));
+            }
+            if let Some((name, ty)) = type_of(name) {
+                return Some((Reference::Type(name), Type::of_type(ty)));
+            }
+            let ty = self.structure(name)?;
+            Some((Reference::UnknownType, Type::of_type(ty)))
         })
+    }
+
+    /// A type whose name only the checker knows.
+    pub(crate) fn structure(&self, name: &str) -> Option<Type> {
+        if self.mutation
+            && let Some(ty) = message::type_of_mutation(name)
+        {
+            return Some(ty);
+        }
+        if let Some(proto) = message::proto(name) {
+            return Some(proto.ty());
+        }
+        // All names of types are longer than that of the variable's own.
+        let roots = self.variables.iter().map(|(_, ty)| ty);
+        let of_root = |ty: &Type| matches!(ty, Type::Object(object) if object.has_fields() && begins_alike(object.name(), name));
+        let of_named = self.composed && name == NAMED_TYPE;
+        if of_named {
+            let fields = self.named_types.iter();
+            let fields = fields.map(|(name, ty)| (name.as_str(), ty.clone()));
+            return Some(ObjectType::new(NAMED_TYPE, fields));
+        }
+        if !roots.clone().any(of_root) {
+            return None;
+        }
+        let structures = self.structures.get_or_init(|| {
+            let mut found = HashMap::new();
+            for ty in roots {
+                if let Type::Object(object) = ty {
+                    collect(object.name(), ty, &mut found);
+                }
+            }
+            found
+        });
+        structures.get(name).cloned()
     }
 
     /// A function by its name.
     pub(crate) fn function(&self, name: &str) -> Option<&Function> {
-        let find = |name: &str| self.declared.get(name).or_else(|| self.library.get(name));
+        let find = |name: &str| {
+            let there = self.mutation || name != message::ESCAPE;
+            let known = || self.library.get(name).filter(|_| there);
+            self.declared.get(name).or_else(known)
+        };
         if self.container.is_empty() {
             return find(name.strip_prefix('.').unwrap_or(name));
         }
@@ -422,8 +476,35 @@ impl Env {
     }
 }
 
+/// Whether two names have the same first word.
+fn begins_alike(a: &str, b: &str) -> bool {
+    a.split('.').next() == b.split('.').next()
+}
+
+/// The types that a type is made of: structures by their names, lists and maps by where they are
+/// (k8s.io/apiserver v0.37.2, pkg/cel/types.go, `buildDeclTypes`).
+fn collect(path: &str, ty: &Type, found: &mut HashMap<String, Type>) {
+    match ty {
+        Type::Object(object) if object.has_fields() => {
+            found.insert(object.name().to_owned(), ty.clone());
+            for (name, field) in object.fields() {
+                collect(&format!("{path}.{name}"), field, found);
+            }
+        }
+        Type::List(element) => {
+            collect(&format!("{path}.@idx"), element, found);
+            found.insert(path.to_owned(), ty.clone());
+        }
+        Type::Map(_, value) => {
+            collect(&format!("{path}.@elem"), value, found);
+            found.insert(path.to_owned(), ty.clone());
+        }
+        _ => {}
+    }
+}
+
 /// The types that have a name, with that name.
-fn type_of(name: &str) -> Option<(&'static str, Type)> {
+pub(crate) fn type_of(name: &str) -> Option<(&'static str, Type)> {
     let any = || Arc::new(Type::Dyn);
     Some(match name {
         "bool" => ("bool", Type::Bool),
@@ -440,11 +521,12 @@ fn type_of(name: &str) -> Option<(&'static str, Type)> {
         // These two are known to the checker alone (`plan`).
         "timestamp" => ("timestamp", Type::Timestamp),
         "duration" => ("duration", Type::Duration),
-        "google.protobuf.Timestamp" => ("google.protobuf.Timestamp", Type::Timestamp),
-        "google.protobuf.Duration" => ("google.protobuf.Duration", Type::Duration),
         types::IP => (types::IP, Type::opaque(types::IP)),
         types::CIDR => (types::CIDR, Type::opaque(types::CIDR)),
-        _ => return None,
+        name => {
+            let proto = message::proto(name).filter(|proto| proto.is_value())?;
+            (proto.name, proto.ty())
+        }
     })
 }
 

@@ -98,6 +98,7 @@ mod diagnostic;
 mod env;
 mod eval;
 mod library;
+mod message;
 mod parse;
 mod plan;
 mod print;
@@ -113,7 +114,8 @@ pub use library::{Authorization, Opaque};
 pub use print::Expression;
 pub use types::{ObjectType, Type};
 pub use value::{
-    Activation, Bytes, Joined, List, MadeMap, Map, Merged, Object, Sequence, Text, Time, Value,
+    Activation, Bytes, Joined, List, MadeMap, Map, Merged, Message, MessageKind, Object, Sequence,
+    Text, Time, Value,
 };
 
 #[cfg(test)]

@@ -7,21 +7,23 @@
 
 mod constants;
 mod loops;
+mod names;
 
 use crate::ast::{Expr, Kind, Literal, op};
-use crate::check::{Checked, Reference};
+use crate::check::{Checked, Reference, qualified};
 use crate::diagnostic::Diagnostic;
 use crate::env::Env;
 use crate::eval::EvalError;
-use crate::library::{Authorization, Cost, Effort, Opaque, Run, regexes};
-use crate::schema::ListKind;
-use crate::types::Type;
-use crate::value::{List, Map, Value};
+use crate::library::{Cost, Effort, Run, regexes};
+use crate::message::Maker;
+use crate::types::{ObjectType, Type};
+use crate::value::{List, Value};
 use constants::{constant, list, map, membership};
 use regex::Regex;
 
 pub(crate) use constants::is_member;
 pub(crate) use loops::{Fold, Quantifier};
+pub(crate) use names::{go_name, not_a_key};
 
 /// A node that can be evaluated.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub(crate) enum Node {
     List(Vec<(Node, bool)>),
     /// Entries, each with whether it is optional; whether keys are checked.
     Map(Vec<(Node, Node, bool)>, bool),
+    /// Fields by their names, each with whether it is optional.
+    Message(Maker, Vec<(String, Node, bool)>),
     /// Adds an element to the list of a loop.
     Append {
         slot: usize,
@@ -92,6 +96,8 @@ pub(crate) struct Qualifier {
 pub(crate) enum Key {
     /// A field by its name, and its place where the structure is declared.
     Field(String, Option<usize>),
+    /// A field of a message, whose type reads it.
+    Typed(String),
     Constant(Value<'static>),
     Computed(Node),
 }
@@ -185,7 +191,10 @@ impl Planner<'_> {
             Reference::Local(place) => Root::Local(*place),
             Reference::Named => Root::Named,
             Reference::Type(name) => return Some(Node::Constant(Value::Type(name))),
-            Reference::Function { .. } => return None,
+            Reference::Constant(_, number) => return Some(Node::Constant(Value::Int(*number))),
+            Reference::UnknownType | Reference::Message(_) | Reference::Function { .. } => {
+                return None;
+            }
         };
         Some(Node::Attribute(Box::new(Attribute {
             root,
@@ -199,7 +208,7 @@ impl Planner<'_> {
     /// interpreter/planner.go, `planCheckedIdent`).
     fn is_taken_for_type(&self, expr: &Expr) -> bool {
         let unknown = match self.reference(expr) {
-            Some(Reference::Local(_)) => true,
+            Some(Reference::Local(_) | Reference::UnknownType) => true,
             Some(Reference::Type(name)) => matches!(*name, "timestamp" | "duration"),
             _ => false,
         };
@@ -223,6 +232,14 @@ impl Planner<'_> {
                 field,
                 test,
             } => {
+                if self.is_taken_for_type(expr)
+                    && let Some(Reference::UnknownType) = self.reference(expr)
+                    && let Some(name) = qualified(expr)
+                {
+                    let name = name.strip_prefix('.').unwrap_or(&name);
+                    let message = format!("reference to undefined type: {name}");
+                    return Err(Diagnostic::of_constant(self.source, expr.at, message));
+                }
                 if let Some(node) = self.named(expr) {
                     return Ok(node);
                 }
@@ -255,12 +272,25 @@ impl Planner<'_> {
                 }
                 Ok(map(nodes, self.env.strict))
             }
+            Kind::Message { name, fields } => {
+                let Some(Reference::Message(whole)) = self.reference(expr) else {
+                    let message = format!("unknown type: {name}");
+                    return Err(Diagnostic::of_constant(self.source, expr.at, message));
+                };
+                let maker = Maker::of(whole, self.env.mutation);
+                let mut nodes = Vec::with_capacity(fields.len());
+                for field in fields {
+                    nodes.push((field.name.clone(), self.node(&field.value)?, field.optional));
+                }
+                Ok(Node::Message(maker, nodes))
+            }
             Kind::Comprehension(comprehension) => self.fold(comprehension),
         }
     }
 
     fn field(&self, operand: &Expr, name: &str) -> Key {
         let declared = match self.checked.types.get(operand.id) {
+            Some(Type::Object(object)) if is_message(object) => return Key::Typed(name.to_owned()),
             Some(Type::Object(object)) => object.field(name).map(|(place, _)| place),
             _ => None,
         };
@@ -278,7 +308,10 @@ impl Planner<'_> {
             && let [operand, field] = arguments
             && let Kind::Literal(Literal::String(name)) = &field.kind
         {
-            let key = self.field(operand, name);
+            let key = match self.field(operand, name) {
+                Key::Typed(name) => Key::Field(name, None),
+                key => key,
+            };
             let mut attribute = attribute(self.node(operand)?);
             attribute.qualifiers.push(Qualifier {
                 key,
@@ -492,63 +525,10 @@ impl Planner<'_> {
     }
 }
 
-/// Of a value that nothing can be looked up by, the name that Go has for it.
-pub(crate) fn not_a_key(value: &Value<'_>) -> Option<&'static str> {
-    match value {
-        Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::String(_) => {
-            None
-        }
-        other => Some(go_name(other)),
-    }
-}
-
-/// The name that Go has for the kind of a value; some errors of the API server quote it.
-pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
-    match value {
-        Value::Bool(_) => "types.Bool",
-        Value::Int(_) => "types.Int",
-        Value::Uint(_) => "types.Uint",
-        Value::Double(_) => "types.Double",
-        Value::String(_) => "types.String",
-        Value::Null => "types.Null",
-        Value::Bytes(_) => "types.Bytes",
-        Value::Duration(_) => "types.Duration",
-        Value::Timestamp(_) => "types.Timestamp",
-        Value::List(List::Joined(_)) => "*types.concatList",
-        Value::List(list) => match (list, list.kind()) {
-            (_, None) => "*types.baseList",
-            (List::Typed(..), Some(ListKind::Set)) => "*common.unstructuredSetList",
-            (List::Typed(..), Some(ListKind::Map(_))) => "*common.unstructuredMapList",
-            (List::Typed(..), Some(_)) => "*common.unstructuredList",
-            (_, Some(ListKind::Set)) => "*common.refValSetList",
-            (_, Some(_)) => "*common.refValMapList",
-        },
-        Value::Map(Map::Typed(..)) => "*common.unstructuredMap",
-        Value::Map(_) => "*types.baseMap",
-        Value::Preserved(_) => "*common.unknownPreserved",
-        Value::Fault(_) => "*types.Err",
-        Value::Type(_) => "*types.Type",
-        Value::Optional(_) => "*types.Optional",
-        Value::Object(_) => "object",
-        Value::Authorization(value) => match &**value {
-            Authorization::Authorizer(_) => "library.authorizerVal",
-            Authorization::Path(..) => "library.pathCheckVal",
-            Authorization::Group(..) => "library.groupCheckVal",
-            Authorization::Resource(..) => "library.resourceCheckVal",
-            Authorization::Decision(_) => "library.decisionVal",
-        },
-        Value::Opaque(opaque) => match opaque.type_name() {
-            crate::types::IP => "cel.IP",
-            crate::types::CIDR => "cel.CIDR",
-            crate::types::QUANTITY => match &**opaque {
-                Opaque::Quantity(quantity) if quantity.is_sum() => "*cel.Quantity",
-                _ => "cel.Quantity",
-            },
-            crate::types::URL => "cel.URL",
-            crate::types::SEMVER => "cel.Semver",
-            _ => "cel.Format",
-        },
-    }
+/// Whether fields of a type are read by the type, and not by the value: those of an object of a
+/// `MutatingAdmissionPolicy`, and of protobuf's messages.
+fn is_message(object: &ObjectType) -> bool {
+    object.has_any_field() || object.name().starts_with("google.protobuf.")
 }
 
 fn append(slot: usize, element: Node, cost: u64) -> Node {

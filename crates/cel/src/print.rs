@@ -183,6 +183,17 @@ fn whole(f: To<'_, '_>, expr: &Expr) -> Written {
             }
             f.write_char('}')
         }
+        Kind::Message { name, fields } => {
+            write!(f, "{name}{{")?;
+            for (place, part) in fields.iter().enumerate() {
+                comma(f, place)?;
+                f.write_str(if part.optional { "?" } else { "" })?;
+                field(f, &part.name)?;
+                f.write_str(": ")?;
+                node(f, &part.value, Level::Conditional)?;
+            }
+            f.write_char('}')
+        }
         // Only macros make loops.
         Kind::Comprehension(_) => Err(fmt::Error),
     }

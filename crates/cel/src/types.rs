@@ -7,11 +7,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// The type of an expression.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The type of an expression. A wrapper equals what it wraps, as in the API server's checker, which
+/// tells them apart only where `null` is.
+#[derive(Clone, Debug)]
 pub enum Type {
     /// Known only at run time.
     Dyn,
+    /// Known only at run time, and made as a `google.protobuf.Any`.
+    Any,
     /// Of an expression with a fault; it fits everywhere, so one fault is said once.
     Error,
     /// `null`.
@@ -38,6 +41,8 @@ pub enum Type {
     Map(Arc<Type>, Arc<Type>),
     /// A value that may be absent.
     Optional(Arc<Type>),
+    /// A boolean, a number, text or bytes, or `null`: the type of `google.protobuf.BoolValue` and its like.
+    Wrapper(Arc<Type>),
     /// A structure with declared fields.
     Object(Arc<ObjectType>),
     /// A type that only its own functions know.
@@ -46,14 +51,41 @@ pub enum Type {
     Type(Option<Arc<Type>>),
     /// A type that is not known yet while checking.
     Param(u32),
+    /// Of a field that a patch does not have: no type, which the API server finds late.
+    Missing,
 }
+
+impl PartialEq for Type {
+    fn eq(&self, other: &Self) -> bool {
+        match (self.bare(), other.bare()) {
+            (Self::List(a), Self::List(b)) | (Self::Optional(a), Self::Optional(b)) => a == b,
+            (Self::Map(ak, av), Self::Map(bk, bv)) => ak == bk && av == bv,
+            (Self::Object(a), Self::Object(b)) => a == b,
+            (Self::Opaque(a, ap), Self::Opaque(b, bp)) => a == b && ap == bp,
+            (Self::Type(a), Self::Type(b)) => a == b,
+            (Self::Param(a), Self::Param(b)) => a == b,
+            (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+        }
+    }
+}
+
+impl Eq for Type {}
 
 /// A structure with declared fields.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ObjectType {
     name: String,
-    /// Absent: only its own functions know it.
-    fields: Option<Vec<(String, Type)>>,
+    fields: Fields,
+}
+
+/// Which fields a structure has.
+#[derive(Debug, PartialEq, Eq)]
+enum Fields {
+    /// None: only its own functions know it.
+    Hidden,
+    Declared(Vec<(String, Type)>),
+    /// Every name is one, of any type.
+    Any,
 }
 
 impl ObjectType {
@@ -71,7 +103,15 @@ impl ObjectType {
             .collect();
         Type::Object(Arc::new(Self {
             name: name.to_owned(),
-            fields: Some(fields),
+            fields: Fields::Declared(fields),
+        }))
+    }
+
+    /// A structure that has every field.
+    pub(crate) fn of_any_fields(name: &str) -> Type {
+        Type::Object(Arc::new(Self {
+            name: name.to_owned(),
+            fields: Fields::Any,
         }))
     }
 
@@ -79,27 +119,45 @@ impl ObjectType {
     pub(crate) fn abstract_type(name: &str) -> Type {
         Type::Object(Arc::new(Self {
             name: name.to_owned(),
-            fields: None,
+            fields: Fields::Hidden,
         }))
     }
 
     /// Whether its fields are declared.
     pub(crate) fn has_fields(&self) -> bool {
-        self.fields.is_some()
+        !matches!(self.fields, Fields::Hidden)
+    }
+
+    /// Whether every name is a field.
+    pub(crate) fn has_any_field(&self) -> bool {
+        matches!(self.fields, Fields::Any)
+    }
+
+    fn declared(&self) -> &[(String, Type)] {
+        match &self.fields {
+            Fields::Declared(fields) => fields,
+            Fields::Hidden | Fields::Any => &[],
+        }
     }
 
     /// The place and the type of a field.
     pub(crate) fn field(&self, name: &str) -> Option<(usize, &Type)> {
-        self.fields
+        self.declared()
             .iter()
-            .flatten()
             .enumerate()
             .find(|(_, field)| field.0 == name)
             .map(|(index, field)| (index, &field.1))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.fields.iter().flatten().map(|field| field.0.as_str())
+        self.declared().iter().map(|field| field.0.as_str())
+    }
+
+    /// The fields with their types.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&str, &Type)> {
+        self.declared()
+            .iter()
+            .map(|field| (field.0.as_str(), &field.1))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -154,6 +212,29 @@ impl Type {
         Self::Opaque(name, Vec::new())
     }
 
+    /// This type, or `null`.
+    pub(crate) fn wrapper(inner: Self) -> Self {
+        Self::Wrapper(Arc::new(inner))
+    }
+
+    /// What a wrapper wraps; every other type as it is.
+    pub(crate) fn bare(&self) -> &Self {
+        match self {
+            Self::Wrapper(inner) => inner,
+            other => other,
+        }
+    }
+
+    /// Whether it is made of one that is missing.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing) || self.parameters().into_iter().any(Self::is_missing)
+    }
+
+    /// Whether it is known at run time alone.
+    pub(crate) fn is_dynamic(&self) -> bool {
+        matches!(self, Self::Dyn | Self::Any)
+    }
+
     /// The type of types.
     pub(crate) fn of_type(inner: Self) -> Self {
         Self::Type(Some(Arc::new(inner)))
@@ -175,6 +256,7 @@ impl Type {
     pub fn declared_name(&self) -> String {
         match self {
             Self::Null => "null_type".to_owned(),
+            Self::Any => "google.protobuf.Any".to_owned(),
             Self::Duration => "google.protobuf.Duration".to_owned(),
             Self::Timestamp => "google.protobuf.Timestamp".to_owned(),
             Self::List(a) => format!("list({})", a.declared_name()),
@@ -192,6 +274,7 @@ impl Type {
             Self::Map(..) => "map".to_owned(),
             Self::Optional(_) => "optional_type".to_owned(),
             Self::Type(_) => "type".to_owned(),
+            Self::Wrapper(inner) => inner.name(),
             other => other.declared_name(),
         }
     }
@@ -203,7 +286,8 @@ impl Type {
         match self {
             Self::List(a) => Self::list(a.of_named()),
             Self::Map(a, b) => Self::Map(Arc::new(a.of_named()), Arc::new(b.of_named())),
-            Self::Bool
+            Self::Any
+            | Self::Bool
             | Self::Bytes
             | Self::Double
             | Self::Duration
@@ -215,10 +299,12 @@ impl Type {
             Self::Dyn
             | Self::Error
             | Self::Optional(_)
+            | Self::Wrapper(_)
             | Self::Object(_)
             | Self::Opaque(..)
             | Self::Type(_)
-            | Self::Param(_) => Self::Dyn,
+            | Self::Param(_)
+            | Self::Missing => Self::Dyn,
         }
     }
 }
@@ -227,6 +313,7 @@ impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dyn => f.write_str("dyn"),
+            Self::Any => f.write_str("any"),
             Self::Error => f.write_str("!error!"),
             Self::Null => f.write_str("null"),
             Self::Bool => f.write_str("bool"),
@@ -240,6 +327,7 @@ impl fmt::Display for Type {
             Self::List(element) => write!(f, "list({element})"),
             Self::Map(key, value) => write!(f, "map({key}, {value})"),
             Self::Optional(value) => write!(f, "optional_type({value})"),
+            Self::Wrapper(inner) => write!(f, "wrapper({inner})"),
             Self::Object(object) => f.write_str(object.name()),
             Self::Opaque(name, parts) if parts.is_empty() => f.write_str(name),
             Self::Opaque(name, parts) => {
@@ -249,6 +337,7 @@ impl fmt::Display for Type {
             Self::Type(None) => f.write_str("type"),
             Self::Type(Some(inner)) => write!(f, "type({inner})"),
             Self::Param(number) => write!(f, "_var{number}"),
+            Self::Missing => Ok(()),
         }
     }
 }

@@ -45,6 +45,13 @@ fn brackets_stand_only_where_they_are_needed() {
         ("((a&&b)&&c)&&d", "(a && b && c) && d"),
         ("a||b&&c", "a || b && c"),
         ("(a||b)&&c", "(a || b) && c"),
+        (
+            "a.b{c:1,?d:(2),`e`:3,`f-g`:4,}",
+            "a.b{c: 1, ?d: 2, e: 3, `f-g`: 4}",
+        ),
+        (".a{,}", ".a{}"),
+        ("if.for{`in`:1}", "if.for{`in`: 1}"),
+        ("-(a{b:1}).c", "-a{b: 1}.c"),
         ("a?b:c?d:e", "a ? b : c ? d : e"),
         ("(a?b:c)?d:e", "(a ? b : c) ? d : e"),
         ("a?(b?c:d):e", "a ? (b ? c : d) : e"),
@@ -126,10 +133,14 @@ fn a_macro_is_printed_as_the_call_that_it_was() {
 #[test]
 fn kept_expressions_are_printed_and_parsed_back() {
     let env = Env::new([]);
-    let text = include_str!("../../cli/tests/expressions.txt");
-    let lines = text.lines().filter(|line| !line.is_empty());
+    let texts = [
+        include_str!("../../cli/tests/expressions.txt"),
+        include_str!("../../cli/tests/mutations.txt"),
+    ];
+    let lines = texts.iter().flat_map(|text| text.lines());
+    let lines = lines.filter(|line| !line.is_empty());
     let parsed = lines.filter_map(|line| printed(&env, line)).count();
-    assert!(parsed > 280, "{parsed}");
+    assert!(parsed > 850, "{parsed}");
 }
 
 #[test]

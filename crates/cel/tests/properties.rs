@@ -58,6 +58,8 @@ const WORDS: &[&str] = &[
     "b'a'",
     "r'\\d'",
     "true",
+    "google.protobuf.Int32Value",
+    "value",
     "null",
     "a",
     "b",
@@ -119,7 +121,7 @@ fn run(source: &str) {
     );
 }
 
-/// Templates by the type that they give; a letter in braces is a part of that type.
+/// Templates by the type that they give; a letter alone in braces is a part of that type.
 const TEMPLATES: &[(char, &[&str])] = &[
     (
         'i',
@@ -158,6 +160,9 @@ const TEMPLATES: &[(char, &[&str])] = &[
             "ip({s}).family()",
             "semver({s}).major()",
             "{l}.indexOf({i})",
+            "google.protobuf.Int64Value{value: {i}}",
+            "google.protobuf.Int32Value{?value: {o}}",
+            "google.protobuf.NullValue.NULL_VALUE",
         ],
     ),
     (
@@ -170,6 +175,7 @@ const TEMPLATES: &[(char, &[&str])] = &[
             "uint({i})",
             "uint({s})",
             "{u} % {u}",
+            "google.protobuf.UInt32Value{value: {u}}",
         ],
     ),
     (
@@ -317,6 +323,7 @@ const TEMPLATES: &[(char, &[&str])] = &[
             "{e} + {e}",
             "{t} - {t}",
             "duration('90s')",
+            "google.protobuf.Duration{seconds: {i}}",
         ],
     ),
     (
@@ -350,10 +357,17 @@ fn of(ty: char, depth: u32, choices: &mut std::slice::Iter<'_, u16>) -> String {
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         made.push_str(before);
-        let (part, after) = after.split_once('}').unwrap();
-        let part = of(part.chars().next().unwrap(), depth - 1, choices);
-        made.extend(["(", &part, ")"]);
-        rest = after;
+        rest = match after.split_once('}') {
+            Some((part, after)) if part.len() == 1 => {
+                let part = of(part.chars().next().unwrap(), depth - 1, choices);
+                made.extend(["(", &part, ")"]);
+                after
+            }
+            _ => {
+                made.push('{');
+                after
+            }
+        };
     }
     made + rest
 }

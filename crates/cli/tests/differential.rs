@@ -84,9 +84,21 @@ fn kept() -> Vec<Case> {
         .filter(|line| !line.is_empty())
         .map(|line| Case::of(line, Arc::clone(&bindings)))
         .chain(include_str!("kept.jsonl").lines().map(Case::read))
+        .chain(mutations(&bindings))
         .collect();
     assert!(kept.len() > 380, "{} are kept", kept.len());
     kept
+}
+
+/// Those of a `MutatingAdmissionPolicy`, with its types and without.
+fn mutations(bindings: &Arc<serde_json::Value>) -> impl Iterator<Item = Case> {
+    let lines = include_str!("mutations.txt").lines();
+    lines.flat_map(|line| {
+        [
+            Case::of_mutation(line, Arc::clone(bindings)),
+            Case::of(line, Arc::clone(bindings)),
+        ]
+    })
 }
 
 /// The expressions of the tables of `crates/cel`.

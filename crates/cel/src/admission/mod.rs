@@ -112,6 +112,10 @@ pub struct Optional {
     pub params: bool,
     /// `authorizer` and `authorizer.requestResource`.
     pub authorizer: bool,
+    /// The types of a `MutatingAdmissionPolicy`, which an expression of one makes its changes of:
+    /// `Object`, `Object.spec` and so on, `JSONPatch`; and `jsonpatch.escapeKey`. Named expressions do
+    /// without them (k8s.io/apiserver v0.37.2, pkg/admission/plugin/policy/mutating/compilation.go).
+    pub mutation: bool,
 }
 
 /// The environment of admission policies in a minor release of Kubernetes 1.
@@ -134,7 +138,9 @@ pub fn typed_environment(minor: u32, object: &Type, optional: Optional) -> Env {
         let resource = ObjectType::abstract_type(RESOURCE_CHECK);
         variables.push(("authorizer.requestResource", resource));
     }
-    Env::for_release(minor, variables)
+    let mut env = Env::for_release(minor, variables);
+    env.mutation = optional.mutation;
+    env
 }
 
 /// The variables that always are, and `params`, in the order of the slots of [`Bindings`].

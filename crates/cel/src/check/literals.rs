@@ -101,6 +101,11 @@ impl Validator<'_> {
                     self.same(&mut values, false);
                 }
             }
+            Kind::Message { fields, .. } => {
+                for field in fields {
+                    self.node(&field.value);
+                }
+            }
             Kind::Comprehension(c) => {
                 for part in [&c.range, &c.init, &c.condition, &c.step, &c.result] {
                     self.node(part);

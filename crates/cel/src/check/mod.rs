@@ -5,15 +5,18 @@
 //! Invariant: every node has a type afterwards; all faults are found, not the first alone.
 
 mod literals;
+mod messages;
 mod unify;
 
 use crate::ast::{Comprehension, Expr, Kind, Literal, op};
 use crate::diagnostic::{Diagnostic, Faults, near};
 use crate::env::Env;
+use crate::message;
 use crate::schema::is_reserved;
 use crate::types::{ObjectType, Type};
 use smallvec::{SmallVec, smallvec};
 use std::collections::HashMap;
+use std::sync::Arc;
 use unify::{Substitutions, most_general};
 
 /// What a name or a call turned out to be.
@@ -25,6 +28,12 @@ pub(crate) enum Reference {
     Local(usize),
     /// A type, by its name.
     Type(&'static str),
+    /// A type whose name only the checker knows: the API server's planner refuses it.
+    UnknownType,
+    /// A number that has a name.
+    Constant(&'static str, i64),
+    /// The type of a message that is made, by its whole name.
+    Message(Arc<str>),
     /// The named expressions of the environment.
     Named,
     /// A function, and the overloads that fit; none where it compiles only without a check.
@@ -76,6 +85,10 @@ pub(crate) fn check(source: &str, expr: &Expr, nodes: usize, env: &Env) -> Check
         faults.add(|| Diagnostic::of_whole(message));
     } else if faults.is_empty() {
         faults = literals::validate(source, expr, &types, env);
+        if faults.is_empty() && types.iter().any(Type::is_missing) {
+            let message = "missing type conversion to proto: ";
+            faults.add(|| Diagnostic::of_types(source, expr.at, message));
+        }
     }
     let mut mentions = checker.mentions;
     mentions.sort();
@@ -179,6 +192,7 @@ impl Checker<'_> {
             } => self.call(expr, function, target.as_deref(), arguments),
             Kind::List(elements) => self.list(elements),
             Kind::Map(entries) => self.map(entries),
+            Kind::Message { name, fields } => self.message(expr, name, fields),
             Kind::Comprehension(comprehension) => self.comprehension(comprehension),
         };
         self.set(expr, ty);
@@ -234,6 +248,7 @@ impl Checker<'_> {
         let (target, was_optional) = unwrapped(&ty);
         let found = match &target {
             Type::Map(_, value) => (**value).clone(),
+            Type::Object(object) if object.has_any_field() => Type::Dyn,
             Type::Object(object) => match self.declared_field(object, field) {
                 Some((_, ty)) => {
                     let ty = ty.clone();
@@ -242,6 +257,7 @@ impl Checker<'_> {
                     }
                     ty
                 }
+                None if object.name() == message::PATCH => Type::Missing,
                 None if object.has_fields() => {
                     let help = self.near(field, object.names());
                     self.fault(expr.at, format!("undefined field '{field}'"), help);
@@ -258,7 +274,7 @@ impl Checker<'_> {
                 self.known.assign(&Type::Dyn, &target);
                 Type::Dyn
             }
-            Type::Dyn | Type::Error => Type::Dyn,
+            Type::Dyn | Type::Any | Type::Error => Type::Dyn,
             other => {
                 let message = format!("type '{other}' does not support field selection");
                 self.fault(expr.at, message, None);
@@ -343,7 +359,7 @@ impl Checker<'_> {
             self.refer(expr, Reference::Function { name, overloads });
             return if fits { Type::Bool } else { Type::Error };
         }
-        let (mut result, mut overloads) = (None, SmallVec::new());
+        let (mut result, mut overloads): (Option<Type>, _) = (None, SmallVec::new());
         for overload in &declared.overloads {
             if overload.member != target.is_some() {
                 continue;
@@ -356,9 +372,13 @@ impl Checker<'_> {
                 overloads.push(overload.id);
             }
             let given = self.known.apply(&given, false);
+            if result.is_none() && given == Type::Missing {
+                // To the API server's checker that is no result.
+                continue;
+            }
             result = Some(match result {
                 None => given,
-                Some(Type::Dyn) => Type::Dyn,
+                Some(before) if before.is_dynamic() => before,
                 Some(before) if before == given => before,
                 Some(_) => Type::Dyn,
             });
@@ -409,7 +429,7 @@ impl Checker<'_> {
             return ty;
         }
         let (inner, is_optional) = unwrapped(&ty);
-        if !is_optional && inner != Type::Dyn {
+        if !is_optional && !inner.is_dynamic() {
             self.mismatch(expr.at, &Type::optional(inner.clone()), &inner);
         }
         inner
@@ -506,7 +526,7 @@ impl Checker<'_> {
 }
 
 /// A name with dots, when a node is nothing else.
-fn qualified(expr: &Expr) -> Option<String> {
+pub(crate) fn qualified(expr: &Expr) -> Option<String> {
     match &expr.kind {
         Kind::Ident(name) => Some(name.clone()),
         Kind::Select {

@@ -77,7 +77,10 @@ impl Substitutions {
             return self.substitute_for(b, *parameter).0;
         }
         match (a, b) {
-            (Type::Dyn | Type::Error, _) | (_, Type::Dyn | Type::Error) => true,
+            (Type::Dyn | Type::Any | Type::Error, _) | (_, Type::Dyn | Type::Any | Type::Error) => {
+                true
+            }
+            (Type::Missing, _) | (_, Type::Missing) => false,
             (Type::Null, other) | (other, Type::Null) => is_nullable(other),
             (Type::List(a), Type::List(b)) | (Type::Optional(a), Type::Optional(b)) => {
                 self.fits(a, b)
@@ -171,6 +174,7 @@ fn is_nullable(ty: &Type) -> bool {
             | Type::Object(_)
             | Type::Opaque(..)
             | Type::Optional(_)
+            | Type::Wrapper(_)
             | Type::Timestamp
             | Type::Duration
     )
@@ -183,8 +187,8 @@ pub(super) fn most_general(a: &Type, b: &Type) -> Type {
 
 fn is_as_general(a: &Type, b: &Type) -> bool {
     match (a, b) {
-        (Type::Dyn | Type::Param(_), _) => true,
-        (_, Type::Dyn | Type::Param(_)) => false,
+        (Type::Dyn | Type::Any | Type::Param(_), _) => true,
+        (_, Type::Dyn | Type::Any | Type::Param(_)) => false,
         (Type::List(a), Type::List(b)) | (Type::Optional(a), Type::Optional(b)) => {
             is_as_general(a, b)
         }

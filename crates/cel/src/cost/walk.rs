@@ -69,6 +69,7 @@ struct Walk<'a> {
 const ONE: Range = Range::fixed(1);
 const LIST: Range = Range::fixed(10);
 const MAP: Range = Range::fixed(30);
+const MESSAGE: Range = Range::fixed(40);
 
 impl<'a> Walk<'a> {
     fn cost(&mut self, expr: &'a Expr) -> Range {
@@ -109,6 +110,13 @@ impl<'a> Walk<'a> {
                 self.entries.insert(expr.id, Entries { list, key, value });
                 sum.plus(MAP)
             }
+            Kind::Message { fields, .. } => {
+                let mut sum = Range::fixed(0);
+                for field in fields {
+                    sum = sum.plus(self.cost(&field.value));
+                }
+                sum.plus(MESSAGE)
+            }
             Kind::Comprehension(c) if is_binding(c) => self.binding(expr, c),
             Kind::Comprehension(c) => self.comprehension(expr, c),
         }
@@ -146,7 +154,11 @@ impl<'a> Walk<'a> {
             Reference::Variable(place) => Some(self.env.variable_name(*place)),
             Reference::Type(name) => Some(name),
             Reference::Named => Some(VARIABLES),
-            Reference::Local(_) | Reference::Function { .. } => None,
+            Reference::Constant(name, _) => Some(name),
+            Reference::Local(_)
+            | Reference::UnknownType
+            | Reference::Message(_)
+            | Reference::Function { .. } => None,
         }
     }
 
@@ -316,7 +328,11 @@ impl<'a> Walk<'a> {
                 let entries = self.entries_of(&c.step);
                 self.set_entries(expr, entries);
             }
-            Kind::Ident(_) | Kind::Select { .. } | Kind::Call { .. } | Kind::Comprehension(_) => {}
+            Kind::Ident(_)
+            | Kind::Select { .. }
+            | Kind::Call { .. }
+            | Kind::Message { .. }
+            | Kind::Comprehension(_) => {}
         }
         sum.plus(rounds.times(step.plus(condition)))
     }
@@ -463,7 +479,11 @@ fn written_size(expr: &Expr) -> Option<u64> {
         Kind::Literal(_) => 1,
         Kind::List(elements) => elements.len(),
         Kind::Map(entries) => entries.len(),
-        Kind::Ident(_) | Kind::Select { .. } | Kind::Call { .. } | Kind::Comprehension(_) => {
+        Kind::Ident(_)
+        | Kind::Select { .. }
+        | Kind::Call { .. }
+        | Kind::Message { .. }
+        | Kind::Comprehension(_) => {
             return None;
         }
     };
@@ -471,7 +491,7 @@ fn written_size(expr: &Expr) -> Option<u64> {
 }
 
 fn is_scalar(ty: &Type) -> bool {
-    match ty {
+    match ty.bare() {
         Type::Bool | Type::Int | Type::Uint | Type::Double | Type::Duration | Type::Timestamp => {
             true
         }

@@ -8,7 +8,7 @@
 use super::{EvalError, Evaluated, Evaluation, Slot, State};
 use crate::library::text_of;
 use crate::plan::{Attribute, Key, Node, Qualifier, Root, not_a_key};
-use crate::value::{List, Map, Value};
+use crate::value::{List, Map, Value, no_field};
 use serde_json::Value as Json;
 
 type JsonMap = serde_json::Map<String, Json>;
@@ -155,7 +155,11 @@ impl<'a> Evaluation<'a> {
             let lenient = optional || tested;
             let scalar = !matches!(
                 value,
-                Value::Map(_) | Value::List(_) | Value::Object(_) | Value::Optional(_)
+                Value::Map(_)
+                    | Value::List(_)
+                    | Value::Object(_)
+                    | Value::Optional(_)
+                    | Value::Message(_)
             );
             let lenient = lenient && !(scalar && self.env.strict);
             let found = match self.qualify(&value, qualifier, lenient) {
@@ -193,6 +197,17 @@ impl<'a> Evaluation<'a> {
         let computed;
         let key = match &qualifier.key {
             Key::Field(name, place) => return field(value, name, *place, lenient),
+            Key::Typed(name) => {
+                return match value {
+                    Value::Message(message) => {
+                        // It is converted as a whole.
+                        self.copied(value)?;
+                        message.read_typed(name, lenient)
+                    }
+                    _ if lenient => Ok(None),
+                    _ => Err(no_field(name)),
+                };
+            }
             Key::Constant(key) => key,
             Key::Computed(node) => {
                 computed = self.raw(node)?;
@@ -214,6 +229,7 @@ impl<'a> Evaluation<'a> {
         match value {
             Value::List(list) => element(list, key, lenient),
             Value::Map(map) => missing(map.get(key), key, lenient),
+            Value::Message(message) => missing(message.read_key(key, lenient)?, key, lenient),
             _ => missing(None, key, lenient),
         }
     }
@@ -297,7 +313,7 @@ impl<'a> Evaluation<'a> {
 
 fn named_name(qualifier: &Qualifier) -> &str {
     match &qualifier.key {
-        Key::Field(name, _) => name,
+        Key::Field(name, _) | Key::Typed(name) => name,
         Key::Constant(_) | Key::Computed(_) => "",
     }
 }
@@ -323,6 +339,7 @@ fn field<'a>(
 ) -> Result<Option<Value<'a>>, EvalError> {
     let found = match value {
         Value::Map(map) => map.field(name),
+        Value::Message(message) => message.read(name, lenient)?,
         Value::Object(object) => place
             .or_else(|| object.index(name))
             .and_then(|place| object.field(place)),

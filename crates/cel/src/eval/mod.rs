@@ -5,6 +5,7 @@
 //! single functions (`library`).
 //! Invariant: every step is paid for or metered before it is made, so time and memory are bounded.
 
+mod aggregates;
 mod attribute;
 mod error;
 mod fold;
@@ -15,10 +16,9 @@ use crate::library::{self, ENTRY, Effort};
 use crate::plan::{Call, Node, Shortcut, is_member};
 use crate::stack;
 use crate::types::Type;
-use crate::value::{Activation, ELEMENTS_LIMIT, List, Map, Text, Value, equal, reading, weight};
+use crate::value::{Activation, ELEMENTS_LIMIT, Text, Value, equal, reading, weight};
 use regex::Regex;
 use smallvec::SmallVec;
-use std::sync::Arc;
 
 use meter::Meter;
 
@@ -186,6 +186,7 @@ impl<'a> Evaluation<'a> {
             },
             Node::List(elements) => self.list(elements),
             Node::Map(entries, strict) => self.map(entries, *strict),
+            Node::Message(maker, fields) => self.message(maker, fields),
             Node::Append {
                 slot,
                 element,
@@ -354,72 +355,6 @@ impl<'a> Evaluation<'a> {
         let parts: [Option<&Value<'_>>; N] = std::array::from_fn(|at| values.get(at));
         self.finish(call, regex, &values, &parts)
     }
-
-    fn list(&mut self, elements: &'a [(Node, bool)]) -> Evaluated<'a> {
-        // It costs the same with however many constants.
-        self.meter
-            .make_all(elements.len(), size_of::<Value<'_>>())?;
-        let mut made = Vec::with_capacity(elements.len());
-        for (element, optional) in elements {
-            match (self.node(element), optional) {
-                (Ok(Value::Optional(value)), true) => made.extend(value.map(|v| (*v).clone())),
-                (Ok(value), true) => {
-                    self.pay(10)?;
-                    self.meter.step(weight(&value, self.meter.left()))?;
-                    return Err(EvalError::no_optional("list element", &value));
-                }
-                (Ok(value), false) => made.push(value),
-                (Err(error), _) if error.is_budget() => return Err(error),
-                (Err(error), _) => {
-                    self.pay(10)?;
-                    return Err(error);
-                }
-            }
-        }
-        self.pay(10)?;
-        Ok(Value::List(List::of(made)))
-    }
-
-    fn map(&mut self, entries: &'a [(Node, Node, bool)], strict: bool) -> Evaluated<'a> {
-        let made = self.entries(entries, strict);
-        if let Err(error) = &made
-            && error.is_budget()
-        {
-            return made;
-        }
-        self.pay(30)?;
-        made
-    }
-
-    fn entries(&mut self, entries: &'a [(Node, Node, bool)], strict: bool) -> Evaluated<'a> {
-        self.meter.make_all(entries.len(), ENTRY)?;
-        let mut made = crate::value::MadeMap::default();
-        for (key, value, optional) in entries {
-            let key = self.node(key)?;
-            if strict {
-                checked_key(&made, &key)?;
-            }
-            match (self.node(value)?, optional) {
-                (Value::Optional(None), true) => {
-                    // The others move up, and are then found elsewhere.
-                    self.meter.make_all(made.len().saturating_mul(16), 0)?;
-                    made.remove(&key);
-                }
-                (Value::Optional(Some(value)), true) => {
-                    made.insert(key, (*value).clone());
-                }
-                (value, true) => {
-                    self.meter.step(weight(&value, self.meter.left()))?;
-                    let entry = format!("entry '{}'", library::go_text(&key));
-                    return Err(EvalError::no_optional(&entry, &value));
-                }
-                (value, false) => {
-                    made.insert(key, value);
-                }
-            }
-        }
-        Ok(Value::Map(Map::Made(Arc::new(made))))
-    }
 }
 
 impl Drop for Evaluation<'_> {
@@ -433,24 +368,13 @@ impl Drop for Evaluation<'_> {
 fn bounded(result: Value<'_>) -> Evaluated<'_> {
     let most = u64::try_from(ELEMENTS_LIMIT).unwrap_or(u64::MAX);
     match &result {
-        Value::List(_) | Value::Map(_) | Value::Optional(_) if weight(&result, most) > most => {
+        Value::List(_) | Value::Map(_) | Value::Optional(_) | Value::Message(_)
+            if weight(&result, most) > most =>
+        {
             Err(EvalError::limit())
         }
         _ => Ok(result),
     }
-}
-
-/// A key as the specification has it: a scalar that is not there yet.
-fn checked_key(made: &crate::value::MadeMap<'_>, key: &Value<'_>) -> Result<(), EvalError> {
-    match key {
-        Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::String(_) => {}
-        _ => return Err(EvalError::new("unsupported key type")),
-    }
-    if made.contains(key) {
-        let key = library::text_of(key);
-        return Err(EvalError::new(format!("Failed with repeated key: {key}")));
-    }
-    Ok(())
 }
 
 /// Whether a value is one whose equality is never an error.
@@ -546,6 +470,7 @@ fn is_of(value: &Value<'_>, ty: &Type) -> bool {
         | (Value::Duration(_), Type::Duration)
         | (Value::Timestamp(_), Type::Timestamp) => true,
         (Value::Opaque(value), Type::Object(object)) => value.type_name() == object.name(),
+        (Value::Message(value), Type::Object(object)) => value.kind().name() == object.name(),
         (Value::Authorization(value), Type::Object(object)) => value.type_name() == object.name(),
         (Value::Opaque(value), Type::Opaque(name, _)) => value.type_name() == *name,
         _ => false,

@@ -79,8 +79,19 @@ impl Cost {
                 let includes = function == "includes";
                 return Self::Traversal { includes };
             }
-            "url" | "lowerAscii" | "upperAscii" | "substring" | "trim" | "cidr" | "isIP"
-            | "isCIDR" | "quantity" | "isQuantity" | "semver" | "isSemver" => return scan(0, 1),
+            "url"
+            | "lowerAscii"
+            | "upperAscii"
+            | "substring"
+            | "trim"
+            | "jsonpatch.escapeKey"
+            | "cidr"
+            | "isIP"
+            | "isCIDR"
+            | "quantity"
+            | "isQuantity"
+            | "semver"
+            | "isSemver" => return scan(0, 1),
             "replace" | "split" | "ip.isCanonical" => return scan(0, 2),
             "join" => return Self::Result,
             "find" | "findAll" => return Self::PlainRegex,

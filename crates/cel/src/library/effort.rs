@@ -136,7 +136,10 @@ const WRITING: u64 = 4;
 const PARSING: u64 = 16;
 
 fn is_container(value: &Value<'_>) -> bool {
-    matches!(value, Value::List(_) | Value::Map(_) | Value::Optional(_))
+    matches!(
+        value,
+        Value::List(_) | Value::Map(_) | Value::Optional(_) | Value::Message(_)
+    )
 }
 
 fn text(value: &Value<'_>) -> u64 {

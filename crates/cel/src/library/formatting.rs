@@ -319,6 +319,7 @@ fn quoting(value: &Value<'_>, inner: bool) -> Result<String, String> {
             format!("{{{}}}", parts.join(", "))
         }
         Value::Object(_)
+        | Value::Message(_)
         | Value::Optional(_)
         | Value::Opaque(_)
         | Value::Authorization(_)
@@ -342,17 +343,23 @@ fn valid_text(bytes: &[u8]) -> Result<&str, String> {
 
 /// What is wrong with a clause for values of a type; nothing where only running it tells.
 pub(crate) fn static_fault(verb: char, ty: &Type) -> Option<String> {
-    let whole = matches!(ty, Type::Int | Type::Uint);
+    let bare = ty.bare();
+    let whole = matches!(bare, Type::Int | Type::Uint);
     let fits = match verb {
         's' => !matches!(
-            ty,
-            Type::Optional(_) | Type::Object(_) | Type::Opaque(..) | Type::Error | Type::Param(_)
+            bare,
+            Type::Any
+                | Type::Optional(_)
+                | Type::Object(_)
+                | Type::Opaque(..)
+                | Type::Error
+                | Type::Param(_)
         ),
         'd' | 'o' => whole,
         // Text may name what is no number, such as `NaN`.
-        'f' | 'e' => matches!(ty, Type::Double | Type::String),
-        'b' => whole || *ty == Type::Bool,
-        'x' | 'X' => whole || matches!(ty, Type::String | Type::Bytes),
+        'f' | 'e' => matches!(bare, Type::Double | Type::String),
+        'b' => whole || *bare == Type::Bool,
+        'x' | 'X' => whole || matches!(bare, Type::String | Type::Bytes),
         other => return Some(unknown_clause(other)),
     };
     if fits || *ty == Type::Dyn {
@@ -421,6 +428,7 @@ fn text(value: &Value<'_>) -> Result<String, String> {
             format!("{{{}}}", parts.join(", "))
         }
         Value::Object(_)
+        | Value::Message(_)
         | Value::Optional(_)
         | Value::Opaque(_)
         | Value::Authorization(_)

@@ -39,6 +39,13 @@ pub(crate) fn go_text(value: &Value<'_>) -> String {
                 .collect();
             format!("{{{}}}", parts.join(", "))
         }
+        Value::Message(message) => {
+            let parts: Vec<_> = message
+                .fields()
+                .map(|(name, value)| format!("{name}: {}", go_text(value)))
+                .collect();
+            format!("{}{{{}}}", message.kind().name(), parts.join(", "))
+        }
         other => text_of(other),
     }
 }

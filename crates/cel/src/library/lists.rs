@@ -95,6 +95,7 @@ fn ordered(element: &Value<'_>) -> Result<(), EvalError> {
         | Value::Optional(_)
         | Value::Opaque(_)
         | Value::Authorization(_)
+        | Value::Message(_)
         | Value::Object(_)
         | Value::Preserved(_) => Err(EvalError::no_overload()),
     }

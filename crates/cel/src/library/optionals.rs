@@ -51,6 +51,7 @@ fn optional_of_non_zero<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         Value::Timestamp(time) => {
             time.seconds == crate::value::Time::ZERO_SECONDS && time.nanos == 0
         }
+        Value::Message(message) => message.is_zero(),
         Value::Object(_)
         | Value::Optional(_)
         | Value::Type(_)

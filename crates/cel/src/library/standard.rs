@@ -370,7 +370,7 @@ fn size<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 
 fn type_of<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
-        [value] => Ok(Value::Type(value.type_name())),
+        [value] => Ok(Value::Type(value.type_value())),
         _ => no_overload(),
     }
 }

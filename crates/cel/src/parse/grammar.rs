@@ -1,6 +1,7 @@
 //! From tokens to a tree.
 //!
-//! Here: precedence and brackets (cel-spec, "Syntax"). Not here: macros (`macros`), types.
+//! Here: precedence and brackets (cel-spec, "Syntax"). Not here: macros (`macros`), lists, maps and
+//! messages (`aggregates`), types.
 //! Invariant: a syntax error names what was found and what was expected there.
 
 use super::lexer::{Token, tokens};
@@ -89,19 +90,6 @@ pub(crate) fn parse(source: &str, macros: Macros) -> Result<Tree, CompileError> 
     })
 }
 
-/// Whether an expression is a name, with or without dots.
-fn is_name(mut expr: &Expr) -> bool {
-    while let Kind::Select {
-        operand,
-        test: false,
-        ..
-    } = &expr.kind
-    {
-        expr = operand;
-    }
-    matches!(expr.kind, Kind::Ident(_))
-}
-
 /// How many levels of the stack ([`stack::with`]) a pair of brackets takes in the parser.
 const CALLS: usize = 8;
 
@@ -132,8 +120,8 @@ struct Open {
 
 pub(super) struct Parser<'a> {
     source: &'a str,
-    tokens: Vec<(usize, Token)>,
-    next: usize,
+    pub(super) tokens: Vec<(usize, Token)>,
+    pub(super) next: usize,
     open: Open,
     nodes: usize,
     pub(super) macros: Macros,
@@ -141,7 +129,7 @@ pub(super) struct Parser<'a> {
     faults: Faults,
 }
 
-type Parsed = Result<Expr, Diagnostic>;
+pub(super) type Parsed = Result<Expr, Diagnostic>;
 
 /// Counts one rule more.
 fn deeper(open: &mut usize) -> Result<(), Diagnostic> {
@@ -193,13 +181,13 @@ impl Parser<'_> {
         self.node(at, Kind::Literal(Literal::Null))
     }
 
-    fn peek(&self) -> &Token {
+    pub(super) fn peek(&self) -> &Token {
         self.tokens
             .get(self.next)
             .map_or(&Token::End, |token| &token.1)
     }
 
-    fn at(&self) -> usize {
+    pub(super) fn at(&self) -> usize {
         self.tokens
             .get(self.next)
             .map_or(self.source.len(), |token| token.0)
@@ -226,7 +214,7 @@ impl Parser<'_> {
     }
 
     /// Takes a symbol, if it is the next token.
-    fn take(&mut self, symbol: &str) -> bool {
+    pub(super) fn take(&mut self, symbol: &str) -> bool {
         let taken = matches!(self.peek(), Token::Symbol(next) if *next == symbol);
         if taken {
             self.next = self.next.saturating_add(1);
@@ -234,7 +222,7 @@ impl Parser<'_> {
         taken
     }
 
-    fn expect(&mut self, symbol: &str) -> Result<(), Diagnostic> {
+    pub(super) fn expect(&mut self, symbol: &str) -> Result<(), Diagnostic> {
         if self.take(symbol) {
             Ok(())
         } else {
@@ -242,7 +230,7 @@ impl Parser<'_> {
         }
     }
 
-    fn name(&mut self) -> Result<String, Diagnostic> {
+    pub(super) fn name(&mut self) -> Result<String, Diagnostic> {
         match self.peek().clone() {
             Token::Ident(name) if !KEYWORDS.contains(&name.as_str()) => {
                 self.next = self.next.saturating_add(1);
@@ -252,7 +240,7 @@ impl Parser<'_> {
         }
     }
 
-    fn expression(&mut self) -> Parsed {
+    pub(super) fn expression(&mut self) -> Parsed {
         deeper(&mut self.open.expression)?;
         let condition = self.or()?;
         let at = self.at();
@@ -462,9 +450,6 @@ impl Parser<'_> {
                 let index = self.expression()?;
                 self.expect("]")?;
                 operand = self.operator(at, function, vec![operand, index])?;
-            } else if matches!(self.peek(), Token::Symbol("{")) && is_name(&operand) {
-                let words = "Syntax error: messages can't be made, there are no protobuf types";
-                return Err(self.error(at, words));
             } else {
                 break;
             }
@@ -486,6 +471,9 @@ impl Parser<'_> {
 
     fn primary(&mut self) -> Parsed {
         let at = self.at();
+        if let Some(name) = self.message_name() {
+            return self.message(name);
+        }
         let negative = self.is_signed_number() && self.take("-");
         let token = self.peek().clone();
         let literal = match token {
@@ -554,43 +542,5 @@ impl Parser<'_> {
             Ok(Expanded::Macro(made)) => made,
             Ok(Expanded::Call(_, arguments)) => self.call(open, &format!("{dot}{name}"), arguments),
         })
-    }
-
-    fn list(&mut self, at: usize) -> Parsed {
-        self.expect("[")?;
-        let mut elements = Vec::new();
-        if self.take(",") {
-            self.expect("]")?;
-            return Ok(self.node(at, Kind::List(elements)));
-        }
-        while !self.take("]") {
-            let optional = self.take("?");
-            elements.push((self.expression()?, optional));
-            if !self.take(",") {
-                self.expect("]")?;
-                break;
-            }
-        }
-        Ok(self.node(at, Kind::List(elements)))
-    }
-
-    fn map(&mut self, at: usize) -> Parsed {
-        self.expect("{")?;
-        let mut entries = Vec::new();
-        if self.take(",") {
-            self.expect("}")?;
-            return Ok(self.node(at, Kind::Map(entries)));
-        }
-        while !self.take("}") {
-            let optional = self.take("?");
-            let key = self.expression()?;
-            self.expect(":")?;
-            entries.push((key, self.expression()?, optional));
-            if !self.take(",") {
-                self.expect("}")?;
-                break;
-            }
-        }
-        Ok(self.node(at, Kind::Map(entries)))
     }
 }

@@ -5,7 +5,7 @@
 //! Invariant: what a macro makes is reported at the opening bracket of its call.
 
 use super::grammar::Parser;
-use crate::ast::{Comprehension, Expr, Kind, Literal, op};
+use crate::ast::{Comprehension, Expr, Field, Kind, Literal, op};
 use crate::diagnostic::Diagnostic;
 use crate::stack;
 
@@ -110,7 +110,10 @@ impl Parser<'_> {
                 self.optional_map(at, target, name, second, function == "optMap")?
             }
             ("sortBy", _) => {
-                if matches!(target.kind, Kind::Literal(_) | Kind::Map(_)) {
+                if matches!(
+                    target.kind,
+                    Kind::Literal(_) | Kind::Map(_) | Kind::Message { .. }
+                ) {
                     return Err(self.error(
                         target.at,
                         "sortBy can only be applied to a list, identifier, comprehension, call or select expression",
@@ -385,7 +388,7 @@ impl Parser<'_> {
     fn repeated_target(&mut self, at: usize, target: &Expr) -> Result<Expr, Diagnostic> {
         stack::with(stack::levels(target.depth), || {
             self.room(at, target.count())?;
-            Ok(self.copy(target))
+            Ok(self.copy(at, target))
         })
     }
 
@@ -397,8 +400,9 @@ impl Parser<'_> {
         self.bind(at, SORT_INPUT.to_owned(), target, sorted)
     }
 
-    /// The same tree with numbers of its own.
-    fn copy(&mut self, expr: &Expr) -> Expr {
+    /// The same tree with numbers of its own. What is copied is reported where it was, but for the fields of
+    /// messages: those where the macro is (cel-go v0.29.2, parser/helper.go, `Copy`).
+    fn copy(&mut self, at: usize, expr: &Expr) -> Expr {
         let kind = match &expr.kind {
             Kind::Literal(_) | Kind::Ident(_) => expr.kind.clone(),
             Kind::Select {
@@ -406,7 +410,7 @@ impl Parser<'_> {
                 field,
                 test,
             } => Kind::Select {
-                operand: Box::new(self.copy(operand)),
+                operand: Box::new(self.copy(at, operand)),
                 field: field.clone(),
                 test: *test,
             },
@@ -416,27 +420,44 @@ impl Parser<'_> {
                 arguments,
             } => Kind::Call {
                 function: function.clone(),
-                target: target.as_ref().map(|target| Box::new(self.copy(target))),
-                arguments: arguments.iter().map(|a| self.copy(a)).collect(),
+                target: target
+                    .as_ref()
+                    .map(|target| Box::new(self.copy(at, target))),
+                arguments: arguments.iter().map(|a| self.copy(at, a)).collect(),
             },
-            Kind::List(elements) => {
-                Kind::List(elements.iter().map(|(e, o)| (self.copy(e), *o)).collect())
-            }
+            Kind::List(elements) => Kind::List(
+                elements
+                    .iter()
+                    .map(|(e, o)| (self.copy(at, e), *o))
+                    .collect(),
+            ),
             Kind::Map(entries) => Kind::Map(
                 entries
                     .iter()
-                    .map(|(k, v, o)| (self.copy(k), self.copy(v), *o))
+                    .map(|(k, v, o)| (self.copy(at, k), self.copy(at, v), *o))
                     .collect(),
             ),
+            Kind::Message { name, fields } => Kind::Message {
+                name: name.clone(),
+                fields: fields
+                    .iter()
+                    .map(|field| Field {
+                        value: self.copy(at, &field.value),
+                        name: field.name.clone(),
+                        at,
+                        ..*field
+                    })
+                    .collect(),
+            },
             Kind::Comprehension(c) => Kind::Comprehension(Box::new(Comprehension {
-                range: self.copy(&c.range),
+                range: self.copy(at, &c.range),
                 variable: c.variable.clone(),
                 second: c.second.clone(),
                 accumulator: c.accumulator.clone(),
-                init: self.copy(&c.init),
-                condition: self.copy(&c.condition),
-                step: self.copy(&c.step),
-                result: self.copy(&c.result),
+                init: self.copy(at, &c.init),
+                condition: self.copy(at, &c.condition),
+                step: self.copy(at, &c.step),
+                result: self.copy(at, &c.result),
             })),
         };
         let made = self.node(expr.at, kind);

@@ -1,10 +1,11 @@
 //! From text to a tree.
 //!
-//! Here: tokens (`lexer`), grammar (`grammar`), what macros become (`macros`). Not here: what
+//! Here: tokens (`lexer`), grammar (`grammar`, `aggregates`), what macros become (`macros`). Not here: what
 //! names mean (`check`).
 //! Invariant: a tree knows its depth, so whoever walks it can ask for the stack that it takes
 //! (`stack`).
 
+mod aggregates;
 mod grammar;
 mod lexer;
 mod macros;

@@ -54,6 +54,7 @@ pub(crate) fn equality(a: &Value<'_>, b: &Value<'_>) -> Same {
             return typed::objects(entries, schema, other);
         }
         (Value::Map(a), Value::Map(b)) => maps(a, b),
+        (Value::Message(a), Value::Message(b)) => return super::message::messages(a, b),
         (Value::Preserved(json), other) => typed::preserved(json, other),
         (Value::Fault(error), _) => return Err(Box::new((**error).clone())),
         _ => order(a, b) == Some(Ordering::Equal),

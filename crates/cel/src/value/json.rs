@@ -3,8 +3,9 @@
 //! Here: what each kind becomes. Not here: reading JSON (`Value::from_json`).
 //! Invariant: nothing is left out; what JSON has no kind for is text.
 
-use super::Value;
+use super::{Message, MessageKind, Value};
 use crate::library::{duration_text, text_of};
+use crate::message::{no_object, object};
 use base64::Engine as _;
 use serde_json::{Map as Object, Value as Json, json};
 
@@ -12,7 +13,7 @@ impl Value<'_> {
     /// This value as JSON: bytes in base64, points in time in RFC 3339, spans as `1h30m0s`, NaN and
     /// infinities as text, optionals as `{"optional": [v]}`, keys of maps as text, types,
     /// quantities, addresses, versions and URLs as their text, questions about rights as the name of
-    /// their type.
+    /// their type, messages as their fields.
     #[must_use]
     pub fn to_json(&self) -> Json {
         match self {
@@ -49,9 +50,20 @@ impl Value<'_> {
             Self::Type(name) => json!(name),
             Self::Opaque(value) => json!(value.to_string()),
             Self::Authorization(value) => json!(value.type_name()),
+            Self::Message(message) => message_json(message),
             Self::Object(_) => json!("object"),
             Self::Preserved(json) => (*json).clone(),
             Self::Fault(error) => json!(error.to_string()),
         }
     }
+}
+
+fn message_json(message: &Message<'_>) -> Json {
+    if let MessageKind::Object(_) = message.kind() {
+        let made = object(message).map(|object| object.to_json());
+        return made.unwrap_or_else(|| json!(no_object()));
+    }
+    let fields = message.fields();
+    let fields = fields.map(|(name, value)| (name.to_owned(), value.to_json()));
+    Json::Object(fields.collect())
 }

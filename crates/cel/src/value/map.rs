@@ -84,6 +84,7 @@ fn is_key(made: &Value<'_>, key: &Value<'_>) -> bool {
         (Value::Map(Map::Made(a)), Value::Map(Map::Made(b))) => Arc::ptr_eq(a, b),
         (Value::Map(_), Value::Map(_)) => false,
         (Value::Optional(Some(a)), Value::Optional(Some(b))) => Arc::ptr_eq(a, b),
+        (Value::Message(a), Value::Message(b)) => Arc::ptr_eq(a, b),
         _ => equal(made, key),
     }
 }

@@ -10,6 +10,7 @@ mod compare;
 mod joined;
 mod json;
 mod map;
+mod message;
 mod text;
 mod time;
 mod typed;
@@ -25,12 +26,14 @@ use std::sync::Arc;
 pub(crate) use compare::{equal, equality, order};
 pub use joined::Joined;
 pub use map::{MadeMap, Map};
+pub(crate) use message::no_field;
+pub use message::{Message, MessageKind};
 pub use text::{Bytes, Text};
 pub use time::Time;
 pub(crate) use time::days_from_civil;
 pub use typed::Merged;
 pub(crate) use typed::{added, element as element_is};
-pub(crate) use weight::{reading, weight};
+pub(crate) use weight::{DEPTH, reading, weight};
 
 /// Most elements of a list that a function makes at once. The API server sets no bound; there more
 /// memory is used.
@@ -72,6 +75,8 @@ pub enum Value<'a> {
     Type(&'static str),
     /// A quantity, an address, a version and the like.
     Opaque(Arc<Opaque>),
+    /// A message that an expression made and that is no other value.
+    Message(Arc<Message<'a>>),
     /// A question about rights, or its answer.
     Authorization(Arc<Authorization<'a>>),
     /// Data that its schema keeps without describing it: it can be compared, and nothing else.
@@ -271,14 +276,24 @@ impl<'a> Value<'a> {
             Self::Optional(_) => Type::optional(Type::Dyn),
             Self::Type(_) => Type::Type(None),
             Self::Opaque(value) => Type::opaque(value.type_name()),
+            Self::Message(message) => ObjectType::abstract_type(message.kind().name()),
             Self::Authorization(value) => ObjectType::abstract_type(value.type_name()),
         }
     }
 
-    /// The name of a value's type, for errors and `type()`.
+    /// The name of a value's type, for errors.
     #[must_use]
-    pub fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &str {
         match self {
+            Self::Message(message) => message.kind().name(),
+            other => other.type_value(),
+        }
+    }
+
+    /// The name of the type that `type()` gives.
+    pub(crate) fn type_value(&self) -> &'static str {
+        match self {
+            Self::Message(message) => message.kind().type_value(),
             Self::Null => "null_type",
             Self::Bool(_) => "bool",
             Self::Int(_) => "int",

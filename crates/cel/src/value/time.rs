@@ -2,7 +2,7 @@
 //!
 //! Here: the point, its calendar fields, its text. Not here: parsing and zones
 //! (`library::times`).
-//! Invariant: years 1 to 9999, as in google.protobuf.Timestamp.
+//! Invariant: years 1 to 9999, but for what an expression makes as a message: that may be any second.
 
 use std::cmp::Ordering;
 use std::fmt;

@@ -9,7 +9,7 @@ use super::{List, Map, Value};
 use serde_json::Value as Json;
 
 /// How deep a value may be that is gone through: what does so calls itself for each level.
-const DEPTH: usize = 256;
+pub(crate) const DEPTH: usize = 256;
 
 /// Bytes of text that are one step.
 const BYTES: usize = 16;
@@ -55,6 +55,10 @@ fn value_within(value: &Value<'_>, left: &mut u64, depth: usize) -> Option<()> {
         Value::Map(map) => map.entries().try_for_each(|(key, value)| {
             value_within(&key, left, depth)?;
             value_within(&value, left, depth)
+        }),
+        Value::Message(message) => message.fields().try_for_each(|(name, value)| {
+            take(left, reading(name.len()).saturating_add(1))?;
+            value_within(value, left, depth)
         }),
         Value::Optional(Some(inner)) => value_within(inner, left, depth),
         Value::Opaque(opaque) => take(left, reading(opaque.bytes())),

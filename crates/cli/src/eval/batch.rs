@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use std::io::{BufRead, Write};
 
-/// A line: as in a `ValidatingAdmissionPolicy`.
+/// A line: as in a `ValidatingAdmissionPolicy`, or as a mutation of a `MutatingAdmissionPolicy`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
@@ -24,6 +24,9 @@ struct Request {
     #[serde(default)]
     bindings: serde_json::Map<String, Json>,
     budget: Option<u64>,
+    /// Whether there are the types of a `MutatingAdmissionPolicy`.
+    #[serde(default)]
+    mutation: bool,
 }
 
 /// A named expression.
@@ -95,6 +98,7 @@ fn evaluate(minor: u32, request: &Request) -> Json {
     let optional = Optional {
         params: request.bindings.contains_key("params"),
         authorizer: rules.is_some(),
+        mutation: request.mutation,
     };
     let mut env = admission::environment(minor, optional);
     for variable in &request.variables {

@@ -36,6 +36,7 @@ Examples:
   bailiff eval 'object.spec.replicas > 3' -f deployment.yaml --schema apps.json
   bailiff eval 'object.spec.size > 1' --type-check --schema gadgets.crd.yaml \
     --kind example.dev/v1/Gadget
+  bailiff eval --mutation 'Object{spec: Object.spec{replicas: 3}}'
   bailiff eval --batch < requests.jsonl
 
 A file may hold several documents; the expression is evaluated for each.
@@ -70,6 +71,9 @@ pub struct EvalArgs {
     /// A named expression, used as variables.NAME; may be given several times
     #[arg(long, value_name = "NAME=EXPRESSION")]
     pub variables: Vec<String>,
+    /// Use the types of a mutating policy as well, which it makes its changes of
+    #[arg(long)]
+    pub mutation: bool,
     /// The release of Kubernetes whose functions there are
     #[arg(long, value_name = "VERSION", default_value = "1.37")]
     pub kubernetes_version: String,
@@ -87,7 +91,7 @@ pub struct EvalArgs {
     #[arg(short, long, value_name = "SHAPE", value_parser = ["text", "json"], default_value = "text")]
     pub output: String,
     /// Read requests as JSON lines from standard input, and write an answer for each
-    #[arg(long, conflicts_with_all = ["expression", "filename", "old", "params", "namespace", "request", "authorizer", "variables", "schema", "kind", "type_check"])]
+    #[arg(long, conflicts_with_all = ["expression", "filename", "old", "params", "namespace", "request", "authorizer", "variables", "mutation", "schema", "kind", "type_check"])]
     pub batch: bool,
 }
 
@@ -267,6 +271,7 @@ impl Compiled {
         let optional = Optional {
             params: args.params.is_some(),
             authorizer: args.authorizer.is_some(),
+            mutation: args.mutation,
         };
         let mut env = admission::typed_environment(minor, &ty, optional);
         for variable in &args.variables {

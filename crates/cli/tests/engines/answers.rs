@@ -39,7 +39,7 @@ pub(crate) fn answers(text: &str) -> Vec<Json> {
 }
 
 /// How a syntax error begins in either engine; each has words of its own for it.
-const SYNTAX: [&str; 10] = [
+const SYNTAX: [&str; 11] = [
     "Syntax error",
     "reserved identifier",
     "token recognition",
@@ -50,6 +50,7 @@ const SYNTAX: [&str; 10] = [
     "a string has no end",
     "unknown escape",
     "invalid escape",
+    "invalid quoted field",
 ];
 
 /// An answer in the form that both can have: syntax errors are worded by each in its own way, and
@@ -78,11 +79,17 @@ pub(crate) fn comparable(answer: &Json) -> Json {
     {
         fields.remove("cost");
     }
-    // Which of the two kinds of null Go has depends on where it comes from.
+    // Which of its kinds of null Go has depends on where it comes from.
     if let Some(error) = fields.get("error").and_then(Json::as_str)
-        && error.ends_with("invalid qualifier type: types.Null")
+        && let Some(null) = ["types.Null", "structpb.NullValue"]
+            .into_iter()
+            .find(|null| error.ends_with(&format!("invalid qualifier type: {null}")))
     {
-        let told = error.replace("types.Null", "<nil>");
+        let told = error.replace(null, "<nil>");
+        fields.insert("error".to_owned(), told.into());
+    }
+    if let Some(error) = fields.get("error").and_then(Json::as_str) {
+        let told = of_messages(error);
         fields.insert("error".to_owned(), told.into());
     }
     for words in ["error", "compileError"] {
@@ -105,6 +112,43 @@ fn unnumbered(error: &str) -> String {
     parts.fold(first, |told, part| {
         told + "_var" + part.trim_start_matches(|c: char| c.is_ascii_digit())
     })
+}
+
+/// An error without what Go prints of messages: where they lie, what is in one that can't be read, and of
+/// which type of Go a list or a map is that was in one.
+fn of_messages(error: &str) -> String {
+    let kept = "from non-optional value ";
+    if let Some((before, value)) = error.split_once(kept)
+        && ["&{0x", "google.protobuf.", "Object", "JSONPatch"]
+            .iter()
+            .any(|words| value.contains(words))
+    {
+        return format!("{before}{kept}");
+    }
+    let kept = "unsupported conversion to ref.Val: (*dynamicpb.Message)";
+    if let Some((before, _)) = error.split_once(kept) {
+        return format!("{before}{kept}");
+    }
+    let mut told = error.to_owned();
+    for (theirs, ours) in [
+        ("*structpb.Struct", "map[ref.Val]ref.Val"),
+        ("map[string]interface {}", "map[ref.Val]ref.Val"),
+        ("*structpb.ListValue", "[]ref.Val"),
+        ("[]interface {}", "[]ref.Val"),
+    ] {
+        let of = |ty: &str| format!("unexpected type {ty} for JSONPatchType");
+        told = told.replace(&of(theirs), &of(ours));
+    }
+    for (theirs, ours) in [
+        ("*structpb.Struct", "*types.baseMap"),
+        ("map[string]interface {}", "*types.baseMap"),
+        ("*structpb.ListValue", "*types.baseList"),
+        ("[]interface {}", "*types.baseList"),
+    ] {
+        let of = "invalid qualifier type: ";
+        told = told.replace(&format!("{of}{theirs}"), &format!("{of}{ours}"));
+    }
+    told
 }
 
 /// Writes numbers in one way.

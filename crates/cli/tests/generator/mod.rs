@@ -22,6 +22,8 @@ pub(crate) struct Case {
     pub(crate) variables: Vec<(String, Tree)>,
     pub(crate) bindings: Arc<Json>,
     pub(crate) budget: Option<u64>,
+    /// Whether there are the types of a `MutatingAdmissionPolicy`.
+    pub(crate) mutation: bool,
 }
 
 impl Case {
@@ -32,6 +34,15 @@ impl Case {
             variables: Vec::new(),
             bindings,
             budget: None,
+            mutation: false,
+        }
+    }
+
+    /// The same as a mutation of a `MutatingAdmissionPolicy`.
+    pub(crate) fn of_mutation(text: &str, bindings: Arc<Json>) -> Self {
+        Self {
+            mutation: true,
+            ..Self::of(text, bindings)
         }
     }
 
@@ -49,6 +60,7 @@ impl Case {
                 .collect(),
             bindings: Arc::new(request["bindings"].clone()),
             budget: request["budget"].as_u64(),
+            mutation: request["mutation"].as_bool().unwrap_or_default(),
         }
     }
 
@@ -64,6 +76,9 @@ impl Case {
         if let Some(budget) = self.budget {
             request["budget"] = budget.into();
         }
+        if self.mutation {
+            request["mutation"] = true.into();
+        }
         request
     }
 
@@ -78,6 +93,11 @@ impl Case {
         if self.budget.is_some() {
             let mut reduced = self.clone();
             reduced.budget = None;
+            made.push(reduced);
+        }
+        if self.mutation {
+            let mut reduced = self.clone();
+            reduced.mutation = false;
             made.push(reduced);
         }
         for expression in self.expression.reductions() {
@@ -242,6 +262,7 @@ impl Generator {
             variables,
             bindings: Arc::clone(&self.all_data[self.data].bindings),
             budget: budget.map(|budget| u64::try_from(budget).unwrap()),
+            mutation: !self.one_in(3),
         }
     }
 

@@ -31,7 +31,7 @@ pub(crate) struct Catalogue {
 }
 
 /// Types that are no expressions but what stands between quotes.
-const TEXTS: [&str; 11] = [
+const TEXTS: [&str; 12] = [
     "pattern",
     "digit",
     "span",
@@ -43,6 +43,7 @@ const TEXTS: [&str; 11] = [
     "release",
     "address of a page",
     "shaped",
+    "word",
 ];
 
 impl Catalogue {
@@ -138,6 +139,10 @@ pub(crate) fn simplest(gives: &str) -> &'static str {
         "format" => "format.uuid()",
         "type" => "int",
         "null" => "null",
+        "object" => "Object{}",
+        "patch" => "JSONPatch{}",
+        "patches" => "[JSONPatch{}]",
+        "message" => "google.protobuf.Empty{}",
         "string" => "'a'",
         // Numbers, what has any type, and what stands between quotes.
         _ => "1",

@@ -17,6 +17,21 @@ const KINDS: &[(&str, &str, &str, usize)] = &[
     ("{'a': ", "1", "}.size()", 249),
     ("{1: 2}[", "1", "]", 249),
     ("{1: 2}[?", "1", "].orValue(1)", 125),
+    ("google.protobuf.Int64Value{value: ", "1", "}", 249),
+    (
+        "google.protobuf.Int64Value{?value: optional.of(",
+        "1",
+        ")}",
+        124,
+    ),
+    (
+        "google.protobuf.Struct{fields: {'a': ",
+        "1",
+        "}}.size()",
+        124,
+    ),
+    ("-google.protobuf.Int64Value{value: ", "1", "}", 249),
+    ("a{b: ", "1", "}", 249),
     ("[?optional.of(", "1", ")][0]", 124),
     ("dyn(", "1", ")", 249),
     ("[1].map(x, ", "1", ").size()", 125),
@@ -79,6 +94,11 @@ fn signs_and_chains_of_and_are_no_nesting_in_either() {
         case(&format!("{}1", "-".repeat(3_001))),
         case(&format!("[{}].size()", chain("1", ",", 10_000))),
         case(&format!("{{{}}}.size()", chain("'a': 1", ",", 2_000))),
+        case(&format!("{}{{}}", chain("a", ".", 3_000))),
+        case(&format!(
+            "google.protobuf.Int64Value{{{}}}",
+            chain("value: 1", ",", 2_000)
+        )),
         // The API server's engine doubles with each; it takes gigabytes for two dozen.
         case(&format!("optional.of(1){}", ".optMap(x, x)".repeat(8))),
     ];
