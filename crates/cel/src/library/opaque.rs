@@ -43,6 +43,17 @@ impl Opaque {
         }
     }
 
+    /// Whether two are the same part by part, which equal ones need not be: `1` and `1.0`.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Quantity(a), Self::Quantity(b)) => a.is_same(b),
+            // It is made of functions, and no two of those are the same to Go.
+            (Self::Format(_), Self::Format(_)) => false,
+            (Self::Semver(_), Self::Semver(_)) => self.to_string() == other.to_string(),
+            _ => self == other,
+        }
+    }
+
     /// About how many bytes it is made of, where that has no bound.
     pub(crate) fn bytes(&self) -> usize {
         match self {

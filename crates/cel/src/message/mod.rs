@@ -17,7 +17,7 @@ use native::Native;
 use std::sync::Arc;
 
 pub(crate) use mutation::{ESCAPE, PATCH, ROWS, go_type, type_of as type_of_mutation};
-pub(crate) use native::{no_object, object};
+pub(crate) use native::object;
 
 type Made<'a> = Result<Value<'a>, EvalError>;
 

@@ -119,7 +119,7 @@ pub(crate) fn go_type(value: &Value<'_>) -> &'static str {
             Opaque::Ip(_) => "netip.Addr",
             Opaque::Cidr(_) => "netip.Prefix",
             Opaque::Semver(_) => "semver.Version",
-            Opaque::Format(_) => "*cel.Format",
+            Opaque::Format(_) => "cel.Format",
         },
         Value::Message(message) => message.go_type(),
         Value::Authorization(_) | Value::Object(_) | Value::Preserved(_) | Value::Fault(_) => {

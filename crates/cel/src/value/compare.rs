@@ -31,10 +31,7 @@ pub(crate) fn equality(a: &Value<'_>, b: &Value<'_>) -> Same {
         (Value::Timestamp(a), Value::Timestamp(b)) => a == b,
         (Value::Type(a), Value::Type(b)) => a == b,
         (Value::Null, _) | (_, Value::Null) => matches!((a, b), (Value::Null, Value::Null)),
-        (Value::Optional(Some(a)), Value::Optional(Some(b))) => match (&**a, &**b) {
-            (Value::Opaque(_) | Value::Authorization(_), Value::Null) => return unlike(b),
-            (a, b) => return equality(a, b),
-        },
+        (Value::Optional(Some(a)), Value::Optional(Some(b))) => return held(a, b),
         (Value::Optional(a), Value::Optional(b)) => a.is_none() && b.is_none(),
         (Value::Opaque(a), Value::Opaque(other)) => {
             // The API server can't compare with a sum of quantities.
@@ -59,6 +56,14 @@ pub(crate) fn equality(a: &Value<'_>, b: &Value<'_>) -> Same {
         (Value::Fault(error), _) => return Err(Box::new((**error).clone())),
         _ => order(a, b) == Some(Ordering::Equal),
     })
+}
+
+/// Whether two values are equal that something else holds: there nothing looks for null before.
+pub(super) fn held(a: &Value<'_>, b: &Value<'_>) -> Same {
+    match (a, b) {
+        (Value::Opaque(_) | Value::Authorization(_), Value::Null) => unlike(b),
+        (a, b) => equality(a, b),
+    }
 }
 
 /// The error of a value that can't be compared with another.

@@ -5,7 +5,7 @@
 
 use super::{Message, MessageKind, Value};
 use crate::library::{duration_text, text_of};
-use crate::message::{no_object, object};
+use crate::message::object;
 use base64::Engine as _;
 use serde_json::{Map as Object, Value as Json, json};
 
@@ -61,7 +61,7 @@ impl Value<'_> {
 fn message_json(message: &Message<'_>) -> Json {
     if let MessageKind::Object(_) = message.kind() {
         let made = object(message).map(|object| object.to_json());
-        return made.unwrap_or_else(|| json!(no_object()));
+        return made.unwrap_or_else(|words| json!(words));
     }
     let fields = message.fields();
     let fields = fields.map(|(name, value)| (name.to_owned(), value.to_json()));

@@ -4,10 +4,10 @@
 //! be (`message`).
 //! Invariant: a field is set once; what was not set is not there.
 
-use super::compare::{Same, equality};
+use super::compare::{Same, held};
 use super::{List, Map, Value};
 use crate::eval::EvalError;
-use crate::library::go_text;
+use crate::library::{Opaque, go_text};
 use crate::message::{PATCH, go_type, object};
 use std::sync::Arc;
 
@@ -150,11 +150,11 @@ impl<'a> Message<'a> {
         let MessageKind::Object(_) = self.kind else {
             return self.read(name, test);
         };
-        let Some(Value::Map(whole)) = object(self) else {
+        let Ok(Value::Map(whole)) = object(self) else {
             return if test { Ok(None) } else { Err(no_field(name)) };
         };
         match whole.field(name) {
-            Some(value @ Value::Opaque(_)) if !test => {
+            Some(value @ Value::Opaque(_)) if !test && !is_format(&value) => {
                 let (kind, shown) = (go_type(&value), go_text(&value));
                 let words = format!("unsupported conversion to ref.Val: ({kind}){shown}");
                 Err(EvalError::new(words))
@@ -168,6 +168,10 @@ impl<'a> Message<'a> {
     pub(crate) fn is_zero(&self) -> bool {
         self.fields.is_empty() && self.kind != MessageKind::Patch
     }
+}
+
+fn is_format(value: &Value<'_>) -> bool {
+    matches!(value, Value::Opaque(opaque) if matches!(**opaque, Opaque::Format(_)))
 }
 
 /// The error of a field of what is no message although its type is one.
@@ -195,7 +199,7 @@ pub(super) fn messages(a: &Message<'_>, b: &Message<'_>) -> Same {
             }
             match (a.field("value"), b.field("value")) {
                 (None, None) => Ok(true),
-                (Some(a), Some(b)) => equality(a, b),
+                (Some(a), Some(b)) => held(a, b),
                 _ => Ok(false),
             }
         }
@@ -238,6 +242,7 @@ fn same(a: &Value<'_>, b: &Value<'_>) -> bool {
         }
         (Value::Optional(Some(a)), Value::Optional(Some(b))) => same(a, b),
         (Value::Timestamp(a), Value::Timestamp(b)) => a == b && a.offset == b.offset,
+        (Value::Opaque(a), Value::Opaque(b)) => a.is_same(b),
         (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b) && super::equal(a, b),
     }
 }

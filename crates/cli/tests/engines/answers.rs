@@ -102,6 +102,9 @@ pub(crate) fn comparable(answer: &Json) -> Json {
     if let Some(value) = fields.get_mut("value").filter(|_| !whole) {
         plain_numbers(value);
     }
+    if let Some(value) = fields.get_mut("value") {
+        unquoted(value);
+    }
     answer
 }
 
@@ -125,11 +128,17 @@ fn of_messages(error: &str) -> String {
     {
         return format!("{before}{kept}");
     }
+    if let Some((before, key)) = error.split_once("map key ")
+        && let Some((_, ty)) = key.split_once(" is of type ")
+    {
+        return format!("{before}map key of type {ty}");
+    }
     let kept = "unsupported conversion to ref.Val: (*dynamicpb.Message)";
     if let Some((before, _)) = error.split_once(kept) {
         return format!("{before}{kept}");
     }
-    let mut told = error.to_owned();
+    // Which of the two spaces protobuf writes depends on the build.
+    let mut told = error.replace("proto:\u{a0}", "proto: ");
     for (theirs, ours) in [
         ("*structpb.Struct", "map[ref.Val]ref.Val"),
         ("map[string]interface {}", "map[ref.Val]ref.Val"),
@@ -148,7 +157,28 @@ fn of_messages(error: &str) -> String {
         let of = "invalid qualifier type: ";
         told = told.replace(&format!("{of}{theirs}"), &format!("{of}{ours}"));
     }
+    for (theirs, ours) in [
+        ("*structpb.Struct", "map[ref.Val]ref.Val"),
+        ("*structpb.ListValue", "[]ref.Val"),
+    ] {
+        let of = "proto: invalid type: ";
+        told = told.replace(&format!("{of}{theirs}"), &format!("{of}{ours}"));
+    }
     told
+}
+
+/// A value without what Go prints of the keys of an object.
+fn unquoted(value: &mut Json) {
+    match value {
+        Json::String(text) => {
+            if text.contains("map key ") {
+                "a key of a map is no text".clone_into(text);
+            }
+        }
+        Json::Array(values) => values.iter_mut().for_each(unquoted),
+        Json::Object(values) => values.values_mut().for_each(unquoted),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
 }
 
 /// Writes numbers in one way.

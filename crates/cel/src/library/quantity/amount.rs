@@ -17,7 +17,7 @@ use std::cmp::Ordering;
 pub(super) const DIGITS_LIMIT: u64 = 2_000;
 
 /// A number and the power of ten that it is multiplied with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Amount {
     /// The form that can be read as a whole number.
     Small { value: i64, power: i32 },
@@ -26,7 +26,7 @@ pub(super) enum Amount {
 }
 
 /// A decimal of any length.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decimal {
     pub(super) digits: BigInt,
     pub(super) power: i32,

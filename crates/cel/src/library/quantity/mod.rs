@@ -92,6 +92,12 @@ impl Quantity {
         self.amount.compare(&other.amount)
     }
 
+    /// Whether two are kept in the same form.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let forms = (self.sum, self.notation, &self.written);
+        forms == (other.sum, other.notation, &other.written) && self.amount == other.amount
+    }
+
     /// The bytes that it takes.
     pub(crate) fn bytes(&self) -> usize {
         let written = self.written.as_ref().map_or(0, |text| text.len());
