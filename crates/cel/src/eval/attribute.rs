@@ -265,9 +265,20 @@ impl<'a> Evaluation<'a> {
             .rposition(|named| named.name == *name)
     }
 
-    /// A named expression: computed when first asked for, with a limit of its own.
+    /// What a named expression is; one that is asked for as an optional costs nothing where it fails.
     fn named(&mut self, qualifier: &'a Qualifier) -> Evaluated<'a> {
-        self.pay(1)?;
+        if !qualifier.optional {
+            self.pay(1)?;
+        }
+        let found = self.computed(qualifier)?;
+        if qualifier.optional {
+            self.pay(1)?;
+        }
+        Ok(found)
+    }
+
+    /// A named expression: computed when first asked for, with a limit of its own.
+    fn computed(&mut self, qualifier: &'a Qualifier) -> Evaluated<'a> {
         let Some(place) = self.named_place(qualifier) else {
             return Err(EvalError::new("no such key: variables"));
         };

@@ -305,7 +305,8 @@ fn ordered<'a>(arguments: &[Value<'a>], holds: fn(Ordering) -> bool) -> Outcome<
     }
     let number =
         |value: &Value<'_>| matches!(value, Value::Int(_) | Value::Uint(_) | Value::Double(_));
-    if number(a) && number(b) {
+    let is_nan = matches!(a, Value::Double(a) if a.is_nan());
+    if is_nan || number(a) && number(b) {
         return fail("NaN values cannot be ordered");
     }
     no_overload()

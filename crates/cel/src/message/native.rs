@@ -185,14 +185,19 @@ fn entries<'a>(map: &Map<'a>) -> Converted<'a> {
 
 /// A list of small numbers as bytes.
 fn octets<'a>(list: &List<'_>) -> Converted<'a> {
-    let octet = |element: Value<'_>| match element {
-        Value::Uint(value) => {
-            u8::try_from(value).map_err(|_| "unsigned integer overflow".to_owned())
-        }
-        other => Err(mismatch(&other, "uint8")),
-    };
-    let octets: Result<Vec<u8>, String> = list.iter().map(octet).collect();
+    let octets: Result<Vec<u8>, String> = list.iter().map(|element| octet(&element)).collect();
     Ok(bytes(&octets?))
+}
+
+fn octet(element: &Value<'_>) -> Result<u8, String> {
+    match element {
+        Value::Uint(value) => {
+            u8::try_from(*value).map_err(|_| "unsigned integer overflow".to_owned())
+        }
+        Value::Optional(None) => Err("optional.none() dereference".to_owned()),
+        Value::Optional(Some(inner)) => octet(inner),
+        other => Err(mismatch(other, "uint8")),
+    }
 }
 
 /// A field's name as Go has it, `a_b-c` as `ABC` (cel-go v0.29.2, common/types/map.go,
