@@ -78,6 +78,9 @@ impl<'a> Evaluation<'a> {
                     return Ok(Value::Bool(true));
                 }
                 let value = self.named(first)?;
+                if first.optional {
+                    return self.followed(value, qualifiers, test, true);
+                }
                 if matches!(value, Value::Optional(_)) {
                     // It is not looked into, as it is not what the reading begins with.
                     return self.followed(value, qualifiers, test, false);

@@ -537,10 +537,12 @@ impl Parser<'_> {
             return Ok(self.ident(at, &format!("{dot}{name}")));
         }
         let arguments = self.arguments()?;
-        Ok(match self.function_macro(open, name, arguments) {
+        // With its dot it is the name of no macro.
+        let name = format!("{dot}{name}");
+        Ok(match self.function_macro(open, &name, arguments) {
             Err(fault) => self.faulty(open, fault),
             Ok(Expanded::Macro(made)) => made,
-            Ok(Expanded::Call(_, arguments)) => self.call(open, &format!("{dot}{name}"), arguments),
+            Ok(Expanded::Call(_, arguments)) => self.call(open, &name, arguments),
         })
     }
 }

@@ -39,7 +39,8 @@ pub(crate) fn answers(text: &str) -> Vec<Json> {
 }
 
 /// How a syntax error begins in either engine; each has words of its own for it.
-const SYNTAX: [&str; 11] = [
+const SYNTAX: [&str; 12] = [
+    "a quoted field has no end",
     "Syntax error",
     "reserved identifier",
     "token recognition",
@@ -122,7 +123,7 @@ fn unnumbered(error: &str) -> String {
 fn of_messages(error: &str) -> String {
     let kept = "from non-optional value ";
     if let Some((before, value)) = error.split_once(kept)
-        && ["&{0x", "google.protobuf.", "Object", "JSONPatch"]
+        && ["&{0x", "google.protobuf.", "_value:", "Object", "JSONPatch"]
             .iter()
             .any(|words| value.contains(words))
     {
@@ -153,6 +154,7 @@ fn of_messages(error: &str) -> String {
         ("map[string]interface {}", "*types.baseMap"),
         ("*structpb.ListValue", "*types.baseList"),
         ("[]interface {}", "*types.baseList"),
+        ("*dynamicpb.Message", "*types.protoObj"),
     ] {
         let of = "invalid qualifier type: ";
         told = told.replace(&format!("{of}{theirs}"), &format!("{of}{ours}"));
