@@ -16,7 +16,7 @@
 mod answers;
 mod schemas;
 
-use answers::{comparable, kind, not_compared, theirs};
+use answers::{alike, comparable, kind, not_compared, theirs};
 use bailiff_cel::admission::{
     BUDGET, Bindings, KindToCheck, Optional, TypeCheck, typed_environment,
 };
@@ -200,7 +200,7 @@ fn compare(subject: &Subject, expressions: &[String]) {
     for ((expression, ours), theirs) in expressions.iter().zip(&ours).zip(&theirs) {
         let (a, b) = (comparable(ours), comparable(theirs));
         *kinds.entry(kind(theirs)).or_default() += 1;
-        if a != b && !not_compared(theirs) {
+        if !alike(ours, theirs) && !not_compared(theirs) {
             let text = format!("{expression}\n  ours   {a}\n  theirs {b}");
             faults.push((expression.len(), text));
         }

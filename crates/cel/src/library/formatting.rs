@@ -353,6 +353,7 @@ pub(crate) fn static_fault(verb: char, ty: &Type) -> Option<String> {
                 | Type::Object(_)
                 | Type::Opaque(..)
                 | Type::Error
+                | Type::Missing
                 | Type::Param(_)
         ),
         'd' | 'o' => whole,

@@ -8,6 +8,7 @@
 use super::quoting::quoted;
 use super::{Outcome, fail, no_overload};
 use crate::value::{Time, Value};
+use std::borrow::Cow;
 
 const SECOND: i64 = 1_000_000_000;
 
@@ -334,9 +335,10 @@ fn offset_of(zone: &str, time: Time) -> Result<i32, String> {
         return Err("invalid argument".to_owned());
     }
     let unknown = || format!("unknown time zone {zone}");
-    let found = jiff::tz::TimeZone::get(zone).map_err(|_| unknown())?;
-    // Names are files for Go, so case counts.
-    if found.iana_name() != Some(zone) {
+    // Names are files for Go, so case counts, and `Asia//Tokyo` is `Asia/Tokyo`.
+    let name = plain_path(zone);
+    let found = jiff::tz::TimeZone::get(&name).map_err(|_| unknown())?;
+    if found.iana_name() != Some(&*name) {
         return Err(unknown());
     }
     let (first, last) = (
@@ -346,6 +348,16 @@ fn offset_of(zone: &str, time: Time) -> Result<i32, String> {
     let at =
         jiff::Timestamp::from_second(time.seconds.clamp(first, last)).map_err(|_| unknown())?;
     Ok(found.to_offset(at).seconds())
+}
+
+/// A path without parts that lead nowhere; one that ends in `/` is no file.
+fn plain_path(path: &str) -> Cow<'_, str> {
+    let is_idle = |part: &str| matches!(part, "" | ".");
+    if path.ends_with('/') || !path.split('/').any(is_idle) {
+        return Cow::Borrowed(path);
+    }
+    let parts: Vec<_> = path.split('/').filter(|part| !is_idle(part)).collect();
+    Cow::Owned(parts.join("/"))
 }
 
 fn field<'a>(

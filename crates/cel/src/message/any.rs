@@ -173,7 +173,7 @@ fn message<'a>(proto: &Proto, content: &[u8], depth: usize) -> Result<Value<'a>,
         }
         Make::Duration => duration(int(0), int(1)),
         Make::Timestamp => timestamp(int(0), int(1)),
-        Make::Struct => Value::Map(Map::of(entries)),
+        Make::Struct => Value::Map(Map::structure(entries)),
         Make::ListValue => Value::List(List::of(elements)),
         Make::Value => match last {
             None | Some(0) => Value::Null,

@@ -201,7 +201,7 @@ impl Proto {
                 .unwrap_or(Value::Null),
             Make::Duration => duration(int("seconds"), int("nanos")),
             Make::Timestamp => timestamp(int("seconds"), int("nanos")),
-            Make::Struct => field("fields").unwrap_or_else(|| Value::Map(Map::of([]))),
+            Make::Struct => field("fields").unwrap_or_else(|| Value::Map(Map::structure([]))),
             Make::ListValue => field("values").unwrap_or_else(|| Value::List(List::of(Vec::new()))),
             // One of them alone can be set.
             Make::Value => match set.pop() {

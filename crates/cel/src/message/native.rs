@@ -73,7 +73,7 @@ impl Native {
             Self::Uint32 | Self::Uint64 => Value::Uint(0),
             Self::String => text(String::new()),
             Self::Json => Value::Null,
-            Self::Struct | Self::Fields => Value::Map(Map::of([])),
+            Self::Struct | Self::Fields => Value::Map(Map::structure([])),
             Self::List | Self::Values => Value::List(List::of(Vec::new())),
         }
     }
@@ -180,7 +180,7 @@ fn entries<'a>(map: &Map<'a>) -> Converted<'a> {
     for (key, value) in map.entries() {
         made.push((Native::String.convert(key)?, json(&value)?));
     }
-    Ok(Value::Map(Map::of(made)))
+    Ok(Value::Map(Map::structure(made)))
 }
 
 /// A list of small numbers as bytes.

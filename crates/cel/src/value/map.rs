@@ -33,6 +33,8 @@ pub enum Map<'a> {
 pub struct MadeMap<'a> {
     entries: Vec<(Value<'a>, Value<'a>)>,
     index: HashMap<Key<'a>, usize>,
+    /// Whether it is a `google.protobuf.Struct`, which Go tells from other maps.
+    is_struct: bool,
 }
 
 /// A key by which equal keys are found: numbers of all kinds that are equal are one. Text is not
@@ -127,7 +129,10 @@ impl<'a> MadeMap<'a> {
     pub(crate) fn remove(&mut self, key: &Value<'_>) {
         if let Some(place) = self.find(key) {
             self.entries.remove(place);
-            let entries = std::mem::take(self).entries;
+            let Self {
+                entries, is_struct, ..
+            } = std::mem::take(self);
+            self.is_struct = is_struct;
             for (key, value) in entries {
                 self.insert(key, value);
             }
@@ -153,6 +158,24 @@ impl<'a> Map<'a> {
             made.insert(key, value);
         }
         Self::Made(Arc::new(made))
+    }
+
+    /// A `google.protobuf.Struct` of these entries.
+    pub(crate) fn structure(entries: impl IntoIterator<Item = (Value<'a>, Value<'a>)>) -> Self {
+        match Self::of(entries) {
+            Self::Made(mut made) => {
+                if let Some(made) = Arc::get_mut(&mut made) {
+                    made.is_struct = true;
+                }
+                Self::Made(made)
+            }
+            other => other,
+        }
+    }
+
+    /// Whether it was made as one.
+    pub(crate) fn is_struct(&self) -> bool {
+        matches!(self, Self::Made(made) if made.is_struct)
     }
 
     /// How many entries there are.

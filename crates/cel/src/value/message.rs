@@ -229,6 +229,7 @@ fn same(a: &Value<'_>, b: &Value<'_>) -> bool {
         (Value::Map(Map::Made(x)), Value::Map(Map::Made(y))) if Arc::ptr_eq(x, y) => true,
         (Value::Map(a @ Map::Made(_)), Value::Map(b @ Map::Made(_))) => {
             a.len() == b.len()
+                && a.is_struct() == b.is_struct()
                 && a.entries()
                     .all(|(key, value)| b.get(&key).is_some_and(|other| same(&value, &other)))
         }

@@ -7,7 +7,7 @@
 pub(crate) mod answers;
 
 use super::generator::Case;
-use answers::{answers, comparable, kind, not_compared, theirs};
+use answers::{alike, answers, comparable, kind, not_compared, theirs};
 use bailiff_cli::eval::{EvalArgs, run};
 use clap::Parser as _;
 use serde_json::Value as Json;
@@ -74,7 +74,7 @@ pub(crate) fn compare(release: Release, cases: &[Case]) -> Report {
     assert_eq!((ours.len(), theirs.len()), (cases.len(), cases.len()));
     for ((case, ours), theirs) in cases.iter().zip(&ours).zip(&theirs) {
         *report.kinds.entry(kind(theirs)).or_default() += 1;
-        if not_compared(theirs) || comparable(ours) == comparable(theirs) {
+        if not_compared(theirs) || alike(ours, theirs) {
             continue;
         }
         if is_order(release, case) {
@@ -108,7 +108,7 @@ fn sorted(answer: &Json) -> Vec<char> {
 fn unlike(release: Release, cases: &[Case]) -> Option<Case> {
     let (ours, theirs) = both(release, &input(cases));
     let differs = |(_, (ours, theirs)): &(&Case, (&Json, &Json))| {
-        !not_compared(theirs) && comparable(ours) != comparable(theirs)
+        !not_compared(theirs) && !alike(ours, theirs)
     };
     let mut found = cases.iter().zip(ours.iter().zip(&theirs)).filter(differs);
     found
