@@ -11,7 +11,7 @@
 use bailiff_testbed::{Cluster, NODES, Owner, STATE};
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Everything of a cluster that is on the machine now.
 fn traces() -> Vec<String> {
@@ -156,7 +156,15 @@ fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
     };
     assert!(!ping(), "a node that is cut off reaches the API server");
     cluster.restore_network("node2").unwrap();
-    assert!(ping(), "a node that is back does not reach the API server");
+    // Neighbours find each other anew, which takes a moment.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !ping() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(
+            !left.is_zero(),
+            "a node that is back does not reach the API server"
+        );
+    }
 
     // An aborted run: nothing is taken down, and the next one starts all the same.
     drop(cluster);

@@ -220,6 +220,7 @@ impl Planner<'_> {
         match &expr.kind {
             Kind::Literal(literal) => Ok(Node::Constant(constant(literal))),
             Kind::Ident(name) if self.is_taken_for_type(expr) => {
+                let name = name.strip_prefix('.').unwrap_or(name);
                 let message = format!("reference to undefined type: {name}");
                 Err(Diagnostic::of_constant(self.source, expr.at, message))
             }
@@ -237,6 +238,7 @@ impl Planner<'_> {
                     && let Some(name) = qualified(expr)
                 {
                     let name = name.strip_prefix('.').unwrap_or(&name);
+                    let name = name.strip_prefix('.').unwrap_or(name);
                     let message = format!("reference to undefined type: {name}");
                     return Err(Diagnostic::of_constant(self.source, expr.at, message));
                 }

@@ -121,7 +121,10 @@ pub(crate) fn go_type(value: &Value<'_>) -> &'static str {
             Opaque::Semver(_) => "semver.Version",
             Opaque::Format(_) => "cel.Format",
         },
-        Value::Message(message) => message.go_type(),
+        Value::Message(message) => match message.kind() {
+            MessageKind::Object(_) if super::object(message).is_err() => "*types.Err",
+            _ => message.go_type(),
+        },
         Value::Authorization(_) | Value::Object(_) | Value::Preserved(_) | Value::Fault(_) => {
             "interface {}"
         }

@@ -5,10 +5,11 @@
 //! Invariant: a field is set once; what was not set is not there.
 
 use super::compare::{Same, held};
-use super::{List, Map, Value};
+use super::{DEPTH, List, Map, Value};
 use crate::eval::EvalError;
 use crate::library::{Opaque, go_text};
 use crate::message::{PATCH, go_type, object};
+use crate::stack;
 use std::sync::Arc;
 
 /// A message.
@@ -154,19 +155,39 @@ impl<'a> Message<'a> {
             return if test { Ok(None) } else { Err(no_field(name)) };
         };
         match whole.field(name) {
-            Some(value @ Value::Opaque(_)) if !test && !is_format(&value) => {
-                let (kind, shown) = (go_type(&value), go_text(&value));
-                let words = format!("unsupported conversion to ref.Val: ({kind}){shown}");
-                Err(EvalError::new(words))
-            }
             None if !test => Ok(Some(Value::Null)),
-            found => Ok(found),
+            // Also what can't be converted is there.
+            Some(_) if test => Ok(Some(Value::Null)),
+            found => Ok(found.map(|value| stack::with(DEPTH, || converted_back(value)))),
         }
     }
 
     /// Whether it is what nothing was set in.
     pub(crate) fn is_zero(&self) -> bool {
         self.fields.is_empty() && self.kind != MessageKind::Patch
+    }
+}
+
+/// A value of Go as one of the language again: what the language has nothing for is a fault, wherever it
+/// is.
+fn converted_back(value: Value<'_>) -> Value<'_> {
+    match value {
+        Value::List(List::Made(elements)) => {
+            let elements = elements.iter().cloned();
+            Value::List(List::of(elements.map(converted_back).collect()))
+        }
+        Value::Map(map @ Map::Made(_)) if !map.is_struct() => {
+            let entries = map.entries();
+            Value::Map(Map::of(
+                entries.map(|(key, value)| (key, converted_back(value))),
+            ))
+        }
+        Value::Opaque(_) if !is_format(&value) => {
+            let (kind, shown) = (go_type(&value), go_text(&value));
+            let words = format!("unsupported conversion to ref.Val: ({kind}){shown}");
+            Value::Fault(Arc::new(EvalError::new(words)))
+        }
+        other => other,
     }
 }
 
