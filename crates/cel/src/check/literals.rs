@@ -64,7 +64,8 @@ impl Validator<'_> {
                 target,
                 arguments,
             } => {
-                self.argument(function, arguments);
+                // A dot before the name says only where it is looked for.
+                self.argument(function.strip_prefix('.').unwrap_or(function), arguments);
                 let format = usize::from(function == "format");
                 self.exempt = self.exempt.saturating_add(format);
                 for part in target.iter().map(|t| &**t).chain(arguments) {

@@ -159,7 +159,7 @@ fn of_messages(error: &str) -> String {
     let kept = "from non-optional value ";
     if let Some((before, value)) = error.split_once(kept)
         && [
-            "&{0x",
+            "&{",
             "google.protobuf.",
             "_value:",
             "map[",

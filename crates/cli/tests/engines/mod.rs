@@ -89,7 +89,7 @@ pub(crate) fn compare(release: Release, cases: &[Case]) -> Report {
 /// Whether the API server's engine, asked often, answers in several ways, ours among them; of what
 /// is in the order of a large map all ways are taken for one.
 fn is_order(release: Release, case: &Case) -> bool {
-    let many = vec![case.clone(); 40];
+    let many = vec![case.clone(); 200];
     let (ours, theirs) = both(release, &input(&many));
     let ours = comparable(&ours[0]);
     let theirs: Vec<_> = theirs.iter().map(comparable).collect();
