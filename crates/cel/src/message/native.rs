@@ -267,7 +267,11 @@ fn mismatch(value: &Value<'_>, wanted: &str) -> String {
             "type conversion to '{wanted}' not supported for values preserved by x-kubernetes-preserve-unknown-fields"
         ),
         Value::Message(message) => match message.kind() {
-            MessageKind::Object(_) => format!("unable to convert to {wanted}"),
+            // Its fields are converted before it is looked at what is wanted.
+            MessageKind::Object(_) => match object(message) {
+                Ok(_) => format!("unable to convert to {wanted}"),
+                Err(words) => words,
+            },
             MessageKind::Patch => format!("cannot convert to native type: {wanted}"),
             kind => match wanted.strip_prefix("*structpb.") {
                 Some(name) => format!(
