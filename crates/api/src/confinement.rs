@@ -10,7 +10,7 @@ pub mod policy_status;
 
 use crate::{GROUP, keys};
 use k8s_openapi::api::admissionregistration::v1::{
-    MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
+    MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
     ValidatingAdmissionPolicySpec, Validation, Variable,
 };
@@ -28,16 +28,9 @@ pub const CONTROLLER_STATUS_FIELDS: &[&str] = &[
 
 /// The policy as shipped for the namespace that Bailiff runs in.
 #[must_use]
-#[expect(
-    clippy::too_many_lines,
-    reason = "one object, written as it is shipped"
-)]
 pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
     let account = |name: &str| format!("system:serviceaccount:{namespace}:{name}");
-    let fields: Vec<_> = CONTROLLER_STATUS_FIELDS
-        .iter()
-        .map(|f| format!("'{f}'"))
-        .collect();
+    let [new, old] = statuses();
     let variables = [
         (
             "sensor",
@@ -62,25 +55,13 @@ pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
             "status",
             "has(request.subResource) && request.subResource == 'status'".to_owned(),
         ),
-        (
-            "new",
-            "has(object.status) ? dyn(object.status) : dyn({})".to_owned(),
-        ),
-        (
-            "old",
-            "oldObject != null && has(oldObject.status) ? dyn(oldObject.status) : dyn({})".to_owned(),
-        ),
+        new,
+        old,
         (
             "sameSeries",
             "('series' in variables.new) == ('series' in variables.old) && (!('series' in variables.new) || variables.new['series'] == variables.old['series'])".to_owned(),
         ),
-        (
-            "sameAnswer",
-            format!(
-                "[{}].all(f, (f in variables.new) == (f in variables.old) && (!(f in variables.new) || variables.new[f] == variables.old[f]))",
-                fields.join(", ")
-            ),
-        ),
+        ("sameAnswer", are_same(CONTROLLER_STATUS_FIELDS)),
         (
             // The garbage collector takes its finalizers away, a storage migration writes the
             // same again.
@@ -108,13 +89,43 @@ pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
             "the controller changes only the status, and not status.series",
         ),
     ];
+    shipped(
+        keys::CONFINEMENT_POLICY,
+        None,
+        &["incidents", "incidents/status"],
+        variables,
+        validations.map(|(expression, message)| (expression.to_owned(), message)),
+    )
+}
+
+/// A policy about objects of Bailiff as it is shipped, with all defaults of the API.
+fn shipped(
+    name: &str,
+    match_conditions: Option<Vec<MatchCondition>>,
+    resources: &[&str],
+    variables: impl IntoIterator<Item = (&'static str, String)>,
+    validations: impl IntoIterator<Item = (String, &'static str)>,
+) -> ValidatingAdmissionPolicy {
+    let variables = variables.into_iter().map(|(name, expression)| Variable {
+        name: name.to_owned(),
+        expression,
+    });
+    let validations = validations
+        .into_iter()
+        .map(|(expression, message)| Validation {
+            expression,
+            message: Some(message.to_owned()),
+            reason: Some("Forbidden".to_owned()),
+            ..Validation::default()
+        });
     ValidatingAdmissionPolicy {
         metadata: ObjectMeta {
-            name: Some(keys::CONFINEMENT_POLICY.to_owned()),
+            name: Some(name.to_owned()),
             ..ObjectMeta::default()
         },
         spec: Some(ValidatingAdmissionPolicySpec {
             failure_policy: Some("Fail".to_owned()),
+            match_conditions,
             match_constraints: Some(MatchResources {
                 match_policy: Some("Equivalent".to_owned()),
                 namespace_selector: Some(LabelSelector::default()),
@@ -123,36 +134,42 @@ pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
                     api_groups: Some(vec![GROUP.to_owned()]),
                     api_versions: Some(vec!["*".to_owned()]),
                     operations: Some(vec!["CREATE".to_owned(), "UPDATE".to_owned()]),
-                    resources: Some(vec!["incidents".to_owned(), "incidents/status".to_owned()]),
+                    resources: Some(resources.iter().map(|&name| name.to_owned()).collect()),
                     scope: Some("*".to_owned()),
                     ..NamedRuleWithOperations::default()
                 }]),
                 ..MatchResources::default()
             }),
-            variables: Some(
-                variables
-                    .into_iter()
-                    .map(|(name, expression)| Variable {
-                        name: name.to_owned(),
-                        expression,
-                    })
-                    .collect(),
-            ),
-            validations: Some(
-                validations
-                    .into_iter()
-                    .map(|(expression, message)| Validation {
-                        expression: expression.to_owned(),
-                        message: Some(message.to_owned()),
-                        reason: Some("Forbidden".to_owned()),
-                        ..Validation::default()
-                    })
-                    .collect(),
-            ),
+            variables: Some(variables.collect()),
+            validations: Some(validations.collect()),
             ..ValidatingAdmissionPolicySpec::default()
         }),
         ..ValidatingAdmissionPolicy::default()
     }
+}
+
+/// The status as it would be, and as it was, as variables of a policy.
+fn statuses() -> [(&'static str, String); 2] {
+    [
+        (
+            "new",
+            "has(object.status) ? dyn(object.status) : dyn({})".to_owned(),
+        ),
+        (
+            "old",
+            "oldObject != null && has(oldObject.status) ? dyn(oldObject.status) : dyn({})"
+                .to_owned(),
+        ),
+    ]
+}
+
+/// That these fields of a status are in both as they were.
+fn are_same(fields: &[&str]) -> String {
+    let fields: Vec<_> = fields.iter().map(|field| format!("'{field}'")).collect();
+    format!(
+        "[{}].all(f, (f in variables.new) == (f in variables.old) && (!(f in variables.new) || variables.new[f] == variables.old[f]))",
+        fields.join(", ")
+    )
 }
 
 /// The binding as shipped.
@@ -195,50 +212,44 @@ pub fn compare(
     live_binding: Option<&ValidatingAdmissionPolicyBinding>,
 ) -> Result<(), Difference> {
     compare_with(
-        (&policy(namespace), live_policy),
-        (&binding(), live_binding),
-    )
-    .map_err(|other| match other {
-        Other::Missing => Difference::Missing,
-        Other::Policy => Difference::Changed(
+        (
+            &policy(namespace),
+            live_policy,
             "ValidatingAdmissionPolicy bailiff-incident-confinement is not as shipped",
         ),
-        Other::Binding => Difference::Changed(
+        (
+            &binding(),
+            live_binding,
             "ValidatingAdmissionPolicyBinding bailiff-incident-confinement is not as shipped",
         ),
-    })
+    )
 }
 
-/// Which of the two is not as shipped.
-enum Other {
-    Missing,
-    Policy,
-    Binding,
-}
-
-/// Compares two pairs of shipped and live.
+/// Compares two pairs of shipped and live, each with the words for a change of it.
 fn compare_with(
-    (policy, live_policy): (
+    (policy, live_policy, policy_changed): (
         &ValidatingAdmissionPolicy,
         Option<&ValidatingAdmissionPolicy>,
+        &'static str,
     ),
-    (binding, live_binding): (
+    (binding, live_binding, binding_changed): (
         &ValidatingAdmissionPolicyBinding,
         Option<&ValidatingAdmissionPolicyBinding>,
+        &'static str,
     ),
-) -> Result<(), Other> {
+) -> Result<(), Difference> {
     let (Some(live_policy), Some(live_binding)) = (live_policy, live_binding) else {
-        return Err(Other::Missing);
+        return Err(Difference::Missing);
     };
     let ending = |meta: &ObjectMeta| meta.deletion_timestamp.is_some();
     if ending(&live_policy.metadata) || ending(&live_binding.metadata) {
-        return Err(Other::Missing);
+        return Err(Difference::Missing);
     }
     if live_policy.spec != policy.spec {
-        return Err(Other::Policy);
+        return Err(Difference::Changed(policy_changed));
     }
     if live_binding.spec != binding.spec {
-        return Err(Other::Binding);
+        return Err(Difference::Changed(binding_changed));
     }
     Ok(())
 }

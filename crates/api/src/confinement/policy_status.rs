@@ -6,14 +6,12 @@
 //! Invariant: with a sensor's token one condition can be added, once for each generation of a
 //! policy, in words that name the token's own node; nothing else of a status changes.
 
-use super::{Difference, compare_with};
+use super::{Difference, are_same, compare_with, shipped, statuses};
 use crate::condition::{evaluation_failed, types};
-use crate::{GROUP, keys};
+use crate::keys;
 use k8s_openapi::api::admissionregistration::v1::{
-    MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
-    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicySpec, Validation, Variable,
+    MatchCondition, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 /// Fields of a RuntimePolicy's status that only the controller writes: all but `conditions`.
 pub const CONTROLLER_STATUS_FIELDS: &[&str] = &["observedGeneration", "coverage", "typeChecking"];
@@ -39,69 +37,26 @@ pub fn message_start(node: &str) -> String {
 #[must_use]
 pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
     let type_ = types::EVALUATION_FAILED;
-    ValidatingAdmissionPolicy {
-        metadata: ObjectMeta {
-            name: Some(keys::STATUS_CONFINEMENT.to_owned()),
-            ..ObjectMeta::default()
-        },
-        spec: Some(ValidatingAdmissionPolicySpec {
-            failure_policy: Some("Fail".to_owned()),
-            // Whoever else may write a status is not held up by this.
-            match_conditions: Some(vec![MatchCondition {
-                name: "sensor".to_owned(),
-                expression: format!(
-                    "request.userInfo.username == 'system:serviceaccount:{namespace}:{}'",
-                    keys::SENSOR_SERVICE_ACCOUNT
-                ),
-            }]),
-            match_constraints: Some(MatchResources {
-                match_policy: Some("Equivalent".to_owned()),
-                namespace_selector: Some(LabelSelector::default()),
-                object_selector: Some(LabelSelector::default()),
-                resource_rules: Some(vec![NamedRuleWithOperations {
-                    api_groups: Some(vec![GROUP.to_owned()]),
-                    api_versions: Some(vec!["*".to_owned()]),
-                    operations: Some(vec!["CREATE".to_owned(), "UPDATE".to_owned()]),
-                    resources: Some(vec![
-                        "runtimepolicies".to_owned(),
-                        "runtimepolicies/status".to_owned(),
-                    ]),
-                    scope: Some("*".to_owned()),
-                    ..NamedRuleWithOperations::default()
-                }]),
-                ..MatchResources::default()
-            }),
-            variables: Some(
-                variables(type_)
-                    .into_iter()
-                    .map(|(name, expression)| Variable {
-                        name: name.to_owned(),
-                        expression,
-                    })
-                    .collect(),
-            ),
-            validations: Some(
-                validations(type_)
-                    .into_iter()
-                    .map(|(expression, message)| Validation {
-                        expression,
-                        message: Some(message.to_owned()),
-                        reason: Some("Forbidden".to_owned()),
-                        ..Validation::default()
-                    })
-                    .collect(),
-            ),
-            ..ValidatingAdmissionPolicySpec::default()
-        }),
-        ..ValidatingAdmissionPolicy::default()
-    }
+    // Whoever else may write a status is not held up by this.
+    let sensor = MatchCondition {
+        name: "sensor".to_owned(),
+        expression: format!(
+            "request.userInfo.username == 'system:serviceaccount:{namespace}:{}'",
+            keys::SENSOR_SERVICE_ACCOUNT
+        ),
+    };
+    shipped(
+        keys::STATUS_CONFINEMENT,
+        Some(vec![sensor]),
+        &["runtimepolicies", "runtimepolicies/status"],
+        variables(type_),
+        validations(type_),
+    )
 }
 
 fn variables(type_: &str) -> [(&'static str, String); 7] {
-    let fields: Vec<_> = CONTROLLER_STATUS_FIELDS
-        .iter()
-        .map(|f| format!("'{f}'"))
-        .collect();
+    let [new, old] = statuses();
+    let rest = are_same(CONTROLLER_STATUS_FIELDS);
     let key = "authentication.kubernetes.io/node-name";
     let conditions = |status: &str| {
         format!("'conditions' in variables.{status} ? variables.{status}['conditions'] : dyn([])")
@@ -114,22 +69,14 @@ fn variables(type_: &str) -> [(&'static str, String); 7] {
                 "has(request.userInfo.extra) && '{key}' in request.userInfo.extra ? request.userInfo.extra['{key}'].join(' ') : ''"
             ),
         ),
-        (
-            "new",
-            "has(object.status) ? dyn(object.status) : dyn({})".to_owned(),
-        ),
-        (
-            "old",
-            "oldObject != null && has(oldObject.status) ? dyn(oldObject.status) : dyn({})"
-                .to_owned(),
-        ),
+        new,
+        old,
         ("newConditions", conditions("new")),
         ("oldConditions", conditions("old")),
         (
             "restIsSame",
             format!(
-                "[{}].all(f, (f in variables.new) == (f in variables.old) && (!(f in variables.new) || variables.new[f] == variables.old[f])) && variables.newConditions.filter(c, c.type != '{type_}') == variables.oldConditions.filter(c, c.type != '{type_}')",
-                fields.join(", ")
+                "{rest} && variables.newConditions.filter(c, c.type != '{type_}') == variables.oldConditions.filter(c, c.type != '{type_}')"
             ),
         ),
         (
@@ -177,18 +124,17 @@ pub fn compare(
     live_binding: Option<&ValidatingAdmissionPolicyBinding>,
 ) -> Result<(), Difference> {
     compare_with(
-        (&policy(namespace), live_policy),
-        (&binding(), live_binding),
-    )
-    .map_err(|other| match other {
-        super::Other::Missing => Difference::Missing,
-        super::Other::Policy => Difference::Changed(
+        (
+            &policy(namespace),
+            live_policy,
             "ValidatingAdmissionPolicy bailiff-policy-status-confinement is not as shipped",
         ),
-        super::Other::Binding => Difference::Changed(
+        (
+            &binding(),
+            live_binding,
             "ValidatingAdmissionPolicyBinding bailiff-policy-status-confinement is not as shipped",
         ),
-    })
+    )
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::diagnostic::{CompileError, Diagnostic, Faults};
 use crate::stack;
 
 /// Words that can't be names (cel-spec, "Syntax").
-const RESERVED: &[&str] = &[
+pub(crate) const RESERVED: &[&str] = &[
     "as",
     "break",
     "const",

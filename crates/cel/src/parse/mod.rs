@@ -10,7 +10,7 @@ mod grammar;
 mod lexer;
 mod macros;
 
-pub(crate) use grammar::{KEYWORDS, parse};
+pub(crate) use grammar::{KEYWORDS, RESERVED, parse};
 pub(crate) use macros::Macros;
 
 /// How deep an expression may be nested (cel-go v0.29.2, parser/parser.go, `maxRecursionDepth`). It

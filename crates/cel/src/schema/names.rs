@@ -4,32 +4,8 @@
 //! pkg/cel/escaping.go). Not here: which properties there are (`read`, `declaration`).
 //! Invariant: the field of a property reads back as that property.
 
+use crate::parse::{KEYWORDS, RESERVED};
 use std::borrow::Cow;
-
-/// Words that the language keeps for itself.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// What stands for the letters that a name of the language can't have.
 const SEQUENCES: [(&str, &str); 4] = [
@@ -39,8 +15,10 @@ const SEQUENCES: [(&str, &str); 4] = [
     ("/", "__slash__"),
 ];
 
+/// Whether the language has a word for itself, so that a property of this name is written with
+/// underscores (k8s.io/apiserver v0.37.2, pkg/cel/escaping.go).
 pub(crate) fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
+    KEYWORDS.contains(&name) || RESERVED.contains(&name)
 }
 
 /// The field of a property; absent where the property can't be named.
