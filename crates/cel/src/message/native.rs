@@ -303,22 +303,15 @@ fn part<'a>(value: &Value<'a>, depth: usize) -> Converted<'a> {
         return Err(too_deep());
     };
     Ok(match value {
-        Value::Null | Value::Bool(_) | Value::Double(_) | Value::String(_) => value.clone(),
         Value::Int(number) if number.unsigned_abs() > MAX_JSON => text(number.to_string()),
         Value::Uint(number) if *number > MAX_JSON => text(number.to_string()),
-        #[expect(
-            clippy::as_conversions,
-            clippy::cast_precision_loss,
-            reason = "a double holds every number up to this one"
-        )]
-        Value::Int(number) => Value::Double(*number as f64),
-        #[expect(
-            clippy::as_conversions,
-            clippy::cast_precision_loss,
-            reason = "a double holds every number up to this one"
-        )]
-        Value::Uint(number) => Value::Double(*number as f64),
-        Value::Bytes(bytes) => text(base64::engine::general_purpose::STANDARD.encode(&**bytes)),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Uint(_)
+        | Value::Double(_)
+        | Value::String(_)
+        | Value::Bytes(_) => scalar(value),
         Value::Duration(span) => text(duration_seconds(*span)),
         Value::Timestamp(time) => text(time.to_string()),
         Value::Optional(Some(inner)) => part(inner, depth)?,
@@ -382,20 +375,13 @@ fn structured<'a>(value: &Value<'a>, place: Place, depth: usize) -> Converted<'a
     let invalid = |ty: &str| Err(format!("proto: invalid type: {ty}"));
     Ok(match value {
         Value::Null if place != Place::Data => return invalid(go_type(value)),
-        Value::Null | Value::Bool(_) | Value::Double(_) | Value::String(_) => value.clone(),
-        #[expect(
-            clippy::as_conversions,
-            clippy::cast_precision_loss,
-            reason = "the nearest double is what JSON holds"
-        )]
-        Value::Int(number) => Value::Double(*number as f64),
-        #[expect(
-            clippy::as_conversions,
-            clippy::cast_precision_loss,
-            reason = "the nearest double is what JSON holds"
-        )]
-        Value::Uint(number) => Value::Double(*number as f64),
-        Value::Bytes(bytes) => text(base64::engine::general_purpose::STANDARD.encode(&**bytes)),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Uint(_)
+        | Value::Double(_)
+        | Value::String(_)
+        | Value::Bytes(_) => scalar(value),
         Value::Type(name) => Value::from(*name),
         Value::Optional(None) => Value::Null,
         Value::Optional(Some(inner)) => structured(inner, place, depth)?,
@@ -440,6 +426,27 @@ fn structured<'a>(value: &Value<'a>, place: Place, depth: usize) -> Converted<'a
         }
         other => return invalid(go_type(other)),
     })
+}
+
+/// What is the same in all JSON that the API server makes: numbers are the nearest doubles, bytes
+/// are written in base64.
+fn scalar<'a>(value: &Value<'a>) -> Value<'a> {
+    match value {
+        #[expect(
+            clippy::as_conversions,
+            clippy::cast_precision_loss,
+            reason = "the nearest double is what JSON holds"
+        )]
+        Value::Int(number) => Value::Double(*number as f64),
+        #[expect(
+            clippy::as_conversions,
+            clippy::cast_precision_loss,
+            reason = "the nearest double is what JSON holds"
+        )]
+        Value::Uint(number) => Value::Double(*number as f64),
+        Value::Bytes(bytes) => text(base64::engine::general_purpose::STANDARD.encode(&**bytes)),
+        other => other.clone(),
+    }
 }
 
 fn too_deep() -> String {
