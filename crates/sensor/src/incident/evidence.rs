@@ -256,6 +256,7 @@ fn shrink(mut spec: IncidentSpec, judged: &Judged) -> IncidentSpec {
     if !fits(&spec) {
         keep_ranks(&mut spec, 1);
     }
+    args(&mut spec, 256, 32);
     // So many labels that selectors name are no tenant's doing.
     while !fits(&spec) && spec.pod.labels.pop_last().is_some() {}
     spec

@@ -269,57 +269,122 @@ fn argument() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![same, proptest::collection::vec(any::<u8>(), 0..64)]
 }
 
+/// A process and its pod, as long as they may be.
+#[derive(Clone, Debug)]
+struct Hostile {
+    /// Executable, invoked path, names, script, ancestors' executable, image, its ID, messages, working
+    /// directory.
+    texts: [String; 9],
+    args: Vec<Vec<u8>>,
+    /// How many, and how long their keys are.
+    labels: (usize, usize),
+    /// How many labels a selector names.
+    selected: usize,
+    ancestors: usize,
+    /// How many, and how long their names are.
+    bindings: (usize, usize),
+    messages: usize,
+}
+
+fn hostile() -> impl Strategy<Value = Hostile> {
+    (
+        proptest::collection::vec(text(4096), 9),
+        proptest::collection::vec(argument(), 0..8),
+        (0..48_usize, 10..300_usize),
+        0..40_usize,
+        0..=16_usize,
+        (1..=16_usize, 1..=253_usize),
+        1..=16_usize,
+    )
+        .prop_map(
+            |(texts, args, labels, selected, ancestors, bindings, messages)| Hostile {
+                texts: texts.try_into().unwrap(),
+                args,
+                labels,
+                selected,
+                ancestors,
+                bindings,
+                messages,
+            },
+        )
+}
+
+fn stays_small(hostile: Hostile) {
+    let texts = &hostile.texts;
+    let labels = numbered(hostile.labels.0, hostile.labels.1);
+    let selected = labels.keys().take(hostile.selected).map(String::as_str);
+    let selected: Vec<_> = selected.collect();
+    let mut judged = judged(&labels, &selected);
+    judged.bindings = bindings(hostile.bindings.0, hostile.bindings.1);
+    let mut room = 4096_usize;
+    let args = hostile.args.into_iter().map(|mut arg| {
+        arg.truncate(room);
+        room = room.saturating_sub(arg.len() + 1);
+        arg
+    });
+    judged.args = Arc::new(args.collect());
+    judged.container = Container {
+        name: Some("c".repeat(63)),
+        image: Some(texts[5].clone()),
+        image_id: Some(texts[6].clone()),
+        type_: None,
+    };
+    let violation = Violation {
+        validation: Some(0),
+        message: texts[7].clone(),
+    };
+    judged.violations = vec![violation; hostile.messages];
+    judged.process = Arc::new(Process {
+        executable: texts[0].clone(),
+        invoked_path: texts[1].clone(),
+        names: vec![texts[2].clone(); 5],
+        script: Some(Script {
+            path: texts[3].clone(),
+        }),
+        working_directory: texts[8].clone(),
+        capabilities: vec!["CHECKPOINT_RESTORE".to_owned(); 41],
+        ancestors: Ancestors(vec![ancestor(&texts[4], &texts[2]); hostile.ancestors]),
+        ..(*judged.process).clone()
+    });
+    let incident = incident(&judged, &"n".repeat(63), now());
+    let size = stored(&incident);
+    assert!(size < 16 * 1024, "{size} bytes");
+    assert!(!incident.spec.bindings.is_empty() && !incident.spec.violations.is_empty());
+    for key in selected.into_iter().take(8).filter(|key| key.len() < 100) {
+        assert!(incident.spec.pod.labels.contains_key(key), "{key} is lost");
+    }
+    let args = &incident.spec.process.args;
+    let cut = judged.args.len() > args.len()
+        || judged
+            .args
+            .iter()
+            .zip(args)
+            .any(|(given, kept)| String::from_utf8_lossy(given) != *kept);
+    assert_eq!(incident.spec.process.args_truncated, cut);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(100) })]
 
     #[test]
-    fn whatever_a_process_is_called_its_incident_stays_small(
-        texts in proptest::collection::vec(text(4096), 9),
-        args in proptest::collection::vec(argument(), 0..8),
-        labels in (0..48_usize, 10..300_usize),
-        selected in 0..40_usize,
-        ancestors in 0..=16_usize,
-        bound in (1..=16_usize, 1..=253_usize),
-        messages in 1..=16_usize,
-    ) {
-        let labels = numbered(labels.0, labels.1);
-        let selected: Vec<_> = labels.keys().take(selected).map(String::as_str).collect();
-        let mut judged = judged(&labels, &selected);
-        judged.bindings = bindings(bound.0, bound.1);
-        let mut room = 4096_usize;
-        judged.args = Arc::new(args.into_iter().map(|mut arg| {
-            arg.truncate(room);
-            room = room.saturating_sub(arg.len() + 1);
-            arg
-        }).collect());
-        judged.container = Container {
-            name: Some("c".repeat(63)),
-            image: Some(texts[5].clone()),
-            image_id: Some(texts[6].clone()),
-            type_: None,
-        };
-        judged.violations = vec![Violation { validation: Some(0), message: texts[7].clone() }; messages];
-        judged.process = Arc::new(Process {
-            executable: texts[0].clone(),
-            invoked_path: texts[1].clone(),
-            names: vec![texts[2].clone(); 5],
-            script: Some(Script { path: texts[3].clone() }),
-            working_directory: texts[8].clone(),
-            capabilities: vec!["CHECKPOINT_RESTORE".to_owned(); 41],
-            ancestors: Ancestors(vec![ancestor(&texts[4], &texts[2]); ancestors]),
-            ..(*judged.process).clone()
-        });
-        let incident = incident(&judged, &"n".repeat(63), now());
-        let size = stored(&incident);
-        prop_assert!(size < 16 * 1024, "{size} bytes");
-        prop_assert!(!incident.spec.bindings.is_empty() && !incident.spec.violations.is_empty());
-        let selected = selected.into_iter().take(8).filter(|key| key.len() < 100);
-        for key in selected {
-            prop_assert!(incident.spec.pod.labels.contains_key(key), "{key} is lost");
+    fn whatever_a_process_is_called_its_incident_stays_small(hostile in hostile()) {
+        stays_small(hostile);
+    }
+}
+
+#[test]
+fn selected_labels_stay_beside_all_that_can_be_long() {
+    for (letter, byte) in [("\u{1}", 1), ("\"", 0xff), ("<", b'<'), ("a", b'a')] {
+        for length in [91, 98] {
+            stays_small(Hostile {
+                texts: [const { String::new() }; 9].map(|_| letter.repeat(4096)),
+                args: vec![vec![0x80], vec![byte; 4096]],
+                labels: (8, length),
+                selected: 8,
+                ancestors: 16,
+                bindings: (14, 171),
+                messages: 16,
+            });
         }
-        let cut = judged.args.len() > incident.spec.process.args.len()
-            || judged.args.iter().zip(&incident.spec.process.args)
-                .any(|(given, kept)| String::from_utf8_lossy(given) != *kept);
-        prop_assert_eq!(incident.spec.process.args_truncated, cut);
     }
 }
