@@ -5,6 +5,7 @@
 //! Invariant: only the leader acts, and only on what it has just read.
 
 mod answer;
+mod checked;
 mod config;
 mod dispatch;
 mod gather;

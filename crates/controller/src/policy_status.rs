@@ -5,11 +5,12 @@
 //! says nothing new is equal to the one before; what a sensor said stays as it is for as long as
 //! it is about the spec of now.
 
+use crate::checked::{Checked, Policies};
 use bailiff_api::condition::{ready, types};
 use bailiff_api::{
     Coverage, RuntimePolicy, RuntimePolicyBinding, RuntimePolicyBindingStatus, RuntimePolicyStatus,
 };
-use bailiff_policy::{CompileFault, CompiledPolicy, MatchResources, compile, type_check};
+use bailiff_policy::MatchResources;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,25 +60,22 @@ impl Cluster {
     }
 }
 
-/// The status of a policy.
+/// The status of a policy, which was compiled.
 pub(crate) fn of_policy(
     policy: &RuntimePolicy,
-    compiled: &Result<CompiledPolicy, Vec<CompileFault>>,
+    checked: &Checked,
     cluster: &Cluster,
     now: Timestamp,
 ) -> RuntimePolicyStatus {
     let generation = policy.metadata.generation;
     let before = policy.status.as_ref().map_or(&[][..], |s| &s.conditions);
-    let (value, reason, message) = match compiled {
+    let (value, reason, message) = match &checked.compiled {
         Ok(_) => (
             true,
             ready::COMPILED,
             "every expression compiles".to_owned(),
         ),
-        Err(faults) => {
-            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
-            (false, ready::COMPILE_ERROR, faults.join("\n"))
-        }
+        Err(faults) => (false, ready::COMPILE_ERROR, faults.clone()),
     };
     let ready = condition(
         before,
@@ -94,19 +92,19 @@ pub(crate) fn of_policy(
     RuntimePolicyStatus {
         observed_generation: generation,
         conditions: std::iter::once(ready).chain(by_sensor.cloned()).collect(),
-        coverage: compiled
+        coverage: checked
+            .compiled
             .as_ref()
             .ok()
-            .map(|c| cluster.matching(&[&c.constraints]).1),
-        // A schema that can't be read is not one that fits: nothing is said then.
-        type_checking: compiled.as_ref().ok().and_then(|_| type_check(policy).ok()),
+            .map(|constraints| cluster.matching(&[constraints]).1),
+        type_checking: checked.type_checking.clone(),
     }
 }
 
-/// The status of a binding; `policies` are all by name.
+/// The status of a binding to one of these policies.
 pub(crate) fn of_binding(
     binding: &RuntimePolicyBinding,
-    policies: &BTreeMap<String, Result<CompiledPolicy, Vec<CompileFault>>>,
+    policies: &Policies,
     cluster: &Cluster,
     now: Timestamp,
 ) -> RuntimePolicyBindingStatus {
@@ -114,7 +112,7 @@ pub(crate) fn of_binding(
     let before = binding.status.as_ref().map_or(&[][..], |s| &s.conditions);
     let name = &binding.spec.policy_name;
     let selectors = MatchResources::compile(&binding.spec.match_resources);
-    let policy = policies.get(name);
+    let policy = policies.get(name).map(|checked| &checked.compiled);
     let (value, reason, message) = match (&selectors, policy) {
         (Err(error), _) => (
             false,
@@ -150,8 +148,8 @@ pub(crate) fn of_binding(
         )],
         coverage: None,
     };
-    if let (Ok(selectors), Some(Ok(policy))) = (&selectors, policy) {
-        let (pods, coverage) = cluster.matching(&[&policy.constraints, selectors]);
+    if let (Ok(selectors), Some(Ok(constraints))) = (&selectors, policy) {
+        let (pods, coverage) = cluster.matching(&[constraints, selectors]);
         let (reason, message) = if pods == 0 {
             (
                 ready::NO_PODS_MATCH,
@@ -172,15 +170,6 @@ pub(crate) fn of_binding(
         status.coverage = Some(coverage);
     }
     status
-}
-
-/// Compiles all policies, by name.
-pub(crate) fn compile_all<'a>(
-    policies: impl Iterator<Item = &'a RuntimePolicy>,
-) -> BTreeMap<String, Result<CompiledPolicy, Vec<CompileFault>>> {
-    policies
-        .map(|p| (p.metadata.name.clone().unwrap_or_default(), compile(p)))
-        .collect()
 }
 
 fn condition(

@@ -6,8 +6,9 @@
 //! read, and never over what somebody else wrote since; every change of a policy or a binding is
 //! looked at, and the rest of the cluster from time to time, for a small part of the time.
 
+use crate::checked::Policies;
 use crate::config::Config;
-use crate::policy_status::{Cluster, PodSeen, compile_all, of_binding, of_policy};
+use crate::policy_status::{Cluster, PodSeen, of_binding, of_policy};
 use crate::ready::ready;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::serve::Pulse;
@@ -48,6 +49,7 @@ pub(crate) async fn keep(client: Client, config: Config, pulse: Pulse) {
         Api::<RuntimePolicyBinding>::all(client.clone()),
         everything(),
     );
+    let mut checked = Policies::default();
     let mut cluster: Option<Cluster> = None;
     let mut next_read = Instant::now();
     let mut due: Option<Instant> = None;
@@ -68,8 +70,9 @@ pub(crate) async fn keep(client: Client, config: Config, pulse: Pulse) {
             }
             () = until(due) => {
                 due = None;
+                checked.learn(&policies.objects);
                 if let Some(cluster) = &cluster
-                    && !write_all(&client, &policies, &bindings, cluster, &pulse).await
+                    && !write_all(&client, &policies, &checked, &bindings, cluster, &pulse).await
                 {
                     due = Some(Instant::now() + OVERTAKEN);
                 }
@@ -206,25 +209,25 @@ fn see(cluster: &mut Cluster, config: &Config, pod: Pod) {
 async fn write_all(
     client: &Client,
     policies: &Known<RuntimePolicy>,
+    checked: &Policies,
     bindings: &Known<RuntimePolicyBinding>,
     cluster: &Cluster,
     pulse: &Pulse,
 ) -> bool {
     let now = Timestamp::now();
-    let compiled = compile_all(policies.objects.values());
     let mut all = true;
     for (name, policy) in &policies.objects {
-        let Some(result) = compiled.get(name) else {
+        let Some(compiled) = checked.get(name) else {
             continue;
         };
-        let status = of_policy(policy, result, cluster, now);
+        let status = of_policy(policy, compiled, cluster, now);
         if policy.status.as_ref() != Some(&status) {
             pulse.beat();
             all &= write(client, policy, &policy.status, &status).await;
         }
     }
     for binding in bindings.objects.values() {
-        let status = of_binding(binding, &compiled, cluster, now);
+        let status = of_binding(binding, checked, cluster, now);
         if binding.status.as_ref() != Some(&status) {
             pulse.beat();
             all &= write(client, binding, &binding.status, &status).await;

@@ -61,7 +61,7 @@ fn said(conditions: &[Condition]) -> Vec<String> {
 #[test]
 fn a_policy_says_whether_it_compiles_and_where_it_is_covered() {
     let good = policy(GOOD);
-    let status = of_policy(&good, &compile(&good), &cluster(), now());
+    let status = of_policy(&good, &Checked::new(&good), &cluster(), now());
     assert_eq!(
         said(&status.conditions),
         ["Ready True Compiled: every expression compiles"]
@@ -71,7 +71,7 @@ fn a_policy_says_whether_it_compiles_and_where_it_is_covered() {
     assert_eq!((coverage.nodes, coverage.covered), (2, 1));
 
     let bad = policy("process.nothing == 1");
-    let status = of_policy(&bad, &compile(&bad), &cluster(), now());
+    let status = of_policy(&bad, &Checked::new(&bad), &cluster(), now());
     let text = said(&status.conditions).join("\n");
     assert!(text.starts_with("Ready False CompileError: "), "{text}");
     assert!(text.contains("spec.validations[0].expression"), "{text}");
@@ -95,7 +95,7 @@ fn what_a_sensor_said_stays_until_the_spec_changes() {
             conditions: vec![by_sensor(generation)],
             ..RuntimePolicyStatus::default()
         });
-        let status = of_policy(&good, &compile(&good), &cluster(), now());
+        let status = of_policy(&good, &Checked::new(&good), &cluster(), now());
         let types: Vec<_> = status.conditions.iter().map(|c| &c.type_).collect();
         assert_eq!(types, want, "generation {generation}");
         for condition in status.conditions.iter().skip(1) {
@@ -106,7 +106,14 @@ fn what_a_sensor_said_stays_until_the_spec_changes() {
 
 #[test]
 fn a_binding_says_whether_it_works_and_whether_a_pod_matches() {
-    let policies = |expression: &str| compile_all([policy(expression)].iter());
+    let policies = |expression: &str| {
+        let mut policies = Policies::default();
+        policies.learn(&BTreeMap::from([(
+            "no-shells".to_owned(),
+            policy(expression),
+        )]));
+        policies
+    };
     let ready = "Ready True Bound: RuntimePolicy no-shells is there and compiles";
     let selects = |app: &str| json!({"objectSelector": {"matchLabels": {"app": app}}});
     let cases = [
@@ -161,13 +168,16 @@ fn a_binding_says_whether_it_works_and_whether_a_pod_matches() {
 #[test]
 fn a_status_that_says_nothing_new_is_equal_to_the_one_before() {
     let mut good = policy(GOOD);
-    let first = of_policy(&good, &compile(&good), &cluster(), now());
+    let first = of_policy(&good, &Checked::new(&good), &cluster(), now());
     good.status = Some(first.clone());
     let later = now() + jiff::SignedDuration::from_secs(60);
-    assert_eq!(of_policy(&good, &compile(&good), &cluster(), later), first);
+    assert_eq!(
+        of_policy(&good, &Checked::new(&good), &cluster(), later),
+        first
+    );
     let mut bad = policy("1 +");
     bad.status = Some(first);
-    let changed = of_policy(&bad, &compile(&bad), &cluster(), later);
+    let changed = of_policy(&bad, &Checked::new(&bad), &cluster(), later);
     assert_eq!(changed.conditions[0].last_transition_time.0, later);
 }
 
@@ -180,9 +190,12 @@ fn a_message_stays_within_the_limit_of_the_api() {
 
 fn type_checking(expression: &str) -> Option<Value> {
     let policy = policy(expression);
-    let compiled = compile(&policy);
-    let status = of_policy(&policy, &compiled, &cluster(), now());
-    assert_eq!(compiled.is_ok(), status.conditions[0].status == "True");
+    let checked = Checked::new(&policy);
+    let status = of_policy(&policy, &checked, &cluster(), now());
+    assert_eq!(
+        checked.compiled.is_ok(),
+        status.conditions[0].status == "True"
+    );
     let status = serde_json::to_value(status).unwrap();
     status.get("typeChecking").cloned()
 }

@@ -153,13 +153,19 @@ async fn a_status_is_written_once() {
         ApiServer::playing([vec![Call::patch(&path).with(written).gives(reply)]]);
     let mut policies = Known::default();
     policies.learn(Ok(Event::Apply(policy(1))), "policies");
+    let mut checked = Policies::default();
+    checked.learn(&policies.objects);
     let (bindings, cluster) = (Known::default(), Cluster::default());
-    write_all(&client, &policies, &bindings, &cluster, &pulse()).await;
+    write_all(&client, &policies, &checked, &bindings, &cluster, &pulse()).await;
     let policy = policies.objects.get_mut("no-shells").unwrap();
-    let compiled = compile_all(std::iter::once(&*policy));
     let now = Timestamp::now();
-    policy.status = Some(of_policy(policy, &compiled["no-shells"], &cluster, now));
-    write_all(&client, &policies, &bindings, &cluster, &pulse()).await;
+    policy.status = Some(of_policy(
+        policy,
+        checked.get("no-shells").unwrap(),
+        &cluster,
+        now,
+    ));
+    write_all(&client, &policies, &checked, &bindings, &cluster, &pulse()).await;
     server.finish();
 }
 
