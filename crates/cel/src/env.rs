@@ -1,22 +1,20 @@
-//! An environment: declared variables, functions of a release, named expressions; and compiled
-//! programs.
+//! An environment: declared variables, functions of a release, named expressions.
 //!
-//! Here: what names mean outside of an expression, the way from text to program. Not here: each
-//! step of it (`parse`, `check`, `plan`).
-//! Invariant: a program is only run with the environment that compiled it.
+//! Here: what is declared, the way from text to program. Not here: each step of it (`parse`, `check`,
+//! `plan`), what a name means (`names`).
+//! Invariant: an expression with a fault makes no program.
 
-use crate::ast::Tree;
-use crate::check::{Reference, check};
+use crate::ast::Expr;
+use crate::check::{Checked, check};
 use crate::cost::{self, Range, Sizes};
 use crate::diagnostic::{CompileError, Diagnostic};
 use crate::library::{Function, Library, Overload};
-use crate::message;
 use crate::parse::{Macros, parse};
-use crate::plan::{Node, plan};
+use crate::plan::plan;
 use crate::print::Expression;
+use crate::program::Program;
 use crate::stack;
-use crate::types::{self, ObjectType, Type};
-use crate::value::Value;
+use crate::types::Type;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -28,8 +26,6 @@ pub const OLDEST_RELEASE: u32 = 30;
 /// How deep the values of named expressions may be in all; the API server's engine has no such
 /// limit, and ends with its stack.
 const WRAPPED_LIMIT: u32 = 1000;
-/// The type of the named expressions together.
-const NAMED_TYPE: &str = "kubernetes.variables";
 
 /// The name that named expressions are used by.
 pub(crate) const VARIABLES: &str = "variables";
@@ -41,16 +37,16 @@ pub(crate) const VARIABLES: &str = "variables";
 )]
 #[derive(Debug)]
 pub struct Env {
-    variables: Vec<(String, Type)>,
-    named_types: Vec<(String, Type)>,
-    named: Vec<Named>,
-    library: Arc<Library>,
+    pub(crate) variables: Vec<(String, Type)>,
+    pub(crate) named_types: Vec<(String, Type)>,
+    pub(crate) named: Vec<Named>,
+    pub(crate) library: Arc<Library>,
     macros: Macros,
     /// Where names are looked for first.
     pub(crate) container: String,
     /// Whether lists and maps that stand in an expression must have one type of elements.
     pub(crate) homogeneous: bool,
-    composed: bool,
+    pub(crate) composed: bool,
     /// The specification's own environment: keys of maps are checked, and asking for a field of
     /// what has none is an error.
     pub(crate) strict: bool,
@@ -59,12 +55,12 @@ pub struct Env {
     pub(crate) keyword_fields: bool,
     /// Whether there are the types of a `MutatingAdmissionPolicy`.
     pub(crate) mutation: bool,
-    declared: HashMap<&'static str, Function>,
+    pub(crate) declared: HashMap<&'static str, Function>,
     /// How many lists, maps and optionals are within each other at most in the value of a named
     /// expression.
     pub(crate) wrapped: u32,
     /// The types that variables are made of, by their names.
-    structures: OnceLock<HashMap<String, Type>>,
+    pub(crate) structures: OnceLock<HashMap<String, Type>>,
 }
 
 /// A named expression; one with a fault fails when it is used.
@@ -74,47 +70,6 @@ pub(crate) struct Named {
     pub(crate) program: Result<Program, String>,
     /// As [`Env::wrapped`], of this one.
     wrapped: u32,
-}
-
-/// A compiled expression.
-pub struct Program {
-    source: String,
-    result: Type,
-    mentions: Vec<String>,
-    pub(crate) node: Node,
-    /// How many variables of loops it has.
-    pub(crate) locals: usize,
-    /// How deep evaluation recurses at most, for [`stack::with`]; not counted is how deep values are
-    /// that it is given.
-    pub(crate) levels: usize,
-    /// As [`crate::ast::Expr::wrapped`].
-    wrapped: u32,
-    /// What an estimate is made of; absent where types were not looked at.
-    typed: Option<Typed>,
-}
-
-/// A tree with the types and the meanings of its nodes.
-struct Typed {
-    tree: Tree,
-    types: Vec<Type>,
-    references: Vec<Option<Reference>>,
-}
-
-impl std::fmt::Debug for Program {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Program")
-            .field("source", &self.source)
-            .field("result", &self.result)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let nothing = Node::Constant(Value::Null);
-        let node = std::mem::replace(&mut self.node, nothing);
-        stack::with(self.levels, || drop(node));
-    }
 }
 
 impl Env {
@@ -228,14 +183,14 @@ impl Env {
 
     fn compiled(&self, source: &str, strict: bool) -> Result<Program, CompileError> {
         let tree = parse(source, self.macros)?;
-        let (mut program, checked) = tree.walk(|expr| {
+        tree.walk(|expr| {
             let mut checked = check(source, expr, tree.nodes, self);
             if strict && !checked.faults.is_empty() {
                 return Err(checked.faults.into_error());
             }
             let result = checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn);
             let node = plan(source, expr, &checked, self, strict)?;
-            let program = Program {
+            Ok(Program {
                 source: source.to_owned(),
                 result,
                 mentions: std::mem::take(&mut checked.mentions),
@@ -243,16 +198,8 @@ impl Env {
                 locals: checked.locals,
                 levels: stack::levels(expr.depth.saturating_add(expr.wrapped)),
                 wrapped: expr.wrapped,
-                typed: None,
-            };
-            Ok((program, checked))
-        })?;
-        program.typed = strict.then_some(Typed {
-            tree,
-            types: checked.types,
-            references: checked.references,
-        });
-        Ok(program)
+            })
+        })
     }
 
     /// The type of an expression, without a program of it: constants are not computed.
@@ -260,13 +207,48 @@ impl Env {
     /// # Errors
     /// Every fault, with its position. A syntax error is found alone.
     pub fn check(&self, source: &str) -> Result<Type, CompileError> {
+        self.checked(source, |expr, checked| {
+            checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn)
+        })
+    }
+
+    /// What an expression costs at least and at most, as far as sizes are known; the API server's
+    /// estimate. What named expressions cost is not part of it.
+    ///
+    /// ```
+    /// use bailiff_cel::cost::{Range, SizesByPath, Unknown};
+    /// use bailiff_cel::{Env, Type};
+    ///
+    /// let env = Env::new([("names", Type::list(Type::String))]);
+    /// let all = "names.all(name, name != 'root')";
+    /// let unknown = env.estimate(all, &Unknown)?;
+    /// assert_eq!((unknown.min, unknown.max), (2, u64::MAX));
+    /// let sizes = SizesByPath::default().at_most("names", 100).at_most("names.@items", 63);
+    /// assert_eq!(env.estimate(all, &sizes)?, Range { min: 2, max: 502 });
+    /// # Ok::<(), bailiff_cel::CompileError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Every fault, with its position. A syntax error is found alone.
+    pub fn estimate(&self, source: &str, sizes: &dyn Sizes) -> Result<Range, CompileError> {
+        self.checked(source, |expr, checked| {
+            cost::estimate(expr, &checked.types, &checked.references, self, sizes)
+        })
+    }
+
+    /// What is made of an expression whose types are right.
+    fn checked<T>(
+        &self,
+        source: &str,
+        make: impl FnOnce(&Expr, &Checked) -> T,
+    ) -> Result<T, CompileError> {
         let tree = parse(source, self.macros)?;
         tree.walk(|expr| {
             let checked = check(source, expr, tree.nodes, self);
             if !checked.faults.is_empty() {
                 return Err(checked.faults.into_error());
             }
-            Ok(checked.types.get(expr.id).cloned().unwrap_or(Type::Dyn))
+            Ok(make(expr, &checked))
         })
     }
 
@@ -364,213 +346,5 @@ impl Env {
 
     pub(crate) fn all_named(&self) -> &[Named] {
         &self.named
-    }
-
-    pub(crate) fn variable_name(&self, place: usize) -> &str {
-        self.variables.get(place).map_or("", |(name, _)| name)
-    }
-
-    pub(crate) fn variable_names(&self) -> impl Iterator<Item = &str> {
-        let names = self.variables.iter().map(|(name, _)| name.as_str());
-        // Some only keep a place.
-        names.filter(|name| !name.starts_with('@'))
-    }
-
-    pub(crate) fn function_names(&self) -> impl Iterator<Item = &'static str> {
-        self.library
-            .names()
-            .filter(|name| name.starts_with(|c: char| c.is_ascii_alphabetic()))
-            .filter(|name| self.mutation || *name != message::ESCAPE)
-    }
-
-    /// Names that a name may stand for, the innermost first.
-    pub(crate) fn candidates(&self, name: &str) -> Vec<String> {
-        if let Some(global) = name.strip_prefix('.') {
-            return vec![global.to_owned()];
-        }
-        let mut found = Vec::new();
-        let mut outer = self.container.as_str();
-        while !outer.is_empty() {
-            found.push(format!("{outer}.{name}"));
-            outer = outer.rsplit_once('.').map_or("", |(outer, _)| outer);
-        }
-        found.push(name.to_owned());
-        found
-    }
-
-    /// The meaning of a name.
-    pub(crate) fn resolve(&self, name: &str) -> Option<(Reference, Type)> {
-        self.candidates(name).iter().find_map(|name| {
-            let declared = self.variables.iter().position(|(known, _)| known == name);
-            if let Some(place) = declared {
-                let ty = self
-                    .variables
-                    .get(place)
-                    .map_or(Type::Dyn, |(_, ty)| ty.clone());
-                return Some((Reference::Variable(place), ty));
-            }
-            if self.composed && name == VARIABLES {
-                let fields = self
-                    .named_types
-                    .iter()
-                    .map(|(n, ty)| (n.as_str(), ty.clone()));
-                return Some((Reference::Named, ObjectType::new(NAMED_TYPE, fields)));
-            }
-            if name == message::NULL_VALUE.0 {
-                let (name, number) = message::NULL_VALUE;
-                return Some((Reference::Constant(name, number), Type::Int));
-            }
-            if let Some((name, ty)) = type_of(name) {
-                return Some((Reference::Type(name), Type::of_type(ty)));
-            }
-            let ty = self.structure(name)?;
-            Some((Reference::UnknownType, Type::of_type(ty)))
-        })
-    }
-
-    /// A type whose name only the checker knows.
-    pub(crate) fn structure(&self, name: &str) -> Option<Type> {
-        if self.mutation
-            && let Some(ty) = message::type_of_mutation(name)
-        {
-            return Some(ty);
-        }
-        if let Some(proto) = message::proto(name) {
-            return Some(proto.ty());
-        }
-        // All names of types are longer than that of the variable's own.
-        let roots = self.variables.iter().map(|(_, ty)| ty);
-        let of_root = |ty: &Type| matches!(ty, Type::Object(object) if object.has_fields() && begins_alike(object.name(), name));
-        let of_named = self.composed && name == NAMED_TYPE;
-        if of_named {
-            let fields = self.named_types.iter();
-            let fields = fields.map(|(name, ty)| (name.as_str(), ty.clone()));
-            return Some(ObjectType::new(NAMED_TYPE, fields));
-        }
-        if !roots.clone().any(of_root) {
-            return None;
-        }
-        let structures = self.structures.get_or_init(|| {
-            let mut found = HashMap::new();
-            for ty in roots {
-                if let Type::Object(object) = ty {
-                    collect(object.name(), ty, &mut found);
-                }
-            }
-            found
-        });
-        structures.get(name).cloned()
-    }
-
-    /// A function by its name.
-    pub(crate) fn function(&self, name: &str) -> Option<&Function> {
-        let find = |name: &str| {
-            let there = self.mutation || name != message::ESCAPE;
-            let known = || self.library.get(name).filter(|_| there);
-            self.declared.get(name).or_else(known)
-        };
-        if self.container.is_empty() {
-            return find(name.strip_prefix('.').unwrap_or(name));
-        }
-        self.candidates(name).iter().find_map(|name| find(name))
-    }
-}
-
-/// Whether two names have the same first word.
-fn begins_alike(a: &str, b: &str) -> bool {
-    a.split('.').next() == b.split('.').next()
-}
-
-/// The types that a type is made of: structures by their names, lists and maps by where they are
-/// (k8s.io/apiserver v0.37.2, pkg/cel/types.go, `buildDeclTypes`).
-fn collect(path: &str, ty: &Type, found: &mut HashMap<String, Type>) {
-    match ty {
-        Type::Object(object) if object.has_fields() => {
-            found.insert(object.name().to_owned(), ty.clone());
-            for (name, field) in object.fields() {
-                collect(&format!("{path}.{name}"), field, found);
-            }
-        }
-        Type::List(element) => {
-            collect(&format!("{path}.@idx"), element, found);
-            found.insert(path.to_owned(), ty.clone());
-        }
-        Type::Map(_, value) => {
-            collect(&format!("{path}.@elem"), value, found);
-            found.insert(path.to_owned(), ty.clone());
-        }
-        _ => {}
-    }
-}
-
-/// The types that have a name, with that name.
-pub(crate) fn type_of(name: &str) -> Option<(&'static str, Type)> {
-    let any = || Arc::new(Type::Dyn);
-    Some(match name {
-        "bool" => ("bool", Type::Bool),
-        "int" => ("int", Type::Int),
-        "uint" => ("uint", Type::Uint),
-        "double" => ("double", Type::Double),
-        "string" => ("string", Type::String),
-        "bytes" => ("bytes", Type::Bytes),
-        "list" => ("list", Type::List(any())),
-        "map" => ("map", Type::Map(any(), any())),
-        "null_type" => ("null_type", Type::Null),
-        "type" => ("type", Type::Type(None)),
-        "optional_type" => ("optional_type", Type::Optional(any())),
-        // These two are known to the checker alone (`plan`).
-        "timestamp" => ("timestamp", Type::Timestamp),
-        "duration" => ("duration", Type::Duration),
-        types::IP => (types::IP, Type::opaque(types::IP)),
-        types::CIDR => (types::CIDR, Type::opaque(types::CIDR)),
-        name => {
-            let proto = message::proto(name).filter(|proto| proto.is_value())?;
-            (proto.name, proto.ty())
-        }
-    })
-}
-
-impl Program {
-    /// The type of the result.
-    #[must_use]
-    pub fn result_type(&self) -> &Type {
-        &self.result
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
-    /// What it costs at least and at most, as far as sizes are known; the API server's estimate.
-    /// What named expressions cost is not part of it. It takes the environment that compiled it.
-    /// Nothing is known of a program whose types were not looked at.
-    ///
-    /// ```
-    /// use bailiff_cel::cost::{Range, SizesByPath, Unknown};
-    /// use bailiff_cel::{Env, Type};
-    ///
-    /// let env = Env::new([("names", Type::list(Type::String))]);
-    /// let program = env.compile("names.all(name, name != 'root')")?;
-    /// let unknown = program.estimate(&env, &Unknown);
-    /// assert_eq!((unknown.min, unknown.max), (2, u64::MAX));
-    /// let sizes = SizesByPath::default().at_most("names", 100).at_most("names.@items", 63);
-    /// assert_eq!(program.estimate(&env, &sizes), Range { min: 2, max: 502 });
-    /// # Ok::<(), bailiff_cel::CompileError>(())
-    /// ```
-    #[must_use]
-    pub fn estimate(&self, env: &Env, sizes: &dyn Sizes) -> Range {
-        self.typed.as_ref().map_or(Range::UNKNOWN, |typed| {
-            let (types, references) = (&typed.types, &typed.references);
-            let tree = &typed.tree;
-            tree.walk(|expr| cost::estimate(expr, types, references, env, sizes))
-        })
-    }
-
-    /// Which variables and fields it mentions, as `process` and `process.names`; sorted.
-    #[must_use]
-    pub fn mentions(&self) -> &[String] {
-        &self.mentions
     }
 }

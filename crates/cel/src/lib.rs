@@ -99,19 +99,22 @@ mod env;
 mod eval;
 mod library;
 mod message;
+mod names;
 mod parse;
 mod plan;
 mod print;
+mod program;
 pub mod schema;
 mod stack;
 mod types;
 mod value;
 
 pub use diagnostic::{CompileError, Diagnostic};
-pub use env::{Env, NEWEST_RELEASE, OLDEST_RELEASE, Program};
+pub use env::{Env, NEWEST_RELEASE, OLDEST_RELEASE};
 pub use eval::{EvalError, Evaluation, LIMIT};
 pub use library::{Authorization, Opaque};
 pub use print::Expression;
+pub use program::Program;
 pub use types::{ObjectType, Type};
 pub use value::{
     Activation, Bytes, Joined, List, MadeMap, Map, Merged, Message, MessageKind, Object, Sequence,

@@ -116,7 +116,10 @@ fn fault(row: &Row<'_>) -> Option<String> {
         sizes.at_most(path, max.as_u64().unwrap())
     });
     let sizes = Largest(sizes, row.known["text"].as_u64());
-    let estimate = program.estimate(&env, &sizes);
+    let estimate = match env.estimate(row.expression, &sizes) {
+        Ok(estimate) => estimate,
+        Err(error) => return Some(error.to_string()),
+    };
     if row.estimate.is_some_and(|stated| stated != estimate) {
         return Some(format!("it is estimated to cost {estimate:?}"));
     }

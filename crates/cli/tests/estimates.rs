@@ -121,13 +121,11 @@ fn sizes(known: &Json) -> SizesByPath {
 }
 
 fn ours(env: &Env, sizes: &SizesByPath, expression: &str) -> Json {
-    match env.compile(expression) {
-        Ok(program) => {
-            let Range { min, max } = program.estimate(env, sizes);
-            json!({"min": min, "max": max})
-        }
-        Err(_) => json!("does not compile"),
+    if env.compile(expression).is_err() {
+        return json!("does not compile");
     }
+    let Range { min, max } = env.estimate(expression, sizes).unwrap();
+    json!({"min": min, "max": max})
 }
 
 fn theirs(known: &Json, expressions: &[String]) -> Vec<Json> {

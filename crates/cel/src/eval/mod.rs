@@ -11,9 +11,10 @@ mod error;
 mod fold;
 mod meter;
 
-use crate::env::{Env, Program};
+use crate::env::Env;
 use crate::library::{self, ENTRY, Effort};
 use crate::plan::{Call, Node, Shortcut, is_member};
+use crate::program::Program;
 use crate::stack;
 use crate::types::Type;
 use crate::value::{Activation, ELEMENTS_LIMIT, Text, Value, equal, reading, weight};

@@ -2,13 +2,14 @@
 //!
 //! Here: protobuf's well-known types (cel-go v0.29.2, common/types/pb/pb.go registers their files) as
 //! values of the language. Not here: values as what a field holds (`native`), `google.protobuf.Any`
-//! (`any`), the types of a `MutatingAdmissionPolicy` (`mutation`), a message as a value
-//! (`value::message`).
+//! (`any`), the types of a `MutatingAdmissionPolicy` (`mutation`) and its `Object` as JSON (`object`), a
+//! message as a value (`value::message`).
 //! Invariant: what is made is a plain value wherever protobuf's type stands for one.
 
 mod any;
 mod mutation;
 mod native;
+mod object;
 
 use crate::eval::EvalError;
 use crate::types::{ObjectType, Type};
@@ -17,7 +18,7 @@ use native::Native;
 use std::sync::Arc;
 
 pub(crate) use mutation::{ESCAPE, PATCH, ROWS, go_type, type_of as type_of_mutation};
-pub(crate) use native::object;
+pub(crate) use object::object;
 
 type Made<'a> = Result<Value<'a>, EvalError>;
 

@@ -188,7 +188,13 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
     }
     if args.type_check {
         for one in &compiled {
-            fits(args, out, one)?;
+            match one.cost() {
+                Ok(cost) => fits(args, out, one, cost)?,
+                Err(error) => {
+                    let variable = None;
+                    return refused(args, out, one.kind(), &Fault { variable, error });
+                }
+            }
         }
         return Ok(true);
     }
@@ -305,20 +311,26 @@ impl Compiled {
     }
 
     /// What it costs, as far as the schema says how large objects may be.
-    fn cost(&self) -> Range {
+    fn cost(&self) -> Result<Range, CompileError> {
         let objects = self.declaration.iter();
         let declared: Vec<_> = objects
             .flat_map(|object| [("object", object), ("oldObject", object)])
             .collect();
-        self.program.estimate(&self.env, &Declared(&declared))
+        let sizes = Declared(&declared);
+        self.env.estimate(self.program.source(), &sizes)
     }
 }
 
 /// Says that it compiles, and for which kind.
-fn fits(args: &EvalArgs, out: &mut impl Write, compiled: &Compiled) -> Result<(), Error> {
+fn fits(
+    args: &EvalArgs,
+    out: &mut impl Write,
+    compiled: &Compiled,
+    cost: Range,
+) -> Result<(), Error> {
     let ty = compiled.program.result_type();
     let kind = compiled.kind().map(GroupVersionKind::path);
-    let Range { min, max } = compiled.cost();
+    let Range { min, max } = cost;
     if args.output == "json" {
         let mut answer = json!({
             "staticType": ty.to_string(),
