@@ -29,10 +29,11 @@ step() {
 	return "$code"
 }
 
-# How far a step is: its seconds, and what it printed last.
+# How far a step is: its seconds, and what it printed last. What go downloads it says at the beginning
+# of what may take minutes.
 progress() {
 	local last
-	last=$(tail -n 1 "$logs/step" 2>/dev/null | tr -d '\000-\037' | cut -c 1-60) || last=
+	last=$(tail -n 200 "$logs/step" 2>/dev/null | grep -v '^go: downloading ' | tail -n 1 | tr -d '\000-\037' | cut -c 1-60) || last=
 	if [ -t 2 ]; then
 		printf '\r\e[K%-36s %d s  %s' "$1 …" "$2" "$last" >&2
 	elif [ "$2" -gt 0 ] && [ $(($2 % 60)) -eq 0 ]; then
