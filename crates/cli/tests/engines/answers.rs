@@ -169,6 +169,47 @@ pub(crate) fn alike(ours: &Json, theirs: &Json) -> bool {
     ours == theirs
 }
 
+/// What stands before and after the name of a type of Go, and which types of theirs are which here.
+type GoTypes = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+);
+
+/// Which type of Go a list or a map is depends there on how it came to be within something else.
+const GO_TYPES: [GoTypes; 3] = [
+    (
+        "unexpected type ",
+        " for JSONPatchType",
+        &[
+            ("*structpb.Struct", "map[ref.Val]ref.Val"),
+            ("map[string]interface {}", "map[ref.Val]ref.Val"),
+            ("*structpb.ListValue", "[]ref.Val"),
+            ("[]interface {}", "[]ref.Val"),
+            ("[]string", "[]ref.Val"),
+        ],
+    ),
+    (
+        "invalid qualifier type: ",
+        "",
+        &[
+            ("*structpb.Struct", "*types.baseMap"),
+            ("map[string]interface {}", "*types.baseMap"),
+            ("*structpb.ListValue", "*types.baseList"),
+            ("[]interface {}", "*types.baseList"),
+            ("*dynamicpb.Message", "*types.protoObj"),
+        ],
+    ),
+    (
+        "proto: invalid type: ",
+        "",
+        &[
+            ("*structpb.Struct", "map[ref.Val]ref.Val"),
+            ("*structpb.ListValue", "[]ref.Val"),
+        ],
+    ),
+];
+
 /// An error without what Go prints of messages: where they lie, what is in one that can't be read, and of
 /// which type of Go a list or a map is that was in one.
 fn of_messages(error: &str) -> String {
@@ -198,32 +239,11 @@ fn of_messages(error: &str) -> String {
     }
     // Which of the two spaces protobuf writes depends on the build.
     let mut told = error.replace("proto:\u{a0}", "proto: ");
-    for (theirs, ours) in [
-        ("*structpb.Struct", "map[ref.Val]ref.Val"),
-        ("map[string]interface {}", "map[ref.Val]ref.Val"),
-        ("*structpb.ListValue", "[]ref.Val"),
-        ("[]interface {}", "[]ref.Val"),
-        ("[]string", "[]ref.Val"),
-    ] {
-        let of = |ty: &str| format!("unexpected type {ty} for JSONPatchType");
-        told = told.replace(&of(theirs), &of(ours));
-    }
-    for (theirs, ours) in [
-        ("*structpb.Struct", "*types.baseMap"),
-        ("map[string]interface {}", "*types.baseMap"),
-        ("*structpb.ListValue", "*types.baseList"),
-        ("[]interface {}", "*types.baseList"),
-        ("*dynamicpb.Message", "*types.protoObj"),
-    ] {
-        let of = "invalid qualifier type: ";
-        told = told.replace(&format!("{of}{theirs}"), &format!("{of}{ours}"));
-    }
-    for (theirs, ours) in [
-        ("*structpb.Struct", "map[ref.Val]ref.Val"),
-        ("*structpb.ListValue", "[]ref.Val"),
-    ] {
-        let of = "proto: invalid type: ";
-        told = told.replace(&format!("{of}{theirs}"), &format!("{of}{ours}"));
+    for (before, after, types) in GO_TYPES {
+        for (theirs, ours) in types {
+            let of = |ty: &str| [before, ty, after].concat();
+            told = told.replace(&of(theirs), &of(ours));
+        }
     }
     told
 }
