@@ -95,12 +95,19 @@ fn told(valid: bool, fault: &str) -> Vec<String> {
     }
 }
 
-/// A name that ends with a dash, as generateName allows, as it may be once it is whole.
+/// A name that ends with a dash, as generateName allows, as it may be once it is whole. An `a` stands
+/// for the dash and for the byte before it, whatever that is (k8s.io/apimachinery v0.37.2,
+/// pkg/api/validation/generic.go, `maskTrailingDash`); a character that loses its last byte fits no
+/// name, and neither do the spaces for what is left of it.
 fn unmasked(text: &str) -> String {
-    match text.strip_suffix('-') {
-        Some(rest) if !rest.is_empty() => format!("{rest}a"),
-        _ => text.to_owned(),
-    }
+    let Some((rest, last)) = text.strip_suffix('-').and_then(|rest| {
+        let last = rest.chars().next_back()?;
+        Some((rest.strip_suffix(last)?, last))
+    }) else {
+        return text.to_owned();
+    };
+    let left = last.len_utf8().saturating_sub(1);
+    [rest, &" ".repeat(left), "a"].concat()
 }
 
 /// Names and labels of objects say "bytes", DNS names "characters", and both count bytes

@@ -23,6 +23,8 @@ pub(crate) fn go_text(value: &Value<'_>) -> String {
         Value::Timestamp(time) => time_text(*time),
         Value::Optional(None) => "optional.none()".to_owned(),
         Value::Optional(Some(value)) => format!("optional({})", go_text(value)),
+        Value::Type("list") => "list(dyn)".to_owned(),
+        Value::Type("map") => "map(dyn, dyn)".to_owned(),
         Value::Type("optional_type") => "optional_type(dyn)".to_owned(),
         Value::List(List::Json(elements)) => {
             let parts: Vec<_> = elements.iter().map(data_text).collect();

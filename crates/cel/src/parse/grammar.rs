@@ -5,7 +5,7 @@
 //! Invariant: a syntax error names what was found and what was expected there.
 
 use super::lexer::{Token, tokens};
-use super::macros::Expanded;
+use super::macros::{Expanded, Refused};
 use super::{DEPTH_LIMIT, Macros, NODES_LIMIT, SIZE_LIMIT};
 use crate::ast::{Expr, Kind, Literal, Tree, op};
 use crate::diagnostic::{CompileError, Diagnostic, Faults};
@@ -175,8 +175,9 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Keeps the fault of a macro, and stands in for what it would have become.
-    fn faulty(&mut self, at: usize, fault: Diagnostic) -> Expr {
+    /// Keeps the fault of a macro; where it is, something stands in for what the macro would have become.
+    fn faulty(&mut self, refused: Refused) -> Expr {
+        let Refused { at, fault } = refused;
         self.faults.add(|| fault);
         self.node(at, Kind::Literal(Literal::Null))
     }
@@ -414,7 +415,7 @@ impl Parser<'_> {
                     let parts = arguments.iter().chain([&operand]);
                     let nesting = parts.map(|part| part.nesting).max().unwrap_or_default();
                     operand = match self.method_macro(open, operand, &field, arguments) {
-                        Err(fault) => self.faulty(open, fault),
+                        Err(refused) => self.faulty(refused),
                         // What counts is the call, not what it becomes.
                         Ok(Expanded::Macro(made)) => checked_nesting(Expr {
                             nesting: nesting.saturating_add(1),
@@ -540,7 +541,7 @@ impl Parser<'_> {
         // With its dot it is the name of no macro.
         let name = format!("{dot}{name}");
         Ok(match self.function_macro(open, &name, arguments) {
-            Err(fault) => self.faulty(open, fault),
+            Err(refused) => self.faulty(refused),
             Ok(Expanded::Macro(made)) => made,
             Ok(Expanded::Call(_, arguments)) => self.call(open, &name, arguments),
         })

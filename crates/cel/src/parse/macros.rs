@@ -76,7 +76,15 @@ pub(super) enum Expanded {
     Call(Option<Expr>, Vec<Expr>),
 }
 
-type Outcome = Result<Expanded, Diagnostic>;
+/// A call that looks like a macro and can't be one.
+pub(super) struct Refused {
+    /// Where, in bytes.
+    pub(super) at: usize,
+    /// Why.
+    pub(super) fault: Diagnostic,
+}
+
+type Outcome = Result<Expanded, Refused>;
 
 impl Parser<'_> {
     /// Expands a call with a target.
@@ -93,7 +101,7 @@ impl Parser<'_> {
         let mut arguments = arguments.into_iter();
         let mut next = || arguments.next();
         let (Some(first), Some(second)) = (next(), next()) else {
-            return Err(self.error(at, "a macro lacks arguments"));
+            return Err(self.refused(at, "a macro lacks arguments"));
         };
         let (third, fourth) = (next(), next());
         let made = match (function, third) {
@@ -107,14 +115,15 @@ impl Parser<'_> {
             ("optMap" | "optFlatMap", _) => {
                 let message = format!("{function}() variable name must be a simple identifier");
                 let name = self.simple(&first, &message)?;
-                self.optional_map(at, target, name, second, function == "optMap")?
+                self.optional_map(at, target, name, second, function == "optMap")
+                    .map_err(|fault| Refused { at, fault })?
             }
             ("sortBy", _) => {
                 if matches!(
                     target.kind,
                     Kind::Literal(_) | Kind::Map(_) | Kind::Message { .. }
                 ) {
-                    return Err(self.error(
+                    return Err(self.refused(
                         target.at,
                         "sortBy can only be applied to a list, identifier, comprehension, call or select expression",
                     ));
@@ -138,7 +147,7 @@ impl Parser<'_> {
                 let one = self.variable(&first, NOT_SIMPLE)?;
                 let two = self.variable(&second, NOT_SIMPLE)?;
                 if one == two {
-                    return Err(self.error(second.at, format!("duplicate variable name: {one}")));
+                    return Err(self.refused(second.at, format!("duplicate variable name: {one}")));
                 }
                 let (filter, body) = match fourth {
                     Some(last) => (Some(body), last),
@@ -197,26 +206,31 @@ impl Parser<'_> {
                     test: true,
                 },
             ))),
-            _ => Err(self.error(argument.at, "invalid argument to has() macro")),
+            _ => Err(self.refused(argument.at, "invalid argument to has() macro")),
         }
     }
 
     /// The name of a loop's variable.
-    fn variable(&self, argument: &Expr, words: &str) -> Result<String, Diagnostic> {
+    fn variable(&self, argument: &Expr, words: &str) -> Result<String, Refused> {
         let name = self.simple(argument, words)?;
         // The name that the accumulator had once.
         if name == "__result__" {
             let words = "iteration variable overwrites accumulator variable";
-            return Err(self.error(argument.at, words));
+            return Err(self.refused(argument.at, words));
         }
         Ok(name)
     }
 
-    fn simple(&self, argument: &Expr, message: &str) -> Result<String, Diagnostic> {
+    fn simple(&self, argument: &Expr, message: &str) -> Result<String, Refused> {
         match &argument.kind {
             Kind::Ident(name) => Ok(name.clone()),
-            _ => Err(self.error(argument.at, message)),
+            _ => Err(self.refused(argument.at, message)),
         }
+    }
+
+    fn refused(&self, at: usize, message: impl Into<String>) -> Refused {
+        let fault = self.error(at, message);
+        Refused { at, fault }
     }
 
     pub(super) fn ident(&mut self, at: usize, name: &str) -> Expr {
