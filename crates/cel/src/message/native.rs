@@ -8,7 +8,7 @@
 use super::object::{Place, fields, is_object, object, structured};
 use super::{Made, bytes, text};
 use crate::eval::EvalError;
-use crate::library::{Opaque, duration_seconds};
+use crate::library::{self, Opaque, duration_seconds, go_text};
 use crate::stack;
 use crate::types::Type;
 use crate::value::{DEPTH, List, Map, MessageKind, Value};
@@ -153,7 +153,7 @@ impl Native {
                     None => Ok(self.zero()),
                     Some((key, _)) => Err(format!(
                         "type conversion error, no such field '{}' in type 'structpb.ListValue'",
-                        upper_camel(&crate::library::text_of(&key))
+                        upper_camel(&library::text_of(&key))
                     )),
                 }
             }
@@ -332,6 +332,7 @@ fn part<'a>(value: &Value<'a>, depth: usize) -> Converted<'a> {
             MessageKind::Empty | MessageKind::FieldsEntry => {
                 let mut entries = Vec::new();
                 for (name, value) in message.fields() {
+                    finite(value, depth)?;
                     entries.push((text(name.to_owned()), part(value, depth)?));
                 }
                 Value::Map(Map::of(entries))
@@ -339,6 +340,31 @@ fn part<'a>(value: &Value<'a>, depth: usize) -> Converted<'a> {
         },
         other => return Err(mismatch(other, JSON)),
     })
+}
+
+/// Refuses numbers that JSON has nothing for in what a message keeps; outside of messages they are
+/// text (google.golang.org/protobuf v1.36, encoding/protojson/well_known_types.go,
+/// `marshalKnownValue`). Of several in a map the first by its key is told.
+///
+/// # Errors
+/// Which number it is, in the words of the API server.
+pub(super) fn finite(value: &Value<'_>, depth: usize) -> Result<(), String> {
+    let depth = depth.checked_sub(1).ok_or_else(too_deep)?;
+    match value {
+        Value::Double(number) if !number.is_finite() => Err(format!(
+            "proto: google.protobuf.Value.number_value: invalid {} value",
+            go_text(value)
+        )),
+        Value::List(list) => list.iter().try_for_each(|element| finite(&element, depth)),
+        Value::Map(map) => {
+            let found = map.entries().filter_map(|(key, value)| {
+                let words = finite(&value, depth).err()?;
+                Some((library::text_of(&key), words))
+            });
+            found.min().map_or(Ok(()), |(_, words)| Err(words))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What is the same in all JSON that the API server makes: numbers are the nearest doubles, bytes

@@ -5,7 +5,7 @@
 //! takes (`native`).
 //! Invariant: what can't be converted is refused in the words of the API server, where it is there.
 
-use super::native::{scalar, too_deep};
+use super::native::{finite, scalar, too_deep};
 use super::{go_type, text};
 use crate::eval::EvalError;
 use crate::library::go_text;
@@ -56,6 +56,14 @@ fn plain<'a>(value: &Value<'a>, depth: usize) -> Converted<'a> {
             // What is wrong within stays there.
             fields(message, depth)
                 .unwrap_or_else(|words| Value::Fault(Arc::new(EvalError::new(words))))
+        }
+        Value::Message(message) => {
+            let fields = message.fields();
+            let mut checked = fields.map(|(_, value)| finite(value, depth));
+            match checked.find_map(Result::err) {
+                Some(words) => Value::Fault(Arc::new(EvalError::new(words))),
+                None => value.clone(),
+            }
         }
         other => other.clone(),
     })
