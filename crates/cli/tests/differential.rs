@@ -75,6 +75,37 @@ fn kept_bindings() -> Arc<serde_json::Value> {
     }}))
 }
 
+/// What the expressions about a request and its namespace are about.
+fn request_bindings() -> Arc<serde_json::Value> {
+    let kind = json!({"group": "", "version": "v1", "kind": "Pod"});
+    let resource = json!({"group": "", "version": "v1", "resource": "pods"});
+    Arc::new(json!({
+        "object": null,
+        "namespaceObject": {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": "shop", "uid": "0b1c", "labels": {"env": "prod"},
+                "creationTimestamp": "2024-01-01T00:00:00Z",
+            },
+            "spec": {"finalizers": ["kubernetes"]},
+            "status": {"phase": "Active"},
+        },
+        "request": {
+            "uid": "705ab4f5",
+            "kind": kind, "requestKind": kind, "resource": resource, "requestResource": resource,
+            "name": "web", "namespace": "shop", "operation": "CREATE", "dryRun": false,
+            "userInfo": {
+                "username": "system:serviceaccount:shop:deployer", "uid": "42",
+                "groups": ["system:serviceaccounts", "system:authenticated"],
+                "extra": {"scopes": ["a", "b"]},
+            },
+            "object": null, "oldObject": null,
+            "options": {"apiVersion": "meta.k8s.io/v1", "kind": "CreateOptions", "fieldManager": "kubectl"},
+        },
+    }))
+}
+
 /// The kept expressions, and the kept cases that need more than an expression.
 fn kept() -> Vec<Case> {
     let text = include_str!("expressions.txt");
@@ -84,16 +115,22 @@ fn kept() -> Vec<Case> {
         .filter(|line| !line.is_empty())
         .map(|line| Case::of(line, Arc::clone(&bindings)))
         .chain(include_str!("kept.jsonl").lines().map(Case::read))
-        .chain(mutations(&bindings))
+        .chain(with_types(include_str!("mutations.txt"), &bindings))
+        .chain(with_types(
+            include_str!("requests.txt"),
+            &request_bindings(),
+        ))
         .collect();
     assert!(kept.len() > 380, "{} are kept", kept.len());
     kept
 }
 
-/// Those of a `MutatingAdmissionPolicy`, with its types and without.
-fn mutations(bindings: &Arc<serde_json::Value>) -> impl Iterator<Item = Case> {
-    let lines = include_str!("mutations.txt").lines();
-    lines.flat_map(|line| {
+/// Expressions with the types of a `MutatingAdmissionPolicy`, and without.
+fn with_types(
+    lines: &'static str,
+    bindings: &Arc<serde_json::Value>,
+) -> impl Iterator<Item = Case> {
+    lines.lines().flat_map(|line| {
         [
             Case::of_mutation(line, Arc::clone(bindings)),
             Case::of(line, Arc::clone(bindings)),

@@ -16,6 +16,7 @@ use crate::library::Authorization;
 use crate::library::authorizer::Asking;
 use crate::schema::Schema;
 use crate::types::{AUTHORIZER, ObjectType, RESOURCE_CHECK, Type};
+use crate::value::go::{self, GoType};
 use crate::value::{Activation, Value};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -85,24 +86,28 @@ impl<'a> Bindings<'a> {
 
 impl Activation for Bindings<'_> {
     fn variable(&self, slot: usize) -> Option<Value<'_>> {
-        let bound = match slot {
-            0 => return Some(self.read(self.object)),
-            1 => return Some(self.read(self.old_object)),
-            2 => self.namespace_object,
-            3 => self.request,
-            4 => self.params,
+        match slot {
+            0 => Some(self.read(self.object)),
+            1 => Some(self.read(self.old_object)),
+            2 => Some(of_go(self.namespace_object, go::NAMESPACE)),
+            3 => Some(of_go(self.request, go::REQUEST)),
+            4 => Some(self.params.map_or(Value::Null, Value::from_json)),
             5 => {
                 let authorization = Authorization::Authorizer(self.asking()?);
-                return Some(Value::Authorization(Arc::new(authorization)));
+                Some(Value::Authorization(Arc::new(authorization)))
             }
             6 => {
                 let authorization = Authorization::Resource(self.asking()?, self.requested());
-                return Some(Value::Authorization(Arc::new(authorization)));
+                Some(Value::Authorization(Arc::new(authorization)))
             }
-            _ => return None,
-        };
-        Some(bound.map_or(Value::Null, Value::from_json))
+            _ => None,
+        }
     }
+}
+
+/// What the API server has as a type of Go; null where there is none.
+fn of_go(bound: Option<&Json>, of: GoType) -> Value<'_> {
+    bound.map_or(Value::Null, |json| go::value(json, of))
 }
 
 /// Which variables there are beside those that always are.

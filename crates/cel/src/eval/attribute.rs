@@ -7,7 +7,7 @@
 
 use super::{EvalError, Evaluated, Evaluation, Slot, State};
 use crate::library::text_of;
-use crate::plan::{Attribute, Key, Node, Qualifier, Root, not_a_key};
+use crate::plan::{Attribute, Key, Node, Qualifier, Root, go_name, not_a_key};
 use crate::value::{List, Map, Value, no_field};
 use serde_json::Value as Json;
 
@@ -403,9 +403,15 @@ fn element<'a>(
     let found = usize::try_from(place)
         .ok()
         .and_then(|place| list.get(place));
-    if let (List::Typed(..), Some(_), Value::Uint(_) | Value::Double(_)) = (list, &found, key) {
-        let key = text_of(key);
-        return Err(EvalError::new(format!("unsupported index: {key}")));
+    if let (Some(_), Value::Uint(_) | Value::Double(_)) = (&found, key) {
+        let words = match list {
+            List::Typed(..) => Some(format!("unsupported index: {}", text_of(key))),
+            List::Go(..) => Some(format!("unsupported index type: {}", go_name(key))),
+            _ => None,
+        };
+        if let Some(words) = words {
+            return Err(EvalError::new(words));
+        }
     }
     if found.is_none() && !lenient {
         let key = text_of(key);

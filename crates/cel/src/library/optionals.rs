@@ -45,9 +45,11 @@ fn optional_of_non_zero<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         Value::Double(value) => *value == 0.0,
         Value::String(text) => text.is_empty(),
         Value::Bytes(bytes) => bytes.is_empty(),
-        // Lists and maps of a schema have no zero.
-        Value::List(list) => list.is_empty() && list.kind().is_none(),
-        Value::Map(map) => map.is_empty() && !matches!(map, Map::Typed(..)),
+        // Lists and maps of a schema and of Go have no zero.
+        Value::List(list) => {
+            list.is_empty() && list.kind().is_none() && !matches!(list, List::Go(..))
+        }
+        Value::Map(map) => map.is_empty() && !matches!(map, Map::Typed(..) | Map::Go(..)),
         Value::Timestamp(time) => {
             time.seconds == crate::value::Time::ZERO_SECONDS && time.nanos == 0
         }

@@ -237,6 +237,9 @@ fn add<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         }
         [Value::List(a), Value::List(b)] => match a.kind() {
             Some(kind) => Ok(Value::List(added(a, kind, b)?)),
+            None if matches!(a, List::Go(..)) => {
+                Ok(Value::List(List::of(a.iter().chain(b.iter()).collect())))
+            }
             None => match a.joined(b) {
                 Some(joined) => Ok(Value::List(joined)),
                 None => Err(EvalError::limit()),
@@ -405,7 +408,7 @@ fn map_insert<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         Map::Made(made) => (**made).clone(),
         other => match Map::of(other.entries()) {
             Map::Made(made) => (*made).clone(),
-            Map::Json(_) | Map::Strings(_) | Map::Typed(..) => return no_overload(),
+            Map::Json(_) | Map::Strings(_) | Map::Typed(..) | Map::Go(..) => return no_overload(),
         },
     };
     for (key, value) in added {

@@ -11,6 +11,7 @@ use crate::eval::EvalError;
 use crate::library::{self, Opaque, duration_seconds, go_text};
 use crate::stack;
 use crate::types::Type;
+use crate::value::go::is_map;
 use crate::value::{DEPTH, List, Map, MessageKind, Value};
 use base64::Engine as _;
 
@@ -145,22 +146,30 @@ impl Native {
                 Ok(text(opaque.to_string()))
             }
             (Self::Bytes, Value::List(list)) => octets(&list),
-            (Self::Struct, Value::Map(map)) if !matches!(map, Map::Typed(..)) => entries(&map),
-            (Self::List, Value::List(list)) if list.kind().is_none() => elements(&list),
+            (Self::Struct, Value::Map(map)) if is_plain(&map) => entries(&map),
+            (Self::List, Value::List(list)) if is_plain_list(&list) => elements(&list),
             (Self::Struct, value @ Value::Message(_)) if is_object(&value) => json(&value),
-            (Self::List, Value::Map(map)) if !matches!(map, Map::Typed(..)) => {
-                match map.entries().next() {
-                    None => Ok(self.zero()),
-                    Some((key, _)) => Err(format!(
-                        "type conversion error, no such field '{}' in type 'structpb.ListValue'",
-                        upper_camel(&library::text_of(&key))
-                    )),
-                }
-            }
+            (Self::List, Value::Map(map)) if is_plain(&map) => match map.entries().next() {
+                None => Ok(self.zero()),
+                Some((key, _)) => Err(format!(
+                    "type conversion error, no such field '{}' in type 'structpb.ListValue'",
+                    upper_camel(&library::text_of(&key))
+                )),
+            },
             (Self::Json, value) => json(&value),
             (native, value) => Err(mismatch(&value, native.go_type())),
         }
     }
+}
+
+/// Whether a map is converted: one that is read through a schema or is of a type of Go is not.
+fn is_plain(map: &Map<'_>) -> bool {
+    !matches!(map, Map::Typed(..) | Map::Go(..))
+}
+
+/// The same of a list.
+fn is_plain_list(list: &List<'_>) -> bool {
+    list.kind().is_none() && !matches!(list, List::Go(..))
 }
 
 /// The elements of a list as JSON has them.
@@ -242,9 +251,13 @@ fn mismatch(value: &Value<'_>, wanted: &str) -> String {
         Value::Null => from("'null_type'"),
         Value::Duration(_) => from("'Duration'"),
         Value::Timestamp(_) => from("'Timestamp'"),
-        Value::List(list) if list.kind().is_none() => from("list"),
+        Value::List(list) if is_plain_list(list) => from("list"),
         Value::List(_) => from("'list(dyn)'"),
         Value::Map(Map::Typed(..)) => from("'map(dyn, dyn)'"),
+        Value::Map(Map::Go(_, of)) if is_map(of) => from("'map(dyn, dyn)'"),
+        Value::Map(Map::Go(_, of)) => {
+            format!("type conversion error from struct type {of} to {wanted}")
+        }
         Value::Map(_) => from("map"),
         Value::Type(_) => "type conversion not supported for 'type'".to_owned(),
         Value::Opaque(opaque) => from(match &**opaque {
@@ -311,12 +324,12 @@ fn part<'a>(value: &Value<'a>, depth: usize) -> Converted<'a> {
         Value::Timestamp(time) => text(time.to_string()),
         Value::Optional(Some(inner)) => part(inner, depth)?,
         Value::Optional(None) => return Err("optional.none() dereference".to_owned()),
-        Value::List(list) if list.kind().is_none() => {
+        Value::List(list) if is_plain_list(list) => {
             let parts: Result<Vec<_>, _> =
                 list.iter().map(|element| part(&element, depth)).collect();
             Value::List(List::of(parts?))
         }
-        Value::Map(map) if !matches!(map, Map::Typed(..)) => {
+        Value::Map(map) if is_plain(map) => {
             let mut entries = Vec::with_capacity(map.len());
             for (key, value) in map.entries() {
                 entries.push((Native::String.convert(key)?, part(&value, depth)?));
@@ -343,7 +356,7 @@ fn part<'a>(value: &Value<'a>, depth: usize) -> Converted<'a> {
 }
 
 /// Refuses numbers that JSON has nothing for in what a message keeps; outside of messages they are
-/// text (google.golang.org/protobuf v1.36, encoding/protojson/well_known_types.go,
+/// text (protobuf-go v1.36, `encoding/protojson/well_known_types.go`,
 /// `marshalKnownValue`). Of several in a map the first by its key is told.
 ///
 /// # Errors

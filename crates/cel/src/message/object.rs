@@ -130,6 +130,9 @@ pub(super) fn structured<'a>(value: &Value<'a>, place: Place, depth: usize) -> C
         Value::List(List::Made(_)) | Value::Map(Map::Made(_)) if place != Place::Field => {
             return invalid(go_type(value));
         }
+        Value::List(List::Go(..)) | Value::Map(Map::Go(..)) if place == Place::Within => {
+            return invalid(go_type(value));
+        }
         Value::List(list) => {
             let place = match list {
                 List::Made(_) | List::Joined(_) if place != Place::Field => Place::Within,

@@ -5,6 +5,7 @@
 
 use crate::library::{Authorization, Opaque};
 use crate::schema::ListKind;
+use crate::value::go::is_map;
 use crate::value::{List, Map, MessageKind, Value};
 
 /// Of a value that nothing can be looked up by, the name that Go has for it.
@@ -29,6 +30,7 @@ pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
         Value::Bytes(_) => "types.Bytes",
         Value::Duration(_) => "types.Duration",
         Value::Timestamp(_) => "types.Timestamp",
+        Value::List(List::Go(..)) => "*common.reflectSchemalessTypedList",
         Value::List(List::Joined(_)) => "*types.concatList",
         Value::List(list) => match (list, list.kind()) {
             (_, None) => "*types.baseList",
@@ -39,6 +41,8 @@ pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
             (_, Some(_)) => "*common.refValMapList",
         },
         Value::Map(Map::Typed(..)) => "*common.unstructuredMap",
+        Value::Map(Map::Go(_, of)) if is_map(of) => "*common.reflectSchemalessTypedMap",
+        Value::Map(Map::Go(..)) => "*common.reflectSchemalessTypedStruct",
         Value::Map(_) => "*types.baseMap",
         Value::Preserved(_) => "*common.unknownPreserved",
         Value::Fault(_) => "*types.Err",

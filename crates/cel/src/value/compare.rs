@@ -1,12 +1,12 @@
 //! Equality and order of values.
 //!
 //! Here: `==` for all types, `<` within them and between kinds of numbers (cel-spec, "Equality"
-//! and "Numbers"). Not here: lists and maps of a schema (`typed`), which comparisons compile
-//! (`check`).
-//! Invariant: equality fails only where one side was read through a schema, or is a value that only
-//! its own functions know; numbers of different kinds compare as doubles.
+//! and "Numbers"). Not here: lists and maps of a schema (`typed`) and of Go
+//! (`go`), which comparisons compile (`check`).
+//! Invariant: equality fails only where one side was read through a schema, is of a type of Go, or is a
+//! value that only its own functions know; numbers of different kinds compare as doubles.
 
-use super::{List, Map, Value, typed};
+use super::{List, Map, Value, go, typed};
 use crate::eval::EvalError;
 use crate::library::Opaque;
 use std::cmp::Ordering;
@@ -42,6 +42,7 @@ pub(crate) fn equality(a: &Value<'_>, b: &Value<'_>) -> Same {
             a == other
         }
         (Value::Opaque(_) | Value::Authorization(_), other) => return unlike(other),
+        (Value::List(list @ List::Go(..)), other) => return go::lists(list, other),
         (Value::List(list), other) => match (list.kind(), other) {
             (Some(kind), other) => return typed::lists(list, kind, other),
             (None, Value::List(other)) => lists(list, other),
@@ -50,6 +51,7 @@ pub(crate) fn equality(a: &Value<'_>, b: &Value<'_>) -> Same {
         (Value::Map(Map::Typed(entries, schema)), other) => {
             return typed::objects(entries, schema, other);
         }
+        (Value::Map(Map::Go(entries, of)), other) => return go::objects(entries, of, other),
         (Value::Map(a), Value::Map(b)) => maps(a, b),
         (Value::Message(a), Value::Message(b)) => return super::message::messages(a, b),
         (Value::Preserved(json), other) => typed::preserved(json, other),

@@ -93,7 +93,12 @@ impl List<'_> {
     fn depth(&self) -> u8 {
         match self {
             Self::Joined(joined) => joined.depth(),
-            Self::Made(_) | Self::Json(_) | Self::Host(_) | Self::Typed(..) | Self::Merged(_) => 0,
+            Self::Made(_)
+            | Self::Json(_)
+            | Self::Host(_)
+            | Self::Typed(..)
+            | Self::Go(..)
+            | Self::Merged(_) => 0,
         }
     }
 }

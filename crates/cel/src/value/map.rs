@@ -3,9 +3,11 @@
 //! Here: lookup and iteration. Not here: equality of maps (`compare`).
 //! Invariant: a lookup in a large map does not look at each entry.
 
+use super::go::{self, GoType};
 use super::{List, Text, Value, equal};
 use crate::eval::EvalError;
 use crate::library::Opaque;
+use crate::plan::go_name;
 use crate::schema::Schema;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap, btree_map};
@@ -26,6 +28,8 @@ pub enum Map<'a> {
     Strings(&'a BTreeMap<String, String>),
     /// An object of JSON, read through its schema.
     Typed(&'a serde_json::Map<String, serde_json::Value>, &'a Schema),
+    /// An object of JSON that the API server keeps as this type of Go.
+    Go(&'a serde_json::Map<String, serde_json::Value>, &'static str),
 }
 
 /// A map that an expression made; entries in the order of making.
@@ -183,7 +187,7 @@ impl<'a> Map<'a> {
     pub fn len(&self) -> usize {
         match self {
             Self::Made(made) => made.entries.len(),
-            Self::Json(entries) | Self::Typed(entries, _) => entries.len(),
+            Self::Json(entries) | Self::Typed(entries, _) | Self::Go(entries, _) => entries.len(),
             Self::Strings(entries) => entries.len(),
         }
     }
@@ -206,6 +210,10 @@ impl<'a> Map<'a> {
             (Self::Json(_) | Self::Strings(_), _) => None,
             // Asking by what is no name is an error there.
             (Self::Typed(..), _) => Some(Value::Fault(Arc::new(EvalError::no_overload()))),
+            (Self::Go(..), key) => Some(Value::Fault(Arc::new(EvalError::new(format!(
+                "unsupported map key type: {}",
+                go_name(key)
+            ))))),
         }
     }
 
@@ -217,6 +225,7 @@ impl<'a> Map<'a> {
             Self::Json(entries) => entries.get(key).map(Value::from_json),
             Self::Strings(entries) => entries.get(key).map(|text| Value::from(text.as_str())),
             Self::Typed(entries, schema) => schema.entry(entries, key),
+            Self::Go(entries, of) => entries.get(key).map(|json| go::field(of, key, json)),
         }
     }
 
@@ -227,6 +236,7 @@ impl<'a> Map<'a> {
             Self::Json(entries) => Entries::Json(entries.iter()),
             Self::Strings(entries) => Entries::Strings(entries.iter()),
             Self::Typed(entries, schema) => Entries::Typed(entries.keys(), entries, schema),
+            Self::Go(entries, of) => Entries::Go(entries.iter(), of),
         }
     }
 }
@@ -236,6 +246,7 @@ enum Entries<'m, 'a> {
     Made(slice::Iter<'m, (Value<'a>, Value<'a>)>),
     Json(serde_json::map::Iter<'a>),
     Strings(btree_map::Iter<'a, String, String>),
+    Go(serde_json::map::Iter<'a>, GoType),
     Typed(
         serde_json::map::Keys<'a>,
         &'a serde_json::Map<String, Json>,
@@ -253,6 +264,10 @@ impl<'a> Iterator for Entries<'_, 'a> {
             Self::Strings(entries) => {
                 let (key, value) = entries.next()?;
                 Some((Value::from(key.as_str()), Value::from(value.as_str())))
+            }
+            Self::Go(entries, of) => {
+                let (key, json) = entries.next()?;
+                Some((Value::from(key.as_str()), go::field(of, key, json)))
             }
             Self::Typed(keys, entries, schema) => {
                 let (key, name) = keys.find_map(|key| Some((key, schema.entry_name(key)?)))?;

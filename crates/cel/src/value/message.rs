@@ -245,8 +245,10 @@ fn same_fields(a: &Message<'_>, b: &Message<'_>) -> bool {
 fn same(a: &Value<'_>, b: &Value<'_>) -> bool {
     match (a, b) {
         (Value::List(List::Made(a)), Value::List(List::Made(b))) => Arc::ptr_eq(a, b),
+        (Value::List(List::Go(a, _)), Value::List(List::Go(b, _))) => std::ptr::eq(*a, *b),
         (Value::List(_), _) => false,
         (Value::Map(Map::Json(a)), Value::Map(Map::Json(b))) => a == b,
+        (Value::Map(Map::Go(a, _)), Value::Map(Map::Go(b, _))) => std::ptr::eq(*a, *b),
         (Value::Map(Map::Made(x)), Value::Map(Map::Made(y))) if Arc::ptr_eq(x, y) => true,
         (Value::Map(a @ Map::Made(_)), Value::Map(b @ Map::Made(_))) => {
             a.len() == b.len()

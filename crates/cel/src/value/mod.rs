@@ -7,6 +7,7 @@
 //! never copied.
 
 mod compare;
+pub(crate) mod go;
 mod joined;
 mod json;
 mod map;
@@ -157,6 +158,8 @@ pub enum List<'a> {
     Host(&'a dyn Sequence),
     /// An array of JSON, read through its schema.
     Typed(&'a Vec<serde_json::Value>, &'a Schema),
+    /// An array of JSON that the API server keeps as this type of Go.
+    Go(&'a Vec<serde_json::Value>, &'static str),
     /// A set or a map that was made of one of a schema.
     Merged(Arc<Merged<'a>>),
     /// The sum of two lists, which errors of the API server name in another way.
@@ -178,7 +181,7 @@ impl<'a> List<'a> {
             Self::Json(elements) => elements.len(),
             Self::Host(elements) => elements.len(),
             Self::Joined(joined) => joined.len(),
-            Self::Typed(elements, _) => elements.len(),
+            Self::Typed(elements, _) | Self::Go(elements, _) => elements.len(),
             Self::Merged(merged) => merged.len(),
         }
     }
@@ -188,7 +191,7 @@ impl<'a> List<'a> {
         match self {
             Self::Typed(_, schema) => Some(schema.list_kind()),
             Self::Merged(merged) => Some(merged.kind()),
-            Self::Made(_) | Self::Joined(_) | Self::Json(_) | Self::Host(_) => None,
+            Self::Made(_) | Self::Joined(_) | Self::Json(_) | Self::Host(_) | Self::Go(..) => None,
         }
     }
 
@@ -207,6 +210,7 @@ impl<'a> List<'a> {
             Self::Host(elements) => elements.get(index),
             Self::Joined(joined) => joined.get(index),
             Self::Typed(elements, schema) => elements.get(index).map(|json| schema.element(json)),
+            Self::Go(elements, of) => elements.get(index).map(|json| go::element(of, json)),
             Self::Merged(merged) => merged.elements.get(index).cloned(),
         }
     }

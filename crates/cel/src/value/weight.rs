@@ -41,14 +41,16 @@ fn value_within(value: &Value<'_>, left: &mut u64, depth: usize) -> Option<()> {
         Value::String(text) => take(left, reading(text.len())),
         Value::Bytes(bytes) => take(left, reading(bytes.len())),
         Value::List(List::Json(elements)) => all_within(elements, left, depth),
-        Value::List(List::Typed(elements, _)) => all_within(elements, left, depth),
+        Value::List(List::Typed(elements, _) | List::Go(elements, _)) => {
+            all_within(elements, left, depth)
+        }
         Value::List(List::Joined(joined)) => joined
             .parts()
             .try_for_each(|part| value_within(&part, left, depth)),
         Value::List(list) => list
             .iter()
             .try_for_each(|element| value_within(&element, left, depth)),
-        Value::Map(Map::Json(entries) | Map::Typed(entries, _)) => {
+        Value::Map(Map::Json(entries) | Map::Typed(entries, _) | Map::Go(entries, _)) => {
             entries_within(entries, left, depth)
         }
         Value::Preserved(json) => json_within(json, left, depth),

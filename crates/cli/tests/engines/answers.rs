@@ -278,6 +278,7 @@ pub(crate) fn not_compared(answer: &Json) -> bool {
     answer["error"].as_str().is_some_and(|error| {
         error.starts_with("panic: ")
             || error.contains("internal error: runtime error: hash of unhashable")
+            || error.contains("internal error: invalid type: ")
             || OF_FILES.iter().any(|words| error.ends_with(words))
     })
 }
