@@ -26,7 +26,7 @@ use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use summary::{Measured, Summary};
@@ -36,6 +36,8 @@ use summary::{Measured, Summary};
 const PACE: Duration = Duration::from_millis(500);
 /// How long is waited for a replacement.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How kubectl exits when the shell was killed with its container.
+const KILLED: i32 = 137;
 /// Pods that take turns.
 const REPLICAS: usize = 20;
 const NAMESPACE: &str = "bailiff-bench";
@@ -69,6 +71,18 @@ impl Arguments {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// A shell in a pod, which waits for what is typed as an attacker's does.
+    fn shell(&self, pod: &str) -> Result<Child> {
+        let shell = Command::new("kubectl")
+            .env("KUBECONFIG", &self.kubeconfig)
+            .args(["-n", NAMESPACE, "exec", "-i", pod, "--", "sh"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        shell.context("cannot run kubectl; `make tools` builds it")
     }
 
     fn get(&self, arguments: &[&str]) -> Result<Vec<Value>> {
@@ -203,12 +217,20 @@ fn attack(
             }
             std::thread::sleep(PACE);
             creates.push(create(hit.len())?);
-            arguments.kubectl(&["exec", name, "--", "sh", "-c", "true"])?;
+            let mut shell = arguments.shell(name)?;
             hit.insert(uid.to_owned());
             let deadline = Instant::now() + PATIENCE;
             while number() < before + hit.len() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(20));
             }
+            // It ended with its pod; where nothing answered it, it ends now.
+            drop(shell.stdin.take());
+            let ended = shell.wait_with_output()?;
+            ensure!(
+                ended.status.success() || ended.status.code() == Some(KILLED),
+                "kubectl exec {name}: {}",
+                String::from_utf8_lossy(&ended.stderr)
+            );
             if hit.len() % 50 == 0 {
                 eprintln!("{} of {} execs", hit.len(), arguments.execs);
             }
