@@ -117,8 +117,8 @@ pub use print::Expression;
 pub use program::Program;
 pub use types::{ObjectType, Type};
 pub use value::{
-    Activation, Bytes, Joined, List, MadeMap, Map, Merged, Message, MessageKind, Object, Sequence,
-    Text, Time, Value,
+    Activation, Bytes, GoType, Joined, List, MadeMap, Map, Merged, Message, MessageKind, Object,
+    Sequence, Text, Time, Value,
 };
 
 #[cfg(test)]

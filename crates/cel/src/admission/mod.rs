@@ -16,8 +16,7 @@ use crate::library::Authorization;
 use crate::library::authorizer::Asking;
 use crate::schema::Schema;
 use crate::types::{AUTHORIZER, ObjectType, RESOURCE_CHECK, Type};
-use crate::value::go::{self, GoType};
-use crate::value::{Activation, Value};
+use crate::value::{Activation, GoType, Value};
 use serde_json::Value as Json;
 use std::sync::Arc;
 
@@ -89,8 +88,8 @@ impl Activation for Bindings<'_> {
         match slot {
             0 => Some(self.read(self.object)),
             1 => Some(self.read(self.old_object)),
-            2 => Some(of_go(self.namespace_object, go::NAMESPACE)),
-            3 => Some(of_go(self.request, go::REQUEST)),
+            2 => Some(of_go(self.namespace_object, GoType::Namespace)),
+            3 => Some(of_go(self.request, GoType::Request)),
             4 => Some(self.params.map_or(Value::Null, Value::from_json)),
             5 => {
                 let authorization = Authorization::Authorizer(self.asking()?);
@@ -107,7 +106,7 @@ impl Activation for Bindings<'_> {
 
 /// What the API server has as a type of Go; null where there is none.
 fn of_go(bound: Option<&Json>, of: GoType) -> Value<'_> {
-    bound.map_or(Value::Null, |json| go::value(json, of))
+    bound.map_or(Value::Null, |json| of.value(json))
 }
 
 /// Which variables there are beside those that always are.

@@ -107,7 +107,7 @@ pub(crate) fn go_type(value: &Value<'_>) -> &'static str {
         Value::Bytes(_) => "[]uint8",
         Value::Duration(_) => "time.Duration",
         Value::Timestamp(_) => "time.Time",
-        Value::List(List::Go(_, of)) | Value::Map(Map::Go(_, of)) => of,
+        Value::List(List::Go(_, of)) | Value::Map(Map::Go(_, of)) => of.name(),
         Value::List(List::Made(_)) => "[]ref.Val",
         Value::List(_) => "[]interface {}",
         Value::Map(Map::Made(_)) => "map[ref.Val]ref.Val",

@@ -11,7 +11,6 @@ use crate::eval::EvalError;
 use crate::library::{self, Opaque, duration_seconds, go_text};
 use crate::stack;
 use crate::types::Type;
-use crate::value::go::is_map;
 use crate::value::{DEPTH, List, Map, MessageKind, Value};
 use base64::Engine as _;
 
@@ -254,9 +253,12 @@ fn mismatch(value: &Value<'_>, wanted: &str) -> String {
         Value::List(list) if is_plain_list(list) => from("list"),
         Value::List(_) => from("'list(dyn)'"),
         Value::Map(Map::Typed(..)) => from("'map(dyn, dyn)'"),
-        Value::Map(Map::Go(_, of)) if is_map(of) => from("'map(dyn, dyn)'"),
+        Value::Map(Map::Go(_, of)) if of.is_map() => from("'map(dyn, dyn)'"),
         Value::Map(Map::Go(_, of)) => {
-            format!("type conversion error from struct type {of} to {wanted}")
+            format!(
+                "type conversion error from struct type {} to {wanted}",
+                of.name()
+            )
         }
         Value::Map(_) => from("map"),
         Value::Type(_) => "type conversion not supported for 'type'".to_owned(),

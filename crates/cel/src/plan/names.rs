@@ -5,7 +5,6 @@
 
 use crate::library::{Authorization, Opaque};
 use crate::schema::ListKind;
-use crate::value::go::is_map;
 use crate::value::{List, Map, MessageKind, Value};
 
 /// Of a value that nothing can be looked up by, the name that Go has for it.
@@ -41,7 +40,7 @@ pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
             (_, Some(_)) => "*common.refValMapList",
         },
         Value::Map(Map::Typed(..)) => "*common.unstructuredMap",
-        Value::Map(Map::Go(_, of)) if is_map(of) => "*common.reflectSchemalessTypedMap",
+        Value::Map(Map::Go(_, of)) if of.is_map() => "*common.reflectSchemalessTypedMap",
         Value::Map(Map::Go(..)) => "*common.reflectSchemalessTypedStruct",
         Value::Map(_) => "*types.baseMap",
         Value::Preserved(_) => "*common.unknownPreserved",

@@ -51,7 +51,7 @@ pub(crate) fn equality(a: &Value<'_>, b: &Value<'_>) -> Same {
         (Value::Map(Map::Typed(entries, schema)), other) => {
             return typed::objects(entries, schema, other);
         }
-        (Value::Map(Map::Go(entries, of)), other) => return go::objects(entries, of, other),
+        (Value::Map(Map::Go(entries, of)), other) => return go::objects(entries, *of, other),
         (Value::Map(a), Value::Map(b)) => maps(a, b),
         (Value::Message(a), Value::Message(b)) => return super::message::messages(a, b),
         (Value::Preserved(json), other) => typed::preserved(json, other),

@@ -9,59 +9,124 @@ use super::compare::{Same, equality, unlike};
 use super::{List, Map, Value};
 use serde_json::{Map as JsonMap, Value as Json};
 
-/// The name of a type of Go, as errors quote it.
-pub(crate) type GoType = &'static str;
-
-/// The type of an admission request.
-pub(crate) const REQUEST: GoType = "v1.AdmissionRequest";
-/// The type of a namespace.
-pub(crate) const NAMESPACE: GoType = "v1.Namespace";
-/// What a user is known by beside a name.
-const EXTRA: GoType = "map[string]v1.ExtraValue";
-
-/// Data of a type.
-pub(crate) fn value(json: &Json, of: GoType) -> Value<'_> {
-    match json {
-        Json::Array(elements) => Value::List(List::Go(elements, of)),
-        Json::Object(entries) => Value::Map(Map::Go(entries, of)),
-        scalar => Value::from_json(scalar),
-    }
+/// A type of Go that the request or the namespace is made of (k8s.io/api v0.37.2, admission/v1,
+/// authentication/v1, core/v1; k8s.io/apimachinery v0.37.2, pkg/apis/meta/v1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoType {
+    /// An admission request.
+    Request,
+    /// A group, a version and a kind.
+    GroupVersionKind,
+    /// A group, a version and a resource.
+    GroupVersionResource,
+    /// Who asks.
+    UserInfo,
+    /// What else is known of who asks.
+    Extra,
+    /// One of these.
+    ExtraValue,
+    /// A namespace.
+    Namespace,
+    /// Its metadata.
+    ObjectMeta,
+    /// Who owns it.
+    OwnerReferences,
+    /// One of these.
+    OwnerReference,
+    /// Who manages its fields.
+    ManagedFields,
+    /// One of these.
+    ManagedFieldsEntry,
+    /// Its spec.
+    NamespaceSpec,
+    /// What is waited for before it goes.
+    Finalizers,
+    /// Its status.
+    NamespaceStatus,
+    /// Its conditions.
+    Conditions,
+    /// One of these.
+    Condition,
+    /// Any other list.
+    Strings,
+    /// Any other map.
+    Map,
 }
 
-/// An element of a list of a type.
-pub(super) fn element(of: GoType, json: &Json) -> Value<'_> {
-    value(json, of.strip_prefix("[]").unwrap_or(of))
-}
-
-/// A field of something of a type (k8s.io/api v0.37.2, admission/v1, authentication/v1, core/v1;
-/// k8s.io/apimachinery v0.37.2, pkg/apis/meta/v1).
-pub(super) fn field<'a>(of: GoType, name: &str, json: &'a Json) -> Value<'a> {
-    let of = match (of, name) {
-        // These are kept as they came.
-        (REQUEST, "object" | "oldObject" | "options") | ("v1.ManagedFieldsEntry", "fieldsV1") => {
-            return Value::from_json(json);
+impl GoType {
+    /// As errors quote it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Request => "v1.AdmissionRequest",
+            Self::GroupVersionKind => "v1.GroupVersionKind",
+            Self::GroupVersionResource => "v1.GroupVersionResource",
+            Self::UserInfo => "v1.UserInfo",
+            Self::Extra => "map[string]v1.ExtraValue",
+            Self::ExtraValue => "v1.ExtraValue",
+            Self::Namespace => "v1.Namespace",
+            Self::ObjectMeta => "v1.ObjectMeta",
+            Self::OwnerReferences => "[]v1.OwnerReference",
+            Self::OwnerReference => "v1.OwnerReference",
+            Self::ManagedFields => "[]v1.ManagedFieldsEntry",
+            Self::ManagedFieldsEntry => "v1.ManagedFieldsEntry",
+            Self::NamespaceSpec => "v1.NamespaceSpec",
+            Self::Finalizers => "[]v1.FinalizerName",
+            Self::NamespaceStatus => "v1.NamespaceStatus",
+            Self::Conditions => "[]v1.NamespaceCondition",
+            Self::Condition => "v1.NamespaceCondition",
+            Self::Strings => "[]string",
+            Self::Map => "map[string]string",
         }
-        (REQUEST, "kind" | "requestKind") => "v1.GroupVersionKind",
-        (REQUEST, "resource" | "requestResource") => "v1.GroupVersionResource",
-        (REQUEST, "userInfo") => "v1.UserInfo",
-        ("v1.UserInfo", "extra") => EXTRA,
-        (EXTRA, _) => "v1.ExtraValue",
-        (NAMESPACE, "metadata") => "v1.ObjectMeta",
-        (NAMESPACE, "spec") => "v1.NamespaceSpec",
-        ("v1.NamespaceSpec", "finalizers") => "[]v1.FinalizerName",
-        (NAMESPACE, "status") => "v1.NamespaceStatus",
-        ("v1.ObjectMeta", "ownerReferences") => "[]v1.OwnerReference",
-        ("v1.ObjectMeta", "managedFields") => "[]v1.ManagedFieldsEntry",
-        ("v1.NamespaceStatus", "conditions") => "[]v1.NamespaceCondition",
-        _ if json.is_array() => "[]string",
-        _ => "map[string]string",
-    };
-    value(json, of)
-}
+    }
 
-/// Whether a type is one of maps; others have fields.
-pub(crate) fn is_map(of: GoType) -> bool {
-    of.starts_with("map[")
+    /// Whether it is one of maps; others have fields.
+    pub(crate) const fn is_map(self) -> bool {
+        matches!(self, Self::Extra | Self::Map)
+    }
+
+    /// Data of this type.
+    pub(crate) fn value(self, json: &Json) -> Value<'_> {
+        match json {
+            Json::Array(elements) => Value::List(List::Go(elements, self)),
+            Json::Object(entries) => Value::Map(Map::Go(entries, self)),
+            scalar => Value::from_json(scalar),
+        }
+    }
+
+    /// An element of a list of this type.
+    pub(super) fn element(self, json: &Json) -> Value<'_> {
+        let element = match self {
+            Self::OwnerReferences => Self::OwnerReference,
+            Self::ManagedFields => Self::ManagedFieldsEntry,
+            Self::Conditions => Self::Condition,
+            other => other,
+        };
+        element.value(json)
+    }
+
+    /// A field of something of this type.
+    pub(super) fn field<'a>(self, name: &str, json: &'a Json) -> Value<'a> {
+        let of = match (self, name) {
+            // These are kept as they came.
+            (Self::Request, "object" | "oldObject" | "options")
+            | (Self::ManagedFieldsEntry, "fieldsV1") => return Value::from_json(json),
+            (Self::Request, "kind" | "requestKind") => Self::GroupVersionKind,
+            (Self::Request, "resource" | "requestResource") => Self::GroupVersionResource,
+            (Self::Request, "userInfo") => Self::UserInfo,
+            (Self::UserInfo, "extra") => Self::Extra,
+            (Self::Extra, _) => Self::ExtraValue,
+            (Self::Namespace, "metadata") => Self::ObjectMeta,
+            (Self::Namespace, "spec") => Self::NamespaceSpec,
+            (Self::Namespace, "status") => Self::NamespaceStatus,
+            (Self::NamespaceSpec, "finalizers") => Self::Finalizers,
+            (Self::NamespaceStatus, "conditions") => Self::Conditions,
+            (Self::ObjectMeta, "ownerReferences") => Self::OwnerReferences,
+            (Self::ObjectMeta, "managedFields") => Self::ManagedFields,
+            _ if json.is_array() => Self::Strings,
+            _ => Self::Map,
+        };
+        of.value(json)
+    }
 }
 
 /// Whether a list of Go is equal to another value.
@@ -78,10 +143,10 @@ pub(super) fn objects(entries: &JsonMap<String, Json>, of: GoType, other: &Value
     let Value::Map(map) = other else {
         return unlike(other);
     };
-    let is_structure = !is_map(of);
+    let is_structure = !of.is_map();
     if is_structure
         && let Map::Go(theirs, theirs_of) = map
-        && !is_map(theirs_of)
+        && !theirs_of.is_map()
     {
         return Ok(of == *theirs_of && entries == *theirs);
     }
@@ -92,7 +157,7 @@ pub(super) fn objects(entries: &JsonMap<String, Json>, of: GoType, other: &Value
         let Some(theirs) = map.field(name) else {
             return Ok(false);
         };
-        match within(&field(of, name, json), &theirs) {
+        match within(&of.field(name, json), &theirs) {
             Ok(true) => {}
             // Of a structure it is told why it can't be compared, of a map not.
             Err(error) if is_structure => return Err(error),
@@ -108,5 +173,16 @@ fn within(a: &Value<'_>, b: &Value<'_>) -> Same {
     match (a, b) {
         (Value::List(List::Go(..)) | Value::Map(Map::Go(..)), Value::Null) => unlike(b),
         _ => equality(a, b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values are handed on for each step of an evaluation: what they grow by, every step pays.
+    #[test]
+    fn a_value_is_four_words() {
+        assert_eq!(size_of::<Value<'_>>(), 4 * size_of::<usize>());
     }
 }

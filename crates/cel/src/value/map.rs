@@ -3,8 +3,7 @@
 //! Here: lookup and iteration. Not here: equality of maps (`compare`).
 //! Invariant: a lookup in a large map does not look at each entry.
 
-use super::go::{self, GoType};
-use super::{List, Text, Value, equal};
+use super::{GoType, List, Text, Value, equal};
 use crate::eval::EvalError;
 use crate::library::Opaque;
 use crate::plan::go_name;
@@ -29,7 +28,7 @@ pub enum Map<'a> {
     /// An object of JSON, read through its schema.
     Typed(&'a serde_json::Map<String, serde_json::Value>, &'a Schema),
     /// An object of JSON that the API server keeps as this type of Go.
-    Go(&'a serde_json::Map<String, serde_json::Value>, &'static str),
+    Go(&'a serde_json::Map<String, serde_json::Value>, GoType),
 }
 
 /// A map that an expression made; entries in the order of making.
@@ -225,7 +224,7 @@ impl<'a> Map<'a> {
             Self::Json(entries) => entries.get(key).map(Value::from_json),
             Self::Strings(entries) => entries.get(key).map(|text| Value::from(text.as_str())),
             Self::Typed(entries, schema) => schema.entry(entries, key),
-            Self::Go(entries, of) => entries.get(key).map(|json| go::field(of, key, json)),
+            Self::Go(entries, of) => entries.get(key).map(|json| of.field(key, json)),
         }
     }
 
@@ -236,7 +235,7 @@ impl<'a> Map<'a> {
             Self::Json(entries) => Entries::Json(entries.iter()),
             Self::Strings(entries) => Entries::Strings(entries.iter()),
             Self::Typed(entries, schema) => Entries::Typed(entries.keys(), entries, schema),
-            Self::Go(entries, of) => Entries::Go(entries.iter(), of),
+            Self::Go(entries, of) => Entries::Go(entries.iter(), *of),
         }
     }
 }
@@ -267,7 +266,7 @@ impl<'a> Iterator for Entries<'_, 'a> {
             }
             Self::Go(entries, of) => {
                 let (key, json) = entries.next()?;
-                Some((Value::from(key.as_str()), go::field(of, key, json)))
+                Some((Value::from(key.as_str()), of.field(key, json)))
             }
             Self::Typed(keys, entries, schema) => {
                 let (key, name) = keys.find_map(|key| Some((key, schema.entry_name(key)?)))?;

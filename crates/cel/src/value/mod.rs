@@ -7,7 +7,7 @@
 //! never copied.
 
 mod compare;
-pub(crate) mod go;
+mod go;
 mod joined;
 mod json;
 mod map;
@@ -25,6 +25,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use compare::{equal, equality, order};
+pub use go::GoType;
 pub use joined::Joined;
 pub use map::{MadeMap, Map};
 pub(crate) use message::no_field;
@@ -159,7 +160,7 @@ pub enum List<'a> {
     /// An array of JSON, read through its schema.
     Typed(&'a Vec<serde_json::Value>, &'a Schema),
     /// An array of JSON that the API server keeps as this type of Go.
-    Go(&'a Vec<serde_json::Value>, &'static str),
+    Go(&'a Vec<serde_json::Value>, GoType),
     /// A set or a map that was made of one of a schema.
     Merged(Arc<Merged<'a>>),
     /// The sum of two lists, which errors of the API server name in another way.
@@ -210,7 +211,7 @@ impl<'a> List<'a> {
             Self::Host(elements) => elements.get(index),
             Self::Joined(joined) => joined.get(index),
             Self::Typed(elements, schema) => elements.get(index).map(|json| schema.element(json)),
-            Self::Go(elements, of) => elements.get(index).map(|json| go::element(of, json)),
+            Self::Go(elements, of) => elements.get(index).map(|json| of.element(json)),
             Self::Merged(merged) => merged.elements.get(index).cloned(),
         }
     }
