@@ -310,10 +310,11 @@ impl<'a> Evaluation<'a> {
         outcome
     }
 
-    /// A pattern that was computed, or what is wrong with it. The last few are kept, because the
-    /// same one is most often asked for again.
+    /// A pattern that was computed, or what is wrong with it. The last ones are kept, because the
+    /// same are most often asked for again: in a loop, those of the loop around it. What they take is
+    /// bounded by the steps that compiling them takes.
     fn pattern(&mut self, pattern: &str) -> Result<Result<Regex, String>, EvalError> {
-        const KEPT: usize = 8;
+        const KEPT: usize = 64;
         if let Some((_, regex)) = self.patterns.iter().find(|(known, _)| **known == *pattern) {
             return Ok(Ok(regex.clone()));
         }
