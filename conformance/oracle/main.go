@@ -183,7 +183,11 @@ func evaluate(set *environment.EnvSet, plain *plugin.CompositedCompiler, asked r
 		return answer{"error": strings.TrimPrefix(message, prefix), "cost": cost, "staticType": static}
 	}
 	value := results[0].EvalResult
-	return answer{"value": shown(value), "type": value.Type().TypeName(), "cost": cost, "staticType": static}
+	told := answer{"value": shown(value), "type": value.Type().TypeName(), "cost": cost, "staticType": static}
+	if fault := notApplied(value); fault != nil {
+		told["mutationError"] = fmt.Sprintf("type mismatch: %v", fault)
+	}
+	return told
 }
 
 func shown(value ref.Val) any {

@@ -63,6 +63,28 @@ func message(value ref.Val) (any, bool) {
 	return nil, false
 }
 
+// notApplied is why the API server does not apply a mutation that has this value
+// (pkg/admission/plugin/policy/mutating/patch).
+func notApplied(value ref.Val) error {
+	switch v := value.(type) {
+	case *dynamic.ObjectVal:
+		return v.CheckTypeNamesMatchFieldPathNames()
+	case traits.Lister:
+		for elements := v.Iterator(); elements.HasNext() == types.True; {
+			patch, ok := elements.Next().(*mutation.JSONPatchVal)
+			if !ok {
+				continue
+			}
+			if object, ok := patch.Val.(*dynamic.ObjectVal); ok {
+				if err := object.CheckTypeNamesMatchFieldPathNames(); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // native shows what a conversion to Go's own types made.
 func native(value any) any {
 	switch v := value.(type) {

@@ -8,6 +8,7 @@
 
 mod typecheck;
 
+pub use crate::message::mutation_fault;
 pub use typecheck::{ExpressionWarning, KindToCheck, TypeCheck, expression_warnings};
 
 use crate::authorizer::{Authorizer, Resource, Subject};

@@ -2,11 +2,12 @@
 //!
 //! Here: protobuf's well-known types (cel-go v0.29.2, common/types/pb/pb.go registers their files) as
 //! values of the language. Not here: values as what a field holds (`native`), `google.protobuf.Any`
-//! (`any`), the types of a `MutatingAdmissionPolicy` (`mutation`) and its `Object` as JSON (`object`), a
-//! message as a value (`value::message`).
+//! (`any`), the types of a `MutatingAdmissionPolicy` (`mutation`) and its `Object` as JSON (`object`),
+//! whether it can be applied (`application`), a message as a value (`value::message`).
 //! Invariant: what is made is a plain value wherever protobuf's type stands for one.
 
 mod any;
+mod application;
 mod mutation;
 mod native;
 mod object;
@@ -17,6 +18,7 @@ use crate::value::{Bytes, List, Map, Message, MessageKind, Time, Value};
 use native::Native;
 use std::sync::Arc;
 
+pub use application::mutation_fault;
 pub(crate) use mutation::{ESCAPE, PATCH, ROWS, go_type, type_of as type_of_mutation};
 pub(crate) use object::object;
 

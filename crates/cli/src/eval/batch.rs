@@ -134,12 +134,18 @@ fn evaluate(minor: u32, request: &Request) -> Json {
 pub(super) fn answer(program: &Program, outcome: Result<Value<'_>, EvalError>, cost: u64) -> Json {
     let declared = program.result_type().declared_name();
     match outcome {
-        Ok(value) => json!({
-            "value": value.to_json(),
-            "type": value.type_name(),
-            "staticType": declared,
-            "cost": cost,
-        }),
+        Ok(value) => {
+            let mut answer = json!({
+                "value": value.to_json(),
+                "type": value.type_name(),
+                "staticType": declared,
+                "cost": cost,
+            });
+            if let Some(fault) = admission::mutation_fault(&value) {
+                answer["mutationError"] = fault.into();
+            }
+            answer
+        }
         Err(error) => json!({ "error": error.to_string(), "staticType": declared, "cost": cost }),
     }
 }

@@ -41,7 +41,8 @@ Examples:
 
 A file may hold several documents; the expression is evaluated for each.
 
-Exit codes: 0 it has a value (for each document), 1 it has none, 2 the command is not valid.";
+Exit codes: 0 it has a value (for each document), 1 it has none, or one that is not applied, 2 the
+command is not valid.";
 
 /// Flags of `bailiff eval`.
 #[derive(Clone, Debug, clap::Args)]
@@ -398,14 +399,15 @@ fn one(
     let mut evaluation = Evaluation::new(env, bindings, admission::BUDGET);
     let outcome = evaluation.run(program);
     let cost = evaluation.spent();
-    let has_value = outcome.is_ok();
+    let fault = outcome.as_ref().ok().and_then(admission::mutation_fault);
+    let is_fine = outcome.is_ok() && fault.is_none();
     if args.output == "json" {
         let mut answer = batch::answer(program, outcome, cost);
         if let Some(title) = title {
             answer["object"] = title.into();
         }
         writeln!(out, "{answer}")?;
-        return Ok(has_value);
+        return Ok(is_fine);
     }
     if let Some(title) = title {
         writeln!(out, "{title}")?;
@@ -422,8 +424,12 @@ fn one(
         }
         Err(error) => writeln!(out, "error  {error}{}", meant(&error.to_string(), bindings))?,
     }
+    if let Some(fault) = fault {
+        let fault = fault.replace('\n', "\n       ");
+        writeln!(out, "error  this mutation is not applied: {fault}")?;
+    }
     writeln!(out, "cost   {cost} of {}", bailiff_cel::LIMIT)?;
-    Ok(has_value)
+    Ok(is_fine)
 }
 
 /// A value as JSON; on several lines where one would be long.

@@ -40,6 +40,19 @@ fn a_value_has_its_type_and_its_cost() {
 }
 
 #[test]
+fn a_mutation_that_is_not_applied_is_an_error() {
+    let mutation = "Object{spec: Object.spec{selector: Object.spec.wrong{}}}";
+    let fault = "type mismatch: unexpected type name \"Object.spec.wrong\", expected \"Object.spec.selector\", which matches field name path from root Object type";
+    let text = format!(
+        "value  {{\"spec\":{{\"selector\":{{}}}}}}\ntype   Object\nerror  this mutation is not applied: {fault}\ncost   120 of 1000000\n"
+    );
+    assert_eq!(eval(&["--mutation", mutation], ""), (false, text));
+    let (applied, out) = eval(&["--mutation", "-o", "json", mutation], "");
+    let out: Json = serde_json::from_str(&out).unwrap();
+    assert_eq!((applied, &out["mutationError"]), (false, &json!(fault)));
+}
+
+#[test]
 fn a_check_tells_type_and_estimate() {
     for (expression, words) in [
         ("1 + 2", "int\nestimated cost  1"),

@@ -95,6 +95,16 @@ pub(crate) fn comparable(answer: &Json) -> Json {
         let told = of_messages(error);
         fields.insert("error".to_owned(), told.into());
     }
+    // Go goes through the fields of an object in another order each time.
+    if let Some(faults) = fields.get("mutationError").and_then(Json::as_str) {
+        let mut lines: Vec<_> = faults
+            .trim_start_matches("type mismatch: ")
+            .lines()
+            .collect();
+        lines.sort_unstable();
+        let told = lines.join("\n");
+        fields.insert("mutationError".to_owned(), told.into());
+    }
     for words in ["error", "compileError"] {
         if let Some(error) = fields.get(words).and_then(Json::as_str) {
             let told = unnumbered(error);
@@ -169,6 +179,9 @@ pub(crate) fn alike(ours: &Json, theirs: &Json) -> bool {
     ours == theirs
 }
 
+/// How an error of protobuf begins; which of two spaces it has depends on the build.
+const PROTO: (&str, &str) = ("proto:\u{a0}", "proto: ");
+
 /// What stands before and after the name of a type of Go, and which types of theirs are which here.
 type GoTypes = (
     &'static str,
@@ -237,8 +250,7 @@ fn of_messages(error: &str) -> String {
     if let Some((before, _)) = error.split_once(kept) {
         return format!("{before}{kept}");
     }
-    // Which of the two spaces protobuf writes depends on the build.
-    let mut told = error.replace("proto:\u{a0}", "proto: ");
+    let mut told = error.replace(PROTO.0, PROTO.1);
     for (before, after, types) in GO_TYPES {
         for (theirs, ours) in types {
             let of = |ty: &str| [before, ty, after].concat();
@@ -248,13 +260,14 @@ fn of_messages(error: &str) -> String {
     told
 }
 
-/// A value without what Go prints of the keys of an object.
+/// A value without what Go prints of the keys of an object, and with one of the spaces of protobuf.
 fn unquoted(value: &mut Json) {
     match value {
         Json::String(text) => {
             if text.contains("map key ") {
                 "a key of a map is no text".clone_into(text);
             }
+            *text = text.replace(PROTO.0, PROTO.1);
         }
         Json::Array(values) => values.iter_mut().for_each(unquoted),
         Json::Object(values) => values.values_mut().for_each(unquoted),
