@@ -177,6 +177,14 @@ impl<'a> Evaluation<'a> {
             if matches!(found, Ok(Some(_))) || !optional {
                 self.pay(1)?;
             }
+            // An object's field that can't be read is found, and is an error for what reads on.
+            let mut next = qualifiers.iter().skip(place.saturating_add(1));
+            if found.is_err()
+                && matches!(qualifier.key, Key::Typed(_))
+                && next.next().is_some_and(|next| !next.optional)
+            {
+                self.pay(1)?;
+            }
             match found? {
                 Some(found) if tested => {
                     drop(found);
