@@ -211,6 +211,7 @@ const GO_TYPES: [GoTypes; 3] = [
             ("*structpb.ListValue", "*types.baseList"),
             ("[]interface {}", "*types.baseList"),
             ("*dynamicpb.Message", "*types.protoObj"),
+            ("*emptypb.Empty", "*types.protoObj"),
         ],
     ),
     (
