@@ -131,9 +131,14 @@ impl Parser<'_> {
                 let name = self.variable(&first, NOT_IDENTIFIER)?;
                 self.sort_by(at, target, name, second)
             }
+            ("filter", None) => {
+                let name = self.variable(&first, NOT_IDENTIFIER)?;
+                // An element stands where the variable does.
+                self.fold(at, function, target, (name, None), Some(second), first)
+            }
             (_, None) => {
                 let words = match function {
-                    "map" | "filter" => NOT_IDENTIFIER,
+                    "map" => NOT_IDENTIFIER,
                     _ => NOT_SIMPLE,
                 };
                 let name = self.variable(&first, words)?;
@@ -313,13 +318,8 @@ impl Parser<'_> {
                 )
             }
             _ => {
-                let (filter, element) = if function == "filter" {
-                    (Some(body), self.ident(at, &variable))
-                } else {
-                    (filter, body)
-                };
                 let accumulator = self.ident(at, RESULT);
-                let added = self.node(at, Kind::List(vec![(element, false)]));
+                let added = self.node(at, Kind::List(vec![(body, false)]));
                 let step = self.call(at, op::ADD, vec![accumulator, added]);
                 let init = self.node(at, Kind::List(Vec::new()));
                 (
