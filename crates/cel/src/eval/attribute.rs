@@ -165,9 +165,9 @@ impl<'a> Evaluation<'a> {
                     | Value::Message(_)
             );
             let lenient = lenient && !(scalar && self.env.strict);
-            let found = match self.qualify(&value, qualifier, lenient) {
-                Ok(Some(Value::Fault(error))) => Err((*error).clone()),
-                found => found,
+            let (found, unreadable) = match self.qualify(&value, qualifier, lenient) {
+                Ok(Some(Value::Fault(error))) => (Err((*error).clone()), true),
+                found => (found, false),
             };
             if let Err(error) = &found
                 && error.is_budget()
@@ -179,7 +179,7 @@ impl<'a> Evaluation<'a> {
             }
             // An object's field that can't be read is found, and is an error for what reads on.
             let mut next = qualifiers.iter().skip(place.saturating_add(1));
-            if found.is_err()
+            if unreadable
                 && matches!(qualifier.key, Key::Typed(_))
                 && next.next().is_some_and(|next| !next.optional)
             {

@@ -247,6 +247,14 @@ fn of_messages(error: &str) -> String {
     {
         return format!("{before}map key of type {ty}");
     }
+    if let Some(value) = error.strip_prefix("value ")
+        && let Some(value) = value.strip_suffix(" is not optional")
+        && ["&{", "google.protobuf.", "Object", "JSONPatch"]
+            .iter()
+            .any(|words| value.contains(words))
+    {
+        return "a message is not optional".to_owned();
+    }
     let kept = "unsupported conversion to ref.Val: (*dynamicpb.Message)";
     if let Some((before, _)) = error.split_once(kept) {
         return format!("{before}{kept}");
