@@ -27,11 +27,6 @@ use std::sync::Arc;
 
 const NEWEST: Release = Release(bailiff_cel::NEWEST_RELEASE);
 
-/// How many of 20,000 made expressions may differ: a run of a million found one in 100,000, each in
-/// a corner that the runs before had not come to. Each is shown; more are a defect of today. It goes to zero
-/// once a million find none.
-const STILL_UNLIKE: usize = 2;
-
 /// How many differences are reduced and shown.
 const SHOWN: usize = 15;
 
@@ -214,12 +209,6 @@ fn made_expressions_are_the_same() {
         report.kinds, report.by_order
     )
     .unwrap();
-    let (unlike, allowed) = (
-        report.unlike.len(),
-        STILL_UNLIKE.saturating_mul(wanted) / 20_000,
-    );
-    assert!(
-        unlike <= allowed,
-        "{unlike} differ, as shown above; {allowed} may"
-    );
+    let unlike = report.unlike.len();
+    assert_eq!(unlike, 0, "{unlike} differ, as shown above");
 }
