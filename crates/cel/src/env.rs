@@ -4,6 +4,8 @@
 //! `plan`), what a name means (`names`).
 //! Invariant: an expression with a fault makes no program.
 
+mod names;
+
 use crate::ast::Expr;
 use crate::check::{Checked, check};
 use crate::cost::{self, Range, Sizes};
@@ -17,6 +19,8 @@ use crate::stack;
 use crate::types::Type;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+
+pub(crate) use names::type_of;
 
 /// The newest minor release of Kubernetes 1 whose environment is known.
 pub const NEWEST_RELEASE: u32 = 37;
@@ -37,16 +41,16 @@ pub(crate) const VARIABLES: &str = "variables";
 )]
 #[derive(Debug)]
 pub struct Env {
-    pub(crate) variables: Vec<(String, Type)>,
-    pub(crate) named_types: Vec<(String, Type)>,
-    pub(crate) named: Vec<Named>,
-    pub(crate) library: Arc<Library>,
+    variables: Vec<(String, Type)>,
+    named_types: Vec<(String, Type)>,
+    named: Vec<Named>,
+    library: Arc<Library>,
     macros: Macros,
     /// Where names are looked for first.
     pub(crate) container: String,
     /// Whether lists and maps that stand in an expression must have one type of elements.
     pub(crate) homogeneous: bool,
-    pub(crate) composed: bool,
+    composed: bool,
     /// The specification's own environment: keys of maps are checked, and asking for a field of
     /// what has none is an error.
     pub(crate) strict: bool,
@@ -55,12 +59,12 @@ pub struct Env {
     pub(crate) keyword_fields: bool,
     /// Whether there are the types of a `MutatingAdmissionPolicy`.
     pub(crate) mutation: bool,
-    pub(crate) declared: HashMap<&'static str, Function>,
+    declared: HashMap<&'static str, Function>,
     /// How many lists, maps and optionals are within each other at most in the value of a named
     /// expression.
     pub(crate) wrapped: u32,
     /// The types that variables are made of, by their names.
-    pub(crate) structures: OnceLock<HashMap<String, Type>>,
+    structures: OnceLock<HashMap<String, Type>>,
 }
 
 /// A named expression; one with a fault fails when it is used.

@@ -99,7 +99,6 @@ mod env;
 mod eval;
 mod library;
 mod message;
-mod names;
 mod parse;
 mod plan;
 mod print;

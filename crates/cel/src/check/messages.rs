@@ -6,8 +6,8 @@
 
 use super::{Checker, Reference, unwrapped};
 use crate::ast::{Expr, Field};
+use crate::env::type_of;
 use crate::message;
-use crate::names::type_of;
 use crate::types::Type;
 use std::sync::Arc;
 

@@ -178,10 +178,10 @@ impl<'a> Evaluation<'a> {
                 self.pay(1)?;
             }
             // An object's field that can't be read is found, and is an error for what reads on.
-            let mut next = qualifiers.iter().skip(place.saturating_add(1));
             if unreadable
                 && matches!(qualifier.key, Key::Typed(_))
-                && next.next().is_some_and(|next| !next.optional)
+                && let Some(next) = qualifiers.get(place.saturating_add(1))
+                && !next.optional
             {
                 self.pay(1)?;
             }

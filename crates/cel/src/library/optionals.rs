@@ -7,7 +7,7 @@
 use super::go_text::go_text;
 use super::standard::never;
 use super::{Outcome, Row, fail, no_overload};
-use crate::value::{List, Map, Value};
+use crate::value::{List, Value};
 use std::sync::Arc;
 
 #[rustfmt::skip]
@@ -46,10 +46,8 @@ fn optional_of_non_zero<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         Value::String(text) => text.is_empty(),
         Value::Bytes(bytes) => bytes.is_empty(),
         // Lists and maps of a schema and of Go have no zero.
-        Value::List(list) => {
-            list.is_empty() && list.kind().is_none() && !matches!(list, List::Go(..))
-        }
-        Value::Map(map) => map.is_empty() && !matches!(map, Map::Typed(..) | Map::Go(..)),
+        Value::List(list) => list.is_empty() && list.is_plain(),
+        Value::Map(map) => map.is_empty() && map.is_plain(),
         Value::Timestamp(time) => {
             time.seconds == crate::value::Time::ZERO_SECONDS && time.nanos == 0
         }

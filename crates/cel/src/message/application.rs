@@ -6,6 +6,7 @@
 //! pkg/admission/plugin/policy/mutating/patch). Not here: changing an object.
 //! Invariant: an expression has been evaluated by then; what is found is told, and costs nothing.
 
+use super::native::too_deep;
 use crate::stack;
 use crate::value::{DEPTH, List, Map, Message, MessageKind, Value};
 
@@ -34,7 +35,7 @@ pub fn mutation_fault(value: &Value<'_>) -> Option<String> {
         Value::Message(message) => of_root(message),
         Value::List(list) => list.iter().find_map(|operation| match operation {
             Value::Message(patch) if matches!(patch.kind(), MessageKind::Patch) => {
-                match patch.fields().find(|(name, _)| *name == "value")?.1 {
+                match patch.field("value")? {
                     Value::Message(message) => of_root(message),
                     _ => None,
                 }
@@ -68,7 +69,7 @@ fn fields(message: &Message<'_>, path: &mut Vec<String>, faults: &mut Vec<String
 /// Looks at objects, at lists and at maps that the expression made; each is of the field that holds it.
 fn within(value: &Value<'_>, path: &mut Vec<String>, faults: &mut Vec<String>, depth: usize) {
     let Some(depth) = depth.checked_sub(1) else {
-        faults.push("it is nested too deep".to_owned());
+        faults.push(too_deep());
         return;
     };
     match value {

@@ -145,10 +145,10 @@ impl Native {
                 Ok(text(opaque.to_string()))
             }
             (Self::Bytes, Value::List(list)) => octets(&list),
-            (Self::Struct, Value::Map(map)) if is_plain(&map) => entries(&map),
-            (Self::List, Value::List(list)) if is_plain_list(&list) => elements(&list),
+            (Self::Struct, Value::Map(map)) if map.is_plain() => entries(&map),
+            (Self::List, Value::List(list)) if list.is_plain() => elements(&list),
             (Self::Struct, value @ Value::Message(_)) if is_object(&value) => json(&value),
-            (Self::List, Value::Map(map)) if is_plain(&map) => match map.entries().next() {
+            (Self::List, Value::Map(map)) if map.is_plain() => match map.entries().next() {
                 None => Ok(self.zero()),
                 Some((key, _)) => Err(format!(
                     "type conversion error, no such field '{}' in type 'structpb.ListValue'",
@@ -159,16 +159,6 @@ impl Native {
             (native, value) => Err(mismatch(&value, native.go_type())),
         }
     }
-}
-
-/// Whether a map is converted: one that is read through a schema or is of a type of Go is not.
-fn is_plain(map: &Map<'_>) -> bool {
-    !matches!(map, Map::Typed(..) | Map::Go(..))
-}
-
-/// The same of a list.
-fn is_plain_list(list: &List<'_>) -> bool {
-    list.kind().is_none() && !matches!(list, List::Go(..))
 }
 
 /// The elements of a list as JSON has them.
@@ -250,7 +240,7 @@ fn mismatch(value: &Value<'_>, wanted: &str) -> String {
         Value::Null => from("'null_type'"),
         Value::Duration(_) => from("'Duration'"),
         Value::Timestamp(_) => from("'Timestamp'"),
-        Value::List(list) if is_plain_list(list) => from("list"),
+        Value::List(list) if list.is_plain() => from("list"),
         Value::List(_) => from("'list(dyn)'"),
         Value::Map(Map::Typed(..)) => from("'map(dyn, dyn)'"),
         Value::Map(Map::Go(_, of)) if of.is_map() => from("'map(dyn, dyn)'"),
@@ -326,12 +316,12 @@ fn part<'a>(value: &Value<'a>, depth: usize) -> Converted<'a> {
         Value::Timestamp(time) => text(time.to_string()),
         Value::Optional(Some(inner)) => part(inner, depth)?,
         Value::Optional(None) => return Err("optional.none() dereference".to_owned()),
-        Value::List(list) if is_plain_list(list) => {
+        Value::List(list) if list.is_plain() => {
             let parts: Result<Vec<_>, _> =
                 list.iter().map(|element| part(&element, depth)).collect();
             Value::List(List::of(parts?))
         }
-        Value::Map(map) if is_plain(map) => {
+        Value::Map(map) if map.is_plain() => {
             let mut entries = Vec::with_capacity(map.len());
             for (key, value) in map.entries() {
                 entries.push((Native::String.convert(key)?, part(&value, depth)?));

@@ -176,6 +176,11 @@ impl<'a> Map<'a> {
         }
     }
 
+    /// As [`List::is_plain`].
+    pub(crate) fn is_plain(&self) -> bool {
+        !matches!(self, Self::Typed(..) | Self::Go(..))
+    }
+
     /// Whether it was made as one.
     pub(crate) fn is_struct(&self) -> bool {
         matches!(self, Self::Made(made) if made.is_struct)

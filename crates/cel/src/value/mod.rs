@@ -196,6 +196,12 @@ impl<'a> List<'a> {
         }
     }
 
+    /// Whether it is neither read through a schema nor of a type of Go: those are other values there,
+    /// which are not converted and have no zero.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.kind().is_none() && !matches!(self, Self::Go(..))
+    }
+
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -399,19 +399,19 @@ fn one(
     let mut evaluation = Evaluation::new(env, bindings, admission::BUDGET);
     let outcome = evaluation.run(program);
     let cost = evaluation.spent();
-    let fault = outcome.as_ref().ok().and_then(admission::mutation_fault);
-    let is_fine = outcome.is_ok() && fault.is_none();
     if args.output == "json" {
         let mut answer = batch::answer(program, outcome, cost);
         if let Some(title) = title {
             answer["object"] = title.into();
         }
         writeln!(out, "{answer}")?;
-        return Ok(is_fine);
+        return Ok(answer.get("error").is_none() && answer.get("mutationError").is_none());
     }
     if let Some(title) = title {
         writeln!(out, "{title}")?;
     }
+    let fault = outcome.as_ref().ok().and_then(admission::mutation_fault);
+    let is_fine = outcome.is_ok() && fault.is_none();
     match outcome {
         Ok(value) => {
             writeln!(out, "value  {}", shown(&value))?;

@@ -93,35 +93,32 @@ fn is_order(release: Release, case: &Case) -> bool {
     let line = case.request().to_string() + "\n";
     let unsorted = line.replace(".isSorted()", "");
     let (ours, theirs) = both(release, &line.repeat(ASKED));
-    let varies = |line: &str| {
-        let theirs = both(release, &line.repeat(ASKED)).1;
-        theirs
-            .iter()
-            .any(|answer| comparable(answer) != comparable(&theirs[0]))
-    };
-    if unsorted != line && varies(&unsorted) {
+    if unsorted != line && vary(&both(release, &unsorted.repeat(ASKED)).1, comparable) {
         return true;
     }
     let ours = comparable(&ours[0]);
     let theirs: Vec<_> = theirs.iter().map(comparable).collect();
     // In a loop around one each turn has its own order there, and all have one here: of the sum of
     // their costs no two are the same.
-    let costs_vary = theirs
-        .iter()
-        .any(|answer| answer["cost"] != theirs[0]["cost"]);
-    if costs_vary
+    if vary(&theirs, |answer| answer["cost"].clone())
         && theirs
             .iter()
             .any(|answer| without_cost(answer) == without_cost(&ours))
     {
         return true;
     }
-    let varies = theirs.iter().any(|answer| *answer != theirs[0]);
-    theirs.contains(&ours) || varies && theirs.iter().any(|answer| sorted(answer) == sorted(&ours))
+    theirs.contains(&ours)
+        || vary(&theirs, Json::clone) && theirs.iter().any(|answer| sorted(answer) == sorted(&ours))
 }
 
 /// How often the API server's engine is asked the same.
 const ASKED: usize = 200;
+
+/// Whether the answers to one question are several, as far as this is looked at.
+fn vary(answers: &[Json], of: impl Fn(&Json) -> Json) -> bool {
+    let first = of(&answers[0]);
+    answers.iter().any(|answer| of(answer) != first)
+}
 
 fn without_cost(answer: &Json) -> Json {
     let mut answer = answer.clone();

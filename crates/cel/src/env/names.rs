@@ -5,8 +5,8 @@
 //! Invariant: a name means the same wherever it is looked for: in the checker, in the plan, in a
 //! message about it.
 
+use super::{Env, VARIABLES};
 use crate::check::Reference;
-use crate::env::{Env, VARIABLES};
 use crate::library::Function;
 use crate::message;
 use crate::types::{self, ObjectType, Type};
