@@ -5,6 +5,7 @@
 //! interpreter/planner.go, decorators.go), because costs follow from them. Not here: evaluation.
 //! Invariant: a planned tree refers to nothing by name but keys of data.
 
+mod attribute;
 mod constants;
 mod loops;
 mod names;
@@ -18,9 +19,11 @@ use crate::library::{Cost, Effort, Run, regexes};
 use crate::message::Maker;
 use crate::types::{ObjectType, Type};
 use crate::value::{List, Value};
+use attribute::attribute;
 use constants::{constant, list, map, membership};
 use regex::Regex;
 
+pub(crate) use attribute::{Attribute, Field, Key, Qualifier, Root};
 pub(crate) use constants::is_member;
 pub(crate) use loops::{Fold, Quantifier};
 pub(crate) use names::{go_name, not_a_key};
@@ -38,6 +41,10 @@ pub(crate) enum Node {
     InSet(Box<Node>, Vec<Value<'static>>),
     And(Box<Node>, Box<Node>),
     Or(Box<Node>, Box<Node>),
+    /// `!`, with its operand.
+    Not(Box<Call>),
+    /// `==` or `!=`, with both operands and what they give for equal values.
+    Equality(Box<Call>, bool),
     NotStrictlyFalse(Box<Node>),
     /// `or` and `orValue` of optionals; with the second the value itself is given.
     OptionalOr(Box<Node>, Box<Node>, bool),
@@ -68,41 +75,6 @@ pub(crate) enum Node {
 }
 
 #[derive(Debug)]
-pub(crate) struct Attribute {
-    pub(crate) root: Root,
-    pub(crate) qualifiers: Vec<Qualifier>,
-    /// `has(…)`.
-    pub(crate) test: bool,
-}
-
-#[derive(Debug)]
-pub(crate) enum Root {
-    Variable(usize),
-    /// The named expressions.
-    Named,
-    Local(usize),
-    Conditional(Node, Node, Node),
-    Value(Node),
-}
-
-/// What is read of a value.
-#[derive(Debug)]
-pub(crate) struct Qualifier {
-    pub(crate) key: Key,
-    pub(crate) optional: bool,
-}
-
-#[derive(Debug)]
-pub(crate) enum Key {
-    /// A field by its name, and its place where the structure is declared.
-    Field(String, Option<usize>),
-    /// A field of a message, whose type reads it.
-    Typed(String),
-    Constant(Value<'static>),
-    Computed(Node),
-}
-
-#[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) name: &'static str,
     pub(crate) runs: Vec<Run>,
@@ -112,29 +84,8 @@ pub(crate) struct Call {
     /// Which overload is meant is known only at run time, and then arguments are evaluated up to
     /// the first error.
     pub(crate) by_number: bool,
-    /// The operators that are run most often, without a way through their library.
-    pub(crate) shortcut: Option<Shortcut>,
     /// The types that the meant overloads are for, and what each gives: data may be of others.
     pub(crate) guards: Option<Vec<(Vec<Type>, Type)>>,
-}
-
-/// An operator whose meaning is the same for all values that it is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shortcut {
-    Not,
-    Equal,
-    NotEqual,
-}
-
-impl Shortcut {
-    fn of(function: &str) -> Option<Self> {
-        match function {
-            op::NOT => Some(Self::Not),
-            op::EQUALS => Some(Self::Equal),
-            op::NOT_EQUALS => Some(Self::NotEqual),
-            _ => None,
-        }
-    }
 }
 
 /// Plans a tree.
@@ -196,11 +147,7 @@ impl Planner<'_> {
                 return None;
             }
         };
-        Some(Node::Attribute(Box::new(Attribute {
-            root,
-            qualifiers: Vec::new(),
-            test: false,
-        })))
+        Some(Node::Attribute(Attribute::of(root)))
     }
 
     /// The API server's planner takes a variable whose value is a type for the name of one, and
@@ -246,12 +193,8 @@ impl Planner<'_> {
                     return Ok(node);
                 }
                 let key = self.field(operand, field);
-                let qualifier = Qualifier {
-                    key,
-                    optional: false,
-                };
                 let mut attribute = attribute(self.node(operand)?);
-                attribute.qualifiers.push(qualifier);
+                attribute.push(key, false);
                 attribute.test = *test;
                 Ok(Node::Attribute(attribute))
             }
@@ -296,7 +239,7 @@ impl Planner<'_> {
             Some(Type::Object(object)) => object.field(name).map(|(place, _)| place),
             _ => None,
         };
-        Key::Field(name.to_owned(), declared)
+        Key::Field(Field::new(name, declared))
     }
 
     fn call(
@@ -311,14 +254,11 @@ impl Planner<'_> {
             && let Kind::Literal(Literal::String(name)) = &field.kind
         {
             let key = match self.field(operand, name) {
-                Key::Typed(name) => Key::Field(name, None),
+                Key::Typed(name) => Key::Field(Field::new(name, None)),
                 key => key,
             };
             let mut attribute = attribute(self.node(operand)?);
-            attribute.qualifiers.push(Qualifier {
-                key,
-                optional: true,
-            });
+            attribute.push(key, true);
             return Ok(Node::Attribute(attribute));
         }
         let (name, overload) =
@@ -361,15 +301,11 @@ impl Planner<'_> {
                 Ok(Node::NotStrictlyFalse(Box::new(a)))
             }
             (op::CONDITIONAL, Some(a), Some(b), Some(c)) => {
-                Ok(Node::Attribute(Box::new(Attribute {
-                    root: Root::Conditional(a, b, c),
-                    qualifiers: Vec::new(),
-                    test: false,
-                })))
+                Ok(Node::Attribute(Attribute::of(Root::Conditional(a, b, c))))
             }
             (op::INDEX | op::OPT_INDEX, Some(a), Some(b), None) => {
                 let key = match b {
-                    Node::Constant(Value::String(text)) => Key::Field(text.to_string(), None),
+                    Node::Constant(Value::String(text)) => Key::Field(Field::new(&*text, None)),
                     Node::Constant(value) => {
                         if self.strict
                             && !self.env.strict
@@ -383,10 +319,7 @@ impl Planner<'_> {
                     other => Key::Computed(other),
                 };
                 let mut attribute = attribute(a);
-                attribute.qualifiers.push(Qualifier {
-                    key,
-                    optional: name == op::OPT_INDEX,
-                });
+                attribute.push(key, name == op::OPT_INDEX);
                 Ok(Node::Attribute(attribute))
             }
             ("or", Some(a), Some(b), None)
@@ -488,7 +421,6 @@ impl Planner<'_> {
             runs: function.map_or_else(Vec::new, |function| function.runs.clone()),
             cost: Cost::of(name, overload),
             effort: Effort::of(name),
-            shortcut: Shortcut::of(name),
             arguments,
             // `format` is bound as a function of any number of arguments.
             by_number: overload.is_none() && !singleton || name == "format",
@@ -504,7 +436,13 @@ impl Planner<'_> {
         {
             return append(slot, Node::Constant(element.clone()), 2);
         }
-        Node::Call(Box::new(self.made(name, overload, arguments)))
+        let call = Box::new(self.made(name, overload, arguments));
+        match (name, call.arguments.as_slice()) {
+            (op::NOT, [_]) => Node::Not(call),
+            (op::EQUALS, [_, _]) => Node::Equality(call, true),
+            (op::NOT_EQUALS, [_, _]) => Node::Equality(call, false),
+            _ => Node::Call(call),
+        }
     }
 
     fn converted(
@@ -549,21 +487,10 @@ fn accumulator(node: &Node) -> Option<usize> {
                 root: Root::Local(slot),
                 qualifiers,
                 test: false,
+                ..
             } if qualifiers.is_empty() => Some(*slot),
             _ => None,
         },
         _ => None,
-    }
-}
-
-/// A node as something that can be read of.
-fn attribute(node: Node) -> Box<Attribute> {
-    match node {
-        Node::Attribute(attribute) if !attribute.test => attribute,
-        other => Box::new(Attribute {
-            root: Root::Value(other),
-            qualifiers: Vec::new(),
-            test: false,
-        }),
     }
 }

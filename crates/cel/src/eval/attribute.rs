@@ -5,17 +5,35 @@
 //! Invariant: a name costs one, each field, key or element costs one, whether it is there or not;
 //! what is looked for by `?` costs only where it is there.
 
+use super::fields::not_there;
 use super::{EvalError, Evaluated, Evaluation, Slot, State};
 use crate::library::text_of;
-use crate::plan::{Attribute, Key, Node, Qualifier, Root, go_name, not_a_key};
+use crate::plan::{Attribute, Field, Key, Node, Qualifier, Root, go_name, not_a_key};
 use crate::value::{List, Map, Value, no_field};
-use serde_json::Value as Json;
-
-type JsonMap = serde_json::Map<String, Json>;
 
 impl<'a> Evaluation<'a> {
     pub(super) fn attribute(&mut self, attribute: &'a Attribute) -> Evaluated<'a> {
-        let value = self.resolve(attribute, attribute.test);
+        let Some(map) = self.plain(attribute) else {
+            let value = self.resolve(attribute, attribute.test);
+            return self.settle(attribute, value);
+        };
+        match self.all_fields(map, attribute) {
+            Ok(found) if attribute.test => Ok(Value::Bool(found.is_some())),
+            Ok(Some(found)) => {
+                self.pay(1)?;
+                Ok(Value::from_json(found))
+            }
+            Ok(None) => self.settle(attribute, Err(not_there(&attribute.qualifiers))),
+            Err(otherwise) => self.settle(attribute, *otherwise),
+        }
+    }
+
+    /// Pays for an attribute that was read.
+    pub(super) fn settle(
+        &mut self,
+        attribute: &'a Attribute,
+        value: Evaluated<'a>,
+    ) -> Evaluated<'a> {
         if let Err(error) = &value
             && error.is_budget()
         {
@@ -51,11 +69,10 @@ impl<'a> Evaluation<'a> {
     /// What an attribute is, or, for a test, whether it is there.
     fn resolve(&mut self, attribute: &'a Attribute, test: bool) -> Evaluated<'a> {
         let mut qualifiers = attribute.qualifiers.as_slice();
+        let mut fields = attribute.fields;
         let root = match &attribute.root {
-            Root::Local(place)
-                if let Some(Slot::Value(Value::Map(Map::Json(map)))) = self.locals.get(*place) =>
-            {
-                return self.fields(map, qualifiers, test);
+            Root::Local(place) if let Some(map) = self.local_object(*place) => {
+                return self.read(map, qualifiers, fields, test);
             }
             Root::Variable(place) => self.activation.0.variable(*place).ok_or_else(|| {
                 let name = self.env.variable_name(*place);
@@ -73,6 +90,7 @@ impl<'a> Evaluation<'a> {
                     return Err(EvalError::new("variables can't be used without a name"));
                 };
                 qualifiers = rest;
+                fields = fields.saturating_sub(1);
                 if test && rest.is_empty() {
                     self.named(first)?;
                     return Ok(Value::Bool(true));
@@ -89,42 +107,13 @@ impl<'a> Evaluation<'a> {
             }
         };
         match root {
-            Value::Map(Map::Json(map)) => self.fields(map, qualifiers, test),
+            Value::Map(Map::Json(map)) => self.read(map, qualifiers, fields, test),
             Value::Fault(error) => Err((*error).clone()),
             root => self.qualified(root, qualifiers, test),
         }
     }
 
-    /// Follows plain fields through objects of JSON, which most of what policies read is: the same
-    /// as [`Self::qualified`], without a value for each object on the way.
-    fn fields(
-        &mut self,
-        mut map: &'a JsonMap,
-        mut qualifiers: &'a [Qualifier],
-        test: bool,
-    ) -> Evaluated<'a> {
-        while let Some((qualifier, rest)) = qualifiers.split_first() {
-            let Key::Field(name, _) = &qualifier.key else {
-                break;
-            };
-            if qualifier.optional {
-                break;
-            }
-            self.pay(1)?;
-            let tested = test && rest.is_empty();
-            match map.get(name.as_str()) {
-                Some(_) if tested => return Ok(Value::Bool(true)),
-                Some(Json::Object(found)) => map = found,
-                Some(found) => return self.qualified(Value::from_json(found), rest, test),
-                None if tested => return Ok(Value::Bool(false)),
-                None => return Err(EvalError::new(format!("no such key: {name}"))),
-            }
-            qualifiers = rest;
-        }
-        self.qualified(Value::Map(Map::Json(map)), qualifiers, test)
-    }
-
-    fn qualified(
+    pub(super) fn qualified(
         &mut self,
         value: Value<'a>,
         qualifiers: &'a [Qualifier],
@@ -207,7 +196,7 @@ impl<'a> Evaluation<'a> {
     ) -> Result<Option<Value<'a>>, EvalError> {
         let computed;
         let key = match &qualifier.key {
-            Key::Field(name, place) => return field(value, name, *place, lenient),
+            Key::Field(Field { name, place, .. }) => return field(value, name, *place, lenient),
             Key::Typed(name) => {
                 return match value {
                     Value::Message(message) => {
@@ -246,9 +235,10 @@ impl<'a> Evaluation<'a> {
     }
 
     pub(super) fn local(&mut self, place: usize) -> Evaluated<'a> {
-        let pending = match self.locals.get(place) {
+        let pending = match self.slot(place) {
             Some(Slot::Value(Value::Fault(error))) => return Err((**error).clone()),
             Some(Slot::Value(value)) => return Ok(value.clone()),
+            Some(Slot::Json(json)) => return Ok(Value::from_json(json)),
             Some(Slot::Failed(error)) => return Err(error.clone()),
             Some(Slot::Pending(node)) => *node,
             Some(Slot::Empty) | None => {
@@ -256,17 +246,16 @@ impl<'a> Evaluation<'a> {
             }
         };
         let computed = self.node(pending);
-        if let Some(slot) = self.locals.get_mut(place) {
-            *slot = match &computed {
-                Ok(value) => Slot::Value(value.clone()),
-                Err(error) => Slot::Failed(error.clone()),
-            };
-        }
+        let slot = match &computed {
+            Ok(value) => Slot::Value(value.clone()),
+            Err(error) => Slot::Failed(error.clone()),
+        };
+        self.set(place, slot);
         computed
     }
 
     fn named_place(&self, qualifier: &Qualifier) -> Option<usize> {
-        let Key::Field(name, _) = &qualifier.key else {
+        let Key::Field(Field { name, .. }) = &qualifier.key else {
             return None;
         };
         // Of two with one name the later counts.
@@ -333,9 +322,9 @@ impl<'a> Evaluation<'a> {
     }
 }
 
-fn named_name(qualifier: &Qualifier) -> &str {
+pub(super) fn named_name(qualifier: &Qualifier) -> &str {
     match &qualifier.key {
-        Key::Field(name, _) | Key::Typed(name) => name,
+        Key::Field(Field { name, .. }) | Key::Typed(name) => name,
         Key::Constant(_) | Key::Computed(_) => "",
     }
 }

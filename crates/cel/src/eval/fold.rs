@@ -4,6 +4,7 @@
 //! and maps that a loop makes in place. Not here: what macros become (`parse::macros`).
 //! Invariant: a loop ends with its range; what it makes is moved, not copied, for each element.
 
+use super::truth::Truth;
 use super::{EvalError, Evaluated, Evaluation, Slot};
 use crate::library::{ENTRY, text_of};
 use crate::plan::{Fold, Node, Quantifier, go_name};
@@ -11,48 +12,63 @@ use crate::value::{List, Map, Value};
 use std::sync::Arc;
 
 impl<'a> Evaluation<'a> {
-    fn set(&mut self, place: usize, slot: Slot<'a>) {
-        if let Some(found) = self.locals.get_mut(place) {
+    #[inline]
+    pub(super) fn set(&mut self, place: usize, slot: Slot<'a>) {
+        if let Some(found) = self.locals.get_mut(self.first_local.saturating_add(place)) {
             *found = slot;
         }
+    }
+
+    pub(super) fn slot(&self, place: usize) -> Option<&Slot<'a>> {
+        self.locals.get(self.first_local.saturating_add(place))
     }
 
     pub(super) fn fold(&mut self, fold: &'a Fold) -> Evaluated<'a> {
         let range = self.node(&fold.range)?;
         self.set(fold.slot, Slot::Pending(&fold.init));
-        self.each(range, fold.two, |this, first, second| {
-            this.step(fold, first, second)
-        })?;
+        self.each(range, fold.slot, fold.two, |this| this.step(fold))?;
         self.node(&fold.result)
     }
 
-    /// Steps through a list or a map, until a step says that it is enough.
+    /// Steps through a list or a map, with the variables after this place, until a step says that it is
+    /// enough.
     fn each(
         &mut self,
         range: Value<'a>,
+        place: usize,
         two: bool,
-        mut step: impl FnMut(&mut Self, Value<'a>, Option<Value<'a>>) -> Result<bool, EvalError>,
+        mut step: impl FnMut(&mut Self) -> Result<bool, EvalError>,
     ) -> Result<(), EvalError> {
+        let first = place.saturating_add(1);
+        let second = place.saturating_add(2);
         match range {
             Value::List(list) => {
+                let variable = if two { second } else { first };
                 for place in 0..list.len() {
-                    let Some(element) = list.get(place) else {
+                    let element = match &list {
+                        List::Json(elements) => elements.get(place).map(Slot::Json),
+                        list => list.get(place).map(Slot::Value),
+                    };
+                    let Some(element) = element else {
                         break;
                     };
-                    let going = if two {
+                    if two {
                         let index = i64::try_from(place).unwrap_or(i64::MAX);
-                        step(self, Value::Int(index), Some(element))?
-                    } else {
-                        step(self, element, None)?
-                    };
-                    if !going {
+                        self.set(first, Slot::Value(Value::Int(index)));
+                    }
+                    self.set(variable, element);
+                    if !step(self)? {
                         break;
                     }
                 }
             }
             Value::Map(map) => {
                 for (key, value) in map.entries() {
-                    if !step(self, key, Some(value))? {
+                    self.set(first, Slot::Value(key));
+                    if two {
+                        self.set(second, Slot::Value(value));
+                    }
+                    if !step(self)? {
                         break;
                     }
                 }
@@ -72,25 +88,26 @@ impl<'a> Evaluation<'a> {
     /// `all` and `exists`: the loop that they stand for, without an accumulator in a slot. It is
     /// paid for as that loop: reading the accumulator, negating it where it is, asking whether to
     /// go on; reading it again before the predicate, and as the result.
-    pub(super) fn quantifier(&mut self, quantifier: &'a Quantifier) -> Evaluated<'a> {
+    #[inline(never)]
+    pub(super) fn quantifier(&mut self, quantifier: &'a Quantifier) -> Truth<'a> {
         let deciding = quantifier.deciding;
         let asking = if deciding { 3 } else { 2 };
         let range = self.node(&quantifier.range)?;
-        let mut so_far: Evaluated<'a> = Ok(Value::Bool(!deciding));
-        self.each(range, quantifier.two, |this, first, second| {
-            this.bind(quantifier.slot, first, second);
+        let mut so_far: Truth<'a> = Ok(!deciding);
+        self.each(range, quantifier.slot, quantifier.two, |this| {
             this.pay_steps(asking)?;
-            if matches!(so_far, Ok(Value::Bool(value)) if value == deciding) {
+            if matches!(so_far, Ok(value) if value == deciding) {
                 return Ok(false);
             }
             this.pay(1)?;
-            let found = this.node(&quantifier.predicate);
-            match (&so_far, &found) {
-                (_, Err(error)) if error.is_budget() => return found.map(|_| false),
-                (_, Ok(Value::Bool(value))) if *value == deciding => so_far = found,
-                (Ok(_), Ok(Value::Bool(_)) | Err(_)) => so_far = found,
-                (Err(_), _) => {}
-                (Ok(_), Ok(_)) => so_far = Err(EvalError::no_overload()),
+            match this.truth(&quantifier.predicate) {
+                Ok(value) if value == deciding => so_far = Ok(value),
+                Ok(_) => {}
+                Err(neither) => match (*neither).into_error() {
+                    error if error.is_budget() => return Err(error),
+                    error if so_far.is_ok() => so_far = Err(error.into()),
+                    _ => {}
+                },
             }
             Ok(true)
         })?;
@@ -98,21 +115,8 @@ impl<'a> Evaluation<'a> {
         so_far
     }
 
-    fn bind(&mut self, place: usize, first: Value<'a>, second: Option<Value<'a>>) {
-        self.set(place.saturating_add(1), Slot::Value(first));
-        if let Some(second) = second {
-            self.set(place.saturating_add(2), Slot::Value(second));
-        }
-    }
-
     /// One element; whether the loop goes on.
-    fn step(
-        &mut self,
-        fold: &'a Fold,
-        first: Value<'a>,
-        second: Option<Value<'a>>,
-    ) -> Result<bool, EvalError> {
-        self.bind(fold.slot, first, second);
+    fn step(&mut self, fold: &'a Fold) -> Result<bool, EvalError> {
         match self.node(&fold.condition) {
             Ok(Value::Bool(false)) => return Ok(false),
             Err(error) if error.is_budget() => return Err(error),

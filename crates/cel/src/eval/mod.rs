@@ -8,19 +8,23 @@
 mod aggregates;
 mod attribute;
 mod error;
+mod fields;
 mod fold;
+mod lookup;
 mod meter;
+mod truth;
 
 use crate::env::Env;
 use crate::library::{self, ENTRY, Effort};
-use crate::plan::{Call, Node, Shortcut, is_member};
+use crate::plan::{Call, Node};
 use crate::program::Program;
 use crate::stack;
 use crate::types::Type;
-use crate::value::{Activation, ELEMENTS_LIMIT, Text, Value, equal, reading, weight};
+use crate::value::{Activation, ELEMENTS_LIMIT, Text, Value, weight};
 use regex::Regex;
 use smallvec::SmallVec;
 
+use lookup::Lookups;
 use meter::Meter;
 
 pub use error::EvalError;
@@ -44,9 +48,13 @@ pub struct Evaluation<'a> {
     spent: u64,
     left: u64,
     meter: Meter,
+    lookups: Lookups<'a>,
     /// Patterns that were computed, with what they were compiled to.
     patterns: SmallVec<[(Box<str>, Regex); 0]>,
+    /// Variables of loops, of the program that runs after those of the programs that asked for it.
     locals: SmallVec<[Slot<'a>; 6]>,
+    /// Where those of the program that runs begin.
+    first_local: usize,
     named: SmallVec<[State<'a>; 2]>,
 }
 
@@ -65,6 +73,8 @@ enum Slot<'a> {
     /// It is computed when first asked for.
     Pending(&'a Node),
     Value(Value<'a>),
+    /// An element of a list of JSON.
+    Json(&'a serde_json::Value),
     Failed(EvalError),
 }
 
@@ -89,8 +99,10 @@ impl<'a> Evaluation<'a> {
             spent: 0,
             left: budget,
             meter: Meter::full(),
+            lookups: Lookups::default(),
             patterns: SmallVec::new(),
             locals: SmallVec::new(),
+            first_local: 0,
             named: SmallVec::from_elem(State::Waiting, env.all_named().len()),
         }
     }
@@ -127,19 +139,15 @@ impl<'a> Evaluation<'a> {
         finish: fn(Evaluated<'a>) -> Evaluated<'a>,
     ) -> (Evaluated<'a>, u64) {
         let cost = std::mem::take(&mut self.cost);
-        let locals = if program.locals == 0 {
-            None
-        } else {
-            let slots = SmallVec::from_elem(Slot::Empty, program.locals);
-            Some(std::mem::replace(&mut self.locals, slots))
-        };
+        let outer = std::mem::replace(&mut self.first_local, self.locals.len());
+        let end = self.first_local.saturating_add(program.locals);
+        self.locals.resize(end, Slot::Empty);
         let levels = program
             .levels
             .saturating_add(stack::levels(self.env.wrapped));
         let outcome = stack::with(levels, || finish(self.node(&program.node)));
-        if let Some(locals) = locals {
-            self.locals = locals;
-        }
+        self.locals.truncate(self.first_local);
+        self.first_local = outer;
         (outcome, std::mem::replace(&mut self.cost, cost))
     }
 
@@ -163,22 +171,13 @@ impl<'a> Evaluation<'a> {
             Node::Attribute(attribute) => self.attribute(attribute),
             Node::Call(call) => self.call(call, None),
             Node::Pattern(call, regex) => self.call(call, Some(regex)),
-            Node::InSet(node, values) => {
-                let wanted = self.node(node)?;
-                Ok(Value::Bool(is_member(values, &wanted)))
-            }
-            Node::And(a, b) => self.junction(a, b, false),
-            Node::Or(a, b) => self.junction(a, b, true),
-            Node::NotStrictlyFalse(node) => {
-                let found = self.node(node);
-                if let Err(error) = &found
-                    && error.is_budget()
-                {
-                    return found;
-                }
-                self.pay(1)?;
-                Ok(Value::Bool(!matches!(found, Ok(Value::Bool(false)))))
-            }
+            Node::InSet(..)
+            | Node::And(..)
+            | Node::Or(..)
+            | Node::Not(_)
+            | Node::Equality(..)
+            | Node::NotStrictlyFalse(_)
+            | Node::Quantifier(_) => truth::value(self.truth(node)),
             Node::OptionalOr(a, b, value) => match self.node(a)? {
                 Value::Optional(None) => self.node(b),
                 Value::Optional(Some(found)) if *value => Ok((*found).clone()),
@@ -195,34 +194,14 @@ impl<'a> Evaluation<'a> {
             } => self.append(*slot, element, *cost),
             Node::Insert { slot, key, value } => self.insert(*slot, key.as_deref(), value),
             Node::Fold(fold) => self.fold(fold),
-            Node::Quantifier(quantifier) => self.quantifier(quantifier),
             Node::Fail(message) => Err(EvalError::new(message.as_str())),
             Node::Broken(error) => Err(error.clone()),
         }
     }
 
-    /// `&&` and `||`: a deciding value wins over an error on either side (cel-spec, "Logical
-    /// operators"); an exhausted limit wins over everything.
-    fn junction(&mut self, a: &'a Node, b: &'a Node, deciding: bool) -> Evaluated<'a> {
-        let first = self.node(a);
-        match &first {
-            Ok(Value::Bool(value)) if *value == deciding => return first,
-            Err(error) if error.is_budget() => return first,
-            _ => {}
-        }
-        let second = self.node(b);
-        match (&first, &second) {
-            (_, Ok(Value::Bool(value))) if *value == deciding => second,
-            (_, Err(error)) if error.is_budget() => second,
-            (Ok(Value::Bool(_)), Ok(Value::Bool(_)) | Err(_)) => second,
-            (Err(_), _) => first,
-            _ => Err(EvalError::no_overload()),
-        }
-    }
-
     /// All arguments of a call with at most two are evaluated, of one with more only those up to
     /// the first error.
-    fn call(&mut self, call: &'a Call, regex: Option<&'a Regex>) -> Evaluated<'a> {
+    pub(super) fn call(&mut self, call: &'a Call, regex: Option<&'a Regex>) -> Evaluated<'a> {
         // A call whose pattern is compiled is called as one with any number of arguments.
         let many = regex.is_some() || call.by_number;
         match call.arguments.as_slice() {
@@ -232,27 +211,11 @@ impl<'a> Evaluation<'a> {
             }
             [a] if !many => {
                 let a = self.operand(a)?;
-                if let (Some(Shortcut::Not), Ok(Value::Bool(value))) = (call.shortcut, &a) {
-                    let value = Value::Bool(!value);
-                    self.pay(1)?;
-                    return Ok(value);
-                }
                 self.applied(call, regex, [a])
             }
             [a, b] if !many => {
                 let a = self.operand(a)?;
                 let b = self.operand(b)?;
-                if let (Some(shortcut), Ok(a), Ok(b)) = (call.shortcut, &a, &b)
-                    && is_scalar(a)
-                    && is_scalar(b)
-                {
-                    if let (Value::String(a), Value::String(b)) = (a, b) {
-                        self.meter.step(reading(a.len().min(b.len())))?;
-                    }
-                    self.pay(call.cost.count(&[Some(a), Some(b)], None))?;
-                    let same = equal(a, b);
-                    return Ok(Value::Bool(same == (shortcut == Shortcut::Equal)));
-                }
                 self.applied(call, regex, [a, b])
             }
             many => {
@@ -337,7 +300,7 @@ impl<'a> Evaluation<'a> {
         }
     }
 
-    fn applied<const N: usize>(
+    pub(super) fn applied<const N: usize>(
         &mut self,
         call: &'a Call,
         regex: Option<&'a Regex>,
@@ -377,19 +340,6 @@ fn bounded(result: Value<'_>) -> Evaluated<'_> {
         }
         _ => Ok(result),
     }
-}
-
-/// Whether a value is one whose equality is never an error.
-fn is_scalar(value: &Value<'_>) -> bool {
-    matches!(
-        value,
-        Value::Null
-            | Value::Bool(_)
-            | Value::Int(_)
-            | Value::Uint(_)
-            | Value::Double(_)
-            | Value::String(_)
-    )
 }
 
 /// The text of a value for a call whose pattern is compiled already: also the name of a type, and

@@ -4,8 +4,8 @@
 //! (`parse::macros`), how loops run (`eval::fold`).
 //! Invariant: a quantifier means and costs what its loop does.
 
-use super::{Call, Node, Planned, Planner, accumulator};
-use crate::ast::{Comprehension, op};
+use super::{Node, Planned, Planner, accumulator};
+use crate::ast::Comprehension;
 use crate::value::Value;
 
 /// Any loop.
@@ -88,12 +88,7 @@ fn quantifier(fold: Fold) -> Result<Quantifier, Box<Fold>> {
 
 fn is_negated(node: &Node, inner: impl Fn(&Node) -> bool) -> bool {
     match node {
-        Node::Call(call) => match &**call {
-            Call {
-                name, arguments, ..
-            } if *name == op::NOT => matches!(arguments.as_slice(), [one] if inner(one)),
-            _ => false,
-        },
+        Node::Not(call) => matches!(call.arguments.as_slice(), [one] if inner(one)),
         _ => false,
     }
 }
