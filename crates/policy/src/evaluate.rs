@@ -7,7 +7,7 @@
 use crate::compile::{CompiledPolicy, CompiledValidation, VARIABLES};
 use crate::facts::{Container, Process};
 use crate::messages;
-use bailiff_cel::admission::BUDGET;
+use bailiff_cel::admission::{BUDGET, namespace_object};
 use bailiff_cel::{Activation, Evaluation, Value};
 use serde_json::Value as Json;
 
@@ -33,7 +33,7 @@ impl Activation for Input<'_> {
             "process" => Some(Value::Object(self.process)),
             "container" => Some(Value::Object(self.container)),
             "object" => Some(Value::from_json(self.object)),
-            "namespaceObject" => Some(Value::from_json(self.namespace_object)),
+            "namespaceObject" => Some(namespace_object(self.namespace_object)),
             _ => None,
         }
     }

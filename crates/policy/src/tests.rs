@@ -106,6 +106,14 @@ fn a_policy_has_its_verdict() {
             "object.metadata.labels.app == 'web' && namespaceObject.metadata.name == 'shop'",
             Verdict::Allowed,
         ),
+        // As in a ValidatingAdmissionPolicy.
+        (
+            "namespaceObject.metadata == dyn(1)",
+            Verdict::CouldNotBeChecked(vec![Failure {
+                validation: Some(0),
+                message: "validations[0]: no such overload".to_owned(),
+            }]),
+        ),
         (
             "object.metadata.labels.nothing == 'web'",
             Verdict::CouldNotBeChecked(vec![Failure {

@@ -89,8 +89,11 @@ impl Activation for Bindings<'_> {
         match slot {
             0 => Some(self.read(self.object)),
             1 => Some(self.read(self.old_object)),
-            2 => Some(of_go(self.namespace_object, GoType::Namespace)),
-            3 => Some(of_go(self.request, GoType::Request)),
+            2 => Some(self.namespace_object.map_or(Value::Null, namespace_object)),
+            3 => {
+                let request = |json| GoType::Request.value(json);
+                Some(self.request.map_or(Value::Null, request))
+            }
             4 => Some(self.params.map_or(Value::Null, Value::from_json)),
             5 => {
                 let authorization = Authorization::Authorizer(self.asking()?);
@@ -105,9 +108,11 @@ impl Activation for Bindings<'_> {
     }
 }
 
-/// What the API server has as a type of Go; null where there is none.
-fn of_go(bound: Option<&Json>, of: GoType) -> Value<'_> {
-    bound.map_or(Value::Null, |json| of.value(json))
+/// A Namespace as `namespaceObject`: the API server has it as Go's own type, whose lists and objects
+/// can't be compared with values of another type.
+#[must_use]
+pub fn namespace_object(json: &Json) -> Value<'_> {
+    GoType::Namespace.value(json)
 }
 
 /// Which variables there are beside those that always are.
