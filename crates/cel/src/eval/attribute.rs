@@ -10,6 +10,7 @@ use super::{EvalError, Evaluated, Evaluation, Slot, State};
 use crate::library::text_of;
 use crate::plan::{Attribute, Field, Key, Node, Qualifier, Root, go_name, not_a_key};
 use crate::value::{List, Map, Value, no_field};
+use std::sync::Arc;
 
 impl<'a> Evaluation<'a> {
     pub(super) fn attribute(&mut self, attribute: &'a Attribute) -> Evaluated<'a> {
@@ -154,8 +155,15 @@ impl<'a> Evaluation<'a> {
                     | Value::Message(_)
             );
             let lenient = lenient && !(scalar && self.env.strict);
+            if let Value::Fault(error) = &value {
+                return Err((**error).clone());
+            }
+            // A list of Go has an element for what is no place: an error, which an optional may hold, and
+            // so may a list.
+            let is_held =
+                lenient && matches!(value, Value::List(List::Go(..) | List::Made(_)));
             let (found, unreadable) = match self.qualify(&value, qualifier, lenient) {
-                Ok(Some(Value::Fault(error))) => (Err((*error).clone()), true),
+                Ok(Some(Value::Fault(error))) if !is_held => (Err((*error).clone()), true),
                 found => (found, false),
             };
             if let Err(error) = &found
@@ -406,8 +414,11 @@ fn element<'a>(
             List::Go(..) => Some(format!("unsupported index type: {}", go_name(key))),
             _ => None,
         };
-        if let Some(words) = words {
-            return Err(EvalError::new(words));
+        if let Some(error) = words.map(EvalError::new) {
+            return match list {
+                List::Go(..) if lenient => Ok(Some(Value::Fault(Arc::new(error)))),
+                _ => Err(error),
+            };
         }
     }
     if found.is_none() && !lenient {

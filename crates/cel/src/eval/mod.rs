@@ -180,7 +180,10 @@ impl<'a> Evaluation<'a> {
             | Node::Quantifier(_) => truth::value(self.truth(node)),
             Node::OptionalOr(a, b, value) => match self.node(a)? {
                 Value::Optional(None) => self.node(b),
-                Value::Optional(Some(found)) if *value => Ok((*found).clone()),
+                Value::Optional(Some(found)) if *value => match &*found {
+                    Value::Fault(error) => Err((**error).clone()),
+                    found => Ok(found.clone()),
+                },
                 found @ Value::Optional(_) => Ok(found),
                 _ => Err(EvalError::no_overload()),
             },

@@ -334,6 +334,7 @@ fn greater_or_equal<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 fn is_in<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     match arguments {
         [wanted, Value::List(list)] => has_element(list, wanted).map(Value::Bool),
+        [wanted, Value::Map(Map::Made(made))] => Ok(Value::Bool(made.contains(wanted))),
         [wanted, Value::Map(map)] => match map.get(wanted) {
             Some(Value::Fault(error)) => Err((*error).clone()),
             found => Ok(Value::Bool(found.is_some())),
