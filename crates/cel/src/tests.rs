@@ -189,7 +189,16 @@ fn what_does_not_compile_says_where_and_why() {
             "1:4: Syntax error: a value is expected here, not the end",
         ),
         ("(1", "1:3: Syntax error: ')' is expected here, not the end"),
-        ("'abc", "1:1: a string has no end"),
+        ("'abc", "1:1: Syntax error: a string has no end"),
+        (
+            "'\\UE'",
+            "1:1: Syntax error: '\\U' takes 8 hexadecimal digits",
+        ),
+        ("'\\08'", "1:1: Syntax error: '\\0' takes 2 octal digits"),
+        (
+            "'\\q'",
+            "1:1: Syntax error: there is no escape '\\q'; a backslash is written as '\\\\'",
+        ),
         (
             "true\n  && process.x\n  && y",
             "2:13: undefined field 'x' | 3:6: undeclared reference to 'y' (in container '')",

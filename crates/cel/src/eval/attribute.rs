@@ -160,8 +160,7 @@ impl<'a> Evaluation<'a> {
             }
             // A list of Go has an element for what is no place: an error, which an optional may hold, and
             // so may a list.
-            let is_held =
-                lenient && matches!(value, Value::List(List::Go(..) | List::Made(_)));
+            let is_held = lenient && matches!(value, Value::List(List::Go(..) | List::Made(_)));
             let (found, unreadable) = match self.qualify(&value, qualifier, lenient) {
                 Ok(Some(Value::Fault(error))) if !is_held => (Err((*error).clone()), true),
                 found => (found, false),

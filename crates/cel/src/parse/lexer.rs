@@ -108,19 +108,22 @@ impl<'a> Lexer<'a> {
         if first == '`' {
             self.advance(1);
             let rest = self.rest();
-            let end = rest.find('`').ok_or("a quoted field has no end")?;
+            let end = rest
+                .find('`')
+                .ok_or("Syntax error: a quoted field has no end")?;
             let name = rest.get(..end).unwrap_or_default().to_owned();
             self.advance(end.saturating_add(1));
             let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-/ ".contains(c);
             if name.is_empty() || !name.chars().all(allowed) {
-                return Err(format!("invalid quoted field `{name}`"));
+                return Err(format!("Syntax error: invalid quoted field `{name}`"));
             }
             return Ok(Token::Quoted(name));
         }
         let symbol = SYMBOLS
             .iter()
             .find(|symbol| self.rest().starts_with(**symbol));
-        let symbol = symbol.ok_or_else(|| format!("token recognition error at: '{first}'"))?;
+        let symbol =
+            symbol.ok_or_else(|| format!("Syntax error: token recognition error at: '{first}'"))?;
         self.advance(symbol.len());
         Ok(Token::Symbol(symbol))
     }
@@ -231,9 +234,9 @@ impl<'a> Lexer<'a> {
                 break;
             }
             match self.next() {
-                None => return Err("a string has no end".to_owned()),
+                None => return Err("Syntax error: a string has no end".to_owned()),
                 Some('\n' | '\r') if end.len() == 1 => {
-                    return Err("a string has no end on its line".to_owned());
+                    return Err("Syntax error: a string has no end on its line".to_owned());
                 }
                 Some('\\') if !raw => self.escape(bytes, &mut text)?,
                 Some(letter) => text.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
@@ -244,7 +247,7 @@ impl<'a> Lexer<'a> {
         }
         String::from_utf8(text)
             .map(|text| Some(Token::String(text)))
-            .map_err(|_| "a string is not UTF-8".to_owned())
+            .map_err(|_| "Syntax error: a string is not UTF-8".to_owned())
     }
 
     fn escape(&mut self, bytes: bool, text: &mut Vec<u8>) -> Result<(), String> {
@@ -259,32 +262,44 @@ impl<'a> Lexer<'a> {
             '\\' | '\'' | '"' | '`' | '?' => u8::try_from(letter).ok(),
             _ => None,
         };
-        let letter = self.next().ok_or("a string has no end")?;
+        let letter = self.next().ok_or("Syntax error: a string has no end")?;
         if let Some(byte) = plain(letter) {
             text.push(byte);
             return Ok(());
         }
-        let (digits, radix) = match letter {
-            'x' | 'X' => (2, 16),
-            'u' if !bytes => (4, 16),
-            'U' if !bytes => (8, 16),
-            '0'..='3' => (2, 8),
-            _ => return Err(format!("unknown escape '\\{letter}'")),
+        let (digits, radix, kind) = match letter {
+            'x' | 'X' => (2, 16, "hexadecimal"),
+            'u' => (4, 16, "hexadecimal"),
+            'U' => (8, 16, "hexadecimal"),
+            '0'..='3' => (2, 8, "octal"),
+            _ => {
+                return Err(format!(
+                    "Syntax error: there is no escape '\\{letter}'; a backslash is written as '\\\\'"
+                ));
+            }
         };
-        let code = self.rest().get(..digits).ok_or("an escape is cut off")?;
+        let code = self.rest().get(..digits).filter(|code| {
+            let is_digit = |letter: char| letter.is_digit(radix);
+            code.chars().all(is_digit)
+        });
+        let code =
+            code.ok_or_else(|| format!("Syntax error: '\\{letter}' takes {digits} {kind} digits"))?;
         let first = letter.to_digit(4).filter(|_| radix == 8).unwrap_or(0);
-        let code = u32::from_str_radix(code, radix)
-            .map_err(|_| format!("invalid escape '\\{letter}{code}'"))?;
+        let code = u32::from_str_radix(code, radix).map_err(|error| error.to_string())?;
         self.advance(digits);
         let code = if radix == 8 {
             first.saturating_mul(64).saturating_add(code)
         } else {
             code
         };
+        // The words of the API server's engine, which finds these when it reads the text of a literal.
         if bytes {
-            text.push(u8::try_from(code).map_err(|_| "an escape is no byte")?);
+            let byte = u8::try_from(code)
+                .ok()
+                .filter(|_| !matches!(letter, 'u' | 'U'));
+            text.push(byte.ok_or("unable to unescape string")?);
         } else {
-            let letter = char::from_u32(code).ok_or("an escape is no character")?;
+            let letter = char::from_u32(code).ok_or("invalid unicode code point")?;
             text.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
         }
         Ok(())

@@ -199,11 +199,8 @@ impl Parser<'_> {
             return Ok(Expanded::Call(None, arguments));
         };
         match argument.kind {
-            Kind::Select {
-                operand,
-                field,
-                test: false,
-            } => Ok(Expanded::Macro(self.node(
+            // What is asked already is asked once (cel-go v0.29.2, parser/macro.go, `makeHas`).
+            Kind::Select { operand, field, .. } => Ok(Expanded::Macro(self.node(
                 at,
                 Kind::Select {
                     operand,
