@@ -412,8 +412,21 @@ pub(super) fn day_of_week<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     field(arguments, |time, offset| time.civil(offset).weekday, None)
 }
 
+/// How many whole units of so many nanoseconds a span has. Go computes it as a double, in which what
+/// is missing of a unit may be lost (src/time/time.go, `Hours`, `Minutes`, `Seconds`).
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "rounded as there; what is rounded is not greater than what was given"
+)]
+fn whole(span: i64, unit: i64) -> i64 {
+    let (units, rest) = (span.wrapping_div(unit), span.wrapping_rem(unit));
+    (units as f64 + rest as f64 / unit as f64) as i64
+}
+
 pub(super) fn hours<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    let span: fn(i64) -> i64 = |span| span.wrapping_div(SECOND).wrapping_div(3600);
+    let span: fn(i64) -> i64 = |span| whole(span, 3600 * SECOND);
     field(
         arguments,
         |time, offset| time.civil(offset).hour,
@@ -422,7 +435,7 @@ pub(super) fn hours<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 }
 
 pub(super) fn minutes<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    let span: fn(i64) -> i64 = |span| span.wrapping_div(SECOND).wrapping_div(60);
+    let span: fn(i64) -> i64 = |span| whole(span, 60 * SECOND);
     field(
         arguments,
         |time, offset| time.civil(offset).minute,
@@ -431,7 +444,7 @@ pub(super) fn minutes<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 }
 
 pub(super) fn seconds<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
-    let span: fn(i64) -> i64 = |span| span.wrapping_div(SECOND);
+    let span: fn(i64) -> i64 = |span| whole(span, SECOND);
     field(
         arguments,
         |time, offset| time.civil(offset).second,
