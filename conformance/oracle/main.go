@@ -281,6 +281,22 @@ func keyText(key ref.Val) string {
 	return fmt.Sprint(shown(key))
 }
 
+// patience is how long an evaluation may take. Costs do not bound quantities with large exponents: the
+// engine computes with all of their digits.
+const patience = 20 * time.Second
+
+// within answers in time, or says that it did not; what takes longer goes on by itself.
+func within(limit time.Duration, evaluate func() answer) answer {
+	answered := make(chan answer, 1)
+	go func() { answered <- evaluate() }()
+	select {
+	case result := <-answered:
+		return result
+	case <-time.After(limit):
+		return answer{"error": "too slow: no answer within " + limit.String()}
+	}
+}
+
 func main() {
 	release := flag.String("kubernetes-version", "1.37", "release whose environment is used")
 	timed := flag.Bool("bench", false, "time policies instead (bench.go)")
@@ -319,7 +335,7 @@ func main() {
 			} else if asked.Estimate != nil {
 				result = costs.answer(asked)
 			} else {
-				result = evaluate(set, plain, asked)
+				result = within(patience, func() answer { return evaluate(set, plain, asked) })
 			}
 			result["id"] = asked.ID
 			if err := encoder.Encode(result); err != nil {
