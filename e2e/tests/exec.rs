@@ -6,8 +6,8 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_e2e::Story;
 use bailiff_e2e::workload::{BUSYBOX, DEBIAN, deployment};
+use bailiff_e2e::{NAMESPACE, Story};
 
 const NO_SHELLS: &str =
     "process.origin != 'Exec' || !process.names.exists(n, n in ['sh', 'bash', 'dash', 'ash'])";
@@ -164,5 +164,36 @@ fn hostile_arguments_are_evidence_and_do_no_harm() {
         process["argsBase64"].is_array(),
         "the bytes themselves are kept: {process}"
     );
+    story.end();
+}
+
+/// An answer after a quiet time would begin with a handshake for each of its reads, were they not all
+/// made over the connection that the watches keep open.
+#[test]
+fn a_component_asks_everything_over_one_connection() {
+    let story = Story::begin("connections");
+    story.policy("no-shells", NO_SHELLS);
+    story.bind("no-shells", "[Evict]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _cut_off = story.exec(&pod, &["sh", "-c", "true"]);
+    let _incident = story.incident(&pod, "no-shells", "Answered", "Evicted");
+
+    let components = story.cluster.get(&["pods", "-n", NAMESPACE]);
+    let components = components["items"].as_array().unwrap();
+    assert!(components.len() > 2, "{} pods", components.len());
+    for pod in components {
+        let address = pod["status"]["podIP"].as_str().unwrap();
+        let sockets = story
+            .cluster
+            .command("ss")
+            .args(["-tnH", "state", "established", "sport", "=", ":6443"])
+            .args(["dst", address])
+            .output()
+            .unwrap();
+        let sockets = String::from_utf8(sockets.stdout).unwrap();
+        let name = &pod["metadata"]["name"];
+        assert_eq!(sockets.lines().count(), 1, "{name}:\n{sockets}");
+    }
     story.end();
 }

@@ -1,10 +1,11 @@
 //! Builds clients.
 //!
 //! Here: in a pod from its service account; for a person's command as kubectl does it. Not here:
-//! reading flags, and how long one answer may take (`limit`).
+//! reading flags, the transport of components (`http2`), how long one answer may take (`limit`).
 //! Invariant: components never read a kubeconfig; a command uses a pod's service account only
 //! where there is no kubeconfig, as kubectl does; no request of any client waits for ever.
 
+mod http2;
 mod limit;
 
 pub use limit::ANSWER_LIMIT;
@@ -48,11 +49,8 @@ pub enum ClientError {
 /// # Errors
 /// When this is no pod, or its certificates can't be used.
 pub fn in_cluster() -> Result<kube::Client, ClientError> {
-    let mut config = kube::Config::incluster().map_err(ClientError::InCluster)?;
-    // A 429 is an answer (a PodDisruptionBudget that holds), and every caller has its own way to
-    // try again, which it can tell of; a layer below that waits in silence hides both.
-    config.default_retry = false;
-    build(config)
+    let config = kube::Config::incluster().map_err(ClientError::InCluster)?;
+    http2::client(&config).map_err(ClientError::Build)
 }
 
 /// kube has no limit of its own on how long an answer takes, and no keepalive of connections.
