@@ -421,7 +421,8 @@ pub(super) fn day_of_week<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     reason = "rounded as there; what is rounded is not greater than what was given"
 )]
 fn whole(span: i64, unit: i64) -> i64 {
-    let (units, rest) = (span.wrapping_div(unit), span.wrapping_rem(unit));
+    let units = span.checked_div(unit).unwrap_or_default();
+    let rest = span.checked_rem(unit).unwrap_or_default();
     (units as f64 + rest as f64 / unit as f64) as i64
 }
 
