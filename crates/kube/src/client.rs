@@ -17,11 +17,6 @@ use std::time::Duration;
 
 /// How long a connection may take to stand.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// How long a connection may be silent, which matters to watches alone: every other answer has
-/// its own, shorter limit. The API server sends each watch a bookmark a minute (k8s.io/apiserver
-/// v0.37, pkg/storage/cacher, `defaultBookmarkFrequency`), so only a connection that was cut in
-/// silence is silent for longer; where no bookmarks come, the watch is opened anew.
-const SILENCE_LIMIT: Duration = Duration::from_secs(75);
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -53,12 +48,9 @@ pub fn in_cluster() -> Result<kube::Client, ClientError> {
     http2::client(&config).map_err(ClientError::Build)
 }
 
-/// kube has no limit of its own on how long an answer takes, and no keepalive of connections.
+/// kube has no limit of its own on how long an answer takes.
 fn build(mut config: kube::Config) -> Result<kube::Client, ClientError> {
     config.connect_timeout = Some(CONNECT_LIMIT);
-    config.read_timeout = Some(SILENCE_LIMIT);
-    // Else the time that a connection rested in the pool would count.
-    config.reset_reader_on_write = true;
     let builder = ClientBuilder::try_from(config).map_err(ClientError::Build)?;
     Ok(builder.with_layer(&limit::layer()).build())
 }

@@ -3,7 +3,7 @@
 //! Here: the layer of the client that does it. Not here: what follows from an answer that did
 //! not come (each caller).
 //! Invariant: what is no watch is there as a whole within [`ANSWER_LIMIT`], or it is an error; a
-//! watch has begun by then.
+//! watch has begun by then, and is an error once it was silent for [`SILENCE_LIMIT`].
 
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Either, Full};
@@ -14,10 +14,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tower::layer::LayerFn;
 use tower::{BoxError, Service};
+use tower_http::timeout::TimeoutBody;
 
 /// How long the answer to any request but a watch may take. Longer than the API server lets an admission webhook take by default (10 seconds): an
 /// eviction that is slow for that reason is still heard of.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a watch may be silent. The API server sends each a bookmark a minute (k8s.io/apiserver
+/// v0.37, pkg/storage/cacher, `defaultBookmarkFrequency`), so only one that nothing comes of any more
+/// is silent for longer, whatever a proxy between says of the connection; where no bookmarks come, the
+/// watch is opened anew.
+const SILENCE_LIMIT: Duration = Duration::from_secs(75);
 
 /// The API server did not answer in time. What was asked for may have been done.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +32,7 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 struct TooSlow(#[from] tokio::time::error::Elapsed);
 
 /// Answers as a whole, or what a watch brings.
-type Whole<B> = Either<Full<Bytes>, B>;
+type Whole<B> = Either<Full<Bytes>, TimeoutBody<B>>;
 
 /// The layer.
 pub(super) fn layer<S>() -> LayerFn<fn(S) -> Limited<S>> {
@@ -62,6 +69,7 @@ where
             let whole = async {
                 let (head, body) = answered.await.map_err(Into::into)?.into_parts();
                 if watch {
+                    let body = TimeoutBody::new(SILENCE_LIMIT, body);
                     return Ok(Response::from_parts(head, Either::Right(body)));
                 }
                 let bytes = body.collect().await.map_err(Into::into)?.to_bytes();
@@ -102,20 +110,26 @@ mod tests {
         server.finish();
     }
 
-    /// Asks a server that sends the head of an answer, and then nothing.
-    async fn head_alone(query: &str) -> Result<(), BoxError> {
+    /// What a server answers that sends the head of an answer, and then nothing.
+    async fn head_alone(
+        query: &str,
+    ) -> Result<Response<impl HttpBody<Error = BoxError>>, BoxError> {
         let stuck = tower::service_fn(|_: Request<Body>| async {
             let never = futures::stream::pending::<Result<hyper::body::Frame<Bytes>, BoxError>>();
             Ok::<_, BoxError>(Response::new(http_body_util::StreamBody::new(never)))
         });
         let mut limited = tower::Layer::layer(&layer(), stuck);
         let request = Request::get(format!("/api/v1/pods{query}")).body(Body::empty())?;
-        limited.call(request).await.map(drop)
+        limited.call(request).await
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_stops_is_an_error_but_a_watch_may_be_silent() {
+    async fn a_body_that_stops_is_an_error_and_a_watch_may_be_silent_for_longer() {
         assert!(head_alone("").await.is_err());
-        assert!(head_alone("?labelSelector=x&watch=true").await.is_ok());
+        let watch = head_alone("?labelSelector=x&watch=true").await.unwrap();
+        let begun = Instant::now();
+        let ended = tokio::time::timeout(ANSWER_LIMIT + SILENCE_LIMIT, watch.into_body().collect());
+        assert!(ended.await.unwrap().is_err());
+        assert_eq!(begun.elapsed(), SILENCE_LIMIT);
     }
 }
