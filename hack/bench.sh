@@ -4,7 +4,7 @@
 #
 # usage: bench.sh [exec|expressions]      one part alone; what the page says of the other stays
 #
-# EXECS=500 says how many shells are run; each waits for the pod before to be replaced. ROUNDS=25
+# EXECS=500 says how many shells are run; each waits for the pod before to be replaced. ROUNDS=100
 # says how often each side of the expressions has its turn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,7 +29,7 @@ if [ "$part" = exec ]; then
 else
 	step "programs" cargo build --locked --release -p bailiff-bench --bin bailiff-bench-expressions
 	step "the API server's engine" hack/oracle.sh
-	target/release/bailiff-bench-expressions --peer "$(hack/oracle.sh)" --rounds "${ROUNDS:-25}" >"$section"
+	target/release/bailiff-bench-expressions --peer "$(hack/oracle.sh)" --rounds "${ROUNDS:-100}" >"$section"
 fi
 if [ "$part" = expressions ]; then
 	sed -i "/^$title/,\$d" "$page"
