@@ -5,7 +5,6 @@
 //! Invariant: a name costs one, each field, key or element costs one, whether it is there or not;
 //! what is looked for by `?` costs only where it is there.
 
-use super::fields::not_there;
 use super::{EvalError, Evaluated, Evaluation, Slot, State};
 use crate::library::text_of;
 use crate::plan::{Attribute, Field, Key, Node, Qualifier, Root, go_name, not_a_key};
@@ -14,19 +13,8 @@ use std::sync::Arc;
 
 impl<'a> Evaluation<'a> {
     pub(super) fn attribute(&mut self, attribute: &'a Attribute) -> Evaluated<'a> {
-        let Some(map) = self.plain(attribute) else {
-            let value = self.resolve(attribute, attribute.test);
-            return self.settle(attribute, value);
-        };
-        match self.all_fields(map, attribute) {
-            Ok(found) if attribute.test => Ok(Value::Bool(found.is_some())),
-            Ok(Some(found)) => {
-                self.pay(1)?;
-                Ok(Value::from_json(found))
-            }
-            Ok(None) => self.settle(attribute, Err(not_there(&attribute.qualifiers))),
-            Err(otherwise) => self.settle(attribute, *otherwise),
-        }
+        let value = self.resolve(attribute, attribute.test);
+        self.settle(attribute, value)
     }
 
     /// Pays for an attribute that was read.

@@ -24,7 +24,8 @@ impl<'a> Evaluation<'a> {
         let Some(map) = self.plain(attribute) else {
             return truth(self.attribute(attribute));
         };
-        let value = match self.all_fields(map, attribute) {
+        let value = match self.follow(map, &attribute.qualifiers, attribute.fields, attribute.test)
+        {
             Ok(found) if attribute.test => return Ok(found.is_some()),
             Ok(Some(Json::Bool(value))) => {
                 self.pay(1)?;
@@ -38,7 +39,7 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The object of JSON that an attribute begins with, where nothing but fields is read of it.
-    pub(super) fn plain(&self, attribute: &Attribute) -> Option<&'a JsonMap> {
+    fn plain(&self, attribute: &Attribute) -> Option<&'a JsonMap> {
         if attribute.fields == 0 || attribute.fields != attribute.qualifiers.len() {
             return None;
         }
@@ -59,15 +60,6 @@ impl<'a> Evaluation<'a> {
             Slot::Value(Value::Map(Map::Json(map))) => Some(*map),
             _ => None,
         }
-    }
-
-    /// Follows an attribute that is [`Self::plain`].
-    pub(super) fn all_fields(
-        &mut self,
-        map: &'a JsonMap,
-        attribute: &'a Attribute,
-    ) -> Followed<'a> {
-        self.follow(map, &attribute.qualifiers, attribute.fields, attribute.test)
     }
 
     /// What is read of an object by all of these qualifiers, of which so many begin it that are fields.
@@ -128,7 +120,7 @@ impl<'a> Evaluation<'a> {
 }
 
 /// The last of these fields is not there.
-pub(super) fn not_there(fields: &[Qualifier]) -> EvalError {
+fn not_there(fields: &[Qualifier]) -> EvalError {
     let name = fields.last().map_or("", named_name);
     EvalError::new(format!("no such key: {name}"))
 }

@@ -9,9 +9,12 @@ use crate::plan::Field;
 use serde_json::Value as Json;
 use std::num::NonZeroU128;
 
-/// How many reads are kept. The rules of a policy ask for the same few fields of the same objects
+/// How many reads are kept: a power of two. The rules of a policy ask for the same few fields of the same objects
 /// over and over, and each search in an object compares some five names.
 const KEPT: usize = 64;
+
+/// Bits of a hash that do not say where a read is kept.
+const SPARE: u32 = u64::BITS - KEPT.ilog2();
 
 /// The last reads, each in the place that its object and name lead to.
 #[derive(Debug)]
@@ -61,7 +64,7 @@ fn place(object: &JsonMap, name: NonZeroU128) -> usize {
     let object = u64::try_from(std::ptr::from_ref(object).addr()).unwrap_or_default();
     // Multiplying by 2^64 / phi spreads what differs over the highest bits.
     let mixed = (name ^ object.rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    usize::try_from(mixed >> 58).unwrap_or_default()
+    usize::try_from(mixed >> SPARE).unwrap_or_default()
 }
 
 #[cfg(test)]
