@@ -30,11 +30,13 @@ spec:
   template:
     metadata: {labels: {app: web}}
     spec:
-      terminationGracePeriodSeconds: 0
       containers:
       - name: web
         image: bailiff.dev/testbed/busybox:1
-        command: [httpd, -f, -p, "8080"]
+        # Ends when it is asked to, as an application should. The grace period is everyone's: with
+        # one of 0 the API server writes a third time for an eviction, and the pod's object is gone
+        # before its processes are.
+        command: [sh, -c, "trap 'exit 0' TERM; httpd -p 8080; while :; do sleep 3600 & wait; done"]
 ---
 apiVersion: bailiff.dev/v1alpha1
 kind: RuntimePolicyBinding

@@ -24,7 +24,7 @@ first=''
 round=0
 while [ "$SECONDS" -lt "$until" ]; do
 	round=$((round + 1))
-	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-200}" --output "target/soak/$round.md" 2>/dev/null
+	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-200}" --rested 0 --output "target/soak/$round.md" 2>/dev/null
 	kubectl delete incidents,configmaps --all -n bailiff-bench >/dev/null
 	now=$(memory)
 	: "${first:=$now}"

@@ -1,7 +1,7 @@
 //! Measures the way of an exec on a cluster where Bailiff is installed, and writes it down.
 //!
-//! Here: the execs, the peer (creating an object), the page of results. Not here: the cluster
-//! (`hack/bench.sh`).
+//! Here: the watchers, the peer (creating an object), what Incidents and logs say of each answer.
+//! Not here: the execs (`attack`), the page (`summary`), the cluster (`hack/bench.sh`).
 //! Invariant: what is compared was measured in the same run; a bound that is missed is printed
 //! as missed.
 
@@ -10,9 +10,11 @@
     reason = "a command that runs for minutes says how far it is"
 )]
 
+mod attack;
 mod summary;
 
 use anyhow::{Context as _, Result, ensure};
+use attack::Attacks;
 use bailiff_api::Incident;
 use clap::Parser;
 use futures::StreamExt as _;
@@ -26,18 +28,11 @@ use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use summary::{Measured, Summary};
 
-/// How long the machine is left alone between the replacement of one pod being Ready and the next
-/// exec: what is measured is the way of one, and the kubelets still clear away the pod before.
-const PACE: Duration = Duration::from_millis(500);
-/// How long is waited for a replacement.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How kubectl exits when the shell was killed with its container.
-const KILLED: i32 = 137;
 /// Pods that take turns.
 const REPLICAS: usize = 20;
 const NAMESPACE: &str = "bailiff-bench";
@@ -51,6 +46,10 @@ struct Arguments {
     /// Number of execs.
     #[arg(long, default_value_t = 500)]
     execs: usize,
+    /// Number of execs after them that each come when nothing was asked for 100 seconds, longer than
+    /// the API server keeps a connection that rests.
+    #[arg(long, default_value_t = 5)]
+    rested: usize,
     /// The page to write.
     #[arg(long)]
     output: PathBuf,
@@ -71,18 +70,6 @@ impl Arguments {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-
-    /// A shell in a pod, which waits for what is typed as an attacker's does.
-    fn shell(&self, pod: &str) -> Result<Child> {
-        let shell = Command::new("kubectl")
-            .env("KUBECONFIG", &self.kubeconfig)
-            .args(["-n", NAMESPACE, "exec", "-i", pod, "--", "sh"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn();
-        shell.context("cannot run kubectl; `make tools` builds it")
     }
 
     fn get(&self, arguments: &[&str]) -> Result<Vec<Value>> {
@@ -116,23 +103,22 @@ fn main() -> Result<()> {
         )),
     ];
     let maps = Api::namespaced(client, NAMESPACE);
-    let creates = attack(&arguments, &ready, |index| {
-        runtime.block_on(create_object(&maps, index))
-    })?;
+    let create = |index| runtime.block_on(create_object(&maps, index));
+    let attacks = attack::run(&arguments, &ready, create)?;
     for watch in watching {
         watch.abort();
     }
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     let ready = ready.lock().unwrap_or_else(PoisonError::into_inner);
-    let measured = read(&arguments, creates, &seen, &ready)?;
+    let measured = read(&arguments, attacks, &seen, &ready)?;
     std::fs::write(&arguments.output, measured.page())
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     eprintln!("wrote {}", arguments.output.display());
     ensure!(
         measured.all_answered(),
         "{} of {} execs were answered; see {}",
-        measured.evicted.number(),
-        arguments.execs,
+        measured.evicted.number() + measured.rested.as_ref().map_or(0, Summary::number),
+        arguments.execs + arguments.rested,
         arguments.output.display()
     );
     Ok(())
@@ -187,77 +173,9 @@ async fn create_object(maps: &Api<ConfigMap>, index: usize) -> Result<Duration> 
     Ok(started.elapsed())
 }
 
-/// Runs a shell in one pod after the other, each pod once, when the replacement of the one before is
-/// Ready, and creates an object before each: the peer meets the machine in the same state. How long
-/// each creation took.
-fn attack(
-    arguments: &Arguments,
-    ready: &Seen,
-    create: impl Fn(usize) -> Result<Duration>,
-) -> Result<Vec<Duration>> {
-    let mut hit = BTreeSet::new();
-    let mut creates = Vec::with_capacity(arguments.execs);
-    arguments.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"])?;
-    let number = || ready.lock().unwrap_or_else(PoisonError::into_inner).len();
-    let before = number();
-    while hit.len() < arguments.execs {
-        arguments.kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"])?;
-        for pod in arguments.get(&["pods", "-l", "app=web"])? {
-            let (Some(name), Some(uid)) = (
-                pod["metadata"]["name"].as_str(),
-                pod["metadata"]["uid"].as_str(),
-            ) else {
-                continue;
-            };
-            if hit.len() == arguments.execs
-                || !pod["metadata"]["deletionTimestamp"].is_null()
-                || hit.contains(uid)
-            {
-                continue;
-            }
-            std::thread::sleep(PACE);
-            creates.push(create(hit.len())?);
-            let mut shell = arguments.shell(name)?;
-            hit.insert(uid.to_owned());
-            let deadline = Instant::now() + PATIENCE;
-            while number() < before + hit.len() && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            // It ended with its pod; where nothing answered it, it ends now.
-            drop(shell.stdin.take());
-            let ended = shell.wait_with_output()?;
-            ensure!(
-                ended.status.success() || ended.status.code() == Some(KILLED),
-                "kubectl exec {name}: {}",
-                String::from_utf8_lossy(&ended.stderr)
-            );
-            if hit.len() % 50 == 0 {
-                eprintln!("{} of {} execs", hit.len(), arguments.execs);
-            }
-        }
-    }
-    all_answered(arguments)?;
-    Ok(creates)
-}
-
-/// Waits until every Incident has its answer.
-fn all_answered(arguments: &Arguments) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while Instant::now() < deadline {
-        let incidents = arguments.get(&["incidents"])?;
-        let answered = |incident: &&Value| incident["status"]["response"].is_object();
-        if incidents.iter().filter(answered).count() >= arguments.execs {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_secs(1));
-    }
-    eprintln!("not every exec was answered within a minute; the page says how many were");
-    Ok(())
-}
-
 fn read(
     arguments: &Arguments,
-    creates: Vec<Duration>,
+    attacks: Attacks,
     seen: &BTreeMap<String, Timestamp>,
     ready: &BTreeMap<String, Timestamp>,
 ) -> Result<Measured> {
@@ -267,6 +185,7 @@ fn read(
     };
     let (mut evicted, mut replaced) = (Vec::new(), Vec::new());
     let (mut arrived, mut answered) = (Vec::new(), Vec::new());
+    let (mut rested, mut names) = (Vec::new(), BTreeSet::new());
     for incident in &incidents {
         let status = &incident["status"];
         if status["response"]["action"] != "Evict" {
@@ -275,8 +194,14 @@ fn read(
         let detected = time(&incident["spec"]["detectedTime"])?;
         let since = |end: Timestamp| Duration::try_from(end.duration_since(detected));
         let accepted = time(&status["response"]["time"])?;
+        let pod = incident["spec"]["pod"]["uid"].as_str();
+        if pod.is_some_and(|pod| attacks.rested.contains(pod)) {
+            rested.push(since(accepted)?);
+            continue;
+        }
         evicted.push(since(accepted)?);
         let name = incident["metadata"]["name"].as_str();
+        names.extend(name);
         if let Some(seen) = name.and_then(|name| seen.get(name)) {
             arrived.push(since(*seen)?);
             // The controller can be ahead of this watcher.
@@ -288,7 +213,8 @@ fn read(
             replaced.push(since(*ready)?);
         }
     }
-    let lines = log(arguments)?;
+    let mut lines = log(arguments)?;
+    lines.retain(|line| line["incident"].as_str().is_some_and(|i| names.contains(i)));
     Ok(Measured {
         execs: arguments.execs,
         pods: REPLICAS,
@@ -299,7 +225,11 @@ fn read(
         replaced: Summary::of(replaced)?,
         read: Summary::of(steps(&lines, "read_ms"))?,
         request: Summary::of(steps(&lines, "request_ms"))?,
-        create: Summary::of(creates)?,
+        create: Summary::of(attacks.creates)?,
+        rested: (arguments.rested > 0)
+            .then(|| Summary::of(rested))
+            .transpose()?,
+        rested_execs: arguments.rested,
         machine: summary::machine()?,
     })
 }

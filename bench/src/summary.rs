@@ -3,6 +3,7 @@
 //! Here: numbers and words. Not here: measuring (`main`).
 //! Invariant: a bound and whether it was met stand on the same line.
 
+use crate::attack::REST;
 use anyhow::{Context as _, Result};
 use std::time::Duration;
 
@@ -63,6 +64,9 @@ pub(crate) struct Measured {
     pub(crate) request: Summary,
     pub(crate) replaced: Summary,
     pub(crate) create: Summary,
+    /// Exec to Eviction of those that came after a rest; none: none were asked for.
+    pub(crate) rested: Option<Summary>,
+    pub(crate) rested_execs: usize,
     pub(crate) machine: String,
 }
 
@@ -73,7 +77,8 @@ fn verdict(met: bool) -> &'static str {
 impl Measured {
     /// Whether each exec led to an eviction.
     pub(crate) fn all_answered(&self) -> bool {
-        self.evicted.number == self.execs
+        let rested = self.rested.as_ref().map_or(0, Summary::number);
+        self.evicted.number == self.execs && rested == self.rested_execs
     }
 
     /// The page.
@@ -84,7 +89,7 @@ impl Measured {
         page += &format!("Machine: {}\n\n## Exec to Eviction\n\n", self.machine);
         page += &format!(
             "{} shells by exec, each in a pod of its own, once the pod before was replaced, each waiting \
-             for input until its pod goes; {} pods on two nodes of one machine, cooldown off. {} Incidents, {} evictions. Milliseconds from the kernel's timestamp.\n\n",
+             for input until its pod goes; {} pods on two nodes of one machine, with a grace period of 30 s and a process that ends when it is asked to, cooldown off. {} Incidents, {} evictions. Milliseconds from the kernel's timestamp.\n\n",
             self.execs, self.pods, self.incidents, self.evicted.number
         );
         page += "| | number | p50 | p99 | most |\n| --- | --- | --- | --- | --- |\n";
@@ -99,6 +104,12 @@ impl Measured {
         page += &self
             .create
             .row("one object created (ConfigMap of 1 KiB, before each exec)");
+        if let Some(rested) = &self.rested {
+            let rest = REST.as_secs();
+            page += &rested.row(&format!(
+                "exec to Eviction accepted, after {rest} s without one"
+            ));
+        }
         page += &format!(
             "\n- p99 under {BOUND_MS:.0} ms: {:.1} ms, {}\n",
             self.evicted.p99,
@@ -110,8 +121,8 @@ impl Measured {
         );
         page += &format!(
             "- every exec answered: {} of {}, {}\n",
-            self.evicted.number,
-            self.execs,
+            self.evicted.number + self.rested.as_ref().map_or(0, Summary::number),
+            self.execs + self.rested_execs,
             verdict(self.all_answered())
         );
         if self.evicted.p99 >= BOUND_MS || ratio > BOUND_CREATES {

@@ -76,7 +76,8 @@ pub struct RuntimePolicyBindingSpec {
 
     /// Seconds that a pod is given to end, when that is less than its own
     /// `terminationGracePeriodSeconds`. Unset: the pod's own. An attacker's code runs on
-    /// through it.
+    /// through it. 1 is the soonest: a kubelet gives no less; with 0 the pod's object goes
+    /// before its processes do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub grace_period_seconds: Option<i64>,

@@ -1,0 +1,165 @@
+//! Runs shells in pods, one after the other.
+//!
+//! Here: which pod, when, and until when. Not here: what is measured of it (`main`).
+//! Invariant: a pod is attacked once, and not before the pod that was attacked before it has its
+//! replacement; every Incident has come to its end before the next thing is begun.
+
+use super::{Arguments, REPLICAS, Seen};
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::process::{Child, Command, Stdio};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// How long the machine is left alone between the replacement of one pod being Ready and the next
+/// exec: what is measured is the way of one, and the kubelets still clear away the pod before.
+const PACE: Duration = Duration::from_millis(500);
+/// How long nothing is asked for before a rested exec: the API server closes what rests for 90
+/// seconds (k8s.io/apiserver v0.37.2, `pkg/server/secure_serving.go`).
+pub(crate) const REST: Duration = Duration::from_secs(100);
+/// How long is waited for a replacement.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How kubectl exits when the shell was killed with its container.
+const KILLED: i32 = 137;
+
+/// What was done.
+pub(crate) struct Attacks {
+    /// How long each creation of the peer's object took.
+    pub(crate) creates: Vec<Duration>,
+    /// UIDs of the pods that were attacked after a rest.
+    pub(crate) rested: BTreeSet<String>,
+}
+
+/// A pod that runs.
+struct Pod {
+    name: String,
+    uid: String,
+}
+
+/// Runs a shell in one pod after the other, and creates an object before each: the peer meets the
+/// machine in the same state. Then those after a rest.
+pub(crate) fn run(
+    arguments: &Arguments,
+    ready: &Seen,
+    create: impl Fn(usize) -> Result<Duration>,
+) -> Result<Attacks> {
+    let mut attack = Attack {
+        arguments,
+        ready,
+        hit: BTreeSet::new(),
+        queue: Vec::new(),
+    };
+    let mut creates = Vec::with_capacity(arguments.execs);
+    for index in 0..arguments.execs {
+        let pod = attack.next()?;
+        std::thread::sleep(PACE);
+        creates.push(create(index)?);
+        attack.shell_in(&pod)?;
+        if (index + 1) % 50 == 0 {
+            eprintln!("{} of {} execs", index + 1, arguments.execs);
+        }
+    }
+    let mut rested = BTreeSet::new();
+    for index in 0..arguments.rested {
+        all_settled(arguments, arguments.execs + index)?;
+        let pod = attack.next()?;
+        std::thread::sleep(REST);
+        attack.shell_in(&pod)?;
+        rested.insert(pod.uid);
+        eprintln!("{} of {} execs after a rest", index + 1, arguments.rested);
+    }
+    all_settled(arguments, arguments.execs + arguments.rested)?;
+    Ok(Attacks { creates, rested })
+}
+
+struct Attack<'a> {
+    arguments: &'a Arguments,
+    ready: &'a Seen,
+    /// UIDs of the pods that were attacked.
+    hit: BTreeSet<String>,
+    /// Pods that ran when they were last asked for.
+    queue: Vec<Pod>,
+}
+
+impl Attack<'_> {
+    /// A pod that was not attacked yet.
+    fn next(&mut self) -> Result<Pod> {
+        loop {
+            if let Some(pod) = self.queue.pop() {
+                return Ok(pod);
+            }
+            self.arguments
+                .kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"])?;
+            let pods = self.arguments.get(&["pods", "-l", "app=web"])?;
+            let stays = pods
+                .iter()
+                .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+            self.queue = stays.filter_map(named).collect();
+            self.queue.retain(|pod| !self.hit.contains(&pod.uid));
+            self.queue.truncate(REPLICAS);
+        }
+    }
+
+    /// Runs a shell in a pod, and returns when another pod is Ready in its place.
+    fn shell_in(&mut self, pod: &Pod) -> Result<()> {
+        let number = || {
+            let ready = self.ready.lock();
+            ready.unwrap_or_else(PoisonError::into_inner).len()
+        };
+        let before = number();
+        let mut shell = self.shell(&pod.name)?;
+        self.hit.insert(pod.uid.clone());
+        let deadline = Instant::now() + PATIENCE;
+        while number() == before && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // It ended with its pod; where nothing answered it, it ends now.
+        drop(shell.stdin.take());
+        let ended = shell.wait_with_output()?;
+        ensure!(
+            ended.status.success() || ended.status.code() == Some(KILLED),
+            "kubectl exec {}: {}",
+            pod.name,
+            String::from_utf8_lossy(&ended.stderr)
+        );
+        Ok(())
+    }
+
+    /// A shell in a pod, which waits for what is typed as an attacker's does.
+    fn shell(&self, pod: &str) -> Result<Child> {
+        let shell = Command::new("kubectl")
+            .env("KUBECONFIG", &self.arguments.kubeconfig)
+            .args(["-n", super::NAMESPACE, "exec", "-i", pod, "--", "sh"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn();
+        shell.context("cannot run kubectl; `make tools` builds it")
+    }
+}
+
+fn named(pod: &Value) -> Option<Pod> {
+    Some(Pod {
+        name: pod["metadata"]["name"].as_str()?.to_owned(),
+        uid: pod["metadata"]["uid"].as_str()?.to_owned(),
+    })
+}
+
+/// Waits until so many Incidents have their answer, and each knows what took the pod's place.
+fn all_settled(arguments: &Arguments, execs: usize) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while Instant::now() < deadline {
+        let incidents = arguments.get(&["incidents"])?;
+        let settled = |incident: &&Value| {
+            let status = &incident["status"];
+            status["response"]["action"] == "Evict" && status["replacement"].is_object()
+        };
+        if incidents.iter().filter(settled).count() >= execs {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    eprintln!("not every exec was answered within a minute; the page says how many were");
+    Ok(())
+}
