@@ -24,7 +24,12 @@ first=''
 round=0
 while [ "$SECONDS" -lt "$until" ]; do
 	round=$((round + 1))
-	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-200}" --rested 0 --output "target/soak/$round.md" 2>/dev/null
+	# shellcheck disable=SC2154 # $logs comes from steps.sh
+	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-200}" --rested 0 --output "target/soak/$round.md" 2>"$logs/round" || {
+		cat "$logs/round" >&2
+		printf 'soak.sh: round %d failed\n' "$round" >&2
+		exit 1
+	}
 	kubectl delete incidents,configmaps --all -n bailiff-bench >/dev/null
 	now=$(memory)
 	: "${first:=$now}"
