@@ -24,6 +24,7 @@ use crate::work::Key;
 use bailiff_api::{Incident, IncidentStatus, OwnerObject, condition::types, keys};
 use bailiff_kube::events::Publisher;
 use bailiff_response::{Ledger, Live, Owner, is_overtaken, is_settled, went};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client};
 use memory::Memory;
@@ -108,7 +109,9 @@ impl Controller {
             .as_ref()
             .and_then(|s| s.replacement.as_ref());
         if let Some(replacement) = replacement {
-            self.count(incident, &replacement.uid);
+            let uid = incident.metadata.uid.as_deref().unwrap_or_default();
+            self.counted()
+                .learn(&replacement.uid, uid, Timestamp::now());
         }
     }
 

@@ -3,13 +3,17 @@
 //! Here: reading the workload and its pods. Not here: what the Incident says about it
 //! (`bailiff_response`).
 //! Invariant: a pod counts as the replacement only when live owner references lead from it to
-//! the workload, it was made after the answer was asked for, and no other Incident counted it.
+//! the workload, it was made after the answer was asked for, and no other Incident counted it or
+//! was answered earlier and still waits for one.
+
+mod counted;
 
 use crate::ready::ready;
 use bailiff_api::{Incident, OwnerObject, Replacement};
 use bailiff_kube::client::ANSWER_LIMIT;
 use bailiff_kube::owner::{ReadAhead, controller, is_name, known};
 use bailiff_response::Recovery;
+pub(crate) use counted::{Claim, Counted, Queue};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
@@ -17,28 +21,10 @@ use kube::api::ListParams;
 use kube::core::{DynamicObject, Selector};
 use kube::{Api, Client};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Label of a Job's pods.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
-
-/// Pods that were counted as replacements, with the Incident that each belongs to.
-#[derive(Debug, Default)]
-pub(crate) struct Counted(BTreeMap<String, (String, Timestamp)>);
-
-impl Counted {
-    /// Counts a pod for an Incident, unless another Incident has it.
-    pub(crate) fn count(&mut self, pod_uid: &str, incident_uid: &str, now: Timestamp) -> bool {
-        self.0
-            .retain(|_, (_, at)| now.duration_since(*at) < SignedDuration::from_hours(24));
-        let (owner, _) = self
-            .0
-            .entry(pod_uid.to_owned())
-            .or_insert_with(|| (incident_uid.to_owned(), now));
-        owner == incident_uid
-    }
-}
 
 /// What was found of the workload.
 enum Makes {
@@ -52,7 +38,8 @@ enum Makes {
     Unknown,
 }
 
-/// Looks once. `count` decides whether a pod may be counted.
+/// Looks once. `claim` is asked about pods that may be counted, in the order in which they became
+/// Ready.
 ///
 /// # Errors
 /// When the API server can't be read.
@@ -61,7 +48,7 @@ pub(crate) async fn look(
     incident: &Incident,
     since: Timestamp,
     timeout: Duration,
-    mut count: impl FnMut(&str) -> bool,
+    mut claim: impl FnMut(&str) -> Claim,
 ) -> Result<Recovery, kube::Error> {
     let workload = incident.status.as_ref().and_then(|s| s.workload.as_ref());
     let Some(workload) = workload else {
@@ -103,10 +90,11 @@ pub(crate) async fn look(
     for (replacement, pod) in found {
         let top = bailiff_kube::owner::top(client, &pod, ReadAhead::default()).await;
         if matches!(top, Ok(Some(top)) if top.uid == workload.uid) {
-            if count(&replacement.uid) {
-                return Ok(Recovery::Ready(replacement));
+            match claim(&replacement.uid) {
+                Claim::Counted => return Ok(Recovery::Ready(replacement)),
+                Claim::Elsewhere => counted_elsewhere = Some(replacement),
+                Claim::Earlier => {}
             }
-            counted_elsewhere = Some(replacement);
         }
     }
     // Ours was itself taken away before it was Ready: no other pod is on its way for it, and what
@@ -143,7 +131,12 @@ fn replacement(
     let created = pod.metadata.creation_timestamp.as_ref()?.0;
     let node_name = pod.spec.as_ref()?.node_name.clone()?;
     let after = not_before(incident, since).as_second() <= created.as_second();
-    let same_place = workload.kind != "DaemonSet" || node_name == incident.spec.node_name;
+    let name = pod.metadata.name.clone()?;
+    let same_place = match workload.kind.as_str() {
+        "DaemonSet" => node_name == incident.spec.node_name,
+        "StatefulSet" => name == incident.spec.pod.name,
+        _ => true,
+    };
     if *uid == incident.spec.pod.uid || !after || !same_place {
         return None;
     }
@@ -151,7 +144,7 @@ fn replacement(
     let ready = ready(pod).and_then(|c| Some(c.last_transition_time.as_ref()?.0));
     let ended = (status.phase.as_deref() == Some("Succeeded")).then_some(created);
     Some(Replacement {
-        name: pod.metadata.name.clone()?,
+        name,
         uid: uid.clone(),
         node_name,
         ready_time: Time(ready.or(ended)?),

@@ -7,11 +7,11 @@
 use super::tell::reference;
 use super::{Controller, End};
 use crate::metrics::Reason;
-use crate::recovery::look;
+use crate::recovery::{Claim, Counted, Queue, look};
 use bailiff_api::{Incident, condition::types};
 use bailiff_response::{Recovery, is_settled, messages, recovered};
 use jiff::Timestamp;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 impl Controller {
     /// Waits for the replacement of a pod that was taken away.
@@ -25,11 +25,12 @@ impl Controller {
         }
         let timeout = self.config.replacement_timeout;
         let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
+        let waiting = Waiting::begin(self, &incident, since);
         let recovery = loop {
-            let count = |uid: &str| self.count(&incident, uid);
             let looking = async {
                 let _place = self.later.enter(namespace).await;
-                Box::pin(look(&self.client, &incident, since, timeout, count)).await
+                let claim = waiting.claim();
+                Box::pin(look(&self.client, &incident, since, timeout, claim)).await
             };
             let looked = tokio::select! {
                 biased;
@@ -45,6 +46,7 @@ impl Controller {
             }
             self.pause(self.config.replacement_poll).await?;
         };
+        drop(waiting);
         let now = Timestamp::now();
         let after = recovered(&incident, &recovery, now);
         self.write(&incident, &after).await?;
@@ -70,10 +72,53 @@ impl Controller {
         Ok(())
     }
 
-    /// Counts a pod for an Incident, unless another has it.
-    pub(super) fn count(&self, incident: &Incident, pod_uid: &str) -> bool {
-        let uid = incident.metadata.uid.as_deref().unwrap_or_default();
-        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.count(pod_uid, uid, Timestamp::now())
+    pub(super) fn counted(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An Incident that waits for its replacement, as long as this lives.
+struct Waiting<'a> {
+    controller: &'a Controller,
+    incident_uid: String,
+    /// None: nothing else can want its replacement.
+    queue: Option<Queue>,
+    answered: Timestamp,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(controller: &'a Controller, incident: &Incident, answered: Timestamp) -> Self {
+        let incident_uid = incident.metadata.uid.clone().unwrap_or_default();
+        let queue = Queue::of(incident);
+        if let Some(queue) = &queue {
+            controller.counted().wait(queue, answered, &incident_uid);
+        }
+        Self {
+            controller,
+            incident_uid,
+            queue,
+            answered,
+        }
+    }
+
+    /// What is asked about pods in one look.
+    fn claim(&self) -> impl FnMut(&str) -> Claim {
+        let mut earlier = self.queue.as_ref().map_or(0, |queue| {
+            let counted = self.controller.counted();
+            counted.earlier(queue, self.answered, &self.incident_uid)
+        });
+        move |pod| {
+            let mut counted = self.controller.counted();
+            counted.claim(pod, &self.incident_uid, &mut earlier, Timestamp::now())
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.queue {
+            let mut counted = self.controller.counted();
+            counted.leave(queue, self.answered, &self.incident_uid);
+        }
     }
 }

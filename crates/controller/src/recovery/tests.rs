@@ -6,15 +6,6 @@ use bailiff_testing::{ApiServer, Call};
 use serde_json::json;
 
 #[test]
-fn a_pod_is_the_replacement_of_one_incident_alone() {
-    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let mut counted = Counted::default();
-    assert!(counted.count("pod", "first", now));
-    assert!(counted.count("pod", "first", now), "asked again");
-    assert!(!counted.count("pod", "second", now));
-}
-
-#[test]
 fn what_a_workload_makes_is_read_from_its_spec_and_status() {
     let selector = json!({"matchLabels": {"app": "web"}});
     let labels = |kind, object| match from_workload(kind, &object) {
@@ -100,7 +91,10 @@ async fn found(workload: &Value, rounds: Vec<Vec<Call>>) -> Recovery {
     let (server, client) = ApiServer::playing(rounds);
     let incident = incident(&json!({ "workload": workload }));
     let timeout = Duration::from_hours(1_000_000);
-    let recovery = Box::pin(look(&client, &incident, since(), timeout, |_| true)).await;
+    let recovery = Box::pin(look(&client, &incident, since(), timeout, |_| {
+        Claim::Counted
+    }))
+    .await;
     server.finish();
     recovery.unwrap()
 }
@@ -162,7 +156,10 @@ async fn a_job_that_is_no_name_is_asked_for_nowhere() {
     let labels = &mut incident.spec.pod.labels;
     labels.insert(JOB_NAME.to_owned(), "../../other/jobs/x?y".to_owned());
     let timeout = Duration::from_hours(1_000_000);
-    let recovery = Box::pin(look(&client, &incident, since(), timeout, |_| true)).await;
+    let recovery = Box::pin(look(&client, &incident, since(), timeout, |_| {
+        Claim::Counted
+    }))
+    .await;
     server.finish();
     assert_eq!(recovery.unwrap(), Recovery::Waiting);
 }
@@ -180,6 +177,58 @@ async fn a_controller_that_is_not_read_is_known_by_the_pods_that_name_it() {
     let every_pod = Call::get(&format!("{PODS}?")).gives(listed);
     let recovery = found(&reference("set"), vec![vec![every_pod]]).await;
     assert_eq!(name(&recovery), "its-own");
+}
+
+#[tokio::test]
+async fn a_pod_that_is_left_to_another_incident_is_passed_over() {
+    let reference = json!({"apiVersion": "example.com/v1", "kind": "PodSet", "name": "web",
+        "uid": "set", "controller": true});
+    let listed = json!({"items": [
+        ready("of-the-earlier", "15", &reference),
+        ready("its-own", "16", &reference),
+    ]});
+    let left = |uid: &str| match uid {
+        "of-the-earlier" => Claim::Earlier,
+        _ => Claim::Counted,
+    };
+    for (items, want) in [(2, "its-own"), (1, "Waiting")] {
+        let mut listed = listed.clone();
+        listed["items"].as_array_mut().unwrap().truncate(items);
+        let every_pod = Call::get(&format!("{PODS}?")).gives(listed);
+        let (server, client) = ApiServer::playing([vec![every_pod]]);
+        let incident = incident(&json!({ "workload": reference }));
+        let timeout = Duration::from_hours(1_000_000);
+        let recovery = Box::pin(look(&client, &incident, since(), timeout, left)).await;
+        server.finish();
+        assert_eq!(name(&recovery.unwrap()), want);
+    }
+}
+
+#[test]
+fn a_replacement_takes_the_place_of_the_pod_where_a_workload_has_places() {
+    let incident = incident(&json!({}));
+    let is = |kind: &str, name: &str, node: &str| {
+        let workload = OwnerObject {
+            api_version: "apps/v1".to_owned(),
+            kind: kind.to_owned(),
+            name: "web".to_owned(),
+            uid: "w".to_owned(),
+        };
+        let mut pod: Pod =
+            serde_json::from_value(ready("new", "15", &owner("ReplicaSet", "web", "w"))).unwrap();
+        pod.metadata.name = Some(name.to_owned());
+        pod.spec.as_mut().unwrap().node_name = Some(node.to_owned());
+        replacement(&pod, &incident, &workload, since()).is_some()
+    };
+    let (same, node) = (
+        incident.spec.pod.name.as_str(),
+        incident.spec.node_name.as_str(),
+    );
+    assert!(is("Deployment", "another", "node-2"));
+    assert!(is("DaemonSet", "another", node));
+    assert!(!is("DaemonSet", "another", "node-2"));
+    assert!(is("StatefulSet", same, "node-2"));
+    assert!(!is("StatefulSet", "another", node));
 }
 
 #[test]

@@ -1,0 +1,204 @@
+//! Which Incident a replacement is counted for.
+//!
+//! Here: the pods that were counted, and who waits for one. Not here: which pods may be counted
+//! (`super`).
+//! Invariant: a pod is counted for one Incident; of those that wait for the same, the one that was
+//! answered first has its pod first. Creation times have whole seconds, so that the replacement of
+//! one may look like that of the next.
+
+use super::JOB_NAME;
+use bailiff_api::Incident;
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How long it is remembered what a pod was counted for.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+
+/// Pods that were counted as replacements, and Incidents that wait for one.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    /// By the pod's UID: the Incident's, and when.
+    pods: BTreeMap<String, (String, Timestamp)>,
+    waiting: BTreeMap<Queue, BTreeSet<(Timestamp, String)>>,
+}
+
+/// What Incidents wait for together: pods of one workload, in one place where it has places.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Queue {
+    workload_uid: String,
+    place: String,
+}
+
+/// What becomes of a pod that an Incident asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// It is counted for this Incident, now or before.
+    Counted,
+    /// It was counted for another.
+    Elsewhere,
+    /// It is left to an Incident that was answered earlier, which finds it when it looks next.
+    Earlier,
+}
+
+impl Queue {
+    /// What an Incident waits for; none: its pod had no workload.
+    pub(crate) fn of(incident: &Incident) -> Option<Self> {
+        let workload = incident.status.as_ref()?.workload.as_ref()?;
+        let pod = &incident.spec.pod;
+        let place = match workload.kind.as_str() {
+            "DaemonSet" => Some(&incident.spec.node_name),
+            "StatefulSet" => Some(&pod.name),
+            // Its pods are made by one of its Jobs.
+            "CronJob" => pod.labels.get(JOB_NAME),
+            _ => None,
+        };
+        Some(Self {
+            workload_uid: workload.uid.clone(),
+            place: place.cloned().unwrap_or_default(),
+        })
+    }
+}
+
+impl Counted {
+    /// Notes what an Incident says of its replacement.
+    pub(crate) fn learn(&mut self, pod_uid: &str, incident_uid: &str, now: Timestamp) {
+        self.forget(now);
+        let counted = || (incident_uid.to_owned(), now);
+        self.pods.entry(pod_uid.to_owned()).or_insert_with(counted);
+    }
+
+    /// An Incident that was answered at a time waits from now on.
+    pub(crate) fn wait(&mut self, queue: &Queue, answered: Timestamp, incident_uid: &str) {
+        let waiting = self.waiting.entry(queue.clone()).or_default();
+        waiting.insert((answered, incident_uid.to_owned()));
+    }
+
+    /// It waits no more.
+    pub(crate) fn leave(&mut self, queue: &Queue, answered: Timestamp, incident_uid: &str) {
+        if let Some(waiting) = self.waiting.get_mut(queue) {
+            waiting.remove(&(answered, incident_uid.to_owned()));
+            if waiting.is_empty() {
+                self.waiting.remove(queue);
+            }
+        }
+    }
+
+    /// How many Incidents that were answered earlier wait for the same.
+    pub(crate) fn earlier(&self, queue: &Queue, answered: Timestamp, incident_uid: &str) -> usize {
+        let own = (answered, incident_uid.to_owned());
+        self.waiting
+            .get(queue)
+            .map_or(0, |waiting| waiting.range(..own).count())
+    }
+
+    /// Asks for a pod. `earlier`: how many pods are left to those that wait longer; one fewer after
+    /// each that is.
+    pub(crate) fn claim(
+        &mut self,
+        pod_uid: &str,
+        incident_uid: &str,
+        earlier: &mut usize,
+        now: Timestamp,
+    ) -> Claim {
+        self.forget(now);
+        match self.pods.get(pod_uid) {
+            Some((owner, _)) if owner == incident_uid => Claim::Counted,
+            Some(_) => Claim::Elsewhere,
+            None if *earlier > 0 => {
+                *earlier -= 1;
+                Claim::Earlier
+            }
+            None => {
+                let counted = (incident_uid.to_owned(), now);
+                self.pods.insert(pod_uid.to_owned(), counted);
+                Claim::Counted
+            }
+        }
+    }
+
+    fn forget(&mut self, now: Timestamp) {
+        self.pods
+            .retain(|_, (_, at)| now.duration_since(*at) < REMEMBERED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::incident;
+    use serde_json::json;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn queue(place: &str) -> Queue {
+        Queue {
+            workload_uid: "web".to_owned(),
+            place: place.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_pod_is_the_replacement_of_one_incident_alone() {
+        let mut counted = Counted::default();
+        let mut claim = |pod, incident, second| counted.claim(pod, incident, &mut 0, at(second));
+        assert_eq!(claim("pod", "first", 0), Claim::Counted);
+        assert_eq!(claim("pod", "first", 0), Claim::Counted, "asked again");
+        assert_eq!(claim("pod", "second", 0), Claim::Elsewhere);
+        let day = REMEMBERED.as_secs();
+        assert_eq!(claim("pod", "second", day - 1), Claim::Elsewhere);
+        assert_eq!(claim("pod", "second", day), Claim::Counted, "forgotten");
+    }
+
+    #[test]
+    fn what_incidents_say_is_learned_once() {
+        let mut counted = Counted::default();
+        counted.learn("pod", "first", at(0));
+        counted.learn("pod", "second", at(0));
+        assert_eq!(counted.claim("pod", "first", &mut 0, at(0)), Claim::Counted);
+    }
+
+    #[test]
+    fn who_was_answered_first_has_its_pod_first() {
+        let mut counted = Counted::default();
+        counted.wait(&queue(""), at(1), "first");
+        counted.wait(&queue(""), at(2), "second");
+        counted.wait(&queue("elsewhere"), at(0), "of no concern");
+        // The second looks first, and finds the pod of the first.
+        let mut earlier = counted.earlier(&queue(""), at(2), "second");
+        assert_eq!(earlier, 1);
+        let mut claim =
+            |pod, incident: &str, earlier: &mut usize| counted.claim(pod, incident, earlier, at(3));
+        assert_eq!(claim("a", "second", &mut earlier), Claim::Earlier);
+        assert_eq!(claim("b", "second", &mut earlier), Claim::Counted);
+        assert_eq!(claim("b", "first", &mut 0), Claim::Elsewhere);
+        assert_eq!(claim("a", "first", &mut 0), Claim::Counted);
+        counted.leave(&queue(""), at(1), "first");
+        assert_eq!(counted.earlier(&queue(""), at(2), "second"), 0);
+        counted.leave(&queue(""), at(2), "second");
+        counted.leave(&queue("elsewhere"), at(0), "of no concern");
+        assert!(counted.waiting.is_empty(), "{counted:?}");
+    }
+
+    #[test]
+    fn incidents_wait_together_for_what_can_replace_either_pod() {
+        let place = |kind: &str| {
+            let workload = json!({"apiVersion": "v1", "kind": kind, "name": "web", "uid": "web"});
+            let mut incident = incident(&json!({ "workload": workload }));
+            let labels = &mut incident.spec.pod.labels;
+            labels.insert(JOB_NAME.to_owned(), "nightly-1".to_owned());
+            let (node, pod) = (incident.spec.node_name.clone(), &incident.spec.pod.name);
+            let named = [("its node", node), ("its name", pod.clone())];
+            let queue = Queue::of(&incident).unwrap();
+            assert_eq!(queue.workload_uid, "web");
+            let named = named.into_iter().find(|(_, name)| *name == queue.place);
+            named.map_or(queue.place, |(what, _)| what.to_owned())
+        };
+        assert_eq!(place("Deployment"), "");
+        assert_eq!(place("DaemonSet"), "its node");
+        assert_eq!(place("StatefulSet"), "its name");
+        assert_eq!(place("CronJob"), "nightly-1");
+        assert_eq!(Queue::of(&incident(&json!({}))), None);
+    }
+}
