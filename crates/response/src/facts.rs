@@ -254,3 +254,6 @@ pub fn went(facts: &Facts) -> Live<bool> {
         Live::Unknown(why) => Live::Unknown(why.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;

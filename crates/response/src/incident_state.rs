@@ -311,3 +311,6 @@ fn set(status: &mut IncidentStatus, mut new: Condition) {
         None => status.conditions.push(new),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,3 +87,6 @@ fn remove(times: &mut Vec<Timestamp>, at: Timestamp) {
         times.remove(place);
     }
 }
+
+#[cfg(test)]
+mod tests;
