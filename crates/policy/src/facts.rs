@@ -246,3 +246,6 @@ impl Object for Container {
         place(&CONTAINER, name)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// A shell in a web server's container, started by exec.
-fn shell() -> Process {
+pub(crate) fn shell() -> Process {
     Process {
         executable: "/bin/busybox".to_owned(),
         invoked_path: "/bin/sh".to_owned(),
@@ -25,7 +25,7 @@ fn shell() -> Process {
     }
 }
 
-fn policy(spec: serde_json::Value) -> RuntimePolicy {
+pub(crate) fn policy(spec: serde_json::Value) -> RuntimePolicy {
     let mut spec = spec;
     if spec.get("validations").is_none() {
         spec["validations"] = json!([{"expression": "true"}]);
@@ -329,6 +329,27 @@ fn selectors_follow_kubernetes() {
             want
         );
     }
+}
+
+#[test]
+fn both_selectors_have_to_match() {
+    let label = |key: &str| LabelSelector {
+        match_labels: Some(BTreeMap::from([(key.to_owned(), "yes".to_owned())])),
+        ..LabelSelector::default()
+    };
+    let spec = bailiff_api::MatchResources {
+        namespace_selector: Some(label("space")),
+        object_selector: Some(label("pod")),
+    };
+    let selectors = MatchResources::compile(&spec).unwrap();
+    let labels = |key: &str| BTreeMap::from([(key.to_owned(), "yes".to_owned())]);
+    let (space, pod, other) = (labels("space"), labels("pod"), labels("other"));
+    assert!(selectors.matches(&space, &pod));
+    assert!(!selectors.matches(&space, &other));
+    assert!(!selectors.matches(&other, &pod));
+    assert!(!selectors.matches(&pod, &space), "each has its own");
+    let looked_at: Vec<_> = selectors.object_labels().collect();
+    assert_eq!(looked_at, ["pod"]);
 }
 
 #[test]

@@ -1,0 +1,125 @@
+//! Each field of each variable has its own value, and none that it has not.
+
+use super::*;
+use crate::tests::{policy, shell};
+use crate::{Input, Verdict, compile, evaluate};
+use serde_json::json;
+
+/// A process of which no two fields are alike.
+fn process() -> Process {
+    let at = |second: &str| format!("2026-01-01T00:00:{second}Z").parse().unwrap();
+    let ancestor = |name: &str, second: &str| Ancestor {
+        executable: format!("/sbin/{name}"),
+        names: vec![name.to_owned()],
+        args: vec![name.to_owned(), "--serve".to_owned()],
+        pid: 3,
+        start_time: at(second),
+    };
+    Process {
+        uid: 1000,
+        gid: 2000,
+        script: Some(Script {
+            path: "/tmp/run.sh".to_owned(),
+        }),
+        start_time: at("03"),
+        ancestors: Ancestors(vec![ancestor("worker", "02"), ancestor("server", "01")]),
+        ..shell()
+    }
+}
+
+fn container() -> Container {
+    Container {
+        name: Some("app".to_owned()),
+        image: Some("example.com/web:1".to_owned()),
+        image_id: Some("example.com/web@sha256:1".to_owned()),
+        type_: Some(ContainerType::Sidecar),
+    }
+}
+
+fn verdict(expression: &str, process: &Process, container: &Container) -> Verdict {
+    let spec = json!({"validations": [{"expression": expression, "message": "no"}]});
+    let compiled = compile(&policy(spec)).unwrap_or_else(|f| panic!("{expression}: {f:?}"));
+    let (object, namespace_object) = (json!({}), json!({}));
+    let input = Input {
+        process,
+        container,
+        object: &object,
+        namespace_object: &namespace_object,
+    };
+    evaluate(&compiled, &input)
+}
+
+/// A field of each variable, its value, and whether it may be absent.
+const FIELDS: &[(&str, &str, bool)] = &[
+    ("process.executable", "'/bin/busybox'", false),
+    ("process.invokedPath", "'/bin/sh'", false),
+    ("process.names", "['busybox', 'sh']", false),
+    ("process.args", "['sh', '-c', 'id']", false),
+    (
+        "process.argPaths",
+        "['/srv/www/sh', '/srv/www/-c', '/srv/www/id']",
+        false,
+    ),
+    ("process.workingDirectory", "'/srv/www'", false),
+    ("process.executableSource", "'Image'", false),
+    ("process.script.path", "'/tmp/run.sh'", true),
+    ("process.origin", "'Exec'", false),
+    ("process.uid", "1000", false),
+    ("process.gid", "2000", false),
+    ("process.capabilities", "['NET_RAW']", false),
+    (
+        "process.startTime",
+        "timestamp('2026-01-01T00:00:03Z')",
+        false,
+    ),
+    ("process.parent.executable", "'/sbin/worker'", true),
+    ("process.parent.names", "['worker']", true),
+    ("process.parent.args", "['worker', '--serve']", true),
+    (
+        "process.parent.startTime",
+        "timestamp('2026-01-01T00:00:02Z')",
+        true,
+    ),
+    (
+        "process.ancestors.map(a, a.executable)",
+        "['/sbin/worker', '/sbin/server']",
+        false,
+    ),
+    ("process.ancestors.size()", "2", false),
+    ("container.name", "'app'", true),
+    ("container.image", "'example.com/web:1'", true),
+    ("container.imageID", "'example.com/web@sha256:1'", true),
+    ("container.type", "'Sidecar'", true),
+];
+
+#[test]
+fn every_field_has_its_own_value() {
+    for (field, value, _) in FIELDS {
+        let verdict = verdict(&format!("{field} == {value}"), &process(), &container());
+        assert_eq!(verdict, Verdict::Allowed, "{field}");
+    }
+    let listed = |variable: &str| {
+        let of = |(field, _, _): &&(&str, &str, bool)| field.starts_with(&format!("{variable}."));
+        FIELDS.iter().filter(of).count()
+    };
+    // `ancestors` is asked for twice, `parent` for each of its fields.
+    assert_eq!(listed("process"), PROCESS.len() + 1 + ANCESTOR.len() - 1);
+    assert_eq!(listed("container"), CONTAINER.len());
+}
+
+#[test]
+fn what_is_not_known_is_absent_and_nothing_else_is() {
+    let (process, container) = (shell(), Container::default());
+    for (field, _, absent) in FIELDS.iter().filter(|(field, _, _)| !field.contains('(')) {
+        let field = field.replace("script.path", "script");
+        let field = if field.starts_with("process.parent.") {
+            "process.parent"
+        } else {
+            &field
+        };
+        let have = verdict(&format!("has({field})"), &process, &container);
+        assert_eq!(have != Verdict::Allowed, *absent, "{field}: {have:?}");
+    }
+    let none = verdict("process.ancestors.size() == 0", &process, &container);
+    assert_eq!(none, Verdict::Allowed);
+}
