@@ -1,8 +1,9 @@
 //! Scenarios with a mock API server: which requests an answer makes, in which order.
 
 use super::*;
+use crate::recovery::Queue;
 use crate::testing::{
-    DEPLOYMENT, EVENTS, EVICTION, INCIDENT, STATUS, World, binding, incident, incident_json,
+    DEPLOYMENT, EVENTS, EVICTION, INCIDENT, POD, STATUS, World, binding, incident, incident_json,
 };
 use bailiff_testing::{ApiServer, Call};
 use serde_json::{Value, json};
@@ -18,6 +19,11 @@ async fn play(rounds: Vec<Vec<Call>>) -> Result<(), End> {
     let controller = controller(client, Config::default());
     let ended = controller.answer(incident(&Value::Null), true).await;
     server.finish();
+    let workload =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"});
+    let queue = Queue::of(&incident(&json!({ "workload": workload }))).unwrap();
+    let waiting = controller.counted().earlier(&queue, Timestamp::MAX, "");
+    assert_eq!(waiting, 0, "who came to an end waits for nothing");
     ended
 }
 
@@ -58,13 +64,16 @@ fn evicted() -> Vec<Call> {
 
 /// Events of one reason on the pod, then on its Deployment.
 fn events(reason: &str) -> Vec<Vec<Call>> {
-    ["Pod", "Deployment"]
-        .into_iter()
-        .map(|kind| {
-            let event = json!({"reason": reason, "type": "Warning", "regarding": {"kind": kind}});
-            vec![Call::post(EVENTS).with(event)]
-        })
-        .collect()
+    let about = |version: &str, kind: &str, name: &str, uid: &str| {
+        let regarding = json!({"apiVersion": version, "kind": kind, "name": name,
+            "namespace": "shop", "uid": uid});
+        let event = json!({"reason": reason, "type": "Warning", "regarding": regarding});
+        vec![Call::post(EVENTS).with(event)]
+    };
+    vec![
+        about("v1", "Pod", "web-5d8f-x7k2p", "pod-uid"),
+        about("apps/v1", "Deployment", "web", "web-uid"),
+    ]
 }
 
 /// The Deployment makes no new pod, so the workload is not whole again.
@@ -123,6 +132,37 @@ async fn a_fresh_incident_is_answered_after_one_round_of_reads() {
     ]))
     .await
     .unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pod_is_taken_away_by_its_uid_within_the_bindings_grace_period() {
+    let options = json!({"gracePeriodSeconds": 5, "preconditions": {"uid": "pod-uid"}});
+    let whole = json!({"deleteOptions": options});
+    for (action, call) in [
+        ("Evict", Call::post(EVICTION).with(whole)),
+        ("Delete", Call::delete(POD).with(options)),
+    ] {
+        let mut asking = binding("a", action);
+        asking["spec"]["gracePeriodSeconds"] = json!(5);
+        let world = World::new().with(|w| w.bindings = vec![("a", asking)]);
+        let (told, reason) = match action {
+            "Evict" => ("Evicted", "EvictedByPolicy"),
+            _ => ("Deleted", "DeletedByPolicy"),
+        };
+        let written = json!({"status": {
+            "conditions": [{"type": "Answered", "reason": told}, {"type": "Recovered"}],
+            "response": {"action": action, "binding": "a"},
+        }});
+        let write = Call::patch(STATUS).with(written);
+        let write = write.gives(incident_json(&Value::Null));
+        play(rounds([
+            vec![world.reads(), vec![call], vec![write]],
+            events(reason),
+            not_replaced(),
+        ]))
+        .await
+        .unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -156,7 +156,9 @@ mod tests {
         let mut counted = Counted::default();
         counted.learn("pod", "first", at(0));
         counted.learn("pod", "second", at(0));
-        assert_eq!(counted.claim("pod", "first", &mut 0, at(0)), Claim::Counted);
+        let mut claim = |incident| counted.claim("pod", incident, &mut 0, at(0));
+        assert_eq!(claim("second"), Claim::Elsewhere);
+        assert_eq!(claim("first"), Claim::Counted);
     }
 
     #[test]

@@ -46,6 +46,21 @@ fn what_a_workload_makes_is_read_from_its_spec_and_status() {
             json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Failed", "status": "False"}]}}),
             "app=web",
         ),
+        (
+            "Job",
+            json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}),
+            "no more",
+        ),
+        (
+            "Deployment",
+            json!({"spec": {"selector": selector}, "status": {"conditions": [{"type": "Failed", "status": "True"}]}}),
+            "1 of app=web",
+        ),
+        (
+            "DaemonSet",
+            json!({"spec": {"selector": selector}}),
+            "1 of app=web",
+        ),
         ("CronJob", json!({"spec": {}}), "unknown"),
     ] {
         assert_eq!(labels(kind, object.clone()), want, "{kind} {object}");
@@ -130,6 +145,69 @@ async fn a_replacement_is_led_to_its_workload_by_live_references() {
     )
     .await;
     assert_eq!(name(&recovery), "after");
+}
+
+#[tokio::test]
+async fn what_replaced_the_replacement_counts_for_both_once_the_workload_is_whole() {
+    let workload =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"});
+    let set = owner("ReplicaSet", "web-5d8f", "set-uid");
+    for (replicas, want) in [(1, "after"), (2, "Waiting")] {
+        let (server, client) = ApiServer::playing([
+            vec![Call::get(DEPLOYMENT).gives(json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "web", "uid": "web-uid"},
+                "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}},
+            }))],
+            vec![
+                Call::get(&format!("{PODS}?&labelSelector=app%3Dweb"))
+                    .gives(json!({"items": [ready("after", "15", &set)]})),
+            ],
+            vec![Call::get(SET).gives(named("set-uid", &owner("Deployment", "web", "web-uid")))],
+            vec![Call::get(DEPLOYMENT).gives(named("web-uid", &Value::Null))],
+        ]);
+        let incident = incident(&json!({ "workload": workload }));
+        let timeout = Duration::from_hours(1_000_000);
+        let elsewhere = |_: &str| Claim::Elsewhere;
+        let recovery = Box::pin(look(&client, &incident, since(), timeout, elsewhere)).await;
+        server.finish();
+        assert_eq!(name(&recovery.unwrap()), want, "{replicas} wanted");
+    }
+}
+
+#[tokio::test]
+async fn the_pods_of_a_cron_job_are_those_of_its_job() {
+    let cron =
+        json!({"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly", "uid": "cron-uid"});
+    let path = "/apis/batch/v1/namespaces/shop/jobs/nightly-1";
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job",
+        "metadata": {"name": "nightly-1", "uid": "job-uid"},
+        "spec": {"selector": {"matchLabels": {"job": "1"}}}});
+    let of_cron = owner("CronJob", "nightly", "cron-uid");
+    let mut of_cron = named("job-uid", &of_cron);
+    of_cron["metadata"]["ownerReferences"][0]["apiVersion"] = json!("batch/v1");
+    let mut of_job = owner("Job", "nightly-1", "job-uid");
+    of_job["apiVersion"] = json!("batch/v1");
+    let (server, client) = ApiServer::playing([
+        vec![Call::get(path).gives(job)],
+        vec![
+            Call::get(&format!("{PODS}?&labelSelector=job%3D1"))
+                .gives(json!({"items": [ready("after", "15", &of_job)]})),
+        ],
+        vec![Call::get(path).gives(of_cron)],
+        vec![
+            Call::get("/apis/batch/v1/namespaces/shop/cronjobs/nightly")
+                .gives(named("cron-uid", &Value::Null)),
+        ],
+    ]);
+    let mut incident = incident(&json!({ "workload": cron }));
+    let labels = &mut incident.spec.pod.labels;
+    labels.insert(JOB_NAME.to_owned(), "nightly-1".to_owned());
+    let timeout = Duration::from_hours(1_000_000);
+    let claim = |_: &str| Claim::Counted;
+    let recovery = Box::pin(look(&client, &incident, since(), timeout, claim)).await;
+    server.finish();
+    assert_eq!(name(&recovery.unwrap()), "after");
 }
 
 #[tokio::test]
