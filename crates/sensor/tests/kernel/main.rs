@@ -140,9 +140,14 @@ async fn no_arguments_at_all_are_no_surprise() {
     let pod = Pod::new("none");
     let mut records = load();
     // Linux puts an empty first argument where there is none (since 5.18, dcd46d897adb).
-    pod.run("exec perl -e 'exec { \"/bin/true\" } \"\"'", &[]);
+    // The system call itself: perl's `exec` always gives a first argument.
+    let call = nix::libc::SYS_execve;
+    let line = format!("exec perl -e '$_ = \"/bin/true\"; syscall({call}, $_, 0, 0); exit 1'");
+    pod.run(&line, &[]);
     let found = execs(&mut records, &pod);
-    assert_eq!(found.last().unwrap().args, [b"".to_vec()]);
+    let last = found.last().unwrap();
+    assert_eq!(last.filename, "/bin/true");
+    assert_eq!(last.args, [b"".to_vec()]);
 }
 
 #[tokio::test]
