@@ -92,8 +92,11 @@ pub(crate) fn compare(release: Release, cases: &[Case]) -> Report {
 fn is_order(release: Release, case: &Case) -> bool {
     let line = case.request().to_string() + "\n";
     let unsorted = line.replace(".isSorted()", "");
-    let (ours, theirs) = both(release, &line.repeat(ASKED));
-    if unsorted != line && vary(&both(release, &unsorted.repeat(ASKED)).1, comparable) {
+    let started = Instant::now();
+    both(release, &line);
+    let asked = often(started.elapsed());
+    let (ours, theirs) = both(release, &line.repeat(asked));
+    if unsorted != line && vary(&both(release, &unsorted.repeat(asked)).1, comparable) {
         return true;
     }
     let ours = comparable(&ours[0]);
@@ -111,7 +114,14 @@ fn is_order(release: Release, case: &Case) -> bool {
         || vary(&theirs, Json::clone) && theirs.iter().any(|answer| sorted(answer) == sorted(&ours))
 }
 
-/// How often the API server's engine is asked the same.
+/// How often the API server's engine is asked the same: as often as there is patience for what takes
+/// so long once.
+fn often(once: Duration) -> usize {
+    let fit = PATIENCE.as_millis() / once.as_millis().max(1);
+    usize::try_from(fit).unwrap_or(ASKED).clamp(10, ASKED)
+}
+
+/// How often at most.
 const ASKED: usize = 200;
 
 /// Whether the answers to one question are several, as far as this is looked at.
@@ -148,7 +158,7 @@ fn unlike(release: Release, cases: &[Case]) -> Option<Case> {
 /// How many reductions are tried at once: what takes long is tried again in each of them.
 const TRIED: usize = 25;
 
-/// How long is looked for a smaller case.
+/// How long the same is asked, and how long is looked for a smaller case.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The smallest case that was found to differ still.
