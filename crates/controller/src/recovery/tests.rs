@@ -78,11 +78,12 @@ fn a_pod_on_its_way_out_is_not_counted_as_ready() {
     };
     let pods = [
         pod("True", None),
+        pod("True", None),
         pod("True", Some("2026-01-01T00:00:00Z")),
         pod("False", None),
         Pod::default(),
     ];
-    assert_eq!(ready_pods(&pods), 1);
+    assert_eq!(ready_pods(&pods), 2);
 }
 
 const PODS: &str = "/api/v1/namespaces/shop/pods";
