@@ -1,5 +1,5 @@
 # Sourced by bench.sh and soak.sh: a cluster with Bailiff and a Deployment of 20 pods whose shells
-# by exec are answered. It sets KUBECONFIG; the cluster goes when the script that sourced it ends.
+# are answered, by exec and by the application itself. It sets KUBECONFIG; the cluster goes when the script that sourced it ends.
 # shellcheck shell=bash disable=SC2154 # $logs comes from steps.sh
 cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
 export PATH=$cache/bin:$PATH
@@ -36,7 +36,30 @@ spec:
         # Ends when it is asked to, as an application should. The grace period is everyone's: with
         # one of 0 the API server writes a third time for an eviction, and the pod's object is gone
         # before its processes are.
-        command: [sh, -c, "trap 'exit 0' TERM; httpd -p 8080; while :; do sleep 3600 & wait; done"]
+        # The application has a hole: it runs a shell for whoever asks for cgi-bin/sh.
+        command:
+        - sh
+        - -c
+        - |
+          trap 'exit 0' TERM
+          mkdir -p /www/cgi-bin && ln -s /bin/busybox /www/cgi-bin/sh && httpd -h /www -p 8080
+          while :; do sleep 3600 & wait; done
+---
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicy
+metadata: {name: no-shells-of-the-application}
+spec:
+  validations:
+  - expression: "process.origin != 'Entrypoint' || process.ancestors.size() == 0 || !('sh' in process.names)"
+---
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicyBinding
+metadata: {name: bench-application}
+spec:
+  policyName: no-shells-of-the-application
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: bailiff-bench}}}
+  responseActions: [Evict]
+  guardrails: {cooldownSeconds: 0, maxEvictionsPerMinute: 6000}
 ---
 apiVersion: bailiff.dev/v1alpha1
 kind: RuntimePolicyBinding
@@ -47,4 +70,4 @@ spec:
   responseActions: [Evict]
   guardrails: {cooldownSeconds: 0, maxEvictionsPerMinute: 6000}
 YAML
-kubectl wait --for=condition=Ready runtimepolicybinding/bench --timeout=2m >/dev/null
+kubectl wait --for=condition=Ready runtimepolicybinding/bench runtimepolicybinding/bench-application --timeout=2m >/dev/null

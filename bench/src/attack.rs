@@ -8,6 +8,8 @@ use super::{Arguments, REPLICAS, Seen};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -27,6 +29,8 @@ const KILLED: i32 = 137;
 pub(crate) struct Attacks {
     /// How long each creation of the peer's object took.
     pub(crate) creates: Vec<Duration>,
+    /// UIDs of the pods whose application started the shell.
+    pub(crate) by_application: BTreeSet<String>,
     /// UIDs of the pods that were attacked after a rest.
     pub(crate) rested: BTreeSet<String>,
 }
@@ -35,6 +39,15 @@ pub(crate) struct Attacks {
 struct Pod {
     name: String,
     uid: String,
+    address: String,
+}
+
+/// A shell that waits for what is typed.
+enum Shell {
+    /// Of kubectl.
+    Exec(Child),
+    /// At the other end of a request to the application, which is never sent to its end.
+    Application(TcpStream),
 }
 
 /// Runs a shell in one pod after the other, and creates an object before each: the peer meets the
@@ -55,22 +68,41 @@ pub(crate) fn run(
         let pod = attack.next()?;
         std::thread::sleep(PACE);
         creates.push(create(index)?);
-        attack.shell_in(&pod)?;
+        let shell = attack.exec(&pod.name)?;
+        attack.is_in(&pod, shell)?;
         if (index + 1) % 50 == 0 {
             eprintln!("{} of {} execs", index + 1, arguments.execs);
         }
     }
+    let mut by_application = BTreeSet::new();
+    for index in 0..arguments.by_application {
+        let pod = attack.next()?;
+        std::thread::sleep(PACE);
+        let shell = request(&pod.address)?;
+        attack.is_in(&pod, shell)?;
+        by_application.insert(pod.uid);
+        if (index + 1) % 50 == 0 {
+            let wanted = arguments.by_application;
+            eprintln!("{} of {wanted} shells of the application", index + 1);
+        }
+    }
+    let before = arguments.execs + arguments.by_application;
     let mut rested = BTreeSet::new();
     for index in 0..arguments.rested {
-        all_settled(arguments, arguments.execs + index)?;
+        all_settled(arguments, before + index)?;
         let pod = attack.next()?;
         std::thread::sleep(REST);
-        attack.shell_in(&pod)?;
+        let shell = attack.exec(&pod.name)?;
+        attack.is_in(&pod, shell)?;
         rested.insert(pod.uid);
         eprintln!("{} of {} execs after a rest", index + 1, arguments.rested);
     }
-    all_settled(arguments, arguments.execs + arguments.rested)?;
-    Ok(Attacks { creates, rested })
+    all_settled(arguments, before + arguments.rested)?;
+    Ok(Attacks {
+        creates,
+        by_application,
+        rested,
+    })
 }
 
 struct Attack<'a> {
@@ -101,22 +133,28 @@ impl Attack<'_> {
         }
     }
 
-    /// Runs a shell in a pod, and returns when another pod is Ready in its place.
-    fn shell_in(&mut self, pod: &Pod) -> Result<()> {
+    /// Returns when another pod is Ready in place of the one that a shell was just started in.
+    fn is_in(&mut self, pod: &Pod, shell: Shell) -> Result<()> {
         let number = || {
             let ready = self.ready.lock();
             ready.unwrap_or_else(PoisonError::into_inner).len()
         };
         let before = number();
-        let mut shell = self.shell(&pod.name)?;
         self.hit.insert(pod.uid.clone());
         let deadline = Instant::now() + PATIENCE;
         while number() == before && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
         // It ended with its pod; where nothing answered it, it ends now.
-        drop(shell.stdin.take());
-        let ended = shell.wait_with_output()?;
+        let mut kubectl = match shell {
+            Shell::Exec(kubectl) => kubectl,
+            Shell::Application(request) => {
+                drop(request);
+                return Ok(());
+            }
+        };
+        drop(kubectl.stdin.take());
+        let ended = kubectl.wait_with_output()?;
         ensure!(
             ended.status.success() || ended.status.code() == Some(KILLED),
             "kubectl exec {}: {}",
@@ -126,8 +164,8 @@ impl Attack<'_> {
         Ok(())
     }
 
-    /// A shell in a pod, which waits for what is typed as an attacker's does.
-    fn shell(&self, pod: &str) -> Result<Child> {
+    /// A shell in a pod, as an attacker with kubectl has it.
+    fn exec(&self, pod: &str) -> Result<Shell> {
         let shell = Command::new("kubectl")
             .env("KUBECONFIG", &self.arguments.kubeconfig)
             .args(["-n", super::NAMESPACE, "exec", "-i", pod, "--", "sh"])
@@ -135,14 +173,26 @@ impl Attack<'_> {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn();
-        shell.context("cannot run kubectl; `make tools` builds it")
+        let shell = shell.context("cannot run kubectl; `make tools` builds it")?;
+        Ok(Shell::Exec(shell))
     }
+}
+
+/// A shell that the application starts for whoever asks, as an attacker has it who found a hole.
+fn request(address: &str) -> Result<Shell> {
+    let mut stream = TcpStream::connect((address, 8080))
+        .with_context(|| format!("cannot connect to the pod at {address}"))?;
+    let head =
+        format!("POST /cgi-bin/sh HTTP/1.1\r\nHost: {address}\r\nContent-Length: 1000\r\n\r\n");
+    stream.write_all(head.as_bytes())?;
+    Ok(Shell::Application(stream))
 }
 
 fn named(pod: &Value) -> Option<Pod> {
     Some(Pod {
         name: pod["metadata"]["name"].as_str()?.to_owned(),
         uid: pod["metadata"]["uid"].as_str()?.to_owned(),
+        address: pod["status"]["podIP"].as_str()?.to_owned(),
     })
 }
 

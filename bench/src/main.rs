@@ -46,6 +46,10 @@ struct Arguments {
     /// Number of execs.
     #[arg(long, default_value_t = 500)]
     execs: usize,
+    /// Number of shells after them that the application itself starts: no kubectl, and nothing of a
+    /// kubelet or a container runtime runs for these.
+    #[arg(long, default_value_t = 200)]
+    by_application: usize,
     /// Number of execs after them that each come when nothing was asked for 100 seconds, longer than
     /// the API server keeps a connection that rests.
     #[arg(long, default_value_t = 5)]
@@ -116,9 +120,9 @@ fn main() -> Result<()> {
     eprintln!("wrote {}", arguments.output.display());
     ensure!(
         measured.all_answered(),
-        "{} of {} execs were answered; see {}",
-        measured.evicted.number() + measured.rested.as_ref().map_or(0, Summary::number),
-        arguments.execs + arguments.rested,
+        "{} of {} shells were answered; see {}",
+        measured.all(),
+        measured.wanted,
         arguments.output.display()
     );
     Ok(())
@@ -185,7 +189,8 @@ fn read(
     };
     let (mut evicted, mut replaced) = (Vec::new(), Vec::new());
     let (mut arrived, mut answered) = (Vec::new(), Vec::new());
-    let (mut rested, mut names) = (Vec::new(), BTreeSet::new());
+    let (mut by_application, mut rested) = (Vec::new(), Vec::new());
+    let mut names = BTreeSet::new();
     for incident in &incidents {
         let status = &incident["status"];
         if status["response"]["action"] != "Evict" {
@@ -194,9 +199,13 @@ fn read(
         let detected = time(&incident["spec"]["detectedTime"])?;
         let since = |end: Timestamp| Duration::try_from(end.duration_since(detected));
         let accepted = time(&status["response"]["time"])?;
-        let pod = incident["spec"]["pod"]["uid"].as_str();
-        if pod.is_some_and(|pod| attacks.rested.contains(pod)) {
+        let pod = incident["spec"]["pod"]["uid"].as_str().unwrap_or_default();
+        if attacks.rested.contains(pod) {
             rested.push(since(accepted)?);
+            continue;
+        }
+        if attacks.by_application.contains(pod) {
+            by_application.push(since(accepted)?);
             continue;
         }
         evicted.push(since(accepted)?);
@@ -217,6 +226,7 @@ fn read(
     lines.retain(|line| line["incident"].as_str().is_some_and(|i| names.contains(i)));
     Ok(Measured {
         execs: arguments.execs,
+        wanted: arguments.execs + arguments.by_application + arguments.rested,
         pods: REPLICAS,
         incidents: incidents.len(),
         evicted: Summary::of(evicted)?,
@@ -226,10 +236,12 @@ fn read(
         read: Summary::of(steps(&lines, "read_ms"))?,
         request: Summary::of(steps(&lines, "request_ms"))?,
         create: Summary::of(attacks.creates)?,
+        by_application: (arguments.by_application > 0)
+            .then(|| Summary::of(by_application))
+            .transpose()?,
         rested: (arguments.rested > 0)
             .then(|| Summary::of(rested))
             .transpose()?,
-        rested_execs: arguments.rested,
         machine: summary::machine()?,
     })
 }
