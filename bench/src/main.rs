@@ -11,6 +11,7 @@
 )]
 
 mod attack;
+mod served;
 mod summary;
 
 use anyhow::{Context as _, Result, ensure};
@@ -26,6 +27,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
+use served::Served;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
@@ -106,15 +108,17 @@ fn main() -> Result<()> {
             |pod| is_ready(pod).then(|| pod.metadata.uid.clone()).flatten(),
         )),
     ];
-    let maps = Api::namespaced(client, NAMESPACE);
+    let maps = Api::namespaced(client.clone(), NAMESPACE);
     let create = |index| runtime.block_on(create_object(&maps, index));
+    let before = runtime.block_on(Served::read(&client))?;
     let attacks = attack::run(&arguments, &ready, create)?;
+    let served = runtime.block_on(Served::read(&client))?.since(&before);
     for watch in watching {
         watch.abort();
     }
     let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
     let ready = ready.lock().unwrap_or_else(PoisonError::into_inner);
-    let measured = read(&arguments, attacks, &seen, &ready)?;
+    let measured = read(&arguments, attacks, &served, &seen, &ready)?;
     std::fs::write(&arguments.output, measured.page())
         .with_context(|| format!("cannot write {}", arguments.output.display()))?;
     eprintln!("wrote {}", arguments.output.display());
@@ -180,6 +184,7 @@ async fn create_object(maps: &Api<ConfigMap>, index: usize) -> Result<Duration> 
 fn read(
     arguments: &Arguments,
     attacks: Attacks,
+    served: &Served,
     seen: &BTreeMap<String, Timestamp>,
     ready: &BTreeMap<String, Timestamp>,
 ) -> Result<Measured> {
@@ -242,6 +247,7 @@ fn read(
         rested: (arguments.rested > 0)
             .then(|| Summary::of(rested))
             .transpose()?,
+        served_within: served.within_ms(99),
         machine: summary::machine()?,
     })
 }

@@ -59,6 +59,9 @@ pub(crate) struct Measured {
     /// The controller's two steps, as it logs them.
     pub(crate) read: Summary,
     pub(crate) request: Summary,
+    /// Within how many milliseconds the API server served 99 of 100 Evictions, as it says itself;
+    /// none: it did not say.
+    pub(crate) served_within: Option<u64>,
     pub(crate) replaced: Summary,
     pub(crate) create: Summary,
     /// Exec to Eviction of shells that the application started; none: none were asked for.
@@ -141,6 +144,18 @@ impl Measured {
                 self.create.p99,
                 3.0 * self.create.p99
             );
+            let sooner = |within: &u64| {
+                Duration::from_millis(*within).as_secs_f64() * 1000.0 < self.request.p99
+            };
+            if let Some(within) = self.served_within.filter(sooner) {
+                page += &format!(
+                    "\nThe API server itself counts 99 of 100 Evictions as served within {within} ms \
+                     (`apiserver_request_duration_seconds`), where the controller waited {:.1} ms: the \
+                     difference is waiting for a core, in the API server until it has read the request, and \
+                     in the controller until it has read the answer.\n",
+                    self.request.p99
+                );
+            }
             if let Some(by_application) = &self.by_application {
                 let less = by_application.p99 < 0.8 * self.evicted.p99;
                 let is = if less { "is" } else { "is not" };
