@@ -118,6 +118,15 @@ fn not_before(incident: &Incident, answered: Timestamp) -> Timestamp {
     asked.max(incident.spec.detected_time.0).min(answered)
 }
 
+/// Which of a workload's places a pod has; none: its kind has none, and any pod replaces any.
+fn place<'a>(kind: &str, name: &'a str, node_name: &'a str) -> Option<&'a str> {
+    match kind {
+        "DaemonSet" => Some(node_name),
+        "StatefulSet" => Some(name),
+        _ => None,
+    }
+}
+
 /// The pod as a replacement, if it is Ready (or ran to its end) and was made after the answer was
 /// asked for.
 fn replacement(
@@ -132,12 +141,9 @@ fn replacement(
     let node_name = pod.spec.as_ref()?.node_name.clone()?;
     let after = not_before(incident, since).as_second() <= created.as_second();
     let name = pod.metadata.name.clone()?;
-    let same_place = match workload.kind.as_str() {
-        "DaemonSet" => node_name == incident.spec.node_name,
-        "StatefulSet" => name == incident.spec.pod.name,
-        _ => true,
-    };
-    if *uid == incident.spec.pod.uid || !after || !same_place {
+    let (spec, kind) = (&incident.spec, &workload.kind);
+    let same_place = place(kind, &name, &node_name) == place(kind, &spec.pod.name, &spec.node_name);
+    if *uid == spec.pod.uid || !after || !same_place {
         return None;
     }
     let status = pod.status.as_ref()?;

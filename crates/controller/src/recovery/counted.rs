@@ -6,7 +6,7 @@
 //! answered first has its pod first. Creation times have whole seconds, so that the replacement of
 //! one may look like that of the next.
 
-use super::JOB_NAME;
+use super::{JOB_NAME, place};
 use bailiff_api::Incident;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,27 +44,23 @@ impl Queue {
     /// What an Incident waits for; none: its pod had no workload.
     pub(crate) fn of(incident: &Incident) -> Option<Self> {
         let workload = incident.status.as_ref()?.workload.as_ref()?;
-        let pod = &incident.spec.pod;
-        let place = match workload.kind.as_str() {
-            "DaemonSet" => Some(&incident.spec.node_name),
-            "StatefulSet" => Some(&pod.name),
-            // Its pods are made by one of its Jobs.
-            "CronJob" => pod.labels.get(JOB_NAME),
-            _ => None,
-        };
+        let (kind, pod) = (workload.kind.as_str(), &incident.spec.pod);
+        // A CronJob's pods are made by one of its Jobs.
+        let job = || pod.labels.get(JOB_NAME).filter(|_| kind == "CronJob");
+        let place = place(kind, &pod.name, &incident.spec.node_name)
+            .or_else(|| job().map(String::as_str))
+            .unwrap_or_default();
         Some(Self {
             workload_uid: workload.uid.clone(),
-            place: place.cloned().unwrap_or_default(),
+            place: place.to_owned(),
         })
     }
 }
 
 impl Counted {
-    /// Notes what an Incident says of its replacement.
+    /// Notes what an Incident says of its replacement. What is known already stays.
     pub(crate) fn learn(&mut self, pod_uid: &str, incident_uid: &str, now: Timestamp) {
-        self.forget(now);
-        let counted = || (incident_uid.to_owned(), now);
-        self.pods.entry(pod_uid.to_owned()).or_insert_with(counted);
+        let _known_or_new = self.claim(pod_uid, incident_uid, &mut 0, now);
     }
 
     /// An Incident that was answered at a time waits from now on.
