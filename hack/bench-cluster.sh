@@ -1,5 +1,6 @@
 # Sourced by bench.sh and soak.sh: a cluster with Bailiff and a Deployment of 20 pods whose shells
-# are answered, by exec and by the application itself. It sets KUBECONFIG; the cluster goes when the script that sourced it ends.
+# are answered, those by exec and those of the application itself. It sets KUBECONFIG; the cluster
+# goes when the script that sourced it ends.
 # shellcheck shell=bash disable=SC2154 # $logs comes from steps.sh
 cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
 export PATH=$cache/bin:$PATH
@@ -70,4 +71,4 @@ spec:
   responseActions: [Evict]
   guardrails: {cooldownSeconds: 0, maxEvictionsPerMinute: 6000}
 YAML
-kubectl wait --for=condition=Ready runtimepolicybinding/bench runtimepolicybinding/bench-application --timeout=2m >/dev/null
+kubectl wait --for=condition=Ready runtimepolicybinding --all --timeout=2m >/dev/null

@@ -3,7 +3,8 @@
 # when one was not answered, when a component was started anew, or when memory grew by more than
 # a quarter after the first round.
 #
-# MINUTES=60 says how long, EXECS=200 how many shells a round has.
+# MINUTES=60 says how long, EXECS=200 how many shells by exec a round has; 20 that the application
+# itself starts come after them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # What is built is looked for here, whatever the caller builds elsewhere.

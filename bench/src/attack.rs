@@ -68,8 +68,7 @@ pub(crate) fn run(
         let pod = attack.next()?;
         std::thread::sleep(PACE);
         creates.push(create(index)?);
-        let shell = attack.exec(&pod.name)?;
-        attack.is_in(&pod, shell)?;
+        attack.shell_in(&pod, exec)?;
         if (index + 1) % 50 == 0 {
             eprintln!("{} of {} execs", index + 1, arguments.execs);
         }
@@ -78,8 +77,7 @@ pub(crate) fn run(
     for index in 0..arguments.by_application {
         let pod = attack.next()?;
         std::thread::sleep(PACE);
-        let shell = request(&pod.address)?;
-        attack.is_in(&pod, shell)?;
+        attack.shell_in(&pod, request)?;
         by_application.insert(pod.uid);
         if (index + 1) % 50 == 0 {
             let wanted = arguments.by_application;
@@ -92,8 +90,7 @@ pub(crate) fn run(
         all_settled(arguments, before + index)?;
         let pod = attack.next()?;
         std::thread::sleep(REST);
-        let shell = attack.exec(&pod.name)?;
-        attack.is_in(&pod, shell)?;
+        attack.shell_in(&pod, exec)?;
         rested.insert(pod.uid);
         eprintln!("{} of {} execs after a rest", index + 1, arguments.rested);
     }
@@ -133,53 +130,59 @@ impl Attack<'_> {
         }
     }
 
-    /// Returns when another pod is Ready in place of the one that a shell was just started in.
-    fn is_in(&mut self, pod: &Pod, shell: Shell) -> Result<()> {
+    /// Starts a shell in a pod, and returns when another pod is Ready in its place.
+    fn shell_in(&mut self, pod: &Pod, start: fn(&Arguments, &Pod) -> Result<Shell>) -> Result<()> {
         let number = || {
             let ready = self.ready.lock();
             ready.unwrap_or_else(PoisonError::into_inner).len()
         };
         let before = number();
+        let shell = start(self.arguments, pod)?;
         self.hit.insert(pod.uid.clone());
         let deadline = Instant::now() + PATIENCE;
         while number() == before && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
-        // It ended with its pod; where nothing answered it, it ends now.
-        let mut kubectl = match shell {
-            Shell::Exec(kubectl) => kubectl,
-            Shell::Application(request) => {
-                drop(request);
-                return Ok(());
-            }
-        };
-        drop(kubectl.stdin.take());
-        let ended = kubectl.wait_with_output()?;
-        ensure!(
-            ended.status.success() || ended.status.code() == Some(KILLED),
-            "kubectl exec {}: {}",
-            pod.name,
-            String::from_utf8_lossy(&ended.stderr)
-        );
-        Ok(())
-    }
-
-    /// A shell in a pod, as an attacker with kubectl has it.
-    fn exec(&self, pod: &str) -> Result<Shell> {
-        let shell = Command::new("kubectl")
-            .env("KUBECONFIG", &self.arguments.kubeconfig)
-            .args(["-n", super::NAMESPACE, "exec", "-i", pod, "--", "sh"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn();
-        let shell = shell.context("cannot run kubectl; `make tools` builds it")?;
-        Ok(Shell::Exec(shell))
+        shell.end(pod)
     }
 }
 
+impl Shell {
+    /// It ended with its pod; where nothing answered it, it ends now.
+    fn end(self, pod: &Pod) -> Result<()> {
+        match self {
+            Self::Application(request) => drop(request),
+            Self::Exec(mut kubectl) => {
+                drop(kubectl.stdin.take());
+                let ended = kubectl.wait_with_output()?;
+                ensure!(
+                    ended.status.success() || ended.status.code() == Some(KILLED),
+                    "kubectl exec {}: {}",
+                    pod.name,
+                    String::from_utf8_lossy(&ended.stderr)
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A shell in a pod, as an attacker with kubectl has it.
+fn exec(arguments: &Arguments, pod: &Pod) -> Result<Shell> {
+    let shell = Command::new("kubectl")
+        .env("KUBECONFIG", &arguments.kubeconfig)
+        .args(["-n", super::NAMESPACE, "exec", "-i", &pod.name, "--", "sh"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let shell = shell.context("cannot run kubectl; `make tools` builds it")?;
+    Ok(Shell::Exec(shell))
+}
+
 /// A shell that the application starts for whoever asks, as an attacker has it who found a hole.
-fn request(address: &str) -> Result<Shell> {
+fn request(_: &Arguments, pod: &Pod) -> Result<Shell> {
+    let address = pod.address.as_str();
     let mut stream = TcpStream::connect((address, 8080))
         .with_context(|| format!("cannot connect to the pod at {address}"))?;
     let head =

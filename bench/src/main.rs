@@ -1,7 +1,8 @@
 //! Measures the way of an exec on a cluster where Bailiff is installed, and writes it down.
 //!
 //! Here: the watchers, the peer (creating an object), what Incidents and logs say of each answer.
-//! Not here: the execs (`attack`), the page (`summary`), the cluster (`hack/bench.sh`).
+//! Not here: the shells (`attack`), what the API server says of itself (`served`), the page
+//! (`summary`), the cluster (`hack/bench-cluster.sh`).
 //! Invariant: what is compared was measured in the same run; a bound that is missed is printed
 //! as missed.
 

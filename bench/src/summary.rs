@@ -151,8 +151,8 @@ impl Measured {
                 page += &format!(
                     "\nThe API server itself counts 99 of 100 Evictions as served within {within} ms \
                      (`apiserver_request_duration_seconds`), where the controller waited {:.1} ms: the \
-                     difference is waiting for a core, in the API server until it has read the request, and \
-                     in the controller until it has read the answer.\n",
+                     difference passes before the API server has read the request, and until the \
+                     controller has read the answer.\n",
                     self.request.p99
                 );
             }
