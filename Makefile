@@ -49,7 +49,7 @@ fmt: ## Format Rust and C
 	clang-format -i crates/sensor/bpf/*.c crates/sensor/bpf/*.h
 
 .PHONY: generate
-generate: ## Make what is made from the source: CRDs, confinement, the policy chart
+generate: ## Make what is made from the source: CRDs, protection, the policy chart
 	@charts/generate.sh
 
 .PHONY: conformance

@@ -32,9 +32,9 @@ cargo run --locked -q -p bailiff-api --example crds | awk -v folder="$templates/
 
 {
 	printf '%s\n' "$made"
-	cargo run --locked -q -p bailiff-api --example confinement -- RELEASE-NAMESPACE |
+	cargo run --locked -q -p bailiff-api --example protection -- RELEASE-NAMESPACE |
 		sed 's/RELEASE-NAMESPACE/{{ .Release.Namespace }}/; s/^metadata:$/metadata:\n  labels:\n    {{- include "bailiff.labels" . | nindent 4 }}/'
-} >"$templates/confinement.yaml"
+} >"$templates/admission-policies.yaml"
 
 # A policy that is gone from the library must go from the chart, too.
 rm -rf "$charts/bailiff-policies/policies"

@@ -60,15 +60,15 @@ spec:
   policyName: no-shells-of-the-application
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: bailiff-bench}}}
   responseActions: [Evict]
-  guardrails: {cooldownSeconds: 0, maxEvictionsPerMinute: 6000}
+  guardrails: {cooldownPeriodSeconds: 0, maxEvictionsPerMinute: 6000}
 ---
 apiVersion: bailiff.dev/v1alpha1
 kind: RuntimePolicyBinding
 metadata: {name: bench}
 spec:
-  policyName: no-shells-by-exec
+  policyName: no-shells-through-exec
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: bailiff-bench}}}
   responseActions: [Evict]
-  guardrails: {cooldownSeconds: 0, maxEvictionsPerMinute: 6000}
+  guardrails: {cooldownPeriodSeconds: 0, maxEvictionsPerMinute: 6000}
 YAML
 kubectl wait --for=condition=Ready runtimepolicybinding --all --timeout=2m >/dev/null

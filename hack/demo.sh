@@ -129,15 +129,15 @@ spec:
 ---
 apiVersion: bailiff.dev/v1alpha1
 kind: RuntimePolicyBinding
-metadata: {name: demo-no-shells-by-exec}
+metadata: {name: demo-no-shells-through-exec}
 spec:
-  policyName: no-shells-by-exec
+  policyName: no-shells-through-exec
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: $namespace}}}
   responseActions: [Evict]
-  guardrails: {cooldownSeconds: 0}
+  guardrails: {cooldownPeriodSeconds: 0}
 YAML
 show kubectl -n "$namespace" rollout status deployment/web --timeout=2m
-show kubectl wait --for=condition=Ready runtimepolicybinding/demo-no-shells-by-exec --timeout=2m
+show kubectl wait --for=condition=Ready runtimepolicybinding/demo-no-shells-through-exec --timeout=2m
 show kubectl -n "$namespace" get pods -o wide
 
 say "3. The attack: somebody runs a shell in a pod"

@@ -202,7 +202,7 @@ fn read(
         if status["response"]["action"] != "Evict" {
             continue;
         }
-        let detected = time(&incident["spec"]["detectedTime"])?;
+        let detected = time(&incident["spec"]["execTime"])?;
         let since = |end: Timestamp| Duration::try_from(end.duration_since(detected));
         let accepted = time(&status["response"]["time"])?;
         let pod = incident["spec"]["pod"]["uid"].as_str().unwrap_or_default();

@@ -6,7 +6,7 @@
 
 use crate::cluster::{Cluster, Output};
 use crate::installation::ensure_installed;
-use bailiff_api::{IncidentType, incident_name};
+use bailiff_api::incident_name;
 use serde_json::Value;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -172,7 +172,25 @@ spec:
         incident_name(
             pod["metadata"]["uid"].as_str().unwrap(),
             policy["metadata"]["uid"].as_str().unwrap(),
-            IncidentType::Violation,
+            pod["spec"]["nodeName"].as_str().unwrap(),
+        )
+    }
+
+    /// Waits for an Incident about evaluation errors of a policy in this namespace; `incident/NAME`.
+    ///
+    /// Its name holds the hour, which can change while a story runs.
+    #[must_use]
+    pub fn evaluation_error(&self, policy: &Value) -> String {
+        let name = policy["metadata"]["name"].as_str().unwrap();
+        let selector = format!("bailiff.dev/policy={name}");
+        self.wait("create", &["incident", "-l", &selector]);
+        let found = self.get(&["incidents", "-l", &selector]);
+        let items = found["items"].as_array().unwrap();
+        let of_type = |i: &&Value| i["spec"]["type"] == "EvaluationFailed";
+        let incident = items.iter().find(of_type).unwrap();
+        format!(
+            "incident/{}",
+            incident["metadata"]["name"].as_str().unwrap()
         )
     }
 

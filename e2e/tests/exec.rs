@@ -21,7 +21,7 @@ fn a_shell_by_exec_is_answered(name: &str, image: &str, command: &[&str], execut
     let pod = story.ready_pod("app=web");
     let _cut_off = story.exec(&pod, command);
 
-    let incident = story.incident(&pod, "no-shells", "Answered", "Evicted");
+    let incident = story.incident(&pod, "no-shells", "Responded", "Evicted");
     assert_eq!(incident["spec"]["type"], "Violation");
     assert_eq!(incident["spec"]["process"]["executable"], executable);
     assert_eq!(incident["spec"]["process"]["origin"], "Exec");
@@ -39,8 +39,8 @@ fn a_shell_by_exec_is_answered(name: &str, image: &str, command: &[&str], execut
     let incident = story.incident(&pod, "no-shells", "Recovered", "ReplacementReady");
     let replacement = incident["status"]["replacement"]["name"].as_str().unwrap();
     assert_ne!(replacement, pod["metadata"]["name"].as_str().unwrap());
-    assert_eq!(incident["status"]["workload"]["kind"], "Deployment");
-    assert_eq!(incident["status"]["workload"]["name"], "web");
+    assert_eq!(incident["status"]["workloadRef"]["kind"], "Deployment");
+    assert_eq!(incident["status"]["workloadRef"]["name"], "web");
 
     // The developer looks at the Deployment, and finds what ran, why, and what to do.
     let described = story.kubectl(&["describe", "deployment", "web"]);
@@ -93,7 +93,7 @@ fn a_copy_of_a_shell_under_another_name_is_no_file_of_the_image() {
     let copied = story.exec(&pod, &["cp", "/bin/bash", "/tmp/innocent"]);
     assert!(copied.success, "{}", copied.stderr);
     let _cut_off = story.exec(&pod, &["/tmp/innocent", "-c", "sleep 30"]);
-    let incident = story.incident(&pod, "image-only", "Answered", "Evicted");
+    let incident = story.incident(&pod, "image-only", "Responded", "Evicted");
     assert_eq!(incident["spec"]["process"]["executable"], "/tmp/innocent");
     assert_eq!(
         incident["spec"]["process"]["executableSource"],
@@ -115,7 +115,7 @@ fn a_script_by_a_relative_path_is_found_where_it_lies() {
     let line = "cd /tmp && echo : > x.sh && sh x.sh";
     let ran = story.exec(&pod, &["sh", "-c", line]);
     assert!(ran.success, "{}", ran.stderr);
-    let incident = story.incident(&pod, "no-tmp", "Answered", "AuditOnly");
+    let incident = story.incident(&pod, "no-tmp", "Responded", "AuditOnly");
     let process = &incident["spec"]["process"];
     assert_eq!(process["args"], serde_json::json!(["sh", "x.sh"]));
     assert_eq!(process["workingDirectory"], "/tmp");
@@ -131,7 +131,7 @@ fn what_the_application_itself_starts_has_the_origin_entrypoint() {
         "{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: NAMESPACE}, spec: {replicas: 1, selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {terminationGracePeriodSeconds: 0, containers: [{name: app, image: 'bailiff.dev/testbed/debian:1', imagePullPolicy: Never, command: [bash, -c, 'while :; do cat /etc/hostname; sleep 1; done']}]}}}}",
     );
     let pod = story.ready_pod("app=web");
-    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    let incident = story.incident(&pod, "no-cat", "Responded", "AuditOnly");
     assert_eq!(incident["spec"]["process"]["origin"], "Entrypoint");
     let ancestors = incident["spec"]["process"]["ancestors"].as_array().unwrap();
     assert!(
@@ -139,7 +139,7 @@ fn what_the_application_itself_starts_has_the_origin_entrypoint() {
         "{ancestors:?}"
     );
     assert_eq!(
-        incident["status"]["wouldRespond"]["action"], "Evict",
+        incident["status"]["dryRunResponse"]["action"], "Evict",
         "what enforcement would have done"
     );
     story.end();
@@ -156,7 +156,7 @@ fn hostile_arguments_are_evidence_and_do_no_harm() {
         &pod,
         &["bash", "-c", r"exec cat $'/nothing\n\e[31mred' $'\xff\xfe'"],
     );
-    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    let incident = story.incident(&pod, "no-cat", "Responded", "AuditOnly");
     let process = &incident["spec"]["process"];
     assert_eq!(process["args"][1], "/nothing\n\u{1b}[31mred");
     assert_eq!(process["args"][2], "\u{fffd}\u{fffd}");
@@ -177,7 +177,7 @@ fn a_component_asks_everything_over_one_connection() {
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     let _cut_off = story.exec(&pod, &["sh", "-c", "true"]);
-    let _incident = story.incident(&pod, "no-shells", "Answered", "Evicted");
+    let _incident = story.incident(&pod, "no-shells", "Responded", "Evicted");
 
     let components = story.cluster.get(&["pods", "-n", NAMESPACE]);
     let components = components["items"].as_array().unwrap();

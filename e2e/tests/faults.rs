@@ -16,7 +16,11 @@ use std::time::{Duration, Instant};
 fn begin(name: &str) -> (Story, Cluster) {
     let story = Story::begin_alone(name);
     story.policy("no-cat", "!('cat' in process.names)");
-    story.bind("no-cat", "[Evict]", "guardrails: {cooldownSeconds: 0}");
+    story.bind(
+        "no-cat",
+        "[Evict]",
+        "guardrails: {cooldownPeriodSeconds: 0}",
+    );
     (story, Cluster::running().unwrap())
 }
 
@@ -62,7 +66,7 @@ fn sensors_catch_up(story: &Story) {
 }
 
 fn detected(incident: &Value) -> Timestamp {
-    let time = incident["spec"]["detectedTime"].as_str().unwrap();
+    let time = incident["spec"]["execTime"].as_str().unwrap();
     time.parse().unwrap()
 }
 
@@ -75,7 +79,7 @@ fn a_violation_while_the_api_server_is_away_is_answered_when_it_is_back() {
     std::thread::sleep(Duration::from_secs(20));
     let to = Timestamp::now();
     faults.thaw_api_server().unwrap();
-    let incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    let incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
     let seen = detected(&incident);
     assert!(from < seen && seen < to, "{from} {seen} {to}");
     let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
@@ -90,7 +94,7 @@ fn an_api_server_that_was_started_anew_is_found_again() {
     faults.stop_api_server().unwrap();
     std::thread::sleep(Duration::from_secs(3));
     faults.start_api_server().unwrap();
-    let _incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    let _incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
     let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
     sensors_catch_up(&story);
     story.end();
@@ -101,8 +105,8 @@ fn a_pod_of_a_stopped_kubelet_is_evicted_and_whole_when_the_kubelet_is_back() {
     let (story, faults) = begin("kubelet");
     let (pod, node) = restless_pod(&story);
     faults.stop_kubelet(&node).unwrap();
-    let incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
-    assert_eq!(incident["status"]["phase"], "Answered", "{incident}");
+    let incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
+    assert_eq!(incident["status"]["phase"], "Recovering", "{incident}");
     faults.start_kubelet(&node).unwrap();
     let incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
     assert_eq!(incident["status"]["replacement"]["nodeName"], node.as_str());
@@ -118,7 +122,7 @@ fn a_violation_on_a_node_that_is_cut_off_is_answered_when_it_is_back() {
     std::thread::sleep(Duration::from_secs(20));
     let to = Timestamp::now();
     faults.restore_network(&node).unwrap();
-    let incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    let incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
     let seen = detected(&incident);
     assert!(from < seen && seen < to, "{from} {seen} {to}");
     sensors_catch_up(&story);
@@ -134,7 +138,7 @@ fn a_violation_under_a_slow_api_server_is_answered() {
         .slow_down_api_server(Duration::from_millis(50), Duration::from_millis(200))
         .unwrap();
     let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let _incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    let _incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
     drop(slow);
     let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
     story.end();
@@ -175,7 +179,7 @@ fn a_sensor_that_starts_again_goes_on_with_the_incident_that_is_there() {
     story.apply(&bailiff_e2e::workload::deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    let incident = story.incident(&pod, "no-cat", "Responded", "AuditOnly");
     let node = format!(
         "spec.nodeName={}",
         pod["spec"]["nodeName"].as_str().unwrap()

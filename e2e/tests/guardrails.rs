@@ -24,23 +24,23 @@ fn a_disruption_budget_holds_and_then_yields() {
     let pod = story.ready_pod("app=web");
     story.budget_counts("web");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&pod, "no-cat", "Answered", "WaitingForDisruptionBudget");
-    assert_eq!(incident["status"]["phase"], "Held");
+    let incident = story.incident(&pod, "no-cat", "Responded", "WaitingForDisruptionBudget");
+    assert_eq!(incident["status"]["phase"], "Waiting");
     story.apply(&disruption_budget("web", 1));
-    let _incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    let _incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
     let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
     story.end();
 }
 
 #[test]
 fn a_disruption_budget_that_never_yields_ends_the_wait_with_its_name() {
-    let story = begin("budget-never", "guardrails: {evictionTimeoutSeconds: 2}");
+    let story = begin("budget-never", "guardrails: {evictionDeadlineSeconds: 2}");
     story.apply(&disruption_budget("holds-on", 0).replace("app: holds-on", "app: web"));
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     story.budget_counts("holds-on");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&pod, "no-cat", "Answered", "DisruptionBudget");
+    let incident = story.incident(&pod, "no-cat", "Responded", "EvictionDeadlineExceeded");
     assert!(
         incident["status"]["conditions"]
             .to_string()
@@ -62,13 +62,13 @@ fn two_disruption_budgets_on_a_pod_are_said_at_once() {
         story.budget_counts(name);
     }
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let _incident = story.incident(&pod, "no-cat", "Answered", "SeveralDisruptionBudgets");
+    let _incident = story.incident(&pod, "no-cat", "Responded", "MultipleDisruptionBudgets");
     story.end();
 }
 
 #[test]
 fn a_workload_in_its_cooldown_waits_and_is_answered_afterwards() {
-    let story = begin("cooldown", "guardrails: {cooldownSeconds: 8}");
+    let story = begin("cooldown", "guardrails: {cooldownPeriodSeconds: 8}");
     story.apply(&deployment("web", BUSYBOX));
     let first = story.ready_pod("app=web");
     let _cut_off = story.exec(&first, &["cat", "/etc/hostname"]);
@@ -78,8 +78,8 @@ fn a_workload_in_its_cooldown_waits_and_is_answered_afterwards() {
         incident["status"]["replacement"]["name"].as_str().unwrap(),
     ]);
     let _ran = story.exec(&second, &["cat", "/etc/hostname"]);
-    let _held = story.incident(&second, "no-cat", "Answered", "Cooldown");
-    let _answered = story.incident(&second, "no-cat", "Answered", "Evicted");
+    let _held = story.incident(&second, "no-cat", "Responded", "Cooldown");
+    let _answered = story.incident(&second, "no-cat", "Responded", "Evicted");
     story.end();
 }
 
@@ -122,7 +122,7 @@ spec:
         .cluster
         .wait("create", &[&incident, "-n", "kube-system"]);
     story.cluster.wait(
-        "jsonpath={.status.conditions[?(@.type==\"Answered\")].reason}=ExemptNamespace",
+        "jsonpath={.status.conditions[?(@.type==\"Responded\")].reason}=ExemptNamespace",
         &[&incident, "-n", "kube-system"],
     );
     let _deleted = story
@@ -135,21 +135,21 @@ spec:
 fn a_binding_that_used_up_its_evictions_of_the_minute_waits() {
     let story = begin(
         "rate",
-        "guardrails: {cooldownSeconds: 0, maxEvictionsPerMinute: 1}",
+        "guardrails: {cooldownPeriodSeconds: 0, maxEvictionsPerMinute: 1}",
     );
     for app in ["one", "two"] {
         story.apply(&deployment(app, BUSYBOX));
     }
     let (one, two) = (story.ready_pod("app=one"), story.ready_pod("app=two"));
     let _cut_off = story.exec(&one, &["cat", "/etc/hostname"]);
-    let _answered = story.incident(&one, "no-cat", "Answered", "Evicted");
+    let _answered = story.incident(&one, "no-cat", "Responded", "Evicted");
     let _ran = story.exec(&two, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&two, "no-cat", "Answered", "RateLimited");
-    assert_eq!(incident["status"]["phase"], "Held");
+    let incident = story.incident(&two, "no-cat", "Responded", "RateLimited");
+    assert_eq!(incident["status"]["phase"], "Waiting");
     let described = story.kubectl(&["describe", "deployment", "two"]);
-    assert!(described.contains("ResponseHeld"), "{described}");
+    assert!(described.contains("ResponseDelayed"), "{described}");
     // It is held, not dropped: within the minute it is answered.
-    let _answered = story.incident(&two, "no-cat", "Answered", "Evicted");
+    let _answered = story.incident(&two, "no-cat", "Responded", "Evicted");
     story.end();
 }
 
@@ -175,7 +175,7 @@ fn a_deletion_passes_a_disruption_budget_and_shortens_the_grace_period() {
     story.budget_counts("web");
     let since = std::time::Instant::now();
     let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&pod, "no-cat", "Answered", "Deleted");
+    let incident = story.incident(&pod, "no-cat", "Responded", "Deleted");
     assert_eq!(incident["status"]["response"]["action"], "Delete");
     let name = format!("pod/{}", pod["metadata"]["name"].as_str().unwrap());
     story.wait("delete", &[&name]);

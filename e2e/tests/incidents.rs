@@ -125,7 +125,7 @@ fn incidents_are_watched_by_the_plugin_and_printed_as_yaml() {
         .spawn()
         .unwrap();
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    let incident = story.incident(&pod, "no-cat", "Responded", "AuditOnly");
     let name = incident["metadata"]["name"].as_str().unwrap();
     let lines = std::io::BufReader::new(watching.stdout.take().unwrap()).lines();
     let audited = lines

@@ -85,7 +85,7 @@ fn probes_and_hooks_are_told_from_an_exec() {
         ("no-probe-script", "Probe"),
         ("no-hook", "Lifecycle"),
     ] {
-        let incident = story.incident(&pod, policy, "Answered", "AuditOnly");
+        let incident = story.incident(&pod, policy, "Responded", "AuditOnly");
         assert_eq!(incident["spec"]["process"]["origin"], origin, "{policy}");
     }
     // Both probes ran several times by now, and none of their shells was taken for an exec.
@@ -96,7 +96,7 @@ fn probes_and_hooks_are_told_from_an_exec() {
     assert!(!listed.contains(&name), "{listed}");
     // A person's exec in the same pod is one.
     let _cut_off = story.exec(&pod, &["sh", "-c", "sleep 5"]);
-    let _incident = story.incident(&pod, "no-shells", "Answered", "Evicted");
+    let _incident = story.incident(&pod, "no-shells", "Responded", "Evicted");
     story.end();
 }
 
@@ -119,7 +119,7 @@ fn a_static_pod_is_seen_and_left_to_its_node() {
         .unwrap();
     let pod: Value = story.ready_pod("app=fixed");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let _incident = story.incident(&pod, "no-cat", "Answered", "MirrorPod");
+    let _incident = story.incident(&pod, "no-cat", "Responded", "MirrorPod");
     let still = story.get(&["pod", "fixed-node1"]);
     assert_eq!(still["metadata"]["uid"], pod["metadata"]["uid"]);
     cluster

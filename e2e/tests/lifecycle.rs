@@ -99,7 +99,11 @@ fn left(story: &Story) -> Vec<String> {
 fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
     let story = Story::begin_alone("life");
     story.policy("no-cat", "!('cat' in process.names)");
-    story.bind("no-cat", "[Evict]", "guardrails: {cooldownSeconds: 0}");
+    story.bind(
+        "no-cat",
+        "[Evict]",
+        "guardrails: {cooldownPeriodSeconds: 0}",
+    );
     story.apply(&deployment("web", BUSYBOX));
     let _first = story.ready_pod("app=web");
     is_answered(&story);

@@ -28,14 +28,17 @@ fn two_policies_at_once_evict_once_and_both_are_on_record() {
         story.wait("condition=Answered", &[&name]);
         let incident = story.get(&[&name]);
         let conditions = incident["status"]["conditions"].as_array().unwrap();
-        let answered = conditions.iter().find(|c| c["type"] == "Answered").unwrap();
+        let answered = conditions
+            .iter()
+            .find(|c| c["type"] == "Responded")
+            .unwrap();
         reasons.push(answered["reason"].as_str().unwrap().to_owned());
     }
     assert!(reasons.contains(&"Evicted".to_owned()), "{reasons:?}");
     assert!(
         reasons
             .iter()
-            .all(|r| ["Evicted", "AlreadyTerminating", "PodGone"].contains(&r.as_str())),
+            .all(|r| ["Evicted", "AlreadyTerminating", "PodNotFound"].contains(&r.as_str())),
         "{reasons:?}"
     );
     story.end();
@@ -52,7 +55,7 @@ fn a_policy_without_a_binding_does_nothing() {
     let ran = story.exec(&pod, &["cat", "/etc/hostname"]);
     assert!(ran.success, "{}", ran.stderr);
     // The witness sees the same process, so when it is answered the other would have been.
-    let _incident = story.incident(&pod, "witness", "Answered", "AuditOnly");
+    let _incident = story.incident(&pod, "witness", "Responded", "AuditOnly");
     let incidents = story.get(&["incidents"]);
     assert_eq!(incidents["items"].as_array().unwrap().len(), 1);
     story.end();
@@ -66,8 +69,8 @@ fn under_audit_the_pod_stays_and_the_incident_says_what_would_have_been_done() {
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
-    assert_eq!(incident["status"]["wouldRespond"]["action"], "Evict");
+    let incident = story.incident(&pod, "no-cat", "Responded", "AuditOnly");
+    assert_eq!(incident["status"]["dryRunResponse"]["action"], "Evict");
     assert_eq!(incident["status"]["phase"], "Audited");
     let still = story.get(&["pod", pod["metadata"]["name"].as_str().unwrap()]);
     assert!(still["metadata"]["deletionTimestamp"].is_null());
@@ -84,7 +87,7 @@ fn a_changed_policy_is_the_one_that_counts() {
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let _seen = story.incident(&pod, "witness", "Answered", "AuditOnly");
+    let _seen = story.incident(&pod, "witness", "Responded", "AuditOnly");
     let name = story.incident_name(&pod, "rule");
     assert!(
         !story
@@ -98,8 +101,8 @@ fn a_changed_policy_is_the_one_that_counts() {
         &[&format!("runtimepolicy/rule-{}", story.namespace)],
     );
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&pod, "rule", "Answered", "AuditOnly");
-    assert_eq!(incident["spec"]["policy"]["generation"], 2);
+    let incident = story.incident(&pod, "rule", "Responded", "AuditOnly");
+    assert_eq!(incident["spec"]["policyRef"]["generation"], 2);
     story.end();
 }
 
@@ -164,7 +167,7 @@ fn a_deleted_policy_evicts_nobody_and_a_deleted_namespace_stays_deleted() {
     let pod = story.ready_pod("app=web");
     let ran = story.exec(&pod, &["cat", "/etc/hostname"]);
     assert!(ran.success, "{}", ran.stderr);
-    let _incident = story.incident(&pod, "witness", "Answered", "AuditOnly");
+    let _incident = story.incident(&pod, "witness", "Responded", "AuditOnly");
     assert_eq!(
         story.get(&["incidents"])["items"].as_array().unwrap().len(),
         1
@@ -211,10 +214,10 @@ fn a_binding_that_begins_to_enforce_answers_what_goes_on() {
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    let incident = story.incident(&pod, "no-cat", "Responded", "AuditOnly");
     assert_eq!(incident["status"]["phase"], "Audited", "{incident}");
     assert_eq!(
-        incident["status"]["wouldRespond"]["action"], "Evict",
+        incident["status"]["dryRunResponse"]["action"], "Evict",
         "{incident}"
     );
     story.bind("no-cat", "[Evict]", "");
@@ -231,8 +234,8 @@ fn a_binding_that_begins_to_enforce_answers_what_goes_on() {
         std::thread::sleep(std::time::Duration::from_secs(1));
     }
     assert!(answered, "still audited");
-    let incident = story.incident(&pod, "no-cat", "Answered", "Evicted");
-    assert!(incident["status"]["wouldRespond"].is_null(), "{incident}");
+    let incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
+    assert!(incident["status"]["dryRunResponse"].is_null(), "{incident}");
     story.end();
 }
 
@@ -251,15 +254,10 @@ fn an_expression_that_fails_at_run_time_only_reports() {
     let policy = story
         .cluster
         .get(&["runtimepolicy", &format!("fails-{}", story.namespace)]);
-    let name = bailiff_api::incident_name(
-        pod["metadata"]["uid"].as_str().unwrap(),
-        policy["metadata"]["uid"].as_str().unwrap(),
-        bailiff_api::IncidentType::EvaluationFailed,
-    );
-    let name = format!("incident/{name}");
+    let name = story.evaluation_error(&policy);
     story.wait("create", &[&name]);
     story.wait(
-        "jsonpath={.status.conditions[?(@.type==\"Answered\")].reason}=EvaluationFailed",
+        "jsonpath={.status.conditions[?(@.type==\"Responded\")].reason}=EvaluationFailed",
         &[&name],
     );
     let incident = story.get(&[&name]);
@@ -307,7 +305,7 @@ fn a_failure_that_a_policy_ignores_is_a_condition_of_this_generation() {
     assert!(!message.contains("hostname"), "{message}");
     assert_eq!(of("Ready").unwrap()["status"], "True");
     // There is no Incident of it; the witness saw the same process.
-    let _incident = story.incident(&pod, "witness", "Answered", "AuditOnly");
+    let _incident = story.incident(&pod, "witness", "Responded", "AuditOnly");
     let incidents = story.get(&["incidents"]);
     assert_eq!(incidents["items"].as_array().unwrap().len(), 1);
 
@@ -358,18 +356,20 @@ fn the_library_installs_and_its_policies_answer_when_they_are_bound() {
         story.cluster.wait("condition=Ready", &[name]);
     }
     story.apply(
-        "{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicyBinding, metadata: {name: library-NAMESPACE}, spec: {policyName: no-shells-by-exec, matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}}, responseActions: [Evict]}}",
+        "{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicyBinding, metadata: {name: library-NAMESPACE}, spec: {policyName: no-shells-through-exec, matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}}, responseActions: [Evict]}}",
     );
     let binding = format!("runtimepolicybinding/library-{}", story.namespace);
     story.cluster.wait("condition=Ready", &[&binding]);
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     let _cut_off = story.exec(&pod, &["sh", "-c", "sleep 5"]);
-    let policy = story.cluster.get(&["runtimepolicy", "no-shells-by-exec"]);
+    let policy = story
+        .cluster
+        .get(&["runtimepolicy", "no-shells-through-exec"]);
     let name = bailiff_api::incident_name(
         pod["metadata"]["uid"].as_str().unwrap(),
         policy["metadata"]["uid"].as_str().unwrap(),
-        bailiff_api::IncidentType::Violation,
+        pod["spec"]["nodeName"].as_str().unwrap(),
     );
     let name = format!("incident/{name}");
     story.wait("create", &[&name]);
@@ -393,7 +393,7 @@ fn a_namespace_that_is_deleted_while_an_answer_waits_is_gone() {
     let pod = story.ready_pod("app=web");
     story.budget_counts("web");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let _held = story.incident(&pod, "no-cat", "Answered", "WaitingForDisruptionBudget");
+    let _held = story.incident(&pod, "no-cat", "Responded", "WaitingForDisruptionBudget");
     let _deleted =
         story
             .cluster

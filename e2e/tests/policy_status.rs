@@ -104,7 +104,7 @@ fn a_sensor_says_one_thing_of_a_policy_and_by_the_name_of_its_node() {
     for status in [
         json!({"conditions": [ready]}),
         json!({"conditions": [ready, failed]}),
-        json!({"conditions": [failed], "coverage": {"nodes": 9, "covered": 9}}),
+        json!({"conditions": [failed], "coverage": {"matchingNodes": 9, "monitoredNodes": 9}}),
         json!({"conditions": [failed], "observedGeneration": 7}),
     ] {
         said.refused(&own, &status, MORE);

@@ -54,7 +54,7 @@ fn a_daemon_sets_pod_comes_back_on_its_node() {
         incident["status"]["replacement"]["nodeName"],
         old["spec"]["nodeName"]
     );
-    assert_eq!(incident["status"]["workload"]["kind"], "DaemonSet");
+    assert_eq!(incident["status"]["workloadRef"]["kind"], "DaemonSet");
     story.end();
 }
 
@@ -65,7 +65,7 @@ fn a_job_that_retries_brings_its_pod_back() {
     let old = story.ready_pod("app=work");
     violate(&story, &old);
     let incident = story.incident(&old, "no-cat", "Recovered", "ReplacementReady");
-    assert_eq!(incident["status"]["workload"]["kind"], "Job");
+    assert_eq!(incident["status"]["workloadRef"]["kind"], "Job");
     story.end();
 }
 
@@ -75,7 +75,7 @@ fn a_job_without_retries_is_said_not_to_come_back() {
     story.apply(&job("work", BUSYBOX, false));
     let old = story.ready_pod("app=work");
     violate(&story, &old);
-    let _incident = story.incident(&old, "no-cat", "Recovered", "NotReplaced");
+    let _incident = story.incident(&old, "no-cat", "Recovered", "NoReplacementExpected");
     story.end();
 }
 
@@ -85,7 +85,7 @@ fn a_pod_without_a_controller_is_left_unless_the_binding_says_otherwise() {
     story.apply(&pod("alone", BUSYBOX, None));
     let alone = story.ready_pod("app=alone");
     violate(&story, &alone);
-    let _incident = story.incident(&alone, "no-cat", "Answered", "Unmanaged");
+    let _incident = story.incident(&alone, "no-cat", "Responded", "Unmanaged");
     let still = story.get(&["pod", "alone"]);
     assert!(still["metadata"]["deletionTimestamp"].is_null());
     let described = story.kubectl(&["describe", "pod", "alone"]);
@@ -102,7 +102,7 @@ fn a_pod_without_a_controller_is_evicted_when_the_binding_asks_for_it() {
     story.apply(&pod("alone", BUSYBOX, None));
     let alone = story.ready_pod("app=alone");
     violate(&story, &alone);
-    let _incident = story.incident(&alone, "no-cat", "Recovered", "NotReplaced");
+    let _incident = story.incident(&alone, "no-cat", "Recovered", "NoReplacementExpected");
     story.wait("delete", &["pod/alone"]);
     story.end();
 }
@@ -123,7 +123,7 @@ fn a_pod_is_answered_on_either_node() {
         story.apply(&pod(&name, BUSYBOX, Some(node)));
         let on = story.ready_pod(&format!("app={name}"));
         violate(&story, &on);
-        let incident = story.incident(&on, "no-cat", "Answered", "Evicted");
+        let incident = story.incident(&on, "no-cat", "Responded", "Evicted");
         assert_eq!(incident["spec"]["nodeName"], node.as_str());
     }
     story.end();

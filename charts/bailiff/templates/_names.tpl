@@ -1,4 +1,4 @@
-{{/* Names are fixed: components, the confinement of Incidents and the documentation rely on them. */}}
+{{/* Names are fixed: components, the protection of Incidents and the documentation rely on them. */}}
 
 {{- define "bailiff.labels" -}}
 app.kubernetes.io/name: bailiff

@@ -1,106 +1,136 @@
 //! Condition types and reasons of Bailiff's objects.
 //!
 //! Here: the vocabulary of `status.conditions`. Not here: when each is set (`response`,
-//! `controller`, `sensor`).
+//! `controller`).
 //! Invariant: types are adjectives or past participles and reasons upper camel case, as the API
 //! conventions ask; each is documented in `docs/operating.md`.
 
 /// Condition types.
 pub mod types {
-    /// A policy: it compiles, and sensors may run it. A binding: its policy exists and is Ready.
+    /// A policy: it compiles, and sensors can evaluate it. A binding: its policy exists and is Ready.
     pub const READY: &str = "Ready";
     /// A binding: its selectors match at least one pod now.
-    pub const MATCHING: &str = "Matching";
-    /// A policy: an expression of its present generation failed at run time on some node, which it
-    /// ignores. There or not there, never False: nobody knows that none failed anywhere.
+    pub const PODS_MATCHED: &str = "PodsMatched";
+    /// A policy: an expression of its current generation could not be evaluated on some node.
+    /// Present or absent, never False: that no evaluation failed anywhere cannot be known.
     pub const EVALUATION_FAILED: &str = "EvaluationFailed";
-    /// An Incident: what was done about it, with the outcome as reason. `Unknown` while under way.
-    pub const ANSWERED: &str = "Answered";
-    /// An Incident: the workload has a Ready replacement, or nothing had to be replaced.
+    /// A binding: its responses only audit, because it would remove pods of too many workloads.
+    pub const PAUSED: &str = "Paused";
+    /// An Incident: the response, with the outcome as reason. `Unknown` while it is open.
+    pub const RESPONDED: &str = "Responded";
+    /// An Incident: the workload has a Ready replacement, or needs none.
     pub const RECOVERED: &str = "Recovered";
 }
 
-/// Reasons of [`types::READY`] and [`types::MATCHING`].
+/// Reasons of [`types::READY`] and [`types::PODS_MATCHED`].
 pub mod ready {
     /// Every expression compiled.
     pub const COMPILED: &str = "Compiled";
     /// An expression does not compile; the message has the position.
     pub const COMPILE_ERROR: &str = "CompileError";
+    /// The object cannot be decoded; the message has the cause. It never enforces.
+    pub const DECODE_ERROR: &str = "DecodeError";
     /// The binding's policy exists and is Ready.
-    pub const BOUND: &str = "Bound";
+    pub const POLICY_READY: &str = "PolicyReady";
     /// No policy has the name that the binding asks for.
     pub const POLICY_NOT_FOUND: &str = "PolicyNotFound";
-    /// The binding's policy is there and does not compile.
+    /// The binding's policy exists and is not Ready.
     pub const POLICY_NOT_READY: &str = "PolicyNotReady";
     /// A selector of the object is not valid.
     pub const INVALID_SELECTOR: &str = "InvalidSelector";
     /// At least one pod matches.
-    pub const PODS_MATCH: &str = "PodsMatch";
+    pub const MATCHING_PODS_FOUND: &str = "MatchingPodsFound";
     /// No pod matches now.
-    pub const NO_PODS_MATCH: &str = "NoPodsMatch";
+    pub const NO_MATCHING_PODS: &str = "NoMatchingPods";
 }
 
 /// Reasons of [`types::EVALUATION_FAILED`].
 pub mod evaluation_failed {
-    /// Status True: the policy has `failurePolicy: Ignore`, so that the process was left alone.
+    /// Status True: the policy has `failurePolicy: Fail`, so that Incidents report it.
+    pub const FAILURE_REPORTED: &str = "FailureReported";
+    /// Status True: the policy has `failurePolicy: Ignore`.
     pub const FAILURE_IGNORED: &str = "FailureIgnored";
 }
 
-/// Reasons of [`types::ANSWERED`]: every way in which an answer can end or wait.
-pub mod answered {
+/// Reasons of [`types::PAUSED`].
+pub mod paused {
+    /// Status True: the binding would remove pods of too many workloads at once.
+    pub const TOO_MANY_WORKLOADS: &str = "TooManyWorkloads";
+    /// Status False: an annotation of the binding resumed this generation.
+    pub const RESUMED: &str = "Resumed";
+}
+
+/// Reasons of [`types::RESPONDED`]: every way in which a response can end or wait.
+pub mod responded {
     /// Status True: the Eviction was accepted.
     pub const EVICTED: &str = "Evicted";
     /// Status True: the pod was deleted, as the binding asks.
     pub const DELETED: &str = "Deleted";
-    /// Status True: another answer, or its owner, had already ended the pod.
+    /// Status True: the pod was terminating already, and its remaining grace period was shortened.
+    pub const GRACE_PERIOD_SHORTENED: &str = "GracePeriodShortened";
+    /// Status True: the pod was terminating or finished already.
     pub const ALREADY_TERMINATING: &str = "AlreadyTerminating";
     /// Status True: the pod no longer exists.
-    pub const POD_GONE: &str = "PodGone";
+    pub const POD_NOT_FOUND: &str = "PodNotFound";
     /// Status True: the binding asks for `Audit` alone.
     pub const AUDIT_ONLY: &str = "AuditOnly";
-    /// Status True: an expression failed at run time, which never leads to an eviction.
+    /// Status True: an expression could not be evaluated, for which there is no response.
     pub const EVALUATION_FAILED: &str = "EvaluationFailed";
-    /// Status False: the pod has no controller, and the binding does not ask for `evictUnmanaged`.
+    /// Status False: the pod has no controller, and `unmanagedPodPolicy` is Skip.
     pub const UNMANAGED: &str = "Unmanaged";
     /// Status False: a static pod; the kubelet would start it again from its file.
     pub const MIRROR_POD: &str = "MirrorPod";
-    /// Status False: a pod of Bailiff's own.
-    pub const OWN_POD: &str = "OwnPod";
+    /// Status False: a pod of Bailiff itself.
+    pub const BAILIFF_POD: &str = "BailiffPod";
     /// Status False: the pod's namespace is exempt by configuration.
     pub const EXEMPT_NAMESPACE: &str = "ExemptNamespace";
-    /// Status False: the policy or its binding is no longer there, or no longer the same.
+    /// Status False: a pod of a critical priority class in a critical namespace.
+    pub const CRITICAL_POD: &str = "CriticalPod";
+    /// Status False: the policy or its binding was deleted, no longer matches or only audits.
     pub const POLICY_CHANGED: &str = "PolicyChanged";
-    /// Status False: the Incident does not agree with the live pod.
-    pub const NOT_CONFIRMED: &str = "NotConfirmed";
-    /// Status Unknown for a while, then False: the shipped confinement of Incidents is missing or
-    /// was changed.
-    pub const NOT_CONFINED: &str = "NotConfined";
-    /// Status False: PodDisruptionBudgets did not allow it in time.
-    pub const DISRUPTION_BUDGET: &str = "DisruptionBudget";
-    /// Status False: two PodDisruptionBudgets select the pod; the Eviction API refuses such pods.
-    pub const SEVERAL_DISRUPTION_BUDGETS: &str = "SeveralDisruptionBudgets";
-    /// Status False: the API server refused the eviction.
-    pub const REFUSED: &str = "Refused";
-    /// Status Unknown: waits for the cooldown of the workload.
+    /// Status False: the Incident does not match the pod.
+    pub const POD_MISMATCH: &str = "PodMismatch";
+    /// Status Unknown: the shipped protection of Incidents is missing or modified.
+    pub const INCIDENTS_NOT_PROTECTED: &str = "IncidentsNotProtected";
+    /// Status False: PodDisruptionBudgets did not allow the eviction in time.
+    pub const EVICTION_DEADLINE_EXCEEDED: &str = "EvictionDeadlineExceeded";
+    /// Status False: several PodDisruptionBudgets select the pod; the Eviction API rejects that.
+    pub const MULTIPLE_DISRUPTION_BUDGETS: &str = "MultipleDisruptionBudgets";
+    /// Status False: the API server rejected the request.
+    pub const REQUEST_REJECTED: &str = "RequestRejected";
+    /// Status False: the violation is older than `response.maxAge`, because the switch was off.
+    pub const VIOLATION_TOO_OLD: &str = "ViolationTooOld";
+    /// Status Unknown: waits for the cooldown period of the workload.
     pub const COOLDOWN: &str = "Cooldown";
-    /// Status Unknown: waits for the rate limit.
+    /// Status Unknown: waits for a rate limit of the binding, the namespace or the cluster.
     pub const RATE_LIMITED: &str = "RateLimited";
     /// Status Unknown: waits for a PodDisruptionBudget.
     pub const WAITING_FOR_DISRUPTION_BUDGET: &str = "WaitingForDisruptionBudget";
-    /// Status Unknown: something could not be read; it is tried again.
-    pub const COULD_NOT_CHECK: &str = "CouldNotCheck";
+    /// Status Unknown: an admission webhook rejected the request; it is retried.
+    pub const BLOCKED_BY_WEBHOOK: &str = "BlockedByWebhook";
+    /// Status Unknown: replacements violate the policy as soon as they start; responses pause.
+    pub const CIRCUIT_BREAKER_OPEN: &str = "CircuitBreakerOpen";
+    /// Status Unknown: the policy would remove pods of too many workloads; its binding is paused.
+    pub const POLICY_PAUSED: &str = "PolicyPaused";
+    /// Status Unknown: the switch of all responses is set to Audit, is missing or unreadable.
+    pub const RESPONSES_SWITCHED_OFF: &str = "ResponsesSwitchedOff";
+    /// Status Unknown: the policy changed, and the Incident lacks what its expressions read; the
+    /// next exec decides.
+    pub const WAITING_FOR_NEXT_EXEC: &str = "WaitingForNextExec";
+    /// Status Unknown: a request to the API server failed; it is retried.
+    pub const API_REQUEST_FAILED: &str = "APIRequestFailed";
 }
 
 /// Reasons of [`types::RECOVERED`].
 pub mod recovered {
     /// Status True: a replacement is Ready.
     pub const REPLACEMENT_READY: &str = "ReplacementReady";
-    /// Status True: nothing was taken away, so nothing had to come back.
+    /// Status True: no pod was removed, so no replacement is needed.
     pub const NOTHING_TO_REPLACE: &str = "NothingToReplace";
     /// Status False: no replacement was Ready in time.
-    pub const NO_REPLACEMENT: &str = "NoReplacement";
-    /// Status False: the owner does not make a new pod (a finished Job, a pod without owner).
-    pub const NOT_REPLACED: &str = "NotReplaced";
+    pub const REPLACEMENT_DEADLINE_EXCEEDED: &str = "ReplacementDeadlineExceeded";
+    /// Status False: the owner creates no replacement (a finished Job, a pod without owner).
+    pub const NO_REPLACEMENT_EXPECTED: &str = "NoReplacementExpected";
     /// Status Unknown: waiting for the replacement.
     pub const WAITING: &str = "WaitingForReplacement";
 }

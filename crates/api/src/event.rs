@@ -8,11 +8,14 @@
 pub const EVICTED: &str = "EvictedByPolicy";
 /// On a pod and its workload: the pod was deleted because of a policy.
 pub const DELETED: &str = "DeletedByPolicy";
-/// On a pod and its workload: a policy was violated and nothing was done; the message says why.
+/// On a pod and its workload: a process violated a policy and Bailiff took no action; the message
+/// says why.
 pub const VIOLATION: &str = "PolicyViolation";
-/// On a pod and its workload: the answer is held back for now; the message says by what.
-pub const RESPONSE_HELD: &str = "ResponseHeld";
+/// On a pod and its workload: the response waits; the message says for what.
+pub const RESPONSE_DELAYED: &str = "ResponseDelayed";
 /// On a workload: the replacement of an evicted pod is Ready.
-pub const RECOVERED: &str = "RecoveredFromViolation";
-/// On a Node: processes of this node, or of some of its pods, can't be seen.
-pub const NOT_COVERED: &str = "ProcessesNotSeen";
+pub const REPLACEMENT_READY: &str = "ReplacementReady";
+/// On a pod and its workload: an expression of a policy could not be evaluated.
+pub const EVALUATION_FAILED: &str = "PolicyEvaluationFailed";
+/// On a Node: processes of this node, or of some of its pods, are not monitored.
+pub const NODE_NOT_MONITORED: &str = "NodeNotMonitored";

@@ -21,6 +21,10 @@ pub const ARGS_LIMIT_BYTES: usize = 4096;
 pub const ANCESTOR_ARGS_LIMIT_BYTES: usize = 256;
 /// Most ancestors that are kept, nearest first.
 pub const ANCESTORS_LIMIT: usize = 16;
+/// Distinct processes of a series that are kept from its beginning.
+pub const FIRST_PROCESSES_LIMIT: usize = 3;
+/// Distinct processes of a series that are kept from its end.
+pub const LAST_PROCESSES_LIMIT: usize = 7;
 /// Most labels of the pod that are kept.
 pub const LABELS_LIMIT: usize = 32;
 
@@ -45,7 +49,7 @@ pub const LABELS_LIMIT: usize = 32;
     printcolumn(
         name = "Policy",
         type_ = "string",
-        json_path = ".spec.policy.name",
+        json_path = ".spec.policyRef.name",
         description = "The policy that was violated."
     ),
     printcolumn(
@@ -55,7 +59,7 @@ pub const LABELS_LIMIT: usize = 32;
         description = "The pod that the process ran in."
     ),
     printcolumn(
-        name = "Process",
+        name = "Executable",
         type_ = "string",
         json_path = ".spec.process.executable",
         description = "The file that was executed."
@@ -69,7 +73,7 @@ pub const LABELS_LIMIT: usize = 32;
     printcolumn(
         name = "Reason",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Answered')].reason",
+        json_path = ".status.conditions[?(@.type=='Responded')].reason",
         description = "What was done, or why nothing was."
     ),
     printcolumn(
@@ -97,13 +101,10 @@ pub const LABELS_LIMIT: usize = 32;
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp"
-    ),
-    selectable = ".spec.nodeName",
-    selectable = ".spec.policy.name",
-    selectable = ".spec.pod.name"
+    )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("self == oldSelf").message("the evidence of an Incident can't be changed"))]
+#[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable"))]
 pub struct IncidentSpec {
     /// Violation: a validation was false. EvaluationFailed: an expression failed at run time,
     /// which is reported and never answered.
@@ -112,11 +113,11 @@ pub struct IncidentSpec {
     /// How grave the policy says it is.
     pub severity: Severity,
     /// The policy that was violated.
-    pub policy: PolicyReference,
+    pub policy_ref: PolicyReference,
     /// The bindings of the policy that matched the pod when the process started.
     #[schemars(length(min = 1, max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub bindings: Vec<BindingReference>,
+    pub binding_refs: Vec<BindingReference>,
     /// The node that the process ran on.
     #[schemars(length(min = 1, max = 253))]
     pub node_name: String,
@@ -131,7 +132,7 @@ pub struct IncidentSpec {
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub violations: Vec<Violation>,
     /// When the kernel started the program, by the node's clock.
-    pub detected_time: MicroTime,
+    pub exec_time: MicroTime,
 }
 
 /// Why an Incident was written.
@@ -176,6 +177,10 @@ pub struct IncidentPod {
     /// Name of the pod.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Namespace of the pod. It is the Incident's own namespace, unless the API server rejected the
+    /// Incident there; then the Incident is in the namespace that Bailiff runs in.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
     /// UID of the pod.
     #[schemars(length(min = 1, max = 64))]
     pub uid: String,
@@ -253,6 +258,10 @@ pub struct IncidentProcess {
     pub script_path: Option<String>,
     /// Where the process comes from.
     pub origin: Origin,
+    /// The process left the cgroups of its pod. It can outlive the pod, on the node that
+    /// `spec.nodeName` names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_pod_cgroup: bool,
     /// Effective user, as the node sees it.
     pub uid: i64,
     /// Effective group, as the node sees it.
@@ -294,10 +303,11 @@ pub struct Ancestor {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Violation {
-    /// Its place in the policy's `validations`, from 0. Absent: a match condition failed.
+    /// Index of the expression in the policy's `validations`, from 0. Absent if a match condition
+    /// could not be evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
-    pub validation: Option<i32>,
+    pub expression_index: Option<i32>,
     /// What the policy says about it, or the error.
     #[schemars(length(max = 1024))]
     pub message: String,
@@ -310,7 +320,7 @@ pub struct IncidentStatus {
     /// A word for people, derived from the conditions, which are the truth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// `Answered`: what was done, or why nothing was. `Recovered`: whether the workload has its
+    /// `Responded`: what was done, or why nothing was. `Recovered`: whether the workload has its
     /// replacement.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
@@ -318,15 +328,18 @@ pub struct IncidentStatus {
     /// How often the same policy was violated in the same pod. Written by the sensor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<Series>,
-    /// What was done.
+    /// The response that the API server accepted. Absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response: Option<AnsweredResponse>,
+    pub response: Option<ResponseStatus>,
+    /// What the response waits for. Absent if it does not wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<WaitingStatus>,
     /// Under `Audit`: what enforcement would have done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub would_respond: Option<WouldRespond>,
-    /// The object at the top of the pod's owners.
+    pub dry_run_response: Option<DryRunResponse>,
+    /// The topmost controller of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub workload: Option<OwnerObject>,
+    pub workload_ref: Option<WorkloadReference>,
     /// The pod that took the place of the one that was taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<Replacement>,
@@ -337,14 +350,14 @@ pub struct IncidentStatus {
 pub enum Phase {
     /// Nothing was decided yet.
     Pending,
-    /// The answer waits; the condition `Answered` says for what.
-    Held,
+    /// The answer waits; the condition `Responded` says for what.
+    Waiting,
     /// Only reported.
     Audited,
-    /// The pod was taken away; its replacement is awaited.
-    Answered,
+    /// The pod was removed; its replacement is awaited.
+    Recovering,
     /// The replacement is Ready, or nothing had to be replaced.
-    Recovered,
+    Resolved,
     /// Nothing was done, or no replacement came; the conditions say why.
     Unresolved,
 }
@@ -363,29 +376,87 @@ pub struct Series {
     /// The bindings that matched the last time.
     #[schemars(length(min = 1, max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
-    pub bindings: Vec<BindingReference>,
+    pub binding_refs: Vec<BindingReference>,
+    /// The first 3 distinct processes that violated the policy after the one in `spec.process`. An
+    /// entry keeps its executable, arguments and origin; only its count and last time change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub first_processes: Vec<ObservedProcess>,
+    /// The last 7 distinct processes that violated the policy and are not among the first, oldest
+    /// first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 7))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub last_processes: Vec<ObservedProcess>,
+}
+
+/// A process that violated the policy after the first one. Processes with the same executable,
+/// arguments and origin are one entry.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedProcess {
+    /// The file that was executed, symbolic links resolved, as the container sees it.
+    #[schemars(length(max = 1024))]
+    pub executable: String,
+    /// Its arguments, cut at 256 bytes.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub args: Vec<String>,
+    /// Arguments were cut.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub args_truncated: bool,
+    /// Where the process comes from.
+    pub origin: Origin,
+    /// How often.
+    #[schemars(range(min = 1))]
+    pub count: i64,
+    /// When first, by the node's clock.
+    pub first_observed_time: MicroTime,
+    /// When last, by the node's clock.
+    pub last_observed_time: MicroTime,
 }
 
 /// What was done about an Incident.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub struct AnsweredResponse {
+pub struct ResponseStatus {
     /// Evict or Delete.
     pub action: ResponseAction,
     /// The binding that asked for it.
     #[schemars(length(max = 253))]
-    pub binding: String,
+    pub binding_name: String,
     /// When the API server accepted it.
     pub time: MicroTime,
+    /// Grace period that the response asked for, in seconds. Absent: the pod's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub grace_period_seconds: Option<i64>,
+}
+
+/// What a response waits for. It is written when it changes, so that a new leader continues.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingStatus {
+    /// The reason of the condition `Responded`.
+    #[schemars(length(max = 128))]
+    pub reason: String,
+    /// Since when the response waits, for whatever reason, by the controller's clock.
+    pub start_time: MicroTime,
+    /// When Bailiff stops waiting. Absent: it waits without a deadline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<MicroTime>,
 }
 
 /// What enforcement would have done about an Incident under `Audit`.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub struct WouldRespond {
-    /// Evict, or Audit where a guardrail would have held it.
-    pub action: ResponseAction,
-    /// The reason that the condition `Answered` would have had.
+pub struct DryRunResponse {
+    /// Evict or Delete. Absent if a guardrail would have blocked the response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<ResponseAction>,
+    /// The reason that the condition `Responded` would have had.
     #[schemars(length(max = 128))]
     pub reason: String,
     /// The same for people.
@@ -396,7 +467,7 @@ pub struct WouldRespond {
 /// The object at the top of a pod's owners.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
-pub struct OwnerObject {
+pub struct WorkloadReference {
     /// Its API version.
     #[schemars(length(max = 317))]
     pub api_version: String,
@@ -428,28 +499,64 @@ pub struct Replacement {
     pub ready_time: Time,
 }
 
-/// The name of the Incident of a policy in a pod: 64 bits of the SHA-256 over both UIDs.
-///
-/// It depends on nothing else, so that a sensor that starts again writes nothing twice. A
-/// failure to evaluate has a name of its own: else whoever makes an expression fail first would
-/// have every later violation counted as one that is never answered.
+/// Most bytes of a node's name at the end of an Incident's name. A longer name is cut at its
+/// beginning; Kubernetes allows 253 bytes for both.
+pub const NAME_SUFFIX_LIMIT_BYTES: usize = 200;
+
+/// The end of the name of every Incident of a node: a hyphen and the node's name, so that a sensor
+/// cannot take a name that belongs to another. The admission policy of `protection` enforces it.
 #[must_use]
-pub fn incident_name(pod_uid: &str, policy_uid: &str, type_: IncidentType) -> String {
-    let digest = Sha256::new()
-        .chain_update(pod_uid)
-        .chain_update([0])
-        .chain_update(policy_uid)
-        .finalize();
-    let mut name = String::from("inc-");
-    for byte in digest.iter().take(8) {
+pub fn name_suffix(node_name: &str) -> String {
+    let excess = node_name.len().saturating_sub(NAME_SUFFIX_LIMIT_BYTES);
+    // Names of nodes are ASCII; of what is not, nothing is left to compare.
+    match node_name.get(excess..) {
+        // A label must not begin with the point or the hyphen that a cut may leave first.
+        Some(end) if excess > 0 => format!("-x{end}"),
+        Some(whole) => format!("-{whole}"),
+        None => "-".to_owned(),
+    }
+}
+
+/// The name of the Incident of a policy in a pod of a node: 64 bits of the SHA-256 over both UIDs,
+/// and the node's name.
+///
+/// It depends on nothing else, so that a sensor that restarts writes nothing twice.
+#[must_use]
+pub fn incident_name(pod_uid: &str, policy_uid: &str, node_name: &str) -> String {
+    let digest = digest(&[pod_uid, policy_uid]);
+    format!("inc-{digest}{}", name_suffix(node_name))
+}
+
+/// The name of the Incident of the evaluation errors of a policy's generation on a node within one
+/// hour, which is the number of hours since 1970.
+///
+/// It differs from [`incident_name`]: else whoever makes an expression fail first would have every
+/// later violation counted as an evaluation error, for which there is no response.
+#[must_use]
+pub fn evaluation_error_name(
+    policy_uid: &str,
+    generation: i64,
+    hour: i64,
+    node_name: &str,
+) -> String {
+    let digest = digest(&[policy_uid, &generation.to_string(), &hour.to_string()]);
+    let suffix = name_suffix(node_name);
+    format!("inc-{digest}-evaluation-failed{suffix}")
+}
+
+/// 64 bits of the SHA-256 over parts, in hexadecimal.
+fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+        hash.update([0]);
+    }
+    let mut text = String::new();
+    for byte in hash.finalize().iter().take(8) {
         // Writing to a String does not fail.
-        if write!(name, "{byte:02x}").is_err() {
+        if write!(text, "{byte:02x}").is_err() {
             break;
         }
     }
-    match type_ {
-        IncidentType::Violation => {}
-        IncidentType::EvaluationFailed => name.push_str("-failed"),
-    }
-    name
+    text
 }

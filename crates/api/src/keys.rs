@@ -23,13 +23,18 @@ pub const ANNOTATION_MIRROR_POD: &str = "kubernetes.io/config.mirror";
 /// Annotation that the kubelet sets on a static pod and its API copy: the hash that the static pod
 /// has for a UID (k8s.io/kubernetes v1.37, `pkg/kubelet/config/common.go`).
 pub const ANNOTATION_STATIC_POD_UID: &str = "kubernetes.io/config.hash";
-/// Name of the `ValidatingAdmissionPolicy` that confines who writes Incidents.
-pub const CONFINEMENT_POLICY: &str = "bailiff-incident-confinement";
-/// Name of the binding of [`CONFINEMENT_POLICY`].
-pub const CONFINEMENT_BINDING: &str = "bailiff-incident-confinement";
+/// Name of the `ValidatingAdmissionPolicy`, and of its binding, that protects Incidents.
+pub const INCIDENT_PROTECTION: &str = "bailiff-incident-protection";
 /// Name of the `ValidatingAdmissionPolicy`, and of its binding, that confines what a sensor says in
 /// the status of a policy.
-pub const STATUS_CONFINEMENT: &str = "bailiff-policy-status-confinement";
+pub const POLICY_STATUS_PROTECTION: &str = "bailiff-policy-status-protection";
+/// Annotation of a RuntimePolicyBinding: resumes responses that the bad-policy guard paused. Its
+/// value is the generation of the policy and that of the binding, as `3/1`.
+pub const ANNOTATION_RESUME: &str = "bailiff.dev/resume";
+/// Name of the ConfigMap that switches all responses; the chart creates it.
+pub const RESPONSE_SWITCH: &str = "bailiff-response";
+/// Key of [`RESPONSE_SWITCH`]: `Enforce` or `Audit`.
+pub const RESPONSE_SWITCH_MODE: &str = "mode";
 /// Name of the Lease by which the controller's replicas agree on a leader.
 pub const CONTROLLER_LEASE: &str = "bailiff-controller";
 /// Field manager by which sensors own the one condition that they write in a policy's status.

@@ -19,21 +19,23 @@
 )]
 
 pub mod condition;
-pub mod confinement;
 mod crd;
 pub mod event;
 mod incident;
 pub mod keys;
+pub mod protection;
 mod runtime_policy;
 mod runtime_policy_binding;
 mod shared;
 
 pub use crd::{GROUP, VERSION, crds};
 pub use incident::{
-    ANCESTOR_ARGS_LIMIT_BYTES, ANCESTORS_LIMIT, ARGS_LIMIT_BYTES, Ancestor, AnsweredResponse,
-    BindingReference, Incident, IncidentContainer, IncidentPod, IncidentProcess, IncidentSpec,
-    IncidentStatus, IncidentType, LABELS_LIMIT, OwnerObject, Phase, PolicyReference, Replacement,
-    Series, Violation, WouldRespond, incident_name,
+    ANCESTOR_ARGS_LIMIT_BYTES, ANCESTORS_LIMIT, ARGS_LIMIT_BYTES, Ancestor, BindingReference,
+    DryRunResponse, FIRST_PROCESSES_LIMIT, Incident, IncidentContainer, IncidentPod,
+    IncidentProcess, IncidentSpec, IncidentStatus, IncidentType, LABELS_LIMIT,
+    LAST_PROCESSES_LIMIT, ObservedProcess, Phase, PolicyReference, Replacement, ResponseStatus,
+    Series, Violation, WaitingStatus, WorkloadReference, evaluation_error_name, incident_name,
+    name_suffix,
 };
 pub use runtime_policy::{
     ExpressionWarning, FailurePolicy, MatchCondition, MatchResources, RuntimePolicy,
@@ -41,7 +43,7 @@ pub use runtime_policy::{
 };
 pub use runtime_policy_binding::{
     Guardrails, ResponseAction, RuntimePolicyBinding, RuntimePolicyBindingSpec,
-    RuntimePolicyBindingStatus,
+    RuntimePolicyBindingStatus, UnmanagedPodPolicy,
 };
 pub use shared::{ContainerType, Coverage, ExecutableSource, Origin, Severity};
 

@@ -42,16 +42,16 @@ use serde::{Deserialize, Serialize};
         description = "Why it is Ready or not."
     ),
     printcolumn(
-        name = "Covered",
+        name = "Monitored",
         type_ = "integer",
-        json_path = ".status.coverage.covered",
+        json_path = ".status.coverage.monitoredNodes",
         description = "Nodes on which processes are seen.",
         priority = "1"
     ),
     printcolumn(
         name = "Nodes",
         type_ = "integer",
-        json_path = ".status.coverage.nodes",
+        json_path = ".status.coverage.matchingNodes",
         description = "Nodes that matter.",
         priority = "1"
     ),
@@ -63,8 +63,8 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimePolicySpec {
-    /// How grave a violation is: Low, Medium, High or Critical. It orders lists and labels
-    /// metrics; it decides nothing.
+    /// Severity of a violation. Must be Low, Medium, High or Critical. Defaults to Medium.
+    /// Informational: it does not affect the response.
     #[serde(default)]
     pub severity: Severity,
 

@@ -40,9 +40,9 @@ use serde::{Deserialize, Serialize};
         description = "Whether the policy is there and works."
     ),
     printcolumn(
-        name = "Matching",
+        name = "Matched",
         type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Matching')].status",
+        json_path = ".status.conditions[?(@.type=='PodsMatched')].status",
         description = "Whether any pod matches now."
     ),
     printcolumn(
@@ -55,7 +55,7 @@ use serde::{Deserialize, Serialize};
 pub struct RuntimePolicyBindingSpec {
     /// Name of the RuntimePolicy.
     #[schemars(length(min = 1, max = 253))]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("policyName can't be changed: make another binding"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("policyName is immutable; create a new binding"))]
     pub policy_name: String,
 
     /// Which pods the binding is about, within those that the policy is about. Unset: all.
@@ -67,7 +67,7 @@ pub struct RuntimePolicyBindingSpec {
     /// not.
     #[schemars(length(min = 1, max = 2))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
-    #[x_kube(validation = Rule::new("!('Evict' in self && 'Delete' in self)").message("Evict and Delete exclude each other: choose one"))]
+    #[x_kube(validation = Rule::new("!('Evict' in self && 'Delete' in self)").message("must not contain both Evict and Delete"))]
     pub response_actions: Vec<ResponseAction>,
 
     /// What holds an answer back.
@@ -101,39 +101,50 @@ pub enum ResponseAction {
 #[serde(rename_all = "camelCase")]
 pub struct Guardrails {
     /// Least time, in seconds, between two answers to the same workload. 0: none.
-    #[serde(default = "default_cooldown_seconds")]
+    #[serde(default = "default_cooldown_period_seconds")]
     #[schemars(range(min = 0, max = 86400))]
-    pub cooldown_seconds: i32,
+    pub cooldown_period_seconds: i32,
     /// Most evictions in a minute by this binding. What is above it waits.
     #[serde(default = "default_max_evictions_per_minute")]
     #[schemars(range(min = 1, max = 6000))]
     pub max_evictions_per_minute: i32,
-    /// Whether a pod without a controller is answered too; nothing would bring it back.
+    /// What happens to a pod without a controller, for which no controller creates a replacement.
+    /// Must be Skip or Respond. Defaults to Skip.
     #[serde(default)]
-    pub evict_unmanaged: bool,
+    pub unmanaged_pod_policy: UnmanagedPodPolicy,
     /// How long, in seconds, a PodDisruptionBudget that allows no disruption is waited for.
-    #[serde(default = "default_eviction_timeout_seconds")]
+    #[serde(default = "default_eviction_deadline_seconds")]
     #[schemars(range(min = 0, max = 86400))]
-    pub eviction_timeout_seconds: i32,
+    pub eviction_deadline_seconds: i32,
 }
 
-const fn default_cooldown_seconds() -> i32 {
+/// What happens to a pod without a controller.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnmanagedPodPolicy {
+    /// Bailiff does not respond; the Incident says so.
+    #[default]
+    Skip,
+    /// Bailiff responds as it does for other pods; nothing replaces the pod.
+    Respond,
+}
+
+const fn default_cooldown_period_seconds() -> i32 {
     60
 }
 const fn default_max_evictions_per_minute() -> i32 {
     10
 }
-const fn default_eviction_timeout_seconds() -> i32 {
+const fn default_eviction_deadline_seconds() -> i32 {
     600
 }
 
 impl Default for Guardrails {
     fn default() -> Self {
         Self {
-            cooldown_seconds: default_cooldown_seconds(),
+            cooldown_period_seconds: default_cooldown_period_seconds(),
             max_evictions_per_minute: default_max_evictions_per_minute(),
-            evict_unmanaged: false,
-            eviction_timeout_seconds: default_eviction_timeout_seconds(),
+            unmanaged_pod_policy: UnmanagedPodPolicy::default(),
+            eviction_deadline_seconds: default_eviction_deadline_seconds(),
         }
     }
 }
@@ -145,7 +156,7 @@ pub struct RuntimePolicyBindingStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`: the policy exists and compiles. `Matching`: at least one pod matches now.
+    /// `Ready`: the policy exists and compiles. `PodsMatched`: at least one pod matches now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How grave a violation of a policy is. It orders lists and labels metrics; it decides nothing.
+/// Severity of a violation. Informational: it does not affect the response.
 #[derive(
     Serialize,
     Deserialize,
@@ -89,12 +89,13 @@ pub enum ContainerType {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Coverage {
-    /// Nodes that run pods which match.
+    /// Nodes that run matching pods.
     #[schemars(range(min = 0))]
-    pub nodes: i32,
-    /// Those of them whose sensor sees processes. Fewer than `nodes` means: not seen everywhere.
+    pub matching_nodes: i32,
+    /// Matching nodes that are monitored. If it is less than `matchingNodes`, violations on the
+    /// other nodes are not detected.
     #[schemars(range(min = 0))]
-    pub covered: i32,
+    pub monitored_nodes: i32,
 }
 
 /// The words of an enum, as the API spells them.

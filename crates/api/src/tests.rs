@@ -101,10 +101,10 @@ fn defaults_stand_in_the_schema() {
     let binding = serde_json::to_value(&crds()[2]).unwrap();
     let spec = &binding["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     let guardrails = &spec["guardrails"]["properties"];
-    assert_eq!(guardrails["cooldownSeconds"]["default"], 60);
+    assert_eq!(guardrails["cooldownPeriodSeconds"]["default"], 60);
     assert_eq!(guardrails["maxEvictionsPerMinute"]["default"], 10);
-    assert_eq!(guardrails["evictUnmanaged"]["default"], false);
-    assert_eq!(guardrails["evictionTimeoutSeconds"]["default"], 600);
+    assert_eq!(guardrails["unmanagedPodPolicy"]["default"], "Skip");
+    assert_eq!(guardrails["evictionDeadlineSeconds"]["default"], 600);
 }
 
 #[test]
@@ -118,16 +118,13 @@ fn an_incidents_evidence_can_not_be_changed() {
 }
 
 #[test]
-fn an_incidents_name_is_made_of_pod_and_policy_alone() {
-    let name = incident_name("6f1c", "a0b1", IncidentType::Violation);
-    assert_eq!(name, incident_name("6f1c", "a0b1", IncidentType::Violation));
-    assert_eq!(name.len(), 20);
-    assert!(
-        name.strip_prefix("inc-")
-            .unwrap()
-            .chars()
-            .all(|c| c.is_ascii_hexdigit())
-    );
+fn an_incidents_name_is_made_of_pod_policy_and_node_alone() {
+    let name = incident_name("6f1c", "a0b1", "node-1");
+    assert_eq!(name, incident_name("6f1c", "a0b1", "node-1"));
+    let digest = name.strip_prefix("inc-").unwrap();
+    let digest = digest.strip_suffix("-node-1").unwrap();
+    assert_eq!(digest.len(), 16);
+    assert!(digest.chars().all(|c| c.is_ascii_hexdigit()));
     let others = [
         ("6f1", "ca0b1"),
         ("6f1ca", "0b1"),
@@ -137,10 +134,33 @@ fn an_incidents_name_is_made_of_pod_and_policy_alone() {
     ];
     let names: BTreeSet<_> = others
         .iter()
-        .map(|(pod, policy)| incident_name(pod, policy, IncidentType::Violation))
+        .map(|(pod, policy)| incident_name(pod, policy, "node-1"))
         .collect();
     assert_eq!(names.len(), others.len());
     assert!(!names.contains(&name));
+}
+
+#[test]
+fn evaluation_errors_have_a_name_for_each_generation_and_hour() {
+    let name = evaluation_error_name("a0b1", 3, 490_000, "node-1");
+    assert!(name.ends_with("-evaluation-failed-node-1"), "{name}");
+    for (uid, generation, hour) in [
+        ("a0b2", 3, 490_000),
+        ("a0b1", 4, 490_000),
+        ("a0b1", 3, 490_001),
+    ] {
+        assert_ne!(name, evaluation_error_name(uid, generation, hour, "node-1"));
+    }
+}
+
+#[test]
+fn the_longest_name_of_a_node_leaves_a_name_that_kubernetes_takes() {
+    assert_eq!(name_suffix("ip-10-0-0-1.internal"), "-ip-10-0-0-1.internal");
+    // 253 bytes, with a point where it is cut.
+    let node = format!("{}.{}", "a".repeat(53), "b".repeat(199));
+    let name = evaluation_error_name("a0b1", i64::MAX, i64::MAX, &node);
+    assert!(name.len() <= 253, "{}", name.len());
+    assert!(name.ends_with(&format!("-x.{}", "b".repeat(199))), "{name}");
 }
 
 #[test]
@@ -149,7 +169,7 @@ fn a_policy_written_as_in_the_documentation_is_read() {
         r"
 apiVersion: bailiff.dev/v1alpha1
 kind: RuntimePolicy
-metadata: {name: no-shells-by-exec}
+metadata: {name: no-shells-through-exec}
 spec:
   validations:
   - expression: process.origin != 'Exec'

@@ -58,7 +58,7 @@ pub(crate) enum Command {
     },
     /// In a cluster: answer incidents (started by the chart)
     #[command(
-        after_help = "Example:\n  bailiff controller --namespace bailiff-system --identity $(POD_NAME)"
+        after_help = "Example:\n  bailiff controller --namespace bailiff-system --pod-name $(POD_NAME)"
     )]
     Controller(ControllerArgs),
     /// In a cluster: see the processes of this node (started by the chart)
@@ -94,8 +94,8 @@ pub(crate) struct ControllerArgs {
     #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
     namespace: String,
     /// Name of this replica: its pod's name
-    #[arg(long, value_name = "NAME", env = "BAILIFF_IDENTITY")]
-    identity: String,
+    #[arg(long, value_name = "NAME", env = "BAILIFF_POD_NAME")]
+    pod_name: String,
     /// Namespaces whose pods are never evicted, separated by commas
     #[arg(
         long,
@@ -108,10 +108,10 @@ pub(crate) struct ControllerArgs {
     #[arg(
         long,
         value_name = "ADDRESS",
-        env = "BAILIFF_ADDRESS",
+        env = "BAILIFF_BIND_ADDRESS",
         default_value = "[::]:8080"
     )]
-    address: SocketAddr,
+    bind_address: SocketAddr,
     /// How long the Lease holds when its holder is gone
     #[arg(long, value_name = "DURATION", env = "BAILIFF_LEASE_DURATION", default_value = "15s", value_parser = duration)]
     lease_duration: Duration,
@@ -122,26 +122,26 @@ pub(crate) struct ControllerArgs {
     #[arg(long, value_name = "DURATION", env = "BAILIFF_LEASE_RETRY", default_value = "2s", value_parser = duration)]
     lease_retry: Duration,
     /// How long a replacement is waited for
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_REPLACEMENT_TIMEOUT", default_value = "5m", value_parser = duration)]
-    replacement_timeout: Duration,
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_REPLACEMENT_DEADLINE", default_value = "5m", value_parser = duration)]
+    replacement_deadline: Duration,
     /// How often a replacement is looked for
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_REPLACEMENT_POLL", default_value = "1s", value_parser = duration)]
-    replacement_poll: Duration,
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_REPLACEMENT_POLL_INTERVAL", default_value = "1s", value_parser = duration)]
+    replacement_poll_interval: Duration,
     /// First pause after a `PodDisruptionBudget` refused; it doubles
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_EVICTION_BACKOFF", default_value = "1s", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_EVICTION_INITIAL_BACKOFF", default_value = "1s", value_parser = duration)]
     eviction_backoff: Duration,
     /// Longest such pause
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_EVICTION_BACKOFF_MAX", default_value = "30s", value_parser = duration)]
-    eviction_backoff_max: Duration,
-    /// How long an answer waits for the confinement of incidents to be back
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_CONFINEMENT_TIMEOUT", default_value = "2m", value_parser = duration)]
-    confinement_timeout: Duration,
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_EVICTION_MAX_BACKOFF", default_value = "30s", value_parser = duration)]
+    eviction_max_backoff: Duration,
+    /// How long an answer waits for the protection of incidents to be back
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_PROTECTION_TIMEOUT", default_value = "2m", value_parser = duration)]
+    protection_timeout: Duration,
     /// Least time between two looks at an incident whose violations go on
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_ANSWER_AGAIN", default_value = "30s", value_parser = duration)]
-    answer_again: Duration,
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_INCIDENT_RECHECK_INTERVAL", default_value = "30s", value_parser = duration)]
+    incident_recheck_interval: Duration,
     /// How often statuses of policies and bindings are made anew
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_STATUS_INTERVAL", default_value = "30s", value_parser = duration)]
-    status_interval: Duration,
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_STATUS_RESYNC_INTERVAL", default_value = "30s", value_parser = duration)]
+    status_resync_interval: Duration,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -157,26 +157,26 @@ impl ControllerArgs {
             "--lease-retry must be less than --lease-renew-deadline, or a leader gives up before it tries again"
         );
         ensure!(
-            !self.replacement_poll.is_zero()
-                && !self.status_interval.is_zero()
+            !self.replacement_poll_interval.is_zero()
+                && !self.status_resync_interval.is_zero()
                 && !self.lease_retry.is_zero(),
-            "--replacement-poll, --status-interval and --lease-retry must be more than 0s"
+            "--replacement-poll-interval, --status-resync-interval and --lease-retry must be more than 0s"
         );
         Ok(bailiff_controller::Config {
             namespace: self.namespace,
-            identity: self.identity,
+            identity: self.pod_name,
             exempt_namespaces: self.exempt_namespaces,
-            address: self.address,
+            address: self.bind_address,
             lease_duration: self.lease_duration,
             lease_renew: self.lease_renew_deadline,
             lease_retry: self.lease_retry,
-            replacement_timeout: self.replacement_timeout,
-            replacement_poll: self.replacement_poll,
-            eviction_backoff_initial: self.eviction_backoff,
-            eviction_backoff_max: self.eviction_backoff_max,
-            confinement_timeout: self.confinement_timeout,
-            answer_again: self.answer_again,
-            status_interval: self.status_interval,
+            replacement_deadline: self.replacement_deadline,
+            replacement_poll_interval: self.replacement_poll_interval,
+            eviction_initial_backoff: self.eviction_backoff,
+            eviction_max_backoff: self.eviction_max_backoff,
+            protection_timeout: self.protection_timeout,
+            incident_recheck_interval: self.incident_recheck_interval,
+            status_resync_interval: self.status_resync_interval,
         })
     }
 }
@@ -194,22 +194,22 @@ pub(crate) struct SensorArgs {
     #[arg(
         long,
         value_name = "ADDRESS",
-        env = "BAILIFF_ADDRESS",
+        env = "BAILIFF_BIND_ADDRESS",
         default_value = "[::]:8080"
     )]
-    address: SocketAddr,
+    bind_address: SocketAddr,
     /// UID of this pod
     #[arg(long, value_name = "UID", env = "BAILIFF_POD_UID")]
     pod_uid: String,
     /// Bytes between kernel and sensor: a power of two
-    #[arg(long, value_name = "BYTES", env = "BAILIFF_RING_BYTES", default_value = "8388608", value_parser = power_of_two)]
-    ring_bytes: u32,
+    #[arg(long, value_name = "BYTES", env = "BAILIFF_RING_BUFFER_BYTES", default_value = "8388608", value_parser = power_of_two)]
+    ring_buffer_bytes: u32,
     /// How long a process waits for its pod to become known
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_POD_TIMEOUT", default_value = "30s", value_parser = duration)]
-    pod_timeout: Duration,
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_POD_LOOKUP_TIMEOUT", default_value = "30s", value_parser = duration)]
+    pod_lookup_timeout: Duration,
     /// Least time between two writes about the same pod and policy
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_SERIES_INTERVAL", default_value = "1s", value_parser = duration)]
-    series_interval: Duration,
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_INCIDENT_UPDATE_INTERVAL", default_value = "1s", value_parser = duration)]
+    incident_update_interval: Duration,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -218,10 +218,10 @@ impl SensorArgs {
     pub(crate) fn config(self) -> bailiff_sensor::Config {
         bailiff_sensor::Config {
             node_name: self.node_name,
-            ring_bytes: self.ring_bytes,
-            pod_timeout: self.pod_timeout,
-            series_interval: self.series_interval,
-            address: self.address,
+            ring_buffer_bytes: self.ring_buffer_bytes,
+            pod_lookup_timeout: self.pod_lookup_timeout,
+            incident_update_interval: self.incident_update_interval,
+            address: self.bind_address,
             identity: self.pod_name,
             pod_uid: self.pod_uid,
         }
@@ -252,7 +252,7 @@ mod tests {
 
     /// What a controller with these flags is told.
     fn controller(flags: &[&str]) -> String {
-        let base = ["bailiff", "controller", "--namespace=n", "--identity=i"];
+        let base = ["bailiff", "controller", "--namespace=n", "--pod-name=i"];
         let parsed = <Bailiff as clap::Parser>::try_parse_from(base.iter().chain(flags)).unwrap();
         let Command::Controller(args) = parsed.command else {
             panic!("it is a controller")
@@ -275,7 +275,7 @@ mod tests {
             ),
             (
                 &["--lease-retry=0s"],
-                "--replacement-poll, --status-interval and --lease-retry must be more than 0s",
+                "--replacement-poll-interval, --status-resync-interval and --lease-retry must be more than 0s",
             ),
         ] {
             assert_eq!(controller(flags), want, "{flags:?}");

@@ -21,9 +21,9 @@ use crate::metrics::Metrics;
 use crate::recovery::Counted;
 use crate::turns::{Place, Turns};
 use crate::work::Key;
-use bailiff_api::{Incident, IncidentStatus, OwnerObject, condition::types, keys};
+use bailiff_api::{Incident, IncidentStatus, WorkloadReference, condition::types, keys};
 use bailiff_kube::events::Publisher;
-use bailiff_response::{Ledger, Live, Owner, is_overtaken, is_settled, went};
+use bailiff_response::{Ledger, Lookup, Owner, is_final, needs_reevaluation, pod_removed};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Api, Client};
@@ -103,7 +103,7 @@ impl Controller {
 
     /// Notes what an Incident says was done, as after a restart.
     pub(crate) fn learn(&self, incident: &Incident) {
-        self.ledger().learn(incident);
+        self.ledger().restore(incident);
         let replacement = incident
             .status
             .as_ref()
@@ -190,8 +190,8 @@ impl Controller {
                 }
             }
             known = false;
-            let overtaken = !answered && is_overtaken(incident);
-            if is_settled(incident, types::ANSWERED) && !overtaken {
+            let overtaken = !answered && needs_reevaluation(incident);
+            if is_final(incident, types::RESPONDED) && !overtaken {
                 return Ok(());
             }
             let mut took = Took::begin();
@@ -220,14 +220,14 @@ impl Controller {
         let mut took = Took::begin();
         let facts = gather(&self.client, &self.config, &incident).await;
         took.read();
-        match went(&facts) {
-            Live::Found(true) | Live::Gone => {
+        match pod_removed(&facts) {
+            Lookup::Found(true) | Lookup::NotFound => {
                 let owner = asked.owner.clone();
                 let outcome = asked.done();
                 self.tell(&mut incident, workload(&owner), &outcome, &took)
                     .await
             }
-            Live::Found(false) | Live::Unknown(_) => Ok(()),
+            Lookup::Found(false) | Lookup::Failed(_) => Ok(()),
         }
     }
 
@@ -280,7 +280,7 @@ impl Controller {
     }
 }
 
-fn workload(owner: &Owner) -> Option<&OwnerObject> {
+fn workload(owner: &Owner) -> Option<&WorkloadReference> {
     match owner {
         Owner::Workload(workload) => Some(workload),
         Owner::None | Owner::Unknown(_) => None,

@@ -24,19 +24,19 @@ pub struct Config {
     /// How often the Lease is looked at.
     pub lease_retry: Duration,
     /// How long a replacement is waited for.
-    pub replacement_timeout: Duration,
+    pub replacement_deadline: Duration,
     /// How often a replacement is looked for.
-    pub replacement_poll: Duration,
+    pub replacement_poll_interval: Duration,
     /// First pause after an eviction that a `PodDisruptionBudget` refused; it doubles.
-    pub eviction_backoff_initial: Duration,
+    pub eviction_initial_backoff: Duration,
     /// Longest such pause.
-    pub eviction_backoff_max: Duration,
-    /// How long an answer waits for the confinement of Incidents to be back.
-    pub confinement_timeout: Duration,
+    pub eviction_max_backoff: Duration,
+    /// How long an answer waits for the protection of Incidents to be back.
+    pub protection_timeout: Duration,
     /// Least time between two looks at an Incident whose violations go on after its answer.
-    pub answer_again: Duration,
+    pub incident_recheck_interval: Duration,
     /// How often statuses of policies and bindings are made anew, besides every change of them.
-    pub status_interval: Duration,
+    pub status_resync_interval: Duration,
 }
 
 impl Default for Config {
@@ -49,13 +49,13 @@ impl Default for Config {
             lease_duration: Duration::from_secs(15),
             lease_renew: Duration::from_secs(10),
             lease_retry: Duration::from_secs(2),
-            replacement_timeout: Duration::from_mins(5),
-            replacement_poll: Duration::from_secs(1),
-            eviction_backoff_initial: Duration::from_secs(1),
-            eviction_backoff_max: Duration::from_secs(30),
-            confinement_timeout: Duration::from_mins(2),
-            answer_again: Duration::from_secs(30),
-            status_interval: Duration::from_secs(30),
+            replacement_deadline: Duration::from_mins(5),
+            replacement_poll_interval: Duration::from_secs(1),
+            eviction_initial_backoff: Duration::from_secs(1),
+            eviction_max_backoff: Duration::from_secs(30),
+            protection_timeout: Duration::from_mins(2),
+            incident_recheck_interval: Duration::from_secs(30),
+            status_resync_interval: Duration::from_secs(30),
         }
     }
 }

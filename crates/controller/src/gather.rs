@@ -5,12 +5,12 @@
 //! what can't be there; no name out of an Incident leads to another place than its own.
 
 use crate::config::Config;
-use bailiff_api::confinement::{Difference, compare};
+use bailiff_api::protection::{Difference, compare};
 use bailiff_api::{Incident, LABELS_LIMIT, RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::owner::{ReadAhead, is_name};
 use bailiff_policy::MatchResources;
 use bailiff_response::{
-    BindingFacts, Confinement, Facts, History, Live, NamespaceFacts, Owner, PodFacts, PolicyFacts,
+    BindingFacts, Facts, History, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
     ViolationFacts, is_mirror, last_verdict,
 };
 use k8s_openapi::api::admissionregistration::v1::{
@@ -26,19 +26,19 @@ type Labels = BTreeMap<String, String>;
 /// The facts of an Incident, without history, which the ledger adds.
 pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident) -> Facts {
     let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
-    let (spaces, policies, confinement_policies, confinement_bindings) = (
+    let (spaces, policies, protection_policies, protection_bindings) = (
         Api::<Namespace>::all(client.clone()),
         Api::<RuntimePolicy>::all(client.clone()),
         Api::<ValidatingAdmissionPolicy>::all(client.clone()),
         Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
     );
-    let (pod_and_owner, space, policy, bindings, confinement, confined_by) = futures::join!(
+    let (pod_and_owner, space, policy, bindings, protection, confined_by) = futures::join!(
         pod_and_owner(client, namespace, incident),
         spaces.get_opt(namespace),
-        claimed(&policies, &incident.spec.policy.name),
+        claimed(&policies, &incident.spec.policy_ref.name),
         bindings(client, incident),
-        confinement_policies.get_opt(keys::CONFINEMENT_POLICY),
-        confinement_bindings.get_opt(keys::CONFINEMENT_BINDING),
+        protection_policies.get_opt(keys::INCIDENT_PROTECTION),
+        protection_bindings.get_opt(keys::INCIDENT_PROTECTION),
     );
     let (pod, owner) = pod_and_owner;
     let none = Labels::new();
@@ -61,7 +61,7 @@ pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident
             matches: matches(&p.spec.match_constraints),
         }),
         bindings: match bindings {
-            Ok(found) => Live::Found(
+            Ok(found) => Lookup::Found(
                 found
                     .into_iter()
                     .map(|b| BindingFacts {
@@ -75,21 +75,21 @@ pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident
                     })
                     .collect(),
             ),
-            Err(error) => Live::Unknown(why("the bindings", &error)),
+            Err(error) => Lookup::Failed(why("the bindings", &error)),
         },
         namespace: live("the namespace", space, |_| NamespaceFacts {
             exempt: config.exempt_namespaces.iter().any(|e| e == namespace),
         }),
-        confinement: match (confinement, confined_by) {
+        protection: match (protection, confined_by) {
             (Ok(policy), Ok(binding)) => {
                 match compare(&config.namespace, policy.as_ref(), binding.as_ref()) {
-                    Ok(()) => Confinement::InPlace,
-                    Err(Difference::Missing) => Confinement::Missing,
-                    Err(Difference::Changed(what)) => Confinement::Changed(what.to_owned()),
+                    Ok(()) => Protection::Unmodified,
+                    Err(Difference::Missing) => Protection::Missing,
+                    Err(Difference::Changed(what)) => Protection::Modified(what.to_owned()),
                 }
             }
             (Err(error), _) | (_, Err(error)) => {
-                Confinement::Unknown(why("the confinement of Incidents", &error))
+                Protection::Unknown(why("the protection of Incidents", &error))
             }
         },
         history: History::default(),
@@ -165,11 +165,11 @@ fn live<K, T>(
     what: &str,
     read: Result<Option<K>, kube::Error>,
     facts: impl Fn(&K) -> T,
-) -> Live<T> {
+) -> Lookup<T> {
     match read {
-        Ok(Some(object)) => Live::Found(facts(&object)),
-        Ok(None) => Live::Gone,
-        Err(error) => Live::Unknown(why(what, &error)),
+        Ok(Some(object)) => Lookup::Found(facts(&object)),
+        Ok(None) => Lookup::NotFound,
+        Err(error) => Lookup::Failed(why(what, &error)),
     }
 }
 

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// An outcome, by the reason of the condition `Answered`.
+/// An outcome, by the reason of the condition `Responded`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Reason {
     pub(crate) reason: &'static str,
@@ -53,7 +53,7 @@ impl Metrics {
         );
         registry.register(
             "answers",
-            "Outcomes of answers, by the reason of the condition Answered",
+            "Outcomes of answers, by the reason of the condition Responded",
             self.answers.clone(),
         );
         registry.register(

@@ -53,8 +53,8 @@ impl Cluster {
         }
         let covered = nodes.iter().filter(|n| self.covered.contains(**n)).count();
         let coverage = Coverage {
-            nodes: i32::try_from(nodes.len()).unwrap_or(i32::MAX),
-            covered: i32::try_from(covered).unwrap_or(i32::MAX),
+            matching_nodes: i32::try_from(nodes.len()).unwrap_or(i32::MAX),
+            monitored_nodes: i32::try_from(covered).unwrap_or(i32::MAX),
         };
         (pods, coverage)
     }
@@ -131,7 +131,7 @@ pub(crate) fn of_binding(
         ),
         (Ok(_), Some(Ok(_))) => (
             true,
-            ready::BOUND,
+            ready::POLICY_READY,
             format!("RuntimePolicy {name} is there and compiles"),
         ),
     };
@@ -152,15 +152,15 @@ pub(crate) fn of_binding(
         let (pods, coverage) = cluster.matching(&[constraints, selectors]);
         let (reason, message) = if pods == 0 {
             (
-                ready::NO_PODS_MATCH,
+                ready::NO_MATCHING_PODS,
                 "no pod matches now; check the selectors of the binding and of its policy",
             )
         } else {
-            (ready::PODS_MATCH, "pods match")
+            (ready::MATCHING_PODS_FOUND, "pods match")
         };
         status.conditions.push(condition(
             before,
-            types::MATCHING,
+            types::PODS_MATCHED,
             pods > 0,
             reason,
             message.to_owned(),

@@ -9,7 +9,7 @@
 mod counted;
 
 use crate::ready::ready;
-use bailiff_api::{Incident, OwnerObject, Replacement};
+use bailiff_api::{Incident, Replacement, WorkloadReference};
 use bailiff_kube::client::ANSWER_LIMIT;
 use bailiff_kube::owner::{ReadAhead, controller, is_name, known};
 use bailiff_response::Recovery;
@@ -50,9 +50,12 @@ pub(crate) async fn look(
     timeout: Duration,
     mut claim: impl FnMut(&str) -> Claim,
 ) -> Result<Recovery, kube::Error> {
-    let workload = incident.status.as_ref().and_then(|s| s.workload.as_ref());
+    let workload = incident
+        .status
+        .as_ref()
+        .and_then(|s| s.workload_ref.as_ref());
     let Some(workload) = workload else {
-        return Ok(Recovery::NotReplaced(None));
+        return Ok(Recovery::NoReplacementExpected(None));
     };
     let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
     let waiting = || {
@@ -66,7 +69,7 @@ pub(crate) async fn look(
     let (labels, wanted) = match makes(client, namespace, workload, incident).await? {
         Makes::Pods(labels, wanted) => (Some(labels), wanted),
         Makes::PodsThatNameIt => (None, None),
-        Makes::NoMore => return Ok(Recovery::NotReplaced(Some(workload.kind.clone()))),
+        Makes::NoMore => return Ok(Recovery::NoReplacementExpected(Some(workload.kind.clone()))),
         Makes::Unknown => return Ok(waiting()),
     };
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
@@ -115,7 +118,7 @@ fn ready_pods(pods: &[Pod]) -> usize {
 /// its answer is on its way, and the owner may be faster than that answer.
 fn not_before(incident: &Incident, answered: Timestamp) -> Timestamp {
     let asked = answered.checked_sub(ANSWER_LIMIT).unwrap_or(Timestamp::MIN);
-    asked.max(incident.spec.detected_time.0).min(answered)
+    asked.max(incident.spec.exec_time.0).min(answered)
 }
 
 /// Which of a workload's places a pod has; none: its kind has none, and any pod replaces any.
@@ -132,7 +135,7 @@ fn place<'a>(kind: &str, name: &'a str, node_name: &'a str) -> Option<&'a str> {
 fn replacement(
     pod: &Pod,
     incident: &Incident,
-    workload: &OwnerObject,
+    workload: &WorkloadReference,
     since: Timestamp,
 ) -> Option<Replacement> {
     let uid = pod.metadata.uid.as_ref()?;
@@ -160,7 +163,7 @@ fn replacement(
 async fn makes(
     client: &Client,
     namespace: &str,
-    workload: &OwnerObject,
+    workload: &WorkloadReference,
     incident: &Incident,
 ) -> Result<Makes, kube::Error> {
     let (version, kind, name) = match (

@@ -130,7 +130,7 @@ async fn lead(
     token: CancellationToken,
 ) {
     let _leading = InMetrics::new(metrics.clone());
-    let again = config.answer_again;
+    let again = config.incident_recheck_interval;
     let controller = Controller::new(
         client.clone(),
         config.clone(),
@@ -154,7 +154,7 @@ async fn lead(
     ));
     let pulse = health.watch(
         "statuses",
-        STATUSES_SLACK.saturating_add(config.status_interval),
+        STATUSES_SLACK.saturating_add(config.status_resync_interval),
     );
     let stop = token.clone();
     work.spawn(async move {

@@ -65,7 +65,7 @@ pub(crate) async fn keep(client: Client, config: Config, pulse: Pulse) {
                     Ok(read) => cluster = Some(read),
                     Err(error) => tracing::warn!(%error, "cannot read the pods for the coverage of policies"),
                 }
-                next_read = Instant::now() + pause(config.status_interval, begun.elapsed());
+                next_read = Instant::now() + pause(config.status_resync_interval, begun.elapsed());
                 true
             }
             () = until(due) => {

@@ -4,7 +4,7 @@
 //! Invariant: the baseline is a violation that is answered by an eviction; a test changes one
 //! thing of it.
 
-use bailiff_api::{Incident, confinement};
+use bailiff_api::{Incident, protection};
 use bailiff_testing::Call;
 use serde_json::{Value, json};
 
@@ -27,10 +27,10 @@ pub(crate) fn incident_json(status: &Value) -> Value {
         "metadata": {"name": "inc-1", "namespace": "shop", "uid": "inc-uid", "generation": 1},
         "spec": {
             "type": "Violation", "severity": "High", "nodeName": "node-1",
-            "policy": {"name": "no-shells", "uid": "policy-uid", "generation": 1},
-            "bindings": [{"name": "a", "uid": "a-uid"}],
+            "policyRef": {"name": "no-shells", "uid": "policy-uid", "generation": 1},
+            "bindingRefs": [{"name": "a", "uid": "a-uid"}],
             "pod": {
-                "name": "web-5d8f-x7k2p", "uid": "pod-uid",
+                "name": "web-5d8f-x7k2p", "namespace": "shop", "uid": "pod-uid",
                 "labels": {"app": "web", "pod-template-hash": "5d8f"},
             },
             "container": {"name": "app"},
@@ -39,8 +39,8 @@ pub(crate) fn incident_json(status: &Value) -> Value {
                 "args": ["sh", "-c", "SECRET"], "executableSource": "Image", "origin": "Exec",
                 "uid": 0, "gid": 0, "pid": 7, "startTime": "2026-01-01T00:00:00.000000Z",
             },
-            "violations": [{"validation": 0, "message": "sh -c SECRET was started"}],
-            "detectedTime": "2026-01-01T00:00:00.000000Z",
+            "violations": [{"expressionIndex": 0, "message": "sh -c SECRET was started"}],
+            "execTime": "2026-01-01T00:00:00.000000Z",
         },
         "status": status,
     })
@@ -58,7 +58,7 @@ pub(crate) struct World {
     pub(crate) namespace: Value,
     pub(crate) policy: Value,
     pub(crate) bindings: Vec<(&'static str, Value)>,
-    pub(crate) confinement: Value,
+    pub(crate) protection: Value,
 }
 
 /// A binding of the policy that asks for an action.
@@ -89,7 +89,7 @@ impl World {
                 "spec": {"validations": [{"expression": "process.origin != 'Exec'"}]},
             }),
             bindings: vec![("a", binding("a", "Evict"))],
-            confinement: serde_json::to_value(confinement::policy("bailiff-system")).expect("JSON"),
+            protection: serde_json::to_value(protection::policy("bailiff-system")).expect("JSON"),
         }
     }
 
@@ -103,8 +103,8 @@ impl World {
                 call.gives(object.clone())
             }
         };
-        let name = "bailiff-incident-confinement";
-        let bound = serde_json::to_value(confinement::binding()).expect("JSON");
+        let name = "bailiff-incident-protection";
+        let bound = serde_json::to_value(protection::binding()).expect("JSON");
         let mut reads = vec![
             read(POD, &self.pod),
             Call::get(SET).gives(named("set-uid", &owner("Deployment", "web", "web-uid"))),
@@ -113,7 +113,7 @@ impl World {
             read(POLICY, &self.policy),
             read(
                 &format!("{ADMISSION}/validatingadmissionpolicies/{name}"),
-                &self.confinement,
+                &self.protection,
             ),
             read(
                 &format!("{ADMISSION}/validatingadmissionpolicybindings/{name}"),

@@ -6,7 +6,7 @@
 //! an answer is looked at once, at most every `again`, and none is forgotten.
 
 use bailiff_api::Incident;
-use bailiff_response::{is_open, is_overtaken};
+use bailiff_response::{is_open, needs_reevaluation};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -96,7 +96,7 @@ impl Work {
         };
         let last = seen(incident);
         if let Some(under_way) = self.under_way.get_mut(&key.uid) {
-            if is_overtaken(incident) && last > under_way.seen {
+            if needs_reevaluation(incident) && last > under_way.seen {
                 under_way.newer = Some((key, last));
             }
             return Need::Nothing;
@@ -105,7 +105,7 @@ impl Work {
         let fresh = looked.is_none();
         if !is_open(incident) {
             let new = looked.is_none_or(|looked| last > looked.seen);
-            if !is_overtaken(incident) || !new {
+            if !needs_reevaluation(incident) || !new {
                 return Need::Nothing;
             }
             let due = looked.map_or(now, |looked| looked.at + self.again);

@@ -6,7 +6,7 @@
 //! reference can make a pod one without owner, or one that is asked about for ever; what could
 //! not be read is an error and never "no owner".
 
-use bailiff_api::OwnerObject;
+use bailiff_api::WorkloadReference;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
@@ -125,7 +125,7 @@ pub async fn top(
     client: &Client,
     pod: &Pod,
     mut ahead: ReadAhead,
-) -> Result<Option<OwnerObject>, OwnerError> {
+) -> Result<Option<WorkloadReference>, OwnerError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let mut next = controller(pod.metadata.owner_references.as_deref());
     let mut top = None;
@@ -138,7 +138,7 @@ pub async fn top(
             break;
         }
         next = references.and_then(|references| controller(Some(&references)));
-        top = Some(OwnerObject {
+        top = Some(WorkloadReference {
             api_version: reference.api_version,
             kind: reference.kind,
             name: reference.name,

@@ -94,11 +94,11 @@ fn the_library_has_its_policies() {
     assert_eq!(
         names,
         [
-            "no-downloaders-by-exec",
-            "no-known-miners",
+            "no-network-clients-through-exec",
+            "no-cryptominers",
             "no-package-managers",
-            "no-programs-from-temporary-folders",
-            "no-shells-by-exec",
+            "no-executables-in-temporary-directories",
+            "no-shells-through-exec",
         ]
     );
 }

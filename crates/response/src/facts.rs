@@ -5,20 +5,20 @@
 //! Invariant: what could not be found out is a value of its own, never "none" and never "fine".
 
 use bailiff_api::{
-    BindingReference, Guardrails, Incident, IncidentType, OwnerObject, ResponseAction, keys,
+    BindingReference, Guardrails, Incident, IncidentType, ResponseAction, WorkloadReference, keys,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 /// A live read of an object that has a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Live<T> {
+pub enum Lookup<T> {
     /// It is there.
     Found(T),
     /// The API server says that it is not there.
-    Gone,
+    NotFound,
     /// It could not be read; why, for people.
-    Unknown(String),
+    Failed(String),
 }
 
 /// What the Incident claims. Nothing of it is trusted before a live read says the same.
@@ -53,8 +53,8 @@ impl ViolationFacts {
             pod_uid: spec.pod.uid.clone(),
             node_name: spec.node_name.clone(),
             container: spec.container.name.clone(),
-            policy_name: spec.policy.name.clone(),
-            policy_uid: spec.policy.uid.clone(),
+            policy_name: spec.policy_ref.name.clone(),
+            policy_uid: spec.policy_ref.uid.clone(),
             policy_generation,
             binding_uids: bindings.iter().map(|b| b.uid.clone()).collect(),
         }
@@ -67,8 +67,11 @@ impl ViolationFacts {
 pub fn last_verdict(incident: &Incident) -> (i64, &[BindingReference]) {
     let series = incident.status.as_ref().and_then(|s| s.series.as_ref());
     series.map_or(
-        (incident.spec.policy.generation, &incident.spec.bindings),
-        |series| (series.policy_generation, &series.bindings),
+        (
+            incident.spec.policy_ref.generation,
+            &incident.spec.binding_refs,
+        ),
+        |series| (series.policy_generation, &series.binding_refs),
     )
 }
 
@@ -158,7 +161,7 @@ fn evicted(pod: &Pod) -> Option<Timestamp> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
     /// The object at the top of the pod's owners, as far as they are of kinds that are read.
-    Workload(OwnerObject),
+    Workload(WorkloadReference),
     /// The pod has no controller: nothing would bring it back.
     None,
     /// An owner could not be read.
@@ -202,15 +205,15 @@ pub struct NamespaceFacts {
     pub exempt: bool,
 }
 
-/// Whether the shipped confinement of Incidents is in place.
+/// Whether the shipped protection of Incidents is in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Confinement {
+pub enum Protection {
     /// Policy and binding are as shipped.
-    InPlace,
+    Unmodified,
     /// Policy or binding is not there.
     Missing,
     /// Policy or binding is not as shipped; the first difference.
-    Changed(String),
+    Modified(String),
     /// It could not be read.
     Unknown(String),
 }
@@ -230,28 +233,28 @@ pub struct Facts {
     /// What the Incident claims.
     pub violation: ViolationFacts,
     /// The pod of that name.
-    pub pod: Live<PodFacts>,
+    pub pod: Lookup<PodFacts>,
     /// The pod's controller.
     pub owner: Owner,
     /// The policy of that name.
-    pub policy: Live<PolicyFacts>,
+    pub policy: Lookup<PolicyFacts>,
     /// The bindings of those names that are there. `Gone` is no different from none.
-    pub bindings: Live<Vec<BindingFacts>>,
+    pub bindings: Lookup<Vec<BindingFacts>>,
     /// The pod's namespace.
-    pub namespace: Live<NamespaceFacts>,
-    /// The confinement of Incidents.
-    pub confinement: Confinement,
+    pub namespace: Lookup<NamespaceFacts>,
+    /// The protection of Incidents.
+    pub protection: Protection,
     /// Past answers.
     pub history: History,
 }
 
 /// Whether the violation's pod is on its way out, or is gone, as far as that is known.
 #[must_use]
-pub fn went(facts: &Facts) -> Live<bool> {
+pub fn pod_removed(facts: &Facts) -> Lookup<bool> {
     match &facts.pod {
-        Live::Found(pod) => Live::Found(pod.uid != facts.violation.pod_uid || pod.terminating),
-        Live::Gone => Live::Gone,
-        Live::Unknown(why) => Live::Unknown(why.clone()),
+        Lookup::Found(pod) => Lookup::Found(pod.uid != facts.violation.pod_uid || pod.terminating),
+        Lookup::NotFound => Lookup::NotFound,
+        Lookup::Failed(why) => Lookup::Failed(why.clone()),
     }
 }
 

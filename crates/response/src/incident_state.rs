@@ -6,11 +6,11 @@
 //! to the sensor and is never touched; `lastTransitionTime` moves only with the status.
 
 use crate::messages;
-use crate::plan::{NothingReason, Plan, WaitReason};
-use bailiff_api::condition::{answered, recovered as recovered_reason, types};
+use crate::plan::{NoActionReason, Plan, WaitReason};
+use bailiff_api::condition::{recovered as recovered_reason, responded, types};
 use bailiff_api::{
-    AnsweredResponse, Incident, IncidentStatus, OwnerObject, Phase, Replacement, ResponseAction,
-    WouldRespond,
+    DryRunResponse, Incident, IncidentStatus, Phase, Replacement, ResponseAction, ResponseStatus,
+    WorkloadReference,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The API server took the pod away, or began to.
-    Done {
+    Removed {
         /// Evict or Delete.
         action: ResponseAction,
         /// The binding that asked for it.
@@ -28,42 +28,42 @@ pub enum Outcome {
         at: Timestamp,
     },
     /// It waits.
-    Held(WaitReason),
+    Waiting(WaitReason),
     /// Nothing is done, for good.
-    Nothing {
+    NoAction {
         /// Why.
-        reason: NothingReason,
+        reason: NoActionReason,
         /// Under `Audit`: what enforcement would have come to.
         would: Option<Box<Plan>>,
     },
 }
 
 impl Outcome {
-    /// The reason of the condition `Answered`.
+    /// The reason of the condition `Responded`.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Done {
+            Self::Removed {
                 action: ResponseAction::Delete,
                 ..
-            } => answered::DELETED,
-            Self::Done {
+            } => responded::DELETED,
+            Self::Removed {
                 action: ResponseAction::Evict | ResponseAction::Audit,
                 ..
-            } => answered::EVICTED,
-            Self::Held(reason) => reason.as_str(),
-            Self::Nothing { reason, .. } => reason.as_str(),
+            } => responded::EVICTED,
+            Self::Waiting(reason) => reason.as_str(),
+            Self::NoAction { reason, .. } => reason.as_str(),
         }
     }
 
-    /// The status of the condition `Answered`.
+    /// The status of the condition `Responded`.
     #[must_use]
     pub const fn status(&self) -> &'static str {
         match self {
-            Self::Done { .. } => "True",
-            Self::Held(_) => "Unknown",
-            Self::Nothing { reason, .. } if reason.is_done() => "True",
-            Self::Nothing { .. } => "False",
+            Self::Removed { .. } => "True",
+            Self::Waiting(_) => "Unknown",
+            Self::NoAction { reason, .. } if reason.is_done() => "True",
+            Self::NoAction { .. } => "False",
         }
     }
 }
@@ -78,7 +78,7 @@ pub enum Recovery {
     /// No replacement was Ready within so many seconds.
     TimedOut(u64),
     /// The owner makes no new pod; its kind, if there is one.
-    NotReplaced(Option<String>),
+    NoReplacementExpected(Option<String>),
 }
 
 impl Recovery {
@@ -88,8 +88,8 @@ impl Recovery {
         match self {
             Self::Waiting => recovered_reason::WAITING,
             Self::Ready(_) => recovered_reason::REPLACEMENT_READY,
-            Self::TimedOut(_) => recovered_reason::NO_REPLACEMENT,
-            Self::NotReplaced(_) => recovered_reason::NOT_REPLACED,
+            Self::TimedOut(_) => recovered_reason::REPLACEMENT_DEADLINE_EXCEEDED,
+            Self::NoReplacementExpected(_) => recovered_reason::NO_REPLACEMENT_EXPECTED,
         }
     }
 
@@ -97,7 +97,7 @@ impl Recovery {
         match self {
             Self::Waiting => "Unknown",
             Self::Ready(_) => "True",
-            Self::TimedOut(_) | Self::NotReplaced(_) => "False",
+            Self::TimedOut(_) | Self::NoReplacementExpected(_) => "False",
         }
     }
 }
@@ -106,7 +106,7 @@ impl Recovery {
 /// what stood against it then may no longer stand. That an expression failed stays so: a violation
 /// is an Incident of its own.
 #[must_use]
-pub fn is_overtaken(incident: &Incident) -> bool {
+pub fn needs_reevaluation(incident: &Incident) -> bool {
     let Some(status) = &incident.status else {
         return false;
     };
@@ -116,14 +116,14 @@ pub fn is_overtaken(incident: &Incident) -> bool {
     let answer = status
         .conditions
         .iter()
-        .find(|c| c.type_ == types::ANSWERED);
+        .find(|c| c.type_ == types::RESPONDED);
     answer.is_some_and(|answer| {
         let ended = [
-            answered::EVICTED,
-            answered::DELETED,
-            answered::ALREADY_TERMINATING,
-            answered::POD_GONE,
-            answered::EVALUATION_FAILED,
+            responded::EVICTED,
+            responded::DELETED,
+            responded::ALREADY_TERMINATING,
+            responded::POD_NOT_FOUND,
+            responded::EVALUATION_FAILED,
         ];
         answer.status != "Unknown"
             && !ended.contains(&answer.reason.as_str())
@@ -133,7 +133,7 @@ pub fn is_overtaken(incident: &Incident) -> bool {
 
 /// Whether the question of `type_` is settled, so that nothing is left to do about it.
 #[must_use]
-pub fn is_settled(incident: &Incident, type_: &str) -> bool {
+pub fn is_final(incident: &Incident, type_: &str) -> bool {
     let conditions = incident.status.iter().flat_map(|s| &s.conditions);
     conditions
         .into_iter()
@@ -147,40 +147,40 @@ pub fn is_open(incident: &Incident) -> bool {
         .status
         .as_ref()
         .is_some_and(|s| s.response.is_some());
-    !is_settled(incident, types::ANSWERED)
-        || (taken_away && !is_settled(incident, types::RECOVERED))
+    !is_final(incident, types::RESPONDED) || (taken_away && !is_final(incident, types::RECOVERED))
 }
 
 /// The status of an Incident after an outcome.
 #[must_use]
-pub fn settle(
+pub fn apply_outcome(
     incident: &Incident,
-    workload: Option<&OwnerObject>,
+    workload: Option<&WorkloadReference>,
     outcome: &Outcome,
     now: Timestamp,
 ) -> IncidentStatus {
     let mut status = incident.status.clone().unwrap_or_default();
     if let Some(workload) = workload {
-        status.workload = Some(workload.clone());
+        status.workload_ref = Some(workload.clone());
     }
     let generation = incident.metadata.generation;
-    let message = messages::answered(incident, outcome);
+    let message = messages::responded(incident, outcome);
     let (value, reason) = (outcome.status(), outcome.reason());
     set(
         &mut status,
-        condition(types::ANSWERED, value, reason, message, generation, now),
+        condition(types::RESPONDED, value, reason, message, generation, now),
     );
     match outcome {
-        Outcome::Done {
+        Outcome::Removed {
             action,
             binding,
             at,
         } => {
-            status.would_respond = None;
-            status.response = Some(AnsweredResponse {
+            status.dry_run_response = None;
+            status.response = Some(ResponseStatus {
                 action: *action,
-                binding: binding.clone(),
+                binding_name: binding.clone(),
                 time: MicroTime(*at),
+                grace_period_seconds: None,
             });
             let (reason, message) = (
                 recovered_reason::WAITING,
@@ -198,9 +198,11 @@ pub fn settle(
                 ),
             );
         }
-        Outcome::Held(_) => status.would_respond = None,
-        Outcome::Nothing { reason, would } => {
-            status.would_respond = would.as_deref().map(|plan| would_respond(incident, plan));
+        Outcome::Waiting(_) => status.dry_run_response = None,
+        Outcome::NoAction { reason, would } => {
+            status.dry_run_response = would
+                .as_deref()
+                .map(|plan| dry_run_response(incident, plan));
             if reason.is_done() {
                 let message = messages::NOTHING_TO_REPLACE.to_owned();
                 let reason = recovered_reason::NOTHING_TO_REPLACE;
@@ -237,46 +239,45 @@ pub fn recovered(incident: &Incident, recovery: &Recovery, now: Timestamp) -> In
 #[must_use]
 pub fn phase(status: &IncidentStatus) -> Phase {
     let of = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_);
-    let Some(answer) = of(types::ANSWERED) else {
+    let Some(answer) = of(types::RESPONDED) else {
         return Phase::Pending;
     };
     match (answer.status.as_str(), answer.reason.as_str()) {
-        ("Unknown", _) => Phase::Held,
-        ("True", answered::AUDIT_ONLY | answered::EVALUATION_FAILED) => Phase::Audited,
+        ("Unknown", _) => Phase::Waiting,
+        ("True", responded::AUDIT_ONLY | responded::EVALUATION_FAILED) => Phase::Audited,
         ("True", _) => match of(types::RECOVERED).map(|c| c.status.as_str()) {
-            Some("True") => Phase::Recovered,
+            Some("True") => Phase::Resolved,
             Some("False") => Phase::Unresolved,
-            Some(_) | None => Phase::Answered,
+            Some(_) | None => Phase::Recovering,
         },
         (_, _) => Phase::Unresolved,
     }
 }
 
-fn would_respond(incident: &Incident, plan: &Plan) -> WouldRespond {
+fn dry_run_response(incident: &Incident, plan: &Plan) -> DryRunResponse {
     let outcome = match plan {
         Plan::Evict(answer) => {
-            return WouldRespond {
-                action: ResponseAction::Evict,
-                reason: answered::EVICTED.to_owned(),
+            return DryRunResponse {
+                action: Some(ResponseAction::Evict),
+                reason: responded::EVICTED.to_owned(),
                 message: messages::would_evict(incident, &answer.binding),
             };
         }
         Plan::Delete(answer) => {
-            return WouldRespond {
-                action: ResponseAction::Delete,
-                reason: answered::DELETED.to_owned(),
+            return DryRunResponse {
+                action: Some(ResponseAction::Delete),
+                reason: responded::DELETED.to_owned(),
                 message: messages::would_evict(incident, &answer.binding),
             };
         }
-        Plan::Wait { reason, .. } => Outcome::Held(reason.clone()),
-        Plan::Nothing { reason, .. } => Outcome::Nothing {
+        Plan::Requeue { reason, .. } => Outcome::Waiting(reason.clone()),
+        Plan::NoAction { reason, .. } => Outcome::NoAction {
             reason: reason.clone(),
             would: None,
         },
     };
-    WouldRespond {
-        // Audit: a guardrail would have held the eviction.
-        action: ResponseAction::Audit,
+    DryRunResponse {
+        action: None,
         reason: outcome.reason().to_owned(),
         message: messages::would_hold(&outcome),
     }

@@ -36,7 +36,7 @@ impl Ledger {
     }
 
     /// Notes an answer that is about to be asked for.
-    pub fn note(&mut self, workload_uid: Option<&str>, binding: &str, at: Timestamp) {
+    pub fn reserve(&mut self, workload_uid: Option<&str>, binding: &str, at: Timestamp) {
         if let Some(uid) = workload_uid {
             insert(self.by_workload.entry(uid.to_owned()).or_default(), at);
         }
@@ -44,7 +44,7 @@ impl Ledger {
     }
 
     /// Takes a noted answer back that was not accepted.
-    pub fn take_back(&mut self, workload_uid: Option<&str>, binding: &str, at: Timestamp) {
+    pub fn release(&mut self, workload_uid: Option<&str>, binding: &str, at: Timestamp) {
         if let Some(times) = workload_uid.and_then(|uid| self.by_workload.get_mut(uid)) {
             remove(times, at);
         }
@@ -54,26 +54,26 @@ impl Ledger {
     }
 
     /// Notes what an Incident's status says was done, as after a restart.
-    pub fn learn(&mut self, incident: &Incident) {
+    pub fn restore(&mut self, incident: &Incident) {
         let Some(status) = &incident.status else {
             return;
         };
         if let Some(response) = &status.response {
-            let workload = status.workload.as_ref().map(|w| w.uid.as_str());
-            self.note(workload, &response.binding, response.time.0);
+            let workload = status.workload_ref.as_ref().map(|w| w.uid.as_str());
+            self.reserve(workload, &response.binding_name, response.time.0);
         }
     }
 
     /// Forgets what no longer limits anything.
-    pub fn forget(&mut self, now: Timestamp) {
-        let prune = |times: &mut BTreeMap<String, Vec<Timestamp>>, keep: SignedDuration| {
+    pub fn prune(&mut self, now: Timestamp) {
+        let drop_old = |times: &mut BTreeMap<String, Vec<Timestamp>>, keep: SignedDuration| {
             times.retain(|_, times| {
                 times.retain(|t| now.duration_since(*t) < keep);
                 !times.is_empty()
             });
         };
-        prune(&mut self.by_workload, LONGEST_COOLDOWN);
-        prune(&mut self.by_binding, RATE_WINDOW);
+        drop_old(&mut self.by_workload, LONGEST_COOLDOWN);
+        drop_old(&mut self.by_binding, RATE_WINDOW);
     }
 }
 

@@ -13,14 +13,14 @@ pub mod messages;
 mod plan;
 
 pub use facts::{
-    BindingFacts, Confinement, Facts, History, Live, NamespaceFacts, Owner, PodFacts, PolicyFacts,
-    ViolationFacts, is_mirror, last_verdict, went,
+    BindingFacts, Facts, History, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
+    ViolationFacts, is_mirror, last_verdict, pod_removed,
 };
 pub use incident_state::{
-    Outcome, Recovery, is_open, is_overtaken, is_settled, phase, recovered, settle,
+    Outcome, Recovery, apply_outcome, is_final, is_open, needs_reevaluation, phase, recovered,
 };
 pub use ledger::Ledger;
-pub use plan::{Answer, NothingReason, Plan, WaitReason, plan};
+pub use plan::{NoActionReason, Plan, PodRemoval, WaitReason, plan};
 
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@
 //! within 1,024 bytes.
 
 use crate::incident_state::{Outcome, Recovery};
-use crate::plan::{NothingReason, Plan, WaitReason};
+use crate::plan::{NoActionReason, Plan, WaitReason};
 use bailiff_api::{Incident, Origin, ResponseAction, event};
 
 /// Most bytes of an Event's note, by the API.
@@ -64,23 +64,23 @@ pub fn escaped(text: &str, limit: usize) -> String {
     shown
 }
 
-/// The message of the condition `Answered`.
+/// The message of the condition `Responded`.
 #[must_use]
-pub fn answered(incident: &Incident, outcome: &Outcome) -> String {
+pub fn responded(incident: &Incident, outcome: &Outcome) -> String {
     let pod = printable(&incident.spec.pod.name);
     match outcome {
-        Outcome::Done {
+        Outcome::Removed {
             action: ResponseAction::Delete,
             binding,
             ..
         } => format!("pod {pod} was deleted, as RuntimePolicyBinding {binding} asks"),
-        Outcome::Done {
+        Outcome::Removed {
             action: ResponseAction::Evict | ResponseAction::Audit,
             binding,
             ..
         } => format!("pod {pod} was evicted, as RuntimePolicyBinding {binding} asks"),
-        Outcome::Held(reason) => held(reason),
-        Outcome::Nothing { reason, .. } => nothing(reason),
+        Outcome::Waiting(reason) => held(reason),
+        Outcome::NoAction { reason, .. } => nothing(reason),
     }
 }
 
@@ -98,12 +98,12 @@ pub fn recovered(recovery: &Recovery) -> String {
         Recovery::TimedOut(seconds) => format!(
             "no replacement was Ready within {seconds} seconds; see `kubectl describe` of the workload and of its newest pod"
         ),
-        Recovery::NotReplaced(Some(kind)) => {
+        Recovery::NoReplacementExpected(Some(kind)) => {
             format!(
                 "the pod was not replaced: its {kind} makes no new pod; start it again if its work is still needed"
             )
         }
-        Recovery::NotReplaced(None) => {
+        Recovery::NoReplacementExpected(None) => {
             "the pod was not replaced: it had no controller; create it again if it is still needed"
                 .to_owned()
         }
@@ -123,11 +123,13 @@ pub fn would_evict(incident: &Incident, binding: &str) -> String {
 #[must_use]
 pub fn would_hold(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Held(reason) => format!("an eviction would have been held back: {}", held(reason)),
-        Outcome::Nothing { reason, .. } => {
+        Outcome::Waiting(reason) => {
+            format!("an eviction would have been held back: {}", held(reason))
+        }
+        Outcome::NoAction { reason, .. } => {
             format!("an eviction would not have been done: {}", nothing(reason))
         }
-        Outcome::Done { .. } => String::new(),
+        Outcome::Removed { .. } => String::new(),
     }
 }
 
@@ -135,7 +137,7 @@ pub fn would_hold(outcome: &Outcome) -> String {
 #[must_use]
 pub fn note(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) -> Option<Note> {
     let done = match outcome {
-        Outcome::Done { action, .. } => {
+        Outcome::Removed { action, .. } => {
             let verb = if *action == ResponseAction::Delete {
                 "deleted"
             } else {
@@ -150,33 +152,35 @@ pub fn note(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
                 }
             }
         }
-        Outcome::Held(reason) => {
+        Outcome::Waiting(reason) => {
             format!("The pod runs on for now: {}.", held(reason))
         }
-        Outcome::Nothing { reason, would } => match reason {
-            NothingReason::PodGone | NothingReason::AlreadyTerminating(_) => return None,
-            NothingReason::AuditOnly => audit(would.as_deref()),
-            NothingReason::EvaluationFailed
-            | NothingReason::Unmanaged
-            | NothingReason::MirrorPod
-            | NothingReason::OwnPod
-            | NothingReason::ExemptNamespace
-            | NothingReason::PolicyChanged
-            | NothingReason::NotConfirmed(_)
-            | NothingReason::NotConfined(_)
-            | NothingReason::DisruptionBudget(_)
-            | NothingReason::SeveralDisruptionBudgets
-            | NothingReason::Refused(_) => format!("Nothing was done: {}.", nothing(reason)),
+        Outcome::NoAction { reason, would } => match reason {
+            NoActionReason::PodNotFound | NoActionReason::AlreadyTerminating(_) => return None,
+            NoActionReason::AuditOnly => audit(would.as_deref()),
+            NoActionReason::EvaluationFailed
+            | NoActionReason::Unmanaged
+            | NoActionReason::MirrorPod
+            | NoActionReason::BailiffPod
+            | NoActionReason::ExemptNamespace
+            | NoActionReason::PolicyChanged
+            | NoActionReason::PodMismatch(_)
+            | NoActionReason::IncidentsNotProtected(_)
+            | NoActionReason::EvictionDeadlineExceeded(_)
+            | NoActionReason::MultipleDisruptionBudgets
+            | NoActionReason::RequestRejected(_) => {
+                format!("Nothing was done: {}.", nothing(reason))
+            }
         },
     };
     let reason = match outcome {
-        Outcome::Done {
+        Outcome::Removed {
             action: ResponseAction::Delete,
             ..
         } => event::DELETED,
-        Outcome::Done { .. } => event::EVICTED,
-        Outcome::Held(_) => event::RESPONSE_HELD,
-        Outcome::Nothing { .. } => event::VIOLATION,
+        Outcome::Removed { .. } => event::EVICTED,
+        Outcome::Waiting(_) => event::RESPONSE_DELAYED,
+        Outcome::NoAction { .. } => event::VIOLATION,
     };
     Some(Note {
         reason,
@@ -194,18 +198,18 @@ pub fn note(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
 pub fn recovered_note(incident: &Incident, recovery: &Recovery) -> Option<Note> {
     match recovery {
         Recovery::Ready(pod) => Some(Note {
-            reason: event::RECOVERED,
+            reason: event::REPLACEMENT_READY,
             warning: false,
             text: cut(format!(
                 "Pod {} on node {} is Ready and took the place of {}, which violated policy {}. More: {}",
                 pod.name,
                 pod.node_name,
                 printable(&incident.spec.pod.name),
-                printable(&incident.spec.policy.name),
+                printable(&incident.spec.policy_ref.name),
                 see(incident),
             )),
         }),
-        Recovery::Waiting | Recovery::TimedOut(_) | Recovery::NotReplaced(_) => None,
+        Recovery::Waiting | Recovery::TimedOut(_) | Recovery::NoReplacementExpected(_) => None,
     }
 }
 
@@ -240,14 +244,16 @@ fn what_ran(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
         }
     }
     let verdict = match outcome {
-        Outcome::Nothing {
-            reason: NothingReason::EvaluationFailed,
+        Outcome::NoAction {
+            reason: NoActionReason::EvaluationFailed,
             ..
         } => "could not judge",
-        Outcome::Done { .. } | Outcome::Held(_) | Outcome::Nothing { .. } => "does not allow",
+        Outcome::Removed { .. } | Outcome::Waiting(_) | Outcome::NoAction { .. } => {
+            "does not allow"
+        }
     };
     text.push_str(", which policy ");
-    text.push_str(&printable(&incident.spec.policy.name));
+    text.push_str(&printable(&incident.spec.policy_ref.name));
     text.push(' ');
     text.push_str(verdict);
     text.push('.');
@@ -259,8 +265,8 @@ fn audit(would: Option<&Plan>) -> String {
         Some(Plan::Evict(_) | Plan::Delete(_)) => {
             return "Nothing was done, because the policy only audits here; enforced, it would have evicted the pod.".to_owned();
         }
-        Some(Plan::Wait { reason, .. }) => held(reason),
-        Some(Plan::Nothing { reason, .. }) => nothing(reason),
+        Some(Plan::Requeue { reason, .. }) => held(reason),
+        Some(Plan::NoAction { reason, .. }) => nothing(reason),
         None => return "Nothing was done, because the policy only audits here.".to_owned(),
     };
     format!(
@@ -286,52 +292,52 @@ fn held(reason: &WaitReason) -> String {
         WaitReason::DisruptionBudget(name) => {
             format!("{} allows no disruption now; it is tried again", budget(name.as_ref()))
         }
-        WaitReason::NotConfined(how) => format!("{}; it is looked at again", unconfined(how)),
-        WaitReason::CouldNotCheck(why) => format!("{}; it is tried again", printable(why)),
+        WaitReason::IncidentsNotProtected(how) => format!("{}; it is looked at again", unconfined(how)),
+        WaitReason::ApiRequestFailed(why) => format!("{}; it is tried again", printable(why)),
     }
 }
 
-fn nothing(reason: &NothingReason) -> String {
+fn nothing(reason: &NoActionReason) -> String {
     match reason {
-        NothingReason::AuditOnly => "the bindings ask for Audit alone".to_owned(),
-        NothingReason::EvaluationFailed => {
+        NoActionReason::AuditOnly => "the bindings ask for Audit alone".to_owned(),
+        NoActionReason::EvaluationFailed => {
             "an expression of the policy failed, which never leads to an eviction; mend the policy".to_owned()
         }
-        NothingReason::PodGone => "the pod is no longer there".to_owned(),
-        NothingReason::AlreadyTerminating(None) => {
+        NoActionReason::PodNotFound => "the pod is no longer there".to_owned(),
+        NoActionReason::AlreadyTerminating(None) => {
             "the pod was already ending or had ended".to_owned()
         }
         // Also of a leader that was killed before it could say so; nobody can tell.
-        NothingReason::AlreadyTerminating(Some(at)) => format!(
+        NoActionReason::AlreadyTerminating(Some(at)) => format!(
             "the pod was already ending: the Eviction API was asked to take it away at {at}, and does not keep by whom"
         ),
-        NothingReason::Unmanaged => {
+        NoActionReason::Unmanaged => {
             "the pod has no controller that would bring it back, and the binding does not set guardrails.evictUnmanaged".to_owned()
         }
-        NothingReason::MirrorPod => {
+        NoActionReason::MirrorPod => {
             "it is a static pod, which the kubelet would start again from its file on the node".to_owned()
         }
-        NothingReason::OwnPod => "it is a pod of Bailiff's own".to_owned(),
-        NothingReason::ExemptNamespace => {
+        NoActionReason::BailiffPod => "it is a pod of Bailiff's own".to_owned(),
+        NoActionReason::ExemptNamespace => {
             "the namespace is exempt by Bailiff's configuration".to_owned()
         }
-        NothingReason::PolicyChanged => {
+        NoActionReason::PolicyChanged => {
             "the policy or its binding was changed or deleted since".to_owned()
         }
-        NothingReason::NotConfirmed(how) => {
+        NoActionReason::PodMismatch(how) => {
             format!("the live pod does not agree with the Incident: {}", printable(how))
         }
-        NothingReason::NotConfined(how) => {
+        NoActionReason::IncidentsNotProtected(how) => {
             format!("{}; restore it with `helm upgrade`", unconfined(how))
         }
-        NothingReason::DisruptionBudget(name) => format!(
+        NoActionReason::EvictionDeadlineExceeded(name) => format!(
             "{} allowed no disruption in time; evict the pod yourself when it does",
             budget(name.as_ref())
         ),
-        NothingReason::SeveralDisruptionBudgets => {
+        NoActionReason::MultipleDisruptionBudgets => {
             "several PodDisruptionBudgets select the pod, and the Eviction API refuses such pods; leave one of them".to_owned()
         }
-        NothingReason::Refused(words) => format!("the API server refused: {}", printable(words)),
+        NoActionReason::RequestRejected(words) => format!("the API server refused: {}", printable(words)),
     }
 }
 

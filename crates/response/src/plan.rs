@@ -5,8 +5,8 @@
 //! Invariant: a pod is only ever planned to go when every guardrail was known to allow it; what
 //! a limit holds back waits and is never dropped, or a limit would be an attacker's way out.
 
-use crate::facts::{BindingFacts, Confinement, Facts, Live, NamespaceFacts, Owner, PodFacts};
-use bailiff_api::{IncidentType, ResponseAction, condition::answered};
+use crate::facts::{BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, Protection};
+use bailiff_api::{IncidentType, ResponseAction, UnmanagedPodPolicy, condition::responded};
 use jiff::{SignedDuration, Timestamp};
 
 /// How soon something that could not be read is read again.
@@ -18,20 +18,20 @@ pub(crate) const RATE_WINDOW: SignedDuration = SignedDuration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Ask the Eviction API.
-    Evict(Answer),
+    Evict(PodRemoval),
     /// Delete the pod.
-    Delete(Answer),
+    Delete(PodRemoval),
     /// Try again at a time.
-    Wait {
+    Requeue {
         /// What for.
         reason: WaitReason,
         /// When the plan is made again.
         until: Timestamp,
     },
     /// Nothing, for good.
-    Nothing {
+    NoAction {
         /// Why.
-        reason: NothingReason,
+        reason: NoActionReason,
         /// Under `Audit`: what enforcement would have come to.
         would: Option<Box<Plan>>,
     },
@@ -39,13 +39,13 @@ pub enum Plan {
 
 /// An answer that takes the pod away.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct PodRemoval {
     /// Name of the binding that asks for it.
     pub binding: String,
     /// Seconds that the pod is given; absent: the pod's own.
     pub grace_period_seconds: Option<u32>,
     /// How long, in seconds, a `PodDisruptionBudget` is waited for.
-    pub eviction_timeout_seconds: u32,
+    pub eviction_deadline_seconds: u32,
 }
 
 /// What an answer waits for.
@@ -58,34 +58,34 @@ pub enum WaitReason {
     /// A `PodDisruptionBudget` allows no disruption now; its name, where the server told it.
     DisruptionBudget(Option<String>),
     /// Incidents are not confined now, as during an upgrade; how.
-    NotConfined(String),
+    IncidentsNotProtected(String),
     /// Something could not be read; what and why.
-    CouldNotCheck(String),
+    ApiRequestFailed(String),
 }
 
 impl WaitReason {
-    /// The reason of the condition `Answered`.
+    /// The reason of the condition `Responded`.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::Cooldown => answered::COOLDOWN,
-            Self::RateLimited => answered::RATE_LIMITED,
-            Self::DisruptionBudget(_) => answered::WAITING_FOR_DISRUPTION_BUDGET,
-            Self::NotConfined(_) => answered::NOT_CONFINED,
-            Self::CouldNotCheck(_) => answered::COULD_NOT_CHECK,
+            Self::Cooldown => responded::COOLDOWN,
+            Self::RateLimited => responded::RATE_LIMITED,
+            Self::DisruptionBudget(_) => responded::WAITING_FOR_DISRUPTION_BUDGET,
+            Self::IncidentsNotProtected(_) => responded::INCIDENTS_NOT_PROTECTED,
+            Self::ApiRequestFailed(_) => responded::API_REQUEST_FAILED,
         }
     }
 }
 
 /// Why nothing is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NothingReason {
+pub enum NoActionReason {
     /// The bindings ask for `Audit` alone.
     AuditOnly,
     /// An expression failed at run time.
     EvaluationFailed,
     /// The pod is not there any more, or another of its name is.
-    PodGone,
+    PodNotFound,
     /// The pod is ending or has ended; when the Eviction API was asked to take it away, if it was.
     AlreadyTerminating(Option<Timestamp>),
     /// Nothing would bring the pod back.
@@ -93,42 +93,42 @@ pub enum NothingReason {
     /// A static pod.
     MirrorPod,
     /// A pod of Bailiff's own.
-    OwnPod,
+    BailiffPod,
     /// An exempt namespace.
     ExemptNamespace,
     /// Policy or bindings are no longer those of the verdict.
     PolicyChanged,
     /// The live pod contradicts the Incident; how.
-    NotConfirmed(String),
+    PodMismatch(String),
     /// Incidents are not confined, so this one proves nothing; how.
-    NotConfined(String),
+    IncidentsNotProtected(String),
     /// A `PodDisruptionBudget` did not allow it in time; its name, where the server told it.
-    DisruptionBudget(Option<String>),
+    EvictionDeadlineExceeded(Option<String>),
     /// Several `PodDisruptionBudgets` select the pod.
-    SeveralDisruptionBudgets,
+    MultipleDisruptionBudgets,
     /// The API server refused; its words.
-    Refused(String),
+    RequestRejected(String),
 }
 
-impl NothingReason {
-    /// The reason of the condition `Answered`.
+impl NoActionReason {
+    /// The reason of the condition `Responded`.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::AuditOnly => answered::AUDIT_ONLY,
-            Self::EvaluationFailed => answered::EVALUATION_FAILED,
-            Self::PodGone => answered::POD_GONE,
-            Self::AlreadyTerminating(_) => answered::ALREADY_TERMINATING,
-            Self::Unmanaged => answered::UNMANAGED,
-            Self::MirrorPod => answered::MIRROR_POD,
-            Self::OwnPod => answered::OWN_POD,
-            Self::ExemptNamespace => answered::EXEMPT_NAMESPACE,
-            Self::PolicyChanged => answered::POLICY_CHANGED,
-            Self::NotConfirmed(_) => answered::NOT_CONFIRMED,
-            Self::NotConfined(_) => answered::NOT_CONFINED,
-            Self::DisruptionBudget(_) => answered::DISRUPTION_BUDGET,
-            Self::SeveralDisruptionBudgets => answered::SEVERAL_DISRUPTION_BUDGETS,
-            Self::Refused(_) => answered::REFUSED,
+            Self::AuditOnly => responded::AUDIT_ONLY,
+            Self::EvaluationFailed => responded::EVALUATION_FAILED,
+            Self::PodNotFound => responded::POD_NOT_FOUND,
+            Self::AlreadyTerminating(_) => responded::ALREADY_TERMINATING,
+            Self::Unmanaged => responded::UNMANAGED,
+            Self::MirrorPod => responded::MIRROR_POD,
+            Self::BailiffPod => responded::BAILIFF_POD,
+            Self::ExemptNamespace => responded::EXEMPT_NAMESPACE,
+            Self::PolicyChanged => responded::POLICY_CHANGED,
+            Self::PodMismatch(_) => responded::POD_MISMATCH,
+            Self::IncidentsNotProtected(_) => responded::INCIDENTS_NOT_PROTECTED,
+            Self::EvictionDeadlineExceeded(_) => responded::EVICTION_DEADLINE_EXCEEDED,
+            Self::MultipleDisruptionBudgets => responded::MULTIPLE_DISRUPTION_BUDGETS,
+            Self::RequestRejected(_) => responded::REQUEST_REJECTED,
         }
     }
 
@@ -139,18 +139,18 @@ impl NothingReason {
         match self {
             Self::AuditOnly
             | Self::EvaluationFailed
-            | Self::PodGone
+            | Self::PodNotFound
             | Self::AlreadyTerminating(_) => true,
             Self::Unmanaged
             | Self::MirrorPod
-            | Self::OwnPod
+            | Self::BailiffPod
             | Self::ExemptNamespace
             | Self::PolicyChanged
-            | Self::NotConfirmed(_)
-            | Self::NotConfined(_)
-            | Self::DisruptionBudget(_)
-            | Self::SeveralDisruptionBudgets
-            | Self::Refused(_) => false,
+            | Self::PodMismatch(_)
+            | Self::IncidentsNotProtected(_)
+            | Self::EvictionDeadlineExceeded(_)
+            | Self::MultipleDisruptionBudgets
+            | Self::RequestRejected(_) => false,
         }
     }
 }
@@ -180,17 +180,17 @@ pub fn plan(facts: &Facts, now: Timestamp) -> Plan {
             match best(candidates.map(|b| by(facts, target, b, ResponseAction::Evict, now))) {
                 // What enforcement would have come to is not known before it is checked.
                 Some(
-                    recheck @ Plan::Wait {
-                        reason: WaitReason::CouldNotCheck(_),
+                    recheck @ Plan::Requeue {
+                        reason: WaitReason::ApiRequestFailed(_),
                         ..
                     },
                 ) => recheck,
-                would => nothing_but(NothingReason::AuditOnly, would),
+                would => nothing_but(NoActionReason::AuditOnly, would),
             }
         }
         ResponseAction::Evict | ResponseAction::Delete => {
             best(candidates.map(|b| by(facts, target, b, strongest, now)))
-                .unwrap_or_else(|| nothing(NothingReason::PolicyChanged))
+                .unwrap_or_else(|| nothing(NoActionReason::PolicyChanged))
         }
     }
 }
@@ -205,45 +205,49 @@ struct Target<'a> {
 /// Whether the Incident may be believed, and its pod still runs.
 fn confirm(facts: &Facts, now: Timestamp) -> Result<Target<'_>, Plan> {
     let refuse = |reason| Err(nothing(reason));
-    match &facts.confinement {
-        Confinement::InPlace => {}
-        Confinement::Missing => {
-            return refuse(NothingReason::NotConfined("it is not there".to_owned()));
+    match &facts.protection {
+        Protection::Unmodified => {}
+        Protection::Missing => {
+            return refuse(NoActionReason::IncidentsNotProtected(
+                "it is not there".to_owned(),
+            ));
         }
-        Confinement::Changed(what) => return refuse(NothingReason::NotConfined(what.clone())),
-        Confinement::Unknown(why) => return Err(recheck(why, now)),
+        Protection::Modified(what) => {
+            return refuse(NoActionReason::IncidentsNotProtected(what.clone()));
+        }
+        Protection::Unknown(why) => return Err(recheck(why, now)),
     }
     match facts.violation.type_ {
         IncidentType::Violation => {}
-        IncidentType::EvaluationFailed => return refuse(NothingReason::EvaluationFailed),
+        IncidentType::EvaluationFailed => return refuse(NoActionReason::EvaluationFailed),
     }
     let namespace = match &facts.namespace {
-        Live::Found(namespace) => *namespace,
-        Live::Gone => return refuse(NothingReason::PodGone),
-        Live::Unknown(why) => return Err(recheck(why, now)),
+        Lookup::Found(namespace) => *namespace,
+        Lookup::NotFound => return refuse(NoActionReason::PodNotFound),
+        Lookup::Failed(why) => return Err(recheck(why, now)),
     };
     let pod = match &facts.pod {
-        Live::Found(pod) => pod,
-        Live::Gone => return refuse(NothingReason::PodGone),
-        Live::Unknown(why) => return Err(recheck(why, now)),
+        Lookup::Found(pod) => pod,
+        Lookup::NotFound => return refuse(NoActionReason::PodNotFound),
+        Lookup::Failed(why) => return Err(recheck(why, now)),
     };
     if pod.uid != facts.violation.pod_uid {
-        return refuse(NothingReason::PodGone);
+        return refuse(NoActionReason::PodNotFound);
     }
     if pod.node_name.as_ref() != Some(&facts.violation.node_name) {
-        return refuse(NothingReason::NotConfirmed(
+        return refuse(NoActionReason::PodMismatch(
             "the pod runs on another node".to_owned(),
         ));
     }
     if let Some(container) = &facts.violation.container
         && !pod.containers.contains(container)
     {
-        return refuse(NothingReason::NotConfirmed(
+        return refuse(NoActionReason::PodMismatch(
             "the pod has no such container".to_owned(),
         ));
     }
     if pod.terminating || pod.finished {
-        return refuse(NothingReason::AlreadyTerminating(pod.evicted));
+        return refuse(NoActionReason::AlreadyTerminating(pod.evicted));
     }
     Ok(Target { pod, namespace })
 }
@@ -252,17 +256,17 @@ fn confirm(facts: &Facts, now: Timestamp) -> Result<Target<'_>, Plan> {
 fn bindings(facts: &Facts, now: Timestamp) -> Result<Vec<&BindingFacts>, Plan> {
     let violation = &facts.violation;
     match &facts.policy {
-        Live::Found(policy)
+        Lookup::Found(policy)
             if policy.uid == violation.policy_uid
                 && policy.generation == violation.policy_generation
                 && policy.matches => {}
-        Live::Found(_) | Live::Gone => return Err(nothing(NothingReason::PolicyChanged)),
-        Live::Unknown(why) => return Err(recheck(why, now)),
+        Lookup::Found(_) | Lookup::NotFound => return Err(nothing(NoActionReason::PolicyChanged)),
+        Lookup::Failed(why) => return Err(recheck(why, now)),
     }
     let live = match &facts.bindings {
-        Live::Found(bindings) => bindings,
-        Live::Gone => return Err(nothing(NothingReason::PolicyChanged)),
-        Live::Unknown(why) => return Err(recheck(why, now)),
+        Lookup::Found(bindings) => bindings,
+        Lookup::NotFound => return Err(nothing(NoActionReason::PolicyChanged)),
+        Lookup::Failed(why) => return Err(recheck(why, now)),
     };
     let still: Vec<_> = live
         .iter()
@@ -273,7 +277,7 @@ fn bindings(facts: &Facts, now: Timestamp) -> Result<Vec<&BindingFacts>, Plan> {
         })
         .collect();
     if still.is_empty() {
-        return Err(nothing(NothingReason::PolicyChanged));
+        return Err(nothing(NoActionReason::PolicyChanged));
     }
     Ok(still)
 }
@@ -294,22 +298,22 @@ fn by(
 ) -> Plan {
     let Target { pod, namespace } = target;
     if namespace.exempt {
-        return nothing(NothingReason::ExemptNamespace);
+        return nothing(NoActionReason::ExemptNamespace);
     }
     if pod.mirror {
-        return nothing(NothingReason::MirrorPod);
+        return nothing(NoActionReason::MirrorPod);
     }
     if pod.own {
-        return nothing(NothingReason::OwnPod);
+        return nothing(NoActionReason::BailiffPod);
     }
     let guardrails = &binding.guardrails;
     match &facts.owner {
         Owner::Workload(_) => {}
-        Owner::None if guardrails.evict_unmanaged => {}
-        Owner::None => return nothing(NothingReason::Unmanaged),
+        Owner::None if guardrails.unmanaged_pod_policy == UnmanagedPodPolicy::Respond => {}
+        Owner::None => return nothing(NoActionReason::Unmanaged),
         Owner::Unknown(why) => return recheck(why, now),
     }
-    let cooldown = SignedDuration::from_secs(guardrails.cooldown_seconds.into());
+    let cooldown = SignedDuration::from_secs(guardrails.cooldown_period_seconds.into());
     if let Some(last) = facts.history.last_of_workload
         && now.duration_since(last) < cooldown
     {
@@ -319,13 +323,13 @@ fn by(
     if let Some(until) = rate_limited_until(facts, binding, now) {
         return wait(WaitReason::RateLimited, until);
     }
-    let answer = Answer {
+    let answer = PodRemoval {
         binding: binding.name.clone(),
         grace_period_seconds: binding.grace_period_seconds.map(|asked| {
             let smaller = asked.min(pod.grace_period_seconds).max(0);
             u32::try_from(smaller).unwrap_or(u32::MAX)
         }),
-        eviction_timeout_seconds: guardrails.eviction_timeout_seconds.max(0).unsigned_abs(),
+        eviction_deadline_seconds: guardrails.eviction_deadline_seconds.max(0).unsigned_abs(),
     };
     match action {
         ResponseAction::Delete => Plan::Delete(answer),
@@ -355,29 +359,29 @@ fn rate_limited_until(facts: &Facts, binding: &BindingFacts, now: Timestamp) -> 
 fn best(plans: impl Iterator<Item = Plan>) -> Option<Plan> {
     plans.min_by_key(|plan| match plan {
         Plan::Evict(_) | Plan::Delete(_) => (0, Timestamp::MIN),
-        Plan::Wait { until, .. } => (1, *until),
-        Plan::Nothing { .. } => (2, Timestamp::MIN),
+        Plan::Requeue { until, .. } => (1, *until),
+        Plan::NoAction { .. } => (2, Timestamp::MIN),
     })
 }
 
 fn recheck(why: &str, now: Timestamp) -> Plan {
     let until = now.checked_add(RECHECK).unwrap_or(Timestamp::MAX);
-    wait(WaitReason::CouldNotCheck(why.to_owned()), until)
+    wait(WaitReason::ApiRequestFailed(why.to_owned()), until)
 }
 
 const fn wait(reason: WaitReason, until: Timestamp) -> Plan {
-    Plan::Wait { reason, until }
+    Plan::Requeue { reason, until }
 }
 
-const fn nothing(reason: NothingReason) -> Plan {
-    Plan::Nothing {
+const fn nothing(reason: NoActionReason) -> Plan {
+    Plan::NoAction {
         reason,
         would: None,
     }
 }
 
-fn nothing_but(reason: NothingReason, would: Option<Plan>) -> Plan {
-    Plan::Nothing {
+fn nothing_but(reason: NoActionReason, would: Option<Plan>) -> Plan {
+    Plan::NoAction {
         reason,
         would: would.map(Box::new),
     }

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::messages::{NOTE_LIMIT_BYTES, Regarding, note, printable};
-use bailiff_api::condition::answered;
-use bailiff_api::{Guardrails, Incident, IncidentType, OwnerObject, Phase, ResponseAction};
+use bailiff_api::condition::responded;
+use bailiff_api::{Guardrails, Incident, IncidentType, Phase, ResponseAction, WorkloadReference};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -16,8 +16,8 @@ fn seconds(s: i64) -> SignedDuration {
     SignedDuration::from_secs(s)
 }
 
-fn workload(uid: &str) -> OwnerObject {
-    OwnerObject {
+fn workload(uid: &str) -> WorkloadReference {
+    WorkloadReference {
         api_version: "apps/v1".to_owned(),
         kind: "Deployment".to_owned(),
         name: "web".to_owned(),
@@ -49,16 +49,16 @@ fn evictable() -> Facts {
             policy_generation: 1,
             binding_uids: vec!["a-uid".to_owned(), "b-uid".to_owned()],
         },
-        pod: Live::Found(pod()),
+        pod: Lookup::Found(pod()),
         owner: Owner::Workload(workload("web-uid")),
-        policy: Live::Found(PolicyFacts {
+        policy: Lookup::Found(PolicyFacts {
             uid: "policy-uid".to_owned(),
             generation: 1,
             matches: true,
         }),
-        bindings: Live::Found(vec![binding("a", ResponseAction::Evict)]),
-        namespace: Live::Found(NamespaceFacts { exempt: false }),
-        confinement: Confinement::InPlace,
+        bindings: Lookup::Found(vec![binding("a", ResponseAction::Evict)]),
+        namespace: Lookup::Found(NamespaceFacts { exempt: false }),
+        protection: Protection::Unmodified,
         history: History::default(),
     }
 }
@@ -81,8 +81,8 @@ fn outcome(plan: &Plan) -> &'static str {
     match plan {
         Plan::Evict(_) => "Evict",
         Plan::Delete(_) => "Delete",
-        Plan::Wait { reason, .. } => reason.as_str(),
-        Plan::Nothing { reason, .. } => reason.as_str(),
+        Plan::Requeue { reason, .. } => reason.as_str(),
+        Plan::NoAction { reason, .. } => reason.as_str(),
     }
 }
 
@@ -96,7 +96,7 @@ fn each_guardrail_alone_stops_an_eviction() {
         let mut facts = evictable();
         let mut pod = pod();
         change(&mut pod);
-        facts.pod = Live::Found(pod);
+        facts.pod = Lookup::Found(pod);
         facts
     };
     let with = |change: Change| {
@@ -108,164 +108,172 @@ fn each_guardrail_alone_stops_an_eviction() {
         (
             "recreated pod",
             with_pod(|p| p.uid = "other".to_owned()),
-            answered::POD_GONE,
+            responded::POD_NOT_FOUND,
         ),
         (
             "terminating pod",
             with_pod(|p| p.terminating = true),
-            answered::ALREADY_TERMINATING,
+            responded::ALREADY_TERMINATING,
         ),
         (
             "finished pod",
             with_pod(|p| p.finished = true),
-            answered::ALREADY_TERMINATING,
+            responded::ALREADY_TERMINATING,
         ),
         (
             "mirror pod",
             with_pod(|p| p.mirror = true),
-            answered::MIRROR_POD,
+            responded::MIRROR_POD,
         ),
-        ("own pod", with_pod(|p| p.own = true), answered::OWN_POD),
+        (
+            "own pod",
+            with_pod(|p| p.own = true),
+            responded::BAILIFF_POD,
+        ),
         (
             "other node",
             with_pod(|p| p.node_name = Some("node-2".to_owned())),
-            answered::NOT_CONFIRMED,
+            responded::POD_MISMATCH,
         ),
         (
             "no node",
             with_pod(|p| p.node_name = None),
-            answered::NOT_CONFIRMED,
+            responded::POD_MISMATCH,
         ),
         (
             "no such container",
             with_pod(|p| p.containers.clear()),
-            answered::NOT_CONFIRMED,
+            responded::POD_MISMATCH,
         ),
-        ("pod gone", with(|f| f.pod = Live::Gone), answered::POD_GONE),
+        (
+            "pod gone",
+            with(|f| f.pod = Lookup::NotFound),
+            responded::POD_NOT_FOUND,
+        ),
         (
             "pod unknown",
-            with(|f| f.pod = Live::Unknown(String::new())),
-            answered::COULD_NOT_CHECK,
+            with(|f| f.pod = Lookup::Failed(String::new())),
+            responded::API_REQUEST_FAILED,
         ),
         (
             "unmanaged",
             with(|f| f.owner = Owner::None),
-            answered::UNMANAGED,
+            responded::UNMANAGED,
         ),
         (
             "owner unknown",
             with(|f| f.owner = Owner::Unknown(String::new())),
-            answered::COULD_NOT_CHECK,
+            responded::API_REQUEST_FAILED,
         ),
         (
             "policy gone",
-            with(|f| f.policy = Live::Gone),
-            answered::POLICY_CHANGED,
+            with(|f| f.policy = Lookup::NotFound),
+            responded::POLICY_CHANGED,
         ),
         (
             "policy unknown",
-            with(|f| f.policy = Live::Unknown(String::new())),
-            answered::COULD_NOT_CHECK,
+            with(|f| f.policy = Lookup::Failed(String::new())),
+            responded::API_REQUEST_FAILED,
         ),
         (
             "policy recreated",
             with(|f| f.violation.policy_uid = "x".to_owned()),
-            answered::POLICY_CHANGED,
+            responded::POLICY_CHANGED,
         ),
         (
             "policy edited",
             with(|f| f.violation.policy_generation = 2),
-            answered::POLICY_CHANGED,
+            responded::POLICY_CHANGED,
         ),
         (
             "policy that is about other pods",
             with(|f| {
-                f.policy = Live::Found(PolicyFacts {
+                f.policy = Lookup::Found(PolicyFacts {
                     uid: "policy-uid".to_owned(),
                     generation: 1,
                     matches: false,
                 });
             }),
-            answered::POLICY_CHANGED,
+            responded::POLICY_CHANGED,
         ),
         (
             "no binding left",
-            with(|f| f.bindings = Live::Found(vec![])),
-            answered::POLICY_CHANGED,
+            with(|f| f.bindings = Lookup::Found(vec![])),
+            responded::POLICY_CHANGED,
         ),
         (
             "binding recreated",
             with(|f| f.violation.binding_uids.clear()),
-            answered::POLICY_CHANGED,
+            responded::POLICY_CHANGED,
         ),
         (
             "bindings unknown",
-            with(|f| f.bindings = Live::Unknown(String::new())),
-            answered::COULD_NOT_CHECK,
+            with(|f| f.bindings = Lookup::Failed(String::new())),
+            responded::API_REQUEST_FAILED,
         ),
         (
             "binding of another policy",
             with(|f| f.violation.policy_name = "x".to_owned()),
-            answered::POLICY_CHANGED,
+            responded::POLICY_CHANGED,
         ),
         (
             "binding does not match",
             with(|f| {
                 let mut b = binding("a", ResponseAction::Evict);
                 b.matches = false;
-                f.bindings = Live::Found(vec![b]);
+                f.bindings = Lookup::Found(vec![b]);
             }),
-            answered::POLICY_CHANGED,
+            responded::POLICY_CHANGED,
         ),
         (
             "exempt namespace",
-            with(|f| f.namespace = Live::Found(NamespaceFacts { exempt: true })),
-            answered::EXEMPT_NAMESPACE,
+            with(|f| f.namespace = Lookup::Found(NamespaceFacts { exempt: true })),
+            responded::EXEMPT_NAMESPACE,
         ),
         (
             "namespace unknown",
-            with(|f| f.namespace = Live::Unknown(String::new())),
-            answered::COULD_NOT_CHECK,
+            with(|f| f.namespace = Lookup::Failed(String::new())),
+            responded::API_REQUEST_FAILED,
         ),
         (
             "namespace gone",
-            with(|f| f.namespace = Live::Gone),
-            answered::POD_GONE,
+            with(|f| f.namespace = Lookup::NotFound),
+            responded::POD_NOT_FOUND,
         ),
         (
-            "confinement missing",
-            with(|f| f.confinement = Confinement::Missing),
-            answered::NOT_CONFINED,
+            "protection missing",
+            with(|f| f.protection = Protection::Missing),
+            responded::INCIDENTS_NOT_PROTECTED,
         ),
         (
-            "confinement changed",
-            with(|f| f.confinement = Confinement::Changed(String::new())),
-            answered::NOT_CONFINED,
+            "protection changed",
+            with(|f| f.protection = Protection::Modified(String::new())),
+            responded::INCIDENTS_NOT_PROTECTED,
         ),
         (
-            "confinement unknown",
-            with(|f| f.confinement = Confinement::Unknown(String::new())),
-            answered::COULD_NOT_CHECK,
+            "protection unknown",
+            with(|f| f.protection = Protection::Unknown(String::new())),
+            responded::API_REQUEST_FAILED,
         ),
         (
             "evaluation failed",
             with(|f| f.violation.type_ = IncidentType::EvaluationFailed),
-            answered::EVALUATION_FAILED,
+            responded::EVALUATION_FAILED,
         ),
         (
             "audit only",
-            with(|f| f.bindings = Live::Found(vec![binding("a", ResponseAction::Audit)])),
-            answered::AUDIT_ONLY,
+            with(|f| f.bindings = Lookup::Found(vec![binding("a", ResponseAction::Audit)])),
+            responded::AUDIT_ONLY,
         ),
         (
             "in cooldown",
             with(|f| f.history.last_of_workload = Some(now() - seconds(59))),
-            answered::COOLDOWN,
+            responded::COOLDOWN,
         ),
         (
             "rate limit",
             with(|f| f.history.by_binding = vec![("a".to_owned(), vec![now() - seconds(59); 10])]),
-            answered::RATE_LIMITED,
+            responded::RATE_LIMITED,
         ),
     ];
     for (name, facts, want) in cases {
@@ -277,7 +285,7 @@ fn each_guardrail_alone_stops_an_eviction() {
 fn a_limit_is_over_when_its_time_is() {
     let mut facts = evictable();
     facts.history.last_of_workload = Some(now() - seconds(10));
-    let Plan::Wait { until, .. } = plan(&facts, now()) else {
+    let Plan::Requeue { until, .. } = plan(&facts, now()) else {
         panic!("it waits")
     };
     assert_eq!(until, now() + seconds(50));
@@ -289,7 +297,7 @@ fn a_limit_is_over_when_its_time_is() {
             (0..12).map(|i| now() - seconds(30 - i)).collect(),
         )],
     };
-    let Plan::Wait { until, .. } = plan(&facts, now()) else {
+    let Plan::Requeue { until, .. } = plan(&facts, now()) else {
         panic!("it waits")
     };
     // Twelve in the window, ten allowed: the third oldest must leave.
@@ -302,7 +310,7 @@ fn the_strongest_action_wins_and_the_smaller_grace_period() {
     let mut facts = evictable();
     let mut delete = binding("b", ResponseAction::Delete);
     delete.grace_period_seconds = Some(99);
-    facts.bindings = Live::Found(vec![binding("a", ResponseAction::Evict), delete]);
+    facts.bindings = Lookup::Found(vec![binding("a", ResponseAction::Evict), delete]);
     let Plan::Delete(answer) = plan(&facts, now()) else {
         panic!("it deletes")
     };
@@ -316,9 +324,9 @@ fn the_strongest_action_wins_and_the_smaller_grace_period() {
 fn evict_unmanaged_is_read_from_the_binding_that_answers() {
     let mut facts = evictable();
     let mut brave = binding("b", ResponseAction::Evict);
-    brave.guardrails.evict_unmanaged = true;
+    brave.guardrails.unmanaged_pod_policy = bailiff_api::UnmanagedPodPolicy::Respond;
     facts.owner = Owner::None;
-    facts.bindings = Live::Found(vec![binding("a", ResponseAction::Evict), brave]);
+    facts.bindings = Lookup::Found(vec![binding("a", ResponseAction::Evict), brave]);
     let Plan::Evict(answer) = plan(&facts, now()) else {
         panic!("it evicts")
     };
@@ -332,42 +340,42 @@ fn audit_says_what_enforcement_would_have_done_or_what_would_have_held_it() {
         move |facts: &mut Facts| {
             let mut pod = pod();
             change(&mut pod);
-            facts.pod = Live::Found(pod);
+            facts.pod = Lookup::Found(pod);
         }
     };
     let cases: Vec<(&str, Changes)> = vec![
-        (answered::EVICTED, Box::new(|_| {})),
-        (answered::UNMANAGED, Box::new(|f| f.owner = Owner::None)),
+        (responded::EVICTED, Box::new(|_| {})),
+        (responded::UNMANAGED, Box::new(|f| f.owner = Owner::None)),
         (
-            answered::EXEMPT_NAMESPACE,
-            Box::new(|f| f.namespace = Live::Found(NamespaceFacts { exempt: true })),
+            responded::EXEMPT_NAMESPACE,
+            Box::new(|f| f.namespace = Lookup::Found(NamespaceFacts { exempt: true })),
         ),
         (
-            answered::MIRROR_POD,
+            responded::MIRROR_POD,
             Box::new(with_pod(|p| p.mirror = true)),
         ),
-        (answered::OWN_POD, Box::new(with_pod(|p| p.own = true))),
+        (responded::BAILIFF_POD, Box::new(with_pod(|p| p.own = true))),
         (
-            answered::COOLDOWN,
+            responded::COOLDOWN,
             Box::new(|f| f.history.last_of_workload = Some(now())),
         ),
     ];
     for (want, change) in cases {
         let mut facts = evictable();
-        facts.bindings = Live::Found(vec![binding("a", ResponseAction::Audit)]);
+        facts.bindings = Lookup::Found(vec![binding("a", ResponseAction::Audit)]);
         change(&mut facts);
-        let Plan::Nothing { reason, would } = plan(&facts, now()) else {
+        let Plan::NoAction { reason, would } = plan(&facts, now()) else {
             panic!("{want}: it audits")
         };
-        let status = settle(
+        let status = apply_outcome(
             &incident(),
             None,
-            &Outcome::Nothing { reason, would },
+            &Outcome::NoAction { reason, would },
             now(),
         );
-        assert_eq!(status.would_respond.unwrap().reason, want);
+        assert_eq!(status.dry_run_response.unwrap().reason, want);
         assert_eq!(status.phase, Some(Phase::Audited), "{want}");
-        assert_eq!(status.conditions[0].reason, answered::AUDIT_ONLY, "{want}");
+        assert_eq!(status.conditions[0].reason, responded::AUDIT_ONLY, "{want}");
     }
 }
 
@@ -375,8 +383,8 @@ fn audit_says_what_enforcement_would_have_done_or_what_would_have_held_it() {
 fn an_audit_waits_for_what_could_not_be_checked() {
     let mut facts = evictable();
     facts.owner = Owner::Unknown("cannot read it".to_owned());
-    facts.bindings = Live::Found(vec![binding("a", ResponseAction::Audit)]);
-    assert_eq!(outcome(&plan(&facts, now())), answered::COULD_NOT_CHECK);
+    facts.bindings = Lookup::Found(vec![binding("a", ResponseAction::Audit)]);
+    assert_eq!(outcome(&plan(&facts, now())), responded::API_REQUEST_FAILED);
 }
 
 #[test]
@@ -389,7 +397,7 @@ fn the_last_verdict_of_a_series_counts() {
     assert_eq!(of(&incident), (1, vec!["a-uid".to_owned()]));
     let series = serde_json::json!({"series": {
         "count": 2, "lastObservedTime": "2026-01-01T00:00:09.000000Z", "policyGeneration": 3,
-        "bindings": [{"name": "a", "uid": "new-uid"}, {"name": "b", "uid": "b-uid"}],
+        "bindingRefs": [{"name": "a", "uid": "new-uid"}, {"name": "b", "uid": "b-uid"}],
     }});
     incident.status = Some(serde_json::from_value(series).unwrap());
     let uids = vec!["new-uid".to_owned(), "b-uid".to_owned()];
@@ -404,13 +412,13 @@ pub(crate) fn incident() -> Incident {
         r#"{{"apiVersion":"bailiff.dev/v1alpha1","kind":"Incident",
         "metadata":{{"name":"inc-1","namespace":"shop","generation":1}},
         "spec":{{"type":"Violation","severity":"High",
-          "policy":{{"name":"no-shells","uid":"policy-uid","generation":1}},
-          "bindings":[{{"name":"a","uid":"a-uid"}}],"nodeName":"node-1",
-          "pod":{{"name":"web-1","uid":"pod-uid"}},"container":{{"name":"app"}},
+          "policyRef":{{"name":"no-shells","uid":"policy-uid","generation":1}},
+          "bindingRefs":[{{"name":"a","uid":"a-uid"}}],"nodeName":"node-1",
+          "pod":{{"name":"web-1","namespace":"shop","uid":"pod-uid"}},"container":{{"name":"app"}},
           "process":{{"executable":"/bin/sh","invokedPath":"sh","names":["sh"],"args":["sh","-c","SECRET"],
             "executableSource":"Image","origin":"Exec","uid":0,"gid":0,"pid":7,"startTime":"{at}"}},
-          "violations":[{{"validation":0,"message":"sh -c SECRET was started"}}],
-          "detectedTime":"{at}"}}}}"#
+          "violations":[{{"expressionIndex":0,"message":"sh -c SECRET was started"}}],
+          "execTime":"{at}"}}}}"#
     );
     serde_json::from_str(&json).unwrap()
 }
@@ -420,34 +428,34 @@ fn only_what_may_change_is_answered_anew_when_it_goes_on() {
     let with = |status: &str, reason: &str, last: &str| {
         let mut incident = incident();
         incident.status = serde_json::from_value(serde_json::json!({
-            "conditions": [{"type": "Answered", "status": status, "reason": reason, "message": "",
+            "conditions": [{"type": "Responded", "status": status, "reason": reason, "message": "",
                 "lastTransitionTime": "2026-01-01T00:00:10Z"}],
-            "series": {"count": 2, "lastObservedTime": last, "policyGeneration": 1, "bindings": []},
+            "series": {"count": 2, "lastObservedTime": last, "policyGeneration": 1, "bindingRefs": []},
         }))
         .unwrap();
-        is_overtaken(&incident)
+        needs_reevaluation(&incident)
     };
     let later = "2026-01-01T00:00:11.000000Z";
     for (status, reason, want) in [
-        ("True", answered::AUDIT_ONLY, true),
-        ("False", answered::UNMANAGED, true),
-        ("False", answered::NOT_CONFINED, true),
-        ("Unknown", answered::NOT_CONFINED, false),
-        ("True", answered::EVICTED, false),
-        ("True", answered::DELETED, false),
-        ("True", answered::POD_GONE, false),
-        ("True", answered::ALREADY_TERMINATING, false),
-        ("True", answered::EVALUATION_FAILED, false),
+        ("True", responded::AUDIT_ONLY, true),
+        ("False", responded::UNMANAGED, true),
+        ("False", responded::INCIDENTS_NOT_PROTECTED, true),
+        ("Unknown", responded::INCIDENTS_NOT_PROTECTED, false),
+        ("True", responded::EVICTED, false),
+        ("True", responded::DELETED, false),
+        ("True", responded::POD_NOT_FOUND, false),
+        ("True", responded::ALREADY_TERMINATING, false),
+        ("True", responded::EVALUATION_FAILED, false),
     ] {
         assert_eq!(with(status, reason, later), want, "{status} {reason}");
         let before = "2026-01-01T00:00:09.000000Z";
         assert!(!with(status, reason, before), "{status} {reason}");
     }
-    assert!(!is_overtaken(&incident()), "nothing was answered yet");
+    assert!(!needs_reevaluation(&incident()), "nothing was answered yet");
 }
 
 pub(crate) fn evicted() -> Outcome {
-    Outcome::Done {
+    Outcome::Removed {
         action: ResponseAction::Evict,
         binding: "a".to_owned(),
         at: now(),
@@ -481,7 +489,7 @@ fn a_hostile_path_is_harmless_and_a_note_is_short() {
     );
     let mut incident = incident();
     incident.spec.process.executable = "\u{1b}é".repeat(4000);
-    incident.spec.policy.name = "p".repeat(253);
+    incident.spec.policy_ref.name = "p".repeat(253);
     incident.metadata.name = Some("é".repeat(400));
     let note = note(&incident, &evicted(), Regarding::Workload("Deployment")).unwrap();
     assert!(note.text.len() <= NOTE_LIMIT_BYTES && !note.text.contains('\u{1b}'));
@@ -491,16 +499,16 @@ fn a_hostile_path_is_harmless_and_a_note_is_short() {
 fn no_sentence_carries_arguments() {
     for outcome in [
         evicted(),
-        Outcome::Held(WaitReason::Cooldown),
-        Outcome::Nothing {
-            reason: NothingReason::Unmanaged,
+        Outcome::Waiting(WaitReason::Cooldown),
+        Outcome::NoAction {
+            reason: NoActionReason::Unmanaged,
             would: None,
         },
     ] {
         let note = note(&incident(), &outcome, Regarding::Pod).unwrap();
         assert!(
             !note.text.contains("SECRET")
-                && !messages::answered(&incident(), &outcome).contains("SECRET")
+                && !messages::responded(&incident(), &outcome).contains("SECRET")
         );
     }
 }
@@ -509,26 +517,31 @@ fn no_sentence_carries_arguments() {
 fn the_phase_follows_the_conditions_and_transitions_keep_their_time() {
     let mut incident = incident();
     let later = now() + seconds(5);
-    incident.status = Some(settle(
+    incident.status = Some(apply_outcome(
         &incident,
         None,
-        &Outcome::Held(WaitReason::Cooldown),
+        &Outcome::Waiting(WaitReason::Cooldown),
         now(),
     ));
-    let status = settle(
+    let status = apply_outcome(
         &incident,
         None,
-        &Outcome::Held(WaitReason::RateLimited),
+        &Outcome::Waiting(WaitReason::RateLimited),
         later,
     );
     assert_eq!(status.conditions[0].last_transition_time.0, now());
-    assert_eq!(status.phase, Some(Phase::Held));
-    incident.status = Some(settle(&incident, Some(&workload("w")), &evicted(), later));
+    assert_eq!(status.phase, Some(Phase::Waiting));
+    incident.status = Some(apply_outcome(
+        &incident,
+        Some(&workload("w")),
+        &evicted(),
+        later,
+    ));
     let status = incident.status.clone().unwrap();
     assert_eq!(status.conditions[0].last_transition_time.0, later);
     assert_eq!(
-        (status.phase, status.workload.unwrap().uid.as_str()),
-        (Some(Phase::Answered), "w")
+        (status.phase, status.workload_ref.unwrap().uid.as_str()),
+        (Some(Phase::Recovering), "w")
     );
     let status = recovered(&incident, &Recovery::TimedOut(300), later);
     assert_eq!(status.phase, Some(Phase::Unresolved));
@@ -550,19 +563,19 @@ proptest! {
             let mut facts = evictable();
             facts.owner = Owner::Workload(workload(&uid));
             let mut b = binding("a", ResponseAction::Evict);
-            b.guardrails.cooldown_seconds = cooldown;
+            b.guardrails.cooldown_period_seconds = cooldown;
             b.guardrails.max_evictions_per_minute = limit;
-            facts.bindings = Live::Found(vec![b]);
+            facts.bindings = Lookup::Found(vec![b]);
             facts.history = ledger.history(Some(&uid), &["a"]);
             match plan(&facts, time) {
                 Plan::Evict(answer) => {
-                    ledger.note(Some(&uid), &answer.binding, time);
+                    ledger.reserve(Some(&uid), &answer.binding, time);
                     given.push((time, workload_number));
                 }
-                Plan::Wait { until, .. } => prop_assert!(until > time),
-                other @ (Plan::Delete(_) | Plan::Nothing { .. }) => prop_assert!(false, "{other:?}"),
+                Plan::Requeue { until, .. } => prop_assert!(until > time),
+                other @ (Plan::Delete(_) | Plan::NoAction { .. }) => prop_assert!(false, "{other:?}"),
             }
-            ledger.forget(time);
+            ledger.prune(time);
         }
         for (at, workload_number) in &given {
             let minute = given.iter().filter(|(t, _)| t <= at && at.duration_since(*t) < seconds(60)).count();

@@ -305,7 +305,7 @@ __noinline u32 ancestry(u64 task_address, u64 cgroup)
 		if (inside && cgroup_of((u64)ancestor) != cgroup) {
 			inside = false;
 			if (step == 0)
-				flags |= FLAG_JOINED;
+				flags |= FLAG_PARENT_OUTSIDE_CGROUP;
 		}
 		if (inside && BPF_CORE_READ(ancestor, group_leader) == reaper)
 			flags |= FLAG_BELOW_INIT;
@@ -446,7 +446,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	if (bpf_map_update_elem(&tracked, &header.process.pid, &header.process.start, 0))
 		count(COUNTER_TRACK_FAILED);
 	if (bpf_ringbuf_output(&records, &header, sizeof(header), 0))
-		count(COUNTER_LIVES_LOST);
+		count(COUNTER_PROCESS_EVENTS_LOST);
 	return 0;
 }
 
@@ -464,7 +464,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	header.time = bpf_ktime_get_boot_ns();
 	key_of(&header.process, task);
 	if (bpf_ringbuf_output(&records, &header, sizeof(header), 0))
-		count(COUNTER_LIVES_LOST);
+		count(COUNTER_PROCESS_EVENTS_LOST);
 	return 0;
 }
 

@@ -26,7 +26,7 @@ enum flag {
 	/* The process is the first one of its PID namespace. */
 	FLAG_NAMESPACE_INIT = 1 << 3,
 	/* The parent is in another cgroup: the process joined from outside. */
-	FLAG_JOINED = 1 << 4,
+	FLAG_PARENT_OUTSIDE_CGROUP = 1 << 4,
 	/* The first process of the PID namespace is in the same cgroup. */
 	FLAG_OWN_PID_NAMESPACE = 1 << 5,
 	/* The topmost ancestor in the same cgroup is the first process of the PID namespace. */
@@ -113,7 +113,7 @@ enum counter {
 	/* Processes that could not be remembered, so their forks are not seen. */
 	COUNTER_TRACK_FAILED = 2,
 	/* Forks and exits that found no room in the ring. */
-	COUNTER_LIVES_LOST = 3,
+	COUNTER_PROCESS_EVENTS_LOST = 3,
 	/* Execs in cgroups so deep that the pod can't be told, if there is one. */
 	COUNTER_CGROUP_TOO_DEEP = 4,
 	COUNTERS = 5,

@@ -59,7 +59,7 @@ pub(crate) async fn not_seen(node: &str, identity: &str, client: kube::Client, c
 
 fn notice(node: &str, cause: &str) -> Notice {
     Notice {
-        reason: bailiff_api::event::NOT_COVERED,
+        reason: bailiff_api::event::NODE_NOT_MONITORED,
         action: "Watching",
         warning: true,
         note: format!(
@@ -96,7 +96,7 @@ mod tests {
         let note = "Bailiff does not see the processes of this node, so no policy is checked on it: no BTF";
         let said = || {
             let event = json!({
-                "reason": "ProcessesNotSeen", "regarding": {"uid": "node-1"}, "note": note,
+                "reason": "NodeNotMonitored", "regarding": {"uid": "node-1"}, "note": note,
             });
             Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(event)
         };

@@ -184,7 +184,7 @@ pub(crate) fn judge(
 
 fn violation(validation: Option<usize>, message: String) -> Violation {
     Violation {
-        validation: validation.and_then(|index| i32::try_from(index).ok()),
+        expression_index: validation.and_then(|index| i32::try_from(index).ok()),
         message,
     }
 }

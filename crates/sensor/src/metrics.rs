@@ -2,7 +2,7 @@
 //!
 //! Here: metrics and their names. Not here: serving them.
 //! Invariant: every program that started in a pod of this node and was not judged is in
-//! `execs_not_judged` with its reason, and what is none of that in `execs_set_aside`; labels are
+//! `execs_not_evaluated` with its reason, and what is none of that in `execs_skipped`; labels are
 //! closed, but for names of policies, of which there is a most (`ignored`).
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -78,9 +78,9 @@ pub(crate) struct Metrics {
     pub(crate) evaluation_failures: Family<Policy, Counter>,
     pub(crate) writes: Family<Outcome, Counter>,
     pub(crate) pods: Gauge,
-    pub(crate) forgotten_processes: Counter,
+    pub(crate) dropped_processes: Counter,
     pub(crate) untracked_processes: Counter,
-    pub(crate) lives_lost: Counter,
+    pub(crate) process_events_lost: Counter,
 }
 
 impl Metrics {
@@ -89,12 +89,12 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("bailiff_sensor");
         registry.register("execs", "Programs that started in pods", self.execs.clone());
         registry.register(
-            "execs_not_judged",
+            "execs_not_evaluated",
             "Programs that started in pods and were not judged, by reason",
             self.not_judged.clone(),
         );
         registry.register(
-            "execs_set_aside",
+            "execs_skipped",
             "Programs that started in pods' cgroups and are none that policies are about, by reason",
             self.set_aside.clone(),
         );
@@ -119,9 +119,9 @@ impl Metrics {
             self.pods.clone(),
         );
         registry.register(
-            "forgotten_processes",
+            "dropped_processes",
             "Processes that were forgotten for lack of room, most of them ended",
-            self.forgotten_processes.clone(),
+            self.dropped_processes.clone(),
         );
         registry.register(
             "untracked_processes",
@@ -129,9 +129,9 @@ impl Metrics {
             self.untracked_processes.clone(),
         );
         registry.register(
-            "lives_lost",
+            "process_events_lost",
             "Forks and exits of pods' processes that were not seen: the ring was full",
-            self.lives_lost.clone(),
+            self.process_events_lost.clone(),
         );
     }
 

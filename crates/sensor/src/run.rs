@@ -41,11 +41,11 @@ pub struct Config {
     /// The node that it runs on.
     pub node_name: String,
     /// Bytes of the ring between kernel and user space; a power of two.
-    pub ring_bytes: u32,
+    pub ring_buffer_bytes: u32,
     /// How long a program waits for its pod, or a policy for the container's status.
-    pub pod_timeout: Duration,
+    pub pod_lookup_timeout: Duration,
     /// Least time between two writes for the same pod and policy.
-    pub series_interval: Duration,
+    pub incident_update_interval: Duration,
     /// Address of metrics and health.
     pub address: SocketAddr,
     /// Name of this pod, which Events name.
@@ -99,7 +99,7 @@ pub async fn run(
         shutdown.clone(),
     );
     let watching = async {
-        let watched = match Records::load(config.ring_bytes) {
+        let watched = match Records::load(config.ring_buffer_bytes) {
             Ok(records) => {
                 tracing::info!(node = config.node_name, "BPF programs attached");
                 watch_all(
@@ -146,7 +146,7 @@ async fn watch_all(
     let writer = write(
         client.clone(),
         config.node_name.clone(),
-        config.series_interval,
+        config.incident_update_interval,
         metrics.clone(),
         health.watch("writing", WRITER_LONGEST),
         incoming,

@@ -51,7 +51,7 @@ pub(crate) struct State {
     /// The pod of each mount namespace, by the first process that had it.
     mounts: HashMap<u64, String>,
     waiting: VecDeque<Waiting>,
-    pod_timeout: Duration,
+    pod_lookup_timeout: Duration,
     pub(crate) metrics: Metrics,
     violations: mpsc::Sender<Judged>,
     counters: Counters,
@@ -86,7 +86,7 @@ impl State {
             tree: ProcessTree::default(),
             mounts: HashMap::new(),
             waiting: VecDeque::new(),
-            pod_timeout: config.pod_timeout,
+            pod_lookup_timeout: config.pod_lookup_timeout,
             metrics,
             violations,
             counters: Counters::default(),
@@ -156,7 +156,7 @@ impl State {
             process: None,
             judged: Vec::new(),
             until: Timestamp::now()
-                .checked_add(self.pod_timeout)
+                .checked_add(self.pod_lookup_timeout)
                 .unwrap_or(Timestamp::MAX),
         };
         self.try_judge(waiting, Timestamp::now()).await;
@@ -258,17 +258,19 @@ impl State {
     pub(crate) async fn tick(&mut self, counters: Counters) {
         let before = std::mem::replace(&mut self.counters, counters);
         let lost = counters.execs_lost.saturating_sub(before.execs_lost);
-        let lives_lost = counters.lives_lost.saturating_sub(before.lives_lost);
-        if lost > 0 || lives_lost > 0 {
+        let process_events_lost = counters
+            .process_events_lost
+            .saturating_sub(before.process_events_lost);
+        if lost > 0 || process_events_lost > 0 {
             tracing::warn!(
                 execs = lost,
-                forks_and_exits = lives_lost,
+                forks_and_exits = process_events_lost,
                 "events of the kernel were lost: the ring was full"
             );
         }
         let metrics = &self.metrics;
         metrics.not_judged(NotJudged::RingFull, lost);
-        metrics.lives_lost.inc_by(lives_lost);
+        metrics.process_events_lost.inc_by(process_events_lost);
         let deep = counters.cgroup_too_deep;
         metrics.not_judged(
             NotJudged::CgroupTooDeep,
@@ -282,7 +284,7 @@ impl State {
             .inc_by(counters.not_tracked.saturating_sub(before.not_tracked));
         let forgotten = self.tree.forgotten();
         metrics
-            .forgotten_processes
+            .dropped_processes
             .inc_by(forgotten.saturating_sub(self.forgotten));
         self.forgotten = forgotten;
         metrics

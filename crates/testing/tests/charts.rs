@@ -122,9 +122,9 @@ fn the_library_renders_what_its_values_ask_for() {
     assert_eq!(all.matches("- kube-system").count(), 5, "{all}");
     assert!(!all.contains("RuntimePolicyBinding"), "{all}");
 
-    let fewer = text(&policies(&["--set", "exclude={no-known-miners}"]));
+    let fewer = text(&policies(&["--set", "exclude={no-cryptominers}"]));
     assert_eq!(fewer.matches("kind: RuntimePolicy").count(), 4, "{fewer}");
-    assert!(!fewer.contains("no-known-miners"), "{fewer}");
+    assert!(!fewer.contains("no-cryptominers"), "{fewer}");
 
     let everywhere = text(&policies(&["--set-json", "excludedNamespaces=[]"]));
     assert!(!everywhere.contains("matchConstraints"), "{everywhere}");
@@ -173,10 +173,10 @@ fn the_chart_renders_what_its_values_ask_for() {
         "PodDisruptionBudget/bailiff-controller",
         "NetworkPolicy/bailiff-sensor",
         "PriorityClass/bailiff-sensor",
-        "ValidatingAdmissionPolicy/bailiff-incident-confinement",
-        "ValidatingAdmissionPolicyBinding/bailiff-incident-confinement",
-        "ValidatingAdmissionPolicy/bailiff-policy-status-confinement",
-        "ValidatingAdmissionPolicyBinding/bailiff-policy-status-confinement",
+        "ValidatingAdmissionPolicy/bailiff-incident-protection",
+        "ValidatingAdmissionPolicyBinding/bailiff-incident-protection",
+        "ValidatingAdmissionPolicy/bailiff-policy-status-protection",
+        "ValidatingAdmissionPolicyBinding/bailiff-policy-status-protection",
     ] {
         assert!(has(&default, name), "{name}: {:?}", default.keys());
     }
@@ -243,7 +243,7 @@ fn the_sensor_runs_with_two_capabilities_and_sees_nothing_of_the_node() {
 fn a_value_that_is_not_known_or_makes_no_sense_is_refused_with_its_name() {
     for (value, words) in [
         ("sensor.ringByte=1", "ringByte"),
-        ("sensor.ringBytes=5000", "ringBytes"),
+        ("sensor.ringBufferBytes=5000", "ringBufferBytes"),
         ("controller.leaseDuration=soon", "leaseDuration"),
         ("image.pullPolicy=Sometimes", "pullPolicy"),
         ("priorityClasses.value=5", "value"),

@@ -27,7 +27,7 @@ pub(super) struct Shape {
 
 /// Sorted by the time of the violation.
 pub(super) fn newest_first(mut incidents: Vec<Incident>) -> Vec<Incident> {
-    incidents.sort_by_key(|incident| std::cmp::Reverse(incident.spec.detected_time.0));
+    incidents.sort_by_key(|incident| std::cmp::Reverse(incident.spec.exec_time.0));
     incidents
 }
 
@@ -68,16 +68,16 @@ fn row(incident: &Incident, shape: Shape, now: Timestamp) -> Vec<String> {
     let text = |t: &str| escaped(t, 253);
     let phase = status.and_then(|s| s.phase).unwrap_or(Phase::Pending);
     let conditions = status.map_or(&[][..], |s| &s.conditions);
-    let reason = conditions.iter().find(|c| c.type_ == types::ANSWERED);
+    let reason = conditions.iter().find(|c| c.type_ == types::RESPONDED);
     let mut cells = Vec::new();
     if shape.namespaces {
         cells.push(incident.metadata.namespace.clone().unwrap_or_default());
     }
     cells.extend([
         incident.metadata.name.clone().unwrap_or_default(),
-        table::age(now.duration_since(spec.detected_time.0).as_secs()),
+        table::age(now.duration_since(spec.exec_time.0).as_secs()),
         spec.severity.to_string(),
-        text(&spec.policy.name),
+        text(&spec.policy_ref.name),
         text(&spec.pod.name),
         escaped(&spec.process.executable, PROGRAM_LIMIT),
         format!("{phase:?}"),

@@ -61,7 +61,7 @@ pub struct IncidentsArgs {
     /// All namespaces
     #[arg(short = 'A', long, conflicts_with = "names")]
     pub all_namespaces: bool,
-    /// Label selector, such as bailiff.dev/policy=no-shells-by-exec
+    /// Label selector, such as bailiff.dev/policy=no-shells-through-exec
     #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "names")]
     pub selector: Option<String>,
     /// Print what there is, then every change, until Ctrl-C

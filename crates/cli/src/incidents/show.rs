@@ -27,7 +27,7 @@ pub(super) fn page(incident: &Incident, color: bool, now: Timestamp) -> Vec<Stri
     let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
     let name = incident.metadata.name.as_deref().unwrap_or_default();
     field("Incident", format!("{name} in namespace {namespace}"));
-    let detected = spec.detected_time.0;
+    let detected = spec.exec_time.0;
     field("Detected", format!("{detected} ({} ago)", since(detected)));
     if let Some(series) = status.series.as_ref().filter(|s| s.count > 1) {
         let last = series.last_observed_time.0;
@@ -36,12 +36,12 @@ pub(super) fn page(incident: &Incident, color: bool, now: Timestamp) -> Vec<Stri
             format!("{} times, last {last} ({} ago)", series.count, since(last)),
         );
     }
-    let bindings: Vec<_> = spec.bindings.iter().map(|b| text(&b.name)).collect();
+    let bindings: Vec<_> = spec.binding_refs.iter().map(|b| text(&b.name)).collect();
     field(
         "Policy",
         format!(
             "{} ({}), bound by {}",
-            text(&spec.policy.name),
+            text(&spec.policy_ref.name),
             spec.severity,
             bindings.join(", ")
         ),
@@ -54,7 +54,7 @@ pub(super) fn page(incident: &Incident, color: bool, now: Timestamp) -> Vec<Stri
         "Pod",
         format!("{} on node {}", text(&spec.pod.name), text(&spec.node_name)),
     );
-    if let Some(workload) = &status.workload {
+    if let Some(workload) = &status.workload_ref {
         field(
             "Workload",
             format!("{} {}", text(&workload.kind), text(&workload.name)),
@@ -160,7 +160,7 @@ fn outcome(incident: &Incident) -> Vec<String> {
     let mut lines = Vec::new();
     for (type_, unanswered) in [
         (
-            types::ANSWERED,
+            types::RESPONDED,
             Some("not yet; is a controller of Bailiff running?"),
         ),
         (types::RECOVERED, None),
@@ -173,7 +173,7 @@ fn outcome(incident: &Incident) -> Vec<String> {
             lines.push(format!("{type_:LABEL$}{value}"));
         }
     }
-    if let Some(would) = &status.would_respond {
+    if let Some(would) = &status.dry_run_response {
         lines.push(format!("{:LABEL$}{}", "Enforced", text(&would.message)));
     }
     lines

@@ -18,10 +18,10 @@ fn incident() -> Incident {
         "spec": {
             "type": "Violation",
             "severity": "High",
-            "policy": {"name": "no-shells", "uid": "p", "generation": 1},
-            "bindings": [{"name": "everywhere", "uid": "b"}, {"name": "shop", "uid": "c"}],
+            "policyRef": {"name": "no-shells", "uid": "p", "generation": 1},
+            "bindingRefs": [{"name": "everywhere", "uid": "b"}, {"name": "shop", "uid": "c"}],
             "nodeName": "node-1",
-            "pod": {"name": "web-1", "uid": "u", "labels": {}},
+            "pod": {"name": "web-1", "namespace": "shop", "uid": "u", "labels": {}},
             "container": {"name": "app", "image": "registry.example/web:1"},
             "process": {
                 "executable": "/bin/busybox",
@@ -41,17 +41,17 @@ fn incident() -> Incident {
                     {"executable": "/app", "args": ["/app", "--serve"], "pid": 40, "startTime": "2026-01-01T00:00:00.000000Z"},
                 ],
             },
-            "violations": [{"validation": 0, "message": "a shell was started"}, {"validation": 1, "message": "as root"}],
-            "detectedTime": "2026-01-01T00:00:00.000000Z",
+            "violations": [{"expressionIndex": 0, "message": "a shell was started"}, {"expressionIndex": 1, "message": "as root"}],
+            "execTime": "2026-01-01T00:00:00.000000Z",
         },
         "status": {
-            "phase": "Recovered",
+            "phase": "Resolved",
             "conditions": [
-                {"type": "Answered", "status": "True", "reason": "Evicted", "message": "pod web-1 was evicted", "lastTransitionTime": "2026-01-01T00:00:01Z"},
+                {"type": "Responded", "status": "True", "reason": "Evicted", "message": "pod web-1 was evicted", "lastTransitionTime": "2026-01-01T00:00:01Z"},
                 {"type": "Recovered", "status": "True", "reason": "ReplacementReady", "message": "pod web-2 on node node-2 took its place and is Ready", "lastTransitionTime": "2026-01-01T00:00:03Z"},
             ],
-            "series": {"count": 3, "lastObservedTime": "2026-01-01T00:03:00.000000Z", "policyGeneration": 1, "bindings": []},
-            "workload": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d"},
+            "series": {"count": 3, "lastObservedTime": "2026-01-01T00:03:00.000000Z", "policyGeneration": 1, "bindingRefs": []},
+            "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d"},
             "replacement": {"name": "web-2", "uid": "v", "nodeName": "node-2", "readyTime": "2026-01-01T00:00:03Z"},
         },
     }))
@@ -124,7 +124,7 @@ fn a_list_has_a_row_for_each_incident() {
 fn the_newest_is_first() {
     let mut older = incident();
     older.metadata.name = Some("older".to_owned());
-    older.spec.detected_time.0 = "2025-01-01T00:00:00Z".parse().unwrap();
+    older.spec.exec_time.0 = "2025-01-01T00:00:00Z".parse().unwrap();
     let names: Vec<_> = list::newest_first(vec![older, incident()])
         .into_iter()
         .map(|incident| incident.metadata.name.unwrap())

@@ -4,7 +4,7 @@
 //! Invariant: a function of its arguments; an object that could not be read is `NotChecked`.
 
 use bailiff_api::condition::types;
-use bailiff_api::confinement::{self, Difference, policy_status};
+use bailiff_api::protection::{self, Difference, policy_status};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
 use bailiff_response::messages::escaped;
 use jiff::{SignedDuration, Timestamp};
@@ -26,10 +26,10 @@ pub(super) struct Found {
     pub(super) controller: Looked<Deployment>,
     pub(super) lease: Looked<Lease>,
     pub(super) sensor: Looked<DaemonSet>,
-    pub(super) confinement: Looked<ValidatingAdmissionPolicy>,
-    pub(super) confinement_binding: Looked<ValidatingAdmissionPolicyBinding>,
-    pub(super) status_confinement: Looked<ValidatingAdmissionPolicy>,
-    pub(super) status_confinement_binding: Looked<ValidatingAdmissionPolicyBinding>,
+    pub(super) protection: Looked<ValidatingAdmissionPolicy>,
+    pub(super) protection_binding: Looked<ValidatingAdmissionPolicyBinding>,
+    pub(super) status_protection: Looked<ValidatingAdmissionPolicy>,
+    pub(super) status_protection_binding: Looked<ValidatingAdmissionPolicyBinding>,
     pub(super) policies: Result<Vec<RuntimePolicy>, String>,
     pub(super) bindings: Result<Vec<RuntimePolicyBinding>, String>,
 }
@@ -200,12 +200,12 @@ fn sensor(found: &Found, namespace: &str) -> Check {
 }
 
 fn confined(found: &Found, namespace: &str) -> Check {
-    let what = "confinement";
-    let (policy, binding) = match (&found.confinement, &found.confinement_binding) {
+    let what = "protection";
+    let (policy, binding) = match (&found.protection, &found.protection_binding) {
         (Ok(policy), Ok(binding)) => (policy, binding),
         (Err(error), _) | (_, Err(error)) => return check(what, State::NotChecked, error),
     };
-    match confinement::compare(namespace, policy.as_ref(), binding.as_ref()) {
+    match protection::compare(namespace, policy.as_ref(), binding.as_ref()) {
         Ok(()) => check(
             what,
             State::Works,
@@ -227,8 +227,8 @@ fn confined(found: &Found, namespace: &str) -> Check {
 }
 
 fn status_confined(found: &Found, namespace: &str) -> Check {
-    let what = "status confinement";
-    let (policy, binding) = match (&found.status_confinement, &found.status_confinement_binding) {
+    let what = "status protection";
+    let (policy, binding) = match (&found.status_protection, &found.status_protection_binding) {
         (Ok(policy), Ok(binding)) => (policy, binding),
         (Err(error), _) | (_, Err(error)) => return check(what, State::NotChecked, error),
     };

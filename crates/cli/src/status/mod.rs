@@ -82,7 +82,7 @@ async fn look(client: Client, namespace: &str) -> Found {
         Api::<DaemonSet>::namespaced(client.clone(), namespace),
         Api::<Lease>::namespaced(client.clone(), namespace),
     );
-    let (confinements, confined_by) = (
+    let (protections, confined_by) = (
         Api::<ValidatingAdmissionPolicy>::all(client.clone()),
         Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
     );
@@ -95,20 +95,20 @@ async fn look(client: Client, namespace: &str) -> Found {
         controller,
         lease,
         sensor,
-        confinement,
-        confinement_binding,
-        status_confinement,
-        status_confinement_binding,
+        protection,
+        protection_binding,
+        status_protection,
+        status_protection_binding,
         policies,
         bindings,
     ) = futures::join!(
         deployments.get_opt("bailiff-controller"),
         leases.get_opt(keys::CONTROLLER_LEASE),
         daemon_sets.get_opt("bailiff-sensor"),
-        confinements.get_opt(keys::CONFINEMENT_POLICY),
-        confined_by.get_opt(keys::CONFINEMENT_BINDING),
-        confinements.get_opt(keys::STATUS_CONFINEMENT),
-        confined_by.get_opt(keys::STATUS_CONFINEMENT),
+        protections.get_opt(keys::INCIDENT_PROTECTION),
+        confined_by.get_opt(keys::INCIDENT_PROTECTION),
+        protections.get_opt(keys::POLICY_STATUS_PROTECTION),
+        confined_by.get_opt(keys::POLICY_STATUS_PROTECTION),
         policies.list(&all),
         bindings.list(&all),
     );
@@ -120,10 +120,10 @@ async fn look(client: Client, namespace: &str) -> Found {
         controller: controller.map_err(said),
         lease: lease.map_err(said),
         sensor: sensor.map_err(said),
-        confinement: confinement.map_err(said),
-        confinement_binding: confinement_binding.map_err(said),
-        status_confinement: status_confinement.map_err(said),
-        status_confinement_binding: status_confinement_binding.map_err(said),
+        protection: protection.map_err(said),
+        protection_binding: protection_binding.map_err(said),
+        status_protection: status_protection.map_err(said),
+        status_protection_binding: status_protection_binding.map_err(said),
         policies: policies.map(|list| list.items).map_err(said),
         bindings: bindings.map(|list| list.items).map_err(said),
     }

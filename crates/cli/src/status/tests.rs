@@ -1,7 +1,7 @@
 //! Checks, word for word.
 
 use super::checks::{Found, State, checks};
-use bailiff_api::confinement::{self, policy_status};
+use bailiff_api::protection::{self, policy_status};
 use jiff::Timestamp;
 use serde_json::{from_value, json};
 
@@ -31,10 +31,10 @@ fn well() -> Found {
             "desiredNumberScheduled": 3, "currentNumberScheduled": 3, "numberMisscheduled": 0}}))
             .unwrap(),
         )),
-        confinement: Ok(Some(confinement::policy("bailiff-system"))),
-        confinement_binding: Ok(Some(confinement::binding())),
-        status_confinement: Ok(Some(policy_status::policy("bailiff-system"))),
-        status_confinement_binding: Ok(Some(policy_status::binding())),
+        protection: Ok(Some(protection::policy("bailiff-system"))),
+        protection_binding: Ok(Some(protection::binding())),
+        status_protection: Ok(Some(policy_status::policy("bailiff-system"))),
+        status_protection_binding: Ok(Some(policy_status::binding())),
         policies: Ok(vec![
             from_value(
                 json!({"apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
@@ -67,8 +67,8 @@ fn where_everything_works_every_line_says_so() {
             "controller | works | 2 of 2 replicas ready",
             "leader | works | bailiff-controller-1 holds the Lease",
             "sensor | works | ready on 3 of 3 nodes",
-            "confinement | works | incidents are written by sensors and the controller alone",
-            "status confinement | works | of a policy's status sensors write one condition alone",
+            "protection | works | incidents are written by sensors and the controller alone",
+            "status protection | works | of a policy's status sensors write one condition alone",
             "policies | works | 1, ready",
             "bindings | works | there are none",
         ]
@@ -112,12 +112,12 @@ fn each_fault_is_named_with_its_remedy() {
             },
         ),
         (
-            "confinement | fails | the admission policy that guards incidents is missing, so none is answered; bring it back with helm upgrade",
+            "protection | fails | the admission policy that guards incidents is missing, so none is answered; bring it back with helm upgrade",
             3,
-            |f| f.confinement_binding = Ok(None),
+            |f| f.protection_binding = Ok(None),
         ),
-        ("confinement | not checked | timeout", 3, |f| {
-            f.confinement = Err("timeout".to_owned());
+        ("protection | not checked | timeout", 3, |f| {
+            f.protection = Err("timeout".to_owned());
         }),
         (
             "runtimepolicy/p | not checked | the controller has not looked at it yet",
@@ -129,14 +129,14 @@ fn each_fault_is_named_with_its_remedy() {
             },
         ),
         (
-            "status confinement | fails | the admission policy that guards statuses of policies from sensors is missing; bring it back with helm upgrade",
+            "status protection | fails | the admission policy that guards statuses of policies from sensors is missing; bring it back with helm upgrade",
             4,
-            |f| f.status_confinement = Ok(None),
+            |f| f.status_protection = Ok(None),
         ),
         (
-            "status confinement | fails | ValidatingAdmissionPolicyBinding bailiff-policy-status-confinement is not as shipped; bring it back with helm upgrade",
+            "status protection | fails | ValidatingAdmissionPolicyBinding bailiff-policy-status-protection is not as shipped; bring it back with helm upgrade",
             4,
-            |f| f.status_confinement_binding = Ok(Some(confinement::binding())),
+            |f| f.status_protection_binding = Ok(Some(protection::binding())),
         ),
         ("bindings | not checked | no such kind", 6, |f| {
             f.bindings = Err("no such kind".to_owned());

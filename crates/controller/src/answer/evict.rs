@@ -7,7 +7,7 @@
 use super::Controller;
 use super::memory::Asked;
 use bailiff_api::{Incident, ResponseAction};
-use bailiff_response::{Answer, NothingReason};
+use bailiff_response::{NoActionReason, PodRemoval};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::Eviction;
@@ -21,7 +21,7 @@ use kube::core::Status;
 pub(super) enum Said {
     Accepted(Timestamp),
     Budget(Option<String>),
-    Final(NothingReason),
+    Final(NoActionReason),
     /// Something else changed the pod at the same time, or another pod has its name now.
     Conflict,
     /// It was not done, and is to be tried again; why.
@@ -42,7 +42,7 @@ impl Controller {
 
     /// kube's own `evict` spells the delete options so that the API server ignores them, and
     /// with them the UID.
-    async fn evict(&self, incident: &Incident, answer: &Answer) -> Said {
+    async fn evict(&self, incident: &Incident, answer: &PodRemoval) -> Said {
         let name = &incident.spec.pod.name;
         let eviction = Eviction {
             metadata: ObjectMeta {
@@ -66,7 +66,7 @@ impl Controller {
         said(sent.map(drop))
     }
 
-    async fn delete(&self, incident: &Incident, answer: &Answer) -> Said {
+    async fn delete(&self, incident: &Incident, answer: &PodRemoval) -> Said {
         let params = DeleteParams {
             grace_period_seconds: answer.grace_period_seconds,
             preconditions: Some(kube::api::Preconditions {
@@ -95,7 +95,7 @@ fn said(sent: Result<(), kube::Error>) -> Said {
         Err(_) => return Said::Unclear("the API server does not answer".to_owned()),
     };
     match status.code {
-        404 | 410 => Said::Final(NothingReason::PodGone),
+        404 | 410 => Said::Final(NoActionReason::PodNotFound),
         // Another UID, but also a live pod that was changed too often meanwhile
         // (k8s.io/kubernetes v1.37, pkg/registry/core/pod/storage/eviction.go): reading it again
         // tells which.
@@ -111,9 +111,9 @@ fn said(sent: Result<(), kube::Error>) -> Said {
         }
         // The words of the API server's eviction handler, which has no reason for this.
         500 if status.message.contains("more than one PodDisruptionBudget") => {
-            Said::Final(NothingReason::SeveralDisruptionBudgets)
+            Said::Final(NoActionReason::MultipleDisruptionBudgets)
         }
-        400..=499 => Said::Final(NothingReason::Refused(status.message)),
+        400..=499 => Said::Final(NoActionReason::RequestRejected(status.message)),
         _ => Said::Unclear(format!("the API server failed: {}", status.message)),
     }
 }
@@ -143,8 +143,13 @@ mod tests {
         let other = json!([{"reason": "DisruptionBudget", "message": "in other words"}]);
         let none = json!([]);
         for (code, message, causes, want) in [
-            (404, "not found", &none, Said::Final(NothingReason::PodGone)),
-            (410, "gone", &none, Said::Final(NothingReason::PodGone)),
+            (
+                404,
+                "not found",
+                &none,
+                Said::Final(NoActionReason::PodNotFound),
+            ),
+            (410, "gone", &none, Said::Final(NoActionReason::PodNotFound)),
             (409, "the UID in the precondition", &none, Said::Conflict),
             (
                 401,
@@ -164,7 +169,7 @@ mod tests {
                 500,
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
                 &none,
-                Said::Final(NothingReason::SeveralDisruptionBudgets),
+                Said::Final(NoActionReason::MultipleDisruptionBudgets),
             ),
             (
                 500,
@@ -182,7 +187,7 @@ mod tests {
                 403,
                 "no",
                 &none,
-                Said::Final(NothingReason::Refused("no".to_owned())),
+                Said::Final(NoActionReason::RequestRejected("no".to_owned())),
             ),
         ] {
             assert_eq!(failed(code, message, causes), want, "{code} {message}");

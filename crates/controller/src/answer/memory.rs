@@ -7,7 +7,7 @@
 
 use crate::config::Config;
 use bailiff_api::ResponseAction;
-use bailiff_response::{Answer, Outcome, Owner, WaitReason};
+use bailiff_response::{Outcome, Owner, PodRemoval, WaitReason};
 use jiff::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     pub(super) action: ResponseAction,
-    pub(super) answer: Answer,
+    pub(super) answer: PodRemoval,
     pub(super) owner: Owner,
     pub(super) at: Timestamp,
 }
@@ -24,7 +24,7 @@ pub(super) struct Asked {
 impl Asked {
     /// What it comes to once it is known to be done.
     pub(super) fn done(self) -> Outcome {
-        Outcome::Done {
+        Outcome::Removed {
             action: self.action,
             binding: self.answer.binding,
             at: self.at,
@@ -50,11 +50,11 @@ impl Memory {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             asked: None,
-            first_pause: config.eviction_backoff_initial,
-            longest_pause: config.eviction_backoff_max,
-            look_again: config.answer_again,
-            patience: config.confinement_timeout,
-            pause: config.eviction_backoff_initial,
+            first_pause: config.eviction_initial_backoff,
+            longest_pause: config.eviction_max_backoff,
+            look_again: config.incident_recheck_interval,
+            patience: config.protection_timeout,
+            pause: config.eviction_initial_backoff,
             blocked: None,
             unconfined: None,
         }
@@ -75,7 +75,9 @@ impl Memory {
         now: Timestamp,
     ) -> Duration {
         match reason {
-            WaitReason::CouldNotCheck(_) | WaitReason::NotConfined(_) => self.longer_pause(),
+            WaitReason::ApiRequestFailed(_) | WaitReason::IncidentsNotProtected(_) => {
+                self.longer_pause()
+            }
             WaitReason::Cooldown | WaitReason::RateLimited | WaitReason::DisruptionBudget(_) => {
                 self.pause = self.first_pause;
                 let left = Duration::try_from(until.duration_since(now)).unwrap_or_default();
@@ -99,7 +101,7 @@ impl Memory {
     }
 
     /// Whether it is still too soon to give up because Incidents are not confined: an upgrade
-    /// changes their confinement before the new controller leads.
+    /// changes their protection before the new controller leads.
     pub(super) fn is_patient(&mut self) -> bool {
         let since = *self.unconfined.get_or_insert_with(Instant::now);
         since.elapsed() < self.patience
@@ -118,7 +120,7 @@ mod tests {
     async fn pauses_grow_to_a_limit_and_begin_anew_after_another_reason() {
         let mut memory = Memory::new(&Config::default());
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-        let could_not = WaitReason::CouldNotCheck(String::new());
+        let could_not = WaitReason::ApiRequestFailed(String::new());
         let pauses: Vec<_> = (0..7)
             .map(|_| memory.wait(&could_not, now, now).as_secs())
             .collect();

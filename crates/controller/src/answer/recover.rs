@@ -9,7 +9,7 @@ use super::{Controller, End};
 use crate::metrics::Reason;
 use crate::recovery::{Claim, Counted, Queue, look};
 use bailiff_api::{Incident, condition::types};
-use bailiff_response::{Recovery, is_settled, messages, recovered};
+use bailiff_response::{Recovery, is_final, messages, recovered};
 use jiff::Timestamp;
 use std::sync::{MutexGuard, PoisonError};
 
@@ -20,10 +20,10 @@ impl Controller {
         let Some(since) = status.response.map(|r| r.time.0) else {
             return Ok(());
         };
-        if is_settled(&incident, types::RECOVERED) {
+        if is_final(&incident, types::RECOVERED) {
             return Ok(());
         }
-        let timeout = self.config.replacement_timeout;
+        let timeout = self.config.replacement_deadline;
         let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
         let waiting = Waiting::begin(self, &incident, since);
         let recovery = loop {
@@ -44,7 +44,7 @@ impl Controller {
                     tracing::warn!(%error, incident = incident.metadata.name, "cannot look for the replacement");
                 }
             }
-            self.pause(self.config.replacement_poll).await?;
+            self.pause(self.config.replacement_poll_interval).await?;
         };
         drop(waiting);
         let now = Timestamp::now();
@@ -64,7 +64,7 @@ impl Controller {
             .inc();
         if let (Some(note), Some(w)) = (
             messages::recovered_note(&incident, &recovery),
-            &after.workload,
+            &after.workload_ref,
         ) {
             let owner = reference(&w.api_version, &w.kind, &w.name, &w.uid, &incident);
             self.send(&incident, note, reason, owner, None, now).await;

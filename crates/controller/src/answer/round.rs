@@ -11,7 +11,7 @@ use super::{Controller, End, workload};
 use crate::gather::gather;
 use bailiff_api::{Incident, ResponseAction};
 use bailiff_response::{
-    Answer, Facts, Live, NothingReason, Outcome, Owner, Plan, WaitReason, plan, went,
+    Facts, Lookup, NoActionReason, Outcome, Owner, Plan, PodRemoval, WaitReason, plan, pod_removed,
 };
 use jiff::Timestamp;
 use std::time::Duration;
@@ -56,7 +56,7 @@ enum Decided {
     /// It is looked at again at a time.
     Wait(WaitReason, Timestamp, Owner),
     /// Nothing is done.
-    Nothing(NothingReason, Option<Box<Plan>>, Owner),
+    Nothing(NoActionReason, Option<Box<Plan>>, Owner),
 }
 
 /// What a round came to.
@@ -78,16 +78,16 @@ impl Controller {
         let facts = gather(&self.client, &self.config, incident).await;
         took.read();
         if let Some(asked) = memory.asked.take() {
-            match went(&facts) {
-                Live::Found(true) | Live::Gone => {
+            match pod_removed(&facts) {
+                Lookup::Found(true) | Lookup::NotFound => {
                     let owner = asked.owner.clone();
                     return Ok(Step::Tell(asked.done(), owner, None));
                 }
-                Live::Found(false) => self.take_back(&asked),
-                Live::Unknown(why) => {
+                Lookup::Found(false) => self.take_back(&asked),
+                Lookup::Failed(why) => {
                     let owner = asked.owner.clone();
                     memory.asked = Some(asked);
-                    let held = Outcome::Held(WaitReason::CouldNotCheck(why));
+                    let held = Outcome::Waiting(WaitReason::ApiRequestFailed(why));
                     return Ok(Step::Tell(held, owner, Some(memory.longer_pause())));
                 }
             }
@@ -100,14 +100,16 @@ impl Controller {
             Decided::Ask(asked) => self.take_away(incident, asked, memory).await,
             Decided::Wait(reason, until, owner) => {
                 let pause = memory.wait(&reason, until, Timestamp::now());
-                Step::Tell(Outcome::Held(reason), owner, Some(pause))
+                Step::Tell(Outcome::Waiting(reason), owner, Some(pause))
             }
-            Decided::Nothing(NothingReason::NotConfined(how), _, owner) if memory.is_patient() => {
-                let held = Outcome::Held(WaitReason::NotConfined(how));
+            Decided::Nothing(NoActionReason::IncidentsNotProtected(how), _, owner)
+                if memory.is_patient() =>
+            {
+                let held = Outcome::Waiting(WaitReason::IncidentsNotProtected(how));
                 Step::Tell(held, owner, Some(memory.longer_pause()))
             }
             Decided::Nothing(reason, would, owner) => {
-                Step::Tell(Outcome::Nothing { reason, would }, owner, None)
+                Step::Tell(Outcome::NoAction { reason, would }, owner, None)
             }
         };
         took.asked();
@@ -118,13 +120,13 @@ impl Controller {
     fn decide(&self, mut facts: Facts) -> Decided {
         let now = Timestamp::now();
         let mut ledger = self.ledger();
-        ledger.forget(now);
-        if let Live::Found(bindings) = &facts.bindings {
+        ledger.prune(now);
+        if let Lookup::Found(bindings) = &facts.bindings {
             let names: Vec<_> = bindings.iter().map(|b| b.name.as_str()).collect();
             facts.history = ledger.history(uid(&facts.owner), &names);
         }
-        let mut ask = |action, answer: Answer, owner: Owner| {
-            ledger.note(uid(&owner), &answer.binding, now);
+        let mut ask = |action, answer: PodRemoval, owner: Owner| {
+            ledger.reserve(uid(&owner), &answer.binding, now);
             Decided::Ask(Asked {
                 action,
                 answer,
@@ -135,23 +137,23 @@ impl Controller {
         match plan(&facts, now) {
             Plan::Evict(answer) => ask(ResponseAction::Evict, answer, facts.owner),
             Plan::Delete(answer) => ask(ResponseAction::Delete, answer, facts.owner),
-            Plan::Wait { reason, until } => Decided::Wait(reason, until, facts.owner),
-            Plan::Nothing { reason, would } => Decided::Nothing(reason, would, facts.owner),
+            Plan::Requeue { reason, until } => Decided::Wait(reason, until, facts.owner),
+            Plan::NoAction { reason, would } => Decided::Nothing(reason, would, facts.owner),
         }
     }
 
     /// What was noted was not done: its place is for another.
     fn take_back(&self, asked: &Asked) {
         let (owner, binding) = (uid(&asked.owner), &asked.answer.binding);
-        self.ledger().take_back(owner, binding, asked.at);
+        self.ledger().release(owner, binding, asked.at);
     }
 
     /// Asks the API server, and makes of its answer what is told.
     async fn take_away(&self, incident: &Incident, asked: Asked, memory: &mut Memory) -> Step {
         let said = self.ask(incident, &asked).await;
         let owner = asked.owner.clone();
-        let could_not = |why| Outcome::Held(WaitReason::CouldNotCheck(why));
-        let nothing = |reason| Outcome::Nothing {
+        let could_not = |why| Outcome::Waiting(WaitReason::ApiRequestFailed(why));
+        let nothing = |reason| Outcome::NoAction {
             reason,
             would: None,
         };
@@ -166,13 +168,17 @@ impl Controller {
             Said::Busy(why) => Step::Tell(could_not(why), owner, Some(memory.longer_pause())),
             Said::Final(reason) => Step::Tell(nothing(reason), owner, None),
             Said::Budget(name) => {
-                let timeout = asked.answer.eviction_timeout_seconds;
+                let timeout = asked.answer.eviction_deadline_seconds;
                 match memory.budget_pause(Duration::from_secs(timeout.into())) {
                     Some(pause) => {
-                        let held = Outcome::Held(WaitReason::DisruptionBudget(name));
+                        let held = Outcome::Waiting(WaitReason::DisruptionBudget(name));
                         Step::Tell(held, owner, Some(pause))
                     }
-                    None => Step::Tell(nothing(NothingReason::DisruptionBudget(name)), owner, None),
+                    None => Step::Tell(
+                        nothing(NoActionReason::EvictionDeadlineExceeded(name)),
+                        owner,
+                        None,
+                    ),
                 }
             }
         };

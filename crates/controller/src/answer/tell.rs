@@ -5,10 +5,10 @@
 
 use super::{Controller, End, Took, condition};
 use crate::metrics::Reason;
-use bailiff_api::{Incident, IncidentStatus, OwnerObject, condition::types};
+use bailiff_api::{Incident, IncidentStatus, WorkloadReference, condition::types};
 use bailiff_kube::events::Notice;
 use bailiff_response::messages::{self, Regarding};
-use bailiff_response::{Outcome, settle};
+use bailiff_response::{Outcome, apply_outcome};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -24,13 +24,13 @@ impl Controller {
     pub(super) async fn tell(
         &self,
         incident: &mut Incident,
-        workload: Option<&OwnerObject>,
+        workload: Option<&WorkloadReference>,
         outcome: &Outcome,
         took: &Took,
     ) -> Result<(), End> {
         let now = Timestamp::now();
-        let status = settle(incident, workload, outcome, now);
-        let before = condition(incident.status.as_ref(), types::ANSWERED);
+        let status = apply_outcome(incident, workload, outcome, now);
+        let before = condition(incident.status.as_ref(), types::RESPONDED);
         let first = before.is_none();
         // A wait that goes on for the same reason is told once, but its status stays true. That it
         // was given up is news, also where the reason is the same.
@@ -46,7 +46,7 @@ impl Controller {
                 namespace = incident.metadata.namespace,
                 pod = incident.spec.pod.name,
                 uid = incident.spec.pod.uid,
-                policy = incident.spec.policy.name,
+                policy = incident.spec.policy_ref.name,
                 outcome = outcome.reason(),
                 read_ms = took.read.as_secs_f64() * 1000.0,
                 request_ms = took.request.as_secs_f64() * 1000.0,
@@ -103,8 +103,8 @@ impl Controller {
     fn measure(&self, incident: &Incident, outcome: &Outcome, first: bool) {
         let reason = outcome.reason();
         self.metrics.answers.get_or_create(&Reason { reason }).inc();
-        if let (Outcome::Done { at, .. }, true) = (outcome, first) {
-            let took = at.duration_since(incident.spec.detected_time.0);
+        if let (Outcome::Removed { at, .. }, true) = (outcome, first) {
+            let took = at.duration_since(incident.spec.exec_time.0);
             self.metrics.answer_seconds.observe(took.as_secs_f64());
         }
     }
@@ -145,9 +145,9 @@ impl Controller {
             ..status.clone()
         };
         let mut patch = serde_json::json!({ "status": ours });
-        if ours.would_respond.is_none() {
+        if ours.dry_run_response.is_none() {
             // What an audit said before an enforcement does not stay beside its answer.
-            patch["status"]["wouldRespond"] = serde_json::Value::Null;
+            patch["status"]["dryRunResponse"] = serde_json::Value::Null;
         }
         let patch = Patch::Merge(patch);
         let mut pause = WRITE_RETRY;

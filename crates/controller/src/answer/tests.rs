@@ -21,7 +21,7 @@ async fn play(rounds: Vec<Vec<Call>>) -> Result<(), End> {
     server.finish();
     let workload =
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"});
-    let queue = Queue::of(&incident(&json!({ "workload": workload }))).unwrap();
+    let queue = Queue::of(&incident(&json!({ "workloadRef": workload }))).unwrap();
     let waiting = controller.counted().earlier(&queue, Timestamp::MAX, "");
     assert_eq!(waiting, 0, "who came to an end waits for nothing");
     ended
@@ -34,9 +34,9 @@ fn evict() -> Call {
     }))
 }
 
-/// The status is written with this condition `Answered`.
+/// The status is written with this condition `Responded`.
 fn answered(status: &str, reason: &str) -> Vec<Call> {
-    let written = json!({"status": {"conditions": [{"type": "Answered", "status": status, "reason": reason}]}});
+    let written = json!({"status": {"conditions": [{"type": "Responded", "status": status, "reason": reason}]}});
     vec![
         Call::patch(STATUS)
             .with(written)
@@ -47,13 +47,13 @@ fn answered(status: &str, reason: &str) -> Vec<Call> {
 /// The status is written after the pod was taken away.
 fn evicted() -> Vec<Call> {
     let written = json!({"status": {
-        "phase": "Answered",
+        "phase": "Recovering",
         "conditions": [
-            {"type": "Answered", "status": "True", "reason": "Evicted"},
+            {"type": "Responded", "status": "True", "reason": "Evicted"},
             {"type": "Recovered", "status": "Unknown", "reason": "WaitingForReplacement"},
         ],
-        "response": {"action": "Evict", "binding": "a"},
-        "workload": {"kind": "Deployment", "name": "web", "uid": "web-uid"},
+        "response": {"action": "Evict", "bindingName": "a"},
+        "workloadRef": {"kind": "Deployment", "name": "web", "uid": "web-uid"},
     }});
     vec![
         Call::patch(STATUS)
@@ -79,7 +79,7 @@ fn events(reason: &str) -> Vec<Vec<Call>> {
 /// The Deployment makes no new pod, so the workload is not whole again.
 fn not_replaced() -> Vec<Vec<Call>> {
     let written = json!({"status": {"conditions": [
-        {"type": "Answered"}, {"type": "Recovered", "status": "False", "reason": "NotReplaced"},
+        {"type": "Responded"}, {"type": "Recovered", "status": "False", "reason": "NoReplacementExpected"},
     ]}});
     vec![
         vec![Call::get(DEPLOYMENT).gives(json!({
@@ -99,7 +99,7 @@ fn read_again(status: &Value) -> Vec<Call> {
 }
 
 fn held(reason: &str) -> Value {
-    json!({"conditions": [{"type": "Answered", "status": "Unknown", "reason": reason,
+    json!({"conditions": [{"type": "Responded", "status": "Unknown", "reason": reason,
         "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]})
 }
 
@@ -150,8 +150,8 @@ async fn the_pod_is_taken_away_by_its_uid_within_the_bindings_grace_period() {
             _ => ("Deleted", "DeletedByPolicy"),
         };
         let written = json!({"status": {
-            "conditions": [{"type": "Answered", "reason": told}, {"type": "Recovered"}],
-            "response": {"action": action, "binding": "a"},
+            "conditions": [{"type": "Responded", "reason": told}, {"type": "Recovered"}],
+            "response": {"action": action, "bindingName": "a"},
         }});
         let write = Call::patch(STATUS).with(written);
         let write = write.gives(incident_json(&Value::Null));
@@ -178,9 +178,9 @@ async fn an_eviction_without_a_clear_answer_is_told_once_the_pod_is_seen_to_go()
     for (call, after) in unclear.into_iter().zip([&going, &gone, &going]) {
         play(rounds([
             vec![World::new().reads(), vec![call]],
-            vec![answered("Unknown", "CouldNotCheck")],
-            events("ResponseHeld"),
-            vec![read_again(&held("CouldNotCheck")), after.reads()],
+            vec![answered("Unknown", "APIRequestFailed")],
+            events("ResponseDelayed"),
+            vec![read_again(&held("APIRequestFailed")), after.reads()],
             the_end(),
         ]))
         .await
@@ -209,8 +209,8 @@ async fn who_finds_a_pod_that_another_evicted_says_when_and_claims_nothing() {
             w.pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:31Z");
             w.pod["status"]["conditions"] = condition(reason);
         });
-        let written = json!({"status": {"phase": "Recovered", "conditions": [
-            {"type": "Answered", "status": "True", "reason": "AlreadyTerminating", "message": want},
+        let written = json!({"status": {"phase": "Resolved", "conditions": [
+            {"type": "Responded", "status": "True", "reason": "AlreadyTerminating", "message": want},
             {"type": "Recovered", "status": "True", "reason": "NothingToReplace"},
         ]}});
         let taken = Call::patch(STATUS).with(written);
@@ -223,10 +223,10 @@ async fn who_finds_a_pod_that_another_evicted_says_when_and_claims_nothing() {
 async fn an_eviction_that_was_not_done_is_asked_for_again() {
     play(rounds([
         vec![World::new().reads(), vec![evict().is_cut()]],
-        vec![answered("Unknown", "CouldNotCheck")],
-        events("ResponseHeld"),
+        vec![answered("Unknown", "APIRequestFailed")],
+        events("ResponseDelayed"),
         // Its own place of before does not hold it back.
-        evicted_after("CouldNotCheck"),
+        evicted_after("APIRequestFailed"),
     ]))
     .await
     .unwrap();
@@ -236,8 +236,8 @@ async fn an_eviction_that_was_not_done_is_asked_for_again() {
 async fn what_may_have_been_done_counts_for_the_cooldown() {
     let (server, client) = ApiServer::playing(rounds([
         vec![World::new().reads(), vec![evict().is_cut()]],
-        vec![answered("Unknown", "CouldNotCheck")],
-        events("ResponseHeld"),
+        vec![answered("Unknown", "APIRequestFailed")],
+        events("ResponseDelayed"),
     ]));
     let controller = controller(client, Config::default());
     let answering = controller.answer(incident(&Value::Null), true);
@@ -274,7 +274,7 @@ async fn a_conflict_is_looked_into_and_closes_nothing() {
         vec![
             Call::patch(STATUS)
                 .with(json!({"status": {"conditions": [
-                    {"type": "Answered", "status": "True", "reason": "PodGone"},
+                    {"type": "Responded", "status": "True", "reason": "PodNotFound"},
                     {"type": "Recovered", "reason": "NothingToReplace"},
                 ]}}))
                 .gives(incident_json(&Value::Null)),
@@ -302,7 +302,7 @@ fn waiting_for_a_budget() -> Vec<Vec<Call>> {
     rounds([
         vec![World::new().reads(), vec![blocked()]],
         vec![answered("Unknown", "WaitingForDisruptionBudget")],
-        events("ResponseHeld"),
+        events("ResponseDelayed"),
     ])
 }
 
@@ -317,14 +317,14 @@ async fn an_incident_that_is_deleted_while_it_waits_is_not_answered() {
 async fn an_answer_that_waits_reads_the_series_again() {
     let mut now = held("WaitingForDisruptionBudget");
     now["series"] = json!({"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z",
-        "policyGeneration": 2, "bindings": [{"name": "b", "uid": "b-uid"}]});
+        "policyGeneration": 2, "bindingRefs": [{"name": "b", "uid": "b-uid"}]});
     let changed = World::new().with(|w| {
         w.policy["metadata"]["generation"] = json!(2);
         w.bindings = vec![("b", binding("b", "Audit"))];
     });
     let written = json!({"status": {
-        "conditions": [{"type": "Answered", "status": "True", "reason": "AuditOnly"}, {}],
-        "wouldRespond": {"action": "Evict", "reason": "Evicted"},
+        "conditions": [{"type": "Responded", "status": "True", "reason": "AuditOnly"}, {}],
+        "dryRunResponse": {"action": "Evict", "reason": "Evicted"},
     }});
     let audited = vec![
         Call::patch(STATUS)
@@ -341,12 +341,15 @@ async fn an_answer_that_waits_reads_the_series_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_waits_for_the_confinement_to_be_back() {
-    let upgrading = World::new().with(|w| w.confinement = Value::Null);
+async fn an_answer_waits_for_the_protection_to_be_back() {
+    let upgrading = World::new().with(|w| w.protection = Value::Null);
     play(rounds([
-        vec![upgrading.reads(), answered("Unknown", "NotConfined")],
-        events("ResponseHeld"),
-        evicted_after("NotConfined"),
+        vec![
+            upgrading.reads(),
+            answered("Unknown", "IncidentsNotProtected"),
+        ],
+        events("ResponseDelayed"),
+        evicted_after("IncidentsNotProtected"),
     ]))
     .await
     .unwrap();
@@ -354,19 +357,22 @@ async fn an_answer_waits_for_the_confinement_to_be_back() {
 
 #[tokio::test(start_paused = true)]
 async fn that_a_wait_is_given_up_is_told_though_its_reason_is_the_same() {
-    let upgrading = World::new().with(|w| w.confinement = Value::Null);
+    let upgrading = World::new().with(|w| w.protection = Value::Null);
     let (server, client) = ApiServer::playing(rounds([
-        vec![upgrading.reads(), answered("Unknown", "NotConfined")],
-        events("ResponseHeld"),
         vec![
-            read_again(&held("NotConfined")),
             upgrading.reads(),
-            answered("False", "NotConfined"),
+            answered("Unknown", "IncidentsNotProtected"),
+        ],
+        events("ResponseDelayed"),
+        vec![
+            read_again(&held("IncidentsNotProtected")),
+            upgrading.reads(),
+            answered("False", "IncidentsNotProtected"),
         ],
         events("PolicyViolation"),
     ]));
     let config = Config {
-        confinement_timeout: Duration::from_secs(1),
+        protection_timeout: Duration::from_secs(1),
         ..Config::default()
     };
     let controller = controller(client, config);
@@ -378,14 +384,17 @@ async fn that_a_wait_is_given_up_is_told_though_its_reason_is_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_confinement_it_ends_after_the_timeout() {
-    let upgrading = World::new().with(|w| w.confinement = Value::Null);
+async fn without_protection_it_ends_after_the_timeout() {
+    let upgrading = World::new().with(|w| w.protection = Value::Null);
     let (server, client) = ApiServer::playing(rounds([
-        vec![upgrading.reads(), answered("False", "NotConfined")],
+        vec![
+            upgrading.reads(),
+            answered("False", "IncidentsNotProtected"),
+        ],
         events("PolicyViolation"),
     ]));
     let config = Config {
-        confinement_timeout: Duration::ZERO,
+        protection_timeout: Duration::ZERO,
         ..Config::default()
     };
     let answering = controller(client, config);
@@ -442,8 +451,8 @@ async fn who_no_longer_leads_begins_nothing_and_tells_what_was_done() {
         Duration::from_millis(500),
         rounds([
             vec![World::new().reads(), vec![evict().is_cut()]],
-            vec![answered("Unknown", "CouldNotCheck")],
-            events("ResponseHeld"),
+            vec![answered("Unknown", "APIRequestFailed")],
+            events("ResponseDelayed"),
             vec![going.reads(), evicted()],
             events("EvictedByPolicy"),
         ]),
@@ -457,8 +466,8 @@ async fn who_no_longer_leads_begins_nothing_and_tells_what_was_done() {
         Duration::from_millis(1500),
         rounds([
             vec![World::new().reads(), vec![evict().is_cut()]],
-            vec![answered("Unknown", "CouldNotCheck")],
-            events("ResponseHeld"),
+            vec![answered("Unknown", "APIRequestFailed")],
+            events("ResponseDelayed"),
             vec![vec![unread], going.reads(), evicted()],
             events("EvictedByPolicy"),
         ]),
@@ -501,7 +510,7 @@ async fn an_event_that_is_refused_holds_nothing_up() {
 
 #[tokio::test(start_paused = true)]
 async fn an_incident_that_is_looked_at_again_and_settled_makes_no_request_more() {
-    let settled = json!({"conditions": [{"type": "Answered", "status": "True", "reason": "AuditOnly",
+    let settled = json!({"conditions": [{"type": "Responded", "status": "True", "reason": "AuditOnly",
         "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
     let (server, client) = ApiServer::playing([read_again(&settled)]);
     let controller = controller(client, Config::default());

@@ -13,19 +13,19 @@ fn pulse() -> Pulse {
     Health::default().watch("answering", Duration::from_mins(1))
 }
 
-/// Not answered for want of confinement, at second 10; violated again at second `seen`.
+/// Not answered for want of protection, at second 10; violated again at second `seen`.
 fn closed(seen: &str) -> Value {
     json!({
-        "conditions": [{"type": "Answered", "status": "False", "reason": "NotConfined", "message": "",
+        "conditions": [{"type": "Responded", "status": "False", "reason": "IncidentsNotProtected", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:10Z"}],
         "series": {"count": 2, "lastObservedTime": format!("2026-01-01T00:00:{seen}.000000Z"),
-            "policyGeneration": 1, "bindings": [{"name": "a", "uid": "a-uid"}]},
+            "policyGeneration": 1, "bindingRefs": [{"name": "a", "uid": "a-uid"}]},
     })
 }
 
 fn controller(client: kube::Client, stopping: &CancellationToken) -> Arc<Controller> {
     let config = Config {
-        confinement_timeout: Duration::ZERO,
+        protection_timeout: Duration::ZERO,
         ..Config::default()
     };
     Arc::new(Controller::new(
@@ -63,7 +63,7 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn a_single_violation_after_an_answer_is_looked_at_when_its_time_has_come() {
-    let unconfined = World::new().with(|w| w.confinement = Value::Null);
+    let unconfined = World::new().with(|w| w.protection = Value::Null);
     let scenario = vec![
         unconfined.reads(),
         vec![Call::patch(STATUS).gives(incident_json(&Value::Null))],
@@ -101,7 +101,7 @@ async fn a_first_list_that_begins_anew_is_learned_once() {
     let (server, client) = ApiServer::playing([]);
     let controller = controller(client, &CancellationToken::new());
     let evicted = incident(&json!({
-        "response": {"action": "Evict", "binding": "a", "time": "2026-01-01T00:00:00.000000Z"},
+        "response": {"action": "Evict", "bindingName": "a", "time": "2026-01-01T00:00:00.000000Z"},
     }));
     let (mut listing, mut work) = (Listing::default(), Work::new(AGAIN));
     let mut learn = |event| listing.learn(event, &controller, &mut work).len();

@@ -68,7 +68,7 @@ fn a_policy_says_whether_it_compiles_and_where_it_is_covered() {
     );
     assert_eq!(status.observed_generation, Some(3));
     let coverage = status.coverage.unwrap();
-    assert_eq!((coverage.nodes, coverage.covered), (2, 1));
+    assert_eq!((coverage.matching_nodes, coverage.monitored_nodes), (2, 1));
 
     let bad = policy("process.nothing == 1");
     let status = of_policy(&bad, &Checked::new(&bad), &cluster(), now());
@@ -114,14 +114,14 @@ fn a_binding_says_whether_it_works_and_whether_a_pod_matches() {
         )]));
         policies
     };
-    let ready = "Ready True Bound: RuntimePolicy no-shells is there and compiles";
+    let ready = "Ready True PolicyReady: RuntimePolicy no-shells is there and compiles";
     let selects = |app: &str| json!({"objectSelector": {"matchLabels": {"app": app}}});
     let cases = [
         (
             "no-shells",
             GOOD,
             selects("web"),
-            vec![ready, "Matching True PodsMatch: pods match"],
+            vec![ready, "PodsMatched True MatchingPodsFound: pods match"],
         ),
         (
             "no-shells",
@@ -129,7 +129,7 @@ fn a_binding_says_whether_it_works_and_whether_a_pod_matches() {
             selects("nothing"),
             vec![
                 ready,
-                "Matching False NoPodsMatch: no pod matches now; check the selectors of the binding and of its policy",
+                "PodsMatched False NoMatchingPods: no pod matches now; check the selectors of the binding and of its policy",
             ],
         ),
         (

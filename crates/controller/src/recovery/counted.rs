@@ -43,7 +43,7 @@ pub(crate) enum Claim {
 impl Queue {
     /// What an Incident waits for; none: its pod had no workload.
     pub(crate) fn of(incident: &Incident) -> Option<Self> {
-        let workload = incident.status.as_ref()?.workload.as_ref()?;
+        let workload = incident.status.as_ref()?.workload_ref.as_ref()?;
         let (kind, pod) = (workload.kind.as_str(), &incident.spec.pod);
         // A CronJob's pods are made by one of its Jobs.
         let job = || pod.labels.get(JOB_NAME).filter(|_| kind == "CronJob");
@@ -183,7 +183,7 @@ mod tests {
     fn incidents_wait_together_for_what_can_replace_either_pod() {
         let place = |kind: &str| {
             let workload = json!({"apiVersion": "v1", "kind": kind, "name": "web", "uid": "web"});
-            let mut incident = incident(&json!({ "workload": workload }));
+            let mut incident = incident(&json!({ "workloadRef": workload }));
             let labels = &mut incident.spec.pod.labels;
             labels.insert(JOB_NAME.to_owned(), "nightly-1".to_owned());
             let (node, pod) = (incident.spec.node_name.clone(), &incident.spec.pod.name);

@@ -105,7 +105,7 @@ fn ready(uid: &str, created: &str, owner: &Value) -> Value {
 
 async fn found(workload: &Value, rounds: Vec<Vec<Call>>) -> Recovery {
     let (server, client) = ApiServer::playing(rounds);
-    let incident = incident(&json!({ "workload": workload }));
+    let incident = incident(&json!({ "workloadRef": workload }));
     let timeout = Duration::from_hours(1_000_000);
     let recovery = Box::pin(look(&client, &incident, since(), timeout, |_| {
         Claim::Counted
@@ -167,7 +167,7 @@ async fn what_replaced_the_replacement_counts_for_both_once_the_workload_is_whol
             vec![Call::get(SET).gives(named("set-uid", &owner("Deployment", "web", "web-uid")))],
             vec![Call::get(DEPLOYMENT).gives(named("web-uid", &Value::Null))],
         ]);
-        let incident = incident(&json!({ "workload": workload }));
+        let incident = incident(&json!({ "workloadRef": workload }));
         let timeout = Duration::from_hours(1_000_000);
         let elsewhere = |_: &str| Claim::Elsewhere;
         let recovery = Box::pin(look(&client, &incident, since(), timeout, elsewhere)).await;
@@ -201,7 +201,7 @@ async fn the_pods_of_a_cron_job_are_those_of_its_job() {
                 .gives(named("cron-uid", &Value::Null)),
         ],
     ]);
-    let mut incident = incident(&json!({ "workload": cron }));
+    let mut incident = incident(&json!({ "workloadRef": cron }));
     let labels = &mut incident.spec.pod.labels;
     labels.insert(JOB_NAME.to_owned(), "nightly-1".to_owned());
     let timeout = Duration::from_hours(1_000_000);
@@ -219,7 +219,7 @@ async fn a_workload_that_is_gone_makes_no_new_pod() {
     let recovery = found(&workload, vec![vec![gone]]).await;
     assert_eq!(
         recovery,
-        Recovery::NotReplaced(Some("Deployment".to_owned()))
+        Recovery::NoReplacementExpected(Some("Deployment".to_owned()))
     );
 }
 
@@ -231,7 +231,7 @@ async fn a_job_that_is_no_name_is_asked_for_nowhere() {
         "metadata": {"name": "nightly", "uid": "cron-uid"}, "spec": {}});
     let read = Call::get("/apis/batch/v1/namespaces/shop/cronjobs/nightly").gives(cron);
     let (server, client) = ApiServer::playing([vec![read]]);
-    let mut incident = incident(&json!({ "workload": workload }));
+    let mut incident = incident(&json!({ "workloadRef": workload }));
     let labels = &mut incident.spec.pod.labels;
     labels.insert(JOB_NAME.to_owned(), "../../other/jobs/x?y".to_owned());
     let timeout = Duration::from_hours(1_000_000);
@@ -275,7 +275,7 @@ async fn a_pod_that_is_left_to_another_incident_is_passed_over() {
         listed["items"].as_array_mut().unwrap().truncate(items);
         let every_pod = Call::get(&format!("{PODS}?")).gives(listed);
         let (server, client) = ApiServer::playing([vec![every_pod]]);
-        let incident = incident(&json!({ "workload": reference }));
+        let incident = incident(&json!({ "workloadRef": reference }));
         let timeout = Duration::from_hours(1_000_000);
         let recovery = Box::pin(look(&client, &incident, since(), timeout, left)).await;
         server.finish();
@@ -287,7 +287,7 @@ async fn a_pod_that_is_left_to_another_incident_is_passed_over() {
 fn a_replacement_takes_the_place_of_the_pod_where_a_workload_has_places() {
     let incident = incident(&json!({}));
     let is = |kind: &str, name: &str, node: &str| {
-        let workload = OwnerObject {
+        let workload = WorkloadReference {
             api_version: "apps/v1".to_owned(),
             kind: kind.to_owned(),
             name: "web".to_owned(),
@@ -316,19 +316,19 @@ fn a_replacement_may_be_made_before_the_answer_to_the_eviction_arrives() {
         "metadata": {"name": "inc-1", "namespace": "shop", "uid": "i"},
         "spec": {
             "type": "Violation", "severity": "High", "nodeName": "node-1",
-            "policy": {"name": "p", "uid": "p", "generation": 1}, "bindings": [],
-            "pod": {"name": "web-1", "uid": "old", "labels": {}}, "container": {},
+            "policyRef": {"name": "p", "uid": "p", "generation": 1}, "bindingRefs": [],
+            "pod": {"name": "web-1", "namespace": "shop", "uid": "old", "labels": {}}, "container": {},
             "process": {
                 "executable": "/bin/sh", "invokedPath": "/bin/sh", "names": ["sh"], "args": [],
                 "argsTruncated": false, "executableSource": "Image", "origin": "Exec",
                 "uid": 0, "gid": 0, "capabilities": [], "pid": 1,
                 "startTime": "2026-01-01T00:00:28.000000Z", "ancestors": [],
             },
-            "violations": [], "detectedTime": "2026-01-01T00:00:28.899000Z",
+            "violations": [], "execTime": "2026-01-01T00:00:28.899000Z",
         },
     }))
     .unwrap();
-    let workload = OwnerObject {
+    let workload = WorkloadReference {
         api_version: "apps/v1".to_owned(),
         kind: "Deployment".to_owned(),
         name: "web".to_owned(),

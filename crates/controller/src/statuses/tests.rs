@@ -147,7 +147,7 @@ async fn what_a_sensor_wrote_meanwhile_is_not_written_over() {
 async fn a_status_is_written_once() {
     let path = format!("{POLICIES}/no-shells/status");
     let written = json!({"status": {"observedGeneration": 1, "conditions": [
-        {"type": "Ready", "status": "True", "reason": "Compiled"}], "coverage": {"nodes": 0}}});
+        {"type": "Ready", "status": "True", "reason": "Compiled"}], "coverage": {"matchingNodes": 0}}});
     let reply = serde_json::to_value(policy(1)).unwrap();
     let (server, client) =
         ApiServer::playing([vec![Call::patch(&path).with(written).gives(reply)]]);
@@ -201,7 +201,7 @@ async fn nothing_is_said_before_the_pods_were_read() {
 fn what_is_gone_from_a_status_is_taken_away() {
     let warned = json!({
         "typeChecking": {"expressionWarnings": [{"fieldRef": "a"}]},
-        "coverage": {"nodes": 1},
+        "coverage": {"matchingNodes": 1},
     });
     for (before, now, patch) in [
         (json!({"a": 1}), json!({"a": 2}), json!({"a": 2})),

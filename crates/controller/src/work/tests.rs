@@ -8,8 +8,8 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 fn audited(last_seen: &str) -> Incident {
     incident(&json!({
-        "conditions": [{"type": "Answered", "status": "True", "reason": "AuditOnly", "message": "", "lastTransitionTime": "2026-01-01T00:00:10Z"}],
-        "series": {"count": 2, "lastObservedTime": format!("2026-01-01T00:00:{last_seen}.000000Z"), "policyGeneration": 1, "bindings": []},
+        "conditions": [{"type": "Responded", "status": "True", "reason": "AuditOnly", "message": "", "lastTransitionTime": "2026-01-01T00:00:10Z"}],
+        "series": {"count": 2, "lastObservedTime": format!("2026-01-01T00:00:{last_seen}.000000Z"), "policyGeneration": 1, "bindingRefs": []},
     }))
 }
 

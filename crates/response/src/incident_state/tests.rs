@@ -7,7 +7,7 @@ use serde_json::json;
 /// An Incident whose conditions have these statuses; an empty one is not there.
 fn with(answered: &str, recovered: &str, taken_away: bool) -> Incident {
     let mut incident = incident();
-    let conditions: Vec<_> = [("Answered", answered), ("Recovered", recovered)]
+    let conditions: Vec<_> = [("Responded", answered), ("Recovered", recovered)]
         .into_iter()
         .filter(|(_, status)| !status.is_empty())
         .map(|(type_, status)| {
@@ -16,7 +16,7 @@ fn with(answered: &str, recovered: &str, taken_away: bool) -> Incident {
         })
         .collect();
     let response =
-        json!({"action": "Evict", "binding": "a", "time": "2026-01-01T00:00:00.000000Z"});
+        json!({"action": "Evict", "bindingName": "a", "time": "2026-01-01T00:00:00.000000Z"});
     let response = taken_away.then_some(response);
     let status = json!({"conditions": conditions, "response": response});
     incident.status = Some(serde_json::from_value(status).unwrap());
@@ -39,8 +39,8 @@ fn an_incident_is_open_until_its_answer_and_the_end_of_it_are_known() {
         let what = format!("{answered:?} {recovered:?} {taken_away}");
         assert_eq!(is_open(&incident), open, "{what}");
         let known = |status| !["", "Unknown"].contains(&status);
-        assert_eq!(is_settled(&incident, types::ANSWERED), known(answered));
-        assert_eq!(is_settled(&incident, types::RECOVERED), known(recovered));
+        assert_eq!(is_final(&incident, types::RESPONDED), known(answered));
+        assert_eq!(is_final(&incident, types::RECOVERED), known(recovered));
     }
     assert!(is_open(&incident()), "it has no status yet");
 }
@@ -56,8 +56,16 @@ fn what_became_of_the_workload_is_told_by_status_and_reason() {
     for (recovery, status, reason) in [
         (Recovery::Waiting, "Unknown", "WaitingForReplacement"),
         (Recovery::Ready(replacement), "True", "ReplacementReady"),
-        (Recovery::TimedOut(300), "False", "NoReplacement"),
-        (Recovery::NotReplaced(None), "False", "NotReplaced"),
+        (
+            Recovery::TimedOut(300),
+            "False",
+            "ReplacementDeadlineExceeded",
+        ),
+        (
+            Recovery::NoReplacementExpected(None),
+            "False",
+            "NoReplacementExpected",
+        ),
     ] {
         assert_eq!((recovery.status(), recovery.reason()), (status, reason));
         let after = recovered(&with("True", "", true), &recovery, crate::tests::now());
@@ -70,14 +78,14 @@ fn what_became_of_the_workload_is_told_by_status_and_reason() {
 #[test]
 fn what_is_done_for_good_without_an_eviction_counts_as_answered() {
     let status = |reason| {
-        let outcome = Outcome::Nothing {
+        let outcome = Outcome::NoAction {
             reason,
             would: None,
         };
         outcome.status()
     };
-    assert_eq!(status(NothingReason::PodGone), "True");
-    assert_eq!(status(NothingReason::AuditOnly), "True");
-    assert_eq!(status(NothingReason::Unmanaged), "False");
-    assert_eq!(Outcome::Held(WaitReason::Cooldown).status(), "Unknown");
+    assert_eq!(status(NoActionReason::PodNotFound), "True");
+    assert_eq!(status(NoActionReason::AuditOnly), "True");
+    assert_eq!(status(NoActionReason::Unmanaged), "False");
+    assert_eq!(Outcome::Waiting(WaitReason::Cooldown).status(), "Unknown");
 }

@@ -11,10 +11,10 @@ fn at(second: i64) -> Timestamp {
 #[test]
 fn answers_are_found_by_workload_and_by_binding_oldest_first() {
     let mut ledger = Ledger::default();
-    ledger.note(Some("web"), "a", at(20));
-    ledger.note(Some("web"), "b", at(10));
-    ledger.note(Some("api"), "a", at(15));
-    ledger.note(None, "a", at(5));
+    ledger.reserve(Some("web"), "a", at(20));
+    ledger.reserve(Some("web"), "b", at(10));
+    ledger.reserve(Some("api"), "a", at(15));
+    ledger.reserve(None, "a", at(5));
     let history = ledger.history(Some("web"), &["a", "unused"]);
     assert_eq!(history.last_of_workload, Some(at(20)));
     let of_a = vec![at(5), at(15), at(20)];
@@ -25,12 +25,12 @@ fn answers_are_found_by_workload_and_by_binding_oldest_first() {
 #[test]
 fn what_is_taken_back_limits_nothing_and_nothing_else_goes_with_it() {
     let mut ledger = Ledger::default();
-    ledger.note(Some("web"), "a", at(1));
+    ledger.reserve(Some("web"), "a", at(1));
     let before = ledger.history(Some("web"), &["a"]);
-    ledger.note(Some("web"), "a", at(2));
-    ledger.take_back(Some("web"), "a", at(2));
+    ledger.reserve(Some("web"), "a", at(2));
+    ledger.release(Some("web"), "a", at(2));
     assert_eq!(ledger.history(Some("web"), &["a"]), before);
-    ledger.take_back(Some("other"), "b", at(1));
+    ledger.release(Some("other"), "b", at(1));
     assert_eq!(ledger.history(Some("web"), &["a"]), before);
 }
 
@@ -38,14 +38,14 @@ fn what_is_taken_back_limits_nothing_and_nothing_else_goes_with_it() {
 fn what_incidents_say_was_done_is_learned() {
     let mut ledger = Ledger::default();
     let mut incident = incident();
-    ledger.learn(&incident);
+    ledger.restore(&incident);
     assert_eq!(ledger.history(Some("web"), &["a"]), History::default());
     let status = json!({
-        "response": {"action": "Evict", "binding": "a", "time": "1970-01-01T00:00:07.000000Z"},
-        "workload": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web"},
+        "response": {"action": "Evict", "bindingName": "a", "time": "1970-01-01T00:00:07.000000Z"},
+        "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web"},
     });
     incident.status = Some(serde_json::from_value(status).unwrap());
-    ledger.learn(&incident);
+    ledger.restore(&incident);
     let history = ledger.history(Some("web"), &["a"]);
     assert_eq!(history.last_of_workload, Some(at(7)));
     assert_eq!(history.by_binding, [("a".to_owned(), vec![at(7)])]);
@@ -54,7 +54,7 @@ fn what_incidents_say_was_done_is_learned() {
 #[test]
 fn what_limits_nothing_any_more_is_forgotten() {
     let mut ledger = Ledger::default();
-    ledger.note(Some("web"), "a", at(0));
+    ledger.reserve(Some("web"), "a", at(0));
     let kept = |ledger: &Ledger| {
         let history = ledger.history(Some("web"), &["a"]);
         (
@@ -69,7 +69,7 @@ fn what_limits_nothing_any_more_is_forgotten() {
         (day - 1, (true, false)),
         (day, (false, false)),
     ] {
-        ledger.forget(at(second));
+        ledger.prune(at(second));
         assert_eq!(kept(&ledger), want, "after {second} s");
     }
 }

@@ -5,10 +5,10 @@ use crate::tests::{evicted, incident, now};
 use bailiff_api::Replacement;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-fn text(reason: NothingReason) -> String {
-    answered(
+fn text(reason: NoActionReason) -> String {
+    responded(
         &incident(),
-        &Outcome::Nothing {
+        &Outcome::NoAction {
             reason,
             would: None,
         },
@@ -18,16 +18,16 @@ fn text(reason: NothingReason) -> String {
 #[test]
 fn what_was_done_is_said_with_the_binding_that_asked_for_it() {
     assert_eq!(
-        answered(&incident(), &evicted()),
+        responded(&incident(), &evicted()),
         "pod web-1 was evicted, as RuntimePolicyBinding a asks"
     );
-    let deleted = Outcome::Done {
+    let deleted = Outcome::Removed {
         action: ResponseAction::Delete,
         binding: "a".to_owned(),
         at: now(),
     };
     assert_eq!(
-        answered(&incident(), &deleted),
+        responded(&incident(), &deleted),
         "pod web-1 was deleted, as RuntimePolicyBinding a asks"
     );
     let note = note(&incident(), &deleted, Regarding::Pod).unwrap();
@@ -61,18 +61,18 @@ fn what_an_answer_waits_for_is_said() {
             "PodDisruptionBudget web allows no disruption now; it is tried again",
         ),
         (
-            WaitReason::NotConfined("it is not there".to_owned()),
+            WaitReason::IncidentsNotProtected("it is not there".to_owned()),
             &format!("{unconfined}; it is looked at again"),
         ),
         (
-            WaitReason::CouldNotCheck("cannot read the pod: etcd\nis away".to_owned()),
+            WaitReason::ApiRequestFailed("cannot read the pod: etcd\nis away".to_owned()),
             "cannot read the pod: etcd\\u{a}is away; it is tried again",
         ),
     ] {
-        let outcome = Outcome::Held(reason);
-        assert_eq!(answered(&incident(), &outcome), want);
+        let outcome = Outcome::Waiting(reason);
+        assert_eq!(responded(&incident(), &outcome), want);
         let note = note(&incident(), &outcome, Regarding::Pod).unwrap();
-        assert_eq!((note.reason, note.warning), ("ResponseHeld", true));
+        assert_eq!((note.reason, note.warning), ("ResponseDelayed", true));
         assert!(
             note.text
                 .contains(&format!("The pod runs on for now: {want}.")),
@@ -86,54 +86,54 @@ fn what_an_answer_waits_for_is_said() {
 fn why_nothing_was_done_is_said() {
     let told = [
         (
-            NothingReason::EvaluationFailed,
+            NoActionReason::EvaluationFailed,
             "an expression of the policy failed, which never leads to an eviction; mend the policy",
         ),
         (
-            NothingReason::Unmanaged,
+            NoActionReason::Unmanaged,
             "the pod has no controller that would bring it back, and the binding does not set guardrails.evictUnmanaged",
         ),
         (
-            NothingReason::MirrorPod,
+            NoActionReason::MirrorPod,
             "it is a static pod, which the kubelet would start again from its file on the node",
         ),
-        (NothingReason::OwnPod, "it is a pod of Bailiff's own"),
+        (NoActionReason::BailiffPod, "it is a pod of Bailiff's own"),
         (
-            NothingReason::ExemptNamespace,
+            NoActionReason::ExemptNamespace,
             "the namespace is exempt by Bailiff's configuration",
         ),
         (
-            NothingReason::PolicyChanged,
+            NoActionReason::PolicyChanged,
             "the policy or its binding was changed or deleted since",
         ),
         (
-            NothingReason::NotConfirmed("the pod runs on another node".to_owned()),
+            NoActionReason::PodMismatch("the pod runs on another node".to_owned()),
             "the live pod does not agree with the Incident: the pod runs on another node",
         ),
         (
-            NothingReason::NotConfined("it is not there".to_owned()),
+            NoActionReason::IncidentsNotProtected("it is not there".to_owned()),
             "the shipped ValidatingAdmissionPolicy that confines Incidents is not in place (it is not there), so nobody knows who wrote this one; restore it with `helm upgrade`",
         ),
         (
-            NothingReason::DisruptionBudget(Some("web".to_owned())),
+            NoActionReason::EvictionDeadlineExceeded(Some("web".to_owned())),
             "PodDisruptionBudget web allowed no disruption in time; evict the pod yourself when it does",
         ),
         (
-            NothingReason::DisruptionBudget(None),
+            NoActionReason::EvictionDeadlineExceeded(None),
             "a PodDisruptionBudget allowed no disruption in time; evict the pod yourself when it does",
         ),
         (
-            NothingReason::SeveralDisruptionBudgets,
+            NoActionReason::MultipleDisruptionBudgets,
             "several PodDisruptionBudgets select the pod, and the Eviction API refuses such pods; leave one of them",
         ),
         (
-            NothingReason::Refused("no\u{1b}[31m".to_owned()),
+            NoActionReason::RequestRejected("no\u{1b}[31m".to_owned()),
             "the API server refused: no\\u{1b}[31m",
         ),
     ];
     for (reason, want) in told {
         assert_eq!(text(reason.clone()), want);
-        let outcome = Outcome::Nothing {
+        let outcome = Outcome::NoAction {
             reason,
             would: None,
         };
@@ -147,18 +147,18 @@ fn why_nothing_was_done_is_said() {
     }
     // People have nothing to learn from an Event about a pod that ends anyway.
     for (reason, want) in [
-        (NothingReason::PodGone, "the pod is no longer there"),
+        (NoActionReason::PodNotFound, "the pod is no longer there"),
         (
-            NothingReason::AlreadyTerminating(None),
+            NoActionReason::AlreadyTerminating(None),
             "the pod was already ending or had ended",
         ),
         (
-            NothingReason::AlreadyTerminating(Some(now())),
+            NoActionReason::AlreadyTerminating(Some(now())),
             "the pod was already ending: the Eviction API was asked to take it away at 2026-01-01T00:00:00Z, and does not keep by whom",
         ),
     ] {
         assert_eq!(text(reason.clone()), want);
-        let outcome = Outcome::Nothing {
+        let outcome = Outcome::NoAction {
             reason,
             would: None,
         };
@@ -168,10 +168,10 @@ fn why_nothing_was_done_is_said() {
 
 #[test]
 fn an_audit_says_what_enforcement_would_have_come_to() {
-    let answer = crate::Answer {
+    let answer = crate::PodRemoval {
         binding: "a".to_owned(),
         grace_period_seconds: None,
-        eviction_timeout_seconds: 0,
+        eviction_deadline_seconds: 0,
     };
     let only = "Nothing was done, because the policy only audits here";
     for (would, want) in [
@@ -181,8 +181,8 @@ fn an_audit_says_what_enforcement_would_have_come_to() {
             format!("{only}; enforced, it would have evicted the pod."),
         ),
         (
-            Some(Plan::Nothing {
-                reason: NothingReason::OwnPod,
+            Some(Plan::NoAction {
+                reason: NoActionReason::BailiffPod,
                 would: None,
             }),
             format!(
@@ -190,7 +190,7 @@ fn an_audit_says_what_enforcement_would_have_come_to() {
             ),
         ),
         (
-            Some(Plan::Wait {
+            Some(Plan::Requeue {
                 reason: WaitReason::RateLimited,
                 until: now(),
             }),
@@ -199,14 +199,14 @@ fn an_audit_says_what_enforcement_would_have_come_to() {
             ),
         ),
     ] {
-        let outcome = Outcome::Nothing {
-            reason: NothingReason::AuditOnly,
+        let outcome = Outcome::NoAction {
+            reason: NoActionReason::AuditOnly,
             would: would.map(Box::new),
         };
         let note = note(&incident(), &outcome, Regarding::Pod).unwrap();
         assert!(note.text.contains(&want), "{want}\n{}", note.text);
         assert_eq!(
-            answered(&incident(), &outcome),
+            responded(&incident(), &outcome),
             "the bindings ask for Audit alone"
         );
     }
@@ -215,14 +215,14 @@ fn an_audit_says_what_enforcement_would_have_come_to() {
         "with `responseActions: [Evict]` in RuntimePolicyBinding a, pod web-1 would have been evicted"
     );
     assert_eq!(
-        would_hold(&Outcome::Nothing {
-            reason: NothingReason::OwnPod,
+        would_hold(&Outcome::NoAction {
+            reason: NoActionReason::BailiffPod,
             would: None
         }),
         "an eviction would not have been done: it is a pod of Bailiff's own"
     );
     assert_eq!(
-        would_hold(&Outcome::Held(WaitReason::RateLimited)),
+        would_hold(&Outcome::Waiting(WaitReason::RateLimited)),
         "an eviction would have been held back: the binding has used up its evictions of this minute; it is done when there is room again"
     );
 }
@@ -246,11 +246,11 @@ fn what_became_of_the_workload_is_said() {
             "no replacement was Ready within 300 seconds; see `kubectl describe` of the workload and of its newest pod",
         ),
         (
-            Recovery::NotReplaced(Some("Job".to_owned())),
+            Recovery::NoReplacementExpected(Some("Job".to_owned())),
             "the pod was not replaced: its Job makes no new pod; start it again if its work is still needed",
         ),
         (
-            Recovery::NotReplaced(None),
+            Recovery::NoReplacementExpected(None),
             "the pod was not replaced: it had no controller; create it again if it is still needed",
         ),
     ] {
@@ -263,7 +263,7 @@ fn what_became_of_the_workload_is_said() {
     assert_eq!(
         recovered_note(&incident(), &ready).unwrap(),
         Note {
-            reason: "RecoveredFromViolation",
+            reason: "ReplacementReady",
             warning: false,
             text: "Pod web-2 on node node-2 is Ready and took the place of web-1, which violated policy no-shells. More: kubectl describe incident inc-1 -n shop".to_owned(),
         }
@@ -272,8 +272,8 @@ fn what_became_of_the_workload_is_said() {
 
 #[test]
 fn a_policy_that_failed_is_said_to_have_judged_nothing() {
-    let outcome = Outcome::Nothing {
-        reason: NothingReason::EvaluationFailed,
+    let outcome = Outcome::NoAction {
+        reason: NoActionReason::EvaluationFailed,
         would: None,
     };
     let mut incident = incident();
@@ -292,12 +292,12 @@ fn a_policy_that_failed_is_said_to_have_judged_nothing() {
 fn no_name_that_an_incident_claims_breaks_a_line_or_colours_a_terminal() {
     let mut forged = incident();
     let shown = "\\u{1b}[31m\\u{a}";
-    for name in [&mut forged.spec.pod.name, &mut forged.spec.policy.name] {
+    for name in [&mut forged.spec.pod.name, &mut forged.spec.policy_ref.name] {
         *name = "\u{1b}[31m\n".to_owned();
     }
     forged.spec.container.name = Some("\u{1b}[31m\n".to_owned());
-    let changed = Outcome::Nothing {
-        reason: NothingReason::PolicyChanged,
+    let changed = Outcome::NoAction {
+        reason: NoActionReason::PolicyChanged,
         would: None,
     };
     let event = |outcome, about| note(&forged, outcome, about).unwrap().text;
@@ -308,7 +308,7 @@ fn no_name_that_an_incident_claims_breaks_a_line_or_colours_a_terminal() {
         ready_time: Time(now()),
     });
     for text in [
-        answered(&forged, &evicted()),
+        responded(&forged, &evicted()),
         would_evict(&forged, "a"),
         event(&changed, Regarding::Pod),
         event(&changed, Regarding::Workload("Deployment")),

@@ -6,7 +6,7 @@
 
 use super::Report;
 use bailiff_api::condition::{evaluation_failed, types};
-use bailiff_api::confinement::policy_status::{NOT_OF_NOW, SAID_ALREADY, message_start};
+use bailiff_api::protection::policy_status::{ALREADY_REPORTED, INVALID_CONDITION, message_start};
 use bailiff_api::{GROUP, RuntimePolicy, VERSION, keys};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -71,7 +71,7 @@ async fn write(policies: &Api<RuntimePolicy>, node: &str, report: &Report) -> Wr
         Err(kube::Error::Api(status)) if status.code == 404 => Wrote::NotNeeded,
         Err(kube::Error::Api(status))
             if status.code == 403
-                && [SAID_ALREADY, NOT_OF_NOW]
+                && [ALREADY_REPORTED, INVALID_CONDITION]
                     .iter()
                     .any(|words| status.message.contains(words)) =>
         {

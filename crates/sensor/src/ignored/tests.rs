@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::metrics::Policy;
-use bailiff_api::confinement::policy_status::{
-    MESSAGE_LIMIT_BYTES, NOT_OF_NOW, SAID_ALREADY, message_start,
+use bailiff_api::protection::policy_status::{
+    ALREADY_REPORTED, INVALID_CONDITION, MESSAGE_LIMIT_BYTES, message_start,
 };
 use bailiff_policy::compile;
 use bailiff_testing::{ApiServer, Call};
@@ -178,7 +178,7 @@ async fn the_condition_is_applied_by_a_manager_of_its_own_until_it_is_taken() {
     let taken = written().gives(serde_json::to_value(policy("p", 7, Some(7))).unwrap());
     assert!(write(vec![vec![refused()], vec![taken]]).await);
     // What is there already, or has nowhere to be, is not tried again.
-    for words in [SAID_ALREADY, NOT_OF_NOW] {
+    for words in [ALREADY_REPORTED, INVALID_CONDITION] {
         let there = format!("ValidatingAdmissionPolicy … denied request: {words}");
         assert!(write(vec![vec![written().fails(403, "Forbidden", &there)]]).await);
     }

@@ -10,8 +10,8 @@ mod size;
 use crate::judge::Judged;
 use bailiff_api::{
     ANCESTOR_ARGS_LIMIT_BYTES, ARGS_LIMIT_BYTES, Ancestor, BindingReference, Incident,
-    IncidentContainer, IncidentPod, IncidentProcess, IncidentSpec, LABELS_LIMIT, PolicyReference,
-    incident_name, keys,
+    IncidentContainer, IncidentPod, IncidentProcess, IncidentSpec, IncidentType, LABELS_LIMIT,
+    PolicyReference, evaluation_error_name, incident_name, keys,
 };
 use base64::Engine as _;
 use jiff::Timestamp;
@@ -72,17 +72,30 @@ pub(crate) fn named_bindings(bindings: &[BindingReference]) -> Vec<BindingRefere
     named.map(|(_, binding)| binding.clone()).collect()
 }
 
+/// The name of the Incident that a violation or an evaluation error belongs to.
+pub(crate) fn name(judged: &Judged, node: &str) -> String {
+    let policy = &judged.policy;
+    match judged.type_ {
+        IncidentType::Violation => incident_name(&judged.pod.uid, &policy.uid, node),
+        IncidentType::EvaluationFailed => {
+            let hour = judged.time.as_second().div_euclid(3600);
+            evaluation_error_name(&policy.uid, policy.generation, hour, node)
+        }
+    }
+}
+
 /// The Incident of a violation.
 pub(crate) fn incident(judged: &Judged, node: &str, now: Timestamp) -> Incident {
     let pod = &judged.pod;
     let spec = IncidentSpec {
         type_: judged.type_,
         severity: judged.severity,
-        policy: judged.policy.clone(),
-        bindings: named_bindings(&judged.bindings),
+        policy_ref: judged.policy.clone(),
+        binding_refs: named_bindings(&judged.bindings),
         node_name: node.to_owned(),
         pod: IncidentPod {
             name: pod.name.clone(),
+            namespace: pod.namespace.clone(),
             uid: pod.uid.clone(),
             labels: kept_labels(&pod.labels, &judged.selected),
             service_account_name: pod.service_account.clone(),
@@ -90,12 +103,9 @@ pub(crate) fn incident(judged: &Judged, node: &str, now: Timestamp) -> Incident 
         container: container(judged),
         process: process(judged),
         violations: judged.violations.clone(),
-        detected_time: MicroTime(now),
+        exec_time: MicroTime(now),
     };
-    let mut incident = Incident::new(
-        &incident_name(&pod.uid, &judged.policy.uid, judged.type_),
-        shrink(spec, judged),
-    );
+    let mut incident = Incident::new(&name(judged, node), shrink(spec, judged));
     incident.metadata.namespace = Some(pod.namespace.clone());
     incident.metadata.labels = Some(labels(&judged.policy, node, &pod.uid));
     incident
@@ -138,6 +148,7 @@ fn process(judged: &Judged) -> IncidentProcess {
         executable_source: process.executable_source,
         script_path: process.script.as_ref().map(|script| path(&script.path)),
         origin: process.origin,
+        left_pod_cgroup: false,
         uid: process.uid,
         gid: process.gid,
         capabilities: process.capabilities.clone(),
@@ -218,7 +229,7 @@ fn rank_of(key: &str, selected: &BTreeSet<String>) -> u8 {
 /// Takes away what matters least until it fits.
 fn shrink(mut spec: IncidentSpec, judged: &Judged) -> IncidentSpec {
     let fits = |spec: &IncidentSpec| {
-        let series = stored_size(&spec.bindings);
+        let series = stored_size(&spec.binding_refs);
         let share = managed_size(&spec.pod.labels);
         let size = stored_size(spec)
             .saturating_add(series)

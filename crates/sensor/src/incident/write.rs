@@ -9,9 +9,10 @@
 mod bucket;
 mod request;
 
+use crate::incident::evidence::name;
 use crate::judge::Judged;
 use crate::metrics::{Metrics, Written};
-use bailiff_api::{BindingReference, incident_name};
+use bailiff_api::BindingReference;
 use bailiff_kube::serve::Pulse;
 use bucket::Bucket;
 use futures::stream::{FuturesUnordered, StreamExt as _};
@@ -192,10 +193,7 @@ impl Writer {
     }
 
     fn receive(&mut self, judged: Judged) {
-        let key = (
-            judged.pod.namespace.clone(),
-            incident_name(&judged.pod.uid, &judged.policy.uid, judged.type_),
-        );
+        let key = (judged.pod.namespace.clone(), name(&judged, &self.node));
         self.entries
             .entry(key)
             .and_modify(|entry| {

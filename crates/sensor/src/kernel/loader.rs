@@ -68,7 +68,7 @@ pub struct Counters {
     /// Processes that could not be remembered.
     pub not_tracked: u64,
     /// Forks and exits of pods' processes that found no room in the ring.
-    pub lives_lost: u64,
+    pub process_events_lost: u64,
     /// Execs in cgroups so deep that it can't be told whether they are of a pod.
     pub cgroup_too_deep: u64,
 }
@@ -96,22 +96,22 @@ impl Records {
     ///
     /// # Errors
     /// When the kernel lacks what they need, or refuses them.
-    pub fn load(ring_bytes: u32) -> Result<Self, LoadError> {
-        Self::load_by_types(ring_bytes, Path::new(btf::FOLDER))
+    pub fn load(ring_buffer_bytes: u32) -> Result<Self, LoadError> {
+        Self::load_by_types(ring_buffer_bytes, Path::new(btf::FOLDER))
     }
 
     /// The same, by the kernel's types as a folder shows them, which is like `/sys/kernel/btf`.
     ///
     /// # Errors
     /// When the kernel lacks what they need, or refuses them.
-    pub fn load_by_types(ring_bytes: u32, folder: &Path) -> Result<Self, LoadError> {
+    pub fn load_by_types(ring_buffer_bytes: u32, folder: &Path) -> Result<Self, LoadError> {
         let alone = || {
             let btf = btf::of_kernel(folder).map_err(LoadError::Btf)?;
-            attached(ring_bytes, &btf)
+            attached(ring_buffer_bytes, &btf)
         };
         let mut programs = match btf::with_module(folder) {
             None => alone()?,
-            Some(btf) => match attached(ring_bytes, &btf) {
+            Some(btf) => match attached(ring_buffer_bytes, &btf) {
                 Ok(programs) => programs,
                 // A module can have a type of the same name as one of the kernel's, and then
                 // neither is taken. What the module is needed for is less than everything.
@@ -185,17 +185,17 @@ impl Records {
             execs_lost: sum(0)?,
             execs: sum(1)?,
             not_tracked: sum(2)?,
-            lives_lost: sum(3)?,
+            process_events_lost: sum(3)?,
             cgroup_too_deep: sum(4)?,
         })
     }
 }
 
 /// The programs, attached.
-fn attached(ring_bytes: u32, btf: &Btf) -> Result<Ebpf, LoadError> {
+fn attached(ring_buffer_bytes: u32, btf: &Btf) -> Result<Ebpf, LoadError> {
     let mut programs = EbpfLoader::new()
         .btf(Some(btf))
-        .map_max_entries("records", ring_bytes)
+        .map_max_entries("records", ring_buffer_bytes)
         .load(&OBJECT.0)
         .map_err(|error| LoadError::Load(Box::new(error)))?;
     for (program, tracepoint) in PROGRAMS {

@@ -6,9 +6,9 @@ use bailiff_testing::ApiServer;
 fn config() -> Config {
     Config {
         node_name: "node".to_owned(),
-        ring_bytes: 1 << 16,
-        pod_timeout: Duration::ZERO,
-        series_interval: Duration::ZERO,
+        ring_buffer_bytes: 1 << 16,
+        pod_lookup_timeout: Duration::ZERO,
+        incident_update_interval: Duration::ZERO,
         address: ([127, 0, 0, 1], 0).into(),
         identity: "sensor".to_owned(),
         pod_uid: "own".to_owned(),
@@ -23,7 +23,7 @@ async fn follow_with(writer: JoinHandle<usize>, health: Health) -> Result<(), Er
     let mut state = State::new(&config, Metrics::default(), violations, ignored);
     // As after a program of its own: else that is waited for, and no longer.
     state.kubelet = Some(String::new());
-    let records = Records::load(config.ring_bytes)?;
+    let records = Records::load(config.ring_buffer_bytes)?;
     let shutdown = CancellationToken::new();
     let client = ApiServer::silent();
     let following = follow(&config, client, records, state, writer, &health, &shutdown);

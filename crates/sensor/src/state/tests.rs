@@ -20,12 +20,12 @@ struct Sensor {
 impl Sensor {
     /// It has seen a program of its own, and everything was listed: the policies `any`, which
     /// every process violates, and `web`, which asks for the container, both bound everywhere.
-    async fn new(pod_timeout: Duration) -> Self {
+    async fn new(pod_lookup_timeout: Duration) -> Self {
         let config = Config {
             node_name: "node".to_owned(),
-            ring_bytes: 4096,
-            pod_timeout,
-            series_interval: Duration::ZERO,
+            ring_buffer_bytes: 4096,
+            pod_lookup_timeout,
+            incident_update_interval: Duration::ZERO,
             address: ([127, 0, 0, 1], 0).into(),
             identity: "sensor".to_owned(),
             pod_uid: "own".to_owned(),
@@ -416,7 +416,7 @@ async fn what_is_given_up_is_counted() {
         execs_lost: 3,
         execs: 9,
         not_tracked: 4,
-        lives_lost: 5,
+        process_events_lost: 5,
         cgroup_too_deep: 6,
     };
     for _ in 0..2 {
@@ -425,6 +425,6 @@ async fn what_is_given_up_is_counted() {
         assert_eq!(sensor.not_judged(NotJudged::CgroupTooDeep), 6);
         assert_eq!(sensor.state.metrics.execs.get(), 9);
         assert_eq!(sensor.state.metrics.untracked_processes.get(), 4);
-        assert_eq!(sensor.state.metrics.lives_lost.get(), 5);
+        assert_eq!(sensor.state.metrics.process_events_lost.get(), 5);
     }
 }

@@ -213,7 +213,7 @@ async fn what_is_lost_is_counted() {
     assert!(counters.execs >= 100, "{counters:?}");
     // What ran without a record, and what began and ended without one, are told apart.
     assert!(
-        counters.execs_lost > 0 && counters.lives_lost > 0,
+        counters.execs_lost > 0 && counters.process_events_lost > 0,
         "{counters:?}"
     );
     assert!(

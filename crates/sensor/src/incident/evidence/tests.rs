@@ -59,7 +59,7 @@ pub(crate) fn judged(labels: &BTreeMap<String, String>, selected: &[&str]) -> Ju
         args_cut: false,
         pid: 7,
         violations: vec![Violation {
-            validation: Some(0),
+            expression_index: Some(0),
             message: "no".to_owned(),
         }],
         time: now(),
@@ -118,11 +118,11 @@ fn stored(incident: &Incident) -> usize {
     };
     let status = json!({
         "phase": "Unresolved",
-        "conditions": [condition("Answered"), condition("Recovered")],
+        "conditions": [condition("Responded"), condition("Recovered")],
         "series": {"count": 1_000_000, "policyGeneration": 1_000,
             "lastObservedTime": "2026-01-01T00:00:00.123456Z", "bindings": incident["spec"]["bindings"]},
-        "response": {"action": "Evict", "binding": "b".repeat(63), "time": "2026-01-01T00:00:00.123456Z"},
-        "workload": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "w".repeat(63), "uid": "u".repeat(36)},
+        "response": {"action": "Evict", "bindingName": "b".repeat(63), "time": "2026-01-01T00:00:00.123456Z"},
+        "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "w".repeat(63), "uid": "u".repeat(36)},
         "replacement": {"name": "r".repeat(63), "uid": "u".repeat(36), "nodeName": "n".repeat(63),
             "readyTime": "2026-01-01T00:00:00Z"},
     });
@@ -147,10 +147,10 @@ fn an_ordinary_process_is_told_whole() {
     let spec = spec_of(&judged);
     assert_eq!(spec.process.args, ["sh", "-c", "id"]);
     assert!(spec.process.args_base64.is_empty() && !spec.process.args_truncated);
-    assert_eq!((spec.pod.labels.len(), spec.bindings.len()), (3, 3));
+    assert_eq!((spec.pod.labels.len(), spec.binding_refs.len()), (3, 3));
     assert_eq!(spec.process.executable, "/bin/sh");
     assert_eq!(spec.process.working_directory.as_deref(), Some("/srv"));
-    assert_eq!(spec.detected_time, MicroTime(now()));
+    assert_eq!(spec.exec_time, MicroTime(now()));
     let long = with_args(vec![b"sh".to_vec(), vec![b'x'; 4000]]);
     let long = spec_of(&long);
     assert_eq!(long.process.args[1].len(), 4000);
@@ -330,7 +330,7 @@ fn stays_small(hostile: Hostile) {
         type_: None,
     };
     let violation = Violation {
-        validation: Some(0),
+        expression_index: Some(0),
         message: texts[7].clone(),
     };
     judged.violations = vec![violation; hostile.messages];
@@ -349,7 +349,7 @@ fn stays_small(hostile: Hostile) {
     let incident = incident(&judged, &"n".repeat(63), now());
     let size = stored(&incident);
     assert!(size < 16 * 1024, "{size} bytes");
-    assert!(!incident.spec.bindings.is_empty() && !incident.spec.violations.is_empty());
+    assert!(!incident.spec.binding_refs.is_empty() && !incident.spec.violations.is_empty());
     for key in selected.into_iter().take(8).filter(|key| key.len() < 100) {
         assert!(incident.spec.pod.labels.contains_key(key), "{key} is lost");
     }

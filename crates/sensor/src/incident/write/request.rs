@@ -48,7 +48,9 @@ impl Request {
             count: entry.count,
             last_observed_time: MicroTime(entry.last),
             policy_generation: entry.policy_generation,
-            bindings: named_bindings(&entry.bindings),
+            binding_refs: named_bindings(&entry.bindings),
+            first_processes: Vec::new(),
+            last_processes: Vec::new(),
         })
     }
 

@@ -21,18 +21,18 @@ fn forged(pod: &Value, name: &str) -> String {
         "spec": {
             "type": "Violation",
             "severity": "High",
-            "policy": {"name": "forged", "uid": "forged", "generation": 1},
-            "bindings": [{"name": "forged", "uid": "forged"}],
+            "policyRef": {"name": "forged", "uid": "forged", "generation": 1},
+            "bindingRefs": [{"name": "forged", "uid": "forged"}],
             "nodeName": pod["spec"]["nodeName"],
-            "pod": {"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]},
+            "pod": {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "uid": pod["metadata"]["uid"]},
             "container": {},
             "process": {
                 "executable": "/bin/sh", "invokedPath": "/bin/sh", "names": ["sh"],
                 "executableSource": "Image", "origin": "Exec", "uid": 0, "gid": 0, "pid": 1,
                 "startTime": "2026-01-01T00:00:00.000000Z",
             },
-            "violations": [{"validation": 0, "message": "forged"}],
-            "detectedTime": "2026-01-01T00:00:00.000000Z",
+            "violations": [{"expressionIndex": 0, "message": "forged"}],
+            "execTime": "2026-01-01T00:00:00.000000Z",
         },
     })
     .to_string()
@@ -64,7 +64,7 @@ fn incidents_are_created_only_by_the_sensor_of_their_node() {
     // And what it claims is not believed: no such policy is there.
     let name = "incident/inc-0000000000000001";
     story.wait(
-        "jsonpath={.status.conditions[?(@.type==\"Answered\")].reason}=PolicyChanged",
+        "jsonpath={.status.conditions[?(@.type==\"Responded\")].reason}=PolicyChanged",
         &[name],
     );
     let still = story.get(&["pod", pod["metadata"]["name"].as_str().unwrap()]);
@@ -108,7 +108,7 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&pod, "no-cat", "Answered", "AuditOnly");
+    let incident = story.incident(&pod, "no-cat", "Responded", "AuditOnly");
     let node = &pod["spec"]["nodeName"];
     let own = sensor_token(&story, Some(&sensor_on(&story, node, true)));
     let elsewhere = sensor_token(&story, Some(&sensor_on(&story, node, false)));
@@ -144,10 +144,10 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
         (&elsewhere, series.clone()),
         // The answer to a write that says nothing would be the whole Incident.
         (&elsewhere, json!({})),
-        (&own, json!({"phase": "Recovered"})),
+        (&own, json!({"phase": "Resolved"})),
         (
             &own,
-            json!({"workload": {"apiVersion": "v1", "kind": "A", "name": "b", "uid": "c"}}),
+            json!({"workloadRef": {"apiVersion": "v1", "kind": "A", "name": "b", "uid": "c"}}),
         ),
     ] {
         let output = apply(token, &status);
@@ -211,27 +211,31 @@ fn nothing_is_answered_while_incidents_are_not_confined() {
     // It takes away what every story relies on, so it has the cluster for itself.
     let story = Story::begin_alone("unconfined");
     story.policy("no-cat", "!('cat' in process.names)");
-    story.bind("no-cat", "[Evict]", "guardrails: {cooldownSeconds: 0}");
+    story.bind(
+        "no-cat",
+        "[Evict]",
+        "guardrails: {cooldownPeriodSeconds: 0}",
+    );
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     let _deleted = story.cluster.kubectl(&[
         "delete",
         "validatingadmissionpolicybinding",
-        "bailiff-incident-confinement",
+        "bailiff-incident-protection",
     ]);
     let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&pod, "no-cat", "Answered", "NotConfined");
+    let incident = story.incident(&pod, "no-cat", "Responded", "IncidentsNotProtected");
     let still = story.get(&["pod", pod["metadata"]["name"].as_str().unwrap()]);
     assert!(still["metadata"]["deletionTimestamp"].is_null());
     // It is not given up yet: an upgrade, too, takes it away for a moment.
-    assert_eq!(incident["status"]["phase"], "Held");
+    assert_eq!(incident["status"]["phase"], "Waiting");
 
     // `helm upgrade` restores it, and the answer goes on by itself.
     let arguments = install_arguments();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = helm(&story.cluster, &arguments);
     assert!(output.success, "{}{}", output.stdout, output.stderr);
-    let _answered = story.incident(&pod, "no-cat", "Answered", "Evicted");
+    let _answered = story.incident(&pod, "no-cat", "Responded", "Evicted");
 
     // A policy that is there but says something else is as good as none.
     let second = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
@@ -242,13 +246,13 @@ fn nothing_is_answered_while_incidents_are_not_confined() {
     let _changed = story.cluster.kubectl(&[
         "patch",
         "validatingadmissionpolicy",
-        "bailiff-incident-confinement",
+        "bailiff-incident-protection",
         "--type=merge",
         "-p",
         r#"{"spec": {"failurePolicy": "Ignore"}}"#,
     ]);
     let _ran = story.exec(&second, &["cat", "/etc/hostname"]);
-    let incident = story.incident(&second, "no-cat", "Answered", "NotConfined");
+    let incident = story.incident(&second, "no-cat", "Responded", "IncidentsNotProtected");
     assert!(
         incident["status"]["conditions"]
             .to_string()

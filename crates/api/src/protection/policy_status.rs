@@ -20,12 +20,12 @@ pub const CONTROLLER_STATUS_FIELDS: &[&str] = &["observedGeneration", "coverage"
 pub const MESSAGE_LIMIT_BYTES: usize = 512;
 
 /// What the API server says to the second sensor that wants to say it.
-pub const SAID_ALREADY: &str =
+pub const ALREADY_REPORTED: &str =
     "that expressions of a RuntimePolicy fail is said once for each generation of it";
 
 /// What it says to a condition that is not as it must be; what an honest sensor wrote is about a
 /// generation of before then.
-pub const NOT_OF_NOW: &str = "a sensor says that expressions failed in one line that names its own node, and of the policy as it is now";
+pub const INVALID_CONDITION: &str = "a sensor says that expressions failed in one line that names its own node, and of the policy as it is now";
 
 /// How the condition's message begins: with the node whose sensor wrote it.
 #[must_use]
@@ -46,7 +46,7 @@ pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
         ),
     };
     shipped(
-        keys::STATUS_CONFINEMENT,
+        keys::POLICY_STATUS_PROTECTION,
         Some(vec![sensor]),
         &["runtimepolicies", "runtimepolicies/status"],
         variables(type_),
@@ -74,13 +74,13 @@ fn variables(type_: &str) -> [(&'static str, String); 7] {
         ("newConditions", conditions("new")),
         ("oldConditions", conditions("old")),
         (
-            "restIsSame",
+            "otherFieldsUnchanged",
             format!(
                 "{rest} && variables.newConditions.filter(c, c.type != '{type_}') == variables.oldConditions.filter(c, c.type != '{type_}')"
             ),
         ),
         (
-            "said",
+            "alreadyReported",
             format!(
                 "variables.oldConditions.exists(c, c.type == '{type_}' && has(c.observedGeneration) && c.observedGeneration == object.metadata.generation)"
             ),
@@ -93,7 +93,7 @@ fn validations(type_: &str) -> [(String, &'static str); 3] {
     let start = message_start("' + variables.node + '");
     [
         (
-            "has(request.subResource) && request.subResource == 'status' && variables.restIsSame"
+            "has(request.subResource) && request.subResource == 'status' && variables.otherFieldsUnchanged"
                 .to_owned(),
             "a sensor changes nothing of a RuntimePolicy but the condition EvaluationFailed in its status",
         ),
@@ -102,16 +102,16 @@ fn validations(type_: &str) -> [(String, &'static str); 3] {
             format!(
                 "variables.node != '' && variables.newConditions.exists_one(c, c.type == '{type_}') && variables.newConditions.all(c, c.type != '{type_}' || (c.status == 'True' && c.reason == '{reason}' && has(c.observedGeneration) && c.observedGeneration == object.metadata.generation && size(c.message) <= {MESSAGE_LIMIT_BYTES} && c.message.matches('^[ -~]*$') && c.message.startsWith('{start}')))"
             ),
-            NOT_OF_NOW,
+            INVALID_CONDITION,
         ),
-        ("!variables.said".to_owned(), SAID_ALREADY),
+        ("!variables.alreadyReported".to_owned(), ALREADY_REPORTED),
     ]
 }
 
 /// The binding as shipped.
 #[must_use]
 pub fn binding() -> ValidatingAdmissionPolicyBinding {
-    super::deny(keys::STATUS_CONFINEMENT)
+    super::deny(keys::POLICY_STATUS_PROTECTION)
 }
 
 /// Compares what is live with what is shipped for a namespace.
@@ -127,12 +127,12 @@ pub fn compare(
         (
             &policy(namespace),
             live_policy,
-            "ValidatingAdmissionPolicy bailiff-policy-status-confinement is not as shipped",
+            "ValidatingAdmissionPolicy bailiff-policy-status-protection is not as shipped",
         ),
         (
             &binding(),
             live_binding,
-            "ValidatingAdmissionPolicyBinding bailiff-policy-status-confinement is not as shipped",
+            "ValidatingAdmissionPolicyBinding bailiff-policy-status-protection is not as shipped",
         ),
     )
 }
@@ -164,7 +164,7 @@ mod tests {
         let mut weaker = policy("bailiff-system");
         let spec = weaker.spec.as_mut().unwrap();
         spec.validations.as_mut().unwrap().truncate(2);
-        let want = "ValidatingAdmissionPolicy bailiff-policy-status-confinement is not as shipped";
+        let want = "ValidatingAdmissionPolicy bailiff-policy-status-protection is not as shipped";
         assert_eq!(
             compared(Some(&weaker), Some(&bound)),
             Err(Difference::Changed(want))

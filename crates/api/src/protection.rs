@@ -21,8 +21,9 @@ pub const CONTROLLER_STATUS_FIELDS: &[&str] = &[
     "phase",
     "conditions",
     "response",
-    "wouldRespond",
-    "workload",
+    "waiting",
+    "dryRunResponse",
+    "workloadRef",
     "replacement",
 ];
 
@@ -58,20 +59,20 @@ pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
         new,
         old,
         (
-            "sameSeries",
+            "seriesUnchanged",
             "('series' in variables.new) == ('series' in variables.old) && (!('series' in variables.new) || variables.new['series'] == variables.old['series'])".to_owned(),
         ),
-        ("sameAnswer", are_same(CONTROLLER_STATUS_FIELDS)),
+        ("controllerFieldsUnchanged", are_same(CONTROLLER_STATUS_FIELDS)),
         (
             // The garbage collector takes its finalizers away, a storage migration writes the
             // same again.
-            "nothingSaid",
-            "request.operation == 'UPDATE' && object.spec == oldObject.spec && variables.sameSeries && variables.sameAnswer && (has(oldObject.metadata.deletionTimestamp) || object.metadata == oldObject.metadata)".to_owned(),
+            "unchanged",
+            "request.operation == 'UPDATE' && object.spec == oldObject.spec && variables.seriesUnchanged && variables.controllerFieldsUnchanged && (has(oldObject.metadata.deletionTimestamp) || object.metadata == oldObject.metadata)".to_owned(),
         ),
     ];
     let validations = [
         (
-            "variables.sensor || variables.controller || variables.nothingSaid",
+            "variables.sensor || variables.controller || variables.unchanged",
             "Incidents are evidence: only Bailiff writes them; they can be deleted",
         ),
         (
@@ -81,16 +82,16 @@ pub fn policy(namespace: &str) -> ValidatingAdmissionPolicy {
         (
             // Also what says nothing new: the answer to a write is the whole object, and a sensor
             // reads none of another node's.
-            "request.operation != 'UPDATE' || !variables.sensor || (variables.status && variables.ownNode && variables.sameAnswer)",
+            "request.operation != 'UPDATE' || !variables.sensor || (variables.status && variables.ownNode && variables.controllerFieldsUnchanged)",
             "a sensor changes only status.series, and only of Incidents of its own node",
         ),
         (
-            "request.operation != 'UPDATE' || !variables.controller || variables.nothingSaid || (variables.status && variables.sameSeries)",
+            "request.operation != 'UPDATE' || !variables.controller || variables.unchanged || (variables.status && variables.seriesUnchanged)",
             "the controller changes only the status, and not status.series",
         ),
     ];
     shipped(
-        keys::CONFINEMENT_POLICY,
+        keys::INCIDENT_PROTECTION,
         None,
         &["incidents", "incidents/status"],
         variables,
@@ -175,7 +176,7 @@ fn are_same(fields: &[&str]) -> String {
 /// The binding as shipped.
 #[must_use]
 pub fn binding() -> ValidatingAdmissionPolicyBinding {
-    deny(keys::CONFINEMENT_BINDING)
+    deny(keys::INCIDENT_PROTECTION)
 }
 
 /// A binding that denies what the policy of the same name does not allow.
@@ -193,7 +194,7 @@ fn deny(name: &str) -> ValidatingAdmissionPolicyBinding {
     }
 }
 
-/// How the live confinement differs from the shipped one.
+/// How the live protection differs from the shipped one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Difference {
     /// Policy or binding is not there, or is being deleted.
@@ -215,12 +216,12 @@ pub fn compare(
         (
             &policy(namespace),
             live_policy,
-            "ValidatingAdmissionPolicy bailiff-incident-confinement is not as shipped",
+            "ValidatingAdmissionPolicy bailiff-incident-protection is not as shipped",
         ),
         (
             &binding(),
             live_binding,
-            "ValidatingAdmissionPolicyBinding bailiff-incident-confinement is not as shipped",
+            "ValidatingAdmissionPolicyBinding bailiff-incident-protection is not as shipped",
         ),
     )
 }
