@@ -46,6 +46,21 @@ spec:
           mkdir -p /www/cgi-bin && ln -s /bin/busybox /www/cgi-bin/sh && httpd -h /www -p 8080
           while :; do sleep 3600 & wait; done
 ---
+# Pods that a bare client evicts, for the floor.
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: floor}
+spec:
+  replicas: 20
+  selector: {matchLabels: {app: floor}}
+  template:
+    metadata: {labels: {app: floor}}
+    spec:
+      containers:
+      - name: web
+        image: bailiff.dev/testbed/busybox:1
+        command: [sh, -c, "trap 'exit 0' TERM; while :; do sleep 3600 & wait; done"]
+---
 apiVersion: bailiff.dev/v1alpha1
 kind: RuntimePolicy
 metadata: {name: no-shells-of-the-application}

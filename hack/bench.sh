@@ -4,7 +4,8 @@
 #
 # usage: bench.sh [exec|expressions]      one part alone; what the page says of the other stays
 #
-# EXECS=500 says how many shells are run by exec; each waits for the pod before to be replaced.
+# EXECS=900 says how many shells are run by exec, in pairs with a bare client that evicts a pod, in
+# RUNS=3 runs; each waits for the pod before to be replaced.
 # BY_APPLICATION=200 says how many come after them that the application itself starts, RESTED=5 how many
 # after these, by exec, each after 100 seconds in which nothing happens. ROUNDS=100
 # says how often each side of the expressions has its turn.
@@ -38,7 +39,7 @@ if [ "$part" = expressions ]; then
 else
 	# shellcheck source=hack/bench-cluster.sh
 	. hack/bench-cluster.sh
-	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-500}" --by-application "${BY_APPLICATION:-200}" --rested "${RESTED:-5}" --output "$page"
+	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-900}" --runs "${RUNS:-3}" --by-application "${BY_APPLICATION:-200}" --rested "${RESTED:-5}" --output "$page"
 	printf '\n' >>"$page"
 fi
 cat "$section" >>"$page"

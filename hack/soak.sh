@@ -26,7 +26,7 @@ round=0
 while [ "$SECONDS" -lt "$until" ]; do
 	round=$((round + 1))
 	# shellcheck disable=SC2154 # $logs comes from steps.sh
-	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-200}" --by-application 20 --rested 0 --output "target/soak/$round.md" 2>"$logs/round" || {
+	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-200}" --runs 1 --by-application 20 --rested 0 --output "target/soak/$round.md" 2>"$logs/round" || {
 		cat "$logs/round" >&2
 		printf 'soak.sh: round %d failed\n' "$round" >&2
 		exit 1

@@ -7,7 +7,7 @@
 use super::{Arguments, REPLICAS, Seen};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -29,6 +29,10 @@ const KILLED: i32 = 137;
 pub(crate) struct Attacks {
     /// How long each creation of the peer's object took.
     pub(crate) creates: Vec<Duration>,
+    /// What the bare client needed, for each run.
+    pub(crate) floors: Vec<Vec<Duration>>,
+    /// The run of each pod that was attacked by exec, by its UID.
+    pub(crate) runs: BTreeMap<String, usize>,
     /// UIDs of the pods whose application started the shell.
     pub(crate) by_application: BTreeSet<String>,
     /// UIDs of the pods that were attacked after a rest.
@@ -36,9 +40,9 @@ pub(crate) struct Attacks {
 }
 
 /// A pod that runs.
-struct Pod {
-    name: String,
-    uid: String,
+pub(crate) struct Pod {
+    pub(crate) name: String,
+    pub(crate) uid: String,
     address: String,
 }
 
@@ -56,21 +60,36 @@ pub(crate) fn run(
     arguments: &Arguments,
     ready: &Seen,
     create: impl Fn(usize) -> Result<Duration>,
+    mut floor: impl FnMut(usize, &Pod) -> Result<Duration>,
 ) -> Result<Attacks> {
-    let mut attack = Attack {
-        arguments,
-        ready,
-        hit: BTreeSet::new(),
-        queue: Vec::new(),
-    };
+    let mut attack = Attack::new(arguments, ready, "web");
+    let mut spared = Attack::new(arguments, ready, "floor");
     let mut creates = Vec::with_capacity(arguments.execs);
+    let mut floors = vec![Vec::new(); arguments.runs.get()];
+    let mut runs = BTreeMap::new();
     for index in 0..arguments.execs {
+        // The floor and the exec have their turns in pairs, now the one first and now the other.
+        let run = index * arguments.runs.get() / arguments.execs;
+        let mut measure_floor = || -> Result<()> {
+            let pod = spared.next()?;
+            std::thread::sleep(PACE);
+            let taken = spared.replaced(&pod, || floor(index, &pod))?;
+            floors[run].push(taken);
+            Ok(())
+        };
+        if index % 2 == 0 {
+            measure_floor()?;
+        }
         let pod = attack.next()?;
         std::thread::sleep(PACE);
         creates.push(create(index)?);
         attack.shell_in(&pod, exec)?;
+        runs.insert(pod.uid, run);
+        if index % 2 == 1 {
+            measure_floor()?;
+        }
         if (index + 1) % 50 == 0 {
-            eprintln!("{} of {} execs", index + 1, arguments.execs);
+            eprintln!("{} of {} pairs", index + 1, arguments.execs);
         }
     }
     let mut by_application = BTreeSet::new();
@@ -97,6 +116,8 @@ pub(crate) fn run(
     all_settled(arguments, before + arguments.rested)?;
     Ok(Attacks {
         creates,
+        floors,
+        runs,
         by_application,
         rested,
     })
@@ -105,22 +126,40 @@ pub(crate) fn run(
 struct Attack<'a> {
     arguments: &'a Arguments,
     ready: &'a Seen,
+    /// The Deployment, and the label `app` of its pods.
+    app: &'static str,
     /// UIDs of the pods that were attacked.
     hit: BTreeSet<String>,
     /// Pods that ran when they were last asked for.
     queue: Vec<Pod>,
 }
 
-impl Attack<'_> {
+impl<'a> Attack<'a> {
+    const fn new(arguments: &'a Arguments, ready: &'a Seen, app: &'static str) -> Self {
+        Self {
+            arguments,
+            ready,
+            app,
+            hit: BTreeSet::new(),
+            queue: Vec::new(),
+        }
+    }
+
     /// A pod that was not attacked yet.
     fn next(&mut self) -> Result<Pod> {
         loop {
             if let Some(pod) = self.queue.pop() {
                 return Ok(pod);
             }
-            self.arguments
-                .kubectl(&["rollout", "status", "deployment/web", "--timeout=120s"])?;
-            let pods = self.arguments.get(&["pods", "-l", "app=web"])?;
+            self.arguments.kubectl(&[
+                "rollout",
+                "status",
+                &format!("deployment/{}", self.app),
+                "--timeout=120s",
+            ])?;
+            let pods = self
+                .arguments
+                .get(&["pods", "-l", &format!("app={}", self.app)])?;
             let stays = pods
                 .iter()
                 .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
@@ -132,18 +171,25 @@ impl Attack<'_> {
 
     /// Starts a shell in a pod, and returns when another pod is Ready in its place.
     fn shell_in(&mut self, pod: &Pod, start: fn(&Arguments, &Pod) -> Result<Shell>) -> Result<()> {
+        let arguments = self.arguments;
+        let shell = self.replaced(pod, || start(arguments, pod))?;
+        shell.end(pod)
+    }
+
+    /// Does something that leads to the pod's end, and returns when another pod is Ready.
+    fn replaced<T>(&mut self, pod: &Pod, act: impl FnOnce() -> Result<T>) -> Result<T> {
         let number = || {
             let ready = self.ready.lock();
             ready.unwrap_or_else(PoisonError::into_inner).len()
         };
         let before = number();
-        let shell = start(self.arguments, pod)?;
+        let done = act()?;
         self.hit.insert(pod.uid.clone());
         let deadline = Instant::now() + PATIENCE;
         while number() == before && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
-        shell.end(pod)
+        Ok(done)
     }
 }
 

@@ -12,6 +12,7 @@
 )]
 
 mod attack;
+mod floor;
 mod served;
 mod summary;
 
@@ -19,6 +20,7 @@ use anyhow::{Context as _, Result, ensure};
 use attack::Attacks;
 use bailiff_api::Incident;
 use clap::Parser;
+use floor::Floor;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -34,7 +36,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use summary::{Measured, Summary};
+use summary::{Measured, Summary, TimesFloor};
 
 /// Pods that take turns.
 const REPLICAS: usize = 20;
@@ -46,9 +48,12 @@ struct Arguments {
     /// The cluster.
     #[arg(long)]
     kubeconfig: PathBuf,
-    /// Number of execs.
-    #[arg(long, default_value_t = 500)]
+    /// Number of pairs of an exec and of what a bare client does, over all runs.
+    #[arg(long, default_value_t = 900)]
     execs: usize,
+    /// Number of runs; of the ratios to the bare client the median counts.
+    #[arg(long, default_value = "3")]
+    runs: std::num::NonZeroUsize,
     /// Number of shells after them that the application itself starts: no kubectl, and nothing of a
     /// kubelet or a container runtime runs for these.
     #[arg(long, default_value_t = 200)]
@@ -112,7 +117,12 @@ fn main() -> Result<()> {
     let maps = Api::namespaced(client.clone(), NAMESPACE);
     let create = |index| runtime.block_on(create_object(&maps, index));
     let before = runtime.block_on(Served::read(&client))?;
-    let attacks = attack::run(&arguments, &ready, create)?;
+    let bare = runtime.block_on(bare_client(&arguments))?;
+    let mut bare = runtime.block_on(Floor::begin(&bare, NAMESPACE))?;
+    let floor = |index: usize, pod: &attack::Pod| {
+        runtime.block_on(bare.measure(index, &pod.name, &pod.uid))
+    };
+    let attacks = attack::run(&arguments, &ready, create, floor)?;
     let served = runtime.block_on(Served::read(&client))?.since(&before);
     for watch in watching {
         watch.abort();
@@ -137,6 +147,13 @@ async fn client(arguments: &Arguments) -> Result<Client> {
     let file = Kubeconfig::read_from(&arguments.kubeconfig)?;
     let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     Ok(Client::try_from(config)?)
+}
+
+/// A client that asks over one connection, as the controller does.
+async fn bare_client(arguments: &Arguments) -> Result<Client> {
+    let file = Kubeconfig::read_from(&arguments.kubeconfig)?;
+    let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
+    Ok(bailiff_kube::client::with_one_connection(&config)?)
 }
 
 /// When something first reached a watcher, by its name or UID.
@@ -196,6 +213,7 @@ fn read(
     let (mut evicted, mut replaced) = (Vec::new(), Vec::new());
     let (mut arrived, mut answered) = (Vec::new(), Vec::new());
     let (mut by_application, mut rested) = (Vec::new(), Vec::new());
+    let mut by_run = vec![Vec::new(); arguments.runs.get()];
     let mut names = BTreeSet::new();
     for incident in &incidents {
         let status = &incident["status"];
@@ -214,7 +232,11 @@ fn read(
             by_application.push(since(accepted)?);
             continue;
         }
-        evicted.push(since(accepted)?);
+        let taken = since(accepted)?;
+        evicted.push(taken);
+        if let Some(run) = attacks.runs.get(pod).and_then(|run| by_run.get_mut(*run)) {
+            run.push(taken);
+        }
         let name = incident["metadata"]["name"].as_str();
         names.extend(name);
         if let Some(seen) = name.and_then(|name| seen.get(name)) {
@@ -242,6 +264,8 @@ fn read(
         read: Summary::of(steps(&lines, "read_ms"))?,
         request: Summary::of(steps(&lines, "request_ms"))?,
         create: Summary::of(attacks.creates)?,
+        times_floor: TimesFloor::of(by_run, &attacks.floors)?,
+        floor: Summary::of(attacks.floors.concat())?,
         by_application: (arguments.by_application > 0)
             .then(|| Summary::of(by_application))
             .transpose()?,

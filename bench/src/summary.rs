@@ -12,10 +12,41 @@ const BOUND_MS: f64 = 50.0;
 /// And at most so many times one creation of an object in the same run.
 const BOUND_CREATES: f64 = 6.0;
 
+/// And at p50 and p95 at most so many times what a bare client needs.
+const BOUND_FLOOR: f64 = 1.5;
+
+/// How many times as long as the bare client: the medians of the runs' ratios.
+pub(crate) struct TimesFloor {
+    p50: f64,
+    p95: f64,
+}
+
+impl TimesFloor {
+    /// Of the execs and the floors of each run.
+    pub(crate) fn of(execs: Vec<Vec<Duration>>, floors: &[Vec<Duration>]) -> Result<Self> {
+        let (mut p50, mut p95) = (Vec::new(), Vec::new());
+        for (execs, floors) in execs.into_iter().zip(floors) {
+            let (execs, floors) = (Summary::of(execs)?, Summary::of(floors.clone())?);
+            p50.push(execs.p50 / floors.p50);
+            p95.push(execs.p95 / floors.p95);
+        }
+        let median = |mut ratios: Vec<f64>| {
+            ratios.sort_by(f64::total_cmp);
+            ratios.get(ratios.len() / 2).copied()
+        };
+        let missing = "nothing was measured beside the bare client";
+        Ok(Self {
+            p50: median(p50).context(missing)?,
+            p95: median(p95).context(missing)?,
+        })
+    }
+}
+
 /// Percentiles, in milliseconds.
 pub(crate) struct Summary {
     number: usize,
     p50: f64,
+    p95: f64,
     p99: f64,
     max: f64,
 }
@@ -32,6 +63,7 @@ impl Summary {
         Ok(Self {
             number: taken.len(),
             p50: at(50)?,
+            p95: at(95)?,
             p99: at(99)?,
             max: at(100)?,
         })
@@ -39,8 +71,8 @@ impl Summary {
 
     fn row(&self, what: &str) -> String {
         format!(
-            "| {what} | {} | {:.1} | {:.1} | {:.1} |\n",
-            self.number, self.p50, self.p99, self.max
+            "| {what} | {} | {:.1} | {:.1} | {:.1} | {:.1} |\n",
+            self.number, self.p50, self.p95, self.p99, self.max
         )
     }
 }
@@ -64,6 +96,9 @@ pub(crate) struct Measured {
     pub(crate) served_within: Option<u64>,
     pub(crate) replaced: Summary,
     pub(crate) create: Summary,
+    /// A bare client: object created, seen, pod evicted.
+    pub(crate) floor: Summary,
+    pub(crate) times_floor: TimesFloor,
     /// Exec to Eviction of shells that the application started; none: none were asked for.
     pub(crate) by_application: Option<Summary>,
     /// Exec to Eviction of those that came after a rest; none: none were asked for.
@@ -88,38 +123,18 @@ impl Measured {
         self.all() == self.wanted
     }
 
-    /// The page.
-    #[expect(clippy::format_push_string, reason = "one page, written once")]
-    pub(crate) fn page(&self) -> String {
-        let ratio = self.evicted.p99 / self.create.p99;
-        let mut page = String::from("# Measured\n\nWritten by `make bench`.\n\n");
-        page += &format!("Machine: {}\n\n## Exec to Eviction\n\n", self.machine);
-        page += &format!(
-            "{} shells by exec, each in a pod of its own, once the pod before was replaced, each waiting \
-             for input until its pod goes; {} pods on two nodes of one machine, with a grace period of 30 s and a process that ends when it is asked to, cooldown off. {} Incidents, {} evictions. Milliseconds from the kernel's timestamp.\n\n",
-            self.execs, self.pods, self.incidents, self.evicted.number
-        );
-        page += "| | number | p50 | p99 | most |\n| --- | --- | --- | --- | --- |\n";
-        page += &self.evicted.row("exec to Eviction accepted");
-        page += &self.arrived.row("· exec to Incident at a watcher");
-        page += &self.answered.row("· from there to Eviction accepted");
-        page += &self
-            .read
-            .row("·· everything that the answer depends on read, at once");
-        page += &self.request.row("·· Eviction asked for and accepted");
-        page += &self.replaced.row("exec to replacement Ready, at a watcher");
-        page += &self
-            .create
-            .row("one object created (ConfigMap of 1 KiB, before each exec)");
-        if let Some(by_application) = &self.by_application {
-            page += &by_application
-                .row("exec to Eviction accepted, of a shell that the application starts");
-        }
-        if let Some(rested) = &self.rested {
-            let rest = REST.as_secs();
-            page += &rested.row(&format!(
-                "exec to Eviction accepted, after {rest} s without one"
-            ));
+    /// A line for each bound, with whether it was met.
+    #[expect(
+        clippy::format_push_string,
+        reason = "a part of the page, written once"
+    )]
+    fn bounds(&self, ratio: f64) -> String {
+        let mut page = String::new();
+        for (name, times) in [("p50", self.times_floor.p50), ("p95", self.times_floor.p95)] {
+            page += &format!(
+                "\n- {name} at most {BOUND_FLOOR:.1} times the floor, median of the runs: {times:.2} times, {}",
+                verdict(times <= BOUND_FLOOR)
+            );
         }
         page += &format!(
             "\n- p99 under {BOUND_MS:.0} ms: {:.1} ms, {}\n",
@@ -136,6 +151,46 @@ impl Measured {
             self.wanted,
             verdict(self.all_answered())
         );
+        page
+    }
+
+    /// The page.
+    #[expect(clippy::format_push_string, reason = "one page, written once")]
+    pub(crate) fn page(&self) -> String {
+        let ratio = self.evicted.p99 / self.create.p99;
+        let mut page = String::from("# Measured\n\nWritten by `make bench`.\n\n");
+        page += &format!("Machine: {}\n\n## Exec to Eviction\n\n", self.machine);
+        page += &format!(
+            "{} shells by exec, each in a pod of its own, once the pod before was replaced, each waiting \
+             for input until its pod goes; {} pods on two nodes of one machine, with a grace period of 30 s and a process that ends when it is asked to, cooldown off. {} Incidents, {} evictions. Milliseconds from the kernel's timestamp.\n\n",
+            self.execs, self.pods, self.incidents, self.evicted.number
+        );
+        page += "| | number | p50 | p95 | p99 | most |\n| --- | --- | --- | --- | --- | --- |\n";
+        page += &self.evicted.row("exec to Eviction accepted");
+        page += &self.arrived.row("· exec to Incident at a watcher");
+        page += &self.answered.row("· from there to Eviction accepted");
+        page += &self
+            .read
+            .row("·· everything that the answer depends on read, at once");
+        page += &self.request.row("·· Eviction asked for and accepted");
+        page += &self.replaced.row("exec to replacement Ready, at a watcher");
+        page += &self
+            .create
+            .row("one object created (ConfigMap of 1 KiB, before each exec)");
+        page += &self
+            .floor
+            .row("the floor: a bare client creates an object, sees it and evicts a pod");
+        if let Some(by_application) = &self.by_application {
+            page += &by_application
+                .row("exec to Eviction accepted, of a shell that the application starts");
+        }
+        if let Some(rested) = &self.rested {
+            let rest = REST.as_secs();
+            page += &rested.row(&format!(
+                "exec to Eviction accepted, after {rest} s without one"
+            ));
+        }
+        page += &self.bounds(ratio);
         if self.evicted.p99 >= BOUND_MS || ratio > BOUND_CREATES {
             page += WHY;
             page += &format!(
@@ -200,8 +255,21 @@ mod tests {
     #[test]
     fn percentiles_are_of_what_was_measured() {
         let summary = Summary::of((1..=200).map(Duration::from_millis).collect()).unwrap();
-        let have = (summary.p50, summary.p99, summary.max);
-        assert!(have == (100.0, 198.0, 200.0), "{have:?}");
+        let have = (summary.p50, summary.p95, summary.p99, summary.max);
+        assert!(have == (100.0, 190.0, 198.0, 200.0), "{have:?}");
         assert!(Summary::of(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn the_median_of_the_runs_counts() {
+        let taken = |ms: u64| vec![Duration::from_millis(ms); 3];
+        let floors = [taken(10), taken(10), taken(10)];
+        let times = TimesFloor::of(vec![taken(12), taken(90), taken(14)], &floors).unwrap();
+        assert!(
+            (times.p50, times.p95) == (1.4, 1.4),
+            "{} {}",
+            times.p50,
+            times.p95
+        );
     }
 }

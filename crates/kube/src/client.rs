@@ -8,6 +8,7 @@
 mod http2;
 mod limit;
 
+pub use http2::client as with_one_connection;
 pub use limit::ANSWER_LIMIT;
 
 use kube::client::ClientBuilder;

@@ -24,7 +24,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("testing", &["api"]),
     ("testbed", &[]),
     ("e2e", &["api", "testbed"]),
-    ("bench", &["api", "cel", "testbed"]),
+    ("bench", &["api", "cel", "kube", "testbed"]),
 ];
 
 /// Rooms that decide and touch nothing: no runtime, no client.

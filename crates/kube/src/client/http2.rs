@@ -25,7 +25,10 @@ const PING_LIMIT: Duration = Duration::from_secs(15);
 /// A client with this configuration, which names no proxy and no other name of the server. It tries
 /// nothing again: a 429 is an answer (a `PodDisruptionBudget` that holds), and every caller has its own
 /// way to try again, which it can tell of.
-pub(super) fn client(config: &kube::Config) -> Result<kube::Client, kube::Error> {
+///
+/// # Errors
+/// When the configuration's certificates cannot be used.
+pub fn client(config: &kube::Config) -> Result<kube::Client, kube::Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(CONNECT_LIMIT));
