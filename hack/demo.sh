@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Shows Bailiff at work: a cluster, a web application, an attacker's shell, the answer.
+# Shows Bailiff at work: a cluster, a web application with an allow-list, an attacker's shell, the
+# response.
 #
 # usage: demo.sh [--down]
 #
@@ -108,7 +109,7 @@ kubectl label --overwrite namespace bailiff-system bailiff.dev/demo=true >/dev/n
 show helm upgrade --install bailiff charts/bailiff -n bailiff-system --wait --timeout 5m "${values[@]}" --hide-notes
 show helm upgrade --install bailiff-policies charts/bailiff-policies -n bailiff-system --wait --hide-notes
 
-say "2. A small web application, and a binding: shells by exec are answered with eviction"
+say "2. A small web application, and an allow-list: a pod that runs anything but httpd is evicted"
 kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f -
 show kubectl apply -n "$namespace" -f - <<YAML
 apiVersion: apps/v1
@@ -128,24 +129,42 @@ spec:
         resources: {requests: {cpu: 10m, memory: 16Mi}}
 ---
 apiVersion: bailiff.dev/v1alpha1
-kind: RuntimePolicyBinding
-metadata: {name: demo-no-shells-through-exec}
+kind: RuntimePolicy
+metadata: {name: demo-only-httpd}
 spec:
-  policyName: no-shells-through-exec
+  severity: High
+  validations:
+  - expression: "'httpd' in process.names"
+    message: the web application runs nothing but httpd
+---
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicyBinding
+metadata: {name: demo-only-httpd}
+spec:
+  policyName: demo-only-httpd
   matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: $namespace}}}
   responseActions: [Evict]
   guardrails: {cooldownPeriodSeconds: 0}
 YAML
 show kubectl -n "$namespace" rollout status deployment/web --timeout=2m
-show kubectl wait --for=condition=Ready runtimepolicybinding/demo-no-shells-through-exec --timeout=2m
+show kubectl wait --for=condition=Ready runtimepolicybinding/demo-only-httpd --timeout=2m
 show kubectl -n "$namespace" get pods -o wide
 
-say "3. The attack: somebody runs a shell in a pod"
+say "3. Nothing happens while it runs only what is on the list, in new pods neither"
+old=$(kubectl -n "$namespace" get pods -l app=web -o 'jsonpath={.items[0].metadata.labels.pod-template-hash}')
+show kubectl -n "$namespace" rollout restart deployment/web
+show kubectl -n "$namespace" rollout status deployment/web --timeout=2m
+show kubectl -n "$namespace" wait --for=delete pod -l app=web,pod-template-hash="$old" --timeout=1m
+show kubectl -n "$namespace" get incidents
+[ -z "$(kubectl -n "$namespace" get incidents -o name)" ] ||
+	fail "there is an Incident though nothing but httpd ran; see: kubectl -n $namespace describe incidents"
+
+say "4. The attack: a shell in a pod"
 pod=$(kubectl -n "$namespace" get pods -l app=web --field-selector=status.phase=Running -o 'jsonpath={.items[0].metadata.name}')
 uid=$(kubectl -n "$namespace" get pod "$pod" -o 'jsonpath={.metadata.uid}')
 show kubectl -n "$namespace" exec "$pod" -- sh -c 'echo "I am in:"; id; hostname' || true
 
-say "4. What happened"
+say "5. The response"
 incident=
 for _ in $(seq 100); do
 	incident=$(kubectl -n "$namespace" get incidents -o "jsonpath={.items[?(@.spec.pod.uid=='$uid')].metadata.name}")
@@ -159,9 +178,9 @@ show kubectl -n "$namespace" get incidents
 show kubectl -n "$namespace" get pods -o wide
 printf '\nWhat the developer sees on the Deployment:\n'
 show kubectl -n "$namespace" events --for deployment/web
-printf '\nand on the pod that is gone:\n'
+printf '\nand on the pod that was evicted:\n'
 show kubectl -n "$namespace" events --for "pod/$pod"
-printf '\nThe evidence, for whoever may read incidents:\n'
+printf '\nThe evidence, for those who can read Incidents:\n'
 show kubectl -n "$namespace" describe incident "$incident"
 
 say "Look around"
