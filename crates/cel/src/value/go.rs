@@ -210,6 +210,15 @@ impl GoType {
         }
     }
 
+    /// How many entries something of this type has; known without looking at each that was given.
+    pub(super) fn len(self, entries: &JsonMap<String, Json>) -> usize {
+        let Some(fields) = self.fields() else {
+            return entries.len();
+        };
+        let is_there = |(name, _): &&(&str, Field)| self.find(entries, name).is_some();
+        fields.iter().filter(is_there).count()
+    }
+
     /// The entries of something of this type: as they were given, then the other fields that it always
     /// has.
     pub(super) fn entries(self, entries: &JsonMap<String, Json>) -> Entries<'_> {
@@ -338,7 +347,7 @@ pub(super) fn objects(entries: &JsonMap<String, Json>, of: GoType, other: &Value
         };
         return Ok(of == *theirs_of && pairs.all(is_same));
     }
-    if of.entries(entries).count() != map.len() {
+    if of.len(entries) != map.len() {
         return Ok(false);
     }
     for (name, ours) in of.entries(entries) {
@@ -372,5 +381,17 @@ mod tests {
     #[test]
     fn a_value_is_four_words() {
         assert_eq!(size_of::<Value<'_>>(), 4 * size_of::<usize>());
+    }
+
+    /// However many fields were given that none is called like, and however many labels there are.
+    #[test]
+    fn a_structure_has_its_own_fields_and_a_map_has_all() {
+        let given = serde_json::json!({"a": "", "b": 1, "spec": {}, "kind": ""});
+        let given = given.as_object().unwrap();
+        assert_eq!(GoType::Map.len(given), 4);
+        assert_eq!(GoType::Namespace.len(given), 3);
+        for of in [GoType::Map, GoType::Namespace, GoType::Request] {
+            assert_eq!(of.entries(given).count(), of.len(given), "{of:?}");
+        }
     }
 }

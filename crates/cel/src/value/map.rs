@@ -228,7 +228,7 @@ impl<'a> Map<'a> {
         match self {
             Self::Made(made) => made.entries.len(),
             Self::Json(entries) | Self::Typed(entries, _) => entries.len(),
-            Self::Go(entries, of) => of.entries(entries).count(),
+            Self::Go(entries, of) => of.len(entries),
             Self::Strings(entries) => entries.len(),
         }
     }
