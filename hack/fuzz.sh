@@ -16,11 +16,12 @@ export CARGO_TARGET_DIR=$PWD/target/fuzz
 . hack/steps.sh
 cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
 export PATH=$cache/bin:$PATH
-limits=(-max_total_time=$((${MINUTES:-20} * 60)))
+limits=(-max_total_time=$((${MINUTES:-20} * 60)) -timeout=10)
 corpus=$CARGO_TARGET_DIR/corpus
 case ${1:-} in
 brief)
-	limits=(-runs=30000 -seed=1)
+	# Only a hang takes so long, however busy the machine is.
+	limits=(-runs=30000 -seed=1 -reload=0 -timeout=120)
 	# What was learned before would make the inputs others than those of the last run.
 	# shellcheck disable=SC2154 # $logs comes from steps.sh
 	corpus=$logs/corpus
@@ -31,7 +32,7 @@ brief)
 	exit 2
 	;;
 esac
-limits+=(-rss_limit_mb=2048 -timeout=10 -max_len=4096 -dict=fuzz/cel.dict -print_final_stats=1 -verbosity=0)
+limits+=(-rss_limit_mb=2048 -max_len=4096 -dict=fuzz/cel.dict -print_final_stats=1 -verbosity=0)
 
 # seed TARGET: every kept expression as a file; with an object where the target reads one.
 seed() {

@@ -4,6 +4,8 @@
 //! here: policies.
 //! Invariant: images are those that `testbed` makes from files; nothing is pulled.
 
+use std::time::Duration;
+
 /// An image with busybox and its applets.
 pub const BUSYBOX: &str = "bailiff.dev/testbed/busybox:1";
 /// An image with Debian's dash, bash and coreutils.
@@ -22,11 +24,16 @@ pub fn deployment(app: &str, image: &str) -> String {
     controller("apps/v1", "Deployment", app, "replicas: 1, ", image)
 }
 
-/// A Deployment of one replica on one node, whose application runs a command by itself 15 seconds
+/// How long after its start the application of [`deployment_that_runs`] runs its command: long enough
+/// for a test to break something before.
+pub const RESTS: Duration = Duration::from_secs(30);
+
+/// A Deployment of one replica on one node, whose application runs a command by itself [`RESTS`]
 /// after its start.
 #[must_use]
 pub fn deployment_that_runs(app: &str, node: &str, command: &str) -> String {
-    let run = format!("sleep 15; {command}; sleep 100000");
+    let rest = RESTS.as_secs();
+    let run = format!("sleep {rest}; {command}; sleep 100000");
     format!(
         "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {app}, namespace: NAMESPACE}}, spec: {{replicas: 1, selector: {{matchLabels: {{app: {app}}}}}, template: {{metadata: {{labels: {{app: {app}}}}}, spec: {{nodeSelector: {{kubernetes.io/hostname: {node}}}, terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{BUSYBOX}', imagePullPolicy: Never, command: [sh, -c, '{run}']}}]}}}}}}}}"
     )

@@ -164,7 +164,7 @@ fn a_deletion_passes_a_disruption_budget_and_shortens_the_grace_period() {
         &deployment("web", BUSYBOX)
             .replace(
                 "terminationGracePeriodSeconds: 0",
-                "terminationGracePeriodSeconds: 80",
+                "terminationGracePeriodSeconds: 3600",
             )
             .replace(
                 "[sleep, '100000']",
@@ -173,13 +173,11 @@ fn a_deletion_passes_a_disruption_budget_and_shortens_the_grace_period() {
     );
     let pod = story.ready_pod("app=web");
     story.budget_counts("web");
-    let since = std::time::Instant::now();
     let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
     let incident = story.incident(&pod, "no-cat", "Responded", "Deleted");
     assert_eq!(incident["status"]["response"]["action"], "Delete");
+    // Who waits for the pod's own hour waits in vain.
     let name = format!("pod/{}", pod["metadata"]["name"].as_str().unwrap());
     story.wait("delete", &[&name]);
-    let taken = since.elapsed().as_secs();
-    assert!(taken < 60, "the pod's own 80 s were waited for: {taken} s");
     story.end();
 }

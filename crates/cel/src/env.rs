@@ -341,6 +341,11 @@ impl Env {
             .push(Overload::declared(id, arguments, result));
     }
 
+    #[cfg(test)]
+    pub(crate) fn macros(&self) -> Macros {
+        self.macros
+    }
+
     /// The named expressions that compiled, in the order of their definition.
     pub fn named(&self) -> impl Iterator<Item = &Program> {
         self.named

@@ -3,7 +3,9 @@
 //!
 //! Here: the nodes, and the choices that the API server's planner makes as well (cel-go,
 //! interpreter/planner.go, decorators.go), because costs follow from them. Not here: evaluation.
-//! Invariant: a planned tree refers to nothing by name but keys of data.
+//! Invariant: a planned tree refers to nothing by name but keys of data, and a node that stands for
+//! another means and costs what that would. What has to hold for it is said where it is made, under
+//! "Precondition"; `tests` has an expression for each that is wrong without it.
 
 mod attribute;
 mod constants;
@@ -18,13 +20,15 @@ use crate::eval::EvalError;
 use crate::library::{Cost, Effort, Run, regexes};
 use crate::message::Maker;
 use crate::types::{ObjectType, Type};
-use crate::value::{List, Value};
+use crate::value::Value;
 use attribute::attribute;
 use constants::{constant, list, map, membership};
 use regex::Regex;
+use std::cell::RefCell;
+use std::collections::HashMap;
 
 pub(crate) use attribute::{Attribute, Field, Key, Qualifier, Root};
-pub(crate) use constants::is_member;
+pub(crate) use constants::Members;
 pub(crate) use loops::{Fold, Quantifier};
 pub(crate) use names::{go_name, not_a_key};
 
@@ -38,7 +42,7 @@ pub(crate) enum Node {
     /// A call whose pattern stands in the expression.
     Pattern(Box<Call>, Regex),
     /// `in` with a list that stands in the expression.
-    InSet(Box<Node>, Vec<Value<'static>>),
+    InSet(Box<Node>, Members),
     And(Box<Node>, Box<Node>),
     Or(Box<Node>, Box<Node>),
     /// `!`, with its operand.
@@ -53,13 +57,13 @@ pub(crate) enum Node {
     Map(Vec<(Node, Node, bool)>, bool),
     /// Fields by their names, each with whether it is optional.
     Message(Maker, Vec<(String, Node, bool)>),
-    /// Adds an element to the list of a loop.
+    /// Adds an element to the list of a loop, which it takes out of its place (`loops::in_place`).
     Append {
         slot: usize,
         element: Box<Node>,
         cost: u64,
     },
-    /// Adds an entry to the map of a loop, or all entries of a map.
+    /// Adds an entry to the map of a loop, or all entries of a map; as `Append`.
     Insert {
         slot: usize,
         key: Option<Box<Node>>,
@@ -104,6 +108,7 @@ pub(crate) fn plan(
         checked,
         env,
         strict,
+        patterns: RefCell::default(),
     };
     planner.node(expr)
 }
@@ -113,6 +118,15 @@ struct Planner<'a> {
     checked: &'a Checked,
     env: &'a Env,
     strict: bool,
+    patterns: RefCell<Patterns>,
+}
+
+/// The patterns of an expression so far.
+#[derive(Default)]
+struct Patterns {
+    known: HashMap<String, Regex>,
+    /// What compiling them took, as `regexes::effort` counts it.
+    steps: u64,
 }
 
 type Planned = Result<Node, Diagnostic>;
@@ -147,7 +161,9 @@ impl Planner<'_> {
                 return None;
             }
         };
-        Some(Node::Attribute(Attribute::of(root)))
+        let mut attribute = Attribute::of(root);
+        attribute.hidden = self.checked.hidden.contains(&expr.id);
+        Some(Node::Attribute(attribute))
     }
 
     /// The API server's planner takes a variable whose value is a type for the name of one, and
@@ -156,7 +172,9 @@ impl Planner<'_> {
     fn is_taken_for_type(&self, expr: &Expr) -> bool {
         let unknown = match self.reference(expr) {
             Some(Reference::Local(_) | Reference::UnknownType) => true,
-            Some(Reference::Type(name)) => matches!(*name, "timestamp" | "duration"),
+            Some(Reference::Type(name)) => {
+                matches!(*name, "timestamp" | "duration") || self.checked.hidden.contains(&expr.id)
+            }
             _ => false,
         };
         let is_type = matches!(self.checked.types.get(expr.id), Some(Type::Type(_)));
@@ -167,7 +185,11 @@ impl Planner<'_> {
         match &expr.kind {
             Kind::Literal(literal) => Ok(Node::Constant(constant(literal))),
             Kind::Ident(name) if self.is_taken_for_type(expr) => {
-                let name = name.strip_prefix('.').unwrap_or(name);
+                // Of one that a variable of a loop hides the dot is looked for as well.
+                let name = match name.strip_prefix('.') {
+                    Some(plain) if !self.checked.hidden.contains(&expr.id) => plain,
+                    _ => name,
+                };
                 let message = format!("reference to undefined type: {name}");
                 Err(Diagnostic::of_constant(self.source, expr.at, message))
             }
@@ -330,29 +352,6 @@ impl Planner<'_> {
             ("orValue", Some(a), Some(b), None) => {
                 Ok(Node::OptionalOr(Box::new(a), Box::new(b), true))
             }
-            (op::ADD, Some(a), Some(Node::List(mut added)), None)
-                if added.len() == 1 && accumulator(&a).is_some() =>
-            {
-                let (slot, element) = (accumulator(&a), added.pop());
-                let (Some(slot), Some((element, _))) = (slot, element) else {
-                    return Ok(Node::Fail("no such overload".to_owned()));
-                };
-                Ok(append(slot, element, 12))
-            }
-            (op::MAP_INSERT, Some(a), Some(b), third) if accumulator(&a).is_some() => {
-                let Some(slot) = accumulator(&a) else {
-                    return Ok(Node::Fail("no such overload".to_owned()));
-                };
-                let (key, value) = match third {
-                    Some(value) => (Some(Box::new(b)), value),
-                    None => (None, b),
-                };
-                Ok(Node::Insert {
-                    slot,
-                    key,
-                    value: Box::new(value),
-                })
-            }
             (op::IN, Some(a), Some(Node::Constant(Value::List(list))), None)
                 if overload == Some("in_list") =>
             {
@@ -366,7 +365,7 @@ impl Planner<'_> {
             }
             (name @ ("matches" | "find" | "findAll"), Some(a), Some(b), third) => {
                 let regex = match &b {
-                    Node::Constant(Value::String(pattern)) => match regexes::compile(pattern) {
+                    Node::Constant(Value::String(pattern)) => match self.pattern(pattern) {
                         Ok(regex) => Some(regex),
                         Err(error) if self.strict => {
                             return Err(Diagnostic::of_constant(self.source, expr.at, error));
@@ -388,6 +387,23 @@ impl Planner<'_> {
                 Ok(self.plain(name, overload, nodes))
             }
         }
+    }
+
+    /// A pattern that stands in the expression, compiled once however often it does.
+    ///
+    /// Precondition: the pattern is a constant, so the call's other arguments decide nothing about it.
+    fn pattern(&self, pattern: &str) -> Result<Regex, String> {
+        let mut patterns = self.patterns.borrow_mut();
+        if let Some(regex) = patterns.known.get(pattern) {
+            return Ok(regex.clone());
+        }
+        patterns.steps = patterns.steps.saturating_add(regexes::effort(pattern));
+        if patterns.steps > regexes::PATTERNS_LIMIT {
+            return Err("the patterns of this expression would take too much memory".to_owned());
+        }
+        let regex = regexes::compile(pattern)?;
+        patterns.known.insert(pattern.to_owned(), regex.clone());
+        Ok(regex)
     }
 
     fn made(&self, name: &'static str, overload: Option<&str>, arguments: Vec<Node>) -> Call {
@@ -429,13 +445,6 @@ impl Planner<'_> {
     }
 
     fn plain(&self, name: &'static str, overload: Option<&str>, arguments: Vec<Node>) -> Node {
-        // The constant list of one element, as a loop adds it.
-        if name == op::ADD
-            && let [first, Node::Constant(Value::List(List::Made(added)))] = arguments.as_slice()
-            && let (Some(slot), [element]) = (accumulator(first), added.as_slice())
-        {
-            return append(slot, Node::Constant(element.clone()), 2);
-        }
         let call = Box::new(self.made(name, overload, arguments));
         match (name, call.arguments.as_slice()) {
             (op::NOT, [_]) => Node::Not(call),
@@ -471,14 +480,6 @@ fn is_message(object: &ObjectType) -> bool {
     object.has_any_field() || object.name().starts_with("google.protobuf.")
 }
 
-fn append(slot: usize, element: Node, cost: u64) -> Node {
-    Node::Append {
-        slot,
-        element: Box::new(element),
-        cost,
-    }
-}
-
 /// The place of a loop's variable, when a node is nothing else.
 fn accumulator(node: &Node) -> Option<usize> {
     match node {
@@ -494,3 +495,6 @@ fn accumulator(node: &Node) -> Option<usize> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ mod typed;
 
 use bailiff_cel::{Activation, Env, Evaluation, Type, Value};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use typed::{ERRORS_OF_TYPES, Values, environment};
 
 /// The words of the language, and values whose ends are worth a try.
@@ -426,4 +427,14 @@ proptest! {
         run(&format!("{name}({number})"));
         run(&format!("'a\u{e9}b'.substring({number}) + 'abc'.charAt({number})"));
     }
+}
+
+/// What begins anew in each run fails by chance. The seed is that of the whole workspace.
+#[test]
+fn made_values_are_the_same_in_each_run() {
+    let seed = ProptestConfig::default().rng_seed;
+    assert!(
+        matches!(seed, RngSeed::Fixed(_)),
+        "PROPTEST_RNG_SEED is not set: .cargo/config.toml does it for cargo"
+    );
 }

@@ -15,7 +15,7 @@ use crate::message;
 use crate::schema::is_reserved;
 use crate::types::{ObjectType, Type};
 use smallvec::{SmallVec, smallvec};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use unify::{Substitutions, most_general};
 
@@ -52,6 +52,8 @@ pub(crate) struct Checked {
     pub(crate) locals: usize,
     /// The place of each comprehension's accumulator, by the number of its first value.
     pub(crate) slots: HashMap<usize, usize>,
+    /// Nodes that name a variable which one of a loop hides, as `.object` does in `all(object, …)`.
+    pub(crate) hidden: HashSet<usize>,
     pub(crate) faults: Faults,
     pub(crate) mentions: Vec<String>,
 }
@@ -66,6 +68,7 @@ pub(crate) fn check(source: &str, expr: &Expr, nodes: usize, env: &Env) -> Check
         scopes: Vec::new(),
         locals: 0,
         slots: HashMap::new(),
+        hidden: HashSet::new(),
         known: Substitutions::default(),
         fresh: 0,
         faults: Faults::default(),
@@ -98,6 +101,7 @@ pub(crate) fn check(source: &str, expr: &Expr, nodes: usize, env: &Env) -> Check
         references: checker.references,
         locals: checker.locals,
         slots: checker.slots,
+        hidden: checker.hidden,
         faults,
         mentions,
     }
@@ -112,6 +116,7 @@ struct Checker<'a> {
     scopes: Vec<(String, Type, usize)>,
     locals: usize,
     slots: HashMap<usize, usize>,
+    hidden: HashSet<usize>,
     known: Substitutions,
     fresh: u32,
     faults: Faults,
@@ -211,11 +216,22 @@ impl Checker<'_> {
         self.env.resolve(name)
     }
 
+    /// Notes a name that begins with a dot where a variable of a loop has the same.
+    fn note_hidden(&mut self, expr: &Expr, name: &str) {
+        let first = name.strip_prefix('.').map(|name| name.split('.').next());
+        if let Some(first) = first.flatten()
+            && self.scopes.iter().any(|(known, _, _)| known == first)
+        {
+            self.hidden.insert(expr.id);
+        }
+    }
+
     fn ident(&mut self, expr: &Expr, name: &str) -> Type {
         if let Some((reference, ty)) = self.resolve(name) {
             if let Reference::Variable(_) = reference {
                 self.mentions.push(name.to_owned());
             }
+            self.note_hidden(expr, name);
             self.refer(expr, reference);
             return ty;
         }
@@ -231,6 +247,7 @@ impl Checker<'_> {
             && let Some(name) = qualified(operand)
             && let Some((reference, ty)) = self.resolve(&format!("{name}.{field}"))
         {
+            self.note_hidden(expr, &name);
             self.refer(expr, reference);
             return ty;
         }

@@ -57,6 +57,15 @@ impl<'a> Evaluation<'a> {
 
     /// What an attribute is, or, for a test, whether it is there.
     fn resolve(&mut self, attribute: &'a Attribute, test: bool) -> Evaluated<'a> {
+        let before = self.cost;
+        let found = self.resolved(attribute, test);
+        if attribute.is_read_for_free() && !matches!(&found, Err(error) if error.is_budget()) {
+            self.cost = before;
+        }
+        found
+    }
+
+    fn resolved(&mut self, attribute: &'a Attribute, test: bool) -> Evaluated<'a> {
         let mut qualifiers = attribute.qualifiers.as_slice();
         let mut fields = attribute.fields;
         let root = match &attribute.root {

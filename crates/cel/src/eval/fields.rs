@@ -39,8 +39,14 @@ impl<'a> Evaluation<'a> {
     }
 
     /// The object of JSON that an attribute begins with, where nothing but fields is read of it.
+    ///
+    /// Precondition: all of them have to be there and are paid for. What may be missing, keys, elements
+    /// and what is read for free are read by `attribute`.
     fn plain(&self, attribute: &Attribute) -> Option<&'a JsonMap> {
-        if attribute.fields == 0 || attribute.fields != attribute.qualifiers.len() {
+        if attribute.fields == 0
+            || attribute.fields != attribute.qualifiers.len()
+            || attribute.hidden
+        {
             return None;
         }
         match attribute.root {

@@ -5,7 +5,7 @@
 //! Invariant: a node is the same true or false whether its truth is asked for or its value.
 
 use super::{EvalError, Evaluated, Evaluation};
-use crate::plan::{Call, Node, is_member};
+use crate::plan::{Call, Node};
 use crate::value::{Value, equal, reading};
 
 /// True or false, or why it is neither. That is boxed, because it is rare and the rest fits into two
@@ -73,9 +73,9 @@ impl<'a> Evaluation<'a> {
             Node::Or(a, b) => self.junction(a, b, true),
             Node::Not(call) => self.negation(call),
             Node::Equality(call, wanted) => self.equality(call, *wanted),
-            Node::InSet(node, values) => {
+            Node::InSet(node, members) => {
                 let wanted = self.node(node)?;
-                Ok(is_member(values, &wanted))
+                Ok(members.contain(&wanted))
             }
             Node::Quantifier(quantifier) => self.quantifier(quantifier),
             Node::NotStrictlyFalse(node) => {

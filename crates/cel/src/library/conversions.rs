@@ -5,7 +5,7 @@
 //! Invariant: what does not fit is an error, never a value near it.
 
 use super::standard::{int, uint};
-use super::{Outcome, fail, no_overload, times};
+use super::{Outcome, doubles, fail, no_overload, times};
 use crate::value::{Bytes, Text, Value};
 
 fn not_converted<'a>(value: &Value<'_>, to: &str) -> Outcome<'a> {
@@ -44,29 +44,12 @@ pub(super) fn to_double<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
         [value @ Value::Double(_)] => Ok(value.clone()),
         [Value::Int(value)] => Ok(Value::Double(*value as f64)),
         [Value::Uint(value)] => Ok(Value::Double(*value as f64)),
-        [value @ Value::String(text)] => match parse_double(text) {
+        [value @ Value::String(text)] => match doubles::parse(text) {
             Some(double) => Ok(Value::Double(double)),
             None => not_converted(value, "double"),
         },
         _ => no_overload(),
     }
-}
-
-/// As Go's `strconv.ParseFloat`: a number beyond the range is an error, hexadecimal is not
-/// supported here.
-fn parse_double(text: &str) -> Option<f64> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let lower = unsigned.to_ascii_lowercase();
-    let named = matches!(lower.as_str(), "inf" | "infinity" | "nan");
-    let plain = !unsigned.is_empty()
-        && unsigned
-            .chars()
-            .all(|c| c.is_ascii_digit() || "+-.eE".contains(c));
-    if !named && !plain {
-        return None;
-    }
-    let value: f64 = text.parse().ok()?;
-    (named || value.is_finite()).then_some(value)
 }
 
 pub(super) fn to_int<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {

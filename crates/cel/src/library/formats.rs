@@ -225,12 +225,19 @@ fn label_value(text: &str) -> Vec<String> {
     faults
 }
 
+/// Five groups of digits; each of the dashes between them may be missing.
 fn is_uuid(text: &str) -> bool {
-    let hex: Vec<u8> = text.bytes().filter(|b| *b != b'-').collect();
-    let groups: Vec<usize> = text.split('-').map(str::len).collect();
-    hex.len() == 32
-        && hex.iter().all(u8::is_ascii_hexdigit)
-        && (groups == [32] || groups == [8, 4, 4, 4, 12])
+    let mut rest = text.as_bytes();
+    for (place, length) in [8, 4, 4, 4, 12].into_iter().enumerate() {
+        if place > 0 {
+            rest = rest.strip_prefix(b"-").unwrap_or(rest);
+        }
+        match rest.split_at_checked(length) {
+            Some((group, after)) if group.iter().all(u8::is_ascii_hexdigit) => rest = after,
+            _ => return false,
+        }
+    }
+    rest.is_empty()
 }
 
 /// Whether a text looks like base64, as govalidator has it: not empty, and the bits that are left
@@ -247,11 +254,73 @@ fn is_base64(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"+/".contains(&b))
 }
 
+/// A day of any year of four digits, as Go's `time.Parse` reads one: also of the year 0, which is no
+/// point in time of the language.
 fn is_date(text: &str) -> bool {
-    super::times::parse_strict_timestamp(&format!("{text}T00:00:00Z")).is_ok()
+    let parts: Vec<&str> = text.split('-').collect();
+    let number = |part: &str, digits| {
+        let is_number = part.len() == digits && part.bytes().all(|b| b.is_ascii_digit());
+        part.parse::<i64>().ok().filter(|_| is_number)
+    };
+    let [year, month, day] = parts.as_slice() else {
+        return false;
+    };
+    match (number(year, 4), number(month, 2), number(day, 2)) {
+        (Some(year), Some(month), Some(day)) => {
+            super::times::days_of(year, month).is_some_and(|days| (1..=days).contains(&day))
+        }
+        _ => false,
+    }
 }
 
+/// A day, and a time of day as kube-openapi's pattern has it: before the fraction stands any character
+/// but a newline, and an offset is two numbers of two digits. What follows another `t` is not looked at.
 fn is_date_time(text: &str) -> bool {
-    let upper = text.to_ascii_uppercase();
-    super::times::parse_strict_timestamp(&upper).is_ok()
+    // One character for each, as Go has it.
+    let lower: String = text
+        .chars()
+        .map(|c| c.to_lowercase().next().unwrap_or(c))
+        .collect();
+    let mut parts = lower.split('t');
+    let (Some(date), Some(time)) = (parts.next(), parts.next()) else {
+        return false;
+    };
+    is_date(date) && is_time_of_day(time).unwrap_or(false)
+}
+
+fn is_time_of_day(text: &str) -> Option<bool> {
+    let two = |text: &str, most: u32| {
+        let is_number = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+        is_number && text.parse::<u32>().is_ok_and(|number| number <= most)
+    };
+    let (clock, mut rest) = text.split_at_checked(8)?;
+    let parts: Vec<&str> = clock.split(':').collect();
+    let [hour, minute, second] = parts.as_slice() else {
+        return None;
+    };
+    let is_clock = two(hour, 23) && two(minute, 59) && two(second, 59);
+    // A point, or whatever else, and digits.
+    let mut letters = rest.chars();
+    if let Some(first) = letters.next()
+        && first != '\n'
+        && letters.as_str().starts_with(|c: char| c.is_ascii_digit())
+        && !is_zone(rest)
+    {
+        rest = letters
+            .as_str()
+            .trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    Some(is_clock && is_zone(rest))
+}
+
+/// `z` or `+99:99`.
+fn is_zone(text: &str) -> bool {
+    match text.as_bytes() {
+        [b'z'] => true,
+        [b'+' | b'-', numbers @ ..] => match numbers {
+            [a, b, b':', c, d] => [a, b, c, d].into_iter().all(u8::is_ascii_digit),
+            _ => false,
+        },
+        _ => false,
+    }
 }

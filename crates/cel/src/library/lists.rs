@@ -4,7 +4,7 @@
 //! Here: order, sums, places, parts. Not here: macros.
 //! Invariant: a list is never changed, a new one is made.
 
-use super::{Outcome, Row, count, fail, no_overload};
+use super::{Outcome, Row, count, fail, no_overload, sorting};
 use crate::eval::EvalError;
 use crate::value::{ELEMENTS_LIMIT, List, Value, equal, order};
 use std::cmp::Ordering;
@@ -263,10 +263,17 @@ fn sorted<'a>(list: &List<'a>, keys: &List<'a>) -> Outcome<'a> {
     if keys.iter().any(|key| key.type_name() != first.type_name()) {
         return fail("list elements must have the same type");
     }
-    let mut pairs: Vec<_> = keys.iter().zip(list.iter()).collect();
-    pairs.sort_by(|(a, _), (b, _)| order(a, b).unwrap_or(Ordering::Equal));
+    let keys: Vec<_> = keys.iter().collect();
+    let less = |a, b| match (keys.get(a), keys.get(b)) {
+        (Some(a), Some(b)) => order(a, b) == Some(Ordering::Less),
+        _ => false,
+    };
+    let places = sorting::sorted(keys.len(), &less);
     Ok(Value::list(
-        pairs.into_iter().map(|(_, element)| element).collect(),
+        places
+            .into_iter()
+            .filter_map(|place| list.get(place))
+            .collect(),
     ))
 }
 

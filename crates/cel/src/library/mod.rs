@@ -8,6 +8,7 @@
 pub(crate) mod authorizer;
 mod conversions;
 mod cost;
+mod doubles;
 mod effort;
 mod formats;
 pub(crate) mod formatting;
@@ -23,6 +24,7 @@ mod re2;
 pub(crate) mod regexes;
 mod semver;
 mod sets;
+mod sorting;
 mod standard;
 mod strings;
 pub(crate) mod times;

@@ -32,7 +32,12 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-/// Compiles a pattern, with a bound on the memory of its automaton.
+/// Most steps of compiling all patterns that stand in an expression: as many as make some 64 MiB of
+/// automata.
+pub(crate) const PATTERNS_LIMIT: u64 = 40_000_000;
+
+/// Compiles a pattern, with a bound on the memory of its automaton: a class of Unicode may be repeated
+/// some 400 times.
 ///
 /// # Errors
 /// As Go's `regexp` words them.
@@ -40,7 +45,7 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
     let said = |words: &dyn std::fmt::Display| format!("error parsing regexp: {words}");
     let translated = re2::translated(pattern).map_err(|fault| said(&fault.0))?;
     regex::RegexBuilder::new(&translated)
-        .size_limit(1 << 22)
+        .size_limit(1 << 24)
         .dfa_size_limit(1 << 21)
         .nest_limit(NEST)
         .build()
@@ -51,16 +56,22 @@ pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
 /// as it is repeated, and a class of Unicode is hundreds of them.
 pub(crate) fn effort(pattern: &str) -> u64 {
     const BASE: u64 = 5_000;
-    const EXPRESSION: u64 = 100;
+    const EXPRESSION: u64 = 60;
     // As many as the bound on the automaton's memory lets be made.
-    const MOST: u64 = 40_000;
+    const MOST: u64 = 160_000;
     let mut groups: Vec<u64> = Vec::new();
     let (mut sum, mut last) = (0_u64, 0_u64);
     let mut letters = pattern.chars();
     while let Some(c) = letters.next() {
         last = match c {
             '\\' => match letters.next() {
-                Some('p' | 'P') => 400,
+                Some('p' | 'P') => {
+                    // Its name is no repetition.
+                    if letters.next() == Some('{') {
+                        letters.find(|c| *c == '}');
+                    }
+                    400
+                }
                 _ => 4,
             },
             '.' | '[' => 16,

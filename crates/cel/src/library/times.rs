@@ -208,14 +208,7 @@ pub(super) fn parse_strict_timestamp(text: &str) -> Result<Time, NoTime> {
         "Z" => 0,
         _ => zone_offset(rest).ok_or(NoTime::Format)?,
     };
-    let leap = year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0);
-    let days = match month {
-        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
-        4 | 6 | 9 | 11 => 30,
-        2 if leap => 29,
-        2 => 28,
-        _ => return Err(NoTime::Format),
-    };
+    let days = days_of(year, month).ok_or(NoTime::Format)?;
     if !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 59 {
         return Err(NoTime::Format);
     }
@@ -227,6 +220,18 @@ pub(super) fn parse_strict_timestamp(text: &str) -> Result<Time, NoTime> {
         .saturating_sub(offset.into());
     let time = Time::new(seconds, nanos).ok_or(NoTime::Range)?;
     Ok(time.at(offset))
+}
+
+/// How many days a month has; nothing where it is none.
+pub(super) fn days_of(year: i64, month: i64) -> Option<i64> {
+    let leap = year.rem_euclid(4) == 0 && (year.rem_euclid(100) != 0 || year.rem_euclid(400) == 0);
+    Some(match month {
+        1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
+        4 | 6 | 9 | 11 => 30,
+        2 if leap => 29,
+        2 => 28,
+        _ => return None,
+    })
 }
 
 /// `+02:00` as seconds.
@@ -309,20 +314,15 @@ pub(super) fn to_timestamp<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
 }
 
 /// Seconds east of UTC of a zone at a point: `-08:00`, `02:30`, or a name of the tz database.
-fn offset_of(zone: &str, time: Time) -> Result<i32, String> {
+fn offset_of(zone: &str, time: Time) -> Result<i64, String> {
     if let Some((hours, minutes)) = zone.split_once(':') {
-        let number = |part: &str| {
-            part.parse::<i32>()
-                .map_err(|_| format!("strconv.Atoi: parsing {}: invalid syntax", quoted(part)))
-        };
-        let (hour, minute) = (number(hours)?, number(minutes)?);
-        let hour = hour.saturating_mul(60);
-        let total = if zone.starts_with('-') {
-            hour.saturating_sub(minute)
+        let (hours, minutes) = (go_number(hours)?, go_number(minutes)?);
+        let hours = hours.wrapping_mul(60);
+        return Ok(east(if zone.starts_with('-') {
+            hours.wrapping_sub(minutes)
         } else {
-            hour.saturating_add(minute)
-        };
-        return Ok(total.saturating_mul(60));
+            hours.wrapping_add(minutes)
+        }));
     }
     // "Local" is the zone of the API server, which is in a container as a rule.
     if matches!(zone, "" | "UTC" | "Local") {
@@ -347,7 +347,33 @@ fn offset_of(zone: &str, time: Time) -> Result<i32, String> {
     );
     let at =
         jiff::Timestamp::from_second(time.seconds.clamp(first, last)).map_err(|_| unknown())?;
-    Ok(found.to_offset(at).seconds())
+    Ok(found.to_offset(at).seconds().into())
+}
+
+/// A number as Go's `strconv.Atoi` reads it.
+fn go_number(text: &str) -> Result<i64, String> {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    text.parse::<i64>().map_err(|error| {
+        let why = match error.kind() {
+            PosOverflow | NegOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        format!("strconv.Atoi: parsing {}: {why}", quoted(text))
+    })
+}
+
+/// Minutes as seconds. Go makes a span of nanoseconds of them, which begins anew where it is too long,
+/// and a double of that (src/time/time.go, `Seconds`).
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "rounded as there"
+)]
+fn east(minutes: i64) -> i64 {
+    let span = minutes.wrapping_mul(60 * SECOND);
+    let (seconds, nanos) = (span.wrapping_div(SECOND), span.wrapping_rem(SECOND));
+    (seconds as f64 + nanos as f64 / 1e9) as i64
 }
 
 /// A path without parts that lead nowhere; one that ends in `/` is no file.
@@ -362,7 +388,7 @@ fn plain_path(path: &str) -> Cow<'_, str> {
 
 fn field<'a>(
     arguments: &[Value<'a>],
-    read: fn(Time, i32) -> i64,
+    read: fn(Time, i64) -> i64,
     span: Option<fn(i64) -> i64>,
 ) -> Outcome<'a> {
     match (arguments, span) {

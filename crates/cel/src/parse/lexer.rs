@@ -239,6 +239,13 @@ impl<'a> Lexer<'a> {
                     return Err("Syntax error: a string has no end on its line".to_owned());
                 }
                 Some('\\') if !raw => self.escape(bytes, &mut text)?,
+                // Each way to end a line is one newline (cel-go v0.29.2, parser/unescape.go).
+                Some('\r') => {
+                    if self.rest().starts_with('\n') {
+                        self.advance(1);
+                    }
+                    text.push(b'\n');
+                }
                 Some(letter) => text.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }

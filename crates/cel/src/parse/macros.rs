@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 use crate::stack;
 
 /// The accumulator; no name in a source can be this.
-const RESULT: &str = "@result";
+pub(crate) const ACCUMULATOR: &str = "@result";
 /// The variable of a loop over nothing.
 const UNUSED: &str = "#unused";
 const SORT_INPUT: &str = "@__sortBy_input__";
@@ -277,31 +277,31 @@ impl Parser<'_> {
         let truth = Literal::Bool(true);
         let (init, condition, step) = match function {
             "all" => {
-                let accumulator = self.ident(at, RESULT);
+                let accumulator = self.ident(at, ACCUMULATOR);
                 let condition = self.call(at, op::NOT_STRICTLY_FALSE, vec![accumulator]);
-                let accumulator = self.ident(at, RESULT);
+                let accumulator = self.ident(at, ACCUMULATOR);
                 let step = self.call(at, op::AND, vec![accumulator, body]);
                 (self.literal(at, truth), condition, step)
             }
             "exists" => {
-                let accumulator = self.ident(at, RESULT);
+                let accumulator = self.ident(at, ACCUMULATOR);
                 let not = self.call(at, op::NOT, vec![accumulator]);
                 let condition = self.call(at, op::NOT_STRICTLY_FALSE, vec![not]);
-                let accumulator = self.ident(at, RESULT);
+                let accumulator = self.ident(at, ACCUMULATOR);
                 let step = self.call(at, op::OR, vec![accumulator, body]);
                 (self.literal(at, Literal::Bool(false)), condition, step)
             }
             "exists_one" | "existsOne" => {
-                let accumulator = self.ident(at, RESULT);
+                let accumulator = self.ident(at, ACCUMULATOR);
                 let one = self.literal(at, Literal::Int(1));
                 let more = self.call(at, op::ADD, vec![accumulator, one]);
-                let same = self.ident(at, RESULT);
+                let same = self.ident(at, ACCUMULATOR);
                 let step = self.call(at, op::CONDITIONAL, vec![body, more, same]);
                 let init = self.literal(at, Literal::Int(0));
                 (init, self.literal(at, truth), step)
             }
             "transformMap" | "transformMapEntry" => {
-                let mut arguments = vec![self.ident(at, RESULT)];
+                let mut arguments = vec![self.ident(at, ACCUMULATOR)];
                 if function == "transformMap" {
                     arguments.push(self.ident(at, &variable));
                 }
@@ -315,7 +315,7 @@ impl Parser<'_> {
                 )
             }
             _ => {
-                let accumulator = self.ident(at, RESULT);
+                let accumulator = self.ident(at, ACCUMULATOR);
                 let added = self.node(at, Kind::List(vec![(body, false)]));
                 let step = self.call(at, op::ADD, vec![accumulator, added]);
                 let init = self.node(at, Kind::List(Vec::new()));
@@ -326,7 +326,7 @@ impl Parser<'_> {
                 )
             }
         };
-        let result = self.ident(at, RESULT);
+        let result = self.ident(at, ACCUMULATOR);
         let result = if matches!(function, "exists_one" | "existsOne") {
             let one = self.literal(at, Literal::Int(1));
             self.call(at, op::EQUALS, vec![result, one])
@@ -337,7 +337,7 @@ impl Parser<'_> {
             range,
             variable,
             second,
-            accumulator: RESULT.to_owned(),
+            accumulator: ACCUMULATOR.to_owned(),
             init,
             condition,
             step,
@@ -350,7 +350,7 @@ impl Parser<'_> {
         match filter {
             None => step,
             Some(filter) => {
-                let same = self.ident(at, RESULT);
+                let same = self.ident(at, ACCUMULATOR);
                 self.call(at, op::CONDITIONAL, vec![filter, step, same])
             }
         }

@@ -11,7 +11,7 @@ mod lexer;
 mod macros;
 
 pub(crate) use grammar::{KEYWORDS, RESERVED, parse};
-pub(crate) use macros::Macros;
+pub(crate) use macros::{ACCUMULATOR, Macros};
 
 /// How deep an expression may be nested (cel-go v0.29.2, parser/parser.go, `maxRecursionDepth`). It
 /// holds twice: for the rules of one kind that the parser is within at a time, and for the

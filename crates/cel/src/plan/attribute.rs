@@ -16,6 +16,8 @@ pub(crate) struct Attribute {
     pub(crate) fields: usize,
     /// `has(…)`.
     pub(crate) test: bool,
+    /// The name is one that a variable of a loop hides, as `.object` in `all(object, …)`.
+    pub(crate) hidden: bool,
 }
 
 impl Attribute {
@@ -25,7 +27,17 @@ impl Attribute {
             qualifiers: Vec::new(),
             fields: 0,
             test: false,
+            hidden: false,
         })
+    }
+
+    /// Whether it has fields or keys that cost nothing: what is read of a hidden variable is read where
+    /// the API server counts nothing (cel-go v0.29.2, interpreter/attributes.go, `Resolve` of
+    /// `absoluteAttribute`). Keys that are computed are counted here nevertheless, because computing
+    /// must not be free.
+    pub(crate) fn is_read_for_free(&self) -> bool {
+        let is_known = |qualifier: &Qualifier| !matches!(qualifier.key, Key::Computed(_));
+        self.hidden && self.qualifiers.iter().all(is_known)
     }
 
     pub(super) fn push(&mut self, key: Key, optional: bool) {
@@ -98,6 +110,9 @@ fn short(bytes: &[u8]) -> Option<NonZeroU128> {
 }
 
 /// A node as something that can be read of.
+///
+/// Precondition for reading on from an attribute: it is no test. `has(a.b).c` reads the field of what
+/// `has` gives.
 pub(super) fn attribute(node: Node) -> Box<Attribute> {
     match node {
         Node::Attribute(attribute) if !attribute.test => attribute,

@@ -8,7 +8,7 @@ use super::Node;
 use crate::ast::Literal;
 use crate::eval::EvalError;
 use crate::library::go_text;
-use crate::value::{Bytes, List, MadeMap, Map, Text, Value, equal};
+use crate::value::{Bytes, List, MadeMap, Map, Text, Value, number};
 use std::sync::Arc;
 
 pub(super) fn constant(literal: &Literal) -> Value<'static> {
@@ -23,6 +23,10 @@ pub(super) fn constant(literal: &Literal) -> Value<'static> {
     }
 }
 
+/// A list, made at once where it can be.
+///
+/// Precondition: every element is known. One that can't be made is an error where it is evaluated, and
+/// not before: something else may decide without it.
 pub(super) fn list(nodes: Vec<(Node, bool)>) -> Node {
     let is_known = |node: &Node| matches!(node, Node::Constant(_) | Node::Broken(_));
     if !nodes.iter().all(|(node, _)| is_known(node)) {
@@ -45,6 +49,9 @@ pub(super) fn list(nodes: Vec<(Node, bool)>) -> Node {
     Node::Constant(Value::list(values))
 }
 
+/// A map, made at once where it can be.
+///
+/// Precondition: every key and every value is known, as in a list, and keys need no check.
 pub(super) fn map(nodes: Vec<(Node, Node, bool)>, strict: bool) -> Node {
     let is_known = |node: &Node| matches!(node, Node::Constant(_) | Node::Broken(_));
     let known = |(key, value, _): &(Node, Node, bool)| is_known(key) && is_known(value);
@@ -75,36 +82,61 @@ pub(super) fn map(nodes: Vec<(Node, Node, bool)>, strict: bool) -> Node {
 }
 
 /// `in` with a constant list of scalars; of an empty one nothing is evaluated.
+///
+/// Precondition: all elements are scalars, which are equal or not and never an error. Null, times, lists
+/// and the like are compared one by one by the call.
 pub(super) fn membership(node: Node, list: List<'static>) -> Result<Node, (Node, List<'static>)> {
     if list.is_empty() {
         return Ok(Node::Constant(Value::Bool(false)));
     }
-    let scalar = |value: &Value<'_>| {
-        matches!(
-            value,
-            Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::String(_)
-        )
-    };
-    if !list.iter().all(|value| scalar(&value)) {
-        return Err((node, list));
+    match Members::of(&list) {
+        Some(members) => Ok(Node::InSet(Box::new(node), members)),
+        None => Err((node, list)),
     }
-    let mut values: Vec<Value<'static>> = list.iter().collect();
-    // Text is looked up by halves; a few values of other types are looked at one by one.
-    if values.iter().all(|value| matches!(value, Value::String(_))) {
-        values.sort_by(|a, b| crate::value::order(a, b).unwrap_or(std::cmp::Ordering::Equal));
-    }
-    Ok(Node::InSet(Box::new(node), values))
 }
 
-/// Whether a value is one of those of [`Node::InSet`].
-pub(crate) fn is_member(values: &[Value<'static>], wanted: &Value<'_>) -> bool {
-    if let (Value::String(text), [Value::String(_), ..]) = (wanted, values) {
-        return values
-            .binary_search_by(|value| match value {
-                Value::String(known) => (**known).cmp(&**text),
-                _ => std::cmp::Ordering::Less,
-            })
-            .is_ok();
+/// What is in a list that stands in the expression.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    /// Sorted, because it is looked up by halves.
+    texts: Vec<Text<'static>>,
+    /// A few values of other types, which are looked at one by one.
+    others: Vec<Value<'static>>,
+}
+
+impl Members {
+    /// The members that these elements stand for. A number stands for its like of the other kinds as
+    /// well, where converting makes one: of an `int` the nearest `double`, of a `double` a whole number
+    /// only where it is the same (cel-go v0.29.2, interpreter/decorators.go, `maybeOptimizeSetMembership`).
+    fn of(list: &List<'static>) -> Option<Self> {
+        let mut members = Self::default();
+        for element in list.iter() {
+            match &element {
+                Value::String(text) => {
+                    members.texts.push(text.clone());
+                    continue;
+                }
+                Value::Bool(_) => {}
+                Value::Int(_) | Value::Uint(_) | Value::Double(_) => {
+                    members.others.extend(number::nearest(&element));
+                }
+                _ => return None,
+            }
+            members.others.push(element);
+        }
+        members.texts.sort_unstable_by(|a, b| str::cmp(a, b));
+        Some(members)
     }
-    values.iter().any(|value| equal(value, wanted))
+
+    /// Whether a value is one of them, of the same type.
+    pub(crate) fn contain(&self, wanted: &Value<'_>) -> bool {
+        if let Value::String(text) = wanted {
+            let found = self.texts.binary_search_by(|known| (**known).cmp(&**text));
+            return found.is_ok();
+        }
+        self.others.iter().any(|known| match (known, wanted) {
+            (Value::Bool(known), Value::Bool(wanted)) => known == wanted,
+            (known, wanted) => number::is_same(known, wanted),
+        })
+    }
 }

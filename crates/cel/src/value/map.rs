@@ -3,7 +3,7 @@
 //! Here: lookup and iteration. Not here: equality of maps (`compare`).
 //! Invariant: a lookup in a large map does not look at each entry.
 
-use super::{GoType, List, Text, Value, equal};
+use super::{GoType, List, Text, Value, equal, go, number};
 use crate::eval::EvalError;
 use crate::library::Opaque;
 use crate::plan::go_name;
@@ -40,42 +40,70 @@ pub struct MadeMap<'a> {
     is_struct: bool,
 }
 
-/// A key by which equal keys are found: numbers of all kinds that are equal are one. Text is not
-/// copied for it, however long it is.
+/// A key as it is looked up in a large map: two are equal where [`is_key`] says so. Text is not copied
+/// for it, however long it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key<'a> {
+    Null,
     Bool(bool),
-    Whole(i128),
+    Int(i64),
+    Uint(u64),
     Double(u64),
     Text(Text<'a>),
+    Duration(i64),
+    Timestamp(i64, u32, i32),
+    Type(&'a str),
+    /// Of what is told apart by its text.
+    Named(&'static str, String),
+    /// Of what is told apart by where it was made.
+    Place(usize),
 }
 
 impl<'a> Key<'a> {
+    /// The key of a value; nothing where no other is the same key, as for NaN, and for what Go can't
+    /// look up, as bytes.
     fn of(value: &Value<'a>) -> Option<Self> {
         Some(match value {
+            Value::Null => Self::Null,
             Value::Bool(value) => Self::Bool(*value),
-            Value::Int(value) => Self::Whole((*value).into()),
-            Value::Uint(value) => Self::Whole((*value).into()),
+            Value::Int(value) => Self::Int(*value),
+            Value::Uint(value) => Self::Uint(*value),
             Value::String(text) => Self::Text(text.clone()),
-            #[expect(
-                clippy::as_conversions,
-                clippy::cast_possible_truncation,
-                clippy::float_cmp,
-                reason = "a double of less than 2^64 without a fraction is a whole number"
-            )]
-            Value::Double(value) if value.trunc() == *value && value.abs() < 2e19 => {
-                Self::Whole(*value as i128)
-            }
-            Value::Double(value) => Self::Double(value.to_bits()),
+            Value::Double(value) if value.is_nan() => return None,
+            // Adding zero makes one of both zeros.
+            Value::Double(value) => Self::Double((*value + 0.0).to_bits()),
+            Value::Duration(span) => Self::Duration(*span),
+            Value::Timestamp(time) => Self::Timestamp(time.seconds, time.nanos, time.offset),
+            Value::Type(name) => Self::Type(name),
+            Value::Opaque(value) => match &**value {
+                Opaque::Quantity(_) | Opaque::Url(_) => Self::place(value),
+                Opaque::Ip(_) | Opaque::Cidr(_) => {
+                    Self::Named(value.type_name(), value.to_string())
+                }
+                Opaque::Format(format) => Self::Named(value.type_name(), format.name.to_owned()),
+                Opaque::Semver(_) => return None,
+            },
+            Value::List(List::Made(list)) => Self::place(list),
+            Value::List(List::Joined(list)) => Self::place(list),
+            Value::Map(Map::Made(map)) => Self::place(map),
+            Value::Optional(Some(value)) => Self::place(value),
+            Value::Message(message) => Self::place(message),
             _ => return None,
         })
     }
+
+    fn place<T>(value: &Arc<T>) -> Self {
+        Self::Place(Arc::as_ptr(value).addr())
+    }
 }
 
-/// Whether a key is this one. Quantities, URLs, lists, maps and optionals are told apart by where
-/// they were made, as Go does with what it refers to.
+/// Whether a key is this one, as Go tells: a number is no key of another kind, and a point in time none
+/// with another offset. Quantities, URLs, lists, maps and optionals are told apart by where they were
+/// made, as Go does with what it refers to.
 fn is_key(made: &Value<'_>, key: &Value<'_>) -> bool {
     match (made, key) {
+        (Value::Int(_) | Value::Uint(_) | Value::Double(_), _) => number::is_same(made, key),
+        (Value::Timestamp(a), Value::Timestamp(b)) => a == b && a.offset == b.offset,
         (Value::Opaque(a), Value::Opaque(b))
             if matches!(**a, Opaque::Quantity(_) | Opaque::Url(_)) =>
         {
@@ -95,8 +123,16 @@ fn is_key(made: &Value<'_>, key: &Value<'_>) -> bool {
 }
 
 impl<'a> MadeMap<'a> {
-    /// The place of a key.
+    /// The place of what a key is looked up by: this key, else the whole number of another kind that is
+    /// the same. No key is found that is a double, but by itself (cel-go v0.29.2, common/types/map.go,
+    /// `refValMapAccessor`).
     fn find(&self, key: &Value<'_>) -> Option<usize> {
+        self.find_same(key)
+            .or_else(|| number::whole(key).find_map(|whole| self.find_same(&whole)))
+    }
+
+    /// The place of this very key.
+    fn find_same(&self, key: &Value<'_>) -> Option<usize> {
         if self.entries.len() < INDEX_FROM {
             return self.entries.iter().position(|(made, _)| is_key(made, key));
         }
@@ -105,7 +141,7 @@ impl<'a> MadeMap<'a> {
 
     /// Sets the value of a key, and says whether it was there before.
     pub(crate) fn insert(&mut self, key: Value<'a>, value: Value<'a>) -> bool {
-        if let Some(place) = self.find(&key) {
+        if let Some(place) = self.find_same(&key) {
             if let Some(entry) = self.entries.get_mut(place) {
                 entry.1 = value;
             }
@@ -130,7 +166,7 @@ impl<'a> MadeMap<'a> {
 
     /// Takes a key away.
     pub(crate) fn remove(&mut self, key: &Value<'_>) {
-        if let Some(place) = self.find(key) {
+        if let Some(place) = self.find_same(key) {
             self.entries.remove(place);
             let Self {
                 entries, is_struct, ..
@@ -146,7 +182,7 @@ impl<'a> MadeMap<'a> {
         self.entries.len()
     }
 
-    /// Whether a key is there.
+    /// Whether something is found by a key.
     pub(crate) fn contains(&self, key: &Value<'_>) -> bool {
         self.find(key).is_some()
     }
@@ -191,7 +227,8 @@ impl<'a> Map<'a> {
     pub fn len(&self) -> usize {
         match self {
             Self::Made(made) => made.entries.len(),
-            Self::Json(entries) | Self::Typed(entries, _) | Self::Go(entries, _) => entries.len(),
+            Self::Json(entries) | Self::Typed(entries, _) => entries.len(),
+            Self::Go(entries, of) => of.len(entries),
             Self::Strings(entries) => entries.len(),
         }
     }
@@ -229,7 +266,7 @@ impl<'a> Map<'a> {
             Self::Json(entries) => entries.get(key).map(Value::from_json),
             Self::Strings(entries) => entries.get(key).map(|text| Value::from(text.as_str())),
             Self::Typed(entries, schema) => schema.entry(entries, key),
-            Self::Go(entries, of) => entries.get(key).map(|json| of.field(key, json)),
+            Self::Go(entries, of) => of.find(entries, key),
         }
     }
 
@@ -240,7 +277,7 @@ impl<'a> Map<'a> {
             Self::Json(entries) => Entries::Json(entries.iter()),
             Self::Strings(entries) => Entries::Strings(entries.iter()),
             Self::Typed(entries, schema) => Entries::Typed(entries.keys(), entries, schema),
-            Self::Go(entries, of) => Entries::Go(entries.iter(), *of),
+            Self::Go(entries, of) => Entries::Go(of.entries(entries)),
         }
     }
 }
@@ -250,7 +287,7 @@ enum Entries<'m, 'a> {
     Made(slice::Iter<'m, (Value<'a>, Value<'a>)>),
     Json(serde_json::map::Iter<'a>),
     Strings(btree_map::Iter<'a, String, String>),
-    Go(serde_json::map::Iter<'a>, GoType),
+    Go(go::Entries<'a>),
     Typed(
         serde_json::map::Keys<'a>,
         &'a serde_json::Map<String, Json>,
@@ -269,9 +306,9 @@ impl<'a> Iterator for Entries<'_, 'a> {
                 let (key, value) = entries.next()?;
                 Some((Value::from(key.as_str()), Value::from(value.as_str())))
             }
-            Self::Go(entries, of) => {
-                let (key, json) = entries.next()?;
-                Some((Value::from(key.as_str()), of.field(key, json)))
+            Self::Go(entries) => {
+                let (key, value) = entries.next()?;
+                Some((Value::from(key), value))
             }
             Self::Typed(keys, entries, schema) => {
                 let (key, name) = keys.find_map(|key| Some((key, schema.entry_name(key)?)))?;
@@ -292,4 +329,76 @@ impl<'a> Iterator for Entries<'_, 'a> {
 
 fn json_entry<'a>((key, value): (&'a String, &'a Json)) -> (Value<'a>, Value<'a>) {
     (Value::from(key.as_str()), Value::from_json(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::Time;
+
+    /// Keys that are equal as values and no two of them the same key, as Go has it.
+    fn keys() -> Vec<Value<'static>> {
+        let time = Time::new(0, 0).unwrap();
+        vec![
+            Value::Int(1),
+            Value::Uint(1),
+            Value::Double(1.0),
+            Value::Double(0.5),
+            Value::Timestamp(time),
+            Value::Timestamp(time.at(3600)),
+            Value::Duration(1),
+            Value::Bool(true),
+            Value::Null,
+            Value::from("1"),
+        ]
+    }
+
+    /// In a small map and in one with an index: a key is replaced by itself, and found by itself.
+    #[test]
+    fn keys_of_each_kind_are_their_own() {
+        for others in [0, INDEX_FROM] {
+            let mut map = MadeMap::default();
+            for number in 0..others {
+                map.insert(Value::from(format!("k{number}")), Value::Null);
+            }
+            for key in keys() {
+                assert!(!map.insert(key, Value::Int(0)), "{others}");
+            }
+            for (place, key) in keys().into_iter().enumerate() {
+                assert!(map.insert(key.clone(), Value::from(place.to_string())));
+                assert_eq!(map.find(&key), Some(others + place), "{key:?}");
+            }
+            assert_eq!(map.len(), others + keys().len());
+            for not_there in [Value::Double(f64::NAN), Value::Int(2), Value::Duration(2)] {
+                assert!(!map.contains(&not_there), "{not_there:?}");
+            }
+        }
+    }
+
+    /// A number finds a whole number of another kind, and nothing but a double finds a double.
+    #[test]
+    fn whole_numbers_are_found_by_their_like() {
+        for others in [0, INDEX_FROM] {
+            let map = |key: Value<'static>| {
+                let fill =
+                    (0..others).map(|number| (Value::from(format!("k{number}")), Value::Null));
+                Map::of(fill.chain([(key, Value::Bool(true))]))
+            };
+            let found = |key: Value<'static>, by: Value<'static>| map(key).get(&by).is_some();
+            assert!(
+                found(Value::Int(1), Value::Uint(1)) && found(Value::Int(1), Value::Double(1.0))
+            );
+            assert!(
+                found(Value::Uint(1), Value::Int(1)) && found(Value::Uint(1), Value::Double(1.0))
+            );
+            assert!(!found(Value::Double(1.0), Value::Int(1)));
+            assert!(!found(Value::Double(1.0), Value::Uint(1)));
+            assert!(!found(Value::Int(-1), Value::Uint(u64::MAX)));
+            assert!(!found(
+                Value::Int(i64::MAX),
+                Value::Double(9_223_372_036_854_775_808.0)
+            ));
+            assert!(found(Value::Double(-0.0), Value::Double(0.0)));
+        }
+    }
 }

@@ -12,6 +12,7 @@ mod joined;
 mod json;
 mod map;
 mod message;
+pub(crate) mod number;
 mod text;
 mod time;
 mod typed;

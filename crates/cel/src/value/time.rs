@@ -87,8 +87,8 @@ impl Time {
     }
 
     /// The calendar at an offset.
-    pub(crate) fn civil(self, offset: i32) -> Civil {
-        let local = self.seconds.saturating_add(offset.into());
+    pub(crate) fn civil(self, offset: i64) -> Civil {
+        let local = self.seconds.saturating_add(offset);
         let (days, second) = (local.div_euclid(DAY), local.rem_euclid(DAY));
         let shifted = days.saturating_add(719_468);
         let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
@@ -168,7 +168,7 @@ impl From<jiff::Timestamp> for Time {
 /// RFC 3339 with as many digits of a second as are needed.
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let c = self.civil(self.offset);
+        let c = self.civil(self.offset.into());
         let (year, month, day) = (c.year, c.month, c.day);
         let (hour, minute, second) = (c.hour, c.minute, c.second);
         write!(

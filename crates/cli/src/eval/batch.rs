@@ -62,7 +62,7 @@ pub(super) fn run(minor: u32, input: &mut impl BufRead, out: &mut impl Write) ->
             continue;
         }
         let answer = match serde_json::from_str::<Request>(&line) {
-            Ok(request) => evaluate(minor, &request),
+            Ok(request) => evaluate(minor, &decoded(request)),
             Err(error) => {
                 let id = serde_json::from_str::<Json>(&line)
                     .map_or(Json::Null, |json| json["id"].clone());
@@ -72,6 +72,20 @@ pub(super) fn run(minor: u32, input: &mut impl BufRead, out: &mut impl Write) ->
         writeln!(out, "{answer}")?;
         out.flush()?;
     }
+}
+
+/// A line as the API server has its objects: each has a kind there, which an expression can see. One
+/// without gets one.
+fn decoded(mut request: Request) -> Request {
+    for name in ["object", "oldObject", "params"] {
+        if let Some(Json::Object(fields)) = request.bindings.get_mut(name)
+            && !fields.contains_key("kind")
+        {
+            fields.insert("apiVersion".to_owned(), "v1".into());
+            fields.insert("kind".to_owned(), "Thing".into());
+        }
+    }
+    request
 }
 
 fn evaluate(minor: u32, request: &Request) -> Json {

@@ -115,14 +115,18 @@ fn is_order(release: Release, case: &Case) -> bool {
 }
 
 /// How often the API server's engine is asked the same: as often as there is patience for what takes
-/// so long once.
+/// so long once. However busy a machine is, it is often enough for an order that comes up once in a
+/// few times.
 fn often(once: Duration) -> usize {
     let fit = PATIENCE.as_millis() / once.as_millis().max(1);
-    usize::try_from(fit).unwrap_or(ASKED).clamp(10, ASKED)
+    usize::try_from(fit).unwrap_or(ASKED).clamp(LEAST, ASKED)
 }
 
 /// How often at most.
 const ASKED: usize = 200;
+
+/// How often at least.
+const LEAST: usize = 50;
 
 /// Whether the answers to one question are several, as far as this is looked at.
 fn vary(answers: &[Json], of: impl Fn(&Json) -> Json) -> bool {

@@ -114,23 +114,10 @@ impl Case {
             }
         }
         for bindings in without_one(&self.bindings) {
-            // The API server makes these whole again, and gives a kind to what has none.
-            let whole = ["request", "namespaceObject"];
-            let changed = |name: &str| {
-                bindings
-                    .get(name)
-                    .is_some_and(|is| *is != self.bindings[name])
-            };
-            let nameless = bindings.as_object().unwrap().values().any(|bound| {
-                bound.is_object() && (bound["kind"].is_null() || bound["apiVersion"].is_null())
+            made.push(Self {
+                bindings: Arc::new(bindings),
+                ..self.clone()
             });
-            let made_whole = whole.into_iter().any(changed) || nameless;
-            if !made_whole {
-                made.push(Self {
-                    bindings: Arc::new(bindings),
-                    ..self.clone()
-                });
-            }
         }
         made
     }

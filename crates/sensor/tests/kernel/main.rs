@@ -18,7 +18,7 @@ use pod::{ID, Pod, events, execs, load};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn canonical(path: &str) -> String {
     std::fs::canonicalize(path).unwrap().display().to_string()
@@ -242,6 +242,9 @@ async fn a_mount_namespace_has_a_number_of_its_own() {
     assert_ne!(*unshared, 0, "no number");
 }
 
+/// Who waits so long for records that are there already will wait for ever.
+const ASLEEP: Duration = Duration::from_secs(30);
+
 #[tokio::test]
 async fn a_burst_is_read_to_its_end_at_once() {
     let pod = Pod::new("burst");
@@ -250,19 +253,13 @@ async fn a_burst_is_read_to_its_end_at_once() {
     // In batches, as the sensor reads between its other work. Nothing happens any more, so that
     // nothing but the ring's own rest makes it turn again.
     let mut read = 0;
-    let started = Instant::now();
     while read < 3000 {
-        let ready = tokio::time::timeout(Duration::from_secs(5), records.ready()).await;
+        let ready = tokio::time::timeout(ASLEEP, records.ready()).await;
         ready
             .unwrap_or_else(|_| panic!("{read} records were read, then it slept"))
             .unwrap();
         read += (0..256).map_while(|_| records.try_next()).count();
     }
-    assert!(
-        started.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        started.elapsed()
-    );
     // At the end it does wait. Other tests may wake it, but then something is there to read, but for
     // what was read before it waited.
     while records.try_next().is_some() {}

@@ -16,20 +16,51 @@ pub(super) fn literal(c: u32, any_case: bool) -> String {
     };
     let mut buffer = [0; 4];
     let text = regex::escape(c.encode_utf8(&mut buffer));
-    if any_case && (c.is_alphabetic() || !c.is_ascii()) {
+    let folds = c.is_alphabetic() || !c.is_ascii();
+    if any_case && folds && !is_alone(c) {
         format!("(?i:{text})")
     } else {
         text
     }
 }
 
-/// A set as a pattern of its own.
+/// Characters that Go's Unicode 15 knows no other case of, and the regex crate's Unicode 16 does: those
+/// that came later, what they are the other case of, and ligatures.
+const ALONE: &[(u32, u32)] = &[
+    (0x19b, 0x19b),
+    (0x264, 0x264),
+    (0x390, 0x390),
+    (0x3b0, 0x3b0),
+    (0x1c89, 0x1c8a),
+    (0x1fd3, 0x1fd3),
+    (0x1fe3, 0x1fe3),
+    (0xa7cb, 0xa7cd),
+    (0xa7da, 0xa7dc),
+    (0xfb05, 0xfb06),
+    (0x10d50, 0x10d65),
+    (0x10d70, 0x10d85),
+];
+
+fn is_alone(c: char) -> bool {
+    let c = u32::from(c);
+    ALONE.iter().any(|(low, high)| (*low..=*high).contains(&c))
+}
+
+/// A set as a pattern of its own. In any case it is its other cases as well, but for those that only
+/// the regex crate knows: of these characters it has the ones that it has by itself.
 pub(super) fn alone(set: &str, any_case: bool) -> String {
-    if any_case {
-        format!("(?i:{set})")
-    } else {
-        set.to_owned()
+    if !any_case {
+        return set.to_owned();
     }
+    // Of ASCII alone there is nothing to leave out.
+    if set.is_ascii() && !set.contains(r"\x{") && !set.contains(r"\p") {
+        return format!("(?i:{set})");
+    }
+    let mut lonely = String::new();
+    for (low, high) in ALONE {
+        push_range(&mut lonely, *low, *high);
+    }
+    format!("(?:(?i:[{set}--[{lonely}]])|[{set}&&[{lonely}]])")
 }
 
 /// `\d`, `\pL` and their like at the start of a text, as a bracketed set, and what follows.
@@ -81,9 +112,15 @@ fn unicode<'a>(
     };
     let name = names::known(name).ok_or_else(wrong)?;
     let negation = if negated { "^" } else { "" };
+    // Go has the characters of Unicode 15, the regex crate those of 16, which has one of these in
+    // another category.
     let set = match name {
         "Cs" => r"&&[^\x{0}-\x{10FFFF}]".to_owned(),
-        name => format!(r"\p{{{name}}}"),
+        "Any" | "ASCII" => format!(r"\p{{{name}}}"),
+        "C" | "Cn" => format!(r"\p{{{name}}}\P{{Age:15.0}}"),
+        "Mc" => r"[[\p{Mc}&&\p{Age:15.0}]--\x{1171e}]".to_owned(),
+        "Mn" => r"[\p{Mn}&&\p{Age:15.0}]\x{1171e}".to_owned(),
+        name => format!(r"[\p{{{name}}}&&\p{{Age:15.0}}]"),
     };
     Ok(Some((format!("[{negation}{set}]"), rest)))
 }

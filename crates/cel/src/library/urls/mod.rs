@@ -25,6 +25,9 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "getQuery", run: query, overloads: &[("url_get_query", "url.() -> map(string, list(string))")] },
 ];
 
+/// From so many parts on a query is taken for one without any.
+const PAIRS_LIMIT: usize = 10_001;
+
 fn to_url<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let [Value::String(text)] = arguments else {
         return no_overload();
@@ -65,7 +68,12 @@ fn query<'a>(arguments: &[Value<'a>]) -> Outcome<'a> {
     let mut found: Vec<(String, Vec<Value<'a>>)> = Vec::new();
     // A query may have as many keys as it has letters.
     let mut places: HashMap<String, usize> = HashMap::new();
-    for pair in url.query().split('&') {
+    // Go reads no query of more (go1.26, src/net/url, `parseQuery`).
+    let pairs = match url.query().split('&').count() {
+        PAIRS_LIMIT.. => "",
+        _ => url.query(),
+    };
+    for pair in pairs.split('&') {
         if pair.is_empty() || pair.contains(';') {
             continue;
         }
