@@ -25,9 +25,9 @@ pub const ANNOTATION_MIRROR_POD: &str = "kubernetes.io/config.mirror";
 pub const ANNOTATION_STATIC_POD_UID: &str = "kubernetes.io/config.hash";
 /// Name of the `ValidatingAdmissionPolicy`, and of its binding, that protects Incidents.
 pub const INCIDENT_PROTECTION: &str = "bailiff-incident-protection";
-/// Name of the `ValidatingAdmissionPolicy`, and of its binding, that confines what a sensor says in
-/// the status of a policy.
-pub const POLICY_STATUS_PROTECTION: &str = "bailiff-policy-status-protection";
+/// Name of the `ValidatingAdmissionPolicy`, and of its binding, that keeps the controller's account
+/// from removing pods in exempt namespaces.
+pub const EVICTION_PROTECTION: &str = "bailiff-eviction-protection";
 /// Annotation of a RuntimePolicyBinding: resumes responses that the bad-policy guard paused. Its
 /// value is the generation of the policy and that of the binding, as `3/1`.
 pub const ANNOTATION_RESUME: &str = "bailiff.dev/resume";
@@ -37,8 +37,6 @@ pub const RESPONSE_SWITCH: &str = "bailiff-response";
 pub const RESPONSE_SWITCH_MODE: &str = "mode";
 /// Name of the Lease by which the controller's replicas agree on a leader.
 pub const CONTROLLER_LEASE: &str = "bailiff-controller";
-/// Field manager by which sensors own the one condition that they write in a policy's status.
-pub const SENSOR_FIELD_MANAGER: &str = "bailiff-sensor";
 /// `reportingController` of every Event that Bailiff writes, by component.
 pub const REPORTING_CONTROLLER: &str = "bailiff.dev/controller";
 /// `reportingController` of the Events that a sensor writes about its Node.

@@ -175,8 +175,6 @@ fn the_chart_renders_what_its_values_ask_for() {
         "PriorityClass/bailiff-sensor",
         "ValidatingAdmissionPolicy/bailiff-incident-protection",
         "ValidatingAdmissionPolicyBinding/bailiff-incident-protection",
-        "ValidatingAdmissionPolicy/bailiff-policy-status-protection",
-        "ValidatingAdmissionPolicyBinding/bailiff-policy-status-protection",
     ] {
         assert!(has(&default, name), "{name}: {:?}", default.keys());
     }
