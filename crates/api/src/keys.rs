@@ -31,10 +31,15 @@ pub const EVICTION_PROTECTION: &str = "bailiff-eviction-protection";
 /// Annotation of a RuntimePolicyBinding: resumes responses that the bad-policy guard paused. Its
 /// value is the generation of the policy and that of the binding, as `3/1`.
 pub const ANNOTATION_RESUME: &str = "bailiff.dev/resume";
-/// Name of the ConfigMap that switches all responses; the chart creates it.
+/// Name of the ConfigMap that switches all responses; the chart creates it. Its mode is that of
+/// [`RESPONSE_SWITCH_MODE`], or of [`RESPONSE_SWITCH_DEFAULT_MODE`] if that key is absent: `Enforce` or
+/// `Audit`. With any other value, or without both keys, responses wait.
 pub const RESPONSE_SWITCH: &str = "bailiff-response";
-/// Key of [`RESPONSE_SWITCH`]: `Enforce` or `Audit`.
+/// Key of [`RESPONSE_SWITCH`] that an operator sets. The chart never renders it, so that no upgrade,
+/// rollback or GitOps tool turns a switch back.
 pub const RESPONSE_SWITCH_MODE: &str = "mode";
+/// Key of [`RESPONSE_SWITCH`] that the chart sets, from `response.mode`.
+pub const RESPONSE_SWITCH_DEFAULT_MODE: &str = "defaultMode";
 /// Name of the Lease by which the controller's replicas agree on a leader.
 pub const CONTROLLER_LEASE: &str = "bailiff-controller";
 /// `reportingController` of every Event that Bailiff writes, by component.
