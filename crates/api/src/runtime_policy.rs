@@ -68,9 +68,10 @@ pub struct RuntimePolicySpec {
     #[serde(default)]
     pub severity: Severity,
 
-    /// Handling of expressions that cannot be evaluated. Must be Fail or Ignore. Defaults to Fail. Fail:
-    /// the sensor creates an Incident of type EvaluationFailed. Ignore: the sensor counts the error in a
-    /// metric and logs it. With either, Bailiff takes no action.
+    /// Handling of expressions that cannot be evaluated. Must be Fail or Ignore. Defaults to Fail. With
+    /// either, Bailiff takes no action. An Incident of type EvaluationFailed reports the error, at most one
+    /// per node, generation and hour. The policy has the condition EvaluationFailed, with the reason
+    /// FailureReported for Fail, and FailureIgnored for Ignore.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
 
@@ -102,10 +103,10 @@ pub struct RuntimePolicySpec {
 /// Handling of expressions that cannot be evaluated.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailurePolicy {
-    /// The sensor creates an Incident of type EvaluationFailed.
+    /// The reason of the condition EvaluationFailed is FailureReported.
     #[default]
     Fail,
-    /// The sensor counts the error in a metric and logs it.
+    /// The reason of the condition EvaluationFailed is FailureIgnored.
     Ignore,
 }
 

@@ -235,16 +235,17 @@ fn the_chart_renders_what_its_values_ask_for() {
     assert!(controller["spec"]["template"]["spec"]["priorityClassName"].is_null());
 }
 
-/// The environment of the controller.
-fn environment(objects: &Objects) -> BTreeMap<String, String> {
-    let container = objects["Deployment/bailiff-controller"]
-        .pointer(CONTAINER)
-        .unwrap();
+/// The environment of a component, with the paths of fields in braces.
+fn environment(component: &serde_json::Value) -> BTreeMap<String, String> {
+    let container = component.pointer(CONTAINER).unwrap();
     let variables = container["env"].as_array().unwrap().iter();
     variables
-        .filter_map(|variable| {
+        .map(|variable| {
             let name = variable["name"].as_str().unwrap().to_owned();
-            Some((name, variable["value"].as_str()?.to_owned()))
+            let field = || variable.pointer("/valueFrom/fieldRef/fieldPath")?.as_str();
+            let value = variable["value"].as_str().map(str::to_owned);
+            let value = value.or_else(|| Some(format!("{{{}}}", field()?)));
+            (name, value.unwrap())
         })
         .collect()
 }
@@ -334,12 +335,53 @@ fn each_value_of_the_controller_reaches_it() {
         .iter()
         .flat_map(|(value, _, _)| ["--set", value])
         .collect();
-    let have = environment(&bailiff(&set).unwrap());
-    let want: BTreeMap<_, _> = values
+    let have = environment(&bailiff(&set).unwrap()["Deployment/bailiff-controller"]);
+    let fields = [
+        ("NAMESPACE", "{metadata.namespace}"),
+        ("POD_NAME", "{metadata.name}"),
+    ];
+    assert_eq!(have, variables(&values, &fields));
+}
+
+#[test]
+fn each_value_of_the_sensor_reaches_it() {
+    let values = [
+        (
+            "sensor.ringBufferBytes=268435456",
+            "RING_BUFFER_BYTES",
+            "268435456",
+        ),
+        ("sensor.podLookupTimeout=1m", "POD_LOOKUP_TIMEOUT", "1m"),
+        (
+            "sensor.incidentUpdateInterval=2s",
+            "INCIDENT_UPDATE_INTERVAL",
+            "2s",
+        ),
+        ("log.format=text", "LOG_FORMAT", "text"),
+        ("log.level=debug", "LOG_LEVEL", "debug"),
+    ];
+    let set: Vec<_> = values
         .iter()
-        .map(|(_, name, value)| (format!("BAILIFF_{name}"), (*value).to_owned()))
+        .flat_map(|(value, _, _)| ["--set", value])
         .collect();
-    assert_eq!(have, want);
+    let have = environment(&bailiff(&set).unwrap()["DaemonSet/bailiff-sensor"]);
+    let fields = [
+        ("NAMESPACE", "{metadata.namespace}"),
+        ("NODE_NAME", "{spec.nodeName}"),
+        ("POD_NAME", "{metadata.name}"),
+        ("POD_UID", "{metadata.uid}"),
+    ];
+    assert_eq!(have, variables(&values, &fields));
+}
+
+/// The variables that these values and fields become.
+fn variables(values: &[(&str, &str, &str)], fields: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let values = values.iter().map(|(_, name, value)| (name, value));
+    let fields = fields.iter().map(|(name, value)| (name, value));
+    values
+        .chain(fields)
+        .map(|(name, value)| (format!("BAILIFF_{name}"), (*value).to_owned()))
+        .collect()
 }
 
 /// What a ClusterRole or Role grants: resources, or names of them, with verbs.
