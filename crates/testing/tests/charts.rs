@@ -250,88 +250,90 @@ fn environment(component: &serde_json::Value) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// Values of the controller: as they are set, the variable without its prefix, and what it becomes.
+const CONTROLLER_VALUES: &[(&str, &str, &str)] = &[
+    ("exemptNamespaces={a,b}", "EXEMPT_NAMESPACES", "a,b"),
+    ("criticalNamespaces={c,d}", "CRITICAL_NAMESPACES", "c,d"),
+    (
+        "controller.leaderElection.leaseDuration=61s",
+        "LEADER_ELECT_LEASE_DURATION",
+        "61s",
+    ),
+    (
+        "controller.leaderElection.renewDeadline=9s",
+        "LEADER_ELECT_RENEW_DEADLINE",
+        "9s",
+    ),
+    (
+        "controller.leaderElection.retryPeriod=3s",
+        "LEADER_ELECT_RETRY_PERIOD",
+        "3s",
+    ),
+    (
+        "controller.replacementDeadline=4m",
+        "REPLACEMENT_DEADLINE",
+        "4m",
+    ),
+    (
+        "controller.evictionInitialBackoff=5s",
+        "EVICTION_INITIAL_BACKOFF",
+        "5s",
+    ),
+    (
+        "controller.evictionMaxBackoff=6s",
+        "EVICTION_MAX_BACKOFF",
+        "6s",
+    ),
+    (
+        "controller.incidentRecheckInterval=7s",
+        "INCIDENT_RECHECK_INTERVAL",
+        "7s",
+    ),
+    (
+        "controller.statusResyncInterval=8s",
+        "STATUS_RESYNC_INTERVAL",
+        "8s",
+    ),
+    (
+        "response.allowPodDeletion=true",
+        "RESPONSE_ALLOW_POD_DELETION",
+        "true",
+    ),
+    (
+        "response.maxGracePeriodSeconds=86400",
+        "RESPONSE_MAX_GRACE_PERIOD_SECONDS",
+        "86400",
+    ),
+    ("response.maxAge=2h", "RESPONSE_MAX_AGE", "2h"),
+    (
+        "response.maxEvictionsPerMinutePerNamespace=11",
+        "RESPONSE_MAX_EVICTIONS_PER_MINUTE_PER_NAMESPACE",
+        "11",
+    ),
+    (
+        "response.maxEvictionsPerMinute=12",
+        "RESPONSE_MAX_EVICTIONS_PER_MINUTE",
+        "12",
+    ),
+    ("retention.maxAge=13h", "RETENTION_MAX_AGE", "13h"),
+    (
+        "retention.maxIncidentsPerNamespace=14",
+        "RETENTION_MAX_INCIDENTS_PER_NAMESPACE",
+        "14",
+    ),
+    // A number that YAML would write as 1e+07.
+    (
+        "retention.maxIncidents=10000000",
+        "RETENTION_MAX_INCIDENTS",
+        "10000000",
+    ),
+    ("log.format=text", "LOG_FORMAT", "text"),
+    ("log.level=debug", "LOG_LEVEL", "debug"),
+];
+
 #[test]
 fn each_value_of_the_controller_reaches_it() {
-    let values = [
-        ("exemptNamespaces={a,b}", "EXEMPT_NAMESPACES", "a,b"),
-        ("criticalNamespaces={c,d}", "CRITICAL_NAMESPACES", "c,d"),
-        (
-            "controller.leaderElection.leaseDuration=61s",
-            "LEADER_ELECT_LEASE_DURATION",
-            "61s",
-        ),
-        (
-            "controller.leaderElection.renewDeadline=9s",
-            "LEADER_ELECT_RENEW_DEADLINE",
-            "9s",
-        ),
-        (
-            "controller.leaderElection.retryPeriod=3s",
-            "LEADER_ELECT_RETRY_PERIOD",
-            "3s",
-        ),
-        (
-            "controller.replacementDeadline=4m",
-            "REPLACEMENT_DEADLINE",
-            "4m",
-        ),
-        (
-            "controller.evictionInitialBackoff=5s",
-            "EVICTION_INITIAL_BACKOFF",
-            "5s",
-        ),
-        (
-            "controller.evictionMaxBackoff=6s",
-            "EVICTION_MAX_BACKOFF",
-            "6s",
-        ),
-        (
-            "controller.incidentRecheckInterval=7s",
-            "INCIDENT_RECHECK_INTERVAL",
-            "7s",
-        ),
-        (
-            "controller.statusResyncInterval=8s",
-            "STATUS_RESYNC_INTERVAL",
-            "8s",
-        ),
-        (
-            "response.allowPodDeletion=true",
-            "RESPONSE_ALLOW_POD_DELETION",
-            "true",
-        ),
-        (
-            "response.maxGracePeriodSeconds=86400",
-            "RESPONSE_MAX_GRACE_PERIOD_SECONDS",
-            "86400",
-        ),
-        ("response.maxAge=2h", "RESPONSE_MAX_AGE", "2h"),
-        (
-            "response.maxEvictionsPerMinutePerNamespace=11",
-            "RESPONSE_MAX_EVICTIONS_PER_MINUTE_PER_NAMESPACE",
-            "11",
-        ),
-        (
-            "response.maxEvictionsPerMinute=12",
-            "RESPONSE_MAX_EVICTIONS_PER_MINUTE",
-            "12",
-        ),
-        ("retention.maxAge=13h", "RETENTION_MAX_AGE", "13h"),
-        (
-            "retention.maxIncidentsPerNamespace=14",
-            "RETENTION_MAX_INCIDENTS_PER_NAMESPACE",
-            "14",
-        ),
-        // A number that YAML would write as 1e+07.
-        (
-            "retention.maxIncidents=10000000",
-            "RETENTION_MAX_INCIDENTS",
-            "10000000",
-        ),
-        ("log.format=text", "LOG_FORMAT", "text"),
-        ("log.level=debug", "LOG_LEVEL", "debug"),
-    ];
-    let set: Vec<_> = values
+    let set: Vec<_> = CONTROLLER_VALUES
         .iter()
         .flat_map(|(value, _, _)| ["--set", value])
         .collect();
@@ -340,7 +342,7 @@ fn each_value_of_the_controller_reaches_it() {
         ("NAMESPACE", "{metadata.namespace}"),
         ("POD_NAME", "{metadata.name}"),
     ];
-    assert_eq!(have, variables(&values, &fields));
+    assert_eq!(have, variables(CONTROLLER_VALUES, &fields));
 }
 
 #[test]
@@ -384,7 +386,7 @@ fn variables(values: &[(&str, &str, &str)], fields: &[(&str, &str)]) -> BTreeMap
         .collect()
 }
 
-/// What a ClusterRole or Role grants: resources, or names of them, with verbs.
+/// What a `ClusterRole` or `Role` grants: resources, or names of them, with verbs.
 fn granted(role: &serde_json::Value) -> BTreeMap<String, String> {
     let mut granted = BTreeMap::new();
     let texts = |list: &serde_json::Value| -> Vec<String> {
@@ -508,7 +510,7 @@ fn the_owners_of_a_pod_can_read_the_policy_by_name() {
     }
 }
 
-/// Helm and GitOps tools change only the fields that a chart renders, so the operator's key must not
+/// Helm and `GitOps` tools change only the fields that a chart renders, so the operator's key must not
 /// be among them.
 #[test]
 fn the_chart_sets_only_the_default_of_the_switch() {
@@ -660,7 +662,7 @@ fn a_controller_that_is_not_ready_blocks_no_drain() {
     assert_eq!(spec["unhealthyPodEvictionPolicy"], "AlwaysAllow");
 }
 
-/// A GitOps tool compares what a chart renders with what the API server returns: what Kubernetes 1.30
+/// A `GitOps` tool compares what a chart renders with what the API server returns: what Kubernetes 1.30
 /// drops, or what changes from one rendering to the next, would differ for ever.
 #[test]
 fn kubernetes_1_30_keeps_what_the_chart_renders() {
