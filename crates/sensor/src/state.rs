@@ -398,6 +398,10 @@ fn is_listed(started: &mut Started, pod: &PodFacts) -> bool {
 /// runtime, wherever it went. In a pod, nothing can lie so deep that its root is not known but
 /// what descends from the pod's processes.
 fn is_runtime(exec: &Exec, tracked: bool) -> bool {
+    // The kernel side tells no other process outside of the pods' cgroups than a pod's.
+    if exec.left_pod_cgroup {
+        return false;
+    }
     match exec.root {
         Root::Container => false,
         Root::Machine => !tracked,

@@ -41,18 +41,17 @@ impl Sandboxes {
                 Some(seen) => seen,
                 None => self.by_pod.entry(pod_uid.to_owned()).or_default(),
             };
-            match seen.iter().find(|first| first.namespace == namespace) {
-                Some(first) => shares |= first.container_id.as_deref() != container_id,
-                None => {
-                    if seen.len() >= NAMESPACES_PER_POD {
-                        seen.remove(0);
-                    }
-                    seen.push(FirstSeen {
-                        namespace,
-                        container_id: container_id.map(str::to_owned),
-                    });
-                }
+            if let Some(first) = seen.iter().find(|first| first.namespace == namespace) {
+                shares |= first.container_id.as_deref() != container_id;
+                continue;
             }
+            if seen.len() >= NAMESPACES_PER_POD {
+                seen.remove(0);
+            }
+            seen.push(FirstSeen {
+                namespace,
+                container_id: container_id.map(str::to_owned),
+            });
         }
         shares
     }
