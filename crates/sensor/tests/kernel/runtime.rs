@@ -3,7 +3,6 @@
 //! Here: runc and crun, each with a cgroup hierarchy of version 2 alone. Not here: a kubelet.
 //! Invariant: no container and no cgroup is left.
 
-use crate::pod::load;
 use bailiff_sensor::{Event, Exec, Found, ProcessKey, Records, Root};
 use serde_json::{Value, json};
 use std::os::unix::fs::symlink;
@@ -97,8 +96,9 @@ impl Node {
         assert!(failed.is_empty(), "{line}: {failed}");
     }
 
-    fn is_mine(&self, cgroup: &str) -> bool {
-        cgroup.contains(&format!("/{}/", self.top))
+    /// A process that left is told of by no other test.
+    fn is_mine(&self, exec: &Exec) -> bool {
+        exec.left_pod_cgroup || exec.cgroup.contains(&self.top)
     }
 }
 
@@ -136,17 +136,19 @@ struct Told {
 }
 
 impl Told {
-    /// Reads until each of these programs was executed.
-    async fn until(&mut self, records: &mut Records, node: &Node, programs: &[&str]) {
-        let all = |told: &Self| programs.iter().all(|name| told.exec(name).is_some());
-        while !all(self) {
+    /// Reads until it is so.
+    async fn until(&mut self, records: &mut Records, node: &Node, is_so: impl Fn(&Self) -> bool) {
+        while !is_so(self) {
             let next = tokio::time::timeout(Duration::from_mins(1), records.ready()).await;
-            next.unwrap_or_else(|_| panic!("{programs:?} did not all come: {self:#?}"))
+            let lost = records.counters().unwrap();
+            next.unwrap_or_else(|_| panic!("nothing more is told; {lost:?}: {self:#?}"))
                 .unwrap();
             while let Some(event) = records.try_next() {
                 match event.unwrap() {
-                    Event::Exec(exec) if node.is_mine(&exec.cgroup) => self.execs.push(*exec),
-                    Event::Found(found) if node.is_mine(&found.cgroup) => self.found.push(*found),
+                    Event::Exec(exec) if node.is_mine(&exec) => self.execs.push(*exec),
+                    Event::Found(found) if found.cgroup.contains(&node.top) => {
+                        self.found.push(*found);
+                    }
                     Event::Exec(_) | Event::Found(_) | Event::Fork { .. } | Event::Exit(_) => {}
                 }
             }
@@ -174,10 +176,14 @@ async fn old_processes_are_found(runtime: &'static str) {
     let container = node.start("a", &forever("cat"), &json!([]));
     node.exec(&container, &forever("echo"));
     node.exec(&container, &format!("({}) & :", forever("wc")));
-    let mut records = load();
+    // All tests that run at the same time are told of.
+    let mut records = Records::load(1 << 23).unwrap();
     let mut told = Told::default();
-    told.until(&mut records, &node, &["cat", "echo", "wc"])
-        .await;
+    let all = |told: &Told| {
+        let programs = ["cat", "echo", "wc"];
+        programs.iter().all(|program| told.exec(program).is_some())
+    };
+    told.until(&mut records, &node, all).await;
     for (program, init_session) in [("cat", true), ("echo", false), ("wc", false)] {
         let exec = told.exec(program).unwrap();
         let found = told.found(exec.parent);
@@ -198,7 +204,8 @@ async fn old_processes_are_found(runtime: &'static str) {
     // One that comes later is known by itself, and none of the old ones is told again.
     let before = told.found.len();
     node.exec(&container, "exec /bin/true");
-    told.until(&mut records, &node, &["true"]).await;
+    let ran = |told: &Told| told.exec("true").is_some();
+    told.until(&mut records, &node, ran).await;
     let shell = told.execs.iter().find(|exec| exec.args.len() == 3).unwrap();
     assert!(shell.parent_outside_cgroup && shell.own_pid_namespace && !shell.init_session);
     assert!(shell.process.start >= records.attached());
@@ -218,7 +225,8 @@ async fn processes_of_crun_that_are_older_than_the_sensor_are_found() {
 /// The first container of a pod makes the namespaces, the others get them.
 async fn namespaces_of_a_pod_are_told(runtime: &'static str) {
     let mut node = Node::new(runtime, "pod");
-    let mut records = load();
+    // All tests that run at the same time are told of.
+    let mut records = Records::load(1 << 23).unwrap();
     let own = json!([{"type": "network"}, {"type": "ipc"}, {"type": "uts"}]);
     let line = "/bin/true; /bin/sleep 1000";
     node.start("a", line, &own);
@@ -236,17 +244,8 @@ async fn namespaces_of_a_pod_are_told(runtime: &'static str) {
         let mut execs = told.execs.iter();
         execs.any(|exec| exec.filename == "/bin/true" && exec.cgroup.ends_with(&digit.repeat(64)))
     };
-    while !["a", "b", "c"].iter().all(|digit| ended(&told, digit)) {
-        told.until(&mut records, &node, &["true"]).await;
-        let next = tokio::time::timeout(Duration::from_mins(1), records.ready()).await;
-        next.unwrap_or_else(|_| panic!("{told:#?}")).unwrap();
-        told.execs.extend(
-            std::iter::from_fn(|| records.try_next()).filter_map(|event| match event.unwrap() {
-                Event::Exec(exec) if node.is_mine(&exec.cgroup) => Some(*exec),
-                Event::Exec(_) | Event::Found(_) | Event::Fork { .. } | Event::Exit(_) => None,
-            }),
-        );
-    }
+    let all = |told: &Told| ["a", "b", "c"].iter().all(|digit| ended(told, digit));
+    told.until(&mut records, &node, all).await;
     let first = |digit: &str| {
         let mut execs = told.execs.iter();
         let id = digit.repeat(64);
@@ -284,29 +283,22 @@ async fn containers_of_crun_are_told_with_the_namespaces_of_their_pod() {
 #[tokio::test]
 async fn a_process_that_leaves_the_cgroups_of_its_pod_is_still_told() {
     let mut node = Node::new("runc", "left");
-    let mut records = load();
+    // All tests that run at the same time are told of.
+    let mut records = Records::load(1 << 23).unwrap();
     let line = "while ! [ -e /go ]; do /bin/sleep 0.1; done; /bin/cat /hostname; (/bin/wc /hostname); exec /bin/echo";
     node.start("a", line, &json!([]));
     let mut told = Told::default();
-    told.until(&mut records, &node, &["sleep"]).await;
+    let waits = |told: &Told| told.exec("sleep").is_some();
+    told.until(&mut records, &node, waits).await;
     let pid = std::fs::read_to_string(node.folder.join("a")).unwrap();
     // Somebody who can write there moves it; a process of a pod that can does the same.
     std::fs::write(cgroup2().join("cgroup.procs"), pid.trim()).unwrap();
     std::fs::write(node.folder.join("rootfs/go"), "").unwrap();
     let first = told.exec("sh").unwrap().process;
-    let mut left = Vec::new();
-    while left.len() < 3 {
-        let next = tokio::time::timeout(Duration::from_mins(1), records.ready()).await;
-        next.unwrap_or_else(|_| panic!("{left:#?}")).unwrap();
-        while let Some(event) = records.try_next() {
-            if let Event::Exec(exec) = event.unwrap()
-                && exec.left_pod_cgroup
-                && exec.filename != "/bin/sleep"
-            {
-                left.push(*exec);
-            }
-        }
-    }
+    let ended = |told: &Told| told.exec("echo").is_some();
+    told.until(&mut records, &node, ended).await;
+    let mut left = told.execs;
+    left.retain(|exec| exec.left_pod_cgroup && exec.filename != "/bin/sleep");
     let names: Vec<_> = left.iter().map(|exec| exec.filename.as_str()).collect();
     assert_eq!(names, ["/bin/cat", "/bin/wc", "/bin/echo"]);
     for exec in &left {
