@@ -14,54 +14,53 @@ use jiff::SignedDuration;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Version of the program.
+/// Version of the binary.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Commit that it was built from; empty where the build did not say.
+/// Commit of the source; empty if the build did not set it.
 pub(crate) const COMMIT: &str = match option_env!("BAILIFF_COMMIT") {
     Some(commit) => commit,
     None => "",
 };
 
-/// Kubernetes-native security: notices suspicious processes in containers and has their pods
-/// evicted.
+/// Kubernetes-native security: detects processes that violate a policy and evicts their pods.
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "bailiff",
     version = VERSION,
     max_term_width = 100,
     arg_required_else_help = true,
-    after_help = "Examples:\n  bailiff incidents -A        what happened in this cluster\n  bailiff incidents --help    more about a command"
+    after_help = "Examples:\n  bailiff incidents -A       List all Incidents of the cluster\n  bailiff incidents --help   Show the flags of a command"
 )]
 pub(crate) struct Bailiff {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What the program does.
+/// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// List, watch and show incidents: what ran, and what was done about it
+    /// List, watch and show Incidents
     Incidents(IncidentsArgs),
-    /// Try an expression of a policy on objects of yours
+    /// Evaluate a CEL expression
     Eval(EvalArgs),
-    /// Say whether Bailiff works in this cluster
+    /// Check the Bailiff installation
     Status(StatusArgs),
     /// Print the version
     Version(VersionArgs),
-    /// Print a shell's completions
+    /// Print a completion script for a shell
     #[command(
-        after_help = "Examples:\n  source <(bailiff completions bash)\n  bailiff completions zsh > ~/.zfunc/_bailiff"
+        after_help = "Examples:\n  source <(bailiff completion bash)\n  bailiff completion zsh > ~/.zfunc/_bailiff"
     )]
-    Completions {
-        /// The shell
+    Completion {
+        /// Shell
         shell: clap_complete::Shell,
     },
-    /// In a cluster: answer incidents (started by the chart)
+    /// Run the controller (started by the chart)
     #[command(
         after_help = "Example:\n  bailiff controller --namespace bailiff-system --pod-name $(POD_NAME)"
     )]
     Controller(ControllerArgs),
-    /// In a cluster: see the processes of this node (started by the chart)
+    /// Run the sensor (started by the chart)
     #[command(
         after_help = "Example:\n  bailiff sensor --node-name $(NODE_NAME) --pod-name $(POD_NAME) --pod-uid $(POD_UID)"
     )]
