@@ -1,8 +1,8 @@
 //! Subcommands and their flags.
 //!
-//! Here: names, defaults and help. Not here: what they do.
-//! Invariant: every flag of a component can be set by an environment variable of the same name,
-//! `BAILIFF_…`, and every duration is one, so that the chart sets all of them.
+//! Here: names, defaults and help texts. Not here: what the subcommands do.
+//! Invariant: every flag of a component has an environment variable `BAILIFF_…` with the same name, so
+//! that the chart can set all of them.
 
 use crate::log::LogArgs;
 use anyhow::ensure;
@@ -73,16 +73,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed
         .ok()
         .and_then(|d| Duration::try_from(d).ok())
-        .ok_or_else(|| "write a duration such as 500ms, 15s, 5m or 1h".to_owned())
+        .ok_or_else(|| "must be a duration such as 500ms, 15s, 5m or 1h".to_owned())
 }
 
 fn power_of_two(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(bytes) if bytes.is_power_of_two() && bytes >= 65_536 => Ok(bytes),
-        Ok(_) | Err(_) => Err(
-            "write a number of bytes that is a power of two and at least 65536, such as 8388608"
-                .to_owned(),
-        ),
+        Ok(_) | Err(_) => {
+            Err("must be a power of two and at least 65536, such as 8388608".to_owned())
+        }
     }
 }
 
@@ -183,7 +182,7 @@ impl ControllerArgs {
 /// Flags of `bailiff sensor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SensorArgs {
-    /// Name of the node that this pod runs on
+    /// Name of the node of this pod
     #[arg(long, value_name = "NAME", env = "BAILIFF_NODE_NAME")]
     node_name: String,
     /// Name of this pod
@@ -200,13 +199,13 @@ pub(crate) struct SensorArgs {
     /// UID of this pod
     #[arg(long, value_name = "UID", env = "BAILIFF_POD_UID")]
     pod_uid: String,
-    /// Bytes between kernel and sensor: a power of two
+    /// Size of the ring buffer in bytes. Must be a power of two
     #[arg(long, value_name = "BYTES", env = "BAILIFF_RING_BUFFER_BYTES", default_value = "8388608", value_parser = power_of_two)]
     ring_buffer_bytes: u32,
-    /// How long a process waits for its pod to become known
+    /// Time to wait for the pod of a process to be found
     #[arg(long, value_name = "DURATION", env = "BAILIFF_POD_LOOKUP_TIMEOUT", default_value = "30s", value_parser = duration)]
     pod_lookup_timeout: Duration,
-    /// Least time between two writes about the same pod and policy
+    /// Minimum interval between updates of an Incident
     #[arg(long, value_name = "DURATION", env = "BAILIFF_INCIDENT_UPDATE_INTERVAL", default_value = "1s", value_parser = duration)]
     incident_update_interval: Duration,
     #[command(flatten)]
@@ -237,13 +236,13 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_written_as_people_do() {
+    fn a_duration_has_a_unit() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1h 30m"), Ok(Duration::from_mins(90)));
         for bad in ["", "15", "-1s", "soon"] {
             assert_eq!(
                 duration(bad),
-                Err("write a duration such as 500ms, 15s, 5m or 1h".to_owned()),
+                Err("must be a duration such as 500ms, 15s, 5m or 1h".to_owned()),
                 "{bad}"
             );
         }
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_is_a_power_of_two() {
+    fn the_size_of_the_ring_buffer_is_a_power_of_two() {
         assert_eq!(power_of_two("65536"), Ok(65_536));
         for bad in ["4096", "70000", "8Mi"] {
             assert!(power_of_two(bad).is_err(), "{bad}");
