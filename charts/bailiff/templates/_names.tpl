@@ -1,4 +1,4 @@
-{{/* Names are fixed: components, the protection of Incidents and the documentation rely on them. */}}
+{{/* Names are fixed, whatever the release is called: the components and Incident protection depend on them. */}}
 
 {{- define "bailiff.labels" -}}
 app.kubernetes.io/name: bailiff
@@ -9,7 +9,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
-{{/* Labels that select a component's pods; called with the component's name. */}}
+{{/* Labels that select the pods of a component; called with the name of the component. */}}
 {{- define "bailiff.selector" -}}
 app.kubernetes.io/name: bailiff
 app.kubernetes.io/component: {{ . }}
@@ -25,7 +25,7 @@ app.kubernetes.io/component: {{ . }}
 {{- end -}}
 {{- end }}
 
-{{/* The PriorityClass of a component's pods, if there is one; called with the root and the name. */}}
+{{/* PriorityClass of the pods of a component, empty if it has none; called with the root and the name. */}}
 {{- define "bailiff.priorityClass" -}}
 {{- $root := index . 0 -}}
 {{- $component := index . 1 -}}
@@ -38,7 +38,7 @@ bailiff-{{ $component }}
 {{- end -}}
 {{- end }}
 
-{{/* What every container has that needs no privilege: the Pod Security Standard `restricted`. */}}
+{{/* Security context of the containers that meet the Pod Security Standard `restricted`. */}}
 {{- define "bailiff.restricted" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
@@ -57,4 +57,11 @@ livenessProbe:
 readinessProbe:
   httpGet: {path: /readyz, port: http}
   periodSeconds: 2
+{{- end }}
+
+{{/* Pod Security level that the namespace enforces by its label; empty without a label or a cluster. */}}
+{{- define "bailiff.podSecurity" -}}
+{{- $namespace := lookup "v1" "Namespace" "" .Release.Namespace | default dict }}
+{{- $labels := ($namespace.metadata | default dict).labels | default dict }}
+{{- get $labels "pod-security.kubernetes.io/enforce" }}
 {{- end }}

@@ -530,8 +530,9 @@ pub fn incident_name(pod_uid: &str, policy_uid: &str, node_name: &str) -> String
 /// The name of the Incident of the evaluation errors of a policy's generation on a node within one
 /// hour, which is the number of hours since 1970.
 ///
-/// It differs from [`incident_name`]: else whoever makes an expression fail first would have every
-/// later violation counted as an evaluation error, for which there is no response.
+/// It differs from [`incident_name`]: otherwise, a process that makes an expression fail first would
+/// have every later violation counted as an evaluation error, which has no response. It differs before
+/// the node's name, so that no two nodes share a name, whatever they are called.
 #[must_use]
 pub fn evaluation_error_name(
     policy_uid: &str,
@@ -541,7 +542,7 @@ pub fn evaluation_error_name(
 ) -> String {
     let digest = digest(&[policy_uid, &generation.to_string(), &hour.to_string()]);
     let suffix = name_suffix(node_name);
-    format!("inc-{digest}-evaluation-failed{suffix}")
+    format!("inc-evaluation-failed-{digest}{suffix}")
 }
 
 /// 64 bits of the SHA-256 over parts, in hexadecimal.

@@ -25,20 +25,23 @@ pub const ANNOTATION_MIRROR_POD: &str = "kubernetes.io/config.mirror";
 pub const ANNOTATION_STATIC_POD_UID: &str = "kubernetes.io/config.hash";
 /// Name of the `ValidatingAdmissionPolicy`, and of its binding, that protects Incidents.
 pub const INCIDENT_PROTECTION: &str = "bailiff-incident-protection";
-/// Name of the `ValidatingAdmissionPolicy`, and of its binding, that confines what a sensor says in
-/// the status of a policy.
-pub const POLICY_STATUS_PROTECTION: &str = "bailiff-policy-status-protection";
+/// Name of the `ValidatingAdmissionPolicy`, and of its binding, that keeps the controller's account
+/// from removing pods in exempt namespaces.
+pub const EVICTION_PROTECTION: &str = "bailiff-eviction-protection";
 /// Annotation of a RuntimePolicyBinding: resumes responses that the bad-policy guard paused. Its
 /// value is the generation of the policy and that of the binding, as `3/1`.
 pub const ANNOTATION_RESUME: &str = "bailiff.dev/resume";
-/// Name of the ConfigMap that switches all responses; the chart creates it.
+/// Name of the ConfigMap that switches all responses; the chart creates it. Its mode is that of
+/// [`RESPONSE_SWITCH_MODE`], or of [`RESPONSE_SWITCH_DEFAULT_MODE`] if that key is absent: `Enforce` or
+/// `Audit`. With any other value, or without both keys, responses wait.
 pub const RESPONSE_SWITCH: &str = "bailiff-response";
-/// Key of [`RESPONSE_SWITCH`]: `Enforce` or `Audit`.
+/// Key of [`RESPONSE_SWITCH`] that an operator sets. The chart never renders it, so that no upgrade,
+/// rollback or GitOps tool turns a switch back.
 pub const RESPONSE_SWITCH_MODE: &str = "mode";
+/// Key of [`RESPONSE_SWITCH`] that the chart sets, from `response.mode`.
+pub const RESPONSE_SWITCH_DEFAULT_MODE: &str = "defaultMode";
 /// Name of the Lease by which the controller's replicas agree on a leader.
 pub const CONTROLLER_LEASE: &str = "bailiff-controller";
-/// Field manager by which sensors own the one condition that they write in a policy's status.
-pub const SENSOR_FIELD_MANAGER: &str = "bailiff-sensor";
 /// `reportingController` of every Event that Bailiff writes, by component.
 pub const REPORTING_CONTROLLER: &str = "bailiff.dev/controller";
 /// `reportingController` of the Events that a sensor writes about its Node.
