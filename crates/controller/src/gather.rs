@@ -8,7 +8,7 @@ use crate::config::Config;
 use bailiff_api::protection::{Difference, compare};
 use bailiff_api::{Incident, LABELS_LIMIT, RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::decode::{Decoded, Undecodable};
-use bailiff_kube::owner::{ReadAhead, is_name};
+use bailiff_kube::owner::{Prefetch, is_name};
 use bailiff_policy::MatchResources;
 use bailiff_response::{
     BindingFacts, Facts, History, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
@@ -121,12 +121,12 @@ async fn pod_and_owner(
     let pods = Api::<Decoded<Pod>>::namespaced(client.clone(), namespace);
     let (pod, ahead) = futures::join!(
         claimed(&pods, &seen.name),
-        ReadAhead::of(client, namespace, &seen.name, &seen.labels),
+        Prefetch::of(client, namespace, &seen.name, &seen.labels),
     );
     let owner = match &pod {
         // A static pod's controller is its Node, which makes no pods by the API.
         Ok(Some(pod)) if is_mirror(pod) => Owner::None,
-        Ok(Some(pod)) => match bailiff_kube::owner::top(client, pod, ahead).await {
+        Ok(Some(pod)) => match bailiff_kube::owner::workload_of(client, pod, ahead).await {
             Ok(Some(owner)) => Owner::Workload(owner),
             Ok(None) => Owner::None,
             Err(error) => Owner::Unknown(error.to_string()),

@@ -12,7 +12,7 @@ use crate::ready::ready;
 use bailiff_api::{Incident, Replacement, WorkloadReference};
 use bailiff_kube::client::ANSWER_LIMIT;
 use bailiff_kube::decode::Decoded;
-use bailiff_kube::owner::{ReadAhead, controller, is_name, known};
+use bailiff_kube::owner::{Prefetch, controller, is_name, known};
 use bailiff_response::Recovery;
 pub(crate) use counted::{Claim, Counted, Queue};
 use jiff::{SignedDuration, Timestamp};
@@ -92,7 +92,7 @@ pub(crate) async fn look(
     found.sort_by_key(|(replacement, _)| replacement.ready_time.0);
     let mut counted_elsewhere = None;
     for (replacement, pod) in found {
-        let top = bailiff_kube::owner::top(client, &pod, ReadAhead::default()).await;
+        let top = bailiff_kube::owner::workload_of(client, &pod, Prefetch::default()).await;
         if matches!(top, Ok(Some(top)) if top.uid == workload.uid) {
             match claim(&replacement.uid) {
                 Claim::Counted => return Ok(Recovery::Ready(replacement)),
