@@ -3,8 +3,8 @@
 //! Here: an object or the reason why it cannot be decoded, and which objects cannot be decoded now.
 //! Not here: the watch that brings them (`watch`), what follows for each kind (each component).
 //! Invariant: an object that cannot be decoded is a value, never an error of the list or watch that
-//! brought it; a part of the status that cannot be decoded counts as absent, and the rest of the
-//! object stands. A policy or binding whose spec cannot be decoded does not exist for Bailiff.
+//! brought it; managed fields and parts of the status that cannot be decoded count as absent, and the
+//! rest of the object stands. A policy or binding whose spec cannot be decoded does not exist for Bailiff.
 
 mod parts;
 mod registry;
@@ -81,7 +81,7 @@ impl<K> Decoded<K> {
         self.0.map(|whole| whole.object)
     }
 
-    /// Parts of the status that cannot be decoded and are absent in the object.
+    /// Managed fields and parts of the status that cannot be decoded and are absent in the object.
     #[must_use]
     pub fn ignored(&self) -> &[DecodeError] {
         self.0.as_ref().map_or(&[], |whole| &whole.ignored)
@@ -92,24 +92,18 @@ impl<K: DeserializeOwned + Resource> Decoded<K> {
     /// Decodes the JSON text of one object.
     #[must_use]
     pub fn from_text(text: &str) -> Self {
-        let decoded = match serde_json::from_str::<K>(text) {
+        Self(match serde_json::from_str::<K>(text) {
             Ok(object) => Ok(Whole {
                 object,
                 ignored: Vec::new(),
             }),
-            Err(_) => without_bad_status(text),
-        };
-        Self(decoded.map(|mut whole| {
-            // They can be larger than the object, and nothing in Bailiff reads them.
-            whole.object.meta_mut().managed_fields = None;
-            whole
-        }))
+            Err(_) => without_bad_parts(text),
+        })
     }
 }
 
-/// Decodes again, without what nobody needs, and then without the parts of the status that cannot
-/// be decoded.
-fn without_bad_status<K: DeserializeOwned>(text: &str) -> Result<Whole<K>, Undecodable> {
+/// Decodes again, without the managed fields and the parts of the status that cannot be decoded.
+fn without_bad_parts<K: DeserializeOwned>(text: &str) -> Result<Whole<K>, Undecodable> {
     let undecodable = |error| Undecodable {
         metadata: parts::identity(text),
         error,

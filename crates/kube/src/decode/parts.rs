@@ -11,32 +11,36 @@ use serde_json::{Error, Value};
 use serde_path_to_error::{Path, Segment};
 use std::collections::BTreeMap;
 
-/// The top level of an object, without managed fields.
+/// The top level of an object.
 pub(super) struct Parts(BTreeMap<String, Box<RawValue>>);
 
 impl Parts {
     pub(super) fn of(text: &str) -> Result<Self, Error> {
-        let mut parts: BTreeMap<String, Box<RawValue>> = serde_json::from_str(text)?;
-        if let Some(metadata) = parts.get("metadata") {
-            let mut metadata: BTreeMap<String, Box<RawValue>> =
-                serde_json::from_str(metadata.get())?;
-            metadata.remove("managedFields");
-            let metadata = serde_json::value::to_raw_value(&metadata)?;
-            parts.insert("metadata".to_owned(), metadata);
-        }
-        Ok(Self(parts))
+        serde_json::from_str(text).map(Self)
     }
 
     pub(super) fn text(&self) -> Result<String, Error> {
         serde_json::to_string(&self.0)
     }
 
-    /// Removes the part of the status that a path leads to: a condition, or a field. Not `finely`:
-    /// the whole status. False: it leads elsewhere, or nothing is left to remove.
+    /// Removes the part that a path leads to: the managed fields, or a condition or field of the
+    /// status. Not `finely`: the whole status. False: it leads elsewhere, or nothing is left to remove.
     pub(super) fn remove(&mut self, path: &Path, finely: bool) -> bool {
         let mut path = path.iter();
-        let in_status =
-            matches!(path.next(), Some(Segment::Map { key }) if key.as_str() == "status");
+        let top = match path.next() {
+            Some(Segment::Map { key }) => key.as_str(),
+            _ => return false,
+        };
+        if top == "metadata" {
+            let managed =
+                matches!(path.next(), Some(Segment::Map { key }) if key == "managedFields");
+            let rest = self.0.get("metadata").filter(|_| managed);
+            let rest = rest.and_then(|metadata| without(metadata, "managedFields", None));
+            let found = rest.is_some();
+            self.0.extend(rest.map(|rest| (top.to_owned(), rest)));
+            return found;
+        }
+        let in_status = top == "status";
         let Some(status) = self.0.get("status").filter(|_| in_status) else {
             return false;
         };

@@ -148,7 +148,9 @@ fn what_a_tenant_writes_about_managed_fields_does_not_hide_a_pod() {
         ),
     ] {
         let pod = json!({"metadata": {"name": "web", "uid": "u", "managedFields": [field]}, "spec": {"containers": []}});
-        let decoded = decode::<Pod>(&pod).into_result().unwrap();
+        let decoded = decode::<Pod>(&pod);
+        assert_eq!(decoded.ignored().len(), 1, "{what}");
+        let decoded = decoded.into_result().unwrap();
         assert_eq!(decoded.metadata.name.as_deref(), Some("web"), "{what}");
         assert_eq!(decoded.metadata.managed_fields, None, "{what}");
     }
