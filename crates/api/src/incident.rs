@@ -6,7 +6,7 @@
 //! owner reference to the pod, with which it would be collected.
 
 use crate::runtime_policy_binding::ResponseAction;
-use crate::shared::{ContainerType, ExecutableSource, Origin, Severity};
+use crate::shared::{ContainerType, ExecutableSource, Origin, Severity, known};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -214,7 +214,12 @@ pub struct IncidentContainer {
     #[schemars(length(max = 1024))]
     pub image_id: Option<String>,
     /// What role the container has in its pod.
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "known",
+        rename = "type",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub type_: Option<ContainerType>,
 }
 
