@@ -1,55 +1,29 @@
 //! Lists objects page by page and decodes each by itself.
 //!
-//! Here: pages, and the error of an object that cannot be decoded. Not here: what the objects mean.
+//! Here: pages, and what cannot be decoded. Not here: decoding (`bailiff_kube::decode`), and what the
+//! objects mean.
 //! Invariant: an object that cannot be decoded never hides another one; at most one page is in memory
-//! as JSON.
+//! beside what the caller keeps.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use bailiff_kube::decode::Decoded;
 use kube::api::ListParams;
-use kube::core::Request;
-use kube::{Client, Resource};
-use serde::Deserialize;
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use serde_json::Value as Json;
 
 /// Objects in a page. An Incident has up to 16 KiB, so a page of them stays below 2 MiB.
 const PAGE_LIMIT: u32 = 100;
 
-/// An object that cannot be decoded.
+/// What of an object cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DecodeError {
-    /// Its namespace; empty for cluster-scoped kinds.
+pub(crate) struct Problem {
+    /// Namespace of the object; empty for cluster-scoped kinds.
     pub(crate) namespace: String,
-    /// Its name; empty if the object has none.
+    /// Name of the object; empty if it cannot be decoded either.
     pub(crate) name: String,
-    /// The error with the path of the field.
+    /// The field and the error.
     pub(crate) cause: String,
-}
-
-/// A page as the API server returns it.
-#[derive(Deserialize)]
-struct Page {
-    #[serde(default)]
-    metadata: ListMeta,
-    items: Vec<Json>,
-}
-
-/// Decodes an object.
-///
-/// # Errors
-/// If a field of the object has an unknown value or the wrong type.
-pub(crate) fn decode<K: DeserializeOwned>(object: &Json) -> Result<K, DecodeError> {
-    K::deserialize(object).map_err(|error| {
-        let text = |field: &str| {
-            let value = object.pointer(field).and_then(Json::as_str);
-            value.unwrap_or_default().to_owned()
-        };
-        DecodeError {
-            namespace: text("/metadata/namespace"),
-            name: text("/metadata/name"),
-            cause: error.to_string(),
-        }
-    })
+    /// Only a part of the status cannot be decoded, so the rest of the object counts.
+    pub(crate) is_partial: bool,
 }
 
 /// Objects of a kind, as far as they can be decoded.
@@ -57,8 +31,28 @@ pub(crate) fn decode<K: DeserializeOwned>(object: &Json) -> Result<K, DecodeErro
 pub(crate) struct Objects<K> {
     /// Decoded objects.
     pub(crate) items: Vec<K>,
-    /// Objects that cannot be decoded.
-    pub(crate) undecodable: Vec<DecodeError>,
+    /// What cannot be decoded.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// The object, if it can be decoded. What cannot be decoded is added to `problems`.
+pub(crate) fn decoded<K: Resource>(object: Decoded<K>, problems: &mut Vec<Problem>) -> Option<K> {
+    let problem = |metadata: &kube::core::ObjectMeta, cause: String, is_partial| Problem {
+        namespace: metadata.namespace.clone().unwrap_or_default(),
+        name: metadata.name.clone().unwrap_or_default(),
+        cause,
+        is_partial,
+    };
+    for error in object.ignored() {
+        problems.push(problem(object.meta(), error.to_string(), true));
+    }
+    match object.into_result() {
+        Ok(object) => Some(object),
+        Err(error) => {
+            problems.push(problem(&error.metadata, error.error.to_string(), false));
+            None
+        }
+    }
 }
 
 /// Lists all objects of a cluster-scoped kind.
@@ -67,42 +61,39 @@ pub(crate) struct Objects<K> {
 /// If the API server rejects a request or is unavailable.
 pub(crate) async fn list_all<K>(client: &Client) -> Result<Objects<K>, kube::Error>
 where
-    K: Resource<DynamicType = ()> + DeserializeOwned,
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
 {
-    let (mut items, mut undecodable) = (Vec::new(), Vec::new());
-    list(client, None, ListParams::default(), |read| match read {
-        Ok(object) => items.push(object),
-        Err(error) => undecodable.push(error),
-    })
-    .await?;
-    Ok(Objects { items, undecodable })
+    let mut items = Vec::new();
+    let api = Api::all(client.clone());
+    let problems = list(&api, ListParams::default(), |object| items.push(object)).await?;
+    Ok(Objects { items, problems })
 }
 
-/// Lists objects of a kind and passes each to `visit`, or the error why it cannot be decoded.
-/// `namespace`: `None` lists all namespaces. `params`: selectors; the page size is set here.
+/// Lists objects and passes each one that can be decoded to `visit`. Returns what cannot be decoded.
+/// `params`: selectors; the page size is set here.
 ///
 /// # Errors
 /// If the API server rejects a request or is unavailable.
 pub(crate) async fn list<K>(
-    client: &Client,
-    namespace: Option<&str>,
+    api: &Api<Decoded<K>>,
     mut params: ListParams,
-    mut visit: impl FnMut(Result<K, DecodeError>),
-) -> Result<(), kube::Error>
+    mut visit: impl FnMut(K),
+) -> Result<Vec<Problem>, kube::Error>
 where
-    K: Resource<DynamicType = ()> + DeserializeOwned,
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
 {
-    let requests = Request::new(K::url_path(&(), namespace));
+    let mut problems = Vec::new();
     params.limit = Some(PAGE_LIMIT);
     loop {
-        let request = requests.list(&params).map_err(kube::Error::BuildRequest)?;
-        let page: Page = client.request(request).await?;
-        for object in &page.items {
-            visit(decode(object));
+        let page = api.list(&params).await?;
+        for object in page.items {
+            if let Some(object) = decoded(object, &mut problems) {
+                visit(object);
+            }
         }
         params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
         if params.continue_token.is_none() {
-            return Ok(());
+            return Ok(problems);
         }
     }
 }
@@ -114,43 +105,28 @@ mod tests {
     use bailiff_testing::{ApiServer, Call};
     use serde_json::json;
 
-    #[test]
-    fn a_decode_error_names_the_object_and_the_cause() {
-        let object = json!({
-            "apiVersion": "bailiff.dev/v1alpha1",
-            "kind": "RuntimePolicy",
-            "metadata": {"name": "p"},
-            "spec": {"severity": "Extreme", "validations": [{"expression": "true"}]},
-        });
-        assert_eq!(
-            decode::<RuntimePolicy>(&object).unwrap_err(),
-            DecodeError {
-                namespace: String::new(),
-                name: "p".to_owned(),
-                cause:
-                    "unknown variant `Extreme`, expected one of `Low`, `Medium`, `High`, `Critical`"
-                        .to_owned(),
-            }
-        );
-    }
-
     #[tokio::test]
     async fn pages_are_read_to_the_end_and_a_bad_object_hides_no_other() {
         let path = "/apis/bailiff.dev/v1alpha1/runtimepolicies";
-        let policy = |name: &str, severity: &str| {
+        let policy = |name: &str, expression: serde_json::Value, time: &str| {
             json!({
                 "metadata": {"name": name},
-                "spec": {"severity": severity, "validations": [{"expression": "true"}]},
+                "spec": {"validations": [{"expression": expression}]},
+                "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "R",
+                    "message": "", "lastTransitionTime": time}]},
             })
         };
+        let time = "2026-01-01T00:00:00Z";
         let (server, client) = ApiServer::playing([
             vec![Call::get(&format!("{path}?&limit=100")).gives(json!({
                 "metadata": {"continue": "token"},
-                "items": [policy("bad", "Extreme"), policy("a", "Low")],
+                "items": [policy("bad", json!(1), time), policy("a", json!("true"), time)],
             }))],
             vec![
-                Call::get(&format!("{path}?&limit=100&continue=token"))
-                    .gives(json!({"metadata": {}, "items": [policy("b", "High")]})),
+                Call::get(&format!("{path}?&limit=100&continue=token")).gives(json!({
+                    "metadata": {},
+                    "items": [policy("b", json!("true"), "2026-01-01T00:00:00+99:99")],
+                })),
             ],
         ]);
         let objects = list_all::<RuntimePolicy>(&client).await.unwrap();
@@ -160,7 +136,20 @@ mod tests {
             .map(|p| p.metadata.name.as_deref())
             .collect();
         assert_eq!(names, [Some("a"), Some("b")]);
-        assert_eq!(objects.undecodable[0].name, "bad");
+        let problems: Vec<_> = objects
+            .problems
+            .iter()
+            .map(|p| (p.name.as_str(), p.is_partial, p.cause.as_str()))
+            .collect();
+        assert_eq!(problems[0].0, "bad");
+        assert!(!problems[0].1, "{problems:?}");
+        assert!(
+            problems[0]
+                .2
+                .starts_with("spec.validations[0].expression: "),
+            "{problems:?}"
+        );
+        assert_eq!((problems[1].0, problems[1].1), ("b", true));
         server.finish();
     }
 }

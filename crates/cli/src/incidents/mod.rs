@@ -9,14 +9,15 @@ mod show;
 #[cfg(test)]
 mod tests;
 
-use crate::objects::{self, DecodeError};
+use crate::objects::{self, Problem};
 use crate::{ClusterArgs, Color, Error};
 use bailiff_api::Incident;
 use bailiff_kube::client::as_kubectl;
+use bailiff_kube::decode::Decoded;
 use bailiff_response::messages::escaped;
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use kube::api::{ApiResource, DynamicObject, ListParams};
+use kube::api::ListParams;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client};
@@ -115,24 +116,22 @@ pub async fn run(
         return show_all(args, person.client, &namespace, &mut to).await;
     }
     if args.watch {
-        return follow(args, dynamic(person.client, scope), &mut to).await;
+        return follow(args, decoding(person.client, scope), &mut to).await;
     }
-    let (mut incidents, mut errors) = (Vec::new(), Vec::new());
+    let mut incidents = Vec::new();
     let params = ListParams {
         label_selector: args.selector.clone(),
         ..ListParams::default()
     };
-    objects::list::<Incident>(&person.client, scope, params, |read| match read {
-        Ok(incident) => incidents.push(incident),
-        Err(error) => errors.push(error),
-    })
-    .await
-    .map_err(|error| Error::from_request(format!("list incidents in {place}"), FORBIDDEN, error))?;
-    let found_none = incidents.is_empty() && errors.is_empty();
+    let api = decoding(person.client, scope);
+    let problems = objects::list(&api, params, |incident: Incident| incidents.push(incident))
+        .await
+        .map_err(|error| {
+            Error::from_request(format!("list incidents in {place}"), FORBIDDEN, error)
+        })?;
+    let found_none = incidents.is_empty() && problems.is_empty();
     let incidents = list::newest_first(incidents);
-    for error in &errors {
-        writeln!(to.err, "{}", undecodable(error))?;
-    }
+    warn(&problems, &mut to)?;
     if found_none && matches!(args.output, Output::Table | Output::Wide) {
         writeln!(to.err, "No incidents in {place}.")?;
         return Ok(());
@@ -143,22 +142,33 @@ pub async fn run(
 /// The remedy for missing permissions.
 const FORBIDDEN: &str = "reading Incidents requires the ClusterRole edit or admin in the namespace, because they can contain passwords";
 
-/// Incidents as JSON, so that each is decoded by itself.
-fn dynamic(client: Client, namespace: Option<&str>) -> Api<DynamicObject> {
-    let resource = ApiResource::erase::<Incident>(&());
+/// Incidents, each decoded by itself.
+fn decoding(client: Client, namespace: Option<&str>) -> Api<Decoded<Incident>> {
     match namespace {
-        Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-        None => Api::all_with(client, &resource),
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
     }
 }
 
-/// The warning about an Incident that cannot be decoded.
-fn undecodable(error: &DecodeError) -> String {
+/// Warns about what cannot be decoded.
+fn warn(problems: &[Problem], to: &mut Terminal<'_, impl Write, impl Write>) -> Result<(), Error> {
+    for problem in problems {
+        writeln!(to.err, "{}", warning(problem))?;
+    }
+    Ok(())
+}
+
+fn warning(problem: &Problem) -> String {
+    let part = if problem.is_partial {
+        "the status of "
+    } else {
+        ""
+    };
     format!(
-        "warning: cannot decode incident {} in namespace {}: {}; use the version of bailiff that runs in the cluster",
-        escaped(&error.name, 253),
-        escaped(&error.namespace, 63),
-        escaped(&error.cause, 400),
+        "warning: cannot decode {part}incident {} in namespace {}: {}; use the version of bailiff that runs in the cluster",
+        escaped(&problem.name, 253),
+        escaped(&problem.namespace, 63),
+        escaped(&problem.cause, 400),
     )
 }
 
@@ -168,16 +178,22 @@ async fn show_all(
     namespace: &str,
     to: &mut Terminal<'_, impl Write, impl Write>,
 ) -> Result<(), Error> {
-    let api = Api::<Incident>::namespaced(client, namespace);
-    let mut incidents = Vec::new();
+    let api = decoding(client, Some(namespace));
+    let (mut incidents, mut problems) = (Vec::new(), Vec::new());
     for name in &args.names {
         let name = name.rsplit('/').next().unwrap_or(name);
-        let read = api.get(name).await;
-        incidents.push(read.map_err(|error| {
+        let object = api.get(name).await.map_err(|error| {
             let action = format!("read incident {name} in namespace {namespace}");
             Error::from_request(action, FORBIDDEN, error)
-        })?);
+        })?;
+        incidents.extend(objects::decoded(object, &mut problems));
     }
+    if let Some(problem) = problems.iter().find(|p| !p.is_partial) {
+        let message = warning(problem);
+        let message = message.trim_start_matches("warning: ");
+        return Err(Error::Input(message.to_owned()));
+    }
+    warn(&problems, to)?;
     print(args, &incidents, args.no_headers, true, to)
 }
 
@@ -228,16 +244,10 @@ fn print(
     Ok(())
 }
 
-/// Decodes an Incident of a watch.
-fn decode_dynamic(object: &DynamicObject) -> Result<Incident, DecodeError> {
-    // A DynamicObject consists of JSON values, so that its encoding does not fail.
-    objects::decode(&serde_json::to_value(object).unwrap_or_default())
-}
-
 /// Prints the Incidents that exist, then every change.
 async fn follow(
     args: &IncidentsArgs,
-    api: Api<DynamicObject>,
+    api: Api<Decoded<Incident>>,
     to: &mut Terminal<'_, impl Write, impl Write>,
 ) -> Result<(), Error> {
     let config = watcher::Config {
@@ -250,10 +260,11 @@ async fn follow(
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Init) => first.clear(),
-            Ok(Event::InitApply(object)) => match decode_dynamic(&object) {
-                Ok(incident) => first.push(incident),
-                Err(error) => writeln!(to.err, "{}", undecodable(&error))?,
-            },
+            Ok(Event::InitApply(object)) => {
+                let mut problems = Vec::new();
+                first.extend(objects::decoded(object, &mut problems));
+                warn(&problems, to)?;
+            }
             Ok(Event::InitDone) => {
                 let mut all = list::newest_first(std::mem::take(&mut first));
                 // Changes are printed below the list, so the newest Incident comes last.
@@ -264,12 +275,11 @@ async fn follow(
                 listed = true;
             }
             Ok(Event::Apply(object)) => {
-                let incident = match decode_dynamic(&object) {
-                    Ok(incident) => incident,
-                    Err(error) => {
-                        writeln!(to.err, "{}", undecodable(&error))?;
-                        continue;
-                    }
+                let mut problems = Vec::new();
+                let incident = objects::decoded(object, &mut problems);
+                warn(&problems, to)?;
+                let Some(incident) = incident else {
+                    continue;
                 };
                 if matches!(args.output, Output::Yaml) {
                     writeln!(to.out, "---")?;

@@ -5,7 +5,7 @@
 //! Invariant: a function of its arguments; what could not be read is `Unknown`.
 
 use super::responses::{self, Incidents};
-use crate::objects::{DecodeError, Objects};
+use crate::objects::{Objects, Problem};
 use bailiff_api::condition::types;
 use bailiff_api::protection::{self, Difference};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
@@ -155,7 +155,7 @@ pub(super) fn checks(state: &ClusterState, namespace: &str, now: Timestamp) -> V
     match &state.incidents {
         Ok(incidents) => {
             checks.extend(responses::checks(incidents, namespace, now));
-            checks.extend(undecodable("incident", &incidents.undecodable));
+            checks.extend(undecodable("incident", &incidents.problems));
         }
         Err(cause) => checks.push(unknown("incidents", cause)),
     }
@@ -380,16 +380,21 @@ fn limited(name: &str, things: &str, mut rows: Vec<Check>) -> Vec<Check> {
     rows
 }
 
-/// A row for each object that cannot be decoded.
-fn undecodable(resource: &str, errors: &[DecodeError]) -> Vec<Check> {
-    let rows = errors.iter().map(|error| {
+/// A row for each object that cannot be decoded, or only in part.
+fn undecodable(resource: &str, problems: &[Problem]) -> Vec<Check> {
+    let rows = problems.iter().map(|error| {
         let namespace = if error.namespace.is_empty() {
             String::new()
         } else {
             format!(" in namespace {}", error.namespace)
         };
+        let object = if error.is_partial {
+            "A part of the status of the object"
+        } else {
+            "The object"
+        };
         let message = format!(
-            "The object{namespace} cannot be decoded, so Bailiff ignores it. {}.",
+            "{object}{namespace} cannot be decoded, so Bailiff ignores it. {}.",
             error.cause
         );
         check(
@@ -455,7 +460,7 @@ fn ready<K: HasConditions>(
         }
     });
     let mut rows: Vec<_> = not_ready.collect();
-    rows.extend(undecodable(resource, &objects.undecodable));
+    rows.extend(undecodable(resource, &objects.problems));
     if rows.is_empty() {
         let message = match objects.items.len() {
             0 => "None exist.".to_owned(),

@@ -170,22 +170,23 @@ fn cause(error: kube::Error) -> String {
 
 /// All Incidents, without their evidence, which can have 16 KiB each.
 async fn incidents(client: &Client) -> Result<Incidents, kube::Error> {
-    let (mut items, mut undecodable) = (Vec::new(), Vec::new());
-    objects::list::<Incident>(client, None, ListParams::default(), |read| match read {
-        Ok(incident) => items.push(IncidentSummary::of(&incident)),
-        Err(error) => undecodable.push(error),
+    let mut items = Vec::new();
+    let api = Api::all(client.clone());
+    let problems = objects::list(&api, ListParams::default(), |incident: Incident| {
+        items.push(IncidentSummary::of(&incident));
     })
     .await?;
-    Ok(Objects { items, undecodable })
+    Ok(Objects { items, problems })
 }
 
 /// Bailiff's Events about Nodes.
 async fn node_events(client: &Client) -> Result<Vec<NodeEvent>, kube::Error> {
     let mut events = Vec::new();
     let params = ListParams::default().fields("regarding.kind=Node");
-    objects::list::<Event>(client, Some(NODE_EVENTS_NAMESPACE), params, |read| {
-        // An Event that cannot be decoded is not one that Bailiff wrote.
-        events.extend(read.ok().as_ref().and_then(NodeEvent::of));
+    let api = Api::namespaced(client.clone(), NODE_EVENTS_NAMESPACE);
+    // An Event that cannot be decoded is not one that Bailiff wrote.
+    objects::list(&api, params, |event: Event| {
+        events.extend(NodeEvent::of(&event))
     })
     .await?;
     Ok(events)

@@ -201,6 +201,9 @@ fn waiting_remedy(reason: &str) -> &'static str {
         responded::RESPONSES_SWITCHED_OFF => {
             "ConfigMap bailiff-response does not set mode Enforce, so Bailiff removes no pods."
         }
+        responded::PERMISSION_MISSING => {
+            "The controller lacks a permission, which the condition Responded names. Restore it with `helm upgrade`."
+        }
         responded::WAITING_FOR_NEXT_EXEC => {
             "The policy changed, and the Incident lacks a value that it reads. The next exec in the pod decides."
         }

@@ -3,7 +3,7 @@
 use super::checks::{CheckStatus, ClusterState, NodeEvent, checks};
 use super::responses::IncidentSummary;
 use super::{period, report};
-use crate::objects::{DecodeError, Objects};
+use crate::objects::{Objects, Problem};
 use bailiff_api::{Incident, protection};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, from_value, json};
@@ -15,7 +15,7 @@ fn now() -> Timestamp {
 fn objects<K>(items: Vec<K>) -> Objects<K> {
     Objects {
         items,
-        undecodable: Vec::new(),
+        problems: Vec::new(),
     }
 }
 
@@ -261,11 +261,12 @@ fn the_switch_is_ok_only_if_it_is_set_to_enforce() {
     ]);
 }
 
-fn undecodable(namespace: &str, name: &str) -> DecodeError {
-    DecodeError {
+fn undecodable(namespace: &str, name: &str) -> Problem {
+    Problem {
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-        cause: "unknown variant `Extreme`".to_owned(),
+        cause: "spec.severity: unknown variant `Extreme`".to_owned(),
+        is_partial: false,
     }
 }
 
@@ -273,20 +274,33 @@ fn undecodable(namespace: &str, name: &str) -> DecodeError {
 fn an_object_that_cannot_be_decoded_has_a_row_beside_the_others() {
     assert_lines(&[
         (
-            "runtimepolicy/bad | Failed | The object cannot be decoded, so Bailiff ignores it. unknown variant `Extreme`.",
+            "runtimepolicy/bad | Failed | The object cannot be decoded, so Bailiff ignores it. spec.severity: unknown variant `Extreme`.",
             5,
             |s| {
                 if let Ok(policies) = &mut s.policies {
-                    policies.undecodable.push(undecodable("", "bad"));
+                    policies.problems.push(undecodable("", "bad"));
                 }
             },
         ),
         (
-            "incident/bad | Failed | The object in namespace shop cannot be decoded, so Bailiff ignores it. unknown variant `Extreme`.",
+            "runtimepolicy/bad | Failed | A part of the status of the object cannot be decoded, so Bailiff ignores it. status.x: unknown.",
+            5,
+            |s| {
+                if let Ok(policies) = &mut s.policies {
+                    policies.problems.push(Problem {
+                        cause: "status.x: unknown".to_owned(),
+                        is_partial: true,
+                        ..undecodable("", "bad")
+                    });
+                }
+            },
+        ),
+        (
+            "incident/bad | Failed | The object in namespace shop cannot be decoded, so Bailiff ignores it. spec.severity: unknown variant `Extreme`.",
             8,
             |s| {
                 if let Ok(incidents) = &mut s.incidents {
-                    incidents.undecodable.push(undecodable("shop", "bad"));
+                    incidents.problems.push(undecodable("shop", "bad"));
                 }
             },
         ),
@@ -294,7 +308,7 @@ fn an_object_that_cannot_be_decoded_has_a_row_beside_the_others() {
     let mut state = working();
     if let Ok(incidents) = &mut state.incidents {
         incidents
-            .undecodable
+            .problems
             .extend((0..12).map(|i| undecodable("shop", &format!("bad-{i}"))));
     }
     assert_eq!(lines(&state).len(), 8 + 11);
@@ -439,6 +453,7 @@ fn every_reason_of_a_wait_has_a_remedy_of_its_own() {
         r::CIRCUIT_BREAKER_OPEN,
         r::POLICY_PAUSED,
         r::RESPONSES_SWITCHED_OFF,
+        r::PERMISSION_MISSING,
         r::WAITING_FOR_NEXT_EXEC,
         r::API_REQUEST_FAILED,
         "FromAnotherVersion",
