@@ -8,6 +8,7 @@ use crate::log::LogArgs;
 use anyhow::ensure;
 use bailiff_cli::eval::EvalArgs;
 use bailiff_cli::incidents::IncidentsArgs;
+use bailiff_cli::preview::PreviewArgs;
 use bailiff_cli::status::StatusArgs;
 use bailiff_cli::version::VersionArgs;
 use jiff::SignedDuration;
@@ -43,6 +44,8 @@ pub(crate) enum Command {
     Incidents(IncidentsArgs),
     /// Evaluate a CEL expression
     Eval(EvalArgs),
+    /// Show what would happen to the pods of a workload at a violation
+    Preview(PreviewArgs),
     /// Check the Bailiff installation
     Status(StatusArgs),
     /// Print the version

@@ -74,6 +74,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Preview(args) => {
+            let run = bailiff_cli::preview::run(&args, &mut out, &mut std::io::stderr());
+            runtime()?.block_on(run)?;
+        }
         Command::Status(args) => {
             runtime()?.block_on(bailiff_cli::status::run(&args, &mut out))?;
         }

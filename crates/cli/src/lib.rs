@@ -7,6 +7,7 @@
 pub mod eval;
 pub mod incidents;
 mod objects;
+pub mod preview;
 pub mod status;
 mod table;
 pub mod version;

@@ -7,12 +7,14 @@
 #![warn(clippy::wildcard_enum_match_arm, clippy::disallowed_methods)]
 
 mod breaker;
+mod classify;
 mod controls;
 mod facts;
 pub mod guard;
 mod incident_state;
 mod ledger;
 pub mod messages;
+mod objects;
 mod plan;
 pub mod preview;
 mod queue;
