@@ -10,11 +10,11 @@ export PATH := $(BAILIFF_CACHE)/bin:$(PATH)
 
 ## For users
 .PHONY: demo
-demo: ## Show it: a cluster of two nodes, an attack, the answer (CONTEXT=name IMAGE=… uses your own cluster)
+demo: ## Run the demo: a cluster of two nodes, an attack, the response (CONTEXT=name IMAGE=… uses your cluster)
 	@hack/demo.sh
 
 .PHONY: demo-down
-demo-down: ## Take the demo down; nothing stays behind
+demo-down: ## Remove the demo; nothing is left
 	@hack/demo.sh --down
 
 ## For developers
@@ -23,7 +23,7 @@ test: ## Everything, including the tests on a real cluster of two nodes
 	@hack/test.sh
 
 .PHONY: build
-build: ## Build the program for this machine
+build: ## Build the binary for this machine
 	cargo build --locked -p bailiff
 
 .PHONY: unit

@@ -1,16 +1,15 @@
 #!/usr/bin/env bash
-# Shows Bailiff at work: a cluster, a web application with an allow-list, an attacker's shell, the
-# response.
+# Demonstrates Bailiff: a cluster, a web application with an allow-list, an attacker's shell, the response.
 #
 # usage: demo.sh [--down]
 #
-# Without variables it starts a cluster of two nodes of its own on this machine, and never looks
-# at KUBECONFIG or the current context. With CONTEXT=name it uses that context of your kubeconfig,
-# with IMAGE=registry/repository:tag as Bailiff's image, says which server that is, and asks first
-# (YES=1 does not ask). --down takes down what it made, and nothing else.
+# Without variables it starts a cluster of two nodes on this machine, and reads neither KUBECONFIG nor
+# the current context. With CONTEXT=name it uses that context of your kubeconfig, with
+# IMAGE=registry/repository:tag as Bailiff's image; it prints the server and asks for confirmation (YES=1
+# skips the question). --down removes what the demo created, and nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-# What is built is looked for here, whatever the caller builds elsewhere.
+# The binaries are expected here, wherever the caller builds others.
 export CARGO_TARGET_DIR=$PWD/target
 cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
 export PATH=$cache/bin:$PATH
@@ -27,21 +26,21 @@ fail() {
 	exit 1
 }
 
-# Runs a command of a user, shown as the user would type it.
+# Prints a command as a user would type it, and runs it.
 show() {
 	printf '%s$ %s%s\n' "$bold" "$*" "$plain"
 	"$@"
 }
 
-# kubectl and helm find the cluster by a kubeconfig of the demo alone, so that what is shown is
-# what a user types, and no other cluster can be meant.
+# kubectl and helm use a kubeconfig of the demo, so that the printed commands are complete and cannot
+# reach another cluster.
 use_context() {
 	local config
-	command -v kubectl >/dev/null || fail "kubectl is not on the PATH; \`make tools\` builds it"
+	command -v kubectl >/dev/null || fail "kubectl is not in the PATH; \`make tools\` builds it"
 	kubectl config get-contexts "$context" >/dev/null 2>&1 ||
 		fail "your kubeconfig has no context $context; \`kubectl config get-contexts\` lists them"
 	config=$(mktemp)
-	# shellcheck disable=SC2064  # the file's name now, not at the end
+	# shellcheck disable=SC2064  # expand the name of the file now
 	trap "rm -f '$config'" EXIT
 	kubectl config view --minify --flatten --raw --context "$context" >"$config"
 	export KUBECONFIG=$config
@@ -49,50 +48,50 @@ use_context() {
 		"$(kubectl config view --minify -o 'jsonpath={.clusters[0].cluster.server}')" "$namespace"
 	if [ "${YES:-}" != 1 ]; then
 		local answer=
-		read -r -p "$1 [y/N] " answer || fail "nobody answered; YES=1 goes on without asking"
-		[ "$answer" = y ] || fail "nothing was done"
+		read -r -p "$1 [y/N] " answer || fail "no confirmation; YES=1 skips the question"
+		[ "$answer" = y ] || fail "canceled; the cluster is unchanged"
 	fi
 }
 
-# Whether the demo made the namespace that Bailiff is installed in.
+# Whether the demo created the namespace of Bailiff.
 is_ours() { [ "$(kubectl get namespace bailiff-system --ignore-not-found -o 'jsonpath={.metadata.labels.bailiff\.dev/demo}')" = true ]; }
 
 if [ "${1:-}" = --down ]; then
 	if [ -n "$context" ]; then
 		use_context "Remove the demo, and Bailiff with its policies and incidents, from this cluster?"
-		is_ours || fail "the namespace bailiff-system there is not the demo's: it has no label bailiff.dev/demo=true; nothing was removed"
+		is_ours || fail "cannot remove namespace bailiff-system: it does not have the label bailiff.dev/demo=true, so the demo did not create it"
 		kubectl delete namespace "$namespace" --ignore-not-found
 		helm uninstall bailiff-policies -n bailiff-system --ignore-not-found
 		helm uninstall bailiff -n bailiff-system --ignore-not-found
 		kubectl delete crd runtimepolicies.bailiff.dev runtimepolicybindings.bailiff.dev incidents.bailiff.dev --ignore-not-found
 		kubectl delete namespace bailiff-system --ignore-not-found
 	else
-		# Without the program there was no demo on this checkout, but maybe one of another.
+		# Another checkout might have started a demo, even if the binary does not exist here.
 		[ -x "$testbed" ] || cargo build --locked -q -p bailiff-testbed
 		"$testbed" down --owner demo
 	fi
 	exit 0
 fi
-[ $# -eq 0 ] || fail "unknown argument $1; there is: --down"
+[ $# -eq 0 ] || fail "unknown argument $1; must be --down"
 
 # shellcheck source=hack/steps.sh
 if [ -n "$context" ]; then
-	[ -n "$image" ] || fail "CONTEXT needs IMAGE=registry/repository:tag, which that cluster can pull"
-	case ${image##*/} in *:*) ;; *) fail "IMAGE=$image has no tag" ;; esac
-	use_context "Install Bailiff and the demo there?"
-	# An installation that somebody works with is not upgraded, and not removed afterwards.
+	[ -n "$image" ] || fail "CONTEXT requires IMAGE=registry/repository:tag, which the cluster can pull"
+	case ${image##*/} in *:*) ;; *) fail "IMAGE must have a tag: $image" ;; esac
+	use_context "Install Bailiff and the demo in this cluster?"
+	# The demo must not upgrade or remove an installation that is in use.
 	[ -z "$(kubectl get namespace bailiff-system --ignore-not-found -o name)" ] || is_ours ||
-		fail "that cluster has a namespace bailiff-system already; the demo installs Bailiff by itself, on a cluster without it"
+		fail "cannot use this cluster: it already has a namespace bailiff-system; use one without it"
 	web_image=docker.io/library/busybox:1.37
 	values=(--set "image.repository=${image%:*}" --set "image.tag=${image##*:}")
 else
 	unset KUBECONFIG
 	. hack/steps.sh
-	say "Getting ready. The first time takes some minutes; later it is seconds."
+	say "Preparing. This takes some minutes on the first run, later seconds."
 	step "Debian packages" testbed/install.sh
 	step "Kubernetes, etcd, containerd, helm" testbed/tools/build.sh
 	step "Bailiff's image" hack/image.sh
-	step "test cluster's program" cargo build --locked -q -p bailiff-testbed
+	step "binary of the test cluster" cargo build --locked -q -p bailiff-testbed
 	step "cluster of two nodes" "$testbed" up --owner demo
 	step "images into the nodes" "$testbed" load-test-images
 	step "Bailiff's image into the nodes" "$testbed" load target/image/bailiff.tar
@@ -109,8 +108,30 @@ kubectl label --overwrite namespace bailiff-system bailiff.dev/demo=true >/dev/n
 show helm upgrade --install bailiff charts/bailiff -n bailiff-system --wait --timeout 5m "${values[@]}" --hide-notes
 show helm upgrade --install bailiff-policies charts/bailiff-policies -n bailiff-system --wait --hide-notes
 
-say "2. A small web application, and an allow-list: a pod that runs anything but httpd is evicted"
+say "2. A web application, and an allow-list: only httpd can run, other processes cause an eviction"
 kubectl create namespace "$namespace" --dry-run=client -o yaml | kubectl apply -f -
+show kubectl apply -f - <<YAML
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicy
+metadata: {name: demo-only-httpd}
+spec:
+  severity: High
+  validations:
+  - expression: "'httpd' in process.names"
+    message: only httpd can run in this application
+---
+apiVersion: bailiff.dev/v1alpha1
+kind: RuntimePolicyBinding
+metadata: {name: demo-only-httpd}
+spec:
+  policyName: demo-only-httpd
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: $namespace}}}
+  responseActions: [Evict]
+  guardrails: {cooldownPeriodSeconds: 0}
+YAML
+show kubectl wait --for=condition=Ready runtimepolicybinding/demo-only-httpd --timeout=2m
+# Incidents of an earlier run of the demo.
+earlier=$(kubectl -n "$namespace" get incidents -o name)
 show kubectl apply -n "$namespace" -f - <<YAML
 apiVersion: apps/v1
 kind: Deployment
@@ -127,28 +148,12 @@ spec:
         image: $web_image
         command: [httpd, -f, -p, "8080"]
         resources: {requests: {cpu: 10m, memory: 16Mi}}
----
-apiVersion: bailiff.dev/v1alpha1
-kind: RuntimePolicy
-metadata: {name: demo-only-httpd}
-spec:
-  severity: High
-  validations:
-  - expression: "'httpd' in process.names"
-    message: the web application runs nothing but httpd
----
-apiVersion: bailiff.dev/v1alpha1
-kind: RuntimePolicyBinding
-metadata: {name: demo-only-httpd}
-spec:
-  policyName: demo-only-httpd
-  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: $namespace}}}
-  responseActions: [Evict]
-  guardrails: {cooldownPeriodSeconds: 0}
 YAML
 show kubectl -n "$namespace" rollout status deployment/web --timeout=2m
-show kubectl wait --for=condition=Ready runtimepolicybinding/demo-only-httpd --timeout=2m
 show kubectl -n "$namespace" get pods -o wide
+[ "$(kubectl -n "$namespace" get incidents -o name)" = "$earlier" ] ||
+	fail "a process of the application violates the allow-list; see: kubectl -n $namespace get incidents"
+printf '\nNo process violates the allow-list, so there is no new Incident.\n'
 
 say "3. Nothing happens while it runs only what is on the list, in new pods neither"
 old=$(kubectl -n "$namespace" get pods -l app=web -o 'jsonpath={.items[0].metadata.labels.pod-template-hash}')
@@ -156,13 +161,13 @@ show kubectl -n "$namespace" rollout restart deployment/web
 show kubectl -n "$namespace" rollout status deployment/web --timeout=2m
 show kubectl -n "$namespace" wait --for=delete pod -l app=web,pod-template-hash="$old" --timeout=1m
 show kubectl -n "$namespace" get incidents
-[ -z "$(kubectl -n "$namespace" get incidents -o name)" ] ||
-	fail "there is an Incident though nothing but httpd ran; see: kubectl -n $namespace describe incidents"
+[ "$(kubectl -n "$namespace" get incidents -o name)" = "$earlier" ] ||
+	fail "a process of the application violates the allow-list; see: kubectl -n $namespace describe incidents"
 
 say "4. The attack: a shell in a pod"
 pod=$(kubectl -n "$namespace" get pods -l app=web --field-selector=status.phase=Running -o 'jsonpath={.items[0].metadata.name}')
 uid=$(kubectl -n "$namespace" get pod "$pod" -o 'jsonpath={.metadata.uid}')
-show kubectl -n "$namespace" exec "$pod" -- sh -c 'echo "I am in:"; id; hostname' || true
+show kubectl -n "$namespace" exec "$pod" -- sh -c 'echo "inside the container:"; id; hostname' || true
 
 say "5. The response"
 incident=
@@ -171,35 +176,35 @@ for _ in $(seq 100); do
 	[ -z "$incident" ] || break
 	sleep 0.2
 done
-[ -n "$incident" ] || fail "no Incident came within 20 s; see: kubectl -n bailiff-system logs ds/bailiff-sensor"
+[ -n "$incident" ] || fail "no Incident within 20 s; see: kubectl -n bailiff-system logs ds/bailiff-sensor"
 kubectl -n "$namespace" wait --for=condition=Recovered "incident/$incident" --timeout=2m >/dev/null ||
-	fail "the pod was not replaced within 2 minutes; see: kubectl -n $namespace describe incident $incident"
+	fail "no replacement within 2 minutes; see: kubectl -n $namespace describe incident $incident"
 show kubectl -n "$namespace" get incidents
 show kubectl -n "$namespace" get pods -o wide
-printf '\nWhat the developer sees on the Deployment:\n'
+printf '\nEvents of the Deployment:\n'
 show kubectl -n "$namespace" events --for deployment/web
-printf '\nand on the pod that was evicted:\n'
+printf '\nEvents of the evicted pod:\n'
 show kubectl -n "$namespace" events --for "pod/$pod"
-printf '\nThe evidence, for those who can read Incidents:\n'
+printf '\nThe Incident, which requires the ClusterRole edit or admin:\n'
 show kubectl -n "$namespace" describe incident "$incident"
 
-say "Look around"
+say "Next steps"
 if [ -n "$context" ]; then
 	cat <<TEXT
   kubectl --context $context -n $namespace get incidents
   kubectl --context $context get runtimepolicies,runtimepolicybindings
 
-Take it down:
+Remove the demo:
   make demo-down CONTEXT=$context
 TEXT
 else
 	cat <<TEXT
-  eval "\$($testbed env)"          kubectl and helm of this cluster, in this shell alone
+  eval "\$($testbed env)"          use this cluster in this shell
   kubectl -n $namespace get incidents
-  kubectl -n $namespace exec -it deploy/web -- sh     be the attacker yourself
+  kubectl -n $namespace exec -it deploy/web -- sh     act as the attacker
   kubectl get runtimepolicies,runtimepolicybindings
 
-Take it down; nothing stays behind:
+Remove the demo; nothing is left:
   make demo-down
 TEXT
 fi

@@ -6,7 +6,7 @@
 //! pod, with which the garbage collector would delete it.
 
 use crate::runtime_policy_binding::ResponseAction;
-use crate::shared::{ContainerType, ExecutableSource, Origin, Severity};
+use crate::shared::{ContainerType, ExecutableSource, Origin, Severity, known};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -215,7 +215,12 @@ pub struct IncidentContainer {
     #[schemars(length(max = 1024))]
     pub image_id: Option<String>,
     /// Type of the container in its pod. Must be App, Init, Sidecar or Ephemeral.
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "known",
+        rename = "type",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub type_: Option<ContainerType>,
 }
 
@@ -345,6 +350,15 @@ pub struct IncidentStatus {
     /// Replacement of the removed pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<Replacement>,
+    /// `series.count` when the controller last decided about the response. Violations since then are
+    /// those that it has not taken into account. Absent if there was no series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub observed_count: Option<i64>,
+    /// When the first container of the pod started, not before the pod was scheduled and not after
+    /// the controller read it. Absent if it is not known. The circuit breaker reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_start_time: Option<Time>,
 }
 
 /// Summary of the conditions for people.

@@ -1,67 +1,69 @@
 //! Subcommands and their flags.
 //!
-//! Here: names, defaults and help. Not here: what they do.
-//! Invariant: every flag of a component can be set by an environment variable of the same name,
-//! `BAILIFF_…`, and every duration is one, so that the chart sets all of them.
+//! Here: names, defaults and help texts. Not here: what the subcommands do.
+//! Invariant: every flag of a component has an environment variable `BAILIFF_…` with the same name, so
+//! that the chart can set all of them.
 
 use crate::log::LogArgs;
 use anyhow::ensure;
 use bailiff_cli::eval::EvalArgs;
 use bailiff_cli::incidents::IncidentsArgs;
+use bailiff_cli::preview::PreviewArgs;
 use bailiff_cli::status::StatusArgs;
 use bailiff_cli::version::VersionArgs;
 use jiff::SignedDuration;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Version of the program.
+/// Version of the binary.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// Commit that it was built from; empty where the build did not say.
+/// Commit of the source; empty if the build did not set it.
 pub(crate) const COMMIT: &str = match option_env!("BAILIFF_COMMIT") {
     Some(commit) => commit,
     None => "",
 };
 
-/// Kubernetes-native security: notices suspicious processes in containers and has their pods
-/// evicted.
+/// Kubernetes-native security: detects processes that violate a policy and evicts their pods.
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "bailiff",
     version = VERSION,
     max_term_width = 100,
     arg_required_else_help = true,
-    after_help = "Examples:\n  bailiff incidents -A        what happened in this cluster\n  bailiff incidents --help    more about a command"
+    after_help = "Examples:\n  bailiff incidents -A       List all Incidents of the cluster\n  bailiff incidents --help   Show the flags of a command"
 )]
 pub(crate) struct Bailiff {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What the program does.
+/// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Command {
-    /// List, watch and show incidents: what ran, and what was done about it
+    /// List, watch and show Incidents
     Incidents(IncidentsArgs),
-    /// Try an expression of a policy on objects of yours
+    /// Evaluate a CEL expression
     Eval(EvalArgs),
-    /// Say whether Bailiff works in this cluster
+    /// Show what would happen to the pods of a workload at a violation
+    Preview(PreviewArgs),
+    /// Check the Bailiff installation
     Status(StatusArgs),
     /// Print the version
     Version(VersionArgs),
-    /// Print a shell's completions
+    /// Print a completion script for a shell
     #[command(
-        after_help = "Examples:\n  source <(bailiff completions bash)\n  bailiff completions zsh > ~/.zfunc/_bailiff"
+        after_help = "Examples:\n  source <(bailiff completion bash)\n  bailiff completion zsh > ~/.zfunc/_bailiff"
     )]
-    Completions {
-        /// The shell
+    Completion {
+        /// Shell
         shell: clap_complete::Shell,
     },
-    /// In a cluster: answer incidents (started by the chart)
+    /// Run the controller (started by the chart)
     #[command(
         after_help = "Example:\n  bailiff controller --namespace bailiff-system --pod-name $(POD_NAME)"
     )]
     Controller(ControllerArgs),
-    /// In a cluster: see the processes of this node (started by the chart)
+    /// Run the sensor (started by the chart)
     #[command(
         after_help = "Example:\n  bailiff sensor --node-name $(NODE_NAME) --pod-name $(POD_NAME) --pod-uid $(POD_UID)"
     )]
@@ -74,16 +76,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed
         .ok()
         .and_then(|d| Duration::try_from(d).ok())
-        .ok_or_else(|| "write a duration such as 500ms, 15s, 5m or 1h".to_owned())
+        .ok_or_else(|| "must be a duration such as 500ms, 15s, 5m or 1h".to_owned())
 }
 
 fn power_of_two(text: &str) -> Result<u32, String> {
     match text.parse::<u32>() {
         Ok(bytes) if bytes.is_power_of_two() && bytes >= 65_536 => Ok(bytes),
-        Ok(_) | Err(_) => Err(
-            "write a number of bytes that is a power of two and at least 65536, such as 8388608"
-                .to_owned(),
-        ),
+        Ok(_) | Err(_) => {
+            Err("must be a power of two and at least 65536, such as 8388608".to_owned())
+        }
     }
 }
 
@@ -230,7 +231,7 @@ impl ControllerArgs {
 /// Flags of `bailiff sensor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SensorArgs {
-    /// Name of the node that this pod runs on
+    /// Name of the node of this pod
     #[arg(long, value_name = "NAME", env = "BAILIFF_NODE_NAME")]
     node_name: String,
     /// Name of this pod
@@ -247,13 +248,13 @@ pub(crate) struct SensorArgs {
     /// UID of this pod
     #[arg(long, value_name = "UID", env = "BAILIFF_POD_UID")]
     pod_uid: String,
-    /// Bytes between kernel and sensor: a power of two
+    /// Size of the ring buffer in bytes. Must be a power of two
     #[arg(long, value_name = "BYTES", env = "BAILIFF_RING_BUFFER_BYTES", default_value = "8388608", value_parser = power_of_two)]
     ring_buffer_bytes: u32,
-    /// How long a process waits for its pod to become known
+    /// Time to wait for the pod of a process to be found
     #[arg(long, value_name = "DURATION", env = "BAILIFF_POD_LOOKUP_TIMEOUT", default_value = "30s", value_parser = duration)]
     pod_lookup_timeout: Duration,
-    /// Least time between two writes about the same pod and policy
+    /// Minimum interval between updates of an Incident
     #[arg(long, value_name = "DURATION", env = "BAILIFF_INCIDENT_UPDATE_INTERVAL", default_value = "1s", value_parser = duration)]
     incident_update_interval: Duration,
     #[command(flatten)]
@@ -284,13 +285,13 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_written_as_people_do() {
+    fn a_duration_has_a_unit() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1h 30m"), Ok(Duration::from_mins(90)));
         for bad in ["", "15", "-1s", "soon"] {
             assert_eq!(
                 duration(bad),
-                Err("write a duration such as 500ms, 15s, 5m or 1h".to_owned()),
+                Err("must be a duration such as 500ms, 15s, 5m or 1h".to_owned()),
                 "{bad}"
             );
         }
@@ -373,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_is_a_power_of_two() {
+    fn the_size_of_the_ring_buffer_is_a_power_of_two() {
         assert_eq!(power_of_two("65536"), Ok(65_536));
         for bad in ["4096", "70000", "8Mi"] {
             assert!(power_of_two(bad).is_err(), "{bad}");

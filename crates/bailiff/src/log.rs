@@ -1,17 +1,17 @@
 //! Structured logs of the components.
 //!
-//! Here: format and level. Not here: what is logged.
-//! Invariant: logs go to standard error, a line for each event.
+//! Here: format and level. Not here: the log entries.
+//! Invariant: logs go to standard error, one line per entry.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// How components log.
+/// Selects what components log, and how.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Logs")]
 pub(crate) struct LogArgs {
-    /// Format of a line
+    /// Log format
     #[arg(
         long,
         value_name = "FORMAT",
@@ -19,7 +19,7 @@ pub(crate) struct LogArgs {
         default_value = "json"
     )]
     log_format: Format,
-    /// Least level that is logged
+    /// Minimum level of log entries
     #[arg(
         long,
         value_name = "LEVEL",
@@ -44,7 +44,7 @@ enum Level {
 }
 
 impl LogArgs {
-    /// Starts logging.
+    /// Installs the subscriber.
     pub(crate) fn start(&self) {
         let level = match self.log_level {
             Level::Error => LevelFilter::ERROR,
@@ -52,7 +52,7 @@ impl LogArgs {
             Level::Info => LevelFilter::INFO,
             Level::Debug => LevelFilter::DEBUG,
         };
-        // Libraries log each request at debug; what they warn of is wanted.
+        // Libraries log each request at level debug; only their warnings are needed.
         let own = [
             "bailiff",
             "bailiff_controller",

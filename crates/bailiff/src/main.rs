@@ -1,8 +1,8 @@
-//! The one program: subcommands for the cluster, and commands for people.
+//! The `bailiff` binary: components for the cluster and commands for people.
 //!
-//! Here: which subcommands there are, and what they share: logs, signals, exit codes. Not here:
-//! their flags (`args`) and their work (`controller`, `sensor`, `cli`).
-//! Invariant: exit code 0 is done, 1 is an error that was told, 2 is a command that is not valid.
+//! Here: the subcommands and what they share: logs, signals, exit codes. Not here: their flags (`args`)
+//! and their work (`controller`, `sensor`, `cli`).
+//! Invariant: exit code 0 is success, 1 an error that was reported, 2 an invalid command line.
 
 mod args;
 mod log;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
-    // As `kubectl-bailiff` it is a plugin, and help and completions say `kubectl bailiff`.
+    // As the kubectl plugin `kubectl-bailiff`, help texts have to say `kubectl bailiff`.
     let plugin = std::env::args_os()
         .next()
         .is_some_and(|name| name.to_string_lossy().ends_with("kubectl-bailiff"));
@@ -33,14 +33,14 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            // Standard error is gone, too, when this fails: nobody is left to be told.
+            // If standard error is closed too, the error cannot be reported.
             drop(writeln!(std::io::stderr(), "bailiff: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// `bailiff incidents | head` ends well.
+/// `bailiff incidents | head` succeeds.
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
@@ -54,7 +54,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Version(args) => {
             bailiff_cli::version::run(&args, args::VERSION, args::COMMIT, &mut out)?;
         }
-        Command::Completions { shell } => {
+        Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Bailiff::command(), "bailiff", &mut out);
         }
         Command::Incidents(args) => {
@@ -73,6 +73,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 out.flush()?;
                 return Ok(ExitCode::FAILURE);
             }
+        }
+        Command::Preview(args) => {
+            let run = bailiff_cli::preview::run(&args, &mut out, &mut std::io::stderr());
+            runtime()?.block_on(run)?;
         }
         Command::Status(args) => {
             runtime()?.block_on(bailiff_cli::status::run(&args, &mut out))?;
@@ -108,14 +112,14 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .worker_threads(2)
         .enable_all()
         .build()
-        .context("cannot start threads")
+        .context("cannot start the runtime")
 }
 
-/// A token that the kubelet's SIGTERM, or Ctrl-C, cancels.
+/// A token that SIGTERM (from the kubelet) or SIGINT cancels.
 fn on_signal() -> anyhow::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let token = CancellationToken::new();
     let cancel = token.clone();
     tokio::spawn(async move {
@@ -123,7 +127,7 @@ fn on_signal() -> anyhow::Result<CancellationToken> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("asked to stop");
+        tracing::info!("Received a signal to stop");
         cancel.cancel();
     });
     Ok(token)

@@ -1,14 +1,14 @@
-//! Columns as kubectl prints them.
+//! Tables as kubectl prints them.
 //!
-//! Here: widths and padding. Not here: what is in a cell.
-//! Invariant: a row is one line, whatever its cells hold.
+//! Here: column widths and ages. Not here: the content of cells, which callers escape.
+//! Invariant: a row is one line if its cells are.
 
 use std::fmt::Write as _;
 
-/// Columns are this far apart.
+/// Spaces between columns.
 const GAP: usize = 3;
 
-/// Lines of a table: capitals above, cells padded to the widest of their column.
+/// The lines of a table, with each cell padded to the width of its column.
 pub(crate) fn lines(headers: Option<&[&str]>, rows: &[Vec<String>]) -> Vec<String> {
     let width = |text: &str| text.chars().count();
     let columns = rows
@@ -42,7 +42,7 @@ pub(crate) fn lines(headers: Option<&[&str]>, rows: &[Vec<String>]) -> Vec<Strin
         .collect()
 }
 
-/// An age as kubectl prints it: two units at most below ten of the larger, else one.
+/// An age as kubectl prints it: two units below ten of the larger one, else one.
 pub(crate) fn age(seconds: i64) -> String {
     let seconds = seconds.max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);

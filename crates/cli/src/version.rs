@@ -1,27 +1,27 @@
 //! `bailiff version`.
 //!
-//! Here: what was built. Not here: what runs in a cluster.
-//! Invariant: it needs no cluster.
+//! Here: the version of this binary. Not here: the version in a cluster.
+//! Invariant: the command needs no cluster.
 
 use serde::Serialize;
 use std::io::Write;
 
-/// What was built.
+/// Version of the binary.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Version {
-    /// Version of the program.
+    /// Release.
     pub version: &'static str,
-    /// Commit that it was built from; empty where it was built without one.
+    /// Commit of the source; empty if the build did not set it.
     pub commit: &'static str,
-    /// Architecture and operating system.
+    /// Operating system and architecture.
     pub platform: String,
 }
 
-/// Shape of the output.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
-    /// A line for people.
+    /// One line for people.
     #[default]
     Text,
     /// JSON.
@@ -32,15 +32,15 @@ pub enum Output {
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Examples:\n  bailiff version\n  bailiff version -o json")]
 pub struct VersionArgs {
-    /// Shape of the output
-    #[arg(short, long, value_name = "SHAPE", default_value = "text")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
 }
 
 /// Prints the version.
 ///
 /// # Errors
-/// When the output can't be written.
+/// If the output cannot be written.
 pub fn run(
     args: &VersionArgs,
     version: &'static str,

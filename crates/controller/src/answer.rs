@@ -22,6 +22,7 @@ use crate::recovery::Counted;
 use crate::turns::{Place, Turns};
 use crate::work::Key;
 use bailiff_api::{Incident, IncidentStatus, WorkloadReference, condition::types, keys};
+use bailiff_kube::decode::Decoded;
 use bailiff_kube::events::Publisher;
 use bailiff_response::{Ledger, Lookup, Owner, is_final, needs_reevaluation, pod_removed};
 use jiff::Timestamp;
@@ -117,8 +118,12 @@ impl Controller {
 
     /// The Incident as it is now; none: it is gone.
     async fn read(&self, key: &Key) -> Result<Option<Incident>, kube::Error> {
-        let api = Api::<Incident>::namespaced(self.client.clone(), &key.namespace);
-        let now = api.get_opt(&key.name).await?;
+        let api = Api::<Decoded<Incident>>::namespaced(self.client.clone(), &key.namespace);
+        // The watch tells of one that cannot be decoded.
+        let now = api
+            .get_opt(&key.name)
+            .await?
+            .and_then(|now| now.into_result().ok());
         Ok(now.filter(|now| now.metadata.uid.as_ref() == Some(&key.uid)))
     }
 

@@ -10,8 +10,9 @@ use crate::metrics::Metrics;
 use crate::work::{Key, Need, Work};
 use bailiff_api::Incident;
 use bailiff_kube::serve::Pulse;
+use bailiff_kube::watch::Event;
 use futures::{Stream, StreamExt as _};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,9 +69,7 @@ pub(crate) async fn dispatch(
                 tracing::warn!(%error, "cannot watch incidents; it is tried again");
             }
             Some(Ok(Event::Delete(incident))) => {
-                tasks
-                    .work
-                    .gone(incident.metadata.uid.as_deref().unwrap_or_default());
+                tasks.work.gone(incident.uid.as_deref().unwrap_or_default());
             }
             Some(Ok(event)) => {
                 for incident in listing.learn(event, &controller, &mut tasks.work) {

@@ -7,7 +7,8 @@
 use crate::config::Config;
 use bailiff_api::protection::{Difference, compare};
 use bailiff_api::{Incident, LABELS_LIMIT, RuntimePolicy, RuntimePolicyBinding, keys};
-use bailiff_kube::owner::{ReadAhead, is_name};
+use bailiff_kube::decode::{Decoded, Undecodable};
+use bailiff_kube::owner::{Prefetch, is_name};
 use bailiff_policy::MatchResources;
 use bailiff_response::{
     BindingFacts, Facts, History, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
@@ -26,19 +27,18 @@ type Labels = BTreeMap<String, String>;
 /// The facts of an Incident, without history, which the ledger adds.
 pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident) -> Facts {
     let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
-    let (spaces, policies, protection_policies, protection_bindings) = (
-        Api::<Namespace>::all(client.clone()),
-        Api::<RuntimePolicy>::all(client.clone()),
-        Api::<ValidatingAdmissionPolicy>::all(client.clone()),
-        Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
-    );
+    let spaces = Api::<Decoded<Namespace>>::all(client.clone());
+    let policies = Api::<Decoded<RuntimePolicy>>::all(client.clone());
+    let protection_policies = Api::<Decoded<ValidatingAdmissionPolicy>>::all(client.clone());
+    let protection_bindings = Api::<Decoded<ValidatingAdmissionPolicyBinding>>::all(client.clone());
+    let protection_name = keys::INCIDENT_PROTECTION;
     let (pod_and_owner, space, policy, bindings, protection, confined_by) = futures::join!(
         pod_and_owner(client, namespace, incident),
-        spaces.get_opt(namespace),
+        claimed(&spaces, namespace),
         claimed(&policies, &incident.spec.policy_ref.name),
         bindings(client, incident),
-        protection_policies.get_opt(keys::INCIDENT_PROTECTION),
-        protection_bindings.get_opt(keys::INCIDENT_PROTECTION),
+        claimed(&protection_policies, protection_name),
+        claimed(&protection_bindings, protection_name),
     );
     let (pod, owner) = pod_and_owner;
     let none = Labels::new();
@@ -116,17 +116,17 @@ async fn pod_and_owner(
     client: &Client,
     namespace: &str,
     incident: &Incident,
-) -> (Result<Option<Pod>, kube::Error>, Owner) {
+) -> (Result<Option<Pod>, ReadError>, Owner) {
     let seen = &incident.spec.pod;
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    let pods = Api::<Decoded<Pod>>::namespaced(client.clone(), namespace);
     let (pod, ahead) = futures::join!(
         claimed(&pods, &seen.name),
-        ReadAhead::of(client, namespace, &seen.name, &seen.labels),
+        Prefetch::of(client, namespace, &seen.name, &seen.labels),
     );
     let owner = match &pod {
         // A static pod's controller is its Node, which makes no pods by the API.
         Ok(Some(pod)) if is_mirror(pod) => Owner::None,
-        Ok(Some(pod)) => match bailiff_kube::owner::top(client, pod, ahead).await {
+        Ok(Some(pod)) => match bailiff_kube::owner::workload_of(client, pod, ahead).await {
             Ok(Some(owner)) => Owner::Workload(owner),
             Ok(None) => Owner::None,
             Err(error) => Owner::Unknown(error.to_string()),
@@ -137,33 +137,58 @@ async fn pod_and_owner(
     (pod, owner)
 }
 
-/// The bindings of the last verdict that are there.
+/// The bindings of the last verdict that are there. One that cannot be decoded stands in the way of
+/// no other: each is a grant of its own.
 async fn bindings(
     client: &Client,
     incident: &Incident,
-) -> Result<Vec<RuntimePolicyBinding>, kube::Error> {
-    let api = Api::<RuntimePolicyBinding>::all(client.clone());
+) -> Result<Vec<RuntimePolicyBinding>, ReadError> {
+    let api = Api::<Decoded<RuntimePolicyBinding>>::all(client.clone());
     let (_, bindings) = last_verdict(incident);
     let reads = bindings.iter().map(|b| claimed(&api, &b.name));
-    let found = futures::future::try_join_all(reads).await?;
-    Ok(found.into_iter().flatten().collect())
+    let mut found = Vec::new();
+    let mut undecodable = None;
+    for read in futures::future::join_all(reads).await {
+        match read {
+            Ok(binding) => found.extend(binding),
+            Err(error @ ReadError::Undecodable(_)) => undecodable = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    match undecodable {
+        Some(error) if found.is_empty() => Err(error),
+        Some(_) | None => Ok(found),
+    }
+}
+
+/// Why an object could not be read.
+#[derive(Debug)]
+enum ReadError {
+    Request(Box<kube::Error>),
+    Undecodable(Undecodable),
 }
 
 /// The object of a name that an Incident claims. What is no name is nobody's.
-async fn claimed<K>(api: &Api<K>, name: &str) -> Result<Option<K>, kube::Error>
+async fn claimed<K>(api: &Api<Decoded<K>>, name: &str) -> Result<Option<K>, ReadError>
 where
-    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K: kube::Resource + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
-    if is_name(name) {
-        api.get_opt(name).await
-    } else {
-        Ok(None)
+    if !is_name(name) {
+        return Ok(None);
+    }
+    let read = api.get_opt(name).await;
+    match read.map_err(|error| ReadError::Request(Box::new(error)))? {
+        None => Ok(None),
+        Some(decoded) => decoded
+            .into_result()
+            .map(Some)
+            .map_err(ReadError::Undecodable),
     }
 }
 
 fn live<K, T>(
     what: &str,
-    read: Result<Option<K>, kube::Error>,
+    read: Result<Option<K>, ReadError>,
     facts: impl Fn(&K) -> T,
 ) -> Lookup<T> {
     match read {
@@ -173,10 +198,13 @@ fn live<K, T>(
     }
 }
 
-fn why(what: &str, error: &kube::Error) -> String {
+fn why(what: &str, error: &ReadError) -> String {
     match error {
-        kube::Error::Api(status) => format!("cannot read {what}: {}", status.message),
-        _ => format!("cannot read {what}: the API server does not answer"),
+        ReadError::Undecodable(undecodable) => format!("cannot decode {what}: {undecodable}"),
+        ReadError::Request(error) => match &**error {
+            kube::Error::Api(status) => format!("cannot read {what}: {}", status.message),
+            _ => format!("cannot read {what}: the API server does not answer"),
+        },
     }
 }
 

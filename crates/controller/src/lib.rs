@@ -18,6 +18,7 @@ mod statuses;
 #[cfg(test)]
 mod testing;
 mod turns;
+mod undecodable;
 mod work;
 
 pub use config::Config;

@@ -3,6 +3,7 @@
 //! Here: metrics and their names. Not here: serving them (`bailiff_kube::serve`).
 //! Invariant: labels are closed sets; no name that a tenant chooses is a label.
 
+use bailiff_kube::decode::UndecodableObjects;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,6 +26,8 @@ pub(crate) struct Metrics {
     pub(crate) answer_seconds: Histogram,
     pub(crate) event_failures: Counter,
     pub(crate) under_way: Gauge,
+    /// Objects that cannot be decoded, by the watches.
+    pub(crate) undecodable: UndecodableObjects,
 }
 
 impl Default for Metrics {
@@ -38,6 +41,7 @@ impl Default for Metrics {
             ]),
             event_failures: Counter::default(),
             under_way: Gauge::default(),
+            undecodable: UndecodableObjects::default(),
         }
     }
 }
@@ -77,5 +81,6 @@ impl Metrics {
             "Incidents that wait for an answer or for a replacement",
             self.under_way.clone(),
         );
+        registry.register_collector(Box::new(self.undecodable.clone()));
     }
 }

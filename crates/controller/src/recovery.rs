@@ -11,7 +11,8 @@ mod counted;
 use crate::ready::ready;
 use bailiff_api::{Incident, Replacement, WorkloadReference};
 use bailiff_kube::client::ANSWER_LIMIT;
-use bailiff_kube::owner::{ReadAhead, controller, is_name, known};
+use bailiff_kube::decode::Decoded;
+use bailiff_kube::owner::{Prefetch, controller, is_name, known};
 use bailiff_response::Recovery;
 pub(crate) use counted::{Claim, Counted, Queue};
 use jiff::{SignedDuration, Timestamp};
@@ -72,18 +73,18 @@ pub(crate) async fn look(
         Makes::NoMore => return Ok(Recovery::NoReplacementExpected(Some(workload.kind.clone()))),
         Makes::Unknown => return Ok(waiting()),
     };
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
+    let pods = Api::<Decoded<Pod>>::namespaced(client.clone(), namespace);
     let selected = labels
         .iter()
         .fold(ListParams::default(), |p, l| p.labels(l));
-    let listed = pods.list(&selected).await?;
-    let whole = wanted.is_some_and(|wanted| ready_pods(&listed.items) >= wanted);
+    let listed = pods.list(&selected).await?.items.into_iter();
+    let listed: Vec<Pod> = listed.filter_map(|pod| pod.into_result().ok()).collect();
+    let whole = wanted.is_some_and(|wanted| ready_pods(&listed) >= wanted);
     let may_be_its = |pod: &Pod| {
         let owner = || controller(pod.metadata.owner_references.as_deref());
         labels.is_some() || owner().is_some_and(|owner| owner.uid == workload.uid)
     };
     let mut found: Vec<_> = listed
-        .items
         .into_iter()
         .filter(may_be_its)
         .filter_map(|pod| Some((replacement(&pod, incident, workload, since)?, pod)))
@@ -91,7 +92,7 @@ pub(crate) async fn look(
     found.sort_by_key(|(replacement, _)| replacement.ready_time.0);
     let mut counted_elsewhere = None;
     for (replacement, pod) in found {
-        let top = bailiff_kube::owner::top(client, &pod, ReadAhead::default()).await;
+        let top = bailiff_kube::owner::workload_of(client, &pod, Prefetch::default()).await;
         if matches!(top, Ok(Some(top)) if top.uid == workload.uid) {
             match claim(&replacement.uid) {
                 Claim::Counted => return Ok(Recovery::Ready(replacement)),

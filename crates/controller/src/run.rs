@@ -137,9 +137,10 @@ async fn lead(
         metrics.clone(),
         token.clone(),
     );
-    let incidents = watch::objects(
-        Api::<Incident>::all(client.clone()),
+    let incidents = watch::objects::<Incident>(
+        Api::all(client.clone()),
         watcher::Config::default(),
+        &metrics.undecodable,
     );
     // Each is a task of its own, so that compiling many policies holds up no answer. Both are
     // cut off when this future is dropped.
@@ -148,10 +149,11 @@ async fn lead(
         Arc::new(controller),
         incidents,
         again,
-        metrics,
+        metrics.clone(),
         health.watch("answering", DISPATCH_SLACK + TURN),
         token.clone(),
     ));
+    let undecodable = metrics.undecodable.clone();
     let pulse = health.watch(
         "statuses",
         STATUSES_SLACK.saturating_add(config.status_resync_interval),
@@ -160,7 +162,7 @@ async fn lead(
     work.spawn(async move {
         tokio::select! {
             () = stop.cancelled() => {}
-            () = statuses::keep(client, config, pulse) => {}
+            () = statuses::keep(client, config, undecodable, pulse) => {}
         }
     });
     while let Some(ended) = work.join_next().await {

@@ -10,22 +10,26 @@ use crate::checked::Policies;
 use crate::config::Config;
 use crate::policy_status::{Cluster, PodSeen, of_binding, of_policy};
 use crate::ready::ready;
+use crate::undecodable::Reported;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
+use bailiff_kube::decode::{Decoded, UndecodableObjects};
 use bailiff_kube::serve::Pulse;
-use bailiff_kube::watch::objects;
+use bailiff_kube::watch::{Event, objects};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ListParams, Patch, PatchParams};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher;
 use kube::{Api, Client};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Objects of a list request: bounds what one answer of the API server takes.
-const PAGE: u32 = 500;
+/// Namespaces of a list request: bounds what one answer of the API server takes.
+const NAMESPACES_PAGE: u32 = 500;
+/// Pods of a list request; a tenant can give each more than a megabyte.
+const PODS_PAGE: u32 = 32;
 /// Changes that come one after the other are looked at together.
 const SETTLE: Duration = Duration::from_millis(50);
 /// When a status is made anew that could not be written because its object was changed meanwhile:
@@ -40,15 +44,20 @@ const RUNNING: &str = "status.phase!=Succeeded,status.phase!=Failed";
 const TURN: Duration = Duration::from_secs(10);
 
 /// Keeps statuses true, until it is dropped.
-pub(crate) async fn keep(client: Client, config: Config, pulse: Pulse) {
+pub(crate) async fn keep(
+    client: Client,
+    config: Config,
+    undecodable: UndecodableObjects,
+    pulse: Pulse,
+) {
     let mut policies = Known::default();
     let mut bindings = Known::default();
     let everything = watcher::Config::default;
-    let mut policy_watch = objects(Api::<RuntimePolicy>::all(client.clone()), everything());
-    let mut binding_watch = objects(
-        Api::<RuntimePolicyBinding>::all(client.clone()),
-        everything(),
-    );
+    let mut policy_watch =
+        objects::<RuntimePolicy>(Api::all(client.clone()), everything(), &undecodable);
+    let mut binding_watch =
+        objects::<RuntimePolicyBinding>(Api::all(client.clone()), everything(), &undecodable);
+    let mut reported = Reported::default();
     let mut checked = Policies::default();
     let mut cluster: Option<Cluster> = None;
     let mut next_read = Instant::now();
@@ -71,6 +80,8 @@ pub(crate) async fn keep(client: Client, config: Config, pulse: Pulse) {
             () = until(due) => {
                 due = None;
                 checked.learn(&policies.objects);
+                reported.report::<RuntimePolicy>(&client, &undecodable).await;
+                reported.report::<RuntimePolicyBinding>(&client, &undecodable).await;
                 if let Some(cluster) = &cluster
                     && !write_all(&client, &policies, &checked, &bindings, cluster, &pulse).await
                 {
@@ -136,7 +147,8 @@ impl<K: kube::ResourceExt> Known<K> {
                 return old.is_none_or(|old| old.meta().generation != generation);
             }
             Ok(Event::Delete(object)) => {
-                self.objects.remove(&object.name_any());
+                self.objects
+                    .remove(object.name.as_deref().unwrap_or_default());
                 return true;
             }
             Err(error) => {
@@ -150,7 +162,7 @@ impl<K: kube::ResourceExt> Known<K> {
 async fn read(client: &Client, config: &Config, pulse: &Pulse) -> Result<Cluster, kube::Error> {
     let mut cluster = Cluster::default();
     let spaces = Api::<Namespace>::all(client.clone());
-    let mut page = ListParams::default().limit(PAGE);
+    let mut page = ListParams::default().limit(NAMESPACES_PAGE);
     loop {
         pulse.beat();
         let listed = spaces.list_metadata(&page).await?;
@@ -165,13 +177,21 @@ async fn read(client: &Client, config: &Config, pulse: &Pulse) -> Result<Cluster
             None => break,
         }
     }
-    let pods = Api::<Pod>::all(client.clone());
-    let mut page = ListParams::default().limit(PAGE).fields(RUNNING);
+    let pods = Api::<Decoded<Pod>>::all(client.clone());
+    let mut page = ListParams::default().limit(PODS_PAGE).fields(RUNNING);
     loop {
         pulse.beat();
         let listed = pods.list(&page).await?;
         for pod in listed.items {
-            see(&mut cluster, config, pod);
+            match pod.into_result() {
+                Ok(pod) => see(&mut cluster, config, pod),
+                Err(undecodable) => tracing::warn!(
+                    namespace = undecodable.metadata.namespace,
+                    pod = undecodable.metadata.name,
+                    error = %undecodable,
+                    "Cannot decode a pod, which no coverage counts",
+                ),
+            }
         }
         match next(page, listed.metadata.continue_) {
             Some(next) => page = next,

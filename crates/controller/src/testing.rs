@@ -144,6 +144,8 @@ pub(crate) fn named(uid: &str, owner: &Value) -> Value {
     } else {
         json!([owner])
     };
-    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-        "metadata": {"name": "x", "uid": uid, "ownerReferences": owners}})
+    json!({
+        "metadata": {"name": "x", "uid": uid, "ownerReferences": owners, "labels": {"app": "web"}},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}},
+    })
 }

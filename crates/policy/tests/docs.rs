@@ -43,7 +43,7 @@ fn examples(text: &str) -> Vec<String> {
 fn every_example_of_a_variable_compiles() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let text = std::fs::read_to_string(root.join("docs/runtime-policies.md")).unwrap();
-    let (_, table) = text.split_once("## What an expression sees").unwrap();
+    let (_, table) = text.split_once("## Variables").unwrap();
     let (table, _) = table.split_once("\n```").unwrap();
     let examples = examples(table);
     assert!(examples.len() > 12, "{examples:?}");

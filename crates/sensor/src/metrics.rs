@@ -5,6 +5,7 @@
 //! `execs_not_evaluated` with its reason, and what is none of that in `execs_skipped`; labels are
 //! closed, but for names of policies, of which there is a most (`ignored`).
 
+use bailiff_kube::decode::UndecodableObjects;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -84,6 +85,8 @@ pub(crate) struct Metrics {
     pub(crate) dropped_processes: Counter,
     pub(crate) untracked_processes: Counter,
     pub(crate) process_events_lost: Counter,
+    /// Objects that cannot be decoded, by the watches.
+    pub(crate) undecodable: UndecodableObjects,
 }
 
 impl Metrics {
@@ -136,6 +139,7 @@ impl Metrics {
             "Forks and exits of pods' processes that were not seen: the ring was full",
             self.process_events_lost.clone(),
         );
+        registry.register_collector(Box::new(self.undecodable.clone()));
     }
 
     pub(crate) fn not_judged(&self, reason: NotJudged, count: u64) {

@@ -171,12 +171,12 @@ async fn follow(
 ) -> Result<(), Error> {
     let pulse = health.watch("watching", LONGEST);
     let mine = watcher::Config::default().fields(&format!("spec.nodeName={}", config.node_name));
-    let mut pods = objects::<Pod>(Api::all(client.clone()), mine);
-    let mut namespaces = objects::<Namespace>(Api::all(client.clone()), watcher::Config::default());
-    let mut policies =
-        objects::<RuntimePolicy>(Api::all(client.clone()), watcher::Config::default());
-    let mut bindings =
-        objects::<RuntimePolicyBinding>(Api::all(client), watcher::Config::default());
+    let bad = &state.metrics.undecodable.clone();
+    let all = watcher::Config::default;
+    let mut pods = objects::<Pod>(Api::all(client.clone()), mine, bad);
+    let mut namespaces = objects::<Namespace>(Api::all(client.clone()), all(), bad);
+    let mut policies = objects::<RuntimePolicy>(Api::all(client.clone()), all(), bad);
+    let mut bindings = objects::<RuntimePolicyBinding>(Api::all(client), all(), bad);
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
     // Proves that programs are seen on this kernel, and shows which kubelet's pods are meant.

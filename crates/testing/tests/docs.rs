@@ -1,4 +1,4 @@
-//! The documents name everything that people meet, and their links lead somewhere.
+//! The documents describe each reason, Event and metric, and their links have targets.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,7 +16,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The values of the text constants of a source file.
+/// The values of the string constants of a source file.
 fn constants(path: &str) -> Vec<String> {
     let source = read(path);
     let found: Vec<_> = source
@@ -65,7 +65,7 @@ fn metrics(path: &str, prefix: &str) -> Vec<String> {
     found
 }
 
-/// The variants of an enum of a source file that stand in a row without data.
+/// The variants of an enum without data in a source file.
 fn variants(path: &str, name: &str) -> Vec<String> {
     let source = read(path);
     let (_, body) = source.split_once(&format!("enum {name} {{")).unwrap();
@@ -81,8 +81,8 @@ fn variants(path: &str, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_reason_event_and_metric_is_explained_to_operators() {
-    let page = read("docs/operating.md");
+fn every_reason_event_and_metric_is_documented() {
+    let pages = read("docs/operating.md") + &read("docs/responses.md");
     let mut names = constants("crates/api/src/condition.rs");
     names.extend(constants("crates/api/src/event.rs"));
     names.extend(metrics("crates/sensor/src/metrics.rs", "bailiff_sensor"));
@@ -95,13 +95,29 @@ fn every_reason_event_and_metric_is_explained_to_operators() {
     }
     let missing: Vec<_> = names
         .iter()
-        .filter(|name| !page.contains(&format!("`{name}`")))
+        .filter(|name| !pages.contains(&format!("`{name}`")))
         .collect();
-    assert!(missing.is_empty(), "docs/operating.md lacks {missing:?}");
+    assert!(
+        missing.is_empty(),
+        "docs/operating.md and docs/responses.md lack {missing:?}"
+    );
+}
+
+/// The anchors of the headings of a page.
+fn anchors(page: &str) -> impl Iterator<Item = String> {
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| {
+        let kept = line
+            .trim_start_matches('#')
+            .trim()
+            .chars()
+            .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-'));
+        kept.collect::<String>().to_lowercase().replace(' ', "-")
+    })
 }
 
 #[test]
-fn every_link_between_documents_leads_to_a_file() {
+fn every_link_between_documents_has_a_target() {
     let mut pages: Vec<String> = ["README.md", "ARCHITECTURE.md", "testbed/README.md"]
         .iter()
         .map(ToString::to_string)
@@ -118,12 +134,22 @@ fn every_link_between_documents_leads_to_a_file() {
             .map(|(at, _)| text.split_at(at + 2))
         {
             let link = rest.split(')').next().unwrap();
-            if link.starts_with("http") || link.starts_with('#') {
+            if link.starts_with("http") {
                 continue;
             }
-            let file = link.split('#').next().unwrap();
-            let path = root().join(page).parent().unwrap().join(file);
-            assert!(path.exists(), "{page}: {link} leads nowhere");
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let path = match file {
+                "" => root().join(page),
+                file => root().join(page).parent().unwrap().join(file),
+            };
+            assert!(path.exists(), "{page}: the target of {link} does not exist");
+            if !heading.is_empty() {
+                let target = std::fs::read_to_string(path).unwrap();
+                assert!(
+                    anchors(&target).any(|anchor| anchor == heading),
+                    "{page}: the target of {link} has no such heading"
+                );
+            }
             links += 1;
         }
     }

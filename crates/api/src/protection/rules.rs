@@ -19,6 +19,8 @@ pub const CONTROLLER_STATUS_FIELDS: &[&str] = &[
     "dryRunResponse",
     "workloadRef",
     "replacement",
+    "observedCount",
+    "podStartTime",
 ];
 
 /// Fields of an entry of `status.series.firstProcesses` that never change.

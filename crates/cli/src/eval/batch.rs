@@ -1,9 +1,9 @@
-//! `bailiff eval --batch`: JSON lines in, one out for each, in their order.
+//! `bailiff eval --batch`: reads JSON requests, one per line, and writes one result per request.
 //!
-//! Here: the protocol. Not here: what a person reads (`eval`).
-//! Invariant: every line that is not empty has an answer, also one that is no JSON.
+//! Here: the protocol. Not here: the output for people (`eval`).
+//! Invariant: every non-empty line gets a result, in order, even if it is not JSON.
 
-use super::rules::{Fixed, Rules};
+use super::rules::{Rules, StaticAuthorizer};
 use crate::Error;
 use bailiff_cel::admission::{self, Bindings, Optional};
 use bailiff_cel::authorizer::Authorizer;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 use std::io::{BufRead, Write};
 
-/// A line: as in a `ValidatingAdmissionPolicy`, or as a mutation of a `MutatingAdmissionPolicy`.
+/// An expression of a `ValidatingAdmissionPolicy` or a mutation of a `MutatingAdmissionPolicy`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Request {
@@ -24,7 +24,7 @@ struct Request {
     #[serde(default)]
     bindings: serde_json::Map<String, Json>,
     budget: Option<u64>,
-    /// Whether there are the types of a `MutatingAdmissionPolicy`.
+    /// Adds the types of a `MutatingAdmissionPolicy`. Defaults to false.
     #[serde(default)]
     mutation: bool,
 }
@@ -37,7 +37,7 @@ struct Variable {
     expression: String,
 }
 
-/// The names that may be bound.
+/// Names that `bindings` can contain.
 const NAMES: [&str; 6] = [
     "object",
     "oldObject",
@@ -47,10 +47,10 @@ const NAMES: [&str; 6] = [
     "authorizer",
 ];
 
-/// Answers every line.
+/// Writes a result for every line.
 ///
 /// # Errors
-/// When the input can't be read or the output can't be written.
+/// If the input cannot be read or the output cannot be written.
 pub(super) fn run(minor: u32, input: &mut impl BufRead, out: &mut impl Write) -> Result<(), Error> {
     let mut line = String::new();
     loop {
@@ -61,7 +61,7 @@ pub(super) fn run(minor: u32, input: &mut impl BufRead, out: &mut impl Write) ->
         if line.trim().is_empty() {
             continue;
         }
-        let answer = match serde_json::from_str::<Request>(&line) {
+        let result = match serde_json::from_str::<Request>(&line) {
             Ok(request) => evaluate(minor, &decoded(request)),
             Err(error) => {
                 let id = serde_json::from_str::<Json>(&line)
@@ -69,7 +69,7 @@ pub(super) fn run(minor: u32, input: &mut impl BufRead, out: &mut impl Write) ->
                 json!({ "id": id, "inputError": error.to_string() })
             }
         };
-        writeln!(out, "{answer}")?;
+        writeln!(out, "{result}")?;
         out.flush()?;
     }
 }
@@ -97,7 +97,7 @@ fn evaluate(minor: u32, request: &Request) -> Json {
         let names = NAMES.join(", ");
         return json!({
             "id": request.id,
-            "inputError": format!("cannot bind {name}: there are {names}"),
+            "inputError": format!("cannot bind {name}: must be one of {names}"),
         });
     }
     let bound = |name: &str| request.bindings.get(name).filter(|json| !json.is_null());
@@ -116,7 +116,7 @@ fn evaluate(minor: u32, request: &Request) -> Json {
     };
     let mut env = admission::environment(minor, optional);
     for variable in &request.variables {
-        // A fault of a variable is said where it is used.
+        // An error in a variable is reported where the variable is used.
         drop(env.define(&variable.name, &variable.expression));
     }
     let program = match env.compile(&request.expr) {
@@ -125,40 +125,40 @@ fn evaluate(minor: u32, request: &Request) -> Json {
     };
     let authorizer = rules
         .as_ref()
-        .map(|rules| Fixed::new(rules, bound("request")));
+        .map(|rules| StaticAuthorizer::new(rules, bound("request")));
     let bindings = Bindings {
         object: bound("object"),
         old_object: bound("oldObject"),
         namespace_object: bound("namespaceObject"),
         request: bound("request"),
         params: bound("params"),
-        authorizer: authorizer.as_ref().map(|fixed| fixed as &dyn Authorizer),
+        authorizer: authorizer.as_ref().map(|rules| rules as &dyn Authorizer),
         schema: None,
     };
     let budget = request.budget.unwrap_or(admission::BUDGET);
     let mut evaluation = Evaluation::new(&env, &bindings, budget);
     let outcome = evaluation.run(&program);
     let cost = evaluation.spent();
-    let mut answer = answer(&program, outcome, cost);
-    answer["id"] = request.id.clone();
-    answer
+    let mut result = result(&program, outcome, cost);
+    result["id"] = request.id.clone();
+    result
 }
 
-/// What became of a program.
-pub(super) fn answer(program: &Program, outcome: Result<Value<'_>, EvalError>, cost: u64) -> Json {
+/// The result of a program.
+pub(super) fn result(program: &Program, outcome: Result<Value<'_>, EvalError>, cost: u64) -> Json {
     let declared = program.result_type().declared_name();
     match outcome {
         Ok(value) => {
-            let mut answer = json!({
+            let mut result = json!({
                 "value": value.to_json(),
                 "type": value.type_name(),
                 "staticType": declared,
                 "cost": cost,
             });
             if let Some(fault) = admission::mutation_fault(&value) {
-                answer["mutationError"] = fault.into();
+                result["mutationError"] = fault.into();
             }
-            answer
+            result
         }
         Err(error) => json!({ "error": error.to_string(), "staticType": declared, "cost": cost }),
     }

@@ -1,7 +1,7 @@
-//! `bailiff eval`: tries an expression before it is put into a policy.
+//! `bailiff eval`: evaluates an expression before it becomes part of a policy.
 //!
-//! Here: flags, files, and what a person reads. Not here: other programs that use it (`batch`).
-//! Invariant: it talks to no cluster.
+//! Here: flags, files and the output for people. Not here: the protocol for programs (`batch`).
+//! Invariant: the command sends no request to a cluster.
 
 mod batch;
 mod rules;
@@ -17,7 +17,7 @@ use bailiff_cel::schema::{Declaration, GroupVersionKind, Schema};
 use bailiff_cel::{
     CompileError, Env, Evaluation, NEWEST_RELEASE, OLDEST_RELEASE, Program, Type, Value,
 };
-use rules::{Fixed, Rules};
+use rules::{Rules, StaticAuthorizer};
 use schemas::Schemas;
 use serde::Deserialize as _;
 use serde_json::{Value as Json, json};
@@ -30,69 +30,69 @@ Examples:
   bailiff eval 'object.spec.replicas > 3' -f deployment.yaml
   kubectl get deployment web -o yaml | bailiff eval 'object.spec.replicas' -f -
   bailiff eval 'variables.images.all(i, i.startsWith(\"registry.example/\"))' -f pod.yaml \\
-    --variables 'images=object.spec.containers.map(c, c.image)'
-  bailiff eval 'object.spec.replicas <= oldObject.spec.replicas' -f new.yaml --old old.yaml
+    --variable 'images=object.spec.containers.map(c, c.image)'
+  bailiff eval 'object.spec.replicas <= oldObject.spec.replicas' -f new.yaml --old-object old.yaml
   kubectl get --raw /openapi/v3/apis/apps/v1 > apps.json
   bailiff eval 'object.spec.replicas > 3' -f deployment.yaml --schema apps.json
-  bailiff eval 'object.spec.size > 1' --type-check --schema gadgets.crd.yaml \
+  bailiff eval 'object.spec.size > 1' --type-check --schema gadgets.crd.yaml \\
     --kind example.dev/v1/Gadget
   bailiff eval --mutation 'Object{spec: Object.spec{replicas: 3}}'
   bailiff eval --batch < requests.jsonl
 
-A file may hold several documents; the expression is evaluated for each.
+A file can contain several documents; the expression is evaluated for each of them.
 
-Exit codes: 0 it has a value (for each document), 1 it has none, or one that is not applied, 2 the
-command is not valid.";
+Exit codes: 0 each evaluation has a value, 1 an evaluation has none or its mutation cannot be applied,
+2 the command line is invalid.";
 
 /// Flags of `bailiff eval`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct EvalArgs {
-    /// The expression
+    /// Expression to evaluate
     #[arg(value_name = "EXPRESSION", required_unless_present = "batch")]
     pub expression: Option<String>,
-    /// Objects, as YAML or JSON; `-` is standard input [default: object is null]
+    /// YAML or JSON file with the objects; `-` reads standard input. If unset, object is null
     #[arg(short, long, value_name = "FILE")]
     pub filename: Option<PathBuf>,
-    /// The object as it was before: oldObject
+    /// File with the previous version of the object: oldObject
     #[arg(long, value_name = "FILE")]
-    pub old: Option<PathBuf>,
-    /// The parameters of the binding: params
+    pub old_object: Option<PathBuf>,
+    /// File with the parameters of the binding: params
     #[arg(long, value_name = "FILE")]
     pub params: Option<PathBuf>,
-    /// The namespace of the object: namespaceObject
+    /// File with the namespace of the object: namespaceObject
     #[arg(long, value_name = "FILE")]
-    pub namespace: Option<PathBuf>,
-    /// The admission request: request
+    pub namespace_object: Option<PathBuf>,
+    /// File with the admission request: request
     #[arg(long, value_name = "FILE")]
     pub request: Option<PathBuf>,
-    /// Rules that decide what an authorizer would: authorizer
+    /// File with the rules of a static authorizer: authorizer
     #[arg(long, value_name = "FILE")]
     pub authorizer: Option<PathBuf>,
-    /// A named expression, used as variables.NAME; may be given several times
+    /// Named expression, used as variables.NAME. Can be repeated
     #[arg(long, value_name = "NAME=EXPRESSION")]
-    pub variables: Vec<String>,
-    /// Use the types of a mutating policy as well, which it makes its changes of
+    pub variable: Vec<String>,
+    /// Add the types from which a mutating admission policy builds its changes
     #[arg(long)]
     pub mutation: bool,
-    /// The release of Kubernetes whose functions there are
+    /// Kubernetes version that determines the available functions
     #[arg(long, value_name = "VERSION", default_value = "1.37")]
     pub kubernetes_version: String,
-    /// Schemas of kinds: the manifest of a custom resource, or an OpenAPI v3 document of the API server;
-    /// object and oldObject have the type of their kind
+    /// File with schemas: a custom resource definition or an OpenAPI v3 document of the API server.
+    /// object and oldObject get the type of their kind
     #[arg(long, value_name = "FILE")]
     pub schema: Option<PathBuf>,
-    /// The kind of the schema that is meant, v1/Pod for the core group [default: the object's own]
+    /// Kind whose schema applies; v1/Pod for the core group. Defaults to the kind of the object
     #[arg(long, value_name = "GROUP/VERSION/KIND", requires = "schema")]
     pub kind: Option<String>,
-    /// Say only whether it compiles, its type, and what it is estimated to cost
+    /// Only compile; print the type and the estimated cost
     #[arg(long)]
     pub type_check: bool,
-    /// Print JSON
-    #[arg(short, long, value_name = "SHAPE", value_parser = ["text", "json"], default_value = "text")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
     pub output: String,
-    /// Read requests as JSON lines from standard input, and write an answer for each
-    #[arg(long, conflicts_with_all = ["expression", "filename", "old", "params", "namespace", "request", "authorizer", "variables", "mutation", "schema", "kind", "type_check"])]
+    /// Read JSON requests from standard input, one per line, and write a result for each
+    #[arg(long, conflicts_with_all = ["expression", "filename", "old_object", "params", "namespace_object", "request", "authorizer", "variable", "mutation", "schema", "kind", "type_check"])]
     pub batch: bool,
 }
 
@@ -106,7 +106,7 @@ fn release(text: &str) -> Result<u32, Error> {
     match minor {
         Some(minor) if (OLDEST_RELEASE..=NEWEST_RELEASE).contains(&minor) => Ok(minor),
         _ => Err(Error::Input(format!(
-            "cannot use Kubernetes {text}: there are 1.{OLDEST_RELEASE} to 1.{NEWEST_RELEASE}"
+            "cannot use Kubernetes version {text}: must be 1.{OLDEST_RELEASE} to 1.{NEWEST_RELEASE}"
         ))),
     }
 }
@@ -145,7 +145,7 @@ fn first(path: Option<&PathBuf>, input: &mut impl Read) -> Result<Option<Json>, 
     })
 }
 
-/// The rules of a file; none without one.
+/// The rules of a file; empty if there is no file.
 fn rules_of(path: Option<&Path>, input: &mut impl Read) -> Result<Rules, Error> {
     let Some(path) = path else {
         return Ok(Rules::default());
@@ -154,10 +154,10 @@ fn rules_of(path: Option<&Path>, input: &mut impl Read) -> Result<Rules, Error> 
     Rules::deserialize(read.unwrap_or_default()).map_err(|error| cannot_read(path, &error))
 }
 
-/// Runs the command; whether every document has a value.
+/// Runs the command. Returns whether every document has a value.
 ///
 /// # Errors
-/// When a file can't be read, or the output can't be written.
+/// If a file cannot be read or the output cannot be written.
 pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> Result<bool, Error> {
     let minor = release(&args.kubernetes_version)?;
     if args.batch {
@@ -183,32 +183,32 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
         if place.is_none() {
             match Compiled::new(args, minor, known)? {
                 Ok(made) => compiled.push(made),
-                Err(error) => return refused(args, out, kind.as_ref(), &error),
+                Err(error) => return print_compile_error(args, out, kind.as_ref(), &error),
             }
         }
     }
     if args.type_check {
         for one in &compiled {
             match one.cost() {
-                Ok(cost) => fits(args, out, one, cost)?,
+                Ok(cost) => print_type_check(args, out, one, cost)?,
                 Err(error) => {
                     let variable = None;
-                    return refused(args, out, one.kind(), &Fault { variable, error });
+                    return print_compile_error(args, out, one.kind(), &Fault { variable, error });
                 }
             }
         }
         return Ok(true);
     }
-    let old = first(args.old.as_ref(), input)?;
+    let old = first(args.old_object.as_ref(), input)?;
     let params = first(args.params.as_ref(), input)?;
-    let namespace = first(args.namespace.as_ref(), input)?;
+    let namespace = first(args.namespace_object.as_ref(), input)?;
     let request = first(args.request.as_ref(), input)?;
     let rules = rules_of(args.authorizer.as_deref(), input)?;
-    let authorizer = Fixed::new(&rules, request.as_ref());
+    let static_authorizer = StaticAuthorizer::new(&rules, request.as_ref());
     let authorizer = args
         .authorizer
         .as_ref()
-        .map(|_| &authorizer as &dyn Authorizer);
+        .map(|_| &static_authorizer as &dyn Authorizer);
     let mut all = true;
     for (object, place) in objects.iter().zip(places) {
         let Some(compiled) = compiled.get(place) else {
@@ -243,12 +243,12 @@ fn objects(args: &EvalArgs, input: &mut impl Read) -> Result<Vec<Option<Json>>, 
     };
     let found = documents(path, input)?;
     if found.is_empty() {
-        return Err(cannot_read(path, &"it holds no object"));
+        return Err(cannot_read(path, &"the file contains no object; add one"));
     }
     Ok(found.into_iter().map(Some).collect())
 }
 
-/// The expression, compiled for the objects of a kind, or for all where no schema is given.
+/// The expression, compiled for one kind, or for all objects if there is no schema.
 struct Compiled {
     known: Option<(GroupVersionKind, Schema)>,
     declaration: Option<Declaration>,
@@ -258,7 +258,7 @@ struct Compiled {
 
 /// Why an expression does not compile.
 struct Fault {
-    /// The variable that it is in.
+    /// Name of the variable that contains the error; absent for the expression itself.
     variable: Option<String>,
     error: CompileError,
 }
@@ -281,10 +281,10 @@ impl Compiled {
             mutation: args.mutation,
         };
         let mut env = admission::typed_environment(minor, &ty, optional);
-        for variable in &args.variables {
+        for variable in &args.variable {
             let Some((name, expression)) = variable.split_once('=') else {
                 return Err(Error::Input(format!(
-                    "cannot use variable {variable:?}: write NAME=EXPRESSION"
+                    "cannot use variable {variable:?}: must have the form NAME=EXPRESSION"
                 )));
             };
             if let Err(error) = env.define(name.trim(), expression) {
@@ -311,7 +311,7 @@ impl Compiled {
         self.known.as_ref().map(|(kind, _)| kind)
     }
 
-    /// What it costs, as far as the schema says how large objects may be.
+    /// The estimated cost. Without a size limit in the schema, the maximum is unbounded.
     fn cost(&self) -> Result<Range, CompileError> {
         let objects = self.declaration.iter();
         let declared: Vec<_> = objects
@@ -322,8 +322,8 @@ impl Compiled {
     }
 }
 
-/// Says that it compiles, and for which kind.
-fn fits(
+/// Reports the type, the estimated cost and the kind that the expression compiles for.
+fn print_type_check(
     args: &EvalArgs,
     out: &mut impl Write,
     compiled: &Compiled,
@@ -333,18 +333,20 @@ fn fits(
     let kind = compiled.kind().map(GroupVersionKind::path);
     let Range { min, max } = cost;
     if args.output == "json" {
-        let mut answer = json!({
+        let mut result = json!({
             "staticType": ty.to_string(),
             "estimatedCost": { "min": min, "max": max },
         });
         if let Some(kind) = kind {
-            answer["kind"] = kind.into();
+            result["kind"] = kind.into();
         }
-        writeln!(out, "{answer}")?;
+        writeln!(out, "{result}")?;
         return Ok(());
     }
-    let of = kind.map_or_else(String::new, |kind| format!(" for {kind}"));
-    writeln!(out, "it compiles{of}; its type is {ty}")?;
+    if let Some(kind) = kind {
+        writeln!(out, "kind            {kind}")?;
+    }
+    writeln!(out, "type            {ty}")?;
     match max {
         u64::MAX => writeln!(out, "estimated cost  {min} to unbounded")?,
         _ if min == max => writeln!(out, "estimated cost  {min}")?,
@@ -363,7 +365,7 @@ fn name_of(object: &Json) -> String {
     )
 }
 
-fn refused(
+fn print_compile_error(
     args: &EvalArgs,
     out: &mut impl Write,
     kind: Option<&GroupVersionKind>,
@@ -372,15 +374,15 @@ fn refused(
     let Fault { variable, error } = fault;
     let kind = kind.map(GroupVersionKind::path);
     if args.output == "json" {
-        let mut answer = json!({ "compileError": error.issues() });
+        let mut result = json!({ "compileError": error.issues() });
         if let Some(kind) = kind {
-            answer["kind"] = kind.into();
+            result["kind"] = kind.into();
         }
-        writeln!(out, "{answer}")?;
+        writeln!(out, "{result}")?;
         return Ok(false);
     }
     let of = kind.map_or_else(String::new, |kind| format!(" for {kind}"));
-    writeln!(out, "it does not compile{of}:")?;
+    writeln!(out, "the expression does not compile{of}:")?;
     if let Some(name) = variable {
         writeln!(out, "variable {name}:")?;
     }
@@ -400,12 +402,12 @@ fn one(
     let outcome = evaluation.run(program);
     let cost = evaluation.spent();
     if args.output == "json" {
-        let mut answer = batch::answer(program, outcome, cost);
+        let mut result = batch::result(program, outcome, cost);
         if let Some(title) = title {
-            answer["object"] = title.into();
+            result["object"] = title.into();
         }
-        writeln!(out, "{answer}")?;
-        return Ok(answer.get("error").is_none() && answer.get("mutationError").is_none());
+        writeln!(out, "{result}")?;
+        return Ok(result.get("error").is_none() && result.get("mutationError").is_none());
     }
     if let Some(title) = title {
         writeln!(out, "{title}")?;
@@ -419,20 +421,24 @@ fn one(
             if declared == dynamic || value == Value::Null {
                 writeln!(out, "type   {dynamic}")?;
             } else {
-                writeln!(out, "type   {dynamic} ({declared} for the compiler)")?;
+                writeln!(out, "type   {dynamic} (declared type {declared})")?;
             }
         }
-        Err(error) => writeln!(out, "error  {error}{}", meant(&error.to_string(), bindings))?,
+        Err(error) => writeln!(
+            out,
+            "error  {error}{}",
+            suggestion(&error.to_string(), bindings)
+        )?,
     }
     if let Some(fault) = fault {
         let fault = fault.replace('\n', "\n       ");
-        writeln!(out, "error  this mutation is not applied: {fault}")?;
+        writeln!(out, "error  cannot apply the mutation: {fault}")?;
     }
     writeln!(out, "cost   {cost} of {}", bailiff_cel::LIMIT)?;
     Ok(is_fine)
 }
 
-/// A value as JSON; on several lines where one would be long.
+/// A value as JSON: one line if it is short, else several.
 fn shown(value: &Value<'_>) -> String {
     let json = value.to_json();
     let short = json.to_string();
@@ -442,8 +448,8 @@ fn shown(value: &Value<'_>) -> String {
     serde_json::to_string_pretty(&json).unwrap_or(short)
 }
 
-/// The key that a missing one may be a slip of.
-fn meant(error: &str, bindings: &Bindings<'_>) -> String {
+/// A suggestion for a missing key, such as a key with a similar name.
+fn suggestion(error: &str, bindings: &Bindings<'_>) -> String {
     let Some(missing) = error.split("no such key: ").nth(1) else {
         return String::new();
     };
@@ -455,7 +461,9 @@ fn meant(error: &str, bindings: &Bindings<'_>) -> String {
         collect(bound, &mut keys);
     }
     if keys.iter().any(|key| key == missing) {
-        return format!("; where it may be missing, ask first: has(….{missing}), or .?{missing}");
+        return format!(
+            "; if the key can be absent, check it with has(….{missing}) or use .?{missing}"
+        );
     }
     let near = keys
         .iter()
@@ -481,7 +489,7 @@ fn collect(json: &Json, keys: &mut Vec<String>) {
     }
 }
 
-/// Whether one letter more, less or other makes one word of the other.
+/// Whether the words differ in at most one inserted, deleted or replaced letter.
 fn is_near(a: &str, b: &str) -> bool {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let same_start = a.iter().zip(&b).take_while(|(x, y)| x == y).count();

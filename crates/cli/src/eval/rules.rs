@@ -1,9 +1,8 @@
-//! Rules that stand in for a cluster's authorizer, so that expressions which ask for rights can be
-//! tried without one.
+//! A static authorizer, so that expressions that check permissions can be evaluated without a cluster.
 //!
-//! Here: the rules, and the decision that they lead to. Not here: the functions that ask
-//! (`bailiff_cel`).
-//! Invariant: the first rule that is for a question decides; where there is none, there is no opinion.
+//! Here: the rules and the decision of the first matching one. Not here: the CEL functions that call
+//! the authorizer (`bailiff_cel`).
+//! Invariant: the first matching rule decides; if none matches, the decision is `NoOpinion`.
 
 use bailiff_cel::authorizer::{Attributes, Authorizer, Decision, Resource, Subject, Target};
 use serde::Deserialize;
@@ -17,30 +16,30 @@ pub(super) struct Rules {
     rules: Vec<Rule>,
 }
 
-/// What a rule is for, and what it decides. A list that is not there is for all.
+/// What a rule matches and its decision. A missing list matches everything.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Rule {
     users: Option<Vec<String>>,
     verbs: Option<Vec<String>>,
     api_groups: Option<Vec<String>>,
-    /// With a subresource as `deployments/scale`.
+    /// A subresource is written as `deployments/scale`.
     resources: Option<Vec<String>>,
     namespaces: Option<Vec<String>>,
     resource_names: Option<Vec<String>>,
     #[serde(rename = "nonResourceURLs")]
     non_resource_urls: Option<Vec<String>>,
-    decision: Word,
+    decision: RuleDecision,
     #[serde(default)]
     reason: String,
-    /// Why it could not be checked, when the decision is `Failed`.
+    /// Error of the check. Used only if the decision is `Failed`.
     #[serde(default)]
     error: String,
 }
 
-/// The decisions by their names.
+/// Names of the decisions.
 #[derive(Clone, Copy, Debug, Deserialize)]
-enum Word {
+enum RuleDecision {
     Allow,
     Deny,
     NoOpinion,
@@ -48,7 +47,7 @@ enum Word {
 }
 
 impl Rule {
-    fn is_for(&self, user: &str, attributes: &Attributes<'_>) -> bool {
+    fn matches(&self, user: &str, attributes: &Attributes<'_>) -> bool {
         let among = |list: &Option<Vec<String>>, text: &str| {
             list.as_ref()
                 .is_none_or(|list| list.iter().any(|known| known == "*" || known == text))
@@ -73,10 +72,10 @@ impl Rule {
     fn decision(&self) -> Decision {
         let reason = self.reason.clone();
         match self.decision {
-            Word::Allow => Decision::Allowed(reason),
-            Word::Deny => Decision::Denied(reason),
-            Word::NoOpinion => Decision::NoOpinion(reason),
-            Word::Failed => Decision::Failed {
+            RuleDecision::Allow => Decision::Allowed(reason),
+            RuleDecision::Deny => Decision::Denied(reason),
+            RuleDecision::NoOpinion => Decision::NoOpinion(reason),
+            RuleDecision::Failed => Decision::Failed {
                 error: self.error.clone(),
                 reason,
             },
@@ -92,15 +91,15 @@ fn full(resource: &Resource) -> String {
     format!("{}/{}", resource.resource, resource.subresource)
 }
 
-/// The rules for the user of a request.
+/// The rules, applied to the user of a request.
 #[derive(Debug)]
-pub(super) struct Fixed<'a> {
+pub(super) struct StaticAuthorizer<'a> {
     rules: &'a Rules,
     user: String,
 }
 
-impl<'a> Fixed<'a> {
-    /// The user is that of the request; without one it has no name.
+impl<'a> StaticAuthorizer<'a> {
+    /// Takes the user from the request; without a request, the name is empty.
     pub(super) fn new(rules: &'a Rules, request: Option<&Json>) -> Self {
         let user = request.and_then(|request| request["userInfo"]["username"].as_str());
         let user = user.unwrap_or_default().to_owned();
@@ -108,7 +107,7 @@ impl<'a> Fixed<'a> {
     }
 }
 
-impl Authorizer for Fixed<'_> {
+impl Authorizer for StaticAuthorizer<'_> {
     fn authorize(&self, attributes: &Attributes<'_>) -> Decision {
         let user = match attributes.subject {
             Subject::Requester => self.user.clone(),
@@ -120,21 +119,21 @@ impl Authorizer for Fixed<'_> {
             .rules
             .rules
             .iter()
-            .find(|r| r.is_for(&user, attributes));
+            .find(|r| r.matches(&user, attributes));
         rule.map_or_else(
-            || Decision::NoOpinion(asked(&user, attributes)),
+            || Decision::NoOpinion(no_match(&user, attributes)),
             Rule::decision,
         )
     }
 }
 
-/// What no rule is for.
-fn asked(user: &str, attributes: &Attributes<'_>) -> String {
+/// The reason if no rule matches.
+fn no_match(user: &str, attributes: &Attributes<'_>) -> String {
     let verb = attributes.verb;
     match attributes.target {
-        Target::Path(path) => format!("no rule is for user={user} verb={verb} path={path}"),
+        Target::Path(path) => format!("no rule matches user={user} verb={verb} path={path}"),
         Target::Resource(resource) => format!(
-            "no rule is for user={user} verb={verb} group={} resource={} namespace={} name={}",
+            "no rule matches user={user} verb={verb} group={} resource={} namespace={} name={}",
             resource.group,
             full(resource),
             resource.namespace,

@@ -1,8 +1,7 @@
-//! The schemas that `--schema` gives.
+//! The schemas of `--schema`.
 //!
-//! Here: which of them an object has. Not here: what a schema says (`bailiff_cel::schema`).
-//! Invariant: an object has the schema of its own kind, or the one that was asked for; never one
-//! that was guessed.
+//! Here: which schema applies to an object. Not here: the content of a schema (`bailiff_cel::schema`).
+//! Invariant: the schema is that of the object's own kind or of `--kind`; it is never guessed.
 
 use super::{EvalArgs, cannot_read, documents};
 use crate::Error;
@@ -18,7 +17,7 @@ pub(super) struct Schemas {
 }
 
 impl Schemas {
-    /// Reads the file; nothing where none is given.
+    /// Reads the file; `None` if there is no `--schema`.
     pub(super) fn read(args: &EvalArgs, input: &mut impl Read) -> Result<Option<Self>, Error> {
         let Some(path) = &args.schema else {
             return Ok(None);
@@ -26,7 +25,7 @@ impl Schemas {
         let wanted = match args.kind.as_deref() {
             Some(text) => Some(GroupVersionKind::parse(text).ok_or_else(|| {
                 Error::Input(format!(
-                    "cannot use kind {text:?}: write GROUP/VERSION/KIND, as apps/v1/Deployment or v1/Pod"
+                    "cannot use kind {text:?}: must have the form GROUP/VERSION/KIND, such as apps/v1/Deployment or v1/Pod"
                 ))
             })?),
             None => None,
@@ -37,7 +36,10 @@ impl Schemas {
             read.push(document);
         }
         if read.is_empty() {
-            return Err(cannot_read(path, &"it holds no schema"));
+            return Err(cannot_read(
+                path,
+                &"the file contains no schema; use a CustomResourceDefinition or an OpenAPI v3 document",
+            ));
         }
         Ok(Some(Self {
             path: path.clone(),
@@ -51,7 +53,7 @@ impl Schemas {
         let kind = match (&self.wanted, object) {
             (Some(wanted), _) => wanted.clone(),
             (None, Some(object)) => GroupVersionKind::of(object).ok_or_else(|| {
-                self.cannot_tell("the object has no apiVersion and kind; give --kind")
+                self.ambiguous("the object has no apiVersion and kind; set --kind")
             })?,
             (None, None) => self.only_kind()?,
         };
@@ -70,19 +72,19 @@ impl Schemas {
         Ok((kind, schema))
     }
 
-    /// The kind of a file that has one alone.
+    /// The kind of a file that contains exactly one.
     fn only_kind(&self) -> Result<GroupVersionKind, Error> {
         let mut kinds = self.documents.iter().flat_map(Document::kinds);
         match (kinds.next(), kinds.next()) {
             (Some(only), None) => Ok(only),
-            _ => Err(self.cannot_tell("give the object by -f, or its kind by --kind")),
+            _ => Err(self.ambiguous(
+                "the file contains several kinds; set --kind, or provide an object with -f",
+            )),
         }
     }
 
-    fn cannot_tell(&self, remedy: &str) -> Error {
+    fn ambiguous(&self, cause: &str) -> Error {
         let path = self.path.display();
-        Error::Input(format!(
-            "cannot tell which schema of {path} is meant: {remedy}"
-        ))
+        Error::Input(format!("cannot choose a schema from {path}: {cause}"))
     }
 }

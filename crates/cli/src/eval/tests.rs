@@ -1,4 +1,4 @@
-//! What people and programs get, word for word.
+//! The output for people and programs, word for word.
 
 use super::{EvalArgs, run};
 use clap::Parser as _;
@@ -35,16 +35,16 @@ fn a_value_has_its_type_and_its_cost() {
     );
     assert_eq!(
         eval(&["object.spec.replicas", "-f", "-"], DEPLOYMENT).1,
-        "value  5\ntype   int (dyn for the compiler)\ncost   3 of 1000000\n"
+        "value  5\ntype   int (declared type dyn)\ncost   3 of 1000000\n"
     );
 }
 
 #[test]
-fn a_mutation_that_is_not_applied_is_an_error() {
+fn a_mutation_that_cannot_be_applied_is_an_error() {
     let mutation = "Object{spec: Object.spec{selector: Object.spec.wrong{}}}";
     let fault = "type mismatch: unexpected type name \"Object.spec.wrong\", expected \"Object.spec.selector\", which matches field name path from root Object type";
     let text = format!(
-        "value  {{\"spec\":{{\"selector\":{{}}}}}}\ntype   Object\nerror  this mutation is not applied: {fault}\ncost   120 of 1000000\n"
+        "value  {{\"spec\":{{\"selector\":{{}}}}}}\ntype   Object\nerror  cannot apply the mutation: {fault}\ncost   120 of 1000000\n"
     );
     assert_eq!(eval(&["--mutation", mutation], ""), (false, text));
     let (applied, out) = eval(&["--mutation", "-o", "json", mutation], "");
@@ -53,7 +53,7 @@ fn a_mutation_that_is_not_applied_is_an_error() {
 }
 
 #[test]
-fn a_check_tells_type_and_estimate() {
+fn a_type_check_reports_type_and_estimated_cost() {
     for (expression, words) in [
         ("1 + 2", "int\nestimated cost  1"),
         ("[1, 2].all(x, x > 1)", "bool\nestimated cost  17 to 21"),
@@ -62,7 +62,7 @@ fn a_check_tells_type_and_estimate() {
             "bool\nestimated cost  2 to unbounded",
         ),
     ] {
-        let text = format!("it compiles; its type is {words}\n");
+        let text = format!("type            {words}\n");
         assert_eq!(eval(&["--type-check", expression], ""), (true, text));
     }
     let (_, out) = eval(&["--type-check", "-o", "json", "size(object)"], "");
@@ -75,7 +75,7 @@ fn a_check_tells_type_and_estimate() {
 }
 
 #[test]
-fn several_documents_are_answered_one_by_one() {
+fn several_documents_are_evaluated_one_by_one() {
     let two = format!("{DEPLOYMENT}---\nkind: Pod\nmetadata: {{name: db}}\nspec: {{}}\n");
     assert_eq!(
         eval(&["has(object.spec.replicas)", "-f", "-"], &two),
@@ -87,7 +87,7 @@ fn several_documents_are_answered_one_by_one() {
 }
 
 #[test]
-fn a_missing_key_is_explained() {
+fn a_missing_key_has_a_suggestion() {
     assert_eq!(
         eval(&["object.spec.replica > 3", "-f", "-"], DEPLOYMENT),
         (
@@ -99,12 +99,12 @@ fn a_missing_key_is_explained() {
 }
 
 #[test]
-fn a_fault_has_its_place_and_what_was_meant() {
+fn a_compile_error_has_its_position_and_a_suggestion() {
     assert_eq!(
         eval(&["objekt.spec"], ""),
         (
             false,
-            "it does not compile:\n1:1: undeclared reference to 'objekt' (in container ''); did you mean 'object'?\n | objekt.spec\n | ^\n".to_owned()
+            "the expression does not compile:\n1:1: undeclared reference to 'objekt' (in container ''); did you mean 'object'?\n | objekt.spec\n | ^\n".to_owned()
         )
     );
     let (_, out) = eval(&["request.kind.grup == ''", "-o", "json"], "");
@@ -116,10 +116,10 @@ fn a_fault_has_its_place_and_what_was_meant() {
 }
 
 #[test]
-fn named_expressions_are_used_and_paid_for() {
+fn the_cost_of_variables_counts() {
     let arguments = [
         "variables.n + 1",
-        "--variables",
+        "--variable",
         "n=object.spec.replicas",
         "-f",
         "-",
@@ -143,12 +143,12 @@ fn functions_are_those_of_the_release() {
     let error = run(&line.eval, &mut Cursor::new(""), &mut Vec::new()).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "cannot use Kubernetes 1.20: there are 1.30 to 1.37"
+        "cannot use Kubernetes version 1.20: must be 1.30 to 1.37"
     );
 }
 
 #[test]
-fn a_batch_has_an_answer_for_each_line_in_order() {
+fn a_batch_has_a_result_for_each_line_in_order() {
     let input = [
         json!({"id": 1, "expr": "object.n + 1", "bindings": {"object": {"n": 1}}}),
         json!({"id": "b", "expr": "1 +"}),
@@ -162,42 +162,42 @@ fn a_batch_has_an_answer_for_each_line_in_order() {
     ];
     let lines: Vec<_> = input.iter().map(ToString::to_string).collect();
     let (_, out) = eval(&["--batch"], &format!("{}\nnot json\n", lines.join("\n")));
-    let answers: Vec<Json> = out
+    let results: Vec<Json> = out
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(
-        answers[0],
+        results[0],
         json!({"id": 1, "value": 2, "type": "int", "staticType": "int", "cost": 3})
     );
-    assert_eq!(answers[1]["id"], "b");
-    assert!(answers[1]["compileError"].is_string());
+    assert_eq!(results[1]["id"], "b");
+    assert!(results[1]["compileError"].is_string());
     assert_eq!(
-        answers[2],
+        results[2],
         json!({"id": 3, "error": "division by zero", "staticType": "int", "cost": 1})
     );
-    assert_eq!(answers[3]["value"], json!([1.5]));
+    assert_eq!(results[3]["value"], json!([1.5]));
     assert!(
-        answers[4]["compileError"]
+        results[4]["compileError"]
             .as_str()
             .unwrap()
             .contains("undeclared reference to 'params'")
     );
-    assert_eq!(answers[5]["value"], "2h0m0s");
+    assert_eq!(results[5]["value"], "2h0m0s");
     assert_eq!(
-        answers[6]["error"],
+        results[6]["error"],
         "validation failed due to running out of cost budget, no further validation rules will be run"
     );
     assert_eq!(
-        answers[7]["inputError"],
-        "cannot bind pod: there are object, oldObject, request, params, namespaceObject, authorizer"
+        results[7]["inputError"],
+        "cannot bind pod: must be one of object, oldObject, request, params, namespaceObject, authorizer"
     );
     assert_eq!(
-        answers[8]["inputError"],
+        results[8]["inputError"],
         "missing field `expr` at line 1 column 8"
     );
-    assert!(answers[9]["inputError"].is_string());
-    assert_eq!(answers.len(), 10);
+    assert!(results[9]["inputError"].is_string());
+    assert_eq!(results.len(), 10);
 }
 
 fn schema(name: &str) -> String {
@@ -219,7 +219,7 @@ spec: {replicas: 5, strategy: {rollingUpdate: {maxSurge: 25%}}}
 ";
 
 #[test]
-fn with_a_schema_an_unknown_field_is_found_before_anything_runs() {
+fn a_schema_finds_an_unknown_field_before_the_evaluation() {
     let apps = schema("deployment.openapi.json");
     let with = |expression| {
         eval(
@@ -231,7 +231,7 @@ fn with_a_schema_an_unknown_field_is_found_before_anything_runs() {
         with("object.spec.replica > 3"),
         (
             false,
-            "it does not compile for apps/v1/Deployment:\n1:12: undefined field 'replica'; did you mean 'replicas'?\n | object.spec.replica > 3\n | ...........^\n".to_owned()
+            "the expression does not compile for apps/v1/Deployment:\n1:12: undefined field 'replica'; did you mean 'replicas'?\n | object.spec.replica > 3\n | ...........^\n".to_owned()
         )
     );
     assert_eq!(
@@ -248,12 +248,12 @@ fn with_a_schema_an_unknown_field_is_found_before_anything_runs() {
     );
     assert_eq!(
         with("object.spec.strategy.rollingUpdate.maxSurge").1,
-        "value  \"25%\"\ntype   string (dyn for the compiler)\ncost   5 of 1000000\n"
+        "value  \"25%\"\ntype   string (declared type dyn)\ncost   5 of 1000000\n"
     );
 }
 
 #[test]
-fn a_custom_resource_is_checked_by_its_own_manifest() {
+fn a_custom_resource_is_checked_against_its_definition() {
     let crd = schema("gadget.crd.yaml");
     let arguments = |expression, kind| {
         let check = ["--type-check", "--schema", &crd, "--kind", kind];
@@ -263,7 +263,8 @@ fn a_custom_resource_is_checked_by_its_own_manifest() {
         arguments("object.spec.tags + ['x']", "example.dev/v1/Gadget"),
         (
             true,
-            "it compiles for example.dev/v1/Gadget; its type is list(string)\n\
+            "kind            example.dev/v1/Gadget\n\
+             type            list(string)\n\
              estimated cost  14\n"
                 .to_owned()
         )
@@ -303,7 +304,7 @@ fn objects_of_several_kinds_have_a_schema_each() {
 }
 
 #[test]
-fn which_schema_is_meant_is_never_guessed() {
+fn the_schema_is_never_guessed() {
     let (apps, crd) = (schema("deployment.openapi.json"), schema("gadget.crd.yaml"));
     let check = |file: &str, more: &[&str], input: &str| {
         fails(&[&["true", "--schema", file], more].concat(), input)
@@ -313,19 +314,19 @@ fn which_schema_is_meant_is_never_guessed() {
             &crd,
             &[][..],
             "",
-            "cannot tell which schema of gadget.crd.yaml is meant: give the object by -f, or its kind by --kind",
+            "cannot choose a schema from gadget.crd.yaml: the file contains several kinds; set --kind, or provide an object with -f",
         ),
         (
             &apps,
             &["-f", "-"],
             "spec: {}",
-            "cannot tell which schema of deployment.openapi.json is meant: the object has no apiVersion and kind; give --kind",
+            "cannot choose a schema from deployment.openapi.json: the object has no apiVersion and kind; set --kind",
         ),
         (
             &apps,
             &["--kind", "Deployment"],
             "",
-            "cannot use kind \"Deployment\": write GROUP/VERSION/KIND, as apps/v1/Deployment or v1/Pod",
+            "cannot use kind \"Deployment\": must have the form GROUP/VERSION/KIND, such as apps/v1/Deployment or v1/Pod",
         ),
         (
             &apps,
@@ -343,7 +344,7 @@ fn which_schema_is_meant_is_never_guessed() {
 }
 
 #[test]
-fn rules_decide_what_an_authorizer_would() {
+fn the_static_authorizer_decides() {
     let rules = "
 rules:
 - {users: [jane], verbs: [create], apiGroups: [''], resources: [pods], decision: Allow, reason: she may}
@@ -357,7 +358,7 @@ rules:
     };
     assert_eq!(
         reason(check),
-        "value  \"no rule is for user= verb=create group= resource=pods namespace= name= \""
+        "value  \"no rule matches user= verb=create group= resource=pods namespace= name= \""
     );
     assert_eq!(
         reason("authorizer.path('/healthz').check('get')"),
@@ -370,13 +371,13 @@ rules:
             "authorizer": {"rules": [{"users": ["jane"], "decision": "Allow"}]},
         },
     });
-    let answer: Json = serde_json::from_str(&eval(&["--batch"], &line.to_string()).1).unwrap();
+    let result: Json = serde_json::from_str(&eval(&["--batch"], &line.to_string()).1).unwrap();
     assert_eq!(
-        (&answer["value"], &answer["cost"]),
+        (&result["value"], &result["cost"]),
         (&json!(true), &json!(350_004))
     );
     let line = json!({"expr": "1", "bindings": {"authorizer": {"rules": [{"decision": "Maybe"}]}}});
-    let answer: Json = serde_json::from_str(&eval(&["--batch"], &line.to_string()).1).unwrap();
-    let error = answer["inputError"].as_str().unwrap();
+    let result: Json = serde_json::from_str(&eval(&["--batch"], &line.to_string()).1).unwrap();
+    let error = result["inputError"].as_str().unwrap();
     assert!(error.contains("unknown variant `Maybe`"), "{error}");
 }

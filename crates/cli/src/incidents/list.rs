@@ -1,6 +1,6 @@
-//! Incidents as rows.
+//! Incidents as a table.
 //!
-//! Here: columns. Not here: reading them.
+//! Here: columns, order and color. Not here: requests.
 //! Invariant: a row is one line of escaped text.
 
 use crate::table;
@@ -9,46 +9,53 @@ use bailiff_api::{Incident, Phase, Severity};
 use bailiff_response::messages::escaped;
 use jiff::Timestamp;
 
-/// Most characters of a program's path in a row.
-const PROGRAM_LIMIT: usize = 40;
+/// Characters of an executable's path in a row.
+const EXECUTABLE_LIMIT: usize = 40;
 
-/// What the rows have.
+/// Selects the columns and the color.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "flags of the command line that go together freely"
 )]
-pub(super) struct Shape {
+pub(super) struct Columns {
     pub(super) namespaces: bool,
     pub(super) wide: bool,
     pub(super) headers: bool,
     pub(super) color: bool,
 }
 
-/// Sorted by the time of the violation.
+/// Sorts by the time of the exec, newest first.
 pub(super) fn newest_first(mut incidents: Vec<Incident>) -> Vec<Incident> {
     incidents.sort_by_key(|incident| std::cmp::Reverse(incident.spec.exec_time.0));
     incidents
 }
 
 /// The lines of a table.
-pub(super) fn lines(incidents: &[Incident], shape: Shape, now: Timestamp) -> Vec<String> {
+pub(super) fn lines(incidents: &[Incident], columns: Columns, now: Timestamp) -> Vec<String> {
     let mut headers = Vec::new();
-    if shape.namespaces {
+    if columns.namespaces {
         headers.push("NAMESPACE");
     }
     headers.extend([
-        "NAME", "AGE", "SEVERITY", "POLICY", "POD", "PROGRAM", "PHASE", "REASON",
+        "NAME",
+        "SEVERITY",
+        "POLICY",
+        "POD",
+        "EXECUTABLE",
+        "PHASE",
+        "REASON",
     ]);
-    if shape.wide {
+    if columns.wide {
         headers.extend(["COUNT", "NODE", "REPLACEMENT"]);
     }
-    let rows: Vec<_> = incidents.iter().map(|i| row(i, shape, now)).collect();
-    let lines = table::lines(shape.headers.then_some(&headers[..]), &rows);
-    if !shape.color {
+    headers.push("AGE");
+    let rows: Vec<_> = incidents.iter().map(|i| row(i, columns, now)).collect();
+    let lines = table::lines(columns.headers.then_some(&headers[..]), &rows);
+    if !columns.color {
         return lines;
     }
-    let skip = usize::from(shape.headers);
+    let skip = usize::from(columns.headers);
     lines
         .into_iter()
         .enumerate()
@@ -62,7 +69,7 @@ pub(super) fn lines(incidents: &[Incident], shape: Shape, now: Timestamp) -> Vec
         .collect()
 }
 
-fn row(incident: &Incident, shape: Shape, now: Timestamp) -> Vec<String> {
+fn row(incident: &Incident, columns: Columns, now: Timestamp) -> Vec<String> {
     let spec = &incident.spec;
     let status = incident.status.as_ref();
     let text = |t: &str| escaped(t, 253);
@@ -70,20 +77,19 @@ fn row(incident: &Incident, shape: Shape, now: Timestamp) -> Vec<String> {
     let conditions = status.map_or(&[][..], |s| &s.conditions);
     let reason = conditions.iter().find(|c| c.type_ == types::RESPONDED);
     let mut cells = Vec::new();
-    if shape.namespaces {
+    if columns.namespaces {
         cells.push(incident.metadata.namespace.clone().unwrap_or_default());
     }
     cells.extend([
         incident.metadata.name.clone().unwrap_or_default(),
-        table::age(now.duration_since(spec.exec_time.0).as_secs()),
         spec.severity.to_string(),
         text(&spec.policy_ref.name),
         text(&spec.pod.name),
-        escaped(&spec.process.executable, PROGRAM_LIMIT),
+        escaped(&spec.process.executable, EXECUTABLE_LIMIT),
         format!("{phase:?}"),
         reason.map_or_else(|| "-".to_owned(), |c| text(&c.reason)),
     ]);
-    if shape.wide {
+    if columns.wide {
         let series = status.and_then(|s| s.series.as_ref());
         let replacement = status.and_then(|s| s.replacement.as_ref());
         cells.extend([
@@ -92,10 +98,11 @@ fn row(incident: &Incident, shape: Shape, now: Timestamp) -> Vec<String> {
             replacement.map_or_else(|| "-".to_owned(), |r| text(&r.name)),
         ]);
     }
+    cells.push(table::age(now.duration_since(spec.exec_time.0).as_secs()));
     cells
 }
 
-/// Red for what nobody has ended, yellow for what is grave but done.
+/// Red if the pod might still run the process, yellow if the severity is at least High.
 fn color(incident: &Incident) -> Option<&'static str> {
     let phase = incident.status.as_ref().and_then(|s| s.phase);
     match (phase, incident.spec.severity) {

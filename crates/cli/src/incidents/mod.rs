@@ -1,44 +1,48 @@
-//! `bailiff incidents`: list, watch, show.
+//! `bailiff incidents`: lists, watches and shows Incidents.
 //!
-//! Here: flags, requests, and which shape is printed. Not here: the shapes (`list`, `show`).
-//! Invariant: it only reads.
+//! Here: flags, requests and the choice of the output format. Not here: tables (`list`) and pages
+//! (`show`).
+//! Invariant: the command only reads; an Incident that cannot be decoded does not hide others.
 
 mod list;
 mod show;
 #[cfg(test)]
 mod tests;
 
+use crate::objects::{self, Problem};
 use crate::{ClusterArgs, Color, Error};
 use bailiff_api::Incident;
 use bailiff_kube::client::as_kubectl;
+use bailiff_kube::decode::Decoded;
+use bailiff_response::messages::escaped;
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use kube::Api;
 use kube::api::ListParams;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client};
 use serde_json::json;
 use std::io::Write;
 
 const EXAMPLES: &str = "\
 Examples:
-  bailiff incidents                        incidents of the current namespace, newest first
-  bailiff incidents -A -o wide             of all namespaces, with node and replacement
-  bailiff incidents -n shop --watch        and what happens from now on
-  bailiff incidents inc-5f1c09aa12b4c3d7   one, with its process and its ancestors
+  bailiff incidents                  List the Incidents of the current namespace, newest first
+  bailiff incidents -A -o wide       List all Incidents, with count, node and replacement
+  bailiff incidents -n shop --watch  List the Incidents of a namespace, then watch for changes
+  bailiff incidents NAME             Show an Incident with its process and the ancestors
   bailiff incidents -A -o json | jq '.items[].spec.process.args'
 
-As `kubectl-bailiff` on the PATH, the same is called `kubectl bailiff incidents`.
+If the binary is called kubectl-bailiff and in the PATH, you can also use `kubectl bailiff incidents`.
 
-Exit codes: 0 done, 1 the cluster refused or could not be reached, 2 the command is not valid.";
+Exit codes: 0 success, 1 the request failed, 2 the command line is invalid.";
 
-/// Shape of the output.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Output {
-    /// Columns; for one incident a page.
+    /// A table; with NAME, a page for each Incident.
     #[default]
     Table,
-    /// More columns.
+    /// A table with more columns.
     Wide,
     /// The objects as JSON.
     Json,
@@ -52,31 +56,31 @@ pub enum Output {
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct IncidentsArgs {
-    /// Names of incidents to show; none: all are listed
+    /// Names of the Incidents to show. If unset, all are listed
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
-    /// Namespace [default: that of the context]
+    /// Namespace. Defaults to the namespace of the context
     #[arg(short, long, value_name = "NAME", conflicts_with = "all_namespaces")]
     pub namespace: Option<String>,
-    /// All namespaces
+    /// List the Incidents of all namespaces
     #[arg(short = 'A', long, conflicts_with = "names")]
     pub all_namespaces: bool,
-    /// Label selector, such as bailiff.dev/policy=no-shells-through-exec
+    /// Selects Incidents by label, for example bailiff.dev/policy=no-shells-through-exec
     #[arg(short = 'l', long, value_name = "SELECTOR", conflicts_with = "names")]
     pub selector: Option<String>,
-    /// Print what there is, then every change, until Ctrl-C
+    /// List, then watch for changes
     #[arg(short, long, conflicts_with = "names")]
     pub watch: bool,
-    /// Shape of the output
-    #[arg(short, long, value_name = "SHAPE", default_value = "table")]
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Output,
-    /// Without the line of column names
+    /// Omit the column names
     #[arg(long)]
     pub no_headers: bool,
-    /// When output has colours
+    /// When to color the output
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
-    /// Which cluster
+    /// Cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
 }
@@ -84,18 +88,18 @@ pub struct IncidentsArgs {
 /// Where the output goes.
 #[derive(Debug)]
 pub struct Terminal<'a, O, E> {
-    /// What was asked for.
+    /// The output.
     pub out: &'a mut O,
-    /// What is said beside it.
+    /// Warnings.
     pub err: &'a mut E,
-    /// Whether it has colours.
+    /// The output is colored.
     pub color: bool,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// When the cluster can't be reached or refuses, or the output can't be written.
+/// If a request fails or the output cannot be written.
 pub async fn run(
     args: &IncidentsArgs,
     mut to: Terminal<'_, impl Write, impl Write>,
@@ -103,50 +107,93 @@ pub async fn run(
     let cluster = &args.cluster;
     let person = as_kubectl(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
     let namespace = args.namespace.clone().unwrap_or(person.namespace);
-    let (api, place): (Api<Incident>, _) = if args.all_namespaces {
-        (Api::all(person.client), "any namespace".to_owned())
+    let (scope, place) = if args.all_namespaces {
+        (None, "any namespace".to_owned())
     } else {
-        (
-            Api::namespaced(person.client, &namespace),
-            format!("namespace {namespace}"),
-        )
+        (Some(namespace.as_str()), format!("namespace {namespace}"))
     };
     if !args.names.is_empty() {
-        return show_all(args, &api, &place, &mut to).await;
+        return show_all(args, person.client, &namespace, &mut to).await;
     }
     if args.watch {
-        return follow(args, api, &mut to).await;
+        return follow(args, decoding(person.client, scope), &mut to).await;
     }
+    let mut incidents = Vec::new();
     let params = ListParams {
         label_selector: args.selector.clone(),
         ..ListParams::default()
     };
-    let listed = api
-        .list(&params)
+    let api = decoding(person.client, scope);
+    let problems = objects::list(&api, params, |incident: Incident| incidents.push(incident))
         .await
-        .map_err(|error| Error::of(format!("list incidents in {place}"), error))?;
-    let incidents = list::newest_first(listed.items);
-    if incidents.is_empty() && matches!(args.output, Output::Table | Output::Wide) {
+        .map_err(|error| {
+            Error::from_request(format!("list incidents in {place}"), FORBIDDEN, error)
+        })?;
+    let found_none = incidents.is_empty() && problems.is_empty();
+    let incidents = list::newest_first(incidents);
+    warn(&problems, &mut to)?;
+    if found_none && matches!(args.output, Output::Table | Output::Wide) {
         writeln!(to.err, "No incidents in {place}.")?;
         return Ok(());
     }
     print(args, &incidents, args.no_headers, false, &mut to)
 }
 
+/// The remedy for missing permissions.
+const FORBIDDEN: &str = "reading Incidents requires the ClusterRole edit or admin in the namespace, because they can contain passwords";
+
+/// Incidents, each decoded by itself.
+fn decoding(client: Client, namespace: Option<&str>) -> Api<Decoded<Incident>> {
+    match namespace {
+        Some(namespace) => Api::namespaced(client, namespace),
+        None => Api::all(client),
+    }
+}
+
+/// Warns about what cannot be decoded.
+fn warn(problems: &[Problem], to: &mut Terminal<'_, impl Write, impl Write>) -> Result<(), Error> {
+    for problem in problems {
+        writeln!(to.err, "{}", warning(problem))?;
+    }
+    Ok(())
+}
+
+fn warning(problem: &Problem) -> String {
+    let part = if problem.is_partial {
+        "the status of "
+    } else {
+        ""
+    };
+    format!(
+        "warning: cannot decode {part}incident {} in namespace {}: {}; use the version of bailiff that runs in the cluster",
+        escaped(&problem.name, 253),
+        escaped(&problem.namespace, 63),
+        escaped(&problem.cause, 400),
+    )
+}
+
 async fn show_all(
     args: &IncidentsArgs,
-    api: &Api<Incident>,
-    place: &str,
+    client: Client,
+    namespace: &str,
     to: &mut Terminal<'_, impl Write, impl Write>,
 ) -> Result<(), Error> {
-    let mut incidents = Vec::new();
+    let api = decoding(client, Some(namespace));
+    let (mut incidents, mut problems) = (Vec::new(), Vec::new());
     for name in &args.names {
         let name = name.rsplit('/').next().unwrap_or(name);
-        let read = api.get(name).await;
-        incidents.push(
-            read.map_err(|error| Error::of(format!("read incident {name} in {place}"), error))?,
-        );
+        let object = api.get(name).await.map_err(|error| {
+            let action = format!("read incident {name} in namespace {namespace}");
+            Error::from_request(action, FORBIDDEN, error)
+        })?;
+        incidents.extend(objects::decoded(object, &mut problems));
     }
+    if let Some(problem) = problems.iter().find(|p| !p.is_partial) {
+        let message = warning(problem);
+        let message = message.trim_start_matches("warning: ");
+        return Err(Error::Input(message.to_owned()));
+    }
+    warn(&problems, to)?;
     print(args, &incidents, args.no_headers, true, to)
 }
 
@@ -182,13 +229,13 @@ fn print(
             }
         }
         Output::Table | Output::Wide => {
-            let shape = list::Shape {
+            let columns = list::Columns {
                 namespaces: args.all_namespaces,
                 wide: args.output == Output::Wide,
                 headers: !no_headers,
                 color: to.color,
             };
-            for line in list::lines(incidents, shape, now) {
+            for line in list::lines(incidents, columns, now) {
                 writeln!(to.out, "{line}")?;
             }
         }
@@ -197,10 +244,10 @@ fn print(
     Ok(())
 }
 
-/// Prints what there is, then every change.
+/// Prints the Incidents that exist, then every change.
 async fn follow(
     args: &IncidentsArgs,
-    api: Api<Incident>,
+    api: Api<Decoded<Incident>>,
     to: &mut Terminal<'_, impl Write, impl Write>,
 ) -> Result<(), Error> {
     let config = watcher::Config {
@@ -213,17 +260,27 @@ async fn follow(
     while let Some(event) = events.next().await {
         match event {
             Ok(Event::Init) => first.clear(),
-            Ok(Event::InitApply(incident)) => first.push(incident),
+            Ok(Event::InitApply(object)) => {
+                let mut problems = Vec::new();
+                first.extend(objects::decoded(object, &mut problems));
+                warn(&problems, to)?;
+            }
             Ok(Event::InitDone) => {
                 let mut all = list::newest_first(std::mem::take(&mut first));
-                // What comes next is printed below: the newest is last here.
+                // Changes are printed below the list, so the newest Incident comes last.
                 all.reverse();
                 if !listed || !all.is_empty() {
                     print(args, &all, args.no_headers || listed, false, to)?;
                 }
                 listed = true;
             }
-            Ok(Event::Apply(incident)) => {
+            Ok(Event::Apply(object)) => {
+                let mut problems = Vec::new();
+                let incident = objects::decoded(object, &mut problems);
+                warn(&problems, to)?;
+                let Some(incident) = incident else {
+                    continue;
+                };
                 if matches!(args.output, Output::Yaml) {
                     writeln!(to.out, "---")?;
                 }
@@ -231,9 +288,9 @@ async fn follow(
                 print(args, &[incident], true, pages, to)?;
             }
             Ok(Event::Delete(_)) => {}
-            // Before anything was listed nobody would know why nothing comes.
+            // Without a list, the error is the only output.
             Err(error) if !listed => return Err(Error::Watch(Box::new(error))),
-            Err(error) => writeln!(to.err, "the watch failed and is tried again: {error}")?,
+            Err(error) => writeln!(to.err, "warning: the watch failed: {error}; retrying")?,
         }
     }
     Ok(())

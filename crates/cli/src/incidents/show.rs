@@ -1,21 +1,21 @@
-//! One Incident as a page.
+//! An Incident as a page.
 //!
-//! Here: its lines. Not here: reading it.
-//! Invariant: every text that a process or a tenant chose is escaped.
+//! Here: its lines. Not here: requests.
+//! Invariant: text from processes and tenants is escaped.
 
 use crate::table;
-use bailiff_api::Incident;
 use bailiff_api::condition::types;
+use bailiff_api::{Incident, Origin};
 use bailiff_response::messages::escaped;
 use jiff::Timestamp;
 
-/// Most characters of one argument, and of a whole command, that are shown.
+/// Characters of an argument and of a whole command line.
 const ARGUMENT_LIMIT: usize = 512;
 const COMMAND_LIMIT: usize = 4096;
-/// Names stand in a column this wide.
+/// Width of the column of labels.
 const LABEL: usize = 13;
 
-/// The lines of the page.
+/// Returns the lines of the page.
 pub(super) fn page(incident: &Incident, color: bool, now: Timestamp) -> Vec<String> {
     let spec = &incident.spec;
     let status = incident.status.clone().unwrap_or_default();
@@ -27,27 +27,30 @@ pub(super) fn page(incident: &Incident, color: bool, now: Timestamp) -> Vec<Stri
     let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
     let name = incident.metadata.name.as_deref().unwrap_or_default();
     field("Incident", format!("{name} in namespace {namespace}"));
-    let detected = spec.exec_time.0;
-    field("Detected", format!("{detected} ({} ago)", since(detected)));
+    let exec_time = spec.exec_time.0;
+    field(
+        "Exec time",
+        format!("{exec_time} ({} ago)", since(exec_time)),
+    );
     if let Some(series) = status.series.as_ref().filter(|s| s.count > 1) {
         let last = series.last_observed_time.0;
         field(
-            "Seen",
-            format!("{} times, last {last} ({} ago)", series.count, since(last)),
+            "Count",
+            format!("{}, last at {last} ({} ago)", series.count, since(last)),
         );
     }
     let bindings: Vec<_> = spec.binding_refs.iter().map(|b| text(&b.name)).collect();
     field(
         "Policy",
         format!(
-            "{} ({}), bound by {}",
+            "{} (severity {}), applied by {}",
             text(&spec.policy_ref.name),
             spec.severity,
             bindings.join(", ")
         ),
     );
     for (index, violation) in spec.violations.iter().enumerate() {
-        let label = if index == 0 { "Says" } else { "" };
+        let label = if index == 0 { "Message" } else { "" };
         field(label, text(&violation.message));
     }
     field(
@@ -60,41 +63,78 @@ pub(super) fn page(incident: &Incident, color: bool, now: Timestamp) -> Vec<Stri
             format!("{} {}", text(&workload.kind), text(&workload.name)),
         );
     }
-    let container = match (&spec.container.name, &spec.container.image) {
-        (Some(name), Some(image)) => format!("{}, image {}", text(name), text(image)),
-        (Some(name), None) => text(name),
-        (None, _) => "not known in time".to_owned(),
-    };
-    field("Container", container);
+    field("Container", container(incident));
     let process = &spec.process;
-    field(
-        "Started by",
-        match process.origin {
-            bailiff_api::Origin::Entrypoint => "the application itself",
-            bailiff_api::Origin::Exec => "somebody from outside, as kubectl exec does",
-            bailiff_api::Origin::Probe => "the kubelet, as a probe",
-            bailiff_api::Origin::Lifecycle => "the kubelet, as a lifecycle hook",
-            bailiff_api::Origin::Unknown => "not known: it was not seen to start",
-        }
-        .to_owned(),
-    );
+    field("Origin", origin(process.origin).to_owned());
     field(
         "User",
         format!(
-            "{}, group {} (as the node sees them)",
+            "{}, group {} (in the host user namespace)",
             process.uid, process.gid
         ),
     );
     if !process.capabilities.is_empty() {
         field("Capabilities", process.capabilities.join(" "));
     }
+    if process.left_pod_cgroup {
+        field(
+            "Cgroup",
+            "The process left the cgroups of the pod and can outlive it on the node.".to_owned(),
+        );
+    }
     lines.push("Processes".to_owned());
     lines.extend(processes(incident, color));
+    lines.extend(later_processes(incident));
     lines.extend(outcome(incident));
     lines
 }
 
-/// The ancestors, the outermost first, and the process itself, each indented below its parent.
+fn container(incident: &Incident) -> String {
+    let text = |t: &str| escaped(t, 1024);
+    let container = &incident.spec.container;
+    match (&container.name, &container.image) {
+        (Some(name), Some(image)) => format!("{}, image {}", text(name), text(image)),
+        (Some(name), None) => text(name),
+        (None, _) => "unknown".to_owned(),
+    }
+}
+
+const fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Entrypoint => "Entrypoint (started by the container's first process)",
+        Origin::Exec => "Exec (started through exec, such as kubectl exec)",
+        Origin::Probe => "Probe (started by the kubelet for a probe)",
+        Origin::Lifecycle => "Lifecycle (started by the kubelet for a lifecycle hook)",
+        Origin::Unknown => "Unknown (cannot be determined)",
+    }
+}
+
+/// Other processes that violated the policy in the same pod, oldest first.
+fn later_processes(incident: &Incident) -> Vec<String> {
+    let series = incident.status.as_ref().and_then(|s| s.series.as_ref());
+    let processes = series
+        .into_iter()
+        .flat_map(|s| s.first_processes.iter().chain(&s.last_processes));
+    let lines: Vec<_> = processes
+        .map(|p| {
+            format!(
+                "  {}  (origin {}, count {}, last at {})",
+                command(&p.executable, &p.args, p.args_truncated),
+                p.origin,
+                p.count,
+                p.last_observed_time.0
+            )
+        })
+        .collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    std::iter::once("Later processes".to_owned())
+        .chain(lines)
+        .collect()
+}
+
+/// The ancestors, outermost first, and the process, each indented below its parent.
 fn processes(incident: &Incident, color: bool) -> Vec<String> {
     let process = &incident.spec.process;
     let ancestors = process.ancestors.iter().rev();
@@ -120,7 +160,7 @@ fn processes(incident: &Incident, color: bool) -> Vec<String> {
         .collect()
 }
 
-/// A command as a shell would take it, the file in front where the first argument hides it.
+/// A command line quoted for a shell, after the executable if its first argument differs.
 fn command(executable: &str, args: &[String], cut: bool) -> String {
     let mut words: Vec<String> = args.iter().map(|a| word(a)).collect();
     if args.first().is_none_or(|first| first != executable) {
@@ -158,23 +198,23 @@ fn outcome(incident: &Incident) -> Vec<String> {
     let text = |t: &str| escaped(t, 1024);
     let status = incident.status.clone().unwrap_or_default();
     let mut lines = Vec::new();
-    for (type_, unanswered) in [
+    for (type_, absent) in [
         (
             types::RESPONDED,
-            Some("not yet; is a controller of Bailiff running?"),
+            Some("Pending. If this persists, check the controller with `bailiff status`."),
         ),
         (types::RECOVERED, None),
     ] {
         let found = status.conditions.iter().find(|c| c.type_ == type_);
         let value = found
             .map(|c| format!("{}: {}", text(&c.reason), text(&c.message)))
-            .or(unanswered.map(str::to_owned));
+            .or(absent.map(str::to_owned));
         if let Some(value) = value {
             lines.push(format!("{type_:LABEL$}{value}"));
         }
     }
-    if let Some(would) = &status.dry_run_response {
-        lines.push(format!("{:LABEL$}{}", "Enforced", text(&would.message)));
+    if let Some(dry_run) = &status.dry_run_response {
+        lines.push(format!("{:LABEL$}{}", "Dry run", text(&dry_run.message)));
     }
     lines
 }

@@ -1,6 +1,6 @@
-//! The list and the page, word for word.
+//! The table and the page, word for word.
 
-use super::list::{self, Shape};
+use super::list::{self, Columns};
 use super::show;
 use bailiff_api::Incident;
 use jiff::Timestamp;
@@ -47,8 +47,8 @@ fn incident() -> Incident {
         "status": {
             "phase": "Resolved",
             "conditions": [
-                {"type": "Responded", "status": "True", "reason": "Evicted", "message": "pod web-1 was evicted", "lastTransitionTime": "2026-01-01T00:00:01Z"},
-                {"type": "Recovered", "status": "True", "reason": "ReplacementReady", "message": "pod web-2 on node node-2 took its place and is Ready", "lastTransitionTime": "2026-01-01T00:00:03Z"},
+                {"type": "Responded", "status": "True", "reason": "Evicted", "message": "RuntimePolicyBinding shop evicted pod web-1.", "lastTransitionTime": "2026-01-01T00:00:01Z"},
+                {"type": "Recovered", "status": "True", "reason": "ReplacementReady", "message": "Replacement web-2 on node node-2 is Ready.", "lastTransitionTime": "2026-01-01T00:00:03Z"},
             ],
             "series": {"count": 3, "lastObservedTime": "2026-01-01T00:03:00.000000Z", "policyGeneration": 1, "bindingRefs": []},
             "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "d"},
@@ -59,64 +59,89 @@ fn incident() -> Incident {
 }
 
 #[test]
-fn a_page_says_what_ran_and_what_became_of_it() {
+fn a_page_has_the_process_and_the_response() {
     let page = show::page(&incident(), false, now()).join("\n");
     assert_eq!(
         page,
         r"Incident     inc-1 in namespace shop
-Detected     2026-01-01T00:00:00Z (3m5s ago)
-Seen         3 times, last 2026-01-01T00:03:00Z (5s ago)
-Policy       no-shells (High), bound by everywhere, shop
-Says         a shell was started
+Exec time    2026-01-01T00:00:00Z (3m5s ago)
+Count        3, last at 2026-01-01T00:03:00Z (5s ago)
+Policy       no-shells (severity High), applied by everywhere, shop
+Message      a shell was started
              as root
 Pod          web-1 on node node-1
 Workload     Deployment web
 Container    app, image registry.example/web:1
-Started by   somebody from outside, as kubectl exec does
-User         0, group 0 (as the node sees them)
+Origin       Exec (started through exec, such as kubectl exec)
+User         0, group 0 (in the host user namespace)
 Capabilities CAP_CHOWN CAP_KILL
 Processes
   /app --serve  (pid 40)
   └─ /usr/bin/curl: curl  (pid 41)
      └─ /bin/busybox: sh -c 'echo '\''\u{1b}[31mred'\''' …  (pid 42)
-Answered     Evicted: pod web-1 was evicted
-Recovered    ReplacementReady: pod web-2 on node node-2 took its place and is Ready"
+Responded    Evicted: RuntimePolicyBinding shop evicted pod web-1.
+Recovered    ReplacementReady: Replacement web-2 on node node-2 is Ready."
     );
 }
 
 #[test]
-fn a_page_of_an_unanswered_incident_asks_for_the_controller() {
+fn a_page_has_the_later_processes_and_a_dry_run() {
+    let mut incident = incident();
+    incident.spec.process.left_pod_cgroup = true;
+    let status = incident.status.as_mut().unwrap();
+    status.series.as_mut().unwrap().first_processes = serde_json::from_value(json!([{
+        "executable": "/bin/nc", "args": ["nc", "-e", "\u{7}"], "argsTruncated": true, "origin": "Exec",
+        "count": 2, "firstObservedTime": "2026-01-01T00:00:01.000000Z",
+        "lastObservedTime": "2026-01-01T00:00:02.000000Z",
+    }]))
+    .unwrap();
+    status.dry_run_response = Some(
+        serde_json::from_value(
+            json!({"reason": "Evicted", "message": "With Evict, Bailiff would evict the pod."}),
+        )
+        .unwrap(),
+    );
+    let page = show::page(&incident, false, now());
+    let has = |line: &str| assert!(page.iter().any(|l| l == line), "{line}: {page:#?}");
+    has("Cgroup       The process left the cgroups of the pod and can outlive it on the node.");
+    has("Later processes");
+    has(r"  /bin/nc: nc -e '\u{7}' …  (origin Exec, count 2, last at 2026-01-01T00:00:02Z)");
+    has("Dry run      With Evict, Bailiff would evict the pod.");
+}
+
+#[test]
+fn a_page_without_a_response_refers_to_the_controller() {
     let mut incident = incident();
     incident.status = None;
     let page = show::page(&incident, false, now());
     assert_eq!(
         page.last().unwrap(),
-        "Answered     not yet; is a controller of Bailiff running?"
+        "Responded    Pending. If this persists, check the controller with `bailiff status`."
     );
 }
 
 #[test]
-fn a_list_has_a_row_for_each_incident() {
-    let shape = |namespaces, wide, color| Shape {
+fn a_table_has_a_row_for_each_incident() {
+    let columns = |namespaces, wide, color| Columns {
         namespaces,
         wide,
         headers: true,
         color,
     };
     assert_eq!(
-        list::lines(&[incident()], shape(false, false, false), now()),
+        list::lines(&[incident()], columns(false, false, false), now()),
         [
-            "NAME    AGE    SEVERITY   POLICY      POD     PROGRAM        PHASE       REASON",
-            "inc-1   3m5s   High       no-shells   web-1   /bin/busybox   Recovered   Evicted",
+            "NAME    SEVERITY   POLICY      POD     EXECUTABLE     PHASE      REASON    AGE",
+            "inc-1   High       no-shells   web-1   /bin/busybox   Resolved   Evicted   3m5s",
         ]
     );
     assert_eq!(
-        list::lines(&[incident()], shape(true, true, false), now())[1],
-        "shop        inc-1   3m5s   High       no-shells   web-1   /bin/busybox   Recovered   Evicted   3       node-1   web-2"
+        list::lines(&[incident()], columns(true, true, false), now())[1],
+        "shop        inc-1   High       no-shells   web-1   /bin/busybox   Resolved   Evicted   3       node-1   web-2         3m5s"
     );
-    let colored = list::lines(&[incident()], shape(false, false, true), now());
+    let colored = list::lines(&[incident()], columns(false, false, true), now());
     assert!(colored[1].starts_with("\u{1b}[33m") && colored[1].ends_with("\u{1b}[0m"));
-    let none = list::lines(&[], shape(false, false, false), now());
+    let none = list::lines(&[], columns(false, false, false), now());
     assert_eq!(none.len(), 1, "{none:?}");
 }
 

@@ -1,11 +1,14 @@
-//! What is found in a cluster, as checks that pass or do not.
+//! The state of a cluster as checks.
 //!
-//! Here: the judgement and its words. Not here: reading (`super`).
-//! Invariant: a function of its arguments; an object that could not be read is `NotChecked`.
+//! Here: the results of checks and their messages. Not here: requests (`super`), responses
+//! (`responses`).
+//! Invariant: a function of its arguments; what could not be read is `Unknown`.
 
+use super::responses::{self, Incidents};
+use crate::objects::{Objects, Problem};
 use bailiff_api::condition::types;
-use bailiff_api::protection::{self, Difference, policy_status};
-use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
+use bailiff_api::protection::{self, Difference};
+use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_response::messages::escaped;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
@@ -13,286 +16,458 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use std::collections::BTreeMap;
 
-/// Longest detail of a check, in characters.
-const DETAIL_LIMIT: usize = 400;
+/// Characters of a message.
+const MESSAGE_LIMIT: usize = 400;
+/// Rows for undecodable objects of a kind, and for Nodes. The last row counts the rest.
+const ROWS_LIMIT: usize = 10;
+/// Bailiff repeats an Event about a Node every ten minutes while its cause persists.
+const NODE_EVENT_PERIOD: SignedDuration = SignedDuration::from_mins(15);
 
-/// An object, that there is none, or why that is not known.
-pub(super) type Looked<T> = Result<Option<T>, String>;
+/// An object, `None` if it does not exist, or why it could not be read.
+pub(super) type Lookup<T> = Result<Option<T>, String>;
 
 /// What was read.
-pub(super) struct Found {
-    pub(super) controller: Looked<Deployment>,
-    pub(super) lease: Looked<Lease>,
-    pub(super) sensor: Looked<DaemonSet>,
-    pub(super) protection: Looked<ValidatingAdmissionPolicy>,
-    pub(super) protection_binding: Looked<ValidatingAdmissionPolicyBinding>,
-    pub(super) status_protection: Looked<ValidatingAdmissionPolicy>,
-    pub(super) status_protection_binding: Looked<ValidatingAdmissionPolicyBinding>,
-    pub(super) policies: Result<Vec<RuntimePolicy>, String>,
-    pub(super) bindings: Result<Vec<RuntimePolicyBinding>, String>,
+pub(super) struct ClusterState {
+    pub(super) controller: Lookup<Deployment>,
+    pub(super) lease: Lookup<Lease>,
+    pub(super) sensor: Lookup<DaemonSet>,
+    pub(super) switch: Lookup<ConfigMap>,
+    pub(super) protection: Lookup<ValidatingAdmissionPolicy>,
+    pub(super) protection_binding: Lookup<ValidatingAdmissionPolicyBinding>,
+    pub(super) policies: Result<Objects<RuntimePolicy>, String>,
+    pub(super) bindings: Result<Objects<RuntimePolicyBinding>, String>,
+    pub(super) incidents: Result<Incidents, String>,
+    pub(super) node_events: Result<Vec<NodeEvent>, String>,
 }
 
-/// How a check ends.
+/// An Event that Bailiff wrote about a Node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NodeEvent {
+    /// Name of the Node.
+    node: String,
+    /// Reason of the Event.
+    reason: String,
+    /// Note of the Event.
+    note: String,
+    /// When it was last reported.
+    last: Timestamp,
+}
+
+impl NodeEvent {
+    /// Extracts what is reported; `None` if the Event is no warning of Bailiff about a Node.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let regarding = event.regarding.as_ref()?;
+        let reporter = event.reporting_controller.as_deref()?;
+        let is_own = [keys::REPORTING_SENSOR, keys::REPORTING_CONTROLLER].contains(&reporter);
+        let is_about_node = regarding.kind.as_deref() == Some("Node");
+        if !is_own || !is_about_node || event.type_.as_deref() != Some("Warning") {
+            return None;
+        }
+        let series = event.series.as_ref().map(|s| s.last_observed_time.0);
+        let first = event.event_time.as_ref().map(|time| time.0);
+        Some(Self {
+            node: regarding.name.clone().unwrap_or_default(),
+            reason: event.reason.clone().unwrap_or_default(),
+            note: event.note.clone().unwrap_or_default(),
+            last: series.max(first)?,
+        })
+    }
+}
+
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    Works,
-    Fails,
-    NotChecked,
+pub(super) enum CheckStatus {
+    /// It works.
+    Ok,
+    /// It works as designed, and somebody should know.
+    Warning,
+    /// It does not work.
+    Failed,
+    /// The check cannot run.
+    Unknown,
 }
 
-impl State {
-    pub(super) fn word(self) -> &'static str {
+impl CheckStatus {
+    /// The word for people.
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
-            Self::Works => "works",
-            Self::Fails => "fails",
-            Self::NotChecked => "not checked",
+            Self::Ok => "OK",
+            Self::Warning => "Warning",
+            Self::Failed => "Failed",
+            Self::Unknown => "Unknown",
+        }
+    }
+
+    /// Whether the command succeeds with it.
+    pub(super) const fn passes(self) -> bool {
+        match self {
+            Self::Ok | Self::Warning => true,
+            Self::Failed | Self::Unknown => false,
         }
     }
 }
 
-/// One line.
+/// A row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Check {
-    pub(super) what: String,
-    pub(super) state: State,
-    pub(super) detail: String,
+    pub(super) name: String,
+    pub(super) status: CheckStatus,
+    pub(super) message: String,
 }
 
-fn check(what: impl Into<String>, state: State, detail: &str) -> Check {
+/// A row with escaped text.
+pub(super) fn check(name: impl AsRef<str>, status: CheckStatus, message: &str) -> Check {
     Check {
-        what: what.into(),
-        state,
-        detail: escaped(detail, DETAIL_LIMIT),
+        name: escaped(name.as_ref(), MESSAGE_LIMIT),
+        status,
+        message: escaped(message, MESSAGE_LIMIT),
     }
 }
 
-/// Every check, in the order in which an operator would look.
-pub(super) fn checks(found: &Found, namespace: &str, now: Timestamp) -> Vec<Check> {
+/// A row for what could not be read.
+fn unknown(name: &str, cause: &str) -> Check {
+    check(
+        name,
+        CheckStatus::Unknown,
+        &format!("The check cannot run. {cause}"),
+    )
+}
+
+/// All checks, in the order in which an operator needs them.
+pub(super) fn checks(state: &ClusterState, namespace: &str, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![
-        controller(found, namespace),
-        leader(found, now),
-        sensor(found, namespace),
-        confined(found, namespace),
-        status_confined(found, namespace),
+        controller(state, namespace),
+        leader_election(state, now),
+        sensor(state, namespace),
+        incident_protection(state, namespace),
+        response_switch(state, namespace),
     ];
-    let policies = found.policies.as_ref().map(|policies| {
-        policies
-            .iter()
-            .map(|p| {
-                let status = p.status.as_ref();
-                (
-                    p.metadata.name.as_deref().unwrap_or_default(),
-                    status.map(|s| &s.conditions[..]).unwrap_or_default(),
-                )
-            })
-            .collect::<Vec<_>>()
-    });
-    let bindings = found.bindings.as_ref().map(|bindings| {
-        bindings
-            .iter()
-            .map(|b| {
-                let status = b.status.as_ref();
-                (
-                    b.metadata.name.as_deref().unwrap_or_default(),
-                    status.map(|s| &s.conditions[..]).unwrap_or_default(),
-                )
-            })
-            .collect::<Vec<_>>()
-    });
-    checks.extend(ready("policies", "runtimepolicy", policies));
-    checks.extend(ready("bindings", "runtimepolicybinding", bindings));
-    checks.extend(failing(found));
+    checks.extend(nodes(state, now));
+    checks.extend(ready("policies", "runtimepolicy", &state.policies));
+    checks.extend(ready("bindings", "runtimepolicybinding", &state.bindings));
+    checks.extend(evaluation_errors(state));
+    checks.extend(paused(state));
+    match &state.incidents {
+        Ok(incidents) => {
+            checks.extend(responses::checks(incidents, namespace, now));
+            checks.extend(undecodable("incident", &incidents.problems));
+        }
+        Err(cause) => checks.push(unknown("incidents", cause)),
+    }
     checks
 }
 
-/// A line for each policy whose expressions fail, as its spec is now: a condition that is about one
-/// before says nothing of it.
-fn failing(found: &Found) -> Vec<Check> {
-    let policies = found.policies.iter().flatten();
+/// A row for each policy with evaluation errors of its current generation.
+fn evaluation_errors(state: &ClusterState) -> Vec<Check> {
+    let policies = state.policies.iter().flat_map(|policies| &policies.items);
     let failed = policies.filter_map(|policy| {
-        let conditions = &policy.status.as_ref()?.conditions;
-        let condition = conditions.iter().find(|c| {
+        let condition = policy.conditions().iter().find(|c| {
             c.type_ == types::EVALUATION_FAILED
                 && c.observed_generation == policy.metadata.generation
         })?;
-        let name = policy.metadata.name.as_deref().unwrap_or_default();
         Some(check(
-            format!("runtimepolicy/{name}"),
-            State::Fails,
+            format!("runtimepolicy/{}", name_of(&policy.metadata)),
+            CheckStatus::Failed,
             &condition.message,
         ))
     });
     failed.collect()
 }
 
-fn controller(found: &Found, namespace: &str) -> Check {
-    let what = "controller";
-    let deployment = match &found.controller {
+/// A row for each paused binding.
+fn paused(state: &ClusterState) -> Vec<Check> {
+    let bindings = state.bindings.iter().flat_map(|bindings| &bindings.items);
+    let paused = bindings.filter_map(|binding| {
+        let mut conditions = binding.conditions().iter();
+        let condition = conditions.find(|c| c.type_ == types::PAUSED && c.status == "True")?;
+        Some(check(
+            format!("runtimepolicybinding/{}", name_of(&binding.metadata)),
+            CheckStatus::Warning,
+            &condition.message,
+        ))
+    });
+    paused.collect()
+}
+
+fn controller(state: &ClusterState, namespace: &str) -> Check {
+    let name = "controller";
+    let deployment = match &state.controller {
         Ok(Some(deployment)) => deployment,
-        Ok(None) => return not_installed(what, "Deployment bailiff-controller", namespace),
-        Err(error) => return check(what, State::NotChecked, error),
+        Ok(None) => return not_installed(name, "Deployment bailiff-controller", namespace),
+        Err(cause) => return unknown(name, cause),
     };
-    let want = deployment.spec.replicas.unwrap_or(1);
+    let desired = deployment.spec.replicas.unwrap_or(1);
     let status = deployment.status.as_ref();
     let ready = status.and_then(|s| s.ready_replicas).unwrap_or(0);
-    let counted = format!("{ready} of {want} replicas ready");
-    if ready >= want && want > 0 {
-        check(what, State::Works, &counted)
+    let counted = format!("{ready} of {desired} replicas are ready.");
+    if ready >= desired && desired > 0 {
+        check(name, CheckStatus::Ok, &counted)
     } else {
-        let look = format!(
+        let command = format!(
             "kubectl -n {namespace} describe pods -l app.kubernetes.io/component=controller"
         );
-        check(what, State::Fails, &format!("{counted}; see: {look}"))
+        let message = format!("{counted} Check the pods with `{command}`.");
+        check(name, CheckStatus::Failed, &message)
     }
 }
 
-fn leader(found: &Found, now: Timestamp) -> Check {
-    let what = "leader";
-    let spec = match &found.lease {
+fn leader_election(state: &ClusterState, now: Timestamp) -> Check {
+    let name = "leader-election";
+    let failed = |message: &str| {
+        let message = format!("{message}, so Bailiff does not respond to Incidents.");
+        check(name, CheckStatus::Failed, &message)
+    };
+    let spec = match &state.lease {
         Ok(Some(lease)) => lease.spec.clone().unwrap_or_default(),
-        Ok(None) => {
-            return check(
-                what,
-                State::Fails,
-                "there is no Lease: no incident is answered",
-            );
-        }
-        Err(error) => return check(what, State::NotChecked, error),
+        Ok(None) => return failed("Lease bailiff-controller not found"),
+        Err(cause) => return unknown(name, cause),
     };
     let holder = spec.holder_identity.filter(|holder| !holder.is_empty());
-    let lasts = SignedDuration::from_secs(spec.lease_duration_seconds.unwrap_or(0).into());
+    let duration = SignedDuration::from_secs(spec.lease_duration_seconds.unwrap_or(0).into());
     let (Some(holder), Some(renewed)) = (holder, spec.renew_time) else {
-        return check(
-            what,
-            State::Fails,
-            "nobody holds the Lease: no incident is answered",
-        );
+        return failed("No replica holds the Lease");
     };
-    if now.duration_since(renewed.0) > lasts {
-        let detail = format!(
-            "{holder} last renewed the Lease at {}: no incident is answered",
+    if now.duration_since(renewed.0) > duration {
+        return failed(&format!(
+            "Replica {holder} last renewed the Lease at {}",
             renewed.0
-        );
-        return check(what, State::Fails, &detail);
+        ));
     }
-    check(what, State::Works, &format!("{holder} holds the Lease"))
+    let message = format!("Replica {holder} holds the Lease.");
+    check(name, CheckStatus::Ok, &message)
 }
 
-fn sensor(found: &Found, namespace: &str) -> Check {
-    let what = "sensor";
-    let set = match &found.sensor {
+fn sensor(state: &ClusterState, namespace: &str) -> Check {
+    let name = "sensor";
+    let set = match &state.sensor {
         Ok(Some(set)) => set,
-        Ok(None) => return not_installed(what, "DaemonSet bailiff-sensor", namespace),
-        Err(error) => return check(what, State::NotChecked, error),
+        Ok(None) => return not_installed(name, "DaemonSet bailiff-sensor", namespace),
+        Err(cause) => return unknown(name, cause),
     };
     let status = set.status.clone().unwrap_or_default();
-    let (ready, want) = (status.number_ready, status.desired_number_scheduled);
-    let counted = format!("ready on {ready} of {want} nodes");
-    if ready >= want && want > 0 {
-        check(what, State::Works, &counted)
+    let (ready, desired) = (status.number_ready, status.desired_number_scheduled);
+    let counted = format!("The sensor is ready on {ready} of {desired} nodes.");
+    if ready >= desired && desired > 0 {
+        check(name, CheckStatus::Ok, &counted)
     } else {
-        let look =
+        let command =
             format!("kubectl -n {namespace} describe pods -l app.kubernetes.io/component=sensor");
-        check(what, State::Fails, &format!("{counted}; see: {look}"))
+        let message =
+            format!("{counted} The others are not monitored. Check the pods with `{command}`.");
+        check(name, CheckStatus::Failed, &message)
     }
 }
 
-fn confined(found: &Found, namespace: &str) -> Check {
-    let what = "protection";
-    let (policy, binding) = match (&found.protection, &found.protection_binding) {
+fn incident_protection(state: &ClusterState, namespace: &str) -> Check {
+    let name = "incident-protection";
+    let (policy, binding) = match (&state.protection, &state.protection_binding) {
         (Ok(policy), Ok(binding)) => (policy, binding),
-        (Err(error), _) | (_, Err(error)) => return check(what, State::NotChecked, error),
+        (Err(cause), _) | (_, Err(cause)) => return unknown(name, cause),
     };
+    let consequence = "so Bailiff does not respond to Incidents. Restore it with `helm upgrade`.";
     match protection::compare(namespace, policy.as_ref(), binding.as_ref()) {
         Ok(()) => check(
-            what,
-            State::Works,
-            "incidents are written by sensors and the controller alone",
+            name,
+            CheckStatus::Ok,
+            "Only sensors and the controller can write Incidents.",
         ),
-        Err(Difference::Missing) => check(
-            what,
-            State::Fails,
-            "the admission policy that guards incidents is missing, so none is answered; bring it back with helm upgrade",
-        ),
-        Err(Difference::Changed(which)) => check(
-            what,
-            State::Fails,
-            &format!(
-                "{which} is not as shipped, so no incident is answered; bring it back with helm upgrade"
-            ),
-        ),
+        Err(Difference::Missing) => {
+            let object = if policy.is_none() {
+                "ValidatingAdmissionPolicy"
+            } else {
+                "ValidatingAdmissionPolicyBinding"
+            };
+            let message = format!(
+                "{object} {} not found, {consequence}",
+                keys::INCIDENT_PROTECTION
+            );
+            check(name, CheckStatus::Failed, &message)
+        }
+        Err(Difference::Changed(what)) => {
+            let message = format!("{what}, {consequence}");
+            check(name, CheckStatus::Failed, &message)
+        }
     }
 }
 
-fn status_confined(found: &Found, namespace: &str) -> Check {
-    let what = "status protection";
-    let (policy, binding) = match (&found.status_protection, &found.status_protection_binding) {
-        (Ok(policy), Ok(binding)) => (policy, binding),
-        (Err(error), _) | (_, Err(error)) => return check(what, State::NotChecked, error),
+fn response_switch(state: &ClusterState, namespace: &str) -> Check {
+    let name = "response-switch";
+    let object = format!("ConfigMap {}", keys::RESPONSE_SWITCH);
+    let config_map = match &state.switch {
+        Ok(Some(config_map)) => config_map,
+        Ok(None) => {
+            let message = format!(
+                "{object} not found in namespace {namespace}, so Bailiff removes no pods. Restore it with `helm upgrade`."
+            );
+            return check(name, CheckStatus::Failed, &message);
+        }
+        Err(cause) => return unknown(name, cause),
     };
-    match policy_status::compare(namespace, policy.as_ref(), binding.as_ref()) {
-        Ok(()) => check(
-            what,
-            State::Works,
-            "of a policy's status sensors write one condition alone",
+    let data = config_map.data.as_ref();
+    let remedy = format!(
+        "`kubectl -n {namespace} patch configmap {} --type merge -p '{{\"data\":{{\"{}\":\"Enforce\"}}}}'`",
+        keys::RESPONSE_SWITCH,
+        keys::RESPONSE_SWITCH_MODE,
+    );
+    match data.and_then(|data| data.get(keys::RESPONSE_SWITCH_MODE)) {
+        Some(mode) if mode == "Enforce" => check(
+            name,
+            CheckStatus::Ok,
+            "Mode Enforce: Bailiff responds as the bindings specify.",
         ),
-        Err(Difference::Missing) => check(
-            what,
-            State::Fails,
-            "the admission policy that guards statuses of policies from sensors is missing; bring it back with helm upgrade",
-        ),
-        Err(Difference::Changed(which)) => check(
-            what,
-            State::Fails,
-            &format!("{which}; bring it back with helm upgrade"),
-        ),
+        Some(mode) if mode == "Audit" => {
+            let message = format!(
+                "{object} sets mode Audit, so Bailiff removes no pods. Resume with {remedy}."
+            );
+            check(name, CheckStatus::Warning, &message)
+        }
+        Some(_) | None => {
+            let message = format!(
+                "{object} must set {} to Enforce or Audit; until then, Bailiff removes no pods. Fix it with {remedy}.",
+                keys::RESPONSE_SWITCH_MODE,
+            );
+            check(name, CheckStatus::Failed, &message)
+        }
     }
 }
 
-fn not_installed(what: &str, object: &str, namespace: &str) -> Check {
-    let detail = format!(
-        "there is no {object} in namespace {namespace}; is Bailiff installed in another one (--namespace)?"
-    );
-    check(what, State::Fails, &detail)
+/// A row for each Node with a recent warning of Bailiff.
+fn nodes(state: &ClusterState, now: Timestamp) -> Vec<Check> {
+    let events = match &state.node_events {
+        Ok(events) => events,
+        Err(cause) => return vec![unknown("nodes", cause)],
+    };
+    // One row for a Node and a reason: the last Event.
+    let mut last: BTreeMap<(&str, &str), &NodeEvent> = BTreeMap::new();
+    for event in events {
+        if now.duration_since(event.last) < NODE_EVENT_PERIOD {
+            let entry = last.entry((&event.node, &event.reason)).or_insert(event);
+            if event.last > entry.last {
+                *entry = event;
+            }
+        }
+    }
+    let rows = last.values().map(|event| {
+        check(
+            format!("node/{}", event.node),
+            CheckStatus::Failed,
+            &format!("{}: {}", event.reason, event.note),
+        )
+    });
+    limited("nodes", "Nodes", rows.collect())
 }
 
-/// One line where all are ready, else one for each that is not.
-fn ready(
+fn not_installed(name: &str, object: &str, namespace: &str) -> Check {
+    let message = format!(
+        "{object} not found in namespace {namespace}. If Bailiff is installed in another namespace, set --namespace."
+    );
+    check(name, CheckStatus::Failed, &message)
+}
+
+/// The first rows, and one that counts the rest.
+fn limited(name: &str, things: &str, mut rows: Vec<Check>) -> Vec<Check> {
+    let more = rows.len().saturating_sub(ROWS_LIMIT);
+    if more > 0 {
+        rows.truncate(ROWS_LIMIT);
+        let message = format!("{more} more {things} have the same status.");
+        rows.push(check(name, CheckStatus::Failed, &message));
+    }
+    rows
+}
+
+/// A row for each object that cannot be decoded, or only in part.
+fn undecodable(resource: &str, problems: &[Problem]) -> Vec<Check> {
+    let rows = problems.iter().map(|error| {
+        let namespace = if error.namespace.is_empty() {
+            String::new()
+        } else {
+            format!(" in namespace {}", error.namespace)
+        };
+        let object = if error.is_partial {
+            "A part of the status of the object"
+        } else {
+            "The object"
+        };
+        let message = format!(
+            "{object}{namespace} cannot be decoded, so Bailiff ignores it. {}.",
+            error.cause
+        );
+        check(
+            format!("{resource}/{}", error.name),
+            CheckStatus::Failed,
+            &message,
+        )
+    });
+    limited(resource, "objects", rows.collect())
+}
+
+/// A kind with a condition `Ready`.
+trait HasConditions {
+    fn metadata(&self) -> &ObjectMeta;
+    fn conditions(&self) -> &[Condition];
+}
+
+impl HasConditions for RuntimePolicy {
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+}
+
+impl HasConditions for RuntimePolicyBinding {
+    fn metadata(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+    fn conditions(&self) -> &[Condition] {
+        self.status.as_ref().map_or(&[], |s| &s.conditions)
+    }
+}
+
+fn name_of(metadata: &ObjectMeta) -> &str {
+    metadata.name.as_deref().unwrap_or_default()
+}
+
+/// One row if all objects are Ready, else one for each that is not.
+fn ready<K: HasConditions>(
     kind: &str,
     resource: &str,
-    objects: Result<Vec<(&str, &[Condition])>, &String>,
+    objects: &Result<Objects<K>, String>,
 ) -> Vec<Check> {
     let objects = match objects {
         Ok(objects) => objects,
-        Err(error) => return vec![check(kind, State::NotChecked, error)],
+        Err(cause) => return vec![unknown(kind, cause)],
     };
-    let wrong: Vec<_> = objects
-        .iter()
-        .filter_map(|(name, conditions)| {
-            let what = format!("{resource}/{name}");
-            match conditions.iter().find(|c| c.type_ == "Ready") {
-                Some(condition) if condition.status == "True" => None,
-                Some(condition) if condition.status == "False" => {
-                    Some(check(what, State::Fails, &condition.message))
-                }
-                Some(condition) => Some(check(what, State::NotChecked, &condition.message)),
-                None => Some(check(
-                    what,
-                    State::NotChecked,
-                    "the controller has not looked at it yet",
-                )),
+    let not_ready = objects.items.iter().filter_map(|object| {
+        let name = format!("{resource}/{}", name_of(object.metadata()));
+        match object.conditions().iter().find(|c| c.type_ == types::READY) {
+            Some(condition) if condition.status == "True" => None,
+            Some(condition) if condition.status == "False" => {
+                Some(check(name, CheckStatus::Failed, &condition.message))
             }
-        })
-        .collect();
-    if wrong.is_empty() {
-        let detail = match objects.len() {
-            0 => "there are none".to_owned(),
-            1 => "1, ready".to_owned(),
-            n => format!("{n}, all ready"),
+            Some(condition) => Some(check(name, CheckStatus::Unknown, &condition.message)),
+            None => Some(check(
+                name,
+                CheckStatus::Unknown,
+                "The controller has not processed it yet.",
+            )),
+        }
+    });
+    let mut rows: Vec<_> = not_ready.collect();
+    rows.extend(undecodable(resource, &objects.problems));
+    if rows.is_empty() {
+        let message = match objects.items.len() {
+            0 => "None exist.".to_owned(),
+            1 => "1 exists and is Ready.".to_owned(),
+            count => format!("{count} exist, all Ready."),
         };
-        return vec![check(kind, State::Works, &detail)];
+        return vec![check(kind, CheckStatus::Ok, &message)];
     }
-    wrong
+    rows
 }

@@ -1,74 +1,110 @@
-//! `bailiff status`: whether Bailiff works in a cluster.
+//! `bailiff status`: checks the Bailiff installation and reports its responses.
 //!
-//! Here: flags, what is read, what is printed. Not here: what it means (`checks`).
-//! Invariant: it only reads; what could not be read is never fine.
+//! Here: flags, requests and output. Not here: what a result means (`checks`, `responses`, `report`).
+//! Invariant: the command only reads; what cannot be read is never OK; an object that cannot be
+//! decoded does not hide others.
 
 mod checks;
+mod report;
+mod responses;
 #[cfg(test)]
 mod tests;
 
+use crate::objects::{self, Objects};
 use crate::{ClusterArgs, Error, table};
-use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
+use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::client::as_kubectl;
-use checks::{Found, State};
-use jiff::Timestamp;
+use checks::{ClusterState, NodeEvent};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client};
+use responses::{IncidentSummary, Incidents};
 use std::io::Write;
+
+/// Namespace of the Events about cluster-scoped objects.
+const NODE_EVENTS_NAMESPACE: &str = "default";
 
 const EXAMPLES: &str = "\
 Examples:
-  bailiff status                      whether everything works, a line for each check
-  bailiff status -n security          where Bailiff is not in bailiff-system
-  helm test bailiff -n bailiff-system the same, run in the cluster
+  bailiff status                        Check the installation; one line per check
+  bailiff status --since 12h            Also report the responses of the last 12 hours
+  bailiff status -n security            Check an installation in another namespace
+  helm test bailiff -n bailiff-system   Run the same checks in the cluster
 
-Exit codes: 0 everything works, 1 something does not or could not be checked, 2 the command is not
-valid.";
+A check is OK, Warning (a response waits or was not possible, by design), Failed or Unknown (the check
+cannot run).
+
+Exit codes: 0 every check is OK or Warning, 1 a check is Failed or Unknown, 2 the command line is
+invalid.";
 
 /// Flags of `bailiff status`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct StatusArgs {
-    /// Namespace that Bailiff is installed in
+    /// Namespace of the installation
     #[arg(short, long, value_name = "NAME", default_value = "bailiff-system")]
     pub namespace: String,
-    /// Which cluster
+    /// Report the responses of this period too, for example 30m, 12h or 7d
+    #[arg(long, value_name = "DURATION", value_parser = period)]
+    pub since: Option<SignedDuration>,
+    /// Cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+}
+
+/// A positive duration, with days of 24 hours.
+fn period(text: &str) -> Result<SignedDuration, String> {
+    let days = text.strip_suffix('d').and_then(|days| days.parse().ok());
+    let parsed = match days {
+        Some(days) => SignedDuration::try_from_hours(i64::saturating_mul(days, 24)),
+        None => text.parse().ok(),
+    };
+    parsed
+        .filter(SignedDuration::is_positive)
+        .ok_or_else(|| "must be a duration such as 30m, 12h or 7d".to_owned())
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// When a check does not pass, there is no client, or the output can't be written.
+/// If a check is Failed or Unknown, the client cannot be built or the output cannot be written.
 pub async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     let cluster = &args.cluster;
     let person = as_kubectl(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
-    // A large future, which need not lie in this one.
-    let found = Box::pin(look(person.client, &args.namespace)).await;
-    let checks = checks::checks(&found, &args.namespace, Timestamp::now());
+    // The future is large, so it gets an allocation of its own.
+    let state = Box::pin(read(person.client, &args.namespace)).await;
+    let now = Timestamp::now();
+    let checks = checks::checks(&state, &args.namespace, now);
     let rows: Vec<_> = checks
         .iter()
         .map(|check| {
             vec![
-                check.what.clone(),
-                check.state.word().to_owned(),
-                check.detail.clone(),
+                check.name.clone(),
+                check.status.as_str().to_owned(),
+                check.message.clone(),
             ]
         })
         .collect();
-    for line in table::lines(Some(&["CHECK", "STATE", "DETAIL"]), &rows) {
+    for line in table::lines(Some(&["CHECK", "STATUS", "MESSAGE"]), &rows) {
         writeln!(out, "{line}")?;
     }
+    if let (Some(period), Ok(incidents)) = (args.since, &state.incidents) {
+        writeln!(out)?;
+        for line in report::lines(incidents, period, now) {
+            writeln!(out, "{line}")?;
+        }
+    }
     out.flush()?;
-    let failed = checks.iter().filter(|c| c.state != State::Works).count();
+    let failed = checks.iter().filter(|c| !c.status.passes()).count();
     if failed > 0 {
-        return Err(Error::NotWell {
+        return Err(Error::ChecksFailed {
             failed,
             all: checks.len(),
         });
@@ -76,55 +112,82 @@ pub async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     Ok(())
 }
 
-async fn look(client: Client, namespace: &str) -> Found {
-    let (deployments, daemon_sets, leases) = (
+async fn read(client: Client, namespace: &str) -> ClusterState {
+    let (deployments, daemon_sets, leases, config_maps) = (
         Api::<Deployment>::namespaced(client.clone(), namespace),
         Api::<DaemonSet>::namespaced(client.clone(), namespace),
         Api::<Lease>::namespaced(client.clone(), namespace),
+        Api::<ConfigMap>::namespaced(client.clone(), namespace),
     );
-    let (protections, confined_by) = (
+    let (protections, protection_bindings) = (
         Api::<ValidatingAdmissionPolicy>::all(client.clone()),
         Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
     );
-    let (policies, bindings) = (
-        Api::<RuntimePolicy>::all(client.clone()),
-        Api::<RuntimePolicyBinding>::all(client),
-    );
-    let all = ListParams::default();
     let (
         controller,
         lease,
         sensor,
+        switch,
         protection,
         protection_binding,
-        status_protection,
-        status_protection_binding,
         policies,
         bindings,
+        incidents,
+        node_events,
     ) = futures::join!(
         deployments.get_opt("bailiff-controller"),
         leases.get_opt(keys::CONTROLLER_LEASE),
         daemon_sets.get_opt("bailiff-sensor"),
+        config_maps.get_opt(keys::RESPONSE_SWITCH),
         protections.get_opt(keys::INCIDENT_PROTECTION),
-        confined_by.get_opt(keys::INCIDENT_PROTECTION),
-        protections.get_opt(keys::POLICY_STATUS_PROTECTION),
-        confined_by.get_opt(keys::POLICY_STATUS_PROTECTION),
-        policies.list(&all),
-        bindings.list(&all),
+        protection_bindings.get_opt(keys::INCIDENT_PROTECTION),
+        objects::list_all::<RuntimePolicy>(&client),
+        objects::list_all::<RuntimePolicyBinding>(&client),
+        incidents(&client),
+        node_events(&client),
     );
-    let said = |error: kube::Error| match error {
+    ClusterState {
+        controller: controller.map_err(cause),
+        lease: lease.map_err(cause),
+        sensor: sensor.map_err(cause),
+        switch: switch.map_err(cause),
+        protection: protection.map_err(cause),
+        protection_binding: protection_binding.map_err(cause),
+        policies: policies.map_err(cause),
+        bindings: bindings.map_err(cause),
+        incidents: incidents.map_err(cause),
+        node_events: node_events.map_err(cause),
+    }
+}
+
+/// The reason why a request failed.
+fn cause(error: kube::Error) -> String {
+    match error {
         kube::Error::Api(status) => status.message.clone(),
         other => other.to_string(),
-    };
-    Found {
-        controller: controller.map_err(said),
-        lease: lease.map_err(said),
-        sensor: sensor.map_err(said),
-        protection: protection.map_err(said),
-        protection_binding: protection_binding.map_err(said),
-        status_protection: status_protection.map_err(said),
-        status_protection_binding: status_protection_binding.map_err(said),
-        policies: policies.map(|list| list.items).map_err(said),
-        bindings: bindings.map(|list| list.items).map_err(said),
     }
+}
+
+/// All Incidents, without their evidence, which can have 16 KiB each.
+async fn incidents(client: &Client) -> Result<Incidents, kube::Error> {
+    let mut items = Vec::new();
+    let api = Api::all(client.clone());
+    let problems = objects::list(&api, ListParams::default(), |incident: Incident| {
+        items.push(IncidentSummary::of(&incident));
+    })
+    .await?;
+    Ok(Objects { items, problems })
+}
+
+/// Bailiff's Events about Nodes.
+async fn node_events(client: &Client) -> Result<Vec<NodeEvent>, kube::Error> {
+    let mut events = Vec::new();
+    let params = ListParams::default().fields("regarding.kind=Node");
+    let api = Api::namespaced(client.clone(), NODE_EVENTS_NAMESPACE);
+    // An Event that cannot be decoded is not one that Bailiff wrote.
+    objects::list(&api, params, |event: Event| {
+        events.extend(NodeEvent::of(&event))
+    })
+    .await?;
+    Ok(events)
 }

@@ -96,7 +96,8 @@ fn since() -> Timestamp {
 fn ready(uid: &str, created: &str, owner: &Value) -> Value {
     json!({
         "metadata": {"name": uid, "namespace": "shop", "uid": uid,
-            "creationTimestamp": format!("2026-01-01T00:00:{created}Z"), "ownerReferences": [owner]},
+            "creationTimestamp": format!("2026-01-01T00:00:{created}Z"), "ownerReferences": [owner],
+            "labels": {"app": "web"}},
         "spec": {"nodeName": "node-2", "containers": []},
         "status": {"conditions": [{"type": "Ready", "status": "True",
             "lastTransitionTime": "2026-01-01T00:00:20Z"}]},
@@ -198,7 +199,7 @@ async fn the_pods_of_a_cron_job_are_those_of_its_job() {
         vec![Call::get(path).gives(of_cron)],
         vec![
             Call::get("/apis/batch/v1/namespaces/shop/cronjobs/nightly")
-                .gives(named("cron-uid", &Value::Null)),
+                .gives(json!({"metadata": {"uid": "cron-uid"}, "status": {"active": [{"uid": "job-uid"}]}})),
         ],
     ]);
     let mut incident = incident(&json!({ "workloadRef": cron }));

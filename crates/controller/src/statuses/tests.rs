@@ -38,9 +38,9 @@ async fn every_page_is_read_and_a_node_is_covered_by_its_ready_sensor() {
             Call::get("/api/v1/namespaces?&limit=500&continue=x")
                 .gives(list(json!([space("late")]), "")),
         ],
-        vec![Call::get(&format!("/api/v1/pods?&{running}&limit=500")).gives(list(first_pods, "y"))],
+        vec![Call::get(&format!("/api/v1/pods?&{running}&limit=32")).gives(list(first_pods, "y"))],
         vec![
-            Call::get(&format!("/api/v1/pods?&{running}&limit=500&continue=y")).gives(list(
+            Call::get(&format!("/api/v1/pods?&{running}&limit=32&continue=y")).gives(list(
                 json!([pod("shop", &json!({"app": "web"}), "node-1", "True")]),
                 "",
             )),
@@ -80,7 +80,7 @@ fn a_change_of_the_spec_is_news_and_one_of_the_status_is_not() {
     assert!(known.listed);
     assert!(!known.learn(Ok(Event::Apply(policy(1))), "policies"));
     assert!(known.learn(Ok(Event::Apply(policy(2))), "policies"));
-    assert!(known.learn(Ok(Event::Delete(policy(2))), "policies"));
+    assert!(known.learn(Ok(Event::Delete(Box::new(policy(2).metadata))), "policies"));
     assert!(known.objects.is_empty());
     // A list anew, in which it is not any more.
     known.learn(Ok(Event::Apply(policy(3))), "policies");
@@ -134,12 +134,62 @@ async fn what_a_sensor_wrote_meanwhile_is_not_written_over() {
             of_version("6", json!([ready, by_sensor])).gives(newer),
         ],
     ]);
-    let keeping = keep(client, Config::default(), pulse());
+    let keeping = keep(
+        client,
+        Config::default(),
+        UndecodableObjects::default(),
+        pulse(),
+    );
     assert!(
         tokio::time::timeout(Duration::from_secs(5), keeping)
             .await
             .is_err()
     );
+    server.finish();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_binding_that_cannot_be_decoded_is_told_on_the_binding_and_stops_no_other() {
+    const BINDINGS: &str = "/apis/bailiff.dev/v1alpha1/runtimepolicybindings";
+    let empty = json!({"metadata": {}, "items": []});
+    let binding = |name: &str, action: &str| {
+        json!({"metadata": {"name": name, "uid": name, "generation": 3, "resourceVersion": "5"},
+            "spec": {"policyName": "none", "responseActions": [action]}})
+    };
+    let bindings = json!({"metadata": {"resourceVersion": "1"},
+        "items": [binding("bad", "Isolate"), binding("good", "Evict")]});
+    let told = json!({"metadata": {"uid": "bad"}, "status": {"observedGeneration": 3, "conditions": [{
+        "type": "Ready", "status": "False", "reason": "DecodeError", "observedGeneration": 3,
+        "message": "This version of Bailiff cannot decode the object, so it never enforces. spec.responseActions[0]: unknown variant `Isolate`, expected one of `Audit`, `Evict`, `Delete`. Correct the field, or upgrade Bailiff."}]}});
+    let not_found = json!({"status": {"conditions": [{"reason": "PolicyNotFound"}]}});
+    let (server, client) = ApiServer::playing([
+        vec![Call::get("/api/v1/namespaces").gives(empty.clone())],
+        vec![Call::get("/api/v1/pods").gives(empty.clone())],
+        vec![
+            Call::get(POLICIES).gives(listed("RuntimePolicyList", &Value::Null)),
+            Call::get(BINDINGS).gives(bindings),
+        ],
+        vec![
+            Call::get(POLICIES).is_silent(),
+            Call::get(BINDINGS).is_silent(),
+            Call::patch(&format!("{BINDINGS}/bad/status"))
+                .with(told)
+                .gives(binding("bad", "Isolate")),
+        ],
+        vec![
+            Call::patch(&format!("{BINDINGS}/good/status"))
+                .with(not_found)
+                .gives(binding("good", "Evict")),
+        ],
+    ]);
+    let keeping = keep(
+        client,
+        Config::default(),
+        UndecodableObjects::default(),
+        pulse(),
+    );
+    let ended = tokio::time::timeout(Duration::from_secs(5), keeping).await;
+    assert!(ended.is_err());
     server.finish();
 }
 
@@ -188,7 +238,12 @@ async fn nothing_is_said_before_the_pods_were_read() {
             Call::get("/apis/bailiff.dev/v1alpha1/runtimepolicybindings").is_silent(),
         ],
     ]);
-    let keeping = keep(client, Config::default(), pulse());
+    let keeping = keep(
+        client,
+        Config::default(),
+        UndecodableObjects::default(),
+        pulse(),
+    );
     assert!(
         tokio::time::timeout(Duration::from_secs(5), keeping)
             .await

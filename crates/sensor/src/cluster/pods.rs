@@ -9,6 +9,7 @@ use bailiff_api::{ContainerType, keys};
 use bailiff_policy::Container;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container as Spec, ContainerStatus, Namespace, Pod, PodSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -84,8 +85,8 @@ impl Pods {
     }
 
     /// A pod was deleted.
-    pub(crate) fn delete(&mut self, pod: &Pod, now: Timestamp) {
-        if let Some(uid) = &pod.metadata.uid {
+    pub(crate) fn delete(&mut self, pod: &ObjectMeta, now: Timestamp) {
+        if let Some(uid) = &pod.uid {
             self.deleted.push((now, uid.clone()));
         }
     }

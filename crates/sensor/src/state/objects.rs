@@ -7,9 +7,10 @@
 use super::State;
 use crate::cluster::pods::namespace_facts;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
+use bailiff_kube::watch::Event as Watched;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::runtime::watcher::{self, Event as Watched};
+use kube::runtime::watcher;
 use std::collections::HashSet;
 
 const PODS: usize = 0;
@@ -52,7 +53,7 @@ impl State {
             }
             Ok(Watched::Delete(namespace)) => {
                 self.namespaces
-                    .remove(namespace.metadata.name.as_deref().unwrap_or_default());
+                    .remove(namespace.name.as_deref().unwrap_or_default());
             }
             Err(error) => watch_failed("namespaces", &error),
         }
@@ -72,7 +73,7 @@ impl State {
                 self.done(POLICIES);
             }
             Ok(Watched::Delete(policy)) => {
-                let name = policy.metadata.name.as_deref().unwrap_or_default();
+                let name = policy.name.as_deref().unwrap_or_default();
                 self.rules.delete_policy(name);
                 self.ignored.forget(name);
             }
@@ -93,7 +94,7 @@ impl State {
             }
             Ok(Watched::Delete(binding)) => self
                 .rules
-                .delete_binding(binding.metadata.name.as_deref().unwrap_or_default()),
+                .delete_binding(binding.name.as_deref().unwrap_or_default()),
             Err(error) => watch_failed("bindings", &error),
         }
     }

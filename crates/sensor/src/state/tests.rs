@@ -5,8 +5,8 @@ use crate::kernel::record::ProcessKey;
 use crate::kernel::record::tests::joined;
 use crate::metrics::{Aside, Policy, Reason};
 use bailiff_api::{Origin, RuntimePolicy, RuntimePolicyBinding};
+use bailiff_kube::watch::Event as Watched;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::runtime::watcher::Event as Watched;
 use serde_json::json;
 
 const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
@@ -211,7 +211,9 @@ async fn what_a_policy_ignores_is_counted_and_is_no_violation() {
         family.get(&Policy { policy }).map(|count| count.get())
     };
     assert_eq!(counted(&sensor), Some(1));
-    sensor.state.policy(Ok(Watched::Delete(ignoring)));
+    sensor
+        .state
+        .policy(Ok(Watched::Delete(Box::new(ignoring.metadata))));
     assert_eq!(counted(&sensor), None);
 }
 

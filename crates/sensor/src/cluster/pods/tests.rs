@@ -114,13 +114,13 @@ fn a_static_pod_is_known_by_its_copy_in_the_api() {
     assert_eq!(uid_of(&pods, "hash").as_deref(), Some("mirror"));
     assert_eq!(uid_of(&pods, "mirror").as_deref(), Some("mirror"));
     // The kubelet makes the copy anew, under the same hash.
-    pods.delete(&copy("mirror", "hash", 5), at(10));
+    pods.delete(&copy("mirror", "hash", 5).metadata, at(10));
     pods.apply(&copy("anew", "hash", 10), at(10));
     assert_eq!(uid_of(&pods, "hash").as_deref(), Some("anew"));
     pods.forget(at(70));
     assert_eq!(uid_of(&pods, "hash").as_deref(), Some("anew"));
     assert_eq!(uid_of(&pods, "mirror"), None);
-    pods.delete(&copy("anew", "hash", 10), at(80));
+    pods.delete(&copy("anew", "hash", 10).metadata, at(80));
     pods.forget(at(140));
     assert_eq!(uid_of(&pods, "hash"), None);
     assert_eq!((pods.copies.len(), pods.len()), (0, 0));
@@ -154,7 +154,7 @@ fn a_deleted_pod_is_known_for_a_minute() {
     let mut pods = Pods::default();
     pods.apply(&pod("a", &json!({})), at(0));
     pods.apply(&pod("b", &json!({})), at(0));
-    pods.delete(&pod("a", &json!({})), at(0));
+    pods.delete(&pod("a", &json!({})).metadata, at(0));
     // A new listing names neither; it is not the beginning of another minute for the first.
     pods.keep(&HashSet::new(), at(30));
     pods.forget(at(59));

@@ -1,8 +1,7 @@
-//! Holds the workspace's shape: who may depend on whom, and that every source file is part of a
-//! crate.
+//! The dependencies between the crates of the workspace, and the modules that declare its source files.
 //!
-//! Here: the list of allowed edges, which ARCHITECTURE.md explains. Not here: what rooms do.
-//! Invariant: a new edge between rooms is a decision, so it fails here until it is listed.
+//! Here: the list of allowed dependencies, which ARCHITECTURE.md explains. Not here: what crates do.
+//! Invariant: a new dependency between crates is a decision, so the test fails until it is listed.
 
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
@@ -10,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Each room with the rooms that it may depend on, outside of tests.
+/// Each crate with the crates that it can depend on outside of tests.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("cel", &[]),
@@ -27,7 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("bench", &["api", "cel", "kube", "testbed"]),
 ];
 
-/// Rooms that decide and touch nothing: no runtime, no client.
+/// Pure crates: no runtime, no client.
 const PURE: &[&str] = &["api", "cel", "policy", "response"];
 
 fn root() -> PathBuf {
@@ -51,9 +50,9 @@ fn metadata() -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Room → names of the packages that it depends on; without dev-dependencies.
+/// Crate → names of the packages that it depends on, without dev-dependencies.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let room = |package: &str| {
+    let crate_name = |package: &str| {
         package
             .strip_prefix("bailiff-")
             .unwrap_or(package)
@@ -71,26 +70,26 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
                 .filter(|dependency| dependency["kind"].as_str() != Some("dev"))
                 .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
                 .collect();
-            (room(package["name"].as_str().unwrap()), names)
+            (crate_name(package["name"].as_str().unwrap()), names)
         })
         .collect()
 }
 
 #[test]
-fn rooms_depend_only_on_the_rooms_that_are_listed() {
+fn crates_depend_only_on_the_crates_that_are_listed() {
     let allowed: BTreeMap<_, BTreeSet<_>> = ALLOWED
         .iter()
-        .map(|(room, on)| {
+        .map(|(crate_name, on)| {
             (
-                (*room).to_owned(),
+                (*crate_name).to_owned(),
                 on.iter().map(|on| format!("bailiff-{on}")).collect(),
             )
         })
         .collect();
-    for (room, names) in dependencies() {
+    for (crate_name, names) in dependencies() {
         let allowed = allowed
-            .get(&room)
-            .unwrap_or_else(|| panic!("the room {room:?} is not listed in ALLOWED"));
+            .get(&crate_name)
+            .unwrap_or_else(|| panic!("ALLOWED does not list the crate {crate_name:?}"));
         let found: BTreeSet<_> = names
             .into_iter()
             .filter(|name| name.starts_with("bailiff-"))
@@ -98,15 +97,15 @@ fn rooms_depend_only_on_the_rooms_that_are_listed() {
         let new: Vec<_> = found.difference(allowed).collect();
         assert!(
             new.is_empty(),
-            "{room} depends on {new:?}, which ALLOWED does not list"
+            "{crate_name} depends on {new:?}, which ALLOWED does not list"
         );
     }
 }
 
 #[test]
-fn pure_rooms_have_no_runtime_and_no_client() {
-    for (room, names) in dependencies() {
-        if PURE.contains(&room.as_str()) {
+fn pure_crates_have_no_runtime_and_no_client() {
+    for (crate_name, names) in dependencies() {
+        if PURE.contains(&crate_name.as_str()) {
             for name in [
                 "tokio",
                 "hyper",
@@ -118,27 +117,29 @@ fn pure_rooms_have_no_runtime_and_no_client() {
             ] {
                 assert!(
                     !names.contains(name),
-                    "{room} is a pure room and depends on {name}"
+                    "{crate_name} is a pure crate and depends on {name}"
                 );
             }
         }
     }
     for package in metadata()["packages"].as_array().unwrap() {
-        let room = package["name"]
+        let crate_name = package["name"]
             .as_str()
             .unwrap()
             .trim_start_matches("bailiff-");
         for dependency in package["dependencies"].as_array().unwrap() {
-            if PURE.contains(&room) && dependency["name"] == "kube" && dependency["kind"].is_null()
+            if PURE.contains(&crate_name)
+                && dependency["name"] == "kube"
+                && dependency["kind"].is_null()
             {
                 let features = dependency["features"].to_string();
                 assert!(
                     !features.contains("client") && !features.contains("runtime"),
-                    "{room}: kube with {features}"
+                    "{crate_name}: kube with {features}"
                 );
                 assert_eq!(
                     dependency["uses_default_features"], false,
-                    "{room}: kube's defaults bring a client"
+                    "{crate_name}: the default features of kube include a client"
                 );
             }
         }
@@ -148,7 +149,7 @@ fn pure_rooms_have_no_runtime_and_no_client() {
 #[test]
 fn every_source_file_is_declared_by_a_module() {
     for package in metadata()["packages"].as_array().unwrap() {
-        let folder = Path::new(package["manifest_path"].as_str().unwrap())
+        let directory = Path::new(package["manifest_path"].as_str().unwrap())
             .parent()
             .unwrap()
             .to_owned();
@@ -159,7 +160,7 @@ fn every_source_file_is_declared_by_a_module() {
             declared(&file, &parent, &mut known);
         }
         for source in ["src", "tests", "examples", "benches"] {
-            for file in rust_files(&folder.join(source)) {
+            for file in rust_files(&directory.join(source)) {
                 assert!(
                     known.contains(&file),
                     "{} is declared by no module",
@@ -170,8 +171,8 @@ fn every_source_file_is_declared_by_a_module() {
     }
 }
 
-/// Adds `file` and the files of the modules that it declares. `folder` is where they are.
-fn declared(file: &Path, folder: &Path, known: &mut BTreeSet<PathBuf>) {
+/// Adds `file` and the files of the modules that it declares in `directory`.
+fn declared(file: &Path, directory: &Path, known: &mut BTreeSet<PathBuf>) {
     if !known.insert(file.to_owned()) {
         return;
     }
@@ -187,19 +188,19 @@ fn declared(file: &Path, folder: &Path, known: &mut BTreeSet<PathBuf>) {
             continue;
         };
         let (flat, nested) = (
-            folder.join(format!("{name}.rs")),
-            folder.join(name).join("mod.rs"),
+            directory.join(format!("{name}.rs")),
+            directory.join(name).join("mod.rs"),
         );
         for candidate in [flat, nested] {
             if candidate.exists() {
-                declared(&candidate, &folder.join(name), known);
+                declared(&candidate, &directory.join(name), known);
             }
         }
     }
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else {
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else {
         return Vec::new();
     };
     let mut found = Vec::new();

@@ -1,0 +1,302 @@
+//! What a response depends on, as it is now.
+//!
+//! Here: requests and their translation to the input of `bailiff_response::preview`. Not here: the
+//! decision, and the pods (`workload`).
+//! Invariant: an Incident, policy or binding that cannot be decoded is a warning and hides no other;
+//! anything else that cannot be read ends the preview or is a value of its own.
+
+use super::configuration::Configuration;
+use crate::Error;
+use crate::objects::{self, Objects, Problem};
+use bailiff_api::protection::{self, Difference};
+use bailiff_api::{Incident, Origin, RuntimePolicy, RuntimePolicyBinding, keys};
+use bailiff_policy::MatchResources;
+use bailiff_response::messages::escaped;
+use bailiff_response::preview::{PreviewInput, PreviewPolicy};
+use bailiff_response::{
+    BindingFacts, Controls, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
+    Queue, QueueSettings, Summary, Switch,
+};
+use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use kube::api::ListParams;
+use kube::{Api, Client};
+use std::collections::BTreeMap;
+
+/// The remedy for missing permissions.
+const FORBIDDEN: &str = "a preview requires permission to get the Deployment and the ConfigMap of Bailiff and the ValidatingAdmissionPolicy bailiff-incident-protection, and to list policies, bindings and Incidents of the cluster";
+
+/// Labels of an object.
+type Labels = BTreeMap<String, String>;
+
+/// A pod with the policies that apply to it.
+pub(super) struct PodInput {
+    pub(super) input: PreviewInput,
+    pub(super) policies: Vec<PreviewPolicy>,
+}
+
+/// A policy that sensors evaluate.
+struct Policy {
+    object: RuntimePolicy,
+    matches: MatchResources,
+}
+
+/// A binding with valid selectors.
+struct Binding {
+    object: RuntimePolicyBinding,
+    matches: MatchResources,
+}
+
+/// The state of the cluster, as far as it is the same for each pod of a namespace.
+pub(super) struct Cluster {
+    namespace: Namespace,
+    own_namespace: String,
+    configuration: Configuration,
+    protection: Protection,
+    switch: Switch,
+    policies: Vec<Policy>,
+    bindings: Vec<Binding>,
+    /// Limits, breakers and guards, derived from all Incidents as the controller does.
+    pub(super) controls: Controls,
+    /// Incidents that wait.
+    pub(super) queue: Queue,
+    warnings: Vec<String>,
+}
+
+impl Cluster {
+    /// Reads the state.
+    ///
+    /// # Errors
+    /// If a request fails, or an object that exists cannot be used.
+    pub(super) async fn read(
+        client: &Client,
+        namespace: &str,
+        own_namespace: &str,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let namespaces = Api::<Namespace>::all(client.clone());
+        let deployments = Api::<Deployment>::namespaced(client.clone(), own_namespace);
+        let config_maps = Api::<ConfigMap>::namespaced(client.clone(), own_namespace);
+        let protections = Api::<ValidatingAdmissionPolicy>::all(client.clone());
+        let protection_bindings = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone());
+        let incidents = Api::all(client.clone());
+        let (mut observed, mut queue) = (Vec::new(), Queue::new(QueueSettings::default()));
+        let (object, deployment, switch, protection, protection_binding, policies, bindings, bad) = futures::join!(
+            namespaces.get(namespace),
+            deployments.get("bailiff-controller"),
+            config_maps.get_opt(keys::RESPONSE_SWITCH),
+            protections.get_opt(keys::INCIDENT_PROTECTION),
+            protection_bindings.get_opt(keys::INCIDENT_PROTECTION),
+            objects::list_all::<RuntimePolicy>(client),
+            objects::list_all::<RuntimePolicyBinding>(client),
+            objects::list(&incidents, ListParams::default(), |incident: Incident| {
+                if let Some(summary) = Summary::of(&incident) {
+                    queue.observe(summary, now);
+                }
+                observed.push(without_evidence(incident));
+            }),
+        );
+        let failed = |what: &str| {
+            let action = what.to_owned();
+            move |error| Error::from_request(action, FORBIDDEN, error)
+        };
+        let configuration = Configuration::of(&deployment.map_err(failed(&format!(
+            "read Deployment bailiff-controller in namespace {own_namespace}"
+        )))?)?;
+        let mut controls = Controls::new(configuration.settings.rate_limits);
+        for incident in &observed {
+            controls.observe(incident);
+        }
+        let mut warnings = Vec::new();
+        let bad = bad.map_err(failed("list incidents in any namespace"))?;
+        warnings.extend(bad.iter().map(|problem| undecodable("incident", problem)));
+        let policies = policies.map_err(failed("list runtimepolicies"))?;
+        let bindings = bindings.map_err(failed("list runtimepolicybindings"))?;
+        Ok(Self {
+            namespace: object.map_err(failed(&format!("read namespace {namespace}")))?,
+            own_namespace: own_namespace.to_owned(),
+            protection: protection_of(
+                own_namespace,
+                protection
+                    .map_err(failed("read the protection of Incidents"))?
+                    .as_ref(),
+                protection_binding
+                    .map_err(failed("read the protection of Incidents"))?
+                    .as_ref(),
+            ),
+            switch: Switch::of(
+                own_namespace,
+                switch
+                    .map_err(failed("read ConfigMap bailiff-response"))?
+                    .as_ref(),
+            ),
+            policies: usable_policies(policies, &mut warnings),
+            bindings: usable_bindings(bindings, &mut warnings),
+            configuration,
+            controls,
+            queue,
+            warnings,
+        })
+    }
+
+    /// What the preview cannot include.
+    pub(super) fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// The input for a pod.
+    pub(super) fn input(
+        &self,
+        pod: &Pod,
+        owner: Owner,
+        executable: &str,
+        origin: Origin,
+    ) -> PodInput {
+        let name = self.namespace.metadata.name.clone().unwrap_or_default();
+        let is_listed = |names: &[String]| names.contains(&name);
+        let namespace_facts = NamespaceFacts {
+            exempt: is_listed(&self.configuration.exempt_namespaces),
+            critical: is_listed(&self.configuration.critical_namespaces),
+        };
+        PodInput {
+            policies: self.policies_of(pod),
+            input: PreviewInput {
+                pod_name: pod.metadata.name.clone().unwrap_or_default(),
+                namespace: name,
+                pod: Lookup::Found(PodFacts::of(pod, &self.own_namespace)),
+                owner,
+                namespace_facts: Lookup::Found(namespace_facts),
+                protection: self.protection.clone(),
+                switch: self.switch.clone(),
+                settings: self.configuration.settings,
+                executable: executable.to_owned(),
+                origin,
+            },
+        }
+    }
+
+    /// The policies that apply to a pod: their own selectors and those of a binding match.
+    fn policies_of(&self, pod: &Pod) -> Vec<PreviewPolicy> {
+        let none = Labels::new();
+        let of_namespace = self.namespace.metadata.labels.as_ref().unwrap_or(&none);
+        let of_pod = pod.metadata.labels.as_ref().unwrap_or(&none);
+        let mut applying = Vec::new();
+        for policy in &self.policies {
+            if !policy.matches.matches(of_namespace, of_pod) {
+                continue;
+            }
+            let name = policy.object.metadata.name.clone().unwrap_or_default();
+            let facts = PolicyFacts::of(&policy.object, true);
+            let bindings: Vec<_> = self
+                .bindings
+                .iter()
+                .filter(|b| b.object.spec.policy_name == name)
+                .filter(|b| b.matches.matches(of_namespace, of_pod))
+                .map(|b| {
+                    // The preview does not count the pods of the cluster. Whether the guard has
+                    // paused the binding is in the binding's status.
+                    BindingFacts::of(
+                        &b.object,
+                        facts.generation,
+                        true,
+                        usize::MAX,
+                        self.configuration.allow_pod_deletion,
+                    )
+                })
+                .collect();
+            if !bindings.is_empty() {
+                applying.push(PreviewPolicy {
+                    name,
+                    policy: facts,
+                    bindings,
+                    dry_run: None,
+                });
+            }
+        }
+        applying
+    }
+}
+
+/// An Incident without what no limit depends on, which can have 16 KiB.
+fn without_evidence(mut incident: Incident) -> Incident {
+    incident.spec.violations.clear();
+    incident.spec.process.args.clear();
+    incident.spec.process.args_base64.clear();
+    incident.spec.process.ancestors.clear();
+    incident
+}
+
+fn undecodable(resource: &str, problem: &Problem) -> String {
+    let part = if problem.is_partial {
+        "the status of "
+    } else {
+        ""
+    };
+    let namespace = if problem.namespace.is_empty() {
+        String::new()
+    } else {
+        format!(" in namespace {}", escaped(&problem.namespace, 63))
+    };
+    format!(
+        "cannot decode {part}{resource} {}{namespace}: {}; the preview ignores it",
+        escaped(&problem.name, 253),
+        escaped(&problem.cause, 400)
+    )
+}
+
+fn protection_of(
+    namespace: &str,
+    policy: Option<&ValidatingAdmissionPolicy>,
+    binding: Option<&ValidatingAdmissionPolicyBinding>,
+) -> Protection {
+    match protection::compare(namespace, policy, binding) {
+        Ok(()) => Protection::Unmodified,
+        Err(Difference::Missing) => Protection::Missing,
+        Err(Difference::Changed(what)) => Protection::Modified(what.to_owned()),
+    }
+}
+
+/// Policies that compile. Sensors evaluate no others.
+fn usable_policies(policies: Objects<RuntimePolicy>, warnings: &mut Vec<String>) -> Vec<Policy> {
+    warnings.extend(
+        policies
+            .problems
+            .iter()
+            .map(|p| undecodable("runtimepolicy", p)),
+    );
+    let mut usable = Vec::new();
+    for object in policies.items {
+        let matches = MatchResources::compile(&object.spec.match_constraints);
+        match (bailiff_policy::compile(&object), matches) {
+            (Ok(_), Ok(matches)) => usable.push(Policy { object, matches }),
+            (Err(_), _) | (_, Err(_)) => warnings.push(format!(
+                "runtimepolicy {} does not compile, so it is not evaluated",
+                escaped(object.metadata.name.as_deref().unwrap_or_default(), 253)
+            )),
+        }
+    }
+    usable
+}
+
+fn usable_bindings(
+    bindings: Objects<RuntimePolicyBinding>,
+    warnings: &mut Vec<String>,
+) -> Vec<Binding> {
+    let problems = bindings.problems.iter();
+    warnings.extend(problems.map(|p| undecodable("runtimepolicybinding", p)));
+    let mut usable = Vec::new();
+    for object in bindings.items {
+        match MatchResources::compile(&object.spec.match_resources) {
+            Ok(matches) => usable.push(Binding { object, matches }),
+            Err(_) => warnings.push(format!(
+                "runtimepolicybinding {} has an invalid selector, so it has no effect",
+                escaped(object.metadata.name.as_deref().unwrap_or_default(), 253)
+            )),
+        }
+    }
+    usable
+}
