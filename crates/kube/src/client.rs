@@ -9,6 +9,7 @@ mod http2;
 mod limit;
 
 pub use limit::ANSWER_LIMIT;
+pub(crate) use limit::Streamed;
 
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
