@@ -63,7 +63,7 @@ pub(crate) enum Command {
     Controller(ControllerArgs),
     /// In a cluster: see the processes of this node (started by the chart)
     #[command(
-        after_help = "Example:\n  bailiff sensor --node-name $(NODE_NAME) --pod-name $(POD_NAME) --pod-uid $(POD_UID)"
+        after_help = "Example:\n  bailiff sensor --namespace bailiff-system --node-name $(NODE_NAME) --pod-name $(POD_NAME) --pod-uid $(POD_UID)"
     )]
     Sensor(SensorArgs),
 }
@@ -184,6 +184,9 @@ impl ControllerArgs {
 /// Flags of `bailiff sensor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SensorArgs {
+    /// Namespace that Bailiff runs in
+    #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
+    namespace: String,
     /// Name of the node that this pod runs on
     #[arg(long, value_name = "NAME", env = "BAILIFF_NODE_NAME")]
     node_name: String,
@@ -207,7 +210,7 @@ pub(crate) struct SensorArgs {
     /// How long a process waits for its pod to become known
     #[arg(long, value_name = "DURATION", env = "BAILIFF_POD_LOOKUP_TIMEOUT", default_value = "30s", value_parser = duration)]
     pod_lookup_timeout: Duration,
-    /// Least time between two writes about the same pod and policy
+    /// Minimum interval between the first two updates of an Incident; it doubles, up to 300s
     #[arg(long, value_name = "DURATION", env = "BAILIFF_INCIDENT_UPDATE_INTERVAL", default_value = "1s", value_parser = duration)]
     incident_update_interval: Duration,
     #[command(flatten)]
@@ -217,6 +220,7 @@ pub(crate) struct SensorArgs {
 impl SensorArgs {
     pub(crate) fn config(self) -> bailiff_sensor::Config {
         bailiff_sensor::Config {
+            namespace: self.namespace,
             node_name: self.node_name,
             ring_buffer_bytes: self.ring_buffer_bytes,
             pod_lookup_timeout: self.pod_lookup_timeout,
