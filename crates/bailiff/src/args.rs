@@ -65,7 +65,7 @@ pub(crate) enum Command {
     Controller(ControllerArgs),
     /// Run the sensor (started by the chart)
     #[command(
-        after_help = "Example:\n  bailiff sensor --node-name $(NODE_NAME) --pod-name $(POD_NAME) --pod-uid $(POD_UID)"
+        after_help = "Example:\n  bailiff sensor --namespace bailiff-system --node-name $(NODE_NAME) --pod-name $(POD_NAME) --pod-uid $(POD_UID)"
     )]
     Sensor(SensorArgs),
 }
@@ -231,6 +231,9 @@ impl ControllerArgs {
 /// Flags of `bailiff sensor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SensorArgs {
+    /// Namespace that Bailiff runs in
+    #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
+    namespace: String,
     /// Name of the node of this pod
     #[arg(long, value_name = "NAME", env = "BAILIFF_NODE_NAME")]
     node_name: String,
@@ -254,7 +257,7 @@ pub(crate) struct SensorArgs {
     /// Time to wait for the pod of a process to be found
     #[arg(long, value_name = "DURATION", env = "BAILIFF_POD_LOOKUP_TIMEOUT", default_value = "30s", value_parser = duration)]
     pod_lookup_timeout: Duration,
-    /// Minimum interval between updates of an Incident
+    /// Minimum interval between the first two updates of an Incident; it doubles, up to 300s
     #[arg(long, value_name = "DURATION", env = "BAILIFF_INCIDENT_UPDATE_INTERVAL", default_value = "1s", value_parser = duration)]
     incident_update_interval: Duration,
     #[command(flatten)]
@@ -264,6 +267,7 @@ pub(crate) struct SensorArgs {
 impl SensorArgs {
     pub(crate) fn config(self) -> bailiff_sensor::Config {
         bailiff_sensor::Config {
+            namespace: self.namespace,
             node_name: self.node_name,
             ring_buffer_bytes: self.ring_buffer_bytes,
             pod_lookup_timeout: self.pod_lookup_timeout,

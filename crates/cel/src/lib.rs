@@ -103,6 +103,7 @@ mod parse;
 mod plan;
 mod print;
 mod program;
+mod reads;
 pub mod schema;
 mod stack;
 mod types;
@@ -114,6 +115,7 @@ pub use eval::{EvalError, Evaluation, LIMIT};
 pub use library::{Authorization, Opaque};
 pub use print::Expression;
 pub use program::Program;
+pub use reads::{Reads, reads};
 pub use types::{ObjectType, Type};
 pub use value::{
     Activation, Bytes, GoType, Joined, List, MadeMap, Map, Merged, Message, MessageKind, Object,

@@ -27,6 +27,10 @@ impl Expression {
     pub(crate) fn new(tree: Tree) -> Self {
         Self(tree)
     }
+
+    pub(crate) const fn tree(&self) -> &Tree {
+        &self.0
+    }
 }
 
 impl PartialEq for Expression {

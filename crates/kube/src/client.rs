@@ -10,6 +10,7 @@ mod limit;
 
 pub use http2::client as with_one_connection;
 pub use limit::ANSWER_LIMIT;
+pub(crate) use limit::Streamed;
 
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};

@@ -8,6 +8,7 @@ pub mod client;
 pub mod decode;
 pub mod events;
 pub mod lease;
+pub mod list_watch;
 pub mod owner;
 pub mod serve;
 pub mod watch;

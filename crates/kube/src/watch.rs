@@ -108,7 +108,7 @@ fn sort<K: kube::Resource>(
 
 /// The pauses between the attempts to open a watch; they begin anew when it brings something.
 #[derive(Debug)]
-struct Pauses(ExponentialBackoff);
+pub(crate) struct Pauses(ExponentialBackoff);
 
 impl Default for Pauses {
     fn default() -> Self {

@@ -5,8 +5,8 @@
 
 use crate::messages;
 use crate::selector::MatchResources;
-use bailiff_api::{FailurePolicy, RuntimePolicy, Severity};
-use bailiff_cel::{CompileError, Env, Program, Type};
+use bailiff_api::{FailurePolicy, RuntimePolicy, RuntimePolicySpec, Severity};
+use bailiff_cel::{CompileError, Env, Expression, Program, Reads, Type, reads};
 use std::fmt;
 
 /// Places of the variables in the environment.
@@ -30,6 +30,7 @@ pub struct CompiledPolicy {
     pub(crate) env: Env,
     pub(crate) conditions: Vec<(String, Program)>,
     pub(crate) validations: Vec<CompiledValidation>,
+    object_reads: Reads,
 }
 
 #[derive(Debug)]
@@ -41,14 +42,14 @@ pub(crate) struct CompiledValidation {
 
 /// A fault of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CompileFault {
+pub struct FieldError {
     /// The field, as `spec.validations[0].expression`.
     pub field: String,
     /// What is wrong, with line, column and caret for an expression.
     pub message: String,
 }
 
-impl fmt::Display for CompileFault {
+impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.message)
     }
@@ -59,6 +60,28 @@ impl CompiledPolicy {
     /// the verdict has to wait for it.
     #[must_use]
     pub fn needs_container(&self) -> bool {
+        self.mentions("container")
+    }
+
+    /// Which parts of the Pod its expressions read.
+    #[must_use]
+    pub const fn object_reads(&self) -> &Reads {
+        &self.object_reads
+    }
+
+    /// Whether an expression reads the Pod.
+    #[must_use]
+    pub fn needs_object(&self) -> bool {
+        self.mentions("object")
+    }
+
+    /// Whether an expression reads the Pod's Namespace.
+    #[must_use]
+    pub fn needs_namespace_object(&self) -> bool {
+        self.mentions("namespaceObject")
+    }
+
+    fn mentions(&self, variable: &str) -> bool {
         let conditions = self.conditions.iter().map(|(_, program)| program);
         let validations = self.validations.iter().flat_map(|validation| {
             std::iter::once(&validation.program).chain(validation.message_program.as_ref())
@@ -67,10 +90,8 @@ impl CompiledPolicy {
             .chain(validations)
             .chain(self.env.named())
             .any(|program| {
-                program
-                    .mentions()
-                    .iter()
-                    .any(|mention| mention == "container")
+                let mentions = program.mentions();
+                mentions.iter().any(|mention| mention == variable)
             })
     }
 }
@@ -90,10 +111,10 @@ pub(crate) fn environment(object: Type) -> Env {
 ///
 /// # Errors
 /// Every fault of it, each with its field.
-pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<CompileFault>> {
+pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<FieldError>> {
     let mut faults = Vec::new();
     let mut note = |field: String, error: &dyn fmt::Display| {
-        faults.push(CompileFault {
+        faults.push(FieldError {
             field,
             message: error.to_string(),
         });
@@ -146,12 +167,37 @@ pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<CompileFaul
             severity: spec.severity,
             failure_policy: spec.failure_policy,
             constraints,
+            object_reads: object_reads(&env, spec),
             env,
             conditions,
             validations,
         }),
         Ok(_) | Err(()) => Err(faults),
     }
+}
+
+/// Which parts of the Pod the expressions of a policy read.
+fn object_reads(env: &Env, spec: &RuntimePolicySpec) -> Reads {
+    let parse = |source: &str| env.parse(source).ok();
+    let named = spec.variables.iter().map(|variable| {
+        let parsed = parse(&variable.expression)?;
+        Some((variable.name.as_str(), parsed))
+    });
+    let conditions = spec.match_conditions.iter().map(|c| c.expression.as_str());
+    let validations = spec.validations.iter().flat_map(|validation| {
+        let message = validation.message_expression.as_deref();
+        std::iter::once(validation.expression.as_str()).chain(message)
+    });
+    let expressions = conditions.chain(validations).map(parse);
+    // What compiles can be parsed; what could not be would be read as a whole.
+    let (Some(named), Some(expressions)) = (
+        named.collect::<Option<Vec<(&str, Expression)>>>(),
+        expressions.collect::<Option<Vec<_>>>(),
+    ) else {
+        return Reads::everything();
+    };
+    let named = named.iter().map(|(name, parsed)| (*name, parsed));
+    reads("object", named, &expressions)
 }
 
 /// Compiles an expression that must have a type.

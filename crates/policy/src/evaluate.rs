@@ -21,10 +21,10 @@ pub struct Input<'a> {
     pub process: &'a Process,
     /// Its container.
     pub container: &'a Container,
-    /// Its Pod.
-    pub object: &'a Json,
-    /// The Pod's Namespace.
-    pub namespace_object: &'a Json,
+    /// The parts of its Pod that the policy reads. Absent: they are too large to be kept.
+    pub object: Option<&'a Json>,
+    /// The Pod's Namespace. Absent: it is too large to be kept.
+    pub namespace_object: Option<&'a Json>,
 }
 
 impl Activation for Input<'_> {
@@ -32,8 +32,8 @@ impl Activation for Input<'_> {
         match *VARIABLES.get(slot)? {
             "process" => Some(Value::Object(self.process)),
             "container" => Some(Value::Object(self.container)),
-            "object" => Some(Value::from_json(self.object)),
-            "namespaceObject" => Some(namespace_object(self.namespace_object)),
+            "object" => self.object.map(Value::from_json),
+            "namespaceObject" => self.namespace_object.map(namespace_object),
             _ => None,
         }
     }
@@ -47,14 +47,14 @@ pub enum Verdict {
     /// Every validation is true.
     Allowed,
     /// At least one validation is false. Others may have failed; they are named as well.
-    Violated(Vec<ViolationFound>, Vec<Failure>),
+    Violated(Vec<FailedValidation>, Vec<EvaluationError>),
     /// No validation is false, and at least one expression failed.
-    CouldNotBeChecked(Vec<Failure>),
+    EvaluationFailed(Vec<EvaluationError>),
 }
 
 /// A validation that is false.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ViolationFound {
+pub struct FailedValidation {
     /// Its place in `spec.validations`.
     pub validation: usize,
     /// What the policy says about it.
@@ -63,58 +63,100 @@ pub struct ViolationFound {
 
 /// An expression that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct EvaluationError {
     /// The place of the validation; absent for a match condition.
     pub validation: Option<usize>,
     /// The field and the error.
     pub message: String,
 }
 
-/// Evaluates a policy.
+/// Evaluates a policy. An expression that reads what is absent from the input cannot be evaluated.
 #[must_use]
 pub fn evaluate(policy: &CompiledPolicy, input: &Input<'_>) -> Verdict {
+    let errors = |verdict| match verdict {
+        Verdict::Violated(violations, errors) => {
+            Verdict::Violated(violations, explained(policy, input, errors))
+        }
+        Verdict::EvaluationFailed(errors) => {
+            Verdict::EvaluationFailed(explained(policy, input, errors))
+        }
+        verdict @ (Verdict::NotMatched | Verdict::Allowed) => verdict,
+    };
+    errors(verdict(policy, input))
+}
+
+/// Adds to errors that a part of the input is absent, where that can be the cause.
+fn explained(
+    policy: &CompiledPolicy,
+    input: &Input<'_>,
+    mut errors: Vec<EvaluationError>,
+) -> Vec<EvaluationError> {
+    let absent = [
+        (input.object.is_none() && policy.needs_object(), "object"),
+        (
+            input.namespace_object.is_none() && policy.needs_namespace_object(),
+            "namespaceObject",
+        ),
+    ];
+    for (_, variable) in absent.into_iter().filter(|(absent, _)| *absent) {
+        for error in &mut errors {
+            if error
+                .message
+                .ends_with(&format!("attribute(s): {variable}"))
+            {
+                error.message = bounded(&format!("{}; {}", error.message, messages::NOT_KEPT));
+            }
+        }
+    }
+    errors
+}
+
+fn verdict(policy: &CompiledPolicy, input: &Input<'_>) -> Verdict {
     let mut evaluation = Evaluation::new(&policy.env, input, BUDGET);
-    let mut failures = Vec::new();
+    let mut errors = Vec::new();
     // As in admission: one condition that is false decides, also over others that fail
     // (k8s.io/apiserver v0.37.2, pkg/admission/plugin/webhook/matchconditions/matcher.go).
     for (name, program) in &policy.conditions {
         match evaluation.run(program) {
             Ok(Value::Bool(true)) => {}
             Ok(Value::Bool(false)) => return Verdict::NotMatched,
-            Ok(_) => failures.push(failure(
+            Ok(_) => errors.push(evaluation_error(
                 None,
                 format!("matchConditions[{name}]: {}", messages::NOT_BOOL),
             )),
-            Err(error) => failures.push(failure(None, format!("matchConditions[{name}]: {error}"))),
+            Err(error) => errors.push(evaluation_error(
+                None,
+                format!("matchConditions[{name}]: {error}"),
+            )),
         }
     }
-    if !failures.is_empty() {
-        return Verdict::CouldNotBeChecked(failures);
+    if !errors.is_empty() {
+        return Verdict::EvaluationFailed(errors);
     }
     let mut violations = Vec::new();
     for (index, validation) in policy.validations.iter().enumerate() {
         match evaluation.run(&validation.program) {
             Ok(Value::Bool(true)) => {}
             Ok(Value::Bool(false)) => {
-                violations.push(ViolationFound {
+                violations.push(FailedValidation {
                     validation: index,
                     message: message(&mut evaluation, validation),
                 });
             }
-            Ok(_) => failures.push(failure(
+            Ok(_) => errors.push(evaluation_error(
                 Some(index),
                 format!("validations[{index}]: {}", messages::NOT_BOOL),
             )),
-            Err(error) => failures.push(failure(
+            Err(error) => errors.push(evaluation_error(
                 Some(index),
                 format!("validations[{index}]: {error}"),
             )),
         }
     }
-    match (violations.is_empty(), failures.is_empty()) {
+    match (violations.is_empty(), errors.is_empty()) {
         (true, true) => Verdict::Allowed,
-        (true, false) => Verdict::CouldNotBeChecked(failures),
-        (false, _) => Verdict::Violated(violations, failures),
+        (true, false) => Verdict::EvaluationFailed(errors),
+        (false, _) => Verdict::Violated(violations, errors),
     }
 }
 
@@ -122,8 +164,8 @@ pub fn evaluate(policy: &CompiledPolicy, input: &Input<'_>) -> Verdict {
     clippy::needless_pass_by_value,
     reason = "every caller made the text for it"
 )]
-fn failure(validation: Option<usize>, message: String) -> Failure {
-    Failure {
+fn evaluation_error(validation: Option<usize>, message: String) -> EvaluationError {
+    EvaluationError {
         validation,
         message: bounded(&message),
     }

@@ -11,13 +11,16 @@ mod evaluate;
 mod facts;
 mod messages;
 mod paths;
+mod projection;
 mod selector;
 mod type_check;
 
-pub use compile::{CompileFault, CompiledPolicy, compile};
-pub use evaluate::{Failure, Input, Verdict, ViolationFound, evaluate};
+pub use bailiff_cel::Reads;
+pub use compile::{CompiledPolicy, FieldError, compile};
+pub use evaluate::{EvaluationError, FailedValidation, Input, Verdict, evaluate};
 pub use facts::{Ancestor, Ancestors, Container, Process, Script};
 pub use paths::path_from_root;
+pub use projection::{ProjectionError, project};
 pub use selector::{MatchResources, Selector, SelectorError};
 pub use type_check::type_check;
 

@@ -33,3 +33,6 @@ pub(crate) fn failed_expression(expression: &str) -> String {
 
 /// An expression has a value of another type than was declared.
 pub(crate) const NOT_BOOL: &str = "did not evaluate to a bool";
+
+/// What an expression reads of an object is larger than what is kept.
+pub(crate) const NOT_KEPT: &str = "the parts of the object that policies read are too large to be kept; make the object smaller, or read fewer of its fields";

@@ -127,6 +127,11 @@ impl MatchResources {
         self.object.requirements.iter().map(Requirement::key)
     }
 
+    /// The labels of a namespace that are looked at; one may come several times.
+    pub fn namespace_labels(&self) -> impl Iterator<Item = &str> {
+        self.namespace.requirements.iter().map(Requirement::key)
+    }
+
     /// Whether a pod with these labels in a namespace with these labels is meant.
     #[must_use]
     pub fn matches(&self, namespace: &Labels, pod: &Labels) -> bool {

@@ -51,14 +51,14 @@ fn verdict(spec: serde_json::Value, process: &Process) -> Verdict {
         &Input {
             process,
             container: &container,
-            object: &pod,
-            namespace_object: &namespace,
+            object: Some(&pod),
+            namespace_object: Some(&namespace),
         },
     )
 }
 
-fn violated(validation: usize, message: &str) -> ViolationFound {
-    ViolationFound {
+fn violated(validation: usize, message: &str) -> FailedValidation {
+    FailedValidation {
         validation,
         message: message.to_owned(),
     }
@@ -110,14 +110,14 @@ fn a_policy_has_its_verdict() {
         // As in a ValidatingAdmissionPolicy.
         (
             "namespaceObject.metadata == dyn(1)",
-            Verdict::CouldNotBeChecked(vec![Failure {
+            Verdict::EvaluationFailed(vec![EvaluationError {
                 validation: Some(0),
                 message: "validations[0]: no such overload".to_owned(),
             }]),
         ),
         (
             "object.metadata.labels.nothing == 'web'",
-            Verdict::CouldNotBeChecked(vec![Failure {
+            Verdict::EvaluationFailed(vec![EvaluationError {
                 validation: Some(0),
                 message: "validations[0]: no such key: nothing".to_owned(),
             }]),
@@ -146,7 +146,7 @@ fn every_violation_and_every_failure_is_named() {
             violated(5, "stands in"),
             violated(6, "one line"),
         ],
-        vec![Failure {
+        vec![EvaluationError {
             validation: Some(2),
             message: "validations[2]: no such key: nothing".to_owned(),
         }],
@@ -165,7 +165,7 @@ fn conditions_come_first_and_one_that_is_false_wins_over_one_that_fails() {
         json!({"matchConditions": conditions, "validations": [{"expression": "false", "message": "no"}]})
     };
     let no = Verdict::Violated(vec![violated(0, "no")], Vec::new());
-    let failed = Verdict::CouldNotBeChecked(vec![Failure {
+    let failed = Verdict::EvaluationFailed(vec![EvaluationError {
         validation: None,
         message: "matchConditions[c0]: no such key: x".to_owned(),
     }]);
@@ -396,7 +396,7 @@ fn expressions_that_do_not_fit_a_pod_are_warned_of_and_run() {
     // Warnings never stop a policy from running: what is misspelled fails, as before.
     assert!(matches!(
         verdict(spec, &shell()),
-        Verdict::CouldNotBeChecked(_) | Verdict::Violated(..)
+        Verdict::EvaluationFailed(_) | Verdict::Violated(..)
     ));
 }
 

@@ -126,8 +126,8 @@ fn every_policy_says_what_its_tests_want() {
                 &Input {
                     process: &process,
                     container: &Container::default(),
-                    object: &json!({}),
-                    namespace_object: &json!({}),
+                    object: Some(&json!({})),
+                    namespace_object: Some(&json!({})),
                 },
             );
             let found = match verdict {

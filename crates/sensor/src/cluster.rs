@@ -1,9 +1,12 @@
-//! What the API server tells.
+//! What the API server reports.
 //!
 //! Here: what is kept of pods and namespaces, of policies and bindings. Not here: the watches that
 //! bring them (`run`, `state/objects`).
-//! Invariant: a pod that was deleted is known for a minute more, for its last programs; nothing else
-//! outlives its object.
+//! Invariant: a pod that was deleted is known for a minute more, for its last processes; nothing else
+//! outlives its object. What tenants write takes a bounded number of bytes, whatever they write.
 
+pub(crate) mod gaps;
+pub(crate) mod namespaces;
+pub(crate) mod needs;
 pub(crate) mod pods;
-pub(crate) mod rules;
+pub(crate) mod policy_index;

@@ -1,22 +1,26 @@
-//! Says where people look that the processes of a node are not seen.
+//! Reports on the Node what is not monitored.
 //!
-//! Here: the Event on the Node, and when it is repeated. Not here: finding out (`kernel`, `run`).
-//! Invariant: as long as nothing is seen, an Event that is not older than [`REPEATED`] says so,
-//! or the API server takes none.
+//! Here: the Events on the Node, and when they are repeated. Not here: finding out that nothing is
+//! monitored (`kernel`, `run`), and what is not evaluated (`cluster/gaps`).
+//! Invariant: as long as something is not monitored, an Event that is not older than [`REPEATED`] says
+//! so, or the API server accepts none.
 
 use bailiff_api::keys;
 use bailiff_kube::events::{Notice, Publisher};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use std::time::Duration;
+use tokio::sync::watch;
 
-/// When it is said again; the API server keeps an Event for an hour.
+/// When it is reported again; the API server keeps an Event for an hour.
 const REPEATED: Duration = Duration::from_mins(10);
+/// Least time between two Events about gaps, which tenants can make come and go.
+const GAPS_PAUSE: Duration = Duration::from_mins(1);
 /// When an Event is tried again that could not be written: at first, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
 
-/// Most characters of a note: the API server takes 1,024 bytes, and a kernel's refusal of a program
+/// Most characters of a note: the API server takes 1,024 bytes, and a kernel's rejection of a program
 /// is long (k8s.io/kubernetes v1.37, `pkg/apis/core/validation/events.go`).
 const NOTE_LIMIT: usize = 900;
 
@@ -31,43 +35,82 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     cause
 }
 
-/// Says it in the log, and in Events for as long as this is waited for.
-pub(crate) async fn not_seen(node: &str, identity: &str, client: kube::Client, cause: &str) {
-    tracing::error!(node, error = cause, "processes of this node are not seen");
-    let notice = notice(node, cause);
-    let publisher = Publisher::new(client, keys::REPORTING_SENSOR, identity.to_owned());
-    let mut count = 1;
-    let mut retry = FIRST_RETRY;
-    loop {
-        let written = publisher.publish_series(&notice, count, Timestamp::now());
-        let pause = match written.await {
-            Ok(()) => {
-                count = count.saturating_add(1);
-                retry = FIRST_RETRY;
-                REPEATED
+/// Events of this sensor about its Node.
+pub(crate) struct NodeEvents {
+    node: String,
+    publisher: Publisher,
+}
+
+impl NodeEvents {
+    pub(crate) fn new(node: &str, pod_name: &str, client: kube::Client) -> Self {
+        Self {
+            node: node.to_owned(),
+            publisher: Publisher::new(client, keys::REPORTING_SENSOR, pod_name.to_owned()),
+        }
+    }
+
+    /// Reports that nothing is monitored, in the log and in Events, for as long as this is awaited.
+    pub(crate) async fn report_not_monitored(&self, cause: &str) {
+        tracing::error!(
+            node = self.node,
+            error = cause,
+            "Cannot monitor processes of this node"
+        );
+        let note = format!(
+            "Bailiff cannot monitor processes on this node and evaluates no policies here: {cause}"
+        );
+        let mut count = 1;
+        loop {
+            self.publish(&note, count).await;
+            count = count.saturating_add(1);
+            tokio::time::sleep(REPEATED).await;
+        }
+    }
+
+    /// Reports what is not evaluated: when it changes, and again as long as it stays.
+    pub(crate) async fn report_gaps(self, mut reports: watch::Receiver<Option<String>>) {
+        loop {
+            let note = reports.borrow_and_update().clone();
+            let repeated = if let Some(note) = &note {
+                self.publish(note, 1).await;
+                tokio::time::sleep(GAPS_PAUSE).await;
+                REPEATED.saturating_sub(GAPS_PAUSE)
+            } else {
+                Duration::MAX
+            };
+            tokio::select! {
+                changed = reports.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(repeated) => {}
             }
-            Err(error) => {
-                tracing::warn!(%error, "cannot write an event; it is tried again");
-                let pause = retry;
-                retry = retry.saturating_mul(2).min(LAST_RETRY);
-                pause
+        }
+    }
+
+    /// Writes an Event, as often as it takes.
+    async fn publish(&self, note: &str, count: i32) {
+        let notice = notice(&self.node, note);
+        let mut retry = FIRST_RETRY;
+        loop {
+            let written = self
+                .publisher
+                .publish_series(&notice, count, Timestamp::now());
+            match written.await {
+                Ok(()) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "Cannot write an Event; retrying");
+                    tokio::time::sleep(retry).await;
+                    retry = retry.saturating_mul(2).min(LAST_RETRY);
+                }
             }
-        };
-        tokio::time::sleep(pause).await;
+        }
     }
 }
 
-fn notice(node: &str, cause: &str) -> Notice {
+fn notice(node: &str, note: &str) -> Notice {
     Notice {
         reason: bailiff_api::event::NODE_NOT_MONITORED,
-        action: "Watching",
+        action: "Monitoring",
         warning: true,
-        note: format!(
-            "Bailiff does not see the processes of this node, so no policy is checked on it: {cause}"
-        )
-        .chars()
-        .take(NOTE_LIMIT)
-        .collect(),
+        note: note.chars().take(NOTE_LIMIT).collect(),
         regarding: ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Node".to_owned()),
@@ -87,27 +130,56 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_long_cause_makes_no_note_that_is_refused() {
+    fn a_long_cause_makes_no_note_that_is_rejected() {
         assert!(notice("node-1", &"x".repeat(5000)).note.len() <= 1024);
     }
 
+    fn event(note: &str) -> Call {
+        let event = json!({
+            "reason": "NodeNotMonitored", "action": "Monitoring",
+            "regarding": {"uid": "node-1"}, "note": note,
+        });
+        Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(event)
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn it_is_said_until_it_is_heard_and_said_again() {
-        let note = "Bailiff does not see the processes of this node, so no policy is checked on it: no BTF";
-        let said = || {
-            let event = json!({
-                "reason": "NodeNotMonitored", "regarding": {"uid": "node-1"}, "note": note,
-            });
-            Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(event)
+    async fn it_is_reported_until_it_is_accepted_and_reported_again() {
+        let reported = || {
+            event(
+                "Bailiff cannot monitor processes on this node and evaluates no policies here: no BTF",
+            )
         };
-        let refused = || said().fails(503, "ServiceUnavailable", "not now");
-        let again = |count: i32| said().with(json!({"series": {"count": count}}));
-        let rounds = [refused(), refused(), said(), again(2), again(3)];
+        let rejected = || reported().fails(503, "ServiceUnavailable", "not now");
+        let again = |count: i32| reported().with(json!({"series": {"count": count}}));
+        let rounds = [rejected(), rejected(), reported(), again(2), again(3)];
         let (server, client) = ApiServer::playing(rounds.map(|call| vec![call]));
         // Whatever is asked for too early is too many, and what is too late does not come.
-        let told = not_seen("node-1", "sensor-x", client, "no BTF");
+        let events = NodeEvents::new("node-1", "sensor-x", client);
+        let told = events.report_not_monitored("no BTF");
         let time = REPEATED * 2 + Duration::from_secs(4);
         tokio::time::timeout(time, told).await.unwrap_err();
         server.finish();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gaps_are_reported_when_they_change_and_as_long_as_they_stay() {
+        let rounds = ["a", "a", "c", "c"].map(|note| vec![event(note)]);
+        let (server, client) = ApiServer::playing(rounds);
+        let (report, reports) = watch::channel(None);
+        let events = NodeEvents::new("node-1", "sensor-x", client);
+        let reporting = tokio::spawn(events.report_gaps(reports));
+        tokio::time::sleep(REPEATED).await;
+        report.send_replace(Some("a".to_owned()));
+        tokio::time::sleep(REPEATED + GAPS_PAUSE / 2).await;
+        // What changes within a minute is one Event.
+        report.send_replace(Some("b".to_owned()));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        report.send_replace(Some("c".to_owned()));
+        tokio::time::sleep(GAPS_PAUSE + REPEATED).await;
+        report.send_replace(None);
+        tokio::time::sleep(REPEATED * 3).await;
+        server.finish();
+        drop(report);
+        reporting.await.unwrap();
     }
 }

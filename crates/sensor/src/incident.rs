@@ -4,4 +4,5 @@
 //! Invariant: an Incident is small, and writes are few, whatever the processes of a node do.
 
 pub(crate) mod evidence;
+pub(crate) mod processes;
 pub(crate) mod write;

@@ -1,22 +1,21 @@
-//! From a program that starts to the violations it is.
+//! Evaluates policies for a process that started.
 //!
 //! Here: the facts that policies see, and what a verdict leads to. Not here: waiting for what is
 //! not known yet (`state`).
-//! Invariant: a pure function of the exec, the pod and the rules of this moment.
+//! Invariant: a pure function of the exec, the pod and the policies of this moment.
 
-use crate::cluster::pods::{NamespaceFacts, PodFacts};
-use crate::cluster::rules::Applying;
+use crate::cluster::namespaces::NamespaceFacts;
+use crate::cluster::pods::PodFacts;
+use crate::cluster::policy_index::MatchedPolicy;
 use crate::incident::evidence::{args_text, args_within};
 use crate::kernel::record::{Exec, Found};
 use crate::process::commands::KubeletCommands;
 use crate::process::names::{names, names_of_found};
 use crate::process::tree::{ExecSummary, Lineage, Place};
-use bailiff_api::{
-    BindingReference, FailurePolicy, IncidentType, PolicyReference, Severity, Violation,
-};
+use bailiff_api::{BindingReference, IncidentType, PolicyReference, Severity, Violation};
 use bailiff_policy::{
-    Ancestor, Ancestors, CompiledPolicy, Container, Failure, Input, Process, Script, Verdict,
-    evaluate, path_from_root,
+    Ancestor, Ancestors, CompiledPolicy, Container, EvaluationError, Input, Process, Script,
+    Verdict, evaluate, path_from_root,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
@@ -27,7 +26,7 @@ const NAMED_LIMIT: usize = 16;
 
 /// A violation with its evidence.
 #[derive(Clone, Debug)]
-pub(crate) struct Judged {
+pub(crate) struct Finding {
     pub(crate) type_: IncidentType,
     pub(crate) severity: Severity,
     pub(crate) policy: PolicyReference,
@@ -46,9 +45,51 @@ pub(crate) struct Judged {
     pub(crate) time: Timestamp,
 }
 
-/// A program that starts in a pod, with everything that is known without the pod.
+impl Finding {
+    /// About how many bytes of memory it takes beside its pod.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = |list: &[String]| {
+            list.iter()
+                .map(|t| t.len().saturating_add(24))
+                .sum::<usize>()
+        };
+        let process = &self.process;
+        let ancestors = process.ancestors.0.iter();
+        let ancestors = ancestors.map(|a| {
+            let names = texts(&a.names).saturating_add(texts(&a.args));
+            a.executable.len().saturating_add(names).saturating_add(128)
+        });
+        let args = self.args.iter().map(|arg| arg.len().saturating_add(24));
+        [
+            process.executable.len(),
+            process.invoked_path.len(),
+            process.working_directory.len(),
+            process
+                .script
+                .as_ref()
+                .map_or(0, |script| script.path.len()),
+            texts(&process.names),
+            texts(&process.args),
+            args.sum(),
+            ancestors.sum(),
+            self.violations
+                .iter()
+                .map(|v| v.message.len().saturating_add(32))
+                .sum(),
+            self.bindings
+                .iter()
+                .map(|b| b.name.len().saturating_add(b.uid.len()))
+                .sum(),
+            1024,
+        ]
+        .into_iter()
+        .fold(0, usize::saturating_add)
+    }
+}
+
+/// A process that starts in a pod, with everything that is known without the pod.
 #[derive(Clone, Debug)]
-pub(crate) struct Started {
+pub(crate) struct StartedProcess {
     pub(crate) kubelet: String,
     pub(crate) pod_uid: String,
     pub(crate) container_id: Option<String>,
@@ -72,7 +113,7 @@ pub(crate) fn summary_of(exec: &Exec) -> ExecSummary {
     }
 }
 
-/// The same for a process that was found running. Nobody can tell its arguments any more.
+/// The same for a process that was found running. Its arguments cannot be determined any more.
 pub(crate) fn summary_of_found(found: &Found) -> ExecSummary {
     ExecSummary {
         executable: found.executable.clone(),
@@ -84,7 +125,7 @@ pub(crate) fn summary_of_found(found: &Found) -> ExecSummary {
 
 /// Facts about a process as policies see them.
 pub(crate) fn process_of(
-    started: &Started,
+    started: &StartedProcess,
     commands: &KubeletCommands,
     booted: Timestamp,
 ) -> Process {
@@ -122,16 +163,16 @@ pub(crate) fn since_boot(booted: Timestamp, nanoseconds: u64) -> Timestamp {
     booted.checked_add(span).unwrap_or(booted)
 }
 
-/// What the policies that are about its pod say about a process. Failures that a policy wants
-/// ignored are told to `ignored`.
-pub(crate) fn judge(
-    started: &Started,
+/// What the policies that apply to its pod find for a process. Evaluation errors are counted by
+/// `failed`, whatever the policy wants them to lead to.
+pub(crate) fn evaluate_policies(
+    started: &StartedProcess,
     process: &Arc<Process>,
     pod: &Arc<PodFacts>,
     namespace: &NamespaceFacts,
-    applying: &[&Applying],
-    ignored: &mut dyn FnMut(&CompiledPolicy, &[Failure]),
-) -> Vec<Judged> {
+    matching: &[&MatchedPolicy],
+    failed: &mut dyn FnMut(&CompiledPolicy, &[EvaluationError]),
+) -> Vec<Finding> {
     let container = started
         .container_id
         .as_ref()
@@ -139,39 +180,39 @@ pub(crate) fn judge(
         .cloned()
         .unwrap_or_default();
     let mut found = Vec::new();
-    for rule in applying {
+    for rule in matching {
         let policy = &rule.policy;
         let input = Input {
             process,
             container: &container,
-            object: &pod.object,
-            namespace_object: &namespace.object,
+            object: pod.object.as_ref(),
+            namespace_object: namespace.object.as_ref(),
         };
-        let failures = |failures: Vec<Failure>| {
-            failures
+        let of_errors = |errors: Vec<EvaluationError>| {
+            errors
                 .into_iter()
-                .map(|failure| violation(failure.validation, failure.message))
+                .map(|error| violation(error.validation, error.message))
         };
         let (type_, violations): (_, Vec<_>) = match evaluate(policy, &input) {
             Verdict::NotMatched | Verdict::Allowed => continue,
-            Verdict::Violated(violations, failed) => {
+            Verdict::Violated(violations, errors) => {
+                if !errors.is_empty() {
+                    failed(policy, &errors);
+                }
                 let violated = violations
                     .into_iter()
                     .map(|found| violation(Some(found.validation), found.message));
                 (
                     IncidentType::Violation,
-                    violated.chain(failures(failed)).collect(),
+                    violated.chain(of_errors(errors)).collect(),
                 )
             }
-            Verdict::CouldNotBeChecked(failed) => match policy.failure_policy {
-                FailurePolicy::Fail => (IncidentType::EvaluationFailed, failures(failed).collect()),
-                FailurePolicy::Ignore => {
-                    ignored(policy, &failed);
-                    continue;
-                }
-            },
+            Verdict::EvaluationFailed(errors) => {
+                failed(policy, &errors);
+                (IncidentType::EvaluationFailed, of_errors(errors).collect())
+            }
         };
-        found.push(Judged {
+        found.push(Finding {
             type_,
             severity: policy.severity,
             policy: PolicyReference {

@@ -1,17 +1,19 @@
-//! What processes start on this node, and whether a policy allows them.
+//! Which processes start on this node, and whether a policy allows them.
 //!
 //! Here: the BPF programs and their loader, decoding, who a process belongs to and descends
-//! from, judging it, writing Incidents. Not here: what a policy says (`policy`), what follows
+//! from, evaluating policies, writing Incidents. Not here: what a policy means (`policy`), what follows
 //! from an Incident (`controller`).
-//! Invariant: what is not seen or not sure is counted and said; nothing is ever done about it.
+//! Invariant: what is not observed or not certain is counted and reported; nothing is ever done about
+//! it. A sensor writes Incidents of its node and Events about its Node, and nothing else.
 
 mod cluster;
 mod coverage;
-mod ignored;
+mod evaluation_errors;
 mod incident;
 mod judge;
 mod kernel;
 mod metrics;
+mod pending;
 mod process;
 mod run;
 mod state;

@@ -1,72 +1,139 @@
 //! What the sensor counts.
 //!
 //! Here: metrics and their names. Not here: serving them.
-//! Invariant: every program that started in a pod of this node and was not judged is in
+//! Invariant: every process that started in a pod of this node and was not evaluated is in
 //! `execs_not_evaluated` with its reason, and what is none of that in `execs_skipped`; labels are
-//! closed, but for names of policies, of which there is a most (`ignored`).
+//! closed, but for names of policies, whose number is bounded (`evaluation_errors`).
 
-use bailiff_kube::decode::UndecodableObjects;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use crate::cluster::gaps::Gap;
+use bailiff_api::IncidentType;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use std::fmt::Write as _;
 
-/// Why a program that started in a pod was not judged, or not in time.
+/// Why a process that started in a pod was not evaluated, or not in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(crate) enum NotJudged {
-    /// The ring was full.
-    RingFull,
+pub(crate) enum NotEvaluated {
+    /// The ring buffer was full.
+    RingBufferFull,
     /// The bytes were no record.
-    Undecodable,
-    /// The pod did not become known in time.
+    DecodeError,
+    /// The pod, or what a policy reads of it, did not become known in time.
     PodUnknown,
-    /// Too many were waiting.
+    /// Too many processes waited, of all pods or of this one.
     QueueFull,
     /// Cgroup and namespaces name different pods, or cgroup and parent.
-    IdentityUnclear,
-    /// The cgroup lies below that of all pods, and is none of a pod in any layout that is known.
-    CgroupUnclear,
-    /// The cgroup lies so deep that it can't be told whether it is of a pod.
+    AmbiguousPod,
+    /// The cgroup is below that of all pods, and is none of a pod in any layout that is known.
+    UnrecognizedCgroup,
+    /// The cgroup is so deep that it cannot be determined whether it is that of a pod.
     CgroupTooDeep,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Reason {
-    pub(crate) reason: NotJudged,
+pub(crate) struct NotEvaluatedLabels {
+    pub(crate) reason: NotEvaluated,
 }
 
-/// Why a program that started in a pod's cgroup is none that policies are about.
+/// Why a process that started in a pod's cgroup is none that policies are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(crate) enum SetAside {
+pub(crate) enum Skipped {
     /// The container runtime's, which sets a container up.
-    Runtime,
+    ContainerRuntime,
     /// In a container that the pod's status did not name in time, and that no earlier container
     /// proves to be more than the pod's sandbox.
     Sandbox,
-    /// Of a pod of another node on the same kernel; that node's sensor judges it.
+    /// Of a pod of another node on the same kernel; that node's sensor evaluates it.
     OtherNode,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Aside {
-    pub(crate) reason: SetAside,
+pub(crate) struct SkippedLabels {
+    pub(crate) reason: Skipped,
 }
 
 /// How a write of an Incident ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(crate) enum Written {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum WriteResult {
     Created,
-    Series,
-    Failed,
+    Updated,
+    Error,
+}
+
+impl EncodeLabelValue for WriteResult {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.write_str(match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Error => "error",
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Outcome {
-    pub(crate) outcome: Written,
+pub(crate) struct WriteLabels {
+    pub(crate) result: WriteResult,
 }
 
-/// A policy whose expressions fail.
+/// What a policy found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum FindingType {
+    Violation,
+    EvaluationFailed,
+}
+
+impl From<IncidentType> for FindingType {
+    fn from(type_: IncidentType) -> Self {
+        match type_ {
+            IncidentType::Violation => Self::Violation,
+            IncidentType::EvaluationFailed => Self::EvaluationFailed,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct FindingLabels {
+    pub(crate) r#type: FindingType,
+}
+
+/// Why a violation is in no Incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum NotRecorded {
+    /// The API server rejected it in the pod's namespace and in Bailiff's.
+    Rejected,
+    /// Too many Incidents of the pod's namespace went to Bailiff's already.
+    NamespaceLimit,
+    /// Too many Incidents waited to be written.
+    QueueFull,
+    /// The sensor ended first.
+    Shutdown,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct NotRecordedLabels {
+    pub(crate) reason: NotRecorded,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct GapLabels {
+    pub(crate) reason: Gap,
+}
+
+impl EncodeLabelValue for Gap {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.write_str(match self {
+            Self::ObjectTooLarge => "ObjectTooLarge",
+            Self::ContainersTooLarge => "ContainersTooLarge",
+            Self::DecodeError => "DecodeError",
+            Self::QueueFull => "QueueFull",
+        })
+    }
+}
+
+/// A policy whose expressions could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Policy {
     pub(crate) policy: String,
@@ -76,48 +143,62 @@ pub(crate) struct Policy {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Metrics {
     pub(crate) execs: Counter,
-    pub(crate) not_judged: Family<Reason, Counter>,
-    pub(crate) set_aside: Family<Aside, Counter>,
-    pub(crate) violations: Counter,
-    pub(crate) evaluation_failures: Family<Policy, Counter>,
-    pub(crate) writes: Family<Outcome, Counter>,
+    pub(crate) not_evaluated: Family<NotEvaluatedLabels, Counter>,
+    pub(crate) skipped: Family<SkippedLabels, Counter>,
+    pub(crate) violations: Family<FindingLabels, Counter>,
+    pub(crate) evaluation_errors: Family<Policy, Counter>,
+    pub(crate) writes: Family<WriteLabels, Counter>,
+    pub(crate) not_recorded: Family<NotRecordedLabels, Counter>,
+    pub(crate) objects_not_kept: Family<GapLabels, Gauge>,
     pub(crate) pods: Gauge,
     pub(crate) dropped_processes: Counter,
     pub(crate) untracked_processes: Counter,
     pub(crate) process_events_lost: Counter,
-    /// Objects that cannot be decoded, by the watches.
-    pub(crate) undecodable: UndecodableObjects,
 }
 
 impl Metrics {
     /// Names them in a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("bailiff_sensor");
-        registry.register("execs", "Programs that started in pods", self.execs.clone());
+        registry.register(
+            "execs",
+            "Processes that started in pods",
+            self.execs.clone(),
+        );
         registry.register(
             "execs_not_evaluated",
-            "Programs that started in pods and were not judged, by reason",
-            self.not_judged.clone(),
+            "Processes that started in pods and were not evaluated, by reason",
+            self.not_evaluated.clone(),
         );
         registry.register(
             "execs_skipped",
-            "Programs that started in pods' cgroups and are none that policies are about, by reason",
-            self.set_aside.clone(),
+            "Processes that started in cgroups of pods and to which policies do not apply, by reason",
+            self.skipped.clone(),
         );
         registry.register(
             "violations",
-            "Violations of policies",
+            "Processes that violated a policy (type Violation), or for which a policy could not be evaluated (type EvaluationFailed)",
             self.violations.clone(),
         );
         registry.register(
-            "evaluation_failures",
-            "Expressions that failed at run time, of policies that ignore it, by policy",
-            self.evaluation_failures.clone(),
+            "evaluation_errors",
+            "Expressions that could not be evaluated, by policy",
+            self.evaluation_errors.clone(),
         );
         registry.register(
             "incident_writes",
-            "Writes of Incidents, by outcome",
+            "Requests that create or update an Incident, by result",
             self.writes.clone(),
+        );
+        registry.register(
+            "incidents_not_recorded",
+            "Incidents that could not be recorded, by reason",
+            self.not_recorded.clone(),
+        );
+        registry.register(
+            "objects_not_kept",
+            "Objects that the sensor cannot keep as a whole, so that some policies cannot be evaluated, by reason",
+            self.objects_not_kept.clone(),
         );
         registry.register(
             "pods",
@@ -126,45 +207,61 @@ impl Metrics {
         );
         registry.register(
             "dropped_processes",
-            "Processes that were forgotten for lack of room, most of them ended",
+            "Entries that were dropped because the process table was full; most of these processes have exited",
             self.dropped_processes.clone(),
         );
         registry.register(
             "untracked_processes",
-            "Processes that the kernel side could not remember, so that their forks are not seen",
+            "Processes that the BPF programs could not track, so that their forks are not observed",
             self.untracked_processes.clone(),
         );
         registry.register(
-            "process_events_lost",
-            "Forks and exits of pods' processes that were not seen: the ring was full",
+            "lost_process_events",
+            "Forks and exits of pods' processes that were lost because the ring buffer was full",
             self.process_events_lost.clone(),
         );
-        registry.register_collector(Box::new(self.undecodable.clone()));
     }
 
-    pub(crate) fn not_judged(&self, reason: NotJudged, count: u64) {
-        self.not_judged
-            .get_or_create(&Reason { reason })
+    pub(crate) fn not_evaluated(&self, reason: NotEvaluated, count: u64) {
+        self.not_evaluated
+            .get_or_create(&NotEvaluatedLabels { reason })
             .inc_by(count);
     }
 
-    pub(crate) fn set_aside(&self, reason: SetAside) {
-        self.set_aside.get_or_create(&Aside { reason }).inc();
+    pub(crate) fn skipped(&self, reason: Skipped) {
+        self.skipped.get_or_create(&SkippedLabels { reason }).inc();
+    }
+
+    pub(crate) fn found(&self, type_: IncidentType) {
+        let type_ = type_.into();
+        self.violations
+            .get_or_create(&FindingLabels { r#type: type_ })
+            .inc();
     }
 
     pub(crate) fn evaluation_failed(&self, policy: &str, count: u64) {
         let policy = policy.to_owned();
-        let family = &self.evaluation_failures;
+        let family = &self.evaluation_errors;
         family.get_or_create(&Policy { policy }).inc_by(count);
     }
 
-    /// A policy is gone, and its number with it.
+    /// A policy was deleted, and its number with it.
     pub(crate) fn forget_policy(&self, policy: &str) {
         let policy = policy.to_owned();
-        self.evaluation_failures.remove(&Policy { policy });
+        self.evaluation_errors.remove(&Policy { policy });
     }
 
-    pub(crate) fn written(&self, outcome: Written) {
-        self.writes.get_or_create(&Outcome { outcome }).inc();
+    pub(crate) fn written(&self, result: WriteResult) {
+        self.writes.get_or_create(&WriteLabels { result }).inc();
+    }
+
+    pub(crate) fn not_recorded(&self, reason: NotRecorded) {
+        let family = &self.not_recorded;
+        family.get_or_create(&NotRecordedLabels { reason }).inc();
+    }
+
+    pub(crate) fn gap(&self, reason: Gap, objects: usize) {
+        let gauge = self.objects_not_kept.get_or_create(&GapLabels { reason });
+        gauge.set(i64::try_from(objects).unwrap_or(i64::MAX));
     }
 }

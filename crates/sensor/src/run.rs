@@ -1,22 +1,18 @@
 //! The sensor's loop: records and watches in, violations out.
 //!
 //! Here: the order of events, and readiness. Not here: what is known (`state`), any decision
-//! (`judge`) or write (`incident`), what is said where programs can't be seen (`coverage`).
-//! Invariant: one task owns all state; a sensor is ready only after it has seen a program.
+//! (`judge`) or write (`incident`), what is reported where processes cannot be monitored (`coverage`).
+//! Invariant: one task owns all state; a sensor is ready only after it has observed an exec of its own.
 
-use crate::coverage::{not_seen, with_sources};
-use crate::ignored::Ignored;
-use crate::incident::write::{WRITER_LONGEST, write};
+use crate::coverage::{NodeEvents, with_sources};
+use crate::incident::write::{WRITER_LONGEST, WriterConfig, write};
 use crate::kernel::loader::{LoadError, Records};
-use crate::metrics::{Metrics, NotJudged};
+use crate::metrics::{Metrics, NotEvaluated};
 use crate::state::State;
-use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
+use bailiff_api::{GROUP, VERSION};
+use bailiff_kube::list_watch::ListWatch;
 use bailiff_kube::serve::{Health, Pulse, ServeError, serve};
-use bailiff_kube::watch::objects;
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::Api;
-use kube::runtime::watcher;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -26,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
-const VIOLATIONS_LIMIT: usize = 4096;
+const VIOLATIONS_LIMIT: usize = 64;
 /// How long a program that the sensor starts itself may take to be seen.
 const OWN_PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest time that the loop may take for a turn, or for one record. It turns at least with every
@@ -38,13 +34,16 @@ const BATCH: usize = 256;
 /// What a sensor has to know.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The namespace that Bailiff runs in: Incidents that the API server rejects in a pod's namespace
+    /// are recorded there.
+    pub namespace: String,
     /// The node that it runs on.
     pub node_name: String,
     /// Bytes of the ring between kernel and user space; a power of two.
     pub ring_buffer_bytes: u32,
     /// How long a program waits for its pod, or a policy for the container's status.
     pub pod_lookup_timeout: Duration,
-    /// Least time between two writes for the same pod and policy.
+    /// Least time between the first two updates of an Incident. It doubles with each one, up to 300 s.
     pub incident_update_interval: Duration,
     /// Address of metrics and health.
     pub address: SocketAddr,
@@ -118,8 +117,9 @@ pub async fn run(
             Err(error @ (Error::Load(_) | Error::NotSeen | Error::OwnProgram(_))) => {
                 health.set_ready(false);
                 let cause = with_sources(&error);
+                let events = NodeEvents::new(&config.node_name, &config.identity, client);
                 tokio::select! {
-                    () = not_seen(&config.node_name, &config.identity, client, &cause) => {}
+                    () = events.report_not_monitored(&cause) => {}
                     () = shutdown.cancelled() => {}
                 }
                 Ok(())
@@ -145,15 +145,20 @@ async fn watch_all(
     let (violations, incoming) = mpsc::channel(VIOLATIONS_LIMIT);
     let writer = write(
         client.clone(),
-        config.node_name.clone(),
-        config.incident_update_interval,
+        WriterConfig {
+            node: config.node_name.clone(),
+            fallback_namespace: config.namespace.clone(),
+            interval: config.incident_update_interval,
+        },
         metrics.clone(),
         health.watch("writing", WRITER_LONGEST),
         incoming,
     );
     let writer = tokio::spawn(writer);
-    let ignored = Ignored::start(client.clone(), config.node_name.clone(), metrics.clone());
-    let state = State::new(config, metrics, violations, ignored, records.attached());
+    let state = State::new(config, metrics, violations, records.attached());
+    let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
+    // It ends with the state.
+    tokio::spawn(events.report_gaps(state.gaps_report()));
     let following = follow(config, client, records, state, writer, health, shutdown);
     // A large future, which need not lie in this one.
     Box::pin(following).await
@@ -170,13 +175,18 @@ async fn follow(
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let pulse = health.watch("watching", LONGEST);
-    let mine = watcher::Config::default().fields(&format!("spec.nodeName={}", config.node_name));
-    let bad = &state.metrics.undecodable.clone();
-    let all = watcher::Config::default;
-    let mut pods = objects::<Pod>(Api::all(client.clone()), mine, bad);
-    let mut namespaces = objects::<Namespace>(Api::all(client.clone()), all(), bad);
-    let mut policies = objects::<RuntimePolicy>(Api::all(client.clone()), all(), bad);
-    let mut bindings = objects::<RuntimePolicyBinding>(Api::all(client), all(), bad);
+    let mine = Some(format!("spec.nodeName={}", config.node_name));
+    let pods_of_node = ListWatch::new("/api/v1/pods", mine);
+    let all_namespaces = ListWatch::new("/api/v1/namespaces", None);
+    // They are listed once it is known what policies need of them, and again where that grows.
+    let mut pods = futures::stream::pending().boxed();
+    let mut namespaces = futures::stream::pending().boxed();
+    let of_bailiff = |resource: &str| {
+        let path = format!("/apis/{GROUP}/{VERSION}/{resource}");
+        ListWatch::new(&path, None).stream(client.clone())
+    };
+    let mut policies = of_bailiff("runtimepolicies");
+    let mut bindings = of_bailiff("runtimepolicybindings");
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
     // Proves that programs are seen on this kernel, and shows which kubelet's pods are meant.
@@ -207,6 +217,10 @@ async fn follow(
                 outcome?;
                 drain(&mut records, &mut state, &pulse).await;
             }
+        }
+        if state.take_must_list() {
+            namespaces = all_namespaces.stream(client.clone());
+            pods = pods_of_node.stream(client.clone());
         }
         if !told && state.synced() {
             told = true;
@@ -246,7 +260,7 @@ async fn drain(records: &mut Records, state: &mut State, pulse: &Pulse) {
             Some(Ok(event)) => state.event(event).await,
             Some(Err(error)) => {
                 tracing::warn!(%error, "a record is not understood");
-                state.metrics.not_judged(NotJudged::Undecodable, 1);
+                state.metrics.not_evaluated(NotEvaluated::DecodeError, 1);
             }
         }
     }

@@ -1,41 +1,78 @@
-//! What the sensor knows, and what follows for a program that was started.
+//! What the sensor knows, and what follows for a process that was started.
 //!
-//! Here: identity, waiting for what is not known yet, the order of judging. Not here: the loop
+//! Here: identity, waiting for what is not known yet, the order of evaluation. Not here: the loop
 //! (`run`), the watched objects (`state/objects`), any verdict (`judge`).
-//! Invariant: what waits is bounded in number and time, and each program that is given up is
-//! counted.
+//! Invariant: what waits is bounded in number, bytes and time, and each process that is given up is
+//! counted. A policy is never evaluated on less of an object than it reads.
 
 mod objects;
 
-use crate::cluster::pods::{NamespaceFacts, PodFacts, Pods};
-use crate::cluster::rules::Rules;
-use crate::ignored::Ignored;
-use crate::judge::{Judged, Started, judge, process_of, since_boot, summary_of, summary_of_found};
+use crate::cluster::gaps::{Gap, Gaps};
+use crate::cluster::namespaces::{NamespaceFacts, Namespaces};
+use crate::cluster::needs::Needs;
+use crate::cluster::pods::{PodFacts, Pods};
+use crate::cluster::policy_index::{MatchedPolicy, PolicyIndex, needs_of};
+use crate::evaluation_errors::EvaluationErrors;
+use crate::judge::{
+    Finding, StartedProcess, evaluate_policies, process_of, since_boot, summary_of,
+    summary_of_found,
+};
 use crate::kernel::loader::Counters;
 use crate::kernel::record::{Event, Exec, Found, Root};
-use crate::metrics::{Metrics, NotJudged, SetAside};
+use crate::metrics::{Metrics, NotEvaluated, Skipped};
+use crate::pending::PendingQueue;
 use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
 use bailiff_policy::Process;
 use jiff::Timestamp;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// Most programs that wait for their pod.
-const WAITING_LIMIT: usize = 4096;
+/// From how many mount namespaces on those of pods that are gone are forgotten.
+const MOUNT_NAMESPACES_LIMIT: usize = 8192;
+/// From how many pods on the namespaces of those that are gone are forgotten.
+const SANDBOXES_LIMIT: usize = 4096;
+/// How long it is reported that processes of a pod were not evaluated because too many waited.
+const QUEUE_FULL_REPORTED: Duration = Duration::from_mins(10);
 
-/// A program that waits for its pod, or for its container's status.
+/// A process that waits for its pod, or for its container's status.
 struct PendingExec {
-    started: Started,
+    started: StartedProcess,
     process: Option<Arc<Process>>,
-    /// UIDs of the policies that have judged it.
-    judged: Vec<String>,
+    /// UIDs of the policies that were evaluated.
+    evaluated: Vec<String>,
     until: Timestamp,
+}
+
+impl PendingExec {
+    /// About how many bytes of memory it takes.
+    fn bytes(&self) -> usize {
+        let exec = &self.started.exec;
+        let args: usize = exec
+            .args
+            .iter()
+            .map(|arg| arg.len().saturating_add(48))
+            .sum();
+        let texts = [
+            &exec.cgroup,
+            &exec.executable,
+            &exec.filename,
+            &exec.working_directory,
+        ];
+        let texts: usize = texts.into_iter().map(String::len).sum();
+        let evaluated: usize = self.evaluated.iter().map(String::len).sum();
+        // The process repeats what the exec says.
+        let copies = if self.process.is_some() { 2 } else { 1 };
+        args.saturating_add(texts)
+            .saturating_mul(copies)
+            .saturating_add(evaluated)
+            .saturating_add(1024)
+    }
 }
 
 /// Everything that the loop knows.
@@ -45,19 +82,26 @@ pub(crate) struct State {
     /// Whose pods are meant; known once a program of the sensor's own pod was seen.
     pub(crate) kubelet_cgroup: Option<String>,
     pub(crate) pods: Pods,
-    namespaces: HashMap<String, NamespaceFacts>,
-    rules: Rules,
-    ignored: Ignored,
+    namespaces: Namespaces,
+    index: PolicyIndex,
+    errors: EvaluationErrors,
+    /// What is kept of pods and namespaces that are listed from now on.
+    needs: Arc<Needs>,
+    needs_known: bool,
+    must_list: bool,
+    gaps: Gaps,
+    gaps_report: watch::Sender<Option<String>>,
+    queue_full: Option<Instant>,
     tree: ProcessTree,
     /// The pod of each mount namespace, by the first process that had it.
     pod_by_mount_namespace: HashMap<u64, String>,
     sandboxes: Sandboxes,
-    /// When everything was seen that happens, in ns since boot.
+    /// Since when no event was missed, in ns since boot.
     attached: u64,
-    waiting: VecDeque<PendingExec>,
+    pending: PendingQueue<PendingExec>,
     pod_lookup_timeout: Duration,
     pub(crate) metrics: Metrics,
-    violations: mpsc::Sender<Judged>,
+    violations: mpsc::Sender<Finding>,
     counters: Counters,
     dropped: u64,
     synced: [bool; 4],
@@ -77,22 +121,27 @@ impl State {
     pub(crate) fn new(
         config: &Config,
         metrics: Metrics,
-        violations: mpsc::Sender<Judged>,
-        ignored: Ignored,
+        violations: mpsc::Sender<Finding>,
         attached: u64,
     ) -> Self {
         Self {
             own_pod: config.pod_uid.clone(),
             kubelet_cgroup: None,
             pods: Pods::default(),
-            namespaces: HashMap::new(),
-            rules: Rules::default(),
-            ignored,
+            namespaces: Namespaces::default(),
+            index: PolicyIndex::default(),
+            errors: EvaluationErrors::new(metrics.clone()),
+            needs: Arc::default(),
+            needs_known: false,
+            must_list: false,
+            gaps: Gaps::default(),
+            gaps_report: watch::Sender::new(None),
+            queue_full: None,
             tree: ProcessTree::default(),
             pod_by_mount_namespace: HashMap::new(),
             sandboxes: Sandboxes::default(),
             attached,
-            waiting: VecDeque::new(),
+            pending: PendingQueue::default(),
             pod_lookup_timeout: config.pod_lookup_timeout,
             metrics,
             violations,
@@ -119,25 +168,23 @@ impl State {
     async fn exec(&mut self, exec: Exec) {
         let known = self.tree.place_of(exec.process, exec.parent);
         if is_runtime(&exec, known.is_some()) {
-            return self.metrics.set_aside(SetAside::Runtime);
+            return self.metrics.skipped(Skipped::ContainerRuntime);
         }
         let identity = match (&known, exec.left_pod_cgroup) {
             // A cgroup that names a pod decides; descent counts only where none is named.
-            (_, false) => identity(&exec.cgroup).ok_or(NotJudged::CgroupUnclear),
+            (_, false) => identity(&exec.cgroup).ok_or(NotEvaluated::UnrecognizedCgroup),
             (Some(place), true) => Ok(place.identity.clone()),
-            (None, true) => Err(NotJudged::IdentityUnclear),
+            (None, true) => Err(NotEvaluated::AmbiguousPod),
         };
         let identity = match identity {
             Ok(identity) => identity,
-            Err(reason) => return self.metrics.not_judged(reason, 1),
+            Err(reason) => return self.metrics.not_evaluated(reason, 1),
         };
         if identity.pod_uid == self.own_pod && self.kubelet_cgroup.is_none() {
             tracing::info!(cgroup = exec.cgroup, "a program of this pod was seen");
-            let others = |w: &PendingExec| w.started.kubelet != identity.kubelet;
-            let before = self.waiting.len();
-            self.waiting.retain(|waiting| !others(waiting));
-            for _ in self.waiting.len()..before {
-                self.metrics.set_aside(SetAside::OtherNode);
+            let own = |w: &PendingExec| w.started.kubelet == identity.kubelet;
+            for _ in 0..self.pending.retain(own) {
+                self.metrics.skipped(Skipped::OtherNode);
             }
             self.kubelet_cgroup = Some(identity.kubelet.clone());
         }
@@ -147,11 +194,11 @@ impl State {
             .as_ref()
             .is_some_and(|own| *own != identity.kubelet)
         {
-            return self.metrics.set_aside(SetAside::OtherNode);
+            return self.metrics.skipped(Skipped::OtherNode);
         }
         let known_pod = known.as_ref().map(|place| place.identity.pod_uid.as_str());
         if !self.pod_matches(exec.mount_namespace, known_pod, &identity.pod_uid) {
-            return self.metrics.not_judged(NotJudged::IdentityUnclear, 1);
+            return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1);
         }
         let time = since_boot(booted(), exec.time);
         let summary = Arc::new(summary_of(&exec));
@@ -164,7 +211,7 @@ impl State {
             .tree
             .exec(Arc::clone(&place), &exec, Arc::clone(&summary), older);
         let waiting = PendingExec {
-            started: Started {
+            started: StartedProcess {
                 kubelet: identity.kubelet,
                 pod_uid: identity.pod_uid,
                 container_id: identity.container_id,
@@ -175,12 +222,12 @@ impl State {
                 time,
             },
             process: None,
-            judged: Vec::new(),
+            evaluated: Vec::new(),
             until: Timestamp::now()
                 .checked_add(self.pod_lookup_timeout)
                 .unwrap_or(Timestamp::MAX),
         };
-        self.try_judge(waiting, Timestamp::now()).await;
+        self.try_evaluate(waiting, Timestamp::now()).await;
     }
 
     /// Where the line of a process began that is executed.
@@ -240,8 +287,8 @@ impl State {
         mount_namespace != 0 && *owner == pod_uid
     }
 
-    /// Judges a program, or lets it wait on.
-    async fn try_judge(&mut self, mut waiting: PendingExec, now: Timestamp) {
+    /// Evaluates the policies for a process, or lets it wait on.
+    async fn try_evaluate(&mut self, mut waiting: PendingExec, now: Timestamp) {
         let Some(pod) = self.pods.get(&waiting.started.pod_uid).cloned() else {
             return self.wait(waiting, now);
         };
@@ -253,76 +300,105 @@ impl State {
         }
         let known = is_listed(&mut waiting.started, &pod);
         if !known && !waiting.started.place.application {
-            // It may be the pod's sandbox, which no status names.
+            // It might be the pod's sandbox, which no status names.
             if now >= waiting.until {
-                return self.metrics.set_aside(SetAside::Sandbox);
+                return self.metrics.skipped(Skipped::Sandbox);
             }
             return self.wait(waiting, now);
         }
         let started = &waiting.started;
         // Asked here also where no policy is about the pod, for what descends from the process.
         started.lineage.start.origin(&pod.commands);
-        let mut applying = self.rules.applying(&namespace.labels, &pod.labels);
-        applying.retain(|rule| !waiting.judged.contains(&rule.policy.uid));
-        if applying.is_empty() {
+        if !is_complete(&pod, namespace, &self.needs) {
+            return self.wait(waiting, now);
+        }
+        let mut matching = self.index.matching(&namespace.labels, &pod.labels);
+        matching.retain(|rule| !waiting.evaluated.contains(&rule.policy.uid));
+        if matching.is_empty() {
             return;
         }
-        let (now_ones, later): (Vec<_>, Vec<_>) = applying
-            .iter()
-            .partition(|rule| known || now >= waiting.until || !rule.policy.needs_container());
+        let (now_ones, later): (Vec<_>, Vec<_>) = matching.iter().partition(|rule| {
+            is_complete_for(&pod, namespace, &self.needs, rule)
+                && (known || now >= waiting.until || !rule.policy.needs_container())
+        });
         let process = waiting
             .process
             .get_or_insert_with(|| Arc::new(process_of(started, &pod.commands, booted())));
-        let ignored = &mut self.ignored;
-        let found = judge(
+        let errors = &mut self.errors;
+        let found = evaluate_policies(
             &waiting.started,
             process,
             &pod,
             namespace,
             &now_ones,
-            &mut |policy, failures| ignored.failed(policy, failures, Instant::now()),
+            &mut |policy, of_policy| errors.add(policy, of_policy, Instant::now()),
         );
-        for judged in found {
-            self.metrics.violations.inc();
-            if self.violations.send(judged).await.is_err() {
+        for finding in found {
+            self.metrics.found(finding.type_);
+            if self.violations.send(finding).await.is_err() {
                 return;
             }
         }
         if !later.is_empty() {
             let done = now_ones.iter().map(|rule| rule.policy.uid.clone());
-            waiting.judged.extend(done);
+            waiting.evaluated.extend(done);
             self.wait(waiting, now);
         }
     }
 
     fn wait(&mut self, waiting: PendingExec, now: Timestamp) {
+        let uid = waiting.started.pod_uid.clone();
         if now >= waiting.until {
-            self.metrics.not_judged(NotJudged::PodUnknown, 1);
+            self.metrics.not_evaluated(NotEvaluated::PodUnknown, 1);
             tracing::warn!(
-                uid = waiting.started.pod_uid,
-                "a program was not judged: its pod did not become known in time"
+                uid,
+                "Process was not evaluated: its pod did not become known in time"
             );
-        } else if self.waiting.len() >= WAITING_LIMIT {
-            self.metrics.not_judged(NotJudged::QueueFull, 1);
-        } else {
-            self.waiting.push_back(waiting);
+        } else if !self.pending.push(&uid, waiting.bytes(), waiting) {
+            self.metrics.not_evaluated(NotEvaluated::QueueFull, 1);
+            let pod = self.pods.get(&uid);
+            let name = pod.map(|pod| format!("pod {}/{}", pod.namespace, pod.name));
+            let name = name.unwrap_or_else(|| format!("pod with UID {uid}"));
+            self.gaps.add(Gap::QueueFull, &name);
+            self.queue_full = Some(Instant::now());
         }
     }
 
     /// Tries again what waits for a pod, or what has waited long enough.
     async fn retry(&mut self, pod_uid: Option<&str>) {
         let now = Timestamp::now();
-        for _ in 0..self.waiting.len() {
-            let Some(waiting) = self.waiting.pop_front() else {
-                break;
-            };
-            let known = self.pods.get(&waiting.started.pod_uid);
-            if pod_uid.is_none_or(|uid| known.is_some_and(|pod| pod.uid == uid)) {
-                self.try_judge(waiting, now).await;
-            } else {
-                self.waiting.push_back(waiting);
-            }
+        let pods = &self.pods;
+        let is_pod = |waits_for: &str, uid| pods.get(waits_for).is_some_and(|pod| pod.uid == uid);
+        let tried = self
+            .pending
+            .take(|waits_for| pod_uid.is_none_or(|uid| is_pod(waits_for, uid)));
+        for waiting in tried {
+            self.try_evaluate(waiting, now).await;
         }
+    }
+
+    /// What is not evaluated as a whole, for people; none where nothing is.
+    pub(crate) fn gaps_report(&self) -> watch::Receiver<Option<String>> {
+        self.gaps_report.subscribe()
+    }
+
+    fn report_gaps(&mut self) {
+        if self
+            .queue_full
+            .is_some_and(|since| since.elapsed() >= QUEUE_FULL_REPORTED)
+        {
+            self.queue_full = None;
+            self.gaps.clear(Gap::QueueFull);
+        }
+        for gap in Gap::ALL {
+            self.metrics.gap(gap, self.gaps.count(gap));
+        }
+        let report = self.gaps.report();
+        self.gaps_report.send_if_modified(|reported| {
+            let changed = *reported != report;
+            *reported = report;
+            changed
+        });
     }
 
     pub(crate) async fn tick(&mut self, counters: Counters) {
@@ -339,11 +415,11 @@ impl State {
             );
         }
         let metrics = &self.metrics;
-        metrics.not_judged(NotJudged::RingFull, lost);
+        metrics.not_evaluated(NotEvaluated::RingBufferFull, lost);
         metrics.process_events_lost.inc_by(process_events_lost);
         let deep = counters.cgroup_too_deep;
-        metrics.not_judged(
-            NotJudged::CgroupTooDeep,
+        metrics.not_evaluated(
+            NotEvaluated::CgroupTooDeep,
             deep.saturating_sub(before.cgroup_too_deep),
         );
         metrics
@@ -360,16 +436,20 @@ impl State {
         metrics
             .pods
             .set(i64::try_from(self.pods.len()).unwrap_or(i64::MAX));
-        self.pods.forget(Timestamp::now());
+        for pod in self.pods.forget(Timestamp::now()) {
+            let name = format!("pod {}/{}", pod.namespace, pod.name);
+            self.gaps.set(&name, &[]);
+        }
+        self.report_gaps();
         let pods = &self.pods;
-        if self.pod_by_mount_namespace.len() > 2 * WAITING_LIMIT {
+        if self.pod_by_mount_namespace.len() > MOUNT_NAMESPACES_LIMIT {
             self.pod_by_mount_namespace
                 .retain(|_, uid| pods.get(uid).is_some());
         }
-        if self.sandboxes.len() > WAITING_LIMIT {
+        if self.sandboxes.len() > SANDBOXES_LIMIT {
             self.sandboxes.retain(|uid| pods.get(uid).is_some());
         }
-        if !self.waiting.is_empty() {
+        if !self.pending.is_empty() {
             self.retry(None).await;
         }
     }
@@ -377,7 +457,7 @@ impl State {
 
 /// Whether the pod's status names the container of a program. One that moved itself to a cgroup that
 /// is none of a container is of the container that its line began in.
-fn is_listed(started: &mut Started, pod: &PodFacts) -> bool {
+fn is_listed(started: &mut StartedProcess, pod: &PodFacts) -> bool {
     let listed = |id: &Option<String>| {
         id.as_ref()
             .is_some_and(|id| pod.containers.contains_key(id))
@@ -391,6 +471,31 @@ fn is_listed(started: &mut Started, pod: &PodFacts) -> bool {
         started.container_id.clone_from(began);
     }
     moved
+}
+
+/// Whether selectors can be matched: what is kept of pod and namespace has all labels that they name.
+fn is_complete(pod: &PodFacts, namespace: &NamespaceFacts, needs: &Arc<Needs>) -> bool {
+    let has = |complete_for: &Arc<Needs>| {
+        Arc::ptr_eq(complete_for, needs)
+            || complete_for.pod_labels.is_superset(&needs.pod_labels)
+                && complete_for
+                    .namespace_labels
+                    .is_superset(&needs.namespace_labels)
+    };
+    has(&pod.complete_for) && has(&namespace.complete_for)
+}
+
+/// Whether what is kept of pod and namespace has all that a policy reads.
+fn is_complete_for(
+    pod: &PodFacts,
+    namespace: &NamespaceFacts,
+    needs: &Arc<Needs>,
+    rule: &MatchedPolicy,
+) -> bool {
+    let has = |complete_for: &Arc<Needs>| {
+        Arc::ptr_eq(complete_for, needs) || complete_for.covers(&needs_of(&rule.policy))
+    };
+    has(&pod.complete_for) && has(&namespace.complete_for)
 }
 
 /// Whether a program is the container runtime's, which sets a container up in its cgroup before

@@ -26,6 +26,11 @@ pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
 /// watch is opened anew.
 const SILENCE_LIMIT: Duration = Duration::from_secs(75);
 
+/// Marks a request whose answer is read as it comes, and never is in memory as a whole. As a watch it
+/// may take as long as it likes, and may not be silent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Streamed;
+
 /// The API server did not answer in time. What was asked for may have been done.
 #[derive(Debug, thiserror::Error)]
 #[error("the API server did not answer within {} seconds", ANSWER_LIMIT.as_secs())]
@@ -63,12 +68,13 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let query = request.uri().query().unwrap_or_default();
-        let watch = query.split('&').any(|parameter| parameter == "watch=true");
+        let streamed = request.extensions().get::<Streamed>().is_some()
+            || query.split('&').any(|parameter| parameter == "watch=true");
         let answered = self.inner.call(request);
         Box::pin(async move {
             let whole = async {
                 let (head, body) = answered.await.map_err(Into::into)?.into_parts();
-                if watch {
+                if streamed {
                     let body = TimeoutBody::new(SILENCE_LIMIT, body);
                     return Ok(Response::from_parts(head, Either::Right(body)));
                 }

@@ -44,8 +44,8 @@ fn verdict(expression: &str, process: &Process, container: &Container) -> Verdic
     let input = Input {
         process,
         container,
-        object: &object,
-        namespace_object: &namespace_object,
+        object: Some(&object),
+        namespace_object: Some(&namespace_object),
     };
     evaluate(&compiled, &input)
 }

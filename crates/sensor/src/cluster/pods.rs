@@ -1,15 +1,21 @@
-//! The pods of this node and the namespaces, as the API server tells them.
+//! The pods of this node, as the API server reports them.
 //!
-//! Here: what is kept of each, and for how long. Not here: watching (`run`).
+//! Here: what is kept of each, and for how long. Not here: watching (`run`), reading one from its JSON
+//! (`pods/read`), a bound on all of them (`pods/budget`).
 //! Invariant: a pod that was deleted and a container that was replaced are remembered for a
-//! minute, for processes that are told of later; nothing else of them stays.
+//! minute, for processes that are reported later; nothing else of them stays. Every pod is known by
+//! its identity, however large it is.
 
+mod budget;
+mod read;
+
+pub(crate) use read::name as name_of;
+
+use crate::cluster::needs::Needs;
 use crate::process::commands::KubeletCommands;
-use bailiff_api::{ContainerType, keys};
-use bailiff_policy::Container;
+use bailiff_policy::{Container, ProjectionError};
+use budget::Budget;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container as Spec, ContainerStatus, Namespace, Pod, PodSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +32,7 @@ pub(crate) struct PodFacts {
     /// Of a static pod's copy in the API: the hash that the pod itself has for a UID.
     static_uid: Option<String>,
     created: Option<Timestamp>,
+    /// Those that selectors name, and others as far as they are few.
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) service_account: Option<String>,
     pub(crate) commands: KubeletCommands,
@@ -33,15 +40,17 @@ pub(crate) struct PodFacts {
     pub(crate) containers: BTreeMap<String, Container>,
     /// Those of them that the pod's status does not name any more, and since when.
     replaced: BTreeMap<String, Timestamp>,
-    /// The whole object, for expressions.
-    pub(crate) object: Value,
-}
-
-/// A namespace, as far as it matters here.
-#[derive(Clone, Debug)]
-pub(crate) struct NamespaceFacts {
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) object: Value,
+    /// What expressions read of the object. Absent: nothing, or it is too large.
+    pub(crate) object: Option<Value>,
+    /// What was needed of it when it was read.
+    pub(crate) complete_for: Arc<Needs>,
+    /// All processes of it ended for good.
+    finished: bool,
+    /// Containers and commands were too large to be kept.
+    containers_left_out: bool,
+    /// Bytes of memory of the object, and of the rest.
+    object_bytes: usize,
+    bytes: usize,
 }
 
 /// Pods by UID.
@@ -51,12 +60,21 @@ pub(crate) struct Pods {
     /// UIDs of the API's copies by those of the static pods themselves.
     copies: HashMap<String, String>,
     deleted: Vec<(Timestamp, String)>,
+    budget: Budget,
 }
 
 impl Pods {
-    /// A pod is there or was changed; its UID.
-    pub(crate) fn apply(&mut self, pod: &Pod, now: Timestamp) -> Option<String> {
-        let mut facts = facts(pod)?;
+    /// A pod exists or was changed; its UID.
+    ///
+    /// # Errors
+    /// When its JSON is not that of a Pod.
+    pub(crate) fn apply(
+        &mut self,
+        json: &[u8],
+        needs: &Arc<Needs>,
+        now: Timestamp,
+    ) -> Result<String, ProjectionError> {
+        let mut facts = read::facts(json, needs)?;
         let uid = facts.uid.clone();
         if let Some(before) = self.by_uid.get(&uid) {
             facts.keep_replaced(before, now);
@@ -66,8 +84,12 @@ impl Pods {
         {
             self.copies.insert(static_uid.clone(), uid.clone());
         }
-        self.by_uid.insert(uid.clone(), Arc::new(facts));
-        Some(uid)
+        self.budget.add(&facts);
+        if let Some(before) = self.by_uid.insert(uid.clone(), Arc::new(facts)) {
+            self.budget.remove(&before);
+        }
+        self.budget.enforce(&mut self.by_uid);
+        Ok(uid)
     }
 
     /// Whether a pod is the copy of this static pod. Tenants can write the same annotations to
@@ -85,23 +107,31 @@ impl Pods {
     }
 
     /// A pod was deleted.
-    pub(crate) fn delete(&mut self, pod: &ObjectMeta, now: Timestamp) {
-        if let Some(uid) = &pod.uid {
-            self.deleted.push((now, uid.clone()));
+    pub(crate) fn delete(&mut self, json: &[u8], now: Timestamp) {
+        if let Some(uid) = read::uid(json)
+            && !self.is_deleted(&uid)
+            && self.by_uid.contains_key(&uid)
+        {
+            self.deleted.push((now, uid));
         }
     }
 
-    /// Forgets pods that were deleted long enough ago.
-    pub(crate) fn forget(&mut self, now: Timestamp) {
-        let (by_uid, copies) = (&mut self.by_uid, &mut self.copies);
+    /// Forgets pods that were deleted long enough ago; these pods.
+    pub(crate) fn forget(&mut self, now: Timestamp) -> Vec<Arc<PodFacts>> {
+        let mut gone = Vec::new();
+        let (by_uid, copies, budget) = (&mut self.by_uid, &mut self.copies, &mut self.budget);
         self.deleted.retain(|(since, uid)| {
             let keep = now.duration_since(*since) < REMEMBERED;
             if !keep {
-                by_uid.remove(uid);
+                if let Some(facts) = by_uid.remove(uid) {
+                    budget.remove(&facts);
+                    gone.push(facts);
+                }
                 copies.retain(|_, copy| copy != uid);
             }
             keep
         });
+        gone
     }
 
     /// The pod with this UID, or the copy of the static pod with it.
@@ -124,9 +154,24 @@ impl Pods {
             .collect();
         self.deleted.extend(gone.into_iter().map(|uid| (now, uid)));
     }
+
+    /// Pods of which less is kept than is needed, since this was last asked.
+    pub(crate) fn take_reduced(&mut self) -> Vec<String> {
+        self.budget.take_reduced()
+    }
 }
 
 impl PodFacts {
+    /// Whether expressions read the object, and it is too large to be kept.
+    pub(crate) fn object_left_out(&self) -> bool {
+        self.complete_for.object.is_some() && self.object.is_none()
+    }
+
+    /// Whether containers, probes and hooks are too large to be kept.
+    pub(crate) const fn containers_left_out(&self) -> bool {
+        self.containers_left_out
+    }
+
     /// Takes over containers that were replaced a short time ago.
     fn keep_replaced(&mut self, before: &Self, now: Timestamp) {
         for (id, container) in &before.containers {
@@ -138,81 +183,6 @@ impl PodFacts {
             self.replaced.insert(id.clone(), since);
         }
     }
-}
-
-/// What is kept of a namespace.
-pub(crate) fn namespace_facts(namespace: &Namespace) -> NamespaceFacts {
-    NamespaceFacts {
-        labels: namespace.metadata.labels.clone().unwrap_or_default(),
-        object: serde_json::to_value(namespace).unwrap_or_default(),
-    }
-}
-
-fn facts(pod: &Pod) -> Option<PodFacts> {
-    let spec = pod.spec.as_ref()?;
-    let mut object = pod.clone();
-    // They are long, and nobody writes policies about them.
-    object.metadata.managed_fields = None;
-    let meta = &pod.metadata;
-    let annotation = |key: &str| meta.annotations.as_ref()?.get(key).cloned();
-    Some(PodFacts {
-        name: meta.name.clone()?,
-        namespace: meta.namespace.clone()?,
-        uid: meta.uid.clone()?,
-        static_uid: annotation(keys::ANNOTATION_MIRROR_POD)
-            .and_then(|_| annotation(keys::ANNOTATION_STATIC_POD_UID)),
-        created: meta.creation_timestamp.as_ref().map(|time| time.0),
-        labels: meta.labels.clone().unwrap_or_default(),
-        service_account: spec.service_account_name.clone(),
-        commands: KubeletCommands::of(spec),
-        containers: containers(pod, spec),
-        replaced: BTreeMap::new(),
-        object: serde_json::to_value(&object).ok()?,
-    })
-}
-
-/// The containers of a pod by their IDs, as far as its status has them: those that run, and those
-/// that ran before a restart.
-fn containers(pod: &Pod, spec: &PodSpec) -> BTreeMap<String, Container> {
-    let mut containers = BTreeMap::new();
-    let mut add = |statuses: &Option<Vec<ContainerStatus>>,
-                   specs: &[Spec],
-                   type_of: &dyn Fn(Option<&Spec>) -> ContainerType| {
-        for status in statuses.iter().flatten() {
-            let spec = specs.iter().find(|spec| spec.name == status.name);
-            let image = spec.and_then(|spec| spec.image.clone());
-            let container = Container {
-                name: Some(status.name.clone()),
-                image: image.or_else(|| Some(status.image.clone())),
-                image_id: Some(status.image_id.clone()).filter(|id| !id.is_empty()),
-                type_: Some(type_of(spec)),
-            };
-            let last = status.last_state.as_ref();
-            let last = last.and_then(|state| state.terminated.as_ref()?.container_id.as_deref());
-            for id in [last, status.container_id.as_deref()].into_iter().flatten() {
-                if let Some((_, id)) = id.split_once("://") {
-                    containers.insert(id.to_owned(), container.clone());
-                }
-            }
-        }
-    };
-    let Some(status) = pod.status.as_ref() else {
-        return containers;
-    };
-    add(&status.container_statuses, &spec.containers, &|_| {
-        ContainerType::App
-    });
-    let inits = spec.init_containers.as_deref().unwrap_or_default();
-    add(&status.init_container_statuses, inits, &|spec| match spec
-        .and_then(|spec| spec.restart_policy.as_deref())
-    {
-        Some("Always") => ContainerType::Sidecar,
-        Some(_) | None => ContainerType::Init,
-    });
-    add(&status.ephemeral_container_statuses, &[], &|_| {
-        ContainerType::Ephemeral
-    });
-    containers
 }
 
 #[cfg(test)]

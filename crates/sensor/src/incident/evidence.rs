@@ -5,9 +5,10 @@
 //! Invariant: an Incident with its metadata and status stays under 16 KiB, whatever the process
 //! was called; what its answer depends on goes last.
 
-mod size;
+pub(crate) mod size;
 
-use crate::judge::Judged;
+use crate::incident::processes::Room;
+use crate::judge::Finding;
 use bailiff_api::{
     ANCESTOR_ARGS_LIMIT_BYTES, ARGS_LIMIT_BYTES, Ancestor, BindingReference, Incident,
     IncidentContainer, IncidentPod, IncidentProcess, IncidentSpec, IncidentType, LABELS_LIMIT,
@@ -19,9 +20,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use size::{cut, managed_size, stored_size};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Most bytes of an Incident's spec as the API server stores it, with what `managedFields` and
-/// the series repeat of it. What is left of 16 KiB is for metadata and the controller's status.
+/// Most bytes of an Incident's spec and series as the API server stores them, with what `managedFields`
+/// repeats of them. What is left of 16 KiB is for metadata and the controller's status.
 const LIMIT_BYTES: usize = 11 * 1024;
+/// Most of it for the spec, but for labels that the response depends on; the rest is for further
+/// processes.
+const SPEC_LIMIT_BYTES: usize = 7 * 1024;
 /// Most bytes of a path that is kept.
 const PATH_LIMIT_BYTES: usize = 1024;
 /// Most bytes of a name that is kept.
@@ -34,7 +38,7 @@ const BINDINGS_LIMIT_BYTES: usize = 2048;
 const SHORT_BYTES: usize = 128;
 
 /// Labels by which the controller finds what made a pod: the ReplicaSet and the Job.
-const OWNER_LABELS: [&str; 2] = ["pod-template-hash", "batch.kubernetes.io/job-name"];
+pub(crate) const OWNER_LABELS: [&str; 2] = ["pod-template-hash", "batch.kubernetes.io/job-name"];
 
 /// Arguments as text; bytes that are no UTF-8 as U+FFFD.
 pub(crate) fn args_text(args: &[Vec<u8>]) -> Vec<String> {
@@ -73,60 +77,60 @@ pub(crate) fn named_bindings(bindings: &[BindingReference]) -> Vec<BindingRefere
 }
 
 /// The name of the Incident that a violation or an evaluation error belongs to.
-pub(crate) fn name(judged: &Judged, node: &str) -> String {
-    let policy = &judged.policy;
-    match judged.type_ {
-        IncidentType::Violation => incident_name(&judged.pod.uid, &policy.uid, node),
+pub(crate) fn name(finding: &Finding, node: &str) -> String {
+    let policy = &finding.policy;
+    match finding.type_ {
+        IncidentType::Violation => incident_name(&finding.pod.uid, &policy.uid, node),
         IncidentType::EvaluationFailed => {
-            let hour = judged.time.as_second().div_euclid(3600);
+            let hour = finding.time.as_second().div_euclid(3600);
             evaluation_error_name(&policy.uid, policy.generation, hour, node)
         }
     }
 }
 
 /// The Incident of a violation.
-pub(crate) fn incident(judged: &Judged, node: &str, now: Timestamp) -> Incident {
-    let pod = &judged.pod;
+pub(crate) fn incident(finding: &Finding, node: &str, now: Timestamp) -> Incident {
+    let pod = &finding.pod;
     let spec = IncidentSpec {
-        type_: judged.type_,
-        severity: judged.severity,
-        policy_ref: judged.policy.clone(),
-        binding_refs: named_bindings(&judged.bindings),
+        type_: finding.type_,
+        severity: finding.severity,
+        policy_ref: finding.policy.clone(),
+        binding_refs: named_bindings(&finding.bindings),
         node_name: node.to_owned(),
         pod: IncidentPod {
             name: pod.name.clone(),
             namespace: pod.namespace.clone(),
             uid: pod.uid.clone(),
-            labels: kept_labels(&pod.labels, &judged.selected),
+            labels: kept_labels(&pod.labels, &finding.selected),
             service_account_name: pod.service_account.clone(),
         },
-        container: container(judged),
-        process: process(judged),
-        violations: judged.violations.clone(),
+        container: container(finding),
+        process: process(finding),
+        violations: finding.violations.clone(),
         exec_time: MicroTime(now),
     };
-    let mut incident = Incident::new(&name(judged, node), shrink(spec, judged));
+    let mut incident = Incident::new(&name(finding, node), shrink(spec, finding));
     incident.metadata.namespace = Some(pod.namespace.clone());
-    incident.metadata.labels = Some(labels(&judged.policy, node, &pod.uid));
+    incident.metadata.labels = Some(labels(&finding.policy, node, &pod.uid));
     incident
 }
 
-fn container(judged: &Judged) -> IncidentContainer {
+fn container(finding: &Finding) -> IncidentContainer {
     let image = |image: &Option<String>| {
         let image = image.as_deref()?;
         Some(cut(image, PATH_LIMIT_BYTES).to_owned())
     };
     IncidentContainer {
-        id: judged.container_id.clone(),
-        name: judged.container.name.clone(),
-        image: image(&judged.container.image),
-        image_id: image(&judged.container.image_id),
-        type_: judged.container.type_,
+        id: finding.container_id.clone(),
+        name: finding.container.name.clone(),
+        image: image(&finding.container.image),
+        image_id: image(&finding.container.image_id),
+        type_: finding.container.type_,
     }
 }
 
-fn process(judged: &Judged) -> IncidentProcess {
-    let process = &judged.process;
+fn process(finding: &Finding) -> IncidentProcess {
+    let process = &finding.process;
     let path = |path: &str| cut(path, PATH_LIMIT_BYTES).to_owned();
     let names = process.names.iter().take(8);
     let ancestors = process.ancestors.0.iter().map(|ancestor| Ancestor {
@@ -143,7 +147,7 @@ fn process(judged: &Judged) -> IncidentProcess {
             .collect(),
         args: Vec::new(),
         args_base64: Vec::new(),
-        args_truncated: judged.args_cut,
+        args_truncated: finding.args_cut,
         working_directory: Some(path(&process.working_directory)),
         executable_source: process.executable_source,
         script_path: process.script.as_ref().map(|script| path(&script.path)),
@@ -152,21 +156,21 @@ fn process(judged: &Judged) -> IncidentProcess {
         uid: process.uid,
         gid: process.gid,
         capabilities: process.capabilities.clone(),
-        pid: i64::from(judged.pid),
+        pid: i64::from(finding.pid),
         start_time: MicroTime(process.start_time),
         ancestors: ancestors.collect(),
     };
-    set_args(&mut found, judged, ARGS_LIMIT_BYTES);
+    set_args(&mut found, finding, ARGS_LIMIT_BYTES);
     found
 }
 
 /// Puts in as many bytes of arguments; the same ones as text and, where text can't show them, in
 /// base64.
-fn set_args(process: &mut IncidentProcess, judged: &Judged, limit: usize) {
+fn set_args(process: &mut IncidentProcess, finding: &Finding, limit: usize) {
     let mut left = limit;
     let mut kept: Vec<&[u8]> = Vec::new();
     let mut all = true;
-    for arg in judged.args.iter() {
+    for arg in finding.args.iter() {
         if left == 0 {
             all = false;
             break;
@@ -181,7 +185,7 @@ fn set_args(process: &mut IncidentProcess, judged: &Judged, limit: usize) {
     }
     // Between two bytes of a character there is no text either.
     if !all
-        && judged
+        && finding
             .args
             .iter()
             .all(|arg| std::str::from_utf8(arg).is_ok())
@@ -199,7 +203,7 @@ fn set_args(process: &mut IncidentProcess, judged: &Judged, limit: usize) {
     } else {
         kept.iter().map(encode).collect()
     };
-    process.args_truncated = judged.args_cut || !all;
+    process.args_truncated = finding.args_cut || !all;
 }
 
 /// The labels that are kept: those first that the answer depends on.
@@ -226,16 +230,21 @@ fn rank_of(key: &str, selected: &BTreeSet<String>) -> u8 {
     }
 }
 
+/// Bytes of a spec as the API server stores it, with what the series and `managedFields` repeat of it.
+fn size(spec: &IncidentSpec) -> usize {
+    stored_size(spec)
+        .saturating_add(BINDINGS_LIMIT_BYTES.min(stored_size(&spec.binding_refs)))
+        .saturating_add(managed_size(&spec.pod.labels))
+}
+
+/// The room that an Incident with this spec has for further processes.
+pub(crate) fn process_room(spec: &IncidentSpec) -> Room {
+    Room::within(LIMIT_BYTES.saturating_sub(size(spec)))
+}
+
 /// Takes away what matters least until it fits.
-fn shrink(mut spec: IncidentSpec, judged: &Judged) -> IncidentSpec {
-    let fits = |spec: &IncidentSpec| {
-        let series = stored_size(&spec.binding_refs);
-        let share = managed_size(&spec.pod.labels);
-        let size = stored_size(spec)
-            .saturating_add(series)
-            .saturating_add(share);
-        size <= LIMIT_BYTES
-    };
+fn shrink(mut spec: IncidentSpec, finding: &Finding) -> IncidentSpec {
+    let fits = |spec: &IncidentSpec| size(spec) <= SPEC_LIMIT_BYTES;
     // The message may quote the process; the schema allows no longer one.
     for violation in &mut spec.violations {
         violation.message = cut(&violation.message, MESSAGE_LIMIT_BYTES).to_owned();
@@ -245,13 +254,13 @@ fn shrink(mut spec: IncidentSpec, judged: &Judged) -> IncidentSpec {
     }
     let keep_ranks = |spec: &mut IncidentSpec, below: u8| {
         let labels = &mut spec.pod.labels;
-        labels.retain(|key, _| rank_of(key, &judged.selected) < below);
+        labels.retain(|key, _| rank_of(key, &finding.selected) < below);
     };
     let args = |spec: &mut IncidentSpec, from: usize, least: usize| {
         let mut limit = from;
         while limit > least && !fits(spec) {
             limit = limit.saturating_sub(limit / 8).max(least);
-            set_args(&mut spec.process, judged, limit);
+            set_args(&mut spec.process, finding, limit);
         }
     };
     keep_ranks(&mut spec, 2);
@@ -264,10 +273,13 @@ fn shrink(mut spec: IncidentSpec, judged: &Judged) -> IncidentSpec {
     if !fits(&spec) {
         shorten(&mut spec);
     }
+    let fits = |spec: &IncidentSpec| size(spec) <= LIMIT_BYTES;
     if !fits(&spec) {
         keep_ranks(&mut spec, 1);
     }
-    args(&mut spec, 256, 32);
+    if !fits(&spec) {
+        set_args(&mut spec.process, finding, 32);
+    }
     // So many labels that selectors name are no tenant's doing.
     while !fits(&spec) && spec.pod.labels.pop_last().is_some() {}
     spec

@@ -1,86 +1,65 @@
 //! Writes Incidents and their series, at a bounded rate.
 //!
-//! Here: what is written when. Not here: the requests (`write/request`), what an Incident says
-//! (`evidence`).
-//! Invariant: at most [`bucket::WRITES_PER_SECOND`] writes a second, at most one at a time and one in an
-//! interval for a pod and policy; what is held back is added up and written later, at the end
-//! within [`FLUSH`]. What could not be written then is counted and said.
+//! Here: what is written when, and where. Not here: the requests (`write/request`), what waits and what
+//! has no room (`write/entries`), what an Incident says (`evidence`).
+//! Invariant: at most [`bucket::WRITES_PER_SECOND`] writes a second, and for an Incident at growing
+//! intervals; what is held back is added up and written later, at the end within [`FLUSH`]. What the API
+//! server rejects in a pod's namespace is recorded in Bailiff's. What cannot be recorded is counted
+//! and logged, and nothing waits for it.
 
 mod bucket;
+mod entries;
+mod fallback;
 mod request;
 
 use crate::incident::evidence::name;
-use crate::judge::Judged;
-use crate::metrics::{Metrics, Written};
-use bailiff_api::BindingReference;
+use crate::judge::Finding;
+use crate::metrics::{Metrics, NotRecorded, WriteResult};
 use bailiff_kube::serve::Pulse;
 use bucket::Bucket;
+use entries::{Entries, Entry};
+use fallback::Fallback;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use jiff::Timestamp;
 use request::{Outcome, Request};
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
-/// Most Incidents that are kept to count further violations for.
-const SERIES_LIMIT: usize = 4096;
 /// How long an Incident that could not be written is kept for another try.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
+/// Longest time between two updates of an Incident whose violations continue, and between two tries.
+const LONGEST_INTERVAL: Duration = Duration::from_mins(5);
 /// Most requests at a time: one that gets no answer holds nobody up.
 const IN_FLIGHT_LIMIT: usize = 32;
-/// How often the writer turns when nothing happens.
+/// How often the writer makes progress when nothing happens.
 const TURN: Duration = Duration::from_secs(10);
-/// Longest time between two turns; requests are on their way beside it.
+/// Longest time without progress; requests are on their way beside it.
 pub(crate) const WRITER_LONGEST: Duration = Duration::from_mins(1);
 /// How long writing goes on after the end.
 pub(crate) const FLUSH: Duration = Duration::from_secs(5);
 
-/// Namespace and name of an Incident.
-type Key = (String, String);
-
-/// A request on its way.
-type Sent = Pin<Box<dyn Future<Output = (Key, Outcome)> + Send>>;
-
-/// One violation's way into the API.
-struct Entry {
-    judged: Judged,
-    /// The Incident exists.
-    created: bool,
-    /// How often it was seen, in all and as written.
-    count: i64,
-    written: i64,
-    last: Timestamp,
-    /// What the last verdict was by.
-    policy_generation: i64,
-    bindings: Vec<BindingReference>,
-    /// No write before.
-    not_before: Instant,
-    failures: u32,
-    in_flight: bool,
+/// What a writer has to know.
+#[derive(Clone, Debug)]
+pub(crate) struct WriterConfig {
+    pub(crate) node: String,
+    /// Where Incidents go that the API server rejects in a pod's namespace.
+    pub(crate) fallback_namespace: String,
+    /// Time between the first two updates of an Incident; it doubles.
+    pub(crate) interval: Duration,
 }
 
-impl Entry {
-    fn due(&self) -> bool {
-        !self.created || self.count > self.written
-    }
-
-    /// Who is written first: new Incidents, as somebody acts on them, and none of them behind
-    /// one that failed before.
-    fn rank(&self) -> (bool, bool, Instant) {
-        (self.created, self.failures > 0, self.not_before)
-    }
-}
+/// A request on its way, with the name of its Incident.
+type Sent = Pin<Box<dyn Future<Output = (String, Outcome)> + Send>>;
 
 /// Everything that waits to be written, and how it is written.
 struct Writer {
     client: kube::Client,
-    node: String,
-    interval: Duration,
+    config: WriterConfig,
     metrics: Metrics,
-    entries: HashMap<Key, Entry>,
+    entries: Entries,
+    fallback: Fallback,
     bucket: Bucket,
     requests: FuturesUnordered<Sent>,
     /// Nothing more comes: pauses between writes are over.
@@ -91,18 +70,17 @@ struct Writer {
 /// Incidents of which something could not be written.
 pub(crate) async fn write(
     client: kube::Client,
-    node: String,
-    interval: Duration,
+    config: WriterConfig,
     metrics: Metrics,
     pulse: Pulse,
-    mut incoming: Receiver<Judged>,
+    mut incoming: Receiver<Finding>,
 ) -> usize {
     let mut writer = Writer {
         client,
-        node,
-        interval,
+        config,
         metrics,
-        entries: HashMap::new(),
+        entries: Entries::default(),
+        fallback: Fallback::default(),
         bucket: Bucket::new(Instant::now()),
         requests: FuturesUnordered::new(),
         ending: false,
@@ -113,37 +91,31 @@ pub(crate) async fn write(
         let wake = writer.wake().map_or(turn, |wake| wake.min(turn));
         tokio::select! {
             received = incoming.recv() => match received {
-                Some(judged) => writer.receive(judged),
+                Some(finding) => writer.receive(finding),
                 None => break,
             },
-            Some((key, outcome)) = writer.requests.next() => writer.done(&key, outcome),
+            Some((name, outcome)) = writer.requests.next() => writer.done(&name, outcome),
             () = tokio::time::sleep_until(wake) => {}
         }
         writer.start();
-        if writer.entries.len() > SERIES_LIMIT {
-            writer.entries.retain(|_, entry| entry.due());
-        }
     }
     writer.ending = true;
     let end = Instant::now() + FLUSH;
-    while writer.left() > 0 && Instant::now() < end {
+    while writer.entries.left() > 0 && Instant::now() < end {
         writer.start();
         let wake = writer.wake().map_or(end, |wake| wake.min(end));
         tokio::select! {
-            Some((key, outcome)) = writer.requests.next() => writer.done(&key, outcome),
+            Some((name, outcome)) = writer.requests.next() => writer.done(&name, outcome),
             () = tokio::time::sleep_until(wake) => {}
         }
     }
-    writer.left()
+    for name in writer.entries.unrecorded() {
+        writer.not_recorded(&name, NotRecorded::Shutdown, "the sensor ended");
+    }
+    writer.entries.left()
 }
 
 impl Writer {
-    /// How many Incidents are not written as they are known.
-    fn left(&self) -> usize {
-        let left = |entry: &&Entry| entry.due() || entry.in_flight;
-        self.entries.values().filter(left).count()
-    }
-
     /// When the entry may be written.
     fn not_before(&self, entry: &Entry) -> Instant {
         if self.ending && entry.failures == 0 {
@@ -158,7 +130,8 @@ impl Writer {
         if self.requests.len() >= IN_FLIGHT_LIMIT {
             return None;
         }
-        let idle = self.entries.values().filter(|e| e.due() && !e.in_flight);
+        let idle = self.entries.iter().map(|(_, entry)| entry);
+        let idle = idle.filter(|entry| entry.is_due() && !entry.in_flight);
         let next = idle.map(|entry| self.not_before(entry)).min()?;
         Some(next.max(self.bucket.next(Instant::now())))
     }
@@ -168,95 +141,138 @@ impl Writer {
         let now = Instant::now();
         while self.requests.len() < IN_FLIGHT_LIMIT && self.bucket.next(now) <= now {
             let due = self.entries.iter().filter(|(_, entry)| {
-                entry.due() && !entry.in_flight && self.not_before(entry) <= now
+                entry.is_due() && !entry.in_flight && self.not_before(entry) <= now
             });
             let first = due.min_by_key(|(_, entry)| entry.rank());
-            let Some(key) = first.map(|(key, _)| key.clone()) else {
+            let Some(name) = first.map(|(name, _)| name.clone()) else {
                 return;
             };
-            let Some(entry) = self.entries.get_mut(&key) else {
+            let Some(entry) = self.entries.get_mut(&name) else {
+                return;
+            };
+            let Some(request) = Request::of(entry, &self.config.node) else {
                 return;
             };
             self.bucket.take(now);
             entry.in_flight = true;
-            let request = if entry.created {
-                Request::series(entry)
-            } else {
-                Request::create(&entry.judged, &self.node)
-            };
-            let client = self.client.clone();
+            let (client, namespace) = (self.client.clone(), entry.namespace.clone());
             self.requests.push(Box::pin(async move {
-                let outcome = request.send(client, &key.0, &key.1).await;
-                (key, outcome)
+                let outcome = request.send(client, &namespace, &name).await;
+                (name, outcome)
             }));
         }
     }
 
-    fn receive(&mut self, judged: Judged) {
-        let key = (judged.pod.namespace.clone(), name(&judged, &self.node));
-        self.entries
-            .entry(key)
-            .and_modify(|entry| {
-                entry.count = entry.count.saturating_add(1);
-                entry.last = judged.time;
-                entry.policy_generation = judged.policy.generation;
-                entry.bindings.clone_from(&judged.bindings);
-            })
-            .or_insert_with(|| Entry {
-                last: judged.time,
-                policy_generation: judged.policy.generation,
-                bindings: judged.bindings.clone(),
-                judged,
-                created: false,
-                count: 1,
-                written: 0,
-                not_before: Instant::now(),
-                failures: 0,
-                in_flight: false,
-            });
+    fn receive(&mut self, finding: Finding) {
+        let name = name(&finding, &self.config.node);
+        let now = Instant::now();
+        if let Some(entry) = self.entries.get_mut(&name) {
+            entry.add(finding, now, self.config.interval);
+        } else {
+            tracing::info!(
+                incident = name, policy = finding.policy.name, namespace = finding.pod.namespace,
+                pod = finding.pod.name, uid = finding.pod.uid, container = finding.container.name,
+                executable = ?finding.process.executable, origin = finding.process.origin.as_str(),
+                type_ = ?finding.type_, "Recording an Incident"
+            );
+            let entry = Entry::new(finding, now, self.config.interval);
+            self.entries.insert(name, entry);
+        }
+        for (name, entry) in self.entries.enforce() {
+            self.report_not_recorded(
+                &name,
+                &entry,
+                NotRecorded::QueueFull,
+                "too many wait to be written",
+            );
+        }
     }
 
-    /// A request was answered. More may have been seen since it was sent.
-    fn done(&mut self, key: &Key, outcome: Outcome) {
-        let Some(entry) = self.entries.get_mut(key) else {
+    /// A request was answered. More may have been found since it was sent.
+    fn done(&mut self, name: &str, outcome: Outcome) {
+        let now = Instant::now();
+        let first_interval = self.config.interval;
+        let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
         entry.in_flight = false;
-        let mut pause = self.interval;
-        let mut failures = 0;
-        let written = match outcome {
-            Outcome::Created => {
-                (entry.created, entry.written) = (true, 1);
-                Written::Created
+        let failed = match outcome {
+            Outcome::Created { written, room } => {
+                entry.created(&written, room);
+                entry.succeeded(now);
+                return self.metrics.written(WriteResult::Created);
             }
-            Outcome::WasThere(before) => {
-                (entry.created, entry.written) = (true, before);
-                entry.count = before.saturating_add(entry.count);
-                Written::Series
+            Outcome::AlreadyExists(found) => {
+                entry.found(&found);
+                entry.succeeded(now);
+                return self.metrics.written(WriteResult::Updated);
             }
-            Outcome::Series(count) => {
-                entry.written = count;
-                Written::Series
+            Outcome::Updated(count) => {
+                entry.updated(count);
+                entry.succeeded(now);
+                return self.metrics.written(WriteResult::Updated);
             }
-            Outcome::NobodyLeft => {
-                (entry.created, entry.written) = (true, entry.count);
-                Written::Failed
+            Outcome::NotFound => {
+                // The next violation, or the last one that is not written, creates it anew.
+                entry.deleted(now, first_interval);
+                return self.metrics.written(WriteResult::Error);
             }
-            Outcome::Gone => {
-                entry.created = false;
-                entry.count = entry.count.saturating_sub(entry.written).max(1);
-                Written::Failed
+            Outcome::Rejected(error) => {
+                self.metrics.written(WriteResult::Error);
+                return self.rejected(name, &error, now);
             }
-            Outcome::Failed(error) => {
-                tracing::warn!(incident = key.1, namespace = key.0, %error, "cannot write an incident; it is tried again");
-                failures = entry.failures.saturating_add(1);
-                pause = FIRST_RETRY.saturating_mul(1 << failures.min(7));
-                Written::Failed
-            }
+            Outcome::Failed(error) => error,
         };
-        entry.failures = failures;
-        entry.not_before = Instant::now() + pause;
-        self.metrics.written(written);
+        entry.failures = entry.failures.saturating_add(1);
+        let pause = FIRST_RETRY.saturating_mul(1 << entry.failures.min(11));
+        entry.not_before = now + pause.min(LONGEST_INTERVAL);
+        tracing::warn!(incident = name, namespace = entry.namespace, error = %failed, "Cannot write an Incident; retrying");
+        self.metrics.written(WriteResult::Error);
+    }
+
+    /// The API server does not accept the Incident where it was to be created.
+    fn rejected(&mut self, name: &str, error: &kube::Error, now: Instant) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        if entry.namespace == self.config.fallback_namespace {
+            entry.give_up(now);
+            return self.not_recorded(name, NotRecorded::Rejected, &error.to_string());
+        }
+        let pod_namespace = entry.pod_namespace.clone();
+        if !self.fallback.take(&pod_namespace, now) {
+            entry.give_up(now);
+            let cause =
+                format!("{error}; too many Incidents of this namespace were recorded elsewhere");
+            return self.not_recorded(name, NotRecorded::NamespaceLimit, &cause);
+        }
+        tracing::warn!(
+            incident = name, namespace = pod_namespace, %error,
+            "The API server rejected an Incident in the namespace of its pod; recording it in the namespace of Bailiff"
+        );
+        entry.namespace.clone_from(&self.config.fallback_namespace);
+        entry.not_before = now;
+        entry.failures = 0;
+    }
+
+    fn not_recorded(&self, name: &str, reason: NotRecorded, cause: &str) {
+        if let Some(entry) = self.entries.get(name) {
+            self.report_not_recorded(name, entry, reason, cause);
+        }
+    }
+
+    fn report_not_recorded(&self, name: &str, entry: &Entry, reason: NotRecorded, cause: &str) {
+        tracing::error!(
+            incident = name,
+            namespace = entry.pod_namespace,
+            pod = entry.pod,
+            policy = entry.policy,
+            count = entry.count,
+            ?reason,
+            cause,
+            "Cannot record an Incident"
+        );
+        self.metrics.not_recorded(reason);
     }
 }
 

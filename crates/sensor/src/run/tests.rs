@@ -5,6 +5,7 @@ use bailiff_testing::ApiServer;
 
 fn config() -> Config {
     Config {
+        namespace: "bailiff-system".to_owned(),
         node_name: "node".to_owned(),
         ring_buffer_bytes: 1 << 16,
         pod_lookup_timeout: Duration::ZERO,
@@ -19,8 +20,7 @@ fn config() -> Config {
 async fn follow_with(writer: JoinHandle<usize>, health: Health) -> Result<(), Error> {
     let config = config();
     let (violations, _) = mpsc::channel(1);
-    let (ignored, _) = Ignored::new(Metrics::default());
-    let mut state = State::new(&config, Metrics::default(), violations, ignored, 0);
+    let mut state = State::new(&config, Metrics::default(), violations, 0);
     // As after a program of its own: else that is waited for, and no longer.
     state.kubelet_cgroup = Some(String::new());
     let records = Records::load(config.ring_buffer_bytes)?;

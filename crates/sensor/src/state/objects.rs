@@ -1,102 +1,242 @@
 //! The objects that are watched: pods of the node, namespaces, policies, bindings.
 //!
-//! Here: what an event of a watch changes. Not here: the watches (`run`).
+//! Here: decoding each by itself, and what an event of a watch changes. Not here: the watches (`run`).
 //! Invariant: after a list is complete exactly what it named is known; a watch that fails takes
-//! nothing away.
+//! nothing away; an object that cannot be decoded does not exist for the sensor, and stops no other.
 
 use super::State;
-use crate::cluster::pods::namespace_facts;
+use crate::cluster::gaps::Gap;
+use crate::cluster::pods::name_of;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
-use bailiff_kube::watch::Event as Watched;
+use bailiff_kube::list_watch::{ListWatchError, ObjectEvent};
+use bailiff_policy::{Reads, project};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::runtime::watcher;
+use serde::de::DeserializeOwned;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 const PODS: usize = 0;
 const NAMESPACES: usize = 1;
 const POLICIES: usize = 2;
 const BINDINGS: usize = 3;
 
+/// Most bytes of memory of a policy or a binding; the API server takes 1.5 MiB.
+const POLICY_LIMIT_BYTES: usize = 8 << 20;
+
+/// What a watch brings.
+pub(crate) type Watched = Result<ObjectEvent, ListWatchError>;
+
 impl State {
-    pub(crate) async fn pod(&mut self, event: watcher::Result<Watched<Pod>>) {
+    pub(crate) async fn pod(&mut self, event: Watched) {
         match event {
-            Ok(Watched::Init) => self.listing[PODS].clear(),
-            Ok(Watched::InitApply(pod) | Watched::Apply(pod)) => {
-                if let Some(uid) = self.pods.apply(&pod, Timestamp::now()) {
-                    self.listing[PODS].insert(uid.clone());
-                    self.retry(Some(&uid)).await;
-                }
+            Ok(ObjectEvent::Listing) => self.listing[PODS].clear(),
+            Ok(ObjectEvent::Listed(json) | ObjectEvent::Applied(json)) => {
+                self.apply_pod(&json).await;
             }
-            Ok(Watched::InitDone) => {
+            Ok(ObjectEvent::Complete) => {
                 self.pods.keep(&self.listing[PODS], Timestamp::now());
                 self.done(PODS);
                 self.retry(None).await;
             }
-            Ok(Watched::Delete(pod)) => self.pods.delete(&pod, Timestamp::now()),
+            Ok(ObjectEvent::Deleted(json)) => self.pods.delete(&json, Timestamp::now()),
+            Ok(ObjectEvent::TooLarge) => {
+                self.gaps
+                    .add(Gap::ContainersTooLarge, "a pod of more than 10 MiB");
+            }
             Err(error) => watch_failed("pods", &error),
         }
     }
 
-    pub(crate) fn namespace(&mut self, event: watcher::Result<Watched<Namespace>>) {
-        match event {
-            Ok(Watched::Init) => self.listing[NAMESPACES].clear(),
-            Ok(Watched::InitApply(namespace) | Watched::Apply(namespace)) => {
-                let name = namespace.metadata.name.clone().unwrap_or_default();
-                self.listing[NAMESPACES].insert(name.clone());
-                self.namespaces.insert(name, namespace_facts(&namespace));
+    async fn apply_pod(&mut self, json: &[u8]) {
+        match self.pods.apply(json, &self.needs, Timestamp::now()) {
+            Ok(uid) => {
+                self.listing[PODS].insert(uid.clone());
+                let mut changed = self.pods.take_reduced();
+                changed.push(uid.clone());
+                for uid in changed {
+                    if let Some(pod) = self.pods.get(&uid) {
+                        let name = format!("pod {}/{}", pod.namespace, pod.name);
+                        let mut gaps = Vec::new();
+                        gaps.extend(pod.object_left_out().then_some(Gap::ObjectTooLarge));
+                        gaps.extend(pod.containers_left_out().then_some(Gap::ContainersTooLarge));
+                        self.gaps.set(&name, &gaps);
+                    }
+                }
+                self.retry(Some(&uid)).await;
             }
-            Ok(Watched::InitDone) => {
-                let listed = &self.listing[NAMESPACES];
-                self.namespaces.retain(|name, _| listed.contains(name));
+            Err(error) => {
+                let name = name_of(json).unwrap_or_else(|| "of unknown name".to_owned());
+                tracing::error!(
+                    pod = name,
+                    error = crate::coverage::with_sources(&error),
+                    "Pod cannot be decoded"
+                );
+                self.gaps.set(&format!("pod {name}"), &[Gap::DecodeError]);
+            }
+        }
+    }
+
+    pub(crate) fn namespace(&mut self, event: Watched) {
+        match event {
+            Ok(ObjectEvent::Listing) => self.listing[NAMESPACES].clear(),
+            Ok(ObjectEvent::Listed(json) | ObjectEvent::Applied(json)) => {
+                match self.namespaces.apply(&json, &self.needs) {
+                    Ok(applied) => {
+                        let gaps: &[Gap] = if applied.too_large {
+                            &[Gap::ObjectTooLarge]
+                        } else {
+                            &[]
+                        };
+                        self.gaps.set(&format!("namespace {}", applied.name), gaps);
+                        self.listing[NAMESPACES].insert(applied.name);
+                    }
+                    Err(error) => {
+                        let name = cluster_name(&json);
+                        tracing::error!(
+                            namespace = name,
+                            error = crate::coverage::with_sources(&error),
+                            "Namespace cannot be decoded"
+                        );
+                        self.gaps
+                            .set(&format!("namespace {name}"), &[Gap::DecodeError]);
+                    }
+                }
+            }
+            Ok(ObjectEvent::Complete) => {
+                for name in self.namespaces.keep(&self.listing[NAMESPACES]) {
+                    self.gaps.set(&format!("namespace {name}"), &[]);
+                }
                 self.done(NAMESPACES);
             }
-            Ok(Watched::Delete(namespace)) => {
-                self.namespaces
-                    .remove(namespace.name.as_deref().unwrap_or_default());
+            Ok(ObjectEvent::Deleted(json)) => {
+                let name = cluster_name(&json);
+                self.namespaces.delete(&name);
+                self.gaps.set(&format!("namespace {name}"), &[]);
+            }
+            Ok(ObjectEvent::TooLarge) => {
+                self.gaps
+                    .add(Gap::DecodeError, "a namespace of more than 10 MiB");
             }
             Err(error) => watch_failed("namespaces", &error),
         }
     }
 
-    pub(crate) fn policy(&mut self, event: watcher::Result<Watched<RuntimePolicy>>) {
+    pub(crate) fn policy(&mut self, event: Watched) {
         match event {
-            Ok(Watched::Init) => self.listing[POLICIES].clear(),
-            Ok(Watched::InitApply(policy) | Watched::Apply(policy)) => {
-                self.listing[POLICIES].insert(policy.metadata.name.clone().unwrap_or_default());
-                self.rules.apply_policy(&policy);
-                self.ignored.learn(&policy);
+            Ok(ObjectEvent::Listing) => self.listing[POLICIES].clear(),
+            Ok(ObjectEvent::Listed(json) | ObjectEvent::Applied(json)) => {
+                let name = cluster_name(&json);
+                match self.decoded::<RuntimePolicy>("RuntimePolicy", &name, &json) {
+                    Some(policy) => {
+                        self.listing[POLICIES].insert(name);
+                        self.index.apply_policy(&policy);
+                    }
+                    None => self.index.delete_policy(&name),
+                }
             }
-            Ok(Watched::InitDone) => {
-                self.rules.keep_policies(&self.listing[POLICIES]);
-                self.ignored.keep(&self.listing[POLICIES]);
+            Ok(ObjectEvent::Complete) => {
+                self.index.keep_policies(&self.listing[POLICIES]);
+                self.errors.keep(&self.listing[POLICIES]);
                 self.done(POLICIES);
             }
-            Ok(Watched::Delete(policy)) => {
-                let name = policy.name.as_deref().unwrap_or_default();
-                self.rules.delete_policy(name);
-                self.ignored.forget(name);
+            Ok(ObjectEvent::Deleted(json)) => {
+                let name = cluster_name(&json);
+                self.index.delete_policy(&name);
+                self.errors.forget(&name);
+                self.gaps.set(&format!("RuntimePolicy {name}"), &[]);
+            }
+            Ok(ObjectEvent::TooLarge) => {
+                self.gaps
+                    .add(Gap::DecodeError, "a RuntimePolicy of more than 10 MiB");
             }
             Err(error) => watch_failed("policies", &error),
         }
+        self.update_needs();
     }
 
-    pub(crate) fn binding(&mut self, event: watcher::Result<Watched<RuntimePolicyBinding>>) {
+    pub(crate) fn binding(&mut self, event: Watched) {
         match event {
-            Ok(Watched::Init) => self.listing[BINDINGS].clear(),
-            Ok(Watched::InitApply(binding) | Watched::Apply(binding)) => {
-                self.listing[BINDINGS].insert(binding.metadata.name.clone().unwrap_or_default());
-                self.rules.apply_binding(&binding);
+            Ok(ObjectEvent::Listing) => self.listing[BINDINGS].clear(),
+            Ok(ObjectEvent::Listed(json) | ObjectEvent::Applied(json)) => {
+                let name = cluster_name(&json);
+                match self.decoded::<RuntimePolicyBinding>("RuntimePolicyBinding", &name, &json) {
+                    Some(binding) => {
+                        self.listing[BINDINGS].insert(name);
+                        self.index.apply_binding(&binding);
+                    }
+                    None => self.index.delete_binding(&name),
+                }
             }
-            Ok(Watched::InitDone) => {
-                self.rules.keep_bindings(&self.listing[BINDINGS]);
+            Ok(ObjectEvent::Complete) => {
+                self.index.keep_bindings(&self.listing[BINDINGS]);
                 self.done(BINDINGS);
             }
-            Ok(Watched::Delete(binding)) => self
-                .rules
-                .delete_binding(binding.name.as_deref().unwrap_or_default()),
+            Ok(ObjectEvent::Deleted(json)) => {
+                let name = cluster_name(&json);
+                self.index.delete_binding(&name);
+                self.gaps.set(&format!("RuntimePolicyBinding {name}"), &[]);
+            }
+            Ok(ObjectEvent::TooLarge) => {
+                self.gaps.add(
+                    Gap::DecodeError,
+                    "a RuntimePolicyBinding of more than 10 MiB",
+                );
+            }
             Err(error) => watch_failed("bindings", &error),
         }
+        self.update_needs();
+    }
+
+    /// A policy or a binding without its status, which the sensor does not read; none where it cannot
+    /// be decoded.
+    fn decoded<K: DeserializeOwned>(&mut self, kind: &str, name: &str, json: &[u8]) -> Option<K> {
+        let mut reads = Reads::path(&["apiVersion"]);
+        for path in [
+            &["kind"][..],
+            &["spec"],
+            &["metadata", "name"],
+            &["metadata", "uid"],
+            &["metadata", "generation"],
+        ] {
+            reads.merge(&Reads::path(path));
+        }
+        let found = project(json, &reads, POLICY_LIMIT_BYTES)
+            .map_err(|error| crate::coverage::with_sources(&error))
+            .and_then(|(value, _)| serde_json::from_value(value).map_err(|e| e.to_string()));
+        let object = format!("{kind} {name}");
+        match found {
+            Ok(found) => {
+                self.gaps.set(&object, &[]);
+                Some(found)
+            }
+            Err(error) => {
+                tracing::error!(object, error, "Object cannot be decoded");
+                self.gaps.set(&object, &[Gap::DecodeError]);
+                None
+            }
+        }
+    }
+
+    /// What has to be kept of pods and namespaces, once policies and bindings are known. Where it is
+    /// more than before, they are listed again.
+    fn update_needs(&mut self) {
+        if !self.synced[POLICIES] || !self.synced[BINDINGS] {
+            return;
+        }
+        let needs = self.index.needs();
+        if self.needs_known && self.needs.covers(&needs) {
+            return;
+        }
+        let mut all = (*self.needs).clone();
+        all.merge(&needs);
+        self.needs = Arc::new(all);
+        self.needs_known = true;
+        self.must_list = true;
+    }
+
+    /// Whether pods and namespaces have to be listed, for the first time or again.
+    pub(crate) fn take_must_list(&mut self) -> bool {
+        std::mem::take(&mut self.must_list)
     }
 
     fn done(&mut self, what: usize) {
@@ -105,6 +245,19 @@ impl State {
     }
 }
 
-fn watch_failed(what: &str, error: &watcher::Error) {
-    tracing::warn!(what, %error, "a watch failed and is tried again; what was known stays");
+/// The name of an object without a namespace.
+fn cluster_name(json: &[u8]) -> String {
+    let reads = Reads::path(&["metadata", "name"]);
+    let found = project(json, &reads, 64 * 1024).ok();
+    let name = found.and_then(|(value, _)| Some(value["metadata"]["name"].as_str()?.to_owned()));
+    name.unwrap_or_else(|| "of unknown name".to_owned())
+}
+
+fn watch_failed(what: &str, error: &ListWatchError) {
+    let error = crate::coverage::with_sources(error);
+    tracing::warn!(
+        what,
+        error,
+        "A watch failed and is retried; what was known stays"
+    );
 }

@@ -1,12 +1,12 @@
-//! Programs that start while pods, policies and statuses come and go.
+//! Processes that start while pods, policies and statuses come and go.
 
 use super::*;
 use crate::kernel::record::ProcessKey;
 use crate::kernel::record::tests::joined;
-use crate::metrics::{Aside, Policy, Reason};
-use bailiff_api::{Origin, RuntimePolicy, RuntimePolicyBinding};
-use bailiff_kube::watch::Event as Watched;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use crate::metrics::{FindingLabels, FindingType, NotEvaluatedLabels, Policy, SkippedLabels};
+use crate::pending::OF_A_POD;
+use bailiff_api::{IncidentType, Origin};
+use bailiff_kube::list_watch::ObjectEvent as Watched;
 use serde_json::json;
 
 const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
@@ -14,7 +14,7 @@ const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1
 /// A sensor's state without kernel and API server.
 struct Sensor {
     state: State,
-    violations: mpsc::Receiver<Judged>,
+    violations: mpsc::Receiver<Finding>,
 }
 
 impl Sensor {
@@ -22,6 +22,7 @@ impl Sensor {
     /// every process violates, and `web`, which asks for the container, both bound everywhere.
     async fn new(pod_lookup_timeout: Duration) -> Self {
         let config = Config {
+            namespace: "bailiff-system".to_owned(),
             node_name: "node".to_owned(),
             ring_buffer_bytes: 4096,
             pod_lookup_timeout,
@@ -32,33 +33,17 @@ impl Sensor {
         };
         let (sender, violations) = mpsc::channel(100);
         let metrics = Metrics::default();
-        let (ignored, _reports) = Ignored::new(metrics.clone());
-        let mut state = State::new(&config, metrics, sender, ignored, 0);
-        let name = json!({"metadata": {"name": "shop"}});
-        state.namespace(Ok(Watched::InitApply(
-            serde_json::from_value::<Namespace>(name).unwrap(),
-        )));
-        state.namespace(Ok(Watched::InitDone));
+        let mut state = State::new(&config, metrics, sender, 0);
         for (name, expression) in [("any", "false"), ("web", "container.name != 'web'")] {
-            let policy = json!({
-                "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
-                "metadata": {"name": name, "uid": name, "generation": 1},
-                "spec": {"validations": [{"expression": expression, "message": "no"}]},
-            });
-            let binding = json!({
-                "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicyBinding",
-                "metadata": {"name": name, "uid": name},
-                "spec": {"policyName": name, "responseActions": ["Audit"]},
-            });
-            state.policy(Ok(Watched::InitApply(
-                serde_json::from_value::<RuntimePolicy>(policy).unwrap(),
-            )));
-            let binding = serde_json::from_value::<RuntimePolicyBinding>(binding).unwrap();
-            state.binding(Ok(Watched::InitApply(binding)));
+            state.policy(Ok(Watched::Listed(policy(name, 1, expression))));
+            state.binding(Ok(Watched::Listed(binding(name))));
         }
-        state.policy(Ok(Watched::InitDone));
-        state.binding(Ok(Watched::InitDone));
-        state.pod(Ok(Watched::InitDone)).await;
+        state.policy(Ok(Watched::Complete));
+        state.binding(Ok(Watched::Complete));
+        assert!(state.take_must_list());
+        state.namespace(Ok(Watched::Listed(namespace("shop"))));
+        state.namespace(Ok(Watched::Complete));
+        state.pod(Ok(Watched::Complete)).await;
         let mut sensor = Self { state, violations };
         sensor.pod(running("own", ID)).await;
         sensor.exec(exec(1, "own")).await;
@@ -78,31 +63,59 @@ impl Sensor {
 
     /// The pod is there, or its containers have this status.
     async fn pod(&mut self, pod: serde_json::Value) {
-        let pod = serde_json::from_value::<Pod>(pod).unwrap();
-        self.state.pod(Ok(Watched::Apply(pod))).await;
+        self.state.pod(Ok(Watched::Applied(bytes(&pod)))).await;
     }
 
     /// What violated, by policy and process.
     fn found(&mut self) -> Vec<(String, u32)> {
-        self.judged()
+        self.findings()
             .into_iter()
-            .map(|judged| (judged.policy.name, judged.pid))
+            .map(|found| (found.policy.name, found.pid))
             .collect()
     }
 
-    fn judged(&mut self) -> Vec<Judged> {
+    fn findings(&mut self) -> Vec<Finding> {
         std::iter::from_fn(|| self.violations.try_recv().ok()).collect()
     }
 
-    fn not_judged(&self, reason: NotJudged) -> u64 {
-        let counters = &self.state.metrics.not_judged;
-        counters.get_or_create(&Reason { reason }).get()
+    fn not_evaluated(&self, reason: NotEvaluated) -> u64 {
+        let counters = &self.state.metrics.not_evaluated;
+        counters.get_or_create(&NotEvaluatedLabels { reason }).get()
     }
 
-    fn skipped(&self, reason: SetAside) -> u64 {
-        let counters = &self.state.metrics.set_aside;
-        counters.get_or_create(&Aside { reason }).get()
+    fn skipped(&self, reason: Skipped) -> u64 {
+        let counters = &self.state.metrics.skipped;
+        counters.get_or_create(&SkippedLabels { reason }).get()
     }
+
+    fn counted(&self, r#type: FindingType) -> u64 {
+        let counters = &self.state.metrics.violations;
+        counters.get_or_create(&FindingLabels { r#type }).get()
+    }
+}
+
+fn bytes(object: &serde_json::Value) -> Vec<u8> {
+    serde_json::to_vec(object).unwrap()
+}
+
+fn policy(name: &str, generation: i64, expression: &str) -> Vec<u8> {
+    bytes(&json!({
+        "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
+        "metadata": {"name": name, "uid": name, "generation": generation},
+        "spec": {"validations": [{"expression": expression, "message": "no"}]},
+    }))
+}
+
+fn binding(name: &str) -> Vec<u8> {
+    bytes(&json!({
+        "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicyBinding",
+        "metadata": {"name": name, "uid": name},
+        "spec": {"policyName": name, "responseActions": ["Audit"]},
+    }))
+}
+
+fn namespace(name: &str) -> Vec<u8> {
+    bytes(&json!({"metadata": {"name": name}}))
 }
 
 fn key(pid: u32) -> ProcessKey {
@@ -170,7 +183,7 @@ fn web(pid: u32) -> (String, u32) {
 const MINUTE: Duration = Duration::from_mins(1);
 
 #[tokio::test]
-async fn each_policy_judges_a_program_once() {
+async fn each_policy_is_evaluated_once_for_a_process() {
     let mut sensor = Sensor::new(MINUTE).await;
     sensor.exec(sandbox(9, "a")).await;
     sensor.exec(in_sandbox(10, "a")).await;
@@ -188,53 +201,190 @@ async fn each_policy_judges_a_program_once() {
     assert_eq!(sensor.found(), [], "once is enough");
     sensor.pod(running("a", ID)).await;
     assert_eq!(sensor.found(), [web(10)]);
-    assert_eq!(sensor.state.waiting.len(), 1, "the sandbox");
+    assert_eq!(sensor.state.pending.len(), 1, "the sandbox");
 }
 
 #[tokio::test]
-async fn what_a_policy_ignores_is_counted_and_is_no_violation() {
+async fn an_evaluation_error_is_found_whatever_the_failure_policy_and_is_no_violation() {
+    for failure_policy in ["Fail", "Ignore"] {
+        let mut sensor = Sensor::new(MINUTE).await;
+        let failing = bytes(&json!({
+            "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
+            "metadata": {"name": "any", "uid": "any", "generation": 2},
+            "spec": {"failurePolicy": failure_policy,
+                "validations": [{"expression": "object.metadata.labels['none'] == ''"}]},
+        }));
+        sensor.state.policy(Ok(Watched::Applied(failing.clone())));
+        assert!(sensor.state.take_must_list(), "it reads what was not kept");
+        sensor.pod(running("a", ID)).await;
+        sensor
+            .state
+            .namespace(Ok(Watched::Applied(namespace("shop"))));
+        let before = sensor.counted(FindingType::Violation);
+        sensor.exec(exec(10, "a")).await;
+        let found = sensor.findings();
+        let types: Vec<_> = found
+            .iter()
+            .map(|f| (f.policy.name.as_str(), f.type_))
+            .collect();
+        let want = [
+            ("any", IncidentType::EvaluationFailed),
+            ("web", IncidentType::Violation),
+        ];
+        assert_eq!(types, want, "{failure_policy}");
+        assert_eq!(sensor.counted(FindingType::EvaluationFailed), 1);
+        assert_eq!(sensor.counted(FindingType::Violation), before + 1);
+        let counted = |sensor: &Sensor| {
+            let policy = "any".to_owned();
+            let family = &sensor.state.metrics.evaluation_errors;
+            family.get(&Policy { policy }).map(|count| count.get())
+        };
+        assert_eq!(counted(&sensor), Some(1));
+        sensor.state.policy(Ok(Watched::Deleted(failing)));
+        assert_eq!(counted(&sensor), None);
+    }
+}
+
+#[tokio::test]
+async fn a_policy_waits_until_what_it_reads_of_the_pod_is_kept() {
     let mut sensor = Sensor::new(MINUTE).await;
-    let ignoring = json!({
-        "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
-        "metadata": {"name": "any", "uid": "any", "generation": 2},
-        "spec": {"failurePolicy": "Ignore",
-            "validations": [{"expression": "object.metadata.labels['none'] == ''"}]},
-    });
-    let ignoring = serde_json::from_value::<RuntimePolicy>(ignoring).unwrap();
-    sensor.state.policy(Ok(Watched::Apply(ignoring.clone())));
-    sensor.pod(running("a", ID)).await;
-    sensor.exec(exec(10, "a")).await;
-    assert_eq!(sensor.found(), [web(10)]);
-    let counted = |sensor: &Sensor| {
-        let policy = "any".to_owned();
-        let family = &sensor.state.metrics.evaluation_failures;
-        family.get(&Policy { policy }).map(|count| count.get())
+    let labelled = |uid: &str| {
+        let mut pod = running(uid, ID);
+        pod["metadata"]["labels"] = json!({"tier": "web"});
+        pod
     };
-    assert_eq!(counted(&sensor), Some(1));
+    sensor.pod(labelled("a")).await;
+    let reading = policy("any", 2, "object.metadata.labels.tier != 'web'");
+    sensor.state.policy(Ok(Watched::Applied(reading)));
+    sensor.exec(exec(10, "a")).await;
+    assert_eq!(
+        sensor.found(),
+        [web(10)],
+        "the other one would read what was left out"
+    );
+    assert!(sensor.state.take_must_list());
     sensor
         .state
-        .policy(Ok(Watched::Delete(Box::new(ignoring.metadata))));
-    assert_eq!(counted(&sensor), None);
+        .namespace(Ok(Watched::Listed(namespace("shop"))));
+    sensor.pod(labelled("a")).await;
+    assert_eq!(sensor.found(), [any(10)]);
+    // A policy that reads less leads to no list.
+    let reading = policy("any", 3, "has(object.metadata.labels)");
+    sensor.state.policy(Ok(Watched::Applied(reading)));
+    assert!(!sensor.state.take_must_list());
 }
 
 #[tokio::test]
-async fn a_container_that_is_not_known_in_time_is_judged_as_it_is() {
+async fn what_a_policy_reads_and_is_not_kept_in_time_is_counted() {
+    let mut sensor = Sensor::new(Duration::ZERO).await;
+    sensor.pod(running("a", ID)).await;
+    let reading = policy("any", 2, "has(object.metadata.labels)");
+    sensor.state.policy(Ok(Watched::Applied(reading)));
+    sensor.exec(exec(10, "a")).await;
+    assert_eq!(sensor.found(), [web(10)]);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::PodUnknown), 1);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_reported_and_never_evaluated_in_part() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    let reading = policy("any", 2, "object.metadata.annotations.all(k, k != 'x')");
+    sensor.state.policy(Ok(Watched::Applied(reading)));
+    sensor
+        .state
+        .namespace(Ok(Watched::Applied(namespace("shop"))));
+    let mut large = running("a", ID);
+    large["metadata"]["annotations"] = (0..2000)
+        .map(|n| (format!("annotation-{n}"), json!("")))
+        .collect();
+    sensor.pod(large).await;
+    sensor.exec(exec(10, "a")).await;
+    let found = sensor.findings();
+    assert_eq!(found[0].type_, IncidentType::EvaluationFailed);
+    assert_eq!(
+        found[0].violations[0].message,
+        "validations[0]: no such attribute(s): object; the parts of the object that policies read are too large to be kept; make the object smaller, or read fewer of its fields"
+    );
+    assert_eq!(
+        found[1].type_,
+        IncidentType::Violation,
+        "others are evaluated as always"
+    );
+    let reports = sensor.state.gaps_report();
+    sensor.state.tick(Counters::default()).await;
+    let report = reports.borrow().clone().unwrap();
+    assert!(
+        report.ends_with("make the objects smaller: pod shop/a."),
+        "{report}"
+    );
+    sensor.pod(running("a", ID)).await;
+    sensor.state.tick(Counters::default()).await;
+    assert_eq!(*reports.borrow(), None);
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_decoded_stops_no_other() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    for broken in [
+        json!({"metadata": {"name": "any", "uid": "any", "generation": 2}, "spec": {"validations": 7}}),
+        json!({"metadata": {"name": "any", "uid": "any", "generation": 2},
+            "spec": {"validations": [{"expression": "false"}], "severity": "Extreme"}}),
+    ] {
+        sensor.state.policy(Ok(Watched::Applied(bytes(&broken))));
+        sensor.state.binding(Ok(Watched::Applied(bytes(
+            &json!({"metadata": {"name": "b"}, "spec": 1}),
+        ))));
+        sensor.state.namespace(Ok(Watched::Applied(b"{".to_vec())));
+        sensor
+            .pod(
+                json!({"metadata": {"name": "bad", "namespace": "shop", "uid": "bad",
+            "creationTimestamp": "never"}}),
+            )
+            .await;
+        sensor.pod(running("a", ID)).await;
+        sensor.exec(exec(10, "a")).await;
+        assert_eq!(
+            sensor.found(),
+            [web(10)],
+            "what cannot be decoded is not evaluated"
+        );
+    }
+    // What a status says is nothing to a sensor.
+    let mut fine: serde_json::Value = serde_json::from_slice(&policy("any", 3, "false")).unwrap();
+    fine["status"] = json!({"conditions": [{"lastTransitionTime": "2026-01-01T00:00:00+99:99"}]});
+    sensor.state.policy(Ok(Watched::Applied(bytes(&fine))));
+    sensor.exec(exec(11, "a")).await;
+    assert_eq!(sensor.found(), [any(11), web(11)]);
+    let reports = sensor.state.gaps_report();
+    sensor.state.tick(Counters::default()).await;
+    let report = reports.borrow().clone().unwrap();
+    for object in [
+        "RuntimePolicyBinding b",
+        "namespace of unknown name",
+        "pod shop/bad",
+    ] {
+        assert!(report.contains(object), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_container_that_is_not_known_in_time_is_evaluated_as_it_is() {
     let mut sensor = Sensor::new(Duration::ZERO).await;
     sensor.pod(pod("a")).await;
     sensor.exec(sandbox(9, "a")).await;
     sensor.exec(in_sandbox(10, "a")).await;
-    let judged = sensor.judged();
-    let types: Vec<_> = judged
+    let found = sensor.findings();
+    let types: Vec<_> = found
         .iter()
         .map(|j| (j.policy.name.as_str(), j.type_))
         .collect();
-    let failed = bailiff_api::IncidentType::EvaluationFailed;
-    let violation = bailiff_api::IncidentType::Violation;
+    let failed = IncidentType::EvaluationFailed;
+    let violation = IncidentType::Violation;
     assert_eq!(types, [("any", violation), ("web", failed)]);
 }
 
 #[tokio::test]
-async fn a_process_of_the_container_before_a_restart_is_judged() {
+async fn a_process_of_the_container_before_a_restart_is_evaluated() {
     let mut sensor = Sensor::new(MINUTE).await;
     sensor.pod(running("a", ID)).await;
     sensor.pod(running("a", &"1".repeat(64))).await;
@@ -259,7 +409,7 @@ async fn policies_see_where_a_program_was_started_and_where_its_script_lies() {
                 ..exec(10, "a")
             })
             .await;
-        let process = Arc::clone(&sensor.judged()[0].process);
+        let process = Arc::clone(&sensor.findings()[0].process);
         assert_eq!(process.working_directory, "/tmp/a", "{filename}");
         let found = process.script.as_ref().map(|script| script.path.as_str());
         assert_eq!(found, script, "{filename}");
@@ -292,7 +442,7 @@ async fn only_a_runtime_is_skipped() {
         })
         .await;
     assert_eq!(sensor.found(), []);
-    assert_eq!(sensor.skipped(SetAside::Runtime), 3);
+    assert_eq!(sensor.skipped(Skipped::ContainerRuntime), 3);
     // What a container's process runs on the machine's root, or far below others, is not that.
     sensor.exec(exec(20, "a")).await;
     sensor.exec(went(20, 0, Root::Machine)).await;
@@ -312,7 +462,7 @@ async fn only_a_runtime_is_skipped() {
         .filter(|f| f.0 == "any")
         .collect();
     assert_eq!(policies, [any(20), any(20), any(21), any(22), any(23)]);
-    assert_eq!(sensor.skipped(SetAside::Runtime), 3);
+    assert_eq!(sensor.skipped(Skipped::ContainerRuntime), 3);
 }
 
 #[tokio::test]
@@ -321,7 +471,7 @@ async fn the_sandbox_of_a_pod_is_skipped_whatever_it_is_called() {
     sensor.pod(pod("a")).await;
     sensor.exec(sandbox(9, "a")).await;
     assert_eq!(sensor.found(), []);
-    assert_eq!(sensor.skipped(SetAside::Sandbox), 1);
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 1);
     // The runtime keeps some in the pod's own cgroup.
     let beside = Exec {
         cgroup: "/kubepods/besteffort/poda".to_owned(),
@@ -342,10 +492,10 @@ async fn the_sandbox_of_a_pod_is_skipped_whatever_it_is_called() {
     };
     sensor.exec(restarted(sandbox(20, "a"), "6")).await;
     assert_eq!(sensor.found(), []);
-    assert_eq!(sensor.skipped(SetAside::Sandbox), 2);
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 2);
     sensor.exec(restarted(exec(21, "a"), "7")).await;
     assert_eq!(sensor.found(), [any(21), web(21)]);
-    assert_eq!(sensor.skipped(SetAside::Sandbox), 2);
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 2);
 }
 
 #[tokio::test]
@@ -370,8 +520,8 @@ async fn without_namespaces_of_its_own_a_container_waits_for_the_status() {
     assert_eq!(sensor.found(), []);
     sensor.pod(running("a", ID)).await;
     assert_eq!(sensor.found(), [any(10), web(10), any(11), web(11)]);
-    assert_eq!(sensor.state.waiting.len(), 1, "the sandbox");
-    assert_eq!(sensor.skipped(SetAside::Sandbox), 0, "its time is not over");
+    assert_eq!(sensor.state.pending.len(), 1, "the sandbox");
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 0, "its time is not over");
 }
 
 #[tokio::test]
@@ -408,13 +558,13 @@ async fn a_cgroup_of_its_own_making_does_not_make_a_process_the_sandbox() {
             ..exec(11, "a")
         };
         sensor.exec(moved).await;
-        let judged = sensor.judged();
-        assert_eq!(judged.len(), 2);
-        assert_eq!(judged[1].container.name.as_deref(), Some("web"));
-        assert_eq!(judged[1].container_id.as_deref(), Some(ID));
+        let found = sensor.findings();
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[1].container.name.as_deref(), Some("web"));
+        assert_eq!(found[1].container_id.as_deref(), Some(ID));
         sensor.state.event(Event::Exit(key(11))).await;
     }
-    assert_eq!(sensor.skipped(SetAside::Sandbox), 0);
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 0);
 }
 
 #[tokio::test]
@@ -434,20 +584,20 @@ async fn a_process_that_leaves_the_cgroups_of_its_pod_stays_the_pods() {
         ..exec(pid, "a")
     };
     sensor.exec(left(11, 10)).await;
-    let judged = sensor.judged();
-    assert_eq!(judged.len(), 2);
-    assert_eq!(judged[0].pod.uid, "a");
-    assert_eq!(judged[0].container_id.as_deref(), Some(ID));
-    assert!(judged[0].process.left_pod_cgroup);
-    let incident = crate::incident::evidence::incident(&judged[0], "node-1", Timestamp::now());
+    let found = sensor.findings();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0].pod.uid, "a");
+    assert_eq!(found[0].container_id.as_deref(), Some(ID));
+    assert!(found[0].process.left_pod_cgroup);
+    let incident = crate::incident::evidence::incident(&found[0], "node-1", Timestamp::now());
     assert!(incident.spec.process.left_pod_cgroup);
     // Nobody knows whose it is.
     sensor.exec(left(12, 9999)).await;
     assert_eq!(sensor.found(), []);
-    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 1);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 1);
     // It went into the cgroup of another pod: which of them it is of is not clear.
     sensor.exec(exec(11, "b")).await;
-    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 2);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 2);
 }
 
 #[tokio::test]
@@ -475,7 +625,7 @@ async fn processes_that_are_older_than_the_sensor_are_the_parents_of_others() {
     };
     sensor.state.event(found(10, 5, "a")).await;
     sensor.exec(below(11, 10, "a")).await;
-    let process = Arc::clone(&sensor.judged()[0].process);
+    let process = Arc::clone(&sensor.findings()[0].process);
     assert_eq!(process.origin, Origin::Entrypoint);
     assert_eq!(process.ancestors.0[0].executable, "/bin/busybox");
     assert_eq!(process.ancestors.0[0].names, ["busybox", "sh"]);
@@ -483,7 +633,7 @@ async fn processes_that_are_older_than_the_sensor_are_the_parents_of_others() {
     sensor.state.event(found(20, 10, "b")).await;
     sensor.exec(below(21, 20, "b")).await;
     assert_eq!(sensor.found(), []);
-    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 1);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 1);
     // Of another node on the same kernel: nothing is kept of it.
     let mut other = found(30, 5, "a");
     if let Event::Found(found) = &mut other {
@@ -507,11 +657,11 @@ async fn who_a_process_is_has_to_be_clear() {
             ..exec(11, "b")
         })
         .await;
-    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 1);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 1);
     // A process of one pod went into the cgroup of another.
     sensor.fork(10, 12).await;
     sensor.exec(exec(12, "b")).await;
-    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 2);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 2);
     // A mount namespace that can't be told apart.
     sensor
         .exec(Exec {
@@ -519,7 +669,7 @@ async fn who_a_process_is_has_to_be_clear() {
             ..exec(13, "a")
         })
         .await;
-    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 3);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 3);
     let cgroup = "/kubepods/besteffort/evil".to_owned();
     sensor
         .exec(Exec {
@@ -527,7 +677,7 @@ async fn who_a_process_is_has_to_be_clear() {
             ..exec(14, "a")
         })
         .await;
-    assert_eq!(sensor.not_judged(NotJudged::CgroupUnclear), 1);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::UnrecognizedCgroup), 1);
     let cgroup = format!("/other-node/kubepods/poda/{ID}");
     sensor
         .exec(Exec {
@@ -535,7 +685,7 @@ async fn who_a_process_is_has_to_be_clear() {
             ..exec(15, "a")
         })
         .await;
-    assert_eq!(sensor.skipped(SetAside::OtherNode), 1);
+    assert_eq!(sensor.skipped(Skipped::OtherNode), 1);
     assert_eq!(sensor.found(), []);
 }
 
@@ -557,7 +707,7 @@ async fn a_process_that_entered_the_machines_namespaces_takes_them_from_nobody()
 }
 
 #[tokio::test]
-async fn a_static_pod_is_judged_as_its_copy_in_the_api() {
+async fn a_static_pod_is_evaluated_as_its_copy_in_the_api() {
     let mut sensor = Sensor::new(MINUTE).await;
     sensor.exec(exec(10, "3a1f5f6f7a8b3a1f")).await;
     let mut copy = running("mirror", ID);
@@ -566,13 +716,13 @@ async fn a_static_pod_is_judged_as_its_copy_in_the_api() {
         "kubernetes.io/config.mirror": "3a1f5f6f7a8b3a1f",
     });
     sensor.pod(copy).await;
-    let judged = sensor.judged();
-    assert_eq!(judged.len(), 2);
-    assert_eq!(judged[0].pod.uid, "mirror");
+    let found = sensor.findings();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0].pod.uid, "mirror");
 }
 
 #[tokio::test]
-async fn what_ended_before_its_pod_was_known_is_judged_and_forgotten() {
+async fn what_exited_before_its_pod_was_known_is_evaluated_and_forgotten() {
     let mut sensor = Sensor::new(MINUTE).await;
     sensor.exec(exec(10, "a")).await;
     sensor.fork(10, 11).await;
@@ -586,8 +736,8 @@ async fn what_ended_before_its_pod_was_known_is_judged_and_forgotten() {
     sensor.state.event(Event::Exit(key(10))).await;
     sensor.state.event(Event::Exit(key(11))).await;
     sensor.pod(running("a", ID)).await;
-    let judged = sensor.judged();
-    let of = |pid| judged.iter().find(|judged| judged.pid == pid).unwrap();
+    let found = sensor.findings();
+    let of = |pid| found.iter().find(|found| found.pid == pid).unwrap();
     assert_eq!(
         of(10).process.origin,
         Origin::Probe,
@@ -608,12 +758,18 @@ async fn what_ended_before_its_pod_was_known_is_judged_and_forgotten() {
 async fn what_is_given_up_is_counted() {
     let mut sensor = Sensor::new(Duration::ZERO).await;
     sensor.exec(exec(10, "a")).await;
-    assert_eq!(sensor.not_judged(NotJudged::PodUnknown), 1);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::PodUnknown), 1);
     let mut sensor = Sensor::new(MINUTE).await;
-    for pid in 0..=u32::try_from(WAITING_LIMIT).unwrap() {
+    for pid in 0..=u32::try_from(OF_A_POD.entries).unwrap() {
         sensor.exec(exec(100 + pid, "a")).await;
     }
-    assert_eq!(sensor.not_judged(NotJudged::QueueFull), 1);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::QueueFull), 1);
+    sensor.exec(exec(1, "b")).await;
+    assert_eq!(
+        sensor.not_evaluated(NotEvaluated::QueueFull),
+        1,
+        "another pod has room"
+    );
     let counters = Counters {
         execs_lost: 3,
         execs: 9,
@@ -623,8 +779,12 @@ async fn what_is_given_up_is_counted() {
     };
     for _ in 0..2 {
         sensor.state.tick(counters).await;
-        assert_eq!(sensor.not_judged(NotJudged::RingFull), 3, "programs alone");
-        assert_eq!(sensor.not_judged(NotJudged::CgroupTooDeep), 6);
+        assert_eq!(
+            sensor.not_evaluated(NotEvaluated::RingBufferFull),
+            3,
+            "programs alone"
+        );
+        assert_eq!(sensor.not_evaluated(NotEvaluated::CgroupTooDeep), 6);
         assert_eq!(sensor.state.metrics.execs.get(), 9);
         assert_eq!(sensor.state.metrics.untracked_processes.get(), 4);
         assert_eq!(sensor.state.metrics.process_events_lost.get(), 5);

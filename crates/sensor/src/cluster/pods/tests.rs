@@ -1,14 +1,36 @@
 //! Pods that come, restart, change and go.
 
 use super::*;
+use bailiff_api::ContainerType;
 use serde_json::json;
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-fn pod(uid: &str, status: &Value) -> Pod {
-    serde_json::from_value(json!({
+fn pod(uid: &str, status: &Value) -> Vec<u8> {
+    bytes(&value(uid, status))
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap()
+}
+
+/// Puts a pod where expressions read all of it.
+fn apply(pods: &mut Pods, pod: &[u8], now: Timestamp) {
+    pods.apply(pod, &whole(), now).unwrap();
+}
+
+fn whole() -> Arc<Needs> {
+    Arc::new(Needs {
+        object: Some(bailiff_policy::Reads::everything()),
+        pod_labels: ["team".to_owned()].into(),
+        ..Needs::default()
+    })
+}
+
+fn value(uid: &str, status: &Value) -> Value {
+    json!({
         "metadata": {
             "name": format!("{uid}-name"), "namespace": "shop", "uid": uid,
             "creationTimestamp": at(0).to_string(),
@@ -21,8 +43,7 @@ fn pod(uid: &str, status: &Value) -> Pod {
             ],
         },
         "status": status,
-    }))
-    .unwrap()
+    })
 }
 
 fn running(id: &str) -> Value {
@@ -37,21 +58,17 @@ fn status(name: &str, id: &str) -> Value {
 }
 
 /// A pod of the API that says it is the copy of this static pod.
-fn copy(uid: &str, static_uid: &str, created: i64) -> Pod {
-    let mut copy = pod(uid, &json!({}));
-    copy.metadata.creation_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
-        at(created),
-    ));
-    copy.metadata.annotations = Some(BTreeMap::from([
-        (
-            "kubernetes.io/config.mirror".to_owned(),
-            static_uid.to_owned(),
-        ),
-        (
-            "kubernetes.io/config.hash".to_owned(),
-            static_uid.to_owned(),
-        ),
-    ]));
+fn copy(uid: &str, static_uid: &str, created: i64) -> Vec<u8> {
+    bytes(&copied(uid, static_uid, created))
+}
+
+fn copied(uid: &str, static_uid: &str, created: i64) -> Value {
+    let mut copy = value(uid, &json!({}));
+    copy["metadata"]["creationTimestamp"] = json!(at(created).to_string());
+    copy["metadata"]["annotations"] = json!({
+        "kubernetes.io/config.mirror": static_uid,
+        "kubernetes.io/config.hash": static_uid,
+    });
     copy
 }
 
@@ -67,7 +84,7 @@ fn containers_have_the_role_that_the_pod_gives_them() {
         "initContainerStatuses": [status("setup", "b"), status("proxy", "c")],
         "ephemeralContainerStatuses": [status("debug", "d")],
     });
-    pods.apply(&pod("u", &statuses), at(0));
+    apply(&mut pods, &pod("u", &statuses), at(0));
     let found = &pods.get("u").unwrap().containers;
     for (id, name, image, type_) in [
         ("a", "web", "web:1", ContainerType::App),
@@ -87,12 +104,12 @@ fn containers_have_the_role_that_the_pod_gives_them() {
 fn a_container_that_was_replaced_is_known_for_a_minute() {
     let mut pods = Pods::default();
     let knows = |pods: &Pods, id: &str| pods.get("u").unwrap().containers.contains_key(id);
-    pods.apply(&pod("u", &running("first")), at(0));
-    pods.apply(&pod("u", &running("second")), at(10));
+    apply(&mut pods, &pod("u", &running("first")), at(0));
+    apply(&mut pods, &pod("u", &running("second")), at(10));
     assert!(knows(&pods, "first") && knows(&pods, "second"));
-    pods.apply(&pod("u", &running("third")), at(69));
+    apply(&mut pods, &pod("u", &running("third")), at(69));
     assert!(knows(&pods, "first") && knows(&pods, "second"));
-    pods.apply(&pod("u", &running("third")), at(70));
+    apply(&mut pods, &pod("u", &running("third")), at(70));
     assert!(!knows(&pods, "first"), "a minute is over");
     assert!(knows(&pods, "second"), "not yet");
 }
@@ -102,7 +119,11 @@ fn the_status_tells_of_the_last_container_also_to_a_sensor_that_starts() {
     let mut pods = Pods::default();
     let mut again = status("web", "second");
     again["lastState"] = json!({"terminated": {"exitCode": 1, "containerID": "cri-o://first"}});
-    pods.apply(&pod("u", &json!({"containerStatuses": [again]})), at(0));
+    apply(
+        &mut pods,
+        &pod("u", &json!({"containerStatuses": [again]})),
+        at(0),
+    );
     let found = &pods.get("u").unwrap().containers;
     assert_eq!(found["first"], found["second"]);
 }
@@ -110,17 +131,17 @@ fn the_status_tells_of_the_last_container_also_to_a_sensor_that_starts() {
 #[test]
 fn a_static_pod_is_known_by_its_copy_in_the_api() {
     let mut pods = Pods::default();
-    pods.apply(&copy("mirror", "hash", 5), at(5));
+    apply(&mut pods, &copy("mirror", "hash", 5), at(5));
     assert_eq!(uid_of(&pods, "hash").as_deref(), Some("mirror"));
     assert_eq!(uid_of(&pods, "mirror").as_deref(), Some("mirror"));
     // The kubelet makes the copy anew, under the same hash.
-    pods.delete(&copy("mirror", "hash", 5).metadata, at(10));
-    pods.apply(&copy("anew", "hash", 10), at(10));
+    pods.delete(&copy("mirror", "hash", 5), at(10));
+    apply(&mut pods, &copy("anew", "hash", 10), at(10));
     assert_eq!(uid_of(&pods, "hash").as_deref(), Some("anew"));
     pods.forget(at(70));
     assert_eq!(uid_of(&pods, "hash").as_deref(), Some("anew"));
     assert_eq!(uid_of(&pods, "mirror"), None);
-    pods.delete(&copy("anew", "hash", 10).metadata, at(80));
+    pods.delete(&copy("anew", "hash", 10), at(80));
     pods.forget(at(140));
     assert_eq!(uid_of(&pods, "hash"), None);
     assert_eq!((pods.copies.len(), pods.len()), (0, 0));
@@ -129,32 +150,32 @@ fn a_static_pod_is_known_by_its_copy_in_the_api() {
 #[test]
 fn a_pod_can_not_claim_the_processes_of_another() {
     let mut pods = Pods::default();
-    pods.apply(&pod("victim", &json!({})), at(0));
-    pods.apply(&copy("mirror", "hash", 0), at(0));
+    apply(&mut pods, &pod("victim", &json!({})), at(0));
+    apply(&mut pods, &copy("mirror", "hash", 0), at(0));
     // The UID of a pod, and the hash of a static one, in the annotations of a pod made later.
-    pods.apply(&copy("evil", "victim", 9), at(9));
-    pods.apply(&copy("evil2", "hash", 9), at(9));
+    apply(&mut pods, &copy("evil", "victim", 9), at(9));
+    apply(&mut pods, &copy("evil2", "hash", 9), at(9));
     assert_eq!(uid_of(&pods, "victim").as_deref(), Some("victim"));
     assert_eq!(uid_of(&pods, "hash").as_deref(), Some("mirror"));
     // However they are listed.
     let mut pods = Pods::default();
-    pods.apply(&copy("evil2", "hash", 9), at(9));
-    pods.apply(&copy("mirror", "hash", 0), at(9));
+    apply(&mut pods, &copy("evil2", "hash", 9), at(9));
+    apply(&mut pods, &copy("mirror", "hash", 0), at(9));
     assert_eq!(uid_of(&pods, "hash").as_deref(), Some("mirror"));
     // The hash alone makes no static pod.
-    let mut plain = copy("evil3", "other", 0);
-    let annotations = plain.metadata.annotations.as_mut().unwrap();
+    let mut plain = copied("evil3", "other", 0);
+    let annotations = plain["metadata"]["annotations"].as_object_mut().unwrap();
     annotations.remove("kubernetes.io/config.mirror");
-    pods.apply(&plain, at(9));
+    apply(&mut pods, &bytes(&plain), at(9));
     assert_eq!(uid_of(&pods, "other"), None);
 }
 
 #[test]
 fn a_deleted_pod_is_known_for_a_minute() {
     let mut pods = Pods::default();
-    pods.apply(&pod("a", &json!({})), at(0));
-    pods.apply(&pod("b", &json!({})), at(0));
-    pods.delete(&pod("a", &json!({})).metadata, at(0));
+    apply(&mut pods, &pod("a", &json!({})), at(0));
+    apply(&mut pods, &pod("b", &json!({})), at(0));
+    pods.delete(&pod("a", &json!({})), at(0));
     // A new listing names neither; it is not the beginning of another minute for the first.
     pods.keep(&HashSet::new(), at(30));
     pods.forget(at(59));
@@ -163,4 +184,180 @@ fn a_deleted_pod_is_known_for_a_minute() {
     assert_eq!((uid_of(&pods, "a"), pods.len()), (None, 1));
     pods.forget(at(90));
     assert_eq!(pods.len(), 0);
+}
+
+/// A pod with a text of so many bytes where its tenant likes.
+fn large(uid: &str, change: impl Fn(&mut Value)) -> Vec<u8> {
+    let mut pod = value(uid, &running("id"));
+    pod["metadata"]["labels"] = json!({"team": "shop"});
+    change(&mut pod);
+    bytes(&pod)
+}
+
+#[test]
+fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
+    let text = "x".repeat(1 << 20);
+    let labels: serde_json::Map<String, Value> =
+        (0..20_000).map(|n| (format!("l{n}"), json!("v"))).collect();
+    let many = |one: &Value| json!(vec![one.clone(); 5000]);
+    let cases: [(&str, Box<dyn Fn(&mut Value)>, [bool; 3]); 6] = [
+        // What is left out: the object; other labels; containers and commands.
+        ("nothing", Box::new(|_| {}), [false, false, false]),
+        (
+            "an annotation",
+            Box::new(|pod| pod["metadata"]["annotations"] = json!({"a": text})),
+            [true, false, false],
+        ),
+        (
+            "a variable",
+            Box::new(|pod| {
+                pod["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": text}])
+            }),
+            [true, false, false],
+        ),
+        (
+            "labels",
+            Box::new(|pod| {
+                pod["metadata"]["labels"]
+                    .as_object_mut()
+                    .unwrap()
+                    .extend(labels.clone());
+            }),
+            [true, true, false],
+        ),
+        (
+            "a probe",
+            Box::new(|pod| {
+                pod["spec"]["containers"][0]["livenessProbe"] =
+                    json!({"exec": {"command": ["sh", text]}});
+            }),
+            [true, true, true],
+        ),
+        (
+            "containers",
+            Box::new(|pod| {
+                let one = pod["spec"]["containers"][0].clone();
+                pod["spec"]["containers"] = many(&one);
+            }),
+            [true, true, true],
+        ),
+    ];
+    for (name, change, [object, others, containers]) in cases {
+        let mut pods = Pods::default();
+        let json = large("u", |pod| {
+            pod["metadata"]["labels"]["other"] = json!("x");
+            change(pod);
+        });
+        apply(&mut pods, &json, at(0));
+        let facts = pods.get("u").unwrap();
+        assert_eq!(facts.labels["team"], "shop", "{name}");
+        assert_eq!(facts.labels.contains_key("other"), !others, "{name}");
+        assert_eq!(facts.object_left_out(), object, "{name}");
+        assert_eq!(facts.containers_left_out(), containers, "{name}");
+        assert_eq!(facts.containers.is_empty(), name == "containers", "{name}");
+        assert!(facts.bytes + facts.object_bytes <= 128 * 1024, "{name}");
+    }
+}
+
+#[test]
+fn what_no_expression_reads_is_not_kept() {
+    let mut pods = Pods::default();
+    pods.apply(&large("u", |_| {}), &Arc::default(), at(0))
+        .unwrap();
+    let facts = pods.get("u").unwrap();
+    assert!(facts.object.is_none() && !facts.object_left_out());
+}
+
+#[test]
+fn a_probe_has_the_variables_of_its_container() {
+    let probed = |variables: usize| {
+        large("u", |pod| {
+            let mut env = vec![json!({"name": "PORT", "value": "80"})];
+            env.extend(
+                (0..variables).map(|n| json!({"name": format!("V{n}"), "value": "x".repeat(100)})),
+            );
+            let container = &mut pod["spec"]["containers"][0];
+            container["env"] = json!(env);
+            container["livenessProbe"] = json!({"exec": {"command": ["check", "$(PORT)"]}});
+        })
+    };
+    let commands = |json: &[u8]| {
+        let mut pods = Pods::default();
+        apply(&mut pods, json, at(0));
+        let facts = pods.get("u").unwrap();
+        (format!("{:?}", facts.commands), facts.containers_left_out())
+    };
+    let (few, left_out) = commands(&probed(0));
+    assert!(few.contains(r#"["check", "80"]"#) && !left_out, "{few}");
+    assert_eq!(commands(&probed(1000)), (few, false));
+    let (none, left_out) = commands(&probed(20_000));
+    assert!(!none.contains("check") && left_out, "{none}");
+}
+
+#[test]
+fn the_namespace_that_has_most_gives_way() {
+    let mut pods = Pods::default();
+    let of = |uid: &str, namespace: &str, phase: &str| {
+        large(uid, |pod| {
+            pod["metadata"]["namespace"] = json!(namespace);
+            pod["metadata"]["annotations"] = json!({"a": "x".repeat(60_000)});
+            pod["status"]["phase"] = json!(phase);
+        })
+    };
+    apply(&mut pods, &of("other", "other", "Running"), at(0));
+    apply(&mut pods, &of("ended", "greedy", "Failed"), at(0));
+    for number in 0..1000 {
+        apply(
+            &mut pods,
+            &of(&format!("p{number}"), "greedy", "Running"),
+            at(0),
+        );
+    }
+    assert!(pods.get("other").unwrap().object.is_some());
+    assert!(pods.get("ended").unwrap().object.is_none());
+    let kept = pods
+        .by_uid
+        .values()
+        .filter(|pod| pod.object.is_some())
+        .count();
+    let bytes: usize = pods
+        .by_uid
+        .values()
+        .map(|pod| pod.bytes + pod.object_bytes)
+        .sum();
+    assert!(
+        (200..300).contains(&kept) && bytes <= 16 << 20,
+        "{kept} {bytes}"
+    );
+    let reduced: HashSet<_> = pods.take_reduced().into_iter().collect();
+    assert_eq!(reduced.len(), 1002 - kept);
+    // All of them are known by what identifies them, and so is what bounds them.
+    assert_eq!(pods.len(), 1002);
+    pods.keep(&HashSet::new(), at(1));
+    pods.forget(at(100));
+    assert_eq!(
+        (pods.len(), format!("{:?}", pods.budget)),
+        (0, format!("{:?}", Budget::default()))
+    );
+}
+
+#[test]
+fn what_is_no_pod_is_an_error() {
+    for json in [
+        "",
+        "{",
+        "[]",
+        "{}",
+        r#"{"metadata": {"name": "a"}}"#,
+        r#"{"metadata": {"name": "a",
+        "namespace": "n", "uid": "u", "creationTimestamp": "yesterday"}}"#,
+    ] {
+        Pods::default()
+            .apply(json.as_bytes(), &whole(), at(0))
+            .unwrap_err();
+    }
+    assert_eq!(
+        name_of(br#"{"metadata": {"name": "a", "namespace": "n"}}"#).as_deref(),
+        Some("n/a")
+    );
 }

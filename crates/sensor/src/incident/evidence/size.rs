@@ -18,7 +18,7 @@ fn size_of(character: char) -> usize {
 }
 
 /// Bytes of a value as JSON; a text with its quotes.
-pub(super) fn stored_size<T: Serialize + ?Sized>(value: &T) -> usize {
+pub(crate) fn stored_size<T: Serialize + ?Sized>(value: &T) -> usize {
     // What can't be written is too large for any limit.
     serde_json::to_string(value).map_or(usize::MAX, |json| {
         // The escapes of serde_json are there already, and are plain characters by now.
@@ -31,14 +31,14 @@ pub(super) fn stored_size<T: Serialize + ?Sized>(value: &T) -> usize {
 }
 
 /// Bytes that `managedFields` takes for the keys of a map: `"f:key":{},` each.
-pub(super) fn managed_size(map: &BTreeMap<String, String>) -> usize {
+pub(crate) fn managed_size(map: &BTreeMap<String, String>) -> usize {
     map.keys()
         .map(|key| stored_size(key.as_str()).saturating_add(6))
         .sum()
 }
 
 /// The beginning of a text, of at most so many bytes where it is stored, cut between characters.
-pub(super) fn cut(text: &str, limit: usize) -> &str {
+pub(crate) fn cut(text: &str, limit: usize) -> &str {
     let mut size = 0_usize;
     let over = text.char_indices().find(|(_, character)| {
         size = size.saturating_add(size_of(*character));

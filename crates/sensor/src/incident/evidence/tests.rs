@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cluster::pods::Pods;
+use crate::incident::processes::Processes;
 use bailiff_api::{ExecutableSource, IncidentType, Origin, Severity, Violation};
 use bailiff_policy::{Ancestors, Container, Process, Script};
 use proptest::prelude::*;
@@ -13,17 +14,16 @@ fn now() -> Timestamp {
 }
 
 /// A violation by `sh -c id` in a pod with these labels.
-pub(crate) fn judged(labels: &BTreeMap<String, String>, selected: &[&str]) -> Judged {
+pub(crate) fn finding(labels: &BTreeMap<String, String>, selected: &[&str]) -> Finding {
     let pod = json!({
         "metadata": {"name": "p".repeat(63), "namespace": "n".repeat(63),
             "uid": "0f5b6d3e-7c1a-4e53-9d0c-3a1f5f6f7a8b", "labels": labels},
         "spec": {"containers": [], "serviceAccountName": "s".repeat(63)},
     });
     let mut pods = Pods::default();
-    let uid = pods
-        .apply(&serde_json::from_value(pod).unwrap(), now())
-        .unwrap();
-    Judged {
+    let json = serde_json::to_vec(&pod).unwrap();
+    let uid = pods.apply(&json, &Arc::default(), now()).unwrap();
+    Finding {
         type_: IncidentType::Violation,
         severity: Severity::High,
         policy: PolicyReference {
@@ -80,15 +80,15 @@ fn numbered(number: usize, length: usize) -> BTreeMap<String, String> {
     (0..number).map(label).collect()
 }
 
-fn spec_of(judged: &Judged) -> IncidentSpec {
-    incident(judged, "node", now()).spec
+fn spec_of(finding: &Finding) -> IncidentSpec {
+    incident(finding, "node", now()).spec
 }
 
 /// Arguments of a violation, as they come from the kernel.
-fn with_args(args: Vec<Vec<u8>>) -> Judged {
-    Judged {
+fn with_args(args: Vec<Vec<u8>>) -> Finding {
+    Finding {
         args: Arc::new(args),
-        ..judged(&BTreeMap::new(), &[])
+        ..finding(&BTreeMap::new(), &[])
     }
 }
 
@@ -104,8 +104,10 @@ fn fields(value: &Value) -> Value {
     }
 }
 
-/// The object as the API server keeps it once the controller has answered.
+/// The object as the API server keeps it once the controller has responded, with as many processes in
+/// its series as there are at most.
 fn stored(incident: &Incident) -> usize {
+    let series = series(incident);
     let mut incident = serde_json::to_value(incident).unwrap();
     let manager = |operation: &Value| {
         json!({
@@ -120,8 +122,7 @@ fn stored(incident: &Incident) -> usize {
     let status = json!({
         "phase": "Unresolved",
         "conditions": [condition("Responded"), condition("Recovered")],
-        "series": {"count": 1_000_000, "policyGeneration": 1_000,
-            "lastObservedTime": "2026-01-01T00:00:00.123456Z", "bindings": incident["spec"]["bindings"]},
+        "series": series,
         "response": {"action": "Evict", "bindingName": "b".repeat(63), "time": "2026-01-01T00:00:00.123456Z"},
         "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "w".repeat(63), "uid": "u".repeat(36)},
         "replacement": {"name": "r".repeat(63), "uid": "u".repeat(36), "nodeName": "n".repeat(63),
@@ -141,11 +142,34 @@ fn stored(incident: &Incident) -> usize {
     stored_size(&incident)
 }
 
+/// A series of processes as long as they may be.
+fn series(incident: &Incident) -> bailiff_api::Series {
+    let mut processes = Processes::of(Some(&incident.spec.process), process_room(&incident.spec));
+    for index in 0..20 {
+        let mut long = finding(&BTreeMap::new(), &[]);
+        long.process = Arc::new(Process {
+            executable: format!("/{index}/{}", "<".repeat(1000)),
+            args: vec!["\u{1}".repeat(1000), "<".repeat(1000)],
+            ..(*long.process).clone()
+        });
+        processes.add(&long);
+    }
+    let (first_processes, last_processes) = processes.lists();
+    bailiff_api::Series {
+        count: 1 << 53,
+        last_observed_time: MicroTime(now()),
+        policy_generation: 1000,
+        binding_refs: incident.spec.binding_refs.clone(),
+        first_processes,
+        last_processes,
+    }
+}
+
 #[test]
 fn an_ordinary_process_is_told_whole() {
-    let mut judged = judged(&numbered(3, 10), &[]);
-    judged.bindings = bindings(3, 20);
-    let spec = spec_of(&judged);
+    let mut finding = finding(&numbered(3, 10), &[]);
+    finding.bindings = bindings(3, 20);
+    let spec = spec_of(&finding);
     assert_eq!(spec.process.args, ["sh", "-c", "id"]);
     assert!(spec.process.args_base64.is_empty() && !spec.process.args_truncated);
     assert_eq!((spec.pod.labels.len(), spec.binding_refs.len()), (3, 3));
@@ -164,9 +188,9 @@ fn labels_that_selectors_name_are_kept_before_all_others() {
     for key in ["team", "pod-template-hash", "zone"] {
         labels.insert(key.to_owned(), "v".to_owned());
     }
-    let violation = Judged {
+    let violation = Finding {
         args: Arc::new(vec![vec![b'x'; 4096]]),
-        ..judged(&labels, &["team", "absent", "zone"])
+        ..finding(&labels, &["team", "absent", "zone"])
     };
     let spec = spec_of(&violation);
     let kept = |key: &str| spec.pod.labels.contains_key(key);
@@ -187,7 +211,7 @@ fn labels_that_selectors_name_are_kept_before_all_others() {
         few.into_iter()
             .map(|(key, value)| (key.clone(), value.clone())),
     );
-    let spec = spec_of(&judged(&small, &["team"]));
+    let spec = spec_of(&finding(&small, &["team"]));
     assert_eq!(spec.pod.labels.len(), LABELS_LIMIT);
     assert!(spec.pod.labels.contains_key("team"));
 }
@@ -231,12 +255,12 @@ fn text_is_cut_between_characters_and_says_so() {
 
 #[test]
 fn ancestors_are_kept_at_the_cost_of_labels_that_nobody_selects() {
-    let mut judged = judged(&numbered(32, 200), &[]);
-    judged.process = Arc::new(Process {
+    let mut finding = finding(&numbered(32, 200), &[]);
+    finding.process = Arc::new(Process {
         ancestors: Ancestors(vec![ancestor("/bin/bash", "bash"); 16]),
-        ..(*judged.process).clone()
+        ..(*finding.process).clone()
     });
-    let spec = spec_of(&judged);
+    let spec = spec_of(&finding);
     assert_eq!(spec.process.ancestors.len(), 16);
     assert!(spec.pod.labels.is_empty());
 }
@@ -315,16 +339,16 @@ fn stays_small(hostile: Hostile) {
     let labels = numbered(hostile.labels.0, hostile.labels.1);
     let selected = labels.keys().take(hostile.selected).map(String::as_str);
     let selected: Vec<_> = selected.collect();
-    let mut judged = judged(&labels, &selected);
-    judged.bindings = bindings(hostile.bindings.0, hostile.bindings.1);
+    let mut finding = finding(&labels, &selected);
+    finding.bindings = bindings(hostile.bindings.0, hostile.bindings.1);
     let mut room = 4096_usize;
     let args = hostile.args.into_iter().map(|mut arg| {
         arg.truncate(room);
         room = room.saturating_sub(arg.len() + 1);
         arg
     });
-    judged.args = Arc::new(args.collect());
-    judged.container = Container {
+    finding.args = Arc::new(args.collect());
+    finding.container = Container {
         name: Some("c".repeat(63)),
         image: Some(texts[5].clone()),
         image_id: Some(texts[6].clone()),
@@ -334,8 +358,8 @@ fn stays_small(hostile: Hostile) {
         expression_index: Some(0),
         message: texts[7].clone(),
     };
-    judged.violations = vec![violation; hostile.messages];
-    judged.process = Arc::new(Process {
+    finding.violations = vec![violation; hostile.messages];
+    finding.process = Arc::new(Process {
         executable: texts[0].clone(),
         invoked_path: texts[1].clone(),
         names: vec![texts[2].clone(); 5],
@@ -345,9 +369,9 @@ fn stays_small(hostile: Hostile) {
         working_directory: texts[8].clone(),
         capabilities: vec!["CHECKPOINT_RESTORE".to_owned(); 41],
         ancestors: Ancestors(vec![ancestor(&texts[4], &texts[2]); hostile.ancestors]),
-        ..(*judged.process).clone()
+        ..(*finding.process).clone()
     });
-    let incident = incident(&judged, &"n".repeat(63), now());
+    let incident = incident(&finding, &"n".repeat(63), now());
     let size = stored(&incident);
     assert!(size < 16 * 1024, "{size} bytes");
     assert!(!incident.spec.binding_refs.is_empty() && !incident.spec.violations.is_empty());
@@ -355,8 +379,8 @@ fn stays_small(hostile: Hostile) {
         assert!(incident.spec.pod.labels.contains_key(key), "{key} is lost");
     }
     let args = &incident.spec.process.args;
-    let cut = judged.args.len() > args.len()
-        || judged
+    let cut = finding.args.len() > args.len()
+        || finding
             .args
             .iter()
             .zip(args)

@@ -2,102 +2,106 @@
 //!
 //! Here: creating one, its series, and what an answer means. Not here: when they are sent
 //! (`write`).
-//! Invariant: an answer that does not say what became of the Incident is a failure, and the
-//! request is sent again.
+//! Invariant: an answer that does not tell what became of the Incident is a failure, and the
+//! request is sent again; one that will not change is a rejection, and it is not.
 
-use super::Entry;
-use crate::incident::evidence::{incident, named_bindings};
-use crate::judge::Judged;
-use bailiff_api::{Incident, Series};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use super::entries::Entry;
+use crate::incident::evidence::{incident, process_room};
+use crate::incident::processes::Room;
+use bailiff_api::{Incident, IncidentSpec, Series};
 use kube::api::{Api, Patch, PatchParams, PostParams};
+use kube::core::Status;
 
 /// What is asked of the API server.
 pub(super) enum Request {
     Create(Box<Incident>),
-    Series(Series),
+    Update(Box<Series>),
 }
 
 /// What became of it.
 pub(super) enum Outcome {
-    /// The Incident exists.
-    Created,
-    /// It was there, and had been counted so often: this sensor was started again.
-    WasThere(i64),
-    /// Its series says so many.
-    Series(i64),
-    /// The namespace or its pod is going: nobody is left to be told, the log has it.
-    NobodyLeft,
-    /// Somebody deleted the Incident: the next violation makes it anew.
-    Gone,
-    Failed(kube::Error),
+    /// The Incident exists with this spec, and has this room for further processes.
+    Created {
+        written: Box<IncidentSpec>,
+        room: Room,
+    },
+    /// It existed: this sensor was started again.
+    AlreadyExists(Box<Incident>),
+    /// Its series has this count.
+    Updated(i64),
+    /// Somebody deleted the Incident: the next violation creates it anew.
+    NotFound,
+    /// The API server does not accept an Incident in this namespace: a quota, a webhook, a namespace
+    /// that is terminating or gone, missing permissions, a field that is not valid.
+    Rejected(Box<kube::Error>),
+    /// It may be accepted later.
+    Failed(Box<kube::Error>),
 }
 
 impl Request {
-    pub(super) fn create(judged: &Judged, node: &str) -> Self {
-        tracing::info!(
-            policy = judged.policy.name, namespace = judged.pod.namespace, pod = judged.pod.name,
-            uid = judged.pod.uid, container = judged.container.name, executable = ?judged.process.executable,
-            origin = judged.process.origin.as_str(), "violation"
-        );
-        Self::Create(Box::new(incident(judged, node, judged.time)))
-    }
-
-    pub(super) fn series(entry: &Entry) -> Self {
-        Self::Series(Series {
-            count: entry.count,
-            last_observed_time: MicroTime(entry.last),
-            policy_generation: entry.policy_generation,
-            binding_refs: named_bindings(&entry.bindings),
-            first_processes: Vec::new(),
-            last_processes: Vec::new(),
-        })
+    /// What brings the Incident of an entry up to date; none where nothing does.
+    pub(super) fn of(entry: &Entry, node: &str) -> Option<Self> {
+        if entry.exists() {
+            return Some(Self::Update(Box::new(entry.series())));
+        }
+        let finding = entry.evidence.as_ref()?;
+        let mut created = incident(finding, node, finding.time);
+        created.metadata.namespace = Some(entry.namespace.clone());
+        Some(Self::Create(Box::new(created)))
     }
 
     pub(super) async fn send(self, client: kube::Client, namespace: &str, name: &str) -> Outcome {
         let api: Api<Incident> = Api::namespaced(client, namespace);
         match self {
-            Self::Create(incident) => create(&api, name, &incident).await,
-            Self::Series(series) => write_series(&api, name, &series).await,
+            Self::Create(incident) => create(&api, name, *incident).await,
+            Self::Update(series) => update(&api, name, &series).await,
         }
     }
 }
 
-async fn create(api: &Api<Incident>, name: &str, incident: &Incident) -> Outcome {
-    match api.create(&PostParams::default(), incident).await {
-        Ok(_) => Outcome::Created,
-        Err(kube::Error::Api(status)) if status.code == 409 => {
-            // A sensor may not read Incidents; the answer to a write that says nothing is the object.
+async fn create(api: &Api<Incident>, name: &str, incident: Incident) -> Outcome {
+    match api.create(&PostParams::default(), &incident).await {
+        Ok(_) => Outcome::Created {
+            room: process_room(&incident.spec),
+            written: Box::new(incident.spec),
+        },
+        Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => {
+            // A sensor cannot read Incidents; the response to an update without a change is the object.
             let nothing = Patch::Merge(serde_json::json!({}));
             match api
                 .patch_status(name, &PatchParams::default(), &nothing)
                 .await
             {
-                Ok(found) => {
-                    let series = found.status.and_then(|status| status.series);
-                    Outcome::WasThere(series.map_or(1, |series| series.count))
+                Ok(found) if found.spec.node_name == incident.spec.node_name => {
+                    Outcome::AlreadyExists(Box::new(found))
                 }
-                Err(error) => Outcome::Failed(error),
+                Ok(_) => Outcome::Rejected(Box::new(kube::Error::Api(status))),
+                Err(error) => Outcome::Failed(Box::new(error)),
             }
         }
-        Err(kube::Error::Api(status))
-            if status.code == 404
-                || status.code == 403 && status.message.contains("being terminated") =>
-        {
-            Outcome::NobodyLeft
+        Err(kube::Error::Api(status)) if is_rejection(&status) => {
+            Outcome::Rejected(Box::new(kube::Error::Api(status)))
         }
-        Err(error) => Outcome::Failed(error),
+        Err(error) => Outcome::Failed(Box::new(error)),
     }
 }
 
-async fn write_series(api: &Api<Incident>, name: &str, series: &Series) -> Outcome {
+/// Whether the same request would be answered alike. The codes of a webhook are its own; one that does
+/// not answer, and fails for that, holds up nothing either.
+fn is_rejection(status: &Status) -> bool {
+    let by_webhook = status.message.contains("admission webhook")
+        || status.message.contains("failed calling webhook");
+    by_webhook || matches!(status.code, 400 | 403 | 404 | 405 | 410 | 413 | 422)
+}
+
+async fn update(api: &Api<Incident>, name: &str, series: &Series) -> Outcome {
     let patch = serde_json::json!({"status": {"series": series}});
     match api
         .patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
         .await
     {
-        Ok(_) => Outcome::Series(series.count),
-        Err(kube::Error::Api(status)) if status.code == 404 => Outcome::Gone,
-        Err(error) => Outcome::Failed(error),
+        Ok(_) => Outcome::Updated(series.count),
+        Err(kube::Error::Api(status)) if status.code == 404 => Outcome::NotFound,
+        Err(error) => Outcome::Failed(Box::new(error)),
     }
 }

@@ -4,7 +4,8 @@
 //! requests before, which a scenario of `bailiff_testing` would need.
 
 use super::*;
-use crate::incident::evidence::tests::judged;
+use crate::incident::evidence::tests::finding;
+use crate::metrics::NotRecordedLabels;
 use bailiff_kube::serve::Health;
 use bailiff_testing::ApiServer;
 use http::{Method, Request as HttpRequest, Response};
@@ -15,34 +16,69 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// What was asked, when, and of which pod.
+/// What was asked, when, where, and of which pod.
 #[derive(Clone, Debug)]
 struct Asked {
     at: Duration,
     method: Method,
+    namespace: String,
     pod: String,
     count: i64,
+    body: Value,
 }
 
 /// How the server answers a request about a pod; none: never.
 type Answer = fn(&Method, &str) -> Option<u16>;
 
+/// How the server answers a request.
+enum Reply {
+    Never,
+    Code(u16),
+    Status(u16, &'static str, &'static str),
+    Object(Value),
+}
+
+fn config(interval: Duration) -> WriterConfig {
+    WriterConfig {
+        node: "node".to_owned(),
+        fallback_namespace: "bailiff-system".to_owned(),
+        interval,
+    }
+}
+
 struct Server {
     asked: Arc<Mutex<Vec<Asked>>>,
     health: Health,
-    sender: mpsc::Sender<Judged>,
+    metrics: Metrics,
+    sender: mpsc::Sender<Finding>,
     writer: JoinHandle<usize>,
+}
+
+/// An Incident as the API server has it.
+fn existing() -> Value {
+    let found = finding(&BTreeMap::new(), &[]);
+    let incident = crate::incident::evidence::incident(&found, "node", found.time);
+    serde_json::to_value(incident).unwrap()
 }
 
 impl Server {
     fn new(answer: Answer, interval: Duration) -> Self {
+        Self::with(interval, move |asked| {
+            match answer(&asked.method, &asked.pod) {
+                None => Reply::Never,
+                Some(code) => Reply::Code(code),
+            }
+        })
+    }
+
+    fn with(interval: Duration, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-        let log = Arc::clone(&asked);
+        let (log, answer) = (Arc::clone(&asked), Arc::new(answer));
         // Names of Incidents are made of the pod's UID; the requests for a series have only them.
         let names: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
         let start = Instant::now();
         let service = tower::service_fn(move |request: HttpRequest<Body>| {
-            let (log, names) = (Arc::clone(&log), Arc::clone(&names));
+            let (log, names, answer) = (Arc::clone(&log), Arc::clone(&names), Arc::clone(&answer));
             async move {
                 let (parts, body) = request.into_parts();
                 let body: Value = serde_json::from_slice(&body.collect_bytes().await.unwrap())
@@ -57,30 +93,30 @@ impl Server {
                 } else {
                     names.lock().unwrap()[&name].clone()
                 };
-                log.lock().unwrap().push(Asked {
+                let asked = Asked {
                     at: start.elapsed(),
                     method: parts.method.clone(),
+                    namespace: path.split('/').nth(5).unwrap().to_owned(),
                     pod: pod.clone(),
                     count: body["status"]["series"]["count"]
                         .as_i64()
                         .unwrap_or_default(),
-                });
-                let Some(code) = answer(&parts.method, &pod) else {
-                    return std::future::pending().await;
+                    body,
                 };
-                let answer = if code < 300 {
-                    serde_json::to_value(crate::incident::evidence::incident(
-                        &judged(&BTreeMap::new(), &[]),
-                        "node",
-                        Timestamp::UNIX_EPOCH,
-                    ))
-                    .unwrap()
-                } else {
+                log.lock().unwrap().push(asked.clone());
+                let failure = |code: u16, reason: &str, message: &str| {
                     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                        "message": "no", "reason": "No", "code": code})
+                        "message": message, "reason": reason, "code": code})
+                };
+                let (code, object) = match answer(&asked) {
+                    Reply::Never => return std::future::pending().await,
+                    Reply::Object(object) => (200, object),
+                    Reply::Code(code) if code < 300 => (code, existing()),
+                    Reply::Code(code) => (code, failure(code, "No", "no")),
+                    Reply::Status(code, reason, message) => (code, failure(code, reason, message)),
                 };
                 let response = Response::builder().status(code);
-                let body = Body::from(serde_json::to_vec(&answer).unwrap());
+                let body = Body::from(serde_json::to_vec(&object).unwrap());
                 Ok::<_, std::convert::Infallible>(response.body(body).unwrap())
             }
         });
@@ -90,26 +126,37 @@ impl Server {
         let health = Health::default();
         let writer = tokio::spawn(write(
             client,
-            "node".to_owned(),
-            interval,
-            metrics,
+            config(interval),
+            metrics.clone(),
             health.watch("writing", WRITER_LONGEST),
             incoming,
         ));
         Self {
             asked,
             health,
+            metrics,
             sender,
             writer,
         }
     }
 
+    fn not_recorded(&self, reason: NotRecorded) -> u64 {
+        let family = &self.metrics.not_recorded;
+        family.get_or_create(&NotRecordedLabels { reason }).get()
+    }
+
     async fn violation(&self, pod: &str) {
-        let mut violation = judged(&BTreeMap::new(), &[]);
-        let mut facts = (*violation.pod).clone();
-        pod.clone_into(&mut facts.uid);
-        violation.pod = Arc::new(facts);
-        self.sender.send(violation).await.unwrap();
+        self.violation_in("shop", pod).await;
+    }
+
+    async fn violation_in(&self, namespace: &str, pod: &str) {
+        self.send(violation(namespace, pod)).await;
+    }
+
+    async fn send(&self, finding: Finding) {
+        self.sender.send(finding).await.unwrap();
+        // Whatever can be written now is.
+        tokio::task::yield_now().await;
     }
 
     fn asked(&self) -> Vec<Asked> {
@@ -123,6 +170,15 @@ impl Server {
         let asked = self.asked.lock().unwrap().clone();
         (left, asked)
     }
+}
+
+fn violation(namespace: &str, pod: &str) -> Finding {
+    let mut violation = finding(&BTreeMap::new(), &[]);
+    let mut facts = (*violation.pod).clone();
+    pod.clone_into(&mut facts.uid);
+    namespace.clone_into(&mut facts.namespace);
+    violation.pod = Arc::new(facts);
+    violation
 }
 
 fn created(asked: &[Asked]) -> usize {
@@ -231,9 +287,12 @@ async fn a_flood_is_written_at_a_bounded_rate_and_counted_whole() {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    let asked = server.asked();
-    assert!((50..=56).contains(&asked.len()), "{} in 10 s", asked.len());
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    for second in 0..10 {
+        let within = |asked: &&Asked| asked.at.as_secs() == second;
+        let asked = server.asked().iter().filter(within).count();
+        assert!(asked <= 10, "{asked} in second {second}");
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
     let asked = server.asked();
     assert_eq!(created(&asked), 20);
     for pod in 0..20 {
@@ -241,6 +300,357 @@ async fn a_flood_is_written_at_a_bounded_rate_and_counted_whole() {
         let last = asked.iter().rfind(|asked| asked.pod == pod).unwrap();
         assert_eq!(last.count, 10, "{pod}");
     }
+}
+
+/// When the series of the only pod was written, in seconds since the Incident was created.
+fn updates(asked: &[Asked]) -> Vec<u64> {
+    let created = asked[0].at;
+    let updates = asked.iter().filter(|asked| asked.method == Method::PATCH);
+    updates
+        .map(|asked| (asked.at - created).as_secs())
+        .collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn updates_of_an_incident_come_at_growing_intervals() {
+    let server = Server::new(|_, _| Some(201), Duration::from_secs(1));
+    for _ in 0..1500 {
+        server.violation("pod").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // 1, 2, 4 … 256, then 300 seconds after the one before.
+    assert_eq!(
+        updates(&server.asked()),
+        [1, 3, 7, 15, 31, 63, 127, 255, 511, 811, 1111, 1411]
+    );
+    let (left, asked) = server.end().await;
+    assert_eq!((left, asked.last().unwrap().count), (0, 1500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_controller_acts_on_is_written_soon_and_each_once() {
+    let server = Server::new(|_, _| Some(201), Duration::from_secs(1));
+    let of = |generation: i64, binding: &str| {
+        let mut violation = violation("shop", "pod");
+        violation.policy.generation = generation;
+        violation.bindings[0].uid = binding.to_owned();
+        violation
+    };
+    let both = ["a", "b"];
+    for second in 0..200 {
+        // A tenant changes a label all the time, and with it the binding that matches.
+        let generation = if second < 150 { 1 } else { 2 };
+        server.send(of(generation, both[second % 2])).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let updates = updates(&server.asked());
+    assert_eq!(
+        updates,
+        [1, 2, 4, 8, 16, 32, 64, 128, 150, 151, 153, 157, 165, 181]
+    );
+    let asked = server.asked();
+    let series = |at: usize| {
+        &asked
+            .iter()
+            .filter(|a| a.method == Method::PATCH)
+            .nth(at)
+            .unwrap()
+            .body["status"]["series"]
+    };
+    assert_eq!(series(7)["policyGeneration"], 1);
+    assert_eq!(series(8)["policyGeneration"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn evaluation_errors_of_an_hour_are_one_incident_whatever_pod_they_are_of() {
+    let server = Server::new(|_, _| Some(201), Duration::from_secs(1));
+    let error = |namespace: &str, pod: &str, hour: i64, generation: i64| {
+        let mut error = violation(namespace, pod);
+        error.type_ = bailiff_api::IncidentType::EvaluationFailed;
+        error.policy.generation = generation;
+        error.time =
+            jiff::Timestamp::from_second(1_800_000_000 / 3600 * 3600 + hour * 3600).unwrap();
+        error
+    };
+    for (namespace, pod) in [("shop", "a"), ("shop", "b"), ("other", "c")] {
+        server.send(error(namespace, pod, 0, 1)).await;
+    }
+    server.send(error("other", "d", 1, 1)).await;
+    server.send(error("other", "e", 1, 2)).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let asked = server.asked();
+    let what: Vec<_> = asked
+        .iter()
+        .map(|a| (a.namespace.as_str(), a.pod.as_str(), a.count))
+        .collect();
+    let mut what = what;
+    what.sort_unstable();
+    assert_eq!(
+        what,
+        [
+            ("other", "d", 0),
+            ("other", "e", 0),
+            ("shop", "a", 0),
+            ("shop", "a", 3)
+        ]
+    );
+    assert!(
+        asked[0].body["metadata"]["name"]
+            .as_str()
+            .unwrap()
+            .ends_with("-evaluation-failed-node")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_namespace_does_not_accept_is_recorded_in_bailiffs() {
+    let quota = (
+        403,
+        "Forbidden",
+        "incidents.bailiff.dev \"inc-1\" is forbidden: exceeded quota: q, requested: count/incidents.bailiff.dev=1, used: 0, limited: 0",
+    );
+    let terminating = (
+        403,
+        "Forbidden",
+        "incidents.bailiff.dev \"inc-1\" is forbidden: unable to create new content in namespace shop because it is being terminated",
+    );
+    let webhook = (
+        429,
+        "TooManyRequests",
+        "admission webhook \"w.example.com\" denied the request: no",
+    );
+    let broken = (
+        500,
+        "InternalError",
+        "Internal error occurred: failed calling webhook \"w.example.com\": context deadline exceeded",
+    );
+    let gone = (404, "NotFound", "namespaces \"shop\" not found");
+    for (code, reason, message) in [quota, terminating, webhook, broken, gone] {
+        let server = Server::with(Duration::from_secs(1), move |asked| {
+            if asked.namespace == "shop" {
+                Reply::Status(code, reason, message)
+            } else {
+                Reply::Code(201)
+            }
+        });
+        for _ in 0..3 {
+            server.violation("pod").await;
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let asked = server.asked();
+        let what: Vec<_> = asked
+            .iter()
+            .map(|a| (a.method.as_str(), a.namespace.as_str(), a.count))
+            .collect();
+        assert_eq!(
+            what,
+            [
+                ("POST", "shop", 0),
+                ("POST", "bailiff-system", 0),
+                ("PATCH", "bailiff-system", 3)
+            ],
+            "{message}"
+        );
+        assert_eq!(asked[1].body["metadata"]["namespace"], "bailiff-system");
+        assert_eq!(asked[1].body["spec"]["pod"]["namespace"], "shop");
+        assert_eq!(
+            asked[1].body["metadata"]["name"],
+            asked[0].body["metadata"]["name"]
+        );
+        assert_eq!(server.not_recorded(NotRecorded::Rejected), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_rejected_everywhere_is_reported_and_nothing_waits_for_it() {
+    let server = Server::with(Duration::from_secs(1), |asked| {
+        if asked.pod == "bad" {
+            Reply::Status(422, "Invalid", "spec.pod.labels: Too many")
+        } else {
+            Reply::Code(201)
+        }
+    });
+    server.violation("bad").await;
+    for _ in 0..100 {
+        server.violation("bad").await;
+        server.violation("good").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let bad = |server: &Server| {
+        server
+            .asked()
+            .into_iter()
+            .filter(|a| a.pod == "bad")
+            .count()
+    };
+    assert_eq!(
+        (bad(&server), server.not_recorded(NotRecorded::Rejected)),
+        (2, 1)
+    );
+    tokio::time::sleep(LONGEST_INTERVAL).await;
+    assert_eq!(bad(&server), 2, "it is not retried");
+    server.violation("bad").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        (bad(&server), server.not_recorded(NotRecorded::Rejected)),
+        (4, 2),
+        "but with a new violation"
+    );
+    let (left, asked) = server.end().await;
+    let good = asked.iter().rfind(|asked| asked.pod == "good").unwrap();
+    assert_eq!((left, good.count), (0, 100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_namespace_has_a_bounded_number_of_incidents_in_bailiffs() {
+    let server = Server::with(Duration::from_secs(1), |asked| {
+        if asked.namespace == "bailiff-system" {
+            Reply::Code(201)
+        } else {
+            Reply::Status(403, "Forbidden", "exceeded quota")
+        }
+    });
+    for pod in 0..fallback::LIMIT + 20 {
+        server.violation(&format!("pod-{pod}")).await;
+    }
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let recorded = |server: &Server| {
+        let asked = server.asked();
+        asked
+            .iter()
+            .filter(|a| a.namespace == "bailiff-system")
+            .count()
+    };
+    assert_eq!(recorded(&server), fallback::LIMIT);
+    assert_eq!(server.not_recorded(NotRecorded::NamespaceLimit), 20);
+    server.violation_in("other", "pod").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        recorded(&server),
+        fallback::LIMIT + 1,
+        "another namespace has its own"
+    );
+    tokio::time::sleep(fallback::PERIOD).await;
+    server.violation("pod-new").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(recorded(&server), fallback::LIMIT + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sensor_that_restarts_continues_the_series_that_is_there() {
+    let process = |name: &str, count: i64| {
+        json!({"executable": format!("/bin/{name}"), "args": [],
+        "origin": "Exec", "count": count, "firstObservedTime": "2026-01-01T00:00:00.000000Z",
+        "lastObservedTime": "2026-01-01T00:00:00.000000Z"})
+    };
+    let server = Server::with(Duration::from_secs(1), move |asked| {
+        if asked.method == Method::POST {
+            return Reply::Status(409, "AlreadyExists", "incidents.bailiff.dev already exists");
+        }
+        let mut found = existing();
+        found["status"] = json!({"series": {"count": 7, "policyGeneration": 1,
+            "lastObservedTime": "2026-01-01T00:00:00.000000Z", "bindingRefs": found["spec"]["bindingRefs"],
+            "firstProcesses": [process("a", 2), process("b", 1), process("c", 1)],
+            "lastProcesses": [process("d", 2)]}});
+        Reply::Object(found)
+    });
+    for name in ["new", "a", "d"] {
+        let mut violation = violation("shop", "pod");
+        let mut process = (*violation.process).clone();
+        process.executable = format!("/bin/{name}");
+        process.args = Vec::new();
+        violation.process = Arc::new(process);
+        server.send(violation).await;
+    }
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let asked = server.asked();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert_eq!(
+        asked[1].body,
+        json!({}),
+        "the response to an update without a change is the Incident"
+    );
+    let series = &asked[2].body["status"]["series"];
+    assert_eq!(series["count"], 10);
+    let names = |list: &str| -> Vec<_> {
+        let list = series[list].as_array().unwrap().iter();
+        list.map(|p| {
+            (
+                p["executable"].as_str().unwrap().to_owned(),
+                p["count"].as_i64().unwrap(),
+            )
+        })
+        .collect()
+    };
+    let of = |list: &[(&str, i64)]| -> Vec<_> {
+        list.iter().map(|(n, c)| ((*n).to_owned(), *c)).collect()
+    };
+    assert_eq!(
+        names("firstProcesses"),
+        of(&[("/bin/a", 3), ("/bin/b", 1), ("/bin/c", 1)])
+    );
+    assert_eq!(
+        names("lastProcesses"),
+        of(&[("/bin/new", 1), ("/bin/d", 3)])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_that_is_no_incident_is_retried() {
+    static TRIES: Mutex<u32> = Mutex::new(0);
+    let server = Server::with(Duration::from_secs(1), |_| {
+        let mut tries = TRIES.lock().unwrap();
+        *tries += 1;
+        if *tries == 1 {
+            Reply::Status(
+                409,
+                "Conflict",
+                "Operation cannot be fulfilled on resourcequotas \"q\"",
+            )
+        } else {
+            Reply::Code(201)
+        }
+    });
+    server.violation("pod").await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let methods: Vec<_> = server
+        .asked()
+        .into_iter()
+        .map(|asked| asked.method)
+        .collect();
+    assert_eq!(methods, [Method::POST, Method::POST]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_is_bounded_and_the_namespace_that_has_most_gives_way() {
+    let server = Server::new(|_, _| None, HOUR);
+    let large = |namespace: &str, pod: &str| {
+        let mut violation = violation(namespace, pod);
+        violation.args = Arc::new(vec![vec![b'x'; 20_000]]);
+        violation
+    };
+    for pod in 0..3 {
+        server.send(large("shop", &format!("shop-{pod}"))).await;
+    }
+    for pod in 0..1000 {
+        server.send(large("greedy", &format!("greedy-{pod}"))).await;
+    }
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let dropped = server.not_recorded(NotRecorded::QueueFull);
+    assert!((300..600).contains(&dropped), "{dropped}");
+    let pods: Vec<_> = server.asked().into_iter().map(|asked| asked.pod).collect();
+    assert!(
+        (0..3).all(|pod| pods.contains(&format!("shop-{pod}"))),
+        "{pods:?}"
+    );
+    let (metrics, (left, _)) = (server.metrics.clone(), server.end().await);
+    let reason = NotRecorded::Shutdown;
+    let at_the_end = metrics
+        .not_recorded
+        .get_or_create(&NotRecordedLabels { reason })
+        .get();
+    assert_eq!(u64::try_from(left).unwrap(), at_the_end);
+    assert_eq!(dropped + at_the_end, 1003);
 }
 
 #[tokio::test(start_paused = true)]
@@ -281,8 +691,7 @@ async fn a_writer_turns_whatever_the_api_server_does_and_is_told_of_when_it_does
     let client = ApiServer::silent();
     let writer = write(
         client,
-        "node".to_owned(),
-        interval,
+        config(interval),
         Metrics::default(),
         pulse,
         incoming,

@@ -1,9 +1,11 @@
-//! The policies and bindings that hold now.
+//! The policies and bindings of now.
 //!
-//! Here: compiling what is watched, and which policies are about a pod. Not here: verdicts.
-//! Invariant: a policy that does not compile is never run; it is compiled again only when its
+//! Here: compiling what is watched, which policies apply to a pod, what all of them need. Not here:
+//! verdicts.
+//! Invariant: a policy that does not compile is never evaluated; it is compiled again only when its
 //! generation changes.
 
+use crate::cluster::needs::Needs;
 use bailiff_api::{BindingReference, RuntimePolicy, RuntimePolicyBinding};
 use bailiff_policy::{CompiledPolicy, MatchResources, compile};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,7 +14,7 @@ use std::sync::Arc;
 type Labels = BTreeMap<String, String>;
 
 #[derive(Debug)]
-struct Bound {
+struct CompiledBinding {
     reference: BindingReference,
     policy: String,
     resources: MatchResources,
@@ -20,22 +22,22 @@ struct Bound {
 
 /// Policies and bindings by name.
 #[derive(Debug, Default)]
-pub(crate) struct Rules {
+pub(crate) struct PolicyIndex {
     policies: BTreeMap<String, Arc<CompiledPolicy>>,
-    bindings: BTreeMap<String, Bound>,
+    bindings: BTreeMap<String, CompiledBinding>,
 }
 
-/// A policy that is about a pod, with the bindings that make it so.
+/// A policy that applies to a pod, with the bindings that make it so.
 #[derive(Clone, Debug)]
-pub(crate) struct Applying {
+pub(crate) struct MatchedPolicy {
     pub(crate) policy: Arc<CompiledPolicy>,
     pub(crate) bindings: Vec<BindingReference>,
     /// Labels of pods that the selectors of any of them name.
     pub(crate) selected: Arc<BTreeSet<String>>,
 }
 
-impl Rules {
-    /// A policy is there or was changed.
+impl PolicyIndex {
+    /// A policy exists or was changed.
     pub(crate) fn apply_policy(&mut self, policy: &RuntimePolicy) {
         let name = policy.metadata.name.clone().unwrap_or_default();
         let same = self.policies.get(&name).is_some_and(|known| {
@@ -50,15 +52,15 @@ impl Rules {
                 tracing::info!(
                     policy = name,
                     generation = compiled.generation,
-                    "policy compiled"
+                    "Compiled the policy"
                 );
                 self.policies.insert(name, Arc::new(compiled));
             }
-            Err(faults) => {
+            Err(errors) => {
                 tracing::warn!(
                     policy = name,
-                    faults = faults.len(),
-                    "policy does not compile and is not run; its status has the positions"
+                    errors = errors.len(),
+                    "Policy does not compile and is not evaluated; its status has the positions"
                 );
                 self.policies.remove(&name);
             }
@@ -75,7 +77,7 @@ impl Rules {
         self.policies.retain(|name, _| listed.contains(name));
     }
 
-    /// A binding is there or was changed.
+    /// A binding exists or was changed.
     pub(crate) fn apply_binding(&mut self, binding: &RuntimePolicyBinding) {
         let name = binding.metadata.name.clone().unwrap_or_default();
         match MatchResources::compile(&binding.spec.match_resources) {
@@ -86,7 +88,7 @@ impl Rules {
                 };
                 self.bindings.insert(
                     name,
-                    Bound {
+                    CompiledBinding {
                         reference,
                         policy: binding.spec.policy_name.clone(),
                         resources,
@@ -94,7 +96,7 @@ impl Rules {
                 );
             }
             Err(error) => {
-                tracing::warn!(binding = name, %error, "binding has a selector that is not valid and binds nothing");
+                tracing::warn!(binding = name, %error, "Binding has an invalid selector and matches nothing");
                 self.bindings.remove(&name);
             }
         }
@@ -110,9 +112,26 @@ impl Rules {
         self.bindings.retain(|name, _| listed.contains(name));
     }
 
-    /// The policies that are about a pod with these labels.
-    pub(crate) fn applying(&self, namespace: &Labels, pod: &Labels) -> Vec<Applying> {
-        let mut found: HashMap<&str, Vec<&Bound>> = HashMap::new();
+    /// What all policies that have a binding need of pods and namespaces.
+    pub(crate) fn needs(&self) -> Needs {
+        let mut needs = Needs::default();
+        for (name, policy) in &self.policies {
+            let bindings = self.bindings.values().filter(|b| b.policy == *name);
+            let resources: Vec<_> = bindings.map(|binding| &binding.resources).collect();
+            if resources.is_empty() {
+                continue;
+            }
+            needs.merge(&needs_of(policy));
+            for resources in resources {
+                add_labels(&mut needs, resources);
+            }
+        }
+        needs
+    }
+
+    /// The policies that apply to a pod with these labels.
+    pub(crate) fn matching(&self, namespace: &Labels, pod: &Labels) -> Vec<MatchedPolicy> {
+        let mut found: HashMap<&str, Vec<&CompiledBinding>> = HashMap::new();
         for bound in self
             .bindings
             .values()
@@ -120,12 +139,12 @@ impl Rules {
         {
             found.entry(bound.policy.as_str()).or_default().push(bound);
         }
-        let applying = |(name, policy): (&String, &Arc<CompiledPolicy>)| {
+        let matched = |(name, policy): (&String, &Arc<CompiledPolicy>)| {
             let bound = found
                 .get(name.as_str())
                 .filter(|_| policy.constraints.matches(namespace, pod))?;
             let selectors = bound.iter().map(|bound| &bound.resources);
-            Some(Applying {
+            Some(MatchedPolicy {
                 policy: Arc::clone(policy),
                 bindings: bound.iter().map(|bound| bound.reference.clone()).collect(),
                 selected: Arc::new(
@@ -137,8 +156,28 @@ impl Rules {
                 ),
             })
         };
-        self.policies.iter().filter_map(applying).collect()
+        self.policies.iter().filter_map(matched).collect()
     }
+}
+
+/// What a policy needs of pods and namespaces, without its bindings.
+pub(crate) fn needs_of(policy: &CompiledPolicy) -> Needs {
+    let mut needs = Needs {
+        object: policy.needs_object().then(|| policy.object_reads().clone()),
+        namespace_object: policy.needs_namespace_object(),
+        ..Needs::default()
+    };
+    add_labels(&mut needs, &policy.constraints);
+    needs
+}
+
+fn add_labels(needs: &mut Needs, resources: &MatchResources) {
+    let owned = str::to_owned;
+    needs
+        .pod_labels
+        .extend(resources.object_labels().map(owned));
+    let namespaces = resources.namespace_labels().map(owned);
+    needs.namespace_labels.extend(namespaces);
 }
 
 #[cfg(test)]

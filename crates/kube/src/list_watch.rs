@@ -1,0 +1,380 @@
+//! Lists and watches objects one at a time, as the bytes of each.
+//!
+//! Here: the requests, their order, and when they are repeated. Not here: cutting a response into
+//! objects (`list_watch/split`), decoding one, and watches that keep decoded objects (`watch`).
+//! Invariant: of a list or a watch no more is in memory than one object and what the connection
+//! holds of it, however many there are; an object of more than [`OBJECT_LIMIT_BYTES`] is reported and
+//! nothing is kept of it.
+
+mod split;
+
+use crate::client::Streamed;
+use crate::watch::Pauses;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use futures::{AsyncBufRead, AsyncBufReadExt as _};
+use http::Request;
+use kube::Client;
+use kube::api::{self, ListParams, WatchParams};
+use kube::runtime::utils::Backoff as _;
+use serde::Deserialize;
+use split::{Piece, Splitter};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Most bytes of an object. etcd takes 1.5 MiB, of which JSON makes at most six times as many: Go
+/// escapes `<` as `\u003c` (etcd `--max-request-bytes`; `encoding/json`, `HTMLEscape`).
+pub const OBJECT_LIMIT_BYTES: usize = 10 << 20;
+
+/// What a list and the watch after it bring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ObjectEvent {
+    /// A list begins; what it does not name does not exist.
+    Listing,
+    /// The list names this object.
+    Listed(Vec<u8>),
+    /// The list is complete.
+    Complete,
+    /// An object was created or changed.
+    Applied(Vec<u8>),
+    /// An object was deleted; as it was last.
+    Deleted(Vec<u8>),
+    /// An object has more than [`OBJECT_LIMIT_BYTES`].
+    TooLarge,
+}
+
+/// Why a list or a watch ended. It is repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum ListWatchError {
+    /// The API server rejected the request, or gave no response.
+    #[error("cannot {verb}")]
+    Request {
+        /// `list` or `watch`.
+        verb: &'static str,
+        /// The cause.
+        source: Box<kube::Error>,
+    },
+    /// The connection was cut.
+    #[error("the response to {verb} was cut off")]
+    Cut {
+        /// `list` or `watch`.
+        verb: &'static str,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The response is not what the API server sends.
+    #[error("the response to {verb} is not one of the Kubernetes API: {what}")]
+    Malformed {
+        /// `list` or `watch`.
+        verb: &'static str,
+        /// What is wrong.
+        what: String,
+    },
+    /// The API server ended the watch with an error.
+    #[error("the API server ended the watch: {0}")]
+    Ended(String),
+}
+
+/// A kind of objects, or some of them.
+#[derive(Clone, Debug)]
+pub struct ListWatch {
+    path: String,
+    selector: Option<String>,
+    /// What was seen last, so that a new list is not older.
+    seen: Arc<Mutex<Option<String>>>,
+}
+
+type Lines = Pin<Box<dyn AsyncBufRead + Send>>;
+type Item = Result<ObjectEvent, ListWatchError>;
+
+enum Step {
+    List,
+    Listing(Lines, Box<Splitter>),
+    Watch(String),
+    Watching(Lines, Box<Splitter>, String),
+}
+
+struct Run {
+    client: Client,
+    kind: ListWatch,
+    step: Step,
+    pauses: Pauses,
+    pause: Option<Duration>,
+    /// The version that a list asked for is too old.
+    expired: bool,
+}
+
+impl ListWatch {
+    /// The objects at this path of the API, as `/api/v1/pods`; with a field selector some of them.
+    #[must_use]
+    pub fn new(path: &str, field_selector: Option<String>) -> Self {
+        Self {
+            path: path.to_owned(),
+            selector: field_selector,
+            seen: Arc::default(),
+        }
+    }
+
+    /// All objects, and then what happens to them, for as long as the stream lives. A failure is an
+    /// item, and the request is repeated after a pause.
+    #[must_use]
+    pub fn stream(&self, client: Client) -> BoxStream<'static, Item> {
+        let run = Run {
+            client,
+            kind: self.clone(),
+            step: Step::List,
+            pauses: Pauses::default(),
+            pause: None,
+            expired: false,
+        };
+        stream::unfold(run, |mut run| async {
+            let item = run.next().await;
+            Some((item, run))
+        })
+        .boxed()
+    }
+
+    fn list(
+        &self,
+        version: Option<String>,
+    ) -> Result<Request<Vec<u8>>, kube::core::request::Error> {
+        let parameters = ListParams {
+            field_selector: self.selector.clone(),
+            resource_version: version,
+            ..ListParams::default()
+        };
+        api::Request::new(&self.path).list(&parameters)
+    }
+
+    fn watch(&self, version: &str) -> Result<Request<Vec<u8>>, kube::core::request::Error> {
+        let parameters = WatchParams {
+            field_selector: self.selector.clone(),
+            ..WatchParams::default()
+        };
+        api::Request::new(&self.path).watch(&parameters, version)
+    }
+
+    fn seen(&self) -> Option<String> {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn see(&self, version: &str) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(version.to_owned());
+    }
+}
+
+/// What a piece of a response leads to.
+enum Outcome {
+    Event(ObjectEvent),
+    Ended,
+    Failed(ListWatchError),
+}
+
+impl Run {
+    async fn next(&mut self) -> Item {
+        loop {
+            if let Some(pause) = self.pause.take() {
+                tokio::time::sleep(pause).await;
+            }
+            let step = std::mem::replace(&mut self.step, Step::List);
+            match step {
+                Step::List => match self.list().await {
+                    Ok(lines) => {
+                        self.step =
+                            Step::Listing(lines, Box::new(Splitter::new(OBJECT_LIMIT_BYTES)));
+                        return Ok(ObjectEvent::Listing);
+                    }
+                    Err(error) => return self.failed(error),
+                },
+                Step::Listing(mut lines, mut splitter) => {
+                    match listed(&mut lines, &mut splitter).await {
+                        Err(error) => return self.failed(error),
+                        Ok(ListPiece::Item(item)) => {
+                            self.step = Step::Listing(lines, splitter);
+                            return Ok(item.map_or(ObjectEvent::TooLarge, ObjectEvent::Listed));
+                        }
+                        Ok(ListPiece::End(version)) => {
+                            self.kind.see(&version);
+                            self.expired = false;
+                            self.pauses.reset();
+                            self.step = Step::Watch(version);
+                            return Ok(ObjectEvent::Complete);
+                        }
+                    }
+                }
+                Step::Watch(version) => match self.watch(&version).await {
+                    Ok(lines) => {
+                        let splitter = Box::new(Splitter::new(OBJECT_LIMIT_BYTES));
+                        self.step = Step::Watching(lines, splitter, version);
+                    }
+                    Err(error) => {
+                        if !is_expired(&error) {
+                            self.step = Step::Watch(version);
+                        }
+                        return self.failed(error);
+                    }
+                },
+                Step::Watching(mut lines, mut splitter, mut version) => {
+                    match watched(&mut lines, &mut splitter, &mut version).await {
+                        Outcome::Event(event) => {
+                            self.kind.see(&version);
+                            self.pauses.reset();
+                            self.step = Step::Watching(lines, splitter, version);
+                            return Ok(event);
+                        }
+                        Outcome::Ended => self.step = Step::Watch(version),
+                        Outcome::Failed(error) => {
+                            if !matches!(error, ListWatchError::Ended(_)) {
+                                self.step = Step::Watch(version);
+                            }
+                            return self.failed(error);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn failed(&mut self, error: ListWatchError) -> Item {
+        self.pause = self.pauses.next();
+        Err(error)
+    }
+
+    /// From the API server's memory, and not older than what was seen; where it has that no more, from
+    /// etcd.
+    async fn list(&mut self) -> Result<Lines, ListWatchError> {
+        let version = self.kind.seen().unwrap_or_else(|| "0".to_owned());
+        let request = self.kind.list((!self.expired).then_some(version));
+        let lines = self.send("list", request).await;
+        if let Err(error) = &lines {
+            self.expired = is_expired(error);
+        }
+        lines
+    }
+
+    async fn watch(&mut self, version: &str) -> Result<Lines, ListWatchError> {
+        self.send("watch", self.kind.watch(version)).await
+    }
+
+    async fn send(
+        &mut self,
+        verb: &'static str,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Lines, ListWatchError> {
+        let failed = |source| ListWatchError::Request {
+            verb,
+            source: Box::new(source),
+        };
+        let mut request = request.map_err(|error| failed(kube::Error::BuildRequest(error)))?;
+        request.extensions_mut().insert(Streamed);
+        let lines = self.client.request_stream(request).await.map_err(failed)?;
+        Ok(Box::pin(lines))
+    }
+}
+
+/// Whether the version that was asked for is too old.
+fn is_expired(error: &ListWatchError) -> bool {
+    let ListWatchError::Request { source, .. } = error else {
+        return false;
+    };
+    matches!(&**source, kube::Error::Api(status) if matches!(status.code, 410 | 504))
+}
+
+/// The next piece; none when the response is over.
+async fn piece(
+    lines: &mut Lines,
+    splitter: &mut Splitter,
+    verb: &'static str,
+) -> Result<Option<Piece>, ListWatchError> {
+    loop {
+        let bytes = lines.fill_buf().await;
+        let bytes = bytes.map_err(|source| ListWatchError::Cut { verb, source })?;
+        if bytes.is_empty() {
+            return if splitter.is_between() {
+                Ok(None)
+            } else {
+                let source = std::io::ErrorKind::UnexpectedEof.into();
+                Err(ListWatchError::Cut { verb, source })
+            };
+        }
+        let (used, piece) = splitter.push(bytes);
+        lines.as_mut().consume(used);
+        if piece.is_some() {
+            return Ok(piece);
+        }
+    }
+}
+
+enum ListPiece {
+    /// An object; none: it is too large.
+    Item(Option<Vec<u8>>),
+    /// The version of the list.
+    End(String),
+}
+
+async fn listed(lines: &mut Lines, splitter: &mut Splitter) -> Result<ListPiece, ListWatchError> {
+    let malformed = |what: &str| ListWatchError::Malformed {
+        verb: "list",
+        what: what.to_owned(),
+    };
+    match piece(lines, splitter, "list").await? {
+        None => Err(malformed("it is empty")),
+        Some(Piece::Item(item)) => Ok(ListPiece::Item(item)),
+        Some(Piece::End(fields)) => {
+            let metadata: Option<Versioned> = fields
+                .metadata
+                .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let version = metadata.and_then(|metadata| metadata.resource_version);
+            let version = version.ok_or_else(|| malformed("it has no resourceVersion"))?;
+            Ok(ListPiece::End(version))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(rename = "resourceVersion")]
+    resource_version: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct WithMetadata {
+    metadata: Versioned,
+}
+
+async fn watched(lines: &mut Lines, splitter: &mut Splitter, version: &mut String) -> Outcome {
+    loop {
+        let fields = match piece(lines, splitter, "watch").await {
+            Err(error) => return Outcome::Failed(error),
+            Ok(None) => return Outcome::Ended,
+            // Events have no items.
+            Ok(Some(Piece::Item(_))) => continue,
+            Ok(Some(Piece::End(fields))) => fields,
+        };
+        let Some(object) = fields.object else {
+            return Outcome::Event(ObjectEvent::TooLarge);
+        };
+        let type_ = fields.type_.as_deref().unwrap_or_default();
+        if type_ == br#""ERROR""# {
+            let status: Result<kube::core::Status, _> = serde_json::from_slice(&object);
+            let message = status.map_or_else(|error| error.to_string(), |status| status.message);
+            return Outcome::Failed(ListWatchError::Ended(message));
+        }
+        if let Ok(found) = serde_json::from_slice::<WithMetadata>(&object)
+            && let Some(found) = found.metadata.resource_version
+        {
+            *version = found;
+        }
+        return Outcome::Event(match type_ {
+            br#""ADDED""# | br#""MODIFIED""# => ObjectEvent::Applied(object),
+            br#""DELETED""# => ObjectEvent::Deleted(object),
+            _ => continue,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests;

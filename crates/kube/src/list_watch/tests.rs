@@ -1,0 +1,170 @@
+//! Lists and watches of an API server that answers, ends and fails.
+
+use super::*;
+use bailiff_testing::{ApiServer, Call};
+use serde_json::{Value, json};
+
+const PODS: &str = "/api/v1/pods?&fieldSelector=spec.nodeName%3Dn";
+const WATCH: &str = "/api/v1/pods?&watch=true&timeoutSeconds=290&fieldSelector=spec.nodeName%3Dn&allowWatchBookmarks=true";
+
+fn pods() -> ListWatch {
+    ListWatch::new("/api/v1/pods", Some("spec.nodeName=n".to_owned()))
+}
+
+fn pod(name: &str, version: &str) -> Value {
+    json!({"metadata": {"name": name, "resourceVersion": version}})
+}
+
+fn list(version: &str, items: &[Value]) -> Value {
+    json!({"kind": "PodList", "metadata": {"resourceVersion": version}, "items": items})
+}
+
+fn event(type_: &str, object: &Value) -> Value {
+    json!({"type": type_, "object": object})
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap()
+}
+
+/// So many items of a stream, each in a word.
+async fn take(stream: &mut BoxStream<'static, Item>, number: usize) -> Vec<String> {
+    let named = |verb: &str, object: &[u8]| {
+        let object: Value = serde_json::from_slice(object).unwrap();
+        format!("{verb} {}", object["metadata"]["name"].as_str().unwrap())
+    };
+    let mut words = Vec::new();
+    for _ in 0..number {
+        words.push(match stream.next().await.unwrap() {
+            Ok(ObjectEvent::Listing) => "list".to_owned(),
+            Ok(ObjectEvent::Listed(object)) => named("has", &object),
+            Ok(ObjectEvent::Complete) => "complete".to_owned(),
+            Ok(ObjectEvent::Applied(object)) => named("applied", &object),
+            Ok(ObjectEvent::Deleted(object)) => named("deleted", &object),
+            Ok(ObjectEvent::TooLarge) => "too large".to_owned(),
+            Err(error) => error.to_string(),
+        });
+    }
+    words
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_is_followed_by_watches_from_where_it_ended() {
+    let (server, client) = ApiServer::playing([
+        vec![
+            Call::get(&format!("{PODS}&resourceVersion=0"))
+                .gives(list("5", &[pod("a", "1"), pod("b", "2")])),
+        ],
+        vec![
+            Call::get(&format!("{WATCH}&resourceVersion=5"))
+                .gives(event("MODIFIED", &pod("a", "6"))),
+        ],
+        vec![
+            Call::get(&format!("{WATCH}&resourceVersion=6"))
+                .gives(event("DELETED", &pod("b", "7"))),
+        ],
+        // A bookmark says nothing, and moves the watch on.
+        vec![
+            Call::get(&format!("{WATCH}&resourceVersion=7"))
+                .gives(event("BOOKMARK", &pod("", "9"))),
+        ],
+        vec![
+            Call::get(&format!("{WATCH}&resourceVersion=9")).gives(event("ADDED", &pod("c", "10"))),
+        ],
+    ]);
+    let mut stream = pods().stream(client);
+    assert_eq!(
+        take(&mut stream, 7).await,
+        [
+            "list",
+            "has a",
+            "has b",
+            "complete",
+            "applied a",
+            "deleted b",
+            "applied c"
+        ]
+    );
+    server.finish();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_too_old_is_followed_by_a_list_that_is_not_older() {
+    let gone = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"});
+    let (server, client) = ApiServer::playing([
+        vec![Call::get(&format!("{PODS}&resourceVersion=0")).gives(list("5", &[]))],
+        vec![Call::get(&format!("{WATCH}&resourceVersion=5")).gives(event("ERROR", &gone))],
+        vec![Call::get(&format!("{PODS}&resourceVersion=5")).fails(410, "Expired", "too old")],
+        // From etcd, as it is now.
+        vec![Call::get(PODS).gives(list("8", &[pod("a", "7")]))],
+        vec![Call::get(&format!("{WATCH}&resourceVersion=8")).fails(410, "Expired", "too old")],
+        vec![Call::get(&format!("{PODS}&resourceVersion=8")).gives(list("9", &[]))],
+    ]);
+    let mut stream = pods().stream(client);
+    assert_eq!(
+        take(&mut stream, 10).await,
+        [
+            "list",
+            "complete",
+            "the API server ended the watch: too old",
+            "cannot list",
+            "list",
+            "has a",
+            "complete",
+            "cannot watch",
+            "list",
+            "complete",
+        ]
+    );
+    server.finish();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_is_repeated_and_what_was_listed_stays() {
+    let half: Value = json!({"metadata": {"resourceVersion": "5"}, "items": [pod("a", "1")]});
+    let (server, client) = ApiServer::playing([
+        vec![Call::get(&format!("{PODS}&resourceVersion=0")).is_cut()],
+        vec![Call::get(&format!("{PODS}&resourceVersion=0")).fails(403, "Forbidden", "no")],
+        vec![Call::get(&format!("{PODS}&resourceVersion=0")).gives(json!({"items": []}))],
+        vec![Call::get(&format!("{PODS}&resourceVersion=0")).gives(half)],
+        vec![Call::get(&format!("{WATCH}&resourceVersion=5")).fails(
+            503,
+            "ServiceUnavailable",
+            "no",
+        )],
+        vec![
+            Call::get(&format!("{WATCH}&resourceVersion=5")).gives(event("ADDED", &pod("b", "6"))),
+        ],
+    ]);
+    let mut stream = pods().stream(client);
+    assert_eq!(
+        take(&mut stream, 9).await,
+        [
+            "cannot list",
+            "cannot list",
+            "list",
+            "the response to list is not one of the Kubernetes API: it has no resourceVersion",
+            "list",
+            "has a",
+            "complete",
+            "cannot watch",
+            "applied b",
+        ]
+    );
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_response_that_is_cut_off_is_an_error() {
+    let whole = bytes(&list("5", &[pod("a", "1")]));
+    for end in 1..whole.len() {
+        let cut: Lines = Box::pin(futures::io::Cursor::new(whole[..end].to_vec()));
+        let mut cut = cut;
+        let mut splitter = Splitter::new(1000);
+        let mut ended = listed(&mut cut, &mut splitter).await;
+        if matches!(ended, Ok(ListPiece::Item(_))) {
+            ended = listed(&mut cut, &mut splitter).await;
+        }
+        assert!(matches!(ended, Err(ListWatchError::Cut { .. })), "{end}");
+    }
+}

@@ -1,0 +1,160 @@
+//! What the sensor cannot evaluate, though it should.
+//!
+//! Here: counting and naming it. Not here: the Event about it (`coverage`), processes that were not
+//! evaluated one by one (`metrics`).
+//! Invariant: what is kept is bounded, whatever tenants name their objects; a gap that is over is no
+//! longer reported.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+/// Most objects that are remembered for a gap, and most that are named in a report.
+const OBJECTS_LIMIT: usize = 1000;
+const NAMED_LIMIT: usize = 5;
+
+/// Why something is not evaluated, or not as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Gap {
+    /// The parts of the Pod or Namespace that policies read take too many bytes.
+    ObjectTooLarge,
+    /// So many containers, probes or hooks, or so many pods, that the pod's containers are not known.
+    ContainersTooLarge,
+    /// The object cannot be decoded.
+    DecodeError,
+    /// Processes of the pod were not evaluated, because too many waited.
+    QueueFull,
+}
+
+impl Gap {
+    pub(crate) const ALL: [Self; 4] = [
+        Self::ObjectTooLarge,
+        Self::ContainersTooLarge,
+        Self::DecodeError,
+        Self::QueueFull,
+    ];
+
+    /// What it means, and what to do.
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::ObjectTooLarge => {
+                "Policies that read these objects cannot be evaluated, because what they read is too large to keep; make the objects smaller"
+            }
+            Self::ContainersTooLarge => {
+                "Containers and probes of these pods are not known, because they are too large to keep; make the pods smaller"
+            }
+            Self::DecodeError => {
+                "These objects cannot be decoded and do not count; see the log of the sensor"
+            }
+            Self::QueueFull => {
+                "Some processes of these pods were not evaluated, because too many waited for their pod"
+            }
+        }
+    }
+}
+
+/// The gaps of now, with the objects that they are about.
+#[derive(Debug, Default)]
+pub(crate) struct Gaps {
+    objects: BTreeMap<Gap, BTreeSet<String>>,
+}
+
+impl Gaps {
+    /// An object has this gap.
+    pub(crate) fn add(&mut self, gap: Gap, object: &str) {
+        let objects = self.objects.entry(gap).or_default();
+        if objects.len() < OBJECTS_LIMIT && !objects.contains(object) {
+            tracing::warn!(?gap, object, "an object is not evaluated as a whole");
+            objects.insert(object.to_owned());
+        }
+    }
+
+    /// An object has this gap no more.
+    pub(crate) fn remove(&mut self, gap: Gap, object: &str) {
+        if let Some(objects) = self.objects.get_mut(&gap) {
+            objects.remove(object);
+        }
+    }
+
+    /// An object has these gaps and no others of its own.
+    pub(crate) fn set(&mut self, object: &str, gaps: &[Gap]) {
+        for gap in [
+            Gap::ObjectTooLarge,
+            Gap::ContainersTooLarge,
+            Gap::DecodeError,
+        ] {
+            if gaps.contains(&gap) {
+                self.add(gap, object);
+            } else {
+                self.remove(gap, object);
+            }
+        }
+    }
+
+    /// How many objects have this gap.
+    pub(crate) fn count(&self, gap: Gap) -> usize {
+        self.objects.get(&gap).map_or(0, BTreeSet::len)
+    }
+
+    /// A gap that is one moment's is over.
+    pub(crate) fn clear(&mut self, gap: Gap) {
+        self.objects.remove(&gap);
+    }
+
+    /// All of them for people; none where everything is evaluated.
+    pub(crate) fn report(&self) -> Option<String> {
+        let mut text = String::new();
+        for (gap, objects) in self.objects.iter().filter(|(_, o)| !o.is_empty()) {
+            let named: Vec<_> = objects
+                .iter()
+                .take(NAMED_LIMIT)
+                .map(String::as_str)
+                .collect();
+            let more = objects.len().saturating_sub(named.len());
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            // Writing to a String does not fail.
+            let written = write!(text, " {}: {}{more}.", gap.sentence(), named.join(", "));
+            debug_assert!(written.is_ok());
+        }
+        (!text.is_empty())
+            .then(|| format!("Bailiff does not evaluate everything on this node.{text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_reported_until_they_are_over_and_few_are_named() {
+        let mut gaps = Gaps::default();
+        assert_eq!(gaps.report(), None);
+        gaps.set("pod shop/web", &[Gap::ObjectTooLarge]);
+        assert_eq!(
+            gaps.report().as_deref(),
+            Some(
+                "Bailiff does not evaluate everything on this node. Policies that read these objects cannot be evaluated, because what they read is too large to keep; make the objects smaller: pod shop/web."
+            )
+        );
+        for number in 0..7 {
+            gaps.add(Gap::QueueFull, &format!("pod shop/p{number}"));
+        }
+        let report = gaps.report().unwrap();
+        assert!(
+            report.ends_with(
+                "because too many waited for their pod: pod shop/p0, pod shop/p1, pod shop/p2, pod shop/p3, pod shop/p4 and 2 more."
+            ),
+            "{report}"
+        );
+        gaps.set("pod shop/web", &[]);
+        gaps.clear(Gap::QueueFull);
+        assert_eq!((gaps.report(), gaps.count(Gap::ObjectTooLarge)), (None, 0));
+        for number in 0..2 * OBJECTS_LIMIT {
+            gaps.add(Gap::DecodeError, &format!("pod shop/p{number}"));
+        }
+        assert_eq!(gaps.count(Gap::DecodeError), OBJECTS_LIMIT);
+    }
+}

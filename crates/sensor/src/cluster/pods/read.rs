@@ -1,0 +1,281 @@
+//! Reads a pod from its JSON.
+//!
+//! Here: which fields the sensor itself needs, and what is left out where they are too large. Not here:
+//! what expressions read (`needs`).
+//! Invariant: reading a pod takes a bounded number of bytes beside its JSON, whatever it is.
+
+use super::PodFacts;
+use crate::cluster::needs::Needs;
+use crate::incident::evidence::OWNER_LABELS;
+use crate::process::commands::KubeletCommands;
+use bailiff_api::{ContainerType, keys};
+use bailiff_policy::{Container, ProjectionError, Reads, project};
+use k8s_openapi::api::core::v1::{Container as Spec, ContainerStatus, Pod, PodSpec};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+/// Most bytes of memory of what the sensor itself needs of a pod, and of what expressions read.
+const CORE_LIMIT_BYTES: usize = 64 * 1024;
+pub(super) const OBJECT_LIMIT_BYTES: usize = 64 * 1024;
+/// Most bytes of what identifies a pod; its parts are as long as Kubernetes lets names be.
+const IDENTITY_LIMIT_BYTES: usize = 256 * 1024;
+/// Most bytes of the variables of a pod's containers, which commands of probes may use.
+const VARIABLES_LIMIT_BYTES: usize = 1 << 20;
+
+const IDENTITY: &[&[&str]] = &[
+    &["metadata", "name"],
+    &["metadata", "namespace"],
+    &["metadata", "uid"],
+    &["metadata", "creationTimestamp"],
+    &["metadata", "deletionTimestamp"],
+    &["metadata", "annotations", keys::ANNOTATION_MIRROR_POD],
+    &["metadata", "annotations", keys::ANNOTATION_STATIC_POD_UID],
+    &["spec", "serviceAccountName"],
+    &["status", "phase"],
+];
+
+/// Fields of a pod's containers.
+const SPEC: &[&[&str]] = &[&["name"], &["image"], &["restartPolicy"]];
+/// Those that hold a command of the kubelet.
+const COMMANDS: &[&[&str]] = &[
+    &["livenessProbe", "exec", "command"],
+    &["readinessProbe", "exec", "command"],
+    &["startupProbe", "exec", "command"],
+    &["lifecycle", "postStart", "exec", "command"],
+    &["lifecycle", "preStop", "exec", "command"],
+];
+const VARIABLES: &[&[&str]] = &[&["env", "*", "name"], &["env", "*", "value"]];
+/// Fields of their statuses.
+const STATUS: &[&[&str]] = &[
+    &["name"],
+    &["image"],
+    &["imageID"],
+    &["containerID"],
+    &["lastState", "terminated", "containerID"],
+];
+
+/// How much of a pod is kept: each is less than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Extent {
+    All,
+    /// Without the labels that no selector names.
+    FewLabels,
+    /// Without commands of the kubelet, too.
+    NoCommands,
+    /// Without containers, too.
+    Identity,
+}
+
+/// What is kept of a pod.
+///
+/// # Errors
+/// When its JSON is not that of a Pod.
+pub(super) fn facts(json: &[u8], needs: &Arc<Needs>) -> Result<PodFacts, ProjectionError> {
+    let mut read = None;
+    for extent in [
+        Extent::All,
+        Extent::FewLabels,
+        Extent::NoCommands,
+        Extent::Identity,
+    ] {
+        let limit = match extent {
+            Extent::Identity => IDENTITY_LIMIT_BYTES,
+            Extent::All | Extent::FewLabels | Extent::NoCommands => CORE_LIMIT_BYTES,
+        };
+        match project(json, &reads(extent, needs), limit) {
+            Ok((core, bytes)) => {
+                read = Some((core, bytes, extent));
+                break;
+            }
+            Err(ProjectionError::TooLarge { .. }) if extent < Extent::Identity => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let Some((core, bytes, extent)) = read else {
+        return Err(ProjectionError::TooLarge {
+            limit: IDENTITY_LIMIT_BYTES,
+        });
+    };
+    let mut extent = extent;
+    let mut core = core;
+    // The variables of containers are many, and hardly any probe uses them.
+    if extent <= Extent::FewLabels && uses_variables(&core) {
+        let mut with = reads(Extent::FewLabels, needs);
+        with.merge(&containers(VARIABLES));
+        match project(json, &with, VARIABLES_LIMIT_BYTES) {
+            Ok((read, _)) => core["spec"] = read["spec"].clone(),
+            Err(ProjectionError::TooLarge { .. }) => extent = Extent::NoCommands,
+            Err(error) => return Err(error),
+        }
+    }
+    let pod: Pod = serde_json::from_value(core).map_err(ProjectionError::Invalid)?;
+    let mut facts = of_pod(&pod, needs).ok_or_else(|| {
+        let lacking = serde::de::Error::custom("it has no name, namespace or UID");
+        ProjectionError::Invalid(lacking)
+    })?;
+    facts.containers_left_out = extent >= Extent::NoCommands;
+    if extent == Extent::NoCommands {
+        facts.commands = KubeletCommands::default();
+    }
+    facts.bytes = bytes;
+    if let Some(reads) = &needs.object
+        && let Ok((object, bytes)) = project(json, reads, OBJECT_LIMIT_BYTES)
+    {
+        facts.object = Some(object);
+        facts.object_bytes = bytes;
+    }
+    Ok(facts)
+}
+
+/// The UID of a pod, where its JSON has one.
+pub(super) fn uid(json: &[u8]) -> Option<String> {
+    let reads = Reads::path(&["metadata", "uid"]);
+    let (found, _) = project(json, &reads, IDENTITY_LIMIT_BYTES).ok()?;
+    Some(found["metadata"]["uid"].as_str()?.to_owned())
+}
+
+/// Namespace and name, for a pod that cannot be decoded.
+pub(crate) fn name(json: &[u8]) -> Option<String> {
+    let mut reads = Reads::path(&["metadata", "name"]);
+    reads.merge(&Reads::path(&["metadata", "namespace"]));
+    let (found, _) = project(json, &reads, IDENTITY_LIMIT_BYTES).ok()?;
+    let text = |field: &str| found["metadata"][field].as_str();
+    Some(format!("{}/{}", text("namespace")?, text("name")?))
+}
+
+fn reads(extent: Extent, needs: &Needs) -> Reads {
+    static PARTS: OnceLock<[Reads; 4]> = OnceLock::new();
+    let [identity, specs, commands, statuses] = PARTS.get_or_init(|| {
+        let identity = IDENTITY.iter().fold(Reads::default(), |mut all, path| {
+            all.merge(&Reads::path(path));
+            all
+        });
+        let mut statuses = Reads::default();
+        for list in [
+            "containerStatuses",
+            "initContainerStatuses",
+            "ephemeralContainerStatuses",
+        ] {
+            statuses.merge(&each(&["status", list], STATUS));
+        }
+        [identity, containers(SPEC), containers(COMMANDS), statuses]
+    });
+    let mut reads = identity.clone();
+    if extent <= Extent::NoCommands {
+        reads.merge(specs);
+        reads.merge(statuses);
+    }
+    if extent <= Extent::FewLabels {
+        reads.merge(commands);
+    }
+    if extent == Extent::All {
+        reads.merge(&Reads::path(&["metadata", "labels"]));
+    } else {
+        let labels = needs.pod_labels.iter().map(String::as_str);
+        for label in labels.chain(OWNER_LABELS) {
+            reads.merge(&Reads::path(&["metadata", "labels", label]));
+        }
+    }
+    reads
+}
+
+/// These fields of all containers that may be entered.
+fn containers(fields: &[&[&str]]) -> Reads {
+    let mut reads = each(&["spec", "containers"], fields);
+    reads.merge(&each(&["spec", "initContainers"], fields));
+    reads
+}
+
+/// These fields of each element of a list.
+fn each(list: &[&str], fields: &[&[&str]]) -> Reads {
+    let mut reads = Reads::default();
+    for field in fields {
+        reads.merge(&Reads::path(&[list, &["*"], field].concat()));
+    }
+    reads
+}
+
+/// Whether a command of the kubelet may name a variable.
+fn uses_variables(core: &Value) -> bool {
+    fn has_dollar(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains("$("),
+            Value::Array(list) => list.iter().any(has_dollar),
+            Value::Object(map) => map.values().any(has_dollar),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    has_dollar(&core["spec"])
+}
+
+fn of_pod(pod: &Pod, needs: &Arc<Needs>) -> Option<PodFacts> {
+    let meta = &pod.metadata;
+    let nothing = PodSpec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&nothing);
+    let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    let annotation = |key: &str| meta.annotations.as_ref()?.get(key).cloned();
+    Some(PodFacts {
+        name: meta.name.clone()?,
+        namespace: meta.namespace.clone()?,
+        uid: meta.uid.clone()?,
+        static_uid: annotation(keys::ANNOTATION_MIRROR_POD)
+            .and_then(|_| annotation(keys::ANNOTATION_STATIC_POD_UID)),
+        created: meta.creation_timestamp.as_ref().map(|time| time.0),
+        labels: meta.labels.clone().unwrap_or_default(),
+        service_account: spec.service_account_name.clone(),
+        commands: KubeletCommands::of(spec),
+        containers: by_id(pod, spec),
+        replaced: BTreeMap::new(),
+        object: None,
+        complete_for: Arc::clone(needs),
+        finished: matches!(phase, Some("Succeeded" | "Failed")),
+        containers_left_out: false,
+        object_bytes: 0,
+        bytes: 0,
+    })
+}
+
+/// The containers of a pod by their IDs, as far as its status has them: those that run, and those
+/// that ran before a restart.
+fn by_id(pod: &Pod, spec: &PodSpec) -> BTreeMap<String, Container> {
+    let mut containers = BTreeMap::new();
+    let mut add = |statuses: &Option<Vec<ContainerStatus>>,
+                   specs: &[Spec],
+                   type_of: &dyn Fn(Option<&Spec>) -> ContainerType| {
+        for status in statuses.iter().flatten() {
+            let spec = specs.iter().find(|spec| spec.name == status.name);
+            let image = spec.and_then(|spec| spec.image.clone());
+            let container = Container {
+                name: Some(status.name.clone()),
+                image: image.or_else(|| Some(status.image.clone())),
+                image_id: Some(status.image_id.clone()).filter(|id| !id.is_empty()),
+                type_: Some(type_of(spec)),
+            };
+            let last = status.last_state.as_ref();
+            let last = last.and_then(|state| state.terminated.as_ref()?.container_id.as_deref());
+            for id in [last, status.container_id.as_deref()].into_iter().flatten() {
+                if let Some((_, id)) = id.split_once("://") {
+                    containers.insert(id.to_owned(), container.clone());
+                }
+            }
+        }
+    };
+    let Some(status) = pod.status.as_ref() else {
+        return containers;
+    };
+    add(&status.container_statuses, &spec.containers, &|_| {
+        ContainerType::App
+    });
+    let inits = spec.init_containers.as_deref().unwrap_or_default();
+    add(&status.init_container_statuses, inits, &|spec| match spec
+        .and_then(|spec| spec.restart_policy.as_deref())
+    {
+        Some("Always") => ContainerType::Sidecar,
+        Some(_) | None => ContainerType::Init,
+    });
+    add(&status.ephemeral_container_statuses, &[], &|_| {
+        ContainerType::Ephemeral
+    });
+    containers
+}

@@ -1,0 +1,301 @@
+//! The Incidents of a sensor: those that wait to be written, and those that violations are counted for.
+//!
+//! Here: what is kept of each, and a bound on all. Not here: when one is written (`write`).
+//! Invariant: all of them are bounded in number and bytes. What has no room is what can be found again:
+//! an Incident that is written as it is known; then the newest of the namespace that has most.
+
+use super::LONGEST_INTERVAL;
+use crate::incident::evidence::{named_bindings, process_room};
+use crate::incident::processes::{Processes, Room};
+use crate::judge::Finding;
+use bailiff_api::{BindingReference, Incident, IncidentSpec, Series};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Most Incidents that are kept, and most bytes of them.
+const ENTRIES_LIMIT: usize = 2048;
+const LIMIT_BYTES: usize = 12 << 20;
+/// Most bindings of an Incident that are remembered as reported.
+const REPORTED_LIMIT: usize = 64;
+
+/// One Incident on its way into the API.
+pub(super) struct Entry {
+    /// Where the Incident is, or is created.
+    pub(super) namespace: String,
+    pub(super) pod_namespace: String,
+    pub(super) pod: String,
+    pub(super) policy: String,
+    /// The Incident exists.
+    exists: bool,
+    /// What it is created from: the first violation; later the last one that is not written yet.
+    pub(super) evidence: Option<Box<Finding>>,
+    processes: Processes,
+    /// How often a process violated the policy, in all and as written.
+    pub(super) count: i64,
+    written: i64,
+    last: Timestamp,
+    /// What the last verdict was by.
+    policy_generation: i64,
+    bindings: Vec<BindingReference>,
+    /// Generation and bindings that made the next write come soon.
+    reported: (i64, BTreeSet<String>),
+    /// Time to the write after the next one.
+    interval: Duration,
+    last_write: Option<Instant>,
+    /// No write before.
+    pub(super) not_before: Instant,
+    pub(super) failures: u32,
+    pub(super) in_flight: bool,
+    /// It could not be recorded; until then nothing is tried.
+    given_up: Option<Instant>,
+}
+
+impl Entry {
+    pub(super) fn new(finding: Finding, now: Instant, interval: Duration) -> Self {
+        let uids = finding.bindings.iter().map(|binding| binding.uid.clone());
+        Self {
+            namespace: finding.pod.namespace.clone(),
+            pod_namespace: finding.pod.namespace.clone(),
+            pod: finding.pod.name.clone(),
+            policy: finding.policy.name.clone(),
+            exists: false,
+            processes: Processes::of(None, Room::UNKNOWN),
+            count: 1,
+            written: 0,
+            last: finding.time,
+            policy_generation: finding.policy.generation,
+            reported: (finding.policy.generation, uids.collect()),
+            bindings: finding.bindings.clone(),
+            evidence: Some(Box::new(finding)),
+            interval,
+            last_write: None,
+            not_before: now,
+            failures: 0,
+            in_flight: false,
+            given_up: None,
+        }
+    }
+
+    /// Another process violated the policy.
+    pub(super) fn add(&mut self, finding: Finding, now: Instant, interval: Duration) {
+        self.count = self.count.saturating_add(1);
+        self.last = finding.time;
+        self.policy_generation = finding.policy.generation;
+        self.bindings.clone_from(&finding.bindings);
+        // What the controller acts on is written soon, each once: labels of a pod that change all the
+        // time lead to no more writes.
+        let (generation, uids) = &mut self.reported;
+        let mut is_new = *generation < finding.policy.generation;
+        *generation = (*generation).max(finding.policy.generation);
+        for binding in &finding.bindings {
+            is_new |= uids.len() < REPORTED_LIMIT && uids.insert(binding.uid.clone());
+        }
+        if is_new && self.exists && self.failures == 0 {
+            self.interval = interval;
+            let soon = self.last_write.map_or(now, |at| at + interval);
+            self.not_before = self.not_before.min(soon);
+        }
+        if self.given_up.is_some_and(|until| now < until) {
+            return;
+        }
+        if self.given_up.take().is_some() {
+            self.namespace.clone_from(&self.pod_namespace);
+            self.not_before = now;
+            self.failures = 0;
+        }
+        if self.exists || self.evidence.is_some() {
+            self.processes.add(&finding);
+        }
+        if self.exists || self.evidence.is_none() {
+            self.evidence = Some(Box::new(finding));
+        }
+    }
+
+    /// Whether something is not written.
+    pub(super) fn is_due(&self) -> bool {
+        if self.exists {
+            self.count > self.written
+        } else {
+            self.evidence.is_some()
+        }
+    }
+
+    /// Which is written first: new Incidents, as somebody acts on them, and none of them behind
+    /// one that failed before.
+    pub(super) fn rank(&self) -> (bool, bool, Instant) {
+        (self.exists, self.failures > 0, self.not_before)
+    }
+
+    pub(super) const fn exists(&self) -> bool {
+        self.exists
+    }
+
+    pub(super) fn series(&self) -> Series {
+        let (first_processes, last_processes) = self.processes.lists();
+        Series {
+            count: self.count,
+            last_observed_time: MicroTime(self.last),
+            policy_generation: self.policy_generation,
+            binding_refs: named_bindings(&self.bindings),
+            first_processes,
+            last_processes,
+        }
+    }
+
+    /// The API server has the Incident with this spec.
+    pub(super) fn created(&mut self, spec: &IncidentSpec, room: Room) {
+        self.exists = true;
+        self.written = 1;
+        self.processes.continue_from(&spec.process, room, None);
+        self.settle();
+    }
+
+    /// The API server had the Incident already: this sensor was started again.
+    pub(super) fn found(&mut self, found: &Incident) {
+        let series = found.status.as_ref().and_then(|s| s.series.as_ref());
+        let before = series.map_or(1, |series| series.count);
+        if let Some(first) = self.evidence.take() {
+            // It was to be the Incident's own.
+            let mut processes = Processes::of(None, Room::UNKNOWN);
+            processes.add(&first);
+            let (more_first, more_last) = self.processes.lists();
+            processes.extend(more_first.into_iter().chain(more_last));
+            self.processes = processes;
+            self.evidence = Some(first);
+        }
+        let room = process_room(&found.spec);
+        self.processes
+            .continue_from(&found.spec.process, room, series);
+        self.exists = true;
+        self.written = before;
+        self.count = before.saturating_add(self.count);
+    }
+
+    /// The API server has a series with this count.
+    pub(super) fn updated(&mut self, count: i64) {
+        self.written = count;
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        if self.count <= self.written {
+            self.evidence = None;
+        }
+    }
+
+    /// A request was accepted: the next one has to wait, longer each time.
+    pub(super) fn succeeded(&mut self, now: Instant) {
+        self.failures = 0;
+        self.last_write = Some(now);
+        self.not_before = now + self.interval;
+        self.interval = self.interval.saturating_mul(2).min(LONGEST_INTERVAL);
+    }
+
+    /// Somebody deleted the Incident.
+    pub(super) fn deleted(&mut self, now: Instant, interval: Duration) {
+        self.exists = false;
+        self.count = self.count.saturating_sub(self.written).max(1);
+        self.written = 0;
+        self.processes = Processes::of(None, Room::UNKNOWN);
+        self.interval = interval;
+        self.not_before = now + interval;
+        self.namespace.clone_from(&self.pod_namespace);
+    }
+
+    /// It cannot be recorded: nothing of it waits, and a later violation tries again.
+    pub(super) fn give_up(&mut self, now: Instant) {
+        self.evidence = None;
+        self.processes = Processes::of(None, Room::UNKNOWN);
+        self.given_up = Some(now + LONGEST_INTERVAL);
+    }
+
+    /// About how many bytes of memory it takes.
+    fn bytes(&self) -> usize {
+        let evidence = self.evidence.as_ref().map_or(0, |finding| finding.bytes());
+        evidence
+            .saturating_add(self.processes.bytes())
+            .saturating_add(1024)
+    }
+}
+
+/// Entries by the name of their Incident, which is one of all namespaces.
+#[derive(Default)]
+pub(super) struct Entries {
+    by_name: HashMap<String, Entry>,
+}
+
+impl Entries {
+    pub(super) fn get(&self, name: &str) -> Option<&Entry> {
+        self.by_name.get(name)
+    }
+
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Entry> {
+        self.by_name.get_mut(name)
+    }
+
+    pub(super) fn insert(&mut self, name: String, entry: Entry) {
+        self.by_name.insert(name, entry);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Entry)> {
+        self.by_name.iter()
+    }
+
+    /// How many Incidents are not written as they are known.
+    pub(super) fn left(&self) -> usize {
+        let left = |entry: &&Entry| entry.is_due() || entry.in_flight;
+        self.by_name.values().filter(left).count()
+    }
+
+    /// Incidents that do not exist and were to be created.
+    pub(super) fn unrecorded(&self) -> Vec<String> {
+        let unrecorded = self.by_name.iter().filter(|(_, e)| !e.exists && e.is_due());
+        let mut names: Vec<_> = unrecorded.map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn is_full(&self) -> bool {
+        self.by_name.len() > ENTRIES_LIMIT
+            || self.by_name.values().map(Entry::bytes).sum::<usize>() > LIMIT_BYTES
+    }
+
+    /// Makes room; the Incidents that are not created for it.
+    pub(super) fn enforce(&mut self) -> Vec<(String, Entry)> {
+        let mut dropped = Vec::new();
+        while self.is_full() {
+            // An Incident that exists is found again by the next violation; first those that are
+            // written as they are known.
+            let found_again = self
+                .by_name
+                .iter()
+                .filter(|(_, e)| !e.in_flight && (e.exists || e.evidence.is_none()))
+                .min_by_key(|(name, e)| (e.is_due(), e.last, (*name).clone()));
+            if let Some(name) = found_again.map(|(name, _)| name.clone()) {
+                self.by_name.remove(&name);
+                continue;
+            }
+            let mut by_namespace: BTreeMap<&str, usize> = BTreeMap::new();
+            for entry in self.by_name.values().filter(|e| !e.in_flight) {
+                let bytes = by_namespace.entry(&entry.pod_namespace).or_default();
+                *bytes = bytes.saturating_add(entry.bytes());
+            }
+            let most = by_namespace.into_iter().max_by_key(|(_, bytes)| *bytes);
+            let newest = most.and_then(|(namespace, _)| {
+                let of_namespace = self.by_name.iter();
+                let of_namespace =
+                    of_namespace.filter(|(_, e)| !e.in_flight && e.pod_namespace == namespace);
+                let newest = of_namespace.max_by_key(|(name, e)| (e.last, (*name).clone()));
+                newest.map(|(name, _)| name.clone())
+            });
+            let Some(entry) = newest.and_then(|name| self.by_name.remove_entry(&name)) else {
+                break;
+            };
+            dropped.push(entry);
+        }
+        dropped
+    }
+}
