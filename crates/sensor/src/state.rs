@@ -416,4 +416,6 @@ fn is_runtime(exec: &Exec, tracked: bool) -> bool {
 }
 
 #[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
 mod tests;

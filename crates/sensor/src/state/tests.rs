@@ -9,7 +9,20 @@ use bailiff_api::{IncidentType, Origin};
 use bailiff_kube::list_watch::ObjectEvent as Watched;
 use serde_json::json;
 
-const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
+pub(super) const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
+
+pub(super) fn config(pod_lookup_timeout: Duration) -> Config {
+    Config {
+        namespace: "bailiff-system".to_owned(),
+        node_name: "node".to_owned(),
+        ring_buffer_bytes: 4096,
+        pod_lookup_timeout,
+        incident_update_interval: Duration::ZERO,
+        address: ([127, 0, 0, 1], 0).into(),
+        identity: "sensor".to_owned(),
+        pod_uid: "own".to_owned(),
+    }
+}
 
 /// A sensor's state without kernel and API server.
 struct Sensor {
@@ -21,16 +34,7 @@ impl Sensor {
     /// It has seen a program of its own, and everything was listed: the policies `any`, which
     /// every process violates, and `web`, which asks for the container, both bound everywhere.
     async fn new(pod_lookup_timeout: Duration) -> Self {
-        let config = Config {
-            namespace: "bailiff-system".to_owned(),
-            node_name: "node".to_owned(),
-            ring_buffer_bytes: 4096,
-            pod_lookup_timeout,
-            incident_update_interval: Duration::ZERO,
-            address: ([127, 0, 0, 1], 0).into(),
-            identity: "sensor".to_owned(),
-            pod_uid: "own".to_owned(),
-        };
+        let config = config(pod_lookup_timeout);
         let (sender, violations) = mpsc::channel(100);
         let metrics = Metrics::default();
         let mut state = State::new(&config, metrics, sender);
@@ -94,11 +98,11 @@ impl Sensor {
     }
 }
 
-fn bytes(object: &serde_json::Value) -> Vec<u8> {
+pub(super) fn bytes(object: &serde_json::Value) -> Vec<u8> {
     serde_json::to_vec(object).unwrap()
 }
 
-fn policy(name: &str, generation: i64, expression: &str) -> Vec<u8> {
+pub(super) fn policy(name: &str, generation: i64, expression: &str) -> Vec<u8> {
     bytes(&json!({
         "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
         "metadata": {"name": name, "uid": name, "generation": generation},
@@ -106,7 +110,7 @@ fn policy(name: &str, generation: i64, expression: &str) -> Vec<u8> {
     }))
 }
 
-fn binding(name: &str) -> Vec<u8> {
+pub(super) fn binding(name: &str) -> Vec<u8> {
     bytes(&json!({
         "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicyBinding",
         "metadata": {"name": name, "uid": name},
@@ -114,7 +118,7 @@ fn binding(name: &str) -> Vec<u8> {
     }))
 }
 
-fn namespace(name: &str) -> Vec<u8> {
+pub(super) fn namespace(name: &str) -> Vec<u8> {
     bytes(&json!({"metadata": {"name": name}}))
 }
 
@@ -123,7 +127,7 @@ fn key(pid: u32) -> ProcessKey {
 }
 
 /// A program that joined a container of this pod.
-fn exec(pid: u32, pod: &str) -> Exec {
+pub(super) fn exec(pid: u32, pod: &str) -> Exec {
     Exec {
         parent: key(0),
         mount_namespace: pod.bytes().map(u64::from).sum(),
@@ -143,7 +147,7 @@ fn pod(uid: &str) -> serde_json::Value {
     })
 }
 
-fn running(uid: &str, id: &str) -> serde_json::Value {
+pub(super) fn running(uid: &str, id: &str) -> serde_json::Value {
     let mut pod = pod(uid);
     pod["status"] = json!({"containerStatuses": [{
         "name": "web", "image": "i", "imageID": "i", "ready": true, "restartCount": 0,
