@@ -43,6 +43,9 @@ pub(crate) struct NotEvaluatedLabels {
 pub(crate) enum Skipped {
     /// The container runtime's, which sets a container up.
     ContainerRuntime,
+    /// In a container that the pod's status did not name in time, and that no earlier container
+    /// proves to be more than the pod's sandbox.
+    Sandbox,
     /// Of a pod of another node on the same kernel; that node's sensor evaluates it.
     OtherNode,
 }

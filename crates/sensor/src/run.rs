@@ -155,7 +155,7 @@ async fn watch_all(
         incoming,
     );
     let writer = tokio::spawn(writer);
-    let state = State::new(config, metrics, violations);
+    let state = State::new(config, metrics, violations, records.attached());
     let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
     // It ends with the state.
     tokio::spawn(events.report_gaps(state.gaps_report()));
@@ -203,7 +203,7 @@ async fn follow(
             ended = own_program.wait(), if own_program.id().is_some() => {
                 ended.map_err(Error::OwnProgram)?;
             }
-            () = &mut own_deadline, if state.kubelet.is_none() => return Err(Error::NotSeen),
+            () = &mut own_deadline, if state.kubelet_cgroup.is_none() => return Err(Error::NotSeen),
             // Before the records, which may never end: what waits and what is counted has its turn.
             _ = tick.tick() => {
                 drain(&mut records, &mut state, &pulse).await;

@@ -20,9 +20,9 @@ fn config() -> Config {
 async fn follow_with(writer: JoinHandle<usize>, health: Health) -> Result<(), Error> {
     let config = config();
     let (violations, _) = mpsc::channel(1);
-    let mut state = State::new(&config, Metrics::default(), violations);
+    let mut state = State::new(&config, Metrics::default(), violations, 0);
     // As after a program of its own: else that is waited for, and no longer.
-    state.kubelet = Some(String::new());
+    state.kubelet_cgroup = Some(String::new());
     let records = Records::load(config.ring_buffer_bytes)?;
     let shutdown = CancellationToken::new();
     let client = ApiServer::silent();

@@ -121,7 +121,7 @@ fn answer(connection: &TcpStream) {
 const NUMBER: &str = "NUMBER";
 
 fn large() -> String {
-    let mut pod = running(&format!("large{NUMBER}"), NUMBER);
+    let mut pod = running(&format!("large{NUMBER}"), ID);
     let one = json!({"name": "A", "value": "<"});
     let count = POD_BYTES / bytes(&one).len();
     pod["spec"]["containers"][0]["env"] = json!(vec![one; count]);
@@ -135,8 +135,13 @@ async fn sense(address: &str) {
     let client = bailiff_kube::client::component(&server).unwrap();
     let stream = |path: &str| ListWatch::new(path, None).stream(client.clone());
     let (sender, mut violations) = mpsc::channel(1000);
-    let mut state = State::new(&config(Duration::from_mins(1)), Metrics::default(), sender);
-    state.kubelet = Some(String::new());
+    let mut state = State::new(
+        &config(Duration::from_mins(1)),
+        Metrics::default(),
+        sender,
+        0,
+    );
+    state.kubelet_cgroup = Some(String::new());
     let mut policies = stream("/apis/bailiff.dev/v1alpha1/runtimepolicies");
     let mut bindings = stream("/apis/bailiff.dev/v1alpha1/runtimepolicybindings");
     let mut namespaces = stream("/api/v1/namespaces");

@@ -37,7 +37,7 @@ impl Sensor {
         let config = config(pod_lookup_timeout);
         let (sender, violations) = mpsc::channel(100);
         let metrics = Metrics::default();
-        let mut state = State::new(&config, metrics, sender);
+        let mut state = State::new(&config, metrics, sender, 0);
         for (name, expression) in [("any", "false"), ("web", "container.name != 'web'")] {
             state.policy(Ok(Watched::Listed(policy(name, 1, expression))));
             state.binding(Ok(Watched::Listed(binding(name))));
@@ -137,6 +137,26 @@ pub(super) fn exec(pid: u32, pod: &str) -> Exec {
     }
 }
 
+/// The pod's sandbox, with the namespaces that `in_sandbox` has.
+fn sandbox(pid: u32, pod: &str) -> Exec {
+    Exec {
+        cgroup: format!("/kubepods/besteffort/pod{pod}/{}", "5".repeat(64)),
+        mount_namespace: 1000 + u64::from(pid),
+        pod_namespaces: NAMESPACES,
+        ..joined(key(pid), "/pause")
+    }
+}
+
+/// A program in a container that shares the sandbox's namespaces.
+fn in_sandbox(pid: u32, pod: &str) -> Exec {
+    Exec {
+        pod_namespaces: NAMESPACES,
+        ..exec(pid, pod)
+    }
+}
+
+const NAMESPACES: [u64; 3] = [71, 72, 73];
+
 fn pod(uid: &str) -> serde_json::Value {
     json!({
         "metadata": {"name": uid, "namespace": "shop", "uid": uid},
@@ -169,7 +189,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 #[tokio::test]
 async fn each_policy_is_evaluated_once_for_a_process() {
     let mut sensor = Sensor::new(MINUTE).await;
-    sensor.exec(exec(10, "a")).await;
+    sensor.exec(sandbox(9, "a")).await;
+    sensor.exec(in_sandbox(10, "a")).await;
     assert_eq!(sensor.found(), [], "the pod is not known");
     sensor.pod(pod("a")).await;
     assert_eq!(
@@ -184,7 +205,7 @@ async fn each_policy_is_evaluated_once_for_a_process() {
     assert_eq!(sensor.found(), [], "once is enough");
     sensor.pod(running("a", ID)).await;
     assert_eq!(sensor.found(), [web(10)]);
-    assert_eq!(sensor.state.pending.len(), 0);
+    assert_eq!(sensor.state.pending.len(), 1, "the sandbox");
 }
 
 #[tokio::test]
@@ -354,7 +375,8 @@ async fn an_object_that_cannot_be_decoded_stops_no_other() {
 async fn a_container_that_is_not_known_in_time_is_evaluated_as_it_is() {
     let mut sensor = Sensor::new(Duration::ZERO).await;
     sensor.pod(pod("a")).await;
-    sensor.exec(exec(10, "a")).await;
+    sensor.exec(sandbox(9, "a")).await;
+    sensor.exec(in_sandbox(10, "a")).await;
     let found = sensor.findings();
     let types: Vec<_> = found
         .iter()
@@ -405,7 +427,7 @@ async fn only_a_runtime_is_skipped() {
     let went = |pid, parent, root| Exec {
         root,
         parent: key(parent),
-        joined: false,
+        parent_outside_cgroup: false,
         mount_namespace: 4_026_531_840,
         ..exec(pid, "a")
     };
@@ -445,6 +467,184 @@ async fn only_a_runtime_is_skipped() {
         .collect();
     assert_eq!(policies, [any(20), any(20), any(21), any(22), any(23)]);
     assert_eq!(sensor.skipped(Skipped::ContainerRuntime), 3);
+}
+
+#[tokio::test]
+async fn the_sandbox_of_a_pod_is_skipped_whatever_it_is_called() {
+    let mut sensor = Sensor::new(Duration::ZERO).await;
+    sensor.pod(pod("a")).await;
+    sensor.exec(sandbox(9, "a")).await;
+    assert_eq!(sensor.found(), []);
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 1);
+    // The runtime keeps some in the pod's own cgroup.
+    let beside = Exec {
+        cgroup: "/kubepods/besteffort/poda".to_owned(),
+        ..sandbox(19, "a")
+    };
+    sensor.exec(beside).await;
+    assert_eq!(
+        sensor.found(),
+        [any(19), web(19)],
+        "an earlier container had its namespaces"
+    );
+    // It was restarted, and its containers with it.
+    let restarted = |exec: Exec, id: &str| Exec {
+        cgroup: format!("/kubepods/besteffort/poda/{}", id.repeat(64)),
+        pod_namespaces: [81, 82, 83],
+        mount_namespace: 2000 + u64::from(exec.process.pid),
+        ..exec
+    };
+    sensor.exec(restarted(sandbox(20, "a"), "6")).await;
+    assert_eq!(sensor.found(), []);
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 2);
+    sensor.exec(restarted(exec(21, "a"), "7")).await;
+    assert_eq!(sensor.found(), [any(21), web(21)]);
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 2);
+}
+
+#[tokio::test]
+async fn without_namespaces_of_its_own_a_container_waits_for_the_status() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(pod("a")).await;
+    // All of the node's, as with `hostNetwork` and `hostIPC`: the sandbox has the same.
+    let shared = [0; 3];
+    let sandbox = Exec {
+        pod_namespaces: shared,
+        ..sandbox(9, "a")
+    };
+    sensor.exec(sandbox).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.fork(10, 11).await;
+    let child = Exec {
+        parent: key(10),
+        parent_outside_cgroup: false,
+        ..exec(11, "a")
+    };
+    sensor.exec(child).await;
+    assert_eq!(sensor.found(), []);
+    sensor.pod(running("a", ID)).await;
+    assert_eq!(sensor.found(), [any(10), web(10), any(11), web(11)]);
+    assert_eq!(sensor.state.pending.len(), 1, "the sandbox");
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 0, "its time is not over");
+}
+
+#[tokio::test]
+async fn what_a_container_of_the_application_starts_is_evaluated_before_the_status_is_there() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(pod("a")).await;
+    sensor.exec(sandbox(9, "a")).await;
+    sensor.exec(in_sandbox(10, "a")).await;
+    sensor.fork(10, 11).await;
+    let child = Exec {
+        parent: key(10),
+        parent_outside_cgroup: false,
+        ..exec(11, "a")
+    };
+    sensor.exec(child).await;
+    assert_eq!(sensor.found(), [any(10), any(11)]);
+}
+
+#[tokio::test]
+async fn a_cgroup_of_its_own_making_does_not_make_a_process_the_sandbox() {
+    let mut sensor = Sensor::new(Duration::ZERO).await;
+    sensor.pod(running("a", ID)).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.found();
+    for cgroup in [
+        format!("/kubepods/besteffort/poda/{}", "e".repeat(64)),
+        "/kubepods/besteffort/poda".to_owned(),
+    ] {
+        sensor.fork(10, 11).await;
+        let moved = Exec {
+            cgroup,
+            parent: key(10),
+            parent_outside_cgroup: false,
+            ..exec(11, "a")
+        };
+        sensor.exec(moved).await;
+        let found = sensor.findings();
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[1].container.name.as_deref(), Some("web"));
+        assert_eq!(found[1].container_id.as_deref(), Some(ID));
+        sensor.state.event(Event::Exit(key(11))).await;
+    }
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 0);
+}
+
+#[tokio::test]
+async fn a_process_that_leaves_the_cgroups_of_its_pod_stays_the_pods() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(running("a", ID)).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.fork(10, 11).await;
+    sensor.found();
+    let left = |pid, parent| Exec {
+        cgroup: "/system.slice".to_owned(),
+        left_pod_cgroup: true,
+        parent: key(parent),
+        parent_outside_cgroup: false,
+        mount_namespace: 4_026_531_840,
+        root: Root::Machine,
+        ..exec(pid, "a")
+    };
+    sensor.exec(left(11, 10)).await;
+    let found = sensor.findings();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0].pod.uid, "a");
+    assert_eq!(found[0].container_id.as_deref(), Some(ID));
+    assert!(found[0].process.left_pod_cgroup);
+    let incident = crate::incident::evidence::incident(&found[0], "node-1", Timestamp::now());
+    assert!(incident.spec.process.left_pod_cgroup);
+    // Nobody knows whose it is.
+    sensor.exec(left(12, 9999)).await;
+    assert_eq!(sensor.found(), []);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 1);
+    // It went into the cgroup of another pod: which of them it is of is not clear.
+    sensor.exec(exec(11, "b")).await;
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 2);
+}
+
+#[tokio::test]
+async fn processes_that_are_older_than_the_sensor_are_the_parents_of_others() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    for pod in ["a", "b"] {
+        sensor.pod(running(pod, ID)).await;
+    }
+    let found = |pid, parent, pod: &str| {
+        let exec = exec(pid, pod);
+        Event::Found(Box::new(Found {
+            process: exec.process,
+            parent: key(parent),
+            mount_namespace: exec.mount_namespace,
+            cgroup: exec.cgroup,
+            executable: "/bin/busybox".to_owned(),
+            name: "sh".to_owned(),
+            init_session: true,
+        }))
+    };
+    let below = |pid, parent, pod| Exec {
+        parent: key(parent),
+        parent_outside_cgroup: false,
+        ..exec(pid, pod)
+    };
+    sensor.state.event(found(10, 5, "a")).await;
+    sensor.exec(below(11, 10, "a")).await;
+    let process = Arc::clone(&sensor.findings()[0].process);
+    assert_eq!(process.origin, Origin::Entrypoint);
+    assert_eq!(process.ancestors.0[0].executable, "/bin/busybox");
+    assert_eq!(process.ancestors.0[0].names, ["busybox", "sh"]);
+    // It came from one pod and is in the cgroup of another: so is what it executes.
+    sensor.state.event(found(20, 10, "b")).await;
+    sensor.exec(below(21, 20, "b")).await;
+    assert_eq!(sensor.found(), []);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 1);
+    // Of another node on the same kernel: nothing is kept of it.
+    let mut other = found(30, 5, "a");
+    if let Event::Found(found) = &mut other {
+        found.cgroup.insert_str(0, "/other-node");
+    }
+    sensor.state.event(other).await;
+    assert_eq!(sensor.state.tree.place_of(key(30), key(0)), None);
 }
 
 #[tokio::test]
@@ -532,7 +732,7 @@ async fn what_exited_before_its_pod_was_known_is_evaluated_and_forgotten() {
     sensor.fork(10, 11).await;
     sensor
         .exec(Exec {
-            joined: false,
+            parent_outside_cgroup: false,
             parent: key(10),
             ..exec(11, "a")
         })
@@ -551,7 +751,7 @@ async fn what_exited_before_its_pod_was_known_is_evaluated_and_forgotten() {
     assert_eq!(of(11).process.ancestors.0.len(), 1);
     for pid in [10, 11] {
         assert_eq!(
-            sensor.state.tree.pod_of(&exec(pid, "a")),
+            sensor.state.tree.place_of(key(pid), key(0)),
             None,
             "{pid} ended"
         );
@@ -593,4 +793,34 @@ async fn what_is_given_up_is_counted() {
         assert_eq!(sensor.state.metrics.untracked_processes.get(), 4);
         assert_eq!(sensor.state.metrics.process_events_lost.get(), 5);
     }
+}
+
+#[tokio::test]
+async fn a_pod_that_is_made_too_large_is_not_taken_for_its_sandbox() {
+    let mut sensor = Sensor::new(Duration::ZERO).await;
+    let mut large = running("a", ID);
+    let one = large["spec"]["containers"][0].clone();
+    large["spec"]["containers"] = json!(vec![one; 5000]);
+    sensor.pod(large).await;
+    sensor.exec(exec(10, "a")).await;
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 0);
+    let found = sensor.findings();
+    let types: Vec<_> = found
+        .iter()
+        .map(|f| (f.policy.name.as_str(), f.type_))
+        .collect();
+    assert_eq!(
+        types,
+        [
+            ("any", IncidentType::Violation),
+            ("web", IncidentType::EvaluationFailed)
+        ]
+    );
+    let reports = sensor.state.gaps_report();
+    sensor.state.tick(Counters::default()).await;
+    let report = reports.borrow().clone().unwrap();
+    assert!(
+        report.contains("because they are too large to keep; make the pods smaller: pod shop/a."),
+        "{report}"
+    );
 }

@@ -7,7 +7,7 @@ use bailiff_api::{ExecutableSource, IncidentType, Origin, Severity, Violation};
 use bailiff_policy::{Ancestors, Container, Process, Script};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 fn now() -> Timestamp {
     "2026-01-01T00:00:00.123456Z".parse().unwrap()
@@ -45,6 +45,7 @@ pub(crate) fn finding(labels: &BTreeMap<String, String>, selected: &[&str]) -> F
             executable_source: ExecutableSource::Image,
             script: None,
             origin: Origin::Exec,
+            left_pod_cgroup: false,
             uid: 0,
             gid: 0,
             capabilities: vec!["CHOWN".to_owned()],
@@ -379,7 +380,7 @@ fn stays_small(hostile: Hostile) {
     assert!(size < 16 * 1024, "{size} bytes");
     let mut whole = serde_json::to_value(&incident).unwrap();
     whole["status"] = json!({"series": series(&incident)});
-    assert_eq!(faults(&schema(), &whole, ""), Vec::<String>::new());
+    assert_eq!(faults(schema(), &whole, ""), Vec::<String>::new());
     assert!(!incident.spec.binding_refs.is_empty() && !incident.spec.violations.is_empty());
     for key in selected.into_iter().take(8).filter(|key| key.len() < 100) {
         assert!(incident.spec.pod.labels.contains_key(key), "{key} is lost");
@@ -395,11 +396,14 @@ fn stays_small(hostile: Hostile) {
 }
 
 /// The schema of an Incident, as the API server has it.
-fn schema() -> Value {
-    let crds = bailiff_api::crds();
-    let of_incidents = crds.iter().find(|crd| crd.spec.names.kind == "Incident");
-    let schema = of_incidents.unwrap().spec.versions[0].schema.as_ref();
-    serde_json::to_value(schema.unwrap().open_api_v3_schema.as_ref().unwrap()).unwrap()
+fn schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let crds = bailiff_api::crds();
+        let of_incidents = crds.iter().find(|crd| crd.spec.names.kind == "Incident");
+        let schema = of_incidents.unwrap().spec.versions[0].schema.as_ref();
+        serde_json::to_value(schema.unwrap().open_api_v3_schema.as_ref().unwrap()).unwrap()
+    })
 }
 
 /// Why the API server would reject a value.
@@ -483,7 +487,7 @@ fn faults(schema: &Value, value: &Value, path: &str) -> Vec<String> {
 fn what_the_schema_does_not_allow_is_a_fault() {
     let incident = incident(&finding(&BTreeMap::new(), &[]), "node", now());
     let valid = serde_json::to_value(&incident).unwrap();
-    assert_eq!(faults(&schema(), &valid, ""), Vec::<String>::new());
+    assert_eq!(faults(schema(), &valid, ""), Vec::<String>::new());
     for (pointer, value, want) in [
         (
             "/spec/container/id",
@@ -522,7 +526,7 @@ fn what_the_schema_does_not_allow_is_a_fault() {
             .pointer_mut(pointer)
             .unwrap_or_else(|| panic!("{pointer}")) = value;
         assert!(
-            faults(&schema(), &invalid, "").contains(&want.to_owned()),
+            faults(schema(), &invalid, "").contains(&want.to_owned()),
             "{pointer}"
         );
     }
