@@ -48,19 +48,26 @@ fn incidents_are_listed_and_shown_in_every_shape() {
     assert_eq!(
         rows[0],
         [
-            "NAME", "AGE", "SEVERITY", "POLICY", "POD", "PROGRAM", "PHASE", "REASON"
+            "NAME",
+            "SEVERITY",
+            "POLICY",
+            "POD",
+            "EXECUTABLE",
+            "PHASE",
+            "REASON",
+            "AGE"
         ]
     );
     let policy = format!("no-cat-{namespace}");
     assert_eq!(rows[1][0], name);
     assert_eq!(
-        rows[1][2..],
+        rows[1][1..7],
         [
             "High",
             &policy,
             pod_name,
             "/bin/busybox",
-            "Recovered",
+            "Resolved",
             "Evicted"
         ]
     );
@@ -69,7 +76,7 @@ fn incidents_are_listed_and_shown_in_every_shape() {
     assert!(done, "{err}");
     for words in [
         format!("{name} in namespace {namespace}"),
-        format!("{policy} (High), bound by {policy}"),
+        format!("{policy} (severity High), applied by {policy}"),
         "no-cat is not allowed here".to_owned(),
         "Deployment web".to_owned(),
         "cat /etc/hostname".to_owned(),

@@ -47,7 +47,15 @@ pub enum ClientError {
 /// When this is no pod, or its certificates can't be used.
 pub fn in_cluster() -> Result<kube::Client, ClientError> {
     let config = kube::Config::incluster().map_err(ClientError::InCluster)?;
-    http2::client(&config).map_err(ClientError::Build)
+    component(&config)
+}
+
+/// The client of a component with this configuration.
+///
+/// # Errors
+/// When its certificates cannot be used.
+pub fn component(config: &kube::Config) -> Result<kube::Client, ClientError> {
+    http2::client(config).map_err(ClientError::Build)
 }
 
 /// kube has no limit of its own on how long an answer takes.

@@ -105,12 +105,12 @@ impl NodeEvents {
     }
 }
 
-fn notice(node: &str, note: &str) -> Notice {
+fn notice(node: &str, sentence: &str) -> Notice {
     Notice {
         reason: bailiff_api::event::NODE_NOT_MONITORED,
         action: "Monitoring",
         warning: true,
-        note: note.chars().take(NOTE_LIMIT).collect(),
+        note: sentence.chars().take(NOTE_LIMIT).collect(),
         regarding: ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some("Node".to_owned()),

@@ -33,10 +33,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-/// From how many mount namespaces on those of pods that are gone are forgotten.
-const MOUNT_NAMESPACES_LIMIT: usize = 8192;
-/// From how many pods on the namespaces of those that are gone are forgotten.
-const SANDBOXES_LIMIT: usize = 4096;
+/// From how many namespaces on those of pods that are gone are forgotten.
+const NAMESPACES_LIMIT: usize = 8192;
 /// How long it is reported that processes of a pod were not evaluated because too many waited.
 const QUEUE_FULL_REPORTED: Duration = Duration::from_mins(10);
 
@@ -300,18 +298,22 @@ impl State {
         }
         let known = is_listed(&mut waiting.started, &pod);
         if !known && !waiting.started.place.application {
-            // It might be the pod's sandbox, which no status names.
-            if now >= waiting.until {
+            // It may be the pod's sandbox, which no status names.
+            if now < waiting.until {
+                return self.wait(waiting, now);
+            }
+            // Where no container is known, nothing tells it from the application: a pod that is made
+            // so large is not left alone for it.
+            if !pod.containers_left_out() {
                 return self.metrics.skipped(Skipped::Sandbox);
             }
+        }
+        if !is_complete(&pod, namespace, &self.needs) {
             return self.wait(waiting, now);
         }
         let started = &waiting.started;
         // Asked here also where no policy is about the pod, for what descends from the process.
         started.lineage.start.origin(&pod.commands);
-        if !is_complete(&pod, namespace, &self.needs) {
-            return self.wait(waiting, now);
-        }
         let mut matching = self.index.matching(&namespace.labels, &pod.labels);
         matching.retain(|rule| !waiting.evaluated.contains(&rule.policy.uid));
         if matching.is_empty() {
@@ -442,35 +444,17 @@ impl State {
         }
         self.report_gaps();
         let pods = &self.pods;
-        if self.pod_by_mount_namespace.len() > MOUNT_NAMESPACES_LIMIT {
+        if self.pod_by_mount_namespace.len() > NAMESPACES_LIMIT {
             self.pod_by_mount_namespace
                 .retain(|_, uid| pods.get(uid).is_some());
         }
-        if self.sandboxes.len() > SANDBOXES_LIMIT {
+        if self.sandboxes.len() > NAMESPACES_LIMIT {
             self.sandboxes.retain(|uid| pods.get(uid).is_some());
         }
         if !self.pending.is_empty() {
             self.retry(None).await;
         }
     }
-}
-
-/// Whether the pod's status names the container of a program. One that moved itself to a cgroup that
-/// is none of a container is of the container that its line began in.
-fn is_listed(started: &mut StartedProcess, pod: &PodFacts) -> bool {
-    let listed = |id: &Option<String>| {
-        id.as_ref()
-            .is_some_and(|id| pod.containers.contains_key(id))
-    };
-    if listed(&started.container_id) {
-        return true;
-    }
-    let began = &started.place.identity.container_id;
-    let moved = listed(began);
-    if moved {
-        started.container_id.clone_from(began);
-    }
-    moved
 }
 
 /// Whether selectors can be matched: what is kept of pod and namespace has all labels that they name.
@@ -498,6 +482,24 @@ fn is_complete_for(
     has(&pod.complete_for) && has(&namespace.complete_for)
 }
 
+/// Whether the pod's status names the container of a program. One that moved itself to a cgroup that
+/// is none of a container is of the container that its line began in.
+fn is_listed(started: &mut StartedProcess, pod: &PodFacts) -> bool {
+    let listed = |id: &Option<String>| {
+        id.as_ref()
+            .is_some_and(|id| pod.containers.contains_key(id))
+    };
+    if listed(&started.container_id) {
+        return true;
+    }
+    let began = &started.place.identity.container_id;
+    let moved = listed(began);
+    if moved {
+        started.container_id.clone_from(began);
+    }
+    moved
+}
+
 /// Whether a program is the container runtime's, which sets a container up in its cgroup before
 /// it gives it a root directory. A process that a pod's own process started is never the
 /// runtime, wherever it went. In a pod, nothing can lie so deep that its root is not known but
@@ -514,5 +516,7 @@ fn is_runtime(exec: &Exec, tracked: bool) -> bool {
     }
 }
 
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod tests;

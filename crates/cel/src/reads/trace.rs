@@ -33,8 +33,8 @@ pub fn reads<'a>(
         named: named.collect(),
         scope: Vec::new(),
     };
-    let names: Vec<_> = trace.named.keys().copied().collect();
-    for name in names {
+    let all: Vec<_> = trace.named.keys().copied().collect();
+    for name in all {
         trace.named(name);
     }
     for expression in expressions {

@@ -223,8 +223,8 @@ mod tests {
         for part in 1..list.len() {
             assert_eq!(pieces(list, part, 1000), (want(), true), "{part}");
         }
-        let last = r#"{"items":[{"a":1}],"metadata":{"resourceVersion":"7"}}"#;
-        let found = pieces(last, 5, 1000).0;
+        let metadata_last = r#"{"items":[{"a":1}],"metadata":{"resourceVersion":"7"}}"#;
+        let found = pieces(metadata_last, 5, 1000).0;
         assert_eq!(
             found,
             [item(r#"{"a":1}"#), end(r#"{"resourceVersion":"7"}"#)]

@@ -30,6 +30,9 @@ const SPEC_LIMIT_BYTES: usize = 7 * 1024;
 const PATH_LIMIT_BYTES: usize = 1024;
 /// Most bytes of a name that is kept.
 const NAME_LIMIT_BYTES: usize = 256;
+/// Most bytes of the name of an object, and of a container's ID, as the schema has it.
+const OBJECT_NAME_LIMIT_BYTES: usize = 253;
+const CONTAINER_ID_LIMIT_BYTES: usize = 128;
 /// Most bytes of a message; the schema has the same limit in characters.
 const MESSAGE_LIMIT_BYTES: usize = 1024;
 /// Most bytes of the bindings that are named; the first one is always.
@@ -102,7 +105,10 @@ pub(crate) fn incident(finding: &Finding, node: &str, now: Timestamp) -> Inciden
             namespace: pod.namespace.clone(),
             uid: pod.uid.clone(),
             labels: kept_labels(&pod.labels, &finding.selected),
-            service_account_name: pod.service_account.clone(),
+            service_account_name: pod
+                .service_account
+                .as_deref()
+                .map(|name| cut(name, OBJECT_NAME_LIMIT_BYTES).to_owned()),
         },
         container: container(finding),
         process: process(finding),
@@ -116,16 +122,17 @@ pub(crate) fn incident(finding: &Finding, node: &str, now: Timestamp) -> Inciden
 }
 
 fn container(finding: &Finding) -> IncidentContainer {
-    let image = |image: &Option<String>| {
-        let image = image.as_deref()?;
-        Some(cut(image, PATH_LIMIT_BYTES).to_owned())
+    let within = |text: &Option<String>, limit: usize| {
+        let text = text.as_deref()?;
+        Some(cut(text, limit).to_owned())
     };
+    let container = &finding.container;
     IncidentContainer {
-        id: finding.container_id.clone(),
-        name: finding.container.name.clone(),
-        image: image(&finding.container.image),
-        image_id: image(&finding.container.image_id),
-        type_: finding.container.type_,
+        id: within(&finding.container_id, CONTAINER_ID_LIMIT_BYTES),
+        name: within(&container.name, OBJECT_NAME_LIMIT_BYTES),
+        image: within(&container.image, PATH_LIMIT_BYTES),
+        image_id: within(&container.image_id, PATH_LIMIT_BYTES),
+        type_: container.type_,
     }
 }
 

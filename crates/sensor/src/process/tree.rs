@@ -2,19 +2,25 @@
 //!
 //! Here: forks, execs and exits of the processes of pods, and those that ran already. Not here: who
 //! they belong to.
-//! Invariant: memory is bounded by [`CAPACITY`] processes with [`ANCESTORS_LIMIT`] ancestors each,
-//! and who was not heard of for the longest time makes room; a process whose start was not seen
+//! Invariant: memory is bounded by [`CAPACITY`] processes with [`ANCESTORS_LIMIT`] ancestors each, and
+//! by [`LIMIT_BYTES`]; of the pod that takes most, who was not heard of for the longest time makes
+//! room (`tree/order`); a process whose start was not seen
 //! is of the entrypoint only where its session proves it, else its origin is `Unknown`.
+
+mod order;
 
 use crate::kernel::record::{Exec, Found, ProcessKey};
 use crate::process::commands::KubeletCommands;
 use crate::process::identity::Identity;
 use bailiff_api::{ANCESTORS_LIMIT, Origin};
-use std::collections::{BTreeMap, HashMap};
+use order::Order;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most processes that are remembered.
 const CAPACITY: usize = 32_768;
+/// Most bytes of them, as if each had ancestors of its own.
+const LIMIT_BYTES: usize = 24 << 20;
 
 /// A program as a process runs it, as far as it matters to its descendants.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,7 +108,31 @@ struct Known {
     touched: u64,
 }
 
+impl ExecSummary {
+    /// About how many bytes of memory it takes.
+    fn bytes(&self) -> usize {
+        let texts = self.names.iter().chain(&self.args);
+        let texts = texts.map(|text| text.len().saturating_add(24));
+        texts
+            .fold(self.executable.len(), usize::saturating_add)
+            .saturating_add(96)
+    }
+}
+
 impl Known {
+    fn pod(&self) -> &str {
+        &self.place.identity.pod_uid
+    }
+
+    /// About how many bytes of memory it takes.
+    fn bytes(&self) -> usize {
+        let ancestors = self.lineage.ancestors.iter();
+        ancestors
+            .chain([&self.summary])
+            .map(|summary| summary.bytes())
+            .fold(320, usize::saturating_add)
+    }
+
     /// What its children begin with.
     fn for_child(&self) -> Lineage {
         let mut ancestors = Vec::with_capacity(
@@ -127,7 +157,7 @@ impl Known {
 pub(crate) struct ProcessTree {
     known: HashMap<ProcessKey, Known>,
     /// The same processes by when something was last heard of them.
-    order: BTreeMap<u64, ProcessKey>,
+    order: Order,
     touched: u64,
     dropped: u64,
 }
@@ -146,8 +176,8 @@ impl ProcessTree {
             touched: 0,
         };
         // A process that forks lives; its place among the oldest is not deserved.
-        self.order.remove(&known.touched);
-        self.order.insert(touched, parent);
+        let bytes = self.order.remove(known.pod(), known.touched);
+        self.order.insert(known.pod(), touched, parent, bytes);
         known.touched = touched;
         self.insert(child, inherited);
     }
@@ -219,7 +249,7 @@ impl ProcessTree {
     /// A process ended. Its descendants keep what they know of it.
     pub(crate) fn exit(&mut self, process: ProcessKey) {
         if let Some(known) = self.known.remove(&process) {
-            self.order.remove(&known.touched);
+            self.order.remove(known.pod(), known.touched);
         }
     }
 
@@ -237,14 +267,16 @@ impl ProcessTree {
 
     fn insert(&mut self, process: ProcessKey, known: Known) {
         let touched = self.touch();
-        let before = self.known.insert(process, Known { touched, ..known });
-        if let Some(before) = before {
-            self.order.remove(&before.touched);
+        let known = Known { touched, ..known };
+        self.order
+            .insert(known.pod(), touched, process, known.bytes());
+        if let Some(before) = self.known.insert(process, known) {
+            self.order.remove(before.pod(), before.touched);
         }
-        self.order.insert(touched, process);
-        if self.known.len() > CAPACITY
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
+        while self.order.len() > CAPACITY || self.order.bytes() > LIMIT_BYTES {
+            let Some(oldest) = self.order.pop() else {
+                return;
+            };
             self.known.remove(&oldest);
             self.dropped = self.dropped.saturating_add(1);
         }

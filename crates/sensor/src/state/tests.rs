@@ -9,7 +9,20 @@ use bailiff_api::{IncidentType, Origin};
 use bailiff_kube::list_watch::ObjectEvent as Watched;
 use serde_json::json;
 
-const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
+pub(super) const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
+
+pub(super) fn config(pod_lookup_timeout: Duration) -> Config {
+    Config {
+        namespace: "bailiff-system".to_owned(),
+        node_name: "node".to_owned(),
+        ring_buffer_bytes: 4096,
+        pod_lookup_timeout,
+        incident_update_interval: Duration::ZERO,
+        address: ([127, 0, 0, 1], 0).into(),
+        identity: "sensor".to_owned(),
+        pod_uid: "own".to_owned(),
+    }
+}
 
 /// A sensor's state without kernel and API server.
 struct Sensor {
@@ -21,16 +34,7 @@ impl Sensor {
     /// It has seen a program of its own, and everything was listed: the policies `any`, which
     /// every process violates, and `web`, which asks for the container, both bound everywhere.
     async fn new(pod_lookup_timeout: Duration) -> Self {
-        let config = Config {
-            namespace: "bailiff-system".to_owned(),
-            node_name: "node".to_owned(),
-            ring_buffer_bytes: 4096,
-            pod_lookup_timeout,
-            incident_update_interval: Duration::ZERO,
-            address: ([127, 0, 0, 1], 0).into(),
-            identity: "sensor".to_owned(),
-            pod_uid: "own".to_owned(),
-        };
+        let config = config(pod_lookup_timeout);
         let (sender, violations) = mpsc::channel(100);
         let metrics = Metrics::default();
         let mut state = State::new(&config, metrics, sender, 0);
@@ -94,11 +98,11 @@ impl Sensor {
     }
 }
 
-fn bytes(object: &serde_json::Value) -> Vec<u8> {
+pub(super) fn bytes(object: &serde_json::Value) -> Vec<u8> {
     serde_json::to_vec(object).unwrap()
 }
 
-fn policy(name: &str, generation: i64, expression: &str) -> Vec<u8> {
+pub(super) fn policy(name: &str, generation: i64, expression: &str) -> Vec<u8> {
     bytes(&json!({
         "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
         "metadata": {"name": name, "uid": name, "generation": generation},
@@ -106,7 +110,7 @@ fn policy(name: &str, generation: i64, expression: &str) -> Vec<u8> {
     }))
 }
 
-fn binding(name: &str) -> Vec<u8> {
+pub(super) fn binding(name: &str) -> Vec<u8> {
     bytes(&json!({
         "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicyBinding",
         "metadata": {"name": name, "uid": name},
@@ -114,7 +118,7 @@ fn binding(name: &str) -> Vec<u8> {
     }))
 }
 
-fn namespace(name: &str) -> Vec<u8> {
+pub(super) fn namespace(name: &str) -> Vec<u8> {
     bytes(&json!({"metadata": {"name": name}}))
 }
 
@@ -123,7 +127,7 @@ fn key(pid: u32) -> ProcessKey {
 }
 
 /// A program that joined a container of this pod.
-fn exec(pid: u32, pod: &str) -> Exec {
+pub(super) fn exec(pid: u32, pod: &str) -> Exec {
     Exec {
         parent: key(0),
         mount_namespace: pod.bytes().map(u64::from).sum(),
@@ -163,7 +167,7 @@ fn pod(uid: &str) -> serde_json::Value {
     })
 }
 
-fn running(uid: &str, id: &str) -> serde_json::Value {
+pub(super) fn running(uid: &str, id: &str) -> serde_json::Value {
     let mut pod = pod(uid);
     pod["status"] = json!({"containerStatuses": [{
         "name": "web", "image": "i", "imageID": "i", "ready": true, "restartCount": 0,
@@ -789,4 +793,34 @@ async fn what_is_given_up_is_counted() {
         assert_eq!(sensor.state.metrics.untracked_processes.get(), 4);
         assert_eq!(sensor.state.metrics.process_events_lost.get(), 5);
     }
+}
+
+#[tokio::test]
+async fn a_pod_that_is_made_too_large_is_not_taken_for_its_sandbox() {
+    let mut sensor = Sensor::new(Duration::ZERO).await;
+    let mut large = running("a", ID);
+    let one = large["spec"]["containers"][0].clone();
+    large["spec"]["containers"] = json!(vec![one; 5000]);
+    sensor.pod(large).await;
+    sensor.exec(exec(10, "a")).await;
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 0);
+    let found = sensor.findings();
+    let types: Vec<_> = found
+        .iter()
+        .map(|f| (f.policy.name.as_str(), f.type_))
+        .collect();
+    assert_eq!(
+        types,
+        [
+            ("any", IncidentType::Violation),
+            ("web", IncidentType::EvaluationFailed)
+        ]
+    );
+    let reports = sensor.state.gaps_report();
+    sensor.state.tick(Counters::default()).await;
+    let report = reports.borrow().clone().unwrap();
+    assert!(
+        report.contains("because they are too large to keep; make the pods smaller: pod shop/a."),
+        "{report}"
+    );
 }

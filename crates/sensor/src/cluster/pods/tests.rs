@@ -194,13 +194,16 @@ fn large(uid: &str, change: impl Fn(&mut Value)) -> Vec<u8> {
     bytes(&pod)
 }
 
+/// A change of a pod.
+type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
+
 #[test]
 fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
     let text = "x".repeat(1 << 20);
     let labels: serde_json::Map<String, Value> =
         (0..20_000).map(|n| (format!("l{n}"), json!("v"))).collect();
     let many = |one: &Value| json!(vec![one.clone(); 5000]);
-    let cases: [(&str, Box<dyn Fn(&mut Value)>, [bool; 3]); 6] = [
+    let cases: [(&str, Change<'_>, [bool; 3]); 6] = [
         // What is left out: the object; other labels; containers and commands.
         ("nothing", Box::new(|_| {}), [false, false, false]),
         (
@@ -211,7 +214,7 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
         (
             "a variable",
             Box::new(|pod| {
-                pod["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": text}])
+                pod["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": text}]);
             }),
             [true, false, false],
         ),

@@ -7,7 +7,7 @@ use bailiff_api::{ExecutableSource, IncidentType, Origin, Severity, Violation};
 use bailiff_policy::{Ancestors, Container, Process, Script};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 fn now() -> Timestamp {
     "2026-01-01T00:00:00.123456Z".parse().unwrap()
@@ -348,8 +348,12 @@ fn stays_small(hostile: Hostile) {
         arg
     });
     finding.args = Arc::new(args.collect());
+    finding.container_id = Some(texts[3].clone());
+    let mut facts = (*finding.pod).clone();
+    facts.service_account = Some(texts[4].clone());
+    finding.pod = Arc::new(facts);
     finding.container = Container {
-        name: Some("c".repeat(63)),
+        name: Some(texts[2].clone()),
         image: Some(texts[5].clone()),
         image_id: Some(texts[6].clone()),
         type_: None,
@@ -374,6 +378,9 @@ fn stays_small(hostile: Hostile) {
     let incident = incident(&finding, &"n".repeat(63), now());
     let size = stored(&incident);
     assert!(size < 16 * 1024, "{size} bytes");
+    let mut whole = serde_json::to_value(&incident).unwrap();
+    whole["status"] = json!({"series": series(&incident)});
+    assert_eq!(faults(schema(), &whole, ""), Vec::<String>::new());
     assert!(!incident.spec.binding_refs.is_empty() && !incident.spec.violations.is_empty());
     for key in selected.into_iter().take(8).filter(|key| key.len() < 100) {
         assert!(incident.spec.pod.labels.contains_key(key), "{key} is lost");
@@ -386,6 +393,143 @@ fn stays_small(hostile: Hostile) {
             .zip(args)
             .any(|(given, kept)| String::from_utf8_lossy(given) != *kept);
     assert_eq!(incident.spec.process.args_truncated, cut);
+}
+
+/// The schema of an Incident, as the API server has it.
+fn schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let crds = bailiff_api::crds();
+        let of_incidents = crds.iter().find(|crd| crd.spec.names.kind == "Incident");
+        let schema = of_incidents.unwrap().spec.versions[0].schema.as_ref();
+        serde_json::to_value(schema.unwrap().open_api_v3_schema.as_ref().unwrap()).unwrap()
+    })
+}
+
+/// Why the API server would reject a value.
+fn faults(schema: &Value, value: &Value, path: &str) -> Vec<String> {
+    let number = |key: &str| schema[key].as_f64();
+    let within = |size: usize, least: &str, most: &str| {
+        let size = f64::from(u32::try_from(size).unwrap());
+        number(least).is_none_or(|least| size >= least)
+            && number(most).is_none_or(|most| size <= most)
+    };
+    let mut found = Vec::new();
+    let mut expect = |holds: bool, what: &str| {
+        if !holds {
+            found.push(format!("{path}: {what}"));
+        }
+    };
+    if let Some(words) = schema["enum"].as_array() {
+        expect(words.contains(value), "is no such word");
+    }
+    match value {
+        Value::String(text) => {
+            expect(schema["type"] == "string", "is a text");
+            expect(
+                within(text.chars().count(), "minLength", "maxLength"),
+                "length",
+            );
+        }
+        Value::Array(list) => {
+            expect(schema["type"] == "array", "is a list");
+            expect(
+                within(list.len(), "minItems", "maxItems"),
+                "number of items",
+            );
+            for (index, item) in list.iter().enumerate() {
+                found.extend(faults(&schema["items"], item, &format!("{path}[{index}]")));
+            }
+        }
+        Value::Object(map) => {
+            expect(schema["type"] == "object", "is an object");
+            expect(
+                within(map.len(), "minProperties", "maxProperties"),
+                "number of keys",
+            );
+            for required in schema["required"].as_array().into_iter().flatten() {
+                expect(
+                    map.contains_key(required.as_str().unwrap()),
+                    "lacks a field",
+                );
+            }
+            if path.is_empty()
+                || schema["properties"].is_object()
+                || schema["additionalProperties"].is_object()
+            {
+                for (key, value) in map.iter().filter(|(key, _)| {
+                    !path.is_empty() || matches!(key.as_str(), "spec" | "status")
+                }) {
+                    let of_key = schema["properties"]
+                        .get(key)
+                        .unwrap_or(&schema["additionalProperties"]);
+                    found.extend(faults(of_key, value, &format!("{path}.{key}")));
+                }
+            }
+        }
+        Value::Number(n) => {
+            expect(
+                matches!(schema["type"].as_str(), Some("integer" | "number")),
+                "is a number",
+            );
+            expect(
+                number("minimum").is_none_or(|least| n.as_f64().unwrap() >= least),
+                "is too small",
+            );
+        }
+        Value::Bool(_) => expect(schema["type"] == "boolean", "is a bool"),
+        Value::Null => expect(schema["nullable"] == true, "is null"),
+    }
+    found
+}
+
+#[test]
+fn what_the_schema_does_not_allow_is_a_fault() {
+    let incident = incident(&finding(&BTreeMap::new(), &[]), "node", now());
+    let valid = serde_json::to_value(&incident).unwrap();
+    assert_eq!(faults(schema(), &valid, ""), Vec::<String>::new());
+    for (pointer, value, want) in [
+        (
+            "/spec/container/id",
+            json!("x".repeat(129)),
+            ".spec.container.id: length",
+        ),
+        ("/spec/nodeName", json!(""), ".spec.nodeName: length"),
+        (
+            "/spec/bindingRefs",
+            json!([]),
+            ".spec.bindingRefs: number of items",
+        ),
+        (
+            "/spec/process/origin",
+            json!("Moon"),
+            ".spec.process.origin: is no such word",
+        ),
+        (
+            "/spec/process/uid",
+            json!("0"),
+            ".spec.process.uid: is a text",
+        ),
+        (
+            "/spec/violations/0/expressionIndex",
+            json!(-1),
+            ".spec.violations[0].expressionIndex: is too small",
+        ),
+        (
+            "/spec/pod",
+            json!({"name": "a", "uid": "u"}),
+            ".spec.pod: lacks a field",
+        ),
+    ] {
+        let mut invalid = valid.clone();
+        *invalid
+            .pointer_mut(pointer)
+            .unwrap_or_else(|| panic!("{pointer}")) = value;
+        assert!(
+            faults(schema(), &invalid, "").contains(&want.to_owned()),
+            "{pointer}"
+        );
+    }
 }
 
 proptest! {

@@ -330,3 +330,44 @@ fn a_process_is_of_the_pod_that_started_it() {
     );
     assert_eq!(pod_of(&tree, &joined(93)), None, "a runtime's");
 }
+
+#[test]
+fn a_pod_with_long_paths_makes_room_for_itself_and_others_stay_known() {
+    let mut tree = ProcessTree::default();
+    let place = |pod: &str| {
+        Arc::new(Place {
+            identity: Identity {
+                kubelet: String::new(),
+                pod_uid: pod.to_owned(),
+                container_id: None,
+            },
+            application: false,
+        })
+    };
+    let summary = |process: ProcessKey, length: usize| {
+        Arc::new(ExecSummary {
+            executable: "x".repeat(length),
+            names: Vec::new(),
+            args: Vec::new(),
+            process,
+        })
+    };
+    let exec = |tree: &mut ProcessTree, pod: &str, pid: u32, length: usize| {
+        let exec = Arc::new(init(pid));
+        let summary = summary(exec.process, length);
+        tree.exec(place(pod), &exec, summary, false);
+    };
+    exec(&mut tree, "other", 1, 10);
+    for pid in 2..20_000 {
+        exec(&mut tree, "greedy", pid, 4096);
+    }
+    assert!(tree.order.bytes() <= LIMIT_BYTES);
+    let known = tree.known.len();
+    assert!((5000..6000).contains(&known), "{known}");
+    assert_eq!(tree.dropped(), 19_999 - u64::try_from(known).unwrap());
+    assert!(tree.known.contains_key(&key(1)), "it was first of all");
+    for pid in 1..20_000 {
+        tree.exit(key(pid));
+    }
+    assert_eq!((tree.order.len(), tree.order.bytes()), (0, 0));
+}
