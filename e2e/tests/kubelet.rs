@@ -143,7 +143,11 @@ fn a_policy_about_containers_says_nothing_of_the_sandbox() {
 fn a_static_pod_is_seen_and_left_to_its_node() {
     let story = Story::begin("static");
     story.policy("no-cat", "!('cat' in process.names)");
-    story.bind("no-cat", "[Evict]", "guardrails: {evictUnmanaged: true}");
+    story.bind(
+        "no-cat",
+        "[Evict]",
+        "guardrails: {unmanagedPodPolicy: Respond}",
+    );
     let cluster = Cluster::running().unwrap();
     let manifest = serde_json::json!({
         "apiVersion": "v1", "kind": "Pod",

@@ -11,7 +11,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What prints its name, when it is a program of its own and not a part of the shell.
-const APPLETS: [&str; 6] = ["sh", "cat", "wc", "echo", "sleep", "true"];
+const APPLETS: [&str; 8] = [
+    "sh", "cat", "wc", "echo", "head", "sleep", "true", "unshare",
+];
 
 /// A pod of containers that share nothing but what they are asked to.
 struct Node {
@@ -69,11 +71,16 @@ impl Node {
         let id = digit.repeat(64);
         let mut all = vec![json!({"type": "pid"}), json!({"type": "mount"})];
         all.extend(namespaces.as_array().unwrap().iter().cloned());
+        // As a privileged container: it can make namespaces.
+        let privileges = ["CAP_SYS_ADMIN"];
         let config = json!({
             "ociVersion": "1.0.2",
             "process": {
                 "user": {"uid": 0, "gid": 0}, "cwd": "/", "env": ["PATH=/bin"],
                 "args": ["/bin/sh", "-c", line],
+                "capabilities": {
+                    "bounding": privileges, "permitted": privileges, "effective": privileges,
+                },
             },
             "root": {"path": "rootfs"},
             "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
@@ -176,15 +183,23 @@ async fn old_processes_are_found(runtime: &'static str) {
     let container = node.start("a", &forever("cat"), &json!([]));
     node.exec(&container, &forever("echo"));
     node.exec(&container, &format!("({}) & :", forever("wc")));
+    // The first process of a PID namespace, which is not the container's.
+    let nested = format!("exec /bin/unshare -p -f /bin/sh -c '{}'", forever("head"));
+    node.exec(&container, &nested);
     // All tests that run at the same time are told of.
     let mut records = Records::load(1 << 23).unwrap();
     let mut told = Told::default();
     let all = |told: &Told| {
-        let programs = ["cat", "echo", "wc"];
+        let programs = ["cat", "echo", "wc", "head"];
         programs.iter().all(|program| told.exec(program).is_some())
     };
     told.until(&mut records, &node, all).await;
-    for (program, init_session) in [("cat", true), ("echo", false), ("wc", false)] {
+    for (program, init_session) in [
+        ("cat", true),
+        ("echo", false),
+        ("wc", false),
+        ("head", false),
+    ] {
         let exec = told.exec(program).unwrap();
         let found = told.found(exec.parent);
         let [parent] = found.as_slice() else {
