@@ -1,6 +1,6 @@
 //! Tokens, as somebody would steal or be given them.
 //!
-//! Here: of the sensor's account, and of who administers a namespace. Not here: what is tried with
+//! Here: of the accounts of both components, and of who administers a namespace. Not here: what is tried with
 //! them (`e2e/tests`).
 //! Invariant: each is issued by the API server, with what it binds a real one to.
 
@@ -35,6 +35,15 @@ pub fn sensor_token(story: &Story, pod: Option<&Value>) -> String {
         ]);
     }
     story.cluster.kubectl(&arguments).trim().to_owned()
+}
+
+/// A token of the controller's account.
+#[must_use]
+pub fn controller_token(story: &Story) -> String {
+    let token = story
+        .cluster
+        .kubectl(&["create", "token", "bailiff-controller", "-n", NAMESPACE]);
+    token.trim().to_owned()
 }
 
 /// A token of an account that may do everything in the story's namespace.

@@ -1,5 +1,5 @@
-//! The chart over its life, as for any other application: upgrade, rollback, uninstall with what
-//! stays and without, and again.
+//! The chart over its life, as for any other application: upgrade, rollback, uninstall that keeps the
+//! kinds and that deletes them, and install again.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,6 +7,7 @@
     reason = "a panic is the report of a test"
 )]
 
+use bailiff_e2e::token::{controller_token, sensor_token};
 use bailiff_e2e::workload::{BUSYBOX, deployment};
 use bailiff_e2e::{NAMESPACE, Output, Story, helm, install_arguments};
 use serde_json::Value;
@@ -50,6 +51,14 @@ fn uninstall(story: &Story) -> String {
         story.cluster.wait("delete", &arguments);
     }
     said
+}
+
+/// Changes the switch of all responses, as an operator does.
+fn switch(story: &Story, patch: &str) {
+    let switch = ["patch", "configmap", "bailiff-response", "-n", NAMESPACE];
+    let _patched = story
+        .cluster
+        .kubectl(&[&switch[..], &["--type=merge", "-p", patch]].concat());
 }
 
 /// A violation in the one pod of `web`, answered to its end.
@@ -108,6 +117,8 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
     let _first = story.ready_pod("app=web");
     is_answered(&story);
 
+    // In an emergency, an operator switches responses off, and then upgrades and rolls back.
+    switch(&story, r#"{"data": {"mode": "Audit"}}"#);
     let said = upgrade(
         &story,
         &[
@@ -118,7 +129,6 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
         ],
     );
     assert!(said.contains("was upgraded"), "{said}");
-    is_answered(&story);
     let _back = must(&helm(
         &story.cluster,
         &[
@@ -131,6 +141,16 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
             "120s",
         ],
     ));
+    let found = story
+        .cluster
+        .get(&["configmap", "bailiff-response", "-n", NAMESPACE]);
+    let data = serde_json::json!({"defaultMode": "Enforce", "mode": "Audit"});
+    assert_eq!(found["data"], data, "a switch was turned");
+    // Without a mode, the default of the chart applies.
+    switch(&story, r#"{"data": {"mode": null}}"#);
+    is_answered(&story);
+    // And by an upgrade alone.
+    let _said = upgrade(&story, &["--set", "controller.podAnnotations.turn=third"]);
     is_answered(&story);
 
     // What people wrote stays, and is named with the way to remove it.
@@ -172,29 +192,78 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
 }
 
 #[test]
-fn a_namespace_that_is_not_labelled_is_refused_with_the_command_that_labels_it() {
-    let story = Story::begin("unlabelled");
-    let output = helm(
-        &story.cluster,
-        &[
-            "install",
-            "bailiff",
-            "../charts/bailiff",
-            "-n",
-            &story.namespace,
-            "--dry-run=server",
-        ],
-    );
-    let command = format!(
-        "kubectl label namespace {} pod-security.kubernetes.io/enforce=privileged",
-        story.namespace
-    );
-    assert!(
-        !output.success && output.stderr.contains(&command),
-        "{}{}",
-        output.stdout,
-        output.stderr
-    );
+fn only_a_namespace_that_rejects_the_sensor_is_refused() {
+    let story = Story::begin("labels");
+    // Objects of the installation would be in the way of a second one.
+    let install = || {
+        helm(
+            &story.cluster,
+            &[
+                "install",
+                "bailiff-again",
+                "../charts/bailiff",
+                "-n",
+                &story.namespace,
+                "--dry-run=server",
+                "--take-ownership",
+            ],
+        )
+    };
+    let label = |level: &str| {
+        let level = format!("pod-security.kubernetes.io/enforce={level}");
+        let namespace = story.namespace.as_str();
+        let _labeled =
+            story
+                .cluster
+                .kubectl(&["label", "--overwrite", "namespace", namespace, &level]);
+    };
+    let warning = "does not have the label pod-security.kubernetes.io/enforce=privileged";
+    // Kubernetes enforces nothing by default, so this works.
+    let said = must(&install());
+    assert!(said.contains(warning), "{said}");
+    for level in ["baseline", "restricted"] {
+        label(level);
+        let output = install();
+        let command = format!(
+            "kubectl label --overwrite namespace {} pod-security.kubernetes.io/enforce=privileged",
+            story.namespace
+        );
+        let reason = format!("and namespace {} enforces {level};", story.namespace);
+        assert!(
+            !output.success && output.stderr.contains(&command) && output.stderr.contains(&reason),
+            "{}{}",
+            output.stdout,
+            output.stderr
+        );
+    }
+    label("privileged");
+    let said = must(&install());
+    assert!(!said.contains(warning), "{said}");
+    story.end();
+}
+
+#[test]
+fn the_api_server_gives_each_component_its_priority_level() {
+    let story = Story::begin("flow");
+    let schema = |name: &str| {
+        let schema = story.cluster.get(&["flowschema", name]);
+        let conditions = schema["status"]["conditions"].as_array().unwrap();
+        let dangling = conditions.iter().find(|c| c["type"] == "Dangling").unwrap();
+        assert_eq!(dangling["status"], "False", "{name}");
+        schema["metadata"]["uid"].as_str().unwrap().to_owned()
+    };
+    let uid = schema("bailiff-sensor");
+    let _uid = schema("bailiff-leader-election");
+    let controller = schema("bailiff-controller");
+    for (token, uid) in [
+        (sensor_token(&story, None), uid),
+        (controller_token(&story), controller),
+    ] {
+        let arguments = ["get", "--raw", "/api/v1/namespaces", "-v=8"];
+        let output = story.cluster.try_pipe_as(&token, &arguments, "");
+        assert!(output.success, "{}", output.stderr);
+        assert!(output.stderr.contains(&uid), "{uid}: {}", output.stderr);
+    }
     story.end();
 }
 

@@ -1,5 +1,5 @@
-//! What a stolen token can't do: who may write Incidents, and what becomes of the answer when
-//! that is no longer held.
+//! What a stolen token cannot do: who can write and delete Incidents and remove pods, and what becomes
+//! of the response while Incidents are not protected.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,95 +7,241 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_e2e::token::{administrator, sensor_on, sensor_token};
+use bailiff_api::incident_name;
+use bailiff_e2e::token::{administrator, controller_token, sensor_on, sensor_token};
 use bailiff_e2e::workload::{BUSYBOX, deployment};
-use bailiff_e2e::{NAMESPACE, Story, helm, install_arguments};
+use bailiff_e2e::{NAMESPACE, Output, Story, helm, install_arguments};
 use serde_json::{Value, json};
 
-/// An Incident as a sensor writes it, about a pod.
-fn forged(pod: &Value, name: &str) -> String {
+/// An Incident as the sensor of a pod's node writes it about the pod.
+fn forged(pod: &Value) -> Value {
+    let uid = pod["metadata"]["uid"].as_str().unwrap();
+    let node = pod["spec"]["nodeName"].as_str().unwrap();
+    // Of the last minutes, by the clock of the API server.
+    let time = &pod["metadata"]["creationTimestamp"];
     json!({
         "apiVersion": "bailiff.dev/v1alpha1",
         "kind": "Incident",
-        "metadata": {"name": name, "namespace": pod["metadata"]["namespace"]},
+        "metadata": {
+            "name": incident_name(uid, "forged", node),
+            "namespace": pod["metadata"]["namespace"],
+            "labels": {"bailiff.dev/policy": "forged", "bailiff.dev/node": node, "bailiff.dev/pod-uid": uid},
+        },
         "spec": {
             "type": "Violation",
             "severity": "High",
             "policyRef": {"name": "forged", "uid": "forged", "generation": 1},
             "bindingRefs": [{"name": "forged", "uid": "forged"}],
-            "nodeName": pod["spec"]["nodeName"],
-            "pod": {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "uid": pod["metadata"]["uid"]},
+            "nodeName": node,
+            "pod": {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "uid": uid},
             "container": {},
             "process": {
                 "executable": "/bin/sh", "invokedPath": "/bin/sh", "names": ["sh"],
                 "executableSource": "Image", "origin": "Exec", "uid": 0, "gid": 0, "pid": 1,
-                "startTime": "2026-01-01T00:00:00.000000Z",
+                "startTime": time,
             },
             "violations": [{"expressionIndex": 0, "message": "forged"}],
-            "execTime": "2026-01-01T00:00:00.000000Z",
+            "execTime": time,
         },
     })
-    .to_string()
 }
+
+/// The object with the value at a path changed.
+fn with(object: &Value, path: &str, value: Value) -> Value {
+    let mut object = object.clone();
+    let (parent, field) = path.rsplit_once('/').unwrap();
+    object.pointer_mut(parent).unwrap()[field] = value;
+    object
+}
+
+/// Fails unless the API server denied a request with these words.
+fn is_denied(output: &Output, words: &str) {
+    assert!(
+        !output.success && output.stderr.contains(words),
+        "{words}: {}{}",
+        output.stdout,
+        output.stderr
+    );
+}
+
+const ITS_SENSOR: &str = "only the sensor of the node in spec.nodeName can create an Incident";
+const NAME: &str =
+    "metadata.name must be inc-, 16 hexadecimal digits, a hyphen and the name of the sensor's node";
+const ONLY_BAILIFF: &str = "Incidents are evidence: only Bailiff can create or update them";
 
 #[test]
 fn incidents_are_created_only_by_the_sensor_of_their_node() {
-    let story = Story::begin("confined");
+    let story = Story::begin("protected");
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     let node = &pod["spec"]["nodeName"];
-    let object = forged(&pod, "inc-0000000000000001");
-    let elsewhere = sensor_token(&story, Some(&sensor_on(&story, node, false)));
-    let unbound = sensor_token(&story, None);
-    let refusal = "an Incident is created only by the sensor of the node that it names";
-    for (who, token) in [("the other node", &elsewhere), ("no node", &unbound)] {
-        let output = story.cluster.try_create_as(token, &object);
-        assert!(
-            !output.success && output.stderr.contains(refusal),
-            "{who}: {}{}",
-            output.stdout,
-            output.stderr
-        );
-    }
-    // The same request by the sensor of that node is taken, so it was the node that was refused.
+    let object = forged(&pod);
     let own = sensor_token(&story, Some(&sensor_on(&story, node, true)));
-    let output = story.cluster.try_create_as(&own, &object);
+    let other = sensor_on(&story, node, false);
+    let elsewhere = sensor_token(&story, Some(&other));
+    let unbound = sensor_token(&story, None);
+    let create =
+        |token: &str, object: &Value| story.cluster.try_create_as(token, &object.to_string());
+    for token in [&elsewhere, &unbound] {
+        is_denied(&create(token, &object), ITS_SENSOR);
+    }
+    // Its own Incident, under a name that belongs to the first node.
+    let squatted = with(&object, "/spec/nodeName", other["spec"]["nodeName"].clone());
+    is_denied(&create(&elsewhere, &squatted), NAME);
+
+    let owner = json!([{"apiVersion": "v1", "kind": "Pod", "name": "web", "uid": "web"}]);
+    let metadata =
+        "an Incident must not have finalizers, ownerReferences or annotations, and only the labels";
+    let time = "spec.execTime must be at most 24 hours before and at most 1 minute after metadata.creationTimestamp";
+    for (path, value, words) in [
+        (
+            "/metadata/finalizers",
+            json!(["example.com/never"]),
+            metadata,
+        ),
+        ("/metadata/ownerReferences", owner, metadata),
+        ("/metadata/annotations", json!({"a": "b"}), metadata),
+        (
+            "/metadata/labels",
+            json!({"bailiff.dev/node": "other"}),
+            metadata,
+        ),
+        ("/metadata/labels", json!({"app": "web"}), metadata),
+        ("/spec/execTime", json!("2020-01-01T00:00:00.000000Z"), time),
+        ("/spec/execTime", json!("2100-01-01T00:00:00.000000Z"), time),
+        (
+            "/spec/pod/namespace",
+            json!("default"),
+            "metadata.namespace must be spec.pod.namespace or the namespace that Bailiff runs in",
+        ),
+    ] {
+        is_denied(&create(&own, &with(&object, path, value)), words);
+    }
+    // The same request by the sensor of that node is accepted, so each difference was the reason.
+    let output = create(&own, &object);
     assert!(output.success, "{}", output.stderr);
-    // And what it claims is not believed: no such policy is there.
-    let name = "incident/inc-0000000000000001";
+    // And in Bailiff's namespace, where it goes if the pod's own rejects it.
+    let fallback = with(&object, "/metadata/namespace", NAMESPACE.into());
+    let output = create(&own, &fallback);
+    assert!(output.success, "{}", output.stderr);
+
+    // What it claims is not believed: there is no such policy.
+    let name = format!("incident/{}", object["metadata"]["name"].as_str().unwrap());
     story.wait(
         "jsonpath={.status.conditions[?(@.type==\"Responded\")].reason}=PolicyChanged",
-        &[name],
+        &[&name],
     );
     let still = story.get(&["pod", pod["metadata"]["name"].as_str().unwrap()]);
     assert!(still["metadata"]["deletionTimestamp"].is_null());
 
-    // Afterwards the evidence can't be touched, not even by a cluster's administrator.
-    for (patch, refusal) in [
+    // Afterwards nobody changes the evidence, not even an administrator of the cluster.
+    for (patch, words) in [
         (
             r#"{"metadata": {"labels": {"bailiff.dev/node": "other"}}}"#,
-            "only Bailiff writes them",
+            ONLY_BAILIFF,
         ),
+        (r#"{"metadata": {"annotations": {"a": "b"}}}"#, ONLY_BAILIFF),
         (
-            r#"{"spec": {"nodeName": "other"}}"#,
-            "the evidence of an Incident can't be changed",
+            r#"{"metadata": {"finalizers": ["example.com/never"]}}"#,
+            ONLY_BAILIFF,
         ),
+        (r#"{"spec": {"nodeName": "other"}}"#, "spec is immutable"),
     ] {
-        let output = story.cluster.try_kubectl(&[
+        let arguments = [
             "patch",
-            name,
+            &name,
             "-n",
             &story.namespace,
             "--type=merge",
             "-p",
             patch,
-        ]);
-        assert!(
-            !output.success && output.stderr.contains(refusal),
-            "{}{}",
-            output.stdout,
-            output.stderr
-        );
+        ];
+        is_denied(&story.cluster.try_kubectl(&arguments), words);
+    }
+    // A closed one can be deleted, also in the foreground: then the garbage collector has a finalizer to
+    // remove, which the rules must not deny.
+    let deleted = story.kubectl(&["delete", &name, "--cascade=foreground", "--timeout=60s"]);
+    assert!(deleted.contains("deleted"), "{deleted}");
+    let _deleted = story.cluster.kubectl(&["delete", &name, "-n", NAMESPACE]);
+    story.end();
+}
+
+#[test]
+fn an_open_incident_is_deleted_only_with_its_namespace() {
+    let story = Story::begin("open");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Evict]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    story.apply("{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: web, namespace: NAMESPACE}, spec: {minAvailable: 1, selector: {matchLabels: {app: web}}}}");
+    story.budget_counts("web");
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let incident = story.incident(&pod, "no-cat", "Responded", "WaitingForDisruptionBudget");
+    let name = format!(
+        "incident/{}",
+        incident["metadata"]["name"].as_str().unwrap()
+    );
+    let words = "the Incident is open; it can be deleted when Bailiff has responded to it and the workload has recovered";
+    let tenant = administrator(&story);
+    for arguments in [
+        &["delete", &name, "-n", &story.namespace][..],
+        &["delete", "incidents", "--all", "-n", &story.namespace],
+    ] {
+        is_denied(&story.cluster.try_kubectl(arguments), words);
+        is_denied(&story.cluster.try_pipe_as(&tenant, arguments, ""), words);
+    }
+    story.end_of_cluster_objects();
+    let namespace = story.namespace.clone();
+    let deleted = story
+        .cluster
+        .kubectl(&["delete", "namespace", &namespace, "--timeout=90s"]);
+    assert!(deleted.contains("deleted"), "{deleted}");
+}
+
+#[test]
+fn the_account_of_the_controller_removes_no_pod_of_an_exempt_namespace() {
+    let story = Story::begin("exempt");
+    let token = controller_token(&story);
+    let words = "Bailiff must not remove pods in the namespaces kube-system, which the chart value exemptNamespaces exempts";
+    for (namespace, denied) in [("kube-system", true), (story.namespace.as_str(), false)] {
+        // One for the Eviction, one for the deletion.
+        for verb in ["evict", "delete"] {
+            let pod = format!("{verb}-{}", story.namespace);
+            story.cluster.apply(&format!(
+                "{{apiVersion: v1, kind: Pod, metadata: {{name: {pod}, namespace: {namespace}}}, spec: {{terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{BUSYBOX}', imagePullPolicy: Never, command: [sleep, '100000']}}]}}}}"
+            ));
+            let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}");
+            let eviction = json!({
+                "apiVersion": "policy/v1", "kind": "Eviction",
+                "metadata": {"name": pod, "namespace": namespace},
+            });
+            let output = if verb == "evict" {
+                let path = format!("{path}/eviction");
+                story.cluster.try_pipe_as(
+                    &token,
+                    &["create", "--raw", &path, "-f", "-"],
+                    &eviction.to_string(),
+                )
+            } else {
+                story
+                    .cluster
+                    .try_pipe_as(&token, &["delete", "--raw", &path], "")
+            };
+            if denied {
+                is_denied(&output, words);
+                // Others are not concerned.
+                let _deleted = story.cluster.kubectl(&[
+                    "delete",
+                    "pod",
+                    &pod,
+                    "-n",
+                    namespace,
+                    "--wait=false",
+                ]);
+            } else {
+                assert!(output.success, "{verb}: {}{}", output.stdout, output.stderr);
+            }
+        }
     }
     story.end();
 }
@@ -112,11 +258,23 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
     let node = &pod["spec"]["nodeName"];
     let own = sensor_token(&story, Some(&sensor_on(&story, node, true)));
     let elsewhere = sensor_token(&story, Some(&sensor_on(&story, node, false)));
-    let series = json!({"series": {
-        "count": 7, "lastObservedTime": "2026-01-01T00:00:00.000000Z",
-        "policyGeneration": 1, "bindings": incident["spec"]["bindings"],
-    }});
-    let refusal = "a sensor changes only status.series, and only of Incidents of its own node";
+    let time = "2026-01-01T00:00:00.000000Z";
+    let series = |names: &[&str]| {
+        let processes: Vec<_> = names
+            .iter()
+            .map(|name| {
+                json!({
+                    "executable": name, "args": [name], "origin": "Exec", "count": 1,
+                    "firstObservedTime": time, "lastObservedTime": time,
+                })
+            })
+            .collect();
+        json!({"series": {
+            "count": 7, "lastObservedTime": time, "policyGeneration": 1,
+            "bindingRefs": incident["spec"]["bindingRefs"], "firstProcesses": processes,
+        }})
+    };
+    let alone = "a sensor can change only status.series, and only of Incidents of its own node";
     let apply = |token: &str, status: &Value| {
         let object = json!({
             "apiVersion": "bailiff.dev/v1alpha1",
@@ -126,7 +284,7 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
             },
             "status": status,
         });
-        // Server-side, so that kubectl asks for nothing that the sensor may not read.
+        // Server-side, so that kubectl requests nothing that the sensor cannot read.
         let arguments = [
             "apply",
             "--server-side",
@@ -141,8 +299,8 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
         )
     };
     for (token, status) in [
-        (&elsewhere, series.clone()),
-        // The answer to a write that says nothing would be the whole Incident.
+        (&elsewhere, series(&["/bin/tac"])),
+        // The response to a write that changes nothing would be the whole Incident.
         (&elsewhere, json!({})),
         (&own, json!({"phase": "Resolved"})),
         (
@@ -150,18 +308,19 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
             json!({"workloadRef": {"apiVersion": "v1", "kind": "A", "name": "b", "uid": "c"}}),
         ),
     ] {
-        let output = apply(token, &status);
-        assert!(
-            !output.success && output.stderr.contains(refusal),
-            "{status}: {}{}",
-            output.stdout,
-            output.stderr
-        );
+        is_denied(&apply(token, &status), alone);
     }
-    let output = apply(&own, &series);
+    let output = apply(&own, &series(&["/bin/tac"]));
     assert!(output.success, "{}", output.stderr);
+    let output = apply(&own, &series(&["/bin/tac", "/bin/nl"]));
+    assert!(output.success, "{}", output.stderr);
+    // What a series began with stays.
+    let first = "status.series.firstProcesses must keep its entries; only their count and lastObservedTime can change";
+    for names in [&["/bin/nl", "/bin/tac"][..], &["/bin/tac"], &[]] {
+        is_denied(&apply(&own, &series(names)), first);
+    }
 
-    // RBAC: reading pods is all that it may do with them.
+    // RBAC: it can read pods, and write Incidents and Events about its Node.
     let account = format!("system:serviceaccount:{NAMESPACE}:bailiff-sensor");
     for (verb, resource) in [
         ("create", "pods/eviction"),
@@ -169,6 +328,7 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
         ("patch", "pods"),
         ("get", "secrets"),
         ("patch", "runtimepolicies.bailiff.dev"),
+        ("patch", "runtimepolicies.bailiff.dev/status"),
         ("delete", "incidents.bailiff.dev"),
         ("get", "incidents.bailiff.dev"),
         ("list", "incidents.bailiff.dev"),
@@ -189,27 +349,33 @@ fn a_sensor_changes_only_the_series_of_its_own_node_and_evicts_nobody() {
 }
 
 #[test]
-fn an_administrator_of_a_namespace_writes_no_incidents() {
+fn an_administrator_of_a_namespace_writes_no_incidents_and_reads_the_policy_that_one_names() {
     let story = Story::begin("tenant");
+    story.policy("no-cat", "!('cat' in process.names)");
     story.apply(&deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
     let token = administrator(&story);
     let output = story
         .cluster
-        .try_create_as(&token, &forged(&pod, "inc-0000000000000002"));
-    assert!(
-        !output.success && output.stderr.contains("only Bailiff writes them"),
-        "{}{}",
-        output.stdout,
-        output.stderr
-    );
+        .try_create_as(&token, &forged(&pod).to_string());
+    is_denied(&output, ONLY_BAILIFF);
+
+    let policy = format!("runtimepolicy/no-cat-{}", story.namespace);
+    let output = story
+        .cluster
+        .try_pipe_as(&token, &["get", &policy, "-o", "name"], "");
+    assert!(output.success, "{}", output.stderr);
+    let output = story
+        .cluster
+        .try_pipe_as(&token, &["get", "runtimepolicies"], "");
+    is_denied(&output, "cannot list resource");
     story.end();
 }
 
 #[test]
-fn nothing_is_answered_while_incidents_are_not_confined() {
-    // It takes away what every story relies on, so it has the cluster for itself.
-    let story = Story::begin_alone("unconfined");
+fn responses_wait_while_incidents_are_not_protected() {
+    // It removes what every story depends on, so no other story runs at the same time.
+    let story = Story::begin_alone("unprotected");
     story.policy("no-cat", "!('cat' in process.names)");
     story.bind(
         "no-cat",
@@ -227,17 +393,17 @@ fn nothing_is_answered_while_incidents_are_not_confined() {
     let incident = story.incident(&pod, "no-cat", "Responded", "IncidentsNotProtected");
     let still = story.get(&["pod", pod["metadata"]["name"].as_str().unwrap()]);
     assert!(still["metadata"]["deletionTimestamp"].is_null());
-    // It is not given up yet: an upgrade, too, takes it away for a moment.
+    // It waits without end: during an upgrade, the policy is missing for a moment.
     assert_eq!(incident["status"]["phase"], "Waiting");
 
-    // `helm upgrade` restores it, and the answer goes on by itself.
+    // `helm upgrade` restores it, and Bailiff retries.
     let arguments = install_arguments();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let output = helm(&story.cluster, &arguments);
     assert!(output.success, "{}{}", output.stdout, output.stderr);
-    let _answered = story.incident(&pod, "no-cat", "Responded", "Evicted");
+    let _evicted = story.incident(&pod, "no-cat", "Responded", "Evicted");
 
-    // A policy that is there but says something else is as good as none.
+    // A modified policy protects nothing.
     let second = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
     let second = story.get(&[
         "pod",
@@ -256,10 +422,10 @@ fn nothing_is_answered_while_incidents_are_not_confined() {
     assert!(
         incident["status"]["conditions"]
             .to_string()
-            .contains("is not as shipped"),
+            .contains("is modified"),
         "{incident}"
     );
-    // Helm asks to be told so before it takes back what somebody else wrote.
+    // Helm overwrites what somebody else wrote only if it is told to.
     let forced = [&arguments[..], &["--force-conflicts"]].concat();
     let output = helm(&story.cluster, &forced);
     assert!(output.success, "{}{}", output.stdout, output.stderr);

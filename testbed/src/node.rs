@@ -126,7 +126,7 @@ state = "{state}"
 pub(crate) fn ctr(programs: &Path, node: &str, arguments: &[&str]) -> Result<String> {
     let socket = state::text(&format!("{node}/containerd.sock"));
     run(Command::new(programs.join("ctr"))
-        .args(["--bind-address", &socket, "--namespace", "k8s.io"])
+        .args(["--address", &socket, "--namespace", "k8s.io"])
         .args(arguments))
 }
 

@@ -1,9 +1,9 @@
-//! `Incident`: one violation at run time, its evidence, and what was done about it.
+//! `Incident`: one violation at run time, its evidence, and the response.
 //!
-//! Here: the object, its schema and its name. Not here: filling the evidence (`sensor`) and
-//! moving its conditions (`response`).
-//! Invariant: `spec` never changes once written; an Incident stays under 16 KiB; it has no
-//! owner reference to the pod, with which it would be collected.
+//! Here: the object, its schema and its name. Not here: collecting the evidence (`sensor`) and
+//! setting its conditions (`response`).
+//! Invariant: `spec` is immutable; an Incident is smaller than 16 KiB; it has no owner reference to the
+//! pod, with which the garbage collector would delete it.
 
 use crate::runtime_policy_binding::ResponseAction;
 use crate::shared::{ContainerType, ExecutableSource, Origin, Severity, known};
@@ -15,17 +15,17 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// Most bytes of arguments that are kept of the process that violated a policy.
+/// Limit of the arguments of the process that violated a policy, in bytes.
 pub const ARGS_LIMIT_BYTES: usize = 4096;
-/// Most bytes of arguments that are kept of each ancestor.
+/// Limit of the arguments of each ancestor, in bytes.
 pub const ANCESTOR_ARGS_LIMIT_BYTES: usize = 256;
-/// Most ancestors that are kept, nearest first.
+/// Limit of the number of ancestors, nearest first.
 pub const ANCESTORS_LIMIT: usize = 16;
-/// Distinct processes of a series that are kept from its beginning.
+/// Number of distinct processes that a series keeps from its beginning.
 pub const FIRST_PROCESSES_LIMIT: usize = 3;
-/// Distinct processes of a series that are kept from its end.
+/// Number of distinct processes that a series keeps from its end.
 pub const LAST_PROCESSES_LIMIT: usize = 7;
-/// Most labels of the pod that are kept.
+/// Limit of the number of labels of the pod.
 pub const LABELS_LIMIT: usize = 32;
 
 /// One violation at run time.
@@ -39,112 +39,113 @@ pub const LABELS_LIMIT: usize = 32;
     category = "bailiff",
     status = "IncidentStatus",
     derive = "PartialEq",
-    doc = "Incident is one violation of a RuntimePolicy by a process of a pod: the evidence, and what was done about it. It lives in the pod's namespace, so that its owners can read it.",
+    doc = "Incident is one violation of a RuntimePolicy by a process of a pod: the evidence and the response. It is in the namespace of the pod, so that the owners of the pod can read it.",
     printcolumn(
         name = "Severity",
         type_ = "string",
         json_path = ".spec.severity",
-        description = "How grave the policy says it is."
+        description = "Severity that the policy assigns. Informational."
     ),
     printcolumn(
         name = "Policy",
         type_ = "string",
         json_path = ".spec.policyRef.name",
-        description = "The policy that was violated."
+        description = "Policy that the process violates."
     ),
     printcolumn(
         name = "Pod",
         type_ = "string",
         json_path = ".spec.pod.name",
-        description = "The pod that the process ran in."
+        description = "Pod of the process."
     ),
     printcolumn(
         name = "Executable",
         type_ = "string",
         json_path = ".spec.process.executable",
-        description = "The file that was executed."
+        description = "File that the process executed."
     ),
     printcolumn(
         name = "Phase",
         type_ = "string",
         json_path = ".status.phase",
-        description = "Where the answer stands."
+        description = "Summary of the response."
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Responded')].reason",
-        description = "What was done, or why nothing was."
+        description = "Reason of the condition Responded."
     ),
     printcolumn(
         name = "Count",
         type_ = "integer",
         json_path = ".status.series.count",
-        description = "How often it happened in this pod.",
+        description = "Number of violations of this policy in this pod.",
         priority = "1"
     ),
     printcolumn(
         name = "Node",
         type_ = "string",
         json_path = ".spec.nodeName",
-        description = "The node that it ran on.",
+        description = "Node of the process.",
         priority = "1"
     ),
     printcolumn(
         name = "Replacement",
         type_ = "string",
         json_path = ".status.replacement.name",
-        description = "The pod that took its place.",
+        description = "Pod that replaces the removed pod.",
         priority = "1"
     ),
     printcolumn(
         name = "Age",
         type_ = "date",
-        json_path = ".metadata.creationTimestamp"
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since the Incident was created."
     )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable"))]
 pub struct IncidentSpec {
-    /// Violation: a validation was false. EvaluationFailed: an expression failed at run time,
-    /// which is reported and never answered.
+    /// Type of the Incident. Must be Violation or EvaluationFailed. Violation: a validation was false.
+    /// EvaluationFailed: an expression could not be evaluated; there is no response.
     #[serde(rename = "type")]
     pub type_: IncidentType,
-    /// How grave the policy says it is.
+    /// Severity that the policy assigns. Informational: it does not affect the response.
     pub severity: Severity,
-    /// The policy that was violated.
+    /// Policy that the process violates.
     pub policy_ref: PolicyReference,
-    /// The bindings of the policy that matched the pod when the process started.
+    /// Bindings of the policy that matched the pod at the exec.
     #[schemars(length(min = 1, max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub binding_refs: Vec<BindingReference>,
-    /// The node that the process ran on.
+    /// Node of the process.
     #[schemars(length(min = 1, max = 253))]
     pub node_name: String,
-    /// The pod that the process ran in.
+    /// Pod of the process.
     pub pod: IncidentPod,
-    /// The container that the process ran in.
+    /// Container of the process.
     pub container: IncidentContainer,
-    /// The process itself.
+    /// Process that violates the policy.
     pub process: IncidentProcess,
-    /// Every validation that was false, or that failed.
+    /// Validations that were false or could not be evaluated.
     #[schemars(length(min = 1, max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub violations: Vec<Violation>,
-    /// When the kernel started the program, by the node's clock.
+    /// Time of the exec, by the clock of the node.
     pub exec_time: MicroTime,
 }
 
-/// Why an Incident was written.
+/// Type of an Incident.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IncidentType {
     /// A validation was false.
     Violation,
-    /// An expression failed at run time.
+    /// An expression could not be evaluated.
     EvaluationFailed,
 }
 
-/// The policy that was violated, as it was then.
+/// Reference to a policy at the time of the exec.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyReference {
@@ -154,11 +155,11 @@ pub struct PolicyReference {
     /// UID of the RuntimePolicy.
     #[schemars(length(min = 1, max = 64))]
     pub uid: String,
-    /// Generation of its spec that gave the verdict.
+    /// Generation of the RuntimePolicy that the sensor evaluated.
     pub generation: i64,
 }
 
-/// A binding that matched, as it was then.
+/// Reference to a binding at the time of the exec.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct BindingReference {
@@ -170,21 +171,21 @@ pub struct BindingReference {
     pub uid: String,
 }
 
-/// The pod that a process ran in, as it was seen then.
+/// Pod of a process at the time of the exec.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct IncidentPod {
     /// Name of the pod.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Namespace of the pod. It is the Incident's own namespace, unless the API server rejected the
+    /// Namespace of the pod. It is the namespace of the Incident, unless the API server rejected the
     /// Incident there; then the Incident is in the namespace that Bailiff runs in.
     #[schemars(length(min = 1, max = 63))]
     pub namespace: String,
     /// UID of the pod.
     #[schemars(length(min = 1, max = 64))]
     pub uid: String,
-    /// Labels of the pod when the process started; at most 32 of them.
+    /// Labels of the pod. At most 32.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(length(max = 32))]
     pub labels: BTreeMap<String, String>,
@@ -193,27 +194,27 @@ pub struct IncidentPod {
     pub service_account_name: Option<String>,
 }
 
-/// The container that a process ran in. What was not known in time is absent.
+/// Container of a process. A field is absent if its value was unknown at the time of the evaluation.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct IncidentContainer {
-    /// ID that the container runtime gave it, without the runtime's prefix.
+    /// ID of the container, without the prefix of the container runtime.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     pub id: Option<String>,
-    /// Name of the container in the pod.
+    /// Name of the container in the pod spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub name: Option<String>,
-    /// Image as the pod asks for it.
+    /// Image as in the pod spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub image: Option<String>,
-    /// Image as the kubelet reports it, with its digest.
+    /// Image that the kubelet reports, with its digest.
     #[serde(default, rename = "imageID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub image_id: Option<String>,
-    /// What role the container has in its pod.
+    /// Type of the container in its pod. Must be App, Init, Sidecar or Ephemeral.
     #[serde(
         default,
         deserialize_with = "known",
@@ -223,129 +224,130 @@ pub struct IncidentContainer {
     pub type_: Option<ContainerType>,
 }
 
-/// The process that violated a policy.
+/// Process that violates a policy.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct IncidentProcess {
-    /// The file that was executed, links resolved, as the container sees it.
+    /// Executable of the process: its path in the container, with symbolic links resolved.
     #[schemars(length(max = 4096))]
     pub executable: String,
-    /// The file as it was asked for.
+    /// Path that was passed to exec.
     #[schemars(length(max = 4096))]
     pub invoked_path: String,
-    /// The distinct names that it goes by: of the executable, of the path asked for, of its
-    /// first argument; for busybox and toybox also the applet.
+    /// Distinct names of the process: the base names of the executable, of the invoked path and of the
+    /// first argument; for BusyBox and Toybox, also the applet.
     #[schemars(length(max = 8))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub names: Vec<String>,
-    /// Arguments, the program's name first. Bytes that are no UTF-8 are shown as U+FFFD.
+    /// Arguments, starting with the name of the process. Bytes that are not valid UTF-8 are replaced by
+    /// U+FFFD.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub args: Vec<String>,
-    /// The same arguments in base64, only where `args` could not show them as they are.
+    /// Arguments in base64. Set only if `args` contains replaced bytes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub args_base64: Vec<String>,
-    /// Whether arguments were cut: at 4096 bytes, or sooner where the Incident would become too large.
+    /// Arguments were truncated, at 4096 bytes or at the size limit of an Incident.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub args_truncated: bool,
-    /// The directory that it was started in, where relative paths among its arguments begin: links
-    /// resolved, as the container sees it. Begins with `…/` where its beginning is not known.
+    /// Working directory at the exec: its path in the container, with symbolic links resolved. Starts
+    /// with `…/` if the first path components are unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub working_directory: Option<String>,
-    /// Where the executable comes from.
+    /// Source of the executable. Must be Image, ImageModified, WritableLayer, Volume, Memory or Unknown.
     pub executable_source: ExecutableSource,
-    /// The script that an interpreter was started for by `#!`: its path from the root, links as they
-    /// were asked for.
+    /// Path of the script if an interpreter was started through `#!`. Symbolic links are not resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub script_path: Option<String>,
-    /// Where the process comes from.
+    /// Origin of the process. Must be Entrypoint, Exec, Probe, Lifecycle or Unknown.
     pub origin: Origin,
     /// The process left the cgroups of its pod. It can outlive the pod, on the node that
     /// `spec.nodeName` names.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub left_pod_cgroup: bool,
-    /// Effective user, as the node sees it.
+    /// Effective user ID in the host user namespace.
     pub uid: i64,
-    /// Effective group, as the node sees it.
+    /// Effective group ID in the host user namespace.
     pub gid: i64,
-    /// Effective capabilities, without the prefix `CAP_`.
+    /// Effective capabilities, without the prefix CAP_.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub capabilities: Vec<String>,
-    /// Process ID, as the node sees it.
+    /// Process ID in the host PID namespace.
     pub pid: i64,
-    /// When the process was started, by the node's clock.
+    /// Start time of the process, by the clock of the node.
     pub start_time: MicroTime,
-    /// Its ancestors within the pod, nearest first, as far as they were seen.
+    /// Ancestors in the pod, nearest first, as far as they are known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub ancestors: Vec<Ancestor>,
 }
 
-/// An ancestor of the process that violated a policy.
+/// Ancestor of a process that violates a policy.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Ancestor {
-    /// The file that it executed.
+    /// Executable of the ancestor.
     #[schemars(length(max = 4096))]
     pub executable: String,
-    /// Its arguments, cut at 256 bytes.
+    /// Arguments, truncated at 256 bytes.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub args: Vec<String>,
-    /// Process ID, as the node sees it.
+    /// Process ID in the host PID namespace.
     pub pid: i64,
-    /// When it was started, by the node's clock.
+    /// Start time, by the clock of the node.
     pub start_time: MicroTime,
 }
 
-/// A validation that was false, or that failed.
+/// Validation that was false or could not be evaluated.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Violation {
-    /// Index of the expression in the policy's `validations`, from 0. Absent if a match condition
+    /// Index of the expression in `spec.validations` of the policy, from 0. Absent if a match condition
     /// could not be evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub expression_index: Option<i32>,
-    /// What the policy says about it, or the error.
+    /// Message of the policy, or the error.
     #[schemars(length(max = 1024))]
     pub message: String,
 }
 
-/// What became of an Incident.
+/// Status of an Incident.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct IncidentStatus {
-    /// A word for people, derived from the conditions, which are the truth.
+    /// Summary of the conditions for people. Must be Pending, Waiting, Audited, Recovering, Resolved or
+    /// Unresolved. Clients must read the conditions instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// `Responded`: what was done, or why nothing was. `Recovered`: whether the workload has its
-    /// replacement.
+    /// Conditions of the Incident. Responded: the response; its reason names the outcome, and its status
+    /// is Unknown while the response is due. Recovered: the workload has a Ready replacement, or needs none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// How often the same policy was violated in the same pod. Written by the sensor.
+    /// Further violations of the policy in the same pod. Only the sensor writes this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub series: Option<Series>,
-    /// The response that the API server accepted. Absent if there was none.
+    /// Response that the API server accepted. Absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<ResponseStatus>,
-    /// What the response waits for. Absent if it does not wait.
+    /// Reason and time of the wait. Absent if the response does not wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<WaitingStatus>,
-    /// Under `Audit`: what enforcement would have done.
+    /// Response that Evict would have caused. Set if the binding only audits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run_response: Option<DryRunResponse>,
-    /// The topmost controller of the pod.
+    /// Workload of the pod: its topmost controller. Absent if the pod has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_ref: Option<WorkloadReference>,
-    /// The pod that took the place of the one that was taken away.
+    /// Replacement of the removed pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<Replacement>,
     /// `series.count` when the controller last decided about the response. Violations since then are
@@ -359,157 +361,155 @@ pub struct IncidentStatus {
     pub pod_start_time: Option<Time>,
 }
 
-/// Where the answer stands, for people; derived from the conditions.
+/// Summary of the conditions for people.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Nothing was decided yet.
+    /// The controller has not processed the Incident yet.
     Pending,
-    /// The answer waits; the condition `Responded` says for what.
+    /// The response waits; the reason of the condition Responded names the cause.
     Waiting,
-    /// Only reported.
+    /// The binding only audits, or an expression could not be evaluated.
     Audited,
-    /// The pod was removed; its replacement is awaited.
+    /// The pod was removed, and its replacement is not Ready yet.
     Recovering,
-    /// The replacement is Ready, or nothing had to be replaced.
+    /// The replacement is Ready, or there is nothing to replace.
     Resolved,
-    /// Nothing was done, or no replacement came; the conditions say why.
+    /// Bailiff took no action, or there is no Ready replacement; the conditions contain the reason.
     Unresolved,
 }
 
-/// How often something happened.
+/// Violations of one policy in one pod.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Series {
-    /// How often, the first time included.
+    /// Number of violations, including the first one.
     #[schemars(range(min = 1))]
     pub count: i64,
-    /// When last, by the node's clock.
+    /// Time of the last violation, by the clock of the node.
     pub last_observed_time: MicroTime,
-    /// Generation of the policy that gave the last verdict.
+    /// Generation of the policy at the last violation.
     pub policy_generation: i64,
-    /// The bindings that matched the last time.
+    /// Bindings of the policy that matched the pod at the last violation.
     #[schemars(length(min = 1, max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub binding_refs: Vec<BindingReference>,
-    /// The first 3 distinct processes that violated the policy after the one in `spec.process`. An
-    /// entry keeps its executable, arguments and origin; only its count and last time change.
+    /// First 3 distinct processes that violate the policy, after the one in `spec.process`. Entries are
+    /// immutable, except for their count and lastObservedTime.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub first_processes: Vec<ObservedProcess>,
-    /// The last 7 distinct processes that violated the policy and are not among the first, oldest
-    /// first.
+    /// Last 7 distinct processes that violate the policy and are not in `firstProcesses`, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 7))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub last_processes: Vec<ObservedProcess>,
 }
 
-/// A process that violated the policy after the first one. Processes with the same executable,
-/// arguments and origin are one entry.
+/// Processes with the same executable, arguments and origin.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ObservedProcess {
-    /// The file that was executed, symbolic links resolved, as the container sees it.
+    /// Executable: its path in the container, with symbolic links resolved.
     #[schemars(length(max = 1024))]
     pub executable: String,
-    /// Its arguments, cut at 256 bytes.
+    /// Arguments, truncated at 256 bytes.
     #[serde(default)]
     #[schemars(length(max = 256))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub args: Vec<String>,
-    /// Arguments were cut.
+    /// Arguments were truncated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub args_truncated: bool,
-    /// Where the process comes from.
+    /// Origin of the processes. Must be Entrypoint, Exec, Probe, Lifecycle or Unknown.
     pub origin: Origin,
-    /// How often.
+    /// Number of processes.
     #[schemars(range(min = 1))]
     pub count: i64,
-    /// When first, by the node's clock.
+    /// Time of the first exec, by the clock of the node.
     pub first_observed_time: MicroTime,
-    /// When last, by the node's clock.
+    /// Time of the last exec, by the clock of the node.
     pub last_observed_time: MicroTime,
 }
 
-/// What was done about an Incident.
+/// Response to an Incident.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ResponseStatus {
-    /// Evict or Delete.
+    /// Action of the response. Must be Evict or Delete.
     pub action: ResponseAction,
-    /// The binding that asked for it.
+    /// Name of the RuntimePolicyBinding that caused the response.
     #[schemars(length(max = 253))]
     pub binding_name: String,
-    /// When the API server accepted it.
+    /// Time at which the API server accepted the request, by the clock of the controller.
     pub time: MicroTime,
-    /// Grace period that the response asked for, in seconds. Absent: the pod's own.
+    /// Grace period of the request, in seconds. Absent if it is that of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub grace_period_seconds: Option<i64>,
 }
 
-/// What a response waits for. It is written when it changes, so that a new leader continues.
+/// Wait of a response. It is updated when it changes, so that a new leader continues.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitingStatus {
-    /// The reason of the condition `Responded`.
+    /// Reason of the condition Responded.
     #[schemars(length(max = 128))]
     pub reason: String,
-    /// Since when the response waits, for whatever reason, by the controller's clock.
+    /// Time at which the response started to wait, for any reason, by the clock of the controller.
     pub start_time: MicroTime,
-    /// When Bailiff stops waiting. Absent: it waits without a deadline.
+    /// Time at which Bailiff stops waiting. Absent if there is no deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<MicroTime>,
 }
 
-/// What enforcement would have done about an Incident under `Audit`.
+/// Response that Evict would have caused.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct DryRunResponse {
-    /// Evict or Delete. Absent if a guardrail would have blocked the response.
+    /// Action of the response. Absent if Bailiff would have taken no action, or not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<ResponseAction>,
-    /// The reason that the condition `Responded` would have had.
+    /// Reason that the condition Responded would have had.
     #[schemars(length(max = 128))]
     pub reason: String,
-    /// The same for people.
+    /// Message that the condition Responded would have had.
     #[schemars(length(max = 1024))]
     pub message: String,
 }
 
-/// The object at the top of a pod's owners.
+/// Reference to the workload of a pod.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadReference {
-    /// Its API version.
+    /// API version of the workload.
     #[schemars(length(max = 317))]
     pub api_version: String,
-    /// Its kind.
+    /// Kind of the workload.
     #[schemars(length(max = 63))]
     pub kind: String,
-    /// Its name.
+    /// Name of the workload.
     #[schemars(length(max = 253))]
     pub name: String,
-    /// Its UID.
+    /// UID of the workload.
     #[schemars(length(max = 64))]
     pub uid: String,
 }
 
-/// The pod that took the place of another.
+/// Pod that replaces a removed pod.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Replacement {
-    /// Its name.
+    /// Name of the pod.
     #[schemars(length(max = 253))]
     pub name: String,
-    /// Its UID.
+    /// UID of the pod.
     #[schemars(length(max = 64))]
     pub uid: String,
-    /// The node that it runs on.
+    /// Node of the pod.
     #[schemars(length(max = 253))]
     pub node_name: String,
-    /// When it became Ready.
+    /// Time at which the pod became Ready.
     pub ready_time: Time,
 }
 

@@ -1,8 +1,8 @@
-//! `RuntimePolicy`: what a process must be to be left alone.
+//! `RuntimePolicy`: the processes that are allowed in containers.
 //!
 //! Here: the object and its schema. Not here: compiling and evaluating it (`policy`).
-//! Invariant: names and meanings are those of a `ValidatingAdmissionPolicy`; what differs stands
-//! in the table of `docs/runtime-policies.md`.
+//! Invariant: names and meanings are those of a `ValidatingAdmissionPolicy`; the differences are in the
+//! table of `docs/runtime-policies.md`.
 
 use crate::shared::{Coverage, Severity};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
@@ -10,8 +10,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a process in a container must be to be left alone. A policy without a binding does
-/// nothing.
+/// The processes that are allowed in containers. A policy without a binding has no effect.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "bailiff.dev",
@@ -22,43 +21,44 @@ use serde::{Deserialize, Serialize};
     category = "bailiff",
     status = "RuntimePolicyStatus",
     derive = "PartialEq",
-    doc = "RuntimePolicy says what a process in a container must be to be left alone. As in a ValidatingAdmissionPolicy, an expression that is false is a violation. A policy without a RuntimePolicyBinding does nothing.",
+    doc = "RuntimePolicy defines the processes that are allowed in containers. As in a ValidatingAdmissionPolicy, an expression that is false is a violation. A policy has no effect until you create a RuntimePolicyBinding for it.",
     printcolumn(
         name = "Severity",
         type_ = "string",
         json_path = ".spec.severity",
-        description = "How grave a violation is."
+        description = "Severity of a violation. Informational."
     ),
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status",
-        description = "Whether every expression compiles."
+        description = "Status of the condition Ready: every expression compiles."
     ),
     printcolumn(
         name = "Reason",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].reason",
-        description = "Why it is Ready or not."
+        description = "Reason of the condition Ready."
     ),
     printcolumn(
         name = "Monitored",
         type_ = "integer",
         json_path = ".status.coverage.monitoredNodes",
-        description = "Nodes on which processes are seen.",
+        description = "Matching nodes that are monitored.",
         priority = "1"
     ),
     printcolumn(
         name = "Nodes",
         type_ = "integer",
         json_path = ".status.coverage.matchingNodes",
-        description = "Nodes that matter.",
+        description = "Nodes that run matching pods.",
         priority = "1"
     ),
     printcolumn(
         name = "Age",
         type_ = "date",
-        json_path = ".metadata.creationTimestamp"
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since the policy was created."
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -68,147 +68,148 @@ pub struct RuntimePolicySpec {
     #[serde(default)]
     pub severity: Severity,
 
-    /// What happens when an expression fails at run time. Fail: an Incident of type
-    /// `EvaluationFailed` that only reports. Ignore: the policy has the condition
-    /// `EvaluationFailed`, and the sensor counts it in a metric. Neither ever leads to an eviction.
+    /// Handling of expressions that cannot be evaluated. Must be Fail or Ignore. Defaults to Fail. With
+    /// either, Bailiff takes no action. An Incident of type EvaluationFailed reports the error, at most one
+    /// per node, generation and hour. The policy has the condition EvaluationFailed, with the reason
+    /// FailureReported for Fail, and FailureIgnored for Ignore.
     #[serde(default)]
     pub failure_policy: FailurePolicy,
 
-    /// Which pods the policy is about. Unset: all pods.
+    /// Selects the pods that the policy applies to. If unset, the policy applies to all pods.
     #[serde(default)]
     pub match_constraints: MatchResources,
 
-    /// Expressions that must all be true for the policy to look at a process. They see the same
-    /// variables as validations, except `variables`.
+    /// Conditions that must all be true for the policy to be evaluated for a process. They can use the
+    /// same variables as validations, except `variables`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub match_conditions: Vec<MatchCondition>,
 
-    /// Named expressions, computed when first used and at most once for each process. Later
-    /// ones may use earlier ones, as `variables.NAME`.
+    /// Named expressions, evaluated when first used and at most once per process. An expression can use
+    /// earlier ones as `variables.NAME`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub variables: Vec<Variable>,
 
-    /// What must be true of a process. All are evaluated; each that is false is a violation.
+    /// Expressions that must be true for a process. All are evaluated; each one that is false is a
+    /// violation.
     #[schemars(length(min = 1, max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub validations: Vec<Validation>,
 }
 
-/// What happens when an expression fails at run time.
+/// Handling of expressions that cannot be evaluated.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FailurePolicy {
-    /// An Incident of type `EvaluationFailed` is written; it only reports.
+    /// The reason of the condition EvaluationFailed is FailureReported.
     #[default]
     Fail,
-    /// The policy's condition `EvaluationFailed` says so, a metric of the sensor counts it, and its
-    /// log has the error.
+    /// The reason of the condition EvaluationFailed is FailureIgnored.
     Ignore,
 }
 
-/// Which pods are meant. Both selectors must match.
+/// Selects pods. Both selectors must match.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct MatchResources {
-    /// Labels of the pod's namespace. Unset or empty: every namespace.
+    /// Selects namespaces by their labels. If unset or empty, it matches every namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub namespace_selector: Option<LabelSelector>,
-    /// Labels of the pod. Unset or empty: every pod.
+    /// Selects pods by their labels. If unset or empty, it matches every pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_selector: Option<LabelSelector>,
 }
 
-/// A named expression that decides whether the policy looks at a process.
+/// Named expression that must be true for the policy to be evaluated.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct MatchCondition {
-    /// Name of the condition, for error messages; a qualified name as for labels.
+    /// Name of the condition, for error messages. Must be a qualified name, as the name of a label.
     #[schemars(
         length(min = 1, max = 63),
         regex(pattern = r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
     )]
     pub name: String,
-    /// A CEL expression that gives a bool.
+    /// CEL expression. Must evaluate to bool.
     #[schemars(length(min = 1, max = 10240))]
     pub expression: String,
 }
 
-/// A named expression for use in later ones.
+/// Named expression that later expressions can use.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Variable {
-    /// Name of the variable, a CEL identifier; used as `variables.NAME`.
+    /// Name of the variable. Must be a CEL identifier. Other expressions use it as `variables.NAME`.
     #[schemars(
         length(min = 1, max = 63),
         regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$")
     )]
     pub name: String,
-    /// A CEL expression of any type.
+    /// CEL expression of any type.
     #[schemars(length(min = 1, max = 10240))]
     pub expression: String,
 }
 
-/// One thing that must be true of a process.
+/// Expression that must be true for a process.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Validation {
-    /// A CEL expression that gives a bool; false is a violation. It may use `process`,
-    /// `container`, `object` (the Pod), `namespaceObject` and `variables`.
+    /// CEL expression. Must evaluate to bool; false is a violation. It can use `process`, `container`,
+    /// `object` (the Pod), `namespaceObject` and `variables`.
     #[schemars(length(min = 1, max = 10240))]
     pub expression: String,
-    /// What is said about a violation, in one line. Unset: the expression itself is named.
+    /// Message of a violation. Must be one line. If unset, the message contains the expression.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^[^\n]*$"))]
     pub message: Option<String>,
-    /// A CEL expression that gives the message. When it fails or gives an empty text, `message`
-    /// is used.
+    /// CEL expression for the message. Must evaluate to string. If it cannot be evaluated or is empty,
+    /// `message` is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 10240))]
     pub message_expression: Option<String>,
 }
 
-/// Whether a policy works, and where.
+/// Status of a policy.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimePolicyStatus {
-    /// The generation of the spec that this status is about.
+    /// Generation that the status applies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`: every expression compiles. When not, the message has the position.
-    /// `EvaluationFailed`, written by a sensor: an expression failed at run time, which
-    /// `failurePolicy` ignores.
+    /// Conditions of the policy. Ready: every expression compiles; if not, the message contains each error
+    /// and its position. EvaluationFailed: an expression of the current generation could not be evaluated
+    /// on at least one node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// On how many nodes processes are seen.
+    /// Coverage: monitored nodes out of matching nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
-    /// What was found by checking the expressions against the schema of a Pod. Unset: they were
-    /// not checked, as when one of them does not compile.
+    /// Result of checking the expressions against the schema of a Pod. If absent, they were not checked,
+    /// for example because one of them does not compile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub type_checking: Option<TypeChecking>,
 }
 
-/// What was found by checking expressions against a schema. It never keeps a policy from running.
+/// Result of type checking. Warnings do not affect whether a policy is Ready.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct TypeChecking {
-    /// The expressions that do not fit the schema. None: all do.
+    /// Expressions that do not match the schema. If empty, type checking found no problems.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub expression_warnings: Vec<ExpressionWarning>,
 }
 
-/// An expression that does not fit the schema.
+/// Expression that does not match the schema.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ExpressionWarning {
-    /// The field of the expression, as `spec.validations[0].expression`.
+    /// Path of the expression, for example spec.validations[0].expression.
     pub field_ref: String,
-    /// What is wrong, with the kind that it is wrong for, line, column and caret.
+    /// Problem, with the kind that it applies to and its position.
     pub warning: String,
 }

@@ -1,7 +1,7 @@
-//! `RuntimePolicyBinding`: where a policy applies and how a violation is answered.
+//! `RuntimePolicyBinding`: where a policy applies and how Bailiff responds to a violation.
 //!
-//! Here: the object and its schema. Not here: choosing the answer (`response`).
-//! Invariant: a binding that asks for nothing but `Audit` never leads to a write on a pod.
+//! Here: the object and its schema. Not here: choosing the response (`response`).
+//! Invariant: a binding with the action `Audit` alone never causes a request about a pod.
 
 use crate::runtime_policy::MatchResources;
 use crate::shared::Coverage;
@@ -10,7 +10,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Where a `RuntimePolicy` applies and how a violation is answered.
+/// Where a `RuntimePolicy` applies and how Bailiff responds to a violation.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "bailiff.dev",
@@ -20,111 +20,118 @@ use serde::{Deserialize, Serialize};
     category = "bailiff",
     status = "RuntimePolicyBindingStatus",
     derive = "PartialEq",
-    doc = "RuntimePolicyBinding says in which namespaces and for which pods a RuntimePolicy applies, and how a violation is answered.",
+    doc = "RuntimePolicyBinding defines the namespaces and pods that a RuntimePolicy applies to, and how Bailiff responds to a violation.",
     printcolumn(
         name = "Policy",
         type_ = "string",
         json_path = ".spec.policyName",
-        description = "The policy that applies."
+        description = "Policy of the binding."
     ),
     printcolumn(
         name = "Actions",
         type_ = "string",
         json_path = ".spec.responseActions",
-        description = "How a violation is answered."
+        description = "Actions of the response to a violation."
     ),
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status",
-        description = "Whether the policy is there and works."
+        description = "Status of the condition Ready: the policy exists and is Ready."
     ),
     printcolumn(
         name = "Matched",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='PodsMatched')].status",
-        description = "Whether any pod matches now."
+        description = "Status of the condition PodsMatched: at least one pod matches."
     ),
     printcolumn(
         name = "Age",
         type_ = "date",
-        json_path = ".metadata.creationTimestamp"
+        json_path = ".metadata.creationTimestamp",
+        description = "Time since the binding was created."
     )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimePolicyBindingSpec {
-    /// Name of the RuntimePolicy.
+    /// Name of the RuntimePolicy. Immutable.
     #[schemars(length(min = 1, max = 253))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("policyName is immutable; create a new binding"))]
     pub policy_name: String,
 
-    /// Which pods the binding is about, within those that the policy is about. Unset: all.
+    /// Selects the pods that the binding applies to, among those that the policy applies to. If unset, the
+    /// binding applies to all of them.
     #[serde(default)]
     pub match_resources: MatchResources,
 
-    /// How a violation is answered: Audit, Evict, Delete. At most one of Evict and Delete; Audit
-    /// is implied. Evict asks the Eviction API, which respects PodDisruptionBudgets; Delete does
-    /// not.
+    /// Actions of the response to a violation. Must be Audit, Evict or Delete, and must not contain both
+    /// Evict and Delete. Audit creates an Incident and is implied. Evict uses the Eviction API, which
+    /// respects PodDisruptionBudgets. Delete does not respect them, and requires the chart value
+    /// response.allowPodDeletion.
     #[schemars(length(min = 1, max = 2))]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = Rule::new("!('Evict' in self && 'Delete' in self)").message("must not contain both Evict and Delete"))]
     pub response_actions: Vec<ResponseAction>,
 
-    /// What holds an answer back.
+    /// Limits on the responses of this binding.
     #[serde(default)]
     pub guardrails: Guardrails,
 
-    /// Seconds that a pod is given to end, when that is less than its own
-    /// `terminationGracePeriodSeconds`. Unset: the pod's own. An attacker's code runs on
-    /// through it. 1 is the soonest: a kubelet gives no less; with 0 the pod's object goes
-    /// before its processes do.
+    /// Upper limit of the grace period of a removed pod, in seconds. If unset, the grace period is the
+    /// pod's terminationGracePeriodSeconds. In either case, it is at most the chart value
+    /// response.maxGracePeriodSeconds. The process keeps running during the grace period. The shortest
+    /// effective value is 1: with 0, the processes get the same time, but the Pod object is deleted before
+    /// they exit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub grace_period_seconds: Option<i64>,
 }
 
-/// One way to answer a violation.
+/// Action of a response.
 #[derive(
     Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
 )]
 pub enum ResponseAction {
-    /// Write an Incident.
+    /// Creates an Incident.
     Audit,
-    /// Evict the pod by the Eviction API.
+    /// Evicts the pod through the Eviction API.
     Evict,
-    /// Delete the pod, without regard to PodDisruptionBudgets.
+    /// Deletes the pod, regardless of PodDisruptionBudgets.
     Delete,
 }
 
-/// What holds an answer back.
+/// Limits on the responses of a binding.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Guardrails {
-    /// Least time, in seconds, between two answers to the same workload. 0: none.
+    /// Cooldown period of a workload, in seconds: the minimum time between two removed pods of the same
+    /// workload. Must be between 0 and 86400. Defaults to 60. 0 means no cooldown.
     #[serde(default = "default_cooldown_period_seconds")]
     #[schemars(range(min = 0, max = 86400))]
     pub cooldown_period_seconds: i32,
-    /// Most evictions in a minute by this binding. What is above it waits.
+    /// Maximum number of pods that responses of this binding remove within a minute. Further responses
+    /// wait. Must be between 1 and 6000. Defaults to 10.
     #[serde(default = "default_max_evictions_per_minute")]
     #[schemars(range(min = 1, max = 6000))]
     pub max_evictions_per_minute: i32,
-    /// What happens to a pod without a controller, for which no controller creates a replacement.
-    /// Must be Skip or Respond. Defaults to Skip.
+    /// Handling of pods without a controller, for which nothing creates a replacement. Must be Skip or
+    /// Respond. Defaults to Skip.
     #[serde(default)]
     pub unmanaged_pod_policy: UnmanagedPodPolicy,
-    /// How long, in seconds, a PodDisruptionBudget that allows no disruption is waited for.
+    /// Eviction deadline, in seconds: the maximum time to wait for a PodDisruptionBudget that blocks the
+    /// eviction. Must be between 0 and 86400. Defaults to 600.
     #[serde(default = "default_eviction_deadline_seconds")]
     #[schemars(range(min = 0, max = 86400))]
     pub eviction_deadline_seconds: i32,
 }
 
-/// What happens to a pod without a controller.
+/// Handling of pods without a controller.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum UnmanagedPodPolicy {
-    /// Bailiff does not respond; the Incident says so.
+    /// Bailiff takes no action; the Incident has the reason Unmanaged.
     #[default]
     Skip,
-    /// Bailiff responds as it does for other pods; nothing replaces the pod.
+    /// Bailiff responds as for other pods; nothing replaces the pod.
     Respond,
 }
 
@@ -149,18 +156,19 @@ impl Default for Guardrails {
     }
 }
 
-/// Whether a binding works, and where.
+/// Status of a binding.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimePolicyBindingStatus {
-    /// The generation of the spec that this status is about.
+    /// Generation that the status applies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// `Ready`: the policy exists and compiles. `PodsMatched`: at least one pod matches now.
+    /// Conditions of the binding. Ready: the policy exists and is Ready. PodsMatched: at least one pod
+    /// matches. Paused: responses only audit, because the binding would remove pods of too many workloads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// On how many of the nodes that run matching pods processes are seen.
+    /// Coverage: monitored nodes out of matching nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
 }

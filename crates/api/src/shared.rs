@@ -1,9 +1,9 @@
 //! Values that more than one kind uses.
 //!
-//! Here: severities, what is known about a process and its container, coverage. Not here: the
-//! kinds themselves.
-//! Invariant: what could not be found out is `Unknown`, a value of its own. So is a value that a newer
-//! version wrote: after a rollback an object stays readable.
+//! Here: severities, properties of a process and its container, coverage. Not here: the kinds
+//! themselves.
+//! Invariant: a value without evidence is `Unknown`, a value of its own. So is a value that a newer
+//! version wrote: after a rollback, an object stays readable.
 
 use schemars::JsonSchema;
 use serde::de::IntoDeserializer as _;
@@ -14,14 +14,14 @@ use serde::{Deserialize, Serialize};
     Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
 )]
 pub enum Severity {
-    /// Worth knowing.
+    /// Low.
     Low,
-    /// Worth a look.
+    /// Medium.
     #[default]
     Medium,
-    /// Most likely an attack or a grave mistake.
+    /// High: most likely an attack or a serious mistake.
     High,
-    /// Wakes somebody.
+    /// Critical: requires attention at once.
     Critical,
 }
 
@@ -34,52 +34,52 @@ impl<'de> Deserialize<'de> for Severity {
     }
 }
 
-/// Where a process comes from; its descendants inherit it.
+/// Origin of a process. Its descendants inherit it.
 #[derive(
     Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
 )]
 pub enum Origin {
-    /// It descends from the first process of its container.
+    /// The process descends from the first process of its container.
     Entrypoint,
-    /// It was started from outside the running container, as `kubectl exec` does.
+    /// The process was started through exec, as `kubectl exec` does.
     Exec,
-    /// It was started from outside with the command of one of the container's exec probes.
+    /// The process was started with the command of an exec probe of the container.
     Probe,
-    /// It was started from outside with the command of a lifecycle hook.
+    /// The process was started with the command of a lifecycle hook of the container.
     Lifecycle,
-    /// It was not seen to start, or its start can't be explained.
+    /// The origin cannot be determined.
     #[serde(other)]
     Unknown,
 }
 
-/// Where the file that a process executes comes from.
+/// Source of the executable of a process.
 #[derive(
     Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
 )]
 pub enum ExecutableSource {
-    /// A file of the image, unchanged.
+    /// An unmodified file of the image.
     Image,
-    /// A file of the image that was changed in the container.
+    /// A file of the image that was modified in the container.
     ImageModified,
-    /// A file written in the container.
+    /// A file created in the container.
     WritableLayer,
     /// A file on a volume.
     Volume,
-    /// No file: memory of a process.
+    /// Memory, without a file.
     Memory,
-    /// It could not be found out.
+    /// The source cannot be determined.
     #[serde(other)]
     Unknown,
 }
 
-/// What role a container has in its pod.
+/// Type of a container in its pod.
 #[derive(
     Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
 )]
 pub enum ContainerType {
     /// One of `spec.containers`.
     App,
-    /// One of `spec.initContainers` that runs to its end.
+    /// One of `spec.initContainers` that runs to completion.
     Init,
     /// One of `spec.initContainers` with `restartPolicy: Always`.
     Sidecar,
@@ -101,7 +101,7 @@ where
     }))
 }
 
-/// On how many of the nodes that matter processes are seen.
+/// Coverage of a policy or binding: monitored nodes out of matching nodes.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Coverage {
@@ -114,14 +114,14 @@ pub struct Coverage {
     pub monitored_nodes: i32,
 }
 
-/// The words of an enum, as the API spells them.
+/// The values of an enum, as the API spells them.
 macro_rules! words {
     ($($kind:ident { $($variant:ident),+ $(,)? })+) => {$(
         impl $kind {
             /// Every value, for tables and tests.
             pub const ALL: &[Self] = &[$(Self::$variant),+];
 
-            /// The word that the API uses for it.
+            /// The value as the API spells it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => stringify!($variant)),+ }

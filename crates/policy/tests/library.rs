@@ -94,10 +94,10 @@ fn the_library_has_its_policies() {
     assert_eq!(
         names,
         [
-            "no-network-clients-through-exec",
             "no-cryptominers",
-            "no-package-managers",
             "no-executables-in-temporary-directories",
+            "no-network-clients-through-exec",
+            "no-package-managers",
             "no-shells-through-exec",
         ]
     );

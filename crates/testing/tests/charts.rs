@@ -235,97 +235,129 @@ fn the_chart_renders_what_its_values_ask_for() {
     assert!(controller["spec"]["template"]["spec"]["priorityClassName"].is_null());
 }
 
-/// The environment of the controller.
-fn environment(objects: &Objects) -> BTreeMap<String, String> {
-    let container = objects["Deployment/bailiff-controller"]
-        .pointer(CONTAINER)
-        .unwrap();
+/// The environment of a component, with the paths of fields in braces.
+fn environment(component: &serde_json::Value) -> BTreeMap<String, String> {
+    let container = component.pointer(CONTAINER).unwrap();
     let variables = container["env"].as_array().unwrap().iter();
     variables
-        .filter_map(|variable| {
+        .map(|variable| {
             let name = variable["name"].as_str().unwrap().to_owned();
-            Some((name, variable["value"].as_str()?.to_owned()))
+            let field = || variable.pointer("/valueFrom/fieldRef/fieldPath")?.as_str();
+            let value = variable["value"].as_str().map(str::to_owned);
+            let value = value.or_else(|| Some(format!("{{{}}}", field()?)));
+            (name, value.unwrap())
         })
         .collect()
 }
 
+/// Values of the controller: as they are set, the variable without its prefix, and what it becomes.
+const CONTROLLER_VALUES: &[(&str, &str, &str)] = &[
+    ("exemptNamespaces={a,b}", "EXEMPT_NAMESPACES", "a,b"),
+    ("criticalNamespaces={c,d}", "CRITICAL_NAMESPACES", "c,d"),
+    (
+        "controller.leaderElection.leaseDuration=61s",
+        "LEADER_ELECT_LEASE_DURATION",
+        "61s",
+    ),
+    (
+        "controller.leaderElection.renewDeadline=9s",
+        "LEADER_ELECT_RENEW_DEADLINE",
+        "9s",
+    ),
+    (
+        "controller.leaderElection.retryPeriod=3s",
+        "LEADER_ELECT_RETRY_PERIOD",
+        "3s",
+    ),
+    (
+        "controller.replacementDeadline=4m",
+        "REPLACEMENT_DEADLINE",
+        "4m",
+    ),
+    (
+        "controller.evictionInitialBackoff=5s",
+        "EVICTION_INITIAL_BACKOFF",
+        "5s",
+    ),
+    (
+        "controller.evictionMaxBackoff=6s",
+        "EVICTION_MAX_BACKOFF",
+        "6s",
+    ),
+    (
+        "controller.incidentRecheckInterval=7s",
+        "INCIDENT_RECHECK_INTERVAL",
+        "7s",
+    ),
+    (
+        "controller.statusResyncInterval=8s",
+        "STATUS_RESYNC_INTERVAL",
+        "8s",
+    ),
+    (
+        "response.allowPodDeletion=true",
+        "RESPONSE_ALLOW_POD_DELETION",
+        "true",
+    ),
+    (
+        "response.maxGracePeriodSeconds=86400",
+        "RESPONSE_MAX_GRACE_PERIOD_SECONDS",
+        "86400",
+    ),
+    ("response.maxAge=2h", "RESPONSE_MAX_AGE", "2h"),
+    (
+        "response.maxEvictionsPerMinutePerNamespace=11",
+        "RESPONSE_MAX_EVICTIONS_PER_MINUTE_PER_NAMESPACE",
+        "11",
+    ),
+    (
+        "response.maxEvictionsPerMinute=12",
+        "RESPONSE_MAX_EVICTIONS_PER_MINUTE",
+        "12",
+    ),
+    ("retention.maxAge=13h", "RETENTION_MAX_AGE", "13h"),
+    (
+        "retention.maxIncidentsPerNamespace=14",
+        "RETENTION_MAX_INCIDENTS_PER_NAMESPACE",
+        "14",
+    ),
+    // A number that YAML would write as 1e+07.
+    (
+        "retention.maxIncidents=10000000",
+        "RETENTION_MAX_INCIDENTS",
+        "10000000",
+    ),
+    ("log.format=text", "LOG_FORMAT", "text"),
+    ("log.level=debug", "LOG_LEVEL", "debug"),
+];
+
 #[test]
 fn each_value_of_the_controller_reaches_it() {
+    let set: Vec<_> = CONTROLLER_VALUES
+        .iter()
+        .flat_map(|(value, _, _)| ["--set", value])
+        .collect();
+    let have = environment(&bailiff(&set).unwrap()["Deployment/bailiff-controller"]);
+    let fields = [
+        ("NAMESPACE", "{metadata.namespace}"),
+        ("POD_NAME", "{metadata.name}"),
+    ];
+    assert_eq!(have, variables(CONTROLLER_VALUES, &fields));
+}
+
+#[test]
+fn each_value_of_the_sensor_reaches_it() {
     let values = [
-        ("exemptNamespaces={a,b}", "EXEMPT_NAMESPACES", "a,b"),
-        ("criticalNamespaces={c,d}", "CRITICAL_NAMESPACES", "c,d"),
         (
-            "controller.leaderElection.leaseDuration=61s",
-            "LEADER_ELECT_LEASE_DURATION",
-            "61s",
+            "sensor.ringBufferBytes=268435456",
+            "RING_BUFFER_BYTES",
+            "268435456",
         ),
+        ("sensor.podLookupTimeout=1m", "POD_LOOKUP_TIMEOUT", "1m"),
         (
-            "controller.leaderElection.renewDeadline=9s",
-            "LEADER_ELECT_RENEW_DEADLINE",
-            "9s",
-        ),
-        (
-            "controller.leaderElection.retryPeriod=3s",
-            "LEADER_ELECT_RETRY_PERIOD",
-            "3s",
-        ),
-        (
-            "controller.replacementDeadline=4m",
-            "REPLACEMENT_DEADLINE",
-            "4m",
-        ),
-        (
-            "controller.evictionInitialBackoff=5s",
-            "EVICTION_INITIAL_BACKOFF",
-            "5s",
-        ),
-        (
-            "controller.evictionMaxBackoff=6s",
-            "EVICTION_MAX_BACKOFF",
-            "6s",
-        ),
-        (
-            "controller.incidentRecheckInterval=7s",
-            "INCIDENT_RECHECK_INTERVAL",
-            "7s",
-        ),
-        (
-            "controller.statusResyncInterval=8s",
-            "STATUS_RESYNC_INTERVAL",
-            "8s",
-        ),
-        (
-            "response.allowPodDeletion=true",
-            "RESPONSE_ALLOW_POD_DELETION",
-            "true",
-        ),
-        (
-            "response.maxGracePeriodSeconds=86400",
-            "RESPONSE_MAX_GRACE_PERIOD_SECONDS",
-            "86400",
-        ),
-        ("response.maxAge=2h", "RESPONSE_MAX_AGE", "2h"),
-        (
-            "response.maxEvictionsPerMinutePerNamespace=11",
-            "RESPONSE_MAX_EVICTIONS_PER_MINUTE_PER_NAMESPACE",
-            "11",
-        ),
-        (
-            "response.maxEvictionsPerMinute=12",
-            "RESPONSE_MAX_EVICTIONS_PER_MINUTE",
-            "12",
-        ),
-        ("retention.maxAge=13h", "RETENTION_MAX_AGE", "13h"),
-        (
-            "retention.maxIncidentsPerNamespace=14",
-            "RETENTION_MAX_INCIDENTS_PER_NAMESPACE",
-            "14",
-        ),
-        // A number that YAML would write as 1e+07.
-        (
-            "retention.maxIncidents=10000000",
-            "RETENTION_MAX_INCIDENTS",
-            "10000000",
+            "sensor.incidentUpdateInterval=2s",
+            "INCIDENT_UPDATE_INTERVAL",
+            "2s",
         ),
         ("log.format=text", "LOG_FORMAT", "text"),
         ("log.level=debug", "LOG_LEVEL", "debug"),
@@ -334,15 +366,27 @@ fn each_value_of_the_controller_reaches_it() {
         .iter()
         .flat_map(|(value, _, _)| ["--set", value])
         .collect();
-    let have = environment(&bailiff(&set).unwrap());
-    let want: BTreeMap<_, _> = values
-        .iter()
-        .map(|(_, name, value)| (format!("BAILIFF_{name}"), (*value).to_owned()))
-        .collect();
-    assert_eq!(have, want);
+    let have = environment(&bailiff(&set).unwrap()["DaemonSet/bailiff-sensor"]);
+    let fields = [
+        ("NAMESPACE", "{metadata.namespace}"),
+        ("NODE_NAME", "{spec.nodeName}"),
+        ("POD_NAME", "{metadata.name}"),
+        ("POD_UID", "{metadata.uid}"),
+    ];
+    assert_eq!(have, variables(&values, &fields));
 }
 
-/// What a ClusterRole or Role grants: resources, or names of them, with verbs.
+/// The variables that these values and fields become.
+fn variables(values: &[(&str, &str, &str)], fields: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let values = values.iter().map(|(_, name, value)| (name, value));
+    let fields = fields.iter().map(|(name, value)| (name, value));
+    values
+        .chain(fields)
+        .map(|(name, value)| (format!("BAILIFF_{name}"), (*value).to_owned()))
+        .collect()
+}
+
+/// What a `ClusterRole` or `Role` grants: resources, or names of them, with verbs.
 fn granted(role: &serde_json::Value) -> BTreeMap<String, String> {
     let mut granted = BTreeMap::new();
     let texts = |list: &serde_json::Value| -> Vec<String> {
@@ -466,7 +510,7 @@ fn the_owners_of_a_pod_can_read_the_policy_by_name() {
     }
 }
 
-/// Helm and GitOps tools change only the fields that a chart renders, so the operator's key must not
+/// Helm and `GitOps` tools change only the fields that a chart renders, so the operator's key must not
 /// be among them.
 #[test]
 fn the_chart_sets_only_the_default_of_the_switch() {
@@ -618,7 +662,7 @@ fn a_controller_that_is_not_ready_blocks_no_drain() {
     assert_eq!(spec["unhealthyPodEvictionPolicy"], "AlwaysAllow");
 }
 
-/// A GitOps tool compares what a chart renders with what the API server returns: what Kubernetes 1.30
+/// A `GitOps` tool compares what a chart renders with what the API server returns: what Kubernetes 1.30
 /// drops, or what changes from one rendering to the next, would differ for ever.
 #[test]
 fn kubernetes_1_30_keeps_what_the_chart_renders() {

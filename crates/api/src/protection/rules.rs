@@ -38,20 +38,20 @@ const NODE_OF_TOKEN: &str = "authentication.kubernetes.io/node-name";
 /// The variables of the policy. Each is evaluated when a validation first reads it, so those about
 /// `object` may assume that there is one.
 pub(super) fn variables(namespace: &str) -> Vec<(&'static str, String)> {
+    let mut variables = requester(namespace);
+    variables.extend(changes());
+    variables.extend(first_processes());
+    variables.extend(closing());
+    variables
+}
+
+/// Whose request it is.
+fn requester(namespace: &str) -> Vec<(&'static str, String)> {
     let is = |account: &str| {
         format!("request.userInfo.username == 'system:serviceaccount:{namespace}:{account}'")
     };
-    let is_final = |type_: &str| {
-        format!("variables.oldConditions.exists(c, c.type == '{type_}' && c.status != 'Unknown')")
-    };
-    let (responded, recovered) = (is_final(types::RESPONDED), is_final(types::RECOVERED));
     let limit = NAME_SUFFIX_LIMIT_BYTES;
-    let first_processes = |status: &str| {
-        format!(
-            "'series' in {status} && 'firstProcesses' in {status}['series'] ? {status}['series']['firstProcesses'] : dyn([])"
-        )
-    };
-    let mut variables = vec![
+    vec![
         ("sensor", is(keys::SENSOR_SERVICE_ACCOUNT)),
         ("controller", is(keys::CONTROLLER_SERVICE_ACCOUNT)),
         (
@@ -76,6 +76,17 @@ pub(super) fn variables(namespace: &str) -> Vec<(&'static str, String)> {
             "status",
             "has(request.subResource) && request.subResource == 'status'".to_owned(),
         ),
+    ]
+}
+
+/// What an update changes.
+fn changes() -> Vec<(&'static str, String)> {
+    let metadata = same(
+        "newMetadata",
+        "oldMetadata",
+        &["labels", "annotations", "ownerReferences"],
+    );
+    vec![
         ("new", status_of("object")),
         ("old", status_of("oldObject")),
         ("seriesUnchanged", same("new", "old", &["series"])),
@@ -90,41 +101,57 @@ pub(super) fn variables(namespace: &str) -> Vec<(&'static str, String)> {
             // garbage collector has to remove its finalizer afterwards.
             "metadataUnchanged",
             format!(
-                "object.metadata == oldObject.metadata || (has(oldObject.metadata.deletionTimestamp) && {} && (!has(object.metadata.finalizers) || object.metadata.finalizers.all(f, has(oldObject.metadata.finalizers) && f in oldObject.metadata.finalizers)))",
-                same("newMetadata", "oldMetadata", &["labels", "annotations", "ownerReferences"])
+                "object.metadata == oldObject.metadata || (has(oldObject.metadata.deletionTimestamp) && {metadata} && (!has(object.metadata.finalizers) || object.metadata.finalizers.all(f, has(oldObject.metadata.finalizers) && f in oldObject.metadata.finalizers)))"
             ),
         ),
         (
             "unchanged",
             "request.operation == 'UPDATE' && object.spec == oldObject.spec && variables.seriesUnchanged && variables.controllerFieldsUnchanged && variables.metadataUnchanged".to_owned(),
         ),
-    ];
-    variables.extend([
-        ("newProcesses", first_processes("variables.new")),
-        ("oldProcesses", first_processes("variables.old")),
+    ]
+}
+
+/// That the first processes of a series stay.
+fn first_processes() -> Vec<(&'static str, String)> {
+    let of = |status: &str| {
+        format!(
+            "'series' in {status} && 'firstProcesses' in {status}['series'] ? {status}['series']['firstProcesses'] : dyn([])"
+        )
+    };
+    let kept = same(
+        "newProcesses[i]",
+        "oldProcesses[i]",
+        IMMUTABLE_PROCESS_FIELDS,
+    );
+    vec![
+        ("newProcesses", of("variables.new")),
+        ("oldProcesses", of("variables.old")),
         (
             // The schema allows three.
             "firstProcessesKept",
             format!(
-                "(!('series' in variables.old) || 'series' in variables.new) && size(variables.oldProcesses) <= size(variables.newProcesses) && [0, 1, 2].all(i, i >= size(variables.oldProcesses) || {})",
-                same(
-                    "newProcesses[i]",
-                    "oldProcesses[i]",
-                    IMMUTABLE_PROCESS_FIELDS
-                )
+                "(!('series' in variables.old) || 'series' in variables.new) && size(variables.oldProcesses) <= size(variables.newProcesses) && [0, 1, 2].all(i, i >= size(variables.oldProcesses) || {kept})"
             ),
         ),
+    ]
+}
+
+/// Whether the Incident is open, as `bailiff_response::is_open` has it.
+fn closing() -> Vec<(&'static str, String)> {
+    let is_final = |type_: &str| {
+        format!("variables.oldConditions.exists(c, c.type == '{type_}' && c.status != 'Unknown')")
+    };
+    let (responded, recovered) = (is_final(types::RESPONDED), is_final(types::RECOVERED));
+    vec![
         (
             "oldConditions",
             "'conditions' in variables.old ? variables.old['conditions'] : dyn([])".to_owned(),
         ),
         (
-            // As `bailiff_response::is_open` has it.
             "open",
             format!("!{responded} || ('response' in variables.old && !{recovered})"),
         ),
-    ]);
-    variables
+    ]
 }
 
 /// The validations of the policy, each with its message.
