@@ -117,6 +117,8 @@ pub mod responded {
     /// Status Unknown: the policy changed, and the Incident lacks what its expressions read; the
     /// next exec decides.
     pub const WAITING_FOR_NEXT_EXEC: &str = "WaitingForNextExec";
+    /// Status Unknown: the controller lacks a permission; it retries without end.
+    pub const PERMISSION_MISSING: &str = "PermissionMissing";
     /// Status Unknown: a request to the API server failed; it is retried.
     pub const API_REQUEST_FAILED: &str = "APIRequestFailed";
 }

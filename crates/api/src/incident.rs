@@ -348,6 +348,15 @@ pub struct IncidentStatus {
     /// The pod that took the place of the one that was taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<Replacement>,
+    /// `series.count` when the controller last decided about the response. Violations since then are
+    /// those that it has not taken into account. Absent if there was no series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub observed_count: Option<i64>,
+    /// When the first container of the pod started, not before the pod was scheduled and not after
+    /// the controller read it. Absent if it is not known. The circuit breaker reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_start_time: Option<Time>,
 }
 
 /// Where the answer stands, for people; derived from the conditions.
