@@ -97,7 +97,7 @@ const fn is_hook(origin: Origin) -> bool {
 
 /// When the API server last recorded a violation, by its own clock. An update counts only if the
 /// managed fields tell it apart from the controller's own writes.
-fn last_recorded(metadata: &ObjectMeta) -> Timestamp {
+pub(crate) fn last_recorded(metadata: &ObjectMeta) -> Timestamp {
     let created = created(metadata);
     let fields = metadata.managed_fields.iter().flatten();
     fields

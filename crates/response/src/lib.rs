@@ -14,9 +14,11 @@ mod incident_state;
 mod ledger;
 pub mod messages;
 mod plan;
+pub mod preview;
 mod queue;
 mod reason;
 mod rejection;
+pub mod retention;
 
 pub use breaker::{Breaker, Breakers};
 pub use controls::Controls;

@@ -6,6 +6,7 @@
 //! quote them; no text that an Incident or a webhook chose can break a line or color a terminal; a
 //! note stays within 1,024 bytes.
 
+use crate::facts::Owner;
 use crate::guard::Paused;
 use crate::incident_state::{Outcome, Recovery};
 use crate::plan::Plan;
@@ -245,6 +246,23 @@ pub fn paused_note(paused: &Paused) -> Note {
         reason: event::BINDING_PAUSED,
         warning: true,
         text: cut(self::paused(paused)),
+    }
+}
+
+/// Who creates a replacement of a pod.
+#[must_use]
+pub fn replacement(owner: &Owner) -> String {
+    match owner {
+        Owner::Workload(workload) => format!(
+            "{} {} creates a replacement.",
+            printable(&workload.kind),
+            printable(&workload.name)
+        ),
+        Owner::None => "The pod has no controller, so nothing creates a replacement.".to_owned(),
+        Owner::Unknown(why) => format!(
+            "Who creates a replacement cannot be determined ({}).",
+            printable(why)
+        ),
     }
 }
 
