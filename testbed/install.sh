@@ -8,6 +8,7 @@ packages=(
 	gcc libc6-dev make                                 # the sandbox's program, crates with C code
 	golang-go                                          # see below: only where no go is there
 	runc containernetworking-plugins conntrack iptables iproute2 procps util-linux # a node
+	crun                                               # the other runtime, for the sensor's tests
 	busybox-static                                     # an image for tests
 	git shellcheck
 )
@@ -15,7 +16,7 @@ packages=(
 installed() { dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-	for program in clang clang-format runc iptables ip nsenter busybox shellcheck; do
+	for program in clang clang-format runc crun iptables ip nsenter busybox shellcheck; do
 		command -v "$program" >/dev/null || missing+=("$program")
 	done
 	[ -z "${missing[*]-}" ] && exit 0

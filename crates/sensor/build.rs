@@ -4,7 +4,14 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
-    for file in ["exec.bpf.c", "record.h", "kernel.h", "kernel_diffs.h"] {
+    for file in [
+        "exec.bpf.c",
+        "ancestry.h",
+        "text.h",
+        "record.h",
+        "kernel.h",
+        "kernel_diffs.h",
+    ] {
         println!("cargo::rerun-if-changed=bpf/{file}");
     }
     let variable = |name: &str| std::env::var(name).unwrap_or_default();

@@ -102,6 +102,34 @@ fn a_copy_of_a_shell_under_another_name_is_no_file_of_the_image() {
     story.end();
 }
 
+/// The pod's sandbox, whose program no list names, and the container runtime start with each pod.
+#[test]
+fn an_allow_list_evicts_nobody_until_a_process_runs_that_is_not_on_it() {
+    let story = Story::begin("allow");
+    story.policy("only-busybox", "process.executable in ['/bin/busybox']");
+    story.bind("only-busybox", "[Evict]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let copied = story.exec(&pod, &["cp", "/bin/busybox", "/tmp/other"]);
+    assert!(copied.success, "{}", copied.stderr);
+    let _not_found = story.exec(&pod, &["/tmp/other"]);
+    let incident = story.incident(&pod, "only-busybox", "Recovered", "ReplacementReady");
+    assert_eq!(
+        incident["spec"]["process"]["executable"], "/tmp/other",
+        "the first process that is not on the list"
+    );
+    // Neither the pod before nor the new one was evicted for how it starts.
+    let incidents = story.get(&["incidents"]);
+    let count = incidents["items"].as_array().unwrap().len();
+    assert_eq!(count, 1, "{incidents:#}");
+    let replacement = story.ready_pod("app=web");
+    assert_eq!(
+        replacement["metadata"]["name"],
+        incident["status"]["replacement"]["name"]
+    );
+    story.end();
+}
+
 #[test]
 fn a_script_by_a_relative_path_is_found_where_it_lies() {
     let story = Story::begin("relative");

@@ -1,5 +1,5 @@
-//! What the kubelet itself runs in a container: probes and lifecycle hooks, which are no exec of
-//! a person, and static pods, which no controller brings back.
+//! What the kubelet itself runs: probes and lifecycle hooks, which are no exec of a person, the
+//! sandbox of a pod, and static pods, which no controller brings back.
 
 #![allow(
     clippy::unwrap_used,
@@ -97,6 +97,45 @@ fn probes_and_hooks_are_told_from_an_exec() {
     // A person's exec in the same pod is one.
     let _cut_off = story.exec(&pod, &["sh", "-c", "sleep 5"]);
     let _incident = story.incident(&pod, "no-shells", "Responded", "Evicted");
+    story.end();
+}
+
+/// An application that starts something else than itself when the sandbox's time is over: the pod's
+/// status never names the sandbox, and the sensor waits 30 s for it (`podLookupTimeout`).
+const LATE: &str = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: NAMESPACE}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+      - name: app
+        image: bailiff.dev/testbed/debian:1
+        imagePullPolicy: Never
+        command: [bash, -c, 'sleep 35; cat /etc/hostname; sleep 100000']
+";
+
+#[test]
+fn a_policy_about_containers_says_nothing_of_the_sandbox() {
+    let story = Story::begin("sandbox");
+    story.policy(
+        "only-bash",
+        "container.type != 'App' || process.origin != 'Entrypoint' \
+         || process.names.exists(n, n in ['bash', 'sleep'])",
+    );
+    story.bind("only-bash", "[Audit]", "");
+    story.apply(LATE);
+    let pod = story.ready_pod("app=web");
+    let incident = story.incident(&pod, "only-bash", "Responded", "AuditOnly");
+    assert_eq!(incident["spec"]["container"]["name"], "app");
+    assert_eq!(incident["spec"]["process"]["names"][0], "cat");
+    let incidents = story.get(&["incidents"]);
+    let count = incidents["items"].as_array().unwrap().len();
+    assert_eq!(count, 1, "no evaluation error: {incidents:#}");
     story.end();
 }
 

@@ -30,6 +30,8 @@ pub struct Process {
     pub script: Option<Script>,
     /// Where the process comes from.
     pub origin: Origin,
+    /// Whether it left the cgroups of its pod; it can outlive the pod.
+    pub left_pod_cgroup: bool,
     /// Effective user, as the node sees it.
     pub uid: i64,
     /// Effective group, as the node sees it.
@@ -60,7 +62,7 @@ pub struct Ancestor {
     pub executable: String,
     /// The distinct names that it goes by.
     pub names: Vec<String>,
-    /// Its arguments, cut at 256 bytes.
+    /// Its arguments, cut at 256 bytes; empty for one that is older than the sensor.
     pub args: Vec<String>,
     /// Process ID, as the node sees it.
     pub pid: i64,
@@ -81,7 +83,7 @@ pub struct Container {
     pub type_: Option<ContainerType>,
 }
 
-const PROCESS: [&str; 15] = [
+const PROCESS: [&str; 16] = [
     "executable",
     "invokedPath",
     "names",
@@ -91,6 +93,7 @@ const PROCESS: [&str; 15] = [
     "executableSource",
     "script",
     "origin",
+    "leftPodCgroup",
     "uid",
     "gid",
     "capabilities",
@@ -121,6 +124,7 @@ pub(crate) fn process_type() -> Type {
         Type::String,
         script,
         Type::String,
+        Type::Bool,
         Type::Int,
         Type::Int,
         strings(),
@@ -166,6 +170,7 @@ impl Object for Process {
             "executableSource" => Value::from(self.executable_source.as_str()),
             "script" => Value::Object(self.script.as_ref()?),
             "origin" => Value::from(self.origin.as_str()),
+            "leftPodCgroup" => Value::Bool(self.left_pod_cgroup),
             "uid" => Value::Int(self.uid),
             "gid" => Value::Int(self.gid),
             "capabilities" => strings(&self.capabilities),

@@ -17,6 +17,7 @@ pub(crate) fn shell() -> Process {
         executable_source: ExecutableSource::Image,
         script: None,
         origin: Origin::Exec,
+        left_pod_cgroup: false,
         uid: 0,
         gid: 0,
         capabilities: vec!["NET_RAW".to_owned()],

@@ -61,6 +61,7 @@ impl Given {
             executable_source: ExecutableSource::Unknown,
             script: self.script.map(|path| Script { path }),
             origin: self.origin,
+            left_pod_cgroup: false,
             uid: 1000,
             gid: 1000,
             capabilities: Vec::new(),

@@ -105,6 +105,7 @@ struct cred {
 struct mm_struct {
 	unsigned long arg_start;
 	unsigned long arg_end;
+	struct file *exe_file;
 };
 
 struct kernfs_node {
@@ -145,8 +146,29 @@ struct pid {
 	struct upid numbers[1];
 };
 
+struct net;
+struct ipc_namespace;
+struct uts_namespace;
+
 struct nsproxy {
+	struct uts_namespace *uts_ns;
+	struct ipc_namespace *ipc_ns;
 	struct mnt_namespace *mnt_ns;
+	struct net *net_ns;
+};
+
+enum pid_type {
+	PIDTYPE_SID = 3,
+};
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct signal_struct {
+	/* Threads that have not begun to end. */
+	atomic_t live;
+	struct pid *pids[4];
 };
 
 struct task_struct {
@@ -161,6 +183,8 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
 	struct pid *thread_pid;
+	struct signal_struct *signal;
+	char comm[16];
 };
 
 struct linux_binprm {

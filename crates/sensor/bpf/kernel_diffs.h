@@ -45,6 +45,22 @@ struct mnt_namespace___since_6_18 {
 	struct ns_common___since_6_18 ns;
 };
 
+struct net___since_6_18 {
+	struct ns_common___since_6_18 ns;
+};
+
+struct net___before_6_18 {
+	u64 net_cookie;
+};
+
+struct ipc_namespace___since_6_18 {
+	struct ns_common___since_6_18 ns;
+};
+
+struct uts_namespace___since_6_18 {
+	struct ns_common___since_6_18 ns;
+};
+
 #pragma clang attribute pop
 
 static __always_inline struct kernfs_node *parent_of(struct kernfs_node *node)
@@ -68,6 +84,34 @@ static __always_inline u64 unique_id_of(struct mnt_namespace *namespace)
 	if (bpf_core_field_exists(before->seq))
 		return BPF_CORE_READ(before, seq);
 	return 0;
+}
+
+/* The same for namespaces of the network. */
+static __always_inline u64 unique_id_of_net(struct net *namespace)
+{
+	struct net___since_6_18 *now = (void *)namespace;
+	struct net___before_6_18 *before = (void *)namespace;
+
+	if (bpf_core_field_exists(now->ns.ns_id))
+		return BPF_CORE_READ(now, ns.ns_id);
+	if (bpf_core_field_exists(before->net_cookie))
+		return BPF_CORE_READ(before, net_cookie);
+	return 0;
+}
+
+/* Until 6.17 these two have no number of their own: 0. */
+static __always_inline u64 unique_id_of_ipc(struct ipc_namespace *namespace)
+{
+	struct ipc_namespace___since_6_18 *now = (void *)namespace;
+
+	return bpf_core_field_exists(now->ns.ns_id) ? BPF_CORE_READ(now, ns.ns_id) : 0;
+}
+
+static __always_inline u64 unique_id_of_uts(struct uts_namespace *namespace)
+{
+	struct uts_namespace___since_6_18 *now = (void *)namespace;
+
+	return bpf_core_field_exists(now->ns.ns_id) ? BPF_CORE_READ(now, ns.ns_id) : 0;
 }
 
 /* How a file of an overlay came to be. Without overlayfs in the kernel's BTF, or in that of its

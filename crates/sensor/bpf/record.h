@@ -3,7 +3,8 @@
  * What the kernel side tells user space, byte for byte.
  *
  * Here: the layout that exec.bpf.c writes and src/kernel/record.rs reads. A record is a header and,
- * for an exec, six texts: cgroup, path, filename, interpreter, working directory, arguments.
+ * for an exec and a found process, six texts: cgroup, path, filename, interpreter, working
+ * directory, arguments.
  * Both sides assert the sizes. All numbers are in the machine's byte order.
  */
 #ifndef BAILIFF_RECORD_H
@@ -13,6 +14,10 @@ enum kind {
 	KIND_EXEC = 1,
 	KIND_FORK = 2,
 	KIND_EXIT = 3,
+	/* A process of a pod of which nothing was told before, by an exec below it. Its filename is the
+	 * name that the task has; interpreter, directory and arguments are empty. Its own parents come
+	 * first. */
+	KIND_FOUND = 4,
 };
 
 /* Bits of `flags`. */
@@ -23,14 +28,15 @@ enum flag {
 	FLAG_PATH_CUT = 1 << 1,
 	/* The root directory is another than that of the first process of the machine. */
 	FLAG_OWN_ROOT = 1 << 2,
-	/* The process is the first one of its PID namespace. */
-	FLAG_NAMESPACE_INIT = 1 << 3,
-	/* The parent is in another cgroup: the process joined from outside. */
+	/* The session is that of the container's first process. Nobody can join a session, and the
+	 * runtime begins one for that process, and one for each that it brings in later. */
+	FLAG_INIT_SESSION = 1 << 3,
+	/* The parent is none of the pod's: the runtime brought the process in. */
 	FLAG_PARENT_OUTSIDE_CGROUP = 1 << 4,
 	/* The first process of the PID namespace is in the same cgroup. */
 	FLAG_OWN_PID_NAMESPACE = 1 << 5,
-	/* The topmost ancestor in the same cgroup is the first process of the PID namespace. */
-	FLAG_BELOW_INIT = 1 << 6,
+	/* The cgroup is none of a pod; the process descends from one that was. */
+	FLAG_LEFT_POD_CGROUP = 1 << 6,
 	/* The first process of the machine was found, so that FLAG_OWN_ROOT means something. */
 	FLAG_ROOT_KNOWN = 1 << 7,
 	/* Arguments could not be read. */
@@ -86,6 +92,9 @@ struct exec_header {
 	unsigned long long capabilities;
 	/* A number that no other mount namespace has or had since boot; 0: not known. */
 	unsigned long long mount_namespace;
+	/* The same for the network, IPC and UTS namespaces of a process whose parent is outside of the
+	 * pod; 0 where it is that of the parent: the node's. */
+	unsigned long long pod_namespaces[3];
 	unsigned int uid;
 	unsigned int gid;
 	unsigned int source;
@@ -112,7 +121,7 @@ enum counter {
 	COUNTER_EXECS = 1,
 	/* Processes that could not be remembered, so their forks are not seen. */
 	COUNTER_TRACK_FAILED = 2,
-	/* Forks and exits that found no room in the ring. */
+	/* Forks, exits and found processes that found no room in the ring. */
 	COUNTER_PROCESS_EVENTS_LOST = 3,
 	/* Execs in cgroups so deep that the pod can't be told, if there is one. */
 	COUNTER_CGROUP_TOO_DEEP = 4,
@@ -121,6 +130,6 @@ enum counter {
 
 _Static_assert(sizeof(struct process_key) == 16, "as in record.rs");
 _Static_assert(sizeof(struct header) == 48, "as in record.rs");
-_Static_assert(sizeof(struct exec_header) == 104, "as in record.rs");
+_Static_assert(sizeof(struct exec_header) == 128, "as in record.rs");
 
 #endif

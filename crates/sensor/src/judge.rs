@@ -7,10 +7,10 @@
 use crate::cluster::pods::{NamespaceFacts, PodFacts};
 use crate::cluster::rules::Applying;
 use crate::incident::evidence::{args_text, args_within};
-use crate::kernel::record::Exec;
+use crate::kernel::record::{Exec, Found};
 use crate::process::commands::KubeletCommands;
-use crate::process::names::names;
-use crate::process::tree::{Image, Lineage};
+use crate::process::names::{names, names_of_found};
+use crate::process::tree::{ExecSummary, Lineage, Place};
 use bailiff_api::{
     BindingReference, FailurePolicy, IncidentType, PolicyReference, Severity, Violation,
 };
@@ -52,21 +52,33 @@ pub(crate) struct Started {
     pub(crate) kubelet: String,
     pub(crate) pod_uid: String,
     pub(crate) container_id: Option<String>,
+    /// Where its line began: the container's ID counts where that of the cgroup is none of the pod's.
+    pub(crate) place: Arc<Place>,
     pub(crate) exec: Arc<Exec>,
-    pub(crate) image: Arc<Image>,
+    pub(crate) summary: Arc<ExecSummary>,
     pub(crate) lineage: Lineage,
     /// When, by the node's clock.
     pub(crate) time: Timestamp,
 }
 
 /// What a program is to the processes that descend from it.
-pub(crate) fn image_of(exec: &Exec) -> Image {
+pub(crate) fn summary_of(exec: &Exec) -> ExecSummary {
     let args = args_text(&exec.args);
-    Image {
+    ExecSummary {
         executable: exec.executable.clone(),
         names: names(&exec.executable, &exec.filename, &args),
         args: args_within(&args, bailiff_api::ANCESTOR_ARGS_LIMIT_BYTES),
         process: exec.process,
+    }
+}
+
+/// The same for a process that was found running. Nobody can tell its arguments any more.
+pub(crate) fn summary_of_found(found: &Found) -> ExecSummary {
+    ExecSummary {
+        executable: found.executable.clone(),
+        names: names_of_found(&found.executable, &found.name),
+        args: Vec::new(),
+        process: found.process,
     }
 }
 
@@ -77,7 +89,7 @@ pub(crate) fn process_of(
     booted: Timestamp,
 ) -> Process {
     let exec = &started.exec;
-    let ancestor = |image: &Arc<Image>| Ancestor {
+    let ancestor = |image: &Arc<ExecSummary>| Ancestor {
         executable: image.executable.clone(),
         names: image.names.clone(),
         args: image.args.clone(),
@@ -87,7 +99,7 @@ pub(crate) fn process_of(
     Process {
         executable: exec.executable.clone(),
         invoked_path: exec.filename.clone(),
-        names: started.image.names.clone(),
+        names: started.summary.names.clone(),
         args: args_text(&exec.args),
         working_directory: exec.working_directory.clone(),
         executable_source: exec.source,
@@ -95,6 +107,7 @@ pub(crate) fn process_of(
             path: path_from_root(&exec.working_directory, &exec.filename),
         }),
         origin: started.lineage.start.origin(commands),
+        left_pod_cgroup: exec.left_pod_cgroup,
         uid: i64::from(exec.uid),
         gid: i64::from(exec.gid),
         capabilities: capabilities(exec.capabilities),

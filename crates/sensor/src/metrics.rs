@@ -41,6 +41,9 @@ pub(crate) struct Reason {
 pub(crate) enum SetAside {
     /// The container runtime's, which sets a container up.
     Runtime,
+    /// In a container that the pod's status did not name in time, and that no earlier container
+    /// proves to be more than the pod's sandbox.
+    Sandbox,
     /// Of a pod of another node on the same kernel; that node's sensor judges it.
     OtherNode,
 }

@@ -153,7 +153,7 @@ async fn watch_all(
     );
     let writer = tokio::spawn(writer);
     let ignored = Ignored::start(client.clone(), config.node_name.clone(), metrics.clone());
-    let state = State::new(config, metrics, violations, ignored);
+    let state = State::new(config, metrics, violations, ignored, records.attached());
     let following = follow(config, client, records, state, writer, health, shutdown);
     // A large future, which need not lie in this one.
     Box::pin(following).await
@@ -193,7 +193,7 @@ async fn follow(
             ended = own_program.wait(), if own_program.id().is_some() => {
                 ended.map_err(Error::OwnProgram)?;
             }
-            () = &mut own_deadline, if state.kubelet.is_none() => return Err(Error::NotSeen),
+            () = &mut own_deadline, if state.kubelet_cgroup.is_none() => return Err(Error::NotSeen),
             // Before the records, which may never end: what waits and what is counted has its turn.
             _ = tick.tick() => {
                 drain(&mut records, &mut state, &pulse).await;

@@ -7,15 +7,16 @@
 
 mod objects;
 
-use crate::cluster::pods::{NamespaceFacts, Pods};
+use crate::cluster::pods::{NamespaceFacts, PodFacts, Pods};
 use crate::cluster::rules::Rules;
 use crate::ignored::Ignored;
-use crate::judge::{Judged, Started, image_of, judge, process_of, since_boot};
+use crate::judge::{Judged, Started, judge, process_of, since_boot, summary_of, summary_of_found};
 use crate::kernel::loader::Counters;
-use crate::kernel::record::{Event, Exec, Root};
+use crate::kernel::record::{Event, Exec, Found, Root};
 use crate::metrics::{Metrics, NotJudged, SetAside};
-use crate::process::identity::identity;
-use crate::process::tree::ProcessTree;
+use crate::process::identity::{Identity, identity};
+use crate::process::sandbox::Sandboxes;
+use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
 use bailiff_policy::Process;
 use jiff::Timestamp;
@@ -29,7 +30,7 @@ use tokio::time::Instant;
 const WAITING_LIMIT: usize = 4096;
 
 /// A program that waits for its pod, or for its container's status.
-struct Waiting {
+struct PendingExec {
     started: Started,
     process: Option<Arc<Process>>,
     /// UIDs of the policies that have judged it.
@@ -42,20 +43,23 @@ pub(crate) struct State {
     /// UID of the sensor's own pod.
     own_pod: String,
     /// Whose pods are meant; known once a program of the sensor's own pod was seen.
-    pub(crate) kubelet: Option<String>,
+    pub(crate) kubelet_cgroup: Option<String>,
     pub(crate) pods: Pods,
     namespaces: HashMap<String, NamespaceFacts>,
     rules: Rules,
     ignored: Ignored,
     tree: ProcessTree,
     /// The pod of each mount namespace, by the first process that had it.
-    mounts: HashMap<u64, String>,
-    waiting: VecDeque<Waiting>,
+    pod_by_mount_namespace: HashMap<u64, String>,
+    sandboxes: Sandboxes,
+    /// When everything was seen that happens, in ns since boot.
+    attached: u64,
+    waiting: VecDeque<PendingExec>,
     pod_lookup_timeout: Duration,
     pub(crate) metrics: Metrics,
     violations: mpsc::Sender<Judged>,
     counters: Counters,
-    forgotten: u64,
+    dropped: u64,
     synced: [bool; 4],
     listing: [HashSet<String>; 4],
 }
@@ -75,81 +79,98 @@ impl State {
         metrics: Metrics,
         violations: mpsc::Sender<Judged>,
         ignored: Ignored,
+        attached: u64,
     ) -> Self {
         Self {
             own_pod: config.pod_uid.clone(),
-            kubelet: None,
+            kubelet_cgroup: None,
             pods: Pods::default(),
             namespaces: HashMap::new(),
             rules: Rules::default(),
             ignored,
             tree: ProcessTree::default(),
-            mounts: HashMap::new(),
+            pod_by_mount_namespace: HashMap::new(),
+            sandboxes: Sandboxes::default(),
+            attached,
             waiting: VecDeque::new(),
             pod_lookup_timeout: config.pod_lookup_timeout,
             metrics,
             violations,
             counters: Counters::default(),
-            forgotten: 0,
+            dropped: 0,
             synced: [false; 4],
             listing: std::array::from_fn(|_| HashSet::new()),
         }
     }
 
     pub(crate) fn synced(&self) -> bool {
-        self.kubelet.is_some() && self.synced.iter().all(|synced| *synced)
+        self.kubelet_cgroup.is_some() && self.synced.iter().all(|synced| *synced)
     }
 
     pub(crate) async fn event(&mut self, event: Event) {
         match event {
             Event::Fork { parent, child } => self.tree.fork(parent, child),
             Event::Exit(process) => self.tree.exit(process),
+            Event::Found(found) => self.found(&found),
             Event::Exec(exec) => self.exec(*exec).await,
         }
     }
 
     async fn exec(&mut self, exec: Exec) {
-        let tracked = self.tree.pod_of(&exec);
-        if is_runtime(&exec, tracked.is_some()) {
+        let known = self.tree.place_of(exec.process, exec.parent);
+        if is_runtime(&exec, known.is_some()) {
             return self.metrics.set_aside(SetAside::Runtime);
         }
-        let Some(identity) = identity(&exec.cgroup) else {
-            return self.metrics.not_judged(NotJudged::CgroupUnclear, 1);
+        let identity = match (&known, exec.left_pod_cgroup) {
+            // A cgroup that names a pod decides; descent counts only where none is named.
+            (_, false) => identity(&exec.cgroup).ok_or(NotJudged::CgroupUnclear),
+            (Some(place), true) => Ok(place.identity.clone()),
+            (None, true) => Err(NotJudged::IdentityUnclear),
         };
-        if identity.pod_uid == self.own_pod && self.kubelet.is_none() {
+        let identity = match identity {
+            Ok(identity) => identity,
+            Err(reason) => return self.metrics.not_judged(reason, 1),
+        };
+        if identity.pod_uid == self.own_pod && self.kubelet_cgroup.is_none() {
             tracing::info!(cgroup = exec.cgroup, "a program of this pod was seen");
-            let others = |w: &Waiting| w.started.kubelet != identity.kubelet;
+            let others = |w: &PendingExec| w.started.kubelet != identity.kubelet;
             let before = self.waiting.len();
             self.waiting.retain(|waiting| !others(waiting));
             for _ in self.waiting.len()..before {
                 self.metrics.set_aside(SetAside::OtherNode);
             }
-            self.kubelet = Some(identity.kubelet.clone());
+            self.kubelet_cgroup = Some(identity.kubelet.clone());
         }
         // A pod of another kubelet on the same kernel: its own sensor looks after it.
         if self
-            .kubelet
+            .kubelet_cgroup
             .as_ref()
             .is_some_and(|own| *own != identity.kubelet)
         {
             return self.metrics.set_aside(SetAside::OtherNode);
         }
-        if !self.belongs(&exec, tracked.as_deref(), &identity.pod_uid) {
+        let known_pod = known.as_ref().map(|place| place.identity.pod_uid.as_str());
+        if !self.pod_matches(exec.mount_namespace, known_pod, &identity.pod_uid) {
             return self.metrics.not_judged(NotJudged::IdentityUnclear, 1);
         }
         let time = since_boot(booted(), exec.time);
-        let image = Arc::new(image_of(&exec));
+        let summary = Arc::new(summary_of(&exec));
+        let place = self.place(known, &identity, exec.pod_namespaces);
+        let older = exec.process.start < self.attached;
         let exec = Arc::new(exec);
         // The tree learns of it now, also when the pod is not known yet: its children may come
         // first, and so may its end.
-        let lineage = self.tree.exec(&identity.pod_uid, &exec, Arc::clone(&image));
-        let waiting = Waiting {
+        let lineage = self
+            .tree
+            .exec(Arc::clone(&place), &exec, Arc::clone(&summary), older);
+        let waiting = PendingExec {
             started: Started {
                 kubelet: identity.kubelet,
                 pod_uid: identity.pod_uid,
                 container_id: identity.container_id,
+                place,
                 exec,
-                image,
+                summary,
                 lineage,
                 time,
             },
@@ -162,20 +183,65 @@ impl State {
         self.try_judge(waiting, Timestamp::now()).await;
     }
 
+    /// Where the line of a process began that is executed.
+    fn place(
+        &mut self,
+        known: Option<Arc<Place>>,
+        identity: &Identity,
+        pod_namespaces: [u64; 3],
+    ) -> Arc<Place> {
+        let container = identity.container_id.as_deref();
+        let shares =
+            self.sandboxes
+                .shares_with_earlier(&identity.pod_uid, container, pod_namespaces);
+        match known {
+            Some(place) if place.application || !shares => place,
+            // Of a runtime's process that was seen before it entered the pod's namespaces, too.
+            Some(_) | None => Arc::new(Place {
+                identity: identity.clone(),
+                application: shares,
+            }),
+        }
+    }
+
+    /// A process was there before it was seen.
+    fn found(&mut self, found: &Found) {
+        let Some(identity) = identity(&found.cgroup) else {
+            return;
+        };
+        let own = self.kubelet_cgroup.as_ref();
+        if own.is_some_and(|own| *own != identity.kubelet) {
+            return;
+        }
+        let place = match self.tree.place_of(found.process, found.parent) {
+            // Also where the cgroup names another pod: what it executes is ambiguous then.
+            Some(place) => place,
+            None if self.pod_matches(found.mount_namespace, None, &identity.pod_uid) => {
+                Arc::new(Place {
+                    identity,
+                    application: false,
+                })
+            }
+            None => return,
+        };
+        let summary = Arc::new(summary_of_found(found));
+        self.tree.found(place, found, summary);
+    }
+
     /// Whether a process is of the pod that its cgroup names: by the process of a pod that started
     /// it, else by its mount namespace, which is that of the first process that had it.
-    fn belongs(&mut self, exec: &Exec, tracked: Option<&str>, pod_uid: &str) -> bool {
-        if let Some(pod) = tracked {
+    fn pod_matches(&mut self, mount_namespace: u64, known: Option<&str>, pod_uid: &str) -> bool {
+        if let Some(pod) = known {
             // Its mount namespace may be any that it went to, also the machine's.
             return pod == pod_uid;
         }
-        let mounts = self.mounts.entry(exec.mount_namespace);
-        let owner = mounts.or_insert_with(|| pod_uid.to_owned());
-        exec.mount_namespace != 0 && *owner == pod_uid
+        let pods = self.pod_by_mount_namespace.entry(mount_namespace);
+        let owner = pods.or_insert_with(|| pod_uid.to_owned());
+        mount_namespace != 0 && *owner == pod_uid
     }
 
     /// Judges a program, or lets it wait on.
-    async fn try_judge(&mut self, mut waiting: Waiting, now: Timestamp) {
+    async fn try_judge(&mut self, mut waiting: PendingExec, now: Timestamp) {
         let Some(pod) = self.pods.get(&waiting.started.pod_uid).cloned() else {
             return self.wait(waiting, now);
         };
@@ -183,6 +249,14 @@ impl State {
             return self.wait(waiting, now);
         };
         if !self.synced() {
+            return self.wait(waiting, now);
+        }
+        let known = is_listed(&mut waiting.started, &pod);
+        if !known && !waiting.started.place.application {
+            // It may be the pod's sandbox, which no status names.
+            if now >= waiting.until {
+                return self.metrics.set_aside(SetAside::Sandbox);
+            }
             return self.wait(waiting, now);
         }
         let started = &waiting.started;
@@ -193,10 +267,6 @@ impl State {
         if applying.is_empty() {
             return;
         }
-        let known = started
-            .container_id
-            .as_ref()
-            .is_none_or(|id| pod.containers.contains_key(id));
         let (now_ones, later): (Vec<_>, Vec<_>) = applying
             .iter()
             .partition(|rule| known || now >= waiting.until || !rule.policy.needs_container());
@@ -225,7 +295,7 @@ impl State {
         }
     }
 
-    fn wait(&mut self, waiting: Waiting, now: Timestamp) {
+    fn wait(&mut self, waiting: PendingExec, now: Timestamp) {
         if now >= waiting.until {
             self.metrics.not_judged(NotJudged::PodUnknown, 1);
             tracing::warn!(
@@ -282,18 +352,22 @@ impl State {
         metrics
             .untracked_processes
             .inc_by(counters.not_tracked.saturating_sub(before.not_tracked));
-        let forgotten = self.tree.forgotten();
+        let dropped = self.tree.dropped();
         metrics
             .dropped_processes
-            .inc_by(forgotten.saturating_sub(self.forgotten));
-        self.forgotten = forgotten;
+            .inc_by(dropped.saturating_sub(self.dropped));
+        self.dropped = dropped;
         metrics
             .pods
             .set(i64::try_from(self.pods.len()).unwrap_or(i64::MAX));
         self.pods.forget(Timestamp::now());
-        if self.mounts.len() > 2 * WAITING_LIMIT {
-            let pods = &self.pods;
-            self.mounts.retain(|_, uid| pods.get(uid).is_some());
+        let pods = &self.pods;
+        if self.pod_by_mount_namespace.len() > 2 * WAITING_LIMIT {
+            self.pod_by_mount_namespace
+                .retain(|_, uid| pods.get(uid).is_some());
+        }
+        if self.sandboxes.len() > WAITING_LIMIT {
+            self.sandboxes.retain(|uid| pods.get(uid).is_some());
         }
         if !self.waiting.is_empty() {
             self.retry(None).await;
@@ -301,15 +375,37 @@ impl State {
     }
 }
 
+/// Whether the pod's status names the container of a program. One that moved itself to a cgroup that
+/// is none of a container is of the container that its line began in.
+fn is_listed(started: &mut Started, pod: &PodFacts) -> bool {
+    let listed = |id: &Option<String>| {
+        id.as_ref()
+            .is_some_and(|id| pod.containers.contains_key(id))
+    };
+    if listed(&started.container_id) {
+        return true;
+    }
+    let began = &started.place.identity.container_id;
+    let moved = listed(began);
+    if moved {
+        started.container_id.clone_from(began);
+    }
+    moved
+}
+
 /// Whether a program is the container runtime's, which sets a container up in its cgroup before
 /// it gives it a root directory. A process that a pod's own process started is never the
 /// runtime, wherever it went. In a pod, nothing can lie so deep that its root is not known but
 /// what descends from the pod's processes.
 fn is_runtime(exec: &Exec, tracked: bool) -> bool {
+    // The kernel side tells no other process outside of the pods' cgroups than a pod's.
+    if exec.left_pod_cgroup {
+        return false;
+    }
     match exec.root {
         Root::Container => false,
         Root::Machine => !tracked,
-        Root::Unknown => !tracked && exec.joined,
+        Root::Unknown => !tracked && exec.parent_outside_cgroup,
     }
 }
 

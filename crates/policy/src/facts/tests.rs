@@ -16,6 +16,7 @@ fn process() -> Process {
         start_time: at(second),
     };
     Process {
+        left_pod_cgroup: true,
         uid: 1000,
         gid: 2000,
         script: Some(Script {
@@ -64,6 +65,7 @@ const FIELDS: &[(&str, &str, bool)] = &[
     ("process.executableSource", "'Image'", false),
     ("process.script.path", "'/tmp/run.sh'", true),
     ("process.origin", "'Exec'", false),
+    ("process.leftPodCgroup", "true", false),
     ("process.uid", "1000", false),
     ("process.gid", "2000", false),
     ("process.capabilities", "['NET_RAW']", false),

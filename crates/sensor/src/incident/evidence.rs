@@ -148,7 +148,7 @@ fn process(judged: &Judged) -> IncidentProcess {
         executable_source: process.executable_source,
         script_path: process.script.as_ref().map(|script| path(&script.path)),
         origin: process.origin,
-        left_pod_cgroup: false,
+        left_pod_cgroup: process.left_pod_cgroup,
         uid: process.uid,
         gid: process.gid,
         capabilities: process.capabilities.clone(),

@@ -67,7 +67,7 @@ pub struct Counters {
     pub execs: u64,
     /// Processes that could not be remembered.
     pub not_tracked: u64,
-    /// Forks and exits of pods' processes that found no room in the ring.
+    /// Forks and exits of pods' processes, and found ones, that found no room in the ring.
     pub process_events_lost: u64,
     /// Execs in cgroups so deep that it can't be told whether they are of a pod.
     pub cgroup_too_deep: u64,
@@ -78,6 +78,8 @@ pub struct Records {
     ring: RingBuf<MapData>,
     counters: PerCpuArray<MapData, u64>,
     wait: AsyncFd<OwnedFd>,
+    /// When all programs were attached, in ns since boot.
+    attached: u64,
     /// Whether records may be there of which the descriptor does not tell.
     more: bool,
     /// Programs stay attached while this lives.
@@ -141,9 +143,17 @@ impl Records {
             ring,
             counters,
             wait,
+            attached: since_boot(),
             more: true,
             _programs: programs,
         })
+    }
+
+    /// When all programs were attached, in ns since boot, suspend included: a process that was
+    /// started before may have been missed.
+    #[must_use]
+    pub fn attached(&self) -> u64 {
+        self.attached
     }
 
     /// The next record that is there now; absent when there is none.
@@ -189,6 +199,15 @@ impl Records {
             cgroup_too_deep: sum(4)?,
         })
     }
+}
+
+/// Nanoseconds since boot, suspend included. A clock that can't be read is as if everything were
+/// older.
+fn since_boot() -> u64 {
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+        .ok()
+        .and_then(|time| u64::try_from(std::time::Duration::from(time).as_nanos()).ok())
+        .unwrap_or(u64::MAX)
 }
 
 /// The programs, attached.

@@ -36,8 +36,31 @@ pub enum Event {
         /// The new one.
         child: ProcessKey,
     },
-    /// A process of a pod ended.
+    /// A process of a pod ended, with its last thread.
     Exit(ProcessKey),
+    /// A process of a pod that runs already, and of which nothing was told: it is older than the
+    /// sensor, or its record was lost. Its parents come first, as far as they are of the pod.
+    Found(Box<Found>),
+}
+
+/// A process of a pod that was found running.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The process.
+    pub process: ProcessKey,
+    /// Its parent.
+    pub parent: ProcessKey,
+    /// Number of the mount namespace, as an exec has it.
+    pub mount_namespace: u64,
+    /// The path of the cgroup.
+    pub cgroup: String,
+    /// The executable, as its container sees it; begins with `…/` when it was cut.
+    pub executable: String,
+    /// The name that the kernel has for it, of at most 15 bytes: that of what was asked for, or what
+    /// the process calls itself.
+    pub name: String,
+    /// Whether its session is that of the container's first process.
+    pub init_session: bool,
 }
 
 /// A process of a pod runs a new program.
@@ -63,8 +86,13 @@ pub struct Exec {
     pub source: ExecutableSource,
     /// Number of the mount namespace, which no other has or had; 0: not known.
     pub mount_namespace: u64,
+    /// Numbers of the network, IPC and UTS namespaces of a process that the runtime brought into
+    /// the pod, which no other has or had; 0: the node's, or not known.
+    pub pod_namespaces: [u64; 3],
     /// The path of the cgroup.
     pub cgroup: String,
+    /// Whether it is none of a pod, though the process descends from one that was in a pod's.
+    pub left_pod_cgroup: bool,
     /// The executable, as its container sees it; begins with `…/` when it was cut.
     pub executable: String,
     /// The path as it was asked for.
@@ -80,14 +108,12 @@ pub struct Exec {
     pub args_cut: bool,
     /// Whose root directory it has.
     pub root: Root,
-    /// Whether it is the first process of its PID namespace.
-    pub namespace_init: bool,
-    /// Whether its parent is outside of its cgroup.
-    pub joined: bool,
+    /// Whether its parent is none of the pod's: the runtime brought it in.
+    pub parent_outside_cgroup: bool,
     /// Whether the first process of its PID namespace is in its cgroup.
     pub own_pid_namespace: bool,
-    /// Whether it is that process or below it.
-    pub below_init: bool,
+    /// Whether its session is that of the container's first process.
+    pub init_session: bool,
 }
 
 /// Whose root directory a process has.
@@ -117,10 +143,10 @@ mod flag {
     pub(super) const ARGS_CUT: u32 = 1 << 0;
     pub(super) const PATH_CUT: u32 = 1 << 1;
     pub(super) const OWN_ROOT: u32 = 1 << 2;
-    pub(super) const NAMESPACE_INIT: u32 = 1 << 3;
-    pub(super) const JOINED: u32 = 1 << 4;
+    pub(super) const INIT_SESSION: u32 = 1 << 3;
+    pub(super) const PARENT_OUTSIDE_CGROUP: u32 = 1 << 4;
     pub(super) const OWN_PID_NAMESPACE: u32 = 1 << 5;
-    pub(super) const BELOW_INIT: u32 = 1 << 6;
+    pub(super) const LEFT_POD_CGROUP: u32 = 1 << 6;
     pub(super) const ROOT_KNOWN: u32 = 1 << 7;
     pub(super) const ARGS_UNREADABLE: u32 = 1 << 8;
     pub(super) const DIRECTORY_CUT: u32 = 1 << 9;
@@ -179,7 +205,22 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
             child: process,
         }),
         3 => Ok(Event::Exit(process)),
+        4 => exec(reader, flags, time, process, parent)
+            .map(|exec| Event::Found(Box::new(found(exec)))),
         other => Err(DecodeError::Kind(other)),
+    }
+}
+
+/// A found process has the texts of an exec, as far as there are any.
+fn found(exec: Exec) -> Found {
+    Found {
+        process: exec.process,
+        parent: exec.parent,
+        mount_namespace: exec.mount_namespace,
+        cgroup: exec.cgroup,
+        executable: exec.executable,
+        name: exec.filename,
+        init_session: exec.init_session,
     }
 }
 
@@ -193,6 +234,7 @@ fn exec(
     let set = |bit: u32| flags & bit != 0;
     let capabilities = reader.u64()?;
     let mount_namespace = reader.u64()?;
+    let pod_namespaces = [reader.u64()?, reader.u64()?, reader.u64()?];
     let (uid, gid, source) = (reader.u32()?, reader.u32()?, reader.u32()?);
     let (path, cgroup, filename, interp, args, directory) = (
         reader.u32()?,
@@ -226,7 +268,9 @@ fn exec(
         gid,
         source,
         mount_namespace,
+        pod_namespaces,
         cgroup,
+        left_pod_cgroup: set(flag::LEFT_POD_CGROUP),
         executable: if source == ExecutableSource::Memory {
             text_of(executable)
         } else {
@@ -242,10 +286,9 @@ fn exec(
             (true, false) => Root::Machine,
             (false, _) => Root::Unknown,
         },
-        namespace_init: set(flag::NAMESPACE_INIT),
-        joined: set(flag::JOINED),
+        parent_outside_cgroup: set(flag::PARENT_OUTSIDE_CGROUP),
         own_pid_namespace: set(flag::OWN_PID_NAMESPACE),
-        below_init: set(flag::BELOW_INIT),
+        init_session: set(flag::INIT_SESSION),
     })
 }
 

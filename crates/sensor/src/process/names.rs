@@ -40,9 +40,53 @@ pub(crate) fn names(executable: &str, invoked_path: &str, args: &[String]) -> Ve
     names
 }
 
+/// Most bytes of the name that the kernel has for a process (`TASK_COMM_LEN` without its NUL).
+const TASK_NAME_BYTES: usize = 15;
+
+/// The names of a process that was found running: of its file, and the one that the kernel has for
+/// it, which is the beginning of that of the path asked for, or what the process calls itself.
+pub(crate) fn names_of_found(executable: &str, task_name: &str) -> Vec<String> {
+    let mut names = names(executable, task_name, &[]);
+    let cut = |name: &String| task_name.len() >= TASK_NAME_BYTES && name.starts_with(task_name);
+    if names.first().is_some_and(cut) {
+        names.truncate(1);
+    }
+    names
+}
+
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use super::{names, names_of_found};
+
+    #[test]
+    fn a_found_process_goes_by_its_file_and_its_task() {
+        for (executable, task, want) in [
+            ("/bin/busybox", "sh", &["busybox", "sh"][..]),
+            ("/usr/bin/bash", "bash", &["bash"]),
+            (
+                "/usr/bin/unattended-upgrade",
+                "unattended-upgr",
+                &["unattended-upgrade"],
+            ),
+            (
+                "/usr/bin/unattended-upgrade",
+                "unattended",
+                &["unattended-upgrade", "unattended"],
+            ),
+            (
+                "/usr/sbin/nginx",
+                "nginx: worker",
+                &["nginx", "nginx: worker"],
+            ),
+            ("/usr/bin/cat", "", &["cat"]),
+        ] {
+            assert_eq!(
+                names_of_found(executable, task),
+                want,
+                "{executable} {task}"
+            );
+        }
+    }
 
     #[test]
     fn all_names_count_once() {

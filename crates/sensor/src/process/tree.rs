@@ -1,89 +1,105 @@
 //! Who descends from whom, and where each process comes from.
 //!
-//! Here: forks, execs and exits of the processes of pods. Not here: who they belong to.
-//! Invariant: memory is bounded by [`LIMIT`] processes with [`ANCESTORS_LIMIT`] ancestors each,
+//! Here: forks, execs and exits of the processes of pods, and those that ran already. Not here: who
+//! they belong to.
+//! Invariant: memory is bounded by [`CAPACITY`] processes with [`ANCESTORS_LIMIT`] ancestors each,
 //! and who was not heard of for the longest time makes room; a process whose start was not seen
-//! has the origin that its place in the kernel's tree proves, else `Unknown`.
+//! is of the entrypoint only where its session proves it, else its origin is `Unknown`.
 
-use crate::kernel::record::{Exec, ProcessKey};
+use crate::kernel::record::{Exec, Found, ProcessKey};
 use crate::process::commands::KubeletCommands;
+use crate::process::identity::Identity;
 use bailiff_api::{ANCESTORS_LIMIT, Origin};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most processes that are remembered.
-const LIMIT: usize = 32_768;
+const CAPACITY: usize = 32_768;
 
 /// A program as a process runs it, as far as it matters to its descendants.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Image {
+pub(crate) struct ExecSummary {
     pub(crate) executable: String,
     pub(crate) names: Vec<String>,
-    /// Cut at 256 bytes.
+    /// Cut at 256 bytes; empty for a process that ran already.
     pub(crate) args: Vec<String>,
     pub(crate) process: ProcessKey,
+}
+
+/// Where a line of processes began; its descendants share it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) identity: Identity,
+    /// Whether its container is not the pod's sandbox, whatever the pod's status says.
+    pub(crate) application: bool,
 }
 
 /// How a line of processes came into its pod; its descendants share it. Of one that joined from
 /// outside, the pod's commands tell who sent it, and the pod may become known later.
 #[derive(Debug)]
-pub(crate) struct Start(Mutex<Found>);
+pub(crate) struct OriginCell(Mutex<Start>);
 
 #[derive(Debug)]
-enum Found {
+enum Start {
     Origin(Origin),
     /// It joined by this program.
     Joined(Arc<Exec>),
 }
 
-impl Start {
-    /// Of a process of which nothing is remembered.
-    fn of(exec: &Arc<Exec>) -> Arc<Self> {
-        let found = if exec.namespace_init || exec.below_init {
-            Found::Origin(Origin::Entrypoint)
-        } else if !exec.own_pid_namespace {
-            // With a shared PID namespace the first process proves nothing.
-            Found::Origin(Origin::Unknown)
-        } else if exec.joined {
-            Found::Joined(Arc::clone(exec))
+impl OriginCell {
+    /// Of a process of which nothing is remembered. `older` is whether it was started before all
+    /// was seen that happens: then the program by which it joined is not known.
+    fn of(exec: &Arc<Exec>, older: bool) -> Arc<Self> {
+        // With a shared PID namespace the first process proves nothing.
+        if exec.parent_outside_cgroup && exec.own_pid_namespace && !exec.init_session && !older {
+            return Arc::new(Self(Mutex::new(Start::Joined(Arc::clone(exec)))));
+        }
+        Self::of_session(exec.init_session)
+    }
+
+    /// Sessions can't be joined, and the runtime begins one for the container's first process and
+    /// one for each that it brings in later. So an old process in the first one is none of those.
+    fn of_session(init_session: bool) -> Arc<Self> {
+        let origin = if init_session {
+            Origin::Entrypoint
         } else {
-            Found::Origin(Origin::Exec)
+            Origin::Unknown
         };
-        Arc::new(Self(Mutex::new(found)))
+        Arc::new(Self(Mutex::new(Start::Origin(origin))))
     }
 
     /// The origin, by the commands of the pod.
     pub(crate) fn origin(&self, commands: &KubeletCommands) -> Origin {
-        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let origin = match &*found {
-            Found::Origin(origin) => *origin,
-            Found::Joined(exec) => commands.origin_of(exec),
+        let mut start = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let origin = match &*start {
+            Start::Origin(origin) => *origin,
+            Start::Joined(exec) => commands.origin_of(exec),
         };
         // The program is not needed any more, and may be large.
-        *found = Found::Origin(origin);
+        *start = Start::Origin(origin);
         origin
     }
 
     fn is_unknown(&self) -> bool {
-        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        matches!(*found, Found::Origin(Origin::Unknown))
+        let start = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(*start, Start::Origin(Origin::Unknown))
     }
 }
 
 /// Where a process comes from, and its ancestors, nearest first.
 #[derive(Clone, Debug)]
 pub(crate) struct Lineage {
-    pub(crate) start: Arc<Start>,
-    pub(crate) ancestors: Vec<Arc<Image>>,
+    pub(crate) start: Arc<OriginCell>,
+    pub(crate) ancestors: Vec<Arc<ExecSummary>>,
 }
 
 #[derive(Debug)]
 struct Known {
-    pod: Arc<str>,
+    place: Arc<Place>,
     lineage: Lineage,
-    image: Arc<Image>,
+    summary: Arc<ExecSummary>,
     /// Its place in `ProcessTree::order`.
-    heard: u64,
+    touched: u64,
 }
 
 impl Known {
@@ -96,7 +112,7 @@ impl Known {
                 .saturating_add(1)
                 .min(ANCESTORS_LIMIT),
         );
-        ancestors.push(Arc::clone(&self.image));
+        ancestors.push(Arc::clone(&self.summary));
         let further = self.lineage.ancestors.iter();
         ancestors.extend(further.take(ANCESTORS_LIMIT - 1).cloned());
         Lineage {
@@ -106,104 +122,131 @@ impl Known {
     }
 }
 
-/// Every process of a pod that was seen to start or to run a program.
+/// Every process of a pod that was seen to start or to run a program, or found running.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessTree {
     known: HashMap<ProcessKey, Known>,
     /// The same processes by when something was last heard of them.
     order: BTreeMap<u64, ProcessKey>,
-    heard: u64,
-    forgotten: u64,
+    touched: u64,
+    dropped: u64,
 }
 
 impl ProcessTree {
     /// A process made another: it inherits what is known.
     pub(crate) fn fork(&mut self, parent: ProcessKey, child: ProcessKey) {
-        let heard = self.hear();
+        let touched = self.touch();
         let Some(known) = self.known.get_mut(&parent) else {
             return;
         };
         let inherited = Known {
-            pod: Arc::clone(&known.pod),
+            place: Arc::clone(&known.place),
             lineage: known.for_child(),
-            image: Arc::clone(&known.image),
-            heard: 0,
+            summary: Arc::clone(&known.summary),
+            touched: 0,
         };
         // A process that forks lives; its place among the oldest is not deserved.
-        self.order.remove(&known.heard);
-        self.order.insert(heard, parent);
-        known.heard = heard;
-        self.remember(child, inherited);
+        self.order.remove(&known.touched);
+        self.order.insert(touched, parent);
+        known.touched = touched;
+        self.insert(child, inherited);
     }
 
-    /// The pod that a process is known to be of, from itself or else from its parent. None: it was
-    /// not started by a process of a pod, as far as was seen.
-    pub(crate) fn pod_of(&self, exec: &Exec) -> Option<Arc<str>> {
+    /// Where the line of a process began, from itself or else from its parent. None: it was not
+    /// started by a process of a pod, as far as was seen.
+    pub(crate) fn place_of(&self, process: ProcessKey, parent: ProcessKey) -> Option<Arc<Place>> {
         self.known
-            .get(&exec.process)
-            .or_else(|| self.known.get(&exec.parent))
-            .map(|known| Arc::clone(&known.pod))
+            .get(&process)
+            .or_else(|| self.known.get(&parent))
+            .map(|known| Arc::clone(&known.place))
     }
 
-    /// A process of this pod runs a program.
-    pub(crate) fn exec(&mut self, pod: &str, exec: &Arc<Exec>, image: Arc<Image>) -> Lineage {
+    /// A process runs a program. `older` is whether it was started before all was seen that
+    /// happens.
+    pub(crate) fn exec(
+        &mut self,
+        place: Arc<Place>,
+        exec: &Arc<Exec>,
+        summary: Arc<ExecSummary>,
+        older: bool,
+    ) -> Lineage {
+        let outside = exec.parent_outside_cgroup;
         let lineage = match self.known.get(&exec.process) {
             // One that joined a container from outside has ancestors elsewhere, if any.
-            Some(known) if !exec.joined || !known.lineage.start.is_unknown() => {
-                known.lineage.clone()
-            }
+            Some(known) if !outside || !known.lineage.start.is_unknown() => known.lineage.clone(),
             _ => match self.known.get(&exec.parent) {
                 // Its fork was lost, or happened before the parent was remembered.
-                Some(parent) if !exec.joined => parent.for_child(),
+                Some(parent) if !outside => parent.for_child(),
                 _ => Lineage {
-                    start: Start::of(exec),
+                    start: OriginCell::of(exec, older),
                     ancestors: Vec::new(),
                 },
             },
         };
-        self.remember(
-            exec.process,
-            Known {
-                pod: pod.into(),
-                lineage: lineage.clone(),
-                image,
-                heard: 0,
-            },
-        );
+        let known = Known {
+            place,
+            lineage: lineage.clone(),
+            summary,
+            touched: 0,
+        };
+        self.insert(exec.process, known);
         lineage
+    }
+
+    /// A process runs already. What it came by was not seen; its parents were told of before.
+    pub(crate) fn found(&mut self, place: Arc<Place>, found: &Found, summary: Arc<ExecSummary>) {
+        let lineage = match self.known.get(&found.process) {
+            // The kernel side forgot it. What is known says more, but for a newer program.
+            Some(known) if known.summary.executable == summary.executable => return,
+            Some(known) => known.lineage.clone(),
+            None => match self.known.get(&found.parent) {
+                Some(parent) => parent.for_child(),
+                None => Lineage {
+                    start: OriginCell::of_session(found.init_session),
+                    ancestors: Vec::new(),
+                },
+            },
+        };
+        let known = Known {
+            place,
+            lineage,
+            summary,
+            touched: 0,
+        };
+        self.insert(found.process, known);
     }
 
     /// A process ended. Its descendants keep what they know of it.
     pub(crate) fn exit(&mut self, process: ProcessKey) {
         if let Some(known) = self.known.remove(&process) {
-            self.order.remove(&known.heard);
+            self.order.remove(&known.touched);
         }
     }
 
     /// How many processes made room for others. Most of them ended without being heard of: the
     /// kernel forgot them, or their end was lost.
-    pub(crate) fn forgotten(&self) -> u64 {
-        self.forgotten
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// The next number in the order of what is heard.
-    fn hear(&mut self) -> u64 {
-        self.heard = self.heard.saturating_add(1);
-        self.heard
+    fn touch(&mut self) -> u64 {
+        self.touched = self.touched.saturating_add(1);
+        self.touched
     }
 
-    fn remember(&mut self, process: ProcessKey, known: Known) {
-        let heard = self.hear();
-        let before = self.known.insert(process, Known { heard, ..known });
+    fn insert(&mut self, process: ProcessKey, known: Known) {
+        let touched = self.touch();
+        let before = self.known.insert(process, Known { touched, ..known });
         if let Some(before) = before {
-            self.order.remove(&before.heard);
+            self.order.remove(&before.touched);
         }
-        self.order.insert(heard, process);
-        if self.known.len() > LIMIT
+        self.order.insert(touched, process);
+        if self.known.len() > CAPACITY
             && let Some((_, oldest)) = self.order.pop_first()
         {
             self.known.remove(&oldest);
-            self.forgotten = self.forgotten.saturating_add(1);
+            self.dropped = self.dropped.saturating_add(1);
         }
     }
 }

@@ -20,9 +20,9 @@ async fn follow_with(writer: JoinHandle<usize>, health: Health) -> Result<(), Er
     let config = config();
     let (violations, _) = mpsc::channel(1);
     let (ignored, _) = Ignored::new(Metrics::default());
-    let mut state = State::new(&config, Metrics::default(), violations, ignored);
+    let mut state = State::new(&config, Metrics::default(), violations, ignored, 0);
     // As after a program of its own: else that is waited for, and no longer.
-    state.kubelet = Some(String::new());
+    state.kubelet_cgroup = Some(String::new());
     let records = Records::load(config.ring_buffer_bytes)?;
     let shutdown = CancellationToken::new();
     let client = ApiServer::silent();

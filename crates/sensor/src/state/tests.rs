@@ -33,7 +33,7 @@ impl Sensor {
         let (sender, violations) = mpsc::channel(100);
         let metrics = Metrics::default();
         let (ignored, _reports) = Ignored::new(metrics.clone());
-        let mut state = State::new(&config, metrics, sender, ignored);
+        let mut state = State::new(&config, metrics, sender, ignored, 0);
         let name = json!({"metadata": {"name": "shop"}});
         state.namespace(Ok(Watched::InitApply(
             serde_json::from_value::<Namespace>(name).unwrap(),
@@ -99,7 +99,7 @@ impl Sensor {
         counters.get_or_create(&Reason { reason }).get()
     }
 
-    fn set_aside(&self, reason: SetAside) -> u64 {
+    fn skipped(&self, reason: SetAside) -> u64 {
         let counters = &self.state.metrics.set_aside;
         counters.get_or_create(&Aside { reason }).get()
     }
@@ -119,6 +119,26 @@ fn exec(pid: u32, pod: &str) -> Exec {
         ..joined(key(pid), "/bin/cat")
     }
 }
+
+/// The pod's sandbox, with the namespaces that `in_sandbox` has.
+fn sandbox(pid: u32, pod: &str) -> Exec {
+    Exec {
+        cgroup: format!("/kubepods/besteffort/pod{pod}/{}", "5".repeat(64)),
+        mount_namespace: 1000 + u64::from(pid),
+        pod_namespaces: NAMESPACES,
+        ..joined(key(pid), "/pause")
+    }
+}
+
+/// A program in a container that shares the sandbox's namespaces.
+fn in_sandbox(pid: u32, pod: &str) -> Exec {
+    Exec {
+        pod_namespaces: NAMESPACES,
+        ..exec(pid, pod)
+    }
+}
+
+const NAMESPACES: [u64; 3] = [71, 72, 73];
 
 fn pod(uid: &str) -> serde_json::Value {
     json!({
@@ -152,7 +172,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 #[tokio::test]
 async fn each_policy_judges_a_program_once() {
     let mut sensor = Sensor::new(MINUTE).await;
-    sensor.exec(exec(10, "a")).await;
+    sensor.exec(sandbox(9, "a")).await;
+    sensor.exec(in_sandbox(10, "a")).await;
     assert_eq!(sensor.found(), [], "the pod is not known");
     sensor.pod(pod("a")).await;
     assert_eq!(
@@ -167,7 +188,7 @@ async fn each_policy_judges_a_program_once() {
     assert_eq!(sensor.found(), [], "once is enough");
     sensor.pod(running("a", ID)).await;
     assert_eq!(sensor.found(), [web(10)]);
-    assert_eq!(sensor.state.waiting.len(), 0);
+    assert_eq!(sensor.state.waiting.len(), 1, "the sandbox");
 }
 
 #[tokio::test]
@@ -200,7 +221,8 @@ async fn what_a_policy_ignores_is_counted_and_is_no_violation() {
 async fn a_container_that_is_not_known_in_time_is_judged_as_it_is() {
     let mut sensor = Sensor::new(Duration::ZERO).await;
     sensor.pod(pod("a")).await;
-    sensor.exec(exec(10, "a")).await;
+    sensor.exec(sandbox(9, "a")).await;
+    sensor.exec(in_sandbox(10, "a")).await;
     let judged = sensor.judged();
     let types: Vec<_> = judged
         .iter()
@@ -245,13 +267,13 @@ async fn policies_see_where_a_program_was_started_and_where_its_script_lies() {
 }
 
 #[tokio::test]
-async fn only_a_runtime_is_set_aside() {
+async fn only_a_runtime_is_skipped() {
     let mut sensor = Sensor::new(MINUTE).await;
     sensor.pod(running("a", ID)).await;
     let went = |pid, parent, root| Exec {
         root,
         parent: key(parent),
-        joined: false,
+        parent_outside_cgroup: false,
         mount_namespace: 4_026_531_840,
         ..exec(pid, "a")
     };
@@ -270,7 +292,7 @@ async fn only_a_runtime_is_set_aside() {
         })
         .await;
     assert_eq!(sensor.found(), []);
-    assert_eq!(sensor.set_aside(SetAside::Runtime), 3);
+    assert_eq!(sensor.skipped(SetAside::Runtime), 3);
     // What a container's process runs on the machine's root, or far below others, is not that.
     sensor.exec(exec(20, "a")).await;
     sensor.exec(went(20, 0, Root::Machine)).await;
@@ -290,7 +312,185 @@ async fn only_a_runtime_is_set_aside() {
         .filter(|f| f.0 == "any")
         .collect();
     assert_eq!(policies, [any(20), any(20), any(21), any(22), any(23)]);
-    assert_eq!(sensor.set_aside(SetAside::Runtime), 3);
+    assert_eq!(sensor.skipped(SetAside::Runtime), 3);
+}
+
+#[tokio::test]
+async fn the_sandbox_of_a_pod_is_skipped_whatever_it_is_called() {
+    let mut sensor = Sensor::new(Duration::ZERO).await;
+    sensor.pod(pod("a")).await;
+    sensor.exec(sandbox(9, "a")).await;
+    assert_eq!(sensor.found(), []);
+    assert_eq!(sensor.skipped(SetAside::Sandbox), 1);
+    // The runtime keeps some in the pod's own cgroup.
+    let beside = Exec {
+        cgroup: "/kubepods/besteffort/poda".to_owned(),
+        ..sandbox(19, "a")
+    };
+    sensor.exec(beside).await;
+    assert_eq!(
+        sensor.found(),
+        [any(19), web(19)],
+        "an earlier container had its namespaces"
+    );
+    // It was restarted, and its containers with it.
+    let restarted = |exec: Exec, id: &str| Exec {
+        cgroup: format!("/kubepods/besteffort/poda/{}", id.repeat(64)),
+        pod_namespaces: [81, 82, 83],
+        mount_namespace: 2000 + u64::from(exec.process.pid),
+        ..exec
+    };
+    sensor.exec(restarted(sandbox(20, "a"), "6")).await;
+    assert_eq!(sensor.found(), []);
+    assert_eq!(sensor.skipped(SetAside::Sandbox), 2);
+    sensor.exec(restarted(exec(21, "a"), "7")).await;
+    assert_eq!(sensor.found(), [any(21), web(21)]);
+    assert_eq!(sensor.skipped(SetAside::Sandbox), 2);
+}
+
+#[tokio::test]
+async fn without_namespaces_of_its_own_a_container_waits_for_the_status() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(pod("a")).await;
+    // All of the node's, as with `hostNetwork` and `hostIPC`: the sandbox has the same.
+    let shared = [0; 3];
+    let sandbox = Exec {
+        pod_namespaces: shared,
+        ..sandbox(9, "a")
+    };
+    sensor.exec(sandbox).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.fork(10, 11).await;
+    let child = Exec {
+        parent: key(10),
+        parent_outside_cgroup: false,
+        ..exec(11, "a")
+    };
+    sensor.exec(child).await;
+    assert_eq!(sensor.found(), []);
+    sensor.pod(running("a", ID)).await;
+    assert_eq!(sensor.found(), [any(10), web(10), any(11), web(11)]);
+    assert_eq!(sensor.state.waiting.len(), 1, "the sandbox");
+    assert_eq!(sensor.skipped(SetAside::Sandbox), 0, "its time is not over");
+}
+
+#[tokio::test]
+async fn what_a_container_of_the_application_starts_is_evaluated_before_the_status_is_there() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(pod("a")).await;
+    sensor.exec(sandbox(9, "a")).await;
+    sensor.exec(in_sandbox(10, "a")).await;
+    sensor.fork(10, 11).await;
+    let child = Exec {
+        parent: key(10),
+        parent_outside_cgroup: false,
+        ..exec(11, "a")
+    };
+    sensor.exec(child).await;
+    assert_eq!(sensor.found(), [any(10), any(11)]);
+}
+
+#[tokio::test]
+async fn a_cgroup_of_its_own_making_does_not_make_a_process_the_sandbox() {
+    let mut sensor = Sensor::new(Duration::ZERO).await;
+    sensor.pod(running("a", ID)).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.found();
+    for cgroup in [
+        format!("/kubepods/besteffort/poda/{}", "e".repeat(64)),
+        "/kubepods/besteffort/poda".to_owned(),
+    ] {
+        sensor.fork(10, 11).await;
+        let moved = Exec {
+            cgroup,
+            parent: key(10),
+            parent_outside_cgroup: false,
+            ..exec(11, "a")
+        };
+        sensor.exec(moved).await;
+        let judged = sensor.judged();
+        assert_eq!(judged.len(), 2);
+        assert_eq!(judged[1].container.name.as_deref(), Some("web"));
+        assert_eq!(judged[1].container_id.as_deref(), Some(ID));
+        sensor.state.event(Event::Exit(key(11))).await;
+    }
+    assert_eq!(sensor.skipped(SetAside::Sandbox), 0);
+}
+
+#[tokio::test]
+async fn a_process_that_leaves_the_cgroups_of_its_pod_stays_the_pods() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(running("a", ID)).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.fork(10, 11).await;
+    sensor.found();
+    let left = |pid, parent| Exec {
+        cgroup: "/system.slice".to_owned(),
+        left_pod_cgroup: true,
+        parent: key(parent),
+        parent_outside_cgroup: false,
+        mount_namespace: 4_026_531_840,
+        root: Root::Machine,
+        ..exec(pid, "a")
+    };
+    sensor.exec(left(11, 10)).await;
+    let judged = sensor.judged();
+    assert_eq!(judged.len(), 2);
+    assert_eq!(judged[0].pod.uid, "a");
+    assert_eq!(judged[0].container_id.as_deref(), Some(ID));
+    assert!(judged[0].process.left_pod_cgroup);
+    let incident = crate::incident::evidence::incident(&judged[0], "node-1", Timestamp::now());
+    assert!(incident.spec.process.left_pod_cgroup);
+    // Nobody knows whose it is.
+    sensor.exec(left(12, 9999)).await;
+    assert_eq!(sensor.found(), []);
+    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 1);
+    // It went into the cgroup of another pod: which of them it is of is not clear.
+    sensor.exec(exec(11, "b")).await;
+    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 2);
+}
+
+#[tokio::test]
+async fn processes_that_are_older_than_the_sensor_are_the_parents_of_others() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    for pod in ["a", "b"] {
+        sensor.pod(running(pod, ID)).await;
+    }
+    let found = |pid, parent, pod: &str| {
+        let exec = exec(pid, pod);
+        Event::Found(Box::new(Found {
+            process: exec.process,
+            parent: key(parent),
+            mount_namespace: exec.mount_namespace,
+            cgroup: exec.cgroup,
+            executable: "/bin/busybox".to_owned(),
+            name: "sh".to_owned(),
+            init_session: true,
+        }))
+    };
+    let below = |pid, parent, pod| Exec {
+        parent: key(parent),
+        parent_outside_cgroup: false,
+        ..exec(pid, pod)
+    };
+    sensor.state.event(found(10, 5, "a")).await;
+    sensor.exec(below(11, 10, "a")).await;
+    let process = Arc::clone(&sensor.judged()[0].process);
+    assert_eq!(process.origin, Origin::Entrypoint);
+    assert_eq!(process.ancestors.0[0].executable, "/bin/busybox");
+    assert_eq!(process.ancestors.0[0].names, ["busybox", "sh"]);
+    // It came from one pod and is in the cgroup of another: so is what it executes.
+    sensor.state.event(found(20, 10, "b")).await;
+    sensor.exec(below(21, 20, "b")).await;
+    assert_eq!(sensor.found(), []);
+    assert_eq!(sensor.not_judged(NotJudged::IdentityUnclear), 1);
+    // Of another node on the same kernel: nothing is kept of it.
+    let mut other = found(30, 5, "a");
+    if let Event::Found(found) = &mut other {
+        found.cgroup.insert_str(0, "/other-node");
+    }
+    sensor.state.event(other).await;
+    assert_eq!(sensor.state.tree.place_of(key(30), key(0)), None);
 }
 
 #[tokio::test]
@@ -335,7 +535,7 @@ async fn who_a_process_is_has_to_be_clear() {
             ..exec(15, "a")
         })
         .await;
-    assert_eq!(sensor.set_aside(SetAside::OtherNode), 1);
+    assert_eq!(sensor.skipped(SetAside::OtherNode), 1);
     assert_eq!(sensor.found(), []);
 }
 
@@ -378,7 +578,7 @@ async fn what_ended_before_its_pod_was_known_is_judged_and_forgotten() {
     sensor.fork(10, 11).await;
     sensor
         .exec(Exec {
-            joined: false,
+            parent_outside_cgroup: false,
             parent: key(10),
             ..exec(11, "a")
         })
@@ -397,7 +597,7 @@ async fn what_ended_before_its_pod_was_known_is_judged_and_forgotten() {
     assert_eq!(of(11).process.ancestors.0.len(), 1);
     for pid in [10, 11] {
         assert_eq!(
-            sensor.state.tree.pod_of(&exec(pid, "a")),
+            sensor.state.tree.place_of(key(pid), key(0)),
             None,
             "{pid} ended"
         );

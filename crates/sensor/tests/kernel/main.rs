@@ -11,7 +11,9 @@
 
 mod directory;
 mod pod;
+mod runtime;
 mod source;
+mod threads;
 
 use bailiff_sensor::{Event, Records, Root};
 use pod::{ID, Pod, events, execs, load};
@@ -55,7 +57,7 @@ async fn a_program_is_seen_with_what_it_is() {
         cat.capabilities & (1 << 21) != 0,
         "SYS_ADMIN is one of root's capabilities"
     );
-    assert!(!cat.args_cut && !cat.namespace_init && cat.interpreter.is_none());
+    assert!(!cat.args_cut && !cat.left_pod_cgroup && cat.interpreter.is_none());
     assert_eq!(cat.root, Root::Machine);
 }
 
@@ -207,7 +209,8 @@ async fn what_is_lost_is_counted() {
     let pod = Pod::new("lost");
     // The smallest ring there is: a page, which a few records fill.
     let mut records = Records::load(4096).unwrap();
-    pod.run("for i in $(seq 100); do cat /dev/null; done", &[]);
+    let line = "exec bash -c 'for i in $(seq 100); do cat /dev/null; (:); done'";
+    pod.run(line, &[]);
     let counters = records.counters().unwrap();
     let seen = events(&mut records).len();
     assert!(counters.execs >= 100, "{counters:?}");
@@ -318,5 +321,5 @@ async fn many_forks_do_not_make_a_process_the_runtime() {
     let cat = found.iter().find(|exec| exec.executable.ends_with("/cat"));
     let cat = cat.unwrap_or_else(|| panic!("{found:#?}"));
     assert_eq!(cat.root, Root::Unknown);
-    assert!(!cat.joined, "its parent is in the pod");
+    assert!(!cat.parent_outside_cgroup, "its parent is in the pod");
 }

@@ -80,7 +80,7 @@ pub(crate) fn execs(records: &mut Records, pod: &Pod) -> Vec<Exec> {
     let top = pod.top.file_name().unwrap().to_str().unwrap();
     let mine = |event| match event {
         Event::Exec(exec) if exec.cgroup.contains(top) => Some(*exec),
-        Event::Exec(_) | Event::Fork { .. } | Event::Exit(_) => None,
+        Event::Exec(_) | Event::Fork { .. } | Event::Exit(_) | Event::Found(_) => None,
     };
     events(records).into_iter().filter_map(mine).collect()
 }

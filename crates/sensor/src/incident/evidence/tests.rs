@@ -45,6 +45,7 @@ pub(crate) fn judged(labels: &BTreeMap<String, String>, selected: &[&str]) -> Ju
             executable_source: ExecutableSource::Image,
             script: None,
             origin: Origin::Exec,
+            left_pod_cgroup: false,
             uid: 0,
             gid: 0,
             capabilities: vec!["CHOWN".to_owned()],

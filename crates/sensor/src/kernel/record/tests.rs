@@ -15,6 +15,8 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         gid: 0,
         source: ExecutableSource::Image,
         mount_namespace: 1,
+        pod_namespaces: [0; 3],
+        left_pod_cgroup: false,
         cgroup: String::new(),
         executable: path.to_owned(),
         filename: path.to_owned(),
@@ -23,21 +25,20 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         args: Vec::new(),
         args_cut: false,
         root: Root::Container,
-        namespace_init: false,
-        joined: true,
+        parent_outside_cgroup: true,
         own_pid_namespace: true,
-        below_init: false,
+        init_session: false,
     }
 }
 
-/// The header of an exec: kind, flags, time, process, parent, capabilities, mount namespace,
+/// The header of an exec: kind, flags, time, process, parent, capabilities, namespaces of mounts, network, IPC and UTS,
 /// uid, gid, source, six lengths, padding.
 fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 6]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut word = |value: u32| bytes.extend(value.to_ne_bytes());
     word(kind);
     word(flags);
-    for value in [77_u64, 12, 34, 11, 33, 1 << 13, 4_026_531_840] {
+    for value in [77_u64, 12, 34, 11, 33, 1 << 13, 4_026_531_840, 5, 6, 7] {
         // The pid and its padding make one 64-bit word on a little-endian machine.
         for half in value.to_ne_bytes().chunks(4) {
             word(u32::from_ne_bytes(half.try_into().unwrap()));
@@ -89,7 +90,7 @@ const TEXTS: [&[u8]; 6] = [
 
 #[test]
 fn an_exec_is_read_field_by_field() {
-    let exec = exec_of(0b1101_0100, 1, TEXTS);
+    let exec = exec_of(0b1001_1100, 1, TEXTS);
     assert_eq!(exec.time, 77);
     assert_eq!(exec.process, ProcessKey { pid: 12, start: 34 });
     assert_eq!(exec.parent, ProcessKey { pid: 11, start: 33 });
@@ -105,8 +106,13 @@ fn an_exec_is_read_field_by_field() {
     assert_eq!(exec.source, ExecutableSource::Image);
     assert_eq!(exec.root, Root::Container);
     assert_eq!(exec.working_directory, "/srv");
-    assert!(exec.joined && exec.below_init);
-    assert!(!exec.namespace_init && !exec.own_pid_namespace && !exec.args_cut);
+    assert_eq!(exec.mount_namespace, 4_026_531_840);
+    assert_eq!(exec.pod_namespaces, [5, 6, 7]);
+    assert!(exec.parent_outside_cgroup && exec.init_session);
+    assert!(!exec.own_pid_namespace && !exec.left_pod_cgroup && !exec.args_cut);
+    let exec = exec_of(0b0110_0000, 1, TEXTS);
+    assert!(exec.own_pid_namespace && exec.left_pod_cgroup);
+    assert!(!exec.parent_outside_cgroup && !exec.init_session);
 }
 
 #[test]
@@ -183,6 +189,36 @@ fn forks_and_exits_are_read() {
         decode(&header(3, 0, 0, [0; 6])[..48]),
         Ok(Event::Exit(ProcessKey { pid: 12, start: 34 }))
     );
+}
+
+#[test]
+fn a_found_process_is_read_field_by_field() {
+    let mut bytes = record(
+        1 << 3 | 1 << 1,
+        0,
+        [
+            b"abc\0podx\0kubepods\0",
+            b"busybox\0bin\0",
+            b"sh\0",
+            b"",
+            b"",
+            b"",
+        ],
+    );
+    bytes[..4].copy_from_slice(&4_u32.to_ne_bytes());
+    let want = Found {
+        process: ProcessKey { pid: 12, start: 34 },
+        parent: ProcessKey { pid: 11, start: 33 },
+        mount_namespace: 4_026_531_840,
+        cgroup: "/kubepods/podx/abc".to_owned(),
+        executable: "…/bin/busybox".to_owned(),
+        name: "sh".to_owned(),
+        init_session: true,
+    };
+    assert_eq!(decode(&bytes), Ok(Event::Found(Box::new(want))));
+    for end in 0..bytes.len() {
+        assert_eq!(decode(&bytes[..end]), Err(DecodeError::Short), "{end}");
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ fn joined(pid: u32) -> Exec {
 
 fn inside(pid: u32, parent: u32) -> Exec {
     Exec {
-        joined: false,
+        parent_outside_cgroup: false,
         parent: key(parent),
         ..joined(pid)
     }
@@ -24,8 +24,7 @@ fn inside(pid: u32, parent: u32) -> Exec {
 
 fn init(pid: u32) -> Exec {
     Exec {
-        namespace_init: true,
-        below_init: true,
+        init_session: true,
         ..joined(pid)
     }
 }
@@ -44,13 +43,48 @@ fn learn(tree: &mut ProcessTree, exec: &Exec, args: &[&str]) -> Lineage {
         args: args.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
         ..exec.clone()
     });
-    let image = Image {
+    let summary = ExecSummary {
         executable: exec.executable.clone(),
         names: Vec::new(),
         args: args.iter().map(ToString::to_string).collect(),
         process: exec.process,
     };
-    tree.exec("pod", &exec, Arc::new(image))
+    let older = exec.process.start < ATTACHED;
+    tree.exec(place(), &exec, Arc::new(summary), older)
+}
+
+/// When the sensor began to see everything.
+const ATTACHED: u64 = 5;
+
+fn place() -> Arc<Place> {
+    Arc::new(Place {
+        identity: Identity {
+            kubelet: String::new(),
+            pod_uid: "pod".to_owned(),
+            container_id: None,
+        },
+        application: true,
+    })
+}
+
+fn pod_of(tree: &ProcessTree, exec: &Exec) -> Option<String> {
+    let place = tree.place_of(exec.process, exec.parent)?;
+    Some(place.identity.pod_uid.clone())
+}
+
+/// A process that was there before the sensor, with its parent's number.
+fn find(tree: &mut ProcessTree, pid: u32, parent: u32, init_session: bool) {
+    let found = Found {
+        process: key(pid),
+        parent: key(parent),
+        mount_namespace: 1,
+        cgroup: String::new(),
+        executable: format!("/bin/p{pid}"),
+        name: format!("p{pid}"),
+        init_session,
+    };
+    let summary = crate::judge::summary_of_found(&found);
+    tree.found(place(), &found, Arc::new(summary));
 }
 
 fn run(tree: &mut ProcessTree, exec: &Exec, args: &[&str]) -> (Origin, Vec<String>) {
@@ -58,7 +92,7 @@ fn run(tree: &mut ProcessTree, exec: &Exec, args: &[&str]) -> (Origin, Vec<Strin
     let ancestors = lineage.ancestors.iter();
     (
         lineage.start.origin(&commands()),
-        ancestors.map(|image| image.executable.clone()).collect(),
+        ancestors.map(|known| known.executable.clone()).collect(),
     )
 }
 
@@ -111,10 +145,7 @@ fn an_orphan_keeps_its_origin_though_the_kernel_moves_it_below_the_first_process
     run(&mut tree, &joined(30), &["sh"]);
     tree.fork(key(30), key(31));
     tree.exit(key(30));
-    let orphan = Exec {
-        below_init: true,
-        ..inside(31, 10)
-    };
+    let orphan = inside(31, 10);
     assert_eq!(
         run(&mut tree, &orphan, &["miner"]),
         (Origin::Exec, vec!["/bin/p30".to_owned()])
@@ -129,26 +160,80 @@ fn a_program_that_runs_another_in_its_place_keeps_its_origin() {
 }
 
 #[test]
-fn what_was_not_seen_to_start_has_the_origin_that_its_place_proves() {
+fn what_was_not_seen_to_start_has_the_origin_that_its_session_proves() {
     let mut tree = ProcessTree::default();
-    assert_eq!(
-        run(
-            &mut tree,
-            &Exec {
-                below_init: true,
-                ..inside(50, 49)
-            },
-            &[]
-        )
-        .0,
-        Origin::Entrypoint
-    );
-    assert_eq!(run(&mut tree, &inside(51, 49), &[]).0, Origin::Exec);
+    let entrypoint = Exec {
+        init_session: true,
+        ..inside(50, 49)
+    };
+    assert_eq!(run(&mut tree, &entrypoint, &[]).0, Origin::Entrypoint);
+    // It may be what a `kubectl exec` left running, or a daemon of the entrypoint.
+    assert_eq!(run(&mut tree, &inside(51, 49), &[]).0, Origin::Unknown);
     let shared = Exec {
         own_pid_namespace: false,
         ..joined(52)
     };
     assert_eq!(run(&mut tree, &shared, &["sh"]).0, Origin::Unknown);
+    // It joined before the sensor was there: by a program that nobody saw, which may be a probe's.
+    let old = Exec {
+        process: ProcessKey {
+            pid: 53,
+            start: ATTACHED - 1,
+        },
+        ..joined(53)
+    };
+    assert_eq!(run(&mut tree, &old, &["cat", "/ready"]).0, Origin::Unknown);
+    let init = Exec {
+        init_session: true,
+        ..old
+    };
+    assert_eq!(
+        run(&mut ProcessTree::default(), &init, &[]).0,
+        Origin::Entrypoint
+    );
+}
+
+#[test]
+fn parents_that_are_older_than_the_sensor_are_ancestors_without_arguments() {
+    let mut tree = ProcessTree::default();
+    find(&mut tree, 10, 1, true);
+    find(&mut tree, 11, 10, true);
+    let lineage = learn(&mut tree, &inside(12, 11), &["x"]);
+    assert_eq!(lineage.start.origin(&commands()), Origin::Entrypoint);
+    let ancestors: Vec<_> = lineage
+        .ancestors
+        .iter()
+        .map(|known| {
+            (
+                known.executable.as_str(),
+                known.names.clone(),
+                known.args.len(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        ancestors,
+        [
+            ("/bin/p11", vec!["p11".to_owned()], 0),
+            ("/bin/p10", vec!["p10".to_owned()], 0)
+        ]
+    );
+    // What a `kubectl exec` left running, and the first process adopted.
+    let mut tree = ProcessTree::default();
+    find(&mut tree, 20, 10, false);
+    let (origin, ancestors) = run(&mut tree, &inside(21, 20), &["sh"]);
+    assert_eq!(origin, Origin::Unknown);
+    assert_eq!(ancestors, ["/bin/p20"]);
+}
+
+#[test]
+fn a_process_that_is_found_again_keeps_what_is_known_of_it() {
+    let mut tree = ProcessTree::default();
+    run(&mut tree, &joined(20), &["cat", "/ready"]);
+    find(&mut tree, 20, 1, false);
+    let lineage = learn(&mut tree, &inside(21, 20), &["id"]);
+    assert_eq!(lineage.start.origin(&commands()), Origin::Probe);
+    assert_eq!(lineage.ancestors[0].args, ["cat", "/ready"]);
 }
 
 #[test]
@@ -188,14 +273,14 @@ fn at_the_limit_who_was_not_heard_of_for_long_makes_room() {
     run(&mut tree, &joined(1), &["sh"]);
     // Processes whose end is never told: a shell that lives makes as many as there is room for,
     // and as many again.
-    let many = u32::try_from(LIMIT).unwrap() * 2;
+    let many = u32::try_from(CAPACITY).unwrap() * 2;
     for pid in 0..many {
         tree.fork(key(1), key(1000 + pid));
     }
-    assert_eq!((tree.known.len(), tree.order.len()), (LIMIT, LIMIT));
+    assert_eq!((tree.known.len(), tree.order.len()), (CAPACITY, CAPACITY));
     assert_eq!(
-        tree.forgotten(),
-        u64::from(many) + 1 - u64::try_from(LIMIT).unwrap()
+        tree.dropped(),
+        u64::from(many) + 1 - u64::try_from(CAPACITY).unwrap()
     );
     let newest = inside(1000 + many - 1, 1);
     assert_eq!(
@@ -207,9 +292,9 @@ fn at_the_limit_who_was_not_heard_of_for_long_makes_room() {
         parent: key(999_999),
         ..inside(1000, 1)
     };
-    assert_eq!(tree.pod_of(&oldest), None, "the oldest is not");
+    assert_eq!(pod_of(&tree, &oldest), None, "the oldest is not");
     assert_eq!(
-        tree.pod_of(&joined(1)).as_deref(),
+        pod_of(&tree, &joined(1)).as_deref(),
         Some("pod"),
         "nor forgotten is who forks"
     );
@@ -237,11 +322,11 @@ fn a_process_is_of_the_pod_that_started_it() {
     let mut tree = ProcessTree::default();
     run(&mut tree, &init(90), &["web"]);
     tree.fork(key(90), key(91));
-    assert_eq!(tree.pod_of(&inside(91, 90)).as_deref(), Some("pod"));
+    assert_eq!(pod_of(&tree, &inside(91, 90)).as_deref(), Some("pod"));
     assert_eq!(
-        tree.pod_of(&inside(92, 90)).as_deref(),
+        pod_of(&tree, &inside(92, 90)).as_deref(),
         Some("pod"),
         "its fork was lost"
     );
-    assert_eq!(tree.pod_of(&joined(93)), None, "a runtime's");
+    assert_eq!(pod_of(&tree, &joined(93)), None, "a runtime's");
 }

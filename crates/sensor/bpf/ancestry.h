@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
+/*
+ * Which processes user space was told of, and what the parents of another one tell.
+ *
+ * Here: the processes that are remembered, the way from a process up to where its pod ends, and the
+ * records of what was found there. Not here: what a program is (exec.bpf.c).
+ * Every walk has an end: ANCESTORS steps to the first process of the machine, PARENTS within a pod.
+ */
+#ifndef BAILIFF_ANCESTRY_H
+#define BAILIFF_ANCESTRY_H
+
+#include "text.h"
+
+/* Most ancestors that are looked at to find the first process of the machine. */
+#define ANCESTORS 32
+/* Most parents of which nothing was told that one exec tells, the nearest ones; a power of two. */
+#define PARENTS 16
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 * 1024 * 1024);
+} records SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, COUNTERS);
+	__type(key, u32);
+	__type(value, u64);
+} counters SEC(".maps");
+
+struct tracked_process {
+	u64 start;
+	/* Not one of the container runtime, which works in the cgroup of a container, too. */
+	u64 of_pod;
+};
+
+/* Processes that user space was told of, by number. The oldest unused one goes when it is full: it
+ * is found again when something below it is executed. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, u32);
+	__type(value, struct tracked_process);
+} tracked SEC(".maps");
+
+/* What was seen on the way up. */
+struct walk {
+	/* The root directory of the machine's first process; 0: it was not found. */
+	u64 machine_root;
+	/* The first ancestor outside of the pod; 0: the way ended before. */
+	u64 outside;
+	/* Whether all of `parents` are of the pod, whatever their root is. */
+	u64 of_pod;
+	u64 count;
+	/* Ancestors of which nothing was told, nearest first. */
+	u64 parents[PARENTS];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct walk);
+} walks SEC(".maps");
+
+static __always_inline struct walk *walk_of_this_cpu(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&walks, &zero);
+}
+
+static __always_inline void count(u32 counter)
+{
+	u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		*value += 1;
+}
+
+/* A process ends with its last thread; until then its first one keeps number and start. */
+static __always_inline void key_of(struct process_key *key, struct task_struct *task)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+
+	key->pid = BPF_CORE_READ(task, tgid);
+	key->pad = 0;
+	key->start = BPF_CORE_READ(leader, start_boottime);
+}
+
+static __always_inline struct tracked_process *tracked_of(const struct process_key *key)
+{
+	struct tracked_process *found = bpf_map_lookup_elem(&tracked, &key->pid);
+
+	return found && found->start == key->start ? found : 0;
+}
+
+static __always_inline bool is_tracked_of_pod(struct task_struct *task)
+{
+	struct tracked_process *found;
+	struct process_key key;
+
+	key_of(&key, task);
+	found = tracked_of(&key);
+	return found && found->of_pod;
+}
+
+/* Remembers a process of which a record goes out. */
+static __always_inline void track(const struct process_key *key, bool of_pod)
+{
+	struct tracked_process value = {.start = key->start, .of_pod = of_pod};
+
+	if (bpf_map_update_elem(&tracked, &key->pid, &value, 0))
+		count(COUNTER_TRACK_FAILED);
+}
+
+/* Its record found no room in the ring: the next exec below it finds it. */
+static __always_inline void untrack(const struct process_key *key)
+{
+	bpf_map_delete_elem(&tracked, &key->pid);
+}
+
+static __always_inline u64 root_of(struct task_struct *task)
+{
+	return (u64)BPF_CORE_READ(task, fs, root.dentry);
+}
+
+/* Whether a process is none of a pod: its cgroup is none, or it is a runtime's that watches over
+ * the containers from beside them, as CRI-O's does. */
+__noinline u32 is_outside(u64 task_address, u64 machine_root)
+{
+	struct task_struct *task = (void *)task_address;
+
+	if (!(append_cgroup(cgroup_of(task_address), SCRATCH_FOUND) & (CGROUP_OF_POD | CGROUP_TOO_DEEP)))
+		return 1;
+	return machine_root && root_of(task) == machine_root && !is_tracked_of_pod(task);
+}
+
+/* The first process of a task's PID namespace. */
+static __always_inline struct task_struct *reaper_of(struct task_struct *task)
+{
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	u32 level = BPF_CORE_READ(pid, level);
+	struct upid upid = {};
+
+	bpf_probe_read_kernel(&upid, sizeof(upid),
+			      (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+				  (level & 31) * bpf_core_type_size(struct upid));
+	return BPF_CORE_READ(upid.ns, child_reaper);
+}
+
+static __always_inline u64 session_of(struct task_struct *task)
+{
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	u64 session = 0;
+
+	bpf_probe_read_kernel(&session, sizeof(session),
+			      (void *)signal + bpf_core_field_offset(struct signal_struct, pids) +
+				  bpf_core_enum_value(enum pid_type, PIDTYPE_SID) * sizeof(void *));
+	return session;
+}
+
+/* FLAG_OWN_PID_NAMESPACE and FLAG_INIT_SESSION. A PID namespace that a process of a pod made proves
+ * nothing: its first process has a parent in the pod. */
+__noinline u32 session_flags(u64 task_address, u64 cgroup, u64 machine_root)
+{
+	struct task_struct *task = (void *)task_address;
+	struct task_struct *reaper = reaper_of(task);
+	u64 session = session_of(task);
+	u64 reapers;
+	u32 flags = 0;
+
+	if (!reaper)
+		return 0;
+	reapers = cgroup_of((u64)reaper);
+	if (reapers == cgroup)
+		flags |= FLAG_OWN_PID_NAMESPACE;
+	if (!session || session != session_of(reaper))
+		return flags;
+	/* The first process of a whole machine is in no pod. */
+	if (reapers != cgroup && !(append_cgroup(reapers, SCRATCH_FOUND) & CGROUP_OF_POD))
+		return flags;
+	if (is_outside((u64)BPF_CORE_READ(reaper, real_parent), machine_root))
+		flags |= FLAG_INIT_SESSION;
+	return flags;
+}
+
+/*
+ * What ancestors tell about a process that is executed: its root, whether the runtime brought it
+ * in, its session. Leaves the way up in this CPU's walk: no parents where user space was told of the
+ * process, or where it left the cgroups of its pod.
+ */
+__noinline u32 ancestry(u64 task_address, u64 cgroup, u32 tracked_of_pod, u32 left)
+{
+	struct task_struct *task = (void *)task_address;
+	struct task_struct *ancestor = task;
+	struct walk *walk = walk_of_this_cpu();
+	u64 machine_root = 0;
+	u32 flags = 0;
+
+	if (!walk)
+		return 0;
+	for (int step = 0; step < ANCESTORS; step++) {
+		ancestor = BPF_CORE_READ(ancestor, real_parent);
+		if (!ancestor)
+			break;
+		if (BPF_CORE_READ(ancestor, tgid) == 1) {
+			machine_root = root_of(ancestor);
+			flags |= FLAG_ROOT_KNOWN;
+			if (machine_root != root_of(task))
+				flags |= FLAG_OWN_ROOT;
+			break;
+		}
+	}
+	walk->machine_root = machine_root;
+	walk->outside = 0;
+	walk->count = 0;
+	walk->of_pod = tracked_of_pod || !machine_root;
+	if (left)
+		return flags;
+	ancestor = BPF_CORE_READ(task, real_parent);
+	/* Nearly all: what a process of a pod started. */
+	if (tracked_of_pod && cgroup_of((u64)ancestor) == cgroup)
+		return flags;
+	flags |= session_flags(task_address, cgroup, machine_root);
+	for (u32 step = 0; step <= PARENTS; step++) {
+		if (!ancestor)
+			break;
+		if (step == PARENTS || is_tracked_of_pod(ancestor)) {
+			walk->of_pod = 1;
+			break;
+		}
+		if (cgroup_of((u64)ancestor) != cgroup && is_outside((u64)ancestor, machine_root)) {
+			walk->outside = (u64)ancestor;
+			if (step == 0)
+				flags |= FLAG_PARENT_OUTSIDE_CGROUP;
+			break;
+		}
+		walk->parents[step & (PARENTS - 1)] = (u64)ancestor;
+		walk->count = step + 1;
+		ancestor = BPF_CORE_READ(ancestor, real_parent);
+	}
+	return flags;
+}
+
+/* Tells of one process of a pod of which nothing was told. */
+__noinline u32 tell_found(u64 task_address, u64 machine_root)
+{
+	struct task_struct *task = (void *)task_address;
+	struct scratch *scratch = scratch_of_this_cpu(SCRATCH_FOUND);
+	u64 cgroup = cgroup_of(task_address);
+	struct exec_header *header;
+	struct task_struct *leader;
+	struct process_key key;
+	u32 end, start, flags;
+
+	if (!scratch)
+		return 0;
+	/* Asked first: it uses the same memory. */
+	flags = session_flags(task_address, cgroup, machine_root);
+	end = append_cgroup(cgroup, SCRATCH_FOUND);
+	if (!(end & CGROUP_OF_POD))
+		return 0;
+	end &= CGROUP_LENGTH;
+	header = &scratch->header;
+	__builtin_memset(header, 0, sizeof(*header));
+	header->cgroup_len = end;
+	header->header.kind = KIND_FOUND;
+	header->header.time = bpf_ktime_get_boot_ns();
+	key_of(&key, task);
+	header->header.process = key;
+	key_of(&header->header.parent, BPF_CORE_READ(task, real_parent));
+	header->mount_namespace = unique_id_of(BPF_CORE_READ(task, nsproxy, mnt_ns));
+	start = end;
+	end = append_path((u64)BPF_CORE_READ(task, mm, exe_file, f_path.mnt),
+			  (u64)BPF_CORE_READ(task, mm, exe_file, f_path.dentry), end, SCRATCH_FOUND);
+	if (end & PATH_WAS_CUT)
+		flags |= FLAG_PATH_CUT;
+	end &= ~PATH_WAS_CUT;
+	header->path_len = end - start;
+	start = end;
+	leader = BPF_CORE_READ(task, group_leader);
+	end = append(scratch, end, (void *)leader + bpf_core_field_offset(struct task_struct, comm), 16);
+	header->filename_len = end - start;
+	header->header.flags = flags;
+	track(&key, true);
+	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)), 0)) {
+		untrack(&key);
+		count(COUNTER_PROCESS_EVENTS_LOST);
+	}
+	return 0;
+}
+
+/* Tells of the parents that were found, outermost first; whether the process below them is of the
+ * pod. What a runtime runs above the first process with a root of its own is not. */
+__noinline u32 tell_parents(u32 of_pod)
+{
+	struct walk *walk = walk_of_this_cpu();
+	u64 parents;
+
+	if (!walk)
+		return of_pod;
+	parents = walk->count;
+	for (u32 i = 0; i < PARENTS; i++) {
+		struct task_struct *parent;
+
+		if (i >= parents)
+			break;
+		parent = (void *)walk->parents[(parents - 1 - i) & (PARENTS - 1)];
+		if (!of_pod && root_of(parent) == walk->machine_root)
+			continue;
+		of_pod = 1;
+		tell_found((u64)parent, walk->machine_root);
+	}
+	return of_pod;
+}
+
+#endif

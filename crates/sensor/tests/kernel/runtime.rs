@@ -1,0 +1,313 @@
+//! Containers as the runtimes start them, and what runs in them before the sensor does.
+//!
+//! Here: runc and crun, each with a cgroup hierarchy of version 2 alone. Not here: a kubelet.
+//! Invariant: no container and no cgroup is left.
+
+use bailiff_sensor::{Event, Exec, Found, ProcessKey, Records, Root};
+use serde_json::{Value, json};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What prints its name, when it is a program of its own and not a part of the shell.
+const APPLETS: [&str; 6] = ["sh", "cat", "wc", "echo", "sleep", "true"];
+
+/// A pod of containers that share nothing but what they are asked to.
+struct Node {
+    runtime: &'static str,
+    top: String,
+    folder: PathBuf,
+    containers: Vec<String>,
+}
+
+impl Node {
+    fn new(runtime: &'static str, test: &str) -> Self {
+        let top = format!("bailiff-test-{runtime}-{test}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(&top);
+        let programs = folder.join("rootfs/bin");
+        std::fs::create_dir_all(&programs).unwrap();
+        for directory in ["proc", "dev"] {
+            std::fs::create_dir_all(folder.join("rootfs").join(directory)).unwrap();
+        }
+        std::fs::write(folder.join("rootfs/hostname"), "web\n").unwrap();
+        std::fs::copy("/bin/busybox", programs.join("busybox")).unwrap();
+        for applet in APPLETS {
+            symlink("busybox", programs.join(applet)).unwrap();
+        }
+        Self {
+            runtime,
+            top,
+            folder,
+            containers: Vec::new(),
+        }
+    }
+
+    /// The runtime itself, which sees one hierarchy of version 2: crun takes no hybrid.
+    fn call(&self, arguments: &[&str]) -> String {
+        let line = "mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
+        // A file: whoever reads a pipe waits for the container, too, which inherits it.
+        let log = self.folder.join("log");
+        let output = || Stdio::from(std::fs::File::create(&log).unwrap());
+        let status = Command::new("unshare")
+            .args(["--mount", "sh", "-c", line, "sh", self.runtime])
+            .args(arguments)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output())
+            .status()
+            .unwrap();
+        if status.success() {
+            return String::new();
+        }
+        format!("{status}: {}", std::fs::read_to_string(&log).unwrap())
+    }
+
+    /// Starts a container that runs a shell line, with these namespaces besides those of its own.
+    fn start(&mut self, digit: &str, line: &str, namespaces: &Value) -> String {
+        let id = digit.repeat(64);
+        let mut all = vec![json!({"type": "pid"}), json!({"type": "mount"})];
+        all.extend(namespaces.as_array().unwrap().iter().cloned());
+        let config = json!({
+            "ociVersion": "1.0.2",
+            "process": {
+                "user": {"uid": 0, "gid": 0}, "cwd": "/", "env": ["PATH=/bin"],
+                "args": ["/bin/sh", "-c", line],
+            },
+            "root": {"path": "rootfs"},
+            "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+            "linux": {
+                "cgroupsPath": format!("/{}/kubepods/podtest/{id}", self.top),
+                "namespaces": all,
+            },
+        });
+        std::fs::write(self.folder.join("config.json"), config.to_string()).unwrap();
+        let name = format!("{}-{digit}", self.top);
+        self.containers.push(name.clone());
+        let failed = self.call(&["run", "--detach", "--pid-file", digit, &name]);
+        assert!(failed.is_empty(), "{failed}");
+        name
+    }
+
+    /// Runs a shell line in a container, as `kubectl exec` does.
+    fn exec(&self, container: &str, line: &str) {
+        let failed = self.call(&["exec", "--detach", container, "/bin/sh", "-c", line]);
+        assert!(failed.is_empty(), "{line}: {failed}");
+    }
+
+    /// A process that left is told of by no other test.
+    fn is_mine(&self, exec: &Exec) -> bool {
+        exec.left_pod_cgroup || exec.cgroup.contains(&self.top)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        for container in &self.containers {
+            self.call(&["delete", "--force", container]);
+        }
+        let root = cgroup2();
+        for path in ["kubepods/podtest", "kubepods", ""] {
+            let folder = root.join(&self.top).join(path);
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while std::fs::remove_dir(&folder).is_err() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+fn cgroup2() -> PathBuf {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let place = mounts.lines().find_map(|line| {
+        let words: Vec<_> = line.split(' ').collect();
+        (words[2] == "cgroup2").then(|| words[1].to_owned())
+    });
+    Path::new(&place.expect("cgroup v2 is mounted")).to_owned()
+}
+
+/// What was told of the processes of a node.
+#[derive(Default, Debug)]
+struct Told {
+    execs: Vec<Exec>,
+    found: Vec<Found>,
+}
+
+impl Told {
+    /// Reads until it is so.
+    async fn until(&mut self, records: &mut Records, node: &Node, is_so: impl Fn(&Self) -> bool) {
+        while !is_so(self) {
+            let next = tokio::time::timeout(Duration::from_mins(1), records.ready()).await;
+            let lost = records.counters().unwrap();
+            next.unwrap_or_else(|_| panic!("nothing more is told; {lost:?}: {self:#?}"))
+                .unwrap();
+            while let Some(event) = records.try_next() {
+                match event.unwrap() {
+                    Event::Exec(exec) if node.is_mine(&exec) => self.execs.push(*exec),
+                    Event::Found(found) if found.cgroup.contains(&node.top) => {
+                        self.found.push(*found);
+                    }
+                    Event::Exec(_) | Event::Found(_) | Event::Fork { .. } | Event::Exit(_) => {}
+                }
+            }
+        }
+    }
+
+    fn exec(&self, program: &str) -> Option<&Exec> {
+        let path = format!("/bin/{program}");
+        let mut execs = self.execs.iter();
+        execs.find(|exec| exec.filename == path && exec.root == Root::Container)
+    }
+
+    fn found(&self, process: ProcessKey) -> Vec<&Found> {
+        let found = self.found.iter();
+        found.filter(|found| found.process == process).collect()
+    }
+}
+
+/// Processes of a container that are older than the sensor: its first process, what was brought in
+/// from outside, and what of that the first process adopted.
+async fn old_processes_are_found(runtime: &'static str) {
+    let mut node = Node::new(runtime, "old");
+    let forever =
+        |program: &str| format!("while :; do /bin/{program} /hostname; /bin/sleep 0.1; done");
+    let container = node.start("a", &forever("cat"), &json!([]));
+    node.exec(&container, &forever("echo"));
+    node.exec(&container, &format!("({}) & :", forever("wc")));
+    // All tests that run at the same time are told of.
+    let mut records = Records::load(1 << 23).unwrap();
+    let mut told = Told::default();
+    let all = |told: &Told| {
+        let programs = ["cat", "echo", "wc"];
+        programs.iter().all(|program| told.exec(program).is_some())
+    };
+    told.until(&mut records, &node, all).await;
+    for (program, init_session) in [("cat", true), ("echo", false), ("wc", false)] {
+        let exec = told.exec(program).unwrap();
+        let found = told.found(exec.parent);
+        let [parent] = found.as_slice() else {
+            panic!("{program}: the parent is told once, and not {found:#?}")
+        };
+        assert_eq!(parent.executable.rsplit('/').next(), Some("busybox"));
+        assert_eq!(parent.name, "sh", "{program}");
+        assert_eq!(parent.init_session, init_session, "{program}");
+        assert_eq!(parent.cgroup, exec.cgroup);
+        assert_eq!(parent.mount_namespace, exec.mount_namespace);
+        assert!(parent.process.start < records.attached(), "{program}");
+        assert!(!exec.parent_outside_cgroup, "{program}");
+    }
+    // Adopted: its parent is the container's first process, and yet it has another session.
+    let parent = |program| told.found(told.exec(program).unwrap().parent)[0];
+    assert_eq!(parent("wc").parent, parent("cat").process);
+    // One that comes later is known by itself, and none of the old ones is told again.
+    let before = told.found.len();
+    node.exec(&container, "exec /bin/true");
+    let ran = |told: &Told| told.exec("true").is_some();
+    told.until(&mut records, &node, ran).await;
+    let shell = told.execs.iter().find(|exec| exec.args.len() == 3).unwrap();
+    assert!(shell.parent_outside_cgroup && shell.own_pid_namespace && !shell.init_session);
+    assert!(shell.process.start >= records.attached());
+    assert_eq!(told.found.len(), before);
+}
+
+#[tokio::test]
+async fn processes_of_runc_that_are_older_than_the_sensor_are_found() {
+    old_processes_are_found("runc").await;
+}
+
+#[tokio::test]
+async fn processes_of_crun_that_are_older_than_the_sensor_are_found() {
+    old_processes_are_found("crun").await;
+}
+
+/// The first container of a pod makes the namespaces, the others get them.
+async fn namespaces_of_a_pod_are_told(runtime: &'static str) {
+    let mut node = Node::new(runtime, "pod");
+    // All tests that run at the same time are told of.
+    let mut records = Records::load(1 << 23).unwrap();
+    let own = json!([{"type": "network"}, {"type": "ipc"}, {"type": "uts"}]);
+    let line = "/bin/true; /bin/sleep 1000";
+    node.start("a", line, &own);
+    let pid = std::fs::read_to_string(node.folder.join("a")).unwrap();
+    let of = |kind: &str, file: &str| json!({"type": kind, "path": format!("/proc/{}/ns/{file}", pid.trim())});
+    node.start(
+        "b",
+        line,
+        &json!([of("network", "net"), of("ipc", "ipc"), of("uts", "uts")]),
+    );
+    // As with `hostNetwork`: the node's network and name.
+    node.start("c", line, &json!([of("ipc", "ipc")]));
+    let mut told = Told::default();
+    let ended = |told: &Told, digit: &str| {
+        let mut execs = told.execs.iter();
+        execs.any(|exec| exec.filename == "/bin/true" && exec.cgroup.ends_with(&digit.repeat(64)))
+    };
+    let all = |told: &Told| ["a", "b", "c"].iter().all(|digit| ended(told, digit));
+    told.until(&mut records, &node, all).await;
+    let first = |digit: &str| {
+        let mut execs = told.execs.iter();
+        let id = digit.repeat(64);
+        execs
+            .find(|exec| exec.cgroup.ends_with(&id) && exec.filename == "/bin/sh")
+            .unwrap_or_else(|| panic!("{digit}: {told:#?}"))
+    };
+    let (a, b, c) = (first("a"), first("b"), first("c"));
+    for exec in [a, b, c] {
+        assert!(exec.parent_outside_cgroup && exec.init_session, "{exec:#?}");
+    }
+    // Before Linux 6.18 only namespaces of the network have a number of their own.
+    let [network, ipc, uts] = a.pod_namespaces;
+    assert!(network != 0 && (ipc == 0) == (uts == 0), "{a:#?}");
+    assert_eq!(a.pod_namespaces, b.pod_namespaces);
+    assert_eq!(c.pod_namespaces, [0, ipc, 0], "the node's do not count");
+    // What a container starts itself needs no number: its parent is known.
+    let mut execs = told.execs.iter();
+    let child = execs.find(|exec| exec.filename == "/bin/true").unwrap();
+    assert_eq!(child.pod_namespaces, [0; 3]);
+    assert!(!child.parent_outside_cgroup);
+}
+
+#[tokio::test]
+async fn containers_of_runc_are_told_with_the_namespaces_of_their_pod() {
+    namespaces_of_a_pod_are_told("runc").await;
+}
+
+#[tokio::test]
+async fn containers_of_crun_are_told_with_the_namespaces_of_their_pod() {
+    namespaces_of_a_pod_are_told("crun").await;
+}
+
+/// A process that has its pod's cgroup no more is told with what it executes, as are its children.
+#[tokio::test]
+async fn a_process_that_leaves_the_cgroups_of_its_pod_is_still_told() {
+    let mut node = Node::new("runc", "left");
+    // All tests that run at the same time are told of.
+    let mut records = Records::load(1 << 23).unwrap();
+    let line = "while ! [ -e /go ]; do /bin/sleep 0.1; done; /bin/cat /hostname; (/bin/wc /hostname); exec /bin/echo";
+    node.start("a", line, &json!([]));
+    let mut told = Told::default();
+    let waits = |told: &Told| told.exec("sleep").is_some();
+    told.until(&mut records, &node, waits).await;
+    let pid = std::fs::read_to_string(node.folder.join("a")).unwrap();
+    // Somebody who can write there moves it; a process of a pod that can does the same.
+    std::fs::write(cgroup2().join("cgroup.procs"), pid.trim()).unwrap();
+    std::fs::write(node.folder.join("rootfs/go"), "").unwrap();
+    let first = told.exec("sh").unwrap().process;
+    let ended = |told: &Told| told.exec("echo").is_some();
+    told.until(&mut records, &node, ended).await;
+    let mut left = told.execs;
+    left.retain(|exec| exec.left_pod_cgroup && exec.filename != "/bin/sleep");
+    let names: Vec<_> = left.iter().map(|exec| exec.filename.as_str()).collect();
+    assert_eq!(names, ["/bin/cat", "/bin/wc", "/bin/echo"]);
+    for exec in &left {
+        assert!(!exec.cgroup.contains("kubepods"), "{}", exec.cgroup);
+        assert_eq!(exec.root, Root::Container);
+    }
+    assert_eq!(left[2].process, first);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Path::new("/proc").join(pid.trim()).exists() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
