@@ -169,3 +169,21 @@ fn every_link_between_documents_has_a_target() {
     }
     assert!(links > 5, "{links} links");
 }
+
+#[test]
+fn every_invariant_names_a_test_that_exists() {
+    let page = read("ARCHITECTURE.md");
+    let (_, table) = page.split_once("| invariant | test |\n").unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    let paths: Vec<_> = table
+        .lines()
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter(|code| code.contains('/'))
+        .collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    let missing: Vec<_> = paths
+        .iter()
+        .filter(|path| !root().join(path).exists())
+        .collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names {missing:?}");
+}
