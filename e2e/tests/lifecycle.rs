@@ -333,9 +333,9 @@ fn helm_test_says_whether_it_works() {
         ],
     ));
     for line in [
-        "2 of 2 replicas ready",
+        "2 of 2 replicas are ready.",
         "holds the Lease",
-        "ready on 2 of 2 nodes",
+        "The sensor is ready on 2 of 2 nodes.",
     ] {
         assert!(said.contains(line), "{line} is missing in: {said}");
     }

@@ -3,7 +3,7 @@
 //! Here: severities, properties of a process and its container, coverage. Not here: the kinds
 //! themselves.
 //! Invariant: a value without evidence is `Unknown`, a value of its own. So is a value that a newer
-//! version wrote: after a rollback an object stays readable.
+//! version wrote: after a rollback, an object stays readable.
 
 use schemars::JsonSchema;
 use serde::de::IntoDeserializer as _;

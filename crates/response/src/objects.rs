@@ -6,7 +6,9 @@
 
 use crate::facts::{BindingFacts, PolicyFacts, Switch};
 use crate::guard;
-use bailiff_api::keys::{ANNOTATION_RESUME, RESPONSE_SWITCH, RESPONSE_SWITCH_MODE};
+use bailiff_api::keys::{
+    ANNOTATION_RESUME, RESPONSE_SWITCH, RESPONSE_SWITCH_DEFAULT_MODE, RESPONSE_SWITCH_MODE,
+};
 use bailiff_api::{ResponseAction, RuntimePolicy, RuntimePolicyBinding};
 use k8s_openapi::api::core::v1::ConfigMap;
 
@@ -64,22 +66,24 @@ impl BindingFacts {
 }
 
 impl Switch {
-    /// The switch as its `ConfigMap` in a namespace sets it; none: it does not exist.
+    /// The switch as its `ConfigMap` in a namespace sets it; none: it does not exist. The key that an
+    /// operator sets takes precedence over the default, which the chart sets.
     #[must_use]
     pub fn of(namespace: &str, config_map: Option<&ConfigMap>) -> Self {
         let object = format!("ConfigMap {namespace}/{RESPONSE_SWITCH}");
         let Some(config_map) = config_map else {
             return Self::Unavailable(format!("{object} does not exist"));
         };
-        let data = config_map.data.as_ref();
-        match data
-            .and_then(|data| data.get(RESPONSE_SWITCH_MODE))
-            .map(String::as_str)
-        {
-            Some("Enforce") => Self::Enforce,
-            Some("Audit") => Self::Audit,
-            Some(_) => Self::Unavailable(format!(
-                "{object} has a {RESPONSE_SWITCH_MODE} that is neither Enforce nor Audit"
+        let set = |key: &'static str| {
+            let data = config_map.data.as_ref();
+            data.and_then(|data| data.get(key))
+                .map(|mode| (key, mode.as_str()))
+        };
+        match set(RESPONSE_SWITCH_MODE).or_else(|| set(RESPONSE_SWITCH_DEFAULT_MODE)) {
+            Some((_, "Enforce")) => Self::Enforce,
+            Some((_, "Audit")) => Self::Audit,
+            Some((key, _)) => Self::Unavailable(format!(
+                "{object} has a {key} that is neither Enforce nor Audit"
             )),
             None => Self::Unavailable(format!("{object} has no key {RESPONSE_SWITCH_MODE}")),
         }
@@ -134,6 +138,16 @@ mod tests {
         let name = "ConfigMap bailiff-system/bailiff-response";
         assert_eq!(of(json!({"mode": "Enforce"})), Switch::Enforce);
         assert_eq!(of(json!({"mode": "Audit"})), Switch::Audit);
+        // The operator's key takes precedence, even if it has an invalid value.
+        let both = |mode: &str| of(json!({"mode": mode, "defaultMode": "Enforce"}));
+        assert_eq!(of(json!({"defaultMode": "Enforce"})), Switch::Enforce);
+        assert_eq!(both("Audit"), Switch::Audit);
+        assert_eq!(
+            both(""),
+            Switch::Unavailable(format!(
+                "{name} has a mode that is neither Enforce nor Audit"
+            ))
+        );
         assert_eq!(
             of(json!({"mode": "enforce"})),
             Switch::Unavailable(format!(

@@ -61,6 +61,17 @@ fn metrics(path: &str, prefix: &str) -> Vec<String> {
         };
         found.push(format!("{prefix}_{name}{unit}{total}"));
     }
+    // Gauges in a table: `("name", "help", &self.field)`.
+    let table = source.split_once("fn gauges(").map_or("", |(_, rest)| rest);
+    let table = table.split_once("\n    }\n").map_or("", |(table, _)| table);
+    for entry in table.split("(\"").flat_map(|entry| entry.split("(\n")) {
+        let name = entry.trim_start().trim_start_matches('"');
+        if let Some((name, help)) = name.split_once("\",")
+            && help.contains("&self.")
+        {
+            found.push(format!("{prefix}_{name}"));
+        }
+    }
     assert!(found.len() > 4, "{path}: {found:?}");
     found
 }
@@ -90,9 +101,12 @@ fn every_reason_event_and_metric_is_documented() {
         "crates/controller/src/metrics.rs",
         "bailiff_controller",
     ));
-    for name in ["NotJudged", "SetAside", "Written"] {
+    for name in ["NotEvaluated", "Skipped", "NotRecorded"] {
         names.extend(variants("crates/sensor/src/metrics.rs", name));
     }
+    // Values of the label `result` are lower case.
+    let results = variants("crates/sensor/src/metrics.rs", "WriteResult");
+    names.extend(results.iter().map(|result| result.to_lowercase()));
     let missing: Vec<_> = names
         .iter()
         .filter(|name| !pages.contains(&format!("`{name}`")))
@@ -154,4 +168,22 @@ fn every_link_between_documents_has_a_target() {
         }
     }
     assert!(links > 5, "{links} links");
+}
+
+#[test]
+fn every_invariant_names_a_test_that_exists() {
+    let page = read("ARCHITECTURE.md");
+    let (_, table) = page.split_once("| invariant | test |\n").unwrap();
+    let table = table.split("\n\n").next().unwrap();
+    let paths: Vec<_> = table
+        .lines()
+        .flat_map(|row| row.split('`').skip(1).step_by(2))
+        .filter(|code| code.contains('/'))
+        .collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    let missing: Vec<_> = paths
+        .iter()
+        .filter(|path| !root().join(path).exists())
+        .collect();
+    assert!(missing.is_empty(), "ARCHITECTURE.md names {missing:?}");
 }

@@ -9,6 +9,7 @@ use crate::objects::{Objects, Problem};
 use bailiff_api::condition::types;
 use bailiff_api::protection::{self, Difference};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
+use bailiff_response::Switch;
 use bailiff_response::messages::escaped;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
@@ -297,40 +298,32 @@ fn incident_protection(state: &ClusterState, namespace: &str) -> Check {
 
 fn response_switch(state: &ClusterState, namespace: &str) -> Check {
     let name = "response-switch";
-    let object = format!("ConfigMap {}", keys::RESPONSE_SWITCH);
     let config_map = match &state.switch {
-        Ok(Some(config_map)) => config_map,
-        Ok(None) => {
-            let message = format!(
-                "{object} not found in namespace {namespace}, so Bailiff removes no pods. Restore it with `helm upgrade`."
-            );
-            return check(name, CheckStatus::Failed, &message);
-        }
+        Ok(config_map) => config_map.as_ref(),
         Err(cause) => return unknown(name, cause),
     };
-    let data = config_map.data.as_ref();
     let remedy = format!(
         "`kubectl -n {namespace} patch configmap {} --type merge -p '{{\"data\":{{\"{}\":\"Enforce\"}}}}'`",
         keys::RESPONSE_SWITCH,
         keys::RESPONSE_SWITCH_MODE,
     );
-    match data.and_then(|data| data.get(keys::RESPONSE_SWITCH_MODE)) {
-        Some(mode) if mode == "Enforce" => check(
+    match Switch::of(namespace, config_map) {
+        Switch::Enforce => check(
             name,
             CheckStatus::Ok,
             "Mode Enforce: Bailiff responds as the bindings specify.",
         ),
-        Some(mode) if mode == "Audit" => {
-            let message = format!(
-                "{object} sets mode Audit, so Bailiff removes no pods. Resume with {remedy}."
-            );
+        Switch::Audit => {
+            let message = format!("Mode Audit: Bailiff removes no pods. Resume with {remedy}.");
             check(name, CheckStatus::Warning, &message)
         }
-        Some(_) | None => {
-            let message = format!(
-                "{object} must set {} to Enforce or Audit; until then, Bailiff removes no pods. Fix it with {remedy}.",
-                keys::RESPONSE_SWITCH_MODE,
-            );
+        Switch::Unavailable(why) => {
+            let remedy = if config_map.is_none() {
+                "Restore it with `helm upgrade`".to_owned()
+            } else {
+                format!("Fix it with {remedy}")
+            };
+            let message = format!("{why}, so Bailiff removes no pods. {remedy}.");
             check(name, CheckStatus::Failed, &message)
         }
     }

@@ -239,17 +239,17 @@ fn each_failure_of_the_installation_has_its_remedy() {
 fn the_switch_is_ok_only_if_it_is_set_to_enforce() {
     assert_lines(&[
         (
-            "response-switch | Warning | ConfigMap bailiff-response sets mode Audit, so Bailiff removes no pods. Resume with `kubectl -n bailiff-system patch configmap bailiff-response --type merge -p '{\"data\":{\"mode\":\"Enforce\"}}'`.",
+            "response-switch | Warning | Mode Audit: Bailiff removes no pods. Resume with `kubectl -n bailiff-system patch configmap bailiff-response --type merge -p '{\"data\":{\"mode\":\"Enforce\"}}'`.",
             4,
             |s| s.switch = Ok(Some(switch("Audit"))),
         ),
         (
-            "response-switch | Failed | ConfigMap bailiff-response must set mode to Enforce or Audit; until then, Bailiff removes no pods. Fix it with `kubectl -n bailiff-system patch configmap bailiff-response --type merge -p '{\"data\":{\"mode\":\"Enforce\"}}'`.",
+            "response-switch | Failed | ConfigMap bailiff-system/bailiff-response has a mode that is neither Enforce nor Audit, so Bailiff removes no pods. Fix it with `kubectl -n bailiff-system patch configmap bailiff-response --type merge -p '{\"data\":{\"mode\":\"Enforce\"}}'`.",
             4,
             |s| s.switch = Ok(Some(switch("enforce"))),
         ),
         (
-            "response-switch | Failed | ConfigMap bailiff-response not found in namespace bailiff-system, so Bailiff removes no pods. Restore it with `helm upgrade`.",
+            "response-switch | Failed | ConfigMap bailiff-system/bailiff-response does not exist, so Bailiff removes no pods. Restore it with `helm upgrade`.",
             4,
             |s| s.switch = Ok(None),
         ),
