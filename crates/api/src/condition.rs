@@ -36,6 +36,9 @@ pub mod ready {
     pub const POLICY_NOT_FOUND: &str = "PolicyNotFound";
     /// The binding's policy exists and is not Ready.
     pub const POLICY_NOT_READY: &str = "PolicyNotReady";
+    /// The binding has the action Delete, which the chart value `response.allowPodDeletion` does not
+    /// allow.
+    pub const POD_DELETION_NOT_ALLOWED: &str = "PodDeletionNotAllowed";
     /// A selector of the object is not valid.
     pub const INVALID_SELECTOR: &str = "InvalidSelector";
     /// At least one pod matches.
