@@ -87,7 +87,7 @@ pub(crate) async fn dispatch(
         pulse.beat();
         tasks.ended(ended);
     }
-    controller.last_look().await;
+    Box::pin(controller.last_look()).await;
 }
 
 struct Tasks {

@@ -61,7 +61,7 @@ pub(crate) async fn gather(
 ) -> Gathered {
     let mut pauses = BEHIND.into_iter();
     loop {
-        let read = read(client, config, incident).await;
+        let read = Box::pin(read(client, config, incident)).await;
         match facts(cache, config, incident, read) {
             Ok(gathered) => return gathered,
             Err(Behind(gathered)) => {
@@ -231,29 +231,7 @@ fn facts(
         behind: false,
     };
     let name = pod_namespace(config, incident).unwrap_or_default();
-    let known = {
-        let rules = cache.rules();
-        Known {
-            namespace: rules.namespaces.get(name).cloned(),
-            policy: rules.policy(&incident.spec.policy_ref.name),
-            bindings: read
-                .bindings
-                .iter()
-                .map(|(name, _)| {
-                    let workloads = rules.matched_workloads.get(name).copied();
-                    (
-                        rules.bindings.get(name).cloned(),
-                        workloads.unwrap_or_default(),
-                    )
-                })
-                .collect(),
-            protection: rules.protection.get(keys::INCIDENT_PROTECTION).cloned(),
-            protection_binding: rules
-                .protection_binding
-                .get(keys::INCIDENT_PROTECTION)
-                .cloned(),
-        }
-    };
+    let known = Known::of(cache, incident, name, &read);
     let namespace = known.namespace.as_ref().map(|n| (n, &n.metadata));
     let namespace = comparison.same("Namespace", name, read.namespace, namespace);
     let none = Labels::new();
@@ -293,21 +271,15 @@ fn facts(
         Lookup::Found(policy) => policy.generation,
         Lookup::NotFound | Lookup::Failed(_) => 0,
     };
-    let mut bindings = Vec::new();
-    let mut failed = None;
-    for ((name, live), (known, workloads)) in read.bindings.into_iter().zip(&known.bindings) {
-        let known = known.as_ref().map(|binding| (binding, &binding.metadata));
-        match comparison.same("RuntimePolicyBinding", &name, live, known) {
-            Lookup::Found(binding) => {
-                let matches = matches(&binding.spec.match_resources);
-                bindings.push(binding_facts(
-                    config, binding, matches, *workloads, generation,
-                ));
-            }
-            Lookup::NotFound => {}
-            Lookup::Failed(why) => failed = Some(why),
-        }
-    }
+    let binding_matches = |b: &RuntimePolicyBinding| matches(&b.spec.match_resources);
+    let bindings = read.bindings.into_iter().zip(&known.bindings);
+    let bindings = bindings_facts(
+        config,
+        &mut comparison,
+        bindings,
+        binding_matches,
+        generation,
+    );
     let protection = protection(
         config,
         &mut comparison,
@@ -321,11 +293,7 @@ fn facts(
         pod: map(read.pod, |pod| PodFacts::of(&pod, &config.namespace)),
         owner: read.owner,
         policy,
-        // Each binding is a grant of its own: one that cannot be read stands in the way of no other.
-        bindings: match failed {
-            Some(why) if bindings.is_empty() => Lookup::Failed(why),
-            Some(_) | None => Lookup::Found(bindings),
-        },
+        bindings,
         namespace: map(namespace, |_| {
             let is_in = |names: &[String]| names.iter().any(|n| n == name);
             NamespaceFacts {
@@ -360,6 +328,32 @@ struct Known {
     protection_binding: Option<Arc<ValidatingAdmissionPolicyBinding>>,
 }
 
+impl Known {
+    fn of(cache: &Cache, incident: &Incident, namespace: &str, read: &Read) -> Self {
+        let rules = cache.rules();
+        Self {
+            namespace: rules.namespaces.get(namespace).cloned(),
+            policy: rules.policy(&incident.spec.policy_ref.name),
+            bindings: read
+                .bindings
+                .iter()
+                .map(|(name, _)| {
+                    let workloads = rules.matched_workloads.get(name).copied();
+                    (
+                        rules.bindings.get(name).cloned(),
+                        workloads.unwrap_or_default(),
+                    )
+                })
+                .collect(),
+            protection: rules.protection.get(keys::INCIDENT_PROTECTION).cloned(),
+            protection_binding: rules
+                .protection_binding
+                .get(keys::INCIDENT_PROTECTION)
+                .cloned(),
+        }
+    }
+}
+
 /// The limits that hold for all responses.
 pub(crate) fn settings(config: &Config) -> Settings {
     let seconds = config.max_grace_period_seconds.max(1);
@@ -392,6 +386,44 @@ fn policy_facts(
             Ok(compiled) => reevaluate(compiled, incident, pod, namespace),
             Err(errors) => bailiff_response::Reevaluation::Failed(errors.clone()),
         }),
+    }
+}
+
+/// The facts of the bindings that exist. Each is a grant of its own: one that cannot be read stands in the
+/// way of no other.
+fn bindings_facts<'a>(
+    config: &Config,
+    comparison: &mut Comparison<'_>,
+    bindings: impl Iterator<
+        Item = (
+            (String, Live),
+            &'a (Option<Arc<RuntimePolicyBinding>>, usize),
+        ),
+    >,
+    matches: impl Fn(&RuntimePolicyBinding) -> bool,
+    policy_generation: i64,
+) -> Lookup<Vec<BindingFacts>> {
+    let mut found = Vec::new();
+    let mut failed = None;
+    for ((name, live), (known, workloads)) in bindings {
+        let known = known.as_ref().map(|binding| (binding, &binding.metadata));
+        match comparison.same("RuntimePolicyBinding", &name, live, known) {
+            Lookup::Found(b) => {
+                found.push(binding_facts(
+                    config,
+                    b,
+                    matches(b),
+                    *workloads,
+                    policy_generation,
+                ));
+            }
+            Lookup::NotFound => {}
+            Lookup::Failed(why) => failed = Some(why),
+        }
+    }
+    match failed {
+        Some(why) if found.is_empty() => Lookup::Failed(why),
+        Some(_) | None => Lookup::Found(found),
     }
 }
 

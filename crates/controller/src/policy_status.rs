@@ -83,7 +83,7 @@ impl Cluster {
     }
 }
 
-/// Incidents of type EvaluationFailed of a policy's current generation.
+/// Evaluation errors of a policy's current generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Failures {
     /// Nodes that reported errors, in order.

@@ -51,7 +51,7 @@ pub(crate) struct Work {
     pub(crate) controls: Controls,
 }
 
-/// An Incident of type EvaluationFailed.
+/// An Incident that reports an evaluation error.
 struct FailedEvaluation {
     policy_uid: String,
     generation: i64,
@@ -174,35 +174,17 @@ impl Controller {
         if is_final(&incident, types::RESPONDED) && !needs_reevaluation(&incident) {
             return Ok(Finished::Final);
         }
-        self.reconcile_once(key, incident).await
+        Box::pin(self.reconcile_once(key, incident)).await
     }
 
     /// Reads everything, plans and acts once.
     async fn reconcile_once(&self, key: &Key, mut incident: Incident) -> Result<Finished, Stop> {
         let mut timings = Timings::begin();
-        let Gathered { mut facts, switch } =
-            gather(&self.client, &self.cache, &self.config, &incident).await;
+        let Gathered { mut facts, switch } = self.gather(&incident).await;
         timings.read();
         let pod_uid = incident.spec.pod.uid.clone();
-        let pending = self.pending().remove(&pod_uid);
-        if let Some(pending) = pending {
-            match pod_removed(&facts) {
-                Lookup::Found(true) | Lookup::NotFound => {
-                    let outcome = pending.done(pending.at);
-                    self.report(&mut incident, &pending.verified, &outcome, &timings)
-                        .await?;
-                    return Ok(Finished::Removed);
-                }
-                Lookup::Found(false) => self.work().controls.ledger.release(&pod_uid),
-                Lookup::Failed(why) => {
-                    let verified = pending.verified.clone();
-                    self.pending().insert(pod_uid, pending);
-                    let outcome = Outcome::waiting(WaitReason::ApiRequestFailed(why));
-                    self.report(&mut incident, &verified, &outcome, &timings)
-                        .await?;
-                    return Ok(Finished::requested(&outcome, None));
-                }
-            }
+        if let Some(finished) = self.settle_pending(&mut incident, &facts, &timings).await? {
+            return Ok(finished);
         }
         if let Lookup::Found(pod) = &mut facts.pod {
             pod.shortened = self.was_shortened(&pod_uid);
@@ -210,21 +192,18 @@ impl Controller {
         let verified = verified(&facts);
         let mut plan = self.decide(&incident, &mut facts);
         if let Plan::Shorten(shortening) = &plan {
-            match self.shorten(&incident, &facts, shortening).await? {
-                Some((outcome, retry_after)) => {
-                    timings.requested();
-                    self.report(&mut incident, &verified, &outcome, &timings)
-                        .await?;
-                    return Ok(Finished::requested(&outcome, retry_after));
-                }
-                // It had no effect, and is not tried again.
-                None => {
-                    if let Lookup::Found(pod) = &mut facts.pod {
-                        pod.shortened = true;
-                    }
-                    plan = self.decide(&incident, &mut facts);
-                }
+            let shortened = self.shorten(&incident, &facts, shortening).await?;
+            if let Some((outcome, retry_after)) = shortened {
+                timings.requested();
+                self.report(&mut incident, &verified, &outcome, &timings)
+                    .await?;
+                return Ok(Finished::requested(&outcome, retry_after));
             }
+            // It had no effect, and is not tried again.
+            if let Lookup::Found(pod) = &mut facts.pod {
+                pod.shortened = true;
+            }
+            plan = self.decide(&incident, &mut facts);
         }
         let (action, removal) = match plan {
             Plan::Evict(removal) => (ResponseAction::Evict, removal),
@@ -262,6 +241,45 @@ impl Controller {
         Ok(Finished::requested(&outcome, retry_after))
     }
 
+    /// Finds out what came of a removal of the pod without a known result. None: there is none, or it
+    /// was not done.
+    async fn settle_pending(
+        &self,
+        incident: &mut Incident,
+        facts: &Facts,
+        timings: &Timings,
+    ) -> Result<Option<Finished>, Stop> {
+        let pod_uid = incident.spec.pod.uid.clone();
+        let Some(pending) = self.take_pending(&pod_uid) else {
+            return Ok(None);
+        };
+        let (outcome, finished) = match pod_removed(facts) {
+            Lookup::Found(true) | Lookup::NotFound => (pending.done(pending.at), Finished::Removed),
+            Lookup::Found(false) => {
+                self.work().controls.ledger.release(&pod_uid);
+                return Ok(None);
+            }
+            Lookup::Failed(why) => {
+                self.pending().insert(pod_uid, pending.clone());
+                let outcome = Outcome::waiting(WaitReason::ApiRequestFailed(why));
+                let finished = Finished::requested(&outcome, None);
+                (outcome, finished)
+            }
+        };
+        self.report(incident, &pending.verified, &outcome, timings)
+            .await?;
+        Ok(Some(finished))
+    }
+
+    fn take_pending(&self, pod_uid: &str) -> Option<PendingRemoval> {
+        self.pending().remove(pod_uid)
+    }
+
+    /// The facts of an Incident. On the heap only while it lasts.
+    async fn gather(&self, incident: &Incident) -> Gathered {
+        Box::pin(gather(&self.client, &self.cache, &self.config, incident)).await
+    }
+
     /// Plans, and notes the removal in the same step, so that no two use one place.
     fn decide(&self, incident: &Incident, facts: &mut Facts) -> Plan {
         let mut work = self.work();
@@ -279,7 +297,7 @@ impl Controller {
                 continue;
             };
             let mut timings = Timings::begin();
-            let gathered = gather(&self.client, &self.cache, &self.config, &incident).await;
+            let gathered = self.gather(&incident).await;
             timings.read();
             if let Lookup::Found(true) | Lookup::NotFound = pod_removed(&gathered.facts) {
                 let outcome = pending.done(pending.at);

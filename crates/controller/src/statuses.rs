@@ -49,7 +49,7 @@ pub(crate) async fn run(responder: Arc<Controller>, cache: Cache, metrics: Metri
     let (client, config) = (responder.client().clone(), responder.config().clone());
     let mut reported = Reported::default();
     let mut nodes = Nodes::new(client.clone(), &config);
-    let mut changes = cache.changes();
+    let mut news = cache.changes();
     let mut cluster: Option<Cluster> = None;
     let mut next_read = Instant::now();
     let mut due: Option<Instant> = None;
@@ -58,7 +58,7 @@ pub(crate) async fn run(responder: Arc<Controller>, cache: Cache, metrics: Metri
         pulse.beat();
         let changed = tokio::select! {
             biased;
-            Ok(()) = changes.changed() => true,
+            Ok(()) = news.changed() => true,
             () = tokio::time::sleep_until(next_read) => {
                 let begun = Instant::now();
                 match read(&client, &config, &pulse).await {

@@ -52,8 +52,8 @@ pub(crate) async fn follow(
 ) {
     let permits = Arc::new(Semaphore::new(WATCHES));
     let mut groups: BTreeMap<Group, mpsc::UnboundedSender<Box<Incident>>> = BTreeMap::new();
-    let mut running: JoinSet<(Group, Vec<Box<Incident>>)> = JoinSet::new();
-    let mut late: Vec<Box<Incident>> = Vec::new();
+    let mut running: JoinSet<(Group, Vec<Incident>)> = JoinSet::new();
+    let mut late: Vec<Incident> = Vec::new();
     let mut done: BTreeMap<String, Instant> = BTreeMap::new();
     let (reported, mut reports) = mpsc::unbounded_channel();
     loop {
@@ -105,11 +105,11 @@ pub(crate) async fn follow(
 }
 
 async fn next(
-    late: &mut Vec<Box<Incident>>,
+    late: &mut Vec<Incident>,
     incidents: &mut mpsc::UnboundedReceiver<Box<Incident>>,
 ) -> Option<Box<Incident>> {
     match late.pop() {
-        Some(incident) => Some(incident),
+        Some(incident) => Some(Box::new(incident)),
         None => incidents.recv().await,
     }
 }
@@ -193,7 +193,7 @@ impl Recovering {
     }
 
     /// Waits for the replacements; the Incidents that came too late for it.
-    async fn run(mut self, permits: &Semaphore) -> Vec<Box<Incident>> {
+    async fn run(mut self, permits: &Semaphore) -> Vec<Incident> {
         if let Some(_permit) = self.turn(permits).await {
             self.watch().await;
         }
@@ -204,7 +204,7 @@ impl Recovering {
         self.incoming.close();
         let mut late = Vec::new();
         while let Ok(incident) = self.incoming.try_recv() {
-            late.push(incident);
+            late.push(*incident);
         }
         late
     }
