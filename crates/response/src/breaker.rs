@@ -20,8 +20,9 @@ const FAILURES: usize = 3;
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(10);
 /// The longest pause.
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
-/// A replacement can start this long before the controller knows that the removal was accepted.
-const REQUEST_TIME: SignedDuration = SignedDuration::from_secs(15);
+/// A replacement can start this long before the controller knows that the removal was accepted; the
+/// times of pods have whole seconds.
+const REQUEST_TIME: SignedDuration = SignedDuration::from_secs(2);
 /// What is older no longer matters: by then the pauses have their full length.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
@@ -180,12 +181,9 @@ impl Breakers {
         let key = (workload_uid.to_owned(), policy.0.to_owned(), policy.1);
         let uids = self.by_key.get(&key).into_iter().flatten();
         let records: Vec<_> = uids.filter_map(|uid| self.records.get(uid)).collect();
-        let Some(first_removal) = records.iter().filter_map(|r| r.removed).min() else {
-            return Breaker::Closed;
-        };
         let mut events: Vec<_> = records
             .iter()
-            .filter(|r| is_failure(r, first_removal))
+            .filter(|r| is_failure(r, &records))
             .map(|r| (r.violated, Event::Failed(r.pod_uid.clone())))
             .chain(
                 records
@@ -220,13 +218,16 @@ impl Breakers {
     }
 }
 
-/// Whether a replacement violated the policy as soon as it started.
-fn is_failure(record: &Record, first_removal: Timestamp) -> bool {
+/// Whether a pod that replaced another violated the policy as soon as it started.
+fn is_failure(record: &Record, all: &[&Record]) -> bool {
+    let others = all.iter().filter(|other| other.pod_uid != record.pod_uid);
+    let first_removal = others.filter_map(|other| other.removed).min();
+    let (Some(started), Some(first_removal)) = (record.started, first_removal) else {
+        return false;
+    };
     record.by_itself
-        && record.started.is_some_and(|started| {
-            later(started, REQUEST_TIME) >= first_removal
-                && record.violated.duration_since(started) <= SOON
-        })
+        && later(started, REQUEST_TIME) >= first_removal
+        && record.violated.duration_since(started) <= SOON
 }
 
 /// What happened to a workload, in the order in which things of one time are taken.

@@ -6,7 +6,7 @@
 //! requested.
 
 use crate::breaker::{Breaker, Breakers};
-use crate::facts::{Facts, Lookup, Owner, PodFacts, Protection};
+use crate::facts::{Facts, Lookup, Owner, PodFacts, Protection, pod_removed};
 use crate::guard::Guards;
 use crate::ledger::{Ledger, RateLimits};
 use crate::plan::{Plan, claim_of, plan};
@@ -70,6 +70,7 @@ impl Controls {
             Owner::Workload(workload) => Some(workload.uid.clone()),
             Owner::None | Owner::Unknown(_) => None,
         };
+        self.learn_end(pod_uid, facts, now);
         self.fill_in(queue, incident, workload.as_deref(), facts, now);
         let mut planned = plan(facts, now);
         if would_remove(&planned) {
@@ -88,11 +89,27 @@ impl Controls {
             } if !self.ledger.contains(pod_uid) => {
                 if let Some(claim) = claim_of(facts) {
                     self.ledger.reserve(pod_uid, &claim, *at);
+                    self.ledger.confirm(pod_uid, *at);
                 }
             }
             Plan::Shorten(_) | Plan::Requeue { .. } | Plan::NoAction { .. } => {}
         }
         planned
+    }
+
+    /// What became of a removal whose end was not reported, as after a panic: the live pod tells.
+    fn learn_end(&mut self, pod_uid: &str, facts: &Facts, now: Timestamp) {
+        if !self.ledger.is_pending(pod_uid) {
+            return;
+        }
+        match (pod_removed(facts), &facts.pod) {
+            (Lookup::Found(false), _) => self.ledger.release(pod_uid),
+            (Lookup::Found(true), Lookup::Found(pod)) => {
+                self.ledger.confirm(pod_uid, pod.evicted.unwrap_or(now));
+            }
+            (Lookup::Found(true) | Lookup::NotFound, _) => self.ledger.confirm(pod_uid, now),
+            (Lookup::Failed(_), _) => {}
+        }
     }
 
     fn fill_in(
@@ -109,7 +126,7 @@ impl Controls {
         };
         let namespace = &facts.violation.namespace;
         let uid = incident.metadata.uid.as_deref().unwrap_or_default();
-        facts.history = self.ledger.history(workload, namespace, &bindings);
+        facts.history = self.ledger.history(workload, namespace, &bindings, now);
         facts.history.contended = queue.contended(uid, workload);
         let trusted = facts.protection == Protection::Unmodified;
         facts.breaker = match (workload, &facts.pod, &facts.policy) {
@@ -117,7 +134,7 @@ impl Controls {
                 if trusted && is_its_pod(pod, facts) =>
             {
                 self.breakers.verified(incident, workload, pod.started);
-                let last = self.ledger.last_of_workload(workload);
+                let last = self.ledger.last_of_workload(workload, now);
                 let policy = (policy.uid.as_str(), policy.generation);
                 self.breakers.state(workload, policy, last, now)
             }
@@ -151,3 +168,6 @@ const fn would_remove(plan: &Plan) -> bool {
         Plan::Shorten(_) | Plan::NoAction { .. } => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

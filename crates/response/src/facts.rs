@@ -418,10 +418,22 @@ pub struct Facts {
 /// Whether the violation's pod is terminating or no longer exists, as far as that is known.
 #[must_use]
 pub fn pod_removed(facts: &Facts) -> Lookup<bool> {
+    removed(facts, |pod| pod.terminating.is_some())
+}
+
+/// Whether a removal that was requested without a clear response was done, as far as that is known:
+/// an eviction leaves a mark on a terminating pod; of a pod that no longer exists it is assumed.
+#[must_use]
+pub fn request_done(facts: &Facts, action: ResponseAction) -> Lookup<bool> {
+    removed(facts, |pod| match action {
+        ResponseAction::Evict | ResponseAction::Audit => pod.evicted.is_some(),
+        ResponseAction::Delete => pod.terminating.is_some(),
+    })
+}
+
+fn removed(facts: &Facts, live: impl Fn(&PodFacts) -> bool) -> Lookup<bool> {
     match &facts.pod {
-        Lookup::Found(pod) => {
-            Lookup::Found(pod.uid != facts.violation.pod_uid || pod.terminating.is_some())
-        }
+        Lookup::Found(pod) => Lookup::Found(pod.uid != facts.violation.pod_uid || live(pod)),
         Lookup::NotFound => Lookup::NotFound,
         Lookup::Failed(why) => Lookup::Failed(why.clone()),
     }

@@ -3,8 +3,9 @@
 //! Here: the limits per workload, binding, namespace and cluster; noting, forgetting, taking back.
 //! Not here: who goes first when a limit has room again (`queue`).
 //! Invariant: a removal is noted before it is requested, so that two that are planned at once
-//! cannot both use the last place; it is taken back only when it is known that no pod was removed;
-//! the ledger can be rebuilt from the statuses of Incidents.
+//! cannot both use the last place; it counts as one of this moment until it is known when it
+//! happened, and is taken back only when it is known that no pod was removed; the ledger can be
+//! rebuilt from the statuses of Incidents.
 
 use bailiff_api::Incident;
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +15,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const LONGEST_COOLDOWN: SignedDuration = SignedDuration::from_hours(24);
 /// The window of every limit "per minute".
 pub(crate) const RATE_WINDOW: SignedDuration = SignedDuration::from_secs(60);
+
+/// A removal of which nobody learned what became of it counts as one of this moment for so long.
+const LONGEST_REQUEST: SignedDuration = SignedDuration::from_mins(5);
 
 /// What limits removals.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,12 +131,22 @@ impl History {
     }
 }
 
+/// The places that a removal has taken.
+#[derive(Clone, Debug)]
+struct Taken {
+    /// When it happened, or when it was noted.
+    at: Timestamp,
+    /// Whether it is not known yet when it happened.
+    pending: bool,
+    limits: Vec<Limit>,
+}
+
 /// Past removals by workload, binding, namespace, and all.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     rates: RateLimits,
     /// What the removal of each pod has taken, by the pod's UID.
-    taken: BTreeMap<String, (Timestamp, Vec<Limit>)>,
+    taken: BTreeMap<String, Taken>,
     times: BTreeMap<Limit, BTreeSet<(Timestamp, String)>>,
     /// Counts what made room before its time.
     releases: u64,
@@ -156,10 +170,15 @@ impl Ledger {
         workload_uid: Option<&str>,
         namespace: &str,
         bindings: &[&str],
+        now: Timestamp,
     ) -> History {
         let times = |limit: &Limit| -> Vec<Timestamp> {
             let times = self.times.get(limit).into_iter().flatten();
-            times.map(|(at, _)| *at).collect()
+            let mut times: Vec<_> = times
+                .map(|(at, pod)| self.counts_at(*at, pod, now))
+                .collect();
+            times.sort_unstable();
+            times
         };
         History {
             last_of_workload: workload_uid
@@ -180,17 +199,39 @@ impl Ledger {
         }
     }
 
-    /// When a pod of a workload (by UID) was last removed, or its removal was requested.
+    /// When a pod of a workload (by UID) was last removed. A removal that is being requested counts
+    /// as one of this moment.
     #[must_use]
-    pub fn last_of_workload(&self, uid: &str) -> Option<Timestamp> {
+    pub(crate) fn last_of_workload(&self, uid: &str, now: Timestamp) -> Option<Timestamp> {
         let times = self.times.get(&Limit::Workload(uid.to_owned()))?;
-        times.last().map(|(at, _)| *at)
+        times
+            .iter()
+            .map(|(at, pod)| self.counts_at(*at, pod, now))
+            .max()
+    }
+
+    fn counts_at(&self, at: Timestamp, pod_uid: &str, now: Timestamp) -> Timestamp {
+        match self.taken.get(pod_uid) {
+            Some(taken) if taken.pending => now.max(at),
+            Some(_) | None => at,
+        }
     }
 
     /// Notes the removal of a pod that is about to be requested. A second one of the same pod
     /// replaces the first.
     pub fn reserve(&mut self, pod_uid: &str, claim: &Claim, at: Timestamp) {
-        self.note(pod_uid, claim.limits().collect(), at);
+        self.note(pod_uid, claim.limits().collect(), at, true);
+    }
+
+    /// Notes when a pod was removed that was noted before. Without this it counts as being removed
+    /// until the Incident's status tells, or some minutes have passed.
+    pub fn confirm(&mut self, pod_uid: &str, at: Timestamp) {
+        if let Some(taken) = self.taken.get(pod_uid)
+            && taken.pending
+        {
+            let limits = taken.limits.clone();
+            self.note(pod_uid, limits, at, false);
+        }
     }
 
     /// Takes back what was noted for a pod: it was not removed.
@@ -198,6 +239,11 @@ impl Ledger {
         if self.forget(pod_uid) {
             self.releases += 1;
         }
+    }
+
+    /// Whether the removal of a pod is noted, and it is not known when it happened.
+    pub(crate) fn is_pending(&self, pod_uid: &str) -> bool {
+        self.taken.get(pod_uid).is_some_and(|taken| taken.pending)
     }
 
     /// Whether the removal of a pod is noted.
@@ -212,10 +258,14 @@ impl Ledger {
         let Some(status) = &incident.status else {
             return;
         };
-        let uid = &incident.spec.pod.uid;
-        let (Some(response), false) = (&status.response, self.contains(uid)) else {
+        let Some(response) = &status.response else {
             return;
         };
+        let uid = &incident.spec.pod.uid;
+        if self.contains(uid) {
+            self.confirm(uid, response.time.0);
+            return;
+        }
         let workload = status.workload_ref.as_ref();
         let claim = Claim {
             workload: workload.map(|w| WorkloadClaim {
@@ -226,32 +276,40 @@ impl Ledger {
             binding_per_minute: 1,
             namespace: incident.spec.pod.namespace.clone(),
         };
-        self.reserve(uid, &claim, response.time.0);
+        self.note(uid, claim.limits().collect(), response.time.0, false);
     }
 
     /// Forgets what no longer limits anything.
     pub fn prune(&mut self, now: Timestamp) {
-        let old: Vec<_> = self
+        let lost = self
             .taken
             .iter()
-            .filter(|(_, (at, limits))| {
-                let longest = match limits.first() {
-                    Some(Limit::Workload(_)) => LONGEST_COOLDOWN,
-                    Some(Limit::Binding(_) | Limit::Namespace(_) | Limit::Cluster) | None => {
-                        RATE_WINDOW
-                    }
-                };
-                now.duration_since(*at) >= longest
-            })
-            .map(|(uid, _)| uid.clone())
-            .collect();
+            .filter(|(_, taken)| taken.pending && now.duration_since(taken.at) >= LONGEST_REQUEST);
+        let lost: Vec<_> = lost.map(|(uid, _)| uid.clone()).collect();
+        for uid in lost {
+            self.confirm(&uid, now);
+        }
+        let old = self.taken.iter().filter(|(_, taken)| {
+            let longest = match taken.limits.first() {
+                Some(Limit::Workload(_)) => LONGEST_COOLDOWN,
+                Some(Limit::Binding(_) | Limit::Namespace(_) | Limit::Cluster) | None => {
+                    RATE_WINDOW
+                }
+            };
+            !taken.pending && now.duration_since(taken.at) >= longest
+        });
+        let old: Vec<_> = old.map(|(uid, _)| uid.clone()).collect();
         for uid in old {
             self.forget(&uid);
         }
         // What is kept for a cooldown period no longer counts for a minute.
+        let taken = &self.taken;
         self.times.retain(|limit, times| {
             if !matches!(limit, Limit::Workload(_)) {
-                times.retain(|(at, _)| now.duration_since(*at) < RATE_WINDOW);
+                times.retain(|(at, pod)| {
+                    now.duration_since(*at) < RATE_WINDOW
+                        || taken.get(pod).is_some_and(|taken| taken.pending)
+                });
             }
             !times.is_empty()
         });
@@ -269,20 +327,20 @@ impl Ledger {
             claim.workload.as_ref().map(|w| w.uid.as_str()),
             &claim.namespace,
             &[&claim.binding],
+            now,
         );
         for limit in claim.limits() {
             let held = held.get(&limit).copied().unwrap_or_default();
             let taken = std::iter::repeat_n(now, held);
             match &limit {
-                Limit::Workload(_) if held > 0 => history.last_of_workload = Some(now),
-                Limit::Workload(_) => {}
-                Limit::Binding(name) if held > 0 => {
+                Limit::Workload(_) | Limit::Binding(_) if held == 0 => {}
+                Limit::Workload(_) => history.last_of_workload = Some(now),
+                Limit::Binding(name) => {
                     match history.by_binding.iter_mut().find(|(n, _)| n == name) {
                         Some((_, times)) => times.extend(taken),
                         None => history.by_binding.push((name.clone(), taken.collect())),
                     }
                 }
-                Limit::Binding(_) => {}
                 Limit::Namespace(_) => history.in_namespace.extend(taken),
                 Limit::Cluster => history.in_cluster.extend(taken),
             }
@@ -295,21 +353,26 @@ impl Ledger {
         self.releases
     }
 
-    fn note(&mut self, pod_uid: &str, limits: Vec<Limit>, at: Timestamp) {
+    fn note(&mut self, pod_uid: &str, limits: Vec<Limit>, at: Timestamp, pending: bool) {
         self.forget(pod_uid);
         for limit in &limits {
             let times = self.times.entry(limit.clone()).or_default();
             times.insert((at, pod_uid.to_owned()));
         }
-        self.taken.insert(pod_uid.to_owned(), (at, limits));
+        let taken = Taken {
+            at,
+            pending,
+            limits,
+        };
+        self.taken.insert(pod_uid.to_owned(), taken);
     }
 
     fn forget(&mut self, pod_uid: &str) -> bool {
-        let Some((at, limits)) = self.taken.remove(pod_uid) else {
+        let Some(taken) = self.taken.remove(pod_uid) else {
             return false;
         };
-        let entry = (at, pod_uid.to_owned());
-        for limit in limits {
+        let entry = (taken.at, pod_uid.to_owned());
+        for limit in taken.limits {
             if let Some(times) = self.times.get_mut(&limit) {
                 times.remove(&entry);
                 if times.is_empty() {

@@ -25,7 +25,7 @@ pub use controls::Controls;
 pub use facts::{
     BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
     Reevaluation, Settings, Switch, Termination, ViolationFacts, is_mirror, last_verdict,
-    pod_removed,
+    pod_removed, request_done,
 };
 pub use guard::{Guards, Paused};
 pub use incident_state::{
@@ -38,5 +38,7 @@ pub use queue::{Demand, Finished, Job, Key, Queue, QueueSettings, Stats, Summary
 pub use reason::{Blocker, NoActionReason, RateLimit, WaitReason};
 pub use rejection::{Rejection, rejected};
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -36,7 +36,7 @@ pub enum Plan {
         /// When to plan again.
         until: Timestamp,
         /// The places that it waits for. Present exactly for `Cooldown` and `RateLimited`.
-        claim: Option<Claim>,
+        claim: Option<Box<Claim>>,
     },
     /// Take no action.
     NoAction {
@@ -57,7 +57,7 @@ pub struct PodRemoval {
     /// How long, in seconds, Bailiff waits for what blocks the eviction.
     pub eviction_deadline_seconds: u32,
     /// The places that it takes in the limits.
-    pub claim: Claim,
+    pub claim: Box<Claim>,
 }
 
 /// A response that shortens a termination.
@@ -276,7 +276,7 @@ fn respond(
         return Plan::Requeue {
             reason: WaitReason::of(limit),
             until,
-            claim: Some(claim),
+            claim: Some(Box::new(claim)),
         };
     }
     let removal = PodRemoval {
@@ -284,7 +284,7 @@ fn respond(
         grace_period_seconds: grace_period(facts, binding)
             .min(seconds(target.pod.grace_period_seconds)),
         eviction_deadline_seconds: eviction_deadline(binding),
-        claim,
+        claim: Box::new(claim),
     };
     match action {
         ResponseAction::Delete => Plan::Delete(removal),
@@ -454,3 +454,6 @@ const fn nothing(reason: NoActionReason) -> Plan {
         would: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

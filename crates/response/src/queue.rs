@@ -235,6 +235,14 @@ impl Queue {
         }
     }
 
+    /// The other Incidents of a pod are due at once.
+    fn siblings_due(&mut self, uid: &str, pod_uid: &str) {
+        let of_pod = self.by_pod.get(pod_uid).cloned().unwrap_or_default();
+        for sibling in of_pod.iter().filter(|sibling| *sibling != uid) {
+            self.make_due(sibling);
+        }
+    }
+
     /// What Incidents wait for changed: they are due at once.
     pub fn wake(&mut self, wake: Wake<'_>) {
         let concerned = self.entries.iter().filter(|(_, entry)| match wake {
@@ -380,7 +388,7 @@ impl Queue {
             return;
         };
         if finished == Finished::Removed {
-            self.pod_gone(&running.pod_uid);
+            self.siblings_due(uid, &running.pod_uid);
         }
         let settings = self.settings;
         let Some(entry) = self.entries.get_mut(uid) else {

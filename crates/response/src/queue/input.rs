@@ -136,7 +136,7 @@ pub enum Finished {
 impl Finished {
     /// After a `Plan::Requeue`.
     #[must_use]
-    pub fn requeued(reason: &WaitReason, until: Timestamp, claim: Option<Claim>) -> Self {
+    pub fn requeued(reason: &WaitReason, until: Timestamp, claim: Option<Box<Claim>>) -> Self {
         let limit = |claim: &Claim| {
             let limit = claim
                 .limits()
@@ -147,7 +147,7 @@ impl Finished {
             (WaitReason::ApiRequestFailed(_), _) => Self::backoff(reason.as_str()),
             (_, Some(claim)) => Self::Limited {
                 limit: limit(&claim),
-                claim,
+                claim: *claim,
                 until,
             },
             (_, None) => Self::Wait {
