@@ -75,7 +75,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Preview(args) => {
-            let run = bailiff_cli::preview::run(&args, &mut out, &mut std::io::stderr());
+            let mut progress = std::io::stderr();
+            let run = bailiff_cli::preview::run(&args, &mut out, &mut progress);
             runtime()?.block_on(run)?;
         }
         Command::Status(args) => {

@@ -37,8 +37,8 @@ pub(crate) fn reevaluate(
     let input = Input {
         process: &process,
         container: &container,
-        object: &object,
-        namespace_object: &namespace_object,
+        object: Some(&object),
+        namespace_object: Some(&namespace_object),
     };
     let series = incident.status.as_ref().and_then(|s| s.series.as_ref());
     let others = series.is_some_and(|s| s.count > 1);
@@ -47,7 +47,7 @@ pub(crate) fn reevaluate(
         // Of the processes that followed the evidence has less than the expressions read.
         Verdict::NotMatched | Verdict::Allowed if others => Reevaluation::NeedsNextExec,
         Verdict::NotMatched | Verdict::Allowed => Reevaluation::NoLongerViolates,
-        Verdict::CouldNotBeChecked(errors) => {
+        Verdict::EvaluationFailed(errors) => {
             let first = errors.into_iter().next();
             Reevaluation::Failed(first.map_or_else(String::new, |error| error.message))
         }
@@ -81,6 +81,7 @@ fn process(evidence: &IncidentProcess) -> Process {
         executable_source: evidence.executable_source,
         script: evidence.script_path.clone().map(|path| Script { path }),
         origin: evidence.origin,
+        left_pod_cgroup: evidence.left_pod_cgroup,
         uid: evidence.uid,
         gid: evidence.gid,
         capabilities: evidence.capabilities.clone(),
