@@ -17,9 +17,12 @@ use std::collections::BTreeMap;
 /// Most characters of the cause in the condition.
 const CAUSE_LIMIT: usize = 512;
 
-/// What was written, by kind and name: UID, generation and cause.
+/// The UID and generation of an object, and why it cannot be decoded.
+type Fault = (Option<String>, Option<i64>, String);
+
+/// What was written, by kind and name.
 #[derive(Debug, Default)]
-pub(crate) struct Reported(BTreeMap<(String, String), (Option<String>, Option<i64>, String)>);
+pub(crate) struct Reported(BTreeMap<(String, String), Fault>);
 
 impl Reported {
     /// Reports the objects of a kind that cannot be decoded now. What the API server does not take

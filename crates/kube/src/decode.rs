@@ -67,7 +67,7 @@ struct Whole<K> {
 #[error("{error}")]
 pub struct Undecodable {
     /// Name, namespace, UID, generation and resource version, as far as they can be decoded.
-    pub metadata: ObjectMeta,
+    pub metadata: Box<ObjectMeta>,
     /// The cause.
     pub error: DecodeError,
 }
@@ -105,7 +105,7 @@ impl<K: DeserializeOwned + Resource> Decoded<K> {
 /// Decodes again, without the managed fields and the parts of the status that cannot be decoded.
 fn without_bad_parts<K: DeserializeOwned>(text: &str) -> Result<Whole<K>, Undecodable> {
     let undecodable = |error| Undecodable {
-        metadata: parts::identity(text),
+        metadata: Box::new(parts::identity(text)),
         error,
     };
     let mut parts =

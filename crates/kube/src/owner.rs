@@ -146,9 +146,8 @@ pub async fn workload_of(
         };
         let owner = match read(client, namespace, &reference, &mut prefetch).await? {
             Read::Found(owner) if child.is_controlled_by(&reference.kind, &owner) => owner,
-            Read::Found(_) | Read::NotFound => break,
             Read::KindUnknown if workload.is_none() => return Ok(bounded(reference)),
-            Read::KindUnknown => break,
+            Read::Found(_) | Read::NotFound | Read::KindUnknown => break,
         };
         next = controller(owner.metadata.owner_references.as_deref());
         child = Child {

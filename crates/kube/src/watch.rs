@@ -51,7 +51,7 @@ pub type Watch<K> = BoxStream<'static, watcher::Result<Event<K>>>;
 #[must_use]
 pub fn objects<K>(
     api: Api<Decoded<K>>,
-    mut config: watcher::Config,
+    config: watcher::Config,
     undecodable: &UndecodableObjects,
 ) -> Watch<K>
 where
@@ -62,9 +62,23 @@ where
         + DeserializeOwned
         + 'static,
 {
+    objects_of(api, config, undecodable, K::kind(&()).into_owned())
+}
+
+/// Watches objects of a kind that is known only at run time.
+#[must_use]
+pub fn objects_of<K>(
+    api: Api<Decoded<K>>,
+    mut config: watcher::Config,
+    undecodable: &UndecodableObjects,
+    kind: String,
+) -> Watch<K>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + Send + DeserializeOwned + 'static,
+{
     let page = config.page_size.unwrap_or(PAGE_LIMIT).min(PAGE_LIMIT);
     config.page_size = Some(page);
-    let mut listing = undecodable.follow(K::kind(&()).into_owned());
+    let mut listing = undecodable.follow(kind);
     watcher(api, config)
         .backoff(Pauses::default())
         .filter_map(move |event| {
@@ -91,7 +105,7 @@ fn sort<K: kube::Resource>(
         }
         watcher::Event::Apply(object) => Some(match listing.sort(object, false) {
             Ok(object) => Event::Apply(object),
-            Err(metadata) => Event::Delete(Box::new(metadata)),
+            Err(metadata) => Event::Delete(metadata),
         }),
         watcher::Event::Delete(object) => {
             let metadata = object.meta();

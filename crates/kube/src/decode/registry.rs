@@ -46,6 +46,12 @@ impl UndecodableObjects {
             .collect()
     }
 
+    /// Notes an object that was read otherwise than by a watch; true: it cannot be decoded.
+    pub fn observe<K: Resource>(&self, kind: &str, decoded: Decoded<K>) -> bool {
+        let mut listing = self.follow(kind.to_owned());
+        listing.sort(decoded, false).is_err()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, BTreeMap<Key, Problem>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -89,7 +95,7 @@ impl Listing {
         &mut self,
         decoded: Decoded<K>,
         listing: bool,
-    ) -> Result<K, ObjectMeta> {
+    ) -> Result<K, Box<ObjectMeta>> {
         let problem = problem(&decoded);
         let key = key(decoded.meta());
         match problem {
