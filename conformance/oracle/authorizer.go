@@ -60,7 +60,7 @@ func (r rule) isFor(asked authorizer.Attributes) bool {
 		among(r.Namespaces, asked.GetNamespace()) && among(r.ResourceNames, asked.GetName())
 }
 
-// Authorize gives the decision of the first rule that is for what is asked.
+// Authorize returns the decision of the first matching rule.
 func (f *fixedRules) Authorize(_ context.Context, asked authorizer.Attributes) (authorizer.Decision, string, error) {
 	for _, r := range f.Rules {
 		if !r.isFor(asked) {
@@ -77,9 +77,9 @@ func (f *fixedRules) Authorize(_ context.Context, asked authorizer.Attributes) (
 		return authorizer.DecisionNoOpinion, r.Reason, errors.New(r.Error)
 	}
 	name, verb := asked.GetUser().GetName(), asked.GetVerb()
-	reason := fmt.Sprintf("no rule is for user=%s verb=%s path=%s", name, verb, asked.GetPath())
+	reason := fmt.Sprintf("no rule matches user=%s verb=%s path=%s", name, verb, asked.GetPath())
 	if asked.IsResourceRequest() {
-		reason = fmt.Sprintf("no rule is for user=%s verb=%s group=%s resource=%s namespace=%s name=%s",
+		reason = fmt.Sprintf("no rule matches user=%s verb=%s group=%s resource=%s namespace=%s name=%s",
 			name, verb, asked.GetAPIGroup(), full(asked), asked.GetNamespace(), asked.GetName())
 	}
 	return authorizer.DecisionNoOpinion, reason, nil

@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, from_value, json};
 
-    fn deployment(environment: Value) -> Deployment {
+    fn deployment(environment: &Value) -> Deployment {
         from_value(
             json!({"metadata": {}, "spec": {"selector": {}, "template": {"spec": {
                 "containers": [{"name": "controller", "env": environment}],
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_not_set_has_the_default_of_the_flag() {
-        let configuration = Configuration::of(&deployment(json!([]))).unwrap();
+        let configuration = Configuration::of(&deployment(&json!([]))).unwrap();
         assert_eq!(configuration.settings, Settings::default());
         assert_eq!(configuration.exempt_namespaces, Vec::<String>::new());
         assert_eq!(configuration.critical_namespaces, ["kube-system"]);
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_variables_of_the_chart_count() {
-        let configuration = Configuration::of(&deployment(json!([
+        let configuration = Configuration::of(&deployment(&json!([
             {"name": "BAILIFF_EXEMPT_NAMESPACES", "value": "a,b"},
             {"name": "BAILIFF_CRITICAL_NAMESPACES", "value": ""},
             {"name": "BAILIFF_RESPONSE_MAX_GRACE_PERIOD_SECONDS", "value": "30"},
@@ -139,7 +139,7 @@ mod tests {
     fn an_invalid_value_is_an_error() {
         let variable = json!([{"name": "BAILIFF_RESPONSE_MAX_AGE", "value": "soon"}]);
         assert_eq!(
-            Configuration::of(&deployment(variable))
+            Configuration::of(&deployment(&variable))
                 .unwrap_err()
                 .to_string(),
             "cannot read the configuration of Deployment bailiff-controller: BAILIFF_RESPONSE_MAX_AGE has the invalid value \"soon\"; set the value of the chart and run `helm upgrade`"

@@ -186,7 +186,7 @@ async fn node_events(client: &Client) -> Result<Vec<NodeEvent>, kube::Error> {
     let api = Api::namespaced(client.clone(), NODE_EVENTS_NAMESPACE);
     // An Event that cannot be decoded is not one that Bailiff wrote.
     objects::list(&api, params, |event: Event| {
-        events.extend(NodeEvent::of(&event))
+        events.extend(NodeEvent::of(&event));
     })
     .await?;
     Ok(events)
