@@ -81,6 +81,7 @@ fn process(evidence: &IncidentProcess) -> Process {
         executable_source: evidence.executable_source,
         script: evidence.script_path.clone().map(|path| Script { path }),
         origin: evidence.origin,
+        left_pod_cgroup: evidence.left_pod_cgroup,
         uid: evidence.uid,
         gid: evidence.gid,
         capabilities: evidence.capabilities.clone(),
