@@ -75,9 +75,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             }
         }
         Command::Preview(args) => {
-            let mut progress = std::io::stderr();
-            let run = bailiff_cli::preview::run(&args, &mut out, &mut progress);
-            runtime()?.block_on(run)?;
+            let mut err = std::io::stderr();
+            runtime()?.block_on(bailiff_cli::preview::run(&args, &mut out, &mut err))?;
         }
         Command::Status(args) => {
             runtime()?.block_on(bailiff_cli::status::run(&args, &mut out))?;

@@ -32,7 +32,7 @@ Examples:
   bailiff incidents NAME             Show an Incident with its process and the ancestors
   bailiff incidents -A -o json | jq '.items[].spec.process.args'
 
-If the binary is called kubectl-bailiff and in the PATH, you can also use `kubectl bailiff incidents`.
+If the binary is called kubectl-bailiff and in the PATH, `kubectl bailiff incidents` works as well.
 
 Exit codes: 0 success, 1 the request failed, 2 the command line is invalid.";
 

@@ -25,14 +25,14 @@ use std::io::Write;
 
 const EXAMPLES: &str = "\
 Examples:
-  bailiff preview deployment/web -n shop             Show what would happen to each pod of a Deployment
-  bailiff preview pod/web-0 -n shop                  Show what would happen to a pod
-  bailiff preview statefulset/db -n shop -o json     Print JSON
+  bailiff preview deployment/web -n shop           Preview each pod of a Deployment
+  bailiff preview pod/web-0 -n shop                Preview a pod
+  bailiff preview statefulset/db -n shop -o json   Print JSON
   bailiff preview deployment/web --executable /bin/nc --origin Entrypoint
 
-The result is for the policies, bindings and limits of now. Whether a process violates a policy is not
-evaluated: each policy that applies to a pod is taken as violated. PodDisruptionBudgets and admission
-webhooks are checked with a dry run of the eviction, if you have the permission.
+The result is for the policies, bindings and limits of now. Whether a process violates a policy is
+not evaluated: each policy that applies to a pod is taken as violated. PodDisruptionBudgets and
+admission webhooks are checked with a dry run of the eviction, if you have the permission.
 
 Exit codes: 0 success, 1 the preview failed, 2 the command line is invalid.";
 

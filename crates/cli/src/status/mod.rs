@@ -38,11 +38,11 @@ Examples:
   bailiff status -n security            Check an installation in another namespace
   helm test bailiff -n bailiff-system   Run the same checks in the cluster
 
-A check is OK, Warning (a response waits or was not possible, by design), Failed or Unknown (the check
-cannot run).
+A check is OK, Warning (a response waits or was not possible, by design), Failed, or Unknown
+(the check cannot run).
 
-Exit codes: 0 every check is OK or Warning, 1 a check is Failed or Unknown, 2 the command line is
-invalid.";
+Exit codes: 0 every check is OK or Warning, 1 a check is Failed or Unknown, 2 the command line
+is invalid.";
 
 /// Flags of `bailiff status`.
 #[derive(Clone, Debug, clap::Args)]
