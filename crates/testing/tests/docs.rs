@@ -90,7 +90,7 @@ fn every_reason_event_and_metric_is_explained_to_operators() {
         "crates/controller/src/metrics.rs",
         "bailiff_controller",
     ));
-    for name in ["NotJudged", "SetAside", "Written"] {
+    for name in ["NotEvaluated", "Skipped", "NotRecorded"] {
         names.extend(variants("crates/sensor/src/metrics.rs", name));
     }
     let missing: Vec<_> = names
