@@ -36,6 +36,9 @@ pub mod ready {
     pub const POLICY_NOT_FOUND: &str = "PolicyNotFound";
     /// The binding's policy exists and is not Ready.
     pub const POLICY_NOT_READY: &str = "PolicyNotReady";
+    /// The binding has the action Delete, which the chart value `response.allowPodDeletion` does not
+    /// allow.
+    pub const POD_DELETION_NOT_ALLOWED: &str = "PodDeletionNotAllowed";
     /// A selector of the object is not valid.
     pub const INVALID_SELECTOR: &str = "InvalidSelector";
     /// At least one pod matches.
@@ -117,6 +120,8 @@ pub mod responded {
     /// Status Unknown: the policy changed, and the Incident lacks what its expressions read; the
     /// next exec decides.
     pub const WAITING_FOR_NEXT_EXEC: &str = "WaitingForNextExec";
+    /// Status Unknown: the controller lacks a permission; it retries without end.
+    pub const PERMISSION_MISSING: &str = "PermissionMissing";
     /// Status Unknown: a request to the API server failed; it is retried.
     pub const API_REQUEST_FAILED: &str = "APIRequestFailed";
 }

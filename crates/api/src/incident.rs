@@ -6,7 +6,7 @@
 //! owner reference to the pod, with which it would be collected.
 
 use crate::runtime_policy_binding::ResponseAction;
-use crate::shared::{ContainerType, ExecutableSource, Origin, Severity};
+use crate::shared::{ContainerType, ExecutableSource, Origin, Severity, known};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -214,7 +214,12 @@ pub struct IncidentContainer {
     #[schemars(length(max = 1024))]
     pub image_id: Option<String>,
     /// What role the container has in its pod.
-    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "known",
+        rename = "type",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub type_: Option<ContainerType>,
 }
 
@@ -343,6 +348,15 @@ pub struct IncidentStatus {
     /// The pod that took the place of the one that was taken away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replacement: Option<Replacement>,
+    /// `series.count` when the controller last decided about the response. Violations since then are
+    /// those that it has not taken into account. Absent if there was no series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub observed_count: Option<i64>,
+    /// When the first container of the pod started, not before the pod was scheduled and not after
+    /// the controller read it. Absent if it is not known. The circuit breaker reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_start_time: Option<Time>,
 }
 
 /// Where the answer stands, for people; derived from the conditions.

@@ -25,6 +25,8 @@ pub const CONTROLLER_STATUS_FIELDS: &[&str] = &[
     "dryRunResponse",
     "workloadRef",
     "replacement",
+    "observedCount",
+    "podStartTime",
 ];
 
 /// The policy as shipped for the namespace that Bailiff runs in.

@@ -2,25 +2,16 @@
 //!
 //! Here: severities, what is known about a process and its container, coverage. Not here: the
 //! kinds themselves.
-//! Invariant: what could not be found out is `Unknown`, a value of its own.
+//! Invariant: what could not be found out is `Unknown`, a value of its own. So is a value that a newer
+//! version wrote: after a rollback an object stays readable.
 
 use schemars::JsonSchema;
+use serde::de::IntoDeserializer as _;
 use serde::{Deserialize, Serialize};
 
 /// Severity of a violation. Informational: it does not affect the response.
 #[derive(
-    Serialize,
-    Deserialize,
-    JsonSchema,
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
+    Serialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash,
 )]
 pub enum Severity {
     /// Worth knowing.
@@ -32,6 +23,15 @@ pub enum Severity {
     High,
     /// Wakes somebody.
     Critical,
+}
+
+impl<'de> Deserialize<'de> for Severity {
+    /// A severity of a newer version counts as the default: it only informs.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        let known = Self::ALL.iter().find(|severity| severity.as_str() == word);
+        Ok(known.copied().unwrap_or_default())
+    }
 }
 
 /// Where a process comes from; its descendants inherit it.
@@ -48,6 +48,7 @@ pub enum Origin {
     /// It was started from outside with the command of a lifecycle hook.
     Lifecycle,
     /// It was not seen to start, or its start can't be explained.
+    #[serde(other)]
     Unknown,
 }
 
@@ -67,6 +68,7 @@ pub enum ExecutableSource {
     /// No file: memory of a process.
     Memory,
     /// It could not be found out.
+    #[serde(other)]
     Unknown,
 }
 
@@ -83,6 +85,20 @@ pub enum ContainerType {
     Sidecar,
     /// One of `spec.ephemeralContainers`, as `kubectl debug` adds.
     Ephemeral,
+}
+
+/// The value; none where it is absent or of a newer version.
+pub(crate) fn known<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::de::DeserializeOwned,
+{
+    let value = Option::<String>::deserialize(deserializer)?;
+    Ok(value.and_then(|value| {
+        let value: serde::de::value::StringDeserializer<serde::de::value::Error> =
+            value.into_deserializer();
+        T::deserialize(value).ok()
+    }))
 }
 
 /// On how many of the nodes that matter processes are seen.

@@ -104,6 +104,15 @@ pub(crate) struct ControllerArgs {
         value_delimiter = ','
     )]
     exempt_namespaces: Vec<String>,
+    /// Namespaces in which pods of critical priority classes are never evicted, separated by commas
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "BAILIFF_CRITICAL_NAMESPACES",
+        value_delimiter = ',',
+        default_value = "kube-system"
+    )]
+    critical_namespaces: Vec<String>,
     /// Address of metrics and health
     #[arg(
         long,
@@ -112,36 +121,62 @@ pub(crate) struct ControllerArgs {
         default_value = "[::]:8080"
     )]
     bind_address: SocketAddr,
-    /// How long the Lease holds when its holder is gone
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_LEASE_DURATION", default_value = "15s", value_parser = duration)]
-    lease_duration: Duration,
-    /// How long a leader goes on that can't renew the Lease; less than it holds
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_LEASE_RENEW_DEADLINE", default_value = "10s", value_parser = duration)]
-    lease_renew_deadline: Duration,
-    /// How often the Lease is looked at
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_LEASE_RETRY", default_value = "2s", value_parser = duration)]
-    lease_retry: Duration,
-    /// How long a replacement is waited for
+    /// Time after which a standby acquires a Lease that its leader no longer renews
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    leader_elect_lease_duration: Duration,
+    /// Time that the leader retries to renew the Lease before it steps down; less than the lease
+    /// duration
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_LEADER_ELECT_RENEW_DEADLINE", default_value = "10s", value_parser = duration)]
+    leader_elect_renew_deadline: Duration,
+    /// Interval between attempts to acquire or renew the Lease
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_LEADER_ELECT_RETRY_PERIOD", default_value = "2s", value_parser = duration)]
+    leader_elect_retry_period: Duration,
+    /// Time to wait for a Ready replacement of a removed pod
     #[arg(long, value_name = "DURATION", env = "BAILIFF_REPLACEMENT_DEADLINE", default_value = "5m", value_parser = duration)]
     replacement_deadline: Duration,
-    /// How often a replacement is looked for
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_REPLACEMENT_POLL_INTERVAL", default_value = "1s", value_parser = duration)]
-    replacement_poll_interval: Duration,
-    /// First pause after a `PodDisruptionBudget` refused; it doubles
+    /// Initial backoff after a `PodDisruptionBudget` blocked an eviction; it doubles
     #[arg(long, value_name = "DURATION", env = "BAILIFF_EVICTION_INITIAL_BACKOFF", default_value = "1s", value_parser = duration)]
-    eviction_backoff: Duration,
-    /// Longest such pause
+    eviction_initial_backoff: Duration,
+    /// Maximum backoff after a `PodDisruptionBudget` blocked an eviction
     #[arg(long, value_name = "DURATION", env = "BAILIFF_EVICTION_MAX_BACKOFF", default_value = "30s", value_parser = duration)]
     eviction_max_backoff: Duration,
-    /// How long an answer waits for the protection of incidents to be back
-    #[arg(long, value_name = "DURATION", env = "BAILIFF_PROTECTION_TIMEOUT", default_value = "2m", value_parser = duration)]
-    protection_timeout: Duration,
-    /// Least time between two looks at an incident whose violations go on
+    /// Minimum interval between re-evaluations of an Incident whose violations continue
     #[arg(long, value_name = "DURATION", env = "BAILIFF_INCIDENT_RECHECK_INTERVAL", default_value = "30s", value_parser = duration)]
     incident_recheck_interval: Duration,
-    /// How often statuses of policies and bindings are made anew
+    /// Interval between updates of the status of policies and bindings, in addition to changes
     #[arg(long, value_name = "DURATION", env = "BAILIFF_STATUS_RESYNC_INTERVAL", default_value = "30s", value_parser = duration)]
     status_resync_interval: Duration,
+    /// Upper limit of the grace period, in seconds, that a response leaves a pod
+    #[arg(long, value_name = "SECONDS", env = "BAILIFF_RESPONSE_MAX_GRACE_PERIOD_SECONDS", default_value = "300", value_parser = clap::value_parser!(i64).range(1..=86400))]
+    response_max_grace_period_seconds: i64,
+    /// Age of a violation after which a response that the switch delayed is no longer due
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_RESPONSE_MAX_AGE", default_value = "1h", value_parser = duration)]
+    response_max_age: Duration,
+    /// Maximum number of pods per namespace that Bailiff removes within a minute
+    #[arg(long, value_name = "NUMBER", env = "BAILIFF_RESPONSE_MAX_EVICTIONS_PER_MINUTE_PER_NAMESPACE", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=6000))]
+    response_max_evictions_per_minute_per_namespace: u32,
+    /// Maximum number of pods in the cluster that Bailiff removes within a minute
+    #[arg(long, value_name = "NUMBER", env = "BAILIFF_RESPONSE_MAX_EVICTIONS_PER_MINUTE", default_value = "60", value_parser = clap::value_parser!(u32).range(1..=6000))]
+    response_max_evictions_per_minute: u32,
+    /// Respond to bindings with the action Delete, for which the controller needs the permission to
+    /// delete pods
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "BAILIFF_RESPONSE_ALLOW_POD_DELETION",
+        default_value = "false",
+        action = clap::ArgAction::Set
+    )]
+    response_allow_pod_deletion: bool,
+    /// Age after which closed Incidents are deleted
+    #[arg(long, value_name = "DURATION", env = "BAILIFF_RETENTION_MAX_AGE", default_value = "168h", value_parser = duration)]
+    retention_max_age: Duration,
+    /// Number of Incidents per namespace above which closed ones are deleted
+    #[arg(long, value_name = "NUMBER", env = "BAILIFF_RETENTION_MAX_INCIDENTS_PER_NAMESPACE", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..))]
+    retention_max_incidents_per_namespace: u32,
+    /// Number of Incidents in the cluster above which closed ones are deleted
+    #[arg(long, value_name = "NUMBER", env = "BAILIFF_RETENTION_MAX_INCIDENTS", default_value = "20000", value_parser = clap::value_parser!(u32).range(1..))]
+    retention_max_incidents: u32,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -149,34 +184,45 @@ pub(crate) struct ControllerArgs {
 impl ControllerArgs {
     pub(crate) fn config(self) -> anyhow::Result<bailiff_controller::Config> {
         ensure!(
-            self.lease_renew_deadline < self.lease_duration,
-            "--lease-renew-deadline must be less than --lease-duration, or two replicas could lead at once"
+            self.leader_elect_renew_deadline < self.leader_elect_lease_duration,
+            "--leader-elect-renew-deadline must be less than --leader-elect-lease-duration, so that two replicas never lead at once"
         );
         ensure!(
-            self.lease_retry < self.lease_renew_deadline,
-            "--lease-retry must be less than --lease-renew-deadline, or a leader gives up before it tries again"
+            self.leader_elect_retry_period < self.leader_elect_renew_deadline,
+            "--leader-elect-retry-period must be less than --leader-elect-renew-deadline, so that the leader can retry before it steps down"
         );
         ensure!(
-            !self.replacement_poll_interval.is_zero()
-                && !self.status_resync_interval.is_zero()
-                && !self.lease_retry.is_zero(),
-            "--replacement-poll-interval, --status-resync-interval and --lease-retry must be more than 0s"
+            !self.status_resync_interval.is_zero() && !self.leader_elect_retry_period.is_zero(),
+            "--status-resync-interval and --leader-elect-retry-period must be more than 0s"
         );
+        // A list that is set to nothing, as by an empty environment variable, has one empty name.
+        let names = |names: Vec<String>| names.into_iter().filter(|n| !n.is_empty()).collect();
+        let default = bailiff_controller::Config::default();
         Ok(bailiff_controller::Config {
             namespace: self.namespace,
             identity: self.pod_name,
-            exempt_namespaces: self.exempt_namespaces,
+            exempt_namespaces: names(self.exempt_namespaces),
+            critical_namespaces: names(self.critical_namespaces),
             address: self.bind_address,
-            lease_duration: self.lease_duration,
-            lease_renew: self.lease_renew_deadline,
-            lease_retry: self.lease_retry,
+            lease_duration: self.leader_elect_lease_duration,
+            lease_renew: self.leader_elect_renew_deadline,
+            lease_retry: self.leader_elect_retry_period,
             replacement_deadline: self.replacement_deadline,
-            replacement_poll_interval: self.replacement_poll_interval,
-            eviction_initial_backoff: self.eviction_backoff,
+            replacement_poll_interval: default.replacement_poll_interval,
+            eviction_initial_backoff: self.eviction_initial_backoff,
             eviction_max_backoff: self.eviction_max_backoff,
-            protection_timeout: self.protection_timeout,
+            protection_timeout: default.protection_timeout,
             incident_recheck_interval: self.incident_recheck_interval,
             status_resync_interval: self.status_resync_interval,
+            max_grace_period_seconds: self.response_max_grace_period_seconds,
+            response_max_age: self.response_max_age,
+            max_evictions_per_minute_per_namespace: self
+                .response_max_evictions_per_minute_per_namespace,
+            max_evictions_per_minute: self.response_max_evictions_per_minute,
+            allow_pod_deletion: self.response_allow_pod_deletion,
+            retention_max_age: self.retention_max_age,
+            retention_max_incidents_per_namespace: self.retention_max_incidents_per_namespace,
+            retention_max_incidents: self.retention_max_incidents,
         })
     }
 }
@@ -254,36 +300,80 @@ mod tests {
         }
     }
 
-    /// What a controller with these flags is told.
-    fn controller(flags: &[&str]) -> String {
+    /// The configuration of a controller with these flags.
+    fn configured(flags: &[&str]) -> anyhow::Result<bailiff_controller::Config> {
         let base = ["bailiff", "controller", "--namespace=n", "--pod-name=i"];
         let parsed = <Bailiff as clap::Parser>::try_parse_from(base.iter().chain(flags)).unwrap();
         let Command::Controller(args) = parsed.command else {
             panic!("it is a controller")
         };
-        let config = args.config();
+        args.config()
+    }
+
+    /// The error of a controller with these flags; empty if there is none.
+    fn controller(flags: &[&str]) -> String {
+        let config = configured(flags);
         config.err().map_or_else(String::new, |e| e.to_string())
     }
 
     #[test]
-    fn durations_of_the_lease_that_contradict_each_other_are_refused() {
+    fn durations_of_the_lease_that_contradict_each_other_are_rejected() {
         for (flags, want) in [
             (&[][..], ""),
             (
-                &["--lease-duration=10s"],
-                "--lease-renew-deadline must be less than --lease-duration, or two replicas could lead at once",
+                &["--leader-elect-lease-duration=10s"],
+                "--leader-elect-renew-deadline must be less than --leader-elect-lease-duration, so that two replicas never lead at once",
             ),
             (
-                &["--lease-retry=10s"],
-                "--lease-retry must be less than --lease-renew-deadline, or a leader gives up before it tries again",
+                &["--leader-elect-retry-period=10s"],
+                "--leader-elect-retry-period must be less than --leader-elect-renew-deadline, so that the leader can retry before it steps down",
             ),
             (
-                &["--lease-retry=0s"],
-                "--replacement-poll-interval, --status-resync-interval and --lease-retry must be more than 0s",
+                &["--leader-elect-retry-period=0s"],
+                "--status-resync-interval and --leader-elect-retry-period must be more than 0s",
             ),
         ] {
             assert_eq!(controller(flags), want, "{flags:?}");
         }
+    }
+
+    #[test]
+    fn the_limits_of_responses_are_those_of_the_flags() {
+        let defaults = configured(&[]).unwrap();
+        assert_eq!(defaults.exempt_namespaces, Vec::<String>::new());
+        assert_eq!(defaults.critical_namespaces, ["kube-system"]);
+        assert_eq!(defaults.max_grace_period_seconds, 300);
+        assert_eq!(defaults.response_max_age, Duration::from_hours(1));
+        assert_eq!(defaults.max_evictions_per_minute_per_namespace, 10);
+        assert_eq!(defaults.max_evictions_per_minute, 60);
+        assert!(!defaults.allow_pod_deletion);
+        assert_eq!(defaults.retention_max_age, Duration::from_hours(168));
+        assert_eq!(defaults.retention_max_incidents_per_namespace, 1_000);
+        assert_eq!(defaults.retention_max_incidents, 20_000);
+        let changed = configured(&[
+            // As the chart sets an empty list.
+            "--critical-namespaces=",
+            "--exempt-namespaces=a,b",
+            "--response-max-grace-period-seconds=30",
+            "--response-max-age=5m",
+            "--response-max-evictions-per-minute-per-namespace=1",
+            "--response-max-evictions-per-minute=2",
+            "--response-allow-pod-deletion=true",
+            "--retention-max-age=24h",
+            "--retention-max-incidents-per-namespace=3",
+            "--retention-max-incidents=4",
+        ])
+        .unwrap();
+        assert_eq!(changed.critical_namespaces, Vec::<String>::new());
+        assert_eq!(changed.exempt_namespaces, ["a", "b"]);
+        assert_eq!(changed.max_grace_period_seconds, 30);
+        assert_eq!(changed.response_max_age, Duration::from_mins(5));
+        assert_eq!(changed.max_evictions_per_minute_per_namespace, 1);
+        assert_eq!(changed.max_evictions_per_minute, 2);
+        assert!(changed.allow_pod_deletion);
+        assert_eq!(changed.retention_max_age, Duration::from_hours(24));
+        assert_eq!(changed.retention_max_incidents_per_namespace, 3);
+        assert_eq!(changed.retention_max_incidents, 4);
     }
 
     #[test]

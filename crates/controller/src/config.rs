@@ -13,8 +13,10 @@ pub struct Config {
     pub namespace: String,
     /// Name of this replica; its pod's name.
     pub identity: String,
-    /// Namespaces whose pods are never answered.
+    /// Namespaces whose pods are never removed.
     pub exempt_namespaces: Vec<String>,
+    /// Namespaces in which pods of critical priority classes are never removed.
+    pub critical_namespaces: Vec<String>,
     /// Address of metrics and health.
     pub address: SocketAddr,
     /// How long the Lease holds.
@@ -37,6 +39,22 @@ pub struct Config {
     pub incident_recheck_interval: Duration,
     /// How often statuses of policies and bindings are made anew, besides every change of them.
     pub status_resync_interval: Duration,
+    /// Upper limit of the grace period that a response leaves a pod, in seconds. 1 or more.
+    pub max_grace_period_seconds: i64,
+    /// Age of the last violation from which a response that the switch delayed is no longer due.
+    pub response_max_age: Duration,
+    /// Removed pods per minute and namespace. 1 or more.
+    pub max_evictions_per_minute_per_namespace: u32,
+    /// Removed pods per minute in the cluster. 1 or more.
+    pub max_evictions_per_minute: u32,
+    /// The controller has the permission to delete pods, which the action Delete requires.
+    pub allow_pod_deletion: bool,
+    /// Age from which a closed Incident is deleted.
+    pub retention_max_age: Duration,
+    /// Number of Incidents per namespace from which closed ones are deleted. 1 or more.
+    pub retention_max_incidents_per_namespace: u32,
+    /// Number of Incidents in the cluster from which closed ones are deleted. 1 or more.
+    pub retention_max_incidents: u32,
 }
 
 impl Default for Config {
@@ -45,6 +63,7 @@ impl Default for Config {
             namespace: "bailiff-system".to_owned(),
             identity: "bailiff-controller".to_owned(),
             exempt_namespaces: Vec::new(),
+            critical_namespaces: vec!["kube-system".to_owned()],
             address: SocketAddr::from(([0, 0, 0, 0], 8080)),
             lease_duration: Duration::from_secs(15),
             lease_renew: Duration::from_secs(10),
@@ -56,6 +75,14 @@ impl Default for Config {
             protection_timeout: Duration::from_mins(2),
             incident_recheck_interval: Duration::from_secs(30),
             status_resync_interval: Duration::from_secs(30),
+            max_grace_period_seconds: 300,
+            response_max_age: Duration::from_hours(1),
+            max_evictions_per_minute_per_namespace: 10,
+            max_evictions_per_minute: 60,
+            allow_pod_deletion: false,
+            retention_max_age: Duration::from_hours(168),
+            retention_max_incidents_per_namespace: 1_000,
+            retention_max_incidents: 20_000,
         }
     }
 }

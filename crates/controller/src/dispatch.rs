@@ -1,33 +1,44 @@
-//! Gives every Incident that needs it a task.
+//! Gives Incidents their slots in the order of the queue.
 //!
-//! Here: the watch of Incidents, and the tasks. Not here: which Incident needs one when
-//! (`work`), and what a task does (`answer`).
-//! Invariant: all past answers are learned before the first new one is given; a task that
-//! panics is told of and its Incident is looked at again.
+//! Here: the watch of Incidents, the tasks, and what the queue is told. Not here: the order
+//! (`bailiff_response`), and what a task does (`reconcile`).
+//! Invariant: every Incident of the first list is learned, and the cache complete, before the first
+//! slot is given; each slot ends exactly once, also if its task panics.
 
-use crate::answer::{Controller, End};
+use crate::cache::{Cache, News};
 use crate::metrics::Metrics;
-use crate::work::{Key, Need, Work};
+use crate::reconcile::{Controller, Stop, Work};
+use crate::retention::Retention;
 use bailiff_api::Incident;
+use bailiff_api::condition::types;
 use bailiff_kube::serve::Pulse;
+use bailiff_kube::watch::Event;
+use bailiff_response::{Finished, Job, Key, Summary, Wake, is_final};
 use futures::{Stream, StreamExt as _};
-use kube::runtime::watcher::{self, Event};
+use jiff::Timestamp;
+use kube::runtime::watcher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long the loop sleeps at most, so that it shows that it turns.
-pub(crate) const TURN: Duration = Duration::from_secs(10);
+/// How long the loop sleeps at most, so that it shows that it makes progress.
+pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+/// Most Incidents that are kept as the watch brought them; others are read.
+const BROUGHT_LIMIT: usize = 256;
+/// How often the metrics of the queue are computed at most.
+const METRICS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Answers what the watch brings until `stopping`; then it waits until what was begun has ended.
+/// Responds to what the watch brings until `stopping`; then it waits until what was begun has ended.
 /// It returns early only when the watch ends for good.
 pub(crate) async fn dispatch(
     controller: Arc<Controller>,
+    cache: Cache,
     incidents: impl Stream<Item = watcher::Result<Event<Incident>>> + Unpin,
-    again: Duration,
+    mut news: mpsc::UnboundedReceiver<News>,
     metrics: Metrics,
     pulse: Pulse,
     stopping: CancellationToken,
@@ -35,174 +46,194 @@ pub(crate) async fn dispatch(
     let mut incidents = incidents;
     let mut tasks = Tasks {
         controller: Arc::clone(&controller),
+        retention: Retention::new(&controller),
         running: JoinSet::new(),
         keys: BTreeMap::new(),
-        work: Work::new(again),
+        brought: BTreeMap::new(),
+        listing: BTreeSet::new(),
+        listed: false,
     };
-    let mut listing = Listing::default();
+    let complete = cache.complete();
+    tokio::pin!(complete);
+    let mut is_complete = false;
+    let mut measured = Instant::now() - METRICS_INTERVAL;
     loop {
         pulse.beat();
-        metrics
-            .under_way
-            .set(i64::try_from(tasks.running.len()).unwrap_or(i64::MAX));
-        let due = tasks.work.next_due();
-        let turn = Instant::now() + TURN;
-        let event = tokio::select! {
+        if is_complete && tasks.listed {
+            tasks.start();
+        }
+        if measured.elapsed() >= METRICS_INTERVAL {
+            measured = Instant::now();
+            metrics.measure(&controller.work());
+        }
+        let sleep = tokio::time::sleep_until(tasks.next_wake());
+        tokio::select! {
             biased;
             () = stopping.cancelled() => break,
-            Some(ended) = tasks.running.join_next_with_id() => {
-                tasks.ended(ended);
-                continue;
-            }
-            event = incidents.next() => event,
-            () = tokio::time::sleep_until(due.map_or(turn, |due| due.min(turn))) => {
-                for key in tasks.work.due(Instant::now()) {
-                    tasks.look(key);
+            Some(ended) = tasks.running.join_next_with_id() => tasks.ended(ended),
+            Some(item) = news.recv() => tasks.wake(&item),
+            event = incidents.next() => match event {
+                None => return,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "Cannot watch Incidents; it is retried");
                 }
-                continue;
-            }
-        };
-        match event {
-            None => return,
-            Some(Err(error)) => {
-                tracing::warn!(%error, "cannot watch incidents; it is tried again");
-            }
-            Some(Ok(Event::Delete(incident))) => {
-                tasks
-                    .work
-                    .gone(incident.metadata.uid.as_deref().unwrap_or_default());
-            }
-            Some(Ok(event)) => {
-                for incident in listing.learn(event, &controller, &mut tasks.work) {
-                    tasks.answer(incident);
-                }
-            }
+                Some(Ok(event)) => tasks.learn(event),
+            },
+            () = &mut complete, if !is_complete => is_complete = true,
+            () = sleep => tasks.tick(),
         }
     }
     while let Some(ended) = tasks.running.join_next_with_id().await {
         pulse.beat();
         tasks.ended(ended);
     }
-}
-
-/// A list that the watch brings, piece by piece.
-#[derive(Default)]
-struct Listing {
-    present: BTreeSet<String>,
-    /// The first list: its Incidents are kept until all past answers are learned.
-    kept: Vec<Incident>,
-    first_done: bool,
-}
-
-impl Listing {
-    /// The Incidents that may be answered now.
-    fn learn(
-        &mut self,
-        event: Event<Incident>,
-        controller: &Controller,
-        work: &mut Work,
-    ) -> Vec<Incident> {
-        match event {
-            Event::Init => {
-                self.present.clear();
-                self.kept.clear();
-            }
-            Event::InitApply(incident) => {
-                self.present
-                    .insert(incident.metadata.uid.clone().unwrap_or_default());
-                if self.first_done {
-                    return vec![trimmed(incident)];
-                }
-                self.kept.push(trimmed(incident));
-            }
-            Event::InitDone => {
-                work.relisted(&self.present);
-                self.present.clear();
-                let kept = std::mem::take(&mut self.kept);
-                // Not before: a list that broke off in the middle begins anew, and an answer that
-                // was learned twice would count twice for its binding's limit.
-                if !self.first_done {
-                    for incident in &kept {
-                        controller.learn(incident);
-                    }
-                }
-                self.first_done = true;
-                return kept;
-            }
-            Event::Apply(incident) => return vec![trimmed(incident)],
-            Event::Delete(_) => {}
-        }
-        Vec::new()
-    }
-}
-
-/// Without what no answer needs and what makes most of an Incident's size: many wait at once.
-fn trimmed(mut incident: Incident) -> Incident {
-    let process = &mut incident.spec.process;
-    process.args = Vec::new();
-    process.args_base64 = Vec::new();
-    process.ancestors = Vec::new();
-    incident.spec.violations = Vec::new();
-    incident.metadata.managed_fields = None;
-    incident
+    Box::pin(controller.last_look()).await;
 }
 
 struct Tasks {
     controller: Arc<Controller>,
-    running: JoinSet<()>,
+    retention: Retention,
+    running: JoinSet<Result<Finished, Stop>>,
     keys: BTreeMap<Id, Key>,
-    work: Work,
+    /// Incidents as the watch brought them, by UID, until their first slot.
+    brought: BTreeMap<String, Incident>,
+    /// The Incidents that the list that is coming has named.
+    listing: BTreeSet<String>,
+    listed: bool,
 }
 
 impl Tasks {
-    /// Answers an Incident as the watch brought it, if it needs it.
-    fn answer(&mut self, incident: Incident) {
-        let need = self.work.learn(&incident, Instant::now());
-        let (Need::Answer { fresh }, Some(key)) = (need, Key::of(&incident)) else {
+    fn learn(&mut self, event: Event<Incident>) {
+        match event {
+            Event::Init => self.listing.clear(),
+            Event::InitApply(incident) => {
+                self.listing
+                    .insert(incident.metadata.uid.clone().unwrap_or_default());
+                self.observe(incident);
+            }
+            Event::InitDone => {
+                let listing = std::mem::take(&mut self.listing);
+                self.controller.work().queue.relisted(&listing);
+                self.brought.retain(|uid, _| listing.contains(uid));
+                self.retention.relisted(&listing);
+                self.listed = true;
+            }
+            Event::Apply(incident) => self.observe(incident),
+            Event::Delete(metadata) => {
+                let uid = metadata.uid.unwrap_or_default();
+                let mut work = self.controller.work();
+                work.controls.deleted(&uid);
+                work.queue.deleted(&uid);
+                drop(work);
+                self.brought.remove(&uid);
+                self.retention.deleted(&uid);
+                self.controller.forget_failure(&uid);
+            }
+        }
+    }
+
+    fn observe(&mut self, incident: Incident) {
+        let Some(summary) = Summary::of(&incident) else {
             return;
         };
-        let controller = Arc::clone(&self.controller);
-        self.run(key, async move { controller.answer(incident, fresh).await });
+        let mut work = self.controller.work();
+        work.controls.observe(&incident);
+        work.queue.observe(summary, Timestamp::now());
+        drop(work);
+        self.retention.observe(&incident);
+        self.controller.observe_failure(&incident);
+        let status = incident.status.as_ref();
+        let uid = incident.metadata.uid.clone().unwrap_or_default();
+        if let Some(replacement) = status.and_then(|s| s.replacement.as_ref()) {
+            self.controller
+                .claims()
+                .learn(&replacement.uid, &uid, Timestamp::now());
+        }
+        if status.is_some_and(|s| s.response.is_some()) && !is_final(&incident, types::RECOVERED) {
+            self.controller.await_replacement(&incident);
+        }
+        // A list brings more than there is room for, and one that is older than it looks.
+        if self.listed && (self.brought.len() < BROUGHT_LIMIT || self.brought.contains_key(&uid)) {
+            self.brought.insert(uid, incident);
+        }
     }
 
-    /// Reads an Incident and answers it if it needs it.
-    fn look(&mut self, key: Key) {
-        let controller = Arc::clone(&self.controller);
-        let at = key.clone();
-        self.run(key, async move { controller.look(&at).await });
+    /// Gives slots to what is due.
+    fn start(&mut self) {
+        loop {
+            let job = {
+                let mut work = self.controller.work();
+                let Work { queue, controls } = &mut *work;
+                queue.next(&controls.ledger, Timestamp::now())
+            };
+            let Some(Job { key, fresh }) = job else {
+                break;
+            };
+            let brought = self.brought.remove(&key.uid).filter(|_| fresh);
+            let controller = Arc::clone(&self.controller);
+            let of = key.clone();
+            let task = async move { Box::pin(controller.reconcile_key(&of, brought)).await };
+            let handle = self.running.spawn(task);
+            self.keys.insert(handle.id(), key);
+        }
+        // What nobody will ask for as it was brought.
+        if self.running.is_empty() {
+            self.brought.clear();
+        }
     }
 
-    fn run(&mut self, key: Key, task: impl Future<Output = Result<(), End>> + Send + 'static) {
-        let (name, namespace) = (key.name.clone(), key.namespace.clone());
-        let handle = self.running.spawn(async move {
-            match task.await {
-                Ok(()) | Err(End::Stopping) => {}
-                Err(End::Gone) => tracing::info!(
-                    incident = name,
-                    namespace,
-                    "the incident was deleted while it was answered"
-                ),
+    fn ended(&mut self, ended: Result<(Id, Result<Finished, Stop>), JoinError>) {
+        let (id, result) = match ended {
+            Ok((id, result)) => (id, result),
+            Err(error) => {
+                tracing::error!(%error, "A response ended in a panic; its Incident is retried");
+                (error.id(), Ok(Finished::failed()))
             }
-        });
-        self.keys.insert(handle.id(), key);
-    }
-
-    fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
-        let now = Instant::now();
-        let (id, failed) = match ended {
-            Ok((id, ())) => (id, None),
-            Err(error) => (error.id(), Some(error)),
         };
         let Some(key) = self.keys.remove(&id) else {
             return;
         };
-        match failed {
-            None => self.work.done(&key.uid, now),
-            Some(error) => {
-                tracing::error!(%error, incident = key.name, namespace = key.namespace, "an answer ended in a panic; the incident is looked at again");
-                self.work.failed(&key, now);
+        let mut work = self.controller.work();
+        let finished = match result {
+            Ok(finished) => finished,
+            Err(Stop::NotFound) => {
+                tracing::info!(
+                    incident = key.name,
+                    namespace = key.namespace,
+                    "The Incident was deleted during the response"
+                );
+                work.controls.deleted(&key.uid);
+                work.queue.deleted(&key.uid);
+                Finished::Final
             }
-        }
+            Err(Stop::Stopping) => Finished::failed(),
+        };
+        work.queue.finished(&key.uid, finished, Timestamp::now());
+    }
+
+    fn wake(&self, news: &News) {
+        let wake = match news {
+            News::Policy(uid) => Wake::Policy(uid),
+            News::Reason(reason) => Wake::Reason(reason),
+            News::All => Wake::All,
+        };
+        self.controller.work().queue.wake(wake);
+    }
+
+    fn next_wake(&self) -> Instant {
+        let heartbeat = Instant::now() + HEARTBEAT_INTERVAL;
+        let next = self.controller.work().queue.next_wake();
+        let Some(next) = next.filter(|_| self.listed) else {
+            return heartbeat;
+        };
+        let left = next.duration_since(Timestamp::now());
+        let left = Duration::try_from(left).unwrap_or_default();
+        heartbeat.min(Instant::now() + left.max(Duration::from_millis(1)))
+    }
+
+    fn tick(&mut self) {
+        self.controller.work().controls.prune(Timestamp::now());
+        self.retention.tick();
     }
 }
 

@@ -1,104 +1,525 @@
-//! Reads everything that a plan depends on, live and at once.
+//! Finds out everything that a plan depends on.
 //!
-//! Here: reads and their translation to facts. Not here: what follows from them.
-//! Invariant: a failed read is `Unknown`; `Gone` is only what the API server answers 404 to, or
-//! what can't be there; no name out of an Incident leads to another place than its own.
+//! Here: live reads of the pod, its owners and the switch, and what the cache knows of the rest, as
+//! facts. Not here: what follows from them.
+//! Invariant: what comes from the cache counts only if the API server has the same version of it now;
+//! a failed read is `Failed`, and `NotFound` only what the API server answers 404 to, or what cannot
+//! exist; no name out of an Incident leads to another place than its own.
 
+use crate::cache::{Cache, Rules};
 use crate::config::Config;
+use crate::policy_cache::Checked;
+use crate::reevaluate::reevaluate;
+use crate::switch::{self, SwitchRead};
 use bailiff_api::protection::{Difference, compare};
 use bailiff_api::{Incident, LABELS_LIMIT, RuntimePolicy, RuntimePolicyBinding, keys};
-use bailiff_kube::owner::{ReadAhead, is_name};
+use bailiff_kube::decode::Decoded;
+use bailiff_kube::owner::{Prefetch, is_name, workload_of};
 use bailiff_policy::MatchResources;
 use bailiff_response::{
-    BindingFacts, Facts, History, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
-    ViolationFacts, is_mirror, last_verdict,
+    BindingFacts, Breaker, Facts, History, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts,
+    Protection, RateLimits, Settings, ViolationFacts, guard, is_mirror, last_verdict,
 };
+use jiff::SignedDuration;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::{Api, Client};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client, Resource};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Labels of an object.
 type Labels = BTreeMap<String, String>;
+/// What the API server says of an object's metadata now.
+type Live = Lookup<Box<ObjectMeta>>;
 
-/// The facts of an Incident, without history, which the ledger adds.
-pub(crate) async fn gather(client: &Client, config: &Config, incident: &Incident) -> Facts {
-    let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
-    let (spaces, policies, protection_policies, protection_bindings) = (
-        Api::<Namespace>::all(client.clone()),
-        Api::<RuntimePolicy>::all(client.clone()),
-        Api::<ValidatingAdmissionPolicy>::all(client.clone()),
-        Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
-    );
-    let (pod_and_owner, space, policy, bindings, protection, confined_by) = futures::join!(
+/// The pauses before everything is read again because the cache is behind.
+const BEHIND: [Duration; 5] = [
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+];
+
+/// The facts of an Incident, and when the switch was read.
+pub(crate) struct Gathered {
+    pub(crate) facts: Facts,
+    pub(crate) switch: SwitchRead,
+}
+
+/// The facts of an Incident, without what `Controls::decide` adds.
+pub(crate) async fn gather(
+    client: &Client,
+    cache: &Cache,
+    config: &Config,
+    incident: &Incident,
+) -> Gathered {
+    let mut pauses = BEHIND.into_iter();
+    loop {
+        let read = Box::pin(read(client, config, incident)).await;
+        match facts(cache, config, incident, read) {
+            Ok(gathered) => return gathered,
+            Err(Behind(gathered)) => {
+                let Some(pause) = pauses.next() else {
+                    return *gathered;
+                };
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+/// The namespace of the pod of an Incident. None: the Incident claims a pod of another namespace than
+/// its own, which only Bailiff's namespace can hold.
+pub(crate) fn pod_namespace<'a>(config: &Config, incident: &'a Incident) -> Option<&'a str> {
+    let own = incident.metadata.namespace.as_deref().unwrap_or_default();
+    let claimed = incident.spec.pod.namespace.as_str();
+    (claimed == own || own == config.namespace).then_some(claimed)
+}
+
+/// What was read at once.
+struct Read {
+    pod: Lookup<Pod>,
+    owner: Owner,
+    namespace: Live,
+    policy: Live,
+    bindings: Vec<(String, Live)>,
+    protection: Live,
+    protection_binding: Live,
+    switch: SwitchRead,
+}
+
+async fn read(client: &Client, config: &Config, incident: &Incident) -> Read {
+    let namespace = pod_namespace(config, incident).unwrap_or_default();
+    let (_, references) = last_verdict(incident);
+    let bindings = futures::future::join_all(references.iter().map(|reference| async {
+        let live = metadata::<RuntimePolicyBinding>(client, &reference.name).await;
+        (reference.name.clone(), live)
+    }));
+    let ((pod, owner), namespace, policy, bindings, protection, protection_binding, switch) = futures::join!(
         pod_and_owner(client, namespace, incident),
-        spaces.get_opt(namespace),
-        claimed(&policies, &incident.spec.policy_ref.name),
-        bindings(client, incident),
-        protection_policies.get_opt(keys::INCIDENT_PROTECTION),
-        protection_bindings.get_opt(keys::INCIDENT_PROTECTION),
+        metadata::<Namespace>(client, namespace),
+        metadata::<RuntimePolicy>(client, &incident.spec.policy_ref.name),
+        bindings,
+        metadata::<ValidatingAdmissionPolicy>(client, keys::INCIDENT_PROTECTION),
+        metadata::<ValidatingAdmissionPolicyBinding>(client, keys::INCIDENT_PROTECTION),
+        switch::read(client, &config.namespace),
     );
-    let (pod, owner) = pod_and_owner;
-    let none = Labels::new();
-    let space_labels = match &space {
-        Ok(Some(space)) => space.metadata.labels.as_ref().unwrap_or(&none),
-        Ok(None) | Err(_) => &none,
-    };
-    let pod_labels = labels(incident, pod.as_ref().ok().and_then(Option::as_ref));
-    // A selector that is not valid matches nothing: no answer is given on a guess.
-    let matches = |selectors: &bailiff_api::MatchResources| {
-        MatchResources::compile(selectors).is_ok_and(|m| m.matches(space_labels, &pod_labels))
-    };
-    Facts {
-        violation: ViolationFacts::of(incident),
-        pod: live("the pod", pod, |p| PodFacts::of(p, &config.namespace)),
+    Read {
+        pod,
         owner,
-        policy: live("the policy", policy, |p| PolicyFacts {
-            uid: p.metadata.uid.clone().unwrap_or_default(),
-            generation: p.metadata.generation.unwrap_or_default(),
-            matches: matches(&p.spec.match_constraints),
-        }),
-        bindings: match bindings {
-            Ok(found) => Lookup::Found(
-                found
-                    .into_iter()
-                    .map(|b| BindingFacts {
-                        name: b.metadata.name.unwrap_or_default(),
-                        uid: b.metadata.uid.unwrap_or_default(),
-                        matches: matches(&b.spec.match_resources),
-                        policy_name: b.spec.policy_name,
-                        actions: b.spec.response_actions,
-                        guardrails: b.spec.guardrails,
-                        grace_period_seconds: b.spec.grace_period_seconds,
-                    })
-                    .collect(),
-            ),
-            Err(error) => Lookup::Failed(why("the bindings", &error)),
-        },
-        namespace: live("the namespace", space, |_| NamespaceFacts {
-            exempt: config.exempt_namespaces.iter().any(|e| e == namespace),
-        }),
-        protection: match (protection, confined_by) {
-            (Ok(policy), Ok(binding)) => {
-                match compare(&config.namespace, policy.as_ref(), binding.as_ref()) {
-                    Ok(()) => Protection::Unmodified,
-                    Err(Difference::Missing) => Protection::Missing,
-                    Err(Difference::Changed(what)) => Protection::Modified(what.to_owned()),
-                }
+        namespace,
+        policy,
+        bindings,
+        protection,
+        protection_binding,
+        switch,
+    }
+}
+
+/// The metadata of an object without a namespace. What is no name is nobody's.
+async fn metadata<K>(client: &Client, name: &str) -> Live
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+{
+    if !is_name(name) {
+        return Lookup::NotFound;
+    }
+    let api = Api::<K>::all(client.clone());
+    match api.get_metadata_opt(name).await {
+        Ok(Some(PartialObjectMeta { metadata, .. })) => Lookup::Found(Box::new(metadata)),
+        Ok(None) => Lookup::NotFound,
+        Err(error) => Lookup::Failed(why(&format!("{} {name}", K::kind(&())), &error)),
+    }
+}
+
+async fn pod_and_owner(
+    client: &Client,
+    namespace: &str,
+    incident: &Incident,
+) -> (Lookup<Pod>, Owner) {
+    let seen = &incident.spec.pod;
+    if !is_name(&seen.name) || !is_name(namespace) {
+        return (Lookup::NotFound, Owner::None);
+    }
+    let pods = Api::<Decoded<Pod>>::namespaced(client.clone(), namespace);
+    let (pod, prefetch) = futures::join!(
+        pods.get_opt(&seen.name),
+        Prefetch::of(client, namespace, &seen.name, &seen.labels),
+    );
+    let pod = match pod.map(|pod| pod.map(Decoded::into_result)) {
+        Ok(Some(Ok(pod))) => pod,
+        Ok(None) => return (Lookup::NotFound, Owner::None),
+        Ok(Some(Err(undecodable))) => {
+            let why = format!("cannot decode the pod: {undecodable}");
+            return (Lookup::Failed(why.clone()), Owner::Unknown(why));
+        }
+        Err(error) => {
+            let why = why("the pod", &error);
+            return (Lookup::Failed(why.clone()), Owner::Unknown(why));
+        }
+    };
+    // A static pod's controller is its Node, which creates no pods through the API.
+    let owner = if is_mirror(&pod) {
+        Owner::None
+    } else {
+        match workload_of(client, &pod, prefetch).await {
+            Ok(Some(workload)) => Owner::Workload(workload),
+            Ok(None) => Owner::None,
+            Err(error) => Owner::Unknown(error.to_string()),
+        }
+    };
+    (Lookup::Found(pod), owner)
+}
+
+/// Facts of which the cache had not the version that the API server has.
+struct Behind(Box<Gathered>);
+
+/// Compares what is known with what is there now.
+struct Comparison<'a> {
+    cache: &'a Cache,
+    behind: bool,
+}
+
+impl Comparison<'_> {
+    /// What is known of an object, if it is what the API server has.
+    fn same<T>(
+        &mut self,
+        kind: &str,
+        name: &str,
+        live: Live,
+        known: Option<(T, &ObjectMeta)>,
+    ) -> Lookup<T> {
+        let live = match live {
+            Lookup::Found(live) => live,
+            Lookup::NotFound => return Lookup::NotFound,
+            Lookup::Failed(why) => return Lookup::Failed(why),
+        };
+        let version = (&live.uid, &live.resource_version);
+        if let Some((known, metadata)) = known
+            && (&metadata.uid, &metadata.resource_version) == version
+        {
+            return Lookup::Found(known);
+        }
+        let bad = self.cache.undecodable.of_kind(kind);
+        let bad = bad.into_iter().find(|bad| {
+            !bad.usable && (&bad.metadata.uid, &bad.metadata.resource_version) == version
+        });
+        if let Some(bad) = bad {
+            return Lookup::Failed(format!("cannot decode {kind} {name}: {}", bad.error));
+        }
+        self.behind = true;
+        Lookup::Failed(format!(
+            "the watch has not brought the current {kind} {name} yet"
+        ))
+    }
+}
+
+fn facts(
+    cache: &Cache,
+    config: &Config,
+    incident: &Incident,
+    read: Read,
+) -> Result<Gathered, Behind> {
+    let mut comparison = Comparison {
+        cache,
+        behind: false,
+    };
+    let name = pod_namespace(config, incident).unwrap_or_default();
+    let known = Known::of(cache, incident, name, &read);
+    let namespace = known.namespace.as_ref().map(|n| (n, &n.metadata));
+    let namespace = comparison.same("Namespace", name, read.namespace, namespace);
+    let none = Labels::new();
+    let namespace_labels = match &namespace {
+        Lookup::Found(namespace) => namespace.metadata.labels.as_ref().unwrap_or(&none),
+        Lookup::NotFound | Lookup::Failed(_) => &none,
+    };
+    let live_pod = match &read.pod {
+        Lookup::Found(pod) => Some(pod),
+        Lookup::NotFound | Lookup::Failed(_) => None,
+    };
+    let pod_labels = labels(incident, live_pod);
+    // A selector that is not valid matches nothing: there is no response on a guess.
+    let matches = |selectors: &bailiff_api::MatchResources| {
+        MatchResources::compile(selectors).is_ok_and(|m| m.matches(namespace_labels, &pod_labels))
+    };
+    let policy_name = &incident.spec.policy_ref.name;
+    let policy = known
+        .policy
+        .as_ref()
+        .map(|(policy, checked)| ((policy, checked), &policy.metadata));
+    let policy = comparison.same("RuntimePolicy", policy_name, read.policy, policy);
+    let policy = map(policy, |(policy, checked)| {
+        let objects = match (live_pod, &namespace) {
+            (Some(pod), Lookup::Found(namespace)) => Some((pod, &***namespace)),
+            _ => None,
+        };
+        policy_facts(
+            policy,
+            checked,
+            matches(&policy.spec.match_constraints),
+            incident,
+            objects,
+        )
+    });
+    let generation = match &policy {
+        Lookup::Found(policy) => policy.generation,
+        Lookup::NotFound | Lookup::Failed(_) => 0,
+    };
+    let binding_matches = |b: &RuntimePolicyBinding| matches(&b.spec.match_resources);
+    let bindings = read.bindings.into_iter().zip(&known.bindings);
+    let bindings = bindings_facts(
+        config,
+        &mut comparison,
+        bindings,
+        binding_matches,
+        generation,
+    );
+    let protection = protection(
+        config,
+        &mut comparison,
+        &known,
+        read.protection,
+        read.protection_binding,
+    );
+    let facts = Facts {
+        violation: ViolationFacts::of(incident),
+        waiting: incident.status.as_ref().and_then(|s| s.waiting.clone()),
+        pod: map(read.pod, |pod| PodFacts::of(&pod, &config.namespace)),
+        owner: read.owner,
+        policy,
+        bindings,
+        namespace: map(namespace, |_| {
+            let is_in = |names: &[String]| names.iter().any(|n| n == name);
+            NamespaceFacts {
+                exempt: is_in(&config.exempt_namespaces),
+                critical: is_in(&config.critical_namespaces),
             }
-            (Err(error), _) | (_, Err(error)) => {
-                Protection::Unknown(why("the protection of Incidents", &error))
-            }
-        },
+        }),
+        protection,
+        switch: read.switch.switch.clone(),
+        breaker: Breaker::Closed,
+        paused: Vec::new(),
         history: History::default(),
+        settings: settings(config),
+    };
+    let gathered = Gathered {
+        facts,
+        switch: read.switch,
+    };
+    if comparison.behind {
+        Err(Behind(Box::new(gathered)))
+    } else {
+        Ok(gathered)
+    }
+}
+
+/// What the cache knows of the objects of an Incident.
+struct Known {
+    namespace: Option<Arc<Namespace>>,
+    policy: Option<(Arc<RuntimePolicy>, Arc<Checked>)>,
+    bindings: Vec<(Option<Arc<RuntimePolicyBinding>>, usize)>,
+    protection: Option<Arc<ValidatingAdmissionPolicy>>,
+    protection_binding: Option<Arc<ValidatingAdmissionPolicyBinding>>,
+}
+
+impl Known {
+    fn of(cache: &Cache, incident: &Incident, namespace: &str, read: &Read) -> Self {
+        let rules = cache.rules();
+        Self {
+            namespace: rules.namespaces.get(namespace).cloned(),
+            policy: rules.policy(&incident.spec.policy_ref.name),
+            bindings: read
+                .bindings
+                .iter()
+                .map(|(name, _)| {
+                    let workloads = rules.matched_workloads.get(name).copied();
+                    (
+                        rules.bindings.get(name).cloned(),
+                        workloads.unwrap_or_default(),
+                    )
+                })
+                .collect(),
+            protection: rules.protection.get(keys::INCIDENT_PROTECTION).cloned(),
+            protection_binding: rules
+                .protection_binding
+                .get(keys::INCIDENT_PROTECTION)
+                .cloned(),
+        }
+    }
+}
+
+/// The limits that hold for all responses.
+pub(crate) fn settings(config: &Config) -> Settings {
+    let seconds = config.max_grace_period_seconds.max(1);
+    Settings {
+        max_grace_period_seconds: u32::try_from(seconds).unwrap_or(u32::MAX),
+        max_age: SignedDuration::try_from(config.response_max_age).unwrap_or(SignedDuration::MAX),
+        rate_limits: RateLimits {
+            namespace_per_minute: config.max_evictions_per_minute_per_namespace,
+            cluster_per_minute: config.max_evictions_per_minute,
+        },
+    }
+}
+
+fn policy_facts(
+    policy: &RuntimePolicy,
+    checked: &Checked,
+    matches: bool,
+    incident: &Incident,
+    objects: Option<(&Pod, &Namespace)>,
+) -> PolicyFacts {
+    let generation = policy.metadata.generation.unwrap_or_default();
+    let (judged, _) = last_verdict(incident);
+    let again = (generation != judged).then_some(objects).flatten();
+    PolicyFacts {
+        uid: policy.metadata.uid.clone().unwrap_or_default(),
+        generation,
+        changed: guard::changed(&policy.metadata),
+        matches,
+        reevaluation: again.map(|(pod, namespace)| match &checked.compiled {
+            Ok(compiled) => reevaluate(compiled, incident, pod, namespace),
+            Err(errors) => bailiff_response::Reevaluation::Failed(errors.clone()),
+        }),
+    }
+}
+
+/// The facts of the bindings that exist. Each is a grant of its own: one that cannot be read stands in the
+/// way of no other.
+fn bindings_facts<'a>(
+    config: &Config,
+    comparison: &mut Comparison<'_>,
+    bindings: impl Iterator<
+        Item = (
+            (String, Live),
+            &'a (Option<Arc<RuntimePolicyBinding>>, usize),
+        ),
+    >,
+    matches: impl Fn(&RuntimePolicyBinding) -> bool,
+    policy_generation: i64,
+) -> Lookup<Vec<BindingFacts>> {
+    let mut found = Vec::new();
+    let mut failed = None;
+    for ((name, live), (known, workloads)) in bindings {
+        let known = known.as_ref().map(|binding| (binding, &binding.metadata));
+        match comparison.same("RuntimePolicyBinding", &name, live, known) {
+            Lookup::Found(b) => {
+                found.push(binding_facts(
+                    config,
+                    b,
+                    matches(b),
+                    *workloads,
+                    policy_generation,
+                ));
+            }
+            Lookup::NotFound => {}
+            Lookup::Failed(why) => failed = Some(why),
+        }
+    }
+    match failed {
+        Some(why) if found.is_empty() => Lookup::Failed(why),
+        Some(_) | None => Lookup::Found(found),
+    }
+}
+
+/// The facts of a binding. Without the permission to delete pods one with the action Delete only
+/// audits.
+pub(crate) fn binding_facts(
+    config: &Config,
+    binding: &RuntimePolicyBinding,
+    matches: bool,
+    matched_workloads: usize,
+    policy_generation: i64,
+) -> BindingFacts {
+    let metadata = &binding.metadata;
+    let spec = &binding.spec;
+    let allowed = |action: &&bailiff_api::ResponseAction| {
+        config.allow_pod_deletion || **action != bailiff_api::ResponseAction::Delete
+    };
+    let resume = metadata.annotations.as_ref();
+    BindingFacts {
+        name: metadata.name.clone().unwrap_or_default(),
+        uid: metadata.uid.clone().unwrap_or_default(),
+        policy_name: spec.policy_name.clone(),
+        matches,
+        actions: spec
+            .response_actions
+            .iter()
+            .filter(allowed)
+            .copied()
+            .collect(),
+        guardrails: spec.guardrails.clone(),
+        grace_period_seconds: spec.grace_period_seconds,
+        generation: metadata.generation.unwrap_or_default(),
+        changed: guard::changed(metadata),
+        matched_workloads,
+        resume: resume.and_then(|a| a.get(keys::ANNOTATION_RESUME).cloned()),
+        was_paused: guard::was_paused(binding, policy_generation),
+    }
+}
+
+fn protection(
+    config: &Config,
+    comparison: &mut Comparison<'_>,
+    known: &Known,
+    policy: Live,
+    binding: Live,
+) -> Protection {
+    let name = keys::INCIDENT_PROTECTION;
+    let known_policy = known.protection.as_deref().map(|p| (p, &p.metadata));
+    let policy = comparison.same("ValidatingAdmissionPolicy", name, policy, known_policy);
+    let known_binding = known
+        .protection_binding
+        .as_deref()
+        .map(|b| (b, &b.metadata));
+    let kind = "ValidatingAdmissionPolicyBinding";
+    let binding = comparison.same(kind, name, binding, known_binding);
+    let (policy, binding) = match (policy, binding) {
+        (Lookup::Failed(why), _) | (_, Lookup::Failed(why)) => return Protection::Unknown(why),
+        (policy, binding) => (found(policy), found(binding)),
+    };
+    match compare(&config.namespace, policy, binding) {
+        Ok(()) => Protection::Unmodified,
+        Err(Difference::Missing) => Protection::Missing,
+        Err(Difference::Changed(what)) => Protection::Modified(what.to_owned()),
+    }
+}
+
+/// Whether the protection of Incidents is in effect, by the cache.
+pub(crate) fn is_protected(config: &Config, rules: &Rules) -> bool {
+    let policy = rules.protection.get(keys::INCIDENT_PROTECTION);
+    let binding = rules.protection_binding.get(keys::INCIDENT_PROTECTION);
+    compare(
+        &config.namespace,
+        policy.map(|p| &**p),
+        binding.map(|b| &**b),
+    )
+    .is_ok()
+}
+
+fn found<T>(lookup: Lookup<T>) -> Option<T> {
+    match lookup {
+        Lookup::Found(found) => Some(found),
+        Lookup::NotFound | Lookup::Failed(_) => None,
+    }
+}
+
+fn map<T, U>(lookup: Lookup<T>, facts: impl FnOnce(T) -> U) -> Lookup<U> {
+    match lookup {
+        Lookup::Found(found) => Lookup::Found(facts(found)),
+        Lookup::NotFound => Lookup::NotFound,
+        Lookup::Failed(why) => Lookup::Failed(why),
     }
 }
 
 /// Labels of the pod as seen at the violation. An Incident has no room for many: where some may
 /// have been left out, the live pod's stand in, or a pod could have so many that no selector
-/// finds it.
+/// matches it.
 fn labels(incident: &Incident, live: Option<&Pod>) -> Labels {
     let seen = &incident.spec.pod;
     let mut labels = seen.labels.clone();
@@ -112,71 +533,11 @@ fn labels(incident: &Incident, live: Option<&Pod>) -> Labels {
     labels
 }
 
-async fn pod_and_owner(
-    client: &Client,
-    namespace: &str,
-    incident: &Incident,
-) -> (Result<Option<Pod>, kube::Error>, Owner) {
-    let seen = &incident.spec.pod;
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let (pod, ahead) = futures::join!(
-        claimed(&pods, &seen.name),
-        ReadAhead::of(client, namespace, &seen.name, &seen.labels),
-    );
-    let owner = match &pod {
-        // A static pod's controller is its Node, which makes no pods by the API.
-        Ok(Some(pod)) if is_mirror(pod) => Owner::None,
-        Ok(Some(pod)) => match bailiff_kube::owner::top(client, pod, ahead).await {
-            Ok(Some(owner)) => Owner::Workload(owner),
-            Ok(None) => Owner::None,
-            Err(error) => Owner::Unknown(error.to_string()),
-        },
-        Ok(None) => Owner::None,
-        Err(_) => Owner::Unknown("the pod could not be read".to_owned()),
-    };
-    (pod, owner)
-}
-
-/// The bindings of the last verdict that are there.
-async fn bindings(
-    client: &Client,
-    incident: &Incident,
-) -> Result<Vec<RuntimePolicyBinding>, kube::Error> {
-    let api = Api::<RuntimePolicyBinding>::all(client.clone());
-    let (_, bindings) = last_verdict(incident);
-    let reads = bindings.iter().map(|b| claimed(&api, &b.name));
-    let found = futures::future::try_join_all(reads).await?;
-    Ok(found.into_iter().flatten().collect())
-}
-
-/// The object of a name that an Incident claims. What is no name is nobody's.
-async fn claimed<K>(api: &Api<K>, name: &str) -> Result<Option<K>, kube::Error>
-where
-    K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
-{
-    if is_name(name) {
-        api.get_opt(name).await
-    } else {
-        Ok(None)
-    }
-}
-
-fn live<K, T>(
-    what: &str,
-    read: Result<Option<K>, kube::Error>,
-    facts: impl Fn(&K) -> T,
-) -> Lookup<T> {
-    match read {
-        Ok(Some(object)) => Lookup::Found(facts(&object)),
-        Ok(None) => Lookup::NotFound,
-        Err(error) => Lookup::Failed(why(what, &error)),
-    }
-}
-
-fn why(what: &str, error: &kube::Error) -> String {
+pub(crate) fn why(what: &str, error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("cannot read {what}: {}", status.message),
-        _ => format!("cannot read {what}: the API server does not answer"),
+        kube::Error::SerdeError(error) => format!("cannot decode {what}: {error}"),
+        _ => format!("cannot read {what}: the API server is unavailable"),
     }
 }
 

@@ -1,24 +1,30 @@
-//! Answers Incidents through the Kubernetes API, and keeps statuses true.
+//! Responds to Incidents through the Kubernetes API, and keeps statuses true.
 //!
-//! Here: live reads, the answer and its telling, recovery, the statuses of policies and
-//! bindings, and the wiring. Not here: what is decided (`bailiff_response`, `bailiff_policy`).
-//! Invariant: only the leader acts, and only on what it has just read.
+//! Here: what the controller knows of the cluster, the response and its report, recovery, retention,
+//! the statuses of policies and bindings, and the wiring. Not here: what is decided
+//! (`bailiff_response`, `bailiff_policy`).
+//! Invariant: only the leader acts, and only on what the API server has now.
 
-mod answer;
-mod checked;
+mod cache;
 mod config;
 mod dispatch;
 mod gather;
 mod metrics;
+mod nodes;
+mod policy_cache;
 mod policy_status;
 mod ready;
+mod reconcile;
 mod recovery;
+mod reevaluate;
+mod retention;
 mod run;
 mod statuses;
+mod store;
+mod switch;
 #[cfg(test)]
 mod testing;
-mod turns;
-mod work;
+mod undecodable;
 
 pub use config::Config;
 pub use run::{Error, run};

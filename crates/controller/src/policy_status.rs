@@ -1,25 +1,32 @@
 //! What the statuses of policies and bindings say.
 //!
 //! Here: statuses as functions of what was read. Not here: reading and writing (`statuses`).
-//! Invariant: `lastTransitionTime` moves only with the condition's status, so that a status that
-//! says nothing new is equal to the one before; what a sensor said stays as it is for as long as
-//! it is about the spec of now.
+//! Invariant: `lastTransitionTime` moves only with the condition's status, so that a status that says
+//! nothing new is equal to the one before; every condition comes from the controller.
 
-use crate::checked::{Checked, Policies};
-use bailiff_api::condition::{ready, types};
+use crate::config::Config;
+use crate::gather::binding_facts;
+use crate::policy_cache::Checked;
+use crate::reconcile::Controller;
+use bailiff_api::condition::{evaluation_failed, paused, ready, types};
 use bailiff_api::{
-    Coverage, RuntimePolicy, RuntimePolicyBinding, RuntimePolicyBindingStatus, RuntimePolicyStatus,
+    Coverage, FailurePolicy, ResponseAction, RuntimePolicy, RuntimePolicyBinding,
+    RuntimePolicyBindingStatus, RuntimePolicyStatus,
 };
 use bailiff_policy::MatchResources;
+use bailiff_response::{PolicyFacts, guard, messages};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Most bytes of a condition's message, by the API.
 const MESSAGE_LIMIT: usize = 32 * 1024;
 
 /// Labels of an object.
 pub(crate) type Labels = BTreeMap<String, String>;
+/// The labels of namespaces, by name.
+pub(crate) type Namespaces = BTreeMap<String, Labels>;
 
 /// What matters of a pod here.
 #[derive(Clone, Debug)]
@@ -27,149 +34,270 @@ pub(crate) struct PodSeen {
     pub(crate) namespace: String,
     pub(crate) labels: Labels,
     pub(crate) node: Option<String>,
+    /// UID of its controller, or its own.
+    pub(crate) workload: String,
 }
 
 /// The cluster as statuses see it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cluster {
-    pub(crate) namespaces: BTreeMap<String, Labels>,
     pub(crate) pods: Vec<PodSeen>,
-    /// Nodes whose sensor is Ready: it sees processes.
-    pub(crate) covered: BTreeSet<String>,
+    /// Nodes that have a sensor, and whether it is Ready: it monitors processes.
+    pub(crate) sensors: BTreeMap<String, bool>,
+}
+
+/// What matches selectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Matching {
+    pods: usize,
+    workloads: usize,
+    coverage: Coverage,
 }
 
 impl Cluster {
-    /// Pods that every one of these selects, and on how many of their nodes processes are seen.
-    fn matching(&self, of: &[&MatchResources]) -> (usize, Coverage) {
+    /// Pods that every one of these selects, and on how many of their nodes processes are monitored.
+    fn matching(&self, namespaces: &Namespaces, of: &[&MatchResources]) -> Matching {
         let none = Labels::new();
-        let mut nodes = BTreeSet::new();
+        let (mut nodes, mut workloads) = (BTreeSet::new(), BTreeSet::new());
         let mut pods = 0;
         for pod in &self.pods {
-            let namespace = self.namespaces.get(&pod.namespace).unwrap_or(&none);
+            let namespace = namespaces.get(&pod.namespace).unwrap_or(&none);
             if of.iter().all(|m| m.matches(namespace, &pod.labels)) {
                 pods += 1;
                 nodes.extend(pod.node.as_deref());
+                workloads.insert(pod.workload.as_str());
             }
         }
-        let covered = nodes.iter().filter(|n| self.covered.contains(**n)).count();
-        let coverage = Coverage {
-            matching_nodes: i32::try_from(nodes.len()).unwrap_or(i32::MAX),
-            monitored_nodes: i32::try_from(covered).unwrap_or(i32::MAX),
-        };
-        (pods, coverage)
+        let monitored = nodes
+            .iter()
+            .filter(|n| self.sensors.get(**n) == Some(&true));
+        let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        Matching {
+            pods,
+            workloads: workloads.len(),
+            coverage: Coverage {
+                matching_nodes: number(nodes.len()),
+                monitored_nodes: number(monitored.count()),
+            },
+        }
     }
+}
+
+/// Evaluation errors of a policy's current generation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Failures {
+    /// Nodes that reported errors, in order.
+    pub(crate) nodes: BTreeSet<String>,
 }
 
 /// The status of a policy, which was compiled.
 pub(crate) fn of_policy(
     policy: &RuntimePolicy,
     checked: &Checked,
-    cluster: &Cluster,
+    failures: &Failures,
+    (cluster, namespaces): (&Cluster, &Namespaces),
     now: Timestamp,
 ) -> RuntimePolicyStatus {
     let generation = policy.metadata.generation;
     let before = policy.status.as_ref().map_or(&[][..], |s| &s.conditions);
-    let (value, reason, message) = match &checked.compiled {
-        Ok(_) => (
-            true,
-            ready::COMPILED,
-            "every expression compiles".to_owned(),
-        ),
-        Err(faults) => (false, ready::COMPILE_ERROR, faults.clone()),
-    };
-    let ready = condition(
+    let new = Conditions {
         before,
-        types::READY,
-        value,
-        reason,
-        message,
         generation,
         now,
-    );
-    let by_sensor = before
+    };
+    let ready = match &checked.compiled {
+        Ok(_) => new.of(
+            types::READY,
+            true,
+            ready::COMPILED,
+            "Every expression compiles.".to_owned(),
+        ),
+        Err(errors) => new.of(types::READY, false, ready::COMPILE_ERROR, errors.clone()),
+    };
+    // That no expression failed anywhere cannot be known, so once it is True it stays for the
+    // generation.
+    let earlier = before
         .iter()
-        .filter(|c| c.type_ == types::EVALUATION_FAILED && c.observed_generation == generation);
+        .find(|c| c.type_ == types::EVALUATION_FAILED && c.observed_generation == generation);
+    let failed = match failures.nodes.first() {
+        Some(node) => {
+            let others = failures.nodes.len() - 1;
+            let reason = match policy.spec.failure_policy {
+                FailurePolicy::Fail => evaluation_failed::FAILURE_REPORTED,
+                FailurePolicy::Ignore => evaluation_failed::FAILURE_IGNORED,
+            };
+            let others = if others == 0 {
+                String::new()
+            } else {
+                format!(" and {others} other nodes")
+            };
+            let message = format!(
+                "The policy could not be evaluated for a process on node {node}{others}, and Bailiff took no action. See the Incidents of type EvaluationFailed for the error, and fix the expression."
+            );
+            Some(new.of(types::EVALUATION_FAILED, true, reason, message))
+        }
+        None => earlier.cloned(),
+    };
+    let compiled = checked.compiled.as_ref().ok();
     RuntimePolicyStatus {
         observed_generation: generation,
-        conditions: std::iter::once(ready).chain(by_sensor.cloned()).collect(),
-        coverage: checked
-            .compiled
-            .as_ref()
-            .ok()
-            .map(|constraints| cluster.matching(&[constraints]).1),
+        conditions: std::iter::once(ready).chain(failed).collect(),
+        coverage: compiled.map(|p| cluster.matching(namespaces, &[&p.constraints]).coverage),
         type_checking: checked.type_checking.clone(),
     }
 }
 
-/// The status of a binding to one of these policies.
+/// What tells whether a binding is paused.
+pub(crate) struct Guarded<'a> {
+    pub(crate) responder: &'a Controller,
+    pub(crate) config: &'a Config,
+}
+
+impl Guarded<'_> {
+    /// The condition Paused; none: it was never paused.
+    fn condition(
+        &self,
+        binding: &RuntimePolicyBinding,
+        policy: &RuntimePolicy,
+        workloads: usize,
+        new: &Conditions<'_>,
+    ) -> Option<Condition> {
+        let generation = policy.metadata.generation.unwrap_or_default();
+        let facts = binding_facts(self.config, binding, true, workloads, generation);
+        let policy = PolicyFacts {
+            uid: policy.metadata.uid.clone().unwrap_or_default(),
+            generation,
+            changed: guard::changed(&policy.metadata),
+            matches: true,
+            reevaluation: None,
+        };
+        let assessed = self
+            .responder
+            .work()
+            .controls
+            .guards
+            .assess(&policy, &facts);
+        let was = new.before.iter().find(|c| c.type_ == types::PAUSED);
+        match assessed {
+            Some(pause) => {
+                let message = messages::paused(&pause);
+                Some(new.of(types::PAUSED, true, paused::TOO_MANY_WORKLOADS, message))
+            }
+            None => was.map(|_| {
+                let pause = bailiff_response::Paused {
+                    binding: facts.name,
+                    workloads: None,
+                    matched_workloads: workloads,
+                    policy_generation: generation,
+                    binding_generation: facts.generation,
+                };
+                new.of(
+                    types::PAUSED,
+                    false,
+                    paused::RESUMED,
+                    messages::resumed(&pause),
+                )
+            }),
+        }
+    }
+}
+
+/// The status of a binding to a policy, and how many workloads have pods that it matches.
 pub(crate) fn of_binding(
     binding: &RuntimePolicyBinding,
-    policies: &Policies,
-    cluster: &Cluster,
+    policy: Option<&(Arc<RuntimePolicy>, Arc<Checked>)>,
+    guarded: &Guarded<'_>,
+    (cluster, namespaces): (&Cluster, &Namespaces),
     now: Timestamp,
-) -> RuntimePolicyBindingStatus {
+) -> (RuntimePolicyBindingStatus, usize) {
     let generation = binding.metadata.generation;
     let before = binding.status.as_ref().map_or(&[][..], |s| &s.conditions);
+    let new = Conditions {
+        before,
+        generation,
+        now,
+    };
     let name = &binding.spec.policy_name;
     let selectors = MatchResources::compile(&binding.spec.match_resources);
-    let policy = policies.get(name).map(|checked| &checked.compiled);
+    let not_allowed = !guarded.config.allow_pod_deletion
+        && binding
+            .spec
+            .response_actions
+            .contains(&ResponseAction::Delete);
     let (value, reason, message) = match (&selectors, policy) {
-        (Err(error), _) => (
-            false,
-            ready::INVALID_SELECTOR,
-            format!("spec.matchResources.{error}"),
-        ),
+        (Err(error), _) => (false, ready::INVALID_SELECTOR, format!("spec.matchResources.{error}")),
         (Ok(_), None) => (
             false,
             ready::POLICY_NOT_FOUND,
-            format!("no RuntimePolicy is called {name}; make one, or correct spec.policyName"),
+            format!("RuntimePolicy {name} not found. Create it, or correct spec.policyName."),
         ),
-        (Ok(_), Some(Err(_))) => (
+        (Ok(_), Some((_, checked))) if checked.compiled.is_err() => (
             false,
             ready::POLICY_NOT_READY,
-            format!("RuntimePolicy {name} does not compile; its condition Ready says where"),
+            format!("RuntimePolicy {name} does not compile. See its condition Ready for the position."),
         ),
-        (Ok(_), Some(Ok(_))) => (
+        (Ok(_), Some(_)) if not_allowed => (
+            false,
+            ready::POD_DELETION_NOT_ALLOWED,
+            "The action Delete is not allowed. Set the chart value response.allowPodDeletion to true, or use Evict."
+                .to_owned(),
+        ),
+        (Ok(_), Some(_)) => (
             true,
             ready::POLICY_READY,
-            format!("RuntimePolicy {name} is there and compiles"),
+            format!("RuntimePolicy {name} exists and compiles."),
         ),
     };
     let mut status = RuntimePolicyBindingStatus {
         observed_generation: generation,
-        conditions: vec![condition(
-            before,
-            types::READY,
+        conditions: vec![new.of(types::READY, value, reason, message)],
+        coverage: None,
+    };
+    let compiled = policy.and_then(|(p, checked)| Some((p, checked.compiled.as_ref().ok()?)));
+    let (Ok(selectors), Some((policy, compiled))) = (&selectors, compiled) else {
+        return (status, 0);
+    };
+    let matching = cluster.matching(namespaces, &[&compiled.constraints, selectors]);
+    let (reason, message) = if matching.pods == 0 {
+        (
+            ready::NO_MATCHING_PODS,
+            "No pod matches now. Check the selectors of the binding and of its policy.",
+        )
+    } else {
+        (
+            ready::MATCHING_PODS_FOUND,
+            "The selectors match at least one pod.",
+        )
+    };
+    let found = matching.pods > 0;
+    status
+        .conditions
+        .push(new.of(types::PODS_MATCHED, found, reason, message.to_owned()));
+    let paused = guarded.condition(binding, policy, matching.workloads, &new);
+    status.conditions.extend(paused);
+    status.coverage = Some(matching.coverage);
+    (status, matching.workloads)
+}
+
+/// The conditions of a status, from those before.
+struct Conditions<'a> {
+    before: &'a [Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+}
+
+impl Conditions<'_> {
+    fn of(&self, type_: &str, value: bool, reason: &str, message: String) -> Condition {
+        condition(
+            self.before,
+            type_,
             value,
             reason,
             message,
-            generation,
-            now,
-        )],
-        coverage: None,
-    };
-    if let (Ok(selectors), Some(Ok(constraints))) = (&selectors, policy) {
-        let (pods, coverage) = cluster.matching(&[constraints, selectors]);
-        let (reason, message) = if pods == 0 {
-            (
-                ready::NO_MATCHING_PODS,
-                "no pod matches now; check the selectors of the binding and of its policy",
-            )
-        } else {
-            (ready::MATCHING_PODS_FOUND, "pods match")
-        };
-        status.conditions.push(condition(
-            before,
-            types::PODS_MATCHED,
-            pods > 0,
-            reason,
-            message.to_owned(),
-            generation,
-            now,
-        ));
-        status.coverage = Some(coverage);
+            self.generation,
+            self.now,
+        )
     }
-    status
 }
 
 fn condition(

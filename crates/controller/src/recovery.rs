@@ -1,33 +1,34 @@
-//! Looks for the pod that took the place of one that was taken away.
+//! Finds the replacement of a pod that was removed.
 //!
-//! Here: reading the workload and its pods. Not here: what the Incident says about it
-//! (`bailiff_response`).
-//! Invariant: a pod counts as the replacement only when live owner references lead from it to
-//! the workload, it was made after the answer was asked for, and no other Incident counted it or
-//! was answered earlier and still waits for one.
+//! Here: which pod of a workload is the replacement. Not here: watching the workload and its pods
+//! (`follow`), what the Incident says about it (`bailiff_response`).
+//! Invariant: a pod counts as the replacement only if verified owner references lead from it to the
+//! workload, it was created after the removal was requested, and no other Incident counted it or
+//! whose removal was earlier still waits for one.
 
-mod counted;
+mod claims;
+pub(crate) mod follow;
 
 use crate::ready::ready;
 use bailiff_api::{Incident, Replacement, WorkloadReference};
 use bailiff_kube::client::ANSWER_LIMIT;
-use bailiff_kube::owner::{ReadAhead, controller, is_name, known};
+use bailiff_kube::owner::{Prefetch, controller, is_name, known, selector, workload_of};
 use bailiff_response::Recovery;
-pub(crate) use counted::{Claim, Counted, Queue};
+pub(crate) use claims::{Claim, ClaimScope, ReplacementClaims};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
-use kube::api::ListParams;
-use kube::core::{DynamicObject, Selector};
-use kube::{Api, Client};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Client;
+use kube::core::{ApiResource, DynamicObject};
 use serde_json::Value;
 use std::time::Duration;
 
 /// Label of a Job's pods.
 const JOB_NAME: &str = "batch.kubernetes.io/job-name";
 
-/// What was found of the workload.
-enum Makes {
+/// How a workload creates pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PodSource {
     /// It makes pods that these labels select; so many of them at a time, where that is fixed.
     Pods(String, Option<usize>),
     /// It is of a kind that is not read; its pods name it as their controller.
@@ -38,73 +39,74 @@ enum Makes {
     Unknown,
 }
 
-/// Looks once. `claim` is asked about pods that may be counted, in the order in which they became
-/// Ready.
-///
-/// # Errors
-/// When the API server can't be read.
-pub(crate) async fn look(
+impl PodSource {
+    /// Whether the same watch brings the pods.
+    fn has_same_pods(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pods(a, _), Self::Pods(b, _)) => a == b,
+            (one, other) => one == other,
+        }
+    }
+}
+
+/// What became of an Incident's workload, by what is known of its pods. `claim` is asked about pods that
+/// can be counted, in the order in which they became Ready.
+pub(crate) async fn find_replacement(
     client: &Client,
     incident: &Incident,
-    since: Timestamp,
-    timeout: Duration,
+    (since, deadline): (Timestamp, Duration),
+    source: &PodSource,
+    pods: &[Pod],
     mut claim: impl FnMut(&str) -> Claim,
-) -> Result<Recovery, kube::Error> {
+) -> Recovery {
     let workload = incident
         .status
         .as_ref()
         .and_then(|s| s.workload_ref.as_ref());
     let Some(workload) = workload else {
-        return Ok(Recovery::NoReplacementExpected(None));
+        return Recovery::NoReplacementExpected(None);
     };
-    let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
     let waiting = || {
         let waited = Timestamp::now().duration_since(since);
-        if waited >= SignedDuration::try_from(timeout).unwrap_or(SignedDuration::MAX) {
-            Recovery::TimedOut(timeout.as_secs())
+        if waited >= SignedDuration::try_from(deadline).unwrap_or(SignedDuration::MAX) {
+            Recovery::TimedOut(deadline.as_secs())
         } else {
             Recovery::Waiting
         }
     };
-    let (labels, wanted) = match makes(client, namespace, workload, incident).await? {
-        Makes::Pods(labels, wanted) => (Some(labels), wanted),
-        Makes::PodsThatNameIt => (None, None),
-        Makes::NoMore => return Ok(Recovery::NoReplacementExpected(Some(workload.kind.clone()))),
-        Makes::Unknown => return Ok(waiting()),
+    let (by_labels, wanted) = match source {
+        PodSource::Pods(_, wanted) => (true, *wanted),
+        PodSource::PodsThatNameIt => (false, None),
+        PodSource::NoMore => return Recovery::NoReplacementExpected(Some(workload.kind.clone())),
+        PodSource::Unknown => return waiting(),
     };
-    let pods = Api::<Pod>::namespaced(client.clone(), namespace);
-    let selected = labels
-        .iter()
-        .fold(ListParams::default(), |p, l| p.labels(l));
-    let listed = pods.list(&selected).await?;
-    let whole = wanted.is_some_and(|wanted| ready_pods(&listed.items) >= wanted);
-    let may_be_its = |pod: &Pod| {
+    let whole = wanted.is_some_and(|wanted| ready_pods(pods) >= wanted);
+    let may_be_its = |pod: &&Pod| {
         let owner = || controller(pod.metadata.owner_references.as_deref());
-        labels.is_some() || owner().is_some_and(|owner| owner.uid == workload.uid)
+        by_labels || owner().is_some_and(|owner| owner.uid == workload.uid)
     };
-    let mut found: Vec<_> = listed
-        .items
-        .into_iter()
+    let mut found: Vec<_> = pods
+        .iter()
         .filter(may_be_its)
-        .filter_map(|pod| Some((replacement(&pod, incident, workload, since)?, pod)))
+        .filter_map(|pod| Some((replacement(pod, incident, workload, since)?, pod)))
         .collect();
     found.sort_by_key(|(replacement, _)| replacement.ready_time.0);
     let mut counted_elsewhere = None;
     for (replacement, pod) in found {
-        let top = bailiff_kube::owner::top(client, &pod, ReadAhead::default()).await;
-        if matches!(top, Ok(Some(top)) if top.uid == workload.uid) {
+        let its = workload_of(client, pod, Prefetch::default()).await;
+        if matches!(its, Ok(Some(its)) if its.uid == workload.uid) {
             match claim(&replacement.uid) {
-                Claim::Counted => return Ok(Recovery::Ready(replacement)),
-                Claim::Elsewhere => counted_elsewhere = Some(replacement),
-                Claim::Earlier => {}
+                Claim::Granted => return Recovery::Ready(replacement),
+                Claim::Taken => counted_elsewhere = Some(replacement),
+                Claim::Reserved => {}
             }
         }
     }
-    // Ours was itself taken away before it was Ready: no other pod is on its way for it, and what
+    // Ours was itself removed before it was Ready: no other pod is created for it, and what
     // replaced it counts for both Incidents.
     match counted_elsewhere {
-        Some(replacement) if whole => Ok(Recovery::Ready(replacement)),
-        Some(_) | None => Ok(waiting()),
+        Some(replacement) if whole => Recovery::Ready(replacement),
+        Some(_) | None => waiting(),
     }
 }
 
@@ -122,7 +124,7 @@ fn not_before(incident: &Incident, answered: Timestamp) -> Timestamp {
 }
 
 /// Which of a workload's places a pod has; none: its kind has none, and any pod replaces any.
-fn place<'a>(kind: &str, name: &'a str, node_name: &'a str) -> Option<&'a str> {
+fn stable_identity<'a>(kind: &str, name: &'a str, node_name: &'a str) -> Option<&'a str> {
     match kind {
         "DaemonSet" => Some(node_name),
         "StatefulSet" => Some(name),
@@ -145,7 +147,8 @@ fn replacement(
     let after = not_before(incident, since).as_second() <= created.as_second();
     let name = pod.metadata.name.clone()?;
     let (spec, kind) = (&incident.spec, &workload.kind);
-    let same_place = place(kind, &name, &node_name) == place(kind, &spec.pod.name, &spec.node_name);
+    let same_place = stable_identity(kind, &name, &node_name)
+        == stable_identity(kind, &spec.pod.name, &spec.node_name);
     if *uid == spec.pod.uid || !after || !same_place {
         return None;
     }
@@ -160,35 +163,36 @@ fn replacement(
     })
 }
 
-async fn makes(
-    client: &Client,
-    namespace: &str,
+/// The object that creates the pods of a workload: its resource and name. None: it is of a kind that
+/// is not read.
+fn creator(workload: &WorkloadReference, incident: &Incident) -> Option<(ApiResource, String)> {
+    let job = incident.spec.pod.labels.get(JOB_NAME);
+    let (kind, name) = match (workload.kind.as_str(), job) {
+        // A CronJob's pods are created by one of its Jobs.
+        ("CronJob", Some(job)) if is_name(job) => ("Job", job),
+        (kind, _) => (kind, &workload.name),
+    };
+    let resource = known(&workload.api_version, kind)?;
+    Some((resource, name.clone()))
+}
+
+/// How the object creates pods; none: it is not there.
+fn pod_source(
     workload: &WorkloadReference,
-    incident: &Incident,
-) -> Result<Makes, kube::Error> {
-    let (version, kind, name) = match (
-        workload.kind.as_str(),
-        incident.spec.pod.labels.get(JOB_NAME),
-    ) {
-        // A CronJob's pods are made by one of its Jobs.
-        ("CronJob", Some(job)) if is_name(job) => (&workload.api_version, "Job", job),
-        (kind, _) => (&workload.api_version, kind, &workload.name),
-    };
-    let Some(resource) = known(version, kind) else {
-        return Ok(Makes::PodsThatNameIt);
-    };
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-    let Some(object) = api.get_opt(name).await? else {
-        return Ok(Makes::NoMore);
-    };
-    if kind == workload.kind && object.metadata.uid.as_ref() != Some(&workload.uid) {
-        return Ok(Makes::NoMore);
+    kind: &str,
+    object: Option<&DynamicObject>,
+) -> PodSource {
+    match object {
+        None => PodSource::NoMore,
+        Some(o) if kind == workload.kind && o.metadata.uid.as_ref() != Some(&workload.uid) => {
+            PodSource::NoMore
+        }
+        Some(object) => from_workload(kind, &object.data),
     }
-    Ok(from_workload(kind, &object.data))
 }
 
 /// How a workload makes pods, by its spec and status.
-fn from_workload(kind: &str, object: &Value) -> Makes {
+fn from_workload(kind: &str, object: &Value) -> PodSource {
     let conditions = object.pointer("/status/conditions");
     let ended = conditions.and_then(Value::as_array).is_some_and(|c| {
         c.iter().any(|c| {
@@ -202,23 +206,11 @@ fn from_workload(kind: &str, object: &Value) -> Makes {
         .pointer("/spec/replicas")
         .is_some_and(|r| r.as_i64() == Some(0));
     if none_wanted || (kind == "Job" && ended) {
-        return Makes::NoMore;
+        return PodSource::NoMore;
     }
-    let Some(selector) = object.pointer("/spec/selector") else {
-        return Makes::Unknown;
-    };
-    // A ReplicationController has plain labels.
-    let selector = if kind == "ReplicationController" {
-        serde_json::json!({ "matchLabels": selector })
-    } else {
-        selector.clone()
-    };
-    serde_json::from_value::<LabelSelector>(selector)
-        .ok()
-        .and_then(|s| Selector::try_from(s).ok())
-        .map_or(Makes::Unknown, |s| {
-            Makes::Pods(s.to_string(), wanted(kind, object))
-        })
+    selector(kind, object).map_or(PodSource::Unknown, |s| {
+        PodSource::Pods(s.to_string(), wanted(kind, object))
+    })
 }
 
 /// How many pods a workload keeps up; none where that is not a fixed number. A DaemonSet keeps

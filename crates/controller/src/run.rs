@@ -1,13 +1,15 @@
 //! Wires the controller: probes, Lease, and what the leader does.
 //!
 //! Here: which task runs when. Not here: what it does.
-//! Invariant: without leadership nothing is answered; work of the leader that ends ends the
-//! program, so that the kubelet starts it again and another replica leads meanwhile.
+//! Invariant: without leadership nothing is removed or written; if a task of the leader ends, the
+//! program ends, so that the kubelet restarts it and another replica leads meanwhile.
 
-use crate::answer::Controller;
+use crate::cache::{self, Cache};
 use crate::config::Config;
-use crate::dispatch::{TURN, dispatch};
+use crate::dispatch::{HEARTBEAT_INTERVAL, dispatch};
 use crate::metrics::Metrics;
+use crate::reconcile::Controller;
+use crate::recovery::follow::follow;
 use crate::statuses;
 use bailiff_api::{Incident, keys};
 use bailiff_kube::serve::Health;
@@ -17,17 +19,18 @@ use kube::{Api, Client};
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How soon the API server is asked again while it does not answer.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the election may stand still besides what it may wait for.
-const ELECTION_SLACK: Duration = Duration::from_secs(30);
-/// How long answering may stand still.
-const DISPATCH_SLACK: Duration = Duration::from_mins(1);
+const ELECTION_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long responses can stand still.
+const DISPATCH_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long statuses may stand still: one request takes at most a quarter of it.
-const STATUSES_SLACK: Duration = Duration::from_mins(1);
+const STATUSES_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Why the controller can't run.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +69,9 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     let working = async {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = answers(&client) => health.set_ready(true),
+            () = wait_for_api_server(&client) => health.set_ready(true),
         }
-        let slack = ELECTION_SLACK + 2 * config.lease_duration;
+        let slack = ELECTION_STALL_TIMEOUT + 2 * config.lease_duration;
         let pulse = health.watch("election", slack);
         lease::elect(client.clone(), settings, pulse, shutdown.clone(), |token| {
             lead(
@@ -98,27 +101,26 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
 }
 
 /// Waits until the API server answers: a replica that can't reach it is not ready.
-async fn answers(client: &Client) {
+async fn wait_for_api_server(client: &Client) {
     while let Err(error) = client.apiserver_version().await {
         tracing::warn!(%error, "the API server does not answer; it is tried again");
         tokio::time::sleep(RETRY).await;
     }
 }
 
-/// Says in the metrics that this replica leads, for as long as it lives, however it ends.
-struct InMetrics(Metrics);
+/// Reports in the metrics that this replica leads, for as long as it lives, however it ends.
+struct LeaderGauge(Metrics);
 
-impl InMetrics {
+impl LeaderGauge {
     fn new(metrics: Metrics) -> Self {
         metrics.leader.set(1);
         Self(metrics)
     }
 }
 
-impl Drop for InMetrics {
+impl Drop for LeaderGauge {
     fn drop(&mut self) {
-        self.0.leader.set(0);
-        self.0.under_way.set(0);
+        self.0.forget();
     }
 }
 
@@ -129,40 +131,55 @@ async fn lead(
     health: Health,
     token: CancellationToken,
 ) {
-    let _leading = InMetrics::new(metrics.clone());
-    let again = config.incident_recheck_interval;
-    let controller = Controller::new(
+    let _leading = LeaderGauge::new(metrics.clone());
+    let cache = Cache::new(metrics.undecodable.clone());
+    let (send_news, news) = mpsc::unbounded_channel();
+    let (recovering, to_recover) = mpsc::unbounded_channel();
+    let controller = Arc::new(Controller::new(
         client.clone(),
         config.clone(),
+        cache.clone(),
         metrics.clone(),
-        token.clone(),
-    );
-    let incidents = watch::objects(
-        Api::<Incident>::all(client.clone()),
-        watcher::Config::default(),
-    );
-    // Each is a task of its own, so that compiling many policies holds up no answer. Both are
-    // cut off when this future is dropped.
-    let mut work = JoinSet::new();
-    work.spawn(dispatch(
-        Arc::new(controller),
-        incidents,
-        again,
-        metrics,
-        health.watch("answering", DISPATCH_SLACK + TURN),
+        recovering,
         token.clone(),
     ));
+    let incidents = watch::objects::<Incident>(
+        Api::all(client.clone()),
+        watcher::Config::default(),
+        &metrics.undecodable,
+    );
+    // Each is a task of its own, so that compiling many policies delays no response. All are cut off
+    // when this future is dropped.
+    let mut work = JoinSet::new();
+    work.spawn(dispatch(
+        Arc::clone(&controller),
+        cache.clone(),
+        incidents,
+        news,
+        metrics.clone(),
+        health.watch("responses", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL),
+        token.clone(),
+    ));
+    work.spawn(follow(
+        Arc::clone(&controller),
+        to_recover,
+        send_news.clone(),
+    ));
+    let pulse = health.watch("cache", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL);
+    let keeping = cache::run(
+        cache.clone(),
+        client.clone(),
+        config.namespace.clone(),
+        send_news,
+        pulse,
+    );
+    work.spawn(until(token.clone(), keeping));
     let pulse = health.watch(
         "statuses",
-        STATUSES_SLACK.saturating_add(config.status_resync_interval),
+        STATUSES_STALL_TIMEOUT.saturating_add(config.status_resync_interval),
     );
-    let stop = token.clone();
-    work.spawn(async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = statuses::keep(client, config, pulse) => {}
-        }
-    });
+    let statuses = statuses::run(Arc::clone(&controller), cache, metrics, pulse);
+    work.spawn(until(token.clone(), statuses));
     while let Some(ended) = work.join_next().await {
         if let Err(error) = ended
             && let Ok(panic) = error.try_into_panic()
@@ -175,6 +192,13 @@ async fn lead(
     }
 }
 
+async fn until(token: CancellationToken, task: impl Future<Output = ()>) {
+    tokio::select! {
+        () = token.cancelled() => {}
+        () = task => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,10 +206,10 @@ mod tests {
     #[test]
     fn who_no_longer_leads_says_so_however_it_ended() {
         let metrics = Metrics::default();
-        let leading = InMetrics::new(metrics.clone());
-        metrics.under_way.set(3);
+        let leading = LeaderGauge::new(metrics.clone());
+        metrics.open.set(3);
         assert_eq!(metrics.leader.get(), 1);
         drop(leading);
-        assert_eq!((metrics.leader.get(), metrics.under_way.get()), (0, 0));
+        assert_eq!((metrics.leader.get(), metrics.open.get()), (0, 0));
     }
 }

@@ -1,12 +1,24 @@
-//! What several of this room's tests start from.
+//! What several of this crate's tests start from.
 //!
 //! Here: a violation, and the cluster that it is read from. Not here: what is tested.
-//! Invariant: the baseline is a violation that is answered by an eviction; a test changes one
+//! Invariant: the baseline is a violation that is responded to by an eviction; a test changes one
 //! thing of it.
 
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::reconcile::Controller;
+use crate::store::Store;
 use bailiff_api::{Incident, protection};
+use bailiff_kube::decode::UndecodableObjects;
+use bailiff_kube::watch::Event;
 use bailiff_testing::Call;
+use kube::{Client, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Where things are.
 pub(crate) const POD: &str = "/api/v1/namespaces/shop/pods/web-5d8f-x7k2p";
@@ -19,6 +31,7 @@ pub(crate) const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/shop/events";
 const BINDINGS: &str = "/apis/bailiff.dev/v1alpha1/runtimepolicybindings";
 const POLICY: &str = "/apis/bailiff.dev/v1alpha1/runtimepolicies/no-shells";
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+pub(crate) const SWITCH: &str = "/api/v1/namespaces/bailiff-system/configmaps/bailiff-response";
 
 /// An Incident of a pod of Deployment web in shop, as JSON.
 pub(crate) fn incident_json(status: &Value) -> Value {
@@ -59,13 +72,14 @@ pub(crate) struct World {
     pub(crate) policy: Value,
     pub(crate) bindings: Vec<(&'static str, Value)>,
     pub(crate) protection: Value,
+    pub(crate) switch: Value,
 }
 
 /// A binding of the policy that asks for an action.
 pub(crate) fn binding(name: &str, action: &str) -> Value {
     json!({
         "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicyBinding",
-        "metadata": {"name": name, "uid": format!("{name}-uid")},
+        "metadata": {"name": name, "uid": format!("{name}-uid"), "resourceVersion": "3", "generation": 1},
         "spec": {"policyName": "no-shells", "responseActions": [action]},
     })
 }
@@ -82,18 +96,20 @@ impl World {
                 "spec": {"nodeName": "node-1", "containers": [{"name": "app"}]},
                 "status": {"phase": "Running"},
             }),
-            namespace: json!({"metadata": {"name": "shop", "labels": {"team": "shop"}}}),
+            namespace: json!({"metadata": {"name": "shop", "uid": "shop-uid", "resourceVersion": "1",
+                "labels": {"team": "shop"}}}),
             policy: json!({
                 "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
-                "metadata": {"name": "no-shells", "uid": "policy-uid", "generation": 1},
+                "metadata": {"name": "no-shells", "uid": "policy-uid", "generation": 1, "resourceVersion": "2"},
                 "spec": {"validations": [{"expression": "process.origin != 'Exec'"}]},
             }),
             bindings: vec![("a", binding("a", "Evict"))],
             protection: serde_json::to_value(protection::policy("bailiff-system")).expect("JSON"),
+            switch: json!({"metadata": {"name": "bailiff-response"}, "data": {"mode": "Enforce"}}),
         }
     }
 
-    /// The one round of reads that an answer makes.
+    /// The one round of reads that a response makes.
     pub(crate) fn reads(&self) -> Vec<Call> {
         let read = |path: &str, object: &Value| {
             let call = Call::get(path);
@@ -119,6 +135,7 @@ impl World {
                 &format!("{ADMISSION}/validatingadmissionpolicybindings/{name}"),
                 &bound,
             ),
+            read(SWITCH, &self.switch),
         ];
         for (name, binding) in &self.bindings {
             reads.push(read(&format!("{BINDINGS}/{name}"), binding));
@@ -126,11 +143,57 @@ impl World {
         reads
     }
 
+    /// A cache that has what there is.
+    pub(crate) fn cache(&self) -> Cache {
+        let cache = Cache::new(UndecodableObjects::default());
+        {
+            let mut rules = cache.rules();
+            fill(&mut rules.policies, [&self.policy]);
+            fill(
+                &mut rules.bindings,
+                self.bindings.iter().map(|(_, binding)| binding),
+            );
+            fill(&mut rules.namespaces, [&self.namespace]);
+            fill(&mut rules.protection, [&self.protection]);
+            let bound = serde_json::to_value(protection::binding()).expect("JSON");
+            fill(&mut rules.protection_binding, [&bound]);
+            let policies: Vec<_> = rules.policies.all().values().cloned().collect();
+            for policy in policies {
+                rules.compiled.apply(&policy.name_any(), &policy);
+            }
+        }
+        cache
+    }
+
+    /// A controller that knows what there is, and what it has to recover.
+    pub(crate) fn controller(
+        &self,
+        client: Client,
+        config: Config,
+    ) -> (Arc<Controller>, mpsc::UnboundedReceiver<Box<Incident>>) {
+        let (send, recovering) = mpsc::unbounded_channel();
+        let (cache, stopping) = (self.cache(), CancellationToken::new());
+        let metrics = Metrics::default();
+        let controller = Controller::new(client, config, cache, metrics, send, stopping);
+        (Arc::new(controller), recovering)
+    }
+
     /// The same, changed.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
+}
+
+fn fill<'a, K: ResourceExt + DeserializeOwned>(
+    store: &mut Store<K>,
+    objects: impl IntoIterator<Item = &'a Value>,
+) {
+    for object in objects.into_iter().filter(|object| !object.is_null()) {
+        let object = serde_json::from_value(object.clone()).expect("an object");
+        store.apply(Event::InitApply(object));
+    }
+    store.apply(Event::InitDone);
 }
 
 pub(crate) fn owner(kind: &str, name: &str, uid: &str) -> Value {
@@ -144,6 +207,8 @@ pub(crate) fn named(uid: &str, owner: &Value) -> Value {
     } else {
         json!([owner])
     };
-    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-        "metadata": {"name": "x", "uid": uid, "ownerReferences": owners}})
+    json!({
+        "metadata": {"name": "x", "uid": uid, "ownerReferences": owners, "labels": {"app": "web"}},
+        "spec": {"selector": {"matchLabels": {"app": "web"}}},
+    })
 }

@@ -5,6 +5,7 @@
 //! Invariant: no client is built from a context that nobody named.
 
 pub mod client;
+pub mod decode;
 pub mod events;
 pub mod lease;
 pub mod list_watch;

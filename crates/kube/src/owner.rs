@@ -1,17 +1,23 @@
-//! Finds the object at the top of a pod's owners.
+//! Finds the workload of a pod.
 //!
-//! Here: following controller references by live reads. Not here: what an owner means for an
-//! answer (`response`).
-//! Invariant: owner references are written by tenants, so each hop's UID is checked, and no
-//! reference can make a pod one without owner, or one that is asked about for ever; what could
-//! not be read is an error and never "no owner".
+//! Here: following controller references by live reads. Not here: what a workload means for a
+//! response (`response`).
+//! Invariant: owner references are written by tenants, so each hop is verified: the owner has the
+//! UID of the reference, is of a kind that controls such objects, and its selector matches their labels.
+//! A reference that cannot be verified leads to nobody's workload, and none is followed without end; what
+//! could not be read is an error and never "no owner".
 
+use crate::decode::Decoded;
 use bailiff_api::WorkloadReference;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
 use kube::Client;
-use kube::core::{ApiResource, GroupVersionKind, PartialObjectMeta};
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind, Selector, SelectorExt as _};
+use serde_json::Value;
 use std::collections::BTreeMap;
+
+/// Labels of an object.
+type Labels = BTreeMap<String, String>;
 
 /// Most owners that are followed. Kubernetes' own chains have two; a longer one is a tenant's.
 const HOPS_LIMIT: usize = 8;
@@ -37,6 +43,13 @@ pub struct OwnerError {
     source: Box<kube::Error>,
 }
 
+/// Most bytes of the parts of a reference to a workload, by the Incident's schema. What tenants write
+/// can be longer, and would make the whole status invalid.
+const API_VERSION_LIMIT: usize = 317;
+const KIND_LIMIT: usize = 63;
+const NAME_LIMIT: usize = 253;
+const UID_LIMIT: usize = 64;
+
 /// The resource of an object, where it is of a kind that Bailiff reads.
 #[must_use]
 pub fn known(api_version: &str, kind: &str) -> Option<ApiResource> {
@@ -52,22 +65,15 @@ pub fn known(api_version: &str, kind: &str) -> Option<ApiResource> {
 /// What was read before the pod's owner references were: the ReplicaSet and the Deployment that
 /// its name and labels point to. Nothing is believed of it but what a reference confirms.
 #[derive(Debug, Default)]
-pub struct ReadAhead {
-    found: Vec<(&'static str, String, Object)>,
+pub struct Prefetch {
+    found: Vec<(&'static str, String, DynamicObject)>,
 }
 
-type Object = PartialObjectMeta<kube::core::DynamicObject>;
-
-impl ReadAhead {
+impl Prefetch {
     /// Reads the owners that a pod of a Deployment has by its name, both at once, so that three
     /// reads wait for one answer each and not for each other. A read that fails is no error here:
     /// it is done again when a reference asks for it.
-    pub async fn of(
-        client: &Client,
-        namespace: &str,
-        pod: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Self {
+    pub async fn of(client: &Client, namespace: &str, pod: &str, labels: &Labels) -> Self {
         let Some((set, deployment)) = names(pod, labels) else {
             return Self::default();
         };
@@ -89,7 +95,7 @@ impl ReadAhead {
         }
     }
 
-    fn take(&mut self, group: &str, reference: &OwnerReference) -> Option<Object> {
+    fn take(&mut self, group: &str, reference: &OwnerReference) -> Option<DynamicObject> {
         let at = self.found.iter().position(|(kind, name, object)| {
             group == "apps"
                 && *kind == reference.kind
@@ -103,7 +109,7 @@ impl ReadAhead {
 /// ReplicaSet and Deployment of a pod, as the Deployment controller names them: the pod
 /// `web-5d8f-x7k2p` with the label `pod-template-hash=5d8f` is of ReplicaSet `web-5d8f` and
 /// Deployment `web`. None: it is no pod of a Deployment, or its name was cut.
-fn names<'a>(pod: &'a str, labels: &BTreeMap<String, String>) -> Option<(&'a str, &'a str)> {
+fn names<'a>(pod: &'a str, labels: &Labels) -> Option<(&'a str, &'a str)> {
     let hash = labels.get("pod-template-hash")?;
     let (set, _) = pod.rsplit_once('-')?;
     let deployment = set.strip_suffix(hash.as_str())?.strip_suffix('-')?;
@@ -112,40 +118,125 @@ fn names<'a>(pod: &'a str, labels: &BTreeMap<String, String>) -> Option<(&'a str
         .filter(|_| is_name(set))
 }
 
-/// The top owner of a pod, as far as it can be followed; none: it has no controller.
+/// The workload of a pod: its topmost controller, as far as references can be verified; none: it has no
+/// controller, or names one that it does not belong to, for which nobody creates a replacement.
 ///
-/// A controller of a kind that Bailiff does not read (an operator's own) is not read: directly
-/// above the pod it is taken from the reference, further up the last one that was read is the
-/// top. So is a reference to an object that is not there with that UID: the garbage collector
-/// takes such a pod away, so there is nothing that its eviction could harm.
+/// A controller of a kind that Bailiff does not read (an operator's own) cannot be verified: directly
+/// above the pod it is taken from the reference, further up the last one that was verified is the
+/// workload.
 ///
 /// # Errors
-/// When an owner can't be read.
-pub async fn top(
+/// When an owner cannot be read.
+pub async fn workload_of(
     client: &Client,
     pod: &Pod,
-    mut ahead: ReadAhead,
+    mut prefetch: Prefetch,
 ) -> Result<Option<WorkloadReference>, OwnerError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let mut next = controller(pod.metadata.owner_references.as_deref());
-    let mut top = None;
+    let mut child = Child {
+        kind: "Pod".to_owned(),
+        uid: pod.metadata.uid.clone().unwrap_or_default(),
+        labels: pod.metadata.labels.clone().unwrap_or_default(),
+    };
+    let mut workload = None;
     for _ in 0..HOPS_LIMIT {
         let Some(reference) = next else {
             break;
         };
-        let references = read(client, namespace, &reference, &mut ahead).await?;
-        if references.is_none() && top.is_some() {
-            break;
-        }
-        next = references.and_then(|references| controller(Some(&references)));
-        top = Some(WorkloadReference {
-            api_version: reference.api_version,
-            kind: reference.kind,
-            name: reference.name,
-            uid: reference.uid,
-        });
+        let owner = match read(client, namespace, &reference, &mut prefetch).await? {
+            Read::Found(owner) if child.is_controlled_by(&reference.kind, &owner) => owner,
+            Read::KindUnknown if workload.is_none() => return Ok(bounded(reference)),
+            Read::Found(_) | Read::NotFound | Read::KindUnknown => break,
+        };
+        next = controller(owner.metadata.owner_references.as_deref());
+        child = Child {
+            kind: reference.kind.clone(),
+            uid: reference.uid.clone(),
+            labels: owner.metadata.labels.unwrap_or_default(),
+        };
+        workload = bounded(reference);
     }
-    Ok(top)
+    Ok(workload)
+}
+
+/// A reference as the Incident's schema allows it; none: it is no reference, as it has no UID that an
+/// object can have.
+fn bounded(reference: OwnerReference) -> Option<WorkloadReference> {
+    (reference.uid.len() <= UID_LIMIT).then(|| WorkloadReference {
+        api_version: cut(reference.api_version, API_VERSION_LIMIT),
+        kind: cut(reference.kind, KIND_LIMIT),
+        name: cut(reference.name, NAME_LIMIT),
+        uid: reference.uid,
+    })
+}
+
+fn cut(mut text: String, limit: usize) -> String {
+    let end = (0..=limit.min(text.len()))
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    text.truncate(end.unwrap_or(0));
+    text
+}
+
+/// An object whose owner is looked for.
+struct Child {
+    kind: String,
+    uid: String,
+    labels: Labels,
+}
+
+impl Child {
+    /// Whether an owner's controller counts this object as its own.
+    fn is_controlled_by(&self, kind: &str, owner: &DynamicObject) -> bool {
+        let selector = || selector(kind, &owner.data).is_some_and(|s| s.matches(&self.labels));
+        match (self.kind.as_str(), kind) {
+            (
+                "Pod",
+                "ReplicaSet" | "StatefulSet" | "DaemonSet" | "Job" | "ReplicationController",
+            )
+            | ("ReplicaSet", "Deployment") => selector(),
+            // A CronJob has no selector; it lists the Jobs that it started and that still run.
+            ("Job", "CronJob") => {
+                let active = owner
+                    .data
+                    .pointer("/status/active")
+                    .and_then(Value::as_array);
+                let mut uids = active.into_iter().flatten().map(|job| &job["uid"]);
+                uids.any(|uid| uid.as_str() == Some(&self.uid))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// The selector of a workload of a kind that is read; none: it has none, or one that selects everything or
+/// is not valid.
+#[must_use]
+pub fn selector(kind: &str, object: &Value) -> Option<Selector> {
+    let selector = object.pointer("/spec/selector")?;
+    let selector = if kind == "ReplicationController" {
+        // It has plain labels.
+        let labels = serde_json::from_value(selector.clone()).ok()?;
+        LabelSelector {
+            match_labels: Some(labels),
+            match_expressions: None,
+        }
+    } else {
+        serde_json::from_value(selector.clone()).ok()?
+    };
+    let empty = selector
+        .match_labels
+        .as_ref()
+        .is_none_or(BTreeMap::is_empty)
+        && selector
+            .match_expressions
+            .as_ref()
+            .is_none_or(Vec::is_empty);
+    if empty {
+        return None;
+    }
+    Selector::try_from(selector).ok()
 }
 
 /// The reference to the controller among owner references.
@@ -157,21 +248,30 @@ pub fn controller(references: Option<&[OwnerReference]>) -> Option<OwnerReferenc
         .cloned()
 }
 
-/// The owner references of an owner; none: it is of a kind that is not read, or not there.
+/// What was found of an owner.
+enum Read {
+    /// The object with the UID of the reference.
+    Found(Box<DynamicObject>),
+    /// No object has that name and UID.
+    NotFound,
+    /// It is of a kind that is not read.
+    KindUnknown,
+}
+
 async fn read(
     client: &Client,
     namespace: &str,
     reference: &OwnerReference,
-    ahead: &mut ReadAhead,
-) -> Result<Option<Vec<OwnerReference>>, OwnerError> {
+    prefetch: &mut Prefetch,
+) -> Result<Read, OwnerError> {
     let Some(resource) = known(&reference.api_version, &reference.kind) else {
-        return Ok(None);
+        return Ok(Read::KindUnknown);
     };
     if !is_name(&reference.name) {
-        return Ok(None);
+        return Ok(Read::NotFound);
     }
-    if let Some(object) = ahead.take(&resource.group, reference) {
-        return Ok(Some(object.metadata.owner_references.unwrap_or_default()));
+    if let Some(object) = prefetch.take(&resource.group, reference) {
+        return Ok(Read::Found(Box::new(object)));
     }
     let found = get(client, namespace, &resource, &reference.name)
         .await
@@ -182,7 +282,7 @@ async fn read(
         })?;
     Ok(found
         .filter(|object| object.metadata.uid.as_ref() == Some(&reference.uid))
-        .map(|object| object.metadata.owner_references.unwrap_or_default()))
+        .map_or(Read::NotFound, |object| Read::Found(Box::new(object))))
 }
 
 /// Whether a text can be the name of an object, and so a part of a path: anything else could lead
@@ -193,15 +293,17 @@ pub fn is_name(name: &str) -> bool {
     name.chars().all(allowed) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
+/// The object of a name; none: it is not there, or cannot be decoded.
 async fn get(
     client: &Client,
     namespace: &str,
     resource: &ApiResource,
     name: &str,
-) -> Result<Option<Object>, kube::Error> {
-    let api: kube::Api<kube::core::DynamicObject> =
+) -> Result<Option<DynamicObject>, kube::Error> {
+    let api: kube::Api<Decoded<DynamicObject>> =
         kube::Api::namespaced_with(client.clone(), namespace, resource);
-    api.get_metadata_opt(name).await
+    let found = api.get_opt(name).await?;
+    Ok(found.and_then(|decoded| decoded.into_result().ok()))
 }
 
 #[cfg(test)]

@@ -1,17 +1,20 @@
 //! Watches that come back soon.
 //!
-//! Here: opening a watch, and how long it waits before it is opened again. Not here: what is
-//! watched.
+//! Here: opening a watch, what it brings, and how long it waits before it is opened again. Not here:
+//! what is watched, and decoding it (`decode`).
 //! Invariant: after an outage nothing that Bailiff knows is older than a few seconds; one that
 //! was cut in silence is noticed by the client (`client`, about a minute).
 
+use crate::decode::{Decoded, Listing, UndecodableObjects};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use kube::Api;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, watcher};
+use kube::{Api, Resource as _};
+use serde::de::DeserializeOwned;
 use std::time::Duration;
 
 /// First pause after a failure.
@@ -21,16 +24,100 @@ const FIRST: Duration = Duration::from_millis(250);
 /// of a cluster do not come back all at once.
 const LONGEST: Duration = Duration::from_secs(4);
 
-/// What a watch brings.
-pub type Watch<K> = BoxStream<'static, watcher::Result<watcher::Event<K>>>;
+/// Most objects of a page of a list: one object can have a megabyte and more.
+pub const PAGE_LIMIT: u32 = 100;
 
-/// Watches objects for as long as the stream lives. A failure is told, and the watch opened again.
+/// What a watch brings.
+#[derive(Clone, Debug)]
+pub enum Event<K> {
+    /// A list begins. What it does not name is not there when it is done.
+    Init,
+    /// An object of the list.
+    InitApply(K),
+    /// The list is complete.
+    InitDone,
+    /// An object was created or updated.
+    Apply(K),
+    /// An object was deleted, or can no longer be decoded; its name, namespace and UID.
+    Delete(Box<ObjectMeta>),
+}
+
+/// What a watch brings, as long as it lives.
+pub type Watch<K> = BoxStream<'static, watcher::Result<Event<K>>>;
+
+/// Watches objects for as long as the stream lives. A failure is an item of the stream, and the watch
+/// is opened again. Each object is decoded by itself: one that cannot be decoded counts as deleted
+/// here, and `undecodable` says why. A page of a list has at most [`PAGE_LIMIT`] objects.
 #[must_use]
-pub fn objects<K>(api: Api<K>, config: watcher::Config) -> Watch<K>
+pub fn objects<K>(
+    api: Api<Decoded<K>>,
+    config: watcher::Config,
+    undecodable: &UndecodableObjects,
+) -> Watch<K>
 where
-    K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
+    K: kube::Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + Send
+        + DeserializeOwned
+        + 'static,
 {
-    watcher(api, config).backoff(Pauses::default()).boxed()
+    objects_of(api, config, undecodable, K::kind(&()).into_owned())
+}
+
+/// Watches objects of a kind that is known only at run time.
+#[must_use]
+pub fn objects_of<K>(
+    api: Api<Decoded<K>>,
+    mut config: watcher::Config,
+    undecodable: &UndecodableObjects,
+    kind: String,
+) -> Watch<K>
+where
+    K: kube::Resource + Clone + std::fmt::Debug + Send + DeserializeOwned + 'static,
+{
+    let page = config.page_size.unwrap_or(PAGE_LIMIT).min(PAGE_LIMIT);
+    config.page_size = Some(page);
+    let mut listing = undecodable.follow(kind);
+    watcher(api, config)
+        .backoff(Pauses::default())
+        .filter_map(move |event| {
+            let sorted = event.map(|event| sort(event, &mut listing)).transpose();
+            std::future::ready(sorted)
+        })
+        .boxed()
+}
+
+/// The event without an object that cannot be decoded; none: nothing is left of it.
+fn sort<K: kube::Resource>(
+    event: watcher::Event<Decoded<K>>,
+    listing: &mut Listing,
+) -> Option<Event<K>> {
+    match event {
+        watcher::Event::Init => {
+            listing.begin();
+            Some(Event::Init)
+        }
+        watcher::Event::InitApply(object) => listing.sort(object, true).ok().map(Event::InitApply),
+        watcher::Event::InitDone => {
+            listing.end();
+            Some(Event::InitDone)
+        }
+        watcher::Event::Apply(object) => Some(match listing.sort(object, false) {
+            Ok(object) => Event::Apply(object),
+            Err(metadata) => Event::Delete(metadata),
+        }),
+        watcher::Event::Delete(object) => {
+            let metadata = object.meta();
+            listing.deleted(metadata);
+            Some(Event::Delete(Box::new(ObjectMeta {
+                name: metadata.name.clone(),
+                namespace: metadata.namespace.clone(),
+                uid: metadata.uid.clone(),
+                ..ObjectMeta::default()
+            })))
+        }
+    }
 }
 
 /// The pauses between the attempts to open a watch; they begin anew when it brings something.
@@ -65,6 +152,125 @@ impl Backoff for Pauses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bailiff_api::RuntimePolicy;
+    use bailiff_testing::{ApiServer, Call};
+    use kube::ResourceExt as _;
+    use serde_json::{Value, json};
+
+    fn policy(name: &str, expression: &Value, time: &str) -> Value {
+        json!({
+            "metadata": {"name": name, "uid": name, "resourceVersion": "7"},
+            "spec": {"validations": [{"expression": expression}]},
+            "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "R", "message": "",
+                "lastTransitionTime": time}]},
+        })
+    }
+
+    #[tokio::test]
+    async fn an_object_that_cannot_be_decoded_stops_no_other() {
+        let path = "/apis/bailiff.dev/v1alpha1/runtimepolicies";
+        let (good, bad) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:00+99:99");
+        let list = json!({"metadata": {"resourceVersion": "9"}, "items": [
+            policy("bad-status", &json!("true"), bad),
+            policy("bad-spec", &json!(7), good),
+            policy("good", &json!("true"), good),
+        ]});
+        let (server, client) = ApiServer::playing([vec![Call::get(path).gives(list)]]);
+        let undecodable = UndecodableObjects::default();
+        let config = watcher::Config::default();
+        let watch = objects::<RuntimePolicy>(Api::all(client), config, &undecodable);
+        let brought: Vec<_> = watch
+            .take(4)
+            .map(|event| match event.unwrap() {
+                Event::Init => "begin".to_owned(),
+                Event::InitApply(policy) => policy.name_any(),
+                Event::InitDone => "end".to_owned(),
+                Event::Apply(_) | Event::Delete(_) => "too many".to_owned(),
+            })
+            .collect()
+            .await;
+        assert_eq!(brought, ["begin", "bad-status", "good", "end"]);
+        let told: Vec<_> = undecodable
+            .of_kind("RuntimePolicy")
+            .into_iter()
+            .map(|problem| {
+                (
+                    problem.metadata.name.unwrap(),
+                    problem.error,
+                    problem.usable,
+                )
+            })
+            .collect();
+        let cause =
+            "status.conditions[0].lastTransitionTime: failed to parse hours in UTC numeric offset";
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(told[0].0, "bad-spec");
+        assert_eq!(
+            told[0].1,
+            "spec.validations[0].expression: invalid type: integer `7`, expected a string"
+        );
+        assert!(!told[0].2);
+        assert_eq!(told[1].0, "bad-status");
+        assert!(told[1].1.starts_with(cause), "{}", told[1].1);
+        assert!(told[1].2);
+        server.finish();
+    }
+
+    #[test]
+    fn what_can_no_longer_be_decoded_is_gone_until_it_can_be_again() {
+        let undecodable = UndecodableObjects::default();
+        let mut listing = undecodable.follow("RuntimePolicy".to_owned());
+        let time = "2026-01-01T00:00:00Z";
+        let mut brings = |expression: Value| {
+            let text = policy("p", &expression, time).to_string();
+            sort(
+                watcher::Event::Apply(Decoded::<RuntimePolicy>::from_text(&text)),
+                &mut listing,
+            )
+        };
+        let count = || undecodable.of_kind("RuntimePolicy").len();
+        assert!(matches!(brings(json!("true")), Some(Event::Apply(_))));
+        assert_eq!(count(), 0);
+        let gone = brings(json!(7));
+        assert!(
+            matches!(&gone, Some(Event::Delete(m)) if m.name.as_deref() == Some("p")),
+            "{gone:?}"
+        );
+        assert_eq!(count(), 1);
+        assert!(matches!(brings(json!("true")), Some(Event::Apply(_))));
+        assert_eq!(count(), 0);
+        // One that is deleted while it cannot be decoded, and one that a new list does not name.
+        drop((brings(json!(7)), count()));
+        drop(sort::<RuntimePolicy>(watcher::Event::Init, &mut listing));
+        drop(sort::<RuntimePolicy>(
+            watcher::Event::InitDone,
+            &mut listing,
+        ));
+        assert_eq!(undecodable.of_kind("RuntimePolicy").len(), 0);
+    }
+
+    #[test]
+    fn the_metric_counts_by_kind() {
+        let undecodable = UndecodableObjects::default();
+        let mut listing = undecodable.follow("RuntimePolicy".to_owned());
+        drop(undecodable.follow("Pod".to_owned()));
+        let text = policy("p", &json!(7), "2026-01-01T00:00:00Z").to_string();
+        drop(sort(
+            watcher::Event::InitApply(Decoded::<RuntimePolicy>::from_text(&text)),
+            &mut listing,
+        ));
+        let mut registry = prometheus_client::registry::Registry::default();
+        let prefixed = registry.sub_registry_with_prefix("bailiff_sensor");
+        prefixed.register_collector(Box::new(undecodable));
+        let mut shown = String::new();
+        prometheus_client::encoding::text::encode(&mut shown, &registry).unwrap();
+        for line in [
+            "bailiff_sensor_undecodable_objects{kind=\"Pod\"} 0\n",
+            "bailiff_sensor_undecodable_objects{kind=\"RuntimePolicy\"} 1\n",
+        ] {
+            assert!(shown.contains(line), "{shown}");
+        }
+    }
 
     #[test]
     fn pauses_grow_never_end_and_stay_within_seconds() {

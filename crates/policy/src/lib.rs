@@ -9,6 +9,7 @@
 mod compile;
 mod evaluate;
 mod facts;
+mod mentions;
 mod messages;
 mod paths;
 mod projection;

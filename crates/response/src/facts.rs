@@ -1,31 +1,40 @@
-//! What was found out before an answer is planned.
+//! What was found out before a response is planned.
 //!
 //! Here: the facts as plain values, and their extraction from objects. Not here: how they are
 //! read (`controller::gather`) and what follows from them (`plan`).
-//! Invariant: what could not be found out is a value of its own, never "none" and never "fine".
+//! Invariant: what could not be found out is a value of its own, never "none" and never "fine";
+//! no time of a sensor is a fact.
 
+use crate::breaker::Breaker;
+use crate::guard::Paused;
+use crate::ledger::{History, RateLimits};
 use bailiff_api::{
-    BindingReference, Guardrails, Incident, IncidentType, ResponseAction, WorkloadReference, keys,
+    BindingReference, Guardrails, Incident, IncidentType, Origin, ResponseAction, WaitingStatus,
+    WorkloadReference, keys,
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 /// A live read of an object that has a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup<T> {
-    /// It is there.
+    /// It exists.
     Found(T),
-    /// The API server says that it is not there.
+    /// The API server reports that it does not exist.
     NotFound,
     /// It could not be read; why, for people.
     Failed(String),
 }
 
-/// What the Incident claims. Nothing of it is trusted before a live read says the same.
+/// What the Incident claims. Nothing of it is trusted before a live read confirms it, except its
+/// times, which the API server sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViolationFacts {
-    /// Whether a validation was false, or an expression failed.
+    /// Whether a validation was false, or an expression could not be evaluated.
     pub type_: IncidentType,
+    /// Namespace of the pod.
+    pub namespace: String,
     /// UID of the pod.
     pub pod_uid: String,
     /// Node that the process ran on.
@@ -36,20 +45,26 @@ pub struct ViolationFacts {
     pub policy_name: String,
     /// UID of the policy.
     pub policy_uid: String,
-    /// Generation of the policy that gave the verdict.
+    /// Generation of the policy that gave the last verdict.
     pub policy_generation: i64,
     /// UIDs of the bindings that matched.
     pub binding_uids: Vec<String>,
+    /// Every process of the evidence was started by a probe or a lifecycle hook.
+    pub hooks_only: bool,
+    /// When the API server last recorded a violation: the Incident's creation, or a later update of
+    /// its series.
+    pub last_recorded: Timestamp,
 }
 
 impl ViolationFacts {
-    /// What an Incident claims.
+    /// What an Incident claims. It must still have its managed fields.
     #[must_use]
     pub fn of(incident: &Incident) -> Self {
         let spec = &incident.spec;
         let (policy_generation, bindings) = last_verdict(incident);
         Self {
             type_: spec.type_,
+            namespace: spec.pod.namespace.clone(),
             pod_uid: spec.pod.uid.clone(),
             node_name: spec.node_name.clone(),
             container: spec.container.name.clone(),
@@ -57,8 +72,47 @@ impl ViolationFacts {
             policy_uid: spec.policy_ref.uid.clone(),
             policy_generation,
             binding_uids: bindings.iter().map(|b| b.uid.clone()).collect(),
+            hooks_only: origins(incident).all(is_hook),
+            last_recorded: last_recorded(&incident.metadata),
         }
     }
+}
+
+/// The origins of all processes of an Incident's evidence.
+fn origins(incident: &Incident) -> impl Iterator<Item = Origin> {
+    let series = incident.status.as_ref().and_then(|s| s.series.as_ref());
+    let later = series
+        .into_iter()
+        .flat_map(|s| s.first_processes.iter().chain(&s.last_processes))
+        .map(|process| process.origin);
+    std::iter::once(incident.spec.process.origin).chain(later)
+}
+
+const fn is_hook(origin: Origin) -> bool {
+    match origin {
+        Origin::Probe | Origin::Lifecycle => true,
+        Origin::Entrypoint | Origin::Exec | Origin::Unknown => false,
+    }
+}
+
+/// When the API server last recorded a violation, by its own clock. An update counts only if the
+/// managed fields tell it apart from the controller's own writes.
+pub(crate) fn last_recorded(metadata: &ObjectMeta) -> Timestamp {
+    let created = created(metadata);
+    let fields = metadata.managed_fields.iter().flatten();
+    fields
+        .filter(|entry| {
+            let status = entry.fields_v1.as_ref().and_then(|f| f.0.get("f:status"));
+            status.is_some_and(|s| s.get("f:series").is_some() && s.get("f:conditions").is_none())
+        })
+        .filter_map(|entry| Some(entry.time.as_ref()?.0))
+        .fold(created, Timestamp::max)
+}
+
+/// When the API server created an object. One without this time counts as old, not as new.
+pub(crate) fn created(metadata: &ObjectMeta) -> Timestamp {
+    let created = metadata.creation_timestamp.as_ref();
+    created.map_or(Timestamp::UNIX_EPOCH, |created| created.0)
 }
 
 /// The policy's generation and the bindings of the last verdict of a series: both may have
@@ -75,11 +129,20 @@ pub fn last_verdict(incident: &Incident) -> (i64, &[BindingReference]) {
     )
 }
 
+/// How a terminating pod ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Termination {
+    /// When its grace period ends: its `deletionTimestamp`.
+    pub ends: Timestamp,
+    /// Its `deletionGracePeriodSeconds`.
+    pub grace_period_seconds: i64,
+}
+
 /// What matters of a live pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is one independent thing that was looked up, named by its field"
+    reason = "each is one independent fact, named by its field"
 )]
 pub struct PodFacts {
     /// Its UID.
@@ -88,19 +151,25 @@ pub struct PodFacts {
     pub node_name: Option<String>,
     /// Names of all its containers, init and ephemeral ones too.
     pub containers: Vec<String>,
-    /// It is being deleted.
-    pub terminating: bool,
-    /// When the Eviction API was asked to take it away, by whomever: the API server does not keep
-    /// that. Unset: it was not, or the deletion came another way.
+    /// Present: it is terminating.
+    pub terminating: Option<Termination>,
+    /// When the Eviction API evicted it, by whomever: the API server does not record that. Absent:
+    /// it was not evicted, or the deletion came another way.
     pub evicted: Option<Timestamp>,
-    /// It ran to its end: nothing runs in it any more.
+    /// It succeeded or failed: nothing runs in it any more.
     pub finished: bool,
     /// It is the API's copy of a static pod.
     pub mirror: bool,
     /// It is one of Bailiff's own.
     pub own: bool,
-    /// Its own grace period, in seconds.
+    /// It has the priority class system-cluster-critical or system-node-critical.
+    pub critical: bool,
+    /// Its own `terminationGracePeriodSeconds`.
     pub grace_period_seconds: i64,
+    /// When its first container started, not before it was scheduled. Absent: not known.
+    pub started: Option<Timestamp>,
+    /// The controller has already asked to shorten its termination. `of` cannot know it.
+    pub shortened: bool,
 }
 
 /// Whether a pod is the API's copy of a static pod.
@@ -130,22 +199,31 @@ impl PodFacts {
             uid: meta.uid.clone().unwrap_or_default(),
             node_name: spec.and_then(|s| s.node_name.clone()),
             containers,
-            terminating: meta.deletion_timestamp.is_some(),
+            terminating: meta.deletion_timestamp.as_ref().map(|ends| Termination {
+                ends: ends.0,
+                grace_period_seconds: meta.deletion_grace_period_seconds.unwrap_or_default(),
+            }),
             evicted: evicted(pod),
             finished: matches!(phase, Some("Succeeded" | "Failed")),
             mirror: is_mirror(pod),
-            // The label alone is not enough: everyone may set it on their own pods.
+            // The label alone is not enough: everyone can set it on their own pods.
             own: meta.namespace.as_deref() == Some(own_namespace)
                 && label(keys::LABEL_APP_NAME).is_some_and(|v| v == keys::APP_NAME),
+            critical: matches!(
+                spec.and_then(|s| s.priority_class_name.as_deref()),
+                Some("system-cluster-critical" | "system-node-critical")
+            ),
             // 30 is the API's default.
             grace_period_seconds: spec
                 .and_then(|s| s.termination_grace_period_seconds)
                 .unwrap_or(30),
+            started: started(pod),
+            shortened: false,
         }
     }
 }
 
-/// When the Eviction API took a pod away: it leaves a condition
+/// When the Eviction API evicted a pod: it leaves a condition
 /// (k8s.io/kubernetes v1.37, `pkg/registry/core/pod/storage/eviction.go`).
 fn evicted(pod: &Pod) -> Option<Timestamp> {
     let mut conditions = pod.status.as_ref()?.conditions.iter().flatten();
@@ -157,15 +235,55 @@ fn evicted(pod: &Pod) -> Option<Timestamp> {
     Some(by_eviction.last_transition_time.as_ref()?.0)
 }
 
-/// What was found out about a pod's controller. `Unknown` is not `None`: it plans no eviction.
+/// When the first container of a pod started, by the kubelet's report, which only its node can
+/// forge; the scheduler's time bounds it from below. A container that restarted no longer tells
+/// when it started first: then the time of scheduling counts.
+fn started(pod: &Pod) -> Option<Timestamp> {
+    let status = pod.status.as_ref()?;
+    let mut conditions = status.conditions.iter().flatten();
+    let scheduled = conditions.find(|c| c.type_ == "PodScheduled" && c.status == "True")?;
+    let scheduled = scheduled.last_transition_time.as_ref()?.0;
+    let init = status.init_container_statuses.iter().flatten();
+    let all = || {
+        init.clone()
+            .chain(status.container_statuses.iter().flatten())
+    };
+    if all().any(|c| c.restart_count > 0) {
+        return Some(scheduled);
+    }
+    let starts = all().filter_map(|c| {
+        let state = c.state.as_ref()?;
+        let running = state.running.as_ref().and_then(|r| r.started_at.as_ref());
+        let ended = state.terminated.as_ref();
+        let ended = ended.and_then(|t| t.started_at.as_ref());
+        Some(running.or(ended)?.0)
+    });
+    let first = starts.min();
+    Some(first.map_or(scheduled, |first| first.max(scheduled)))
+}
+
+/// What was found out about a pod's controller. `Unknown` is not `None`: it plans no removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The object at the top of the pod's owners, as far as they are of kinds that are read.
+    /// The topmost controller of the pod, as far as its owners are of kinds that are read.
     Workload(WorkloadReference),
-    /// The pod has no controller: nothing would bring it back.
+    /// The pod has no controller: nothing would replace it.
     None,
     /// An owner could not be read.
     Unknown(String),
+}
+
+/// What the expressions of a changed policy give for the Incident's evidence and the live pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reevaluation {
+    /// The process violates the current policy, too.
+    StillViolates,
+    /// The process does not violate the current policy.
+    NoLongerViolates,
+    /// The expressions read what the Incident lacks: truncated or absent fields.
+    NeedsNextExec,
+    /// The expressions could not be evaluated; why. It never leads to a removal.
+    Failed(String),
 }
 
 /// What matters of a live policy.
@@ -175,8 +293,12 @@ pub struct PolicyFacts {
     pub uid: String,
     /// Its generation now.
     pub generation: i64,
+    /// When its spec was last changed, by the API server's clock, as `guard::changed` tells.
+    pub changed: Timestamp,
     /// Whether its selectors match the pod, as seen at the violation, and its live namespace.
     pub matches: bool,
+    /// If its generation differs from that of the verdict: what its expressions give now.
+    pub reevaluation: Option<Reevaluation>,
 }
 
 /// What matters of a live binding.
@@ -192,10 +314,20 @@ pub struct BindingFacts {
     pub matches: bool,
     /// What it asks for.
     pub actions: Vec<ResponseAction>,
-    /// What holds it back.
+    /// Its limits.
     pub guardrails: Guardrails,
     /// Its grace period, in seconds.
     pub grace_period_seconds: Option<i64>,
+    /// Its generation now.
+    pub generation: i64,
+    /// When its spec was last changed, by the API server's clock, as `guard::changed` tells.
+    pub changed: Timestamp,
+    /// How many workloads have pods that it and its policy match.
+    pub matched_workloads: usize,
+    /// Its annotation `bailiff.dev/resume`.
+    pub resume: Option<String>,
+    /// Its condition `Paused` is True for these generations, as `guard::was_paused` tells.
+    pub was_paused: bool,
 }
 
 /// What matters of the pod's namespace.
@@ -203,14 +335,16 @@ pub struct BindingFacts {
 pub struct NamespaceFacts {
     /// It is exempt by configuration.
     pub exempt: bool,
+    /// Critical priority classes protect pods in it.
+    pub critical: bool,
 }
 
-/// Whether the shipped protection of Incidents is in place.
+/// Whether the shipped protection of Incidents is in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Protection {
     /// Policy and binding are as shipped.
     Unmodified,
-    /// Policy or binding is not there.
+    /// Policy or binding does not exist.
     Missing,
     /// Policy or binding is not as shipped; the first difference.
     Modified(String),
@@ -218,13 +352,36 @@ pub enum Protection {
     Unknown(String),
 }
 
-/// Past answers that limit the next.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct History {
-    /// When the workload was last answered.
-    pub last_of_workload: Option<Timestamp>,
-    /// Names of bindings with the times of their answers, oldest first.
-    pub by_binding: Vec<(String, Vec<Timestamp>)>,
+/// The switch of all responses, as read before a removal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// Responses are on.
+    Enforce,
+    /// An operator switched responses to audit.
+    Audit,
+    /// It is missing, unreadable or has another value; why.
+    Unavailable(String),
+}
+
+/// Limits that hold for all responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Longest grace period, in seconds, that a response gives a pod.
+    pub max_grace_period_seconds: u32,
+    /// Oldest violation that is still responded to after the switch was off.
+    pub max_age: SignedDuration,
+    /// Most removals in a minute.
+    pub rate_limits: RateLimits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_grace_period_seconds: 300,
+            max_age: SignedDuration::from_hours(1),
+            rate_limits: RateLimits::default(),
+        }
+    }
 }
 
 /// Everything that a plan depends on, apart from the time.
@@ -232,27 +389,51 @@ pub struct History {
 pub struct Facts {
     /// What the Incident claims.
     pub violation: ViolationFacts,
+    /// What the response waits for already, as the Incident's status records it.
+    pub waiting: Option<WaitingStatus>,
     /// The pod of that name.
     pub pod: Lookup<PodFacts>,
     /// The pod's controller.
     pub owner: Owner,
     /// The policy of that name.
     pub policy: Lookup<PolicyFacts>,
-    /// The bindings of those names that are there. `Gone` is no different from none.
+    /// The bindings of those names that exist. `NotFound` is no different from none.
     pub bindings: Lookup<Vec<BindingFacts>>,
     /// The pod's namespace.
     pub namespace: Lookup<NamespaceFacts>,
     /// The protection of Incidents.
     pub protection: Protection,
-    /// Past answers.
+    /// The switch of all responses.
+    pub switch: Switch,
+    /// The circuit breaker of the workload and policy. `Controls::decide` fills it in.
+    pub breaker: Breaker,
+    /// The bindings that the bad-policy guard pauses. `Controls::decide` fills it in.
+    pub paused: Vec<Paused>,
+    /// Past removals, and who else waits for their limits. `Controls::decide` fills it in.
     pub history: History,
+    /// Limits that hold for all responses.
+    pub settings: Settings,
 }
 
-/// Whether the violation's pod is on its way out, or is gone, as far as that is known.
+/// Whether the violation's pod is terminating or no longer exists, as far as that is known.
 #[must_use]
 pub fn pod_removed(facts: &Facts) -> Lookup<bool> {
+    removed(facts, |pod| pod.terminating.is_some())
+}
+
+/// Whether a removal that was requested without a clear response was done, as far as that is known:
+/// an eviction leaves a mark on a terminating pod; of a pod that no longer exists it is assumed.
+#[must_use]
+pub fn request_done(facts: &Facts, action: ResponseAction) -> Lookup<bool> {
+    removed(facts, |pod| match action {
+        ResponseAction::Evict | ResponseAction::Audit => pod.evicted.is_some(),
+        ResponseAction::Delete => pod.terminating.is_some(),
+    })
+}
+
+fn removed(facts: &Facts, live: impl Fn(&PodFacts) -> bool) -> Lookup<bool> {
     match &facts.pod {
-        Lookup::Found(pod) => Lookup::Found(pod.uid != facts.violation.pod_uid || pod.terminating),
+        Lookup::Found(pod) => Lookup::Found(pod.uid != facts.violation.pod_uid || live(pod)),
         Lookup::NotFound => Lookup::NotFound,
         Lookup::Failed(why) => Lookup::Failed(why.clone()),
     }

@@ -3,22 +3,24 @@
 //! Here: which condition each outcome sets. Not here: writing the status (`controller`), and
 //! the sentences (`messages`).
 //! Invariant: conditions are the truth, the phase is derived from them alone; `series` belongs
-//! to the sensor and is never touched; `lastTransitionTime` moves only with the status.
+//! to the sensor and is never changed; `lastTransitionTime` moves only with the status; the start of
+//! a wait stays until the wait ends.
 
 use crate::messages;
-use crate::plan::{NoActionReason, Plan, WaitReason};
+use crate::plan::Plan;
+use crate::reason::{NoActionReason, WaitReason};
 use bailiff_api::condition::{recovered as recovered_reason, responded, types};
 use bailiff_api::{
     DryRunResponse, Incident, IncidentStatus, Phase, Replacement, ResponseAction, ResponseStatus,
-    WorkloadReference,
+    WaitingStatus, WorkloadReference,
 };
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 
-/// What came of an answer.
+/// What came of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The API server took the pod away, or began to.
+    /// The API server removed the pod, or began to.
     Removed {
         /// Evict or Delete.
         action: ResponseAction,
@@ -26,19 +28,44 @@ pub enum Outcome {
         binding: String,
         /// When the API server accepted it.
         at: Timestamp,
+        /// The grace period that was requested, in seconds.
+        grace_period_seconds: u32,
     },
-    /// It waits.
-    Waiting(WaitReason),
-    /// Nothing is done, for good.
+    /// The API server shortened the grace period of a terminating pod.
+    Shortened {
+        /// The binding that asked for it.
+        binding: String,
+        /// When the API server accepted it.
+        at: Timestamp,
+        /// The grace period that was requested, in seconds.
+        grace_period_seconds: u32,
+    },
+    /// The response waits.
+    Waiting {
+        /// What for.
+        reason: WaitReason,
+        /// When it stops waiting; none: it waits without a deadline.
+        deadline: Option<Timestamp>,
+    },
+    /// Bailiff takes no action.
     NoAction {
         /// Why.
         reason: NoActionReason,
-        /// Under `Audit`: what enforcement would have come to.
+        /// Under `Audit`: what enforcement would have done.
         would: Option<Box<Plan>>,
     },
 }
 
 impl Outcome {
+    /// A wait without a deadline.
+    #[must_use]
+    pub const fn waiting(reason: WaitReason) -> Self {
+        Self::Waiting {
+            reason,
+            deadline: None,
+        }
+    }
+
     /// The reason of the condition `Responded`.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -51,7 +78,8 @@ impl Outcome {
                 action: ResponseAction::Evict | ResponseAction::Audit,
                 ..
             } => responded::EVICTED,
-            Self::Waiting(reason) => reason.as_str(),
+            Self::Shortened { .. } => responded::GRACE_PERIOD_SHORTENED,
+            Self::Waiting { reason, .. } => reason.as_str(),
             Self::NoAction { reason, .. } => reason.as_str(),
         }
     }
@@ -60,15 +88,15 @@ impl Outcome {
     #[must_use]
     pub const fn status(&self) -> &'static str {
         match self {
-            Self::Removed { .. } => "True",
-            Self::Waiting(_) => "Unknown",
+            Self::Removed { .. } | Self::Shortened { .. } => "True",
+            Self::Waiting { .. } => "Unknown",
             Self::NoAction { reason, .. } if reason.is_done() => "True",
             Self::NoAction { .. } => "False",
         }
     }
 }
 
-/// What became of the workload after its pod was taken away.
+/// What became of the workload after its pod was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recovery {
     /// A replacement is awaited.
@@ -77,7 +105,7 @@ pub enum Recovery {
     Ready(Replacement),
     /// No replacement was Ready within so many seconds.
     TimedOut(u64),
-    /// The owner makes no new pod; its kind, if there is one.
+    /// The owner creates no replacement; its kind, if there is one.
     NoReplacementExpected(Option<String>),
 }
 
@@ -102,9 +130,10 @@ impl Recovery {
     }
 }
 
-/// Whether a violation after the answer has to be answered anew: it was not the pod's end, and
-/// what stood against it then may no longer stand. That an expression failed stays so: a violation
-/// is an Incident of its own.
+/// Whether violations continue after a final response that did not remove the pod: what stood
+/// against a response may no longer do so. The number of violations tells, not their times, which
+/// are the sensor's. That an expression could not be evaluated stays so: a violation is an Incident
+/// of its own.
 #[must_use]
 pub fn needs_reevaluation(incident: &Incident) -> bool {
     let Some(status) = &incident.status else {
@@ -113,25 +142,24 @@ pub fn needs_reevaluation(incident: &Incident) -> bool {
     let Some(series) = &status.series else {
         return false;
     };
-    let answer = status
-        .conditions
-        .iter()
-        .find(|c| c.type_ == types::RESPONDED);
-    answer.is_some_and(|answer| {
-        let ended = [
+    let mut conditions = status.conditions.iter();
+    let response = conditions.find(|c| c.type_ == types::RESPONDED);
+    response.is_some_and(|condition| {
+        let over = [
             responded::EVICTED,
             responded::DELETED,
+            responded::GRACE_PERIOD_SHORTENED,
             responded::ALREADY_TERMINATING,
             responded::POD_NOT_FOUND,
             responded::EVALUATION_FAILED,
         ];
-        answer.status != "Unknown"
-            && !ended.contains(&answer.reason.as_str())
-            && series.last_observed_time.0 > answer.last_transition_time.0
+        condition.status != "Unknown"
+            && !over.contains(&condition.reason.as_str())
+            && series.count != status.observed_count.unwrap_or(1)
     })
 }
 
-/// Whether the question of `type_` is settled, so that nothing is left to do about it.
+/// Whether the condition `type_` is final, so that nothing is left to do about it.
 #[must_use]
 pub fn is_final(incident: &Incident, type_: &str) -> bool {
     let conditions = incident.status.iter().flat_map(|s| &s.conditions);
@@ -140,27 +168,39 @@ pub fn is_final(incident: &Incident, type_: &str) -> bool {
         .any(|c| c.type_ == type_ && c.status != "Unknown")
 }
 
-/// Whether something is still to be done: to answer, or to see the workload whole again.
+/// Whether something is left to do: to respond, or to wait for the workload's replacement.
 #[must_use]
 pub fn is_open(incident: &Incident) -> bool {
-    let taken_away = incident
+    let removed = incident
         .status
         .as_ref()
         .is_some_and(|s| s.response.is_some());
-    !is_final(incident, types::RESPONDED) || (taken_away && !is_final(incident, types::RECOVERED))
+    !is_final(incident, types::RESPONDED) || (removed && !is_final(incident, types::RECOVERED))
+}
+
+/// What was verified of an Incident's pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Its workload.
+    pub workload: Option<WorkloadReference>,
+    /// When it started.
+    pub started: Option<Timestamp>,
 }
 
 /// The status of an Incident after an outcome.
 #[must_use]
 pub fn apply_outcome(
     incident: &Incident,
-    workload: Option<&WorkloadReference>,
+    verified: &Verified,
     outcome: &Outcome,
     now: Timestamp,
 ) -> IncidentStatus {
     let mut status = incident.status.clone().unwrap_or_default();
-    if let Some(workload) = workload {
+    if let Some(workload) = &verified.workload {
         status.workload_ref = Some(workload.clone());
+    }
+    if let Some(started) = verified.started {
+        status.pod_start_time = Some(Time(started));
     }
     let generation = incident.metadata.generation;
     let message = messages::responded(incident, outcome);
@@ -169,52 +209,87 @@ pub fn apply_outcome(
         &mut status,
         condition(types::RESPONDED, value, reason, message, generation, now),
     );
-    match outcome {
+    status.waiting = waiting(status.waiting.take(), outcome, now);
+    status.dry_run_response = None;
+    let recovery = match outcome {
         Outcome::Removed {
             action,
             binding,
             at,
+            grace_period_seconds,
         } => {
-            status.dry_run_response = None;
-            status.response = Some(ResponseStatus {
-                action: *action,
-                binding_name: binding.clone(),
-                time: MicroTime(*at),
-                grace_period_seconds: None,
-            });
-            let (reason, message) = (
+            status.response = Some(response(*action, binding, *at, *grace_period_seconds));
+            Some((
+                "Unknown",
                 recovered_reason::WAITING,
                 messages::recovered(&Recovery::Waiting),
-            );
-            set(
-                &mut status,
-                condition(
-                    types::RECOVERED,
-                    "Unknown",
-                    reason,
-                    message,
-                    generation,
-                    now,
-                ),
-            );
+            ))
         }
-        Outcome::Waiting(_) => status.dry_run_response = None,
+        // Whoever deleted the pod knows whether it is replaced.
+        Outcome::Shortened { .. } => Some(nothing_to_replace()),
+        Outcome::Waiting { .. } => None,
         Outcome::NoAction { reason, would } => {
             status.dry_run_response = would
                 .as_deref()
                 .map(|plan| dry_run_response(incident, plan));
-            if reason.is_done() {
-                let message = messages::NOTHING_TO_REPLACE.to_owned();
-                let reason = recovered_reason::NOTHING_TO_REPLACE;
-                set(
-                    &mut status,
-                    condition(types::RECOVERED, "True", reason, message, generation, now),
-                );
-            }
+            reason.is_done().then(nothing_to_replace)
         }
+    };
+    if let Some((value, reason, message)) = recovery {
+        set(
+            &mut status,
+            condition(types::RECOVERED, value, reason, message, generation, now),
+        );
+    }
+    if !matches!(outcome, Outcome::Waiting { .. }) {
+        status.observed_count = status.series.as_ref().map(|s| s.count);
     }
     status.phase = Some(phase(&status));
     status
+}
+
+fn nothing_to_replace() -> (&'static str, &'static str, String) {
+    let message = messages::NOTHING_TO_REPLACE.to_owned();
+    ("True", recovered_reason::NOTHING_TO_REPLACE, message)
+}
+
+fn response(action: ResponseAction, binding: &str, at: Timestamp, grace: u32) -> ResponseStatus {
+    ResponseStatus {
+        action,
+        binding_name: binding.to_owned(),
+        time: MicroTime(at),
+        grace_period_seconds: Some(grace.into()),
+    }
+}
+
+/// What the status records of a wait. Its start stays, whatever it waits for meanwhile; a failed
+/// request does not extend the deadline of what it waits for.
+fn waiting(
+    before: Option<WaitingStatus>,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Option<WaitingStatus> {
+    let Outcome::Waiting { reason, deadline } = outcome else {
+        return None;
+    };
+    let kept = match reason {
+        WaitReason::ApiRequestFailed(_) => before.as_ref().and_then(|b| b.deadline.clone()),
+        WaitReason::Cooldown
+        | WaitReason::RateLimited(_)
+        | WaitReason::DisruptionBudget(_)
+        | WaitReason::BlockedByWebhook(_)
+        | WaitReason::PermissionMissing(_)
+        | WaitReason::IncidentsNotProtected(_)
+        | WaitReason::ResponsesSwitchedOff(_)
+        | WaitReason::CircuitBreakerOpen { .. }
+        | WaitReason::PolicyPaused(_)
+        | WaitReason::WaitingForNextExec(_) => None,
+    };
+    Some(WaitingStatus {
+        reason: reason.as_str().to_owned(),
+        start_time: before.map_or(MicroTime(now), |b| b.start_time),
+        deadline: deadline.map(MicroTime).or(kept),
+    })
 }
 
 /// The status of an Incident after news of the replacement.
@@ -239,10 +314,10 @@ pub fn recovered(incident: &Incident, recovery: &Recovery, now: Timestamp) -> In
 #[must_use]
 pub fn phase(status: &IncidentStatus) -> Phase {
     let of = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_);
-    let Some(answer) = of(types::RESPONDED) else {
+    let Some(response) = of(types::RESPONDED) else {
         return Phase::Pending;
     };
-    match (answer.status.as_str(), answer.reason.as_str()) {
+    match (response.status.as_str(), response.reason.as_str()) {
         ("Unknown", _) => Phase::Waiting,
         ("True", responded::AUDIT_ONLY | responded::EVALUATION_FAILED) => Phase::Audited,
         ("True", _) => match of(types::RECOVERED).map(|c| c.status.as_str()) {
@@ -255,22 +330,19 @@ pub fn phase(status: &IncidentStatus) -> Phase {
 }
 
 fn dry_run_response(incident: &Incident, plan: &Plan) -> DryRunResponse {
+    let evict = |action, reason: &str, binding: &str| DryRunResponse {
+        action: Some(action),
+        reason: reason.to_owned(),
+        message: messages::would_evict(incident, binding),
+    };
     let outcome = match plan {
-        Plan::Evict(answer) => {
-            return DryRunResponse {
-                action: Some(ResponseAction::Evict),
-                reason: responded::EVICTED.to_owned(),
-                message: messages::would_evict(incident, &answer.binding),
-            };
+        Plan::Evict(r) => return evict(ResponseAction::Evict, responded::EVICTED, &r.binding),
+        Plan::Delete(r) => return evict(ResponseAction::Delete, responded::DELETED, &r.binding),
+        Plan::Shorten(s) => {
+            let reason = responded::GRACE_PERIOD_SHORTENED;
+            return evict(ResponseAction::Evict, reason, &s.binding);
         }
-        Plan::Delete(answer) => {
-            return DryRunResponse {
-                action: Some(ResponseAction::Delete),
-                reason: responded::DELETED.to_owned(),
-                message: messages::would_evict(incident, &answer.binding),
-            };
-        }
-        Plan::Requeue { reason, .. } => Outcome::Waiting(reason.clone()),
+        Plan::Requeue { reason, .. } => Outcome::waiting(reason.clone()),
         Plan::NoAction { reason, .. } => Outcome::NoAction {
             reason: reason.clone(),
             would: None,
@@ -279,7 +351,7 @@ fn dry_run_response(incident: &Incident, plan: &Plan) -> DryRunResponse {
     DryRunResponse {
         action: None,
         reason: outcome.reason().to_owned(),
-        message: messages::would_hold(&outcome),
+        message: messages::would_wait(&outcome),
     }
 }
 

@@ -1,26 +1,44 @@
-//! From a violation to what is done about it: facts, rules, effects as plain values.
+//! From a violation to the response: facts, rules, effects as plain values.
 //!
-//! Here: the facts of an answer, the plan, the ledger of past answers, the state machine of an
-//! Incident and every sentence about it. Not here: reading and writing the cluster
-//! (`controller`), and the verdict itself (`policy`).
+//! Here: the facts of a response, the plan, the limits, the queue, the breaker, the guard, the state
+//! machine of an Incident, retention, the preview, and every sentence about a response. Not here:
+//! reading and writing the cluster (`controller`), and the verdict itself (`policy`).
 //! Invariant: everything is a function of its arguments; no clock, client or file is read.
 #![warn(clippy::wildcard_enum_match_arm, clippy::disallowed_methods)]
 
+mod breaker;
+mod controls;
 mod facts;
+pub mod guard;
 mod incident_state;
 mod ledger;
 pub mod messages;
 mod plan;
+pub mod preview;
+mod queue;
+mod reason;
+mod rejection;
+pub mod retention;
 
+pub use breaker::{Breaker, Breakers};
+pub use controls::Controls;
 pub use facts::{
-    BindingFacts, Facts, History, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
-    ViolationFacts, is_mirror, last_verdict, pod_removed,
+    BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
+    Reevaluation, Settings, Switch, Termination, ViolationFacts, is_mirror, last_verdict,
+    pod_removed, request_done,
 };
+pub use guard::{Guards, Paused};
 pub use incident_state::{
-    Outcome, Recovery, apply_outcome, is_final, is_open, needs_reevaluation, phase, recovered,
+    Outcome, Recovery, Verified, apply_outcome, is_final, is_open, needs_reevaluation, phase,
+    recovered,
 };
-pub use ledger::Ledger;
-pub use plan::{NoActionReason, Plan, PodRemoval, WaitReason, plan};
+pub use ledger::{Claim, History, Ledger, Limit, RateLimits, WorkloadClaim};
+pub use plan::{Plan, PodRemoval, Shortening, claim_of, plan};
+pub use queue::{Demand, Finished, Job, Key, Queue, QueueSettings, Stats, Summary, Wake};
+pub use reason::{Blocker, NoActionReason, RateLimit, WaitReason};
+pub use rejection::{Rejection, rejected};
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -1,22 +1,25 @@
-//! Every sentence that people read about an answer.
+//! Every sentence that people read about a response.
 //!
 //! Here: condition messages and Event notes, for a developer without security training. Not
-//! here: condition and Event reasons (`bailiff_api`), and when each is said.
+//! here: condition and Event reasons (`bailiff_api`), and when each is used.
 //! Invariant: no sentence carries arguments of a process, or the message of a policy, which may
-//! quote them; no text that an Incident claims can break a line or colour a terminal; a note stays
-//! within 1,024 bytes.
+//! quote them; no text that an Incident or a webhook chose can break a line or color a terminal; a
+//! note stays within 1,024 bytes.
 
+use crate::facts::Owner;
+use crate::guard::Paused;
 use crate::incident_state::{Outcome, Recovery};
-use crate::plan::{NoActionReason, Plan, WaitReason};
-use bailiff_api::{Incident, Origin, ResponseAction, event};
+use crate::plan::Plan;
+use crate::reason::{Blocker, NoActionReason, RateLimit, WaitReason};
+use bailiff_api::{Incident, IncidentType, Origin, ResponseAction, event, keys};
 
 /// Most bytes of an Event's note, by the API.
 pub const NOTE_LIMIT_BYTES: usize = 1024;
-/// Most characters of a path that are shown.
-const PATH_LIMIT: usize = 200;
+/// Most characters of a path, or of a quoted text, that are shown.
+const TEXT_LIMIT: usize = 200;
 
-/// The message of `Recovered` when nothing was taken away.
-pub const NOTHING_TO_REPLACE: &str = "nothing was taken away, so nothing has to come back";
+/// The message of `Recovered` when no pod was removed.
+pub const NOTHING_TO_REPLACE: &str = "Bailiff removed no pod, so no replacement is needed.";
 
 /// The object that an Event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +37,14 @@ pub struct Note {
     pub reason: &'static str,
     /// Whether its type is Warning; else Normal.
     pub warning: bool,
-    /// The sentence.
+    /// The sentences.
     pub text: String,
 }
 
 /// A path with its control and formatting characters escaped, cut at 200 characters.
 #[must_use]
 pub fn printable(path: &str) -> String {
-    escaped(path, PATH_LIMIT)
+    escaped(path, TEXT_LIMIT)
 }
 
 /// A text with its control and formatting characters escaped, cut at `limit` characters.
@@ -70,17 +73,20 @@ pub fn responded(incident: &Incident, outcome: &Outcome) -> String {
     let pod = printable(&incident.spec.pod.name);
     match outcome {
         Outcome::Removed {
-            action: ResponseAction::Delete,
+            action, binding, ..
+        } => {
+            let verb = verb(*action);
+            format!("Bailiff {verb} pod {pod}, as RuntimePolicyBinding {binding} requires.")
+        }
+        Outcome::Shortened {
             binding,
+            grace_period_seconds: seconds,
             ..
-        } => format!("pod {pod} was deleted, as RuntimePolicyBinding {binding} asks"),
-        Outcome::Removed {
-            action: ResponseAction::Evict | ResponseAction::Audit,
-            binding,
-            ..
-        } => format!("pod {pod} was evicted, as RuntimePolicyBinding {binding} asks"),
-        Outcome::Waiting(reason) => held(reason),
-        Outcome::NoAction { reason, .. } => nothing(reason),
+        } => format!(
+            "Pod {pod} was already terminating. Bailiff shortened its grace period to {seconds} seconds, as RuntimePolicyBinding {binding} requires."
+        ),
+        Outcome::Waiting { reason, .. } => waits(reason),
+        Outcome::NoAction { reason, .. } => no_action(reason),
     }
 }
 
@@ -88,24 +94,20 @@ pub fn responded(incident: &Incident, outcome: &Outcome) -> String {
 #[must_use]
 pub fn recovered(recovery: &Recovery) -> String {
     match recovery {
-        Recovery::Waiting => "waiting for the replacement to be Ready".to_owned(),
-        Recovery::Ready(pod) => {
-            format!(
-                "pod {} on node {} took its place and is Ready",
-                pod.name, pod.node_name
-            )
-        }
-        Recovery::TimedOut(seconds) => format!(
-            "no replacement was Ready within {seconds} seconds; see `kubectl describe` of the workload and of its newest pod"
+        Recovery::Waiting => "Waiting for a replacement to become Ready.".to_owned(),
+        Recovery::Ready(pod) => format!(
+            "Pod {} on node {} replaced the removed pod and is Ready.",
+            pod.name, pod.node_name
         ),
-        Recovery::NoReplacementExpected(Some(kind)) => {
-            format!(
-                "the pod was not replaced: its {kind} makes no new pod; start it again if its work is still needed"
-            )
-        }
+        Recovery::TimedOut(seconds) => format!(
+            "No replacement became Ready within {seconds} seconds. Check the workload and its newest pod with `kubectl describe`."
+        ),
+        Recovery::NoReplacementExpected(Some(kind)) => format!(
+            "The {} creates no replacement. Recreate it if you still need its work.",
+            printable(kind)
+        ),
         Recovery::NoReplacementExpected(None) => {
-            "the pod was not replaced: it had no controller; create it again if it is still needed"
-                .to_owned()
+            "The pod had no controller, so nothing creates a replacement. Recreate the pod if you still need it.".to_owned()
         }
     }
 }
@@ -113,82 +115,85 @@ pub fn recovered(recovery: &Recovery) -> String {
 /// What enforcement would have done, under `Audit`.
 #[must_use]
 pub fn would_evict(incident: &Incident, binding: &str) -> String {
-    format!(
-        "with `responseActions: [Evict]` in RuntimePolicyBinding {binding}, pod {} would have been evicted",
-        printable(&incident.spec.pod.name)
-    )
+    let pod = printable(&incident.spec.pod.name);
+    format!("With Evict in RuntimePolicyBinding {binding}, Bailiff would evict pod {pod}.")
 }
 
-/// Which guardrail would have held enforcement, under `Audit`.
+/// What would have delayed or prevented enforcement, under `Audit`.
 #[must_use]
-pub fn would_hold(outcome: &Outcome) -> String {
+pub fn would_wait(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Waiting(reason) => {
-            format!("an eviction would have been held back: {}", held(reason))
+        Outcome::Waiting { reason, .. } => {
+            format!(
+                "With Evict, Bailiff would take no action yet. {}",
+                waits(reason)
+            )
         }
         Outcome::NoAction { reason, .. } => {
-            format!("an eviction would not have been done: {}", nothing(reason))
+            format!(
+                "With Evict, Bailiff would take no action. {}",
+                no_action(reason)
+            )
         }
-        Outcome::Removed { .. } => String::new(),
+        Outcome::Removed { .. } | Outcome::Shortened { .. } => String::new(),
     }
 }
 
 /// The Event of an outcome; none where people have nothing to learn from one.
 #[must_use]
 pub fn note(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) -> Option<Note> {
-    let done = match outcome {
+    let (reason, done) = match outcome {
         Outcome::Removed { action, .. } => {
-            let verb = if *action == ResponseAction::Delete {
-                "deleted"
-            } else {
-                "evicted"
+            let reason = match action {
+                ResponseAction::Delete => event::DELETED,
+                ResponseAction::Evict | ResponseAction::Audit => event::EVICTED,
             };
-            match regarding {
-                Regarding::Pod => {
-                    format!("This pod was {verb}; if a controller owns it, it makes a new one.")
-                }
-                Regarding::Workload(kind) => {
-                    format!("The pod was {verb}; this {kind} makes a new one if it still needs it.")
-                }
-            }
+            (reason, removed(*action, regarding))
         }
-        Outcome::Waiting(reason) => {
-            format!("The pod runs on for now: {}.", held(reason))
-        }
+        Outcome::Shortened {
+            grace_period_seconds: seconds,
+            ..
+        } => (
+            event::EVICTED,
+            format!(
+                "{} was already terminating. Bailiff shortened its grace period to {seconds} seconds.",
+                this_pod(regarding)
+            ),
+        ),
+        Outcome::Waiting { reason, .. } => (
+            event::RESPONSE_DELAYED,
+            format!("The pod keeps running for now. {}", waits(reason)),
+        ),
         Outcome::NoAction { reason, would } => match reason {
             NoActionReason::PodNotFound | NoActionReason::AlreadyTerminating(_) => return None,
-            NoActionReason::AuditOnly => audit(would.as_deref()),
-            NoActionReason::EvaluationFailed
-            | NoActionReason::Unmanaged
+            NoActionReason::AuditOnly => (event::VIOLATION, audit(would.as_deref())),
+            NoActionReason::EvaluationFailed => (event::EVALUATION_FAILED, took_no_action(reason)),
+            NoActionReason::Unmanaged
             | NoActionReason::MirrorPod
             | NoActionReason::BailiffPod
             | NoActionReason::ExemptNamespace
+            | NoActionReason::CriticalPod
             | NoActionReason::PolicyChanged
             | NoActionReason::PodMismatch(_)
-            | NoActionReason::IncidentsNotProtected(_)
             | NoActionReason::EvictionDeadlineExceeded(_)
             | NoActionReason::MultipleDisruptionBudgets
-            | NoActionReason::RequestRejected(_) => {
-                format!("Nothing was done: {}.", nothing(reason))
-            }
+            | NoActionReason::RequestRejected(_)
+            | NoActionReason::ViolationTooOld => (event::VIOLATION, took_no_action(reason)),
         },
     };
-    let reason = match outcome {
-        Outcome::Removed {
-            action: ResponseAction::Delete,
-            ..
-        } => event::DELETED,
-        Outcome::Removed { .. } => event::EVICTED,
-        Outcome::Waiting(_) => event::RESPONSE_DELAYED,
-        Outcome::NoAction { .. } => event::VIOLATION,
+    let advice = match incident.spec.type_ {
+        IncidentType::Violation => {
+            " If you started this process, use another approach or ask the policy owner for an exemption."
+        }
+        IncidentType::EvaluationFailed => "",
     };
     Some(Note {
         reason,
         warning: true,
         text: cut(format!(
-            "{} {done} If this was you: do it without that program, or ask who looks after the policy for an exception. More: {}",
-            what_ran(incident, outcome, regarding),
-            see(incident),
+            "{} {done}{advice} Details: {}",
+            what_ran(incident, regarding),
+            details(incident),
         )),
     })
 }
@@ -201,151 +206,295 @@ pub fn recovered_note(incident: &Incident, recovery: &Recovery) -> Option<Note> 
             reason: event::REPLACEMENT_READY,
             warning: false,
             text: cut(format!(
-                "Pod {} on node {} is Ready and took the place of {}, which violated policy {}. More: {}",
+                "Pod {} on node {} is Ready and replaced pod {}, which violated policy {}. Details: {}",
                 pod.name,
                 pod.node_name,
                 printable(&incident.spec.pod.name),
                 printable(&incident.spec.policy_ref.name),
-                see(incident),
+                details(incident),
             )),
         }),
         Recovery::Waiting | Recovery::TimedOut(_) | Recovery::NoReplacementExpected(_) => None,
     }
 }
 
-fn see(incident: &Incident) -> String {
+/// The message of a binding's condition `Paused` while it is True.
+#[must_use]
+pub fn paused(paused: &Paused) -> String {
+    let matched = paused.matched_workloads;
+    let workloads = match paused.workloads {
+        Some(workloads) => format!("{workloads} of {matched} matching workloads"),
+        None => "too many workloads".to_owned(),
+    };
+    format!(
+        "This binding would remove pods of {workloads} within 10 minutes, so its responses only audit. Check the policy and the Incidents. To resume, run: {}",
+        resume_command(paused)
+    )
+}
+
+/// The message of a binding's condition `Paused` after somebody resumed it.
+#[must_use]
+pub fn resumed(paused: &Paused) -> String {
+    let (annotation, value) = (keys::ANNOTATION_RESUME, paused.resume());
+    format!("Annotation {annotation}={value} resumed the responses of this binding.")
+}
+
+/// The Event on a binding that the guard pauses.
+#[must_use]
+pub fn paused_note(paused: &Paused) -> Note {
+    Note {
+        reason: event::BINDING_PAUSED,
+        warning: true,
+        text: cut(self::paused(paused)),
+    }
+}
+
+/// Who creates a replacement of a pod.
+#[must_use]
+pub fn replacement(owner: &Owner) -> String {
+    match owner {
+        Owner::Workload(workload) => format!(
+            "{} {} creates a replacement.",
+            printable(&workload.kind),
+            printable(&workload.name)
+        ),
+        Owner::None => "The pod has no controller, so nothing creates a replacement.".to_owned(),
+        Owner::Unknown(why) => format!(
+            "Who creates a replacement cannot be determined ({}).",
+            printable(why)
+        ),
+    }
+}
+
+/// The command that resumes a binding.
+#[must_use]
+pub fn resume_command(paused: &Paused) -> String {
+    format!(
+        "kubectl annotate runtimepolicybinding {} {}={} --overwrite",
+        paused.binding,
+        keys::ANNOTATION_RESUME,
+        paused.resume()
+    )
+}
+
+fn details(incident: &Incident) -> String {
     let name = incident.metadata.name.as_deref().unwrap_or_default();
     let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
     format!("kubectl describe incident {name} -n {namespace}")
 }
 
-fn what_ran(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) -> String {
-    let process = &incident.spec.process;
-    let mut text = format!("Program {}", printable(&process.executable));
-    match process.origin {
-        Origin::Exec => text.push_str(" was started from outside, as kubectl exec does, in"),
-        Origin::Entrypoint | Origin::Probe | Origin::Lifecycle | Origin::Unknown => {
-            text.push_str(" was started in");
+const fn verb(action: ResponseAction) -> &'static str {
+    match action {
+        ResponseAction::Delete => "deleted",
+        ResponseAction::Evict | ResponseAction::Audit => "evicted",
+    }
+}
+
+fn removed(action: ResponseAction, regarding: Regarding<'_>) -> String {
+    let verb = verb(action);
+    match regarding {
+        Regarding::Pod => format!(
+            "Bailiff {verb} this pod. If a controller owns it, the controller creates a replacement."
+        ),
+        Regarding::Workload(kind) => {
+            let kind = printable(kind);
+            format!("Bailiff {verb} the pod. This {kind} creates a replacement if it needs one.")
         }
     }
-    if let Some(container) = &incident.spec.container.name {
-        text.push_str(" container ");
-        text.push_str(&printable(container));
-        if regarding != Regarding::Pod {
-            text.push_str(" of");
-        }
+}
+
+const fn this_pod(regarding: Regarding<'_>) -> &'static str {
+    match regarding {
+        Regarding::Pod => "This pod",
+        Regarding::Workload(_) => "The pod",
     }
-    match (regarding, &incident.spec.container.name) {
-        (Regarding::Pod, Some(_)) => {}
-        (Regarding::Pod, None) => text.push_str(" this pod"),
-        (Regarding::Workload(_), _) => {
-            text.push_str(" pod ");
-            text.push_str(&printable(&incident.spec.pod.name));
+}
+
+fn what_ran(incident: &Incident, regarding: Regarding<'_>) -> String {
+    let spec = &incident.spec;
+    let pod = match regarding {
+        Regarding::Pod => "this pod".to_owned(),
+        Regarding::Workload(_) => format!("pod {}", printable(&spec.pod.name)),
+    };
+    let place = match (&spec.container.name, regarding) {
+        (Some(container), Regarding::Pod) => format!("container {}", printable(container)),
+        (Some(container), Regarding::Workload(_)) => {
+            format!("container {} of {pod}", printable(container))
         }
-    }
-    let verdict = match outcome {
-        Outcome::NoAction {
-            reason: NoActionReason::EvaluationFailed,
-            ..
-        } => "could not judge",
-        Outcome::Removed { .. } | Outcome::Waiting(_) | Outcome::NoAction { .. } => {
-            "does not allow"
+        (None, _) => pod,
+    };
+    let executable = printable(&spec.process.executable);
+    let (process, comma) = match spec.process.origin {
+        Origin::Exec => (
+            format!("{executable}, started through exec in {place}"),
+            ",",
+        ),
+        Origin::Probe => (format!("{executable}, started by a probe in {place}"), ","),
+        Origin::Lifecycle => (
+            format!("{executable}, started by a lifecycle hook in {place}"),
+            ",",
+        ),
+        Origin::Entrypoint | Origin::Unknown => (format!("{executable} in {place}"), ""),
+    };
+    let policy = printable(&spec.policy_ref.name);
+    let mut text = match spec.type_ {
+        IncidentType::Violation => format!("Process {process}{comma} violates policy {policy}."),
+        IncidentType::EvaluationFailed => {
+            format!("Policy {policy} could not be evaluated for process {process}.")
         }
     };
-    text.push_str(", which policy ");
-    text.push_str(&printable(&incident.spec.policy_ref.name));
-    text.push(' ');
-    text.push_str(verdict);
-    text.push('.');
+    if spec.process.left_pod_cgroup {
+        text.push_str(" The process left the cgroups of its pod and can outlive the pod on node ");
+        text.push_str(&printable(&spec.node_name));
+        text.push('.');
+    }
     text
 }
 
 fn audit(would: Option<&Plan>) -> String {
-    let held_by = match would {
-        Some(Plan::Evict(_) | Plan::Delete(_)) => {
-            return "Nothing was done, because the policy only audits here; enforced, it would have evicted the pod.".to_owned();
+    let audits = "Bailiff took no action because the binding only audits.";
+    let then = match would {
+        Some(Plan::Evict(_) | Plan::Delete(_) | Plan::Shorten(_)) => {
+            "With Evict, Bailiff would evict the pod.".to_owned()
         }
-        Some(Plan::Requeue { reason, .. }) => held(reason),
-        Some(Plan::NoAction { reason, .. }) => nothing(reason),
-        None => return "Nothing was done, because the policy only audits here.".to_owned(),
+        Some(Plan::Requeue { reason, .. }) => would_wait(&Outcome::waiting(reason.clone())),
+        Some(Plan::NoAction { reason, .. }) => would_wait(&Outcome::NoAction {
+            reason: reason.clone(),
+            would: None,
+        }),
+        None => return audits.to_owned(),
     };
-    format!(
-        "Nothing was done, because the policy only audits here; enforced, it would have been held back: {held_by}."
-    )
+    format!("{audits} {then}")
+}
+
+fn took_no_action(reason: &NoActionReason) -> String {
+    format!("Bailiff took no action. {}", no_action(reason))
 }
 
 fn budget(name: Option<&String>) -> String {
     name.map_or_else(
-        || "a PodDisruptionBudget".to_owned(),
+        || "A PodDisruptionBudget".to_owned(),
         |name| format!("PodDisruptionBudget {}", printable(name)),
     )
 }
 
-fn held(reason: &WaitReason) -> String {
+fn waits(reason: &WaitReason) -> String {
     match reason {
         WaitReason::Cooldown => {
-            "another pod of the workload was taken away a short time ago; it is done when the cooldown of the binding is over".to_owned()
+            "Another pod of this workload was removed recently. Bailiff retries when the cooldown period ends.".to_owned()
         }
-        WaitReason::RateLimited => {
-            "the binding has used up its evictions of this minute; it is done when there is room again".to_owned()
+        WaitReason::RateLimited(limit) => {
+            let reached = match limit {
+                RateLimit::Binding(name) => {
+                    format!("RuntimePolicyBinding {name} reached maxEvictionsPerMinute.")
+                }
+                RateLimit::Namespace => {
+                    "Bailiff reached the limit of removals a minute in this namespace.".to_owned()
+                }
+                RateLimit::Cluster => {
+                    "Bailiff reached the limit of removals a minute in this cluster.".to_owned()
+                }
+            };
+            format!("{reached} Bailiff retries automatically.")
         }
-        WaitReason::DisruptionBudget(name) => {
-            format!("{} allows no disruption now; it is tried again", budget(name.as_ref()))
-        }
-        WaitReason::IncidentsNotProtected(how) => format!("{}; it is looked at again", unconfined(how)),
-        WaitReason::ApiRequestFailed(why) => format!("{}; it is tried again", printable(why)),
-    }
-}
-
-fn nothing(reason: &NoActionReason) -> String {
-    match reason {
-        NoActionReason::AuditOnly => "the bindings ask for Audit alone".to_owned(),
-        NoActionReason::EvaluationFailed => {
-            "an expression of the policy failed, which never leads to an eviction; mend the policy".to_owned()
-        }
-        NoActionReason::PodNotFound => "the pod is no longer there".to_owned(),
-        NoActionReason::AlreadyTerminating(None) => {
-            "the pod was already ending or had ended".to_owned()
-        }
-        // Also of a leader that was killed before it could say so; nobody can tell.
-        NoActionReason::AlreadyTerminating(Some(at)) => format!(
-            "the pod was already ending: the Eviction API was asked to take it away at {at}, and does not keep by whom"
-        ),
-        NoActionReason::Unmanaged => {
-            "the pod has no controller that would bring it back, and the binding does not set guardrails.evictUnmanaged".to_owned()
-        }
-        NoActionReason::MirrorPod => {
-            "it is a static pod, which the kubelet would start again from its file on the node".to_owned()
-        }
-        NoActionReason::BailiffPod => "it is a pod of Bailiff's own".to_owned(),
-        NoActionReason::ExemptNamespace => {
-            "the namespace is exempt by Bailiff's configuration".to_owned()
-        }
-        NoActionReason::PolicyChanged => {
-            "the policy or its binding was changed or deleted since".to_owned()
-        }
-        NoActionReason::PodMismatch(how) => {
-            format!("the live pod does not agree with the Incident: {}", printable(how))
-        }
-        NoActionReason::IncidentsNotProtected(how) => {
-            format!("{}; restore it with `helm upgrade`", unconfined(how))
-        }
-        NoActionReason::EvictionDeadlineExceeded(name) => format!(
-            "{} allowed no disruption in time; evict the pod yourself when it does",
+        WaitReason::DisruptionBudget(name) => format!(
+            "{} blocks the eviction. Bailiff retries until the eviction deadline.",
             budget(name.as_ref())
         ),
-        NoActionReason::MultipleDisruptionBudgets => {
-            "several PodDisruptionBudgets select the pod, and the Eviction API refuses such pods; leave one of them".to_owned()
+        WaitReason::BlockedByWebhook(message) => format!(
+            "An admission webhook rejected the request with \"{}\". Bailiff retries until the eviction deadline.",
+            printable(message)
+        ),
+        WaitReason::PermissionMissing(what) => format!(
+            "The Bailiff controller lacks the permission to {}. Restore its ClusterRole with `helm upgrade`. Bailiff retries automatically.",
+            printable(what)
+        ),
+        WaitReason::IncidentsNotProtected(how) => format!(
+            "The author of this Incident cannot be verified: ValidatingAdmissionPolicy {} is missing or modified ({}). Restore it with `helm upgrade`. Bailiff retries automatically.",
+            keys::INCIDENT_PROTECTION,
+            printable(how)
+        ),
+        WaitReason::ResponsesSwitchedOff(None) => format!(
+            "Responses are switched off in ConfigMap {}. Bailiff responds when its mode is Enforce again.",
+            keys::RESPONSE_SWITCH
+        ),
+        WaitReason::ResponsesSwitchedOff(Some(why)) => format!(
+            "ConfigMap {} does not say whether responses are switched on ({}). Bailiff responds when its mode is Enforce.",
+            keys::RESPONSE_SWITCH,
+            printable(why)
+        ),
+        WaitReason::CircuitBreakerOpen { until } => format!(
+            "Replacements of this workload violate the policy as soon as they start. Bailiff pauses its responses to this workload until {until}. Fix the workload or the policy."
+        ),
+        WaitReason::PolicyPaused(paused) => format!(
+            "RuntimePolicyBinding {} is paused because it would remove pods of too many workloads. Its condition Paused contains the command to resume it.",
+            paused.binding
+        ),
+        WaitReason::WaitingForNextExec(None) => {
+            "The policy changed, and this Incident lacks what its expressions read. Bailiff evaluates the next exec in the pod.".to_owned()
         }
-        NoActionReason::RequestRejected(words) => format!("the API server refused: {}", printable(words)),
+        WaitReason::WaitingForNextExec(Some(why)) => format!(
+            "The policy changed and could not be evaluated for this process ({}). Bailiff evaluates the next exec in the pod.",
+            printable(why)
+        ),
+        WaitReason::ApiRequestFailed(why) => format!(
+            "A request to the API server failed ({}). Bailiff retries automatically.",
+            printable(why)
+        ),
     }
 }
 
-fn unconfined(how: &str) -> String {
-    format!(
-        "the shipped ValidatingAdmissionPolicy that confines Incidents is not in place ({}), so nobody knows who wrote this one",
-        printable(how)
-    )
+fn no_action(reason: &NoActionReason) -> String {
+    match reason {
+        NoActionReason::AuditOnly => "The bindings only audit.".to_owned(),
+        NoActionReason::EvaluationFailed => {
+            "An expression of the policy could not be evaluated, which never causes an eviction. Fix the expression.".to_owned()
+        }
+        NoActionReason::PodNotFound => "The pod no longer exists.".to_owned(),
+        NoActionReason::AlreadyTerminating(None) => {
+            "The pod was already terminating or finished.".to_owned()
+        }
+        NoActionReason::AlreadyTerminating(Some(at)) => format!(
+            "The pod was already terminating: it was evicted at {at}. The API server does not record which client evicted it."
+        ),
+        NoActionReason::Unmanaged => {
+            "The pod has no controller that would create a replacement, and the binding sets guardrails.unmanagedPodPolicy to Skip.".to_owned()
+        }
+        NoActionReason::MirrorPod => {
+            "The pod is a static pod, which the kubelet would start again from its file on the node.".to_owned()
+        }
+        NoActionReason::BailiffPod => "The pod belongs to Bailiff.".to_owned(),
+        NoActionReason::ExemptNamespace => {
+            "The namespace is exempt in the configuration of Bailiff.".to_owned()
+        }
+        NoActionReason::CriticalPod => {
+            "The pod has a critical priority class, which protects it in this namespace.".to_owned()
+        }
+        NoActionReason::PolicyChanged => {
+            "The policy or its binding was changed or deleted, and no longer asks for this response. If the pod violates the current policy again, Bailiff responds again.".to_owned()
+        }
+        NoActionReason::PodMismatch(how) => {
+            format!("The Incident does not match the pod: {}.", printable(how))
+        }
+        NoActionReason::EvictionDeadlineExceeded(Blocker::DisruptionBudget(name)) => format!(
+            "{} blocked the eviction until the deadline. Check the budget, then evict the pod manually.",
+            budget(name.as_ref())
+        ),
+        NoActionReason::EvictionDeadlineExceeded(Blocker::Webhook(message)) => format!(
+            "An admission webhook rejected the request until the deadline with \"{}\". Check the webhook, then evict the pod manually.",
+            printable(message)
+        ),
+        NoActionReason::MultipleDisruptionBudgets => {
+            "More than one PodDisruptionBudget selects the pod, which the Eviction API does not support. Delete all but one. Bailiff retries at the next violation.".to_owned()
+        }
+        NoActionReason::RequestRejected(message) => format!(
+            "The API server rejected the request with \"{}\".",
+            printable(message)
+        ),
+        NoActionReason::ViolationTooOld => {
+            "The violation became too old while responses were switched off. If the pod violates the policy again, Bailiff responds again.".to_owned()
+        }
+    }
 }
 
 fn cut(mut text: String) -> String {

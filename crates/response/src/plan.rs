@@ -1,197 +1,142 @@
-//! Decides what is done about a violation: evict, delete, wait, or nothing.
+//! Decides how to respond to a violation: evict, delete, shorten, wait, or take no action.
 //!
 //! Here: the guardrails and their order. Not here: reading pods and calling the Eviction API
-//! (`controller`), wording Events (`messages`).
-//! Invariant: a pod is only ever planned to go when every guardrail was known to allow it; what
-//! a limit holds back waits and is never dropped, or a limit would be an attacker's way out.
+//! (`controller`), what a rejection comes to (`rejection`), the sentences (`messages`).
+//! Invariant: a removal is planned only when every guardrail is known to allow it; what a limit
+//! blocks waits and is never dropped, or a limit would be an attacker's way out.
 
-use crate::facts::{BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, Protection};
+use crate::breaker::Breaker;
+use crate::facts::{
+    BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
+    Reevaluation, Switch,
+};
+use crate::ledger::{Claim, WorkloadClaim, later};
+use crate::reason::{NoActionReason, WaitReason, enforces};
 use bailiff_api::{IncidentType, ResponseAction, UnmanagedPodPolicy, condition::responded};
 use jiff::{SignedDuration, Timestamp};
 
-/// How soon something that could not be read is read again.
-const RECHECK: SignedDuration = SignedDuration::from_secs(2);
-/// The window of `maxEvictionsPerMinute`.
-pub(crate) const RATE_WINDOW: SignedDuration = SignedDuration::from_secs(60);
+/// How soon something that could not be read is read again, at the earliest.
+const REREAD: SignedDuration = SignedDuration::from_secs(2);
+/// How soon what waits for an event is planned again without one: an event can be lost.
+const RECHECK: SignedDuration = SignedDuration::from_mins(10);
 
-/// What is done about a violation.
+/// How to respond to a violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Ask the Eviction API.
+    /// Call the Eviction API.
     Evict(PodRemoval),
     /// Delete the pod.
     Delete(PodRemoval),
-    /// Try again at a time.
+    /// The pod is terminating: shorten what is left of its grace period, through the Eviction API.
+    Shorten(Shortening),
+    /// Plan again at a time, or sooner if what it waits for changes.
     Requeue {
-        /// What for.
+        /// What it waits for.
         reason: WaitReason,
-        /// When the plan is made again.
+        /// When to plan again.
         until: Timestamp,
+        /// The places that it waits for. Present exactly for `Cooldown` and `RateLimited`.
+        claim: Option<Box<Claim>>,
     },
-    /// Nothing, for good.
+    /// Take no action.
     NoAction {
         /// Why.
         reason: NoActionReason,
-        /// Under `Audit`: what enforcement would have come to.
+        /// Under `Audit`: what enforcement would have done.
         would: Option<Box<Plan>>,
     },
 }
 
-/// An answer that takes the pod away.
+/// A response that removes the pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodRemoval {
     /// Name of the binding that asks for it.
     pub binding: String,
-    /// Seconds that the pod is given; absent: the pod's own.
-    pub grace_period_seconds: Option<u32>,
-    /// How long, in seconds, a `PodDisruptionBudget` is waited for.
+    /// Grace period, in seconds.
+    pub grace_period_seconds: u32,
+    /// How long, in seconds, Bailiff waits for what blocks the eviction.
     pub eviction_deadline_seconds: u32,
+    /// The places that it takes in the limits.
+    pub claim: Box<Claim>,
 }
 
-/// What an answer waits for.
+/// A response that shortens a termination.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum WaitReason {
-    /// The workload was answered a short time ago.
-    Cooldown,
-    /// The binding has used up its evictions of this minute.
-    RateLimited,
-    /// A `PodDisruptionBudget` allows no disruption now; its name, where the server told it.
-    DisruptionBudget(Option<String>),
-    /// Incidents are not confined now, as during an upgrade; how.
-    IncidentsNotProtected(String),
-    /// Something could not be read; what and why.
-    ApiRequestFailed(String),
+pub struct Shortening {
+    /// Name of the binding that asks for it.
+    pub binding: String,
+    /// New grace period, in seconds; at least 1.
+    pub grace_period_seconds: u32,
+    /// How long, in seconds, Bailiff waits for what blocks the eviction.
+    pub eviction_deadline_seconds: u32,
+    /// The pod's `deletionGracePeriodSeconds` before. Only a lower value that is read back means
+    /// that it was shortened.
+    pub before_seconds: i64,
 }
 
-impl WaitReason {
-    /// The reason of the condition `Responded`.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Cooldown => responded::COOLDOWN,
-            Self::RateLimited => responded::RATE_LIMITED,
-            Self::DisruptionBudget(_) => responded::WAITING_FOR_DISRUPTION_BUDGET,
-            Self::IncidentsNotProtected(_) => responded::INCIDENTS_NOT_PROTECTED,
-            Self::ApiRequestFailed(_) => responded::API_REQUEST_FAILED,
-        }
-    }
-}
-
-/// Why nothing is done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoActionReason {
-    /// The bindings ask for `Audit` alone.
-    AuditOnly,
-    /// An expression failed at run time.
-    EvaluationFailed,
-    /// The pod is not there any more, or another of its name is.
-    PodNotFound,
-    /// The pod is ending or has ended; when the Eviction API was asked to take it away, if it was.
-    AlreadyTerminating(Option<Timestamp>),
-    /// Nothing would bring the pod back.
-    Unmanaged,
-    /// A static pod.
-    MirrorPod,
-    /// A pod of Bailiff's own.
-    BailiffPod,
-    /// An exempt namespace.
-    ExemptNamespace,
-    /// Policy or bindings are no longer those of the verdict.
-    PolicyChanged,
-    /// The live pod contradicts the Incident; how.
-    PodMismatch(String),
-    /// Incidents are not confined, so this one proves nothing; how.
-    IncidentsNotProtected(String),
-    /// A `PodDisruptionBudget` did not allow it in time; its name, where the server told it.
-    EvictionDeadlineExceeded(Option<String>),
-    /// Several `PodDisruptionBudgets` select the pod.
-    MultipleDisruptionBudgets,
-    /// The API server refused; its words.
-    RequestRejected(String),
-}
-
-impl NoActionReason {
-    /// The reason of the condition `Responded`.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::AuditOnly => responded::AUDIT_ONLY,
-            Self::EvaluationFailed => responded::EVALUATION_FAILED,
-            Self::PodNotFound => responded::POD_NOT_FOUND,
-            Self::AlreadyTerminating(_) => responded::ALREADY_TERMINATING,
-            Self::Unmanaged => responded::UNMANAGED,
-            Self::MirrorPod => responded::MIRROR_POD,
-            Self::BailiffPod => responded::BAILIFF_POD,
-            Self::ExemptNamespace => responded::EXEMPT_NAMESPACE,
-            Self::PolicyChanged => responded::POLICY_CHANGED,
-            Self::PodMismatch(_) => responded::POD_MISMATCH,
-            Self::IncidentsNotProtected(_) => responded::INCIDENTS_NOT_PROTECTED,
-            Self::EvictionDeadlineExceeded(_) => responded::EVICTION_DEADLINE_EXCEEDED,
-            Self::MultipleDisruptionBudgets => responded::MULTIPLE_DISRUPTION_BUDGETS,
-            Self::RequestRejected(_) => responded::REQUEST_REJECTED,
-        }
-    }
-
-    /// Whether nothing was left to do, so that the condition is True; else something was not
-    /// done, and it is False.
-    #[must_use]
-    pub const fn is_done(&self) -> bool {
-        match self {
-            Self::AuditOnly
-            | Self::EvaluationFailed
-            | Self::PodNotFound
-            | Self::AlreadyTerminating(_) => true,
-            Self::Unmanaged
-            | Self::MirrorPod
-            | Self::BailiffPod
-            | Self::ExemptNamespace
-            | Self::PolicyChanged
-            | Self::PodMismatch(_)
-            | Self::IncidentsNotProtected(_)
-            | Self::EvictionDeadlineExceeded(_)
-            | Self::MultipleDisruptionBudgets
-            | Self::RequestRejected(_) => false,
-        }
-    }
-}
-
-/// Plans the answer to a violation at a time.
+/// Plans the response to a violation at a time.
 ///
-/// Of the bindings that are still there, those with the strongest action count. As with other
-/// bindings in Kubernetes each is a grant of its own: the first that allows an answer now gives
+/// Of the bindings that still apply, those with the strongest action count. As with other
+/// bindings in Kubernetes each is a grant of its own: the first that allows a response now gives
 /// it; else the one that allows it soonest is waited for.
 #[must_use]
 pub fn plan(facts: &Facts, now: Timestamp) -> Plan {
-    let target = match confirm(facts, now) {
-        Ok(target) => target,
-        Err(held) => return held,
-    };
-    let bindings = match bindings(facts, now) {
-        Ok(bindings) => bindings,
-        Err(held) => return held,
-    };
+    decide(facts, now).unwrap_or_else(|earlier| earlier)
+}
+
+fn decide(facts: &Facts, now: Timestamp) -> Result<Plan, Plan> {
+    let target = verify(facts, now)?;
+    let policy = policy(facts, now)?;
+    let bindings = bindings(facts, now)?;
     let strongest = bindings.iter().map(|b| strongest(b)).max();
     let strongest = strongest.unwrap_or(ResponseAction::Audit);
-    let candidates = bindings
-        .into_iter()
-        .filter(|b| self::strongest(b) == strongest);
+    let candidates = || {
+        let all = bindings.iter().copied();
+        all.filter(|b| self::strongest(b) == strongest)
+    };
+    if target.pod.finished {
+        return Err(nothing(NoActionReason::AlreadyTerminating(
+            target.pod.evicted,
+        )));
+    }
     match strongest {
-        ResponseAction::Audit => {
-            match best(candidates.map(|b| by(facts, target, b, ResponseAction::Evict, now))) {
-                // What enforcement would have come to is not known before it is checked.
-                Some(
-                    recheck @ Plan::Requeue {
-                        reason: WaitReason::ApiRequestFailed(_),
-                        ..
-                    },
-                ) => recheck,
-                would => nothing_but(NoActionReason::AuditOnly, would),
-            }
-        }
+        ResponseAction::Audit => Ok(audit(facts, target, candidates(), now)),
         ResponseAction::Evict | ResponseAction::Delete => {
-            best(candidates.map(|b| by(facts, target, b, strongest, now)))
-                .unwrap_or_else(|| nothing(NoActionReason::PolicyChanged))
+            reevaluated(facts, policy, now)?;
+            let plans = candidates().map(|b| respond(facts, target, b, strongest, now));
+            Ok(best(plans).unwrap_or_else(|| nothing(NoActionReason::PolicyChanged)))
         }
+    }
+}
+
+/// What bindings that only audit come to.
+fn audit<'a>(
+    facts: &Facts,
+    target: Target<'_>,
+    candidates: impl Iterator<Item = &'a BindingFacts>,
+    now: Timestamp,
+) -> Plan {
+    // What has waited for an enforcement was cancelled by whoever switched the binding.
+    let enforced = |waiting: &bailiff_api::WaitingStatus| enforces(&waiting.reason);
+    if facts.waiting.as_ref().is_some_and(enforced) {
+        return nothing(NoActionReason::PolicyChanged);
+    }
+    if target.pod.terminating.is_some() {
+        return nothing(NoActionReason::AlreadyTerminating(target.pod.evicted));
+    }
+    let evict = |b| respond(facts, target, b, ResponseAction::Evict, now);
+    match best(candidates.map(evict)) {
+        // What enforcement would have done is not known before it is checked.
+        Some(
+            reread @ Plan::Requeue {
+                reason: WaitReason::ApiRequestFailed(_),
+                ..
+            },
+        ) => reread,
+        would => Plan::NoAction {
+            reason: NoActionReason::AuditOnly,
+            would: would.map(Box::new),
+        },
     }
 }
 
@@ -202,73 +147,71 @@ struct Target<'a> {
     namespace: NamespaceFacts,
 }
 
-/// Whether the Incident may be believed, and its pod still runs.
-fn confirm(facts: &Facts, now: Timestamp) -> Result<Target<'_>, Plan> {
-    let refuse = |reason| Err(nothing(reason));
+/// Whether the Incident can be trusted, and its pod exists.
+fn verify(facts: &Facts, now: Timestamp) -> Result<Target<'_>, Plan> {
+    let no_action = |reason| Err(nothing(reason));
+    let unprotected = |how: &str| {
+        let reason = WaitReason::IncidentsNotProtected(how.to_owned());
+        Err(wait(reason, later(now, RECHECK)))
+    };
     match &facts.protection {
         Protection::Unmodified => {}
-        Protection::Missing => {
-            return refuse(NoActionReason::IncidentsNotProtected(
-                "it is not there".to_owned(),
-            ));
-        }
-        Protection::Modified(what) => {
-            return refuse(NoActionReason::IncidentsNotProtected(what.clone()));
-        }
-        Protection::Unknown(why) => return Err(recheck(why, now)),
+        Protection::Missing => return unprotected("it does not exist"),
+        Protection::Modified(what) => return unprotected(what),
+        Protection::Unknown(why) => return Err(reread(why, now)),
     }
     match facts.violation.type_ {
         IncidentType::Violation => {}
-        IncidentType::EvaluationFailed => return refuse(NoActionReason::EvaluationFailed),
+        IncidentType::EvaluationFailed => return no_action(NoActionReason::EvaluationFailed),
     }
     let namespace = match &facts.namespace {
         Lookup::Found(namespace) => *namespace,
-        Lookup::NotFound => return refuse(NoActionReason::PodNotFound),
-        Lookup::Failed(why) => return Err(recheck(why, now)),
+        Lookup::NotFound => return no_action(NoActionReason::PodNotFound),
+        Lookup::Failed(why) => return Err(reread(why, now)),
     };
     let pod = match &facts.pod {
         Lookup::Found(pod) => pod,
-        Lookup::NotFound => return refuse(NoActionReason::PodNotFound),
-        Lookup::Failed(why) => return Err(recheck(why, now)),
+        Lookup::NotFound => return no_action(NoActionReason::PodNotFound),
+        Lookup::Failed(why) => return Err(reread(why, now)),
     };
     if pod.uid != facts.violation.pod_uid {
-        return refuse(NoActionReason::PodNotFound);
+        return no_action(NoActionReason::PodNotFound);
     }
     if pod.node_name.as_ref() != Some(&facts.violation.node_name) {
-        return refuse(NoActionReason::PodMismatch(
+        return no_action(NoActionReason::PodMismatch(
             "the pod runs on another node".to_owned(),
         ));
     }
     if let Some(container) = &facts.violation.container
         && !pod.containers.contains(container)
     {
-        return refuse(NoActionReason::PodMismatch(
+        return no_action(NoActionReason::PodMismatch(
             "the pod has no such container".to_owned(),
         ));
-    }
-    if pod.terminating || pod.finished {
-        return refuse(NoActionReason::AlreadyTerminating(pod.evicted));
     }
     Ok(Target { pod, namespace })
 }
 
-/// The bindings of the Incident that are still what they were, for a policy that still is.
+/// The policy, if it is still the one of the Incident and still matches.
+fn policy(facts: &Facts, now: Timestamp) -> Result<&PolicyFacts, Plan> {
+    match &facts.policy {
+        Lookup::Found(policy) if policy.uid == facts.violation.policy_uid && policy.matches => {
+            Ok(policy)
+        }
+        Lookup::Found(_) | Lookup::NotFound => Err(nothing(NoActionReason::PolicyChanged)),
+        Lookup::Failed(why) => Err(reread(why, now)),
+    }
+}
+
+/// The bindings of the Incident that still apply.
 fn bindings(facts: &Facts, now: Timestamp) -> Result<Vec<&BindingFacts>, Plan> {
     let violation = &facts.violation;
-    match &facts.policy {
-        Lookup::Found(policy)
-            if policy.uid == violation.policy_uid
-                && policy.generation == violation.policy_generation
-                && policy.matches => {}
-        Lookup::Found(_) | Lookup::NotFound => return Err(nothing(NoActionReason::PolicyChanged)),
-        Lookup::Failed(why) => return Err(recheck(why, now)),
-    }
     let live = match &facts.bindings {
         Lookup::Found(bindings) => bindings,
         Lookup::NotFound => return Err(nothing(NoActionReason::PolicyChanged)),
-        Lookup::Failed(why) => return Err(recheck(why, now)),
+        Lookup::Failed(why) => return Err(reread(why, now)),
     };
-    let still: Vec<_> = live
+    let apply: Vec<_> = live
         .iter()
         .filter(|b| {
             violation.binding_uids.contains(&b.uid)
@@ -276,10 +219,28 @@ fn bindings(facts: &Facts, now: Timestamp) -> Result<Vec<&BindingFacts>, Plan> {
                 && b.matches
         })
         .collect();
-    if still.is_empty() {
+    if apply.is_empty() {
         return Err(nothing(NoActionReason::PolicyChanged));
     }
-    Ok(still)
+    Ok(apply)
+}
+
+/// Whether the process violates the policy as it is now.
+fn reevaluated(facts: &Facts, policy: &PolicyFacts, now: Timestamp) -> Result<(), Plan> {
+    if policy.generation == facts.violation.policy_generation {
+        return Ok(());
+    }
+    let next_exec = |error| {
+        let reason = WaitReason::WaitingForNextExec(error);
+        Err(wait(reason, later(now, RECHECK)))
+    };
+    match &policy.reevaluation {
+        Some(Reevaluation::StillViolates) => Ok(()),
+        Some(Reevaluation::NoLongerViolates) => Err(nothing(NoActionReason::PolicyChanged)),
+        Some(Reevaluation::NeedsNextExec) => next_exec(None),
+        Some(Reevaluation::Failed(why)) => next_exec(Some(why.clone())),
+        None => Err(reread("cannot evaluate the changed policy", now)),
+    }
 }
 
 fn strongest(binding: &BindingFacts) -> ResponseAction {
@@ -289,88 +250,202 @@ fn strongest(binding: &BindingFacts) -> ResponseAction {
 }
 
 /// What the guardrails of the cluster and of one binding allow.
-fn by(
+fn respond(
     facts: &Facts,
     target: Target<'_>,
     binding: &BindingFacts,
     action: ResponseAction,
     now: Timestamp,
 ) -> Plan {
-    let Target { pod, namespace } = target;
-    if namespace.exempt {
-        return nothing(NoActionReason::ExemptNamespace);
+    let shortening = match shortening(facts, target.pod, binding, now) {
+        Ok(shortening) => shortening,
+        Err(over) => return over,
+    };
+    if let Err(earlier) = allowed(facts, target, binding, shortening.is_none(), now) {
+        return earlier;
     }
-    if pod.mirror {
-        return nothing(NoActionReason::MirrorPod);
+    if let Some(shortening) = shortening {
+        return Plan::Shorten(shortening);
     }
-    if pod.own {
-        return nothing(NoActionReason::BailiffPod);
+    if let Breaker::Open { until } = facts.breaker {
+        return wait(WaitReason::CircuitBreakerOpen { until }, until);
     }
-    let guardrails = &binding.guardrails;
-    match &facts.owner {
-        Owner::Workload(_) => {}
-        Owner::None if guardrails.unmanaged_pod_policy == UnmanagedPodPolicy::Respond => {}
-        Owner::None => return nothing(NoActionReason::Unmanaged),
-        Owner::Unknown(why) => return recheck(why, now),
+    let claim = claim(facts, binding);
+    let rates = facts.settings.rate_limits;
+    if let Some((limit, until)) = facts.history.blocked(&claim, rates, now) {
+        return Plan::Requeue {
+            reason: WaitReason::of(limit),
+            until,
+            claim: Some(Box::new(claim)),
+        };
     }
-    let cooldown = SignedDuration::from_secs(guardrails.cooldown_period_seconds.into());
-    if let Some(last) = facts.history.last_of_workload
-        && now.duration_since(last) < cooldown
-    {
-        let until = last.checked_add(cooldown).unwrap_or(Timestamp::MAX);
-        return wait(WaitReason::Cooldown, until);
-    }
-    if let Some(until) = rate_limited_until(facts, binding, now) {
-        return wait(WaitReason::RateLimited, until);
-    }
-    let answer = PodRemoval {
+    let removal = PodRemoval {
         binding: binding.name.clone(),
-        grace_period_seconds: binding.grace_period_seconds.map(|asked| {
-            let smaller = asked.min(pod.grace_period_seconds).max(0);
-            u32::try_from(smaller).unwrap_or(u32::MAX)
-        }),
-        eviction_deadline_seconds: guardrails.eviction_deadline_seconds.max(0).unsigned_abs(),
+        grace_period_seconds: grace_period(facts, binding)
+            .min(seconds(target.pod.grace_period_seconds)),
+        eviction_deadline_seconds: eviction_deadline(binding),
+        claim: Box::new(claim),
     };
     match action {
-        ResponseAction::Delete => Plan::Delete(answer),
-        ResponseAction::Evict | ResponseAction::Audit => Plan::Evict(answer),
+        ResponseAction::Delete => Plan::Delete(removal),
+        ResponseAction::Evict | ResponseAction::Audit => Plan::Evict(removal),
     }
 }
 
-/// When the binding's limit allows another answer; none: now.
-fn rate_limited_until(facts: &Facts, binding: &BindingFacts, now: Timestamp) -> Option<Timestamp> {
-    let (_, times) = facts
-        .history
-        .by_binding
+/// Whether what protects pods, the switch and the guard allow a response at all.
+fn allowed(
+    facts: &Facts,
+    target: Target<'_>,
+    binding: &BindingFacts,
+    needs_replacement: bool,
+    now: Timestamp,
+) -> Result<(), Plan> {
+    let Target { pod, namespace } = target;
+    if namespace.exempt {
+        return Err(nothing(NoActionReason::ExemptNamespace));
+    }
+    if pod.mirror {
+        return Err(nothing(NoActionReason::MirrorPod));
+    }
+    if pod.own {
+        return Err(nothing(NoActionReason::BailiffPod));
+    }
+    if pod.critical && namespace.critical {
+        return Err(nothing(NoActionReason::CriticalPod));
+    }
+    if needs_replacement {
+        match (&facts.owner, binding.guardrails.unmanaged_pod_policy) {
+            (Owner::Workload(_), _) | (Owner::None, UnmanagedPodPolicy::Respond) => {}
+            (Owner::None, UnmanagedPodPolicy::Skip) => {
+                return Err(nothing(NoActionReason::Unmanaged));
+            }
+            (Owner::Unknown(why), _) => return Err(reread(why, now)),
+        }
+    }
+    let off = |why| {
+        let reason = WaitReason::ResponsesSwitchedOff(why);
+        Err(wait(reason, later(now, RECHECK)))
+    };
+    match &facts.switch {
+        Switch::Enforce => {}
+        Switch::Audit => return off(None),
+        Switch::Unavailable(why) => return off(Some(why.clone())),
+    }
+    let waiting = facts.waiting.as_ref();
+    let was_off = waiting.is_some_and(|w| w.reason == responded::RESPONSES_SWITCHED_OFF);
+    let age = now.duration_since(facts.violation.last_recorded);
+    if was_off && age > facts.settings.max_age {
+        return Err(nothing(NoActionReason::ViolationTooOld));
+    }
+    if let Some(paused) = facts.paused.iter().find(|p| p.binding == binding.name) {
+        let reason = WaitReason::PolicyPaused(paused.clone());
+        return Err(wait(reason, later(now, RECHECK)));
+    }
+    Ok(())
+}
+
+/// For a terminating pod: how to shorten its termination, or why not. None: it is not terminating.
+fn shortening(
+    facts: &Facts,
+    pod: &PodFacts,
+    binding: &BindingFacts,
+    now: Timestamp,
+) -> Result<Option<Shortening>, Plan> {
+    let Some(termination) = pod.terminating else {
+        return Ok(None);
+    };
+    // A hook that runs in a termination is part of it; the binding's period would cut it off.
+    let allowed = if facts.violation.hooks_only {
+        facts.settings.max_grace_period_seconds
+    } else {
+        grace_period(facts, binding)
+    };
+    // With 0 the API server would delete the object before the processes end.
+    let allowed = allowed.max(1);
+    let left = termination.ends.duration_since(now).as_secs();
+    let before = termination.grace_period_seconds;
+    if pod.shortened || left <= i64::from(allowed) || before <= i64::from(allowed) {
+        return Err(nothing(NoActionReason::AlreadyTerminating(pod.evicted)));
+    }
+    Ok(Some(Shortening {
+        binding: binding.name.clone(),
+        grace_period_seconds: allowed,
+        eviction_deadline_seconds: eviction_deadline(binding),
+        before_seconds: before,
+    }))
+}
+
+/// The longest grace period that a response by a binding gives.
+fn grace_period(facts: &Facts, binding: &BindingFacts) -> u32 {
+    let longest = facts.settings.max_grace_period_seconds;
+    let asked = binding.grace_period_seconds.map(seconds);
+    asked.map_or(longest, |asked| asked.min(longest))
+}
+
+fn eviction_deadline(binding: &BindingFacts) -> u32 {
+    let seconds = binding.guardrails.eviction_deadline_seconds;
+    seconds.max(0).unsigned_abs()
+}
+
+fn seconds(seconds: i64) -> u32 {
+    u32::try_from(seconds.max(0)).unwrap_or(u32::MAX)
+}
+
+/// The places that a removal by a binding takes in the limits.
+fn claim(facts: &Facts, binding: &BindingFacts) -> Claim {
+    let guardrails = &binding.guardrails;
+    let cooldown = SignedDuration::from_secs(guardrails.cooldown_period_seconds.into());
+    Claim {
+        workload: match &facts.owner {
+            Owner::Workload(workload) => Some(WorkloadClaim {
+                uid: workload.uid.clone(),
+                cooldown,
+            }),
+            Owner::None | Owner::Unknown(_) => None,
+        },
+        binding: binding.name.clone(),
+        binding_per_minute: guardrails.max_evictions_per_minute.max(1).unsigned_abs(),
+        namespace: facts.violation.namespace.clone(),
+    }
+}
+
+/// The places that a removal took that was not seen: by a leader that was killed, perhaps. None: no
+/// binding asks for one.
+#[must_use]
+pub fn claim_of(facts: &Facts) -> Option<Claim> {
+    let Lookup::Found(bindings) = &facts.bindings else {
+        return None;
+    };
+    let uids = &facts.violation.binding_uids;
+    let acting = bindings
         .iter()
-        .find(|(name, _)| *name == binding.name)?;
-    let recent: Vec<_> = times
-        .iter()
-        .filter(|t| now.duration_since(**t) < RATE_WINDOW)
-        .collect();
-    let limit = usize::try_from(binding.guardrails.max_evictions_per_minute.max(1)).unwrap_or(1);
-    // The one that must leave the window before there is room for another.
-    let leaves = recent.len().checked_sub(limit)?;
-    let first = recent.get(leaves)?;
-    Some(first.checked_add(RATE_WINDOW).unwrap_or(Timestamp::MAX))
+        .filter(|b| uids.contains(&b.uid) && strongest(b) > ResponseAction::Audit);
+    let binding = acting.max_by_key(|b| strongest(b))?;
+    Some(claim(facts, binding))
 }
 
 /// The first that acts, else the one that waits least, else the first.
 fn best(plans: impl Iterator<Item = Plan>) -> Option<Plan> {
     plans.min_by_key(|plan| match plan {
-        Plan::Evict(_) | Plan::Delete(_) => (0, Timestamp::MIN),
-        Plan::Requeue { until, .. } => (1, *until),
-        Plan::NoAction { .. } => (2, Timestamp::MIN),
+        Plan::Evict(_) | Plan::Delete(_) => (0, 0, Timestamp::MIN),
+        // The shortest that a binding asks for.
+        Plan::Shorten(s) => (0, s.grace_period_seconds, Timestamp::MIN),
+        Plan::Requeue { until, .. } => (1, 0, *until),
+        Plan::NoAction { .. } => (2, 0, Timestamp::MIN),
     })
 }
 
-fn recheck(why: &str, now: Timestamp) -> Plan {
-    let until = now.checked_add(RECHECK).unwrap_or(Timestamp::MAX);
-    wait(WaitReason::ApiRequestFailed(why.to_owned()), until)
+fn reread(why: &str, now: Timestamp) -> Plan {
+    let reason = WaitReason::ApiRequestFailed(why.to_owned());
+    wait(reason, later(now, REREAD))
 }
 
 const fn wait(reason: WaitReason, until: Timestamp) -> Plan {
-    Plan::Requeue { reason, until }
+    Plan::Requeue {
+        reason,
+        until,
+        claim: None,
+    }
 }
 
 const fn nothing(reason: NoActionReason) -> Plan {
@@ -380,9 +455,5 @@ const fn nothing(reason: NoActionReason) -> Plan {
     }
 }
 
-fn nothing_but(reason: NoActionReason, would: Option<Plan>) -> Plan {
-    Plan::NoAction {
-        reason,
-        would: would.map(Box::new),
-    }
-}
+#[cfg(test)]
+mod tests;

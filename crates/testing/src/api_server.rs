@@ -299,5 +299,13 @@ fn answer(code: u16, object: &Value) -> Result<Response<Body>, BoxError> {
     Ok(Response::builder()
         .status(StatusCode::from_u16(code)?)
         .header("content-type", "application/json")
-        .body(Body::from(serde_json::to_vec(object)?))?)
+        .body(Body::from(text(object)?.into_bytes()))?)
+}
+
+/// The text of an object. An event of a watch has its type first, as the API server writes it.
+fn text(object: &Value) -> Result<String, serde_json::Error> {
+    match (object.get("type"), object.get("object")) {
+        (Some(of), Some(object)) => Ok(format!("{{\"type\":{of},\"object\":{object}}}\n")),
+        _ => serde_json::to_string(object),
+    }
 }

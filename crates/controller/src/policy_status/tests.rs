@@ -32,20 +32,32 @@ fn cluster() -> Cluster {
         namespace: namespace.to_owned(),
         labels: Labels::from([("app".to_owned(), app.to_owned())]),
         node: Some(node.to_owned()),
+        workload: format!("{namespace}/{app}"),
     };
-    let team = |name: &str| Labels::from([("team".to_owned(), name.to_owned())]);
     Cluster {
-        namespaces: BTreeMap::from([
-            ("shop".to_owned(), team("shop")),
-            ("other".to_owned(), team("other")),
-        ]),
         pods: vec![
             pod("shop", "web", "node-1"),
             pod("shop", "db", "node-2"),
             pod("other", "web", "node-3"),
         ],
-        covered: BTreeSet::from(["node-1".to_owned()]),
+        sensors: BTreeMap::from([("node-1".to_owned(), true), ("node-2".to_owned(), false)]),
     }
+}
+
+fn namespaces() -> Namespaces {
+    let team = |name: &str| Labels::from([("team".to_owned(), name.to_owned())]);
+    ["shop", "other"]
+        .map(|name| (name.to_owned(), team(name)))
+        .into()
+}
+
+fn status_of(policy: &RuntimePolicy, failures: &Failures, now: Timestamp) -> RuntimePolicyStatus {
+    let checked = Checked::new(policy);
+    of_policy(policy, &checked, failures, (&cluster(), &namespaces()), now)
+}
+
+fn of(policy: &RuntimePolicy) -> RuntimePolicyStatus {
+    status_of(policy, &Failures::default(), now())
 }
 
 const GOOD: &str = "process.origin != 'Exec'";
@@ -61,17 +73,17 @@ fn said(conditions: &[Condition]) -> Vec<String> {
 #[test]
 fn a_policy_says_whether_it_compiles_and_where_it_is_covered() {
     let good = policy(GOOD);
-    let status = of_policy(&good, &Checked::new(&good), &cluster(), now());
+    let status = of(&good);
     assert_eq!(
         said(&status.conditions),
-        ["Ready True Compiled: every expression compiles"]
+        ["Ready True Compiled: Every expression compiles."]
     );
     assert_eq!(status.observed_generation, Some(3));
     let coverage = status.coverage.unwrap();
     assert_eq!((coverage.matching_nodes, coverage.monitored_nodes), (2, 1));
 
     let bad = policy("process.nothing == 1");
-    let status = of_policy(&bad, &Checked::new(&bad), &cluster(), now());
+    let status = of(&bad);
     let text = said(&status.conditions).join("\n");
     assert!(text.starts_with("Ready False CompileError: "), "{text}");
     assert!(text.contains("spec.validations[0].expression"), "{text}");
@@ -79,105 +91,141 @@ fn a_policy_says_whether_it_compiles_and_where_it_is_covered() {
 }
 
 #[test]
-fn what_a_sensor_said_stays_until_the_spec_changes() {
-    let mut good = policy(GOOD);
-    let by_sensor = |generation| Condition {
-        type_: "EvaluationFailed".to_owned(),
-        status: "True".to_owned(),
-        reason: "FailureIgnored".to_owned(),
-        message: "on node n: …".to_owned(),
-        observed_generation: Some(generation),
-        last_transition_time: Time(now()),
+fn evaluation_errors_of_incidents_are_told_by_the_failure_policy_and_stay_for_the_generation() {
+    let nodes = |names: &[&str]| Failures {
+        nodes: names.iter().map(|n| (*n).to_owned()).collect(),
     };
-    for (generation, want) in [(3, vec!["Ready", "EvaluationFailed"]), (2, vec!["Ready"])] {
-        // A list keeps the order in which the API server merged it.
-        good.status = Some(RuntimePolicyStatus {
-            conditions: vec![by_sensor(generation)],
-            ..RuntimePolicyStatus::default()
-        });
-        let status = of_policy(&good, &Checked::new(&good), &cluster(), now());
-        let types: Vec<_> = status.conditions.iter().map(|c| &c.type_).collect();
-        assert_eq!(types, want, "generation {generation}");
-        for condition in status.conditions.iter().skip(1) {
-            assert_eq!(*condition, by_sensor(generation));
-        }
-    }
+    let tail = "and Bailiff took no action. See the Incidents of type EvaluationFailed for the error, and fix the expression.";
+    let mut good = policy(GOOD);
+    let status = status_of(&good, &nodes(&["node-1"]), now());
+    let want = format!(
+        "EvaluationFailed True FailureReported: The policy could not be evaluated for a process on node node-1, {tail}"
+    );
+    assert_eq!(said(&status.conditions)[1], want);
+    good.spec.failure_policy = FailurePolicy::Ignore;
+    let status = status_of(&good, &nodes(&["node-1", "node-2", "node-3"]), now());
+    let want = format!(
+        "EvaluationFailed True FailureIgnored: The policy could not be evaluated for a process on node node-1 and 2 other nodes, {tail}"
+    );
+    assert_eq!(said(&status.conditions)[1], want);
+    // The Incidents were deleted by age.
+    good.status = Some(status);
+    assert_eq!(said(&of(&good).conditions)[1], want);
+    good.metadata.generation = Some(4);
+    assert_eq!(of(&good).conditions.len(), 1, "the spec is another");
 }
 
-#[test]
-fn a_binding_says_whether_it_works_and_whether_a_pod_matches() {
-    let policies = |expression: &str| {
-        let mut policies = Policies::default();
-        policies.learn(&BTreeMap::from([(
-            "no-shells".to_owned(),
-            policy(expression),
-        )]));
-        policies
+fn binding_status(
+    binding: &RuntimePolicyBinding,
+    policy: Option<RuntimePolicy>,
+    config: &Config,
+) -> (RuntimePolicyBindingStatus, usize) {
+    let (_server, client) = bailiff_testing::ApiServer::playing([]);
+    let (responder, _recovering) = crate::testing::World::new().controller(client, config.clone());
+    let policy = policy.map(|p| (Arc::new(p.clone()), Arc::new(Checked::new(&p))));
+    let guarded = Guarded {
+        responder: &responder,
+        config,
     };
-    let ready = "Ready True PolicyReady: RuntimePolicy no-shells is there and compiles";
+    of_binding(
+        binding,
+        policy.as_ref(),
+        &guarded,
+        (&cluster(), &namespaces()),
+        now(),
+    )
+}
+
+#[tokio::test]
+async fn a_binding_says_whether_it_works_and_whether_a_pod_matches() {
+    let ready = "Ready True PolicyReady: RuntimePolicy no-shells exists and compiles.";
     let selects = |app: &str| json!({"objectSelector": {"matchLabels": {"app": app}}});
     let cases = [
         (
-            "no-shells",
-            GOOD,
+            Some(GOOD),
             selects("web"),
-            vec![ready, "PodsMatched True MatchingPodsFound: pods match"],
+            vec![
+                ready,
+                "PodsMatched True MatchingPodsFound: The selectors match at least one pod.",
+            ],
+            1,
         ),
         (
-            "no-shells",
-            GOOD,
+            Some(GOOD),
             selects("nothing"),
             vec![
                 ready,
-                "PodsMatched False NoMatchingPods: no pod matches now; check the selectors of the binding and of its policy",
+                "PodsMatched False NoMatchingPods: No pod matches now. Check the selectors of the binding and of its policy.",
             ],
+            0,
         ),
         (
-            "gone",
-            GOOD,
+            None,
             json!({}),
             vec![
-                "Ready False PolicyNotFound: no RuntimePolicy is called gone; make one, or correct spec.policyName",
+                "Ready False PolicyNotFound: RuntimePolicy no-shells not found. Create it, or correct spec.policyName.",
             ],
+            0,
         ),
         (
-            "no-shells",
-            "1 +",
+            Some("1 +"),
             json!({}),
             vec![
-                "Ready False PolicyNotReady: RuntimePolicy no-shells does not compile; its condition Ready says where",
+                "Ready False PolicyNotReady: RuntimePolicy no-shells does not compile. See its condition Ready for the position.",
             ],
+            0,
         ),
         (
-            "no-shells",
-            GOOD,
+            Some(GOOD),
             json!({"objectSelector": {"matchExpressions": [{"key": "app", "operator": "In"}]}}),
             vec![
                 "Ready False InvalidSelector: spec.matchResources.objectSelector: the operator In for the label \"app\" needs at least one value",
             ],
+            0,
         ),
     ];
-    for (name, expression, matching, want) in cases {
-        let binding = binding(name, &matching);
-        let status = of_binding(&binding, &policies(expression), &cluster(), now());
+    for (expression, matching, want, workloads) in cases {
+        let binding = binding("no-shells", &matching);
+        let (status, found) = binding_status(&binding, expression.map(policy), &Config::default());
         assert_eq!(said(&status.conditions), want);
         assert_eq!(status.coverage.is_some(), want.len() == 2);
+        assert_eq!(found, workloads);
+    }
+}
+
+#[tokio::test]
+async fn a_binding_that_may_not_delete_says_so() {
+    let mut binding = binding("no-shells", &json!({}));
+    binding.spec.response_actions = vec![ResponseAction::Delete];
+    for (allow_pod_deletion, want) in [
+        (
+            false,
+            "Ready False PodDeletionNotAllowed: The action Delete is not allowed. Set the chart value response.allowPodDeletion to true, or use Evict.",
+        ),
+        (
+            true,
+            "Ready True PolicyReady: RuntimePolicy no-shells exists and compiles.",
+        ),
+    ] {
+        let config = Config {
+            allow_pod_deletion,
+            ..Config::default()
+        };
+        let (status, _) = binding_status(&binding, Some(policy(GOOD)), &config);
+        assert_eq!(said(&status.conditions)[0], want);
     }
 }
 
 #[test]
 fn a_status_that_says_nothing_new_is_equal_to_the_one_before() {
     let mut good = policy(GOOD);
-    let first = of_policy(&good, &Checked::new(&good), &cluster(), now());
+    let first = of(&good);
     good.status = Some(first.clone());
     let later = now() + jiff::SignedDuration::from_secs(60);
-    assert_eq!(
-        of_policy(&good, &Checked::new(&good), &cluster(), later),
-        first
-    );
+    assert_eq!(status_of(&good, &Failures::default(), later), first);
     let mut bad = policy("1 +");
     bad.status = Some(first);
-    let changed = of_policy(&bad, &Checked::new(&bad), &cluster(), later);
+    let changed = status_of(&bad, &Failures::default(), later);
     assert_eq!(changed.conditions[0].last_transition_time.0, later);
 }
 
@@ -191,7 +239,7 @@ fn a_message_stays_within_the_limit_of_the_api() {
 fn type_checking(expression: &str) -> Option<Value> {
     let policy = policy(expression);
     let checked = Checked::new(&policy);
-    let status = of_policy(&policy, &checked, &cluster(), now());
+    let status = of(&policy);
     assert_eq!(
         checked.compiled.is_ok(),
         status.conditions[0].status == "True"

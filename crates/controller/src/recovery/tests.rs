@@ -9,11 +9,11 @@ use serde_json::json;
 fn what_a_workload_makes_is_read_from_its_spec_and_status() {
     let selector = json!({"matchLabels": {"app": "web"}});
     let labels = |kind, object| match from_workload(kind, &object) {
-        Makes::Pods(labels, Some(wanted)) => format!("{wanted} of {labels}"),
-        Makes::Pods(labels, None) => labels,
-        Makes::PodsThatNameIt => "pods that name it".to_owned(),
-        Makes::NoMore => "no more".to_owned(),
-        Makes::Unknown => "unknown".to_owned(),
+        PodSource::Pods(labels, Some(wanted)) => format!("{wanted} of {labels}"),
+        PodSource::Pods(labels, None) => labels,
+        PodSource::PodsThatNameIt => "pods that name it".to_owned(),
+        PodSource::NoMore => "no more".to_owned(),
+        PodSource::Unknown => "unknown".to_owned(),
     };
     for (kind, object, want) in [
         (
@@ -96,23 +96,47 @@ fn since() -> Timestamp {
 fn ready(uid: &str, created: &str, owner: &Value) -> Value {
     json!({
         "metadata": {"name": uid, "namespace": "shop", "uid": uid,
-            "creationTimestamp": format!("2026-01-01T00:00:{created}Z"), "ownerReferences": [owner]},
+            "creationTimestamp": format!("2026-01-01T00:00:{created}Z"), "ownerReferences": [owner],
+            "labels": {"app": "web"}},
         "spec": {"nodeName": "node-2", "containers": []},
         "status": {"conditions": [{"type": "Ready", "status": "True",
             "lastTransitionTime": "2026-01-01T00:00:20Z"}]},
     })
 }
 
-async fn found(workload: &Value, rounds: Vec<Vec<Call>>) -> Recovery {
+async fn found(
+    workload: &Value,
+    source: PodSource,
+    pods: &[Value],
+    rounds: Vec<Vec<Call>>,
+    claim: impl FnMut(&str) -> Claim,
+) -> Recovery {
     let (server, client) = ApiServer::playing(rounds);
     let incident = incident(&json!({ "workloadRef": workload }));
-    let timeout = Duration::from_hours(1_000_000);
-    let recovery = Box::pin(look(&client, &incident, since(), timeout, |_| {
-        Claim::Counted
-    }))
-    .await;
+    let pods: Vec<Pod> = pods
+        .iter()
+        .map(|pod| serde_json::from_value(pod.clone()).unwrap())
+        .collect();
+    let deadline = Duration::from_hours(1_000_000);
+    let looking = find_replacement(
+        &client,
+        &incident,
+        (since(), deadline),
+        &source,
+        &pods,
+        claim,
+    );
+    let recovery = Box::pin(looking).await;
     server.finish();
-    recovery.unwrap()
+    recovery
+}
+
+fn granted(_: &str) -> Claim {
+    Claim::Granted
+}
+
+fn of_web(wanted: usize) -> PodSource {
+    PodSource::Pods("app=web".to_owned(), Some(wanted))
 }
 
 fn name(recovery: &Recovery) -> String {
@@ -127,24 +151,12 @@ async fn a_replacement_is_led_to_its_workload_by_live_references() {
     let workload =
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"});
     let set = owner("ReplicaSet", "web-5d8f", "set-uid");
-    let listed = json!({"items": [
-        ready("before", "05", &set),
-        ready("after", "15", &set),
-    ]});
-    let recovery = found(
-        &workload,
-        vec![
-            vec![Call::get(DEPLOYMENT).gives(json!({
-                "apiVersion": "apps/v1", "kind": "Deployment",
-                "metadata": {"name": "web", "uid": "web-uid"},
-                "spec": {"selector": {"matchLabels": {"app": "web"}}},
-            }))],
-            vec![Call::get(&format!("{PODS}?&labelSelector=app%3Dweb")).gives(listed)],
-            vec![Call::get(SET).gives(named("set-uid", &owner("Deployment", "web", "web-uid")))],
-            vec![Call::get(DEPLOYMENT).gives(named("web-uid", &Value::Null))],
-        ],
-    )
-    .await;
+    let pods = [ready("before", "05", &set), ready("after", "15", &set)];
+    let rounds = vec![
+        vec![Call::get(SET).gives(named("set-uid", &owner("Deployment", "web", "web-uid")))],
+        vec![Call::get(DEPLOYMENT).gives(named("web-uid", &Value::Null))],
+    ];
+    let recovery = found(&workload, of_web(1), &pods, rounds, granted).await;
     assert_eq!(name(&recovery), "after");
 }
 
@@ -154,93 +166,59 @@ async fn what_replaced_the_replacement_counts_for_both_once_the_workload_is_whol
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"});
     let set = owner("ReplicaSet", "web-5d8f", "set-uid");
     for (replicas, want) in [(1, "after"), (2, "Waiting")] {
-        let (server, client) = ApiServer::playing([
-            vec![Call::get(DEPLOYMENT).gives(json!({
-                "apiVersion": "apps/v1", "kind": "Deployment",
-                "metadata": {"name": "web", "uid": "web-uid"},
-                "spec": {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}},
-            }))],
-            vec![
-                Call::get(&format!("{PODS}?&labelSelector=app%3Dweb"))
-                    .gives(json!({"items": [ready("after", "15", &set)]})),
-            ],
+        let rounds = vec![
             vec![Call::get(SET).gives(named("set-uid", &owner("Deployment", "web", "web-uid")))],
             vec![Call::get(DEPLOYMENT).gives(named("web-uid", &Value::Null))],
-        ]);
-        let incident = incident(&json!({ "workloadRef": workload }));
-        let timeout = Duration::from_hours(1_000_000);
-        let elsewhere = |_: &str| Claim::Elsewhere;
-        let recovery = Box::pin(look(&client, &incident, since(), timeout, elsewhere)).await;
-        server.finish();
-        assert_eq!(name(&recovery.unwrap()), want, "{replicas} wanted");
+        ];
+        let pods = [ready("after", "15", &set)];
+        let taken = |_: &str| Claim::Taken;
+        let recovery = found(&workload, of_web(replicas), &pods, rounds, taken).await;
+        assert_eq!(name(&recovery), want, "{replicas} wanted");
     }
 }
 
-#[tokio::test]
-async fn the_pods_of_a_cron_job_are_those_of_its_job() {
-    let cron =
-        json!({"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly", "uid": "cron-uid"});
-    let path = "/apis/batch/v1/namespaces/shop/jobs/nightly-1";
-    let job = json!({"apiVersion": "batch/v1", "kind": "Job",
-        "metadata": {"name": "nightly-1", "uid": "job-uid"},
-        "spec": {"selector": {"matchLabels": {"job": "1"}}}});
-    let of_cron = owner("CronJob", "nightly", "cron-uid");
-    let mut of_cron = named("job-uid", &of_cron);
-    of_cron["metadata"]["ownerReferences"][0]["apiVersion"] = json!("batch/v1");
-    let mut of_job = owner("Job", "nightly-1", "job-uid");
-    of_job["apiVersion"] = json!("batch/v1");
-    let (server, client) = ApiServer::playing([
-        vec![Call::get(path).gives(job)],
-        vec![
-            Call::get(&format!("{PODS}?&labelSelector=job%3D1"))
-                .gives(json!({"items": [ready("after", "15", &of_job)]})),
-        ],
-        vec![Call::get(path).gives(of_cron)],
-        vec![
-            Call::get("/apis/batch/v1/namespaces/shop/cronjobs/nightly")
-                .gives(named("cron-uid", &Value::Null)),
-        ],
-    ]);
+#[test]
+fn the_pods_of_a_cron_job_are_those_of_its_job() {
+    let cron: WorkloadReference = serde_json::from_value(
+        json!({"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly", "uid": "cron-uid"}),
+    )
+    .unwrap();
     let mut incident = incident(&json!({ "workloadRef": cron }));
-    let labels = &mut incident.spec.pod.labels;
-    labels.insert(JOB_NAME.to_owned(), "nightly-1".to_owned());
-    let timeout = Duration::from_hours(1_000_000);
-    let claim = |_: &str| Claim::Counted;
-    let recovery = Box::pin(look(&client, &incident, since(), timeout, claim)).await;
-    server.finish();
-    assert_eq!(name(&recovery.unwrap()), "after");
+    let mut creates = |job: &str| {
+        let labels = &mut incident.spec.pod.labels;
+        labels.insert(JOB_NAME.to_owned(), job.to_owned());
+        let (resource, name) = creator(&cron, &incident).unwrap();
+        format!("{} {name}", resource.kind)
+    };
+    assert_eq!(creates("nightly-1"), "Job nightly-1");
+    // What is no name leads nowhere.
+    assert_eq!(creates("../../other/jobs/x?y"), "CronJob nightly");
+}
+
+#[test]
+fn a_workload_that_is_gone_or_another_creates_no_pod() {
+    let workload: WorkloadReference = serde_json::from_value(
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"}),
+    )
+    .unwrap();
+    let object = |uid: &str| -> DynamicObject {
+        serde_json::from_value(json!({"metadata": {"name": "web", "uid": uid},
+            "spec": {"selector": {"matchLabels": {"app": "web"}}}}))
+        .unwrap()
+    };
+    let source = |object: Option<&DynamicObject>| pod_source(&workload, "Deployment", object);
+    assert_eq!(source(None), PodSource::NoMore);
+    assert_eq!(source(Some(&object("other"))), PodSource::NoMore);
+    assert_eq!(source(Some(&object("web-uid"))), of_web(1));
 }
 
 #[tokio::test]
-async fn a_workload_that_is_gone_makes_no_new_pod() {
+async fn a_workload_that_creates_no_pod_has_no_replacement() {
     let workload =
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"});
-    let gone = Call::get(DEPLOYMENT).is_missing();
-    let recovery = found(&workload, vec![vec![gone]]).await;
-    assert_eq!(
-        recovery,
-        Recovery::NoReplacementExpected(Some("Deployment".to_owned()))
-    );
-}
-
-#[tokio::test]
-async fn a_job_that_is_no_name_is_asked_for_nowhere() {
-    let workload =
-        json!({"apiVersion": "batch/v1", "kind": "CronJob", "name": "nightly", "uid": "cron-uid"});
-    let cron = json!({"apiVersion": "batch/v1", "kind": "CronJob",
-        "metadata": {"name": "nightly", "uid": "cron-uid"}, "spec": {}});
-    let read = Call::get("/apis/batch/v1/namespaces/shop/cronjobs/nightly").gives(cron);
-    let (server, client) = ApiServer::playing([vec![read]]);
-    let mut incident = incident(&json!({ "workloadRef": workload }));
-    let labels = &mut incident.spec.pod.labels;
-    labels.insert(JOB_NAME.to_owned(), "../../other/jobs/x?y".to_owned());
-    let timeout = Duration::from_hours(1_000_000);
-    let recovery = Box::pin(look(&client, &incident, since(), timeout, |_| {
-        Claim::Counted
-    }))
-    .await;
-    server.finish();
-    assert_eq!(recovery.unwrap(), Recovery::Waiting);
+    let recovery = found(&workload, PodSource::NoMore, &[], vec![], granted).await;
+    let kind = Some("Deployment".to_owned());
+    assert_eq!(recovery, Recovery::NoReplacementExpected(kind));
 }
 
 #[tokio::test]
@@ -249,12 +227,12 @@ async fn a_controller_that_is_not_read_is_known_by_the_pods_that_name_it() {
         json!({"apiVersion": "example.com/v1", "kind": "PodSet", "name": "web", "uid": uid,
             "controller": true})
     };
-    let listed = json!({"items": [
+    let pods = [
         ready("of-another", "15", &reference("other")),
         ready("its-own", "15", &reference("set")),
-    ]});
-    let every_pod = Call::get(&format!("{PODS}?")).gives(listed);
-    let recovery = found(&reference("set"), vec![vec![every_pod]]).await;
+    ];
+    let source = PodSource::PodsThatNameIt;
+    let recovery = found(&reference("set"), source, &pods, vec![], granted).await;
     assert_eq!(name(&recovery), "its-own");
 }
 
@@ -262,24 +240,18 @@ async fn a_controller_that_is_not_read_is_known_by_the_pods_that_name_it() {
 async fn a_pod_that_is_left_to_another_incident_is_passed_over() {
     let reference = json!({"apiVersion": "example.com/v1", "kind": "PodSet", "name": "web",
         "uid": "set", "controller": true});
-    let listed = json!({"items": [
+    let pods = [
         ready("of-the-earlier", "15", &reference),
         ready("its-own", "16", &reference),
-    ]});
+    ];
     let left = |uid: &str| match uid {
-        "of-the-earlier" => Claim::Earlier,
-        _ => Claim::Counted,
+        "of-the-earlier" => Claim::Reserved,
+        _ => Claim::Granted,
     };
-    for (items, want) in [(2, "its-own"), (1, "Waiting")] {
-        let mut listed = listed.clone();
-        listed["items"].as_array_mut().unwrap().truncate(items);
-        let every_pod = Call::get(&format!("{PODS}?")).gives(listed);
-        let (server, client) = ApiServer::playing([vec![every_pod]]);
-        let incident = incident(&json!({ "workloadRef": reference }));
-        let timeout = Duration::from_hours(1_000_000);
-        let recovery = Box::pin(look(&client, &incident, since(), timeout, left)).await;
-        server.finish();
-        assert_eq!(name(&recovery.unwrap()), want);
+    for (count, want) in [(2, "its-own"), (1, "Waiting")] {
+        let pods = pods.iter().take(count).cloned().collect::<Vec<_>>();
+        let recovery = found(&reference, PodSource::PodsThatNameIt, &pods, vec![], left).await;
+        assert_eq!(name(&recovery), want);
     }
 }
 

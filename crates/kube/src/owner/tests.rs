@@ -25,13 +25,9 @@ fn a_pod_of_a_deployment_names_its_owners() {
 #[test]
 fn what_was_read_ahead_counts_only_with_the_uid_of_the_reference() {
     let ahead = || {
-        let mut object: Object = serde_json::from_value(serde_json::json!({
-            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-            "metadata": {"name": "web-5d8f", "uid": "1"},
-        }))
-        .unwrap();
-        object.metadata.owner_references = None;
-        ReadAhead {
+        let object = serde_json::from_value(json!({"metadata": {"name": "web-5d8f", "uid": "1"}}));
+        let object = object.unwrap();
+        Prefetch {
             found: vec![("ReplicaSet", "web-5d8f".to_owned(), object)],
         }
     };
@@ -70,19 +66,26 @@ fn reference(api_version: &str, kind: &str, name: &str, uid: &str) -> Value {
 
 fn pod(owners: &Value) -> Pod {
     serde_json::from_value(json!({
-        "metadata": {"name": "web-1", "namespace": "shop", "ownerReferences": owners},
+        "metadata": {"name": "web-1", "namespace": "shop", "uid": "pod", "ownerReferences": owners,
+            "labels": {"app": "web", "pod-template-hash": "5d8f"}},
     }))
     .unwrap()
 }
 
 fn object(uid: &str, owners: &Value) -> Value {
-    json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
-        "metadata": {"name": "x", "uid": uid, "ownerReferences": owners}})
+    selecting(uid, &json!({"matchLabels": {"app": "web"}}), owners)
+}
+
+fn selecting(uid: &str, selector: &Value, owners: &Value) -> Value {
+    json!({
+        "metadata": {"name": "x", "uid": uid, "ownerReferences": owners, "labels": {"app": "web"}},
+        "spec": {"selector": selector},
+    })
 }
 
 async fn followed(owners: &Value, calls: Vec<Vec<Call>>) -> Option<String> {
     let (server, client) = ApiServer::playing(calls);
-    let top = top(&client, &pod(owners), ReadAhead::default())
+    let top = workload_of(&client, &pod(owners), Prefetch::default())
         .await
         .unwrap();
     server.finish();
@@ -128,10 +131,10 @@ async fn an_owner_that_is_not_read_ends_the_chain_and_is_no_immunity() {
             Some("v1 ConfigMap cm cm"),
         ),
         (
-            "an owner that is gone",
+            "an owner that is not there",
             json!([set]),
             vec![vec![Call::get(SETS).is_missing()]],
-            Some("apps/v1 ReplicaSet web-5d8f set"),
+            None,
         ),
         (
             "another of the owner's name",
@@ -139,7 +142,7 @@ async fn an_owner_that_is_not_read_ends_the_chain_and_is_no_immunity() {
             vec![vec![
                 Call::get(SETS).gives(object("other", &json!([deployment]))),
             ]],
-            Some("apps/v1 ReplicaSet web-5d8f set"),
+            None,
         ),
         (
             "an owner's owner that is gone",
@@ -154,7 +157,59 @@ async fn an_owner_that_is_not_read_ends_the_chain_and_is_no_immunity() {
             "a version and a name that would lead elsewhere",
             json!([reference("apps/v1/x", "ReplicaSet", "../secrets/x", "set")]),
             vec![],
-            Some("apps/v1/x ReplicaSet ../secrets/x set"),
+            None,
+        ),
+    ];
+    for (name, owners, calls, want) in cases {
+        assert_eq!(followed(&owners, calls).await.as_deref(), want, "{name}");
+    }
+}
+
+/// A decoy that shared the cooldown of another's workload would keep it from being responded to, and
+/// would write its Events.
+#[tokio::test]
+async fn a_decoy_belongs_to_no_workload_whose_uid_it_names() {
+    let set = reference("apps/v1", "ReplicaSet", "web-5d8f", "set");
+    let deployment = reference("apps/v1", "Deployment", "web", "deployment");
+    let other = json!({"matchLabels": {"app": "other"}});
+    let none = json!([]);
+    let cases = [
+        (
+            "a pod that a ReplicaSet does not select",
+            json!([set]),
+            vec![vec![Call::get(SETS).gives(selecting(
+                "set",
+                &other,
+                &json!([deployment]),
+            ))]],
+            None,
+        ),
+        (
+            "a pod that names the Deployment itself",
+            json!([deployment]),
+            vec![vec![
+                Call::get(DEPLOYMENTS).gives(object("deployment", &none)),
+            ]],
+            None,
+        ),
+        (
+            "a ReplicaSet of its own that names another's Deployment",
+            json!([set]),
+            vec![
+                vec![Call::get(SETS).gives(object("set", &json!([deployment])))],
+                vec![Call::get(DEPLOYMENTS).gives(selecting("deployment", &other, &none))],
+            ],
+            Some("apps/v1 ReplicaSet web-5d8f set"),
+        ),
+        (
+            "an owner without a selector",
+            json!([set]),
+            vec![vec![Call::get(SETS).gives(selecting(
+                "set",
+                &json!({}),
+                &none,
+            ))]],
+            None,
         ),
     ];
     for (name, owners, calls, want) in cases {
@@ -163,11 +218,47 @@ async fn an_owner_that_is_not_read_ends_the_chain_and_is_no_immunity() {
 }
 
 #[tokio::test]
+async fn a_cron_job_has_the_jobs_that_it_lists() {
+    const JOB: &str = "/apis/batch/v1/namespaces/shop/jobs/nightly-1";
+    const CRON_JOB: &str = "/apis/batch/v1/namespaces/shop/cronjobs/nightly";
+    let job = reference("batch/v1", "Job", "nightly-1", "job");
+    let cron_job = reference("batch/v1", "CronJob", "nightly", "cron");
+    for (active, want) in [
+        ("job", "batch/v1 CronJob nightly cron"),
+        ("another", "batch/v1 Job nightly-1 job"),
+    ] {
+        let lists = json!({"metadata": {"uid": "cron"}, "status": {"active": [{"uid": active}]}});
+        let calls = vec![
+            vec![Call::get(JOB).gives(object("job", &json!([cron_job])))],
+            vec![Call::get(CRON_JOB).gives(lists)],
+        ];
+        let found = followed(&json!([job]), calls).await;
+        assert_eq!(found.as_deref(), Some(want));
+    }
+}
+
+#[tokio::test]
+async fn a_reference_is_cut_to_what_a_status_can_hold() {
+    let long = "K".repeat(70);
+    let owner = reference("example.com/v1", &long, &"n".repeat(300), "u");
+    let (server, client) = ApiServer::playing([]);
+    let found = workload_of(&client, &pod(&json!([owner])), Prefetch::default()).await;
+    let found = found.unwrap().unwrap();
+    assert_eq!((found.kind.len(), found.name.len()), (63, 253));
+    // No object has such a UID, so nothing is known by it.
+    let owner = reference("example.com/v1", "K", "n", &"u".repeat(65));
+    let found = workload_of(&client, &pod(&json!([owner])), Prefetch::default()).await;
+    assert_eq!(found.unwrap(), None);
+    server.finish();
+}
+
+#[tokio::test]
 async fn a_circle_of_owners_is_followed_to_its_end() {
     let set = reference("apps/v1", "ReplicaSet", "web-5d8f", "set");
-    let circle = (0..HOPS_LIMIT)
-        .map(|_| vec![Call::get(SETS).gives(object("set", &json!([set])))])
-        .collect();
+    let circle = vec![
+        vec![Call::get(SETS).gives(object("set", &json!([set])))],
+        vec![Call::get(SETS).gives(object("set", &json!([set])))],
+    ];
     let top = followed(&json!([set]), circle).await;
     assert_eq!(top.as_deref(), Some("apps/v1 ReplicaSet web-5d8f set"));
 }
@@ -177,7 +268,7 @@ async fn an_owner_that_can_not_be_read_is_not_known() {
     let set = json!([reference("apps/v1", "ReplicaSet", "web-5d8f", "set")]);
     let refused = Call::get(SETS).fails(500, "InternalError", "etcd is away");
     let (server, client) = ApiServer::playing([vec![refused]]);
-    let error = top(&client, &pod(&set), ReadAhead::default())
+    let error = workload_of(&client, &pod(&set), Prefetch::default())
         .await
         .unwrap_err();
     assert_eq!(

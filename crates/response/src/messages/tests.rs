@@ -1,234 +1,297 @@
 //! Every sentence, word for word.
 
 use super::*;
-use crate::tests::{evicted, incident, now};
-use bailiff_api::Replacement;
+use crate::plan::PodRemoval;
+use crate::tests::{evicted, incident, incident_of, no_action, now, paused};
+use crate::{Claim, Shortening};
+use bailiff_api::{Replacement, WorkloadReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::{Value, json};
 
-fn text(reason: NoActionReason) -> String {
-    responded(
-        &incident(),
-        &Outcome::NoAction {
-            reason,
-            would: None,
-        },
-    )
+const ADVICE: &str = "If you started this process, use another approach or ask the policy owner for an exemption. Details: kubectl describe incident inc-1 -n shop";
+
+fn on_pod(outcome: &Outcome) -> Note {
+    note(&incident(), outcome, Regarding::Pod).unwrap()
+}
+
+fn removal() -> PodRemoval {
+    PodRemoval {
+        binding: "a".to_owned(),
+        grace_period_seconds: 30,
+        eviction_deadline_seconds: 0,
+        claim: Box::new(Claim {
+            workload: None,
+            binding: "a".to_owned(),
+            binding_per_minute: 1,
+            namespace: "shop".to_owned(),
+        }),
+    }
 }
 
 #[test]
-fn what_was_done_is_said_with_the_binding_that_asked_for_it() {
-    assert_eq!(
-        responded(&incident(), &evicted()),
-        "pod web-1 was evicted, as RuntimePolicyBinding a asks"
-    );
-    let deleted = Outcome::Removed {
-        action: ResponseAction::Delete,
+fn a_removal_names_the_binding_that_requires_it() {
+    let of = |action| Outcome::Removed {
+        action,
         binding: "a".to_owned(),
         at: now(),
+        grace_period_seconds: 30,
     };
-    assert_eq!(
-        responded(&incident(), &deleted),
-        "pod web-1 was deleted, as RuntimePolicyBinding a asks"
-    );
-    let note = note(&incident(), &deleted, Regarding::Pod).unwrap();
-    assert_eq!(note.reason, "DeletedByPolicy");
-    assert!(
-        note.text
-            .contains("This pod was deleted; if a controller owns it, it makes a new one."),
-        "{}",
-        note.text
-    );
-}
-
-#[test]
-fn what_an_answer_waits_for_is_said() {
-    let unconfined = "the shipped ValidatingAdmissionPolicy that confines Incidents is not in place (it is not there), so nobody knows who wrote this one";
-    for (reason, want) in [
-        (
-            WaitReason::Cooldown,
-            "another pod of the workload was taken away a short time ago; it is done when the cooldown of the binding is over",
-        ),
-        (
-            WaitReason::RateLimited,
-            "the binding has used up its evictions of this minute; it is done when there is room again",
-        ),
-        (
-            WaitReason::DisruptionBudget(None),
-            "a PodDisruptionBudget allows no disruption now; it is tried again",
-        ),
-        (
-            WaitReason::DisruptionBudget(Some("web".to_owned())),
-            "PodDisruptionBudget web allows no disruption now; it is tried again",
-        ),
-        (
-            WaitReason::IncidentsNotProtected("it is not there".to_owned()),
-            &format!("{unconfined}; it is looked at again"),
-        ),
-        (
-            WaitReason::ApiRequestFailed("cannot read the pod: etcd\nis away".to_owned()),
-            "cannot read the pod: etcd\\u{a}is away; it is tried again",
-        ),
+    for (action, reason, verb) in [
+        (ResponseAction::Evict, "EvictedByPolicy", "evicted"),
+        (ResponseAction::Delete, "DeletedByPolicy", "deleted"),
     ] {
-        let outcome = Outcome::Waiting(reason);
-        assert_eq!(responded(&incident(), &outcome), want);
-        let note = note(&incident(), &outcome, Regarding::Pod).unwrap();
-        assert_eq!((note.reason, note.warning), ("ResponseDelayed", true));
-        assert!(
-            note.text
-                .contains(&format!("The pod runs on for now: {want}.")),
-            "{}",
-            note.text
+        let outcome = of(action);
+        assert_eq!(
+            responded(&incident(), &outcome),
+            format!("Bailiff {verb} pod web-1, as RuntimePolicyBinding a requires.")
+        );
+        let about = "Process /bin/sh, started through exec in container app";
+        assert_eq!(
+            on_pod(&outcome),
+            Note {
+                reason,
+                warning: true,
+                text: format!(
+                    "{about}, violates policy no-shells. Bailiff {verb} this pod. If a controller owns it, the controller creates a replacement. {ADVICE}"
+                ),
+            }
+        );
+        assert_eq!(
+            note(&incident(), &outcome, Regarding::Workload("Deployment"))
+                .unwrap()
+                .text,
+            format!(
+                "{about} of pod web-1, violates policy no-shells. Bailiff {verb} the pod. This Deployment creates a replacement if it needs one. {ADVICE}"
+            )
         );
     }
 }
 
 #[test]
-fn why_nothing_was_done_is_said() {
-    let told = [
+fn a_shortened_termination_names_the_new_period() {
+    let outcome = Outcome::Shortened {
+        binding: "a".to_owned(),
+        at: now(),
+        grace_period_seconds: 30,
+    };
+    assert_eq!(
+        responded(&incident(), &outcome),
+        "Pod web-1 was already terminating. Bailiff shortened its grace period to 30 seconds, as RuntimePolicyBinding a requires."
+    );
+    let text = on_pod(&outcome).text;
+    let want = "violates policy no-shells. This pod was already terminating. Bailiff shortened its grace period to 30 seconds. If you";
+    assert!(text.contains(want), "{text}");
+}
+
+#[test]
+fn what_a_response_waits_for() {
+    let retries = "Bailiff retries automatically.";
+    let unprotected = "The author of this Incident cannot be verified: ValidatingAdmissionPolicy bailiff-incident-protection is missing or modified (it does not exist). Restore it with `helm upgrade`.";
+    for (reason, want) in [
         (
-            NoActionReason::EvaluationFailed,
-            "an expression of the policy failed, which never leads to an eviction; mend the policy",
+            WaitReason::Cooldown,
+            "Another pod of this workload was removed recently. Bailiff retries when the cooldown period ends.".to_owned(),
         ),
         (
+            WaitReason::RateLimited(RateLimit::Binding("a".to_owned())),
+            format!("RuntimePolicyBinding a reached maxEvictionsPerMinute. {retries}"),
+        ),
+        (
+            WaitReason::RateLimited(RateLimit::Namespace),
+            format!("Bailiff reached the limit of removals a minute in this namespace. {retries}"),
+        ),
+        (
+            WaitReason::RateLimited(RateLimit::Cluster),
+            format!("Bailiff reached the limit of removals a minute in this cluster. {retries}"),
+        ),
+        (
+            WaitReason::DisruptionBudget(None),
+            "A PodDisruptionBudget blocks the eviction. Bailiff retries until the eviction deadline.".to_owned(),
+        ),
+        (
+            WaitReason::DisruptionBudget(Some("web".to_owned())),
+            "PodDisruptionBudget web blocks the eviction. Bailiff retries until the eviction deadline.".to_owned(),
+        ),
+        (
+            WaitReason::BlockedByWebhook("not\nnow".to_owned()),
+            "An admission webhook rejected the request with \"not\\u{a}now\". Bailiff retries until the eviction deadline.".to_owned(),
+        ),
+        (
+            WaitReason::PermissionMissing("create pods/eviction in namespace shop".to_owned()),
+            format!("The Bailiff controller lacks the permission to create pods/eviction in namespace shop. Restore its ClusterRole with `helm upgrade`. {retries}"),
+        ),
+        (
+            WaitReason::IncidentsNotProtected("it does not exist".to_owned()),
+            format!("{unprotected} {retries}"),
+        ),
+        (
+            WaitReason::ResponsesSwitchedOff(None),
+            "Responses are switched off in ConfigMap bailiff-response. Bailiff responds when its mode is Enforce again.".to_owned(),
+        ),
+        (
+            WaitReason::ResponsesSwitchedOff(Some("not found".to_owned())),
+            "ConfigMap bailiff-response does not say whether responses are switched on (not found). Bailiff responds when its mode is Enforce.".to_owned(),
+        ),
+        (
+            WaitReason::CircuitBreakerOpen { until: now() },
+            "Replacements of this workload violate the policy as soon as they start. Bailiff pauses its responses to this workload until 2026-01-02T00:00:00Z. Fix the workload or the policy.".to_owned(),
+        ),
+        (
+            WaitReason::PolicyPaused(paused()),
+            "RuntimePolicyBinding a is paused because it would remove pods of too many workloads. Its condition Paused contains the command to resume it.".to_owned(),
+        ),
+        (
+            WaitReason::WaitingForNextExec(None),
+            "The policy changed, and this Incident lacks what its expressions read. Bailiff evaluates the next exec in the pod.".to_owned(),
+        ),
+        (
+            WaitReason::WaitingForNextExec(Some("no such key: x".to_owned())),
+            "The policy changed and could not be evaluated for this process (no such key: x). Bailiff evaluates the next exec in the pod.".to_owned(),
+        ),
+        (
+            WaitReason::ApiRequestFailed("cannot read the pod: etcd\nis away".to_owned()),
+            format!("A request to the API server failed (cannot read the pod: etcd\\u{{a}}is away). {retries}"),
+        ),
+    ] {
+        let outcome = Outcome::waiting(reason);
+        assert_eq!(responded(&incident(), &outcome), want);
+        let note = on_pod(&outcome);
+        assert_eq!((note.reason, note.warning), ("ResponseDelayed", true));
+        let text = note.text;
+        assert!(text.contains(&format!("The pod keeps running for now. {want} If you")), "{text}");
+    }
+}
+
+#[test]
+fn why_bailiff_took_no_action() {
+    let name = || Some("web".to_owned());
+    for (reason, want) in [
+        (
             NoActionReason::Unmanaged,
-            "the pod has no controller that would bring it back, and the binding does not set guardrails.evictUnmanaged",
+            "The pod has no controller that would create a replacement, and the binding sets guardrails.unmanagedPodPolicy to Skip.",
         ),
         (
             NoActionReason::MirrorPod,
-            "it is a static pod, which the kubelet would start again from its file on the node",
+            "The pod is a static pod, which the kubelet would start again from its file on the node.",
         ),
-        (NoActionReason::BailiffPod, "it is a pod of Bailiff's own"),
+        (NoActionReason::BailiffPod, "The pod belongs to Bailiff."),
         (
             NoActionReason::ExemptNamespace,
-            "the namespace is exempt by Bailiff's configuration",
+            "The namespace is exempt in the configuration of Bailiff.",
+        ),
+        (
+            NoActionReason::CriticalPod,
+            "The pod has a critical priority class, which protects it in this namespace.",
         ),
         (
             NoActionReason::PolicyChanged,
-            "the policy or its binding was changed or deleted since",
+            "The policy or its binding was changed or deleted, and no longer asks for this response. If the pod violates the current policy again, Bailiff responds again.",
         ),
         (
             NoActionReason::PodMismatch("the pod runs on another node".to_owned()),
-            "the live pod does not agree with the Incident: the pod runs on another node",
+            "The Incident does not match the pod: the pod runs on another node.",
         ),
         (
-            NoActionReason::IncidentsNotProtected("it is not there".to_owned()),
-            "the shipped ValidatingAdmissionPolicy that confines Incidents is not in place (it is not there), so nobody knows who wrote this one; restore it with `helm upgrade`",
+            NoActionReason::EvictionDeadlineExceeded(Blocker::DisruptionBudget(name())),
+            "PodDisruptionBudget web blocked the eviction until the deadline. Check the budget, then evict the pod manually.",
         ),
         (
-            NoActionReason::EvictionDeadlineExceeded(Some("web".to_owned())),
-            "PodDisruptionBudget web allowed no disruption in time; evict the pod yourself when it does",
+            NoActionReason::EvictionDeadlineExceeded(Blocker::DisruptionBudget(None)),
+            "A PodDisruptionBudget blocked the eviction until the deadline. Check the budget, then evict the pod manually.",
         ),
         (
-            NoActionReason::EvictionDeadlineExceeded(None),
-            "a PodDisruptionBudget allowed no disruption in time; evict the pod yourself when it does",
+            NoActionReason::EvictionDeadlineExceeded(Blocker::Webhook("no".to_owned())),
+            "An admission webhook rejected the request until the deadline with \"no\". Check the webhook, then evict the pod manually.",
         ),
         (
             NoActionReason::MultipleDisruptionBudgets,
-            "several PodDisruptionBudgets select the pod, and the Eviction API refuses such pods; leave one of them",
+            "More than one PodDisruptionBudget selects the pod, which the Eviction API does not support. Delete all but one. Bailiff retries at the next violation.",
         ),
         (
             NoActionReason::RequestRejected("no\u{1b}[31m".to_owned()),
-            "the API server refused: no\\u{1b}[31m",
+            "The API server rejected the request with \"no\\u{1b}[31m\".",
         ),
-    ];
-    for (reason, want) in told {
-        assert_eq!(text(reason.clone()), want);
-        let outcome = Outcome::NoAction {
-            reason,
-            would: None,
-        };
+        (
+            NoActionReason::ViolationTooOld,
+            "The violation became too old while responses were switched off. If the pod violates the policy again, Bailiff responds again.",
+        ),
+    ] {
+        let outcome = no_action(reason);
+        assert_eq!(responded(&incident(), &outcome), want);
         let note = note(&incident(), &outcome, Regarding::Workload("Deployment")).unwrap();
         assert_eq!((note.reason, note.warning), ("PolicyViolation", true));
+        let text = note.text;
         assert!(
-            note.text.contains(&format!("Nothing was done: {want}.")),
-            "{}",
-            note.text
+            text.contains(&format!("Bailiff took no action. {want} If you")),
+            "{text}"
         );
     }
     // People have nothing to learn from an Event about a pod that ends anyway.
     for (reason, want) in [
-        (NoActionReason::PodNotFound, "the pod is no longer there"),
+        (NoActionReason::PodNotFound, "The pod no longer exists."),
         (
             NoActionReason::AlreadyTerminating(None),
-            "the pod was already ending or had ended",
+            "The pod was already terminating or finished.",
         ),
         (
             NoActionReason::AlreadyTerminating(Some(now())),
-            "the pod was already ending: the Eviction API was asked to take it away at 2026-01-01T00:00:00Z, and does not keep by whom",
+            "The pod was already terminating: it was evicted at 2026-01-02T00:00:00Z. The API server does not record which client evicted it.",
         ),
     ] {
-        assert_eq!(text(reason.clone()), want);
-        let outcome = Outcome::NoAction {
-            reason,
-            would: None,
-        };
+        let outcome = no_action(reason);
+        assert_eq!(responded(&incident(), &outcome), want);
         assert_eq!(note(&incident(), &outcome, Regarding::Pod), None);
     }
 }
 
 #[test]
-fn an_audit_says_what_enforcement_would_have_come_to() {
-    let answer = crate::PodRemoval {
-        binding: "a".to_owned(),
-        grace_period_seconds: None,
-        eviction_deadline_seconds: 0,
+fn an_audit_says_what_enforcement_would_have_done() {
+    let audits = "Bailiff took no action because the binding only audits.";
+    let requeue = Plan::Requeue {
+        reason: WaitReason::Cooldown,
+        until: now(),
+        claim: None,
     };
-    let only = "Nothing was done, because the policy only audits here";
-    for (would, want) in [
-        (None, format!("{only}.")),
+    let shorten = Plan::Shorten(Shortening {
+        binding: "a".to_owned(),
+        grace_period_seconds: 30,
+        eviction_deadline_seconds: 0,
+        before_seconds: 60,
+    });
+    let nothing = Plan::NoAction {
+        reason: NoActionReason::BailiffPod,
+        would: None,
+    };
+    let evict = "With Evict, Bailiff would evict the pod.";
+    for (would, then) in [
+        (None, String::new()),
+        (Some(Plan::Evict(removal())), format!(" {evict}")),
+        (Some(shorten), format!(" {evict}")),
         (
-            Some(Plan::Evict(answer)),
-            format!("{only}; enforced, it would have evicted the pod."),
+            Some(nothing),
+            " With Evict, Bailiff would take no action. The pod belongs to Bailiff.".to_owned(),
         ),
         (
-            Some(Plan::NoAction {
-                reason: NoActionReason::BailiffPod,
-                would: None,
-            }),
-            format!(
-                "{only}; enforced, it would have been held back: it is a pod of Bailiff's own."
-            ),
-        ),
-        (
-            Some(Plan::Requeue {
-                reason: WaitReason::RateLimited,
-                until: now(),
-            }),
-            format!(
-                "{only}; enforced, it would have been held back: the binding has used up its evictions of this minute; it is done when there is room again."
-            ),
+            Some(requeue),
+            " With Evict, Bailiff would take no action yet. Another pod of this workload was removed recently. Bailiff retries when the cooldown period ends.".to_owned(),
         ),
     ] {
         let outcome = Outcome::NoAction {
             reason: NoActionReason::AuditOnly,
             would: would.map(Box::new),
         };
-        let note = note(&incident(), &outcome, Regarding::Pod).unwrap();
-        assert!(note.text.contains(&want), "{want}\n{}", note.text);
-        assert_eq!(
-            responded(&incident(), &outcome),
-            "the bindings ask for Audit alone"
-        );
+        let text = on_pod(&outcome).text;
+        assert!(text.contains(&format!("{audits}{then} If you")), "{text}");
+        assert_eq!(responded(&incident(), &outcome), "The bindings only audit.");
     }
     assert_eq!(
         would_evict(&incident(), "a"),
-        "with `responseActions: [Evict]` in RuntimePolicyBinding a, pod web-1 would have been evicted"
-    );
-    assert_eq!(
-        would_hold(&Outcome::NoAction {
-            reason: NoActionReason::BailiffPod,
-            would: None
-        }),
-        "an eviction would not have been done: it is a pod of Bailiff's own"
-    );
-    assert_eq!(
-        would_hold(&Outcome::Waiting(WaitReason::RateLimited)),
-        "an eviction would have been held back: the binding has used up its evictions of this minute; it is done when there is room again"
+        "With Evict in RuntimePolicyBinding a, Bailiff would evict pod web-1."
     );
 }
 
 #[test]
-fn what_became_of_the_workload_is_said() {
+fn what_became_of_the_workload() {
     let ready = Recovery::Ready(Replacement {
         name: "web-2".to_owned(),
         uid: "u".to_owned(),
@@ -236,71 +299,170 @@ fn what_became_of_the_workload_is_said() {
         ready_time: Time(now()),
     });
     for (recovery, want) in [
-        (Recovery::Waiting, "waiting for the replacement to be Ready"),
+        (
+            Recovery::Waiting,
+            "Waiting for a replacement to become Ready.",
+        ),
         (
             ready.clone(),
-            "pod web-2 on node node-2 took its place and is Ready",
+            "Pod web-2 on node node-2 replaced the removed pod and is Ready.",
         ),
         (
             Recovery::TimedOut(300),
-            "no replacement was Ready within 300 seconds; see `kubectl describe` of the workload and of its newest pod",
+            "No replacement became Ready within 300 seconds. Check the workload and its newest pod with `kubectl describe`.",
         ),
         (
             Recovery::NoReplacementExpected(Some("Job".to_owned())),
-            "the pod was not replaced: its Job makes no new pod; start it again if its work is still needed",
+            "The Job creates no replacement. Recreate it if you still need its work.",
         ),
         (
             Recovery::NoReplacementExpected(None),
-            "the pod was not replaced: it had no controller; create it again if it is still needed",
+            "The pod had no controller, so nothing creates a replacement. Recreate the pod if you still need it.",
         ),
     ] {
         assert_eq!(recovered(&recovery), want);
-        assert_eq!(
-            recovered_note(&incident(), &recovery).is_some(),
-            recovery == ready
-        );
+        let has_note = recovered_note(&incident(), &recovery).is_some();
+        assert_eq!(has_note, recovery == ready);
     }
     assert_eq!(
         recovered_note(&incident(), &ready).unwrap(),
         Note {
             reason: "ReplacementReady",
             warning: false,
-            text: "Pod web-2 on node node-2 is Ready and took the place of web-1, which violated policy no-shells. More: kubectl describe incident inc-1 -n shop".to_owned(),
+            text: "Pod web-2 on node node-2 is Ready and replaced pod web-1, which violated policy no-shells. Details: kubectl describe incident inc-1 -n shop".to_owned(),
         }
     );
-}
-
-#[test]
-fn a_policy_that_failed_is_said_to_have_judged_nothing() {
-    let outcome = Outcome::NoAction {
-        reason: NoActionReason::EvaluationFailed,
-        would: None,
-    };
-    let mut incident = incident();
-    incident.spec.container.name = None;
-    incident.spec.process.origin = Origin::Unknown;
-    let text = note(&incident, &outcome, Regarding::Pod).unwrap().text;
-    assert!(
-        text.starts_with(
-            "Program /bin/sh was started in this pod, which policy no-shells could not judge."
-        ),
-        "{text}"
+    assert_eq!(
+        NOTHING_TO_REPLACE,
+        "Bailiff removed no pod, so no replacement is needed."
     );
 }
 
 #[test]
-fn no_name_that_an_incident_claims_breaks_a_line_or_colours_a_terminal() {
+fn a_paused_binding_says_how_to_resume_it() {
+    let resume = "Check the policy and the Incidents. To resume, run: kubectl annotate runtimepolicybinding a bailiff.dev/resume=3/1 --overwrite";
+    let want = format!(
+        "This binding would remove pods of 12 of 40 matching workloads within 10 minutes, so its responses only audit. {resume}"
+    );
+    assert_eq!(super::paused(&paused()), want);
+    let note = paused_note(&paused());
+    assert_eq!(
+        (note.reason, note.warning, note.text),
+        ("BindingPaused", true, want)
+    );
+    let unknown = Paused {
+        workloads: None,
+        ..paused()
+    };
+    assert_eq!(
+        super::paused(&unknown),
+        format!(
+            "This binding would remove pods of too many workloads within 10 minutes, so its responses only audit. {resume}"
+        )
+    );
+    assert_eq!(
+        resumed(&paused()),
+        "Annotation bailiff.dev/resume=3/1 resumed the responses of this binding."
+    );
+}
+
+#[test]
+fn who_creates_a_replacement() {
+    let web = WorkloadReference {
+        api_version: "apps/v1".to_owned(),
+        kind: "Deployment".to_owned(),
+        name: "web".to_owned(),
+        uid: String::new(),
+    };
+    for (owner, want) in [
+        (
+            Owner::Workload(web),
+            "Deployment web creates a replacement.",
+        ),
+        (
+            Owner::None,
+            "The pod has no controller, so nothing creates a replacement.",
+        ),
+        (
+            Owner::Unknown("no answer".to_owned()),
+            "Who creates a replacement cannot be determined (no answer).",
+        ),
+    ] {
+        assert_eq!(replacement(&owner), want);
+    }
+}
+
+#[test]
+fn what_ran_is_named_with_its_origin_and_place() {
+    let first = |patch: Value, regarding| {
+        let text = note(&incident_of(&patch), &evicted(), regarding)
+            .unwrap()
+            .text;
+        text.split(" Bailiff ").next().unwrap().to_owned()
+    };
+    let origin = |origin: &str| json!({"spec": {"process": {"origin": origin}}});
+    let violates = "violates policy no-shells.";
+    for (patch, want) in [
+        (
+            origin("Exec"),
+            "Process /bin/sh, started through exec in container app, ",
+        ),
+        (
+            origin("Probe"),
+            "Process /bin/sh, started by a probe in container app, ",
+        ),
+        (
+            origin("Lifecycle"),
+            "Process /bin/sh, started by a lifecycle hook in container app, ",
+        ),
+        (origin("Entrypoint"), "Process /bin/sh in container app "),
+        (origin("Unknown"), "Process /bin/sh in container app "),
+    ] {
+        assert_eq!(first(patch, Regarding::Pod), format!("{want}{violates}"));
+    }
+    let unknown =
+        || json!({"spec": {"container": {"name": null}, "process": {"origin": "Unknown"}}});
+    assert_eq!(
+        first(unknown(), Regarding::Pod),
+        "Process /bin/sh in this pod violates policy no-shells."
+    );
+    assert_eq!(
+        first(unknown(), Regarding::Workload("Deployment")),
+        "Process /bin/sh in pod web-1 violates policy no-shells."
+    );
+    let left = json!({"spec": {"process": {"origin": "Unknown", "leftPodCgroup": true}}});
+    assert_eq!(
+        first(left, Regarding::Pod),
+        "Process /bin/sh in container app violates policy no-shells. The process left the cgroups of its pod and can outlive the pod on node node-1."
+    );
+}
+
+#[test]
+fn an_evaluation_error_is_not_a_violation() {
+    let incident = incident_of(&json!({"spec": {"type": "EvaluationFailed"}}));
+    let note = note(
+        &incident,
+        &no_action(NoActionReason::EvaluationFailed),
+        Regarding::Pod,
+    );
+    let note = note.unwrap();
+    assert_eq!(note.reason, "PolicyEvaluationFailed");
+    assert_eq!(
+        note.text,
+        "Policy no-shells could not be evaluated for process /bin/sh, started through exec in container app. Bailiff took no action. An expression of the policy could not be evaluated, which never causes an eviction. Fix the expression. Details: kubectl describe incident inc-1 -n shop"
+    );
+}
+
+#[test]
+fn no_name_that_an_incident_claims_breaks_a_line_or_colors_a_terminal() {
     let mut forged = incident();
     let shown = "\\u{1b}[31m\\u{a}";
     for name in [&mut forged.spec.pod.name, &mut forged.spec.policy_ref.name] {
         *name = "\u{1b}[31m\n".to_owned();
     }
     forged.spec.container.name = Some("\u{1b}[31m\n".to_owned());
-    let changed = Outcome::NoAction {
-        reason: NoActionReason::PolicyChanged,
-        would: None,
-    };
-    let event = |outcome, about| note(&forged, outcome, about).unwrap().text;
+    let event = |outcome: &Outcome, about| note(&forged, outcome, about).unwrap().text;
+    let changed = no_action(NoActionReason::PolicyChanged);
     let ready = Recovery::Ready(Replacement {
         name: "web-2".to_owned(),
         uid: "u".to_owned(),
@@ -316,5 +478,28 @@ fn no_name_that_an_incident_claims_breaks_a_line_or_colours_a_terminal() {
     ] {
         assert!(!text.contains(char::is_control), "{text:?}");
         assert!(text.contains(shown), "{text}");
+    }
+    assert_eq!(
+        printable("/tmp/\u{1b}[31m\n\u{202e}x"),
+        "/tmp/\\u{1b}[31m\\u{a}\\u{202e}x"
+    );
+}
+
+#[test]
+fn a_note_is_short_and_carries_no_arguments() {
+    let mut incident = incident();
+    incident.spec.process.executable = "\u{1b}é".repeat(4000);
+    incident.spec.policy_ref.name = "p".repeat(253);
+    incident.metadata.name = Some("é".repeat(400));
+    for outcome in [
+        evicted(),
+        Outcome::waiting(WaitReason::Cooldown),
+        Outcome::waiting(WaitReason::BlockedByWebhook("é".repeat(4000))),
+        no_action(NoActionReason::Unmanaged),
+    ] {
+        let note = note(&incident, &outcome, Regarding::Workload("Deployment")).unwrap();
+        assert!(note.text.len() <= NOTE_LIMIT_BYTES && !note.text.contains('\u{1b}'));
+        let messages = [on_pod(&outcome).text, responded(&incident, &outcome)];
+        assert!(messages.iter().all(|m| !m.contains("SECRET")));
     }
 }

@@ -6,7 +6,7 @@
 //! answered first has its pod first. Creation times have whole seconds, so that the replacement of
 //! one may look like that of the next.
 
-use super::{JOB_NAME, place};
+use super::{JOB_NAME, stable_identity};
 use bailiff_api::Incident;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,15 +16,15 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 
 /// Pods that were counted as replacements, and Incidents that wait for one.
 #[derive(Debug, Default)]
-pub(crate) struct Counted {
+pub(crate) struct ReplacementClaims {
     /// By the pod's UID: the Incident's, and when.
     pods: BTreeMap<String, (String, Timestamp)>,
-    waiting: BTreeMap<Queue, BTreeSet<(Timestamp, String)>>,
+    waiting: BTreeMap<ClaimScope, BTreeSet<(Timestamp, String)>>,
 }
 
 /// What Incidents wait for together: pods of one workload, in one place where it has places.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Queue {
+pub(crate) struct ClaimScope {
     workload_uid: String,
     place: String,
 }
@@ -33,21 +33,21 @@ pub(crate) struct Queue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
     /// It is counted for this Incident, now or before.
-    Counted,
+    Granted,
     /// It was counted for another.
-    Elsewhere,
+    Taken,
     /// It is left to an Incident that was answered earlier, which finds it when it looks next.
-    Earlier,
+    Reserved,
 }
 
-impl Queue {
+impl ClaimScope {
     /// What an Incident waits for; none: its pod had no workload.
     pub(crate) fn of(incident: &Incident) -> Option<Self> {
         let workload = incident.status.as_ref()?.workload_ref.as_ref()?;
         let (kind, pod) = (workload.kind.as_str(), &incident.spec.pod);
         // A CronJob's pods are made by one of its Jobs.
         let job = || pod.labels.get(JOB_NAME).filter(|_| kind == "CronJob");
-        let place = place(kind, &pod.name, &incident.spec.node_name)
+        let place = stable_identity(kind, &pod.name, &incident.spec.node_name)
             .or_else(|| job().map(String::as_str))
             .unwrap_or_default();
         Some(Self {
@@ -57,20 +57,27 @@ impl Queue {
     }
 }
 
-impl Counted {
+impl ClaimScope {
+    /// The place within the workload; empty: it has none.
+    pub(crate) fn place(&self) -> &str {
+        &self.place
+    }
+}
+
+impl ReplacementClaims {
     /// Notes what an Incident says of its replacement. What is known already stays.
     pub(crate) fn learn(&mut self, pod_uid: &str, incident_uid: &str, now: Timestamp) {
         let _known_or_new = self.claim(pod_uid, incident_uid, &mut 0, now);
     }
 
     /// An Incident that was answered at a time waits from now on.
-    pub(crate) fn wait(&mut self, queue: &Queue, answered: Timestamp, incident_uid: &str) {
+    pub(crate) fn wait(&mut self, queue: &ClaimScope, answered: Timestamp, incident_uid: &str) {
         let waiting = self.waiting.entry(queue.clone()).or_default();
         waiting.insert((answered, incident_uid.to_owned()));
     }
 
     /// It waits no more.
-    pub(crate) fn leave(&mut self, queue: &Queue, answered: Timestamp, incident_uid: &str) {
+    pub(crate) fn leave(&mut self, queue: &ClaimScope, answered: Timestamp, incident_uid: &str) {
         if let Some(waiting) = self.waiting.get_mut(queue) {
             waiting.remove(&(answered, incident_uid.to_owned()));
             if waiting.is_empty() {
@@ -80,7 +87,12 @@ impl Counted {
     }
 
     /// How many Incidents that were answered earlier wait for the same.
-    pub(crate) fn earlier(&self, queue: &Queue, answered: Timestamp, incident_uid: &str) -> usize {
+    pub(crate) fn earlier(
+        &self,
+        queue: &ClaimScope,
+        answered: Timestamp,
+        incident_uid: &str,
+    ) -> usize {
         let own = (answered, incident_uid.to_owned());
         self.waiting
             .get(queue)
@@ -98,16 +110,16 @@ impl Counted {
     ) -> Claim {
         self.forget(now);
         match self.pods.get(pod_uid) {
-            Some((owner, _)) if owner == incident_uid => Claim::Counted,
-            Some(_) => Claim::Elsewhere,
+            Some((owner, _)) if owner == incident_uid => Claim::Granted,
+            Some(_) => Claim::Taken,
             None if *earlier > 0 => {
                 *earlier -= 1;
-                Claim::Earlier
+                Claim::Reserved
             }
             None => {
                 let counted = (incident_uid.to_owned(), now);
                 self.pods.insert(pod_uid.to_owned(), counted);
-                Claim::Counted
+                Claim::Granted
             }
         }
     }
@@ -128,8 +140,8 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn queue(place: &str) -> Queue {
-        Queue {
+    fn queue(place: &str) -> ClaimScope {
+        ClaimScope {
             workload_uid: "web".to_owned(),
             place: place.to_owned(),
         }
@@ -137,29 +149,29 @@ mod tests {
 
     #[test]
     fn a_pod_is_the_replacement_of_one_incident_alone() {
-        let mut counted = Counted::default();
+        let mut counted = ReplacementClaims::default();
         let mut claim = |pod, incident, second| counted.claim(pod, incident, &mut 0, at(second));
-        assert_eq!(claim("pod", "first", 0), Claim::Counted);
-        assert_eq!(claim("pod", "first", 0), Claim::Counted, "asked again");
-        assert_eq!(claim("pod", "second", 0), Claim::Elsewhere);
+        assert_eq!(claim("pod", "first", 0), Claim::Granted);
+        assert_eq!(claim("pod", "first", 0), Claim::Granted, "asked again");
+        assert_eq!(claim("pod", "second", 0), Claim::Taken);
         let day = REMEMBERED.as_secs();
-        assert_eq!(claim("pod", "second", day - 1), Claim::Elsewhere);
-        assert_eq!(claim("pod", "second", day), Claim::Counted, "forgotten");
+        assert_eq!(claim("pod", "second", day - 1), Claim::Taken);
+        assert_eq!(claim("pod", "second", day), Claim::Granted, "forgotten");
     }
 
     #[test]
     fn what_incidents_say_is_learned_once() {
-        let mut counted = Counted::default();
+        let mut counted = ReplacementClaims::default();
         counted.learn("pod", "first", at(0));
         counted.learn("pod", "second", at(0));
         let mut claim = |incident| counted.claim("pod", incident, &mut 0, at(0));
-        assert_eq!(claim("second"), Claim::Elsewhere);
-        assert_eq!(claim("first"), Claim::Counted);
+        assert_eq!(claim("second"), Claim::Taken);
+        assert_eq!(claim("first"), Claim::Granted);
     }
 
     #[test]
     fn who_was_answered_first_has_its_pod_first() {
-        let mut counted = Counted::default();
+        let mut counted = ReplacementClaims::default();
         counted.wait(&queue(""), at(1), "first");
         counted.wait(&queue(""), at(2), "second");
         counted.wait(&queue("elsewhere"), at(0), "of no concern");
@@ -168,10 +180,10 @@ mod tests {
         assert_eq!(earlier, 1);
         let mut claim =
             |pod, incident: &str, earlier: &mut usize| counted.claim(pod, incident, earlier, at(3));
-        assert_eq!(claim("a", "second", &mut earlier), Claim::Earlier);
-        assert_eq!(claim("b", "second", &mut earlier), Claim::Counted);
-        assert_eq!(claim("b", "first", &mut 0), Claim::Elsewhere);
-        assert_eq!(claim("a", "first", &mut 0), Claim::Counted);
+        assert_eq!(claim("a", "second", &mut earlier), Claim::Reserved);
+        assert_eq!(claim("b", "second", &mut earlier), Claim::Granted);
+        assert_eq!(claim("b", "first", &mut 0), Claim::Taken);
+        assert_eq!(claim("a", "first", &mut 0), Claim::Granted);
         counted.leave(&queue(""), at(1), "first");
         assert_eq!(counted.earlier(&queue(""), at(2), "second"), 0);
         counted.leave(&queue(""), at(2), "second");
@@ -188,7 +200,7 @@ mod tests {
             labels.insert(JOB_NAME.to_owned(), "nightly-1".to_owned());
             let (node, pod) = (incident.spec.node_name.clone(), &incident.spec.pod.name);
             let named = [("its node", node), ("its name", pod.clone())];
-            let queue = Queue::of(&incident).unwrap();
+            let queue = ClaimScope::of(&incident).unwrap();
             assert_eq!(queue.workload_uid, "web");
             let named = named.into_iter().find(|(_, name)| *name == queue.place);
             named.map_or(queue.place, |(what, _)| what.to_owned())
@@ -197,6 +209,6 @@ mod tests {
         assert_eq!(place("DaemonSet"), "its node");
         assert_eq!(place("StatefulSet"), "its name");
         assert_eq!(place("CronJob"), "nightly-1");
-        assert_eq!(Queue::of(&incident(&json!({}))), None);
+        assert_eq!(ClaimScope::of(&incident(&json!({}))), None);
     }
 }

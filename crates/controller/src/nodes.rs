@@ -1,0 +1,147 @@
+//! Reports nodes whose sensor is down.
+//!
+//! Here: the Events on such Nodes, and their number. Not here: reading the pods (`statuses`), what a
+//! sensor reports itself.
+//! Invariant: a sensor is down if its DaemonSet wants a pod on the node and none has been Ready for
+//! longer than [`DOWN`]; a node is reported once, and again as long as it lasts.
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use bailiff_api::{event, keys};
+use bailiff_kube::decode::Decoded;
+use bailiff_kube::events::{Notice, Publisher};
+use bailiff_kube::serve::Pulse;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, ObjectReference};
+use kube::api::ListParams;
+use kube::{Api, Client};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A sensor that restarts is Ready again sooner.
+const DOWN: Duration = Duration::from_mins(1);
+/// When it is reported again; the API server keeps an Event for an hour.
+const REPEATED: Duration = Duration::from_mins(30);
+/// Nodes of a list request.
+const PAGE: u32 = 100;
+
+/// What is known of one node.
+#[derive(Debug)]
+struct Down {
+    since: Instant,
+    reported: Option<Instant>,
+}
+
+/// The nodes without a Ready sensor.
+pub(crate) struct Nodes {
+    client: Client,
+    publisher: Publisher,
+    down: BTreeMap<String, Down>,
+}
+
+impl Nodes {
+    pub(crate) fn new(client: Client, config: &Config) -> Self {
+        let publisher = Publisher::new(
+            client.clone(),
+            keys::REPORTING_CONTROLLER,
+            config.identity.clone(),
+        );
+        Self {
+            client,
+            publisher,
+            down: BTreeMap::new(),
+        }
+    }
+
+    /// Compares the nodes with the sensors that there are, by node, and whether each is Ready.
+    pub(crate) async fn check(
+        &mut self,
+        sensors: &BTreeMap<String, bool>,
+        metrics: &Metrics,
+        pulse: &Pulse,
+    ) {
+        let nodes = match self.linux_nodes(pulse).await {
+            Ok(nodes) => nodes,
+            Err(error) => {
+                tracing::warn!(%error, "Cannot list the nodes to find those without a sensor");
+                return;
+            }
+        };
+        let now = Instant::now();
+        let is_down = |node: &String| sensors.get(node) != Some(&true);
+        let down: BTreeSet<_> = nodes.into_iter().filter(is_down).collect();
+        let number = i64::try_from(down.len()).unwrap_or(i64::MAX);
+        metrics.nodes_not_monitored.set(number);
+        self.down.retain(|node, _| down.contains(node));
+        for node in down {
+            let known = self.down.entry(node.clone()).or_insert(Down {
+                since: now,
+                reported: None,
+            });
+            let again = known
+                .reported
+                .is_none_or(|at| now.duration_since(at) >= REPEATED);
+            if now.duration_since(known.since) < DOWN || !again {
+                continue;
+            }
+            pulse.beat();
+            let notice = notice(&node, sensors.contains_key(&node));
+            match self.publisher.publish(&notice, Timestamp::now()).await {
+                Ok(()) => known.reported = Some(now),
+                Err(error) => {
+                    metrics.event_failures.inc();
+                    tracing::warn!(%error, node, "Cannot write an Event");
+                }
+            }
+        }
+    }
+
+    /// The names of the nodes that run Linux, which the sensor's DaemonSet matches.
+    async fn linux_nodes(&self, pulse: &Pulse) -> Result<Vec<String>, kube::Error> {
+        let api = Api::<Decoded<Node>>::all(self.client.clone());
+        let mut page = ListParams::default()
+            .limit(PAGE)
+            .labels("kubernetes.io/os=linux");
+        let mut names = Vec::new();
+        loop {
+            pulse.beat();
+            let listed = api.list_metadata(&page).await?;
+            names.extend(
+                listed
+                    .items
+                    .into_iter()
+                    .filter_map(|node| node.metadata.name),
+            );
+            match listed.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => page = page.continue_token(&token),
+                None => return Ok(names),
+            }
+        }
+    }
+}
+
+fn notice(node: &str, has_pod: bool) -> Notice {
+    let cause = if has_pod {
+        "Its sensor has not been Ready for more than a minute. See the sensor pod on this node."
+    } else {
+        "It has had no sensor pod for more than a minute. Check the tolerations and the node selector of DaemonSet bailiff-sensor."
+    };
+    Notice {
+        reason: event::NODE_NOT_MONITORED,
+        action: "Monitoring",
+        warning: true,
+        note: format!(
+            "Bailiff does not monitor processes on this node and evaluates no policies here. {cause}"
+        ),
+        regarding: ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Node".to_owned()),
+            name: Some(node.to_owned()),
+            // As the kubelet does: `kubectl describe node` looks for Events by the name as UID.
+            uid: Some(node.to_owned()),
+            ..ObjectReference::default()
+        },
+        related: None,
+    }
+}

@@ -1,0 +1,414 @@
+//! Responds to one Incident: read, plan, act, report.
+//!
+//! Here: one pass over an Incident, from the facts to how its slot in the queue ends. Not here: which
+//! Incident is next (`dispatch`, `bailiff_response`), the requests and what their results mean
+//! (`remove`), status and Events (`report`).
+//! Invariant: a removal is noted in the limits as it is planned, and taken back only when it is known
+//! that the pod was not removed; a removal without a known result is looked into before anything else
+//! is done about its pod.
+
+mod remove;
+mod report;
+
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::gather::{Gathered, gather, settings};
+use crate::metrics::Metrics;
+use crate::policy_status::Failures;
+use crate::recovery::ReplacementClaims;
+use bailiff_api::{Incident, IncidentType, ResponseAction, RuntimePolicy, condition::types, keys};
+use bailiff_kube::decode::Decoded;
+use bailiff_kube::events::Publisher;
+use bailiff_response::{
+    Controls, Facts, Finished, Key, Lookup, Outcome, Owner, Plan, PodRemoval, Queue, QueueSettings,
+    Verified, WaitReason, is_final, needs_reevaluation, pod_removed,
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Api, Client};
+pub(crate) use report::Timings;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// How long it is remembered that a termination was shortened: longer than any termination is
+/// expected to last.
+const SHORTENED_FOR: SignedDuration = SignedDuration::from_hours(24);
+
+/// Why a pass ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The Incident no longer exists.
+    NotFound,
+    /// This replica no longer leads; nothing that was begun was left half done.
+    Stopping,
+}
+
+/// The queue and the limits, which every decision reads and writes in one step.
+pub(crate) struct Work {
+    pub(crate) queue: Queue,
+    pub(crate) controls: Controls,
+}
+
+/// An Incident that reports an evaluation error.
+struct FailedEvaluation {
+    policy_uid: String,
+    generation: i64,
+    node: String,
+}
+
+/// A removal that was requested, and of which nobody knows whether it was done.
+#[derive(Clone, Debug)]
+struct PendingRemoval {
+    key: Key,
+    action: ResponseAction,
+    removal: PodRemoval,
+    verified: Verified,
+    at: Timestamp,
+}
+
+impl PendingRemoval {
+    fn done(&self, at: Timestamp) -> Outcome {
+        Outcome::Removed {
+            action: self.action,
+            binding: self.removal.binding.clone(),
+            at,
+            grace_period_seconds: self.removal.grace_period_seconds,
+        }
+    }
+}
+
+/// Responds to Incidents.
+pub(crate) struct Controller {
+    client: Client,
+    config: Config,
+    publisher: Publisher,
+    metrics: Metrics,
+    cache: Cache,
+    work: Mutex<Work>,
+    pending: Mutex<BTreeMap<String, PendingRemoval>>,
+    shortened: Mutex<BTreeMap<String, Timestamp>>,
+    claims: Mutex<ReplacementClaims>,
+    failures: Mutex<BTreeMap<String, FailedEvaluation>>,
+    /// Takes Incidents whose pod was removed, to wait for the replacement.
+    recovering: mpsc::UnboundedSender<Box<Incident>>,
+    stopping: CancellationToken,
+}
+
+impl Controller {
+    /// A controller that has learned nothing yet. Once `stopping` is cancelled it requests nothing
+    /// new, and only reports what it has done.
+    #[must_use]
+    pub(crate) fn new(
+        client: Client,
+        config: Config,
+        cache: Cache,
+        metrics: Metrics,
+        recovering: mpsc::UnboundedSender<Box<Incident>>,
+        stopping: CancellationToken,
+    ) -> Self {
+        let publisher = Publisher::new(
+            client.clone(),
+            keys::REPORTING_CONTROLLER,
+            config.identity.clone(),
+        );
+        let duration = |d| SignedDuration::try_from(d).unwrap_or(SignedDuration::MAX);
+        let queue = Queue::new(QueueSettings {
+            recheck_interval: duration(config.incident_recheck_interval),
+            initial_backoff: duration(config.eviction_initial_backoff),
+            max_backoff: duration(config.eviction_max_backoff),
+            ..QueueSettings::default()
+        });
+        let controls = Controls::new(settings(&config).rate_limits);
+        Self {
+            client,
+            config,
+            publisher,
+            metrics,
+            cache,
+            work: Mutex::new(Work { queue, controls }),
+            pending: Mutex::default(),
+            shortened: Mutex::default(),
+            claims: Mutex::default(),
+            failures: Mutex::default(),
+            recovering,
+            stopping,
+        }
+    }
+
+    /// The queue and the limits. Hold them for a moment only.
+    pub(crate) fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The Incident as it is now; none: it no longer exists, or can no longer be decoded, which the
+    /// watch reports.
+    async fn read(&self, key: &Key) -> Result<Option<Incident>, kube::Error> {
+        let api = Api::<Decoded<Incident>>::namespaced(self.client.clone(), &key.namespace);
+        let now = api.get_opt(&key.name).await?;
+        let now = now.and_then(|now| now.into_result().ok());
+        Ok(now.filter(|now| now.metadata.uid.as_ref() == Some(&key.uid)))
+    }
+
+    /// Reads an Incident, unless the watch has just brought it, and responds to it once.
+    ///
+    /// # Errors
+    /// When it no longer exists, or this replica no longer leads.
+    pub(crate) async fn reconcile_key(
+        &self,
+        key: &Key,
+        brought: Option<Incident>,
+    ) -> Result<Finished, Stop> {
+        let incident = match brought {
+            Some(incident) => incident,
+            None => match self.read(key).await {
+                Ok(Some(incident)) => incident,
+                Ok(None) => return Err(Stop::NotFound),
+                Err(error) => {
+                    tracing::warn!(%error, incident = key.name, "Cannot read an Incident; it is retried");
+                    return Ok(Finished::failed());
+                }
+            },
+        };
+        if is_final(&incident, types::RESPONDED) && !needs_reevaluation(&incident) {
+            return Ok(Finished::Final);
+        }
+        Box::pin(self.reconcile_once(key, incident)).await
+    }
+
+    /// Reads everything, plans and acts once.
+    async fn reconcile_once(&self, key: &Key, mut incident: Incident) -> Result<Finished, Stop> {
+        let mut timings = Timings::begin();
+        let Gathered { mut facts, switch } = self.gather(&incident).await;
+        timings.read();
+        let pod_uid = incident.spec.pod.uid.clone();
+        if let Some(finished) = self.settle_pending(&mut incident, &facts, &timings).await? {
+            return Ok(finished);
+        }
+        if let Lookup::Found(pod) = &mut facts.pod {
+            pod.shortened = self.was_shortened(&pod_uid);
+        }
+        let verified = verified(&facts);
+        let mut plan = self.decide(&incident, &mut facts);
+        if let Plan::Shorten(shortening) = &plan {
+            let shortened = self.shorten(&incident, &facts, shortening).await?;
+            if let Some((outcome, retry_after)) = shortened {
+                timings.requested();
+                self.report(&mut incident, &verified, &outcome, &timings)
+                    .await?;
+                return Ok(Finished::requested(&outcome, retry_after));
+            }
+            // It had no effect, and is not tried again.
+            if let Lookup::Found(pod) = &mut facts.pod {
+                pod.shortened = true;
+            }
+            plan = self.decide(&incident, &mut facts);
+        }
+        let (action, removal) = match plan {
+            Plan::Evict(removal) => (ResponseAction::Evict, removal),
+            Plan::Delete(removal) => (ResponseAction::Delete, removal),
+            Plan::Shorten(_) => return Ok(Finished::failed()),
+            Plan::Requeue {
+                reason,
+                until,
+                claim,
+            } => {
+                let outcome = Outcome::waiting(reason.clone());
+                self.report(&mut incident, &verified, &outcome, &timings)
+                    .await?;
+                return Ok(Finished::requeued(&reason, until, claim));
+            }
+            Plan::NoAction { reason, would } => {
+                let outcome = Outcome::NoAction { reason, would };
+                self.report(&mut incident, &verified, &outcome, &timings)
+                    .await?;
+                return Ok(Finished::Final);
+            }
+        };
+        let pending = PendingRemoval {
+            key: key.clone(),
+            action,
+            removal,
+            verified: verified.clone(),
+            at: Timestamp::now(),
+        };
+        let requested = self.remove_pod(&incident, &facts, pending, switch).await?;
+        timings.requested();
+        let (outcome, retry_after) = requested;
+        self.report(&mut incident, &verified, &outcome, &timings)
+            .await?;
+        Ok(Finished::requested(&outcome, retry_after))
+    }
+
+    /// Finds out what came of a removal of the pod without a known result. None: there is none, or it
+    /// was not done.
+    async fn settle_pending(
+        &self,
+        incident: &mut Incident,
+        facts: &Facts,
+        timings: &Timings,
+    ) -> Result<Option<Finished>, Stop> {
+        let pod_uid = incident.spec.pod.uid.clone();
+        let Some(pending) = self.take_pending(&pod_uid) else {
+            return Ok(None);
+        };
+        let (outcome, finished) = match pod_removed(facts) {
+            Lookup::Found(true) | Lookup::NotFound => (pending.done(pending.at), Finished::Removed),
+            Lookup::Found(false) => {
+                self.work().controls.ledger.release(&pod_uid);
+                return Ok(None);
+            }
+            Lookup::Failed(why) => {
+                self.pending().insert(pod_uid, pending.clone());
+                let outcome = Outcome::waiting(WaitReason::ApiRequestFailed(why));
+                let finished = Finished::requested(&outcome, None);
+                (outcome, finished)
+            }
+        };
+        self.report(incident, &pending.verified, &outcome, timings)
+            .await?;
+        Ok(Some(finished))
+    }
+
+    fn take_pending(&self, pod_uid: &str) -> Option<PendingRemoval> {
+        self.pending().remove(pod_uid)
+    }
+
+    /// The facts of an Incident. On the heap only while it lasts.
+    async fn gather(&self, incident: &Incident) -> Gathered {
+        Box::pin(gather(&self.client, &self.cache, &self.config, incident)).await
+    }
+
+    /// Plans, and notes the removal in the same step, so that no two use one place.
+    fn decide(&self, incident: &Incident, facts: &mut Facts) -> Plan {
+        let mut work = self.work();
+        let Work { queue, controls } = &mut *work;
+        controls.decide(queue, incident, facts, Timestamp::now())
+    }
+
+    /// Before the end: what was requested without a known result is reported if it was done. Who
+    /// leads next would find a terminating pod, and not know why.
+    pub(crate) async fn last_look(&self) {
+        let all: Vec<_> = self.pending().values().cloned().collect();
+        for pending in all {
+            let key = &pending.key;
+            let Ok(Some(mut incident)) = self.read(key).await else {
+                continue;
+            };
+            let mut timings = Timings::begin();
+            let gathered = self.gather(&incident).await;
+            timings.read();
+            if let Lookup::Found(true) | Lookup::NotFound = pod_removed(&gathered.facts) {
+                let outcome = pending.done(pending.at);
+                let reported = self.report(&mut incident, &pending.verified, &outcome, &timings);
+                if let Err(stop) = reported.await {
+                    tracing::warn!(
+                        ?stop,
+                        incident = key.name,
+                        "Cannot report a removal before the end"
+                    );
+                }
+            }
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, BTreeMap<String, PendingRemoval>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shortened(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
+        self.shortened
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which Incident each replacement is counted for. Hold it for a moment only.
+    pub(crate) fn claims(&self) -> MutexGuard<'_, ReplacementClaims> {
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) const fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Learns of an Incident that reports an evaluation error.
+    pub(crate) fn observe_failure(&self, incident: &Incident) {
+        let (spec, uid) = (&incident.spec, incident.metadata.uid.clone());
+        if spec.type_ == IncidentType::EvaluationFailed {
+            let failure = FailedEvaluation {
+                policy_uid: spec.policy_ref.uid.clone(),
+                generation: spec.policy_ref.generation,
+                node: spec.node_name.clone(),
+            };
+            self.failures().insert(uid.unwrap_or_default(), failure);
+        }
+    }
+
+    /// Forgets an Incident that was deleted, by UID.
+    pub(crate) fn forget_failure(&self, incident_uid: &str) {
+        self.failures().remove(incident_uid);
+    }
+
+    /// The evaluation errors of the current generation of a policy.
+    pub(crate) fn evaluation_failures(&self, policy: &RuntimePolicy) -> Failures {
+        let metadata = &policy.metadata;
+        let failures = self.failures();
+        let current = failures.values().filter(|f| {
+            Some(&f.policy_uid) == metadata.uid.as_ref()
+                && Some(f.generation) == metadata.generation
+        });
+        Failures {
+            nodes: current.map(|f| f.node.clone()).collect(),
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<String, FailedEvaluation>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes an Incident whose pod was removed.
+    pub(crate) fn await_replacement(&self, incident: &Incident) {
+        if self.recovering.send(Box::new(incident.clone())).is_err() {
+            tracing::warn!(
+                incident = incident.metadata.name,
+                "Nobody waits for replacements any more"
+            );
+        }
+    }
+
+    fn was_shortened(&self, pod_uid: &str) -> bool {
+        let now = Timestamp::now();
+        let mut shortened = self.shortened();
+        shortened.retain(|_, at| now.duration_since(*at) < SHORTENED_FOR);
+        shortened.contains_key(pod_uid)
+    }
+
+    fn pods(&self, namespace: &str) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+}
+
+fn verified(facts: &Facts) -> Verified {
+    Verified {
+        workload: match &facts.owner {
+            Owner::Workload(workload) => Some(workload.clone()),
+            Owner::None | Owner::Unknown(_) => None,
+        },
+        started: match &facts.pod {
+            Lookup::Found(pod) if pod.uid == facts.violation.pod_uid => pod.started,
+            Lookup::Found(_) | Lookup::NotFound | Lookup::Failed(_) => None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

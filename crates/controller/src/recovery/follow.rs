@@ -1,0 +1,511 @@
+//! Waits for the replacements of removed pods.
+//!
+//! Here: one watch for each recovering workload, and the deadlines. Not here: what counts as a
+//! replacement (`super`).
+//! Invariant: nothing polls; at most [`WATCHES`] workloads are watched at once and the rest waits for
+//! its turn, with its deadlines; what was found is reported once.
+
+use super::{ClaimScope, PodSource, creator, find_replacement, pod_source};
+use crate::cache::News;
+use crate::reconcile::{Controller, Stop};
+use bailiff_api::condition::{responded, types};
+use bailiff_api::{Incident, WorkloadReference};
+use bailiff_kube::decode::{Decoded, UndecodableObjects};
+use bailiff_kube::watch::{Event, Watch, objects, objects_of};
+use bailiff_response::{Recovery, is_final};
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Api;
+use kube::core::DynamicObject;
+use kube::runtime::watcher;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// Most workloads that are watched at once.
+const WATCHES: usize = 100;
+/// Changes that follow one another are looked at together.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+/// How long it is remembered that an Incident's recovery was reported: the watch of Incidents can be
+/// behind.
+const REMEMBERED: Duration = Duration::from_mins(10);
+/// Pods of a page of a list: a tenant can give each more than a megabyte.
+const PODS_PAGE: u32 = 32;
+/// How long a list of pods can take that no watch follows.
+const LISTING: Duration = Duration::from_mins(1);
+/// The least pause before a deadline that has passed is looked at again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A workload that recovers: its namespace and UID, and one of its Jobs where it creates pods by Jobs.
+type Group = (String, String, String);
+
+/// Waits for replacements until the controller stops.
+pub(crate) async fn follow(
+    controller: Arc<Controller>,
+    mut incidents: mpsc::UnboundedReceiver<Box<Incident>>,
+    news: mpsc::UnboundedSender<News>,
+) {
+    let permits = Arc::new(Semaphore::new(WATCHES));
+    let mut groups: BTreeMap<Group, mpsc::UnboundedSender<Box<Incident>>> = BTreeMap::new();
+    let mut running: JoinSet<(Group, Vec<Incident>)> = JoinSet::new();
+    let mut late: Vec<Incident> = Vec::new();
+    let mut done: BTreeMap<String, Instant> = BTreeMap::new();
+    let (reported, mut reports) = mpsc::unbounded_channel();
+    loop {
+        tokio::select! {
+            biased;
+            () = controller.stopping().cancelled() => return,
+            Some(uid) = reports.recv() => {
+                done.retain(|_, at: &mut Instant| at.elapsed() < REMEMBERED);
+                done.insert(uid, Instant::now());
+                // What a breaker waits for may have come.
+                if news.send(News::Reason(responded::CIRCUIT_BREAKER_OPEN)).is_err() {
+                    return;
+                }
+            }
+            Some(ended) = running.join_next() => match ended {
+                Ok((group, came_late)) => {
+                    groups.remove(&group);
+                    late.extend(came_late);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "Waiting for a replacement ended in a panic");
+                    groups.retain(|_, group| !group.is_closed());
+                }
+            },
+            Some(mut incident) = next(&mut late, &mut incidents) => {
+                let uid = incident.metadata.uid.clone().unwrap_or_default();
+                if done.contains_key(&uid) || is_final(&incident, types::RECOVERED) {
+                    continue;
+                }
+                let key = group_of(&incident);
+                // A group that just ended takes no more: another begins.
+                if let Some(group) = groups.get(&key) {
+                    match group.send(incident) {
+                        Ok(()) => continue,
+                        Err(returned) => incident = returned.0,
+                    }
+                }
+                let (send, receive) = mpsc::unbounded_channel();
+                groups.insert(key.clone(), send);
+                let (controller, permits) = (Arc::clone(&controller), Arc::clone(&permits));
+                let reported = reported.clone();
+                running.spawn(async move {
+                    let recovering = Recovering::begin(controller, incident, receive, reported);
+                    (key, recovering.run(&permits).await)
+                });
+            }
+        }
+    }
+}
+
+async fn next(
+    late: &mut Vec<Incident>,
+    incidents: &mut mpsc::UnboundedReceiver<Box<Incident>>,
+) -> Option<Box<Incident>> {
+    match late.pop() {
+        Some(incident) => Some(Box::new(incident)),
+        None => incidents.recv().await,
+    }
+}
+
+fn group_of(incident: &Incident) -> Group {
+    let scope = ClaimScope::of(incident);
+    let workload = incident
+        .status
+        .as_ref()
+        .and_then(|s| s.workload_ref.as_ref());
+    let uid = workload.map_or(&incident.spec.pod.uid, |w| &w.uid);
+    let job = scope.filter(|_| workload.is_some_and(|w| w.kind == "CronJob"));
+    (
+        incident.spec.pod.namespace.clone(),
+        uid.clone(),
+        job.map_or_else(String::new, |scope| scope.place().to_owned()),
+    )
+}
+
+/// The Incidents of one workload that wait for replacements.
+struct Recovering {
+    controller: Arc<Controller>,
+    workload: Option<WorkloadReference>,
+    waiting: BTreeMap<(Timestamp, String), Box<Incident>>,
+    incoming: mpsc::UnboundedReceiver<Box<Incident>>,
+    reported: mpsc::UnboundedSender<String>,
+    source: Option<PodSource>,
+    pods: BTreeMap<String, Pod>,
+    /// All pods are known.
+    listed: bool,
+    /// The list of the workload's watch named it.
+    seen: bool,
+}
+
+impl Recovering {
+    fn begin(
+        controller: Arc<Controller>,
+        incident: Box<Incident>,
+        incoming: mpsc::UnboundedReceiver<Box<Incident>>,
+        reported: mpsc::UnboundedSender<String>,
+    ) -> Self {
+        let workload = incident
+            .status
+            .as_ref()
+            .and_then(|s| s.workload_ref.clone());
+        let mut recovering = Self {
+            controller,
+            workload,
+            waiting: BTreeMap::new(),
+            incoming,
+            reported,
+            source: None,
+            pods: BTreeMap::new(),
+            listed: false,
+            seen: false,
+        };
+        recovering.add(incident);
+        recovering
+    }
+
+    /// Takes an Incident whose pod was removed.
+    fn add(&mut self, incident: Box<Incident>) {
+        let response = incident.status.as_ref().and_then(|s| s.response.as_ref());
+        let (Some(response), Some(uid)) = (response, &incident.metadata.uid) else {
+            return;
+        };
+        let key = (response.time.0, uid.clone());
+        if let Some(scope) = ClaimScope::of(&incident) {
+            self.controller.claims().wait(&scope, key.0, uid);
+        }
+        self.waiting.insert(key, incident);
+    }
+
+    /// It waits no more.
+    fn leave(&mut self, key: &(Timestamp, String)) {
+        if let Some(incident) = self.waiting.remove(key)
+            && let Some(scope) = ClaimScope::of(&incident)
+        {
+            self.controller.claims().leave(&scope, key.0, &key.1);
+        }
+    }
+
+    /// Waits for the replacements; the Incidents that came too late for it.
+    async fn run(mut self, permits: &Semaphore) -> Vec<Incident> {
+        if let Some(_permit) = self.turn(permits).await {
+            self.watch().await;
+        }
+        let waiting: Vec<_> = self.waiting.keys().cloned().collect();
+        for key in waiting {
+            self.leave(&key);
+        }
+        self.incoming.close();
+        let mut late = Vec::new();
+        while let Ok(incident) = self.incoming.try_recv() {
+            late.push(*incident);
+        }
+        late
+    }
+
+    /// Waits for the workload's turn to be watched. None: nothing waits any more.
+    async fn turn<'a>(
+        &mut self,
+        permits: &'a Semaphore,
+    ) -> Option<tokio::sync::SemaphorePermit<'a>> {
+        let stopping = self.controller.stopping().clone();
+        let turn = permits.acquire();
+        tokio::pin!(turn);
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return None,
+                permit = &mut turn => return permit.ok(),
+                Some(incident) = self.incoming.recv() => self.add(incident),
+                () = tokio::time::sleep_until(deadline) => {
+                    self.read_once().await;
+                    self.evaluate().await;
+                    if self.waiting.is_empty() {
+                        return None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Watches the workload and its pods until every replacement is known.
+    async fn watch(&mut self) {
+        let stopping = self.controller.stopping().clone();
+        let mut owner = self.owner_watch();
+        let mut pods: Option<(PodSource, Watch<Pod>)> = None;
+        let mut due = Some(Instant::now());
+        while !self.waiting.is_empty() {
+            if let Some(source) = &self.source
+                && pods
+                    .as_ref()
+                    .is_none_or(|(of, _)| !of.has_same_pods(source))
+            {
+                self.pods.clear();
+                self.listed = false;
+                pods = self.pod_watch(source).map(|watch| (source.clone(), watch));
+            }
+            let deadline = self.deadline();
+            let next_pod = async {
+                match &mut pods {
+                    Some((_, watch)) => watch.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                () = stopping.cancelled() => return,
+                Some(incident) = self.incoming.recv() => self.add(incident),
+                Some(event) = owner.next() => self.owner(event),
+                Some(event) = next_pod => self.pod(event),
+                () = until(due) => {
+                    due = None;
+                    self.evaluate().await;
+                    continue;
+                }
+                () = tokio::time::sleep_until(deadline) => {
+                    self.evaluate().await;
+                    continue;
+                }
+            }
+            due.get_or_insert(Instant::now() + DEBOUNCE);
+        }
+    }
+
+    /// When the first of the Incidents has waited long enough.
+    fn deadline(&self) -> Instant {
+        let now = Timestamp::now();
+        let first = self.waiting.keys().next().map(|(since, _)| *since);
+        let waited = first
+            .map(|since| now.duration_since(since))
+            .unwrap_or_default();
+        let waited = Duration::try_from(waited).unwrap_or_default();
+        let left = self
+            .controller
+            .config()
+            .replacement_deadline
+            .saturating_sub(waited);
+        // An Incident that could not be reported is tried again, but not at once.
+        Instant::now() + left.max(RETRY)
+    }
+
+    fn namespace(&self) -> String {
+        let first = self.waiting.values().next();
+        first
+            .map(|i| i.spec.pod.namespace.clone())
+            .unwrap_or_default()
+    }
+
+    /// The object that creates the pods.
+    fn creator(&self) -> Option<(kube::core::ApiResource, String)> {
+        let incident = self.waiting.values().next()?;
+        creator(self.workload.as_ref()?, incident)
+    }
+
+    fn owner_watch(&mut self) -> Watch<DynamicObject> {
+        let Some((resource, name)) = self.creator() else {
+            self.source = Some(match self.workload {
+                Some(_) => PodSource::PodsThatNameIt,
+                None => PodSource::NoMore,
+            });
+            return futures::stream::pending().boxed();
+        };
+        let client = self.controller.client().clone();
+        let api =
+            Api::<Decoded<DynamicObject>>::namespaced_with(client, &self.namespace(), &resource);
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        objects_of(api, config, &UndecodableObjects::default(), resource.kind)
+    }
+
+    fn pod_watch(&self, source: &PodSource) -> Option<Watch<Pod>> {
+        let config = watcher::Config::default().page_size(PODS_PAGE);
+        let config = match source {
+            PodSource::Pods(labels, _) => config.labels(labels),
+            PodSource::PodsThatNameIt => config,
+            PodSource::NoMore | PodSource::Unknown => return None,
+        };
+        let client = self.controller.client().clone();
+        let api = Api::namespaced(client, &self.namespace());
+        Some(objects::<Pod>(api, config, &UndecodableObjects::default()))
+    }
+
+    fn owner(&mut self, event: watcher::Result<Event<DynamicObject>>) {
+        let Some(workload) = self.workload.clone() else {
+            return;
+        };
+        let kind = self
+            .creator()
+            .map(|(resource, _)| resource.kind)
+            .unwrap_or_default();
+        let source = |object: Option<&DynamicObject>| Some(pod_source(&workload, &kind, object));
+        match event {
+            Ok(Event::Init) => self.seen = false,
+            Ok(Event::InitApply(object) | Event::Apply(object)) => {
+                self.seen = true;
+                self.source = source(Some(&object));
+            }
+            Ok(Event::InitDone) if self.seen => {}
+            Ok(Event::InitDone | Event::Delete(_)) => self.source = source(None),
+            Err(error) => {
+                tracing::warn!(%error, kind, name = workload.name, "Cannot watch a workload that recovers; it is retried");
+            }
+        }
+    }
+
+    fn pod(&mut self, event: watcher::Result<Event<Pod>>) {
+        let uid = |pod: &Pod| pod.metadata.uid.clone().unwrap_or_default();
+        match event {
+            Ok(Event::Init) => {
+                self.pods.clear();
+                self.listed = false;
+            }
+            Ok(Event::InitApply(pod) | Event::Apply(pod)) => {
+                self.pods.insert(uid(&pod), trimmed(pod));
+            }
+            Ok(Event::InitDone) => self.listed = true,
+            Ok(Event::Delete(metadata)) => {
+                self.pods
+                    .remove(metadata.uid.as_deref().unwrap_or_default());
+            }
+            Err(error) => {
+                tracing::warn!(%error, "Cannot watch the pods of a workload that recovers; it is retried");
+            }
+        }
+    }
+
+    /// Reads the workload and its pods once, without a watch.
+    async fn read_once(&mut self) {
+        let client = self.controller.client().clone();
+        let namespace = self.namespace();
+        let workload = self.workload.clone();
+        self.source = match (&workload, self.creator()) {
+            (None, _) => Some(PodSource::NoMore),
+            (Some(_), None) => Some(PodSource::PodsThatNameIt),
+            (Some(workload), Some((resource, name))) => {
+                let api: Api<Decoded<DynamicObject>> =
+                    Api::namespaced_with(client.clone(), &namespace, &resource);
+                match api.get_opt(&name).await {
+                    Ok(found) => {
+                        let found = found.and_then(|found| found.into_result().ok());
+                        Some(pod_source(workload, &resource.kind, found.as_ref()))
+                    }
+                    Err(_) => None,
+                }
+            }
+        };
+        let Some(source) = self.source.clone() else {
+            return;
+        };
+        let Some(mut watch) = self.pod_watch(&source) else {
+            return;
+        };
+        // A list is what a watch begins with.
+        let listing = async {
+            while !self.listed
+                && let Some(event) = watch.next().await
+            {
+                self.pod(event);
+            }
+        };
+        if tokio::time::timeout(LISTING, listing).await.is_err() {
+            tracing::warn!("Cannot list the pods of a workload that recovers in time");
+        }
+    }
+
+    /// Reports what is known of each Incident.
+    async fn evaluate(&mut self) {
+        let Some(source) = self.source.clone() else {
+            return;
+        };
+        let needs_pods = matches!(source, PodSource::Pods(..) | PodSource::PodsThatNameIt);
+        let deadline = self.controller.config().replacement_deadline;
+        let pods: Vec<Pod> = self.pods.values().cloned().collect();
+        let waiting: Vec<_> = self
+            .waiting
+            .iter()
+            .map(|(k, i)| (k.clone(), i.clone()))
+            .collect();
+        for (key, incident) in waiting {
+            let waited = Timestamp::now().duration_since(key.0);
+            let over = Duration::try_from(waited).is_ok_and(|waited| waited >= deadline);
+            if needs_pods && !self.listed && !over {
+                continue;
+            }
+            let recovery = {
+                let controller = Arc::clone(&self.controller);
+                let scope = ClaimScope::of(&incident);
+                let mut earlier = scope
+                    .as_ref()
+                    .map_or(0, |scope| controller.claims().earlier(scope, key.0, &key.1));
+                let (client, uid) = (controller.client(), &key.1);
+                let claim = |pod: &str| {
+                    controller
+                        .claims()
+                        .claim(pod, uid, &mut earlier, Timestamp::now())
+                };
+                Box::pin(find_replacement(
+                    client,
+                    &incident,
+                    (key.0, deadline),
+                    &source,
+                    &pods,
+                    claim,
+                ))
+                .await
+            };
+            if recovery == Recovery::Waiting {
+                continue;
+            }
+            match self.controller.report_recovery(&incident, &recovery).await {
+                Ok(()) | Err(Stop::NotFound) => {}
+                Err(Stop::Stopping) => return,
+            }
+            self.leave(&key);
+            if self.reported.send(key.1).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Of a pod what tells a replacement: tenants can make pods large.
+fn trimmed(mut pod: Pod) -> Pod {
+    let (metadata, spec, status) = (pod.metadata, pod.spec.take(), pod.status.take());
+    Pod {
+        metadata: ObjectMeta {
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            creation_timestamp: metadata.creation_timestamp,
+            deletion_timestamp: metadata.deletion_timestamp,
+            labels: metadata.labels,
+            owner_references: metadata.owner_references,
+            ..ObjectMeta::default()
+        },
+        spec: spec.map(|spec| PodSpec {
+            node_name: spec.node_name,
+            ..PodSpec::default()
+        }),
+        status: status.map(|status| PodStatus {
+            phase: status.phase,
+            conditions: status.conditions.map(|conditions| {
+                let ready = conditions.into_iter().filter(|c| c.type_ == "Ready");
+                ready.collect()
+            }),
+            ..PodStatus::default()
+        }),
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

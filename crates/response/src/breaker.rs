@@ -1,0 +1,312 @@
+//! The circuit breaker: responses to a workload pause when its replacements violate a policy as
+//! soon as they start.
+//!
+//! Here: which Incidents open it, for how long, and what closes it. Not here: what is planned while
+//! it is open (`plan`).
+//! Invariant: its state is derived from Incidents alone, so that it survives a change of leader;
+//! processes of `kubectl exec` never open it, or whoever may exec could switch responses off.
+
+use crate::facts::created;
+use crate::ledger::later;
+use bailiff_api::{Incident, IncidentType, Origin};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
+
+/// So soon after its start a replacement must violate the policy to count.
+const SOON: SignedDuration = SignedDuration::from_mins(2);
+/// So many such replacements open the breaker.
+const FAILURES: usize = 3;
+/// The first pause; each further one is twice as long.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(10);
+/// The longest pause.
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_hours(1);
+/// A replacement can start this long before the controller knows that the removal was accepted; the
+/// times of pods have whole seconds.
+const REQUEST_TIME: SignedDuration = SignedDuration::from_secs(2);
+/// What is older no longer matters: by then the pauses have their full length.
+const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether responses to a workload and policy pause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breaker {
+    /// They do not.
+    Closed,
+    /// They do.
+    Open {
+        /// When one response is tried, or the breaker can have closed.
+        until: Timestamp,
+    },
+}
+
+/// A workload, by UID, and the generation of a policy, by UID.
+type Key = (String, String, i64);
+
+/// What one Incident tells the breaker.
+#[derive(Clone, Debug)]
+struct Record {
+    pod_uid: String,
+    policy: (String, i64),
+    workload: Option<String>,
+    /// When the API server recorded the violation.
+    violated: Timestamp,
+    started: Option<Timestamp>,
+    /// A process that the pod started by itself.
+    by_itself: bool,
+    removed: Option<Timestamp>,
+    /// UID of the replacement, and when it became Ready.
+    replacement: Option<(String, Timestamp)>,
+}
+
+/// What is known of all breakers.
+#[derive(Clone, Debug, Default)]
+pub struct Breakers {
+    records: BTreeMap<String, Record>,
+    by_key: BTreeMap<Key, Vec<String>>,
+    by_pod: BTreeMap<String, Vec<String>>,
+}
+
+impl Breakers {
+    /// Learns what an Incident's status records.
+    pub fn observe(&mut self, incident: &Incident) {
+        let status = incident.status.as_ref();
+        let workload = status.and_then(|s| s.workload_ref.as_ref());
+        let started = status.and_then(|s| s.pod_start_time.as_ref());
+        self.learn(
+            incident,
+            workload.map(|w| w.uid.clone()),
+            started.map(|s| s.0),
+        );
+    }
+
+    /// Learns that the live pod of an Incident belongs to a workload, and when it started, before
+    /// the status records it.
+    pub(crate) fn verified(
+        &mut self,
+        incident: &Incident,
+        workload_uid: &str,
+        started: Option<Timestamp>,
+    ) {
+        self.learn(incident, Some(workload_uid.to_owned()), started);
+    }
+
+    fn learn(&mut self, incident: &Incident, workload: Option<String>, started: Option<Timestamp>) {
+        let Some(uid) = &incident.metadata.uid else {
+            return;
+        };
+        match incident.spec.type_ {
+            IncidentType::Violation => {}
+            IncidentType::EvaluationFailed => return,
+        }
+        let spec = &incident.spec;
+        let status = incident.status.as_ref();
+        let response = status.and_then(|s| s.response.as_ref());
+        let replacement = status.and_then(|s| s.replacement.as_ref());
+        let known = self.records.get(uid);
+        let record = Record {
+            pod_uid: spec.pod.uid.clone(),
+            policy: (spec.policy_ref.uid.clone(), spec.policy_ref.generation),
+            // What was verified once stays so, also where the watch is behind.
+            workload: workload.or_else(|| known.and_then(|k| k.workload.clone())),
+            violated: created(&incident.metadata),
+            started: started.or_else(|| known.and_then(|k| k.started)),
+            by_itself: match spec.process.origin {
+                Origin::Entrypoint | Origin::Probe | Origin::Lifecycle => true,
+                Origin::Exec | Origin::Unknown => false,
+            },
+            removed: response
+                .map(|r| r.time.0)
+                .or_else(|| known.and_then(|k| k.removed)),
+            replacement: replacement.map(|r| (r.uid.clone(), r.ready_time.0)),
+        };
+        self.deleted(uid);
+        if let Some(workload) = &record.workload {
+            let (policy, generation) = record.policy.clone();
+            let key = (workload.clone(), policy, generation);
+            self.by_key.entry(key).or_default().push(uid.clone());
+        }
+        let of_pod = self.by_pod.entry(record.pod_uid.clone()).or_default();
+        of_pod.push(uid.clone());
+        self.records.insert(uid.clone(), record);
+    }
+
+    /// Forgets an Incident that was deleted, by UID.
+    pub fn deleted(&mut self, incident_uid: &str) {
+        let Some(record) = self.records.remove(incident_uid) else {
+            return;
+        };
+        let remove = |uids: &mut Vec<String>| {
+            uids.retain(|uid| uid != incident_uid);
+            uids.is_empty()
+        };
+        if let Some(workload) = record.workload {
+            let key = (workload, record.policy.0, record.policy.1);
+            if self.by_key.get_mut(&key).is_some_and(remove) {
+                self.by_key.remove(&key);
+            }
+        }
+        if self.by_pod.get_mut(&record.pod_uid).is_some_and(remove) {
+            self.by_pod.remove(&record.pod_uid);
+        }
+    }
+
+    /// Forgets what is too old to matter.
+    pub fn prune(&mut self, now: Timestamp) {
+        let old = |record: &Record| {
+            let last = record
+                .removed
+                .map_or(record.violated, |r| r.max(record.violated));
+            now.duration_since(last) >= REMEMBERED
+        };
+        let old: Vec<_> = self
+            .records
+            .iter()
+            .filter(|(_, record)| old(record))
+            .map(|(uid, _)| uid.clone())
+            .collect();
+        for uid in old {
+            self.deleted(&uid);
+        }
+    }
+
+    /// The breaker of a workload and a generation of a policy. `last_requested` is when a removal
+    /// of a pod of the workload was last requested.
+    #[must_use]
+    pub(crate) fn state(
+        &self,
+        workload_uid: &str,
+        policy: (&str, i64),
+        last_requested: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Breaker {
+        let key = (workload_uid.to_owned(), policy.0.to_owned(), policy.1);
+        let uids = self.by_key.get(&key).into_iter().flatten();
+        let records: Vec<_> = uids.filter_map(|uid| self.records.get(uid)).collect();
+        let mut events: Vec<_> = records
+            .iter()
+            .filter(|r| is_failure(r, &records))
+            .map(|r| (r.violated, Event::Failed(r.pod_uid.clone())))
+            .chain(
+                records
+                    .iter()
+                    .filter_map(|r| Some((r.removed?, Event::Removed))),
+            )
+            .chain(last_requested.map(|at| (at, Event::Removed)))
+            .collect();
+        let healthy: Vec<_> = records.iter().filter_map(|r| self.healthy(r)).collect();
+        events.extend(
+            healthy
+                .iter()
+                .filter(|at| **at <= now)
+                .map(|at| (*at, Event::Healthy)),
+        );
+        events.sort();
+        let state = events
+            .into_iter()
+            .fold(State::Closed(Vec::new()), State::after);
+        let next_healthy = healthy.into_iter().filter(|at| *at > now).min();
+        state.breaker(next_healthy, now)
+    }
+
+    /// When the replacement of an Incident's pod has lived long enough without a violation.
+    fn healthy(&self, record: &Record) -> Option<Timestamp> {
+        let (uid, ready) = record.replacement.as_ref()?;
+        let at = later(*ready, SOON);
+        let of_pod = self.by_pod.get(uid).into_iter().flatten();
+        let mut of_pod = of_pod.filter_map(|uid| self.records.get(uid));
+        let failed = of_pod.any(|r| r.by_itself && r.policy == record.policy && r.violated <= at);
+        (!failed).then_some(at)
+    }
+}
+
+/// Whether a pod that replaced another violated the policy as soon as it started.
+fn is_failure(record: &Record, all: &[&Record]) -> bool {
+    let others = all.iter().filter(|other| other.pod_uid != record.pod_uid);
+    let first_removal = others.filter_map(|other| other.removed).min();
+    let (Some(started), Some(first_removal)) = (record.started, first_removal) else {
+        return false;
+    };
+    record.by_itself
+        && later(started, REQUEST_TIME) >= first_removal
+        && record.violated.duration_since(started) <= SOON
+}
+
+/// What happened to a workload, in the order in which things of one time are taken.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Healthy,
+    /// A replacement violated the policy as soon as it started; the pod's UID.
+    Failed(String),
+    Removed,
+}
+
+enum State {
+    /// The replacements that failed one after the other.
+    Closed(Vec<String>),
+    Open {
+        since: Timestamp,
+        pauses: u32,
+    },
+    /// One response was tried.
+    Tried {
+        at: Timestamp,
+        pauses: u32,
+    },
+}
+
+impl State {
+    fn after(self, (at, event): (Timestamp, Event)) -> Self {
+        match (self, event) {
+            (_, Event::Healthy) => Self::Closed(Vec::new()),
+            (Self::Closed(mut failed), Event::Failed(pod)) => {
+                if !failed.contains(&pod) {
+                    failed.push(pod);
+                }
+                if failed.len() >= FAILURES {
+                    Self::Open {
+                        since: at,
+                        pauses: 0,
+                    }
+                } else {
+                    Self::Closed(failed)
+                }
+            }
+            (Self::Open { since, pauses }, Event::Removed) if at >= later(since, pause(pauses)) => {
+                Self::Tried { at, pauses }
+            }
+            (Self::Tried { at: tried, pauses }, Event::Removed)
+                if at >= later(tried, pause(pauses)) =>
+            {
+                Self::Tried { at, pauses }
+            }
+            (Self::Tried { pauses, .. }, Event::Failed(_)) => Self::Open {
+                since: at,
+                pauses: pauses.saturating_add(1),
+            },
+            (state, Event::Failed(_) | Event::Removed) => state,
+        }
+    }
+
+    fn breaker(&self, next_healthy: Option<Timestamp>, now: Timestamp) -> Breaker {
+        let (since, pauses) = match self {
+            Self::Closed(_) => return Breaker::Closed,
+            Self::Open { since, pauses } => (*since, *pauses),
+            Self::Tried { at, pauses } => (*at, *pauses),
+        };
+        let until = later(since, pause(pauses));
+        if until <= now {
+            return Breaker::Closed;
+        }
+        Breaker::Open {
+            until: next_healthy.map_or(until, |healthy| healthy.min(until)),
+        }
+    }
+}
+
+/// The pause after so many earlier ones.
+fn pause(earlier: u32) -> SignedDuration {
+    let longer = 2_i32.saturating_pow(earlier);
+    FIRST_PAUSE.saturating_mul(longer).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! One decision about one Incident, with everything that limits it.
+//!
+//! Here: the order in which the limits, the breaker and the guard learn of an Incident and the plan
+//! is made from them. Not here: the rules themselves (`plan`, `ledger`, `breaker`, `guard`).
+//! Invariant: a decision and the note of it are one step; a planned removal counts before it is
+//! requested.
+
+use crate::breaker::{Breaker, Breakers};
+use crate::facts::{Facts, Lookup, Owner, PodFacts, Protection, pod_removed};
+use crate::guard::Guards;
+use crate::ledger::{Ledger, RateLimits};
+use crate::plan::{Plan, claim_of, plan};
+use crate::queue::Queue;
+use crate::reason::NoActionReason;
+use bailiff_api::Incident;
+use jiff::Timestamp;
+
+/// What limits responses, beyond a single Incident.
+#[derive(Clone, Debug, Default)]
+pub struct Controls {
+    /// Past removals.
+    pub ledger: Ledger,
+    /// The circuit breakers.
+    pub breakers: Breakers,
+    /// The bad-policy guard.
+    pub guards: Guards,
+}
+
+impl Controls {
+    /// Controls that have learned nothing yet.
+    #[must_use]
+    pub fn new(rates: RateLimits) -> Self {
+        Self {
+            ledger: Ledger::new(rates),
+            ..Self::default()
+        }
+    }
+
+    /// Learns what an Incident's status records. All Incidents are learned before the first
+    /// decision, and each change after it.
+    pub fn observe(&mut self, incident: &Incident) {
+        self.ledger.restore(incident);
+        self.breakers.observe(incident);
+        self.guards.observe(incident);
+    }
+
+    /// Forgets an Incident that was deleted, by UID. A removal still counts in the limits.
+    pub fn deleted(&mut self, incident_uid: &str) {
+        self.breakers.deleted(incident_uid);
+        self.guards.deleted(incident_uid);
+    }
+
+    /// Forgets what no longer limits anything.
+    pub fn prune(&mut self, now: Timestamp) {
+        self.ledger.prune(now);
+        self.breakers.prune(now);
+    }
+
+    /// Fills in what the facts lack, plans the response to an Incident, and notes a removal, which
+    /// `Ledger::release` takes back if it is known not to have happened.
+    pub fn decide(
+        &mut self,
+        queue: &Queue,
+        incident: &Incident,
+        facts: &mut Facts,
+        now: Timestamp,
+    ) -> Plan {
+        let pod_uid = &incident.spec.pod.uid;
+        let workload = match &facts.owner {
+            Owner::Workload(workload) => Some(workload.uid.clone()),
+            Owner::None | Owner::Unknown(_) => None,
+        };
+        self.learn_end(pod_uid, facts, now);
+        self.fill_in(queue, incident, workload.as_deref(), facts, now);
+        let mut planned = plan(facts, now);
+        if would_remove(&planned) {
+            self.guards.planned(incident, workload.as_deref(), now);
+            facts.paused = self.paused(facts);
+            planned = plan(facts, now);
+        }
+        match &planned {
+            Plan::Evict(removal) | Plan::Delete(removal) => {
+                self.ledger.reserve(pod_uid, &removal.claim, now);
+            }
+            // A leader that was killed can have requested it, so it counts.
+            Plan::NoAction {
+                reason: NoActionReason::AlreadyTerminating(Some(at)),
+                ..
+            } if !self.ledger.contains(pod_uid) => {
+                if let Some(claim) = claim_of(facts) {
+                    self.ledger.reserve(pod_uid, &claim, *at);
+                    self.ledger.confirm(pod_uid, *at);
+                }
+            }
+            Plan::Shorten(_) | Plan::Requeue { .. } | Plan::NoAction { .. } => {}
+        }
+        planned
+    }
+
+    /// What became of a removal whose end was not reported, as after a panic: the live pod tells.
+    fn learn_end(&mut self, pod_uid: &str, facts: &Facts, now: Timestamp) {
+        if !self.ledger.is_pending(pod_uid) {
+            return;
+        }
+        match (pod_removed(facts), &facts.pod) {
+            (Lookup::Found(false), _) => self.ledger.release(pod_uid),
+            (Lookup::Found(true), Lookup::Found(pod)) => {
+                self.ledger.confirm(pod_uid, pod.evicted.unwrap_or(now));
+            }
+            (Lookup::Found(true) | Lookup::NotFound, _) => self.ledger.confirm(pod_uid, now),
+            (Lookup::Failed(_), _) => {}
+        }
+    }
+
+    fn fill_in(
+        &mut self,
+        queue: &Queue,
+        incident: &Incident,
+        workload: Option<&str>,
+        facts: &mut Facts,
+        now: Timestamp,
+    ) {
+        let bindings = match &facts.bindings {
+            Lookup::Found(bindings) => bindings.iter().map(|b| b.name.as_str()).collect(),
+            Lookup::NotFound | Lookup::Failed(_) => Vec::new(),
+        };
+        let namespace = &facts.violation.namespace;
+        let uid = incident.metadata.uid.as_deref().unwrap_or_default();
+        facts.history = self.ledger.history(workload, namespace, &bindings, now);
+        facts.history.contended = queue.contended(uid, workload);
+        let trusted = facts.protection == Protection::Unmodified;
+        facts.breaker = match (workload, &facts.pod, &facts.policy) {
+            (Some(workload), Lookup::Found(pod), Lookup::Found(policy))
+                if trusted && is_its_pod(pod, facts) =>
+            {
+                self.breakers.verified(incident, workload, pod.started);
+                let last = self.ledger.last_of_workload(workload, now);
+                let policy = (policy.uid.as_str(), policy.generation);
+                self.breakers.state(workload, policy, last, now)
+            }
+            _ => Breaker::Closed,
+        };
+        facts.paused = self.paused(facts);
+    }
+
+    fn paused(&self, facts: &Facts) -> Vec<crate::guard::Paused> {
+        let (Lookup::Found(policy), Lookup::Found(bindings)) = (&facts.policy, &facts.bindings)
+        else {
+            return Vec::new();
+        };
+        let paused = bindings
+            .iter()
+            .filter_map(|b| self.guards.assess(policy, b));
+        paused.collect()
+    }
+}
+
+fn is_its_pod(pod: &PodFacts, facts: &Facts) -> bool {
+    let violation = &facts.violation;
+    pod.uid == violation.pod_uid && pod.node_name.as_ref() == Some(&violation.node_name)
+}
+
+/// Whether a plan removes the pod, now or when its limit has room.
+const fn would_remove(plan: &Plan) -> bool {
+    match plan {
+        Plan::Evict(_) | Plan::Delete(_) => true,
+        Plan::Requeue { claim, .. } => claim.is_some(),
+        Plan::Shorten(_) | Plan::NoAction { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

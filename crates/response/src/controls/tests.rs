@@ -1,0 +1,177 @@
+//! What a decision learns, notes and respects.
+
+use super::*;
+use crate::queue::{QueueSettings, Summary};
+use crate::tests::{binding, evictable, incident, incident_of, minutes, now, seconds, workload};
+use crate::{Protection, WaitReason};
+use bailiff_api::ResponseAction;
+use serde_json::json;
+
+fn controls() -> Controls {
+    Controls::new(RateLimits::default())
+}
+
+fn queue() -> Queue {
+    Queue::new(QueueSettings::default())
+}
+
+#[test]
+fn a_planned_removal_counts_before_it_is_requested() {
+    let mut controls = controls();
+    let mut facts = evictable();
+    let plan = controls.decide(&queue(), &incident(), &mut facts, now());
+    assert!(matches!(plan, Plan::Evict(_)), "{plan:?}");
+    let mut other = evictable();
+    other.violation.pod_uid = "pod-2".to_owned();
+    if let Lookup::Found(pod) = &mut other.pod {
+        pod.uid = "pod-2".to_owned();
+    }
+    let second =
+        incident_of(&json!({"metadata": {"uid": "inc-2"}, "spec": {"pod": {"uid": "pod-2"}}}));
+    let waits = controls.decide(&queue(), &second, &mut other.clone(), now());
+    let Plan::Requeue { reason, until, .. } = waits else {
+        panic!("{waits:?}: it waits")
+    };
+    assert_eq!((reason, until), (WaitReason::Cooldown, now() + seconds(60)));
+    controls.ledger.release("pod-uid");
+    let plan = controls.decide(&queue(), &second, &mut other, now());
+    assert!(matches!(plan, Plan::Evict(_)), "{plan:?}");
+}
+
+#[test]
+fn the_removal_of_a_leader_that_was_killed_counts() {
+    let mut controls = controls();
+    let mut facts = evictable();
+    if let Lookup::Found(pod) = &mut facts.pod {
+        pod.evicted = Some(now() - seconds(5));
+        pod.terminating = Some(crate::Termination {
+            ends: now() + seconds(25),
+            grace_period_seconds: 30,
+        });
+    }
+    controls.decide(&queue(), &incident(), &mut facts, now());
+    assert_eq!(
+        controls.ledger.last_of_workload("web-uid", now()),
+        Some(now() - seconds(5))
+    );
+}
+
+#[test]
+fn a_newcomer_waits_behind_those_that_wait() {
+    let mut controls = controls();
+    let mut queue = queue();
+    queue.observe(Summary::of(&incident()).unwrap(), now());
+    let older = incident_of(
+        &json!({"metadata": {"uid": "older", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"pod": {"uid": "other-pod"}}}),
+    );
+    queue.observe(Summary::of(&older).unwrap(), now());
+    let Plan::Evict(removal) = plan(&evictable(), now()) else {
+        panic!("it evicts")
+    };
+    assert_eq!(
+        queue.next(&controls.ledger, now()).unwrap().key.uid,
+        "older"
+    );
+    let limited = crate::Finished::Limited {
+        claim: *removal.claim,
+        limit: crate::Limit::Workload("web-uid".to_owned()),
+        until: now() + seconds(1),
+    };
+    queue.finished("older", limited, now());
+    let plan = controls.decide(&queue, &incident(), &mut evictable(), now());
+    assert!(
+        matches!(
+            plan,
+            Plan::Requeue {
+                reason: WaitReason::Cooldown,
+                ..
+            }
+        ),
+        "{plan:?}"
+    );
+}
+
+#[test]
+fn the_removal_that_is_one_too_many_pauses_the_binding_before_it_happens() {
+    let mut controls = controls();
+    let mut young = binding("a", ResponseAction::Evict);
+    young.changed = now() - minutes(60);
+    let mut planned = Vec::new();
+    for number in 0..12 {
+        let pod_uid = format!("pod-{number}");
+        let mut facts = evictable();
+        facts.violation.pod_uid.clone_from(&pod_uid);
+        // Each in a namespace of its own, so that no other limit holds.
+        facts.violation.namespace.clone_from(&pod_uid);
+        if let Lookup::Found(pod) = &mut facts.pod {
+            pod.uid.clone_from(&pod_uid);
+        }
+        facts.owner = Owner::Workload(workload(&format!("w{number}")));
+        young.guardrails.max_evictions_per_minute = 100;
+        facts.bindings = Lookup::Found(vec![young.clone()]);
+        let incident = incident_of(&json!({"metadata": {"uid": format!("inc-{number}")},
+            "spec": {"pod": {"uid": pod_uid}}}));
+        planned.push(matches!(
+            controls.decide(&queue(), &incident, &mut facts, now()),
+            Plan::Evict(_)
+        ));
+    }
+    assert_eq!(
+        planned.iter().filter(|evicts| **evicts).count(),
+        10,
+        "{planned:?}"
+    );
+    assert!(planned.iter().take(10).all(|evicts| *evicts));
+}
+
+#[test]
+fn the_third_replacement_that_fails_is_not_removed() {
+    for (protection, opens) in [(Protection::Unmodified, true), (Protection::Missing, false)] {
+        let mut controls = controls();
+        let mut paused = false;
+        for number in 0..4_i64 {
+            let at = now() + minutes(2 * number);
+            let pod_uid = format!("pod-{number}");
+            let mut facts = evictable();
+            facts.violation.pod_uid.clone_from(&pod_uid);
+            if number == 3 {
+                facts.protection = protection.clone();
+            }
+            if let Lookup::Found(pod) = &mut facts.pod {
+                pod.uid.clone_from(&pod_uid);
+                pod.started = Some(at - seconds(10));
+            }
+            let mut incident = incident_of(&json!({
+                "metadata": {"uid": format!("inc-{number}"), "creationTimestamp": at.to_string()},
+                "spec": {"pod": {"uid": pod_uid}, "process": {"origin": "Entrypoint"}}}));
+            let plan = controls.decide(&queue(), &incident, &mut facts, at);
+            if let Plan::Evict(removal) = &plan {
+                let outcome = crate::Outcome::Removed {
+                    action: ResponseAction::Evict,
+                    binding: "a".to_owned(),
+                    at,
+                    grace_period_seconds: removal.grace_period_seconds,
+                };
+                let verified = crate::Verified {
+                    workload: Some(workload("web-uid")),
+                    started: Some(at - seconds(10)),
+                };
+                incident.status = Some(crate::apply_outcome(&incident, &verified, &outcome, at));
+                controls.observe(&incident);
+            }
+            paused = matches!(
+                &plan,
+                Plan::Requeue {
+                    reason: WaitReason::CircuitBreakerOpen { .. },
+                    ..
+                }
+            );
+            assert!(
+                number == 3 || matches!(plan, Plan::Evict(_)),
+                "{number}: {plan:?}"
+            );
+        }
+        assert_eq!(paused, opens, "{protection:?}");
+    }
+}

@@ -1,0 +1,171 @@
+//! When a binding is paused, and what resumes it.
+
+use super::*;
+use crate::tests::{binding, incident_of, minutes, now, policy, seconds};
+use bailiff_api::ResponseAction;
+use serde_json::{Value, json};
+
+fn at(second: i64) -> String {
+    (now() + seconds(second)).to_string()
+}
+
+fn incident(number: usize, workload: &str, status: &Value) -> Incident {
+    let mut status = status.clone();
+    status["workloadRef"] =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": workload});
+    incident_of(&json!({"metadata": {"uid": format!("inc-{number}")}, "status": status}))
+}
+
+fn waits(reason: &str, second: i64) -> Value {
+    json!({"waiting": {"reason": reason, "startTime": at(second)}})
+}
+
+fn young() -> (PolicyFacts, BindingFacts) {
+    let mut policy = policy();
+    policy.changed = now() - minutes(60);
+    (policy, binding("a", ResponseAction::Evict))
+}
+
+/// A guard that has seen removals of so many workloads, one every so many seconds.
+fn guards(workloads: usize, every: i64) -> Guards {
+    let mut guards = Guards::default();
+    for number in 0..workloads {
+        let second = i64::try_from(number).unwrap() * every;
+        let status = waits("RateLimited", second);
+        guards.observe(&incident(number, &format!("w{number}"), &status));
+    }
+    guards
+}
+
+#[test]
+fn more_than_ten_workloads_or_a_tenth_of_them_pause_a_young_binding() {
+    let (policy, mut binding) = young();
+    let mut paused = |workloads, every, matched| {
+        binding.matched_workloads = matched;
+        let paused = guards(workloads, every).assess(&policy, &binding)?;
+        assert_eq!(paused.resume(), "1/1");
+        paused.workloads
+    };
+    for (workloads, every, matched, want) in [
+        (10, 1, 0, None),
+        (11, 1, 0, Some(11)),
+        (11, 1, 109, Some(11)),
+        (11, 1, 110, None),
+        (12, 1, 110, Some(12)),
+        // Eleven within ten minutes, or in more.
+        (11, 60, 0, Some(11)),
+        (11, 61, 0, None),
+        (40, 59, 0, Some(11)),
+    ] {
+        let got = paused(workloads, every, matched);
+        assert_eq!(got, want, "{workloads} every {every} s of {matched}");
+    }
+}
+
+#[test]
+fn only_young_generations_are_paused_and_by_their_own_removals() {
+    let guards = guards(11, 1);
+    let paused = |change: fn(&mut PolicyFacts, &mut BindingFacts)| {
+        let (mut policy, mut binding) = young();
+        change(&mut policy, &mut binding);
+        guards.assess(&policy, &binding).is_some()
+    };
+    assert!(paused(|_, _| {}));
+    for (name, want, change) in [
+        (
+            "an old policy",
+            false,
+            (|p, _| p.changed = now() - minutes(60 * 25))
+                as fn(&mut PolicyFacts, &mut BindingFacts),
+        ),
+        ("a young binding", true, |p, b| {
+            p.changed = now() - minutes(60 * 25);
+            b.changed = now() - minutes(60);
+        }),
+        ("changed since", false, |_, b| {
+            b.changed = now() + seconds(5);
+        }),
+        ("another generation", false, |p, _| p.generation = 2),
+        ("another binding", false, |_, b| b.uid = "x".to_owned()),
+        ("resumed", false, |_, b| b.resume = Some("1/1".to_owned())),
+        ("resumed earlier", true, |_, b| {
+            b.resume = Some("1/0".to_owned());
+        }),
+        ("paused before", true, |p, b| {
+            p.generation = 2;
+            b.was_paused = true;
+        }),
+        ("paused before, resumed", false, |_, b| {
+            b.was_paused = true;
+            b.resume = Some("1/1".to_owned());
+        }),
+    ] {
+        assert_eq!(paused(change), want, "{name}");
+    }
+}
+
+#[test]
+fn only_removals_that_were_requested_or_wait_count_once_a_workload() {
+    let (policy, binding) = young();
+    let mut guards = guards(10, 1);
+    let paused = |guards: &Guards| guards.assess(&policy, &binding).is_some();
+    let last = |status: &Value| incident(10, "w10", status);
+    guards.observe(&last(&waits("APIRequestFailed", 20)));
+    assert!(!paused(&guards), "it may only audit");
+    guards.observe(&incident(10, "w9", &waits("Cooldown", 20)));
+    assert!(!paused(&guards), "the same workload");
+    let response = json!({"response": {"action": "Evict", "bindingName": "a", "time": at(20)}});
+    guards.observe(&last(&response));
+    assert!(paused(&guards));
+    let closed = json!({"conditions": [{"type": "Responded", "status": "False", "reason": "Unmanaged",
+        "message": "", "lastTransitionTime": at(21)}]});
+    guards.observe(&last(&closed));
+    assert!(!paused(&guards), "it was not removed");
+    let open = last(&json!({}));
+    guards.planned(&open, Some("w10"), now() + seconds(22));
+    assert!(paused(&guards));
+    guards.observe(&open);
+    assert!(paused(&guards), "a watch that is behind changes nothing");
+    guards.deleted("inc-10");
+    assert!(!paused(&guards));
+    // A pod without a controller counts by itself.
+    guards.planned(&open, None, now() + seconds(22));
+    assert!(paused(&guards));
+}
+
+#[test]
+fn a_spec_is_as_old_as_its_last_change() {
+    let metadata = |generation: i64, entries: Value| -> ObjectMeta {
+        serde_json::from_value(json!({"generation": generation, "creationTimestamp": at(0),
+            "managedFields": entries}))
+        .unwrap()
+    };
+    let entry = |second, subresource: Option<&str>| {
+        json!({"manager": "m", "operation": "Update",
+        "time": at(second), "subresource": subresource})
+    };
+    let changed = |generation, entries| changed(&metadata(generation, entries)).to_string();
+    assert_eq!(changed(1, json!([entry(9, None)])), at(0));
+    assert_eq!(changed(2, json!([entry(9, None), entry(5, None)])), at(9));
+    assert_eq!(changed(2, json!([entry(9, Some("status"))])), at(0));
+}
+
+#[test]
+fn a_binding_stays_paused_by_its_condition() {
+    let paused = crate::tests::paused();
+    let message = messages::paused(&paused);
+    let binding = |status: &str, message: &str| -> RuntimePolicyBinding {
+        serde_json::from_value(json!({
+            "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicyBinding",
+            "metadata": {"name": "a", "generation": 1},
+            "spec": {"policyName": "no-shells", "responseActions": ["Evict"]},
+            "status": {"conditions": [{"type": "Paused", "status": status, "reason": "R",
+                "message": message, "lastTransitionTime": at(0)}]},
+        }))
+        .unwrap()
+    };
+    assert!(was_paused(&binding("True", &message), 3));
+    assert!(!was_paused(&binding("True", &message), 4));
+    assert!(!was_paused(&binding("False", &message), 3));
+    assert!(!was_paused(&binding("True", "x"), 3));
+}

@@ -1,0 +1,612 @@
+//! The one ordered queue of Incidents that need a response.
+//!
+//! Here: which Incident is reconciled next, and when to look again. Not here: what a reconciliation
+//! does (`controls`, `controller`) and the limits themselves (`ledger`).
+//! Invariant: never more than the slots at once, never two Incidents of one pod; namespaces take
+//! turns, and within one the oldest goes first, by the API server's time; a place in a limit that
+//! becomes free goes to who waits for it, never to a newcomer; every Incident that is due is
+//! reconciled; the queue can be rebuilt from Incidents.
+
+mod input;
+
+use crate::ledger::{Claim, Ledger, Limit, later};
+use bailiff_api::condition::responded;
+pub use input::{Demand, Finished, Key, Summary, Wake};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The longest pause that a `Retry-After` can ask for: whoever answers an eviction with it, as a
+/// webhook does, must not stop the response.
+const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_mins(5);
+/// The least time between two looks at an Incident whose violations continue while it waits for
+/// the next one.
+const NEXT_EXEC_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
+
+/// How the queue works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// Most Incidents that are reconciled at once; at least 1.
+    pub slots: usize,
+    /// Least time between a final response and its re-evaluation.
+    pub recheck_interval: SignedDuration,
+    /// The first pause after a failure; it doubles.
+    pub initial_backoff: SignedDuration,
+    /// The longest such pause.
+    pub max_backoff: SignedDuration,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            slots: 16,
+            recheck_interval: SignedDuration::from_secs(30),
+            initial_backoff: SignedDuration::from_secs(1),
+            max_backoff: SignedDuration::from_secs(30),
+        }
+    }
+}
+
+/// An Incident to reconcile. It has a slot until `Queue::finished`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The Incident.
+    pub key: Key,
+    /// This queue has never given it out: what the watch brought is the newest that there can be.
+    /// Else it is read first.
+    pub fresh: bool,
+}
+
+/// What the queue holds, for metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Incidents that are reconciled now.
+    pub running: usize,
+    /// Incidents that are due and have no slot.
+    pub due: usize,
+    /// Incidents that wait, by the reason of the condition `Responded`.
+    pub waiting: BTreeMap<String, usize>,
+    /// Since when the one waits that waits longest.
+    pub oldest_waiting: Option<Timestamp>,
+}
+
+/// Where an Incident is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Nothing is due; it is forgotten at this time.
+    Idle(Timestamp),
+    /// It is due.
+    Ready,
+    /// It is due at this time.
+    Later(Timestamp),
+    /// It has a slot.
+    Running,
+}
+
+#[derive(Debug)]
+struct Entry {
+    summary: Summary,
+    place: Place,
+    /// When a slot of it ended last.
+    finished: Option<Timestamp>,
+    /// The last slot ended with a final response.
+    closed: bool,
+    /// What it is planned from changed while it had a slot.
+    changed: bool,
+    /// The count of its series when it got its last slot.
+    count: i64,
+    reason: Option<String>,
+    since: Option<Timestamp>,
+    /// The places that it waits for, and the limit that has none.
+    limited: Option<(Claim, Limit)>,
+    failures: u32,
+}
+
+#[derive(Debug, Default)]
+struct Namespace {
+    /// Its place in the turns: a namespace that was served goes to the end.
+    turn: u64,
+    entries: usize,
+    ready: BTreeSet<(Timestamp, String)>,
+}
+
+#[derive(Debug)]
+struct Running {
+    pod_uid: String,
+    /// The places that it is about to take, if it waited for them.
+    claim: Option<Claim>,
+}
+
+/// The queue.
+#[derive(Debug)]
+pub struct Queue {
+    settings: QueueSettings,
+    entries: BTreeMap<String, Entry>,
+    by_pod: BTreeMap<String, BTreeSet<String>>,
+    namespaces: BTreeMap<String, Namespace>,
+    /// Namespaces that have something ready, in the order of their turns.
+    turns: BTreeSet<(u64, String)>,
+    last_turn: u64,
+    timed: BTreeSet<(Timestamp, String)>,
+    running: BTreeMap<String, Running>,
+    releases: u64,
+}
+
+impl Queue {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(settings: QueueSettings) -> Self {
+        Self {
+            settings,
+            entries: BTreeMap::new(),
+            by_pod: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            turns: BTreeSet::new(),
+            last_turn: 0,
+            timed: BTreeSet::new(),
+            running: BTreeMap::new(),
+            releases: 0,
+        }
+    }
+
+    /// Learns of an Incident as the watch brings it.
+    pub fn observe(&mut self, summary: Summary, now: Timestamp) {
+        let uid = summary.key.uid.clone();
+        let Some(entry) = self.entries.get_mut(&uid) else {
+            if summary.demand != Demand::None {
+                self.insert(summary);
+                self.place(&uid, Place::Ready);
+            }
+            return;
+        };
+        let moved = summary.count != entry.count;
+        let demand = summary.demand;
+        if summary.workload_uid.is_some() {
+            entry.summary.workload_uid = summary.workload_uid;
+        }
+        entry.summary.count = summary.count;
+        entry.summary.demand = demand;
+        let recheck = |entry: &Entry| {
+            let finished = entry.finished.unwrap_or(now);
+            later(finished, self.settings.recheck_interval)
+        };
+        match entry.place {
+            Place::Running => entry.changed |= moved,
+            Place::Ready => {
+                if demand == Demand::None {
+                    let until = recheck(entry);
+                    self.place(&uid, Place::Idle(until));
+                }
+            }
+            Place::Idle(_) | Place::Later(_) => {
+                let next_exec = entry.reason.as_deref() == Some(responded::WAITING_FOR_NEXT_EXEC);
+                let place = match demand {
+                    Demand::None => Place::Idle(recheck(entry)),
+                    // The watch can be behind what was written; that shows before then.
+                    Demand::Respond | Demand::Reevaluate if entry.closed => {
+                        Place::Later(recheck(entry))
+                    }
+                    Demand::Respond | Demand::Reevaluate if moved && next_exec => {
+                        let finished = entry.finished.unwrap_or(now);
+                        Place::Later(later(finished, NEXT_EXEC_INTERVAL))
+                    }
+                    Demand::Respond | Demand::Reevaluate => return,
+                };
+                self.place(&uid, place);
+            }
+        }
+    }
+
+    /// An Incident was deleted, by UID.
+    pub fn deleted(&mut self, uid: &str) {
+        let Some(entry) = self.entries.remove(uid) else {
+            return;
+        };
+        self.leave(uid, &entry);
+        let pod = &entry.summary.pod_uid;
+        if let Some(of_pod) = self.by_pod.get_mut(pod) {
+            of_pod.remove(uid);
+            if of_pod.is_empty() {
+                self.by_pod.remove(pod);
+            }
+        }
+        let name = &entry.summary.pod_namespace;
+        if let Some(namespace) = self.namespaces.get_mut(name) {
+            namespace.entries -= 1;
+            if namespace.entries == 0 {
+                self.namespaces.remove(name);
+            }
+        }
+    }
+
+    /// All Incidents that exist, by UID: others were deleted while the watch was broken.
+    pub fn relisted(&mut self, present: &BTreeSet<String>) {
+        let gone = self.entries.keys().filter(|uid| !present.contains(*uid));
+        let gone: Vec<_> = gone.cloned().collect();
+        for uid in gone {
+            self.deleted(&uid);
+        }
+    }
+
+    /// A pod, by UID, no longer exists or is terminating: its Incidents are due at once.
+    pub fn pod_gone(&mut self, pod_uid: &str) {
+        let of_pod = self.by_pod.get(pod_uid).cloned().unwrap_or_default();
+        for uid in of_pod {
+            self.make_due(&uid);
+        }
+    }
+
+    /// The other Incidents of a pod are due at once.
+    fn siblings_due(&mut self, uid: &str, pod_uid: &str) {
+        let of_pod = self.by_pod.get(pod_uid).cloned().unwrap_or_default();
+        for sibling in of_pod.iter().filter(|sibling| *sibling != uid) {
+            self.make_due(sibling);
+        }
+    }
+
+    /// What Incidents wait for changed: they are due at once.
+    pub fn wake(&mut self, wake: Wake<'_>) {
+        let concerned = self.entries.iter().filter(|(_, entry)| match wake {
+            Wake::Reason(reason) => entry.reason.as_deref() == Some(reason),
+            Wake::Policy(uid) => entry.summary.policy_uid == uid,
+            Wake::All => true,
+        });
+        let concerned: Vec<_> = concerned.map(|(uid, _)| uid.clone()).collect();
+        for uid in concerned {
+            self.make_due(&uid);
+        }
+    }
+
+    /// What waits is due now; what is closed is not.
+    fn make_due(&mut self, uid: &str) {
+        let Some(entry) = self.entries.get_mut(uid) else {
+            return;
+        };
+        match entry.place {
+            Place::Later(_) if !entry.closed => {
+                // What it waited for may be another limit now.
+                entry.limited = None;
+                self.place(uid, Place::Ready);
+            }
+            // What it was planned from may be older than the change.
+            Place::Running => entry.changed = true,
+            Place::Later(_) | Place::Idle(_) | Place::Ready => {}
+        }
+    }
+
+    /// The Incident to reconcile next; it has a slot from now on. None: no slot is free, or nothing
+    /// is due.
+    pub fn next(&mut self, ledger: &Ledger, now: Timestamp) -> Option<Job> {
+        if self.running.len() >= self.settings.slots.max(1) {
+            return None;
+        }
+        if ledger.releases() != self.releases {
+            self.releases = ledger.releases();
+            self.examine_limited();
+        }
+        self.pop_due(now);
+        let (found, blocked) = self.search(ledger, now);
+        for (uid, limit, until) in blocked {
+            if let Some((_, waits_for)) =
+                self.entries.get_mut(&uid).and_then(|e| e.limited.as_mut())
+            {
+                *waits_for = limit;
+            }
+            self.place(&uid, Place::Later(until));
+        }
+        let uid = found?;
+        self.place(&uid, Place::Running);
+        let entry = self.entries.get_mut(&uid)?;
+        entry.changed = false;
+        entry.count = entry.summary.count;
+        let job = Job {
+            key: entry.summary.key.clone(),
+            fresh: entry.finished.is_none(),
+        };
+        let running = Running {
+            pod_uid: entry.summary.pod_uid.clone(),
+            claim: entry.limited.as_ref().map(|(claim, _)| claim.clone()),
+        };
+        let namespace = entry.summary.pod_namespace.clone();
+        self.running.insert(uid, running);
+        self.serve(&namespace);
+        Some(job)
+    }
+
+    /// The first in order that can go, and those before it whose limits have no place.
+    fn search(
+        &self,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) -> (Option<String>, Vec<(String, Limit, Timestamp)>) {
+        let mut held: BTreeMap<Limit, usize> = BTreeMap::new();
+        // What is noted in the ledger already counts there.
+        let about_to = self.running.values();
+        for running in about_to.filter(|r| !ledger.contains(&r.pod_uid)) {
+            for limit in running.claim.iter().flat_map(Claim::limits) {
+                *held.entry(limit).or_default() += 1;
+            }
+        }
+        let busy: BTreeSet<&str> = self.running.values().map(|r| r.pod_uid.as_str()).collect();
+        let mut blocked = Vec::new();
+        // Limits whose last places are about to be taken: who waits for them stays where it is,
+        // because those places can become free at any moment.
+        let mut full = BTreeSet::new();
+        let in_turn = self
+            .turns
+            .iter()
+            .filter_map(|(_, n)| self.namespaces.get(n));
+        for (_, uid) in in_turn.flat_map(|n| &n.ready) {
+            let Some(entry) = self.entries.get(uid) else {
+                continue;
+            };
+            if busy.contains(entry.summary.pod_uid.as_str()) {
+                continue;
+            }
+            let Some((claim, _)) = &entry.limited else {
+                return (Some(uid.clone()), blocked);
+            };
+            if !full.is_empty() && claim.limits().any(|l| full.contains(&l)) {
+                continue;
+            }
+            if let Some((limit, until)) = ledger.blocked(claim, &BTreeMap::new(), now) {
+                blocked.push((uid.clone(), limit, until));
+            } else if let Some((limit, _)) = ledger.blocked(claim, &held, now) {
+                full.insert(limit);
+            } else {
+                return (Some(uid.clone()), blocked);
+            }
+        }
+        (None, blocked)
+    }
+
+    /// The limits that a newcomer must not take a place in, because others wait for them.
+    #[must_use]
+    pub fn contended(&self, uid: &str, workload_uid: Option<&str>) -> Vec<Limit> {
+        let me = self.entries.get(uid);
+        // Who waited and has a slot now has its place.
+        if me.is_some_and(|entry| entry.limited.is_some()) {
+            return Vec::new();
+        }
+        let mine = me.map(|e| (e.summary.created, uid));
+        let waits = |(other, entry): (&String, &Entry)| {
+            let (_, limit) = entry.limited.as_ref()?;
+            let older = mine.is_none_or(|mine| (entry.summary.created, other.as_str()) < mine);
+            let first = match limit {
+                Limit::Workload(uid) => Some(uid.as_str()) == workload_uid && older,
+                Limit::Namespace(_) => older,
+                Limit::Binding(_) | Limit::Cluster => true,
+            };
+            first.then(|| limit.clone())
+        };
+        let limits: BTreeSet<_> = self.entries.iter().filter_map(waits).collect();
+        limits.into_iter().collect()
+    }
+
+    /// A slot ended, by the Incident's UID.
+    pub fn finished(&mut self, uid: &str, finished: Finished, now: Timestamp) {
+        let Some(running) = self.running.remove(uid) else {
+            return;
+        };
+        if finished == Finished::Removed {
+            self.siblings_due(uid, &running.pod_uid);
+        }
+        let settings = self.settings;
+        let Some(entry) = self.entries.get_mut(uid) else {
+            return;
+        };
+        entry.finished = Some(now);
+        entry.limited = None;
+        entry.closed = matches!(finished, Finished::Removed | Finished::Final);
+        let failures = std::mem::take(&mut entry.failures);
+        let (reason, until) = match finished {
+            Finished::Removed | Finished::Final => {
+                let until = later(now, settings.recheck_interval);
+                entry.reason = None;
+                entry.since = None;
+                let again = entry.changed && entry.summary.demand != Demand::None;
+                let place = if again {
+                    Place::Later(until)
+                } else {
+                    Place::Idle(until)
+                };
+                self.place(uid, place);
+                return;
+            }
+            Finished::Limited {
+                claim,
+                limit,
+                until,
+            } => {
+                let reason = match limit {
+                    Limit::Workload(_) => responded::COOLDOWN,
+                    Limit::Binding(_) | Limit::Namespace(_) | Limit::Cluster => {
+                        responded::RATE_LIMITED
+                    }
+                };
+                if let Some(workload) = &claim.workload {
+                    entry.summary.workload_uid = Some(workload.uid.clone());
+                }
+                entry.limited = Some((claim, limit));
+                (reason, until)
+            }
+            Finished::Wait { reason, until } => {
+                (reason, until.max(later(now, settings.initial_backoff)))
+            }
+            Finished::Backoff {
+                reason,
+                at_least,
+                not_after,
+            } => {
+                entry.failures = failures.saturating_add(1);
+                let until = later(now, backoff(settings, failures, at_least));
+                let until = not_after.map_or(until, |deadline| until.min(deadline));
+                (reason, until.max(later(now, settings.initial_backoff)))
+            }
+        };
+        entry.reason = Some(reason.to_owned());
+        entry.since.get_or_insert(now);
+        // It was planned from what may be older than the change.
+        let until = if entry.changed && entry.limited.is_none() {
+            until.min(later(now, settings.initial_backoff))
+        } else {
+            until
+        };
+        self.place(uid, Place::Later(until));
+    }
+
+    /// When to call `next` again if nothing else happens; none: never.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        self.timed.first().map(|(at, _)| *at)
+    }
+
+    /// What the queue holds.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats {
+            running: self.running.len(),
+            ..Stats::default()
+        };
+        for entry in self.entries.values() {
+            match entry.place {
+                Place::Ready => stats.due += 1,
+                Place::Later(_) | Place::Running | Place::Idle(_) => {}
+            }
+            if let Some(reason) = &entry.reason {
+                *stats.waiting.entry(reason.clone()).or_default() += 1;
+            }
+            let since = entry.since.filter(|_| entry.reason.is_some());
+            stats.oldest_waiting = stats.oldest_waiting.into_iter().chain(since).min();
+        }
+        stats
+    }
+
+    fn insert(&mut self, summary: Summary) {
+        let uid = summary.key.uid.clone();
+        let of_pod = self.by_pod.entry(summary.pod_uid.clone()).or_default();
+        of_pod.insert(uid.clone());
+        let last_turn = &mut self.last_turn;
+        let name = summary.pod_namespace.clone();
+        let namespace = self.namespaces.entry(name).or_insert_with(|| {
+            *last_turn += 1;
+            Namespace {
+                turn: *last_turn,
+                ..Namespace::default()
+            }
+        });
+        namespace.entries += 1;
+        let (reason, since) = summary.waiting.clone().unzip();
+        let entry = Entry {
+            count: summary.count,
+            summary,
+            // Nothing is indexed yet.
+            place: Place::Running,
+            finished: None,
+            closed: false,
+            changed: false,
+            reason,
+            since,
+            limited: None,
+            failures: 0,
+        };
+        self.entries.insert(uid, entry);
+    }
+
+    /// Moves an entry, in all indexes.
+    fn place(&mut self, uid: &str, place: Place) {
+        let Some(mut entry) = self.entries.remove(uid) else {
+            return;
+        };
+        self.leave(uid, &entry);
+        entry.place = place;
+        match place {
+            Place::Ready => {
+                let name = &entry.summary.pod_namespace;
+                if let Some(namespace) = self.namespaces.get_mut(name) {
+                    let created = entry.summary.created;
+                    namespace.ready.insert((created, uid.to_owned()));
+                    self.turns.insert((namespace.turn, name.clone()));
+                }
+            }
+            Place::Later(at) | Place::Idle(at) => {
+                self.timed.insert((at, uid.to_owned()));
+            }
+            Place::Running => {}
+        }
+        self.entries.insert(uid.to_owned(), entry);
+    }
+
+    /// Takes an entry out of the index of its place.
+    fn leave(&mut self, uid: &str, entry: &Entry) {
+        match entry.place {
+            Place::Ready => {
+                let name = &entry.summary.pod_namespace;
+                if let Some(namespace) = self.namespaces.get_mut(name) {
+                    let created = entry.summary.created;
+                    namespace.ready.remove(&(created, uid.to_owned()));
+                    if namespace.ready.is_empty() {
+                        self.turns.remove(&(namespace.turn, name.clone()));
+                    }
+                }
+            }
+            Place::Later(at) | Place::Idle(at) => {
+                self.timed.remove(&(at, uid.to_owned()));
+            }
+            Place::Running => {}
+        }
+    }
+
+    /// Makes ready what is due, and forgets what is idle for long enough.
+    fn pop_due(&mut self, now: Timestamp) {
+        while let Some((at, uid)) = self.timed.first()
+            && *at <= now
+        {
+            let uid = uid.clone();
+            match self.entries.get(&uid).map(|e| e.place) {
+                Some(Place::Later(_)) => self.place(&uid, Place::Ready),
+                Some(Place::Idle(_) | Place::Ready | Place::Running) | None => self.deleted(&uid),
+            }
+        }
+    }
+
+    /// Makes ready what waits for a limit: one may have room before its time.
+    fn examine_limited(&mut self) {
+        let limited = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.limited.is_some() && matches!(entry.place, Place::Later(_)));
+        let limited: Vec<_> = limited.map(|(uid, _)| uid.clone()).collect();
+        for uid in limited {
+            self.place(&uid, Place::Ready);
+        }
+    }
+
+    /// A namespace goes to the end of the turns.
+    fn serve(&mut self, name: &str) {
+        let Some(namespace) = self.namespaces.get_mut(name) else {
+            return;
+        };
+        self.turns.remove(&(namespace.turn, name.to_owned()));
+        self.last_turn += 1;
+        namespace.turn = self.last_turn;
+        if !namespace.ready.is_empty() {
+            self.turns.insert((namespace.turn, name.to_owned()));
+        }
+    }
+}
+
+/// The pause after so many earlier failures.
+fn backoff(
+    settings: QueueSettings,
+    failures: u32,
+    at_least: Option<SignedDuration>,
+) -> SignedDuration {
+    let longer = 2_i32.saturating_pow(failures.min(16));
+    let pause = settings.initial_backoff.saturating_mul(longer);
+    let pause = pause.min(settings.max_backoff);
+    let asked = at_least.map(|asked| asked.min(LONGEST_RETRY_AFTER));
+    asked.map_or(pause, |asked| pause.max(asked))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Why a response waits, and why there is none.
+//!
+//! Here: the reasons, and which condition reason each has. Not here: when each applies (`plan`,
+//! `rejection`) and its sentence (`messages`).
+//! Invariant: every variant has exactly one reason of the condition `Responded`.
+
+use crate::guard::Paused;
+use crate::ledger::Limit;
+use bailiff_api::condition::responded;
+use jiff::Timestamp;
+
+/// Which limit of removals a minute is used up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RateLimit {
+    /// `maxEvictionsPerMinute` of a binding; its name.
+    Binding(String),
+    /// The limit of the pod's namespace.
+    Namespace,
+    /// The limit of the cluster.
+    Cluster,
+}
+
+/// What a response waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// A pod of the workload was removed within the cooldown period.
+    Cooldown,
+    /// A limit of removals a minute is used up.
+    RateLimited(RateLimit),
+    /// A `PodDisruptionBudget` blocks the eviction; its name, if the API server reported it.
+    DisruptionBudget(Option<String>),
+    /// An admission webhook rejected the request; its message.
+    BlockedByWebhook(String),
+    /// The controller lacks a permission: what it cannot do.
+    PermissionMissing(String),
+    /// The protection of Incidents is missing or modified; how.
+    IncidentsNotProtected(String),
+    /// Responses are switched to audit; or the switch is not available, and why.
+    ResponsesSwitchedOff(Option<String>),
+    /// Replacements of the workload violate the policy as soon as they start.
+    CircuitBreakerOpen {
+        /// When the next response is tried.
+        until: Timestamp,
+    },
+    /// The bad-policy guard pauses the binding.
+    PolicyPaused(Paused),
+    /// The policy changed, and the evidence does not suffice for its new expressions; the error, if
+    /// one could not be evaluated.
+    WaitingForNextExec(Option<String>),
+    /// A request to the API server failed; which and why.
+    ApiRequestFailed(String),
+}
+
+impl WaitReason {
+    /// What a limit that is used up comes to.
+    #[must_use]
+    pub fn of(limit: Limit) -> Self {
+        match limit {
+            Limit::Workload(_) => Self::Cooldown,
+            Limit::Binding(name) => Self::RateLimited(RateLimit::Binding(name)),
+            Limit::Namespace(_) => Self::RateLimited(RateLimit::Namespace),
+            Limit::Cluster => Self::RateLimited(RateLimit::Cluster),
+        }
+    }
+
+    /// The reason of the condition `Responded`.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Cooldown => responded::COOLDOWN,
+            Self::RateLimited(_) => responded::RATE_LIMITED,
+            Self::DisruptionBudget(_) => responded::WAITING_FOR_DISRUPTION_BUDGET,
+            Self::BlockedByWebhook(_) => responded::BLOCKED_BY_WEBHOOK,
+            Self::PermissionMissing(_) => responded::PERMISSION_MISSING,
+            Self::IncidentsNotProtected(_) => responded::INCIDENTS_NOT_PROTECTED,
+            Self::ResponsesSwitchedOff(_) => responded::RESPONSES_SWITCHED_OFF,
+            Self::CircuitBreakerOpen { .. } => responded::CIRCUIT_BREAKER_OPEN,
+            Self::PolicyPaused(_) => responded::POLICY_PAUSED,
+            Self::WaitingForNextExec(_) => responded::WAITING_FOR_NEXT_EXEC,
+            Self::ApiRequestFailed(_) => responded::API_REQUEST_FAILED,
+        }
+    }
+}
+
+/// What blocked an eviction until its deadline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blocker {
+    /// A `PodDisruptionBudget`; its name, if the API server reported it.
+    DisruptionBudget(Option<String>),
+    /// An admission webhook; its message.
+    Webhook(String),
+}
+
+/// Why Bailiff takes no action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoActionReason {
+    /// The bindings only audit.
+    AuditOnly,
+    /// An expression could not be evaluated.
+    EvaluationFailed,
+    /// The pod no longer exists, or another pod has its name.
+    PodNotFound,
+    /// The pod is terminating or finished; when it was evicted, if it was.
+    AlreadyTerminating(Option<Timestamp>),
+    /// The pod has no controller.
+    Unmanaged,
+    /// A static pod.
+    MirrorPod,
+    /// A pod of Bailiff's own.
+    BailiffPod,
+    /// An exempt namespace.
+    ExemptNamespace,
+    /// A pod of a critical priority class in a critical namespace.
+    CriticalPod,
+    /// The policy or its bindings were deleted, no longer match, only audit, or no longer find a
+    /// violation.
+    PolicyChanged,
+    /// The live pod contradicts the Incident; how.
+    PodMismatch(String),
+    /// Something blocked the eviction until the deadline.
+    EvictionDeadlineExceeded(Blocker),
+    /// Several `PodDisruptionBudgets` select the pod. It stays so until the next violation.
+    MultipleDisruptionBudgets,
+    /// The API server rejected the request; its message.
+    RequestRejected(String),
+    /// The violation became too old while the switch was off.
+    ViolationTooOld,
+}
+
+impl NoActionReason {
+    /// The reason of the condition `Responded`.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::AuditOnly => responded::AUDIT_ONLY,
+            Self::EvaluationFailed => responded::EVALUATION_FAILED,
+            Self::PodNotFound => responded::POD_NOT_FOUND,
+            Self::AlreadyTerminating(_) => responded::ALREADY_TERMINATING,
+            Self::Unmanaged => responded::UNMANAGED,
+            Self::MirrorPod => responded::MIRROR_POD,
+            Self::BailiffPod => responded::BAILIFF_POD,
+            Self::ExemptNamespace => responded::EXEMPT_NAMESPACE,
+            Self::CriticalPod => responded::CRITICAL_POD,
+            Self::PolicyChanged => responded::POLICY_CHANGED,
+            Self::PodMismatch(_) => responded::POD_MISMATCH,
+            Self::EvictionDeadlineExceeded(_) => responded::EVICTION_DEADLINE_EXCEEDED,
+            Self::MultipleDisruptionBudgets => responded::MULTIPLE_DISRUPTION_BUDGETS,
+            Self::RequestRejected(_) => responded::REQUEST_REJECTED,
+            Self::ViolationTooOld => responded::VIOLATION_TOO_OLD,
+        }
+    }
+
+    /// Whether nothing was left to do, so that the condition is True; else something was not
+    /// done, and it is False.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        match self {
+            Self::AuditOnly
+            | Self::EvaluationFailed
+            | Self::PodNotFound
+            | Self::AlreadyTerminating(_) => true,
+            Self::Unmanaged
+            | Self::MirrorPod
+            | Self::BailiffPod
+            | Self::ExemptNamespace
+            | Self::CriticalPod
+            | Self::PolicyChanged
+            | Self::PodMismatch(_)
+            | Self::EvictionDeadlineExceeded(_)
+            | Self::MultipleDisruptionBudgets
+            | Self::RequestRejected(_)
+            | Self::ViolationTooOld => false,
+        }
+    }
+}
+
+/// Whether a reason is one of a response that enforces: under `Audit` it never waits for it.
+pub(crate) fn enforces(reason: &str) -> bool {
+    [
+        responded::COOLDOWN,
+        responded::RATE_LIMITED,
+        responded::WAITING_FOR_DISRUPTION_BUDGET,
+        responded::BLOCKED_BY_WEBHOOK,
+        responded::PERMISSION_MISSING,
+        responded::RESPONSES_SWITCHED_OFF,
+        responded::CIRCUIT_BREAKER_OPEN,
+        responded::POLICY_PAUSED,
+    ]
+    .contains(&reason)
+}

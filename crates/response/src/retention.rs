@@ -1,0 +1,147 @@
+//! Which closed Incidents are deleted.
+//!
+//! Here: the choice, by age and number. Not here: deleting (`controller`).
+//! Invariant: an open Incident is never chosen, and one whose pod was removed never within a day;
+//! of those that are too many the least telling go first, and a namespace that has too many
+//! displaces its own first.
+
+use crate::facts::last_recorded;
+use crate::incident_state::{is_open, needs_reevaluation};
+use crate::queue::Key;
+use bailiff_api::Incident;
+use bailiff_api::condition::{responded, types};
+use jiff::{SignedDuration, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A pod's removal is recorded at least so long.
+const REMOVAL_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
+/// What is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetentionSettings {
+    /// Closed Incidents that are older are deleted.
+    pub max_age: SignedDuration,
+    /// Most closed Incidents in a namespace.
+    pub max_per_namespace: usize,
+    /// Most closed Incidents in the cluster.
+    pub max_in_cluster: usize,
+}
+
+impl Default for RetentionSettings {
+    fn default() -> Self {
+        Self {
+            max_age: SignedDuration::from_hours(7 * 24),
+            max_per_namespace: 1000,
+            max_in_cluster: 20_000,
+        }
+    }
+}
+
+/// What a closed Incident records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Record {
+    /// A violation that was only audited, or an evaluation error.
+    Audit,
+    /// A violation for which Bailiff took no action, or whose pod ended otherwise.
+    NoAction,
+    /// A removed pod.
+    Removal,
+}
+
+/// The summary of a closed Incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The Incident.
+    pub key: Key,
+    /// What it records.
+    pub record: Record,
+    /// When it was closed or last updated, by the clock of the controller or the API server.
+    pub at: Timestamp,
+    /// UIDs of its workload, or of its pod if it has none, and of its policy.
+    pub subject: (String, String),
+}
+
+impl Closed {
+    /// The summary of an Incident with its managed fields. None: it is open.
+    #[must_use]
+    pub fn of(incident: &Incident) -> Option<Self> {
+        if is_open(incident) || needs_reevaluation(incident) {
+            return None;
+        }
+        let status = incident.status.as_ref()?;
+        let reason = status
+            .conditions
+            .iter()
+            .find(|c| c.type_ == types::RESPONDED)?;
+        let record = match reason.reason.as_str() {
+            _ if status.response.is_some() => Record::Removal,
+            responded::AUDIT_ONLY | responded::EVALUATION_FAILED => Record::Audit,
+            _ => Record::NoAction,
+        };
+        let at = status.conditions.iter().map(|c| c.last_transition_time.0);
+        let workload = status.workload_ref.as_ref().map(|w| &w.uid);
+        Some(Self {
+            key: Key::of(incident)?,
+            record,
+            at: at.fold(last_recorded(&incident.metadata), Timestamp::max),
+            subject: (
+                workload.unwrap_or(&incident.spec.pod.uid).clone(),
+                incident.spec.policy_ref.uid.clone(),
+            ),
+        })
+    }
+}
+
+/// The closed Incidents to delete, those that tell least first.
+#[must_use]
+pub fn expired(closed: &[Closed], settings: &RetentionSettings, now: Timestamp) -> Vec<Key> {
+    let age = |c: &Closed| now.duration_since(c.at);
+    let (old, mut kept): (Vec<_>, Vec<_>) = closed.iter().partition(|c| age(c) >= settings.max_age);
+    let mut newest: BTreeMap<_, (Timestamp, &Key)> = BTreeMap::new();
+    for c in &kept {
+        let last = newest.entry(&c.subject).or_insert((c.at, &c.key));
+        *last = (*last).max((c.at, &c.key));
+    }
+    let repeats = |c: &Closed| {
+        newest
+            .get(&c.subject)
+            .is_some_and(|(_, key)| **key != c.key)
+    };
+    kept.sort_by_key(|c| {
+        let class = match c.record {
+            Record::Audit => 0,
+            Record::NoAction | Record::Removal if repeats(c) => 1,
+            Record::NoAction | Record::Removal => 2,
+        };
+        (class, c.at, &c.key)
+    });
+    let mut in_namespace: BTreeMap<&str, usize> = BTreeMap::new();
+    for c in &kept {
+        *in_namespace.entry(&c.key.namespace).or_default() += 1;
+    }
+    let mut in_cluster = kept.len();
+    let mut chosen = BTreeSet::new();
+    let protected = |c: &Closed| c.record == Record::Removal && age(c) < REMOVAL_KEPT;
+    for c in kept.iter().filter(|c| !protected(c)) {
+        if let Some(count) = in_namespace.get_mut(c.key.namespace.as_str())
+            && *count > settings.max_per_namespace
+        {
+            *count -= 1;
+            in_cluster -= 1;
+            chosen.insert(&c.key);
+        }
+    }
+    for c in kept.iter().filter(|c| !protected(c)) {
+        if in_cluster > settings.max_in_cluster && chosen.insert(&c.key) {
+            in_cluster -= 1;
+        }
+    }
+    let many = kept
+        .iter()
+        .map(|c| &c.key)
+        .filter(|key| chosen.contains(key));
+    old.iter().map(|c| &c.key).chain(many).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,125 @@
+//! Which closed Incidents go first.
+
+use super::*;
+use crate::tests::{incident_of, minutes, now, seconds};
+use serde_json::json;
+
+fn closed(namespace: &str, name: &str, record: Record, age_hours: i64, subject: &str) -> Closed {
+    Closed {
+        key: Key {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            uid: format!("{namespace}/{name}"),
+        },
+        record,
+        at: now() - minutes(60 * age_hours),
+        subject: (subject.to_owned(), "policy".to_owned()),
+    }
+}
+
+fn names(closed: &[Closed], per_namespace: usize, in_cluster: usize) -> Vec<String> {
+    let settings = RetentionSettings {
+        max_per_namespace: per_namespace,
+        max_in_cluster: in_cluster,
+        ..RetentionSettings::default()
+    };
+    let keys = expired(closed, &settings, now());
+    keys.into_iter().map(|key| key.name).collect()
+}
+
+#[test]
+fn what_is_a_week_old_goes() {
+    let week = 7 * 24;
+    let mut all = vec![closed("a", "young", Record::Audit, week - 1, "x")];
+    for (name, record) in [
+        ("audit", Record::Audit),
+        ("none", Record::NoAction),
+        ("removal", Record::Removal),
+    ] {
+        all.push(closed("a", name, record, week, "x"));
+    }
+    assert_eq!(names(&all, 9, 9), ["audit", "none", "removal"]);
+}
+
+#[test]
+fn those_that_tell_least_go_first_and_a_fresh_removal_never() {
+    let all = [
+        closed("a", "only", Record::Removal, 40, "x"),
+        closed("a", "fresh", Record::Removal, 23, "y"),
+        closed("a", "repeat-old", Record::Removal, 50, "y"),
+        closed("a", "repeat", Record::NoAction, 30, "y"),
+        closed("a", "audit", Record::Audit, 1, "z"),
+        closed("a", "audit-old", Record::Audit, 2, "z"),
+    ];
+    let order = ["audit-old", "audit", "repeat-old", "repeat", "only"];
+    for most in 0..7 {
+        let want = order.get(..(6_usize.saturating_sub(most)).min(5)).unwrap();
+        assert_eq!(names(&all, most, 99), want, "{most} in the namespace");
+        assert_eq!(names(&all, 99, most), want, "{most} in the cluster");
+    }
+}
+
+#[test]
+fn a_namespace_that_has_too_many_displaces_its_own_first() {
+    let mut all: Vec<_> = (0..5)
+        .map(|i| closed("flood", &format!("f{i}"), Record::Removal, 30 + i, "x"))
+        .collect();
+    all.push(closed("quiet", "q", Record::Audit, 100, "y"));
+    assert_eq!(names(&all, 2, 3), ["f4", "f3", "f2"]);
+    // Only then those of others.
+    assert_eq!(names(&all, 2, 2), ["q", "f4", "f3", "f2"]);
+}
+
+#[test]
+fn only_what_is_closed_has_a_summary() {
+    let with = |responded: &str, reason: &str, recovered: &str, response: bool, count: i64| {
+        let condition = |type_: &str, status: &str, reason: &str, second: i64| {
+            json!({"type": type_, "status": status, "reason": reason, "message": "",
+                "lastTransitionTime": (now() + seconds(second)).to_string()})
+        };
+        let time = "2026-01-02T00:00:00.000000Z";
+        let removed = json!({"action": "Evict", "bindingName": "a", "time": time});
+        let response = response.then_some(removed);
+        let series = json!({"count": count, "lastObservedTime": "2026-01-02T00:00:00.000000Z",
+            "policyGeneration": 1, "bindingRefs": []});
+        Closed::of(&incident_of(&json!({"status": {
+            "conditions": [condition("Responded", responded, reason, 5),
+                condition("Recovered", recovered, "R", 9)],
+            "response": response, "series": series, "observedCount": 1,
+        }})))
+        .map(|c| (c.record, c.at.duration_since(now()).as_secs(), c.subject.0))
+    };
+    let summary = |record| Some((record, 9, "pod-uid".to_owned()));
+    assert_eq!(
+        with("True", "Evicted", "True", true, 1),
+        summary(Record::Removal)
+    );
+    assert_eq!(
+        with("True", "Evicted", "Unknown", true, 1),
+        None,
+        "a replacement is awaited"
+    );
+    assert_eq!(
+        with("True", "AuditOnly", "True", false, 1),
+        summary(Record::Audit)
+    );
+    assert_eq!(
+        with("True", "EvaluationFailed", "True", false, 1),
+        summary(Record::Audit)
+    );
+    assert_eq!(
+        with("False", "Unmanaged", "True", false, 1),
+        summary(Record::NoAction)
+    );
+    assert_eq!(
+        with("False", "Unmanaged", "True", false, 2),
+        None,
+        "violations continue"
+    );
+    assert_eq!(
+        with("Unknown", "Cooldown", "True", false, 1),
+        None,
+        "it waits"
+    );
+    assert_eq!(Closed::of(&incident_of(&json!({}))), None);
+}
