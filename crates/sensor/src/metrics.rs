@@ -133,6 +133,20 @@ impl EncodeLabelValue for Gap {
     }
 }
 
+/// A kind of objects that are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub(crate) enum Kind {
+    Pod,
+    Namespace,
+    RuntimePolicy,
+    RuntimePolicyBinding,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct KindLabels {
+    pub(crate) kind: Kind,
+}
+
 /// A policy whose expressions could not be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Policy {
@@ -149,6 +163,8 @@ pub(crate) struct Metrics {
     pub(crate) evaluation_errors: Family<Policy, Counter>,
     pub(crate) writes: Family<WriteLabels, Counter>,
     pub(crate) not_recorded: Family<NotRecordedLabels, Counter>,
+    pub(crate) fallbacks: Counter,
+    pub(crate) undecodable_objects: Family<KindLabels, Gauge>,
     pub(crate) objects_not_kept: Family<GapLabels, Gauge>,
     pub(crate) pods: Gauge,
     pub(crate) dropped_processes: Counter,
@@ -194,6 +210,16 @@ impl Metrics {
             "incidents_not_recorded",
             "Incidents that could not be recorded, by reason",
             self.not_recorded.clone(),
+        );
+        registry.register(
+            "incident_fallbacks",
+            "Incidents that were created in the namespace of Bailiff, because the API server rejected them in that of the pod",
+            self.fallbacks.clone(),
+        );
+        registry.register(
+            "undecodable_objects",
+            "Objects that cannot be decoded, by kind",
+            self.undecodable_objects.clone(),
         );
         registry.register(
             "objects_not_kept",
@@ -258,6 +284,11 @@ impl Metrics {
     pub(crate) fn not_recorded(&self, reason: NotRecorded) {
         let family = &self.not_recorded;
         family.get_or_create(&NotRecordedLabels { reason }).inc();
+    }
+
+    pub(crate) fn undecodable(&self, kind: Kind, objects: usize) {
+        let gauge = self.undecodable_objects.get_or_create(&KindLabels { kind });
+        gauge.set(i64::try_from(objects).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn gap(&self, reason: Gap, objects: usize) {

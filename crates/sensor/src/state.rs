@@ -19,7 +19,7 @@ use crate::judge::{
 };
 use crate::kernel::loader::Counters;
 use crate::kernel::record::{Event, Exec, Found, Root};
-use crate::metrics::{Metrics, NotEvaluated, Skipped};
+use crate::metrics::{Kind, Metrics, NotEvaluated, Skipped};
 use crate::pending::PendingQueue;
 use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
@@ -394,6 +394,15 @@ impl State {
         }
         for gap in Gap::ALL {
             self.metrics.gap(gap, self.gaps.count(gap));
+        }
+        for (kind, name) in [
+            (Kind::Pod, "pod"),
+            (Kind::Namespace, "namespace"),
+            (Kind::RuntimePolicy, "RuntimePolicy"),
+            (Kind::RuntimePolicyBinding, "RuntimePolicyBinding"),
+        ] {
+            let count = self.gaps.count_of(Gap::DecodeError, name);
+            self.metrics.undecodable(kind, count);
         }
         let report = self.gaps.report();
         self.gaps_report.send_if_modified(|reported| {

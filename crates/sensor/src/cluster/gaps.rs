@@ -95,6 +95,13 @@ impl Gaps {
         self.objects.get(&gap).map_or(0, BTreeSet::len)
     }
 
+    /// How many objects of a kind have this gap.
+    pub(crate) fn count_of(&self, gap: Gap, kind: &str) -> usize {
+        let objects = self.objects.get(&gap).into_iter().flatten();
+        let of_kind = |object: &&String| object.split_once(' ').is_some_and(|(k, _)| k == kind);
+        objects.filter(of_kind).count()
+    }
+
     /// A gap that is one moment's is over.
     pub(crate) fn clear(&mut self, gap: Gap) {
         self.objects.remove(&gap);

@@ -200,6 +200,9 @@ impl Writer {
             Outcome::Created { written, room } => {
                 entry.created(&written, room);
                 entry.succeeded(now);
+                if entry.namespace != entry.pod_namespace {
+                    self.metrics.fallbacks.inc();
+                }
                 return self.metrics.written(WriteResult::Created);
             }
             Outcome::AlreadyExists(found) => {

@@ -3,7 +3,9 @@
 use super::*;
 use crate::kernel::record::ProcessKey;
 use crate::kernel::record::tests::joined;
-use crate::metrics::{FindingLabels, FindingType, NotEvaluatedLabels, Policy, SkippedLabels};
+use crate::metrics::{
+    FindingLabels, FindingType, KindLabels, NotEvaluatedLabels, Policy, SkippedLabels,
+};
 use crate::pending::OF_A_POD;
 use bailiff_api::{IncidentType, Origin};
 use bailiff_kube::list_watch::ObjectEvent as Watched;
@@ -362,6 +364,11 @@ async fn an_object_that_cannot_be_decoded_stops_no_other() {
     let reports = sensor.state.gaps_report();
     sensor.state.tick(Counters::default()).await;
     let report = reports.borrow().clone().unwrap();
+    for kind in [Kind::Pod, Kind::Namespace, Kind::RuntimePolicyBinding] {
+        let family = &sensor.state.metrics.undecodable_objects;
+        let count = family.get_or_create(&KindLabels { kind }).get();
+        assert_eq!(count, 1, "{kind:?}");
+    }
     for object in [
         "RuntimePolicyBinding b",
         "namespace of unknown name",

@@ -458,6 +458,7 @@ async fn what_a_namespace_does_not_accept_is_recorded_in_bailiffs() {
             asked[0].body["metadata"]["name"]
         );
         assert_eq!(server.not_recorded(NotRecorded::Rejected), 0);
+        assert_eq!(server.metrics.fallbacks.get(), 1);
     }
 }
 
