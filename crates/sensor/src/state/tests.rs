@@ -334,7 +334,7 @@ async fn an_object_that_cannot_be_decoded_stops_no_other() {
     for broken in [
         json!({"metadata": {"name": "any", "uid": "any", "generation": 2}, "spec": {"validations": 7}}),
         json!({"metadata": {"name": "any", "uid": "any", "generation": 2},
-            "spec": {"validations": [{"expression": "false"}], "severity": "Extreme"}}),
+            "spec": {"validations": [{"expression": "false"}], "failurePolicy": 7}}),
     ] {
         sensor.state.policy(Ok(Watched::Applied(bytes(&broken))));
         sensor.state.binding(Ok(Watched::Applied(bytes(
