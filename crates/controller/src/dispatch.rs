@@ -52,6 +52,7 @@ pub(crate) async fn dispatch(
         brought: BTreeMap::new(),
         listing: BTreeSet::new(),
         listed: false,
+        fallback: BTreeSet::new(),
     };
     let complete = cache.complete();
     tokio::pin!(complete);
@@ -65,6 +66,8 @@ pub(crate) async fn dispatch(
         if measured.elapsed() >= METRICS_INTERVAL {
             measured = Instant::now();
             metrics.measure(&controller.work());
+            let fallback = i64::try_from(tasks.fallback.len()).unwrap_or(i64::MAX);
+            metrics.fallback_incidents.set(fallback);
         }
         let sleep = tokio::time::sleep_until(tasks.next_wake());
         tokio::select! {
@@ -100,6 +103,8 @@ struct Tasks {
     /// The Incidents that the list that is coming has named.
     listing: BTreeSet<String>,
     listed: bool,
+    /// Incidents in Bailiff's namespace, because the namespace of their pod rejected them.
+    fallback: BTreeSet<String>,
 }
 
 impl Tasks {
@@ -116,6 +121,7 @@ impl Tasks {
                 self.controller.work().queue.relisted(&listing);
                 self.brought.retain(|uid, _| listing.contains(uid));
                 self.retention.relisted(&listing);
+                self.fallback.retain(|uid| listing.contains(uid));
                 self.listed = true;
             }
             Event::Apply(incident) => self.observe(incident),
@@ -126,6 +132,7 @@ impl Tasks {
                 work.queue.deleted(&uid);
                 drop(work);
                 self.brought.remove(&uid);
+                self.fallback.remove(&uid);
                 self.retention.deleted(&uid);
                 self.controller.forget_failure(&uid);
             }
@@ -144,6 +151,9 @@ impl Tasks {
         self.controller.observe_failure(&incident);
         let status = incident.status.as_ref();
         let uid = incident.metadata.uid.clone().unwrap_or_default();
+        if incident.metadata.namespace.as_ref() != Some(&incident.spec.pod.namespace) {
+            self.fallback.insert(uid.clone());
+        }
         if let Some(replacement) = status.and_then(|s| s.replacement.as_ref()) {
             self.controller
                 .claims()

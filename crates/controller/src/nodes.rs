@@ -145,3 +145,54 @@ fn notice(node: &str, has_pod: bool) -> Notice {
         related: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bailiff_kube::serve::Health;
+    use bailiff_testing::{ApiServer, Call};
+    use serde_json::json;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sensor_that_is_down_for_a_minute_is_an_event_on_its_node() {
+        let nodes = || {
+            let node = |name: &str| json!({"metadata": {"name": name}});
+            let items = json!([node("good"), node("not-ready"), node("without")]);
+            let path = "/api/v1/nodes?&labelSelector=kubernetes.io%2Fos%3Dlinux&limit=100";
+            vec![Call::get(path).gives(json!({"metadata": {}, "items": items}))]
+        };
+        let event = |node: &str, cause: &str| {
+            let note = format!(
+                "Bailiff does not monitor processes on this node and evaluates no policies here. {cause}"
+            );
+            let event = json!({"reason": "NodeNotMonitored", "action": "Monitoring", "type": "Warning",
+                "note": note, "regarding": {"kind": "Node", "name": node, "uid": node}});
+            vec![Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(event)]
+        };
+        let not_ready = "Its sensor has not been Ready for more than a minute. See the sensor pod on this node.";
+        let none = "It has had no sensor pod for more than a minute. Check the tolerations and the node selector of DaemonSet bailiff-sensor.";
+        let (server, client) = ApiServer::playing([
+            nodes(),
+            nodes(),
+            event("not-ready", not_ready),
+            event("without", none),
+            nodes(),
+            nodes(),
+        ]);
+        let metrics = Metrics::default();
+        let pulse = Health::default().watch("statuses", Duration::from_mins(1));
+        let mut checked = Nodes::new(client, &Config::default());
+        let mut sensors =
+            BTreeMap::from([("good".to_owned(), true), ("not-ready".to_owned(), false)]);
+        checked.check(&sensors, &metrics, &pulse).await;
+        assert_eq!(metrics.nodes_not_monitored.get(), 2);
+        tokio::time::advance(DOWN).await;
+        checked.check(&sensors, &metrics, &pulse).await;
+        // It lasts, and was reported.
+        checked.check(&sensors, &metrics, &pulse).await;
+        sensors.extend([("not-ready".to_owned(), true), ("without".to_owned(), true)]);
+        checked.check(&sensors, &metrics, &pulse).await;
+        assert_eq!(metrics.nodes_not_monitored.get(), 0);
+        server.finish();
+    }
+}

@@ -183,7 +183,7 @@ impl Guarded<'_> {
                 let message = messages::paused(&pause);
                 Some(new.of(types::PAUSED, true, paused::TOO_MANY_WORKLOADS, message))
             }
-            None => was.map(|_| {
+            None => {
                 let pause = bailiff_response::Paused {
                     binding: facts.name,
                     workloads: None,
@@ -191,13 +191,13 @@ impl Guarded<'_> {
                     policy_generation: generation,
                     binding_generation: facts.generation,
                 };
-                new.of(
-                    types::PAUSED,
-                    false,
-                    paused::RESUMED,
-                    messages::resumed(&pause),
-                )
-            }),
+                // Of other generations nothing is left to say.
+                let resumed = facts.resume.as_deref() == Some(&pause.resume());
+                was.filter(|_| resumed).map(|_| {
+                    let message = messages::resumed(&pause);
+                    new.of(types::PAUSED, false, paused::RESUMED, message)
+                })
+            }
         }
     }
 }

@@ -114,3 +114,36 @@ async fn delete(client: Client, keys: Vec<Key>) {
     }
     tracing::info!(deleted, "Deleted expired Incidents");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::testing::{INCIDENT, World, incident};
+    use bailiff_testing::{ApiServer, Call};
+    use serde_json::json;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_expired_is_deleted_by_its_uid_and_what_is_open_is_not() {
+        let delete = Call::delete(INCIDENT).with(json!({"preconditions": {"uid": "inc-uid"}}));
+        let (server, client) = ApiServer::playing([vec![delete]]);
+        let (controller, _recovering) = World::new().controller(client, Config::default());
+        let mut retention = Retention::new(&controller);
+        let closed = incident(&json!({"conditions": [
+            {"type": "Responded", "status": "True", "reason": "AuditOnly", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            {"type": "Recovered", "status": "True", "reason": "NothingToReplace", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"},
+        ]}));
+        let mut open = incident(&json!({}));
+        open.metadata.uid = Some("open".to_owned());
+        retention.observe(&closed);
+        retention.observe(&open);
+        retention.tick();
+        assert!(retention.running.is_none(), "not at once");
+        tokio::time::advance(INTERVAL).await;
+        retention.tick();
+        retention.running.take().unwrap().await.unwrap();
+        server.finish();
+    }
+}

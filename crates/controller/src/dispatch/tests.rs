@@ -147,6 +147,7 @@ async fn a_response_that_panics_is_retried_and_stops_no_other() {
         brought: BTreeMap::new(),
         listing: BTreeSet::new(),
         listed: true,
+        fallback: BTreeSet::new(),
     };
     let incident = incident(&json!({}));
     let key = Key::of(&incident).unwrap();

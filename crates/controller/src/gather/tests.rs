@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::{World, binding, incident, incident_json, owner};
+use bailiff_response::Protection;
 use bailiff_testing::{ApiServer, Call};
 use serde_json::{Value, json};
 

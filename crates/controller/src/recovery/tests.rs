@@ -86,8 +86,6 @@ fn a_pod_on_its_way_out_is_not_counted_as_ready() {
     assert_eq!(ready_pods(&pods), 2);
 }
 
-const PODS: &str = "/api/v1/namespaces/shop/pods";
-
 fn since() -> Timestamp {
     "2026-01-01T00:00:22Z".parse().unwrap()
 }
