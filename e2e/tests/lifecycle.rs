@@ -243,6 +243,28 @@ fn only_a_namespace_that_rejects_the_sensor_is_refused() {
 }
 
 #[test]
+fn the_api_server_keeps_every_field_that_the_chart_renders() {
+    // As a GitOps tool compares. Upgrades of other stories would differ.
+    let story = Story::begin_alone("drift");
+    let manifest = must(&helm(
+        &story.cluster,
+        &["get", "manifest", "bailiff", "-n", NAMESPACE],
+    ));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), manifest).unwrap();
+    let path = file.path().to_str().unwrap();
+    let arguments = ["diff", "--server-side", "--force-conflicts", "-f", path];
+    let output = story.cluster.try_kubectl(&arguments);
+    assert!(
+        output.success && output.stdout.is_empty(),
+        "{}{}",
+        output.stdout,
+        output.stderr
+    );
+    story.end();
+}
+
+#[test]
 fn the_api_server_gives_each_component_its_priority_level() {
     let story = Story::begin("flow");
     let schema = |name: &str| {

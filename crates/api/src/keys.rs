@@ -1,22 +1,22 @@
 //! Label and annotation keys and well-known names.
 //!
-//! Here: the strings that the chart, the controller and the sensor must spell alike. Not here:
+//! Here: the names that the chart, the controller and the sensor share. Not here:
 //! condition types (`condition`) and Event reasons (`event`).
 //! Invariant: a key that is served is never reused with another meaning.
 
-/// Label of an Incident: the name of the policy that was violated.
+/// Label of an Incident: the name of the policy.
 pub const LABEL_POLICY: &str = "bailiff.dev/policy";
-/// Label of an Incident: the name of the node that the process ran on.
+/// Label of an Incident: the name of the node of the process.
 pub const LABEL_NODE: &str = "bailiff.dev/node";
-/// Label of an Incident: the UID of the pod, by which its owners can select it.
+/// Label of an Incident: the UID of the pod.
 pub const LABEL_POD_UID: &str = "bailiff.dev/pod-uid";
-/// Label on Bailiff's own pods, as the chart sets it; such pods are never answered.
+/// Label of Bailiff's own pods, as the chart sets it. Bailiff never removes such pods.
 pub const LABEL_APP_NAME: &str = "app.kubernetes.io/name";
-/// Value of [`LABEL_APP_NAME`] on Bailiff's own pods.
+/// Value of [`LABEL_APP_NAME`] of Bailiff's own pods.
 pub const APP_NAME: &str = "bailiff";
-/// Label on Bailiff's own pods: which component it is.
+/// Label of Bailiff's own pods: the component.
 pub const LABEL_APP_COMPONENT: &str = "app.kubernetes.io/component";
-/// Value of [`LABEL_APP_COMPONENT`] on the sensor's pods.
+/// Value of [`LABEL_APP_COMPONENT`] of the sensor pods.
 pub const COMPONENT_SENSOR: &str = "sensor";
 /// Annotation that the kubelet sets on the API copy of a static pod.
 pub const ANNOTATION_MIRROR_POD: &str = "kubernetes.io/config.mirror";
@@ -40,11 +40,11 @@ pub const RESPONSE_SWITCH: &str = "bailiff-response";
 pub const RESPONSE_SWITCH_MODE: &str = "mode";
 /// Key of [`RESPONSE_SWITCH`] that the chart sets, from `response.mode`.
 pub const RESPONSE_SWITCH_DEFAULT_MODE: &str = "defaultMode";
-/// Name of the Lease by which the controller's replicas agree on a leader.
+/// Name of the Lease of the leader election.
 pub const CONTROLLER_LEASE: &str = "bailiff-controller";
-/// `reportingController` of every Event that Bailiff writes, by component.
+/// `reportingController` of the Events that the controller creates.
 pub const REPORTING_CONTROLLER: &str = "bailiff.dev/controller";
-/// `reportingController` of the Events that a sensor writes about its Node.
+/// `reportingController` of the Events that a sensor creates about its Node.
 pub const REPORTING_SENSOR: &str = "bailiff.dev/sensor";
 /// Service account of the sensor, as the chart names it.
 pub const SENSOR_SERVICE_ACCOUNT: &str = "bailiff-sensor";

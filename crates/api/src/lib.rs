@@ -11,7 +11,7 @@
 )]
 #![allow(
     clippy::duplicated_attributes,
-    reason = "printer columns repeat their keys: that is how kube's derive is told of several"
+    reason = "printer columns repeat their keys, as kube's derive requires"
 )]
 #![allow(
     unreachable_pub,

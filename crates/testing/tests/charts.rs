@@ -489,6 +489,33 @@ fn the_controller_deletes_pods_only_where_a_value_says_so() {
 }
 
 #[test]
+fn helm_test_only_reads() {
+    let rendered = render(
+        "bailiff",
+        &[
+            "--show-only",
+            "templates/tests/status.yaml",
+            "-n",
+            "security",
+        ],
+    );
+    let mut roles = 0;
+    for document in serde_yaml_ng::Deserializer::from_slice(&rendered.stdout) {
+        let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();
+        if object["rules"].is_array() {
+            roles += 1;
+            for (resource, verbs) in granted(&object) {
+                assert!(
+                    ["get", "list"].contains(&verbs.as_str()),
+                    "{resource}: {verbs}"
+                );
+            }
+        }
+    }
+    assert_eq!(roles, 3);
+}
+
+#[test]
 fn the_owners_of_a_pod_can_read_the_policy_by_name() {
     let objects = bailiff(&["--set", "policyReaderGroups={developers,sre}"]).unwrap();
     let role = granted(&objects["ClusterRole/bailiff-policies-get"]);
