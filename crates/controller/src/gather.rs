@@ -15,7 +15,7 @@ use bailiff_kube::decode::Decoded;
 use bailiff_kube::owner::{Prefetch, is_name, workload_of};
 use bailiff_response::{Facts, Lookup, Owner, is_mirror, last_verdict};
 use facts::{Behind, facts};
-pub(crate) use facts::{binding_facts, is_protected, settings};
+pub(crate) use facts::{is_protected, settings};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };

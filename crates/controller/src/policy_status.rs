@@ -5,7 +5,6 @@
 //! nothing new is equal to the one before; every condition comes from the controller.
 
 use crate::config::Config;
-use crate::gather::binding_facts;
 use crate::policy_cache::Checked;
 use crate::reconcile::Controller;
 use bailiff_api::condition::{evaluation_failed, paused, ready, types};
@@ -14,7 +13,7 @@ use bailiff_api::{
     RuntimePolicyBindingStatus, RuntimePolicyStatus,
 };
 use bailiff_policy::MatchResources;
-use bailiff_response::{PolicyFacts, guard, messages};
+use bailiff_response::{BindingFacts, PolicyFacts, messages};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -163,14 +162,9 @@ impl Guarded<'_> {
         new: &Conditions<'_>,
     ) -> Option<Condition> {
         let generation = policy.metadata.generation.unwrap_or_default();
-        let facts = binding_facts(self.config, binding, true, workloads, generation);
-        let policy = PolicyFacts {
-            uid: policy.metadata.uid.clone().unwrap_or_default(),
-            generation,
-            changed: guard::changed(&policy.metadata),
-            matches: true,
-            reevaluation: None,
-        };
+        let allowed = self.config.allow_pod_deletion;
+        let facts = BindingFacts::of(binding, generation, true, workloads, allowed);
+        let policy = PolicyFacts::of(policy, true);
         let assessed = self
             .responder
             .work()
@@ -178,27 +172,23 @@ impl Guarded<'_> {
             .guards
             .assess(&policy, &facts);
         let was = new.before.iter().find(|c| c.type_ == types::PAUSED);
-        match assessed {
-            Some(pause) => {
-                let message = messages::paused(&pause);
-                Some(new.of(types::PAUSED, true, paused::TOO_MANY_WORKLOADS, message))
-            }
-            None => {
-                let pause = bailiff_response::Paused {
-                    binding: facts.name,
-                    workloads: None,
-                    matched_workloads: workloads,
-                    policy_generation: generation,
-                    binding_generation: facts.generation,
-                };
-                // Of other generations nothing is left to say.
-                let resumed = facts.resume.as_deref() == Some(&pause.resume());
-                was.filter(|_| resumed).map(|_| {
-                    let message = messages::resumed(&pause);
-                    new.of(types::PAUSED, false, paused::RESUMED, message)
-                })
-            }
+        if let Some(pause) = assessed {
+            let message = messages::paused(&pause);
+            return Some(new.of(types::PAUSED, true, paused::TOO_MANY_WORKLOADS, message));
         }
+        let pause = bailiff_response::Paused {
+            binding: facts.name,
+            workloads: None,
+            matched_workloads: workloads,
+            policy_generation: generation,
+            binding_generation: facts.generation,
+        };
+        // Of other generations nothing is left to report.
+        let resumed = facts.resume.as_deref() == Some(&pause.resume());
+        was.filter(|_| resumed).map(|_| {
+            let message = messages::resumed(&pause);
+            new.of(types::PAUSED, false, paused::RESUMED, message)
+        })
     }
 }
 

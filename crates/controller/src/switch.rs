@@ -4,7 +4,7 @@
 //! Invariant: it is read from the API server, never from a cache; what is not `Enforce` removes no
 //! pod.
 
-use bailiff_api::keys::{RESPONSE_SWITCH, RESPONSE_SWITCH_MODE};
+use bailiff_api::keys::RESPONSE_SWITCH;
 use bailiff_kube::decode::Decoded;
 use bailiff_response::Switch;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -29,26 +29,12 @@ pub(crate) async fn read(client: &Client, namespace: &str) -> SwitchRead {
     let unavailable = |why: String| Switch::Unavailable(why);
     let switch = match api.get_opt(RESPONSE_SWITCH).await {
         Ok(Some(decoded)) => match decoded.into_result() {
-            Ok(map) => {
-                let mode = map.data.as_ref().and_then(|d| d.get(RESPONSE_SWITCH_MODE));
-                match mode.map(String::as_str) {
-                    Some("Enforce") => Switch::Enforce,
-                    Some("Audit") => Switch::Audit,
-                    Some(_) => unavailable(format!(
-                        "ConfigMap {namespace}/{RESPONSE_SWITCH} has a {RESPONSE_SWITCH_MODE} that is neither Enforce nor Audit"
-                    )),
-                    None => unavailable(format!(
-                        "ConfigMap {namespace}/{RESPONSE_SWITCH} has no key {RESPONSE_SWITCH_MODE}"
-                    )),
-                }
-            }
+            Ok(map) => Switch::of(namespace, Some(&map)),
             Err(error) => unavailable(format!(
                 "cannot decode ConfigMap {namespace}/{RESPONSE_SWITCH}: {error}"
             )),
         },
-        Ok(None) => unavailable(format!(
-            "ConfigMap {namespace}/{RESPONSE_SWITCH} does not exist"
-        )),
+        Ok(None) => Switch::of(namespace, None),
         Err(kube::Error::Api(status)) => unavailable(format!(
             "cannot read ConfigMap {namespace}/{RESPONSE_SWITCH}: {}",
             status.message
@@ -77,6 +63,11 @@ mod tests {
         for (call, want) in [
             (map(json!({"mode": "Enforce"})), Switch::Enforce),
             (map(json!({"mode": "Audit"})), Switch::Audit),
+            (map(json!({"defaultMode": "Enforce"})), Switch::Enforce),
+            (
+                map(json!({"defaultMode": "Enforce", "mode": "Audit"})),
+                Switch::Audit,
+            ),
             (
                 map(json!({"mode": "enforce"})),
                 off(format!(

@@ -14,7 +14,7 @@ use bailiff_api::{Incident, LABELS_LIMIT, RuntimePolicy, RuntimePolicyBinding, k
 use bailiff_policy::MatchResources;
 use bailiff_response::{
     BindingFacts, Breaker, Facts, History, Lookup, NamespaceFacts, PodFacts, PolicyFacts,
-    Protection, RateLimits, Settings, ViolationFacts, guard, last_verdict,
+    Protection, RateLimits, Settings, ViolationFacts, last_verdict,
 };
 use jiff::SignedDuration;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -219,14 +219,11 @@ fn policy_facts(
     let (judged, _) = last_verdict(incident);
     let again = (generation != judged).then_some(objects).flatten();
     PolicyFacts {
-        uid: policy.metadata.uid.clone().unwrap_or_default(),
-        generation,
-        changed: guard::changed(&policy.metadata),
-        matches,
         reevaluation: again.map(|(pod, namespace)| match &checked.compiled {
             Ok(compiled) => reevaluate(compiled, incident, pod, namespace),
             Err(errors) => bailiff_response::Reevaluation::Failed(errors.clone()),
         }),
+        ..PolicyFacts::of(policy, matches)
     }
 }
 
@@ -250,12 +247,12 @@ fn bindings_facts<'a>(
         let known = known.as_ref().map(|binding| (binding, &binding.metadata));
         match comparison.same("RuntimePolicyBinding", &name, live, known) {
             Lookup::Found(b) => {
-                found.push(binding_facts(
-                    config,
+                found.push(BindingFacts::of(
                     b,
+                    policy_generation,
                     matches(b),
                     *workloads,
-                    policy_generation,
+                    config.allow_pod_deletion,
                 ));
             }
             Lookup::NotFound => {}
@@ -265,42 +262,6 @@ fn bindings_facts<'a>(
     match failed {
         Some(why) if found.is_empty() => Lookup::Failed(why),
         Some(_) | None => Lookup::Found(found),
-    }
-}
-
-/// The facts of a binding. Without the permission to delete pods one with the action Delete only
-/// audits.
-pub(crate) fn binding_facts(
-    config: &Config,
-    binding: &RuntimePolicyBinding,
-    matches: bool,
-    matched_workloads: usize,
-    policy_generation: i64,
-) -> BindingFacts {
-    let metadata = &binding.metadata;
-    let spec = &binding.spec;
-    let allowed = |action: &&bailiff_api::ResponseAction| {
-        config.allow_pod_deletion || **action != bailiff_api::ResponseAction::Delete
-    };
-    let resume = metadata.annotations.as_ref();
-    BindingFacts {
-        name: metadata.name.clone().unwrap_or_default(),
-        uid: metadata.uid.clone().unwrap_or_default(),
-        policy_name: spec.policy_name.clone(),
-        matches,
-        actions: spec
-            .response_actions
-            .iter()
-            .filter(allowed)
-            .copied()
-            .collect(),
-        guardrails: spec.guardrails.clone(),
-        grace_period_seconds: spec.grace_period_seconds,
-        generation: metadata.generation.unwrap_or_default(),
-        changed: guard::changed(metadata),
-        matched_workloads,
-        resume: resume.and_then(|a| a.get(keys::ANNOTATION_RESUME).cloned()),
-        was_paused: guard::was_paused(binding, policy_generation),
     }
 }
 
