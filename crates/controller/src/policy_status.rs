@@ -178,27 +178,23 @@ impl Guarded<'_> {
             .guards
             .assess(&policy, &facts);
         let was = new.before.iter().find(|c| c.type_ == types::PAUSED);
-        match assessed {
-            Some(pause) => {
-                let message = messages::paused(&pause);
-                Some(new.of(types::PAUSED, true, paused::TOO_MANY_WORKLOADS, message))
-            }
-            None => {
-                let pause = bailiff_response::Paused {
-                    binding: facts.name,
-                    workloads: None,
-                    matched_workloads: workloads,
-                    policy_generation: generation,
-                    binding_generation: facts.generation,
-                };
-                // Of other generations nothing is left to say.
-                let resumed = facts.resume.as_deref() == Some(&pause.resume());
-                was.filter(|_| resumed).map(|_| {
-                    let message = messages::resumed(&pause);
-                    new.of(types::PAUSED, false, paused::RESUMED, message)
-                })
-            }
+        if let Some(pause) = assessed {
+            let message = messages::paused(&pause);
+            return Some(new.of(types::PAUSED, true, paused::TOO_MANY_WORKLOADS, message));
         }
+        let pause = bailiff_response::Paused {
+            binding: facts.name,
+            workloads: None,
+            matched_workloads: workloads,
+            policy_generation: generation,
+            binding_generation: facts.generation,
+        };
+        // Of other generations nothing is left to say.
+        let resumed = facts.resume.as_deref() == Some(&pause.resume());
+        was.filter(|_| resumed).map(|_| {
+            let message = messages::resumed(&pause);
+            new.of(types::PAUSED, false, paused::RESUMED, message)
+        })
     }
 }
 
