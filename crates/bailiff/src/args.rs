@@ -198,7 +198,6 @@ impl ControllerArgs {
         );
         // A list that is set to nothing, as by an empty environment variable, has one empty name.
         let names = |names: Vec<String>| names.into_iter().filter(|n| !n.is_empty()).collect();
-        let default = bailiff_controller::Config::default();
         Ok(bailiff_controller::Config {
             namespace: self.namespace,
             identity: self.pod_name,
@@ -209,10 +208,8 @@ impl ControllerArgs {
             lease_renew: self.leader_elect_renew_deadline,
             lease_retry: self.leader_elect_retry_period,
             replacement_deadline: self.replacement_deadline,
-            replacement_poll_interval: default.replacement_poll_interval,
             eviction_initial_backoff: self.eviction_initial_backoff,
             eviction_max_backoff: self.eviction_max_backoff,
-            protection_timeout: default.protection_timeout,
             incident_recheck_interval: self.incident_recheck_interval,
             status_resync_interval: self.status_resync_interval,
             max_grace_period_seconds: self.response_max_grace_period_seconds,

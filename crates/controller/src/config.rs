@@ -27,14 +27,10 @@ pub struct Config {
     pub lease_retry: Duration,
     /// How long a replacement is waited for.
     pub replacement_deadline: Duration,
-    /// How often a replacement is looked for.
-    pub replacement_poll_interval: Duration,
     /// First pause after an eviction that a `PodDisruptionBudget` refused; it doubles.
     pub eviction_initial_backoff: Duration,
     /// Longest such pause.
     pub eviction_max_backoff: Duration,
-    /// How long an answer waits for the protection of Incidents to be back.
-    pub protection_timeout: Duration,
     /// Least time between two looks at an Incident whose violations go on after its answer.
     pub incident_recheck_interval: Duration,
     /// How often statuses of policies and bindings are made anew, besides every change of them.
@@ -69,10 +65,8 @@ impl Default for Config {
             lease_renew: Duration::from_secs(10),
             lease_retry: Duration::from_secs(2),
             replacement_deadline: Duration::from_mins(5),
-            replacement_poll_interval: Duration::from_secs(1),
             eviction_initial_backoff: Duration::from_secs(1),
             eviction_max_backoff: Duration::from_secs(30),
-            protection_timeout: Duration::from_mins(2),
             incident_recheck_interval: Duration::from_secs(30),
             status_resync_interval: Duration::from_secs(30),
             max_grace_period_seconds: 300,

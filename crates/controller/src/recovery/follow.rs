@@ -140,8 +140,8 @@ struct Recovering {
     pods: BTreeMap<String, Pod>,
     /// All pods are known.
     listed: bool,
-    /// The list of the workload's watch named it.
-    seen: bool,
+    /// What the list of the workload's watch says that is coming.
+    coming: Option<PodSource>,
 }
 
 impl Recovering {
@@ -164,7 +164,7 @@ impl Recovering {
             source: None,
             pods: BTreeMap::new(),
             listed: false,
-            seen: false,
+            coming: None,
         };
         recovering.add(incident);
         recovering
@@ -345,13 +345,11 @@ impl Recovering {
             .unwrap_or_default();
         let source = |object: Option<&DynamicObject>| Some(pod_source(&workload, &kind, object));
         match event {
-            Ok(Event::Init) => self.seen = false,
-            Ok(Event::InitApply(object) | Event::Apply(object)) => {
-                self.seen = true;
-                self.source = source(Some(&object));
-            }
-            Ok(Event::InitDone) if self.seen => {}
-            Ok(Event::InitDone | Event::Delete(_)) => self.source = source(None),
+            Ok(Event::Init) => self.coming = None,
+            Ok(Event::InitApply(object)) => self.coming = source(Some(&object)),
+            Ok(Event::InitDone) => self.source = self.coming.take().or_else(|| source(None)),
+            Ok(Event::Apply(object)) => self.source = source(Some(&object)),
+            Ok(Event::Delete(_)) => self.source = source(None),
             Err(error) => {
                 tracing::warn!(%error, kind, name = workload.name, "Cannot watch a workload that recovers; it is retried");
             }

@@ -19,7 +19,7 @@ fn removed() -> Incident {
     }))
 }
 
-fn list(items: Value) -> Value {
+fn list(items: &Value) -> Value {
     json!({"metadata": {"resourceVersion": "1"}, "items": items})
 }
 
@@ -81,12 +81,12 @@ async fn a_replacement_is_found_by_watching_and_reported_once() {
             Call::get(&format!(
                 "{DEPLOYMENTS}?&fieldSelector=metadata.name%3Dweb&limit=100"
             ))
-            .gives(list(json!([deployment(1)]))),
+            .gives(list(&json!([deployment(1)]))),
         ],
         vec![
             Call::get(DEPLOYMENTS).is_silent(),
             Call::get(&format!("{PODS}?&labelSelector=app%3Dweb&limit=32"))
-                .gives(list(json!([pod("False")]))),
+                .gives(list(&json!([pod("False")]))),
         ],
         // Nothing is asked for until the watch brings a change.
         vec![Call::get(PODS).gives(json!({"type": "MODIFIED", "object": pod("True")}))],
@@ -111,7 +111,7 @@ async fn a_workload_that_is_scaled_to_zero_has_no_replacement() {
     let written = json!({"status": {"conditions": [
         {"type": "Recovered", "status": "False", "reason": "NoReplacementExpected"}]}});
     let rounds = vec![
-        vec![Call::get(DEPLOYMENTS).gives(list(json!([deployment(0)])))],
+        vec![Call::get(DEPLOYMENTS).gives(list(&json!([deployment(0)])))],
         vec![
             Call::get(DEPLOYMENTS).is_silent(),
             Call::patch(STATUS)
@@ -128,7 +128,7 @@ async fn who_waits_for_a_turn_still_keeps_its_deadline() {
         {"type": "Recovered", "status": "False", "reason": "ReplacementDeadlineExceeded"}]}});
     let rounds = vec![
         vec![Call::get(DEPLOYMENT).gives(deployment(1))],
-        vec![Call::get(PODS).gives(list(json!([])))],
+        vec![Call::get(PODS).gives(list(&json!([])))],
         vec![
             Call::patch(STATUS)
                 .with(written)
