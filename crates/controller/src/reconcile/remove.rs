@@ -396,7 +396,6 @@ mod tests {
         cause(&serde_json::from_value(status).unwrap())
     }
 
-    #[expect(clippy::too_many_lines, reason = "one table of all causes")]
     #[test]
     fn a_rejection_is_classified_by_its_cause() {
         let causes =
