@@ -8,43 +8,19 @@
 //! reconciled; the queue can be rebuilt from Incidents.
 
 mod input;
+mod settings;
 
 use crate::ledger::{Claim, Ledger, Limit, later};
 use bailiff_api::condition::responded;
 pub use input::{Demand, Finished, Key, Summary, Wake};
 use jiff::{SignedDuration, Timestamp};
+pub use settings::QueueSettings;
+use settings::backoff;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The longest pause that a `Retry-After` can ask for: whoever answers an eviction with it, as a
-/// webhook does, must not stop the response.
-const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// The least time between two looks at an Incident whose violations continue while it waits for
 /// the next one.
 const NEXT_EXEC_INTERVAL: SignedDuration = SignedDuration::from_secs(1);
-
-/// How the queue works.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueSettings {
-    /// Most Incidents that are reconciled at once; at least 1.
-    pub slots: usize,
-    /// Least time between a final response and its re-evaluation.
-    pub recheck_interval: SignedDuration,
-    /// The first pause after a failure; it doubles.
-    pub initial_backoff: SignedDuration,
-    /// The longest such pause.
-    pub max_backoff: SignedDuration,
-}
-
-impl Default for QueueSettings {
-    fn default() -> Self {
-        Self {
-            slots: 16,
-            recheck_interval: SignedDuration::from_secs(30),
-            initial_backoff: SignedDuration::from_secs(1),
-            max_backoff: SignedDuration::from_secs(30),
-        }
-    }
-}
 
 /// An Incident to reconcile. It has a slot until `Queue::finished`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -593,19 +569,6 @@ impl Queue {
             self.turns.insert((namespace.turn, name.to_owned()));
         }
     }
-}
-
-/// The pause after so many earlier failures.
-fn backoff(
-    settings: QueueSettings,
-    failures: u32,
-    at_least: Option<SignedDuration>,
-) -> SignedDuration {
-    let longer = 2_i32.saturating_pow(failures.min(16));
-    let pause = settings.initial_backoff.saturating_mul(longer);
-    let pause = pause.min(settings.max_backoff);
-    let asked = at_least.map(|asked| asked.min(LONGEST_RETRY_AFTER));
-    asked.map_or(pause, |asked| pause.max(asked))
 }
 
 #[cfg(test)]
