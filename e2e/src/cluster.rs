@@ -109,6 +109,13 @@ impl Cluster {
         )
     }
 
+    /// Creates an object that is too large for the annotation that `kubectl apply` adds.
+    pub fn create(&self, yaml: &str) {
+        let mut kubectl = self.command("kubectl");
+        let output = run(kubectl.args(["create", "-f", "-"]), Some(yaml));
+        assert!(output.success, "kubectl create: {}", output.stderr);
+    }
+
     /// Applies manifests, which must succeed.
     pub fn apply(&self, yaml: &str) {
         let output = self.try_apply(yaml);

@@ -333,7 +333,7 @@ fn a_quota_of_a_tenant_does_not_suppress_the_response() {
     story.policy("no-cat", NO_CAT);
     story.bind("no-cat", "[Evict]", "");
     story.apply(
-        "{apiVersion: v1, kind: ResourceQuota, metadata: {name: none}, spec: {hard: {count/incidents.bailiff.dev: '0'}}}",
+        "{apiVersion: v1, kind: ResourceQuota, metadata: {name: none, namespace: NAMESPACE}, spec: {hard: {count/incidents.bailiff.dev: '0'}}}",
     );
     story.wait("jsonpath={.status.hard}", &["resourcequota/none"]);
     story.apply(&deployment("web", BUSYBOX));
@@ -368,9 +368,10 @@ fn many_large_pods_do_not_blind_a_node() {
     let node = pod["spec"]["nodeName"].as_str().unwrap();
     // They need not start: that they name the node is enough.
     let value = "x".repeat(1 << 20);
+    let namespace = &story.namespace;
     for number in 0..110 {
-        story.apply(&format!(
-            "{{apiVersion: v1, kind: Pod, metadata: {{name: large-{number}}}, spec: {{nodeName: {node}, nodeSelector: {{none: none}}, containers: [{{name: none, image: {BUSYBOX}, env: [{{name: A, value: {value}}}]}}]}}}}"
+        story.cluster.create(&format!(
+            "{{apiVersion: v1, kind: Pod, metadata: {{name: large-{number}, namespace: {namespace}}}, spec: {{nodeName: {node}, nodeSelector: {{none: none}}, containers: [{{name: none, image: {BUSYBOX}, env: [{{name: A, value: {value}}}]}}]}}}}"
         ));
     }
     let sensor = || {

@@ -61,6 +61,8 @@ pub fn component(config: &kube::Config) -> Result<kube::Client, ClientError> {
 /// kube has no limit of its own on how long an answer takes.
 fn build(mut config: kube::Config) -> Result<kube::Client, ClientError> {
     config.connect_timeout = Some(CONNECT_LIMIT);
+    // A 429 is the answer of a PodDisruptionBudget: it is shown, and not waited for.
+    config.default_retry = false;
     let builder = ClientBuilder::try_from(config).map_err(ClientError::Build)?;
     Ok(builder.with_layer(&limit::layer()).build())
 }
