@@ -8,6 +8,7 @@
 
 use crate::facts::created;
 use crate::ledger::later;
+use crate::workload::WorkloadKey;
 use bailiff_api::{Incident, IncidentType, Origin};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
@@ -38,15 +39,15 @@ pub enum Breaker {
     },
 }
 
-/// A workload, by UID, and the generation of a policy, by UID.
-type Key = (String, String, i64);
+/// A workload and the generation of a policy, by UID.
+type Key = (WorkloadKey, String, i64);
 
 /// What one Incident tells the breaker.
 #[derive(Clone, Debug)]
 struct Record {
     pod_uid: String,
     policy: (String, i64),
-    workload: Option<String>,
+    workload: Option<WorkloadKey>,
     /// When the API server recorded the violation.
     violated: Timestamp,
     started: Option<Timestamp>,
@@ -69,13 +70,9 @@ impl Breakers {
     /// Learns what an Incident's status records.
     pub fn observe(&mut self, incident: &Incident) {
         let status = incident.status.as_ref();
-        let workload = status.and_then(|s| s.workload_ref.as_ref());
+        let workload = WorkloadKey::of_incident(incident);
         let started = status.and_then(|s| s.pod_start_time.as_ref());
-        self.learn(
-            incident,
-            workload.map(|w| w.uid.clone()),
-            started.map(|s| s.0),
-        );
+        self.learn(incident, workload, started.map(|s| s.0));
     }
 
     /// Learns that the live pod of an Incident belongs to a workload, and when it started, before
@@ -83,13 +80,18 @@ impl Breakers {
     pub(crate) fn verified(
         &mut self,
         incident: &Incident,
-        workload_uid: &str,
+        workload: &WorkloadKey,
         started: Option<Timestamp>,
     ) {
-        self.learn(incident, Some(workload_uid.to_owned()), started);
+        self.learn(incident, Some(workload.clone()), started);
     }
 
-    fn learn(&mut self, incident: &Incident, workload: Option<String>, started: Option<Timestamp>) {
+    fn learn(
+        &mut self,
+        incident: &Incident,
+        workload: Option<WorkloadKey>,
+        started: Option<Timestamp>,
+    ) {
         let Some(uid) = &incident.metadata.uid else {
             return;
         };
@@ -173,12 +175,12 @@ impl Breakers {
     #[must_use]
     pub(crate) fn state(
         &self,
-        workload_uid: &str,
+        workload: &WorkloadKey,
         policy: (&str, i64),
         last_requested: Option<Timestamp>,
         now: Timestamp,
     ) -> Breaker {
-        let key = (workload_uid.to_owned(), policy.0.to_owned(), policy.1);
+        let key = (workload.clone(), policy.0.to_owned(), policy.1);
         let uids = self.by_key.get(&key).into_iter().flatten();
         let records: Vec<_> = uids.filter_map(|uid| self.records.get(uid)).collect();
         let mut events: Vec<_> = records

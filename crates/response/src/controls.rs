@@ -12,6 +12,7 @@ use crate::ledger::{Ledger, RateLimits};
 use crate::plan::{Plan, claim_of, plan};
 use crate::queue::Queue;
 use crate::reason::NoActionReason;
+use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
 use jiff::Timestamp;
 
@@ -67,14 +68,16 @@ impl Controls {
     ) -> Plan {
         let pod_uid = &incident.spec.pod.uid;
         let workload = match &facts.owner {
-            Owner::Workload(workload) => Some(workload.uid.clone()),
+            Owner::Workload(workload) => {
+                Some(WorkloadKey::of(&facts.violation.namespace, workload))
+            }
             Owner::None | Owner::Unknown(_) => None,
         };
         self.learn_end(pod_uid, facts, now);
-        self.fill_in(queue, incident, workload.as_deref(), facts, now);
+        self.fill_in(queue, incident, workload.as_ref(), facts, now);
         let mut planned = plan(facts, now);
         if would_remove(&planned) {
-            self.guards.planned(incident, workload.as_deref(), now);
+            self.guards.planned(incident, workload.as_ref(), now);
             facts.paused = self.paused(facts);
             planned = plan(facts, now);
         }
@@ -116,7 +119,7 @@ impl Controls {
         &mut self,
         queue: &Queue,
         incident: &Incident,
-        workload: Option<&str>,
+        workload: Option<&WorkloadKey>,
         facts: &mut Facts,
         now: Timestamp,
     ) {

@@ -9,6 +9,7 @@
 use crate::facts::{BindingFacts, PolicyFacts, last_verdict};
 use crate::incident_state::is_final;
 use crate::messages;
+use crate::workload::WorkloadKey;
 use bailiff_api::condition::types;
 use bailiff_api::{Incident, IncidentType, RuntimePolicyBinding};
 use jiff::{SignedDuration, Timestamp};
@@ -47,13 +48,20 @@ impl Paused {
     }
 }
 
+/// What counts as one workload.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Workload {
+    Known(WorkloadKey),
+    /// A pod that has none, by UID.
+    Pod(String),
+}
+
 /// What one Incident tells the guard.
 #[derive(Clone, Debug)]
 struct Record {
     policy: (String, i64),
     bindings: Vec<String>,
-    /// UID of the workload, or of the pod if it has none.
-    workload: String,
+    workload: Workload,
     at: Timestamp,
 }
 
@@ -78,8 +86,8 @@ impl Guards {
             .map(|w| w.start_time.0);
         match removed.or(waits) {
             Some(at) => {
-                let workload = status.workload_ref.as_ref();
-                self.learn(incident, workload.map(|w| w.uid.as_str()), at);
+                let workload = WorkloadKey::of_incident(incident);
+                self.learn(incident, workload.as_ref(), at);
             }
             // What was planned since the watch saw it still counts.
             None if !is_final(incident, types::RESPONDED) => {}
@@ -91,15 +99,15 @@ impl Guards {
     pub(crate) fn planned(
         &mut self,
         incident: &Incident,
-        workload_uid: Option<&str>,
+        workload: Option<&WorkloadKey>,
         now: Timestamp,
     ) {
         let uid = incident.metadata.uid.as_deref().unwrap_or_default();
         let at = self.records.get(uid).map_or(now, |known| known.at.min(now));
-        self.learn(incident, workload_uid, at);
+        self.learn(incident, workload, at);
     }
 
-    fn learn(&mut self, incident: &Incident, workload_uid: Option<&str>, at: Timestamp) {
+    fn learn(&mut self, incident: &Incident, workload: Option<&WorkloadKey>, at: Timestamp) {
         let Some(uid) = &incident.metadata.uid else {
             return;
         };
@@ -112,7 +120,10 @@ impl Guards {
         let record = Record {
             policy: (incident.spec.policy_ref.uid.clone(), generation),
             bindings: bindings.iter().map(|b| b.uid.clone()).collect(),
-            workload: workload_uid.unwrap_or(&incident.spec.pod.uid).to_owned(),
+            workload: workload.map_or_else(
+                || Workload::Pod(incident.spec.pod.uid.clone()),
+                |key| Workload::Known(key.clone()),
+            ),
             at,
         };
         for key in keys(&record) {
@@ -175,11 +186,11 @@ impl Guards {
         let all = self.by_binding.get(&key).into_iter().flatten();
         let times: Vec<_> = all
             .filter(|(at, _)| *at >= since && at.duration_since(since) <= YOUNG)
-            .filter_map(|(at, uid)| Some((*at, self.records.get(uid)?.workload.as_str())))
+            .filter_map(|(at, uid)| Some((*at, &self.records.get(uid)?.workload)))
             .collect();
         let mut most = 0;
         let mut first = 0;
-        let mut within: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut within: BTreeMap<&Workload, usize> = BTreeMap::new();
         for (at, workload) in &times {
             *within.entry(workload).or_default() += 1;
             while let Some((earliest, leaves)) = times.get(first)

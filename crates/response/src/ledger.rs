@@ -7,6 +7,7 @@
 //! happened, and is taken back only when it is known that no pod was removed; the ledger can be
 //! rebuilt from the statuses of Incidents.
 
+use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +23,8 @@ const LONGEST_REQUEST: SignedDuration = SignedDuration::from_mins(5);
 /// What limits removals.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
-    /// The cooldown period of a workload, by UID.
-    Workload(String),
+    /// The cooldown period of a workload.
+    Workload(WorkloadKey),
     /// `maxEvictionsPerMinute` of a binding, by name.
     Binding(String),
     /// The limit of a namespace, by name.
@@ -53,8 +54,8 @@ impl Default for RateLimits {
 /// The cooldown period that a removal must respect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadClaim {
-    /// UID of the workload.
-    pub uid: String,
+    /// The workload.
+    pub key: WorkloadKey,
     /// Least time since the workload's last removal.
     pub cooldown: SignedDuration,
 }
@@ -77,7 +78,7 @@ impl Claim {
     pub fn limits(&self) -> impl Iterator<Item = Limit> + '_ {
         let workload = self.workload.as_ref();
         workload
-            .map(|w| Limit::Workload(w.uid.clone()))
+            .map(|w| Limit::Workload(w.key.clone()))
             .into_iter()
             .chain([
                 Limit::Binding(self.binding.clone()),
@@ -162,12 +163,12 @@ impl Ledger {
         }
     }
 
-    /// What limits a removal of a pod of a workload (by UID) in a namespace by one of these
+    /// What limits a removal of a pod of a workload in a namespace by one of these
     /// bindings (by name).
     #[must_use]
     pub(crate) fn history(
         &self,
-        workload_uid: Option<&str>,
+        workload: Option<&WorkloadKey>,
         namespace: &str,
         bindings: &[&str],
         now: Timestamp,
@@ -181,8 +182,8 @@ impl Ledger {
             times
         };
         History {
-            last_of_workload: workload_uid
-                .and_then(|uid| times(&Limit::Workload(uid.to_owned())).last().copied()),
+            last_of_workload: workload
+                .and_then(|key| times(&Limit::Workload(key.clone())).last().copied()),
             by_binding: bindings
                 .iter()
                 .map(|name| {
@@ -199,11 +200,15 @@ impl Ledger {
         }
     }
 
-    /// When a pod of a workload (by UID) was last removed. A removal that is being requested counts
+    /// When a pod of a workload was last removed. A removal that is being requested counts
     /// as one of this moment.
     #[must_use]
-    pub(crate) fn last_of_workload(&self, uid: &str, now: Timestamp) -> Option<Timestamp> {
-        let times = self.times.get(&Limit::Workload(uid.to_owned()))?;
+    pub(crate) fn last_of_workload(
+        &self,
+        workload: &WorkloadKey,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let times = self.times.get(&Limit::Workload(workload.clone()))?;
         times
             .iter()
             .map(|(at, pod)| self.counts_at(*at, pod, now))
@@ -266,10 +271,9 @@ impl Ledger {
             self.confirm(uid, response.time.0);
             return;
         }
-        let workload = status.workload_ref.as_ref();
         let claim = Claim {
-            workload: workload.map(|w| WorkloadClaim {
-                uid: w.uid.clone(),
+            workload: WorkloadKey::of_incident(incident).map(|key| WorkloadClaim {
+                key,
                 cooldown: LONGEST_COOLDOWN,
             }),
             binding: response.binding_name.clone(),
@@ -324,7 +328,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Option<(Limit, Timestamp)> {
         let mut history = self.history(
-            claim.workload.as_ref().map(|w| w.uid.as_str()),
+            claim.workload.as_ref().map(|w| &w.key),
             &claim.namespace,
             &[&claim.binding],
             now,
@@ -394,7 +398,7 @@ fn blocked(
 ) -> Option<(Limit, Timestamp)> {
     let cooldown = claim.workload.as_ref().and_then(|workload| {
         let over = later(last_of_workload?, workload.cooldown);
-        (over > now).then(|| (Limit::Workload(workload.uid.clone()), over))
+        (over > now).then(|| (Limit::Workload(workload.key.clone()), over))
     });
     let rate = |limit: Limit, times: &[Timestamp], most: u32| {
         full_until(times, most, now).map(|until| (limit, until))

@@ -21,6 +21,7 @@ mod queue;
 mod reason;
 mod rejection;
 pub mod retention;
+mod workload;
 
 pub use breaker::{Breaker, Breakers};
 pub use controls::Controls;
@@ -39,6 +40,7 @@ pub use plan::{Plan, PodRemoval, Shortening, claim_of, plan};
 pub use queue::{Demand, Finished, Job, Key, Queue, QueueSettings, Stats, Summary, Wake};
 pub use reason::{Blocker, NoActionReason, RateLimit, WaitReason};
 pub use rejection::{Rejection, rejected};
+pub use workload::WorkloadKey;
 
 #[cfg(test)]
 mod model;

@@ -12,6 +12,7 @@ use crate::facts::{
 };
 use crate::ledger::{Claim, WorkloadClaim, later};
 use crate::reason::{NoActionReason, WaitReason, enforces};
+use crate::workload::WorkloadKey;
 use bailiff_api::{IncidentType, ResponseAction, UnmanagedPodPolicy, condition::responded};
 use jiff::{SignedDuration, Timestamp};
 
@@ -398,7 +399,7 @@ fn claim(facts: &Facts, binding: &BindingFacts) -> Claim {
     Claim {
         workload: match &facts.owner {
             Owner::Workload(workload) => Some(WorkloadClaim {
-                uid: workload.uid.clone(),
+                key: WorkloadKey::of(&facts.violation.namespace, workload),
                 cooldown,
             }),
             Owner::None | Owner::Unknown(_) => None,

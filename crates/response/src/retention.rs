@@ -8,6 +8,7 @@
 use crate::facts::last_recorded;
 use crate::incident_state::{is_open, needs_reevaluation};
 use crate::queue::Key;
+use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
 use bailiff_api::condition::{responded, types};
 use jiff::{SignedDuration, Timestamp};
@@ -48,6 +49,17 @@ pub enum Record {
     Removal,
 }
 
+/// What a closed Incident is about. Several about the same tell less than the last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// The workload. None: the pod has none.
+    pub workload: Option<WorkloadKey>,
+    /// UID of the pod, if it has no workload.
+    pub pod_uid: Option<String>,
+    /// UID of the policy.
+    pub policy_uid: String,
+}
+
 /// The summary of a closed Incident.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
@@ -57,8 +69,8 @@ pub struct Closed {
     pub record: Record,
     /// When it was closed or last updated, by the clock of the controller or the API server.
     pub at: Timestamp,
-    /// UIDs of its workload, or of its pod if it has none, and of its policy.
-    pub subject: (String, String),
+    /// What it is about.
+    pub subject: Subject,
 }
 
 impl Closed {
@@ -79,15 +91,17 @@ impl Closed {
             _ => Record::NoAction,
         };
         let at = status.conditions.iter().map(|c| c.last_transition_time.0);
-        let workload = status.workload_ref.as_ref().map(|w| &w.uid);
+        let workload = WorkloadKey::of_incident(incident);
+        let spec = &incident.spec;
         Some(Self {
             key: Key::of(incident)?,
             record,
             at: at.fold(last_recorded(&incident.metadata), Timestamp::max),
-            subject: (
-                workload.unwrap_or(&incident.spec.pod.uid).clone(),
-                incident.spec.policy_ref.uid.clone(),
-            ),
+            subject: Subject {
+                pod_uid: workload.is_none().then(|| spec.pod.uid.clone()),
+                workload,
+                policy_uid: spec.policy_ref.uid.clone(),
+            },
         })
     }
 }

@@ -26,6 +26,10 @@ pub(crate) fn workload(uid: &str) -> WorkloadReference {
     }
 }
 
+pub(crate) fn key(uid: &str) -> WorkloadKey {
+    WorkloadKey::of("shop", &workload(uid))
+}
+
 pub(crate) fn policy() -> PolicyFacts {
     PolicyFacts {
         uid: "policy-uid".to_owned(),

@@ -1,7 +1,7 @@
 //! What opens, keeps open and closes a breaker. Times are minutes after a first removal.
 
 use super::*;
-use crate::tests::{incident_of, minutes, now, seconds};
+use crate::tests::{incident_of, key, minutes, now, seconds};
 use serde_json::{Value, json};
 
 fn at(minute: i64) -> Timestamp {
@@ -62,7 +62,7 @@ fn breakers(cases: &[Case]) -> Breakers {
 }
 
 fn state(breakers: &Breakers, last: Option<Timestamp>, minute: i64) -> Option<i64> {
-    match breakers.state("web", ("policy-uid", 1), last, at(minute)) {
+    match breakers.state(&key("web"), ("policy-uid", 1), last, at(minute)) {
         Breaker::Closed => None,
         Breaker::Open { until } => Some(until.duration_since(now()).as_secs()),
     }
@@ -190,7 +190,7 @@ fn what_was_verified_counts_before_the_status_records_it() {
     incident.status = None;
     breakers.observe(&incident);
     assert_eq!(state(&breakers, None, 6), None);
-    breakers.verified(&incident, "web", Some(at(5)));
+    breakers.verified(&incident, &key("web"), Some(at(5)));
     assert!(state(&breakers, None, 6).is_some());
     // A watch that is behind changes nothing.
     breakers.observe(&incident);

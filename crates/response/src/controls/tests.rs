@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::queue::{QueueSettings, Summary};
-use crate::tests::{binding, evictable, incident, incident_of, minutes, now, seconds, workload};
+use crate::tests::{
+    binding, evictable, incident, incident_of, key, minutes, now, seconds, workload,
+};
 use crate::{Protection, WaitReason};
 use bailiff_api::ResponseAction;
 use serde_json::json;
@@ -39,6 +41,30 @@ fn a_planned_removal_counts_before_it_is_requested() {
 }
 
 #[test]
+fn the_uid_of_a_workload_alone_takes_none_of_its_places() {
+    let mut foreign = workload("web-uid");
+    "x.example/v1".clone_into(&mut foreign.api_version);
+    "Foo".clone_into(&mut foreign.kind);
+    for (namespace, owner) in [("shop", foreign), ("evil", workload("web-uid"))] {
+        let mut controls = controls();
+        let mut claimed = evictable();
+        claimed.violation.namespace = namespace.to_owned();
+        claimed.owner = Owner::Workload(owner);
+        let plan = controls.decide(&queue(), &incident(), &mut claimed, now());
+        assert!(matches!(plan, Plan::Evict(_)), "{plan:?}");
+        let mut web = evictable();
+        web.violation.pod_uid = "pod-2".to_owned();
+        if let Lookup::Found(pod) = &mut web.pod {
+            pod.uid = "pod-2".to_owned();
+        }
+        let second =
+            incident_of(&json!({"metadata": {"uid": "inc-2"}, "spec": {"pod": {"uid": "pod-2"}}}));
+        let plan = controls.decide(&queue(), &second, &mut web, now());
+        assert!(matches!(plan, Plan::Evict(_)), "{namespace}: {plan:?}");
+    }
+}
+
+#[test]
 fn the_removal_of_a_leader_that_was_killed_counts() {
     let mut controls = controls();
     let mut facts = evictable();
@@ -51,7 +77,7 @@ fn the_removal_of_a_leader_that_was_killed_counts() {
     }
     controls.decide(&queue(), &incident(), &mut facts, now());
     assert_eq!(
-        controls.ledger.last_of_workload("web-uid", now()),
+        controls.ledger.last_of_workload(&key("web-uid"), now()),
         Some(now() - seconds(5))
     );
 }
@@ -75,7 +101,7 @@ fn a_newcomer_waits_behind_those_that_wait() {
     );
     let limited = crate::Finished::Limited {
         claim: *removal.claim,
-        limit: crate::Limit::Workload("web-uid".to_owned()),
+        limit: crate::Limit::Workload(key("web-uid")),
         until: now() + seconds(1),
     };
     queue.finished("older", limited, now());

@@ -1,7 +1,7 @@
 //! When a binding is paused, and what resumes it.
 
 use super::*;
-use crate::tests::{binding, incident_of, minutes, now, policy, seconds};
+use crate::tests::{binding, incident_of, key, minutes, now, policy, seconds};
 use bailiff_api::ResponseAction;
 use serde_json::{Value, json};
 
@@ -122,7 +122,7 @@ fn only_removals_that_were_requested_or_wait_count_once_a_workload() {
     guards.observe(&last(&closed));
     assert!(!paused(&guards), "it was not removed");
     let open = last(&json!({}));
-    guards.planned(&open, Some("w10"), now() + seconds(22));
+    guards.planned(&open, Some(&key("w10")), now() + seconds(22));
     assert!(paused(&guards));
     guards.observe(&open);
     assert!(paused(&guards), "a watch that is behind changes nothing");

@@ -462,7 +462,7 @@ impl World {
                     self.time,
                 ));
                 incident.status.as_mut().unwrap().workload_ref =
-                    removal.claim.workload.map(|w| workload(&w.uid));
+                    removal.claim.workload.map(|w| workload(&w.key.uid));
                 self.write(incident);
             }
         }

@@ -1,7 +1,7 @@
 //! Which closed Incidents go first.
 
 use super::*;
-use crate::tests::{incident_of, minutes, now, seconds};
+use crate::tests::{incident_of, key, minutes, now, seconds};
 use serde_json::json;
 
 fn closed(namespace: &str, name: &str, record: Record, age_hours: i64, subject: &str) -> Closed {
@@ -13,7 +13,11 @@ fn closed(namespace: &str, name: &str, record: Record, age_hours: i64, subject: 
         },
         record,
         at: now() - minutes(60 * age_hours),
-        subject: (subject.to_owned(), "policy".to_owned()),
+        subject: Subject {
+            workload: Some(key(subject)),
+            pod_uid: None,
+            policy_uid: "policy".to_owned(),
+        },
     }
 }
 
@@ -87,9 +91,15 @@ fn only_what_is_closed_has_a_summary() {
                 condition("Recovered", recovered, "R", 9)],
             "response": response, "series": series, "observedCount": 1,
         }})))
-        .map(|c| (c.record, c.at.duration_since(now()).as_secs(), c.subject.0))
+        .map(|c| {
+            (
+                c.record,
+                c.at.duration_since(now()).as_secs(),
+                c.subject.pod_uid,
+            )
+        })
     };
-    let summary = |record| Some((record, 9, "pod-uid".to_owned()));
+    let summary = |record| Some((record, 9, Some("pod-uid".to_owned())));
     assert_eq!(
         with("True", "Evicted", "True", true, 1),
         summary(Record::Removal)
