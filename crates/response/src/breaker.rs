@@ -6,10 +6,10 @@
 //! Invariant: its state is derived from Incidents alone, so that it survives a change of leader;
 //! processes of `kubectl exec` never open it, or whoever may exec could switch responses off.
 
-use crate::facts::created;
+use crate::facts::{created, is_by_itself};
 use crate::ledger::later;
 use crate::workload::WorkloadKey;
-use bailiff_api::{Incident, IncidentType, Origin};
+use bailiff_api::{Incident, IncidentType};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -111,10 +111,7 @@ impl Breakers {
             workload: workload.or_else(|| known.and_then(|k| k.workload.clone())),
             violated: created(&incident.metadata),
             started: started.or_else(|| known.and_then(|k| k.started)),
-            by_itself: match spec.process.origin {
-                Origin::Entrypoint | Origin::Probe | Origin::Lifecycle => true,
-                Origin::Exec | Origin::Unknown => false,
-            },
+            by_itself: is_by_itself(spec.process.origin),
             removed: response
                 .map(|r| r.time.0)
                 .or_else(|| known.and_then(|k| k.removed)),

@@ -79,13 +79,22 @@ impl ViolationFacts {
 }
 
 /// The origins of all processes of an Incident's evidence.
-fn origins(incident: &Incident) -> impl Iterator<Item = Origin> {
+pub(crate) fn origins(incident: &Incident) -> impl Iterator<Item = Origin> {
     let series = incident.status.as_ref().and_then(|s| s.series.as_ref());
     let later = series
         .into_iter()
         .flat_map(|s| s.first_processes.iter().chain(&s.last_processes))
         .map(|process| process.origin);
     std::iter::once(incident.spec.process.origin).chain(later)
+}
+
+/// Whether a pod starts a process of this origin by itself. Of other processes anybody who may exec
+/// can start as many as they want, and nothing may follow from their number.
+pub(crate) const fn is_by_itself(origin: Origin) -> bool {
+    match origin {
+        Origin::Entrypoint | Origin::Probe | Origin::Lifecycle => true,
+        Origin::Exec | Origin::Unknown => false,
+    }
 }
 
 const fn is_hook(origin: Origin) -> bool {

@@ -3,10 +3,11 @@
 //!
 //! Here: which workloads count, and when a binding is paused. Not here: what is planned then
 //! (`plan`) and the sentences (`messages`).
-//! Invariant: only removals that were requested or wait count, by the controller's clock; a binding
-//! that was paused stays so until it is resumed or changed.
+//! Invariant: only removals that were requested or wait count, each once, by the controller's clock;
+//! what a tenant can make up does not count: processes that somebody started through exec, owners that
+//! are not verified. A binding that was paused stays so until it is resumed or changed.
 
-use crate::facts::{BindingFacts, PolicyFacts, last_verdict};
+use crate::facts::{BindingFacts, PolicyFacts, is_by_itself, last_verdict, origins};
 use crate::incident_state::is_final;
 use crate::messages;
 use crate::workload::WorkloadKey;
@@ -48,21 +49,16 @@ impl Paused {
     }
 }
 
-/// What counts as one workload.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Workload {
-    Known(WorkloadKey),
-    /// A pod that has none, by UID.
-    Pod(String),
-}
-
 /// What one Incident tells the guard.
 #[derive(Clone, Debug)]
 struct Record {
     policy: (String, i64),
     bindings: Vec<String>,
-    workload: Workload,
-    at: Timestamp,
+    workload: WorkloadKey,
+    /// When a removal was first planned or requested under this generation.
+    first: Timestamp,
+    /// When one was last.
+    last: Timestamp,
 }
 
 /// What is known of all removals.
@@ -70,7 +66,7 @@ struct Record {
 pub struct Guards {
     records: BTreeMap<String, Record>,
     /// By the UIDs of binding and policy, and the policy's generation.
-    by_binding: BTreeMap<(String, String, i64), BTreeSet<(Timestamp, String)>>,
+    by_binding: BTreeMap<(String, String, i64), BTreeSet<String>>,
 }
 
 impl Guards {
@@ -102,33 +98,36 @@ impl Guards {
         workload: Option<&WorkloadKey>,
         now: Timestamp,
     ) {
-        let uid = incident.metadata.uid.as_deref().unwrap_or_default();
-        let at = self.records.get(uid).map_or(now, |known| known.at.min(now));
-        self.learn(incident, workload, at);
+        self.learn(incident, workload, now);
     }
 
     fn learn(&mut self, incident: &Incident, workload: Option<&WorkloadKey>, at: Timestamp) {
-        let Some(uid) = &incident.metadata.uid else {
+        let (Some(uid), Some(workload)) = (&incident.metadata.uid, workload) else {
             return;
         };
+        if !workload.is_verified() || !origins(incident).any(is_by_itself) {
+            return;
+        }
         match incident.spec.type_ {
             IncidentType::Violation => {}
             IncidentType::EvaluationFailed => return,
         }
-        self.deleted(uid);
         let (generation, bindings) = last_verdict(incident);
+        let policy = (incident.spec.policy_ref.uid.clone(), generation);
+        // What waits for a limit is removed later, and counts at one of the two times.
+        let known = self.records.get(uid).filter(|known| known.policy == policy);
+        let (first, last) = known.map_or((at, at), |k| (k.first.min(at), k.last.max(at)));
+        self.deleted(uid);
         let record = Record {
-            policy: (incident.spec.policy_ref.uid.clone(), generation),
+            policy,
             bindings: bindings.iter().map(|b| b.uid.clone()).collect(),
-            workload: workload.map_or_else(
-                || Workload::Pod(incident.spec.pod.uid.clone()),
-                |key| Workload::Known(key.clone()),
-            ),
-            at,
+            workload: workload.clone(),
+            first,
+            last,
         };
         for key in keys(&record) {
             let of_binding = self.by_binding.entry(key).or_default();
-            of_binding.insert((at, uid.clone()));
+            of_binding.insert(uid.clone());
         }
         self.records.insert(uid.clone(), record);
     }
@@ -138,10 +137,9 @@ impl Guards {
         let Some(record) = self.records.remove(incident_uid) else {
             return;
         };
-        let entry = (record.at, incident_uid.to_owned());
         for key in keys(&record) {
             if let Some(of_binding) = self.by_binding.get_mut(&key) {
-                of_binding.remove(&entry);
+                of_binding.remove(incident_uid);
                 if of_binding.is_empty() {
                     self.by_binding.remove(&key);
                 }
@@ -184,13 +182,17 @@ impl Guards {
     ) -> usize {
         let key = (binding.uid.clone(), policy.uid.clone(), policy.generation);
         let all = self.by_binding.get(&key).into_iter().flatten();
-        let times: Vec<_> = all
+        // What was planned before a change can be removed under it.
+        let time = |r: &Record| if r.first >= since { r.first } else { r.last };
+        let mut times: Vec<_> = all
+            .filter_map(|uid| self.records.get(uid))
+            .map(|record| (time(record), &record.workload))
             .filter(|(at, _)| *at >= since && at.duration_since(since) <= YOUNG)
-            .filter_map(|(at, uid)| Some((*at, &self.records.get(uid)?.workload)))
             .collect();
+        times.sort_unstable();
         let mut most = 0;
         let mut first = 0;
-        let mut within: BTreeMap<&Workload, usize> = BTreeMap::new();
+        let mut within: BTreeMap<&WorkloadKey, usize> = BTreeMap::new();
         for (at, workload) in &times {
             *within.entry(workload).or_default() += 1;
             while let Some((earliest, leaves)) = times.get(first)

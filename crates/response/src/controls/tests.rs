@@ -137,7 +137,7 @@ fn the_removal_that_is_one_too_many_pauses_the_binding_before_it_happens() {
         young.guardrails.max_evictions_per_minute = 100;
         facts.bindings = Lookup::Found(vec![young.clone()]);
         let incident = incident_of(&json!({"metadata": {"uid": format!("inc-{number}")},
-            "spec": {"pod": {"uid": pod_uid}}}));
+            "spec": {"pod": {"uid": pod_uid}, "process": {"origin": "Entrypoint"}}}));
         planned.push(matches!(
             controls.decide(&queue(), &incident, &mut facts, now()),
             Plan::Evict(_)

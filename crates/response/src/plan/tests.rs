@@ -5,9 +5,7 @@ use super::*;
 use crate::facts::{Switch, Termination};
 use crate::incident_state::{Outcome, Verified, apply_outcome};
 use crate::ledger::History;
-use crate::tests::{
-    binding, evictable, incident, key, minutes, now, paused, pod, policy, seconds, workload,
-};
+use crate::tests::{binding, evictable, incident, key, minutes, now, paused, pod, policy, seconds};
 use bailiff_api::{Phase, WaitingStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
