@@ -137,9 +137,10 @@ impl Controls {
                 if trusted && is_its_pod(pod, facts) =>
             {
                 self.breakers.verified(incident, workload, pod.started);
-                let last = self.ledger.last_of_workload(workload, now);
+                let requested = self.ledger.removals_of(workload, now);
+                let node = &facts.violation.node_name;
                 let policy = (policy.uid.as_str(), policy.generation);
-                self.breakers.state(workload, policy, last, now)
+                self.breakers.state(workload, policy, node, &requested, now)
             }
             _ => Breaker::Closed,
         };

@@ -200,19 +200,19 @@ impl Ledger {
         }
     }
 
-    /// When a pod of a workload was last removed. A removal that is being requested counts
-    /// as one of this moment.
+    /// The removed pods of a workload, by UID, and when each removal was requested. One that is being
+    /// requested counts as one of this moment.
     #[must_use]
-    pub(crate) fn last_of_workload(
+    pub(crate) fn removals_of(
         &self,
         workload: &WorkloadKey,
         now: Timestamp,
-    ) -> Option<Timestamp> {
-        let times = self.times.get(&Limit::Workload(workload.clone()))?;
+    ) -> Vec<(String, Timestamp)> {
+        let times = self.times.get(&Limit::Workload(workload.clone()));
+        let times = times.into_iter().flatten();
         times
-            .iter()
-            .map(|(at, pod)| self.counts_at(*at, pod, now))
-            .max()
+            .map(|(at, pod)| (pod.clone(), self.counts_at(*at, pod, now)))
+            .collect()
     }
 
     fn counts_at(&self, at: Timestamp, pod_uid: &str, now: Timestamp) -> Timestamp {

@@ -77,8 +77,8 @@ fn the_removal_of_a_leader_that_was_killed_counts() {
     }
     controls.decide(&queue(), &incident(), &mut facts, now());
     assert_eq!(
-        controls.ledger.last_of_workload(&key("web-uid"), now()),
-        Some(now() - seconds(5))
+        controls.ledger.removals_of(&key("web-uid"), now()),
+        [("pod-uid".to_owned(), now() - seconds(5))]
     );
 }
 

@@ -39,7 +39,7 @@ fn removals_are_found_by_what_they_limit_oldest_first() {
     ]);
     let history = ledger.history(Some(&key("web")), "shop", &["a", "unused"], at(30));
     assert_eq!(history.last_of_workload, Some(at(20)));
-    assert_eq!(ledger.last_of_workload(&key("web"), at(30)), Some(at(20)));
+    assert_eq!(history.last_of_workload, Some(at(20)));
     let of_a = vec![at(5), at(15), at(20)];
     assert_eq!(history.by_binding, [("a".to_owned(), of_a)]);
     assert_eq!(history.in_namespace, [5, 10, 20].map(at));
