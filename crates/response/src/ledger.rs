@@ -4,7 +4,7 @@
 //! Not here: who goes first when a limit has room again (`queue`).
 //! Invariant: a removal is noted before it is requested, so that two that are planned at once
 //! cannot both use the last place; it counts as one of this moment until it is known when it
-//! happened, and is taken back only when it is known that no pod was removed; the ledger can be
+//! happened, but without an answer for other workloads no longer than a minute, and is taken back only when it is known that no pod was removed; the ledger can be
 //! rebuilt from the statuses of Incidents.
 
 use crate::workload::WorkloadKey;
@@ -139,6 +139,8 @@ struct Taken {
     at: Timestamp,
     /// Whether it is not known yet when it happened.
     pending: bool,
+    /// When its request ended without an answer.
+    unanswered: Option<Timestamp>,
     limits: Vec<Limit>,
 }
 
@@ -176,7 +178,7 @@ impl Ledger {
         let times = |limit: &Limit| -> Vec<Timestamp> {
             let times = self.times.get(limit).into_iter().flatten();
             let mut times: Vec<_> = times
-                .map(|(at, pod)| self.counts_at(*at, pod, now))
+                .filter_map(|(at, pod)| self.counts_at(limit, *at, pod, now))
                 .collect();
             times.sort_unstable();
             times
@@ -208,18 +210,32 @@ impl Ledger {
         workload: &WorkloadKey,
         now: Timestamp,
     ) -> Vec<(String, Timestamp)> {
-        let times = self.times.get(&Limit::Workload(workload.clone()));
-        let times = times.into_iter().flatten();
+        let limit = Limit::Workload(workload.clone());
+        let times = self.times.get(&limit).into_iter().flatten();
         times
-            .map(|(at, pod)| (pod.clone(), self.counts_at(*at, pod, now)))
+            .filter_map(|(at, pod)| Some((pod.clone(), self.counts_at(&limit, *at, pod, now)?)))
             .collect()
     }
 
-    fn counts_at(&self, at: Timestamp, pod_uid: &str, now: Timestamp) -> Timestamp {
-        match self.taken.get(pod_uid) {
-            Some(taken) if taken.pending => now.max(at),
-            Some(_) | None => at,
-        }
+    /// When a removal counts in a limit. None: it no longer does. A webhook of a tenant can delay the
+    /// answer at will, which must not take the places of others for longer than the window.
+    fn counts_at(
+        &self,
+        limit: &Limit,
+        at: Timestamp,
+        pod_uid: &str,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let Some(taken) = self.taken.get(pod_uid).filter(|taken| taken.pending) else {
+            return Some(at);
+        };
+        let counts = match limit {
+            Limit::Workload(_) => true,
+            Limit::Binding(_) | Limit::Namespace(_) | Limit::Cluster => taken
+                .unanswered
+                .is_none_or(|ended| now.duration_since(ended) < RATE_WINDOW),
+        };
+        counts.then(|| now.max(at))
     }
 
     /// Notes the removal of a pod that is about to be requested. A second one of the same pod
@@ -236,6 +252,14 @@ impl Ledger {
         {
             let limits = taken.limits.clone();
             self.note(pod_uid, limits, at, false);
+        }
+    }
+
+    /// Notes that the request to remove a pod ended without an answer: for other workloads its places
+    /// count for a minute from then on.
+    pub fn unanswered(&mut self, pod_uid: &str, at: Timestamp) {
+        if let Some(taken) = self.taken.get_mut(pod_uid) {
+            taken.unanswered = Some(at);
         }
     }
 
@@ -366,6 +390,7 @@ impl Ledger {
         let taken = Taken {
             at,
             pending,
+            unanswered: None,
             limits,
         };
         self.taken.insert(pod_uid.to_owned(), taken);

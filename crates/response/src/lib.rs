@@ -39,7 +39,7 @@ pub use ledger::{Claim, History, Ledger, Limit, RateLimits, WorkloadClaim};
 pub use plan::{Plan, PodRemoval, Shortening, claim_of, plan};
 pub use queue::{Demand, Finished, Job, Key, Queue, QueueSettings, Stats, Summary, Wake};
 pub use reason::{Blocker, NoActionReason, RateLimit, WaitReason};
-pub use rejection::{Rejection, rejected};
+pub use rejection::{Rejection, rejected, unanswered};
 pub use workload::WorkloadKey;
 
 #[cfg(test)]

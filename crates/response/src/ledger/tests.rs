@@ -180,11 +180,22 @@ fn a_removal_counts_as_one_of_this_moment_until_it_is_known_when_it_happened() {
     ledger.reserve("pod-uid", &claim(Some("web"), "a", "shop"), at(0));
     let last = |ledger: &Ledger, second| {
         let history = ledger.history(Some(&key("web")), "shop", &["a"], at(second));
-        assert_eq!(history.in_cluster, history.last_of_workload.as_slice());
         history.last_of_workload.map(Timestamp::as_second)
     };
     ledger.prune(at(200));
     assert_eq!(last(&ledger, 200), Some(200));
+    // For others it counts for a minute: whose webhook hangs takes no places of theirs.
+    let mut hangs = ledger.clone();
+    hangs.unanswered("pod-uid", at(15));
+    assert_eq!(last(&hangs, 200), Some(200));
+    let others = |ledger: &Ledger, second| {
+        let history = ledger.history(None, "shop", &["a"], at(second));
+        let times = [history.in_namespace, history.in_cluster];
+        let of_binding = history.by_binding.into_iter().map(|(_, times)| times);
+        times.into_iter().chain(of_binding).flatten().count()
+    };
+    assert_eq!(others(&ledger, 200), 3, "its request may not have begun");
+    assert_eq!((others(&hangs, 74), others(&hangs, 75)), (3, 0));
     let mut confirmed = ledger.clone();
     confirmed.confirm("pod-uid", at(100));
     confirmed.confirm("pod-uid", at(150));

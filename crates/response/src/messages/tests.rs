@@ -204,6 +204,10 @@ fn why_bailiff_took_no_action() {
             "An admission webhook rejected the request until the deadline with \"no\". Check the webhook, then evict the pod manually.",
         ),
         (
+            NoActionReason::EvictionDeadlineExceeded(Blocker::NoAnswer),
+            "The API server did not answer the eviction until the deadline. Check the admission webhooks for evictions, then evict the pod manually.",
+        ),
+        (
             NoActionReason::MultipleDisruptionBudgets,
             "More than one PodDisruptionBudget selects the pod, which the Eviction API does not support. Delete all but one. Bailiff retries at the next violation.",
         ),

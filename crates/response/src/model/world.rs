@@ -367,6 +367,7 @@ impl World {
             Fault::LostResponse | Fault::LostRequest if exists => {
                 self.unknown
                     .insert(pod_uid.clone(), (removal.clone(), self.time));
+                self.controls.ledger.unanswered(&pod_uid, self.time);
             }
             Fault::None if exists => {}
             Fault::None
