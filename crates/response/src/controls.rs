@@ -78,7 +78,7 @@ impl Controls {
         let mut planned = plan(facts, now);
         if would_remove(&planned) {
             self.guards.planned(incident, workload.as_ref(), now);
-            facts.paused = self.paused(facts);
+            self.guard(facts);
             planned = plan(facts, now);
         }
         match &planned {
@@ -144,18 +144,19 @@ impl Controls {
             }
             _ => Breaker::Closed,
         };
-        facts.paused = self.paused(facts);
+        self.guard(facts);
     }
 
-    fn paused(&self, facts: &Facts) -> Vec<crate::guard::Paused> {
+    fn guard(&self, facts: &mut Facts) {
         let (Lookup::Found(policy), Lookup::Found(bindings)) = (&facts.policy, &facts.bindings)
         else {
-            return Vec::new();
+            return;
         };
-        let paused = bindings
-            .iter()
-            .filter_map(|b| self.guards.assess(policy, b));
-        paused.collect()
+        let guards = &self.guards;
+        let paused = bindings.iter().filter_map(|b| guards.assess(policy, b));
+        facts.paused = paused.collect();
+        let undecided = bindings.iter().filter(|b| guards.is_undecided(policy, b));
+        facts.undecided = undecided.map(|b| b.name.clone()).collect();
     }
 }
 

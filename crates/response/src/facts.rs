@@ -331,8 +331,8 @@ pub struct BindingFacts {
     pub generation: i64,
     /// When its spec was last changed, by the API server's clock, as `guard::changed` tells.
     pub changed: Timestamp,
-    /// How many workloads have pods that it and its policy match.
-    pub matched_workloads: usize,
+    /// How many workloads have pods that it and its policy match. Absent: not known yet.
+    pub matched_workloads: Option<usize>,
     /// Its annotation `bailiff.dev/resume`.
     pub resume: Option<String>,
     /// Its condition `Paused` is True for these generations, as `guard::was_paused` tells.
@@ -418,6 +418,9 @@ pub struct Facts {
     pub breaker: Breaker,
     /// The bindings that the bad-policy guard pauses. `Controls::decide` fills it in.
     pub paused: Vec<Paused>,
+    /// The bindings, by name, of which the guard does not know yet whether it pauses them.
+    /// `Controls::decide` fills it in.
+    pub undecided: Vec<String>,
     /// Past removals, and who else waits for their limits. `Controls::decide` fills it in.
     pub history: History,
     /// Limits that hold for all responses.

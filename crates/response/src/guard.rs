@@ -147,23 +147,16 @@ impl Guards {
         }
     }
 
-    /// Whether the guard pauses a binding of a policy.
+    /// Whether the guard pauses a binding of a policy. None also where `is_undecided`.
     #[must_use]
     pub fn assess(&self, policy: &PolicyFacts, binding: &BindingFacts) -> Option<Paused> {
-        let paused = Paused {
-            binding: binding.name.clone(),
-            workloads: None,
-            matched_workloads: binding.matched_workloads,
-            policy_generation: policy.generation,
-            binding_generation: binding.generation,
-        };
-        if binding.resume.as_deref() == Some(&paused.resume()) {
+        let paused = paused(policy, binding);
+        if is_resumed(binding, &paused) {
             return None;
         }
-        let since = policy.changed.max(binding.changed);
-        let most = self.most_at_once(policy, binding, since);
+        let most = self.most_at_once(policy, binding);
         let matched = binding.matched_workloads;
-        if most > ALWAYS && most.saturating_mul(SHARE) > matched {
+        if most > ALWAYS && matched.is_some_and(|matched| most.saturating_mul(SHARE) > matched) {
             return Some(Paused {
                 workloads: Some(most),
                 ..paused
@@ -172,14 +165,20 @@ impl Guards {
         binding.was_paused.then_some(paused)
     }
 
+    /// Whether it cannot be told yet if the guard pauses a binding of a policy: it would remove pods of
+    /// more workloads than can always be removed, and it is not known how many it matches.
+    #[must_use]
+    pub(crate) fn is_undecided(&self, policy: &PolicyFacts, binding: &BindingFacts) -> bool {
+        binding.matched_workloads.is_none()
+            && !binding.was_paused
+            && !is_resumed(binding, &paused(policy, binding))
+            && self.most_at_once(policy, binding) > ALWAYS
+    }
+
     /// Of how many workloads pods were or would be removed at most within the window, while the
     /// generations were young.
-    fn most_at_once(
-        &self,
-        policy: &PolicyFacts,
-        binding: &BindingFacts,
-        since: Timestamp,
-    ) -> usize {
+    fn most_at_once(&self, policy: &PolicyFacts, binding: &BindingFacts) -> usize {
+        let since = policy.changed.max(binding.changed);
         let key = (binding.uid.clone(), policy.uid.clone(), policy.generation);
         let all = self.by_binding.get(&key).into_iter().flatten();
         // What was planned before a change can be removed under it.
@@ -210,6 +209,21 @@ impl Guards {
         }
         most
     }
+}
+
+/// The pause of a binding, whether it is paused or not.
+fn paused(policy: &PolicyFacts, binding: &BindingFacts) -> Paused {
+    Paused {
+        binding: binding.name.clone(),
+        workloads: None,
+        matched_workloads: binding.matched_workloads.unwrap_or_default(),
+        policy_generation: policy.generation,
+        binding_generation: binding.generation,
+    }
+}
+
+fn is_resumed(binding: &BindingFacts, paused: &Paused) -> bool {
+    binding.resume.as_deref() == Some(&paused.resume())
 }
 
 fn keys(record: &Record) -> impl Iterator<Item = (String, String, i64)> + '_ {

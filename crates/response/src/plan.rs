@@ -342,6 +342,10 @@ fn allowed(
         let reason = WaitReason::PolicyPaused(paused.clone());
         return Err(wait(reason, later(now, RECHECK)));
     }
+    if facts.undecided.contains(&binding.name) {
+        let why = "the workloads that the binding matches are not counted yet";
+        return Err(reread(why, now));
+    }
     Ok(())
 }
 

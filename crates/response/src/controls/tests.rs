@@ -118,11 +118,12 @@ fn a_newcomer_waits_behind_those_that_wait() {
     );
 }
 
-#[test]
-fn the_removal_that_is_one_too_many_pauses_the_binding_before_it_happens() {
+/// What twelve workloads come to, of so many that the binding matches.
+fn twelve(matched: Option<usize>) -> Vec<Plan> {
     let mut controls = controls();
     let mut young = binding("a", ResponseAction::Evict);
     young.changed = now() - minutes(60);
+    young.matched_workloads = matched;
     let mut planned = Vec::new();
     for number in 0..12 {
         let pod_uid = format!("pod-{number}");
@@ -138,17 +139,29 @@ fn the_removal_that_is_one_too_many_pauses_the_binding_before_it_happens() {
         facts.bindings = Lookup::Found(vec![young.clone()]);
         let incident = incident_of(&json!({"metadata": {"uid": format!("inc-{number}")},
             "spec": {"pod": {"uid": pod_uid}, "process": {"origin": "Entrypoint"}}}));
-        planned.push(matches!(
-            controls.decide(&queue(), &incident, &mut facts, now()),
-            Plan::Evict(_)
-        ));
+        planned.push(controls.decide(&queue(), &incident, &mut facts, now()));
     }
-    assert_eq!(
-        planned.iter().filter(|evicts| **evicts).count(),
-        10,
-        "{planned:?}"
-    );
-    assert!(planned.iter().take(10).all(|evicts| *evicts));
+    planned
+}
+
+#[test]
+fn the_removal_that_is_one_too_many_pauses_the_binding_before_it_happens() {
+    for (matched, last) in [
+        (Some(5), "PolicyPaused"),
+        (None, "APIRequestFailed"),
+        (Some(500), "Evict"),
+    ] {
+        let planned = twelve(matched);
+        for (number, plan) in planned.iter().enumerate() {
+            let got = match plan {
+                Plan::Evict(_) => "Evict",
+                Plan::Requeue { reason, .. } => reason.as_str(),
+                Plan::Delete(_) | Plan::Shorten(_) | Plan::NoAction { .. } => "another",
+            };
+            let want = if number < 10 { "Evict" } else { last };
+            assert_eq!(got, want, "{number} of {matched:?}");
+        }
+    }
 }
 
 #[test]

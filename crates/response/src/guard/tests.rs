@@ -44,7 +44,7 @@ fn guards(workloads: usize, every: i64) -> Guards {
 fn more_than_ten_workloads_or_a_tenth_of_them_pause_a_young_binding() {
     let (policy, mut binding) = young();
     let mut paused = |workloads, every, matched| {
-        binding.matched_workloads = matched;
+        binding.matched_workloads = Some(matched);
         let paused = guards(workloads, every).assess(&policy, &binding)?;
         assert_eq!(paused.resume(), "1/1");
         paused.workloads
