@@ -3,7 +3,7 @@
 //! Here: the choice, by age and number. Not here: deleting (`controller`).
 //! Invariant: an open Incident is never chosen, and one whose pod was removed never within a day;
 //! of those that are too many the least telling go first, and a namespace that has too many
-//! displaces its own first.
+//! displaces its own first; what it has above its limit displaces nothing of others.
 
 use crate::facts::last_recorded;
 use crate::incident_state::{is_open, needs_reevaluation};
@@ -12,7 +12,8 @@ use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
 use bailiff_api::condition::{responded, types};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 /// A pod's removal is recorded at least so long.
 const REMOVAL_KEPT: SignedDuration = SignedDuration::from_hours(24);
@@ -43,6 +44,8 @@ impl Default for RetentionSettings {
 pub enum Record {
     /// A violation that was only audited, or an evaluation error.
     Audit,
+    /// A violation that no live pod confirmed: a stolen sensor can report as many as it wants.
+    Unconfirmed,
     /// A violation for which Bailiff took no action, or whose pod ended otherwise.
     NoAction,
     /// A removed pod.
@@ -65,6 +68,8 @@ pub struct Subject {
 pub struct Closed {
     /// The Incident.
     pub key: Key,
+    /// Namespace of the pod: that of the Incident can be Bailiff's.
+    pub namespace: String,
     /// What it records.
     pub record: Record,
     /// When it was closed or last updated, by the clock of the controller or the API server.
@@ -88,6 +93,7 @@ impl Closed {
         let record = match reason.reason.as_str() {
             _ if status.response.is_some() => Record::Removal,
             responded::AUDIT_ONLY | responded::EVALUATION_FAILED => Record::Audit,
+            responded::POD_NOT_FOUND | responded::POD_MISMATCH => Record::Unconfirmed,
             _ => Record::NoAction,
         };
         let at = status.conditions.iter().map(|c| c.last_transition_time.0);
@@ -95,6 +101,7 @@ impl Closed {
         let spec = &incident.spec;
         Some(Self {
             key: Key::of(incident)?,
+            namespace: spec.pod.namespace.clone(),
             record,
             at: at.fold(last_recorded(&incident.metadata), Timestamp::max),
             subject: Subject {
@@ -104,6 +111,15 @@ impl Closed {
             },
         })
     }
+}
+
+/// The Incidents of the pods of a namespace.
+#[derive(Default)]
+struct Namespace<'a> {
+    /// How many are kept, as far as they count in the cluster.
+    count: usize,
+    /// Those that can be deleted, in order.
+    candidates: VecDeque<&'a Closed>,
 }
 
 /// The closed Incidents to delete, those that tell least first.
@@ -121,34 +137,57 @@ pub fn expired(closed: &[Closed], settings: &RetentionSettings, now: Timestamp) 
             .get(&c.subject)
             .is_some_and(|(_, key)| **key != c.key)
     };
-    kept.sort_by_key(|c| {
+    let order = |c: &Closed| {
         let class = match c.record {
-            Record::Audit => 0,
+            Record::Audit | Record::Unconfirmed => 0,
             Record::NoAction | Record::Removal if repeats(c) => 1,
             Record::NoAction | Record::Removal => 2,
         };
-        (class, c.at, &c.key)
-    });
-    let mut in_namespace: BTreeMap<&str, usize> = BTreeMap::new();
-    for c in &kept {
-        *in_namespace.entry(&c.key.namespace).or_default() += 1;
-    }
-    let mut in_cluster = kept.len();
-    let mut chosen = BTreeSet::new();
+        (class, c.at, c.key.clone())
+    };
+    kept.sort_by_cached_key(|c| order(c));
     let protected = |c: &Closed| c.record == Record::Removal && age(c) < REMOVAL_KEPT;
-    for c in kept.iter().filter(|c| !protected(c)) {
-        if let Some(count) = in_namespace.get_mut(c.key.namespace.as_str())
-            && *count > settings.max_per_namespace
+    let mut namespaces: BTreeMap<&str, Namespace<'_>> = BTreeMap::new();
+    for c in &kept {
+        let namespace = namespaces.entry(&c.namespace).or_default();
+        namespace.count += 1;
+        if !protected(c) {
+            namespace.candidates.push_back(c);
+        }
+    }
+    let mut chosen = BTreeSet::new();
+    for namespace in namespaces.values_mut() {
+        while namespace.count > settings.max_per_namespace
+            && let Some(c) = namespace.candidates.pop_front()
         {
-            *count -= 1;
-            in_cluster -= 1;
+            namespace.count -= 1;
             chosen.insert(&c.key);
         }
+        // What is protected above the limit counts for no other namespace.
+        namespace.count = namespace.count.min(settings.max_per_namespace);
     }
-    for c in kept.iter().filter(|c| !protected(c)) {
-        if in_cluster > settings.max_in_cluster && chosen.insert(&c.key) {
+    let mut in_cluster: usize = namespaces.values().map(|n| n.count).sum();
+    // The namespace that holds most gives way first.
+    let place = |name, n: &Namespace<'_>| {
+        let next = order(n.candidates.front()?);
+        Some((n.count, Reverse(next), name))
+    };
+    let mut largest: BinaryHeap<_> = namespaces
+        .iter()
+        .filter_map(|(name, n)| place(*name, n))
+        .collect();
+    while in_cluster > settings.max_in_cluster
+        && let Some((_, _, name)) = largest.pop()
+    {
+        let Some(namespace) = namespaces.get_mut(name) else {
+            continue;
+        };
+        if let Some(c) = namespace.candidates.pop_front() {
             in_cluster -= 1;
+            namespace.count = namespace.count.saturating_sub(1);
+            chosen.insert(&c.key);
         }
+        largest.extend(place(name, namespace));
     }
     let many = kept
         .iter()
