@@ -403,7 +403,7 @@ impl Queue {
                 if let Some(workload) = &claim.workload {
                     entry.summary.workload = Some(workload.key.clone());
                 }
-                entry.limited = Some((claim, limit));
+                entry.limited = Some((*claim, limit));
                 (reason, until)
             }
             Finished::Wait { reason, until } => {

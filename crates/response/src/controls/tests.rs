@@ -100,7 +100,7 @@ fn a_newcomer_waits_behind_those_that_wait() {
         "older"
     );
     let limited = crate::Finished::Limited {
-        claim: *removal.claim,
+        claim: removal.claim,
         limit: crate::Limit::Workload(key("web-uid")),
         until: now() + seconds(1),
     };

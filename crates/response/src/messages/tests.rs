@@ -230,7 +230,11 @@ fn why_bailiff_took_no_action() {
             "{text}"
         );
     }
-    // People have nothing to learn from an Event about a pod that ends anyway.
+}
+
+#[test]
+fn a_pod_that_ends_anyway_has_no_event() {
+    // People have nothing to learn from one.
     for (reason, want) in [
         (NoActionReason::PodNotFound, "The pod no longer exists."),
         (

@@ -109,7 +109,7 @@ pub enum Finished {
     /// It waits for a limit.
     Limited {
         /// The places that it waits for.
-        claim: Claim,
+        claim: Box<Claim>,
         /// The limit that has none.
         limit: Limit,
         /// When that limit has room again.
@@ -147,7 +147,7 @@ impl Finished {
             (WaitReason::ApiRequestFailed(_), _) => Self::backoff(reason.as_str()),
             (_, Some(claim)) => Self::Limited {
                 limit: limit(&claim),
-                claim: *claim,
+                claim,
                 until,
             },
             (_, None) => Self::Wait {

@@ -71,7 +71,7 @@ impl Bench {
 
     fn limited(workload: &str, limit: Limit, until: i64) -> Finished {
         Finished::Limited {
-            claim: claim(workload),
+            claim: Box::new(claim(workload)),
             limit,
             until: at(until),
         }
@@ -204,7 +204,7 @@ fn a_flood_does_not_take_the_clusters_places_from_who_waits() {
         let mut claim = claim(uid);
         claim.namespace = uid.get(..1).unwrap().to_owned();
         Finished::Limited {
-            claim,
+            claim: Box::new(claim),
             limit: Limit::Cluster,
             until: at(60),
         }
