@@ -50,3 +50,15 @@ pub const REPORTING_SENSOR: &str = "bailiff.dev/sensor";
 pub const SENSOR_SERVICE_ACCOUNT: &str = "bailiff-sensor";
 /// Service account of the controller, as the chart names it.
 pub const CONTROLLER_SERVICE_ACCOUNT: &str = "bailiff-controller";
+
+/// Kinds of workloads that Bailiff reads, with their API group and the version that every supported
+/// release serves. Owners of other kinds could need any permission, and are not verified.
+pub const WORKLOAD_KINDS: &[(&str, &str, &str)] = &[
+    ("apps", "v1", "ReplicaSet"),
+    ("apps", "v1", "Deployment"),
+    ("apps", "v1", "StatefulSet"),
+    ("apps", "v1", "DaemonSet"),
+    ("batch", "v1", "Job"),
+    ("batch", "v1", "CronJob"),
+    ("", "v1", "ReplicationController"),
+];

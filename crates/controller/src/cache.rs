@@ -46,7 +46,7 @@ pub(crate) struct Rules {
     pub(crate) namespaces: Store<Namespace>,
     pub(crate) protection: Store<ValidatingAdmissionPolicy>,
     pub(crate) protection_binding: Store<ValidatingAdmissionPolicyBinding>,
-    /// How many workloads have pods that a binding matches, by its name.
+    /// How many workloads have pods that a binding matches, by its name. Absent: not counted yet.
     pub(crate) matched_workloads: BTreeMap<String, usize>,
 }
 

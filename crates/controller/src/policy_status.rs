@@ -163,7 +163,7 @@ impl Guarded<'_> {
     ) -> Option<Condition> {
         let generation = policy.metadata.generation.unwrap_or_default();
         let allowed = self.config.allow_pod_deletion;
-        let facts = BindingFacts::of(binding, generation, true, workloads, allowed);
+        let facts = BindingFacts::of(binding, generation, true, Some(workloads), allowed);
         let policy = PolicyFacts::of(policy, true);
         let assessed = self
             .responder

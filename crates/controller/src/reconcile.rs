@@ -21,7 +21,7 @@ use bailiff_kube::decode::Decoded;
 use bailiff_kube::events::Publisher;
 use bailiff_response::{
     Controls, Facts, Finished, Key, Lookup, Outcome, Owner, Plan, PodRemoval, Queue, QueueSettings,
-    Verified, WaitReason, is_final, needs_reevaluation, pod_removed,
+    Verified, WaitReason, is_final, needs_reevaluation, pod_removed, unanswered,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
@@ -242,7 +242,7 @@ impl Controller {
     }
 
     /// Finds out what came of a removal of the pod without a known result. None: there is none, or it
-    /// was not done.
+    /// was not done and is requested again.
     async fn settle_pending(
         &self,
         incident: &mut Incident,
@@ -257,7 +257,10 @@ impl Controller {
             Lookup::Found(true) | Lookup::NotFound => (pending.done(pending.at), Finished::Removed),
             Lookup::Found(false) => {
                 self.work().controls.ledger.release(&pod_uid);
-                return Ok(None);
+                match unanswered(pending.at, facts.waiting.as_ref()) {
+                    Some(given_up) => (given_up, Finished::Final),
+                    None => return Ok(None),
+                }
             }
             Lookup::Failed(why) => {
                 self.pending().insert(pod_uid, pending.clone());

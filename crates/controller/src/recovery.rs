@@ -13,7 +13,7 @@ use crate::ready::ready;
 use bailiff_api::{Incident, Replacement, WorkloadReference};
 use bailiff_kube::client::ANSWER_LIMIT;
 use bailiff_kube::owner::{Prefetch, controller, is_name, known, selector, workload_of};
-use bailiff_response::Recovery;
+use bailiff_response::{Recovery, WorkloadKey};
 pub(crate) use claims::{Claim, ClaimScope, ReplacementClaims};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
@@ -94,7 +94,7 @@ pub(crate) async fn find_replacement(
     let mut counted_elsewhere = None;
     for (replacement, pod) in found {
         let its = workload_of(client, pod, Prefetch::default()).await;
-        if matches!(its, Ok(Some(its)) if its.uid == workload.uid) {
+        if matches!(its, Ok(Some(its)) if is_same(&its, workload)) {
             match claim(&replacement.uid) {
                 Claim::Granted => return Recovery::Ready(replacement),
                 Claim::Taken => counted_elsewhere = Some(replacement),
@@ -108,6 +108,11 @@ pub(crate) async fn find_replacement(
         Some(replacement) if whole => Recovery::Ready(replacement),
         Some(_) | None => waiting(),
     }
+}
+
+/// Whether two references in one namespace are to one workload. A UID alone can be a tenant's claim.
+fn is_same(one: &WorkloadReference, other: &WorkloadReference) -> bool {
+    WorkloadKey::of("", one) == WorkloadKey::of("", other)
 }
 
 /// How many pods are Ready and not on their way out.

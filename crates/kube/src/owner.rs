@@ -9,6 +9,7 @@
 
 use crate::decode::Decoded;
 use bailiff_api::WorkloadReference;
+use bailiff_api::keys::WORKLOAD_KINDS;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
 use kube::Client;
@@ -21,18 +22,6 @@ type Labels = BTreeMap<String, String>;
 
 /// Most owners that are followed. Kubernetes' own chains have two; a longer one is a tenant's.
 const HOPS_LIMIT: usize = 8;
-
-/// Kinds that are read, with their API group and the version that every supported release
-/// serves; others could need any permission.
-const KNOWN: &[(&str, &str, &str)] = &[
-    ("apps", "v1", "ReplicaSet"),
-    ("apps", "v1", "Deployment"),
-    ("apps", "v1", "StatefulSet"),
-    ("apps", "v1", "DaemonSet"),
-    ("batch", "v1", "Job"),
-    ("batch", "v1", "CronJob"),
-    ("", "v1", "ReplicationController"),
-];
 
 /// An owner could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +43,7 @@ const UID_LIMIT: usize = 64;
 #[must_use]
 pub fn known(api_version: &str, kind: &str) -> Option<ApiResource> {
     let (group, _) = api_version.split_once('/').unwrap_or(("", api_version));
-    let (group, version, kind) = KNOWN
+    let (group, version, kind) = WORKLOAD_KINDS
         .iter()
         .find(|(known_group, _, known)| *known_group == group && *known == kind)?;
     // Not the reference's version: whoever wrote it could put any path there.

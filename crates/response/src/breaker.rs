@@ -4,13 +4,15 @@
 //! Here: which Incidents open it, for how long, and what closes it. Not here: what is planned while
 //! it is open (`plan`).
 //! Invariant: its state is derived from Incidents alone, so that it survives a change of leader;
-//! processes of `kubectl exec` never open it, or whoever may exec could switch responses off.
+//! processes of `kubectl exec` never open it, or whoever may exec could switch responses off; and what
+//! one node reports opens it for no other node, or one stolen sensor could.
 
-use crate::facts::created;
+use crate::facts::{created, is_by_itself};
 use crate::ledger::later;
-use bailiff_api::{Incident, IncidentType, Origin};
+use crate::workload::WorkloadKey;
+use bailiff_api::{Incident, IncidentType};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So soon after its start a replacement must violate the policy to count.
 const SOON: SignedDuration = SignedDuration::from_mins(2);
@@ -38,23 +40,57 @@ pub enum Breaker {
     },
 }
 
-/// A workload, by UID, and the generation of a policy, by UID.
-type Key = (String, String, i64);
+/// A workload and the generation of a policy, by UID.
+type Key = (WorkloadKey, String, i64);
 
 /// What one Incident tells the breaker.
 #[derive(Clone, Debug)]
 struct Record {
     pod_uid: String,
+    node: String,
     policy: (String, i64),
-    workload: Option<String>,
+    workload: Option<WorkloadKey>,
     /// When the API server recorded the violation.
     violated: Timestamp,
     started: Option<Timestamp>,
     /// A process that the pod started by itself.
     by_itself: bool,
     removed: Option<Timestamp>,
-    /// UID of the replacement, and when it became Ready.
-    replacement: Option<(String, Timestamp)>,
+    replacement: Option<Ready>,
+}
+
+/// A replacement.
+#[derive(Clone, Debug)]
+struct Ready {
+    uid: String,
+    node: String,
+    /// When it became Ready.
+    at: Timestamp,
+}
+
+/// Which nodes a breaker is about.
+#[derive(Clone, Copy, Debug)]
+enum Scope<'a> {
+    /// All, of which at least two must have reported failures.
+    AllNodes,
+    /// One alone.
+    Node(&'a str),
+}
+
+impl Scope<'_> {
+    fn contains(self, node: &str) -> bool {
+        match self {
+            Self::AllNodes => true,
+            Self::Node(name) => name == node,
+        }
+    }
+
+    const fn least_nodes(self) -> usize {
+        match self {
+            Self::AllNodes => 2,
+            Self::Node(_) => 1,
+        }
+    }
 }
 
 /// What is known of all breakers.
@@ -69,13 +105,9 @@ impl Breakers {
     /// Learns what an Incident's status records.
     pub fn observe(&mut self, incident: &Incident) {
         let status = incident.status.as_ref();
-        let workload = status.and_then(|s| s.workload_ref.as_ref());
+        let workload = WorkloadKey::of_incident(incident);
         let started = status.and_then(|s| s.pod_start_time.as_ref());
-        self.learn(
-            incident,
-            workload.map(|w| w.uid.clone()),
-            started.map(|s| s.0),
-        );
+        self.learn(incident, workload, started.map(|s| s.0));
     }
 
     /// Learns that the live pod of an Incident belongs to a workload, and when it started, before
@@ -83,13 +115,18 @@ impl Breakers {
     pub(crate) fn verified(
         &mut self,
         incident: &Incident,
-        workload_uid: &str,
+        workload: &WorkloadKey,
         started: Option<Timestamp>,
     ) {
-        self.learn(incident, Some(workload_uid.to_owned()), started);
+        self.learn(incident, Some(workload.clone()), started);
     }
 
-    fn learn(&mut self, incident: &Incident, workload: Option<String>, started: Option<Timestamp>) {
+    fn learn(
+        &mut self,
+        incident: &Incident,
+        workload: Option<WorkloadKey>,
+        started: Option<Timestamp>,
+    ) {
         let Some(uid) = &incident.metadata.uid else {
             return;
         };
@@ -104,19 +141,21 @@ impl Breakers {
         let known = self.records.get(uid);
         let record = Record {
             pod_uid: spec.pod.uid.clone(),
+            node: spec.node_name.clone(),
             policy: (spec.policy_ref.uid.clone(), spec.policy_ref.generation),
             // What was verified once stays so, also where the watch is behind.
             workload: workload.or_else(|| known.and_then(|k| k.workload.clone())),
             violated: created(&incident.metadata),
             started: started.or_else(|| known.and_then(|k| k.started)),
-            by_itself: match spec.process.origin {
-                Origin::Entrypoint | Origin::Probe | Origin::Lifecycle => true,
-                Origin::Exec | Origin::Unknown => false,
-            },
+            by_itself: is_by_itself(spec.process.origin),
             removed: response
                 .map(|r| r.time.0)
                 .or_else(|| known.and_then(|k| k.removed)),
-            replacement: replacement.map(|r| (r.uid.clone(), r.ready_time.0)),
+            replacement: replacement.map(|r| Ready {
+                uid: r.uid.clone(),
+                node: r.node_name.clone(),
+                at: r.ready_time.0,
+            }),
         };
         self.deleted(uid);
         if let Some(workload) = &record.workload {
@@ -168,31 +207,52 @@ impl Breakers {
         }
     }
 
-    /// The breaker of a workload and a generation of a policy. `last_requested` is when a removal
-    /// of a pod of the workload was last requested.
+    /// The breaker of a workload and a generation of a policy, for pods on a node. `requested` are the
+    /// UIDs of removed pods of the workload, and when each removal was requested.
     #[must_use]
     pub(crate) fn state(
         &self,
-        workload_uid: &str,
+        workload: &WorkloadKey,
         policy: (&str, i64),
-        last_requested: Option<Timestamp>,
+        node: &str,
+        requested: &[(String, Timestamp)],
         now: Timestamp,
     ) -> Breaker {
-        let key = (workload_uid.to_owned(), policy.0.to_owned(), policy.1);
+        let key = (workload.clone(), policy.0.to_owned(), policy.1);
         let uids = self.by_key.get(&key).into_iter().flatten();
         let records: Vec<_> = uids.filter_map(|uid| self.records.get(uid)).collect();
-        let mut events: Vec<_> = records
+        let of = |scope| self.state_in(scope, &records, requested, now);
+        match (of(Scope::AllNodes), of(Scope::Node(node))) {
+            (Breaker::Open { until: a }, Breaker::Open { until: b }) => {
+                Breaker::Open { until: a.max(b) }
+            }
+            (Breaker::Closed, other) | (other, Breaker::Closed) => other,
+        }
+    }
+
+    /// The breaker by what happened on these nodes.
+    fn state_in(
+        &self,
+        scope: Scope<'_>,
+        all: &[&Record],
+        requested: &[(String, Timestamp)],
+        now: Timestamp,
+    ) -> Breaker {
+        let records = || all.iter().filter(|r| scope.contains(&r.node));
+        let failures = records()
+            .filter(|r| is_failure(r, all))
+            .map(|r| (r.violated, Event::Failed(r.pod_uid.clone(), r.node.clone())));
+        let removals = records().filter_map(|r| r.removed);
+        let last_requested = requested
             .iter()
-            .filter(|r| is_failure(r, &records))
-            .map(|r| (r.violated, Event::Failed(r.pod_uid.clone())))
-            .chain(
-                records
-                    .iter()
-                    .filter_map(|r| Some((r.removed?, Event::Removed))),
-            )
-            .chain(last_requested.map(|at| (at, Event::Removed)))
+            .filter(|(pod, _)| self.ran_in(scope, pod))
+            .map(|(_, at)| *at)
+            .max();
+        let removals = removals.chain(last_requested);
+        let mut events: Vec<_> = failures
+            .chain(removals.map(|at| (at, Event::Removed)))
             .collect();
-        let healthy: Vec<_> = records.iter().filter_map(|r| self.healthy(r)).collect();
+        let healthy: Vec<_> = all.iter().filter_map(|r| self.healthy(scope, r)).collect();
         events.extend(
             healthy
                 .iter()
@@ -202,16 +262,34 @@ impl Breakers {
         events.sort();
         let state = events
             .into_iter()
-            .fold(State::Closed(Vec::new()), State::after);
+            .fold(State::Closed(BTreeMap::new()), |state, event| {
+                state.after(event, scope)
+            });
         let next_healthy = healthy.into_iter().filter(|at| *at > now).min();
         state.breaker(next_healthy, now)
     }
 
-    /// When the replacement of an Incident's pod has lived long enough without a violation.
-    fn healthy(&self, record: &Record) -> Option<Timestamp> {
-        let (uid, ready) = record.replacement.as_ref()?;
-        let at = later(*ready, SOON);
-        let of_pod = self.by_pod.get(uid).into_iter().flatten();
+    /// Whether a pod, by UID, ran on one of these nodes.
+    fn ran_in(&self, scope: Scope<'_>, pod_uid: &str) -> bool {
+        match scope {
+            Scope::AllNodes => true,
+            Scope::Node(_) => {
+                let of_pod = self.by_pod.get(pod_uid).into_iter().flatten();
+                let mut of_pod = of_pod.filter_map(|uid| self.records.get(uid));
+                of_pod.any(|r| scope.contains(&r.node))
+            }
+        }
+    }
+
+    /// When the replacement of an Incident's pod has lived long enough on one of these nodes without a
+    /// violation.
+    fn healthy(&self, scope: Scope<'_>, record: &Record) -> Option<Timestamp> {
+        let ready = record.replacement.as_ref()?;
+        if !scope.contains(&ready.node) {
+            return None;
+        }
+        let at = later(ready.at, SOON);
+        let of_pod = self.by_pod.get(&ready.uid).into_iter().flatten();
         let mut of_pod = of_pod.filter_map(|uid| self.records.get(uid));
         let failed = of_pod.any(|r| r.by_itself && r.policy == record.policy && r.violated <= at);
         (!failed).then_some(at)
@@ -234,14 +312,14 @@ fn is_failure(record: &Record, all: &[&Record]) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Healthy,
-    /// A replacement violated the policy as soon as it started; the pod's UID.
-    Failed(String),
+    /// A replacement violated the policy as soon as it started: the pod's UID and node.
+    Failed(String, String),
     Removed,
 }
 
 enum State {
-    /// The replacements that failed one after the other.
-    Closed(Vec<String>),
+    /// The replacements that failed one after the other, by UID, and their nodes.
+    Closed(BTreeMap<String, String>),
     Open {
         since: Timestamp,
         pauses: u32,
@@ -254,14 +332,13 @@ enum State {
 }
 
 impl State {
-    fn after(self, (at, event): (Timestamp, Event)) -> Self {
+    fn after(self, (at, event): (Timestamp, Event), scope: Scope<'_>) -> Self {
         match (self, event) {
-            (_, Event::Healthy) => Self::Closed(Vec::new()),
-            (Self::Closed(mut failed), Event::Failed(pod)) => {
-                if !failed.contains(&pod) {
-                    failed.push(pod);
-                }
-                if failed.len() >= FAILURES {
+            (_, Event::Healthy) => Self::Closed(BTreeMap::new()),
+            (Self::Closed(mut failed), Event::Failed(pod, node)) => {
+                failed.insert(pod, node);
+                let nodes: BTreeSet<_> = failed.values().collect();
+                if failed.len() >= FAILURES && nodes.len() >= scope.least_nodes() {
                     Self::Open {
                         since: at,
                         pauses: 0,
@@ -278,11 +355,11 @@ impl State {
             {
                 Self::Tried { at, pauses }
             }
-            (Self::Tried { pauses, .. }, Event::Failed(_)) => Self::Open {
+            (Self::Tried { pauses, .. }, Event::Failed(..)) => Self::Open {
                 since: at,
                 pauses: pauses.saturating_add(1),
             },
-            (state, Event::Failed(_) | Event::Removed) => state,
+            (state, Event::Failed(..) | Event::Removed) => state,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::ledger::{Ledger, RateLimits};
 use crate::plan::{Plan, claim_of, plan};
 use crate::queue::Queue;
 use crate::reason::NoActionReason;
+use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
 use jiff::Timestamp;
 
@@ -67,15 +68,17 @@ impl Controls {
     ) -> Plan {
         let pod_uid = &incident.spec.pod.uid;
         let workload = match &facts.owner {
-            Owner::Workload(workload) => Some(workload.uid.clone()),
+            Owner::Workload(workload) => {
+                Some(WorkloadKey::of(&facts.violation.namespace, workload))
+            }
             Owner::None | Owner::Unknown(_) => None,
         };
         self.learn_end(pod_uid, facts, now);
-        self.fill_in(queue, incident, workload.as_deref(), facts, now);
+        self.fill_in(queue, incident, workload.as_ref(), facts, now);
         let mut planned = plan(facts, now);
         if would_remove(&planned) {
-            self.guards.planned(incident, workload.as_deref(), now);
-            facts.paused = self.paused(facts);
+            self.guards.planned(incident, workload.as_ref(), now);
+            self.guard(facts);
             planned = plan(facts, now);
         }
         match &planned {
@@ -116,7 +119,7 @@ impl Controls {
         &mut self,
         queue: &Queue,
         incident: &Incident,
-        workload: Option<&str>,
+        workload: Option<&WorkloadKey>,
         facts: &mut Facts,
         now: Timestamp,
     ) {
@@ -134,24 +137,26 @@ impl Controls {
                 if trusted && is_its_pod(pod, facts) =>
             {
                 self.breakers.verified(incident, workload, pod.started);
-                let last = self.ledger.last_of_workload(workload, now);
+                let requested = self.ledger.removals_of(workload, now);
+                let node = &facts.violation.node_name;
                 let policy = (policy.uid.as_str(), policy.generation);
-                self.breakers.state(workload, policy, last, now)
+                self.breakers.state(workload, policy, node, &requested, now)
             }
             _ => Breaker::Closed,
         };
-        facts.paused = self.paused(facts);
+        self.guard(facts);
     }
 
-    fn paused(&self, facts: &Facts) -> Vec<crate::guard::Paused> {
+    fn guard(&self, facts: &mut Facts) {
         let (Lookup::Found(policy), Lookup::Found(bindings)) = (&facts.policy, &facts.bindings)
         else {
-            return Vec::new();
+            return;
         };
-        let paused = bindings
-            .iter()
-            .filter_map(|b| self.guards.assess(policy, b));
-        paused.collect()
+        let guards = &self.guards;
+        let paused = bindings.iter().filter_map(|b| guards.assess(policy, b));
+        facts.paused = paused.collect();
+        let undecided = bindings.iter().filter(|b| guards.is_undecided(policy, b));
+        facts.undecided = undecided.map(|b| b.name.clone()).collect();
     }
 }
 

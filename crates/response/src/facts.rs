@@ -79,13 +79,22 @@ impl ViolationFacts {
 }
 
 /// The origins of all processes of an Incident's evidence.
-fn origins(incident: &Incident) -> impl Iterator<Item = Origin> {
+pub(crate) fn origins(incident: &Incident) -> impl Iterator<Item = Origin> {
     let series = incident.status.as_ref().and_then(|s| s.series.as_ref());
     let later = series
         .into_iter()
         .flat_map(|s| s.first_processes.iter().chain(&s.last_processes))
         .map(|process| process.origin);
     std::iter::once(incident.spec.process.origin).chain(later)
+}
+
+/// Whether a pod starts a process of this origin by itself. Of other processes anybody who may exec
+/// can start as many as they want, and nothing may follow from their number.
+pub(crate) const fn is_by_itself(origin: Origin) -> bool {
+    match origin {
+        Origin::Entrypoint | Origin::Probe | Origin::Lifecycle => true,
+        Origin::Exec | Origin::Unknown => false,
+    }
 }
 
 const fn is_hook(origin: Origin) -> bool {
@@ -322,8 +331,8 @@ pub struct BindingFacts {
     pub generation: i64,
     /// When its spec was last changed, by the API server's clock, as `guard::changed` tells.
     pub changed: Timestamp,
-    /// How many workloads have pods that it and its policy match.
-    pub matched_workloads: usize,
+    /// How many workloads have pods that it and its policy match. Absent: not known yet.
+    pub matched_workloads: Option<usize>,
     /// Its annotation `bailiff.dev/resume`.
     pub resume: Option<String>,
     /// Its condition `Paused` is True for these generations, as `guard::was_paused` tells.
@@ -409,6 +418,9 @@ pub struct Facts {
     pub breaker: Breaker,
     /// The bindings that the bad-policy guard pauses. `Controls::decide` fills it in.
     pub paused: Vec<Paused>,
+    /// The bindings, by name, of which the guard does not know yet whether it pauses them.
+    /// `Controls::decide` fills it in.
+    pub undecided: Vec<String>,
     /// Past removals, and who else waits for their limits. `Controls::decide` fills it in.
     pub history: History,
     /// Limits that hold for all responses.

@@ -3,12 +3,14 @@
 //!
 //! Here: which workloads count, and when a binding is paused. Not here: what is planned then
 //! (`plan`) and the sentences (`messages`).
-//! Invariant: only removals that were requested or wait count, by the controller's clock; a binding
-//! that was paused stays so until it is resumed or changed.
+//! Invariant: only removals that were requested or wait count, each once, by the controller's clock;
+//! what a tenant can make up does not count: processes that somebody started through exec, owners that
+//! are not verified. A binding that was paused stays so until it is resumed or changed.
 
-use crate::facts::{BindingFacts, PolicyFacts, last_verdict};
+use crate::facts::{BindingFacts, PolicyFacts, is_by_itself, last_verdict, origins};
 use crate::incident_state::is_final;
 use crate::messages;
+use crate::workload::WorkloadKey;
 use bailiff_api::condition::types;
 use bailiff_api::{Incident, IncidentType, RuntimePolicyBinding};
 use jiff::{SignedDuration, Timestamp};
@@ -52,9 +54,11 @@ impl Paused {
 struct Record {
     policy: (String, i64),
     bindings: Vec<String>,
-    /// UID of the workload, or of the pod if it has none.
-    workload: String,
-    at: Timestamp,
+    workload: WorkloadKey,
+    /// When a removal was first planned or requested under this generation.
+    first: Timestamp,
+    /// When one was last.
+    last: Timestamp,
 }
 
 /// What is known of all removals.
@@ -62,7 +66,7 @@ struct Record {
 pub struct Guards {
     records: BTreeMap<String, Record>,
     /// By the UIDs of binding and policy, and the policy's generation.
-    by_binding: BTreeMap<(String, String, i64), BTreeSet<(Timestamp, String)>>,
+    by_binding: BTreeMap<(String, String, i64), BTreeSet<String>>,
 }
 
 impl Guards {
@@ -78,8 +82,8 @@ impl Guards {
             .map(|w| w.start_time.0);
         match removed.or(waits) {
             Some(at) => {
-                let workload = status.workload_ref.as_ref();
-                self.learn(incident, workload.map(|w| w.uid.as_str()), at);
+                let workload = WorkloadKey::of_incident(incident);
+                self.learn(incident, workload.as_ref(), at);
             }
             // What was planned since the watch saw it still counts.
             None if !is_final(incident, types::RESPONDED) => {}
@@ -91,33 +95,39 @@ impl Guards {
     pub(crate) fn planned(
         &mut self,
         incident: &Incident,
-        workload_uid: Option<&str>,
+        workload: Option<&WorkloadKey>,
         now: Timestamp,
     ) {
-        let uid = incident.metadata.uid.as_deref().unwrap_or_default();
-        let at = self.records.get(uid).map_or(now, |known| known.at.min(now));
-        self.learn(incident, workload_uid, at);
+        self.learn(incident, workload, now);
     }
 
-    fn learn(&mut self, incident: &Incident, workload_uid: Option<&str>, at: Timestamp) {
-        let Some(uid) = &incident.metadata.uid else {
+    fn learn(&mut self, incident: &Incident, workload: Option<&WorkloadKey>, at: Timestamp) {
+        let (Some(uid), Some(workload)) = (&incident.metadata.uid, workload) else {
             return;
         };
+        if !workload.is_verified() || !origins(incident).any(is_by_itself) {
+            return;
+        }
         match incident.spec.type_ {
             IncidentType::Violation => {}
             IncidentType::EvaluationFailed => return,
         }
-        self.deleted(uid);
         let (generation, bindings) = last_verdict(incident);
+        let policy = (incident.spec.policy_ref.uid.clone(), generation);
+        // What waits for a limit is removed later, and counts at one of the two times.
+        let known = self.records.get(uid).filter(|known| known.policy == policy);
+        let (first, last) = known.map_or((at, at), |k| (k.first.min(at), k.last.max(at)));
+        self.deleted(uid);
         let record = Record {
-            policy: (incident.spec.policy_ref.uid.clone(), generation),
+            policy,
             bindings: bindings.iter().map(|b| b.uid.clone()).collect(),
-            workload: workload_uid.unwrap_or(&incident.spec.pod.uid).to_owned(),
-            at,
+            workload: workload.clone(),
+            first,
+            last,
         };
         for key in keys(&record) {
             let of_binding = self.by_binding.entry(key).or_default();
-            of_binding.insert((at, uid.clone()));
+            of_binding.insert(uid.clone());
         }
         self.records.insert(uid.clone(), record);
     }
@@ -127,10 +137,9 @@ impl Guards {
         let Some(record) = self.records.remove(incident_uid) else {
             return;
         };
-        let entry = (record.at, incident_uid.to_owned());
         for key in keys(&record) {
             if let Some(of_binding) = self.by_binding.get_mut(&key) {
-                of_binding.remove(&entry);
+                of_binding.remove(incident_uid);
                 if of_binding.is_empty() {
                     self.by_binding.remove(&key);
                 }
@@ -138,23 +147,16 @@ impl Guards {
         }
     }
 
-    /// Whether the guard pauses a binding of a policy.
+    /// Whether the guard pauses a binding of a policy. None also where `is_undecided`.
     #[must_use]
     pub fn assess(&self, policy: &PolicyFacts, binding: &BindingFacts) -> Option<Paused> {
-        let paused = Paused {
-            binding: binding.name.clone(),
-            workloads: None,
-            matched_workloads: binding.matched_workloads,
-            policy_generation: policy.generation,
-            binding_generation: binding.generation,
-        };
-        if binding.resume.as_deref() == Some(&paused.resume()) {
+        let paused = paused(policy, binding);
+        if is_resumed(binding, &paused) {
             return None;
         }
-        let since = policy.changed.max(binding.changed);
-        let most = self.most_at_once(policy, binding, since);
+        let most = self.most_at_once(policy, binding);
         let matched = binding.matched_workloads;
-        if most > ALWAYS && most.saturating_mul(SHARE) > matched {
+        if most > ALWAYS && matched.is_some_and(|matched| most.saturating_mul(SHARE) > matched) {
             return Some(Paused {
                 workloads: Some(most),
                 ..paused
@@ -163,23 +165,33 @@ impl Guards {
         binding.was_paused.then_some(paused)
     }
 
+    /// Whether it cannot be told yet if the guard pauses a binding of a policy: it would remove pods of
+    /// more workloads than can always be removed, and it is not known how many it matches.
+    #[must_use]
+    pub(crate) fn is_undecided(&self, policy: &PolicyFacts, binding: &BindingFacts) -> bool {
+        binding.matched_workloads.is_none()
+            && !binding.was_paused
+            && !is_resumed(binding, &paused(policy, binding))
+            && self.most_at_once(policy, binding) > ALWAYS
+    }
+
     /// Of how many workloads pods were or would be removed at most within the window, while the
     /// generations were young.
-    fn most_at_once(
-        &self,
-        policy: &PolicyFacts,
-        binding: &BindingFacts,
-        since: Timestamp,
-    ) -> usize {
+    fn most_at_once(&self, policy: &PolicyFacts, binding: &BindingFacts) -> usize {
+        let since = policy.changed.max(binding.changed);
         let key = (binding.uid.clone(), policy.uid.clone(), policy.generation);
         let all = self.by_binding.get(&key).into_iter().flatten();
-        let times: Vec<_> = all
+        // What was planned before a change can be removed under it.
+        let time = |r: &Record| if r.first >= since { r.first } else { r.last };
+        let mut times: Vec<_> = all
+            .filter_map(|uid| self.records.get(uid))
+            .map(|record| (time(record), &record.workload))
             .filter(|(at, _)| *at >= since && at.duration_since(since) <= YOUNG)
-            .filter_map(|(at, uid)| Some((*at, self.records.get(uid)?.workload.as_str())))
             .collect();
+        times.sort_unstable();
         let mut most = 0;
         let mut first = 0;
-        let mut within: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut within: BTreeMap<&WorkloadKey, usize> = BTreeMap::new();
         for (at, workload) in &times {
             *within.entry(workload).or_default() += 1;
             while let Some((earliest, leaves)) = times.get(first)
@@ -197,6 +209,21 @@ impl Guards {
         }
         most
     }
+}
+
+/// The pause of a binding, whether it is paused or not.
+fn paused(policy: &PolicyFacts, binding: &BindingFacts) -> Paused {
+    Paused {
+        binding: binding.name.clone(),
+        workloads: None,
+        matched_workloads: binding.matched_workloads.unwrap_or_default(),
+        policy_generation: policy.generation,
+        binding_generation: binding.generation,
+    }
+}
+
+fn is_resumed(binding: &BindingFacts, paused: &Paused) -> bool {
+    binding.resume.as_deref() == Some(&paused.resume())
 }
 
 fn keys(record: &Record) -> impl Iterator<Item = (String, String, i64)> + '_ {

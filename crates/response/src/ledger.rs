@@ -4,9 +4,10 @@
 //! Not here: who goes first when a limit has room again (`queue`).
 //! Invariant: a removal is noted before it is requested, so that two that are planned at once
 //! cannot both use the last place; it counts as one of this moment until it is known when it
-//! happened, and is taken back only when it is known that no pod was removed; the ledger can be
+//! happened, but without an answer for other workloads no longer than a minute, and is taken back only when it is known that no pod was removed; the ledger can be
 //! rebuilt from the statuses of Incidents.
 
+use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +23,8 @@ const LONGEST_REQUEST: SignedDuration = SignedDuration::from_mins(5);
 /// What limits removals.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
-    /// The cooldown period of a workload, by UID.
-    Workload(String),
+    /// The cooldown period of a workload.
+    Workload(WorkloadKey),
     /// `maxEvictionsPerMinute` of a binding, by name.
     Binding(String),
     /// The limit of a namespace, by name.
@@ -53,8 +54,8 @@ impl Default for RateLimits {
 /// The cooldown period that a removal must respect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkloadClaim {
-    /// UID of the workload.
-    pub uid: String,
+    /// The workload.
+    pub key: WorkloadKey,
     /// Least time since the workload's last removal.
     pub cooldown: SignedDuration,
 }
@@ -77,7 +78,7 @@ impl Claim {
     pub fn limits(&self) -> impl Iterator<Item = Limit> + '_ {
         let workload = self.workload.as_ref();
         workload
-            .map(|w| Limit::Workload(w.uid.clone()))
+            .map(|w| Limit::Workload(w.key.clone()))
             .into_iter()
             .chain([
                 Limit::Binding(self.binding.clone()),
@@ -138,6 +139,8 @@ struct Taken {
     at: Timestamp,
     /// Whether it is not known yet when it happened.
     pending: bool,
+    /// When its request ended without an answer.
+    unanswered: Option<Timestamp>,
     limits: Vec<Limit>,
 }
 
@@ -162,12 +165,12 @@ impl Ledger {
         }
     }
 
-    /// What limits a removal of a pod of a workload (by UID) in a namespace by one of these
+    /// What limits a removal of a pod of a workload in a namespace by one of these
     /// bindings (by name).
     #[must_use]
     pub(crate) fn history(
         &self,
-        workload_uid: Option<&str>,
+        workload: Option<&WorkloadKey>,
         namespace: &str,
         bindings: &[&str],
         now: Timestamp,
@@ -175,14 +178,14 @@ impl Ledger {
         let times = |limit: &Limit| -> Vec<Timestamp> {
             let times = self.times.get(limit).into_iter().flatten();
             let mut times: Vec<_> = times
-                .map(|(at, pod)| self.counts_at(*at, pod, now))
+                .filter_map(|(at, pod)| self.counts_at(limit, *at, pod, now))
                 .collect();
             times.sort_unstable();
             times
         };
         History {
-            last_of_workload: workload_uid
-                .and_then(|uid| times(&Limit::Workload(uid.to_owned())).last().copied()),
+            last_of_workload: workload
+                .and_then(|key| times(&Limit::Workload(key.clone())).last().copied()),
             by_binding: bindings
                 .iter()
                 .map(|name| {
@@ -199,22 +202,40 @@ impl Ledger {
         }
     }
 
-    /// When a pod of a workload (by UID) was last removed. A removal that is being requested counts
-    /// as one of this moment.
+    /// The removed pods of a workload, by UID, and when each removal was requested. One that is being
+    /// requested counts as one of this moment.
     #[must_use]
-    pub(crate) fn last_of_workload(&self, uid: &str, now: Timestamp) -> Option<Timestamp> {
-        let times = self.times.get(&Limit::Workload(uid.to_owned()))?;
+    pub(crate) fn removals_of(
+        &self,
+        workload: &WorkloadKey,
+        now: Timestamp,
+    ) -> Vec<(String, Timestamp)> {
+        let limit = Limit::Workload(workload.clone());
+        let times = self.times.get(&limit).into_iter().flatten();
         times
-            .iter()
-            .map(|(at, pod)| self.counts_at(*at, pod, now))
-            .max()
+            .filter_map(|(at, pod)| Some((pod.clone(), self.counts_at(&limit, *at, pod, now)?)))
+            .collect()
     }
 
-    fn counts_at(&self, at: Timestamp, pod_uid: &str, now: Timestamp) -> Timestamp {
-        match self.taken.get(pod_uid) {
-            Some(taken) if taken.pending => now.max(at),
-            Some(_) | None => at,
-        }
+    /// When a removal counts in a limit. None: it no longer does. A webhook of a tenant can delay the
+    /// answer at will, which must not take the places of others for longer than the window.
+    fn counts_at(
+        &self,
+        limit: &Limit,
+        at: Timestamp,
+        pod_uid: &str,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let Some(taken) = self.taken.get(pod_uid).filter(|taken| taken.pending) else {
+            return Some(at);
+        };
+        let counts = match limit {
+            Limit::Workload(_) => true,
+            Limit::Binding(_) | Limit::Namespace(_) | Limit::Cluster => taken
+                .unanswered
+                .is_none_or(|ended| now.duration_since(ended) < RATE_WINDOW),
+        };
+        counts.then(|| now.max(at))
     }
 
     /// Notes the removal of a pod that is about to be requested. A second one of the same pod
@@ -231,6 +252,14 @@ impl Ledger {
         {
             let limits = taken.limits.clone();
             self.note(pod_uid, limits, at, false);
+        }
+    }
+
+    /// Notes that the request to remove a pod ended without an answer: for other workloads its places
+    /// count for a minute from then on.
+    pub fn unanswered(&mut self, pod_uid: &str, at: Timestamp) {
+        if let Some(taken) = self.taken.get_mut(pod_uid) {
+            taken.unanswered = Some(at);
         }
     }
 
@@ -266,10 +295,9 @@ impl Ledger {
             self.confirm(uid, response.time.0);
             return;
         }
-        let workload = status.workload_ref.as_ref();
         let claim = Claim {
-            workload: workload.map(|w| WorkloadClaim {
-                uid: w.uid.clone(),
+            workload: WorkloadKey::of_incident(incident).map(|key| WorkloadClaim {
+                key,
                 cooldown: LONGEST_COOLDOWN,
             }),
             binding: response.binding_name.clone(),
@@ -324,7 +352,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Option<(Limit, Timestamp)> {
         let mut history = self.history(
-            claim.workload.as_ref().map(|w| w.uid.as_str()),
+            claim.workload.as_ref().map(|w| &w.key),
             &claim.namespace,
             &[&claim.binding],
             now,
@@ -362,6 +390,7 @@ impl Ledger {
         let taken = Taken {
             at,
             pending,
+            unanswered: None,
             limits,
         };
         self.taken.insert(pod_uid.to_owned(), taken);
@@ -394,7 +423,7 @@ fn blocked(
 ) -> Option<(Limit, Timestamp)> {
     let cooldown = claim.workload.as_ref().and_then(|workload| {
         let over = later(last_of_workload?, workload.cooldown);
-        (over > now).then(|| (Limit::Workload(workload.uid.clone()), over))
+        (over > now).then(|| (Limit::Workload(workload.key.clone()), over))
     });
     let rate = |limit: Limit, times: &[Timestamp], most: u32| {
         full_until(times, most, now).map(|until| (limit, until))

@@ -21,6 +21,7 @@ mod queue;
 mod reason;
 mod rejection;
 pub mod retention;
+mod workload;
 
 pub use breaker::{Breaker, Breakers};
 pub use controls::Controls;
@@ -38,7 +39,8 @@ pub use ledger::{Claim, History, Ledger, Limit, RateLimits, WorkloadClaim};
 pub use plan::{Plan, PodRemoval, Shortening, claim_of, plan};
 pub use queue::{Demand, Finished, Job, Key, Queue, QueueSettings, Stats, Summary, Wake};
 pub use reason::{Blocker, NoActionReason, RateLimit, WaitReason};
-pub use rejection::{Rejection, rejected};
+pub use rejection::{Rejection, rejected, unanswered};
+pub use workload::WorkloadKey;
 
 #[cfg(test)]
 mod model;

@@ -484,6 +484,9 @@ fn no_action(reason: &NoActionReason) -> String {
             "An admission webhook rejected the request until the deadline with \"{}\". Check the webhook, then evict the pod manually.",
             printable(message)
         ),
+        NoActionReason::EvictionDeadlineExceeded(Blocker::NoAnswer) => {
+            "The API server did not answer the eviction until the deadline. Check the admission webhooks for evictions, then evict the pod manually.".to_owned()
+        }
         NoActionReason::MultipleDisruptionBudgets => {
             "More than one PodDisruptionBudget selects the pod, which the Eviction API does not support. Delete all but one. Bailiff retries at the next violation.".to_owned()
         }

@@ -31,13 +31,13 @@ impl PolicyFacts {
 impl BindingFacts {
     /// The facts of a binding. `policy_generation`: that of its policy now. `matches`: its selectors
     /// match the pod and its namespace. `matched_workloads`: workloads with pods that it and its policy
-    /// match. `allow_pod_deletion`: the controller has the permission; without it, Delete only audits.
+    /// match; none: not known yet. `allow_pod_deletion`: the controller has the permission; without it, Delete only audits.
     #[must_use]
     pub fn of(
         binding: &RuntimePolicyBinding,
         policy_generation: i64,
         matches: bool,
-        matched_workloads: usize,
+        matched_workloads: Option<usize>,
         allow_pod_deletion: bool,
     ) -> Self {
         let (metadata, spec) = (&binding.metadata, &binding.spec);
@@ -107,13 +107,13 @@ mod tests {
 
     #[test]
     fn a_binding_keeps_its_actions_and_its_annotation() {
-        let facts = BindingFacts::of(&binding(|_| ()), 1, true, 3, false);
+        let facts = BindingFacts::of(&binding(|_| ()), 1, true, Some(3), false);
         assert_eq!(
             facts.actions,
             [ResponseAction::Audit, ResponseAction::Evict]
         );
         assert_eq!(facts.resume.as_deref(), Some("1/2"));
-        assert_eq!((facts.generation, facts.matched_workloads), (2, 3));
+        assert_eq!((facts.generation, facts.matched_workloads), (2, Some(3)));
         assert!(!facts.was_paused);
     }
 
@@ -124,7 +124,7 @@ mod tests {
             (true, ResponseAction::Delete),
             (false, ResponseAction::Audit),
         ] {
-            let facts = BindingFacts::of(&binding(delete), 1, true, 3, allowed);
+            let facts = BindingFacts::of(&binding(delete), 1, true, Some(3), allowed);
             assert_eq!(facts.actions, [want]);
         }
     }

@@ -12,6 +12,7 @@ use crate::facts::{
 };
 use crate::ledger::{Claim, WorkloadClaim, later};
 use crate::reason::{NoActionReason, WaitReason, enforces};
+use crate::workload::WorkloadKey;
 use bailiff_api::{IncidentType, ResponseAction, UnmanagedPodPolicy, condition::responded};
 use jiff::{SignedDuration, Timestamp};
 
@@ -341,6 +342,10 @@ fn allowed(
         let reason = WaitReason::PolicyPaused(paused.clone());
         return Err(wait(reason, later(now, RECHECK)));
     }
+    if facts.undecided.contains(&binding.name) {
+        let why = "the workloads that the binding matches are not counted yet";
+        return Err(reread(why, now));
+    }
     Ok(())
 }
 
@@ -398,7 +403,7 @@ fn claim(facts: &Facts, binding: &BindingFacts) -> Claim {
     Claim {
         workload: match &facts.owner {
             Owner::Workload(workload) => Some(WorkloadClaim {
-                uid: workload.uid.clone(),
+                key: WorkloadKey::of(&facts.violation.namespace, workload),
                 cooldown,
             }),
             Owner::None | Owner::Unknown(_) => None,

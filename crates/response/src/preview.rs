@@ -215,6 +215,7 @@ fn facts(input: &PreviewInput, policy: &PreviewPolicy, incident: &Incident) -> F
         switch: input.switch.clone(),
         breaker: Breaker::Closed,
         paused: Vec::new(),
+        undecided: Vec::new(),
         history: History::default(),
         settings: input.settings,
     }

@@ -11,6 +11,7 @@ mod input;
 mod settings;
 
 use crate::ledger::{Claim, Ledger, Limit, later};
+use crate::workload::WorkloadKey;
 use bailiff_api::condition::responded;
 pub use input::{Demand, Finished, Key, Summary, Wake};
 use jiff::{SignedDuration, Timestamp};
@@ -136,8 +137,8 @@ impl Queue {
         };
         let moved = summary.count != entry.count;
         let demand = summary.demand;
-        if summary.workload_uid.is_some() {
-            entry.summary.workload_uid = summary.workload_uid;
+        if summary.workload.is_some() {
+            entry.summary.workload = summary.workload;
         }
         entry.summary.count = summary.count;
         entry.summary.demand = demand;
@@ -337,7 +338,7 @@ impl Queue {
 
     /// The limits that a newcomer must not take a place in, because others wait for them.
     #[must_use]
-    pub fn contended(&self, uid: &str, workload_uid: Option<&str>) -> Vec<Limit> {
+    pub fn contended(&self, uid: &str, workload: Option<&WorkloadKey>) -> Vec<Limit> {
         let me = self.entries.get(uid);
         // Who waited and has a slot now has its place.
         if me.is_some_and(|entry| entry.limited.is_some()) {
@@ -348,7 +349,7 @@ impl Queue {
             let (_, limit) = entry.limited.as_ref()?;
             let older = mine.is_none_or(|mine| (entry.summary.created, other.as_str()) < mine);
             let first = match limit {
-                Limit::Workload(uid) => Some(uid.as_str()) == workload_uid && older,
+                Limit::Workload(key) => Some(key) == workload && older,
                 Limit::Namespace(_) => older,
                 Limit::Binding(_) | Limit::Cluster => true,
             };
@@ -400,9 +401,9 @@ impl Queue {
                     }
                 };
                 if let Some(workload) = &claim.workload {
-                    entry.summary.workload_uid = Some(workload.uid.clone());
+                    entry.summary.workload = Some(workload.key.clone());
                 }
-                entry.limited = Some((claim, limit));
+                entry.limited = Some((*claim, limit));
                 (reason, until)
             }
             Finished::Wait { reason, until } => {

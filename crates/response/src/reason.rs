@@ -89,6 +89,8 @@ pub enum Blocker {
     DisruptionBudget(Option<String>),
     /// An admission webhook; its message.
     Webhook(String),
+    /// Requests had no answer, as when an admission webhook takes longer than the controller waits.
+    NoAnswer,
 }
 
 /// Why Bailiff takes no action.

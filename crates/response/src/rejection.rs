@@ -71,8 +71,37 @@ pub fn rejected(
         Rejection::PodNotFound => no_action(NoActionReason::PodNotFound),
         Rejection::Invalid(message) => no_action(NoActionReason::RequestRejected(message)),
         Rejection::Permission(what) => wait(WaitReason::PermissionMissing(what)),
-        Rejection::Retry(why) | Rejection::Unknown(why) => wait(WaitReason::ApiRequestFailed(why)),
+        Rejection::Retry(why) => wait(WaitReason::ApiRequestFailed(why)),
+        // It may have been done, so `unanswered` gives up once that is known.
+        Rejection::Unknown(why) => Outcome::Waiting {
+            reason: WaitReason::ApiRequestFailed(why),
+            deadline: Some(deadline(eviction_deadline_seconds, waiting, now)),
+        },
     }
+}
+
+/// What it comes to that a request of this time had no answer and was not done. None: it is requested
+/// again, because the deadline had not passed.
+#[must_use]
+pub fn unanswered(requested: Timestamp, waiting: Option<&WaitingStatus>) -> Option<Outcome> {
+    let deadline = waiting?.deadline.as_ref()?.0;
+    (deadline <= requested).then_some(Outcome::NoAction {
+        reason: NoActionReason::EvictionDeadlineExceeded(Blocker::NoAnswer),
+        would: None,
+    })
+}
+
+/// When an eviction that waits already or not is given up.
+fn deadline(
+    eviction_deadline_seconds: u32,
+    waiting: Option<&WaitingStatus>,
+    now: Timestamp,
+) -> Timestamp {
+    let deadline = waiting.and_then(|w| w.deadline.as_ref()).map(|d| d.0);
+    deadline.unwrap_or_else(|| {
+        let wait = SignedDuration::from_secs(eviction_deadline_seconds.into());
+        later(now, wait)
+    })
 }
 
 fn until_deadline(
@@ -82,11 +111,7 @@ fn until_deadline(
     waiting: Option<&WaitingStatus>,
     now: Timestamp,
 ) -> Outcome {
-    let deadline = waiting.and_then(|w| w.deadline.as_ref()).map(|d| d.0);
-    let deadline = deadline.unwrap_or_else(|| {
-        let wait = SignedDuration::from_secs(eviction_deadline_seconds.into());
-        later(now, wait)
-    });
+    let deadline = deadline(eviction_deadline_seconds, waiting, now);
     if deadline <= now {
         return Outcome::NoAction {
             reason: NoActionReason::EvictionDeadlineExceeded(blocker),

@@ -3,15 +3,17 @@
 //! Here: the choice, by age and number. Not here: deleting (`controller`).
 //! Invariant: an open Incident is never chosen, and one whose pod was removed never within a day;
 //! of those that are too many the least telling go first, and a namespace that has too many
-//! displaces its own first.
+//! displaces its own first; what it has above its limit displaces nothing of others.
 
 use crate::facts::last_recorded;
 use crate::incident_state::{is_open, needs_reevaluation};
 use crate::queue::Key;
+use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
 use bailiff_api::condition::{responded, types};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 
 /// A pod's removal is recorded at least so long.
 const REMOVAL_KEPT: SignedDuration = SignedDuration::from_hours(24);
@@ -42,10 +44,23 @@ impl Default for RetentionSettings {
 pub enum Record {
     /// A violation that was only audited, or an evaluation error.
     Audit,
+    /// A violation that no live pod confirmed: a stolen sensor can report as many as it wants.
+    Unconfirmed,
     /// A violation for which Bailiff took no action, or whose pod ended otherwise.
     NoAction,
     /// A removed pod.
     Removal,
+}
+
+/// What a closed Incident is about. Several about the same tell less than the last.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Subject {
+    /// The workload. None: the pod has none.
+    pub workload: Option<WorkloadKey>,
+    /// UID of the pod, if it has no workload.
+    pub pod_uid: Option<String>,
+    /// UID of the policy.
+    pub policy_uid: String,
 }
 
 /// The summary of a closed Incident.
@@ -53,12 +68,14 @@ pub enum Record {
 pub struct Closed {
     /// The Incident.
     pub key: Key,
+    /// Namespace of the pod: that of the Incident can be Bailiff's.
+    pub namespace: String,
     /// What it records.
     pub record: Record,
     /// When it was closed or last updated, by the clock of the controller or the API server.
     pub at: Timestamp,
-    /// UIDs of its workload, or of its pod if it has none, and of its policy.
-    pub subject: (String, String),
+    /// What it is about.
+    pub subject: Subject,
 }
 
 impl Closed {
@@ -76,20 +93,33 @@ impl Closed {
         let record = match reason.reason.as_str() {
             _ if status.response.is_some() => Record::Removal,
             responded::AUDIT_ONLY | responded::EVALUATION_FAILED => Record::Audit,
+            responded::POD_NOT_FOUND | responded::POD_MISMATCH => Record::Unconfirmed,
             _ => Record::NoAction,
         };
         let at = status.conditions.iter().map(|c| c.last_transition_time.0);
-        let workload = status.workload_ref.as_ref().map(|w| &w.uid);
+        let workload = WorkloadKey::of_incident(incident);
+        let spec = &incident.spec;
         Some(Self {
             key: Key::of(incident)?,
+            namespace: spec.pod.namespace.clone(),
             record,
             at: at.fold(last_recorded(&incident.metadata), Timestamp::max),
-            subject: (
-                workload.unwrap_or(&incident.spec.pod.uid).clone(),
-                incident.spec.policy_ref.uid.clone(),
-            ),
+            subject: Subject {
+                pod_uid: workload.is_none().then(|| spec.pod.uid.clone()),
+                workload,
+                policy_uid: spec.policy_ref.uid.clone(),
+            },
         })
     }
+}
+
+/// The Incidents of the pods of a namespace.
+#[derive(Default)]
+struct Namespace<'a> {
+    /// How many are kept, as far as they count in the cluster.
+    count: usize,
+    /// Those that can be deleted, in order.
+    candidates: VecDeque<&'a Closed>,
 }
 
 /// The closed Incidents to delete, those that tell least first.
@@ -107,34 +137,57 @@ pub fn expired(closed: &[Closed], settings: &RetentionSettings, now: Timestamp) 
             .get(&c.subject)
             .is_some_and(|(_, key)| **key != c.key)
     };
-    kept.sort_by_key(|c| {
+    let order = |c: &Closed| {
         let class = match c.record {
-            Record::Audit => 0,
+            Record::Audit | Record::Unconfirmed => 0,
             Record::NoAction | Record::Removal if repeats(c) => 1,
             Record::NoAction | Record::Removal => 2,
         };
-        (class, c.at, &c.key)
-    });
-    let mut in_namespace: BTreeMap<&str, usize> = BTreeMap::new();
-    for c in &kept {
-        *in_namespace.entry(&c.key.namespace).or_default() += 1;
-    }
-    let mut in_cluster = kept.len();
-    let mut chosen = BTreeSet::new();
+        (class, c.at, c.key.clone())
+    };
+    kept.sort_by_cached_key(|c| order(c));
     let protected = |c: &Closed| c.record == Record::Removal && age(c) < REMOVAL_KEPT;
-    for c in kept.iter().filter(|c| !protected(c)) {
-        if let Some(count) = in_namespace.get_mut(c.key.namespace.as_str())
-            && *count > settings.max_per_namespace
+    let mut namespaces: BTreeMap<&str, Namespace<'_>> = BTreeMap::new();
+    for c in &kept {
+        let namespace = namespaces.entry(&c.namespace).or_default();
+        namespace.count += 1;
+        if !protected(c) {
+            namespace.candidates.push_back(c);
+        }
+    }
+    let mut chosen = BTreeSet::new();
+    for namespace in namespaces.values_mut() {
+        while namespace.count > settings.max_per_namespace
+            && let Some(c) = namespace.candidates.pop_front()
         {
-            *count -= 1;
-            in_cluster -= 1;
+            namespace.count -= 1;
             chosen.insert(&c.key);
         }
+        // What is protected above the limit counts for no other namespace.
+        namespace.count = namespace.count.min(settings.max_per_namespace);
     }
-    for c in kept.iter().filter(|c| !protected(c)) {
-        if in_cluster > settings.max_in_cluster && chosen.insert(&c.key) {
+    let mut in_cluster: usize = namespaces.values().map(|n| n.count).sum();
+    // The namespace that holds most gives way first.
+    let place = |name, n: &Namespace<'_>| {
+        let next = order(n.candidates.front()?);
+        Some((n.count, Reverse(next), name))
+    };
+    let mut largest: BinaryHeap<_> = namespaces
+        .iter()
+        .filter_map(|(name, n)| place(*name, n))
+        .collect();
+    while in_cluster > settings.max_in_cluster
+        && let Some((_, _, name)) = largest.pop()
+    {
+        let Some(namespace) = namespaces.get_mut(name) else {
+            continue;
+        };
+        if let Some(c) = namespace.candidates.pop_front() {
             in_cluster -= 1;
+            namespace.count = namespace.count.saturating_sub(1);
+            chosen.insert(&c.key);
         }
+        largest.extend(place(name, namespace));
     }
     let many = kept
         .iter()

@@ -26,6 +26,10 @@ pub(crate) fn workload(uid: &str) -> WorkloadReference {
     }
 }
 
+pub(crate) fn key(uid: &str) -> WorkloadKey {
+    WorkloadKey::of("shop", &workload(uid))
+}
+
 pub(crate) fn policy() -> PolicyFacts {
     PolicyFacts {
         uid: "policy-uid".to_owned(),
@@ -47,7 +51,7 @@ pub(crate) fn binding(name: &str, action: ResponseAction) -> BindingFacts {
         grace_period_seconds: None,
         generation: 1,
         changed: now() - SignedDuration::from_hours(48),
-        matched_workloads: 5,
+        matched_workloads: Some(5),
         resume: None,
         was_paused: false,
     }
@@ -98,6 +102,7 @@ pub(crate) fn evictable() -> Facts {
         switch: Switch::Enforce,
         breaker: Breaker::Closed,
         paused: vec![],
+        undecided: vec![],
         history: History::default(),
         settings: Settings::default(),
     }

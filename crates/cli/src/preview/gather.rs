@@ -203,7 +203,7 @@ impl Cluster {
                         &b.object,
                         facts.generation,
                         true,
-                        usize::MAX,
+                        Some(usize::MAX),
                         self.configuration.allow_pod_deletion,
                     )
                 })

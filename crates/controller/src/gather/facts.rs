@@ -138,6 +138,7 @@ pub(super) fn facts(
         switch: read.switch.switch.clone(),
         breaker: Breaker::Closed,
         paused: Vec::new(),
+        undecided: Vec::new(),
         history: History::default(),
         settings: settings(config),
     };
@@ -156,7 +157,7 @@ pub(super) fn facts(
 struct Known {
     namespace: Option<Arc<Namespace>>,
     policy: Option<(Arc<RuntimePolicy>, Arc<Checked>)>,
-    bindings: Vec<(Option<Arc<RuntimePolicyBinding>>, usize)>,
+    bindings: Vec<(Option<Arc<RuntimePolicyBinding>>, Option<usize>)>,
     protection: Option<Arc<ValidatingAdmissionPolicy>>,
     protection_binding: Option<Arc<ValidatingAdmissionPolicyBinding>>,
 }
@@ -172,10 +173,7 @@ impl Known {
                 .iter()
                 .map(|(name, _)| {
                     let workloads = rules.matched_workloads.get(name).copied();
-                    (
-                        rules.bindings.get(name).cloned(),
-                        workloads.unwrap_or_default(),
-                    )
+                    (rules.bindings.get(name).cloned(), workloads)
                 })
                 .collect(),
             protection: rules.protection.get(keys::INCIDENT_PROTECTION).cloned(),
@@ -235,7 +233,7 @@ fn bindings_facts<'a>(
     bindings: impl Iterator<
         Item = (
             (String, Live),
-            &'a (Option<Arc<RuntimePolicyBinding>>, usize),
+            &'a (Option<Arc<RuntimePolicyBinding>>, Option<usize>),
         ),
     >,
     matches: impl Fn(&RuntimePolicyBinding) -> bool,

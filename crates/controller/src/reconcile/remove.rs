@@ -92,6 +92,8 @@ impl Controller {
         match &rejection {
             // It may have been done: what was noted stays until that is known.
             Rejection::Unknown(_) => {
+                let now = Timestamp::now();
+                self.work().controls.ledger.unanswered(pod_uid, now);
                 self.pending().insert(pod_uid.clone(), pending);
             }
             Rejection::DisruptionBudget(_)

@@ -303,6 +303,35 @@ async fn a_removal_without_a_known_result_is_looked_into_first() {
 }
 
 #[tokio::test]
+async fn an_eviction_that_is_never_answered_is_given_up_after_its_deadline() {
+    let world = World::new();
+    let late = || {
+        incident(&json!({
+            "conditions": [{"type": "Responded", "status": "Unknown", "reason": "APIRequestFailed",
+                "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+            "waiting": {"reason": "APIRequestFailed", "startTime": "2026-01-01T00:00:00.000000Z",
+                "deadline": "2026-01-01T00:10:00.000000Z"},
+        }))
+    };
+    let failed = responded("Unknown", "APIRequestFailed");
+    let given_up = responded("False", "EvictionDeadlineExceeded");
+    let scenario = rounds([
+        // The deadline passed while nobody asked: it is requested once more.
+        vec![world.reads(), vec![evict().is_cut()], failed],
+        vec![world.reads(), given_up],
+        events("PolicyViolation"),
+    ]);
+    let (server, client) = ApiServer::playing(scenario);
+    let (controller, _recovering) = world.controller(client, Config::default());
+    let waits_first = Box::pin(controller.reconcile_key(&key(), Some(late()))).await;
+    assert_eq!(waits(&waits_first), ("APIRequestFailed", true));
+    let ended = Box::pin(controller.reconcile_key(&key(), Some(late()))).await;
+    assert_eq!(ended, Ok(Finished::Final));
+    assert!(!controller.work().controls.ledger.contains("pod-uid"));
+    server.finish();
+}
+
+#[tokio::test]
 async fn who_no_longer_leads_reports_a_removal_that_was_done() {
     let world = World::new();
     let gone = world.clone().with(|w| w.pod = Value::Null);

@@ -8,6 +8,7 @@
 
 use super::{JOB_NAME, stable_identity};
 use bailiff_api::Incident;
+use bailiff_response::WorkloadKey;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +26,7 @@ pub(crate) struct ReplacementClaims {
 /// What Incidents wait for together: pods of one workload, in one place where it has places.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct ClaimScope {
-    workload_uid: String,
+    workload: WorkloadKey,
     place: String,
 }
 
@@ -51,7 +52,7 @@ impl ClaimScope {
             .or_else(|| job().map(String::as_str))
             .unwrap_or_default();
         Some(Self {
-            workload_uid: workload.uid.clone(),
+            workload: WorkloadKey::of(&pod.namespace, workload),
             place: place.to_owned(),
         })
     }
@@ -140,9 +141,14 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
+    fn web(kind: &str) -> WorkloadKey {
+        let reference = json!({"apiVersion": "v1", "kind": kind, "name": "web", "uid": "web"});
+        WorkloadKey::of("shop", &serde_json::from_value(reference).unwrap())
+    }
+
     fn queue(place: &str) -> ClaimScope {
         ClaimScope {
-            workload_uid: "web".to_owned(),
+            workload: web("Deployment"),
             place: place.to_owned(),
         }
     }
@@ -201,7 +207,7 @@ mod tests {
             let (node, pod) = (incident.spec.node_name.clone(), &incident.spec.pod.name);
             let named = [("its node", node), ("its name", pod.clone())];
             let queue = ClaimScope::of(&incident).unwrap();
-            assert_eq!(queue.workload_uid, "web");
+            assert_eq!(queue.workload, web(kind));
             let named = named.into_iter().find(|(_, name)| *name == queue.place);
             named.map_or(queue.place, |(what, _)| what.to_owned())
         };

@@ -12,7 +12,7 @@ use bailiff_api::condition::{responded, types};
 use bailiff_api::{Incident, WorkloadReference};
 use bailiff_kube::decode::{Decoded, UndecodableObjects};
 use bailiff_kube::watch::{Event, Watch, objects, objects_of};
-use bailiff_response::{Recovery, is_final};
+use bailiff_response::{Recovery, WorkloadKey, is_final};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
@@ -41,8 +41,15 @@ const LISTING: Duration = Duration::from_mins(1);
 /// The least pause before a deadline that has passed is looked at again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// A workload that recovers: its namespace and UID, and one of its Jobs where it creates pods by Jobs.
-type Group = (String, String, String);
+/// A workload that recovers.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    workload: Option<WorkloadKey>,
+    /// UID of the pod, if it has no workload.
+    pod_uid: Option<String>,
+    /// One of the workload's Jobs, where it creates pods by Jobs.
+    job: Option<String>,
+}
 
 /// Waits for replacements until the controller stops.
 pub(crate) async fn follow(
@@ -115,18 +122,18 @@ async fn next(
 }
 
 fn group_of(incident: &Incident) -> Group {
+    let workload = WorkloadKey::of_incident(incident);
     let scope = ClaimScope::of(incident);
-    let workload = incident
+    let reference = incident
         .status
         .as_ref()
         .and_then(|s| s.workload_ref.as_ref());
-    let uid = workload.map_or(&incident.spec.pod.uid, |w| &w.uid);
-    let job = scope.filter(|_| workload.is_some_and(|w| w.kind == "CronJob"));
-    (
-        incident.spec.pod.namespace.clone(),
-        uid.clone(),
-        job.map_or_else(String::new, |scope| scope.place().to_owned()),
-    )
+    let job = scope.filter(|_| reference.is_some_and(|w| w.kind == "CronJob"));
+    Group {
+        pod_uid: workload.is_none().then(|| incident.spec.pod.uid.clone()),
+        workload,
+        job: job.map(|scope| scope.place().to_owned()),
+    }
 }
 
 /// The Incidents of one workload that wait for replacements.

@@ -68,6 +68,20 @@ fn what_a_workload_makes_is_read_from_its_spec_and_status() {
 }
 
 #[test]
+fn another_kind_with_the_same_uid_is_another_workload() {
+    let reference = |api_version: &str, kind: &str| -> WorkloadReference {
+        serde_json::from_value(
+            json!({"apiVersion": api_version, "kind": kind, "name": "web", "uid": "web"}),
+        )
+        .unwrap()
+    };
+    let web = reference("apps/v1", "Deployment");
+    assert!(is_same(&web, &web));
+    assert!(!is_same(&web, &reference("x.example/v1", "Deployment")));
+    assert!(!is_same(&web, &reference("apps/v1", "Foo")));
+}
+
+#[test]
 fn a_pod_on_its_way_out_is_not_counted_as_ready() {
     let pod = |ready: &str, going: Option<&str>| -> Pod {
         serde_json::from_value(json!({

@@ -1,7 +1,7 @@
 //! What opens, keeps open and closes a breaker. Times are minutes after a first removal.
 
 use super::*;
-use crate::tests::{incident_of, minutes, now, seconds};
+use crate::tests::{incident_of, key, minutes, now, seconds};
 use serde_json::{Value, json};
 
 fn at(minute: i64) -> Timestamp {
@@ -13,6 +13,7 @@ fn at(minute: i64) -> Timestamp {
 #[derive(Clone)]
 struct Case {
     pod: &'static str,
+    node: &'static str,
     started: i64,
     violated_after: i64,
     origin: &'static str,
@@ -23,6 +24,7 @@ struct Case {
 
 const CASE: Case = Case {
     pod: "p0",
+    node: "node-1",
     started: 0,
     violated_after: 5,
     origin: "Entrypoint",
@@ -38,11 +40,11 @@ fn record(case: &Case) -> Incident {
     let removed = (started + minutes(1)).to_string();
     let response = json!({"action": "Evict", "bindingName": "a", "time": removed});
     let replacement = case.replacement.map(|(uid, minute)| {
-        json!({"name": uid, "uid": uid, "nodeName": "n", "readyTime": at(minute).to_string()})
+        json!({"name": uid, "uid": uid, "nodeName": case.node, "readyTime": at(minute).to_string()})
     });
     incident_of(&json!({
         "metadata": {"uid": format!("inc-{}", case.pod), "creationTimestamp": created},
-        "spec": {"pod": {"uid": case.pod}, "process": {"origin": case.origin},
+        "spec": {"pod": {"uid": case.pod}, "nodeName": case.node, "process": {"origin": case.origin},
             "policyRef": {"generation": case.generation}},
         "status": {
             "podStartTime": started.to_string(),
@@ -62,7 +64,13 @@ fn breakers(cases: &[Case]) -> Breakers {
 }
 
 fn state(breakers: &Breakers, last: Option<Timestamp>, minute: i64) -> Option<i64> {
-    match breakers.state("web", ("policy-uid", 1), last, at(minute)) {
+    on(breakers, "node-1", last, minute)
+}
+
+/// Minutes after which the breaker is asked for a pod of a node.
+fn on(breakers: &Breakers, node: &str, last: Option<Timestamp>, minute: i64) -> Option<i64> {
+    let requested: Vec<_> = last.map(|at| ("p0".to_owned(), at)).into_iter().collect();
+    match breakers.state(&key("web"), ("policy-uid", 1), node, &requested, at(minute)) {
         Breaker::Closed => None,
         Breaker::Open { until } => Some(until.duration_since(now()).as_secs()),
     }
@@ -116,6 +124,33 @@ fn the_third_replacement_that_fails_opens_it() {
     // One that lived longer than two minutes ended the row.
     cases[1].replacement = Some(("p2b", 2));
     assert_eq!(state(&breakers(&cases), None, 6), None);
+}
+
+#[test]
+fn one_node_opens_it_for_no_other() {
+    let all_of_one = breakers(&failing(&[1, 3, 5]));
+    assert!(on(&all_of_one, "node-1", None, 6).is_some());
+    assert_eq!(on(&all_of_one, "node-2", None, 6), None);
+    let mut cases = failing(&[1, 3, 5]);
+    cases[2].node = "node-2";
+    let of_two = breakers(&cases);
+    for node in ["node-1", "node-2", "node-3"] {
+        assert!(on(&of_two, node, None, 6).is_some(), "{node}");
+    }
+    // However often one node says so.
+    let more = breakers(&failing(&[1, 3, 5, 7, 9]));
+    assert_eq!(on(&more, "node-2", None, 10), None);
+    // A replacement that lives on another node closes it there alone.
+    let mut cases = failing(&[1, 3, 5]);
+    cases.push(Case {
+        pod: "p9",
+        node: "node-2",
+        started: 3,
+        violated_after: 200,
+        replacement: Some(("p9b", 6)),
+        ..CASE
+    });
+    assert!(on(&breakers(&cases), "node-1", None, 9).is_some());
 }
 
 #[test]
@@ -190,7 +225,7 @@ fn what_was_verified_counts_before_the_status_records_it() {
     incident.status = None;
     breakers.observe(&incident);
     assert_eq!(state(&breakers, None, 6), None);
-    breakers.verified(&incident, "web", Some(at(5)));
+    breakers.verified(&incident, &key("web"), Some(at(5)));
     assert!(state(&breakers, None, 6).is_some());
     // A watch that is behind changes nothing.
     breakers.observe(&incident);

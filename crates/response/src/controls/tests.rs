@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::queue::{QueueSettings, Summary};
-use crate::tests::{binding, evictable, incident, incident_of, minutes, now, seconds, workload};
+use crate::tests::{
+    binding, evictable, incident, incident_of, key, minutes, now, seconds, workload,
+};
 use crate::{Protection, WaitReason};
 use bailiff_api::ResponseAction;
 use serde_json::json;
@@ -39,6 +41,30 @@ fn a_planned_removal_counts_before_it_is_requested() {
 }
 
 #[test]
+fn the_uid_of_a_workload_alone_takes_none_of_its_places() {
+    let mut foreign = workload("web-uid");
+    "x.example/v1".clone_into(&mut foreign.api_version);
+    "Foo".clone_into(&mut foreign.kind);
+    for (namespace, owner) in [("shop", foreign), ("evil", workload("web-uid"))] {
+        let mut controls = controls();
+        let mut claimed = evictable();
+        claimed.violation.namespace = namespace.to_owned();
+        claimed.owner = Owner::Workload(owner);
+        let plan = controls.decide(&queue(), &incident(), &mut claimed, now());
+        assert!(matches!(plan, Plan::Evict(_)), "{plan:?}");
+        let mut web = evictable();
+        web.violation.pod_uid = "pod-2".to_owned();
+        if let Lookup::Found(pod) = &mut web.pod {
+            pod.uid = "pod-2".to_owned();
+        }
+        let second =
+            incident_of(&json!({"metadata": {"uid": "inc-2"}, "spec": {"pod": {"uid": "pod-2"}}}));
+        let plan = controls.decide(&queue(), &second, &mut web, now());
+        assert!(matches!(plan, Plan::Evict(_)), "{namespace}: {plan:?}");
+    }
+}
+
+#[test]
 fn the_removal_of_a_leader_that_was_killed_counts() {
     let mut controls = controls();
     let mut facts = evictable();
@@ -51,8 +77,8 @@ fn the_removal_of_a_leader_that_was_killed_counts() {
     }
     controls.decide(&queue(), &incident(), &mut facts, now());
     assert_eq!(
-        controls.ledger.last_of_workload("web-uid", now()),
-        Some(now() - seconds(5))
+        controls.ledger.removals_of(&key("web-uid"), now()),
+        [("pod-uid".to_owned(), now() - seconds(5))]
     );
 }
 
@@ -74,8 +100,8 @@ fn a_newcomer_waits_behind_those_that_wait() {
         "older"
     );
     let limited = crate::Finished::Limited {
-        claim: *removal.claim,
-        limit: crate::Limit::Workload("web-uid".to_owned()),
+        claim: removal.claim,
+        limit: crate::Limit::Workload(key("web-uid")),
         until: now() + seconds(1),
     };
     queue.finished("older", limited, now());
@@ -92,11 +118,12 @@ fn a_newcomer_waits_behind_those_that_wait() {
     );
 }
 
-#[test]
-fn the_removal_that_is_one_too_many_pauses_the_binding_before_it_happens() {
+/// What twelve workloads come to, of so many that the binding matches.
+fn twelve(matched: Option<usize>) -> Vec<Plan> {
     let mut controls = controls();
     let mut young = binding("a", ResponseAction::Evict);
     young.changed = now() - minutes(60);
+    young.matched_workloads = matched;
     let mut planned = Vec::new();
     for number in 0..12 {
         let pod_uid = format!("pod-{number}");
@@ -111,18 +138,30 @@ fn the_removal_that_is_one_too_many_pauses_the_binding_before_it_happens() {
         young.guardrails.max_evictions_per_minute = 100;
         facts.bindings = Lookup::Found(vec![young.clone()]);
         let incident = incident_of(&json!({"metadata": {"uid": format!("inc-{number}")},
-            "spec": {"pod": {"uid": pod_uid}}}));
-        planned.push(matches!(
-            controls.decide(&queue(), &incident, &mut facts, now()),
-            Plan::Evict(_)
-        ));
+            "spec": {"pod": {"uid": pod_uid}, "process": {"origin": "Entrypoint"}}}));
+        planned.push(controls.decide(&queue(), &incident, &mut facts, now()));
     }
-    assert_eq!(
-        planned.iter().filter(|evicts| **evicts).count(),
-        10,
-        "{planned:?}"
-    );
-    assert!(planned.iter().take(10).all(|evicts| *evicts));
+    planned
+}
+
+#[test]
+fn the_removal_that_is_one_too_many_pauses_the_binding_before_it_happens() {
+    for (matched, last) in [
+        (Some(5), "PolicyPaused"),
+        (None, "APIRequestFailed"),
+        (Some(500), "Evict"),
+    ] {
+        let planned = twelve(matched);
+        for (number, plan) in planned.iter().enumerate() {
+            let got = match plan {
+                Plan::Evict(_) => "Evict",
+                Plan::Requeue { reason, .. } => reason.as_str(),
+                Plan::Delete(_) | Plan::Shorten(_) | Plan::NoAction { .. } => "another",
+            };
+            let want = if number < 10 { "Evict" } else { last };
+            assert_eq!(got, want, "{number} of {matched:?}");
+        }
+    }
 }
 
 #[test]

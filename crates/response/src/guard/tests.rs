@@ -1,8 +1,8 @@
 //! When a binding is paused, and what resumes it.
 
 use super::*;
-use crate::tests::{binding, incident_of, minutes, now, policy, seconds};
-use bailiff_api::ResponseAction;
+use crate::tests::{binding, incident_of, key, minutes, now, policy, seconds};
+use bailiff_api::{Origin, ResponseAction};
 use serde_json::{Value, json};
 
 fn at(second: i64) -> String {
@@ -13,7 +13,10 @@ fn incident(number: usize, workload: &str, status: &Value) -> Incident {
     let mut status = status.clone();
     status["workloadRef"] =
         json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": workload});
-    incident_of(&json!({"metadata": {"uid": format!("inc-{number}")}, "status": status}))
+    incident_of(
+        &json!({"metadata": {"uid": format!("inc-{number}")}, "status": status,
+        "spec": {"process": {"origin": "Entrypoint"}}}),
+    )
 }
 
 fn waits(reason: &str, second: i64) -> Value {
@@ -41,7 +44,7 @@ fn guards(workloads: usize, every: i64) -> Guards {
 fn more_than_ten_workloads_or_a_tenth_of_them_pause_a_young_binding() {
     let (policy, mut binding) = young();
     let mut paused = |workloads, every, matched| {
-        binding.matched_workloads = matched;
+        binding.matched_workloads = Some(matched);
         let paused = guards(workloads, every).assess(&policy, &binding)?;
         assert_eq!(paused.resume(), "1/1");
         paused.workloads
@@ -122,15 +125,61 @@ fn only_removals_that_were_requested_or_wait_count_once_a_workload() {
     guards.observe(&last(&closed));
     assert!(!paused(&guards), "it was not removed");
     let open = last(&json!({}));
-    guards.planned(&open, Some("w10"), now() + seconds(22));
+    guards.planned(&open, Some(&key("w10")), now() + seconds(22));
     assert!(paused(&guards));
     guards.observe(&open);
     assert!(paused(&guards), "a watch that is behind changes nothing");
     guards.deleted("inc-10");
     assert!(!paused(&guards));
-    // A pod without a controller counts by itself.
     guards.planned(&open, None, now() + seconds(22));
-    assert!(paused(&guards));
+    assert!(!paused(&guards), "a pod without a controller");
+}
+
+#[test]
+fn what_a_tenant_can_make_up_does_not_count() {
+    let (policy, binding) = young();
+    let paused = |change: fn(&mut Incident)| {
+        let mut guards = guards(10, 1);
+        let mut last = incident(10, "w10", &waits("RateLimited", 20));
+        change(&mut last);
+        guards.observe(&last);
+        guards.assess(&policy, &binding).is_some()
+    };
+    assert!(paused(|_| {}));
+    assert!(!paused(|i| i.spec.process.origin = Origin::Exec));
+    assert!(!paused(|i| i.spec.process.origin = Origin::Unknown));
+    let foreign: fn(&mut Incident) = |i| {
+        let reference = i.status.as_mut().and_then(|s| s.workload_ref.as_mut());
+        "x.example/v1".clone_into(&mut reference.unwrap().api_version);
+    };
+    assert!(!paused(foreign));
+    // A later process of the series that the pod started by itself.
+    assert!(paused(|i| {
+        i.spec.process.origin = Origin::Exec;
+        let mut later = json!({"count": 2, "lastObservedTime": "2026-01-02T00:00:00.000000Z",
+            "policyGeneration": 1, "bindingRefs": [{"name": "a", "uid": "a-uid"}]});
+        later["lastProcesses"] = json!([{"executable": "/bin/sh", "names": ["sh"],
+            "origin": "Entrypoint", "count": 1, "firstObservedTime": "2026-01-02T00:00:00.000000Z", "lastObservedTime": "2026-01-02T00:00:00.000000Z"}]);
+        i.status.as_mut().unwrap().series = Some(serde_json::from_value(later).unwrap());
+    }));
+}
+
+#[test]
+fn what_waits_for_a_limit_counts_once() {
+    let (mut policy, binding) = young();
+    let mut guards = Guards::default();
+    let removed =
+        |second| json!({"response": {"action": "Evict", "bindingName": "a", "time": at(second)}});
+    for (number, planned) in (0..12).map(|n| (n, if n < 6 { 0 } else { 660 })) {
+        let workload = format!("w{number}");
+        guards.observe(&incident(number, &workload, &waits("RateLimited", planned)));
+        guards.observe(&incident(number, &workload, &removed(720)));
+    }
+    assert_eq!(guards.assess(&policy, &binding), None);
+    // All are removed under a policy that was changed after they were planned.
+    policy.changed = now() + seconds(700);
+    let paused = guards.assess(&policy, &binding).unwrap();
+    assert_eq!(paused.workloads, Some(12));
 }
 
 #[test]

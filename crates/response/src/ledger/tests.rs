@@ -1,7 +1,7 @@
 //! What is remembered of removals, and for how long.
 
 use super::*;
-use crate::tests::{incident, incident_of};
+use crate::tests::{incident, incident_of, key};
 use serde_json::json;
 
 fn at(second: i64) -> Timestamp {
@@ -11,7 +11,7 @@ fn at(second: i64) -> Timestamp {
 fn claim(workload: Option<&str>, binding: &str, namespace: &str) -> Claim {
     Claim {
         workload: workload.map(|uid| WorkloadClaim {
-            uid: uid.to_owned(),
+            key: key(uid),
             cooldown: SignedDuration::from_secs(60),
         }),
         binding: binding.to_owned(),
@@ -37,9 +37,9 @@ fn removals_are_found_by_what_they_limit_oldest_first() {
         ("p3", Some("api"), "a", "bank", 15),
         ("p4", None, "a", "shop", 5),
     ]);
-    let history = ledger.history(Some("web"), "shop", &["a", "unused"], at(30));
+    let history = ledger.history(Some(&key("web")), "shop", &["a", "unused"], at(30));
     assert_eq!(history.last_of_workload, Some(at(20)));
-    assert_eq!(ledger.last_of_workload("web", at(30)), Some(at(20)));
+    assert_eq!(history.last_of_workload, Some(at(20)));
     let of_a = vec![at(5), at(15), at(20)];
     assert_eq!(history.by_binding, [("a".to_owned(), of_a)]);
     assert_eq!(history.in_namespace, [5, 10, 20].map(at));
@@ -74,7 +74,7 @@ fn each_limit_blocks_what_it_limits_until_it_has_room() {
         ledger.blocked(&claim(Some("web"), "a", "shop"), &none, at(9))
     };
     for (name, limit, most) in [
-        ("workload", Limit::Workload("web".to_owned()), 1),
+        ("workload", Limit::Workload(key("web")), 1),
         ("binding", Limit::Binding("a".to_owned()), 2),
         ("namespace", Limit::Namespace("shop".to_owned()), 3),
         ("cluster", Limit::Cluster, 4),
@@ -89,8 +89,8 @@ fn places_that_others_are_about_to_take_are_taken() {
     let ledger = ledger(&[("p1", Some("api"), "a", "shop", 0)]);
     let mine = claim(Some("web"), "a", "shop");
     for (limit, blocks) in [
-        (Limit::Workload("web".to_owned()), true),
-        (Limit::Workload("api".to_owned()), false),
+        (Limit::Workload(key("web")), true),
+        (Limit::Workload(key("api")), false),
         (Limit::Binding("a".to_owned()), true),
         (Limit::Binding("b".to_owned()), false),
         (Limit::Namespace("shop".to_owned()), false),
@@ -112,7 +112,7 @@ fn places_that_others_are_about_to_take_are_taken() {
 #[test]
 fn what_is_taken_back_limits_nothing_and_nothing_else_goes_with_it() {
     let mut ledger = ledger(&[("p1", Some("web"), "a", "shop", 1)]);
-    let history = |ledger: &Ledger| ledger.history(Some("web"), "shop", &["a"], at(7));
+    let history = |ledger: &Ledger| ledger.history(Some(&key("web")), "shop", &["a"], at(7));
     let before = (history(&ledger), ledger.releases());
     ledger.release("p2");
     assert_eq!((history(&ledger), ledger.releases()), before);
@@ -131,7 +131,7 @@ fn what_incidents_record_is_learned_once() {
     let mut ledger = ledger(&[]);
     ledger.restore(&incident());
     assert_eq!(
-        ledger.history(Some("web"), "shop", &["a"], at(7)),
+        ledger.history(Some(&key("web")), "shop", &["a"], at(7)),
         History::default()
     );
     let removed = incident_of(&json!({"status": {
@@ -140,7 +140,7 @@ fn what_incidents_record_is_learned_once() {
     }}));
     ledger.restore(&removed);
     ledger.restore(&removed);
-    let history = ledger.history(Some("web"), "shop", &["a"], at(7));
+    let history = ledger.history(Some(&key("web")), "shop", &["a"], at(7));
     assert_eq!(history.last_of_workload, Some(at(7)));
     assert_eq!(history.by_binding, [("a".to_owned(), vec![at(7)])]);
     assert_eq!(
@@ -164,7 +164,7 @@ fn what_limits_nothing_any_more_is_forgotten() {
         (day, (false, 0, 0)),
     ] {
         ledger.prune(at(second));
-        let history = ledger.history(Some("web"), "shop", &["a"], at(second));
+        let history = ledger.history(Some(&key("web")), "shop", &["a"], at(second));
         let kept = (
             history.last_of_workload.is_some(),
             history.in_cluster.len(),
@@ -179,12 +179,23 @@ fn a_removal_counts_as_one_of_this_moment_until_it_is_known_when_it_happened() {
     let mut ledger = ledger(&[]);
     ledger.reserve("pod-uid", &claim(Some("web"), "a", "shop"), at(0));
     let last = |ledger: &Ledger, second| {
-        let history = ledger.history(Some("web"), "shop", &["a"], at(second));
-        assert_eq!(history.in_cluster, history.last_of_workload.as_slice());
+        let history = ledger.history(Some(&key("web")), "shop", &["a"], at(second));
         history.last_of_workload.map(Timestamp::as_second)
     };
     ledger.prune(at(200));
     assert_eq!(last(&ledger, 200), Some(200));
+    // For others it counts for a minute: whose webhook hangs takes no places of theirs.
+    let mut hangs = ledger.clone();
+    hangs.unanswered("pod-uid", at(15));
+    assert_eq!(last(&hangs, 200), Some(200));
+    let others = |ledger: &Ledger, second| {
+        let history = ledger.history(None, "shop", &["a"], at(second));
+        let times = [history.in_namespace, history.in_cluster];
+        let of_binding = history.by_binding.into_iter().map(|(_, times)| times);
+        times.into_iter().chain(of_binding).flatten().count()
+    };
+    assert_eq!(others(&ledger, 200), 3, "its request may not have begun");
+    assert_eq!((others(&hangs, 74), others(&hangs, 75)), (3, 0));
     let mut confirmed = ledger.clone();
     confirmed.confirm("pod-uid", at(100));
     confirmed.confirm("pod-uid", at(150));

@@ -204,6 +204,10 @@ fn why_bailiff_took_no_action() {
             "An admission webhook rejected the request until the deadline with \"no\". Check the webhook, then evict the pod manually.",
         ),
         (
+            NoActionReason::EvictionDeadlineExceeded(Blocker::NoAnswer),
+            "The API server did not answer the eviction until the deadline. Check the admission webhooks for evictions, then evict the pod manually.",
+        ),
+        (
             NoActionReason::MultipleDisruptionBudgets,
             "More than one PodDisruptionBudget selects the pod, which the Eviction API does not support. Delete all but one. Bailiff retries at the next violation.",
         ),
@@ -226,7 +230,11 @@ fn why_bailiff_took_no_action() {
             "{text}"
         );
     }
-    // People have nothing to learn from an Event about a pod that ends anyway.
+}
+
+#[test]
+fn a_pod_that_ends_anyway_has_no_event() {
+    // People have nothing to learn from one.
     for (reason, want) in [
         (NoActionReason::PodNotFound, "The pod no longer exists."),
         (

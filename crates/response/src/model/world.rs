@@ -367,6 +367,7 @@ impl World {
             Fault::LostResponse | Fault::LostRequest if exists => {
                 self.unknown
                     .insert(pod_uid.clone(), (removal.clone(), self.time));
+                self.controls.ledger.unanswered(&pod_uid, self.time);
             }
             Fault::None if exists => {}
             Fault::None
@@ -462,7 +463,7 @@ impl World {
                     self.time,
                 ));
                 incident.status.as_mut().unwrap().workload_ref =
-                    removal.claim.workload.map(|w| workload(&w.uid));
+                    removal.claim.workload.map(|w| workload(&w.key.uid));
                 self.write(incident);
             }
         }

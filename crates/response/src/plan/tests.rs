@@ -5,9 +5,7 @@ use super::*;
 use crate::facts::{Switch, Termination};
 use crate::incident_state::{Outcome, Verified, apply_outcome};
 use crate::ledger::History;
-use crate::tests::{
-    binding, evictable, incident, minutes, now, paused, pod, policy, seconds, workload,
-};
+use crate::tests::{binding, evictable, incident, key, minutes, now, paused, pod, policy, seconds};
 use bailiff_api::{Phase, WaitingStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
@@ -328,8 +326,8 @@ fn a_limit_is_over_when_its_time_is_and_the_last_one_to_end_is_named() {
 fn a_newcomer_does_not_take_the_place_that_others_wait_for() {
     use crate::Limit;
     for (limit, want) in [
-        (Limit::Workload("web-uid".to_owned()), responded::COOLDOWN),
-        (Limit::Workload("api-uid".to_owned()), "Evict"),
+        (Limit::Workload(key("web-uid")), responded::COOLDOWN),
+        (Limit::Workload(key("api-uid")), "Evict"),
         (Limit::Binding("a".to_owned()), responded::RATE_LIMITED),
         (Limit::Binding("b".to_owned()), "Evict"),
         (Limit::Namespace("shop".to_owned()), responded::RATE_LIMITED),
@@ -594,7 +592,7 @@ fn the_places_of_an_unseen_removal_are_those_of_the_binding_that_acts() {
     ]);
     let claim = claim_of(&facts).unwrap();
     assert_eq!(claim.binding, "b");
-    assert_eq!(claim.workload.unwrap().uid, workload("web-uid").uid);
+    assert_eq!(claim.workload.unwrap().key, key("web-uid"));
     let audits = with_bindings(&[binding("a", ResponseAction::Audit)]);
     assert_eq!(claim_of(&audits), None);
     let history = History::default();

@@ -8,6 +8,7 @@ use crate::facts::created;
 use crate::incident_state::{Outcome, is_final, needs_reevaluation};
 use crate::ledger::{Claim, Limit};
 use crate::reason::WaitReason;
+use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
 use bailiff_api::condition::{responded, types};
 use jiff::{SignedDuration, Timestamp};
@@ -58,8 +59,8 @@ pub struct Summary {
     pub pod_uid: String,
     /// UID of the policy.
     pub policy_uid: String,
-    /// UID of the workload, if it was verified.
-    pub workload_uid: Option<String>,
+    /// The workload, if it is known.
+    pub workload: Option<WorkloadKey>,
     /// When the API server created the Incident.
     pub created: Timestamp,
     /// How many violations the series has.
@@ -78,13 +79,12 @@ impl Summary {
         let status = incident.status.as_ref();
         let series = status.and_then(|s| s.series.as_ref());
         let waiting = status.and_then(|s| s.waiting.as_ref());
-        let workload = status.and_then(|s| s.workload_ref.as_ref());
         Some(Self {
             key: Key::of(incident)?,
             pod_namespace: spec.pod.namespace.clone(),
             pod_uid: spec.pod.uid.clone(),
             policy_uid: spec.policy_ref.uid.clone(),
-            workload_uid: workload.map(|w| w.uid.clone()),
+            workload: WorkloadKey::of_incident(incident),
             created: created(&incident.metadata),
             count: series.map_or(1, |s| s.count),
             demand: if !is_final(incident, types::RESPONDED) {
@@ -109,7 +109,7 @@ pub enum Finished {
     /// It waits for a limit.
     Limited {
         /// The places that it waits for.
-        claim: Claim,
+        claim: Box<Claim>,
         /// The limit that has none.
         limit: Limit,
         /// When that limit has room again.
@@ -147,7 +147,7 @@ impl Finished {
             (WaitReason::ApiRequestFailed(_), _) => Self::backoff(reason.as_str()),
             (_, Some(claim)) => Self::Limited {
                 limit: limit(&claim),
-                claim: *claim,
+                claim,
                 until,
             },
             (_, None) => Self::Wait {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::{RateLimits, WorkloadClaim};
-use crate::tests::now;
+use crate::tests::{key, now};
 
 fn at(second: i64) -> Timestamp {
     now() + SignedDuration::from_secs(second)
@@ -18,7 +18,7 @@ fn summary(namespace: &str, uid: &str, created: i64) -> Summary {
         pod_namespace: namespace.to_owned(),
         pod_uid: format!("pod-of-{uid}"),
         policy_uid: "policy".to_owned(),
-        workload_uid: None,
+        workload: None,
         created: at(created),
         count: 1,
         demand: Demand::Respond,
@@ -71,7 +71,7 @@ impl Bench {
 
     fn limited(workload: &str, limit: Limit, until: i64) -> Finished {
         Finished::Limited {
-            claim: claim(workload),
+            claim: Box::new(claim(workload)),
             limit,
             until: at(until),
         }
@@ -86,7 +86,7 @@ impl Bench {
 fn claim(workload: &str) -> Claim {
     Claim {
         workload: Some(WorkloadClaim {
-            uid: workload.to_owned(),
+            key: key(workload),
             cooldown: SignedDuration::from_secs(60),
         }),
         binding: "a".to_owned(),
@@ -96,7 +96,7 @@ fn claim(workload: &str) -> Claim {
 }
 
 fn cooldown(workload: &str) -> Limit {
-    Limit::Workload(workload.to_owned())
+    Limit::Workload(key(workload))
 }
 
 #[test]
@@ -148,14 +148,17 @@ fn a_cooldown_that_ends_is_for_the_oldest_that_waits() {
     // A newcomer comes after them, even if the place is free when it is planned.
     bench.add(&[("shop", "new", 4)]);
     assert_eq!(bench.next(59).as_deref(), Some("new"));
-    assert_eq!(bench.queue.contended("new", Some("web")), [cooldown("web")]);
-    assert_eq!(bench.queue.contended("new", Some("api")), []);
+    assert_eq!(
+        bench.queue.contended("new", Some(&key("web"))),
+        [cooldown("web")]
+    );
+    assert_eq!(bench.queue.contended("new", Some(&key("api"))), []);
     bench
         .queue
         .finished("new", Bench::limited("web", cooldown("web"), 59), at(59));
     assert_eq!(bench.next(60).as_deref(), Some("old"));
     assert_eq!(
-        bench.queue.contended("old", Some("web")),
+        bench.queue.contended("old", Some(&key("web"))),
         [],
         "it has its place"
     );
@@ -201,7 +204,7 @@ fn a_flood_does_not_take_the_clusters_places_from_who_waits() {
         let mut claim = claim(uid);
         claim.namespace = uid.get(..1).unwrap().to_owned();
         Finished::Limited {
-            claim,
+            claim: Box::new(claim),
             limit: Limit::Cluster,
             until: at(60),
         }

@@ -45,7 +45,7 @@ fn each_cause_has_its_own_end() {
             Rejection::Unknown(text()),
             "Unknown",
             responded::API_REQUEST_FAILED,
-            None,
+            Some(600),
         ),
         (
             Rejection::MultipleDisruptionBudgets,
@@ -110,4 +110,33 @@ fn the_deadline_is_set_once_and_then_it_is_over() {
         panic!("it waits")
     };
     assert_eq!(deadline, Some(now() + seconds(600)));
+}
+
+#[test]
+fn what_has_no_answer_is_given_up_once_it_is_known_that_it_was_not_done() {
+    let until = now() + seconds(5);
+    let unknown = || Rejection::Unknown("hangs".to_owned());
+    for reason in [
+        responded::WAITING_FOR_DISRUPTION_BUDGET,
+        responded::API_REQUEST_FAILED,
+    ] {
+        let before = waits(reason, Some(until));
+        // It may have been done, also after the deadline.
+        for at in [now(), until] {
+            let Outcome::Waiting { deadline, .. } = rejected(unknown(), 600, Some(&before), at)
+            else {
+                panic!("it waits")
+            };
+            assert_eq!(deadline, Some(until), "{reason}");
+        }
+        assert_eq!(unanswered(until - seconds(1), Some(&before)), None);
+        let given_up = NoActionReason::EvictionDeadlineExceeded(Blocker::NoAnswer);
+        assert_eq!(
+            unanswered(until, Some(&before)),
+            Some(crate::tests::no_action(given_up))
+        );
+    }
+    assert_eq!(unanswered(until, None), None);
+    let undated = waits(responded::API_REQUEST_FAILED, None);
+    assert_eq!(unanswered(until, Some(&undated)), None);
 }

@@ -1,7 +1,7 @@
 //! Which closed Incidents go first.
 
 use super::*;
-use crate::tests::{incident_of, minutes, now, seconds};
+use crate::tests::{incident_of, key, minutes, now, seconds};
 use serde_json::json;
 
 fn closed(namespace: &str, name: &str, record: Record, age_hours: i64, subject: &str) -> Closed {
@@ -11,9 +11,14 @@ fn closed(namespace: &str, name: &str, record: Record, age_hours: i64, subject: 
             name: name.to_owned(),
             uid: format!("{namespace}/{name}"),
         },
+        namespace: namespace.to_owned(),
         record,
         at: now() - minutes(60 * age_hours),
-        subject: (subject.to_owned(), "policy".to_owned()),
+        subject: Subject {
+            workload: Some(key(subject)),
+            pod_uid: None,
+            policy_uid: "policy".to_owned(),
+        },
     }
 }
 
@@ -66,8 +71,52 @@ fn a_namespace_that_has_too_many_displaces_its_own_first() {
         .collect();
     all.push(closed("quiet", "q", Record::Audit, 100, "y"));
     assert_eq!(names(&all, 2, 3), ["f4", "f3", "f2"]);
-    // Only then those of others.
-    assert_eq!(names(&all, 2, 2), ["q", "f4", "f3", "f2"]);
+    // In the cluster, too, who holds most gives way first; of two that hold the same the least telling.
+    assert_eq!(names(&all, 2, 2), ["f4", "f3", "f2", "f1"]);
+    assert_eq!(names(&all, 2, 1), ["q", "f4", "f3", "f2", "f1"]);
+    assert_eq!(names(&all, 9, 5), ["f4"]);
+}
+
+#[test]
+fn protected_removals_above_the_limit_displace_nothing_of_others() {
+    let mut all: Vec<_> = (0..9)
+        .map(|i| {
+            closed(
+                "flood",
+                &format!("f{i}"),
+                Record::Removal,
+                1,
+                &format!("w{i}"),
+            )
+        })
+        .collect();
+    all.push(closed("quiet", "q1", Record::NoAction, 30, "y"));
+    all.push(closed("quiet", "q2", Record::Audit, 30, "z"));
+    assert_eq!(names(&all, 2, 4), Vec::<String>::new());
+    assert_eq!(names(&all, 2, 3), ["q2"]);
+}
+
+#[test]
+fn incidents_count_for_the_namespace_of_their_pod() {
+    // Rejected by the namespace of its pod, and so kept in Bailiff's.
+    let fallback = |name: &str, age| {
+        let mut fallback = closed("flood", name, Record::NoAction, age, name);
+        fallback.key.namespace = "bailiff-system".to_owned();
+        fallback
+    };
+    let mut all = vec![fallback("a", 9), fallback("b", 8), fallback("c", 7)];
+    all.push(closed("bailiff-system", "own", Record::NoAction, 10, "x"));
+    assert_eq!(names(&all, 2, 99), ["a"]);
+}
+
+#[test]
+fn what_no_live_pod_confirmed_goes_with_what_was_audited() {
+    let all = [
+        closed("a", "forged", Record::Unconfirmed, 1, "x"),
+        closed("a", "real", Record::NoAction, 30, "y"),
+        closed("a", "audit", Record::Audit, 2, "z"),
+    ];
+    assert_eq!(names(&all, 1, 99), ["audit", "forged"]);
 }
 
 #[test]
@@ -87,9 +136,15 @@ fn only_what_is_closed_has_a_summary() {
                 condition("Recovered", recovered, "R", 9)],
             "response": response, "series": series, "observedCount": 1,
         }})))
-        .map(|c| (c.record, c.at.duration_since(now()).as_secs(), c.subject.0))
+        .map(|c| {
+            (
+                c.record,
+                c.at.duration_since(now()).as_secs(),
+                c.subject.pod_uid,
+            )
+        })
     };
-    let summary = |record| Some((record, 9, "pod-uid".to_owned()));
+    let summary = |record| Some((record, 9, Some("pod-uid".to_owned())));
     assert_eq!(
         with("True", "Evicted", "True", true, 1),
         summary(Record::Removal)
@@ -107,6 +162,10 @@ fn only_what_is_closed_has_a_summary() {
         with("True", "EvaluationFailed", "True", false, 1),
         summary(Record::Audit)
     );
+    for (responded, reason) in [("True", "PodNotFound"), ("False", "PodMismatch")] {
+        let got = with(responded, reason, "True", false, 1);
+        assert_eq!(got, summary(Record::Unconfirmed), "{reason}");
+    }
     assert_eq!(
         with("False", "Unmanaged", "True", false, 1),
         summary(Record::NoAction)
