@@ -97,7 +97,7 @@ spec:
   policyName: no-cat-NAMESPACE
   matchResources: {objectSelector: {matchLabels: {app: NAMESPACE}}}
   responseActions: [Evict]
-  guardrails: {evictUnmanaged: true}
+  guardrails: {unmanagedPodPolicy: Respond}
 ",
     );
     let pod = bailiff_e2e::workload::pod(&story.namespace, BUSYBOX, None)

@@ -98,7 +98,7 @@ fn a_pod_without_a_controller_is_left_unless_the_binding_says_otherwise() {
 
 #[test]
 fn a_pod_without_a_controller_is_evicted_when_the_binding_asks_for_it() {
-    let story = begin("bare-asked", "guardrails: {evictUnmanaged: true}");
+    let story = begin("bare-asked", "guardrails: {unmanagedPodPolicy: Respond}");
     story.apply(&pod("alone", BUSYBOX, None));
     let alone = story.ready_pod("app=alone");
     violate(&story, &alone);
@@ -109,7 +109,7 @@ fn a_pod_without_a_controller_is_evicted_when_the_binding_asks_for_it() {
 
 #[test]
 fn a_pod_is_answered_on_either_node() {
-    let story = begin("nodes", "guardrails: {evictUnmanaged: true}");
+    let story = begin("nodes", "guardrails: {unmanagedPodPolicy: Respond}");
     let nodes = story.cluster.get(&["nodes"]);
     let nodes: Vec<_> = nodes["items"]
         .as_array()

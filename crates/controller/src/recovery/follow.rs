@@ -240,7 +240,8 @@ impl Recovering {
         let stopping = self.controller.stopping().clone();
         let mut owner = self.owner_watch();
         let mut pods: Option<(PodSource, Watch<Pod>)> = None;
-        let mut due = Some(Instant::now());
+        // What is not watched is known already.
+        let mut due = self.source.is_some().then(Instant::now);
         while !self.waiting.is_empty() {
             if let Some(source) = &self.source
                 && pods

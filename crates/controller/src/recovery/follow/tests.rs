@@ -68,7 +68,7 @@ async fn followed(rounds: Vec<Vec<Call>>, deadline: Duration) -> Option<News> {
 
 const LONG: Duration = Duration::from_hours(1_000_000);
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_replacement_is_found_by_watching_and_reported_once() {
     let written = json!({"status": {
         "conditions": [{"type": "Recovered", "status": "True", "reason": "ReplacementReady"}],
@@ -106,7 +106,7 @@ async fn a_replacement_is_found_by_watching_and_reported_once() {
     assert_eq!(news, Some(News::Reason(responded::CIRCUIT_BREAKER_OPEN)));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_workload_that_is_scaled_to_zero_has_no_replacement() {
     let written = json!({"status": {"conditions": [
         {"type": "Recovered", "status": "False", "reason": "NoReplacementExpected"}]}});
@@ -122,7 +122,7 @@ async fn a_workload_that_is_scaled_to_zero_has_no_replacement() {
     assert!(followed(rounds, LONG).await.is_some());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_waits_for_a_turn_still_keeps_its_deadline() {
     let written = json!({"status": {"conditions": [
         {"type": "Recovered", "status": "False", "reason": "ReplacementDeadlineExceeded"}]}});
