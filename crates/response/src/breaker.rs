@@ -10,7 +10,7 @@ use crate::facts::created;
 use crate::ledger::later;
 use bailiff_api::{Incident, IncidentType, Origin};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// So soon after its start a replacement must violate the policy to count.
 const SOON: SignedDuration = SignedDuration::from_mins(2);
@@ -146,6 +146,15 @@ impl Breakers {
         }
         if self.by_pod.get_mut(&record.pod_uid).is_some_and(remove) {
             self.by_pod.remove(&record.pod_uid);
+        }
+    }
+
+    /// All Incidents that exist, by UID: the others are forgotten.
+    pub fn relisted(&mut self, present: &BTreeSet<String>) {
+        let gone = self.records.keys().filter(|uid| !present.contains(*uid));
+        let gone: Vec<_> = gone.cloned().collect();
+        for uid in gone {
+            self.deleted(&uid);
         }
     }
 
