@@ -40,6 +40,8 @@ const PODS_PAGE: u32 = 32;
 const LISTING: Duration = Duration::from_mins(1);
 /// The least pause before a deadline that has passed is looked at again.
 const RETRY: Duration = Duration::from_secs(1);
+/// The longest pause before a status that could not be written is written again.
+const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// A workload that recovers: its namespace and UID, and one of its Jobs where it creates pods by Jobs.
 type Group = (String, String, String);
@@ -142,6 +144,8 @@ struct Recovering {
     listed: bool,
     /// What the list of the workload's watch says that is coming.
     coming: Option<PodSource>,
+    /// When what was found is reported again, as its status could not be written; and how long that pause was.
+    retry: Option<(Instant, Duration)>,
 }
 
 impl Recovering {
@@ -165,6 +169,7 @@ impl Recovering {
             pods: BTreeMap::new(),
             listed: false,
             coming: None,
+            retry: None,
         };
         recovering.add(incident);
         recovering
@@ -293,7 +298,12 @@ impl Recovering {
             .replacement_deadline
             .saturating_sub(waited);
         // An Incident that could not be reported is tried again, but not at once.
-        Instant::now() + left.max(RETRY)
+        let deadline = Instant::now() + left.max(RETRY);
+        match self.retry {
+            Some((at, _)) if left.is_zero() => at,
+            Some((at, _)) => at.min(deadline),
+            None => deadline,
+        }
     }
 
     fn namespace(&self) -> String {
@@ -419,6 +429,10 @@ impl Recovering {
 
     /// Reports what is known of each Incident.
     async fn evaluate(&mut self) {
+        if self.retry.is_some_and(|(at, _)| Instant::now() < at) {
+            return;
+        }
+        let before = self.retry.take();
         let Some(source) = self.source.clone() else {
             return;
         };
@@ -464,6 +478,14 @@ impl Recovering {
             match self.controller.report_recovery(&incident, &recovery).await {
                 Ok(()) | Err(Stop::NotFound) => {}
                 Err(Stop::Stopping) => return,
+                // The others are no more likely to be written now.
+                Err(Stop::Unwritten(asked)) => {
+                    let pause = before.map_or(RETRY, |(_, pause)| pause.saturating_mul(2));
+                    let asked = asked.and_then(|asked| Duration::try_from(asked).ok());
+                    let pause = pause.max(asked.unwrap_or_default()).min(RETRY_MAX);
+                    self.retry = Some((Instant::now() + pause, pause));
+                    return;
+                }
             }
             self.leave(&key);
             if self.reported.send(key.1).is_err() {
