@@ -17,9 +17,9 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Api;
 use kube::core::DynamicObject;
 use kube::runtime::watcher;
+use kube::{Api, Client};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,8 +27,11 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Most workloads that are watched at once.
-const WATCHES: usize = 100;
+/// Most watches of one connection: the API server lets one have 100 requests, and a watch that is opened
+/// anew can be one twice for a moment.
+const CONNECTION_WATCHES: usize = 90;
+/// Most workloads that are watched at once: each has a watch of itself and one of its pods.
+const WATCHES: usize = CONNECTION_WATCHES / 2;
 /// Changes that follow one another are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// How long it is remembered that an Incident's recovery was reported: the watch of Incidents can be
@@ -47,8 +50,10 @@ const RETRY_MAX: Duration = Duration::from_secs(30);
 type Group = (String, String, String);
 
 /// Waits for replacements until the controller stops.
+/// `watches` has a connection that carries nothing else.
 pub(crate) async fn follow(
     controller: Arc<Controller>,
+    watches: Client,
     mut incidents: mpsc::UnboundedReceiver<Box<Incident>>,
     news: mpsc::UnboundedSender<News>,
 ) {
@@ -96,9 +101,10 @@ pub(crate) async fn follow(
                 let (send, receive) = mpsc::unbounded_channel();
                 groups.insert(key.clone(), send);
                 let (controller, permits) = (Arc::clone(&controller), Arc::clone(&permits));
-                let reported = reported.clone();
+                let (watches, reported) = (watches.clone(), reported.clone());
                 running.spawn(async move {
-                    let recovering = Recovering::begin(controller, incident, receive, reported);
+                    let recovering =
+                        Recovering::begin(controller, watches, incident, receive, reported);
                     (key, recovering.run(&permits).await)
                 });
             }
@@ -134,6 +140,8 @@ fn group_of(incident: &Incident) -> Group {
 /// The Incidents of one workload that wait for replacements.
 struct Recovering {
     controller: Arc<Controller>,
+    /// The client of the watches.
+    watches: Client,
     workload: Option<WorkloadReference>,
     waiting: BTreeMap<(Timestamp, String), Box<Incident>>,
     incoming: mpsc::UnboundedReceiver<Box<Incident>>,
@@ -151,6 +159,7 @@ struct Recovering {
 impl Recovering {
     fn begin(
         controller: Arc<Controller>,
+        watches: Client,
         incident: Box<Incident>,
         incoming: mpsc::UnboundedReceiver<Box<Incident>>,
         reported: mpsc::UnboundedSender<String>,
@@ -161,6 +170,7 @@ impl Recovering {
             .and_then(|s| s.workload_ref.clone());
         let mut recovering = Self {
             controller,
+            watches,
             workload,
             waiting: BTreeMap::new(),
             incoming,
@@ -255,7 +265,9 @@ impl Recovering {
             {
                 self.pods.clear();
                 self.listed = false;
-                pods = self.pod_watch(source).map(|watch| (source.clone(), watch));
+                pods = self
+                    .pod_watch(&self.watches, source)
+                    .map(|watch| (source.clone(), watch));
             }
             let deadline = self.deadline();
             let next_pod = async {
@@ -327,22 +339,21 @@ impl Recovering {
             });
             return futures::stream::pending().boxed();
         };
-        let client = self.controller.client().clone();
+        let client = self.watches.clone();
         let api =
             Api::<Decoded<DynamicObject>>::namespaced_with(client, &self.namespace(), &resource);
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         objects_of(api, config, &UndecodableObjects::default(), resource.kind)
     }
 
-    fn pod_watch(&self, source: &PodSource) -> Option<Watch<Pod>> {
+    fn pod_watch(&self, client: &Client, source: &PodSource) -> Option<Watch<Pod>> {
         let config = watcher::Config::default().page_size(PODS_PAGE);
         let config = match source {
             PodSource::Pods(labels, _) => config.labels(labels),
             PodSource::PodsThatNameIt => config,
             PodSource::NoMore | PodSource::Unknown => return None,
         };
-        let client = self.controller.client().clone();
-        let api = Api::namespaced(client, &self.namespace());
+        let api = Api::namespaced(client.clone(), &self.namespace());
         Some(objects::<Pod>(api, config, &UndecodableObjects::default()))
     }
 
@@ -411,7 +422,7 @@ impl Recovering {
         let Some(source) = self.source.clone() else {
             return;
         };
-        let Some(mut watch) = self.pod_watch(&source) else {
+        let Some(mut watch) = self.pod_watch(&client, &source) else {
             return;
         };
         // A list is what a watch begins with.
