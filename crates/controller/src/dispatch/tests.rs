@@ -184,7 +184,7 @@ async fn a_new_list_forgets_everywhere_what_it_does_not_name() {
     let mut failed = incident_json(&json!({}));
     failed["spec"]["type"] = json!("EvaluationFailed");
     failed["spec"]["policyRef"]["generation"] = json!(1);
-    let policy = serde_json::from_value(world.policy.clone()).unwrap();
+    let policy = serde_json::from_value(world.policy).unwrap();
     let scope = crate::recovery::ClaimScope::of(&incident(&json!({"workloadRef": {
         "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"}})))
     .unwrap();

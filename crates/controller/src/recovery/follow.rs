@@ -5,21 +5,24 @@
 //! Invariant: nothing polls; at most [`WATCHES`] workloads are watched at once and the rest waits for
 //! its turn, with its deadlines; what was found is reported once.
 
+mod pods;
+
 use super::{ClaimScope, PodSource, creator, find_replacement, pod_source};
 use crate::cache::News;
 use crate::reconcile::{Controller, Stop};
 use bailiff_api::condition::{responded, types};
 use bailiff_api::{Incident, WorkloadReference};
 use bailiff_kube::decode::{Decoded, UndecodableObjects};
-use bailiff_kube::watch::{Event, Watch, objects, objects_of};
+use bailiff_kube::list_watch::ListWatchError;
+use bailiff_kube::watch::{Event, Watch, objects_of};
 use bailiff_response::{Recovery, is_final};
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use kube::runtime::watcher;
 use kube::{Api, Client};
+use pods::Pods;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,13 +35,13 @@ use tokio::time::Instant;
 const CONNECTION_WATCHES: usize = 90;
 /// Most workloads that are watched at once: each has a watch of itself and one of its pods.
 const WATCHES: usize = CONNECTION_WATCHES / 2;
+/// Most pods of a workload that are known; a replacement among further ones is not found.
+const PODS_LIMIT: usize = 1_000;
 /// Changes that follow one another are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// How long it is remembered that an Incident's recovery was reported: the watch of Incidents can be
 /// behind.
 const REMEMBERED: Duration = Duration::from_mins(10);
-/// Pods of a page of a list: a tenant can give each more than a megabyte.
-const PODS_PAGE: u32 = 32;
 /// How long a list of pods can take that no watch follows.
 const LISTING: Duration = Duration::from_mins(1);
 /// The least pause before a deadline that has passed is looked at again.
@@ -254,7 +257,7 @@ impl Recovering {
     async fn watch(&mut self) {
         let stopping = self.controller.stopping().clone();
         let mut owner = self.owner_watch();
-        let mut pods: Option<(PodSource, Watch<Pod>)> = None;
+        let mut pods: Option<(PodSource, Pods)> = None;
         // What is not watched is known already.
         let mut due = self.source.is_some().then(Instant::now);
         while !self.waiting.is_empty() {
@@ -346,15 +349,13 @@ impl Recovering {
         objects_of(api, config, &UndecodableObjects::default(), resource.kind)
     }
 
-    fn pod_watch(&self, client: &Client, source: &PodSource) -> Option<Watch<Pod>> {
-        let config = watcher::Config::default().page_size(PODS_PAGE);
-        let config = match source {
-            PodSource::Pods(labels, _) => config.labels(labels),
-            PodSource::PodsThatNameIt => config,
+    fn pod_watch(&self, client: &Client, source: &PodSource) -> Option<Pods> {
+        let labels = match source {
+            PodSource::Pods(labels, _) => Some(labels.clone()),
+            PodSource::PodsThatNameIt => None,
             PodSource::NoMore | PodSource::Unknown => return None,
         };
-        let api = Api::namespaced(client.clone(), &self.namespace());
-        Some(objects::<Pod>(api, config, &UndecodableObjects::default()))
+        Some(pods::watch(client.clone(), &self.namespace(), labels))
     }
 
     fn owner(&mut self, event: watcher::Result<Event<DynamicObject>>) {
@@ -378,7 +379,7 @@ impl Recovering {
         }
     }
 
-    fn pod(&mut self, event: watcher::Result<Event<Pod>>) {
+    fn pod(&mut self, event: Result<Event<Pod>, ListWatchError>) {
         let uid = |pod: &Pod| pod.metadata.uid.clone().unwrap_or_default();
         match event {
             Ok(Event::Init) => {
@@ -386,7 +387,10 @@ impl Recovering {
                 self.listed = false;
             }
             Ok(Event::InitApply(pod) | Event::Apply(pod)) => {
-                self.pods.insert(uid(&pod), trimmed(pod));
+                let uid = uid(&pod);
+                if self.pods.len() < PODS_LIMIT || self.pods.contains_key(&uid) {
+                    self.pods.insert(uid, pod);
+                }
             }
             Ok(Event::InitDone) => self.listed = true,
             Ok(Event::Delete(metadata)) => {
@@ -503,35 +507,6 @@ impl Recovering {
                 return;
             }
         }
-    }
-}
-
-/// Of a pod what tells a replacement: tenants can make pods large.
-fn trimmed(mut pod: Pod) -> Pod {
-    let (metadata, spec, status) = (pod.metadata, pod.spec.take(), pod.status.take());
-    Pod {
-        metadata: ObjectMeta {
-            name: metadata.name,
-            namespace: metadata.namespace,
-            uid: metadata.uid,
-            creation_timestamp: metadata.creation_timestamp,
-            deletion_timestamp: metadata.deletion_timestamp,
-            labels: metadata.labels,
-            owner_references: metadata.owner_references,
-            ..ObjectMeta::default()
-        },
-        spec: spec.map(|spec| PodSpec {
-            node_name: spec.node_name,
-            ..PodSpec::default()
-        }),
-        status: status.map(|status| PodStatus {
-            phase: status.phase,
-            conditions: status.conditions.map(|conditions| {
-                let ready = conditions.into_iter().filter(|c| c.type_ == "Ready");
-                ready.collect()
-            }),
-            ..PodStatus::default()
-        }),
     }
 }
 

@@ -42,11 +42,11 @@ fn pod(ready: &str) -> Value {
 
 /// Plays what the watches ask for, and what other requests do.
 async fn followed(
-    watched: Vec<Vec<Call>>,
+    by_watches: Vec<Vec<Call>>,
     requested: Vec<Vec<Call>>,
     deadline: Duration,
 ) -> Option<News> {
-    let (watch_server, watches) = ApiServer::playing(watched);
+    let (watch_server, watches) = ApiServer::playing(by_watches);
     let (server, client) = ApiServer::playing(requested);
     let config = Config {
         replacement_deadline: deadline,
@@ -97,8 +97,10 @@ async fn a_replacement_is_found_by_watching_and_reported_once() {
         ],
         vec![
             Call::get(DEPLOYMENTS).is_silent(),
-            Call::get(&format!("{PODS}?&labelSelector=app%3Dweb&limit=32"))
-                .gives(list(&json!([pod("False")]))),
+            Call::get(&format!(
+                "{PODS}?&labelSelector=app%3Dweb&resourceVersion=0"
+            ))
+            .gives(list(&json!([pod("False")]))),
         ],
         // Nothing is asked for until the watch brings a change.
         vec![Call::get(PODS).gives(json!({"type": "MODIFIED", "object": pod("True")}))],
