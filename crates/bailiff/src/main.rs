@@ -87,8 +87,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let config = args.config()?;
             runtime()?.block_on(async {
                 let shutdown = on_signal()?;
-                let client = bailiff_kube::client::in_cluster()?;
-                bailiff_controller::run(config, client, shutdown).await?;
+                let clients = bailiff_controller::Clients::in_cluster()?;
+                bailiff_controller::run(config, clients, shutdown).await?;
                 anyhow::Ok(())
             })?;
         }

@@ -118,7 +118,7 @@ impl Tasks {
             }
             Event::InitDone => {
                 let listing = std::mem::take(&mut self.listing);
-                self.controller.work().queue.relisted(&listing);
+                self.controller.relisted(&listing);
                 self.brought.retain(|uid, _| listing.contains(uid));
                 self.retention.relisted(&listing);
                 self.fallback.retain(|uid| listing.contains(uid));
@@ -134,7 +134,7 @@ impl Tasks {
                 self.brought.remove(&uid);
                 self.fallback.remove(&uid);
                 self.retention.deleted(&uid);
-                self.controller.forget_failure(&uid);
+                self.controller.forget(&uid);
             }
         }
     }
@@ -214,9 +214,11 @@ impl Tasks {
                 );
                 work.controls.deleted(&key.uid);
                 work.queue.deleted(&key.uid);
+                self.controller.forget(&key.uid);
                 Finished::Final
             }
             Err(Stop::Stopping) => Finished::failed(),
+            Err(Stop::Unwritten(at_least)) => Finished::not_written(at_least),
         };
         work.queue.finished(&key.uid, finished, Timestamp::now());
     }

@@ -27,4 +27,4 @@ mod testing;
 mod undecodable;
 
 pub use config::Config;
-pub use run::{Error, run};
+pub use run::{Clients, Error, run};

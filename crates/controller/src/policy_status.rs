@@ -43,6 +43,10 @@ pub(crate) struct Cluster {
     pub(crate) pods: Vec<PodSeen>,
     /// Nodes that have a sensor, and whether it is Ready: it monitors processes.
     pub(crate) sensors: BTreeMap<String, bool>,
+    /// The labels that are kept of pods.
+    pub(crate) label_keys: BTreeSet<String>,
+    /// Pods of which nothing is known. Each selector may select one, and no node of one is monitored.
+    pub(crate) unknown: usize,
 }
 
 /// What matches selectors.
@@ -75,7 +79,7 @@ impl Cluster {
             pods,
             workloads: workloads.len(),
             coverage: Coverage {
-                matching_nodes: number(nodes.len()),
+                matching_nodes: number(nodes.len() + usize::from(self.unknown > 0)),
                 monitored_nodes: number(monitored.count()),
             },
         }

@@ -9,6 +9,7 @@
 
 mod remove;
 mod report;
+mod unwritten;
 
 use crate::cache::Cache;
 use crate::config::Config;
@@ -27,10 +28,11 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 pub(crate) use report::Timings;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use unwritten::Unwritten;
 
 /// How long it is remembered that a termination was shortened: longer than any termination is
 /// expected to last.
@@ -43,6 +45,9 @@ pub(crate) enum Stop {
     NotFound,
     /// This replica no longer leads; nothing that was begun was left half done.
     Stopping,
+    /// The status could not be written; the least pause that the API server asked for. What was done is
+    /// remembered.
+    Unwritten(Option<SignedDuration>),
 }
 
 /// The queue and the limits, which every decision reads and writes in one step.
@@ -88,6 +93,7 @@ pub(crate) struct Controller {
     cache: Cache,
     work: Mutex<Work>,
     pending: Mutex<BTreeMap<String, PendingRemoval>>,
+    unwritten: Mutex<Unwritten>,
     shortened: Mutex<BTreeMap<String, Timestamp>>,
     claims: Mutex<ReplacementClaims>,
     failures: Mutex<BTreeMap<String, FailedEvaluation>>,
@@ -129,6 +135,7 @@ impl Controller {
             cache,
             work: Mutex::new(Work { queue, controls }),
             pending: Mutex::default(),
+            unwritten: Mutex::default(),
             shortened: Mutex::default(),
             claims: Mutex::default(),
             failures: Mutex::default(),
@@ -154,13 +161,13 @@ impl Controller {
     /// Reads an Incident, unless the watch has just brought it, and responds to it once.
     ///
     /// # Errors
-    /// When it no longer exists, or this replica no longer leads.
+    /// When it no longer exists, this replica no longer leads, or its status could not be written.
     pub(crate) async fn reconcile_key(
         &self,
         key: &Key,
         brought: Option<Incident>,
     ) -> Result<Finished, Stop> {
-        let incident = match brought {
+        let mut incident = match brought {
             Some(incident) => incident,
             None => match self.read(key).await {
                 Ok(Some(incident)) => incident,
@@ -171,8 +178,23 @@ impl Controller {
                 }
             },
         };
+        let done = self.unwritten().done(&key.uid).cloned();
+        if let Some(done) = done {
+            let timings = Timings::begin();
+            let report = self.report(&mut incident, &done.verified, &done.outcome, &timings);
+            report.await?;
+            return Ok(Finished::requested(&done.outcome, None));
+        }
         if is_final(&incident, types::RESPONDED) && !needs_reevaluation(&incident) {
             return Ok(Finished::Final);
+        }
+        if self.unwritten().is_full() {
+            tracing::warn!(
+                incident = key.name,
+                namespace = key.namespace,
+                "Too many statuses could not be written; no pod is removed until they are"
+            );
+            return Ok(Finished::failed());
         }
         Box::pin(self.reconcile_once(key, incident)).await
     }
@@ -314,6 +336,22 @@ impl Controller {
                 }
             }
         }
+        let all = self.unwritten().all();
+        for done in all {
+            if let Err(stop) = self.reconcile_key(&done.key, None).await {
+                tracing::warn!(
+                    ?stop,
+                    incident = done.key.name,
+                    "Cannot report what was done before the end"
+                );
+            }
+        }
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pending(&self) -> MutexGuard<'_, BTreeMap<String, PendingRemoval>> {
@@ -357,8 +395,21 @@ impl Controller {
     }
 
     /// Forgets an Incident that was deleted, by UID.
-    pub(crate) fn forget_failure(&self, incident_uid: &str) {
+    pub(crate) fn forget(&self, incident_uid: &str) {
         self.failures().remove(incident_uid);
+        self.claims().deleted(incident_uid);
+        self.unwritten().forget(incident_uid);
+    }
+
+    /// All Incidents that exist, by UID: others were deleted while the watch was broken.
+    pub(crate) fn relisted(&self, present: &BTreeSet<String>) {
+        let mut work = self.work();
+        work.queue.relisted(present);
+        work.controls.relisted(present);
+        drop(work);
+        self.claims().relisted(present);
+        self.failures().retain(|uid, _| present.contains(uid));
+        self.unwritten().retain(present);
     }
 
     /// The evaluation errors of the current generation of a policy.

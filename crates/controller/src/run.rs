@@ -12,6 +12,7 @@ use crate::reconcile::Controller;
 use crate::recovery::follow::follow;
 use crate::statuses;
 use bailiff_api::{Incident, keys};
+use bailiff_kube::client::{ClientError, in_cluster};
 use bailiff_kube::serve::Health;
 use bailiff_kube::{lease, serve, watch};
 use kube::runtime::watcher;
@@ -32,6 +33,36 @@ const DISPATCH_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// How long statuses may stand still: one request takes at most a quarter of it.
 const STATUSES_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// Clients of the controller, each with a connection of its own. The API server lets a connection have 100
+/// requests at a time (kube-apiserver v1.37, `--http2-max-streams-per-connection`), and a watch is one
+/// for as long as it lasts: neither watches nor many responses may keep the Lease from being renewed.
+#[derive(Clone)]
+pub struct Clients {
+    /// For the Lease alone.
+    pub lease: Client,
+    /// For requests that are over soon.
+    pub requests: Client,
+    /// For the watches that last as long as the controller leads.
+    pub caches: Client,
+    /// For the watches of workloads that recover.
+    pub recovery: Client,
+}
+
+impl Clients {
+    /// The clients of the pod's service account.
+    ///
+    /// # Errors
+    /// When this is no pod, or its certificates cannot be used.
+    pub fn in_cluster() -> Result<Self, ClientError> {
+        Ok(Self {
+            lease: in_cluster()?,
+            requests: in_cluster()?,
+            caches: in_cluster()?,
+            recovery: in_cluster()?,
+        })
+    }
+}
+
 /// Why the controller can't run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -47,7 +78,11 @@ pub enum Error {
 ///
 /// # Errors
 /// When metrics and health can't be served, or the leader's work ends by a defect.
-pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
+pub async fn run(
+    config: Config,
+    clients: Clients,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
     let settings = lease::Settings {
         namespace: config.namespace.clone(),
         name: keys::CONTROLLER_LEASE.to_owned(),
@@ -69,19 +104,25 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     let working = async {
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            () = wait_for_api_server(&client) => health.set_ready(true),
+            () = wait_for_api_server(&clients.lease) => health.set_ready(true),
         }
         let slack = ELECTION_STALL_TIMEOUT + 2 * config.lease_duration;
         let pulse = health.watch("election", slack);
-        lease::elect(client.clone(), settings, pulse, shutdown.clone(), |token| {
-            lead(
-                client.clone(),
-                config.clone(),
-                metrics.clone(),
-                health.clone(),
-                token,
-            )
-        })
+        lease::elect(
+            clients.lease.clone(),
+            settings,
+            pulse,
+            shutdown.clone(),
+            |token| {
+                lead(
+                    clients.clone(),
+                    config.clone(),
+                    metrics.clone(),
+                    health.clone(),
+                    token,
+                )
+            },
+        )
         .await
     };
     let (served, worked) = futures::join!(
@@ -125,7 +166,7 @@ impl Drop for LeaderGauge {
 }
 
 async fn lead(
-    client: Client,
+    clients: Clients,
     config: Config,
     metrics: Metrics,
     health: Health,
@@ -136,7 +177,7 @@ async fn lead(
     let (send_news, news) = mpsc::unbounded_channel();
     let (recovering, to_recover) = mpsc::unbounded_channel();
     let controller = Arc::new(Controller::new(
-        client.clone(),
+        clients.requests.clone(),
         config.clone(),
         cache.clone(),
         metrics.clone(),
@@ -144,7 +185,7 @@ async fn lead(
         token.clone(),
     ));
     let incidents = watch::objects::<Incident>(
-        Api::all(client.clone()),
+        Api::all(clients.caches.clone()),
         watcher::Config::default(),
         &metrics.undecodable,
     );
@@ -162,13 +203,14 @@ async fn lead(
     ));
     work.spawn(follow(
         Arc::clone(&controller),
+        clients.recovery,
         to_recover,
         send_news.clone(),
     ));
     let pulse = health.watch("cache", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL);
     let keeping = cache::run(
         cache.clone(),
-        client.clone(),
+        clients.caches.clone(),
         config.namespace.clone(),
         send_news,
         pulse,

@@ -11,31 +11,50 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::nodes::Nodes;
 use crate::policy_status::{Cluster, Guarded, PodSeen, of_binding, of_policy};
-use crate::ready::ready;
 use crate::reconcile::Controller;
 use crate::switch;
 use crate::undecodable::Reported;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
-use bailiff_kube::decode::Decoded;
+use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
 use bailiff_kube::owner::controller;
 use bailiff_kube::serve::Pulse;
+use bailiff_policy::{MatchResources, Reads, project};
 use bailiff_response::Switch;
+use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, Patch, PatchParams};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Pods of a list request; a tenant can give each more than a megabyte.
-const PODS_PAGE: u32 = 32;
+/// Most bytes of memory that are kept of a pod.
+const POD_LIMIT_BYTES: usize = 16 << 10;
+/// What is kept of a pod beside its labels.
+const OF_A_POD: &[&[&str]] = &[
+    &["metadata", "namespace"],
+    &["metadata", "uid"],
+    &["metadata", "ownerReferences"],
+    &["spec", "nodeName"],
+    &["status", "conditions"],
+];
+/// The same of one whose owners or conditions are too large: it is not Ready, and a workload of its own.
+const LEAST_OF_A_POD: &[&[&str]] = &[
+    &["metadata", "namespace"],
+    &["metadata", "uid"],
+    &["spec", "nodeName"],
+];
 /// Changes that follow one another are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 /// When a status is computed again that could not be written because its object was changed
 /// meanwhile: by then the watch has brought the change.
 const CONFLICT_RETRY: Duration = Duration::from_secs(1);
+/// The least time between two reads because a selector names a new label.
+const LABELS_RETRY: Duration = Duration::from_secs(1);
 /// Reading every pod takes at most one part in so many of the time: in a large cluster, or while
 /// the API server is slow, it is done less often.
 const READING_SHARE: u32 = 20;
@@ -53,6 +72,8 @@ pub(crate) async fn run(responder: Arc<Controller>, cache: Cache, metrics: Metri
     let mut cluster: Option<Cluster> = None;
     let mut next_read = Instant::now();
     let mut due: Option<Instant> = None;
+    let pods = ListWatch::new("/api/v1/pods", Some(RUNNING.to_owned()));
+    let mut read_last = Instant::now();
     cache.complete().await;
     loop {
         pulse.beat();
@@ -61,7 +82,8 @@ pub(crate) async fn run(responder: Arc<Controller>, cache: Cache, metrics: Metri
             Ok(()) = news.changed() => true,
             () = tokio::time::sleep_until(next_read) => {
                 let begun = Instant::now();
-                match read(&client, &config, &pulse).await {
+                read_last = begun;
+                match read(&client, &pods, named_labels(&cache), &config, &pulse).await {
                     Ok(read) => {
                         nodes.check(&read.sensors, &metrics, &pulse).await;
                         cluster = Some(read);
@@ -77,7 +99,13 @@ pub(crate) async fn run(responder: Arc<Controller>, cache: Cache, metrics: Metri
                 due = None;
                 reported.report::<RuntimePolicy>(&client, &cache.undecodable).await;
                 reported.report::<RuntimePolicyBinding>(&client, &cache.undecodable).await;
+                let wanted = named_labels(&cache);
                 if let Some(cluster) = &cluster {
+                    // Labels that were not kept are read first.
+                    if !wanted.is_subset(&cluster.label_keys) {
+                        next_read = next_read.min(read_last + LABELS_RETRY);
+                        continue;
+                    }
                     let writer = Writer { responder: &responder, cache: &cache, cluster, pulse: &pulse };
                     if !writer.write_all(&metrics).await {
                         due = Some(Instant::now() + CONFLICT_RETRY);
@@ -105,44 +133,120 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-async fn read(client: &Client, config: &Config, pulse: &Pulse) -> Result<Cluster, kube::Error> {
-    let mut cluster = Cluster::default();
-    let pods = Api::<Decoded<Pod>>::all(client.clone());
-    let mut page = ListParams::default().limit(PODS_PAGE).fields(RUNNING);
-    loop {
+/// Reads every pod, one at a time: a tenant can give each more than a megabyte.
+async fn read(
+    client: &Client,
+    pods: &ListWatch,
+    labels: BTreeSet<String>,
+    config: &Config,
+    pulse: &Pulse,
+) -> Result<Cluster, ListWatchError> {
+    let (all, least) = (reads(&labels, OF_A_POD), reads(&labels, LEAST_OF_A_POD));
+    let mut cluster = Cluster {
+        label_keys: labels,
+        ..Cluster::default()
+    };
+    let mut events = pods.stream(client.clone());
+    while let Some(event) = events.next().await {
         pulse.beat();
-        let listed = pods.list(&page).await?;
-        for pod in listed.items {
-            match pod.into_result() {
+        match event? {
+            ObjectEvent::Listing => {}
+            ObjectEvent::Listed(json) => match projected(&json, &[&all, &least]) {
                 Ok(pod) => see(&mut cluster, config, pod),
-                Err(undecodable) => tracing::warn!(
-                    namespace = undecodable.metadata.namespace,
-                    pod = undecodable.metadata.name,
-                    error = %undecodable,
-                    "Cannot decode a pod, which no coverage counts",
-                ),
+                Err(error) => {
+                    tracing::warn!(%error, "Cannot decode a pod; it counts as one that is not monitored");
+                    cluster.unknown += 1;
+                }
+            },
+            ObjectEvent::TooLarge => {
+                tracing::warn!(
+                    "A pod has more than 10 MiB; it counts as one that is not monitored"
+                );
+                cluster.unknown += 1;
             }
-        }
-        match next(page, listed.metadata.continue_) {
-            Some(next) => page = next,
-            None => return Ok(cluster),
+            ObjectEvent::Complete | ObjectEvent::Applied(_) | ObjectEvent::Deleted(_) => break,
         }
     }
+    Ok(cluster)
 }
 
-/// The page after one; none: that was the last.
-fn next(page: ListParams, token: Option<String>) -> Option<ListParams> {
-    let token = token.filter(|token| !token.is_empty())?;
-    Some(page.continue_token(&token))
+/// The labels that selectors of policies and bindings name: no others are kept.
+fn named_labels(cache: &Cache) -> BTreeSet<String> {
+    let rules = cache.rules();
+    let policies = rules.policies.all().values();
+    let policies = policies.map(|policy| &policy.spec.match_constraints);
+    let bindings = rules.bindings.all().values();
+    let bindings = bindings.map(|binding| &binding.spec.match_resources);
+    let compiled = policies
+        .chain(bindings)
+        .filter_map(|of| MatchResources::compile(of).ok());
+    let mut keys: BTreeSet<String> = compiled
+        .flat_map(|of| of.object_labels().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    keys.extend([keys::LABEL_APP_NAME, keys::LABEL_APP_COMPONENT].map(str::to_owned));
+    keys
+}
+
+/// What is read of a pod, with these labels.
+fn reads(labels: &BTreeSet<String>, parts: &[&[&str]]) -> Reads {
+    let mut reads = Reads::path(&["metadata", "name"]);
+    for part in parts {
+        reads.merge(&Reads::path(part));
+    }
+    for label in labels {
+        reads.merge(&Reads::path(&["metadata", "labels", label]));
+    }
+    reads
+}
+
+/// The first of these parts of a pod that is not too large.
+fn projected(json: &[u8], parts: &[&Reads]) -> Result<Pod, String> {
+    let mut failed = String::new();
+    for part in parts {
+        match project(json, part, POD_LIMIT_BYTES) {
+            Ok((pod, _)) => return serde_json::from_value(pod).map_err(|error| error.to_string()),
+            Err(error) => failed = error.to_string(),
+        }
+    }
+    Err(failed)
+}
+
+/// Of a pod what matters here. Strings alone, so that nothing else of it can stand in the way.
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Pod {
+    metadata: ObjectMeta,
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    node_name: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    conditions: Vec<PodCondition>,
+}
+
+#[derive(Deserialize)]
+struct PodCondition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: String,
 }
 
 fn see(cluster: &mut Cluster, config: &Config, pod: Pod) {
-    let is_ready = ready(&pod).is_some();
+    let ready = |c: &PodCondition| c.type_ == "Ready" && c.status == "True";
+    let is_ready = pod.status.conditions.iter().any(ready);
     let namespace = pod.metadata.namespace.unwrap_or_default();
     let labels = pod.metadata.labels.unwrap_or_default();
     let owner = controller(pod.metadata.owner_references.as_deref());
     let owner = owner.map(|owner| owner.uid).or(pod.metadata.uid);
-    let node = pod.spec.and_then(|s| s.node_name);
+    let node = pod.spec.node_name;
     let is = |key: &str, value: &str| labels.get(key).is_some_and(|v| v == value);
     let sensor = namespace == config.namespace
         && is(keys::LABEL_APP_NAME, keys::APP_NAME)

@@ -80,6 +80,7 @@ pub enum ListWatchError {
 pub struct ListWatch {
     path: String,
     selector: Option<String>,
+    labels: Option<String>,
     /// What was seen last, so that a new list is not older.
     seen: Arc<Mutex<Option<String>>>,
 }
@@ -111,8 +112,16 @@ impl ListWatch {
         Self {
             path: path.to_owned(),
             selector: field_selector,
+            labels: None,
             seen: Arc::default(),
         }
+    }
+
+    /// Of these objects those that a label selector selects.
+    #[must_use]
+    pub fn with_labels(mut self, label_selector: String) -> Self {
+        self.labels = Some(label_selector);
+        self
     }
 
     /// All objects, and then what happens to them, for as long as the stream lives. A failure is an
@@ -140,6 +149,7 @@ impl ListWatch {
     ) -> Result<Request<Vec<u8>>, kube::core::request::Error> {
         let parameters = ListParams {
             field_selector: self.selector.clone(),
+            label_selector: self.labels.clone(),
             resource_version: version,
             ..ListParams::default()
         };
@@ -149,6 +159,7 @@ impl ListWatch {
     fn watch(&self, version: &str) -> Result<Request<Vec<u8>>, kube::core::request::Error> {
         let parameters = WatchParams {
             field_selector: self.selector.clone(),
+            label_selector: self.labels.clone(),
             ..WatchParams::default()
         };
         api::Request::new(&self.path).watch(&parameters, version)

@@ -188,6 +188,15 @@ impl Breakers {
         }
     }
 
+    /// All Incidents that exist, by UID: the others are forgotten.
+    pub fn relisted(&mut self, present: &BTreeSet<String>) {
+        let gone = self.records.keys().filter(|uid| !present.contains(*uid));
+        let gone: Vec<_> = gone.cloned().collect();
+        for uid in gone {
+            self.deleted(&uid);
+        }
+    }
+
     /// Forgets what is too old to matter.
     pub fn prune(&mut self, now: Timestamp) {
         let old = |record: &Record| {

@@ -15,6 +15,7 @@ use crate::reason::NoActionReason;
 use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 
 /// What limits responses, beyond a single Incident.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +50,13 @@ impl Controls {
     pub fn deleted(&mut self, incident_uid: &str) {
         self.breakers.deleted(incident_uid);
         self.guards.deleted(incident_uid);
+    }
+
+    /// All Incidents that exist, by UID: others were deleted while the watch was broken. Their removals
+    /// still count in the limits.
+    pub fn relisted(&mut self, present: &BTreeSet<String>) {
+        self.breakers.relisted(present);
+        self.guards.relisted(present);
     }
 
     /// Forgets what no longer limits anything.

@@ -147,6 +147,15 @@ impl Guards {
         }
     }
 
+    /// All Incidents that exist, by UID: the others are forgotten.
+    pub fn relisted(&mut self, present: &BTreeSet<String>) {
+        let gone = self.records.keys().filter(|uid| !present.contains(*uid));
+        let gone: Vec<_> = gone.cloned().collect();
+        for uid in gone {
+            self.deleted(&uid);
+        }
+    }
+
     /// Whether the guard pauses a binding of a policy. None also where `is_undecided`.
     #[must_use]
     pub fn assess(&self, policy: &PolicyFacts, binding: &BindingFacts) -> Option<Paused> {

@@ -2,7 +2,8 @@
 //!
 //! Here: which Incident is reconciled next, and when to look again. Not here: what a reconciliation
 //! does (`controls`, `controller`) and the limits themselves (`ledger`).
-//! Invariant: never more than the slots at once, never two Incidents of one pod; namespaces take
+//! Invariant: never more than the slots at once, of one namespace never more than its part of them, never
+//! two Incidents of one pod; namespaces take
 //! turns, and within one the oldest goes first, by the API server's time; a place in a limit that
 //! becomes free goes to who waits for it, never to a newcomer; every Incident that is due is
 //! reconciled; the queue can be rebuilt from Incidents.
@@ -89,6 +90,7 @@ struct Namespace {
 #[derive(Debug)]
 struct Running {
     pod_uid: String,
+    pod_namespace: String,
     /// The places that it is about to take, if it waited for them.
     claim: Option<Claim>,
 }
@@ -281,6 +283,7 @@ impl Queue {
         };
         let running = Running {
             pod_uid: entry.summary.pod_uid.clone(),
+            pod_namespace: entry.summary.pod_namespace.clone(),
             claim: entry.limited.as_ref().map(|(claim, _)| claim.clone()),
         };
         let namespace = entry.summary.pod_namespace.clone();
@@ -308,9 +311,17 @@ impl Queue {
         // Limits whose last places are about to be taken: who waits for them stays where it is,
         // because those places can become free at any moment.
         let mut full = BTreeSet::new();
+        // A namespace in which every answer is late, as by its webhooks, leaves the others their slots.
+        let mut slots_of: BTreeMap<&str, usize> = BTreeMap::new();
+        for running in self.running.values() {
+            *slots_of.entry(&running.pod_namespace).or_default() += 1;
+        }
+        let most = self.settings.namespace_slots();
+        let has_slots = |name: &str| slots_of.get(name).is_none_or(|slots| *slots < most);
         let in_turn = self
             .turns
             .iter()
+            .filter(|(_, name)| has_slots(name))
             .filter_map(|(_, n)| self.namespaces.get(n));
         for (_, uid) in in_turn.flat_map(|n| &n.ready) {
             let Some(entry) = self.entries.get(uid) else {

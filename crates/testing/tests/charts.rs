@@ -455,7 +455,7 @@ fn the_controller_deletes_pods_only_where_a_value_says_so() {
         ("pods", read),
         ("pods/eviction", "create"),
         ("namespaces", read),
-        ("nodes", read),
+        ("nodes", "list"),
         ("replicasets", read),
         ("deployments", read),
         ("statefulsets", read),
@@ -463,7 +463,6 @@ fn the_controller_deletes_pods_only_where_a_value_says_so() {
         ("jobs", read),
         ("cronjobs", read),
         ("replicationcontrollers", read),
-        ("poddisruptionbudgets", read),
         ("events", "create"),
         (
             "validatingadmissionpolicies bailiff-incident-protection",

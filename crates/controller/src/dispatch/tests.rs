@@ -165,3 +165,50 @@ async fn a_response_that_panics_is_retried_and_stops_no_other() {
     assert_eq!((stats.running, stats.waiting.len()), (0, 1));
     server.finish();
 }
+
+#[tokio::test]
+async fn a_new_list_forgets_everywhere_what_it_does_not_name() {
+    let world = World::new();
+    let (server, client) = ApiServer::playing([]);
+    let (controller, _recovering) = world.controller(client, Config::default());
+    let mut tasks = Tasks {
+        retention: Retention::new(&controller),
+        controller: Arc::clone(&controller),
+        running: JoinSet::new(),
+        keys: BTreeMap::new(),
+        brought: BTreeMap::new(),
+        listing: BTreeSet::new(),
+        listed: true,
+        fallback: BTreeSet::new(),
+    };
+    let mut failed = incident_json(&json!({}));
+    failed["spec"]["type"] = json!("EvaluationFailed");
+    failed["spec"]["policyRef"]["generation"] = json!(1);
+    let policy = serde_json::from_value(world.policy).unwrap();
+    let scope = crate::recovery::ClaimScope::of(&incident(&json!({"workloadRef": {
+        "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"}})))
+    .unwrap();
+    let at = "2026-01-01T00:00:00Z".parse().unwrap();
+    let later = "2026-01-01T00:00:01Z".parse().unwrap();
+    let learn = |tasks: &mut Tasks| {
+        tasks.observe(serde_json::from_value(failed.clone()).unwrap());
+        controller.claims().wait(&scope, at, "inc-uid");
+    };
+    let known = || {
+        let failures = controller.evaluation_failures(&policy).nodes.len();
+        (
+            failures,
+            controller.claims().earlier(&scope, later, "other"),
+        )
+    };
+    learn(&mut tasks);
+    assert_eq!(known(), (1, 1));
+    tasks.learn(Event::Init);
+    tasks.learn(Event::InitDone);
+    assert_eq!(known(), (0, 0));
+    // As when it is deleted.
+    learn(&mut tasks);
+    tasks.learn(Event::Delete(Box::new(incident(&json!({})).metadata)));
+    assert_eq!(known(), (0, 0));
+    server.finish();
+}

@@ -98,11 +98,9 @@ pub(super) fn facts(
         Lookup::Found(pod) => Some(pod),
         Lookup::NotFound | Lookup::Failed(_) => None,
     };
-    let pod_labels = labels(incident, live_pod);
-    // A selector that is not valid matches nothing: there is no response on a guess.
-    let matches = |selectors: &bailiff_api::MatchResources| {
-        MatchResources::compile(selectors).is_ok_and(|m| m.matches(namespace_labels, &pod_labels))
-    };
+    let pod_labels = PodLabels::of(incident, live_pod);
+    let matches =
+        |selectors: &bailiff_api::MatchResources| pod_labels.match_by(selectors, namespace_labels);
     let policy_name = &incident.spec.policy_ref.name;
     let policy = known
         .policy
@@ -316,18 +314,62 @@ fn map<T, U>(lookup: Lookup<T>, facts: impl FnOnce(T) -> U) -> Lookup<U> {
     }
 }
 
-/// Labels of the pod as seen at the violation. An Incident has no room for many: where some may
-/// have been left out, the live pod's stand in, or a pod could have so many that no selector
-/// matches it.
-fn labels(incident: &Incident, live: Option<&Pod>) -> Labels {
-    let seen = &incident.spec.pod;
-    let mut labels = seen.labels.clone();
-    let whole = !labels.is_empty() && labels.len() < LABELS_LIMIT;
-    let same = live.filter(|pod| pod.metadata.uid.as_ref() == Some(&seen.uid));
-    if let (false, Some(pod)) = (whole, same) {
-        for (key, value) in pod.metadata.labels.iter().flatten() {
-            labels.entry(key.clone()).or_insert_with(|| value.clone());
+/// Labels of the pod as seen at the violation, and those that an Incident may have had no room for, as the
+/// live pod has them.
+struct PodLabels<'a> {
+    seen: &'a Labels,
+    unseen: Labels,
+}
+
+impl<'a> PodLabels<'a> {
+    fn of(incident: &'a Incident, live: Option<&Pod>) -> Self {
+        let (pod, seen) = (&incident.spec.pod, &incident.spec.pod.labels);
+        let whole = !seen.is_empty() && seen.len() < LABELS_LIMIT;
+        let same = live.filter(|live| !whole && live.metadata.uid.as_ref() == Some(&pod.uid));
+        let live = same
+            .into_iter()
+            .flat_map(|pod| pod.metadata.labels.iter().flatten());
+        let unseen = live.filter(|(key, _)| !seen.contains_key(*key));
+        Self {
+            seen,
+            unseen: unseen.map(|(k, v)| (k.clone(), v.clone())).collect(),
         }
     }
-    labels
+
+    /// Whether selectors match the pod. Nobody knows whether the live pod had a label that the Incident has
+    /// not when it violated the policy: the sensor found that the selectors match, and whoever may
+    /// label the pod must not end its response, so a label counts unless the pod matches only without it.
+    /// A selector that is not valid matches nothing: there is no response on a guess.
+    fn match_by(&self, selectors: &bailiff_api::MatchResources, namespace: &Labels) -> bool {
+        let Ok(compiled) = MatchResources::compile(selectors) else {
+            return false;
+        };
+        let mut labels = self.seen.clone();
+        for (key, value) in &self.unseen {
+            let with = Labels::from([(key.clone(), value.clone())]);
+            let of_key = object_selector_of(selectors, key);
+            if MatchResources::compile(&of_key).is_ok_and(|m| m.matches(namespace, &with)) {
+                labels.extend(with);
+            }
+        }
+        compiled.matches(namespace, &labels)
+    }
+}
+
+/// What selectors ask of one label of a pod.
+fn object_selector_of(
+    selectors: &bailiff_api::MatchResources,
+    key: &str,
+) -> bailiff_api::MatchResources {
+    let mut selector = selectors.object_selector.clone().unwrap_or_default();
+    if let Some(labels) = &mut selector.match_labels {
+        labels.retain(|label, _| label == key);
+    }
+    if let Some(expressions) = &mut selector.match_expressions {
+        expressions.retain(|expression| expression.key == key);
+    }
+    bailiff_api::MatchResources {
+        namespace_selector: None,
+        object_selector: Some(selector),
+    }
 }

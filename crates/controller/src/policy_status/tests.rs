@@ -41,6 +41,7 @@ fn cluster() -> Cluster {
             pod("other", "web", "node-3"),
         ],
         sensors: BTreeMap::from([("node-1".to_owned(), true), ("node-2".to_owned(), false)]),
+        ..Cluster::default()
     }
 }
 
@@ -68,6 +69,20 @@ fn said(conditions: &[Condition]) -> Vec<String> {
         .iter()
         .map(|c| format!("{} {} {}: {}", c.type_, c.status, c.reason, c.message))
         .collect()
+}
+
+#[test]
+fn a_pod_of_which_nothing_is_known_is_never_counted_as_monitored() {
+    let good = policy(GOOD);
+    let unknown = Cluster {
+        unknown: 2,
+        ..cluster()
+    };
+    let checked = Checked::new(&good);
+    let seen = (&unknown, &namespaces());
+    let status = of_policy(&good, &checked, &Failures::default(), seen, now());
+    let coverage = status.coverage.unwrap();
+    assert_eq!((coverage.matching_nodes, coverage.monitored_nodes), (3, 1));
 }
 
 #[test]

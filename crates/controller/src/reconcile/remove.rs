@@ -24,14 +24,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{DeleteOptions, ObjectMeta, 
 use kube::api::{DeleteParams, PostParams};
 use kube::client::Body;
 use kube::core::{Request, Status};
-use kube::{Api, Resource as _};
+use kube::{Api, Client, Resource as _};
 
 /// The shipped policy that keeps the controller out of exempt namespaces.
 const EVICTION_PROTECTION: &str = "ValidatingAdmissionPolicy 'bailiff-eviction-protection'";
 
 /// What the API server answered.
 #[derive(Debug)]
-enum Answer {
+pub(super) enum Answer {
     Accepted,
     Rejected(Box<Status>, Option<SignedDuration>),
     /// There was none.
@@ -42,8 +42,8 @@ enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Cause {
     Known(Rejection),
-    /// A policy of Bailiff's own denied it.
-    ExemptNamespace,
+    /// The policy that keeps the controller out of exempt namespaces denied it; its message.
+    ExemptNamespace(String),
     /// A permission is missing, or admission denied it; its message.
     Forbidden(String),
 }
@@ -217,32 +217,7 @@ impl Controller {
         let Ok(request) = request else {
             return Answer::None;
         };
-        let Ok(response) = self.client.send(request.map(Body::from)).await else {
-            return Answer::None;
-        };
-        let (head, body) = response.into_parts();
-        let Ok(body) = body.collect_bytes().await else {
-            return Answer::None;
-        };
-        if head.status.is_success() {
-            return Answer::Accepted;
-        }
-        let mut status: Status = serde_json::from_slice(&body).unwrap_or_default();
-        // What limits requests answers in plain text.
-        if status.code == 0 {
-            status.code = head.status.as_u16();
-            status.message = String::from_utf8_lossy(&body).into_owned();
-        }
-        let header = head
-            .headers
-            .get("retry-after")
-            .and_then(|v| v.to_str().ok()?.parse().ok());
-        let details = status
-            .details
-            .as_ref()
-            .map(|d| i64::from(d.retry_after_seconds));
-        let seconds = header.or(details).filter(|seconds: &i64| *seconds > 0);
-        Answer::Rejected(Box::new(status), seconds.map(SignedDuration::from_secs))
+        send(&self.client, request).await
     }
 
     async fn delete(&self, incident: &Incident, grace_period_seconds: u32) -> Answer {
@@ -282,10 +257,17 @@ impl Controller {
     ) -> Result<Rejection, Outcome> {
         match cause(status) {
             Cause::Known(rejection) => Ok(rejection),
-            Cause::ExemptNamespace => Err(Outcome::NoAction {
-                reason: NoActionReason::ExemptNamespace,
-                would: None,
-            }),
+            Cause::ExemptNamespace(message) => {
+                // A text alone exempts nothing.
+                let exempt = &self.config.exempt_namespaces;
+                if !exempt.iter().any(|name| name == namespace) {
+                    return Ok(Rejection::Webhook(message));
+                }
+                Err(Outcome::NoAction {
+                    reason: NoActionReason::ExemptNamespace,
+                    would: None,
+                })
+            }
             Cause::Forbidden(message) => Ok(self.forbidden(namespace, action, message).await),
         }
     }
@@ -328,6 +310,36 @@ impl Controller {
     }
 }
 
+/// Sends a request. kube's own ways do not tell the header `Retry-After`.
+pub(super) async fn send(client: &Client, request: http::Request<Vec<u8>>) -> Answer {
+    let Ok(response) = client.send(request.map(Body::from)).await else {
+        return Answer::None;
+    };
+    let (head, body) = response.into_parts();
+    let Ok(body) = body.collect_bytes().await else {
+        return Answer::None;
+    };
+    if head.status.is_success() {
+        return Answer::Accepted;
+    }
+    let mut status: Status = serde_json::from_slice(&body).unwrap_or_default();
+    // What limits requests answers in plain text.
+    if status.code == 0 {
+        status.code = head.status.as_u16();
+        status.message = String::from_utf8_lossy(&body).into_owned();
+    }
+    let header = head
+        .headers
+        .get("retry-after")
+        .and_then(|v| v.to_str().ok()?.parse().ok());
+    let details = status
+        .details
+        .as_ref()
+        .map(|d| i64::from(d.retry_after_seconds));
+    let seconds = header.or(details).filter(|seconds: &i64| *seconds > 0);
+    Answer::Rejected(Box::new(status), seconds.map(SignedDuration::from_secs))
+}
+
 fn unavailable() -> Rejection {
     Rejection::Unknown("the API server is unavailable".to_owned())
 }
@@ -336,13 +348,14 @@ fn unavailable() -> Rejection {
 /// for first (k8s.io/apiserver v0.37, pkg/admission/plugin/webhook/errors/statuserror.go).
 fn cause(status: &Status) -> Cause {
     let message = &status.message;
-    if message.contains(EVICTION_PROTECTION) {
-        return Cause::ExemptNamespace;
+    if message.starts_with("admission webhook \"") || message.contains("failed calling webhook \"")
+    {
+        return Cause::Known(Rejection::Webhook(message.clone()));
     }
-    let by_webhook = message.starts_with("admission webhook \"")
-        || message.contains("failed calling webhook \"")
-        || message.contains("ValidatingAdmissionPolicy '");
-    if by_webhook {
+    if message.contains(EVICTION_PROTECTION) {
+        return Cause::ExemptNamespace(message.clone());
+    }
+    if message.contains("ValidatingAdmissionPolicy '") {
         return Cause::Known(Rejection::Webhook(message.clone()));
     }
     let details = status.details.as_ref();
@@ -478,12 +491,13 @@ mod tests {
         }
         assert_eq!(of(403, "no", &none), Cause::Forbidden("no".to_owned()));
         let own = "pods \"web\" is forbidden: ValidatingAdmissionPolicy 'bailiff-eviction-protection' with binding 'bailiff-eviction-protection' denied request: exempt";
-        assert_eq!(of(422, own, &none), Cause::ExemptNamespace);
+        assert_eq!(of(422, own, &none), Cause::ExemptNamespace(own.to_owned()));
     }
 
     #[test]
     fn a_webhook_cannot_pass_itself_off_as_another_cause() {
         let webhook = "admission webhook \"deny.example.com\" denied the request: not on Sundays";
+        let own = "admission webhook \"deny.example.com\" denied the request: ValidatingAdmissionPolicy 'bailiff-eviction-protection' denied request: exempt";
         let called =
             "Internal error occurred: failed calling webhook \"deny.example.com\": timeout";
         let budget = json!({"causes": [{"reason": "DisruptionBudget", "message": "The disruption budget web needs 2"}]});
@@ -495,6 +509,7 @@ mod tests {
             (404, webhook, &none),
             (403, webhook, &pdb),
             (500, called, &none),
+            (422, own, &none),
         ] {
             let want = Cause::Known(Rejection::Webhook(message.to_owned()));
             assert_eq!(of(code, message, details), want, "{code} {message}");

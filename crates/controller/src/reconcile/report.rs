@@ -1,9 +1,11 @@
 //! Reports what was done: the Incident's status first, then Events.
 //!
 //! Here: the writes. Not here: the sentences (`bailiff_response::messages`).
-//! Invariant: a status is written until the API server accepts it or rejects it for good, which is
-//! logged and counted, and which nothing waits for; an Event that fails holds nothing up.
+//! Invariant: no status and no Event holds a slot for more than seconds; what was done is reported until
+//! the API server accepts the status or rejects it for good, which is logged and counted.
 
+use super::remove::{Answer, send};
+use super::unwritten::Done;
 use super::{Controller, Stop};
 use crate::metrics::Reason;
 use bailiff_api::{
@@ -11,21 +13,22 @@ use bailiff_api::{
 };
 use bailiff_kube::events::Notice;
 use bailiff_response::messages::{self, Regarding};
-use bailiff_response::{Outcome, Recovery, Verified, apply_outcome, recovered};
+use bailiff_response::{Key, Outcome, Recovery, Verified, apply_outcome, recovered};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Api;
+use kube::Resource as _;
 use kube::api::{Patch, PatchParams};
+use kube::core::{Request, Status};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// First and longest pause before a status is written again.
+/// The pause before a status is written once more in the same slot.
 const WRITE_RETRY: Duration = Duration::from_millis(250);
-const WRITE_RETRY_MAX: Duration = Duration::from_secs(30);
-/// So often a status is written that the API server forbids: a permission or an admission policy
-/// can be restored meanwhile, as during an upgrade.
-const FORBIDDEN_TRIES: u32 = 8;
+/// How long an answer to a write is waited for in a slot.
+const WRITE_LIMIT: Duration = Duration::from_secs(3);
+/// How long an Event is waited for.
+const EVENT_LIMIT: Duration = Duration::from_secs(2);
 /// Field manager of the statuses that the controller writes. A sensor's writes have another, so that
 /// the API server records when each wrote last.
 const FIELD_MANAGER: &str = "bailiff-controller";
@@ -66,7 +69,7 @@ impl Controller {
     /// Status first, then Events.
     ///
     /// # Errors
-    /// When the Incident no longer exists.
+    /// When the Incident no longer exists, or the status could not be written.
     pub(super) async fn report(
         &self,
         incident: &mut Incident,
@@ -77,13 +80,26 @@ impl Controller {
         let now = Timestamp::now();
         let status = apply_outcome(incident, verified, outcome, now);
         let before = responded(incident.status.as_ref());
-        let first = before.is_none();
+        let uid = incident.metadata.uid.as_deref().unwrap_or_default();
+        // One that was not written before: it is news, whatever the API server has of it.
+        let again = self.unwritten().done(uid).map(|done| done.first);
+        let first = again.unwrap_or(before.is_none());
         // A wait that goes on for the same reason is reported once, but its status stays true. That
         // it ended is news, also where the reason is the same.
         let same = |c: &Condition| (&*c.status, &*c.reason) == (outcome.status(), outcome.reason());
-        let reported = before.is_some_and(same);
-        if incident.status.as_ref() != Some(&status) {
-            self.write(incident, &status).await?;
+        let reported = again.is_none() && before.is_some_and(same);
+        if incident.status.as_ref() != Some(&status)
+            && let Err(stop) = self.write(incident, &status).await
+        {
+            if let (Stop::Unwritten(_), Some(key)) = (stop, Key::of(incident)) {
+                self.unwritten().keep(Done {
+                    key,
+                    verified: verified.clone(),
+                    outcome: outcome.clone(),
+                    first,
+                });
+            }
+            return Err(stop);
         }
         incident.status = Some(status);
         if let Outcome::Removed { .. } = outcome {
@@ -120,7 +136,7 @@ impl Controller {
     /// Reports what became of the workload.
     ///
     /// # Errors
-    /// When the Incident no longer exists.
+    /// When the Incident no longer exists, or the status could not be written.
     pub(crate) async fn report_recovery(
         &self,
         incident: &Incident,
@@ -144,8 +160,7 @@ impl Controller {
         let note = messages::recovered_note(incident, recovery);
         if let (Some(note), Some(w)) = (note, &after.workload_ref) {
             let workload = workload_reference(w, incident);
-            self.send(incident, note, "Replacing", workload, None, now)
-                .await;
+            self.send(note, "Replacing", workload, None, now).await;
         }
         Ok(())
     }
@@ -181,10 +196,7 @@ impl Controller {
             },
             related: None,
         };
-        if let Err(error) = self.publisher.publish(&notice, now).await {
-            self.metrics.event_failures.inc();
-            tracing::warn!(%error, binding = metadata.name, "Cannot write an Event");
-        }
+        self.notify(&notice, now).await;
     }
 
     async fn publish(
@@ -198,8 +210,7 @@ impl Controller {
     ) {
         if let Some(note) = messages::note(incident, outcome, about) {
             let (action, regarding) = (action(outcome), regarding.clone());
-            self.send(incident, note, action, regarding, related, now)
-                .await;
+            self.send(note, action, regarding, related, now).await;
         }
     }
 
@@ -217,7 +228,6 @@ impl Controller {
 
     async fn send(
         &self,
-        incident: &Incident,
         note: messages::Note,
         action: &'static str,
         regarding: ObjectReference,
@@ -232,52 +242,134 @@ impl Controller {
             regarding,
             related,
         };
-        if let Err(error) = self.publisher.publish(&notice, now).await {
-            self.metrics.event_failures.inc();
-            tracing::warn!(%error, incident = incident.metadata.name, "Cannot write an Event");
-        }
+        self.notify(&notice, now).await;
     }
 
-    /// A merge patch without `series`, which the sensor owns. It is retried until the API server
-    /// accepts it, as what was done must not be lost, or rejects it for good.
+    /// A merge patch without `series`, which the sensor owns. It is tried once more after a moment, and
+    /// then again in a later slot: a slot is not held until the API server is well.
+    ///
+    /// # Errors
+    /// When the Incident no longer exists, or the status has to be written again.
     async fn write(&self, incident: &Incident, status: &IncidentStatus) -> Result<(), Stop> {
         let name = incident.metadata.name.as_deref().unwrap_or_default();
         let namespace = incident.metadata.namespace.as_deref().unwrap_or_default();
+        let uid = incident.metadata.uid.as_deref().unwrap_or_default();
         let patch = Patch::Merge(patch(status));
         let params = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let api = Api::<Incident>::namespaced(self.client.clone(), namespace);
-        let mut pause = WRITE_RETRY;
-        let mut forbidden = 0;
-        loop {
-            match api.patch_status(name, &params, &patch).await {
-                // The answer is the Incident, whose series may be one that cannot be decoded.
-                Ok(_) | Err(kube::Error::SerdeError(_)) => return Ok(()),
-                Err(kube::Error::Api(status)) if status.code == 404 => return Err(Stop::NotFound),
-                Err(error) => {
-                    if let kube::Error::Api(status) = &error {
-                        forbidden += u32::from(status.code == 403);
-                        if is_permanent(status.code) || forbidden >= FORBIDDEN_TRIES {
-                            self.metrics.status_writes_rejected.inc();
-                            tracing::error!(%error, incident = name, namespace, "The API server rejected the status of an Incident");
-                            return Ok(());
-                        }
-                    }
-                    tracing::warn!(%error, incident = name, namespace, "Cannot write the status of an Incident; it is retried");
-                }
+        for pause in [None, Some(WRITE_RETRY)] {
+            if let Some(pause) = pause {
+                tokio::time::sleep(pause).await;
             }
-            tokio::time::sleep(pause).await;
-            pause = pause.saturating_mul(2).min(WRITE_RETRY_MAX);
+            let request = Request::new(Incident::url_path(&(), Some(namespace)));
+            let Ok(request) = request.patch_subresource("status", name, &params, &patch) else {
+                break;
+            };
+            let sent = tokio::time::timeout(WRITE_LIMIT, send(&self.client, request));
+            let (answer, retry_after) = match sent.await {
+                Ok(Answer::Accepted) => {
+                    self.unwritten().forget(uid);
+                    return Ok(());
+                }
+                Ok(Answer::Rejected(answer, retry_after)) => (answer, retry_after),
+                Ok(Answer::None) | Err(_) => {
+                    tracing::warn!(
+                        incident = name,
+                        namespace,
+                        "Cannot write the status of an Incident, as the API server does not answer; it is retried"
+                    );
+                    continue;
+                }
+            };
+            let error = &answer.message;
+            let given_up = match Refusal::of(&answer) {
+                Refusal::NotFound => return Err(Stop::NotFound),
+                Refusal::Rejected => self.unwritten().rejected(uid),
+                Refusal::Invalid => true,
+                Refusal::Busy => {
+                    tracing::warn!(%error, incident = name, namespace, "Cannot write the status of an Incident; it is retried");
+                    if retry_after.is_none() {
+                        continue;
+                    }
+                    return Err(Stop::Unwritten(retry_after));
+                }
+            };
+            if given_up {
+                self.unwritten().give_up(uid);
+                self.metrics.status_writes_rejected.inc();
+                tracing::error!(%error, incident = name, namespace, "The API server rejected the status of an Incident");
+                return Ok(());
+            }
+            tracing::warn!(%error, incident = name, namespace, "The API server rejected the status of an Incident; it is retried a few times");
+            return Err(Stop::Unwritten(retry_after));
+        }
+        Err(Stop::Unwritten(None))
+    }
+
+    /// An Event waits for nothing, and nothing waits for it for long.
+    async fn notify(&self, notice: &Notice, now: Timestamp) {
+        let published = tokio::time::timeout(EVENT_LIMIT, self.publisher.publish(notice, now));
+        let about = notice.regarding.name.as_deref();
+        match published.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                self.metrics.event_failures.inc();
+                tracing::warn!(%error, about, reason = notice.reason, "Cannot write an Event");
+            }
+            Err(_) => {
+                self.metrics.event_failures.inc();
+                tracing::warn!(
+                    about,
+                    reason = notice.reason,
+                    "Cannot write an Event, as the API server does not answer"
+                );
+            }
         }
     }
 }
 
-/// Whether a request with this answer is useless to repeat.
-const fn is_permanent(code: u16) -> bool {
-    matches!(code, 400 | 405 | 406 | 410 | 411..=428 | 431..=499)
+/// What it means that a status was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// The Incident is gone.
+    NotFound,
+    /// Admission denied it, or a permission is missing.
+    Rejected,
+    /// It is useless to repeat.
+    Invalid,
+    /// The API server cannot take it now, or the answer says nothing.
+    Busy,
 }
+
+impl Refusal {
+    /// A webhook chooses the code of its answer, so it is looked for first.
+    fn of(answer: &Status) -> Self {
+        let message = &answer.message;
+        if message.starts_with("admission webhook \"")
+            || message.contains("ValidatingAdmissionPolicy '")
+        {
+            return Self::Rejected;
+        }
+        match answer.code {
+            404 => Self::NotFound,
+            403 => Self::Rejected,
+            400 | 405 | 406 | 410 | 411..=428 | 431..=499 => Self::Invalid,
+            _ => Self::Busy,
+        }
+    }
+}
+
+/// Fields that are taken away where they are absent, also those within another field: a merge patch keeps
+/// what it does not name, and an old deadline would end a later wait.
+const OPTIONAL: [&str; 5] = [
+    "/dryRunResponse",
+    "/dryRunResponse/action",
+    "/response/gracePeriodSeconds",
+    "/waiting",
+    "/waiting/deadline",
+];
 
 /// What of a status the controller writes; what is absent does not stay.
 fn patch(status: &IncidentStatus) -> serde_json::Value {
@@ -286,10 +378,11 @@ fn patch(status: &IncidentStatus) -> serde_json::Value {
         ..status.clone()
     };
     let mut patch = serde_json::json!({ "status": ours });
-    for field in ["waiting", "dryRunResponse"] {
-        let status = &mut patch["status"];
-        if status.get(field).is_none() {
-            status[field] = serde_json::Value::Null;
+    for field in OPTIONAL {
+        let (parent, name) = field.rsplit_once('/').unwrap_or_default();
+        let parent = patch["status"].pointer_mut(parent);
+        if let Some(parent) = parent.and_then(serde_json::Value::as_object_mut) {
+            parent.entry(name).or_insert(serde_json::Value::Null);
         }
     }
     patch
@@ -335,3 +428,6 @@ fn reference(
         ..ObjectReference::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

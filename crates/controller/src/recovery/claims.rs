@@ -87,6 +87,23 @@ impl ReplacementClaims {
         }
     }
 
+    /// An Incident was deleted: it waits no more. What was counted for it stays counted.
+    pub(crate) fn deleted(&mut self, incident_uid: &str) {
+        self.retain(|uid| uid != incident_uid);
+    }
+
+    /// All Incidents that exist, by UID: the others wait no more.
+    pub(crate) fn relisted(&mut self, present: &BTreeSet<String>) {
+        self.retain(|uid| present.contains(uid));
+    }
+
+    fn retain(&mut self, waits: impl Fn(&str) -> bool) {
+        self.waiting.retain(|_, waiting| {
+            waiting.retain(|(_, uid)| waits(uid));
+            !waiting.is_empty()
+        });
+    }
+
     /// How many Incidents that were answered earlier wait for the same.
     pub(crate) fn earlier(
         &self,

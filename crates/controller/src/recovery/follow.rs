@@ -5,21 +5,24 @@
 //! Invariant: nothing polls; at most [`WATCHES`] workloads are watched at once and the rest waits for
 //! its turn, with its deadlines; what was found is reported once.
 
+mod pods;
+
 use super::{ClaimScope, PodSource, creator, find_replacement, pod_source};
 use crate::cache::News;
 use crate::reconcile::{Controller, Stop};
 use bailiff_api::condition::{responded, types};
 use bailiff_api::{Incident, WorkloadReference};
 use bailiff_kube::decode::{Decoded, UndecodableObjects};
-use bailiff_kube::watch::{Event, Watch, objects, objects_of};
+use bailiff_kube::list_watch::ListWatchError;
+use bailiff_kube::watch::{Event, Watch, objects_of};
 use bailiff_response::{Recovery, WorkloadKey, is_final};
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodSpec, PodStatus};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Api;
+use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use kube::runtime::watcher;
+use kube::{Api, Client};
+use pods::Pods;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,19 +30,24 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-/// Most workloads that are watched at once.
-const WATCHES: usize = 100;
+/// Most watches of one connection: the API server lets one have 100 requests, and a watch that is opened
+/// anew can be one twice for a moment.
+const CONNECTION_WATCHES: usize = 90;
+/// Most workloads that are watched at once: each has a watch of itself and one of its pods.
+const WATCHES: usize = CONNECTION_WATCHES / 2;
+/// Most pods of a workload that are known; a replacement among further ones is not found.
+const PODS_LIMIT: usize = 1_000;
 /// Changes that follow one another are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// How long it is remembered that an Incident's recovery was reported: the watch of Incidents can be
 /// behind.
 const REMEMBERED: Duration = Duration::from_mins(10);
-/// Pods of a page of a list: a tenant can give each more than a megabyte.
-const PODS_PAGE: u32 = 32;
 /// How long a list of pods can take that no watch follows.
 const LISTING: Duration = Duration::from_mins(1);
 /// The least pause before a deadline that has passed is looked at again.
 const RETRY: Duration = Duration::from_secs(1);
+/// The longest pause before a status that could not be written is written again.
+const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// A workload that recovers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,8 +60,10 @@ struct Group {
 }
 
 /// Waits for replacements until the controller stops.
+/// `watches` has a connection that carries nothing else.
 pub(crate) async fn follow(
     controller: Arc<Controller>,
+    watches: Client,
     mut incidents: mpsc::UnboundedReceiver<Box<Incident>>,
     news: mpsc::UnboundedSender<News>,
 ) {
@@ -101,9 +111,10 @@ pub(crate) async fn follow(
                 let (send, receive) = mpsc::unbounded_channel();
                 groups.insert(key.clone(), send);
                 let (controller, permits) = (Arc::clone(&controller), Arc::clone(&permits));
-                let reported = reported.clone();
+                let (watches, reported) = (watches.clone(), reported.clone());
                 running.spawn(async move {
-                    let recovering = Recovering::begin(controller, incident, receive, reported);
+                    let recovering =
+                        Recovering::begin(controller, watches, incident, receive, reported);
                     (key, recovering.run(&permits).await)
                 });
             }
@@ -139,6 +150,8 @@ fn group_of(incident: &Incident) -> Group {
 /// The Incidents of one workload that wait for replacements.
 struct Recovering {
     controller: Arc<Controller>,
+    /// The client of the watches.
+    watches: Client,
     workload: Option<WorkloadReference>,
     waiting: BTreeMap<(Timestamp, String), Box<Incident>>,
     incoming: mpsc::UnboundedReceiver<Box<Incident>>,
@@ -149,11 +162,14 @@ struct Recovering {
     listed: bool,
     /// What the list of the workload's watch says that is coming.
     coming: Option<PodSource>,
+    /// When what was found is reported again, as its status could not be written; and how long that pause was.
+    retry: Option<(Instant, Duration)>,
 }
 
 impl Recovering {
     fn begin(
         controller: Arc<Controller>,
+        watches: Client,
         incident: Box<Incident>,
         incoming: mpsc::UnboundedReceiver<Box<Incident>>,
         reported: mpsc::UnboundedSender<String>,
@@ -164,6 +180,7 @@ impl Recovering {
             .and_then(|s| s.workload_ref.clone());
         let mut recovering = Self {
             controller,
+            watches,
             workload,
             waiting: BTreeMap::new(),
             incoming,
@@ -172,6 +189,7 @@ impl Recovering {
             pods: BTreeMap::new(),
             listed: false,
             coming: None,
+            retry: None,
         };
         recovering.add(incident);
         recovering
@@ -246,7 +264,7 @@ impl Recovering {
     async fn watch(&mut self) {
         let stopping = self.controller.stopping().clone();
         let mut owner = self.owner_watch();
-        let mut pods: Option<(PodSource, Watch<Pod>)> = None;
+        let mut pods: Option<(PodSource, Pods)> = None;
         // What is not watched is known already.
         let mut due = self.source.is_some().then(Instant::now);
         while !self.waiting.is_empty() {
@@ -257,7 +275,9 @@ impl Recovering {
             {
                 self.pods.clear();
                 self.listed = false;
-                pods = self.pod_watch(source).map(|watch| (source.clone(), watch));
+                pods = self
+                    .pod_watch(&self.watches, source)
+                    .map(|watch| (source.clone(), watch));
             }
             let deadline = self.deadline();
             let next_pod = async {
@@ -300,7 +320,12 @@ impl Recovering {
             .replacement_deadline
             .saturating_sub(waited);
         // An Incident that could not be reported is tried again, but not at once.
-        Instant::now() + left.max(RETRY)
+        let deadline = Instant::now() + left.max(RETRY);
+        match self.retry {
+            Some((at, _)) if left.is_zero() => at,
+            Some((at, _)) => at.min(deadline),
+            None => deadline,
+        }
     }
 
     fn namespace(&self) -> String {
@@ -324,23 +349,20 @@ impl Recovering {
             });
             return futures::stream::pending().boxed();
         };
-        let client = self.controller.client().clone();
+        let client = self.watches.clone();
         let api =
             Api::<Decoded<DynamicObject>>::namespaced_with(client, &self.namespace(), &resource);
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         objects_of(api, config, &UndecodableObjects::default(), resource.kind)
     }
 
-    fn pod_watch(&self, source: &PodSource) -> Option<Watch<Pod>> {
-        let config = watcher::Config::default().page_size(PODS_PAGE);
-        let config = match source {
-            PodSource::Pods(labels, _) => config.labels(labels),
-            PodSource::PodsThatNameIt => config,
+    fn pod_watch(&self, client: &Client, source: &PodSource) -> Option<Pods> {
+        let labels = match source {
+            PodSource::Pods(labels, _) => Some(labels.clone()),
+            PodSource::PodsThatNameIt => None,
             PodSource::NoMore | PodSource::Unknown => return None,
         };
-        let client = self.controller.client().clone();
-        let api = Api::namespaced(client, &self.namespace());
-        Some(objects::<Pod>(api, config, &UndecodableObjects::default()))
+        Some(pods::watch(client.clone(), &self.namespace(), labels))
     }
 
     fn owner(&mut self, event: watcher::Result<Event<DynamicObject>>) {
@@ -364,7 +386,7 @@ impl Recovering {
         }
     }
 
-    fn pod(&mut self, event: watcher::Result<Event<Pod>>) {
+    fn pod(&mut self, event: Result<Event<Pod>, ListWatchError>) {
         let uid = |pod: &Pod| pod.metadata.uid.clone().unwrap_or_default();
         match event {
             Ok(Event::Init) => {
@@ -372,7 +394,10 @@ impl Recovering {
                 self.listed = false;
             }
             Ok(Event::InitApply(pod) | Event::Apply(pod)) => {
-                self.pods.insert(uid(&pod), trimmed(pod));
+                let uid = uid(&pod);
+                if self.pods.len() < PODS_LIMIT || self.pods.contains_key(&uid) {
+                    self.pods.insert(uid, pod);
+                }
             }
             Ok(Event::InitDone) => self.listed = true,
             Ok(Event::Delete(metadata)) => {
@@ -408,7 +433,7 @@ impl Recovering {
         let Some(source) = self.source.clone() else {
             return;
         };
-        let Some(mut watch) = self.pod_watch(&source) else {
+        let Some(mut watch) = self.pod_watch(&client, &source) else {
             return;
         };
         // A list is what a watch begins with.
@@ -426,6 +451,10 @@ impl Recovering {
 
     /// Reports what is known of each Incident.
     async fn evaluate(&mut self) {
+        if self.retry.is_some_and(|(at, _)| Instant::now() < at) {
+            return;
+        }
+        let before = self.retry.take();
         let Some(source) = self.source.clone() else {
             return;
         };
@@ -471,41 +500,20 @@ impl Recovering {
             match self.controller.report_recovery(&incident, &recovery).await {
                 Ok(()) | Err(Stop::NotFound) => {}
                 Err(Stop::Stopping) => return,
+                // The others are no more likely to be written now.
+                Err(Stop::Unwritten(asked)) => {
+                    let pause = before.map_or(RETRY, |(_, pause)| pause.saturating_mul(2));
+                    let asked = asked.and_then(|asked| Duration::try_from(asked).ok());
+                    let pause = pause.max(asked.unwrap_or_default()).min(RETRY_MAX);
+                    self.retry = Some((Instant::now() + pause, pause));
+                    return;
+                }
             }
             self.leave(&key);
             if self.reported.send(key.1).is_err() {
                 return;
             }
         }
-    }
-}
-
-/// Of a pod what tells a replacement: tenants can make pods large.
-fn trimmed(mut pod: Pod) -> Pod {
-    let (metadata, spec, status) = (pod.metadata, pod.spec.take(), pod.status.take());
-    Pod {
-        metadata: ObjectMeta {
-            name: metadata.name,
-            namespace: metadata.namespace,
-            uid: metadata.uid,
-            creation_timestamp: metadata.creation_timestamp,
-            deletion_timestamp: metadata.deletion_timestamp,
-            labels: metadata.labels,
-            owner_references: metadata.owner_references,
-            ..ObjectMeta::default()
-        },
-        spec: spec.map(|spec| PodSpec {
-            node_name: spec.node_name,
-            ..PodSpec::default()
-        }),
-        status: status.map(|status| PodStatus {
-            phase: status.phase,
-            conditions: status.conditions.map(|conditions| {
-                let ready = conditions.into_iter().filter(|c| c.type_ == "Ready");
-                ready.collect()
-            }),
-            ..PodStatus::default()
-        }),
     }
 }
 

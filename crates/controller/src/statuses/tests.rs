@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::testing::World;
+use bailiff_kube::decode::Decoded;
 use bailiff_kube::serve::Health;
 use bailiff_testing::{ApiServer, Call};
 use serde_json::{Value, json};
@@ -23,31 +24,48 @@ fn pod(namespace: &str, labels: &Value, node: &str, ready: &str) -> Value {
 }
 
 #[tokio::test]
-async fn every_page_is_read_and_a_node_is_monitored_by_its_ready_sensor() {
+async fn of_every_pod_so_much_is_kept_as_selectors_need_and_no_more() {
     let sensor =
         json!({"app.kubernetes.io/name": "bailiff", "app.kubernetes.io/component": "sensor"});
-    let list = |items: Value, token: &str| json!({"metadata": {"continue": token}, "items": items});
     let running = "fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed";
-    let first_pods = json!([
+    let mut labels = json!({"app": "web", "zone": "x"});
+    for number in 0..1_000 {
+        labels[format!("a{number}")] = json!("x".repeat(63));
+    }
+    let mut large = pod("shop", &labels, "node-1", "True");
+    large["spec"]["containers"] = json!([{"name": "a", "env": vec![json!({"name": "A"}); 10_000]}]);
+    large["metadata"]["annotations"] = json!({"a": "x".repeat(100_000)});
+    // Its conditions are more than there is room for, and it stands all the same.
+    let mut loud = pod("shop", &labels, "node-4", "True");
+    loud["status"]["conditions"][0]["message"] = json!("x".repeat(100_000));
+    let pods = json!([
         pod("bailiff-system", &sensor, "node-1", "True"),
         pod("bailiff-system", &sensor, "node-2", "False"),
         // Whoever labels their own pod monitors nothing.
         pod("shop", &sensor, "node-3", "True"),
         // One that cannot be decoded stops no other.
         json!({"metadata": {"name": "bad"}, "spec": {"nodeName": 7}}),
+        large,
+        loud,
     ]);
-    let (server, client) = ApiServer::playing([
-        vec![Call::get(&format!("/api/v1/pods?&{running}&limit=32")).gives(list(first_pods, "y"))],
-        vec![
-            Call::get(&format!("/api/v1/pods?&{running}&limit=32&continue=y")).gives(list(
-                json!([pod("shop", &json!({"app": "web"}), "node-1", "True")]),
-                "",
-            )),
-        ],
-    ]);
-    let cluster = read(&client, &Config::default(), &pulse()).await.unwrap();
+    let list = json!({"metadata": {"resourceVersion": "5"}, "items": pods});
+    let path = format!("/api/v1/pods?&{running}&resourceVersion=0");
+    let (server, client) = ApiServer::playing([vec![Call::get(&path).gives(list)]]);
+    let world = World::new().with(|w| {
+        w.policy["spec"]["matchConstraints"] =
+            json!({"objectSelector": {"matchLabels": {"app": "web"}}});
+    });
+    let kept = named_labels(&world.cache());
+    let all = ListWatch::new("/api/v1/pods", Some(RUNNING.to_owned()));
+    let config = Config::default();
+    let cluster = read(&client, &all, kept, &config, &pulse()).await.unwrap();
     server.finish();
-    assert_eq!(cluster.pods.len(), 4);
+    assert_eq!((cluster.pods.len(), cluster.unknown), (5, 1));
+    for pod in &cluster.pods[3..] {
+        let labels: Vec<_> = pod.labels.iter().collect();
+        assert_eq!(labels, [(&"app".to_owned(), &"web".to_owned())]);
+    }
+    assert_eq!(cluster.pods[4].node.as_deref(), Some("node-4"));
     let sensors: Vec<_> = cluster.sensors.into_iter().collect();
     assert_eq!(
         sensors,
@@ -79,7 +97,7 @@ async fn kept(world: &World, bad: &[(&str, Value)], rounds: Vec<Vec<Call>>) {
 }
 
 fn empty() -> Value {
-    json!({"metadata": {}, "items": []})
+    json!({"metadata": {"resourceVersion": "1"}, "items": []})
 }
 
 fn reads() -> Vec<Vec<Call>> {

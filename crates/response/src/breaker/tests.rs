@@ -55,6 +55,15 @@ fn record(case: &Case) -> Incident {
     }))
 }
 
+#[test]
+fn what_a_new_list_does_not_name_is_forgotten() {
+    let other = Case { pod: "p1", ..CASE };
+    let mut breakers = breakers(&[CASE, other]);
+    breakers.relisted(&["inc-p1".to_owned()].into());
+    assert_eq!(breakers.records.len(), 1);
+    assert_eq!((breakers.by_key.len(), breakers.by_pod.len()), (1, 1));
+}
+
 fn breakers(cases: &[Case]) -> Breakers {
     let mut breakers = Breakers::default();
     for case in cases {

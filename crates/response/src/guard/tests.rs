@@ -41,6 +41,18 @@ fn guards(workloads: usize, every: i64) -> Guards {
 }
 
 #[test]
+fn what_a_new_list_does_not_name_counts_no_more() {
+    let (policy, mut binding) = young();
+    binding.matched_workloads = 0;
+    let mut guards = guards(11, 1);
+    assert!(guards.assess(&policy, &binding).is_some());
+    let present = (1..11).map(|number| format!("inc-{number}")).collect();
+    guards.relisted(&present);
+    assert_eq!(guards.assess(&policy, &binding), None);
+    assert_eq!(guards.records.len(), 10);
+}
+
+#[test]
 fn more_than_ten_workloads_or_a_tenth_of_them_pause_a_young_binding() {
     let (policy, mut binding) = young();
     let mut paused = |workloads, every, matched| {

@@ -177,6 +177,16 @@ impl Finished {
         Self::backoff(responded::API_REQUEST_FAILED)
     }
 
+    /// After a status that could not be written; `retry_after` is what the API server asked for.
+    #[must_use]
+    pub const fn not_written(retry_after: Option<SignedDuration>) -> Self {
+        Self::Backoff {
+            reason: responded::API_REQUEST_FAILED,
+            at_least: retry_after,
+            not_after: None,
+        }
+    }
+
     const fn backoff(reason: &'static str) -> Self {
         Self::Backoff {
             reason,

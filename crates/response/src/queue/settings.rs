@@ -33,6 +33,14 @@ impl Default for QueueSettings {
     }
 }
 
+impl QueueSettings {
+    /// Most Incidents of one namespace that are reconciled at once: a quarter of the slots, at least 1.
+    #[must_use]
+    pub fn namespace_slots(self) -> usize {
+        (self.slots / 4).max(1)
+    }
+}
+
 /// The pause after so many earlier failures.
 pub(super) fn backoff(
     settings: QueueSettings,

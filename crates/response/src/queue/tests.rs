@@ -117,23 +117,46 @@ fn namespaces_take_turns_and_within_one_the_oldest_goes_first() {
 #[test]
 fn no_more_than_the_slots_and_never_two_of_one_pod() {
     let mut bench = Bench::new(2);
-    let mut second_of_pod = summary("a", "a2", 2);
+    let mut second_of_pod = summary("b", "b2", 2);
     second_of_pod.pod_uid = "pod-of-a1".to_owned();
     bench.add(&[("a", "a1", 1)]);
     bench.queue.observe(second_of_pod, at(0));
-    bench.add(&[("a", "a3", 3), ("a", "a4", 4)]);
+    bench.add(&[("b", "b3", 3), ("a", "a4", 4), ("c", "c5", 5)]);
     assert_eq!(bench.next(5).as_deref(), Some("a1"));
     assert_eq!(
         bench.next(5).as_deref(),
-        Some("a3"),
+        Some("b3"),
         "not the pod of the first"
     );
     assert_eq!(bench.next(5), None, "no slot is free");
+    bench.queue.finished("b3", Finished::Final, at(5));
+    assert_eq!(bench.next(5).as_deref(), Some("c5"));
     bench.queue.finished("a1", Finished::Final, at(5));
-    assert_eq!(bench.next(5).as_deref(), Some("a2"));
+    assert_eq!(bench.next(5).as_deref(), Some("a4"));
+    bench.queue.finished("a4", Finished::Final, at(5));
+    assert_eq!(bench.next(5).as_deref(), Some("b2"));
     // A slot that ends twice, or of nobody, frees nothing.
     bench.queue.finished("a1", Finished::Final, at(5));
     assert_eq!(bench.next(5), None);
+}
+
+#[test]
+fn one_namespace_has_a_quarter_of_the_slots_and_at_least_one() {
+    for (slots, of_one) in [(1, 1), (4, 1), (7, 1), (8, 2), (16, 4)] {
+        let mut bench = Bench::new(slots);
+        for number in 0..20 {
+            let uid = format!("a{number}");
+            bench.add(&[("a", &uid, number)]);
+        }
+        let began: Vec<_> = std::iter::from_fn(|| bench.next(20)).collect();
+        assert_eq!(began.len(), of_one, "{slots} slots");
+        // Others have the rest, and a slot that ends is one again.
+        bench.add(&[("b", "b1", 21)]);
+        assert_eq!(bench.next(21).as_deref(), (slots > 1).then_some("b1"));
+        bench.queue.finished("a0", Finished::Final, at(22));
+        let next = format!("a{of_one}");
+        assert_eq!(bench.next(22), Some(next), "{slots} slots");
+    }
 }
 
 #[test]

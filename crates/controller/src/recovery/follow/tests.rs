@@ -40,8 +40,14 @@ fn pod(ready: &str) -> Value {
     })
 }
 
-async fn followed(rounds: Vec<Vec<Call>>, deadline: Duration) -> Option<News> {
-    let (server, client) = ApiServer::playing(rounds);
+/// Plays what the watches ask for, and what other requests do.
+async fn followed(
+    by_watches: Vec<Vec<Call>>,
+    requested: Vec<Vec<Call>>,
+    deadline: Duration,
+) -> Option<News> {
+    let (watch_server, watches) = ApiServer::playing(by_watches);
+    let (server, client) = ApiServer::playing(requested);
     let config = Config {
         replacement_deadline: deadline,
         ..Config::default()
@@ -53,7 +59,12 @@ async fn followed(rounds: Vec<Vec<Call>>, deadline: Duration) -> Option<News> {
     for _ in 0..2 {
         send.send(Box::new(removed())).unwrap();
     }
-    let following = tokio::spawn(follow(Arc::clone(&controller), incidents, send_news));
+    let following = tokio::spawn(follow(
+        Arc::clone(&controller),
+        watches,
+        incidents,
+        send_news,
+    ));
     // A request that was not expected ends the task, and then nothing comes.
     let reported = tokio::time::timeout(Duration::from_secs(30), news.recv()).await;
     let reported = reported.expect("nothing was reported");
@@ -63,6 +74,7 @@ async fn followed(rounds: Vec<Vec<Call>>, deadline: Duration) -> Option<News> {
     let earlier = controller.claims().earlier(&scope, Timestamp::MAX, "");
     assert_eq!(earlier, 0, "what is over waits for nothing");
     server.finish();
+    watch_server.finish();
     reported
 }
 
@@ -76,7 +88,7 @@ async fn a_replacement_is_found_by_watching_and_reported_once() {
     }});
     let event = json!({"reason": "ReplacementReady", "action": "Replacing",
         "regarding": {"kind": "Deployment", "uid": "web-uid"}});
-    let rounds = vec![
+    let watched = vec![
         vec![
             Call::get(&format!(
                 "{DEPLOYMENTS}?&fieldSelector=metadata.name%3Dweb&limit=100"
@@ -85,15 +97,17 @@ async fn a_replacement_is_found_by_watching_and_reported_once() {
         ],
         vec![
             Call::get(DEPLOYMENTS).is_silent(),
-            Call::get(&format!("{PODS}?&labelSelector=app%3Dweb&limit=32"))
-                .gives(list(&json!([pod("False")]))),
+            Call::get(&format!(
+                "{PODS}?&labelSelector=app%3Dweb&resourceVersion=0"
+            ))
+            .gives(list(&json!([pod("False")]))),
         ],
         // Nothing is asked for until the watch brings a change.
         vec![Call::get(PODS).gives(json!({"type": "MODIFIED", "object": pod("True")}))],
-        vec![
-            Call::get(PODS).is_silent(),
-            Call::get(SET).gives(named("set-uid", &owner("Deployment", "web", "web-uid"))),
-        ],
+        vec![Call::get(PODS).is_silent()],
+    ];
+    let requested = vec![
+        vec![Call::get(SET).gives(named("set-uid", &owner("Deployment", "web", "web-uid")))],
         vec![Call::get(DEPLOYMENT).gives(named("web-uid", &Value::Null))],
         vec![
             Call::patch(STATUS)
@@ -102,7 +116,7 @@ async fn a_replacement_is_found_by_watching_and_reported_once() {
         ],
         vec![Call::post(EVENTS).with(event)],
     ];
-    let news = followed(rounds, LONG).await;
+    let news = followed(watched, requested, LONG).await;
     assert_eq!(news, Some(News::Reason(responded::CIRCUIT_BREAKER_OPEN)));
 }
 
@@ -110,16 +124,22 @@ async fn a_replacement_is_found_by_watching_and_reported_once() {
 async fn a_workload_that_is_scaled_to_zero_has_no_replacement() {
     let written = json!({"status": {"conditions": [
         {"type": "Recovered", "status": "False", "reason": "NoReplacementExpected"}]}});
-    let rounds = vec![
+    let watched = vec![
         vec![Call::get(DEPLOYMENTS).gives(list(&json!([deployment(0)])))],
+        vec![Call::get(DEPLOYMENTS).is_silent()],
+    ];
+    // The API server is away for a moment: what was found is written when it is back.
+    let away = || vec![Call::patch(STATUS).fails(503, "ServiceUnavailable", "away")];
+    let requested = vec![
+        away(),
+        away(),
         vec![
-            Call::get(DEPLOYMENTS).is_silent(),
             Call::patch(STATUS)
                 .with(written)
                 .gives(incident_json(&Value::Null)),
         ],
     ];
-    assert!(followed(rounds, LONG).await.is_some());
+    assert!(followed(watched, requested, LONG).await.is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,7 +159,13 @@ async fn who_waits_for_a_turn_still_keeps_its_deadline() {
     let (controller, _recovering) = World::new().controller(client, Config::default());
     let (_send, incoming) = mpsc::unbounded_channel();
     let (reported, mut reports) = mpsc::unbounded_channel();
-    let waiting = Recovering::begin(controller, Box::new(removed()), incoming, reported);
+    let waiting = Recovering::begin(
+        controller,
+        ApiServer::silent(),
+        Box::new(removed()),
+        incoming,
+        reported,
+    );
     // Every place is taken.
     let late = waiting.run(&Semaphore::new(0)).await;
     assert!(late.is_empty());
