@@ -4,6 +4,7 @@
 //! (`judge`) or write (`incident`), what is reported where processes cannot be monitored (`coverage`).
 //! Invariant: one task owns all state; a sensor is ready only after it has observed an exec of its own.
 
+use crate::cluster::fetches::fetch;
 use crate::coverage::{NodeEvents, with_sources};
 use crate::incident::write::{WRITER_LONGEST, WriterConfig, write};
 use crate::kernel::loader::{LoadError, Records};
@@ -13,12 +14,14 @@ use bailiff_api::{GROUP, VERSION};
 use bailiff_kube::list_watch::ListWatch;
 use bailiff_kube::serve::{Health, Pulse, ServeError, serve};
 use futures::StreamExt as _;
+use futures::future::OptionFuture;
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
@@ -187,6 +190,7 @@ async fn follow(
     };
     let mut policies = of_bailiff("runtimepolicies");
     let mut bindings = of_bailiff("runtimepolicybindings");
+    let mut fetching = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
     // Proves that programs are seen on this kernel, and shows which kubelet's pods are meant.
@@ -213,6 +217,10 @@ async fn follow(
             event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),
             event = namespaces.next() => state.namespace(event.ok_or(Error::WatchEnded("namespaces"))?),
             event = pods.next() => state.pod(event.ok_or(Error::WatchEnded("pods"))?).await,
+            Some((asked, json)) = OptionFuture::from(fetching.as_mut()), if fetching.is_some() => {
+                fetching = None;
+                state.fetched(asked, json).await;
+            }
             outcome = records.ready() => {
                 outcome?;
                 drain(&mut records, &mut state, &pulse).await;
@@ -221,6 +229,10 @@ async fn follow(
         if state.take_must_list() {
             namespaces = all_namespaces.stream(client.clone());
             pods = pods_of_node.stream(client.clone());
+        }
+        if fetching.is_none() {
+            let next = state.next_fetch(Instant::now());
+            fetching = next.map(|next| Box::pin(fetch(client.clone(), next)));
         }
         if !told && state.synced() {
             told = true;
