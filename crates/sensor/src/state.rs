@@ -409,7 +409,12 @@ impl State {
                 uid,
                 "Process was not evaluated: its pod did not become known in time"
             );
-        } else if !self.pending.push(&uid, waiting.bytes(), waiting) {
+            return;
+        }
+        let pod = self.pods.get(&uid);
+        let namespace = pod.map(|pod| pod.namespace.as_str());
+        let dropped = self.pending.push(&uid, namespace, waiting.bytes(), waiting);
+        for uid in dropped {
             self.metrics.not_evaluated(NotEvaluated::QueueFull, 1);
             let pod = self.pods.get(&uid);
             let name = pod.map(|pod| format!("pod {}/{}", pod.namespace, pod.name));
