@@ -398,7 +398,7 @@ async fn evaluation_errors_of_an_hour_are_one_incident_whatever_pod_they_are_of(
         asked[0].body["metadata"]["name"]
             .as_str()
             .unwrap()
-            .ends_with("-evaluation-failed-node")
+            .starts_with("inc-evaluation-failed-")
     );
 }
 
