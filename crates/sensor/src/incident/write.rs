@@ -205,8 +205,12 @@ impl Writer {
                 }
                 return self.metrics.written(WriteResult::Created);
             }
-            Outcome::AlreadyExists(found) => {
-                entry.found(&found);
+            Outcome::AlreadyExists {
+                spec,
+                count,
+                series,
+            } => {
+                entry.found(&spec, count, series.as_deref());
                 entry.succeeded(now);
                 return self.metrics.written(WriteResult::Updated);
             }
@@ -224,7 +228,7 @@ impl Writer {
                 self.metrics.written(WriteResult::Error);
                 return self.rejected(name, &error, now);
             }
-            Outcome::Failed(error) => error,
+            Outcome::UpdateRejected(error) | Outcome::Failed(error) => error,
         };
         entry.failures = entry.failures.saturating_add(1);
         let pause = FIRST_RETRY.saturating_mul(1 << entry.failures.min(11));

@@ -8,7 +8,7 @@ use super::LONGEST_INTERVAL;
 use crate::incident::evidence::{named_bindings, process_room};
 use crate::incident::processes::{Processes, Room};
 use crate::judge::Finding;
-use bailiff_api::{BindingReference, Incident, IncidentSpec, Series};
+use bailiff_api::{BindingReference, IncidentSpec, Series};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -154,9 +154,7 @@ impl Entry {
     }
 
     /// The API server had the Incident already: this sensor was started again.
-    pub(super) fn found(&mut self, found: &Incident) {
-        let series = found.status.as_ref().and_then(|s| s.series.as_ref());
-        let before = series.map_or(1, |series| series.count);
+    pub(super) fn found(&mut self, spec: &IncidentSpec, before: i64, series: Option<&Series>) {
         if let Some(first) = self.evidence.take() {
             // It was to be the Incident's own.
             let mut processes = Processes::of(None, Room::UNKNOWN);
@@ -166,9 +164,8 @@ impl Entry {
             self.processes = processes;
             self.evidence = Some(first);
         }
-        let room = process_room(&found.spec);
         self.processes
-            .continue_from(&found.spec.process, room, series);
+            .continue_from(&spec.process, process_room(spec), series);
         self.exists = true;
         self.written = before;
         self.count = before.saturating_add(self.count);

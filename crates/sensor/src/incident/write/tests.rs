@@ -597,6 +597,35 @@ async fn a_sensor_that_restarts_continues_the_series_that_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_newer_version_wrote_is_no_failure() {
+    let server = Server::with(Duration::from_secs(1), |asked| {
+        if asked.method == Method::POST && asked.pod == "restarted" {
+            return Reply::Status(409, "AlreadyExists", "incidents.bailiff.dev already exists");
+        }
+        let mut newer = existing();
+        newer["spec"]["severity"] = json!("Unheard");
+        newer["status"] = json!({"phase": "Unheard", "series": {"count": 7, "more": []}});
+        Reply::Object(newer)
+    });
+    for pod in ["new", "restarted"] {
+        server.violation(pod).await;
+        server.violation(pod).await;
+    }
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let what: Vec<_> = server
+        .asked()
+        .into_iter()
+        .map(|asked| (asked.pod, asked.method, asked.count))
+        .collect();
+    let of = |pod: &str| -> Vec<_> {
+        let of_pod = what.iter().filter(|(of, ..)| of == pod);
+        of_pod.map(|(_, m, count)| (m.as_str(), *count)).collect()
+    };
+    assert_eq!(of("new"), [("POST", 0), ("PATCH", 2)]);
+    assert_eq!(of("restarted"), [("POST", 0), ("PATCH", 0), ("PATCH", 9)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_conflict_that_is_no_incident_is_retried() {
     static TRIES: Mutex<u32> = Mutex::new(0);
     let server = Server::with(Duration::from_secs(1), |_| {
