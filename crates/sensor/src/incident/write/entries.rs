@@ -123,7 +123,7 @@ impl Entry {
         }
     }
 
-    /// Which is written first: new Incidents, as somebody acts on them, and none of them behind
+    /// Which of a namespace is written first: new Incidents, as somebody acts on them, and none of them behind
     /// one that failed before.
     pub(super) fn rank(&self) -> (bool, bool, Instant) {
         (self.exists, self.failures > 0, self.not_before)
@@ -237,8 +237,26 @@ impl Entries {
         self.by_name.insert(name, entry);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Entry)> {
-        self.by_name.iter()
+    /// Those that may be written, as far as their namespaces have fewer requests on their way than this.
+    pub(super) fn idle(&self, of_a_namespace: usize) -> impl Iterator<Item = (&String, &Entry)> {
+        let mut in_flight: HashMap<&str, usize> = HashMap::new();
+        for entry in self.by_name.values().filter(|entry| entry.in_flight) {
+            let requests = in_flight.entry(&entry.pod_namespace).or_default();
+            *requests = requests.saturating_add(1);
+        }
+        self.by_name.iter().filter(move |(_, entry)| {
+            let requests = in_flight.get(entry.pod_namespace.as_str());
+            entry.is_due()
+                && !entry.in_flight
+                && requests.is_none_or(|requests| *requests < of_a_namespace)
+        })
+    }
+
+    /// Whether one is about a pod of this namespace.
+    pub(super) fn has(&self, namespace: &str) -> bool {
+        self.by_name
+            .values()
+            .any(|entry| entry.pod_namespace == namespace)
     }
 
     /// How many Incidents are not written as they are known.

@@ -626,6 +626,47 @@ async fn what_a_newer_version_wrote_is_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn namespaces_take_turns() {
+    let server = Server::new(|_, _| Some(201), Duration::from_secs(1));
+    for pod in 0..200 {
+        server
+            .violation_in("greedy", &format!("greedy-{pod}"))
+            .await;
+    }
+    for pod in ["one", "two"] {
+        server.violation_in("shop", pod).await;
+        server.violation_in("shop", pod).await;
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let of_shop: Vec<_> = server
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.namespace == "shop")
+        .map(|asked| asked.method)
+        .collect();
+    // Created at once, and updated in spite of all that are still to be created.
+    assert_eq!(
+        of_shop,
+        [Method::POST, Method::POST, Method::PATCH, Method::PATCH]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_without_answers_has_few_requests_on_their_way() {
+    let server = Server::new(|_, pod| (pod == "web").then_some(201), HOUR);
+    for pod in 0..100 {
+        server
+            .violation_in("silent", &format!("silent-{pod}"))
+            .await;
+    }
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(created(&server.asked()), OF_A_NAMESPACE_LIMIT);
+    server.violation_in("shop", "web").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(server.asked().last().unwrap().pod, "web");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_conflict_that_is_no_incident_is_retried() {
     static TRIES: Mutex<u32> = Mutex::new(0);
     let server = Server::with(Duration::from_secs(1), |_| {
