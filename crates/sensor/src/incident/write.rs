@@ -151,7 +151,7 @@ impl Turns {
 impl Writer {
     /// When the entry may be written.
     fn not_before(&self, entry: &Entry) -> Instant {
-        if self.ending && entry.failures == 0 {
+        if self.ending && !entry.waits() {
             Instant::now()
         } else {
             entry.not_before
@@ -249,8 +249,8 @@ impl Writer {
                 entry.succeeded(now);
                 return self.metrics.written(WriteResult::Updated);
             }
-            Outcome::Updated(count) => {
-                entry.updated(count);
+            Outcome::Updated(series) => {
+                entry.updated(&series);
                 entry.succeeded(now);
                 return self.metrics.written(WriteResult::Updated);
             }
@@ -263,7 +263,11 @@ impl Writer {
                 self.metrics.written(WriteResult::Error);
                 return self.rejected(name, &error, now);
             }
-            Outcome::UpdateRejected(error) | Outcome::Failed(error) => error,
+            Outcome::UpdateRejected(error) => {
+                self.metrics.written(WriteResult::Error);
+                return self.update_rejected(name, &error, now);
+            }
+            Outcome::Failed(error) => error,
         };
         entry.failures = entry.failures.saturating_add(1);
         let pause = FIRST_RETRY.saturating_mul(1 << entry.failures.min(11));
@@ -295,6 +299,28 @@ impl Writer {
         entry.namespace.clone_from(&self.config.fallback_namespace);
         entry.not_before = now;
         entry.failures = 0;
+    }
+
+    /// The API server does not accept an update. What the controller has to know is recorded in Bailiff's
+    /// namespace, in an Incident of the same name.
+    fn update_rejected(&mut self, name: &str, error: &kube::Error, now: Instant) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let elsewhere = entry.namespace != self.config.fallback_namespace && entry.has_news();
+        if elsewhere && self.fallback.take(&entry.pod_namespace, now) {
+            tracing::warn!(
+                incident = name, namespace = entry.namespace, %error,
+                "The API server rejected an update of an Incident; recording what is new in the namespace of Bailiff"
+            );
+            let namespace = &self.config.fallback_namespace;
+            return entry.record_anew_in(namespace, now, self.config.interval);
+        }
+        tracing::warn!(
+            incident = name, namespace = entry.namespace, %error,
+            "The API server rejected an update of an Incident; retrying later"
+        );
+        entry.hold_back(now);
     }
 
     fn not_recorded(&self, name: &str, reason: NotRecorded, cause: &str) {

@@ -34,8 +34,8 @@ pub(super) enum Outcome {
         count: i64,
         series: Option<Box<Series>>,
     },
-    /// Its series has this count.
-    Updated(i64),
+    /// It has this series.
+    Updated(Box<Series>),
     /// Somebody deleted the Incident: the next violation creates it anew.
     NotFound,
     /// The API server does not accept an Incident in this namespace: a quota, a webhook, a namespace
@@ -62,7 +62,7 @@ impl Request {
     pub(super) async fn send(self, client: kube::Client, namespace: &str, name: &str) -> Outcome {
         match self {
             Self::Create(incident) => create(&client, namespace, *incident).await,
-            Self::Update(series) => update(&client, namespace, name, &series).await,
+            Self::Update(series) => update(&client, namespace, name, series).await,
         }
     }
 }
@@ -122,10 +122,15 @@ fn is_rejection(status: &Status) -> bool {
     by_webhook || matches!(status.code, 400 | 403 | 404 | 405 | 410 | 413 | 422)
 }
 
-async fn update(client: &kube::Client, namespace: &str, name: &str, series: &Series) -> Outcome {
+async fn update(
+    client: &kube::Client,
+    namespace: &str,
+    name: &str,
+    series: Box<Series>,
+) -> Outcome {
     let patch = serde_json::json!({"status": {"series": series}});
     match send(client, patch_status(namespace, name, &patch)).await {
-        Ok(_) => Outcome::Updated(series.count),
+        Ok(_) => Outcome::Updated(series),
         Err(kube::Error::Api(status)) if status.code == 404 => Outcome::NotFound,
         Err(kube::Error::Api(status)) if is_rejection(&status) => {
             Outcome::UpdateRejected(Box::new(kube::Error::Api(status)))

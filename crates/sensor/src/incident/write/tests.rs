@@ -626,6 +626,71 @@ async fn what_a_newer_version_wrote_is_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_new_and_rejected_as_an_update_is_recorded_in_bailiffs() {
+    let server = Server::with(Duration::from_secs(1), |asked| {
+        if asked.method == Method::PATCH && asked.namespace == "shop" {
+            let message = "admission webhook \"w.example.com\" denied the request: no";
+            return Reply::Status(403, "Forbidden", message);
+        }
+        Reply::Code(201)
+    });
+    let asked = |server: &Server| -> Vec<_> {
+        let asked = server.asked();
+        asked
+            .iter()
+            .map(|a| {
+                (
+                    a.method.as_str().to_owned(),
+                    a.namespace.clone(),
+                    a.at.as_secs(),
+                )
+            })
+            .collect()
+    };
+    let of = |list: &[(&str, &str, u64)]| -> Vec<_> {
+        list.iter()
+            .map(|(m, n, at)| ((*m).to_owned(), (*n).to_owned(), *at))
+            .collect()
+    };
+    for _ in 0..100 {
+        server.violation("pod").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // Nothing new: tried again at growing intervals.
+    let mut expected = of(&[
+        ("POST", "shop", 0),
+        ("PATCH", "shop", 1),
+        ("PATCH", "shop", 3),
+        ("PATCH", "shop", 7),
+        ("PATCH", "shop", 15),
+        ("PATCH", "shop", 31),
+        ("PATCH", "shop", 63),
+    ]);
+    assert_eq!(asked(&server), expected);
+    let mut new = violation("shop", "pod");
+    new.policy.generation = 2;
+    new.bindings[0].uid = "new".to_owned();
+    server.send(new.clone()).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    expected.extend(of(&[
+        ("PATCH", "shop", 100),
+        ("POST", "bailiff-system", 100),
+    ]));
+    assert_eq!(asked(&server), expected);
+    let created = server.asked().pop().unwrap().body;
+    assert_eq!(created["spec"]["policyRef"]["generation"], 2);
+    assert_eq!(created["spec"]["bindingRefs"][0]["uid"], "new");
+    assert_eq!(server.metrics.fallbacks.get(), 1);
+    server.send(new).await;
+    let (_, asked) = server.end().await;
+    let last = asked.last().unwrap();
+    assert_eq!(
+        (last.method.as_str(), last.namespace.as_str()),
+        ("PATCH", "bailiff-system")
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn namespaces_take_turns() {
     let server = Server::new(|_, _| Some(201), Duration::from_secs(1));
     for pod in 0..200 {
