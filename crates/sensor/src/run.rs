@@ -15,6 +15,7 @@ use bailiff_kube::list_watch::ListWatch;
 use bailiff_kube::serve::{Health, Pulse, ServeError, serve};
 use futures::StreamExt as _;
 use futures::future::OptionFuture;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -190,6 +191,7 @@ async fn follow(
     };
     let mut policies = of_bailiff("runtimepolicies");
     let mut bindings = of_bailiff("runtimepolicybindings");
+    let mut lists = Lists::new(&config.node_name, config.pod_lookup_timeout);
     let mut fetching = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
@@ -226,7 +228,7 @@ async fn follow(
                 drain(&mut records, &mut state, &pulse).await;
             }
         }
-        if state.take_must_list() {
+        if lists.are_due(state.take_must_list(), Instant::now()) {
             namespaces = all_namespaces.stream(client.clone());
             pods = pods_of_node.stream(client.clone());
         }
@@ -249,6 +251,51 @@ async fn follow(
         Err(error) => tracing::error!(%error, "writing incidents ended"),
     }
     Ok(())
+}
+
+/// When pods and namespaces are listed. All sensors learn of a new policy in the same moment; each lists
+/// after a delay of its own, but for the first time.
+struct Lists {
+    delay: Duration,
+    listed: bool,
+    at: Option<Instant>,
+}
+
+/// Longest delay.
+const LISTS_DELAY: Duration = Duration::from_secs(5);
+
+impl Lists {
+    /// Of a node, which has the same delay always: of what waits for the lists, it takes at most a quarter
+    /// of the time.
+    fn new(node_name: &str, pod_lookup_timeout: Duration) -> Self {
+        let mut hash = DefaultHasher::new();
+        node_name.hash(&mut hash);
+        let longest = LISTS_DELAY.min(pod_lookup_timeout / 4);
+        let share = f64::from(u16::try_from(hash.finish() % 1000).unwrap_or_default()) / 1000.0;
+        Self {
+            delay: longest.mul_f64(share),
+            listed: false,
+            at: None,
+        }
+    }
+
+    /// Whether they are listed now; `must`: they have to be, from now on.
+    fn are_due(&mut self, must: bool, now: Instant) -> bool {
+        if must && self.at.is_none() {
+            let delay = if self.listed {
+                self.delay
+            } else {
+                Duration::ZERO
+            };
+            self.at = Some(now + delay);
+        }
+        let due = self.at.is_some_and(|at| at <= now);
+        if due {
+            self.at = None;
+            self.listed = true;
+        }
+        due
+    }
 }
 
 /// Starts this program once more, to print its version to nobody.
