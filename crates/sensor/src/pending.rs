@@ -54,8 +54,8 @@ impl Room {
 struct Entry<T> {
     waiting: T,
     pod_uid: String,
-    /// Of pods that are not known yet: none, which is one namespace of its own.
-    namespace: Option<String>,
+    /// Of pods that are not known yet: empty, which is one namespace of its own.
+    namespace: String,
     bytes: usize,
 }
 
@@ -63,7 +63,7 @@ struct Entry<T> {
 pub(crate) struct PendingQueue<T> {
     entries: VecDeque<Entry<T>>,
     used: Room,
-    by_namespace: BTreeMap<Option<String>, BTreeMap<String, Room>>,
+    by_namespace: BTreeMap<String, BTreeMap<String, Room>>,
 }
 
 impl<T> Default for PendingQueue<T> {
@@ -91,7 +91,7 @@ impl<T> PendingQueue<T> {
             return vec![pod_uid.to_owned()];
         }
         let mut dropped = Vec::new();
-        let namespace = namespace.map(str::to_owned);
+        let namespace = namespace.unwrap_or_default().to_owned();
         let of_namespace = |queue: &Self| {
             let pods = queue.by_namespace.get(&namespace);
             pods.map(total).unwrap_or_default()
@@ -104,7 +104,7 @@ impl<T> PendingQueue<T> {
             dropped.extend(self.drop_oldest(&namespace, pod_uid));
         }
         while !of_namespace(self).has(bytes, OF_A_NAMESPACE) {
-            dropped.extend(self.drop_from(&namespace.clone()));
+            dropped.extend(self.drop_from(&namespace));
         }
         while !self.used.has(bytes, TOTAL) {
             let namespaces = self.by_namespace.iter();
@@ -127,18 +127,18 @@ impl<T> PendingQueue<T> {
     }
 
     /// Drops the oldest of the pod that has most in a namespace; the pod.
-    fn drop_from(&mut self, namespace: &Option<String>) -> Option<String> {
+    fn drop_from(&mut self, namespace: &str) -> Option<String> {
         let pods = self.by_namespace.get(namespace)?;
         let (most, _) = pods.iter().max_by_key(|(_, room)| room.share())?;
         let most = most.clone();
         self.drop_oldest(namespace, &most)
     }
 
-    fn drop_oldest(&mut self, namespace: &Option<String>, pod_uid: &str) -> Option<String> {
+    fn drop_oldest(&mut self, namespace: &str, pod_uid: &str) -> Option<String> {
         let oldest = self
             .entries
             .iter()
-            .position(|entry| entry.pod_uid == pod_uid && entry.namespace == *namespace)?;
+            .position(|entry| entry.pod_uid == pod_uid && entry.namespace == namespace)?;
         let entry = self.entries.remove(oldest)?;
         self.forget(&entry.namespace, &entry.pod_uid, entry.bytes);
         Some(entry.pod_uid)
@@ -180,7 +180,7 @@ impl<T> PendingQueue<T> {
         self.entries.len()
     }
 
-    fn forget(&mut self, namespace: &Option<String>, pod_uid: &str, bytes: usize) {
+    fn forget(&mut self, namespace: &str, pod_uid: &str, bytes: usize) {
         self.used.remove(bytes);
         let Some(pods) = self.by_namespace.get_mut(namespace) else {
             return;
@@ -214,7 +214,7 @@ mod tests {
         let mut queue = PendingQueue::default();
         for number in 0..2 * TOTAL.entries {
             let dropped = queue.push("greedy", Some("shop"), 1, number);
-            let expected = if number < OF_A_POD.entries { 0 } else { 1 };
+            let expected = usize::from(number >= OF_A_POD.entries);
             assert_eq!(dropped, vec!["greedy"; expected]);
         }
         assert_eq!(queue.len(), OF_A_POD.entries);

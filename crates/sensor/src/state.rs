@@ -28,7 +28,7 @@ use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
 use bailiff_policy::Process;
-use fetched::Fetched;
+use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -296,14 +296,12 @@ impl State {
         &mut self,
         mut waiting: PendingExec,
         now: Timestamp,
-        mut fetched: Option<&mut Fetched>,
+        fetched: Option<&mut Fetched>,
     ) {
         let Some(kept) = self.pods.get(&waiting.started.pod_uid).cloned() else {
             return self.wait(waiting, now);
         };
-        let pod = fetched
-            .as_ref()
-            .map_or_else(|| Arc::clone(&kept), |fetched| fetched.pod());
+        let pod = Fetched::pod_or(fetched.as_deref(), &kept);
         let Some(namespace) = self.namespaces.get(&pod.namespace) else {
             return self.wait(waiting, now);
         };
@@ -336,34 +334,15 @@ impl State {
         if matching.is_empty() {
             return;
         }
-        let in_time = now < waiting.until;
-        // What a policy reads of a pod that is too large is fetched; each has it for itself.
-        let (reading, kept_ones): (Vec<_>, Vec<_>) = matching
-            .iter()
-            .partition(|rule| rule.policy.needs_object() && kept.object_left_out());
-        let (mut now_ones, mut later): (Vec<_>, Vec<_>) = kept_ones.into_iter().partition(|rule| {
+        let ready = Ready::of(&kept, known, now < waiting.until);
+        let Sorted {
+            mut now_ones,
+            on_fetched,
+            later,
+        } = ready.sort(&matching, fetched, |rule| {
             is_complete_for(&pod, namespace, &self.needs, rule)
-                && (known || !in_time || !rule.policy.needs_container())
         });
-        let mut on_fetched = Vec::new();
-        for rule in reading {
-            let waits_for_container = !known && in_time && rule.policy.needs_container();
-            let read = fetched
-                .as_mut()
-                .and_then(|f| f.with_object_for(&rule.policy));
-            match read {
-                Some(_) if waits_for_container => later.push(rule),
-                Some(pod) => on_fetched.push((rule, pod)),
-                None if in_time || !is_complete_for(&pod, namespace, &self.needs, rule) => {
-                    later.push(rule);
-                }
-                None => now_ones.push(rule),
-            }
-        }
-        let lacking = later.iter().any(|rule| {
-            rule.policy.needs_object() && kept.object_left_out()
-                || rule.policy.needs_container() && !known && kept.containers_left_out()
-        });
+        let lacking = later.iter().any(|rule| ready.is_lacking(rule));
         let process = waiting
             .process
             .get_or_insert_with(|| Arc::new(process_of(started, &pod.commands, booted())));
@@ -394,7 +373,7 @@ impl State {
         if !later.is_empty() {
             let done = now_ones.iter().map(|rule| rule.policy.uid.clone());
             waiting.evaluated.extend(done);
-            if lacking && in_time {
+            if lacking {
                 self.ask_for(&waiting, &kept);
             }
             self.wait(waiting, now);

@@ -7,6 +7,7 @@
 use super::{PendingExec, State};
 use crate::cluster::fetches::Fetch;
 use crate::cluster::pods::PodFacts;
+use crate::cluster::policy_index::MatchedPolicy;
 use bailiff_policy::{CompiledPolicy, project};
 use jiff::Timestamp;
 use std::collections::HashMap;
@@ -26,9 +27,9 @@ pub(super) struct Fetched {
 }
 
 impl Fetched {
-    /// The pod without its object.
-    pub(super) fn pod(&self) -> Arc<PodFacts> {
-        Arc::clone(&self.facts)
+    /// The pod as it was fetched, without its object; else as it is kept.
+    pub(super) fn pod_or(fetched: Option<&Self>, kept: &Arc<PodFacts>) -> Arc<PodFacts> {
+        Arc::clone(fetched.map_or(kept, |fetched| &fetched.facts))
     }
 
     /// The pod with what a policy reads; none: it is too large.
@@ -49,6 +50,72 @@ impl Fetched {
         });
         self.read.insert(policy.uid.clone(), read.clone());
         read
+    }
+}
+
+/// What is known for the evaluation of a process.
+pub(super) struct Ready<'a> {
+    kept: &'a PodFacts,
+    known: bool,
+    in_time: bool,
+}
+
+/// Policies, by what they are evaluated on.
+pub(super) struct Sorted<'a> {
+    pub(super) now_ones: Vec<&'a MatchedPolicy>,
+    pub(super) on_fetched: Vec<(&'a MatchedPolicy, Arc<PodFacts>)>,
+    pub(super) later: Vec<&'a MatchedPolicy>,
+}
+
+impl<'k> Ready<'k> {
+    /// `known`: the container is; `in_time`: the process can wait on.
+    pub(super) const fn of(kept: &'k PodFacts, known: bool, in_time: bool) -> Self {
+        Self {
+            kept,
+            known,
+            in_time,
+        }
+    }
+
+    /// What a policy reads of a pod that is too large is fetched; each policy has it for itself.
+    pub(super) fn sort<'a>(
+        &self,
+        matching: &'a [MatchedPolicy],
+        mut fetched: Option<&mut Fetched>,
+        is_complete: impl Fn(&MatchedPolicy) -> bool,
+    ) -> Sorted<'a> {
+        let mut sorted = Sorted {
+            now_ones: Vec::new(),
+            on_fetched: Vec::new(),
+            later: Vec::new(),
+        };
+        for rule in matching {
+            let waits = !self.known && self.in_time && rule.policy.needs_container();
+            if waits || !is_complete(rule) {
+                sorted.later.push(rule);
+            } else if !self.reads_left_out(rule) {
+                sorted.now_ones.push(rule);
+            } else if let Some(fetched) = fetched.as_deref_mut()
+                && let Some(pod) = fetched.with_object_for(&rule.policy)
+            {
+                sorted.on_fetched.push((rule, pod));
+            } else if self.in_time {
+                sorted.later.push(rule);
+            } else {
+                sorted.now_ones.push(rule);
+            }
+        }
+        sorted
+    }
+
+    /// Whether a policy waits for a pod that has to be fetched.
+    pub(super) fn is_lacking(&self, rule: &MatchedPolicy) -> bool {
+        let container = rule.policy.needs_container() && !self.known;
+        self.in_time && (self.reads_left_out(rule) || container && self.kept.containers_left_out())
+    }
+
+    fn reads_left_out(&self, rule: &MatchedPolicy) -> bool {
+        rule.policy.needs_object() && self.kept.object_left_out()
     }
 }
 

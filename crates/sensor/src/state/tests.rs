@@ -367,13 +367,13 @@ async fn what_is_too_large_and_not_fetched_in_time_is_reported_and_never_evaluat
     sensor.pod(large).await;
     sensor.exec(exec(10, "a")).await;
     let found = sensor.findings();
-    assert_eq!(found[1].type_, IncidentType::EvaluationFailed);
+    assert_eq!(found[0].type_, IncidentType::EvaluationFailed);
     assert_eq!(
-        found[1].violations[0].message,
+        found[0].violations[0].message,
         "validations[0]: no such attribute(s): object; the parts of the object that policies read are too large to be kept; make the object smaller, or read fewer of its fields"
     );
     assert_eq!(
-        found[0].type_,
+        found[1].type_,
         IncidentType::Violation,
         "others are evaluated as always"
     );
