@@ -11,10 +11,13 @@ mod split;
 use crate::client::Streamed;
 use crate::watch::Pauses;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use futures::{AsyncBufRead, AsyncBufReadExt as _};
+use futures::{AsyncBufRead, AsyncBufReadExt as _, TryStreamExt as _};
 use http::Request;
+use http_body_util::{BodyExt as _, Limited};
 use kube::Client;
 use kube::api::{self, ListParams, WatchParams};
+use kube::client::Body;
+use kube::core::Status;
 use kube::runtime::utils::Backoff as _;
 use serde::Deserialize;
 use split::{Piece, Splitter};
@@ -85,6 +88,11 @@ pub struct ListWatch {
     seen: Arc<Mutex<Option<String>>>,
 }
 
+/// Longest pause that the API server can ask for.
+const RETRY_AFTER_LIMIT: Duration = Duration::from_mins(1);
+/// Most bytes of the message of an error.
+const ERROR_LIMIT_BYTES: usize = 64 * 1024;
+
 type Lines = Pin<Box<dyn AsyncBufRead + Send>>;
 type Item = Result<ObjectEvent, ListWatchError>;
 
@@ -101,6 +109,8 @@ struct Run {
     step: Step,
     pauses: Pauses,
     pause: Option<Duration>,
+    /// What the API server asked for, when it rejected the last request.
+    retry_after: Option<Duration>,
     /// The version that a list asked for is too old.
     expired: bool,
 }
@@ -134,6 +144,7 @@ impl ListWatch {
             step: Step::List,
             pauses: Pauses::default(),
             pause: None,
+            retry_after: None,
             expired: false,
         };
         stream::unfold(run, |mut run| async {
@@ -250,7 +261,10 @@ impl Run {
     }
 
     fn failed(&mut self, error: ListWatchError) -> Item {
-        self.pause = self.pauses.next();
+        // With the jitter of the pauses, so that not all come back at once.
+        let pause = self.pauses.next().unwrap_or_default();
+        let asked = self.retry_after.take().unwrap_or_default();
+        self.pause = Some(pause.saturating_add(asked));
         Err(error)
     }
 
@@ -281,9 +295,42 @@ impl Run {
         };
         let mut request = request.map_err(|error| failed(kube::Error::BuildRequest(error)))?;
         request.extensions_mut().insert(Streamed);
-        let lines = self.client.request_stream(request).await.map_err(failed)?;
-        Ok(Box::pin(lines))
+        let response = self.client.send(request.map(Body::from)).await;
+        let response = response.map_err(failed)?;
+        if !response.status().is_success() {
+            let (error, retry_after) = rejection(response).await;
+            self.retry_after = retry_after;
+            return Err(failed(error));
+        }
+        let body = response.into_body().into_data_stream();
+        Ok(Box::pin(
+            body.map_err(std::io::Error::other).into_async_read(),
+        ))
     }
+}
+
+/// What the API server rejected a request with, and how long it asks to wait. Its priority and fairness
+/// says that in the header alone, with a plain text.
+async fn rejection(response: http::Response<Body>) -> (kube::Error, Option<Duration>) {
+    let code = response.status().as_u16();
+    let header = response.headers().get(http::header::RETRY_AFTER);
+    let in_header = header.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let body = Limited::new(response.into_body(), ERROR_LIMIT_BYTES);
+    let bytes = match body.collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => return (kube::Error::Service(error), None),
+    };
+    let status = serde_json::from_slice(&bytes).unwrap_or_else(|_| {
+        let text = String::from_utf8_lossy(&bytes);
+        Status::failure(text.trim(), "Unknown").with_code(code)
+    });
+    let in_body = status
+        .details
+        .as_ref()
+        .map(|d| u64::from(d.retry_after_seconds));
+    let seconds = in_header.max(in_body).unwrap_or_default();
+    let asked = Duration::from_secs(seconds).min(RETRY_AFTER_LIMIT);
+    (kube::Error::Api(status.boxed()), Some(asked))
 }
 
 /// Whether the version that was asked for is too old.
@@ -370,7 +417,7 @@ async fn watched(lines: &mut Lines, splitter: &mut Splitter, version: &mut Strin
         };
         let type_ = fields.type_.as_deref().unwrap_or_default();
         if type_ == br#""ERROR""# {
-            let status: Result<kube::core::Status, _> = serde_json::from_slice(&object);
+            let status: Result<Status, _> = serde_json::from_slice(&object);
             let message = status.map_or_else(|error| error.to_string(), |status| status.message);
             return Outcome::Failed(ListWatchError::Ended(message));
         }

@@ -5,6 +5,7 @@
 //! Invariant: a pod that was deleted is known for a minute more, for its last processes; nothing else
 //! outlives its object. What tenants write takes a bounded number of bytes, whatever they write.
 
+pub(crate) mod fetches;
 pub(crate) mod gaps;
 pub(crate) mod namespaces;
 pub(crate) mod needs;

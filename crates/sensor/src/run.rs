@@ -4,6 +4,7 @@
 //! (`judge`) or write (`incident`), what is reported where processes cannot be monitored (`coverage`).
 //! Invariant: one task owns all state; a sensor is ready only after it has observed an exec of its own.
 
+use crate::cluster::fetches::fetch;
 use crate::coverage::{NodeEvents, with_sources};
 use crate::incident::write::{WRITER_LONGEST, WriterConfig, write};
 use crate::kernel::loader::{LoadError, Records};
@@ -13,12 +14,15 @@ use bailiff_api::{GROUP, VERSION};
 use bailiff_kube::list_watch::ListWatch;
 use bailiff_kube::serve::{Health, Pulse, ServeError, serve};
 use futures::StreamExt as _;
+use futures::future::OptionFuture;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
@@ -187,6 +191,8 @@ async fn follow(
     };
     let mut policies = of_bailiff("runtimepolicies");
     let mut bindings = of_bailiff("runtimepolicybindings");
+    let mut lists = Lists::new(&config.node_name, config.pod_lookup_timeout);
+    let mut fetching = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
     // Proves that programs are seen on this kernel, and shows which kubelet's pods are meant.
@@ -213,14 +219,22 @@ async fn follow(
             event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),
             event = namespaces.next() => state.namespace(event.ok_or(Error::WatchEnded("namespaces"))?),
             event = pods.next() => state.pod(event.ok_or(Error::WatchEnded("pods"))?).await,
+            Some((asked, json)) = OptionFuture::from(fetching.as_mut()), if fetching.is_some() => {
+                fetching = None;
+                state.fetched(asked, json).await;
+            }
             outcome = records.ready() => {
                 outcome?;
                 drain(&mut records, &mut state, &pulse).await;
             }
         }
-        if state.take_must_list() {
+        if lists.are_due(state.take_must_list(), Instant::now()) {
             namespaces = all_namespaces.stream(client.clone());
             pods = pods_of_node.stream(client.clone());
+        }
+        if fetching.is_none() {
+            let next = state.next_fetch(Instant::now());
+            fetching = next.map(|next| Box::pin(fetch(client.clone(), next)));
         }
         if !told && state.synced() {
             told = true;
@@ -237,6 +251,51 @@ async fn follow(
         Err(error) => tracing::error!(%error, "writing incidents ended"),
     }
     Ok(())
+}
+
+/// When pods and namespaces are listed. All sensors learn of a new policy in the same moment; each lists
+/// after a delay of its own, but for the first time.
+struct Lists {
+    delay: Duration,
+    listed: bool,
+    at: Option<Instant>,
+}
+
+/// Longest delay.
+const LISTS_DELAY: Duration = Duration::from_secs(5);
+
+impl Lists {
+    /// Of a node, which has the same delay always: of what waits for the lists, it takes at most a quarter
+    /// of the time.
+    fn new(node_name: &str, pod_lookup_timeout: Duration) -> Self {
+        let mut hash = DefaultHasher::new();
+        node_name.hash(&mut hash);
+        let longest = LISTS_DELAY.min(pod_lookup_timeout / 4);
+        let share = f64::from(u16::try_from(hash.finish() % 1000).unwrap_or_default()) / 1000.0;
+        Self {
+            delay: longest.mul_f64(share),
+            listed: false,
+            at: None,
+        }
+    }
+
+    /// Whether they are listed now; `must`: they have to be, from now on.
+    fn are_due(&mut self, must: bool, now: Instant) -> bool {
+        if must && self.at.is_none() {
+            let delay = if self.listed {
+                self.delay
+            } else {
+                Duration::ZERO
+            };
+            self.at = Some(now + delay);
+        }
+        let due = self.at.is_some_and(|at| at <= now);
+        if due {
+            self.at = None;
+            self.listed = true;
+        }
+        due
+    }
 }
 
 /// Starts this program once more, to print its version to nobody.

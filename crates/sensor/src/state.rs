@@ -5,8 +5,10 @@
 //! Invariant: what waits is bounded in number, bytes and time, and each process that is given up is
 //! counted. A policy is never evaluated on less of an object than it reads.
 
+mod fetched;
 mod objects;
 
+use crate::cluster::fetches::Fetches;
 use crate::cluster::gaps::{Gap, Gaps};
 use crate::cluster::namespaces::{NamespaceFacts, Namespaces};
 use crate::cluster::needs::Needs;
@@ -26,6 +28,7 @@ use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
 use bailiff_policy::Process;
+use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -87,6 +90,7 @@ pub(crate) struct State {
     needs: Arc<Needs>,
     needs_known: bool,
     must_list: bool,
+    fetches: Fetches,
     gaps: Gaps,
     gaps_report: watch::Sender<Option<String>>,
     queue_full: Option<Instant>,
@@ -132,6 +136,7 @@ impl State {
             needs: Arc::default(),
             needs_known: false,
             must_list: false,
+            fetches: Fetches::default(),
             gaps: Gaps::default(),
             gaps_report: watch::Sender::new(None),
             queue_full: None,
@@ -225,7 +230,7 @@ impl State {
                 .checked_add(self.pod_lookup_timeout)
                 .unwrap_or(Timestamp::MAX),
         };
-        self.try_evaluate(waiting, Timestamp::now()).await;
+        self.try_evaluate(waiting, Timestamp::now(), None).await;
     }
 
     /// Where the line of a process began that is executed.
@@ -285,11 +290,18 @@ impl State {
         mount_namespace != 0 && *owner == pod_uid
     }
 
-    /// Evaluates the policies for a process, or lets it wait on.
-    async fn try_evaluate(&mut self, mut waiting: PendingExec, now: Timestamp) {
-        let Some(pod) = self.pods.get(&waiting.started.pod_uid).cloned() else {
+    /// Evaluates the policies for a process, or lets it wait on; with the pod as it was fetched for that,
+    /// where it was.
+    async fn try_evaluate(
+        &mut self,
+        mut waiting: PendingExec,
+        now: Timestamp,
+        fetched: Option<&mut Fetched>,
+    ) {
+        let Some(kept) = self.pods.get(&waiting.started.pod_uid).cloned() else {
             return self.wait(waiting, now);
         };
+        let pod = Fetched::pod_or(fetched.as_deref(), &kept);
         let Some(namespace) = self.namespaces.get(&pod.namespace) else {
             return self.wait(waiting, now);
         };
@@ -300,6 +312,9 @@ impl State {
         if !known && !waiting.started.place.application {
             // It may be the pod's sandbox, which no status names.
             if now < waiting.until {
+                if pod.containers_left_out() {
+                    self.ask_for(&waiting, &kept);
+                }
                 return self.wait(waiting, now);
             }
             // Where no container is known, nothing tells it from the application: a pod that is made
@@ -319,23 +334,37 @@ impl State {
         if matching.is_empty() {
             return;
         }
-        let (now_ones, later): (Vec<_>, Vec<_>) = matching.iter().partition(|rule| {
+        let ready = Ready::of(&kept, known, now < waiting.until);
+        let Sorted {
+            mut now_ones,
+            on_fetched,
+            later,
+        } = ready.sort(&matching, fetched, |rule| {
             is_complete_for(&pod, namespace, &self.needs, rule)
-                && (known || now >= waiting.until || !rule.policy.needs_container())
         });
+        let lacking = later.iter().any(|rule| ready.is_lacking(rule));
         let process = waiting
             .process
             .get_or_insert_with(|| Arc::new(process_of(started, &pod.commands, booted())));
         let errors = &mut self.errors;
-        let found = evaluate_policies(
-            &waiting.started,
-            process,
-            &pod,
-            namespace,
-            &now_ones,
-            &mut |policy, of_policy| errors.add(policy, of_policy, Instant::now()),
-        );
-        for finding in found {
+        let mut evaluate = |pod: &Arc<PodFacts>, rules: &[&MatchedPolicy]| {
+            evaluate_policies(
+                &waiting.started,
+                process,
+                pod,
+                namespace,
+                rules,
+                &mut |policy, of_policy| errors.add(policy, of_policy, Instant::now()),
+            )
+        };
+        let mut found = evaluate(&pod, &now_ones);
+        for (rule, pod) in &on_fetched {
+            found.extend(evaluate(pod, &[*rule]));
+        }
+        now_ones.extend(on_fetched.iter().map(|(rule, _)| *rule));
+        for mut finding in found {
+            // Nothing stays of what was fetched.
+            finding.pod = Arc::clone(&kept);
             self.metrics.found(finding.type_);
             if self.violations.send(finding).await.is_err() {
                 return;
@@ -344,6 +373,9 @@ impl State {
         if !later.is_empty() {
             let done = now_ones.iter().map(|rule| rule.policy.uid.clone());
             waiting.evaluated.extend(done);
+            if lacking {
+                self.ask_for(&waiting, &kept);
+            }
             self.wait(waiting, now);
         }
     }
@@ -356,7 +388,12 @@ impl State {
                 uid,
                 "Process was not evaluated: its pod did not become known in time"
             );
-        } else if !self.pending.push(&uid, waiting.bytes(), waiting) {
+            return;
+        }
+        let pod = self.pods.get(&uid);
+        let namespace = pod.map(|pod| pod.namespace.as_str());
+        let dropped = self.pending.push(&uid, namespace, waiting.bytes(), waiting);
+        for uid in dropped {
             self.metrics.not_evaluated(NotEvaluated::QueueFull, 1);
             let pod = self.pods.get(&uid);
             let name = pod.map(|pod| format!("pod {}/{}", pod.namespace, pod.name));
@@ -375,7 +412,7 @@ impl State {
             .pending
             .take(|waits_for| pod_uid.is_none_or(|uid| is_pod(waits_for, uid)));
         for waiting in tried {
-            self.try_evaluate(waiting, now).await;
+            self.try_evaluate(waiting, now, None).await;
         }
     }
 

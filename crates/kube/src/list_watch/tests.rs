@@ -154,6 +154,34 @@ async fn what_fails_is_repeated_and_what_was_listed_stays() {
     server.finish();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_as_long_as_the_api_server_asks_for() {
+    let details = json!({"kind": "Status", "code": 429, "reason": "TooManyRequests",
+        "message": "no", "details": {"retryAfterSeconds": 20}});
+    for (header, body, seconds) in [
+        (Some("30"), b"Too many requests".to_vec(), 30),
+        (None, bytes(&details), 20),
+        (Some("100000"), Vec::new(), RETRY_AFTER_LIMIT.as_secs()),
+    ] {
+        let asked: Arc<Mutex<Vec<tokio::time::Instant>>> = Arc::default();
+        let log = Arc::clone(&asked);
+        let service = tower::service_fn(move |_: Request<Body>| {
+            log.lock().unwrap().push(tokio::time::Instant::now());
+            let mut response = http::Response::builder().status(429);
+            if let Some(header) = header {
+                response = response.header("Retry-After", header);
+            }
+            let response = response.body(Body::from(body.clone())).unwrap();
+            std::future::ready(Ok::<_, std::convert::Infallible>(response))
+        });
+        let mut stream = pods().stream(Client::new(service, "default"));
+        assert_eq!(take(&mut stream, 2).await, ["cannot list", "cannot list"]);
+        let asked = asked.lock().unwrap();
+        let pause = asked[1].duration_since(asked[0]).as_secs();
+        assert!((seconds..seconds + 2).contains(&pause), "{pause}");
+    }
+}
+
 #[tokio::test]
 async fn a_response_that_is_cut_off_is_an_error() {
     let whole = bytes(&list("5", &[pod("a", "1")]));

@@ -17,7 +17,7 @@ const NAMED_LIMIT: usize = 5;
 pub(crate) enum Gap {
     /// The parts of the Pod or Namespace that policies read take too many bytes.
     ObjectTooLarge,
-    /// So many containers, probes or hooks, or so many pods, that the pod's containers are not known.
+    /// So many containers, probes or hooks, or so many pods, that some of the pod's are not known.
     ContainersTooLarge,
     /// The object cannot be decoded.
     DecodeError,
@@ -40,7 +40,7 @@ impl Gap {
                 "Policies that read these objects cannot be evaluated, because what they read is too large to keep; make the objects smaller"
             }
             Self::ContainersTooLarge => {
-                "Containers and probes of these pods are not known, because they are too large to keep; make the pods smaller"
+                "Containers or probes of these pods are not known, because they are too large to keep; make the pods smaller"
             }
             Self::DecodeError => {
                 "These objects cannot be decoded and do not count; see the log of the sensor"

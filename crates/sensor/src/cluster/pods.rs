@@ -7,6 +7,7 @@
 //! its identity, however large it is.
 
 mod budget;
+mod containers;
 mod read;
 
 pub(crate) use read::name as name_of;
@@ -46,8 +47,10 @@ pub(crate) struct PodFacts {
     pub(crate) complete_for: Arc<Needs>,
     /// All processes of it ended for good.
     finished: bool,
-    /// Containers and commands were too large to be kept.
+    /// Containers that were started were too large to be kept.
     containers_left_out: bool,
+    /// Commands of probes and hooks were too large to be kept.
+    commands_left_out: bool,
     /// Bytes of memory of the object, and of the rest.
     object_bytes: usize,
     bytes: usize,
@@ -167,9 +170,30 @@ impl PodFacts {
         self.complete_for.object.is_some() && self.object.is_none()
     }
 
-    /// Whether containers, probes and hooks are too large to be kept.
+    /// Whether containers that were started are too large to be kept.
     pub(crate) const fn containers_left_out(&self) -> bool {
         self.containers_left_out
+    }
+
+    /// Whether probes and hooks are too large to be kept.
+    pub(crate) const fn commands_left_out(&self) -> bool {
+        self.commands_left_out
+    }
+
+    /// With this as the object, for one evaluation.
+    pub(crate) fn with_object(&self, object: Value) -> Self {
+        Self {
+            object: Some(object),
+            ..self.clone()
+        }
+    }
+
+    /// Of a pod that is fetched for one evaluation.
+    ///
+    /// # Errors
+    /// When its JSON is not that of a Pod.
+    pub(crate) fn fetched(json: &[u8], needs: &Arc<Needs>) -> Result<Self, ProjectionError> {
+        read::fetched(json, needs)
     }
 
     /// Takes over containers that were replaced a short time ago.

@@ -27,7 +27,7 @@ const LIMIT_BYTES: usize = 11 * 1024;
 /// processes.
 const SPEC_LIMIT_BYTES: usize = 7 * 1024;
 /// Most bytes of a path that is kept.
-const PATH_LIMIT_BYTES: usize = 1024;
+pub(crate) const PATH_LIMIT_BYTES: usize = 1024;
 /// Most bytes of a name that is kept.
 const NAME_LIMIT_BYTES: usize = 256;
 /// Most bytes of the name of an object, and of a container's ID, as the schema has it.

@@ -3,7 +3,7 @@
 //! Here: what is written when, and where. Not here: the requests (`write/request`), what waits and what
 //! has no room (`write/entries`), what an Incident says (`evidence`).
 //! Invariant: at most [`bucket::WRITES_PER_SECOND`] writes a second, and for an Incident at growing
-//! intervals; what is held back is added up and written later, at the end within [`FLUSH`]. What the API
+//! intervals, and the namespaces of pods take turns; what is held back is added up and written later, at the end within [`FLUSH`]. What the API
 //! server rejects in a pod's namespace is recorded in Bailiff's. What cannot be recorded is counted
 //! and logged, and nothing waits for it.
 
@@ -21,6 +21,7 @@ use entries::{Entries, Entry};
 use fallback::Fallback;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use request::{Outcome, Request};
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -33,6 +34,8 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LONGEST_INTERVAL: Duration = Duration::from_mins(5);
 /// Most requests at a time: one that gets no answer holds nobody up.
 const IN_FLIGHT_LIMIT: usize = 32;
+/// The same for the Incidents of one namespace.
+const OF_A_NAMESPACE_LIMIT: usize = 4;
 /// How often the writer makes progress when nothing happens.
 const TURN: Duration = Duration::from_secs(10);
 /// Longest time without progress; requests are on their way beside it.
@@ -62,6 +65,7 @@ struct Writer {
     fallback: Fallback,
     bucket: Bucket,
     requests: FuturesUnordered<Sent>,
+    turns: Turns,
     /// Nothing more comes: pauses between writes are over.
     ending: bool,
 }
@@ -83,6 +87,7 @@ pub(crate) async fn write(
         fallback: Fallback::default(),
         bucket: Bucket::new(Instant::now()),
         requests: FuturesUnordered::new(),
+        turns: Turns::default(),
         ending: false,
     };
     loop {
@@ -115,10 +120,38 @@ pub(crate) async fn write(
     writer.entries.left()
 }
 
+/// Whose turn it is: a number for each namespace, which grows with each write.
+#[derive(Default)]
+struct Turns {
+    number: u64,
+    last: HashMap<String, u64>,
+}
+
+/// From how many namespaces on those without an Incident are forgotten.
+const TURNS_LIMIT: usize = 4096;
+
+impl Turns {
+    /// The last write of a namespace; none before all others.
+    fn last(&self, namespace: &str) -> Option<u64> {
+        self.last.get(namespace).copied()
+    }
+
+    fn take(&mut self, namespace: &str) {
+        self.number = self.number.saturating_add(1);
+        self.last.insert(namespace.to_owned(), self.number);
+    }
+
+    fn forget_unless(&mut self, known: impl Fn(&str) -> bool) {
+        if self.last.len() > TURNS_LIMIT {
+            self.last.retain(|namespace, _| known(namespace));
+        }
+    }
+}
+
 impl Writer {
     /// When the entry may be written.
     fn not_before(&self, entry: &Entry) -> Instant {
-        if self.ending && entry.failures == 0 {
+        if self.ending && !entry.waits() {
             Instant::now()
         } else {
             entry.not_before
@@ -130,9 +163,8 @@ impl Writer {
         if self.requests.len() >= IN_FLIGHT_LIMIT {
             return None;
         }
-        let idle = self.entries.iter().map(|(_, entry)| entry);
-        let idle = idle.filter(|entry| entry.is_due() && !entry.in_flight);
-        let next = idle.map(|entry| self.not_before(entry)).min()?;
+        let idle = self.entries.idle(OF_A_NAMESPACE_LIMIT);
+        let next = idle.map(|(_, entry)| self.not_before(entry)).min()?;
         Some(next.max(self.bucket.next(Instant::now())))
     }
 
@@ -140,10 +172,10 @@ impl Writer {
     fn start(&mut self) {
         let now = Instant::now();
         while self.requests.len() < IN_FLIGHT_LIMIT && self.bucket.next(now) <= now {
-            let due = self.entries.iter().filter(|(_, entry)| {
-                entry.is_due() && !entry.in_flight && self.not_before(entry) <= now
-            });
-            let first = due.min_by_key(|(_, entry)| entry.rank());
+            let idle = self.entries.idle(OF_A_NAMESPACE_LIMIT);
+            let due = idle.filter(|(_, entry)| self.not_before(entry) <= now);
+            let first =
+                due.min_by_key(|(_, entry)| (self.turns.last(&entry.pod_namespace), entry.rank()));
             let Some(name) = first.map(|(name, _)| name.clone()) else {
                 return;
             };
@@ -154,6 +186,7 @@ impl Writer {
                 return;
             };
             self.bucket.take(now);
+            self.turns.take(&entry.pod_namespace);
             entry.in_flight = true;
             let (client, namespace) = (self.client.clone(), entry.namespace.clone());
             self.requests.push(Box::pin(async move {
@@ -164,6 +197,8 @@ impl Writer {
     }
 
     fn receive(&mut self, finding: Finding) {
+        self.turns
+            .forget_unless(|namespace| self.entries.has(namespace));
         let name = name(&finding, &self.config.node);
         let now = Instant::now();
         if let Some(entry) = self.entries.get_mut(&name) {
@@ -205,13 +240,17 @@ impl Writer {
                 }
                 return self.metrics.written(WriteResult::Created);
             }
-            Outcome::AlreadyExists(found) => {
-                entry.found(&found);
+            Outcome::AlreadyExists {
+                spec,
+                count,
+                series,
+            } => {
+                entry.found(&spec, count, series.as_deref());
                 entry.succeeded(now);
                 return self.metrics.written(WriteResult::Updated);
             }
-            Outcome::Updated(count) => {
-                entry.updated(count);
+            Outcome::Updated(series) => {
+                entry.updated(&series);
                 entry.succeeded(now);
                 return self.metrics.written(WriteResult::Updated);
             }
@@ -223,6 +262,10 @@ impl Writer {
             Outcome::Rejected(error) => {
                 self.metrics.written(WriteResult::Error);
                 return self.rejected(name, &error, now);
+            }
+            Outcome::UpdateRejected(error) => {
+                self.metrics.written(WriteResult::Error);
+                return self.update_rejected(name, &error, now);
             }
             Outcome::Failed(error) => error,
         };
@@ -256,6 +299,28 @@ impl Writer {
         entry.namespace.clone_from(&self.config.fallback_namespace);
         entry.not_before = now;
         entry.failures = 0;
+    }
+
+    /// The API server does not accept an update. What the controller has to know is recorded in Bailiff's
+    /// namespace, in an Incident of the same name.
+    fn update_rejected(&mut self, name: &str, error: &kube::Error, now: Instant) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        let elsewhere = entry.namespace != self.config.fallback_namespace && entry.has_news();
+        if elsewhere && self.fallback.take(&entry.pod_namespace, now) {
+            tracing::warn!(
+                incident = name, namespace = entry.namespace, %error,
+                "The API server rejected an update of an Incident; recording what is new in the namespace of Bailiff"
+            );
+            let namespace = &self.config.fallback_namespace;
+            return entry.record_anew_in(namespace, now, self.config.interval);
+        }
+        tracing::warn!(
+            incident = name, namespace = entry.namespace, %error,
+            "The API server rejected an update of an Incident; retrying later"
+        );
+        entry.hold_back(now);
     }
 
     fn not_recorded(&self, name: &str, reason: NotRecorded, cause: &str) {

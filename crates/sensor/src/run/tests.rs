@@ -55,3 +55,24 @@ async fn it_does_not_go_on_without_its_writer() {
     let ended = tokio::time::timeout(LONGEST, following).await;
     assert!(matches!(ended, Ok(Err(Error::WriterEnded))), "{ended:?}");
 }
+
+#[test]
+fn sensors_list_again_at_times_of_their_own() {
+    let timeout = Duration::from_secs(30);
+    let now = Instant::now();
+    let mut delays = std::collections::BTreeSet::new();
+    for node in 0..1000 {
+        let mut lists = Lists::new(&format!("node-{node}"), timeout);
+        assert!(!lists.are_due(false, now));
+        assert!(lists.are_due(true, now), "the first time at once");
+        let due = |lists: &mut Lists, tenths: u32, must: bool| {
+            lists.are_due(must, now + Duration::from_millis(100) * tenths)
+        };
+        // Another policy that comes meanwhile delays it no further.
+        let after = (0..=50).find(|tenths| due(&mut lists, *tenths, *tenths < 2));
+        delays.insert(after.expect("within the longest delay"));
+        assert!(!due(&mut lists, 100, false), "once");
+    }
+    assert!(delays.len() > 45, "{delays:?}");
+    assert!(Lists::new("node-1", Duration::ZERO).delay.is_zero());
+}

@@ -58,7 +58,8 @@ impl State {
                         let name = format!("pod {}/{}", pod.namespace, pod.name);
                         let mut gaps = Vec::new();
                         gaps.extend(pod.object_left_out().then_some(Gap::ObjectTooLarge));
-                        gaps.extend(pod.containers_left_out().then_some(Gap::ContainersTooLarge));
+                        let left_out = pod.containers_left_out() || pod.commands_left_out();
+                        gaps.extend(left_out.then_some(Gap::ContainersTooLarge));
                         self.gaps.set(&name, &gaps);
                     }
                 }

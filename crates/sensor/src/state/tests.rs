@@ -292,8 +292,69 @@ async fn what_a_policy_reads_and_is_not_kept_in_time_is_counted() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_is_reported_and_never_evaluated_in_part() {
+async fn what_is_too_large_is_fetched_for_the_policies_that_read_it_and_forgotten() {
     let mut sensor = Sensor::new(MINUTE).await;
+    let reading = policy(
+        "any",
+        2,
+        "object.metadata.annotations.all(k, k != 'annotation-7')",
+    );
+    sensor.state.policy(Ok(Watched::Applied(reading)));
+    sensor
+        .state
+        .namespace(Ok(Watched::Applied(namespace("shop"))));
+    let mut large = running("a", ID);
+    large["metadata"]["annotations"] = (0..2000)
+        .map(|n| (format!("annotation-{n}"), json!("")))
+        .collect();
+    sensor.pod(large.clone()).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.exec(exec(11, "a")).await;
+    assert_eq!(sensor.found(), [web(10), web(11)], "others do not wait");
+    let fetch = sensor.state.next_fetch(Instant::now()).unwrap();
+    assert_eq!(
+        (fetch.namespace.as_str(), fetch.name.as_str()),
+        ("shop", "a")
+    );
+    // What cannot be fetched is tried again, and a pod that only has its name is another.
+    sensor.state.fetched(fetch.clone(), None).await;
+    let another = bytes(&running("b", ID));
+    sensor.state.fetched(fetch.clone(), Some(another)).await;
+    assert!(sensor.found().is_empty());
+    sensor.state.fetched(fetch, Some(bytes(&large))).await;
+    let found = sensor.findings();
+    let types: Vec<_> = found.iter().map(|f| (f.pid, f.type_)).collect();
+    assert_eq!(
+        types,
+        [(10, IncidentType::Violation), (11, IncidentType::Violation)]
+    );
+    assert!(found.iter().all(|found| found.pod.object.is_none()));
+    assert!(sensor.state.pending.is_empty());
+}
+
+#[tokio::test]
+async fn a_container_that_has_no_room_is_fetched() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    let mut large = running("a", ID);
+    let web_status = large["status"]["containerStatuses"][0].clone();
+    let others = (0..2000).map(|n| {
+        let mut other = web_status.clone();
+        other["name"] = json!(format!("c{n}"));
+        other["containerID"] = json!(format!("containerd://c{n}"));
+        other
+    });
+    large["status"]["containerStatuses"] = others.chain([web_status.clone()]).collect();
+    sensor.pod(large.clone()).await;
+    sensor.exec(exec(10, "a")).await;
+    assert!(sensor.found().is_empty());
+    let fetch = sensor.state.next_fetch(Instant::now()).unwrap();
+    sensor.state.fetched(fetch, Some(bytes(&large))).await;
+    assert_eq!(sensor.found(), [any(10), web(10)]);
+}
+
+#[tokio::test]
+async fn what_is_too_large_and_not_fetched_in_time_is_reported_and_never_evaluated_in_part() {
+    let mut sensor = Sensor::new(Duration::ZERO).await;
     let reading = policy("any", 2, "object.metadata.annotations.all(k, k != 'x')");
     sensor.state.policy(Ok(Watched::Applied(reading)));
     sensor
@@ -806,8 +867,14 @@ async fn what_is_given_up_is_counted() {
 async fn a_pod_that_is_made_too_large_is_not_taken_for_its_sandbox() {
     let mut sensor = Sensor::new(Duration::ZERO).await;
     let mut large = running("a", ID);
-    let one = large["spec"]["containers"][0].clone();
-    large["spec"]["containers"] = json!(vec![one; 5000]);
+    let web = large["status"]["containerStatuses"][0].clone();
+    let others = (0..2000).map(|n| {
+        let mut other = web.clone();
+        other["name"] = json!(format!("c{n}"));
+        other["containerID"] = json!(format!("containerd://c{n}"));
+        other
+    });
+    large["status"]["containerStatuses"] = others.chain([web.clone()]).collect();
     sensor.pod(large).await;
     sensor.exec(exec(10, "a")).await;
     assert_eq!(sensor.skipped(Skipped::Sandbox), 0);

@@ -69,6 +69,7 @@ impl Budget {
                 facts.containers = BTreeMap::new();
                 facts.replaced = BTreeMap::new();
                 facts.containers_left_out = true;
+                facts.commands_left_out = true;
                 facts.bytes = 0;
             }
             self.add(pod);

@@ -5,12 +5,13 @@
 //! Invariant: reading a pod takes a bounded number of bytes beside its JSON, whatever it is.
 
 use super::PodFacts;
+use super::containers::started;
 use crate::cluster::needs::Needs;
 use crate::incident::evidence::OWNER_LABELS;
 use crate::process::commands::KubeletCommands;
 use bailiff_api::{ContainerType, keys};
 use bailiff_policy::{Container, ProjectionError, Reads, project};
-use k8s_openapi::api::core::v1::{Container as Spec, ContainerStatus, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container as Spec, ContainerStatus, Pod, PodSpec, PodStatus};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -18,6 +19,8 @@ use std::sync::{Arc, OnceLock};
 /// Most bytes of memory of what the sensor itself needs of a pod, and of what expressions read.
 const CORE_LIMIT_BYTES: usize = 64 * 1024;
 pub(super) const OBJECT_LIMIT_BYTES: usize = 64 * 1024;
+/// The same of the containers of a pod that is fetched for one evaluation.
+const FETCHED_LIMIT_BYTES: usize = 4 << 20;
 /// Most bytes of what identifies a pod; its parts are as long as Kubernetes lets names be.
 const IDENTITY_LIMIT_BYTES: usize = 256 * 1024;
 /// Most bytes of the variables of a pod's containers, which commands of probes may use.
@@ -36,7 +39,7 @@ const IDENTITY: &[&[&str]] = &[
 ];
 
 /// Fields of a pod's containers.
-const SPEC: &[&[&str]] = &[&["name"], &["image"], &["restartPolicy"]];
+pub(super) const SPEC: &[&[&str]] = &[&["name"], &["image"], &["restartPolicy"]];
 /// Those that hold a command of the kubelet.
 const COMMANDS: &[&[&str]] = &[
     &["livenessProbe", "exec", "command"],
@@ -47,7 +50,7 @@ const COMMANDS: &[&[&str]] = &[
 ];
 const VARIABLES: &[&[&str]] = &[&["env", "*", "name"], &["env", "*", "value"]];
 /// Fields of their statuses.
-const STATUS: &[&[&str]] = &[
+pub(super) const STATUS: &[&[&str]] = &[
     &["name"],
     &["image"],
     &["imageID"],
@@ -63,7 +66,7 @@ enum Extent {
     FewLabels,
     /// Without commands of the kubelet, too.
     NoCommands,
-    /// Without containers, too.
+    /// Without containers, too: they are read one by one.
     Identity,
 }
 
@@ -72,6 +75,29 @@ enum Extent {
 /// # Errors
 /// When its JSON is not that of a Pod.
 pub(super) fn facts(json: &[u8], needs: &Arc<Needs>) -> Result<PodFacts, ProjectionError> {
+    let mut facts = without_object(json, needs, CORE_LIMIT_BYTES)?;
+    if let Some(reads) = &needs.object
+        && let Ok((object, bytes)) = project(json, reads, OBJECT_LIMIT_BYTES)
+    {
+        facts.object = Some(object);
+        facts.object_bytes = bytes;
+    }
+    Ok(facts)
+}
+
+/// What a pod is that is fetched for one evaluation: with more containers, and without the object.
+///
+/// # Errors
+/// When its JSON is not that of a Pod.
+pub(super) fn fetched(json: &[u8], needs: &Arc<Needs>) -> Result<PodFacts, ProjectionError> {
+    without_object(json, needs, FETCHED_LIMIT_BYTES)
+}
+
+fn without_object(
+    json: &[u8],
+    needs: &Arc<Needs>,
+    containers_limit: usize,
+) -> Result<PodFacts, ProjectionError> {
     let mut read = None;
     for extent in [
         Extent::All,
@@ -109,22 +135,31 @@ pub(super) fn facts(json: &[u8], needs: &Arc<Needs>) -> Result<PodFacts, Project
             Err(error) => return Err(error),
         }
     }
-    let pod: Pod = serde_json::from_value(core).map_err(ProjectionError::Invalid)?;
+    let mut pod: Pod = serde_json::from_value(core).map_err(ProjectionError::Invalid)?;
+    let mut bytes = bytes;
+    let mut containers_left_out = false;
+    if extent == Extent::Identity {
+        let started = started(json, containers_limit).map_err(ProjectionError::Invalid)?;
+        containers_left_out = started.left_out;
+        bytes = bytes.saturating_add(started.bytes);
+        let spec = pod.spec.get_or_insert_with(PodSpec::default);
+        spec.containers = started.containers;
+        spec.init_containers = Some(started.init_containers);
+        let status = pod.status.get_or_insert_with(PodStatus::default);
+        status.container_statuses = Some(started.container_statuses);
+        status.init_container_statuses = Some(started.init_container_statuses);
+        status.ephemeral_container_statuses = Some(started.ephemeral_container_statuses);
+    }
     let mut facts = of_pod(&pod, needs).ok_or_else(|| {
         let lacking = serde::de::Error::custom("it has no name, namespace or UID");
         ProjectionError::Invalid(lacking)
     })?;
-    facts.containers_left_out = extent >= Extent::NoCommands;
-    if extent == Extent::NoCommands {
+    facts.containers_left_out = containers_left_out;
+    facts.commands_left_out = extent >= Extent::NoCommands;
+    if facts.commands_left_out {
         facts.commands = KubeletCommands::default();
     }
     facts.bytes = bytes;
-    if let Some(reads) = &needs.object
-        && let Ok((object, bytes)) = project(json, reads, OBJECT_LIMIT_BYTES)
-    {
-        facts.object = Some(object);
-        facts.object_bytes = bytes;
-    }
     Ok(facts)
 }
 
@@ -231,6 +266,7 @@ fn of_pod(pod: &Pod, needs: &Arc<Needs>) -> Option<PodFacts> {
         complete_for: Arc::clone(needs),
         finished: matches!(phase, Some("Succeeded" | "Failed")),
         containers_left_out: false,
+        commands_left_out: false,
         object_bytes: 0,
         bytes: 0,
     })
@@ -248,7 +284,8 @@ fn by_id(pod: &Pod, spec: &PodSpec) -> BTreeMap<String, Container> {
             let image = spec.and_then(|spec| spec.image.clone());
             let container = Container {
                 name: Some(status.name.clone()),
-                image: image.or_else(|| Some(status.image.clone())),
+                image: image
+                    .or_else(|| Some(status.image.clone()).filter(|image| !image.is_empty())),
                 image_id: Some(status.image_id.clone()).filter(|id| !id.is_empty()),
                 type_: Some(type_of(spec)),
             };

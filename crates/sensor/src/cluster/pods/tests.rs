@@ -204,7 +204,7 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
         (0..20_000).map(|n| (format!("l{n}"), json!("v"))).collect();
     let many = |one: &Value| json!(vec![one.clone(); 5000]);
     let cases: [(&str, Change<'_>, [bool; 3]); 6] = [
-        // What is left out: the object; other labels; containers and commands.
+        // What is left out: the object; other labels; commands.
         ("nothing", Box::new(|_| {}), [false, false, false]),
         (
             "an annotation",
@@ -245,7 +245,7 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
             [true, true, true],
         ),
     ];
-    for (name, change, [object, others, containers]) in cases {
+    for (name, change, [object, others, commands]) in cases {
         let mut pods = Pods::default();
         let json = large("u", |pod| {
             pod["metadata"]["labels"]["other"] = json!("x");
@@ -256,10 +256,65 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
         assert_eq!(facts.labels["team"], "shop", "{name}");
         assert_eq!(facts.labels.contains_key("other"), !others, "{name}");
         assert_eq!(facts.object_left_out(), object, "{name}");
-        assert_eq!(facts.containers_left_out(), containers, "{name}");
-        assert_eq!(facts.containers.is_empty(), name == "containers", "{name}");
+        assert_eq!(facts.commands_left_out(), commands, "{name}");
+        assert!(!facts.containers_left_out(), "{name}");
+        assert_eq!(
+            facts.containers["id"].name.as_deref(),
+            Some("web"),
+            "{name}"
+        );
         assert!(facts.bytes + facts.object_bytes <= 128 * 1024, "{name}");
     }
+}
+
+#[test]
+fn a_text_that_is_too_large_is_unknown_for_its_own_container_alone() {
+    let mut pods = Pods::default();
+    let json = large("u", |pod| {
+        let text = "x".repeat(70_000);
+        // One that is never started, one whose image is nonsense, and many that are long.
+        let containers = pod["spec"]["containers"].as_array_mut().unwrap();
+        containers.push(json!({"name": "waits", "image": text}));
+        containers.push(json!({"name": "odd", "image": text}));
+        let mut odd = status("odd", "odd");
+        odd["image"] = json!(text);
+        let statuses = pod["status"]["containerStatuses"].as_array_mut().unwrap();
+        statuses.push(json!({"name": "waits", "image": text, "imageID": ""}));
+        statuses.push(odd);
+    });
+    apply(&mut pods, &json, at(0));
+    let facts = pods.get("u").unwrap();
+    let known = |id: &str| {
+        let container = &facts.containers[id];
+        (
+            container.name.as_deref().unwrap(),
+            container.image.as_deref(),
+        )
+    };
+    assert_eq!(known("id"), ("web", Some("web:1")));
+    assert_eq!(known("odd"), ("odd", None));
+    assert_eq!(facts.containers.len(), 2);
+    assert!(!facts.containers_left_out());
+}
+
+#[test]
+fn containers_of_a_pod_have_a_bounded_room() {
+    let json = large("u", |pod| {
+        let many = |of: &dyn Fn(usize) -> Value| (0..2000).map(of).collect::<Vec<_>>();
+        pod["spec"]["containers"] =
+            json!(many(&|n| json!({"name": format!("c{n}"), "image": "i"})));
+        pod["status"]["containerStatuses"] =
+            json!(many(&|n| status(&format!("c{n}"), &format!("id{n}"))));
+    });
+    let mut pods = Pods::default();
+    apply(&mut pods, &json, at(0));
+    let facts = pods.get("u").unwrap();
+    assert!(facts.containers_left_out());
+    assert!((10..500).contains(&facts.containers.len()));
+    assert!(facts.bytes <= 128 * 1024, "{}", facts.bytes);
+    let fetched = PodFacts::fetched(&json, &whole()).unwrap();
+    assert_eq!(fetched.containers.len(), 2000);
+    assert!(!fetched.containers_left_out());
 }
 
 #[test]
@@ -288,7 +343,7 @@ fn a_probe_has_the_variables_of_its_container() {
         let mut pods = Pods::default();
         apply(&mut pods, json, at(0));
         let facts = pods.get("u").unwrap();
-        (format!("{:?}", facts.commands), facts.containers_left_out())
+        (format!("{:?}", facts.commands), facts.commands_left_out())
     };
     let (few, left_out) = commands(&probed(0));
     assert!(few.contains(r#"["check", "80"]"#) && !left_out, "{few}");

@@ -8,7 +8,7 @@ use super::LONGEST_INTERVAL;
 use crate::incident::evidence::{named_bindings, process_room};
 use crate::incident::processes::{Processes, Room};
 use crate::judge::Finding;
-use bailiff_api::{BindingReference, Incident, IncidentSpec, Series};
+use bailiff_api::{BindingReference, IncidentSpec, Series};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -48,6 +48,10 @@ pub(super) struct Entry {
     /// No write before.
     pub(super) not_before: Instant,
     pub(super) failures: u32,
+    /// The last update was rejected.
+    held_back: bool,
+    /// Generation and bindings that the Incident has.
+    known: (i64, BTreeSet<String>),
     pub(super) in_flight: bool,
     /// It could not be recorded; until then nothing is tried.
     given_up: Option<Instant>,
@@ -74,6 +78,8 @@ impl Entry {
             last_write: None,
             not_before: now,
             failures: 0,
+            held_back: false,
+            known: (0, BTreeSet::new()),
             in_flight: false,
             given_up: None,
         }
@@ -123,7 +129,7 @@ impl Entry {
         }
     }
 
-    /// Which is written first: new Incidents, as somebody acts on them, and none of them behind
+    /// Which of a namespace is written first: new Incidents, as somebody acts on them, and none of them behind
     /// one that failed before.
     pub(super) fn rank(&self) -> (bool, bool, Instant) {
         (self.exists, self.failures > 0, self.not_before)
@@ -149,14 +155,13 @@ impl Entry {
     pub(super) fn created(&mut self, spec: &IncidentSpec, room: Room) {
         self.exists = true;
         self.written = 1;
+        self.know(spec.policy_ref.generation, &spec.binding_refs);
         self.processes.continue_from(&spec.process, room, None);
         self.settle();
     }
 
     /// The API server had the Incident already: this sensor was started again.
-    pub(super) fn found(&mut self, found: &Incident) {
-        let series = found.status.as_ref().and_then(|s| s.series.as_ref());
-        let before = series.map_or(1, |series| series.count);
+    pub(super) fn found(&mut self, spec: &IncidentSpec, before: i64, series: Option<&Series>) {
         if let Some(first) = self.evidence.take() {
             // It was to be the Incident's own.
             let mut processes = Processes::of(None, Room::UNKNOWN);
@@ -166,18 +171,60 @@ impl Entry {
             self.processes = processes;
             self.evidence = Some(first);
         }
-        let room = process_room(&found.spec);
         self.processes
-            .continue_from(&found.spec.process, room, series);
+            .continue_from(&spec.process, process_room(spec), series);
+        self.know(spec.policy_ref.generation, &spec.binding_refs);
+        if let Some(series) = series {
+            self.know(series.policy_generation, &series.binding_refs);
+        }
         self.exists = true;
         self.written = before;
         self.count = before.saturating_add(self.count);
     }
 
-    /// The API server has a series with this count.
-    pub(super) fn updated(&mut self, count: i64) {
-        self.written = count;
+    /// The API server has this series.
+    pub(super) fn updated(&mut self, series: &Series) {
+        self.written = series.count;
+        self.know(series.policy_generation, &series.binding_refs);
         self.settle();
+    }
+
+    fn know(&mut self, generation: i64, bindings: &[BindingReference]) {
+        let (known, uids) = &mut self.known;
+        *known = (*known).max(generation);
+        for binding in bindings {
+            if uids.len() < REPORTED_LIMIT {
+                uids.insert(binding.uid.clone());
+            }
+        }
+    }
+
+    /// Whether what is not written is by a generation or a binding that the Incident does not have, so
+    /// that the controller would decide anew.
+    pub(super) fn has_news(&self) -> bool {
+        let (generation, uids) = &self.known;
+        let is_new = |binding: &BindingReference| !uids.contains(&binding.uid);
+        self.evidence.is_some()
+            && (self.policy_generation > *generation
+                || uids.len() < REPORTED_LIMIT && named_bindings(&self.bindings).iter().any(is_new))
+    }
+
+    /// An update was rejected, and the Incident stays as it is: the next one waits, longer each time.
+    pub(super) fn hold_back(&mut self, now: Instant) {
+        self.succeeded(now);
+        self.held_back = true;
+    }
+
+    /// What is not written is recorded in an Incident of its own in this namespace.
+    pub(super) fn record_anew_in(&mut self, namespace: &str, now: Instant, interval: Duration) {
+        self.deleted(now, interval);
+        self.not_before = now;
+        namespace.clone_into(&mut self.namespace);
+    }
+
+    /// Whether a write waits also where nothing more comes.
+    pub(super) const fn waits(&self) -> bool {
+        self.failures > 0 || self.held_back
     }
 
     fn settle(&mut self) {
@@ -189,6 +236,7 @@ impl Entry {
     /// A request was accepted: the next one has to wait, longer each time.
     pub(super) fn succeeded(&mut self, now: Instant) {
         self.failures = 0;
+        self.held_back = false;
         self.last_write = Some(now);
         self.not_before = now + self.interval;
         self.interval = self.interval.saturating_mul(2).min(LONGEST_INTERVAL);
@@ -197,6 +245,9 @@ impl Entry {
     /// Somebody deleted the Incident.
     pub(super) fn deleted(&mut self, now: Instant, interval: Duration) {
         self.exists = false;
+        self.held_back = false;
+        self.failures = 0;
+        self.known = (0, BTreeSet::new());
         self.count = self.count.saturating_sub(self.written).max(1);
         self.written = 0;
         self.processes = Processes::of(None, Room::UNKNOWN);
@@ -240,8 +291,26 @@ impl Entries {
         self.by_name.insert(name, entry);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Entry)> {
-        self.by_name.iter()
+    /// Those that may be written, as far as their namespaces have fewer requests on their way than this.
+    pub(super) fn idle(&self, of_a_namespace: usize) -> impl Iterator<Item = (&String, &Entry)> {
+        let mut in_flight: HashMap<&str, usize> = HashMap::new();
+        for entry in self.by_name.values().filter(|entry| entry.in_flight) {
+            let requests = in_flight.entry(&entry.pod_namespace).or_default();
+            *requests = requests.saturating_add(1);
+        }
+        self.by_name.iter().filter(move |(_, entry)| {
+            let requests = in_flight.get(entry.pod_namespace.as_str());
+            entry.is_due()
+                && !entry.in_flight
+                && requests.is_none_or(|requests| *requests < of_a_namespace)
+        })
+    }
+
+    /// Whether one is about a pod of this namespace.
+    pub(super) fn has(&self, namespace: &str) -> bool {
+        self.by_name
+            .values()
+            .any(|entry| entry.pod_namespace == namespace)
     }
 
     /// How many Incidents are not written as they are known.

@@ -9,8 +9,11 @@ use super::entries::Entry;
 use crate::incident::evidence::{incident, process_room};
 use crate::incident::processes::Room;
 use bailiff_api::{Incident, IncidentSpec, Series};
-use kube::api::{Api, Patch, PatchParams, PostParams};
+use bailiff_kube::decode::Decoded;
+use kube::Resource as _;
+use kube::api::{self, Patch, PatchParams, PostParams};
 use kube::core::Status;
+use serde_json::Value;
 
 /// What is asked of the API server.
 pub(super) enum Request {
@@ -26,14 +29,20 @@ pub(super) enum Outcome {
         room: Room,
     },
     /// It existed: this sensor was started again.
-    AlreadyExists(Box<Incident>),
-    /// Its series has this count.
-    Updated(i64),
+    AlreadyExists {
+        spec: Box<IncidentSpec>,
+        count: i64,
+        series: Option<Box<Series>>,
+    },
+    /// It has this series.
+    Updated(Box<Series>),
     /// Somebody deleted the Incident: the next violation creates it anew.
     NotFound,
     /// The API server does not accept an Incident in this namespace: a quota, a webhook, a namespace
     /// that is terminating or gone, missing permissions, a field that is not valid.
     Rejected(Box<kube::Error>),
+    /// It does not accept this update; the Incident stays as it is.
+    UpdateRejected(Box<kube::Error>),
     /// It may be accepted later.
     Failed(Box<kube::Error>),
 }
@@ -51,31 +60,33 @@ impl Request {
     }
 
     pub(super) async fn send(self, client: kube::Client, namespace: &str, name: &str) -> Outcome {
-        let api: Api<Incident> = Api::namespaced(client, namespace);
         match self {
-            Self::Create(incident) => create(&api, name, *incident).await,
-            Self::Update(series) => update(&api, name, &series).await,
+            Self::Create(incident) => create(&client, namespace, *incident).await,
+            Self::Update(series) => update(&client, namespace, name, series).await,
         }
     }
 }
 
-async fn create(api: &Api<Incident>, name: &str, incident: Incident) -> Outcome {
-    match api.create(&PostParams::default(), &incident).await {
+async fn create(client: &kube::Client, namespace: &str, incident: Incident) -> Outcome {
+    let name = incident.metadata.name.as_deref().unwrap_or_default();
+    let sent = serde_json::to_vec(&incident).map_err(kube::Error::SerdeError);
+    let request = sent.and_then(|body| {
+        let request = incidents(namespace).create(&PostParams::default(), body);
+        request.map_err(kube::Error::BuildRequest)
+    });
+    match send(client, request).await {
         Ok(_) => Outcome::Created {
             room: process_room(&incident.spec),
             written: Box::new(incident.spec),
         },
         Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => {
             // A sensor cannot read Incidents; the response to an update without a change is the object.
-            let nothing = Patch::Merge(serde_json::json!({}));
-            match api
-                .patch_status(name, &PatchParams::default(), &nothing)
-                .await
-            {
-                Ok(found) if found.spec.node_name == incident.spec.node_name => {
-                    Outcome::AlreadyExists(Box::new(found))
-                }
-                Ok(_) => Outcome::Rejected(Box::new(kube::Error::Api(status))),
+            let nothing = serde_json::json!({});
+            match send(client, patch_status(namespace, name, &nothing)).await {
+                Ok(text) => match already_exists(&text, &incident.spec) {
+                    Some(found) => found,
+                    None => Outcome::Rejected(Box::new(kube::Error::Api(status))),
+                },
                 Err(error) => Outcome::Failed(Box::new(error)),
             }
         }
@@ -86,6 +97,23 @@ async fn create(api: &Api<Incident>, name: &str, incident: Incident) -> Outcome 
     }
 }
 
+/// What is known of an Incident that exists; none where it is of another sensor. A newer version of Bailiff
+/// may have written what this one cannot decode: that counts as what this one would have written.
+fn already_exists(text: &str, ours: &IncidentSpec) -> Option<Outcome> {
+    let raw: Value = serde_json::from_str(text).unwrap_or_default();
+    if raw["spec"]["nodeName"].as_str() != Some(ours.node_name.as_str()) {
+        return None;
+    }
+    let found = Decoded::<Incident>::from_text(text).into_result();
+    let spec = found.map_or_else(|_| ours.clone(), |found| found.spec);
+    let series = &raw["status"]["series"];
+    Some(Outcome::AlreadyExists {
+        spec: Box::new(spec),
+        count: series["count"].as_i64().unwrap_or(1),
+        series: serde_json::from_value(series.clone()).ok(),
+    })
+}
+
 /// Whether the same request would be answered alike. The codes of a webhook are its own; one that does
 /// not answer, and fails for that, holds up nothing either.
 fn is_rejection(status: &Status) -> bool {
@@ -94,14 +122,37 @@ fn is_rejection(status: &Status) -> bool {
     by_webhook || matches!(status.code, 400 | 403 | 404 | 405 | 410 | 413 | 422)
 }
 
-async fn update(api: &Api<Incident>, name: &str, series: &Series) -> Outcome {
+async fn update(
+    client: &kube::Client,
+    namespace: &str,
+    name: &str,
+    series: Box<Series>,
+) -> Outcome {
     let patch = serde_json::json!({"status": {"series": series}});
-    match api
-        .patch_status(name, &PatchParams::default(), &Patch::Merge(patch))
-        .await
-    {
-        Ok(_) => Outcome::Updated(series.count),
+    match send(client, patch_status(namespace, name, &patch)).await {
+        Ok(_) => Outcome::Updated(series),
         Err(kube::Error::Api(status)) if status.code == 404 => Outcome::NotFound,
+        Err(kube::Error::Api(status)) if is_rejection(&status) => {
+            Outcome::UpdateRejected(Box::new(kube::Error::Api(status)))
+        }
         Err(error) => Outcome::Failed(Box::new(error)),
     }
+}
+
+fn incidents(namespace: &str) -> api::Request {
+    api::Request::new(Incident::url_path(&(), Some(namespace)))
+}
+
+type Built = Result<http::Request<Vec<u8>>, kube::Error>;
+
+fn patch_status(namespace: &str, name: &str, patch: &Value) -> Built {
+    let patch = Patch::Merge(patch);
+    incidents(namespace)
+        .patch_subresource("status", name, &PatchParams::default(), &patch)
+        .map_err(kube::Error::BuildRequest)
+}
+
+/// The text of what the API server accepted: that it did counts, whatever the object is.
+async fn send(client: &kube::Client, request: Built) -> Result<String, kube::Error> {
+    client.request_text(request?).await
 }

@@ -398,7 +398,7 @@ async fn evaluation_errors_of_an_hour_are_one_incident_whatever_pod_they_are_of(
         asked[0].body["metadata"]["name"]
             .as_str()
             .unwrap()
-            .ends_with("-evaluation-failed-node")
+            .starts_with("inc-evaluation-failed-")
     );
 }
 
@@ -594,6 +594,141 @@ async fn a_sensor_that_restarts_continues_the_series_that_is_there() {
         names("lastProcesses"),
         of(&[("/bin/new", 1), ("/bin/d", 3)])
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_newer_version_wrote_is_no_failure() {
+    let server = Server::with(Duration::from_secs(1), |asked| {
+        if asked.method == Method::POST && asked.pod == "restarted" {
+            return Reply::Status(409, "AlreadyExists", "incidents.bailiff.dev already exists");
+        }
+        let mut newer = existing();
+        newer["spec"]["severity"] = json!("Unheard");
+        newer["status"] = json!({"phase": "Unheard", "series": {"count": 7, "more": []}});
+        Reply::Object(newer)
+    });
+    for pod in ["new", "restarted"] {
+        server.violation(pod).await;
+        server.violation(pod).await;
+    }
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let what: Vec<_> = server
+        .asked()
+        .into_iter()
+        .map(|asked| (asked.pod, asked.method, asked.count))
+        .collect();
+    let of = |pod: &str| -> Vec<_> {
+        let of_pod = what.iter().filter(|(of, ..)| of == pod);
+        of_pod.map(|(_, m, count)| (m.as_str(), *count)).collect()
+    };
+    assert_eq!(of("new"), [("POST", 0), ("PATCH", 2)]);
+    assert_eq!(of("restarted"), [("POST", 0), ("PATCH", 0), ("PATCH", 9)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_new_and_rejected_as_an_update_is_recorded_in_bailiffs() {
+    let server = Server::with(Duration::from_secs(1), |asked| {
+        if asked.method == Method::PATCH && asked.namespace == "shop" {
+            let message = "admission webhook \"w.example.com\" denied the request: no";
+            return Reply::Status(403, "Forbidden", message);
+        }
+        Reply::Code(201)
+    });
+    let asked = |server: &Server| -> Vec<_> {
+        let asked = server.asked();
+        asked
+            .iter()
+            .map(|a| {
+                (
+                    a.method.as_str().to_owned(),
+                    a.namespace.clone(),
+                    a.at.as_secs(),
+                )
+            })
+            .collect()
+    };
+    let of = |list: &[(&str, &str, u64)]| -> Vec<_> {
+        list.iter()
+            .map(|(m, n, at)| ((*m).to_owned(), (*n).to_owned(), *at))
+            .collect()
+    };
+    for _ in 0..100 {
+        server.violation("pod").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    // Nothing new: tried again at growing intervals.
+    let mut expected = of(&[
+        ("POST", "shop", 0),
+        ("PATCH", "shop", 1),
+        ("PATCH", "shop", 3),
+        ("PATCH", "shop", 7),
+        ("PATCH", "shop", 15),
+        ("PATCH", "shop", 31),
+        ("PATCH", "shop", 63),
+    ]);
+    assert_eq!(asked(&server), expected);
+    let mut new = violation("shop", "pod");
+    new.policy.generation = 2;
+    new.bindings[0].uid = "new".to_owned();
+    server.send(new.clone()).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    expected.extend(of(&[
+        ("PATCH", "shop", 100),
+        ("POST", "bailiff-system", 100),
+    ]));
+    assert_eq!(asked(&server), expected);
+    let created = server.asked().pop().unwrap().body;
+    assert_eq!(created["spec"]["policyRef"]["generation"], 2);
+    assert_eq!(created["spec"]["bindingRefs"][0]["uid"], "new");
+    assert_eq!(server.metrics.fallbacks.get(), 1);
+    server.send(new).await;
+    let (_, asked) = server.end().await;
+    let last = asked.last().unwrap();
+    assert_eq!(
+        (last.method.as_str(), last.namespace.as_str()),
+        ("PATCH", "bailiff-system")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_take_turns() {
+    let server = Server::new(|_, _| Some(201), Duration::from_secs(1));
+    for pod in 0..200 {
+        server
+            .violation_in("greedy", &format!("greedy-{pod}"))
+            .await;
+    }
+    for pod in ["one", "two"] {
+        server.violation_in("shop", pod).await;
+        server.violation_in("shop", pod).await;
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let of_shop: Vec<_> = server
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.namespace == "shop")
+        .map(|asked| asked.method)
+        .collect();
+    // Created at once, and updated in spite of all that are still to be created.
+    assert_eq!(
+        of_shop,
+        [Method::POST, Method::POST, Method::PATCH, Method::PATCH]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_without_answers_has_few_requests_on_their_way() {
+    let server = Server::new(|_, pod| (pod == "web").then_some(201), HOUR);
+    for pod in 0..100 {
+        server
+            .violation_in("silent", &format!("silent-{pod}"))
+            .await;
+    }
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    assert_eq!(created(&server.asked()), OF_A_NAMESPACE_LIMIT);
+    server.violation_in("shop", "web").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(server.asked().last().unwrap().pod, "web");
 }
 
 #[tokio::test(start_paused = true)]
