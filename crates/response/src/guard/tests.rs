@@ -43,7 +43,7 @@ fn guards(workloads: usize, every: i64) -> Guards {
 #[test]
 fn what_a_new_list_does_not_name_counts_no_more() {
     let (policy, mut binding) = young();
-    binding.matched_workloads = 0;
+    binding.matched_workloads = Some(0);
     let mut guards = guards(11, 1);
     assert!(guards.assess(&policy, &binding).is_some());
     let present = (1..11).map(|number| format!("inc-{number}")).collect();
