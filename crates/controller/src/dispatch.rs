@@ -149,6 +149,7 @@ impl Tasks {
         drop(work);
         self.retention.observe(&incident);
         self.controller.observe_failure(&incident);
+        self.controller.observe_response(&incident);
         let status = incident.status.as_ref();
         let uid = incident.metadata.uid.clone().unwrap_or_default();
         if incident.metadata.namespace.as_ref() != Some(&incident.spec.pod.namespace) {

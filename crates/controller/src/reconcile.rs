@@ -401,6 +401,14 @@ impl Controller {
         self.unwritten().forget(incident_uid);
     }
 
+    /// What the status of an Incident records needs no further write.
+    pub(crate) fn observe_response(&self, incident: &Incident) {
+        let response = incident.status.as_ref().and_then(|s| s.response.as_ref());
+        if let (Some(response), Some(uid)) = (response, incident.metadata.uid.as_deref()) {
+            self.unwritten().is_recorded(uid, response.time.0);
+        }
+    }
+
     /// All Incidents that exist, by UID: others were deleted while the watch was broken.
     pub(crate) fn relisted(&self, present: &BTreeSet<String>) {
         let mut work = self.work();

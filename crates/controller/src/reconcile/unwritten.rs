@@ -6,6 +6,7 @@
 //! is gone; while there is much of it, nothing new is done. What can be planned again is not kept.
 
 use bailiff_response::{Key, Outcome, Verified};
+use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many statuses of what was done can wait to be written, and one more for each slot.
@@ -78,9 +79,56 @@ impl Unwritten {
         self.rejections.remove(incident_uid);
     }
 
+    /// The status of an Incident records a response of this time: what was done then is written, though
+    /// the answer to the write was lost.
+    pub(super) fn is_recorded(&mut self, incident_uid: &str, response: Timestamp) {
+        let of_done = self.done.get(incident_uid).map(|done| match done.outcome {
+            Outcome::Removed { at, .. } | Outcome::Shortened { at, .. } => Some(at),
+            Outcome::Waiting { .. } | Outcome::NoAction { .. } => None,
+        });
+        // A status has microseconds.
+        let at = of_done.flatten().map(Timestamp::as_microsecond);
+        if at == Some(response.as_microsecond()) {
+            self.done.remove(incident_uid);
+        }
+    }
+
     /// Forgets the Incidents that do not exist.
     pub(super) fn retain(&mut self, present: &BTreeSet<String>) {
         self.done.retain(|uid, _| present.contains(uid));
         self.rejections.retain(|uid, _| present.contains(uid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_status_records_waits_no_longer() {
+        let at: Timestamp = "2026-01-01T00:00:00.123456789Z".parse().unwrap();
+        let done = |uid: &str| Done {
+            key: Key {
+                namespace: "shop".to_owned(),
+                name: "inc".to_owned(),
+                uid: uid.to_owned(),
+            },
+            verified: Verified::default(),
+            outcome: Outcome::Shortened {
+                binding: "a".to_owned(),
+                at,
+                grace_period_seconds: 1,
+            },
+            first: true,
+        };
+        let mut unwritten = Unwritten::default();
+        unwritten.keep(done("a"));
+        unwritten.keep(done("b"));
+        // The response before it is none of this one.
+        unwritten.is_recorded("a", "2025-12-31T23:00:00Z".parse().unwrap());
+        assert!(unwritten.done("a").is_some());
+        unwritten.is_recorded("a", "2026-01-01T00:00:00.123456Z".parse().unwrap());
+        assert!(unwritten.done("a").is_none());
+        assert!(unwritten.done("b").is_some());
     }
 }
