@@ -195,10 +195,11 @@ fn hostile_arguments_are_evidence_and_do_no_harm() {
     story.end();
 }
 
-/// An answer after a quiet time would begin with a handshake for each of its reads, were they not all
-/// made over the connection that the watches keep open.
+/// A response after a quiet time would begin with a handshake for each of its reads, if they were not all
+/// made over the connection that the watches keep open. The controller has one more for the Lease, and
+/// one for the watches of recovering workloads.
 #[test]
-fn a_component_asks_everything_over_one_connection() {
+fn a_component_uses_few_connections() {
     let story = Story::begin("connections");
     story.policy("no-shells", NO_SHELLS);
     story.bind("no-shells", "[Evict]", "");
@@ -221,7 +222,10 @@ fn a_component_asks_everything_over_one_connection() {
             .unwrap();
         let sockets = String::from_utf8(sockets.stdout).unwrap();
         let name = &pod["metadata"]["name"];
-        assert_eq!(sockets.lines().count(), 1, "{name}:\n{sockets}");
+        let component = &pod["metadata"]["labels"]["app.kubernetes.io/component"];
+        let most = if component == "controller" { 3 } else { 1 };
+        let number = sockets.lines().count();
+        assert!((1..=most).contains(&number), "{name}:\n{sockets}");
     }
     story.end();
 }

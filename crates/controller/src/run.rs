@@ -40,10 +40,9 @@ const STATUSES_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 pub struct Clients {
     /// For the Lease alone.
     pub lease: Client,
-    /// For requests that are over soon.
+    /// For requests that are over soon, and for the few watches that last as long as the controller leads:
+    /// these keep the connection open, so that no response begins with a handshake.
     pub requests: Client,
-    /// For the watches that last as long as the controller leads.
-    pub caches: Client,
     /// For the watches of workloads that recover.
     pub recovery: Client,
 }
@@ -57,7 +56,6 @@ impl Clients {
         Ok(Self {
             lease: in_cluster()?,
             requests: in_cluster()?,
-            caches: in_cluster()?,
             recovery: in_cluster()?,
         })
     }
@@ -185,7 +183,7 @@ async fn lead(
         token.clone(),
     ));
     let incidents = watch::objects::<Incident>(
-        Api::all(clients.caches.clone()),
+        Api::all(clients.requests.clone()),
         watcher::Config::default(),
         &metrics.undecodable,
     );
@@ -210,7 +208,7 @@ async fn lead(
     let pulse = health.watch("cache", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL);
     let keeping = cache::run(
         cache.clone(),
-        clients.caches.clone(),
+        clients.requests.clone(),
         config.namespace.clone(),
         send_news,
         pulse,
