@@ -3,11 +3,12 @@
 
 use super::rules::IMMUTABLE_PROCESS_FIELDS;
 use super::*;
+use crate::Incident;
 use crate::incident::{evaluation_error_name, incident_name};
-use crate::{Incident, crds};
 use bailiff_cel::admission::{BUDGET, Bindings, Optional, environment};
 use bailiff_cel::{Evaluation, NEWEST_RELEASE, OLDEST_RELEASE, Value};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::CustomResourceExt as _;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 
@@ -537,7 +538,7 @@ fn an_open_incident_is_deleted_by_the_controller_or_with_its_namespace() {
 
 #[test]
 fn every_field_of_an_incidents_status_is_the_controllers_or_the_series() {
-    let incidents = serde_json::to_value(&crds()[0]).unwrap();
+    let incidents = serde_json::to_value(&Incident::crd()).unwrap();
     let status =
         &incidents["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
     let fields: BTreeSet<_> = status["properties"].as_object().unwrap().keys().collect();
