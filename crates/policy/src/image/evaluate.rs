@@ -79,8 +79,8 @@ pub fn evaluate(policy: &CompiledImagePolicy, images: &[Image<'_>]) -> Verdict {
                 .filter(|(_, reference)| violates(rule, reference.as_ref()));
             let (image, reference) = violating.next()?;
             let repository = reference.as_ref().map_or("", Reference::repository);
-            let message = messages::violation(policy, rule)
-                .with(image, repository, violating.count());
+            let message =
+                messages::violation(policy, rule).with(image, repository, violating.count());
             Some(Violation { rule, message })
         })
         .collect();

@@ -80,7 +80,11 @@ pub(super) fn violation(policy: &CompiledImagePolicy, rule: Rule) -> Sentence {
 /// The first allowed patterns, and how many there are beside them.
 fn allowed(policy: &CompiledImagePolicy) -> String {
     let patterns = policy.allowed.as_ref().map_or(&[][..], |p| p.as_slice());
-    let listed: Vec<_> = patterns.iter().take(PATTERNS_LISTED).map(Pattern::as_str).collect();
+    let listed: Vec<_> = patterns
+        .iter()
+        .take(PATTERNS_LISTED)
+        .map(Pattern::as_str)
+        .collect();
     let listed = listed.join(", ");
     match patterns.len().saturating_sub(PATTERNS_LISTED) {
         0 => listed,
@@ -91,4 +95,11 @@ fn allowed(policy: &CompiledImagePolicy) -> String {
 /// A pattern that is not valid.
 pub(super) fn pattern(text: &str, fault: &InvalidPattern) -> String {
     format!("{text:?} is not a pattern: {fault}")
+}
+
+/// Patterns with wildcards that are too long together.
+pub(super) fn wildcards_too_long(bytes: usize, limit: usize) -> String {
+    format!(
+        "the patterns with wildcards are regular expressions of {bytes} bytes, which the API server would not evaluate for large pods; use at most {limit} bytes: shorter patterns, fewer of them, or \"/**\" at the end as the only wildcard"
+    )
 }

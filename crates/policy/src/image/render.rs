@@ -110,8 +110,7 @@ pub fn policy(policy: &CompiledImagePolicy, exempt: &Exemptions) -> ValidatingAd
 #[must_use]
 pub fn binding(binding: &ImageAdmissionPolicyBinding) -> ValidatingAdmissionPolicyBinding {
     let spec = &binding.spec;
-    let selector =
-        |selector: &Option<LabelSelector>| Some(selector.clone().unwrap_or_default());
+    let selector = |selector: &Option<LabelSelector>| Some(selector.clone().unwrap_or_default());
     let mut actions: Vec<_> = spec
         .validation_actions
         .iter()

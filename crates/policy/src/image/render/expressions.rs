@@ -16,7 +16,7 @@ use bailiff_oci::MAX_REFERENCE_BYTES;
 pub(super) const NOT_A_MIRROR_POD: &str = "!(has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups && has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)";
 
 /// Valid references, as `bailiff_oci::Reference` parses them, but for lengths and image IDs.
-const VALID: &str = r"^(?:(?:(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[a-f0-9:]+\])(?::[1-9][0-9]{0,4})?|C)/)?C(?:/C)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}))?$";
+const VALID: &str = r"^(?:(?:(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*)(?::[1-9][0-9]{0,4})?|\[[a-f0-9:]+\]:[1-9][0-9]{0,4}|\[[a-f0-9]*:[a-f0-9:]*\]|C)/)?C(?:/C)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}))?$";
 
 /// A component of a path: `C` in [`VALID`].
 const COMPONENT: &str = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*";
@@ -31,79 +31,89 @@ const NAME: &str = "^(?:[^/@]*/)*[^/:@]+";
 const HAS_HOST: &str = r"^(?:localhost|[^/]*[.:][^/]*)/";
 
 /// The longest path, and its measure where the host could be a part of it.
-const PATH_FITS: &str =
-    r"size(i.repository) - (i.repository.matches(r'^[^/]*_[^/]*/') ? 0 : i.repository.indexOf('/') + 1) <= 255";
+const PATH_FITS: &str = r"size(i.repository) - (i.repository.matches(r'^[^/]*_[^/]*/') ? 0 : i.repository.indexOf('/') + 1) <= 255";
 
-/// Names and expressions of the variables, in order.
+/// Names and expressions of the variables, in order. An image whose reference is not valid has the
+/// empty repository from the first step in which that is seen.
 pub(super) fn variables(policy: &CompiledImagePolicy) -> Vec<(&'static str, String)> {
     let valid = VALID.replace('C', COMPONENT);
-    let mut selected = vec![PATH_FITS.to_owned()];
+    let mut selected = vec!["i.repository != ''".to_owned()];
     if let Some(include) = &policy.include {
         selected.push(include.to_cel("i.repository"));
     }
     if !policy.exclude.as_slice().is_empty() {
         selected.push(format!("!{}", policy.exclude.to_cel("i.repository")));
     }
-    let allowed = policy
-        .allowed
-        .as_ref()
-        .map_or_else(|| "true".to_owned(), |allowed| allowed.to_cel("i.repository"));
-    let map = |from: &str, repository: &str| {
+    let allowed = policy.allowed.as_ref().map_or_else(
+        || "true".to_owned(),
+        |allowed| allowed.to_cel("i.repository"),
+    );
+    let step = |from: &str, repository: &str| {
         format!(
             "variables.{from}.map(i, {{'user': i.user, 'reference': i.reference, 'repository': {repository}}})"
         )
     };
+    let (new, old) = (images("object"), images("oldObject"));
     vec![
         // `images::images`
         (
             "oldReferences",
-            format!("request.operation == 'UPDATE' ? ({}).map(i, i.reference) : []", images("oldObject")),
+            format!("request.operation == 'UPDATE' ? ({old}).map(i, i.reference) : []"),
         ),
         (
             "images",
-            format!("({}).filter(i, !(i.reference in variables.oldReferences))", images("object")),
+            format!("({new}).filter(i, !(i.reference in variables.oldReferences))"),
         ),
         // `Reference::parse`
         (
-            "parsed",
-            format!(
-                "variables.images.filter(i, size(i.reference) <= {MAX_REFERENCE_BYTES} && i.reference.matches(r'{valid}') && !i.reference.matches(r'{IMAGE_ID}'))"
+            "named",
+            step(
+                "images",
+                &format!(
+                    "size(i.reference) <= {MAX_REFERENCE_BYTES} && i.reference.matches(r'{valid}') && !i.reference.matches(r'{IMAGE_ID}') ? i.reference.find(r'{NAME}') : ''"
+                ),
             ),
         ),
-        ("named", map("parsed", &format!("i.reference.find(r'{NAME}')"))),
         (
             "hosted",
-            map(
+            step(
                 "named",
-                &format!("i.repository.matches(r'{HAS_HOST}') ? i.repository : 'docker.io/' + i.repository"),
+                &format!(
+                    "i.repository == '' || i.repository.matches(r'{HAS_HOST}') ? i.repository : 'docker.io/' + i.repository"
+                ),
             ),
         ),
         (
             "canonical",
-            map(
+            step(
                 "hosted",
                 "i.repository.startsWith('index.docker.io/') ? 'docker.io/' + i.repository.substring(16) : i.repository.startsWith('registry-1.docker.io/') ? 'docker.io/' + i.repository.substring(21) : i.repository",
             ),
         ),
         (
-            "normalized",
-            map(
+            "complete",
+            step(
                 "canonical",
-                "i.repository.matches(r'^docker\\.io/[^/]+$') ? 'docker.io/library/' + i.repository.substring(10) : i.repository",
+                r"i.repository.matches(r'^docker\.io/[^/]+$') ? 'docker.io/library/' + i.repository.substring(10) : i.repository",
             ),
+        ),
+        (
+            "parsed",
+            step("complete", &format!("{PATH_FITS} ? i.repository : ''")),
         ),
         // `evaluate::evaluate`
         (
             "invalid",
-            format!(
-                "variables.images.filter(i, !variables.parsed.exists(p, p.reference == i.reference)) + variables.normalized.filter(i, !({PATH_FITS}))"
-            ),
+            "variables.parsed.filter(i, i.repository == '')".to_owned(),
         ),
         (
             "selected",
-            format!("variables.normalized.filter(i, {})", selected.join(" && ")),
+            format!("variables.parsed.filter(i, {})", selected.join(" && ")),
         ),
-        ("notAllowed", format!("variables.selected.filter(i, !{allowed})")),
+        (
+            "notAllowed",
+            format!("variables.selected.filter(i, !{allowed})"),
+        ),
         (
             "withoutDigest",
             "variables.selected.filter(i, !i.reference.contains('@'))".to_owned(),
@@ -160,7 +170,7 @@ fn images(object: &str) -> String {
                 }
             };
             format!(
-                "(has({field}) ? {entries}.map(c, {{'user': '{user} ' + c.name, 'reference': has({reference}) ? {reference} : ''}}) : [])"
+                "(has({field}) ? {entries}.map(c, {{'user': '{user} ' + c.name, 'reference': has({reference}) ? string({reference}) : ''}}) : [])"
             )
         })
         .collect();
