@@ -205,7 +205,7 @@ fn the_sensor_runs_with_two_capabilities_and_sees_nothing_of_the_node() {
     }
 }
 
-/// What makes a cluster one of OpenShift.
+/// What the API server of `OpenShift` serves.
 const OPENSHIFT: [&str; 2] = ["--api-versions", "security.openshift.io/v1"];
 
 #[test]
