@@ -1,5 +1,8 @@
 //! The chart over its life, as for any other application: upgrade, rollback, uninstall that keeps the
 //! kinds and that deletes them, and install again.
+//!
+//! Here: one version of it. Not here: a newer version and the way back (`versions`).
+//! Invariant: a story that changes the installation leaves it as `ensure_installed` makes it.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +14,8 @@ use bailiff_e2e::token::{controller_token, sensor_token};
 use bailiff_e2e::workload::{BUSYBOX, deployment};
 use bailiff_e2e::{NAMESPACE, Output, Story, helm, install_arguments};
 use serde_json::Value;
+
+mod versions;
 
 fn must(output: &Output) -> String {
     assert!(output.success, "{}{}", output.stdout, output.stderr);
@@ -59,6 +64,31 @@ fn switch(story: &Story, patch: &str) {
     let _patched = story
         .cluster
         .kubectl(&[&switch[..], &["--type=merge", "-p", patch]].concat());
+}
+
+/// Fails unless the switch is as an operator set it in an emergency.
+fn is_switched_off(story: &Story) {
+    let found = story
+        .cluster
+        .get(&["configmap", "bailiff-response", "-n", NAMESPACE]);
+    let data = serde_json::json!({"defaultMode": "Enforce", "mode": "Audit"});
+    assert_eq!(found["data"], data, "a switch was turned");
+}
+
+/// An upgrade that replaces objects drops what the chart does not render: the operator's key.
+fn replacing_does_not_switch_on(story: &Story) {
+    let mut arguments = install_arguments();
+    arguments.extend(["--force-replace", "--server-side=false"].map(str::to_owned));
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let output = helm(&story.cluster, &arguments);
+    let words = "responses are switched off; set the key mode to Enforce before you remove it or replace the ConfigMap";
+    assert!(
+        !output.success && output.stderr.contains(words),
+        "{}{}",
+        output.stdout,
+        output.stderr
+    );
+    is_switched_off(story);
 }
 
 /// A violation in the one pod of `web`, answered to its end.
@@ -141,16 +171,15 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
             "120s",
         ],
     ));
-    let found = story
-        .cluster
-        .get(&["configmap", "bailiff-response", "-n", NAMESPACE]);
-    let data = serde_json::json!({"defaultMode": "Enforce", "mode": "Audit"});
-    assert_eq!(found["data"], data, "a switch was turned");
+    is_switched_off(&story);
+    replacing_does_not_switch_on(&story);
     // Without a mode, the default of the chart applies.
+    switch(&story, r#"{"data": {"mode": "Enforce"}}"#);
     switch(&story, r#"{"data": {"mode": null}}"#);
     is_answered(&story);
     // And by an upgrade alone.
-    let _said = upgrade(&story, &["--set", "controller.podAnnotations.turn=third"]);
+    let third = ["--set", "controller.podAnnotations.turn=third"];
+    let _said = upgrade(&story, &[&third[..], &["--server-side=true"]].concat());
     is_answered(&story);
 
     // What people wrote stays, and is named with the way to remove it.
