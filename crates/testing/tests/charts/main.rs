@@ -7,6 +7,7 @@
 
 mod alerts;
 mod generated;
+mod incident_limits;
 mod installation;
 mod permissions;
 mod values;
