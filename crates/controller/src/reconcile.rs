@@ -25,7 +25,6 @@ use bailiff_response::{
     Verified, WaitReason, is_final, needs_reevaluation, pod_removed, unanswered,
 };
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 pub(crate) use report::Timings;
 use std::collections::{BTreeMap, BTreeSet};
@@ -452,10 +451,6 @@ impl Controller {
         let mut shortened = self.shortened();
         shortened.retain(|_, at| now.duration_since(*at) < SHORTENED_FOR);
         shortened.contains_key(pod_uid)
-    }
-
-    fn pods(&self, namespace: &str) -> Api<Pod> {
-        Api::namespaced(self.client.clone(), namespace)
     }
 }
 

@@ -24,6 +24,7 @@ pub mod retention;
 mod workload;
 
 pub use breaker::{Breaker, Breakers};
+pub use classify::{Forbidden, is_of_admission};
 pub use controls::Controls;
 pub use facts::{
     BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,

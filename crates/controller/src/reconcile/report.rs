@@ -13,13 +13,15 @@ use bailiff_api::{
 };
 use bailiff_kube::events::Notice;
 use bailiff_response::messages::{self, Regarding};
-use bailiff_response::{Key, Outcome, Recovery, Verified, apply_outcome, recovered};
+use bailiff_response::{
+    Key, Outcome, Recovery, Verified, apply_outcome, is_of_admission, recovered,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Status};
 use kube::Resource as _;
 use kube::api::{Patch, PatchParams};
-use kube::core::{Request, Status};
+use kube::core::Request;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -283,7 +285,7 @@ impl Controller {
                     continue;
                 }
             };
-            let error = &answer.message;
+            let error = answer.message.as_deref().unwrap_or_default();
             let given_up = match Refusal::of(&answer) {
                 Refusal::NotFound => return Err(Stop::NotFound),
                 Refusal::Rejected => self.unwritten().rejected(uid),
@@ -297,7 +299,7 @@ impl Controller {
                 }
             };
             if given_up {
-                self.unwritten().give_up(uid);
+                self.unwritten().forget(uid);
                 self.metrics.status_writes_rejected.inc();
                 tracing::error!(%error, incident = name, namespace, "The API server rejected the status of an Incident");
                 return Ok(());
@@ -344,15 +346,13 @@ enum Refusal {
 }
 
 impl Refusal {
-    /// A webhook chooses the code of its answer, so it is looked for first.
+    /// A webhook chooses the code of its answer, so it is looked for first. One that cannot be called
+    /// rejects as well: it can stay so for as long as its owner likes.
     fn of(answer: &Status) -> Self {
-        let message = &answer.message;
-        if message.starts_with("admission webhook \"")
-            || message.contains("ValidatingAdmissionPolicy '")
-        {
+        if is_of_admission(answer) {
             return Self::Rejected;
         }
-        match answer.code {
+        match answer.code.unwrap_or_default() {
             404 => Self::NotFound,
             403 => Self::Rejected,
             400 | 405 | 406 | 410 | 411..=428 | 431..=499 => Self::Invalid,

@@ -415,6 +415,46 @@ async fn a_status_that_is_rejected_for_good_is_not_written_forever() {
     let invalid = || write(json!({})).fails(422, "Invalid", "status.workloadRef.kind: too long");
     let scenario = rounds([
         vec![world.reads(), vec![evict()], vec![invalid()]],
+#[tokio::test]
+async fn a_shortening_that_is_never_answered_is_given_up_after_its_deadline() {
+    let world = terminating(36_000);
+    let reads = || {
+        vec![
+            world.reads(),
+            vec![Call::get(SWITCH).gives(world.switch.clone())],
+        ]
+    };
+    let cut = || vec![Call::post(EVICTION).is_cut()];
+    // It is accepted, and cannot be read back.
+    let unread = || vec![Call::get(POD).fails(500, "InternalError", "etcd is away")];
+    for unknown in [vec![cut()], vec![vec![Call::post(EVICTION)], unread()]] {
+        let failed = responded("Unknown", "APIRequestFailed");
+        let scenario = rounds([
+            reads(),
+            unknown.clone(),
+            vec![failed],
+            events("ResponseDelayed"),
+        ]);
+        let ended = play(&world, scenario).await;
+        let Ok(Finished::Backoff { not_after, .. }) = ended else {
+            panic!("{ended:?}")
+        };
+        assert!(not_after.is_some(), "it has a deadline");
+        let late = incident(&json!({
+            "conditions": [{"type": "Responded", "status": "Unknown", "reason": "APIRequestFailed",
+                "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+            "waiting": {"reason": "APIRequestFailed", "startTime": "2026-01-01T00:00:00.000000Z",
+                "deadline": "2026-01-01T00:10:00.000000Z"},
+        }));
+        let given_up = responded("False", "EvictionDeadlineExceeded");
+        let scenario = rounds([reads(), unknown, vec![given_up], events("PolicyViolation")]);
+        assert_eq!(
+            play_incident(&world, late, scenario).await,
+            Ok(Finished::Final)
+        );
+    }
+}
+
         events("EvictedByPolicy"),
     ]);
     let (server, client) = ApiServer::playing(scenario);
@@ -486,7 +526,8 @@ async fn a_status_that_cannot_be_written_now_frees_the_slot_and_is_written_later
 async fn a_status_that_is_denied_is_written_a_few_times_and_given_up() {
     let world = World::new();
     let webhook = "admission webhook \"deny.example.com\" denied the request: no";
-    for (code, message) in [(403, "no"), (429, webhook), (404, webhook)] {
+    let called = "Internal error occurred: failed calling webhook \"deny.example.com\": timeout";
+    for (code, message) in [(403, "no"), (429, webhook), (404, webhook), (500, called)] {
         let denied = || vec![write(json!({})).fails(code, "Any", message)];
         let mut scenario = vec![world.reads(), vec![evict()], denied()];
         for _ in 1..8 {
