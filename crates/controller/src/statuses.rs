@@ -327,7 +327,7 @@ impl Writer<'_> {
                 all &= write(client, &**binding, &binding.status, &status).await;
                 let before = binding.status.iter().flat_map(|s| &s.conditions);
                 if now_paused.is_some() && !before.into_iter().any(|c| is_paused(&c)) {
-                    self.responder.report_paused(binding, now).await;
+                    self.responder.report_paused(binding, now);
                 }
             }
         }
