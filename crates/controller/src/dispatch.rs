@@ -93,6 +93,7 @@ pub(crate) async fn dispatch(
         tasks.ended(ended);
     }
     Box::pin(controller.last_look()).await;
+    controller.finish_events().await;
 }
 
 struct Tasks {

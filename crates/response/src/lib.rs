@@ -25,6 +25,7 @@ pub mod retention;
 mod workload;
 
 pub use breaker::{Breaker, Breakers};
+pub use classify::{Forbidden, is_of_admission};
 pub use controls::Controls;
 pub use facts::{
     BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
@@ -38,7 +39,7 @@ pub use incident_state::{
 };
 pub use ledger::{Claim, History, Ledger, Limit, RateLimits, WorkloadClaim};
 pub use plan::{Plan, PodRemoval, Shortening, claim_of, plan};
-pub use queue::{Demand, Finished, Job, Key, Queue, QueueSettings, Stats, Summary, Wake};
+pub use queue::{Demand, Finished, Job, Key, Queue, QueueSettings, Stats, Summary, Waiting, Wake};
 pub use reason::{Blocker, NoActionReason, RateLimit, WaitReason};
 pub use rejection::{Rejection, rejected, unanswered};
 pub use workload::WorkloadKey;
