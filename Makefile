@@ -91,7 +91,7 @@ packages: ## Install the Debian packages that building and testing need, where t
 
 .PHONY: tools
 tools: packages ## Build the programs of the test cluster into the cache (the first time takes minutes)
-	@testbed/tools/build.sh >/dev/null
+	@hack/tools.sh >/dev/null
 
 .PHONY: help
 help:

@@ -24,6 +24,7 @@ pub mod event;
 mod image_admission_policy;
 mod image_admission_policy_binding;
 mod incident;
+mod incident_limits;
 pub mod keys;
 pub mod protection;
 mod runtime_policy;
@@ -46,6 +47,9 @@ pub use incident::{
     LAST_PROCESSES_LIMIT, ObservedProcess, Phase, PolicyReference, Replacement, ResponseStatus,
     Series, Violation, WaitingStatus, WorkloadReference, evaluation_error_name, incident_name,
     name_suffix,
+};
+pub use incident_limits::{
+    FullNamespace, IncidentLimits, LIMITED_NAMESPACES_LIMIT, LIMITED_NODES_LIMIT,
 };
 pub use runtime_policy::{
     ExpressionWarning, FailurePolicy, MatchCondition, RuntimePolicy, RuntimePolicySpec,

@@ -13,6 +13,7 @@ use bailiff_api::{
     RuntimePolicyBindingStatus, RuntimePolicyStatus,
 };
 use bailiff_policy::MatchResources;
+use bailiff_response::guard::matched_workloads;
 use bailiff_response::{BindingFacts, PolicyFacts, messages};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -33,8 +34,8 @@ pub(crate) struct PodSeen {
     pub(crate) namespace: String,
     pub(crate) labels: Labels,
     pub(crate) node: Option<String>,
-    /// UID of its controller, or its own.
-    pub(crate) workload: String,
+    /// UID of its controller. None: it has none, or one of a kind that Bailiff does not verify.
+    pub(crate) workload: Option<String>,
 }
 
 /// The cluster as statuses see it.
@@ -61,14 +62,16 @@ impl Cluster {
     /// Pods that every one of these selects, and on how many of their nodes processes are monitored.
     fn matching(&self, namespaces: &Namespaces, of: &[&MatchResources]) -> Matching {
         let none = Labels::new();
-        let (mut nodes, mut workloads) = (BTreeSet::new(), BTreeSet::new());
+        let (mut nodes, mut workloads) = (BTreeSet::new(), Vec::new());
         let mut pods = 0;
         for pod in &self.pods {
             let namespace = namespaces.get(&pod.namespace).unwrap_or(&none);
             if of.iter().all(|m| m.matches(namespace, &pod.labels)) {
                 pods += 1;
                 nodes.extend(pod.node.as_deref());
-                workloads.insert(pod.workload.as_str());
+                // A pod without a node runs nothing, and costs whoever creates it nothing.
+                let workload = pod.node.as_ref().and(pod.workload.as_deref());
+                workloads.push((pod.namespace.as_str(), workload));
             }
         }
         let monitored = nodes
@@ -77,7 +80,7 @@ impl Cluster {
         let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         Matching {
             pods,
-            workloads: workloads.len(),
+            workloads: matched_workloads(workloads),
             coverage: Coverage {
                 matching_nodes: number(nodes.len() + usize::from(self.unknown > 0)),
                 monitored_nodes: number(monitored.count()),
@@ -196,7 +199,7 @@ impl Guarded<'_> {
     }
 }
 
-/// The status of a binding to a policy, and how many workloads have pods that it matches.
+/// The status of a binding to a policy, and how many workloads it matches for the guard.
 pub(crate) fn of_binding(
     binding: &RuntimePolicyBinding,
     policy: Option<&(Arc<RuntimePolicy>, Arc<Checked>)>,

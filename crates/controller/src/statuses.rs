@@ -16,7 +16,7 @@ use crate::switch;
 use crate::undecodable::Reported;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
-use bailiff_kube::owner::controller;
+use bailiff_kube::owner::{controller, known};
 use bailiff_kube::serve::Pulse;
 use bailiff_policy::{MatchResources, Reads, project};
 use bailiff_response::Switch;
@@ -42,7 +42,7 @@ const OF_A_POD: &[&[&str]] = &[
     &["spec", "nodeName"],
     &["status", "conditions"],
 ];
-/// The same of one whose owners or conditions are too large: it is not Ready, and a workload of its own.
+/// The same of one whose owners or conditions are too large: it is not Ready, and of no workload.
 const LEAST_OF_A_POD: &[&[&str]] = &[
     &["metadata", "namespace"],
     &["metadata", "uid"],
@@ -245,7 +245,7 @@ fn see(cluster: &mut Cluster, config: &Config, pod: Pod) {
     let namespace = pod.metadata.namespace.unwrap_or_default();
     let labels = pod.metadata.labels.unwrap_or_default();
     let owner = controller(pod.metadata.owner_references.as_deref());
-    let owner = owner.map(|owner| owner.uid).or(pod.metadata.uid);
+    let owner = owner.filter(|owner| known(&owner.api_version, &owner.kind).is_some());
     let node = pod.spec.node_name;
     let is = |key: &str, value: &str| labels.get(key).is_some_and(|v| v == value);
     let sensor = namespace == config.namespace
@@ -259,7 +259,7 @@ fn see(cluster: &mut Cluster, config: &Config, pod: Pod) {
         namespace,
         labels,
         node,
-        workload: owner.unwrap_or_default(),
+        workload: owner.map(|owner| owner.uid),
     });
 }
 
@@ -327,7 +327,7 @@ impl Writer<'_> {
                 all &= write(client, &**binding, &binding.status, &status).await;
                 let before = binding.status.iter().flat_map(|s| &s.conditions);
                 if now_paused.is_some() && !before.into_iter().any(|c| is_paused(&c)) {
-                    self.responder.report_paused(binding, now).await;
+                    self.responder.report_paused(binding, now);
                 }
             }
         }

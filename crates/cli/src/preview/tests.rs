@@ -172,10 +172,21 @@ async fn the_api_server_decides_about_the_eviction() {
     assert_eq!(blocked["action"], "Wait");
     assert_eq!(blocked["reason"], "WaitingForDisruptionBudget");
     assert!(blocked["deadline"].is_string(), "{blocked}");
-    let mut denied = scenario();
-    denied.eviction =
-        Some(eviction().fails(403, "Forbidden", "admission webhook denied the request"));
-    assert_eq!(result(denied).await["reason"], "BlockedByWebhook");
+    // A webhook chooses the code, and has the same cause in a preview as in enforcement.
+    let webhook = "admission webhook \"deny.example.com\" denied the request: not on Sundays";
+    let calling = "Internal error occurred: failed calling webhook \"deny.example.com\": timeout";
+    let plugin = "pods \"db-0\" is forbidden: not on Sundays";
+    for (code, message) in [
+        (429, webhook),
+        (404, webhook),
+        (500, calling),
+        (403, plugin),
+    ] {
+        let mut denied = scenario();
+        denied.eviction = Some(eviction().fails(code, "Any", message));
+        let result = result(denied).await;
+        assert_eq!(result["reason"], "BlockedByWebhook", "{code} {message}");
+    }
 }
 
 #[tokio::test]

@@ -26,16 +26,28 @@ fn binding(policy: &str, matching: &Value) -> RuntimePolicyBinding {
     .unwrap()
 }
 
-/// Two pods in a namespace of the policy, on two nodes of which one is covered; one elsewhere.
+/// Two pods in a namespace of the policy, on two nodes of which one is covered; one elsewhere. And two that
+/// cost nothing to create, which the guard does not count: one without a node, one without a workload.
 fn cluster() -> Cluster {
     let pod = |namespace: &str, app: &str, node: &str| PodSeen {
         namespace: namespace.to_owned(),
         labels: Labels::from([("app".to_owned(), app.to_owned())]),
         node: Some(node.to_owned()),
-        workload: format!("{namespace}/{app}"),
+        workload: Some(format!("{namespace}/{app}")),
+    };
+    let pending = PodSeen {
+        node: None,
+        workload: Some("decoy".to_owned()),
+        ..pod("shop", "web", "")
+    };
+    let bare = PodSeen {
+        workload: None,
+        ..pod("shop", "web", "node-1")
     };
     Cluster {
         pods: vec![
+            pending,
+            bare,
             pod("shop", "web", "node-1"),
             pod("shop", "db", "node-2"),
             pod("other", "web", "node-3"),

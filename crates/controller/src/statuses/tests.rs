@@ -74,6 +74,29 @@ async fn of_every_pod_so_much_is_kept_as_selectors_need_and_no_more() {
 }
 
 #[test]
+fn only_a_workload_of_a_kind_that_is_verified_counts_for_the_guard() {
+    let of = |version: &str, kind: &str, controller: bool| {
+        let owner = json!({"apiVersion": version, "kind": kind, "name": "web", "uid": "web-uid",
+            "controller": controller});
+        let mut pod = pod("shop", &json!({}), "node-1", "True");
+        pod["metadata"]["uid"] = json!("pod-uid");
+        pod["metadata"]["ownerReferences"] = json!([owner]);
+        let mut cluster = Cluster::default();
+        let pod = serde_json::from_value(pod).unwrap();
+        see(&mut cluster, &Config::default(), pod);
+        cluster.pods.remove(0).workload
+    };
+    assert_eq!(
+        of("apps/v1", "ReplicaSet", true).as_deref(),
+        Some("web-uid")
+    );
+    assert_eq!(of("batch/v1", "Job", true).as_deref(), Some("web-uid"));
+    assert_eq!(of("x.example/v1", "ReplicaSet", true), None);
+    assert_eq!(of("v1", "Node", true), None);
+    assert_eq!(of("apps/v1", "ReplicaSet", false), None);
+}
+
+#[test]
 fn reading_every_pod_takes_a_small_part_of_the_time() {
     let (s, ms) = (Duration::from_secs, Duration::from_millis);
     for (took, want) in [(ms(100), s(30)), (ms(1500), s(30)), (s(3), s(60))] {
