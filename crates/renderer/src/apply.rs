@@ -213,12 +213,13 @@ async fn report(
     let now = Timestamp::now();
     let mut complete = true;
     let (mut ready, mut not_ready) = (0, 0);
-    let mut count = |said: &[(&'static str, (bool, &'static str, String))], is_policy: bool| {
-        match (said.iter().all(|(_, (value, ..))| *value), is_policy) {
-            (true, true) => ready += 1,
-            (true, false) => {}
-            (false, _) => not_ready += 1,
-        }
+    let mut count = |said: &[(&'static str, (bool, &'static str, String))], is_policy: bool| match (
+        said.iter().all(|(_, (value, ..))| *value),
+        is_policy,
+    ) {
+        (true, true) => ready += 1,
+        (true, false) => {}
+        (false, _) => not_ready += 1,
     };
     let rejection = |kind, name: &str| rejected.get(&(kind, rendered_name(name)));
     for policy in &cluster.policies {
@@ -238,7 +239,10 @@ async fn report(
             rejection(POLICY, &name).map(String::as_str),
         );
         count(&said, true);
-        let before = policy.as_ref().ok().and_then(|policy| policy.status.as_ref());
+        let before = policy
+            .as_ref()
+            .ok()
+            .and_then(|policy| policy.status.as_ref());
         let before = before.map_or(&[][..], |status| &status.conditions);
         let conditions = status::changed(said, before, metadata.generation, now);
         complete &= patch::<ImageAdmissionPolicy>(client, metadata, conditions).await;

@@ -8,7 +8,9 @@
 
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
 use bailiff_kube::decode::Undecodable;
-use bailiff_policy::image::{self, CompiledImagePolicy, Exemptions, RENDERED_PREFIX, rendered_name};
+use bailiff_policy::image::{
+    self, CompiledImagePolicy, Exemptions, RENDERED_PREFIX, rendered_name,
+};
 use bailiff_policy::{FieldError, MatchResources};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,

@@ -19,6 +19,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,6 +43,26 @@ pub struct Config {
     pub address: SocketAddr,
     /// Namespaces that no rendered policy applies to.
     pub exempt: Exemptions,
+}
+
+impl Config {
+    /// The configuration for a namespace that Bailiff runs in, with namespaces that are exempt besides
+    /// that one and kube-system: a policy that denies their pods could not be repaired from within.
+    #[must_use]
+    pub fn new(address: SocketAddr, namespace: &str, exempt: Vec<String>) -> Self {
+        let always = ["kube-system", namespace].map(str::to_owned);
+        let namespaces: BTreeSet<_> = exempt
+            .into_iter()
+            .filter(|name| !name.is_empty())
+            .chain(always)
+            .collect();
+        Self {
+            address,
+            exempt: Exemptions {
+                namespaces: namespaces.into_iter().collect(),
+            },
+        }
+    }
 }
 
 /// Why the renderer cannot run.
@@ -134,4 +155,23 @@ where
     watch::objects(api, config, &metrics.undecodable)
         .map(drop)
         .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_namespace_and_kube_system_are_always_exempt() {
+        let address = "[::]:8080".parse().unwrap();
+        let names = |given: &[&str]| {
+            let given = given.iter().map(|&name| name.to_owned()).collect();
+            Config::new(address, "security", given).exempt.namespaces
+        };
+        assert_eq!(names(&[""]), ["kube-system", "security"]);
+        assert_eq!(
+            names(&["cni", "kube-system"]),
+            ["cni", "kube-system", "security"]
+        );
+    }
 }

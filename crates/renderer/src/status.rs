@@ -36,9 +36,11 @@ pub(crate) fn policy(
             let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
             (false, ready::COMPILE_ERROR, faults.join("\n"))
         }
-        PolicyState::Undecodable(undecodable) => {
-            (false, ready::DECODE_ERROR, decode_error(&undecodable.error.to_string()))
-        }
+        PolicyState::Undecodable(undecodable) => (
+            false,
+            ready::DECODE_ERROR,
+            decode_error(&undecodable.error.to_string()),
+        ),
     };
     let object = rendered_name(name);
     let enforced = live
@@ -48,7 +50,9 @@ pub(crate) fn policy(
         (_, Some(rejected), _) => (
             false,
             rendered::REQUEST_REJECTED,
-            format!("The API server rejected ValidatingAdmissionPolicy {object}: {rejected}. Bailiff retries automatically."),
+            format!(
+                "The API server rejected ValidatingAdmissionPolicy {object}: {rejected}. Bailiff retries automatically."
+            ),
         ),
         (PolicyState::Compiled, None, Some(_)) => (
             true,
@@ -58,12 +62,16 @@ pub(crate) fn policy(
         (PolicyState::Compiled, None, None) => (
             false,
             rendered::REQUEST_REJECTED,
-            format!("ValidatingAdmissionPolicy {object} does not exist. Bailiff retries automatically."),
+            format!(
+                "ValidatingAdmissionPolicy {object} does not exist. Bailiff retries automatically."
+            ),
         ),
         (PolicyState::Faulty(_) | PolicyState::Undecodable(_), None, Some(generation)) => (
             false,
             rendered::POLICY_NOT_READY,
-            format!("The API server still enforces generation {generation} of the policy. Correct the policy."),
+            format!(
+                "The API server still enforces generation {generation} of the policy. Correct the policy."
+            ),
         ),
         (PolicyState::Faulty(_) | PolicyState::Undecodable(_), None, None) => (
             false,
@@ -85,7 +93,9 @@ pub(crate) fn binding(
         (_, Some(rejected)) => (
             false,
             ready::REQUEST_REJECTED,
-            format!("The API server rejected the ValidatingAdmissionPolicyBinding: {rejected}. Bailiff retries automatically."),
+            format!(
+                "The API server rejected the ValidatingAdmissionPolicyBinding: {rejected}. Bailiff retries automatically."
+            ),
         ),
         (BindingState::Rendered, None) => (
             true,
@@ -95,21 +105,29 @@ pub(crate) fn binding(
         (BindingState::PolicyNotFound, None) => (
             false,
             ready::POLICY_NOT_FOUND,
-            format!("ImageAdmissionPolicy {policy} not found. Create it, or create a binding with the correct spec.policyName."),
+            format!(
+                "ImageAdmissionPolicy {policy} not found. Create it, or create a binding with the correct spec.policyName."
+            ),
         ),
         (BindingState::PolicyNotReady, None) => (
             false,
             ready::POLICY_NOT_READY,
-            format!("ImageAdmissionPolicy {policy} is not Ready. Its condition Ready contains the errors."),
+            format!(
+                "ImageAdmissionPolicy {policy} is not Ready. Its condition Ready contains the errors."
+            ),
         ),
         (BindingState::InvalidSelector(fault), None) => (
             false,
             ready::INVALID_SELECTOR,
-            format!("spec.matchResources: {fault}. What the API server enforces of an earlier generation stays."),
+            format!(
+                "spec.matchResources: {fault}. What the API server enforces of an earlier generation stays."
+            ),
         ),
-        (BindingState::Undecodable(undecodable), None) => {
-            (false, ready::DECODE_ERROR, decode_error(&undecodable.error.to_string()))
-        }
+        (BindingState::Undecodable(undecodable), None) => (
+            false,
+            ready::DECODE_ERROR,
+            decode_error(&undecodable.error.to_string()),
+        ),
     };
     vec![(types::READY, ready)]
 }

@@ -150,7 +150,10 @@ fn a_new_generation_is_written_and_one_that_is_faulty_changes_nothing() {
     }))];
     let planned = self::planned(&cluster);
     assert_eq!(planned.writes, []);
-    assert!(matches!(planned.policies["ours"], PolicyState::Undecodable(_)));
+    assert!(matches!(
+        planned.policies["ours"],
+        PolicyState::Undecodable(_)
+    ));
 
     cluster.policies = vec![Ok(policy("ours", 1, ALLOWED))];
     cluster.bindings = vec![undecodable(&json!({
@@ -158,7 +161,10 @@ fn a_new_generation_is_written_and_one_that_is_faulty_changes_nothing() {
     }))];
     let planned = self::planned(&cluster);
     assert_eq!(planned.writes, []);
-    assert!(matches!(planned.bindings["everywhere"], BindingState::Undecodable(_)));
+    assert!(matches!(
+        planned.bindings["everywhere"],
+        BindingState::Undecodable(_)
+    ));
 }
 
 #[test]

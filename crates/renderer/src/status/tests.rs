@@ -65,7 +65,8 @@ fn a_policy_tells_whether_it_is_valid_and_what_is_enforced() {
 #[test]
 fn a_binding_tells_what_the_api_server_does() {
     let spec: ImageAdmissionPolicyBindingSpec =
-        serde_json::from_value(json!({"policyName": "ours", "validationActions": ["Deny"]})).unwrap();
+        serde_json::from_value(json!({"policyName": "ours", "validationActions": ["Deny"]}))
+            .unwrap();
     let of = |state: &BindingState, rejected| line(&binding(Some(&spec), state, rejected)).concat();
     assert_eq!(
         of(&BindingState::Rendered, None),

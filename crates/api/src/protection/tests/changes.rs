@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::Incident;
-use kube::CustomResourceExt as _;
 use crate::protection::rules::IMMUTABLE_PROCESS_FIELDS;
+use kube::CustomResourceExt as _;
 use std::collections::BTreeSet;
 
 const SERIES_ALONE: &str =
