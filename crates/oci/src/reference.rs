@@ -365,8 +365,8 @@ fn check_registry(host: &str) -> Result<(), InvalidReference> {
         match fault {
             HostFault::Uppercase => InvalidReference::UppercaseHost { part },
             HostFault::Malformed => InvalidReference::Host { part },
-            HostFault::Port(port) => InvalidReference::Port {
-                part: Excerpt::of(port),
+            HostFault::Port(digits) => InvalidReference::Port {
+                part: Excerpt::of(digits),
             },
         }
     })

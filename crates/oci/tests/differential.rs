@@ -13,7 +13,7 @@
 
 mod generated;
 
-use bailiff_oci::{InvalidReference, Reference, ShortNames};
+use bailiff_oci::{Digest, InvalidReference, Reference, ShortNames};
 use generated::{generated, kept, texts};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -115,22 +115,18 @@ fn compare(texts: &[String]) -> BTreeMap<&'static str, usize> {
                 if ours.to_string() == normal
                     && ours.repository() == theirs["repository"]
                     && ours.tag() == theirs["tag"].as_str()
-                    && ours.digest().map(|digest| digest.as_str()) == theirs["digest"].as_str() =>
+                    && ours.digest().map(Digest::as_str) == theirs["digest"].as_str() =>
             {
-                if text == known {
-                    "accepted"
-                } else {
-                    ALIAS
-                }
+                if text == known { "accepted" } else { ALIAS }
             }
             (Err(_), None) => "rejected",
-            (Err(error), Some(_)) => match wanted(text, &theirs, error) {
-                Some(name) => name,
-                None => {
+            (Err(error), Some(_)) => {
+                let Some(name) = wanted(text, &theirs, error) else {
                     unlike.push(format!("{text:?}: {error:?}, but {theirs}"));
                     continue;
-                }
-            },
+                };
+                name
+            }
             (Ok(_), _) => {
                 unlike.push(format!("{text:?}: {ours:?}, but {theirs}"));
                 continue;
