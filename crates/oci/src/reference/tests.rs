@@ -259,6 +259,17 @@ fn an_invalid_reference_says_what_is_wrong_and_what_to_write() {
 }
 
 #[test]
+fn a_host_is_no_longer_than_a_dns_name() {
+    let host = |bytes: usize| "h.".repeat((bytes - 1) / 2) + &"h".repeat(2 - bytes % 2);
+    for port in ["", ":65535"] {
+        assert!(parse(&format!("{}{port}/web", host(253))).is_ok(), "{port}");
+        let error = parse(&format!("{}{port}/web", host(254))).unwrap_err();
+        assert_eq!(error.reason(), "Host", "{port}");
+    }
+    assert_eq!([host(253).len(), host(254).len()], [253, 254]);
+}
+
+#[test]
 fn a_runtime_takes_no_valid_reference_for_a_local_image() {
     for (text, is_id) in [
         (HEX.to_owned(), true),
