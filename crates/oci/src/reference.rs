@@ -223,19 +223,15 @@ impl Reference {
             return Err(InvalidReference::Tag { part });
         }
         let digest = digest.map(Digest::parse).transpose()?;
-        if host.is_none() && short_names == ShortNames::Rejected {
-            let part = Excerpt::of(path);
-            return Err(InvalidReference::ShortName { part });
-        }
-
         let registry = match host {
             Some(host) if !ALIASES.contains(&host) => host,
             Some(_) | None => DOCKER_HUB,
         };
-        let path = if registry == DOCKER_HUB && !path.contains('/') {
-            format!("{OFFICIAL}/{path}")
+        let name = path;
+        let path = if registry == DOCKER_HUB && !name.contains('/') {
+            format!("{OFFICIAL}/{name}")
         } else {
-            path.to_owned()
+            name.to_owned()
         };
         // The library takes a host with underscores for a part of the path.
         let in_path = match host {
@@ -246,6 +242,11 @@ impl Reference {
         if bytes > MAX_PATH_BYTES {
             let part = Excerpt::of(&path);
             return Err(InvalidReference::PathTooLong { part, bytes });
+        }
+        // Last, so that an invalid reference has the same error with and without short names.
+        if host.is_none() && short_names == ShortNames::Rejected {
+            let part = Excerpt::of(name);
+            return Err(InvalidReference::ShortName { part });
         }
         Ok(Self {
             registry: registry.into(),

@@ -134,7 +134,17 @@ fn short_names_are_rejected_only_where_the_runtime_resolves_them() {
             "{text}"
         );
     }
-    for text in ["docker.io/nginx", "localhost/nginx", "ghcr.io/acme/web:1"] {
+    // What is no reference has the same error.
+    let long = "p".repeat(248);
+    for text in [
+        "docker.io/nginx",
+        "localhost/nginx",
+        "ghcr.io/acme/web:1",
+        &long,
+        "Nginx",
+        "nginx@md5:0",
+        "sha256:0",
+    ] {
         assert_eq!(
             Reference::parse(text, ShortNames::Rejected),
             parse(text),
