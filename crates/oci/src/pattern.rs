@@ -59,10 +59,10 @@ pub struct Pattern {
 /// Without patterns, nothing matches.
 #[derive(Clone, Debug)]
 pub struct Patterns {
-    patterns: Vec<Pattern>,
-    /// The regular expressions of `patterns`.
+    list: Vec<Pattern>,
+    /// The regular expressions of `list`.
     regexes: RegexSet,
-    /// The place in `patterns` of each one in `regexes`.
+    /// The place in `list` of each one in `regexes`.
     places: Vec<usize>,
 }
 
@@ -136,13 +136,13 @@ impl Patterns {
             let count = texts.len();
             return Err(InvalidPatterns::TooMany { count });
         }
-        let mut patterns = Vec::with_capacity(texts.len());
+        let mut list = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
             let pattern = Pattern::parse(text.as_ref())
                 .map_err(|source| InvalidPatterns::Pattern { index, source })?;
-            patterns.push(pattern);
+            list.push(pattern);
         }
-        let (places, texts): (Vec<_>, Vec<_>) = patterns
+        let (places, texts): (Vec<_>, Vec<_>) = list
             .iter()
             .enumerate()
             .filter_map(|(place, pattern)| Some((place, pattern.shape.regex()?)))
@@ -157,7 +157,7 @@ impl Patterns {
             .build()
             .map_err(|source| InvalidPatterns::TooLarge { source })?;
         Ok(Self {
-            patterns,
+            list,
             regexes,
             places,
         })
@@ -166,14 +166,14 @@ impl Patterns {
     /// All of them, in order.
     #[must_use]
     pub fn as_slice(&self) -> &[Pattern] {
-        &self.patterns
+        &self.list
     }
 
     /// Whether any pattern matches the repository of `reference`.
     #[must_use]
     pub fn matches(&self, reference: &Reference) -> bool {
         let repository = reference.repository();
-        self.patterns
+        self.list
             .iter()
             .any(|pattern| pattern.shape.matches_plainly(repository))
             || self.regexes.is_match(repository.as_bytes())
@@ -184,7 +184,7 @@ impl Patterns {
     pub fn find(&self, reference: &Reference) -> Option<&Pattern> {
         let repository = reference.repository();
         let plain = self
-            .patterns
+            .list
             .iter()
             .position(|pattern| pattern.shape.matches_plainly(repository));
         let regex = self
@@ -194,7 +194,7 @@ impl Patterns {
             .next()
             .and_then(|matched| self.places.get(matched).copied());
         let first = plain.into_iter().chain(regex).min()?;
-        self.patterns.get(first)
+        self.list.get(first)
     }
 
     /// A CEL expression that is true where [`Self::matches`] is.
@@ -208,7 +208,7 @@ impl Patterns {
         let mut literals = Vec::new();
         let mut calls = Vec::new();
         let mut regexes = Vec::new();
-        for pattern in &self.patterns {
+        for pattern in &self.list {
             // No character of a pattern ends a string of CEL or is an escape in one, except for the
             // backslash of a regular expression.
             match &pattern.shape {

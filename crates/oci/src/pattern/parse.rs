@@ -95,9 +95,9 @@ fn check_pattern_host(host: &str) -> Result<(), InvalidPattern> {
             return at(0, PatternFault::UppercaseHost { part: part() });
         }
         Err(HostFault::Malformed) => return at(0, PatternFault::Host { part: part() }),
-        Err(HostFault::Port(port)) => {
-            let position = host.len().saturating_sub(port.len());
-            let part = Excerpt::of(port);
+        Err(HostFault::Port(digits)) => {
+            let position = host.len().saturating_sub(digits.len());
+            let part = Excerpt::of(digits);
             return at(position, PatternFault::Port { part });
         }
     }

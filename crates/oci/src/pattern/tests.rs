@@ -409,7 +409,7 @@ fn the_largest_set_compiles_and_matches() {
         let texts: Vec<String> = (10..26)
             .map(|n| {
                 let path = wildcard.repeat(240 / wildcard.len());
-                format!("*.{n}.example/{}a", path)
+                format!("*.{n}.example/{path}a")
             })
             .collect();
         assert!(
