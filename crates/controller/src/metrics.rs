@@ -44,6 +44,8 @@ pub(crate) struct Metrics {
     pub(crate) responses_enabled: Gauge,
     pub(crate) nodes_not_monitored: Gauge,
     pub(crate) fallback_incidents: Gauge,
+    pub(crate) namespaces_at_limit: Gauge,
+    pub(crate) incidents_deleted: Counter,
     /// Objects that cannot be decoded, by the watches.
     pub(crate) undecodable: UndecodableObjects,
 }
@@ -68,6 +70,8 @@ impl Default for Metrics {
             responses_enabled: Gauge::default(),
             nodes_not_monitored: Gauge::default(),
             fallback_incidents: Gauge::default(),
+            namespaces_at_limit: Gauge::default(),
+            incidents_deleted: Counter::default(),
             undecodable: UndecodableObjects::default(),
         }
     }
@@ -104,6 +108,11 @@ impl Metrics {
             self.status_writes_rejected.clone(),
         );
         registry.register(
+            "incidents_deleted",
+            "Closed Incidents that were deleted by age and number",
+            self.incidents_deleted.clone(),
+        );
+        registry.register(
             "incidents_waiting",
             "Incidents whose response waits, by the reason of the condition Responded",
             self.waiting.clone(),
@@ -114,7 +123,7 @@ impl Metrics {
         registry.register_collector(Box::new(self.undecodable.clone()));
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 9] {
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 10] {
         [
             (
                 "leader",
@@ -160,6 +169,11 @@ impl Metrics {
                 "fallback_incidents",
                 "Incidents in Bailiff's namespace, because the namespace of their pod rejected them",
                 &self.fallback_incidents,
+            ),
+            (
+                "namespaces_at_limit",
+                "Namespaces whose pods have as many Incidents as are kept, so that new audited ones are only logged",
+                &self.namespaces_at_limit,
             ),
         ]
     }
