@@ -4,6 +4,7 @@
 //! (`responses`).
 //! Invariant: a function of its arguments; what could not be read is `Unknown`.
 
+use super::limits::incident_limits;
 use super::responses::{self, Incidents};
 use crate::objects::{Objects, Problem};
 use bailiff_api::condition::types;
@@ -38,6 +39,7 @@ pub(super) struct ClusterState {
     pub(super) lease: Lookup<Lease>,
     pub(super) sensor: Lookup<DaemonSet>,
     pub(super) switch: Lookup<ConfigMap>,
+    pub(super) limits: Lookup<ConfigMap>,
     pub(super) protection: Lookup<ValidatingAdmissionPolicy>,
     pub(super) protection_binding: Lookup<ValidatingAdmissionPolicyBinding>,
     pub(super) policies: Result<Objects<RuntimePolicy>, String>,
@@ -131,7 +133,7 @@ pub(super) fn check(name: impl AsRef<str>, status: CheckStatus, message: &str) -
 }
 
 /// A row for what could not be read.
-fn unknown(name: &str, cause: &str) -> Check {
+pub(super) fn unknown(name: &str, cause: &str) -> Check {
     check(
         name,
         CheckStatus::Unknown,
@@ -148,6 +150,7 @@ pub(super) fn checks(state: &ClusterState, namespace: &str, now: Timestamp) -> V
         incident_protection(state, namespace),
         response_switch(state, namespace),
     ];
+    checks.extend(incident_limits(&state.limits, namespace));
     checks.extend(nodes(state, now));
     checks.extend(ready("policies", "runtimepolicy", &state.policies));
     checks.extend(ready("bindings", "runtimepolicybinding", &state.bindings));

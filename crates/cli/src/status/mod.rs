@@ -5,6 +5,7 @@
 //! decoded does not hide others.
 
 mod checks;
+mod limits;
 mod report;
 mod responses;
 #[cfg(test)]
@@ -128,6 +129,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         lease,
         sensor,
         switch,
+        limits,
         protection,
         protection_binding,
         policies,
@@ -139,6 +141,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         leases.get_opt(keys::CONTROLLER_LEASE),
         daemon_sets.get_opt("bailiff-sensor"),
         config_maps.get_opt(keys::RESPONSE_SWITCH),
+        config_maps.get_opt(keys::INCIDENT_LIMITS),
         protections.get_opt(keys::INCIDENT_PROTECTION),
         protection_bindings.get_opt(keys::INCIDENT_PROTECTION),
         objects::list_all::<RuntimePolicy>(&client),
@@ -151,6 +154,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         lease: lease.map_err(cause),
         sensor: sensor.map_err(cause),
         switch: switch.map_err(cause),
+        limits: limits.map_err(cause),
         protection: protection.map_err(cause),
         protection_binding: protection_binding.map_err(cause),
         policies: policies.map_err(cause),

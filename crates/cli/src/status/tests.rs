@@ -45,6 +45,7 @@ fn working() -> ClusterState {
             .unwrap(),
         )),
         switch: Ok(Some(switch("Enforce"))),
+        limits: Ok(Some(from_value(json!({"metadata": {}})).unwrap())),
         protection: Ok(Some(protection::policy("bailiff-system"))),
         protection_binding: Ok(Some(protection::binding())),
         policies: Ok(objects(vec![
