@@ -636,7 +636,7 @@ fn alerts_fire_when_they_should_and_have_a_runbook() {
     let runbook = std::fs::read_to_string(root().join("docs/runbook.md")).unwrap();
     let tests = std::fs::read_to_string(root().join("crates/testing/tests/alerts.yaml")).unwrap();
     let rules = rule["spec"]["groups"][0]["rules"].as_array().unwrap();
-    assert_eq!(rules.len(), 8);
+    assert_eq!(rules.len(), 9);
     for rule in rules {
         let name = rule["alert"].as_str().unwrap();
         assert!(runbook.contains(&format!("\n## {name}\n")), "{name}");
