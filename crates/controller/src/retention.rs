@@ -1,7 +1,7 @@
 //! Keeps the number of Incidents within its limits.
 //!
 //! Here: what is known of all Incidents, deleting closed ones, and when. Not here: which are deleted and
-//! which limits are reached (`bailiff_response`), telling the sensors (`published_limits`).
+//! which limits are reached (`bailiff_response`), telling the sensors (`incident_limits`).
 //! Invariant: one deletion run at a time; each deletion names the UID, and so never deletes a newer
 //! Incident. A run requests at most [`PER_SECOND`] deletions a second, [`IN_FLIGHT_LIMIT`] at a time.
 //!
@@ -10,8 +10,8 @@
 //! not: the former are bounded by the pods and policies that there are, the latter are one for each node,
 //! policy generation and hour.
 
+use crate::incident_limits::PublishedLimits;
 use crate::metrics::Metrics;
-use crate::published_limits::PublishedLimits;
 use crate::reconcile::Controller;
 use bailiff_api::Incident;
 use bailiff_response::Key;

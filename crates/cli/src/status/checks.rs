@@ -25,6 +25,8 @@ use std::collections::BTreeMap;
 
 /// Characters of a message.
 const MESSAGE_LIMIT: usize = 400;
+/// Characters of the error in a message about an object that cannot be decoded.
+const CAUSE_LIMIT: usize = 200;
 /// Rows for undecodable objects of a kind, and for Nodes. The last row counts the rest.
 const ROWS_LIMIT: usize = 10;
 /// Bailiff repeats an Event about a Node every ten minutes while its cause persists.
@@ -145,7 +147,7 @@ pub(super) fn unknown(name: &str, cause: &str) -> Check {
 pub(super) fn checks(state: &ClusterState, namespace: &str, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![
         controller(state, namespace),
-        leader_election(state, now),
+        leader_election(state, namespace, now),
         sensor(state, namespace),
         incident_protection(state, namespace),
         response_switch(state, namespace),
@@ -220,10 +222,12 @@ fn controller(state: &ClusterState, namespace: &str) -> Check {
     }
 }
 
-fn leader_election(state: &ClusterState, now: Timestamp) -> Check {
+fn leader_election(state: &ClusterState, namespace: &str, now: Timestamp) -> Check {
     let name = "leader-election";
     let failed = |message: &str| {
-        let message = format!("{message}, so Bailiff does not respond to Incidents.");
+        let message = format!(
+            "{message}, so Bailiff does not respond to Incidents. Check the log of the controller: `kubectl -n {namespace} logs deployment/bailiff-controller`."
+        );
         check(name, CheckStatus::Failed, &message)
     };
     let spec = match &state.lease {
@@ -389,9 +393,10 @@ fn undecodable(resource: &str, problems: &[Problem]) -> Vec<Check> {
         } else {
             "The object"
         };
+        // The remedy is never cut off.
         let message = format!(
-            "{object}{namespace} cannot be decoded, so Bailiff ignores it. {}.",
-            error.cause
+            "{object}{namespace} cannot be decoded, so Bailiff ignores it. {}. Fix or delete the object.",
+            escaped(&error.cause, CAUSE_LIMIT)
         );
         check(
             format!("{resource}/{}", error.name),

@@ -54,8 +54,8 @@ impl Events {
             let Ok(_turn) = turns.acquire().await else {
                 return;
             };
-            let published = tokio::time::timeout(EVENT_LIMIT, publisher.publish(&notice, now));
-            match published.await {
+            let writing = tokio::time::timeout(EVENT_LIMIT, publisher.publish(&notice, now));
+            match writing.await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => lost(&metrics, &notice, &error.to_string()),
                 Err(_) => lost(&metrics, &notice, "the API server does not answer"),

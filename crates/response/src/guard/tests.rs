@@ -67,7 +67,7 @@ fn no_namespace_raises_the_limit_of_all_by_more_than_what_is_always_allowed() {
     assert_eq!(with_decoys, 299);
     assert_eq!(limit(299) - limit(199), ALWAYS);
     // What the guard never counts among those that lose pods is no part of the matched ones.
-    assert_eq!(matched_workloads([("shop", None); 1_000]), 0);
+    assert_eq!(matched_workloads(vec![("shop", None); 1_000]), 0);
     // Decoys in one namespace: eleven workloads are as many too many as without them.
     let (policy, mut binding) = young();
     binding.matched_workloads = Some(matched_workloads(decoys()));

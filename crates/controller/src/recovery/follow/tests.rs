@@ -202,16 +202,12 @@ async fn a_workload_without_memory_for_its_pods_is_followed_when_there_is_some()
     let mut pods: Vec<_> = (0..40).map(old_pod).collect();
     pods.push(pod("True"));
     let all = json!(pods);
-    let watched = || {
+    let lists = || {
         let listed = Call::get(DEPLOYMENTS).gives(list(&json!([deployment(1)])));
         let pods = Call::get(PODS).gives(list(&all));
         vec![vec![listed], vec![Call::get(DEPLOYMENTS).is_silent(), pods]]
     };
-    let by_watches = [
-        watched(),
-        watched(),
-        vec![vec![Call::get(PODS).is_silent()]],
-    ];
+    let by_watches = [lists(), lists(), vec![vec![Call::get(PODS).is_silent()]]];
     let (watch_server, watches) = ApiServer::playing(by_watches.concat());
     let written = json!({"status": {"replacement": {"name": "web-new"}}});
     let (server, client) = ApiServer::playing([

@@ -178,6 +178,7 @@ impl Entry {
     /// The API server has the Incident with this spec.
     pub(super) fn created(&mut self, spec: &IncidentSpec, room: Room) {
         self.exists = true;
+        self.is_unfindable = false;
         self.written = 1;
         self.know(spec.policy_ref.generation, &spec.binding_refs);
         self.processes.continue_from(&spec.process, room, None);
