@@ -128,7 +128,7 @@ impl Metrics {
         registry.register_collector(Box::new(self.undecodable.clone()));
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 10] {
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 9] {
         [
             (
                 "leader",
