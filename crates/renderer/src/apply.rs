@@ -1,7 +1,7 @@
 //! One pass: read everything, write what differs, report.
 //!
 //! Here: the requests and their order. Not here: what differs (`plan`).
-//! Invariant: a request that fails stops no other; a pass without the release's ClusterRole writes
+//! Invariant: a request that fails stops no other; a pass without the release's `ClusterRole` writes
 //! nothing, because the release is being uninstalled.
 
 use crate::metrics::Metrics;
@@ -25,7 +25,7 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-/// The ClusterRole of the release, which owns rendered bindings.
+/// The `ClusterRole` of the release, which owns rendered bindings.
 const OWNER: &str = "bailiff-renderer";
 /// The field manager of all writes.
 const MANAGER: &str = "bailiff-renderer";
@@ -70,7 +70,7 @@ pub(crate) async fn pass(
     })
 }
 
-/// The reference to the release's ClusterRole; none: it is gone or going.
+/// The reference to the release's `ClusterRole`; none: it is gone or going.
 async fn owner(client: &Client) -> Result<Option<OwnerReference>, kube::Error> {
     let api = Api::<Decoded<ClusterRole>>::all(client.clone());
     let found = api.get_opt(OWNER).await?;
