@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cel", &[]),
     ("policy", &["api", "cel"]),
     ("response", &["api", "policy"]),
+    ("oci", &[]),
     ("kube", &["api"]),
     ("sensor", &["api", "policy", "kube"]),
     ("controller", &["api", "policy", "response", "kube"]),
