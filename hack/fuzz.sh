@@ -64,19 +64,12 @@ seed() {
 	done <"$(kept "$1")"
 }
 
-# seeds TARGET: the names of these files, in order. What is made of them depends on it, and a folder
-# has another on each file system.
-seeds() {
-	find "$CARGO_TARGET_DIR/seeds/$1" -type f | sort -V | paste -s -d , | tr -d '\n' >"$logs/seeds"
-	printf '@%s' "$logs/seeds"
-}
-
 step "cargo-fuzz" hack/cargo-fuzz.sh
 step "build of the fuzz targets" cargo fuzz build --fuzz-dir fuzz --sanitizer none
 for target in ${TARGET:-parse check evaluate reference}; do
 	seed "$target"
 	step "fuzz $target" cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" \
-		"$corpus/$target" -- -seed_inputs="$(seeds "$target")" \
+		"$corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \
 		"${limits[@]}" -dict="$(dictionary "$target")" -artifact_prefix="$CARGO_TARGET_DIR/artifacts/$target/"
 	grep -a '^stat::number_of_executed_units' "$logs/step"
 done
