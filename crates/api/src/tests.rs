@@ -95,11 +95,11 @@ fn kinds_have_short_names_a_category_and_columns() {
 
 #[test]
 fn defaults_stand_in_the_schema() {
-    let policy = serde_json::to_value(&RuntimePolicy::crd()).unwrap();
+    let policy = serde_json::to_value(RuntimePolicy::crd()).unwrap();
     let spec = &policy["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     assert_eq!(spec["severity"]["default"], "Medium");
     assert_eq!(spec["failurePolicy"]["default"], "Fail");
-    let binding = serde_json::to_value(&RuntimePolicyBinding::crd()).unwrap();
+    let binding = serde_json::to_value(RuntimePolicyBinding::crd()).unwrap();
     let spec = &binding["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     let guardrails = &spec["guardrails"]["properties"];
     assert_eq!(guardrails["cooldownPeriodSeconds"]["default"], 60);
@@ -110,7 +110,7 @@ fn defaults_stand_in_the_schema() {
 
 #[test]
 fn an_incidents_evidence_can_not_be_changed() {
-    let incident = serde_json::to_value(&Incident::crd()).unwrap();
+    let incident = serde_json::to_value(Incident::crd()).unwrap();
     let spec = &incident["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     assert_eq!(
         spec["x-kubernetes-validations"][0]["rule"],
