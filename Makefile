@@ -53,15 +53,16 @@ generate: ## Generate files from the source: CRDs, admission policies, the polic
 	@charts/generate.sh
 
 .PHONY: conformance
-conformance: ## Compare expressions with the engine of the API server, new ones in each run (EXPRESSIONS=20000 SEED=1)
+conformance: ## Compare expressions and references with what Kubernetes runs, others in each run (EXPRESSIONS=20000 SEED=1)
 	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh); SEED=$${SEED:-$$SRANDOM}; PROPTEST_RNG_SEED=$$SEED; \
 	export BAILIFF_CEL_ORACLE SEED PROPTEST_RNG_SEED; \
 	printf 'SEED=%s make conformance   # runs the same expressions again\n' "$$SEED"; \
 	cargo test --locked -p bailiff-cel --test properties --test printing && \
-	cargo test --locked -p bailiff-cli --test differential --test typed --test estimates -- --nocapture
+	cargo test --locked -p bailiff-cli --test differential --test typed --test estimates -- --nocapture && \
+	cargo test --locked -p bailiff-oci --test differential --test cel -- --nocapture
 
 .PHONY: fuzz
-fuzz: ## Search for inputs that break the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate)
+fuzz: ## Look for inputs that break a parser or the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate|reference)
 	@hack/fuzz.sh
 
 .PHONY: bench

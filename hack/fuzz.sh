@@ -3,11 +3,11 @@
 #
 # usage: fuzz.sh [brief]      brief: 30,000 inputs for each target, the same ones each time
 #
-# MINUTES=20 says how long each target runs, TARGET=parse|check|evaluate runs one alone. What is
-# learned stays in target/fuzz/corpus; an input that breaks a law is in target/fuzz/artifacts and
-# belongs, made small, into crates/cel/tests/findings.rs.
+# MINUTES=20 says how long each target runs, TARGET=parse|check|evaluate|reference runs one alone. What
+# is learned stays in target/fuzz/corpus; an input that breaks a law is in target/fuzz/artifacts and
+# belongs, made small, into crates/cel/tests/findings.rs or, a reference, crates/oci/tests/references.txt.
 #
-# There is no sanitizer, which only nightly compilers have: the engine has no unsafe code, and a
+# There is no sanitizer, which only nightly compilers have: what is fuzzed has no unsafe code, and a
 # panic, an input that takes 10 seconds or 2 GiB are finds without one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -32,9 +32,25 @@ brief)
 	exit 2
 	;;
 esac
-limits+=(-rss_limit_mb=2048 -max_len=4096 -dict=fuzz/cel.dict -print_final_stats=1 -verbosity=0)
+limits+=(-rss_limit_mb=2048 -max_len=4096 -print_final_stats=1 -verbosity=0)
 
-# seed TARGET: every kept expression as a file; with an object where the target reads one.
+# kept TARGET: the file of its kept inputs, one a line.
+kept() {
+	case $1 in
+	reference) printf 'crates/oci/tests/references.txt\n' ;;
+	*) printf 'crates/cli/tests/expressions.txt\n' ;;
+	esac
+}
+
+# dictionary TARGET: the file of its words.
+dictionary() {
+	case $1 in
+	reference) printf 'fuzz/reference.dict\n' ;;
+	*) printf 'fuzz/cel.dict\n' ;;
+	esac
+}
+
+# seed TARGET: every kept input as a file; with an object where the target reads one.
 seed() {
 	local folder=$CARGO_TARGET_DIR/seeds/$1 object='' number=0 line
 	rm -rf "$folder"
@@ -45,22 +61,15 @@ seed() {
 	while IFS= read -r line; do
 		printf '%s'"$object" "$line" >"$folder/$number"
 		number=$((number + 1))
-	done <crates/cli/tests/expressions.txt
-}
-
-# seeds TARGET: the names of these files, in order. What is made of them depends on it, and a folder
-# has another on each file system.
-seeds() {
-	find "$CARGO_TARGET_DIR/seeds/$1" -type f | sort -V | paste -s -d , | tr -d '\n' >"$logs/seeds"
-	printf '@%s' "$logs/seeds"
+	done <"$(kept "$1")"
 }
 
 step "cargo-fuzz" hack/cargo-fuzz.sh
 step "build of the fuzz targets" cargo fuzz build --fuzz-dir fuzz --sanitizer none
-for target in ${TARGET:-parse check evaluate}; do
+for target in ${TARGET:-parse check evaluate reference}; do
 	seed "$target"
 	step "fuzz $target" cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" \
-		"$corpus/$target" -- -seed_inputs="$(seeds "$target")" \
-		"${limits[@]}" -artifact_prefix="$CARGO_TARGET_DIR/artifacts/$target/"
+		"$corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \
+		"${limits[@]}" -dict="$(dictionary "$target")" -artifact_prefix="$CARGO_TARGET_DIR/artifacts/$target/"
 	grep -a '^stat::number_of_executed_units' "$logs/step"
 done

@@ -2,7 +2,8 @@
 // for each, in the protocol of `bailiff eval --batch`.
 //
 // Here: the API server's packages, called as its ValidatingAdmissionPolicy plugin calls them. Not
-// here: what is compared (crates/cli/tests/differential.rs).
+// here: what is compared (crates/cli/tests/differential.rs). References to images are normalized too
+// (reference.go, crates/oci/tests/differential.rs).
 // Invariant: one environment for all lines; a line that panics has an answer as well.
 package main
 
@@ -60,6 +61,8 @@ type request struct {
 	Bounds    json.RawMessage `json:"bounds"`
 	TypeCheck json.RawMessage `json:"typeCheck"`
 	Estimate  *estimation     `json:"estimate"`
+	// Reference is an image reference to normalize (reference.go).
+	Reference *string `json:"reference"`
 	// Mutation declares the types of a MutatingAdmissionPolicy as well.
 	Mutation bool `json:"mutation"`
 }
@@ -326,6 +329,8 @@ func main() {
 			result := answer{}
 			if err := json.Unmarshal(line, &asked); err != nil {
 				result["inputError"] = err.Error()
+			} else if asked.Reference != nil {
+				result = normalized(*asked.Reference)
 			} else if asked.Schema != nil {
 				result = evaluateTyped(set, asked)
 			} else if asked.Bounds != nil {

@@ -274,7 +274,12 @@ spec:
 
     /// Removes the policies and bindings that the story made, and leaves its namespace.
     pub fn end_of_cluster_objects(&self) {
-        for kind in ["runtimepolicybindings", "runtimepolicies"] {
+        for kind in [
+            "runtimepolicybindings",
+            "runtimepolicies",
+            "imageadmissionpolicybindings",
+            "imageadmissionpolicies",
+        ] {
             let names = self.cluster.kubectl(&["get", kind, "-o", "name"]);
             for name in names.lines().filter(|name| name.ends_with(&self.namespace)) {
                 let _deleted = self.cluster.kubectl(&["delete", name]);

@@ -14,6 +14,8 @@ pub mod types {
     /// A policy: an expression of its current generation could not be evaluated on some node.
     /// Present or absent, never False: that no evaluation failed anywhere cannot be known.
     pub const EVALUATION_FAILED: &str = "EvaluationFailed";
+    /// An image policy: the API server has a ValidatingAdmissionPolicy of its current generation.
+    pub const RENDERED: &str = "Rendered";
     /// A binding: its responses only audit, because it would remove pods of too many workloads.
     pub const PAUSED: &str = "Paused";
     /// An Incident: the response, with the outcome as reason. `Unknown` while it is open.
@@ -41,10 +43,22 @@ pub mod ready {
     pub const POD_DELETION_NOT_ALLOWED: &str = "PodDeletionNotAllowed";
     /// A selector of the object is not valid.
     pub const INVALID_SELECTOR: &str = "InvalidSelector";
+    /// The API server rejected the rendered binding, or did not respond.
+    pub const REQUEST_REJECTED: &str = "RequestRejected";
     /// At least one pod matches.
     pub const MATCHING_PODS_FOUND: &str = "MatchingPodsFound";
     /// No pod matches now.
     pub const NO_MATCHING_PODS: &str = "NoMatchingPods";
+}
+
+/// Reasons of [`types::RENDERED`].
+pub mod rendered {
+    /// The API server has the current generation.
+    pub const RENDERED: &str = "Rendered";
+    /// The policy is not Ready; an earlier generation can be in force.
+    pub const POLICY_NOT_READY: &str = "PolicyNotReady";
+    /// The API server rejected the rendered policy, or did not respond.
+    pub const REQUEST_REJECTED: &str = "RequestRejected";
 }
 
 /// Reasons of [`types::EVALUATION_FAILED`].

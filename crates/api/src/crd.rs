@@ -4,7 +4,10 @@
 //! (`examples/crds.rs`, called by `make generate`).
 //! Invariant: [`crds`] names every kind of the group once.
 
-use crate::{Incident, RuntimePolicy, RuntimePolicyBinding};
+use crate::{
+    ImageAdmissionPolicy, ImageAdmissionPolicyBinding, Incident, RuntimePolicy,
+    RuntimePolicyBinding,
+};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 
@@ -17,6 +20,8 @@ pub const VERSION: &str = "v1alpha1";
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![
+        ImageAdmissionPolicy::crd(),
+        ImageAdmissionPolicyBinding::crd(),
         Incident::crd(),
         RuntimePolicy::crd(),
         RuntimePolicyBinding::crd(),

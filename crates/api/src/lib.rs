@@ -21,6 +21,8 @@
 pub mod condition;
 mod crd;
 pub mod event;
+mod image_admission_policy;
+mod image_admission_policy_binding;
 mod incident;
 mod incident_limits;
 pub mod keys;
@@ -30,6 +32,14 @@ mod runtime_policy_binding;
 mod shared;
 
 pub use crd::{GROUP, VERSION, crds};
+pub use image_admission_policy::{
+    DigestRule, ImageAdmissionPolicy, ImageAdmissionPolicySpec, ImageAdmissionPolicyStatus,
+    MatchImages,
+};
+pub use image_admission_policy_binding::{
+    ImageAdmissionPolicyBinding, ImageAdmissionPolicyBindingSpec,
+    ImageAdmissionPolicyBindingStatus, ValidationAction,
+};
 pub use incident::{
     ANCESTOR_ARGS_LIMIT_BYTES, ANCESTORS_LIMIT, ARGS_LIMIT_BYTES, Ancestor, BindingReference,
     DryRunResponse, FIRST_PROCESSES_LIMIT, Incident, IncidentContainer, IncidentPod,
@@ -42,14 +52,14 @@ pub use incident_limits::{
     FullNamespace, IncidentLimits, LIMITED_NAMESPACES_LIMIT, LIMITED_NODES_LIMIT,
 };
 pub use runtime_policy::{
-    ExpressionWarning, FailurePolicy, MatchCondition, MatchResources, RuntimePolicy,
-    RuntimePolicySpec, RuntimePolicyStatus, TypeChecking, Validation, Variable,
+    ExpressionWarning, FailurePolicy, MatchCondition, RuntimePolicy, RuntimePolicySpec,
+    RuntimePolicyStatus, TypeChecking, Validation, Variable,
 };
 pub use runtime_policy_binding::{
     Guardrails, ResponseAction, RuntimePolicyBinding, RuntimePolicyBindingSpec,
     RuntimePolicyBindingStatus, UnmanagedPodPolicy,
 };
-pub use shared::{ContainerType, Coverage, ExecutableSource, Origin, Severity};
+pub use shared::{ContainerType, Coverage, ExecutableSource, MatchResources, Origin, Severity};
 
 #[cfg(test)]
 mod tests;

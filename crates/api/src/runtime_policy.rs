@@ -4,8 +4,8 @@
 //! Invariant: names and meanings are those of a `ValidatingAdmissionPolicy`; the differences are in the
 //! table of `docs/runtime-policies.md`.
 
-use crate::shared::{Coverage, Severity};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use crate::shared::{Coverage, MatchResources, Severity};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -108,18 +108,6 @@ pub enum FailurePolicy {
     Fail,
     /// The reason of the condition EvaluationFailed is FailureIgnored.
     Ignore,
-}
-
-/// Selects pods. Both selectors must match.
-#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
-#[serde(rename_all = "camelCase")]
-pub struct MatchResources {
-    /// Selects namespaces by their labels. If unset or empty, it matches every namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub namespace_selector: Option<LabelSelector>,
-    /// Selects pods by their labels. If unset or empty, it matches every pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub object_selector: Option<LabelSelector>,
 }
 
 /// Named expression that must be true for the policy to be evaluated.

@@ -3,8 +3,7 @@
 //! Here: the object and its schema. Not here: choosing the response (`response`).
 //! Invariant: a binding with the action `Audit` alone never causes a request about a pod.
 
-use crate::runtime_policy::MatchResources;
-use crate::shared::Coverage;
+use crate::shared::{Coverage, MatchResources};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

@@ -1,13 +1,27 @@
 //! Values that more than one kind uses.
 //!
-//! Here: severities, properties of a process and its container, coverage. Not here: the kinds
+//! Here: selectors, severities, properties of a process and its container, coverage. Not here: the kinds
 //! themselves.
 //! Invariant: a value without evidence is `Unknown`, a value of its own. So is a value that a newer
 //! version wrote: after a rollback, an object stays readable.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::de::IntoDeserializer as _;
 use serde::{Deserialize, Serialize};
+
+/// Selects pods. Both selectors must match.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct MatchResources {
+    /// Selects namespaces by their labels. If unset or empty, it matches every namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace_selector: Option<LabelSelector>,
+    /// Selects pods by their labels. If unset or empty, it matches every pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_selector: Option<LabelSelector>,
+}
 
 /// Severity of a violation. Informational: it does not affect the response.
 #[derive(

@@ -2,6 +2,7 @@
 
 use crate::*;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
+use kube::CustomResourceExt as _;
 use std::collections::BTreeSet;
 
 /// Calls `visit` with the path of every property below `schema`.
@@ -61,7 +62,7 @@ fn every_field_is_documented() {
 
 #[test]
 fn kinds_have_short_names_a_category_and_columns() {
-    for (crd, short) in crds().iter().zip(["inc", "rtp", "rtpb"]) {
+    for (crd, short) in crds().iter().zip(["iap", "iapb", "inc", "rtp", "rtpb"]) {
         let names = &crd.spec.names;
         assert_eq!(
             names.short_names.as_deref(),
@@ -94,11 +95,11 @@ fn kinds_have_short_names_a_category_and_columns() {
 
 #[test]
 fn defaults_stand_in_the_schema() {
-    let policy = serde_json::to_value(&crds()[1]).unwrap();
+    let policy = serde_json::to_value(RuntimePolicy::crd()).unwrap();
     let spec = &policy["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     assert_eq!(spec["severity"]["default"], "Medium");
     assert_eq!(spec["failurePolicy"]["default"], "Fail");
-    let binding = serde_json::to_value(&crds()[2]).unwrap();
+    let binding = serde_json::to_value(RuntimePolicyBinding::crd()).unwrap();
     let spec = &binding["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     let guardrails = &spec["guardrails"]["properties"];
     assert_eq!(guardrails["cooldownPeriodSeconds"]["default"], 60);
@@ -109,7 +110,7 @@ fn defaults_stand_in_the_schema() {
 
 #[test]
 fn an_incidents_evidence_can_not_be_changed() {
-    let incident = serde_json::to_value(&crds()[0]).unwrap();
+    let incident = serde_json::to_value(Incident::crd()).unwrap();
     let spec = &incident["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     assert_eq!(
         spec["x-kubernetes-validations"][0]["rule"],
@@ -186,4 +187,28 @@ spec:
     .unwrap();
     assert_eq!(binding.spec.guardrails, Guardrails::default());
     assert_eq!(binding.spec.grace_period_seconds, None);
+}
+
+#[test]
+fn a_policy_for_images_written_as_in_the_documentation_is_read() {
+    let policy: ImageAdmissionPolicy = serde_yaml_ng::from_str(
+        r"
+apiVersion: bailiff.dev/v1alpha1
+kind: ImageAdmissionPolicy
+metadata: {name: our-registry}
+spec:
+  allowedRepositories: [registry.example.com/**]
+  digest: {required: true}
+",
+    )
+    .unwrap();
+    assert_eq!(policy.spec.match_constraints, MatchResources::default());
+    assert_eq!(policy.spec.match_images, MatchImages::default());
+    assert_eq!(policy.spec.digest, Some(DigestRule { required: true }));
+    let binding: ImageAdmissionPolicyBinding = serde_yaml_ng::from_str(
+        "{apiVersion: bailiff.dev/v1alpha1, kind: ImageAdmissionPolicyBinding, metadata: {name: b}, spec: {policyName: our-registry, validationActions: [Audit, Deny]}}",
+    )
+    .unwrap();
+    let actions = [ValidationAction::Audit, ValidationAction::Deny];
+    assert_eq!(binding.spec.validation_actions, actions);
 }

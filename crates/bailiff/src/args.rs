@@ -68,6 +68,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  bailiff sensor --namespace bailiff-system --node-name $(NODE_NAME) --pod-name $(POD_NAME) --pod-uid $(POD_UID)"
     )]
     Sensor(SensorArgs),
+    /// Run the renderer (started by the chart)
+    #[command(after_help = "Example:\n  bailiff renderer --namespace bailiff-system")]
+    Renderer(RendererArgs),
 }
 
 /// A duration as `500ms`, `15s`, `5m` or `1h 30m`.
@@ -273,6 +276,38 @@ impl SensorArgs {
             identity: self.pod_name,
             pod_uid: self.pod_uid,
         }
+    }
+}
+
+/// Flags of `bailiff renderer`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RendererArgs {
+    /// Namespace that Bailiff runs in
+    #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
+    namespace: String,
+    /// Namespaces that no image policy applies to, besides kube-system and Bailiff's own, separated by commas
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "BAILIFF_EXEMPT_NAMESPACES",
+        value_delimiter = ','
+    )]
+    exempt_namespaces: Vec<String>,
+    /// Address of metrics and health
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BAILIFF_BIND_ADDRESS",
+        default_value = "[::]:8080"
+    )]
+    bind_address: SocketAddr,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+impl RendererArgs {
+    pub(crate) fn config(self) -> bailiff_renderer::Config {
+        bailiff_renderer::Config::new(self.bind_address, &self.namespace, self.exempt_namespaces)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The `bailiff` binary: components for the cluster and commands for people.
 //!
 //! Here: the subcommands and what they share: logs, signals, exit codes. Not here: their flags (`args`)
-//! and their work (`controller`, `sensor`, `cli`).
+//! and their work (`controller`, `sensor`, `renderer`, `cli`).
 //! Invariant: exit code 0 is success, 1 an error that was reported, 2 an invalid command line.
 
 mod args;
@@ -89,6 +89,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 let shutdown = on_signal()?;
                 let clients = bailiff_controller::Clients::in_cluster()?;
                 bailiff_controller::run(config, clients, shutdown).await?;
+                anyhow::Ok(())
+            })?;
+        }
+        Command::Renderer(args) => {
+            drop(out);
+            args.log.start();
+            let config = args.config();
+            runtime()?.block_on(async {
+                let shutdown = on_signal()?;
+                let client = bailiff_kube::client::in_cluster()?;
+                bailiff_renderer::run(config, client, shutdown).await?;
                 anyhow::Ok(())
             })?;
         }

@@ -92,8 +92,8 @@ pub enum Error {
 impl Error {
     /// Classifies a failed request. `action` completes "cannot …"; `forbidden` is the remedy for
     /// missing permissions.
-    fn from_request(action: String, forbidden: &'static str, error: kube::Error) -> Self {
-        let remedy = match &error {
+    fn from_request(action: String, forbidden: &'static str, error: &kube::Error) -> Self {
+        let remedy = match error {
             kube::Error::Api(status) => match status.code {
                 401 => "log in to the cluster again",
                 403 => forbidden,
@@ -107,7 +107,7 @@ impl Error {
         };
         Self::Request {
             action,
-            cause: cause(&error),
+            cause: cause(error),
             remedy,
         }
     }
@@ -171,7 +171,7 @@ mod tests {
                 "cannot list incidents: etcd; retry, or check the API server",
             ),
         ] {
-            let error = Error::from_request("list incidents".to_owned(), "ask for a role", error);
+            let error = Error::from_request("list incidents".to_owned(), "ask for a role", &error);
             assert_eq!(error.to_string(), want);
         }
     }
@@ -185,7 +185,7 @@ mod tests {
         let config = kube::Config::new(uri.parse().unwrap());
         let client = kube::Client::try_from(config).unwrap();
         let failed = client.apiserver_version().await.unwrap_err();
-        let error = Error::from_request("read the version".to_owned(), "", failed);
+        let error = Error::from_request("read the version".to_owned(), "", &failed);
         assert_eq!(
             error.to_string(),
             "cannot read the version: tcp connect error: Connection refused (os error 111); check with `kubectl cluster-info` that the API server is available"

@@ -1,6 +1,6 @@
 //! Tells the sensors which limits on the number of Incidents are reached.
 //!
-//! Here: when the ConfigMap is written. Not here: what it says (`bailiff_response::limits`).
+//! Here: when the `ConfigMap` is written. Not here: what it says (`bailiff_response::limits`).
 //! Invariant: it is written when it changes, at most every [`INTERVAL`], because each sensor of the
 //! cluster then reads it; a write that failed is repeated.
 
@@ -26,7 +26,7 @@ const REFRESH: Duration = Duration::from_mins(5);
 pub(crate) struct PublishedLimits {
     client: Client,
     namespace: String,
-    /// None: it is not known what the ConfigMap says.
+    /// None: it is not known what the `ConfigMap` says.
     known: Option<IncidentLimits>,
     /// When it was written last, or the leader began.
     last: Instant,
@@ -44,7 +44,7 @@ impl PublishedLimits {
         }
     }
 
-    /// Begins to write the limits if the ConfigMap may say something else.
+    /// Begins to write the limits if the `ConfigMap` may say something else.
     pub(crate) fn tick(&mut self, limits: &Limits, now: Instant) {
         if let Some((written, writing)) = &mut self.writing {
             let Some(ended) = writing.now_or_never() else {
@@ -75,7 +75,7 @@ impl Drop for PublishedLimits {
     }
 }
 
-/// Whether the ConfigMap says so now.
+/// Whether the `ConfigMap` says so now.
 async fn write(client: Client, namespace: String, limits: IncidentLimits) -> bool {
     let text = match limits.text() {
         Ok(text) => text,

@@ -1,7 +1,7 @@
-//! From policies and a process to a verdict.
+//! From policies and a process, or the images of a pod, to a verdict.
 //!
-//! Here: label selectors, compiling a `RuntimePolicy`, evaluating it over plain facts. Not here:
-//! where facts come from (`sensor`) and what follows from a verdict (`response`).
+//! Here: label selectors, compiling a `RuntimePolicy` and evaluating it over plain facts, the same for
+//! images (`image`). Not here: where facts come from (`sensor`) and what follows from a verdict (`response`).
 //! Invariant: a verdict is a function of its arguments; "could not be checked" is a verdict of
 //! its own and never "allowed".
 #![warn(clippy::wildcard_enum_match_arm, clippy::disallowed_methods)]
@@ -9,6 +9,7 @@
 mod compile;
 mod evaluate;
 mod facts;
+pub mod image;
 mod mentions;
 mod messages;
 mod paths;

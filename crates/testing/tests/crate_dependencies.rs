@@ -13,13 +13,18 @@ use std::process::Command;
 const ALLOWED: &[(&str, &[&str])] = &[
     ("api", &[]),
     ("cel", &[]),
-    ("policy", &["api", "cel"]),
+    ("policy", &["api", "cel", "oci"]),
     ("response", &["api", "policy"]),
+    ("oci", &[]),
     ("kube", &["api"]),
     ("sensor", &["api", "policy", "kube"]),
     ("controller", &["api", "policy", "response", "kube"]),
+    ("renderer", &["api", "kube", "policy"]),
     ("cli", &["api", "cel", "policy", "response", "kube"]),
-    ("bailiff", &["api", "kube", "sensor", "controller", "cli"]),
+    (
+        "bailiff",
+        &["api", "kube", "sensor", "controller", "renderer", "cli"],
+    ),
     ("testing", &["api"]),
     ("testbed", &[]),
     ("e2e", &["api", "testbed"]),
@@ -27,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Pure crates: no runtime, no client.
-const PURE: &[&str] = &["api", "cel", "policy", "response"];
+const PURE: &[&str] = &["api", "cel", "oci", "policy", "response"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

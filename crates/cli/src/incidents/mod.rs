@@ -127,7 +127,7 @@ pub async fn run(
     let problems = objects::list(&api, params, |incident: Incident| incidents.push(incident))
         .await
         .map_err(|error| {
-            Error::from_request(format!("list incidents in {place}"), FORBIDDEN, error)
+            Error::from_request(format!("list incidents in {place}"), FORBIDDEN, &error)
         })?;
     let found_none = incidents.is_empty() && problems.is_empty();
     let incidents = list::newest_first(incidents);
@@ -184,7 +184,7 @@ async fn show_all(
         let name = name.rsplit('/').next().unwrap_or(name);
         let object = api.get(name).await.map_err(|error| {
             let action = format!("read incident {name} in namespace {namespace}");
-            Error::from_request(action, FORBIDDEN, error)
+            Error::from_request(action, FORBIDDEN, &error)
         })?;
         incidents.extend(objects::decoded(object, &mut problems));
     }
@@ -303,7 +303,7 @@ async fn follow(
             Err(error) if !listed => {
                 return Err(match watch_error(error) {
                     Ok(failed) => {
-                        Error::from_request("watch incidents".to_owned(), FORBIDDEN, failed)
+                        Error::from_request("watch incidents".to_owned(), FORBIDDEN, &failed)
                     }
                     Err(cause) => Error::Request {
                         action: "watch incidents".to_owned(),

@@ -105,12 +105,12 @@ impl Cluster {
         );
         let failed = |what: &str| {
             let action = what.to_owned();
-            move |error| Error::from_request(action, FORBIDDEN, error)
+            move |error| Error::from_request(action, FORBIDDEN, &error)
         };
         let configuration = Configuration::of(&deployment.map_err(|error| {
             let action = format!("read Deployment bailiff-controller in namespace {own_namespace}");
             let is_missing = matches!(&error, kube::Error::Api(status) if status.code == 404);
-            match Error::from_request(action, FORBIDDEN, error) {
+            match Error::from_request(action, FORBIDDEN, &error) {
                 Error::Request { action, cause, .. } if is_missing => Error::Request {
                     action,
                     cause,

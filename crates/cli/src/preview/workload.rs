@@ -96,7 +96,7 @@ pub(super) async fn pods(
     target: &Target,
 ) -> Result<Vec<(Pod, Owner)>, Error> {
     let Target { kind, name, .. } = target;
-    let failed = |what: String| move |error| Error::from_request(what, FORBIDDEN, error);
+    let failed = |what: String| move |error| Error::from_request(what, FORBIDDEN, &error);
     let api = Api::<Decoded<Pod>>::namespaced(client.clone(), namespace);
     let Some(resource) = owner::known(target.api_version, kind) else {
         let read = api.get(name).await;

@@ -1,6 +1,6 @@
 //! The limits on the number of Incidents, as checks.
 //!
-//! Here: what the ConfigMap of the controller says, and the next step. Not here: requests (`super`).
+//! Here: what the `ConfigMap` of the controller says, and the next step. Not here: requests (`super`).
 //! Invariant: a limit that keeps a violation from being recorded anywhere is Failed; one that moves
 //! audited violations into the log is a Warning.
 

@@ -122,7 +122,7 @@ async fn is_available(client: &Client) -> Result<(), Error> {
         Err(kube::Error::Api(status)) if status.code != 401 => Ok(()),
         Err(error) => {
             let action = "check the installation".to_owned();
-            Err(Error::from_request(action, "", error))
+            Err(Error::from_request(action, "", &error))
         }
     }
 }

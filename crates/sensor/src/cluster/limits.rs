@@ -1,6 +1,6 @@
 //! The limits on the number of Incidents that the controller publishes.
 //!
-//! Here: watching their ConfigMap. Not here: what a limit leads to (`incident/write`).
+//! Here: watching their `ConfigMap`. Not here: what a limit leads to (`incident/write`).
 //! Invariant: what is missing, unreadable or not watched limits nothing, so that Incidents are created as
 //! always.
 

@@ -96,7 +96,11 @@ impl PolicyIndex {
                         reference,
                         policy: binding.spec.policy_name.clone(),
                         resources,
-                        enforces: binding.spec.response_actions.iter().any(enforces),
+                        enforces: binding
+                            .spec
+                            .response_actions
+                            .iter()
+                            .any(|action| enforces(*action)),
                     },
                 );
             }
@@ -167,7 +171,7 @@ impl PolicyIndex {
 }
 
 /// Whether an action does more than create an Incident.
-const fn enforces(action: &ResponseAction) -> bool {
+const fn enforces(action: ResponseAction) -> bool {
     match action {
         ResponseAction::Audit => false,
         ResponseAction::Evict | ResponseAction::Delete => true,

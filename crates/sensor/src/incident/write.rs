@@ -277,7 +277,7 @@ impl Writer {
                     incident = name, namespace = entry.namespace, %error,
                     "Cannot determine whether an Incident exists; creating it"
                 );
-                entry.is_unfindable = true;
+                entry.cannot_be_found();
                 entry.not_before = now;
                 return self.metrics.written(WriteResult::Error);
             }

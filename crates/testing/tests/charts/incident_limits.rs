@@ -1,7 +1,7 @@
-//! The ConfigMap of the limits on Incidents: without data, and accessible by name alone.
+//! The `ConfigMap` of the limits on Incidents: without data, and accessible by name alone.
 //!
 //! Here: what is rendered. Not here: what the limits do (`e2e/tests/limits.rs`).
-//! Invariant: no permission on ConfigMaps is without a name.
+//! Invariant: no permission on `ConfigMaps` is without a name.
 
 use super::render;
 use serde_json::{Value, json};

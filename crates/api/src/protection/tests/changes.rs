@@ -1,8 +1,9 @@
 //! Who changes and deletes which part of an Incident.
 
 use super::*;
-use crate::crds;
+use crate::Incident;
 use crate::protection::rules::IMMUTABLE_PROCESS_FIELDS;
+use kube::CustomResourceExt as _;
 use std::collections::BTreeSet;
 
 const SERIES_ALONE: &str =
@@ -239,7 +240,7 @@ fn an_open_incident_is_deleted_by_the_controller_or_with_its_namespace() {
 
 #[test]
 fn every_field_of_an_incidents_status_is_the_controllers_or_the_series() {
-    let incidents = serde_json::to_value(&crds()[0]).unwrap();
+    let incidents = serde_json::to_value(Incident::crd()).unwrap();
     let status =
         &incidents["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
     let fields: BTreeSet<_> = status["properties"].as_object().unwrap().keys().collect();

@@ -21,6 +21,19 @@ const LIMIT_BYTES: usize = 12 << 20;
 /// Most bindings of an Incident that are remembered as reported.
 const REPORTED_LIMIT: usize = 64;
 
+/// Whether a limit on the number of Incidents applies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limited {
+    /// No limit applies: a violation is enforced.
+    Never,
+    /// Each violation is only audited, so a limit applies.
+    Audited,
+    /// The same, and it became a log entry.
+    Logged,
+    /// Each is only audited, but whether the Incident exists cannot be determined.
+    Unfindable,
+}
+
 /// One Incident on its way into the API.
 pub(super) struct Entry {
     /// Where the Incident is, or is created.
@@ -30,12 +43,7 @@ pub(super) struct Entry {
     pub(super) policy: String,
     /// The Incident exists.
     exists: bool,
-    /// All of its violations are only audited.
-    audited: bool,
-    /// It became a log entry instead of an Incident.
-    logged: bool,
-    /// It is created also at a limit, as it cannot be determined whether it exists.
-    pub(super) is_unfindable: bool,
+    limited: Limited,
     /// What it is created from: the first violation; later the last one that is not written yet.
     pub(super) evidence: Option<Box<Finding>>,
     processes: Processes,
@@ -72,9 +80,11 @@ impl Entry {
             pod: finding.pod.name.clone(),
             policy: finding.policy.name.clone(),
             exists: false,
-            audited: finding.is_audited(),
-            logged: false,
-            is_unfindable: false,
+            limited: if finding.is_audited() {
+                Limited::Audited
+            } else {
+                Limited::Never
+            },
             processes: Processes::of(None, Room::UNKNOWN),
             count: 1,
             written: 0,
@@ -97,7 +107,10 @@ impl Entry {
     /// Another process violated the policy.
     pub(super) fn add(&mut self, finding: Finding, now: Instant, interval: Duration) {
         self.count = self.count.saturating_add(1);
-        self.audited &= finding.is_audited();
+        let was_logged = self.limited == Limited::Logged;
+        if !finding.is_audited() {
+            self.limited = Limited::Never;
+        }
         self.last = finding.time;
         self.policy_generation = finding.policy.generation;
         self.bindings.clone_from(&finding.bindings);
@@ -115,7 +128,7 @@ impl Entry {
             self.not_before = self.not_before.min(soon);
         }
         // A log entry is enough only for what is audited.
-        let has_to_be_created = self.logged && !self.audited;
+        let has_to_be_created = was_logged && self.limited == Limited::Never;
         if self.given_up.is_some_and(|until| now < until) && !has_to_be_created {
             return;
         }
@@ -123,13 +136,22 @@ impl Entry {
             self.namespace.clone_from(&self.pod_namespace);
             self.not_before = now;
             self.failures = 0;
-            self.logged = false;
+            if self.limited == Limited::Logged {
+                self.limited = Limited::Audited;
+            }
         }
         if self.exists || self.evidence.is_some() {
             self.processes.add(&finding);
         }
         if self.exists || self.evidence.is_none() {
             self.evidence = Some(Box::new(finding));
+        }
+    }
+
+    /// Whether it exists cannot be determined, so it is created also at a limit.
+    pub(super) fn cannot_be_found(&mut self) {
+        if self.limited != Limited::Never {
+            self.limited = Limited::Unfindable;
         }
     }
 
@@ -154,13 +176,17 @@ impl Entry {
 
     /// Whether it becomes a log entry where its namespace is at its limit, unless it exists.
     pub(super) const fn gives_way(&self) -> bool {
-        self.audited && !self.exists && !self.is_unfindable
+        let applies = match self.limited {
+            Limited::Audited | Limited::Logged => true,
+            Limited::Never | Limited::Unfindable => false,
+        };
+        applies && !self.exists
     }
 
     /// Its last violation went into the log, and nothing is written until a later one.
     pub(super) fn logged(&mut self, now: Instant) {
         self.give_up(now);
-        self.logged = true;
+        self.limited = Limited::Logged;
     }
 
     pub(super) fn series(&self) -> Series {
@@ -178,7 +204,9 @@ impl Entry {
     /// The API server has the Incident with this spec.
     pub(super) fn created(&mut self, spec: &IncidentSpec, room: Room) {
         self.exists = true;
-        self.is_unfindable = false;
+        if self.limited == Limited::Unfindable {
+            self.limited = Limited::Audited;
+        }
         self.written = 1;
         self.know(spec.policy_ref.generation, &spec.binding_refs);
         self.processes.continue_from(&spec.process, room, None);

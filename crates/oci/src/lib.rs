@@ -1,0 +1,29 @@
+//! Image references, digests, and patterns of repositories.
+//!
+//! Here: the one normal form of a reference, and which repositories a pattern matches. Not here:
+//! what a policy does with either (`policy`).
+//! Invariant: a reference, a digest and a pattern are valid from the start, have a bounded size and
+//! are ASCII. An invalid text is an error with a reason, never a value.
+#![warn(
+    clippy::arithmetic_side_effects,
+    clippy::as_conversions,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::wildcard_enum_match_arm
+)]
+
+mod digest;
+mod excerpt;
+mod grammar;
+mod pattern;
+mod reference;
+
+pub use digest::{Algorithm, Digest, InvalidDigest};
+pub use excerpt::Excerpt;
+pub use pattern::{
+    InvalidPattern, InvalidPatterns, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_REGEXES, Pattern,
+    PatternFault, Patterns, Shape,
+};
+pub use reference::{InvalidReference, MAX_REFERENCE_BYTES, Reference, ShortNames};

@@ -1,0 +1,115 @@
+//! From an `ImageAdmissionPolicy` to something that is evaluated and rendered.
+//!
+//! Here: patterns and selectors, every fault with its field. Not here: the verdict.
+//! Invariant: a policy with a fault is neither evaluated nor rendered, not even in part.
+
+use crate::compile::FieldError;
+use crate::selector::MatchResources;
+use bailiff_api::ImageAdmissionPolicy;
+use bailiff_oci::{InvalidPatterns, Patterns, Shape};
+use std::error::Error as _;
+
+/// Most bytes of regular expressions that one expression of the rendered policy matches. With them, 50
+/// references of 245 bytes cost less than the API server's limit of a call (1,000,000), which counts a
+/// regular expression by its length times that of the text.
+const REGEX_BYTES_LIMIT: usize = 2400;
+
+/// A policy that can be evaluated and rendered.
+#[derive(Debug)]
+pub struct CompiledImagePolicy {
+    /// Name of the policy.
+    pub name: String,
+    /// Selects the pods that the policy applies to.
+    pub constraints: MatchResources,
+    pub(super) include: Option<Patterns>,
+    pub(super) exclude: Patterns,
+    pub(super) allowed: Option<Patterns>,
+    pub(super) digest_required: bool,
+    pub(super) spec_constraints: bailiff_api::MatchResources,
+}
+
+/// Compiles a policy.
+///
+/// # Errors
+/// Every fault, each with its field.
+pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec<FieldError>> {
+    let spec = &policy.spec;
+    let mut faults = Vec::new();
+    let constraints = MatchResources::compile(&spec.match_constraints).unwrap_or_else(|fault| {
+        faults.push(FieldError {
+            field: "spec.matchConstraints".to_owned(),
+            message: fault.to_string(),
+        });
+        MatchResources::default()
+    });
+    let mut patterns = |field: &str, texts: &[String]| {
+        Patterns::parse(texts)
+            .map_err(|fault| faults.push(field_error(field, texts, &fault)))
+            .ok()
+    };
+    let include = patterns("spec.matchImages.include", &spec.match_images.include);
+    let exclude = patterns("spec.matchImages.exclude", &spec.match_images.exclude);
+    let allowed = patterns("spec.allowedRepositories", &spec.allowed_repositories);
+    let digest_required = spec.digest.as_ref().is_some_and(|digest| digest.required);
+    let wildcards = |of: &[&Option<Patterns>]| -> usize {
+        let all = of.iter().filter_map(|patterns| patterns.as_ref());
+        all.flat_map(Patterns::as_slice)
+            .map(|pattern| match pattern.shape() {
+                Shape::Regex(text) => text.len(),
+                Shape::Literal(_) | Shape::Prefix(_) => 0,
+            })
+            .sum()
+    };
+    for (field, bytes) in [
+        ("spec.matchImages", wildcards(&[&include, &exclude])),
+        ("spec.allowedRepositories", wildcards(&[&allowed])),
+    ] {
+        if bytes > REGEX_BYTES_LIMIT {
+            faults.push(FieldError {
+                field: field.to_owned(),
+                message: super::messages::wildcards_too_long(bytes, REGEX_BYTES_LIMIT),
+            });
+        }
+    }
+    if spec.allowed_repositories.is_empty() && !digest_required {
+        // The schema says the same; a policy that was stored before it did is read, too.
+        faults.push(FieldError {
+            field: "spec".to_owned(),
+            message: super::messages::NO_RULE.to_owned(),
+        });
+    }
+    let (Some(include), Some(exclude), Some(allowed), true) =
+        (include, exclude, allowed, faults.is_empty())
+    else {
+        return Err(faults);
+    };
+    let given = |patterns: Patterns| (!patterns.as_slice().is_empty()).then_some(patterns);
+    Ok(CompiledImagePolicy {
+        name: policy.metadata.name.clone().unwrap_or_default(),
+        constraints,
+        include: given(include),
+        exclude,
+        allowed: given(allowed),
+        digest_required,
+        spec_constraints: spec.match_constraints.clone(),
+    })
+}
+
+/// The field of the pattern at fault, and what is wrong with it.
+fn field_error(field: &str, texts: &[String], fault: &InvalidPatterns) -> FieldError {
+    match fault {
+        InvalidPatterns::Pattern { index, source } => FieldError {
+            field: format!("{field}[{index}]"),
+            message: super::messages::pattern(texts.get(*index).map_or("", String::as_str), source),
+        },
+        InvalidPatterns::TooMany { .. }
+        | InvalidPatterns::TooManyRegexes { .. }
+        | InvalidPatterns::TooLarge { .. } => FieldError {
+            field: field.to_owned(),
+            message: match fault.source() {
+                Some(source) => format!("{fault}: {source}"),
+                None => fault.to_string(),
+            },
+        },
+    }
+}

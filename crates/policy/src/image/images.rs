@@ -1,0 +1,102 @@
+//! The images of a pod.
+//!
+//! Here: every place of a Pod that names an image. Not here: parsing a reference (`oci`).
+//! Invariant: what the kubelet pulls for a pod is in the list; the rendered policy lists the same
+//! (`render`).
+
+use serde_json::Value as Json;
+use std::fmt;
+
+/// The part of a pod that uses an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageUser {
+    /// One of `spec.containers`.
+    Container,
+    /// One of `spec.initContainers`.
+    InitContainer,
+    /// One of `spec.ephemeralContainers`.
+    EphemeralContainer,
+    /// One of `spec.volumes` with `image`.
+    ImageVolume,
+}
+
+impl ImageUser {
+    /// Every one, in the order of the list.
+    pub const ALL: [Self; 4] = [
+        Self::Container,
+        Self::InitContainer,
+        Self::EphemeralContainer,
+        Self::ImageVolume,
+    ];
+
+    /// The field of a pod's spec that lists them.
+    #[must_use]
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Container => "containers",
+            Self::InitContainer => "initContainers",
+            Self::EphemeralContainer => "ephemeralContainers",
+            Self::ImageVolume => "volumes",
+        }
+    }
+}
+
+impl fmt::Display for ImageUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Container => "Container",
+            Self::InitContainer => "Init container",
+            Self::EphemeralContainer => "Ephemeral container",
+            Self::ImageVolume => "Image volume",
+        })
+    }
+}
+
+/// An image that a pod names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image<'a> {
+    /// The part of the pod that uses it.
+    pub user: ImageUser,
+    /// Name of the container or volume. The API server allows DNS labels alone.
+    pub name: &'a str,
+    /// The reference as written; empty if there is none.
+    pub reference: &'a str,
+}
+
+/// The images of a pod that its previous version does not have; without one, all of them.
+///
+/// `pod` and `old` are Pods as JSON. What is not a list, an object or a string counts as absent.
+#[must_use]
+pub fn images<'a>(pod: &'a Json, old: Option<&Json>) -> Vec<Image<'a>> {
+    let known: std::collections::BTreeSet<&str> = old
+        .into_iter()
+        .flat_map(all)
+        .map(|image| image.reference)
+        .collect();
+    all(pod)
+        .filter(|image| !known.contains(image.reference))
+        .collect()
+}
+
+fn all(pod: &Json) -> impl Iterator<Item = Image<'_>> {
+    ImageUser::ALL.into_iter().flat_map(move |user| {
+        let list = pod["spec"][user.field()].as_array();
+        list.into_iter()
+            .flatten()
+            .filter_map(move |entry| image(user, entry))
+    })
+}
+
+fn image(user: ImageUser, entry: &Json) -> Option<Image<'_>> {
+    let reference = match user {
+        ImageUser::Container | ImageUser::InitContainer | ImageUser::EphemeralContainer => {
+            &entry["image"]
+        }
+        ImageUser::ImageVolume => &entry.get("image")?["reference"],
+    };
+    Some(Image {
+        user,
+        name: entry["name"].as_str().unwrap_or_default(),
+        reference: reference.as_str().unwrap_or_default(),
+    })
+}

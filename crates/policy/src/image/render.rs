@@ -1,0 +1,150 @@
+//! An `ImageAdmissionPolicy` as a `ValidatingAdmissionPolicy`, which the API server enforces by itself.
+//!
+//! Here: both objects, with all defaults of the API written out. Not here: the expressions
+//! (`expressions`), writing the objects (`controller`).
+//! Invariant: what is rendered is a function of the policy, the binding and the exemptions, so a
+//! difference from the live object is somebody's modification.
+
+mod expressions;
+
+use super::compile::CompiledImagePolicy;
+use super::evaluate::Rule;
+use super::messages::violation;
+use bailiff_api::ImageAdmissionPolicyBinding;
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
+    ValidatingAdmissionPolicySpec, Validation, Variable,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    LabelSelector, LabelSelectorRequirement, ObjectMeta,
+};
+
+/// The start of the name of each rendered object.
+pub const RENDERED_PREFIX: &str = "bailiff-image.";
+
+/// The label of a namespace that the API server sets to its name, whoever writes it.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+/// The name of what an object is rendered into.
+#[must_use]
+pub fn rendered_name(name: &str) -> String {
+    format!("{RENDERED_PREFIX}{name}")
+}
+
+/// The namespaces that no rendered policy applies to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exemptions {
+    /// Their names. Labels that tenants can set exempt nothing.
+    pub namespaces: Vec<String>,
+}
+
+/// The policy for the API server. Without a binding it has no effect.
+#[must_use]
+pub fn policy(policy: &CompiledImagePolicy, exempt: &Exemptions) -> ValidatingAdmissionPolicy {
+    let strings = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+    let constraints = &policy.spec_constraints;
+    let mut namespaces = constraints.namespace_selector.clone().unwrap_or_default();
+    if !exempt.namespaces.is_empty() {
+        namespaces
+            .match_expressions
+            .get_or_insert_default()
+            .push(LabelSelectorRequirement {
+                key: NAMESPACE_NAME.to_owned(),
+                operator: "NotIn".to_owned(),
+                values: Some(exempt.namespaces.clone()),
+            });
+    }
+    let validations = Rule::ALL
+        .into_iter()
+        .filter(|rule| applies(policy, *rule))
+        .map(|rule| {
+            let list = expressions::list_of(rule);
+            let sentence = violation(policy, rule);
+            Validation {
+                expression: format!("size(variables.{list}) == 0"),
+                message: Some(expressions::message_without_image(&sentence)),
+                message_expression: Some(expressions::message(list, &sentence)),
+                reason: Some("Forbidden".to_owned()),
+            }
+        });
+    ValidatingAdmissionPolicy {
+        metadata: metadata(&policy.name),
+        spec: Some(ValidatingAdmissionPolicySpec {
+            failure_policy: Some("Fail".to_owned()),
+            match_conditions: Some(vec![MatchCondition {
+                name: "not-a-mirror-pod".to_owned(),
+                expression: expressions::NOT_A_MIRROR_POD.to_owned(),
+            }]),
+            match_constraints: Some(MatchResources {
+                match_policy: Some("Equivalent".to_owned()),
+                namespace_selector: Some(namespaces),
+                object_selector: Some(constraints.object_selector.clone().unwrap_or_default()),
+                resource_rules: Some(vec![NamedRuleWithOperations {
+                    api_groups: strings(&[""]),
+                    api_versions: strings(&["v1"]),
+                    operations: strings(&["CREATE", "UPDATE"]),
+                    resources: strings(&["pods", "pods/ephemeralcontainers"]),
+                    scope: Some("*".to_owned()),
+                    ..NamedRuleWithOperations::default()
+                }]),
+                ..MatchResources::default()
+            }),
+            variables: Some(
+                expressions::variables(policy)
+                    .into_iter()
+                    .map(|(name, expression)| Variable {
+                        name: name.to_owned(),
+                        expression,
+                    })
+                    .collect(),
+            ),
+            validations: Some(validations.collect()),
+            ..ValidatingAdmissionPolicySpec::default()
+        }),
+        ..ValidatingAdmissionPolicy::default()
+    }
+}
+
+/// The binding for the API server.
+#[must_use]
+pub fn binding(binding: &ImageAdmissionPolicyBinding) -> ValidatingAdmissionPolicyBinding {
+    let spec = &binding.spec;
+    let selector = |selector: &Option<LabelSelector>| Some(selector.clone().unwrap_or_default());
+    let mut actions: Vec<_> = spec
+        .validation_actions
+        .iter()
+        .map(|action| action.as_str().to_owned())
+        .collect();
+    actions.sort();
+    ValidatingAdmissionPolicyBinding {
+        metadata: metadata(binding.metadata.name.as_deref().unwrap_or_default()),
+        spec: ValidatingAdmissionPolicyBindingSpec {
+            policy_name: rendered_name(&spec.policy_name),
+            match_resources: Some(MatchResources {
+                match_policy: Some("Equivalent".to_owned()),
+                namespace_selector: selector(&spec.match_resources.namespace_selector),
+                object_selector: selector(&spec.match_resources.object_selector),
+                ..MatchResources::default()
+            }),
+            validation_actions: actions,
+            ..ValidatingAdmissionPolicyBindingSpec::default()
+        },
+    }
+}
+
+/// Whether a policy has a rule.
+fn applies(policy: &CompiledImagePolicy, rule: Rule) -> bool {
+    match rule {
+        Rule::ValidReference => true,
+        Rule::AllowedRepositories => policy.allowed.is_some(),
+        Rule::DigestRequired => policy.digest_required,
+    }
+}
+
+fn metadata(name: &str) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(rendered_name(name)),
+        ..ObjectMeta::default()
+    }
+}

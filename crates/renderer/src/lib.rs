@@ -1,0 +1,15 @@
+//! `bailiff renderer`: image policies as `ValidatingAdmissionPolicies`, which the API server enforces while
+//! Bailiff is down.
+//!
+//! Here: what is written (`plan`), writing it (`apply`), and when (`run`). Not here: the rendered rules
+//! (`bailiff_policy::image`).
+//! Invariant: the renderer writes only objects whose name starts with
+//! [`bailiff_policy::image::RENDERED_PREFIX`], and statuses of image policies and bindings.
+
+mod apply;
+mod metrics;
+mod plan;
+mod run;
+mod status;
+
+pub use run::{Config, Error, run};

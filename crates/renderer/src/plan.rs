@@ -1,0 +1,247 @@
+//! What has to be written so that the API server enforces the policies.
+//!
+//! Here: the comparison of what there should be with what there is. Not here: the requests (`apply`),
+//! conditions (`status`).
+//! Invariant: a policy or binding that this version cannot compile or decode changes nothing: what the
+//! API server enforces of an earlier generation stays. An object with the prefix that belongs to no
+//! policy is deleted.
+
+use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
+use bailiff_kube::decode::Undecodable;
+use bailiff_policy::image::{
+    self, CompiledImagePolicy, Exemptions, RENDERED_PREFIX, rendered_name,
+};
+use bailiff_policy::{FieldError, MatchResources};
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::{Resource, ResourceExt as _};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The generation of the policy or binding that an object was rendered from.
+pub(crate) const GENERATION: &str = "bailiff.dev/rendered-generation";
+const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+const MANAGER: &str = "bailiff-renderer";
+/// The label selector of rendered objects.
+pub(crate) const SELECTOR: &str = "app.kubernetes.io/managed-by=bailiff-renderer";
+
+/// What there is in the cluster.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    /// The policies.
+    pub(crate) policies: Vec<Result<ImageAdmissionPolicy, Undecodable>>,
+    /// The bindings.
+    pub(crate) bindings: Vec<Result<ImageAdmissionPolicyBinding, Undecodable>>,
+    /// Rendered policies, by name.
+    pub(crate) rendered_policies: BTreeMap<String, ValidatingAdmissionPolicy>,
+    /// Rendered bindings, by name.
+    pub(crate) rendered_bindings: BTreeMap<String, ValidatingAdmissionPolicyBinding>,
+    /// The owner of rendered bindings: an object of the release, so that nothing is enforced after
+    /// `helm uninstall`.
+    pub(crate) owner: OwnerReference,
+}
+
+/// A write. They are in an order in which no binding is without its policy.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Write {
+    /// Create the policy, or restore it.
+    Policy(Box<ValidatingAdmissionPolicy>),
+    /// Create the binding, or restore it.
+    Binding(Box<ValidatingAdmissionPolicyBinding>),
+    /// Delete the binding of this name and UID.
+    DeleteBinding(String, Option<String>),
+    /// Delete the policy of this name and UID.
+    DeletePolicy(String, Option<String>),
+}
+
+/// Whether a policy compiles.
+#[derive(Debug)]
+pub(crate) enum PolicyState {
+    /// It is rendered.
+    Compiled,
+    /// It has faults.
+    Faulty(Vec<FieldError>),
+    /// This version cannot decode it.
+    Undecodable(Undecodable),
+}
+
+/// Whether a binding can be rendered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum BindingState {
+    /// It is rendered.
+    Rendered,
+    /// No policy has the name.
+    PolicyNotFound,
+    /// The policy is faulty and was never rendered.
+    PolicyNotReady,
+    /// A selector is not valid.
+    InvalidSelector(String),
+    /// This version cannot decode it.
+    Undecodable(Undecodable),
+}
+
+/// What has to be written, and what follows for each policy and binding.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) writes: Vec<Write>,
+    /// By name of the policy.
+    pub(crate) policies: BTreeMap<String, PolicyState>,
+    /// By name of the binding.
+    pub(crate) bindings: BTreeMap<String, BindingState>,
+}
+
+/// Compares what there should be with what there is.
+pub(crate) fn plan(cluster: &Cluster, exempt: &Exemptions) -> Plan {
+    let mut writes = Vec::new();
+    let mut policies = BTreeMap::new();
+    for policy in &cluster.policies {
+        let (name, state) = match policy {
+            Ok(policy) => match image::compile(policy) {
+                Ok(compiled) => {
+                    let wanted = wanted_policy(policy, &compiled, exempt);
+                    let live = cluster.rendered_policies.get(&wanted.name_any());
+                    if live.is_none_or(|live| differs(live, &wanted) || live.spec != wanted.spec) {
+                        writes.push(Write::Policy(Box::new(wanted)));
+                    }
+                    (policy.name_any(), PolicyState::Compiled)
+                }
+                Err(faults) => (policy.name_any(), PolicyState::Faulty(faults)),
+            },
+            Err(undecodable) => (
+                undecodable.metadata.name.clone().unwrap_or_default(),
+                PolicyState::Undecodable(undecodable.clone()),
+            ),
+        };
+        policies.insert(name, state);
+    }
+    let mut bindings = BTreeMap::new();
+    for binding in &cluster.bindings {
+        let (name, state) = match binding {
+            Ok(binding) => (
+                binding.name_any(),
+                bind(binding, cluster, &policies, &mut writes),
+            ),
+            Err(undecodable) => (
+                undecodable.metadata.name.clone().unwrap_or_default(),
+                BindingState::Undecodable(undecodable.clone()),
+            ),
+        };
+        bindings.insert(name, state);
+    }
+    let names = |known: &mut dyn Iterator<Item = &String>| -> BTreeSet<String> {
+        known.map(|name| rendered_name(name)).collect()
+    };
+    let without_policy = bindings.iter().filter(|(_, state)| match state {
+        BindingState::PolicyNotFound => false,
+        BindingState::Rendered
+        | BindingState::PolicyNotReady
+        | BindingState::InvalidSelector(_)
+        | BindingState::Undecodable(_) => true,
+    });
+    let bound = names(&mut without_policy.map(|(name, _)| name));
+    for (name, live) in &cluster.rendered_bindings {
+        if !bound.contains(name) && name.starts_with(RENDERED_PREFIX) {
+            writes.push(Write::DeleteBinding(name.clone(), live.uid()));
+        }
+    }
+    let known = names(&mut policies.keys());
+    for (name, live) in &cluster.rendered_policies {
+        if !known.contains(name) && name.starts_with(RENDERED_PREFIX) {
+            writes.push(Write::DeletePolicy(name.clone(), live.uid()));
+        }
+    }
+    Plan {
+        writes,
+        policies,
+        bindings,
+    }
+}
+
+/// What follows for a binding.
+fn bind(
+    binding: &ImageAdmissionPolicyBinding,
+    cluster: &Cluster,
+    policies: &BTreeMap<String, PolicyState>,
+    writes: &mut Vec<Write>,
+) -> BindingState {
+    if let Err(fault) = MatchResources::compile(&binding.spec.match_resources) {
+        return BindingState::InvalidSelector(fault.to_string());
+    }
+    let policy = &binding.spec.policy_name;
+    match policies.get(policy) {
+        None => return BindingState::PolicyNotFound,
+        // An earlier generation of it can be in force; a new binding is one of that.
+        Some(PolicyState::Faulty(_) | PolicyState::Undecodable(_))
+            if !cluster
+                .rendered_policies
+                .contains_key(&rendered_name(policy)) =>
+        {
+            return BindingState::PolicyNotReady;
+        }
+        Some(PolicyState::Compiled | PolicyState::Faulty(_) | PolicyState::Undecodable(_)) => {}
+    }
+    let mut wanted = image::binding(binding);
+    mark(&mut wanted, binding.metadata.generation);
+    wanted.metadata.owner_references = Some(vec![cluster.owner.clone()]);
+    let live = cluster.rendered_bindings.get(&wanted.name_any());
+    if live.is_none_or(|live| differs(live, &wanted) || live.spec != wanted.spec) {
+        writes.push(Write::Binding(Box::new(wanted)));
+    }
+    BindingState::Rendered
+}
+
+fn wanted_policy(
+    policy: &ImageAdmissionPolicy,
+    compiled: &CompiledImagePolicy,
+    exempt: &Exemptions,
+) -> ValidatingAdmissionPolicy {
+    let mut wanted = image::policy(compiled, exempt);
+    mark(&mut wanted, policy.metadata.generation);
+    // Deleted with its policy, also while no renderer runs.
+    wanted.metadata.owner_references = Some(vec![OwnerReference {
+        api_version: ImageAdmissionPolicy::api_version(&()).into_owned(),
+        kind: ImageAdmissionPolicy::kind(&()).into_owned(),
+        name: policy.name_any(),
+        uid: policy.uid().unwrap_or_default(),
+        ..OwnerReference::default()
+    }]);
+    wanted
+}
+
+/// The label and the annotation of a rendered object.
+fn mark<K: Resource>(object: &mut K, generation: Option<i64>) {
+    let metadata = object.meta_mut();
+    let label = (MANAGED_BY.to_owned(), MANAGER.to_owned());
+    metadata.labels = Some([label].into());
+    let annotation = (
+        GENERATION.to_owned(),
+        generation.unwrap_or_default().to_string(),
+    );
+    metadata.annotations = Some([annotation].into());
+}
+
+/// Whether the metadata of a live object differ in what the renderer writes; other labels and
+/// annotations are somebody else's.
+fn differs<K: Resource>(live: &K, wanted: &K) -> bool {
+    let (live, wanted) = (live.meta(), wanted.meta());
+    let has = |live: &Option<BTreeMap<String, String>>,
+               wanted: &Option<BTreeMap<String, String>>| {
+        wanted
+            .iter()
+            .flatten()
+            .all(|(key, value)| live.as_ref().and_then(|map| map.get(key)) == Some(value))
+    };
+    let owners = |of: &Option<Vec<OwnerReference>>| -> Vec<(String, String)> {
+        of.iter()
+            .flatten()
+            .map(|owner| (owner.kind.clone(), owner.uid.clone()))
+            .collect()
+    };
+    !has(&live.labels, &wanted.labels)
+        || !has(&live.annotations, &wanted.annotations)
+        || owners(&live.owner_references) != owners(&wanted.owner_references)
+}
+
+#[cfg(test)]
+mod tests;

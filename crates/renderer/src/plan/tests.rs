@@ -1,0 +1,217 @@
+//! What is written for each state of a policy, a binding and a live object.
+
+use super::*;
+use serde_json::{Value as Json, json};
+
+const ALLOWED: &str = "registry.example.com/**";
+
+fn policy(name: &str, generation: i64, pattern: &str) -> ImageAdmissionPolicy {
+    serde_json::from_value(json!({
+        "apiVersion": "bailiff.dev/v1alpha1", "kind": "ImageAdmissionPolicy",
+        "metadata": {"name": name, "uid": format!("{name}-uid"), "generation": generation},
+        "spec": {"allowedRepositories": [pattern]},
+    }))
+    .unwrap()
+}
+
+fn binding(name: &str, policy: &str) -> ImageAdmissionPolicyBinding {
+    serde_json::from_value(json!({
+        "apiVersion": "bailiff.dev/v1alpha1", "kind": "ImageAdmissionPolicyBinding",
+        "metadata": {"name": name, "uid": format!("{name}-uid"), "generation": 1},
+        "spec": {"policyName": policy, "validationActions": ["Deny"]},
+    }))
+    .unwrap()
+}
+
+fn undecodable<K>(object: &Json) -> Result<K, Undecodable>
+where
+    K: Resource + serde::de::DeserializeOwned,
+{
+    bailiff_kube::decode::Decoded::<K>::from_text(&object.to_string()).into_result()
+}
+
+/// A cluster with a policy and its binding, both rendered.
+fn settled() -> Cluster {
+    let mut cluster = Cluster {
+        policies: vec![Ok(policy("ours", 1, ALLOWED))],
+        bindings: vec![Ok(binding("everywhere", "ours"))],
+        rendered_policies: BTreeMap::new(),
+        rendered_bindings: BTreeMap::new(),
+        owner: OwnerReference {
+            api_version: "rbac.authorization.k8s.io/v1".to_owned(),
+            kind: "ClusterRole".to_owned(),
+            name: "bailiff-renderer".to_owned(),
+            uid: "role-uid".to_owned(),
+            ..OwnerReference::default()
+        },
+    };
+    for write in planned(&cluster).writes {
+        match write {
+            Write::Policy(object) => {
+                cluster.rendered_policies.insert(object.name_any(), *object);
+            }
+            Write::Binding(object) => {
+                cluster.rendered_bindings.insert(object.name_any(), *object);
+            }
+            Write::DeleteBinding(..) | Write::DeletePolicy(..) => panic!("nothing to delete"),
+        }
+    }
+    cluster
+}
+
+fn planned(cluster: &Cluster) -> Plan {
+    let exempt = Exemptions {
+        namespaces: vec!["kube-system".to_owned()],
+    };
+    plan(cluster, &exempt)
+}
+
+/// Each write in a word.
+fn writes(cluster: &Cluster) -> Vec<String> {
+    planned(cluster)
+        .writes
+        .iter()
+        .map(|write| match write {
+            Write::Policy(object) => format!("write policy {}", object.name_any()),
+            Write::Binding(object) => format!("write binding {}", object.name_any()),
+            Write::DeleteBinding(name, _) => format!("delete binding {name}"),
+            Write::DeletePolicy(name, _) => format!("delete policy {name}"),
+        })
+        .collect()
+}
+
+const POLICY: &str = "bailiff-image.ours";
+const BINDING: &str = "bailiff-image.everywhere";
+
+#[test]
+fn a_settled_cluster_needs_no_write_and_owners_delete_what_is_rendered() {
+    let cluster = settled();
+    assert_eq!(writes(&cluster), [""; 0]);
+    let owner = |metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
+        let owners = metadata.owner_references.clone().unwrap();
+        assert_eq!(owners.len(), 1);
+        format!("{} {}", owners[0].kind, owners[0].uid)
+    };
+    let policy = &cluster.rendered_policies[POLICY].metadata;
+    assert_eq!(owner(policy), "ImageAdmissionPolicy ours-uid");
+    let binding = &cluster.rendered_bindings[BINDING].metadata;
+    assert_eq!(owner(binding), "ClusterRole role-uid");
+}
+
+#[test]
+fn what_somebody_modified_or_deleted_is_restored() {
+    let both = [
+        format!("write policy {POLICY}"),
+        format!("write binding {BINDING}"),
+    ];
+    let mut cluster = settled();
+    cluster.rendered_policies.clear();
+    cluster.rendered_bindings.clear();
+    assert_eq!(writes(&cluster), both);
+
+    let mut cluster = settled();
+    let live = cluster.rendered_policies.get_mut(POLICY).unwrap();
+    live.spec.as_mut().unwrap().failure_policy = Some("Ignore".to_owned());
+    let live = cluster.rendered_bindings.get_mut(BINDING).unwrap();
+    live.spec.validation_actions = vec!["Audit".to_owned()];
+    assert_eq!(writes(&cluster), both);
+
+    let mut cluster = settled();
+    for metadata in [
+        &mut cluster.rendered_policies.get_mut(POLICY).unwrap().metadata,
+        &mut cluster.rendered_bindings.get_mut(BINDING).unwrap().metadata,
+    ] {
+        metadata.owner_references = None;
+    }
+    assert_eq!(writes(&cluster), both);
+
+    // Labels and annotations of others are theirs.
+    let mut cluster = settled();
+    let live = cluster.rendered_policies.get_mut(POLICY).unwrap();
+    live.labels_mut().insert("team".to_owned(), "a".to_owned());
+    assert_eq!(writes(&cluster), [""; 0]);
+}
+
+#[test]
+fn a_new_generation_is_written_and_one_that_is_faulty_changes_nothing() {
+    let mut cluster = settled();
+    cluster.policies = vec![Ok(policy("ours", 2, "ghcr.io/acme/**"))];
+    assert_eq!(writes(&cluster), [format!("write policy {POLICY}")]);
+
+    cluster.policies = vec![Ok(policy("ours", 2, "nginx"))];
+    let planned = planned(&cluster);
+    assert_eq!(planned.writes, []);
+    assert!(matches!(planned.policies["ours"], PolicyState::Faulty(_)));
+    assert_eq!(planned.bindings["everywhere"], BindingState::Rendered);
+
+    // As a newer version might write it.
+    cluster.policies = vec![undecodable(&json!({
+        "metadata": {"name": "ours"}, "spec": {"allowedRepositories": {"any": []}},
+    }))];
+    let planned = self::planned(&cluster);
+    assert_eq!(planned.writes, []);
+    assert!(matches!(
+        planned.policies["ours"],
+        PolicyState::Undecodable(_)
+    ));
+
+    cluster.policies = vec![Ok(policy("ours", 1, ALLOWED))];
+    cluster.bindings = vec![undecodable(&json!({
+        "metadata": {"name": "everywhere"}, "spec": {"policyName": "ours", "validationActions": ["Quarantine"]},
+    }))];
+    let planned = self::planned(&cluster);
+    assert_eq!(planned.writes, []);
+    assert!(matches!(
+        planned.bindings["everywhere"],
+        BindingState::Undecodable(_)
+    ));
+}
+
+#[test]
+fn a_binding_without_a_usable_policy_is_reported_and_not_rendered() {
+    let mut cluster = settled();
+    cluster.bindings = vec![Ok(binding("everywhere", "other"))];
+    let planned = planned(&cluster);
+    assert_eq!(planned.bindings["everywhere"], BindingState::PolicyNotFound);
+    assert_eq!(writes(&cluster), [format!("delete binding {BINDING}")]);
+
+    let mut cluster = settled();
+    cluster.policies = vec![Ok(policy("ours", 1, "nginx"))];
+    cluster.rendered_policies.clear();
+    cluster.rendered_bindings.clear();
+    let planned = self::planned(&cluster);
+    assert_eq!(planned.bindings["everywhere"], BindingState::PolicyNotReady);
+    assert_eq!(planned.writes, []);
+
+    let mut cluster = settled();
+    let mut bad = binding("everywhere", "ours");
+    bad.spec.match_resources = serde_json::from_value(json!({
+        "objectSelector": {"matchExpressions": [{"key": "a", "operator": "Is"}]},
+    }))
+    .unwrap();
+    cluster.bindings = vec![Ok(bad)];
+    let planned = self::planned(&cluster);
+    assert_eq!(planned.writes, [], "the earlier generation stays");
+    assert!(matches!(
+        planned.bindings["everywhere"],
+        BindingState::InvalidSelector(_)
+    ));
+}
+
+#[test]
+fn what_belongs_to_nothing_is_deleted_bindings_first_and_foreign_objects_stay() {
+    let mut cluster = settled();
+    cluster.policies.clear();
+    cluster.bindings.clear();
+    let foreign = cluster.rendered_policies[POLICY].clone();
+    cluster
+        .rendered_policies
+        .insert("somebody-elses".to_owned(), foreign);
+    assert_eq!(
+        writes(&cluster),
+        [
+            format!("delete binding {BINDING}"),
+            format!("delete policy {POLICY}"),
+        ]
+    );
+}

@@ -1,0 +1,177 @@
+//! When a pass is made: at the start, after each change, and now and then.
+//!
+//! Here: watches, pauses, probes. Not here: a pass (`apply`).
+//! Invariant: a pass reads everything again, so that a missed event delays at most by [`RESYNC`].
+
+use crate::apply::{Pass, pass};
+use crate::metrics::Metrics;
+use crate::plan::SELECTOR;
+use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
+use bailiff_kube::decode::Decoded;
+use bailiff_kube::serve::{self, Health};
+use bailiff_kube::watch;
+use bailiff_policy::image::Exemptions;
+use futures::stream::{self, BoxStream, StreamExt as _};
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource};
+use prometheus_client::registry::Registry;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// What a change waits for others that come with it, as from `kubectl apply` of a folder.
+const SETTLE: Duration = Duration::from_millis(200);
+/// How soon a pass that failed is repeated.
+const RETRY: Duration = Duration::from_secs(5);
+/// How often a pass is made without a change.
+const RESYNC: Duration = Duration::from_mins(10);
+/// How long a pass can last.
+const PASS_LIMIT: Duration = Duration::from_mins(2);
+
+/// Configuration of the renderer.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address of metrics and health.
+    pub address: SocketAddr,
+    /// Namespaces that no rendered policy applies to.
+    pub exempt: Exemptions,
+}
+
+impl Config {
+    /// The configuration for a namespace that Bailiff runs in, with namespaces that are exempt besides
+    /// that one and kube-system: a policy that denies their pods could not be repaired from within.
+    #[must_use]
+    pub fn new(address: SocketAddr, namespace: &str, exempt: Vec<String>) -> Self {
+        let always = ["kube-system", namespace].map(str::to_owned);
+        let namespaces: BTreeSet<_> = exempt
+            .into_iter()
+            .filter(|name| !name.is_empty())
+            .chain(always)
+            .collect();
+        Self {
+            address,
+            exempt: Exemptions {
+                namespaces: namespaces.into_iter().collect(),
+            },
+        }
+    }
+}
+
+/// Why the renderer cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Metrics and health.
+    #[error("cannot serve metrics and health")]
+    Serve(#[from] serve::ServeError),
+}
+
+/// Runs until `shutdown`.
+///
+/// # Errors
+/// When metrics and health cannot be served.
+pub async fn run(config: Config, client: Client, shutdown: CancellationToken) -> Result<(), Error> {
+    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
+    let health = Health::default();
+    let serving = serve::serve(
+        config.address,
+        Arc::new(registry),
+        health.clone(),
+        shutdown.clone(),
+    );
+    let working = async {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = render(&config.exempt, client, &metrics, &health) => {}
+        }
+    };
+    let (served, ()) = futures::join!(
+        async {
+            let served = serving.await;
+            shutdown.cancel();
+            served
+        },
+        working
+    );
+    Ok(served?)
+}
+
+async fn render(exempt: &Exemptions, client: Client, metrics: &Metrics, health: &Health) {
+    let pulse = health.watch("passes", PASS_LIMIT + RESYNC);
+    let mut changes = stream::select_all([
+        changes::<ImageAdmissionPolicy>(&client, "", metrics),
+        changes::<ImageAdmissionPolicyBinding>(&client, "", metrics),
+        changes::<ValidatingAdmissionPolicy>(&client, SELECTOR, metrics),
+        changes::<ValidatingAdmissionPolicyBinding>(&client, SELECTOR, metrics),
+    ]);
+    let mut next = Instant::now();
+    loop {
+        pulse.beat();
+        tokio::select! {
+            change = changes.next() => {
+                if change.is_some() {
+                    next = next.min(Instant::now() + SETTLE);
+                }
+                continue;
+            }
+            () = sleep_until(next) => {}
+        }
+        let passed = tokio::time::timeout(PASS_LIMIT, pass(&client, exempt, metrics)).await;
+        next = Instant::now()
+            + match passed {
+                Ok(Ok(Pass::Complete)) => {
+                    health.set_ready(true);
+                    RESYNC
+                }
+                Ok(Ok(Pass::Incomplete | Pass::Uninstalling)) => RETRY,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "Cannot read policies and rendered objects");
+                    RETRY
+                }
+                Err(_) => {
+                    tracing::warn!("Did not complete a pass within {} s", PASS_LIMIT.as_secs());
+                    RETRY
+                }
+            };
+    }
+}
+
+/// One item for each change of an object of a kind.
+fn changes<K>(client: &Client, labels: &str, metrics: &Metrics) -> BoxStream<'static, ()>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let api = Api::<Decoded<K>>::all(client.clone());
+    let config = watcher::Config::default().labels(labels);
+    watch::objects(api, config, &metrics.undecodable)
+        .map(drop)
+        .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_namespace_and_kube_system_are_always_exempt() {
+        let address = "[::]:8080".parse().unwrap();
+        let names = |given: &[&str]| {
+            let given = given.iter().map(|&name| name.to_owned()).collect();
+            Config::new(address, "security", given).exempt.namespaces
+        };
+        assert_eq!(names(&[""]), ["kube-system", "security"]);
+        assert_eq!(
+            names(&["cni", "kube-system"]),
+            ["cni", "kube-system", "security"]
+        );
+    }
+}

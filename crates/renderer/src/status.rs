@@ -1,0 +1,179 @@
+//! Conditions of image policies and bindings.
+//!
+//! Here: the sentences and when each is true. Not here: writing them (`apply`).
+//! Invariant: Rendered is True only if the API server has the object of the current generation.
+
+use crate::plan::{BindingState, GENERATION, PolicyState};
+use bailiff_api::ImageAdmissionPolicyBindingSpec;
+use bailiff_api::condition::{ready, rendered, types};
+use bailiff_policy::image::rendered_name;
+use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::ResourceExt as _;
+
+/// Most characters of a message. The schema of a condition allows 32,768.
+const MESSAGE_LIMIT: usize = 2048;
+
+/// What a condition says.
+type Said = (bool, &'static str, String);
+
+/// The conditions of a policy. `live` is the rendered policy after all writes; `rejected`, what the API
+/// server said to a write of it.
+pub(crate) fn policy(
+    name: &str,
+    state: &PolicyState,
+    live: Option<&ValidatingAdmissionPolicy>,
+    rejected: Option<&str>,
+) -> Vec<(&'static str, Said)> {
+    let ready: Said = match state {
+        PolicyState::Compiled => (
+            true,
+            ready::COMPILED,
+            "All patterns and selectors are valid.".to_owned(),
+        ),
+        PolicyState::Faulty(faults) => {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            (false, ready::COMPILE_ERROR, faults.join("\n"))
+        }
+        PolicyState::Undecodable(undecodable) => (
+            false,
+            ready::DECODE_ERROR,
+            decode_error(&undecodable.error.to_string()),
+        ),
+    };
+    let object = rendered_name(name);
+    let enforced = live
+        .and_then(|live| live.annotations().get(GENERATION))
+        .cloned();
+    let rendered: Said = match (state, rejected, enforced) {
+        (_, Some(rejected), _) => (
+            false,
+            rendered::REQUEST_REJECTED,
+            format!(
+                "The API server rejected ValidatingAdmissionPolicy {object}: {rejected}. Bailiff retries automatically."
+            ),
+        ),
+        (PolicyState::Compiled, None, Some(_)) => (
+            true,
+            rendered::RENDERED,
+            format!("The API server has ValidatingAdmissionPolicy {object}."),
+        ),
+        (PolicyState::Compiled, None, None) => (
+            false,
+            rendered::REQUEST_REJECTED,
+            format!(
+                "ValidatingAdmissionPolicy {object} does not exist. Bailiff retries automatically."
+            ),
+        ),
+        (PolicyState::Faulty(_) | PolicyState::Undecodable(_), None, Some(generation)) => (
+            false,
+            rendered::POLICY_NOT_READY,
+            format!(
+                "The API server still enforces generation {generation} of the policy. Correct the policy."
+            ),
+        ),
+        (PolicyState::Faulty(_) | PolicyState::Undecodable(_), None, None) => (
+            false,
+            rendered::POLICY_NOT_READY,
+            "The API server does not enforce the policy. Correct the policy.".to_owned(),
+        ),
+    };
+    vec![(types::READY, ready), (types::RENDERED, rendered)]
+}
+
+/// The conditions of a binding.
+pub(crate) fn binding(
+    spec: Option<&ImageAdmissionPolicyBindingSpec>,
+    state: &BindingState,
+    rejected: Option<&str>,
+) -> Vec<(&'static str, Said)> {
+    let policy = spec.map_or("", |spec| spec.policy_name.as_str());
+    let ready: Said = match (state, rejected) {
+        (_, Some(rejected)) => (
+            false,
+            ready::REQUEST_REJECTED,
+            format!(
+                "The API server rejected the ValidatingAdmissionPolicyBinding: {rejected}. Bailiff retries automatically."
+            ),
+        ),
+        (BindingState::Rendered, None) => (
+            true,
+            ready::POLICY_READY,
+            format!("The API server enforces ImageAdmissionPolicy {policy} for matching pods."),
+        ),
+        (BindingState::PolicyNotFound, None) => (
+            false,
+            ready::POLICY_NOT_FOUND,
+            format!(
+                "ImageAdmissionPolicy {policy} not found. Create it, or create a binding with the correct spec.policyName."
+            ),
+        ),
+        (BindingState::PolicyNotReady, None) => (
+            false,
+            ready::POLICY_NOT_READY,
+            format!(
+                "ImageAdmissionPolicy {policy} is not Ready. Its condition Ready contains the errors."
+            ),
+        ),
+        (BindingState::InvalidSelector(fault), None) => (
+            false,
+            ready::INVALID_SELECTOR,
+            format!(
+                "spec.matchResources: {fault}. What the API server enforces of an earlier generation stays."
+            ),
+        ),
+        (BindingState::Undecodable(undecodable), None) => (
+            false,
+            ready::DECODE_ERROR,
+            decode_error(&undecodable.error.to_string()),
+        ),
+    };
+    vec![(types::READY, ready)]
+}
+
+fn decode_error(error: &str) -> String {
+    format!(
+        "This version of Bailiff cannot decode the object: {error}. What the API server enforces of an earlier generation stays. Correct the field, or upgrade Bailiff."
+    )
+}
+
+/// The conditions to write; none: they are there already.
+pub(crate) fn changed(
+    said: Vec<(&'static str, Said)>,
+    before: &[Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Option<Vec<Condition>> {
+    let conditions: Vec<_> = said
+        .into_iter()
+        .map(|(type_, (value, reason, message))| {
+            let status = if value { "True" } else { "False" };
+            let old = before.iter().find(|condition| condition.type_ == type_);
+            Condition {
+                type_: type_.to_owned(),
+                status: status.to_owned(),
+                reason: reason.to_owned(),
+                message: printable(&message),
+                observed_generation: generation,
+                last_transition_time: old
+                    .filter(|old| old.status == status)
+                    .map_or(Time(now), |old| old.last_transition_time.clone()),
+            }
+        })
+        .collect();
+    (conditions != before).then_some(conditions)
+}
+
+/// The message as printable ASCII and line breaks, cut at the limit: parts of it can be hostile.
+fn printable(message: &str) -> String {
+    let allowed = |c: char| c == '\n' || c == ' ' || c.is_ascii_graphic();
+    message
+        .chars()
+        .map(|c| if allowed(c) { c } else { '?' })
+        .take(MESSAGE_LIMIT)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

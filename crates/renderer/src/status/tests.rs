@@ -1,0 +1,107 @@
+//! The sentences of conditions, word for word.
+
+use super::*;
+use bailiff_policy::FieldError;
+use serde_json::json;
+
+fn live() -> ValidatingAdmissionPolicy {
+    serde_json::from_value(json!({
+        "metadata": {"name": "bailiff-image.ours", "annotations": {GENERATION: "3"}},
+    }))
+    .unwrap()
+}
+
+fn line(said: &[(&'static str, Said)]) -> Vec<String> {
+    said.iter()
+        .map(|(type_, (value, reason, message))| format!("{type_}={value} {reason}: {message}"))
+        .collect()
+}
+
+#[test]
+fn a_policy_tells_whether_it_is_valid_and_what_is_enforced() {
+    let faulty = || {
+        PolicyState::Faulty(vec![FieldError {
+            field: "spec.allowedRepositories[0]".to_owned(),
+            message: "\"nginx\" is not a pattern".to_owned(),
+        }])
+    };
+    let ready = "Ready=true Compiled: All patterns and selectors are valid.";
+    let not_ready =
+        "Ready=false CompileError: spec.allowedRepositories[0]: \"nginx\" is not a pattern";
+    let of = |state: &PolicyState, live: Option<&ValidatingAdmissionPolicy>, rejected| {
+        line(&policy("ours", state, live, rejected))
+    };
+    let live = live();
+    assert_eq!(
+        of(&PolicyState::Compiled, Some(&live), None),
+        [
+            ready,
+            "Rendered=true Rendered: The API server has ValidatingAdmissionPolicy bailiff-image.ours."
+        ]
+    );
+    assert_eq!(
+        of(&PolicyState::Compiled, Some(&live), Some("no")),
+        [
+            ready,
+            "Rendered=false RequestRejected: The API server rejected ValidatingAdmissionPolicy bailiff-image.ours: no. Bailiff retries automatically."
+        ]
+    );
+    assert_eq!(
+        of(&faulty(), Some(&live), None),
+        [
+            not_ready,
+            "Rendered=false PolicyNotReady: The API server still enforces generation 3 of the policy. Correct the policy."
+        ]
+    );
+    assert_eq!(
+        of(&faulty(), None, None),
+        [
+            not_ready,
+            "Rendered=false PolicyNotReady: The API server does not enforce the policy. Correct the policy."
+        ]
+    );
+}
+
+#[test]
+fn a_binding_tells_what_the_api_server_does() {
+    let spec: ImageAdmissionPolicyBindingSpec =
+        serde_json::from_value(json!({"policyName": "ours", "validationActions": ["Deny"]}))
+            .unwrap();
+    let of = |state: &BindingState, rejected| line(&binding(Some(&spec), state, rejected)).concat();
+    assert_eq!(
+        of(&BindingState::Rendered, None),
+        "Ready=true PolicyReady: The API server enforces ImageAdmissionPolicy ours for matching pods."
+    );
+    assert_eq!(
+        of(&BindingState::Rendered, Some("no")),
+        "Ready=false RequestRejected: The API server rejected the ValidatingAdmissionPolicyBinding: no. Bailiff retries automatically."
+    );
+    assert_eq!(
+        of(&BindingState::PolicyNotFound, None),
+        "Ready=false PolicyNotFound: ImageAdmissionPolicy ours not found. Create it, or create a binding with the correct spec.policyName."
+    );
+    assert_eq!(
+        of(&BindingState::PolicyNotReady, None),
+        "Ready=false PolicyNotReady: ImageAdmissionPolicy ours is not Ready. Its condition Ready contains the errors."
+    );
+    assert_eq!(
+        of(&BindingState::InvalidSelector("no".to_owned()), None),
+        "Ready=false InvalidSelector: spec.matchResources: no. What the API server enforces of an earlier generation stays."
+    );
+}
+
+#[test]
+fn a_condition_is_written_once_and_keeps_the_time_of_its_status() {
+    let then: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
+    let said = |message: &str| vec![(types::READY, (true, ready::COMPILED, message.to_owned()))];
+    let first = changed(said("good"), &[], Some(1), then).unwrap();
+    assert_eq!(changed(said("good"), &first, Some(1), now), None);
+    let second = changed(said("better\u{1b}"), &first, Some(2), now).unwrap();
+    assert_eq!(second[0].last_transition_time, Time(then));
+    assert_eq!(second[0].message, "better?");
+    let mut third = said("worse");
+    third[0].1.0 = false;
+    let third = changed(third, &second, Some(2), now).unwrap();
+    assert_eq!(third[0].last_transition_time, Time(now));
+}
