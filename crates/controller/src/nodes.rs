@@ -9,8 +9,8 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use bailiff_api::{event, keys};
 use bailiff_kube::decode::Decoded;
-use bailiff_kube::events::{Notice, Publisher};
-use bailiff_kube::serve::Pulse;
+use bailiff_kube::events::{EventSpec, Recorder};
+use bailiff_kube::serve::Heartbeat;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, ObjectReference};
 use kube::api::ListParams;
@@ -36,20 +36,20 @@ struct Down {
 /// The nodes without a Ready sensor.
 pub(crate) struct Nodes {
     client: Client,
-    publisher: Publisher,
+    recorder: Recorder,
     down: BTreeMap<String, Down>,
 }
 
 impl Nodes {
     pub(crate) fn new(client: Client, config: &Config) -> Self {
-        let publisher = Publisher::new(
+        let recorder = Recorder::new(
             client.clone(),
             keys::REPORTING_CONTROLLER,
             config.identity.clone(),
         );
         Self {
             client,
-            publisher,
+            recorder,
             down: BTreeMap::new(),
         }
     }
@@ -59,9 +59,9 @@ impl Nodes {
         &mut self,
         sensors: &BTreeMap<String, bool>,
         metrics: &Metrics,
-        pulse: &Pulse,
+        heartbeat: &Heartbeat,
     ) {
-        let nodes = match self.linux_nodes(pulse).await {
+        let nodes = match self.linux_nodes(heartbeat).await {
             Ok(nodes) => nodes,
             Err(error) => {
                 tracing::warn!(%error, "Cannot list the nodes to find those without a sensor");
@@ -85,9 +85,9 @@ impl Nodes {
             if now.duration_since(known.since) < DOWN || !again {
                 continue;
             }
-            pulse.beat();
+            heartbeat.beat();
             let notice = notice(&node, sensors.contains_key(&node));
-            match self.publisher.publish(&notice, Timestamp::now()).await {
+            match self.recorder.publish(&notice, Timestamp::now()).await {
                 Ok(()) => known.reported = Some(now),
                 Err(error) => {
                     metrics.event_failures.inc();
@@ -98,14 +98,14 @@ impl Nodes {
     }
 
     /// The names of the nodes that run Linux, which the sensor's DaemonSet matches.
-    async fn linux_nodes(&self, pulse: &Pulse) -> Result<Vec<String>, kube::Error> {
+    async fn linux_nodes(&self, heartbeat: &Heartbeat) -> Result<Vec<String>, kube::Error> {
         let api = Api::<Decoded<Node>>::all(self.client.clone());
         let mut page = ListParams::default()
             .limit(PAGE)
             .labels("kubernetes.io/os=linux");
         let mut names = Vec::new();
         loop {
-            pulse.beat();
+            heartbeat.beat();
             let listed = api.list_metadata(&page).await?;
             names.extend(
                 listed
@@ -121,13 +121,13 @@ impl Nodes {
     }
 }
 
-fn notice(node: &str, has_pod: bool) -> Notice {
+fn notice(node: &str, has_pod: bool) -> EventSpec {
     let cause = if has_pod {
         "Its sensor has not been Ready for more than a minute. See the sensor pod on this node."
     } else {
         "It has had no sensor pod for more than a minute. Check the tolerations and the node selector of DaemonSet bailiff-sensor."
     };
-    Notice {
+    EventSpec {
         reason: event::NODE_NOT_MONITORED,
         action: "Monitoring",
         warning: true,
@@ -180,18 +180,18 @@ mod tests {
             nodes(),
         ]);
         let metrics = Metrics::default();
-        let pulse = Health::default().watch("statuses", Duration::from_mins(1));
+        let heartbeat = Health::default().register_loop("statuses", Duration::from_mins(1));
         let mut checked = Nodes::new(client, &Config::default());
         let mut sensors =
             BTreeMap::from([("good".to_owned(), true), ("not-ready".to_owned(), false)]);
-        checked.check(&sensors, &metrics, &pulse).await;
+        checked.check(&sensors, &metrics, &heartbeat).await;
         assert_eq!(metrics.nodes_not_monitored.get(), 2);
         tokio::time::advance(DOWN).await;
-        checked.check(&sensors, &metrics, &pulse).await;
+        checked.check(&sensors, &metrics, &heartbeat).await;
         // It lasts, and was reported.
-        checked.check(&sensors, &metrics, &pulse).await;
+        checked.check(&sensors, &metrics, &heartbeat).await;
         sensors.extend([("not-ready".to_owned(), true), ("without".to_owned(), true)]);
-        checked.check(&sensors, &metrics, &pulse).await;
+        checked.check(&sensors, &metrics, &heartbeat).await;
         assert_eq!(metrics.nodes_not_monitored.get(), 0);
         server.finish();
     }

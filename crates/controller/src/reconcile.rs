@@ -19,7 +19,7 @@ use crate::policy_status::Failures;
 use crate::recovery::ReplacementClaims;
 use bailiff_api::{Incident, IncidentType, ResponseAction, RuntimePolicy, condition::types, keys};
 use bailiff_kube::decode::Decoded;
-use bailiff_kube::events::Publisher;
+use bailiff_kube::events::Recorder;
 use bailiff_response::{
     Controls, Facts, Finished, Key, Lookup, Outcome, Owner, Plan, PodRemoval, Queue, QueueSettings,
     Verified, WaitReason, is_final, needs_reevaluation, pod_removed, unanswered,
@@ -88,7 +88,7 @@ impl PendingRemoval {
 pub(crate) struct Controller {
     client: Client,
     config: Config,
-    publisher: Publisher,
+    recorder: Recorder,
     metrics: Metrics,
     cache: Cache,
     work: Mutex<Work>,
@@ -114,7 +114,7 @@ impl Controller {
         recovering: mpsc::UnboundedSender<Box<Incident>>,
         stopping: CancellationToken,
     ) -> Self {
-        let publisher = Publisher::new(
+        let recorder = Recorder::new(
             client.clone(),
             keys::REPORTING_CONTROLLER,
             config.identity.clone(),
@@ -130,7 +130,7 @@ impl Controller {
         Self {
             client,
             config,
-            publisher,
+            recorder,
             metrics,
             cache,
             work: Mutex::new(Work { queue, controls }),

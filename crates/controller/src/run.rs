@@ -105,11 +105,11 @@ pub async fn run(
             () = wait_for_api_server(&clients.lease) => health.set_ready(true),
         }
         let slack = ELECTION_STALL_TIMEOUT + 2 * config.lease_duration;
-        let pulse = health.watch("election", slack);
+        let heartbeat = health.register_loop("election", slack);
         lease::elect(
             clients.lease.clone(),
             settings,
-            pulse,
+            heartbeat,
             shutdown.clone(),
             |token| {
                 lead(
@@ -196,7 +196,7 @@ async fn lead(
         incidents,
         news,
         metrics.clone(),
-        health.watch("responses", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL),
+        health.register_loop("responses", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL),
         token.clone(),
     ));
     work.spawn(follow(
@@ -205,20 +205,20 @@ async fn lead(
         to_recover,
         send_news.clone(),
     ));
-    let pulse = health.watch("cache", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL);
+    let heartbeat = health.register_loop("cache", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL);
     let keeping = cache::run(
         cache.clone(),
         clients.requests.clone(),
         config.namespace.clone(),
         send_news,
-        pulse,
+        heartbeat,
     );
     work.spawn(until(token.clone(), keeping));
-    let pulse = health.watch(
+    let heartbeat = health.register_loop(
         "statuses",
         STATUSES_STALL_TIMEOUT.saturating_add(config.status_resync_interval),
     );
-    let statuses = statuses::run(Arc::clone(&controller), cache, metrics, pulse);
+    let statuses = statuses::run(Arc::clone(&controller), cache, metrics, heartbeat);
     work.spawn(until(token.clone(), statuses));
     while let Some(ended) = work.join_next().await {
         if let Err(error) = ended

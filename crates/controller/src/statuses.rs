@@ -17,7 +17,7 @@ use crate::undecodable::Reported;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
 use bailiff_kube::owner::controller;
-use bailiff_kube::serve::Pulse;
+use bailiff_kube::serve::Heartbeat;
 use bailiff_policy::{MatchResources, Reads, project};
 use bailiff_response::Switch;
 use futures::StreamExt as _;
@@ -64,7 +64,12 @@ const RUNNING: &str = "status.phase!=Succeeded,status.phase!=Failed";
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Keeps statuses true, until it is dropped.
-pub(crate) async fn run(responder: Arc<Controller>, cache: Cache, metrics: Metrics, pulse: Pulse) {
+pub(crate) async fn run(
+    responder: Arc<Controller>,
+    cache: Cache,
+    metrics: Metrics,
+    heartbeat: Heartbeat,
+) {
     let (client, config) = (responder.client().clone(), responder.config().clone());
     let mut reported = Reported::default();
     let mut nodes = Nodes::new(client.clone(), &config);
@@ -76,16 +81,16 @@ pub(crate) async fn run(responder: Arc<Controller>, cache: Cache, metrics: Metri
     let mut read_last = Instant::now();
     cache.complete().await;
     loop {
-        pulse.beat();
+        heartbeat.beat();
         let changed = tokio::select! {
             biased;
             Ok(()) = news.changed() => true,
             () = tokio::time::sleep_until(next_read) => {
                 let begun = Instant::now();
                 read_last = begun;
-                match read(&client, &pods, named_labels(&cache), &config, &pulse).await {
+                match read(&client, &pods, named_labels(&cache), &config, &heartbeat).await {
                     Ok(read) => {
-                        nodes.check(&read.sensors, &metrics, &pulse).await;
+                        nodes.check(&read.sensors, &metrics, &heartbeat).await;
                         cluster = Some(read);
                     }
                     Err(error) => tracing::warn!(%error, "Cannot read the pods for the coverage of policies"),
@@ -106,7 +111,7 @@ pub(crate) async fn run(responder: Arc<Controller>, cache: Cache, metrics: Metri
                         next_read = next_read.min(read_last + LABELS_RETRY);
                         continue;
                     }
-                    let writer = Writer { responder: &responder, cache: &cache, cluster, pulse: &pulse };
+                    let writer = Writer { responder: &responder, cache: &cache, cluster, heartbeat: &heartbeat };
                     if !writer.write_all(&metrics).await {
                         due = Some(Instant::now() + CONFLICT_RETRY);
                     }
@@ -139,7 +144,7 @@ async fn read(
     pods: &ListWatch,
     labels: BTreeSet<String>,
     config: &Config,
-    pulse: &Pulse,
+    heartbeat: &Heartbeat,
 ) -> Result<Cluster, ListWatchError> {
     let (all, least) = (reads(&labels, OF_A_POD), reads(&labels, LEAST_OF_A_POD));
     let mut cluster = Cluster {
@@ -148,7 +153,7 @@ async fn read(
     };
     let mut events = pods.stream(client.clone());
     while let Some(event) = events.next().await {
-        pulse.beat();
+        heartbeat.beat();
         match event? {
             ObjectEvent::Listing => {}
             ObjectEvent::Listed(json) => match projected(&json, &[&all, &least]) {
@@ -268,7 +273,7 @@ struct Writer<'a> {
     responder: &'a Controller,
     cache: &'a Cache,
     cluster: &'a Cluster,
-    pulse: &'a Pulse,
+    heartbeat: &'a Heartbeat,
 }
 
 impl Writer<'_> {
@@ -299,7 +304,7 @@ impl Writer<'_> {
             let failures = self.responder.evaluation_failures(policy);
             let status = of_policy(policy, checked, &failures, (self.cluster, &namespaces), now);
             if policy.status.as_ref() != Some(&status) {
-                self.pulse.beat();
+                self.heartbeat.beat();
                 all &= write(client, &**policy, &policy.status, &status).await;
             }
         }
@@ -323,7 +328,7 @@ impl Writer<'_> {
             let now_paused = status.conditions.iter().find(is_paused);
             paused += i64::from(now_paused.is_some());
             if binding.status.as_ref() != Some(&status) {
-                self.pulse.beat();
+                self.heartbeat.beat();
                 all &= write(client, &**binding, &binding.status, &status).await;
                 let before = binding.status.iter().flat_map(|s| &s.conditions);
                 if now_paused.is_some() && !before.into_iter().any(|c| is_paused(&c)) {

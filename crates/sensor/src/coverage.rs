@@ -6,7 +6,7 @@
 //! so, or the API server accepts none.
 
 use bailiff_api::keys;
-use bailiff_kube::events::{Notice, Publisher};
+use bailiff_kube::events::{EventSpec, Recorder};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use std::time::Duration;
@@ -38,14 +38,14 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
 /// Events of this sensor about its Node.
 pub(crate) struct NodeEvents {
     node: String,
-    publisher: Publisher,
+    recorder: Recorder,
 }
 
 impl NodeEvents {
     pub(crate) fn new(node: &str, pod_name: &str, client: kube::Client) -> Self {
         Self {
             node: node.to_owned(),
-            publisher: Publisher::new(client, keys::REPORTING_SENSOR, pod_name.to_owned()),
+            recorder: Recorder::new(client, keys::REPORTING_SENSOR, pod_name.to_owned()),
         }
     }
 
@@ -91,7 +91,7 @@ impl NodeEvents {
         let mut retry = FIRST_RETRY;
         loop {
             let written = self
-                .publisher
+                .recorder
                 .publish_series(&notice, count, Timestamp::now());
             match written.await {
                 Ok(()) => return,
@@ -105,8 +105,8 @@ impl NodeEvents {
     }
 }
 
-fn notice(node: &str, sentence: &str) -> Notice {
-    Notice {
+fn notice(node: &str, sentence: &str) -> EventSpec {
+    EventSpec {
         reason: bailiff_api::event::NODE_NOT_MONITORED,
         action: "Monitoring",
         warning: true,

@@ -11,7 +11,7 @@ use crate::metrics::Reason;
 use bailiff_api::{
     Incident, IncidentStatus, RuntimePolicyBinding, WorkloadReference, condition::types,
 };
-use bailiff_kube::events::Notice;
+use bailiff_kube::events::EventSpec;
 use bailiff_response::messages::{self, Regarding};
 use bailiff_response::{Key, Outcome, Recovery, Verified, apply_outcome, recovered};
 use jiff::Timestamp;
@@ -182,7 +182,7 @@ impl Controller {
             binding_generation: metadata.generation.unwrap_or_default(),
         };
         let note = messages::paused_note(&paused);
-        let notice = Notice {
+        let notice = EventSpec {
             reason: note.reason,
             action: "Pausing",
             warning: note.warning,
@@ -234,7 +234,7 @@ impl Controller {
         related: Option<ObjectReference>,
         now: Timestamp,
     ) {
-        let notice = Notice {
+        let notice = EventSpec {
             reason: note.reason,
             action,
             warning: note.warning,
@@ -309,8 +309,8 @@ impl Controller {
     }
 
     /// An Event waits for nothing, and nothing waits for it for long.
-    async fn notify(&self, notice: &Notice, now: Timestamp) {
-        let published = tokio::time::timeout(EVENT_LIMIT, self.publisher.publish(notice, now));
+    async fn notify(&self, notice: &EventSpec, now: Timestamp) {
+        let published = tokio::time::timeout(EVENT_LIMIT, self.recorder.publish(notice, now));
         let about = notice.regarding.name.as_deref();
         match published.await {
             Ok(Ok(())) => {}

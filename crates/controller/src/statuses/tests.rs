@@ -11,8 +11,8 @@ const POLICIES: &str = "/apis/bailiff.dev/v1alpha1/runtimepolicies";
 const BINDINGS: &str = "/apis/bailiff.dev/v1alpha1/runtimepolicybindings";
 const SWITCH: &str = "/api/v1/namespaces/bailiff-system/configmaps/bailiff-response";
 
-fn pulse() -> Pulse {
-    Health::default().watch("statuses", Duration::from_mins(1))
+fn heartbeat() -> Heartbeat {
+    Health::default().register_loop("statuses", Duration::from_mins(1))
 }
 
 fn pod(namespace: &str, labels: &Value, node: &str, ready: &str) -> Value {
@@ -58,7 +58,9 @@ async fn of_every_pod_so_much_is_kept_as_selectors_need_and_no_more() {
     let kept = named_labels(&world.cache());
     let all = ListWatch::new("/api/v1/pods", Some(RUNNING.to_owned()));
     let config = Config::default();
-    let cluster = read(&client, &all, kept, &config, &pulse()).await.unwrap();
+    let cluster = read(&client, &all, kept, &config, &heartbeat())
+        .await
+        .unwrap();
     server.finish();
     assert_eq!((cluster.pods.len(), cluster.unknown), (5, 1));
     for pod in &cluster.pods[3..] {
@@ -90,7 +92,7 @@ async fn kept(world: &World, bad: &[(&str, Value)], rounds: Vec<Vec<Call>>) {
         let decoded = Decoded::<RuntimePolicyBinding>::from_text(&object.to_string());
         assert!(cache.undecodable.observe(kind, decoded));
     }
-    let keeping = run(responder, cache, Metrics::default(), pulse());
+    let keeping = run(responder, cache, Metrics::default(), heartbeat());
     let ended = tokio::time::timeout(Duration::from_secs(5), keeping).await;
     assert!(ended.is_err());
     server.finish();

@@ -15,7 +15,7 @@ mod request;
 use crate::incident::evidence::name;
 use crate::judge::Finding;
 use crate::metrics::{Metrics, NotRecorded, WriteResult};
-use bailiff_kube::serve::Pulse;
+use bailiff_kube::serve::Heartbeat;
 use bucket::Bucket;
 use entries::{Entries, Entry};
 use fallback::Fallback;
@@ -76,7 +76,7 @@ pub(crate) async fn write(
     client: kube::Client,
     config: WriterConfig,
     metrics: Metrics,
-    pulse: Pulse,
+    pulse: Heartbeat,
     mut incoming: Receiver<Finding>,
 ) -> usize {
     let mut writer = Writer {
