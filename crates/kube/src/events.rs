@@ -196,6 +196,19 @@ impl Recorder {
     }
 }
 
+/// The reference to a Node in an Event about it. Its UID is its name, as in the Events of the kubelet:
+/// `kubectl describe node` searches for Events by this UID.
+#[must_use]
+pub fn node_reference(name: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Node".to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(name.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
 /// The API requires that Events about objects without a namespace are in `default`.
 fn namespace_of(spec: &EventSpec) -> &str {
     spec.regarding.namespace.as_deref().unwrap_or("default")
