@@ -1,6 +1,6 @@
 //! Gives Incidents their slots in the order of the queue.
 //!
-//! Here: the watch of Incidents, the tasks, and what the queue is told. Not here: the order
+//! Here: the watch of Incidents, the tasks, and what the queue learns. Not here: the order
 //! (`bailiff_response`), and what a task does (`reconcile`).
 //! Invariant: every Incident of the first list is learned, and the cache complete, before the first
 //! slot is given; each slot ends exactly once, also if its task panics.

@@ -63,7 +63,7 @@ struct FailedEvaluation {
     node: String,
 }
 
-/// A removal that was requested, and of which nobody knows whether it was done.
+/// A requested removal whose outcome is unknown.
 #[derive(Clone, Debug)]
 struct PendingRemoval {
     key: Key,

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-/// How often closed Incidents are looked at.
+/// Interval between searches for closed Incidents to delete.
 const INTERVAL: Duration = Duration::from_mins(1);
 /// Most Incidents that one run deletes: the API server has other things to do.
 const RUN_LIMIT: usize = 500;

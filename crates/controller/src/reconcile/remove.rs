@@ -1,4 +1,4 @@
-//! Requests removals of pods, and finds out what the API server's answer means.
+//! Requests removals of pods, and classifies the responses of the API server.
 //!
 //! Here: the requests, and the cause of a rejection. Not here: whether to request one, and what a
 //! rejection comes to (`bailiff_response`).
@@ -29,7 +29,7 @@ use kube::{Api, Client, Resource as _};
 /// The shipped policy that keeps the controller out of exempt namespaces.
 const EVICTION_PROTECTION: &str = "ValidatingAdmissionPolicy 'bailiff-eviction-protection'";
 
-/// What the API server answered.
+/// The response of the API server.
 #[derive(Debug)]
 pub(super) enum Answer {
     Accepted,
@@ -38,7 +38,7 @@ pub(super) enum Answer {
     None,
 }
 
-/// A rejection, as far as the answer alone tells its cause.
+/// A rejection, as far as the response alone shows its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Cause {
     Known(Rejection),
@@ -231,7 +231,7 @@ impl Controller {
             ..DeleteParams::default()
         };
         match self.pods(&pod.namespace).delete(&pod.name, &params).await {
-            // The answer is the pod, which may be one that cannot be decoded.
+            // The response is the pod, which might be undecodable.
             Ok(_) | Err(kube::Error::SerdeError(_)) => Answer::Accepted,
             Err(kube::Error::Api(status)) => {
                 let details = status
@@ -272,7 +272,7 @@ impl Controller {
         }
     }
 
-    /// Tells a missing permission from what admission denies: the API server is asked.
+    /// Distinguishes a missing permission from a denial of admission, with a request to the API server.
     async fn forbidden(
         &self,
         namespace: &str,
@@ -310,7 +310,7 @@ impl Controller {
     }
 }
 
-/// Sends a request. kube's own ways do not tell the header `Retry-After`.
+/// Sends a request. kube's methods do not return the header `Retry-After`.
 pub(super) async fn send(client: &Client, request: http::Request<Vec<u8>>) -> Answer {
     let Ok(response) = client.send(request.map(Body::from)).await else {
         return Answer::None;
@@ -323,7 +323,7 @@ pub(super) async fn send(client: &Client, request: http::Request<Vec<u8>>) -> An
         return Answer::Accepted;
     }
     let mut status: Status = serde_json::from_slice(&body).unwrap_or_default();
-    // What limits requests answers in plain text.
+    // API Priority and Fairness responds in plain text.
     if status.code == 0 {
         status.code = head.status.as_u16();
         status.message = String::from_utf8_lossy(&body).into_owned();

@@ -25,7 +25,7 @@ use tokio::time::Instant;
 
 /// The pause before a status is written once more in the same slot.
 const WRITE_RETRY: Duration = Duration::from_millis(250);
-/// How long an answer to a write is waited for in a slot.
+/// Timeout of a write in a slot.
 const WRITE_LIMIT: Duration = Duration::from_secs(3);
 /// How long an Event is waited for.
 const EVENT_LIMIT: Duration = Duration::from_secs(2);
@@ -59,7 +59,7 @@ impl Timings {
         self.read = self.lap();
     }
 
-    /// The API server answered to the request.
+    /// The API server responded to the request.
     pub(super) fn requested(&mut self) {
         self.request = self.lap();
     }
@@ -246,7 +246,7 @@ impl Controller {
     }
 
     /// A merge patch without `series`, which the sensor owns. It is tried once more after a moment, and
-    /// then again in a later slot: a slot is not held until the API server is well.
+    /// then again in a later slot: no slot waits until the API server is available.
     ///
     /// # Errors
     /// When the Incident no longer exists, or the status has to be written again.
@@ -333,18 +333,18 @@ impl Controller {
 /// What it means that a status was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
-    /// The Incident is gone.
+    /// The Incident does not exist.
     NotFound,
     /// Admission denied it, or a permission is missing.
     Rejected,
     /// It is useless to repeat.
     Invalid,
-    /// The API server cannot take it now, or the answer says nothing.
+    /// The API server is unavailable, or its response is unclear.
     Busy,
 }
 
 impl Refusal {
-    /// A webhook chooses the code of its answer, so it is looked for first.
+    /// A webhook chooses the code of its response, so it is checked first.
     fn of(answer: &Status) -> Self {
         let message = &answer.message;
         if message.starts_with("admission webhook \"")
