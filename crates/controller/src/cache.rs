@@ -104,7 +104,21 @@ impl Cache {
         }
     }
 
-    fn changed(&self) {
+    /// The same in a loop that makes progress while it waits.
+    pub(crate) async fn complete_with(&self, heartbeat: &Heartbeat) {
+        let complete = self.complete();
+        tokio::pin!(complete);
+        loop {
+            heartbeat.beat();
+            tokio::select! {
+                () = &mut complete => return,
+                () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Something changed.
+    pub(crate) fn changed(&self) {
         self.changes
             .send_modify(|count| *count = count.wrapping_add(1));
     }

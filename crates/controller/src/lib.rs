@@ -11,6 +11,7 @@ mod dispatch;
 mod gather;
 mod metrics;
 mod nodes;
+mod pods;
 mod policy_cache;
 mod policy_status;
 mod ready;
