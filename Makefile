@@ -1,5 +1,5 @@
-# What can be done here. `make` alone lists it; each target is a script or a cargo command that
-# can be run by hand as well.
+# The targets of this repository. `make` alone lists them; each one is a script or a cargo command that
+# you can also run yourself.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -14,32 +14,32 @@ demo: ## Run the demo: a cluster of two nodes, an attack, the response (CONTEXT=
 	@hack/demo.sh
 
 .PHONY: demo-down
-demo-down: ## Remove the demo; nothing is left
+demo-down: ## Remove the demo and everything that it created
 	@hack/demo.sh --down
 
 ## For developers
 .PHONY: test
-test: ## Everything, including the tests on a real cluster of two nodes
+test: ## Run all tests, including those on a real cluster of two nodes
 	@hack/test.sh
 
 .PHONY: build
-build: ## Build the binary for this machine
+build: ## Build the binary, target/debug/bailiff (requires clang and libbpf-dev; see make packages)
 	cargo build --locked -p bailiff
 
 .PHONY: unit
-unit: packages ## Tests that need no cluster
+unit: packages ## Run the tests that require no cluster
 	@hack/test.sh unit
 
 .PHONY: e2e
-e2e: ## Tests on a real cluster alone
+e2e: ## Run the tests on a real cluster
 	@hack/test.sh e2e
 
 .PHONY: lint
-lint: ## fmt, clippy, cargo-deny, clang-format, helm lint, shellcheck
+lint: ## Run fmt, clippy, cargo-deny, clang-format, helm lint and shellcheck
 	@hack/lint.sh
 
 .PHONY: advisories
-advisories: ## Ask the RustSec database about the libraries in use (needs its repository)
+advisories: ## Check the dependencies against the RustSec database (requires its repository)
 	@hack/cargo-deny.sh
 	cargo deny --locked check advisories
 
@@ -49,48 +49,48 @@ fmt: ## Format Rust and C
 	clang-format -i crates/sensor/bpf/*.c crates/sensor/bpf/*.h
 
 .PHONY: generate
-generate: ## Make what is made from the source: CRDs, protection, the policy chart
+generate: ## Generate files from the source: CRDs, admission policies, the policy chart
 	@charts/generate.sh
 
 .PHONY: conformance
-conformance: ## Compare expressions with the API server's own engine, others in each run (EXPRESSIONS=20000 SEED=1)
+conformance: ## Compare expressions with the engine of the API server, new ones in each run (EXPRESSIONS=20000 SEED=1)
 	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh); SEED=$${SEED:-$$SRANDOM}; PROPTEST_RNG_SEED=$$SEED; \
 	export BAILIFF_CEL_ORACLE SEED PROPTEST_RNG_SEED; \
-	printf 'SEED=%s make conformance   # makes the same again\n' "$$SEED"; \
+	printf 'SEED=%s make conformance   # runs the same expressions again\n' "$$SEED"; \
 	cargo test --locked -p bailiff-cel --test properties --test printing && \
 	cargo test --locked -p bailiff-cli --test differential --test typed --test estimates -- --nocapture
 
 .PHONY: fuzz
-fuzz: ## Look for inputs that break the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate)
+fuzz: ## Search for inputs that break the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate)
 	@hack/fuzz.sh
 
 .PHONY: bench
-bench: ## Measure exec to Eviction, and expressions beside the API server's engine (PART=expressions)
+bench: ## Measure the time from exec to eviction, and expressions compared with the API server (PART=expressions)
 	@hack/bench.sh $(PART)
 
 .PHONY: soak
-soak: ## Long run on a real cluster: everything answered, no restart, no growth (MINUTES=60)
+soak: ## Run for a long time on a real cluster: every Incident has a response, no restart, no growth (MINUTES=60)
 	@hack/soak.sh
 
 .PHONY: image
-image: ## Build the container image as an archive, target/image/bailiff.tar
+image: ## Build the container image, target/image/bailiff.tar (requires clang and libbpf-dev; see make packages)
 	@hack/image.sh
 
 .PHONY: cluster-up
-cluster-up: tools ## Start a Kubernetes of two nodes in network namespaces
+cluster-up: tools ## Start a Kubernetes cluster of two nodes in network namespaces
 	cargo run --locked -q -p bailiff-testbed -- up
 
 .PHONY: cluster-down
-cluster-down: ## Take it down; nothing stays behind
+cluster-down: ## Stop the cluster and remove everything that it created
 	cargo run --locked -q -p bailiff-testbed -- down
 
 .PHONY: packages
-packages: ## Install the Debian packages that building and testing need, where they are missing
+packages: ## Install the missing Debian packages that building and testing require
 	@testbed/install.sh
 
 .PHONY: tools
-tools: packages ## Build the programs of the test cluster into the cache (the first time takes minutes)
-	@testbed/tools/build.sh >/dev/null
+tools: packages ## Build the programs of the test cluster into the cache (takes minutes on the first run)
+	@hack/tools.sh >/dev/null
 
 .PHONY: help
 help:

@@ -6,12 +6,14 @@ cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
 export PATH=$cache/bin:$PATH
 unset KUBECONFIG
 step "packages" testbed/install.sh
-step "programs of the test cluster" testbed/tools/build.sh
+step "programs of the test cluster" hack/tools.sh
 step "image" hack/image.sh
 step "programs" cargo build --locked -p bailiff-testbed -p bailiff-bench
 testbed=target/debug/testbed
+# shellcheck source=hack/one-cluster.sh
+. hack/one-cluster.sh
 trap '"$testbed" down --owner test; rm -rf "$logs"' EXIT
-step "cluster of two nodes" "$testbed" up --owner test
+step "cluster of two nodes" "$testbed" up --owner test 9>&-
 step "images into the nodes" "$testbed" load-test-images
 step "Bailiff's image into the nodes" "$testbed" load target/image/bailiff.tar
 eval "$("$testbed" env)"

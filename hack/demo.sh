@@ -89,7 +89,7 @@ else
 	. hack/steps.sh
 	say "Preparing. This takes some minutes on the first run, later seconds."
 	step "Debian packages" testbed/install.sh
-	step "Kubernetes, etcd, containerd, helm" testbed/tools/build.sh
+	step "Kubernetes, etcd, containerd, helm" hack/tools.sh
 	step "Bailiff's image" hack/image.sh
 	step "binary of the test cluster" cargo build --locked -q -p bailiff-testbed
 	step "cluster of two nodes" "$testbed" up --owner demo

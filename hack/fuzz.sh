@@ -48,12 +48,19 @@ seed() {
 	done <crates/cli/tests/expressions.txt
 }
 
+# seeds TARGET: the names of these files, in order. What is made of them depends on it, and a folder
+# has another on each file system.
+seeds() {
+	find "$CARGO_TARGET_DIR/seeds/$1" -type f | sort -V | paste -s -d , | tr -d '\n' >"$logs/seeds"
+	printf '@%s' "$logs/seeds"
+}
+
 step "cargo-fuzz" hack/cargo-fuzz.sh
 step "build of the fuzz targets" cargo fuzz build --fuzz-dir fuzz --sanitizer none
 for target in ${TARGET:-parse check evaluate}; do
 	seed "$target"
 	step "fuzz $target" cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" \
-		"$corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \
+		"$corpus/$target" -- -seed_inputs="$(seeds "$target")" \
 		"${limits[@]}" -artifact_prefix="$CARGO_TARGET_DIR/artifacts/$target/"
 	grep -a '^stat::number_of_executed_units' "$logs/step"
 done

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 . hack/steps.sh
 
 step "packages" testbed/install.sh
-step "helm" testbed/tools/build.sh helm
+step "helm" hack/tools.sh helm
 step "cargo-deny" hack/cargo-deny.sh
 
 step "rustfmt" cargo fmt --all --check

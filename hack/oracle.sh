@@ -12,7 +12,18 @@ if [ ! -x "$program" ]; then
 		exit 1
 	fi
 	mkdir -p "$(dirname "$program")"
-	(cd conformance/oracle && go build -o "$program.new" .)
+	# Another run would write the same file at the same time.
+	exec 8>"$cache/lock"
+	flock 8
+	cd conformance/oracle
+	for attempt in 1 2 3 4 5; do
+		if go mod download; then
+			break
+		fi
+		printf 'oracle.sh: attempt %d to download the modules of the engine failed\n' "$attempt" >&2
+		sleep $((attempt * 5))
+	done
+	go build -o "$program.new" .
 	mv "$program.new" "$program"
 fi
 printf '%s\n' "$program"

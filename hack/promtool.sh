@@ -16,9 +16,9 @@ if [ ! -x "$program" ]; then
 	trap 'rm -rf "$folder"' EXIT
 	cd "$folder"
 	# The lists of packages may be missing or old.
-	apt-get download --quiet --quiet prometheus >&2 || {
-		apt-get update --quiet --quiet >&2
-		apt-get download --quiet --quiet prometheus >&2
+	apt-get -o Acquire::Retries=5 download --quiet --quiet prometheus >&2 || {
+		apt-get -o Acquire::Retries=5 update --quiet --quiet >&2
+		apt-get -o Acquire::Retries=5 download --quiet --quiet prometheus >&2
 	}
 	dpkg-deb --extract prometheus_*.deb files
 	mkdir -p "$(dirname "$program")"

@@ -27,20 +27,23 @@ esac
 step "packages" testbed/install.sh
 
 if [ "$part" != e2e ]; then
-	step "programs of the test cluster" testbed/tools/build.sh
+	step "programs of the test cluster" hack/tools.sh
 	hack/lint.sh
 	step "build of the tests" cargo test --locked --workspace --no-run
 	step "the API server's engine" hack/oracle.sh
 	BAILIFF_CEL_ORACLE=$(hack/oracle.sh)
 	export BAILIFF_CEL_ORACLE
+	step "promtool" hack/promtool.sh
 	# The output of the tests themselves is shown: it names every test and their number.
 	cargo test --locked --workspace --no-fail-fast --exclude bailiff-e2e --exclude bailiff-testbed
 	hack/fuzz.sh brief
 fi
 if [ "$part" != unit ]; then
-	step "programs of the test cluster" testbed/tools/build.sh
+	step "programs of the test cluster" hack/tools.sh
 	step "image" hack/image.sh
-	cargo test --locked -p bailiff-testbed -- --test-threads=1
+	# shellcheck source=hack/one-cluster.sh
+	. hack/one-cluster.sh
+	cargo test --locked -p bailiff-testbed -- --test-threads=1 9>&-
 	hack/e2e.sh
 fi
 printf '\nall tests passed in %d min %d s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60))

@@ -38,5 +38,5 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 printf 'installing %s …\n' "${missing[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
-apt-get update --quiet --quiet
-apt-get install --quiet --quiet --yes --no-install-recommends "${missing[@]}" >/dev/null
+apt-get -o Acquire::Retries=5 update --quiet --quiet
+apt-get -o Acquire::Retries=5 install --quiet --quiet --yes --no-install-recommends "${missing[@]}" >/dev/null

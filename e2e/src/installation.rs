@@ -33,7 +33,7 @@ pub fn install_arguments() -> Vec<String> {
         .map(ToString::to_string)
         .collect();
     arguments.push(chart.display().to_string());
-    for argument in ["--namespace", NAMESPACE, "--wait", "--timeout", "120s"] {
+    for argument in ["--namespace", NAMESPACE, "--wait", "--timeout", "600s"] {
         arguments.push(argument.to_owned());
     }
     arguments.push("--values".to_owned());

@@ -9,7 +9,7 @@ use crate::installation::ensure_installed;
 use bailiff_api::incident_name;
 use serde_json::Value;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A namespace with what a test made in it.
 #[derive(Debug)]
@@ -29,6 +29,29 @@ static TURNS: RwLock<()> = RwLock::new(());
 enum Turn {
     Shared(#[expect(dead_code, reason = "held")] RwLockReadGuard<'static, ()>),
     Alone(#[expect(dead_code, reason = "held")] RwLockWriteGuard<'static, ()>),
+}
+
+/// How often a command is run that does not begin.
+const ATTEMPTS: u32 = 5;
+
+/// How often a command is run until a sensor has caught up. Each time takes half a second at least, so
+/// one that never does has lost its watch: how soon a watch begins anew is told by the sensor's own
+/// tests, in which no other program takes time.
+const ASKED: u32 = 200;
+
+/// Between two runs of a command.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Whether kubectl's error says that nothing was run: a command that may have run is counted.
+fn never_began(error: &str) -> bool {
+    [
+        "error dialing backend",
+        "connection refused",
+        "TLS handshake timeout",
+    ]
+    .iter()
+    .any(|part| error.contains(part))
+        || error.contains("dial tcp") && error.contains("i/o timeout")
 }
 
 /// `name` with a suffix that no earlier run used.
@@ -154,13 +177,48 @@ spec:
         self.wait("jsonpath={.status.expectedPods}=1", &[&budget]);
     }
 
-    /// Runs a command in a pod, as a person does. It may be cut off by an eviction.
+    /// Runs a command in a pod once, as a person does. It may be cut off by an eviction.
+    ///
+    /// What did not begin, because a busy machine refused the connection, is tried again.
     #[must_use]
     pub fn exec(&self, pod: &Value, command: &[&str]) -> Output {
         let name = pod["metadata"]["name"].as_str().unwrap();
         let mut all = vec!["-n", self.namespace.as_str(), "exec", name, "--"];
         all.extend_from_slice(command);
-        self.cluster.try_kubectl(&all)
+        let mut output = self.cluster.try_kubectl(&all);
+        for _ in 1..ATTEMPTS {
+            if output.success || !never_began(&output.stderr) {
+                break;
+            }
+            std::thread::sleep(PAUSE);
+            output = self.cluster.try_kubectl(&all);
+        }
+        output
+    }
+
+    /// Runs a command in a pod again and again until `is_so`: what a policy or a binding says reaches
+    /// each sensor by a watch of its own, which nothing else tells of.
+    pub fn exec_until(&self, pod: &Value, command: &[&str], mut is_so: impl FnMut() -> bool) {
+        for _ in 0..ASKED {
+            let _ran = self.exec(pod, command);
+            if is_so() {
+                return;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        self.cluster.report(&["-n", &self.namespace]);
+        let node = &pod["spec"]["nodeName"];
+        panic!("{command:?} ran {ASKED} times on {node}, and what is waited for did not come");
+    }
+
+    /// Waits for an Event of a reason about an object of this name: it is written after the status of
+    /// the Incident.
+    pub fn event(&self, reason: &str, regarding: &str) {
+        let fields = format!("reason={reason},regarding.name={regarding}");
+        self.wait(
+            "create",
+            &["events.events.k8s.io", "--field-selector", &fields],
+        );
     }
 
     /// The name of the Incident of a policy in a pod.
@@ -221,6 +279,31 @@ spec:
             for name in names.lines().filter(|name| name.ends_with(&self.namespace)) {
                 let _deleted = self.cluster.kubectl(&["delete", name]);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::never_began;
+
+    #[test]
+    fn only_a_command_that_cannot_have_run_is_run_again() {
+        for error in [
+            "Error from server: error dialing backend: dial tcp 10.203.0.2:10250: connect: no route to host",
+            "The connection to the server 10.203.0.1:6443 was refused: connect: connection refused",
+            "Unable to connect to the server: net/http: TLS handshake timeout",
+            "Unable to connect to the server: dial tcp 10.203.0.1:6443: i/o timeout",
+        ] {
+            assert!(never_began(error), "{error}");
+        }
+        for error in [
+            "",
+            "command terminated with exit code 137",
+            "error: read tcp 10.203.0.1:44444->10.203.0.1:6443: i/o timeout",
+            "Error from server: unexpected EOF",
+        ] {
+            assert!(!never_began(error), "{error}");
         }
     }
 }

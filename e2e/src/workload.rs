@@ -24,16 +24,19 @@ pub fn deployment(app: &str, image: &str) -> String {
     controller("apps/v1", "Deployment", app, "replicas: 1, ", image)
 }
 
-/// How long after its start the application of [`deployment_that_runs`] runs its command: long enough
-/// for a test to break something before.
+/// How long after it was told to the application of [`deployment_that_runs`] runs its command: long
+/// enough for a test to break something before.
 pub const RESTS: Duration = Duration::from_secs(30);
 
+/// A file that tells the application of [`deployment_that_runs`] to run its command.
+pub const GO: &str = "/go";
+
 /// A Deployment of one replica on one node, whose application runs a command by itself [`RESTS`]
-/// after its start.
+/// after [`GO`] is there.
 #[must_use]
 pub fn deployment_that_runs(app: &str, node: &str, command: &str) -> String {
     let rest = RESTS.as_secs();
-    let run = format!("sleep {rest}; {command}; sleep 100000");
+    let run = format!("until [ -e {GO} ]; do sleep 1; done; sleep {rest}; {command}; sleep 100000");
     format!(
         "{{apiVersion: apps/v1, kind: Deployment, metadata: {{name: {app}, namespace: NAMESPACE}}, spec: {{replicas: 1, selector: {{matchLabels: {{app: {app}}}}}, template: {{metadata: {{labels: {{app: {app}}}}}, spec: {{nodeSelector: {{kubernetes.io/hostname: {node}}}, terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{BUSYBOX}', imagePullPolicy: Never, command: [sh, -c, '{run}']}}]}}}}}}}}"
     )

@@ -6,7 +6,7 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_e2e::workload::{BUSYBOX, RESTS, daemon_set, deployment_that_runs};
+use bailiff_e2e::workload::{BUSYBOX, GO, RESTS, daemon_set, deployment_that_runs};
 use bailiff_e2e::{NAMESPACE, Story};
 use bailiff_testbed::Cluster;
 use jiff::Timestamp;
@@ -24,27 +24,23 @@ fn begin(name: &str) -> (Story, Cluster) {
     (story, Cluster::running().unwrap())
 }
 
-/// A pod on the last node whose application will run `cat` some time after its start ([`RESTS`]).
-fn restless_pod(story: &Story) -> (Value, String) {
+/// A pod on the last node, the node, and the time after which its application will run `cat` ([`RESTS`]).
+fn restless_pod(story: &Story) -> (Value, String, Timestamp) {
     let nodes = story.cluster.kubectl(&["get", "nodes", "-o", "name"]);
     let node = nodes.lines().last().unwrap().replace("node/", "");
     story.apply(&deployment_that_runs("web", &node, "cat /etc/hostname"));
-    (story.ready_pod("app=web"), node)
+    let pod = story.ready_pod("app=web");
+    let told = story.exec(&pod, &["touch", GO]);
+    assert!(told.success, "{}", told.stderr);
+    (pod, node, Timestamp::now())
 }
 
-/// Sleeps until the application of such a pod has run `cat`, and the sensor has seen it.
-fn outlast(pod: &Value) {
-    let started = &pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"];
-    let started: Timestamp = started.as_str().unwrap().parse().unwrap();
-    let seen = started + RESTS + Duration::from_secs(10);
+/// Sleeps until the application that was told at this time has run `cat`, and the sensor has seen it.
+fn outlast(told: Timestamp) {
+    let seen = told + RESTS + Duration::from_secs(20);
     let left = Timestamp::now().duration_until(seen);
     std::thread::sleep(Duration::try_from(left).unwrap_or_default());
 }
-
-/// How often a sensor is asked whether it has caught up. Each time takes half a second at least, so
-/// one that never says yes has lost its watch: how soon a watch begins anew is told by the sensor's own
-/// tests, in which no other program takes time.
-const ASKED: u32 = 200;
 
 /// A policy that is made now holds on every node.
 fn sensors_catch_up(story: &Story) {
@@ -58,18 +54,14 @@ fn sensors_catch_up(story: &Story) {
     let pods = story.get(&["pods", "-l", "app=everywhere"]);
     for pod in pods["items"].as_array().unwrap() {
         let incident = format!("incident/{}", story.incident_name(pod, "no-id"));
-        let holds = (0..ASKED).any(|_| {
-            let _ran = story.exec(pod, &["id"]);
-            std::thread::sleep(Duration::from_millis(500));
-            let found = story.kubectl(&["get", &incident, "-o", "name", "--ignore-not-found"]);
-            !found.is_empty()
-        });
-        let node = &pod["spec"]["nodeName"];
-        assert!(
-            holds,
-            "asked {ASKED} times, the policy does not hold on {node}"
-        );
+        story.exec_until(pod, &["id"], || exists(story, &incident));
     }
+}
+
+/// Whether the API server has such an object, as far as it answers.
+fn exists(story: &Story, name: &str) -> bool {
+    let arguments = ["get", name, "-n", &story.namespace, "-o", "name"];
+    story.cluster.try_kubectl(&arguments).success
 }
 
 fn detected(incident: &Value) -> Timestamp {
@@ -80,10 +72,10 @@ fn detected(incident: &Value) -> Timestamp {
 #[test]
 fn a_violation_while_the_api_server_is_away_is_answered_when_it_is_back() {
     let (story, faults) = begin("outage");
-    let (pod, _node) = restless_pod(&story);
+    let (pod, _node, told) = restless_pod(&story);
     let from = Timestamp::now();
     faults.freeze_api_server().unwrap();
-    outlast(&pod);
+    outlast(told);
     let to = Timestamp::now();
     faults.thaw_api_server().unwrap();
     let incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
@@ -97,7 +89,7 @@ fn a_violation_while_the_api_server_is_away_is_answered_when_it_is_back() {
 #[test]
 fn an_api_server_that_was_started_anew_is_found_again() {
     let (story, faults) = begin("restart");
-    let (pod, _node) = restless_pod(&story);
+    let (pod, _node, _told) = restless_pod(&story);
     faults.stop_api_server().unwrap();
     std::thread::sleep(Duration::from_secs(3));
     faults.start_api_server().unwrap();
@@ -110,7 +102,7 @@ fn an_api_server_that_was_started_anew_is_found_again() {
 #[test]
 fn a_pod_of_a_stopped_kubelet_is_evicted_and_whole_when_the_kubelet_is_back() {
     let (story, faults) = begin("kubelet");
-    let (pod, node) = restless_pod(&story);
+    let (pod, node, _told) = restless_pod(&story);
     faults.stop_kubelet(&node).unwrap();
     let incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
     assert_eq!(incident["status"]["phase"], "Recovering", "{incident}");
@@ -123,10 +115,10 @@ fn a_pod_of_a_stopped_kubelet_is_evicted_and_whole_when_the_kubelet_is_back() {
 #[test]
 fn a_violation_on_a_node_that_is_cut_off_is_answered_when_it_is_back() {
     let (story, faults) = begin("cut-off");
-    let (pod, node) = restless_pod(&story);
+    let (pod, node, told) = restless_pod(&story);
     let from = Timestamp::now();
     faults.cut_network(&node).unwrap();
-    outlast(&pod);
+    outlast(told);
     let to = Timestamp::now();
     faults.restore_network(&node).unwrap();
     let incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
@@ -141,10 +133,14 @@ fn a_violation_under_a_slow_api_server_is_answered() {
     let (story, faults) = begin("slow");
     story.apply(&bailiff_e2e::workload::deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
+    let incident = format!("incident/{}", story.incident_name(&pod, "no-cat"));
     let slow = faults
         .slow_down_api_server(Duration::from_millis(50), Duration::from_millis(200))
         .unwrap();
-    let _cut_off = story.exec(&pod, &["cat", "/etc/hostname"]);
+    // A person whose exec fails tries again.
+    story.exec_until(&pod, &["cat", "/etc/hostname"], || {
+        exists(&story, &incident)
+    });
     let _incident = story.incident(&pod, "no-cat", "Responded", "Evicted");
     drop(slow);
     let _incident = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
@@ -156,10 +152,13 @@ fn the_other_replica_answers_when_the_leader_is_gone() {
     let (story, _faults) = begin("leader");
     story.apply(&bailiff_e2e::workload::deployment("web", BUSYBOX));
     let pod = story.ready_pod("app=web");
+    // Between two leaders there is none.
     let lease = || {
-        let lease = story
+        let lease = ["lease/bailiff-controller", "-n", NAMESPACE];
+        story
             .cluster
-            .get(&["lease/bailiff-controller", "-n", NAMESPACE]);
+            .wait("jsonpath={.spec.holderIdentity}", &lease);
+        let lease = story.cluster.get(&lease);
         lease["spec"]["holderIdentity"].as_str().unwrap().to_owned()
     };
     let leader = lease();

@@ -68,7 +68,7 @@ fn two_disruption_budgets_on_a_pod_are_said_at_once() {
 
 #[test]
 fn a_workload_in_its_cooldown_waits_and_is_answered_afterwards() {
-    let story = begin("cooldown", "guardrails: {cooldownPeriodSeconds: 8}");
+    let story = begin("cooldown", "guardrails: {cooldownPeriodSeconds: 60}");
     story.apply(&deployment("web", BUSYBOX));
     let first = story.ready_pod("app=web");
     let _cut_off = story.exec(&first, &["cat", "/etc/hostname"]);
@@ -146,6 +146,7 @@ fn a_binding_that_used_up_its_evictions_of_the_minute_waits() {
     let _ran = story.exec(&two, &["cat", "/etc/hostname"]);
     let incident = story.incident(&two, "no-cat", "Responded", "RateLimited");
     assert_eq!(incident["status"]["phase"], "Waiting");
+    story.event("ResponseDelayed", "two");
     let described = story.kubectl(&["describe", "deployment", "two"]);
     assert!(described.contains("ResponseDelayed"), "{described}");
     // It is held, not dropped: within the minute it is answered.

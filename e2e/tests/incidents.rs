@@ -9,6 +9,7 @@
 use bailiff_e2e::Story;
 use bailiff_e2e::workload::{BUSYBOX, deployment};
 use serde_json::Value;
+use std::time::{Duration, Instant};
 
 fn bailiff(story: &Story, arguments: &[&str]) -> (bool, String, String) {
     let program = std::env::var_os("BAILIFF_E2E_PROGRAM")
@@ -135,11 +136,21 @@ fn incidents_are_watched_by_the_plugin_and_printed_as_yaml() {
     let incident = story.incident(&pod, "no-cat", "Responded", "AuditOnly");
     let name = incident["metadata"]["name"].as_str().unwrap();
     let lines = std::io::BufReader::new(watching.stdout.take().unwrap()).lines();
-    let audited = lines
-        .map(Result::unwrap)
-        .find(|line| line.starts_with(name) && line.contains("Audited"));
-    assert!(audited.is_some(), "the watch ended without the Incident");
+    let (tell, told) = std::sync::mpsc::channel();
+    // It ends with the watch.
+    std::thread::spawn(move || {
+        lines
+            .map_while(Result::ok)
+            .try_for_each(|line| tell.send(line))
+    });
+    let deadline = Instant::now() + Duration::from_mins(5);
+    let audited = std::iter::from_fn(|| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        told.recv_timeout(left).ok()
+    })
+    .any(|line| line.starts_with(name) && line.contains("Audited"));
     watching.kill().unwrap();
+    assert!(audited, "the watch ended or paused without the Incident");
     let _status = watching.wait().unwrap();
 
     let output = plugin()

@@ -45,9 +45,11 @@ spec:
         livenessProbe:
           exec: {command: [sh, -c, 'exec cat $(FILE)']}
           periodSeconds: 1
+          timeoutSeconds: 60
         readinessProbe:
           exec: {command: [/scripts/ready.sh]}
           periodSeconds: 1
+          timeoutSeconds: 60
         lifecycle:
           postStart:
             exec: {command: [touch, /started]}

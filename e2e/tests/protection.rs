@@ -167,7 +167,7 @@ fn nobody_changes(story: &Story, name: &str) {
     }
     // A closed one can be deleted, also in the foreground: then the garbage collector has a finalizer to
     // remove, which the rules must not deny.
-    let deleted = story.kubectl(&["delete", name, "--cascade=foreground", "--timeout=60s"]);
+    let deleted = story.kubectl(&["delete", name, "--cascade=foreground", "--timeout=300s"]);
     assert!(deleted.contains("deleted"), "{deleted}");
 }
 
@@ -199,7 +199,7 @@ fn an_open_incident_is_deleted_only_with_its_namespace() {
     let namespace = story.namespace.clone();
     let deleted = story
         .cluster
-        .kubectl(&["delete", "namespace", &namespace, "--timeout=90s"]);
+        .kubectl(&["delete", "namespace", &namespace, "--timeout=300s"]);
     assert!(deleted.contains("deleted"), "{deleted}");
 }
 

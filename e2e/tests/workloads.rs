@@ -88,6 +88,7 @@ fn a_pod_without_a_controller_is_left_unless_the_binding_says_otherwise() {
     let _incident = story.incident(&alone, "no-cat", "Responded", "Unmanaged");
     let still = story.get(&["pod", "alone"]);
     assert!(still["metadata"]["deletionTimestamp"].is_null());
+    story.event("PolicyViolation", "alone");
     let described = story.kubectl(&["describe", "pod", "alone"]);
     assert!(
         described.contains("PolicyViolation") && described.contains("no controller"),

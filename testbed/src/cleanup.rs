@@ -23,7 +23,7 @@ pub(crate) fn clean() -> Result<()> {
     }
     let mut left = Vec::new();
     for node in network::NODES {
-        let ended = until(Duration::from_secs(20), || {
+        let ended = until(Duration::from_mins(1), || {
             cgroup::end_processes(node);
             cgroup::processes(node).is_empty()
         });
@@ -50,7 +50,7 @@ pub(crate) fn clean() -> Result<()> {
     for node in network::NODES {
         let mut remaining = Vec::new();
         // The kernel lets go of a cgroup a moment after its last process.
-        let removed = until(Duration::from_secs(5), || {
+        let removed = until(Duration::from_mins(1), || {
             remaining = cgroup::remove(node);
             remaining.is_empty()
         });

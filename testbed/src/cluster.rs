@@ -95,16 +95,16 @@ impl Cluster {
         }
         cluster.load(&images::pause()?)?;
         for node in network::NODES {
-            cluster.wait_for_node(node, Duration::from_mins(1))?;
+            cluster.wait_for_node(node, Duration::from_mins(5))?;
         }
-        let account = until(Duration::from_secs(20), || {
+        let account = until(Duration::from_mins(2), || {
             cluster
                 .kubectl(&["get", "serviceaccount", "default"])
                 .is_ok()
         });
         anyhow::ensure!(
             account,
-            "no service account was made in 20 s: see {}",
+            "no service account was made in 2 minutes: see {}",
             state::text("logs/kube-controller-manager.log")
         );
         say(&format!(
@@ -137,7 +137,8 @@ impl Cluster {
         cleanup::clean()
     }
 
-    /// Waits until a node is Ready.
+    /// Waits until a node is Ready, and pods are scheduled on it and stay there: the taint goes after the
+    /// condition comes.
     ///
     /// # Errors
     /// When it is not in time.
@@ -148,9 +149,13 @@ impl Cluster {
                 "node",
                 node,
                 "-o",
-                "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}",
+                "jsonpath={.status.conditions[?(@.type==\"Ready\")].status} {.spec.taints[*].key}",
             ])
-            .is_ok_and(|status| status == "True")
+            .is_ok_and(|said| {
+                said.starts_with("True ")
+                    && !said.contains("node.kubernetes.io/not-ready")
+                    && !said.contains("node.kubernetes.io/unreachable")
+            })
         };
         anyhow::ensure!(
             until(patience, ready),

@@ -98,12 +98,12 @@ pub(crate) fn start_api_server(programs: &Path) -> Result<()> {
             "--profiling=false".to_owned(),
         ]),
     )?;
-    let ready = until(Duration::from_mins(1), || {
+    let ready = until(Duration::from_mins(5), || {
         !server.runs() || crate::cluster::kubectl(programs, &["get", "--raw", "/readyz"]).is_ok()
     });
     anyhow::ensure!(
         ready && server.runs(),
-        "the API server is not ready after 60 s: see {}",
+        "the API server is not ready after 5 minutes: see {}",
         state::text("logs/kube-apiserver.log")
     );
     Ok(())

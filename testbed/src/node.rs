@@ -111,7 +111,7 @@ state = "{state}"
         &["--config", &argument, "--log-level", "info"],
     )?;
     let process = Process::start(&format!("{node}-containerd"), &mut command)?;
-    let answers = until(Duration::from_secs(20), || {
+    let answers = until(Duration::from_mins(2), || {
         !process.runs() || ctr(programs, node, &["version"]).is_ok()
     });
     anyhow::ensure!(

@@ -119,7 +119,7 @@ impl Process {
     pub(crate) fn end(&self) {
         for (signal, patience) in [
             (Signal::SIGTERM, Duration::from_secs(5)),
-            (Signal::SIGKILL, Duration::from_secs(5)),
+            (Signal::SIGKILL, Duration::from_mins(1)),
         ] {
             if !self.runs() {
                 return;
@@ -137,9 +137,11 @@ impl Process {
     }
 }
 
-/// Asks until the answer is yes or the time is over; whether it was yes.
+/// Asks until the answer is yes or the time is over; whether it was yes. It asks less and less often:
+/// what asks takes time from what is waited for.
 pub(crate) fn until(patience: Duration, mut asked: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + patience;
+    let mut pause = Duration::from_millis(20);
     loop {
         if asked() {
             return true;
@@ -147,7 +149,8 @@ pub(crate) fn until(patience: Duration, mut asked: impl FnMut() -> bool) -> bool
         if Instant::now() >= deadline {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(500));
     }
 }
 

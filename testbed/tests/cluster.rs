@@ -55,6 +55,17 @@ fn traces() -> Vec<String> {
     found
 }
 
+/// Asks up to so many times, a second apart, until there is an answer.
+fn eventually(times: u32, ask: impl Fn() -> anyhow::Result<String>) {
+    for _ in 1..times {
+        if ask().is_ok() {
+            return;
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    ask().unwrap();
+}
+
 #[test]
 fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
     let say = |line: &str| println!("{line}");
@@ -77,7 +88,7 @@ fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
             "wait",
             "--for=condition=Available",
             "deployment/web",
-            "--timeout=60s",
+            "--timeout=300s",
         ])
         .unwrap();
     let nodes = cluster
@@ -113,11 +124,12 @@ fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
     cluster.freeze_api_server().unwrap();
     assert!(ask(&cluster).is_err(), "a frozen API server answers");
     cluster.thaw_api_server().unwrap();
-    cluster.kubectl(&["get", "--raw", "/readyz"]).unwrap();
+    // It notices that it stood still, and may not be ready for a moment.
+    eventually(60, || cluster.kubectl(&["get", "--raw", "/readyz"]));
     let slow = cluster
         .slow_down_api_server(Duration::from_millis(20), Duration::from_millis(200))
         .unwrap();
-    cluster.kubectl(&["get", "nodes"]).unwrap();
+    eventually(5, || cluster.kubectl(&["get", "nodes"]));
     drop(slow);
     cluster.stop_api_server().unwrap();
     assert!(ask(&cluster).unwrap_err().to_string().contains("refused"));
@@ -139,7 +151,7 @@ fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
     assert!(exec().is_err(), "a stopped kubelet answers");
     cluster.start_kubelet("node2").unwrap();
     cluster
-        .wait_for_node("node2", Duration::from_mins(1))
+        .wait_for_node("node2", Duration::from_mins(5))
         .unwrap();
     cluster.cut_network("node2").unwrap();
     let ping = || {

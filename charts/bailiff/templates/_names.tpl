@@ -38,13 +38,25 @@ bailiff-{{ $component }}
 {{- end -}}
 {{- end }}
 
-{{/* Security context of the containers that meet the Pod Security Standard `restricted`. */}}
+{{/* Not empty on OpenShift, or where the value says so. */}}
+{{- define "bailiff.openshift" -}}
+{{- if eq (toString .Values.openshift.enabled) "auto" -}}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" -}}true{{- end -}}
+{{- else if .Values.openshift.enabled -}}
+true
+{{- end -}}
+{{- end }}
+
+{{/* Security context of the containers that meet the Pod Security Standard `restricted`. On OpenShift, the
+SecurityContextConstraints restricted-v2 assign a user of the namespace's range and reject any other. */}}
 {{- define "bailiff.restricted" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 runAsNonRoot: true
+{{- if not (include "bailiff.openshift" .) }}
 runAsUser: 65532
 runAsGroup: 65532
+{{- end }}
 capabilities: {drop: [ALL]}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}

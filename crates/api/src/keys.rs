@@ -40,6 +40,13 @@ pub const RESPONSE_SWITCH: &str = "bailiff-response";
 pub const RESPONSE_SWITCH_MODE: &str = "mode";
 /// Key of [`RESPONSE_SWITCH`] that the chart sets, from `response.mode`.
 pub const RESPONSE_SWITCH_DEFAULT_MODE: &str = "defaultMode";
+/// Name of the ConfigMap in which the controller publishes for the sensors which limits on the number
+/// of Incidents are reached; the chart creates it without data. Missing or unreadable: nothing is limited.
+pub const INCIDENT_LIMITS: &str = "bailiff-incident-limits";
+/// Key of [`INCIDENT_LIMITS`]; `IncidentLimits` as JSON.
+pub const INCIDENT_LIMITS_KEY: &str = "limits";
+/// Most open Incidents of pods of a namespace that are created in Bailiff's namespace.
+pub const FALLBACK_LIMIT: usize = 100;
 /// Name of the Lease of the leader election.
 pub const CONTROLLER_LEASE: &str = "bailiff-controller";
 /// `reportingController` of the Events that the controller creates.

@@ -22,6 +22,7 @@ pub mod condition;
 mod crd;
 pub mod event;
 mod incident;
+mod incident_limits;
 pub mod keys;
 pub mod protection;
 mod runtime_policy;
@@ -36,6 +37,9 @@ pub use incident::{
     LAST_PROCESSES_LIMIT, ObservedProcess, Phase, PolicyReference, Replacement, ResponseStatus,
     Series, Violation, WaitingStatus, WorkloadReference, evaluation_error_name, incident_name,
     name_suffix,
+};
+pub use incident_limits::{
+    FullNamespace, IncidentLimits, LIMITED_NAMESPACES_LIMIT, LIMITED_NODES_LIMIT,
 };
 pub use runtime_policy::{
     ExpressionWarning, FailurePolicy, MatchCondition, MatchResources, RuntimePolicy,

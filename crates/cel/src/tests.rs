@@ -219,6 +219,15 @@ fn a_fault_is_drawn_with_a_caret_and_a_guess() {
 }
 
 #[test]
+fn what_is_wrong_with_a_pattern_is_reported() {
+    let error = env().compile("'a'.matches('(')").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "1:13: invalid matches argument; error parsing regexp: missing closing ): `(`\n | 'a'.matches('(')\n | ............^"
+    );
+}
+
+#[test]
 fn depth_and_budget_are_bounded() {
     let deep = format!("{}1{}", "(".repeat(5000), ")".repeat(5000));
     assert!(line(&deep).contains("recursion limit exceeded"));

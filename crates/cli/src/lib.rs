@@ -57,29 +57,18 @@ pub enum Error {
     /// The client cannot be built.
     #[error(transparent)]
     Client(#[from] bailiff_kube::client::ClientError),
-    /// The API server rejected the request.
+    /// The API server rejected the request or is unavailable.
     #[error("cannot {action}: {cause}; {remedy}")]
-    Rejected {
+    Request {
         /// What was requested.
         action: String,
-        /// The message of the API server.
+        /// The message of the API server, or why there is no response.
         cause: String,
         /// The next step.
         remedy: &'static str,
     },
-    /// The API server is unavailable.
-    #[error("cannot {action}")]
-    Unavailable {
-        /// What was requested.
-        action: String,
-        /// The cause.
-        source: Box<kube::Error>,
-    },
-    /// The watch failed before it listed anything.
-    #[error("cannot watch incidents")]
-    Watch(#[source] Box<kube::runtime::watcher::Error>),
     /// Checks of `bailiff status` failed or could not run.
-    #[error("{failed} of {all} checks failed")]
+    #[error("{failed} of {all} checks are Failed or Unknown")]
     ChecksFailed {
         /// Checks that failed or could not run.
         failed: usize,
@@ -104,23 +93,124 @@ impl Error {
     /// Classifies a failed request. `action` completes "cannot …"; `forbidden` is the remedy for
     /// missing permissions.
     fn from_request(action: String, forbidden: &'static str, error: kube::Error) -> Self {
-        match error {
-            kube::Error::Api(status) => Self::Rejected {
-                action,
-                cause: status.message.clone(),
-                remedy: match status.code {
-                    401 => "log in to the cluster again",
-                    403 => forbidden,
-                    404 => {
-                        "check the name and the namespace, and that Bailiff is installed (`kubectl get crd incidents.bailiff.dev`)"
-                    }
-                    _ => "retry, or check the API server",
-                },
+        let remedy = match &error {
+            kube::Error::Api(status) => match status.code {
+                401 => "log in to the cluster again",
+                403 => forbidden,
+                404 => {
+                    "check the name and the namespace, and that Bailiff is installed (`kubectl get crd incidents.bailiff.dev`)"
+                }
+                _ => "retry, or check the API server",
             },
-            source => Self::Unavailable {
-                action,
-                source: Box::new(source),
-            },
+            kube::Error::SerdeError(_) => "use the version of bailiff that runs in the cluster",
+            _ => UNAVAILABLE,
+        };
+        Self::Request {
+            action,
+            cause: cause(&error),
+            remedy,
+        }
+    }
+}
+
+/// The remedy if a request gets no response.
+const UNAVAILABLE: &str = "check with `kubectl cluster-info` that the API server is available";
+
+/// Why a request failed: the message of the API server, or the errors that led to the failure.
+fn cause(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => status.message.clone(),
+        kube::Error::Service(source) => causes(source.as_ref()),
+        kube::Error::HyperError(source) => causes(source),
+        other => other.to_string(),
+    }
+}
+
+/// An error and its sources, without those that name no cause.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        next = error.source();
+        let is_vague = (text.starts_with("client error (") && next.is_some())
+            || (text == "deadline has elapsed" && !texts.is_empty());
+        if !is_vague && texts.last() != Some(&text) {
+            texts.push(text);
+        }
+    }
+    texts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(code: u16, message: &str) -> kube::Error {
+        let status = serde_json::json!({"status": "Failure", "code": code, "message": message});
+        kube::Error::Api(serde_json::from_value(status).unwrap())
+    }
+
+    #[test]
+    fn a_failed_request_has_its_cause_and_a_remedy() {
+        for (error, want) in [
+            (
+                status(401, "Unauthorized"),
+                "cannot list incidents: Unauthorized; log in to the cluster again",
+            ),
+            (
+                status(403, "forbidden"),
+                "cannot list incidents: forbidden; ask for a role",
+            ),
+            (
+                status(404, "not found"),
+                "cannot list incidents: not found; check the name and the namespace, and that Bailiff is installed (`kubectl get crd incidents.bailiff.dev`)",
+            ),
+            (
+                status(500, "etcd"),
+                "cannot list incidents: etcd; retry, or check the API server",
+            ),
+        ] {
+            let error = Error::from_request("list incidents".to_owned(), "ask for a role", error);
+            assert_eq!(error.to_string(), want);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unavailable_api_server_is_reported_with_the_first_cause() {
+        // A port that was free a moment ago, so connections are rejected.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let uri = format!("http://{}", free.local_addr().unwrap());
+        drop(free);
+        let config = kube::Config::new(uri.parse().unwrap());
+        let client = kube::Client::try_from(config).unwrap();
+        let failed = client.apiserver_version().await.unwrap_err();
+        let error = Error::from_request("read the version".to_owned(), "", failed);
+        assert_eq!(
+            error.to_string(),
+            "cannot read the version: tcp connect error: Connection refused (os error 111); check with `kubectl cluster-info` that the API server is available"
+        );
+    }
+
+    #[test]
+    fn the_time_limit_of_a_request_is_reported_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{0}")]
+        struct Failed(&'static str, #[source] Option<Box<Failed>>);
+        let chain = |texts: &[&'static str]| {
+            let texts = texts.iter().rev();
+            texts.fold(None, |source, text| Some(Box::new(Failed(text, source))))
+        };
+        for (texts, want) in [
+            (&["too slow", "deadline has elapsed"][..], "too slow"),
+            (&["deadline has elapsed"], "deadline has elapsed"),
+            (&["client error (Connect)"], "client error (Connect)"),
+            (
+                &["client error (Connect)", "dns error", "dns error"],
+                "dns error",
+            ),
+        ] {
+            assert_eq!(causes(chain(texts).unwrap().as_ref()), want);
         }
     }
 }

@@ -46,7 +46,7 @@ pub(crate) async fn dispatch(
     let mut incidents = incidents;
     let mut tasks = Tasks {
         controller: Arc::clone(&controller),
-        retention: Retention::new(&controller),
+        retention: Retention::new(&controller, metrics.clone()),
         running: JoinSet::new(),
         keys: BTreeMap::new(),
         brought: BTreeMap::new(),
@@ -68,6 +68,8 @@ pub(crate) async fn dispatch(
             metrics.measure(&controller.work());
             let fallback = i64::try_from(tasks.fallback.len()).unwrap_or(i64::MAX);
             metrics.fallback_incidents.set(fallback);
+            // Not only when nothing happens: a flood must not keep it from its turn.
+            tasks.tick();
         }
         let sleep = tokio::time::sleep_until(tasks.next_wake());
         tokio::select! {
@@ -83,7 +85,7 @@ pub(crate) async fn dispatch(
                 Some(Ok(event)) => tasks.learn(event),
             },
             () = &mut complete, if !is_complete => is_complete = true,
-            () = sleep => tasks.tick(),
+            () = sleep => {}
         }
     }
     while let Some(ended) = tasks.running.join_next_with_id().await {
@@ -91,6 +93,7 @@ pub(crate) async fn dispatch(
         tasks.ended(ended);
     }
     Box::pin(controller.last_look()).await;
+    controller.finish_events().await;
 }
 
 struct Tasks {
@@ -235,6 +238,9 @@ impl Tasks {
 
     fn next_wake(&self) -> Instant {
         let heartbeat = Instant::now() + HEARTBEAT_INTERVAL;
+        let limits = self.retention.next_wake().filter(|_| self.listed);
+        let soon = limits.map(|at| at.max(Instant::now() + METRICS_INTERVAL));
+        let heartbeat = soon.map_or(heartbeat, |at| at.min(heartbeat));
         let next = self.controller.work().queue.next_wake();
         let Some(next) = next.filter(|_| self.listed) else {
             return heartbeat;
@@ -246,7 +252,9 @@ impl Tasks {
 
     fn tick(&mut self) {
         self.controller.work().controls.prune(Timestamp::now());
-        self.retention.tick();
+        if self.listed {
+            self.retention.tick();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Responds to Incidents through the Kubernetes API, and keeps statuses true.
 //!
-//! Here: what the controller knows of the cluster, the response and its report, recovery, retention,
+//! Here: what the controller knows of the cluster, the response and its report, recovery, retention and its limits,
 //! the statuses of policies and bindings, and the wiring. Not here: what is decided
 //! (`bailiff_response`, `bailiff_policy`).
 //! Invariant: only the leader acts, and only on what the API server has now.
@@ -9,6 +9,7 @@ mod cache;
 mod config;
 mod dispatch;
 mod gather;
+mod incident_limits;
 mod metrics;
 mod nodes;
 mod pods;

@@ -37,13 +37,15 @@ pub(crate) struct Metrics {
     pub(crate) status_writes_rejected: Counter,
     pub(crate) open: Gauge,
     pub(crate) waiting: Family<WaitingReason, Gauge>,
-    pub(crate) oldest_waiting: Gauge,
+    pub(crate) oldest_waiting: Family<WaitingReason, Gauge>,
     pub(crate) breakers_open: Gauge,
     pub(crate) bindings_paused: Gauge,
     pub(crate) incidents_protected: Gauge,
     pub(crate) responses_enabled: Gauge,
     pub(crate) nodes_not_monitored: Gauge,
     pub(crate) fallback_incidents: Gauge,
+    pub(crate) namespaces_at_limit: Gauge,
+    pub(crate) incidents_deleted: Counter,
     /// Objects that cannot be decoded, by the watches.
     pub(crate) undecodable: UndecodableObjects,
 }
@@ -61,13 +63,15 @@ impl Default for Metrics {
             status_writes_rejected: Counter::default(),
             open: Gauge::default(),
             waiting: Family::default(),
-            oldest_waiting: Gauge::default(),
+            oldest_waiting: Family::default(),
             breakers_open: Gauge::default(),
             bindings_paused: Gauge::default(),
             incidents_protected: Gauge::default(),
             responses_enabled: Gauge::default(),
             nodes_not_monitored: Gauge::default(),
             fallback_incidents: Gauge::default(),
+            namespaces_at_limit: Gauge::default(),
+            incidents_deleted: Counter::default(),
             undecodable: UndecodableObjects::default(),
         }
     }
@@ -104,9 +108,19 @@ impl Metrics {
             self.status_writes_rejected.clone(),
         );
         registry.register(
+            "incidents_deleted",
+            "Closed Incidents that were deleted by age and number",
+            self.incidents_deleted.clone(),
+        );
+        registry.register(
             "incidents_waiting",
             "Incidents whose response waits, by the reason of the condition Responded",
             self.waiting.clone(),
+        );
+        registry.register(
+            "oldest_waiting_seconds",
+            "Seconds since the start of the longest wait of a response, by the reason of the condition Responded",
+            self.oldest_waiting.clone(),
         );
         for (name, help, gauge) in self.gauges() {
             registry.register(name, help, gauge.clone());
@@ -127,13 +141,8 @@ impl Metrics {
                 &self.open,
             ),
             (
-                "oldest_waiting_seconds",
-                "Seconds since the start of the longest wait of a response; 0 if none waits",
-                &self.oldest_waiting,
-            ),
-            (
                 "circuit_breakers_open",
-                "Pairs of workload and policy whose circuit breaker is open, as waiting Incidents record it",
+                "Pairs of workload and policy for whose circuit breaker Incidents wait",
                 &self.breakers_open,
             ),
             (
@@ -161,6 +170,11 @@ impl Metrics {
                 "Incidents in Bailiff's namespace, because the namespace of their pod rejected them",
                 &self.fallback_incidents,
             ),
+            (
+                "namespaces_at_limit",
+                "Namespaces whose pods have as many Incidents as are kept, so that new audited ones are only logged",
+                &self.namespaces_at_limit,
+            ),
         ]
     }
 
@@ -168,22 +182,20 @@ impl Metrics {
     pub(crate) fn measure(&self, work: &Work) {
         let stats: Stats = work.queue.stats();
         let number = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-        let waiting = stats.waiting.values().sum::<usize>();
+        let waiting: usize = stats.waiting.values().map(|w| w.incidents).sum();
         self.open.set(number(stats.running + stats.due + waiting));
         self.waiting.clear();
-        for (reason, count) in &stats.waiting {
-            let reason = WaitingReason {
-                reason: reason.clone(),
-            };
-            self.waiting.get_or_create(&reason).set(number(*count));
+        self.oldest_waiting.clear();
+        let now = Timestamp::now();
+        for (reason, waiting) in stats.waiting {
+            let reason = WaitingReason { reason };
+            let age = waiting.oldest.map(|since| now.duration_since(since));
+            let age = age.map_or(0, |age| age.as_secs().max(0));
+            self.oldest_waiting.get_or_create(&reason).set(age);
+            let incidents = number(waiting.incidents);
+            self.waiting.get_or_create(&reason).set(incidents);
         }
-        let age = stats
-            .oldest_waiting
-            .map(|since| Timestamp::now().duration_since(since).as_secs());
-        self.oldest_waiting.set(age.unwrap_or(0).max(0));
-        let breaker = bailiff_api::condition::responded::CIRCUIT_BREAKER_OPEN;
-        let open = stats.waiting.get(breaker).copied().unwrap_or(0);
-        self.breakers_open.set(number(open));
+        self.breakers_open.set(number(stats.open_breakers));
     }
 
     /// This replica no longer leads, and knows nothing.
@@ -192,5 +204,64 @@ impl Metrics {
             gauge.set(0);
         }
         self.waiting.clear();
+        self.oldest_waiting.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::incident;
+    use bailiff_response::{Controls, Queue, QueueSettings, RateLimits, Summary};
+    use prometheus_client::encoding::text::encode;
+    use serde_json::json;
+
+    #[test]
+    fn waits_are_measured_by_reason_and_breakers_by_workload_and_policy() {
+        let now = Timestamp::now();
+        let mut queue = Queue::new(QueueSettings::default());
+        for (uid, reason, seconds) in [
+            ("a", "Cooldown", 30),
+            ("b", "CircuitBreakerOpen", 3_000),
+            ("c", "CircuitBreakerOpen", 300),
+        ] {
+            let since = now - jiff::SignedDuration::from_secs(seconds);
+            let mut waits = incident(&json!({
+                "conditions": [{"type": "Responded", "status": "Unknown", "reason": reason,
+                    "message": "", "lastTransitionTime": since.to_string()}],
+                "waiting": {"reason": reason, "startTime": since.to_string()},
+                "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web",
+                    "uid": "web-uid"},
+            }));
+            waits.metadata.uid = Some(uid.to_owned());
+            queue.observe(Summary::of(&waits).unwrap(), now);
+        }
+        let controls = Controls::new(RateLimits::default());
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let measured = |name: &str| {
+            let mut text = String::new();
+            encode(&mut text, &registry).unwrap();
+            let name = format!("bailiff_controller_{name}");
+            let lines = text.lines().filter_map(|line| line.strip_prefix(&name));
+            let mut lines: Vec<_> = lines.map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        metrics.measure(&Work { queue, controls });
+        let ages: Vec<_> = measured("oldest_waiting_seconds")
+            .iter()
+            .map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap() / 10)
+            .collect();
+        assert_eq!(ages, [300, 3], "of the breaker, and of the cooldown period");
+        let waiting = [
+            "{reason=\"CircuitBreakerOpen\"} 2",
+            "{reason=\"Cooldown\"} 1",
+        ];
+        assert_eq!(measured("incidents_waiting"), waiting);
+        assert_eq!(measured("circuit_breakers_open"), [" 1"]);
+        metrics.forget();
+        assert!(measured("oldest_waiting_seconds").is_empty());
     }
 }

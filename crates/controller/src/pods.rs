@@ -12,8 +12,9 @@ pub(crate) use follow::follow;
 
 use crate::policy_status::{Labels, Matching, Namespaces};
 use bailiff_api::Coverage;
-use bailiff_kube::owner::controller;
+use bailiff_kube::owner::{controller, known};
 use bailiff_policy::{MatchResources, Reads, project};
+use bailiff_response::guard::matched_workloads;
 use interned::{Interned, Weight, index};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
@@ -22,7 +23,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// Most bytes of memory of all pods. 100,000 pods with 20,000 workloads and 5,000 nodes take
-/// 144 bytes × 100,000 + about 200 bytes × 25,000 = 19 MB; 100,000 pods without a workload take 144 + 200
+/// 144 bytes × 100,000 + about 250 bytes × 25,000 = 21 MB; 100,000 pods with a workload each take 144 + 250
 /// bytes each. The rest of the controller's 128 MiB is for Incidents.
 const LIMIT_BYTES: usize = 40 << 20;
 /// Bytes of a pod: an entry of the map, whose nodes are half full, and the allocation of the UID.
@@ -38,7 +39,7 @@ const PARTS: &[&[&str]] = &[
     &["metadata", "ownerReferences"],
     &["spec", "nodeName"],
 ];
-/// The same if the owners are too large: the pod counts as a workload of its own.
+/// The same if the owners are too large: the pod has no workload.
 const LEAST_PARTS: &[&[&str]] = &[
     &["metadata", "namespace"],
     &["metadata", "uid"],
@@ -79,6 +80,21 @@ impl Weight for Selectable {
     }
 }
 
+/// A workload that the guard of bad policies counts. Owners of pods can claim equal UIDs in different
+/// namespaces.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Workload {
+    namespace: String,
+    /// UID of the pod's controller; empty: the guard does not count the pod.
+    uid: String,
+}
+
+impl Weight for Workload {
+    fn bytes(&self) -> usize {
+        self.namespace.bytes() + self.uid.bytes()
+    }
+}
+
 /// What is kept of a pod, by number.
 #[derive(Clone, Copy, Debug)]
 struct Kept {
@@ -96,8 +112,7 @@ struct Known {
     selectable: Interned<Selectable>,
     /// Names; empty: the pod is not scheduled.
     nodes: Interned<String>,
-    /// UIDs of the pods' controllers, or their own.
-    workloads: Interned<String>,
+    workloads: Interned<Workload>,
     /// The labels that are kept of every pod.
     label_keys: BTreeSet<String>,
     /// Number of the list.
@@ -198,20 +213,18 @@ impl Pods {
 
 impl Known {
     fn apply(&mut self, pod: Pod) -> bool {
+        let workload = workload(&pod).unwrap_or_default();
         let Some(uid) = pod.metadata.uid.filter(|uid| uid.len() <= UID_LIMIT) else {
             return false;
         };
         self.remove(&uid);
-        let owner = controller(pod.metadata.owner_references.as_deref());
-        let owner = owner.map(|owner| owner.uid);
-        let owner = owner.filter(|uid| uid.len() <= UID_LIMIT);
         let kept = Kept {
             selectable: self.selectable.acquire(Selectable {
                 namespace: pod.metadata.namespace.unwrap_or_default(),
                 labels: pod.metadata.labels.unwrap_or_default(),
             }),
             node: self.nodes.acquire(pod.spec.node_name.unwrap_or_default()),
-            workload: self.workloads.acquire(owner.unwrap_or_else(|| uid.clone())),
+            workload: self.workloads.acquire(workload),
             list: self.list,
         };
         self.pods.insert(uid.clone().into_boxed_str(), kept);
@@ -293,16 +306,37 @@ impl Known {
             matching += 1;
             monitored_nodes += usize::from(monitored.contains(node));
         }
+        let workloads = self.workloads.values().zip(&of_workload);
+        let workloads = workloads.filter_map(|(workload, of)| workload.filter(|_| *of));
+        let workloads = workloads.map(|workload| {
+            let uid = Some(&*workload.uid).filter(|uid| !uid.is_empty());
+            (&*workload.namespace, uid)
+        });
         let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         Some(Matching {
             pods,
-            workloads: of_workload.into_iter().filter(|of| *of).count(),
+            workloads: matched_workloads(workloads),
             coverage: Coverage {
                 matching_nodes: number(matching),
                 monitored_nodes: number(monitored_nodes),
             },
         })
     }
+}
+
+/// The workload of a pod. None: the pod is not scheduled, so it runs nothing and costs its creator nothing,
+/// or its controller is not of a kind that Bailiff verifies.
+fn workload(pod: &Pod) -> Option<Workload> {
+    pod.spec
+        .node_name
+        .as_ref()
+        .filter(|node| !node.is_empty())?;
+    let owner = controller(pod.metadata.owner_references.as_deref())?;
+    known(&owner.api_version, &owner.kind)?;
+    (owner.uid.len() <= UID_LIMIT).then(|| Workload {
+        namespace: pod.metadata.namespace.clone().unwrap_or_default(),
+        uid: owner.uid,
+    })
 }
 
 /// Reads the parts of pods that are kept.

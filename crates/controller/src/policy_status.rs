@@ -33,6 +33,7 @@ pub(crate) type Namespaces = BTreeMap<String, Labels>;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Matching {
     pub(crate) pods: usize,
+    /// Workloads, as the guard counts them.
     pub(crate) workloads: usize,
     pub(crate) coverage: Coverage,
 }

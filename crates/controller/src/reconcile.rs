@@ -7,6 +7,7 @@
 //! that the pod was not removed; a removal without a known result is looked into before anything else
 //! is done about its pod.
 
+mod events;
 mod remove;
 mod report;
 mod unwritten;
@@ -24,8 +25,8 @@ use bailiff_response::{
     Controls, Facts, Finished, Key, Lookup, Outcome, Owner, Plan, PodRemoval, Queue, QueueSettings,
     Verified, WaitReason, is_final, needs_reevaluation, pod_removed, unanswered,
 };
+use events::Events;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 pub(crate) use report::Timings;
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,7 +89,7 @@ impl PendingRemoval {
 pub(crate) struct Controller {
     client: Client,
     config: Config,
-    recorder: Recorder,
+    events: Events,
     metrics: Metrics,
     cache: Cache,
     work: Mutex<Work>,
@@ -130,7 +131,7 @@ impl Controller {
         Self {
             client,
             config,
-            recorder,
+            events: Events::new(recorder, metrics.clone()),
             metrics,
             cache,
             work: Mutex::new(Work { queue, controls }),
@@ -348,6 +349,11 @@ impl Controller {
         }
     }
 
+    /// Waits for seconds until the Events are written that were begun.
+    pub(crate) async fn finish_events(&self) {
+        self.events.finish().await;
+    }
+
     fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
         self.unwritten
             .lock()
@@ -452,10 +458,6 @@ impl Controller {
         let mut shortened = self.shortened();
         shortened.retain(|_, at| now.duration_since(*at) < SHORTENED_FOR);
         shortened.contains_key(pod_uid)
-    }
-
-    fn pods(&self, namespace: &str) -> Api<Pod> {
-        Api::namespaced(self.client.clone(), namespace)
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) async fn find_replacement(
     incident: &Incident,
     (since, deadline): (Timestamp, Duration),
     source: &PodSource,
-    pods: &[Pod],
+    pods: &[&Pod],
     mut claim: impl FnMut(&str) -> Claim,
 ) -> Recovery {
     let workload = incident
@@ -87,6 +87,7 @@ pub(crate) async fn find_replacement(
     };
     let mut found: Vec<_> = pods
         .iter()
+        .copied()
         .filter(may_be_its)
         .filter_map(|pod| Some((replacement(pod, incident, workload, since)?, pod)))
         .collect();
@@ -116,8 +117,8 @@ fn is_same(one: &WorkloadReference, other: &WorkloadReference) -> bool {
 }
 
 /// How many pods are Ready and not on their way out.
-fn ready_pods(pods: &[Pod]) -> usize {
-    let stays = |pod: &&Pod| pod.metadata.deletion_timestamp.is_none() && ready(pod).is_some();
+fn ready_pods(pods: &[&Pod]) -> usize {
+    let stays = |pod: &&&Pod| pod.metadata.deletion_timestamp.is_none() && ready(pod).is_some();
     pods.iter().filter(stays).count()
 }
 

@@ -231,9 +231,7 @@ impl Writer<'_> {
                 .flat_map(|s| &s.conditions)
                 .any(is_paused);
             if written && !was_paused && status.conditions.iter().any(is_paused) {
-                self.responder
-                    .report_paused(&binding, Timestamp::now())
-                    .await;
+                self.responder.report_paused(&binding, Timestamp::now());
             }
         }
         all

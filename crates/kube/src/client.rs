@@ -13,7 +13,7 @@ pub use limit::REQUEST_TIMEOUT;
 pub(crate) use limit::Streamed;
 
 use kube::client::ClientBuilder;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError};
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,12 +29,14 @@ pub enum ClientError {
     )]
     InCluster(#[source] kube::config::InClusterError),
     /// The kubeconfig.
-    #[error("cannot use the kubeconfig {path}")]
+    #[error("cannot {action}: {cause}; {remedy}")]
     Kubeconfig {
-        /// Its path, or where it was searched for.
-        path: String,
+        /// What was attempted, with the path of the kubeconfig if it is known.
+        action: String,
         /// The cause.
-        source: kube::config::KubeconfigError,
+        cause: String,
+        /// The next step.
+        remedy: &'static str,
     },
     /// The client's configuration.
     #[error("cannot build a client; check the certificates of the configuration")]
@@ -86,13 +88,7 @@ pub async fn from_kubeconfig(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
 ) -> Result<KubeconfigClient, ClientError> {
-    let unusable = |source| ClientError::Kubeconfig {
-        path: kubeconfig.map_or_else(
-            || "KUBECONFIG or ~/.kube/config".to_owned(),
-            |path| path.display().to_string(),
-        ),
-        source,
-    };
+    let unusable = |error| kubeconfig_error(kubeconfig, &error);
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
@@ -110,6 +106,70 @@ pub async fn from_kubeconfig(
     let namespace = config.default_namespace.clone();
     let client = build(config)?;
     Ok(KubeconfigClient { client, namespace })
+}
+
+/// What cannot be done with a kubeconfig, why, and the next step. `given`: the path that was passed.
+fn kubeconfig_error(given: Option<&Path>, error: &KubeconfigError) -> ClientError {
+    let kubeconfig = given.map_or_else(
+        || "the kubeconfig".to_owned(),
+        |path| format!("kubeconfig {}", path.display()),
+    );
+    let in_use = format!("use {kubeconfig}");
+    let (action, cause, remedy) = match error {
+        KubeconfigError::ReadConfig(cause, path) => (
+            format!("read kubeconfig {}", path.display()),
+            file_error(cause),
+            "set --kubeconfig or KUBECONFIG",
+        ),
+        KubeconfigError::FindPath => (
+            format!("read {kubeconfig}"),
+            "the home directory is unknown".to_owned(),
+            "set --kubeconfig or KUBECONFIG",
+        ),
+        KubeconfigError::CurrentContextNotSet => (
+            in_use,
+            "it has no current context".to_owned(),
+            "set --context, or run `kubectl config use-context NAME`",
+        ),
+        KubeconfigError::LoadContext(name) => (
+            in_use,
+            format!("context {name} not found"),
+            "`kubectl config get-contexts` lists the contexts",
+        ),
+        KubeconfigError::LoadClusterOfContext(name) => (
+            in_use,
+            format!("cluster {name}, which the context refers to, not found"),
+            "`kubectl config get-clusters` lists the clusters",
+        ),
+        KubeconfigError::LoadCertificateAuthority(LoadDataError::ReadFile(cause, path)) => (
+            in_use,
+            format!("cannot read {}: {}", path.display(), file_error(cause)),
+            "fix the path in the kubeconfig",
+        ),
+        other => {
+            // The error of the YAML parser has several lines.
+            let cause = other
+                .to_string()
+                .lines()
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            (in_use, cause, "fix the kubeconfig")
+        }
+    };
+    ClientError::Kubeconfig {
+        action,
+        cause,
+        remedy,
+    }
+}
+
+fn file_error(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 #[cfg(test)]
@@ -135,5 +195,83 @@ mod tests {
         assert!(read.is_err());
         assert!(asked.elapsed() <= REQUEST_TIMEOUT, "{:?}", asked.elapsed());
         accepting.abort();
+    }
+
+    /// A kubeconfig with a context `shop` of the cluster `shop`.
+    fn kubeconfig(change: (&str, &str)) -> std::path::PathBuf {
+        let text = "\
+apiVersion: v1
+kind: Config
+current-context: shop
+clusters: [{name: shop, cluster: {server: 'https://127.0.0.1:1'}}]
+contexts: [{name: shop, context: {cluster: shop, user: jane}}]
+users: [{name: jane, user: {}}]
+";
+        assert!(text.contains(change.0), "{change:?}");
+        let name = change.1.replace(|c: char| !c.is_alphanumeric(), "-");
+        let name = format!("bailiff-kubeconfig-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, text.replace(change.0, change.1)).unwrap();
+        path
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_kubeconfig_names_its_cause_once_and_the_remedy() {
+        let missing = Path::new("/nope/config");
+        let error = from_kubeconfig(Some(missing), None).await.err().unwrap();
+        assert_eq!(
+            format!(
+                "{:?}",
+                std::error::Error::source(&error).map(ToString::to_string)
+            ),
+            "None"
+        );
+        assert_eq!(
+            error.to_string(),
+            "cannot read kubeconfig /nope/config: no such file; set --kubeconfig or KUBECONFIG"
+        );
+        for (change, context, want) in [
+            (
+                ("shop", "shop"),
+                Some("zz"),
+                "context zz not found; `kubectl config get-contexts` lists the contexts",
+            ),
+            (
+                ("current-context: shop\n", ""),
+                None,
+                "it has no current context; set --context, or run `kubectl config use-context NAME`",
+            ),
+            (
+                ("cluster: shop", "cluster: other"),
+                None,
+                "cluster other, which the context refers to, not found; `kubectl config get-clusters` lists the clusters",
+            ),
+            (
+                ("{server:", "{certificate-authority: /nope/a, server:"),
+                None,
+                "cannot read /nope/a: no such file; fix the path in the kubeconfig",
+            ),
+            (
+                ("server: 'https://127.0.0.1:1'", "tls-server-name: a"),
+                None,
+                "cluster url is missing on selected cluster; fix the kubeconfig",
+            ),
+        ] {
+            let path = kubeconfig(change);
+            let error = from_kubeconfig(Some(&path), context).await.err();
+            std::fs::remove_file(&path).unwrap();
+            let want = format!("cannot use kubeconfig {}: {want}", path.display());
+            assert_eq!(error.map(|e| e.to_string()), Some(want), "{change:?}");
+        }
+        let path = kubeconfig(("apiVersion: v1", ": : :"));
+        let error = from_kubeconfig(Some(&path), None).await.err().unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let text = error.to_string();
+        assert!(
+            text.contains(": failed to parse kubeconfig YAML: "),
+            "{text}"
+        );
+        assert!(text.ends_with("; fix the kubeconfig"), "{text}");
+        assert_eq!(text.lines().count(), 1, "{text}");
     }
 }

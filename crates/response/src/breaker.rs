@@ -5,7 +5,8 @@
 //! it is open (`plan`).
 //! Invariant: its state is derived from Incidents alone, so that it survives a change of leader;
 //! processes of `kubectl exec` never open it, or whoever may exec could switch responses off; and what
-//! one node reports opens it for no other node, or one stolen sensor could.
+//! one node reports neither opens it for another node nor keeps it open there, or one stolen sensor
+//! could.
 
 use crate::facts::{created, is_by_itself};
 use crate::ledger::later;
@@ -250,7 +251,7 @@ impl Breakers {
         let records = || all.iter().filter(|r| scope.contains(&r.node));
         let failures = records()
             .filter(|r| is_failure(r, all))
-            .map(|r| (r.violated, Event::Failed(r.pod_uid.clone(), r.node.clone())));
+            .map(|r| (r.violated, Event::Failed(Failure::of(r))));
         let removals = records().filter_map(|r| r.removed);
         let last_requested = requested
             .iter()
@@ -271,7 +272,7 @@ impl Breakers {
         events.sort();
         let state = events
             .into_iter()
-            .fold(State::Closed(BTreeMap::new()), |state, event| {
+            .fold(State::Closed(Failed::default()), |state, event| {
                 state.after(event, scope)
             });
         let next_healthy = healthy.into_iter().filter(|at| *at > now).min();
@@ -299,7 +300,9 @@ impl Breakers {
         }
         let at = later(ready.at, SOON);
         let of_pod = self.by_pod.get(&ready.uid).into_iter().flatten();
-        let mut of_pod = of_pod.filter_map(|uid| self.records.get(uid));
+        let of_pod = of_pod.filter_map(|uid| self.records.get(uid));
+        // A sensor can name a pod of another node.
+        let mut of_pod = of_pod.filter(|r| r.node == ready.node);
         let failed = of_pod.any(|r| r.by_itself && r.policy == record.policy && r.violated <= at);
         (!failed).then_some(at)
     }
@@ -317,18 +320,58 @@ fn is_failure(record: &Record, all: &[&Record]) -> bool {
         && record.violated.duration_since(started) <= SOON
 }
 
+/// A replacement that violated the policy as soon as it started.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Failure {
+    /// UID.
+    pod: String,
+    node: String,
+    /// Unknown for a record that is no failure.
+    started: Option<Timestamp>,
+}
+
+impl Failure {
+    fn of(record: &Record) -> Self {
+        Self {
+            pod: record.pod_uid.clone(),
+            node: record.node.clone(),
+            started: record.started,
+        }
+    }
+
+    /// Whether the pod can have replaced one whose removal was requested at a time.
+    fn is_after(&self, requested: Timestamp) -> bool {
+        let started = self.started.map(|started| later(started, REQUEST_TIME));
+        started.is_some_and(|started| started >= requested)
+    }
+}
+
 /// What happened to a workload, in the order in which things of one time are taken.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Healthy,
-    /// A replacement violated the policy as soon as it started: the pod's UID and node.
-    Failed(String, String),
+    Failed(Failure),
     Removed,
 }
 
+/// Replacements that failed one after the other, by UID, and their nodes.
+#[derive(Clone, Debug, Default)]
+struct Failed(BTreeMap<String, String>);
+
+impl Failed {
+    fn add(&mut self, failure: Failure) {
+        self.0.insert(failure.pod, failure.node);
+    }
+
+    /// Whether so many failed, as enough nodes reported.
+    fn are(&self, least: usize, scope: Scope<'_>) -> bool {
+        let nodes: BTreeSet<_> = self.0.values().collect();
+        self.0.len() >= least && nodes.len() >= scope.least_nodes()
+    }
+}
+
 enum State {
-    /// The replacements that failed one after the other, by UID, and their nodes.
-    Closed(BTreeMap<String, String>),
+    Closed(Failed),
     Open {
         since: Timestamp,
         pauses: u32,
@@ -337,17 +380,18 @@ enum State {
     Tried {
         at: Timestamp,
         pauses: u32,
+        /// Of the tries since the breaker opened last.
+        failed: Failed,
     },
 }
 
 impl State {
     fn after(self, (at, event): (Timestamp, Event), scope: Scope<'_>) -> Self {
         match (self, event) {
-            (_, Event::Healthy) => Self::Closed(BTreeMap::new()),
-            (Self::Closed(mut failed), Event::Failed(pod, node)) => {
-                failed.insert(pod, node);
-                let nodes: BTreeSet<_> = failed.values().collect();
-                if failed.len() >= FAILURES && nodes.len() >= scope.least_nodes() {
+            (_, Event::Healthy) => Self::Closed(Failed::default()),
+            (Self::Closed(mut failed), Event::Failed(failure)) => {
+                failed.add(failure);
+                if failed.are(FAILURES, scope) {
                     Self::Open {
                         since: at,
                         pauses: 0,
@@ -357,18 +401,45 @@ impl State {
                 }
             }
             (Self::Open { since, pauses }, Event::Removed) if at >= later(since, pause(pauses)) => {
-                Self::Tried { at, pauses }
+                Self::Tried {
+                    at,
+                    pauses,
+                    failed: Failed::default(),
+                }
             }
-            (Self::Tried { at: tried, pauses }, Event::Removed)
-                if at >= later(tried, pause(pauses)) =>
-            {
-                Self::Tried { at, pauses }
+            (
+                Self::Tried {
+                    at: tried,
+                    pauses,
+                    failed,
+                },
+                Event::Removed,
+            ) if at >= later(tried, pause(pauses)) => Self::Tried { at, pauses, failed },
+            // What became of the try decides. One node alone decides for itself; for all nodes the next
+            // try comes after the same pause, as without any report.
+            (
+                Self::Tried {
+                    at: tried,
+                    pauses,
+                    mut failed,
+                },
+                Event::Failed(failure),
+            ) if failure.is_after(tried) => {
+                failed.add(failure);
+                if failed.are(1, scope) {
+                    Self::Open {
+                        since: at,
+                        pauses: pauses.saturating_add(1),
+                    }
+                } else {
+                    Self::Tried {
+                        at: tried,
+                        pauses,
+                        failed,
+                    }
+                }
             }
-            (Self::Tried { pauses, .. }, Event::Failed(..)) => Self::Open {
-                since: at,
-                pauses: pauses.saturating_add(1),
-            },
-            (state, Event::Failed(..) | Event::Removed) => state,
+            (state, Event::Failed(_) | Event::Removed) => state,
         }
     }
 
@@ -376,7 +447,7 @@ impl State {
         let (since, pauses) = match self {
             Self::Closed(_) => return Breaker::Closed,
             Self::Open { since, pauses } => (*since, *pauses),
-            Self::Tried { at, pauses } => (*at, *pauses),
+            Self::Tried { at, pauses, .. } => (*at, *pauses),
         };
         let until = later(since, pause(pauses));
         if until <= now {

@@ -331,7 +331,8 @@ pub struct BindingFacts {
     pub generation: i64,
     /// When its spec was last changed, by the API server's clock, as `guard::changed` tells.
     pub changed: Timestamp,
-    /// How many workloads have pods that it and its policy match. Absent: not known yet.
+    /// How many workloads have pods that it and its policy match, as `guard::matched_workloads` counts
+    /// them. Absent: not known yet.
     pub matched_workloads: Option<usize>,
     /// Its annotation `bailiff.dev/resume`.
     pub resume: Option<String>,

@@ -5,7 +5,8 @@
 //! (`plan`) and the sentences (`messages`).
 //! Invariant: only removals that were requested or wait count, each once, by the controller's clock;
 //! what a tenant can make up does not count: processes that somebody started through exec, owners that
-//! are not verified. A binding that was paused stays so until it is resumed or changed.
+//! are not verified. No namespace makes the limit larger by more than what is always allowed. A binding
+//! that was paused stays so until it is resumed or changed.
 
 use crate::facts::{BindingFacts, PolicyFacts, is_by_itself, last_verdict, origins};
 use crate::incident_state::is_final;
@@ -25,6 +26,10 @@ const WINDOW: SignedDuration = SignedDuration::from_mins(10);
 const ALWAYS: usize = 10;
 /// Pods of one part in so many of the matched workloads can be removed.
 const SHARE: usize = 10;
+/// Most workloads of a namespace among the matched ones. Owners of all pods cannot be verified, and
+/// whoever may create pods could create Deployments as well; but with decoys, or with a large
+/// namespace, the limit of all is larger only by what is always allowed.
+const NAMESPACE_WORKLOADS: usize = ALWAYS * SHARE;
 
 /// A binding that the guard pauses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +38,7 @@ pub struct Paused {
     pub binding: String,
     /// How many workloads it would remove pods of within 10 minutes; none: it is not known any more.
     pub workloads: Option<usize>,
-    /// How many workloads it matches.
+    /// How many workloads it matches, as `matched_workloads` counts them.
     pub matched_workloads: usize,
     /// Generation of the policy that is paused.
     pub policy_generation: i64,
@@ -42,6 +47,12 @@ pub struct Paused {
 }
 
 impl Paused {
+    /// Pods of how many workloads it can remove within 10 minutes.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        limit(self.matched_workloads)
+    }
+
     /// The value of the annotation `bailiff.dev/resume` that resumes it.
     #[must_use]
     pub fn resume(&self) -> String {
@@ -165,7 +176,7 @@ impl Guards {
         }
         let most = self.most_at_once(policy, binding);
         let matched = binding.matched_workloads;
-        if most > ALWAYS && matched.is_some_and(|matched| most.saturating_mul(SHARE) > matched) {
+        if matched.is_some_and(|matched| most > limit(matched)) {
             return Some(Paused {
                 workloads: Some(most),
                 ..paused
@@ -218,6 +229,25 @@ impl Guards {
         }
         most
     }
+}
+
+/// How many workloads a binding matches, from the namespace and the workload of each pod that it matches;
+/// `None` for a pod that the guard never counts, as it has no workload. At most 100 of each namespace
+/// count.
+pub fn matched_workloads<'a>(pods: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> usize {
+    let mut by_namespace: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (namespace, workload) in pods {
+        if let Some(workload) = workload {
+            by_namespace.entry(namespace).or_default().insert(workload);
+        }
+    }
+    let counted = by_namespace.values().map(BTreeSet::len);
+    counted.map(|of_one| of_one.min(NAMESPACE_WORKLOADS)).sum()
+}
+
+/// Pods of how many workloads a binding can remove within the window, by how many it matches.
+fn limit(matched_workloads: usize) -> usize {
+    ALWAYS.max(matched_workloads / SHARE)
 }
 
 /// The pause of a binding, whether it is paused or not.

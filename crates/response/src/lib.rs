@@ -1,7 +1,7 @@
 //! From a violation to the response: facts, rules, effects as plain values.
 //!
 //! Here: the facts of a response, the plan, the limits, the queue, the breaker, the guard, the state
-//! machine of an Incident, retention, the preview, and every sentence about a response. Not here:
+//! machine of an Incident, retention and its limits, the preview, and every sentence about a response. Not here:
 //! reading and writing the cluster (`controller`), and the verdict itself (`policy`).
 //! Invariant: everything is a function of its arguments; no clock, client or file is read.
 #![warn(clippy::wildcard_enum_match_arm, clippy::disallowed_methods)]
@@ -13,6 +13,7 @@ mod facts;
 pub mod guard;
 mod incident_state;
 mod ledger;
+pub mod limits;
 pub mod messages;
 mod objects;
 mod plan;
@@ -24,6 +25,7 @@ pub mod retention;
 mod workload;
 
 pub use breaker::{Breaker, Breakers};
+pub use classify::{Forbidden, is_of_admission};
 pub use controls::Controls;
 pub use facts::{
     BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
@@ -37,7 +39,7 @@ pub use incident_state::{
 };
 pub use ledger::{Claim, History, Ledger, Limit, RateLimits, WorkloadClaim};
 pub use plan::{Plan, PodRemoval, Shortening, claim_of, plan};
-pub use queue::{Demand, Finished, Job, Key, Queue, QueueSettings, Stats, Summary, Wake};
+pub use queue::{Demand, Finished, Job, Key, Queue, QueueSettings, Stats, Summary, Waiting, Wake};
 pub use reason::{Blocker, NoActionReason, RateLimit, WaitReason};
 pub use rejection::{Rejection, rejected, unanswered};
 pub use workload::WorkloadKey;

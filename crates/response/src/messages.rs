@@ -221,9 +221,11 @@ pub fn recovered_note(incident: &Incident, recovery: &Recovery) -> Option<Note> 
 /// The message of a binding's condition `Paused` while it is True.
 #[must_use]
 pub fn paused(paused: &Paused) -> String {
-    let matched = paused.matched_workloads;
     let workloads = match paused.workloads {
-        Some(workloads) => format!("{workloads} of {matched} matching workloads"),
+        Some(workloads) => format!(
+            "{workloads} workloads instead of at most {}",
+            paused.limit()
+        ),
         None => "too many workloads".to_owned(),
     };
     format!(

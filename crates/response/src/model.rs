@@ -1,10 +1,11 @@
 //! A model of everything that removes pods: queue, limits, plan and a simulated API server.
 //!
 //! Here: sequences of steps that are generated, with faults, passing time and changes of leader,
-//! and the laws that hold in all of them. Not here: the world that takes the steps (`world`), and
-//! single rules, which have tables beside them.
+//! and the laws that hold in all of them. Not here: the world that takes the steps (`world`), what an
+//! attacker reports or creates (`attack`), and single rules, which have tables beside them.
 //! Invariant: the same sequences are tried every time.
 
+mod attack;
 mod world;
 
 use crate::tests::minutes;

@@ -42,9 +42,18 @@ pub struct Stats {
     /// Incidents that are due and have no slot.
     pub due: usize,
     /// Incidents that wait, by the reason of the condition `Responded`.
-    pub waiting: BTreeMap<String, usize>,
-    /// Since when the one waits that waits longest.
-    pub oldest_waiting: Option<Timestamp>,
+    pub waiting: BTreeMap<String, Waiting>,
+    /// Pairs of a workload and a policy for whose circuit breaker Incidents wait.
+    pub open_breakers: usize,
+}
+
+/// Incidents that wait with one reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// How many there are; at least 1.
+    pub incidents: usize,
+    /// When the one began to wait that waits longest, also if it had other reasons since.
+    pub oldest: Option<Timestamp>,
 }
 
 /// Where an Incident is.
@@ -455,17 +464,23 @@ impl Queue {
             running: self.running.len(),
             ..Stats::default()
         };
+        let mut breakers = BTreeSet::new();
         for entry in self.entries.values() {
             match entry.place {
                 Place::Ready => stats.due += 1,
                 Place::Later(_) | Place::Running | Place::Idle(_) => {}
             }
-            if let Some(reason) = &entry.reason {
-                *stats.waiting.entry(reason.clone()).or_default() += 1;
+            let Some(reason) = &entry.reason else {
+                continue;
+            };
+            let waiting = stats.waiting.entry(reason.clone()).or_default();
+            waiting.incidents += 1;
+            waiting.oldest = waiting.oldest.into_iter().chain(entry.since).min();
+            if reason == responded::CIRCUIT_BREAKER_OPEN {
+                breakers.insert((&entry.summary.workload, &entry.summary.policy_uid));
             }
-            let since = entry.since.filter(|_| entry.reason.is_some());
-            stats.oldest_waiting = stats.oldest_waiting.into_iter().chain(since).min();
         }
+        stats.open_breakers = breakers.len();
         stats
     }
 

@@ -1,7 +1,7 @@
 //! What a rejected removal comes to.
 //!
 //! Here: wait or give up, by the cause of the rejection, and the deadline of what can be waited for
-//! only so long. Not here: finding the cause in a response of the API server (`controller`).
+//! only so long. Not here: finding the cause in a response of the API server (`classify`).
 //! Invariant: the deadline of an eviction is set once; a change of leader or of the blocker does not
 //! extend it.
 
@@ -20,6 +20,8 @@ pub enum Rejection {
     MultipleDisruptionBudgets,
     /// An admission webhook or policy rejected it; its message.
     Webhook(String),
+    /// Bailiff's own admission policy rejected it, because the namespace is exempt.
+    ExemptNamespace,
     /// The controller lacks a permission: what it cannot do, for example
     /// `create pods/eviction in namespace shop`.
     Permission(String),
@@ -69,6 +71,7 @@ pub fn rejected(
             no_action(NoActionReason::MultipleDisruptionBudgets)
         }
         Rejection::PodNotFound => no_action(NoActionReason::PodNotFound),
+        Rejection::ExemptNamespace => no_action(NoActionReason::ExemptNamespace),
         Rejection::Invalid(message) => no_action(NoActionReason::RequestRejected(message)),
         Rejection::Permission(what) => wait(WaitReason::PermissionMissing(what)),
         Rejection::Retry(why) => wait(WaitReason::ApiRequestFailed(why)),

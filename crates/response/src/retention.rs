@@ -3,10 +3,12 @@
 //! Here: the choice, by age and number. Not here: deleting (`controller`).
 //! Invariant: an open Incident is never chosen, and one whose pod was removed never within a day;
 //! of those that are too many the least telling go first, and a namespace that has too many
-//! displaces its own first; what it has above its limit displaces nothing of others.
+//! displaces its own first; what it has above its limit displaces nothing of others. To make room for
+//! new ones, only audited ones go.
 
 use crate::facts::last_recorded;
 use crate::incident_state::{is_open, needs_reevaluation};
+use crate::limits::Limits;
 use crate::queue::Key;
 use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
@@ -23,9 +25,9 @@ const REMOVAL_KEPT: SignedDuration = SignedDuration::from_hours(24);
 pub struct RetentionSettings {
     /// Closed Incidents that are older are deleted.
     pub max_age: SignedDuration,
-    /// Most closed Incidents in a namespace.
+    /// Most closed Incidents in a namespace. At this number, sensors create no more audited ones.
     pub max_per_namespace: usize,
-    /// Most closed Incidents in the cluster.
+    /// Most closed Incidents in the cluster; the same applies to namespaces with more than their share.
     pub max_in_cluster: usize,
 }
 
@@ -122,9 +124,15 @@ struct Namespace<'a> {
     candidates: VecDeque<&'a Closed>,
 }
 
-/// The closed Incidents to delete, those that tell least first.
+/// The closed Incidents to delete, those that tell least first. A namespace that is at a limit gives way
+/// until it is free again, as far as it has audited ones.
 #[must_use]
-pub fn expired(closed: &[Closed], settings: &RetentionSettings, now: Timestamp) -> Vec<Key> {
+pub fn expired(
+    closed: &[Closed],
+    settings: &RetentionSettings,
+    limits: &Limits,
+    now: Timestamp,
+) -> Vec<Key> {
     let age = |c: &Closed| now.duration_since(c.at);
     let (old, mut kept): (Vec<_>, Vec<_>) = closed.iter().partition(|c| age(c) >= settings.max_age);
     let mut newest: BTreeMap<_, (Timestamp, &Key)> = BTreeMap::new();
@@ -189,11 +197,63 @@ pub fn expired(closed: &[Closed], settings: &RetentionSettings, now: Timestamp) 
         }
         largest.extend(place(name, namespace));
     }
+    make_room(&kept, limits, &mut chosen);
+    let of_fallback = old.iter().filter(|c| is_fallback(c));
+    let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
+    for c in of_fallback {
+        *gone.entry(&c.namespace).or_default() += 1;
+    }
+    make_room_in_fallback(&kept, limits, protected, gone, &mut chosen);
     let many = kept
         .iter()
         .map(|c| &c.key)
         .filter(|key| chosen.contains(key));
     old.iter().map(|c| &c.key).chain(many).cloned().collect()
+}
+
+fn is_fallback(closed: &Closed) -> bool {
+    closed.key.namespace != closed.namespace
+}
+
+/// Of the namespaces that are at a limit the oldest audited ones, until they are free again.
+fn make_room<'a>(kept: &[&'a Closed], limits: &Limits, chosen: &mut BTreeSet<&'a Key>) {
+    let mut freed: BTreeMap<&str, usize> = BTreeMap::new();
+    let counts = |c: &Closed| c.record != Record::Unconfirmed;
+    for c in kept.iter().filter(|c| counts(c) && chosen.contains(&c.key)) {
+        *freed.entry(&c.namespace).or_default() += 1;
+    }
+    for c in kept.iter().filter(|c| c.record == Record::Audit) {
+        let freed = freed.entry(&c.namespace).or_default();
+        if *freed < limits.excess(&c.namespace) && chosen.insert(&c.key) {
+            *freed += 1;
+        }
+    }
+}
+
+/// Of what Bailiff's namespace has of others more than it takes: audited ones and evaluation errors,
+/// then the oldest.
+fn make_room_in_fallback<'a>(
+    kept: &[&'a Closed],
+    limits: &Limits,
+    protected: impl Fn(&Closed) -> bool,
+    mut gone: BTreeMap<&'a str, usize>,
+    chosen: &mut BTreeSet<&'a Key>,
+) {
+    let mut fallback: Vec<&Closed> = kept.iter().copied().filter(|c| is_fallback(c)).collect();
+    for c in fallback.iter().filter(|c| chosen.contains(&c.key)) {
+        *gone.entry(&c.namespace).or_default() += 1;
+    }
+    fallback.sort_by_key(|c| match c.record {
+        Record::Audit | Record::Unconfirmed => (0, c.at),
+        Record::NoAction | Record::Removal => (1, c.at),
+    });
+    for c in fallback {
+        let gone = gone.entry(&c.namespace).or_default();
+        let too_many = *gone < limits.fallback_excess(&c.namespace);
+        if too_many && !protected(c) && chosen.insert(&c.key) {
+            *gone += 1;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -81,8 +81,13 @@ static __always_inline void append_namespaces(struct exec_header *header, struct
 	struct net *net = BPF_CORE_READ(task, nsproxy, net_ns);
 	struct ipc_namespace *ipc = BPF_CORE_READ(task, nsproxy, ipc_ns);
 	struct uts_namespace *uts = BPF_CORE_READ(task, nsproxy, uts_ns);
-	bool known = outside && BPF_CORE_READ(outside, nsproxy);
+	bool known;
 
+	/* A runtime that detaches may be ending while its container starts, and lets go of its
+	 * namespaces before it hands on its children. Whoever started it has the same ones. */
+	for (int step = 0; step < ANCESTORS && outside && !BPF_CORE_READ(outside, nsproxy); step++)
+		outside = BPF_CORE_READ(outside, real_parent);
+	known = outside && BPF_CORE_READ(outside, nsproxy);
 	if (known && net != BPF_CORE_READ(outside, nsproxy, net_ns))
 		header->pod_namespaces[0] = unique_id_of_net(net);
 	if (known && ipc != BPF_CORE_READ(outside, nsproxy, ipc_ns))

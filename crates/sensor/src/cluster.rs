@@ -7,6 +7,7 @@
 
 pub(crate) mod fetches;
 pub(crate) mod gaps;
+pub(crate) mod limits;
 pub(crate) mod namespaces;
 pub(crate) mod needs;
 pub(crate) mod pods;

@@ -31,6 +31,8 @@ pub(crate) struct Finding {
     pub(crate) severity: Severity,
     pub(crate) policy: PolicyReference,
     pub(crate) bindings: Vec<BindingReference>,
+    /// Whether any binding that matches, named or not, does more than audit.
+    pub(crate) enforced: bool,
     /// Labels of pods that the selectors of policy and bindings name.
     pub(crate) selected: Arc<BTreeSet<String>>,
     pub(crate) pod: Arc<PodFacts>,
@@ -46,6 +48,15 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
+    /// Whether nothing follows from it but an Incident. An evaluation error is not: it is rare, and the
+    /// condition of the policy follows from it.
+    pub(crate) const fn is_audited(&self) -> bool {
+        match self.type_ {
+            IncidentType::Violation => !self.enforced,
+            IncidentType::EvaluationFailed => false,
+        }
+    }
+
     /// About how many bytes of memory it takes beside its pod.
     pub(crate) fn bytes(&self) -> usize {
         let texts = |list: &[String]| {
@@ -221,6 +232,7 @@ pub(crate) fn evaluate_policies(
                 generation: policy.generation,
             },
             bindings: rule.bindings.iter().take(NAMED_LIMIT).cloned().collect(),
+            enforced: rule.enforced,
             selected: Arc::clone(&rule.selected),
             pod: Arc::clone(pod),
             container_id: started.container_id.clone(),

@@ -164,6 +164,7 @@ pub(crate) struct Metrics {
     pub(crate) writes: Family<WriteLabels, Counter>,
     pub(crate) not_recorded: Family<NotRecordedLabels, Counter>,
     pub(crate) fallbacks: Counter,
+    pub(crate) incidents_logged: Counter,
     pub(crate) undecodable_objects: Family<KindLabels, Gauge>,
     pub(crate) objects_not_kept: Family<GapLabels, Gauge>,
     pub(crate) pods: Gauge,
@@ -215,6 +216,11 @@ impl Metrics {
             "incident_fallbacks",
             "Incidents that were created in the namespace of Bailiff, because the API server rejected them in that of the pod",
             self.fallbacks.clone(),
+        );
+        registry.register(
+            "incidents_logged",
+            "Audited Incidents that became log entries, because their namespace has as many Incidents as are kept",
+            self.incidents_logged.clone(),
         );
         registry.register(
             "undecodable_objects",

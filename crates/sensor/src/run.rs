@@ -5,6 +5,7 @@
 //! Invariant: one task owns all state; a sensor is ready only after it has observed an exec of its own.
 
 use crate::cluster::fetches::fetch;
+use crate::cluster::limits;
 use crate::coverage::{NodeEvents, with_sources};
 use crate::incident::write::{WRITER_LONGEST, WriterConfig, write};
 use crate::kernel::loader::{LoadError, Records};
@@ -147,6 +148,10 @@ async fn watch_all(
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let (violations, incoming) = mpsc::channel(VIOLATIONS_LIMIT);
+    let (published, limits) = limits::limits();
+    let (namespace, watching) = (config.namespace.clone(), client.clone());
+    // It ends with the writer.
+    tokio::spawn(async move { limits::follow(watching, &namespace, published).await });
     let writer = write(
         client.clone(),
         WriterConfig {
@@ -155,6 +160,7 @@ async fn watch_all(
             interval: config.incident_update_interval,
         },
         metrics.clone(),
+        limits,
         health.register_loop("writing", WRITER_LONGEST),
         incoming,
     );

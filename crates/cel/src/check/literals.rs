@@ -37,9 +37,9 @@ struct Validator<'a> {
 }
 
 impl Validator<'_> {
-    fn fault(&mut self, at: usize, message: String) {
+    fn fault(&mut self, at: usize, message: String, help: Option<String>) {
         self.faults
-            .add(|| Diagnostic::new(self.source, at, message));
+            .add(|| Diagnostic::new(self.source, at, message).with_help(help));
     }
 
     fn format_fault(&mut self, at: usize, message: String) {
@@ -188,16 +188,21 @@ impl Validator<'_> {
         let Kind::Literal(literal) = &first.kind else {
             return;
         };
+        // The API server does not report what is wrong with a pattern.
+        let mut help = None;
         let valid = match (function, literal) {
             ("duration", Literal::String(text)) => times::parse_duration(text).is_some(),
             ("timestamp", Literal::String(text)) => times::parse_timestamp(text).is_ok(),
             ("timestamp", Literal::Int(seconds)) => times::is_timestamp(*seconds),
             ("timestamp" | "duration", _) => false,
-            ("matches", Literal::String(pattern)) => regexes::compile(pattern).is_ok(),
+            ("matches", Literal::String(pattern)) => {
+                help = regexes::compile(pattern).err();
+                help.is_none()
+            }
             _ => true,
         };
         if !valid {
-            self.fault(first.at, format!("invalid {function} argument"));
+            self.fault(first.at, format!("invalid {function} argument"), help);
         }
     }
 
@@ -210,7 +215,7 @@ impl Validator<'_> {
                 Some(wanted) if *wanted == ty => {}
                 Some(wanted) => {
                     let message = format!("expected type '{wanted}' but found '{ty}'");
-                    self.fault(part.at, message);
+                    self.fault(part.at, message, None);
                     if once {
                         return;
                     }

@@ -85,7 +85,7 @@ impl<'a> Evaluation<'a> {
             Root::Value(node) => self.node(node)?,
             Root::Named => {
                 let Some((first, rest)) = qualifiers.split_first() else {
-                    return Err(EvalError::new("variables can't be used without a name"));
+                    return Err(EvalError::new("variables cannot be used without a name"));
                 };
                 qualifiers = rest;
                 fields = fields.saturating_sub(1);

@@ -21,6 +21,7 @@ use rules::{Rules, StaticAuthorizer};
 use schemas::Schemas;
 use serde::Deserialize as _;
 use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
 use std::io::{BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -210,7 +211,7 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
         .as_ref()
         .map(|_| &static_authorizer as &dyn Authorizer);
     let mut all = true;
-    for (object, place) in objects.iter().zip(places) {
+    for (number, (object, place)) in (1..).zip(objects.iter().zip(places)) {
         let Some(compiled) = compiled.get(place) else {
             continue;
         };
@@ -223,7 +224,8 @@ pub fn run(args: &EvalArgs, input: &mut impl BufRead, out: &mut impl Write) -> R
             authorizer,
             schema: compiled.known.as_ref().map(|(_, schema)| schema),
         };
-        let title = object.as_ref().filter(|_| objects.len() > 1).map(name_of);
+        let title = object.as_ref().filter(|_| objects.len() > 1);
+        let title = title.map(|object| title_of(object, number));
         all &= one(
             args,
             out,
@@ -355,14 +357,15 @@ fn print_type_check(
     Ok(())
 }
 
-/// Kind and name of an object.
-fn name_of(object: &Json) -> String {
-    let text = |value: &Json| value.as_str().unwrap_or("?").to_owned();
-    format!(
-        "{} {}",
-        text(&object["kind"]),
-        text(&object["metadata"]["name"])
-    )
+/// Kind and name of an object; without a kind or a name, the number of its document. `number`: from 1.
+fn title_of(object: &Json, number: usize) -> String {
+    let text = |value: &Json| value.as_str().map(str::to_owned);
+    let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
+    match (kind, name) {
+        (Some(kind), Some(name)) => format!("{kind} {name}"),
+        (Some(kind), None) => format!("{kind} (document {number})"),
+        (None, _) => format!("document {number}"),
+    }
 }
 
 fn print_compile_error(
@@ -387,7 +390,27 @@ fn print_compile_error(
         writeln!(out, "variable {name}:")?;
     }
     writeln!(out, "{error}")?;
+    for hint in hints(error) {
+        writeln!(out, "{hint}")?;
+    }
     Ok(false)
+}
+
+/// What to do about variables that exist elsewhere, or only with a flag.
+fn hints(error: &CompileError) -> BTreeSet<&'static str> {
+    let undeclared = error.diagnostics.iter().filter_map(|diagnostic| {
+        let rest = diagnostic.message.strip_prefix("undeclared reference to '");
+        rest?.split('\'').next()
+    });
+    let hints = undeclared.filter_map(|name| match name {
+        "process" | "container" => Some(
+            "process and container are variables of RuntimePolicies, which `bailiff eval` does not know. To check a policy, apply it without a binding and read its condition Ready.",
+        ),
+        "params" => Some("To use params, set --params FILE."),
+        "authorizer" => Some("To use authorizer, set --authorizer FILE."),
+        _ => None,
+    });
+    hints.collect()
 }
 
 fn one(

@@ -87,6 +87,58 @@ fn several_documents_are_evaluated_one_by_one() {
 }
 
 #[test]
+fn a_document_without_a_kind_or_a_name_has_its_number() {
+    let three = "a: 1\n---\nkind: Pod\n---\nmetadata: {name: db}\n";
+    assert_eq!(
+        eval(&["1", "-f", "-"], three).1,
+        "document 1\nvalue  1\ntype   int\ncost   0 of 1000000\nPod (document 2)\nvalue  1\ntype   int\ncost   0 of 1000000\ndocument 3\nvalue  1\ntype   int\ncost   0 of 1000000\n"
+    );
+}
+
+#[test]
+fn a_variable_that_exists_elsewhere_or_with_a_flag_has_a_hint() {
+    let of_policies = "process and container are variables of RuntimePolicies, which `bailiff eval` does not know. To check a policy, apply it without a binding and read its condition Ready.\n";
+    for (expression, name, column, hint) in [
+        ("process.uid == 0", "process", 1, of_policies),
+        ("!(container.name == 'a')", "container", 3, of_policies),
+        (
+            "params.limit",
+            "params",
+            1,
+            "To use params, set --params FILE.\n",
+        ),
+        (
+            "authorizer.path('/').check('get').allowed()",
+            "authorizer",
+            1,
+            "To use authorizer, set --authorizer FILE.\n",
+        ),
+    ] {
+        let caret = format!("{:.>column$}", "^");
+        assert_eq!(
+            eval(&[expression], ""),
+            (
+                false,
+                format!(
+                    "the expression does not compile:\n1:{column}: undeclared reference to '{name}' (in container '')\n | {expression}\n | {caret}\n{hint}"
+                )
+            )
+        );
+    }
+    // Once, however often the variables are used.
+    let (_, out) = eval(&["process.uid == 0 && container.name == process.x"], "");
+    assert_eq!(out.matches(of_policies).count(), 1, "{out}");
+}
+
+#[test]
+fn variables_without_a_name_are_an_error() {
+    assert_eq!(
+        eval(&["variables == variables", "--variable", "n=1"], "").1,
+        "error  variables cannot be used without a name\ncost   3 of 1000000\n"
+    );
+}
+
+#[test]
 fn a_missing_key_has_a_suggestion() {
     assert_eq!(
         eval(&["object.spec.replica > 3", "-f", "-"], DEPLOYMENT),

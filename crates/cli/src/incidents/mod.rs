@@ -244,6 +244,17 @@ fn print(
     Ok(())
 }
 
+/// The failed request, or why the watch failed without one.
+fn watch_error(error: watcher::Error) -> Result<kube::Error, String> {
+    match error {
+        watcher::Error::InitialListFailed(failed)
+        | watcher::Error::WatchStartFailed(failed)
+        | watcher::Error::WatchFailed(failed) => Ok(failed),
+        watcher::Error::WatchError(status) => Ok(kube::Error::Api(status)),
+        watcher::Error::NoResourceVersion => Err(error.to_string()),
+    }
+}
+
 /// Prints the Incidents that exist, then every change.
 async fn follow(
     args: &IncidentsArgs,
@@ -289,8 +300,23 @@ async fn follow(
             }
             Ok(Event::Delete(_)) => {}
             // Without a list, the error is the only output.
-            Err(error) if !listed => return Err(Error::Watch(Box::new(error))),
-            Err(error) => writeln!(to.err, "warning: the watch failed: {error}; retrying")?,
+            Err(error) if !listed => {
+                return Err(match watch_error(error) {
+                    Ok(failed) => {
+                        Error::from_request("watch incidents".to_owned(), FORBIDDEN, failed)
+                    }
+                    Err(cause) => Error::Request {
+                        action: "watch incidents".to_owned(),
+                        cause,
+                        remedy: "retry",
+                    },
+                });
+            }
+            Err(error) => {
+                let cause =
+                    watch_error(error).map_or_else(|cause| cause, |failed| crate::cause(&failed));
+                writeln!(to.err, "warning: the watch failed: {cause}; retrying")?;
+            }
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 //! Invariant: nothing is evicted: every request has `dryRun: All`; what could not be checked is an
 //! error.
 
-use bailiff_response::Rejection;
+use bailiff_response::{Forbidden, Rejection};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -21,6 +21,8 @@ pub(super) struct DryRun<'a> {
     pub(super) pod: &'a str,
     pub(super) uid: &'a str,
     pub(super) grace_period_seconds: Option<u32>,
+    /// The namespace is exempt by configuration.
+    pub(super) is_exempt: bool,
 }
 
 impl DryRun<'_> {
@@ -64,9 +66,12 @@ impl DryRun<'_> {
         match sent {
             Ok(_) => Ok(None),
             Err(kube::Error::Api(status)) => {
-                let causes = status.details.iter().flat_map(|details| &details.causes);
-                let causes = causes.map(|c| (c.reason.as_str(), c.message.as_str()));
-                Ok(Some(Rejection::of(status.code, &status.message, causes)))
+                let status = serde_json::to_value(&status).and_then(serde_json::from_value);
+                let status =
+                    status.map_err(|error| format!("cannot decode the response: {error}"))?;
+                // The user has the permission, and so a 403 is of admission.
+                let rejection = Rejection::of(&status, self.is_exempt);
+                Ok(Some(rejection.unwrap_or_else(Forbidden::by_admission)))
             }
             Err(error) => Err(format!("the API server is unavailable: {error}")),
         }

@@ -28,7 +28,10 @@ use kube::{Api, Client};
 use std::collections::BTreeMap;
 
 /// The remedy for missing permissions.
-const FORBIDDEN: &str = "a preview requires permission to get the Deployment and the ConfigMap of Bailiff and the ValidatingAdmissionPolicy bailiff-incident-protection, and to list policies, bindings and Incidents of the cluster";
+const FORBIDDEN: &str = "a preview requires permission to get the namespace, the Deployment and the ConfigMap of Bailiff, and the ValidatingAdmissionPolicy and ValidatingAdmissionPolicyBinding bailiff-incident-protection, and to list policies, bindings and Incidents of the cluster";
+
+/// The remedy if the Deployment of Bailiff does not exist.
+const NOT_INSTALLED: &str = "if Bailiff is installed in another namespace, set --bailiff-namespace";
 
 /// Labels of an object.
 type Labels = BTreeMap<String, String>;
@@ -104,9 +107,18 @@ impl Cluster {
             let action = what.to_owned();
             move |error| Error::from_request(action, FORBIDDEN, error)
         };
-        let configuration = Configuration::of(&deployment.map_err(failed(&format!(
-            "read Deployment bailiff-controller in namespace {own_namespace}"
-        )))?)?;
+        let configuration = Configuration::of(&deployment.map_err(|error| {
+            let action = format!("read Deployment bailiff-controller in namespace {own_namespace}");
+            let is_missing = matches!(&error, kube::Error::Api(status) if status.code == 404);
+            match Error::from_request(action, FORBIDDEN, error) {
+                Error::Request { action, cause, .. } if is_missing => Error::Request {
+                    action,
+                    cause,
+                    remedy: NOT_INSTALLED,
+                },
+                other => other,
+            }
+        })?)?;
         let mut controls = Controls::new(configuration.settings.rate_limits);
         for incident in &observed {
             controls.observe(incident);

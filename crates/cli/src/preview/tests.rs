@@ -1,6 +1,7 @@
 //! Previews of a mock API server, word for word.
 
 use super::{PreviewArgs, show};
+use crate::Error;
 use bailiff_api::protection;
 use bailiff_testing::{ApiServer, Call};
 use clap::Parser as _;
@@ -22,6 +23,8 @@ struct Scenario {
     incidents: Vec<Json>,
     /// Whether the user can evict pods; `None`: it is not asked.
     allowed: Option<bool>,
+    /// The Deployment of the controller exists.
+    is_installed: bool,
     /// The response to the dry run; `None`: there is none.
     eviction: Option<Call>,
 }
@@ -59,18 +62,31 @@ fn scenario() -> Scenario {
         }),
         incidents: Vec::new(),
         allowed: Some(true),
+        is_installed: true,
         eviction: Some(eviction()),
     }
 }
 
 /// Runs the command with these flags; its output and its warnings.
 async fn run(scenario: Scenario, target: &str, flags: &[&str]) -> (String, String) {
+    let (result, out, err) = outcome(scenario, target, flags).await;
+    result.unwrap();
+    (out, err)
+}
+
+/// Runs the command with these flags; its result, its output and its warnings.
+async fn outcome(
+    scenario: Scenario,
+    target: &str,
+    flags: &[&str],
+) -> (Result<(), Error>, String, String) {
     let list = |items: Vec<Json>| json!({"metadata": {}, "items": items});
     let set = json!({"metadata": {"name": "db", "namespace": "shop", "uid": "set"},
         "spec": {"selector": {"matchLabels": {"app": "db"}}}});
     let sets = "/apis/apps/v1/namespaces/shop/statefulsets/db";
     let crds = "/apis/bailiff.dev/v1alpha1";
     let admission = "/apis/admissionregistration.k8s.io/v1";
+    let deployment = "/apis/apps/v1/namespaces/bailiff-system/deployments/bailiff-controller";
     let object = |object: &dyn erased::Json| object.json();
     let mut rounds = Vec::new();
     if target.starts_with("pod/") {
@@ -84,10 +100,14 @@ async fn run(scenario: Scenario, target: &str, flags: &[&str]) -> (String, Strin
     rounds.push(vec![Call::get(sets).gives(set)]);
     rounds.push(vec![
         Call::get("/api/v1/namespaces/shop").gives(json!({"metadata": {"name": "shop"}})),
-        Call::get("/apis/apps/v1/namespaces/bailiff-system/deployments/bailiff-controller").gives(
-            json!({"metadata": {}, "spec": {"selector": {}, "template": {"spec": {"containers": [
-                {"name": "controller", "env": scenario.environment}]}}}}),
-        ),
+        if scenario.is_installed {
+            Call::get(deployment).gives(json!({"metadata": {}, "spec": {"selector": {},
+                "template": {"spec": {"containers": [
+                    {"name": "controller", "env": scenario.environment}]}}}}))
+        } else {
+            let message = "deployments.apps \"bailiff-controller\" not found";
+            Call::get(deployment).fails(404, "NotFound", message)
+        },
         Call::get("/api/v1/namespaces/bailiff-system/configmaps/bailiff-response")
             .gives(json!({"metadata": {}, "data": scenario.switch})),
         Call::get(&format!(
@@ -112,12 +132,10 @@ async fn run(scenario: Scenario, target: &str, flags: &[&str]) -> (String, Strin
     let (server, client) = ApiServer::playing(rounds);
     let line = Line::try_parse_from([&["preview", target], flags].concat()).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    show(&line.preview, &client, "shop", &mut out, &mut err)
-        .await
-        .unwrap();
+    let result = show(&line.preview, &client, "shop", &mut out, &mut err).await;
     server.finish();
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (text(out), text(err))
+    (result, text(out), text(err))
 }
 
 mod erased {
@@ -172,10 +190,21 @@ async fn the_api_server_decides_about_the_eviction() {
     assert_eq!(blocked["action"], "Wait");
     assert_eq!(blocked["reason"], "WaitingForDisruptionBudget");
     assert!(blocked["deadline"].is_string(), "{blocked}");
-    let mut denied = scenario();
-    denied.eviction =
-        Some(eviction().fails(403, "Forbidden", "admission webhook denied the request"));
-    assert_eq!(result(denied).await["reason"], "BlockedByWebhook");
+    // A webhook chooses the code, and has the same cause in a preview as in enforcement.
+    let webhook = "admission webhook \"deny.example.com\" denied the request: not on Sundays";
+    let calling = "Internal error occurred: failed calling webhook \"deny.example.com\": timeout";
+    let plugin = "pods \"db-0\" is forbidden: not on Sundays";
+    for (code, message) in [
+        (429, webhook),
+        (404, webhook),
+        (500, calling),
+        (403, plugin),
+    ] {
+        let mut denied = scenario();
+        denied.eviction = Some(eviction().fails(code, "Any", message));
+        let result = result(denied).await;
+        assert_eq!(result["reason"], "BlockedByWebhook", "{code} {message}");
+    }
 }
 
 #[tokio::test]
@@ -262,6 +291,19 @@ async fn each_guardrail_has_its_reason() {
             "{result}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_installation_that_is_not_found_has_the_flag_for_its_namespace() {
+    let mut scenario = scenario();
+    (scenario.allowed, scenario.eviction) = (None, None);
+    scenario.is_installed = false;
+    let (result, out, _) = outcome(scenario, "pod/db-0", &[]).await;
+    assert_eq!(
+        result.unwrap_err().to_string(),
+        "cannot read Deployment bailiff-controller in namespace bailiff-system: deployments.apps \"bailiff-controller\" not found; if Bailiff is installed in another namespace, set --bailiff-namespace"
+    );
+    assert_eq!(out, "");
 }
 
 #[tokio::test]

@@ -5,9 +5,10 @@
 //! Invariant: a pod belongs to the workload that enforcement finds for it.
 
 use crate::{Error, objects};
+use bailiff_api::WorkloadReference;
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::owner::{self, Prefetch};
-use bailiff_response::{Owner, is_mirror};
+use bailiff_response::{Owner, WorkloadKey, is_mirror};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DynamicObject, ListParams};
@@ -121,26 +122,41 @@ pub(super) async fn pods(
     objects::list(&api, params, |pod: Pod| candidates.push(pod))
         .await
         .map_err(failed(format!("list pods in namespace {namespace}")))?;
-    let uid = object.metadata.uid.unwrap_or_default();
+    let target = WorkloadKey::of(
+        namespace,
+        &WorkloadReference {
+            api_version: target.api_version.to_owned(),
+            kind: (*kind).to_owned(),
+            name: name.clone(),
+            uid: object.metadata.uid.unwrap_or_default(),
+        },
+    );
     let pods = futures::stream::iter(candidates)
         .map(|pod| async {
             let owner = owner_of(client, namespace, &pod).await;
             (pod, owner)
         })
         .buffered(CONCURRENCY)
-        .filter(|(pod, owner)| std::future::ready(belongs(pod, owner, &uid)))
+        .filter(|(pod, owner)| std::future::ready(belongs(namespace, pod, owner, &target)))
         .collect()
         .await;
     Ok(pods)
 }
 
-/// Whether a pod belongs to the object with a UID: its workload, or its controller below that. A pod
-/// whose owner could not be read is included if its controller has the UID.
-fn belongs(pod: &Pod, owner: &Owner, uid: &str) -> bool {
+/// Whether a pod belongs to an object: it is the pod's workload, or its controller below that. A pod whose
+/// owners could not be read might belong to it, so it is included, and its preview reports the error.
+fn belongs(namespace: &str, pod: &Pod, owner: &Owner, target: &WorkloadKey) -> bool {
     let direct = owner::controller(pod.metadata.owner_references.as_deref());
-    let is_direct = direct.is_some_and(|reference| reference.uid == uid);
+    let direct = direct.map(|reference| WorkloadReference {
+        api_version: reference.api_version,
+        kind: reference.kind,
+        name: reference.name,
+        uid: reference.uid,
+    });
+    // Tenants write references, so a UID alone identifies no object.
+    let is_target = |workload: &WorkloadReference| WorkloadKey::of(namespace, workload) == *target;
     match owner {
-        Owner::Workload(workload) => workload.uid == uid || is_direct,
+        Owner::Workload(workload) => is_target(workload) || direct.as_ref().is_some_and(is_target),
         Owner::Unknown(_) => true,
         Owner::None => false,
     }
@@ -164,6 +180,47 @@ async fn owner_of(client: &Client, namespace: &str, pod: &Pod) -> Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_belongs_to_the_workload_of_enforcement_and_to_no_other_with_its_uid() {
+        let reference = |api_version: &str, kind: &str, uid: &str| WorkloadReference {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            name: "web".to_owned(),
+            uid: uid.to_owned(),
+        };
+        let web = reference("apps/v1", "Deployment", "web-uid");
+        let set = reference("apps/v1", "ReplicaSet", "set-uid");
+        let foreign = reference("x.example/v1", "Deployment", "web-uid");
+        let other = reference("apps/v1", "StatefulSet", "web-uid");
+        let unknown = Owner::Unknown("the API server is unavailable".to_owned());
+        let workload = |w: &WorkloadReference| Owner::Workload(w.clone());
+        for (direct, owner, target, want) in [
+            (&set, workload(&web), &web, true),
+            // What a tenant claims.
+            (&foreign, workload(&foreign), &web, false),
+            (&other, workload(&other), &web, false),
+            (&set, workload(&web), &set, true),
+            (&foreign, workload(&set), &web, false),
+            (&set, unknown, &web, true),
+            (&web, Owner::None, &web, false),
+        ] {
+            let controller = json!({"apiVersion": direct.api_version, "kind": direct.kind,
+                "name": direct.name, "uid": direct.uid, "controller": true});
+            let pod = json!({"metadata": {"ownerReferences": [controller]}});
+            let pod: Pod = serde_json::from_value(pod).unwrap();
+            let key = WorkloadKey::of("shop", target);
+            assert_eq!(
+                belongs("shop", &pod, &owner, &key),
+                want,
+                "{direct:?} {owner:?}"
+            );
+        }
+        let elsewhere = WorkloadKey::of("bank", &web);
+        let pod = Pod::default();
+        assert!(!belongs("shop", &pod, &workload(&web), &elsewhere));
+    }
 
     #[test]
     fn a_target_is_a_kind_and_a_name() {

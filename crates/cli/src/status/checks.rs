@@ -4,6 +4,7 @@
 //! (`responses`).
 //! Invariant: a function of its arguments; what could not be read is `Unknown`.
 
+use super::limits::incident_limits;
 use super::responses::{self, Incidents};
 use crate::objects::{Objects, Problem};
 use bailiff_api::condition::types;
@@ -26,6 +27,8 @@ use std::time::Duration;
 
 /// Characters of a message.
 const MESSAGE_LIMIT: usize = 400;
+/// Characters of the error in a message about an object that cannot be decoded.
+const CAUSE_LIMIT: usize = 200;
 /// Rows for undecodable objects of a kind, and for Nodes. The last row counts the rest.
 const ROWS_LIMIT: usize = 10;
 /// Slack of an Event about a Node, which Bailiff repeats while its cause lasts: a change of the leader, or an
@@ -44,6 +47,7 @@ pub(super) struct ClusterState {
     pub(super) lease: Lookup<Lease>,
     pub(super) sensor: Lookup<DaemonSet>,
     pub(super) switch: Lookup<ConfigMap>,
+    pub(super) limits: Lookup<ConfigMap>,
     pub(super) protection: Lookup<ValidatingAdmissionPolicy>,
     pub(super) protection_binding: Lookup<ValidatingAdmissionPolicyBinding>,
     pub(super) policies: Result<Objects<RuntimePolicy>, String>,
@@ -137,7 +141,7 @@ pub(super) fn check(name: impl AsRef<str>, status: CheckStatus, message: &str) -
 }
 
 /// A row for what could not be read.
-fn unknown(name: &str, cause: &str) -> Check {
+pub(super) fn unknown(name: &str, cause: &str) -> Check {
     check(
         name,
         CheckStatus::Unknown,
@@ -149,11 +153,12 @@ fn unknown(name: &str, cause: &str) -> Check {
 pub(super) fn checks(state: &ClusterState, namespace: &str, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![
         controller(state, namespace),
-        leader_election(state, now),
+        leader_election(state, namespace, now),
         sensor(state, namespace),
         incident_protection(state, namespace),
         response_switch(state, namespace),
     ];
+    checks.extend(incident_limits(&state.limits, namespace));
     checks.extend(nodes(state, now));
     checks.extend(ready("policies", "runtimepolicy", &state.policies));
     checks.extend(ready("bindings", "runtimepolicybinding", &state.bindings));
@@ -223,10 +228,12 @@ fn controller(state: &ClusterState, namespace: &str) -> Check {
     }
 }
 
-fn leader_election(state: &ClusterState, now: Timestamp) -> Check {
+fn leader_election(state: &ClusterState, namespace: &str, now: Timestamp) -> Check {
     let name = "leader-election";
     let failed = |message: &str| {
-        let message = format!("{message}, so Bailiff does not respond to Incidents.");
+        let message = format!(
+            "{message}, so Bailiff does not respond to Incidents. Check the log of the controller: `kubectl -n {namespace} logs deployment/bailiff-controller`."
+        );
         check(name, CheckStatus::Failed, &message)
     };
     let spec = match &state.lease {
@@ -395,9 +402,10 @@ fn undecodable(resource: &str, problems: &[Problem]) -> Vec<Check> {
         } else {
             "The object"
         };
+        // The remedy is never cut off.
         let message = format!(
-            "{object}{namespace} cannot be decoded, so Bailiff ignores it. {}.",
-            error.cause
+            "{object}{namespace} cannot be decoded, so Bailiff ignores it. {}. Fix or delete the object.",
+            escaped(&error.cause, CAUSE_LIMIT)
         );
         check(
             format!("{resource}/{}", error.name),

@@ -5,13 +5,14 @@
 //! decoded does not hide others.
 
 mod checks;
+mod limits;
 mod report;
 mod responses;
 #[cfg(test)]
 mod tests;
 
 use crate::objects::{self, Objects};
-use crate::{ClusterArgs, Error, table};
+use crate::{ClusterArgs, Error, cause, table};
 use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::client::from_kubeconfig;
 use checks::{ClusterState, NodeEvent};
@@ -78,6 +79,7 @@ fn period(text: &str) -> Result<SignedDuration, String> {
 pub async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     let cluster = &args.cluster;
     let person = from_kubeconfig(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
+    is_available(&person.client).await?;
     // The future is large, so it gets an allocation of its own.
     let state = Box::pin(read(person.client, &args.namespace)).await;
     let now = Timestamp::now();
@@ -112,6 +114,19 @@ pub async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     Ok(())
 }
 
+/// Whether the API server responds to this user. Otherwise, no check can run.
+async fn is_available(client: &Client) -> Result<(), Error> {
+    match client.apiserver_version().await {
+        Ok(_) => Ok(()),
+        // Permissions can lack for the version alone.
+        Err(kube::Error::Api(status)) if status.code != 401 => Ok(()),
+        Err(error) => {
+            let action = "check the installation".to_owned();
+            Err(Error::from_request(action, "", error))
+        }
+    }
+}
+
 async fn read(client: Client, namespace: &str) -> ClusterState {
     let (deployments, daemon_sets, leases, config_maps) = (
         Api::<Deployment>::namespaced(client.clone(), namespace),
@@ -128,6 +143,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         lease,
         sensor,
         switch,
+        limits,
         protection,
         protection_binding,
         policies,
@@ -139,6 +155,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         leases.get_opt(keys::CONTROLLER_LEASE),
         daemon_sets.get_opt("bailiff-sensor"),
         config_maps.get_opt(keys::RESPONSE_SWITCH),
+        config_maps.get_opt(keys::INCIDENT_LIMITS),
         protections.get_opt(keys::INCIDENT_PROTECTION),
         protection_bindings.get_opt(keys::INCIDENT_PROTECTION),
         objects::list_all::<RuntimePolicy>(&client),
@@ -147,24 +164,17 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         node_events(&client),
     );
     ClusterState {
-        controller: controller.map_err(cause),
-        lease: lease.map_err(cause),
-        sensor: sensor.map_err(cause),
-        switch: switch.map_err(cause),
-        protection: protection.map_err(cause),
-        protection_binding: protection_binding.map_err(cause),
-        policies: policies.map_err(cause),
-        bindings: bindings.map_err(cause),
-        incidents: incidents.map_err(cause),
-        node_events: node_events.map_err(cause),
-    }
-}
-
-/// The reason why a request failed.
-fn cause(error: kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => status.message.clone(),
-        other => other.to_string(),
+        controller: controller.map_err(|error| cause(&error)),
+        lease: lease.map_err(|error| cause(&error)),
+        sensor: sensor.map_err(|error| cause(&error)),
+        switch: switch.map_err(|error| cause(&error)),
+        limits: limits.map_err(|error| cause(&error)),
+        protection: protection.map_err(|error| cause(&error)),
+        protection_binding: protection_binding.map_err(|error| cause(&error)),
+        policies: policies.map_err(|error| cause(&error)),
+        bindings: bindings.map_err(|error| cause(&error)),
+        incidents: incidents.map_err(|error| cause(&error)),
+        node_events: node_events.map_err(|error| cause(&error)),
     }
 }
 

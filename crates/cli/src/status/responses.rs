@@ -245,7 +245,7 @@ fn no_action_remedy(reason: &str) -> &'static str {
         }
         responded::POD_MISMATCH => "The Incident does not match the pod. Find out who wrote it.",
         responded::EVICTION_DEADLINE_EXCEEDED => {
-            "A PodDisruptionBudget blocked the eviction until the deadline. Check the budget, then evict the pod manually."
+            "The eviction was blocked, or got no response, until the deadline. The condition Responded names what blocked it. Fix that, then evict the pod manually."
         }
         responded::MULTIPLE_DISRUPTION_BUDGETS => {
             "More than one PodDisruptionBudget selects the pod, which the Eviction API does not support. Delete all but one."

@@ -46,6 +46,7 @@ fn working() -> ClusterState {
             .unwrap(),
         )),
         switch: Ok(Some(switch("Enforce"))),
+        limits: Ok(Some(from_value(json!({"metadata": {}})).unwrap())),
         protection: Ok(Some(protection::policy("bailiff-system"))),
         protection_binding: Ok(Some(protection::binding())),
         policies: Ok(objects(vec![
@@ -166,17 +167,17 @@ fn each_failure_of_the_installation_has_its_remedy() {
             |s| s.controller = Err("forbidden".to_owned()),
         ),
         (
-            "leader-election | Failed | No replica holds the Lease, so Bailiff does not respond to Incidents.",
+            "leader-election | Failed | No replica holds the Lease, so Bailiff does not respond to Incidents. Check the log of the controller: `kubectl -n bailiff-system logs deployment/bailiff-controller`.",
             1,
             |s| s.lease = Ok(Some(from_value(json!({"metadata": {}})).unwrap())),
         ),
         (
-            "leader-election | Failed | Lease bailiff-controller not found, so Bailiff does not respond to Incidents.",
+            "leader-election | Failed | Lease bailiff-controller not found, so Bailiff does not respond to Incidents. Check the log of the controller: `kubectl -n bailiff-system logs deployment/bailiff-controller`.",
             1,
             |s| s.lease = Ok(None),
         ),
         (
-            "leader-election | Failed | Replica gone last renewed the Lease at 2025-12-31T23:00:00Z, so Bailiff does not respond to Incidents.",
+            "leader-election | Failed | Replica gone last renewed the Lease at 2025-12-31T23:00:00Z, so Bailiff does not respond to Incidents. Check the log of the controller: `kubectl -n bailiff-system logs deployment/bailiff-controller`.",
             1,
             |s| {
                 s.lease = Ok(Some(
@@ -275,7 +276,7 @@ fn undecodable(namespace: &str, name: &str) -> Problem {
 fn an_object_that_cannot_be_decoded_has_a_row_beside_the_others() {
     assert_lines(&[
         (
-            "runtimepolicy/bad | Failed | The object cannot be decoded, so Bailiff ignores it. spec.severity: unknown variant `Extreme`.",
+            "runtimepolicy/bad | Failed | The object cannot be decoded, so Bailiff ignores it. spec.severity: unknown variant `Extreme`. Fix or delete the object.",
             5,
             |s| {
                 if let Ok(policies) = &mut s.policies {
@@ -284,7 +285,7 @@ fn an_object_that_cannot_be_decoded_has_a_row_beside_the_others() {
             },
         ),
         (
-            "runtimepolicy/bad | Failed | A part of the status of the object cannot be decoded, so Bailiff ignores it. status.x: unknown.",
+            "runtimepolicy/bad | Failed | A part of the status of the object cannot be decoded, so Bailiff ignores it. status.x: unknown. Fix or delete the object.",
             5,
             |s| {
                 if let Ok(policies) = &mut s.policies {
@@ -297,7 +298,7 @@ fn an_object_that_cannot_be_decoded_has_a_row_beside_the_others() {
             },
         ),
         (
-            "incident/bad | Failed | The object in namespace shop cannot be decoded, so Bailiff ignores it. spec.severity: unknown variant `Extreme`.",
+            "incident/bad | Failed | The object in namespace shop cannot be decoded, so Bailiff ignores it. spec.severity: unknown variant `Extreme`. Fix or delete the object.",
             8,
             |s| {
                 if let Ok(incidents) = &mut s.incidents {
@@ -317,6 +318,16 @@ fn an_object_that_cannot_be_decoded_has_a_row_beside_the_others() {
         lines(&state)[18],
         "incident | Failed | 2 more objects have the same status."
     );
+    // A long error does not hide the remedy.
+    let mut state = working();
+    if let Ok(incidents) = &mut state.incidents {
+        incidents.problems.push(Problem {
+            cause: "x".repeat(1000),
+            ..undecodable(&"n".repeat(63), "bad")
+        });
+    }
+    let line = lines(&state)[8].clone();
+    assert!(line.ends_with("x…. Fix or delete the object."), "{line}");
 }
 
 #[test]
@@ -431,6 +442,12 @@ fn responses_that_wait_have_a_row_for_each_reason() {
             "2026-01-01T23:59:00Z",
         ),
         incident("inc-4", "False", "Unmanaged", "2026-01-01T12:00:00Z"),
+        incident(
+            "inc-7",
+            "False",
+            "EvictionDeadlineExceeded",
+            "2026-01-01T12:00:00Z",
+        ),
         // More than a day ago.
         incident("inc-5", "False", "MirrorPod", "2025-12-31T23:00:00Z"),
         fallback,
@@ -438,9 +455,10 @@ fn responses_that_wait_have_a_row_for_each_reason() {
     assert_eq!(
         lines(&state)[7..],
         [
-            "incidents | OK | 6 Incidents exist, 3 without a final response.",
+            "incidents | OK | 7 Incidents exist, 3 without a final response.",
             "waiting/Cooldown | Warning | 2 Incidents wait for a response, the oldest (shop/inc-2, Deployment web) for 12m. Another pod of the workload was removed within the cooldown period. Bailiff retries automatically.",
             "waiting/FromAnotherVersion | Warning | 1 Incident waits for a response, the oldest (shop/inc-3, Deployment web) for 60s. The condition Responded has the cause.",
+            "no-action/EvictionDeadlineExceeded | Warning | Bailiff took no action for 1 Incident in the last 24 hours, most recently shop/inc-7. The eviction was blocked, or got no response, until the deadline. The condition Responded names what blocked it. Fix that, then evict the pod manually.",
             "no-action/Unmanaged | Warning | Bailiff took no action for 1 Incident in the last 24 hours, most recently shop/inc-4. The pod has no controller that creates a replacement. Delete the pod manually, or set guardrails.unmanagedPodPolicy to Respond.",
             "fallback-incidents | Warning | 1 Incident is in namespace bailiff-system, because the API server rejected them in the pod's namespace (shop). Check quotas and admission webhooks there.",
         ]

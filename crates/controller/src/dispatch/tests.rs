@@ -140,7 +140,7 @@ async fn a_response_that_panics_is_retried_and_stops_no_other() {
     let (server, client) = ApiServer::playing([]);
     let (controller, _recovering) = world.controller(client, Config::default());
     let mut tasks = Tasks {
-        retention: Retention::new(&controller),
+        retention: Retention::new(&controller, Metrics::default()),
         controller: Arc::clone(&controller),
         running: JoinSet::new(),
         keys: BTreeMap::new(),
@@ -172,7 +172,7 @@ async fn a_new_list_forgets_everywhere_what_it_does_not_name() {
     let (server, client) = ApiServer::playing([]);
     let (controller, _recovering) = world.controller(client, Config::default());
     let mut tasks = Tasks {
-        retention: Retention::new(&controller),
+        retention: Retention::new(&controller, Metrics::default()),
         controller: Arc::clone(&controller),
         running: JoinSet::new(),
         keys: BTreeMap::new(),
@@ -211,4 +211,34 @@ async fn a_new_list_forgets_everywhere_what_it_does_not_name() {
     tasks.learn(Event::Delete(Box::new(incident(&json!({})).metadata)));
     assert_eq!(known(), (0, 0));
     server.finish();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_incidents_does_not_keep_deletions_from_their_turn() {
+    let closed = |uid: &str, time: &str| {
+        let mut incident = incident(&json!({"conditions": [
+            {"type": "Responded", "status": "True", "reason": "AuditOnly", "message": "",
+                "lastTransitionTime": time},
+        ]}));
+        incident.metadata.uid = Some(uid.to_owned());
+        incident
+    };
+    let limits = "/api/v1/namespaces/bailiff-system/configmaps/bailiff-incident-limits";
+    let rounds = vec![
+        vec![Call::patch(limits)],
+        vec![Call::delete(INCIDENT).with(json!({"preconditions": {"uid": "old"}}))],
+    ];
+    fed(World::new(), rounds, |send, _controller| async move {
+        brings(&send, Event::Init);
+        brings(
+            &send,
+            Event::InitApply(closed("old", "2026-01-01T00:00:00Z")),
+        );
+        brings(&send, Event::InitDone);
+        for _ in 0..100 {
+            brings(&send, Event::Apply(closed("new", "2999-01-01T00:00:00Z")));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
 }

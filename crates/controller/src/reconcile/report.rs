@@ -1,8 +1,8 @@
 //! Reports what was done: the Incident's status first, then Events.
 //!
 //! Here: the writes. Not here: the sentences (`bailiff_response::messages`).
-//! Invariant: no status and no Event holds a slot for more than seconds; what was done is reported until
-//! the API server accepts the status or rejects it for good, which is logged and counted.
+//! Invariant: no status holds a slot for more than seconds, and no Event for any time; what was done is
+//! reported until the API server accepts the status or rejects it for good, which is logged and counted.
 
 use super::remove::{Answer, send};
 use super::unwritten::Done;
@@ -13,13 +13,15 @@ use bailiff_api::{
 };
 use bailiff_kube::events::EventSpec;
 use bailiff_response::messages::{self, Regarding};
-use bailiff_response::{Key, Outcome, Recovery, Verified, apply_outcome, recovered};
+use bailiff_response::{
+    Key, Outcome, Recovery, Verified, apply_outcome, is_of_admission, recovered,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Status};
 use kube::Resource as _;
 use kube::api::{Patch, PatchParams};
-use kube::core::{Request, Status};
+use kube::core::Request;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,8 +29,6 @@ use tokio::time::Instant;
 const WRITE_RETRY: Duration = Duration::from_millis(250);
 /// Timeout of a write in a slot.
 const WRITE_LIMIT: Duration = Duration::from_secs(3);
-/// How long an Event is waited for.
-const EVENT_LIMIT: Duration = Duration::from_secs(2);
 /// Field manager of the statuses that the controller writes. A sensor's writes have another, so that
 /// the API server records when each wrote last.
 const FIELD_MANAGER: &str = "bailiff-controller";
@@ -122,13 +122,11 @@ impl Controller {
         );
         let pod = &incident.spec.pod;
         let pod = reference("v1", "Pod", &pod.name, &pod.uid, incident);
-        self.publish(incident, outcome, Regarding::Pod, &pod, None, now)
-            .await;
+        self.publish(incident, outcome, Regarding::Pod, &pod, None, now);
         if let Some(w) = &verified.workload {
             let about = Regarding::Workload(&w.kind);
             let workload = workload_reference(w, incident);
-            self.publish(incident, outcome, about, &workload, Some(pod), now)
-                .await;
+            self.publish(incident, outcome, about, &workload, Some(pod), now);
         }
         Ok(())
     }
@@ -160,13 +158,13 @@ impl Controller {
         let note = messages::recovered_note(incident, recovery);
         if let (Some(note), Some(w)) = (note, &after.workload_ref) {
             let workload = workload_reference(w, incident);
-            self.send(note, "Replacing", workload, None, now).await;
+            self.send(note, "Replacing", workload, None, now);
         }
         Ok(())
     }
 
     /// Reports on a binding that the bad-policy guard paused it.
-    pub(crate) async fn report_paused(&self, binding: &RuntimePolicyBinding, now: Timestamp) {
+    pub(crate) fn report_paused(&self, binding: &RuntimePolicyBinding, now: Timestamp) {
         let metadata = &binding.metadata;
         let generation = self
             .cache
@@ -196,10 +194,10 @@ impl Controller {
             },
             related: None,
         };
-        self.notify(&notice, now).await;
+        self.events.write(notice, now);
     }
 
-    async fn publish(
+    fn publish(
         &self,
         incident: &Incident,
         outcome: &Outcome,
@@ -210,7 +208,7 @@ impl Controller {
     ) {
         if let Some(note) = messages::note(incident, outcome, about) {
             let (action, regarding) = (action(outcome), regarding.clone());
-            self.send(note, action, regarding, related, now).await;
+            self.send(note, action, regarding, related, now);
         }
     }
 
@@ -226,7 +224,7 @@ impl Controller {
         }
     }
 
-    async fn send(
+    fn send(
         &self,
         note: messages::Note,
         action: &'static str,
@@ -242,7 +240,7 @@ impl Controller {
             regarding,
             related,
         };
-        self.notify(&notice, now).await;
+        self.events.write(notice, now);
     }
 
     /// A merge patch without `series`, which the sensor owns. It is tried once more after a moment, and
@@ -283,7 +281,7 @@ impl Controller {
                     continue;
                 }
             };
-            let error = &answer.message;
+            let error = answer.message.as_deref().unwrap_or_default();
             let given_up = match Refusal::of(&answer) {
                 Refusal::NotFound => return Err(Stop::NotFound),
                 Refusal::Rejected => self.unwritten().rejected(uid),
@@ -297,7 +295,7 @@ impl Controller {
                 }
             };
             if given_up {
-                self.unwritten().give_up(uid);
+                self.unwritten().forget(uid);
                 self.metrics.status_writes_rejected.inc();
                 tracing::error!(%error, incident = name, namespace, "The API server rejected the status of an Incident");
                 return Ok(());
@@ -306,27 +304,6 @@ impl Controller {
             return Err(Stop::Unwritten(retry_after));
         }
         Err(Stop::Unwritten(None))
-    }
-
-    /// An Event waits for nothing, and nothing waits for it for long.
-    async fn notify(&self, notice: &EventSpec, now: Timestamp) {
-        let published = tokio::time::timeout(EVENT_LIMIT, self.recorder.publish(notice, now));
-        let about = notice.regarding.name.as_deref();
-        match published.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                self.metrics.event_failures.inc();
-                tracing::warn!(%error, about, reason = notice.reason, "Cannot write an Event");
-            }
-            Err(_) => {
-                self.metrics.event_failures.inc();
-                tracing::warn!(
-                    about,
-                    reason = notice.reason,
-                    "Cannot write an Event, as the API server does not answer"
-                );
-            }
-        }
     }
 }
 
@@ -344,15 +321,13 @@ enum Refusal {
 }
 
 impl Refusal {
-    /// A webhook chooses the code of its response, so it is checked first.
+    /// A webhook chooses the code of its response, so it is checked first. One that cannot be called
+    /// rejects as well: it can stay so for as long as its owner likes.
     fn of(answer: &Status) -> Self {
-        let message = &answer.message;
-        if message.starts_with("admission webhook \"")
-            || message.contains("ValidatingAdmissionPolicy '")
-        {
+        if is_of_admission(answer) {
             return Self::Rejected;
         }
-        match answer.code {
+        match answer.code.unwrap_or_default() {
             404 => Self::NotFound,
             403 => Self::Rejected,
             400 | 405 | 406 | 410 | 411..=428 | 431..=499 => Self::Invalid,

@@ -71,6 +71,17 @@ fn the_end() -> Vec<Vec<Call>> {
     rounds([vec![evicted()], events("EvictedByPolicy")])
 }
 
+/// One pass, and the Events after it.
+async fn pass(
+    controller: &Controller,
+    key: &Key,
+    brought: Option<Incident>,
+) -> Result<Finished, Stop> {
+    let ended = Box::pin(controller.reconcile_key(key, brought)).await;
+    controller.finish_events().await;
+    ended
+}
+
 /// Plays one pass over an Incident that the watch brought.
 async fn play(world: &World, rounds: Vec<Vec<Call>>) -> Result<Finished, Stop> {
     play_incident(world, incident(&Value::Null), rounds).await
@@ -83,7 +94,7 @@ async fn play_incident(
 ) -> Result<Finished, Stop> {
     let (server, client) = ApiServer::playing(rounds);
     let (controller, _recovering) = world.controller(client, Config::default());
-    let ended = Box::pin(controller.reconcile_key(&key(), Some(incident))).await;
+    let ended = pass(&controller, &key(), Some(incident)).await;
     server.finish();
     ended
 }
@@ -103,7 +114,7 @@ async fn a_violation_is_responded_to_in_one_round_of_reads_and_one_request() {
     let (server, client) =
         ApiServer::playing(rounds([vec![world.reads(), vec![evict()]], the_end()]));
     let (controller, mut recovering) = world.controller(client, Config::default());
-    let ended = Box::pin(controller.reconcile_key(&key(), Some(incident(&Value::Null)))).await;
+    let ended = pass(&controller, &key(), Some(incident(&Value::Null))).await;
     assert_eq!(ended, Ok(Finished::Removed));
     server.finish();
     let to_recover = recovering.try_recv().unwrap();
@@ -125,7 +136,7 @@ async fn an_incident_that_is_not_brought_is_read_and_one_that_is_gone_ends() {
     ] {
         let (server, client) = ApiServer::playing([vec![answer]]);
         let (controller, _recovering) = world.controller(client, Config::default());
-        let ended = Box::pin(controller.reconcile_key(&key(), None)).await;
+        let ended = pass(&controller, &key(), None).await;
         assert_eq!(ended, want);
         server.finish();
     }
@@ -159,7 +170,7 @@ async fn a_switch_that_is_turned_during_slow_reads_is_noticed_before_the_request
     let scenario = rounds([vec![reads, vec![turned], off], events("ResponseDelayed")]);
     let (server, client) = ApiServer::playing(scenario);
     let (controller, _recovering) = world.controller(client, Config::default());
-    let ended = Box::pin(controller.reconcile_key(&key(), Some(incident(&Value::Null)))).await;
+    let ended = pass(&controller, &key(), Some(incident(&Value::Null))).await;
     assert_eq!(waits(&ended), ("ResponsesSwitchedOff", true));
     assert!(
         !controller.work().controls.ledger.contains("pod-uid"),
@@ -291,13 +302,13 @@ async fn a_removal_without_a_known_result_is_looked_into_first() {
         ]);
         let (server, client) = ApiServer::playing(scenario);
         let (controller, _recovering) = world.controller(client, Config::default());
-        let ended = Box::pin(controller.reconcile_key(&key(), Some(incident(&Value::Null)))).await;
+        let ended = pass(&controller, &key(), Some(incident(&Value::Null))).await;
         assert_eq!(waits(&ended), ("APIRequestFailed", true));
         assert!(
             controller.work().controls.ledger.contains("pod-uid"),
             "it still counts"
         );
-        let ended = Box::pin(controller.reconcile_key(&key(), Some(incident(&Value::Null)))).await;
+        let ended = pass(&controller, &key(), Some(incident(&Value::Null))).await;
         assert_eq!(ended, Ok(Finished::Removed));
         server.finish();
     }
@@ -324,9 +335,9 @@ async fn an_eviction_that_is_never_answered_is_given_up_after_its_deadline() {
     ]);
     let (server, client) = ApiServer::playing(scenario);
     let (controller, _recovering) = world.controller(client, Config::default());
-    let waits_first = Box::pin(controller.reconcile_key(&key(), Some(late()))).await;
+    let waits_first = pass(&controller, &key(), Some(late())).await;
     assert_eq!(waits(&waits_first), ("APIRequestFailed", true));
-    let ended = Box::pin(controller.reconcile_key(&key(), Some(late()))).await;
+    let ended = pass(&controller, &key(), Some(late())).await;
     assert_eq!(ended, Ok(Finished::Final));
     assert!(!controller.work().controls.ledger.contains("pod-uid"));
     server.finish();
@@ -349,10 +360,11 @@ async fn who_no_longer_leads_reports_a_removal_that_was_done() {
     ]);
     let (server, client) = ApiServer::playing(scenario);
     let (controller, _recovering) = world.controller(client, Config::default());
-    let first = Box::pin(controller.reconcile_key(&key(), Some(incident(&Value::Null)))).await;
+    let first = pass(&controller, &key(), Some(incident(&Value::Null))).await;
     assert_eq!(waits(&first), ("APIRequestFailed", true));
     controller.stopping().cancel();
     Box::pin(controller.last_look()).await;
+    controller.finish_events().await;
     server.finish();
 }
 
@@ -362,7 +374,7 @@ async fn who_no_longer_leads_requests_nothing() {
     let (server, client) = ApiServer::playing([world.reads()]);
     let (controller, _recovering) = world.controller(client, Config::default());
     controller.stopping().cancel();
-    let ended = Box::pin(controller.reconcile_key(&key(), Some(incident(&Value::Null)))).await;
+    let ended = pass(&controller, &key(), Some(incident(&Value::Null))).await;
     assert_eq!(ended, Err(Stop::Stopping));
     assert!(!controller.work().controls.ledger.contains("pod-uid"));
     server.finish();
@@ -403,6 +415,46 @@ async fn a_termination_is_shortened_and_believed_only_when_it_is_read_back() {
     assert_eq!(play(&world, scenario).await, Ok(Finished::Final));
 }
 
+#[tokio::test]
+async fn a_shortening_that_is_never_answered_is_given_up_after_its_deadline() {
+    let world = terminating(36_000);
+    let reads = || {
+        vec![
+            world.reads(),
+            vec![Call::get(SWITCH).gives(world.switch.clone())],
+        ]
+    };
+    let cut = || vec![Call::post(EVICTION).is_cut()];
+    // It is accepted, and cannot be read back.
+    let unread = || vec![Call::get(POD).fails(500, "InternalError", "etcd is away")];
+    for unknown in [vec![cut()], vec![vec![Call::post(EVICTION)], unread()]] {
+        let failed = responded("Unknown", "APIRequestFailed");
+        let scenario = rounds([
+            reads(),
+            unknown.clone(),
+            vec![failed],
+            events("ResponseDelayed"),
+        ]);
+        let ended = play(&world, scenario).await;
+        let Ok(Finished::Backoff { not_after, .. }) = ended else {
+            panic!("{ended:?}")
+        };
+        assert!(not_after.is_some(), "it has a deadline");
+        let late = incident(&json!({
+            "conditions": [{"type": "Responded", "status": "Unknown", "reason": "APIRequestFailed",
+                "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+            "waiting": {"reason": "APIRequestFailed", "startTime": "2026-01-01T00:00:00.000000Z",
+                "deadline": "2026-01-01T00:10:00.000000Z"},
+        }));
+        let given_up = responded("False", "EvictionDeadlineExceeded");
+        let scenario = rounds([reads(), unknown, vec![given_up], events("PolicyViolation")]);
+        assert_eq!(
+            play_incident(&world, late, scenario).await,
+            Ok(Finished::Final)
+        );
+    }
+}
+
 fn responded_and(status: &str, reason: &str, recovered: &str) -> Vec<Call> {
     vec![write(json!({"status": {"conditions": [
         {"type": "Responded", "status": status, "reason": reason},
@@ -419,7 +471,7 @@ async fn a_status_that_is_rejected_for_good_is_not_written_forever() {
     ]);
     let (server, client) = ApiServer::playing(scenario);
     let (controller, _recovering) = world.controller(client, Config::default());
-    let ended = Box::pin(controller.reconcile_key(&key(), Some(incident(&Value::Null)))).await;
+    let ended = pass(&controller, &key(), Some(incident(&Value::Null))).await;
     assert_eq!(ended, Ok(Finished::Removed));
     assert_eq!(controller.metrics.status_writes_rejected.get(), 1);
     server.finish();
@@ -433,7 +485,7 @@ async fn play_slots(rounds: Vec<Vec<Call>>) -> (Result<Finished, Stop>, usize, A
     let mut brought = Some(incident(&Value::Null));
     let mut slots = 0;
     let ended = loop {
-        let ended = Box::pin(controller.reconcile_key(&key(), brought.take())).await;
+        let ended = pass(&controller, &key(), brought.take()).await;
         match ended {
             Err(Stop::Unwritten(_)) => slots += 1,
             ended => break ended,
@@ -486,7 +538,8 @@ async fn a_status_that_cannot_be_written_now_frees_the_slot_and_is_written_later
 async fn a_status_that_is_denied_is_written_a_few_times_and_given_up() {
     let world = World::new();
     let webhook = "admission webhook \"deny.example.com\" denied the request: no";
-    for (code, message) in [(403, "no"), (429, webhook), (404, webhook)] {
+    let called = "Internal error occurred: failed calling webhook \"deny.example.com\": timeout";
+    for (code, message) in [(403, "no"), (429, webhook), (404, webhook), (500, called)] {
         let denied = || vec![write(json!({})).fails(code, "Any", message)];
         let mut scenario = vec![world.reads(), vec![evict()], denied()];
         for _ in 1..8 {
@@ -503,11 +556,21 @@ async fn a_status_that_is_denied_is_written_a_few_times_and_given_up() {
 async fn an_event_that_is_not_answered_holds_no_slot() {
     let world = World::new();
     let silent = || vec![Call::post(EVENTS).is_silent()];
-    let scenario = rounds([
+    let (server, client) = ApiServer::playing(rounds([
         vec![world.reads(), vec![evict()], vec![evicted().remove(0)]],
         vec![silent(), silent()],
-    ]);
-    assert_eq!(play(&world, scenario).await, Ok(Finished::Removed));
+    ]));
+    let (controller, _recovering) = world.controller(client, Config::default());
+    let begun = tokio::time::Instant::now();
+    let brought = Some(incident(&Value::Null));
+    let ended = Box::pin(controller.reconcile_key(&key(), brought)).await;
+    assert_eq!(
+        (ended, begun.elapsed()),
+        (Ok(Finished::Removed), Duration::ZERO)
+    );
+    controller.finish_events().await;
+    assert_eq!(controller.metrics.event_failures.get(), 2);
+    server.finish();
 }
 
 #[tokio::test]
@@ -545,11 +608,11 @@ async fn two_pods_of_a_workload_wait_for_its_cooldown() {
         vec![vec![Call::post(EVENTS)], vec![Call::post(EVENTS)]],
     ]));
     let (controller, _recovering) = world.controller(client, Config::default());
-    let first = Box::pin(controller.reconcile_key(&key(), Some(incident(&Value::Null)))).await;
+    let first = pass(&controller, &key(), Some(incident(&Value::Null))).await;
     assert_eq!(first, Ok(Finished::Removed));
     let second: Incident = serde_json::from_value(second).unwrap();
     let of = Key::of(&second).unwrap();
-    let ended = Box::pin(controller.reconcile_key(&of, Some(second))).await;
+    let ended = pass(&controller, &of, Some(second)).await;
     assert!(matches!(ended, Ok(Finished::Limited { .. })), "{ended:?}");
     server.finish();
 }
@@ -584,7 +647,7 @@ async fn a_binding_may_delete_where_the_chart_allows_it() {
     ]);
     let (server, client) = ApiServer::playing(scenario);
     let (controller, _recovering) = world.controller(client, config);
-    let ended = Box::pin(controller.reconcile_key(&key(), Some(incident(&Value::Null)))).await;
+    let ended = pass(&controller, &key(), Some(incident(&Value::Null))).await;
     assert_eq!(ended, Ok(Finished::Removed));
     server.finish();
 }

@@ -58,22 +58,18 @@ impl Unwritten {
         self.done.len() >= LIMIT
     }
 
-    /// Counts a rejection. Whether it was the last: the status is given up.
+    /// Counts a rejection. Whether it was the last: the status is given up. So it is where too many are
+    /// counted already: none is written without end.
     pub(super) fn rejected(&mut self, incident_uid: &str) -> bool {
         if self.rejections.len() >= LIMIT && !self.rejections.contains_key(incident_uid) {
-            return false;
+            return true;
         }
         let count = self.rejections.entry(incident_uid.to_owned()).or_default();
         *count = count.saturating_add(1);
         *count >= REJECTED_TRIES
     }
 
-    /// Its status will not be written.
-    pub(super) fn give_up(&mut self, incident_uid: &str) {
-        self.done.remove(incident_uid);
-    }
-
-    /// Its status was written, or its Incident was deleted.
+    /// Its status was written or will not be, or its Incident was deleted.
     pub(super) fn forget(&mut self, incident_uid: &str) {
         self.done.remove(incident_uid);
         self.rejections.remove(incident_uid);
@@ -103,6 +99,20 @@ impl Unwritten {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_status_is_written_without_end() {
+        let mut unwritten = Unwritten::default();
+        let mut tries = |uid: &str| (1..100).find(|_| unwritten.rejected(uid));
+        assert_eq!(tries("a"), Some(8));
+        for number in 1..LIMIT {
+            unwritten.rejected(&number.to_string());
+        }
+        assert!(unwritten.rejected("one too many"));
+        // What is given up makes room.
+        unwritten.forget("a");
+        assert!(!unwritten.rejected("one too many"));
+    }
 
     #[test]
     fn what_a_status_records_waits_no_longer() {

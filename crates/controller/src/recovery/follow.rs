@@ -2,9 +2,10 @@
 //!
 //! Here: one watch for each recovering workload, and the deadlines. Not here: what counts as a
 //! replacement (`super`).
-//! Invariant: nothing polls; at most [`WATCHES`] workloads are watched at once and the rest waits for
-//! its turn, with its deadlines; what was found is reported once.
+//! Invariant: nothing polls; at most [`WATCHES`] workloads are watched at once, as far as there is memory
+//! for their pods, and the rest waits for its turn, with its deadlines; what was found is reported once.
 
+mod memory;
 mod pods;
 
 use super::{ClaimScope, PodSource, creator, find_replacement, pod_source};
@@ -22,11 +23,12 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use kube::runtime::watcher;
 use kube::{Api, Client};
-use pods::Pods;
+use memory::{Limits, Share};
+use pods::{Kept, Pods};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -35,7 +37,8 @@ use tokio::time::Instant;
 const CONNECTION_WATCHES: usize = 90;
 /// Most workloads that are watched at once: each has a watch of itself and one of its pods.
 const WATCHES: usize = CONNECTION_WATCHES / 2;
-/// Most pods of a workload that are known; a replacement among further ones is not found.
+/// Most pods of a workload that are known, as far as there is memory for them; a replacement among further
+/// ones is not found.
 const PODS_LIMIT: usize = 1_000;
 /// Changes that follow each other are processed together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -67,7 +70,7 @@ pub(crate) async fn follow(
     mut incidents: mpsc::UnboundedReceiver<Box<Incident>>,
     news: mpsc::UnboundedSender<News>,
 ) {
-    let permits = Arc::new(Semaphore::new(WATCHES));
+    let limits = Limits::default();
     let mut groups: BTreeMap<Group, mpsc::UnboundedSender<Box<Incident>>> = BTreeMap::new();
     let mut running: JoinSet<(Group, Vec<Incident>)> = JoinSet::new();
     let mut late: Vec<Incident> = Vec::new();
@@ -110,12 +113,12 @@ pub(crate) async fn follow(
                 }
                 let (send, receive) = mpsc::unbounded_channel();
                 groups.insert(key.clone(), send);
-                let (controller, permits) = (Arc::clone(&controller), Arc::clone(&permits));
+                let (controller, limits) = (Arc::clone(&controller), limits.clone());
                 let (watches, reported) = (watches.clone(), reported.clone());
                 running.spawn(async move {
                     let recovering =
-                        Recovering::begin(controller, watches, incident, receive, reported);
-                    (key, recovering.run(&permits).await)
+                        Recovering::begin(controller, watches, limits, incident, receive, reported);
+                    (key, recovering.run().await)
                 });
             }
         }
@@ -152,12 +155,18 @@ struct Recovering {
     controller: Arc<Controller>,
     /// The client of the watches.
     watches: Client,
+    limits: Limits,
     workload: Option<WorkloadReference>,
     waiting: BTreeMap<(Timestamp, String), Box<Incident>>,
     incoming: mpsc::UnboundedReceiver<Box<Incident>>,
     reported: mpsc::UnboundedSender<String>,
     source: Option<PodSource>,
-    pods: BTreeMap<String, Pod>,
+    pods: BTreeMap<String, Kept>,
+    /// How much memory they take, and how much they can.
+    bytes: usize,
+    share: Share,
+    /// There was no memory for its pods, so it waits for as much as one workload can take.
+    crowded: bool,
     /// All pods are known.
     listed: bool,
     /// The list of the workload's watch that is not complete yet.
@@ -170,6 +179,7 @@ impl Recovering {
     fn begin(
         controller: Arc<Controller>,
         watches: Client,
+        limits: Limits,
         incident: Box<Incident>,
         incoming: mpsc::UnboundedReceiver<Box<Incident>>,
         reported: mpsc::UnboundedSender<String>,
@@ -187,6 +197,10 @@ impl Recovering {
             reported,
             source: None,
             pods: BTreeMap::new(),
+            bytes: 0,
+            share: Share::free(&limits),
+            crowded: false,
+            limits,
             listed: false,
             coming: None,
             retry: None,
@@ -218,9 +232,17 @@ impl Recovering {
     }
 
     /// Waits for the replacements; the Incidents that came too late for it.
-    async fn run(mut self, permits: &Semaphore) -> Vec<Incident> {
-        if let Some(_permit) = self.turn(permits).await {
+    async fn run(mut self) -> Vec<Incident> {
+        while let Some((_permit, share)) = self.turn().await {
+            self.share = share;
+            self.crowded = false;
             self.watch().await;
+            if !self.crowded {
+                break;
+            }
+            // Its memory is for others until it has its turn.
+            self.forget_pods();
+            self.source = None;
         }
         let waiting: Vec<_> = self.waiting.keys().cloned().collect();
         for key in waiting {
@@ -234,30 +256,48 @@ impl Recovering {
         late
     }
 
-    /// Waits for the workload's turn to be watched. None: nothing waits any more.
-    async fn turn<'a>(
-        &mut self,
-        permits: &'a Semaphore,
-    ) -> Option<tokio::sync::SemaphorePermit<'a>> {
+    /// Waits for the workload's turn to be watched, and what its pods can take of the memory. None:
+    /// nothing waits any more.
+    async fn turn(&mut self) -> Option<(OwnedSemaphorePermit, Share)> {
         let stopping = self.controller.stopping().clone();
-        let turn = permits.acquire();
+        let (limits, crowded) = (self.limits.clone(), self.crowded);
+        let turn = async {
+            let share = if crowded {
+                Share::whole(&limits).await?
+            } else {
+                Share::free(&limits)
+            };
+            let permit = Arc::clone(&limits.watches).acquire_owned().await.ok()?;
+            Some((permit, share))
+        };
         tokio::pin!(turn);
         loop {
             let deadline = self.deadline();
             tokio::select! {
                 biased;
                 () = stopping.cancelled() => return None,
-                permit = &mut turn => return permit.ok(),
+                turn = &mut turn => return turn,
                 Some(incident) = self.incoming.recv() => self.add(incident),
                 () = tokio::time::sleep_until(deadline) => {
+                    let _one_at_a_time = self.limits.reads.clone().acquire_owned().await.ok()?;
+                    self.share = Share::Whole;
                     self.read_once().await;
                     self.evaluate().await;
+                    self.forget_pods();
                     if self.waiting.is_empty() {
                         return None;
                     }
                 }
             }
         }
+    }
+
+    /// Makes room for the pods of others.
+    fn forget_pods(&mut self) {
+        self.pods.clear();
+        self.bytes = 0;
+        self.listed = false;
+        self.share = Share::free(&self.limits);
     }
 
     /// Watches the workload and its pods until every replacement is known.
@@ -267,13 +307,14 @@ impl Recovering {
         let mut pods: Option<(PodSource, Pods)> = None;
         // What is not watched is known already.
         let mut due = self.source.is_some().then(Instant::now);
-        while !self.waiting.is_empty() {
+        while !self.waiting.is_empty() && !self.crowded {
             if let Some(source) = &self.source
                 && pods
                     .as_ref()
                     .is_none_or(|(of, _)| !of.has_same_pods(source))
             {
                 self.pods.clear();
+                self.bytes = 0;
                 self.listed = false;
                 pods = self
                     .pod_watch(&self.watches, source)
@@ -386,27 +427,44 @@ impl Recovering {
         }
     }
 
-    fn pod(&mut self, event: Result<Event<Pod>, ListWatchError>) {
-        let uid = |pod: &Pod| pod.metadata.uid.clone().unwrap_or_default();
+    fn pod(&mut self, event: Result<Event<Kept>, ListWatchError>) {
         match event {
             Ok(Event::Init) => {
                 self.pods.clear();
+                self.bytes = 0;
                 self.listed = false;
             }
-            Ok(Event::InitApply(pod) | Event::Apply(pod)) => {
-                let uid = uid(&pod);
-                if self.pods.len() < PODS_LIMIT || self.pods.contains_key(&uid) {
-                    self.pods.insert(uid, pod);
-                }
-            }
+            Ok(Event::InitApply(kept) | Event::Apply(kept)) => self.keep(kept),
             Ok(Event::InitDone) => self.listed = true,
             Ok(Event::Delete(metadata)) => {
-                self.pods
-                    .remove(metadata.uid.as_deref().unwrap_or_default());
+                self.forget_pod(metadata.uid.as_deref().unwrap_or_default());
             }
             Err(error) => {
                 tracing::warn!(%error, "Cannot watch the pods of a workload that recovers; it is retried");
             }
+        }
+    }
+
+    /// Keeps a pod, if the workload has not too many and there is memory for it.
+    fn keep(&mut self, kept: Kept) {
+        let uid = kept.pod.metadata.uid.clone().unwrap_or_default();
+        // What it was before is true no more.
+        self.forget_pod(&uid);
+        let bytes = self.bytes + kept.bytes;
+        if self.pods.len() >= PODS_LIMIT || bytes > memory::WORKLOAD_LIMIT {
+            return;
+        }
+        if !self.share.covers(bytes) {
+            self.crowded = true;
+            return;
+        }
+        self.bytes = bytes;
+        self.pods.insert(uid, kept);
+    }
+
+    fn forget_pod(&mut self, uid: &str) {
+        if let Some(before) = self.pods.remove(uid) {
+            self.bytes -= before.bytes;
         }
     }
 
@@ -454,19 +512,25 @@ impl Recovering {
         if self.retry.is_some_and(|(at, _)| Instant::now() < at) {
             return;
         }
+        // Not cloned: they can be much of the memory.
+        let kept = std::mem::take(&mut self.pods);
+        let pods: Vec<&Pod> = kept.values().map(|kept| &kept.pod).collect();
+        self.evaluate_with(&pods).await;
+        self.pods = kept;
+    }
+
+    async fn evaluate_with(&mut self, pods: &[&Pod]) {
         let before = self.retry.take();
         let Some(source) = self.source.clone() else {
             return;
         };
         let needs_pods = matches!(source, PodSource::Pods(..) | PodSource::PodsThatNameIt);
         let deadline = self.controller.config().replacement_deadline;
-        let pods: Vec<Pod> = self.pods.values().cloned().collect();
-        let waiting: Vec<_> = self
-            .waiting
-            .iter()
-            .map(|(k, i)| (k.clone(), i.clone()))
-            .collect();
-        for (key, incident) in waiting {
+        let waiting: Vec<_> = self.waiting.keys().cloned().collect();
+        for key in waiting {
+            let Some(incident) = self.waiting.get(&key).cloned() else {
+                continue;
+            };
             let waited = Timestamp::now().duration_since(key.0);
             let over = Duration::try_from(waited).is_ok_and(|waited| waited >= deadline);
             if needs_pods && !self.listed && !over {
@@ -489,7 +553,7 @@ impl Recovering {
                     &incident,
                     (key.0, deadline),
                     &source,
-                    &pods,
+                    pods,
                     claim,
                 ))
                 .await

@@ -97,6 +97,7 @@ fn a_pod_on_its_way_out_is_not_counted_as_ready() {
         pod("False", None),
         Pod::default(),
     ];
+    let pods: Vec<_> = pods.iter().collect();
     assert_eq!(ready_pods(&pods), 2);
 }
 
@@ -129,6 +130,7 @@ async fn found(
         .iter()
         .map(|pod| serde_json::from_value(pod.clone()).unwrap())
         .collect();
+    let pods: Vec<_> = pods.iter().collect();
     let deadline = Duration::from_hours(1_000_000);
     let looking = find_replacement(
         &client,

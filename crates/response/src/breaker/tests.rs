@@ -195,6 +195,87 @@ fn one_response_is_tried_after_a_pause_and_the_pauses_double_up_to_an_hour() {
     assert_eq!(pauses, [20, 40, 60, 60]);
 }
 
+/// A breaker that two nodes opened, and tries on node-2 at these minutes.
+fn opened_by_two(tries: &[i64]) -> Vec<Case> {
+    const NAMES: [&str; 3] = ["t1", "t2", "t3"];
+    let mut cases = failing(&[1, 3, 5]);
+    cases[2].node = "node-2";
+    cases[3].removed = false;
+    cases.extend(tries.iter().zip(NAMES).map(|(minute, pod)| Case {
+        pod,
+        node: "node-2",
+        started: minute - 1,
+        violated_after: 9999,
+        ..CASE
+    }));
+    cases
+}
+
+#[test]
+fn one_node_prolongs_it_for_no_other() {
+    let failed = |pod, node, started| Case {
+        pod,
+        node,
+        started,
+        removed: false,
+        ..CASE
+    };
+    let mut cases = opened_by_two(&[16]);
+    assert_eq!(on(&breakers(&cases), "node-2", None, 18), Some(26 * 60));
+    // A sensor of node-1 reports what it likes: the next try comes as without it.
+    cases.extend(["p5", "p6", "p7"].map(|pod| failed(pod, "node-1", 17)));
+    assert_eq!(on(&breakers(&cases), "node-2", None, 18), Some(26 * 60));
+    assert_eq!(on(&breakers(&cases), "node-2", None, 26), None);
+    // Its own node waits for longer, as soon as it has a breaker of its own.
+    let own = on(&breakers(&cases), "node-1", None, 18).unwrap();
+    assert!(own > 26 * 60, "{own}");
+    // A second node reports it, too, and the pause doubles.
+    cases.push(failed("p8", "node-2", 17));
+    let doubled = 17 * 60 + 5 + 20 * 60;
+    assert_eq!(on(&breakers(&cases), "node-3", None, 18), Some(doubled));
+    // The reports of two tries count together.
+    let mut cases = opened_by_two(&[16, 27]);
+    cases.push(failed("p5", "node-1", 17));
+    cases.push(failed("p6", "node-2", 28));
+    let doubled = 28 * 60 + 5 + 20 * 60;
+    assert_eq!(on(&breakers(&cases), "node-3", None, 29), Some(doubled));
+}
+
+#[test]
+fn a_pod_from_before_the_try_says_nothing_about_it() {
+    let mut cases = opened_by_two(&[16]);
+    for (pod, node) in [("p5", "node-1"), ("p6", "node-2")] {
+        cases.push(Case {
+            pod,
+            node,
+            started: 15,
+            violated_after: 90,
+            removed: false,
+            ..CASE
+        });
+    }
+    assert_eq!(on(&breakers(&cases), "node-3", None, 18), Some(26 * 60));
+}
+
+#[test]
+fn a_node_cannot_report_that_the_replacement_on_another_one_failed() {
+    let mut cases = failing(&[1, 3, 5]);
+    cases[3].replacement = Some(("p4", 7));
+    for (node, want) in [("node-2", None), ("node-1", Some(5 * 60 + 5 + 600))] {
+        let mut incident = record(&Case {
+            pod: "p4",
+            node,
+            started: 7,
+            removed: false,
+            ..CASE
+        });
+        incident.status = None;
+        let mut breakers = breakers(&cases);
+        breakers.observe(&incident);
+        assert_eq!(state(&breakers, None, 9), want, "{node}");
+    }
+}
+
 #[test]
 fn a_replacement_that_lives_closes_it() {
     let mut cases = failing(&[1, 3, 5]);

@@ -53,6 +53,29 @@ fn what_a_new_list_does_not_name_counts_no_more() {
 }
 
 #[test]
+fn no_namespace_raises_the_limit_of_all_by_more_than_what_is_always_allowed() {
+    let names: Vec<_> = (0..1_000).map(|n| format!("w{n}")).collect();
+    let of = |namespace, count: usize| {
+        let names = names.iter().take(count);
+        names.map(move |name| (namespace, Some(name.as_str())))
+    };
+    let pods = of("shop", 99).chain(of("bank", 100)).chain(of("shop", 99));
+    let honest: Vec<_> = pods.collect();
+    assert_eq!(matched_workloads(honest.clone()), 199);
+    let decoys = || of("attacker", 1_000);
+    let with_decoys = matched_workloads(honest.into_iter().chain(decoys()));
+    assert_eq!(with_decoys, 299);
+    assert_eq!(limit(299) - limit(199), ALWAYS);
+    // What the guard never counts among those that lose pods is no part of the matched ones.
+    assert_eq!(matched_workloads(vec![("shop", None); 1_000]), 0);
+    // Decoys in one namespace: eleven workloads are as many too many as without them.
+    let (policy, mut binding) = young();
+    binding.matched_workloads = Some(matched_workloads(decoys()));
+    let paused = guards(11, 1).assess(&policy, &binding).unwrap();
+    assert_eq!((paused.workloads, paused.limit()), (Some(11), 10));
+}
+
+#[test]
 fn more_than_ten_workloads_or_a_tenth_of_them_pause_a_young_binding() {
     let (policy, mut binding) = young();
     let mut paused = |workloads, every, matched| {

@@ -350,7 +350,7 @@ fn what_became_of_the_workload() {
 fn a_paused_binding_says_how_to_resume_it() {
     let resume = "Check the policy and the Incidents. To resume, run: kubectl annotate runtimepolicybinding a bailiff.dev/resume=3/1 --overwrite";
     let want = format!(
-        "This binding would remove pods of 12 of 40 matching workloads within 10 minutes, so its responses only audit. {resume}"
+        "This binding would remove pods of 12 workloads instead of at most 10 within 10 minutes, so its responses only audit. {resume}"
     );
     assert_eq!(super::paused(&paused()), want);
     let note = paused_note(&paused());

@@ -434,18 +434,46 @@ fn what_waits_is_counted_by_reason_also_after_a_change_of_leader() {
     bench.queue.finished("x", budget, at(0));
     bench.next(0);
     let waiting = [
-        responded::COOLDOWN,
-        responded::WAITING_FOR_DISRUPTION_BUDGET,
+        (responded::COOLDOWN, at(-50)),
+        (responded::WAITING_FOR_DISRUPTION_BUDGET, at(0)),
     ];
+    let one = |oldest| Waiting {
+        incidents: 1,
+        oldest: Some(oldest),
+    };
     assert_eq!(
         bench.queue.stats(),
         Stats {
             running: 1,
             due: 1,
-            waiting: waiting.map(|r| (r.to_owned(), 1)).into(),
-            oldest_waiting: Some(at(-50)),
+            waiting: waiting.map(|(r, at)| (r.to_owned(), one(at))).into(),
+            open_breakers: 0,
         }
     );
+}
+
+#[test]
+fn a_breaker_is_counted_once_for_all_incidents_that_wait_for_it() {
+    let mut bench = Bench::new(1);
+    for (uid, workload, policy, since) in [
+        ("a", "web", "shells", -5),
+        ("b", "web", "shells", -9),
+        ("c", "web", "miners", -5),
+        ("d", "api", "shells", -5),
+    ] {
+        let mut waits = summary("shop", uid, 0);
+        waits.workload = Some(key(workload));
+        policy.clone_into(&mut waits.policy_uid);
+        waits.waiting = Some((responded::CIRCUIT_BREAKER_OPEN.to_owned(), at(since)));
+        bench.queue.observe(waits, at(0));
+    }
+    let mut other = summary("shop", "e", 0);
+    other.waiting = Some((responded::COOLDOWN.to_owned(), at(-90)));
+    bench.queue.observe(other, at(0));
+    let stats = bench.queue.stats();
+    assert_eq!(stats.open_breakers, 3);
+    let waiting = stats.waiting[responded::CIRCUIT_BREAKER_OPEN];
+    assert_eq!((waiting.incidents, waiting.oldest), (4, Some(at(-9))));
 }
 
 #[test]

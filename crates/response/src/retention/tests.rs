@@ -1,6 +1,7 @@
 //! Which closed Incidents go first.
 
 use super::*;
+use crate::limits::{Counted, Standing};
 use crate::tests::{incident_of, key, minutes, now, seconds};
 use serde_json::json;
 
@@ -28,7 +29,8 @@ fn names(closed: &[Closed], per_namespace: usize, in_cluster: usize) -> Vec<Stri
         max_in_cluster: in_cluster,
         ..RetentionSettings::default()
     };
-    let keys = expired(closed, &settings, now());
+    let limits = Limits::default();
+    let keys = expired(closed, &settings, &limits, now());
     keys.into_iter().map(|key| key.name).collect()
 }
 
@@ -181,4 +183,94 @@ fn only_what_is_closed_has_a_summary() {
         "it waits"
     );
     assert_eq!(Closed::of(&incident_of(&json!({}))), None);
+}
+
+/// The limits that these Incidents and so many open ones in Bailiff's namespace reach.
+fn limits(closed: &[Closed], open: usize, settings: &RetentionSettings) -> Limits {
+    let counted = |c: &Closed, standing| Counted {
+        namespace: c.namespace.clone(),
+        node: "node".to_owned(),
+        fallback: is_fallback(c),
+        standing,
+    };
+    let of = |c: &Closed| match c.record {
+        Record::Unconfirmed => counted(c, Standing::Unconfirmed),
+        Record::Audit | Record::NoAction | Record::Removal => counted(c, Standing::Closed),
+    };
+    let mut all: Vec<_> = closed.iter().map(of).collect();
+    if let Some(one) = closed.first() {
+        all.extend(vec![counted(one, Standing::Open); open]);
+    }
+    Limits::reached(&all, settings, &Limits::default())
+}
+
+#[test]
+fn a_full_namespace_makes_room_with_its_oldest_audited_ones_alone() {
+    let settings = RetentionSettings {
+        max_per_namespace: 20,
+        ..RetentionSettings::default()
+    };
+    let goes = |closed: &[Closed]| -> Vec<_> {
+        let limits = limits(closed, 0, &settings);
+        let keys = expired(closed, &settings, &limits, now());
+        keys.into_iter().map(|key| key.name).collect()
+    };
+    let of = |number: i64, record| -> Vec<_> {
+        let one = |i| {
+            closed(
+                "a",
+                &format!("{record:?}{i}"),
+                record,
+                30 + i,
+                &format!("w{i}"),
+            )
+        };
+        (0..number).map(one).collect()
+    };
+    let mut all = of(10, Record::NoAction);
+    all.extend(of(9, Record::Audit));
+    all.push(closed("b", "other", Record::Audit, 100, "x"));
+    assert_eq!(goes(&all), Vec::<String>::new(), "it is not full");
+    all.push(closed("a", "new", Record::Audit, 0, "y"));
+    assert_eq!(goes(&all), ["Audit8", "Audit7"]);
+    // What no live pod confirmed fills nothing, and makes no room; one is above the limit here.
+    let mut forged = all.clone();
+    forged.push(closed("a", "forged", Record::Unconfirmed, 1, "y"));
+    assert_eq!(goes(&forged), ["Audit8", "Audit7"]);
+    // Others go only above the limit.
+    let all = of(21, Record::NoAction);
+    assert_eq!(goes(&all), ["NoAction20"]);
+}
+
+#[test]
+fn bailiffs_namespace_keeps_a_hundred_of_a_namespace() {
+    let fallback = |name: String, record, age| {
+        let mut fallback = closed("flood", &name, record, age, &name);
+        fallback.key.namespace = "bailiff-system".to_owned();
+        fallback
+    };
+    let mut all: Vec<_> = (0..40)
+        .map(|i| fallback(format!("n{i:02}"), Record::NoAction, 50 + i))
+        .collect();
+    all.push(fallback("fresh".to_owned(), Record::Removal, 23));
+    all.push(fallback("removal".to_owned(), Record::Removal, 200));
+    all.push(fallback("audit".to_owned(), Record::Audit, 1));
+    all.push(closed("flood", "own", Record::Audit, 90, "x"));
+    let goes = |open| -> Vec<_> {
+        let settings = RetentionSettings::default();
+        let limits = limits(&all, open, &settings);
+        let keys = expired(&all, &settings, &limits, now());
+        let mut names: Vec<_> = keys.into_iter().map(|key| key.name).collect();
+        names.sort_unstable();
+        names
+    };
+    // The removal is more than a week old.
+    assert_eq!(goes(57), ["removal"]);
+    assert_eq!(goes(58), ["removal"]);
+    assert_eq!(goes(59), ["audit", "removal"]);
+    assert_eq!(goes(61), ["audit", "n38", "n39", "removal"]);
+    // Open ones fill it; a fresh removal stays all the same.
+    let all_but = goes(200);
+    assert_eq!(all_but.len(), 42);
+    assert!(!all_but.contains(&"fresh".to_owned()) && !all_but.contains(&"own".to_owned()));
 }

@@ -6,7 +6,7 @@
 //! generation changes.
 
 use crate::cluster::needs::Needs;
-use bailiff_api::{BindingReference, RuntimePolicy, RuntimePolicyBinding};
+use bailiff_api::{BindingReference, ResponseAction, RuntimePolicy, RuntimePolicyBinding};
 use bailiff_policy::{CompiledPolicy, MatchResources, compile};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -18,6 +18,8 @@ struct CompiledBinding {
     reference: BindingReference,
     policy: String,
     resources: MatchResources,
+    /// It does more than audit.
+    enforces: bool,
 }
 
 /// Policies and bindings by name.
@@ -32,6 +34,8 @@ pub(crate) struct PolicyIndex {
 pub(crate) struct MatchedPolicy {
     pub(crate) policy: Arc<CompiledPolicy>,
     pub(crate) bindings: Vec<BindingReference>,
+    /// Whether any of them does more than audit.
+    pub(crate) enforced: bool,
     /// Labels of pods that the selectors of any of them name.
     pub(crate) selected: Arc<BTreeSet<String>>,
 }
@@ -92,6 +96,7 @@ impl PolicyIndex {
                         reference,
                         policy: binding.spec.policy_name.clone(),
                         resources,
+                        enforces: binding.spec.response_actions.iter().any(enforces),
                     },
                 );
             }
@@ -147,6 +152,7 @@ impl PolicyIndex {
             Some(MatchedPolicy {
                 policy: Arc::clone(policy),
                 bindings: bound.iter().map(|bound| bound.reference.clone()).collect(),
+                enforced: bound.iter().any(|bound| bound.enforces),
                 selected: Arc::new(
                     selectors
                         .chain(std::iter::once(&policy.constraints))
@@ -157,6 +163,14 @@ impl PolicyIndex {
             })
         };
         self.policies.iter().filter_map(matched).collect()
+    }
+}
+
+/// Whether an action does more than create an Incident.
+const fn enforces(action: &ResponseAction) -> bool {
+    match action {
+        ResponseAction::Audit => false,
+        ResponseAction::Evict | ResponseAction::Delete => true,
     }
 }
 

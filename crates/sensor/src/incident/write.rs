@@ -5,13 +5,15 @@
 //! Invariant: at most [`bucket::WRITES_PER_SECOND`] writes a second, and for an Incident at growing
 //! intervals, and the namespaces of pods take turns; what is held back is added up and written later, at the end within [`FLUSH`]. What the API
 //! server rejects in a pod's namespace is recorded in Bailiff's. What cannot be recorded is counted
-//! and logged, and nothing waits for it.
+//! and logged, and nothing waits for it. Where a namespace is at its limit, only what is audited and has
+//! no Incident yet becomes a log entry, at most one for each request that finds none.
 
 mod bucket;
 mod entries;
 mod fallback;
 mod request;
 
+use crate::cluster::limits::Limits;
 use crate::incident::evidence::name;
 use crate::judge::Finding;
 use crate::metrics::{Metrics, NotRecorded, WriteResult};
@@ -61,6 +63,7 @@ struct Writer {
     client: kube::Client,
     config: WriterConfig,
     metrics: Metrics,
+    limits: Limits,
     entries: Entries,
     fallback: Fallback,
     bucket: Bucket,
@@ -76,6 +79,7 @@ pub(crate) async fn write(
     client: kube::Client,
     config: WriterConfig,
     metrics: Metrics,
+    limits: Limits,
     pulse: Heartbeat,
     mut incoming: Receiver<Finding>,
 ) -> usize {
@@ -83,6 +87,7 @@ pub(crate) async fn write(
         client,
         config,
         metrics,
+        limits,
         entries: Entries::default(),
         fallback: Fallback::default(),
         bucket: Bucket::new(Instant::now()),
@@ -182,7 +187,9 @@ impl Writer {
             let Some(entry) = self.entries.get_mut(&name) else {
                 return;
             };
-            let Some(request) = Request::of(entry, &self.config.node) else {
+            let node = &self.config.node;
+            let full = self.limits.is_full(&entry.pod_namespace, node);
+            let Some(request) = Request::of(entry, node, full) else {
                 return;
             };
             self.bucket.take(now);
@@ -204,12 +211,17 @@ impl Writer {
         if let Some(entry) = self.entries.get_mut(&name) {
             entry.add(finding, now, self.config.interval);
         } else {
-            tracing::info!(
-                incident = name, policy = finding.policy.name, namespace = finding.pod.namespace,
-                pod = finding.pod.name, uid = finding.pod.uid, container = finding.container.name,
-                executable = ?finding.process.executable, origin = finding.process.origin.as_str(),
-                type_ = ?finding.type_, "Recording an Incident"
-            );
+            let full = self
+                .limits
+                .is_full(&finding.pod.namespace, &self.config.node);
+            if !(full && finding.is_audited()) {
+                tracing::info!(
+                    incident = name, policy = finding.policy.name, namespace = finding.pod.namespace,
+                    pod = finding.pod.name, uid = finding.pod.uid, container = finding.container.name,
+                    executable = ?finding.process.executable, origin = finding.process.origin.as_str(),
+                    type_ = ?finding.type_, "Recording an Incident"
+                );
+            }
             let entry = Entry::new(finding, now, self.config.interval);
             self.entries.insert(name, entry);
         }
@@ -259,6 +271,16 @@ impl Writer {
                 entry.deleted(now, first_interval);
                 return self.metrics.written(WriteResult::Error);
             }
+            Outcome::Absent => return self.log(name, now),
+            Outcome::Unfindable(error) => {
+                tracing::warn!(
+                    incident = name, namespace = entry.namespace, %error,
+                    "Cannot determine whether an Incident exists; creating it"
+                );
+                entry.is_unfindable = true;
+                entry.not_before = now;
+                return self.metrics.written(WriteResult::Error);
+            }
             Outcome::Rejected(error) => {
                 self.metrics.written(WriteResult::Error);
                 return self.rejected(name, &error, now);
@@ -286,7 +308,10 @@ impl Writer {
             return self.not_recorded(name, NotRecorded::Rejected, &error.to_string());
         }
         let pod_namespace = entry.pod_namespace.clone();
-        if !self.fallback.take(&pod_namespace, now) {
+        let full = self
+            .limits
+            .is_fallback_full(&pod_namespace, &self.config.node);
+        if full || !self.fallback.take(&pod_namespace, now) {
             entry.give_up(now);
             let cause =
                 format!("{error}; too many Incidents of this namespace were recorded elsewhere");
@@ -307,7 +332,11 @@ impl Writer {
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
-        let elsewhere = entry.namespace != self.config.fallback_namespace && entry.has_news();
+        let elsewhere = entry.namespace != self.config.fallback_namespace
+            && entry.has_news()
+            && !self
+                .limits
+                .is_fallback_full(&entry.pod_namespace, &self.config.node);
         if elsewhere && self.fallback.take(&entry.pod_namespace, now) {
             tracing::warn!(
                 incident = name, namespace = entry.namespace, %error,
@@ -321,6 +350,33 @@ impl Writer {
             "The API server rejected an update of an Incident; retrying later"
         );
         entry.hold_back(now);
+    }
+
+    /// The namespace is at its limit and has no Incident of this name. The log has what people need to
+    /// find the process, and neither its arguments nor a message, which can quote them: more people read
+    /// logs than Incidents.
+    fn log(&mut self, name: &str, now: Instant) {
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        if !entry.gives_way() {
+            // Meanwhile it was enforced.
+            entry.not_before = now;
+            return;
+        }
+        if let Some(finding) = &entry.evidence {
+            let process = &finding.process;
+            tracing::warn!(
+                incident = name, policy = finding.policy.name, generation = finding.policy.generation,
+                namespace = entry.pod_namespace, pod = entry.pod, uid = finding.pod.uid,
+                container = finding.container.name, executable = ?process.executable,
+                origin = process.origin.as_str(), user = process.uid, pid = finding.pid,
+                exec_time = %finding.time, count = entry.count,
+                "Logged a violation without an Incident: the namespace has as many Incidents as are kept"
+            );
+        }
+        entry.logged(now);
+        self.metrics.incidents_logged.inc();
     }
 
     fn not_recorded(&self, name: &str, reason: NotRecorded, cause: &str) {

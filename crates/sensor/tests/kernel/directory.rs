@@ -1,9 +1,8 @@
 //! Which working directory a program is told to have.
 
-use crate::pod::{Pod, execs, load};
+use crate::pod::{Pod, execs, load, write_program};
 use bailiff_sensor::{Exec, Records};
 use std::ffi::OsStr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// A folder without links in its path, for as long as this lives.
@@ -32,11 +31,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         drop(std::fs::remove_dir_all(&self.0));
     }
-}
-
-fn executable(path: &Path, text: &[u8]) {
-    std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 /// What `cat` was told to be, started by a shell line to which `$1` is the folder.
@@ -132,7 +126,7 @@ async fn a_directory_that_no_path_leads_to_is_not_known() {
 async fn a_script_by_a_relative_path_is_told_with_it() {
     let pod = Pod::new("relative");
     let folder = Folder::new("relative");
-    executable(&folder.0.join("run.sh"), b"#!/bin/sh\n:\n");
+    write_program(&folder.0.join("run.sh"), b"#!/bin/sh\n:\n");
     let mut records = load();
     let line = "cd \"$1\" && ./run.sh && cd / && \"$1/run.sh\"";
     assert!(pod.run(line, &[folder.0.as_os_str()]).status.success());
@@ -158,7 +152,7 @@ async fn the_longest_texts_of_all_leave_room_for_each_other() {
     }
     std::fs::create_dir_all(&deep).unwrap();
     let program = deep.join("true");
-    executable(&program, &std::fs::read("/bin/true").unwrap());
+    write_program(&program, &std::fs::read("/bin/true").unwrap());
     let mut records = load();
     let arg = "x".repeat(8000);
     let line = "cd \"$1\" && exec \"$2\" \"$3\"";

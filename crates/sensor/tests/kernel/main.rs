@@ -16,7 +16,7 @@ mod source;
 mod threads;
 
 use bailiff_sensor::{Event, Records, Root};
-use pod::{ID, Pod, events, execs, load};
+use pod::{ID, Pod, events, execs, load, write_program};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
@@ -63,13 +63,26 @@ async fn a_program_is_seen_with_what_it_is() {
 
 #[tokio::test]
 async fn what_is_outside_of_pods_is_not_told() {
+    let pod = Pod::new("outside");
+    // A program that no other test executes.
+    let program = std::env::temp_dir().join(format!("bailiff-outside-{}", std::process::id()));
+    write_program(&program, &std::fs::read("/bin/true").unwrap());
     let mut records = load();
-    assert!(Command::new("true").status().unwrap().success());
-    let own = std::process::id();
-    let told = events(&mut records)
-        .into_iter()
-        .any(|event| matches!(event, Event::Exec(exec) if exec.parent.pid == own));
-    assert!(!told);
+    assert!(Command::new(&program).status().unwrap().success());
+    let inside = pod.run("exec \"$1\"", &[program.as_os_str()]);
+    assert!(inside.status.success(), "{inside:?}");
+    std::fs::remove_file(&program).unwrap();
+    let mut told = Vec::new();
+    for event in events(&mut records) {
+        match event {
+            Event::Exec(exec) if exec.filename == program.to_str().unwrap() => told.push(exec),
+            Event::Exec(_) | Event::Fork { .. } | Event::Exit(_) | Event::Found(_) => {}
+        }
+    }
+    let [told] = told.as_slice() else {
+        panic!("told is what the pod executes, alone: {told:#?}")
+    };
+    assert!(pod.has(told), "{told:#?}");
 }
 
 #[tokio::test]
@@ -92,13 +105,11 @@ async fn pods_of_every_cgroup_driver_are_seen_and_nothing_else_is() {
 
 #[tokio::test]
 async fn a_script_is_told_with_its_interpreter() {
-    use std::os::unix::fs::PermissionsExt as _;
     let pod = Pod::new("script");
     let folder = std::env::temp_dir().join(format!("bailiff-script-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let script = folder.join("run.sh");
-    std::fs::write(&script, "#!/bin/sh\n:\n").unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&script, b"#!/bin/sh\n:\n");
     let mut records = load();
     pod.run("exec \"$@\"", &[script.as_os_str()]);
     std::fs::remove_dir_all(&folder).unwrap();
@@ -186,7 +197,9 @@ async fn forks_and_exits_of_the_pods_processes_are_told() {
     pod.run("exec bash -c '(exec cat /dev/null); true'", &[]);
     let events = events(&mut records);
     let shell = events.iter().find_map(|event| match event {
-        Event::Exec(exec) if exec.executable.ends_with("/bash") => Some(exec.process),
+        Event::Exec(exec) if pod.has(exec) && exec.executable.ends_with("/bash") => {
+            Some(exec.process)
+        }
         _ => None,
     });
     let shell = shell.expect("the shell is seen");

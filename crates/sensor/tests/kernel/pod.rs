@@ -5,11 +5,25 @@
 
 use bailiff_sensor::{Event, Exec, Records};
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub(crate) const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
+
+/// Writes a program by another process: while this one had the file open, a child that another test
+/// starts would inherit that for a moment, and the kernel executes no file that is open for writing.
+pub(crate) fn write_program(path: &Path, contents: &[u8]) {
+    let mut shell = Command::new("sh")
+        .args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"])
+        .arg(path)
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(contents).unwrap();
+    assert!(shell.wait().unwrap().success());
+}
 
 /// A cgroup named like a pod's container, for as long as this lives.
 pub(crate) struct Pod {
@@ -42,6 +56,12 @@ impl Pod {
         let leaf = top.join(path).join(ID);
         std::fs::create_dir_all(&leaf).unwrap();
         Self { top, leaf }
+    }
+
+    /// Whether a program was executed in it, and not in the pod of another test.
+    pub(crate) fn has(&self, exec: &Exec) -> bool {
+        let top = self.top.file_name().unwrap().to_str().unwrap();
+        exec.cgroup.contains(top)
     }
 
     /// Runs a shell line in the pod; `"$@"` are the arguments.
@@ -77,9 +97,8 @@ pub(crate) fn events(records: &mut Records) -> Vec<Event> {
 
 /// The execs in the pod of this test; others may run at the same time.
 pub(crate) fn execs(records: &mut Records, pod: &Pod) -> Vec<Exec> {
-    let top = pod.top.file_name().unwrap().to_str().unwrap();
     let mine = |event| match event {
-        Event::Exec(exec) if exec.cgroup.contains(top) => Some(*exec),
+        Event::Exec(exec) if pod.has(&exec) => Some(*exec),
         Event::Exec(_) | Event::Fork { .. } | Event::Exit(_) | Event::Found(_) => None,
     };
     events(records).into_iter().filter_map(mine).collect()

@@ -48,10 +48,12 @@ fn an_optional_field_within_a_field_does_not_stay_when_it_is_absent() {
 fn a_refusal_is_told_by_who_refuses() {
     let webhook = "admission webhook \"deny.example.com\" denied the request: no";
     let policy = "incidents \"a\" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no";
+    let called = "Internal error occurred: failed calling webhook \"deny.example.com\": timeout";
     for (code, message, want) in [
         (404, webhook, Refusal::Rejected),
         (429, webhook, Refusal::Rejected),
         (422, policy, Refusal::Rejected),
+        (500, called, Refusal::Rejected),
         (403, "no", Refusal::Rejected),
         (404, "not found", Refusal::NotFound),
         (422, "too long", Refusal::Invalid),

@@ -31,7 +31,15 @@ const PARTS: &[&[&str]] = &[
 ];
 
 /// What happens to pods.
-pub(super) type Pods = BoxStream<'static, Result<Event<Pod>, ListWatchError>>;
+pub(super) type Pods = BoxStream<'static, Result<Event<Kept>, ListWatchError>>;
+
+/// What is kept of a pod.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) pod: Pod,
+    /// How much memory it takes.
+    pub(super) bytes: usize,
+}
 
 /// Watches the pods of a namespace, or those that labels select.
 pub(super) fn watch(client: Client, namespace: &str, labels: Option<String>) -> Pods {
@@ -53,14 +61,14 @@ pub(super) fn watch(client: Client, namespace: &str, labels: Option<String>) -> 
 }
 
 /// The event with what is kept of the pod; none: nothing is.
-fn known(event: ObjectEvent, reads: &Reads) -> Option<Event<Pod>> {
+fn known(event: ObjectEvent, reads: &Reads) -> Option<Event<Kept>> {
     match event {
         ObjectEvent::Listing => Some(Event::Init),
         ObjectEvent::Listed(json) => pod(&json, reads).map(Event::InitApply),
         ObjectEvent::Complete => Some(Event::InitDone),
         // What it was before is true no more.
         ObjectEvent::Applied(json) => match pod(&json, reads) {
-            Some(pod) => Some(Event::Apply(pod)),
+            Some(kept) => Some(Event::Apply(kept)),
             None => deleted(&json),
         },
         ObjectEvent::Deleted(json) => deleted(&json),
@@ -71,14 +79,15 @@ fn known(event: ObjectEvent, reads: &Reads) -> Option<Event<Pod>> {
     }
 }
 
-fn pod(json: &[u8], reads: &Reads) -> Option<Pod> {
+fn pod(json: &[u8], reads: &Reads) -> Option<Kept> {
     let read = project(json, reads, POD_LIMIT_BYTES)
         .map_err(|error| error.to_string())
-        .and_then(|(value, _)| {
+        .and_then(|(value, bytes)| {
             let pod = Decoded::<Pod>::from_text(&value.to_string()).into_result();
-            pod.map_err(|error| error.to_string())
+            pod.map(|pod| (pod, bytes))
+                .map_err(|error| error.to_string())
         });
-    let mut pod = match read {
+    let (mut pod, bytes) = match read {
         Ok(pod) => pod,
         Err(error) => {
             tracing::warn!(%error, "Cannot read a pod of a workload that recovers");
@@ -98,10 +107,13 @@ fn pod(json: &[u8], reads: &Reads) -> Option<Pod> {
             condition.message = None;
         }
     }
-    Some(pod)
+    Some(Kept {
+        pod,
+        bytes: bytes + size_of::<Kept>(),
+    })
 }
 
-fn deleted(json: &[u8]) -> Option<Event<Pod>> {
+fn deleted(json: &[u8]) -> Option<Event<Kept>> {
     let uid = Reads::path(&["metadata", "uid"]);
     let (value, _) = project(json, &uid, POD_LIMIT_BYTES).ok()?;
     let uid = value.pointer("/metadata/uid")?.as_str()?.to_owned();
@@ -157,7 +169,8 @@ mod tests {
             panic!("{events:?}");
         };
         assert_eq!(gone.uid.as_deref(), Some("a"));
-        let kept = serde_json::to_value(kept).unwrap();
+        assert!(kept.bytes > size_of::<Kept>() && kept.bytes < size_of::<Kept>() + POD_LIMIT_BYTES);
+        let kept = serde_json::to_value(&kept.pod).unwrap();
         assert_eq!(kept["metadata"]["labels"]["app"], "web");
         assert_eq!(kept["metadata"]["annotations"], Value::Null);
         assert_eq!(kept["metadata"]["ownerReferences"][0]["uid"], "b");

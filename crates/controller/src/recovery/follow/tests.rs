@@ -7,6 +7,7 @@ use crate::testing::{
 };
 use bailiff_testing::{ApiServer, Call};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/shop/deployments";
 const PODS: &str = "/api/v1/namespaces/shop/pods";
@@ -70,6 +71,7 @@ async fn followed(
     let reported = reported.expect("nothing was reported");
     controller.stopping().cancel();
     following.await.unwrap();
+    controller.finish_events().await;
     let scope = ClaimScope::of(&removed()).unwrap();
     let earlier = controller.claims().earlier(&scope, Timestamp::MAX, "");
     assert_eq!(earlier, 0, "what is over waits for nothing");
@@ -157,18 +159,98 @@ async fn who_waits_for_a_turn_still_keeps_its_deadline() {
     ];
     let (server, client) = ApiServer::playing(rounds);
     let (controller, _recovering) = World::new().controller(client, Config::default());
-    let (_send, incoming) = mpsc::unbounded_channel();
-    let (reported, mut reports) = mpsc::unbounded_channel();
-    let waiting = Recovering::begin(
-        controller,
-        ApiServer::silent(),
-        Box::new(removed()),
-        incoming,
-        reported,
-    );
-    // Every place is taken.
-    let late = waiting.run(&Semaphore::new(0)).await;
-    assert!(late.is_empty());
-    assert_eq!(reports.recv().await.as_deref(), Some("inc-uid"));
+    let mut waiting = Waiting::begin(controller, ApiServer::silent(), |limits| {
+        // Every place is taken.
+        limits.watches = Arc::new(Semaphore::new(0));
+    });
+    assert!(waiting.recovering.run().await.is_empty());
+    assert_eq!(waiting.reports.recv().await.as_deref(), Some("inc-uid"));
     server.finish();
+}
+
+/// One workload that recovers, and its surroundings.
+struct Waiting {
+    recovering: Recovering,
+    reports: mpsc::UnboundedReceiver<String>,
+    _send: mpsc::UnboundedSender<Box<Incident>>,
+}
+
+impl Waiting {
+    fn begin(
+        controller: Arc<Controller>,
+        watches: Client,
+        change: impl FnOnce(&mut Limits),
+    ) -> Self {
+        let mut limits = Limits::default();
+        change(&mut limits);
+        let (send, incoming) = mpsc::unbounded_channel();
+        let (reported, reports) = mpsc::unbounded_channel();
+        let incident = Box::new(removed());
+        let recovering =
+            Recovering::begin(controller, watches, limits, incident, incoming, reported);
+        Self {
+            recovering,
+            reports,
+            _send: send,
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_without_memory_for_its_pods_is_followed_when_there_is_some() {
+    // More than each workload can always keep.
+    let mut pods: Vec<_> = (0..40).map(old_pod).collect();
+    pods.push(pod("True"));
+    let all = json!(pods);
+    let lists = || {
+        let listed = Call::get(DEPLOYMENTS).gives(list(&json!([deployment(1)])));
+        let pods = Call::get(PODS).gives(list(&all));
+        vec![vec![listed], vec![Call::get(DEPLOYMENTS).is_silent(), pods]]
+    };
+    let by_watches = [lists(), lists(), vec![vec![Call::get(PODS).is_silent()]]];
+    let (watch_server, watches) = ApiServer::playing(by_watches.concat());
+    let written = json!({"status": {"replacement": {"name": "web-new"}}});
+    let (server, client) = ApiServer::playing([
+        vec![Call::get(SET).gives(named("set-uid", &owner("Deployment", "web", "web-uid")))],
+        vec![Call::get(DEPLOYMENT).gives(named("web-uid", &Value::Null))],
+        vec![
+            Call::patch(STATUS)
+                .with(written)
+                .gives(incident_json(&Value::Null)),
+        ],
+        vec![Call::post(EVENTS)],
+    ]);
+    let config = Config {
+        replacement_deadline: LONG,
+        ..Config::default()
+    };
+    let (controller, _recovering) = World::new().controller(client, config);
+    let shared = Arc::new(Semaphore::new(memory::WORKLOAD_LIMIT >> 10));
+    // Other workloads have all of it.
+    let others = Arc::clone(&shared).try_acquire_many_owned(8 << 10).unwrap();
+    let mut waiting = Waiting::begin(Arc::clone(&controller), watches, |limits| {
+        limits.shared = Arc::clone(&shared);
+    });
+    let run = waiting.recovering.run();
+    tokio::pin!(run);
+    let early = tokio::time::timeout(Duration::from_mins(5), &mut run).await;
+    assert!(early.is_err(), "nothing is followed without memory");
+    drop(others);
+    assert!(run.await.is_empty());
+    assert_eq!(waiting.reports.recv().await.as_deref(), Some("inc-uid"));
+    assert_eq!(shared.available_permits(), 8 << 10, "all is given back");
+    controller.finish_events().await;
+    server.finish();
+    watch_server.finish();
+}
+
+/// A pod from before the removal, of which much is kept.
+fn old_pod(number: usize) -> Value {
+    let mut old = pod("True");
+    old["metadata"]["uid"] = json!(format!("old-{number}"));
+    old["metadata"]["creationTimestamp"] = json!("2025-12-31T00:00:00Z");
+    for label in 0..30 {
+        old["metadata"]["labels"][format!("label-{label}")] = json!("x".repeat(63));
+    }
+    old
 }

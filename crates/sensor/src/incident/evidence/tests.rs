@@ -32,6 +32,7 @@ pub(crate) fn finding(labels: &BTreeMap<String, String>, selected: &[&str]) -> F
             generation: 1,
         },
         bindings: bindings(1, 10),
+        enforced: true,
         selected: Arc::new(selected.iter().map(ToString::to_string).collect()),
         pod: Arc::clone(pods.get(&uid).unwrap()),
         container_id: Some("8".repeat(64)),

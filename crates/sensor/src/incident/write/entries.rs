@@ -30,6 +30,12 @@ pub(super) struct Entry {
     pub(super) policy: String,
     /// The Incident exists.
     exists: bool,
+    /// All of its violations are only audited.
+    audited: bool,
+    /// It became a log entry instead of an Incident.
+    logged: bool,
+    /// It is created also at a limit, as it cannot be determined whether it exists.
+    pub(super) is_unfindable: bool,
     /// What it is created from: the first violation; later the last one that is not written yet.
     pub(super) evidence: Option<Box<Finding>>,
     processes: Processes,
@@ -66,6 +72,9 @@ impl Entry {
             pod: finding.pod.name.clone(),
             policy: finding.policy.name.clone(),
             exists: false,
+            audited: finding.is_audited(),
+            logged: false,
+            is_unfindable: false,
             processes: Processes::of(None, Room::UNKNOWN),
             count: 1,
             written: 0,
@@ -88,6 +97,7 @@ impl Entry {
     /// Another process violated the policy.
     pub(super) fn add(&mut self, finding: Finding, now: Instant, interval: Duration) {
         self.count = self.count.saturating_add(1);
+        self.audited &= finding.is_audited();
         self.last = finding.time;
         self.policy_generation = finding.policy.generation;
         self.bindings.clone_from(&finding.bindings);
@@ -104,13 +114,16 @@ impl Entry {
             let soon = self.last_write.map_or(now, |at| at + interval);
             self.not_before = self.not_before.min(soon);
         }
-        if self.given_up.is_some_and(|until| now < until) {
+        // A log entry is enough only for what is audited.
+        let has_to_be_created = self.logged && !self.audited;
+        if self.given_up.is_some_and(|until| now < until) && !has_to_be_created {
             return;
         }
         if self.given_up.take().is_some() {
             self.namespace.clone_from(&self.pod_namespace);
             self.not_before = now;
             self.failures = 0;
+            self.logged = false;
         }
         if self.exists || self.evidence.is_some() {
             self.processes.add(&finding);
@@ -139,6 +152,17 @@ impl Entry {
         self.exists
     }
 
+    /// Whether it becomes a log entry where its namespace is at its limit, unless it exists.
+    pub(super) const fn gives_way(&self) -> bool {
+        self.audited && !self.exists && !self.is_unfindable
+    }
+
+    /// Its last violation went into the log, and nothing is written until a later one.
+    pub(super) fn logged(&mut self, now: Instant) {
+        self.give_up(now);
+        self.logged = true;
+    }
+
     pub(super) fn series(&self) -> Series {
         let (first_processes, last_processes) = self.processes.lists();
         Series {
@@ -154,6 +178,7 @@ impl Entry {
     /// The API server has the Incident with this spec.
     pub(super) fn created(&mut self, spec: &IncidentSpec, room: Room) {
         self.exists = true;
+        self.is_unfindable = false;
         self.written = 1;
         self.know(spec.policy_ref.generation, &spec.binding_refs);
         self.processes.continue_from(&spec.process, room, None);

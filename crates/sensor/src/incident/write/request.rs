@@ -18,6 +18,8 @@ use serde_json::Value;
 /// What is asked of the API server.
 pub(super) enum Request {
     Create(Box<Incident>),
+    /// Whether it exists: a sensor that was restarted does not know.
+    Find(Box<Incident>),
     Update(Box<Series>),
 }
 
@@ -34,6 +36,10 @@ pub(super) enum Outcome {
         count: i64,
         series: Option<Box<Series>>,
     },
+    /// It does not exist, or is another sensor's.
+    Absent,
+    /// Whether it exists cannot be determined.
+    Unfindable(Box<kube::Error>),
     /// It has this series.
     Updated(Box<Series>),
     /// Somebody deleted the Incident: the next violation creates it anew.
@@ -48,20 +54,27 @@ pub(super) enum Outcome {
 }
 
 impl Request {
-    /// What brings the Incident of an entry up to date; none where nothing does.
-    pub(super) fn of(entry: &Entry, node: &str) -> Option<Self> {
+    /// What brings the Incident of an entry up to date; none where nothing does. Where its namespace
+    /// is `full`, an audited one is not created.
+    pub(super) fn of(entry: &Entry, node: &str, full: bool) -> Option<Self> {
         if entry.exists() {
             return Some(Self::Update(Box::new(entry.series())));
         }
         let finding = entry.evidence.as_ref()?;
         let mut created = incident(finding, node, finding.time);
         created.metadata.namespace = Some(entry.namespace.clone());
-        Some(Self::Create(Box::new(created)))
+        let created = Box::new(created);
+        Some(if full && entry.gives_way() {
+            Self::Find(created)
+        } else {
+            Self::Create(created)
+        })
     }
 
     pub(super) async fn send(self, client: kube::Client, namespace: &str, name: &str) -> Outcome {
         match self {
             Self::Create(incident) => create(&client, namespace, *incident).await,
+            Self::Find(incident) => find(&client, namespace, name, &incident.spec).await,
             Self::Update(series) => update(&client, namespace, name, series).await,
         }
     }
@@ -80,9 +93,7 @@ async fn create(client: &kube::Client, namespace: &str, incident: Incident) -> O
             written: Box::new(incident.spec),
         },
         Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => {
-            // A sensor cannot read Incidents; the response to an update without a change is the object.
-            let nothing = serde_json::json!({});
-            match send(client, patch_status(namespace, name, &nothing)).await {
+            match read(client, namespace, name).await {
                 Ok(text) => match already_exists(&text, &incident.spec) {
                     Some(found) => found,
                     None => Outcome::Rejected(Box::new(kube::Error::Api(status))),
@@ -95,6 +106,25 @@ async fn create(client: &kube::Client, namespace: &str, incident: Incident) -> O
         }
         Err(error) => Outcome::Failed(Box::new(error)),
     }
+}
+
+/// Whether this sensor has the Incident already.
+async fn find(client: &kube::Client, namespace: &str, name: &str, ours: &IncidentSpec) -> Outcome {
+    match read(client, namespace, name).await {
+        Ok(text) => already_exists(&text, ours).unwrap_or(Outcome::Absent),
+        Err(kube::Error::Api(status)) if status.code == 404 => Outcome::Absent,
+        Err(kube::Error::Api(status)) if is_rejection(&status) => {
+            Outcome::Unfindable(Box::new(kube::Error::Api(status)))
+        }
+        Err(error) => Outcome::Failed(Box::new(error)),
+    }
+}
+
+/// The text of an Incident. A sensor cannot read Incidents; the response to an update without a change
+/// is the object.
+async fn read(client: &kube::Client, namespace: &str, name: &str) -> Result<String, kube::Error> {
+    let nothing = serde_json::json!({});
+    send(client, patch_status(namespace, name, &nothing)).await
 }
 
 /// What is known of an Incident that exists; none where it is of another sensor. A newer version of Bailiff

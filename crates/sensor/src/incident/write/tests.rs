@@ -4,11 +4,13 @@
 //! requests before, which a scenario of `bailiff_testing` would need.
 
 mod fairness;
+mod limited;
 mod rejected;
 
 use super::*;
 use crate::incident::evidence::tests::finding;
 use crate::metrics::NotRecordedLabels;
+use bailiff_api::IncidentLimits;
 use bailiff_kube::serve::Health;
 use bailiff_testing::ApiServer;
 use http::{Method, Request as HttpRequest, Response};
@@ -16,7 +18,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// What was asked, when, where, and of which pod.
@@ -53,6 +55,9 @@ struct Server {
     asked: Arc<Mutex<Vec<Asked>>>,
     health: Health,
     metrics: Metrics,
+    /// Pods by the name of their Incident, which requests for a series do not have.
+    names: Arc<Mutex<BTreeMap<String, String>>>,
+    limits: watch::Sender<IncidentLimits>,
     sender: mpsc::Sender<Finding>,
     writer: JoinHandle<usize>,
 }
@@ -79,6 +84,7 @@ impl Server {
         let (log, answer) = (Arc::clone(&asked), Arc::new(answer));
         // Names of Incidents are made of the pod's UID; the requests for a series have only them.
         let names: Arc<Mutex<BTreeMap<String, String>>> = Arc::default();
+        let known = Arc::clone(&names);
         let start = Instant::now();
         let service = tower::service_fn(move |request: HttpRequest<Body>| {
             let (log, names, answer) = (Arc::clone(&log), Arc::clone(&names), Arc::clone(&answer));
@@ -94,7 +100,12 @@ impl Server {
                     names.lock().unwrap().insert(name, pod.clone());
                     pod
                 } else {
-                    names.lock().unwrap()[&name].clone()
+                    names
+                        .lock()
+                        .unwrap()
+                        .get(&name)
+                        .cloned()
+                        .unwrap_or_else(|| name.clone())
                 };
                 let asked = Asked {
                     at: start.elapsed(),
@@ -126,11 +137,13 @@ impl Server {
         let client = kube::Client::new(service, "default");
         let (sender, incoming) = mpsc::channel(1000);
         let metrics = Metrics::default();
+        let (limits, limited) = crate::cluster::limits::limits();
         let health = Health::default();
         let writer = tokio::spawn(write(
             client,
             config(interval),
             metrics.clone(),
+            limited,
             health.register_loop("writing", WRITER_LONGEST),
             incoming,
         ));
@@ -138,6 +151,8 @@ impl Server {
             asked,
             health,
             metrics,
+            names: known,
+            limits,
             sender,
             writer,
         }
@@ -497,6 +512,7 @@ async fn a_writer_turns_whatever_the_api_server_does_and_is_told_of_when_it_does
         client,
         config(interval),
         Metrics::default(),
+        crate::cluster::limits::limits().1,
         pulse,
         incoming,
     );

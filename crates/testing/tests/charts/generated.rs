@@ -1,0 +1,88 @@
+//! What is made from the source: the kinds, Incident protection, and the library of policies.
+//!
+//! Here: that the files are up to date, and what the library renders. Not here: the other templates.
+//! Invariant: nothing stays in the charts that the source no longer makes.
+
+use crate::{render, root};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// Every file below a folder, by its path in it.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_str().unwrap();
+                found.insert(name.to_owned(), std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_the_charts_hold_is_made_from_this_source() {
+    let made = tempfile::tempdir().unwrap();
+    let output = Command::new(root().join("charts/generate.sh"))
+        .arg(made.path())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let fresh = files(made.path());
+    assert_eq!(fresh.len(), 9, "{:?}", fresh.keys());
+    for (name, want) in &fresh {
+        let path = root().join("charts").join(name);
+        let have = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(have == *want, "charts/{name} is stale: run `make generate`");
+    }
+    // What is no longer made must not stay.
+    for folder in ["bailiff/templates/crds", "bailiff-policies/policies"] {
+        for name in files(&root().join("charts").join(folder)).keys() {
+            let name = format!("{folder}/{name}");
+            assert!(fresh.contains_key(&name), "charts/{name} is made by nobody");
+        }
+    }
+}
+
+fn policies(values: &[&str]) -> Output {
+    render("bailiff-policies", values)
+}
+
+#[test]
+fn the_library_renders_what_its_values_ask_for() {
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
+    let all = text(&policies(&[]));
+    assert_eq!(all.matches("kind: RuntimePolicy").count(), 5, "{all}");
+    assert_eq!(all.matches("- kube-system").count(), 5, "{all}");
+    assert!(!all.contains("RuntimePolicyBinding"), "{all}");
+
+    let fewer = text(&policies(&["--set", "excludedPolicies={no-cryptominers}"]));
+    assert_eq!(fewer.matches("kind: RuntimePolicy").count(), 4, "{fewer}");
+    assert!(!fewer.contains("no-cryptominers"), "{fewer}");
+
+    let labeled = text(&policies(&["--set", "commonLabels.team=security"]));
+    assert_eq!(labeled.matches("team: security").count(), 5, "{labeled}");
+
+    let everywhere = text(&policies(&["--set-json", "excludedNamespaces=[]"]));
+    assert!(!everywhere.contains("matchConstraints"), "{everywhere}");
+
+    let typo = policies(&["--set", "excludedPolicies={no-miners}"]);
+    assert!(!typo.status.success());
+    let said = String::from_utf8_lossy(&typo.stderr);
+    assert!(
+        said.contains(
+            "excludedPolicies: policy no-miners not found in this chart; must be one of: no-cryptominers,"
+        ),
+        "{said}"
+    );
+}
