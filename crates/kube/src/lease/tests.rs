@@ -219,9 +219,9 @@ async fn work_that_ends_by_itself_gives_the_lease_to_others() {
         .await;
         let error = elected.unwrap_err().to_string();
         let want = if panics {
-            "the leader's work ended in a panic: report it with the log"
+            "the leader's work panicked; report it with the log"
         } else {
-            "the leader's work ended by itself: report it with the log"
+            "the leader's work returned; report it with the log"
         };
         assert_eq!(error, want);
         server.finish();
