@@ -218,21 +218,28 @@ impl Known {
             return false;
         };
         self.remove(&uid);
+        let selectable = Selectable {
+            namespace: pod.metadata.namespace.unwrap_or_default(),
+            labels: pod.metadata.labels.unwrap_or_default(),
+        };
+        let node = pod.spec.node_name.unwrap_or_default();
+        let added = [
+            self.selectable.added_bytes(&selectable),
+            self.nodes.added_bytes(&node),
+            self.workloads.added_bytes(&workload),
+        ];
+        let added = added.into_iter().fold(POD_BYTES, usize::saturating_add);
+        if self.bytes().saturating_add(added) > self.limit_bytes {
+            return false;
+        }
         let kept = Kept {
-            selectable: self.selectable.acquire(Selectable {
-                namespace: pod.metadata.namespace.unwrap_or_default(),
-                labels: pod.metadata.labels.unwrap_or_default(),
-            }),
-            node: self.nodes.acquire(pod.spec.node_name.unwrap_or_default()),
+            selectable: self.selectable.acquire(selectable),
+            node: self.nodes.acquire(node),
             workload: self.workloads.acquire(workload),
             list: self.list,
         };
-        self.pods.insert(uid.clone().into_boxed_str(), kept);
-        let fits = self.bytes() <= self.limit_bytes;
-        if !fits {
-            self.remove(&uid);
-        }
-        fits
+        self.pods.insert(uid.into_boxed_str(), kept);
+        true
     }
 
     fn remove(&mut self, uid: &str) {

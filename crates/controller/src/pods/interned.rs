@@ -108,6 +108,15 @@ impl<T: Ord + Weight> Interned<T> {
             .map(|slot| slot.as_ref().map(|slot| &*slot.value))
     }
 
+    /// How many bytes of memory `acquire` would add.
+    pub(super) fn added_bytes(&self, value: &T) -> usize {
+        if self.numbers.contains_key(value) {
+            return 0;
+        }
+        let slot = if self.free.is_empty() { SLOT_BYTES } else { 0 };
+        value.bytes().saturating_add(ENTRY_BYTES + slot)
+    }
+
     /// Upper limit of the memory that is taken.
     pub(super) fn bytes(&self) -> usize {
         let slots = self.slots.len().saturating_mul(SLOT_BYTES);
@@ -126,9 +135,16 @@ mod tests {
     fn a_value_is_kept_once_and_as_long_as_one_has_it() {
         let mut values = Interned::default();
         let word = str::to_owned;
-        let a = values.acquire(word("a"));
-        assert_eq!(values.acquire(word("a")), a);
-        let b = values.acquire(word("b"));
+        let acquire = |values: &mut Interned<String>, value: &str| {
+            let value = word(value);
+            let bytes = values.bytes() + values.added_bytes(&value);
+            let number = values.acquire(value);
+            assert_eq!(values.bytes(), bytes);
+            number
+        };
+        let a = acquire(&mut values, "a");
+        assert_eq!(acquire(&mut values, "a"), a);
+        let b = acquire(&mut values, "b");
         assert_ne!(a, b);
         let kept = |values: &Interned<String>| {
             let all = values.values().map(Option::<&String>::cloned);
@@ -142,7 +158,7 @@ mod tests {
         assert!(values.bytes() < full);
         // What is released once too often is nobody else's.
         values.release(a);
-        assert_eq!(values.acquire(word("c")), a);
+        assert_eq!(acquire(&mut values, "c"), a);
         values.release(a);
         values.release(b);
         assert_eq!(values.bytes(), 0);
