@@ -210,3 +210,59 @@ fn a_sensor_that_starts_again_goes_on_with_the_incident_that_is_there() {
     assert_eq!(now["metadata"]["uid"], incident["metadata"]["uid"]);
     story.end();
 }
+
+/// Adds to the node selector of the sensors, and waits until so many are Ready.
+fn sensors_on(story: &Story, selector: &str, ready: &str) {
+    let patch = format!(r#"{{"spec":{{"template":{{"spec":{{"nodeSelector":{selector}}}}}}}}}"#);
+    let of = ["daemonset/bailiff-sensor", "-n", NAMESPACE];
+    let patched = [&["patch", "--type=merge", "-p", &patch], &of[..]].concat();
+    let _patched = story.cluster.kubectl(&patched);
+    let ready = format!("jsonpath={{.status.numberReady}}={ready}");
+    story.cluster.wait(&ready, &of);
+}
+
+#[test]
+fn a_node_whose_sensor_is_gone_has_an_event_and_counts_as_not_monitored() {
+    let story = Story::begin_alone("sensor-gone");
+    story.policy("no-cat", "!('cat' in process.names)");
+    story.bind("no-cat", "[Audit]", "");
+    story.apply(&daemon_set("everywhere", BUSYBOX));
+    let everywhere = ["daemonset/everywhere"];
+    story.wait("jsonpath={.status.numberReady}=2", &everywhere);
+    let binding = format!("runtimepolicybinding/no-cat-{}", story.namespace);
+    let monitored = |number: &str| {
+        for (field, number) in [("matchingNodes", "2"), ("monitoredNodes", number)] {
+            let counted = format!("jsonpath={{.status.coverage.{field}}}={number}");
+            story.cluster.wait(&counted, &[&binding]);
+        }
+    };
+    monitored("2");
+    let nodes = story.cluster.kubectl(&["get", "nodes", "-o", "name"]);
+    let node = |node: Option<&str>| node.unwrap().replace("node/", "");
+    let (first, last) = (node(nodes.lines().next()), node(nodes.lines().last()));
+    sensors_on(
+        &story,
+        &format!(r#"{{"kubernetes.io/hostname":"{first}"}}"#),
+        "1",
+    );
+    monitored("1");
+    let of_node = format!("involvedObject.name={last},reason=NodeNotMonitored");
+    let select = ["events", "-n", "default", "--field-selector", &of_node];
+    story.cluster.wait("create", &select);
+    let events = story.cluster.get(&select);
+    let notes: Vec<_> = events["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|event| &event["message"])
+        .collect();
+    assert_eq!(
+        notes,
+        [
+            "Bailiff does not monitor processes on this node and evaluates no policies here. It has had no sensor pod for more than a minute. Check the tolerations and the node selector of DaemonSet bailiff-sensor."
+        ]
+    );
+    sensors_on(&story, r#"{"kubernetes.io/hostname":null}"#, "2");
+    monitored("2");
+    story.end();
+}

@@ -1,8 +1,10 @@
 //! Reasons of the Events that Bailiff writes.
 //!
-//! Here: the `reason` words, which people select on. Not here: the sentences, which live in the
-//! `messages` module of the room that writes them.
+//! Here: the reasons, which people select Events by, and how often one is repeated. Not here: the notes,
+//! which are in the crate that writes the Event.
 //! Invariant: a reason is upper camel case and is documented in `docs/operating.md`.
+
+use std::time::Duration;
 
 /// On a pod and its workload: the pod was evicted because of a policy.
 pub const EVICTED: &str = "EvictedByPolicy";
@@ -21,3 +23,6 @@ pub const BINDING_PAUSED: &str = "BindingPaused";
 pub const EVALUATION_FAILED: &str = "PolicyEvaluationFailed";
 /// On a Node: processes of this node, or of some of its pods, are not monitored.
 pub const NODE_NOT_MONITORED: &str = "NodeNotMonitored";
+/// The sensor and the controller repeat the Event about a Node after this time, as long as its cause lasts.
+/// The API server keeps an Event for an hour.
+pub const NODE_NOT_MONITORED_INTERVAL: Duration = Duration::from_mins(10);

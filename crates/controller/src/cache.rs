@@ -9,7 +9,7 @@ use crate::policy_cache::{Checked, PolicyCache};
 use crate::store::{Change, Store};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, condition::responded, keys};
 use bailiff_kube::decode::UndecodableObjects;
-use bailiff_kube::serve::Pulse;
+use bailiff_kube::serve::Heartbeat;
 use bailiff_kube::watch::{Event, objects};
 use futures::StreamExt as _;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -104,7 +104,21 @@ impl Cache {
         }
     }
 
-    fn changed(&self) {
+    /// The same in a loop that makes progress while it waits.
+    pub(crate) async fn complete_with(&self, heartbeat: &Heartbeat) {
+        let complete = self.complete();
+        tokio::pin!(complete);
+        loop {
+            heartbeat.beat();
+            tokio::select! {
+                () = &mut complete => return,
+                () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
+            }
+        }
+    }
+
+    /// Something changed.
+    pub(crate) fn changed(&self) {
         self.changes
             .send_modify(|count| *count = count.wrapping_add(1));
     }
@@ -190,7 +204,7 @@ pub(crate) async fn run(
     client: Client,
     namespace: String,
     news: mpsc::UnboundedSender<News>,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
 ) {
     let bad = &cache.undecodable;
     let all = watcher::Config::default;
@@ -209,7 +223,7 @@ pub(crate) async fn run(
         bad,
     );
     loop {
-        pulse.beat();
+        heartbeat.beat();
         let (what, brought) = tokio::select! {
             Some(event) = policies.next() => ("policies", event.map(|e| cache.policy(e))),
             Some(event) = bindings.next() => ("bindings", event.map(|e| cache.binding(e))),

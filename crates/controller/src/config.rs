@@ -1,7 +1,7 @@
 //! What can be set from outside.
 //!
 //! Here: values and their defaults. Not here: flags and environment (`crates/bailiff`).
-//! Invariant: a leader gives up (`lease_renew`) before others take over (`lease_duration`).
+//! Invariant: a leader steps down (`lease_renew`) before others acquire the Lease (`lease_duration`).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,21 +19,21 @@ pub struct Config {
     pub critical_namespaces: Vec<String>,
     /// Address of metrics and health.
     pub address: SocketAddr,
-    /// How long the Lease holds.
+    /// Time after which a Lease that is not renewed expires.
     pub lease_duration: Duration,
-    /// How long a leader that can't renew goes on; less than `lease_duration`.
+    /// Time that a leader retries to renew before it steps down. Must be less than `lease_duration`.
     pub lease_renew: Duration,
-    /// How often the Lease is looked at.
+    /// Interval between attempts to acquire or renew the Lease.
     pub lease_retry: Duration,
-    /// How long a replacement is waited for.
+    /// Time to wait for a Ready replacement.
     pub replacement_deadline: Duration,
-    /// First pause after an eviction that a `PodDisruptionBudget` refused; it doubles.
+    /// Initial backoff after a `PodDisruptionBudget` blocked an eviction; it doubles.
     pub eviction_initial_backoff: Duration,
-    /// Longest such pause.
+    /// Maximum backoff.
     pub eviction_max_backoff: Duration,
-    /// Least time between two looks at an Incident whose violations go on after its answer.
+    /// Minimum interval between re-evaluations of an Incident whose violations continue.
     pub incident_recheck_interval: Duration,
-    /// How often statuses of policies and bindings are made anew, besides every change of them.
+    /// Interval between updates of the status of policies and bindings, in addition to changes.
     pub status_resync_interval: Duration,
     /// Upper limit of the grace period that a response leaves a pod, in seconds. 1 or more.
     pub max_grace_period_seconds: i64,

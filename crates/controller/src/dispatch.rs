@@ -1,6 +1,6 @@
 //! Gives Incidents their slots in the order of the queue.
 //!
-//! Here: the watch of Incidents, the tasks, and what the queue is told. Not here: the order
+//! Here: the watch of Incidents, the tasks, and what the queue learns. Not here: the order
 //! (`bailiff_response`), and what a task does (`reconcile`).
 //! Invariant: every Incident of the first list is learned, and the cache complete, before the first
 //! slot is given; each slot ends exactly once, also if its task panics.
@@ -11,7 +11,7 @@ use crate::reconcile::{Controller, Stop, Work};
 use crate::retention::Retention;
 use bailiff_api::Incident;
 use bailiff_api::condition::types;
-use bailiff_kube::serve::Pulse;
+use bailiff_kube::serve::Heartbeat;
 use bailiff_kube::watch::Event;
 use bailiff_response::{Finished, Job, Key, Summary, Wake, is_final};
 use futures::{Stream, StreamExt as _};
@@ -40,7 +40,7 @@ pub(crate) async fn dispatch(
     incidents: impl Stream<Item = watcher::Result<Event<Incident>>> + Unpin,
     mut news: mpsc::UnboundedReceiver<News>,
     metrics: Metrics,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     stopping: CancellationToken,
 ) {
     let mut incidents = incidents;
@@ -59,7 +59,7 @@ pub(crate) async fn dispatch(
     let mut is_complete = false;
     let mut measured = Instant::now() - METRICS_INTERVAL;
     loop {
-        pulse.beat();
+        heartbeat.beat();
         if is_complete && tasks.listed {
             tasks.start();
         }
@@ -89,7 +89,7 @@ pub(crate) async fn dispatch(
         }
     }
     while let Some(ended) = tasks.running.join_next_with_id().await {
-        pulse.beat();
+        heartbeat.beat();
         tasks.ended(ended);
     }
     Box::pin(controller.last_look()).await;

@@ -2,7 +2,7 @@
 //!
 //! Here: live reads of the pod, its owners, the switch, and the versions of the rest. Not here:
 //! comparing these with the cache (`facts`), what follows from the facts.
-//! Invariant: a failed read is `Failed`, and `NotFound` only what the API server answers 404 to, or
+//! Invariant: a failed read is `Failed`, and `NotFound` only what the API server returns 404 for, or
 //! what cannot exist; no name out of an Incident leads to another place than its own.
 
 mod facts;
@@ -16,16 +16,16 @@ use bailiff_kube::owner::{Prefetch, is_name, workload_of};
 use bailiff_response::{Facts, Lookup, Owner, is_mirror, last_verdict};
 use facts::{Behind, facts};
 pub(crate) use facts::{is_protected, settings};
+use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource};
 use std::time::Duration;
 
-/// What the API server says of an object's metadata now.
+/// An object's metadata, as the API server has it now.
 type Live = Lookup<Box<ObjectMeta>>;
 
 /// The pauses before everything is read again because the cache is behind.
@@ -113,19 +113,22 @@ async fn read(client: &Client, config: &Config, incident: &Incident) -> Read {
     }
 }
 
-/// The metadata of an object without a namespace. What is no name is nobody's.
+/// The metadata of an object without a namespace. No object has what is not a name.
 async fn metadata<K>(client: &Client, name: &str) -> Live
 where
-    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
 {
     if !is_name(name) {
         return Lookup::NotFound;
     }
-    let api = Api::<K>::all(client.clone());
-    match api.get_metadata_opt(name).await {
-        Ok(Some(PartialObjectMeta { metadata, .. })) => Lookup::Found(Box::new(metadata)),
+    let object = format!("{} {name}", K::kind(&()));
+    match bailiff_kube::metadata::get::<K>(client, name).await {
+        Ok(Some(decoded)) => match decoded.into_result() {
+            Ok(found) => Lookup::Found(Box::new(found.metadata)),
+            Err(undecodable) => Lookup::Failed(format!("cannot decode {object}: {undecodable}")),
+        },
         Ok(None) => Lookup::NotFound,
-        Err(error) => Lookup::Failed(why(&format!("{} {name}", K::kind(&())), &error)),
+        Err(error) => Lookup::Failed(why(&object, &error)),
     }
 }
 

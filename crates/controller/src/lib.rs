@@ -12,6 +12,7 @@ mod gather;
 mod incident_limits;
 mod metrics;
 mod nodes;
+mod pods;
 mod policy_cache;
 mod policy_status;
 mod ready;

@@ -1,198 +1,123 @@
 //! Reports nodes whose sensor is down.
 //!
-//! Here: the Events on such Nodes, and their number. Not here: reading the pods (`statuses`), what a
-//! sensor reports itself.
-//! Invariant: a sensor is down if its DaemonSet wants a pod on the node and none has been Ready for
-//! longer than [`DOWN`]; a node is reported once, and again as long as it lasts.
+//! Here: the watches of Nodes and sensors, the Events on such Nodes, and their number. Not here: which
+//! nodes are down and when they are reported (`nodes/sensors`), what a sensor reports itself.
+//! Invariant: nothing delays the watches: neither a list of all pods, nor an Event that the API server does
+//! not accept.
+
+mod sensors;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
 use bailiff_api::{event, keys};
-use bailiff_kube::decode::Decoded;
-use bailiff_kube::events::{Notice, Publisher};
-use bailiff_kube::serve::Pulse;
+use bailiff_kube::events::{EventSpec, Recorder, node_reference};
+use bailiff_kube::list_watch::ListWatch;
+use bailiff_kube::serve::Heartbeat;
+use futures::future::BoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Node, ObjectReference};
-use kube::api::ListParams;
-use kube::{Api, Client};
-use std::collections::{BTreeMap, BTreeSet};
+use kube::Client;
+pub(crate) use sensors::Monitored;
+use sensors::{Due, Sensors};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A sensor that restarts is Ready again sooner.
-const DOWN: Duration = Duration::from_mins(1);
-/// When it is reported again; the API server keeps an Event for an hour.
-const REPEATED: Duration = Duration::from_mins(30);
-/// Nodes of a list request.
-const PAGE: u32 = 100;
+/// Most Events that are written at the same time.
+const REPORTS_LIMIT: usize = 16;
+/// Nodes that the chart's DaemonSet matches.
+const LINUX: &str = "kubernetes.io/os=linux";
+/// Longest sleep of the loop, which reports its progress.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// What is known of one node.
-#[derive(Debug)]
-struct Down {
-    since: Instant,
-    reported: Option<Instant>,
-}
-
-/// The nodes without a Ready sensor.
-pub(crate) struct Nodes {
+/// Follows Nodes and sensors until it is dropped; `watching` is the client of the watches.
+pub(crate) async fn follow(
     client: Client,
-    publisher: Publisher,
-    down: BTreeMap<String, Down>,
-}
-
-impl Nodes {
-    pub(crate) fn new(client: Client, config: &Config) -> Self {
-        let publisher = Publisher::new(
-            client.clone(),
-            keys::REPORTING_CONTROLLER,
-            config.identity.clone(),
-        );
-        Self {
-            client,
-            publisher,
-            down: BTreeMap::new(),
-        }
-    }
-
-    /// Compares the nodes with the sensors that there are, by node, and whether each is Ready.
-    pub(crate) async fn check(
-        &mut self,
-        sensors: &BTreeMap<String, bool>,
-        metrics: &Metrics,
-        pulse: &Pulse,
-    ) {
-        let nodes = match self.linux_nodes(pulse).await {
-            Ok(nodes) => nodes,
-            Err(error) => {
-                tracing::warn!(%error, "Cannot list the nodes to find those without a sensor");
-                return;
-            }
-        };
-        let now = Instant::now();
-        let is_down = |node: &String| sensors.get(node) != Some(&true);
-        let down: BTreeSet<_> = nodes.into_iter().filter(is_down).collect();
-        let number = i64::try_from(down.len()).unwrap_or(i64::MAX);
-        metrics.nodes_not_monitored.set(number);
-        self.down.retain(|node, _| down.contains(node));
-        for node in down {
-            let known = self.down.entry(node.clone()).or_insert(Down {
-                since: now,
-                reported: None,
-            });
-            let again = known
-                .reported
-                .is_none_or(|at| now.duration_since(at) >= REPEATED);
-            if now.duration_since(known.since) < DOWN || !again {
-                continue;
-            }
-            pulse.beat();
-            let notice = notice(&node, sensors.contains_key(&node));
-            match self.publisher.publish(&notice, Timestamp::now()).await {
-                Ok(()) => known.reported = Some(now),
+    watching: Client,
+    config: Config,
+    monitored: Monitored,
+    metrics: Metrics,
+    heartbeat: Heartbeat,
+) {
+    let recorder = Recorder::new(client, keys::REPORTING_CONTROLLER, config.identity.clone());
+    let mut nodes = ListWatch::new("/api/v1/nodes", None)
+        .with_labels(LINUX.to_owned())
+        .metadata_only()
+        .stream(watching.clone());
+    let path = format!("/api/v1/namespaces/{}/pods", config.namespace);
+    let (name, component) = (keys::LABEL_APP_NAME, keys::LABEL_APP_COMPONENT);
+    let (app, sensor) = (keys::APP_NAME, keys::COMPONENT_SENSOR);
+    let mut pods = ListWatch::new(&path, None)
+        .with_labels(format!("{name}={app},{component}={sensor}"))
+        .stream(watching);
+    let mut sensors = Sensors::new(monitored);
+    let mut reports = FuturesUnordered::<BoxFuture<'static, Written>>::new();
+    loop {
+        heartbeat.beat();
+        let next = sensors.next().filter(|_| reports.len() < REPORTS_LIMIT);
+        tokio::select! {
+            Some(event) = nodes.next() => match event {
+                Ok(event) => sensors.node(event, Instant::now()),
                 Err(error) => {
-                    metrics.event_failures.inc();
-                    tracing::warn!(%error, node, "Cannot write an Event");
+                    tracing::warn!(%error, "The watch of the Nodes failed and is retried; what was known stays");
                 }
+            },
+            Some(event) = pods.next() => match event {
+                Ok(event) => sensors.pod(event, Instant::now()),
+                Err(error) => {
+                    tracing::warn!(%error, "The watch of the sensors failed and is retried; what was known stays");
+                }
+            },
+            Some((node, written)) = reports.next() => if let Err(error) = written {
+                metrics.event_failures.inc();
+                tracing::warn!(%error, node, "Cannot write an Event; it is retried");
+                sensors.failed(&node, Instant::now());
+            },
+            () = until(next) => {
+                let free = REPORTS_LIMIT.saturating_sub(reports.len());
+                let due = sensors.due(Instant::now(), free).into_iter();
+                reports.extend(due.map(|due| report(recorder.clone(), due).boxed()));
             }
+            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
         }
-    }
-
-    /// The names of the nodes that run Linux, which the sensor's DaemonSet matches.
-    async fn linux_nodes(&self, pulse: &Pulse) -> Result<Vec<String>, kube::Error> {
-        let api = Api::<Decoded<Node>>::all(self.client.clone());
-        let mut page = ListParams::default()
-            .limit(PAGE)
-            .labels("kubernetes.io/os=linux");
-        let mut names = Vec::new();
-        loop {
-            pulse.beat();
-            let listed = api.list_metadata(&page).await?;
-            names.extend(
-                listed
-                    .items
-                    .into_iter()
-                    .filter_map(|node| node.metadata.name),
-            );
-            match listed.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => page = page.continue_token(&token),
-                None => return Ok(names),
-            }
-        }
+        metrics.nodes_not_monitored.set(sensors.down());
     }
 }
 
-fn notice(node: &str, has_pod: bool) -> Notice {
+/// The name of a node, and whether the Event about it was written.
+type Written = (String, Result<(), kube::Error>);
+
+/// Reports a node.
+async fn report(recorder: Recorder, due: Due) -> Written {
+    let event = event(&due.node, due.has_pod);
+    let written = recorder.publish(&event, Timestamp::now()).await;
+    (due.node, written)
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn event(node: &str, has_pod: bool) -> EventSpec {
     let cause = if has_pod {
         "Its sensor has not been Ready for more than a minute. See the sensor pod on this node."
     } else {
         "It has had no sensor pod for more than a minute. Check the tolerations and the node selector of DaemonSet bailiff-sensor."
     };
-    Notice {
+    EventSpec {
         reason: event::NODE_NOT_MONITORED,
         action: "Monitoring",
         warning: true,
         note: format!(
             "Bailiff does not monitor processes on this node and evaluates no policies here. {cause}"
         ),
-        regarding: ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Node".to_owned()),
-            name: Some(node.to_owned()),
-            // As the kubelet does: `kubectl describe node` looks for Events by the name as UID.
-            uid: Some(node.to_owned()),
-            ..ObjectReference::default()
-        },
+        regarding: node_reference(node),
         related: None,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use bailiff_kube::serve::Health;
-    use bailiff_testing::{ApiServer, Call};
-    use serde_json::json;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_sensor_that_is_down_for_a_minute_is_an_event_on_its_node() {
-        let nodes = || {
-            let node = |name: &str| json!({"metadata": {"name": name}});
-            let items = json!([node("good"), node("not-ready"), node("without")]);
-            let path = "/api/v1/nodes?&labelSelector=kubernetes.io%2Fos%3Dlinux&limit=100";
-            vec![Call::get(path).gives(json!({"metadata": {}, "items": items}))]
-        };
-        let event = |node: &str, cause: &str| {
-            let note = format!(
-                "Bailiff does not monitor processes on this node and evaluates no policies here. {cause}"
-            );
-            let event = json!({"reason": "NodeNotMonitored", "action": "Monitoring", "type": "Warning",
-                "note": note, "regarding": {"kind": "Node", "name": node, "uid": node}});
-            vec![Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(event)]
-        };
-        let not_ready = "Its sensor has not been Ready for more than a minute. See the sensor pod on this node.";
-        let none = "It has had no sensor pod for more than a minute. Check the tolerations and the node selector of DaemonSet bailiff-sensor.";
-        let (server, client) = ApiServer::playing([
-            nodes(),
-            nodes(),
-            event("not-ready", not_ready),
-            event("without", none),
-            nodes(),
-            nodes(),
-        ]);
-        let metrics = Metrics::default();
-        let pulse = Health::default().watch("statuses", Duration::from_mins(1));
-        let mut checked = Nodes::new(client, &Config::default());
-        let mut sensors =
-            BTreeMap::from([("good".to_owned(), true), ("not-ready".to_owned(), false)]);
-        checked.check(&sensors, &metrics, &pulse).await;
-        assert_eq!(metrics.nodes_not_monitored.get(), 2);
-        tokio::time::advance(DOWN).await;
-        checked.check(&sensors, &metrics, &pulse).await;
-        // It lasts, and was reported.
-        checked.check(&sensors, &metrics, &pulse).await;
-        sensors.extend([("not-ready".to_owned(), true), ("without".to_owned(), true)]);
-        checked.check(&sensors, &metrics, &pulse).await;
-        assert_eq!(metrics.nodes_not_monitored.get(), 0);
-        server.finish();
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
-//! Policies as compiled and checked: what their specs say by themselves.
+//! Policies as compiled and type checked.
 //!
-//! Here: what is kept of a policy for as long as its spec stays. Not here: what statuses say of it
-//! (`policy_status`) and evaluating it again (`reevaluate`).
+//! Here: what depends on the spec of a policy only. Not here: its status (`policy_status`), evaluating it
+//! again (`reevaluate`).
 //! Invariant: what is kept is of the spec that exists now; each spec is compiled once.
 
 use bailiff_api::{RuntimePolicy, TypeChecking};
@@ -96,7 +96,7 @@ mod tests {
             cache.get("p").map(|p| p.compiled.is_ok())
         };
         assert_eq!(compiles("a", 1, "true"), Some(true));
-        // The same spec by its generation: nobody reads the text again.
+        // The generation has this spec: the expression is not read again.
         assert_eq!(compiles("a", 1, "1 +"), Some(true));
         assert_eq!(compiles("a", 2, "1 +"), Some(false));
         assert_eq!(compiles("b", 2, "true"), Some(true));

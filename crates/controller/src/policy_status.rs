@@ -1,8 +1,10 @@
-//! What the statuses of policies and bindings say.
+//! The statuses of policies and bindings.
 //!
-//! Here: statuses as functions of what was read. Not here: reading and writing (`statuses`).
-//! Invariant: `lastTransitionTime` moves only with the condition's status, so that a status that says
-//! nothing new is equal to the one before; every condition comes from the controller.
+//! Here: statuses as functions of what was read. Not here: reading and writing (`statuses`), which pods
+//! match (`pods`).
+//! Invariant: `lastTransitionTime` changes only with the condition's status, so that a status that reports
+//! nothing new is equal to the one before; every condition comes from the controller; what pods decide
+//! stays as it was reported for the same generation until pods were counted.
 
 use crate::config::Config;
 use crate::policy_cache::Checked;
@@ -13,7 +15,6 @@ use bailiff_api::{
     RuntimePolicyBindingStatus, RuntimePolicyStatus,
 };
 use bailiff_policy::MatchResources;
-use bailiff_response::guard::matched_workloads;
 use bailiff_response::{BindingFacts, PolicyFacts, messages};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -28,65 +29,13 @@ pub(crate) type Labels = BTreeMap<String, String>;
 /// The labels of namespaces, by name.
 pub(crate) type Namespaces = BTreeMap<String, Labels>;
 
-/// What matters of a pod here.
-#[derive(Clone, Debug)]
-pub(crate) struct PodSeen {
-    pub(crate) namespace: String,
-    pub(crate) labels: Labels,
-    pub(crate) node: Option<String>,
-    /// UID of its controller. None: it has none, or one of a kind that Bailiff does not verify.
-    pub(crate) workload: Option<String>,
-}
-
-/// The cluster as statuses see it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Cluster {
-    pub(crate) pods: Vec<PodSeen>,
-    /// Nodes that have a sensor, and whether it is Ready: it monitors processes.
-    pub(crate) sensors: BTreeMap<String, bool>,
-    /// The labels that are kept of pods.
-    pub(crate) label_keys: BTreeSet<String>,
-    /// Pods of which nothing is known. Each selector may select one, and no node of one is monitored.
-    pub(crate) unknown: usize,
-}
-
-/// What matches selectors.
+/// The pods that match selectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Matching {
-    pods: usize,
-    workloads: usize,
-    coverage: Coverage,
-}
-
-impl Cluster {
-    /// Pods that every one of these selects, and on how many of their nodes processes are monitored.
-    fn matching(&self, namespaces: &Namespaces, of: &[&MatchResources]) -> Matching {
-        let none = Labels::new();
-        let (mut nodes, mut workloads) = (BTreeSet::new(), Vec::new());
-        let mut pods = 0;
-        for pod in &self.pods {
-            let namespace = namespaces.get(&pod.namespace).unwrap_or(&none);
-            if of.iter().all(|m| m.matches(namespace, &pod.labels)) {
-                pods += 1;
-                nodes.extend(pod.node.as_deref());
-                // A pod without a node runs nothing, and costs whoever creates it nothing.
-                let workload = pod.node.as_ref().and(pod.workload.as_deref());
-                workloads.push((pod.namespace.as_str(), workload));
-            }
-        }
-        let monitored = nodes
-            .iter()
-            .filter(|n| self.sensors.get(**n) == Some(&true));
-        let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-        Matching {
-            pods,
-            workloads: matched_workloads(workloads),
-            coverage: Coverage {
-                matching_nodes: number(nodes.len() + usize::from(self.unknown > 0)),
-                monitored_nodes: number(monitored.count()),
-            },
-        }
-    }
+pub(crate) struct Matching {
+    pub(crate) pods: usize,
+    /// Workloads, as the guard counts them.
+    pub(crate) workloads: usize,
+    pub(crate) coverage: Coverage,
 }
 
 /// Evaluation errors of a policy's current generation.
@@ -96,12 +45,12 @@ pub(crate) struct Failures {
     pub(crate) nodes: BTreeSet<String>,
 }
 
-/// The status of a policy, which was compiled.
+/// The status of a policy, which was compiled. Without a coverage, pods were not counted yet.
 pub(crate) fn of_policy(
     policy: &RuntimePolicy,
     checked: &Checked,
     failures: &Failures,
-    (cluster, namespaces): (&Cluster, &Namespaces),
+    coverage: Option<Coverage>,
     now: Timestamp,
 ) -> RuntimePolicyStatus {
     let generation = policy.metadata.generation;
@@ -144,11 +93,13 @@ pub(crate) fn of_policy(
         }
         None => earlier.cloned(),
     };
-    let compiled = checked.compiled.as_ref().ok();
+    let status = policy.status.as_ref();
+    let status = status.filter(|status| status.observed_generation == generation);
+    let coverage = coverage.or_else(|| status?.coverage);
     RuntimePolicyStatus {
         observed_generation: generation,
         conditions: std::iter::once(ready).chain(failed).collect(),
-        coverage: compiled.map(|p| cluster.matching(namespaces, &[&p.constraints]).coverage),
+        coverage: coverage.filter(|_| checked.compiled.is_ok()),
         type_checking: checked.type_checking.clone(),
     }
 }
@@ -199,14 +150,14 @@ impl Guarded<'_> {
     }
 }
 
-/// The status of a binding to a policy, and how many workloads it matches for the guard.
+/// The status of a binding to a policy. Without `matching`, pods were not counted yet.
 pub(crate) fn of_binding(
     binding: &RuntimePolicyBinding,
     policy: Option<&(Arc<RuntimePolicy>, Arc<Checked>)>,
     guarded: &Guarded<'_>,
-    (cluster, namespaces): (&Cluster, &Namespaces),
+    matching: Option<Matching>,
     now: Timestamp,
-) -> (RuntimePolicyBindingStatus, usize) {
+) -> RuntimePolicyBindingStatus {
     let generation = binding.metadata.generation;
     let before = binding.status.as_ref().map_or(&[][..], |s| &s.conditions);
     let new = Conditions {
@@ -250,11 +201,19 @@ pub(crate) fn of_binding(
         conditions: vec![new.of(types::READY, value, reason, message)],
         coverage: None,
     };
-    let compiled = policy.and_then(|(p, checked)| Some((p, checked.compiled.as_ref().ok()?)));
-    let (Ok(selectors), Some((policy, compiled))) = (&selectors, compiled) else {
-        return (status, 0);
+    let compiled = policy.filter(|(_, checked)| checked.compiled.is_ok());
+    let (Ok(_), Some((policy, _))) = (&selectors, compiled) else {
+        return status;
     };
-    let matching = cluster.matching(namespaces, &[&compiled.constraints, selectors]);
+    let Some(matching) = matching else {
+        let before = binding.status.as_ref();
+        let before = before.filter(|status| status.observed_generation == generation);
+        let stays = |c: &&Condition| [types::PODS_MATCHED, types::PAUSED].contains(&&*c.type_);
+        let conditions = before.iter().flat_map(|status| &status.conditions);
+        status.conditions.extend(conditions.filter(stays).cloned());
+        status.coverage = before.and_then(|status| status.coverage);
+        return status;
+    };
     let (reason, message) = if matching.pods == 0 {
         (
             ready::NO_MATCHING_PODS,
@@ -273,7 +232,7 @@ pub(crate) fn of_binding(
     let paused = guarded.condition(binding, policy, matching.workloads, &new);
     status.conditions.extend(paused);
     status.coverage = Some(matching.coverage);
-    (status, matching.workloads)
+    status
 }
 
 /// The conditions of a status, from those before.

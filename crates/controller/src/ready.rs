@@ -1,7 +1,7 @@
 //! Whether a pod is Ready, and since when.
 //!
 //! Here: its condition. Not here: what follows from it (`recovery`, `statuses`).
-//! Invariant: what a pod does not say is not so.
+//! Invariant: what a pod's status does not report is false.
 
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 

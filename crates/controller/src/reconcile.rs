@@ -20,7 +20,7 @@ use crate::policy_status::Failures;
 use crate::recovery::ReplacementClaims;
 use bailiff_api::{Incident, IncidentType, ResponseAction, RuntimePolicy, condition::types, keys};
 use bailiff_kube::decode::Decoded;
-use bailiff_kube::events::Publisher;
+use bailiff_kube::events::Recorder;
 use bailiff_response::{
     Controls, Facts, Finished, Key, Lookup, Outcome, Owner, Plan, PodRemoval, Queue, QueueSettings,
     Verified, WaitReason, is_final, needs_reevaluation, pod_removed, unanswered,
@@ -64,7 +64,7 @@ struct FailedEvaluation {
     node: String,
 }
 
-/// A removal that was requested, and of which nobody knows whether it was done.
+/// A requested removal whose outcome is unknown.
 #[derive(Clone, Debug)]
 struct PendingRemoval {
     key: Key,
@@ -115,7 +115,7 @@ impl Controller {
         recovering: mpsc::UnboundedSender<Box<Incident>>,
         stopping: CancellationToken,
     ) -> Self {
-        let publisher = Publisher::new(
+        let recorder = Recorder::new(
             client.clone(),
             keys::REPORTING_CONTROLLER,
             config.identity.clone(),
@@ -131,7 +131,7 @@ impl Controller {
         Self {
             client,
             config,
-            events: Events::new(publisher, metrics.clone()),
+            events: Events::new(recorder, metrics.clone()),
             metrics,
             cache,
             work: Mutex::new(Work { queue, controls }),

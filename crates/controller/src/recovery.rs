@@ -11,7 +11,7 @@ pub(crate) mod follow;
 
 use crate::ready::ready;
 use bailiff_api::{Incident, Replacement, WorkloadReference};
-use bailiff_kube::client::ANSWER_LIMIT;
+use bailiff_kube::client::REQUEST_TIMEOUT;
 use bailiff_kube::owner::{Prefetch, controller, is_name, known, selector, workload_of};
 use bailiff_response::{Recovery, WorkloadKey};
 pub(crate) use claims::{Claim, ClaimScope, ReplacementClaims};
@@ -125,7 +125,9 @@ fn ready_pods(pods: &[&Pod]) -> usize {
 /// The earliest that a replacement can have been made. The API server takes the pod away before
 /// its answer is on its way, and the owner may be faster than that answer.
 fn not_before(incident: &Incident, answered: Timestamp) -> Timestamp {
-    let asked = answered.checked_sub(ANSWER_LIMIT).unwrap_or(Timestamp::MIN);
+    let asked = answered
+        .checked_sub(REQUEST_TIMEOUT)
+        .unwrap_or(Timestamp::MIN);
     asked.max(incident.spec.exec_time.0).min(answered)
 }
 

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// How often closed Incidents are looked at.
+/// Interval between searches for closed Incidents to delete.
 const INTERVAL: Duration = Duration::from_mins(1);
 /// When a run that failed is repeated.
 const RETRY: Duration = Duration::from_secs(10);

@@ -8,9 +8,11 @@ use crate::cache::{self, Cache};
 use crate::config::Config;
 use crate::dispatch::{HEARTBEAT_INTERVAL, dispatch};
 use crate::metrics::Metrics;
+use crate::nodes::{self, Monitored};
+use crate::pods;
 use crate::reconcile::Controller;
 use crate::recovery::follow::follow;
-use crate::statuses;
+use crate::statuses::{self, Counted};
 use bailiff_api::{Incident, keys};
 use bailiff_kube::client::{ClientError, in_cluster};
 use bailiff_kube::serve::Health;
@@ -24,18 +26,21 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How soon the API server is asked again while it does not answer.
+/// Interval between attempts to reach the API server.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long the election may stand still besides what it may wait for.
+/// Time after which the election is stalled, in addition to what it can wait for.
 const ELECTION_STALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long responses can stand still.
+/// Time after which responses are stalled.
 const DISPATCH_STALL_TIMEOUT: Duration = Duration::from_mins(1);
-/// How long statuses may stand still: one request takes at most a quarter of it.
+/// Time after which statuses are stalled: one request takes at most a quarter of it.
 const STATUSES_STALL_TIMEOUT: Duration = Duration::from_mins(1);
+/// Time after which the watches of pods and nodes are stalled: they never wait longer than a heartbeat.
+const CLUSTER_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Clients of the controller, each with a connection of its own. The API server lets a connection have 100
+/// Clients of the controller, each with a connection of its own. The API server allows a connection 100
 /// requests at a time (kube-apiserver v1.37, `--http2-max-streams-per-connection`), and a watch is one
-/// for as long as it lasts: neither watches nor many responses may keep the Lease from being renewed.
+/// for as long as it lasts: neither watches nor many responses may prevent the renewal of the Lease, and no
+/// large list may delay a response.
 #[derive(Clone)]
 pub struct Clients {
     /// For the Lease alone.
@@ -43,6 +48,8 @@ pub struct Clients {
     /// For requests that are over soon, and for the few watches that last as long as the controller leads:
     /// these keep the connection open, so that no response begins with a handshake.
     pub requests: Client,
+    /// For lists and watches of all pods and nodes.
+    pub cluster: Client,
     /// For the watches of workloads that recover.
     pub recovery: Client,
 }
@@ -56,26 +63,27 @@ impl Clients {
         Ok(Self {
             lease: in_cluster()?,
             requests: in_cluster()?,
+            cluster: in_cluster()?,
             recovery: in_cluster()?,
         })
     }
 }
 
-/// Why the controller can't run.
+/// Why the controller cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Metrics and health.
     #[error("cannot serve metrics and health")]
     Serve(#[from] serve::ServeError),
     /// The leader's work ended.
-    #[error("cannot go on leading")]
+    #[error("cannot continue as the leader")]
     Lease(#[from] lease::Error),
 }
 
 /// Runs until `shutdown`.
 ///
 /// # Errors
-/// When metrics and health can't be served, or the leader's work ends by a defect.
+/// If metrics and health cannot be served, or the leader's work ends because of a defect.
 pub async fn run(
     config: Config,
     clients: Clients,
@@ -105,11 +113,11 @@ pub async fn run(
             () = wait_for_api_server(&clients.lease) => health.set_ready(true),
         }
         let slack = ELECTION_STALL_TIMEOUT + 2 * config.lease_duration;
-        let pulse = health.watch("election", slack);
+        let heartbeat = health.register_loop("election", slack);
         lease::elect(
             clients.lease.clone(),
             settings,
-            pulse,
+            heartbeat,
             shutdown.clone(),
             |token| {
                 lead(
@@ -139,10 +147,10 @@ pub async fn run(
     Ok(worked?)
 }
 
-/// Waits until the API server answers: a replica that can't reach it is not ready.
+/// Waits until the API server responds: a replica that cannot reach it is not ready.
 async fn wait_for_api_server(client: &Client) {
     while let Err(error) = client.apiserver_version().await {
-        tracing::warn!(%error, "the API server does not answer; it is tried again");
+        tracing::warn!(%error, "The API server is unavailable; retrying");
         tokio::time::sleep(RETRY).await;
     }
 }
@@ -196,7 +204,7 @@ async fn lead(
         incidents,
         news,
         metrics.clone(),
-        health.watch("responses", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL),
+        health.register_loop("responses", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL),
         token.clone(),
     ));
     work.spawn(follow(
@@ -205,20 +213,40 @@ async fn lead(
         to_recover,
         send_news.clone(),
     ));
-    let pulse = health.watch("cache", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL);
+    let heartbeat = health.register_loop("cache", DISPATCH_STALL_TIMEOUT + HEARTBEAT_INTERVAL);
     let keeping = cache::run(
         cache.clone(),
         clients.requests.clone(),
         config.namespace.clone(),
         send_news,
-        pulse,
+        heartbeat,
     );
     work.spawn(until(token.clone(), keeping));
-    let pulse = health.watch(
+    let heartbeat = health.register_loop(
         "statuses",
         STATUSES_STALL_TIMEOUT.saturating_add(config.status_resync_interval),
     );
-    let statuses = statuses::run(Arc::clone(&controller), cache, metrics, pulse);
+    let counted = Counted {
+        pods: Arc::default(),
+        monitored: Monitored::new(None),
+    };
+    let following = nodes::follow(
+        clients.requests.clone(),
+        clients.cluster.clone(),
+        config.clone(),
+        counted.monitored.clone(),
+        metrics.clone(),
+        health.register_loop("nodes", CLUSTER_STALL_TIMEOUT),
+    );
+    work.spawn(until(token.clone(), following));
+    let following = pods::follow(
+        clients.cluster,
+        cache.clone(),
+        Arc::clone(&counted.pods),
+        health.register_loop("pods", CLUSTER_STALL_TIMEOUT),
+    );
+    work.spawn(until(token.clone(), following));
+    let statuses = statuses::run(Arc::clone(&controller), cache, counted, metrics, heartbeat);
     work.spawn(until(token.clone(), statuses));
     while let Some(ended) = work.join_next().await {
         if let Err(error) = ended

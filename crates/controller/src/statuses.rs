@@ -1,129 +1,104 @@
 //! Keeps the statuses of policies and bindings true.
 //!
-//! Here: reading the pods, and writing the statuses that changed. Not here: what they say
-//! (`policy_status`), nodes without a sensor (`nodes`).
-//! Invariant: a status is written only if it says something new, nothing before the pods were read,
-//! and never over what somebody else wrote since; every change of a policy or a binding is looked at,
-//! and the rest of the cluster from time to time, for a small part of the time.
+//! Here: when statuses are computed, and writing those that changed. Not here: what they report
+//! (`policy_status`), the pods and nodes that they count (`pods`, `nodes`).
+//! Invariant: a status is written only if it reports something new, and never over what somebody else wrote
+//! since; every change of a policy or a binding is processed at once, whether pods were counted or not, and
+//! changes of pods and nodes from time to time.
 
 use crate::cache::Cache;
-use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::nodes::Nodes;
-use crate::policy_status::{Cluster, Guarded, PodSeen, of_binding, of_policy};
+use crate::nodes::Monitored;
+use crate::pods::Pods;
+use crate::policy_cache::Checked;
+use crate::policy_status::{Guarded, Matching, Namespaces, of_binding, of_policy};
 use crate::reconcile::Controller;
 use crate::switch;
 use crate::undecodable::Reported;
-use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
-use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
-use bailiff_kube::owner::{controller, known};
-use bailiff_kube::serve::Pulse;
-use bailiff_policy::{MatchResources, Reads, project};
+use bailiff_api::condition::types;
+use bailiff_api::{
+    RuntimePolicy, RuntimePolicyBinding, RuntimePolicyBindingStatus, RuntimePolicyStatus,
+};
+use bailiff_kube::serve::Heartbeat;
+use bailiff_policy::MatchResources;
 use bailiff_response::Switch;
-use futures::StreamExt as _;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
-use serde::Deserialize;
 use serde_json::{Value as Json, json};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Most bytes of memory that are kept of a pod.
-const POD_LIMIT_BYTES: usize = 16 << 10;
-/// What is kept of a pod beside its labels.
-const OF_A_POD: &[&[&str]] = &[
-    &["metadata", "namespace"],
-    &["metadata", "uid"],
-    &["metadata", "ownerReferences"],
-    &["spec", "nodeName"],
-    &["status", "conditions"],
-];
-/// The same of one whose owners or conditions are too large: it is not Ready, and of no workload.
-const LEAST_OF_A_POD: &[&[&str]] = &[
-    &["metadata", "namespace"],
-    &["metadata", "uid"],
-    &["spec", "nodeName"],
-];
-/// Changes that follow one another are looked at together.
+/// Changes that follow each other are processed together.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 /// When a status is computed again that could not be written because its object was changed
 /// meanwhile: by then the watch has brought the change.
 const CONFLICT_RETRY: Duration = Duration::from_secs(1);
-/// The least time between two reads because a selector names a new label.
-const LABELS_RETRY: Duration = Duration::from_secs(1);
-/// Reading every pod takes at most one part in so many of the time: in a large cluster, or while
-/// the API server is slow, it is done less often.
-const READING_SHARE: u32 = 20;
-/// Nobody monitors pods that ran to their end, and Jobs leave many.
-const RUNNING: &str = "status.phase!=Succeeded,status.phase!=Failed";
-/// How long the loop sleeps at most, so that it shows that it makes progress.
+/// Counting pods takes at most one part in so many of the time.
+const COUNTING_SHARE: u32 = 20;
+/// Longest sleep of the loop, which reports its progress.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
+/// What statuses count.
+#[derive(Clone)]
+pub(crate) struct Counted {
+    pub(crate) pods: Arc<Pods>,
+    pub(crate) monitored: Monitored,
+}
+
 /// Keeps statuses true, until it is dropped.
-pub(crate) async fn run(responder: Arc<Controller>, cache: Cache, metrics: Metrics, pulse: Pulse) {
+pub(crate) async fn run(
+    responder: Arc<Controller>,
+    cache: Cache,
+    counted: Counted,
+    metrics: Metrics,
+    heartbeat: Heartbeat,
+) {
     let (client, config) = (responder.client().clone(), responder.config().clone());
     let mut reported = Reported::default();
-    let mut nodes = Nodes::new(client.clone(), &config);
-    let mut news = cache.changes();
-    let mut cluster: Option<Cluster> = None;
-    let mut next_read = Instant::now();
+    let (mut news, mut lists) = (cache.changes(), counted.pods.lists());
+    let mut resync = Instant::now();
     let mut due: Option<Instant> = None;
-    let pods = ListWatch::new("/api/v1/pods", Some(RUNNING.to_owned()));
-    let mut read_last = Instant::now();
-    cache.complete().await;
+    let mut took = Duration::ZERO;
+    cache.complete_with(&heartbeat).await;
     loop {
-        pulse.beat();
+        heartbeat.beat();
         let changed = tokio::select! {
             biased;
             Ok(()) = news.changed() => true,
-            () = tokio::time::sleep_until(next_read) => {
-                let begun = Instant::now();
-                read_last = begun;
-                match read(&client, &pods, named_labels(&cache), &config, &pulse).await {
-                    Ok(read) => {
-                        nodes.check(&read.sensors, &metrics, &pulse).await;
-                        cluster = Some(read);
-                    }
-                    Err(error) => tracing::warn!(%error, "Cannot read the pods for the coverage of policies"),
-                }
-                let switch = switch::read(&client, &config.namespace).await.switch;
-                metrics.responses_enabled.set(i64::from(switch == Switch::Enforce));
-                next_read = Instant::now() + pause(config.status_resync_interval, begun.elapsed());
-                true
-            }
+            Ok(()) = lists.changed() => true,
             () = until(due) => {
                 due = None;
                 reported.report::<RuntimePolicy>(&client, &cache.undecodable).await;
                 reported.report::<RuntimePolicyBinding>(&client, &cache.undecodable).await;
-                let wanted = named_labels(&cache);
-                if let Some(cluster) = &cluster {
-                    // Labels that were not kept are read first.
-                    if !wanted.is_subset(&cluster.label_keys) {
-                        next_read = next_read.min(read_last + LABELS_RETRY);
-                        continue;
-                    }
-                    let writer = Writer { responder: &responder, cache: &cache, cluster, pulse: &pulse };
-                    if !writer.write_all(&metrics).await {
-                        due = Some(Instant::now() + CONFLICT_RETRY);
-                    }
+                let writer = Writer { responder: &responder, cache: &cache, counted: &counted, heartbeat: &heartbeat };
+                let begun = Instant::now();
+                let statuses = writer.compute(&metrics).await;
+                took = begun.elapsed();
+                if !writer.write_all(statuses).await {
+                    due = Some(Instant::now() + CONFLICT_RETRY);
                 }
                 false
             }
+            () = tokio::time::sleep_until(resync) => {
+                let switch = switch::read(&client, &config.namespace).await.switch;
+                metrics.responses_enabled.set(i64::from(switch == Switch::Enforce));
+                resync = Instant::now() + config.status_resync_interval;
+                true
+            }
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => false,
         };
-        if changed && due.is_none() && cluster.is_some() {
-            due = Some(Instant::now() + DEBOUNCE);
+        if changed && due.is_none() {
+            due = Some(Instant::now() + pause(took));
         }
     }
 }
 
-/// How long the pods are not read again after it took so long.
-fn pause(interval: Duration, took: Duration) -> Duration {
-    interval.max(took.saturating_mul(READING_SHARE))
+/// The time until changes are processed, after counting pods took so long.
+fn pause(took: Duration) -> Duration {
+    DEBOUNCE.max(took.saturating_mul(COUNTING_SHARE))
 }
 
 async fn until(due: Option<Instant>) {
@@ -133,214 +108,142 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-/// Reads every pod, one at a time: a tenant can give each more than a megabyte.
-async fn read(
-    client: &Client,
-    pods: &ListWatch,
-    labels: BTreeSet<String>,
-    config: &Config,
-    pulse: &Pulse,
-) -> Result<Cluster, ListWatchError> {
-    let (all, least) = (reads(&labels, OF_A_POD), reads(&labels, LEAST_OF_A_POD));
-    let mut cluster = Cluster {
-        label_keys: labels,
-        ..Cluster::default()
-    };
-    let mut events = pods.stream(client.clone());
-    while let Some(event) = events.next().await {
-        pulse.beat();
-        match event? {
-            ObjectEvent::Listing => {}
-            ObjectEvent::Listed(json) => match projected(&json, &[&all, &least]) {
-                Ok(pod) => see(&mut cluster, config, pod),
-                Err(error) => {
-                    tracing::warn!(%error, "Cannot decode a pod; it counts as one that is not monitored");
-                    cluster.unknown += 1;
-                }
-            },
-            ObjectEvent::TooLarge => {
-                tracing::warn!(
-                    "A pod has more than 10 MiB; it counts as one that is not monitored"
-                );
-                cluster.unknown += 1;
-            }
-            ObjectEvent::Complete | ObjectEvent::Applied(_) | ObjectEvent::Deleted(_) => break,
-        }
-    }
-    Ok(cluster)
+/// A policy with what was compiled of it.
+type Policy = (Arc<RuntimePolicy>, Arc<Checked>);
+
+/// The statuses that changed.
+#[derive(Default)]
+struct Statuses {
+    policies: Vec<(Arc<RuntimePolicy>, RuntimePolicyStatus)>,
+    bindings: Vec<(Arc<RuntimePolicyBinding>, RuntimePolicyBindingStatus)>,
 }
 
-/// The labels that selectors of policies and bindings name: no others are kept.
-fn named_labels(cache: &Cache) -> BTreeSet<String> {
-    let rules = cache.rules();
-    let policies = rules.policies.all().values();
-    let policies = policies.map(|policy| &policy.spec.match_constraints);
-    let bindings = rules.bindings.all().values();
-    let bindings = bindings.map(|binding| &binding.spec.match_resources);
-    let compiled = policies
-        .chain(bindings)
-        .filter_map(|of| MatchResources::compile(of).ok());
-    let mut keys: BTreeSet<String> = compiled
-        .flat_map(|of| of.object_labels().map(str::to_owned).collect::<Vec<_>>())
-        .collect();
-    keys.extend([keys::LABEL_APP_NAME, keys::LABEL_APP_COMPONENT].map(str::to_owned));
-    keys
-}
-
-/// What is read of a pod, with these labels.
-fn reads(labels: &BTreeSet<String>, parts: &[&[&str]]) -> Reads {
-    let mut reads = Reads::path(&["metadata", "name"]);
-    for part in parts {
-        reads.merge(&Reads::path(part));
-    }
-    for label in labels {
-        reads.merge(&Reads::path(&["metadata", "labels", label]));
-    }
-    reads
-}
-
-/// The first of these parts of a pod that is not too large.
-fn projected(json: &[u8], parts: &[&Reads]) -> Result<Pod, String> {
-    let mut failed = String::new();
-    for part in parts {
-        match project(json, part, POD_LIMIT_BYTES) {
-            Ok((pod, _)) => return serde_json::from_value(pod).map_err(|error| error.to_string()),
-            Err(error) => failed = error.to_string(),
-        }
-    }
-    Err(failed)
-}
-
-/// Of a pod what matters here. Strings alone, so that nothing else of it can stand in the way.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Pod {
-    metadata: ObjectMeta,
-    spec: Spec,
-    status: Status,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-struct Spec {
-    node_name: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Status {
-    conditions: Vec<PodCondition>,
-}
-
-#[derive(Deserialize)]
-struct PodCondition {
-    #[serde(rename = "type")]
-    type_: String,
-    status: String,
-}
-
-fn see(cluster: &mut Cluster, config: &Config, pod: Pod) {
-    let ready = |c: &PodCondition| c.type_ == "Ready" && c.status == "True";
-    let is_ready = pod.status.conditions.iter().any(ready);
-    let namespace = pod.metadata.namespace.unwrap_or_default();
-    let labels = pod.metadata.labels.unwrap_or_default();
-    let owner = controller(pod.metadata.owner_references.as_deref());
-    let owner = owner.filter(|owner| known(&owner.api_version, &owner.kind).is_some());
-    let node = pod.spec.node_name;
-    let is = |key: &str, value: &str| labels.get(key).is_some_and(|v| v == value);
-    let sensor = namespace == config.namespace
-        && is(keys::LABEL_APP_NAME, keys::APP_NAME)
-        && is(keys::LABEL_APP_COMPONENT, keys::COMPONENT_SENSOR);
-    if let (true, Some(node)) = (sensor, &node) {
-        let ready = cluster.sensors.entry(node.clone()).or_default();
-        *ready |= is_ready;
-    }
-    cluster.pods.push(PodSeen {
-        namespace,
-        labels,
-        node,
-        workload: owner.map(|owner| owner.uid),
-    });
-}
-
-/// Writes the statuses of one moment.
+/// Computes and writes the statuses of one moment.
 struct Writer<'a> {
     responder: &'a Controller,
     cache: &'a Cache,
-    cluster: &'a Cluster,
-    pulse: &'a Pulse,
+    counted: &'a Counted,
+    heartbeat: &'a Heartbeat,
 }
 
 impl Writer<'_> {
-    /// Whether no object was changed since it was known.
-    async fn write_all(&self, metrics: &Metrics) -> bool {
+    /// The statuses that report something new.
+    async fn compute(&self, metrics: &Metrics) -> Statuses {
         let now = Timestamp::now();
-        let (client, config) = (self.responder.client(), self.responder.config());
-        let (policies, bindings) = {
-            let rules = self.cache.rules();
-            let policies: Vec<_> = rules
-                .policies
-                .all()
-                .keys()
-                .filter_map(|n| rules.policy(n))
-                .collect();
-            let bindings: Vec<_> = rules.bindings.all().values().cloned().collect();
-            (policies, bindings)
-        };
-        let namespaces: std::collections::BTreeMap<_, _> = {
-            let rules = self.cache.rules();
-            let labels = |n: &Arc<k8s_openapi::api::core::v1::Namespace>| n.metadata.labels.clone();
-            let all = rules.namespaces.all().iter();
-            all.map(|(name, n)| (name.clone(), labels(n).unwrap_or_default()))
-                .collect()
-        };
-        let mut all = true;
+        let config = self.responder.config();
+        let (policies, bindings, namespaces) = self.rules();
+        let mut changed = Statuses::default();
         for (policy, checked) in &policies {
+            // Counting pods takes time, in which responses are due.
+            tokio::task::yield_now().await;
             let failures = self.responder.evaluation_failures(policy);
-            let status = of_policy(policy, checked, &failures, (self.cluster, &namespaces), now);
+            let constraints = checked.compiled.as_ref().ok().map(|p| &p.constraints);
+            let matching = constraints.and_then(|of| self.matching(&namespaces, &[of]));
+            let coverage = matching.map(|matching| matching.coverage);
+            let status = of_policy(policy, checked, &failures, coverage, now);
             if policy.status.as_ref() != Some(&status) {
-                self.pulse.beat();
-                all &= write(client, &**policy, &policy.status, &status).await;
+                changed.policies.push((Arc::clone(policy), status));
             }
         }
+        let guarded = Guarded {
+            responder: self.responder,
+            config,
+        };
         let mut paused = 0;
-        for binding in &bindings {
+        for binding in bindings {
+            tokio::task::yield_now().await;
             let policy = policies.iter().find(|(p, _)| {
                 p.metadata.name.as_deref() == Some(binding.spec.policy_name.as_str())
             });
-            let (status, workloads) = {
-                let guarded = Guarded {
-                    responder: self.responder,
-                    config,
-                };
-                of_binding(binding, policy, &guarded, (self.cluster, &namespaces), now)
-            };
-            let name = binding.metadata.name.clone().unwrap_or_default();
-            self.cache.rules().matched_workloads.insert(name, workloads);
-            let is_paused = |c: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| {
-                c.type_ == bailiff_api::condition::types::PAUSED && c.status == "True"
-            };
-            let now_paused = status.conditions.iter().find(is_paused);
-            paused += i64::from(now_paused.is_some());
+            let matching = self.matching_both(&namespaces, &binding, policy);
+            let status = of_binding(&binding, policy, &guarded, matching, now);
+            self.keep_matched_workloads(&binding, matching.map(|matching| matching.workloads));
+            paused += i64::from(status.conditions.iter().any(is_paused));
             if binding.status.as_ref() != Some(&status) {
-                self.pulse.beat();
-                all &= write(client, &**binding, &binding.status, &status).await;
-                let before = binding.status.iter().flat_map(|s| &s.conditions);
-                if now_paused.is_some() && !before.into_iter().any(|c| is_paused(&c)) {
-                    self.responder.report_paused(binding, now);
-                }
+                changed.bindings.push((binding, status));
             }
         }
         metrics.bindings_paused.set(paused);
         let protected = crate::gather::is_protected(config, &self.cache.rules());
         metrics.incidents_protected.set(i64::from(protected));
+        changed
+    }
+
+    fn rules(&self) -> (Vec<Policy>, Vec<Arc<RuntimePolicyBinding>>, Namespaces) {
+        let rules = self.cache.rules();
+        let names = rules.policies.all().keys();
+        let namespaces = rules.namespaces.all().iter();
+        (
+            names.filter_map(|name| rules.policy(name)).collect(),
+            rules.bindings.all().values().cloned().collect(),
+            namespaces
+                .map(|(name, n)| (name.clone(), n.metadata.labels.clone().unwrap_or_default()))
+                .collect(),
+        )
+    }
+
+    /// The pods that match, and on how many of their nodes processes are monitored. None: they were not
+    /// counted yet.
+    fn matching(&self, namespaces: &Namespaces, of: &[&MatchResources]) -> Option<Matching> {
+        let monitored = self.counted.monitored.borrow();
+        self.counted
+            .pods
+            .matching(namespaces, of, monitored.as_ref()?)
+    }
+
+    /// The same of a binding and its policy, which compiles.
+    fn matching_both(
+        &self,
+        namespaces: &Namespaces,
+        binding: &RuntimePolicyBinding,
+        policy: Option<&Policy>,
+    ) -> Option<Matching> {
+        let compiled = policy?.1.compiled.as_ref().ok()?;
+        let selectors = MatchResources::compile(&binding.spec.match_resources).ok()?;
+        self.matching(namespaces, &[&compiled.constraints, &selectors])
+    }
+
+    /// Keeps the number that the guard of bad policies needs.
+    fn keep_matched_workloads(&self, binding: &RuntimePolicyBinding, workloads: Option<usize>) {
+        let name = binding.metadata.name.clone().unwrap_or_default();
+        let matched = &mut self.cache.rules().matched_workloads;
+        match workloads {
+            Some(workloads) => matched.insert(name, workloads),
+            None => matched.remove(&name),
+        };
+    }
+
+    /// Whether no object was changed since it was known.
+    async fn write_all(&self, statuses: Statuses) -> bool {
+        let client = self.responder.client();
+        let mut all = true;
+        for (policy, status) in statuses.policies {
+            self.heartbeat.beat();
+            all &= write(client, &*policy, &policy.status, &status).await;
+        }
+        for (binding, status) in statuses.bindings {
+            self.heartbeat.beat();
+            let written = write(client, &*binding, &binding.status, &status).await;
+            all &= written;
+            let was_paused = binding
+                .status
+                .iter()
+                .flat_map(|s| &s.conditions)
+                .any(is_paused);
+            if written && !was_paused && status.conditions.iter().any(is_paused) {
+                self.responder.report_paused(&binding, Timestamp::now());
+            }
+        }
         all
     }
 }
 
-/// Whether the object is not another than was known. The version that the status was made from goes
-/// with it: a merge patch replaces the whole list of conditions, also one that a sensor has added
-/// meanwhile.
+fn is_paused(condition: &Condition) -> bool {
+    condition.type_ == types::PAUSED && condition.status == "True"
+}
+
+/// Whether the object was not changed since it was known. The patch has the version that the status was
+/// computed from: a merge patch replaces the whole list of conditions, with what others wrote meanwhile.
 async fn write<K>(
     client: &Client,
     object: &K,
@@ -361,7 +264,7 @@ where
         .patch_status(name, &PatchParams::default(), &patch)
         .await;
     match written {
-        // The answer is the object, of which a part may be one that cannot be decoded.
+        // The response is the object, which can have a part that cannot be decoded.
         Ok(_) | Err(kube::Error::SerdeError(_)) => true,
         // Deleted since: the watch reports it.
         Err(kube::Error::Api(status)) if status.code == 404 => true,
@@ -373,7 +276,7 @@ where
     }
 }
 
-/// The merge patch (RFC 7386) that leaves nothing of the one in the other: what is gone is null.
+/// The merge patch (RFC 7386) from one value to the other: what is absent in the other is null.
 fn merged(before: &Json, now: &Json) -> Json {
     let (Json::Object(before), Json::Object(now)) = (before, now) else {
         return now.clone();

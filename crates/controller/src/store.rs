@@ -38,7 +38,7 @@ pub(crate) enum Change {
 }
 
 impl<K: ResourceExt> Store<K> {
-    /// Learns an event, and tells what it changed.
+    /// Applies an event, and returns what it changed.
     pub(crate) fn apply(&mut self, event: Event<K>) -> Change {
         match event {
             Event::Init => self.coming.clear(),

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 /// How old a read can be when a removal is requested: none leaves a second after a change.
 pub(crate) const FRESH_FOR: Duration = Duration::from_millis(500);
 
-/// The switch, and when it was asked for.
+/// The switch, and when it was requested.
 #[derive(Clone, Debug)]
 pub(crate) struct SwitchRead {
     pub(crate) switch: Switch,

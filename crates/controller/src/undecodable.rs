@@ -56,7 +56,7 @@ impl Reported {
                 .patch_status(&key.1, &PatchParams::default(), &patch)
                 .await
             {
-                // The answer is the object, which still cannot be decoded.
+                // The response is the object, which still cannot be decoded.
                 Ok(_) | Err(kube::Error::SerdeError(_)) => {
                     self.0.insert(key, fault);
                 }

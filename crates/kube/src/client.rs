@@ -1,15 +1,15 @@
 //! Builds clients.
 //!
-//! Here: in a pod from its service account; for a person's command as kubectl does it. Not here:
-//! reading flags, the transport of components (`http2`), how long one answer may take (`limit`).
-//! Invariant: components never read a kubeconfig; a command uses a pod's service account only
-//! where there is no kubeconfig, as kubectl does; no request of any client waits for ever.
+//! Here: clients of components, from the pod's service account, and of commands, as kubectl does it. Not
+//! here: reading flags, the transport of components (`http2`), timeouts of requests (`limit`).
+//! Invariant: components never read a kubeconfig; a command uses a pod's service account only if
+//! no kubeconfig exists, as kubectl does; each request of any client has a timeout.
 
 mod http2;
 mod limit;
 
 pub use http2::client as with_one_connection;
-pub use limit::ANSWER_LIMIT;
+pub use limit::REQUEST_TIMEOUT;
 pub(crate) use limit::Streamed;
 
 use kube::client::ClientBuilder;
@@ -17,15 +17,15 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError
 use std::path::Path;
 use std::time::Duration;
 
-/// How long a connection may take to stand.
+/// Timeout of a new connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// Why there is no client.
+/// Why a client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Not in a pod.
     #[error(
-        "cannot use the service account of this pod: this command runs in a pod, as the chart starts it"
+        "cannot use the service account of this pod; this command must run in a pod, as the chart starts it"
     )]
     InCluster(#[source] kube::config::InClusterError),
     /// The kubeconfig.
@@ -38,15 +38,15 @@ pub enum ClientError {
         /// The next step.
         remedy: &'static str,
     },
-    /// The client's own set-up.
-    #[error("cannot build a client: check the certificates of the configuration")]
+    /// The client's configuration.
+    #[error("cannot build a client; check the certificates of the configuration")]
     Build(#[source] kube::Error),
 }
 
 /// The client of the pod's service account.
 ///
 /// # Errors
-/// When this is no pod, or its certificates can't be used.
+/// If this is no pod, or its certificates cannot be used.
 pub fn in_cluster() -> Result<kube::Client, ClientError> {
     let config = kube::Config::incluster().map_err(ClientError::InCluster)?;
     component(&config)
@@ -55,40 +55,40 @@ pub fn in_cluster() -> Result<kube::Client, ClientError> {
 /// The client of a component with this configuration.
 ///
 /// # Errors
-/// When its certificates cannot be used.
+/// If its certificates cannot be used.
 pub fn component(config: &kube::Config) -> Result<kube::Client, ClientError> {
     http2::client(config).map_err(ClientError::Build)
 }
 
-/// kube has no limit of its own on how long an answer takes.
+/// kube has no timeout for a whole response.
 fn build(mut config: kube::Config) -> Result<kube::Client, ClientError> {
     config.connect_timeout = Some(CONNECT_LIMIT);
-    // A 429 is the answer of a PodDisruptionBudget: it is shown, and not waited for.
+    // A 429 can be the response of a PodDisruptionBudget: it is reported, and not retried.
     config.default_retry = false;
     let builder = ClientBuilder::try_from(config).map_err(ClientError::Build)?;
     Ok(builder.with_layer(&limit::layer()).build())
 }
 
-/// A client for a person's command, with the namespace that the context names.
+/// A client for a command, with the namespace of the context.
 #[derive(Clone)]
-pub struct ForPerson {
+pub struct KubeconfigClient {
     /// The client.
     pub client: kube::Client,
-    /// Namespace of the context; `default` where it names none.
+    /// Namespace of the context; `default` if it names none.
     pub namespace: String,
 }
 
-/// The client that kubectl would use: of the kubeconfig given, else of KUBECONFIG, else of
-/// `~/.kube/config`, else of the pod that the command runs in; with the context given, else with
-/// the current one.
+/// The client that kubectl would use: from the given kubeconfig, otherwise from KUBECONFIG, otherwise
+/// from `~/.kube/config`, otherwise from the pod that the command runs in; with the given context,
+/// otherwise with the current one.
 ///
 /// # Errors
-/// When the file or the context can't be used.
-pub async fn as_kubectl(
+/// If the file or the context cannot be used.
+pub async fn from_kubeconfig(
     kubeconfig: Option<&Path>,
     context: Option<&str>,
-) -> Result<ForPerson, ClientError> {
-    let fault = |error| kubeconfig_error(kubeconfig, &error);
+) -> Result<KubeconfigClient, ClientError> {
+    let unusable = |error| kubeconfig_error(kubeconfig, &error);
     let options = KubeConfigOptions {
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
@@ -99,13 +99,13 @@ pub async fn as_kubectl(
     };
     let config = match (read, kube::Config::incluster()) {
         (Err(_), Ok(pod)) if kubeconfig.is_none() && context.is_none() => pod,
-        (read, _) => kube::Config::from_custom_kubeconfig(read.map_err(fault)?, &options)
+        (read, _) => kube::Config::from_custom_kubeconfig(read.map_err(unusable)?, &options)
             .await
-            .map_err(fault)?,
+            .map_err(unusable)?,
     };
     let namespace = config.default_namespace.clone();
     let client = build(config)?;
-    Ok(ForPerson { client, namespace })
+    Ok(KubeconfigClient { client, namespace })
 }
 
 /// What cannot be done with a kubeconfig, why, and the next step. `given`: the path that was passed.
@@ -179,7 +179,7 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_accepts_and_is_silent_is_given_up_in_time() {
+    async fn a_server_that_accepts_and_is_silent_is_an_error_in_time() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepting = tokio::spawn(async move {
@@ -193,7 +193,7 @@ mod tests {
         let asked = Instant::now();
         let read = kube::Api::<Namespace>::all(client).get("shop").await;
         assert!(read.is_err());
-        assert!(asked.elapsed() <= ANSWER_LIMIT, "{:?}", asked.elapsed());
+        assert!(asked.elapsed() <= REQUEST_TIMEOUT, "{:?}", asked.elapsed());
         accepting.abort();
     }
 
@@ -218,7 +218,7 @@ users: [{name: jane, user: {}}]
     #[tokio::test]
     async fn an_error_of_the_kubeconfig_names_its_cause_once_and_the_remedy() {
         let missing = Path::new("/nope/config");
-        let error = as_kubectl(Some(missing), None).await.err().unwrap();
+        let error = from_kubeconfig(Some(missing), None).await.err().unwrap();
         assert_eq!(
             format!(
                 "{:?}",
@@ -258,13 +258,13 @@ users: [{name: jane, user: {}}]
             ),
         ] {
             let path = kubeconfig(change);
-            let error = as_kubectl(Some(&path), context).await.err();
+            let error = from_kubeconfig(Some(&path), context).await.err();
             std::fs::remove_file(&path).unwrap();
             let want = format!("cannot use kubeconfig {}: {want}", path.display());
             assert_eq!(error.map(|e| e.to_string()), Some(want), "{change:?}");
         }
         let path = kubeconfig(("apiVersion: v1", ": : :"));
-        let error = as_kubectl(Some(&path), None).await.err().unwrap();
+        let error = from_kubeconfig(Some(&path), None).await.err().unwrap();
         std::fs::remove_file(&path).unwrap();
         let text = error.to_string();
         assert!(

@@ -1,8 +1,8 @@
 //! Writes Events (events.k8s.io/v1).
 //!
-//! Here: the object and the limit on how many are written. Not here: their sentences.
-//! Invariant: at most one Event a second says the same of the same object; what is left out is
-//! counted, and told when the second is over. What says something else is an Event of its own.
+//! Here: the object, and the limit on equal Events. Not here: their notes.
+//! Invariant: at most one Event a second has the same object, reason and note; the others are counted,
+//! and reported as a series at the end of the second. An Event with another note is written at once.
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -14,62 +14,62 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const GAP: Duration = Duration::from_secs(1);
-/// Most Events that are remembered, so that memory has a bound; beyond it none is left out.
+/// Most Events that are remembered, which bounds the memory; beyond it every Event is written.
 const REMEMBERED_LIMIT: usize = 4096;
 
-/// What is told.
+/// What an Event reports.
 #[derive(Clone, Debug)]
-pub struct Notice {
+pub struct EventSpec {
     /// Upper camel case.
     pub reason: &'static str,
-    /// What was done, as a word.
+    /// What was attempted, as one word.
     pub action: &'static str,
     /// Warning, else Normal.
     pub warning: bool,
-    /// The sentence.
+    /// The message, at most 1,024 bytes.
     pub note: String,
-    /// The object that it is about.
+    /// The object that the Event is about.
     pub regarding: ObjectReference,
-    /// Another that matters.
+    /// Another object that is involved.
     pub related: Option<ObjectReference>,
 }
 
-/// What an Event says: about which object (by UID), with which reason and note.
-type Said = (String, &'static str, String);
+/// UID of the object, reason and note.
+type EventKey = (String, &'static str, String);
 
-/// What is done with an Event.
+/// When an Event is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Admitted {
-    /// It is written now.
+    /// At once.
     Now,
-    /// The same was written just now: it is counted, and told after the pause.
+    /// An equal one was written less than a second ago: it is counted, and written after the pause.
     After(Duration),
-    /// It is counted with others that are told anyway.
+    /// It is counted with others that wait.
     Counted,
 }
 
-/// Decides which Events are written; a function of what it is told and the time.
+/// Decides which Events are written; a function of the Events and the time.
 #[derive(Debug, Default)]
-struct Limit {
-    /// When each was written last, and how many were left out since.
-    last: BTreeMap<Said, (Timestamp, i32)>,
-    /// When what is over was last forgotten.
+struct Deduplicator {
+    /// When each was last written, and how many were counted since.
+    last: BTreeMap<EventKey, (Timestamp, i32)>,
+    /// When old entries were last dropped.
     pruned: Option<Timestamp>,
 }
 
-impl Limit {
-    fn admit(&mut self, said: &Said, now: Timestamp) -> Admitted {
+impl Deduplicator {
+    fn admit(&mut self, key: &EventKey, now: Timestamp) -> Admitted {
         let gap = SignedDuration::try_from(GAP).unwrap_or(SignedDuration::MAX);
         let over = |at: Timestamp| now.duration_since(at) >= gap;
         if self.pruned.is_none_or(over) {
             self.last
-                .retain(|_, (at, left_out)| *left_out > 0 || !over(*at));
+                .retain(|_, (at, counted)| *counted > 0 || !over(*at));
             self.pruned = Some(now);
         }
-        match self.last.get_mut(said) {
-            Some((at, left_out)) if *left_out > 0 || !over(*at) => {
-                *left_out = left_out.saturating_add(1);
-                if *left_out > 1 {
+        match self.last.get_mut(key) {
+            Some((at, counted)) if *counted > 0 || !over(*at) => {
+                *counted = counted.saturating_add(1);
+                if *counted > 1 {
                     return Admitted::Counted;
                 }
                 let left = gap - now.duration_since(*at);
@@ -77,69 +77,69 @@ impl Limit {
             }
             Some(_) | None => {
                 if self.last.len() < REMEMBERED_LIMIT {
-                    self.last.insert(said.clone(), (now, 0));
+                    self.last.insert(key.clone(), (now, 0));
                 }
                 Admitted::Now
             }
         }
     }
 
-    /// How many were left out, which are told now.
-    fn flush(&mut self, said: &Said, now: Timestamp) -> i32 {
-        let Some((at, left_out)) = self.last.get_mut(said) else {
+    /// The number of counted Events, which are written now.
+    fn flush(&mut self, key: &EventKey, now: Timestamp) -> i32 {
+        let Some((at, counted)) = self.last.get_mut(key) else {
             return 0;
         };
         *at = now;
-        std::mem::take(left_out)
+        std::mem::take(counted)
     }
 }
 
 /// Writes Events.
 #[derive(Clone)]
-pub struct Publisher {
+pub struct Recorder {
     client: kube::Client,
     controller: &'static str,
     instance: String,
-    limit: Arc<Mutex<Limit>>,
+    deduplicator: Arc<Mutex<Deduplicator>>,
 }
 
-impl Publisher {
-    /// Writes in the name of a component (`reportingController`) and of one of its replicas.
+impl Recorder {
+    /// Writes as a component (`reportingController`) and one of its replicas (`reportingInstance`).
     #[must_use]
     pub fn new(client: kube::Client, controller: &'static str, instance: String) -> Self {
         Self {
             client,
             controller,
             instance,
-            limit: Arc::default(),
+            deduplicator: Arc::default(),
         }
     }
 
-    /// Writes an Event; one that says what was said less than a second ago is told with others
-    /// like it when the second is over.
+    /// Writes an Event. If an equal one was written less than a second ago, it is counted and written
+    /// at the end of the second, in a series.
     ///
     /// # Errors
-    /// When the API server does not take it.
-    pub async fn publish(&self, notice: &Notice, now: Timestamp) -> Result<(), kube::Error> {
-        let said = (
-            notice.regarding.uid.clone().unwrap_or_default(),
-            notice.reason,
-            notice.note.clone(),
+    /// If the API server does not accept it.
+    pub async fn publish(&self, spec: &EventSpec, now: Timestamp) -> Result<(), kube::Error> {
+        let key = (
+            spec.regarding.uid.clone().unwrap_or_default(),
+            spec.reason,
+            spec.note.clone(),
         );
-        let admitted = self.limit().admit(&said, now);
+        let admitted = self.deduplicator().admit(&key, now);
         match admitted {
-            Admitted::Now => self.publish_series(notice, 1, now).await,
+            Admitted::Now => self.publish_series(spec, 1, now).await,
             Admitted::Counted => Ok(()),
             Admitted::After(pause) => {
-                let (publisher, notice) = (self.clone(), notice.clone());
+                let (recorder, spec) = (self.clone(), spec.clone());
                 tokio::spawn(async move {
                     tokio::time::sleep(pause).await;
                     let now = Timestamp::now();
-                    let count = publisher.limit().flush(&said, now);
+                    let count = recorder.deduplicator().flush(&key, now);
                     if count > 0
-                        && let Err(error) = publisher.publish_series(&notice, count, now).await
+                        && let Err(error) = recorder.publish_series(&spec, count, now).await
                     {
-                        tracing::warn!(%error, reason = notice.reason, "cannot write an event");
+                        tracing::warn!(%error, reason = spec.reason, "Cannot write an Event");
                     }
                 });
                 Ok(())
@@ -147,43 +147,44 @@ impl Publisher {
         }
     }
 
-    fn limit(&self) -> MutexGuard<'_, Limit> {
-        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
+    fn deduplicator(&self) -> MutexGuard<'_, Deduplicator> {
+        self.deduplicator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes an Event that stands for so many, whatever was written before.
+    /// Writes an Event that counts for `count` equal ones, whatever was written before.
     ///
     /// # Errors
-    /// When the API server does not take it.
+    /// If the API server does not accept it.
     pub async fn publish_series(
         &self,
-        notice: &Notice,
+        spec: &EventSpec,
         count: i32,
         now: Timestamp,
     ) -> Result<(), kube::Error> {
-        let event = self.event(notice, count, now);
-        let api: kube::Api<Event> =
-            kube::Api::namespaced(self.client.clone(), namespace_of(notice));
+        let event = self.event(spec, count, now);
+        let api: kube::Api<Event> = kube::Api::namespaced(self.client.clone(), namespace_of(spec));
         api.create(&PostParams::default(), &event).await.map(drop)
     }
 
-    fn event(&self, notice: &Notice, count: i32, now: Timestamp) -> Event {
-        let name = notice.regarding.name.as_deref().unwrap_or("object");
-        // A name may have 253 characters, the time takes 17 of them.
+    fn event(&self, spec: &EventSpec, count: i32, now: Timestamp) -> Event {
+        let name = spec.regarding.name.as_deref().unwrap_or("object");
+        // A name can have 253 characters; the time takes 17 of them.
         let name: String = name.chars().take(230).collect();
         Event {
             metadata: ObjectMeta {
                 name: Some(format!("{name}.{:x}", now.as_nanosecond())),
-                namespace: Some(namespace_of(notice).to_owned()),
+                namespace: Some(namespace_of(spec).to_owned()),
                 ..ObjectMeta::default()
             },
-            action: Some(notice.action.to_owned()),
-            reason: Some(notice.reason.to_owned()),
-            note: Some(notice.note.clone()),
-            type_: Some(if notice.warning { "Warning" } else { "Normal" }.to_owned()),
+            action: Some(spec.action.to_owned()),
+            reason: Some(spec.reason.to_owned()),
+            note: Some(spec.note.clone()),
+            type_: Some(if spec.warning { "Warning" } else { "Normal" }.to_owned()),
             event_time: Some(MicroTime(now)),
-            regarding: Some(notice.regarding.clone()),
-            related: notice.related.clone(),
+            regarding: Some(spec.regarding.clone()),
+            related: spec.related.clone(),
             reporting_controller: Some(self.controller.to_owned()),
             reporting_instance: Some(self.instance.clone()),
             series: (count > 1).then_some(EventSeries {
@@ -195,9 +196,22 @@ impl Publisher {
     }
 }
 
-/// Events about objects without a namespace live in `default`, by the API.
-fn namespace_of(notice: &Notice) -> &str {
-    notice.regarding.namespace.as_deref().unwrap_or("default")
+/// The reference to a Node in an Event about it. Its UID is its name, as in the Events of the kubelet:
+/// `kubectl describe node` searches for Events by this UID.
+#[must_use]
+pub fn node_reference(name: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Node".to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(name.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+/// The API requires that Events about objects without a namespace are in `default`.
+fn namespace_of(spec: &EventSpec) -> &str {
+    spec.regarding.namespace.as_deref().unwrap_or("default")
 }
 
 #[cfg(test)]
@@ -210,28 +224,28 @@ mod tests {
         "2026-01-01T00:00:00Z".parse().unwrap()
     }
 
-    fn said(uid: &str, note: &str) -> Said {
+    fn key(uid: &str, note: &str) -> EventKey {
         (uid.to_owned(), "R", note.to_owned())
     }
 
     #[test]
-    fn the_same_is_said_once_a_second_and_nothing_is_uncounted() {
-        let mut limit = Limit::default();
-        let same = said("web", "pod web-1");
+    fn an_equal_event_is_written_once_a_second_and_all_are_counted() {
+        let mut deduplicator = Deduplicator::default();
+        let same = key("web", "pod web-1");
         let at = |millis| start() + SignedDuration::from_millis(millis);
-        assert_eq!(limit.admit(&same, at(0)), Admitted::Now);
+        assert_eq!(deduplicator.admit(&same, at(0)), Admitted::Now);
         let left = Duration::from_millis(900);
-        assert_eq!(limit.admit(&same, at(100)), Admitted::After(left));
+        assert_eq!(deduplicator.admit(&same, at(100)), Admitted::After(left));
         for millis in 101..1000 {
-            assert_eq!(limit.admit(&same, at(millis)), Admitted::Counted);
+            assert_eq!(deduplicator.admit(&same, at(millis)), Admitted::Counted);
         }
-        assert_eq!(limit.flush(&same, at(1000)), 900);
-        assert_eq!(limit.admit(&same, at(2000)), Admitted::Now);
+        assert_eq!(deduplicator.flush(&same, at(1000)), 900);
+        assert_eq!(deduplicator.admit(&same, at(2000)), Admitted::Now);
     }
 
     #[test]
-    fn another_pod_or_policy_of_the_same_workload_is_told_at_once() {
-        let mut limit = Limit::default();
+    fn another_pod_or_policy_of_the_same_workload_is_reported_at_once() {
+        let mut deduplicator = Deduplicator::default();
         for (uid, note) in [
             ("web", "pod web-1"),
             ("web", "pod web-2"),
@@ -239,7 +253,7 @@ mod tests {
             ("db", "pod web-1"),
         ] {
             assert_eq!(
-                limit.admit(&said(uid, note), start()),
+                deduplicator.admit(&key(uid, note), start()),
                 Admitted::Now,
                 "{note}"
             );
@@ -247,24 +261,27 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_bounded_and_forgotten() {
-        let mut limit = Limit::default();
+    fn what_is_remembered_is_bounded_and_dropped() {
+        let mut deduplicator = Deduplicator::default();
         for number in 0..2 * REMEMBERED_LIMIT {
-            let same = said("web", &number.to_string());
-            assert_eq!(limit.admit(&same, start()), Admitted::Now);
+            let same = key("web", &number.to_string());
+            assert_eq!(deduplicator.admit(&same, start()), Admitted::Now);
         }
-        assert_eq!(limit.last.len(), REMEMBERED_LIMIT);
-        // One was left out and told; a second later nothing is remembered.
-        let same = said("web", "0");
-        assert!(matches!(limit.admit(&same, start()), Admitted::After(_)));
-        limit.flush(&same, start());
+        assert_eq!(deduplicator.last.len(), REMEMBERED_LIMIT);
+        // One was counted and written; a second later nothing is remembered.
+        let same = key("web", "0");
+        assert!(matches!(
+            deduplicator.admit(&same, start()),
+            Admitted::After(_)
+        ));
+        deduplicator.flush(&same, start());
         let later = start() + SignedDuration::from_secs(1);
-        limit.admit(&said("web", "new"), later);
-        assert_eq!(limit.last.len(), 1);
+        deduplicator.admit(&key("web", "new"), later);
+        assert_eq!(deduplicator.last.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_left_out_is_written_when_its_second_is_over() {
+    async fn counted_events_are_written_at_the_end_of_the_second() {
         let path = "/apis/events.k8s.io/v1/namespaces/shop/events";
         let event = json!({"reason": "R", "note": "pod web-1", "type": "Warning",
             "regarding": {"kind": "Deployment", "name": "web", "uid": "web"},
@@ -276,8 +293,8 @@ mod tests {
             vec![Call::post(path).with(json!({"note": "pod web-2"}))],
             vec![Call::post(path).with(series)],
         ]);
-        let publisher = Publisher::new(client, "bailiff.dev/controller", "a".to_owned());
-        let notice = Notice {
+        let recorder = Recorder::new(client, "bailiff.dev/controller", "a".to_owned());
+        let spec = EventSpec {
             reason: "R",
             action: "A",
             warning: true,
@@ -291,12 +308,12 @@ mod tests {
             },
             related: None,
         };
-        let other = Notice {
+        let other = EventSpec {
             note: "pod web-2".to_owned(),
-            ..notice.clone()
+            ..spec.clone()
         };
-        for notice in [&notice, &other, &notice, &notice] {
-            publisher.publish(notice, start()).await.unwrap();
+        for spec in [&spec, &other, &spec, &spec] {
+            recorder.publish(spec, start()).await.unwrap();
         }
         tokio::time::sleep(2 * GAP).await;
         server.finish();

@@ -1,12 +1,12 @@
-//! Agrees on a leader by a Lease (coordination.k8s.io/v1).
+//! Elects a leader with a Lease (coordination.k8s.io/v1).
 //!
 //! Here: the decision as a pure function, and the loop that reads and writes the Lease. Not
 //! here: what a leader does.
-//! Invariant: leadership is given up, and its token cancelled, before the Lease ends for
-//! others; a Lease is renewed only while the leader's work goes on, and written only over the
-//! version that was read.
+//! Invariant: a leader steps down, and its token is cancelled, before the Lease expires for
+//! others; a Lease is renewed only while the leader's work runs, and written only over the version
+//! that was read.
 
-use crate::serve::Pulse;
+use crate::serve::Heartbeat;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -16,58 +16,58 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long the leader's work may go on to end what it has begun, after its token was cancelled;
-/// never beyond the end of the Lease.
+/// Time that the leader's work has to complete what it began, after its token was cancelled; never
+/// beyond the expiry of the Lease.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How a leader is agreed on.
+/// Settings of the election.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Namespace of the Lease.
     pub namespace: String,
     /// Name of the Lease.
     pub name: String,
-    /// This replica.
+    /// Identity of this replica; its pod's name.
     pub identity: String,
-    /// How long the Lease holds without renewal. The Lease has whole seconds: a part of one
-    /// counts as a whole.
+    /// Time after which a Lease that is not renewed expires. The Lease has whole seconds, so it is
+    /// rounded up.
     pub duration: Duration,
-    /// How long a leader that can't renew goes on; less than `duration`.
+    /// Time that a leader retries to renew before it steps down. Must be less than `duration`.
     pub renew_deadline: Duration,
-    /// How often it is looked at; less than `renew_deadline`.
+    /// Interval between attempts to acquire or renew. Must be less than `renew_deadline`.
     pub retry: Duration,
 }
 
-/// Why nobody is agreed on any more.
+/// Why the election ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The work panicked.
-    #[error("the leader's work ended in a panic: report it with the log")]
+    #[error("the leader's work panicked; report it with the log")]
     Panic(#[source] JoinError),
-    /// The work returned without being asked to.
-    #[error("the leader's work ended by itself: report it with the log")]
+    /// The work returned before its token was cancelled.
+    #[error("the leader's work returned; report it with the log")]
     Ended,
 }
 
-/// What is done with a Lease.
+/// What follows for a Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Write it: it is free, has ended, or is ours.
-    Take,
-    /// Another holds it.
+    /// Acquire or renew it: it has no holder, has expired, or this replica holds it.
+    Acquire,
+    /// Another replica holds it.
     Follow,
 }
 
-/// Decides about a Lease that was unchanged for `unchanged`, measured by our own clock: the
+/// Decides about a Lease that did not change for `unchanged`, by the clock of this replica: the
 /// holder's clock is not trusted.
 #[must_use]
 pub fn decide(spec: Option<&LeaseSpec>, identity: &str, unchanged: Duration) -> Decision {
     let Some(spec) = spec else {
-        return Decision::Take;
+        return Decision::Acquire;
     };
     match spec.holder_identity.as_deref() {
-        None | Some("") => Decision::Take,
-        Some(holder) if holder == identity => Decision::Take,
+        None | Some("") => Decision::Acquire,
+        Some(holder) if holder == identity => Decision::Acquire,
         Some(_) => {
             let seconds = spec
                 .lease_duration_seconds
@@ -75,7 +75,7 @@ pub fn decide(spec: Option<&LeaseSpec>, identity: &str, unchanged: Duration) -> 
                 .max(0)
                 .unsigned_abs();
             if unchanged >= Duration::from_secs(seconds.into()) {
-                Decision::Take
+                Decision::Acquire
             } else {
                 Decision::Follow
             }
@@ -84,17 +84,17 @@ pub fn decide(spec: Option<&LeaseSpec>, identity: &str, unchanged: Duration) -> 
 }
 
 /// The leader's work.
-struct Leading {
+struct Leadership {
     token: CancellationToken,
     task: JoinHandle<()>,
-    /// When the renewal was asked for that was granted last.
+    /// When the last accepted renewal was requested.
     renewed: Instant,
 }
 
-impl Leading {
-    /// Ends the work: it is told, and cut off when it takes too long.
+impl Leadership {
+    /// Ends the work: cancels its token, and aborts it if it takes too long.
     async fn stop(self, settings: &Settings) {
-        tracing::warn!(identity = settings.identity, "no longer leading");
+        tracing::warn!(identity = settings.identity, "Stepped down as the leader");
         self.token.cancel();
         let end = self.renewed + settings.duration;
         let mut task = self.task;
@@ -102,55 +102,54 @@ impl Leading {
         let ended = if let Ok(ended) = ended {
             ended
         } else {
-            tracing::warn!("the leader's work did not end in time and is cut off");
+            tracing::warn!("The leader's work did not end in time and was aborted");
             task.abort();
             task.await
         };
         if let Err(error) = ended
             && error.is_panic()
         {
-            tracing::error!(%error, "the leader's work ended in a panic");
+            tracing::error!(%error, "The leader's work panicked");
         }
     }
 }
 
-/// What happened while the Lease was waited for.
+/// What happened before the next attempt.
 enum Woken {
     Shutdown,
-    /// The leader's work ended, which it should not.
+    /// The leader's work ended, which is a defect.
     Ended(Result<(), JoinError>),
-    /// It could not be renewed in time.
+    /// The Lease could not be renewed in time.
     Overdue,
 }
 
-/// Resolves when something other than the Lease needs attention.
+/// Resolves when something other than an attempt is due.
 async fn woken(
     shutdown: &CancellationToken,
-    leading: &mut Option<Leading>,
+    leadership: &mut Option<Leadership>,
     settings: &Settings,
 ) -> Woken {
-    let Some(leading) = leading else {
+    let Some(leadership) = leadership else {
         shutdown.cancelled().await;
         return Woken::Shutdown;
     };
     tokio::select! {
         biased;
         () = shutdown.cancelled() => Woken::Shutdown,
-        ended = &mut leading.task => Woken::Ended(ended),
-        () = tokio::time::sleep_until(leading.renewed + settings.renew_deadline) => Woken::Overdue,
+        ended = &mut leadership.task => Woken::Ended(ended),
+        () = tokio::time::sleep_until(leadership.renewed + settings.renew_deadline) => Woken::Overdue,
     }
 }
 
-/// Runs `lead` whenever this replica leads, with a token that is cancelled when it no longer
-/// does; `lead` must then end soon. Returns when `shutdown` is cancelled, with the Lease given
-/// back.
+/// Runs `lead` while this replica is the leader, with a token that is cancelled when it steps down;
+/// `lead` must then end soon. Releases the Lease and returns when `shutdown` is cancelled.
 ///
 /// # Errors
-/// When `lead` ends without being asked to; the Lease is given back, so that another can lead.
+/// If `lead` ends before its token was cancelled; the Lease is released for another replica.
 pub async fn elect<F, Fut>(
     client: kube::Client,
     settings: Settings,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
     shutdown: CancellationToken,
     lead: F,
 ) -> Result<(), Error>
@@ -160,94 +159,94 @@ where
 {
     let api: kube::Api<Lease> = kube::Api::namespaced(client, &settings.namespace);
     let mut seen: (Option<String>, Instant) = (None, Instant::now());
-    let mut leading: Option<Leading> = None;
+    let mut leadership: Option<Leadership> = None;
     let mut next = Instant::now();
     let outcome = loop {
-        pulse.beat();
-        let looked = async {
+        heartbeat.beat();
+        let attempt = async {
             tokio::time::sleep_until(next).await;
             let asked = Instant::now();
-            let taken = take(&api, &settings, &mut seen, false);
-            (asked, tokio::time::timeout(settings.retry, taken).await)
+            let acquired = acquire_or_renew(&api, &settings, &mut seen, false);
+            (asked, tokio::time::timeout(settings.retry, acquired).await)
         };
         let (asked, attempt) = tokio::select! {
             biased;
-            woken = woken(&shutdown, &mut leading, &settings) => match woken {
+            woken = woken(&shutdown, &mut leadership, &settings) => match woken {
                 Woken::Shutdown => break Ok(()),
                 Woken::Ended(ended) => {
-                    leading = None;
+                    leadership = None;
                     break Err(ended.err().map_or(Error::Ended, Error::Panic));
                 }
                 Woken::Overdue => {
-                    if let Some(leading) = leading.take() {
-                        leading.stop(&settings).await;
+                    if let Some(leadership) = leadership.take() {
+                        leadership.stop(&settings).await;
                     }
                     continue;
                 }
             },
-            looked = looked => looked,
+            attempt = attempt => attempt,
         };
         next = asked + settings.retry;
         let held = match attempt {
             Ok(Ok(held)) => held,
             Ok(Err(error)) => {
-                tracing::warn!(%error, "cannot renew the lease");
+                tracing::warn!(%error, "Cannot acquire or renew the Lease");
                 continue;
             }
             Err(_) => {
-                tracing::warn!("cannot renew the lease: the API server does not answer");
+                tracing::warn!("Cannot acquire or renew the Lease: the API server is unavailable");
                 continue;
             }
         };
-        match (held, &mut leading) {
-            (true, Some(leading)) => leading.renewed = asked,
+        match (held, &mut leadership) {
+            (true, Some(leadership)) => leadership.renewed = asked,
             (true, None) => {
-                tracing::info!(identity = settings.identity, "leading");
+                tracing::info!(identity = settings.identity, "Became the leader");
                 let token = CancellationToken::new();
-                leading = Some(Leading {
+                leadership = Some(Leadership {
                     task: tokio::spawn(lead(token.clone())),
                     token,
                     renewed: asked,
                 });
             }
             (false, _) => {
-                if let Some(leading) = leading.take() {
-                    leading.stop(&settings).await;
+                if let Some(leadership) = leadership.take() {
+                    leadership.stop(&settings).await;
                 }
             }
         }
     };
-    let ours = leading.is_some() || outcome.is_err();
-    if let Some(leading) = leading.take() {
-        leading.stop(&settings).await;
+    let ours = leadership.is_some() || outcome.is_err();
+    if let Some(leadership) = leadership.take() {
+        leadership.stop(&settings).await;
     }
     if ours {
-        give_back(&api, &settings, &mut seen).await;
+        release(&api, &settings, &mut seen).await;
     }
     outcome
 }
 
-/// Lets another replica lead at once.
-async fn give_back(
+/// Lets another replica acquire the Lease at once.
+async fn release(
     api: &kube::Api<Lease>,
     settings: &Settings,
     seen: &mut (Option<String>, Instant),
 ) {
-    let given = take(api, settings, seen, true);
-    match tokio::time::timeout(settings.retry, given).await {
+    let released = acquire_or_renew(api, settings, seen, true);
+    match tokio::time::timeout(settings.retry, released).await {
         Ok(Ok(_)) => {}
         Ok(Err(error)) => {
-            tracing::warn!(%error, "cannot give the lease back: it ends by itself");
+            tracing::warn!(%error, "Cannot release the Lease; it expires");
         }
-        Err(_) => tracing::warn!("cannot give the lease back in time: it ends by itself"),
+        Err(_) => tracing::warn!("Cannot release the Lease in time; it expires"),
     }
 }
 
-async fn take(
+async fn acquire_or_renew(
     api: &kube::Api<Lease>,
     settings: &Settings,
     seen: &mut (Option<String>, Instant),
-    give_back: bool,
+    release: bool,
 ) -> Result<bool, kube::Error> {
     let now = MicroTime(Timestamp::now());
     let found = api.get_opt(&settings.name).await?;
@@ -261,7 +260,7 @@ async fn take(
     if decide(old, &settings.identity, seen.1.elapsed()) == Decision::Follow {
         return Ok(false);
     }
-    let spec = renewed(settings, old, &now, give_back);
+    let spec = renewed(settings, old, &now, release);
     let written = if let Some(mut lease) = found {
         lease.spec = Some(spec);
         api.replace(&settings.name, &PostParams::default(), &lease)
@@ -279,25 +278,25 @@ async fn take(
     };
     match written {
         Ok(_) => Ok(true),
-        // Another replica was faster.
+        // Another replica wrote it first.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// What is written over a Lease to take it, or to give it back.
+/// What is written over a Lease to acquire, renew or release it.
 fn renewed(
     settings: &Settings,
     old: Option<&LeaseSpec>,
     now: &MicroTime,
-    give_back: bool,
+    release: bool,
 ) -> LeaseSpec {
     let ours = old.and_then(|s| s.holder_identity.as_ref()) == Some(&settings.identity);
     let transitions = old.and_then(|s| s.lease_transitions).unwrap_or(0);
-    // Rounded up: others must not take it before we have let it go.
+    // Rounded up: others must not acquire it before this replica steps down.
     let seconds = settings.duration.as_millis().div_ceil(1000).max(1);
     LeaseSpec {
-        holder_identity: (!give_back).then(|| settings.identity.clone()),
+        holder_identity: (!release).then(|| settings.identity.clone()),
         lease_duration_seconds: Some(i32::try_from(seconds).unwrap_or(i32::MAX)),
         acquire_time: if ours {
             old.and_then(|s| s.acquire_time.clone())

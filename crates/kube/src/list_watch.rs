@@ -84,6 +84,7 @@ pub struct ListWatch {
     path: String,
     selector: Option<String>,
     labels: Option<String>,
+    metadata_only: bool,
     /// What was seen last, so that a new list is not older.
     seen: Arc<Mutex<Option<String>>>,
 }
@@ -123,6 +124,7 @@ impl ListWatch {
             path: path.to_owned(),
             selector: field_selector,
             labels: None,
+            metadata_only: false,
             seen: Arc::default(),
         }
     }
@@ -131,6 +133,13 @@ impl ListWatch {
     #[must_use]
     pub fn with_labels(mut self, label_selector: String) -> Self {
         self.labels = Some(label_selector);
+        self
+    }
+
+    /// Of each object only the metadata.
+    #[must_use]
+    pub const fn metadata_only(mut self) -> Self {
+        self.metadata_only = true;
         self
     }
 
@@ -164,7 +173,12 @@ impl ListWatch {
             resource_version: version,
             ..ListParams::default()
         };
-        api::Request::new(&self.path).list(&parameters)
+        let request = api::Request::new(&self.path);
+        if self.metadata_only {
+            request.list_metadata(&parameters)
+        } else {
+            request.list(&parameters)
+        }
     }
 
     fn watch(&self, version: &str) -> Result<Request<Vec<u8>>, kube::core::request::Error> {
@@ -173,7 +187,12 @@ impl ListWatch {
             label_selector: self.labels.clone(),
             ..WatchParams::default()
         };
-        api::Request::new(&self.path).watch(&parameters, version)
+        let request = api::Request::new(&self.path);
+        if self.metadata_only {
+            request.watch_metadata(&parameters, version)
+        } else {
+            request.watch(&parameters, version)
+        }
     }
 
     fn seen(&self) -> Option<String> {

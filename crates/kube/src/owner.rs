@@ -4,8 +4,8 @@
 //! response (`response`).
 //! Invariant: owner references are written by tenants, so each hop is verified: the owner has the
 //! UID of the reference, is of a kind that controls such objects, and its selector matches their labels.
-//! A reference that cannot be verified leads to nobody's workload, and none is followed without end; what
-//! could not be read is an error and never "no owner".
+//! A reference that cannot be verified leads to no workload, and at most [`HOPS_LIMIT`] are followed; an
+//! owner that cannot be read is an error and never "no owner".
 
 use crate::decode::Decoded;
 use bailiff_api::WorkloadReference;
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 /// Labels of an object.
 type Labels = BTreeMap<String, String>;
 
-/// Most owners that are followed. Kubernetes' own chains have two; a longer one is a tenant's.
+/// Most owners that are followed. Chains of Kubernetes have two; tenants can make longer ones.
 const HOPS_LIMIT: usize = 8;
 
 /// An owner could not be read.
@@ -39,29 +39,28 @@ const KIND_LIMIT: usize = 63;
 const NAME_LIMIT: usize = 253;
 const UID_LIMIT: usize = 64;
 
-/// The resource of an object, where it is of a kind that Bailiff reads.
+/// The resource of an object; none if it is not of a kind that Bailiff reads.
 #[must_use]
 pub fn known(api_version: &str, kind: &str) -> Option<ApiResource> {
     let (group, _) = api_version.split_once('/').unwrap_or(("", api_version));
     let (group, version, kind) = WORKLOAD_KINDS
         .iter()
         .find(|(known_group, _, known)| *known_group == group && *known == kind)?;
-    // Not the reference's version: whoever wrote it could put any path there.
+    // Not the reference's version: a tenant can write any path there.
     let kind = GroupVersionKind::gvk(group, version, kind);
     Some(ApiResource::from_gvk(&kind))
 }
 
-/// What was read before the pod's owner references were: the ReplicaSet and the Deployment that
-/// its name and labels point to. Nothing is believed of it but what a reference confirms.
+/// What was read before the pod's owner references: the ReplicaSet and the Deployment that its name
+/// and labels point to. It is used only if a reference has its UID.
 #[derive(Debug, Default)]
 pub struct Prefetch {
     found: Vec<(&'static str, String, DynamicObject)>,
 }
 
 impl Prefetch {
-    /// Reads the owners that a pod of a Deployment has by its name, both at once, so that three
-    /// reads wait for one answer each and not for each other. A read that fails is no error here:
-    /// it is done again when a reference asks for it.
+    /// Reads the owners that a pod of a Deployment has by its name, both at once and while the pod is
+    /// read. A failed read is no error here: it is retried if a reference names the owner.
     pub async fn of(client: &Client, namespace: &str, pod: &str, labels: &Labels) -> Self {
         let Some((set, deployment)) = names(pod, labels) else {
             return Self::default();
@@ -96,8 +95,8 @@ impl Prefetch {
 }
 
 /// ReplicaSet and Deployment of a pod, as the Deployment controller names them: the pod
-/// `web-5d8f-x7k2p` with the label `pod-template-hash=5d8f` is of ReplicaSet `web-5d8f` and
-/// Deployment `web`. None: it is no pod of a Deployment, or its name was cut.
+/// `web-5d8f-x7k2p` with the label `pod-template-hash=5d8f` belongs to ReplicaSet `web-5d8f` and
+/// Deployment `web`. None: it is no pod of a Deployment, or its name was truncated.
 fn names<'a>(pod: &'a str, labels: &Labels) -> Option<(&'a str, &'a str)> {
     let hash = labels.get("pod-template-hash")?;
     let (set, _) = pod.rsplit_once('-')?;
@@ -108,14 +107,14 @@ fn names<'a>(pod: &'a str, labels: &Labels) -> Option<(&'a str, &'a str)> {
 }
 
 /// The workload of a pod: its topmost controller, as far as references can be verified; none: it has no
-/// controller, or names one that it does not belong to, for which nobody creates a replacement.
+/// controller, or names one that it does not belong to, so no workload creates a replacement.
 ///
 /// A controller of a kind that Bailiff does not read (an operator's own) cannot be verified: directly
 /// above the pod it is taken from the reference, further up the last one that was verified is the
 /// workload.
 ///
 /// # Errors
-/// When an owner cannot be read.
+/// If an owner cannot be read.
 pub async fn workload_of(
     client: &Client,
     pod: &Pod,
@@ -168,7 +167,7 @@ fn cut(mut text: String, limit: usize) -> String {
     text
 }
 
-/// An object whose owner is looked for.
+/// An object whose owner is verified.
 struct Child {
     kind: String,
     uid: String,
@@ -205,7 +204,7 @@ impl Child {
 pub fn selector(kind: &str, object: &Value) -> Option<Selector> {
     let selector = object.pointer("/spec/selector")?;
     let selector = if kind == "ReplicationController" {
-        // It has plain labels.
+        // Its selector is a map of labels.
         let labels = serde_json::from_value(selector.clone()).ok()?;
         LabelSelector {
             match_labels: Some(labels),
@@ -275,14 +274,14 @@ async fn read(
 }
 
 /// Whether a text can be the name of an object, and so a part of a path: anything else could lead
-/// to another object. What somebody wrote down as a name the API server has not checked.
+/// to another object. The API server has not validated a name that a tenant wrote in a reference.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     name.chars().all(allowed) && name.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
-/// The object of a name; none: it is not there, or cannot be decoded.
+/// The object of a name; none: it does not exist, or cannot be decoded.
 async fn get(
     client: &Client,
     namespace: &str,

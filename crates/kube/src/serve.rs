@@ -1,9 +1,9 @@
-//! Answers probes and scrapes: /healthz, /readyz, /metrics.
+//! Serves /healthz, /readyz and /metrics.
 //!
-//! Here: the HTTP server, and what it knows of a component's loops. Not here: which metrics and
-//! loops there are (each component).
-//! Invariant: it reads nothing from a request but its path; a loop that stands still is told by
-//! its name, and the kubelet starts the component again.
+//! Here: the HTTP server, and the liveness of a component's loops. Not here: which metrics and
+//! loops exist (each component).
+//! Invariant: it reads only the path of a request; /healthz names a stalled loop, and the kubelet
+//! restarts the container.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -19,91 +19,92 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Why nothing can be served.
+/// The server cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: choose another address")]
+#[error("cannot listen on {address}; choose another address")]
 pub struct ServeError {
     address: SocketAddr,
     source: std::io::Error,
 }
 
-/// What the probes are told: whether the component is ready, and whether its loops turn.
+/// Whether a component is ready, and whether its loops make progress.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     ready: Arc<AtomicBool>,
-    loops: Arc<Mutex<Vec<Turning>>>,
+    loops: Arc<Mutex<Vec<LoopState>>>,
 }
 
 #[derive(Debug)]
-struct Turning {
+struct LoopState {
     name: &'static str,
     last: Instant,
-    longest: Duration,
+    timeout: Duration,
 }
 
-/// The sign of life of one loop; dropped with the loop when that ends.
+/// Reports that a loop makes progress. A loop that ends drops it, and is no longer checked.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct Heartbeat {
     name: &'static str,
-    loops: Arc<Mutex<Vec<Turning>>>,
+    loops: Arc<Mutex<Vec<LoopState>>>,
 }
 
 impl Health {
-    /// Says whether the component is ready.
+    /// Sets whether the component is ready.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// Watches a loop, which must beat at least every `longest`. A component has one loop of a
-    /// name at a time.
+    /// Registers a loop, which must beat at least every `timeout`. Must be the only one of its name.
     #[must_use]
-    pub fn watch(&self, name: &'static str, longest: Duration) -> Pulse {
-        lock(&self.loops).push(Turning {
+    pub fn register_loop(&self, name: &'static str, timeout: Duration) -> Heartbeat {
+        lock(&self.loops).push(LoopState {
             name,
             last: Instant::now(),
-            longest,
+            timeout,
         });
-        Pulse {
+        Heartbeat {
             name,
             loops: Arc::clone(&self.loops),
         }
     }
 
-    /// The first loop that stands still, in words; this is what /healthz says.
+    /// The first stalled loop, as /healthz reports it; none if all make progress.
     #[must_use]
-    pub fn stuck(&self) -> Option<String> {
+    pub fn stalled(&self) -> Option<String> {
         let loops = lock(&self.loops);
-        let stuck = loops.iter().find(|l| l.last.elapsed() > l.longest)?;
-        let (name, seconds) = (stuck.name, stuck.last.elapsed().as_secs());
-        Some(format!("{name} stands still for {seconds} seconds\n"))
+        let stalled = loops.iter().find(|l| l.last.elapsed() > l.timeout)?;
+        let (name, seconds) = (stalled.name, stalled.last.elapsed().as_secs());
+        Some(format!(
+            "{name} has made no progress for {seconds} seconds\n"
+        ))
     }
 }
 
-impl Pulse {
-    /// The loop turns.
+impl Heartbeat {
+    /// The loop makes progress.
     pub fn beat(&self) {
-        for turning in lock(&self.loops).iter_mut() {
-            if turning.name == self.name {
-                turning.last = Instant::now();
+        for state in lock(&self.loops).iter_mut() {
+            if state.name == self.name {
+                state.last = Instant::now();
             }
         }
     }
 }
 
-impl Drop for Pulse {
+impl Drop for Heartbeat {
     fn drop(&mut self) {
-        lock(&self.loops).retain(|turning| turning.name != self.name);
+        lock(&self.loops).retain(|state| state.name != self.name);
     }
 }
 
-fn lock(loops: &Mutex<Vec<Turning>>) -> MutexGuard<'_, Vec<Turning>> {
+fn lock(loops: &Mutex<Vec<LoopState>>) -> MutexGuard<'_, Vec<LoopState>> {
     loops.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Binds the address and serves until `shutdown`.
 ///
 /// # Errors
-/// When the address can't be bound.
+/// If the address cannot be bound.
 pub async fn serve(
     address: SocketAddr,
     registry: Arc<Registry>,
@@ -126,7 +127,7 @@ pub async fn serve(
         let (registry, health) = (Arc::clone(&registry), health.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request: Request<hyper::body::Incoming>| {
-                let response = answer(request.uri().path(), &registry, &health);
+                let response = respond(request.uri().path(), &registry, &health);
                 async move { Ok::<_, std::convert::Infallible>(response) }
             });
             let served = hyper::server::conn::http1::Builder::new()
@@ -135,13 +136,13 @@ pub async fn serve(
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
             if let Err(error) = served {
-                tracing::debug!(error = %error, "a connection of a probe or scrape ended early");
+                tracing::debug!(error = %error, "A connection of a probe or scrape ended early");
             }
         });
     }
 }
 
-/// `[::]` takes both families, where the node has both; else IPv4 alone is there.
+/// `[::]` accepts both address families; a node without IPv6 has only IPv4.
 async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(_) if address.ip() == std::net::Ipv6Addr::UNSPECIFIED => {
@@ -151,11 +152,11 @@ async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     }
 }
 
-fn answer(path: &str, registry: &Registry, health: &Health) -> Response<Full<Bytes>> {
+fn respond(path: &str, registry: &Registry, health: &Health) -> Response<Full<Bytes>> {
     let (status, body) = match path {
-        "/healthz" => match health.stuck() {
+        "/healthz" => match health.stalled() {
             None => (StatusCode::OK, "ok\n".to_owned()),
-            Some(stuck) => (StatusCode::SERVICE_UNAVAILABLE, stuck),
+            Some(stalled) => (StatusCode::SERVICE_UNAVAILABLE, stalled),
         },
         "/readyz" if health.ready.load(Ordering::Relaxed) => (StatusCode::OK, "ok\n".to_owned()),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
@@ -186,11 +187,13 @@ mod tests {
     use super::*;
 
     fn status(path: &str, health: &Health) -> u16 {
-        answer(path, &Registry::default(), health).status().as_u16()
+        respond(path, &Registry::default(), health)
+            .status()
+            .as_u16()
     }
 
     #[tokio::test]
-    async fn readiness_follows_the_flag_and_unknown_paths_are_refused() {
+    async fn readiness_follows_the_flag_and_unknown_paths_are_not_found() {
         let health = Health::default();
         for (path, ready, want) in [
             ("/healthz", false, 200),
@@ -205,24 +208,24 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_loop_that_stands_still_is_told_until_it_turns_or_ends() {
+    async fn a_stalled_loop_is_reported_until_it_makes_progress_or_ends() {
         let health = Health::default();
-        let other = health.watch("statuses", Duration::from_mins(10));
-        let pulse = health.watch("election", Duration::from_secs(30));
+        let other = health.register_loop("statuses", Duration::from_mins(10));
+        let heartbeat = health.register_loop("election", Duration::from_secs(30));
         tokio::time::advance(Duration::from_secs(30)).await;
         assert_eq!(status("/healthz", &health), 200);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(status("/healthz", &health), 503);
         assert_eq!(
-            health.stuck().as_deref(),
-            Some("election stands still for 31 seconds\n")
+            health.stalled().as_deref(),
+            Some("election has made no progress for 31 seconds\n")
         );
         other.beat();
-        assert_eq!(status("/healthz", &health), 503, "another loop's beat");
-        pulse.beat();
+        assert_eq!(status("/healthz", &health), 503, "another loop's heartbeat");
+        heartbeat.beat();
         assert_eq!(status("/healthz", &health), 200);
         tokio::time::advance(Duration::from_secs(31)).await;
-        drop(pulse);
+        drop(heartbeat);
         assert_eq!(status("/healthz", &health), 200, "it ended in order");
     }
 }

@@ -1,9 +1,9 @@
-//! Watches that come back soon.
+//! Watches with a short backoff.
 //!
-//! Here: opening a watch, what it brings, and how long it waits before it is opened again. Not here:
-//! what is watched, and decoding it (`decode`).
-//! Invariant: after an outage nothing that Bailiff knows is older than a few seconds; one that
-//! was cut in silence is noticed by the client (`client`, about a minute).
+//! Here: opening a watch, its events, and the backoff after a failure. Not here: what is watched, and
+//! decoding it (`decode`).
+//! Invariant: after an outage, a watch is current within a few seconds; the client detects an
+//! interrupted watch (`client`, about a minute).
 
 use crate::decode::{Decoded, Listing, UndecodableObjects};
 use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
@@ -19,18 +19,18 @@ use std::time::Duration;
 
 /// First pause after a failure.
 const FIRST: Duration = Duration::from_millis(250);
-/// Longest pause. kube's own goes up to 30 seconds, and for so long after an outage of the API
-/// server a sensor would judge by policies of before. The pauses have jitter, so that the sensors
-/// of a cluster do not come back all at once.
+/// Longest pause. That of kube is 30 seconds, and for so long after an outage of the API server a sensor
+/// would evaluate old policies. The pauses have jitter, so that the sensors of a cluster do not
+/// reconnect at the same time.
 const LONGEST: Duration = Duration::from_secs(4);
 
-/// Most objects of a page of a list: one object can have a megabyte and more.
+/// Most objects of a page of a list: an object can have more than a megabyte.
 pub const PAGE_LIMIT: u32 = 100;
 
-/// What a watch brings.
+/// An event of a list or watch.
 #[derive(Clone, Debug)]
 pub enum Event<K> {
-    /// A list begins. What it does not name is not there when it is done.
+    /// A list begins. Objects that it does not name do not exist when it is complete.
     Init,
     /// An object of the list.
     InitApply(K),
@@ -38,16 +38,16 @@ pub enum Event<K> {
     InitDone,
     /// An object was created or updated.
     Apply(K),
-    /// An object was deleted, or can no longer be decoded; its name, namespace and UID.
+    /// An object was deleted, or can no longer be decoded. Has its name, namespace and UID.
     Delete(Box<ObjectMeta>),
 }
 
-/// What a watch brings, as long as it lives.
+/// The events of a watch.
 pub type Watch<K> = BoxStream<'static, watcher::Result<Event<K>>>;
 
-/// Watches objects for as long as the stream lives. A failure is an item of the stream, and the watch
-/// is opened again. Each object is decoded by itself: one that cannot be decoded counts as deleted
-/// here, and `undecodable` says why. A page of a list has at most [`PAGE_LIMIT`] objects.
+/// Watches objects until the stream is dropped. A failure is an item of the stream, and the watch is
+/// opened again. Each object is decoded by itself: one that cannot be decoded counts as deleted here,
+/// and `undecodable` has the error. A page of a list has at most [`PAGE_LIMIT`] objects.
 #[must_use]
 pub fn objects<K>(
     api: Api<Decoded<K>>,
@@ -88,7 +88,7 @@ where
         .boxed()
 }
 
-/// The event without an object that cannot be decoded; none: nothing is left of it.
+/// The event without an undecodable object; none if nothing is left.
 fn sort<K: kube::Resource>(
     event: watcher::Event<Decoded<K>>,
     listing: &mut Listing,
@@ -120,7 +120,7 @@ fn sort<K: kube::Resource>(
     }
 }
 
-/// The pauses between the attempts to open a watch; they begin anew when it brings something.
+/// The backoff between attempts to open a watch. An event resets it.
 #[derive(Debug)]
 pub(crate) struct Pauses(ExponentialBackoff);
 

@@ -2,18 +2,16 @@
 //!
 //! Here: the Events on the Node, and when they are repeated. Not here: finding out that nothing is
 //! monitored (`kernel`, `run`), and what is not evaluated (`cluster/gaps`).
-//! Invariant: as long as something is not monitored, an Event that is not older than [`REPEATED`] says
+//! Invariant: as long as something is not monitored, an Event that is not older than [`NODE_NOT_MONITORED_INTERVAL`] says
 //! so, or the API server accepts none.
 
+use bailiff_api::event::{self, NODE_NOT_MONITORED_INTERVAL};
 use bailiff_api::keys;
-use bailiff_kube::events::{Notice, Publisher};
+use bailiff_kube::events::{EventSpec, Recorder, node_reference};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::ObjectReference;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// When it is reported again; the API server keeps an Event for an hour.
-const REPEATED: Duration = Duration::from_mins(10);
 /// Least time between two Events about gaps, which tenants can make come and go.
 const GAPS_PAUSE: Duration = Duration::from_mins(1);
 /// When an Event is tried again that could not be written: at first, and at most.
@@ -38,14 +36,14 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
 /// Events of this sensor about its Node.
 pub(crate) struct NodeEvents {
     node: String,
-    publisher: Publisher,
+    recorder: Recorder,
 }
 
 impl NodeEvents {
     pub(crate) fn new(node: &str, pod_name: &str, client: kube::Client) -> Self {
         Self {
             node: node.to_owned(),
-            publisher: Publisher::new(client, keys::REPORTING_SENSOR, pod_name.to_owned()),
+            recorder: Recorder::new(client, keys::REPORTING_SENSOR, pod_name.to_owned()),
         }
     }
 
@@ -63,7 +61,7 @@ impl NodeEvents {
         loop {
             self.publish(&note, count).await;
             count = count.saturating_add(1);
-            tokio::time::sleep(REPEATED).await;
+            tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL).await;
         }
     }
 
@@ -74,7 +72,7 @@ impl NodeEvents {
             let repeated = if let Some(note) = &note {
                 self.publish(note, 1).await;
                 tokio::time::sleep(GAPS_PAUSE).await;
-                REPEATED.saturating_sub(GAPS_PAUSE)
+                NODE_NOT_MONITORED_INTERVAL.saturating_sub(GAPS_PAUSE)
             } else {
                 Duration::MAX
             };
@@ -87,12 +85,12 @@ impl NodeEvents {
 
     /// Writes an Event, as often as it takes.
     async fn publish(&self, note: &str, count: i32) {
-        let notice = notice(&self.node, note);
+        let event = event(&self.node, note);
         let mut retry = FIRST_RETRY;
         loop {
             let written = self
-                .publisher
-                .publish_series(&notice, count, Timestamp::now());
+                .recorder
+                .publish_series(&event, count, Timestamp::now());
             match written.await {
                 Ok(()) => return,
                 Err(error) => {
@@ -105,20 +103,13 @@ impl NodeEvents {
     }
 }
 
-fn notice(node: &str, sentence: &str) -> Notice {
-    Notice {
-        reason: bailiff_api::event::NODE_NOT_MONITORED,
+fn event(node: &str, note: &str) -> EventSpec {
+    EventSpec {
+        reason: event::NODE_NOT_MONITORED,
         action: "Monitoring",
         warning: true,
-        note: sentence.chars().take(NOTE_LIMIT).collect(),
-        regarding: ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Node".to_owned()),
-            name: Some(node.to_owned()),
-            // As the kubelet does: `kubectl describe node` looks for Events by the name as UID.
-            uid: Some(node.to_owned()),
-            ..ObjectReference::default()
-        },
+        note: note.chars().take(NOTE_LIMIT).collect(),
+        regarding: node_reference(node),
         related: None,
     }
 }
@@ -131,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_long_cause_makes_no_note_that_is_rejected() {
-        assert!(notice("node-1", &"x".repeat(5000)).note.len() <= 1024);
+        assert!(super::event("node-1", &"x".repeat(5000)).note.len() <= 1024);
     }
 
     fn event(note: &str) -> Call {
@@ -156,7 +147,7 @@ mod tests {
         // Whatever is asked for too early is too many, and what is too late does not come.
         let events = NodeEvents::new("node-1", "sensor-x", client);
         let told = events.report_not_monitored("no BTF");
-        let time = REPEATED * 2 + Duration::from_secs(4);
+        let time = NODE_NOT_MONITORED_INTERVAL * 2 + Duration::from_secs(4);
         tokio::time::timeout(time, told).await.unwrap_err();
         server.finish();
     }
@@ -168,16 +159,16 @@ mod tests {
         let (report, reports) = watch::channel(None);
         let events = NodeEvents::new("node-1", "sensor-x", client);
         let reporting = tokio::spawn(events.report_gaps(reports));
-        tokio::time::sleep(REPEATED).await;
+        tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL).await;
         report.send_replace(Some("a".to_owned()));
-        tokio::time::sleep(REPEATED + GAPS_PAUSE / 2).await;
+        tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL + GAPS_PAUSE / 2).await;
         // What changes within a minute is one Event.
         report.send_replace(Some("b".to_owned()));
         tokio::time::sleep(Duration::from_secs(1)).await;
         report.send_replace(Some("c".to_owned()));
-        tokio::time::sleep(GAPS_PAUSE + REPEATED).await;
+        tokio::time::sleep(GAPS_PAUSE + NODE_NOT_MONITORED_INTERVAL).await;
         report.send_replace(None);
-        tokio::time::sleep(REPEATED * 3).await;
+        tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL * 3).await;
         server.finish();
         drop(report);
         reporting.await.unwrap();

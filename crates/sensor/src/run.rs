@@ -13,7 +13,7 @@ use crate::metrics::{Metrics, NotEvaluated};
 use crate::state::State;
 use bailiff_api::{GROUP, VERSION};
 use bailiff_kube::list_watch::ListWatch;
-use bailiff_kube::serve::{Health, Pulse, ServeError, serve};
+use bailiff_kube::serve::{Health, Heartbeat, ServeError, serve};
 use futures::StreamExt as _;
 use futures::future::OptionFuture;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -161,7 +161,7 @@ async fn watch_all(
         },
         metrics.clone(),
         limits,
-        health.watch("writing", WRITER_LONGEST),
+        health.register_loop("writing", WRITER_LONGEST),
         incoming,
     );
     let writer = tokio::spawn(writer);
@@ -184,7 +184,7 @@ async fn follow(
     health: &Health,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
-    let pulse = health.watch("watching", LONGEST);
+    let pulse = health.register_loop("watching", LONGEST);
     let mine = Some(format!("spec.nodeName={}", config.node_name));
     let pods_of_node = ListWatch::new("/api/v1/pods", mine);
     let all_namespaces = ListWatch::new("/api/v1/namespaces", None);
@@ -317,7 +317,7 @@ fn start_own_program() -> Result<tokio::process::Child, Error> {
 }
 
 /// Reads what is in the ring, as far as one turn goes.
-async fn drain(records: &mut Records, state: &mut State, pulse: &Pulse) {
+async fn drain(records: &mut Records, state: &mut State, pulse: &Heartbeat) {
     for _ in 0..BATCH {
         pulse.beat();
         match records.try_next() {

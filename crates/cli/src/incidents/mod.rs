@@ -12,7 +12,7 @@ mod tests;
 use crate::objects::{self, Problem};
 use crate::{ClusterArgs, Color, Error};
 use bailiff_api::Incident;
-use bailiff_kube::client::as_kubectl;
+use bailiff_kube::client::from_kubeconfig;
 use bailiff_kube::decode::Decoded;
 use bailiff_response::messages::escaped;
 use futures::StreamExt as _;
@@ -105,7 +105,7 @@ pub async fn run(
     mut to: Terminal<'_, impl Write, impl Write>,
 ) -> Result<(), Error> {
     let cluster = &args.cluster;
-    let person = as_kubectl(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
+    let person = from_kubeconfig(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
     let namespace = args.namespace.clone().unwrap_or(person.namespace);
     let (scope, place) = if args.all_namespaces {
         (None, "any namespace".to_owned())

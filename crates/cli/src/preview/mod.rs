@@ -15,7 +15,7 @@ mod workload;
 
 use crate::{ClusterArgs, Error};
 use bailiff_api::Origin;
-use bailiff_kube::client::as_kubectl;
+use bailiff_kube::client::from_kubeconfig;
 use bailiff_response::preview::{Preview, PreviewAction, preview};
 use bailiff_response::{Lookup, Owner};
 use gather::{Cluster, PodInput};
@@ -107,7 +107,7 @@ pub async fn run(
     err: &mut impl Write,
 ) -> Result<(), Error> {
     let cluster = &args.cluster;
-    let person = as_kubectl(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
+    let person = from_kubeconfig(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
     let namespace = args.namespace.clone().unwrap_or(person.namespace);
     Box::pin(show(args, &person.client, &namespace, out, err)).await
 }

@@ -8,6 +8,7 @@ use super::limits::incident_limits;
 use super::responses::{self, Incidents};
 use crate::objects::{Objects, Problem};
 use bailiff_api::condition::types;
+use bailiff_api::event::NODE_NOT_MONITORED_INTERVAL;
 use bailiff_api::protection::{self, Difference};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_response::Switch;
@@ -22,6 +23,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Characters of a message.
 const MESSAGE_LIMIT: usize = 400;
@@ -29,8 +31,12 @@ const MESSAGE_LIMIT: usize = 400;
 const CAUSE_LIMIT: usize = 200;
 /// Rows for undecodable objects of a kind, and for Nodes. The last row counts the rest.
 const ROWS_LIMIT: usize = 10;
-/// Bailiff repeats an Event about a Node every ten minutes while its cause persists.
-const NODE_EVENT_PERIOD: SignedDuration = SignedDuration::from_mins(15);
+/// Slack of an Event about a Node, which Bailiff repeats while its cause lasts: a change of the leader, or an
+/// API server that is unavailable.
+const NODE_EVENT_SLACK: Duration = Duration::from_mins(5);
+/// Age up to which an Event about a Node means that its cause lasts. It exceeds the interval at which
+/// Bailiff repeats the Event, so that no such Node is missing.
+const NODE_EVENT_PERIOD: Duration = NODE_NOT_MONITORED_INTERVAL.saturating_add(NODE_EVENT_SLACK);
 
 /// An object, `None` if it does not exist, or why it could not be read.
 pub(super) type Lookup<T> = Result<Option<T>, String>;
@@ -345,7 +351,10 @@ fn nodes(state: &ClusterState, now: Timestamp) -> Vec<Check> {
     // One row for a Node and a reason: the last Event.
     let mut last: BTreeMap<(&str, &str), &NodeEvent> = BTreeMap::new();
     for event in events {
-        if now.duration_since(event.last) < NODE_EVENT_PERIOD {
+        let age = now.duration_since(event.last);
+        // An Event from the future has no age: the clocks differ.
+        let age = Duration::try_from(age).unwrap_or_default();
+        if age < NODE_EVENT_PERIOD {
             let entry = last.entry((&event.node, &event.reason)).or_insert(event);
             if event.last > entry.last {
                 *entry = event;

@@ -14,7 +14,7 @@ mod tests;
 use crate::objects::{self, Objects};
 use crate::{ClusterArgs, Error, cause, table};
 use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, keys};
-use bailiff_kube::client::as_kubectl;
+use bailiff_kube::client::from_kubeconfig;
 use checks::{ClusterState, NodeEvent};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
@@ -78,7 +78,7 @@ fn period(text: &str) -> Result<SignedDuration, String> {
 /// If a check is Failed or Unknown, the client cannot be built or the output cannot be written.
 pub async fn run(args: &StatusArgs, out: &mut impl Write) -> Result<(), Error> {
     let cluster = &args.cluster;
-    let person = as_kubectl(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
+    let person = from_kubeconfig(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;
     is_available(&person.client).await?;
     // The future is large, so it gets an allocation of its own.
     let state = Box::pin(read(person.client, &args.namespace)).await;

@@ -4,6 +4,7 @@ use super::checks::{CheckStatus, ClusterState, NodeEvent, checks};
 use super::responses::IncidentSummary;
 use super::{period, report};
 use crate::objects::{Objects, Problem};
+use bailiff_api::event::NODE_NOT_MONITORED_INTERVAL;
 use bailiff_api::{Incident, protection};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, from_value, json};
@@ -398,6 +399,13 @@ fn a_node_with_a_recent_warning_of_bailiff_fails() {
         lines(&state)[5],
         "node/node-1 | Failed | NodeNotMonitored: The sensor on this node is not ready."
     );
+    assert_eq!(lines(&state).len(), 9);
+    // It is repeated after the interval, later if the leader changes.
+    let late = |event: &mut Json| {
+        let last = now() - NODE_NOT_MONITORED_INTERVAL - std::time::Duration::from_mins(4);
+        event["series"]["lastObservedTime"] = json!(format!("{last:.6}"));
+    };
+    state.node_events = Ok(vec![node_event(late).unwrap()]);
     assert_eq!(lines(&state).len(), 9);
     // The cause of an Event that is no longer repeated has ended.
     let ended = |event: &mut Json| {

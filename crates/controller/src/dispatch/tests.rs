@@ -20,14 +20,14 @@ where
     let (send, events) = futures::channel::mpsc::unbounded();
     let (_news, news) = mpsc::unbounded_channel();
     let stopping = controller.stopping().clone();
-    let pulse = Health::default().watch("responses", Duration::from_mins(1));
+    let heartbeat = Health::default().register_loop("responses", Duration::from_mins(1));
     let running = dispatch(
         Arc::clone(&controller),
         world.cache(),
         events,
         news,
         Metrics::default(),
-        pulse,
+        heartbeat,
         stopping.clone(),
     );
     let feeding = async {

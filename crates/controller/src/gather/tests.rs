@@ -41,6 +41,23 @@ async fn everything_is_read_in_one_round() {
 }
 
 #[tokio::test]
+async fn managed_fields_that_cannot_be_decoded_hide_no_object() {
+    let world = World::new();
+    let mut namespace = world.namespace.clone();
+    namespace["metadata"]["managedFields"] =
+        json!([{"manager": "m", "time": "10000-01-01T00:00:00Z"}]);
+    let mut reads = world.reads();
+    let read = reads.remove(3).gives(namespace);
+    reads.push(read);
+    let facts = facts_of(&world, &incident(&Value::Null), reads).await;
+    assert!(
+        matches!(&facts.namespace, Lookup::Found(_)),
+        "{:?}",
+        facts.namespace
+    );
+}
+
+#[tokio::test]
 async fn what_is_no_name_is_asked_for_nowhere() {
     let mut forged = incident(&Value::Null);
     let spec = &mut forged.spec;

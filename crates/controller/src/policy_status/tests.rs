@@ -26,47 +26,24 @@ fn binding(policy: &str, matching: &Value) -> RuntimePolicyBinding {
     .unwrap()
 }
 
-/// Two pods in a namespace of the policy, on two nodes of which one is covered; one elsewhere. And two that
-/// cost nothing to create, which the guard does not count: one without a node, one without a workload.
-fn cluster() -> Cluster {
-    let pod = |namespace: &str, app: &str, node: &str| PodSeen {
-        namespace: namespace.to_owned(),
-        labels: Labels::from([("app".to_owned(), app.to_owned())]),
-        node: Some(node.to_owned()),
-        workload: Some(format!("{namespace}/{app}")),
-    };
-    let pending = PodSeen {
-        node: None,
-        workload: Some("decoy".to_owned()),
-        ..pod("shop", "web", "")
-    };
-    let bare = PodSeen {
-        workload: None,
-        ..pod("shop", "web", "node-1")
-    };
-    Cluster {
-        pods: vec![
-            pending,
-            bare,
-            pod("shop", "web", "node-1"),
-            pod("shop", "db", "node-2"),
-            pod("other", "web", "node-3"),
-        ],
-        sensors: BTreeMap::from([("node-1".to_owned(), true), ("node-2".to_owned(), false)]),
-        ..Cluster::default()
+fn coverage(matching_nodes: i32, monitored_nodes: i32) -> Coverage {
+    Coverage {
+        matching_nodes,
+        monitored_nodes,
     }
 }
 
-fn namespaces() -> Namespaces {
-    let team = |name: &str| Labels::from([("team".to_owned(), name.to_owned())]);
-    ["shop", "other"]
-        .map(|name| (name.to_owned(), team(name)))
-        .into()
+fn matching(pods: usize, workloads: usize) -> Matching {
+    Matching {
+        pods,
+        workloads,
+        coverage: coverage(2, 1),
+    }
 }
 
 fn status_of(policy: &RuntimePolicy, failures: &Failures, now: Timestamp) -> RuntimePolicyStatus {
     let checked = Checked::new(policy);
-    of_policy(policy, &checked, failures, (&cluster(), &namespaces()), now)
+    of_policy(policy, &checked, failures, Some(coverage(2, 1)), now)
 }
 
 fn of(policy: &RuntimePolicy) -> RuntimePolicyStatus {
@@ -84,20 +61,6 @@ fn said(conditions: &[Condition]) -> Vec<String> {
 }
 
 #[test]
-fn a_pod_of_which_nothing_is_known_is_never_counted_as_monitored() {
-    let good = policy(GOOD);
-    let unknown = Cluster {
-        unknown: 2,
-        ..cluster()
-    };
-    let checked = Checked::new(&good);
-    let seen = (&unknown, &namespaces());
-    let status = of_policy(&good, &checked, &Failures::default(), seen, now());
-    let coverage = status.coverage.unwrap();
-    assert_eq!((coverage.matching_nodes, coverage.monitored_nodes), (3, 1));
-}
-
-#[test]
 fn a_policy_says_whether_it_compiles_and_where_it_is_covered() {
     let good = policy(GOOD);
     let status = of(&good);
@@ -106,8 +69,7 @@ fn a_policy_says_whether_it_compiles_and_where_it_is_covered() {
         ["Ready True Compiled: Every expression compiles."]
     );
     assert_eq!(status.observed_generation, Some(3));
-    let coverage = status.coverage.unwrap();
-    assert_eq!((coverage.matching_nodes, coverage.monitored_nodes), (2, 1));
+    assert_eq!(status.coverage, Some(coverage(2, 1)));
 
     let bad = policy("process.nothing == 1");
     let status = of(&bad);
@@ -146,7 +108,8 @@ fn binding_status(
     binding: &RuntimePolicyBinding,
     policy: Option<RuntimePolicy>,
     config: &Config,
-) -> (RuntimePolicyBindingStatus, usize) {
+    matching: Option<Matching>,
+) -> RuntimePolicyBindingStatus {
     let (_server, client) = bailiff_testing::ApiServer::playing([]);
     let (responder, _recovering) = crate::testing::World::new().controller(client, config.clone());
     let policy = policy.map(|p| (Arc::new(p.clone()), Arc::new(Checked::new(&p))));
@@ -154,70 +117,111 @@ fn binding_status(
         responder: &responder,
         config,
     };
-    of_binding(
-        binding,
-        policy.as_ref(),
-        &guarded,
-        (&cluster(), &namespaces()),
-        now(),
-    )
+    of_binding(binding, policy.as_ref(), &guarded, matching, now())
 }
+
+const READY: &str = "Ready True PolicyReady: RuntimePolicy no-shells exists and compiles.";
+const FOUND: &str = "PodsMatched True MatchingPodsFound: The selectors match at least one pod.";
 
 #[tokio::test]
 async fn a_binding_says_whether_it_works_and_whether_a_pod_matches() {
-    let ready = "Ready True PolicyReady: RuntimePolicy no-shells exists and compiles.";
-    let selects = |app: &str| json!({"objectSelector": {"matchLabels": {"app": app}}});
+    let none = "PodsMatched False NoMatchingPods: No pod matches now. Check the selectors of the binding and of its policy.";
     let cases = [
-        (
-            Some(GOOD),
-            selects("web"),
-            vec![
-                ready,
-                "PodsMatched True MatchingPodsFound: The selectors match at least one pod.",
-            ],
-            1,
-        ),
-        (
-            Some(GOOD),
-            selects("nothing"),
-            vec![
-                ready,
-                "PodsMatched False NoMatchingPods: No pod matches now. Check the selectors of the binding and of its policy.",
-            ],
-            0,
-        ),
+        (Some(GOOD), json!({}), 2, vec![READY, FOUND]),
+        (Some(GOOD), json!({}), 0, vec![READY, none]),
         (
             None,
             json!({}),
+            2,
             vec![
                 "Ready False PolicyNotFound: RuntimePolicy no-shells not found. Create it, or correct spec.policyName.",
             ],
-            0,
         ),
         (
             Some("1 +"),
             json!({}),
+            2,
             vec![
                 "Ready False PolicyNotReady: RuntimePolicy no-shells does not compile. See its condition Ready for the position.",
             ],
-            0,
         ),
         (
             Some(GOOD),
             json!({"objectSelector": {"matchExpressions": [{"key": "app", "operator": "In"}]}}),
+            2,
             vec![
                 "Ready False InvalidSelector: spec.matchResources.objectSelector: the operator In for the label \"app\" needs at least one value",
             ],
-            0,
         ),
     ];
-    for (expression, matching, want, workloads) in cases {
-        let binding = binding("no-shells", &matching);
-        let (status, found) = binding_status(&binding, expression.map(policy), &Config::default());
+    for (expression, selectors, pods, want) in cases {
+        let binding = binding("no-shells", &selectors);
+        let counted = Some(matching(pods, 1));
+        let policy = expression.map(policy);
+        let status = binding_status(&binding, policy, &Config::default(), counted);
         assert_eq!(said(&status.conditions), want);
-        assert_eq!(status.coverage.is_some(), want.len() == 2);
-        assert_eq!(found, workloads);
+        let coverage = (want.len() == 2).then_some(coverage(2, 1));
+        assert_eq!(status.coverage, coverage);
+        assert_eq!(status.observed_generation, Some(2));
     }
+}
+
+#[tokio::test]
+async fn what_pods_decide_stays_for_the_generation_until_they_were_counted() {
+    let config = Config::default();
+    let mut binding = binding("no-shells", &json!({}));
+    let of = |binding: &RuntimePolicyBinding, counted| {
+        binding_status(binding, Some(policy(GOOD)), &config, counted)
+    };
+    let status = of(&binding, None);
+    assert_eq!(said(&status.conditions), [READY]);
+    assert_eq!(status.coverage, None);
+    let counted = of(&binding, Some(matching(2, 1)));
+    binding.status = Some(counted.clone());
+    assert_eq!(of(&binding, None), counted);
+    binding.metadata.generation = Some(3);
+    let status = of(&binding, None);
+    assert_eq!(said(&status.conditions), [READY]);
+    assert_eq!(status.coverage, None);
+
+    let mut good = policy(GOOD);
+    let without = |policy: &RuntimePolicy| {
+        let failures = Failures::default();
+        of_policy(policy, &Checked::new(policy), &failures, None, now())
+    };
+    assert_eq!(without(&good).coverage, None);
+    good.status = Some(status_of(&good, &Failures::default(), now()));
+    assert_eq!(without(&good).coverage, Some(coverage(2, 1)));
+    good.metadata.generation = Some(4);
+    assert_eq!(without(&good).coverage, None);
+}
+
+#[tokio::test]
+async fn a_binding_stays_paused_until_it_is_resumed_for_its_generations() {
+    let config = Config::default();
+    let of = |binding: &RuntimePolicyBinding, policy| {
+        let status = binding_status(binding, Some(policy), &config, Some(matching(2, 40)));
+        said(&status.conditions)
+    };
+    let message = "This binding would remove pods of too many workloads within 10 minutes, so its responses only audit. Check the policy and the Incidents. To resume, run: kubectl annotate runtimepolicybinding b bailiff.dev/resume=3/2 --overwrite";
+    let condition = json!({"type": "Paused", "status": "True", "reason": "TooManyWorkloads",
+        "message": message, "lastTransitionTime": now()});
+    let mut binding = binding("no-shells", &json!({}));
+    let status = json!({"observedGeneration": 2, "conditions": [condition]});
+    binding.status = Some(serde_json::from_value(status).unwrap());
+    let paused = format!("Paused True TooManyWorkloads: {message}");
+    assert_eq!(of(&binding, policy(GOOD)), [READY, FOUND, &paused]);
+    let before = binding_status(&binding, Some(policy(GOOD)), &config, None);
+    assert_eq!(said(&before.conditions), [READY, &paused]);
+
+    let annotations = json!({"bailiff.dev/resume": "3/2"});
+    binding.metadata.annotations = serde_json::from_value(annotations).unwrap();
+    let resumed = "Paused False Resumed: Annotation bailiff.dev/resume=3/2 resumed the responses of this binding.";
+    assert_eq!(of(&binding, policy(GOOD)), [READY, FOUND, resumed]);
+    // The pause was of another generation of the policy.
+    let mut changed = policy(GOOD);
+    changed.metadata.generation = Some(4);
+    assert_eq!(of(&binding, changed), [READY, FOUND]);
 }
 
 #[tokio::test]
@@ -238,7 +242,7 @@ async fn a_binding_that_may_not_delete_says_so() {
             allow_pod_deletion,
             ..Config::default()
         };
-        let (status, _) = binding_status(&binding, Some(policy(GOOD)), &config);
+        let status = binding_status(&binding, Some(policy(GOOD)), &config, Some(matching(1, 1)));
         assert_eq!(said(&status.conditions)[0], want);
     }
 }

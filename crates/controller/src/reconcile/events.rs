@@ -6,7 +6,7 @@
 //! written is logged and counted, and so is what there is no room for.
 
 use crate::metrics::Metrics;
-use bailiff_kube::events::{Notice, Publisher};
+use bailiff_kube::events::{EventSpec, Recorder};
 use jiff::Timestamp;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,43 +22,43 @@ const EVENTS_LIMIT: usize = 256;
 
 /// The Events that are being written.
 pub(super) struct Events {
-    publisher: Publisher,
+    recorder: Recorder,
     metrics: Metrics,
     turns: Arc<Semaphore>,
     running: Mutex<JoinSet<()>>,
 }
 
 impl Events {
-    pub(super) fn new(publisher: Publisher, metrics: Metrics) -> Self {
+    pub(super) fn new(recorder: Recorder, metrics: Metrics) -> Self {
         Self {
-            publisher,
+            recorder,
             metrics,
             turns: Arc::new(Semaphore::new(CONCURRENCY)),
             running: Mutex::default(),
         }
     }
 
-    /// Begins to write an Event.
-    pub(super) fn write(&self, notice: Notice, now: Timestamp) {
+    /// Begins to write an Event, and does not wait for it.
+    pub(super) fn write(&self, event: EventSpec, now: Timestamp) {
         let mut running = self.running();
         while running.try_join_next().is_some() {}
         if running.len() >= EVENTS_LIMIT {
             drop(running);
-            lost(&self.metrics, &notice, "too many Events wait");
+            lost(&self.metrics, &event, "too many Events wait");
             return;
         }
-        let (publisher, metrics) = (self.publisher.clone(), self.metrics.clone());
+        let (recorder, metrics) = (self.recorder.clone(), self.metrics.clone());
         let turns = Arc::clone(&self.turns);
         running.spawn(async move {
-            // Nobody closes it.
+            // The semaphore is never closed.
             let Ok(_turn) = turns.acquire().await else {
                 return;
             };
-            let writing = tokio::time::timeout(EVENT_LIMIT, publisher.publish(&notice, now));
+            let writing = tokio::time::timeout(EVENT_LIMIT, recorder.publish(&event, now));
             match writing.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => lost(&metrics, &notice, &error.to_string()),
-                Err(_) => lost(&metrics, &notice, "the API server does not answer"),
+                Ok(Err(error)) => lost(&metrics, &event, &error.to_string()),
+                Err(_) => lost(&metrics, &event, "the API server did not respond"),
             }
         });
     }
@@ -81,15 +81,10 @@ impl Events {
     }
 }
 
-fn lost(metrics: &Metrics, notice: &Notice, error: &str) {
+fn lost(metrics: &Metrics, event: &EventSpec, error: &str) {
     metrics.event_failures.inc();
-    let about = notice.regarding.name.as_deref();
-    tracing::warn!(
-        error,
-        about,
-        reason = notice.reason,
-        "Cannot write an Event"
-    );
+    let about = event.regarding.name.as_deref();
+    tracing::warn!(error, about, reason = event.reason, "Cannot write an Event");
 }
 
 #[cfg(test)]
@@ -99,8 +94,8 @@ mod tests {
     use k8s_openapi::api::core::v1::ObjectReference;
     use tokio::time::Instant;
 
-    fn notice(number: usize) -> Notice {
-        Notice {
+    fn event(number: usize) -> EventSpec {
+        EventSpec {
             reason: "EvictedByPolicy",
             action: "Evicting",
             warning: true,
@@ -112,12 +107,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn events_that_are_not_answered_are_bounded_and_counted_and_hold_nothing() {
-        let publisher = Publisher::new(ApiServer::silent(), "bailiff.dev/test", "a".to_owned());
+        let recorder = Recorder::new(ApiServer::silent(), "bailiff.dev/test", "a".to_owned());
         let metrics = Metrics::default();
-        let events = Events::new(publisher, metrics.clone());
+        let events = Events::new(recorder, metrics.clone());
         let begun = Instant::now();
         for number in 0..EVENTS_LIMIT + 3 {
-            events.write(notice(number), Timestamp::now());
+            events.write(event(number), Timestamp::now());
         }
         assert_eq!(begun.elapsed(), Duration::ZERO);
         assert_eq!(metrics.event_failures.get(), 3, "there is no room for them");
@@ -125,7 +120,7 @@ mod tests {
         tokio::time::sleep(EVENT_LIMIT * 2 + Duration::from_millis(1)).await;
         let given_up = u64::try_from(2 * CONCURRENCY).unwrap();
         assert_eq!(metrics.event_failures.get(), 3 + given_up);
-        events.write(notice(0), Timestamp::now());
+        events.write(event(0), Timestamp::now());
         assert_eq!(metrics.event_failures.get(), 3 + given_up);
         // The end waits for seconds, not for all.
         let begun = Instant::now();

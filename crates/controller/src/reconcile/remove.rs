@@ -27,7 +27,7 @@ use kube::client::Body;
 use kube::core::Request;
 use kube::{Api, Client, Resource as _};
 
-/// What the API server answered.
+/// The response of the API server.
 #[derive(Debug)]
 pub(super) enum Answer {
     Accepted,
@@ -228,7 +228,7 @@ impl Controller {
         }
     }
 
-    /// Tells a missing permission from what admission denies: the API server is asked.
+    /// Distinguishes a missing permission from a denial of admission, with a request to the API server.
     async fn forbidden(
         &self,
         namespace: &str,
@@ -266,7 +266,7 @@ impl Controller {
     }
 }
 
-/// Sends a request. kube's own ways do not tell the header `Retry-After`.
+/// Sends a request. kube's methods do not return the header `Retry-After`.
 pub(super) async fn send(client: &Client, request: http::Request<Vec<u8>>) -> Answer {
     let Ok(response) = client.send(request.map(Body::from)).await else {
         return Answer::None;
@@ -279,7 +279,7 @@ pub(super) async fn send(client: &Client, request: http::Request<Vec<u8>>) -> An
         return Answer::Accepted;
     }
     let mut status: Status = serde_json::from_slice(&body).unwrap_or_default();
-    // What limits requests answers in plain text.
+    // API Priority and Fairness responds in plain text.
     if status.code.is_none() {
         status.code = Some(head.status.as_u16().into());
         status.message = Some(String::from_utf8_lossy(&body).into_owned());

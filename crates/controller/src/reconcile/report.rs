@@ -11,7 +11,7 @@ use crate::metrics::Reason;
 use bailiff_api::{
     Incident, IncidentStatus, RuntimePolicyBinding, WorkloadReference, condition::types,
 };
-use bailiff_kube::events::Notice;
+use bailiff_kube::events::EventSpec;
 use bailiff_response::messages::{self, Regarding};
 use bailiff_response::{
     Key, Outcome, Recovery, Verified, apply_outcome, is_of_admission, recovered,
@@ -27,7 +27,7 @@ use tokio::time::Instant;
 
 /// The pause before a status is written once more in the same slot.
 const WRITE_RETRY: Duration = Duration::from_millis(250);
-/// How long an answer to a write is waited for in a slot.
+/// Timeout of a write in a slot.
 const WRITE_LIMIT: Duration = Duration::from_secs(3);
 /// Field manager of the statuses that the controller writes. A sensor's writes have another, so that
 /// the API server records when each wrote last.
@@ -59,7 +59,7 @@ impl Timings {
         self.read = self.lap();
     }
 
-    /// The API server answered to the request.
+    /// The API server responded to the request.
     pub(super) fn requested(&mut self) {
         self.request = self.lap();
     }
@@ -180,7 +180,7 @@ impl Controller {
             binding_generation: metadata.generation.unwrap_or_default(),
         };
         let note = messages::paused_note(&paused);
-        let notice = Notice {
+        let notice = EventSpec {
             reason: note.reason,
             action: "Pausing",
             warning: note.warning,
@@ -232,7 +232,7 @@ impl Controller {
         related: Option<ObjectReference>,
         now: Timestamp,
     ) {
-        let notice = Notice {
+        let notice = EventSpec {
             reason: note.reason,
             action,
             warning: note.warning,
@@ -244,7 +244,7 @@ impl Controller {
     }
 
     /// A merge patch without `series`, which the sensor owns. It is tried once more after a moment, and
-    /// then again in a later slot: a slot is not held until the API server is well.
+    /// then again in a later slot: no slot waits until the API server is available.
     ///
     /// # Errors
     /// When the Incident no longer exists, or the status has to be written again.
@@ -310,18 +310,18 @@ impl Controller {
 /// What it means that a status was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Refusal {
-    /// The Incident is gone.
+    /// The Incident does not exist.
     NotFound,
     /// Admission denied it, or a permission is missing.
     Rejected,
     /// It is useless to repeat.
     Invalid,
-    /// The API server cannot take it now, or the answer says nothing.
+    /// The API server is unavailable, or its response is unclear.
     Busy,
 }
 
 impl Refusal {
-    /// A webhook chooses the code of its answer, so it is looked for first. One that cannot be called
+    /// A webhook chooses the code of its response, so it is checked first. One that cannot be called
     /// rejects as well: it can stay so for as long as its owner likes.
     fn of(answer: &Status) -> Self {
         if is_of_admission(answer) {

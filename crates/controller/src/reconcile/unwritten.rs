@@ -69,14 +69,14 @@ impl Unwritten {
         *count >= REJECTED_TRIES
     }
 
-    /// Its status was written or is given up, or its Incident is gone.
+    /// Its status was written or will not be, or its Incident was deleted.
     pub(super) fn forget(&mut self, incident_uid: &str) {
         self.done.remove(incident_uid);
         self.rejections.remove(incident_uid);
     }
 
     /// The status of an Incident records a response of this time: what was done then is written, though
-    /// the answer to the write was lost.
+    /// the response to the write was lost.
     pub(super) fn is_recorded(&mut self, incident_uid: &str, response: Timestamp) {
         let of_done = self.done.get(incident_uid).map(|done| match done.outcome {
             Outcome::Removed { at, .. } | Outcome::Shortened { at, .. } => Some(at),

@@ -66,7 +66,7 @@ impl ClaimScope {
 }
 
 impl ReplacementClaims {
-    /// Notes what an Incident says of its replacement. What is known already stays.
+    /// Records the replacement that an Incident reports. A known one stays.
     pub(crate) fn learn(&mut self, pod_uid: &str, incident_uid: &str, now: Timestamp) {
         let _known_or_new = self.claim(pod_uid, incident_uid, &mut 0, now);
     }

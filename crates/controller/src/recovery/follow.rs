@@ -40,14 +40,14 @@ const WATCHES: usize = CONNECTION_WATCHES / 2;
 /// Most pods of a workload that are known, as far as there is memory for them; a replacement among further
 /// ones is not found.
 const PODS_LIMIT: usize = 1_000;
-/// Changes that follow one another are looked at together.
+/// Changes that follow each other are processed together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 /// How long it is remembered that an Incident's recovery was reported: the watch of Incidents can be
 /// behind.
 const REMEMBERED: Duration = Duration::from_mins(10);
 /// How long a list of pods can take that no watch follows.
 const LISTING: Duration = Duration::from_mins(1);
-/// The least pause before a deadline that has passed is looked at again.
+/// The least pause before a deadline that has passed is checked again.
 const RETRY: Duration = Duration::from_secs(1);
 /// The longest pause before a status that could not be written is written again.
 const RETRY_MAX: Duration = Duration::from_secs(30);
@@ -169,7 +169,7 @@ struct Recovering {
     crowded: bool,
     /// All pods are known.
     listed: bool,
-    /// What the list of the workload's watch says that is coming.
+    /// The list of the workload's watch that is not complete yet.
     coming: Option<PodSource>,
     /// When what was found is reported again, as its status could not be written; and how long that pause was.
     retry: Option<(Instant, Duration)>,

@@ -1,12 +1,12 @@
-//! One connection for all that a component asks of the API server.
+//! One connection for all requests of a component's client.
 //!
-//! Here: the transport of a component's client. kube's own speaks HTTP/1.1 alone (kube-rs issue 1923),
-//! which takes a connection for each request at a time: nine for what one answer reads. The API server
-//! closes those that rest for 90 seconds (k8s.io/apiserver v0.37.2, `pkg/server/secure_serving.go`), so
-//! that in a quiet cluster each answer would begin with nine handshakes. Not here: how long an answer
-//! may take (`limit`), clients of a person's command, which know proxies.
-//! Invariant: a connection that was cut in silence is closed within [`PING_EVERY`] and [`PING_LIMIT`],
-//! and with it every watch on it.
+//! Here: the transport of a component's client. kube's own supports only HTTP/1.1 (kube-rs issue 1923),
+//! which needs a connection for each concurrent request: nine for the reads of one response. The API
+//! server closes idle connections after 90 seconds (k8s.io/apiserver v0.37.2,
+//! `pkg/server/secure_serving.go`), so in a quiet cluster each response would begin with nine handshakes.
+//! Not here: timeouts of requests (`limit`), clients of commands, which support proxies.
+//! Invariant: an interrupted connection is closed within [`KEEPALIVE_INTERVAL`] and
+//! [`KEEPALIVE_TIMEOUT`], with every watch on it.
 
 use super::{CONNECT_LIMIT, limit};
 use hyper_rustls::HttpsConnectorBuilder;
@@ -17,22 +17,22 @@ use kube::client::{Body, ClientBuilder, ConfigExt as _};
 use std::time::Duration;
 use tower::{BoxError, ServiceBuilder};
 
-/// How long a connection may be silent until it is asked whether it is still there.
-const PING_EVERY: Duration = Duration::from_secs(15);
-/// How long it may take to say so. An API server that is short of time answers late.
-const PING_LIMIT: Duration = Duration::from_secs(15);
+/// Time after which a silent connection is pinged.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Timeout of a ping. A busy API server responds late.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// A client with this configuration, which names no proxy and no other name of the server. It tries
-/// nothing again: a 429 is an answer (a `PodDisruptionBudget` that holds), and every caller has its own
-/// way to try again, which it can tell of.
+/// A client with this configuration, which must name no proxy and no other name of the server. It does not
+/// retry: a 429 can be the response of a `PodDisruptionBudget`, and every caller retries and reports in
+/// its own way.
 ///
 /// # Errors
-/// When the configuration's certificates cannot be used.
+/// If the configuration's certificates cannot be used.
 pub fn client(config: &kube::Config) -> Result<kube::Client, kube::Error> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_connect_timeout(Some(CONNECT_LIMIT));
-    // A request is a few small writes, which are not to wait for one another.
+    // A request is a few small writes, which must not wait for each other.
     tcp.set_nodelay(true);
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(config.rustls_client_config()?)
@@ -43,8 +43,8 @@ pub fn client(config: &kube::Config) -> Result<kube::Client, kube::Error> {
     let transport: legacy::Client<_, Body> = legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .http2_keep_alive_interval(PING_EVERY)
-        .http2_keep_alive_timeout(PING_LIMIT)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .http2_keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .http2_keep_alive_while_idle(true)
         .build(connector);
     let service = ServiceBuilder::new()

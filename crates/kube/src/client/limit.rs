@@ -1,9 +1,9 @@
-//! Bounds how long the API server may take to answer.
+//! Timeouts of requests and watches.
 //!
-//! Here: the layer of the client that does it. Not here: what follows from an answer that did
-//! not come (each caller).
-//! Invariant: what is no watch is there as a whole within [`ANSWER_LIMIT`], or it is an error; a
-//! watch has begun by then, and is an error once it was silent for [`SILENCE_LIMIT`].
+//! Here: the layer of the client that enforces them. Not here: what follows from a timeout (each
+//! caller).
+//! Invariant: the response to a request that is no watch is complete within [`REQUEST_TIMEOUT`], or it is
+//! an error; a watch has begun by then, and is an error once it was silent for [`WATCH_IDLE_TIMEOUT`].
 
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Either, Full};
@@ -16,27 +16,26 @@ use tower::layer::LayerFn;
 use tower::{BoxError, Service};
 use tower_http::timeout::TimeoutBody;
 
-/// How long the answer to any request but a watch may take. Longer than the API server lets an admission webhook take by default (10 seconds): an
-/// eviction that is slow for that reason is still heard of.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+/// Timeout of any request but a watch. It is longer than the default timeout of an admission webhook (10
+/// seconds), so the response to an eviction that is slow for that reason still arrives.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a watch may be silent. The API server sends each a bookmark a minute (k8s.io/apiserver
-/// v0.37, pkg/storage/cacher, `defaultBookmarkFrequency`), so only one that nothing comes of any more
-/// is silent for longer, whatever a proxy between says of the connection; where no bookmarks come, the
-/// watch is opened anew.
-const SILENCE_LIMIT: Duration = Duration::from_secs(75);
+/// Time after which a silent watch ends. The API server sends a bookmark a minute (k8s.io/apiserver
+/// v0.37, pkg/storage/cacher, `defaultBookmarkFrequency`), so only an interrupted watch is silent for
+/// longer, whatever a proxy reports about the connection. Without bookmarks, the watch is opened again.
+const WATCH_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// Marks a request whose answer is read as it comes, and never is in memory as a whole. As a watch it
-/// may take as long as it likes, and may not be silent.
+/// Marks a request whose response is read as a stream and is never in memory as a whole. Like a watch,
+/// it can take any time, but must not be silent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Streamed;
 
-/// The API server did not answer in time. What was asked for may have been done.
+/// The API server did not respond in time. It might have executed the request.
 #[derive(Debug, thiserror::Error)]
-#[error("the API server did not answer within {} seconds", ANSWER_LIMIT.as_secs())]
+#[error("the API server did not respond within {} seconds", REQUEST_TIMEOUT.as_secs())]
 struct TooSlow(#[from] tokio::time::error::Elapsed);
 
-/// Answers as a whole, or what a watch brings.
+/// A complete response, or the stream of a watch.
 type Whole<B> = Either<Full<Bytes>, TimeoutBody<B>>;
 
 /// The layer.
@@ -44,7 +43,7 @@ pub(super) fn layer<S>() -> LayerFn<fn(S) -> Limited<S>> {
     tower::layer::layer_fn(|inner| Limited { inner })
 }
 
-/// A service whose answers are bounded in time.
+/// A service with timeouts.
 #[derive(Clone, Debug)]
 pub(super) struct Limited<S> {
     inner: S,
@@ -70,18 +69,18 @@ where
         let query = request.uri().query().unwrap_or_default();
         let streamed = request.extensions().get::<Streamed>().is_some()
             || query.split('&').any(|parameter| parameter == "watch=true");
-        let answered = self.inner.call(request);
+        let response = self.inner.call(request);
         Box::pin(async move {
             let whole = async {
-                let (head, body) = answered.await.map_err(Into::into)?.into_parts();
+                let (head, body) = response.await.map_err(Into::into)?.into_parts();
                 if streamed {
-                    let body = TimeoutBody::new(SILENCE_LIMIT, body);
+                    let body = TimeoutBody::new(WATCH_IDLE_TIMEOUT, body);
                     return Ok(Response::from_parts(head, Either::Right(body)));
                 }
                 let bytes = body.collect().await.map_err(Into::into)?.to_bytes();
                 Ok(Response::from_parts(head, Either::Left(Full::new(bytes))))
             };
-            tokio::time::timeout(ANSWER_LIMIT, whole)
+            tokio::time::timeout(REQUEST_TIMEOUT, whole)
                 .await
                 .map_err(TooSlow)?
         })
@@ -97,7 +96,7 @@ mod tests {
     use tokio::time::Instant;
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_does_not_come_is_an_error_in_time() {
+    async fn a_response_that_does_not_come_is_an_error_in_time() {
         let silent = Call::get("/api/v1/namespaces/shop").is_silent();
         let (server, client) = ApiServer::playing([vec![silent]]);
         let server_side = tower::service_fn(move |request| {
@@ -108,15 +107,15 @@ mod tests {
         let client = Client::new(limited, "default");
         let asked = Instant::now();
         let error = Api::<Namespace>::all(client).get("shop").await.unwrap_err();
-        assert_eq!(asked.elapsed(), ANSWER_LIMIT);
+        assert_eq!(asked.elapsed(), REQUEST_TIMEOUT);
         assert!(
-            matches!(&error, kube::Error::Service(cause) if cause.to_string() == "the API server did not answer within 15 seconds"),
+            matches!(&error, kube::Error::Service(cause) if cause.to_string() == "the API server did not respond within 15 seconds"),
             "{error:?}"
         );
         server.finish();
     }
 
-    /// What a server answers that sends the head of an answer, and then nothing.
+    /// The response of a server that sends the head, and then nothing.
     async fn head_alone(
         query: &str,
     ) -> Result<Response<impl HttpBody<Error = BoxError>>, BoxError> {
@@ -130,12 +129,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_body_that_stops_is_an_error_and_a_watch_may_be_silent_for_longer() {
+    async fn a_body_that_stops_is_an_error_and_a_watch_can_be_silent_for_longer() {
         assert!(head_alone("").await.is_err());
         let watch = head_alone("?labelSelector=x&watch=true").await.unwrap();
         let begun = Instant::now();
-        let ended = tokio::time::timeout(ANSWER_LIMIT + SILENCE_LIMIT, watch.into_body().collect());
+        let ended = tokio::time::timeout(
+            REQUEST_TIMEOUT + WATCH_IDLE_TIMEOUT,
+            watch.into_body().collect(),
+        );
         assert!(ended.await.unwrap().is_err());
-        assert_eq!(begun.elapsed(), SILENCE_LIMIT);
+        assert_eq!(begun.elapsed(), WATCH_IDLE_TIMEOUT);
     }
 }

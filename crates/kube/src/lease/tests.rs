@@ -80,8 +80,8 @@ fn work(told: &Told, after: Duration) -> impl Fn(CancellationToken) -> Work {
 
 type Work = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
-fn pulse() -> Pulse {
-    Health::default().watch("election", Duration::from_mins(1))
+fn heartbeat() -> Heartbeat {
+    Health::default().register_loop("election", Duration::from_mins(1))
 }
 
 #[test]
@@ -92,11 +92,11 @@ fn a_lease_is_taken_only_when_free_ours_or_over() {
         ..LeaseSpec::default()
     };
     let s = Duration::from_secs;
-    assert_eq!(decide(None, "a", s(0)), Decision::Take);
-    assert_eq!(decide(Some(&held_by("")), "a", s(0)), Decision::Take);
-    assert_eq!(decide(Some(&held_by("a")), "a", s(0)), Decision::Take);
+    assert_eq!(decide(None, "a", s(0)), Decision::Acquire);
+    assert_eq!(decide(Some(&held_by("")), "a", s(0)), Decision::Acquire);
+    assert_eq!(decide(Some(&held_by("a")), "a", s(0)), Decision::Acquire);
     assert_eq!(decide(Some(&held_by("b")), "a", s(14)), Decision::Follow);
-    assert_eq!(decide(Some(&held_by("b")), "a", s(15)), Decision::Take);
+    assert_eq!(decide(Some(&held_by("b")), "a", s(15)), Decision::Acquire);
 }
 
 #[test]
@@ -123,7 +123,10 @@ async fn shutdown_lets_the_work_end_and_gives_the_lease_back() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         stop.cancel();
     };
-    let (elected, ()) = tokio::join!(elect(client, settings(), pulse(), shutdown, lead), stopping);
+    let (elected, ()) = tokio::join!(
+        elect(client, settings(), heartbeat(), shutdown, lead),
+        stopping
+    );
     elected.unwrap();
     let s = Duration::from_secs;
     assert_eq!(
@@ -145,7 +148,10 @@ async fn work_that_does_not_end_is_cut_off() {
         stop.cancel();
     };
     let lead = work(&told, Duration::from_hours(1));
-    let (elected, ()) = tokio::join!(elect(client, settings(), pulse(), shutdown, lead), stopping);
+    let (elected, ()) = tokio::join!(
+        elect(client, settings(), heartbeat(), shutdown, lead),
+        stopping
+    );
     elected.unwrap();
     assert_eq!(begun.elapsed(), Duration::from_secs(1) + GRACE);
     assert_eq!(told.all().len(), 2, "{:?}", told.all());
@@ -165,7 +171,10 @@ async fn a_leader_that_can_not_renew_gives_up_at_its_deadline_and_not_later() {
         tokio::time::sleep(RENEW_DEADLINE + Duration::from_millis(500)).await;
         stop.cancel();
     };
-    let (elected, ()) = tokio::join!(elect(client, settings(), pulse(), shutdown, lead), stopping);
+    let (elected, ()) = tokio::join!(
+        elect(client, settings(), heartbeat(), shutdown, lead),
+        stopping
+    );
     elected.unwrap();
     assert_eq!(told.all()[1], (RENEW_DEADLINE, "told"));
     server.finish();
@@ -183,7 +192,10 @@ async fn a_lease_that_another_took_ends_the_work_at_once() {
         tokio::time::sleep(RETRY + Duration::from_millis(500)).await;
         stop.cancel();
     };
-    let (elected, ()) = tokio::join!(elect(client, settings(), pulse(), shutdown, lead), stopping);
+    let (elected, ()) = tokio::join!(
+        elect(client, settings(), heartbeat(), shutdown, lead),
+        stopping
+    );
     elected.unwrap();
     assert_eq!(told.all()[1], (RETRY, "told"));
     server.finish();
@@ -197,12 +209,19 @@ async fn work_that_ends_by_itself_gives_the_lease_to_others() {
         let lead = move |_| async move {
             assert!(!panics, "as a defect would");
         };
-        let elected = elect(client, settings(), pulse(), CancellationToken::new(), lead).await;
+        let elected = elect(
+            client,
+            settings(),
+            heartbeat(),
+            CancellationToken::new(),
+            lead,
+        )
+        .await;
         let error = elected.unwrap_err().to_string();
         let want = if panics {
-            "the leader's work ended in a panic: report it with the log"
+            "the leader's work panicked; report it with the log"
         } else {
-            "the leader's work ended by itself: report it with the log"
+            "the leader's work returned; report it with the log"
         };
         assert_eq!(error, want);
         server.finish();
@@ -225,7 +244,10 @@ async fn a_lease_is_taken_over_when_it_did_not_change_for_its_duration() {
         tokio::time::sleep(Duration::from_secs(17)).await;
         stop.cancel();
     };
-    let (elected, ()) = tokio::join!(elect(client, settings(), pulse(), shutdown, lead), stopping);
+    let (elected, ()) = tokio::join!(
+        elect(client, settings(), heartbeat(), shutdown, lead),
+        stopping
+    );
     elected.unwrap();
     assert_eq!(told.all()[0], (Duration::from_secs(16), "leads"));
     server.finish();

@@ -196,3 +196,34 @@ async fn a_response_that_is_cut_off_is_an_error() {
         assert!(matches!(ended, Err(ListWatchError::Cut { .. })), "{end}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_metadata_alone_the_api_server_sends_nothing_else() {
+    let accepted: Arc<Mutex<Vec<String>>> = Arc::default();
+    let log = Arc::clone(&accepted);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let accept = request.headers()[http::header::ACCEPT].to_str().unwrap();
+        log.lock().unwrap().push(accept.to_owned());
+        let body = Body::from(bytes(&list("5", &[pod("a", "1")])));
+        let is_list = log.lock().unwrap().len() == 1;
+        async move {
+            if !is_list {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, std::convert::Infallible>(http::Response::new(body))
+        }
+    });
+    let mut stream = pods()
+        .metadata_only()
+        .stream(Client::new(service, "default"));
+    assert_eq!(take(&mut stream, 3).await, ["list", "has a", "complete"]);
+    let watching = tokio::time::timeout(Duration::from_secs(1), stream.next());
+    assert!(watching.await.is_err());
+    assert_eq!(
+        *accepted.lock().unwrap(),
+        [
+            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+        ]
+    );
+}

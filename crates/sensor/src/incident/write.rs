@@ -17,7 +17,7 @@ use crate::cluster::limits::Limits;
 use crate::incident::evidence::name;
 use crate::judge::Finding;
 use crate::metrics::{Metrics, NotRecorded, WriteResult};
-use bailiff_kube::serve::Pulse;
+use bailiff_kube::serve::Heartbeat;
 use bucket::Bucket;
 use entries::{Entries, Entry};
 use fallback::Fallback;
@@ -80,7 +80,7 @@ pub(crate) async fn write(
     config: WriterConfig,
     metrics: Metrics,
     limits: Limits,
-    pulse: Pulse,
+    pulse: Heartbeat,
     mut incoming: Receiver<Finding>,
 ) -> usize {
     let mut writer = Writer {

@@ -37,15 +37,15 @@ async fn a_loop_that_stands_still_is_told_of_until_it_ends() {
     let mut following = Box::pin(follow_with(writer, health.clone()));
     let turning = tokio::time::timeout(10 * LONGEST, &mut following);
     turning.await.unwrap_err();
-    assert_eq!(health.stuck(), None);
+    assert_eq!(health.stalled(), None);
     // Nothing lets it go on from here.
     tokio::time::advance(LONGEST + Duration::from_secs(1)).await;
     assert_eq!(
-        health.stuck().as_deref(),
-        Some("watching stands still for 61 seconds\n")
+        health.stalled().as_deref(),
+        Some("watching has made no progress for 61 seconds\n")
     );
     drop(following);
-    assert_eq!(health.stuck(), None);
+    assert_eq!(health.stalled(), None);
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,7 +16,7 @@ use kube::Client;
 
 /// Most bytes of memory that are read of a pod: its labels, owners and conditions.
 const POD_LIMIT_BYTES: usize = 8 << 10;
-/// What tells a replacement.
+/// What identifies a replacement.
 const PARTS: &[&[&str]] = &[
     &["metadata", "namespace"],
     &["metadata", "uid"],

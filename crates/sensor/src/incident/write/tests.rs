@@ -144,7 +144,7 @@ impl Server {
             config(interval),
             metrics.clone(),
             limited,
-            health.watch("writing", WRITER_LONGEST),
+            health.register_loop("writing", WRITER_LONGEST),
             incoming,
         ));
         Self {
@@ -500,11 +500,11 @@ async fn a_writer_turns_whatever_the_api_server_does_and_is_told_of_when_it_does
         }
         for _ in 0..10 {
             tokio::time::sleep(WRITER_LONGEST).await;
-            assert_eq!(server.health.stuck(), None, "{name}");
+            assert_eq!(server.health.stalled(), None, "{name}");
         }
     }
     let health = Health::default();
-    let pulse = health.watch("writing", WRITER_LONGEST);
+    let pulse = health.register_loop("writing", WRITER_LONGEST);
     let (_sender, incoming) = mpsc::channel(1);
     let interval = Duration::from_secs(1);
     let client = ApiServer::silent();
@@ -521,7 +521,7 @@ async fn a_writer_turns_whatever_the_api_server_does_and_is_told_of_when_it_does
     // Nothing lets it go on from here.
     tokio::time::advance(WRITER_LONGEST + Duration::from_secs(1)).await;
     assert_eq!(
-        health.stuck().as_deref(),
-        Some("writing stands still for 61 seconds\n")
+        health.stalled().as_deref(),
+        Some("writing has made no progress for 61 seconds\n")
     );
 }
