@@ -4,7 +4,7 @@
 //! the sentences (`messages`).
 //! Invariant: conditions are the truth, the phase is derived from them alone; `series` belongs
 //! to the sensor and is never changed; `lastTransitionTime` moves only with the status; the start of
-//! a wait stays until the wait ends.
+//! a wait, and that it was one of enforcement, stay until the wait ends.
 
 use crate::messages;
 use crate::plan::Plan;
@@ -287,6 +287,8 @@ fn waiting(
     };
     Some(WaitingStatus {
         reason: reason.as_str().to_owned(),
+        enforced: reason.enforces() || before.as_ref().is_some_and(|b| b.enforced),
+        hold_reason: reason.held(before.as_ref().and_then(|b| b.hold_reason)),
         start_time: before.map_or(MicroTime(now), |b| b.start_time),
         deadline: deadline.map(MicroTime).or(kept),
     })

@@ -11,9 +11,9 @@ use crate::facts::{
     Reevaluation, Switch,
 };
 use crate::ledger::{Claim, WorkloadClaim, later};
-use crate::reason::{NoActionReason, WaitReason, enforces};
+use crate::reason::{NoActionReason, WaitReason};
 use crate::workload::WorkloadKey;
-use bailiff_api::{IncidentType, ResponseAction, UnmanagedPodPolicy, condition::responded};
+use bailiff_api::{IncidentType, ResponseAction, UnmanagedPodPolicy};
 use jiff::{SignedDuration, Timestamp};
 
 /// How soon something that could not be read is read again, at the earliest.
@@ -118,8 +118,7 @@ fn audit<'a>(
     now: Timestamp,
 ) -> Plan {
     // What has waited for an enforcement was cancelled by whoever switched the binding.
-    let enforced = |waiting: &bailiff_api::WaitingStatus| enforces(&waiting.reason);
-    if facts.waiting.as_ref().is_some_and(enforced) {
+    if facts.waiting.as_ref().is_some_and(|w| w.enforced) {
         return nothing(NoActionReason::PolicyChanged);
     }
     if target.pod.terminating.is_some() {
@@ -332,10 +331,9 @@ fn allowed(
         Switch::Audit => return off(None),
         Switch::Unavailable(why) => return off(Some(why.clone())),
     }
-    let waiting = facts.waiting.as_ref();
-    let was_off = waiting.is_some_and(|w| w.reason == responded::RESPONSES_SWITCHED_OFF);
+    let held = facts.waiting.as_ref().and_then(|w| w.hold_reason);
     let age = now.duration_since(facts.violation.last_recorded);
-    if was_off && age > facts.settings.max_age {
+    if held.is_some() && age > facts.settings.max_age {
         return Err(nothing(NoActionReason::ViolationTooOld));
     }
     if let Some(paused) = facts.paused.iter().find(|p| p.binding == binding.name) {

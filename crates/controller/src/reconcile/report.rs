@@ -338,12 +338,14 @@ impl Refusal {
 
 /// Fields that are taken away where they are absent, also those within another field: a merge patch keeps
 /// what it does not name, and an old deadline would end a later wait.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 7] = [
     "/dryRunResponse",
     "/dryRunResponse/action",
     "/response/gracePeriodSeconds",
     "/waiting",
     "/waiting/deadline",
+    "/waiting/enforced",
+    "/waiting/holdReason",
 ];
 
 /// What of a status the controller writes; what is absent does not stay.
