@@ -22,7 +22,7 @@ use bailiff_api::{Incident, IncidentType, ResponseAction, RuntimePolicy, conditi
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::events::Publisher;
 use bailiff_response::{
-    Controls, Facts, Finished, Key, Lookup, Outcome, Owner, Plan, PodRemoval, Queue, QueueSettings,
+    Controls, Facts, Finished, Key, Lookup, Outcome, Plan, PodRemoval, Queue, QueueSettings,
     Verified, WaitReason, is_final, needs_reevaluation, pod_removed, unanswered,
 };
 use events::Events;
@@ -81,6 +81,7 @@ impl PendingRemoval {
             binding: self.removal.binding.clone(),
             at,
             grace_period_seconds: self.removal.grace_period_seconds,
+            released: self.removal.released,
         }
     }
 }
@@ -463,10 +464,7 @@ impl Controller {
 
 fn verified(facts: &Facts) -> Verified {
     Verified {
-        workload: match &facts.owner {
-            Owner::Workload(workload) => Some(workload.clone()),
-            Owner::None | Owner::Unknown(_) => None,
-        },
+        workload: facts.owner.workload().cloned(),
         started: match &facts.pod {
             Lookup::Found(pod) if pod.uid == facts.violation.pod_uid => pod.started,
             Lookup::Found(_) | Lookup::NotFound | Lookup::Failed(_) => None,

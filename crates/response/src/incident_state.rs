@@ -30,6 +30,8 @@ pub enum Outcome {
         at: Timestamp,
         /// The grace period that was requested, in seconds.
         grace_period_seconds: u32,
+        /// The pod was released from its workload, so nothing replaces it.
+        released: bool,
     },
     /// The API server shortened the grace period of a terminating pod.
     Shortened {
@@ -107,6 +109,8 @@ pub enum Recovery {
     TimedOut(u64),
     /// The owner creates no replacement; its kind, if there is one.
     NoReplacementExpected(Option<String>),
+    /// The pod was released from its owner before it was removed.
+    Released,
 }
 
 impl Recovery {
@@ -117,7 +121,9 @@ impl Recovery {
             Self::Waiting => recovered_reason::WAITING,
             Self::Ready(_) => recovered_reason::REPLACEMENT_READY,
             Self::TimedOut(_) => recovered_reason::REPLACEMENT_DEADLINE_EXCEEDED,
-            Self::NoReplacementExpected(_) => recovered_reason::NO_REPLACEMENT_EXPECTED,
+            Self::NoReplacementExpected(_) | Self::Released => {
+                recovered_reason::NO_REPLACEMENT_EXPECTED
+            }
         }
     }
 
@@ -125,7 +131,7 @@ impl Recovery {
         match self {
             Self::Waiting => "Unknown",
             Self::Ready(_) => "True",
-            Self::TimedOut(_) | Self::NoReplacementExpected(_) => "False",
+            Self::TimedOut(_) | Self::NoReplacementExpected(_) | Self::Released => "False",
         }
     }
 }
@@ -217,13 +223,16 @@ pub fn apply_outcome(
             binding,
             at,
             grace_period_seconds,
+            released,
         } => {
             status.response = Some(response(*action, binding, *at, *grace_period_seconds));
-            Some((
-                "Unknown",
-                recovered_reason::WAITING,
-                messages::recovered(&Recovery::Waiting),
-            ))
+            let recovery = if *released {
+                Recovery::Released
+            } else {
+                Recovery::Waiting
+            };
+            let message = messages::recovered(&recovery);
+            Some((recovery.status(), recovery.reason(), message))
         }
         // Whoever deleted the pod knows whether it is replaced.
         Outcome::Shortened { .. } => Some(nothing_to_replace()),

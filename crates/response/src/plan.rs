@@ -57,6 +57,8 @@ pub struct PodRemoval {
     pub grace_period_seconds: u32,
     /// How long, in seconds, Bailiff waits for what blocks the eviction.
     pub eviction_deadline_seconds: u32,
+    /// The pod was released from its workload, so nothing replaces it.
+    pub released: bool,
     /// The places that it takes in the limits.
     pub claim: Box<Claim>,
 }
@@ -284,6 +286,7 @@ fn respond(
         grace_period_seconds: grace_period(facts, binding)
             .min(seconds(target.pod.grace_period_seconds)),
         eviction_deadline_seconds: eviction_deadline(binding),
+        released: matches!(facts.owner, Owner::Released(_)),
         claim: Box::new(claim),
     };
     match action {
@@ -315,7 +318,8 @@ fn allowed(
     }
     if needs_replacement {
         match (&facts.owner, binding.guardrails.unmanaged_pod_policy) {
-            (Owner::Workload(_), _) | (Owner::None, UnmanagedPodPolicy::Respond) => {}
+            (Owner::Workload(_) | Owner::Released(_), _)
+            | (Owner::None, UnmanagedPodPolicy::Respond) => {}
             (Owner::None, UnmanagedPodPolicy::Skip) => {
                 return Err(nothing(NoActionReason::Unmanaged));
             }
@@ -399,13 +403,10 @@ fn claim(facts: &Facts, binding: &BindingFacts) -> Claim {
     let guardrails = &binding.guardrails;
     let cooldown = SignedDuration::from_secs(guardrails.cooldown_period_seconds.into());
     Claim {
-        workload: match &facts.owner {
-            Owner::Workload(workload) => Some(WorkloadClaim {
-                key: WorkloadKey::of(&facts.violation.namespace, workload),
-                cooldown,
-            }),
-            Owner::None | Owner::Unknown(_) => None,
-        },
+        workload: facts.owner.workload().map(|workload| WorkloadClaim {
+            key: WorkloadKey::of(&facts.violation.namespace, workload),
+            cooldown,
+        }),
         binding: binding.name.clone(),
         binding_per_minute: guardrails.max_evictions_per_minute.max(1).unsigned_abs(),
         namespace: facts.violation.namespace.clone(),

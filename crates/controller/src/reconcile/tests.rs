@@ -590,6 +590,56 @@ async fn only_a_namespace_that_is_exempt_is_exempted_by_the_eviction_protection(
 }
 
 #[tokio::test]
+async fn a_pod_that_is_released_from_its_workload_during_a_wait_is_removed_and_replaced_by_nothing()
+{
+    let world = World::new();
+    let relabeled = world
+        .clone()
+        .with(|w| w.pod["metadata"]["labels"]["app"] = json!("mine"));
+    // The first status of the wait names the workload.
+    let off = world
+        .clone()
+        .with(|w| w.switch = json!({"data": {"mode": "Audit"}}));
+    let workload =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"});
+    let delayed = write(json!({"status": {"workloadRef": workload,
+        "conditions": [{"type": "Responded", "status": "Unknown", "reason": "ResponsesSwitchedOff"}]}}));
+    let scenario = rounds([vec![off.reads(), vec![delayed]], events("ResponseDelayed")]);
+    let ended = play(&off, scenario).await;
+    assert_eq!(waits(&ended), ("ResponsesSwitchedOff", false));
+    let waiting = incident(&json!({"workloadRef": workload,
+        "conditions": [{"type": "Responded", "status": "Unknown", "reason": "Cooldown",
+            "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+        "waiting": {"reason": "Cooldown", "startTime": "2026-01-01T00:00:00.000000Z"}}));
+    let removed = vec![write(
+        json!({"status": {"phase": "Unresolved", "workloadRef": workload,
+        "conditions": [{"type": "Responded", "status": "True", "reason": "Evicted"},
+            {"type": "Recovered", "status": "False", "reason": "NoReplacementExpected"}]}}),
+    )];
+    let scenario = rounds([
+        vec![relabeled.reads(), vec![evict()], removed],
+        events("EvictedByPolicy"),
+    ]);
+    let (server, client) = ApiServer::playing(scenario);
+    let (controller, mut recovering) = relabeled.controller(client, Config::default());
+    let ended = pass(&controller, &key(), Some(waiting)).await;
+    assert_eq!(ended, Ok(Finished::Removed));
+    server.finish();
+    assert!(
+        recovering.try_recv().is_err(),
+        "nobody waits for a replacement"
+    );
+    assert!(controller.work().controls.ledger.contains("pod-uid"));
+    // One that was released before the violation is nobody's.
+    let unmanaged = vec![
+        relabeled.reads(),
+        responded("False", "Unmanaged"),
+        events("PolicyViolation").remove(0),
+    ];
+    assert_eq!(play(&relabeled, unmanaged).await, Ok(Finished::Final));
+}
+
+#[tokio::test]
 async fn two_pods_of_a_workload_wait_for_its_cooldown() {
     let world = World::new();
     let other = world
