@@ -23,7 +23,7 @@ use bailiff_kube::decode::Decoded;
 use bailiff_kube::events::Publisher;
 use bailiff_response::{
     Controls, Facts, Finished, Key, Lookup, Outcome, Plan, PodRemoval, Queue, QueueSettings,
-    Verified, WaitReason, is_final, needs_reevaluation, pod_removed, unanswered,
+    Verified, WaitReason, is_final, needs_reevaluation, request_done, unanswered,
 };
 use events::Events;
 use jiff::{SignedDuration, Timestamp};
@@ -277,7 +277,7 @@ impl Controller {
         let Some(pending) = self.take_pending(&pod_uid) else {
             return Ok(None);
         };
-        let (outcome, finished) = match pod_removed(facts) {
+        let (outcome, finished) = match request_done(facts, pending.action) {
             Lookup::Found(true) | Lookup::NotFound => (pending.done(pending.at), Finished::Removed),
             Lookup::Found(false) => {
                 self.work().controls.ledger.release(&pod_uid);
@@ -326,7 +326,8 @@ impl Controller {
             let mut timings = Timings::begin();
             let gathered = self.gather(&incident).await;
             timings.read();
-            if let Lookup::Found(true) | Lookup::NotFound = pod_removed(&gathered.facts) {
+            let done = request_done(&gathered.facts, pending.action);
+            if let Lookup::Found(true) | Lookup::NotFound = done {
                 let outcome = pending.done(pending.at);
                 let reported = self.report(&mut incident, &pending.verified, &outcome, &timings);
                 if let Err(stop) = reported.await {

@@ -444,7 +444,7 @@ pub struct Facts {
 
 /// Whether the violation's pod is terminating or no longer exists, as far as that is known.
 #[must_use]
-pub fn pod_removed(facts: &Facts) -> Lookup<bool> {
+pub(crate) fn pod_removed(facts: &Facts) -> Lookup<bool> {
     removed(facts, |pod| pod.terminating.is_some())
 }
 

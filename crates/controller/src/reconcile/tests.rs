@@ -284,15 +284,30 @@ async fn a_webhook_that_answers_as_if_it_was_busy_is_waited_for_only_so_long() {
 #[tokio::test]
 async fn a_removal_without_a_known_result_is_looked_into_first() {
     let world = World::new();
-    let gone = world.clone().with(|w| {
+    // Its user deleted it.
+    let deleted = world.clone().with(|w| {
         w.pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:30Z");
+        w.pod["metadata"]["deletionGracePeriodSeconds"] = json!(30);
     });
+    // An eviction leaves a mark.
+    let evicted_pod = deleted.clone().with(|w| {
+        w.pod["status"]["conditions"] = json!([{"type": "DisruptionTarget", "status": "True",
+            "reason": "EvictionByEvictionAPI", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+    });
+    let not_by_us = responded_and("True", "AlreadyTerminating", "True");
     let failed = responded("Unknown", "APIRequestFailed");
-    for (then, after) in [
+    for (then, after, want, counts) in [
         // It was done: nothing is requested a second time.
-        (gone.reads(), the_end()),
+        (evicted_pod.reads(), the_end(), Finished::Removed, true),
         // It was not done.
-        (world.reads(), rounds([vec![vec![evict()]], the_end()])),
+        (
+            world.reads(),
+            rounds([vec![vec![evict()]], the_end()]),
+            Finished::Removed,
+            true,
+        ),
+        // It was not done either, and nobody claims that Bailiff did it.
+        (deleted.reads(), vec![not_by_us], Finished::Final, false),
     ] {
         let scenario = rounds([
             vec![world.reads(), vec![evict().is_cut()], failed.clone()],
@@ -309,7 +324,11 @@ async fn a_removal_without_a_known_result_is_looked_into_first() {
             "it still counts"
         );
         let ended = pass(&controller, &key(), Some(incident(&Value::Null))).await;
-        assert_eq!(ended, Ok(Finished::Removed));
+        assert_eq!(ended, Ok(want));
+        assert_eq!(
+            controller.work().controls.ledger.contains("pod-uid"),
+            counts
+        );
         server.finish();
     }
 }
