@@ -461,6 +461,27 @@ pub struct WaitingStatus {
     /// Time at which Bailiff stops waiting. Absent if there is no deadline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<MicroTime>,
+    /// The response waited for something that only Evict and Delete wait for. Stays true until the wait
+    /// ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub enforced: bool,
+    /// Reason for which the response was held until a person acts. Stays until a guardrail after it
+    /// delays the response, or the wait ends. Must be ResponsesSwitchedOff. Absent if it was not held.
+    #[serde(
+        default,
+        deserialize_with = "known",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub hold_reason: Option<HoldReason>,
+}
+
+/// Reason for which a response is held until a person acts.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+pub enum HoldReason {
+    /// The switch of all responses is not set to Enforce.
+    ResponsesSwitchedOff,
 }
 
 /// Response that Evict would have caused.

@@ -164,11 +164,26 @@ async fn pod_and_owner(
     } else {
         match workload_of(client, &pod, prefetch).await {
             Ok(Some(workload)) => Owner::Workload(workload),
-            Ok(None) => Owner::None,
+            Ok(None) => released(&pod, incident),
             Err(error) => Owner::Unknown(error.to_string()),
         }
     };
     (Lookup::Found(pod), owner)
+}
+
+/// The owner of a pod that belongs to none now. Whoever may label a pod can release it from its workload at
+/// any time: what the controller has verified and recorded stays, or that would cancel the response.
+fn released(pod: &Pod, incident: &Incident) -> Owner {
+    let recorded = incident
+        .status
+        .as_ref()
+        .and_then(|s| s.workload_ref.as_ref());
+    match recorded {
+        Some(workload) if pod.metadata.uid.as_ref() == Some(&incident.spec.pod.uid) => {
+            Owner::Released(workload.clone())
+        }
+        Some(_) | None => Owner::None,
+    }
 }
 
 pub(crate) fn why(what: &str, error: &kube::Error) -> String {

@@ -22,8 +22,8 @@ use bailiff_api::{Incident, IncidentType, ResponseAction, RuntimePolicy, conditi
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::events::Recorder;
 use bailiff_response::{
-    Controls, Facts, Finished, Key, Lookup, Outcome, Owner, Plan, PodRemoval, Queue, QueueSettings,
-    Verified, WaitReason, is_final, needs_reevaluation, pod_removed, unanswered,
+    Controls, Facts, Finished, Key, Lookup, Outcome, Plan, PodRemoval, Queue, QueueSettings,
+    Verified, WaitReason, is_final, needs_reevaluation, request_done, unanswered,
 };
 use events::Events;
 use jiff::{SignedDuration, Timestamp};
@@ -81,6 +81,7 @@ impl PendingRemoval {
             binding: self.removal.binding.clone(),
             at,
             grace_period_seconds: self.removal.grace_period_seconds,
+            released: self.removal.released,
         }
     }
 }
@@ -276,7 +277,7 @@ impl Controller {
         let Some(pending) = self.take_pending(&pod_uid) else {
             return Ok(None);
         };
-        let (outcome, finished) = match pod_removed(facts) {
+        let (outcome, finished) = match request_done(facts, pending.action) {
             Lookup::Found(true) | Lookup::NotFound => (pending.done(pending.at), Finished::Removed),
             Lookup::Found(false) => {
                 self.work().controls.ledger.release(&pod_uid);
@@ -325,7 +326,8 @@ impl Controller {
             let mut timings = Timings::begin();
             let gathered = self.gather(&incident).await;
             timings.read();
-            if let Lookup::Found(true) | Lookup::NotFound = pod_removed(&gathered.facts) {
+            let done = request_done(&gathered.facts, pending.action);
+            if let Lookup::Found(true) | Lookup::NotFound = done {
                 let outcome = pending.done(pending.at);
                 let reported = self.report(&mut incident, &pending.verified, &outcome, &timings);
                 if let Err(stop) = reported.await {
@@ -463,10 +465,7 @@ impl Controller {
 
 fn verified(facts: &Facts) -> Verified {
     Verified {
-        workload: match &facts.owner {
-            Owner::Workload(workload) => Some(workload.clone()),
-            Owner::None | Owner::Unknown(_) => None,
-        },
+        workload: facts.owner.workload().cloned(),
         started: match &facts.pod {
             Lookup::Found(pod) if pod.uid == facts.violation.pod_uid => pod.started,
             Lookup::Found(_) | Lookup::NotFound | Lookup::Failed(_) => None,

@@ -6,7 +6,7 @@
 //! requested.
 
 use crate::breaker::{Breaker, Breakers};
-use crate::facts::{Facts, Lookup, Owner, PodFacts, Protection, pod_removed};
+use crate::facts::{Facts, Lookup, PodFacts, Protection, pod_removed};
 use crate::guard::Guards;
 use crate::ledger::{Ledger, RateLimits};
 use crate::plan::{Plan, claim_of, plan};
@@ -75,12 +75,8 @@ impl Controls {
         now: Timestamp,
     ) -> Plan {
         let pod_uid = &incident.spec.pod.uid;
-        let workload = match &facts.owner {
-            Owner::Workload(workload) => {
-                Some(WorkloadKey::of(&facts.violation.namespace, workload))
-            }
-            Owner::None | Owner::Unknown(_) => None,
-        };
+        let workload = facts.owner.workload();
+        let workload = workload.map(|w| WorkloadKey::of(&facts.violation.namespace, w));
         self.learn_end(pod_uid, facts, now);
         self.fill_in(queue, incident, workload.as_ref(), facts, now);
         let mut planned = plan(facts, now);

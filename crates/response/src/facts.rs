@@ -276,10 +276,24 @@ fn started(pod: &Pod) -> Option<Timestamp> {
 pub enum Owner {
     /// The topmost controller of the pod, as far as its owners are of kinds that are read.
     Workload(WorkloadReference),
+    /// Its controller when a response was first planned, as the Incident's status records it: the pod was
+    /// released from it since, so that it has made another pod and replaces this one no more.
+    Released(WorkloadReference),
     /// The pod has no controller: nothing would replace it.
     None,
     /// An owner could not be read.
     Unknown(String),
+}
+
+impl Owner {
+    /// The workload whose limits a removal counts in.
+    #[must_use]
+    pub const fn workload(&self) -> Option<&WorkloadReference> {
+        match self {
+            Self::Workload(workload) | Self::Released(workload) => Some(workload),
+            Self::None | Self::Unknown(_) => None,
+        }
+    }
 }
 
 /// What the expressions of a changed policy give for the Incident's evidence and the live pod.
@@ -430,7 +444,7 @@ pub struct Facts {
 
 /// Whether the violation's pod is terminating or no longer exists, as far as that is known.
 #[must_use]
-pub fn pod_removed(facts: &Facts) -> Lookup<bool> {
+pub(crate) fn pod_removed(facts: &Facts) -> Lookup<bool> {
     removed(facts, |pod| pod.terminating.is_some())
 }
 

@@ -88,9 +88,7 @@ impl Guards {
         };
         let removed = status.response.as_ref().map(|r| r.time.0);
         let waits = status.waiting.as_ref();
-        let waits = waits
-            .filter(|w| crate::reason::enforces(&w.reason))
-            .map(|w| w.start_time.0);
+        let waits = waits.filter(|w| w.enforced).map(|w| w.start_time.0);
         match removed.or(waits) {
             Some(at) => {
                 let workload = WorkloadKey::of_incident(incident);

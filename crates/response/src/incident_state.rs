@@ -4,7 +4,7 @@
 //! the sentences (`messages`).
 //! Invariant: conditions are the truth, the phase is derived from them alone; `series` belongs
 //! to the sensor and is never changed; `lastTransitionTime` moves only with the status; the start of
-//! a wait stays until the wait ends.
+//! a wait, and that it was one of enforcement, stay until the wait ends.
 
 use crate::messages;
 use crate::plan::Plan;
@@ -30,6 +30,8 @@ pub enum Outcome {
         at: Timestamp,
         /// The grace period that was requested, in seconds.
         grace_period_seconds: u32,
+        /// The pod was released from its workload, so nothing replaces it.
+        released: bool,
     },
     /// The API server shortened the grace period of a terminating pod.
     Shortened {
@@ -107,6 +109,8 @@ pub enum Recovery {
     TimedOut(u64),
     /// The owner creates no replacement; its kind, if there is one.
     NoReplacementExpected(Option<String>),
+    /// The pod was released from its owner before it was removed.
+    Released,
 }
 
 impl Recovery {
@@ -117,7 +121,9 @@ impl Recovery {
             Self::Waiting => recovered_reason::WAITING,
             Self::Ready(_) => recovered_reason::REPLACEMENT_READY,
             Self::TimedOut(_) => recovered_reason::REPLACEMENT_DEADLINE_EXCEEDED,
-            Self::NoReplacementExpected(_) => recovered_reason::NO_REPLACEMENT_EXPECTED,
+            Self::NoReplacementExpected(_) | Self::Released => {
+                recovered_reason::NO_REPLACEMENT_EXPECTED
+            }
         }
     }
 
@@ -125,7 +131,7 @@ impl Recovery {
         match self {
             Self::Waiting => "Unknown",
             Self::Ready(_) => "True",
-            Self::TimedOut(_) | Self::NoReplacementExpected(_) => "False",
+            Self::TimedOut(_) | Self::NoReplacementExpected(_) | Self::Released => "False",
         }
     }
 }
@@ -217,13 +223,16 @@ pub fn apply_outcome(
             binding,
             at,
             grace_period_seconds,
+            released,
         } => {
             status.response = Some(response(*action, binding, *at, *grace_period_seconds));
-            Some((
-                "Unknown",
-                recovered_reason::WAITING,
-                messages::recovered(&Recovery::Waiting),
-            ))
+            let recovery = if *released {
+                Recovery::Released
+            } else {
+                Recovery::Waiting
+            };
+            let message = messages::recovered(&recovery);
+            Some((recovery.status(), recovery.reason(), message))
         }
         // Whoever deleted the pod knows whether it is replaced.
         Outcome::Shortened { .. } => Some(nothing_to_replace()),
@@ -287,6 +296,8 @@ fn waiting(
     };
     Some(WaitingStatus {
         reason: reason.as_str().to_owned(),
+        enforced: reason.enforces() || before.as_ref().is_some_and(|b| b.enforced),
+        hold_reason: reason.held(before.as_ref().and_then(|b| b.hold_reason)),
         start_time: before.map_or(MicroTime(now), |b| b.start_time),
         deadline: deadline.map(MicroTime).or(kept),
     })

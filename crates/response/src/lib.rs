@@ -30,7 +30,7 @@ pub use controls::Controls;
 pub use facts::{
     BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
     Reevaluation, Settings, Switch, Termination, ViolationFacts, is_mirror, last_verdict,
-    pod_removed, request_done,
+    request_done,
 };
 pub use guard::{Guards, Paused};
 pub use incident_state::{

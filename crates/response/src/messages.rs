@@ -109,6 +109,9 @@ pub fn recovered(recovery: &Recovery) -> String {
         Recovery::NoReplacementExpected(None) => {
             "The pod had no controller, so nothing creates a replacement. Recreate the pod if you still need it.".to_owned()
         }
+        Recovery::Released => {
+            "The pod was released from its workload before Bailiff removed it, so nothing creates a replacement.".to_owned()
+        }
     }
 }
 
@@ -143,12 +146,14 @@ pub fn would_wait(outcome: &Outcome) -> String {
 #[must_use]
 pub fn note(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) -> Option<Note> {
     let (reason, done) = match outcome {
-        Outcome::Removed { action, .. } => {
+        Outcome::Removed {
+            action, released, ..
+        } => {
             let reason = match action {
                 ResponseAction::Delete => event::DELETED,
                 ResponseAction::Evict | ResponseAction::Audit => event::EVICTED,
             };
-            (reason, removed(*action, regarding))
+            (reason, removed(*action, *released, regarding))
         }
         Outcome::Shortened {
             grace_period_seconds: seconds,
@@ -214,7 +219,10 @@ pub fn recovered_note(incident: &Incident, recovery: &Recovery) -> Option<Note> 
                 details(incident),
             )),
         }),
-        Recovery::Waiting | Recovery::TimedOut(_) | Recovery::NoReplacementExpected(_) => None,
+        Recovery::Waiting
+        | Recovery::TimedOut(_)
+        | Recovery::NoReplacementExpected(_)
+        | Recovery::Released => None,
     }
 }
 
@@ -260,6 +268,11 @@ pub fn replacement(owner: &Owner) -> String {
             printable(&workload.kind),
             printable(&workload.name)
         ),
+        Owner::Released(workload) => format!(
+            "The pod was released from {} {}, so nothing creates a replacement.",
+            printable(&workload.kind),
+            printable(&workload.name)
+        ),
         Owner::None => "The pod has no controller, so nothing creates a replacement.".to_owned(),
         Owner::Unknown(why) => format!(
             "Who creates a replacement cannot be determined ({}).",
@@ -292,12 +305,21 @@ const fn verb(action: ResponseAction) -> &'static str {
     }
 }
 
-fn removed(action: ResponseAction, regarding: Regarding<'_>) -> String {
+fn removed(action: ResponseAction, released: bool, regarding: Regarding<'_>) -> String {
     let verb = verb(action);
     match regarding {
+        Regarding::Pod if released => format!(
+            "Bailiff {verb} this pod. It was released from its workload after the violation, so nothing creates a replacement."
+        ),
         Regarding::Pod => format!(
             "Bailiff {verb} this pod. If a controller owns it, the controller creates a replacement."
         ),
+        Regarding::Workload(kind) if released => {
+            let kind = printable(kind);
+            format!(
+                "Bailiff {verb} the pod. It was released from this {kind} after the violation, so the {kind} creates no replacement."
+            )
+        }
         Regarding::Workload(kind) => {
             let kind = printable(kind);
             format!("Bailiff {verb} the pod. This {kind} creates a replacement if it needs one.")

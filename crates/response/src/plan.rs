@@ -11,9 +11,9 @@ use crate::facts::{
     Reevaluation, Switch,
 };
 use crate::ledger::{Claim, WorkloadClaim, later};
-use crate::reason::{NoActionReason, WaitReason, enforces};
+use crate::reason::{NoActionReason, WaitReason};
 use crate::workload::WorkloadKey;
-use bailiff_api::{IncidentType, ResponseAction, UnmanagedPodPolicy, condition::responded};
+use bailiff_api::{IncidentType, ResponseAction, UnmanagedPodPolicy};
 use jiff::{SignedDuration, Timestamp};
 
 /// How soon something that could not be read is read again, at the earliest.
@@ -57,6 +57,8 @@ pub struct PodRemoval {
     pub grace_period_seconds: u32,
     /// How long, in seconds, Bailiff waits for what blocks the eviction.
     pub eviction_deadline_seconds: u32,
+    /// The pod was released from its workload, so nothing replaces it.
+    pub released: bool,
     /// The places that it takes in the limits.
     pub claim: Box<Claim>,
 }
@@ -118,8 +120,7 @@ fn audit<'a>(
     now: Timestamp,
 ) -> Plan {
     // What has waited for an enforcement was cancelled by whoever switched the binding.
-    let enforced = |waiting: &bailiff_api::WaitingStatus| enforces(&waiting.reason);
-    if facts.waiting.as_ref().is_some_and(enforced) {
+    if facts.waiting.as_ref().is_some_and(|w| w.enforced) {
         return nothing(NoActionReason::PolicyChanged);
     }
     if target.pod.terminating.is_some() {
@@ -285,6 +286,7 @@ fn respond(
         grace_period_seconds: grace_period(facts, binding)
             .min(seconds(target.pod.grace_period_seconds)),
         eviction_deadline_seconds: eviction_deadline(binding),
+        released: matches!(facts.owner, Owner::Released(_)),
         claim: Box::new(claim),
     };
     match action {
@@ -316,7 +318,8 @@ fn allowed(
     }
     if needs_replacement {
         match (&facts.owner, binding.guardrails.unmanaged_pod_policy) {
-            (Owner::Workload(_), _) | (Owner::None, UnmanagedPodPolicy::Respond) => {}
+            (Owner::Workload(_) | Owner::Released(_), _)
+            | (Owner::None, UnmanagedPodPolicy::Respond) => {}
             (Owner::None, UnmanagedPodPolicy::Skip) => {
                 return Err(nothing(NoActionReason::Unmanaged));
             }
@@ -332,10 +335,9 @@ fn allowed(
         Switch::Audit => return off(None),
         Switch::Unavailable(why) => return off(Some(why.clone())),
     }
-    let waiting = facts.waiting.as_ref();
-    let was_off = waiting.is_some_and(|w| w.reason == responded::RESPONSES_SWITCHED_OFF);
+    let held = facts.waiting.as_ref().and_then(|w| w.hold_reason);
     let age = now.duration_since(facts.violation.last_recorded);
-    if was_off && age > facts.settings.max_age {
+    if held.is_some() && age > facts.settings.max_age {
         return Err(nothing(NoActionReason::ViolationTooOld));
     }
     if let Some(paused) = facts.paused.iter().find(|p| p.binding == binding.name) {
@@ -401,13 +403,10 @@ fn claim(facts: &Facts, binding: &BindingFacts) -> Claim {
     let guardrails = &binding.guardrails;
     let cooldown = SignedDuration::from_secs(guardrails.cooldown_period_seconds.into());
     Claim {
-        workload: match &facts.owner {
-            Owner::Workload(workload) => Some(WorkloadClaim {
-                key: WorkloadKey::of(&facts.violation.namespace, workload),
-                cooldown,
-            }),
-            Owner::None | Owner::Unknown(_) => None,
-        },
+        workload: facts.owner.workload().map(|workload| WorkloadClaim {
+            key: WorkloadKey::of(&facts.violation.namespace, workload),
+            cooldown,
+        }),
         binding: binding.name.clone(),
         binding_per_minute: guardrails.max_evictions_per_minute.max(1).unsigned_abs(),
         namespace: facts.violation.namespace.clone(),

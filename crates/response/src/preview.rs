@@ -172,7 +172,9 @@ pub fn preview(
         replacement: messages::replacement(&input.owner),
         pod_event: note(Regarding::Pod),
         workload_event: match &input.owner {
-            Owner::Workload(workload) => note(Regarding::Workload(&workload.kind)),
+            Owner::Workload(workload) | Owner::Released(workload) => {
+                note(Regarding::Workload(&workload.kind))
+            }
             Owner::None | Owner::Unknown(_) => None,
         },
     }
@@ -185,6 +187,7 @@ fn outcome(plan: &Plan, now: Timestamp) -> Outcome {
         binding: r.binding.clone(),
         at: now,
         grace_period_seconds: r.grace_period_seconds,
+        released: r.released,
     };
     match plan {
         Plan::Evict(r) => removed(ResponseAction::Evict, r),

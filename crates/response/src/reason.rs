@@ -6,6 +6,7 @@
 
 use crate::guard::Paused;
 use crate::ledger::Limit;
+use bailiff_api::HoldReason;
 use bailiff_api::condition::responded;
 use jiff::Timestamp;
 
@@ -78,6 +79,41 @@ impl WaitReason {
             Self::PolicyPaused(_) => responded::POLICY_PAUSED,
             Self::WaitingForNextExec(_) => responded::WAITING_FOR_NEXT_EXEC,
             Self::ApiRequestFailed(_) => responded::API_REQUEST_FAILED,
+        }
+    }
+
+    /// Whether only a response that enforces waits for it: under `Audit` nothing does.
+    pub(crate) const fn enforces(&self) -> bool {
+        match self {
+            Self::Cooldown
+            | Self::RateLimited(_)
+            | Self::DisruptionBudget(_)
+            | Self::BlockedByWebhook(_)
+            | Self::PermissionMissing(_)
+            | Self::ResponsesSwitchedOff(_)
+            | Self::CircuitBreakerOpen { .. }
+            | Self::PolicyPaused(_)
+            | Self::WaitingForNextExec(_) => true,
+            Self::IncidentsNotProtected(_) | Self::ApiRequestFailed(_) => false,
+        }
+    }
+
+    /// What holds the response after this wait, by what held it before. What is decided before the
+    /// hold, and what may have failed anywhere, ends none: else one failed read would.
+    pub(crate) const fn held(&self, before: Option<HoldReason>) -> Option<HoldReason> {
+        match self {
+            Self::ResponsesSwitchedOff(_) => Some(HoldReason::ResponsesSwitchedOff),
+            Self::IncidentsNotProtected(_)
+            | Self::PolicyPaused(_)
+            | Self::WaitingForNextExec(_)
+            | Self::ApiRequestFailed(_) => before,
+            // Nothing held it any more when a guardrail after the hold was reached.
+            Self::Cooldown
+            | Self::RateLimited(_)
+            | Self::DisruptionBudget(_)
+            | Self::BlockedByWebhook(_)
+            | Self::PermissionMissing(_)
+            | Self::CircuitBreakerOpen { .. } => None,
         }
     }
 }
@@ -174,19 +210,4 @@ impl NoActionReason {
             | Self::ViolationTooOld => false,
         }
     }
-}
-
-/// Whether a reason is one of a response that enforces: under `Audit` it never waits for it.
-pub(crate) fn enforces(reason: &str) -> bool {
-    [
-        responded::COOLDOWN,
-        responded::RATE_LIMITED,
-        responded::WAITING_FOR_DISRUPTION_BUDGET,
-        responded::BLOCKED_BY_WEBHOOK,
-        responded::PERMISSION_MISSING,
-        responded::RESPONSES_SWITCHED_OFF,
-        responded::CIRCUIT_BREAKER_OPEN,
-        responded::POLICY_PAUSED,
-    ]
-    .contains(&reason)
 }

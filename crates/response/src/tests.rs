@@ -152,6 +152,7 @@ pub(crate) fn evicted() -> Outcome {
         binding: "a".to_owned(),
         at: now(),
         grace_period_seconds: 30,
+        released: false,
     }
 }
 

@@ -188,7 +188,9 @@ async fn of_pod(
     PodPreview {
         name: pod.input.pod_name,
         workload: match pod.input.owner {
-            Owner::Workload(workload) => Some((workload.kind, workload.name)),
+            Owner::Workload(workload) | Owner::Released(workload) => {
+                Some((workload.kind, workload.name))
+            }
             Owner::None | Owner::Unknown(_) => None,
         },
         results,

@@ -156,7 +156,9 @@ fn belongs(namespace: &str, pod: &Pod, owner: &Owner, target: &WorkloadKey) -> b
     // Tenants write references, so a UID alone identifies no object.
     let is_target = |workload: &WorkloadReference| WorkloadKey::of(namespace, workload) == *target;
     match owner {
-        Owner::Workload(workload) => is_target(workload) || direct.as_ref().is_some_and(is_target),
+        Owner::Workload(workload) | Owner::Released(workload) => {
+            is_target(workload) || direct.as_ref().is_some_and(is_target)
+        }
         Owner::Unknown(_) => true,
         Owner::None => false,
     }

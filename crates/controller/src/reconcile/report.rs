@@ -14,7 +14,7 @@ use bailiff_api::{
 use bailiff_kube::events::EventSpec;
 use bailiff_response::messages::{self, Regarding};
 use bailiff_response::{
-    Key, Outcome, Recovery, Verified, apply_outcome, is_of_admission, recovered,
+    Key, Outcome, Recovery, Verified, apply_outcome, is_final, is_of_admission, recovered,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -102,7 +102,7 @@ impl Controller {
             return Err(stop);
         }
         incident.status = Some(status);
-        if let Outcome::Removed { .. } = outcome {
+        if matches!(outcome, Outcome::Removed { .. }) && !is_final(incident, types::RECOVERED) {
             self.await_replacement(incident);
         }
         if reported {
@@ -338,12 +338,14 @@ impl Refusal {
 
 /// Fields that are taken away where they are absent, also those within another field: a merge patch keeps
 /// what it does not name, and an old deadline would end a later wait.
-const OPTIONAL: [&str; 5] = [
+const OPTIONAL: [&str; 7] = [
     "/dryRunResponse",
     "/dryRunResponse/action",
     "/response/gracePeriodSeconds",
     "/waiting",
     "/waiting/deadline",
+    "/waiting/enforced",
+    "/waiting/holdReason",
 ];
 
 /// What of a status the controller writes; what is absent does not stay.

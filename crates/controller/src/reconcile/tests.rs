@@ -284,15 +284,30 @@ async fn a_webhook_that_answers_as_if_it_was_busy_is_waited_for_only_so_long() {
 #[tokio::test]
 async fn a_removal_without_a_known_result_is_looked_into_first() {
     let world = World::new();
-    let gone = world.clone().with(|w| {
+    // Its user deleted it.
+    let deleted = world.clone().with(|w| {
         w.pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:30Z");
+        w.pod["metadata"]["deletionGracePeriodSeconds"] = json!(30);
     });
+    // An eviction leaves a mark.
+    let evicted_pod = deleted.clone().with(|w| {
+        w.pod["status"]["conditions"] = json!([{"type": "DisruptionTarget", "status": "True",
+            "reason": "EvictionByEvictionAPI", "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+    });
+    let not_by_us = responded_and("True", "AlreadyTerminating", "True");
     let failed = responded("Unknown", "APIRequestFailed");
-    for (then, after) in [
+    for (then, after, want, counts) in [
         // It was done: nothing is requested a second time.
-        (gone.reads(), the_end()),
+        (evicted_pod.reads(), the_end(), Finished::Removed, true),
         // It was not done.
-        (world.reads(), rounds([vec![vec![evict()]], the_end()])),
+        (
+            world.reads(),
+            rounds([vec![vec![evict()]], the_end()]),
+            Finished::Removed,
+            true,
+        ),
+        // It was not done either, and nobody claims that Bailiff did it.
+        (deleted.reads(), vec![not_by_us], Finished::Final, false),
     ] {
         let scenario = rounds([
             vec![world.reads(), vec![evict().is_cut()], failed.clone()],
@@ -309,7 +324,11 @@ async fn a_removal_without_a_known_result_is_looked_into_first() {
             "it still counts"
         );
         let ended = pass(&controller, &key(), Some(incident(&Value::Null))).await;
-        assert_eq!(ended, Ok(Finished::Removed));
+        assert_eq!(ended, Ok(want));
+        assert_eq!(
+            controller.work().controls.ledger.contains("pod-uid"),
+            counts
+        );
         server.finish();
     }
 }
@@ -587,6 +606,56 @@ async fn only_a_namespace_that_is_exempt_is_exempted_by_the_eviction_protection(
         waits(&play(&world, scenario).await),
         ("BlockedByWebhook", true)
     );
+}
+
+#[tokio::test]
+async fn a_pod_that_is_released_from_its_workload_during_a_wait_is_removed_and_replaced_by_nothing()
+{
+    let world = World::new();
+    let relabeled = world
+        .clone()
+        .with(|w| w.pod["metadata"]["labels"]["app"] = json!("mine"));
+    // The first status of the wait names the workload.
+    let off = world
+        .clone()
+        .with(|w| w.switch = json!({"data": {"mode": "Audit"}}));
+    let workload =
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "web-uid"});
+    let delayed = write(json!({"status": {"workloadRef": workload,
+        "conditions": [{"type": "Responded", "status": "Unknown", "reason": "ResponsesSwitchedOff"}]}}));
+    let scenario = rounds([vec![off.reads(), vec![delayed]], events("ResponseDelayed")]);
+    let ended = play(&off, scenario).await;
+    assert_eq!(waits(&ended), ("ResponsesSwitchedOff", false));
+    let waiting = incident(&json!({"workloadRef": workload,
+        "conditions": [{"type": "Responded", "status": "Unknown", "reason": "Cooldown",
+            "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
+        "waiting": {"reason": "Cooldown", "startTime": "2026-01-01T00:00:00.000000Z"}}));
+    let removed = vec![write(
+        json!({"status": {"phase": "Unresolved", "workloadRef": workload,
+        "conditions": [{"type": "Responded", "status": "True", "reason": "Evicted"},
+            {"type": "Recovered", "status": "False", "reason": "NoReplacementExpected"}]}}),
+    )];
+    let scenario = rounds([
+        vec![relabeled.reads(), vec![evict()], removed],
+        events("EvictedByPolicy"),
+    ]);
+    let (server, client) = ApiServer::playing(scenario);
+    let (controller, mut recovering) = relabeled.controller(client, Config::default());
+    let ended = pass(&controller, &key(), Some(waiting)).await;
+    assert_eq!(ended, Ok(Finished::Removed));
+    server.finish();
+    assert!(
+        recovering.try_recv().is_err(),
+        "nobody waits for a replacement"
+    );
+    assert!(controller.work().controls.ledger.contains("pod-uid"));
+    // One that was released before the violation is nobody's.
+    let unmanaged = vec![
+        relabeled.reads(),
+        responded("False", "Unmanaged"),
+        events("PolicyViolation").remove(0),
+    ];
+    assert_eq!(play(&relabeled, unmanaged).await, Ok(Finished::Final));
 }
 
 #[tokio::test]

@@ -49,7 +49,7 @@ fn the_uid_of_a_workload_alone_takes_none_of_its_places() {
         let mut controls = controls();
         let mut claimed = evictable();
         claimed.violation.namespace = namespace.to_owned();
-        claimed.owner = Owner::Workload(owner);
+        claimed.owner = crate::Owner::Workload(owner);
         let plan = controls.decide(&queue(), &incident(), &mut claimed, now());
         assert!(matches!(plan, Plan::Evict(_)), "{plan:?}");
         let mut web = evictable();
@@ -134,7 +134,7 @@ fn twelve(matched: Option<usize>) -> Vec<Plan> {
         if let Lookup::Found(pod) = &mut facts.pod {
             pod.uid.clone_from(&pod_uid);
         }
-        facts.owner = Owner::Workload(workload(&format!("w{number}")));
+        facts.owner = crate::Owner::Workload(workload(&format!("w{number}")));
         young.guardrails.max_evictions_per_minute = 100;
         facts.bindings = Lookup::Found(vec![young.clone()]);
         let incident = incident_of(&json!({"metadata": {"uid": format!("inc-{number}")},
@@ -191,6 +191,7 @@ fn the_third_replacement_that_fails_is_not_removed() {
                     binding: "a".to_owned(),
                     at,
                     grace_period_seconds: removal.grace_period_seconds,
+                    released: false,
                 };
                 let verified = crate::Verified {
                     workload: Some(workload("web-uid")),

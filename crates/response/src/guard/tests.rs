@@ -19,8 +19,9 @@ fn incident(number: usize, workload: &str, status: &Value) -> Incident {
     )
 }
 
-fn waits(reason: &str, second: i64) -> Value {
-    json!({"waiting": {"reason": reason, "startTime": at(second)}})
+fn waits(enforced: bool, second: i64) -> Value {
+    // One read failed: what it waited for before counts.
+    json!({"waiting": {"reason": "APIRequestFailed", "startTime": at(second), "enforced": enforced}})
 }
 
 fn young() -> (PolicyFacts, BindingFacts) {
@@ -34,7 +35,7 @@ fn guards(workloads: usize, every: i64) -> Guards {
     let mut guards = Guards::default();
     for number in 0..workloads {
         let second = i64::try_from(number).unwrap() * every;
-        let status = waits("RateLimited", second);
+        let status = waits(true, second);
         guards.observe(&incident(number, &format!("w{number}"), &status));
     }
     guards
@@ -148,9 +149,9 @@ fn only_removals_that_were_requested_or_wait_count_once_a_workload() {
     let mut guards = guards(10, 1);
     let paused = |guards: &Guards| guards.assess(&policy, &binding).is_some();
     let last = |status: &Value| incident(10, "w10", status);
-    guards.observe(&last(&waits("APIRequestFailed", 20)));
+    guards.observe(&last(&waits(false, 20)));
     assert!(!paused(&guards), "it may only audit");
-    guards.observe(&incident(10, "w9", &waits("Cooldown", 20)));
+    guards.observe(&incident(10, "w9", &waits(true, 20)));
     assert!(!paused(&guards), "the same workload");
     let response = json!({"response": {"action": "Evict", "bindingName": "a", "time": at(20)}});
     guards.observe(&last(&response));
@@ -175,7 +176,7 @@ fn what_a_tenant_can_make_up_does_not_count() {
     let (policy, binding) = young();
     let paused = |change: fn(&mut Incident)| {
         let mut guards = guards(10, 1);
-        let mut last = incident(10, "w10", &waits("RateLimited", 20));
+        let mut last = incident(10, "w10", &waits(true, 20));
         change(&mut last);
         guards.observe(&last);
         guards.assess(&policy, &binding).is_some()
@@ -207,7 +208,7 @@ fn what_waits_for_a_limit_counts_once() {
         |second| json!({"response": {"action": "Evict", "bindingName": "a", "time": at(second)}});
     for (number, planned) in (0..12).map(|n| (n, if n < 6 { 0 } else { 660 })) {
         let workload = format!("w{number}");
-        guards.observe(&incident(number, &workload, &waits("RateLimited", planned)));
+        guards.observe(&incident(number, &workload, &waits(true, planned)));
         guards.observe(&incident(number, &workload, &removed(720)));
     }
     assert_eq!(guards.assess(&policy, &binding), None);

@@ -19,6 +19,7 @@ fn removal() -> PodRemoval {
         binding: "a".to_owned(),
         grace_period_seconds: 30,
         eviction_deadline_seconds: 0,
+        released: false,
         claim: Box::new(Claim {
             workload: None,
             binding: "a".to_owned(),
@@ -35,6 +36,7 @@ fn a_removal_names_the_binding_that_requires_it() {
         binding: "a".to_owned(),
         at: now(),
         grace_period_seconds: 30,
+        released: false,
     };
     for (action, reason, verb) in [
         (ResponseAction::Evict, "EvictedByPolicy", "evicted"),
@@ -299,6 +301,30 @@ fn an_audit_says_what_enforcement_would_have_done() {
 }
 
 #[test]
+fn a_pod_that_was_released_from_its_workload_is_not_said_to_be_replaced() {
+    let outcome = Outcome::Removed {
+        action: ResponseAction::Evict,
+        binding: "a".to_owned(),
+        at: now(),
+        grace_period_seconds: 30,
+        released: true,
+    };
+    let text = |regarding| note(&incident(), &outcome, regarding).unwrap().text;
+    assert_eq!(
+        text(Regarding::Pod),
+        format!(
+            "Process /bin/sh, started through exec in container app, violates policy no-shells. Bailiff evicted this pod. It was released from its workload after the violation, so nothing creates a replacement. {ADVICE}"
+        )
+    );
+    assert_eq!(
+        text(Regarding::Workload("Deployment")),
+        format!(
+            "Process /bin/sh, started through exec in container app of pod web-1, violates policy no-shells. Bailiff evicted the pod. It was released from this Deployment after the violation, so the Deployment creates no replacement. {ADVICE}"
+        )
+    );
+}
+
+#[test]
 fn what_became_of_the_workload() {
     let ready = Recovery::Ready(Replacement {
         name: "web-2".to_owned(),
@@ -326,6 +352,10 @@ fn what_became_of_the_workload() {
         (
             Recovery::NoReplacementExpected(None),
             "The pod had no controller, so nothing creates a replacement. Recreate the pod if you still need it.",
+        ),
+        (
+            Recovery::Released,
+            "The pod was released from its workload before Bailiff removed it, so nothing creates a replacement.",
         ),
     ] {
         assert_eq!(recovered(&recovery), want);
@@ -383,6 +413,10 @@ fn who_creates_a_replacement() {
         uid: String::new(),
     };
     for (owner, want) in [
+        (
+            Owner::Released(web.clone()),
+            "The pod was released from Deployment web, so nothing creates a replacement.",
+        ),
         (
             Owner::Workload(web),
             "Deployment web creates a replacement.",

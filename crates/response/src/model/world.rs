@@ -414,10 +414,7 @@ impl World {
         };
         let mut incident = self.incidents.get(&running.key).unwrap().clone();
         let verified = Verified {
-            workload: match running.facts.owner {
-                Owner::Workload(workload) => Some(workload),
-                Owner::None | Owner::Unknown(_) => None,
-            },
+            workload: running.facts.owner.workload().cloned(),
             started: None,
         };
         incident.status = Some(apply_outcome(&incident, &verified, &outcome, self.time));
@@ -562,5 +559,6 @@ fn removed(removal: &PodRemoval, at: Timestamp) -> Outcome {
         binding: removal.binding.clone(),
         at,
         grace_period_seconds: removal.grace_period_seconds,
+        released: removal.released,
     }
 }

@@ -7,9 +7,10 @@ mod limits;
 
 use super::*;
 use crate::facts::Switch;
+use crate::incident_state::{Outcome, Verified, apply_outcome};
 use crate::tests::{binding, evictable, minutes, now, paused, pod, policy, seconds};
 use bailiff_api::WaitingStatus;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use bailiff_api::condition::responded;
 
 fn reason(plan: &Plan) -> &'static str {
     match plan {
@@ -43,12 +44,19 @@ fn with_bindings(bindings: &[BindingFacts]) -> Facts {
     with(|f| f.bindings = Lookup::Found(bindings.to_vec()))
 }
 
-fn waiting(reason: &str) -> WaitingStatus {
-    WaitingStatus {
-        reason: reason.to_owned(),
-        start_time: MicroTime(now()),
-        deadline: None,
+/// What the status records after waits for these reasons, one after the other.
+fn waited(reasons: &[WaitReason]) -> Option<WaitingStatus> {
+    let mut incident = crate::tests::incident();
+    for reason in reasons {
+        let outcome = Outcome::waiting(reason.clone());
+        let status = apply_outcome(&incident, &Verified::default(), &outcome, now());
+        incident.status = Some(status);
     }
+    incident.status.and_then(|status| status.waiting)
+}
+
+fn failed() -> WaitReason {
+    WaitReason::ApiRequestFailed("etcd is away".to_owned())
 }
 
 fn namespace(exempt: bool, critical: bool) -> Lookup<NamespaceFacts> {

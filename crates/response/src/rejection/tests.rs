@@ -10,6 +10,8 @@ fn waits(reason: &str, deadline: Option<Timestamp>) -> WaitingStatus {
         reason: reason.to_owned(),
         start_time: MicroTime(now() - seconds(99)),
         deadline: deadline.map(MicroTime),
+        enforced: false,
+        hold_reason: None,
     }
 }
 

@@ -35,7 +35,9 @@ fn an_optional_field_within_a_field_does_not_stay_when_it_is_absent() {
         [
             "/dryRunResponse/action",
             "/response/gracePeriodSeconds",
-            "/waiting/deadline"
+            "/waiting/deadline",
+            "/waiting/enforced",
+            "/waiting/holdReason"
         ]
     );
     for field in optional {

@@ -64,6 +64,24 @@ fn a_binding_that_allows_what_another_does_not_gives_the_response() {
 }
 
 #[test]
+fn a_pod_that_was_released_from_its_workload_while_it_waited_is_still_removed() {
+    let released = || with(|f| f.owner = Owner::Released(crate::tests::workload("web-uid")));
+    let Plan::Evict(removal) = plan(&released(), now()) else {
+        panic!("it evicts")
+    };
+    assert!(removal.released);
+    let workload = removal.claim.workload.map(|w| w.key);
+    assert_eq!(workload, Some(crate::tests::key("web-uid")));
+    let mut facts = released();
+    facts.history.last_of_workload = Some(now() - seconds(59));
+    assert_eq!(reason(&plan(&facts, now())), responded::COOLDOWN);
+    let Plan::Evict(removal) = plan(&evictable(), now()) else {
+        panic!("it evicts")
+    };
+    assert!(!removal.released);
+}
+
+#[test]
 fn a_terminating_pod_is_not_immune() {
     let ends_in = |left: i64, before: i64| {
         let terminating = Some(Termination {

@@ -26,38 +26,66 @@ fn a_changed_expression_is_evaluated_again_and_a_cancelled_response_is_final() {
         });
         assert_eq!(reason(&plan(&facts, now())), want, "{reevaluation:?}");
     }
-    for (waits_for, want) in [
-        (None, responded::AUDIT_ONLY),
-        (Some(responded::API_REQUEST_FAILED), responded::AUDIT_ONLY),
-        (Some(responded::COOLDOWN), responded::POLICY_CHANGED),
+    let not_protected = || WaitReason::IncidentsNotProtected("it does not exist".to_owned());
+    let budget = || WaitReason::DisruptionBudget(None);
+    for (waits, want) in [
+        (vec![], responded::AUDIT_ONLY),
+        (vec![failed()], responded::AUDIT_ONLY),
+        (vec![not_protected()], responded::AUDIT_ONLY),
+        (vec![WaitReason::Cooldown], responded::POLICY_CHANGED),
+        (vec![budget()], responded::POLICY_CHANGED),
         (
-            Some(responded::WAITING_FOR_DISRUPTION_BUDGET),
+            vec![WaitReason::WaitingForNextExec(None)],
+            responded::POLICY_CHANGED,
+        ),
+        // What fails meanwhile makes nobody forget it.
+        (
+            vec![WaitReason::Cooldown, failed()],
+            responded::POLICY_CHANGED,
+        ),
+        (
+            vec![budget(), not_protected(), failed()],
             responded::POLICY_CHANGED,
         ),
     ] {
         let mut facts = with_bindings(&[binding("a", ResponseAction::Audit)]);
-        facts.waiting = waits_for.map(waiting);
-        assert_eq!(reason(&plan(&facts, now())), want, "{waits_for:?}");
+        facts.waiting = waited(&waits);
+        assert_eq!(reason(&plan(&facts, now())), want, "{waits:?}");
     }
 }
 
 #[test]
 fn what_waited_because_of_the_switch_and_is_old_is_closed() {
-    let off = responded::RESPONSES_SWITCHED_OFF;
-    for (waits_for, age, want) in [
-        (off, 3600, "Evict"),
-        (off, 3601, responded::VIOLATION_TOO_OLD),
-        (responded::WAITING_FOR_DISRUPTION_BUDGET, 36_000, "Evict"),
+    let off = || WaitReason::ResponsesSwitchedOff(None);
+    let too_old = responded::VIOLATION_TOO_OLD;
+    let next_exec = || WaitReason::WaitingForNextExec(None);
+    for (waits, age, want) in [
+        (vec![off()], 3600, "Evict"),
+        (vec![off()], 3601, too_old),
+        (vec![WaitReason::DisruptionBudget(None)], 36_000, "Evict"),
+        (vec![failed()], 36_000, "Evict"),
+        // What fails or is decided earlier makes nobody forget the switch.
+        (vec![off(), failed()], 3600, "Evict"),
+        (vec![off(), failed()], 18_000, too_old),
+        (
+            vec![failed(), off(), next_exec(), failed()],
+            18_000,
+            too_old,
+        ),
+        // The response went on, and waited for something else.
+        (vec![off(), WaitReason::Cooldown, failed()], 18_000, "Evict"),
+        (vec![off(), WaitReason::Cooldown, off()], 18_000, too_old),
     ] {
         let facts = with(|f| {
-            f.waiting = Some(waiting(waits_for));
+            f.waiting = waited(&waits);
             f.violation.last_recorded = now() - seconds(age);
         });
-        assert_eq!(reason(&plan(&facts, now())), want, "{waits_for} {age}");
+        assert_eq!(reason(&plan(&facts, now())), want, "{waits:?} {age}");
         let still_off = Facts {
             switch: Switch::Audit,
             ..facts
         };
-        assert_eq!(reason(&plan(&still_off, now())), off);
+        let got = plan(&still_off, now());
+        assert_eq!(reason(&got), responded::RESPONSES_SWITCHED_OFF);
     }
 }
