@@ -106,7 +106,7 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
 }
 
 async fn render(exempt: &Exemptions, client: Client, metrics: &Metrics, health: &Health) {
-    let pulse = health.watch("passes", PASS_LIMIT + RESYNC);
+    let heartbeat = health.register_loop("passes", PASS_LIMIT + RESYNC);
     let mut changes = stream::select_all([
         changes::<ImageAdmissionPolicy>(&client, "", metrics),
         changes::<ImageAdmissionPolicyBinding>(&client, "", metrics),
@@ -115,7 +115,7 @@ async fn render(exempt: &Exemptions, client: Client, metrics: &Metrics, health: 
     ]);
     let mut next = Instant::now();
     loop {
-        pulse.beat();
+        heartbeat.beat();
         tokio::select! {
             change = changes.next() => {
                 if change.is_some() {

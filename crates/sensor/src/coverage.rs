@@ -103,12 +103,12 @@ impl NodeEvents {
     }
 }
 
-fn event(node: &str, note: &str) -> EventSpec {
+fn event(node: &str, text: &str) -> EventSpec {
     EventSpec {
         reason: event::NODE_NOT_MONITORED,
         action: "Monitoring",
         warning: true,
-        note: note.chars().take(NOTE_LIMIT).collect(),
+        note: text.chars().take(NOTE_LIMIT).collect(),
         regarding: node_reference(node),
         related: None,
     }
