@@ -126,7 +126,12 @@ fn audit<'a>(
     if target.pod.terminating.is_some() {
         return nothing(NoActionReason::AlreadyTerminating(target.pod.evicted));
     }
-    let evict = |b| respond(facts, target, b, ResponseAction::Evict, now);
+    // Whoever audits wants to know what Evict leads to, also before responses are switched on.
+    let enforcing = Facts {
+        switch: Switch::Enforce,
+        ..facts.clone()
+    };
+    let evict = |b| respond(&enforcing, target, b, ResponseAction::Evict, now);
     match best(candidates.map(evict)) {
         // What enforcement would have done is not known before it is checked.
         Some(
