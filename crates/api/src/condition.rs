@@ -115,7 +115,8 @@ pub mod responded {
     pub const MULTIPLE_DISRUPTION_BUDGETS: &str = "MultipleDisruptionBudgets";
     /// Status False: the API server rejected the request.
     pub const REQUEST_REJECTED: &str = "RequestRejected";
-    /// Status False: the violation is older than `response.maxAge`, because the switch was off.
+    /// Status False: the violation became older than `response.maxAge` while the response waited for a
+    /// person.
     pub const VIOLATION_TOO_OLD: &str = "ViolationTooOld";
     /// Status Unknown: waits for the cooldown period of the workload.
     pub const COOLDOWN: &str = "Cooldown";

@@ -466,7 +466,8 @@ pub struct WaitingStatus {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub enforced: bool,
     /// Reason for which the response was held until a person acts. Stays until a guardrail after it
-    /// delays the response, or the wait ends. Must be ResponsesSwitchedOff. Absent if it was not held.
+    /// delays the response, or the wait ends. Must be ResponsesSwitchedOff, PolicyPaused or
+    /// IncidentsNotProtected. Absent if it was not held.
     #[serde(
         default,
         deserialize_with = "known",
@@ -482,6 +483,10 @@ pub struct WaitingStatus {
 pub enum HoldReason {
     /// The switch of all responses is not set to Enforce.
     ResponsesSwitchedOff,
+    /// The bad-policy guard paused the binding.
+    PolicyPaused,
+    /// The protection of Incidents is missing or modified.
+    IncidentsNotProtected,
 }
 
 /// Response that Evict would have caused.

@@ -153,7 +153,7 @@ pub(crate) struct ControllerArgs {
     /// Upper limit of the grace period, in seconds, that a response leaves a pod
     #[arg(long, value_name = "SECONDS", env = "BAILIFF_RESPONSE_MAX_GRACE_PERIOD_SECONDS", default_value = "300", value_parser = clap::value_parser!(i64).range(1..=86400))]
     response_max_grace_period_seconds: i64,
-    /// Age of a violation after which a response that the switch delayed is no longer due
+    /// Age of a violation after which a response that waited for a person is no longer due
     #[arg(long, value_name = "DURATION", env = "BAILIFF_RESPONSE_MAX_AGE", default_value = "1h", value_parser = duration)]
     response_max_age: Duration,
     /// Maximum number of pods per namespace that Bailiff removes within a minute

@@ -37,7 +37,7 @@ pub struct Config {
     pub status_resync_interval: Duration,
     /// Upper limit of the grace period that a response leaves a pod, in seconds. 1 or more.
     pub max_grace_period_seconds: i64,
-    /// Age of the last violation from which a response that the switch delayed is no longer due.
+    /// Age of the last violation from which a response that waited for a person is no longer due.
     pub response_max_age: Duration,
     /// Removed pods per minute and namespace. 1 or more.
     pub max_evictions_per_minute_per_namespace: u32,

@@ -392,7 +392,7 @@ pub enum Switch {
 pub struct Settings {
     /// Longest grace period, in seconds, that a response gives a pod.
     pub max_grace_period_seconds: u32,
-    /// Oldest violation that is still responded to after the switch was off.
+    /// Oldest violation that is still responded to after the response waited for a person.
     pub max_age: SignedDuration,
     /// Most removals in a minute.
     pub rate_limits: RateLimits,

@@ -11,7 +11,7 @@ use crate::guard::Paused;
 use crate::incident_state::{Outcome, Recovery};
 use crate::plan::Plan;
 use crate::reason::{Blocker, NoActionReason, RateLimit, WaitReason};
-use bailiff_api::{Incident, IncidentType, Origin, ResponseAction, event, keys};
+use bailiff_api::{HoldReason, Incident, IncidentType, Origin, ResponseAction, event, keys};
 
 /// Most bytes of an Event's note, by the API.
 pub const NOTE_LIMIT_BYTES: usize = 1024;
@@ -183,7 +183,7 @@ pub fn note(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
             | NoActionReason::EvictionDeadlineExceeded(_)
             | NoActionReason::MultipleDisruptionBudgets
             | NoActionReason::RequestRejected(_)
-            | NoActionReason::ViolationTooOld => (event::VIOLATION, took_no_action(reason)),
+            | NoActionReason::ViolationTooOld(_) => (event::VIOLATION, took_no_action(reason)),
         },
     };
     let advice = match incident.spec.type_ {
@@ -518,8 +518,15 @@ fn no_action(reason: &NoActionReason) -> String {
             "The API server rejected the request with \"{}\".",
             printable(message)
         ),
-        NoActionReason::ViolationTooOld => {
-            "The violation became too old while responses were switched off. If the pod violates the policy again, Bailiff responds again.".to_owned()
+        NoActionReason::ViolationTooOld(held) => {
+            let held = match held {
+                HoldReason::ResponsesSwitchedOff => "responses were switched off",
+                HoldReason::PolicyPaused => "its RuntimePolicyBinding was paused",
+                HoldReason::IncidentsNotProtected => "Incidents were not protected",
+            };
+            format!(
+                "The violation became too old while {held}. If the pod violates the policy again, Bailiff responds again."
+            )
         }
     }
 }

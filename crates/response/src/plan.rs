@@ -126,7 +126,12 @@ fn audit<'a>(
     if target.pod.terminating.is_some() {
         return nothing(NoActionReason::AlreadyTerminating(target.pod.evicted));
     }
-    let evict = |b| respond(facts, target, b, ResponseAction::Evict, now);
+    // Whoever audits wants to know what Evict leads to, also before responses are switched on.
+    let enforcing = Facts {
+        switch: Switch::Enforce,
+        ..facts.clone()
+    };
+    let evict = |b| respond(&enforcing, target, b, ResponseAction::Evict, now);
     match best(candidates.map(evict)) {
         // What enforcement would have done is not known before it is checked.
         Some(
@@ -335,11 +340,6 @@ fn allowed(
         Switch::Audit => return off(None),
         Switch::Unavailable(why) => return off(Some(why.clone())),
     }
-    let held = facts.waiting.as_ref().and_then(|w| w.hold_reason);
-    let age = now.duration_since(facts.violation.last_recorded);
-    if held.is_some() && age > facts.settings.max_age {
-        return Err(nothing(NoActionReason::ViolationTooOld));
-    }
     if let Some(paused) = facts.paused.iter().find(|p| p.binding == binding.name) {
         let reason = WaitReason::PolicyPaused(paused.clone());
         return Err(wait(reason, later(now, RECHECK)));
@@ -348,7 +348,14 @@ fn allowed(
         let why = "the workloads that the binding matches are not counted yet";
         return Err(reread(why, now));
     }
-    Ok(())
+    // Whoever lets responses go on after a weekend does not expect removals for what happened before it.
+    let age = now.duration_since(facts.violation.last_recorded);
+    match facts.waiting.as_ref().and_then(|w| w.hold_reason) {
+        Some(held) if age > facts.settings.max_age => {
+            Err(nothing(NoActionReason::ViolationTooOld(held)))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// For a terminating pod: how to shorten its termination, or why not. None: it is not terminating.

@@ -103,10 +103,12 @@ impl WaitReason {
     pub(crate) const fn held(&self, before: Option<HoldReason>) -> Option<HoldReason> {
         match self {
             Self::ResponsesSwitchedOff(_) => Some(HoldReason::ResponsesSwitchedOff),
-            Self::IncidentsNotProtected(_)
-            | Self::PolicyPaused(_)
-            | Self::WaitingForNextExec(_)
-            | Self::ApiRequestFailed(_) => before,
+            Self::PolicyPaused(_) => Some(HoldReason::PolicyPaused),
+            Self::IncidentsNotProtected(_) => match before {
+                Some(before) => Some(before),
+                None => Some(HoldReason::IncidentsNotProtected),
+            },
+            Self::WaitingForNextExec(_) | Self::ApiRequestFailed(_) => before,
             // Nothing held it any more when a guardrail after the hold was reached.
             Self::Cooldown
             | Self::RateLimited(_)
@@ -161,8 +163,8 @@ pub enum NoActionReason {
     MultipleDisruptionBudgets,
     /// The API server rejected the request; its message.
     RequestRejected(String),
-    /// The violation became too old while the switch was off.
-    ViolationTooOld,
+    /// The violation became too old while a person could have let the response go on; what held it.
+    ViolationTooOld(HoldReason),
 }
 
 impl NoActionReason {
@@ -184,7 +186,7 @@ impl NoActionReason {
             Self::EvictionDeadlineExceeded(_) => responded::EVICTION_DEADLINE_EXCEEDED,
             Self::MultipleDisruptionBudgets => responded::MULTIPLE_DISRUPTION_BUDGETS,
             Self::RequestRejected(_) => responded::REQUEST_REJECTED,
-            Self::ViolationTooOld => responded::VIOLATION_TOO_OLD,
+            Self::ViolationTooOld(_) => responded::VIOLATION_TOO_OLD,
         }
     }
 
@@ -207,7 +209,7 @@ impl NoActionReason {
             | Self::EvictionDeadlineExceeded(_)
             | Self::MultipleDisruptionBudgets
             | Self::RequestRejected(_)
-            | Self::ViolationTooOld => false,
+            | Self::ViolationTooOld(_) => false,
         }
     }
 }

@@ -218,8 +218,16 @@ fn why_bailiff_took_no_action() {
             "The API server rejected the request with \"no\\u{1b}[31m\".",
         ),
         (
-            NoActionReason::ViolationTooOld,
+            NoActionReason::ViolationTooOld(HoldReason::ResponsesSwitchedOff),
             "The violation became too old while responses were switched off. If the pod violates the policy again, Bailiff responds again.",
+        ),
+        (
+            NoActionReason::ViolationTooOld(HoldReason::PolicyPaused),
+            "The violation became too old while its RuntimePolicyBinding was paused. If the pod violates the policy again, Bailiff responds again.",
+        ),
+        (
+            NoActionReason::ViolationTooOld(HoldReason::IncidentsNotProtected),
+            "The violation became too old while Incidents were not protected. If the pod violates the policy again, Bailiff responds again.",
         ),
     ] {
         let outcome = no_action(reason);

@@ -181,9 +181,14 @@ fn audit_records_what_enforcement_would_have_done_or_what_would_have_delayed_it(
             with(|f| f.history.last_of_workload = Some(now())),
             responded::COOLDOWN,
         ),
+        // The switch says nothing about the policy.
+        (with(|f| f.switch = Switch::Audit), responded::EVICTED),
         (
-            with(|f| f.switch = Switch::Audit),
-            responded::RESPONSES_SWITCHED_OFF,
+            with(|f| {
+                f.switch = Switch::Unavailable("it does not exist".to_owned());
+                f.history.last_of_workload = Some(now());
+            }),
+            responded::COOLDOWN,
         ),
     ] {
         let Plan::NoAction { reason, would } = plan(&audit(facts), now()) else {

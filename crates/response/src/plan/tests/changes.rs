@@ -1,6 +1,7 @@
 //! What becomes of an Incident that waited while a policy, a binding or the switch changed.
 
 use super::*;
+use bailiff_api::HoldReason;
 
 #[test]
 fn a_changed_expression_is_evaluated_again_and_a_cancelled_response_is_final() {
@@ -88,4 +89,43 @@ fn what_waited_because_of_the_switch_and_is_old_is_closed() {
         let got = plan(&still_off, now());
         assert_eq!(reason(&got), responded::RESPONSES_SWITCHED_OFF);
     }
+}
+
+#[test]
+fn what_waited_for_a_person_and_is_old_is_closed_when_it_goes_on() {
+    let pause = || WaitReason::PolicyPaused(paused());
+    let not_protected = || WaitReason::IncidentsNotProtected("it does not exist".to_owned());
+    let off = || WaitReason::ResponsesSwitchedOff(None);
+    let old = |waits: &[WaitReason], age| {
+        with(|f| {
+            f.waiting = waited(waits);
+            f.violation.last_recorded = now() - seconds(age);
+        })
+    };
+    for (waits, held) in [
+        (vec![pause()], HoldReason::PolicyPaused),
+        (vec![pause(), failed()], HoldReason::PolicyPaused),
+        (vec![not_protected()], HoldReason::IncidentsNotProtected),
+        (
+            vec![off(), not_protected()],
+            HoldReason::ResponsesSwitchedOff,
+        ),
+        (vec![off(), pause()], HoldReason::PolicyPaused),
+        (vec![pause(), not_protected()], HoldReason::PolicyPaused),
+    ] {
+        assert_eq!(reason(&plan(&old(&waits, 3600), now())), "Evict");
+        let too_old = Plan::NoAction {
+            reason: NoActionReason::ViolationTooOld(held),
+            would: None,
+        };
+        assert_eq!(plan(&old(&waits, 3601), now()), too_old, "{waits:?}");
+    }
+    // As long as it is held it waits.
+    let mut facts = old(&[pause()], 36_000);
+    facts.paused = vec![paused()];
+    assert_eq!(reason(&plan(&facts, now())), responded::POLICY_PAUSED);
+    let mut facts = old(&[not_protected()], 36_000);
+    facts.protection = Protection::Missing;
+    let got = plan(&facts, now());
+    assert_eq!(reason(&got), responded::INCIDENTS_NOT_PROTECTED);
 }
