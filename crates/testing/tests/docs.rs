@@ -101,6 +101,10 @@ fn every_reason_event_and_metric_is_documented() {
         "crates/controller/src/metrics.rs",
         "bailiff_controller",
     ));
+    names.extend(metrics(
+        "crates/renderer/src/metrics.rs",
+        "bailiff_renderer",
+    ));
     for name in ["NotEvaluated", "Skipped", "NotRecorded"] {
         names.extend(variants("crates/sensor/src/metrics.rs", name));
     }

@@ -39,7 +39,7 @@ fn what_the_charts_hold_is_made_from_this_source() {
         String::from_utf8_lossy(&output.stderr)
     );
     let fresh = files(made.path());
-    assert_eq!(fresh.len(), 9, "{:?}", fresh.keys());
+    assert_eq!(fresh.len(), 11, "{:?}", fresh.keys());
     for (name, want) in &fresh {
         let path = root().join("charts").join(name);
         let have = std::fs::read_to_string(&path).unwrap_or_default();

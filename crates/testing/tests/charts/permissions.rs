@@ -76,7 +76,7 @@ fn the_controller_deletes_pods_only_where_a_value_says_so() {
         ("pods", read),
         ("pods/eviction", "create"),
         ("namespaces", read),
-        ("nodes", "list"),
+        ("nodes", "list watch"),
         ("replicasets", read),
         ("deployments", read),
         ("statefulsets", read),
@@ -106,6 +106,46 @@ fn the_controller_deletes_pods_only_where_a_value_says_so() {
     let allowed = bailiff(&["--set", "response.allowPodDeletion=true"]).unwrap();
     let _before = want.insert("pods".to_owned(), "get list watch delete".to_owned());
     assert_eq!(granted(&allowed["ClusterRole/bailiff-controller"]), want);
+}
+
+#[test]
+fn only_the_renderer_writes_admission_policies_and_a_value_removes_it() {
+    let objects = bailiff(&[]).unwrap();
+    let read = "get list watch";
+    let write = "get list watch create patch delete";
+    assert_eq!(
+        granted(&objects["ClusterRole/bailiff-renderer"]),
+        grants(&[
+            ("imageadmissionpolicies", read),
+            ("imageadmissionpolicybindings", read),
+            ("imageadmissionpolicies/status", "patch"),
+            ("imageadmissionpolicybindings/status", "patch"),
+            ("validatingadmissionpolicies", write),
+            ("validatingadmissionpolicybindings", write),
+            ("clusterroles bailiff-renderer", "get"),
+        ])
+    );
+    let writes = |verbs: &str| verbs.split(' ').any(|verb| !read.contains(verb));
+    for (name, object) in objects
+        .iter()
+        .filter(|(_, object)| object["rules"].is_array())
+    {
+        if name == "ClusterRole/bailiff-renderer" || !name.contains("Role/") {
+            continue;
+        }
+        for (resource, verbs) in granted(object) {
+            assert!(
+                !resource.starts_with("validatingadmission") || !writes(&verbs),
+                "{name}: {resource}: {verbs}"
+            );
+        }
+    }
+    let without = bailiff(&["--set", "renderer.enabled=false"]).unwrap();
+    let left: Vec<_> = without
+        .keys()
+        .filter(|name| name.contains("renderer"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
@@ -139,7 +179,12 @@ fn helm_test_only_reads() {
 fn the_owners_of_a_pod_can_read_the_policy_by_name() {
     let objects = bailiff(&["--set", "policyReaderGroups={developers,sre}"]).unwrap();
     let role = granted(&objects["ClusterRole/bailiff-policies-get"]);
-    let get = grants(&[("runtimepolicies", "get"), ("runtimepolicybindings", "get")]);
+    let get = grants(&[
+        ("runtimepolicies", "get"),
+        ("runtimepolicybindings", "get"),
+        ("imageadmissionpolicies", "get"),
+        ("imageadmissionpolicybindings", "get"),
+    ]);
     assert_eq!(role, get);
     let subjects = &objects["ClusterRoleBinding/bailiff-policies-get"]["subjects"];
     let names: Vec<_> = subjects.as_array().unwrap().iter().collect();
