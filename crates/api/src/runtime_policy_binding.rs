@@ -46,6 +46,12 @@ use serde::{Deserialize, Serialize};
         description = "Status of the condition PodsMatched: at least one pod matches."
     ),
     printcolumn(
+        name = "Paused",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Paused')].status",
+        description = "Status of the condition Paused: responses wait until somebody resumes them."
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",
