@@ -14,7 +14,7 @@ pub mod types {
     /// A policy: an expression of its current generation could not be evaluated on some node.
     /// Present or absent, never False: that no evaluation failed anywhere cannot be known.
     pub const EVALUATION_FAILED: &str = "EvaluationFailed";
-    /// A binding: its responses only audit, because it would remove pods of too many workloads.
+    /// A binding: its responses wait, because it would remove pods of too many workloads.
     pub const PAUSED: &str = "Paused";
     /// An Incident: the response, with the outcome as reason. `Unknown` while it is open.
     pub const RESPONDED: &str = "Responded";

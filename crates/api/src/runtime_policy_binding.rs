@@ -170,7 +170,7 @@ pub struct RuntimePolicyBindingStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Conditions of the binding. Ready: the policy exists and is Ready. PodsMatched: at least one pod
-    /// matches. Paused: responses only audit, because the binding would remove pods of too many workloads.
+    /// matches. Paused: responses wait, because the binding would remove pods of too many workloads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
