@@ -16,7 +16,7 @@ pub mod types {
     pub const EVALUATION_FAILED: &str = "EvaluationFailed";
     /// An image policy: the API server has a ValidatingAdmissionPolicy of its current generation.
     pub const RENDERED: &str = "Rendered";
-    /// A binding: its responses only audit, because it would remove pods of too many workloads.
+    /// A binding: its responses wait, because it would remove pods of too many workloads.
     pub const PAUSED: &str = "Paused";
     /// An Incident: the response, with the outcome as reason. `Unknown` while it is open.
     pub const RESPONDED: &str = "Responded";

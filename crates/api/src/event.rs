@@ -17,7 +17,7 @@ pub const VIOLATION: &str = "PolicyViolation";
 pub const RESPONSE_DELAYED: &str = "ResponseDelayed";
 /// On a workload: the replacement of an evicted pod is Ready.
 pub const REPLACEMENT_READY: &str = "ReplacementReady";
-/// On a binding: its responses only audit, because it would remove pods of too many workloads.
+/// On a binding: its responses wait, because it would remove pods of too many workloads.
 pub const BINDING_PAUSED: &str = "BindingPaused";
 /// On a pod and its workload: an expression of a policy could not be evaluated.
 pub const EVALUATION_FAILED: &str = "PolicyEvaluationFailed";

@@ -45,6 +45,12 @@ use serde::{Deserialize, Serialize};
         description = "Status of the condition PodsMatched: at least one pod matches."
     ),
     printcolumn(
+        name = "Paused",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Paused')].status",
+        description = "Status of the condition Paused: responses wait until somebody resumes them."
+    ),
+    printcolumn(
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",
@@ -163,7 +169,7 @@ pub struct RuntimePolicyBindingStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Conditions of the binding. Ready: the policy exists and is Ready. PodsMatched: at least one pod
-    /// matches. Paused: responses only audit, because the binding would remove pods of too many workloads.
+    /// matches. Paused: responses wait, because the binding would remove pods of too many workloads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -94,6 +94,18 @@ fn kinds_have_short_names_a_category_and_columns() {
 }
 
 #[test]
+fn a_list_of_bindings_shows_those_that_are_paused() {
+    let crds = crds();
+    let columns = crds[2].spec.versions[0].additional_printer_columns.iter();
+    let columns: Vec<_> = columns
+        .flatten()
+        .map(|c| (c.name.as_str(), c.json_path.as_str()))
+        .collect();
+    let paused = ("Paused", ".status.conditions[?(@.type=='Paused')].status");
+    assert!(columns.contains(&paused), "{columns:?}");
+}
+
+#[test]
 fn defaults_stand_in_the_schema() {
     let policy = serde_json::to_value(RuntimePolicy::crd()).unwrap();
     let spec = &policy["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];

@@ -147,7 +147,7 @@ impl Metrics {
             ),
             (
                 "bindings_paused",
-                "Bindings whose responses only audit, because they would remove pods of too many workloads",
+                "Bindings whose responses wait, because they would remove pods of too many workloads",
                 &self.bindings_paused,
             ),
             (

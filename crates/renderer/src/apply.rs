@@ -17,7 +17,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -130,14 +130,14 @@ async fn write(
         let (kind, name, result) = match write {
             Write::Policy(wanted) => {
                 let name = wanted.name_any();
-                let result = apply(client, &**wanted).await.map(|applied| {
+                let result = put(client, &**wanted).await.map(|applied| {
                     cluster.rendered_policies.insert(name.clone(), applied);
                 });
                 (POLICY, name, result)
             }
             Write::Binding(wanted) => {
                 let name = wanted.name_any();
-                let result = apply(client, &**wanted).await.map(drop);
+                let result = put(client, &**wanted).await.map(drop);
                 (BINDING, name, result)
             }
             Write::DeleteBinding(name, uid) => {
@@ -165,15 +165,22 @@ async fn write(
 const POLICY: &str = "ValidatingAdmissionPolicy";
 const BINDING: &str = "ValidatingAdmissionPolicyBinding";
 
-async fn apply<K>(client: &Client, wanted: &K) -> Result<K, kube::Error>
+/// Creates the object, or replaces the one of the resource version that `wanted` has. Not by server-side
+/// apply: a value that somebody added to a set would stay beside ours.
+async fn put<K>(client: &Client, wanted: &K) -> Result<K, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
 {
-    // Another manager's field is a modification of a rendered object.
-    let params = PatchParams::apply(MANAGER).force();
-    Api::<K>::all(client.clone())
-        .patch(&wanted.name_any(), &params, &Patch::Apply(wanted))
-        .await
+    let api = Api::<K>::all(client.clone());
+    let params = PostParams {
+        field_manager: Some(MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    if wanted.meta().resource_version.is_some() {
+        api.replace(&wanted.name_any(), &params, wanted).await
+    } else {
+        api.create(&params, wanted).await
+    }
 }
 
 async fn delete<K>(client: &Client, name: &str, uid: Option<&String>) -> Result<(), kube::Error>

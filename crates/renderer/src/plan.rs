@@ -99,9 +99,10 @@ pub(crate) fn plan(cluster: &Cluster, exempt: &Exemptions) -> Plan {
         let (name, state) = match policy {
             Ok(policy) => match image::compile(policy) {
                 Ok(compiled) => {
-                    let wanted = wanted_policy(policy, &compiled, exempt);
+                    let mut wanted = wanted_policy(policy, &compiled, exempt);
                     let live = cluster.rendered_policies.get(&wanted.name_any());
                     if live.is_none_or(|live| differs(live, &wanted) || live.spec != wanted.spec) {
+                        replace(live, &mut wanted);
                         writes.push(Write::Policy(Box::new(wanted)));
                     }
                     (policy.name_any(), PolicyState::Compiled)
@@ -186,6 +187,7 @@ fn bind(
     wanted.metadata.owner_references = Some(vec![cluster.owner.clone()]);
     let live = cluster.rendered_bindings.get(&wanted.name_any());
     if live.is_none_or(|live| differs(live, &wanted) || live.spec != wanted.spec) {
+        replace(live, &mut wanted);
         writes.push(Write::Binding(Box::new(wanted)));
     }
     BindingState::Rendered
@@ -219,6 +221,23 @@ fn mark<K: Resource>(object: &mut K, generation: Option<i64>) {
         generation.unwrap_or_default().to_string(),
     );
     metadata.annotations = Some([annotation].into());
+}
+
+/// Makes `wanted` the successor of a live object, whose other labels and annotations stay.
+fn replace<K: Resource>(live: Option<&K>, wanted: &mut K) {
+    let Some(live) = live.map(Resource::meta) else {
+        return;
+    };
+    let keep = |live: &Option<BTreeMap<String, String>>,
+                wanted: &mut Option<BTreeMap<String, String>>| {
+        let mut all = live.clone().unwrap_or_default();
+        all.append(wanted.get_or_insert_default());
+        *wanted = Some(all);
+    };
+    let metadata = wanted.meta_mut();
+    keep(&live.labels, &mut metadata.labels);
+    keep(&live.annotations, &mut metadata.annotations);
+    metadata.resource_version.clone_from(&live.resource_version);
 }
 
 /// Whether the metadata of a live object differ in what the renderer writes; other labels and

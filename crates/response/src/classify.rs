@@ -9,8 +9,6 @@
 use crate::rejection::Rejection;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause};
 
-/// The shipped policy that keeps the controller out of exempt namespaces.
-const EVICTION_PROTECTION: &str = "ValidatingAdmissionPolicy 'bailiff-eviction-protection'";
 /// Reason of the causes that name a `PodDisruptionBudget`.
 const BUDGET_CAUSE: &str = "DisruptionBudget";
 
@@ -29,16 +27,13 @@ impl Forbidden {
 }
 
 impl Rejection {
-    /// Classifies a response of the API server to a removal of a pod. `is_exempt`: the pod's namespace
-    /// is exempt by configuration; a text alone exempts nothing.
+    /// Classifies a response of the API server to a removal of a pod. Of a pod in an exempt namespace no
+    /// removal is requested, so a text that says it is exempts nothing.
     ///
     /// # Errors
     /// When the cause depends on whether the client has the permission.
-    pub fn of(status: &Status, is_exempt: bool) -> Result<Self, Forbidden> {
+    pub fn of(status: &Status) -> Result<Self, Forbidden> {
         let message = status.message.clone().unwrap_or_default();
-        if is_exempt && message.contains(EVICTION_PROTECTION) && !is_of_webhook(&message) {
-            return Ok(Self::ExemptNamespace);
-        }
         if is_of_admission(status) {
             return Ok(Self::Webhook(message));
         }

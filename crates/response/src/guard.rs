@@ -1,5 +1,5 @@
 //! The bad-policy guard: a new policy or binding that would remove pods of too many workloads at
-//! once only audits until somebody resumes it.
+//! once waits until somebody resumes it.
 //!
 //! Here: which workloads count, and when a binding is paused. Not here: what is planned then
 //! (`plan`) and the sentences (`messages`).

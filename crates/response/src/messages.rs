@@ -237,7 +237,7 @@ pub fn paused(paused: &Paused) -> String {
         None => "too many workloads".to_owned(),
     };
     format!(
-        "This binding would remove pods of {workloads} within 10 minutes, so its responses only audit. Check the policy and the Incidents. To resume, run: {}",
+        "This binding would remove pods of {workloads} within 10 minutes, so its responses wait. Check the policy and the Incidents. To resume, run: {}",
         resume_command(paused)
     )
 }

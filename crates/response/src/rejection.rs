@@ -20,8 +20,6 @@ pub enum Rejection {
     MultipleDisruptionBudgets,
     /// An admission webhook or policy rejected it; its message.
     Webhook(String),
-    /// Bailiff's own admission policy rejected it, because the namespace is exempt.
-    ExemptNamespace,
     /// The controller lacks a permission: what it cannot do, for example
     /// `create pods/eviction in namespace shop`.
     Permission(String),
@@ -71,7 +69,6 @@ pub fn rejected(
             no_action(NoActionReason::MultipleDisruptionBudgets)
         }
         Rejection::PodNotFound => no_action(NoActionReason::PodNotFound),
-        Rejection::ExemptNamespace => no_action(NoActionReason::ExemptNamespace),
         Rejection::Invalid(message) => no_action(NoActionReason::RequestRejected(message)),
         Rejection::Permission(what) => wait(WaitReason::PermissionMissing(what)),
         Rejection::Retry(why) => wait(WaitReason::ApiRequestFailed(why)),

@@ -23,7 +23,7 @@ const REMOVAL_KEPT: SignedDuration = SignedDuration::from_hours(24);
 /// What is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionSettings {
-    /// Closed Incidents that are older are deleted.
+    /// Closed Incidents that are older are deleted, those with a removed pod not within a day.
     pub max_age: SignedDuration,
     /// Most closed Incidents in a namespace. At this number, sensors create no more audited ones.
     pub max_per_namespace: usize,
@@ -134,7 +134,9 @@ pub fn expired(
     now: Timestamp,
 ) -> Vec<Key> {
     let age = |c: &Closed| now.duration_since(c.at);
-    let (old, mut kept): (Vec<_>, Vec<_>) = closed.iter().partition(|c| age(c) >= settings.max_age);
+    let protected = |c: &Closed| c.record == Record::Removal && age(c) < REMOVAL_KEPT;
+    let is_old = |c: &&Closed| age(c) >= settings.max_age && !protected(c);
+    let (old, mut kept): (Vec<_>, Vec<_>) = closed.iter().partition(is_old);
     let mut newest: BTreeMap<_, (Timestamp, &Key)> = BTreeMap::new();
     for c in &kept {
         let last = newest.entry(&c.subject).or_insert((c.at, &c.key));
@@ -154,7 +156,6 @@ pub fn expired(
         (class, c.at, c.key.clone())
     };
     kept.sort_by_cached_key(|c| order(c));
-    let protected = |c: &Closed| c.record == Record::Removal && age(c) < REMOVAL_KEPT;
     let mut namespaces: BTreeMap<&str, Namespace<'_>> = BTreeMap::new();
     for c in &kept {
         let namespace = namespaces.entry(&c.namespace).or_default();

@@ -21,8 +21,6 @@ pub(super) struct DryRun<'a> {
     pub(super) pod: &'a str,
     pub(super) uid: &'a str,
     pub(super) grace_period_seconds: Option<u32>,
-    /// The namespace is exempt by configuration.
-    pub(super) is_exempt: bool,
 }
 
 impl DryRun<'_> {
@@ -70,7 +68,7 @@ impl DryRun<'_> {
                 let status =
                     status.map_err(|error| format!("cannot decode the response: {error}"))?;
                 // The user has the permission, and so a 403 is of admission.
-                let rejection = Rejection::of(&status, self.is_exempt);
+                let rejection = Rejection::of(&status);
                 Ok(Some(rejection.unwrap_or_else(Forbidden::by_admission)))
             }
             Err(error) => Err(format!("the API server is unavailable: {error}")),

@@ -172,7 +172,6 @@ async fn of_pod(
                 pod: &pod.input.pod_name,
                 uid: &facts.uid,
                 grace_period_seconds: result.grace_period_seconds,
-                is_exempt: matches!(&pod.input.namespace_facts, Lookup::Found(n) if n.exempt),
             };
             match request.send(client).await {
                 Ok(rejection) => policy.dry_run = rejection,

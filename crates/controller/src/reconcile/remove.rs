@@ -79,7 +79,6 @@ impl Controller {
             Rejection::DisruptionBudget(_)
             | Rejection::MultipleDisruptionBudgets
             | Rejection::Webhook(_)
-            | Rejection::ExemptNamespace
             | Rejection::Permission(_)
             | Rejection::PodNotFound
             | Rejection::Retry(_)
@@ -220,9 +219,7 @@ impl Controller {
 
     /// The cause of a rejection.
     async fn cause(&self, namespace: &str, action: ResponseAction, status: &Status) -> Rejection {
-        let exempt = &self.config.exempt_namespaces;
-        let is_exempt = exempt.iter().any(|name| name == namespace);
-        match Rejection::of(status, is_exempt) {
+        match Rejection::of(status) {
             Ok(rejection) => rejection,
             Err(forbidden) => self.forbidden(namespace, action, forbidden).await,
         }

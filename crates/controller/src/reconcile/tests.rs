@@ -593,7 +593,7 @@ async fn an_event_that_is_not_answered_holds_no_slot() {
 }
 
 #[tokio::test]
-async fn only_a_namespace_that_is_exempt_is_exempted_by_the_eviction_protection() {
+async fn a_text_of_the_eviction_protection_exempts_nothing() {
     let world = World::new();
     let message = "pods \"web\" is forbidden: ValidatingAdmissionPolicy 'bailiff-eviction-protection' with binding 'bailiff-eviction-protection' denied request: exempt";
     let denied = evict().fails(422, "Invalid", message);

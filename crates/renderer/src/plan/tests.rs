@@ -129,7 +129,15 @@ fn what_somebody_modified_or_deleted_is_restored() {
     let mut cluster = settled();
     let live = cluster.rendered_policies.get_mut(POLICY).unwrap();
     live.labels_mut().insert("team".to_owned(), "a".to_owned());
+    live.metadata.resource_version = Some("7".to_owned());
     assert_eq!(writes(&cluster), [""; 0]);
+    cluster.policies = vec![Ok(policy("ours", 2, ALLOWED))];
+    let [Write::Policy(written)] = &planned(&cluster).writes[..] else {
+        panic!("the generation is written")
+    };
+    assert_eq!(written.metadata.resource_version.as_deref(), Some("7"));
+    assert_eq!(written.labels()["team"], "a");
+    assert_eq!(written.annotations()[GENERATION], "2");
 }
 
 #[test]

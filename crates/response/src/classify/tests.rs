@@ -4,7 +4,7 @@ use super::*;
 use serde_json::{Value, json};
 
 fn of(status: &Value) -> Result<Rejection, Forbidden> {
-    Rejection::of(&serde_json::from_value(status.clone()).unwrap(), false)
+    Rejection::of(&serde_json::from_value(status.clone()).unwrap())
 }
 
 /// A response with the fields that every one has.
@@ -166,26 +166,18 @@ fn a_webhook_cannot_pose_as_another_cause() {
         (422, "Invalid", poses, &none),
     ] {
         let response = status(code, reason, message, details);
-        let read = serde_json::from_value(response.clone()).unwrap();
-        for is_exempt in [false, true] {
-            let want = Ok(Rejection::Webhook(message.to_owned()));
-            assert_eq!(Rejection::of(&read, is_exempt), want, "{response}");
-        }
+        let want = Ok(Rejection::Webhook(message.to_owned()));
+        assert_eq!(of(&response), want, "{response}");
     }
 }
 
 #[test]
-fn only_an_exempt_namespace_is_exempted_by_the_eviction_protection() {
-    let denied = |policy: &str| {
+fn a_rejection_by_the_eviction_protection_is_one_of_admission() {
+    for policy in ["bailiff-eviction-protection", "deny"] {
         let message = format!(
             "pods \"web\" is forbidden: ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: exempt"
         );
         let response = status(422, "Invalid", &message, &Value::Null);
-        (serde_json::from_value(response).unwrap(), message)
-    };
-    let (own, message) = denied("bailiff-eviction-protection");
-    assert_eq!(Rejection::of(&own, true), Ok(Rejection::ExemptNamespace));
-    assert_eq!(Rejection::of(&own, false), Ok(Rejection::Webhook(message)));
-    let (other, message) = denied("deny");
-    assert_eq!(Rejection::of(&other, true), Ok(Rejection::Webhook(message)));
+        assert_eq!(of(&response), Ok(Rejection::Webhook(message)));
+    }
 }

@@ -388,7 +388,7 @@ fn what_became_of_the_workload() {
 fn a_paused_binding_says_how_to_resume_it() {
     let resume = "Check the policy and the Incidents. To resume, run: kubectl annotate runtimepolicybinding a bailiff.dev/resume=3/1 --overwrite";
     let want = format!(
-        "This binding would remove pods of 12 workloads instead of at most 10 within 10 minutes, so its responses only audit. {resume}"
+        "This binding would remove pods of 12 workloads instead of at most 10 within 10 minutes, so its responses wait. {resume}"
     );
     assert_eq!(super::paused(&paused()), want);
     let note = paused_note(&paused());
@@ -403,7 +403,7 @@ fn a_paused_binding_says_how_to_resume_it() {
     assert_eq!(
         super::paused(&unknown),
         format!(
-            "This binding would remove pods of too many workloads within 10 minutes, so its responses only audit. {resume}"
+            "This binding would remove pods of too many workloads within 10 minutes, so its responses wait. {resume}"
         )
     );
     assert_eq!(

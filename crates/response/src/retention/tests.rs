@@ -49,6 +49,24 @@ fn what_is_a_week_old_goes() {
 }
 
 #[test]
+fn a_removal_stays_for_a_day_whatever_the_maximum_age() {
+    let settings = RetentionSettings {
+        max_age: minutes(60),
+        ..RetentionSettings::default()
+    };
+    let all = [
+        closed("a", "audit", Record::Audit, 1, "x"),
+        closed("a", "none", Record::NoAction, 23, "x"),
+        closed("a", "fresh", Record::Removal, 23, "x"),
+        closed("a", "removal", Record::Removal, 24, "x"),
+        closed("a", "young", Record::Audit, 0, "x"),
+    ];
+    let keys = expired(&all, &settings, &Limits::default(), now());
+    let names: Vec<_> = keys.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!(names, ["audit", "none", "removal"]);
+}
+
+#[test]
 fn those_that_tell_least_go_first_and_a_fresh_removal_never() {
     let all = [
         closed("a", "only", Record::Removal, 40, "x"),

@@ -112,7 +112,7 @@ fn the_controller_deletes_pods_only_where_a_value_says_so() {
 fn only_the_renderer_writes_admission_policies_and_a_value_removes_it() {
     let objects = bailiff(&[]).unwrap();
     let read = "get list watch";
-    let write = "get list watch create patch delete";
+    let write = "get list watch create update delete";
     assert_eq!(
         granted(&objects["ClusterRole/bailiff-renderer"]),
         grants(&[
