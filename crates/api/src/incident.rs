@@ -466,8 +466,8 @@ pub struct WaitingStatus {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub enforced: bool,
     /// Reason for which the response was held until a person acts. Stays until a guardrail after it
-    /// delays the response, or the wait ends. Must be ResponsesSwitchedOff, PolicyPaused or
-    /// IncidentsNotProtected. Absent if it was not held.
+    /// delays the response, or the wait ends. Must be ResponsesSwitchedOff or PolicyPaused. Absent if it
+    /// was not held.
     #[serde(
         default,
         deserialize_with = "known",
@@ -485,8 +485,6 @@ pub enum HoldReason {
     ResponsesSwitchedOff,
     /// The bad-policy guard paused the binding.
     PolicyPaused,
-    /// The protection of Incidents is missing or modified.
-    IncidentsNotProtected,
 }
 
 /// Response that Evict would have caused.

@@ -522,7 +522,6 @@ fn no_action(reason: &NoActionReason) -> String {
             let held = match held {
                 HoldReason::ResponsesSwitchedOff => "responses were switched off",
                 HoldReason::PolicyPaused => "its RuntimePolicyBinding was paused",
-                HoldReason::IncidentsNotProtected => "Incidents were not protected",
             };
             format!(
                 "The violation became too old while {held}. If the pod violates the policy again, Bailiff responds again."

@@ -104,11 +104,10 @@ impl WaitReason {
         match self {
             Self::ResponsesSwitchedOff(_) => Some(HoldReason::ResponsesSwitchedOff),
             Self::PolicyPaused(_) => Some(HoldReason::PolicyPaused),
-            Self::IncidentsNotProtected(_) => match before {
-                Some(before) => Some(before),
-                None => Some(HoldReason::IncidentsNotProtected),
-            },
-            Self::WaitingForNextExec(_) | Self::ApiRequestFailed(_) => before,
+            // Protection is waited for without end: an upgrade that replaces it closes nothing.
+            Self::IncidentsNotProtected(_)
+            | Self::WaitingForNextExec(_)
+            | Self::ApiRequestFailed(_) => before,
             // Nothing held it any more when a guardrail after the hold was reached.
             Self::Cooldown
             | Self::RateLimited(_)

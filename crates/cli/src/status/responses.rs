@@ -254,7 +254,7 @@ fn no_action_remedy(reason: &str) -> &'static str {
             "The API server rejected the request. The condition Responded quotes its message."
         }
         responded::VIOLATION_TOO_OLD => {
-            "The violation became older than response.maxAge while responses were switched off, the binding was paused or Incidents were not protected."
+            "The violation became older than response.maxAge while responses were switched off or the binding was paused."
         }
         _ => "The condition Responded has the cause.",
     }

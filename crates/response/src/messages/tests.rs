@@ -225,10 +225,6 @@ fn why_bailiff_took_no_action() {
             NoActionReason::ViolationTooOld(HoldReason::PolicyPaused),
             "The violation became too old while its RuntimePolicyBinding was paused. If the pod violates the policy again, Bailiff responds again.",
         ),
-        (
-            NoActionReason::ViolationTooOld(HoldReason::IncidentsNotProtected),
-            "The violation became too old while Incidents were not protected. If the pod violates the policy again, Bailiff responds again.",
-        ),
     ] {
         let outcome = no_action(reason);
         assert_eq!(responded(&incident(), &outcome), want);

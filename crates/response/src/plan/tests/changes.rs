@@ -105,7 +105,6 @@ fn what_waited_for_a_person_and_is_old_is_closed_when_it_goes_on() {
     for (waits, held) in [
         (vec![pause()], HoldReason::PolicyPaused),
         (vec![pause(), failed()], HoldReason::PolicyPaused),
-        (vec![not_protected()], HoldReason::IncidentsNotProtected),
         (
             vec![off(), not_protected()],
             HoldReason::ResponsesSwitchedOff,
@@ -120,6 +119,11 @@ fn what_waited_for_a_person_and_is_old_is_closed_when_it_goes_on() {
         };
         assert_eq!(plan(&old(&waits, 3601), now()), too_old, "{waits:?}");
     }
+    // An upgrade that replaces the protection closes nothing.
+    assert_eq!(
+        reason(&plan(&old(&[not_protected()], 36_000), now())),
+        "Evict"
+    );
     // As long as it is held it waits.
     let mut facts = old(&[pause()], 36_000);
     facts.paused = vec![paused()];
