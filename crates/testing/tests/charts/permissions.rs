@@ -76,7 +76,7 @@ fn the_controller_deletes_pods_only_where_a_value_says_so() {
         ("pods", read),
         ("pods/eviction", "create"),
         ("namespaces", read),
-        ("nodes", "list"),
+        ("nodes", "list watch"),
         ("replicasets", read),
         ("deployments", read),
         ("statefulsets", read),
