@@ -250,14 +250,14 @@ fn a_node_whose_sensor_is_gone_has_an_event_and_counts_as_not_monitored() {
     let select = ["events", "-n", "default", "--field-selector", &of_node];
     story.cluster.wait("create", &select);
     let events = story.cluster.get(&select);
-    let notes: Vec<_> = events["items"]
+    let messages: Vec<_> = events["items"]
         .as_array()
         .unwrap()
         .iter()
         .map(|event| &event["message"])
         .collect();
     assert_eq!(
-        notes,
+        messages,
         [
             "Bailiff does not monitor processes on this node and evaluates no policies here. It has had no sensor pod for more than a minute. Check the tolerations and the node selector of DaemonSet bailiff-sensor."
         ]
