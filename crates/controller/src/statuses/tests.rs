@@ -252,8 +252,7 @@ async fn a_binding_that_is_paused_is_reported_once_the_status_is_written() {
         for number in 0..11 {
             let workload = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web",
                 "uid": format!("w{number}")});
-            let waiting =
-                json!({"reason": "RateLimited", "startTime": "2026-01-01T01:00:00.000000Z"});
+            let waiting = json!({"reason": "RateLimited", "enforced": true, "startTime": "2026-01-01T01:00:00.000000Z"});
             let mut incident = crate::testing::incident_json(
                 &json!({"workloadRef": workload, "waiting": waiting}),
             );
