@@ -79,7 +79,7 @@ fn a_pod_from_another_registry_is_denied_with_the_reason_and_the_fixed_one_runs(
         "Container probe uses repository ghcr.io/acme/web, which is not allowed. ImageAdmissionPolicy {policy} allows {busybox}. Use an image from an allowed repository."
     );
     assert!(why.contains(&want), "{why}");
-    let why = until(&story, "Not An Image", denied);
+    let why = until(&story, "GHCR.io/acme/web:1.0", denied);
     assert!(
         why.contains("Container probe has an image reference that is not valid."),
         "{why}"

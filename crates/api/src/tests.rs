@@ -95,8 +95,8 @@ fn kinds_have_short_names_a_category_and_columns() {
 
 #[test]
 fn a_list_of_bindings_shows_those_that_are_paused() {
-    let crds = crds();
-    let columns = crds[2].spec.versions[0].additional_printer_columns.iter();
+    let crd = RuntimePolicyBinding::crd();
+    let columns = crd.spec.versions[0].additional_printer_columns.iter();
     let columns: Vec<_> = columns
         .flatten()
         .map(|c| (c.name.as_str(), c.json_path.as_str()))
