@@ -203,7 +203,7 @@ async fn a_binding_stays_paused_until_it_is_resumed_for_its_generations() {
         let status = binding_status(binding, Some(policy), &config, Some(matching(2, 40)));
         said(&status.conditions)
     };
-    let message = "This binding would remove pods of too many workloads within 10 minutes, so its responses only audit. Check the policy and the Incidents. To resume, run: kubectl annotate runtimepolicybinding b bailiff.dev/resume=3/2 --overwrite";
+    let message = "This binding would remove pods of too many workloads within 10 minutes, so its responses wait. Check the policy and the Incidents. To resume, run: kubectl annotate runtimepolicybinding b bailiff.dev/resume=3/2 --overwrite";
     let condition = json!({"type": "Paused", "status": "True", "reason": "TooManyWorkloads",
         "message": message, "lastTransitionTime": now()});
     let mut binding = binding("no-shells", &json!({}));
