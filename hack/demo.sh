@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Demonstrates Bailiff: a cluster, a web application with an allow-list, an attacker's shell, the response.
+# Demonstrates Bailiff: a cluster, a web application with an allow-list, an attacker's shell, the response,
+# and an image that no policy allows.
 #
 # usage: demo.sh [--down]
 #
@@ -63,7 +64,8 @@ if [ "${1:-}" = --down ]; then
 		kubectl delete namespace "$namespace" --ignore-not-found
 		helm uninstall bailiff-policies -n bailiff-system --ignore-not-found
 		helm uninstall bailiff -n bailiff-system --ignore-not-found
-		kubectl delete crd runtimepolicies.bailiff.dev runtimepolicybindings.bailiff.dev incidents.bailiff.dev --ignore-not-found
+		kubectl delete crd runtimepolicies.bailiff.dev runtimepolicybindings.bailiff.dev incidents.bailiff.dev \
+			imageadmissionpolicies.bailiff.dev imageadmissionpolicybindings.bailiff.dev --ignore-not-found
 		kubectl delete namespace bailiff-system --ignore-not-found
 	else
 		# Another checkout might have started a demo, even if the binary does not exist here.
@@ -187,6 +189,46 @@ printf '\nEvents of the evicted pod:\n'
 show kubectl -n "$namespace" events --for "pod/$pod"
 printf '\nThe Incident, which requires the ClusterRole edit or admin:\n'
 show kubectl -n "$namespace" describe incident "$incident"
+
+say "6. An image policy: only the repository of the application is allowed"
+repository=${web_image%:*}
+show kubectl apply -f - <<YAML
+apiVersion: bailiff.dev/v1alpha1
+kind: ImageAdmissionPolicy
+metadata: {name: demo-our-images}
+spec:
+  allowedRepositories: [$repository]
+---
+apiVersion: bailiff.dev/v1alpha1
+kind: ImageAdmissionPolicyBinding
+metadata: {name: demo-our-images}
+spec:
+  policyName: demo-our-images
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: $namespace}}}
+  validationActions: [Deny]
+YAML
+show kubectl wait --for=condition=Rendered imageadmissionpolicy/demo-our-images --timeout=2m
+show kubectl wait --for=condition=Ready imageadmissionpolicybinding/demo-our-images --timeout=2m
+# The API server learns of a policy with its own watch.
+denied=
+for _ in $(seq 100); do
+	kubectl -n "$namespace" run probe --image=ghcr.io/evil/miner --dry-run=server >/dev/null 2>&1 || denied=yes
+	[ -z "$denied" ] || break
+	sleep 0.2
+done
+[ -n "$denied" ] || fail "the API server does not enforce the policy after 20 s; see: kubectl describe iap demo-our-images"
+show kubectl -n "$namespace" delete deployment other --ignore-not-found
+show kubectl -n "$namespace" create deployment other --image=ghcr.io/evil/miner
+kubectl -n "$namespace" wait --for=condition=ReplicaFailure deployment/other --timeout=2m >/dev/null ||
+	fail "the pods of deployment other were not rejected; see: kubectl -n $namespace describe deployment other"
+printf '\nThe Deployment is accepted, its pods are not. The reason:\n'
+show kubectl -n "$namespace" get deployment other -o 'jsonpath={.status.conditions[?(@.type=="ReplicaFailure")].message}'
+printf '\n'
+show kubectl -n "$namespace" events --types=Warning --for "$(kubectl -n "$namespace" get replicaset -l app=other -o name | sed 's|.apps||')"
+printf '\nWith an allowed image, the Deployment continues:\n'
+show kubectl -n "$namespace" delete deployment other
+show kubectl -n "$namespace" create deployment other --image="$web_image" -- httpd -f -p 8080
+show kubectl -n "$namespace" rollout status deployment/other --timeout=2m
 
 say "Next steps"
 if [ -n "$context" ]; then
