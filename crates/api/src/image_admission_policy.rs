@@ -1,6 +1,6 @@
 //! `ImageAdmissionPolicy`: the images that are admitted.
 //!
-//! Here: the object and its schema. Not here: the grammar of patterns (`oci`), judging an image and
+//! Here: the object and its schema. Not here: the grammar of patterns (`oci`), evaluating an image and
 //! rendering a policy (`policy`).
 //! Invariant: every field is a rule that holds; a rule that no component enforces has no field.
 
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
     status = "ImageAdmissionPolicyStatus",
     derive = "PartialEq",
     doc = "ImageAdmissionPolicy defines the images that the containers and image volumes of a pod can use. A policy has no effect until you create an ImageAdmissionPolicyBinding for it.",
+    validation = Rule::new("size(self.metadata.name) <= 239").message("metadata.name must have at most 239 characters, because the rendered object has a longer name"),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -31,7 +32,7 @@ use serde::{Deserialize, Serialize};
         name = "Rendered",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Rendered')].status",
-        description = "Status of the condition Rendered: the API server enforces the policy for its bindings."
+        description = "Status of the condition Rendered: the API server has the current generation of the policy."
     ),
     printcolumn(
         name = "Reason",
@@ -109,7 +110,7 @@ pub struct ImageAdmissionPolicyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Conditions of the policy. Ready: every pattern and selector is valid. Rendered: the API server has a
-    /// ValidatingAdmissionPolicy for this generation, and a binding of it for each ImageAdmissionPolicyBinding.
+    /// ValidatingAdmissionPolicy for this generation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

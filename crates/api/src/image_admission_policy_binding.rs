@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
     status = "ImageAdmissionPolicyBindingStatus",
     derive = "PartialEq",
     doc = "ImageAdmissionPolicyBinding defines the namespaces and pods that an ImageAdmissionPolicy applies to, and what happens to a pod that violates it.",
+    validation = Rule::new("size(self.metadata.name) <= 239").message("metadata.name must have at most 239 characters, because the rendered object has a longer name"),
     printcolumn(
         name = "Policy",
         type_ = "string",

@@ -172,7 +172,7 @@ impl Metrics {
             ),
             (
                 "namespaces_at_limit",
-                "Namespaces whose pods have as many Incidents as are kept, so that new audited ones are only logged",
+                "Namespaces whose pods have as many Incidents as are kept, so that new violations are only logged",
                 &self.namespaces_at_limit,
             ),
         ]

@@ -2,7 +2,7 @@
 //!
 //! Here: the grammar, the match, and the same match as a CEL expression. Not here: what a policy
 //! does with a match (`policy`), and the policies that the expression is rendered into
-//! (`controller`).
+//! (`policy`).
 //! Invariant: [`Patterns::find`] and [`Patterns::to_cel`] have the same result for every repository,
 //! because both are made from the [`Shape`] of each pattern.
 //!

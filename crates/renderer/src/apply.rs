@@ -5,18 +5,18 @@
 //! nothing, because the release is being uninstalled.
 
 use crate::metrics::Metrics;
-use crate::plan::{Cluster, Plan, SELECTOR, Write, plan};
+use crate::plan::{Cluster, Plan, RENDERER, Write, plan};
 use crate::status;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
 use bailiff_kube::decode::{Decoded, Undecodable};
 use bailiff_kube::watch::PAGE_LIMIT;
-use bailiff_policy::image::{Exemptions, rendered_name};
+use bailiff_policy::image::{Exemptions, RENDERED_PREFIX, rendered_name};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -25,10 +25,8 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-/// The `ClusterRole` of the release, which owns rendered bindings.
-const OWNER: &str = "bailiff-renderer";
-/// The field manager of all writes.
-const MANAGER: &str = "bailiff-renderer";
+/// Most objects that cannot be decoded whose conditions are remembered.
+const REPORTED_LIMIT: usize = 1000;
 
 /// What a pass came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,21 +47,30 @@ pub(crate) async fn pass(
     client: &Client,
     exempt: &Exemptions,
     metrics: &Metrics,
+    reported: &mut Reported,
 ) -> Result<Pass, kube::Error> {
     let Some(owner) = owner(client).await? else {
         return Ok(Pass::Uninstalling);
     };
     let mut cluster = Cluster {
-        policies: all(client, &ListParams::default()).await?,
-        bindings: all(client, &ListParams::default()).await?,
+        policies: all(client).await?,
+        bindings: all(client).await?,
         rendered_policies: rendered(client).await?,
         rendered_bindings: rendered(client).await?,
         owner,
     };
     let plan = plan(&cluster, exempt);
-    let rejected = write(client, &plan, &mut cluster, metrics).await;
-    let reported = report(client, &plan, &cluster, &rejected, metrics).await;
-    Ok(if rejected.is_empty() && reported {
+    let written = write(client, &plan, &mut cluster, metrics).await;
+    let is_reported = report(
+        client,
+        &plan,
+        &cluster,
+        &written.rejected,
+        reported,
+        metrics,
+    )
+    .await;
+    Ok(if written.is_complete && is_reported {
         Pass::Complete
     } else {
         Pass::Incomplete
@@ -73,28 +80,25 @@ pub(crate) async fn pass(
 /// The reference to the release's `ClusterRole`; none: it is gone or going.
 async fn owner(client: &Client) -> Result<Option<OwnerReference>, kube::Error> {
     let api = Api::<Decoded<ClusterRole>>::all(client.clone());
-    let found = api.get_opt(OWNER).await?;
+    let found = api.get_opt(RENDERER).await?;
     Ok(found
         .filter(|role| role.meta().deletion_timestamp.is_none())
         .map(|role| OwnerReference {
             api_version: ClusterRole::api_version(&()).into_owned(),
             kind: ClusterRole::kind(&()).into_owned(),
-            name: OWNER.to_owned(),
+            name: RENDERER.to_owned(),
             uid: role.uid().unwrap_or_default(),
             ..OwnerReference::default()
         }))
 }
 
 /// All objects of a kind, page by page, each decoded by itself.
-async fn all<K>(
-    client: &Client,
-    params: &ListParams,
-) -> Result<Vec<Result<K, Undecodable>>, kube::Error>
+async fn all<K>(client: &Client) -> Result<Vec<Result<K, Undecodable>>, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
     let api = Api::<Decoded<K>>::all(client.clone());
-    let mut params = params.clone().limit(PAGE_LIMIT);
+    let mut params = ListParams::default().limit(PAGE_LIMIT);
     let mut found = Vec::new();
     loop {
         let page = api.list(&params).await?;
@@ -107,25 +111,52 @@ where
     }
 }
 
-/// The rendered objects of a kind. One that cannot be decoded counts as absent, and is replaced.
+/// The rendered objects of a kind, told by their name: other tools overwrite labels. One that cannot be
+/// decoded counts as empty, and is replaced.
 async fn rendered<K>(client: &Client) -> Result<BTreeMap<String, K>, kube::Error>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = ()> + Clone + Debug + Default + DeserializeOwned,
 {
-    let params = ListParams::default().labels(SELECTOR);
-    let found = all::<K>(client, &params).await?;
-    let decoded = found.into_iter().filter_map(Result::ok);
-    Ok(decoded.map(|object| (object.name_any(), object)).collect())
+    let found = all::<K>(client).await?.into_iter().map(|object| {
+        object.unwrap_or_else(|undecodable| {
+            let mut empty = K::default();
+            *empty.meta_mut() = *undecodable.metadata;
+            empty
+        })
+    });
+    let ours = found.filter(|object| object.name_any().starts_with(RENDERED_PREFIX));
+    Ok(ours.map(|object| (object.name_any(), object)).collect())
 }
 
-/// Makes the writes of a plan; what was rejected, by name of the rendered object.
-async fn write(
-    client: &Client,
-    plan: &Plan,
-    cluster: &mut Cluster,
-    metrics: &Metrics,
-) -> BTreeMap<(&'static str, String), String> {
-    let mut rejected = BTreeMap::new();
+/// What became of the writes of a plan.
+#[derive(Default)]
+struct Written {
+    /// None failed.
+    is_complete: bool,
+    /// The causes of rejections, by kind and name of the rendered object. A conflict is none: the next
+    /// pass reads what is there then.
+    rejected: BTreeMap<(&'static str, String), String>,
+}
+
+/// The conditions of objects that cannot be decoded, by UID, as they were written last: what the objects
+/// themselves say cannot be read.
+#[derive(Debug, Default)]
+pub(crate) struct Reported(BTreeMap<String, Vec<Condition>>);
+
+impl Reported {
+    /// The conditions that an object has.
+    fn conditions(&self, uid: Option<&String>) -> &[Condition] {
+        uid.and_then(|uid| self.0.get(uid))
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Makes the writes of a plan.
+async fn write(client: &Client, plan: &Plan, cluster: &mut Cluster, metrics: &Metrics) -> Written {
+    let mut written = Written {
+        is_complete: true,
+        ..Written::default()
+    };
     for write in &plan.writes {
         let (kind, name, result) = match write {
             Write::Policy(wanted) => {
@@ -151,15 +182,18 @@ async fn write(
             }
         };
         match result {
-            Ok(()) => tracing::info!(kind, name, "Wrote a rendered object"),
+            Ok(()) => tracing::info!(kind, name, "Wrote or deleted a rendered object"),
             Err(error) => {
                 tracing::warn!(%error, kind, name, "Cannot write a rendered object");
                 metrics.write_errors.inc();
-                rejected.insert((kind, name), cause(&error));
+                written.is_complete = false;
+                if !matches!(&error, kube::Error::Api(status) if status.code == 409) {
+                    written.rejected.insert((kind, name), cause(&error));
+                }
             }
         }
     }
-    rejected
+    written
 }
 
 const POLICY: &str = "ValidatingAdmissionPolicy";
@@ -173,7 +207,7 @@ where
 {
     let api = Api::<K>::all(client.clone());
     let params = PostParams {
-        field_manager: Some(MANAGER.to_owned()),
+        field_manager: Some(RENDERER.to_owned()),
         ..PostParams::default()
     };
     if wanted.meta().resource_version.is_some() {
@@ -215,6 +249,7 @@ async fn report(
     plan: &Plan,
     cluster: &Cluster,
     rejected: &BTreeMap<(&'static str, String), String>,
+    reported: &mut Reported,
     metrics: &Metrics,
 ) -> bool {
     let now = Timestamp::now();
@@ -242,17 +277,22 @@ async fn report(
         let said = status::policy(
             &name,
             state,
+            metadata.generation,
             live,
             rejection(POLICY, &name).map(String::as_str),
         );
         count(&said, true);
-        let before = policy
-            .as_ref()
-            .ok()
-            .and_then(|policy| policy.status.as_ref());
-        let before = before.map_or(&[][..], |status| &status.conditions);
-        let conditions = status::changed(said, before, metadata.generation, now);
-        complete &= patch::<ImageAdmissionPolicy>(client, metadata, conditions).await;
+        let before = match policy {
+            Ok(policy) => policy.status.as_ref().map_or(&[][..], |s| &s.conditions),
+            Err(_) => reported.conditions(metadata.uid.as_ref()),
+        };
+        if let Some(conditions) = status::changed(said, before, metadata.generation, now) {
+            let patched = patch::<ImageAdmissionPolicy>(client, metadata, &conditions).await;
+            if patched && policy.is_err() {
+                keep(reported, metadata, conditions);
+            }
+            complete &= patched;
+        }
     }
     for binding in &cluster.bindings {
         let (metadata, object) = match binding {
@@ -263,32 +303,49 @@ async fn report(
         let Some(state) = plan.bindings.get(&name) else {
             continue;
         };
+        let policy = object.map_or("", |binding| binding.spec.policy_name.as_str());
         let said = status::binding(
-            object.map(|binding| &binding.spec),
+            policy,
+            cluster
+                .rendered_policies
+                .contains_key(&rendered_name(policy)),
             state,
             rejection(BINDING, &name).map(String::as_str),
         );
         count(&said, false);
-        let before = object.and_then(|binding| binding.status.as_ref());
-        let before = before.map_or(&[][..], |status| &status.conditions);
-        let conditions = status::changed(said, before, metadata.generation, now);
-        complete &= patch::<ImageAdmissionPolicyBinding>(client, metadata, conditions).await;
+        let before = match object {
+            Some(binding) => binding.status.as_ref().map_or(&[][..], |s| &s.conditions),
+            None => reported.conditions(metadata.uid.as_ref()),
+        };
+        if let Some(conditions) = status::changed(said, before, metadata.generation, now) {
+            let patched = patch::<ImageAdmissionPolicyBinding>(client, metadata, &conditions).await;
+            if patched && object.is_none() {
+                keep(reported, metadata, conditions);
+            }
+            complete &= patched;
+        }
     }
     metrics.policies_rendered.set(ready);
     metrics.not_rendered.set(not_ready);
     complete
 }
 
+/// Remembers the conditions of an object that cannot be decoded.
+fn keep(reported: &mut Reported, metadata: &ObjectMeta, conditions: Vec<Condition>) {
+    // Whoever makes so many and replaces them all the time has their statuses written again.
+    if reported.0.len() >= REPORTED_LIMIT {
+        reported.0.clear();
+    }
+    let uid = metadata.uid.clone().unwrap_or_default();
+    reported.0.insert(uid, conditions);
+}
+
 /// Writes conditions. False: the API server did not take them.
-async fn patch<K>(
-    client: &Client,
-    metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    conditions: Option<Vec<Condition>>,
-) -> bool
+async fn patch<K>(client: &Client, metadata: &ObjectMeta, conditions: &[Condition]) -> bool
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    let (Some(conditions), Some(name)) = (conditions, metadata.name.as_deref()) else {
+    let Some(name) = metadata.name.as_deref() else {
         return true;
     };
     let body = json!({

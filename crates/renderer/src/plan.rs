@@ -22,9 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The generation of the policy or binding that an object was rendered from.
 pub(crate) const GENERATION: &str = "bailiff.dev/rendered-generation";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-const MANAGER: &str = "bailiff-renderer";
-/// The label selector of rendered objects.
-pub(crate) const SELECTOR: &str = "app.kubernetes.io/managed-by=bailiff-renderer";
+/// The name of the renderer: of its `ClusterRole`, as a field manager, and in the label of what it writes.
+pub(crate) const RENDERER: &str = "bailiff-renderer";
 
 /// What there is in the cluster.
 #[derive(Debug)]
@@ -214,7 +213,7 @@ fn wanted_policy(
 /// The label and the annotation of a rendered object.
 fn mark<K: Resource>(object: &mut K, generation: Option<i64>) {
     let metadata = object.meta_mut();
-    let label = (MANAGED_BY.to_owned(), MANAGER.to_owned());
+    let label = (MANAGED_BY.to_owned(), RENDERER.to_owned());
     metadata.labels = Some([label].into());
     let annotation = (
         GENERATION.to_owned(),

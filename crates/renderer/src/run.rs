@@ -3,9 +3,8 @@
 //! Here: watches, pauses, probes. Not here: a pass (`apply`).
 //! Invariant: a pass reads everything again, so that a missed event delays at most by [`RESYNC`].
 
-use crate::apply::{Pass, pass};
+use crate::apply::{Pass, Reported, pass};
 use crate::metrics::Metrics;
-use crate::plan::SELECTOR;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::serve::{self, Health};
@@ -27,10 +26,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// What a change waits for others that come with it, as from `kubectl apply` of a folder.
+/// What a change waits for others that come with it, as from `kubectl apply` of a directory.
 const SETTLE: Duration = Duration::from_millis(200);
-/// How soon a pass that failed is repeated.
+/// How soon a pass that failed is repeated, at least and at most. Changes do not make it sooner: the
+/// status that a pass writes is one.
 const RETRY: Duration = Duration::from_secs(5);
+const RETRY_LIMIT: Duration = Duration::from_mins(5);
 /// How often a pass is made without a change.
 const RESYNC: Duration = Duration::from_mins(10);
 /// How long a pass can last.
@@ -108,50 +109,62 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
 async fn render(exempt: &Exemptions, client: Client, metrics: &Metrics, health: &Health) {
     let heartbeat = health.register_loop("passes", PASS_LIMIT + RESYNC);
     let mut changes = stream::select_all([
-        changes::<ImageAdmissionPolicy>(&client, "", metrics),
-        changes::<ImageAdmissionPolicyBinding>(&client, "", metrics),
-        changes::<ValidatingAdmissionPolicy>(&client, SELECTOR, metrics),
-        changes::<ValidatingAdmissionPolicyBinding>(&client, SELECTOR, metrics),
+        changes::<ImageAdmissionPolicy>(&client, metrics),
+        changes::<ImageAdmissionPolicyBinding>(&client, metrics),
+        changes::<ValidatingAdmissionPolicy>(&client, metrics),
+        changes::<ValidatingAdmissionPolicyBinding>(&client, metrics),
     ]);
+    let mut reported = Reported::default();
     let mut next = Instant::now();
+    let mut earliest = next;
+    let mut pause = RETRY;
     loop {
         heartbeat.beat();
         tokio::select! {
             change = changes.next() => {
                 if change.is_some() {
-                    next = next.min(Instant::now() + SETTLE);
+                    next = next.min(earliest.max(Instant::now() + SETTLE));
                 }
                 continue;
             }
             () = sleep_until(next) => {}
         }
-        let passed = tokio::time::timeout(PASS_LIMIT, pass(&client, exempt, metrics)).await;
-        next = Instant::now()
-            + match passed {
-                Ok(Ok(Pass::Complete)) => {
-                    health.set_ready(true);
-                    RESYNC
+        let passing = pass(&client, exempt, metrics, &mut reported);
+        let complete = match tokio::time::timeout(PASS_LIMIT, passing).await {
+            Ok(Ok(pass)) => {
+                // A policy that the API server rejects must not stop a rollout.
+                health.set_ready(true);
+                match pass {
+                    Pass::Complete => true,
+                    Pass::Incomplete | Pass::Uninstalling => false,
                 }
-                Ok(Ok(Pass::Incomplete | Pass::Uninstalling)) => RETRY,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "Cannot read policies and rendered objects");
-                    RETRY
-                }
-                Err(_) => {
-                    tracing::warn!("Did not complete a pass within {} s", PASS_LIMIT.as_secs());
-                    RETRY
-                }
-            };
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "Cannot read policies and rendered objects");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("Did not complete a pass within {} s", PASS_LIMIT.as_secs());
+                false
+            }
+        };
+        let now = Instant::now();
+        if complete {
+            (next, earliest, pause) = (now + RESYNC, now, RETRY);
+        } else {
+            (next, earliest) = (now + pause, now + RETRY);
+            pause = RETRY_LIMIT.min(pause * 2);
+        }
     }
 }
 
 /// One item for each change of an object of a kind.
-fn changes<K>(client: &Client, labels: &str, metrics: &Metrics) -> BoxStream<'static, ()>
+fn changes<K>(client: &Client, metrics: &Metrics) -> BoxStream<'static, ()>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let api = Api::<Decoded<K>>::all(client.clone());
-    let config = watcher::Config::default().labels(labels);
+    let config = watcher::Config::default();
     watch::objects(api, config, &metrics.undecodable)
         .map(drop)
         .boxed()

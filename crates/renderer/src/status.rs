@@ -4,7 +4,6 @@
 //! Invariant: Rendered is True only if the API server has the object of the current generation.
 
 use crate::plan::{BindingState, GENERATION, PolicyState};
-use bailiff_api::ImageAdmissionPolicyBindingSpec;
 use bailiff_api::condition::{ready, rendered, types};
 use bailiff_policy::image::rendered_name;
 use jiff::Timestamp;
@@ -23,6 +22,7 @@ type Said = (bool, &'static str, String);
 pub(crate) fn policy(
     name: &str,
     state: &PolicyState,
+    generation: Option<i64>,
     live: Option<&ValidatingAdmissionPolicy>,
     rejected: Option<&str>,
 ) -> Vec<(&'static str, Said)> {
@@ -54,10 +54,21 @@ pub(crate) fn policy(
                 "The API server rejected ValidatingAdmissionPolicy {object}: {rejected}. Bailiff retries automatically."
             ),
         ),
+        (PolicyState::Compiled, None, Some(enforced))
+            if enforced == generation.unwrap_or_default().to_string() =>
+        {
+            (
+                true,
+                rendered::RENDERED,
+                format!("The API server has ValidatingAdmissionPolicy {object}."),
+            )
+        }
         (PolicyState::Compiled, None, Some(_)) => (
-            true,
-            rendered::RENDERED,
-            format!("The API server has ValidatingAdmissionPolicy {object}."),
+            false,
+            rendered::REQUEST_REJECTED,
+            format!(
+                "ValidatingAdmissionPolicy {object} changed meanwhile. Bailiff retries automatically."
+            ),
         ),
         (PolicyState::Compiled, None, None) => (
             false,
@@ -82,19 +93,26 @@ pub(crate) fn policy(
     vec![(types::READY, ready), (types::RENDERED, rendered)]
 }
 
-/// The conditions of a binding.
+/// The conditions of a binding to a policy of this name, which is rendered or not.
 pub(crate) fn binding(
-    spec: Option<&ImageAdmissionPolicyBindingSpec>,
+    policy: &str,
+    is_rendered: bool,
     state: &BindingState,
     rejected: Option<&str>,
 ) -> Vec<(&'static str, Said)> {
-    let policy = spec.map_or("", |spec| spec.policy_name.as_str());
     let ready: Said = match (state, rejected) {
         (_, Some(rejected)) => (
             false,
             ready::REQUEST_REJECTED,
             format!(
                 "The API server rejected the ValidatingAdmissionPolicyBinding: {rejected}. Bailiff retries automatically."
+            ),
+        ),
+        (BindingState::Rendered, None) if !is_rendered => (
+            false,
+            ready::POLICY_NOT_READY,
+            format!(
+                "ImageAdmissionPolicy {policy} is not Rendered. Its condition Rendered contains the cause."
             ),
         ),
         (BindingState::Rendered, None) => (

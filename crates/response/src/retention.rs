@@ -4,7 +4,7 @@
 //! Invariant: an open Incident is never chosen, and one whose pod was removed never within a day;
 //! of those that are too many the least telling go first, and a namespace that has too many
 //! displaces its own first; what it has above its limit displaces nothing of others. To make room for
-//! new ones, only audited ones go.
+//! new ones, only audited ones and evaluation errors go; in the namespace of Bailiff also others.
 
 use crate::facts::last_recorded;
 use crate::incident_state::{is_open, needs_reevaluation};

@@ -95,9 +95,7 @@ pub enum PatternFault {
         part: Excerpt,
     },
     /// A tag or a digest.
-    #[error(
-        "{part} is not part of a repository; remove it, and restrict tags and digests with validations or digest.required"
-    )]
+    #[error("{part} is not part of a repository; remove it; to require digests, set spec.digest")]
     TagOrDigest {
         /// The tag or the digest with what precedes it.
         part: Excerpt,

@@ -292,15 +292,15 @@ fn an_invalid_pattern_says_what_is_wrong_where_and_what_to_write() {
         ),
         (
             "ghcr.io/acme/web:1",
-            "\":1\" is not part of a repository; remove it, and restrict tags and digests with validations or digest.required (byte 16)",
+            "\":1\" is not part of a repository; remove it; to require digests, set spec.digest (byte 16)",
         ),
         (
             "ghcr.io/acme/web@sha256:00",
-            "\"@sha256:00\" is not part of a repository; remove it, and restrict tags and digests with validations or digest.required (byte 16)",
+            "\"@sha256:00\" is not part of a repository; remove it; to require digests, set spec.digest (byte 16)",
         ),
         (
             "web@sha256:00",
-            "\"web@sha256:00\" is not part of a repository; remove it, and restrict tags and digests with validations or digest.required (byte 0)",
+            "\"web@sha256:00\" is not part of a repository; remove it; to require digests, set spec.digest (byte 0)",
         ),
         (
             "ghcr.io/acme/",

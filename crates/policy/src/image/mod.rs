@@ -1,7 +1,7 @@
 //! Which images a pod can use, by an `ImageAdmissionPolicy`.
 //!
 //! Here: the images of a pod, compiling a policy, the verdict, and the same verdict rendered as a
-//! `ValidatingAdmissionPolicy`. Not here: writing rendered policies (`controller`).
+//! `ValidatingAdmissionPolicy`. Not here: writing rendered policies (`renderer`).
 //! Invariant: [`evaluate`] and the rendered policy have the same verdict and the same message for every
 //! pod, so that it makes no difference which of the two a pod meets.
 

@@ -1,7 +1,7 @@
 //! An `ImageAdmissionPolicy` as a `ValidatingAdmissionPolicy`, which the API server enforces by itself.
 //!
 //! Here: both objects, with all defaults of the API written out. Not here: the expressions
-//! (`expressions`), writing the objects (`controller`).
+//! (`expressions`), writing the objects (`renderer`).
 //! Invariant: what is rendered is a function of the policy, the binding and the exemptions, so a
 //! difference from the live object is somebody's modification.
 
@@ -44,7 +44,7 @@ pub struct Exemptions {
 pub fn policy(policy: &CompiledImagePolicy, exempt: &Exemptions) -> ValidatingAdmissionPolicy {
     let strings = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
     let constraints = &policy.spec_constraints;
-    let mut namespaces = constraints.namespace_selector.clone().unwrap_or_default();
+    let mut namespaces = stored(constraints.namespace_selector.as_ref());
     if !exempt.namespaces.is_empty() {
         namespaces
             .match_expressions
@@ -79,7 +79,7 @@ pub fn policy(policy: &CompiledImagePolicy, exempt: &Exemptions) -> ValidatingAd
             match_constraints: Some(MatchResources {
                 match_policy: Some("Equivalent".to_owned()),
                 namespace_selector: Some(namespaces),
-                object_selector: Some(constraints.object_selector.clone().unwrap_or_default()),
+                object_selector: Some(stored(constraints.object_selector.as_ref())),
                 resource_rules: Some(vec![NamedRuleWithOperations {
                     api_groups: strings(&[""]),
                     api_versions: strings(&["v1"]),
@@ -110,7 +110,6 @@ pub fn policy(policy: &CompiledImagePolicy, exempt: &Exemptions) -> ValidatingAd
 #[must_use]
 pub fn binding(binding: &ImageAdmissionPolicyBinding) -> ValidatingAdmissionPolicyBinding {
     let spec = &binding.spec;
-    let selector = |selector: &Option<LabelSelector>| Some(selector.clone().unwrap_or_default());
     let mut actions: Vec<_> = spec
         .validation_actions
         .iter()
@@ -123,14 +122,25 @@ pub fn binding(binding: &ImageAdmissionPolicyBinding) -> ValidatingAdmissionPoli
             policy_name: rendered_name(&spec.policy_name),
             match_resources: Some(MatchResources {
                 match_policy: Some("Equivalent".to_owned()),
-                namespace_selector: selector(&spec.match_resources.namespace_selector),
-                object_selector: selector(&spec.match_resources.object_selector),
+                namespace_selector: Some(stored(spec.match_resources.namespace_selector.as_ref())),
+                object_selector: Some(stored(spec.match_resources.object_selector.as_ref())),
                 ..MatchResources::default()
             }),
             validation_actions: actions,
             ..ValidatingAdmissionPolicyBindingSpec::default()
         },
     }
+}
+
+/// A selector as the API server stores it: without empty maps and lists.
+fn stored(selector: Option<&LabelSelector>) -> LabelSelector {
+    let mut selector = selector.cloned().unwrap_or_default();
+    selector.match_labels.take_if(|labels| labels.is_empty());
+    selector.match_expressions.take_if(|all| all.is_empty());
+    for requirement in selector.match_expressions.iter_mut().flatten() {
+        requirement.values.take_if(|values| values.is_empty());
+    }
+    selector
 }
 
 /// Whether a policy has a rule.

@@ -29,7 +29,7 @@ fn a_policy_tells_whether_it_is_valid_and_what_is_enforced() {
     let not_ready =
         "Ready=false CompileError: spec.allowedRepositories[0]: \"nginx\" is not a pattern";
     let of = |state: &PolicyState, live: Option<&ValidatingAdmissionPolicy>, rejected| {
-        line(&policy("ours", state, live, rejected))
+        line(&policy("ours", state, Some(3), live, rejected))
     };
     let live = live();
     assert_eq!(
@@ -44,6 +44,17 @@ fn a_policy_tells_whether_it_is_valid_and_what_is_enforced() {
         [
             ready,
             "Rendered=false RequestRejected: The API server rejected ValidatingAdmissionPolicy bailiff-image.ours: no. Bailiff retries automatically."
+        ]
+    );
+    let mut older = live.clone();
+    older
+        .annotations_mut()
+        .insert(GENERATION.to_owned(), "2".to_owned());
+    assert_eq!(
+        of(&PolicyState::Compiled, Some(&older), None),
+        [
+            ready,
+            "Rendered=false RequestRejected: ValidatingAdmissionPolicy bailiff-image.ours changed meanwhile. Bailiff retries automatically."
         ]
     );
     assert_eq!(
@@ -64,10 +75,12 @@ fn a_policy_tells_whether_it_is_valid_and_what_is_enforced() {
 
 #[test]
 fn a_binding_tells_what_the_api_server_does() {
-    let spec: ImageAdmissionPolicyBindingSpec =
-        serde_json::from_value(json!({"policyName": "ours", "validationActions": ["Deny"]}))
-            .unwrap();
-    let of = |state: &BindingState, rejected| line(&binding(Some(&spec), state, rejected)).concat();
+    let of =
+        |state: &BindingState, rejected| line(&binding("ours", true, state, rejected)).concat();
+    assert_eq!(
+        line(&binding("ours", false, &BindingState::Rendered, None)).concat(),
+        "Ready=false PolicyNotReady: ImageAdmissionPolicy ours is not Rendered. Its condition Rendered contains the cause."
+    );
     assert_eq!(
         of(&BindingState::Rendered, None),
         "Ready=true PolicyReady: The API server enforces ImageAdmissionPolicy ours for matching pods."

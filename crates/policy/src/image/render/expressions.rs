@@ -30,13 +30,15 @@ const NAME: &str = "^(?:[^/@]*/)*[^/:@]+";
 /// A name whose first component is a host.
 const HAS_HOST: &str = r"^(?:localhost|[^/]*[.:][^/]*)/";
 
+/// The longest host, without its port.
+const HOST_FITS: &str = r"size(i.repository.find(r'^[^/:]*')) <= 253";
+
 /// The longest path, and its measure where the host could be a part of it.
 const PATH_FITS: &str = r"size(i.repository) - (i.repository.matches(r'^[^/]*_[^/]*/') ? 0 : i.repository.indexOf('/') + 1) <= 255";
 
 /// Names and expressions of the variables, in order. An image whose reference is not valid has the
 /// empty repository from the first step in which that is seen.
 pub(super) fn variables(policy: &CompiledImagePolicy) -> Vec<(&'static str, String)> {
-    let valid = VALID.replace('C', COMPONENT);
     let mut selected = vec!["i.repository != ''".to_owned()];
     if let Some(include) = &policy.include {
         selected.push(include.to_cel("i.repository"));
@@ -48,23 +50,52 @@ pub(super) fn variables(policy: &CompiledImagePolicy) -> Vec<(&'static str, Stri
         || "true".to_owned(),
         |allowed| allowed.to_cel("i.repository"),
     );
-    let step = |from: &str, repository: &str| {
-        format!(
-            "variables.{from}.map(i, {{'user': i.user, 'reference': i.reference, 'repository': {repository}}})"
-        )
-    };
     let (new, old) = (images("object"), images("oldObject"));
-    vec![
+    let mut variables = vec![
         // `images::images`
         (
             "oldReferences",
             format!("request.operation == 'UPDATE' ? ({old}).map(i, i.reference) : []"),
         ),
+        ("newImages", new),
+        // Equal lists are found in linear time: an update that adds no image never exceeds the budget.
         (
             "images",
-            format!("({new}).filter(i, !(i.reference in variables.oldReferences))"),
+            "variables.newImages.map(i, i.reference) == variables.oldReferences ? [] : variables.newImages.filter(i, !(i.reference in variables.oldReferences))".to_owned(),
         ),
-        // `Reference::parse`
+    ];
+    variables.extend(normal_forms());
+    variables.extend([
+        // `evaluate::evaluate`
+        (
+            "invalid",
+            "variables.parsed.filter(i, i.repository == '')".to_owned(),
+        ),
+        (
+            "selected",
+            format!("variables.parsed.filter(i, {})", selected.join(" && ")),
+        ),
+        (
+            "notAllowed",
+            format!("variables.selected.filter(i, !{allowed})"),
+        ),
+        (
+            "withoutDigest",
+            "variables.selected.filter(i, !i.reference.contains('@'))".to_owned(),
+        ),
+    ]);
+    variables
+}
+
+/// The steps to the normal form of each image, as `Reference::parse` has it.
+fn normal_forms() -> [(&'static str, String); 5] {
+    let valid = VALID.replace('C', COMPONENT);
+    let step = |from: &str, repository: &str| {
+        format!(
+            "variables.{from}.map(i, {{'user': i.user, 'reference': i.reference, 'repository': {repository}}})"
+        )
+    };
+    [
         (
             "named",
             step(
@@ -99,24 +130,10 @@ pub(super) fn variables(policy: &CompiledImagePolicy) -> Vec<(&'static str, Stri
         ),
         (
             "parsed",
-            step("complete", &format!("{PATH_FITS} ? i.repository : ''")),
-        ),
-        // `evaluate::evaluate`
-        (
-            "invalid",
-            "variables.parsed.filter(i, i.repository == '')".to_owned(),
-        ),
-        (
-            "selected",
-            format!("variables.parsed.filter(i, {})", selected.join(" && ")),
-        ),
-        (
-            "notAllowed",
-            format!("variables.selected.filter(i, !{allowed})"),
-        ),
-        (
-            "withoutDigest",
-            "variables.selected.filter(i, !i.reference.contains('@'))".to_owned(),
+            step(
+                "complete",
+                &format!("{HOST_FITS} && {PATH_FITS} ? i.repository : ''"),
+            ),
         ),
     ]
 }
