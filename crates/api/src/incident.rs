@@ -465,22 +465,22 @@ pub struct WaitingStatus {
     /// ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub enforced: bool,
-    /// Reason for which the response was held until a person acts. Stays until a guardrail after it
+    /// Reason for which the response was paused until a person acts. Stays until a guardrail after it
     /// delays the response, or the wait ends. Must be ResponsesSwitchedOff or PolicyPaused. Absent if it
-    /// was not held.
+    /// was not paused.
     #[serde(
         default,
         deserialize_with = "known",
         skip_serializing_if = "Option::is_none"
     )]
-    pub hold_reason: Option<HoldReason>,
+    pub pause_reason: Option<PauseReason>,
 }
 
-/// Reason for which a response is held until a person acts.
+/// Reason for which a response is paused until a person acts.
 #[derive(
     Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
 )]
-pub enum HoldReason {
+pub enum PauseReason {
     /// The switch of all responses is not set to Enforce.
     ResponsesSwitchedOff,
     /// The bad-policy guard paused the binding.

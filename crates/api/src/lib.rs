@@ -42,11 +42,11 @@ pub use image_admission_policy_binding::{
 };
 pub use incident::{
     ANCESTOR_ARGS_LIMIT_BYTES, ANCESTORS_LIMIT, ARGS_LIMIT_BYTES, Ancestor, BindingReference,
-    DryRunResponse, FIRST_PROCESSES_LIMIT, HoldReason, Incident, IncidentContainer, IncidentPod,
+    DryRunResponse, FIRST_PROCESSES_LIMIT, Incident, IncidentContainer, IncidentPod,
     IncidentProcess, IncidentSpec, IncidentStatus, IncidentType, LABELS_LIMIT,
-    LAST_PROCESSES_LIMIT, ObservedProcess, Phase, PolicyReference, Replacement, ResponseStatus,
-    Series, Violation, WaitingStatus, WorkloadReference, evaluation_error_name, incident_name,
-    name_suffix,
+    LAST_PROCESSES_LIMIT, ObservedProcess, PauseReason, Phase, PolicyReference, Replacement,
+    ResponseStatus, Series, Violation, WaitingStatus, WorkloadReference, evaluation_error_name,
+    incident_name, name_suffix,
 };
 pub use incident_limits::{
     FullNamespace, IncidentLimits, LIMITED_NAMESPACES_LIMIT, LIMITED_NODES_LIMIT,

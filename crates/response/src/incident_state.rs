@@ -297,7 +297,7 @@ fn waiting(
     Some(WaitingStatus {
         reason: reason.as_str().to_owned(),
         enforced: reason.enforces() || before.as_ref().is_some_and(|b| b.enforced),
-        hold_reason: reason.held(before.as_ref().and_then(|b| b.hold_reason)),
+        pause_reason: reason.paused(before.as_ref().and_then(|b| b.pause_reason)),
         start_time: before.map_or(MicroTime(now), |b| b.start_time),
         deadline: deadline.map(MicroTime).or(kept),
     })

@@ -11,7 +11,7 @@ use crate::guard::Paused;
 use crate::incident_state::{Outcome, Recovery};
 use crate::plan::Plan;
 use crate::reason::{Blocker, NoActionReason, RateLimit, WaitReason};
-use bailiff_api::{HoldReason, Incident, IncidentType, Origin, ResponseAction, event, keys};
+use bailiff_api::{Incident, IncidentType, Origin, PauseReason, ResponseAction, event, keys};
 
 /// Most bytes of an Event's note, by the API.
 pub const NOTE_LIMIT_BYTES: usize = 1024;
@@ -509,7 +509,7 @@ fn no_action(reason: &NoActionReason) -> String {
             printable(message)
         ),
         NoActionReason::EvictionDeadlineExceeded(Blocker::NoAnswer) => {
-            "The API server did not answer the eviction until the deadline. Check the admission webhooks for evictions, then evict the pod manually.".to_owned()
+            "The API server did not respond to the eviction until the deadline. Check the admission webhooks for evictions, then evict the pod manually.".to_owned()
         }
         NoActionReason::MultipleDisruptionBudgets => {
             "More than one PodDisruptionBudget selects the pod, which the Eviction API does not support. Delete all but one. Bailiff retries at the next violation.".to_owned()
@@ -518,13 +518,13 @@ fn no_action(reason: &NoActionReason) -> String {
             "The API server rejected the request with \"{}\".",
             printable(message)
         ),
-        NoActionReason::ViolationTooOld(held) => {
-            let held = match held {
-                HoldReason::ResponsesSwitchedOff => "responses were switched off",
-                HoldReason::PolicyPaused => "its RuntimePolicyBinding was paused",
+        NoActionReason::ViolationTooOld(reason) => {
+            let cause = match reason {
+                PauseReason::ResponsesSwitchedOff => "responses were switched off",
+                PauseReason::PolicyPaused => "its RuntimePolicyBinding was paused",
             };
             format!(
-                "The violation became too old while {held}. If the pod violates the policy again, Bailiff responds again."
+                "The violation became too old while {cause}. If the pod violates the policy again, Bailiff responds again."
             )
         }
     }

@@ -350,9 +350,9 @@ fn allowed(
     }
     // Whoever lets responses go on after a weekend does not expect removals for what happened before it.
     let age = now.duration_since(facts.violation.last_recorded);
-    match facts.waiting.as_ref().and_then(|w| w.hold_reason) {
-        Some(held) if age > facts.settings.max_age => {
-            Err(nothing(NoActionReason::ViolationTooOld(held)))
+    match facts.waiting.as_ref().and_then(|w| w.pause_reason) {
+        Some(reason) if age > facts.settings.max_age => {
+            Err(nothing(NoActionReason::ViolationTooOld(reason)))
         }
         Some(_) | None => Ok(()),
     }

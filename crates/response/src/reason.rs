@@ -6,7 +6,7 @@
 
 use crate::guard::Paused;
 use crate::ledger::Limit;
-use bailiff_api::HoldReason;
+use bailiff_api::PauseReason;
 use bailiff_api::condition::responded;
 use jiff::Timestamp;
 
@@ -98,17 +98,17 @@ impl WaitReason {
         }
     }
 
-    /// What holds the response after this wait, by what held it before. What is decided before the
-    /// hold, and what may have failed anywhere, ends none: else one failed read would.
-    pub(crate) const fn held(&self, before: Option<HoldReason>) -> Option<HoldReason> {
+    /// What pauses the response after this wait, by what paused it before. What is decided before the
+    /// pause, and what may have failed anywhere, ends none: else one failed read would.
+    pub(crate) const fn paused(&self, before: Option<PauseReason>) -> Option<PauseReason> {
         match self {
-            Self::ResponsesSwitchedOff(_) => Some(HoldReason::ResponsesSwitchedOff),
-            Self::PolicyPaused(_) => Some(HoldReason::PolicyPaused),
+            Self::ResponsesSwitchedOff(_) => Some(PauseReason::ResponsesSwitchedOff),
+            Self::PolicyPaused(_) => Some(PauseReason::PolicyPaused),
             // Protection is waited for without end: an upgrade that replaces it closes nothing.
             Self::IncidentsNotProtected(_)
             | Self::WaitingForNextExec(_)
             | Self::ApiRequestFailed(_) => before,
-            // Nothing held it any more when a guardrail after the hold was reached.
+            // Nothing paused it any more when a guardrail after the pause was reached.
             Self::Cooldown
             | Self::RateLimited(_)
             | Self::DisruptionBudget(_)
@@ -162,8 +162,8 @@ pub enum NoActionReason {
     MultipleDisruptionBudgets,
     /// The API server rejected the request; its message.
     RequestRejected(String),
-    /// The violation became too old while a person could have let the response go on; what held it.
-    ViolationTooOld(HoldReason),
+    /// The violation became too old while a person could have let the response continue; what paused it.
+    ViolationTooOld(PauseReason),
 }
 
 impl NoActionReason {

@@ -345,7 +345,7 @@ const OPTIONAL: [&str; 7] = [
     "/waiting",
     "/waiting/deadline",
     "/waiting/enforced",
-    "/waiting/holdReason",
+    "/waiting/pauseReason",
 ];
 
 /// What of a status the controller writes; what is absent does not stay.

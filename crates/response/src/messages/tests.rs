@@ -207,7 +207,7 @@ fn why_bailiff_took_no_action() {
         ),
         (
             NoActionReason::EvictionDeadlineExceeded(Blocker::NoAnswer),
-            "The API server did not answer the eviction until the deadline. Check the admission webhooks for evictions, then evict the pod manually.",
+            "The API server did not respond to the eviction until the deadline. Check the admission webhooks for evictions, then evict the pod manually.",
         ),
         (
             NoActionReason::MultipleDisruptionBudgets,
@@ -218,11 +218,11 @@ fn why_bailiff_took_no_action() {
             "The API server rejected the request with \"no\\u{1b}[31m\".",
         ),
         (
-            NoActionReason::ViolationTooOld(HoldReason::ResponsesSwitchedOff),
+            NoActionReason::ViolationTooOld(PauseReason::ResponsesSwitchedOff),
             "The violation became too old while responses were switched off. If the pod violates the policy again, Bailiff responds again.",
         ),
         (
-            NoActionReason::ViolationTooOld(HoldReason::PolicyPaused),
+            NoActionReason::ViolationTooOld(PauseReason::PolicyPaused),
             "The violation became too old while its RuntimePolicyBinding was paused. If the pod violates the policy again, Bailiff responds again.",
         ),
     ] {

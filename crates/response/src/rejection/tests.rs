@@ -11,7 +11,7 @@ fn waits(reason: &str, deadline: Option<Timestamp>) -> WaitingStatus {
         start_time: MicroTime(now() - seconds(99)),
         deadline: deadline.map(MicroTime),
         enforced: false,
-        hold_reason: None,
+        pause_reason: None,
     }
 }
 

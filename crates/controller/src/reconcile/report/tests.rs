@@ -37,7 +37,7 @@ fn an_optional_field_within_a_field_does_not_stay_when_it_is_absent() {
             "/response/gracePeriodSeconds",
             "/waiting/deadline",
             "/waiting/enforced",
-            "/waiting/holdReason"
+            "/waiting/pauseReason"
         ]
     );
     for field in optional {

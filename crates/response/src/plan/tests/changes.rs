@@ -1,7 +1,7 @@
 //! What becomes of an Incident that waited while a policy, a binding or the switch changed.
 
 use super::*;
-use bailiff_api::HoldReason;
+use bailiff_api::PauseReason;
 
 #[test]
 fn a_changed_expression_is_evaluated_again_and_a_cancelled_response_is_final() {
@@ -102,19 +102,19 @@ fn what_waited_for_a_person_and_is_old_is_closed_when_it_goes_on() {
             f.violation.last_recorded = now() - seconds(age);
         })
     };
-    for (waits, held) in [
-        (vec![pause()], HoldReason::PolicyPaused),
-        (vec![pause(), failed()], HoldReason::PolicyPaused),
+    for (waits, pause) in [
+        (vec![pause()], PauseReason::PolicyPaused),
+        (vec![pause(), failed()], PauseReason::PolicyPaused),
         (
             vec![off(), not_protected()],
-            HoldReason::ResponsesSwitchedOff,
+            PauseReason::ResponsesSwitchedOff,
         ),
-        (vec![off(), pause()], HoldReason::PolicyPaused),
-        (vec![pause(), not_protected()], HoldReason::PolicyPaused),
+        (vec![off(), pause()], PauseReason::PolicyPaused),
+        (vec![pause(), not_protected()], PauseReason::PolicyPaused),
     ] {
         assert_eq!(reason(&plan(&old(&waits, 3600), now())), "Evict");
         let too_old = Plan::NoAction {
-            reason: NoActionReason::ViolationTooOld(held),
+            reason: NoActionReason::ViolationTooOld(pause),
             would: None,
         };
         assert_eq!(plan(&old(&waits, 3601), now()), too_old, "{waits:?}");
@@ -124,7 +124,7 @@ fn what_waited_for_a_person_and_is_old_is_closed_when_it_goes_on() {
         reason(&plan(&old(&[not_protected()], 36_000), now())),
         "Evict"
     );
-    // As long as it is held it waits.
+    // As long as it is paused it waits.
     let mut facts = old(&[pause()], 36_000);
     facts.paused = vec![paused()];
     assert_eq!(reason(&plan(&facts, now())), responded::POLICY_PAUSED);
