@@ -200,6 +200,8 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
         "runtimepolicies.bailiff.dev",
         "runtimepolicybindings.bailiff.dev",
         "incidents.bailiff.dev",
+        "imageadmissionpolicies.bailiff.dev",
+        "imageadmissionpolicybindings.bailiff.dev",
     ] {
         assert!(said.contains(crd), "{said}");
     }
@@ -219,7 +221,13 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
     // Without what stays: nothing is left at all.
     let _said = upgrade(&story, &["--set", "crds.keep=false"]);
     let _said = uninstall(&story);
-    for crd in ["incidents", "runtimepolicies", "runtimepolicybindings"] {
+    for crd in [
+        "incidents",
+        "runtimepolicies",
+        "runtimepolicybindings",
+        "imageadmissionpolicies",
+        "imageadmissionpolicybindings",
+    ] {
         story
             .cluster
             .wait("delete", &[&format!("crd/{crd}.bailiff.dev")]);
