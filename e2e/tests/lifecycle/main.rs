@@ -146,6 +146,15 @@ fn try_left(story: &Story) -> Result<Vec<String>, String> {
     Ok(names.map(str::to_owned).collect())
 }
 
+/// The kinds of the chart.
+const CRDS: [&str; 5] = [
+    "runtimepolicies.bailiff.dev",
+    "runtimepolicybindings.bailiff.dev",
+    "imageadmissionpolicies.bailiff.dev",
+    "imageadmissionpolicybindings.bailiff.dev",
+    "incidents.bailiff.dev",
+];
+
 #[test]
 fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
     let story = Story::begin_alone("life");
@@ -196,13 +205,7 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
 
     // What people wrote stays, and is named with the way to remove it.
     let said = uninstall(&story);
-    for crd in [
-        "runtimepolicies.bailiff.dev",
-        "runtimepolicybindings.bailiff.dev",
-        "incidents.bailiff.dev",
-        "imageadmissionpolicies.bailiff.dev",
-        "imageadmissionpolicybindings.bailiff.dev",
-    ] {
+    for crd in CRDS {
         assert!(said.contains(crd), "{said}");
     }
     let left_over: Vec<_> = left(&story)
@@ -221,16 +224,8 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
     // Without what stays: nothing is left at all.
     let _said = upgrade(&story, &["--set", "crds.keep=false"]);
     let _said = uninstall(&story);
-    for crd in [
-        "incidents",
-        "runtimepolicies",
-        "runtimepolicybindings",
-        "imageadmissionpolicies",
-        "imageadmissionpolicybindings",
-    ] {
-        story
-            .cluster
-            .wait("delete", &[&format!("crd/{crd}.bailiff.dev")]);
+    for crd in CRDS {
+        story.cluster.wait("delete", &[&format!("crd/{crd}")]);
     }
     let nothing = eventually(|| {
         let left = left(&story);
