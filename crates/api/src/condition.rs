@@ -1,9 +1,22 @@
 //! Condition types and reasons of Bailiff's objects.
 //!
-//! Here: the vocabulary of `status.conditions`. Not here: when each is set (`response`,
-//! `controller`).
+//! Here: the vocabulary of `status.conditions`, and when the time of a transition stays. Not here: when
+//! each is set (`response`, `controller`, `renderer`).
 //! Invariant: types are adjectives or past participles and reasons upper camel case, as the API
 //! conventions ask; each is documented in `docs/operating.md`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// The successor of the condition of its type: the time of its last transition stays unless its status
+/// differs.
+#[must_use]
+pub fn succeeding(before: &[Condition], mut new: Condition) -> Condition {
+    let old = before.iter().find(|old| old.type_ == new.type_);
+    if let Some(old) = old.filter(|old| old.status == new.status) {
+        new.last_transition_time = old.last_transition_time.clone();
+    }
+    new
+}
 
 /// Condition types.
 pub mod types {

@@ -9,7 +9,7 @@
 use crate::config::Config;
 use crate::policy_cache::Checked;
 use crate::reconcile::Controller;
-use bailiff_api::condition::{evaluation_failed, paused, ready, types};
+use bailiff_api::condition::{evaluation_failed, paused, ready, succeeding, types};
 use bailiff_api::{
     Coverage, FailurePolicy, ResponseAction, RuntimePolicy, RuntimePolicyBinding,
     RuntimePolicyBindingStatus, RuntimePolicyStatus,
@@ -266,20 +266,18 @@ fn condition(
     now: Timestamp,
 ) -> Condition {
     let status = if value { "True" } else { "False" };
-    let old = before.iter().find(|c| c.type_ == type_);
     while message.len() > MESSAGE_LIMIT {
         message.pop();
     }
-    Condition {
+    let new = Condition {
         type_: type_.to_owned(),
         status: status.to_owned(),
         reason: reason.to_owned(),
         message,
         observed_generation: generation,
-        last_transition_time: old
-            .filter(|old| old.status == status)
-            .map_or(Time(now), |old| old.last_transition_time.clone()),
-    }
+        last_transition_time: Time(now),
+    };
+    succeeding(before, new)
 }
 
 #[cfg(test)]

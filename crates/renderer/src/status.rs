@@ -4,7 +4,7 @@
 //! Invariant: Rendered is True only if the API server has the object of the current generation.
 
 use crate::plan::{BindingState, GENERATION, PolicyState};
-use bailiff_api::condition::{ready, rendered, types};
+use bailiff_api::condition::{ready, rendered, succeeding, types};
 use bailiff_policy::image::rendered_name;
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
@@ -167,17 +167,15 @@ pub(crate) fn changed(
         .into_iter()
         .map(|(type_, (value, reason, message))| {
             let status = if value { "True" } else { "False" };
-            let old = before.iter().find(|condition| condition.type_ == type_);
-            Condition {
+            let new = Condition {
                 type_: type_.to_owned(),
                 status: status.to_owned(),
                 reason: reason.to_owned(),
                 message: printable(&message),
                 observed_generation: generation,
-                last_transition_time: old
-                    .filter(|old| old.status == status)
-                    .map_or(Time(now), |old| old.last_transition_time.clone()),
-            }
+                last_transition_time: Time(now),
+            };
+            succeeding(before, new)
         })
         .collect();
     (conditions != before).then_some(conditions)

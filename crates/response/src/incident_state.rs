@@ -9,7 +9,7 @@
 use crate::messages;
 use crate::plan::Plan;
 use crate::reason::{NoActionReason, WaitReason};
-use bailiff_api::condition::{recovered as recovered_reason, responded, types};
+use bailiff_api::condition::{recovered as recovered_reason, responded, succeeding, types};
 use bailiff_api::{
     DryRunResponse, Incident, IncidentStatus, Phase, Replacement, ResponseAction, ResponseStatus,
     WaitingStatus, WorkloadReference,
@@ -384,14 +384,10 @@ fn condition(
     }
 }
 
-fn set(status: &mut IncidentStatus, mut new: Condition) {
+fn set(status: &mut IncidentStatus, new: Condition) {
+    let new = succeeding(&status.conditions, new);
     match status.conditions.iter_mut().find(|c| c.type_ == new.type_) {
-        Some(old) => {
-            if old.status == new.status {
-                new.last_transition_time = old.last_transition_time.clone();
-            }
-            *old = new;
-        }
+        Some(old) => *old = new,
         None => status.conditions.push(new),
     }
 }
