@@ -7,6 +7,7 @@
 
 use crate::policy_cache::{Checked, PolicyCache};
 use crate::store::{Change, Store};
+use crate::waits::HEARTBEAT_INTERVAL;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, condition::responded, keys};
 use bailiff_kube::decode::UndecodableObjects;
 use bailiff_kube::serve::Heartbeat;
@@ -20,11 +21,7 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-
-/// How long the loop sleeps at most, so that it shows that it makes progress.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What waiting Incidents may have waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]

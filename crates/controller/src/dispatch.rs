@@ -9,6 +9,7 @@ use crate::cache::{Cache, News};
 use crate::metrics::Metrics;
 use crate::reconcile::{Controller, Stop, Work};
 use crate::retention::Retention;
+use crate::waits::HEARTBEAT_INTERVAL;
 use bailiff_api::Incident;
 use bailiff_api::condition::types;
 use bailiff_kube::serve::Heartbeat;
@@ -25,8 +26,6 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long the loop sleeps at most, so that it shows that it makes progress.
-pub(crate) const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// Most Incidents that are kept as the watch brought them; others are read.
 const BROUGHT_LIMIT: usize = 256;
 /// How often the metrics of the queue are computed at most.

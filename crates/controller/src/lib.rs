@@ -27,6 +27,7 @@ mod switch;
 #[cfg(test)]
 mod testing;
 mod undecodable;
+mod waits;
 
 pub use config::Config;
 pub use run::{Clients, Error, run};

@@ -9,6 +9,7 @@ mod sensors;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::waits::{HEARTBEAT_INTERVAL, until};
 use bailiff_api::{event, keys};
 use bailiff_kube::events::{EventSpec, Recorder, node_reference};
 use bailiff_kube::list_watch::ListWatch;
@@ -20,15 +21,12 @@ use jiff::Timestamp;
 use kube::Client;
 pub(crate) use sensors::Monitored;
 use sensors::{Due, Sensors};
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// Most Events that are written at the same time.
 const REPORTS_LIMIT: usize = 16;
 /// Nodes that the chart's DaemonSet matches.
 const LINUX: &str = "kubernetes.io/os=linux";
-/// Longest sleep of the loop, which reports its progress.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Follows Nodes and sensors until it is dropped; `watching` is the client of the watches.
 pub(crate) async fn follow(
@@ -92,13 +90,6 @@ async fn report(recorder: Recorder, due: Due) -> Written {
     let event = event(&due.node, due.has_pod);
     let written = recorder.publish(&event, Timestamp::now()).await;
     (due.node, written)
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn event(node: &str, has_pod: bool) -> EventSpec {

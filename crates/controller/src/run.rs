@@ -6,13 +6,14 @@
 
 use crate::cache::{self, Cache};
 use crate::config::Config;
-use crate::dispatch::{HEARTBEAT_INTERVAL, dispatch};
+use crate::dispatch::dispatch;
 use crate::metrics::Metrics;
 use crate::nodes::{self, Monitored};
 use crate::pods;
 use crate::reconcile::Controller;
 use crate::recovery::follow::follow;
 use crate::statuses::{self, Counted};
+use crate::waits::HEARTBEAT_INTERVAL;
 use bailiff_api::{Incident, keys};
 use bailiff_kube::client::{ClientError, in_cluster};
 use bailiff_kube::serve::Health;

@@ -15,6 +15,7 @@ use crate::policy_status::{Guarded, Matching, Namespaces, of_binding, of_policy}
 use crate::reconcile::Controller;
 use crate::switch;
 use crate::undecodable::Reported;
+use crate::waits::{HEARTBEAT_INTERVAL, until};
 use bailiff_api::condition::types;
 use bailiff_api::{
     RuntimePolicy, RuntimePolicyBinding, RuntimePolicyBindingStatus, RuntimePolicyStatus,
@@ -38,8 +39,6 @@ const DEBOUNCE: Duration = Duration::from_millis(50);
 const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 /// Counting pods takes at most one part in so many of the time.
 const COUNTING_SHARE: u32 = 20;
-/// Longest sleep of the loop, which reports its progress.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// What statuses count.
 #[derive(Clone)]
@@ -99,13 +98,6 @@ pub(crate) async fn run(
 /// The time until changes are processed, after counting pods took so long.
 fn pause(took: Duration) -> Duration {
     DEBOUNCE.max(took.saturating_mul(COUNTING_SHARE))
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// A policy with what was compiled of it.

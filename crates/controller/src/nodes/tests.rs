@@ -4,6 +4,7 @@ use super::*;
 use bailiff_kube::serve::Health;
 use bailiff_testing::{ApiServer, Call};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const NODES: &str = "/api/v1/nodes";
 const PODS: &str = "/api/v1/namespaces/bailiff-system/pods";

@@ -7,6 +7,7 @@
 
 use super::{Pods, Reader};
 use crate::cache::Cache;
+use crate::waits::{HEARTBEAT_INTERVAL, until};
 use bailiff_kube::list_watch::{ListWatch, ObjectEvent};
 use bailiff_kube::serve::Heartbeat;
 use bailiff_policy::MatchResources;
@@ -25,8 +26,6 @@ const LABELS_RETRY: Duration = Duration::from_secs(1);
 const UNKNOWN_RETRY: Duration = Duration::from_mins(5);
 /// Lists take at most one part in so many of the time.
 const LISTS_SHARE: u32 = 4;
-/// Longest sleep of the loop, which reports its progress.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// When everything was and is listed.
 struct Lists {
@@ -82,13 +81,6 @@ pub(crate) async fn follow(client: Client, cache: Cache, pods: Arc<Pods>, heartb
             },
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
         }
-    }
-}
-
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }
 

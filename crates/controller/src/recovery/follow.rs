@@ -11,6 +11,7 @@ mod pods;
 use super::{ClaimScope, PodSource, creator, find_replacement, pod_source};
 use crate::cache::News;
 use crate::reconcile::{Controller, Stop};
+use crate::waits::until;
 use bailiff_api::condition::{responded, types};
 use bailiff_api::{Incident, WorkloadReference};
 use bailiff_kube::decode::{Decoded, UndecodableObjects};
@@ -578,13 +579,6 @@ impl Recovering {
                 return;
             }
         }
-    }
-}
-
-async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }
 
