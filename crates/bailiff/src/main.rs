@@ -84,38 +84,35 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Controller(args) => {
             drop(out);
             args.log.start();
-            let config = args.config()?;
-            runtime()?.block_on(async {
-                let shutdown = on_signal()?;
+            component(async |shutdown| {
+                let config = args.config()?;
                 let clients = bailiff_controller::Clients::in_cluster()?;
-                bailiff_controller::run(config, clients, shutdown).await?;
-                anyhow::Ok(())
+                Ok(bailiff_controller::run(config, clients, shutdown).await?)
             })?;
         }
         Command::Renderer(args) => {
             drop(out);
             args.log.start();
-            let config = args.config();
-            runtime()?.block_on(async {
-                let shutdown = on_signal()?;
+            component(async |shutdown| {
                 let client = bailiff_kube::client::in_cluster()?;
-                bailiff_renderer::run(config, client, shutdown).await?;
-                anyhow::Ok(())
+                Ok(bailiff_renderer::run(args.config(), client, shutdown).await?)
             })?;
         }
         Command::Sensor(args) => {
             drop(out);
             args.log.start();
-            let config = args.config();
-            runtime()?.block_on(async {
-                let shutdown = on_signal()?;
+            component(async |shutdown| {
                 let client = bailiff_kube::client::in_cluster()?;
-                Box::pin(bailiff_sensor::run(config, client, shutdown)).await?;
-                anyhow::Ok(())
+                Ok(Box::pin(bailiff_sensor::run(args.config(), client, shutdown)).await?)
             })?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a component of the cluster until a signal stops it.
+fn component(run: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    runtime()?.block_on(async { run(on_signal()?).await })
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

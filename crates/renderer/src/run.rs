@@ -83,27 +83,12 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     let mut registry = Registry::default();
     metrics.register(&mut registry);
     let health = Health::default();
-    let serving = serve::serve(
-        config.address,
-        Arc::new(registry),
-        health.clone(),
-        shutdown.clone(),
-    );
-    let working = async {
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = render(&config.exempt, client, &metrics, &health) => {}
-        }
-    };
-    let (served, ()) = futures::join!(
-        async {
-            let served = serving.await;
-            shutdown.cancel();
-            served
-        },
-        working
-    );
-    Ok(served?)
+    let serving = serve::serve(config.address, Arc::new(registry), health.clone(), shutdown);
+    tokio::select! {
+        // It ends with `shutdown`.
+        served = serving => Ok(served?),
+        () = render(&config.exempt, client, &metrics, &health) => Ok(()),
+    }
 }
 
 async fn render(exempt: &Exemptions, client: Client, metrics: &Metrics, health: &Health) {
