@@ -1,7 +1,7 @@
 //! Image references, digests, and patterns of repositories.
 //!
-//! Here: the one normal form of a reference, and which repositories a pattern matches. Not here:
-//! what a policy does with either (`policy`).
+//! Here: the one normal form of a reference, which repositories a pattern matches, and what a registry
+//! says about an image. Not here: what a policy does with them (`policy`).
 //! Invariant: a reference, a digest and a pattern are valid from the start, have a bounded size and
 //! are ASCII. An invalid text is an error with a reason, never a value.
 #![warn(
@@ -17,11 +17,13 @@
 mod digest;
 mod excerpt;
 mod grammar;
+mod lookup;
 mod pattern;
 mod reference;
 
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use excerpt::Excerpt;
+pub use lookup::{Failure, ImageFacts, Lookup, ManifestKind, Missing, Source};
 pub use pattern::{
     InvalidPattern, InvalidPatterns, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_REGEXES, Pattern,
     PatternFault, Patterns, Shape,
