@@ -8,8 +8,8 @@
 mod expressions;
 
 use super::compile::CompiledImagePolicy;
-use super::evaluate::Rule;
-use super::messages::violation;
+use super::evaluate::WrittenRule;
+use super::messages;
 use bailiff_api::ImageAdmissionPolicyBinding;
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
@@ -55,12 +55,12 @@ pub fn policy(policy: &CompiledImagePolicy, exempt: &Exemptions) -> ValidatingAd
                 values: Some(exempt.namespaces.clone()),
             });
     }
-    let validations = Rule::ALL
+    let validations = WrittenRule::ALL
         .into_iter()
         .filter(|rule| applies(policy, *rule))
         .map(|rule| {
             let list = expressions::list_of(rule);
-            let sentence = violation(policy, rule);
+            let sentence = messages::written(policy, rule);
             Validation {
                 expression: format!("size(variables.{list}) == 0"),
                 message: Some(expressions::message_without_image(&sentence)),
@@ -144,11 +144,11 @@ fn stored(selector: Option<&LabelSelector>) -> LabelSelector {
 }
 
 /// Whether a policy has a rule.
-fn applies(policy: &CompiledImagePolicy, rule: Rule) -> bool {
+fn applies(policy: &CompiledImagePolicy, rule: WrittenRule) -> bool {
     match rule {
-        Rule::ValidReference => true,
-        Rule::AllowedRepositories => policy.allowed.is_some(),
-        Rule::DigestRequired => policy.digest_required,
+        WrittenRule::ValidReference => true,
+        WrittenRule::AllowedRepositories => policy.allowed.is_some(),
+        WrittenRule::DigestRequired => policy.requires_written_digest(),
     }
 }
 
