@@ -107,6 +107,40 @@ impl<'a> Evaluation<'a> {
         }
     }
 
+    /// Goes on with other data, and with what is left of the budget and of all limits.
+    ///
+    /// ```
+    /// # use bailiff_cel::{Activation, Env, Evaluation, Type, Value};
+    /// struct Number(i64);
+    /// impl Activation for Number {
+    ///     fn variable(&self, slot: usize) -> Option<Value<'_>> {
+    ///         (slot == 0).then_some(Value::Int(self.0))
+    ///     }
+    /// }
+    ///
+    /// let env = Env::new([("number", Type::Int)]);
+    /// let program = env.compile("number > 1")?;
+    /// let (one, two) = (Number(1), Number(2));
+    /// let mut evaluation = Evaluation::new(&env, &one, 100);
+    /// assert_eq!(evaluation.run(&program), Ok(Value::Bool(false)));
+    /// let spent = evaluation.spent();
+    /// evaluation.continue_with(&two);
+    /// assert_eq!(evaluation.run(&program), Ok(Value::Bool(true)));
+    /// assert_eq!(evaluation.spent(), 2 * spent);
+    /// # Ok::<(), bailiff_cel::CompileError>(())
+    /// ```
+    pub fn continue_with(&mut self, activation: &'a dyn Activation) {
+        self.activation = Host(activation);
+        // What named expressions gave is of the data before.
+        self.forget_named();
+        self.named = SmallVec::from_elem(State::Waiting, self.env.all_named().len());
+    }
+
+    fn forget_named(&mut self) {
+        let named = std::mem::take(&mut self.named);
+        stack::with(stack::levels(self.env.wrapped), || drop(named));
+    }
+
     /// Evaluates a program of the same environment.
     ///
     /// # Errors
@@ -327,8 +361,7 @@ impl<'a> Evaluation<'a> {
 
 impl Drop for Evaluation<'_> {
     fn drop(&mut self) {
-        let named = std::mem::take(&mut self.named);
-        stack::with(stack::levels(self.env.wrapped), || drop(named));
+        self.forget_named();
     }
 }
 
