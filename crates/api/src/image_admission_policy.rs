@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status",
-        description = "Status of the condition Ready: every pattern and selector is valid."
+        description = "Status of the condition Ready: every pattern, selector and expression is valid."
     ),
     printcolumn(
         name = "Rendered",
@@ -49,7 +49,7 @@ use serde::{Deserialize, Serialize};
     )
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.allowedRepositories) || has(self.digest)").message("must have allowedRepositories, digest or both"))]
+#[x_kube(validation = Rule::new("has(self.allowedRepositories) || has(self.digest) || has(self.validations)").message("must have allowedRepositories, digest or validations"))]
 pub struct ImageAdmissionPolicySpec {
     /// Selects the pods that the policy applies to. If unset, the policy applies to all pods.
     #[serde(default)]
@@ -74,6 +74,14 @@ pub struct ImageAdmissionPolicySpec {
     /// Requirements on the digest of an image reference. If unset, tags are allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<DigestRule>,
+
+    /// Expressions that must be true for a selected image. All are evaluated for each image of a pod; one
+    /// that is false is a violation, and so is one that cannot be evaluated, whatever onError is. The webhook
+    /// of Bailiff evaluates them, and the API server alone does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub validations: Vec<ImageValidation>,
 
     /// What happens while the registry has not answered yet whether it has the image. The answer is still
     /// waited for, so that a controller that retries succeeds. Must be Deny or Allow.
@@ -165,6 +173,29 @@ impl DigestRule {
     }
 }
 
+/// Expression that must be true for an image.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageValidation {
+    /// CEL expression. Must evaluate to bool; false is a violation. It can use `image`, `container`, `object`
+    /// (the Pod) and `namespaceObject`. `image` has the parts of the reference in normal form: `registry`
+    /// (docker.io), `repository` (docker.io/library/nginx), `digest` (absent without one) and `tag` (absent
+    /// with a digest; latest if none is written). `image.tag` cannot be used with digest.pin. `container` is
+    /// the entry of the pod that uses the image: of containers, initContainers or ephemeralContainers, or of
+    /// volumes for an image volume.
+    #[schemars(length(min = 1, max = 10240))]
+    pub expression: String,
+    /// Message of a violation. Must be one line. If unset, the message contains the expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^[^\n]*$"))]
+    pub message: Option<String>,
+    /// CEL expression for the message. Must evaluate to string. If it cannot be evaluated or is empty,
+    /// `message` is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 10240))]
+    pub message_expression: Option<String>,
+}
+
 /// Status of a policy.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -172,7 +203,8 @@ pub struct ImageAdmissionPolicyStatus {
     /// Generation that the status applies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions of the policy. Ready: every pattern and selector is valid. Rendered: the API server has a
+    /// Conditions of the policy. Ready: every pattern and selector is valid, and every expression compiles; if
+    /// not, the message contains each error and its position. Rendered: the API server has a
     /// ValidatingAdmissionPolicy for this generation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

@@ -40,6 +40,51 @@ pub(crate) struct CompiledValidation {
     pub(crate) message_program: Option<Program>,
 }
 
+/// A validation as it is written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ValidationSource<'a> {
+    pub(crate) expression: &'a str,
+    pub(crate) message: Option<&'a str>,
+    pub(crate) message_expression: Option<&'a str>,
+}
+
+impl<'a> ValidationSource<'a> {
+    /// Each expression with its field.
+    pub(crate) fn expressions(self, index: usize) -> impl Iterator<Item = (String, &'a str)> {
+        let field = |name: &str| format!("spec.validations[{index}].{name}");
+        std::iter::once((field("expression"), self.expression)).chain(
+            self.message_expression
+                .map(|expression| (field("messageExpression"), expression)),
+        )
+    }
+
+    /// Compiles the validation at this place of `spec.validations`.
+    pub(crate) fn compile(
+        self,
+        env: &Env,
+        index: usize,
+    ) -> Result<CompiledValidation, Vec<FieldError>> {
+        let types = [Type::Bool, Type::String];
+        let mut programs = Vec::new();
+        let mut faults = Vec::new();
+        for ((field, expression), wanted) in self.expressions(index).zip(&types) {
+            match typed(env, expression, wanted) {
+                Ok(program) => programs.push(program),
+                Err(message) => faults.push(FieldError { field, message }),
+            }
+        }
+        let mut programs = programs.into_iter();
+        match programs.next() {
+            Some(program) if faults.is_empty() => Ok(CompiledValidation {
+                program,
+                message: self.message.map(str::to_owned),
+                message_program: programs.next(),
+            }),
+            Some(_) | None => Err(faults),
+        }
+    }
+}
+
 /// A fault of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
@@ -140,23 +185,18 @@ pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<FieldError>
     }
     let mut validations = Vec::new();
     for (index, validation) in spec.validations.iter().enumerate() {
-        let program = typed(&env, &validation.expression, &Type::Bool)
-            .map_err(|message| note(format!("spec.validations[{index}].expression"), &message));
-        let message_program = validation.message_expression.as_deref().map(|expression| {
-            typed(&env, expression, &Type::String).map_err(|message| {
-                note(
-                    format!("spec.validations[{index}].messageExpression"),
-                    &message,
-                );
-            })
-        });
-        if let Ok(program) = program {
-            let message_program = message_program.and_then(Result::ok);
-            validations.push(CompiledValidation {
-                program,
-                message: validation.message.clone(),
-                message_program,
-            });
+        let source = ValidationSource {
+            expression: &validation.expression,
+            message: validation.message.as_deref(),
+            message_expression: validation.message_expression.as_deref(),
+        };
+        match source.compile(&env, index) {
+            Ok(compiled) => validations.push(compiled),
+            Err(found) => {
+                for FieldError { field, message } in found {
+                    note(field, &message);
+                }
+            }
         }
     }
     match constraints {

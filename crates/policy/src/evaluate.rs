@@ -173,7 +173,10 @@ fn evaluation_error(validation: Option<usize>, message: String) -> EvaluationErr
 
 /// What is said about a violation: the message expression's text if it has one, else the
 /// message, else the expression.
-fn message<'a>(evaluation: &mut Evaluation<'a>, validation: &'a CompiledValidation) -> String {
+pub(crate) fn message<'a>(
+    evaluation: &mut Evaluation<'a>,
+    validation: &'a CompiledValidation,
+) -> String {
     if let Some(program) = &validation.message_program
         && let Ok(Value::String(text)) = evaluation.run(program)
         && !text.trim().is_empty()

@@ -7,9 +7,9 @@
 
 use crate::compile::environment;
 use bailiff_api::{ExpressionWarning, RuntimePolicy, TypeChecking};
-use bailiff_cel::Type;
 use bailiff_cel::admission::expression_warnings;
 use bailiff_cel::schema::{Document, GroupVersionKind, SchemaError};
+use bailiff_cel::{Env, Type};
 use k8s_openapi::api::core::v1::Pod;
 use schemars::generate::SchemaSettings;
 use serde_json::json;
@@ -27,6 +27,10 @@ fn pod_kind() -> GroupVersionKind {
 }
 
 /// The type of a Pod, of the newest release that is known here.
+pub(crate) fn pod_type() -> Result<Type, SchemaError> {
+    pod().clone()
+}
+
 fn pod() -> &'static Result<Type, SchemaError> {
     static POD: OnceLock<Result<Type, SchemaError>> = OnceLock::new();
     POD.get_or_init(|| {
@@ -48,7 +52,7 @@ fn pod() -> &'static Result<Type, SchemaError> {
 /// # Errors
 /// Where the Pod's schema can't be read.
 pub fn type_check(policy: &RuntimePolicy) -> Result<TypeChecking, SchemaError> {
-    let mut env = environment(pod().as_ref().map_err(Clone::clone)?.clone());
+    let mut env = environment(pod_type()?);
     let spec = &policy.spec;
     for variable in &spec.variables {
         // As in admission: a fault of a variable is not said, and what uses it is not known.
@@ -59,7 +63,12 @@ pub fn type_check(policy: &RuntimePolicy) -> Result<TypeChecking, SchemaError> {
         .iter()
         .map(|v| (v.expression.as_str(), v.message_expression.as_deref()))
         .collect();
-    let found = expression_warnings(&[(&pod_kind(), env)], &validations);
+    Ok(warnings(env, &validations))
+}
+
+/// The warnings of validations in an environment, each of an expression and perhaps a message expression.
+pub(crate) fn warnings(env: Env, validations: &[(&str, Option<&str>)]) -> TypeChecking {
+    let found = expression_warnings(&[(&pod_kind(), env)], validations);
     let expression_warnings = found.into_iter().map(|mut found| {
         if found.warning.len() > WARNING_LIMIT {
             let end = found.warning.floor_char_boundary(WARNING_LIMIT);
@@ -70,7 +79,7 @@ pub fn type_check(policy: &RuntimePolicy) -> Result<TypeChecking, SchemaError> {
             warning: found.warning,
         }
     });
-    Ok(TypeChecking {
+    TypeChecking {
         expression_warnings: expression_warnings.collect(),
-    })
+    }
 }

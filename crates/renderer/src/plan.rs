@@ -70,7 +70,7 @@ pub(crate) enum Write {
 pub(crate) enum PolicyState {
     /// It is rendered.
     Compiled,
-    /// It is rendered, except for its rules that need a registry, and no webhook enforces those.
+    /// It is rendered, except for the rules that only a webhook enforces, and there is none.
     WithoutWebhook,
     /// It has faults.
     Faulty(Vec<FieldError>),
@@ -119,7 +119,7 @@ pub(crate) fn plan(cluster: &Cluster, settings: &Settings) -> Plan {
                         replace(live, &mut wanted);
                         writes.push(Write::Policy(Box::new(wanted)));
                     }
-                    let state = if compiled.asks_registry() && !settings.webhook {
+                    let state = if compiled.needs_webhook() && !settings.webhook {
                         PolicyState::WithoutWebhook
                     } else {
                         PolicyState::Compiled

@@ -30,12 +30,12 @@ pub(crate) fn policy(
         PolicyState::Compiled => (
             true,
             ready::COMPILED,
-            "All patterns and selectors are valid.".to_owned(),
+            "All patterns, selectors and expressions are valid.".to_owned(),
         ),
         PolicyState::WithoutWebhook => (
             false,
             ready::WEBHOOK_DISABLED,
-            "spec.digest: pin and verifyRepository have no effect, because the webhook of Bailiff is disabled. Set the value webhook.enabled, or set verifyRepository to false and remove pin.".to_owned(),
+            "spec.digest.pin, spec.digest.verifyRepository and spec.validations have no effect, because the webhook of Bailiff is disabled. Set the value webhook.enabled, or set verifyRepository to false and remove pin and validations.".to_owned(),
         ),
         PolicyState::Faulty(faults) => {
             let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();

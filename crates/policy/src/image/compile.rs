@@ -1,9 +1,10 @@
 //! From an `ImageAdmissionPolicy` to something that is evaluated and rendered.
 //!
-//! Here: patterns and selectors, every fault with its field. Not here: the verdict.
+//! Here: patterns and selectors, every fault with its field. Not here: expressions (`validations`), the verdict.
 //! Invariant: a policy with a fault is neither evaluated nor rendered, not even in part.
 
-use crate::compile::FieldError;
+use super::validations;
+use crate::compile::{CompiledValidation, FieldError};
 use crate::selector::MatchResources;
 use bailiff_api::{ImageAdmissionPolicy, Unchecked};
 use bailiff_oci::{InvalidPatterns, Pattern, Patterns, Reference, Shape};
@@ -27,6 +28,7 @@ pub struct CompiledImagePolicy {
     pub(super) digest: Option<CompiledDigestRule>,
     pub(super) on_pending: Unchecked,
     pub(super) on_error: Unchecked,
+    pub(super) validations: Vec<CompiledValidation>,
     pub(super) spec_constraints: bailiff_api::MatchResources,
 }
 
@@ -48,12 +50,17 @@ impl CompiledImagePolicy {
         patterns.filter_map(Pattern::literal_host)
     }
 
-    /// Whether reviews of images have to ask their registry.
+    /// Whether the policy has rules that only the webhook enforces: those that ask a registry, and
+    /// expressions.
     #[must_use]
-    pub fn asks_registry(&self) -> bool {
-        self.digest
-            .as_ref()
-            .is_some_and(|rule| rule.pin || rule.verify)
+    pub fn needs_webhook(&self) -> bool {
+        let asks_registry = |rule: &CompiledDigestRule| rule.pin || rule.verify;
+        self.digest.as_ref().is_some_and(asks_registry) || !self.validations.is_empty()
+    }
+
+    /// Whether the policy pins tags to digests.
+    pub(super) fn pins(&self) -> bool {
+        self.digest.as_ref().is_some_and(|rule| rule.pin)
     }
 
     /// Whether references without a digest are denied as they are written, without asking a registry.
@@ -107,32 +114,23 @@ pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec
         .as_ref()
         .map_or(&[][..], |rule| &rule.pin_exclude);
     let pin_exclude = patterns("spec.digest.pinExclude", pin_exclude);
-    let wildcards = |of: &[&Option<Patterns>]| -> usize {
-        let all = of.iter().filter_map(|patterns| patterns.as_ref());
-        all.flat_map(Patterns::as_slice)
-            .map(|pattern| match pattern.shape() {
-                Shape::Regex(text) => text.len(),
-                Shape::Literal(_) | Shape::Prefix(_) => 0,
-            })
-            .sum()
-    };
-    for (field, bytes) in [
-        ("spec.matchImages", wildcards(&[&include, &exclude])),
-        ("spec.allowedRepositories", wildcards(&[&allowed])),
-        ("spec.digest.pinExclude", wildcards(&[&pin_exclude])),
+    for (field, lists) in [
+        ("spec.matchImages", &[&include, &exclude][..]),
+        ("spec.allowedRepositories", &[&allowed]),
+        ("spec.digest.pinExclude", &[&pin_exclude]),
     ] {
-        if bytes > REGEX_BYTES_LIMIT {
-            faults.push(FieldError {
-                field: field.to_owned(),
-                message: super::messages::wildcards_too_long(bytes, REGEX_BYTES_LIMIT),
-            });
-        }
+        faults.extend(too_many_wildcards(field, lists));
     }
     let digest_rule = spec
         .digest
         .as_ref()
         .filter(|rule| rule.pin || rule.required || rule.verifies_repository());
-    if spec.allowed_repositories.is_empty() && digest_rule.is_none() {
+    let validations = validations::compile(spec).unwrap_or_else(|found| {
+        faults.extend(found);
+        Vec::new()
+    });
+    if spec.allowed_repositories.is_empty() && digest_rule.is_none() && spec.validations.is_empty()
+    {
         // The schema says the same; a policy that was stored before it did is read, too.
         faults.push(FieldError {
             field: "spec".to_owned(),
@@ -159,7 +157,24 @@ pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec
         }),
         on_pending: spec.on_pending,
         on_error: spec.on_error,
+        validations,
         spec_constraints: spec.match_constraints.clone(),
+    })
+}
+
+/// The fault of lists of patterns whose wildcards cost too much together.
+fn too_many_wildcards(field: &str, lists: &[&Option<Patterns>]) -> Option<FieldError> {
+    let all = lists.iter().filter_map(|patterns| patterns.as_ref());
+    let bytes = all
+        .flat_map(Patterns::as_slice)
+        .map(|pattern| match pattern.shape() {
+            Shape::Regex(text) => text.len(),
+            Shape::Literal(_) | Shape::Prefix(_) => 0,
+        })
+        .sum();
+    (bytes > REGEX_BYTES_LIMIT).then(|| FieldError {
+        field: field.to_owned(),
+        message: super::messages::wildcards_too_long(bytes, REGEX_BYTES_LIMIT),
     })
 }
 

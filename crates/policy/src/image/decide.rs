@@ -2,7 +2,7 @@
 //! to pins, denials and warnings.
 //!
 //! Here: the two steps of a review, what has to be looked up and what follows. Not here: the rules
-//! (`evaluate`, `registry`), looking up (`oci`), the response to the API server (`webhook`).
+//! (`evaluate`, `registry`, `validations`), looking up (`oci`), the response to the API server (`webhook`).
 //! Invariant: a decision is a function of its arguments. What it pins is what it checked.
 
 use super::bind::BoundPolicy;
@@ -10,6 +10,7 @@ use super::evaluate::{ParsedImage, Violation, parse, written};
 use super::images::images;
 use super::pins::{Pin, kept, pins};
 use super::registry::{Lookups, Tags, check, question};
+use super::validations::{Subject, budget, validate};
 use bailiff_oci::{Reference, ShortNames};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub struct PodReview<'a> {
     pub pod: &'a Json,
     /// The Pod before an update.
     pub old: Option<&'a Json>,
+    /// The Namespace of the pod as JSON, for `namespaceObject`. Without it, an expression that reads it
+    /// cannot be evaluated, which is a violation.
+    pub namespace: Option<&'a Json>,
     /// The step of admission.
     pub stage: Stage,
 }
@@ -81,6 +85,13 @@ pub fn decide(bound: &[BoundPolicy<'_>], review: &PodReview<'_>, lookups: &Looku
             with_pins(rest, &decided, lookups)
         }
     };
+    let validating = bound.iter().filter(|b| !b.policy.validations.is_empty());
+    let budget = budget(validating.count());
+    let pinned = budget.and_then(|_| with_references(review.pod, &decided));
+    let subject = Subject {
+        pod: pinned.as_ref().unwrap_or(review.pod),
+        namespace: review.namespace,
+    };
     let mut decision = Decision {
         pins: decided,
         uncovered: uncovered(bound, &images),
@@ -94,6 +105,9 @@ pub fn decide(bound: &[BoundPolicy<'_>], review: &PodReview<'_>, lookups: &Looku
         let mut violations = written(bound.policy, &images);
         let checked = check(bound.policy, tags, &images, &lookups);
         violations.extend(checked.violations);
+        if let Some(budget) = budget {
+            violations.extend(validate(bound.policy, &images, subject, budget));
+        }
         if bound.actions.deny || bound.actions.warn {
             decision.notes.extend(checked.notes);
         }
@@ -139,6 +153,18 @@ fn keep<'a>(
         })
         .collect();
     (pins, rest)
+}
+
+/// The pod as it will be; none if it stays as it is.
+fn with_references(pod: &Json, pins: &[Pin]) -> Option<Json> {
+    if pins.is_empty() {
+        return None;
+    }
+    let mut pod = pod.clone();
+    for pin in pins {
+        pin.apply(&mut pod);
+    }
+    Some(pod)
 }
 
 /// The images as they will be, and the answers about them.

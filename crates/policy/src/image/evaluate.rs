@@ -50,6 +50,10 @@ pub enum Rule {
     Written(WrittenRule),
     /// About the answer of a registry.
     Registry(RegistryRule),
+    /// The expression at this place of `spec.validations` is true.
+    Validation(usize),
+    /// The expression at this place of `spec.validations` can be evaluated.
+    Evaluated(usize),
 }
 
 /// A rule that at least one image violates.

@@ -2,7 +2,7 @@
 //!
 //! Here: wording, for the verdict and for the rendered policy alike. Not here: when it is said.
 //! Invariant: a message is printable ASCII without line breaks: it contains names that the API server
-//! checked, repositories in normal form, and no other part of a reference.
+//! checked, references in normal form, and what expressions make of a pod only after `printable`.
 
 use super::compile::CompiledImagePolicy;
 use super::evaluate::{RegistryRule, WrittenRule};
@@ -11,7 +11,7 @@ use super::registry::Finding;
 use bailiff_oci::{Failure, InvalidPattern, Missing, Pattern, Reference};
 
 /// A policy without a rule.
-pub(super) const NO_RULE: &str = "must have allowedRepositories, digest or both";
+pub(super) const NO_RULE: &str = "must have allowedRepositories, digest or validations";
 
 /// Most patterns that a message lists.
 const PATTERNS_LISTED: usize = 3;
@@ -222,6 +222,71 @@ impl Subject<'_> {
             }
         }
     }
+}
+
+/// What an expression found about an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Complaint {
+    /// It is false; what the policy says about it.
+    False(String),
+    /// It could not be evaluated; why.
+    Failed(String),
+    /// It could not be evaluated, because it or all of them cost too much.
+    TooExpensive(String),
+}
+
+/// The expressions of a policy cost more than they can for a pod.
+pub(super) const OVER_BUDGET: &str =
+    "the expressions of the policy cost more than is allowed for one pod";
+
+/// `image.tag` in a policy that pins: why, before the position.
+pub(super) const NO_TAG: &str =
+    "must not use image.tag with digest.pin, because a pinned image has a digest and no tag";
+
+impl Subject<'_> {
+    /// The sentences about a complaint of `spec.validations[index]` about this image and a number of others.
+    pub(super) fn complaint(
+        &self,
+        policy: &CompiledImagePolicy,
+        index: usize,
+        complaint: &Complaint,
+        others: usize,
+    ) -> String {
+        let Image { user, name, .. } = self.image;
+        let (reference, policy) = (self.reference, &policy.name);
+        let more = match others {
+            0 => String::new(),
+            n => format!("{}{n}{}", MORE.0, MORE.1),
+        };
+        let (cause, remedy) = match complaint {
+            Complaint::False(message) => {
+                let message = printable(message);
+                let message = message.trim_end_matches('.');
+                return format!(
+                    "{user} {name} violates ImageAdmissionPolicy {policy}{more}: {message}. The image is {reference}."
+                );
+            }
+            Complaint::Failed(cause) => (cause, "An administrator has to correct the expression."),
+            Complaint::TooExpensive(cause) => (
+                cause,
+                "Use fewer containers, or ask an administrator for a cheaper expression.",
+            ),
+        };
+        let cause = printable(cause);
+        format!(
+            "{user} {name} could not be evaluated with ImageAdmissionPolicy {policy}{more}: spec.validations[{index}]: {cause}. The image is {reference}. {remedy}"
+        )
+    }
+}
+
+/// A text as printable ASCII without line breaks.
+fn printable(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c == ' ' || c.is_ascii_graphic() => c,
+        _ => '?',
+    };
+    text.chars().map(shown).collect()
 }
 
 /// What to do about a registry that does not answer now.

@@ -4,7 +4,7 @@
 //! registry rendered as a `ValidatingAdmissionPolicy`. Not here: writing rendered policies (`renderer`),
 //! asking registries (`oci`), reviews (`webhook`).
 //! Invariant: [`evaluate`] and the rendered policy have the same verdict and the same message for every
-//! pod, so that it makes no difference which of the two a pod meets.
+//! pod, so that it makes no difference which of the two a pod meets. Expressions are not rendered.
 
 mod bind;
 mod compile;
@@ -15,6 +15,7 @@ mod messages;
 mod pins;
 mod registry;
 mod render;
+mod validations;
 
 pub use bind::{
     Actions, BoundPolicy, CompiledImageBinding, Mode, PodLabels, bound, compile_binding,
@@ -26,6 +27,7 @@ pub use images::{Image, ImageUser, images};
 pub use pins::{ORIGINAL_IMAGE, ORIGINAL_VOLUME, Pin};
 pub use registry::Lookups;
 pub use render::{Exemptions, RENDERED_PREFIX, binding, policy, rendered_name};
+pub use validations::type_check;
 
 #[cfg(test)]
 mod tests;

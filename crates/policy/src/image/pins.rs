@@ -38,6 +38,27 @@ impl Pin {
         self.pointer == pointer(image)
     }
 
+    /// Changes a Pod as the pin says. One that has no such reference stays as it is.
+    pub(super) fn apply(&self, pod: &mut Json) {
+        let Some(reference) = pod.pointer_mut(&self.pointer) else {
+            return;
+        };
+        *reference = self.pinned.as_str().into();
+        let Some(annotation) = &self.annotation else {
+            return;
+        };
+        let metadata = pod.get_mut("metadata").and_then(Json::as_object_mut);
+        let annotations = metadata.and_then(|metadata| {
+            metadata
+                .entry("annotations")
+                .or_insert_with(|| serde_json::json!({}))
+                .as_object_mut()
+        });
+        if let Some(annotations) = annotations {
+            annotations.insert(annotation.clone(), self.original.as_str().into());
+        }
+    }
+
     fn new(image: &Image<'_>, reference: &Reference, digest: &Digest) -> Self {
         Self {
             pointer: pointer(image),

@@ -5,6 +5,7 @@ mod agreement;
 mod cost;
 mod decisions;
 mod sentences;
+mod validations;
 
 use super::*;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};

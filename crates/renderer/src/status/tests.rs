@@ -25,7 +25,7 @@ fn a_policy_tells_whether_it_is_valid_and_what_is_enforced() {
             message: "\"nginx\" is not a pattern".to_owned(),
         }])
     };
-    let ready = "Ready=true Compiled: All patterns and selectors are valid.";
+    let ready = "Ready=true Compiled: All patterns, selectors and expressions are valid.";
     let not_ready =
         "Ready=false CompileError: spec.allowedRepositories[0]: \"nginx\" is not a pattern";
     let of = |state: &PolicyState, live: Option<&ValidatingAdmissionPolicy>, rejected| {
@@ -42,7 +42,7 @@ fn a_policy_tells_whether_it_is_valid_and_what_is_enforced() {
     assert_eq!(
         of(&PolicyState::WithoutWebhook, Some(&live), None),
         [
-            "Ready=false WebhookDisabled: spec.digest: pin and verifyRepository have no effect, because the webhook of Bailiff is disabled. Set the value webhook.enabled, or set verifyRepository to false and remove pin.",
+            "Ready=false WebhookDisabled: spec.digest.pin, spec.digest.verifyRepository and spec.validations have no effect, because the webhook of Bailiff is disabled. Set the value webhook.enabled, or set verifyRepository to false and remove pin and validations.",
             "Rendered=true Rendered: The API server has ValidatingAdmissionPolicy bailiff-image.ours."
         ]
     );

@@ -55,7 +55,12 @@ fn decision(
         policy: &policy,
         actions,
     }];
-    let review = PodReview { pod, old, stage };
+    let review = PodReview {
+        pod,
+        old,
+        namespace: None,
+        stage,
+    };
     let lookups: Lookups = answers
         .iter()
         .map(|(reference, lookup)| ((*reference).to_owned(), lookup.clone()))
@@ -144,6 +149,7 @@ fn a_policy_that_requires_digests_is_satisfied_by_a_pin_of_another() {
         let review = PodReview {
             pod: &pod,
             old: None,
+            namespace: None,
             stage,
         };
         decide(&bound, &review, &lookups)

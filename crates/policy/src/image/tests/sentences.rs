@@ -186,7 +186,7 @@ fn a_fault_of_a_policy_names_field_pattern_position_and_remedy() {
     );
     assert_eq!(
         faults(json!({})),
-        ["spec: must have allowedRepositories, digest or both"]
+        ["spec: must have allowedRepositories, digest or validations"]
     );
     assert_eq!(
         faults(
