@@ -1,5 +1,5 @@
-//! The shipped library: every policy compiles, and says of each process in its tests what they
-//! want.
+//! The shipped library: every policy compiles, and says of each process or image in its tests what
+//! they want.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,7 +7,8 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_api::{ExecutableSource, Origin, RuntimePolicy, TypeChecking};
+use bailiff_api::{ExecutableSource, ImageAdmissionPolicy, Origin, RuntimePolicy, TypeChecking};
+use bailiff_policy::image::{self, Actions, BoundPolicy, Lookups, PodReview, Rule, Stage};
 use bailiff_policy::{
     Ancestors, Container, Input, Process, Script, Verdict, compile, evaluate, type_check,
 };
@@ -71,6 +72,34 @@ impl Given {
     }
 }
 
+/// The images of a pod, and the messages that a policy must have for it; none: they are allowed.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImageCase {
+    name: String,
+    images: Vec<String>,
+    #[serde(default)]
+    violations: Vec<String>,
+}
+
+impl ImageCase {
+    fn pod(&self) -> serde_json::Value {
+        let entry =
+            |(at, image): (usize, &String)| json!({"name": format!("c{at}"), "image": image});
+        let containers: Vec<_> = self.images.iter().enumerate().map(entry).collect();
+        json!({"metadata": {"name": "web"}, "spec": {"containers": containers}})
+    }
+}
+
+/// The directories of the policies of a kind.
+fn of_kind(kind: &str) -> Vec<PathBuf> {
+    let is_of_kind = |folder: &PathBuf| {
+        let policy: serde_json::Value = read(&folder.join("policy.yaml"));
+        policy["kind"] == kind
+    };
+    folders().into_iter().filter(is_of_kind).collect()
+}
+
 fn folders() -> Vec<PathBuf> {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
     let mut folders: Vec<_> = std::fs::read_dir(library)
@@ -95,8 +124,11 @@ fn the_library_has_its_policies() {
     assert_eq!(
         names,
         [
+            "allowed-registries",
+            "digest-required",
             "no-cryptominers",
             "no-executables-in-temporary-directories",
+            "no-latest-tag",
             "no-network-clients-through-exec",
             "no-package-managers",
             "no-shells-through-exec",
@@ -105,8 +137,14 @@ fn the_library_has_its_policies() {
 }
 
 #[test]
-fn every_policy_says_what_its_tests_want() {
-    for folder in folders() {
+fn every_policy_is_of_a_kind_that_is_tested() {
+    assert_eq!(of_kind("RuntimePolicy").len(), 5);
+    assert_eq!(of_kind("ImageAdmissionPolicy").len(), 3);
+}
+
+#[test]
+fn every_runtime_policy_says_what_its_tests_want() {
+    for folder in of_kind("RuntimePolicy") {
         let policy: RuntimePolicy = read(&folder.join("policy.yaml"));
         let name = policy.metadata.name.clone().unwrap();
         assert!(
@@ -143,5 +181,58 @@ fn every_policy_says_what_its_tests_want() {
         let all: BTreeSet<_> = (0..policy.spec.validations.len()).collect();
         assert_eq!(violated, all, "{name}: a validation that no test violates");
         assert!(allowed > 0, "{name}: no test of a process that is allowed");
+    }
+}
+
+#[test]
+fn every_image_policy_says_what_its_tests_want() {
+    for folder in of_kind("ImageAdmissionPolicy") {
+        let policy: ImageAdmissionPolicy = read(&folder.join("policy.yaml"));
+        let name = policy.metadata.name.clone().unwrap();
+        assert!(
+            folder.ends_with(&name),
+            "{name} lies in {}",
+            folder.display()
+        );
+        let compiled =
+            image::compile(&policy).unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
+        let checked = image::type_check(&policy);
+        assert_eq!(checked, Ok(TypeChecking::default()), "{name}");
+        let cases: Vec<ImageCase> = read(&folder.join("tests.yaml"));
+        let bound = [BoundPolicy {
+            policy: &compiled,
+            actions: Actions {
+                deny: true,
+                ..Actions::default()
+            },
+        }];
+        let mut violated = BTreeSet::new();
+        let mut allowed = 0;
+        for case in cases {
+            let pod = case.pod();
+            let review = PodReview {
+                pod: &pod,
+                old: None,
+                namespace: None,
+                stage: Stage::Validating,
+            };
+            // A policy of the library asks no registry: it applies wherever it is installed.
+            let asked = image::references_to_look_up(&bound, &review);
+            assert!(asked.is_empty(), "{name}: {}: {asked:?}", case.name);
+            let denied = image::decide(&bound, &review, &Lookups::new()).denied;
+            let messages: Vec<_> = denied.iter().map(|v| v.message.clone()).collect();
+            assert_eq!(messages, case.violations, "{name}: {}", case.name);
+            allowed += usize::from(denied.is_empty());
+            violated.extend(denied.iter().map(|v| v.rule));
+        }
+        for index in 0..policy.spec.validations.len() {
+            let rule = Rule::Validation(index);
+            assert!(
+                violated.contains(&rule),
+                "{name}: no test violates {rule:?}"
+            );
+        }
+        assert!(!violated.is_empty(), "{name}: no test of a violation");
+        assert!(allowed > 0, "{name}: no test of an image that is allowed");
     }
 }

@@ -39,7 +39,7 @@ fn what_the_charts_hold_is_made_from_this_source() {
         String::from_utf8_lossy(&output.stderr)
     );
     let fresh = files(made.path());
-    assert_eq!(fresh.len(), 11, "{:?}", fresh.keys());
+    assert_eq!(fresh.len(), 14, "{:?}", fresh.keys());
     for (name, want) in &fresh {
         let path = root().join("charts").join(name);
         let have = std::fs::read_to_string(&path).unwrap_or_default();
@@ -63,15 +63,37 @@ fn the_library_renders_what_its_values_ask_for() {
     let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
     let all = text(&policies(&[]));
     assert_eq!(all.matches("kind: RuntimePolicy").count(), 5, "{all}");
-    assert_eq!(all.matches("- kube-system").count(), 5, "{all}");
-    assert!(!all.contains("RuntimePolicyBinding"), "{all}");
+    assert_eq!(
+        all.matches("kind: ImageAdmissionPolicy").count(),
+        3,
+        "{all}"
+    );
+    assert_eq!(all.matches("- kube-system").count(), 8, "{all}");
+    assert!(!all.contains("PolicyBinding"), "{all}");
+    assert!(
+        all.contains("allowedRepositories:\n  - registry.k8s.io/**\n"),
+        "{all}"
+    );
+
+    let ours = text(&policies(&[
+        "--set",
+        "allowedRepositories={ghcr.io/acme/**}",
+    ]));
+    assert!(
+        ours.contains("allowedRepositories:\n  - ghcr.io/acme/**\n"),
+        "{ours}"
+    );
+    assert!(!ours.contains("registry.k8s.io"), "{ours}");
 
     let fewer = text(&policies(&["--set", "excludedPolicies={no-cryptominers}"]));
     assert_eq!(fewer.matches("kind: RuntimePolicy").count(), 4, "{fewer}");
     assert!(!fewer.contains("no-cryptominers"), "{fewer}");
 
     let labeled = text(&policies(&["--set", "commonLabels.team=security"]));
-    assert_eq!(labeled.matches("team: security").count(), 5, "{labeled}");
+    assert_eq!(labeled.matches("team: security").count(), 8, "{labeled}");
+
+    let none = policies(&["--set-json", "allowedRepositories=[]"]);
+    assert!(!none.status.success());
 
     let everywhere = text(&policies(&["--set-json", "excludedNamespaces=[]"]));
     assert!(!everywhere.contains("matchConstraints"), "{everywhere}");
@@ -81,7 +103,7 @@ fn the_library_renders_what_its_values_ask_for() {
     let said = String::from_utf8_lossy(&typo.stderr);
     assert!(
         said.contains(
-            "excludedPolicies: policy no-miners not found in this chart; must be one of: no-cryptominers,"
+            "excludedPolicies: policy no-miners not found in this chart; must be one of: allowed-registries, digest-required, no-cryptominers,"
         ),
         "{said}"
     );
