@@ -4,6 +4,7 @@
 //! rendering a policy (`policy`).
 //! Invariant: every field is a rule that holds; a rule that no component enforces has no field.
 
+use crate::runtime_policy::TypeChecking;
 use crate::shared::MatchResources;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -209,4 +210,8 @@ pub struct ImageAdmissionPolicyStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// Result of checking the expressions against the schema of a Pod. If absent, they were not checked: the
+    /// policy has none, or one of them does not compile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub type_checking: Option<TypeChecking>,
 }

@@ -275,6 +275,30 @@ fn named_expressions_are_computed_once_and_only_when_used() {
 }
 
 #[test]
+fn other_data_have_their_own_values_and_the_same_budget() {
+    let data = |name: &str| Data {
+        json: serde_json::json!({"name": name}),
+    };
+    let (a, b) = (data("a"), data("b"));
+    let mut env = env();
+    env.define("name", "object.name").unwrap();
+    let program = env.compile("variables.name + '!'").unwrap();
+    let mut cost = Evaluation::new(&env, &a, 1000);
+    cost.run(&program).unwrap();
+    let cost = cost.spent();
+    let mut evaluation = Evaluation::new(&env, &a, 2 * cost);
+    for (data, want) in [(&a, "a!"), (&b, "b!")] {
+        evaluation.continue_with(data);
+        assert_eq!(evaluation.run(&program), Ok(Value::from(want)));
+    }
+    evaluation.continue_with(&a);
+    assert_eq!(
+        evaluation.run(&program).unwrap_err().to_string(),
+        "validation failed due to running out of cost budget, no further validation rules will be run"
+    );
+}
+
+#[test]
 fn a_named_expression_that_uses_its_own_name_is_an_error() {
     let mut env = env();
     env.define("a", "1").unwrap();

@@ -7,7 +7,7 @@
 use crate::metrics::Metrics;
 use crate::plan::{Cluster, Plan, RENDERER, Settings, Write, plan};
 use crate::status;
-use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
+use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, TypeChecking};
 use bailiff_kube::decode::{Decoded, Undecodable};
 use bailiff_kube::watch::PAGE_LIMIT;
 use bailiff_policy::image::{RENDERED_PREFIX, rendered_name};
@@ -243,7 +243,7 @@ fn cause(error: &kube::Error) -> String {
     }
 }
 
-/// Writes the conditions that changed. False: one of them was not written.
+/// Writes the statuses that changed. False: one of them was not written.
 async fn report(
     client: &Client,
     plan: &Plan,
@@ -286,13 +286,14 @@ async fn report(
             Ok(policy) => policy.status.as_ref().map_or(&[][..], |s| &s.conditions),
             Err(_) => reported.conditions(metadata.uid.as_ref()),
         };
-        if let Some(conditions) = status::changed(said, before, metadata.generation, now) {
-            let patched = patch::<ImageAdmissionPolicy>(client, metadata, &conditions).await;
-            if patched && policy.is_err() {
-                keep(reported, metadata, conditions);
-            }
-            complete &= patched;
-        }
+        let conditions = status::changed(said, before, metadata.generation, now);
+        let object = policy.as_ref().ok();
+        let now_checked = object.and_then(|policy| status::type_checking(policy, state));
+        let checked = object.and_then(|policy| policy.status.as_ref()?.type_checking.as_ref());
+        let checked = [checked, now_checked.as_ref()];
+        let unreadable = object.is_none().then_some(&mut *reported);
+        complete &=
+            patch::<ImageAdmissionPolicy>(client, metadata, conditions, checked, unreadable).await;
     }
     for binding in &cluster.bindings {
         let (metadata, object) = match binding {
@@ -317,13 +318,12 @@ async fn report(
             Some(binding) => binding.status.as_ref().map_or(&[][..], |s| &s.conditions),
             None => reported.conditions(metadata.uid.as_ref()),
         };
-        if let Some(conditions) = status::changed(said, before, metadata.generation, now) {
-            let patched = patch::<ImageAdmissionPolicyBinding>(client, metadata, &conditions).await;
-            if patched && object.is_none() {
-                keep(reported, metadata, conditions);
-            }
-            complete &= patched;
-        }
+        let conditions = status::changed(said, before, metadata.generation, now);
+        let checked = [None, None];
+        let unreadable = object.is_none().then_some(&mut *reported);
+        complete &=
+            patch::<ImageAdmissionPolicyBinding>(client, metadata, conditions, checked, unreadable)
+                .await;
     }
     metrics.policies_rendered.set(ready);
     metrics.not_rendered.set(not_ready);
@@ -340,22 +340,34 @@ fn keep(reported: &mut Reported, metadata: &ObjectMeta, conditions: Vec<Conditio
     reported.0.insert(uid, conditions);
 }
 
-/// Writes conditions. False: the API server did not take them.
-async fn patch<K>(client: &Client, metadata: &ObjectMeta, conditions: &[Condition]) -> bool
+/// Writes a status if something changed: the conditions, or the type checking from the first to the
+/// second. `unreadable` remembers what an object says that cannot be decoded. False: the API server did not
+/// take it.
+async fn patch<K>(
+    client: &Client,
+    metadata: &ObjectMeta,
+    conditions: Option<Vec<Condition>>,
+    type_checking: [Option<&TypeChecking>; 2],
+    unreadable: Option<&mut Reported>,
+) -> bool
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    let Some(name) = metadata.name.as_deref() else {
+    let generation = metadata.generation;
+    let status = status::patch(conditions.as_deref(), type_checking, generation);
+    let (Some(status), Some(name)) = (status, metadata.name.as_deref()) else {
         return true;
     };
-    let body = json!({
-        "metadata": {"uid": metadata.uid},
-        "status": {"observedGeneration": metadata.generation, "conditions": conditions},
-    });
+    let body = json!({"metadata": {"uid": metadata.uid}, "status": status});
     let params = PatchParams::default();
     let api = Api::<Decoded<K>>::all(client.clone());
     match api.patch_status(name, &params, &Patch::Merge(body)).await {
-        Ok(_) => true,
+        Ok(_) => {
+            if let (Some(reported), Some(conditions)) = (unreadable, conditions) {
+                keep(reported, metadata, conditions);
+            }
+            true
+        }
         Err(error) => {
             let kind = K::kind(&());
             tracing::warn!(%error, %kind, name, "Cannot write the status");

@@ -83,6 +83,8 @@ pub(crate) enum PolicyState {
 pub(crate) enum BindingState {
     /// It is rendered.
     Rendered,
+    /// It is rendered, and its policy has rules that only a webhook enforces, and there is none.
+    WithoutWebhook,
     /// It is not rendered, because the webhook applies it.
     Applied,
     /// No policy has the name.
@@ -155,6 +157,7 @@ pub(crate) fn plan(cluster: &Cluster, settings: &Settings) -> Plan {
     let without_policy = bindings.iter().filter(|(_, state)| match state {
         BindingState::PolicyNotFound | BindingState::Applied => false,
         BindingState::Rendered
+        | BindingState::WithoutWebhook
         | BindingState::PolicyNotReady
         | BindingState::InvalidSelector(_)
         | BindingState::Undecodable(_) => true,
@@ -218,7 +221,11 @@ fn bind(
         replace(live, &mut wanted);
         writes.push(Write::Binding(Box::new(wanted)));
     }
-    BindingState::Rendered
+    match policies.get(policy) {
+        Some(PolicyState::WithoutWebhook) => BindingState::WithoutWebhook,
+        Some(PolicyState::Compiled | PolicyState::Faulty(_) | PolicyState::Undecodable(_))
+        | None => BindingState::Rendered,
+    }
 }
 
 fn wanted_policy(

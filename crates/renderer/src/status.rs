@@ -1,15 +1,17 @@
-//! Conditions of image policies and bindings.
+//! Statuses of image policies and bindings.
 //!
-//! Here: the sentences and when each is true. Not here: writing them (`apply`).
+//! Here: the sentences and when each is true, the patch. Not here: writing them (`apply`).
 //! Invariant: Rendered is True only if the API server has the object of the current generation.
 
 use crate::plan::{BindingState, GENERATION, PolicyState};
 use bailiff_api::condition::{ready, rendered, succeeding, types};
-use bailiff_policy::image::rendered_name;
+use bailiff_api::{ImageAdmissionPolicy, TypeChecking};
+use bailiff_policy::image::{self, rendered_name};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt as _;
+use serde_json::{Value as Json, json};
 
 /// Most characters of a message. The schema of a condition allows 32,768.
 const MESSAGE_LIMIT: usize = 2048;
@@ -113,7 +115,7 @@ pub(crate) fn binding(
                 "The API server rejected the ValidatingAdmissionPolicyBinding: {rejected}. Bailiff retries automatically."
             ),
         ),
-        (BindingState::Rendered, None) if !is_rendered => (
+        (BindingState::Rendered | BindingState::WithoutWebhook, None) if !is_rendered => (
             false,
             ready::POLICY_NOT_READY,
             format!(
@@ -124,6 +126,13 @@ pub(crate) fn binding(
             true,
             ready::POLICY_READY,
             format!("The API server enforces ImageAdmissionPolicy {policy} for matching pods."),
+        ),
+        (BindingState::WithoutWebhook, None) => (
+            false,
+            ready::WEBHOOK_DISABLED,
+            format!(
+                "The API server enforces only a part of ImageAdmissionPolicy {policy} for matching pods. The condition Ready of the policy contains the cause."
+            ),
         ),
         (BindingState::Applied, None) => (
             true,
@@ -191,6 +200,50 @@ pub(crate) fn changed(
         })
         .collect();
     (conditions != before).then_some(conditions)
+}
+
+/// The status to write; none: it is there already. The conditions of an object that cannot be decoded are
+/// known from `conditions` alone, and it has no type checking.
+pub(crate) fn patch(
+    conditions: Option<&[Condition]>,
+    type_checking: [Option<&TypeChecking>; 2],
+    generation: Option<i64>,
+) -> Option<Json> {
+    let [before, now] = type_checking;
+    if conditions.is_none() && before == now {
+        return None;
+    }
+    let mut status = json!({"observedGeneration": generation});
+    if let Some(conditions) = conditions {
+        status["conditions"] = json!(conditions);
+    }
+    if before != now {
+        // In a merge patch, a list that is left out stays.
+        status["typeChecking"] = now.map_or(Json::Null, |checked| {
+            let warnings = &checked.expression_warnings;
+            json!({"expressionWarnings": (!warnings.is_empty()).then_some(warnings)})
+        });
+    }
+    Some(status)
+}
+
+/// The warnings about the expressions of a policy; none: it has none, it does not compile, or the schema of
+/// a Pod cannot be read.
+pub(crate) fn type_checking(
+    policy: &ImageAdmissionPolicy,
+    state: &PolicyState,
+) -> Option<TypeChecking> {
+    match state {
+        PolicyState::Compiled | PolicyState::WithoutWebhook
+            if !policy.spec.validations.is_empty() =>
+        {
+            image::type_check(policy).ok()
+        }
+        PolicyState::Compiled
+        | PolicyState::WithoutWebhook
+        | PolicyState::Faulty(_)
+        | PolicyState::Undecodable(_) => None,
+    }
 }
 
 /// The message as printable ASCII and line breaks, cut at the limit: parts of it can be hostile.

@@ -27,8 +27,8 @@ const VARIABLES: [&str; 4] = ["image", "container", "object", "namespaceObject"]
 /// Places of the fields of `image`. The tag is the last one, because policies that pin have none.
 const IMAGE: [&str; 4] = ["registry", "repository", "digest", "tag"];
 
-/// What the expressions of all policies together can cost for one pod: the time of a review does not grow
-/// with the number of policies. One policy alone can cost as much as in the API server.
+/// What the expressions of all policies together can cost for one pod, however many there are. One policy
+/// alone can cost as much as in the API server.
 const POD_BUDGET: u64 = 5 * BUDGET;
 
 /// What the expressions of one of so many policies can cost for one pod. None without policies. Each has

@@ -267,22 +267,31 @@ fn one_setting_turns_each_binding_into_audit() {
 }
 
 #[test]
-fn a_rule_that_needs_a_registry_is_not_fine_without_a_webhook() {
-    let mut cluster = settled();
-    let Ok(policy) = &mut cluster.policies[0] else {
-        unreachable!()
-    };
-    policy.spec.digest = Some(bailiff_api::DigestRule {
-        pin: true,
-        ..bailiff_api::DigestRule::default()
-    });
-    let state = |webhook| {
-        let settings = Settings {
-            webhook,
-            ..settings()
+fn a_rule_that_needs_the_webhook_is_not_fine_without_it() {
+    for spec in [
+        json!({"allowedRepositories": [ALLOWED], "digest": {"pin": true}}),
+        json!({"allowedRepositories": [ALLOWED], "validations": [{"expression": "has(image.digest)"}]}),
+    ] {
+        let mut cluster = settled();
+        let Ok(policy) = &mut cluster.policies[0] else {
+            unreachable!()
         };
-        format!("{:?}", plan(&cluster, &settings).policies["ours"])
-    };
-    assert_eq!(state(false), "WithoutWebhook");
-    assert_eq!(state(true), "Compiled");
+        policy.spec = serde_json::from_value(spec).unwrap();
+        let planned = |webhook| {
+            let settings = Settings {
+                webhook,
+                ..settings()
+            };
+            plan(&cluster, &settings)
+        };
+        let without = planned(false);
+        assert_eq!(format!("{:?}", without.policies["ours"]), "WithoutWebhook");
+        assert_eq!(without.bindings["everywhere"], BindingState::WithoutWebhook);
+        // What the API server can enforce stays.
+        let deletes = |write: &Write| matches!(write, Write::DeleteBinding(..));
+        assert!(!without.writes.iter().any(deletes));
+        let with = planned(true);
+        assert_eq!(format!("{:?}", with.policies["ours"]), "Compiled");
+        assert_eq!(with.bindings["everywhere"], BindingState::Rendered);
+    }
 }

@@ -93,6 +93,10 @@ fn a_binding_tells_what_the_api_server_does() {
         "Ready=true PolicyReady: The API server enforces ImageAdmissionPolicy ours for matching pods."
     );
     assert_eq!(
+        of(&BindingState::WithoutWebhook, None),
+        "Ready=false WebhookDisabled: The API server enforces only a part of ImageAdmissionPolicy ours for matching pods. The condition Ready of the policy contains the cause."
+    );
+    assert_eq!(
         of(&BindingState::Rendered, Some("no")),
         "Ready=false RequestRejected: The API server rejected the ValidatingAdmissionPolicyBinding: no. Bailiff retries automatically."
     );
@@ -124,4 +128,56 @@ fn a_condition_is_written_once_and_keeps_the_time_of_its_status() {
     third[0].1.0 = false;
     let third = changed(third, &second, Some(2), now).unwrap();
     assert_eq!(third[0].last_transition_time, Time(now));
+}
+
+/// A policy with this expression.
+fn with_expression(expression: &str) -> ImageAdmissionPolicy {
+    serde_json::from_value(json!({
+        "metadata": {"name": "ours"}, "spec": {"validations": [{"expression": expression}]},
+    }))
+    .unwrap()
+}
+
+#[test]
+fn warnings_about_expressions_are_written_once_and_removed_with_their_cause() {
+    let checked = |expression: &str| {
+        type_checking(&with_expression(expression), &PolicyState::WithoutWebhook).unwrap()
+    };
+    let (typo, fine) = (
+        checked("object.spec.hostNetwrk == true"),
+        checked("object.spec.hostNetwork == true"),
+    );
+    let warned = json!({"observedGeneration": 3, "typeChecking": {"expressionWarnings": [{
+        "fieldRef": "spec.validations[0].expression",
+        "warning": "/v1, Kind=Pod: ERROR: <input>:1:12: undefined field 'hostNetwrk'\n | object.spec.hostNetwrk == true\n | ...........^\n",
+    }]}});
+    let of = |before, now| patch(None, [before, now], Some(3));
+    assert_eq!(of(None, Some(&typo)), Some(warned));
+    assert_eq!(of(Some(&typo), Some(&typo)), None);
+    assert_eq!(
+        of(Some(&typo), Some(&fine)),
+        Some(json!({"observedGeneration": 3, "typeChecking": {"expressionWarnings": null}}))
+    );
+    assert_eq!(
+        of(Some(&fine), None),
+        Some(json!({"observedGeneration": 3, "typeChecking": null}))
+    );
+    // A policy that does not compile was not checked, and one without expressions has nothing to check.
+    let faulty = PolicyState::Faulty(Vec::new());
+    assert_eq!(type_checking(&with_expression("image.nam"), &faulty), None);
+    let mut none = with_expression("true");
+    none.spec.validations.clear();
+    assert_eq!(type_checking(&none, &PolicyState::Compiled), None);
+}
+
+#[test]
+fn conditions_are_written_without_what_stays() {
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let said = vec![(types::READY, (true, ready::COMPILED, "good".to_owned()))];
+    let conditions = changed(said, &[], Some(3), now).unwrap();
+    let checked = TypeChecking::default();
+    assert_eq!(
+        patch(Some(&conditions), [Some(&checked), Some(&checked)], Some(3)),
+        Some(json!({"observedGeneration": 3, "conditions": conditions}))
+    );
 }
