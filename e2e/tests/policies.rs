@@ -427,6 +427,18 @@ fn the_library_installs_and_its_policies_answer_when_they_are_bound() {
     for name in names.lines() {
         story.cluster.wait("condition=Ready", &[name]);
     }
+    let names = story.cluster.kubectl(&[
+        "get",
+        "imageadmissionpolicies",
+        "-l",
+        "app.kubernetes.io/name=bailiff-policies",
+        "-o",
+        "name",
+    ]);
+    assert_eq!(names.lines().count(), 3, "{names}");
+    for name in names.lines() {
+        story.cluster.wait("condition=Rendered", &[name]);
+    }
     story.apply(
         "{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicyBinding, metadata: {name: library-NAMESPACE}, spec: {policyName: no-shells-through-exec, matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: NAMESPACE}}}, responseActions: [Evict]}}",
     );
