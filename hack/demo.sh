@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Demonstrates Bailiff: a cluster, a web application with an allow-list, an attacker's shell, the response,
-# and an image that no policy allows.
+# Demonstrates Bailiff: a cluster, a web application with an allow-list, an attacker's shell, the response;
+# then an image that no policy allows, and one that is pinned to its digest.
 #
 # usage: demo.sh [--down]
 #
@@ -99,8 +99,17 @@ else
 	step "Bailiff's image into the nodes" "$testbed" load target/image/bailiff.tar
 	eval "$("$testbed" env)"
 	export KUBECONFIG
-	web_image=bailiff.dev/testbed/busybox:1
-	values=(--set image.pullPolicy=Never)
+	step "the application's image into a registry" "$testbed" push busybox shop/web:1
+	web_image=$BAILIFF_TESTBED_REGISTRY/shop/web:1
+	# The registry's certificate is signed with the authority of the cluster.
+	registries=$(mktemp)
+	# shellcheck disable=SC2064  # expand the name of the file now
+	trap "rm -f '$registries'" EXIT
+	{
+		printf 'registries:\n  "%s":\n    caBundle: |\n' "$BAILIFF_TESTBED_REGISTRY"
+		kubectl config view --raw -o 'jsonpath={.clusters[0].cluster.certificate-authority-data}' | base64 -d | sed 's/^/      /'
+	} >"$registries"
+	values=(--set image.pullPolicy=Never --values "$registries")
 fi
 
 say "1. Install Bailiff and its library of policies"
@@ -190,14 +199,15 @@ show kubectl -n "$namespace" events --for "pod/$pod"
 printf '\nThe Incident, which requires the ClusterRole edit or admin:\n'
 show kubectl -n "$namespace" describe incident "$incident"
 
-say "6. An image policy: only the repository of the application is allowed"
+say "6. An image policy: only the repository of the application is allowed, and tags are pinned to digests"
 repository=${web_image%:*}
 show kubectl apply -f - <<YAML
 apiVersion: bailiff.dev/v1alpha1
 kind: ImageAdmissionPolicy
 metadata: {name: demo-our-images}
 spec:
-  allowedRepositories: [$repository]
+  allowedRepositories: ["$repository"]
+  digest: {pin: true}
 ---
 apiVersion: bailiff.dev/v1alpha1
 kind: ImageAdmissionPolicyBinding
@@ -209,7 +219,7 @@ spec:
 YAML
 show kubectl wait --for=condition=Rendered imageadmissionpolicy/demo-our-images --timeout=2m
 show kubectl wait --for=condition=Ready imageadmissionpolicybinding/demo-our-images --timeout=2m
-# The API server learns of a policy with its own watch.
+# The API server and the webhook each learn of a policy with a watch of their own.
 denied=
 for _ in $(seq 100); do
 	kubectl -n "$namespace" run probe --image=ghcr.io/evil/miner --dry-run=server >/dev/null 2>&1 || denied=yes
@@ -221,14 +231,23 @@ show kubectl -n "$namespace" delete deployment other --ignore-not-found
 show kubectl -n "$namespace" create deployment other --image=ghcr.io/evil/miner
 kubectl -n "$namespace" wait --for=condition=ReplicaFailure deployment/other --timeout=2m >/dev/null ||
 	fail "the pods of deployment other were not rejected; see: kubectl -n $namespace describe deployment other"
-printf '\nThe Deployment is accepted, its pods are not. The reason:\n'
-show kubectl -n "$namespace" get deployment other -o 'jsonpath={.status.conditions[?(@.type=="ReplicaFailure")].message}'
-printf '\n'
-show kubectl -n "$namespace" events --types=Warning --for "$(kubectl -n "$namespace" get replicaset -l app=other -o name | sed 's|.apps||')"
-printf '\nWith an allowed image, the Deployment continues:\n'
-show kubectl -n "$namespace" delete deployment other
-show kubectl -n "$namespace" create deployment other --image="$web_image" -- httpd -f -p 8080
+event=
+for _ in $(seq 100); do
+	event=$(kubectl -n "$namespace" events --for deployment/other | grep ImageDenied || true)
+	[ -z "$event" ] || break
+	sleep 0.2
+done
+[ -n "$event" ] || fail "the Deployment has no Event after 20 s; see: kubectl -n bailiff-system logs deploy/bailiff-webhook"
+printf '\nThe Deployment is accepted, its pods are not. Its developer reads the reason:\n'
+show kubectl -n "$namespace" describe deployment other
+
+say "7. With an allowed image, the same Deployment continues; its pod has the digest that the tag names"
+show kubectl -n "$namespace" patch deployment other -p "{\"spec\": {\"template\": {\"spec\": {\"containers\": [{\"name\": \"miner\", \"image\": \"$web_image\", \"command\": [\"httpd\", \"-f\", \"-p\", \"8080\"]}]}}}}"
 show kubectl -n "$namespace" rollout status deployment/other --timeout=2m
+show kubectl -n "$namespace" get deployment other -o 'jsonpath={.spec.template.spec.containers[0].image}'
+printf '\n'
+show kubectl -n "$namespace" get pods -l app=other -o 'jsonpath={.items[*].spec.containers[0].image}'
+printf '\n'
 
 say "Next steps"
 if [ -n "$context" ]; then
