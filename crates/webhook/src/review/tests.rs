@@ -1,0 +1,140 @@
+use super::*;
+use serde_json::json;
+
+fn review(request: &Json) -> String {
+    json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request})
+        .to_string()
+}
+
+/// A review as an API server writes it: kind and version first, then the UID.
+fn as_written(object: &str) -> String {
+    format!(
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"u-1","kind":{{"group":"","version":"v1","kind":"Pod"}},"resource":{{"group":"","version":"v1","resource":"pods"}},"name":"web","namespace":"shop","operation":"CREATE","userInfo":{{"username":"jane","groups":["a"]}},"object":{object},"oldObject":null,"dryRun":false,"options":null}}}}"#
+    )
+}
+
+#[test]
+fn a_review_is_decoded() {
+    let found = decode(as_written(r#"{"metadata":{"name":"web"}}"#).as_bytes()).unwrap();
+    assert_eq!(
+        found,
+        Review {
+            identity: Identity {
+                uid: "u-1".to_owned(),
+                namespace: "shop".to_owned()
+            },
+            group: String::new(),
+            resource: "pods".to_owned(),
+            subresource: String::new(),
+            operation: Operation::Create,
+            groups: vec!["a".to_owned()],
+            dry_run: false,
+            object: json!({"metadata": {"name": "web"}}),
+            old_object: Json::Null,
+        }
+    );
+    assert_eq!(found.to_string(), "pods");
+}
+
+#[test]
+fn what_is_null_or_absent_is_empty() {
+    let null = json!({
+        "uid": "u-1", "resource": null, "subResource": null, "namespace": null,
+        "operation": null, "userInfo": {"username": null, "groups": null, "extra": null},
+        "object": null, "oldObject": null, "dryRun": null, "options": null,
+    });
+    let found = decode(review(&null).as_bytes()).unwrap();
+    assert_eq!(
+        found,
+        decode(review(&json!({"uid": "u-1"})).as_bytes()).unwrap()
+    );
+    assert_eq!(found.operation, Operation::Other);
+    assert!(found.groups.is_empty() && found.object.is_null());
+    let lists = json!({"uid": "u-1", "object": {"metadata": null, "spec": {"containers": null}}});
+    let found = decode(review(&lists).as_bytes()).unwrap();
+    assert_eq!(
+        found.object,
+        json!({"metadata": null, "spec": {"containers": null}})
+    );
+}
+
+#[test]
+fn what_is_no_review_is_malformed() {
+    for (body, want) in [
+        ("", "EOF while parsing a value at line 1 column 0"),
+        (
+            "[]",
+            "it is not an AdmissionReview of admission.k8s.io/v1 with a request",
+        ),
+        (
+            "{}",
+            "it is not an AdmissionReview of admission.k8s.io/v1 with a request",
+        ),
+        (
+            r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1","request":{}}"#,
+            "it is not an AdmissionReview of admission.k8s.io/v1 with a request",
+        ),
+        (
+            r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":null}"#,
+            "it is not an AdmissionReview of admission.k8s.io/v1 with a request",
+        ),
+        (
+            r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"object":[]}}"#,
+            "invalid type: sequence, expected an object at line 1 column 80",
+        ),
+    ] {
+        assert_eq!(
+            decode(body.as_bytes()).unwrap_err().to_string(),
+            want,
+            "{body}"
+        );
+    }
+}
+
+/// A tenant can store managed fields with any nesting; they must not make a review undecodable, and do
+/// not overflow the stack.
+#[test]
+fn managed_fields_are_skipped_however_deep_they_are() {
+    let deep = format!("{}{}", r#"{"f:a":"#.repeat(100_000), "{}") + &"}".repeat(100_000);
+    let object = format!(
+        r#"{{"metadata":{{"name":"web","managedFields":[{{"fieldsV1":{deep}}}],"labels":{{"a":"b"}}}}}}"#
+    );
+    let found = decode(as_written(&object).as_bytes()).unwrap();
+    assert_eq!(
+        found.object,
+        json!({"metadata": {"name": "web", "labels": {"a": "b"}}})
+    );
+    // Elsewhere, nothing of a Pod is nested without a bound.
+    let elsewhere = as_written(&format!(r#"{{"spec":{deep}}}"#));
+    let error = decode(elsewhere.as_bytes()).unwrap_err().to_string();
+    assert!(error.starts_with("recursion limit exceeded"), "{error}");
+    assert_eq!(identity(elsewhere.as_bytes()).uid, "u-1");
+}
+
+#[test]
+fn the_start_of_a_review_names_the_request() {
+    let large = as_written(&format!(r#"{{"data":"{}"}}"#, "x".repeat(10_000)));
+    let want = Identity {
+        uid: "u-1".to_owned(),
+        namespace: "shop".to_owned(),
+    };
+    assert_eq!(identity(&large.as_bytes()[..START_BYTES]), want);
+    assert_eq!(
+        identity(b"{\"request\":{\"uid\":\"u-1\",\"x\":tru"),
+        Identity {
+            uid: "u-1".to_owned(),
+            namespace: String::new()
+        }
+    );
+    // A part of a UID is none, and neither is one of something else.
+    for start in [
+        &b"{\"request\":{\"uid\":\"u-"[..],
+        b"{\"uid\":\"u-1\"}",
+        b"{\"request\":{\"uid\":7",
+        b"{\"request\":{\"object\":{\"uid\":\"u-1\"",
+        b"u-1",
+        b"",
+    ] {
+        assert_eq!(identity(start), Identity::default(), "{start:?}");
+    }
+}
