@@ -99,6 +99,21 @@ impl NotEvaluated {
     }
 }
 
+impl NotEvaluated {
+    /// Whether the bytes that were sent are the cause.
+    pub(crate) const fn is_of_caller(&self) -> bool {
+        match self {
+            Self::TooLarge | Self::Malformed(_) | Self::Cut => true,
+            Self::UnexpectedResource(_)
+            | Self::TimedOut
+            | Self::Overloaded
+            | Self::Panicked
+            | Self::Stopping
+            | Self::NamespaceUnknown(_) => false,
+        }
+    }
+}
+
 /// Evaluates reviews.
 pub(crate) trait Evaluate: Send + Sync + 'static {
     /// The response to a review.

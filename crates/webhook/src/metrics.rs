@@ -44,6 +44,7 @@ pub(crate) struct Metrics {
     pub(crate) reviews: Family<ReviewLabels, Counter>,
     pub(crate) review_duration: Family<EntryLabel, Histogram, fn() -> Histogram>,
     pub(crate) connections: Gauge,
+    pub(crate) evaluating: Gauge,
     pub(crate) denied: Family<PolicyLabel, Counter>,
     pub(crate) violations_allowed: Family<PolicyLabel, Counter>,
     pub(crate) uncovered_images: Counter,
@@ -64,6 +65,7 @@ impl Default for Metrics {
             reviews: Family::default(),
             review_duration: Family::new_with_constructor(durations),
             connections: Gauge::default(),
+            evaluating: Gauge::default(),
             denied: Family::default(),
             violations_allowed: Family::default(),
             uncovered_images: Counter::default(),
@@ -120,6 +122,11 @@ impl Metrics {
             "connections",
             "Open connections of API servers and others",
             self.connections.clone(),
+        );
+        registry.register(
+            "reviews_in_progress",
+            "Reviews that are being evaluated",
+            self.evaluating.clone(),
         );
         registry.register(
             "denied",

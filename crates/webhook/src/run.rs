@@ -23,14 +23,23 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How long a replica that stops accepts connections: until the EndpointSlice without it reached each
-/// node.
-const LEAVE: Duration = Duration::from_secs(10);
-/// How long it then waits for reviews in progress: the longest timeout of a webhook configuration is 30
-/// seconds.
-const DRAIN: Duration = Duration::from_secs(30);
-/// How long it then waits for responses without a verdict.
-const END: Duration = Duration::from_secs(2);
+/// How long each phase of a stop lasts.
+#[derive(Clone, Copy, Debug)]
+struct Pauses {
+    /// A replica that stops accepts connections: until the EndpointSlice without it reached each node.
+    leave: Duration,
+    /// It then waits for reviews in progress: the longest timeout of a webhook configuration is 30 seconds.
+    drain: Duration,
+    /// It then waits for responses without a verdict.
+    end: Duration,
+}
+
+/// Together less than the termination grace period of the chart, 45 seconds.
+const PAUSES: Pauses = Pauses {
+    leave: Duration::from_secs(10),
+    drain: Duration::from_secs(30),
+    end: Duration::from_secs(2),
+};
 /// How long the watches can take for one event.
 const WATCHES_LIMIT: Duration = Duration::from_mins(2);
 
@@ -97,14 +106,26 @@ pub async fn run(
     edges: Edges,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let metrics = Metrics::default();
-    let mut registry = Registry::default();
-    metrics.register(&mut registry);
-    let health = Health::default();
     let address = config.webhook_address;
     let listener = listen(address)
         .await
         .map_err(|source| Error::Listen { address, source })?;
+    let health = Health::default();
+    serve_on(listener, &config, client, edges, health, PAUSES, shutdown).await
+}
+
+async fn serve_on(
+    listener: TcpListener,
+    config: &Config,
+    client: Client,
+    edges: Edges,
+    health: Health,
+    pauses: Pauses,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let metrics = Metrics::default();
+    let mut registry = Registry::default();
+    metrics.register(&mut registry);
     let watched = Watched {
         rules: Arc::new(Rules::new(config.mode, metrics.clone())),
         namespaces: Arc::default(),
@@ -156,7 +177,7 @@ pub async fn run(
         tokio::select! {
             // It ends after the last response.
             () = server.run(listener) => {}
-            () = stop(&shutdown, &health, &phases) => {}
+            () = stop(&shutdown, &health, &phases, pauses) => {}
         }
     };
     tokio::select! {
@@ -167,15 +188,15 @@ pub async fn run(
 }
 
 /// Goes through the phases of a stop.
-async fn stop(shutdown: &CancellationToken, health: &Health, phases: &Phases) {
+async fn stop(shutdown: &CancellationToken, health: &Health, phases: &Phases, pauses: Pauses) {
     shutdown.cancelled().await;
     health.set_ready(false);
     phases.enter(Phase::Leaving);
-    tokio::time::sleep(LEAVE).await;
+    tokio::time::sleep(pauses.leave).await;
     phases.enter(Phase::Draining);
-    tokio::time::sleep(DRAIN).await;
+    tokio::time::sleep(pauses.drain).await;
     phases.enter(Phase::Ending);
-    tokio::time::sleep(END).await;
+    tokio::time::sleep(pauses.end).await;
 }
 
 /// `[::]` accepts both address families; a node without IPv6 has only IPv4.
@@ -187,3 +208,6 @@ async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
         bound => bound,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,7 +80,7 @@ fn what_is_no_review_is_malformed() {
         ),
         (
             r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"object":[]}}"#,
-            "invalid type: sequence, expected an object at line 1 column 80",
+            "invalid type: sequence, expected an object at line 1 column 83",
         ),
     ] {
         assert_eq!(

@@ -20,6 +20,7 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::{Request, Response};
+use prometheus_client::metrics::gauge::Gauge;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
@@ -115,6 +116,7 @@ impl Requests {
             identity.clone_from(&review.identity);
             self.evaluate.evaluate(entry, review, deadlines).await
         });
+        let _in_progress = InProgress::new(&self.metrics.evaluating);
         let evaluated = tokio::select! {
             evaluated = evaluation.catch_unwind() => evaluated.unwrap_or(Err(NotEvaluated::Panicked)),
             () = sleep_until(deadlines.response) => Err(NotEvaluated::TimedOut),
@@ -146,15 +148,39 @@ impl Requests {
         cause: &NotEvaluated,
     ) -> (AdmissionResponse, &'static str) {
         let Identity { uid, namespace } = identity;
-        tracing::warn!(entry = entry.label(), uid, namespace, %cause, "Did not evaluate a review");
+        let entry_label = entry.label();
+        if cause.is_of_caller() {
+            // Whoever reaches the port can cause these; the metric counts them.
+            tracing::debug!(entry = entry_label, uid, namespace, %cause, "Did not evaluate a review");
+        } else {
+            tracing::warn!(entry = entry_label, uid, namespace, %cause, "Did not evaluate a review");
+        }
         let respond = AssertUnwindSafe(|| self.evaluate.not_evaluated(entry, identity, cause));
         let response = std::panic::catch_unwind(respond).unwrap_or_else(|_| match entry {
-            Entry::ValidatePods => AdmissionResponse::denied(cause.to_string()),
+            Entry::ValidatePods => AdmissionResponse::denied(format!(
+                "Bailiff did not check the images of the pod, because {cause}."
+            )),
             Entry::MutatePods | Entry::ValidateWorkloads | Entry::ValidatePolicies => {
                 AdmissionResponse::allowed()
             }
         });
         (response, cause.label())
+    }
+}
+
+/// A review that is being evaluated.
+struct InProgress<'a>(&'a Gauge);
+
+impl<'a> InProgress<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for InProgress<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 
