@@ -160,7 +160,7 @@ pub(crate) mod tests {
                 "tls.crt or tls.key is missing; the controller adds them",
             ),
             (
-                with(&[(CERTIFICATE, "hello".to_owned()), (KEY, key.clone())]),
+                with(&[(CERTIFICATE, "hello".to_owned()), (KEY, key)]),
                 "tls.crt is not a PEM file",
             ),
             (
@@ -168,7 +168,7 @@ pub(crate) mod tests {
                 "tls.key is not a PEM file",
             ),
             (
-                with(&[(CERTIFICATE, chain.clone()), (KEY, values(&other, KEY))]),
+                with(&[(CERTIFICATE, chain), (KEY, values(&other, KEY))]),
                 "the certificate cannot be used with the key: keys may not be consistent: KeyMismatch",
             ),
         ] {

@@ -129,9 +129,10 @@ where
 pub fn decode(body: &[u8]) -> Result<Review, Malformed> {
     let document: Document = serde_json::from_slice(body).map_err(Malformed::Json)?;
     let (kind, version) = (document.kind.as_str(), document.api_version.as_str());
-    let request = match (kind, version, document.request) {
-        ("AdmissionReview", "admission.k8s.io/v1", Some(request)) => request,
-        _ => return Err(Malformed::OtherKind),
+    let ("AdmissionReview", "admission.k8s.io/v1", Some(request)) =
+        (kind, version, document.request)
+    else {
+        return Err(Malformed::OtherKind);
     };
     Ok(Review {
         identity: Identity {

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 /// How long each phase of a stop lasts.
 #[derive(Clone, Copy, Debug)]
 struct Pauses {
-    /// A replica that stops accepts connections: until the EndpointSlice without it reached each node.
+    /// A replica that stops accepts connections: until the `EndpointSlice` without it reached each node.
     leave: Duration,
     /// It then waits for reviews in progress: the longest timeout of a webhook configuration is 30 seconds.
     drain: Duration,
@@ -181,7 +181,7 @@ async fn serve_on(
         }
     };
     tokio::select! {
-        served = probes => Ok(served?),
+        ended = probes => Ok(ended?),
         () = watching => Ok(()),
         () = serving => Ok(()),
     }

@@ -73,7 +73,7 @@ pub(crate) fn denial(messages: &[String]) -> String {
         }
     }
     if more > 0 {
-        found.push_str(&format!(" And {more} more."));
+        found.extend([" And ", &more.to_string(), " more."]);
     }
     found
 }

@@ -332,19 +332,22 @@ async fn what_was_not_evaluated_is_rejected_if_a_policy_that_can_apply_says_so()
     let denied = AdmissionResponse::denied(denied);
     let warned = AdmissionResponse::warned(pods.to_owned());
     let none = AdmissionResponse::allowed();
-    let (mut allows, denies) = (allowed(), allowed());
-    allows["onError"] = json!("Allow");
+    let (mut lenient, strict) = (allowed(), allowed());
+    lenient["onError"] = json!("Allow");
     let one = |spec: &Json, action: &'static str| vec![("p", spec.clone(), action)];
     for (policies, namespace, want) in [
-        (one(&denies, "Deny"), "shop", &denied),
-        (one(&denies, "Deny"), "new", &denied),
-        (one(&denies, "Deny"), "", &denied),
-        (one(&denies, "Deny"), "other", &none),
-        (one(&denies, "Deny"), "kube-system", &none),
-        (one(&denies, "Warn"), "shop", &warned),
-        (one(&allows, "Deny"), "shop", &warned),
+        (one(&strict, "Deny"), "shop", &denied),
+        (one(&strict, "Deny"), "new", &denied),
+        (one(&strict, "Deny"), "", &denied),
+        (one(&strict, "Deny"), "other", &none),
+        (one(&strict, "Deny"), "kube-system", &none),
+        (one(&strict, "Warn"), "shop", &warned),
+        (one(&lenient, "Deny"), "shop", &warned),
         (
-            vec![("a", allows.clone(), "Deny"), ("p", denies.clone(), "Deny")],
+            vec![
+                ("a", lenient.clone(), "Deny"),
+                ("p", strict.clone(), "Deny"),
+            ],
             "shop",
             &denied,
         ),

@@ -85,7 +85,7 @@ fn a_list_takes_effect_as_a_whole_and_removes_what_it_does_not_name() {
     rules.binding(ObjectEvent::Applied(binding("b", &json!(["Deny"]))));
     let good = policy("1", &json!(["a.example/**"]));
     rules.policy(ObjectEvent::Listing);
-    rules.policy(ObjectEvent::Listed(good.clone()));
+    rules.policy(ObjectEvent::Listed(good));
     assert_eq!(registry(&rules), None);
     rules.policy(ObjectEvent::Complete);
     assert!(registry(&rules).is_some());
