@@ -7,10 +7,11 @@
 
 mod expressions;
 
+use super::bind::Mode;
 use super::compile::CompiledImagePolicy;
 use super::evaluate::WrittenRule;
 use super::messages;
-use bailiff_api::ImageAdmissionPolicyBinding;
+use bailiff_api::{ImageAdmissionPolicyBinding, ValidationAction};
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
@@ -108,13 +109,19 @@ pub fn policy(policy: &CompiledImagePolicy, exempt: &Exemptions) -> ValidatingAd
 
 /// The binding for the API server.
 #[must_use]
-pub fn binding(binding: &ImageAdmissionPolicyBinding) -> ValidatingAdmissionPolicyBinding {
+pub fn binding(
+    binding: &ImageAdmissionPolicyBinding,
+    mode: Mode,
+) -> ValidatingAdmissionPolicyBinding {
     let spec = &binding.spec;
-    let mut actions: Vec<_> = spec
-        .validation_actions
-        .iter()
-        .map(|action| action.as_str().to_owned())
-        .collect();
+    let mut actions: Vec<_> = match mode {
+        Mode::Enforce => spec
+            .validation_actions
+            .iter()
+            .map(|action| action.as_str().to_owned())
+            .collect(),
+        Mode::Audit => vec![ValidationAction::Audit.as_str().to_owned()],
+    };
     actions.sort();
     ValidatingAdmissionPolicyBinding {
         metadata: metadata(binding.metadata.name.as_deref().unwrap_or_default()),
