@@ -364,9 +364,15 @@ pub(crate) struct WebhookArgs {
         value_delimiter = ','
     )]
     exempt_namespaces: Vec<String>,
-    /// Mode of all bindings of image policies. Must be Enforce or Audit
-    #[arg(long, value_name = "MODE", env = "BAILIFF_IMAGE_POLICIES_MODE", default_value = "Enforce", value_parser = image_policies_mode)]
-    image_policies_mode: bailiff_webhook::Mode,
+    /// Whether bindings have their own actions, or all of them Audit
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "BAILIFF_IMAGE_POLICIES_MODE",
+        default_value = "enforce",
+        ignore_case = true
+    )]
+    image_policies_mode: ImagePoliciesMode,
     /// Address of metrics and health
     #[arg(
         long,
@@ -387,14 +393,6 @@ pub(crate) struct WebhookArgs {
     pub(crate) log: LogArgs,
 }
 
-fn image_policies_mode(text: &str) -> Result<bailiff_webhook::Mode, String> {
-    match text {
-        "Enforce" => Ok(bailiff_webhook::Mode::Enforce),
-        "Audit" => Ok(bailiff_webhook::Mode::Audit),
-        _ => Err("must be Enforce or Audit".to_owned()),
-    }
-}
-
 impl WebhookArgs {
     pub(crate) fn config(self) -> bailiff_webhook::Config {
         bailiff_webhook::Config {
@@ -402,7 +400,7 @@ impl WebhookArgs {
             webhook_address: self.webhook_bind_address,
             namespace: self.namespace,
             exempt: self.exempt_namespaces,
-            mode: self.image_policies_mode,
+            mode: self.image_policies_mode.into(),
         }
     }
 }
@@ -523,7 +521,7 @@ mod tests {
         let audit = audit.unwrap();
         assert_eq!(audit.mode, bailiff_webhook::Mode::Audit);
         assert_eq!(audit.exempt, ["cni", "csi"]);
-        assert!(configured(&["--image-policies-mode=audit"]).is_none());
+        assert!(configured(&["--image-policies-mode=off"]).is_none());
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(crate) mod workloads;
 
 use crate::deadlines::Deadlines;
 use crate::response::AdmissionResponse;
-use crate::review::{Identity, Malformed, Review};
+use crate::review::{Identity, Keep, Malformed, Review};
 use futures::future::BoxFuture;
 
 /// An entry of a webhook configuration.
@@ -43,6 +43,14 @@ impl Entry {
             Self::ValidatePods => "/validate/pods",
             Self::ValidateWorkloads => "/validate/workloads",
             Self::ValidatePolicies => "/validate/policies",
+        }
+    }
+
+    /// What its reviews need of an object.
+    pub(crate) const fn keep(self) -> Keep {
+        match self {
+            Self::MutatePods | Self::ValidatePods | Self::ValidateWorkloads => Keep::Images,
+            Self::ValidatePolicies => Keep::Everything,
         }
     }
 

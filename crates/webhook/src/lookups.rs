@@ -5,6 +5,7 @@
 
 use bailiff_oci::{Failure, Lookup, Reference};
 use futures::future::BoxFuture;
+use prometheus_client::registry::Registry;
 use std::collections::BTreeMap;
 use tokio::time::Instant;
 
@@ -28,6 +29,9 @@ pub trait Lookups: Send + Sync + 'static {
         namespace: &'a str,
         deadline: Instant,
     ) -> BoxFuture<'a, BTreeMap<String, Lookup>>;
+
+    /// Names its metrics in the webhook's part of a registry of metrics.
+    fn register(&self, _: &mut Registry) {}
 }
 
 /// No registry is configured: none is asked.

@@ -105,8 +105,8 @@ impl Metrics {
         }
     }
 
+    /// Names the metrics in the webhook's part of a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("bailiff_webhook");
         registry.register(
             "reviews",
             "Reviews, by entry and result",

@@ -3,6 +3,7 @@
 //! Here: what is reported. Not here: writing it as an Event.
 //! Invariant: a report never delays a review.
 
+use prometheus_client::registry::Registry;
 use serde_json::Value as Json;
 
 /// A pod that is going to be rejected.
@@ -20,6 +21,9 @@ pub struct DeniedPod {
 pub trait Reports: Send + Sync + 'static {
     /// Reports a pod, at once or later. Never called for a dry run.
     fn denied(&self, pod: DeniedPod);
+
+    /// Names its metrics in the webhook's part of a registry of metrics.
+    fn register(&self, _: &mut Registry) {}
 }
 
 /// Reports in the log.

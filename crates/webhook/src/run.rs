@@ -125,7 +125,10 @@ async fn serve_on(
 ) -> Result<(), Error> {
     let metrics = Metrics::default();
     let mut registry = Registry::default();
-    metrics.register(&mut registry);
+    let named = registry.sub_registry_with_prefix("bailiff_webhook");
+    metrics.register(named);
+    edges.lookups.register(named);
+    edges.reports.register(named);
     let watched = Watched {
         rules: Arc::new(Rules::new(config.mode, metrics.clone())),
         namespaces: Arc::default(),

@@ -40,7 +40,8 @@ pub(crate) struct Limits {
     pub(crate) body: Duration,
     /// Most bytes of a body.
     pub(crate) body_bytes: usize,
-    /// Most bytes of all bodies that are in memory. Decoded, they take up to ten times as many.
+    /// Most bytes of all bodies that are in memory, and twice what those of one address can be. Decoded,
+    /// what an API server sends takes up to fifteen times as many.
     pub(crate) bodies_bytes: usize,
 }
 
@@ -52,7 +53,7 @@ impl Default for Limits {
             headers: Duration::from_mins(2),
             body: Duration::from_secs(5),
             body_bytes: 8 << 20,
-            bodies_bytes: 24 << 20,
+            bodies_bytes: 16 << 20,
         }
     }
 }

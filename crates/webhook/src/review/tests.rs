@@ -1,6 +1,11 @@
 use super::*;
 use serde_json::json;
 
+/// Decodes everything.
+fn decode(body: &[u8]) -> Result<Review, Malformed> {
+    super::decode(body, Keep::Everything)
+}
+
 fn review(request: &Json) -> String {
     json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request})
         .to_string()
@@ -80,7 +85,7 @@ fn what_is_no_review_is_malformed() {
         ),
         (
             r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"object":[]}}"#,
-            "invalid type: sequence, expected an object at line 1 column 83",
+            "invalid type: sequence, expected an object at line 1 column 2",
         ),
     ] {
         assert_eq!(
@@ -136,5 +141,76 @@ fn the_start_of_a_review_names_the_request() {
         b"",
     ] {
         assert_eq!(identity(start), Identity::default(), "{start:?}");
+    }
+}
+
+#[test]
+fn of_a_pod_and_a_template_what_the_verdict_depends_on_is_kept() {
+    let metadata = json!({"name": "n", "generateName": "g", "namespace": "s", "uid": "u", "labels": {"a": "b"},
+        "annotations": {"c": "d"}, "ownerReferences": [{"uid": "o", "controller": true}]});
+    let container = json!({"name": "c", "image": "i"});
+    let spec = json!({"containers": [container], "initContainers": [container, null],
+        "ephemeralContainers": [container], "volumes": [{"name": "v", "image": {"reference": "r"}}, {"name": "e"}]});
+    let with = |object: &Json, key: &str, value: Json| {
+        let mut object = object.clone();
+        object[key] = value;
+        object
+    };
+    let mut large = spec.clone();
+    for list in [
+        "containers",
+        "initContainers",
+        "ephemeralContainers",
+        "volumes",
+    ] {
+        large[list][0]["env"] = json!([{"name": "e"}]);
+    }
+    let large = with(&large, "nodeName", json!("n"));
+    let more = with(&metadata, "managedFields", json!([{}]));
+    let pod =
+        |metadata: &Json, spec: &Json| json!({"kind": "Pod", "metadata": metadata, "spec": spec});
+    let kept = |object: &Json| {
+        let body = as_written(&object.to_string());
+        super::decode(body.as_bytes(), Keep::Images).unwrap().object
+    };
+    let sent = with(&pod(&more, &large), "status", json!({"phase": "Running"}));
+    assert_eq!(kept(&sent), pod(&metadata, &spec));
+    let deployment = |template: Json| json!({"metadata": metadata, "spec": {"template": template}});
+    let sent = with(&deployment(pod(&more, &large)), "status", json!({}));
+    assert_eq!(kept(&sent), deployment(pod(&metadata, &spec)));
+    let cron_job = |job: Json| json!({"spec": {"jobTemplate": job}});
+    assert_eq!(
+        kept(&cron_job(deployment(pod(&more, &large)))),
+        cron_job(deployment(pod(&metadata, &spec)))
+    );
+    for empty in [
+        json!({"metadata": null, "spec": null}),
+        json!({"spec": {"containers": null, "template": null}}),
+    ] {
+        assert_eq!(kept(&empty), empty);
+    }
+    for (wrong, want) in [
+        (
+            json!({"spec": {"containers": {}}}),
+            "invalid type: map, expected a list",
+        ),
+        (
+            json!({"spec": {"containers": [[]]}}),
+            "invalid type: sequence, expected an object",
+        ),
+        (
+            json!({"spec": []}),
+            "invalid type: sequence, expected an object",
+        ),
+        (
+            json!({"spec": {"volumes": ["a"]}}),
+            "invalid type: string \"a\", expected an object",
+        ),
+    ] {
+        let body = as_written(&wrong.to_string());
+        let error = super::decode(body.as_bytes(), Keep::Images)
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with(want), "{error}");
     }
 }

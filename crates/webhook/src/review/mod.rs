@@ -2,17 +2,21 @@
 //!
 //! Here: the request of a review, and who asks if the request cannot be decoded. Not here: the response
 //! (`response`), what follows from a request (`entries`).
-//! Invariant: an object that a tenant wrote makes no review undecodable. Only managed fields can be nested
-//! to any depth, and they are skipped.
+//! Invariant: an object that a tenant wrote makes no review undecodable: only managed fields can be nested to
+//! any depth, and they are skipped. Of a pod only what its verdict depends on is in memory.
 
 mod identity;
 mod object;
 
 pub use identity::{Identity, identity};
 
-use object::Object;
+pub use object::Keep;
+
+use object::Part;
+use serde::de::DeserializeSeed as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
+use serde_json::value::RawValue;
 use std::fmt;
 
 /// Number of bytes at the start of a review in which the API server writes the UID.
@@ -35,9 +39,9 @@ pub struct Review {
     pub groups: Vec<String>,
     /// True if nothing is persisted.
     pub dry_run: bool,
-    /// The object as it will be, without managed fields; null for a deletion.
+    /// The parts of the object that are kept, as it will be; null for a deletion.
     pub object: Json,
-    /// The object as it is, without managed fields; null for a creation.
+    /// The same of the object as it is; null for a creation.
     pub old_object: Json,
 }
 
@@ -67,18 +71,18 @@ pub enum Malformed {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+struct Document<'a> {
     #[serde(default, deserialize_with = "or_default")]
     api_version: String,
     #[serde(default, deserialize_with = "or_default")]
     kind: String,
-    #[serde(default)]
-    request: Option<Request>,
+    #[serde(default, borrow)]
+    request: Option<Request<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Request {
+struct Request<'a> {
     #[serde(default, deserialize_with = "or_default")]
     uid: String,
     #[serde(default, deserialize_with = "or_default")]
@@ -91,10 +95,10 @@ struct Request {
     operation: String,
     #[serde(default, deserialize_with = "or_default")]
     user_info: UserInfo,
-    #[serde(default, deserialize_with = "or_default")]
-    object: Object,
-    #[serde(default, deserialize_with = "or_default")]
-    old_object: Object,
+    #[serde(default, borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    old_object: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "or_default")]
     dry_run: bool,
 }
@@ -122,17 +126,24 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Decodes a review.
+/// Decodes a review, and of its objects the parts that are kept.
 ///
 /// # Errors
 /// If it is no `AdmissionReview` of `admission.k8s.io/v1` with a request.
-pub fn decode(body: &[u8]) -> Result<Review, Malformed> {
-    let document: Document = serde_json::from_slice(body).map_err(Malformed::Json)?;
+pub fn decode(body: &[u8], keep: Keep) -> Result<Review, Malformed> {
+    let document: Document<'_> = serde_json::from_slice(body).map_err(Malformed::Json)?;
     let (kind, version) = (document.kind.as_str(), document.api_version.as_str());
     let ("AdmissionReview", "admission.k8s.io/v1", Some(request)) =
         (kind, version, document.request)
     else {
         return Err(Malformed::OtherKind);
+    };
+    let object = |text: Option<&RawValue>| match text {
+        Some(text) => {
+            let mut deserializer = serde_json::Deserializer::from_str(text.get());
+            Part::from(keep).deserialize(&mut deserializer)
+        }
+        None => Ok(Json::Null),
     };
     Ok(Review {
         identity: Identity {
@@ -150,8 +161,8 @@ pub fn decode(body: &[u8]) -> Result<Review, Malformed> {
         },
         groups: request.user_info.groups,
         dry_run: request.dry_run,
-        object: request.object.0,
-        old_object: request.old_object.0,
+        object: object(request.object).map_err(Malformed::Json)?,
+        old_object: object(request.old_object).map_err(Malformed::Json)?,
     })
 }
 
