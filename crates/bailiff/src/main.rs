@@ -107,6 +107,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 let edges = bailiff_webhook::Edges {
                     lookups: Arc::new(bailiff_webhook::NoRegistries),
                     reports: Arc::new(bailiff_webhook::Logged),
+                    background: Box::pin(std::future::pending()),
                 };
                 let webhook = bailiff_webhook::run(args.config(), client, edges, shutdown);
                 Ok(Box::pin(webhook).await?)

@@ -23,6 +23,6 @@ mod watches;
 
 pub use bailiff_policy::image::Mode;
 pub use lookups::{Lookups, NoRegistries, Wanted};
-pub use reports::{DeniedPod, Logged, Reports};
+pub use reports::{Logged, Reports};
 pub use response::AdmissionResponse;
 pub use run::{Config, Edges, Error, run};
