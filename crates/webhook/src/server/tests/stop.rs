@@ -1,6 +1,9 @@
 //! A server that stops loses no review.
 
 use super::*;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio_util::sync::CancellationToken;
 
 #[tokio::test]
 async fn what_arrives_while_the_server_leaves_is_answered_on_connections_that_end() {
@@ -88,4 +91,77 @@ async fn reviews_in_progress_are_waited_for_and_then_answered_without_a_verdict(
         );
     }
     running.served.await.unwrap();
+}
+
+/// What kube-proxy does: the servers that new connections go to, the first one first.
+type Endpoints = Arc<Mutex<Vec<Arc<Client>>>>;
+
+/// Sends reviews as an API server does, on a connection that it keeps until a response ends it, until the
+/// test is over. Counts the responses.
+async fn send_reviews(endpoints: Endpoints, sent: Arc<AtomicUsize>, over: CancellationToken) {
+    let mut connection: Option<Http1> = None;
+    while !over.is_cancelled() {
+        let mut http = match connection.take() {
+            Some(http) => http,
+            None => {
+                let first = Arc::clone(endpoints.lock().unwrap().first().unwrap());
+                first.http1().await
+            }
+        };
+        let response = http.send("/validate/pods", review("u", "web")).await;
+        let response = response.expect("no review is lost");
+        let is_last = response.headers().contains_key("connection");
+        assert_eq!(client::body(response).await["response"]["allowed"], true);
+        sent.fetch_add(1, Ordering::Relaxed);
+        if !is_last {
+            connection = Some(http);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rolling_update_under_load_loses_no_review() {
+    let endpoints = Endpoints::default();
+    let over = CancellationToken::new();
+    let counts: Vec<_> = (0..4).map(|_| Arc::new(AtomicUsize::new(0))).collect();
+    let (mut old, first) = Running::start(Limits::default()).await;
+    endpoints.lock().unwrap().push(Arc::new(first));
+    let senders: Vec<_> = counts
+        .iter()
+        .map(|count| send_reviews(Arc::clone(&endpoints), Arc::clone(count), over.clone()))
+        .map(tokio::spawn)
+        .collect();
+    // Each sender has so many responses more.
+    let progress = async |more: usize| {
+        let before: Vec<_> = counts
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .collect();
+        for (count, before) in counts.iter().zip(before) {
+            while count.load(Ordering::Relaxed) < before + more {
+                assert!(
+                    !senders.iter().any(JoinHandle::is_finished),
+                    "a review was lost"
+                );
+                tokio::task::yield_now().await;
+            }
+        }
+    };
+    for _ in 0..3 {
+        progress(10).await;
+        let (new, client) = Running::start(Limits::default()).await;
+        endpoints.lock().unwrap().push(Arc::new(client));
+        old.phases.enter(Phase::Leaving);
+        // Nobody knows it yet.
+        progress(3).await;
+        endpoints.lock().unwrap().remove(0);
+        progress(3).await;
+        old.phases.enter(Phase::Draining);
+        old.served.await.unwrap();
+        old = new;
+    }
+    over.cancel();
+    for sender in senders {
+        sender.await.unwrap();
+    }
 }
