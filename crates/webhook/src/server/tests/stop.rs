@@ -101,12 +101,11 @@ type Endpoints = Arc<Mutex<Vec<Arc<Client>>>>;
 async fn send_reviews(endpoints: Endpoints, sent: Arc<AtomicUsize>, over: CancellationToken) {
     let mut connection: Option<Http1> = None;
     while !over.is_cancelled() {
-        let mut http = match connection.take() {
-            Some(http) => http,
-            None => {
-                let first = Arc::clone(endpoints.lock().unwrap().first().unwrap());
-                first.http1().await
-            }
+        let mut http = if let Some(http) = connection.take() {
+            http
+        } else {
+            let first = Arc::clone(endpoints.lock().unwrap().first().unwrap());
+            first.http1().await
         };
         let response = http.send("/validate/pods", review("u", "web")).await;
         let response = response.expect("no review is lost");
