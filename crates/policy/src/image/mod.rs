@@ -19,6 +19,7 @@ mod validations;
 
 pub use bind::{
     Actions, BoundPolicy, CompiledImageBinding, Mode, PodLabels, bound, compile_binding,
+    possibly_bound,
 };
 pub use compile::{CompiledImagePolicy, compile};
 pub use decide::{Decision, PodReview, Stage, decide, references_to_look_up};

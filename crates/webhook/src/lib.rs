@@ -1,0 +1,28 @@
+//! `bailiff webhook`: reviews pods before the API server persists them.
+//!
+//! Here: the HTTPS server (`server`), decoding reviews (`review`), the entries (`entries`), the policies in
+//! force (`rules`). Not here: the decision about a pod (`bailiff_policy::image`), certificates
+//! (`controller`).
+//! Invariant: under the failure policy Ignore, whatever is not a response admits the pod. Therefore
+//! each review has one.
+
+mod admission;
+mod certificate;
+mod deadlines;
+mod entries;
+mod lookups;
+mod metrics;
+mod reports;
+mod response;
+pub mod review;
+mod rules;
+mod run;
+mod server;
+mod text;
+mod watches;
+
+pub use bailiff_policy::image::Mode;
+pub use lookups::{Lookups, NoRegistries, Wanted};
+pub use reports::{Logged, Reports};
+pub use response::AdmissionResponse;
+pub use run::{Config, Edges, Error, run};
