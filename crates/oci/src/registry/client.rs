@@ -429,3 +429,29 @@ async fn read(headers: &HeaderMap, mut body: Incoming, limit: Bytes) -> Result<V
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::ShortNames;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_turn_that_does_not_come_is_the_registry_limiting() {
+        let registries = Registries::parse("registries: {r.test: {}}").unwrap();
+        let limits = Limits {
+            lookup: Duration::from_millis(100),
+            ..Limits::default()
+        };
+        let client = RegistryClient::new(registries, limits).unwrap();
+        let origin = Origin::of(&"https://r.test".parse().unwrap()).unwrap();
+        let turns = &client.shared.turns;
+        turns.limit(&origin, None);
+        let turn = turns.wait(&origin, Instant::now()).await;
+        assert!(matches!(turn, Ok(Some(_))), "{turn:?}");
+        let reference = Reference::parse("r.test/acme/web", ShortNames::Rejected).unwrap();
+        let found = client.lookup(&reference, false, None).await;
+        let limited = Failure::RateLimited { retry_after: None };
+        assert_eq!(found, Lookup::Failed(limited));
+    }
+}

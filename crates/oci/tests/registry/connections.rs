@@ -74,7 +74,16 @@ async fn an_address_instead_of_a_name_is_checked() {
         "10.96.0.1",
     ] {
         let config = format!("{{registries: {{'{registry}': {{}}}}, denyCIDRs: [10.96.0.0/12]}}");
-        let found = at(&config, registry, false).await;
+        // What is connected to by mistake need not answer.
+        let client = client(
+            &config,
+            Limits {
+                connect: SHORT,
+                ..LONG
+            },
+        );
+        let reference = parse(&format!("{registry}/acme/web:1"));
+        let found = client.lookup(&reference, false, None).await;
         assert_eq!(failure(found), Failure::AddressNotAllowed, "{registry}");
     }
     // Resolved by the system, as is what only it takes for an address.

@@ -11,6 +11,7 @@
 
 mod answers;
 mod connections;
+mod real;
 mod redirects;
 mod server;
 mod throttling;

@@ -3,7 +3,7 @@
 //! Here: sockets, and reading requests. Not here: what the scripts are.
 //! Invariant: a server keeps each request that it got, and sends bytes exactly as the script says.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -94,12 +94,28 @@ impl Authority {
         Self { issuer, pem }
     }
 
-    /// A certificate for a host, valid until the end of a year.
-    pub(crate) fn server(&self, host: &str, until: i32) -> Arc<ServerConfig> {
+    /// What clients trust.
+    pub(crate) fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A certificate for a host, and its key.
+    pub(crate) fn pem_for(&self, host: &str) -> (String, String) {
+        let (certificate, key) = self.issue(host, 2999);
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn issue(&self, host: &str, until: i32) -> (Certificate, KeyPair) {
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         params.not_after = rcgen::date_time_ymd(until, 12, 31);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (certificate, key)
+    }
+
+    /// TLS with a certificate for a host, valid until the end of a year.
+    pub(crate) fn server(&self, host: &str, until: i32) -> Arc<ServerConfig> {
+        let (certificate, key) = self.issue(host, until);
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)

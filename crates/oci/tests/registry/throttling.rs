@@ -3,7 +3,6 @@
 use super::server::{Server, answer};
 use super::{INDEX, LONG, SHA256, SHORT, client, digest_of, failure, lookup};
 use bailiff_oci::Failure;
-use bailiff_oci::registry::Limits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,28 +44,4 @@ async fn a_registry_that_limits_requests_gets_one_at_a_time() {
     assert_eq!(server.requests().len(), 2);
     slow.abort();
     assert_eq!(digest_of(&waits.await), SHA256);
-}
-
-#[tokio::test]
-async fn a_turn_that_does_not_come_is_the_registry_limiting() {
-    let server = Server::start(|request| {
-        if request.path.ends_with("/slow") {
-            return vec![super::server::Act::Hang];
-        }
-        answer(429, &[], "")
-    })
-    .await;
-    let limits = Limits {
-        lookup: SHORT,
-        ..LONG
-    };
-    let client = client(&server.plain_entry(), limits);
-    lookup(&client, &server, ":1").await;
-    let (slow, waits) = tokio::join!(
-        lookup(&client, &server, ":slow"),
-        lookup(&client, &server, ":1")
-    );
-    assert_eq!(failure(slow), Failure::Timeout);
-    assert_eq!(failure(waits), Failure::RateLimited { retry_after: None });
-    assert_eq!(server.requests().len(), 2);
 }
