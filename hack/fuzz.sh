@@ -3,9 +3,10 @@
 #
 # usage: fuzz.sh [brief]      brief: 30,000 inputs for each target, the same ones each time
 #
-# MINUTES=20 says how long each target runs, TARGET=parse|check|evaluate|reference runs one alone. What
-# is learned stays in target/fuzz/corpus; an input that breaks a law is in target/fuzz/artifacts and
-# belongs, made small, into crates/cel/tests/findings.rs or, a reference, crates/oci/tests/references.txt.
+# MINUTES=20 says how long each target runs, TARGET=parse|check|evaluate|reference|manifest runs one
+# alone. What is learned stays in target/fuzz/corpus; an input that breaks a law is in
+# target/fuzz/artifacts and belongs, made small, into crates/cel/tests/findings.rs or, of the targets
+# reference and manifest, crates/oci/tests/references.txt or fuzz/manifest.txt.
 #
 # There is no sanitizer, which only nightly compilers have: what is fuzzed has no unsafe code, and a
 # panic, an input that takes 10 seconds or 2 GiB are finds without one.
@@ -38,6 +39,7 @@ limits+=(-rss_limit_mb=2048 -max_len=4096 -print_final_stats=1 -verbosity=0)
 kept() {
 	case $1 in
 	reference) printf 'crates/oci/tests/references.txt\n' ;;
+	manifest) printf 'fuzz/manifest.txt\n' ;;
 	*) printf 'crates/cli/tests/expressions.txt\n' ;;
 	esac
 }
@@ -45,7 +47,7 @@ kept() {
 # dictionary TARGET: the file of its words.
 dictionary() {
 	case $1 in
-	reference) printf 'fuzz/reference.dict\n' ;;
+	reference | manifest) printf 'fuzz/%s.dict\n' "$1" ;;
 	*) printf 'fuzz/cel.dict\n' ;;
 	esac
 }
@@ -66,7 +68,7 @@ seed() {
 
 step "cargo-fuzz" hack/cargo-fuzz.sh
 step "build of the fuzz targets" cargo fuzz build --fuzz-dir fuzz --sanitizer none
-for target in ${TARGET:-parse check evaluate reference}; do
+for target in ${TARGET:-parse check evaluate reference manifest}; do
 	seed "$target"
 	step "fuzz $target" cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" \
 		"$corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \

@@ -105,7 +105,6 @@ impl Digest {
     }
 
     /// The digest with digits that were computed.
-    #[cfg(feature = "registry")]
     pub(crate) fn of_digits(algorithm: Algorithm, digits: &str) -> Self {
         debug_assert_eq!(digits.len(), algorithm.digits());
         Self {

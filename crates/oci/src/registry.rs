@@ -25,7 +25,6 @@ mod tokens;
 mod turns;
 
 pub use addresses::address_allowed;
-pub use answer::ManifestAnswer;
 pub use client::RegistryClient;
 pub use config::{
     CredentialSource, InvalidRegistries, LabelRequirement, NamespaceSelector, Operator, Registries,

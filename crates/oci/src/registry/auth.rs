@@ -6,7 +6,6 @@
 
 use super::Failure;
 use super::endpoint::{Origin, UNRESERVED};
-use crate::excerpt::Excerpt;
 use http::HeaderValue;
 use http::uri::PathAndQuery;
 use http_auth::{ChallengeRef, ParamValue};
@@ -80,7 +79,7 @@ impl Challenge {
         let text = |value: &ParamValue<'_>| {
             (value.unescaped_len() <= MAX_PARAMETER).then(|| value.to_unescaped())
         };
-        let unexpected = || Failure::UnexpectedAnswer(Excerpt::of("challenge without a realm"));
+        let unexpected = || Failure::unexpected("challenge without a realm");
         Ok(Self::Bearer {
             realm: parameter("realm").and_then(text).ok_or_else(unexpected)?,
             service: parameter("service").and_then(text).unwrap_or_default(),
@@ -126,7 +125,7 @@ struct TokenAnswer {
 /// The value of `Authorization` with the token in the answer of a token server, and how long it can be
 /// used.
 pub(super) fn token(body: &[u8]) -> Result<(HeaderValue, Duration), Failure> {
-    let unexpected = || Failure::UnexpectedAnswer(Excerpt::of("token server without a token"));
+    let unexpected = || Failure::unexpected("token server without a token");
     let answer: TokenAnswer = serde_json::from_slice(body).ok().ok_or_else(unexpected)?;
     let token = answer
         .token
@@ -165,9 +164,7 @@ mod tests {
                 service: service.to_owned(),
             }))
         };
-        let unexpected = Err(Failure::UnexpectedAnswer(Excerpt::of(
-            "challenge without a realm",
-        )));
+        let unexpected = Err(Failure::unexpected("challenge without a realm"));
         let long = format!("Bearer realm=\"https://r.test/{}\"", "a".repeat(1024));
         for (values, expected) in [
             (
@@ -285,9 +282,7 @@ mod tests {
                 .map(|(value, life)| (value.to_str().unwrap().to_owned(), life.as_secs()))
         };
         let of = |token: &str, life| Ok((format!("Bearer {token}"), life));
-        let unexpected = Err(Failure::UnexpectedAnswer(Excerpt::of(
-            "token server without a token",
-        )));
+        let unexpected = Err(Failure::unexpected("token server without a token"));
         for (body, expected) in [
             (r#"{"token": "a.b", "expires_in": 300}"#, of("a.b", 290)),
             (r#"{"access_token": "a", "token": ""}"#, of("a", 50)),

@@ -4,7 +4,7 @@
 //! what the answers mean (`answer`).
 //! Invariant: a lookup sends a bounded number of requests, and ends in the time that it has.
 
-use super::answer::{self, ACCEPT, ManifestAnswer, Status, unexpected, unexpected_status};
+use super::answer::{self, ACCEPT, Status, unexpected_status};
 use super::auth::{self, Challenge};
 use super::config::{Entry, Registries};
 use super::connect::{Http, InvalidClient, Resolve, SystemResolver, failure, http};
@@ -15,6 +15,7 @@ use super::limits::{Bytes, ERROR_BYTES, Limits, MANIFEST_BYTES, REDIRECTS, TOKEN
 use super::tokens::{TokenKey, Tokens};
 use super::turns::Turns;
 use crate::lookup::{Failure, ImageFacts, Lookup, Missing, Source};
+use crate::manifest::ManifestAnswer;
 use crate::reference::Reference;
 use http::header::{
     ACCEPT as ACCEPT_HEADER, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
@@ -213,7 +214,7 @@ impl Ask<'_> {
                 let body = read(&parts.headers, body, MANIFEST_BYTES).await?;
                 let facts =
                     manifest(&parts.headers, Some(&body))?.facts(self.reference.digest())?;
-                facts.ok_or_else(|| unexpected("no digest").into())
+                facts.ok_or_else(|| Failure::unexpected("no digest").into())
             }
             Status::NotFound => {
                 let (parts, body) = get.into_parts();
@@ -256,7 +257,7 @@ impl Ask<'_> {
                     .get(LOCATION)
                     .and_then(|text| text.to_str().ok())
                     .and_then(|text| follow(text, origin))
-                    .ok_or_else(|| unexpected("redirect without a location"))?;
+                    .ok_or_else(|| Failure::unexpected("redirect without a location"))?;
                 let listed = self.shared.registries.at(&to);
                 match hop(Content::Manifest, origin, &to, listed.is_some()) {
                     Hop::Same => {}
@@ -337,7 +338,9 @@ impl Ask<'_> {
         }
         if status(&response)? != Status::Found {
             let status = response.status().as_u16();
-            return Err(unexpected(&format!("token server with status {status}")));
+            return Err(Failure::unexpected(&format!(
+                "token server with status {status}"
+            )));
         }
         let (parts, body) = response.into_parts();
         let body = read(&parts.headers, body, TOKEN_BYTES).await?;
@@ -367,7 +370,7 @@ async fn send(
 ) -> Result<Response<Incoming>, Failure> {
     let url = origin
         .url(path)
-        .ok_or_else(|| unexpected("malformed URL"))?;
+        .ok_or_else(|| Failure::unexpected("malformed URL"))?;
     let mut request = Request::new(Empty::new());
     *request.method_mut() = method.clone();
     *request.uri_mut() = url;
@@ -399,7 +402,7 @@ fn manifest<'a>(
     let digests: Option<_> = headers.get_all(&CONTENT_DIGEST).iter().map(text).collect();
     Ok(ManifestAnswer {
         content_type: headers.get(CONTENT_TYPE).and_then(text),
-        digests: digests.ok_or_else(|| unexpected("malformed digest"))?,
+        digests: digests.ok_or_else(|| Failure::unexpected("malformed digest"))?,
         body,
     })
 }
@@ -410,7 +413,7 @@ async fn read(headers: &HeaderMap, mut body: Incoming, limit: Bytes) -> Result<V
     if let Some(encoding) = header(CONTENT_ENCODING)
         && !encoding.eq_ignore_ascii_case("identity")
     {
-        return Err(unexpected(&format!("content encoding {encoding}")));
+        return Err(Failure::unexpected(&format!("content encoding {encoding}")));
     }
     let stated = header(CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
     if stated.is_some_and(|bytes| usize::try_from(bytes).map_or(true, |bytes| bytes > limit.most)) {

@@ -9,7 +9,6 @@ use super::addresses::address_allowed;
 use super::config::Entry;
 use super::limits::{HEADER_BYTES, HEADERS, HEADERS_NAME, Limits};
 use super::{BoxFuture, Failure};
-use crate::excerpt::Excerpt;
 use http::Uri;
 use http_body_util::Empty;
 use hyper::body::Bytes;
@@ -264,7 +263,7 @@ fn known(error: &(dyn Error + 'static)) -> Option<Failure> {
             return Some(Failure::LimitExceeded(HEADERS_NAME));
         }
         if error.is_parse() {
-            return Some(Failure::UnexpectedAnswer(Excerpt::of("malformed HTTP")));
+            return Some(Failure::unexpected("malformed HTTP"));
         }
     }
     None

@@ -364,12 +364,12 @@ async fn a_manifest_can_be_as_large_as_the_limit() {
 async fn headers_have_a_limited_size_and_number() {
     for (name, header) in [
         ("one large", format!("X: {}\r\n", "x".repeat(128 << 10))),
-        ("many", "X: x\r\n".repeat(101)),
+        ("many", "X: x\r\n".repeat(100)),
         ("no end", "X: x\r\n".repeat(1 << 16)),
     ] {
         let server = Server::start(move |_| {
-            let head = format!("HTTP/1.1 200 X\r\n{header}\r\n");
-            vec![Act::Send(head.into_bytes()), Act::Hang]
+            let head = format!("HTTP/1.1 200 X\r\nContent-Length: 0\r\n{header}\r\n");
+            vec![Act::Send(head.into_bytes())]
         })
         .await;
         let found = lookup(&plain(&server), &server, ":1").await;

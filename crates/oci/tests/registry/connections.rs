@@ -6,6 +6,7 @@ use super::{
 };
 use bailiff_oci::registry::{Limits, Registries, RegistryClient, Resolve};
 use bailiff_oci::{Failure, Lookup};
+use serde_json::json;
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -103,11 +104,11 @@ async fn an_address_instead_of_a_name_is_checked() {
 async fn a_name_that_resolves_to_this_host_is_not_connected_to() {
     let server = finds(None).await;
     let port = server.host().rsplit_once(':').unwrap().1.to_owned();
-    let lookup = async |config: &str, address: &str| {
+    let lookup = async |config: &str, address: &str, limits| {
         let addresses = address.split(' ').map(|ip| ip.parse().unwrap()).collect();
         let resolve: Arc<dyn Resolve> = Arc::new(Fixed(addresses));
         let registries = Registries::parse(config).unwrap();
-        let client = RegistryClient::with_resolver(registries, LONG, &resolve).unwrap();
+        let client = RegistryClient::with_resolver(registries, limits, &resolve).unwrap();
         let reference = parse(&format!("registry.test:{port}/acme/web:1"));
         client.lookup(&reference, true, None).await
     };
@@ -118,20 +119,32 @@ async fn a_name_that_resolves_to_this_host_is_not_connected_to() {
         "169.254.169.254 127.0.0.1",
         "10.96.0.1",
     ] {
-        let found = lookup("denyCIDRs: [10.96.0.0/12]", address).await;
+        // What is connected to by mistake need not answer.
+        let limits = Limits {
+            connect: SHORT,
+            ..LONG
+        };
+        let found = lookup("denyCIDRs: [10.96.0.0/12]", address, limits).await;
         assert_eq!(failure(found), Failure::AddressNotAllowed, "{address}");
     }
     assert_eq!(server.connections(), 0);
     // Listed with its port.
     let listed = format!("registries: {{'registry.test:{port}': {{plainHTTP: true}}}}");
-    assert_eq!(digest_of(&lookup(&listed, "127.0.0.1").await), SHA256);
+    assert_eq!(digest_of(&lookup(&listed, "127.0.0.1", LONG).await), SHA256);
 }
 
 #[tokio::test]
 async fn a_mirror_on_this_host_needs_its_port() {
-    let config = "registries: {'registry.test:5000': {endpoint: 'https://127.0.0.1'}}";
-    let found = at(config, "registry.test:5000", false).await;
-    assert_eq!(failure(found), Failure::AddressNotAllowed);
+    let (host, endpoint, authority) = ("r.test:5000", "https://127.0.0.1", Authority::new());
+    for entry in [
+        json!({"endpoint": endpoint}),
+        // With a client of its own.
+        json!({"endpoint": endpoint, "caBundle": authority.pem()}),
+    ] {
+        let config = json!({"registries": {host: entry}}).to_string();
+        let found = at(&config, host, false).await;
+        assert_eq!(failure(found), Failure::AddressNotAllowed, "{config}");
+    }
 }
 
 #[tokio::test]

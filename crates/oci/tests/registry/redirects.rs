@@ -86,37 +86,37 @@ async fn a_listed_registry_gets_the_request_without_the_credential() {
     let authority = Authority::new();
     let tls = authority.server("127.0.0.1", 2999);
     let second = Server::start_tls(tls.clone(), |request| {
+        if request.path == "/asks" {
+            return answer(401, &[("WWW-Authenticate", "Basic realm=\"r\"")], "");
+        }
         let headers = [("Content-Type", INDEX), ("Docker-Content-Digest", SHA256)];
-        let is_back = request.path == "/back";
-        answer(
-            if is_back { 401 } else { 200 },
-            if is_back { &[] } else { &headers },
-            "",
-        )
+        answer(200, &headers, "")
     })
     .await;
-    for (path, is_found) in [("/v2/moved/manifests/1?a=b", true), ("/back", false)] {
-        let to = format!("https://{}{path}", second.host());
-        let first = Server::start_tls(tls.clone(), move |request| {
-            match request.header("authorization") {
-                None => answer(401, &[("WWW-Authenticate", "Basic realm=\"r\"")], ""),
-                Some(_) => answer(307, &[("Location", &to)], ""),
-            }
-        })
-        .await;
-        let client = client(&tls_entries(&[&first, &second], &authority), LONG);
-        let reference = super::parse(&format!("{}/acme/web:1", first.host()));
-        let found = client.lookup(&reference, false, Some(&octo())).await;
-        if is_found {
-            assert_eq!(digest_of(&found), SHA256);
-        } else {
-            // Its challenge is not answered.
-            assert_eq!(failure(found), Failure::Unauthorized);
+    let to = format!("https://{}", second.host());
+    let first = Server::start_tls(tls, move |request| {
+        if request.path.ends_with("/asks") {
+            return answer(307, &[("Location", &format!("{to}/asks"))], "");
         }
-        assert_eq!(first.requests()[1].header("authorization"), Some(OCTO));
-        let last = second.requests().pop().unwrap();
-        assert_eq!(last.path, path);
-        assert_eq!(last.header("authorization"), None);
+        match request.header("authorization") {
+            None => answer(401, &[("WWW-Authenticate", "Basic realm=\"r\"")], ""),
+            Some(_) => answer(307, &[("Location", &format!("{to}/v2/moved?a=b"))], ""),
+        }
+    })
+    .await;
+    let client = client(&tls_entries(&[&first, &second], &authority), LONG);
+    let lookup = async |tag: &str| {
+        let reference = super::parse(&format!("{}/acme/web:{tag}", first.host()));
+        client.lookup(&reference, false, Some(&octo())).await
+    };
+    // Its challenge is not answered.
+    assert_eq!(failure(lookup("asks").await), Failure::Unauthorized);
+    assert_eq!(second.lines(), ["HEAD /asks"]);
+    assert_eq!(digest_of(&lookup("1").await), SHA256);
+    assert_eq!(first.requests()[2].header("authorization"), Some(OCTO));
+    assert_eq!(second.lines(), ["HEAD /asks", "HEAD /v2/moved?a=b"]);
+    for request in second.requests() {
+        assert_eq!(request.header("authorization"), None);
     }
 }
 
