@@ -28,7 +28,7 @@ pub mod registry;
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use excerpt::Excerpt;
 pub use lookup::{Failure, ImageFacts, Lookup, ManifestKind, Missing, Source};
-pub use manifest::ManifestAnswer;
+pub use manifest::{ManifestAnswer, ManifestContent};
 pub use pattern::{
     InvalidPattern, InvalidPatterns, MAX_PATTERN_BYTES, MAX_PATTERNS, MAX_REGEXES, Pattern,
     PatternFault, Patterns, Shape,

@@ -9,63 +9,123 @@ use crate::lookup::{Failure, ImageFacts, ManifestKind};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use std::fmt::Write as _;
 
-/// A successful answer about a manifest.
+/// The headers of a successful answer about a manifest.
 #[derive(Clone, Debug)]
 pub struct ManifestAnswer<'a> {
     /// The value of `Content-Type`.
     pub content_type: Option<&'a str>,
     /// The values of `Docker-Content-Digest`.
     pub digests: Vec<&'a str>,
-    /// The body; none for the answer to a HEAD request.
-    pub body: Option<&'a [u8]>,
+}
+
+/// The body of such an answer: its bytes are hashed as they come, and not kept.
+#[derive(Clone, Debug)]
+pub struct ManifestContent {
+    kind: ManifestKind,
+    expected: Option<Digest>,
+    hash: Hash,
 }
 
 impl ManifestAnswer<'_> {
-    /// The facts that the answer gives about `asked`, or about a tag if that is none.
+    /// The facts that the answer to HEAD gives about `asked`, or about a tag if that is none.
     ///
-    /// Without a body there can be too little to tell: then there are none, and the body must be
-    /// read.
+    /// There can be too little to tell: then there are none, and the content must be read.
+    ///
+    /// # Errors
+    /// The answer contradicts itself or what was asked for.
+    pub fn facts(&self, asked: Option<&Digest>) -> Result<Option<ImageFacts>, Failure> {
+        let digest = self.stated(asked)?;
+        let facts = digest.zip(self.content_type.and_then(kind));
+        Ok(facts.map(|(digest, kind)| ImageFacts { digest, kind }))
+    }
+
+    /// What the answer to GET is read into.
     ///
     /// # Errors
     /// The answer contradicts itself or what was asked for, or is not about an image.
-    pub fn facts(&self, asked: Option<&Digest>) -> Result<Option<ImageFacts>, Failure> {
-        let stated = self.stated()?;
-        if let (Some(asked), Some(stated)) = (asked, &stated)
-            && asked != stated
-        {
-            return Err(Failure::DigestMismatch);
-        }
-        let kind = self.content_type.and_then(kind);
-        let Some(body) = self.body else {
-            let facts = stated.zip(kind);
-            return Ok(facts.map(|(digest, kind)| ImageFacts { digest, kind }));
+    pub fn content(&self, asked: Option<&Digest>) -> Result<ManifestContent, Failure> {
+        let expected = self.stated(asked)?.or_else(|| asked.cloned());
+        let kind = match self.content_type {
+            Some(text) => {
+                kind(text).ok_or_else(|| Failure::unexpected(&format!("media type {text}")))?
+            }
+            None => return Err(Failure::unexpected("no media type")),
         };
-        let kind = kind.ok_or_else(|| match self.content_type {
-            Some(other) => Failure::unexpected(&format!("media type {other}")),
-            None => Failure::unexpected("no media type"),
-        })?;
-        let expected = stated.as_ref().or(asked);
-        let algorithm = expected.map_or(Algorithm::Sha256, Digest::algorithm);
-        let digest = hash(algorithm, body);
-        if expected.is_some_and(|expected| *expected != digest) {
-            return Err(Failure::DigestMismatch);
-        }
-        Ok(Some(ImageFacts { digest, kind }))
+        let algorithm = expected.as_ref().map(Digest::algorithm);
+        Ok(ManifestContent {
+            kind,
+            expected,
+            hash: Hash::new(algorithm.unwrap_or(Algorithm::Sha256)),
+        })
     }
 
-    /// The digest that the registry states.
-    fn stated(&self) -> Result<Option<Digest>, Failure> {
+    /// The digest that the registry states, which is the one that was asked for.
+    fn stated(&self, asked: Option<&Digest>) -> Result<Option<Digest>, Failure> {
         let mut stated = None;
         for text in &self.digests {
             let digest = Digest::parse(text.trim())
                 .ok()
                 .ok_or_else(|| Failure::unexpected(&format!("digest {text}")))?;
-            if stated.as_ref().is_some_and(|other| *other != digest) {
+            if stated
+                .as_ref()
+                .or(asked)
+                .is_some_and(|other| *other != digest)
+            {
                 return Err(Failure::DigestMismatch);
             }
             stated = Some(digest);
         }
         Ok(stated)
+    }
+}
+
+impl ManifestContent {
+    /// Adds the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        match &mut self.hash {
+            Hash::Sha256(hash) => hash.update(bytes),
+            Hash::Sha384(hash) => hash.update(bytes),
+            Hash::Sha512(hash) => hash.update(bytes),
+        }
+    }
+
+    /// The facts, after the last bytes.
+    ///
+    /// # Errors
+    /// The bytes do not have the digest that was asked for or that the registry states.
+    pub fn finish(self) -> Result<ImageFacts, Failure> {
+        let (kind, digest) = (self.kind, self.hash.finish());
+        match self.expected {
+            Some(expected) if expected != digest => Err(Failure::DigestMismatch),
+            Some(_) | None => Ok(ImageFacts { digest, kind }),
+        }
+    }
+}
+
+/// A digest that is being computed.
+#[derive(Clone, Debug)]
+enum Hash {
+    Sha256(Sha256),
+    Sha384(Sha384),
+    Sha512(Sha512),
+}
+
+impl Hash {
+    fn new(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
+            Algorithm::Sha384 => Self::Sha384(Sha384::new()),
+            Algorithm::Sha512 => Self::Sha512(Sha512::new()),
+        }
+    }
+
+    fn finish(self) -> Digest {
+        let (algorithm, digits) = match self {
+            Self::Sha256(hash) => (Algorithm::Sha256, hexadecimal(&hash.finalize())),
+            Self::Sha384(hash) => (Algorithm::Sha384, hexadecimal(&hash.finalize())),
+            Self::Sha512(hash) => (Algorithm::Sha512, hexadecimal(&hash.finalize())),
+        };
+        Digest::of_digits(algorithm, &digits)
     }
 }
 
@@ -93,16 +153,6 @@ fn kind(content_type: &str) -> Option<ManifestKind> {
     .into_iter()
     .find(|(known, _)| media_type.eq_ignore_ascii_case(known))
     .map(|(_, kind)| kind)
-}
-
-/// The digest of bytes.
-fn hash(algorithm: Algorithm, bytes: &[u8]) -> Digest {
-    let digits = match algorithm {
-        Algorithm::Sha256 => hexadecimal(&Sha256::digest(bytes)),
-        Algorithm::Sha384 => hexadecimal(&Sha384::digest(bytes)),
-        Algorithm::Sha512 => hexadecimal(&Sha512::digest(bytes)),
-    };
-    Digest::of_digits(algorithm, &digits)
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
@@ -165,7 +215,16 @@ mod tests {
             ),
         ] {
             let expected = Digest::parse(&format!("{}:{digits}", algorithm.name())).unwrap();
-            assert_eq!(hash(algorithm, b"abc"), expected);
+            let answer = ManifestAnswer {
+                content_type: Some("application/vnd.oci.image.index.v1+json"),
+                digests: vec![expected.as_str()],
+            };
+            let mut content = answer.content(None).unwrap();
+            content.update(b"a");
+            content.update(b"bc");
+            assert_eq!(content.clone().finish().unwrap().digest, expected);
+            content.update(b"d");
+            assert_eq!(content.finish(), Err(Failure::DigestMismatch));
         }
     }
 }

@@ -203,7 +203,7 @@ impl Ask<'_> {
     async fn facts(&self) -> Result<ImageFacts, Stop> {
         let head = self.exchange(&Method::HEAD).await?;
         if status(&head)? == Status::Found
-            && let Some(facts) = manifest(head.headers(), None)?.facts(self.reference.digest())?
+            && let Some(facts) = manifest(head.headers())?.facts(self.reference.digest())?
         {
             return Ok(facts);
         }
@@ -211,10 +211,11 @@ impl Ask<'_> {
         match status(&get)? {
             Status::Found => {
                 let (parts, body) = get.into_parts();
-                let body = read(&parts.headers, body, MANIFEST_BYTES).await?;
-                let facts =
-                    manifest(&parts.headers, Some(&body))?.facts(self.reference.digest())?;
-                facts.ok_or_else(|| Failure::unexpected("no digest").into())
+                let answer = manifest(&parts.headers)?;
+                let mut content = answer.content(self.reference.digest())?;
+                let keep = |bytes: &[u8]| content.update(bytes);
+                each(&parts.headers, body, MANIFEST_BYTES, keep).await?;
+                Ok(content.finish()?)
             }
             Status::NotFound => {
                 let (parts, body) = get.into_parts();
@@ -393,22 +394,35 @@ fn status<T>(response: &Response<T>) -> Result<Status, Failure> {
     answer::status(response.status(), text, SystemTime::now())
 }
 
-/// What an answer about a manifest says, with its body if that was read.
-fn manifest<'a>(
-    headers: &'a HeaderMap,
-    body: Option<&'a [u8]>,
-) -> Result<ManifestAnswer<'a>, Failure> {
-    let text = |value: &'a HeaderValue| value.to_str().ok();
-    let digests: Option<_> = headers.get_all(&CONTENT_DIGEST).iter().map(text).collect();
+/// What an answer about a manifest says.
+fn manifest(headers: &HeaderMap) -> Result<ManifestAnswer<'_>, Failure> {
+    let digests: Option<_> = headers
+        .get_all(&CONTENT_DIGEST)
+        .iter()
+        .map(|value| value.to_str().ok())
+        .collect();
+    let content_type = headers.get(CONTENT_TYPE);
     Ok(ManifestAnswer {
-        content_type: headers.get(CONTENT_TYPE).and_then(text),
+        content_type: content_type.and_then(|value| value.to_str().ok()),
         digests: digests.ok_or_else(|| Failure::unexpected("malformed digest"))?,
-        body,
     })
 }
 
-/// The bytes of a body, up to a limit. They are taken as they are: nothing is decompressed.
-async fn read(headers: &HeaderMap, mut body: Incoming, limit: Bytes) -> Result<Vec<u8>, Failure> {
+/// The bytes of a body, up to a limit.
+async fn read(headers: &HeaderMap, body: Incoming, limit: Bytes) -> Result<Vec<u8>, Failure> {
+    let mut all = Vec::new();
+    each(headers, body, limit, |bytes| all.extend_from_slice(bytes)).await?;
+    Ok(all)
+}
+
+/// Calls `keep` with the bytes of a body as they come, up to a limit. They are taken as they are:
+/// nothing is decompressed.
+async fn each(
+    headers: &HeaderMap,
+    mut body: Incoming,
+    limit: Bytes,
+    mut keep: impl FnMut(&[u8]),
+) -> Result<(), Failure> {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     if let Some(encoding) = header(CONTENT_ENCODING)
         && !encoding.eq_ignore_ascii_case("identity")
@@ -419,18 +433,19 @@ async fn read(headers: &HeaderMap, mut body: Incoming, limit: Bytes) -> Result<V
     if stated.is_some_and(|bytes| usize::try_from(bytes).map_or(true, |bytes| bytes > limit.most)) {
         return Err(limit.exceeded());
     }
-    let mut bytes = Vec::new();
+    let mut count = 0_usize;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| failure(&error))?;
-        let Some(data) = frame.data_ref() else {
+        let Some(bytes) = frame.data_ref() else {
             continue;
         };
-        if bytes.len().saturating_add(data.len()) > limit.most {
+        count = count.saturating_add(bytes.len());
+        if count > limit.most {
             return Err(limit.exceeded());
         }
-        bytes.extend_from_slice(data);
+        keep(bytes);
     }
-    Ok(bytes)
+    Ok(())
 }
 
 #[cfg(test)]
