@@ -4,7 +4,7 @@
 //! here: remembering answers, and which namespace can use which credential (`webhook`).
 //! Invariant: nothing that a tenant wrote selects a host that is asked. A registry is asked if the
 //! configuration lists it or a policy names it, and connections go only to addresses that were
-//! checked after the name was resolved ([`addresses`]). Whatever a registry sends is bounded before it
+//! checked after the name was resolved. Whatever a registry sends is bounded before it
 //! is stored, and what is not an answer is a [`Failure`] with its cause.
 //!
 //! Proxies of the environment (`HTTPS_PROXY`) are not used: the proxy would resolve names and
