@@ -104,6 +104,15 @@ impl Digest {
         })
     }
 
+    /// The digest with digits that were computed.
+    pub(crate) fn of_digits(algorithm: Algorithm, digits: &str) -> Self {
+        debug_assert_eq!(digits.len(), algorithm.digits());
+        Self {
+            algorithm,
+            text: format!("{}:{digits}", algorithm.name()).into(),
+        }
+    }
+
     /// The algorithm.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {

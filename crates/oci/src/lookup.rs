@@ -114,6 +114,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// An unexpected answer: what is unexpected about it, which can be what a server wrote.
+    pub(crate) fn unexpected(what: &str) -> Self {
+        Self::UnexpectedAnswer(Excerpt::of(what))
+    }
+
     /// The cause in upper camel case, for messages, metrics and reports.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
