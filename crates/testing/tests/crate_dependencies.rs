@@ -20,6 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sensor", &["api", "policy", "kube"]),
     ("controller", &["api", "policy", "response", "kube"]),
     ("renderer", &["api", "kube", "policy"]),
+    ("webhook", &["api", "kube", "policy", "oci"]),
     ("cli", &["api", "cel", "policy", "response", "kube"]),
     (
         "bailiff",

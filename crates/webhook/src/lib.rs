@@ -1,0 +1,7 @@
+//! Decides at admission which images can run.
+//!
+//! Here: the answers of registries that reviews use (`facts`). Not here: what an answer means
+//! (`policy`) and how a registry is asked (`oci`).
+//! Invariant: what could not be checked is never taken for allowed.
+
+pub mod facts;
