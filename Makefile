@@ -62,7 +62,7 @@ conformance: ## Compare expressions and references with what Kubernetes runs, ot
 	cargo test --locked -p bailiff-oci --test differential --test cel -- --nocapture
 
 .PHONY: fuzz
-fuzz: ## Look for inputs that break a parser or the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate|reference)
+fuzz: ## Look for inputs that break a parser or the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate|reference|review)
 	@hack/fuzz.sh
 
 .PHONY: bench

@@ -3,9 +3,10 @@
 #
 # usage: fuzz.sh [brief]      brief: 30,000 inputs for each target, the same ones each time
 #
-# MINUTES=20 says how long each target runs, TARGET=parse|check|evaluate|reference runs one alone. What
+# MINUTES=20 says how long each target runs, TARGET=parse|check|evaluate|reference|review runs one alone. What
 # is learned stays in target/fuzz/corpus; an input that breaks a law is in target/fuzz/artifacts and
-# belongs, made small, into crates/cel/tests/findings.rs or, a reference, crates/oci/tests/references.txt.
+# belongs, made small, into crates/cel/tests/findings.rs or, a reference, crates/oci/tests/references.txt,
+# or, a review, crates/webhook/tests/reviews.txt.
 #
 # There is no sanitizer, which only nightly compilers have: what is fuzzed has no unsafe code, and a
 # panic, an input that takes 10 seconds or 2 GiB are finds without one.
@@ -38,6 +39,7 @@ limits+=(-rss_limit_mb=2048 -max_len=4096 -print_final_stats=1 -verbosity=0)
 kept() {
 	case $1 in
 	reference) printf 'crates/oci/tests/references.txt\n' ;;
+	review) printf 'crates/webhook/tests/reviews.txt\n' ;;
 	*) printf 'crates/cli/tests/expressions.txt\n' ;;
 	esac
 }
@@ -46,6 +48,7 @@ kept() {
 dictionary() {
 	case $1 in
 	reference) printf 'fuzz/reference.dict\n' ;;
+	review) printf 'fuzz/review.dict\n' ;;
 	*) printf 'fuzz/cel.dict\n' ;;
 	esac
 }
@@ -66,7 +69,7 @@ seed() {
 
 step "cargo-fuzz" hack/cargo-fuzz.sh
 step "build of the fuzz targets" cargo fuzz build --fuzz-dir fuzz --sanitizer none
-for target in ${TARGET:-parse check evaluate reference}; do
+for target in ${TARGET:-parse check evaluate reference review}; do
 	seed "$target"
 	step "fuzz $target" cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" \
 		"$corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \

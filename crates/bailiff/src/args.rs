@@ -71,6 +71,9 @@ pub(crate) enum Command {
     /// Run the renderer (started by the chart)
     #[command(after_help = "Example:\n  bailiff renderer --namespace bailiff-system")]
     Renderer(RendererArgs),
+    /// Run the webhook (started by the chart)
+    #[command(after_help = "Example:\n  bailiff webhook --namespace bailiff-system")]
+    Webhook(WebhookArgs),
 }
 
 /// A duration as `500ms`, `15s`, `5m` or `1h 30m`.
@@ -347,6 +350,61 @@ impl RendererArgs {
     }
 }
 
+/// Flags of `bailiff webhook`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct WebhookArgs {
+    /// Namespace that Bailiff runs in
+    #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
+    namespace: String,
+    /// Namespaces that no image policy applies to, besides kube-system and Bailiff's own, separated by commas
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "BAILIFF_EXEMPT_NAMESPACES",
+        value_delimiter = ','
+    )]
+    exempt_namespaces: Vec<String>,
+    /// Whether bindings have their own actions, or all of them Audit
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "BAILIFF_IMAGE_POLICIES_MODE",
+        default_value = "enforce",
+        ignore_case = true
+    )]
+    image_policies_mode: ImagePoliciesMode,
+    /// Address of metrics and health
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BAILIFF_BIND_ADDRESS",
+        default_value = "[::]:8080"
+    )]
+    bind_address: SocketAddr,
+    /// Address of reviews
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BAILIFF_WEBHOOK_BIND_ADDRESS",
+        default_value = "[::]:9443"
+    )]
+    webhook_bind_address: SocketAddr,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+impl WebhookArgs {
+    pub(crate) fn config(self) -> bailiff_webhook::Config {
+        bailiff_webhook::Config {
+            address: self.bind_address,
+            webhook_address: self.webhook_bind_address,
+            namespace: self.namespace,
+            exempt: self.exempt_namespaces,
+            mode: self.image_policies_mode.into(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,6 +501,27 @@ mod tests {
         assert_eq!(changed.retention_max_age, Duration::from_hours(24));
         assert_eq!(changed.retention_max_incidents_per_namespace, 3);
         assert_eq!(changed.retention_max_incidents, 4);
+    }
+
+    #[test]
+    fn the_webhook_enforces_unless_its_mode_is_audit() {
+        let configured = |flags: &[&str]| {
+            let base = ["bailiff", "webhook", "--namespace=security"];
+            let parsed =
+                <Bailiff as clap::Parser>::try_parse_from(base.iter().chain(flags)).ok()?;
+            let Command::Webhook(args) = parsed.command else {
+                panic!("it is a webhook")
+            };
+            Some(args.config())
+        };
+        let defaults = configured(&["--exempt-namespaces="]).unwrap();
+        assert_eq!(defaults.mode, bailiff_webhook::Mode::Enforce);
+        assert_eq!(defaults.webhook_address.port(), 9443);
+        let audit = configured(&["--image-policies-mode=Audit", "--exempt-namespaces=cni,csi"]);
+        let audit = audit.unwrap();
+        assert_eq!(audit.mode, bailiff_webhook::Mode::Audit);
+        assert_eq!(audit.exempt, ["cni", "csi"]);
+        assert!(configured(&["--image-policies-mode=off"]).is_none());
     }
 
     #[test]

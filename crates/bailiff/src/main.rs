@@ -1,7 +1,7 @@
 //! The `bailiff` binary: components for the cluster and commands for people.
 //!
 //! Here: the subcommands and what they share: logs, signals, exit codes. Not here: their flags (`args`)
-//! and their work (`controller`, `sensor`, `renderer`, `cli`).
+//! and their work (`controller`, `sensor`, `renderer`, `webhook`, `cli`).
 //! Invariant: exit code 0 is success, 1 an error that was reported, 2 an invalid command line.
 
 mod args;
@@ -13,6 +13,7 @@ use bailiff_cli::incidents::Terminal;
 use clap::{CommandFactory as _, Parser as _};
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -96,6 +97,19 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             component(async |shutdown| {
                 let client = bailiff_kube::client::in_cluster()?;
                 Ok(bailiff_renderer::run(args.config(), client, shutdown).await?)
+            })?;
+        }
+        Command::Webhook(args) => {
+            drop(out);
+            args.log.start();
+            component(async |shutdown| {
+                let client = bailiff_kube::client::in_cluster()?;
+                let edges = bailiff_webhook::Edges {
+                    lookups: Arc::new(bailiff_webhook::NoRegistries),
+                    reports: Arc::new(bailiff_webhook::Logged),
+                };
+                let webhook = bailiff_webhook::run(args.config(), client, edges, shutdown);
+                Ok(Box::pin(webhook).await?)
             })?;
         }
         Command::Sensor(args) => {

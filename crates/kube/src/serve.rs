@@ -54,6 +54,12 @@ impl Health {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
+    /// Whether the component is ready.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
     /// Registers a loop, which must beat at least every `timeout`. Must be the only one of its name.
     #[must_use]
     pub fn register_loop(&self, name: &'static str, timeout: Duration) -> Heartbeat {
@@ -158,7 +164,7 @@ fn respond(path: &str, registry: &Registry, health: &Health) -> Response<Full<By
             None => (StatusCode::OK, "ok\n".to_owned()),
             Some(stalled) => (StatusCode::SERVICE_UNAVAILABLE, stalled),
         },
-        "/readyz" if health.ready.load(Ordering::Relaxed) => (StatusCode::OK, "ok\n".to_owned()),
+        "/readyz" if health.is_ready() => (StatusCode::OK, "ok\n".to_owned()),
         "/readyz" => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
         "/metrics" => {
             let mut text = String::new();

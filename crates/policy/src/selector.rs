@@ -137,4 +137,10 @@ impl MatchResources {
     pub fn matches(&self, namespace: &Labels, pod: &Labels) -> bool {
         self.namespace.matches(namespace) && self.object.matches(pod)
     }
+
+    /// Whether pods in a namespace with these labels can be meant.
+    #[must_use]
+    pub fn matches_namespace(&self, namespace: &Labels) -> bool {
+        self.namespace.matches(namespace)
+    }
 }

@@ -24,7 +24,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("cli", &["api", "cel", "policy", "response", "kube"]),
     (
         "bailiff",
-        &["api", "kube", "sensor", "controller", "renderer", "cli"],
+        &[
+            "api",
+            "kube",
+            "sensor",
+            "controller",
+            "renderer",
+            "webhook",
+            "cli",
+        ],
     ),
     ("testing", &["api"]),
     ("testbed", &[]),

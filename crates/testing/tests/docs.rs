@@ -105,6 +105,7 @@ fn every_reason_event_and_metric_is_documented() {
         "crates/renderer/src/metrics.rs",
         "bailiff_renderer",
     ));
+    names.extend(metrics("crates/webhook/src/metrics.rs", "bailiff_webhook"));
     names.extend(metrics(
         "crates/webhook/src/facts/metrics.rs",
         "bailiff_webhook",

@@ -1,9 +1,31 @@
-//! Decides at admission which images can run.
+//! `bailiff webhook`: reviews pods before the API server persists them.
 //!
-//! Here: the answers of registries that reviews use (`facts`), and Events on the workloads of denied pods
-//! (`events`). Not here: what an answer means
-//! (`policy`) and how a registry is asked (`oci`).
-//! Invariant: what could not be checked is never taken for allowed.
+//! Here: the HTTPS server (`server`), decoding reviews (`review`), the entries (`entries`), the policies in
+//! force (`rules`), the answers of registries (`facts`), Events about denied pods (`events`). Not here: the
+//! decision about a pod (`bailiff_policy::image`), requests to registries (`oci`), certificates
+//! (`controller`).
+//! Invariant: under the failure policy Ignore, whatever is not a response admits the pod. Therefore
+//! each review has one.
 
+mod admission;
+mod certificate;
+mod deadlines;
+mod entries;
 pub mod events;
 pub mod facts;
+mod lookups;
+mod metrics;
+mod reports;
+mod response;
+pub mod review;
+mod rules;
+mod run;
+mod server;
+mod text;
+mod watches;
+
+pub use bailiff_policy::image::Mode;
+pub use lookups::{Lookups, NoRegistries, Wanted};
+pub use reports::{DeniedPod, Logged, Reports};
+pub use response::AdmissionResponse;
+pub use run::{Config, Edges, Error, run};

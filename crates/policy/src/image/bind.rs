@@ -151,3 +151,26 @@ pub fn bound<'a>(
     });
     bound.collect()
 }
+
+/// The policies that can apply to a pod that cannot be read, of a namespace with these labels; none: they
+/// are not known either.
+#[must_use]
+pub fn possibly_bound<'a>(
+    policies: &'a BTreeMap<String, Arc<CompiledImagePolicy>>,
+    bindings: impl IntoIterator<Item = &'a CompiledImageBinding>,
+    namespace: Option<&Labels>,
+    mode: Mode,
+) -> Vec<BoundPolicy<'a>> {
+    let selects = |resources: &MatchResources| {
+        namespace.is_none_or(|namespace| resources.matches_namespace(namespace))
+    };
+    let bound = bindings.into_iter().filter_map(|binding| {
+        let policy: &CompiledImagePolicy = policies.get(&binding.policy_name)?;
+        let applies = selects(&binding.resources) && selects(&policy.constraints);
+        applies.then_some(BoundPolicy {
+            policy,
+            actions: Actions::of(&binding.actions, mode),
+        })
+    });
+    bound.collect()
+}

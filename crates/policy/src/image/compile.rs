@@ -56,6 +56,12 @@ impl CompiledImagePolicy {
             .is_some_and(|rule| rule.pin || rule.verify)
     }
 
+    /// What happens to images that cannot be checked.
+    #[must_use]
+    pub const fn on_error(&self) -> Unchecked {
+        self.on_error
+    }
+
     /// Whether references without a digest are denied as they are written, without asking a registry.
     pub(super) fn requires_written_digest(&self) -> bool {
         self.digest

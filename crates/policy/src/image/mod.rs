@@ -18,6 +18,7 @@ mod render;
 
 pub use bind::{
     Actions, BoundPolicy, CompiledImageBinding, Mode, PodLabels, bound, compile_binding,
+    possibly_bound,
 };
 pub use compile::{CompiledImagePolicy, compile};
 pub use decide::{Decision, PodReview, Stage, decide, references_to_look_up};

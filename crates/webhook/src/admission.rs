@@ -1,0 +1,287 @@
+//! Evaluates reviews.
+//!
+//! Here: from a review to a response, with the policies, namespaces and registries of the cluster. Not
+//! here: HTTP (`server`), what each entry responds (`entries`).
+//! Invariant: a review is evaluated with one snapshot of the policies. What could not be evaluated is
+//! rejected if a policy that can apply says so (`onError`).
+
+use crate::deadlines::Deadlines;
+use crate::entries::{Entry, Evaluate, NotEvaluated, pods, policies, workloads};
+use crate::lookups::{Lookups, Wanted};
+use crate::metrics::Metrics;
+use crate::reports::{DeniedPod, Reports};
+use crate::response::AdmissionResponse;
+use crate::review::{Identity, Review};
+use crate::rules::{Labels, Namespaces, Rules, Snapshot};
+use crate::text;
+use bailiff_api::Unchecked;
+use bailiff_policy::image::{
+    BoundPolicy, Decision, PodLabels, PodReview, Stage, decide, references_to_look_up,
+};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Client;
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Timeout of reading a namespace that the watch did not bring yet.
+const NAMESPACE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Most namespaces that are read at the same time.
+const NAMESPACES_LIMIT: usize = 8;
+
+/// Evaluates reviews.
+pub(crate) struct Admission {
+    pub(crate) rules: Arc<Rules>,
+    pub(crate) namespaces: Arc<Namespaces>,
+    pub(crate) exempt: BTreeSet<String>,
+    pub(crate) lookups: Arc<dyn Lookups>,
+    pub(crate) reports: Arc<dyn Reports>,
+    pub(crate) client: Client,
+    pub(crate) metrics: Metrics,
+    pub(crate) reads: Semaphore,
+}
+
+impl Admission {
+    /// Permits for reading namespaces.
+    pub(crate) fn reads() -> Semaphore {
+        Semaphore::new(NAMESPACES_LIMIT)
+    }
+
+    async fn pods(
+        &self,
+        entry: Entry,
+        review: &Review,
+        deadlines: Deadlines,
+    ) -> Result<AdmissionResponse, NotEvaluated> {
+        match (
+            review.group.as_str(),
+            review.resource.as_str(),
+            review.subresource.as_str(),
+        ) {
+            ("", "pods", "" | "ephemeralcontainers") => {}
+            _ => return Err(NotEvaluated::UnexpectedResource(review.to_string())),
+        }
+        if self.is_exempt(&review.identity) || !pods::is_reviewed(review) {
+            return Ok(AdmissionResponse::allowed());
+        }
+        let stage = match entry {
+            Entry::MutatePods => Stage::Mutating,
+            Entry::ValidatePods | Entry::ValidateWorkloads | Entry::ValidatePolicies => {
+                Stage::Validating
+            }
+        };
+        let pod = PodReview {
+            pod: &review.object,
+            old: review.previous(),
+            stage,
+        };
+        let decision = self
+            .decide(&pod, &review.identity.namespace, deadlines)
+            .await?;
+        if stage == Stage::Validating {
+            self.count(&decision);
+            return Ok(pods::validated(&decision));
+        }
+        if let Some(message) = pods::denial(&decision)
+            && !review.dry_run
+        {
+            self.reports.denied(DeniedPod {
+                namespace: review.identity.namespace.clone(),
+                metadata: review.object["metadata"].clone(),
+                message,
+            });
+        }
+        Ok(pods::mutated(&review.object, &decision))
+    }
+
+    async fn workloads(
+        &self,
+        review: &Review,
+        deadlines: Deadlines,
+    ) -> Result<AdmissionResponse, NotEvaluated> {
+        if !workloads::is_workload(review) {
+            return Err(NotEvaluated::UnexpectedResource(review.to_string()));
+        }
+        let pod = workloads::pod(review).filter(|_| !self.is_exempt(&review.identity));
+        let Some(pod) = pod else {
+            return Ok(AdmissionResponse::allowed());
+        };
+        let pod = PodReview {
+            pod: &pod,
+            old: None,
+            stage: Stage::Mutating,
+        };
+        let decision = self
+            .decide(&pod, &review.identity.namespace, deadlines)
+            .await?;
+        Ok(workloads::response(review, &decision))
+    }
+
+    /// The decision about a pod in a namespace.
+    async fn decide(
+        &self,
+        review: &PodReview<'_>,
+        namespace: &str,
+        deadlines: Deadlines,
+    ) -> Result<Decision, NotEvaluated> {
+        let snapshot = self.rules.snapshot();
+        let bound = self.bound(&snapshot, review, namespace).await?;
+        let references = references_to_look_up(&bound, review);
+        let lookups = if references.is_empty() {
+            BTreeMap::new()
+        } else {
+            let named: BTreeSet<_> = bound
+                .iter()
+                .flat_map(|bound| bound.policy.allowed_registries())
+                .collect();
+            let wanted = references.into_values().map(|reference| Wanted {
+                named_by_policy: named.contains(reference.registry()),
+                reference,
+            });
+            let wanted = wanted.collect();
+            self.lookups
+                .lookup(wanted, namespace, deadlines.lookups)
+                .await
+        };
+        Ok(decide(&bound, review, &lookups))
+    }
+
+    /// The policies that apply to a pod.
+    async fn bound<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        review: &PodReview<'_>,
+        namespace: &str,
+    ) -> Result<Vec<BoundPolicy<'a>>, NotEvaluated> {
+        if snapshot.is_empty() {
+            return Ok(Vec::new());
+        }
+        let namespace = match self.namespaces.get(namespace) {
+            Some(labels) => labels,
+            None => self.read_namespace(namespace).await?,
+        };
+        let (pod, old) = (labels(review.pod), review.old.map(labels));
+        Ok(snapshot.bound(&PodLabels {
+            namespace: &namespace,
+            pod: &pod,
+            old: old.as_ref(),
+        }))
+    }
+
+    /// The labels of a namespace that the watch did not bring yet: it is new.
+    async fn read_namespace(&self, name: &str) -> Result<Arc<Labels>, NotEvaluated> {
+        let unknown = || NotEvaluated::NamespaceUnknown(text::ascii(name, 63));
+        let _permit = self.reads.try_acquire().ok().ok_or_else(unknown)?;
+        let read = bailiff_kube::metadata::get::<Namespace>(&self.client, name);
+        let read = tokio::time::timeout(NAMESPACE_TIMEOUT, read).await;
+        let found = match read {
+            Ok(Ok(Some(decoded))) => decoded.into_result().ok(),
+            Ok(Ok(None) | Err(_)) | Err(_) => None,
+        };
+        let namespace = found.ok_or_else(unknown)?;
+        Ok(Arc::new(namespace.metadata.labels.unwrap_or_default()))
+    }
+
+    fn is_exempt(&self, identity: &Identity) -> bool {
+        self.exempt.contains(&identity.namespace)
+    }
+
+    /// Counts what the validating entry decided.
+    fn count(&self, decision: &Decision) {
+        let policies = |violations: &[bailiff_policy::image::Violation]| -> BTreeSet<String> {
+            violations.iter().map(|v| v.policy.clone()).collect()
+        };
+        let denied = policies(&decision.denied);
+        for policy in &denied {
+            let label = self.metrics.policy(policy);
+            self.metrics.denied.get_or_create(&label).inc();
+        }
+        if denied.is_empty() {
+            let mut allowed = policies(&decision.warned);
+            allowed.extend(policies(&decision.audited));
+            for policy in &allowed {
+                let label = self.metrics.policy(policy);
+                self.metrics.violations_allowed.get_or_create(&label).inc();
+            }
+            let uncovered = u64::try_from(decision.uncovered.len()).unwrap_or(u64::MAX);
+            self.metrics.uncovered_images.inc_by(uncovered);
+        }
+    }
+}
+
+impl Evaluate for Admission {
+    fn evaluate(
+        &self,
+        entry: Entry,
+        review: Review,
+        deadlines: Deadlines,
+    ) -> BoxFuture<'_, Result<AdmissionResponse, NotEvaluated>> {
+        async move {
+            match entry {
+                Entry::MutatePods | Entry::ValidatePods => {
+                    self.pods(entry, &review, deadlines).await
+                }
+                Entry::ValidateWorkloads => self.workloads(&review, deadlines).await,
+                Entry::ValidatePolicies => policies::response(&review),
+            }
+        }
+        .boxed()
+    }
+
+    fn not_evaluated(
+        &self,
+        entry: Entry,
+        identity: &Identity,
+        cause: &NotEvaluated,
+    ) -> AdmissionResponse {
+        match entry {
+            Entry::ValidatePods => {}
+            // The validating entry decides.
+            Entry::MutatePods => return AdmissionResponse::allowed(),
+            Entry::ValidateWorkloads => {
+                let text = format!("Bailiff did not check the pod template, because {cause}.");
+                return AdmissionResponse::warned(text::ascii(&text, text::WARNING_LIMIT));
+            }
+            Entry::ValidatePolicies => {
+                let text = format!("Bailiff did not check the policy, because {cause}.");
+                return AdmissionResponse::warned(text::ascii(&text, text::WARNING_LIMIT));
+            }
+        }
+        if self.is_exempt(identity) {
+            return AdmissionResponse::allowed();
+        }
+        let snapshot = self.rules.snapshot();
+        let namespace = self.namespaces.get(&identity.namespace);
+        let bound = snapshot.possibly_bound(namespace.as_deref());
+        let denies = |bound: &&BoundPolicy<'_>| {
+            bound.actions.deny && bound.policy.on_error() == Unchecked::Deny
+        };
+        let text = format!("Bailiff did not check the images of the pod, because {cause}.");
+        if let Some(bound) = bound.iter().find(denies) {
+            let name = &bound.policy.name;
+            let text =
+                format!("{text} ImageAdmissionPolicy {name} requires images that were checked.");
+            AdmissionResponse::denied(text::ascii(&text, text::DENIAL_LIMIT))
+        } else if bound.is_empty() {
+            AdmissionResponse::allowed()
+        } else {
+            AdmissionResponse::warned(text::ascii(&text, text::WARNING_LIMIT))
+        }
+    }
+}
+
+/// The labels of an object.
+fn labels(object: &Json) -> Labels {
+    let labels = object["metadata"]["labels"].as_object();
+    let labels = labels.into_iter().flatten();
+    labels
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,382 @@
+use super::*;
+use crate::review::Operation;
+use bailiff_kube::list_watch::ObjectEvent;
+use bailiff_oci::{Digest, ImageFacts, Lookup, ManifestKind, Source};
+use bailiff_policy::image::Mode;
+use bailiff_testing::{ApiServer, Call};
+use serde_json::json;
+use std::sync::Mutex;
+use tokio::time::Instant;
+
+const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Registries that have every image but those with `absent` in their names, and what was asked.
+#[derive(Default)]
+struct Registries(Mutex<Vec<(Vec<Wanted>, String, Instant)>>);
+
+impl Lookups for Registries {
+    fn lookup<'a>(
+        &'a self,
+        wanted: Vec<Wanted>,
+        namespace: &'a str,
+        deadline: Instant,
+    ) -> BoxFuture<'a, BTreeMap<String, Lookup>> {
+        let found = || Lookup::Found {
+            facts: ImageFacts {
+                digest: Digest::parse(DIGEST).unwrap(),
+                kind: ManifestKind::Index,
+            },
+            source: Source::Registry,
+        };
+        let answers = wanted.iter().map(|wanted| {
+            let name = wanted.reference.to_string();
+            let answer = if name.contains("pending") {
+                Lookup::Pending
+            } else {
+                found()
+            };
+            (name, answer)
+        });
+        let answers = answers.collect();
+        let asked = (wanted, namespace.to_owned(), deadline);
+        self.0.lock().unwrap().push(asked);
+        Box::pin(std::future::ready(answers))
+    }
+}
+
+#[derive(Default)]
+struct Reported(Mutex<Vec<DeniedPod>>);
+
+impl Reports for Reported {
+    fn denied(&self, pod: DeniedPod) {
+        self.0.lock().unwrap().push(pod);
+    }
+}
+
+struct Cluster {
+    admission: Admission,
+    registries: Arc<Registries>,
+    reported: Arc<Reported>,
+}
+
+/// Policies `NAME` with these specs, each with a binding of an action in namespaces with the label
+/// `team=shop`; the namespaces `shop`, which has it, and `other`.
+fn cluster(client: Client, policies: &[(&str, Json, &str)]) -> Cluster {
+    let metrics = Metrics::default();
+    let rules = Rules::new(Mode::Enforce, metrics.clone());
+    let text = |object: Json| ObjectEvent::Applied(object.to_string().into_bytes());
+    for (name, spec, action) in policies {
+        rules.policy(text(json!({"metadata": {"name": name}, "spec": spec})));
+        rules.binding(text(json!({"metadata": {"name": name}, "spec": {
+            "policyName": name, "validationActions": [action],
+            "matchResources": {"namespaceSelector": {"matchLabels": {"team": "shop"}}}}})));
+    }
+    let namespaces = Namespaces::default();
+    for (name, team) in [("shop", "shop"), ("kube-system", "shop"), ("other", "x")] {
+        namespaces.apply(text(
+            json!({"metadata": {"name": name, "labels": {"team": team}}}),
+        ));
+    }
+    let (registries, reported) = (Arc::default(), Arc::default());
+    Cluster {
+        admission: Admission {
+            rules: Arc::new(rules),
+            namespaces: Arc::new(namespaces),
+            exempt: ["kube-system".to_owned()].into(),
+            lookups: Arc::clone(&registries) as Arc<dyn Lookups>,
+            reports: Arc::clone(&reported) as Arc<dyn Reports>,
+            client,
+            metrics,
+            reads: Admission::reads(),
+        },
+        registries,
+        reported,
+    }
+}
+
+fn pod(image: &str) -> Json {
+    json!({"metadata": {"name": "web-1", "labels": {"app": "web"}, "ownerReferences": [{"kind": "ReplicaSet"}]},
+        "spec": {"containers": [{"name": "web", "image": image}]}})
+}
+
+fn review(namespace: &str, object: Json) -> Review {
+    Review {
+        identity: Identity {
+            uid: "u".to_owned(),
+            namespace: namespace.to_owned(),
+        },
+        group: String::new(),
+        resource: "pods".to_owned(),
+        subresource: String::new(),
+        operation: Operation::Create,
+        groups: Vec::new(),
+        dry_run: false,
+        object,
+        old_object: Json::Null,
+    }
+}
+
+fn deadlines() -> Deadlines {
+    Deadlines::of(Some("timeout=5s"), Instant::now())
+}
+
+impl Cluster {
+    async fn respond(&self, entry: Entry, review: Review) -> AdmissionResponse {
+        let evaluated = self.admission.evaluate(entry, review, deadlines());
+        evaluated.await.unwrap()
+    }
+
+    async fn validate(&self, namespace: &str, image: &str) -> AdmissionResponse {
+        let review = review(namespace, pod(image));
+        self.respond(Entry::ValidatePods, review).await
+    }
+}
+
+const DENIED: &str = "Container web uses repository docker.io/library/nginx, which is not allowed. ImageAdmissionPolicy p allows ghcr.io/**. Use an image from an allowed repository.";
+
+fn allowed() -> Json {
+    json!({"allowedRepositories": ["ghcr.io/**"]})
+}
+
+#[tokio::test]
+async fn a_pod_is_rejected_where_a_binding_selects_it() {
+    let cluster = cluster(ApiServer::silent(), &[("p", allowed(), "Deny")]);
+    let response = cluster.validate("shop", "nginx").await;
+    assert_eq!(response, AdmissionResponse::denied(DENIED.to_owned()));
+    for (namespace, image) in [
+        ("shop", "ghcr.io/a/web"),
+        ("other", "nginx"),
+        ("kube-system", "nginx"),
+    ] {
+        let response = cluster.validate(namespace, image).await;
+        assert_eq!(
+            response,
+            AdmissionResponse::allowed(),
+            "{namespace} {image}"
+        );
+    }
+    let metrics = &cluster.admission.metrics;
+    assert_eq!(metrics.denied.get_or_create(&metrics.policy("p")).get(), 1);
+    // Of the namespace without a policy.
+    assert_eq!(metrics.uncovered_images.get(), 1);
+    assert!(cluster.reported.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_binding_that_warns_or_audits_admits_the_pod_and_is_counted() {
+    let cluster = cluster(
+        ApiServer::silent(),
+        &[("p", allowed(), "Warn"), ("q", allowed(), "Audit")],
+    );
+    let response = cluster.validate("shop", "nginx").await;
+    assert_eq!(response.denied, None);
+    assert_eq!(response.warnings, [DENIED]);
+    let audited = DENIED.replace("Policy p", "Policy q");
+    assert_eq!(response.audit, [("violations".to_owned(), audited)].into());
+    let metrics = &cluster.admission.metrics;
+    for policy in ["p", "q"] {
+        let label = metrics.policy(policy);
+        assert_eq!(metrics.violations_allowed.get_or_create(&label).get(), 1);
+        assert_eq!(metrics.denied.get_or_create(&label).get(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_update_is_reviewed_for_its_new_images_by_old_and_new_labels() {
+    let mut spec = allowed();
+    spec["matchConstraints"] = json!({"objectSelector": {"matchLabels": {"app": "web"}}});
+    let cluster = cluster(ApiServer::silent(), &[("p", spec, "Deny")]);
+    let mut update = review("shop", pod("nginx"));
+    update.operation = Operation::Update;
+    update.old_object = pod("nginx");
+    let response = cluster.respond(Entry::ValidatePods, update.clone()).await;
+    assert_eq!(response, AdmissionResponse::allowed(), "no image is new");
+    update.old_object = pod("ghcr.io/a/web");
+    update.object["metadata"]["labels"] = json!({"app": "other"});
+    let response = cluster.respond(Entry::ValidatePods, update.clone()).await;
+    assert_eq!(
+        response.denied.as_deref(),
+        Some(DENIED),
+        "the label is no way out"
+    );
+    update.old_object["metadata"]["labels"] = Json::Null;
+    let response = cluster.respond(Entry::ValidatePods, update).await;
+    assert_eq!(response, AdmissionResponse::allowed());
+}
+
+#[tokio::test]
+async fn the_mutating_entry_pins_and_reports_and_never_rejects() {
+    let mut spec = allowed();
+    spec["digest"] = json!({"pin": true});
+    let cluster = cluster(ApiServer::silent(), &[("p", spec, "Deny")]);
+    let deadline = deadlines().lookups;
+    let mutate = |image: &str| review("shop", pod(image));
+    let response = cluster
+        .respond(Entry::MutatePods, mutate("ghcr.io/a/web:1"))
+        .await;
+    assert_eq!(
+        response.patch[0],
+        json!({"op": "replace", "path": "/spec/containers/0/image", "value": format!("ghcr.io/a/web@{DIGEST}")})
+    );
+    assert_eq!(response.patch.len(), 3);
+    assert_eq!(*cluster.reported.0.lock().unwrap(), []);
+    let (wanted, namespace, until) = cluster.registries.0.lock().unwrap().remove(0);
+    assert_eq!((wanted.len(), namespace.as_str()), (1, "shop"));
+    assert_eq!(wanted[0].reference.to_string(), "ghcr.io/a/web:1");
+    assert!(wanted[0].named_by_policy && until >= deadline);
+
+    let response = cluster.respond(Entry::MutatePods, mutate("nginx:1")).await;
+    assert_eq!((response.denied, response.patch.len()), (None, 3));
+    let (wanted, ..) = cluster.registries.0.lock().unwrap().remove(0);
+    assert!(!wanted[0].named_by_policy, "no policy names Docker Hub");
+    let reported = cluster.reported.0.lock().unwrap().pop().unwrap();
+    assert_eq!(reported.namespace, "shop");
+    assert_eq!(reported.metadata, pod("")["metadata"]);
+    assert_eq!(reported.message, DENIED);
+    let mut dry_run = mutate("nginx:1");
+    dry_run.dry_run = true;
+    cluster.respond(Entry::MutatePods, dry_run).await;
+    assert_eq!(*cluster.reported.0.lock().unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_a_workload_is_going_to_create_is_warned_about() {
+    let mut spec = allowed();
+    spec["digest"] = json!({"pin": true});
+    let cluster = cluster(ApiServer::silent(), &[("p", spec, "Deny")]);
+    let deployment = |namespace: &str, image: &str| {
+        let mut review = review(namespace, json!({"spec": {"template": pod(image)}}));
+        review.group = "apps".to_owned();
+        review.resource = "deployments".to_owned();
+        review
+    };
+    let warnings = async |namespace: &str, image: &str| {
+        let response = cluster
+            .respond(Entry::ValidateWorkloads, deployment(namespace, image))
+            .await;
+        assert_eq!((response.denied, response.patch.len()), (None, 0));
+        response.warnings
+    };
+    assert_eq!(
+        warnings("shop", "nginx").await,
+        [format!(
+            "Pods of this Deployment will be rejected. {DENIED}"
+        )]
+    );
+    for (namespace, image) in [
+        // Its tag will be pinned, and the registry is asked now.
+        ("shop", "ghcr.io/a/web:1"),
+        ("shop", "ghcr.io/a/pending:1"),
+        ("kube-system", "nginx"),
+        ("other", "nginx"),
+    ] {
+        assert_eq!(
+            warnings(namespace, image).await,
+            Vec::<String>::new(),
+            "{image}"
+        );
+    }
+    assert_eq!(*cluster.reported.0.lock().unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_namespace_that_the_watch_did_not_bring_yet_is_read() {
+    let path = "/api/v1/namespaces/new";
+    let object = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+        "metadata": {"name": "new", "labels": {"team": "shop"}}});
+    let (server, client) = ApiServer::playing([
+        vec![Call::get(path).gives(object)],
+        vec![Call::get(path).fails(500, "InternalError", "no")],
+        vec![Call::get(path).is_missing()],
+    ]);
+    let cluster = cluster(client, &[("p", allowed(), "Deny")]);
+    let response = cluster.validate("new", "nginx").await;
+    assert_eq!(response.denied.as_deref(), Some(DENIED));
+    for _ in 0..2 {
+        let review = review("new", pod("nginx"));
+        let evaluated = cluster
+            .admission
+            .evaluate(Entry::ValidatePods, review, deadlines());
+        let error = evaluated.await.unwrap_err().to_string();
+        assert_eq!(error, "namespace new cannot be read. Retry");
+    }
+    server.finish();
+}
+
+#[tokio::test]
+async fn an_object_of_another_kind_is_not_evaluated() {
+    let cluster = cluster(ApiServer::silent(), &[]);
+    for (entry, resource, subresource, want) in [
+        (Entry::ValidatePods, "secrets", "", "secrets"),
+        (Entry::MutatePods, "pods", "status", "pods/status"),
+        (Entry::ValidateWorkloads, "pods", "", "pods"),
+        (Entry::ValidatePolicies, "pods", "", "pods"),
+    ] {
+        let mut review = review("shop", pod("nginx"));
+        review.resource = resource.to_owned();
+        review.subresource = subresource.to_owned();
+        let evaluated = cluster.admission.evaluate(entry, review, deadlines());
+        let error = evaluated.await.unwrap_err().to_string();
+        assert!(error.contains(&format!(" sends {want} here.")), "{error}");
+    }
+    let mut ephemeral = review("shop", pod("nginx"));
+    ephemeral.subresource = "ephemeralcontainers".to_owned();
+    let response = cluster.respond(Entry::ValidatePods, ephemeral).await;
+    assert_eq!(response, AdmissionResponse::allowed());
+}
+
+#[tokio::test]
+async fn what_was_not_evaluated_is_rejected_if_a_policy_that_can_apply_says_so() {
+    let pods = "Bailiff did not check the images of the pod, because the review is larger than 8 MiB. Reduce the size of the object.";
+    let denied = format!("{pods} ImageAdmissionPolicy p requires images that were checked.");
+    let denied = AdmissionResponse::denied(denied);
+    let warned = AdmissionResponse::warned(pods.to_owned());
+    let none = AdmissionResponse::allowed();
+    let (mut lenient, strict) = (allowed(), allowed());
+    lenient["onError"] = json!("Allow");
+    let one = |spec: &Json, action: &'static str| vec![("p", spec.clone(), action)];
+    for (policies, namespace, want) in [
+        (one(&strict, "Deny"), "shop", &denied),
+        (one(&strict, "Deny"), "new", &denied),
+        (one(&strict, "Deny"), "", &denied),
+        (one(&strict, "Deny"), "other", &none),
+        (one(&strict, "Deny"), "kube-system", &none),
+        (one(&strict, "Warn"), "shop", &warned),
+        (one(&lenient, "Deny"), "shop", &warned),
+        (
+            vec![
+                ("a", lenient.clone(), "Deny"),
+                ("p", strict.clone(), "Deny"),
+            ],
+            "shop",
+            &denied,
+        ),
+        (Vec::new(), "shop", &none),
+    ] {
+        let admission = cluster(ApiServer::silent(), &policies).admission;
+        let identity = Identity {
+            uid: "u".to_owned(),
+            namespace: namespace.to_owned(),
+        };
+        let respond = |entry| admission.not_evaluated(entry, &identity, &NotEvaluated::TooLarge);
+        assert_eq!(
+            respond(Entry::ValidatePods),
+            *want,
+            "{policies:?} {namespace}"
+        );
+        assert_eq!(respond(Entry::MutatePods), none);
+        for (entry, what) in [
+            (Entry::ValidateWorkloads, "pod template"),
+            (Entry::ValidatePolicies, "policy"),
+        ] {
+            let response = respond(entry);
+            assert_eq!(response.denied, None);
+            assert_eq!(
+                response.warnings,
+                [format!(
+                    "Bailiff did not check the {what}, because the review is larger than 8 MiB. Reduce the size of the object."
+                )]
+            );
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The entries of the webhook configurations.
+//!
+//! Here: their paths, and what each must be able to do. Not here: HTTP (`server`), the decisions (the
+//! modules below).
+//! Invariant: each review has a response, whatever happens while it is evaluated: under the failure policy
+//! Ignore, everything else would admit the pod.
+
+pub(crate) mod pods;
+pub(crate) mod policies;
+pub(crate) mod workloads;
+
+use crate::deadlines::Deadlines;
+use crate::response::AdmissionResponse;
+use crate::review::{Identity, Keep, Malformed, Review};
+use futures::future::BoxFuture;
+
+/// An entry of a webhook configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Entry {
+    /// Pins the images of pods.
+    MutatePods,
+    /// Rejects pods.
+    ValidatePods,
+    /// Warns about pod templates.
+    ValidateWorkloads,
+    /// Rejects policies that do not compile.
+    ValidatePolicies,
+}
+
+impl Entry {
+    /// Every entry.
+    pub(crate) const ALL: [Self; 4] = [
+        Self::MutatePods,
+        Self::ValidatePods,
+        Self::ValidateWorkloads,
+        Self::ValidatePolicies,
+    ];
+
+    /// The path of its URL.
+    pub(crate) const fn path(self) -> &'static str {
+        match self {
+            Self::MutatePods => "/mutate/pods",
+            Self::ValidatePods => "/validate/pods",
+            Self::ValidateWorkloads => "/validate/workloads",
+            Self::ValidatePolicies => "/validate/policies",
+        }
+    }
+
+    /// What its reviews need of an object.
+    pub(crate) const fn keep(self) -> Keep {
+        match self {
+            Self::MutatePods | Self::ValidatePods | Self::ValidateWorkloads => Keep::Images,
+            Self::ValidatePolicies => Keep::Everything,
+        }
+    }
+
+    /// The value of the label `entry` of metrics.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::MutatePods => "mutate-pods",
+            Self::ValidatePods => "validate-pods",
+            Self::ValidateWorkloads => "validate-workloads",
+            Self::ValidatePolicies => "validate-policies",
+        }
+    }
+}
+
+/// Why a review was not evaluated.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotEvaluated {
+    #[error("the review is larger than 8 MiB. Reduce the size of the object")]
+    TooLarge,
+    #[error("the review is malformed: {0}. Report this as a bug")]
+    Malformed(#[from] Malformed),
+    #[error(
+        "the webhook configuration of Bailiff sends {0} here. Run `helm upgrade` to restore it"
+    )]
+    UnexpectedResource(String),
+    #[error("the review was cut off. Retry")]
+    Cut,
+    #[error("that took too long. Retry")]
+    TimedOut,
+    #[error("too many reviews are in progress. Retry")]
+    Overloaded,
+    #[error("of an internal error. Report this as a bug, with the log of the webhook")]
+    Panicked,
+    #[error("this replica of the webhook stops. Retry")]
+    Stopping,
+    #[error("namespace {0} cannot be read. Retry")]
+    NamespaceUnknown(String),
+}
+
+impl NotEvaluated {
+    /// The value of the label `result` of metrics.
+    pub(crate) const fn label(&self) -> &'static str {
+        match self {
+            Self::TooLarge => "too_large",
+            Self::Malformed(_) => "malformed",
+            Self::UnexpectedResource(_) => "unexpected_resource",
+            Self::Cut => "cut",
+            Self::TimedOut => "timed_out",
+            Self::Overloaded => "overloaded",
+            Self::Panicked => "panicked",
+            Self::Stopping => "stopping",
+            Self::NamespaceUnknown(_) => "namespace_unknown",
+        }
+    }
+}
+
+impl NotEvaluated {
+    /// Whether the bytes that were sent are the cause.
+    pub(crate) const fn is_of_caller(&self) -> bool {
+        match self {
+            Self::TooLarge | Self::Malformed(_) | Self::Cut => true,
+            Self::UnexpectedResource(_)
+            | Self::TimedOut
+            | Self::Overloaded
+            | Self::Panicked
+            | Self::Stopping
+            | Self::NamespaceUnknown(_) => false,
+        }
+    }
+}
+
+/// Evaluates reviews.
+pub(crate) trait Evaluate: Send + Sync + 'static {
+    /// The response to a review.
+    fn evaluate(
+        &self,
+        entry: Entry,
+        review: Review,
+        deadlines: Deadlines,
+    ) -> BoxFuture<'_, Result<AdmissionResponse, NotEvaluated>>;
+
+    /// The response to a review that was not evaluated.
+    fn not_evaluated(
+        &self,
+        entry: Entry,
+        identity: &Identity,
+        cause: &NotEvaluated,
+    ) -> AdmissionResponse;
+}

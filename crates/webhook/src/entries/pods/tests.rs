@@ -1,0 +1,131 @@
+use super::*;
+use crate::review::Identity;
+use bailiff_policy::image::{Rule, WrittenRule};
+
+fn violation(message: &str) -> Violation {
+    Violation {
+        policy: "p".to_owned(),
+        rule: Rule::Written(WrittenRule::AllowedRepositories),
+        message: message.to_owned(),
+    }
+}
+
+fn pin(pointer: &str, annotation: Option<&str>) -> Pin {
+    Pin {
+        pointer: pointer.to_owned(),
+        annotation: annotation.map(str::to_owned),
+        original: "web:1".to_owned(),
+        pinned: "docker.io/library/web@sha256:1".to_owned(),
+    }
+}
+
+#[test]
+fn pins_are_a_patch_that_keeps_the_original_reference() {
+    let pins = [
+        pin("/spec/containers/0/image", Some("image.bailiff.dev/web")),
+        pin("/spec/ephemeralContainers/1/image", None),
+    ];
+    let decision = Decision {
+        pins: pins.to_vec(),
+        denied: vec![violation("A.")],
+        ..Decision::default()
+    };
+    let replaced = [
+        json!({"op": "replace", "path": "/spec/containers/0/image", "value": "docker.io/library/web@sha256:1"}),
+        json!({"op": "replace", "path": "/spec/ephemeralContainers/1/image", "value": "docker.io/library/web@sha256:1"}),
+    ];
+    let annotated = json!({"op": "add", "path": "/metadata/annotations/image.bailiff.dev~1web", "value": "web:1"});
+    let response = mutated(&json!({"metadata": {"annotations": {"a": "b"}}}), &decision);
+    assert_eq!(
+        response.patch,
+        [replaced[0].clone(), replaced[1].clone(), annotated.clone()]
+    );
+    assert_eq!(response.denied, None, "the validating entry rejects");
+    let add = json!({"op": "add", "path": "/metadata/annotations", "value": {}});
+    for metadata in [json!({}), json!({"annotations": null})] {
+        let response = mutated(&json!({"metadata": metadata}), &decision);
+        assert_eq!(
+            response.patch,
+            [
+                replaced[0].clone(),
+                replaced[1].clone(),
+                add.clone(),
+                annotated.clone()
+            ]
+        );
+    }
+    assert_eq!(patch(&json!({"metadata": {}}), &pins[1..]), replaced[1..]);
+    assert_eq!(
+        mutated(&json!({}), &Decision::default()),
+        AdmissionResponse::allowed()
+    );
+}
+
+#[test]
+fn a_violation_rejects_or_warns_or_is_audited() {
+    let response = validated(&Decision {
+        denied: vec![violation("A."), violation("B.")],
+        warned: vec![violation("C.")],
+        audited: vec![violation("D."), violation("E.")],
+        notes: vec!["N.".to_owned()],
+        ..Decision::default()
+    });
+    assert_eq!(response.denied.as_deref(), Some("A. B."));
+    assert_eq!(
+        response.warnings,
+        Vec::<String>::new(),
+        "the rejection comes first"
+    );
+    assert_eq!(
+        response.audit,
+        [("violations".to_owned(), "D. E.".to_owned())].into()
+    );
+    let response = validated(&Decision {
+        warned: vec![violation("C.")],
+        notes: vec!["N.".to_owned()],
+        uncovered: vec!["nginx".to_owned()],
+        ..Decision::default()
+    });
+    assert_eq!((response.denied, response.audit), (None, BTreeMap::new()));
+    assert_eq!(response.warnings, ["C.", "N."]);
+    assert_eq!(
+        validated(&Decision::default()),
+        AdmissionResponse::allowed()
+    );
+}
+
+#[test]
+fn only_pods_that_no_kubelet_reports_are_reviewed() {
+    let review = |operation, groups: &[&str], annotation: Option<&str>| Review {
+        identity: Identity::default(),
+        group: String::new(),
+        resource: "pods".to_owned(),
+        subresource: String::new(),
+        operation,
+        groups: groups.iter().map(|&group| group.to_owned()).collect(),
+        dry_run: false,
+        object: json!({"metadata": {"annotations": annotation.map(|key| json!({key: "x"}))}}),
+        old_object: Json::Null,
+    };
+    let (nodes, mirror) = (["system:nodes"], Some("kubernetes.io/config.mirror"));
+    for (operation, groups, annotation, want) in [
+        (Operation::Create, &[][..], None, true),
+        (Operation::Create, &nodes, None, true),
+        // The annotation is anybody's.
+        (Operation::Create, &["system:serviceaccounts"], mirror, true),
+        (
+            Operation::Create,
+            &nodes,
+            Some("kubernetes.io/config.mirrors"),
+            true,
+        ),
+        (Operation::Create, &nodes, mirror, false),
+        (Operation::Update, &nodes, mirror, false),
+        (Operation::Update, &[], None, true),
+        (Operation::Delete, &[], None, false),
+        (Operation::Other, &[], None, false),
+    ] {
+        let review = review(operation, groups, annotation);
+        assert_eq!(is_reviewed(&review), want, "{review:?}");
+    }
+}

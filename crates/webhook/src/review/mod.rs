@@ -1,0 +1,194 @@
+//! Reads an `AdmissionReview`.
+//!
+//! Here: the request of a review, and who asks if the request cannot be decoded. Not here: the response
+//! (`response`), what follows from a request (`entries`).
+//! Invariant: an object that a tenant wrote makes no review undecodable: only managed fields can be nested to
+//! any depth, and they are skipped. Of a pod only what its verdict depends on is in memory.
+
+mod identity;
+mod object;
+
+pub use identity::{Identity, identity};
+
+pub use object::Keep;
+
+use object::Part;
+use serde::de::DeserializeSeed as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// Number of bytes at the start of a review in which the API server writes the UID.
+pub const START_BYTES: usize = 4096;
+
+/// What the API server asks about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Review {
+    /// UID of the request, which the response repeats, and namespace.
+    pub identity: Identity,
+    /// API group of the resource; empty for the core group.
+    pub group: String,
+    /// Resource in the plural, as `pods`.
+    pub resource: String,
+    /// Subresource, as `ephemeralcontainers`; empty for the object itself.
+    pub subresource: String,
+    /// The operation.
+    pub operation: Operation,
+    /// Groups of the user who sent the request.
+    pub groups: Vec<String>,
+    /// True if nothing is persisted.
+    pub dry_run: bool,
+    /// The parts of the object that are kept, as it will be; null for a deletion.
+    pub object: Json,
+    /// The same of the object as it is; null for a creation.
+    pub old_object: Json,
+}
+
+/// The operation of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// The object is new.
+    Create,
+    /// The object exists.
+    Update,
+    /// The object is deleted.
+    Delete,
+    /// Another operation, as `CONNECT`.
+    Other,
+}
+
+/// Why a body is not an `AdmissionReview` that Bailiff can read.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// It is no JSON, or a field has an unexpected type.
+    #[error("{0}")]
+    Json(#[source] serde_json::Error),
+    /// It is another object.
+    #[error("it is not an AdmissionReview of admission.k8s.io/v1 with a request")]
+    OtherKind,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document<'a> {
+    #[serde(default, deserialize_with = "or_default")]
+    api_version: String,
+    #[serde(default, deserialize_with = "or_default")]
+    kind: String,
+    #[serde(default, borrow)]
+    request: Option<Request<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Request<'a> {
+    #[serde(default, deserialize_with = "or_default")]
+    uid: String,
+    #[serde(default, deserialize_with = "or_default")]
+    resource: Resource,
+    #[serde(default, deserialize_with = "or_default")]
+    sub_resource: String,
+    #[serde(default, deserialize_with = "or_default")]
+    namespace: String,
+    #[serde(default, deserialize_with = "or_default")]
+    operation: String,
+    #[serde(default, deserialize_with = "or_default")]
+    user_info: UserInfo,
+    #[serde(default, borrow)]
+    object: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    old_object: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "or_default")]
+    dry_run: bool,
+}
+
+#[derive(Default, Deserialize)]
+struct Resource {
+    #[serde(default, deserialize_with = "or_default")]
+    group: String,
+    #[serde(default, deserialize_with = "or_default")]
+    resource: String,
+}
+
+#[derive(Default, Deserialize)]
+struct UserInfo {
+    #[serde(default, deserialize_with = "or_default")]
+    groups: Vec<String>,
+}
+
+/// Go writes an empty list as null.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Decodes a review, and of its objects the parts that are kept.
+///
+/// # Errors
+/// If it is no `AdmissionReview` of `admission.k8s.io/v1` with a request.
+pub fn decode(body: &[u8], keep: Keep) -> Result<Review, Malformed> {
+    let document: Document<'_> = serde_json::from_slice(body).map_err(Malformed::Json)?;
+    let (kind, version) = (document.kind.as_str(), document.api_version.as_str());
+    let ("AdmissionReview", "admission.k8s.io/v1", Some(request)) =
+        (kind, version, document.request)
+    else {
+        return Err(Malformed::OtherKind);
+    };
+    let object = |text: Option<&RawValue>| match text {
+        Some(text) => {
+            let mut deserializer = serde_json::Deserializer::from_str(text.get());
+            Part::from(keep).deserialize(&mut deserializer)
+        }
+        None => Ok(Json::Null),
+    };
+    Ok(Review {
+        identity: Identity {
+            uid: request.uid,
+            namespace: request.namespace,
+        },
+        group: request.resource.group,
+        resource: request.resource.resource,
+        subresource: request.sub_resource,
+        operation: match request.operation.as_str() {
+            "CREATE" => Operation::Create,
+            "UPDATE" => Operation::Update,
+            "DELETE" => Operation::Delete,
+            _ => Operation::Other,
+        },
+        groups: request.user_info.groups,
+        dry_run: request.dry_run,
+        object: object(request.object).map_err(Malformed::Json)?,
+        old_object: object(request.old_object).map_err(Malformed::Json)?,
+    })
+}
+
+impl Review {
+    /// The object before an update; none for another operation.
+    #[must_use]
+    pub fn previous(&self) -> Option<&Json> {
+        (self.operation == Operation::Update).then_some(&self.old_object)
+    }
+}
+
+/// The resource as in a rule: `pods/ephemeralcontainers`, `apps/deployments`.
+impl fmt::Display for Review {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (text, before, after) in [
+            (&self.group, "", "/"),
+            (&self.resource, "", ""),
+            (&self.subresource, "/", ""),
+        ] {
+            if !text.is_empty() {
+                write!(f, "{before}{text}{after}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+use super::*;
+use serde_json::json;
+
+/// Decodes everything.
+fn decode(body: &[u8]) -> Result<Review, Malformed> {
+    super::decode(body, Keep::Everything)
+}
+
+fn review(request: &Json) -> String {
+    json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": request})
+        .to_string()
+}
+
+/// A review as an API server writes it: kind and version first, then the UID.
+fn as_written(object: &str) -> String {
+    format!(
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"u-1","kind":{{"group":"","version":"v1","kind":"Pod"}},"resource":{{"group":"","version":"v1","resource":"pods"}},"name":"web","namespace":"shop","operation":"CREATE","userInfo":{{"username":"jane","groups":["a"]}},"object":{object},"oldObject":null,"dryRun":false,"options":null}}}}"#
+    )
+}
+
+#[test]
+fn a_review_is_decoded() {
+    let found = decode(as_written(r#"{"metadata":{"name":"web"}}"#).as_bytes()).unwrap();
+    assert_eq!(
+        found,
+        Review {
+            identity: Identity {
+                uid: "u-1".to_owned(),
+                namespace: "shop".to_owned()
+            },
+            group: String::new(),
+            resource: "pods".to_owned(),
+            subresource: String::new(),
+            operation: Operation::Create,
+            groups: vec!["a".to_owned()],
+            dry_run: false,
+            object: json!({"metadata": {"name": "web"}}),
+            old_object: Json::Null,
+        }
+    );
+    assert_eq!(found.to_string(), "pods");
+}
+
+#[test]
+fn what_is_null_or_absent_is_empty() {
+    let null = json!({
+        "uid": "u-1", "resource": null, "subResource": null, "namespace": null,
+        "operation": null, "userInfo": {"username": null, "groups": null, "extra": null},
+        "object": null, "oldObject": null, "dryRun": null, "options": null,
+    });
+    let found = decode(review(&null).as_bytes()).unwrap();
+    assert_eq!(
+        found,
+        decode(review(&json!({"uid": "u-1"})).as_bytes()).unwrap()
+    );
+    assert_eq!(found.operation, Operation::Other);
+    assert!(found.groups.is_empty() && found.object.is_null());
+    let lists = json!({"uid": "u-1", "object": {"metadata": null, "spec": {"containers": null}}});
+    let found = decode(review(&lists).as_bytes()).unwrap();
+    assert_eq!(
+        found.object,
+        json!({"metadata": null, "spec": {"containers": null}})
+    );
+}
+
+#[test]
+fn what_is_no_review_is_malformed() {
+    for (body, want) in [
+        ("", "EOF while parsing a value at line 1 column 0"),
+        (
+            "[]",
+            "it is not an AdmissionReview of admission.k8s.io/v1 with a request",
+        ),
+        (
+            "{}",
+            "it is not an AdmissionReview of admission.k8s.io/v1 with a request",
+        ),
+        (
+            r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1beta1","request":{}}"#,
+            "it is not an AdmissionReview of admission.k8s.io/v1 with a request",
+        ),
+        (
+            r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":null}"#,
+            "it is not an AdmissionReview of admission.k8s.io/v1 with a request",
+        ),
+        (
+            r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"object":[]}}"#,
+            "invalid type: sequence, expected an object at line 1 column 2",
+        ),
+    ] {
+        assert_eq!(
+            decode(body.as_bytes()).unwrap_err().to_string(),
+            want,
+            "{body}"
+        );
+    }
+}
+
+/// A tenant can store managed fields with any nesting; they must not make a review undecodable, and do
+/// not overflow the stack.
+#[test]
+fn managed_fields_are_skipped_however_deep_they_are() {
+    let deep = format!("{}{}", r#"{"f:a":"#.repeat(100_000), "{}") + &"}".repeat(100_000);
+    let object = format!(
+        r#"{{"metadata":{{"name":"web","managedFields":[{{"fieldsV1":{deep}}}],"labels":{{"a":"b"}}}}}}"#
+    );
+    let found = decode(as_written(&object).as_bytes()).unwrap();
+    assert_eq!(
+        found.object,
+        json!({"metadata": {"name": "web", "labels": {"a": "b"}}})
+    );
+    // Elsewhere, nothing of a Pod is nested without a bound.
+    let elsewhere = as_written(&format!(r#"{{"spec":{deep}}}"#));
+    let error = decode(elsewhere.as_bytes()).unwrap_err().to_string();
+    assert!(error.starts_with("recursion limit exceeded"), "{error}");
+    assert_eq!(identity(elsewhere.as_bytes()).uid, "u-1");
+}
+
+#[test]
+fn the_start_of_a_review_names_the_request() {
+    let large = as_written(&format!(r#"{{"data":"{}"}}"#, "x".repeat(10_000)));
+    let want = Identity {
+        uid: "u-1".to_owned(),
+        namespace: "shop".to_owned(),
+    };
+    assert_eq!(identity(&large.as_bytes()[..START_BYTES]), want);
+    assert_eq!(
+        identity(b"{\"request\":{\"uid\":\"u-1\",\"x\":tru"),
+        Identity {
+            uid: "u-1".to_owned(),
+            namespace: String::new()
+        }
+    );
+    // A part of a UID is none, and neither is one of something else.
+    for start in [
+        &b"{\"request\":{\"uid\":\"u-"[..],
+        b"{\"uid\":\"u-1\"}",
+        b"{\"request\":{\"uid\":7",
+        b"{\"request\":{\"object\":{\"uid\":\"u-1\"",
+        b"u-1",
+        b"",
+    ] {
+        assert_eq!(identity(start), Identity::default(), "{start:?}");
+    }
+}
+
+#[test]
+fn of_a_pod_and_a_template_what_the_verdict_depends_on_is_kept() {
+    let metadata = json!({"name": "n", "generateName": "g", "namespace": "s", "uid": "u", "labels": {"a": "b"},
+        "annotations": {"c": "d"}, "ownerReferences": [{"uid": "o", "controller": true}]});
+    let container = json!({"name": "c", "image": "i"});
+    let spec = json!({"containers": [container], "initContainers": [container, null],
+        "ephemeralContainers": [container], "volumes": [{"name": "v", "image": {"reference": "r"}}, {"name": "e"}]});
+    let with = |object: &Json, key: &str, value: Json| {
+        let mut object = object.clone();
+        object[key] = value;
+        object
+    };
+    let mut large = spec.clone();
+    for list in [
+        "containers",
+        "initContainers",
+        "ephemeralContainers",
+        "volumes",
+    ] {
+        large[list][0]["env"] = json!([{"name": "e"}]);
+    }
+    let large = with(&large, "nodeName", json!("n"));
+    let more = with(&metadata, "managedFields", json!([{}]));
+    let pod =
+        |metadata: &Json, spec: &Json| json!({"kind": "Pod", "metadata": metadata, "spec": spec});
+    let kept = |object: &Json| {
+        let body = as_written(&object.to_string());
+        super::decode(body.as_bytes(), Keep::Images).unwrap().object
+    };
+    let sent = with(&pod(&more, &large), "status", json!({"phase": "Running"}));
+    assert_eq!(kept(&sent), pod(&metadata, &spec));
+    let deployment = |template: Json| json!({"metadata": metadata, "spec": {"template": template}});
+    let sent = with(&deployment(pod(&more, &large)), "status", json!({}));
+    assert_eq!(kept(&sent), deployment(pod(&metadata, &spec)));
+    let cron_job = |job: Json| json!({"spec": {"jobTemplate": job}});
+    assert_eq!(
+        kept(&cron_job(deployment(pod(&more, &large)))),
+        cron_job(deployment(pod(&metadata, &spec)))
+    );
+    for empty in [
+        json!({"metadata": null, "spec": null}),
+        json!({"spec": {"containers": null, "template": null}}),
+    ] {
+        assert_eq!(kept(&empty), empty);
+    }
+    for (wrong, want) in [
+        (
+            json!({"spec": {"containers": {}}}),
+            "invalid type: map, expected a list",
+        ),
+        (
+            json!({"spec": {"containers": [[]]}}),
+            "invalid type: sequence, expected an object",
+        ),
+        (
+            json!({"spec": []}),
+            "invalid type: sequence, expected an object",
+        ),
+        (
+            json!({"spec": {"volumes": ["a"]}}),
+            "invalid type: string \"a\", expected an object",
+        ),
+    ] {
+        let body = as_written(&wrong.to_string());
+        let error = super::decode(body.as_bytes(), Keep::Images)
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with(want), "{error}");
+    }
+}

@@ -1,0 +1,193 @@
+//! The HTTPS server.
+//!
+//! Here: connections, their handshakes, and how the server stops. Not here: requests (`request`), which
+//! connections stay if there are too many (`connections`), the certificate (`certificate`).
+//! Invariant: a review that arrived has a response, also while the server stops; no peer keeps others out.
+
+mod body;
+mod connections;
+mod phase;
+mod request;
+
+pub(crate) use phase::{Phase, Phases};
+
+use crate::entries::Evaluate;
+use crate::metrics::Metrics;
+use connections::{Connection, Connections};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use request::Requests;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::task::TaskTracker;
+
+/// Limits of the server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Most connections. An API server keeps 25 for each host.
+    pub(crate) connections: usize,
+    /// Timeout of a handshake.
+    pub(crate) handshake: Duration,
+    /// Time in which the headers of a request have to arrive. It begins with the response before, and is
+    /// longer than the 90 seconds after which an API server closes an idle connection: if both sides
+    /// closed it, a request could be lost.
+    pub(crate) headers: Duration,
+    /// Time in which a body has to arrive.
+    pub(crate) body: Duration,
+    /// Most bytes of a body.
+    pub(crate) body_bytes: usize,
+    /// Most bytes of all bodies that are in memory, and twice what those of one address can be. Decoded,
+    /// what an API server sends takes up to fifteen times as many.
+    pub(crate) bodies_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 512,
+            handshake: Duration::from_secs(5),
+            headers: Duration::from_mins(2),
+            body: Duration::from_secs(5),
+            body_bytes: 8 << 20,
+            bodies_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Concurrent requests of an HTTP/2 connection.
+const STREAMS_LIMIT: u32 = 32;
+/// Bytes that an HTTP/2 connection can have sent without being read.
+const CONNECTION_WINDOW: u32 = 256 << 10;
+/// Interval and timeout of pings of an HTTP/2 connection.
+const PING: Duration = Duration::from_secs(30);
+
+/// The server.
+pub(crate) struct Server {
+    tls: TlsAcceptor,
+    requests: Arc<Requests>,
+    connections: Arc<Connections>,
+    phases: Phases,
+    limits: Limits,
+}
+
+impl Server {
+    /// A server with this certificate and these reviews.
+    pub(crate) fn new(
+        tls: Arc<rustls::ServerConfig>,
+        evaluate: Arc<dyn Evaluate>,
+        metrics: Metrics,
+        phases: Phases,
+        limits: Limits,
+    ) -> Self {
+        let connections = Connections::new(limits, metrics.connections.clone());
+        Self {
+            tls: tls.into(),
+            requests: Arc::new(Requests::new(evaluate, metrics, phases.clone(), limits)),
+            connections: Arc::new(connections),
+            phases,
+            limits,
+        }
+    }
+
+    /// Accepts connections until the server ends, and waits for the last response.
+    pub(crate) async fn run(self: Arc<Self>, listener: TcpListener) {
+        let tasks = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                () = self.phases.reached(Phase::Draining) => break,
+                accepted = listener.accept() => accepted,
+            };
+            let Ok((stream, peer)) = accepted else {
+                // Out of file descriptors, most likely: do not spin.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let connection = self.connections.admit(peer.ip());
+            let server = Arc::clone(&self);
+            tasks.spawn(async move { server.serve(stream, connection).await });
+        }
+        drop(listener);
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, connection: Connection) {
+        // A response is one small write, which must not wait for an acknowledgment.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "Cannot set TCP_NODELAY");
+        }
+        let handshake = tokio::time::timeout(self.limits.handshake, self.tls.accept(stream));
+        let stream = tokio::select! {
+            () = connection.closed() => return,
+            done = handshake => match done {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "A TLS handshake failed");
+                    return;
+                }
+                Err(_) => return,
+            },
+        };
+        if let Err(error) = self.http(stream, &connection).await {
+            tracing::debug!(error = %error, "A connection ended early");
+        }
+    }
+
+    async fn http(
+        &self,
+        stream: TlsStream<TcpStream>,
+        connection: &Connection,
+    ) -> Result<(), hyper::Error> {
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let service = service_fn(|request: hyper::Request<Incoming>| {
+            let (requests, connection) = (Arc::clone(&self.requests), connection.clone());
+            async move {
+                let response = requests.respond(request, &connection).await;
+                Ok::<_, std::convert::Infallible>(response)
+            }
+        });
+        let stream = TokioIo::new(stream);
+        if is_http2 {
+            let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS_LIMIT)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .keep_alive_interval(PING)
+                .keep_alive_timeout(PING)
+                .serve_connection(stream, service);
+            let mut http = std::pin::pin!(http);
+            tokio::select! {
+                () = connection.closed() => return Ok(()),
+                // The client opens another connection for what follows.
+                () = self.phases.reached(Phase::Leaving) => http.as_mut().graceful_shutdown(),
+                ended = &mut http => return ended,
+            }
+            tokio::select! {
+                () = connection.closed() => Ok(()),
+                ended = &mut http => ended,
+            }
+        } else {
+            let http = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(self.limits.headers)
+                .serve_connection(stream, service);
+            let mut http = std::pin::pin!(http);
+            tokio::select! {
+                () = connection.closed() => return Ok(()),
+                () = self.phases.reached(Phase::Draining) => http.as_mut().graceful_shutdown(),
+                ended = &mut http => return ended,
+            }
+            tokio::select! {
+                () = connection.closed() => Ok(()),
+                ended = &mut http => ended,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
