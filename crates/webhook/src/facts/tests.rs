@@ -221,6 +221,23 @@ fn a_flood_of_unknown_images_removes_nothing_that_is_known() {
 }
 
 #[test]
+fn a_namespace_that_asks_many_registries_leaves_places_to_others() {
+    let (mut state, now) = (state(), std::time::Instant::now());
+    let mut start = |namespace: &str, registries: usize| {
+        for number in 0..registries {
+            let endpoint = format!("{namespace}-{number}");
+            let key = Arc::new(Key::new(&endpoint, &wanted(namespace, TAG)));
+            assert_eq!(state.ask(&key, namespace, || (), now), Asked::Waiting);
+        }
+        std::iter::from_fn(|| state.start(now)).count()
+    };
+    let hostile = ["a", "b", "c", "d", "e"];
+    let places = hostile.map(|namespace| start(namespace, 100));
+    assert_eq!(places, [32, 16, 8, 4, 2]);
+    assert_eq!(start("shop", 1), 1);
+}
+
+#[test]
 fn what_is_asked_for_again_stays_while_somebody_waits_for_it() {
     let now = std::time::Instant::now();
     let room = Room {

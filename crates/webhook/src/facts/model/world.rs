@@ -313,6 +313,10 @@ impl World {
                 !self.is_throttled(&registry) || held == 0,
                 "{registry} throttles"
             );
+            let free = LIMITS.places - self.running.len();
+            assert!(held < free, "{registry} holds {held}, and {free} are free");
+            let held = self.held(|running| running.namespace == namespace);
+            assert!(held < free, "{namespace} holds {held}, and {free} are free");
             let waited = (namespace.clone(), image.clone());
             assert!(self.waiting.contains(&waited), "{waited:?} did not wait");
             self.waiting.retain(|(_, waiting)| *waiting != image);
