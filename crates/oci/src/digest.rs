@@ -104,6 +104,16 @@ impl Digest {
         })
     }
 
+    /// The digest with digits that were computed.
+    #[cfg(feature = "registry")]
+    pub(crate) fn of_digits(algorithm: Algorithm, digits: &str) -> Self {
+        debug_assert_eq!(digits.len(), algorithm.digits());
+        Self {
+            algorithm,
+            text: format!("{}:{digits}", algorithm.name()).into(),
+        }
+    }
+
     /// The algorithm.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {

@@ -1,7 +1,8 @@
 //! Image references, digests, and patterns of repositories.
 //!
-//! Here: the one normal form of a reference, which repositories a pattern matches, and what a registry
-//! says about an image. Not here: what a policy does with them (`policy`).
+//! Here: the one normal form of a reference, which repositories a pattern matches, what a registry
+//! says about an image, and, with the feature `registry`, asking one. Not here: what a policy does with
+//! them (`policy`).
 //! Invariant: a reference, a digest and a pattern are valid from the start, have a bounded size and
 //! are ASCII. An invalid text is an error with a reason, never a value.
 #![warn(
@@ -20,6 +21,8 @@ mod grammar;
 mod lookup;
 mod pattern;
 mod reference;
+#[cfg(feature = "registry")]
+pub mod registry;
 
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use excerpt::Excerpt;

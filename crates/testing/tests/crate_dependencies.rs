@@ -40,8 +40,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("bench", &["api", "cel", "kube", "testbed"]),
 ];
 
-/// Pure crates: no runtime, no client.
+/// Pure crates: no runtime, no client. `oci` is one without its feature [`CLIENT`].
 const PURE: &[&str] = &["api", "cel", "oci", "policy", "response"];
+
+/// The feature of `oci` with the registry client, whose dependencies are all optional.
+const CLIENT: &str = "registry";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -64,7 +67,7 @@ fn metadata() -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Crate → names of the packages that it depends on, without dev-dependencies.
+/// Crate → names of the packages that it always depends on, without dev-dependencies.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let crate_name = |package: &str| {
         package
@@ -82,6 +85,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
                 .unwrap()
                 .iter()
                 .filter(|dependency| dependency["kind"].as_str() != Some("dev"))
+                .filter(|dependency| dependency["optional"] != true)
                 .map(|dependency| dependency["name"].as_str().unwrap().to_owned())
                 .collect();
             (crate_name(package["name"].as_str().unwrap()), names)
@@ -155,6 +159,52 @@ fn pure_crates_have_no_runtime_and_no_client() {
                     dependency["uses_default_features"], false,
                     "{crate_name}: the default features of kube include a client"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn pure_crates_do_not_have_the_registry_client() {
+    let mut users = Vec::new();
+    for package in metadata()["packages"].as_array().unwrap() {
+        let crate_name = package["name"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("bailiff-");
+        if crate_name == "oci" {
+            let features = package["features"].as_object().unwrap();
+            assert_eq!(
+                features.keys().filter(|name| *name == CLIENT).count(),
+                1,
+                "oci has no feature {CLIENT}"
+            );
+            assert!(
+                !features.contains_key("default"),
+                "oci has default features, which its users would have to turn off"
+            );
+        }
+        for dependency in package["dependencies"].as_array().unwrap() {
+            if dependency["name"] == "bailiff-oci" && dependency["kind"].is_null() {
+                users.push(crate_name.to_owned());
+                let features = dependency["features"].as_array().unwrap();
+                assert!(
+                    !PURE.contains(&crate_name) || features.is_empty(),
+                    "{crate_name} is a pure crate and depends on oci with {features:?}"
+                );
+            }
+        }
+    }
+    assert!(users.iter().any(|user| user == "policy"), "{users:?}");
+    // A pure crate has optional dependencies only if a feature of it is checked here.
+    for package in metadata()["packages"].as_array().unwrap() {
+        let crate_name = package["name"]
+            .as_str()
+            .unwrap()
+            .trim_start_matches("bailiff-");
+        if PURE.contains(&crate_name) && crate_name != "oci" {
+            for dependency in package["dependencies"].as_array().unwrap() {
+                assert_eq!(dependency["optional"], false, "{crate_name}: {dependency}");
             }
         }
     }

@@ -1,0 +1,431 @@
+//! Asking a registry about an image reference.
+//!
+//! Here: the requests of one lookup. Not here: where they may go (`hops`, `auth`, `addresses`) and
+//! what the answers mean (`answer`).
+//! Invariant: a lookup sends a bounded number of requests, and ends in the time that it has.
+
+use super::answer::{self, ACCEPT, ManifestAnswer, Status, unexpected, unexpected_status};
+use super::auth::{self, Challenge};
+use super::config::{Entry, Registries};
+use super::connect::{Http, InvalidClient, Resolve, SystemResolver, failure, http};
+use super::credential::Credential;
+use super::endpoint::{Endpoint, Origin, follow};
+use super::hops::{Content, Hop, hop};
+use super::limits::{Bytes, ERROR_BYTES, Limits, MANIFEST_BYTES, REDIRECTS, TOKEN_BYTES};
+use super::tokens::{TokenKey, Tokens};
+use super::turns::Turns;
+use crate::lookup::{Failure, ImageFacts, Lookup, Missing, Source};
+use crate::reference::Reference;
+use http::header::{
+    ACCEPT as ACCEPT_HEADER, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
+    LOCATION, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+use tokio::time::Instant;
+
+/// What the requests say that they come from.
+const AGENT: &str = concat!("bailiff/", env!("CARGO_PKG_VERSION"));
+
+/// The header with the digest of a manifest.
+static CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// Asks registries about image references. Clones share their connections and tokens.
+#[derive(Clone)]
+pub struct RegistryClient {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for RegistryClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryClient").finish_non_exhaustive()
+    }
+}
+
+struct Shared {
+    registries: Registries,
+    limits: Limits,
+    /// For servers without an entry, and for entries without certificates and port.
+    http: Http,
+    /// For the others, by registry.
+    own: BTreeMap<String, Http>,
+    tokens: Tokens,
+    turns: Turns,
+}
+
+/// One lookup.
+struct Ask<'a> {
+    shared: &'a Shared,
+    endpoint: Endpoint,
+    http: &'a Http,
+    reference: &'a Reference,
+    credential: Option<&'a Credential>,
+}
+
+/// The value of `Authorization`, and whether it was kept from an earlier lookup.
+struct Authorization {
+    value: HeaderValue,
+    is_kept: bool,
+}
+
+/// A lookup without facts.
+enum Stop {
+    Missing(Missing),
+    Failed(Failure),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl RegistryClient {
+    /// A client for the registries of a configuration.
+    ///
+    /// # Errors
+    /// TLS is not available.
+    pub fn new(registries: Registries, limits: Limits) -> Result<Self, InvalidClient> {
+        let resolve: Arc<dyn Resolve> = Arc::new(SystemResolver);
+        Self::with_resolver(registries, limits, &resolve)
+    }
+
+    /// A client with another resolver than that of the system.
+    ///
+    /// # Errors
+    /// TLS is not available.
+    pub fn with_resolver(
+        registries: Registries,
+        limits: Limits,
+        resolve: &Arc<dyn Resolve>,
+    ) -> Result<Self, InvalidClient> {
+        let denied = registries.denied().into();
+        let mut own = BTreeMap::new();
+        for (registry, entry) in registries.entries() {
+            if entry.authorities.is_some() || entry.endpoint.has_port {
+                let http = http(Some(entry), &denied, resolve, limits)?;
+                own.insert(registry.to_owned(), http);
+            }
+        }
+        let shared = Shared {
+            http: http(None, &denied, resolve, limits)?,
+            registries,
+            limits,
+            own,
+            tokens: Tokens::default(),
+            turns: Turns::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The registries that the client was created with.
+    #[must_use]
+    pub fn registries(&self) -> &Registries {
+        &self.shared.registries
+    }
+
+    /// Where a registry is asked: two registries have the same key only if they have the same
+    /// repositories. For keys of what is remembered about answers.
+    #[must_use]
+    pub fn endpoint_key(&self, registry: &str) -> String {
+        match self.shared.registries.entry(registry) {
+            Some(entry) => entry.endpoint.to_string(),
+            None => Endpoint::of_registry(registry, true)
+                .map_or_else(|| registry.to_owned(), |endpoint| endpoint.to_string()),
+        }
+    }
+
+    /// Asks the registry of `reference` once: for its digest, or else for its tag.
+    ///
+    /// `named_by_policy` says whether a policy in force names the registry literally. Without that and
+    /// without an entry in the configuration, the registry is not asked. With `credential`, the answer
+    /// is about what that credential can read.
+    ///
+    /// The result is never [`Lookup::Pending`].
+    pub async fn lookup(
+        &self,
+        reference: &Reference,
+        named_by_policy: bool,
+        credential: Option<&Credential>,
+    ) -> Lookup {
+        let shared = &*self.shared;
+        let registry = reference.registry();
+        let endpoint = match shared.registries.entry(registry) {
+            Some(Entry { endpoint, .. }) => Some(endpoint.clone()),
+            None if named_by_policy => Endpoint::of_registry(registry, true),
+            None => None,
+        };
+        let Some(endpoint) = endpoint else {
+            return Lookup::Failed(Failure::RegistryNotAllowed);
+        };
+        let now = Instant::now();
+        let deadline = now.checked_add(shared.limits.lookup).unwrap_or(now);
+        let origin = endpoint.origin.clone();
+        let Ok(_turn) = shared.turns.wait(&origin, deadline).await else {
+            return Lookup::Failed(Failure::RateLimited { retry_after: None });
+        };
+        let ask = Ask {
+            shared,
+            endpoint,
+            http: shared.own.get(registry).unwrap_or(&shared.http),
+            reference,
+            credential,
+        };
+        let facts = tokio::time::timeout_at(deadline, Box::pin(ask.facts()))
+            .await
+            .unwrap_or_else(|_: tokio::time::error::Elapsed| Err(Failure::Timeout.into()));
+        match facts {
+            Ok(facts) => Lookup::Found {
+                facts,
+                source: Source::Registry,
+            },
+            Err(Stop::Missing(missing)) => Lookup::NotFound(missing),
+            Err(Stop::Failed(failure)) => {
+                if let Failure::RateLimited { retry_after } = failure {
+                    shared.turns.limit(&origin, retry_after);
+                }
+                Lookup::Failed(failure)
+            }
+        }
+    }
+}
+
+impl Ask<'_> {
+    /// HEAD tells most registries' answers without a body; GET is what counts if it does not.
+    async fn facts(&self) -> Result<ImageFacts, Stop> {
+        let head = self.exchange(&Method::HEAD).await?;
+        if status(&head)? == Status::Found
+            && let Some(facts) = manifest(head.headers(), None)?.facts(self.reference.digest())?
+        {
+            return Ok(facts);
+        }
+        let get = self.exchange(&Method::GET).await?;
+        match status(&get)? {
+            Status::Found => {
+                let (parts, body) = get.into_parts();
+                let body = read(&parts.headers, body, MANIFEST_BYTES).await?;
+                let facts =
+                    manifest(&parts.headers, Some(&body))?.facts(self.reference.digest())?;
+                facts.ok_or_else(|| unexpected("no digest").into())
+            }
+            Status::NotFound => {
+                let (parts, body) = get.into_parts();
+                let body = read(&parts.headers, body, ERROR_BYTES).await?;
+                Err(Stop::Missing(answer::missing(&body)?))
+            }
+            Status::OtherMethod => Err(unexpected_status(get.status().as_u16()).into()),
+        }
+    }
+
+    /// Sends a request for the manifest; follows redirects, and answers one challenge.
+    async fn exchange(&self, method: &Method) -> Result<Response<Incoming>, Failure> {
+        let start = self.endpoint.manifest(self.reference);
+        let mut authorization = match self.shared.tokens.challenge(&self.endpoint.origin) {
+            Some(challenge) => self.authorize(&challenge, true).await?,
+            None => None,
+        };
+        let mut was_challenged = false;
+        let mut redirects = 0_usize;
+        let mut path = start.clone();
+        // Where the request is after it left the origin of the endpoint.
+        let mut other: Option<(Origin, &Http)> = None;
+        loop {
+            let value = authorization.as_ref().map(|held| &held.value);
+            let (origin, response) = match &other {
+                None => {
+                    let origin = &self.endpoint.origin;
+                    (origin, send(self.http, method, origin, &path, value).await?)
+                }
+                Some((origin, http)) => (origin, send(http, method, origin, &path, None).await?),
+            };
+            let status = response.status().as_u16();
+            if matches!(status, 301 | 302 | 303 | 307 | 308) {
+                redirects = redirects.saturating_add(1);
+                if redirects > REDIRECTS {
+                    return Err(Failure::RedirectNotAllowed);
+                }
+                let (to, next) = response
+                    .headers()
+                    .get(LOCATION)
+                    .and_then(|text| text.to_str().ok())
+                    .and_then(|text| follow(text, origin))
+                    .ok_or_else(|| unexpected("redirect without a location"))?;
+                let listed = self.shared.registries.at(&to);
+                match hop(Content::Manifest, origin, &to, listed.is_some()) {
+                    Hop::Same => {}
+                    Hop::Other => other = Some((to, self.shared.http_of(listed))),
+                    Hop::Refused => return Err(Failure::RedirectNotAllowed),
+                }
+                path = next.to_string();
+                continue;
+            }
+            if status != 401 || other.is_some() || was_challenged {
+                return Ok(response);
+            }
+            was_challenged = true;
+            let values = response.headers().get_all(WWW_AUTHENTICATE).iter();
+            let challenge = Challenge::parse(values)?.ok_or(Failure::Unauthorized)?;
+            self.shared
+                .tokens
+                .remember(&self.endpoint.origin, &challenge);
+            // What was rejected just now is not tried again, unless it was kept from before.
+            let was_kept = authorization.as_ref().is_some_and(|held| held.is_kept);
+            let before = authorization.take();
+            authorization = self.authorize(&challenge, !was_kept).await?;
+            let is_same = match (&before, &authorization) {
+                (Some(before), Some(now)) => before.value == now.value,
+                (None, None) => true,
+                (Some(_), None) | (None, Some(_)) => false,
+            };
+            if is_same {
+                return Err(Failure::Unauthorized);
+            }
+            path.clone_from(&start);
+        }
+    }
+
+    /// What a challenge is answered with: nothing if there is no credential for it.
+    ///
+    /// With `use_kept`, a token of an earlier lookup is used if it has not expired.
+    async fn authorize(
+        &self,
+        challenge: &Challenge,
+        use_kept: bool,
+    ) -> Result<Option<Authorization>, Failure> {
+        let (realm, service) = match challenge {
+            Challenge::Basic => {
+                let value = self.credential.and_then(Credential::basic);
+                let is_kept = false;
+                return Ok(value.map(|value| Authorization { value, is_kept }));
+            }
+            Challenge::Bearer { realm, service } => (realm, service),
+        };
+        let registry = &self.endpoint.origin;
+        let (server, path) = follow(realm, registry).ok_or(Failure::TokenServerNotAllowed)?;
+        let listed = self.shared.registries.at(&server);
+        if !auth::token_server_allowed(registry, &server, listed.is_some()) {
+            return Err(Failure::TokenServerNotAllowed);
+        }
+        let scope = self.endpoint.scope(self.reference);
+        let key = TokenKey {
+            realm: format!("{server}{path}"),
+            service: service.clone(),
+            scope,
+            credential: self.credential.cloned(),
+        };
+        if use_kept && let Some(value) = self.shared.tokens.get(&key, Instant::now()) {
+            let is_kept = true;
+            return Ok(Some(Authorization { value, is_kept }));
+        }
+        let http = if server == *registry {
+            self.http
+        } else {
+            self.shared.http_of(listed)
+        };
+        let basic = self.credential.and_then(Credential::basic);
+        let path = auth::token_path(&path, service, &key.scope);
+        let response = send(http, &Method::GET, &server, &path, basic.as_ref()).await?;
+        if response.status().is_redirection() {
+            return Err(Failure::RedirectNotAllowed);
+        }
+        if status(&response)? != Status::Found {
+            let status = response.status().as_u16();
+            return Err(unexpected(&format!("token server with status {status}")));
+        }
+        let (parts, body) = response.into_parts();
+        let body = read(&parts.headers, body, TOKEN_BYTES).await?;
+        let (value, life) = auth::token(&body)?;
+        let tokens = &self.shared.tokens;
+        tokens.keep(key, value.clone(), life, Instant::now());
+        let is_kept = false;
+        Ok(Some(Authorization { value, is_kept }))
+    }
+}
+
+impl Shared {
+    /// The client for a registry that is listed, or for others.
+    fn http_of(&self, listed: Option<&str>) -> &Http {
+        listed
+            .and_then(|registry| self.own.get(registry))
+            .unwrap_or(&self.http)
+    }
+}
+
+async fn send(
+    http: &Http,
+    method: &Method,
+    origin: &Origin,
+    path: &str,
+    authorization: Option<&HeaderValue>,
+) -> Result<Response<Incoming>, Failure> {
+    let url = origin
+        .url(path)
+        .ok_or_else(|| unexpected("malformed URL"))?;
+    let mut request = Request::new(Empty::new());
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = url;
+    let headers = request.headers_mut();
+    headers.insert(ACCEPT_HEADER, HeaderValue::from_static(ACCEPT));
+    headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+    if let Some(value) = authorization {
+        headers.insert(AUTHORIZATION, value.clone());
+    }
+    http.request(request).await.map_err(|error| failure(&error))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the edge: dates of Retry-After are relative to now"
+)]
+fn status<T>(response: &Response<T>) -> Result<Status, Failure> {
+    let retry_after = response.headers().get(RETRY_AFTER);
+    let text = retry_after.and_then(|value| value.to_str().ok());
+    answer::status(response.status(), text, SystemTime::now())
+}
+
+/// What an answer about a manifest says, with its body if that was read.
+fn manifest<'a>(
+    headers: &'a HeaderMap,
+    body: Option<&'a [u8]>,
+) -> Result<ManifestAnswer<'a>, Failure> {
+    let text = |value: &'a HeaderValue| value.to_str().ok();
+    let digests: Option<_> = headers.get_all(&CONTENT_DIGEST).iter().map(text).collect();
+    Ok(ManifestAnswer {
+        content_type: headers.get(CONTENT_TYPE).and_then(text),
+        digests: digests.ok_or_else(|| unexpected("malformed digest"))?,
+        body,
+    })
+}
+
+/// The bytes of a body, up to a limit. They are taken as they are: nothing is decompressed.
+async fn read(headers: &HeaderMap, mut body: Incoming, limit: Bytes) -> Result<Vec<u8>, Failure> {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if let Some(encoding) = header(CONTENT_ENCODING)
+        && !encoding.eq_ignore_ascii_case("identity")
+    {
+        return Err(unexpected(&format!("content encoding {encoding}")));
+    }
+    let stated = header(CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
+    if stated.is_some_and(|bytes| usize::try_from(bytes).map_or(true, |bytes| bytes > limit.most)) {
+        return Err(limit.exceeded());
+    }
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| failure(&error))?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        if bytes.len().saturating_add(data.len()) > limit.most {
+            return Err(limit.exceeded());
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok(bytes)
+}
