@@ -9,12 +9,14 @@
 
 mod admission;
 mod certificate;
+mod credentials;
 mod deadlines;
 mod entries;
 pub mod events;
 pub mod facts;
 mod lookups;
 mod metrics;
+mod registries;
 mod reports;
 mod response;
 pub mod review;
@@ -25,7 +27,9 @@ mod text;
 mod watches;
 
 pub use bailiff_policy::image::Mode;
+pub use credentials::Callers;
 pub use lookups::{Lookups, NoRegistries, Wanted};
+pub use registries::RegistryLookups;
 pub use reports::{DeniedPod, Logged, Reports};
 pub use response::AdmissionResponse;
 pub use run::{Config, Edges, Error, run};

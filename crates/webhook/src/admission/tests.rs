@@ -19,6 +19,7 @@ impl Lookups for Registries {
         &'a self,
         wanted: Vec<Wanted>,
         namespace: &'a str,
+        _: &'a BTreeMap<String, String>,
         deadline: Instant,
     ) -> BoxFuture<'a, BTreeMap<String, Lookup>> {
         let found = || Lookup::Found {
