@@ -9,7 +9,7 @@ use crate::deadlines::Deadlines;
 use crate::entries::{Entry, Evaluate, NotEvaluated, pods, policies, workloads};
 use crate::lookups::{Lookups, Wanted};
 use crate::metrics::Metrics;
-use crate::reports::{DeniedPod, Reports};
+use crate::reports::Reports;
 use crate::response::AdmissionResponse;
 use crate::review::{Identity, Review};
 use crate::rules::{Labels, Namespaces, Rules};
@@ -89,11 +89,8 @@ impl Admission {
         if let Some(message) = pods::denial(&decision)
             && !review.dry_run
         {
-            self.reports.denied(DeniedPod {
-                namespace: review.identity.namespace.clone(),
-                metadata: review.object["metadata"].clone(),
-                message,
-            });
+            let namespace = &review.identity.namespace;
+            self.reports.denied(namespace, &review.object, &message);
         }
         Ok(pods::mutated(&review.object, &decision))
     }

@@ -11,6 +11,7 @@ mod note;
 mod owners;
 mod series;
 
+use crate::reports::Reports;
 use bailiff_api::event::IMAGE_DENIED;
 use bailiff_kube::events::{EventSpec, Recorder};
 use bailiff_kube::owner::OwnerError;
@@ -78,14 +79,14 @@ struct ResultLabel {
 
 /// Takes denied pods and has their Events written. Clones share the queue.
 #[derive(Clone, Debug)]
-pub struct WorkloadEvents {
+pub(crate) struct WorkloadEvents {
     queue: mpsc::Sender<Denied>,
     budget: Arc<Mutex<Budget>>,
     events: Family<ResultLabel, Counter>,
 }
 
 /// Writes what [`WorkloadEvents`] takes.
-pub struct EventWriter {
+pub(crate) struct EventWriter {
     queue: mpsc::Receiver<Denied>,
     recorder: Recorder,
     owners: Owners,
@@ -96,8 +97,7 @@ pub struct EventWriter {
 
 impl WorkloadEvents {
     /// An empty queue, and what writes it as a replica of the webhook: [`EventWriter::run`] has to run.
-    #[must_use]
-    pub fn new(client: kube::Client, instance: String) -> (Self, EventWriter) {
+    pub(crate) fn new(client: kube::Client, instance: String) -> (Self, EventWriter) {
         let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
         let events = Family::default();
         let recorder = Recorder::new(
@@ -120,19 +120,10 @@ impl WorkloadEvents {
         };
         (queue, writer)
     }
+}
 
-    /// Names the metric in the webhook's part of a registry of metrics.
-    pub fn register(&self, metrics: &mut Registry) {
-        metrics.register(
-            "workload_events",
-            "Events for denied pods, by result",
-            self.events.clone(),
-        );
-    }
-
-    /// Takes a pod that is being denied, with its namespace from the request and the message of the
-    /// denial. Returns at once. Not for dry runs, and not for pods that exist.
-    pub fn denied(&self, namespace: &str, pod: &Value, message: &str) {
+impl Reports for WorkloadEvents {
+    fn denied(&self, namespace: &str, pod: &Value, message: &str) {
         let Some(denied) = Denied::of(namespace, pod, message) else {
             count(&self.events, EventResult::NoWorkload);
             return;
@@ -146,6 +137,14 @@ impl WorkloadEvents {
             count(&self.events, EventResult::Limited);
         }
     }
+
+    fn register(&self, metrics: &mut Registry) {
+        metrics.register(
+            "workload_events",
+            "Events for denied pods, by result",
+            self.events.clone(),
+        );
+    }
 }
 
 fn count(events: &Family<ResultLabel, Counter>, result: EventResult) {
@@ -157,7 +156,7 @@ fn count(events: &Family<ResultLabel, Counter>, result: EventResult) {
 
 impl EventWriter {
     /// Writes Events until the last [`WorkloadEvents`] is dropped.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         while let Some(denied) = self.queue.recv().await {
             let result = match timeout(TIME_LIMIT, self.write(&denied)).await {
                 Ok(Ok(result)) => result,

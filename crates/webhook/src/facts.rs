@@ -18,7 +18,7 @@ use answers::Room;
 use bailiff_oci::{Failure, Lookup, Reference};
 use futures::FutureExt as _;
 use key::Key;
-pub use key::Wanted;
+pub(crate) use key::Wanted;
 use metrics::FactsMetrics;
 use queue::Limits;
 use state::{Asked, State};
@@ -30,9 +30,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How old the last answer about a tag can be that is used if the registry does not answer, unless an
-/// operator says otherwise.
-pub const STALE_IF_ERROR: Duration = Duration::from_hours(24);
 /// When a request gives its place back. The client has shorter limits of its own.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 const ROOM: Room = Room {
@@ -46,7 +43,7 @@ const LIMITS: Limits = Limits {
 };
 
 /// Asks registries.
-pub trait Registry: Send + Sync + 'static {
+pub(crate) trait Registry: Send + Sync + 'static {
     /// What it asks with.
     type Credential: Send + Sync + 'static;
 
@@ -65,7 +62,7 @@ pub trait Registry: Send + Sync + 'static {
 
 /// What is known about images. Clones share it.
 #[derive(Debug)]
-pub struct Facts<R: Registry> {
+pub(crate) struct Facts<R: Registry> {
     shared: Arc<Shared<R>>,
 }
 
@@ -105,7 +102,7 @@ impl<R: Registry> Facts<R> {
     /// Knows nothing yet. The last answer about a tag is used for at most `stale_if_error` if its registry
     /// does not answer; zero: never.
     #[must_use]
-    pub fn new(registry: R, stale_if_error: Duration) -> Self {
+    pub(crate) fn new(registry: R, stale_if_error: Duration) -> Self {
         Self {
             shared: Arc::new(Shared {
                 registry,
@@ -119,7 +116,7 @@ impl<R: Registry> Facts<R> {
     }
 
     /// Names the metrics in the webhook's part of a registry of metrics.
-    pub fn register(&self, metrics: &mut prometheus_client::registry::Registry) {
+    pub(crate) fn register(&self, metrics: &mut prometheus_client::registry::Registry) {
         self.shared.metrics.register(metrics);
         let shared = Arc::clone(&self.shared);
         let load = move || shared.load();
@@ -130,7 +127,7 @@ impl<R: Registry> Facts<R> {
     /// registry has answered. What is not there at the deadline is the last answer about the tag, or else
     /// [`Lookup::Pending`], and the requests continue. Of several questions about a reference the first
     /// counts. It never fails: why an image could not be checked is an answer.
-    pub async fn lookup(
+    pub(crate) async fn lookup(
         &self,
         wanted: Vec<Wanted<R::Credential>>,
         deadline: Instant,

@@ -6,21 +6,11 @@
 use prometheus_client::registry::Registry;
 use serde_json::Value as Json;
 
-/// A pod that is going to be rejected.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DeniedPod {
-    /// Namespace of the pod.
-    pub namespace: String,
-    /// The metadata of the pod. It has no UID yet; its controller is in its owner references.
-    pub metadata: Json,
-    /// The message of the rejection.
-    pub message: String,
-}
-
 /// Takes reports.
 pub trait Reports: Send + Sync + 'static {
-    /// Reports a pod, at once or later. Never called for a dry run.
-    fn denied(&self, pod: DeniedPod);
+    /// Reports that a pod of a namespace is going to be rejected with a message, at once or later. The pod
+    /// has its metadata and the names of its images; it has no UID yet. Never called for a dry run.
+    fn denied(&self, namespace: &str, pod: &Json, message: &str);
 
     /// Names its metrics in the webhook's part of a registry of metrics.
     fn register(&self, _: &mut Registry) {}
@@ -31,12 +21,7 @@ pub trait Reports: Send + Sync + 'static {
 pub struct Logged;
 
 impl Reports for Logged {
-    fn denied(
-        &self,
-        DeniedPod {
-            namespace, message, ..
-        }: DeniedPod,
-    ) {
+    fn denied(&self, namespace: &str, _: &Json, message: &str) {
         tracing::info!(namespace, message, "Denied a pod");
     }
 }

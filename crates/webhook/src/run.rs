@@ -14,6 +14,7 @@ use crate::server::{Limits, Phase, Phases, Server};
 use crate::watches::{self, Watched};
 use bailiff_kube::serve::{self, Health};
 use bailiff_policy::image::Mode;
+use futures::future::{BoxFuture, FutureExt as _};
 use kube::Client;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeSet;
@@ -69,12 +70,13 @@ impl Config {
 }
 
 /// Where facts come from and reports go to.
-#[derive(Clone)]
 pub struct Edges {
     /// Asks registries.
     pub lookups: Arc<dyn Lookups>,
     /// Reports pods that are rejected.
     pub reports: Arc<dyn Reports>,
+    /// What runs beside the server, such as writing the reports. The webhook goes on if it ends.
+    pub background: BoxFuture<'static, ()>,
 }
 
 /// Why the webhook cannot run.
@@ -186,6 +188,7 @@ async fn serve_on(
     tokio::select! {
         ended = probes => Ok(ended?),
         () = watching => Ok(()),
+        () = edges.background.then(|()| std::future::pending()) => Ok(()),
         () = serving => Ok(()),
     }
 }

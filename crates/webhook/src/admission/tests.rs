@@ -46,11 +46,12 @@ impl Lookups for Registries {
 }
 
 #[derive(Default)]
-struct Reported(Mutex<Vec<DeniedPod>>);
+struct Reported(Mutex<Vec<(String, Json, String)>>);
 
 impl Reports for Reported {
-    fn denied(&self, pod: DeniedPod) {
-        self.0.lock().unwrap().push(pod);
+    fn denied(&self, namespace: &str, pod: &Json, message: &str) {
+        let report = (namespace.to_owned(), pod.clone(), message.to_owned());
+        self.0.lock().unwrap().push(report);
     }
 }
 
@@ -231,9 +232,10 @@ async fn the_mutating_entry_pins_and_reports_and_never_rejects() {
     let (wanted, ..) = cluster.registries.0.lock().unwrap().remove(0);
     assert!(!wanted[0].named_by_policy, "no policy names Docker Hub");
     let reported = cluster.reported.0.lock().unwrap().pop().unwrap();
-    assert_eq!(reported.namespace, "shop");
-    assert_eq!(reported.metadata, pod("")["metadata"]);
-    assert_eq!(reported.message, DENIED);
+    assert_eq!(
+        reported,
+        ("shop".to_owned(), pod("nginx:1"), DENIED.to_owned())
+    );
     let mut dry_run = mutate("nginx:1");
     dry_run.dry_run = true;
     cluster.respond(Entry::MutatePods, dry_run).await;

@@ -9,17 +9,17 @@ use std::sync::Arc;
 
 /// An image that a review has to know about; `C` is the registry's kind of credential.
 #[derive(Clone, Debug)]
-pub struct Wanted<C> {
+pub(crate) struct Wanted<C> {
     /// The image.
-    pub reference: Reference,
+    pub(crate) reference: Reference,
     /// The namespace of the pod under review, which the request counts for.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// A policy in force names the registry literally.
-    pub named_by_policy: bool,
+    pub(crate) named_by_policy: bool,
     /// What the registry is asked with; none: anonymously.
-    pub credential: Option<Arc<C>>,
+    pub(crate) credential: Option<Arc<C>>,
     /// Name and version of the credential; empty without one. Another version is another credential.
-    pub credential_key: String,
+    pub(crate) credential_key: String,
 }
 
 /// What an answer depends on.

@@ -6,6 +6,7 @@ use bailiff_oci::{Digest, ImageFacts, ManifestKind, Missing, ShortNames, Source}
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::sleep;
 
+const STALE_IF_ERROR: Duration = Duration::from_hours(24);
 const SECOND: Duration = Duration::from_secs(1);
 
 fn reference(text: &str) -> Reference {

@@ -59,6 +59,7 @@ async fn it_is_ready_with_rules_and_certificate_and_stops_when_all_is_answered()
     let edges = Edges {
         lookups: Arc::new(NoRegistries),
         reports: Arc::new(Logged),
+        background: Box::pin(std::future::ready(())),
     };
     let (health, shutdown) = (Health::default(), CancellationToken::new());
     let pauses = Pauses {
@@ -113,6 +114,7 @@ async fn without_a_certificate_it_is_not_ready_and_stops_at_once() {
     let edges = Edges {
         lookups: Arc::new(NoRegistries),
         reports: Arc::new(Logged),
+        background: Box::pin(std::future::ready(())),
     };
     let (health, shutdown) = (Health::default(), CancellationToken::new());
     shutdown.cancel();
