@@ -114,17 +114,17 @@ impl Credentials {
             .collect();
         while let Some((name, event)) = events.next().await {
             match event {
-                Ok(event) => self.apply(registries, &name, event),
+                Ok(event) => self.apply(registries, &name, &event),
                 Err(error) => {
                     tracing::warn!(secret = name, %error, "A watch failed and is retried; what was known stays");
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
-    fn apply(&self, registries: &Registries, name: &str, event: ObjectEvent) {
-        let secret = match &event {
+    fn apply(&self, registries: &Registries, name: &str, event: &ObjectEvent) {
+        let secret = match event {
             ObjectEvent::Listed(object) | ObjectEvent::Applied(object) => {
                 read(registries, name, object)
             }

@@ -47,9 +47,9 @@ fn choice(credentials: &Credentials, image: &str, team: &str, callers: Callers) 
 fn a_namespace_asks_with_the_credentials_that_it_can_use() {
     let credentials = Credentials::default();
     let listed = |name: &str, object: Vec<u8>| {
-        credentials.apply(&registries(), name, ObjectEvent::Listing);
-        credentials.apply(&registries(), name, ObjectEvent::Listed(object));
-        credentials.apply(&registries(), name, ObjectEvent::Complete);
+        credentials.apply(&registries(), name, &ObjectEvent::Listing);
+        credentials.apply(&registries(), name, &ObjectEvent::Listed(object));
+        credentials.apply(&registries(), name, &ObjectEvent::Complete);
     };
     listed("shop", secret("7", &["ghcr.io"]));
     listed("all", secret("8", &["https://quay.io/v2/"]));
@@ -71,7 +71,7 @@ fn a_namespace_asks_with_the_credentials_that_it_can_use() {
 #[test]
 fn a_credential_is_used_from_its_first_to_its_last_version() {
     let credentials = Credentials::default();
-    let apply = |event| credentials.apply(&registries(), "shop", event);
+    let apply = |event: ObjectEvent| credentials.apply(&registries(), "shop", &event);
     let now = || {
         choice(
             &credentials,

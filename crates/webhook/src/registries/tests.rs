@@ -18,7 +18,7 @@ registries:
         reference: Reference::parse(image, ShortNames::DockerHub).unwrap(),
         named_by_policy: false,
     });
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let labels = BTreeMap::new();
     let asked = lookups.lookup(wanted.to_vec(), "shop", &labels, deadline);
     let not_allowed = Lookup::Failed(Failure::RegistryNotAllowed);
