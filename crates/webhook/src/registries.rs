@@ -47,6 +47,15 @@ impl RegistryLookups {
     /// tag is used for at most `stale_if_error` if its registry does not answer.
     #[must_use]
     pub fn new(client: RegistryClient, callers: Callers, stale_if_error: Duration) -> Self {
+        for (registry, source) in client.registries().all_credentials() {
+            if callers == Callers::Unverified && source.namespace_selector.is_some() {
+                tracing::warn!(
+                    registry,
+                    secret = source.secret,
+                    "The credential is not used: it has a namespaceSelector, and callers are not verified"
+                );
+            }
+        }
         Self {
             facts: Facts::new(client.clone(), stale_if_error),
             client,
