@@ -88,6 +88,7 @@ impl Admission {
         }
         if let Some(message) = pods::denial(&decision)
             && !review.dry_run
+            && review.previous().is_none()
         {
             let namespace = &review.identity.namespace;
             self.reports.denied(namespace, &review.object, &message);

@@ -240,6 +240,12 @@ async fn the_mutating_entry_pins_and_reports_and_never_rejects() {
     dry_run.dry_run = true;
     cluster.respond(Entry::MutatePods, dry_run).await;
     assert_eq!(*cluster.reported.0.lock().unwrap(), []);
+    // Who updates a pod reads the response; its workload has the pod.
+    let mut update = mutate("nginx:1");
+    update.operation = Operation::Update;
+    update.old_object = pod("ghcr.io/a/web:1");
+    cluster.respond(Entry::MutatePods, update).await;
+    assert_eq!(*cluster.reported.0.lock().unwrap(), []);
 }
 
 #[tokio::test]
