@@ -10,6 +10,8 @@ pub(crate) const WARNINGS_LIMIT: usize = 15;
 pub(crate) const WARNING_LIMIT: usize = 256;
 /// Most characters of the message of a rejection, besides the number of what it does not name.
 pub(crate) const DENIAL_LIMIT: usize = 1024;
+/// What shows all violations.
+const ALL: &str = "`bailiff check -f FILE` shows all";
 /// What is put where a text was cut.
 const CUT: &str = "...";
 
@@ -50,7 +52,7 @@ pub(crate) fn warnings(messages: &[String]) -> Vec<String> {
         .collect();
     let more = messages.len().saturating_sub(shown);
     if more > 0 {
-        found.push(format!("and {more} more violations of image policies"));
+        found.push(format!("And {more} more violations; {ALL}."));
     }
     found
 }
@@ -73,7 +75,7 @@ pub(crate) fn denial(messages: &[String]) -> String {
         }
     }
     if more > 0 {
-        found.extend([" And ", &more.to_string(), " more."]);
+        found.extend([" And ", &more.to_string(), " more; ", ALL, "."]);
     }
     found
 }
@@ -102,7 +104,10 @@ mod tests {
         );
         let found = warnings(&messages(40));
         assert_eq!(found.len(), 15);
-        assert_eq!(found[14], "and 26 more violations of image policies");
+        assert_eq!(
+            found[14],
+            "And 26 more violations; `bailiff check -f FILE` shows all."
+        );
         assert!(found.iter().map(String::len).sum::<usize>() <= 4096);
         assert_eq!(warnings(&[]), Vec::<String>::new());
     }
@@ -115,8 +120,11 @@ mod tests {
         let long = "y".repeat(DENIAL_LIMIT);
         assert_eq!(
             text(&["A is bad.", &long, "B.", "C."]),
-            "A is bad. And 3 more."
+            "A is bad. And 3 more; `bailiff check -f FILE` shows all."
         );
-        assert_eq!(text(&[&long, "B."]), format!("{long} And 1 more."));
+        assert_eq!(
+            text(&[&long, "B."]),
+            format!("{long} And 1 more; `bailiff check -f FILE` shows all.")
+        );
     }
 }
