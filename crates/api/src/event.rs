@@ -21,6 +21,8 @@ pub const REPLACEMENT_READY: &str = "ReplacementReady";
 pub const BINDING_PAUSED: &str = "BindingPaused";
 /// On a pod and its workload: an expression of a policy could not be evaluated.
 pub const EVALUATION_FAILED: &str = "PolicyEvaluationFailed";
+/// On the workload of a pod that an image policy denied, so that the pod does not exist.
+pub const IMAGE_DENIED: &str = "ImageDenied";
 /// On a Node: processes of this node, or of some of its pods, are not monitored.
 pub const NODE_NOT_MONITORED: &str = "NodeNotMonitored";
 /// The sensor and the controller repeat the Event about a Node after this time, as long as its cause lasts.

@@ -53,6 +53,8 @@ pub const CONTROLLER_LEASE: &str = "bailiff-controller";
 pub const REPORTING_CONTROLLER: &str = "bailiff.dev/controller";
 /// `reportingController` of the Events that a sensor creates about its Node.
 pub const REPORTING_SENSOR: &str = "bailiff.dev/sensor";
+/// `reportingController` of the Events that the webhook creates.
+pub const REPORTING_WEBHOOK: &str = "bailiff.dev/webhook";
 /// Service account of the sensor, as the chart names it.
 pub const SENSOR_SERVICE_ACCOUNT: &str = "bailiff-sensor";
 /// Service account of the controller, as the chart names it.

@@ -5,7 +5,7 @@
 //! that the chart can set all of them.
 
 use crate::log::LogArgs;
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use bailiff_cli::eval::EvalArgs;
 use bailiff_cli::incidents::IncidentsArgs;
 use bailiff_cli::preview::PreviewArgs;
@@ -13,6 +13,7 @@ use bailiff_cli::status::StatusArgs;
 use bailiff_cli::version::VersionArgs;
 use jiff::SignedDuration;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Version of the binary.
@@ -356,6 +357,27 @@ pub(crate) struct WebhookArgs {
     /// Namespace that Bailiff runs in
     #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
     namespace: String,
+    /// Name of this replica: its pod's name
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "BAILIFF_POD_NAME",
+        default_value = "bailiff-webhook"
+    )]
+    pod_name: String,
+    /// File with the registries that Bailiff asks, their mirrors, certificates and credentials. If unset,
+    /// Bailiff asks only registries that a policy names
+    #[arg(long, value_name = "FILE", env = "BAILIFF_REGISTRIES")]
+    registries: Option<PathBuf>,
+    /// How old the last digest of a tag can be that is used if the registry does not answer
+    #[arg(
+        long,
+        value_name = "DURATION",
+        env = "BAILIFF_TAG_STALE_IF_ERROR",
+        default_value = "24h",
+        value_parser = duration
+    )]
+    tag_stale_if_error: Duration,
     /// Namespaces that no image policy applies to, besides kube-system and Bailiff's own, separated by commas
     #[arg(
         long,
@@ -394,6 +416,31 @@ pub(crate) struct WebhookArgs {
 }
 
 impl WebhookArgs {
+    /// What the webhook needs of registries and of the API server.
+    pub(crate) fn edges(&self) -> anyhow::Result<bailiff_webhook::EdgesConfig> {
+        let registries = match &self.registries {
+            Some(file) => {
+                let text = std::fs::read_to_string(file).with_context(|| {
+                    format!(
+                        "cannot read {}; mount registries.yaml there",
+                        file.display()
+                    )
+                })?;
+                let parsed = bailiff_webhook::Registries::parse(&text);
+                parsed.with_context(|| format!("cannot use {}", file.display()))?
+            }
+            None => bailiff_webhook::Registries::default(),
+        };
+        Ok(bailiff_webhook::EdgesConfig {
+            namespace: self.namespace.clone(),
+            pod_name: self.pod_name.clone(),
+            registries,
+            // The server does not ask for a certificate of its callers.
+            callers: bailiff_webhook::Callers::Unverified,
+            tag_stale_if_error: self.tag_stale_if_error,
+        })
+    }
+
     pub(crate) fn config(self) -> bailiff_webhook::Config {
         bailiff_webhook::Config {
             address: self.bind_address,
@@ -501,6 +548,44 @@ mod tests {
         assert_eq!(changed.retention_max_age, Duration::from_hours(24));
         assert_eq!(changed.retention_max_incidents_per_namespace, 3);
         assert_eq!(changed.retention_max_incidents, 4);
+    }
+
+    #[test]
+    fn the_webhook_reads_its_registries_from_a_file() {
+        let edges = |flags: &[&str]| {
+            let base = ["bailiff", "webhook", "--namespace=security"];
+            let parsed =
+                <Bailiff as clap::Parser>::try_parse_from(base.iter().chain(flags)).unwrap();
+            let Command::Webhook(args) = parsed.command else {
+                panic!("it is a webhook")
+            };
+            args.edges()
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("registries.yaml");
+        let flag = format!("--registries={}", file.display());
+        let name = file.display();
+        let error = format!("{:#}", edges(&[&flag]).unwrap_err());
+        assert!(
+            error.starts_with(&format!(
+                "cannot read {name}; mount registries.yaml there: "
+            )),
+            "{error}"
+        );
+        std::fs::write(&file, "registries: {GHCR.io: {}}").unwrap();
+        let error = format!("{:#}", edges(&[&flag]).unwrap_err());
+        assert!(
+            error.starts_with(&format!(
+                "cannot use {name}: registries[\"GHCR.io\"]: must be"
+            )),
+            "{error}"
+        );
+        std::fs::write(&file, "registries: {ghcr.io: {}}").unwrap();
+        assert!(edges(&[&flag]).unwrap().registries.is_listed("ghcr.io"));
+        let edges = edges(&[]).unwrap();
+        assert!(!edges.registries.is_listed("ghcr.io"));
+        assert_eq!(edges.tag_stale_if_error, Duration::from_hours(24));
+        assert_eq!(edges.callers, bailiff_webhook::Callers::Unverified);
     }
 
     #[test]

@@ -13,7 +13,6 @@ use bailiff_cli::incidents::Terminal;
 use clap::{CommandFactory as _, Parser as _};
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
@@ -104,11 +103,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             args.log.start();
             component(async |shutdown| {
                 let client = bailiff_kube::client::in_cluster()?;
-                let edges = bailiff_webhook::Edges {
-                    lookups: Arc::new(bailiff_webhook::NoRegistries),
-                    reports: Arc::new(bailiff_webhook::Logged),
-                    background: Box::pin(std::future::pending()),
-                };
+                let edges = bailiff_webhook::Edges::new(client.clone(), args.edges()?)?;
                 let webhook = bailiff_webhook::run(args.config(), client, edges, shutdown);
                 Ok(Box::pin(webhook).await?)
             })?;

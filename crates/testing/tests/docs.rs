@@ -106,6 +106,10 @@ fn every_reason_event_and_metric_is_documented() {
         "bailiff_renderer",
     ));
     names.extend(metrics("crates/webhook/src/metrics.rs", "bailiff_webhook"));
+    names.extend(metrics(
+        "crates/webhook/src/facts/metrics.rs",
+        "bailiff_webhook",
+    ));
     for name in ["NotEvaluated", "Skipped", "NotRecorded"] {
         names.extend(variants("crates/sensor/src/metrics.rs", name));
     }

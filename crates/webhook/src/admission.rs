@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::reports::Reports;
 use crate::response::AdmissionResponse;
 use crate::review::{Identity, Review};
-use crate::rules::{Labels, Namespaces, Rules, Snapshot};
+use crate::rules::{Labels, Namespaces, Rules};
 use crate::text;
 use bailiff_api::Unchecked;
 use bailiff_policy::image::{
@@ -88,6 +88,7 @@ impl Admission {
         }
         if let Some(message) = pods::denial(&decision)
             && !review.dry_run
+            && review.previous().is_none()
         {
             let namespace = &review.identity.namespace;
             self.reports.denied(namespace, &review.object, &message);
@@ -126,7 +127,19 @@ impl Admission {
         deadlines: Deadlines,
     ) -> Result<Decision, NotEvaluated> {
         let snapshot = self.rules.snapshot();
-        let bound = self.bound(&snapshot, review, namespace).await?;
+        if snapshot.is_empty() {
+            return Ok(decide(&[], review, &BTreeMap::new()));
+        }
+        let of_namespace = match self.namespaces.get(namespace) {
+            Some(labels) => labels,
+            None => self.read_namespace(namespace).await?,
+        };
+        let (pod, old) = (labels(review.pod), review.old.map(labels));
+        let bound = snapshot.bound(&PodLabels {
+            namespace: &of_namespace,
+            pod: &pod,
+            old: old.as_ref(),
+        });
         let references = references_to_look_up(&bound, review);
         let lookups = if references.is_empty() {
             BTreeMap::new()
@@ -141,32 +154,10 @@ impl Admission {
             });
             let wanted = wanted.collect();
             self.lookups
-                .lookup(wanted, namespace, deadlines.lookups)
+                .lookup(wanted, namespace, &of_namespace, deadlines.lookups)
                 .await
         };
         Ok(decide(&bound, review, &lookups))
-    }
-
-    /// The policies that apply to a pod.
-    async fn bound<'a>(
-        &self,
-        snapshot: &'a Snapshot,
-        review: &PodReview<'_>,
-        namespace: &str,
-    ) -> Result<Vec<BoundPolicy<'a>>, NotEvaluated> {
-        if snapshot.is_empty() {
-            return Ok(Vec::new());
-        }
-        let namespace = match self.namespaces.get(namespace) {
-            Some(labels) => labels,
-            None => self.read_namespace(namespace).await?,
-        };
-        let (pod, old) = (labels(review.pod), review.old.map(labels));
-        Ok(snapshot.bound(&PodLabels {
-            namespace: &namespace,
-            pod: &pod,
-            old: old.as_ref(),
-        }))
     }
 
     /// The labels of a namespace that the watch did not bring yet: it is new.

@@ -1,17 +1,23 @@
 //! `bailiff webhook`: reviews pods before the API server persists them.
 //!
 //! Here: the HTTPS server (`server`), decoding reviews (`review`), the entries (`entries`), the policies in
-//! force (`rules`). Not here: the decision about a pod (`bailiff_policy::image`), certificates
+//! force (`rules`), the answers of registries (`facts`), Events about denied pods (`events`). Not here: the
+//! decision about a pod (`bailiff_policy::image`), requests to registries (`oci`), certificates
 //! (`controller`).
 //! Invariant: under the failure policy Ignore, whatever is not a response admits the pod. Therefore
 //! each review has one.
 
 mod admission;
 mod certificate;
+mod credentials;
 mod deadlines;
+mod edges;
 mod entries;
+mod events;
+mod facts;
 mod lookups;
 mod metrics;
+mod registries;
 mod reports;
 mod response;
 pub mod review;
@@ -21,8 +27,12 @@ mod server;
 mod text;
 mod watches;
 
+pub use bailiff_oci::registry::Registries;
 pub use bailiff_policy::image::Mode;
+pub use credentials::Callers;
+pub use edges::EdgesConfig;
 pub use lookups::{Lookups, NoRegistries, Wanted};
+pub use registries::RegistryLookups;
 pub use reports::{Logged, Reports};
 pub use response::AdmissionResponse;
 pub use run::{Config, Edges, Error, run};

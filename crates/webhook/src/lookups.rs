@@ -21,12 +21,13 @@ pub struct Wanted {
 
 /// Looks up images.
 pub trait Lookups: Send + Sync + 'static {
-    /// What registries say by the deadline about images of a pod in a namespace, by the normal form of the
-    /// reference.
+    /// What registries say by the deadline about images of a pod in a namespace, which has the labels, by
+    /// the normal form of the reference.
     fn lookup<'a>(
         &'a self,
         wanted: Vec<Wanted>,
         namespace: &'a str,
+        labels: &'a BTreeMap<String, String>,
         deadline: Instant,
     ) -> BoxFuture<'a, BTreeMap<String, Lookup>>;
 
@@ -43,6 +44,7 @@ impl Lookups for NoRegistries {
         &'a self,
         wanted: Vec<Wanted>,
         _: &'a str,
+        _: &'a BTreeMap<String, String>,
         _: Instant,
     ) -> BoxFuture<'a, BTreeMap<String, Lookup>> {
         let answers = wanted.into_iter().map(|wanted| {

@@ -65,6 +65,28 @@ pub struct NamespaceSelector {
     pub match_expressions: Vec<LabelRequirement>,
 }
 
+impl NamespaceSelector {
+    /// Whether it selects a namespace with these labels.
+    #[must_use]
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        let has_all = self
+            .match_labels
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value));
+        has_all
+            && self.match_expressions.iter().all(|requirement| {
+                let value = labels.get(&requirement.key);
+                let is_listed = value.is_some_and(|value| requirement.values.contains(value));
+                match requirement.operator {
+                    Operator::In => is_listed,
+                    Operator::NotIn => !is_listed,
+                    Operator::Exists => value.is_some(),
+                    Operator::DoesNotExist => value.is_none(),
+                }
+            })
+    }
+}
+
 /// A requirement on one label.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -180,6 +202,12 @@ impl Registries {
         self.entries
             .get(registry)
             .map_or(&[], |entry| &entry.credentials)
+    }
+
+    /// All credentials, each with its registry.
+    pub fn all_credentials(&self) -> impl Iterator<Item = (&str, &CredentialSource)> {
+        self.entries()
+            .flat_map(|(registry, entry)| entry.credentials.iter().map(move |c| (registry, c)))
     }
 
     /// Each registry with how it is asked.

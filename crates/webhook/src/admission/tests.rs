@@ -19,6 +19,7 @@ impl Lookups for Registries {
         &'a self,
         wanted: Vec<Wanted>,
         namespace: &'a str,
+        _: &'a BTreeMap<String, String>,
         deadline: Instant,
     ) -> BoxFuture<'a, BTreeMap<String, Lookup>> {
         let found = || Lookup::Found {
@@ -238,6 +239,12 @@ async fn the_mutating_entry_pins_and_reports_and_never_rejects() {
     let mut dry_run = mutate("nginx:1");
     dry_run.dry_run = true;
     cluster.respond(Entry::MutatePods, dry_run).await;
+    assert_eq!(*cluster.reported.0.lock().unwrap(), []);
+    // Who updates a pod reads the response; its workload has the pod.
+    let mut update = mutate("nginx:1");
+    update.operation = Operation::Update;
+    update.old_object = pod("ghcr.io/a/web:1");
+    cluster.respond(Entry::MutatePods, update).await;
     assert_eq!(*cluster.reported.0.lock().unwrap(), []);
 }
 

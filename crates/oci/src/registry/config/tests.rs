@@ -183,3 +183,58 @@ fn an_invalid_configuration_says_where_and_what_to_write() {
         "registries.yaml: must have at most 1048576 bytes; remove entries"
     );
 }
+
+#[test]
+fn a_namespace_selector_has_the_meaning_of_kubernetes() {
+    let selects = |selector: &str, labels: &[(&str, &str)]| {
+        let selector: NamespaceSelector = serde_yaml_ng::from_str(selector).unwrap();
+        let labels = labels
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+        selector.matches(&labels.collect())
+    };
+    let shop = [("team", "shop"), ("tier", "web")];
+    for (selector, shop_matches, nothing_matches) in [
+        ("{}", true, true),
+        ("{matchLabels: {team: shop}}", true, false),
+        ("{matchLabels: {team: shop, tier: db}}", false, false),
+        (
+            "{matchExpressions: [{key: team, operator: In, values: [bank, shop]}]}",
+            true,
+            false,
+        ),
+        (
+            "{matchExpressions: [{key: team, operator: In, values: [bank]}]}",
+            false,
+            false,
+        ),
+        (
+            "{matchExpressions: [{key: team, operator: NotIn, values: [shop]}]}",
+            false,
+            true,
+        ),
+        (
+            "{matchExpressions: [{key: team, operator: NotIn, values: [bank]}]}",
+            true,
+            true,
+        ),
+        (
+            "{matchExpressions: [{key: team, operator: Exists}]}",
+            true,
+            false,
+        ),
+        (
+            "{matchExpressions: [{key: team, operator: DoesNotExist}]}",
+            false,
+            true,
+        ),
+        (
+            "{matchLabels: {tier: web}, matchExpressions: [{key: team, operator: DoesNotExist}]}",
+            false,
+            false,
+        ),
+    ] {
+        assert_eq!(selects(selector, &shop), shop_matches, "{selector}");
+        assert_eq!(selects(selector, &[]), nothing_matches, "{selector}");
+    }
+}

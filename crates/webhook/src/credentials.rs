@@ -1,0 +1,199 @@
+//! The credentials of registries, and which namespace can use which.
+//!
+//! Here: reading them from their Secrets, and the choice for an image. Not here: asking with one
+//! (`bailiff_oci`).
+//! Invariant: a namespace asks with a credential only if the configuration gives it to that namespace. If
+//! the credential cannot be used, the image is not asked for anonymously instead, because a registry can
+//! say to others that a private image does not exist. A deleted credential is not used any more.
+
+use bailiff_kube::decode::Decoded;
+use bailiff_kube::list_watch::{ListWatch, ObjectEvent};
+use bailiff_oci::Reference;
+use bailiff_oci::registry::{Credential, CredentialSource, Registries};
+use futures::stream::{SelectAll, StreamExt as _};
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Client, Resource as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Key of a Secret of the type `kubernetes.io/dockerconfigjson`.
+const DOCKER_CONFIG: &str = ".dockerconfigjson";
+
+/// Whether only an API server can send reviews.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callers {
+    /// Others are rejected.
+    Verified,
+    /// Whoever reaches the webhook can pretend to be of any namespace, so a credential that is not for all
+    /// namespaces is not used.
+    Unverified,
+}
+
+/// What an image is asked for with.
+#[derive(Debug)]
+pub(crate) enum Choice {
+    /// No credential is for the image and the namespace.
+    Anonymous,
+    /// A credential, and its name with its version.
+    With(Arc<Credential>, String),
+    /// The Secret was not read yet.
+    NotRead,
+    /// The Secret does not exist, or has no credential for the registry.
+    Unusable,
+}
+
+/// The credentials as their Secrets have them.
+#[derive(Debug, Default)]
+pub(crate) struct Credentials(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// By Secret.
+    read: BTreeMap<String, Read>,
+    /// Secrets that the current list did not bring yet.
+    absent: BTreeSet<String>,
+}
+
+/// What was read of a Secret.
+#[derive(Debug, Default)]
+struct Read {
+    version: String,
+    /// By registry.
+    credentials: BTreeMap<String, Arc<Credential>>,
+}
+
+impl Credentials {
+    /// The credential for an image, for a namespace with these labels.
+    pub(crate) fn choose(
+        &self,
+        registries: &Registries,
+        reference: &Reference,
+        labels: &BTreeMap<String, String>,
+        callers: Callers,
+    ) -> Choice {
+        let is_for = |source: &&CredentialSource| {
+            let is_for_namespace = match (&source.namespace_selector, callers) {
+                (None, _) => true,
+                (Some(selector), Callers::Verified) => selector.matches(labels),
+                (Some(_), Callers::Unverified) => false,
+            };
+            is_for_namespace && source.covers(reference)
+        };
+        let registry = reference.registry();
+        let Some(source) = registries.credentials(registry).iter().find(is_for) else {
+            return Choice::Anonymous;
+        };
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(read) = known.read.get(&source.secret) else {
+            return Choice::NotRead;
+        };
+        match read.credentials.get(registry) {
+            Some(credential) => {
+                let key = format!("{}@{}", source.secret, read.version);
+                Choice::With(Arc::clone(credential), key)
+            }
+            None => Choice::Unusable,
+        }
+    }
+
+    /// Keeps the credentials current, from Secrets of Bailiff's namespace, until it is dropped. Without
+    /// credentials it waits.
+    pub(crate) async fn watch(&self, registries: &Registries, client: Client, namespace: &str) {
+        let names: BTreeSet<_> = registries
+            .all_credentials()
+            .map(|(_, source)| source.secret.clone())
+            .collect();
+        let path = Secret::url_path(&(), Some(namespace));
+        let mut events: SelectAll<_> = names
+            .into_iter()
+            .map(|name| {
+                let selector = Some(format!("metadata.name={name}"));
+                let events = ListWatch::new(&path, selector).stream(client.clone());
+                Box::pin(events.map(move |event| (name.clone(), event)))
+            })
+            .collect();
+        while let Some((name, event)) = events.next().await {
+            match event {
+                Ok(event) => self.apply(registries, &name, &event),
+                Err(error) => {
+                    tracing::warn!(secret = name, %error, "A watch failed and is retried; what was known stays");
+                }
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    fn apply(&self, registries: &Registries, name: &str, event: &ObjectEvent) {
+        let secret = match event {
+            ObjectEvent::Listed(object) | ObjectEvent::Applied(object) => {
+                read(registries, name, object)
+            }
+            ObjectEvent::Deleted(_)
+            | ObjectEvent::TooLarge
+            | ObjectEvent::Listing
+            | ObjectEvent::Complete => Read::default(),
+        };
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            ObjectEvent::Listing => {
+                known.absent.insert(name.to_owned());
+                return;
+            }
+            // A list without it: the Secret does not exist.
+            ObjectEvent::Complete if !known.absent.contains(name) => return,
+            ObjectEvent::Complete
+            | ObjectEvent::Listed(_)
+            | ObjectEvent::Applied(_)
+            | ObjectEvent::Deleted(_)
+            | ObjectEvent::TooLarge => {}
+        }
+        known.absent.remove(name);
+        known.read.insert(name.to_owned(), secret);
+    }
+}
+
+/// The credentials that a Secret has for the registries that name it.
+fn read(registries: &Registries, name: &str, object: &[u8]) -> Read {
+    let decoded = Decoded::<Secret>::from_text(&String::from_utf8_lossy(object));
+    // The error of the decoder quotes what it read.
+    let Ok(secret) = decoded.into_result() else {
+        tracing::warn!(secret = name, "Cannot decode the Secret of a registry");
+        return Read::default();
+    };
+    let metadata = &secret.metadata;
+    let version = [&metadata.uid, &metadata.resource_version];
+    let version = version.map(|part| part.as_deref().unwrap_or_default());
+    let mut credentials = BTreeMap::new();
+    let config = secret
+        .data
+        .as_ref()
+        .and_then(|data| data.get(DOCKER_CONFIG));
+    for (registry, _) in registries
+        .all_credentials()
+        .filter(|(_, source)| source.secret == name)
+    {
+        let found = config.map(|config| Credential::from_docker_config(&config.0, registry));
+        match found {
+            Some(Ok(credential)) => {
+                credentials.insert(registry.to_owned(), Arc::new(credential));
+            }
+            Some(Err(error)) => {
+                tracing::warn!(secret = name, registry, %error, "Cannot use the Secret of a registry");
+            }
+            None => {
+                tracing::warn!(
+                    secret = name,
+                    registry,
+                    "The Secret of a registry has no .dockerconfigjson"
+                );
+            }
+        }
+    }
+    Read {
+        version: version.join("/"),
+        credentials,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! Who asks with which credential.
+
+use super::*;
+use bailiff_oci::ShortNames;
+use serde_json::json;
+
+const REGISTRIES: &str = "
+registries:
+  ghcr.io:
+    credentials:
+    - {secret: shop, repositories: ['ghcr.io/shop/**'], namespaceSelector: {matchLabels: {team: shop}}}
+    - {secret: all, repositories: ['ghcr.io/acme/**']}
+  quay.io:
+    credentials: [{secret: all}]
+";
+
+fn registries() -> Registries {
+    Registries::parse(REGISTRIES).unwrap()
+}
+
+fn secret(version: &str, auths: &[&str]) -> Vec<u8> {
+    let auths: serde_json::Map<_, _> = auths
+        .iter()
+        .map(|host| {
+            let auth = json!({"username": "u", "password": format!("{host} {version}")});
+            ((*host).to_owned(), auth)
+        })
+        .collect();
+    let config = k8s_openapi::ByteString(json!({"auths": auths}).to_string().into_bytes());
+    json!({"metadata": {"uid": "1", "resourceVersion": version}, "data": {".dockerconfigjson": config}})
+        .to_string()
+        .into_bytes()
+}
+
+fn choice(credentials: &Credentials, image: &str, team: &str, callers: Callers) -> String {
+    let reference = Reference::parse(image, ShortNames::DockerHub).unwrap();
+    let labels = BTreeMap::from([("team".to_owned(), team.to_owned())]);
+    match credentials.choose(&registries(), &reference, &labels, callers) {
+        Choice::Anonymous => "anonymous".to_owned(),
+        Choice::With(_, key) => key,
+        Choice::NotRead => "not read".to_owned(),
+        Choice::Unusable => "unusable".to_owned(),
+    }
+}
+
+#[test]
+fn a_namespace_asks_with_the_credentials_that_it_can_use() {
+    let credentials = Credentials::default();
+    let listed = |name: &str, object: Vec<u8>| {
+        credentials.apply(&registries(), name, &ObjectEvent::Listing);
+        credentials.apply(&registries(), name, &ObjectEvent::Listed(object));
+        credentials.apply(&registries(), name, &ObjectEvent::Complete);
+    };
+    listed("shop", secret("7", &["ghcr.io"]));
+    listed("all", secret("8", &["https://quay.io/v2/"]));
+    for (image, team, verified, unverified) in [
+        ("ghcr.io/shop/web:1", "shop", "shop@1/7", "anonymous"),
+        ("ghcr.io/shop/web:1", "bank", "anonymous", "anonymous"),
+        ("ghcr.io/other/web:1", "shop", "anonymous", "anonymous"),
+        // The Secret has no entry for this registry.
+        ("ghcr.io/acme/web:1", "bank", "unusable", "unusable"),
+        ("quay.io/any/web:1", "bank", "all@1/8", "all@1/8"),
+        ("docker.io/any/web:1", "shop", "anonymous", "anonymous"),
+    ] {
+        let of = |callers| choice(&credentials, image, team, callers);
+        assert_eq!(of(Callers::Verified), verified, "{image} {team}");
+        assert_eq!(of(Callers::Unverified), unverified, "{image} {team}");
+    }
+}
+
+#[test]
+fn a_credential_is_used_from_its_first_to_its_last_version() {
+    let credentials = Credentials::default();
+    let apply = |event: ObjectEvent| credentials.apply(&registries(), "shop", &event);
+    let now = || {
+        choice(
+            &credentials,
+            "ghcr.io/shop/web:1",
+            "shop",
+            Callers::Verified,
+        )
+    };
+    let of = |version| secret(version, &["ghcr.io"]);
+    assert_eq!(now(), "not read");
+    apply(ObjectEvent::Listing);
+    assert_eq!(now(), "not read");
+    apply(ObjectEvent::Complete);
+    assert_eq!(now(), "unusable", "it does not exist");
+    apply(ObjectEvent::Applied(of("2")));
+    assert_eq!(now(), "shop@1/2");
+    apply(ObjectEvent::Applied(of("3")));
+    assert_eq!(now(), "shop@1/3");
+    // A list after a broken watch.
+    apply(ObjectEvent::Listing);
+    assert_eq!(now(), "shop@1/3");
+    apply(ObjectEvent::Listed(of("4")));
+    apply(ObjectEvent::Complete);
+    assert_eq!(now(), "shop@1/4");
+    apply(ObjectEvent::Applied(b"{}".to_vec()));
+    assert_eq!(now(), "unusable", "it has no data");
+    apply(ObjectEvent::Applied(of("5")));
+    apply(ObjectEvent::Deleted(of("5")));
+    assert_eq!(now(), "unusable", "it was deleted");
+    apply(ObjectEvent::Applied(of("6")));
+    apply(ObjectEvent::Listing);
+    apply(ObjectEvent::Complete);
+    assert_eq!(
+        now(),
+        "unusable",
+        "it was deleted while the watch was broken"
+    );
+}

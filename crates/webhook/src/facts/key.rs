@@ -1,0 +1,52 @@
+//! What an answer of a registry depends on.
+//!
+//! Here: the question and its key. Not here: answers (`answers`) and who asks next (`queue`).
+//! Invariant: two questions have the same key only if the registry gives them the same answer: an image
+//! that one credential can see is never known to be there for another one.
+
+use bailiff_oci::Reference;
+use std::sync::Arc;
+
+/// An image that a review has to know about; `C` is the registry's kind of credential.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted<C> {
+    /// The image.
+    pub(crate) reference: Reference,
+    /// The namespace of the pod under review, which the request counts for.
+    pub(crate) namespace: String,
+    /// A policy in force names the registry literally.
+    pub(crate) named_by_policy: bool,
+    /// What the registry is asked with; none: anonymously.
+    pub(crate) credential: Option<Arc<C>>,
+    /// Name and version of the credential; empty without one. Another version is another credential.
+    pub(crate) credential_key: String,
+}
+
+/// What an answer depends on.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    /// Where the registry's requests go.
+    pub(super) endpoint: Arc<str>,
+    /// The normal form: repository, and digest or else tag.
+    reference: Box<str>,
+    pub(super) is_tag: bool,
+    named_by_policy: bool,
+    credential: Box<str>,
+}
+
+impl Key {
+    pub(super) fn new<C>(endpoint: &str, wanted: &Wanted<C>) -> Self {
+        Self {
+            endpoint: endpoint.into(),
+            reference: wanted.reference.to_string().into(),
+            is_tag: wanted.reference.digest().is_none(),
+            named_by_policy: wanted.named_by_policy,
+            credential: wanted.credential_key.as_str().into(),
+        }
+    }
+
+    /// Bytes of its texts.
+    pub(super) fn text_bytes(&self) -> usize {
+        self.endpoint.len() + self.reference.len() + self.credential.len()
+    }
+}
