@@ -61,6 +61,28 @@ capabilities: {drop: [ALL]}
 seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
+{{/* Namespaces that no image policy applies to, whatever the value says: a pod that is denied there could not be
+repaired from within. A list for YAML, without brackets. */}}
+{{- define "bailiff.allExemptNamespaces" -}}
+{{- concat (list "kube-system" .Release.Namespace) .Values.exemptNamespaces | uniq | sortAlpha | join ", " -}}
+{{- end }}
+
+{{/* The file with the registries that the webhook asks. */}}
+{{- define "bailiff.registries" -}}
+{{- dict "registries" .Values.registries "denyCIDRs" .Values.registryAccess.denyCIDRs | toYaml -}}
+{{- end }}
+
+{{/* Names of the Secrets that the webhook reads, as JSON. */}}
+{{- define "bailiff.webhookSecrets" -}}
+{{- $names := list "bailiff-webhook-tls" -}}
+{{- range $registry := .Values.registries -}}
+{{- range $registry.credentials -}}
+{{- $names = append $names .secret -}}
+{{- end -}}
+{{- end -}}
+{{- $names | uniq | sortAlpha | toJson -}}
+{{- end }}
+
 {{- define "bailiff.probes" -}}
 livenessProbe:
   httpGet: {path: /healthz, port: http}

@@ -60,6 +60,20 @@ pub const SENSOR_SERVICE_ACCOUNT: &str = "bailiff-sensor";
 /// Service account of the controller, as the chart names it.
 pub const CONTROLLER_SERVICE_ACCOUNT: &str = "bailiff-controller";
 
+/// Name of both webhook configurations, as the chart names them.
+pub const WEBHOOK_CONFIGURATION: &str = "bailiff";
+/// Name of the Service of the webhook, as the chart names it.
+pub const WEBHOOK_SERVICE: &str = "bailiff-webhook";
+/// Name of the Secret with the authority of the webhook's certificates. The chart creates it without data; the
+/// controller alone reads and writes it.
+pub const WEBHOOK_CA_SECRET: &str = "bailiff-webhook-ca";
+/// Name of the Secret with the certificate that the webhook serves, `tls.crt` and `tls.key`. The chart creates
+/// it without data; the controller writes it and the webhook reads it.
+pub const WEBHOOK_TLS_SECRET: &str = "bailiff-webhook-tls";
+/// Annotation of a webhook configuration: when the certificate ends that the webhook serves, in RFC 3339. For
+/// people who can read no Secrets; the controller writes it.
+pub const ANNOTATION_CERTIFICATE_EXPIRES: &str = "bailiff.dev/certificate-expires";
+
 /// Kinds of workloads that Bailiff reads, with their API group and the version that every supported
 /// release serves. Owners of other kinds could need any permission, and are not verified.
 pub const WORKLOAD_KINDS: &[(&str, &str, &str)] = &[

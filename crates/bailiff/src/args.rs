@@ -176,6 +176,15 @@ pub(crate) struct ControllerArgs {
         action = clap::ArgAction::Set
     )]
     response_allow_pod_deletion: bool,
+    /// Keep the certificates of the webhook current, which the chart installs with webhook.enabled
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "BAILIFF_WEBHOOK",
+        default_value = "false",
+        action = clap::ArgAction::Set
+    )]
+    webhook: bool,
     /// Age after which closed Incidents are deleted
     #[arg(long, value_name = "DURATION", env = "BAILIFF_RETENTION_MAX_AGE", default_value = "168h", value_parser = duration)]
     retention_max_age: Duration,
@@ -225,6 +234,7 @@ impl ControllerArgs {
                 .response_max_evictions_per_minute_per_namespace,
             max_evictions_per_minute: self.response_max_evictions_per_minute,
             allow_pod_deletion: self.response_allow_pod_deletion,
+            webhook: self.webhook,
             retention_max_age: self.retention_max_age,
             retention_max_incidents_per_namespace: self.retention_max_incidents_per_namespace,
             retention_max_incidents: self.retention_max_incidents,
@@ -521,6 +531,7 @@ mod tests {
         assert_eq!(defaults.max_evictions_per_minute_per_namespace, 10);
         assert_eq!(defaults.max_evictions_per_minute, 60);
         assert!(!defaults.allow_pod_deletion);
+        assert!(!defaults.webhook);
         assert_eq!(defaults.retention_max_age, Duration::from_hours(168));
         assert_eq!(defaults.retention_max_incidents_per_namespace, 1_000);
         assert_eq!(defaults.retention_max_incidents, 20_000);
@@ -533,6 +544,7 @@ mod tests {
             "--response-max-evictions-per-minute-per-namespace=1",
             "--response-max-evictions-per-minute=2",
             "--response-allow-pod-deletion=true",
+            "--webhook=true",
             "--retention-max-age=24h",
             "--retention-max-incidents-per-namespace=3",
             "--retention-max-incidents=4",
@@ -545,6 +557,7 @@ mod tests {
         assert_eq!(changed.max_evictions_per_minute_per_namespace, 1);
         assert_eq!(changed.max_evictions_per_minute, 2);
         assert!(changed.allow_pod_deletion);
+        assert!(changed.webhook);
         assert_eq!(changed.retention_max_age, Duration::from_hours(24));
         assert_eq!(changed.retention_max_incidents_per_namespace, 3);
         assert_eq!(changed.retention_max_incidents, 4);

@@ -45,6 +45,8 @@ pub struct Config {
     pub max_evictions_per_minute: u32,
     /// The controller has the permission to delete pods, which the action Delete requires.
     pub allow_pod_deletion: bool,
+    /// The webhook is installed, and its certificates are kept current.
+    pub webhook: bool,
     /// Age from which a closed Incident is deleted.
     pub retention_max_age: Duration,
     /// Number of Incidents per namespace from which closed ones are deleted. 1 or more.
@@ -74,6 +76,7 @@ impl Default for Config {
             max_evictions_per_minute_per_namespace: 10,
             max_evictions_per_minute: 60,
             allow_pod_deletion: false,
+            webhook: false,
             retention_max_age: Duration::from_hours(168),
             retention_max_incidents_per_namespace: 1_000,
             retention_max_incidents: 20_000,

@@ -1,7 +1,7 @@
 //! Responds to Incidents through the Kubernetes API, and keeps statuses true.
 //!
 //! Here: what the controller knows of the cluster, the response and its report, recovery, retention and its limits,
-//! the statuses of policies and bindings, and the wiring. Not here: what is decided
+//! the statuses of policies and bindings, the certificates of the webhook, and the wiring. Not here: what is decided
 //! (`bailiff_response`, `bailiff_policy`).
 //! Invariant: only the leader acts, and only on what the API server has now.
 
@@ -28,6 +28,7 @@ mod switch;
 mod testing;
 mod undecodable;
 mod waits;
+mod webhook_certificates;
 
 pub use config::Config;
 pub use run::{Clients, Error, run};

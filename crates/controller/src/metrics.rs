@@ -46,6 +46,9 @@ pub(crate) struct Metrics {
     pub(crate) fallback_incidents: Gauge,
     pub(crate) namespaces_at_limit: Gauge,
     pub(crate) incidents_deleted: Counter,
+    pub(crate) webhook_certificate_expiry: Gauge,
+    pub(crate) webhook_ca_expiry: Gauge,
+    pub(crate) webhook_certificate_failures: Counter,
     /// Objects that cannot be decoded, by the watches.
     pub(crate) undecodable: UndecodableObjects,
 }
@@ -72,6 +75,9 @@ impl Default for Metrics {
             fallback_incidents: Gauge::default(),
             namespaces_at_limit: Gauge::default(),
             incidents_deleted: Counter::default(),
+            webhook_certificate_expiry: Gauge::default(),
+            webhook_ca_expiry: Gauge::default(),
+            webhook_certificate_failures: Counter::default(),
             undecodable: UndecodableObjects::default(),
         }
     }
@@ -113,6 +119,11 @@ impl Metrics {
             self.incidents_deleted.clone(),
         );
         registry.register(
+            "webhook_certificate_failures",
+            "Attempts to keep the certificates of the webhook current that failed",
+            self.webhook_certificate_failures.clone(),
+        );
+        registry.register(
             "incidents_waiting",
             "Incidents whose response waits, by the reason of the condition Responded",
             self.waiting.clone(),
@@ -128,7 +139,7 @@ impl Metrics {
         registry.register_collector(Box::new(self.undecodable.clone()));
     }
 
-    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 9] {
+    fn gauges(&self) -> [(&'static str, &'static str, &Gauge); 11] {
         [
             (
                 "leader",
@@ -174,6 +185,16 @@ impl Metrics {
                 "namespaces_at_limit",
                 "Namespaces whose pods have as many Incidents as are kept, so that new violations are only logged",
                 &self.namespaces_at_limit,
+            ),
+            (
+                "webhook_certificate_expiry_timestamp_seconds",
+                "When the certificate ends that the webhook serves; 0 if it has none that the API server trusts",
+                &self.webhook_certificate_expiry,
+            ),
+            (
+                "webhook_ca_expiry_timestamp_seconds",
+                "When the authority ends that issues the certificates of the webhook; 0 if there is none",
+                &self.webhook_ca_expiry,
             ),
         ]
     }

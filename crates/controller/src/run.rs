@@ -14,6 +14,7 @@ use crate::reconcile::Controller;
 use crate::recovery::follow::follow;
 use crate::statuses::{self, Counted};
 use crate::waits::HEARTBEAT_INTERVAL;
+use crate::webhook_certificates;
 use bailiff_api::{Incident, keys};
 use bailiff_kube::client::{ClientError, in_cluster};
 use bailiff_kube::serve::Health;
@@ -37,6 +38,9 @@ const DISPATCH_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 const STATUSES_STALL_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time after which the watches of pods and nodes are stalled: they never wait longer than a heartbeat.
 const CLUSTER_STALL_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Time after which the certificates of the webhook are stalled: a pass makes few requests, one after the other.
+const CERTIFICATES_STALL_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Clients of the controller, each with a connection of its own. The API server allows a connection 100
 /// requests at a time (kube-apiserver v1.37, `--http2-max-streams-per-connection`), and a watch is one
@@ -247,8 +251,15 @@ async fn lead(
         health.register_loop("pods", CLUSTER_STALL_TIMEOUT),
     );
     work.spawn(until(token.clone(), following));
+    let certificates = certificates(&clients.requests, &config, &metrics, &health);
+    work.spawn(until(token.clone(), certificates));
     let statuses = statuses::run(Arc::clone(&controller), cache, counted, metrics, heartbeat);
     work.spawn(until(token.clone(), statuses));
+    first_end(work, &token).await;
+}
+
+/// Waits until a task ends without being told to, or all of them have ended. Passes a panic on.
+async fn first_end(mut work: JoinSet<()>, token: &CancellationToken) {
     while let Some(ended) = work.join_next().await {
         if let Err(error) = ended
             && let Ok(panic) = error.try_into_panic()
@@ -257,6 +268,29 @@ async fn lead(
         }
         if !token.is_cancelled() {
             return;
+        }
+    }
+}
+
+/// Keeps the certificates of the webhook current, if it is installed.
+fn certificates(
+    client: &Client,
+    config: &Config,
+    metrics: &Metrics,
+    health: &Health,
+) -> impl Future<Output = ()> + use<> {
+    let keeping = config.webhook.then(|| {
+        webhook_certificates::run(
+            client.clone(),
+            config.namespace.clone(),
+            metrics.clone(),
+            health.register_loop("webhook-certificates", CERTIFICATES_STALL_TIMEOUT),
+        )
+    });
+    async {
+        match keeping {
+            Some(keeping) => keeping.await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 use super::limits::incident_limits;
 use super::responses::{self, Incidents};
+use super::webhook::{WebhookState, webhook};
 use crate::objects::{Objects, Problem};
 use bailiff_api::condition::types;
 use bailiff_api::event::NODE_NOT_MONITORED_INTERVAL;
@@ -54,6 +55,7 @@ pub(super) struct ClusterState {
     pub(super) bindings: Result<Objects<RuntimePolicyBinding>, String>,
     pub(super) incidents: Result<Incidents, String>,
     pub(super) node_events: Result<Vec<NodeEvent>, String>,
+    pub(super) webhook: WebhookState,
 }
 
 /// An Event that Bailiff wrote about a Node.
@@ -171,6 +173,7 @@ pub(super) fn checks(state: &ClusterState, namespace: &str, now: Timestamp) -> V
         }
         Err(cause) => checks.push(unknown("incidents", cause)),
     }
+    checks.extend(webhook(&state.webhook, namespace, now));
     checks
 }
 

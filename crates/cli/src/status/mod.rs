@@ -10,6 +10,7 @@ mod report;
 mod responses;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 use crate::objects::{self, Objects};
 use crate::{ClusterArgs, Error, cause, table};
@@ -18,7 +19,8 @@ use bailiff_kube::client::from_kubeconfig;
 use checks::{ClusterState, NodeEvent};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -28,6 +30,7 @@ use kube::api::ListParams;
 use kube::{Api, Client};
 use responses::{IncidentSummary, Incidents};
 use std::io::Write;
+use webhook::WebhookState;
 
 /// Namespace of the Events about cluster-scoped objects.
 const NODE_EVENTS_NAMESPACE: &str = "default";
@@ -138,6 +141,10 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         Api::<ValidatingAdmissionPolicy>::all(client.clone()),
         Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
     );
+    let (mutating, validating) = (
+        Api::<MutatingWebhookConfiguration>::all(client.clone()),
+        Api::<ValidatingWebhookConfiguration>::all(client.clone()),
+    );
     let (
         controller,
         lease,
@@ -150,6 +157,9 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         bindings,
         incidents,
         node_events,
+        webhook,
+        mutating,
+        validating,
     ) = futures::join!(
         deployments.get_opt("bailiff-controller"),
         leases.get_opt(keys::CONTROLLER_LEASE),
@@ -162,6 +172,9 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         objects::list_all::<RuntimePolicyBinding>(&client),
         incidents(&client),
         node_events(&client),
+        deployments.get_opt("bailiff-webhook"),
+        mutating.get_opt(keys::WEBHOOK_CONFIGURATION),
+        validating.get_opt(keys::WEBHOOK_CONFIGURATION),
     );
     ClusterState {
         controller: controller.map_err(|error| cause(&error)),
@@ -175,6 +188,11 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         bindings: bindings.map_err(|error| cause(&error)),
         incidents: incidents.map_err(|error| cause(&error)),
         node_events: node_events.map_err(|error| cause(&error)),
+        webhook: WebhookState {
+            deployment: webhook.map_err(|error| cause(&error)),
+            mutating: mutating.map_err(|error| cause(&error)),
+            validating: validating.map_err(|error| cause(&error)),
+        },
     }
 }
 

@@ -9,8 +9,10 @@ mod alerts;
 mod generated;
 mod incident_limits;
 mod installation;
+mod match_conditions;
 mod permissions;
 mod values;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

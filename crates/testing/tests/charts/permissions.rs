@@ -149,6 +149,51 @@ fn only_the_renderer_writes_admission_policies_and_a_value_removes_it() {
 }
 
 #[test]
+fn the_webhook_reads_policies_and_owners_and_writes_events() {
+    let objects = bailiff(&[]).unwrap();
+    let read = "get list watch";
+    assert_eq!(
+        granted(&objects["ClusterRole/bailiff-webhook"]),
+        grants(&[
+            ("imageadmissionpolicies", read),
+            ("imageadmissionpolicybindings", read),
+            ("namespaces", read),
+            ("replicasets", "get"),
+            ("deployments", "get"),
+            ("statefulsets", "get"),
+            ("daemonsets", "get"),
+            ("jobs", "get"),
+            ("cronjobs", "get"),
+            ("replicationcontrollers", "get"),
+            ("events", "get create patch"),
+        ])
+    );
+    let role = |name: &str| granted(&objects[name]);
+    assert_eq!(
+        role("Role/bailiff-webhook"),
+        grants(&[("secrets bailiff-webhook-tls", read)])
+    );
+    let verbs = "get list watch patch delete";
+    assert_eq!(
+        role("ClusterRole/bailiff-controller-webhook-configurations"),
+        grants(&[
+            ("mutatingwebhookconfigurations bailiff", verbs),
+            ("validatingwebhookconfigurations bailiff", verbs),
+        ])
+    );
+    // The key of the authority is the controller's alone.
+    let certificates = "Role/bailiff-controller-webhook-certificates";
+    let both = "secrets bailiff-webhook-ca bailiff-webhook-tls";
+    let write = "get list watch patch";
+    assert_eq!(role(certificates), grants(&[(both, write)]));
+    for (name, object) in &objects {
+        let of_secrets = object["rules"].to_string().contains("secrets");
+        let is_known = ["Role/bailiff-webhook", certificates].contains(&name.as_str());
+        assert!(!of_secrets || is_known, "{name}");
+    }
+}
+
+#[test]
 fn helm_test_only_reads() {
     let rendered = render(
         "bailiff",

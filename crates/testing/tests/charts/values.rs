@@ -210,6 +210,7 @@ const CONTROLLER_VALUES: &[(&str, &str, &str)] = &[
         "RETENTION_MAX_INCIDENTS",
         "10000000",
     ),
+    ("webhook.enabled=false", "WEBHOOK", "false"),
     ("log.format=text", "LOG_FORMAT", "text"),
     ("log.level=debug", "LOG_LEVEL", "debug"),
 ];
@@ -259,6 +260,29 @@ fn each_value_of_the_sensor_reaches_it() {
     assert_eq!(have, variables(&values, &fields));
 }
 
+#[test]
+fn each_value_of_the_image_policies_reaches_the_webhook_and_the_renderer() {
+    let shared = [
+        ("exemptNamespaces={a,b}", "EXEMPT_NAMESPACES", "a,b"),
+        ("imagePolicies.mode=Audit", "IMAGE_POLICIES_MODE", "Audit"),
+        ("log.format=text", "LOG_FORMAT", "text"),
+        ("log.level=debug", "LOG_LEVEL", "debug"),
+    ];
+    let set: Vec<_> = shared
+        .iter()
+        .flat_map(|(value, _, _)| ["--set", value])
+        .collect();
+    let objects = bailiff(&set).unwrap();
+    let own = ("NAMESPACE", "{metadata.namespace}");
+    for (component, other) in [
+        ("webhook", ("REGISTRIES", "/etc/bailiff/registries.yaml")),
+        ("renderer", ("WEBHOOK", "true")),
+    ] {
+        let have = environment(&objects[&format!("Deployment/bailiff-{component}")]);
+        assert_eq!(have, variables(&shared, &[own, other]), "{component}");
+    }
+}
+
 /// The variables that these values and fields become.
 fn variables(values: &[(&str, &str, &str)], fields: &[(&str, &str)]) -> BTreeMap<String, String> {
     let values = values.iter().map(|(_, name, value)| (name, value));
@@ -286,6 +310,10 @@ fn a_value_that_is_unknown_or_invalid_is_rejected_with_its_name() {
         ("prometheusRule.runbookURL=docs", "runbookURL"),
         ("image.pullPolicy=Sometimes", "pullPolicy"),
         ("priorityClasses.value=5", "value"),
+        ("webhook.failurePolicy=Never", "failurePolicy"),
+        ("webhook.timeoutSeconds=31", "timeoutSeconds"),
+        ("imagePolicies.mode=Off", "mode"),
+        ("registryAccess.denyCIDRs={10.0.0.0}", "denyCIDRs"),
     ] {
         let said = bailiff(&["--set", value]).unwrap_err();
         assert!(said.contains(words), "{value}: {said}");

@@ -1,0 +1,163 @@
+//! The rows of the webhook, word for word.
+
+use super::{lines, working as working_cluster};
+use crate::status::webhook::WebhookState;
+use serde_json::{Value as Json, from_value, json};
+
+fn entry(name: &str, failure_policy: &str) -> Json {
+    json!({
+        "name": name, "admissionReviewVersions": ["v1"], "sideEffects": "None",
+        "failurePolicy": failure_policy,
+        "clientConfig": {"service": {"name": "bailiff-webhook", "namespace": "bailiff-system"}, "caBundle": "YQ=="},
+        "namespaceSelector": {"matchExpressions": [{"key": "kubernetes.io/metadata.name", "operator": "NotIn",
+            "values": ["bailiff-system", "kube-system"]}]},
+    })
+}
+
+/// A configuration, with the annotation of the controller.
+fn configuration(entries: &[Json]) -> Json {
+    json!({
+        "metadata": {"name": "bailiff", "annotations": {"bailiff.dev/certificate-expires": "2026-01-31T00:00:00Z"}},
+        "webhooks": entries,
+    })
+}
+
+fn deployment(ready: u32) -> Json {
+    json!({"metadata": {}, "status": {"readyReplicas": ready},
+        "spec": {"replicas": 2, "selector": {}, "template": {}}})
+}
+
+/// A webhook whose check is OK.
+pub(super) fn working() -> WebhookState {
+    let ours = [entry("pods.bailiff.dev", "Ignore")];
+    WebhookState {
+        deployment: Ok(Some(from_value(deployment(2)).unwrap())),
+        mutating: Ok(Some(from_value(configuration(&ours)).unwrap())),
+        validating: Ok(Some(from_value(configuration(&ours)).unwrap())),
+    }
+}
+
+type Change = fn(&mut WebhookState);
+
+/// The rows of the webhook after a change.
+fn rows(change: Change) -> Vec<String> {
+    let mut state = working_cluster();
+    change(&mut state.webhook);
+    let lines = lines(&state).into_iter();
+    lines.filter(|line| line.starts_with("webhook")).collect()
+}
+
+fn set_validating(state: &mut WebhookState, configuration: Json) {
+    state.validating = Ok(Some(from_value(configuration).unwrap()));
+}
+
+#[test]
+fn each_failure_of_the_webhook_has_its_remedy() {
+    let cases: [(&str, Change); 9] = [
+        ("Unknown | The check cannot run. forbidden", |s| {
+            s.validating = Err("forbidden".to_owned());
+        }),
+        (
+            "OK | Not installed (webhook.enabled=false). The API server enforces what is rendered of image policies.",
+            |s| {
+                s.deployment = Ok(None);
+                s.mutating = Ok(None);
+                s.validating = Ok(None);
+            },
+        ),
+        (
+            "Failed | Deployment bailiff-webhook not found in namespace bailiff-system, and the API server calls it. Restore it with `helm upgrade`, or delete its entries with `kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration bailiff`.",
+            |s| s.deployment = Ok(None),
+        ),
+        (
+            "Failed | MutatingWebhookConfiguration bailiff not found, so the API server does not call the webhook. Restore it with `helm upgrade`.",
+            |s| s.mutating = Ok(None),
+        ),
+        (
+            "Failed | ValidatingWebhookConfiguration bailiff not found, so the API server does not call the webhook. Restore it with `helm upgrade`.",
+            |s| s.validating = Ok(None),
+        ),
+        (
+            "Failed | 1 of 2 replicas are ready. Check the pods with `kubectl -n bailiff-system describe pods -l app.kubernetes.io/component=webhook`.",
+            |s| s.deployment = Ok(Some(from_value(deployment(1)).unwrap())),
+        ),
+        (
+            "Failed | Entry pods.bailiff.dev has no caBundle, so the API server cannot call the webhook. Check the log of the controller: `kubectl -n bailiff-system logs deployment/bailiff-controller`.",
+            |s| {
+                let mut entry = entry("pods.bailiff.dev", "Ignore");
+                entry["clientConfig"]["caBundle"] = Json::Null;
+                set_validating(s, configuration(&[entry]));
+            },
+        ),
+        (
+            "Failed | The controller has issued no certificate, so the API server cannot call the webhook. Check the log of the controller: `kubectl -n bailiff-system logs deployment/bailiff-controller`.",
+            |s| {
+                let mut none = configuration(&[entry("pods.bailiff.dev", "Ignore")]);
+                none["metadata"]["annotations"] = json!({});
+                set_validating(s, none);
+            },
+        ),
+        (
+            "Failed | The certificate expired at 2026-01-02T00:00:00Z, so the API server cannot call the webhook. Check the log of the controller: `kubectl -n bailiff-system logs deployment/bailiff-controller`.",
+            |s| {
+                let mut past = configuration(&[entry("pods.bailiff.dev", "Ignore")]);
+                past["metadata"]["annotations"]["bailiff.dev/certificate-expires"] =
+                    "2026-01-02T00:00:00Z".into();
+                set_validating(s, past);
+            },
+        ),
+    ];
+    for (want, change) in cases {
+        assert_eq!(rows(change), [format!("webhook | {want}")]);
+    }
+}
+
+#[test]
+fn what_an_outage_would_stop_is_said_beforehand() {
+    let fails: Change = |s| {
+        let entries = [
+            entry("pods.bailiff.dev", "Fail"),
+            entry("workloads.bailiff.dev", "Ignore"),
+        ];
+        set_validating(s, configuration(&entries));
+    };
+    assert_eq!(
+        rows(fails)[1..],
+        [
+            "webhook/pods.bailiff.dev | Warning | failurePolicy is Fail: while the webhook is down, no pod starts, except in the namespaces bailiff-system, kube-system. Add those that the cluster needs to start to the value exemptNamespaces."
+        ]
+    );
+    // Somebody changed the entry.
+    let locked: Change = |s| {
+        let mut entry = entry("pods.bailiff.dev", "Fail");
+        entry["namespaceSelector"]["matchExpressions"][0]["values"] = json!(["bailiff-system"]);
+        set_validating(s, configuration(&[entry]));
+    };
+    assert_eq!(
+        rows(locked)[1..],
+        [
+            "webhook/pods.bailiff.dev | Failed | failurePolicy is Fail, and namespace kube-system is not exempt: after an outage of the webhook, the cluster cannot recover by itself. Restore the entry with `helm upgrade`."
+        ]
+    );
+    let many: Change = |s| {
+        let mut entry = entry("pods.bailiff.dev", "Fail");
+        let names: Vec<_> = (0..10)
+            .map(|at| format!("n{at}"))
+            .chain(["bailiff-system".to_owned(), "kube-system".to_owned()])
+            .collect();
+        entry["namespaceSelector"]["matchExpressions"][0]["values"] = json!(names);
+        set_validating(s, configuration(&[entry]));
+    };
+    assert!(
+        rows(many)[1].contains("n8, n9, 2 more. Add those"),
+        "{:?}",
+        rows(many)
+    );
+    // The entry of another product is none of ours.
+    let foreign: Change = |s| {
+        let mut entry = entry("pods.example.com", "Fail");
+        entry["clientConfig"]["service"]["name"] = "other".into();
+        set_validating(s, configuration(&[entry]));
+    };
+    assert_eq!(rows(foreign).len(), 1);
+}

@@ -1,0 +1,195 @@
+//! The webhook, as checks.
+//!
+//! Here: whether the API server can call it, and what an outage of it would stop. Not here: requests (`super`).
+//! Invariant: a function of its arguments; it needs no permission on a Secret.
+
+use super::checks::{Check, CheckStatus, Lookup, check, unknown};
+use bailiff_api::keys::{ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE};
+use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
+};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+/// The label that the API server sets to the name of a namespace.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+/// Namespaces that a message names.
+const NAMED_LIMIT: usize = 10;
+
+/// What was read.
+pub(super) struct WebhookState {
+    pub(super) deployment: Lookup<Deployment>,
+    pub(super) mutating: Lookup<MutatingWebhookConfiguration>,
+    pub(super) validating: Lookup<ValidatingWebhookConfiguration>,
+}
+
+/// An entry that calls the webhook.
+struct Entry<'a> {
+    name: &'a str,
+    client: &'a WebhookClientConfig,
+    fails: bool,
+    namespaces: Option<&'a LabelSelector>,
+}
+
+/// A row for the webhook, and one for what its outage would stop.
+pub(super) fn webhook(state: &WebhookState, namespace: &str, now: Timestamp) -> Vec<Check> {
+    let name = "webhook";
+    let failed = |message: String| vec![check(name, CheckStatus::Failed, &message)];
+    let (deployment, mutating, validating) =
+        match (&state.deployment, &state.mutating, &state.validating) {
+            (Ok(deployment), Ok(mutating), Ok(validating)) => (deployment, mutating, validating),
+            (Err(cause), _, _) | (_, Err(cause), _) | (_, _, Err(cause)) => {
+                return vec![unknown(name, cause)];
+            }
+        };
+    let (deployment, mutating, validating) = match (deployment, mutating, validating) {
+        (None, None, None) => {
+            let message = "Not installed (webhook.enabled=false). The API server enforces what is rendered of image policies.";
+            return vec![check(name, CheckStatus::Ok, message)];
+        }
+        (None, _, _) => {
+            return failed(format!(
+                "Deployment bailiff-webhook not found in namespace {namespace}, and the API server calls it. Restore it with `helm upgrade`, or delete its entries with `kubectl delete mutatingwebhookconfiguration,validatingwebhookconfiguration {WEBHOOK_CONFIGURATION}`."
+            ));
+        }
+        (Some(_), None, _) => return failed(no_configuration("MutatingWebhookConfiguration")),
+        (Some(_), _, None) => return failed(no_configuration("ValidatingWebhookConfiguration")),
+        (Some(deployment), Some(mutating), Some(validating)) => (deployment, mutating, validating),
+    };
+    let entries = entries(mutating, validating);
+    let mut checks = vec![reachable(
+        deployment,
+        &entries,
+        &validating.metadata,
+        namespace,
+        now,
+    )];
+    checks.extend(entries.iter().filter_map(|entry| outage(entry, namespace)));
+    checks
+}
+
+fn no_configuration(kind: &str) -> String {
+    format!(
+        "{kind} {WEBHOOK_CONFIGURATION} not found, so the API server does not call the webhook. Restore it with `helm upgrade`."
+    )
+}
+
+fn entries<'a>(
+    mutating: &'a MutatingWebhookConfiguration,
+    validating: &'a ValidatingWebhookConfiguration,
+) -> Vec<Entry<'a>> {
+    // Without a value, the API server sets Fail.
+    let fails = |policy: &Option<String>| policy.as_deref() != Some("Ignore");
+    let mutating = mutating.webhooks.iter().flatten().map(|entry| Entry {
+        name: &entry.name,
+        client: &entry.client_config,
+        fails: fails(&entry.failure_policy),
+        namespaces: entry.namespace_selector.as_ref(),
+    });
+    let validating = validating.webhooks.iter().flatten().map(|entry| Entry {
+        name: &entry.name,
+        client: &entry.client_config,
+        fails: fails(&entry.failure_policy),
+        namespaces: entry.namespace_selector.as_ref(),
+    });
+    let all = mutating.chain(validating);
+    all.filter(|entry| {
+        let service = entry.client.service.as_ref();
+        service.is_some_and(|service| service.name == WEBHOOK_SERVICE)
+    })
+    .collect()
+}
+
+/// Whether the API server can call it.
+fn reachable(
+    deployment: &Deployment,
+    entries: &[Entry<'_>],
+    metadata: &ObjectMeta,
+    namespace: &str,
+    now: Timestamp,
+) -> Check {
+    let failed = |message: &str| check("webhook", CheckStatus::Failed, message);
+    let desired = deployment.spec.replicas.unwrap_or(1);
+    let status = deployment.status.as_ref();
+    let ready = status
+        .and_then(|status| status.ready_replicas)
+        .unwrap_or_default();
+    let counted = format!("{ready} of {desired} replicas are ready.");
+    if ready < desired || desired < 1 {
+        return failed(&format!(
+            "{counted} Check the pods with `kubectl -n {namespace} describe pods -l app.kubernetes.io/component=webhook`."
+        ));
+    }
+    let remedy = format!(
+        "so the API server cannot call the webhook. Check the log of the controller: `kubectl -n {namespace} logs deployment/bailiff-controller`."
+    );
+    let has_bundle = |entry: &Entry<'_>| {
+        let bundle = entry.client.ca_bundle.as_ref();
+        bundle.is_some_and(|bundle| !bundle.0.is_empty())
+    };
+    if let Some(entry) = entries.iter().find(|entry| !has_bundle(entry)) {
+        return failed(&format!("Entry {} has no caBundle, {remedy}", entry.name));
+    }
+    let annotations = metadata.annotations.as_ref();
+    let expires = annotations.and_then(|all| all.get(ANNOTATION_CERTIFICATE_EXPIRES));
+    let expires: Option<Timestamp> = expires.and_then(|time| time.parse().ok());
+    match expires {
+        None => failed(&format!(
+            "The controller has issued no certificate, {remedy}"
+        )),
+        Some(expires) if expires <= now => {
+            failed(&format!("The certificate expired at {expires}, {remedy}"))
+        }
+        Some(expires) => {
+            let message = format!("{counted} The certificate is valid until {expires}.");
+            check("webhook", CheckStatus::Ok, &message)
+        }
+    }
+}
+
+/// What the API server rejects while the webhook is down; none: nothing.
+fn outage(entry: &Entry<'_>, namespace: &str) -> Option<Check> {
+    if !entry.fails {
+        return None;
+    }
+    let exempt = exempt(entry.namespaces);
+    let name = format!("webhook/{}", entry.name);
+    let lacks = |namespace: &str| !exempt.contains(&namespace);
+    if let Some(missing) = ["kube-system", namespace]
+        .into_iter()
+        .find(|name| lacks(name))
+    {
+        let message = format!(
+            "failurePolicy is Fail, and namespace {missing} is not exempt: after an outage of the webhook, the cluster cannot recover by itself. Restore the entry with `helm upgrade`."
+        );
+        return Some(check(name, CheckStatus::Failed, &message));
+    }
+    let more = exempt.len().saturating_sub(NAMED_LIMIT);
+    let mut names: Vec<_> = exempt
+        .into_iter()
+        .take(NAMED_LIMIT)
+        .map(str::to_owned)
+        .collect();
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    let message = format!(
+        "failurePolicy is Fail: while the webhook is down, no pod starts, except in the namespaces {}. Add those that the cluster needs to start to the value exemptNamespaces.",
+        names.join(", ")
+    );
+    Some(check(name, CheckStatus::Warning, &message))
+}
+
+/// The namespaces that a selector excludes by name.
+fn exempt(selector: Option<&LabelSelector>) -> Vec<&str> {
+    let requirements = selector.and_then(|selector| selector.match_expressions.as_ref());
+    let by_name = requirements
+        .into_iter()
+        .flatten()
+        .filter(|requirement| requirement.key == NAMESPACE_NAME && requirement.operator == "NotIn");
+    by_name
+        .flat_map(|requirement| requirement.values.iter().flatten())
+        .map(String::as_str)
+        .collect()
+}

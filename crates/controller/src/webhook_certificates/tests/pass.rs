@@ -1,0 +1,184 @@
+//! A pass against a mock API server.
+//!
+//! Here: requests, conflicts and errors. Not here: what is planned (`super`).
+//! Invariant: each test names every request of the pass.
+
+use super::world::{NAMESPACE, World};
+use crate::webhook_certificates::apply::causes;
+use crate::webhook_certificates::authority::SecretData;
+use crate::webhook_certificates::plan::Kind;
+use crate::webhook_certificates::run::pass;
+use bailiff_testing::{ApiServer, Call};
+use jiff::Timestamp;
+use k8s_openapi::ByteString;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+const OWN: &str = "/api/v1/namespaces/bailiff-system";
+const CA: &str = "/api/v1/namespaces/bailiff-system/secrets/bailiff-webhook-ca";
+const TLS: &str = "/api/v1/namespaces/bailiff-system/secrets/bailiff-webhook-tls";
+const MUTATING: &str =
+    "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/bailiff";
+const VALIDATING: &str =
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/bailiff";
+
+/// A world in which nothing has to change.
+fn settled() -> World {
+    let mut world = World::new();
+    world.pass(Timestamp::now());
+    world
+}
+
+fn bytes(text: &str) -> Json {
+    serde_json::to_value(ByteString(text.as_bytes().to_vec())).unwrap()
+}
+
+fn secret(data: &SecretData) -> Json {
+    json!({"metadata": {"name": "s", "resourceVersion": "7"}, "data": data.0})
+}
+
+fn configuration(world: &World, kind: Kind) -> Json {
+    let mut configurations = world.state.configurations.iter();
+    let found = configurations.find(|found| found.kind == kind).unwrap();
+    let entry = |name: &str, service: &str, bundle: &str| {
+        let service = json!({"name": service, "namespace": NAMESPACE});
+        json!({"name": name, "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "clientConfig": {"service": service, "caBundle": bytes(bundle)}})
+    };
+    let entries = found.entries.iter();
+    let ours = entries.map(|(name, bundle)| entry(name, "bailiff-webhook", bundle));
+    let entries: Vec<_> = ours.chain([entry("others", "other", "")]).collect();
+    let expires = found.expires.iter();
+    let annotations: BTreeMap<_, _> = expires
+        .map(|expires| ("bailiff.dev/certificate-expires", expires))
+        .collect();
+    json!({
+        "metadata": {"name": "bailiff", "uid": format!("{kind}-uid"), "resourceVersion": "8",
+            "annotations": annotations},
+        "webhooks": entries,
+    })
+}
+
+/// The one round of reads of a plan.
+fn reads(world: &World) -> Vec<Call> {
+    vec![
+        Call::get(OWN).gives(json!({"metadata": {"name": NAMESPACE}})),
+        Call::get(CA).gives(secret(&world.state.authority)),
+        Call::get(TLS).gives(secret(&world.state.served)),
+        Call::get(MUTATING).gives(configuration(world, Kind::Mutating)),
+        Call::get(VALIDATING).gives(configuration(world, Kind::Validating)),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_current_is_read_and_not_written() {
+    let world = settled();
+    let (server, client) = ApiServer::playing([reads(&world)]);
+    let pass = pass(&client, NAMESPACE).await.unwrap();
+    assert!(!pass.wrote);
+    assert!(pass.plan.due.is_some() && pass.plan.served_ends.is_some());
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_lost_bundle_is_written_into_our_entries_alone() {
+    let world = settled();
+    let mut lost = settled();
+    lost.state = world.state.clone();
+    for (_, bundle) in &mut lost.state.configurations[1].entries {
+        bundle.clear();
+    }
+    let bundle = &world.state.configurations[1].entries[0].1;
+    let entry = |name: &str| json!({"name": name, "clientConfig": {"caBundle": bytes(bundle)}});
+    let entries = ["pods.bailiff.dev", "policies.bailiff.dev"].map(entry);
+    let write = Call::patch(VALIDATING)
+        .with(json!({"metadata": {"resourceVersion": "8"}, "webhooks": entries}))
+        .gives(configuration(&world, Kind::Validating));
+    let (server, client) = ApiServer::playing([reads(&lost), vec![write], reads(&world)]);
+    assert!(pass(&client, NAMESPACE).await.unwrap().wrote);
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_conflict_is_read_again() {
+    let world = settled();
+    let mut empty = settled();
+    empty.state = world.state.clone();
+    empty.state.served = SecretData::default();
+    for configuration in &mut empty.state.configurations {
+        configuration.expires = None;
+    }
+    let conflict = Call::patch(TLS)
+        .with(json!({"metadata": {"resourceVersion": "7"}}))
+        .fails(409, "Conflict", "the object has been modified");
+    let (server, client) = ApiServer::playing([reads(&empty), vec![conflict], reads(&world)]);
+    assert!(pass(&client, NAMESPACE).await.unwrap().wrote);
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_terminating_namespace_leaves_no_configuration() {
+    let mut round = reads(&settled());
+    round[0] = Call::get(OWN).gives(json!({"metadata":
+        {"name": NAMESPACE, "deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+    // Secrets can be gone first.
+    round[1] = Call::get(CA).is_missing();
+    let gone = |path: &str, kind: Kind| {
+        let uid = json!({"preconditions": {"uid": format!("{kind}-uid")}});
+        vec![Call::delete(path).with(uid)]
+    };
+    let (server, client) = ApiServer::playing([
+        round,
+        gone(MUTATING, Kind::Mutating),
+        gone(VALIDATING, Kind::Validating),
+    ]);
+    let pass = pass(&client, NAMESPACE).await.unwrap();
+    assert_eq!(pass.plan.due, None);
+    server.finish();
+}
+
+#[tokio::test]
+async fn without_configurations_nothing_is_needed() {
+    let mut round = reads(&settled());
+    for (at, path) in [CA, TLS, MUTATING, VALIDATING].into_iter().enumerate() {
+        round[at + 1] = Call::get(path).is_missing();
+    }
+    let (server, client) = ApiServer::playing([round]);
+    assert!(!pass(&client, NAMESPACE).await.unwrap().wrote);
+    server.finish();
+}
+
+#[tokio::test]
+async fn an_error_names_the_object_and_shows_no_key() {
+    let world = settled();
+    let mut empty = settled();
+    empty.state = world.state.clone();
+    empty.state.authority = SecretData::default();
+    let mut missing = reads(&world);
+    missing[1] = Call::get(CA).is_missing();
+    let mut junk = reads(&world);
+    junk[2] =
+        Call::get(TLS).gives(json!({"metadata": {"name": "s"}, "data": {"tls.key": ["KEY"]}}));
+    let rejected = Call::patch(CA).fails(403, "Forbidden", "no");
+    for (rounds, want) in [
+        (
+            vec![missing],
+            "Secret bailiff-system/bailiff-webhook-ca not found; restore it with `helm upgrade`",
+        ),
+        (
+            vec![junk],
+            "cannot decode Secret bailiff-system/bailiff-webhook-tls",
+        ),
+        (
+            vec![reads(&empty), vec![rejected]],
+            "cannot write Secret bailiff-system/bailiff-webhook-ca: ApiError: no: Forbidden",
+        ),
+    ] {
+        let (server, client) = ApiServer::playing(rounds);
+        let error = pass(&client, NAMESPACE).await.unwrap_err();
+        let shown = causes(&error);
+        assert!(shown.as_str().unwrap().starts_with(want), "{shown}");
+        assert!(!format!("{error:?}{shown}").contains("KEY"), "{shown}");
+        server.finish();
+    }
+}
