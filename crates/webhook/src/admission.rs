@@ -11,7 +11,7 @@ use crate::lookups::{Lookups, Wanted};
 use crate::metrics::Metrics;
 use crate::reports::Reports;
 use crate::response::AdmissionResponse;
-use crate::review::{Identity, Review};
+use crate::review::{Identity, Keep, Review};
 use crate::rules::{Labels, Namespaces, Rules};
 use crate::text;
 use bailiff_api::Unchecked;
@@ -77,11 +77,10 @@ impl Admission {
         let pod = PodReview {
             pod: &review.object,
             old: review.previous(),
+            namespace: None,
             stage,
         };
-        let decision = self
-            .decide(&pod, &review.identity.namespace, deadlines)
-            .await?;
+        let decision = self.decide(pod, review, deadlines).await?;
         if stage == Stage::Validating {
             self.count(&decision);
             return Ok(pods::validated(&decision));
@@ -111,36 +110,44 @@ impl Admission {
         let pod = PodReview {
             pod: &pod,
             old: None,
+            namespace: None,
             stage: Stage::Mutating,
         };
-        let decision = self
-            .decide(&pod, &review.identity.namespace, deadlines)
-            .await?;
+        let decision = self.decide(pod, review, deadlines).await?;
         Ok(workloads::response(review, &decision))
     }
 
-    /// The decision about a pod in a namespace.
+    /// The decision about a pod in the namespace of a review.
     async fn decide(
         &self,
-        review: &PodReview<'_>,
-        namespace: &str,
+        mut pod_review: PodReview<'_>,
+        review: &Review,
         deadlines: Deadlines,
     ) -> Result<Decision, NotEvaluated> {
         let snapshot = self.rules.snapshot();
         if snapshot.is_empty() {
-            return Ok(decide(&[], review, &BTreeMap::new()));
+            return Ok(decide(&[], &pod_review, &BTreeMap::new()));
         }
+        if snapshot.has_expressions() && review.kept != Keep::Everything {
+            return Err(NotEvaluated::PoliciesChanged);
+        }
+        let namespace = review.identity.namespace.as_str();
         let of_namespace = match self.namespaces.get(namespace) {
             Some(labels) => labels,
             None => self.read_namespace(namespace).await?,
         };
-        let (pod, old) = (labels(review.pod), review.old.map(labels));
+        let (pod, old) = (labels(pod_review.pod), pod_review.old.map(labels));
         let bound = snapshot.bound(&PodLabels {
             namespace: &of_namespace,
             pod: &pod,
             old: old.as_ref(),
         });
-        let references = references_to_look_up(&bound, review);
+        let namespace_object;
+        if bound.iter().any(|bound| bound.policy.reads_namespace()) {
+            namespace_object = self.read_namespace_object(namespace).await?;
+            pod_review.namespace = Some(&namespace_object);
+        }
+        let references = references_to_look_up(&bound, &pod_review);
         let lookups = if references.is_empty() {
             BTreeMap::new()
         } else {
@@ -157,7 +164,7 @@ impl Admission {
                 .lookup(wanted, namespace, &of_namespace, deadlines.lookups)
                 .await
         };
-        Ok(decide(&bound, review, &lookups))
+        Ok(decide(&bound, &pod_review, &lookups))
     }
 
     /// The labels of a namespace that the watch did not bring yet: it is new.
@@ -172,6 +179,22 @@ impl Admission {
         };
         let namespace = found.ok_or_else(unknown)?;
         Ok(Arc::new(namespace.metadata.labels.unwrap_or_default()))
+    }
+
+    /// The whole namespace, for expressions: the watch keeps its labels alone.
+    async fn read_namespace_object(&self, name: &str) -> Result<Json, NotEvaluated> {
+        let unknown = || NotEvaluated::NamespaceUnknown(text::ascii(name, 63));
+        if !bailiff_kube::owner::is_name(name) {
+            return Err(unknown());
+        }
+        let path = format!("/api/v1/namespaces/{name}");
+        let read = async {
+            let _permit = self.reads.acquire().await.ok()?;
+            let request = http::Request::get(path).body(Vec::new()).ok()?;
+            self.client.request::<Json>(request).await.ok()
+        };
+        let read = tokio::time::timeout(NAMESPACE_TIMEOUT, read).await;
+        read.ok().flatten().ok_or_else(unknown)
     }
 
     fn is_exempt(&self, identity: &Identity) -> bool {
@@ -202,6 +225,10 @@ impl Admission {
 }
 
 impl Evaluate for Admission {
+    fn keep(&self, entry: Entry) -> Keep {
+        entry.keep(self.rules.snapshot().has_expressions())
+    }
+
     fn evaluate(
         &self,
         entry: Entry,

@@ -46,11 +46,18 @@ impl Entry {
         }
     }
 
-    /// What its reviews need of an object.
-    pub(crate) const fn keep(self) -> Keep {
+    /// What its reviews need of an object. Policies with expressions can read every field of a pod.
+    pub(crate) const fn keep(self, with_expressions: bool) -> Keep {
         match self {
-            Self::MutatePods | Self::ValidatePods | Self::ValidateWorkloads => Keep::Images,
-            Self::ValidatePolicies => Keep::Everything,
+            Self::MutatePods | Self::ValidatePods | Self::ValidateWorkloads
+                if !with_expressions =>
+            {
+                Keep::Images
+            }
+            Self::MutatePods
+            | Self::ValidatePods
+            | Self::ValidateWorkloads
+            | Self::ValidatePolicies => Keep::Everything,
         }
     }
 
@@ -88,6 +95,8 @@ pub(crate) enum NotEvaluated {
     Stopping,
     #[error("namespace {0} cannot be read. Retry")]
     NamespaceUnknown(String),
+    #[error("the policies changed meanwhile. Retry")]
+    PoliciesChanged,
 }
 
 impl NotEvaluated {
@@ -103,6 +112,7 @@ impl NotEvaluated {
             Self::Panicked => "panicked",
             Self::Stopping => "stopping",
             Self::NamespaceUnknown(_) => "namespace_unknown",
+            Self::PoliciesChanged => "policies_changed",
         }
     }
 }
@@ -117,13 +127,17 @@ impl NotEvaluated {
             | Self::Overloaded
             | Self::Panicked
             | Self::Stopping
-            | Self::NamespaceUnknown(_) => false,
+            | Self::NamespaceUnknown(_)
+            | Self::PoliciesChanged => false,
         }
     }
 }
 
 /// Evaluates reviews.
 pub(crate) trait Evaluate: Send + Sync + 'static {
+    /// What the reviews of an entry need of an object now.
+    fn keep(&self, entry: Entry) -> Keep;
+
     /// The response to a review.
     fn evaluate(
         &self,

@@ -53,6 +53,12 @@ impl Snapshot {
         self.bindings.is_empty()
     }
 
+    /// Whether a policy has expressions.
+    pub(crate) fn has_expressions(&self) -> bool {
+        let mut policies = self.policies.values();
+        policies.any(|policy| policy.has_expressions())
+    }
+
     /// The policies that apply to a pod.
     pub(crate) fn bound(&self, labels: &PodLabels<'_>) -> Vec<BoundPolicy<'_>> {
         image::bound(&self.policies, self.bindings(), labels, self.mode)

@@ -58,6 +58,23 @@ impl CompiledImagePolicy {
         self.digest.as_ref().is_some_and(asks_registry) || !self.validations.is_empty()
     }
 
+    /// Whether the policy has expressions, which can read every field of a pod.
+    #[must_use]
+    pub const fn has_expressions(&self) -> bool {
+        !self.validations.is_empty()
+    }
+
+    /// Whether an expression of the policy mentions `namespaceObject`.
+    #[must_use]
+    pub fn reads_namespace(&self) -> bool {
+        let programs = self.validations.iter().flat_map(|validation| {
+            std::iter::once(&validation.program).chain(validation.message_program.as_ref())
+        });
+        programs
+            .flat_map(|program| program.mentions())
+            .any(|mention| mention == "namespaceObject")
+    }
+
     /// Whether the policy pins tags to digests.
     pub(super) fn pins(&self) -> bool {
         self.digest.as_ref().is_some_and(|rule| rule.pin)

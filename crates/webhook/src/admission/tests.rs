@@ -113,6 +113,7 @@ fn review(namespace: &str, object: Json) -> Review {
         operation: Operation::Create,
         groups: Vec::new(),
         dry_run: false,
+        kept: Keep::Everything,
         object,
         old_object: Json::Null,
     }
@@ -388,4 +389,32 @@ async fn what_was_not_evaluated_is_rejected_if_a_policy_that_can_apply_says_so()
             );
         }
     }
+}
+
+#[tokio::test]
+async fn an_expression_reads_every_field_of_a_pod_and_none_is_evaluated_without_them() {
+    let spec = json!({"validations": [{
+        "expression": "object.spec.hostNetwork != true", "message": "no host network"}]});
+    let cluster = cluster(ApiServer::silent(), &[("p", spec, "Deny")]);
+    assert_eq!(
+        cluster.admission.keep(Entry::ValidatePods),
+        Keep::Everything
+    );
+    let mut object = pod("nginx");
+    object["spec"]["hostNetwork"] = true.into();
+    let whole = review("shop", object);
+    let response = cluster.respond(Entry::ValidatePods, whole.clone()).await;
+    let message = response.denied.unwrap_or_default();
+    assert!(message.contains("no host network"), "{message}");
+
+    // The first policy with expressions came after the review was decoded.
+    let part = Review {
+        kept: Keep::Images,
+        ..whole
+    };
+    let evaluated = cluster
+        .admission
+        .evaluate(Entry::ValidatePods, part, deadlines())
+        .await;
+    assert!(matches!(evaluated, Err(NotEvaluated::PoliciesChanged)));
 }

@@ -39,6 +39,9 @@ fn is_mirror_pod(review: &Review) -> bool {
 pub(crate) fn mutated(pod: &Json, decision: &Decision) -> AdmissionResponse {
     AdmissionResponse {
         patch: patch(pod, &decision.pins),
+        // A digest of before is one of the stored pod, about which nothing is left to say later. The API
+        // server shows equal warnings once.
+        warnings: text::warnings(&decision.notes),
         ..AdmissionResponse::default()
     }
 }

@@ -39,6 +39,8 @@ pub struct Review {
     pub groups: Vec<String>,
     /// True if nothing is persisted.
     pub dry_run: bool,
+    /// The parts of the objects that are kept.
+    pub kept: Keep,
     /// The parts of the object that are kept, as it will be; null for a deletion.
     pub object: Json,
     /// The same of the object as it is; null for a creation.
@@ -161,6 +163,7 @@ pub fn decode(body: &[u8], keep: Keep) -> Result<Review, Malformed> {
         },
         groups: request.user_info.groups,
         dry_run: request.dry_run,
+        kept: keep,
         object: object(request.object).map_err(Malformed::Json)?,
         old_object: object(request.old_object).map_err(Malformed::Json)?,
     })

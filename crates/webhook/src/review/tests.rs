@@ -34,6 +34,7 @@ fn a_review_is_decoded() {
             operation: Operation::Create,
             groups: vec!["a".to_owned()],
             dry_run: false,
+            kept: Keep::Everything,
             object: json!({"metadata": {"name": "web"}}),
             old_object: Json::Null,
         }

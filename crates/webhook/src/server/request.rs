@@ -112,7 +112,7 @@ impl Requests {
         let identity_of_start = || review::identity(body.get(..START_BYTES).unwrap_or(body));
         let mut identity = Identity::default();
         let evaluation = AssertUnwindSafe(async {
-            let review = review::decode(body, entry.keep())?;
+            let review = review::decode(body, self.evaluate.keep(entry))?;
             identity.clone_from(&review.identity);
             self.evaluate.evaluate(entry, review, deadlines).await
         });

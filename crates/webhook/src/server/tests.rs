@@ -9,7 +9,7 @@ use crate::certificate::{self, Certificate};
 use crate::deadlines::Deadlines;
 use crate::entries::{Entry, NotEvaluated};
 use crate::response::AdmissionResponse;
-use crate::review::{Identity, Review};
+use crate::review::{Identity, Keep, Review};
 use client::{Client, Http1, review};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -22,6 +22,10 @@ use tokio::task::JoinHandle;
 struct ByName;
 
 impl Evaluate for ByName {
+    fn keep(&self, entry: Entry) -> Keep {
+        entry.keep(false)
+    }
+
     fn evaluate(
         &self,
         _: Entry,

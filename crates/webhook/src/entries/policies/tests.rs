@@ -17,6 +17,7 @@ fn review(resource: &str, operation: Operation, spec: Json, old: Json) -> Review
         operation,
         groups: Vec::new(),
         dry_run: false,
+        kept: crate::review::Keep::Everything,
         object: object(spec),
         old_object: object(old),
     }

@@ -18,6 +18,7 @@ fn review(resource: (&str, &str), object: Json, old: Json) -> Review {
         },
         groups: Vec::new(),
         dry_run: false,
+        kept: crate::review::Keep::Everything,
         object,
         old_object: old,
     }
