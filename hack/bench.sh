@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# Measures, and writes bench/results.md: exec to Eviction on a cluster of its own, and expressions
-# beside the API server's own engine.
+# Measures, and writes bench/results.md: exec to Eviction on a cluster of its own, the controller with
+# 10,000 Incidents that wait, and expressions beside the API server's own engine.
 #
-# usage: bench.sh [exec|expressions]      one part alone; what the page says of the other stays
+# usage: bench.sh [exec|waiting|expressions]      one part alone; what the page says of the others stays
 #
 # EXECS=900 says how many shells are run by exec, in pairs with a bare client that evicts a pod, in
 # RUNS=3 runs; each waits for the pod before to be replaced.
-# BY_APPLICATION=200 says how many come after them that the application itself starts, RESTED=5 how many
-# after these, by exec, each after 100 seconds in which nothing happens. ROUNDS=100
-# says how often each side of the expressions has its turn.
+# BY_APPLICATION=2 says how many come after them that the application itself starts: a third would open
+# the circuit breaker. RESTED=5 says how many come after these, by exec, each after 100 seconds in which
+# nothing happens. INCIDENTS=10000 says how many wait. ROUNDS=100 says how often each side of the
+# expressions has its turn.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # What is built is looked for here, whatever the caller builds elsewhere.
@@ -17,30 +18,44 @@ export CARGO_TARGET_DIR=$PWD/target
 . hack/steps.sh
 part=${1:-all}
 case $part in
-all | exec | expressions) ;;
+all | exec | waiting | expressions) ;;
 *)
-	printf 'bench.sh: no part is called %s; there are: exec expressions\n' "$part" >&2
+	printf 'bench.sh: no part is called %s; there are: exec waiting expressions\n' "$part" >&2
 	exit 2
 	;;
 esac
 page=bench/results.md
-title='## Expressions beside'
+
+# Prints what the page says of a part.
+said() {
+	awk -v part="$1" '
+		/^# Measured/ { now = "exec" }
+		/^## Waiting Incidents/ { now = "waiting" }
+		/^## Expressions beside/ { now = "expressions" }
+		now == part' "$page"
+}
+
 # shellcheck disable=SC2154 # $logs comes from steps.sh
-section=$logs/section
-if [ "$part" = exec ]; then
-	sed -n "/^$title/,\$p" "$page" >"$section"
-else
+for each in exec waiting expressions; do
+	said "$each" >"$logs/said-$each"
+done
+is() { [ "$part" = all ] || [ "$part" = "$1" ]; }
+if is expressions; then
 	step "programs" cargo build --locked --release -p bailiff-bench --bin bailiff-bench-expressions
 	step "the API server's engine" hack/oracle.sh
-	target/release/bailiff-bench-expressions --peer "$(hack/oracle.sh)" --rounds "${ROUNDS:-100}" >"$section"
+	target/release/bailiff-bench-expressions --peer "$(hack/oracle.sh)" --rounds "${ROUNDS:-100}" >"$logs/said-expressions"
 fi
-if [ "$part" = expressions ]; then
-	sed -i "/^$title/,\$d" "$page"
-else
+if is exec || is waiting; then
 	# shellcheck source=hack/bench-cluster.sh
 	. hack/bench-cluster.sh
-	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-900}" --runs "${RUNS:-3}" --by-application "${BY_APPLICATION:-200}" --rested "${RESTED:-5}" --output "$page"
-	printf '\n' >>"$page"
 fi
-cat "$section" >>"$page"
+if is exec; then
+	target/debug/bailiff-bench --kubeconfig "$KUBECONFIG" --execs "${EXECS:-900}" --runs "${RUNS:-3}" --by-application "${BY_APPLICATION:-2}" --rested "${RESTED:-5}" --output "$logs/said-exec"
+	printf '\n' >>"$logs/said-exec"
+fi
+if is waiting; then
+	target/debug/bailiff-bench-waiting --kubeconfig "$KUBECONFIG" --incidents "${INCIDENTS:-10000}" >"$logs/said-waiting"
+	printf '\n' >>"$logs/said-waiting"
+fi
+cat "$logs/said-exec" "$logs/said-waiting" "$logs/said-expressions" >"$page"
 cat "$page"

@@ -56,7 +56,7 @@ struct Arguments {
     runs: std::num::NonZeroUsize,
     /// Number of shells after them that the application itself starts: no kubectl, and nothing of a
     /// kubelet or a container runtime runs for these.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 2)]
     by_application: usize,
     /// Number of execs after them that each come when nothing was asked for 100 seconds, longer than
     /// the API server keeps a connection that rests.

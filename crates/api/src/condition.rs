@@ -58,6 +58,10 @@ pub mod ready {
     pub const INVALID_SELECTOR: &str = "InvalidSelector";
     /// The API server rejected the rendered binding, or did not respond.
     pub const REQUEST_REJECTED: &str = "RequestRejected";
+    /// The policy has rules that only the webhook enforces, and the webhook is disabled.
+    pub const WEBHOOK_DISABLED: &str = "WebhookDisabled";
+    /// The webhook applies the binding.
+    pub const WEBHOOK_APPLIES: &str = "WebhookApplies";
     /// At least one pod matches.
     pub const MATCHING_PODS_FOUND: &str = "MatchingPodsFound";
     /// No pod matches now.

@@ -7,6 +7,7 @@
 use crate::shared::MatchResources;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The images that are admitted. A policy without a binding has no effect.
@@ -73,6 +74,39 @@ pub struct ImageAdmissionPolicySpec {
     /// Requirements on the digest of an image reference. If unset, tags are allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<DigestRule>,
+
+    /// What happens while the registry has not answered yet whether it has the image. The answer is still
+    /// waited for, so that a controller that retries succeeds. Must be Deny or Allow.
+    #[serde(default)]
+    pub on_pending: Unchecked,
+
+    /// What happens to an image that could not be checked, because the registry has an error or may not be
+    /// asked. Must be Deny or Allow.
+    #[serde(default)]
+    pub on_error: Unchecked,
+}
+
+/// What happens to an image that is not checked.
+#[derive(
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+)]
+pub enum Unchecked {
+    /// The image is denied, as one that violates the policy.
+    #[default]
+    Deny,
+    /// The image is allowed, with a warning.
+    Allow,
 }
 
 /// Selects images by their repository.
@@ -95,11 +129,40 @@ pub struct MatchImages {
 /// Requirements on the digest of an image reference.
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.required || self.pin || (has(self.verifyRepository) && self.verifyRepository)").message("must have required, pin or verifyRepository as true; to allow tags, remove spec.digest"))]
+#[x_kube(validation = Rule::new("!has(self.pinExclude) || self.required || self.pin").message("pinExclude requires pin or required"))]
 pub struct DigestRule {
     /// Denies image references without a digest. A tag beside the digest is allowed: the container runtime
-    /// uses the digest alone. Must be true; a policy without this rule has no digest.
-    #[x_kube(validation = Rule::new("self").message("must be true; to allow tags, remove spec.digest"))]
+    /// uses the digest alone.
+    #[serde(default)]
     pub required: bool,
+
+    /// Replaces the tag in the image references of a pod by the digest that the tag names, before the pod is
+    /// stored. Workloads keep their tags. Applies to bindings with the action Deny; with other bindings, the
+    /// tag is resolved and the pod is not changed. With it, required has no further effect.
+    #[serde(default)]
+    pub pin: bool,
+
+    /// Patterns of the repositories, as in allowedRepositories, whose references can have a tag despite
+    /// required and pin, for images that no registry has: those that are loaded into the nodes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 256)))]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub pin_exclude: Vec<String>,
+
+    /// Denies images that the repository of the reference does not have. Without it, a digest can name an
+    /// image of another repository, where a node has a mirror or the image already. If unset, true if
+    /// required or pin is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify_repository: Option<bool>,
+}
+
+impl DigestRule {
+    /// Whether the repository must have the image.
+    #[must_use]
+    pub fn verifies_repository(&self) -> bool {
+        self.verify_repository.unwrap_or(self.required || self.pin)
+    }
 }
 
 /// Status of a policy.

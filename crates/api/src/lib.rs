@@ -34,7 +34,7 @@ mod shared;
 pub use crd::{GROUP, VERSION, crds};
 pub use image_admission_policy::{
     DigestRule, ImageAdmissionPolicy, ImageAdmissionPolicySpec, ImageAdmissionPolicyStatus,
-    MatchImages,
+    MatchImages, Unchecked,
 };
 pub use image_admission_policy_binding::{
     ImageAdmissionPolicyBinding, ImageAdmissionPolicyBindingSpec,

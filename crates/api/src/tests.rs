@@ -216,7 +216,9 @@ spec:
     .unwrap();
     assert_eq!(policy.spec.match_constraints, MatchResources::default());
     assert_eq!(policy.spec.match_images, MatchImages::default());
-    assert_eq!(policy.spec.digest, Some(DigestRule { required: true }));
+    let digest = policy.spec.digest.unwrap();
+    assert!(digest.required && !digest.pin && digest.verifies_repository());
+    assert_eq!(policy.spec.on_error, Unchecked::Deny);
     let binding: ImageAdmissionPolicyBinding = serde_yaml_ng::from_str(
         "{apiVersion: bailiff.dev/v1alpha1, kind: ImageAdmissionPolicyBinding, metadata: {name: b}, spec: {policyName: our-registry, validationActions: [Audit, Deny]}}",
     )

@@ -303,6 +303,18 @@ pub(crate) struct RendererArgs {
         value_delimiter = ','
     )]
     exempt_namespaces: Vec<String>,
+    /// Render bindings with the action Deny alone, because the webhook applies the others
+    #[arg(long, env = "BAILIFF_WEBHOOK")]
+    webhook: bool,
+    /// Whether bindings have their own actions, or all of them Audit
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "BAILIFF_IMAGE_POLICIES_MODE",
+        default_value = "enforce",
+        ignore_case = true
+    )]
+    image_policies_mode: ImagePoliciesMode,
     /// Address of metrics and health
     #[arg(
         long,
@@ -315,9 +327,33 @@ pub(crate) struct RendererArgs {
     pub(crate) log: LogArgs,
 }
 
+/// Whether bindings of image policies have their own actions.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(crate) enum ImagePoliciesMode {
+    /// Each binding has its actions
+    Enforce,
+    /// Each binding has the action Audit
+    Audit,
+}
+
+impl From<ImagePoliciesMode> for bailiff_renderer::Mode {
+    fn from(mode: ImagePoliciesMode) -> Self {
+        match mode {
+            ImagePoliciesMode::Enforce => Self::Enforce,
+            ImagePoliciesMode::Audit => Self::Audit,
+        }
+    }
+}
+
 impl RendererArgs {
     pub(crate) fn config(self) -> bailiff_renderer::Config {
-        bailiff_renderer::Config::new(self.bind_address, &self.namespace, self.exempt_namespaces)
+        bailiff_renderer::Config::new(
+            self.bind_address,
+            &self.namespace,
+            self.exempt_namespaces,
+            self.webhook,
+            self.image_policies_mode.into(),
+        )
     }
 }
 

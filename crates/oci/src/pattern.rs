@@ -102,6 +102,13 @@ pub enum InvalidPatterns {
 }
 
 impl Pattern {
+    /// The host with its port, if it is literal.
+    #[must_use]
+    pub fn literal_host(&self) -> Option<&str> {
+        let (host, _) = self.text.split_once('/')?;
+        (!host.contains('*')).then_some(host)
+    }
+
     /// The pattern that `text` is.
     ///
     /// # Errors

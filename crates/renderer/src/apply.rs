@@ -5,12 +5,12 @@
 //! nothing, because the release is being uninstalled.
 
 use crate::metrics::Metrics;
-use crate::plan::{Cluster, Plan, RENDERER, Write, plan};
+use crate::plan::{Cluster, Plan, RENDERER, Settings, Write, plan};
 use crate::status;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
 use bailiff_kube::decode::{Decoded, Undecodable};
 use bailiff_kube::watch::PAGE_LIMIT;
-use bailiff_policy::image::{Exemptions, RENDERED_PREFIX, rendered_name};
+use bailiff_policy::image::{RENDERED_PREFIX, rendered_name};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -45,7 +45,7 @@ pub(crate) enum Pass {
 /// When something cannot be read; nothing was written then.
 pub(crate) async fn pass(
     client: &Client,
-    exempt: &Exemptions,
+    settings: &Settings,
     metrics: &Metrics,
     reported: &mut Reported,
 ) -> Result<Pass, kube::Error> {
@@ -59,7 +59,7 @@ pub(crate) async fn pass(
         rendered_bindings: rendered(client).await?,
         owner,
     };
-    let plan = plan(&cluster, exempt);
+    let plan = plan(&cluster, settings);
     let written = write(client, &plan, &mut cluster, metrics).await;
     let is_reported = report(
         client,

@@ -12,4 +12,6 @@ mod plan;
 mod run;
 mod status;
 
+pub use bailiff_policy::image::Mode;
+pub use plan::Settings;
 pub use run::{Config, Error, run};

@@ -9,7 +9,7 @@
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
 use bailiff_kube::decode::Undecodable;
 use bailiff_policy::image::{
-    self, CompiledImagePolicy, Exemptions, RENDERED_PREFIX, rendered_name,
+    self, Actions, CompiledImagePolicy, Exemptions, Mode, RENDERED_PREFIX, rendered_name,
 };
 use bailiff_policy::{FieldError, MatchResources};
 use k8s_openapi::api::admissionregistration::v1::{
@@ -41,6 +41,17 @@ pub(crate) struct Cluster {
     pub(crate) owner: OwnerReference,
 }
 
+/// What the renderer is configured with.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Namespaces that no rendered policy applies to.
+    pub exempt: Exemptions,
+    /// Whether the webhook runs. Then it applies the bindings without Deny, so that no warning comes twice.
+    pub webhook: bool,
+    /// Whether bindings have their own actions.
+    pub mode: Mode,
+}
+
 /// A write. They are in an order in which no binding is without its policy.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Write {
@@ -59,6 +70,8 @@ pub(crate) enum Write {
 pub(crate) enum PolicyState {
     /// It is rendered.
     Compiled,
+    /// It is rendered, except for its rules that need a registry, and no webhook enforces those.
+    WithoutWebhook,
     /// It has faults.
     Faulty(Vec<FieldError>),
     /// This version cannot decode it.
@@ -70,6 +83,8 @@ pub(crate) enum PolicyState {
 pub(crate) enum BindingState {
     /// It is rendered.
     Rendered,
+    /// It is not rendered, because the webhook applies it.
+    Applied,
     /// No policy has the name.
     PolicyNotFound,
     /// The policy is faulty and was never rendered.
@@ -91,20 +106,25 @@ pub(crate) struct Plan {
 }
 
 /// Compares what there should be with what there is.
-pub(crate) fn plan(cluster: &Cluster, exempt: &Exemptions) -> Plan {
+pub(crate) fn plan(cluster: &Cluster, settings: &Settings) -> Plan {
     let mut writes = Vec::new();
     let mut policies = BTreeMap::new();
     for policy in &cluster.policies {
         let (name, state) = match policy {
             Ok(policy) => match image::compile(policy) {
                 Ok(compiled) => {
-                    let mut wanted = wanted_policy(policy, &compiled, exempt);
+                    let mut wanted = wanted_policy(policy, &compiled, &settings.exempt);
                     let live = cluster.rendered_policies.get(&wanted.name_any());
                     if live.is_none_or(|live| differs(live, &wanted) || live.spec != wanted.spec) {
                         replace(live, &mut wanted);
                         writes.push(Write::Policy(Box::new(wanted)));
                     }
-                    (policy.name_any(), PolicyState::Compiled)
+                    let state = if compiled.asks_registry() && !settings.webhook {
+                        PolicyState::WithoutWebhook
+                    } else {
+                        PolicyState::Compiled
+                    };
+                    (policy.name_any(), state)
                 }
                 Err(faults) => (policy.name_any(), PolicyState::Faulty(faults)),
             },
@@ -120,7 +140,7 @@ pub(crate) fn plan(cluster: &Cluster, exempt: &Exemptions) -> Plan {
         let (name, state) = match binding {
             Ok(binding) => (
                 binding.name_any(),
-                bind(binding, cluster, &policies, &mut writes),
+                bind(binding, cluster, settings, &policies, &mut writes),
             ),
             Err(undecodable) => (
                 undecodable.metadata.name.clone().unwrap_or_default(),
@@ -133,7 +153,7 @@ pub(crate) fn plan(cluster: &Cluster, exempt: &Exemptions) -> Plan {
         known.map(|name| rendered_name(name)).collect()
     };
     let without_policy = bindings.iter().filter(|(_, state)| match state {
-        BindingState::PolicyNotFound => false,
+        BindingState::PolicyNotFound | BindingState::Applied => false,
         BindingState::Rendered
         | BindingState::PolicyNotReady
         | BindingState::InvalidSelector(_)
@@ -162,6 +182,7 @@ pub(crate) fn plan(cluster: &Cluster, exempt: &Exemptions) -> Plan {
 fn bind(
     binding: &ImageAdmissionPolicyBinding,
     cluster: &Cluster,
+    settings: &Settings,
     policies: &BTreeMap<String, PolicyState>,
     writes: &mut Vec<Write>,
 ) -> BindingState {
@@ -179,9 +200,17 @@ fn bind(
         {
             return BindingState::PolicyNotReady;
         }
-        Some(PolicyState::Compiled | PolicyState::Faulty(_) | PolicyState::Undecodable(_)) => {}
+        Some(
+            PolicyState::Compiled
+            | PolicyState::WithoutWebhook
+            | PolicyState::Faulty(_)
+            | PolicyState::Undecodable(_),
+        ) => {}
     }
-    let mut wanted = image::binding(binding);
+    if settings.webhook && !Actions::of(&binding.spec.validation_actions, settings.mode).deny {
+        return BindingState::Applied;
+    }
+    let mut wanted = image::binding(binding, settings.mode);
     mark(&mut wanted, binding.metadata.generation);
     wanted.metadata.owner_references = Some(vec![cluster.owner.clone()]);
     let live = cluster.rendered_bindings.get(&wanted.name_any());

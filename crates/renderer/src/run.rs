@@ -5,11 +5,12 @@
 
 use crate::apply::{Pass, Reported, pass};
 use crate::metrics::Metrics;
+use crate::plan::Settings;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::serve::{self, Health};
 use bailiff_kube::watch;
-use bailiff_policy::image::Exemptions;
+use bailiff_policy::image::{Exemptions, Mode};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -42,15 +43,21 @@ const PASS_LIMIT: Duration = Duration::from_mins(2);
 pub struct Config {
     /// Address of metrics and health.
     pub address: SocketAddr,
-    /// Namespaces that no rendered policy applies to.
-    pub exempt: Exemptions,
+    /// What is rendered, and how.
+    pub settings: Settings,
 }
 
 impl Config {
     /// The configuration for a namespace that Bailiff runs in, with namespaces that are exempt besides
     /// that one and kube-system: a policy that denies their pods could not be repaired from within.
     #[must_use]
-    pub fn new(address: SocketAddr, namespace: &str, exempt: Vec<String>) -> Self {
+    pub fn new(
+        address: SocketAddr,
+        namespace: &str,
+        exempt: Vec<String>,
+        webhook: bool,
+        mode: Mode,
+    ) -> Self {
         let always = ["kube-system", namespace].map(str::to_owned);
         let namespaces: BTreeSet<_> = exempt
             .into_iter()
@@ -59,8 +66,12 @@ impl Config {
             .collect();
         Self {
             address,
-            exempt: Exemptions {
-                namespaces: namespaces.into_iter().collect(),
+            settings: Settings {
+                exempt: Exemptions {
+                    namespaces: namespaces.into_iter().collect(),
+                },
+                webhook,
+                mode,
             },
         }
     }
@@ -87,11 +98,11 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
     tokio::select! {
         // It ends with `shutdown`.
         served = serving => Ok(served?),
-        () = render(&config.exempt, client, &metrics, &health) => Ok(()),
+        () = render(&config.settings, client, &metrics, &health) => Ok(()),
     }
 }
 
-async fn render(exempt: &Exemptions, client: Client, metrics: &Metrics, health: &Health) {
+async fn render(settings: &Settings, client: Client, metrics: &Metrics, health: &Health) {
     let heartbeat = health.register_loop("passes", PASS_LIMIT + RESYNC);
     let mut changes = stream::select_all([
         changes::<ImageAdmissionPolicy>(&client, metrics),
@@ -114,7 +125,7 @@ async fn render(exempt: &Exemptions, client: Client, metrics: &Metrics, health: 
             }
             () = sleep_until(next) => {}
         }
-        let passing = pass(&client, exempt, metrics, &mut reported);
+        let passing = pass(&client, settings, metrics, &mut reported);
         let complete = match tokio::time::timeout(PASS_LIMIT, passing).await {
             Ok(Ok(pass)) => {
                 // A policy that the API server rejects must not stop a rollout.
@@ -164,7 +175,8 @@ mod tests {
         let address = "[::]:8080".parse().unwrap();
         let names = |given: &[&str]| {
             let given = given.iter().map(|&name| name.to_owned()).collect();
-            Config::new(address, "security", given).exempt.namespaces
+            let config = Config::new(address, "security", given, true, Mode::Enforce);
+            config.settings.exempt.namespaces
         };
         assert_eq!(names(&[""]), ["kube-system", "security"]);
         assert_eq!(

@@ -32,6 +32,11 @@ pub(crate) fn policy(
             ready::COMPILED,
             "All patterns and selectors are valid.".to_owned(),
         ),
+        PolicyState::WithoutWebhook => (
+            false,
+            ready::WEBHOOK_DISABLED,
+            "spec.digest: pin and verifyRepository have no effect, because the webhook of Bailiff is disabled. Set the value webhook.enabled, or set verifyRepository to false and remove pin.".to_owned(),
+        ),
         PolicyState::Faulty(faults) => {
             let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
             (false, ready::COMPILE_ERROR, faults.join("\n"))
@@ -54,7 +59,7 @@ pub(crate) fn policy(
                 "The API server rejected ValidatingAdmissionPolicy {object}: {rejected}. Bailiff retries automatically."
             ),
         ),
-        (PolicyState::Compiled, None, Some(enforced))
+        (PolicyState::Compiled | PolicyState::WithoutWebhook, None, Some(enforced))
             if enforced == generation.unwrap_or_default().to_string() =>
         {
             (
@@ -63,14 +68,14 @@ pub(crate) fn policy(
                 format!("The API server has ValidatingAdmissionPolicy {object}."),
             )
         }
-        (PolicyState::Compiled, None, Some(_)) => (
+        (PolicyState::Compiled | PolicyState::WithoutWebhook, None, Some(_)) => (
             false,
             rendered::REQUEST_REJECTED,
             format!(
                 "ValidatingAdmissionPolicy {object} changed meanwhile. Bailiff retries automatically."
             ),
         ),
-        (PolicyState::Compiled, None, None) => (
+        (PolicyState::Compiled | PolicyState::WithoutWebhook, None, None) => (
             false,
             rendered::REQUEST_REJECTED,
             format!(
@@ -119,6 +124,13 @@ pub(crate) fn binding(
             true,
             ready::POLICY_READY,
             format!("The API server enforces ImageAdmissionPolicy {policy} for matching pods."),
+        ),
+        (BindingState::Applied, None) => (
+            true,
+            ready::WEBHOOK_APPLIES,
+            format!(
+                "The webhook of Bailiff applies ImageAdmissionPolicy {policy} to matching pods."
+            ),
         ),
         (BindingState::PolicyNotFound, None) => (
             false,

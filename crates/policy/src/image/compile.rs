@@ -5,8 +5,8 @@
 
 use crate::compile::FieldError;
 use crate::selector::MatchResources;
-use bailiff_api::ImageAdmissionPolicy;
-use bailiff_oci::{InvalidPatterns, Patterns, Shape};
+use bailiff_api::{ImageAdmissionPolicy, Unchecked};
+use bailiff_oci::{InvalidPatterns, Pattern, Patterns, Reference, Shape};
 use std::error::Error as _;
 
 /// Most bytes of regular expressions that one expression of the rendered policy matches. With them, 50
@@ -24,8 +24,60 @@ pub struct CompiledImagePolicy {
     pub(super) include: Option<Patterns>,
     pub(super) exclude: Patterns,
     pub(super) allowed: Option<Patterns>,
-    pub(super) digest_required: bool,
+    pub(super) digest: Option<CompiledDigestRule>,
+    pub(super) on_pending: Unchecked,
+    pub(super) on_error: Unchecked,
     pub(super) spec_constraints: bailiff_api::MatchResources,
+}
+
+/// The requirements of a policy on digests.
+#[derive(Debug)]
+pub(super) struct CompiledDigestRule {
+    pub(super) required: bool,
+    pub(super) pin: bool,
+    /// Repositories that none of the requirements applies to.
+    pub(super) exclude: Patterns,
+    pub(super) verify: bool,
+}
+
+impl CompiledImagePolicy {
+    /// The registries that the policy allows by their literal hosts. Bailiff can ask them, because who
+    /// writes policies trusts them with images already.
+    pub fn allowed_registries(&self) -> impl Iterator<Item = &str> {
+        let patterns = self.allowed.iter().flat_map(Patterns::as_slice);
+        patterns.filter_map(Pattern::literal_host)
+    }
+
+    /// Whether reviews of images have to ask their registry.
+    #[must_use]
+    pub fn asks_registry(&self) -> bool {
+        self.digest
+            .as_ref()
+            .is_some_and(|rule| rule.pin || rule.verify)
+    }
+
+    /// Whether references without a digest are denied as they are written, without asking a registry.
+    pub(super) fn requires_written_digest(&self) -> bool {
+        self.digest
+            .as_ref()
+            .is_some_and(|rule| rule.required && !rule.pin)
+    }
+
+    /// The rule on digests that applies to an image of a reference.
+    pub(super) fn digest_rule(&self, reference: &Reference) -> Option<&CompiledDigestRule> {
+        self.digest
+            .as_ref()
+            .filter(|rule| !rule.exclude.matches(reference))
+    }
+
+    /// Whether the policy applies to an image of a reference.
+    pub(super) fn selects(&self, reference: &Reference) -> bool {
+        let included = self
+            .include
+            .as_ref()
+            .is_none_or(|include| include.matches(reference));
+        included && !self.exclude.matches(reference)
+    }
 }
 
 /// Compiles a policy.
@@ -50,7 +102,11 @@ pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec
     let include = patterns("spec.matchImages.include", &spec.match_images.include);
     let exclude = patterns("spec.matchImages.exclude", &spec.match_images.exclude);
     let allowed = patterns("spec.allowedRepositories", &spec.allowed_repositories);
-    let digest_required = spec.digest.as_ref().is_some_and(|digest| digest.required);
+    let pin_exclude = spec
+        .digest
+        .as_ref()
+        .map_or(&[][..], |rule| &rule.pin_exclude);
+    let pin_exclude = patterns("spec.digest.pinExclude", pin_exclude);
     let wildcards = |of: &[&Option<Patterns>]| -> usize {
         let all = of.iter().filter_map(|patterns| patterns.as_ref());
         all.flat_map(Patterns::as_slice)
@@ -63,6 +119,7 @@ pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec
     for (field, bytes) in [
         ("spec.matchImages", wildcards(&[&include, &exclude])),
         ("spec.allowedRepositories", wildcards(&[&allowed])),
+        ("spec.digest.pinExclude", wildcards(&[&pin_exclude])),
     ] {
         if bytes > REGEX_BYTES_LIMIT {
             faults.push(FieldError {
@@ -71,15 +128,19 @@ pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec
             });
         }
     }
-    if spec.allowed_repositories.is_empty() && !digest_required {
+    let digest_rule = spec
+        .digest
+        .as_ref()
+        .filter(|rule| rule.pin || rule.required || rule.verifies_repository());
+    if spec.allowed_repositories.is_empty() && digest_rule.is_none() {
         // The schema says the same; a policy that was stored before it did is read, too.
         faults.push(FieldError {
             field: "spec".to_owned(),
             message: super::messages::NO_RULE.to_owned(),
         });
     }
-    let (Some(include), Some(exclude), Some(allowed), true) =
-        (include, exclude, allowed, faults.is_empty())
+    let (Some(include), Some(exclude), Some(allowed), Some(pin_exclude), true) =
+        (include, exclude, allowed, pin_exclude, faults.is_empty())
     else {
         return Err(faults);
     };
@@ -90,7 +151,14 @@ pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec
         include: given(include),
         exclude,
         allowed: given(allowed),
-        digest_required,
+        digest: digest_rule.map(|rule| CompiledDigestRule {
+            required: rule.required,
+            pin: rule.pin,
+            exclude: pin_exclude,
+            verify: rule.verifies_repository(),
+        }),
+        on_pending: spec.on_pending,
+        on_error: spec.on_error,
         spec_constraints: spec.match_constraints.clone(),
     })
 }

@@ -1,16 +1,18 @@
-//! The verdict of a policy about a pod's images.
+//! The rules of a policy, and those about references as they are written.
 //!
-//! Here: the rules, in the order in which they are reported. Not here: their wording (`messages`).
-//! Invariant: the verdict is a function of the policy and the images; no registry is asked.
+//! Here: which images violate which written rule. Not here: the rules that need a registry
+//! (`registry`), their wording (`messages`), what follows for the request (`decide`).
+//! Invariant: the verdict is a function of the policy and the references; no registry is asked.
 
 use super::compile::CompiledImagePolicy;
 use super::images::Image;
 use super::messages;
 use bailiff_oci::{Reference, ShortNames};
 
-/// A rule of a policy. The order is that of the reports: the worst first.
+/// A rule about a reference as it is written, which the API server enforces by itself. The order is
+/// that of the reports: the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rule {
+pub enum WrittenRule {
     /// The reference is valid. Every policy has this rule.
     ValidReference,
     /// The repository matches one of `allowedRepositories`.
@@ -19,7 +21,7 @@ pub enum Rule {
     DigestRequired,
 }
 
-impl Rule {
+impl WrittenRule {
     /// Every rule, the worst first.
     pub const ALL: [Self; 3] = [
         Self::ValidReference,
@@ -28,16 +30,40 @@ impl Rule {
     ];
 }
 
+/// A rule that depends on the answer of a registry. The order is that of the reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RegistryRule {
+    /// The repository has the image.
+    InRepository,
+    /// The tag was replaced by its digest.
+    Pinned,
+    /// The image could be checked.
+    Checked,
+    /// The registry has answered.
+    Answered,
+}
+
+/// A rule of a policy. The order is that of the reports: the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rule {
+    /// About the reference as it is written.
+    Written(WrittenRule),
+    /// About the answer of a registry.
+    Registry(RegistryRule),
+}
+
 /// A rule that at least one image violates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
+    /// Name of the policy.
+    pub policy: String,
     /// The rule.
     pub rule: Rule,
     /// What people read: the first image that violates it, the number of the others, the remedy.
     pub message: String,
 }
 
-/// The verdict of a policy about the images of a pod.
+/// The verdict of a policy about the references of a pod as they are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Each image that the policy selects can be used.
@@ -46,56 +72,63 @@ pub enum Verdict {
     Denied(Vec<Violation>),
 }
 
-/// Evaluates a policy for the images of a pod.
+/// An image with what its reference means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ParsedImage<'a> {
+    /// The image.
+    pub(super) image: Image<'a>,
+    /// What it names; none if the reference is not valid.
+    pub(super) reference: Option<Reference>,
+}
+
+/// Parses the references of images.
+#[must_use]
+pub(super) fn parse<'a>(images: &[Image<'a>]) -> Vec<ParsedImage<'a>> {
+    let parsed = images.iter().map(|&image| ParsedImage {
+        image,
+        reference: Reference::parse(image.reference, ShortNames::DockerHub).ok(),
+    });
+    parsed.collect()
+}
+
+/// Evaluates the rules about references as they are written: those of the rendered policy.
 #[must_use]
 pub fn evaluate(policy: &CompiledImagePolicy, images: &[Image<'_>]) -> Verdict {
-    let parsed: Vec<_> = images
-        .iter()
-        .map(|image| {
-            (
-                image,
-                Reference::parse(image.reference, ShortNames::DockerHub).ok(),
-            )
-        })
-        .collect();
-    let violates = |rule: Rule, reference: Option<&Reference>| match (rule, reference) {
-        (Rule::ValidReference, reference) => reference.is_none(),
-        // It is reported as an invalid one.
-        (_, None) => false,
-        (_, Some(reference)) if !is_selected(policy, reference) => false,
-        (Rule::AllowedRepositories, Some(reference)) => policy
-            .allowed
-            .as_ref()
-            .is_some_and(|allowed| !allowed.matches(reference)),
-        (Rule::DigestRequired, Some(reference)) => {
-            policy.digest_required && reference.digest().is_none()
-        }
-    };
-    let violations: Vec<_> = Rule::ALL
-        .into_iter()
-        .filter_map(|rule| {
-            let mut violating = parsed
-                .iter()
-                .filter(|(_, reference)| violates(rule, reference.as_ref()));
-            let (image, reference) = violating.next()?;
-            let repository = reference.as_ref().map_or("", Reference::repository);
-            let message =
-                messages::violation(policy, rule).with(image, repository, violating.count());
-            Some(Violation { rule, message })
-        })
-        .collect();
-    if violations.is_empty() {
-        Verdict::Allowed
-    } else {
-        Verdict::Denied(violations)
+    match written(policy, &parse(images)) {
+        violations if violations.is_empty() => Verdict::Allowed,
+        violations => Verdict::Denied(violations),
     }
 }
 
-/// Whether the policy applies to an image.
-fn is_selected(policy: &CompiledImagePolicy, reference: &Reference) -> bool {
-    let included = policy
-        .include
-        .as_ref()
-        .is_none_or(|include| include.matches(reference));
-    included && !policy.exclude.matches(reference)
+/// The violations of the rules about references as they are written.
+pub(super) fn written(policy: &CompiledImagePolicy, images: &[ParsedImage<'_>]) -> Vec<Violation> {
+    let violates = |rule: WrittenRule, reference: Option<&Reference>| match (rule, reference) {
+        (WrittenRule::ValidReference, reference) => reference.is_none(),
+        // It is reported as an invalid one.
+        (WrittenRule::AllowedRepositories | WrittenRule::DigestRequired, None) => false,
+        (_, Some(reference)) if !policy.selects(reference) => false,
+        (WrittenRule::AllowedRepositories, Some(reference)) => {
+            let allowed = policy.allowed.as_ref();
+            allowed.is_some_and(|allowed| !allowed.matches(reference))
+        }
+        (WrittenRule::DigestRequired, Some(reference)) => {
+            policy.requires_written_digest()
+                && policy.digest_rule(reference).is_some()
+                && reference.digest().is_none()
+        }
+    };
+    let violation = |rule: WrittenRule| {
+        let mut violating = images
+            .iter()
+            .filter(|parsed| violates(rule, parsed.reference.as_ref()));
+        let first = violating.next()?;
+        let repository = first.reference.as_ref().map_or("", Reference::repository);
+        let sentence = messages::written(policy, rule);
+        Some(Violation {
+            policy: policy.name.clone(),
+            rule: Rule::Written(rule),
+            message: sentence.with(&first.image, repository, violating.count()),
+        })
+    };
+    WrittenRule::ALL.into_iter().filter_map(violation).collect()
 }

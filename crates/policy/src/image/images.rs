@@ -57,6 +57,8 @@ impl fmt::Display for ImageUser {
 pub struct Image<'a> {
     /// The part of the pod that uses it.
     pub user: ImageUser,
+    /// Its position in the list of the pod's spec, from 0.
+    pub index: usize,
     /// Name of the container or volume. The API server allows DNS labels alone.
     pub name: &'a str,
     /// The reference as written; empty if there is none.
@@ -78,16 +80,17 @@ pub fn images<'a>(pod: &'a Json, old: Option<&Json>) -> Vec<Image<'a>> {
         .collect()
 }
 
-fn all(pod: &Json) -> impl Iterator<Item = Image<'_>> {
+pub(super) fn all(pod: &Json) -> impl Iterator<Item = Image<'_>> {
     ImageUser::ALL.into_iter().flat_map(move |user| {
         let list = pod["spec"][user.field()].as_array();
         list.into_iter()
             .flatten()
-            .filter_map(move |entry| image(user, entry))
+            .enumerate()
+            .filter_map(move |(index, entry)| image(user, index, entry))
     })
 }
 
-fn image(user: ImageUser, entry: &Json) -> Option<Image<'_>> {
+fn image(user: ImageUser, index: usize, entry: &Json) -> Option<Image<'_>> {
     let reference = match user {
         ImageUser::Container | ImageUser::InitContainer | ImageUser::EphemeralContainer => {
             &entry["image"]
@@ -96,6 +99,7 @@ fn image(user: ImageUser, entry: &Json) -> Option<Image<'_>> {
     };
     Some(Image {
         user,
+        index,
         name: entry["name"].as_str().unwrap_or_default(),
         reference: reference.as_str().unwrap_or_default(),
     })

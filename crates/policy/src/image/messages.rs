@@ -5,9 +5,10 @@
 //! checked, repositories in normal form, and no other part of a reference.
 
 use super::compile::CompiledImagePolicy;
-use super::evaluate::Rule;
+use super::evaluate::{RegistryRule, WrittenRule};
 use super::images::Image;
-use bailiff_oci::{InvalidPattern, Pattern};
+use super::registry::Finding;
+use bailiff_oci::{Failure, InvalidPattern, Missing, Pattern, Reference};
 
 /// A policy without a rule.
 pub(super) const NO_RULE: &str = "must have allowedRepositories, digest or both";
@@ -46,10 +47,10 @@ impl Sentence {
 }
 
 /// The sentences about a violated rule.
-pub(super) fn violation(policy: &CompiledImagePolicy, rule: Rule) -> Sentence {
+pub(super) fn written(policy: &CompiledImagePolicy, rule: WrittenRule) -> Sentence {
     let name = &policy.name;
     match rule {
-        Rule::ValidReference => Sentence {
+        WrittenRule::ValidReference => Sentence {
             before: " has an image reference that is not valid",
             repository: false,
             after: String::new(),
@@ -57,7 +58,7 @@ pub(super) fn violation(policy: &CompiledImagePolicy, rule: Rule) -> Sentence {
                 ". ImageAdmissionPolicy {name} allows only valid references. Use HOST/PATH:TAG or HOST/PATH@sha256:DIGEST, with host and path in lower case."
             ),
         },
-        Rule::AllowedRepositories => Sentence {
+        WrittenRule::AllowedRepositories => Sentence {
             before: " uses repository ",
             repository: true,
             after: ", which is not allowed".to_owned(),
@@ -66,7 +67,7 @@ pub(super) fn violation(policy: &CompiledImagePolicy, rule: Rule) -> Sentence {
                 allowed(policy)
             ),
         },
-        Rule::DigestRequired => Sentence {
+        WrittenRule::DigestRequired => Sentence {
             before: " uses an image of ",
             repository: true,
             after: " without a digest".to_owned(),
@@ -102,4 +103,136 @@ pub(super) fn wildcards_too_long(bytes: usize, limit: usize) -> String {
     format!(
         "the patterns with wildcards are regular expressions of {bytes} bytes, which the API server would not evaluate for large pods; use at most {limit} bytes: shorter patterns, fewer of them, or \"/**\" at the end as the only wildcard"
     )
+}
+
+/// An image that a sentence about its registry is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject<'a> {
+    pub(super) image: Image<'a>,
+    pub(super) reference: &'a Reference,
+}
+
+impl Subject<'_> {
+    /// The sentences about a violated rule, by this image and a number of others.
+    pub(super) fn violation(
+        &self,
+        policy: &CompiledImagePolicy,
+        rule: RegistryRule,
+        finding: &Finding,
+        others: usize,
+    ) -> String {
+        let name = &policy.name;
+        let what = match rule {
+            RegistryRule::Pinned => self.what(&Finding::Has),
+            RegistryRule::InRepository | RegistryRule::Checked | RegistryRule::Answered => {
+                self.what(finding)
+            }
+        };
+        let more = match others {
+            0 => String::new(),
+            n => format!("{}{n}{}", MORE.0, MORE.1),
+        };
+        let (required, remedy) = match rule {
+            RegistryRule::InRepository => (
+                "requires images that exist in their repository",
+                "Check repository, tag and digest, or push the image.".to_owned(),
+            ),
+            RegistryRule::Pinned => (
+                "requires that Bailiff replaces tags by digests",
+                "Create the pod again. If it is rejected again, an administrator has to check the webhook of Bailiff.".to_owned(),
+            ),
+            RegistryRule::Checked => ("requires images that were checked", self.remedy(finding)),
+            RegistryRule::Answered => ("requires images that were checked", RETRY.to_owned()),
+        };
+        format!("{what}{more}. ImageAdmissionPolicy {name} {required}. {remedy}")
+    }
+
+    /// That an image is allowed although it was not checked.
+    pub(super) fn allowed(&self, policy: &CompiledImagePolicy, finding: &Finding) -> String {
+        let field = match finding {
+            Finding::Unanswered => "onPending",
+            Finding::Has | Finding::Had { .. } | Finding::Lacks(_) | Finding::Unchecked(_) => {
+                "onError"
+            }
+        };
+        let (what, name) = (self.what(finding), &policy.name);
+        format!("{what}. ImageAdmissionPolicy {name} allows it, because its {field} is Allow.")
+    }
+
+    /// That an image is checked by an answer from before; none for another finding.
+    pub(super) fn last_known(&self, finding: &Finding) -> Option<String> {
+        match finding {
+            Finding::Had { .. } => Some(format!("{}.", self.what(finding))),
+            Finding::Has | Finding::Lacks(_) | Finding::Unanswered | Finding::Unchecked(_) => None,
+        }
+    }
+
+    /// The image, and what was found, without a period.
+    fn what(&self, finding: &Finding) -> String {
+        let Image { user, name, .. } = self.image;
+        let (reference, registry) = (self.reference, self.reference.registry());
+        let found = match finding {
+            Finding::Has => "whose tag was not replaced by a digest".to_owned(),
+            Finding::Had { age, cause } => format!(
+                "as registry {registry} had it {} ago, because {cause}",
+                minutes(age.as_secs())
+            ),
+            Finding::Lacks(Missing::Manifest) => {
+                format!("which registry {registry} does not have")
+            }
+            Finding::Lacks(Missing::Repository) => {
+                format!("a repository that registry {registry} does not have")
+            }
+            Finding::Unanswered => {
+                format!("about which registry {registry} has not answered yet")
+            }
+            Finding::Unchecked(cause) => {
+                format!("which could not be checked with registry {registry}, because {cause}")
+            }
+        };
+        format!("{user} {name} uses {reference}, {found}")
+    }
+
+    /// What to do about an image that could not be checked.
+    fn remedy(&self, finding: &Finding) -> String {
+        let registry = self.reference.registry();
+        let Finding::Unchecked(cause) = finding else {
+            return RETRY.to_owned();
+        };
+        match cause {
+            Failure::RegistryNotAllowed => format!(
+                "An administrator can add {registry} to the value registries of Bailiff."
+            ),
+            Failure::Unauthorized | Failure::Forbidden => {
+                "Check the reference. An administrator can add credentials for it to the value registries of Bailiff.".to_owned()
+            }
+            Failure::RateLimited { .. }
+            | Failure::Unavailable { .. }
+            | Failure::Connect
+            | Failure::Timeout
+            | Failure::Overloaded => RETRY.to_owned(),
+            Failure::AddressNotAllowed
+            | Failure::RedirectNotAllowed
+            | Failure::TokenServerNotAllowed
+            | Failure::Certificate
+            | Failure::UnexpectedAnswer(_)
+            | Failure::LimitExceeded(_)
+            | Failure::DigestMismatch => {
+                format!("An administrator has to check registry {registry}.")
+            }
+        }
+    }
+}
+
+/// What to do about a registry that does not answer now.
+const RETRY: &str = "Try again later; controllers try again by themselves.";
+
+/// A number of minutes or hours, rounded down.
+fn minutes(seconds: u64) -> String {
+    match seconds / 60 {
+        0 => "less than a minute".to_owned(),
+        1 => "1 minute".to_owned(),
+        n @ 2..120 => format!("{n} minutes"),
+        n => format!("{} hours", n / 60),
+    }
 }

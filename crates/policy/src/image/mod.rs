@@ -1,19 +1,30 @@
 //! Which images a pod can use, by an `ImageAdmissionPolicy`.
 //!
-//! Here: the images of a pod, compiling a policy, the verdict, and the same verdict rendered as a
-//! `ValidatingAdmissionPolicy`. Not here: writing rendered policies (`renderer`).
+//! Here: the images of a pod, compiling policies and bindings, the decision about a pod, and what needs no
+//! registry rendered as a `ValidatingAdmissionPolicy`. Not here: writing rendered policies (`renderer`),
+//! asking registries (`oci`), reviews (`webhook`).
 //! Invariant: [`evaluate`] and the rendered policy have the same verdict and the same message for every
 //! pod, so that it makes no difference which of the two a pod meets.
 
+mod bind;
 mod compile;
+mod decide;
 mod evaluate;
 mod images;
 mod messages;
+mod pins;
+mod registry;
 mod render;
 
+pub use bind::{
+    Actions, BoundPolicy, CompiledImageBinding, Mode, PodLabels, bound, compile_binding,
+};
 pub use compile::{CompiledImagePolicy, compile};
-pub use evaluate::{Rule, Verdict, Violation, evaluate};
+pub use decide::{Decision, PodReview, Stage, decide, references_to_look_up};
+pub use evaluate::{RegistryRule, Rule, Verdict, Violation, WrittenRule, evaluate};
 pub use images::{Image, ImageUser, images};
+pub use pins::{ORIGINAL_IMAGE, ORIGINAL_VOLUME, Pin};
+pub use registry::Lookups;
 pub use render::{Exemptions, RENDERED_PREFIX, binding, policy, rendered_name};
 
 #[cfg(test)]

@@ -7,10 +7,11 @@
 
 mod expressions;
 
+use super::bind::Mode;
 use super::compile::CompiledImagePolicy;
-use super::evaluate::Rule;
-use super::messages::violation;
-use bailiff_api::ImageAdmissionPolicyBinding;
+use super::evaluate::WrittenRule;
+use super::messages;
+use bailiff_api::{ImageAdmissionPolicyBinding, ValidationAction};
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
@@ -55,12 +56,12 @@ pub fn policy(policy: &CompiledImagePolicy, exempt: &Exemptions) -> ValidatingAd
                 values: Some(exempt.namespaces.clone()),
             });
     }
-    let validations = Rule::ALL
+    let validations = WrittenRule::ALL
         .into_iter()
         .filter(|rule| applies(policy, *rule))
         .map(|rule| {
             let list = expressions::list_of(rule);
-            let sentence = violation(policy, rule);
+            let sentence = messages::written(policy, rule);
             Validation {
                 expression: format!("size(variables.{list}) == 0"),
                 message: Some(expressions::message_without_image(&sentence)),
@@ -108,13 +109,19 @@ pub fn policy(policy: &CompiledImagePolicy, exempt: &Exemptions) -> ValidatingAd
 
 /// The binding for the API server.
 #[must_use]
-pub fn binding(binding: &ImageAdmissionPolicyBinding) -> ValidatingAdmissionPolicyBinding {
+pub fn binding(
+    binding: &ImageAdmissionPolicyBinding,
+    mode: Mode,
+) -> ValidatingAdmissionPolicyBinding {
     let spec = &binding.spec;
-    let mut actions: Vec<_> = spec
-        .validation_actions
-        .iter()
-        .map(|action| action.as_str().to_owned())
-        .collect();
+    let mut actions: Vec<_> = match mode {
+        Mode::Enforce => spec
+            .validation_actions
+            .iter()
+            .map(|action| action.as_str().to_owned())
+            .collect(),
+        Mode::Audit => vec![ValidationAction::Audit.as_str().to_owned()],
+    };
     actions.sort();
     ValidatingAdmissionPolicyBinding {
         metadata: metadata(binding.metadata.name.as_deref().unwrap_or_default()),
@@ -144,11 +151,11 @@ fn stored(selector: Option<&LabelSelector>) -> LabelSelector {
 }
 
 /// Whether a policy has a rule.
-fn applies(policy: &CompiledImagePolicy, rule: Rule) -> bool {
+fn applies(policy: &CompiledImagePolicy, rule: WrittenRule) -> bool {
     match rule {
-        Rule::ValidReference => true,
-        Rule::AllowedRepositories => policy.allowed.is_some(),
-        Rule::DigestRequired => policy.digest_required,
+        WrittenRule::ValidReference => true,
+        WrittenRule::AllowedRepositories => policy.allowed.is_some(),
+        WrittenRule::DigestRequired => policy.requires_written_digest(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod agreement;
 mod cost;
+mod decisions;
 mod sentences;
 
 use super::*;

@@ -60,10 +60,16 @@ fn settled() -> Cluster {
 }
 
 fn planned(cluster: &Cluster) -> Plan {
-    let exempt = Exemptions {
-        namespaces: vec!["kube-system".to_owned()],
-    };
-    plan(cluster, &exempt)
+    plan(cluster, &settings())
+}
+
+fn settings() -> Settings {
+    Settings {
+        exempt: Exemptions {
+            namespaces: vec!["kube-system".to_owned()],
+        },
+        ..Settings::default()
+    }
 }
 
 /// Each write in a word.
@@ -222,4 +228,61 @@ fn what_belongs_to_nothing_is_deleted_bindings_first_and_foreign_objects_stay() 
             format!("delete policy {POLICY}"),
         ]
     );
+}
+
+#[test]
+fn beside_a_webhook_bindings_with_deny_alone_are_rendered() {
+    let mut cluster = settled();
+    let settings = Settings {
+        webhook: true,
+        ..settings()
+    };
+    assert_eq!(plan(&cluster, &settings).writes, []);
+    let Ok(binding) = &mut cluster.bindings[0] else {
+        unreachable!()
+    };
+    binding.spec.validation_actions = vec![bailiff_api::ValidationAction::Warn];
+    let planned = plan(&cluster, &settings);
+    assert_eq!(planned.bindings["everywhere"], BindingState::Applied);
+    let name = "bailiff-image.everywhere".to_owned();
+    assert_eq!(planned.writes, [Write::DeleteBinding(name, None)]);
+}
+
+#[test]
+fn one_setting_turns_each_binding_into_audit() {
+    let cluster = settled();
+    let audit = |webhook| Settings {
+        webhook,
+        mode: Mode::Audit,
+        ..settings()
+    };
+    let planned = plan(&cluster, &audit(false));
+    let [Write::Binding(binding)] = planned.writes.as_slice() else {
+        panic!("{:?}", planned.writes)
+    };
+    assert_eq!(binding.spec.validation_actions, ["Audit"]);
+    // The webhook audits.
+    let planned = plan(&cluster, &audit(true));
+    assert_eq!(planned.bindings["everywhere"], BindingState::Applied);
+}
+
+#[test]
+fn a_rule_that_needs_a_registry_is_not_fine_without_a_webhook() {
+    let mut cluster = settled();
+    let Ok(policy) = &mut cluster.policies[0] else {
+        unreachable!()
+    };
+    policy.spec.digest = Some(bailiff_api::DigestRule {
+        pin: true,
+        ..bailiff_api::DigestRule::default()
+    });
+    let state = |webhook| {
+        let settings = Settings {
+            webhook,
+            ..settings()
+        };
+        format!("{:?}", plan(&cluster, &settings).policies["ours"])
+    };
+    assert_eq!(state(false), "WithoutWebhook");
+    assert_eq!(state(true), "Compiled");
 }

@@ -40,6 +40,13 @@ fn a_policy_tells_whether_it_is_valid_and_what_is_enforced() {
         ]
     );
     assert_eq!(
+        of(&PolicyState::WithoutWebhook, Some(&live), None),
+        [
+            "Ready=false WebhookDisabled: spec.digest: pin and verifyRepository have no effect, because the webhook of Bailiff is disabled. Set the value webhook.enabled, or set verifyRepository to false and remove pin.",
+            "Rendered=true Rendered: The API server has ValidatingAdmissionPolicy bailiff-image.ours."
+        ]
+    );
+    assert_eq!(
         of(&PolicyState::Compiled, Some(&live), Some("no")),
         [
             ready,

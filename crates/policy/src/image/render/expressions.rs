@@ -6,7 +6,7 @@
 //! would cost more.
 
 use crate::image::compile::CompiledImagePolicy;
-use crate::image::evaluate::Rule;
+use crate::image::evaluate::WrittenRule;
 use crate::image::images::ImageUser;
 use crate::image::messages::{MORE, Sentence};
 use bailiff_oci::MAX_REFERENCE_BYTES;
@@ -50,6 +50,12 @@ pub(super) fn variables(policy: &CompiledImagePolicy) -> Vec<(&'static str, Stri
         || "true".to_owned(),
         |allowed| allowed.to_cel("i.repository"),
     );
+    let excluded = match &policy.digest {
+        Some(rule) if !rule.exclude.as_slice().is_empty() => {
+            format!(" && !{}", rule.exclude.to_cel("i.repository"))
+        }
+        Some(_) | None => String::new(),
+    };
     let (new, old) = (images("object"), images("oldObject"));
     let mut variables = vec![
         // `images::images`
@@ -81,7 +87,7 @@ pub(super) fn variables(policy: &CompiledImagePolicy) -> Vec<(&'static str, Stri
         ),
         (
             "withoutDigest",
-            "variables.selected.filter(i, !i.reference.contains('@'))".to_owned(),
+            format!("variables.selected.filter(i, !i.reference.contains('@'){excluded})"),
         ),
     ]);
     variables
@@ -139,11 +145,11 @@ fn normal_forms() -> [(&'static str, String); 5] {
 }
 
 /// The variable that lists the images that violate a rule.
-pub(super) const fn list_of(rule: Rule) -> &'static str {
+pub(super) const fn list_of(rule: WrittenRule) -> &'static str {
     match rule {
-        Rule::ValidReference => "invalid",
-        Rule::AllowedRepositories => "notAllowed",
-        Rule::DigestRequired => "withoutDigest",
+        WrittenRule::ValidReference => "invalid",
+        WrittenRule::AllowedRepositories => "notAllowed",
+        WrittenRule::DigestRequired => "withoutDigest",
     }
 }
 

@@ -56,19 +56,24 @@ fn patterns(limit: usize) -> impl Strategy<Value = Vec<String>> {
 }
 
 fn spec() -> impl Strategy<Value = Json> {
-    (patterns(4), patterns(3), patterns(3), any::<bool>()).prop_map(
-        |(allowed, include, exclude, digest)| {
+    (
+        patterns(4),
+        patterns(3),
+        patterns(3),
+        any::<bool>(),
+        patterns(3),
+    )
+        .prop_map(|(allowed, include, exclude, digest, excluded)| {
             let mut spec = json!({});
             if !allowed.is_empty() {
                 spec["allowedRepositories"] = json!(allowed);
             }
             if digest || allowed.is_empty() {
-                spec["digest"] = json!({"required": true});
+                spec["digest"] = json!({"required": true, "pinExclude": excluded});
             }
             spec["matchImages"] = json!({"include": include, "exclude": exclude});
             spec
-        },
-    )
+        })
 }
 
 fn any_pod() -> impl Strategy<Value = Json> {

@@ -235,7 +235,7 @@ fn rendered_objects_have_every_default_of_the_api_and_exempt_namespaces_by_name(
     }))
     .unwrap();
     assert_eq!(
-        serde_json::to_value(binding(&source)).unwrap(),
+        serde_json::to_value(binding(&source, Mode::Enforce)).unwrap(),
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
             "metadata": {"name": "bailiff-image.everywhere"},
