@@ -274,12 +274,15 @@ fn each_value_of_the_image_policies_reaches_the_webhook_and_the_renderer() {
         .collect();
     let objects = bailiff(&set).unwrap();
     let own = ("NAMESPACE", "{metadata.namespace}");
-    for (component, other) in [
-        ("webhook", ("REGISTRIES", "/etc/bailiff/registries.yaml")),
-        ("renderer", ("WEBHOOK", "true")),
-    ] {
+    let webhook = [
+        own,
+        ("POD_NAME", "{metadata.name}"),
+        ("REGISTRIES", "/etc/bailiff/registries.yaml"),
+    ];
+    let renderer = [own, ("WEBHOOK", "true")];
+    for (component, others) in [("webhook", &webhook[..]), ("renderer", &renderer[..])] {
         let have = environment(&objects[&format!("Deployment/bailiff-{component}")]);
-        assert_eq!(have, variables(&shared, &[own, other]), "{component}");
+        assert_eq!(have, variables(&shared, others), "{component}");
     }
 }
 
