@@ -5,6 +5,7 @@
 //! decoded does not hide others.
 
 mod checks;
+mod image_policies;
 mod limits;
 mod report;
 mod responses;
@@ -16,6 +17,7 @@ use crate::{ClusterArgs, Error, cause, table};
 use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::client::from_kubeconfig;
 use checks::{ClusterState, NodeEvent};
+use image_policies::ImagePolicies;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -150,6 +152,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         bindings,
         incidents,
         node_events,
+        images,
     ) = futures::join!(
         deployments.get_opt("bailiff-controller"),
         leases.get_opt(keys::CONTROLLER_LEASE),
@@ -162,6 +165,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         objects::list_all::<RuntimePolicyBinding>(&client),
         incidents(&client),
         node_events(&client),
+        ImagePolicies::read(&client, namespace),
     );
     ClusterState {
         controller: controller.map_err(|error| cause(&error)),
@@ -175,6 +179,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         bindings: bindings.map_err(|error| cause(&error)),
         incidents: incidents.map_err(|error| cause(&error)),
         node_events: node_events.map_err(|error| cause(&error)),
+        images,
     }
 }
 

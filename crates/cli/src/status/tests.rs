@@ -1,6 +1,7 @@
 //! Checks and the report, word for word.
 
 use super::checks::{CheckStatus, ClusterState, NodeEvent, checks};
+use super::image_policies::ImagePolicies;
 use super::responses::IncidentSummary;
 use super::{period, report};
 use crate::objects::{Objects, Problem};
@@ -67,6 +68,15 @@ fn working() -> ClusterState {
         ])),
         incidents: Ok(objects(Vec::new())),
         node_events: Ok(Vec::new()),
+        images: ImagePolicies {
+            renderer: Ok(Some(
+                from_value(json!({"metadata": {}, "status": {"readyReplicas": 1},
+                "spec": {"selector": {}, "template": {}}}))
+                .unwrap(),
+            )),
+            policies: Ok(objects(Vec::new())),
+            bindings: Ok(objects(Vec::new())),
+        },
     }
 }
 
@@ -139,6 +149,9 @@ fn every_check_of_a_working_cluster_is_ok() {
             "policies | OK | 1 exists and is Ready.",
             "bindings | OK | 1 exists and is Ready.",
             "incidents | OK | 0 Incidents exist, 0 without a final response.",
+            "renderer | OK | 1 of 1 replica is ready.",
+            "image-policies | OK | None exist.",
+            "image-bindings | OK | None exist.",
         ]
     );
 }
@@ -313,7 +326,7 @@ fn an_object_that_cannot_be_decoded_has_a_row_beside_the_others() {
             .problems
             .extend((0..12).map(|i| undecodable("shop", &format!("bad-{i}"))));
     }
-    assert_eq!(lines(&state).len(), 8 + 11);
+    assert_eq!(lines(&state).len(), 11 + 11);
     assert_eq!(
         lines(&state)[18],
         "incident | Failed | 2 more objects have the same status."
@@ -399,20 +412,20 @@ fn a_node_with_a_recent_warning_of_bailiff_fails() {
         lines(&state)[5],
         "node/node-1 | Failed | NodeNotMonitored: The sensor on this node is not ready."
     );
-    assert_eq!(lines(&state).len(), 9);
+    assert_eq!(lines(&state).len(), 12);
     // It is repeated after the interval, later if the leader changes.
     let late = |event: &mut Json| {
         let last = now() - NODE_NOT_MONITORED_INTERVAL - std::time::Duration::from_mins(4);
         event["series"]["lastObservedTime"] = json!(format!("{last:.6}"));
     };
     state.node_events = Ok(vec![node_event(late).unwrap()]);
-    assert_eq!(lines(&state).len(), 9);
+    assert_eq!(lines(&state).len(), 12);
     // The cause of an Event that is no longer repeated has ended.
     let ended = |event: &mut Json| {
         event["series"]["lastObservedTime"] = json!("2026-01-01T23:44:59.000000Z");
     };
     state.node_events = Ok(vec![node_event(ended).unwrap()]);
-    assert_eq!(lines(&state).len(), 8);
+    assert_eq!(lines(&state).len(), 11);
 }
 
 #[test]
@@ -453,7 +466,7 @@ fn responses_that_wait_have_a_row_for_each_reason() {
         fallback,
     ]));
     assert_eq!(
-        lines(&state)[7..],
+        lines(&state)[7..13],
         [
             "incidents | OK | 7 Incidents exist, 3 without a final response.",
             "waiting/Cooldown | Warning | 2 Incidents wait for a response, the oldest (shop/inc-2, Deployment web) for 12m. Another pod of the workload was removed within the cooldown period. Bailiff retries automatically.",
