@@ -21,7 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("controller", &["api", "policy", "response", "kube"]),
     ("renderer", &["api", "kube", "policy"]),
     ("webhook", &["api", "kube", "policy", "oci"]),
-    ("cli", &["api", "cel", "policy", "response", "kube"]),
+    ("cli", &["api", "cel", "oci", "policy", "response", "kube"]),
     (
         "bailiff",
         &[

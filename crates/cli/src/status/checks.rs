@@ -4,6 +4,7 @@
 //! (`responses`).
 //! Invariant: a function of its arguments; what could not be read is `Unknown`.
 
+use super::image_policies::{self, ImagePolicies};
 use super::limits::incident_limits;
 use super::responses::{self, Incidents};
 use super::webhook::{WebhookState, webhook};
@@ -56,6 +57,7 @@ pub(super) struct ClusterState {
     pub(super) incidents: Result<Incidents, String>,
     pub(super) node_events: Result<Vec<NodeEvent>, String>,
     pub(super) webhook: WebhookState,
+    pub(super) images: ImagePolicies,
 }
 
 /// An Event that Bailiff wrote about a Node.
@@ -174,6 +176,7 @@ pub(super) fn checks(state: &ClusterState, namespace: &str, now: Timestamp) -> V
         Err(cause) => checks.push(unknown("incidents", cause)),
     }
     checks.extend(webhook(&state.webhook, namespace, now));
+    checks.extend(image_policies::checks(&state.images, namespace));
     checks
 }
 
@@ -420,7 +423,9 @@ fn undecodable(resource: &str, problems: &[Problem]) -> Vec<Check> {
 }
 
 /// A kind with a condition `Ready`.
-trait HasConditions {
+pub(super) trait HasConditions {
+    /// Component that writes the condition.
+    const WRITER: &str = "controller";
     fn metadata(&self) -> &ObjectMeta;
     fn conditions(&self) -> &[Condition];
 }
@@ -443,12 +448,12 @@ impl HasConditions for RuntimePolicyBinding {
     }
 }
 
-fn name_of(metadata: &ObjectMeta) -> &str {
+pub(super) fn name_of(metadata: &ObjectMeta) -> &str {
     metadata.name.as_deref().unwrap_or_default()
 }
 
 /// One row if all objects are Ready, else one for each that is not.
-fn ready<K: HasConditions>(
+pub(super) fn ready<K: HasConditions>(
     kind: &str,
     resource: &str,
     objects: &Result<Objects<K>, String>,
@@ -468,7 +473,7 @@ fn ready<K: HasConditions>(
             None => Some(check(
                 name,
                 CheckStatus::Unknown,
-                "The controller has not processed it yet.",
+                &format!("The {} has not processed it yet.", K::WRITER),
             )),
         }
     });

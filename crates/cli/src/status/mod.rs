@@ -5,6 +5,7 @@
 //! decoded does not hide others.
 
 mod checks;
+mod image_policies;
 mod limits;
 mod report;
 mod responses;
@@ -17,6 +18,7 @@ use crate::{ClusterArgs, Error, cause, table};
 use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::client::from_kubeconfig;
 use checks::{ClusterState, NodeEvent};
+use image_policies::ImagePolicies;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -160,6 +162,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         webhook,
         mutating,
         validating,
+        images,
     ) = futures::join!(
         deployments.get_opt("bailiff-controller"),
         leases.get_opt(keys::CONTROLLER_LEASE),
@@ -175,6 +178,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         deployments.get_opt("bailiff-webhook"),
         mutating.get_opt(keys::WEBHOOK_CONFIGURATION),
         validating.get_opt(keys::WEBHOOK_CONFIGURATION),
+        ImagePolicies::read(&client, namespace),
     );
     ClusterState {
         controller: controller.map_err(|error| cause(&error)),
@@ -193,6 +197,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
             mutating: mutating.map_err(|error| cause(&error)),
             validating: validating.map_err(|error| cause(&error)),
         },
+        images,
     }
 }
 

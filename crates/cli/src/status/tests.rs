@@ -3,6 +3,7 @@
 mod webhook;
 
 use super::checks::{CheckStatus, ClusterState, NodeEvent, checks};
+use super::image_policies::ImagePolicies;
 use super::responses::IncidentSummary;
 use super::{period, report};
 use crate::objects::{Objects, Problem};
@@ -70,6 +71,15 @@ fn working() -> ClusterState {
         incidents: Ok(objects(Vec::new())),
         node_events: Ok(Vec::new()),
         webhook: webhook::working(),
+        images: ImagePolicies {
+            renderer: Ok(Some(
+                from_value(json!({"metadata": {}, "status": {"readyReplicas": 1},
+                "spec": {"selector": {}, "template": {}}}))
+                .unwrap(),
+            )),
+            policies: Ok(objects(Vec::new())),
+            bindings: Ok(objects(Vec::new())),
+        },
     }
 }
 
@@ -143,6 +153,9 @@ fn every_check_of_a_working_cluster_is_ok() {
             "bindings | OK | 1 exists and is Ready.",
             "incidents | OK | 0 Incidents exist, 0 without a final response.",
             "webhook | OK | 2 of 2 replicas are ready. The certificate is valid until 2026-01-31T00:00:00Z.",
+            "renderer | OK | 1 of 1 replica is ready.",
+            "image-policies | OK | None exist.",
+            "image-bindings | OK | None exist.",
         ]
     );
 }
@@ -317,7 +330,7 @@ fn an_object_that_cannot_be_decoded_has_a_row_beside_the_others() {
             .problems
             .extend((0..12).map(|i| undecodable("shop", &format!("bad-{i}"))));
     }
-    assert_eq!(lines(&state).len(), 9 + 11);
+    assert_eq!(lines(&state).len(), 12 + 11);
     assert_eq!(
         lines(&state)[18],
         "incident | Failed | 2 more objects have the same status."
@@ -403,20 +416,20 @@ fn a_node_with_a_recent_warning_of_bailiff_fails() {
         lines(&state)[5],
         "node/node-1 | Failed | NodeNotMonitored: The sensor on this node is not ready."
     );
-    assert_eq!(lines(&state).len(), 10);
+    assert_eq!(lines(&state).len(), 13);
     // It is repeated after the interval, later if the leader changes.
     let late = |event: &mut Json| {
         let last = now() - NODE_NOT_MONITORED_INTERVAL - std::time::Duration::from_mins(4);
         event["series"]["lastObservedTime"] = json!(format!("{last:.6}"));
     };
     state.node_events = Ok(vec![node_event(late).unwrap()]);
-    assert_eq!(lines(&state).len(), 10);
+    assert_eq!(lines(&state).len(), 13);
     // The cause of an Event that is no longer repeated has ended.
     let ended = |event: &mut Json| {
         event["series"]["lastObservedTime"] = json!("2026-01-01T23:44:59.000000Z");
     };
     state.node_events = Ok(vec![node_event(ended).unwrap()]);
-    assert_eq!(lines(&state).len(), 9);
+    assert_eq!(lines(&state).len(), 12);
 }
 
 #[test]
