@@ -29,13 +29,12 @@ impl PolicyFacts {
 }
 
 impl BindingFacts {
-    /// The facts of a binding. `policy_generation`: that of its policy now. `matches`: its selectors
-    /// match the pod and its namespace. `matched_workloads`: workloads with pods that it and its policy
-    /// match; none: not known yet. `allow_pod_deletion`: the controller has the permission; without it, Delete only audits.
+    /// The facts of a binding. `matches`: its selectors match the pod and its namespace.
+    /// `matched_workloads`: workloads with pods that it and its policy match; none: not known yet.
+    /// `allow_pod_deletion`: the controller has the permission; without it, Delete only audits.
     #[must_use]
     pub fn of(
         binding: &RuntimePolicyBinding,
-        policy_generation: i64,
         matches: bool,
         matched_workloads: Option<usize>,
         allow_pod_deletion: bool,
@@ -60,7 +59,7 @@ impl BindingFacts {
             changed: guard::changed(metadata),
             matched_workloads,
             resume: annotations.and_then(|a| a.get(ANNOTATION_RESUME)).cloned(),
-            was_paused: guard::was_paused(binding, policy_generation),
+            paused: binding.status.as_ref().and_then(|s| s.paused.clone()),
         }
     }
 }
@@ -107,14 +106,14 @@ mod tests {
 
     #[test]
     fn a_binding_keeps_its_actions_and_its_annotation() {
-        let facts = BindingFacts::of(&binding(|_| ()), 1, true, Some(3), false);
+        let facts = BindingFacts::of(&binding(|_| ()), true, Some(3), false);
         assert_eq!(
             facts.actions,
             [ResponseAction::Audit, ResponseAction::Evict]
         );
         assert_eq!(facts.resume.as_deref(), Some("1/2"));
         assert_eq!((facts.generation, facts.matched_workloads), (2, Some(3)));
-        assert!(!facts.was_paused);
+        assert_eq!(facts.paused, None);
     }
 
     #[test]
@@ -124,7 +123,7 @@ mod tests {
             (true, ResponseAction::Delete),
             (false, ResponseAction::Audit),
         ] {
-            let facts = BindingFacts::of(&binding(delete), 1, true, Some(3), allowed);
+            let facts = BindingFacts::of(&binding(delete), true, Some(3), allowed);
             assert_eq!(facts.actions, [want]);
         }
     }

@@ -213,7 +213,6 @@ impl Cluster {
                     // paused the binding is in the binding's status.
                     BindingFacts::of(
                         &b.object,
-                        facts.generation,
                         true,
                         Some(usize::MAX),
                         self.configuration.allow_pod_deletion,
