@@ -22,11 +22,12 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client};
 use responses::{IncidentSummary, Incidents};
+use std::collections::BTreeMap;
 use std::io::Write;
 
 /// Namespace of the Events about cluster-scoped objects.
@@ -150,6 +151,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         bindings,
         incidents,
         node_events,
+        ready_sensors,
     ) = futures::join!(
         deployments.get_opt("bailiff-controller"),
         leases.get_opt(keys::CONTROLLER_LEASE),
@@ -162,6 +164,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         objects::list_all::<RuntimePolicyBinding>(&client),
         incidents(&client),
         node_events(&client),
+        ready_sensors(&client, namespace),
     );
     ClusterState {
         controller: controller.map_err(|error| cause(&error)),
@@ -175,6 +178,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         bindings: bindings.map_err(|error| cause(&error)),
         incidents: incidents.map_err(|error| cause(&error)),
         node_events: node_events.map_err(|error| cause(&error)),
+        ready_sensors: ready_sensors.map_err(|error| cause(&error)),
     }
 }
 
@@ -200,4 +204,22 @@ async fn node_events(client: &Client) -> Result<Vec<NodeEvent>, kube::Error> {
     })
     .await?;
     Ok(events)
+}
+
+/// Since when the sensor of a node is Ready, for each node with such a sensor.
+async fn ready_sensors(
+    client: &Client,
+    namespace: &str,
+) -> Result<BTreeMap<String, Timestamp>, kube::Error> {
+    let mut sensors = BTreeMap::new();
+    let (name, component) = (keys::LABEL_APP_NAME, keys::LABEL_APP_COMPONENT);
+    let (app, sensor) = (keys::APP_NAME, keys::COMPONENT_SENSOR);
+    let params = ListParams::default().labels(&format!("{name}={app},{component}={sensor}"));
+    let api = Api::namespaced(client.clone(), namespace);
+    // A pod that cannot be decoded ends nothing.
+    objects::list(&api, params, |pod: Pod| {
+        sensors.extend(checks::ready_sensor(&pod));
+    })
+    .await?;
+    Ok(sensors)
 }
