@@ -357,7 +357,7 @@ pub struct BindingFacts {
 /// What matters of the pod's namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceFacts {
-    /// It is exempt by configuration.
+    /// Its pods are never removed.
     pub exempt: bool,
     /// Critical priority classes protect pods in it.
     pub critical: bool,

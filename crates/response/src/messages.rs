@@ -485,7 +485,7 @@ fn no_action(reason: &NoActionReason) -> String {
         }
         NoActionReason::BailiffPod => "The pod belongs to Bailiff.".to_owned(),
         NoActionReason::ExemptNamespace => {
-            "The namespace is exempt in the configuration of Bailiff.".to_owned()
+            "The namespace is exempt, so Bailiff never removes its pods.".to_owned()
         }
         NoActionReason::CriticalPod => {
             "The pod has a critical priority class, which protects it in this namespace.".to_owned()

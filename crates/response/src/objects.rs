@@ -4,10 +4,11 @@
 //! Not here: reading them (`controller`, `cli`), and facts of a pod (`facts`).
 //! Invariant: what an object does not say is never taken as permission.
 
-use crate::facts::{BindingFacts, PolicyFacts, Switch};
+use crate::facts::{BindingFacts, NamespaceFacts, PolicyFacts, Switch};
 use crate::guard;
 use bailiff_api::keys::{
-    ANNOTATION_RESUME, RESPONSE_SWITCH, RESPONSE_SWITCH_DEFAULT_MODE, RESPONSE_SWITCH_MODE,
+    ALWAYS_EXEMPT_NAMESPACE, ANNOTATION_RESUME, RESPONSE_SWITCH, RESPONSE_SWITCH_DEFAULT_MODE,
+    RESPONSE_SWITCH_MODE,
 };
 use bailiff_api::{ResponseAction, RuntimePolicy, RuntimePolicyBinding};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -60,6 +61,19 @@ impl BindingFacts {
             matched_workloads,
             resume: annotations.and_then(|a| a.get(ANNOTATION_RESUME)).cloned(),
             paused: binding.status.as_ref().and_then(|s| s.paused.clone()),
+        }
+    }
+}
+
+impl NamespaceFacts {
+    /// The facts of a namespace, by its name and what the configuration lists. `kube-system` is always
+    /// exempt.
+    #[must_use]
+    pub fn of(name: &str, exempt: &[String], critical: &[String]) -> Self {
+        let is_in = |names: &[String]| names.iter().any(|n| n == name);
+        Self {
+            exempt: name == ALWAYS_EXEMPT_NAMESPACE || is_in(exempt),
+            critical: is_in(critical),
         }
     }
 }
@@ -126,6 +140,21 @@ mod tests {
             let facts = BindingFacts::of(&binding(delete), true, Some(3), allowed);
             assert_eq!(facts.actions, [want]);
         }
+    }
+
+    #[test]
+    fn kube_system_is_exempt_whatever_the_configuration_lists() {
+        let listed = ["payments".to_owned()];
+        for (name, exempt, critical) in [
+            ("kube-system", true, false),
+            ("payments", true, false),
+            ("shop", false, false),
+        ] {
+            let facts = NamespaceFacts::of(name, &listed, &[]);
+            assert_eq!((facts.exempt, facts.critical), (exempt, critical), "{name}");
+        }
+        let critical = NamespaceFacts::of("payments", &[], &listed);
+        assert!(critical.critical && !critical.exempt);
     }
 
     #[test]

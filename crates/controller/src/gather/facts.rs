@@ -193,11 +193,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
 }
 
 fn namespace_facts(config: &Config, name: &str) -> NamespaceFacts {
-    let is_in = |names: &[String]| names.iter().any(|n| n == name);
-    NamespaceFacts {
-        exempt: is_in(&config.exempt_namespaces),
-        critical: is_in(&config.critical_namespaces),
-    }
+    NamespaceFacts::of(name, &config.exempt_namespaces, &config.critical_namespaces)
 }
 
 fn policy_facts(

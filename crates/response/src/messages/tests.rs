@@ -179,7 +179,7 @@ fn why_bailiff_took_no_action() {
         (NoActionReason::BailiffPod, "The pod belongs to Bailiff."),
         (
             NoActionReason::ExemptNamespace,
-            "The namespace is exempt in the configuration of Bailiff.",
+            "The namespace is exempt, so Bailiff never removes its pods.",
         ),
         (
             NoActionReason::CriticalPod,
