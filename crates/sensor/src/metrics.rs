@@ -208,14 +208,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Names them in a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
-        // Prometheus sees no increase from an absent counter, so an alert would miss the first one.
-        for reason in NotEvaluated::ALL {
-            self.not_evaluated(reason, 0);
-        }
-        for reason in NotRecorded::ALL {
-            let labels = NotRecordedLabels { reason };
-            drop(self.not_recorded.get_or_create(&labels));
-        }
+        self.start_at_zero();
         let registry = registry.sub_registry_with_prefix("bailiff_sensor");
         registry.register(
             "execs",
@@ -292,6 +285,18 @@ impl Metrics {
             "Forks and exits of pods' processes that were lost because the ring buffer was full",
             self.process_events_lost.clone(),
         );
+    }
+
+    /// Exports what alerts count before anything is counted: Prometheus sees no increase from an absent
+    /// counter, so an alert would miss the first one.
+    fn start_at_zero(&self) {
+        for reason in NotEvaluated::ALL {
+            self.not_evaluated(reason, 0);
+        }
+        for reason in NotRecorded::ALL {
+            let labels = NotRecordedLabels { reason };
+            drop(self.not_recorded.get_or_create(&labels));
+        }
     }
 
     pub(crate) fn not_evaluated(&self, reason: NotEvaluated, count: u64) {
