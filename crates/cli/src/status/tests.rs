@@ -6,6 +6,7 @@ use super::{period, report};
 use crate::objects::{Objects, Problem};
 use bailiff_api::event::NODE_NOT_MONITORED_INTERVAL;
 use bailiff_api::{Incident, protection};
+use bailiff_response::{NoActionKind, WaitKind};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, from_value, json};
 
@@ -518,29 +519,36 @@ fn responses_that_wait_have_a_row_for_each_reason() {
 
 #[test]
 fn every_reason_of_a_wait_has_a_remedy_of_its_own() {
-    use bailiff_api::condition::responded as r;
     let mut messages = std::collections::BTreeSet::new();
-    for reason in [
-        "",
-        r::COOLDOWN,
-        r::RATE_LIMITED,
-        r::WAITING_FOR_DISRUPTION_BUDGET,
-        r::INCIDENTS_NOT_PROTECTED,
-        r::BLOCKED_BY_WEBHOOK,
-        r::CIRCUIT_BREAKER_OPEN,
-        r::POLICY_PAUSED,
-        r::RESPONSES_SWITCHED_OFF,
-        r::PERMISSION_MISSING,
-        r::WAITING_FOR_NEXT_EXEC,
-        r::API_REQUEST_FAILED,
-        "FromAnotherVersion",
-    ] {
+    let known = WaitKind::ALL.iter().map(|kind| kind.as_str());
+    for reason in known.chain(["", "FromAnotherVersion"]) {
         let mut state = working();
         let since = "2026-01-01T23:50:00Z";
         state.incidents = Ok(objects(vec![incident("inc-1", "Unknown", reason, since)]));
         let line = lines(&state)[8].clone();
         assert!(line.len() < 450, "{line}");
         let (_, remedy) = line.split_once("10m. ").unwrap();
+        assert!(messages.insert(remedy.to_owned()), "{reason}: {remedy}");
+    }
+}
+
+#[test]
+fn every_reason_of_no_action_has_a_remedy_of_its_own() {
+    let mut messages = std::collections::BTreeSet::new();
+    let done = [
+        "AuditOnly",
+        "EvaluationFailed",
+        "PodNotFound",
+        "AlreadyTerminating",
+    ];
+    let known = NoActionKind::ALL.iter().map(|kind| kind.as_str());
+    let known = known.filter(|reason| !done.contains(reason));
+    for reason in known.chain(["FromAnotherVersion"]) {
+        let mut state = working();
+        let since = "2026-01-01T23:50:00Z";
+        state.incidents = Ok(objects(vec![incident("inc-1", "False", reason, since)]));
+        let line = lines(&state)[8].clone();
+        let (_, remedy) = line.split_once("shop/inc-1. ").unwrap();
         assert!(messages.insert(remedy.to_owned()), "{reason}: {remedy}");
     }
 }
