@@ -207,7 +207,7 @@ fn an_open_incident_is_deleted_only_with_its_namespace() {
 fn the_account_of_the_controller_removes_no_pod_of_an_exempt_namespace() {
     let story = Story::begin("exempt");
     let token = controller_token(&story);
-    let words = "Bailiff must not remove pods in the namespaces kube-system, which the chart value exemptNamespaces exempts";
+    let words = "Bailiff must not remove pods in the namespaces kube-system, which are exempt";
     for (namespace, denied) in [("kube-system", true), (story.namespace.as_str(), false)] {
         // One for the Eviction, one for the deletion.
         for verb in ["evict", "delete"] {

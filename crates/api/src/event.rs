@@ -25,6 +25,8 @@ pub const EVALUATION_FAILED: &str = "PolicyEvaluationFailed";
 pub const IMAGE_DENIED: &str = "ImageDenied";
 /// On a Node: processes of this node, or of some of its pods, are not monitored.
 pub const NODE_NOT_MONITORED: &str = "NodeNotMonitored";
+/// On a Node: what the sensor reported as not monitored is monitored again.
+pub const NODE_MONITORED: &str = "NodeMonitored";
 /// The sensor and the controller repeat the Event about a Node after this time, as long as its cause lasts.
 /// The API server keeps an Event for an hour.
 pub const NODE_NOT_MONITORED_INTERVAL: Duration = Duration::from_mins(10);

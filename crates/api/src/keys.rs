@@ -85,3 +85,7 @@ pub const WORKLOAD_KINDS: &[(&str, &str, &str)] = &[
     ("batch", "v1", "CronJob"),
     ("", "v1", "ReplicationController"),
 ];
+
+/// Namespace that is always exempt from responses and image policies: the cluster depends on its pods, and
+/// whoever can create pods there has other ways.
+pub const ALWAYS_EXEMPT_NAMESPACE: &str = "kube-system";

@@ -56,7 +56,7 @@ pub use runtime_policy::{
     RuntimePolicyStatus, TypeChecking, Validation, Variable,
 };
 pub use runtime_policy_binding::{
-    Guardrails, ResponseAction, RuntimePolicyBinding, RuntimePolicyBindingSpec,
+    Guardrails, PausedStatus, ResponseAction, RuntimePolicyBinding, RuntimePolicyBindingSpec,
     RuntimePolicyBindingStatus, UnmanagedPodPolicy,
 };
 pub use shared::{ContainerType, Coverage, ExecutableSource, MatchResources, Origin, Severity};

@@ -4,7 +4,7 @@
 //! Invariant: a binding with the action `Audit` alone never causes a request about a pod.
 
 use crate::shared::{Coverage, MatchResources};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -173,7 +173,32 @@ pub struct RuntimePolicyBindingStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+    /// Pause of the binding. The condition Paused is derived from it. Absent if the binding is not paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PausedStatus>,
     /// Coverage: monitored nodes out of matching nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
+}
+
+/// Pause of a binding. It ends when somebody resumes the binding, or when the binding or its policy changes.
+#[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PausedStatus {
+    /// UID of the RuntimePolicy.
+    #[serde(rename = "policyUID")]
+    #[schemars(length(max = 128))]
+    pub policy_uid: String,
+    /// Generation of the RuntimePolicy whose responses wait.
+    pub policy_generation: i64,
+    /// Generation of the binding whose responses wait.
+    pub binding_generation: i64,
+    /// Time at which the controller first recorded the pause, by its clock.
+    pub start_time: Time,
+    /// Number of workloads that the binding would remove pods of within 10 minutes.
+    #[schemars(range(min = 0))]
+    pub workloads: i32,
+    /// Number of workloads that it can remove pods of within 10 minutes.
+    #[schemars(range(min = 0))]
+    pub max_workloads: i32,
 }

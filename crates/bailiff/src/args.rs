@@ -110,7 +110,7 @@ pub(crate) struct ControllerArgs {
     /// Name of this replica: its pod's name
     #[arg(long, value_name = "NAME", env = "BAILIFF_POD_NAME")]
     pod_name: String,
-    /// Namespaces whose pods are never evicted, separated by commas
+    /// Namespaces whose pods are never evicted, besides kube-system, separated by commas
     #[arg(
         long,
         value_name = "NAMES",

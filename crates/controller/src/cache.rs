@@ -195,6 +195,15 @@ fn protection(change: &Change) -> Vec<News> {
     }
 }
 
+fn switched(event: &Event<ConfigMap>) -> Vec<News> {
+    match event {
+        Event::Init | Event::InitApply(_) => Vec::new(),
+        Event::InitDone | Event::Apply(_) | Event::Delete(_) => {
+            vec![News::Reason(responded::RESPONSES_SWITCHED_OFF)]
+        }
+    }
+}
+
 /// Keeps the cache current until it is dropped.
 pub(crate) async fn run(
     cache: Cache,
@@ -235,12 +244,7 @@ pub(crate) async fn run(
             Some(event) = protection_bindings.next() => ("the protection of Incidents", event.map(|e| {
                 protection(&cache.rules().protection_binding.apply(e))
             })),
-            Some(event) = switch.next() => ("the switch", event.map(|e| match e {
-                Event::Init | Event::InitApply(_) => Vec::new(),
-                Event::InitDone | Event::Apply(_) | Event::Delete(_) => {
-                    vec![News::Reason(responded::RESPONSES_SWITCHED_OFF)]
-                }
-            })),
+            Some(event) = switch.next() => ("the switch", event.map(|e| switched(&e))),
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => continue,
         };
         match brought {
@@ -271,3 +275,6 @@ fn without_managed_fields(event: Event<Namespace>) -> Event<Namespace> {
         Event::Init | Event::InitDone | Event::Delete(_) => event,
     }
 }
+
+#[cfg(test)]
+mod tests;

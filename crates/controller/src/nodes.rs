@@ -20,7 +20,7 @@ use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use kube::Client;
 pub(crate) use sensors::Monitored;
-use sensors::{Due, Sensors};
+use sensors::{Cause, Due, Sensors};
 use tokio::time::Instant;
 
 /// Most Events that are written at the same time.
@@ -87,16 +87,25 @@ type Written = (String, Result<(), kube::Error>);
 
 /// Reports a node.
 async fn report(recorder: Recorder, due: Due) -> Written {
-    let event = event(&due.node, due.has_pod);
+    let event = event(&due.node, due.cause);
     let written = recorder.publish(&event, Timestamp::now()).await;
     (due.node, written)
 }
 
-fn event(node: &str, has_pod: bool) -> EventSpec {
-    let cause = if has_pod {
-        "Its sensor has not been Ready for more than a minute. See the sensor pod on this node."
-    } else {
-        "It has had no sensor pod for more than a minute. Check the tolerations and the node selector of DaemonSet bailiff-sensor."
+fn event(node: &str, cause: Cause) -> EventSpec {
+    let cause = match cause {
+        Cause::NotReady => {
+            "Its sensor has not been Ready for more than a minute. See the sensor pod on this node."
+        }
+        Cause::NoPod => {
+            "It has had no sensor pod for more than a minute. Check the tolerations, the node selector and the affinity of DaemonSet bailiff-sensor."
+        }
+        Cause::Fargate => {
+            "Fargate runs no DaemonSets, and so no sensor. Run the pods that policies must cover on other nodes."
+        }
+        Cause::VirtualKubelet => {
+            "A virtual node (virtual-kubelet) runs no DaemonSets, and so no sensor. Run the pods that policies must cover on other nodes."
+        }
     };
     EventSpec {
         reason: event::NODE_NOT_MONITORED,

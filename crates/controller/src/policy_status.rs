@@ -11,11 +11,11 @@ use crate::policy_cache::Checked;
 use crate::reconcile::Controller;
 use bailiff_api::condition::{evaluation_failed, paused, ready, succeeding, types};
 use bailiff_api::{
-    Coverage, FailurePolicy, ResponseAction, RuntimePolicy, RuntimePolicyBinding,
+    Coverage, FailurePolicy, PausedStatus, ResponseAction, RuntimePolicy, RuntimePolicyBinding,
     RuntimePolicyBindingStatus, RuntimePolicyStatus,
 };
 use bailiff_policy::MatchResources;
-use bailiff_response::{BindingFacts, PolicyFacts, messages};
+use bailiff_response::{BindingFacts, Paused, PolicyFacts, guard, messages};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,42 +111,50 @@ pub(crate) struct Guarded<'a> {
 }
 
 impl Guarded<'_> {
-    /// The condition Paused; none: it was never paused.
-    fn condition(
+    /// The pause of a binding and its condition Paused; none: it was never paused. Without `workloads`,
+    /// pods were not counted yet.
+    fn pause(
         &self,
         binding: &RuntimePolicyBinding,
         policy: &RuntimePolicy,
-        workloads: usize,
+        workloads: Option<usize>,
         new: &Conditions<'_>,
-    ) -> Option<Condition> {
-        let generation = policy.metadata.generation.unwrap_or_default();
+    ) -> (Option<PausedStatus>, Option<Condition>) {
         let allowed = self.config.allow_pod_deletion;
-        let facts = BindingFacts::of(binding, generation, true, Some(workloads), allowed);
+        let facts = BindingFacts::of(binding, true, workloads, allowed);
         let policy = PolicyFacts::of(policy, true);
-        let assessed = self
-            .responder
-            .work()
-            .controls
-            .guards
-            .assess(&policy, &facts);
-        let was = new.before.iter().find(|c| c.type_ == types::PAUSED);
+        let work = self.responder.work();
+        let assessed = work.controls.guards.assess(&policy, &facts);
         if let Some(pause) = assessed {
-            let message = messages::paused(&pause);
-            return Some(new.of(types::PAUSED, true, paused::TOO_MANY_WORKLOADS, message));
+            let condition = new.paused(&pause);
+            let recorded = pause.record(&policy, facts.paused.as_ref(), new.now);
+            return (Some(recorded), Some(condition));
         }
-        let pause = bailiff_response::Paused {
-            binding: facts.name,
-            workloads: None,
-            matched_workloads: workloads,
-            policy_generation: generation,
-            binding_generation: facts.generation,
-        };
+        let was_resumed = new.before.iter().any(|c| c.type_ == types::PAUSED);
+        let was_paused = was_resumed || guard::was_paused(&policy, &facts).is_some();
         // Of other generations nothing is left to report.
-        let resumed = facts.resume.as_deref() == Some(&pause.resume());
-        was.filter(|_| resumed).map(|_| {
-            let message = messages::resumed(&pause);
+        let resumed = was_paused && guard::is_resumed(&policy, &facts);
+        let resumed = resumed.then(|| {
+            let message = messages::resumed(policy.generation, facts.generation);
             new.of(types::PAUSED, false, paused::RESUMED, message)
-        })
+        });
+        (None, resumed)
+    }
+
+    /// The same while the policy cannot be used: it can come back as it was, after a rollback for example.
+    fn pause_without_policy(
+        &self,
+        binding: &RuntimePolicyBinding,
+        new: &Conditions<'_>,
+    ) -> (Option<PausedStatus>, Option<Condition>) {
+        let facts = BindingFacts::of(binding, true, None, self.config.allow_pod_deletion);
+        let recorded = facts.paused;
+        let recorded = recorded.filter(|r| r.binding_generation == facts.generation);
+        let paused = recorded.as_ref().map(|r| Paused::recorded(&facts.name, r));
+        match paused.filter(|paused| facts.resume != Some(paused.resume())) {
+            Some(paused) => (recorded, Some(new.paused(&paused))),
+            None => (None, None),
+        }
     }
 }
 
@@ -196,43 +204,37 @@ pub(crate) fn of_binding(
             format!("RuntimePolicy {name} exists and compiles."),
         ),
     };
-    let mut status = RuntimePolicyBindingStatus {
+    let compiled = policy.filter(|(_, checked)| selectors.is_ok() && checked.compiled.is_ok());
+    let compiled = compiled.map(|(policy, _)| &**policy);
+    let before = binding.status.as_ref();
+    let before = before.filter(|status| status.observed_generation == generation);
+    let (matched, coverage) = match (compiled, matching) {
+        (None, _) => (None, None),
+        (Some(_), Some(matching)) => (
+            Some(new.pods_matched(matching.pods)),
+            Some(matching.coverage),
+        ),
+        (Some(_), None) => {
+            let mut conditions = before.iter().flat_map(|status| &status.conditions);
+            let matched = conditions.find(|c| c.type_ == types::PODS_MATCHED);
+            (matched.cloned(), before.and_then(|status| status.coverage))
+        }
+    };
+    let workloads = matching.map(|matching| matching.workloads);
+    let (paused, condition) = match compiled {
+        Some(policy) => guarded.pause(binding, policy, workloads, &new),
+        None => guarded.pause_without_policy(binding, &new),
+    };
+    let ready = new.of(types::READY, value, reason, message);
+    RuntimePolicyBindingStatus {
         observed_generation: generation,
-        conditions: vec![new.of(types::READY, value, reason, message)],
-        coverage: None,
-    };
-    let compiled = policy.filter(|(_, checked)| checked.compiled.is_ok());
-    let (Ok(_), Some((policy, _))) = (&selectors, compiled) else {
-        return status;
-    };
-    let Some(matching) = matching else {
-        let before = binding.status.as_ref();
-        let before = before.filter(|status| status.observed_generation == generation);
-        let stays = |c: &&Condition| [types::PODS_MATCHED, types::PAUSED].contains(&&*c.type_);
-        let conditions = before.iter().flat_map(|status| &status.conditions);
-        status.conditions.extend(conditions.filter(stays).cloned());
-        status.coverage = before.and_then(|status| status.coverage);
-        return status;
-    };
-    let (reason, message) = if matching.pods == 0 {
-        (
-            ready::NO_MATCHING_PODS,
-            "No pod matches now. Check the selectors of the binding and of its policy.",
-        )
-    } else {
-        (
-            ready::MATCHING_PODS_FOUND,
-            "The selectors match at least one pod.",
-        )
-    };
-    let found = matching.pods > 0;
-    status
-        .conditions
-        .push(new.of(types::PODS_MATCHED, found, reason, message.to_owned()));
-    let paused = guarded.condition(binding, policy, matching.workloads, &new);
-    status.conditions.extend(paused);
-    status.coverage = Some(matching.coverage);
-    status
+        conditions: std::iter::once(ready)
+            .chain(matched)
+            .chain(condition)
+            .collect(),
+        paused,
+        coverage,
+    }
 }
 
 /// The conditions of a status, from those before.
@@ -243,6 +245,28 @@ struct Conditions<'a> {
 }
 
 impl Conditions<'_> {
+    /// The condition `PodsMatched` of a binding that matches so many pods.
+    fn pods_matched(&self, pods: usize) -> Condition {
+        let (reason, message) = if pods == 0 {
+            (
+                ready::NO_MATCHING_PODS,
+                "No pod matches now. Check the selectors of the binding and of its policy.",
+            )
+        } else {
+            (
+                ready::MATCHING_PODS_FOUND,
+                "The selectors match at least one pod.",
+            )
+        };
+        self.of(types::PODS_MATCHED, pods > 0, reason, message.to_owned())
+    }
+
+    /// The condition Paused of a binding that is paused.
+    fn paused(&self, paused: &Paused) -> Condition {
+        let message = messages::paused(paused);
+        self.of(types::PAUSED, true, paused::TOO_MANY_WORKLOADS, message)
+    }
+
     fn of(&self, type_: &str, value: bool, reason: &str, message: String) -> Condition {
         condition(
             self.before,

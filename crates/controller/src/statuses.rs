@@ -16,7 +16,6 @@ use crate::reconcile::Controller;
 use crate::switch;
 use crate::undecodable::Reported;
 use crate::waits::{HEARTBEAT_INTERVAL, until};
-use bailiff_api::condition::types;
 use bailiff_api::{
     RuntimePolicy, RuntimePolicyBinding, RuntimePolicyBindingStatus, RuntimePolicyStatus,
 };
@@ -24,7 +23,6 @@ use bailiff_kube::serve::Heartbeat;
 use bailiff_policy::MatchResources;
 use bailiff_response::Switch;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value as Json, json};
@@ -150,7 +148,7 @@ impl Writer<'_> {
             let matching = self.matching_both(&namespaces, &binding, policy);
             let status = of_binding(&binding, policy, &guarded, matching, now);
             self.keep_matched_workloads(&binding, matching.map(|matching| matching.workloads));
-            paused += i64::from(status.conditions.iter().any(is_paused));
+            paused += i64::from(status.paused.is_some());
             if binding.status.as_ref() != Some(&status) {
                 changed.bindings.push((binding, status));
             }
@@ -217,21 +215,16 @@ impl Writer<'_> {
             self.heartbeat.beat();
             let written = write(client, &*binding, &binding.status, &status).await;
             all &= written;
-            let was_paused = binding
-                .status
-                .iter()
-                .flat_map(|s| &s.conditions)
-                .any(is_paused);
-            if written && !was_paused && status.conditions.iter().any(is_paused) {
-                self.responder.report_paused(&binding, Timestamp::now());
+            let before = binding.status.as_ref().and_then(|s| s.paused.as_ref());
+            if let (true, Some(paused)) = (written, &status.paused)
+                && before.is_none_or(|before| before.start_time != paused.start_time)
+            {
+                self.responder
+                    .report_paused(&binding, paused, Timestamp::now());
             }
         }
         all
     }
-}
-
-fn is_paused(condition: &Condition) -> bool {
-    condition.type_ == types::PAUSED && condition.status == "True"
 }
 
 /// Whether the object was not changed since it was known. The patch has the version that the status was

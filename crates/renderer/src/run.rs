@@ -6,7 +6,7 @@
 use crate::apply::{Pass, Reported, pass};
 use crate::metrics::Metrics;
 use crate::plan::Settings;
-use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
+use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, keys};
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::serve::{self, Health};
 use bailiff_kube::watch;
@@ -58,7 +58,7 @@ impl Config {
         webhook: bool,
         mode: Mode,
     ) -> Self {
-        let always = ["kube-system", namespace].map(str::to_owned);
+        let always = [keys::ALWAYS_EXEMPT_NAMESPACE, namespace].map(str::to_owned);
         let namespaces: BTreeSet<_> = exempt
             .into_iter()
             .filter(|name| !name.is_empty())

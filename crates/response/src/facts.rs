@@ -9,8 +9,8 @@ use crate::breaker::Breaker;
 use crate::guard::Paused;
 use crate::ledger::{History, RateLimits};
 use bailiff_api::{
-    BindingReference, Guardrails, Incident, IncidentType, Origin, ResponseAction, WaitingStatus,
-    WorkloadReference, keys,
+    BindingReference, Guardrails, Incident, IncidentType, Origin, PausedStatus, ResponseAction,
+    WaitingStatus, WorkloadReference, keys,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
@@ -350,14 +350,14 @@ pub struct BindingFacts {
     pub matched_workloads: Option<usize>,
     /// Its annotation `bailiff.dev/resume`.
     pub resume: Option<String>,
-    /// Its condition `Paused` is True for these generations, as `guard::was_paused` tells.
-    pub was_paused: bool,
+    /// The pause that its status records, of whichever generations.
+    pub paused: Option<PausedStatus>,
 }
 
 /// What matters of the pod's namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceFacts {
-    /// It is exempt by configuration.
+    /// Its pods are never removed.
     pub exempt: bool,
     /// Critical priority classes protect pods in it.
     pub critical: bool,

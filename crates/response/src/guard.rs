@@ -10,12 +10,11 @@
 
 use crate::facts::{BindingFacts, PolicyFacts, is_by_itself, last_verdict, origins};
 use crate::incident_state::is_final;
-use crate::messages;
 use crate::workload::WorkloadKey;
 use bailiff_api::condition::types;
-use bailiff_api::{Incident, IncidentType, RuntimePolicyBinding};
+use bailiff_api::{Incident, IncidentType, PausedStatus};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The guard watches a generation for so long.
@@ -36,10 +35,10 @@ const NAMESPACE_WORKLOADS: usize = ALWAYS * SHARE;
 pub struct Paused {
     /// Name of the binding.
     pub binding: String,
-    /// How many workloads it would remove pods of within 10 minutes; none: it is not known any more.
-    pub workloads: Option<usize>,
-    /// How many workloads it matches, as `matched_workloads` counts them.
-    pub matched_workloads: usize,
+    /// How many workloads it would remove pods of within 10 minutes.
+    pub workloads: usize,
+    /// Pods of how many workloads it can remove within 10 minutes.
+    pub max_workloads: usize,
     /// Generation of the policy that is paused.
     pub policy_generation: i64,
     /// Generation of the binding that is paused.
@@ -47,16 +46,49 @@ pub struct Paused {
 }
 
 impl Paused {
-    /// Pods of how many workloads it can remove within 10 minutes.
+    /// The pause that a status records for a binding of this name.
     #[must_use]
-    pub fn limit(&self) -> usize {
-        limit(self.matched_workloads)
+    pub fn recorded(binding: &str, paused: &PausedStatus) -> Self {
+        let count = |number| usize::try_from(number).unwrap_or_default();
+        Self {
+            binding: binding.to_owned(),
+            workloads: count(paused.workloads),
+            max_workloads: count(paused.max_workloads),
+            policy_generation: paused.policy_generation,
+            binding_generation: paused.binding_generation,
+        }
+    }
+
+    /// What the status records of it from now on. `before`: what it records until now.
+    #[must_use]
+    pub fn record(
+        &self,
+        policy: &PolicyFacts,
+        before: Option<&PausedStatus>,
+        now: Timestamp,
+    ) -> PausedStatus {
+        let count = |number| i32::try_from(number).unwrap_or(i32::MAX);
+        let new = PausedStatus {
+            policy_uid: policy.uid.clone(),
+            policy_generation: self.policy_generation,
+            binding_generation: self.binding_generation,
+            start_time: Time(now),
+            workloads: count(self.workloads),
+            max_workloads: count(self.max_workloads),
+        };
+        match before.filter(|before| is_of(before, policy, self.binding_generation)) {
+            Some(before) => PausedStatus {
+                start_time: before.start_time.clone(),
+                ..new
+            },
+            None => new,
+        }
     }
 
     /// The value of the annotation `bailiff.dev/resume` that resumes it.
     #[must_use]
     pub fn resume(&self) -> String {
-        format!("{}/{}", self.policy_generation, self.binding_generation)
+        resume(self.policy_generation, self.binding_generation)
     }
 }
 
@@ -168,19 +200,25 @@ impl Guards {
     /// Whether the guard pauses a binding of a policy. None also where `is_undecided`.
     #[must_use]
     pub fn assess(&self, policy: &PolicyFacts, binding: &BindingFacts) -> Option<Paused> {
-        let paused = paused(policy, binding);
-        if is_resumed(binding, &paused) {
+        if is_resumed(policy, binding) {
             return None;
         }
-        let most = self.most_at_once(policy, binding);
-        let matched = binding.matched_workloads;
-        if matched.is_some_and(|matched| most > limit(matched)) {
-            return Some(Paused {
-                workloads: Some(most),
-                ..paused
-            });
+        let recorded = was_paused(policy, binding);
+        let recorded = recorded.map(|paused| Paused::recorded(&binding.name, paused));
+        let workloads = self.most_at_once(policy, binding);
+        let max_workloads = binding.matched_workloads.map(limit);
+        match max_workloads.filter(|max| workloads > *max) {
+            // Incidents are deleted, so that later fewer can be known.
+            Some(_) if recorded.as_ref().is_some_and(|r| r.workloads >= workloads) => recorded,
+            Some(max_workloads) => Some(Paused {
+                binding: binding.name.clone(),
+                workloads,
+                max_workloads,
+                policy_generation: policy.generation,
+                binding_generation: binding.generation,
+            }),
+            None => recorded,
         }
-        binding.was_paused.then_some(paused)
     }
 
     /// Whether it cannot be told yet if the guard pauses a binding of a policy: it would remove pods of
@@ -188,8 +226,8 @@ impl Guards {
     #[must_use]
     pub(crate) fn is_undecided(&self, policy: &PolicyFacts, binding: &BindingFacts) -> bool {
         binding.matched_workloads.is_none()
-            && !binding.was_paused
-            && !is_resumed(binding, &paused(policy, binding))
+            && was_paused(policy, binding).is_none()
+            && !is_resumed(policy, binding)
             && self.most_at_once(policy, binding) > ALWAYS
     }
 
@@ -244,23 +282,34 @@ pub fn matched_workloads<'a>(pods: impl IntoIterator<Item = (&'a str, Option<&'a
 }
 
 /// Pods of how many workloads a binding can remove within the window, by how many it matches.
-fn limit(matched_workloads: usize) -> usize {
+pub(crate) fn limit(matched_workloads: usize) -> usize {
     ALWAYS.max(matched_workloads / SHARE)
 }
 
-/// The pause of a binding, whether it is paused or not.
-fn paused(policy: &PolicyFacts, binding: &BindingFacts) -> Paused {
-    Paused {
-        binding: binding.name.clone(),
-        workloads: None,
-        matched_workloads: binding.matched_workloads.unwrap_or_default(),
-        policy_generation: policy.generation,
-        binding_generation: binding.generation,
-    }
+/// The value of the annotation that resumes these generations of a policy and a binding.
+fn resume(policy_generation: i64, binding_generation: i64) -> String {
+    format!("{policy_generation}/{binding_generation}")
 }
 
-fn is_resumed(binding: &BindingFacts, paused: &Paused) -> bool {
-    binding.resume.as_deref() == Some(&paused.resume())
+/// Whether somebody resumed a binding for these generations.
+#[must_use]
+pub fn is_resumed(policy: &PolicyFacts, binding: &BindingFacts) -> bool {
+    binding.resume.as_deref() == Some(&resume(policy.generation, binding.generation))
+}
+
+/// The pause of these generations of a policy and a binding that the status of the binding records: after
+/// a change of leader, or when the Incidents are deleted, it stays paused.
+#[must_use]
+pub fn was_paused<'a>(policy: &PolicyFacts, binding: &'a BindingFacts) -> Option<&'a PausedStatus> {
+    let paused = binding.paused.as_ref();
+    paused.filter(|paused| is_of(paused, policy, binding.generation))
+}
+
+/// Whether a pause is of this policy and of these generations.
+fn is_of(paused: &PausedStatus, policy: &PolicyFacts, binding_generation: i64) -> bool {
+    paused.policy_uid == policy.uid
+        && paused.policy_generation == policy.generation
+        && paused.binding_generation == binding_generation
 }
 
 fn keys(record: &Record) -> impl Iterator<Item = (String, String, i64)> + '_ {
@@ -283,26 +332,6 @@ pub fn changed(metadata: &ObjectMeta) -> Timestamp {
         .filter(|entry| entry.subresource.is_none())
         .filter_map(|entry| Some(entry.time.as_ref()?.0))
         .fold(created, Timestamp::max)
-}
-
-/// Whether the status of a binding records that it is paused for its generation and this one of its
-/// policy: after a change of leader, or when the Incidents are deleted, it stays so.
-#[must_use]
-pub fn was_paused(binding: &RuntimePolicyBinding, policy_generation: i64) -> bool {
-    let generation = binding.metadata.generation.unwrap_or_default();
-    let paused = Paused {
-        binding: binding.metadata.name.clone().unwrap_or_default(),
-        workloads: None,
-        matched_workloads: 0,
-        policy_generation,
-        binding_generation: generation,
-    };
-    let conditions = binding.status.iter().flat_map(|s| &s.conditions);
-    conditions.into_iter().any(|c| {
-        c.type_ == types::PAUSED
-            && c.status == "True"
-            && c.message.contains(&messages::resume_command(&paused))
-    })
 }
 
 #[cfg(test)]

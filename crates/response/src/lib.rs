@@ -40,7 +40,7 @@ pub use incident_state::{
 pub use ledger::{Claim, History, Ledger, Limit, RateLimits, WorkloadClaim};
 pub use plan::{Plan, PodRemoval, Shortening, claim_of, plan};
 pub use queue::{Demand, Finished, Job, Key, Queue, QueueSettings, Stats, Summary, Waiting, Wake};
-pub use reason::{Blocker, NoActionReason, RateLimit, WaitReason};
+pub use reason::{Blocker, NoActionKind, NoActionReason, RateLimit, WaitKind, WaitReason};
 pub use rejection::{Rejection, rejected, unanswered};
 pub use workload::WorkloadKey;
 

@@ -229,24 +229,21 @@ pub fn recovered_note(incident: &Incident, recovery: &Recovery) -> Option<Note> 
 /// The message of a binding's condition `Paused` while it is True.
 #[must_use]
 pub fn paused(paused: &Paused) -> String {
-    let workloads = match paused.workloads {
-        Some(workloads) => format!(
-            "{workloads} workloads instead of at most {}",
-            paused.limit()
-        ),
-        None => "too many workloads".to_owned(),
-    };
     format!(
-        "This binding would remove pods of {workloads} within 10 minutes, so its responses wait. Check the policy and the Incidents. To resume, run: {}",
+        "This binding would remove pods of {} workloads instead of at most {} within 10 minutes, so its responses wait. Check the policy and the Incidents. To resume, run: {}",
+        paused.workloads,
+        paused.max_workloads,
         resume_command(paused)
     )
 }
 
 /// The message of a binding's condition `Paused` after somebody resumed it.
 #[must_use]
-pub fn resumed(paused: &Paused) -> String {
-    let (annotation, value) = (keys::ANNOTATION_RESUME, paused.resume());
-    format!("Annotation {annotation}={value} resumed the responses of this binding.")
+pub fn resumed(policy_generation: i64, binding_generation: i64) -> String {
+    let annotation = keys::ANNOTATION_RESUME;
+    format!(
+        "Annotation {annotation}={policy_generation}/{binding_generation} resumed the responses of this binding."
+    )
 }
 
 /// The Event on a binding that the guard pauses.
@@ -282,8 +279,7 @@ pub fn replacement(owner: &Owner) -> String {
 }
 
 /// The command that resumes a binding.
-#[must_use]
-pub fn resume_command(paused: &Paused) -> String {
+fn resume_command(paused: &Paused) -> String {
     format!(
         "kubectl annotate runtimepolicybinding {} {}={} --overwrite",
         paused.binding,
@@ -489,7 +485,7 @@ fn no_action(reason: &NoActionReason) -> String {
         }
         NoActionReason::BailiffPod => "The pod belongs to Bailiff.".to_owned(),
         NoActionReason::ExemptNamespace => {
-            "The namespace is exempt in the configuration of Bailiff.".to_owned()
+            "The namespace is exempt, so Bailiff never removes its pods.".to_owned()
         }
         NoActionReason::CriticalPod => {
             "The pod has a critical priority class, which protects it in this namespace.".to_owned()

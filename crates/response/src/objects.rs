@@ -4,10 +4,11 @@
 //! Not here: reading them (`controller`, `cli`), and facts of a pod (`facts`).
 //! Invariant: what an object does not say is never taken as permission.
 
-use crate::facts::{BindingFacts, PolicyFacts, Switch};
+use crate::facts::{BindingFacts, NamespaceFacts, PolicyFacts, Switch};
 use crate::guard;
 use bailiff_api::keys::{
-    ANNOTATION_RESUME, RESPONSE_SWITCH, RESPONSE_SWITCH_DEFAULT_MODE, RESPONSE_SWITCH_MODE,
+    ALWAYS_EXEMPT_NAMESPACE, ANNOTATION_RESUME, RESPONSE_SWITCH, RESPONSE_SWITCH_DEFAULT_MODE,
+    RESPONSE_SWITCH_MODE,
 };
 use bailiff_api::{ResponseAction, RuntimePolicy, RuntimePolicyBinding};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -29,13 +30,12 @@ impl PolicyFacts {
 }
 
 impl BindingFacts {
-    /// The facts of a binding. `policy_generation`: that of its policy now. `matches`: its selectors
-    /// match the pod and its namespace. `matched_workloads`: workloads with pods that it and its policy
-    /// match; none: not known yet. `allow_pod_deletion`: the controller has the permission; without it, Delete only audits.
+    /// The facts of a binding. `matches`: its selectors match the pod and its namespace.
+    /// `matched_workloads`: workloads with pods that it and its policy match; none: not known yet.
+    /// `allow_pod_deletion`: the controller has the permission; without it, Delete only audits.
     #[must_use]
     pub fn of(
         binding: &RuntimePolicyBinding,
-        policy_generation: i64,
         matches: bool,
         matched_workloads: Option<usize>,
         allow_pod_deletion: bool,
@@ -60,7 +60,20 @@ impl BindingFacts {
             changed: guard::changed(metadata),
             matched_workloads,
             resume: annotations.and_then(|a| a.get(ANNOTATION_RESUME)).cloned(),
-            was_paused: guard::was_paused(binding, policy_generation),
+            paused: binding.status.as_ref().and_then(|s| s.paused.clone()),
+        }
+    }
+}
+
+impl NamespaceFacts {
+    /// The facts of a namespace, by its name and what the configuration lists. `kube-system` is always
+    /// exempt.
+    #[must_use]
+    pub fn of(name: &str, exempt: &[String], critical: &[String]) -> Self {
+        let is_in = |names: &[String]| names.iter().any(|n| n == name);
+        Self {
+            exempt: name == ALWAYS_EXEMPT_NAMESPACE || is_in(exempt),
+            critical: is_in(critical),
         }
     }
 }
@@ -107,14 +120,14 @@ mod tests {
 
     #[test]
     fn a_binding_keeps_its_actions_and_its_annotation() {
-        let facts = BindingFacts::of(&binding(|_| ()), 1, true, Some(3), false);
+        let facts = BindingFacts::of(&binding(|_| ()), true, Some(3), false);
         assert_eq!(
             facts.actions,
             [ResponseAction::Audit, ResponseAction::Evict]
         );
         assert_eq!(facts.resume.as_deref(), Some("1/2"));
         assert_eq!((facts.generation, facts.matched_workloads), (2, Some(3)));
-        assert!(!facts.was_paused);
+        assert_eq!(facts.paused, None);
     }
 
     #[test]
@@ -124,9 +137,24 @@ mod tests {
             (true, ResponseAction::Delete),
             (false, ResponseAction::Audit),
         ] {
-            let facts = BindingFacts::of(&binding(delete), 1, true, Some(3), allowed);
+            let facts = BindingFacts::of(&binding(delete), true, Some(3), allowed);
             assert_eq!(facts.actions, [want]);
         }
+    }
+
+    #[test]
+    fn kube_system_is_exempt_whatever_the_configuration_lists() {
+        let listed = ["payments".to_owned()];
+        for (name, exempt, critical) in [
+            ("kube-system", true, false),
+            ("payments", true, false),
+            ("shop", false, false),
+        ] {
+            let facts = NamespaceFacts::of(name, &listed, &[]);
+            assert_eq!((facts.exempt, facts.critical), (exempt, critical), "{name}");
+        }
+        let critical = NamespaceFacts::of("payments", &[], &listed);
+        assert!(critical.critical && !critical.exempt);
     }
 
     #[test]

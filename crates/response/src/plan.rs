@@ -435,11 +435,11 @@ pub fn claim_of(facts: &Facts) -> Option<Claim> {
     Some(claim(facts, binding))
 }
 
-/// The first that acts, else the one that waits least, else the first.
+/// The one that acts with the shortest grace period, else the one that waits least, else the first.
 fn best(plans: impl Iterator<Item = Plan>) -> Option<Plan> {
     plans.min_by_key(|plan| match plan {
-        Plan::Evict(_) | Plan::Delete(_) => (0, 0, Timestamp::MIN),
-        // The shortest that a binding asks for.
+        // The shortest grace period that a binding asks for.
+        Plan::Evict(r) | Plan::Delete(r) => (0, r.grace_period_seconds, Timestamp::MIN),
         Plan::Shorten(s) => (0, s.grace_period_seconds, Timestamp::MIN),
         Plan::Requeue { until, .. } => (1, 0, *until),
         Plan::NoAction { .. } => (2, 0, Timestamp::MIN),

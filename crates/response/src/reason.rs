@@ -10,6 +10,96 @@ use bailiff_api::PauseReason;
 use bailiff_api::condition::responded;
 use jiff::Timestamp;
 
+/// Reasons of the condition `Responded` as values without details, for what is matched by kind.
+macro_rules! kinds {
+    ($(#[$doc:meta])+ $kind:ident { $($(#[$of:meta])+ $variant:ident = $reason:ident,)+ }) => {
+        $(#[$doc])+
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $kind { $($(#[$of])+ $variant,)+ }
+
+        impl $kind {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The reason of the condition `Responded`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => responded::$reason,)+ }
+            }
+
+            /// The kind with this reason; none: it is none of these, or of a newer version.
+            #[must_use]
+            pub fn of(reason: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.as_str() == reason)
+            }
+        }
+    };
+}
+
+kinds! {
+    /// What a response waits for, without its details.
+    WaitKind {
+        /// See [`WaitReason::Cooldown`].
+        Cooldown = COOLDOWN,
+        /// See [`WaitReason::RateLimited`].
+        RateLimited = RATE_LIMITED,
+        /// See [`WaitReason::DisruptionBudget`].
+        DisruptionBudget = WAITING_FOR_DISRUPTION_BUDGET,
+        /// See [`WaitReason::BlockedByWebhook`].
+        BlockedByWebhook = BLOCKED_BY_WEBHOOK,
+        /// See [`WaitReason::PermissionMissing`].
+        PermissionMissing = PERMISSION_MISSING,
+        /// See [`WaitReason::IncidentsNotProtected`].
+        IncidentsNotProtected = INCIDENTS_NOT_PROTECTED,
+        /// See [`WaitReason::ResponsesSwitchedOff`].
+        ResponsesSwitchedOff = RESPONSES_SWITCHED_OFF,
+        /// See [`WaitReason::CircuitBreakerOpen`].
+        CircuitBreakerOpen = CIRCUIT_BREAKER_OPEN,
+        /// See [`WaitReason::PolicyPaused`].
+        PolicyPaused = POLICY_PAUSED,
+        /// See [`WaitReason::WaitingForNextExec`].
+        WaitingForNextExec = WAITING_FOR_NEXT_EXEC,
+        /// See [`WaitReason::ApiRequestFailed`].
+        ApiRequestFailed = API_REQUEST_FAILED,
+    }
+}
+
+kinds! {
+    /// Why Bailiff takes no action, without details.
+    NoActionKind {
+        /// See [`NoActionReason::AuditOnly`].
+        AuditOnly = AUDIT_ONLY,
+        /// See [`NoActionReason::EvaluationFailed`].
+        EvaluationFailed = EVALUATION_FAILED,
+        /// See [`NoActionReason::PodNotFound`].
+        PodNotFound = POD_NOT_FOUND,
+        /// See [`NoActionReason::AlreadyTerminating`].
+        AlreadyTerminating = ALREADY_TERMINATING,
+        /// See [`NoActionReason::Unmanaged`].
+        Unmanaged = UNMANAGED,
+        /// See [`NoActionReason::MirrorPod`].
+        MirrorPod = MIRROR_POD,
+        /// See [`NoActionReason::BailiffPod`].
+        BailiffPod = BAILIFF_POD,
+        /// See [`NoActionReason::ExemptNamespace`].
+        ExemptNamespace = EXEMPT_NAMESPACE,
+        /// See [`NoActionReason::CriticalPod`].
+        CriticalPod = CRITICAL_POD,
+        /// See [`NoActionReason::PolicyChanged`].
+        PolicyChanged = POLICY_CHANGED,
+        /// See [`NoActionReason::PodMismatch`].
+        PodMismatch = POD_MISMATCH,
+        /// See [`NoActionReason::EvictionDeadlineExceeded`].
+        EvictionDeadlineExceeded = EVICTION_DEADLINE_EXCEEDED,
+        /// See [`NoActionReason::MultipleDisruptionBudgets`].
+        MultipleDisruptionBudgets = MULTIPLE_DISRUPTION_BUDGETS,
+        /// See [`NoActionReason::RequestRejected`].
+        RequestRejected = REQUEST_REJECTED,
+        /// See [`NoActionReason::ViolationTooOld`].
+        ViolationTooOld = VIOLATION_TOO_OLD,
+    }
+}
+
 /// Which limit of removals a minute is used up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RateLimit {
@@ -64,22 +154,28 @@ impl WaitReason {
         }
     }
 
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> WaitKind {
+        match self {
+            Self::Cooldown => WaitKind::Cooldown,
+            Self::RateLimited(_) => WaitKind::RateLimited,
+            Self::DisruptionBudget(_) => WaitKind::DisruptionBudget,
+            Self::BlockedByWebhook(_) => WaitKind::BlockedByWebhook,
+            Self::PermissionMissing(_) => WaitKind::PermissionMissing,
+            Self::IncidentsNotProtected(_) => WaitKind::IncidentsNotProtected,
+            Self::ResponsesSwitchedOff(_) => WaitKind::ResponsesSwitchedOff,
+            Self::CircuitBreakerOpen { .. } => WaitKind::CircuitBreakerOpen,
+            Self::PolicyPaused(_) => WaitKind::PolicyPaused,
+            Self::WaitingForNextExec(_) => WaitKind::WaitingForNextExec,
+            Self::ApiRequestFailed(_) => WaitKind::ApiRequestFailed,
+        }
+    }
+
     /// The reason of the condition `Responded`.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Cooldown => responded::COOLDOWN,
-            Self::RateLimited(_) => responded::RATE_LIMITED,
-            Self::DisruptionBudget(_) => responded::WAITING_FOR_DISRUPTION_BUDGET,
-            Self::BlockedByWebhook(_) => responded::BLOCKED_BY_WEBHOOK,
-            Self::PermissionMissing(_) => responded::PERMISSION_MISSING,
-            Self::IncidentsNotProtected(_) => responded::INCIDENTS_NOT_PROTECTED,
-            Self::ResponsesSwitchedOff(_) => responded::RESPONSES_SWITCHED_OFF,
-            Self::CircuitBreakerOpen { .. } => responded::CIRCUIT_BREAKER_OPEN,
-            Self::PolicyPaused(_) => responded::POLICY_PAUSED,
-            Self::WaitingForNextExec(_) => responded::WAITING_FOR_NEXT_EXEC,
-            Self::ApiRequestFailed(_) => responded::API_REQUEST_FAILED,
-        }
+        self.kind().as_str()
     }
 
     /// Whether only a response that enforces waits for it: under `Audit` nothing does.
@@ -167,26 +263,32 @@ pub enum NoActionReason {
 }
 
 impl NoActionReason {
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> NoActionKind {
+        match self {
+            Self::AuditOnly => NoActionKind::AuditOnly,
+            Self::EvaluationFailed => NoActionKind::EvaluationFailed,
+            Self::PodNotFound => NoActionKind::PodNotFound,
+            Self::AlreadyTerminating(_) => NoActionKind::AlreadyTerminating,
+            Self::Unmanaged => NoActionKind::Unmanaged,
+            Self::MirrorPod => NoActionKind::MirrorPod,
+            Self::BailiffPod => NoActionKind::BailiffPod,
+            Self::ExemptNamespace => NoActionKind::ExemptNamespace,
+            Self::CriticalPod => NoActionKind::CriticalPod,
+            Self::PolicyChanged => NoActionKind::PolicyChanged,
+            Self::PodMismatch(_) => NoActionKind::PodMismatch,
+            Self::EvictionDeadlineExceeded(_) => NoActionKind::EvictionDeadlineExceeded,
+            Self::MultipleDisruptionBudgets => NoActionKind::MultipleDisruptionBudgets,
+            Self::RequestRejected(_) => NoActionKind::RequestRejected,
+            Self::ViolationTooOld(_) => NoActionKind::ViolationTooOld,
+        }
+    }
+
     /// The reason of the condition `Responded`.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::AuditOnly => responded::AUDIT_ONLY,
-            Self::EvaluationFailed => responded::EVALUATION_FAILED,
-            Self::PodNotFound => responded::POD_NOT_FOUND,
-            Self::AlreadyTerminating(_) => responded::ALREADY_TERMINATING,
-            Self::Unmanaged => responded::UNMANAGED,
-            Self::MirrorPod => responded::MIRROR_POD,
-            Self::BailiffPod => responded::BAILIFF_POD,
-            Self::ExemptNamespace => responded::EXEMPT_NAMESPACE,
-            Self::CriticalPod => responded::CRITICAL_POD,
-            Self::PolicyChanged => responded::POLICY_CHANGED,
-            Self::PodMismatch(_) => responded::POD_MISMATCH,
-            Self::EvictionDeadlineExceeded(_) => responded::EVICTION_DEADLINE_EXCEEDED,
-            Self::MultipleDisruptionBudgets => responded::MULTIPLE_DISRUPTION_BUDGETS,
-            Self::RequestRejected(_) => responded::REQUEST_REJECTED,
-            Self::ViolationTooOld(_) => responded::VIOLATION_TOO_OLD,
-        }
+        self.kind().as_str()
     }
 
     /// Whether nothing was left to do, so that the condition is True; else something was not

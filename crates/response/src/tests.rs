@@ -53,7 +53,7 @@ pub(crate) fn binding(name: &str, action: ResponseAction) -> BindingFacts {
         changed: now() - SignedDuration::from_hours(48),
         matched_workloads: Some(5),
         resume: None,
-        was_paused: false,
+        paused: None,
     }
 }
 
@@ -166,8 +166,8 @@ pub(crate) const fn no_action(reason: NoActionReason) -> Outcome {
 pub(crate) fn paused() -> Paused {
     Paused {
         binding: "a".to_owned(),
-        workloads: Some(12),
-        matched_workloads: 40,
+        workloads: 12,
+        max_workloads: 10,
         policy_generation: 3,
         binding_generation: 1,
     }

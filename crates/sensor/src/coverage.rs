@@ -57,21 +57,30 @@ impl NodeEvents {
         let note = format!(
             "Bailiff cannot monitor processes on this node and evaluates no policies here: {cause}"
         );
+        let event = not_monitored(&self.node, &note);
         let mut count = 1;
         loop {
-            self.publish(&note, count).await;
+            self.publish(&event, count).await;
             count = count.saturating_add(1);
             tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL).await;
         }
     }
 
-    /// Reports what is not evaluated: when it changes, and again as long as it stays.
+    /// Reports what is not evaluated: when it changes, again as long as it stays, and when it is over.
     pub(crate) async fn report_gaps(self, mut reports: watch::Receiver<Option<String>>) {
+        let mut reported = false;
         loop {
             let note = reports.borrow_and_update().clone();
-            let repeated = if let Some(note) = &note {
-                self.publish(note, 1).await;
+            let event = match &note {
+                Some(note) => Some(not_monitored(&self.node, note)),
+                None => reported.then(|| monitored(&self.node)),
+            };
+            if let Some(event) = event {
+                self.publish(&event, 1).await;
+                reported = note.is_some();
                 tokio::time::sleep(GAPS_PAUSE).await;
+            }
+            let repeated = if reported {
                 NODE_NOT_MONITORED_INTERVAL.saturating_sub(GAPS_PAUSE)
             } else {
                 Duration::MAX
@@ -84,13 +93,10 @@ impl NodeEvents {
     }
 
     /// Writes an Event, as often as it takes.
-    async fn publish(&self, note: &str, count: i32) {
-        let event = event(&self.node, note);
+    async fn publish(&self, event: &EventSpec, count: i32) {
         let mut retry = FIRST_RETRY;
         loop {
-            let written = self
-                .recorder
-                .publish_series(&event, count, Timestamp::now());
+            let written = self.recorder.publish_series(event, count, Timestamp::now());
             match written.await {
                 Ok(()) => return,
                 Err(error) => {
@@ -103,7 +109,7 @@ impl NodeEvents {
     }
 }
 
-fn event(node: &str, text: &str) -> EventSpec {
+fn not_monitored(node: &str, text: &str) -> EventSpec {
     EventSpec {
         reason: event::NODE_NOT_MONITORED,
         action: "Monitoring",
@@ -111,6 +117,17 @@ fn event(node: &str, text: &str) -> EventSpec {
         note: text.chars().take(NOTE_LIMIT).collect(),
         regarding: node_reference(node),
         related: None,
+    }
+}
+
+fn monitored(node: &str) -> EventSpec {
+    EventSpec {
+        reason: event::NODE_MONITORED,
+        warning: false,
+        ..not_monitored(
+            node,
+            "Bailiff evaluates the policies on this node without gaps again.",
+        )
     }
 }
 
@@ -122,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_long_cause_makes_no_note_that_is_rejected() {
-        assert!(super::event("node-1", &"x".repeat(5000)).note.len() <= 1024);
+        assert!(not_monitored("node-1", &"x".repeat(5000)).note.len() <= 1024);
     }
 
     fn event(note: &str) -> Call {
@@ -154,7 +171,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn gaps_are_reported_when_they_change_and_as_long_as_they_stay() {
-        let rounds = ["a", "a", "c", "c"].map(|note| vec![event(note)]);
+        let again = Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(json!({
+            "reason": "NodeMonitored", "type": "Normal", "regarding": {"uid": "node-1"},
+            "note": "Bailiff evaluates the policies on this node without gaps again.",
+        }));
+        let told = |notes: &[&str]| notes.iter().map(|note| event(note)).collect::<Vec<_>>();
+        let rounds = [told(&["a", "a", "c", "c"]), vec![again], told(&["d"])].concat();
+        let rounds = rounds.into_iter().map(|call| vec![call]);
         let (server, client) = ApiServer::playing(rounds);
         let (report, reports) = watch::channel(None);
         let events = NodeEvents::new("node-1", "sensor-x", client);
@@ -168,7 +191,10 @@ mod tests {
         report.send_replace(Some("c".to_owned()));
         tokio::time::sleep(GAPS_PAUSE + NODE_NOT_MONITORED_INTERVAL).await;
         report.send_replace(None);
-        tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL * 3).await;
+        tokio::time::sleep(GAPS_PAUSE / 2).await;
+        // What comes and goes is one Event a minute.
+        report.send_replace(Some("d".to_owned()));
+        tokio::time::sleep(GAPS_PAUSE).await;
         server.finish();
         drop(report);
         reporting.await.unwrap();

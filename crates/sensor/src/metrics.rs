@@ -6,7 +6,7 @@
 //! closed, but for names of policies, whose number is bounded (`evaluation_errors`).
 
 use crate::cluster::gaps::Gap;
-use bailiff_api::IncidentType;
+use bailiff_api::{IncidentType, Severity};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -31,6 +31,18 @@ pub(crate) enum NotEvaluated {
     UnrecognizedCgroup,
     /// The cgroup is so deep that it cannot be determined whether it is that of a pod.
     CgroupTooDeep,
+}
+
+impl NotEvaluated {
+    const ALL: [Self; 7] = [
+        Self::RingBufferFull,
+        Self::DecodeError,
+        Self::PodUnknown,
+        Self::QueueFull,
+        Self::AmbiguousPod,
+        Self::UnrecognizedCgroup,
+        Self::CgroupTooDeep,
+    ];
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -97,6 +109,17 @@ impl From<IncidentType> for FindingType {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct FindingLabels {
     pub(crate) r#type: FindingType,
+    pub(crate) severity: FindingSeverity,
+}
+
+/// The severity that the policy assigns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct FindingSeverity(pub(crate) Severity);
+
+impl EncodeLabelValue for FindingSeverity {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.write_str(self.0.as_str())
+    }
 }
 
 /// Why a violation is in no Incident.
@@ -110,6 +133,15 @@ pub(crate) enum NotRecorded {
     QueueFull,
     /// The sensor ended first.
     Shutdown,
+}
+
+impl NotRecorded {
+    const ALL: [Self; 4] = [
+        Self::Rejected,
+        Self::NamespaceLimit,
+        Self::QueueFull,
+        Self::Shutdown,
+    ];
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -176,6 +208,7 @@ pub(crate) struct Metrics {
 impl Metrics {
     /// Names them in a registry.
     pub(crate) fn register(&self, registry: &mut Registry) {
+        self.start_at_zero();
         let registry = registry.sub_registry_with_prefix("bailiff_sensor");
         registry.register(
             "execs",
@@ -194,7 +227,7 @@ impl Metrics {
         );
         registry.register(
             "violations",
-            "Processes that violated a policy (type Violation), or for which a policy could not be evaluated (type EvaluationFailed)",
+            "Processes that violated a policy (type Violation), or for which a policy could not be evaluated (type EvaluationFailed), by type and severity",
             self.violations.clone(),
         );
         registry.register(
@@ -254,6 +287,18 @@ impl Metrics {
         );
     }
 
+    /// Exports what alerts count before anything is counted: Prometheus sees no increase from an absent
+    /// counter, so an alert would miss the first one.
+    fn start_at_zero(&self) {
+        for reason in NotEvaluated::ALL {
+            self.not_evaluated(reason, 0);
+        }
+        for reason in NotRecorded::ALL {
+            let labels = NotRecordedLabels { reason };
+            drop(self.not_recorded.get_or_create(&labels));
+        }
+    }
+
     pub(crate) fn not_evaluated(&self, reason: NotEvaluated, count: u64) {
         self.not_evaluated
             .get_or_create(&NotEvaluatedLabels { reason })
@@ -264,11 +309,12 @@ impl Metrics {
         self.skipped.get_or_create(&SkippedLabels { reason }).inc();
     }
 
-    pub(crate) fn found(&self, type_: IncidentType) {
-        let type_ = type_.into();
-        self.violations
-            .get_or_create(&FindingLabels { r#type: type_ })
-            .inc();
+    pub(crate) fn found(&self, type_: IncidentType, severity: Severity) {
+        let labels = FindingLabels {
+            r#type: type_.into(),
+            severity: FindingSeverity(severity),
+        };
+        self.violations.get_or_create(&labels).inc();
     }
 
     pub(crate) fn evaluation_failed(&self, policy: &str, count: u64) {
@@ -300,5 +346,45 @@ impl Metrics {
     pub(crate) fn gap(&self, reason: Gap, objects: usize) {
         let gauge = self.objects_not_kept.get_or_create(&GapLabels { reason });
         gauge.set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn what_alerts_count_starts_at_zero() {
+        let text = text(&Metrics::default());
+        for (metric, reasons) in [("execs_not_evaluated", 7), ("incidents_not_recorded", 4)] {
+            let name = format!("bailiff_sensor_{metric}_total{{reason=");
+            let zeros = text
+                .lines()
+                .filter(|l| l.starts_with(&name) && l.ends_with(" 0"));
+            assert_eq!(zeros.count(), reasons, "{text}");
+        }
+    }
+
+    #[test]
+    fn violations_are_counted_by_type_and_severity() {
+        let metrics = Metrics::default();
+        metrics.found(IncidentType::Violation, Severity::Critical);
+        metrics.found(IncidentType::Violation, Severity::Critical);
+        metrics.found(IncidentType::EvaluationFailed, Severity::Low);
+        let text = text(&metrics);
+        for line in [
+            r#"bailiff_sensor_violations_total{type="Violation",severity="Critical"} 2"#,
+            r#"bailiff_sensor_violations_total{type="EvaluationFailed",severity="Low"} 1"#,
+        ] {
+            assert!(text.lines().any(|have| have == line), "{text}");
+        }
     }
 }

@@ -365,7 +365,7 @@ impl State {
         for mut finding in found {
             // Nothing stays of what was fetched.
             finding.pod = Arc::clone(&kept);
-            self.metrics.found(finding.type_);
+            self.metrics.found(finding.type_, finding.severity);
             if self.violations.send(finding).await.is_err() {
                 return;
             }

@@ -169,11 +169,11 @@ impl Cluster {
         origin: Origin,
     ) -> PodInput {
         let name = self.namespace.metadata.name.clone().unwrap_or_default();
-        let is_listed = |names: &[String]| names.contains(&name);
-        let namespace_facts = NamespaceFacts {
-            exempt: is_listed(&self.configuration.exempt_namespaces),
-            critical: is_listed(&self.configuration.critical_namespaces),
-        };
+        let namespace_facts = NamespaceFacts::of(
+            &name,
+            &self.configuration.exempt_namespaces,
+            &self.configuration.critical_namespaces,
+        );
         PodInput {
             policies: self.policies_of(pod),
             input: PreviewInput {
@@ -213,7 +213,6 @@ impl Cluster {
                     // paused the binding is in the binding's status.
                     BindingFacts::of(
                         &b.object,
-                        facts.generation,
                         true,
                         Some(usize::MAX),
                         self.configuration.allow_pod_deletion,

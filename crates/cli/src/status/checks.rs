@@ -13,15 +13,15 @@ use bailiff_api::condition::types;
 use bailiff_api::event::NODE_NOT_MONITORED_INTERVAL;
 use bailiff_api::protection::{self, Difference};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
-use bailiff_response::Switch;
-use bailiff_response::messages::escaped;
+use bailiff_response::messages::{self, escaped};
+use bailiff_response::{Paused, Switch};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use std::collections::BTreeMap;
@@ -58,6 +58,29 @@ pub(super) struct ClusterState {
     pub(super) node_events: Result<Vec<NodeEvent>, String>,
     pub(super) webhook: WebhookState,
     pub(super) images: ImagePolicies,
+    /// Since when the sensor of a node is Ready, for each node with such a sensor.
+    pub(super) ready_sensors: Result<BTreeMap<String, Timestamp>, String>,
+}
+
+/// The node of a sensor's pod that is Ready, and since when.
+pub(super) fn ready_sensor(pod: &Pod) -> Option<(String, Timestamp)> {
+    let node = pod.spec.as_ref()?.node_name.clone()?;
+    let mut conditions = pod
+        .status
+        .iter()
+        .flat_map(|s| s.conditions.iter().flatten());
+    let ready = conditions.find(|c| c.type_ == "Ready" && c.status == "True")?;
+    let since = ready.last_transition_time.as_ref();
+    Some((node, since.map_or(Timestamp::MIN, |time| time.0)))
+}
+
+/// Which component wrote an Event about a Node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Reporter {
+    /// The sensor of the node: about what it cannot evaluate.
+    Sensor,
+    /// The controller: about a sensor that is not Ready.
+    Controller,
 }
 
 /// An Event that Bailiff wrote about a Node.
@@ -65,6 +88,9 @@ pub(super) struct ClusterState {
 pub(super) struct NodeEvent {
     /// Name of the Node.
     node: String,
+    /// It reports a problem, else the end of one.
+    is_warning: bool,
+    reporter: Reporter,
     /// Reason of the Event.
     reason: String,
     /// Note of the Event.
@@ -74,19 +100,23 @@ pub(super) struct NodeEvent {
 }
 
 impl NodeEvent {
-    /// Extracts what is reported; `None` if the Event is no warning of Bailiff about a Node.
+    /// Extracts what is reported; `None` if the Event is not of Bailiff or not about a Node.
     pub(super) fn of(event: &Event) -> Option<Self> {
         let regarding = event.regarding.as_ref()?;
-        let reporter = event.reporting_controller.as_deref()?;
-        let is_own = [keys::REPORTING_SENSOR, keys::REPORTING_CONTROLLER].contains(&reporter);
-        let is_about_node = regarding.kind.as_deref() == Some("Node");
-        if !is_own || !is_about_node || event.type_.as_deref() != Some("Warning") {
+        let reporter = match event.reporting_controller.as_deref()? {
+            keys::REPORTING_SENSOR => Reporter::Sensor,
+            keys::REPORTING_CONTROLLER => Reporter::Controller,
+            _ => return None,
+        };
+        if regarding.kind.as_deref() != Some("Node") {
             return None;
         }
         let series = event.series.as_ref().map(|s| s.last_observed_time.0);
         let first = event.event_time.as_ref().map(|time| time.0);
         Some(Self {
             node: regarding.name.clone().unwrap_or_default(),
+            is_warning: event.type_.as_deref() == Some("Warning"),
+            reporter,
             reason: event.reason.clone().unwrap_or_default(),
             note: event.note.clone().unwrap_or_default(),
             last: series.max(first)?,
@@ -201,13 +231,11 @@ fn evaluation_errors(state: &ClusterState) -> Vec<Check> {
 fn paused(state: &ClusterState) -> Vec<Check> {
     let bindings = state.bindings.iter().flat_map(|bindings| &bindings.items);
     let paused = bindings.filter_map(|binding| {
-        let mut conditions = binding.conditions().iter();
-        let condition = conditions.find(|c| c.type_ == types::PAUSED && c.status == "True")?;
-        Some(check(
-            format!("runtimepolicybinding/{}", name_of(&binding.metadata)),
-            CheckStatus::Warning,
-            &condition.message,
-        ))
+        let recorded = binding.status.as_ref()?.paused.as_ref()?;
+        let name = name_of(&binding.metadata);
+        let message = messages::paused(&Paused::recorded(name, recorded));
+        let row = format!("runtimepolicybinding/{name}");
+        Some(check(row, CheckStatus::Warning, &message))
     });
     paused.collect()
 }
@@ -348,26 +376,41 @@ fn response_switch(state: &ClusterState, namespace: &str) -> Check {
     }
 }
 
-/// A row for each Node with a recent warning of Bailiff.
+/// Whether what an Event reports has ended: the sensor of the node is Ready. What a sensor reports of
+/// itself has ended with its restart.
+fn is_over(event: &NodeEvent, ready_since: Option<&Timestamp>) -> bool {
+    match (event.reporter, ready_since) {
+        _ if !event.is_warning => true,
+        (_, None) => false,
+        (Reporter::Controller, Some(_)) => true,
+        (Reporter::Sensor, Some(since)) => *since > event.last,
+    }
+}
+
+/// A row for each Node with a recent warning of Bailiff that still applies.
 fn nodes(state: &ClusterState, now: Timestamp) -> Vec<Check> {
     let events = match &state.node_events {
         Ok(events) => events,
         Err(cause) => return vec![unknown("nodes", cause)],
     };
-    // One row for a Node and a reason: the last Event.
-    let mut last: BTreeMap<(&str, &str), &NodeEvent> = BTreeMap::new();
+    // One row for a Node and a reporter: the last Event.
+    let mut last: BTreeMap<(&str, Reporter), &NodeEvent> = BTreeMap::new();
     for event in events {
         let age = now.duration_since(event.last);
         // An Event from the future has no age: the clocks differ.
         let age = Duration::try_from(age).unwrap_or_default();
         if age < NODE_EVENT_PERIOD {
-            let entry = last.entry((&event.node, &event.reason)).or_insert(event);
+            let entry = last.entry((&event.node, event.reporter)).or_insert(event);
             if event.last > entry.last {
                 *entry = event;
             }
         }
     }
-    let rows = last.values().map(|event| {
+    // Sensors that could not be read end nothing.
+    let ready_since = |node: &str| state.ready_sensors.as_ref().ok()?.get(node);
+    let last = last.values();
+    let rows = last.filter(|event| !is_over(event, ready_since(&event.node)));
+    let rows = rows.map(|event| {
         check(
             format!("node/{}", event.node),
             CheckStatus::Failed,

@@ -26,11 +26,12 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment};
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client};
 use responses::{IncidentSummary, Incidents};
+use std::collections::BTreeMap;
 use std::io::Write;
 use webhook::WebhookState;
 
@@ -163,6 +164,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         mutating,
         validating,
         images,
+        ready_sensors,
     ) = futures::join!(
         deployments.get_opt("bailiff-controller"),
         leases.get_opt(keys::CONTROLLER_LEASE),
@@ -179,6 +181,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         mutating.get_opt(keys::WEBHOOK_CONFIGURATION),
         validating.get_opt(keys::WEBHOOK_CONFIGURATION),
         ImagePolicies::read(&client, namespace),
+        ready_sensors(&client, namespace),
     );
     ClusterState {
         controller: controller.map_err(|error| cause(&error)),
@@ -198,6 +201,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
             validating: validating.map_err(|error| cause(&error)),
         },
         images,
+        ready_sensors: ready_sensors.map_err(|error| cause(&error)),
     }
 }
 
@@ -223,4 +227,22 @@ async fn node_events(client: &Client) -> Result<Vec<NodeEvent>, kube::Error> {
     })
     .await?;
     Ok(events)
+}
+
+/// Since when the sensor of a node is Ready, for each node with such a sensor.
+async fn ready_sensors(
+    client: &Client,
+    namespace: &str,
+) -> Result<BTreeMap<String, Timestamp>, kube::Error> {
+    let mut sensors = BTreeMap::new();
+    let (name, component) = (keys::LABEL_APP_NAME, keys::LABEL_APP_COMPONENT);
+    let (app, sensor) = (keys::APP_NAME, keys::COMPONENT_SENSOR);
+    let params = ListParams::default().labels(&format!("{name}={app},{component}={sensor}"));
+    let api = Api::namespaced(client.clone(), namespace);
+    // A pod that cannot be decoded ends nothing.
+    objects::list(&api, params, |pod: Pod| {
+        sensors.extend(checks::ready_sensor(&pod));
+    })
+    .await?;
+    Ok(sensors)
 }

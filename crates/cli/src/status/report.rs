@@ -7,6 +7,7 @@ use super::responses::{IncidentSummary, Incidents, Responded};
 use crate::table;
 use bailiff_api::condition::responded;
 use bailiff_response::messages::escaped;
+use bailiff_response::{NoActionKind, WaitKind};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeMap;
 
@@ -23,24 +24,43 @@ enum Response {
 
 impl Response {
     fn of(incident: &IncidentSummary) -> Self {
-        match (incident.responded, incident.reason.as_str()) {
-            (
-                Responded::Unknown,
-                responded::CIRCUIT_BREAKER_OPEN
-                | responded::POLICY_PAUSED
-                | responded::RESPONSES_SWITCHED_OFF,
-            ) => Self::Paused,
-            (
-                _,
-                responded::REQUEST_REJECTED
-                | responded::BLOCKED_BY_WEBHOOK
-                | responded::MULTIPLE_DISRUPTION_BUDGETS
-                | responded::EVICTION_DEADLINE_EXCEEDED,
-            ) => Self::Rejected,
+        let reason = incident.reason.as_str();
+        if let Some(kind) = WaitKind::of(reason) {
+            return match kind {
+                WaitKind::CircuitBreakerOpen
+                | WaitKind::PolicyPaused
+                | WaitKind::ResponsesSwitchedOff => Self::Paused,
+                WaitKind::BlockedByWebhook => Self::Rejected,
+                WaitKind::Cooldown
+                | WaitKind::RateLimited
+                | WaitKind::DisruptionBudget
+                | WaitKind::PermissionMissing
+                | WaitKind::IncidentsNotProtected
+                | WaitKind::WaitingForNextExec
+                | WaitKind::ApiRequestFailed => Self::Waiting,
+            };
+        }
+        if let Some(kind) = NoActionKind::of(reason) {
+            return match kind {
+                NoActionKind::AuditOnly | NoActionKind::EvaluationFailed => Self::Audited,
+                NoActionKind::RequestRejected
+                | NoActionKind::MultipleDisruptionBudgets
+                | NoActionKind::EvictionDeadlineExceeded => Self::Rejected,
+                NoActionKind::PodNotFound
+                | NoActionKind::AlreadyTerminating
+                | NoActionKind::Unmanaged
+                | NoActionKind::MirrorPod
+                | NoActionKind::BailiffPod
+                | NoActionKind::ExemptNamespace
+                | NoActionKind::CriticalPod
+                | NoActionKind::PolicyChanged
+                | NoActionKind::PodMismatch
+                | NoActionKind::ViolationTooOld => Self::NoAction,
+            };
+        }
+        // What is left: a removal, no decision yet, or a reason of another version.
+        match (incident.responded, reason) {
             (Responded::Unknown, _) => Self::Waiting,
-            (Responded::True, responded::AUDIT_ONLY | responded::EVALUATION_FAILED) => {
-                Self::Audited
-            }
             (
                 Responded::True,
                 responded::EVICTED | responded::DELETED | responded::GRACE_PERIOD_SHORTENED,

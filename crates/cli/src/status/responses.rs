@@ -9,8 +9,9 @@ use super::checks::{Check, CheckStatus, check};
 use crate::objects::Objects;
 use crate::table;
 use bailiff_api::Incident;
-use bailiff_api::condition::{responded, types};
+use bailiff_api::condition::types;
 use bailiff_response::messages::escaped;
+use bailiff_response::{NoActionKind, WaitKind};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -173,44 +174,52 @@ fn waits(reason: &str, group: &Group<'_>, now: Timestamp) -> Check {
     )
 }
 
+/// What to do about a reason of another version.
+const SEE_CONDITION: &str = "The condition Responded has the cause.";
+
 /// Why a response waits and what to do.
 fn waiting_remedy(reason: &str) -> &'static str {
-    match reason {
-        "" => "The controller has not processed it yet.",
-        responded::COOLDOWN => {
+    let Some(kind) = WaitKind::of(reason) else {
+        return if reason.is_empty() {
+            "The controller has not processed it yet."
+        } else {
+            SEE_CONDITION
+        };
+    };
+    match kind {
+        WaitKind::Cooldown => {
             "Another pod of the workload was removed within the cooldown period. Bailiff retries automatically."
         }
-        responded::RATE_LIMITED => {
+        WaitKind::RateLimited => {
             "The binding, the namespace or the cluster reached its limit. Bailiff retries automatically."
         }
-        responded::WAITING_FOR_DISRUPTION_BUDGET => {
+        WaitKind::DisruptionBudget => {
             "A PodDisruptionBudget blocks the eviction. Check it with `kubectl get poddisruptionbudgets`."
         }
-        responded::INCIDENTS_NOT_PROTECTED => {
+        WaitKind::IncidentsNotProtected => {
             "The admission policy that protects Incidents is missing or modified. Restore it with `helm upgrade`."
         }
-        responded::BLOCKED_BY_WEBHOOK => {
+        WaitKind::BlockedByWebhook => {
             "An admission webhook rejected the request. The condition Responded quotes its message."
         }
-        responded::CIRCUIT_BREAKER_OPEN => {
+        WaitKind::CircuitBreakerOpen => {
             "Replacements violate the policy as soon as they start. Fix the workload or the policy."
         }
-        responded::POLICY_PAUSED => {
+        WaitKind::PolicyPaused => {
             "The binding is paused. Check the policy, then resume the binding with the annotation bailiff.dev/resume."
         }
-        responded::RESPONSES_SWITCHED_OFF => {
+        WaitKind::ResponsesSwitchedOff => {
             "ConfigMap bailiff-response does not set mode Enforce, so Bailiff removes no pods."
         }
-        responded::PERMISSION_MISSING => {
+        WaitKind::PermissionMissing => {
             "The controller lacks a permission, which the condition Responded names. Restore it with `helm upgrade`."
         }
-        responded::WAITING_FOR_NEXT_EXEC => {
+        WaitKind::WaitingForNextExec => {
             "The policy changed, and the Incident lacks a value that it reads. The next exec in the pod decides."
         }
-        responded::API_REQUEST_FAILED => {
+        WaitKind::ApiRequestFailed => {
             "A request to the API server failed. Bailiff retries automatically; the condition Responded has the cause."
         }
-        _ => "The condition Responded has the cause.",
     }
 }
 
@@ -230,33 +239,40 @@ fn no_action(reason: &str, group: &Group<'_>) -> Check {
 
 /// Why Bailiff took no action and what to do.
 fn no_action_remedy(reason: &str) -> &'static str {
-    match reason {
-        responded::UNMANAGED => {
+    let Some(kind) = NoActionKind::of(reason) else {
+        return SEE_CONDITION;
+    };
+    match kind {
+        NoActionKind::Unmanaged => {
             "The pod has no controller that creates a replacement. Delete the pod manually, or set guardrails.unmanagedPodPolicy to Respond."
         }
-        responded::MIRROR_POD => "It is a static pod. Change its file on the node.",
-        responded::EXEMPT_NAMESPACE => "The namespace is exempt.",
-        responded::BAILIFF_POD => "It is a pod of Bailiff.",
-        responded::CRITICAL_POD => {
+        NoActionKind::MirrorPod => "It is a static pod. Change its file on the node.",
+        NoActionKind::ExemptNamespace => "The namespace is exempt.",
+        NoActionKind::BailiffPod => "It is a pod of Bailiff.",
+        NoActionKind::CriticalPod => {
             "The pod has a critical priority class in a critical namespace. Delete it manually if it should not run."
         }
-        responded::POLICY_CHANGED => {
+        NoActionKind::PolicyChanged => {
             "The policy or the binding was deleted, or no longer asks for a response."
         }
-        responded::POD_MISMATCH => "The Incident does not match the pod. Find out who wrote it.",
-        responded::EVICTION_DEADLINE_EXCEEDED => {
+        NoActionKind::PodMismatch => "The Incident does not match the pod. Find out who wrote it.",
+        NoActionKind::EvictionDeadlineExceeded => {
             "The eviction was blocked, or got no response, until the deadline. The condition Responded names what blocked it. Fix that, then evict the pod manually."
         }
-        responded::MULTIPLE_DISRUPTION_BUDGETS => {
+        NoActionKind::MultipleDisruptionBudgets => {
             "More than one PodDisruptionBudget selects the pod, which the Eviction API does not support. Delete all but one."
         }
-        responded::REQUEST_REJECTED => {
+        NoActionKind::RequestRejected => {
             "The API server rejected the request. The condition Responded quotes its message."
         }
-        responded::VIOLATION_TOO_OLD => {
+        NoActionKind::ViolationTooOld => {
             "The violation became older than response.maxAge while responses were switched off or the binding was paused."
         }
-        _ => "The condition Responded has the cause.",
+        // Nothing was left to do.
+        NoActionKind::AuditOnly
+        | NoActionKind::EvaluationFailed
+        | NoActionKind::PodNotFound
+        | NoActionKind::AlreadyTerminating => SEE_CONDITION,
     }
 }
 

@@ -2,13 +2,14 @@
 
 mod webhook;
 
-use super::checks::{CheckStatus, ClusterState, NodeEvent, checks};
+use super::checks::{CheckStatus, ClusterState, NodeEvent, checks, ready_sensor};
 use super::image_policies::ImagePolicies;
 use super::responses::IncidentSummary;
 use super::{period, report};
 use crate::objects::{Objects, Problem};
 use bailiff_api::event::NODE_NOT_MONITORED_INTERVAL;
 use bailiff_api::{Incident, protection};
+use bailiff_response::{NoActionKind, WaitKind};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, from_value, json};
 
@@ -80,6 +81,7 @@ fn working() -> ClusterState {
             policies: Ok(objects(Vec::new())),
             bindings: Ok(objects(Vec::new())),
         },
+        ready_sensors: Ok([].into()),
     }
 }
 
@@ -368,26 +370,25 @@ fn a_policy_with_evaluation_errors_is_named_for_its_current_generation_only() {
 }
 
 #[test]
-fn a_paused_binding_is_a_warning() {
-    for (status, want) in [
-        (
-            "True",
-            Some("runtimepolicybinding/b | Warning | The binding is paused."),
-        ),
-        ("False", None),
-    ] {
-        let mut state = working();
-        let bindings = state.bindings.as_mut().unwrap();
-        let condition = json!({"type": "Paused", "status": status, "reason": "TooManyWorkloads",
-            "message": "The binding is paused.", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-        let conditions = &mut bindings.items[0].status.as_mut().unwrap().conditions;
-        conditions.push(from_value(condition).unwrap());
-        let found = lines(&state);
-        let named = found
-            .iter()
-            .find(|line| line.starts_with("runtimepolicybinding/"));
-        assert_eq!(named.map(String::as_str), want);
-    }
+fn a_paused_binding_is_a_warning_with_the_command_that_resumes_it() {
+    let mut state = working();
+    let rows = |state: &ClusterState| {
+        let mut found = lines(state);
+        found.retain(|line| line.starts_with("runtimepolicybinding/"));
+        found
+    };
+    assert_eq!(rows(&state), [""; 0]);
+    let paused = json!({"policyUID": "u", "policyGeneration": 3, "bindingGeneration": 2,
+        "startTime": "2026-01-01T00:00:00Z", "workloads": 12, "maxWorkloads": 10});
+    let bindings = state.bindings.as_mut().unwrap();
+    let status = bindings.items[0].status.as_mut().unwrap();
+    status.paused = Some(from_value(paused).unwrap());
+    assert_eq!(
+        rows(&state),
+        [
+            "runtimepolicybinding/b | Warning | This binding would remove pods of 12 workloads instead of at most 10 within 10 minutes, so its responses wait. Check the policy and the Incidents. To resume, run: kubectl annotate runtimepolicybinding b bailiff.dev/resume=3/2 --overwrite"
+        ]
+    );
 }
 
 fn node_event(change: impl FnOnce(&mut Json)) -> Option<NodeEvent> {
@@ -433,10 +434,61 @@ fn a_node_with_a_recent_warning_of_bailiff_fails() {
 }
 
 #[test]
+fn a_node_that_is_monitored_again_does_not_fail() {
+    let last: Timestamp = "2026-01-01T23:50:00Z".parse().unwrap();
+    let of = |reporter: &'static str, type_: &'static str, second: i64| {
+        node_event(|event| {
+            event["reportingController"] = json!(format!("bailiff.dev/{reporter}"));
+            event["type"] = json!(type_);
+            let time = last + SignedDuration::from_secs(second);
+            event["series"]["lastObservedTime"] = json!(format!("{time:.6}"));
+        })
+        .unwrap()
+    };
+    let ready = |second| Some(last + SignedDuration::from_secs(second));
+    let fails = |events: Vec<NodeEvent>, ready: Option<Timestamp>| {
+        let mut state = working();
+        state.node_events = Ok(events);
+        let sensors = ready.map(|since| ("node-1".to_owned(), since));
+        state.ready_sensors = Ok(sensors.into_iter().collect());
+        let failed = lines(&state).iter().any(|line| line.starts_with("node/"));
+        // Sensors that cannot be read end nothing that an Event did not end.
+        state.ready_sensors = Err("forbidden".to_owned());
+        let unread = lines(&state).iter().any(|line| line.starts_with("node/"));
+        assert!(unread || !failed);
+        failed
+    };
+    let (controller, sensor) = ("controller", "sensor");
+    let warned = |reporter| vec![of(reporter, "Warning", 0)];
+    assert!(fails(warned(controller), None));
+    assert!(!fails(warned(controller), ready(-60)), "it is Ready now");
+    assert!(fails(warned(sensor), None));
+    assert!(fails(warned(sensor), ready(-60)), "it reports a gap");
+    assert!(!fails(warned(sensor), ready(60)), "it started again");
+    let ended = |reporter, second| vec![of(reporter, "Normal", second), of(sensor, "Warning", 0)];
+    assert!(!fails(ended(sensor, 1), ready(-60)));
+    assert!(fails(ended(sensor, -1), ready(-60)), "it is there again");
+    assert!(fails(ended(controller, 1), ready(-60)));
+}
+
+#[test]
+fn a_sensor_is_ready_as_its_pod_says() {
+    let of = |status: &str| {
+        let condition = json!({"type": "Ready", "status": status, "lastTransitionTime": now()});
+        let pod = json!({"metadata": {}, "spec": {"nodeName": "node-1", "containers": []},
+            "status": {"conditions": [condition]}});
+        ready_sensor(&from_value(pod).unwrap())
+    };
+    assert_eq!(of("True"), Some(("node-1".to_owned(), now())));
+    assert_eq!(of("False"), None);
+    let pending = json!({"metadata": {}, "spec": {"containers": []}, "status": {}});
+    assert_eq!(ready_sensor(&from_value(pending).unwrap()), None);
+}
+
+#[test]
 fn events_of_others_are_not_bailiffs() {
     for (field, value) in [
         ("/reportingController", "kubelet"),
-        ("/type", "Normal"),
         ("/regarding/kind", "Pod"),
     ] {
         let change = |event: &mut Json| *event.pointer_mut(field).unwrap() = json!(value);
@@ -484,29 +536,36 @@ fn responses_that_wait_have_a_row_for_each_reason() {
 
 #[test]
 fn every_reason_of_a_wait_has_a_remedy_of_its_own() {
-    use bailiff_api::condition::responded as r;
     let mut messages = std::collections::BTreeSet::new();
-    for reason in [
-        "",
-        r::COOLDOWN,
-        r::RATE_LIMITED,
-        r::WAITING_FOR_DISRUPTION_BUDGET,
-        r::INCIDENTS_NOT_PROTECTED,
-        r::BLOCKED_BY_WEBHOOK,
-        r::CIRCUIT_BREAKER_OPEN,
-        r::POLICY_PAUSED,
-        r::RESPONSES_SWITCHED_OFF,
-        r::PERMISSION_MISSING,
-        r::WAITING_FOR_NEXT_EXEC,
-        r::API_REQUEST_FAILED,
-        "FromAnotherVersion",
-    ] {
+    let known = WaitKind::ALL.iter().map(|kind| kind.as_str());
+    for reason in known.chain(["", "FromAnotherVersion"]) {
         let mut state = working();
         let since = "2026-01-01T23:50:00Z";
         state.incidents = Ok(objects(vec![incident("inc-1", "Unknown", reason, since)]));
         let line = lines(&state)[8].clone();
         assert!(line.len() < 450, "{line}");
         let (_, remedy) = line.split_once("10m. ").unwrap();
+        assert!(messages.insert(remedy.to_owned()), "{reason}: {remedy}");
+    }
+}
+
+#[test]
+fn every_reason_of_no_action_has_a_remedy_of_its_own() {
+    let mut messages = std::collections::BTreeSet::new();
+    let done = [
+        "AuditOnly",
+        "EvaluationFailed",
+        "PodNotFound",
+        "AlreadyTerminating",
+    ];
+    let known = NoActionKind::ALL.iter().map(|kind| kind.as_str());
+    let known = known.filter(|reason| !done.contains(reason));
+    for reason in known.chain(["FromAnotherVersion"]) {
+        let mut state = working();
+        let since = "2026-01-01T23:50:00Z";
+        state.incidents = Ok(objects(vec![incident("inc-1", "False", reason, since)]));
+        let line = lines(&state)[8].clone();
+        let (_, remedy) = line.split_once("shop/inc-1. ").unwrap();
         assert!(messages.insert(remedy.to_owned()), "{reason}: {remedy}");
     }
 }

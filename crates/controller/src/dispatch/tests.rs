@@ -102,6 +102,39 @@ async fn what_the_watch_brings_is_responded_to_without_reading_it_again() {
 }
 
 #[tokio::test]
+async fn what_had_a_slot_is_read_before_the_next_one() {
+    let world = World::new();
+    let mut off = World::new().with(|w| w.switch = Value::Null);
+    off.policy = world.policy.clone();
+    let mut rounds = vec![
+        off.reads(),
+        vec![Call::patch(STATUS).gives(incident_json(&Value::Null))],
+        vec![Call::post(EVENTS)],
+        vec![Call::post(EVENTS)],
+        // The watch can be behind what the first slot wrote.
+        vec![Call::get(INCIDENT).gives(incident_json(&Value::Null))],
+    ];
+    rounds.extend(response(&world));
+    fed(world, rounds, |send, controller| async move {
+        brings(&send, Event::Init);
+        brings(&send, Event::InitDone);
+        brings(&send, Event::Apply(incident(&Value::Null)));
+        loop {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if controller.work().queue.stats().waiting.len() == 1 {
+                break;
+            }
+        }
+        controller.finish_events().await;
+        controller.work().queue.wake(Wake::All);
+        brings(&send, Event::Apply(incident(&Value::Null)));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        idle(&controller).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_incident_that_is_deleted_is_forgotten() {
     let world = World::new();
     let mut waiting = World::new().with(|w| w.switch = Value::Null);

@@ -115,13 +115,9 @@ pub(super) fn facts(
         let matches = matches(&policy.spec.match_constraints);
         policy_facts(policy, checked, matches, incident, objects)
     });
-    let generation = match &policy {
-        Lookup::Found(policy) => policy.generation,
-        Lookup::NotFound | Lookup::Failed(_) => 0,
-    };
     let of_bindings = read.bindings.into_iter().zip(&known.bindings);
     let matches = |b: &RuntimePolicyBinding| matches(&b.spec.match_resources);
-    let bindings = bindings_facts(config, &mut comparison, of_bindings, matches, generation);
+    let bindings = bindings_facts(config, &mut comparison, of_bindings, matches);
     let protection = (read.protection, read.protection_binding);
     let protection = self::protection(config, &mut comparison, &known, protection);
     let facts = Facts {
@@ -197,11 +193,7 @@ pub(crate) fn settings(config: &Config) -> Settings {
 }
 
 fn namespace_facts(config: &Config, name: &str) -> NamespaceFacts {
-    let is_in = |names: &[String]| names.iter().any(|n| n == name);
-    NamespaceFacts {
-        exempt: is_in(&config.exempt_namespaces),
-        critical: is_in(&config.critical_namespaces),
-    }
+    NamespaceFacts::of(name, &config.exempt_namespaces, &config.critical_namespaces)
 }
 
 fn policy_facts(
@@ -235,7 +227,6 @@ fn bindings_facts<'a>(
         ),
     >,
     matches: impl Fn(&RuntimePolicyBinding) -> bool,
-    policy_generation: i64,
 ) -> Lookup<Vec<BindingFacts>> {
     let mut found = Vec::new();
     let mut failed = None;
@@ -245,7 +236,6 @@ fn bindings_facts<'a>(
             Lookup::Found(b) => {
                 found.push(BindingFacts::of(
                     b,
-                    policy_generation,
                     matches(b),
                     *workloads,
                     config.allow_pod_deletion,

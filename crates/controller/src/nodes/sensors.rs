@@ -10,7 +10,7 @@ use bailiff_kube::decode::Decoded;
 use bailiff_kube::list_watch::ObjectEvent;
 use k8s_openapi::api::core::v1::{self as core, Node};
 use kube::Resource;
-use kube::core::PartialObjectMeta;
+use kube::core::{ObjectMeta, PartialObjectMeta};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -73,8 +73,47 @@ type ByNode = BTreeMap<String, BTreeMap<String, bool>>;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Due {
     pub(super) node: String,
+    pub(super) cause: Cause,
+}
+
+/// Why a node is not monitored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
     /// It has a sensor pod, which is not Ready.
-    pub(super) has_pod: bool,
+    NotReady,
+    /// It has no sensor pod.
+    NoPod,
+    /// The same, as Fargate runs no `DaemonSets`.
+    Fargate,
+    /// The same, as virtual-kubelet runs none.
+    VirtualKubelet,
+}
+
+/// What runs the pods of a node, by its labels. They decide what is said of a node without a sensor, and
+/// nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NodeKind {
+    /// A kubelet.
+    Kubelet,
+    Fargate,
+    VirtualKubelet,
+}
+
+impl NodeKind {
+    /// By the labels that these nodes always have.
+    fn of(metadata: &ObjectMeta) -> Self {
+        let labels = metadata.labels.as_ref();
+        let is = |label: &str, value: &str| {
+            labels.is_some_and(|labels| labels.get(label).is_some_and(|have| have == value))
+        };
+        if is("eks.amazonaws.com/compute-type", "fargate") {
+            Self::Fargate
+        } else if is("type", "virtual-kubelet") {
+            Self::VirtualKubelet
+        } else {
+            Self::Kubelet
+        }
+    }
 }
 
 /// What a list and the watch after it know.
@@ -109,7 +148,7 @@ impl<T: Default> Listed<T> {
 /// Nodes and sensors.
 #[derive(Debug)]
 pub(super) struct Sensors {
-    nodes: Listed<BTreeSet<String>>,
+    nodes: Listed<BTreeMap<String, NodeKind>>,
     pods: Listed<ByNode>,
     /// Nodes without a Ready sensor, and when each is reported next.
     down: BTreeMap<String, Instant>,
@@ -126,18 +165,18 @@ impl Sensors {
         }
     }
 
-    /// Learns of a Node, of which only the name matters.
+    /// Learns of a Node, of which only the name and the kind matter.
     pub(super) fn node(&mut self, event: ObjectEvent, now: Instant) {
         match event {
-            ObjectEvent::Listing => self.nodes.coming = Some(BTreeSet::new()),
-            ObjectEvent::Listed(json) => self.nodes.current().extend(name_of::<Node>(&json)),
+            ObjectEvent::Listing => self.nodes.coming = Some(BTreeMap::new()),
+            ObjectEvent::Listed(json) => self.nodes.current().extend(node_of(&json)),
             ObjectEvent::Complete => {
                 self.nodes.complete();
                 self.compare_all(now);
             }
             ObjectEvent::Applied(json) => {
-                if let Some(name) = name_of::<Node>(&json) {
-                    self.nodes.current().insert(name.clone());
+                if let Some((name, kind)) = node_of(&json) {
+                    self.nodes.current().insert(name.clone(), kind);
                     self.compare(&name, now);
                 }
             }
@@ -218,7 +257,7 @@ impl Sensors {
             let ready = ready.map(|(node, _)| node.clone()).collect();
             self.monitored.send_replace(Some(ready));
         }
-        let known = self.nodes.known.iter().flatten().cloned();
+        let known = self.nodes.known.iter().flat_map(BTreeMap::keys).cloned();
         let all: BTreeSet<_> = known.chain(self.down.keys().cloned()).collect();
         for node in all {
             self.compare(&node, now);
@@ -242,7 +281,7 @@ impl Sensors {
         let Some(nodes) = &self.nodes.known else {
             return;
         };
-        if ready || !nodes.contains(node) {
+        if ready || !nodes.contains_key(node) {
             self.down.remove(node);
         } else {
             self.down.entry(node.to_owned()).or_insert(now + DOWN);
@@ -260,9 +299,16 @@ impl Sensors {
         let due = due.take(limit).map(|(node, next)| {
             *next = now + NODE_NOT_MONITORED_INTERVAL;
             let pods = self.pods.known.as_ref().and_then(|pods| pods.get(node));
+            let kind = self.nodes.known.as_ref().and_then(|nodes| nodes.get(node));
+            let cause = match (pods, kind) {
+                (Some(_), _) => Cause::NotReady,
+                (None, Some(NodeKind::Kubelet) | None) => Cause::NoPod,
+                (None, Some(NodeKind::Fargate)) => Cause::Fargate,
+                (None, Some(NodeKind::VirtualKubelet)) => Cause::VirtualKubelet,
+            };
             Due {
                 node: node.clone(),
-                has_pod: pods.is_some(),
+                cause,
             }
         });
         due.collect()
@@ -285,14 +331,29 @@ fn is_any_ready(sensors: &BTreeMap<String, bool>) -> bool {
     sensors.values().any(|ready| *ready)
 }
 
+/// The name of a Node and what runs its pods.
+fn node_of(json: &[u8]) -> Option<(String, NodeKind)> {
+    let metadata = metadata_of::<Node>(json);
+    let kind = NodeKind::of(&metadata);
+    Some((metadata.name?, kind))
+}
+
 /// The name of an object, whatever else it has.
 fn name_of<K>(json: &[u8]) -> Option<String>
 where
     K: Resource<DynamicType = ()>,
 {
+    metadata_of::<K>(json).name
+}
+
+/// The metadata of an object, as far as it can be decoded.
+fn metadata_of<K>(json: &[u8]) -> ObjectMeta
+where
+    K: Resource<DynamicType = ()>,
+{
     let text = std::str::from_utf8(json).unwrap_or_default();
     let object = Decoded::<PartialObjectMeta<K>>::from_text(text);
-    object.meta().name.clone()
+    object.meta().clone()
 }
 
 #[cfg(test)]

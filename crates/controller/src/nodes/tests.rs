@@ -64,7 +64,7 @@ fn not_ready() -> Call {
 fn without() -> Call {
     reported(
         "without",
-        "It has had no sensor pod for more than a minute. Check the tolerations and the node selector of DaemonSet bailiff-sensor.",
+        "It has had no sensor pod for more than a minute. Check the tolerations, the node selector and the affinity of DaemonSet bailiff-sensor.",
     )
 }
 
@@ -120,4 +120,22 @@ async fn a_list_of_nodes_that_does_not_come_delays_no_sensor() {
     assert_eq!(metrics.nodes_not_monitored.get(), 0);
     let monitored = monitored.borrow().clone().unwrap();
     assert_eq!(monitored.into_iter().collect::<Vec<_>>(), ["good"]);
+}
+
+#[test]
+fn each_cause_names_what_to_do() {
+    let note = |cause| event("node-1", cause).note;
+    let common = "Bailiff does not monitor processes on this node and evaluates no policies here. ";
+    assert_eq!(
+        note(Cause::Fargate),
+        format!(
+            "{common}Fargate runs no DaemonSets, and so no sensor. Run the pods that policies must cover on other nodes."
+        )
+    );
+    assert_eq!(
+        note(Cause::VirtualKubelet),
+        format!(
+            "{common}A virtual node (virtual-kubelet) runs no DaemonSets, and so no sensor. Run the pods that policies must cover on other nodes."
+        )
+    );
 }

@@ -196,32 +196,87 @@ async fn what_pods_decide_stays_for_the_generation_until_they_were_counted() {
     assert_eq!(without(&good).coverage, None);
 }
 
+const PAUSED: &str = "Paused True TooManyWorkloads: This binding would remove pods of 12 workloads instead of at most 10 within 10 minutes, so its responses wait. Check the policy and the Incidents. To resume, run: kubectl annotate runtimepolicybinding b bailiff.dev/resume=3/2 --overwrite";
+const RESUMED: &str = "Paused False Resumed: Annotation bailiff.dev/resume=3/2 resumed the responses of this binding.";
+
+/// A binding whose status records a pause, and says nothing else.
+fn paused_binding() -> RuntimePolicyBinding {
+    let mut binding = binding("no-shells", &json!({}));
+    let status = json!({"observedGeneration": 2, "paused": {"policyUID": "", "policyGeneration": 3,
+        "bindingGeneration": 2, "startTime": now(), "workloads": 12, "maxWorkloads": 10}});
+    binding.status = Some(serde_json::from_value(status).unwrap());
+    binding
+}
+
+fn resume(binding: &mut RuntimePolicyBinding) {
+    let annotations = json!({"bailiff.dev/resume": "3/2"});
+    binding.metadata.annotations = serde_json::from_value(annotations).unwrap();
+}
+
 #[tokio::test]
 async fn a_binding_stays_paused_until_it_is_resumed_for_its_generations() {
     let config = Config::default();
-    let of = |binding: &RuntimePolicyBinding, policy| {
-        let status = binding_status(binding, Some(policy), &config, Some(matching(2, 40)));
-        said(&status.conditions)
+    let of = |binding: &RuntimePolicyBinding, policy, counted| {
+        let status = binding_status(binding, Some(policy), &config, counted);
+        let before = binding.status.as_ref().unwrap();
+        let paused = status.paused.is_some();
+        assert!(!paused || status.paused == before.paused);
+        (said(&status.conditions), paused)
     };
-    let message = "This binding would remove pods of too many workloads within 10 minutes, so its responses wait. Check the policy and the Incidents. To resume, run: kubectl annotate runtimepolicybinding b bailiff.dev/resume=3/2 --overwrite";
-    let condition = json!({"type": "Paused", "status": "True", "reason": "TooManyWorkloads",
-        "message": message, "lastTransitionTime": now()});
-    let mut binding = binding("no-shells", &json!({}));
-    let status = json!({"observedGeneration": 2, "conditions": [condition]});
-    binding.status = Some(serde_json::from_value(status).unwrap());
-    let paused = format!("Paused True TooManyWorkloads: {message}");
-    assert_eq!(of(&binding, policy(GOOD)), [READY, FOUND, &paused]);
-    let before = binding_status(&binding, Some(policy(GOOD)), &config, None);
-    assert_eq!(said(&before.conditions), [READY, &paused]);
-
-    let annotations = json!({"bailiff.dev/resume": "3/2"});
-    binding.metadata.annotations = serde_json::from_value(annotations).unwrap();
-    let resumed = "Paused False Resumed: Annotation bailiff.dev/resume=3/2 resumed the responses of this binding.";
-    assert_eq!(of(&binding, policy(GOOD)), [READY, FOUND, resumed]);
+    let counted = Some(matching(2, 40));
+    let says = |lines: &[&str], paused| (lines.iter().map(|l| (*l).to_owned()).collect(), paused);
+    let mut binding = paused_binding();
+    let paused = says(&[READY, FOUND, PAUSED], true);
+    assert_eq!(of(&binding, policy(GOOD), counted), paused);
+    assert_eq!(
+        of(&binding, policy(GOOD), None),
+        says(&[READY, PAUSED], true)
+    );
     // The pause was of another generation of the policy.
     let mut changed = policy(GOOD);
     changed.metadata.generation = Some(4);
-    assert_eq!(of(&binding, changed), [READY, FOUND]);
+    for (counted, want) in [(counted, vec![READY, FOUND]), (None, vec![READY])] {
+        assert_eq!(of(&binding, changed.clone(), counted), says(&want, false));
+    }
+
+    resume(&mut binding);
+    let resumed = says(&[READY, FOUND, RESUMED], false);
+    assert_eq!(of(&binding, policy(GOOD), counted), resumed);
+    let status = binding_status(&binding, Some(policy(GOOD)), &config, counted);
+    binding.status = Some(status);
+    assert_eq!(of(&binding, policy(GOOD), counted), resumed, "it stays");
+    assert_eq!(of(&binding, changed, counted), says(&[READY, FOUND], false));
+}
+
+#[tokio::test]
+async fn what_a_condition_says_pauses_nothing() {
+    let mut binding = paused_binding();
+    let status = binding.status.as_mut().unwrap();
+    status.paused = None;
+    let message = PAUSED.trim_start_matches("Paused True TooManyWorkloads: ");
+    let condition = json!({"type": "Paused", "status": "True", "reason": "TooManyWorkloads",
+        "message": message, "lastTransitionTime": now()});
+    status.conditions = vec![serde_json::from_value(condition).unwrap()];
+    let counted = Some(matching(2, 40));
+    let status = binding_status(&binding, Some(policy(GOOD)), &Config::default(), counted);
+    assert_eq!(said(&status.conditions), [READY, FOUND]);
+}
+
+#[tokio::test]
+async fn a_pause_outlives_a_policy_that_cannot_be_read_for_a_time() {
+    let mut binding = paused_binding();
+    let config = Config::default();
+    let of = |binding: &RuntimePolicyBinding| {
+        let status = binding_status(binding, None, &config, None);
+        (said(&status.conditions)[1..].to_vec(), status.paused)
+    };
+    let before = binding.status.clone().unwrap();
+    assert_eq!(of(&binding), (vec![PAUSED.to_owned()], before.paused));
+    resume(&mut binding);
+    assert_eq!(of(&binding), (vec![], None));
+    let mut changed = paused_binding();
+    changed.metadata.generation = Some(3);
+    assert_eq!(of(&changed), (vec![], None));
 }
 
 #[tokio::test]

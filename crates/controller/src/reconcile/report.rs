@@ -9,12 +9,13 @@ use super::unwritten::Done;
 use super::{Controller, Stop};
 use crate::metrics::Reason;
 use bailiff_api::{
-    Incident, IncidentStatus, RuntimePolicyBinding, WorkloadReference, condition::types,
+    Incident, IncidentStatus, PausedStatus, RuntimePolicyBinding, WorkloadReference,
+    condition::types,
 };
 use bailiff_kube::events::EventSpec;
 use bailiff_response::messages::{self, Regarding};
 use bailiff_response::{
-    Key, Outcome, Recovery, Verified, apply_outcome, is_final, is_of_admission, recovered,
+    Key, Outcome, Paused, Recovery, Verified, apply_outcome, is_final, is_of_admission, recovered,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -164,21 +165,15 @@ impl Controller {
     }
 
     /// Reports on a binding that the bad-policy guard paused it.
-    pub(crate) fn report_paused(&self, binding: &RuntimePolicyBinding, now: Timestamp) {
+    pub(crate) fn report_paused(
+        &self,
+        binding: &RuntimePolicyBinding,
+        paused: &PausedStatus,
+        now: Timestamp,
+    ) {
         let metadata = &binding.metadata;
-        let generation = self
-            .cache
-            .rules()
-            .policies
-            .get(&binding.spec.policy_name)
-            .and_then(|p| p.metadata.generation);
-        let paused = bailiff_response::Paused {
-            binding: metadata.name.clone().unwrap_or_default(),
-            workloads: None,
-            matched_workloads: 0,
-            policy_generation: generation.unwrap_or_default(),
-            binding_generation: metadata.generation.unwrap_or_default(),
-        };
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let paused = Paused::recorded(name, paused);
         let note = messages::paused_note(&paused);
         let notice = EventSpec {
             reason: note.reason,

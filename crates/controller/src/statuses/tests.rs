@@ -231,7 +231,13 @@ async fn a_binding_that_is_paused_is_reported_once_the_status_is_written() {
     let paused = || {
         let conditions = json!([{"type": "Ready"}, {"type": "PodsMatched"},
             {"type": "Paused", "status": "True", "reason": "TooManyWorkloads"}]);
-        write(BINDINGS, "a", json!({"status": {"conditions": conditions}}))
+        let paused = json!({"policyUID": "policy-uid", "policyGeneration": 1, "bindingGeneration": 1,
+            "workloads": 11, "maxWorkloads": 10});
+        write(
+            BINDINGS,
+            "a",
+            json!({"status": {"conditions": conditions, "paused": paused}}),
+        )
     };
     let event = json!({"reason": "BindingPaused", "type": "Warning",
         "regarding": {"kind": "RuntimePolicyBinding", "name": "a", "uid": "a-uid"}});
@@ -272,11 +278,10 @@ async fn a_binding_that_is_paused_is_reported_once_the_status_is_written() {
 
 #[tokio::test(start_paused = true)]
 async fn a_binding_that_was_paused_is_not_reported_again() {
-    let message = "kubectl annotate runtimepolicybinding a bailiff.dev/resume=1/1 --overwrite";
     let world = World::new().with(|w| {
-        w.bindings[0].1["status"] = json!({"observedGeneration": 1, "conditions": [
-            {"type": "Paused", "status": "True", "reason": "TooManyWorkloads", "message": message,
-                "lastTransitionTime": "2026-01-01T00:00:00Z"}]});
+        w.bindings[0].1["status"] = json!({"observedGeneration": 1, "paused": {
+            "policyUID": "policy-uid", "policyGeneration": 1, "bindingGeneration": 1,
+            "startTime": "2026-01-01T00:00:00Z", "workloads": 12, "maxWorkloads": 10}});
     });
     let policy = || vec![write(POLICIES, "no-shells", json!({}))];
     let binding = || vec![write(BINDINGS, "a", json!({}))];

@@ -73,7 +73,7 @@ fn no_namespace_raises_the_limit_of_all_by_more_than_what_is_always_allowed() {
     let (policy, mut binding) = young();
     binding.matched_workloads = Some(matched_workloads(decoys()));
     let paused = guards(11, 1).assess(&policy, &binding).unwrap();
-    assert_eq!((paused.workloads, paused.limit()), (Some(11), 10));
+    assert_eq!((paused.workloads, paused.max_workloads), (11, 10));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn more_than_ten_workloads_or_a_tenth_of_them_pause_a_young_binding() {
         binding.matched_workloads = Some(matched);
         let paused = guards(workloads, every).assess(&policy, &binding)?;
         assert_eq!(paused.resume(), "1/1");
-        paused.workloads
+        Some(paused.workloads)
     };
     for (workloads, every, matched, want) in [
         (10, 1, 0, None),
@@ -130,12 +130,8 @@ fn only_young_generations_are_paused_and_by_their_own_removals() {
         ("resumed earlier", true, |_, b| {
             b.resume = Some("1/0".to_owned());
         }),
-        ("paused before", true, |p, b| {
-            p.generation = 2;
-            b.was_paused = true;
-        }),
-        ("paused before, resumed", false, |_, b| {
-            b.was_paused = true;
+        ("paused before, resumed", false, |p, b| {
+            b.paused = Some(recorded(p, b));
             b.resume = Some("1/1".to_owned());
         }),
     ] {
@@ -215,7 +211,7 @@ fn what_waits_for_a_limit_counts_once() {
     // All are removed under a policy that was changed after they were planned.
     policy.changed = now() + seconds(700);
     let paused = guards.assess(&policy, &binding).unwrap();
-    assert_eq!(paused.workloads, Some(12));
+    assert_eq!(paused.workloads, 12);
 }
 
 #[test]
@@ -235,22 +231,61 @@ fn a_spec_is_as_old_as_its_last_change() {
     assert_eq!(changed(2, json!([entry(9, Some("status"))])), at(0));
 }
 
+/// The pause of these generations, which a status records.
+fn recorded(policy: &PolicyFacts, binding: &BindingFacts) -> PausedStatus {
+    PausedStatus {
+        policy_uid: policy.uid.clone(),
+        policy_generation: policy.generation,
+        binding_generation: binding.generation,
+        start_time: Time(now()),
+        workloads: 12,
+        max_workloads: 10,
+    }
+}
+
 #[test]
-fn a_binding_stays_paused_by_its_condition() {
-    let paused = crate::tests::paused();
-    let message = messages::paused(&paused);
-    let binding = |status: &str, message: &str| -> RuntimePolicyBinding {
-        serde_json::from_value(json!({
-            "apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicyBinding",
-            "metadata": {"name": "a", "generation": 1},
-            "spec": {"policyName": "no-shells", "responseActions": ["Evict"]},
-            "status": {"conditions": [{"type": "Paused", "status": status, "reason": "R",
-                "message": message, "lastTransitionTime": at(0)}]},
-        }))
-        .unwrap()
+fn a_binding_stays_paused_as_its_status_records() {
+    let (policy, mut binding) = young();
+    let pause = recorded(&policy, &binding);
+    let mut assess = |guards: &Guards, matched, change: fn(&mut PausedStatus)| {
+        let mut pause = pause.clone();
+        change(&mut pause);
+        binding.paused = Some(pause);
+        binding.matched_workloads = matched;
+        let paused = guards.assess(&policy, &binding)?;
+        Some((paused.workloads, paused.max_workloads))
     };
-    assert!(was_paused(&binding("True", &message), 3));
-    assert!(!was_paused(&binding("True", &message), 4));
-    assert!(!was_paused(&binding("False", &message), 3));
-    assert!(!was_paused(&binding("True", "x"), 3));
+    // The Incidents were deleted, fewer are left, or pods were not counted yet.
+    let none = Guards::default();
+    assert_eq!(assess(&none, Some(5), |_| ()), Some((12, 10)));
+    assert_eq!(assess(&guards(11, 1), Some(5), |_| ()), Some((12, 10)));
+    assert_eq!(assess(&guards(13, 1), None, |_| ()), Some((12, 10)));
+    assert_eq!(assess(&guards(13, 1), Some(120), |_| ()), Some((13, 12)));
+    let others: [fn(&mut PausedStatus); 3] = [
+        |p| p.policy_uid = "another".to_owned(),
+        |p| p.policy_generation = 2,
+        |p| p.binding_generation = 2,
+    ];
+    for other in others {
+        assert_eq!(assess(&none, Some(5), other), None);
+    }
+}
+
+#[test]
+fn a_status_records_when_a_pause_began() {
+    let (policy, binding) = young();
+    let pause = guards(11, 1).assess(&policy, &binding).unwrap();
+    let first = pause.record(&policy, None, now());
+    let want = PausedStatus {
+        workloads: 11,
+        ..recorded(&policy, &binding)
+    };
+    assert_eq!(first, want);
+    let later = now() + minutes(5);
+    assert_eq!(pause.record(&policy, Some(&first), later), first);
+    let mut earlier = first;
+    earlier.policy_generation = 7;
+    let new = pause.record(&policy, Some(&earlier), later);
+    assert_eq!(new.start_time, Time(later));
+    assert_eq!(Paused::recorded("a", &new), pause);
 }

@@ -6,7 +6,7 @@
 
 use super::config;
 use crate::breaker::{Breaker, Breakers};
-use crate::guard::{Paused, matched_workloads};
+use crate::guard::{limit, matched_workloads};
 use crate::tests::{incident_of, key, minutes, now, seconds};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -138,13 +138,6 @@ proptest! {
         let decoys: Vec<_> = (0..decoys).map(|decoy| format!("decoy-{decoy}")).collect();
         let pods = || names.iter().map(|(namespace, w)| (namespace.as_str(), Some(w.as_str())));
         let decoys = decoys.iter().map(|decoy| ("ns-0", Some(decoy.as_str())));
-        let limit = |matched_workloads| Paused {
-            binding: "a".to_owned(),
-            workloads: None,
-            matched_workloads,
-            policy_generation: 1,
-            binding_generation: 1,
-        }.limit();
         let before = limit(matched_workloads(pods()));
         let after = limit(matched_workloads(pods().chain(decoys)));
         prop_assert!(after >= before && after <= before + 10, "{before} {after}");

@@ -7,10 +7,11 @@ use super::*;
 use crate::kernel::record::ProcessKey;
 use crate::kernel::record::tests::joined;
 use crate::metrics::{
-    FindingLabels, FindingType, KindLabels, NotEvaluatedLabels, Policy, SkippedLabels,
+    FindingLabels, FindingSeverity, FindingType, KindLabels, NotEvaluatedLabels, Policy,
+    SkippedLabels,
 };
 use crate::pending::OF_A_POD;
-use bailiff_api::{IncidentType, Origin};
+use bailiff_api::{IncidentType, Origin, Severity};
 use bailiff_kube::list_watch::ObjectEvent as Watched;
 use serde_json::json;
 
@@ -99,7 +100,9 @@ impl Sensor {
 
     fn counted(&self, r#type: FindingType) -> u64 {
         let counters = &self.state.metrics.violations;
-        counters.get_or_create(&FindingLabels { r#type }).get()
+        let severity = FindingSeverity(Severity::Medium);
+        let labels = FindingLabels { r#type, severity };
+        counters.get_or_create(&labels).get()
     }
 }
 

@@ -249,7 +249,7 @@ fn the_owners_of_a_pod_can_read_the_policy_by_name() {
 
 #[test]
 fn the_account_of_the_controller_is_kept_out_of_exempt_namespaces() {
-    let objects = bailiff(&["--set", "exemptNamespaces={kube-system,payments}"]).unwrap();
+    let objects = bailiff(&["--set", "exemptNamespaces={payments,kube-system}"]).unwrap();
     let policy = &objects["ValidatingAdmissionPolicy/bailiff-eviction-protection"]["spec"];
     assert_eq!(policy["failurePolicy"], "Fail");
     assert_eq!(
@@ -259,6 +259,15 @@ fn the_account_of_the_controller_is_kept_out_of_exempt_namespaces() {
     assert_eq!(
         policy["validations"][0]["expression"],
         "!(request.namespace in ['kube-system', 'payments'])"
+    );
+    assert_eq!(
+        policy["validations"][0]["message"],
+        "Bailiff must not remove pods in the namespaces kube-system, payments, which are exempt"
+    );
+    let none = bailiff(&["--set-json", "exemptNamespaces=[]"]).unwrap();
+    assert_eq!(
+        none["ValidatingAdmissionPolicy/bailiff-eviction-protection"]["spec"]["validations"][0]["expression"],
+        "!(request.namespace in ['kube-system'])"
     );
     let rules = policy["matchConstraints"]["resourceRules"]
         .as_array()

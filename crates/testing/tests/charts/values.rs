@@ -63,14 +63,14 @@ fn the_chart_renders_what_its_values_ask_for() {
         "PriorityClass/bailiff-sensor",
         "FlowSchema/bailiff-sensor",
         "PriorityLevelConfiguration/bailiff-controller",
-        "ValidatingAdmissionPolicy/bailiff-eviction-protection",
-        "ValidatingAdmissionPolicyBinding/bailiff-eviction-protection",
         "ClusterRoleBinding/bailiff-policies-get",
     ];
     let always = [
         "ValidatingAdmissionPolicy/bailiff-incident-protection",
         "ValidatingAdmissionPolicyBinding/bailiff-incident-protection",
         "ConfigMap/bailiff-response",
+        "ValidatingAdmissionPolicy/bailiff-eviction-protection",
+        "ValidatingAdmissionPolicyBinding/bailiff-eviction-protection",
         "ValidatingAdmissionPolicy/bailiff-switch-protection",
         "ValidatingAdmissionPolicyBinding/bailiff-switch-protection",
     ];
@@ -92,8 +92,6 @@ fn the_chart_renders_what_its_values_ask_for() {
         "podMonitor.enabled=true,controller.replicas=1,crds.enabled=false,flowControl.enabled=false",
         "--set",
         "networkPolicy.enabled=false,priorityClasses.create=false,sensor.priorityClassName=mine",
-        "--set-json",
-        "exemptNamespaces=[]",
         "--set-json",
         "policyReaderGroups=[]",
         "--set",
@@ -297,6 +295,38 @@ fn variables(values: &[(&str, &str, &str)], fields: &[(&str, &str)]) -> BTreeMap
 }
 
 #[test]
+fn durations_and_numbers_of_each_form_are_accepted() {
+    for value in [
+        "retention.maxAge=168h",
+        "retention.maxAge=1h 30m",
+        "retention.maxAge=1h30m 5s 500ms",
+        "sensor.maxUnavailable=1",
+        "sensor.maxUnavailable=100%",
+        "podMonitor.interval=1m30s",
+    ] {
+        bailiff(&["--set", value]).unwrap();
+    }
+}
+
+#[test]
+fn a_sensor_runs_where_daemon_sets_do() {
+    let affinity = |values: &[&str]| {
+        let sensor = &bailiff(values).unwrap()["DaemonSet/bailiff-sensor"];
+        sensor["spec"]["template"]["spec"]["affinity"].clone()
+    };
+    let terms = &affinity(&[])["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
+    assert_eq!(
+        *terms,
+        serde_json::json!([{"matchExpressions": [
+            {"key": "eks.amazonaws.com/compute-type", "operator": "NotIn", "values": ["fargate"]},
+            {"key": "type", "operator": "NotIn", "values": ["virtual-kubelet"]},
+        ]}])
+    );
+    let none = affinity(&["--set-json", "sensor.affinity=null"]);
+    assert!(none.is_null(), "{none}");
+}
+
+#[test]
 fn a_value_that_is_unknown_or_invalid_is_rejected_with_its_name() {
     for (value, words) in [
         ("sensor.ringByte=1", "ringByte"),
@@ -317,6 +347,17 @@ fn a_value_that_is_unknown_or_invalid_is_rejected_with_its_name() {
         ("webhook.timeoutSeconds=31", "timeoutSeconds"),
         ("imagePolicies.mode=Off", "mode"),
         ("registryAccess.denyCIDRs={10.0.0.0}", "denyCIDRs"),
+        ("sensor.maxUnavailable=0", "maxUnavailable"),
+        ("sensor.maxUnavailable=0%", "maxUnavailable"),
+        ("sensor.maxUnavailable=101%", "maxUnavailable"),
+        ("sensor.maxUnavailable=some", "maxUnavailable"),
+        // Durations that the binary rejects, and zero.
+        ("controller.statusResyncInterval=0s", "statusResyncInterval"),
+        ("retention.maxAge=7d", "maxAge"),
+        ("retention.maxAge=30m 1h", "maxAge"),
+        ("response.maxAge=99999999999h", "maxAge"),
+        ("sensor.podLookupTimeout=", "podLookupTimeout"),
+        ("podMonitor.interval=1m 30s", "interval"),
     ] {
         let said = bailiff(&["--set", value]).unwrap_err();
         assert!(said.contains(words), "{value}: {said}");

@@ -67,7 +67,8 @@ impl Test {
     fn due(&mut self, seconds: u64) -> Vec<(String, bool)> {
         let now = self.at(seconds);
         let due = self.sensors.due(now, 100).into_iter();
-        due.map(|due| (due.node, due.has_pod)).collect()
+        due.map(|due| (due.node, due.cause == Cause::NotReady))
+            .collect()
     }
 
     /// The nodes with a Ready sensor, once these were listed.
@@ -216,4 +217,31 @@ async fn an_event_that_was_not_written_is_due_again_soon() {
     test.pods(vec![ObjectEvent::Applied(pod("s-b", "b", "True"))], 61);
     test.sensors.failed("b", now);
     assert_eq!(test.sensors.down(), 1);
+}
+
+#[tokio::test]
+async fn a_node_that_runs_no_daemon_sets_says_so() {
+    let labeled = |name: &str, label: &str, value: &str| {
+        bytes(&json!({"metadata": {"name": name, "labels": {label: value}}}))
+    };
+    let (compute, kind) = ("eks.amazonaws.com/compute-type", "type");
+    let nodes = vec![
+        labeled("a", compute, "fargate"),
+        labeled("b", kind, "virtual-kubelet"),
+        labeled("c", compute, "ec2"),
+        labeled("d", compute, "fargate"),
+    ];
+    let mut test = Test::new();
+    test.nodes(listed(nodes), 0);
+    test.pods(listed(vec![pod("s-d", "d", "False")]), 0);
+    let due = test.sensors.due(test.at(60), 100);
+    let causes: Vec<_> = due.iter().map(|d| (d.node.as_str(), d.cause)).collect();
+    let want = [
+        ("a", Cause::Fargate),
+        ("b", Cause::VirtualKubelet),
+        ("c", Cause::NoPod),
+        ("d", Cause::NotReady),
+    ];
+    assert_eq!(causes, want);
+    assert_eq!(test.sensors.down(), 4, "none of them is monitored");
 }

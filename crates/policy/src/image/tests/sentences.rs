@@ -247,3 +247,35 @@ fn rendered_objects_have_every_default_of_the_api_and_exempt_namespaces_by_name(
         })
     );
 }
+
+#[test]
+fn the_schema_accepts_as_many_patterns_of_the_length_that_a_set_has() {
+    let crds = bailiff_api::crds();
+    let named = |name: &str| {
+        let crd = crds.iter().find(|crd| crd.spec.names.kind == name);
+        serde_json::to_value(crd.unwrap()).unwrap()
+    };
+    let crd = named("ImageAdmissionPolicy");
+    let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+    for field in [
+        "allowedRepositories",
+        "matchImages/properties/include",
+        "matchImages/properties/exclude",
+        "digest/properties/pinExclude",
+    ] {
+        let field = crd.pointer(&format!("{spec}/{field}")).unwrap();
+        assert_eq!(field["maxItems"], bailiff_oci::MAX_PATTERNS, "{field}");
+        // The schema counts characters. A pattern is ASCII, or it is not valid.
+        assert_eq!(
+            field["items"]["maxLength"],
+            bailiff_oci::MAX_PATTERN_BYTES,
+            "{field}"
+        );
+    }
+    let described = &crd.pointer(&format!("{spec}/allowedRepositories")).unwrap()["description"];
+    let sentence = format!("At most {} patterns can have a", bailiff_oci::MAX_REGEXES);
+    assert!(
+        described.as_str().unwrap().contains(&sentence),
+        "{described}"
+    );
+}

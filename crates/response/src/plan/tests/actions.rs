@@ -82,6 +82,41 @@ fn a_pod_that_was_released_from_its_workload_while_it_waited_is_still_removed() 
 }
 
 #[test]
+fn of_two_bindings_the_one_with_the_shortest_grace_period_counts() {
+    let terminating = Some(Termination {
+        ends: now() + seconds(36_000),
+        grace_period_seconds: 36_000,
+    });
+    for (action, terminating) in [
+        (ResponseAction::Evict, None),
+        (ResponseAction::Delete, None),
+        (ResponseAction::Evict, terminating),
+    ] {
+        for (periods, want) in [
+            ([Some(20), Some(9)], ("b", 9)),
+            ([Some(9), Some(20)], ("a", 9)),
+            ([None, Some(9)], ("b", 9)),
+            ([Some(9), Some(9)], ("a", 9)),
+        ] {
+            let of = |(name, asked)| {
+                let mut binding = binding(name, action);
+                binding.grace_period_seconds = asked;
+                binding
+            };
+            let bindings: Vec<_> = ["a", "b"].into_iter().zip(periods).map(of).collect();
+            let mut facts = with_bindings(&bindings);
+            facts.pod = with_pod(|p| p.terminating = terminating).pod;
+            let got = match plan(&facts, now()) {
+                Plan::Evict(r) | Plan::Delete(r) => (r.binding, r.grace_period_seconds),
+                Plan::Shorten(s) => (s.binding, s.grace_period_seconds),
+                other @ (Plan::Requeue { .. } | Plan::NoAction { .. }) => panic!("{other:?}"),
+            };
+            assert_eq!((got.0.as_str(), got.1), want, "{action:?} {periods:?}");
+        }
+    }
+}
+
+#[test]
 fn a_terminating_pod_is_not_immune() {
     let ends_in = |left: i64, before: i64| {
         let terminating = Some(Termination {

@@ -110,3 +110,22 @@ async fn what_waits_is_bounded_and_the_namespace_that_has_most_gives_way() {
     assert_eq!(u64::try_from(left).unwrap(), at_the_end);
     assert_eq!(dropped + at_the_end, 1003);
 }
+
+#[tokio::test]
+async fn what_is_kept_is_bounded_in_number_and_in_bytes() {
+    let dropped = |count: usize, bytes: usize| {
+        let mut entries = Entries::default();
+        for number in 0..count {
+            let mut violation = violation("shop", &format!("web-{number}"));
+            violation.args = Arc::new(vec![vec![b'x'; bytes]]);
+            let entry = Entry::new(violation, Instant::now(), HOUR);
+            entries.insert(format!("inc-{number}"), entry);
+        }
+        entries.enforce().len()
+    };
+    assert_eq!(dropped(2048, 0), 0);
+    assert_eq!(dropped(2050, 0), 2);
+    // 12 MiB, with less than 100 KiB for the rest of each.
+    assert_eq!(dropped(11, 1 << 20), 0);
+    assert_eq!(dropped(13, 1 << 20), 2);
+}
