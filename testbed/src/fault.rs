@@ -6,7 +6,8 @@
 
 use crate::cluster::Cluster;
 use crate::process::Process;
-use crate::{control_plane, network, node, registry};
+use crate::registry::OPEN;
+use crate::{control_plane, network, node};
 use anyhow::Result;
 use nix::sys::signal::Signal;
 use std::sync::Arc;
@@ -110,7 +111,7 @@ impl Cluster {
     /// # Errors
     /// When none is recorded.
     pub fn stop_registry(&self) -> Result<()> {
-        Process::recorded(registry::NAME)?.end();
+        Process::recorded(OPEN.name)?.end();
         Ok(())
     }
 
@@ -119,8 +120,8 @@ impl Cluster {
     /// # Errors
     /// When it runs already, or does not answer.
     pub fn start_registry(&self) -> Result<()> {
-        registry::start(&self.programs)?;
-        registry::wait()
+        OPEN.start(&self.programs)?;
+        OPEN.wait()
     }
 
     /// The registry neither answers nor closes connections.
@@ -128,7 +129,7 @@ impl Cluster {
     /// # Errors
     /// When it does not run.
     pub fn freeze_registry(&self) -> Result<()> {
-        Process::recorded(registry::NAME)?.signal(Signal::SIGSTOP)
+        Process::recorded(OPEN.name)?.signal(Signal::SIGSTOP)
     }
 
     /// Ends [`Self::freeze_registry`].
@@ -136,7 +137,7 @@ impl Cluster {
     /// # Errors
     /// When it does not run.
     pub fn thaw_registry(&self) -> Result<()> {
-        Process::recorded(registry::NAME)?.signal(Signal::SIGCONT)
+        Process::recorded(OPEN.name)?.signal(Signal::SIGCONT)
     }
 }
 

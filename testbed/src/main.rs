@@ -75,6 +75,9 @@ enum Command {
         /// Push an index of two platforms.
         #[arg(long)]
         index: bool,
+        /// Push to the registry that requires an account.
+        #[arg(long)]
+        private: bool,
         /// A label of the image. Images with different labels have different digests.
         #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
         label: Vec<(String, String)>,
@@ -216,9 +219,15 @@ fn run(command: Command) -> Result<()> {
             image,
             to,
             index,
+            private,
             label,
         } => {
-            let registry = Cluster::running()?.registry()?;
+            let cluster = Cluster::running()?;
+            let registry = if private {
+                cluster.private_registry()?
+            } else {
+                cluster.registry()?
+            };
             let mut image = image.make()?;
             for (key, value) in label {
                 image.label(&key, &value);

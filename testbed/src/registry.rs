@@ -1,8 +1,9 @@
-//! A real registry beside the cluster, which nodes, pods and tests reach.
+//! Two real registries beside the cluster, which nodes, pods and tests reach: one that everybody can pull
+//! from, and one with an account.
 //!
-//! Here: its configuration and start, the nodes' trust in it, pushing images. Not here: the contents of
-//! images (`image`), HTTP (`client`), faults (`fault`).
-//! Invariant: it has only what was pushed to it, and all of it goes with the cluster.
+//! Here: their configuration and start, the nodes' trust in them, pushing images. Not here: the contents
+//! of images (`image`), HTTP (`client`), faults (`fault`).
+//! Invariant: a registry has only what was pushed to it, and all of it goes with the cluster.
 
 mod client;
 
@@ -17,98 +18,167 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The name of its process.
-pub(crate) const NAME: &str = "registry";
+/// One of the registries.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// The name of its process.
+    pub(crate) name: &'static str,
+    address: &'static str,
+    account: Option<Account>,
+}
 
-/// Starts the registry; [`wait`] returns when it answers.
+/// The account that a registry requires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub username: &'static str,
+    /// Its password, which protects nothing: the registry lives as long as a test cluster.
+    pub password: &'static str,
+    /// The password as the registry knows it (bcrypt).
+    hash: &'static str,
+}
+
+/// The registry that everybody can pull from and push to.
+pub(crate) const OPEN: Server = Server {
+    name: "registry",
+    address: network::REGISTRY,
+    account: None,
+};
+
+/// The registry with an account.
+const PRIVATE: Server = Server {
+    name: "private-registry",
+    address: network::PRIVATE_REGISTRY,
+    account: Some(Account {
+        username: "testbed",
+        password: "testbed-password",
+        hash: "$2a$04$hso5zzOZmoZ61dD2aL.YYuQXV3kfZY80J.ROajErCQbSXmK.rnNRW",
+    }),
+};
+
+/// All of them.
+const SERVERS: [&Server; 2] = [&OPEN, &PRIVATE];
+
+/// Starts all registries; [`wait`] returns when they answer.
 pub(crate) fn start(programs: &Path) -> Result<()> {
-    anyhow::ensure!(
-        !Process::recorded(NAME).is_ok_and(|process| process.runs()),
-        "the registry runs already"
-    );
-    let config = json!({
-        "version": "0.1",
-        "log": {"level": "info"},
-        "storage": {
-            "filesystem": {"rootdirectory": state::text("registry/storage")},
-            "delete": {"enabled": true},
-            "maintenance": {"uploadpurging": {"enabled": false}},
-        },
-        "http": {
-            "addr": network::REGISTRY,
-            // Signs the state of uploads. If unset, each start has another one and logs a warning.
-            "secret": "bailiff-testbed",
-            "tls": {
-                "certificate": state::text("pki/registry.crt"),
-                "key": state::text("pki/registry.key"),
-            },
-        },
-    });
-    // Its configuration is YAML, which JSON is a part of.
-    let config = state::write("registry/config.yml", config.to_string())?;
-    Process::start(
-        NAME,
-        Command::new(programs.join("registry"))
-            .arg("serve")
-            .arg(config)
-            // If unset, it sends traces to a port of this machine.
-            .env("OTEL_TRACES_EXPORTER", "none"),
-    )?;
-    Ok(())
+    SERVERS.iter().try_for_each(|server| server.start(programs))
 }
 
-/// Waits until the registry answers.
+/// Waits until all registries answer.
 pub(crate) fn wait() -> Result<()> {
-    let process = Process::recorded(NAME)?;
-    let registry = Registry::connect()?;
-    let ready = until(Duration::from_mins(2), || {
-        !process.runs() || registry.answers().is_ok()
-    });
-    anyhow::ensure!(
-        ready && process.runs(),
-        "the registry does not answer: see {}",
-        state::text("logs/registry.log")
-    );
-    Ok(())
+    SERVERS.iter().try_for_each(|server| server.wait())
 }
 
-/// Writes what a node's containerd must know to pull from the registry; the directory with it.
+impl Server {
+    pub(crate) fn start(&self, programs: &Path) -> Result<()> {
+        let name = self.name;
+        anyhow::ensure!(
+            !Process::recorded(name).is_ok_and(|process| process.runs()),
+            "the {name} runs already"
+        );
+        let mut config = json!({
+            "version": "0.1",
+            "log": {"level": "info"},
+            "storage": {
+                "filesystem": {"rootdirectory": state::text(&format!("{name}/storage"))},
+                "delete": {"enabled": true},
+                "maintenance": {"uploadpurging": {"enabled": false}},
+            },
+            "http": {
+                "addr": self.address,
+                // Signs the state of uploads. If unset, each start has another one and logs a warning.
+                "secret": "bailiff-testbed",
+                "tls": {
+                    "certificate": state::text("pki/registry.crt"),
+                    "key": state::text("pki/registry.key"),
+                },
+            },
+        });
+        if let Some(account) = &self.account {
+            let line = format!("{}:{}\n", account.username, account.hash);
+            let file = state::write(format!("{name}/htpasswd"), line)?;
+            config["auth"] = json!({"htpasswd": {"realm": name, "path": file}});
+        }
+        // Its configuration is YAML, which JSON is a part of.
+        let config = state::write(format!("{name}/config.yml"), config.to_string())?;
+        Process::start(
+            name,
+            Command::new(programs.join("registry"))
+                .arg("serve")
+                .arg(config)
+                // If unset, it sends traces to a port of this machine.
+                .env("OTEL_TRACES_EXPORTER", "none"),
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn wait(&self) -> Result<()> {
+        let process = Process::recorded(self.name)?;
+        let registry = Registry::connect(self)?;
+        let ready = until(Duration::from_mins(2), || {
+            !process.runs() || registry.answers().is_ok()
+        });
+        anyhow::ensure!(
+            ready && process.runs(),
+            "the {} does not answer: see {}",
+            self.name,
+            state::text(&format!("logs/{}.log", self.name))
+        );
+        Ok(())
+    }
+}
+
+/// Writes what a node's containerd must know to pull from the registries; the directory with it.
 pub(crate) fn trusted_by(node: &str) -> Result<PathBuf> {
-    let server = format!("https://{}", network::REGISTRY);
-    state::write(
-        format!("{node}/certs.d/{}/hosts.toml", network::REGISTRY),
-        format!(
-            "server = \"{server}\"\n[host.\"{server}\"]\n  capabilities = [\"pull\", \"resolve\"]\n  ca = \"{}\"\n",
-            state::text("pki/ca.crt")
-        ),
-    )?;
+    for Server { address, .. } in SERVERS {
+        let server = format!("https://{address}");
+        state::write(
+            format!("{node}/certs.d/{address}/hosts.toml"),
+            format!(
+                "server = \"{server}\"\n[host.\"{server}\"]\n  capabilities = [\"pull\", \"resolve\"]\n  ca = \"{}\"\n",
+                state::text("pki/ca.crt")
+            ),
+        )?;
+    }
     Ok(state::path(format!("{node}/certs.d")))
 }
 
 impl Cluster {
-    /// The cluster's registry.
+    /// The registry that everybody can pull from and push to.
     ///
     /// # Errors
-    /// When its certificate authority cannot be read.
+    /// When the cluster's certificate authority cannot be read.
     pub fn registry(&self) -> Result<Registry> {
-        Registry::connect()
+        Registry::connect(&OPEN)
+    }
+
+    /// The registry that requires an account.
+    ///
+    /// # Errors
+    /// When the cluster's certificate authority cannot be read.
+    pub fn private_registry(&self) -> Result<Registry> {
+        Registry::connect(&PRIVATE)
     }
 }
 
-/// The registry of the running cluster.
+/// A registry of the running cluster.
 #[derive(Debug)]
 pub struct Registry {
     client: Client,
+    address: &'static str,
+    account: Option<Account>,
     ca_bundle: String,
 }
 
 impl Registry {
-    fn connect() -> Result<Self> {
+    fn connect(server: &Server) -> Result<Self> {
         let path = state::path("pki/ca.crt");
         let ca_bundle = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Self {
-            client: Client::new(network::REGISTRY, &ca_bundle)?,
+            client: Client::new(server.address, server.account, &ca_bundle)?,
+            address: server.address,
+            account: server.account,
             ca_bundle,
         })
     }
@@ -116,7 +186,13 @@ impl Registry {
     /// Its host and port, as image references begin.
     #[must_use]
     pub const fn host(&self) -> &'static str {
-        network::REGISTRY
+        self.address
+    }
+
+    /// The account that it requires; absent if everybody can pull and push.
+    #[must_use]
+    pub const fn account(&self) -> Option<Account> {
+        self.account
     }
 
     /// The certificates, in PEM, that its own is signed with.

@@ -138,6 +138,36 @@ fn registry_serves_what_is_pushed(cluster: &Cluster) {
     assert_eq!(digest("2").as_ref(), Some(&second));
 }
 
+fn private_registry_requires_its_account(cluster: &Cluster) {
+    let registry = cluster.private_registry().unwrap();
+    let account = registry.account().unwrap();
+    let image = bailiff_testbed::busybox().unwrap();
+    let _digest = registry.push(&image, "tests/web", "1").unwrap();
+    let server = format!("--docker-server={}", registry.host());
+    let username = format!("--docker-username={}", account.username);
+    let password = format!("--docker-password={}", account.password);
+    let create = ["create", "secret", "docker-registry", "account"];
+    let secret = [&create[..], &[&server, &username, &password]].concat();
+    cluster.kubectl(&secret).unwrap();
+    let reason = "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImagePull";
+    for (pod, overrides, until) in [
+        ("without", "{}", reason),
+        (
+            "with",
+            r#"{"spec":{"imagePullSecrets":[{"name":"account"}]}}"#,
+            "condition=Ready",
+        ),
+    ] {
+        let image = format!("--image={}/tests/web:1", registry.host());
+        let overrides = format!("--overrides={overrides}");
+        let run = ["run", pod, &image, &overrides, "--command", "--", "sleep"];
+        cluster.kubectl(&[&run[..], &["100000"]].concat()).unwrap();
+        let until = format!("--for={until}");
+        let wait = ["wait", &until, "pod", pod, "--timeout=300s"];
+        cluster.kubectl(&wait).unwrap();
+    }
+}
+
 #[test]
 fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
     let say = |line: &str| println!("{line}");
@@ -182,6 +212,7 @@ fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
         .unwrap();
 
     registry_serves_what_is_pushed(&cluster);
+    private_registry_requires_its_account(&cluster);
 
     // Another owner's cluster is not taken away.
     let refused = Cluster::start(Owner::Demo, &say).unwrap_err().to_string();

@@ -4,10 +4,14 @@
 //! (`registry`).
 //! Invariant: a status that the caller does not expect is an error with all that the registry said.
 
+use super::Account;
+use crate::image::{INDEX, MANIFEST};
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -18,8 +22,6 @@ use std::time::Duration;
 
 pub(super) use hyper::Method;
 
-use crate::image::{INDEX, MANIFEST};
-
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -29,6 +31,8 @@ const LARGEST: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Client {
     host: &'static str,
+    /// The header `Authorization`, for a registry with an account.
+    authorization: Option<String>,
     runtime: tokio::runtime::Runtime,
     http: hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
@@ -43,7 +47,11 @@ pub(super) struct Answer {
 }
 
 impl Client {
-    pub(super) fn new(host: &'static str, ca_bundle: &str) -> Result<Self> {
+    pub(super) fn new(
+        host: &'static str,
+        account: Option<Account>,
+        ca_bundle: &str,
+    ) -> Result<Self> {
         let mut roots = rustls::RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(ca_bundle.as_bytes()) {
             roots.add(certificate?)?;
@@ -60,6 +68,10 @@ impl Client {
             .build();
         Ok(Self {
             host,
+            authorization: account.map(|account| {
+                let pair = format!("{}:{}", account.username, account.password);
+                format!("Basic {}", STANDARD.encode(pair))
+            }),
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?,
@@ -87,6 +99,9 @@ impl Client {
             .method(method)
             .uri(uri)
             .header(ACCEPT, format!("{MANIFEST}, {INDEX}"));
+        if let Some(authorization) = &self.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
         let mut bytes = Vec::new();
         if let Some((media_type, body)) = body {
             request = request.header(CONTENT_TYPE, media_type);
