@@ -41,18 +41,42 @@ pub fn install_arguments() -> Vec<String> {
     arguments
 }
 
+/// `helm upgrade --install` with more arguments, which must succeed; what helm printed.
+pub fn upgrade(cluster: &Cluster, more: &[&str]) -> String {
+    let arguments = install_arguments();
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.extend_from_slice(more);
+    let Output {
+        success,
+        stdout,
+        stderr,
+    } = helm(cluster, &arguments);
+    assert!(success, "{stdout}{stderr}");
+    format!("{stdout}{stderr}")
+}
+
+/// Makes the namespace that Bailiff is installed in.
+pub fn create_namespace(cluster: &Cluster) {
+    cluster.apply(&format!(
+        "{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}, labels: {{pod-security.kubernetes.io/enforce: privileged}}}}}}"
+    ));
+}
+
 /// Installs Bailiff once for each run of a test program, and waits until it is ready.
 pub fn ensure_installed(cluster: &Cluster) {
     INSTALLED.get_or_init(|| {
-        cluster.apply(&format!(
-            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}, labels: {{pod-security.kubernetes.io/enforce: privileged}}}}}}"
-        ));
+        create_namespace(cluster);
         let arguments = install_arguments();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let output = helm(cluster, &arguments);
         if !output.success {
             cluster.report(&[]);
-            panic!("helm {}\n{}{}", arguments.join(" "), output.stdout, output.stderr);
+            panic!(
+                "helm {}\n{}{}",
+                arguments.join(" "),
+                output.stdout,
+                output.stderr
+            );
         }
     });
 }
