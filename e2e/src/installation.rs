@@ -5,6 +5,7 @@
 //! Invariant: what a story finds is the chart's defaults with the times of a test.
 
 use crate::cluster::{Cluster, Output, run};
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -38,7 +39,16 @@ pub fn install_arguments() -> Vec<String> {
     }
     arguments.push("--values".to_owned());
     arguments.push(root().join("e2e/values.yaml").display().to_string());
+    arguments.push("--set-json".to_owned());
+    arguments.push(format!("registries={}", registries()));
     arguments
+}
+
+/// The value `registries`: those of the test cluster, whose certificates are signed with its own authority.
+fn registries() -> Value {
+    let cluster = bailiff_testbed::Cluster::running().unwrap();
+    let registry = cluster.registry().unwrap();
+    json!({registry.host(): {"caBundle": registry.ca_bundle()}})
 }
 
 /// `helm upgrade --install` with more arguments, which must succeed; what helm printed.
