@@ -5,12 +5,19 @@
 //! Invariant: what a story finds is the chart's defaults with the times of a test.
 
 use crate::cluster::{Cluster, Output, run};
+use crate::registry::pull_secret;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::OnceLock;
 
 /// The namespace that Bailiff is installed in.
 pub const NAMESPACE: &str = "bailiff-system";
+
+/// The Secret in [`NAMESPACE`] with the account of the private registry.
+const PULL_SECRET: &str = "private-registry";
+
+/// The repositories of the private registry, below a story's namespace, for which Bailiff has the account.
+pub const SHARED: &str = "shared";
 
 static INSTALLED: OnceLock<()> = OnceLock::new();
 
@@ -47,8 +54,18 @@ pub fn install_arguments() -> Vec<String> {
 /// The value `registries`: those of the test cluster, whose certificates are signed with its own authority.
 fn registries() -> Value {
     let cluster = bailiff_testbed::Cluster::running().unwrap();
-    let registry = cluster.registry().unwrap();
-    json!({registry.host(): {"caBundle": registry.ca_bundle()}})
+    let (open, private) = (cluster.registry(), cluster.private_registry());
+    let (open, private) = (open.unwrap(), private.unwrap());
+    json!({
+        open.host(): {"caBundle": open.ca_bundle()},
+        private.host(): {
+            "caBundle": private.ca_bundle(),
+            "credentials": [{
+                "secret": PULL_SECRET,
+                "repositories": [format!("{}/*/{SHARED}", private.host())],
+            }],
+        },
+    })
 }
 
 /// `helm upgrade --install` with more arguments, which must succeed; what helm printed.
@@ -65,11 +82,12 @@ pub fn upgrade(cluster: &Cluster, more: &[&str]) -> String {
     format!("{stdout}{stderr}")
 }
 
-/// Makes the namespace that Bailiff is installed in.
+/// Creates the namespace that Bailiff is installed in, with the account of the private registry.
 pub fn create_namespace(cluster: &Cluster) {
     cluster.apply(&format!(
         "{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}, labels: {{pod-security.kubernetes.io/enforce: privileged}}}}}}"
     ));
+    cluster.apply(&pull_secret(PULL_SECRET, NAMESPACE));
 }
 
 /// Installs Bailiff once for each run of a test program, and waits until it is ready.

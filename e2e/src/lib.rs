@@ -24,8 +24,8 @@ pub mod workload;
 
 pub use cluster::{Cluster, Output};
 pub use installation::{
-    NAMESPACE, create_namespace, ensure_installed, helm, install_arguments, upgrade,
+    NAMESPACE, SHARED, create_namespace, ensure_installed, helm, install_arguments, upgrade,
 };
-pub use registry::{Outage, Registry};
+pub use registry::{Outage, Registry, pull_secret};
 pub use story::{Story, unique};
 pub use webhook::Scaled;

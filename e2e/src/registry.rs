@@ -1,29 +1,58 @@
-//! The cluster's registry, with repositories of a story's own.
+//! The cluster's registries, with repositories of a story's own.
 //!
-//! Here: pushing images for a story, and the registry's faults. Not here: the registry (`testbed`), what
-//! Bailiff is told about it (`installation`).
+//! Here: pushing images for a story, and a registry's faults. Not here: the registries (`testbed`), what
+//! Bailiff is told about them (`installation`).
 //! Invariant: a repository begins with the story's namespace, so stories do not see each other's images.
 
 use crate::story::Story;
 use bailiff_testbed::{Cluster, busybox};
+use serde_json::json;
 
-/// The registry, as a story uses it.
+/// A registry, as a story uses it.
 #[derive(Debug)]
 pub struct Registry {
-    cluster: Cluster,
     server: bailiff_testbed::Registry,
     namespace: String,
 }
 
 impl Story {
-    /// The cluster's registry.
+    /// The registry that everybody can pull from.
     #[must_use]
     pub fn registry(&self) -> Registry {
-        let cluster = Cluster::running().unwrap();
+        self.with(Cluster::running().unwrap().registry())
+    }
+
+    /// The registry that requires an account.
+    #[must_use]
+    pub fn private_registry(&self) -> Registry {
+        self.with(Cluster::running().unwrap().private_registry())
+    }
+
+    fn with(&self, server: anyhow::Result<bailiff_testbed::Registry>) -> Registry {
         Registry {
-            server: cluster.registry().unwrap(),
-            cluster,
+            server: server.unwrap(),
             namespace: self.namespace.clone(),
+        }
+    }
+
+    /// Ends the open registry until what is returned is dropped: connections are refused.
+    pub fn stop_registry(&self) -> Outage {
+        let cluster = Cluster::running().unwrap();
+        cluster.stop_registry().unwrap();
+        Outage {
+            cluster,
+            end: Cluster::start_registry,
+        }
+    }
+
+    /// Freezes the open registry until what is returned is dropped: it accepts connections and does not
+    /// answer.
+    pub fn freeze_registry(&self) -> Outage {
+        let cluster = Cluster::running().unwrap();
+        cluster.freeze_registry().unwrap();
+        Outage {
+            cluster,
+            end: Cluster::thaw_registry,
         }
     }
 }
@@ -67,24 +96,23 @@ impl Registry {
         let path = self.path(name);
         let _digest = self.server.retag(&path, reference, tag).unwrap();
     }
+}
 
-    /// Ends the registry until what is returned is dropped: connections are refused.
-    pub fn stop(&self) -> Outage {
-        self.cluster.stop_registry().unwrap();
-        Outage {
-            cluster: self.cluster.clone(),
-            end: Cluster::start_registry,
-        }
-    }
-
-    /// Freezes the registry until what is returned is dropped: it accepts connections and does not answer.
-    pub fn freeze(&self) -> Outage {
-        self.cluster.freeze_registry().unwrap();
-        Outage {
-            cluster: self.cluster.clone(),
-            end: Cluster::thaw_registry,
-        }
-    }
+/// A Secret, as a manifest, with the account of the private registry, for a kubelet or for Bailiff.
+#[must_use]
+pub fn pull_secret(name: &str, namespace: &str) -> String {
+    let registry = Cluster::running().unwrap().private_registry().unwrap();
+    let account = registry.account().unwrap();
+    let auth = json!({"username": account.username, "password": account.password});
+    let config = json!({"auths": {registry.host(): auth}});
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": name, "namespace": namespace},
+        "stringData": {".dockerconfigjson": config.to_string()},
+    })
+    .to_string()
 }
 
 /// A fault of the registry, which ends when this is dropped, also in a story that fails.

@@ -14,6 +14,7 @@ mod existing;
 mod outages;
 mod pins;
 mod policies;
+mod private;
 mod rendered;
 mod workloads;
 

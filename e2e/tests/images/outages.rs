@@ -20,7 +20,7 @@ fn with_the_registry_down_known_images_are_admitted_and_others_denied_with_the_c
     let alone = story.scale_webhook(1);
     let (known, pinned) = (format!("{web}:1"), format!("{web}@{digest}"));
     let _text = until_pinned(&story, &known, &pinned);
-    let down = registry.stop();
+    let down = story.stop_registry();
     let _text = until_pinned(&story, &known, &pinned);
     let _text = until_pinned(&story, &pinned, &pinned);
     let unknown = format!("{web}:2");
@@ -49,7 +49,7 @@ fn with_the_registry_frozen_the_webhook_answers_before_the_api_server_gives_up()
     let alone = story.scale_webhook(1);
     let (known, pinned) = (format!("{web}:1"), format!("{web}@{digest}"));
     let _text = until_pinned(&story, &known, &pinned);
-    let frozen = registry.freeze();
+    let frozen = story.freeze_registry();
     // Once the API server gives up waiting, it admits the pod: the entry's failurePolicy is Ignore.
     let unknown = format!("{web}:2");
     let host = registry.host();
