@@ -170,7 +170,7 @@ impl Cluster {
         }
         let output = self.try_kubectl(&["get", "pods", "-n", crate::NAMESPACE, "-o", "wide"]);
         eprintln!("--- Bailiff's pods\n{}{}", output.stdout, output.stderr);
-        for component in ["controller", "sensor"] {
+        for component in ["controller", "sensor", "renderer", "webhook"] {
             let selector = format!("app.kubernetes.io/component={component}");
             let output = self.try_kubectl(&[
                 "logs",

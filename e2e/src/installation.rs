@@ -5,11 +5,19 @@
 //! Invariant: what a story finds is the chart's defaults with the times of a test.
 
 use crate::cluster::{Cluster, Output, run};
+use crate::registry::pull_secret;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::OnceLock;
 
 /// The namespace that Bailiff is installed in.
 pub const NAMESPACE: &str = "bailiff-system";
+
+/// The Secret in [`NAMESPACE`] with the account of the private registry.
+const PULL_SECRET: &str = "private-registry";
+
+/// The repositories of the private registry, below a story's namespace, for which Bailiff has the account.
+pub const SHARED: &str = "shared";
 
 static INSTALLED: OnceLock<()> = OnceLock::new();
 
@@ -38,21 +46,65 @@ pub fn install_arguments() -> Vec<String> {
     }
     arguments.push("--values".to_owned());
     arguments.push(root().join("e2e/values.yaml").display().to_string());
+    arguments.push("--set-json".to_owned());
+    arguments.push(format!("registries={}", registries()));
     arguments
+}
+
+/// The value `registries`: those of the test cluster, whose certificates are signed with its own authority.
+fn registries() -> Value {
+    let cluster = bailiff_testbed::Cluster::running().unwrap();
+    let (open, private) = (cluster.registry(), cluster.private_registry());
+    let (open, private) = (open.unwrap(), private.unwrap());
+    json!({
+        open.host(): {"caBundle": open.ca_bundle()},
+        private.host(): {
+            "caBundle": private.ca_bundle(),
+            "credentials": [{
+                "secret": PULL_SECRET,
+                "repositories": [format!("{}/*/{SHARED}", private.host())],
+            }],
+        },
+    })
+}
+
+/// `helm upgrade --install` with more arguments, which must succeed; what helm printed.
+pub fn upgrade(cluster: &Cluster, more: &[&str]) -> String {
+    let arguments = install_arguments();
+    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    arguments.extend_from_slice(more);
+    let Output {
+        success,
+        stdout,
+        stderr,
+    } = helm(cluster, &arguments);
+    assert!(success, "{stdout}{stderr}");
+    format!("{stdout}{stderr}")
+}
+
+/// Creates the namespace that Bailiff is installed in, with the account of the private registry.
+pub fn create_namespace(cluster: &Cluster) {
+    cluster.apply(&format!(
+        "{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}, labels: {{pod-security.kubernetes.io/enforce: privileged}}}}}}"
+    ));
+    cluster.apply(&pull_secret(PULL_SECRET, NAMESPACE));
 }
 
 /// Installs Bailiff once for each run of a test program, and waits until it is ready.
 pub fn ensure_installed(cluster: &Cluster) {
     INSTALLED.get_or_init(|| {
-        cluster.apply(&format!(
-            "{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}, labels: {{pod-security.kubernetes.io/enforce: privileged}}}}}}"
-        ));
+        create_namespace(cluster);
         let arguments = install_arguments();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let output = helm(cluster, &arguments);
         if !output.success {
             cluster.report(&[]);
-            panic!("helm {}\n{}{}", arguments.join(" "), output.stdout, output.stderr);
+            panic!(
+                "helm {}\n{}{}",
+                arguments.join(" "),
+                output.stdout,
+                output.stderr
+            );
         }
     });
 }

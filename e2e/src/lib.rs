@@ -16,10 +16,16 @@
 
 mod cluster;
 mod installation;
+mod registry;
 mod story;
 pub mod token;
+mod webhook;
 pub mod workload;
 
 pub use cluster::{Cluster, Output};
-pub use installation::{NAMESPACE, ensure_installed, helm, install_arguments};
+pub use installation::{
+    NAMESPACE, SHARED, create_namespace, ensure_installed, helm, install_arguments, upgrade,
+};
+pub use registry::{Outage, Registry, pull_secret};
 pub use story::{Story, unique};
+pub use webhook::Scaled;

@@ -2,7 +2,8 @@
 //!
 //! Here: a pod template of a small application, and each kind of controller around it. Not
 //! here: policies.
-//! Invariant: images are those that `testbed` makes from files; nothing is pulled.
+//! Invariant: images are those that `testbed` makes from files. They are pulled only from the cluster's
+//! registry.
 
 use std::time::Duration;
 
@@ -11,10 +12,20 @@ pub const BUSYBOX: &str = "bailiff.dev/testbed/busybox:1";
 /// An image with Debian's dash, bash and coreutils.
 pub const DEBIAN: &str = "bailiff.dev/testbed/debian:1";
 
+/// Images that are loaded into the nodes are in no registry.
+fn pull_policy(image: &str) -> &'static str {
+    if image.starts_with("bailiff.dev/") {
+        "Never"
+    } else {
+        "IfNotPresent"
+    }
+}
+
 /// The pod template that every kind uses: an application that waits until it is ended.
 fn template(app: &str, image: &str) -> String {
+    let pull = pull_policy(image);
     format!(
-        "{{metadata: {{labels: {{app: {app}}}}}, spec: {{terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{image}', imagePullPolicy: Never, command: [sleep, '100000']}}]}}}}"
+        "{{metadata: {{labels: {{app: {app}}}}}, spec: {{terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{image}', imagePullPolicy: {pull}, command: [sleep, '100000']}}]}}}}"
     )
 }
 
@@ -70,9 +81,10 @@ fn controller(version: &str, kind: &str, app: &str, more: &str, image: &str) -> 
 /// A Job whose pods are replaced when they fail, if `retried`.
 #[must_use]
 pub fn job(app: &str, image: &str, retried: bool) -> String {
+    let pull = pull_policy(image);
     let backoff = if retried { 6 } else { 0 };
     format!(
-        "{{apiVersion: batch/v1, kind: Job, metadata: {{name: {app}, namespace: NAMESPACE}}, spec: {{backoffLimit: {backoff}, template: {{metadata: {{labels: {{app: {app}}}}}, spec: {{restartPolicy: Never, terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{image}', imagePullPolicy: Never, command: [sleep, '100000']}}]}}}}}}}}"
+        "{{apiVersion: batch/v1, kind: Job, metadata: {{name: {app}, namespace: NAMESPACE}}, spec: {{backoffLimit: {backoff}, template: {{metadata: {{labels: {{app: {app}}}}}, spec: {{restartPolicy: Never, terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{image}', imagePullPolicy: {pull}, command: [sleep, '100000']}}]}}}}}}}}"
     )
 }
 
@@ -82,8 +94,9 @@ pub fn pod(name: &str, image: &str, node: Option<&str>) -> String {
     let node = node
         .map(|node| format!("nodeName: {node}, "))
         .unwrap_or_default();
+    let pull = pull_policy(image);
     format!(
-        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: NAMESPACE, labels: {{app: {name}}}}}, spec: {{{node}terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{image}', imagePullPolicy: Never, command: [sleep, '100000']}}]}}}}"
+        "{{apiVersion: v1, kind: Pod, metadata: {{name: {name}, namespace: NAMESPACE, labels: {{app: {name}}}}}, spec: {{{node}terminationGracePeriodSeconds: 0, containers: [{{name: app, image: '{image}', imagePullPolicy: {pull}, command: [sleep, '100000']}}]}}}}"
     )
 }
 

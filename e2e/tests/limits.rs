@@ -7,18 +7,12 @@
 )]
 
 use bailiff_e2e::workload::{BUSYBOX, deployment, pod};
-use bailiff_e2e::{NAMESPACE, Story, helm, install_arguments};
+use bailiff_e2e::{NAMESPACE, Story, upgrade};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// `helm upgrade --install` with more arguments.
-fn upgrade(story: &Story, more: &[&str]) {
-    let arguments = install_arguments();
-    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    arguments.extend_from_slice(more);
-    let output = helm(&story.cluster, &arguments);
-    assert!(output.success, "{}{}", output.stdout, output.stderr);
-}
+/// Values with the lowest limit.
+const LIMITED: [&str; 2] = ["--set", "retention.maxIncidentsPerNamespace=3"];
 
 /// Waits until it is published that the story's namespace is full, or that it is not.
 fn wait_until_full(story: &Story, full: bool) -> Value {
@@ -56,7 +50,7 @@ fn ready(story: &Story, name: &str, node: Option<&str>) -> Value {
 #[test]
 fn at_its_limit_a_namespace_has_log_entries_for_what_is_audited_and_incidents_for_the_rest() {
     let story = Story::begin_alone("limits");
-    upgrade(&story, &["--set", "retention.maxIncidentsPerNamespace=3"]);
+    let _said = upgrade(&story.cluster, &LIMITED);
     story.policy("no-cat", "!('cat' in process.names)");
     story.bind("no-cat", "[Evict]", "");
     story.policy("no-ls", "!('ls' in process.names)");
@@ -141,6 +135,6 @@ fn at_its_limit_a_namespace_has_log_entries_for_what_is_audited_and_incidents_fo
         }
         assert!(Instant::now() < deadline, "{incidents}");
     }
-    upgrade(&story, &[]);
+    let _said = upgrade(&story.cluster, &[]);
     story.end();
 }

@@ -10,7 +10,7 @@
 use bailiff_api::incident_name;
 use bailiff_e2e::token::{administrator, controller_token, sensor_on, sensor_token};
 use bailiff_e2e::workload::{BUSYBOX, deployment};
-use bailiff_e2e::{NAMESPACE, Output, Story, helm, install_arguments};
+use bailiff_e2e::{NAMESPACE, Output, Story, upgrade};
 use serde_json::{Value, json};
 
 /// An Incident as the sensor of a pod's node writes it about the pod.
@@ -406,10 +406,7 @@ fn responses_wait_while_incidents_are_not_protected() {
     assert_eq!(incident["status"]["phase"], "Waiting");
 
     // `helm upgrade` restores it, and Bailiff retries.
-    let arguments = install_arguments();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let output = helm(&story.cluster, &arguments);
-    assert!(output.success, "{}{}", output.stdout, output.stderr);
+    let _said = upgrade(&story.cluster, &[]);
     let _evicted = story.incident(&pod, "no-cat", "Responded", "Evicted");
 
     // A modified policy protects nothing.
@@ -435,8 +432,6 @@ fn responses_wait_while_incidents_are_not_protected() {
         "{incident}"
     );
     // Helm overwrites what somebody else wrote only if it is told to.
-    let forced = [&arguments[..], &["--force-conflicts"]].concat();
-    let output = helm(&story.cluster, &forced);
-    assert!(output.success, "{}{}", output.stdout, output.stderr);
+    let _said = upgrade(&story.cluster, &["--force-conflicts"]);
     story.end();
 }

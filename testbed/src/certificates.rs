@@ -40,6 +40,7 @@ pub(crate) fn make() -> Result<()> {
         service,
     ];
     issue(&issuer, "apiserver", "kube-apiserver", None, &names)?;
+    issue(&issuer, "registry", "registry", None, &[network::HOST])?;
     // Tokens of service accounts are signed with a key of their own.
     let tokens = KeyPair::generate()?;
     state::write("pki/service-account.key", tokens.serialize_pem())?;

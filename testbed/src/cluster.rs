@@ -6,7 +6,7 @@
 
 use crate::image::Image;
 use crate::process::{Process, run, until};
-use crate::{certificates, cleanup, control_plane, images, network, node, state};
+use crate::{certificates, cleanup, control_plane, images, network, node, registry, state};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -83,6 +83,7 @@ impl Cluster {
         )?;
         certificates::make()?;
         network::make()?;
+        registry::start(&programs)?;
         let cluster = Self { programs };
         say("starting the control plane …");
         control_plane::start(&cluster.programs)?;
@@ -97,6 +98,7 @@ impl Cluster {
         for node in network::NODES {
             cluster.wait_for_node(node, Duration::from_mins(5))?;
         }
+        registry::wait()?;
         let account = until(Duration::from_mins(2), || {
             cluster
                 .kubectl(&["get", "serviceaccount", "default"])

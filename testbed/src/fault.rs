@@ -1,11 +1,12 @@
 //! Faults to inject: what goes wrong in real clusters.
 //!
-//! Here: API server, kubelet, network. Not here: what is expected then.
+//! Here: API server, kubelet, network, registry. Not here: what is expected then.
 //! Invariant: each fault has an end that restores what was; a fault that is never ended goes
 //! with the cluster.
 
 use crate::cluster::Cluster;
 use crate::process::Process;
+use crate::registry::OPEN;
 use crate::{control_plane, network, node};
 use anyhow::Result;
 use nix::sys::signal::Signal;
@@ -103,6 +104,40 @@ impl Cluster {
     /// When there is no such node.
     pub fn restore_network(&self, node: &str) -> Result<()> {
         network::connect(node, true)
+    }
+
+    /// Ends the registry: connections are refused.
+    ///
+    /// # Errors
+    /// When none is recorded.
+    pub fn stop_registry(&self) -> Result<()> {
+        Process::recorded(OPEN.name)?.end();
+        Ok(())
+    }
+
+    /// Starts the registry again, with the images that it had; returns when it answers.
+    ///
+    /// # Errors
+    /// When it runs already, or does not answer.
+    pub fn start_registry(&self) -> Result<()> {
+        OPEN.start(&self.programs)?;
+        OPEN.wait()
+    }
+
+    /// The registry neither answers nor closes connections.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn freeze_registry(&self) -> Result<()> {
+        Process::recorded(OPEN.name)?.signal(Signal::SIGSTOP)
+    }
+
+    /// Ends [`Self::freeze_registry`].
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn thaw_registry(&self) -> Result<()> {
+        Process::recorded(OPEN.name)?.signal(Signal::SIGCONT)
     }
 }
 

@@ -1,14 +1,23 @@
 //! Container images made from files, without Docker.
 //!
-//! Here: an OCI image layout as one archive (image-spec v1.1), which `ctr image import` and
-//! registries' tools read. Not here: what is in the images (`images`).
+//! Here: the contents of an image (image-spec v1.1), and an OCI image layout as one archive, which
+//! `ctr image import` and registries' tools read. Not here: what is in the images (`images`), pushing
+//! them (`registry`).
 //! Invariant: the same files give the same bytes: no clock and no owner of this machine.
 
 use anyhow::{Context as _, Result};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
+
+/// Media type of a manifest.
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// Media type of an index.
+pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// An image of one layer.
 #[allow(missing_debug_implementations, reason = "tar::Builder has none")]
@@ -17,6 +26,38 @@ pub struct Image {
     layer: tar::Builder<Vec<u8>>,
     entrypoint: Vec<String>,
     user: String,
+    labels: BTreeMap<String, String>,
+}
+
+/// The processor of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Architecture {
+    Amd64,
+    Arm64,
+}
+
+impl Architecture {
+    /// That of this machine, whose programs are in the images.
+    pub(crate) const HERE: Self = if cfg!(target_arch = "aarch64") {
+        Self::Arm64
+    } else {
+        Self::Amd64
+    };
+    pub(crate) const ALL: [Self; 2] = [Self::Amd64, Self::Arm64];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+}
+
+/// An image for one platform, in the bytes that its digests are of.
+pub(crate) struct Contents {
+    pub(crate) layer: Vec<u8>,
+    pub(crate) config: String,
+    pub(crate) manifest: String,
 }
 
 impl Image {
@@ -28,6 +69,7 @@ impl Image {
             layer: tar::Builder::new(Vec::new()),
             entrypoint: Vec::new(),
             user: String::new(),
+            labels: BTreeMap::new(),
         }
     }
 
@@ -100,16 +142,20 @@ impl Image {
         self
     }
 
-    /// Writes the image as an archive.
-    ///
-    /// # Errors
-    /// When the file can't be written.
-    pub fn write(&self, file: &Path) -> Result<()> {
+    /// Adds a label. Images that differ in a label alone run the same, and have different digests.
+    pub fn label(&mut self, key: &str, value: &str) -> &mut Self {
+        self.labels.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The contents, as those of this architecture. The files are the same for all: an image for another
+    /// architecture than this machine's does not run anywhere.
+    pub(crate) fn contents(&self, architecture: Architecture) -> Contents {
         let mut layer = self.layer.get_ref().clone();
         // The end of a tar archive: two empty blocks.
         layer.extend_from_slice(&[0; 1024]);
-        let config = json!({
-            "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        let mut config = json!({
+            "architecture": architecture.as_str(),
             "os": "linux",
             "config": {
                 "Entrypoint": self.entrypoint,
@@ -117,29 +163,41 @@ impl Image {
                 "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"],
             },
             "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
-        })
-        .to_string();
+        });
+        if !self.labels.is_empty() {
+            config["config"]["Labels"] = json!(self.labels);
+        }
+        let config = config.to_string();
         let manifest = json!({
             "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": descriptor("application/vnd.oci.image.config.v1+json", config.as_bytes()),
-            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
+            "mediaType": MANIFEST,
+            "config": descriptor(CONFIG, config.as_bytes()),
+            "layers": [descriptor(LAYER, &layer)],
         })
         .to_string();
-        let mut entry = descriptor(
-            "application/vnd.oci.image.manifest.v1+json",
-            manifest.as_bytes(),
-        );
+        Contents {
+            layer,
+            config,
+            manifest,
+        }
+    }
+
+    /// Writes the image as an archive.
+    ///
+    /// # Errors
+    /// When the file can't be written.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let Contents {
+            layer,
+            config,
+            manifest,
+        } = self.contents(Architecture::HERE);
+        let mut entry = descriptor(MANIFEST, manifest.as_bytes());
         entry["annotations"] = json!({
             "io.containerd.image.name": self.name,
             "org.opencontainers.image.ref.name": self.name.rsplit(':').next(),
         });
-        let index = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "manifests": [entry],
-        })
-        .to_string();
+        let index = index(&[entry]);
 
         let out = std::fs::File::create(file)
             .with_context(|| format!("cannot write the image archive {}", file.display()))?;
@@ -164,7 +222,12 @@ impl Image {
     }
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// An index of these manifests.
+pub(crate) fn index(manifests: &[Value]) -> String {
+    json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).to_string()
+}
+
+pub(crate) fn digest(bytes: &[u8]) -> String {
     let mut text = String::from("sha256:");
     for byte in Sha256::digest(bytes) {
         // Writing to a String does not fail.
@@ -173,6 +236,6 @@ fn digest(bytes: &[u8]) -> String {
     text
 }
 
-fn descriptor(media_type: &str, bytes: &[u8]) -> serde_json::Value {
+pub(crate) fn descriptor(media_type: &str, bytes: &[u8]) -> Value {
     json!({"mediaType": media_type, "digest": digest(bytes), "size": bytes.len()})
 }

@@ -10,7 +10,7 @@
 )]
 
 use anyhow::Result;
-use bailiff_testbed::{Cluster, Owner};
+use bailiff_testbed::{Cluster, Image, Owner, Registry};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +42,7 @@ enum Command {
     },
     /// List its processes.
     Status,
-    /// Print what a shell needs: KUBECONFIG and PATH.
+    /// Print what a shell needs: KUBECONFIG, PATH and the registry's address.
     Env,
     /// Load image archives into the nodes.
     Load {
@@ -64,6 +64,39 @@ enum Command {
         #[arg(long)]
         output: PathBuf,
     },
+    /// Push an image to the registry; print its digest.
+    Push {
+        /// What is pushed.
+        #[arg(value_enum)]
+        image: TestImage,
+        /// Where to, without the registry's host.
+        #[arg(value_name = "REPOSITORY:TAG", value_parser = tagged)]
+        to: Tagged,
+        /// Push an index of two platforms.
+        #[arg(long)]
+        index: bool,
+        /// Push to the registry that requires an account.
+        #[arg(long)]
+        private: bool,
+        /// A label of the image. Images with different labels have different digests.
+        #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+        label: Vec<(String, String)>,
+    },
+    /// Let a tag name another image of its repository; print the digest.
+    Retag {
+        /// The tag.
+        #[arg(value_name = "REPOSITORY:TAG", value_parser = tagged)]
+        tag: Tagged,
+        /// A tag or digest that names the image.
+        reference: String,
+    },
+    /// Delete a tag, or an image by its digest, from the registry.
+    Delete {
+        /// The repository, without the registry's host.
+        repository: String,
+        /// The tag or digest.
+        reference: String,
+    },
     /// Inject a fault, or end it.
     Fault {
         /// What happens.
@@ -73,6 +106,46 @@ enum Command {
         #[arg(long, default_value = "node2")]
         node: String,
     },
+}
+
+/// An image that is made from files of this machine.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum TestImage {
+    Busybox,
+    Debian,
+    Pause,
+}
+
+impl TestImage {
+    fn make(self) -> Result<Image> {
+        match self {
+            Self::Busybox => bailiff_testbed::busybox(),
+            Self::Debian => bailiff_testbed::debian(),
+            Self::Pause => bailiff_testbed::pause(),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Tagged {
+    repository: String,
+    tag: String,
+}
+
+fn tagged(text: &str) -> Result<Tagged, String> {
+    let (repository, tag) = text
+        .rsplit_once(':')
+        .filter(|(repository, tag)| !repository.contains(':') && !tag.contains('/'))
+        .ok_or("must be REPOSITORY:TAG without a host, such as shop/web:1")?;
+    Ok(Tagged {
+        repository: repository.to_owned(),
+        tag: tag.to_owned(),
+    })
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -85,6 +158,10 @@ enum Fault {
     StartKubelet,
     CutNetwork,
     RestoreNetwork,
+    StopRegistry,
+    StartRegistry,
+    FreezeRegistry,
+    ThawRegistry,
 }
 
 fn main() -> ExitCode {
@@ -118,6 +195,8 @@ fn run(command: Command) -> Result<()> {
         Command::Env => {
             let cluster = Cluster::running()?;
             println!("export KUBECONFIG={}", cluster.kubeconfig().display());
+            let registry = cluster.registry()?.host();
+            println!("export BAILIFF_TESTBED_REGISTRY={registry}");
             println!("export PATH={}:\"$PATH\"", cluster.programs().display());
         }
         Command::Load { files } => {
@@ -136,6 +215,40 @@ fn run(command: Command) -> Result<()> {
             name,
             output,
         } => bailiff_testbed::program(&name, &binary)?.write(&output)?,
+        Command::Push {
+            image,
+            to,
+            index,
+            private,
+            label,
+        } => {
+            let cluster = Cluster::running()?;
+            let registry = if private {
+                cluster.private_registry()?
+            } else {
+                cluster.registry()?
+            };
+            let mut image = image.make()?;
+            for (key, value) in label {
+                image.label(&key, &value);
+            }
+            let push = if index {
+                Registry::push_index
+            } else {
+                Registry::push
+            };
+            println!("{}", push(&registry, &image, &to.repository, &to.tag)?);
+        }
+        Command::Retag { tag, reference } => {
+            let registry = Cluster::running()?.registry()?;
+            println!("{}", registry.retag(&tag.repository, &reference, &tag.tag)?);
+        }
+        Command::Delete {
+            repository,
+            reference,
+        } => Cluster::running()?
+            .registry()?
+            .delete(&repository, &reference)?,
         Command::Fault { what, node } => fault(&Cluster::running()?, what, &node)?,
     }
     Ok(())
@@ -151,5 +264,9 @@ fn fault(cluster: &Cluster, what: Fault, node: &str) -> Result<()> {
         Fault::StartKubelet => cluster.start_kubelet(node),
         Fault::CutNetwork => cluster.cut_network(node),
         Fault::RestoreNetwork => cluster.restore_network(node),
+        Fault::StopRegistry => cluster.stop_registry(),
+        Fault::StartRegistry => cluster.start_registry(),
+        Fault::FreezeRegistry => cluster.freeze_registry(),
+        Fault::ThawRegistry => cluster.thaw_registry(),
     }
 }

@@ -12,6 +12,10 @@ pub const NODES: [&str; 2] = ["node1", "node2"];
 const BRIDGE: &str = "bt-bridge";
 /// The address of the host, and so of the control plane.
 pub(crate) const HOST: &str = "10.203.0.1";
+/// Where the registry listens: nodes, pods and the host reach it there.
+pub(crate) const REGISTRY: &str = "10.203.0.1:5000";
+/// Where the registry with an account listens.
+pub(crate) const PRIVATE_REGISTRY: &str = "10.203.0.1:5001";
 /// The range of Services.
 pub(crate) const SERVICES: &str = "10.205.0.0/16";
 /// The address of the Service `kubernetes`.

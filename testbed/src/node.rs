@@ -4,7 +4,7 @@
 //! Invariant: every path, socket and cgroup of a node has its name in it; nodes share nothing.
 
 use crate::process::{Process, run, until};
-use crate::{cgroup, images, network, state};
+use crate::{cgroup, images, network, registry, state};
 use anyhow::{Context as _, Result};
 use serde_json::json;
 use std::path::Path;
@@ -83,6 +83,8 @@ state = "{state}"
   address = "{socket}"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = "{pause}"
+[plugins.'io.containerd.cri.v1.images'.registry]
+  config_path = "{registries}"
 [plugins.'io.containerd.cri.v1.runtime']
   # Lowering the score needs CAP_SYS_RESOURCE, which a test machine may not have.
   restrict_oom_score_adj = true
@@ -100,6 +102,7 @@ state = "{state}"
             state = at("containerd/state"),
             socket = at("containerd.sock"),
             pause = images::PAUSE,
+            registries = registry::trusted_by(node)?.display(),
             cni = at("cni/net.d"),
         ),
     )?;

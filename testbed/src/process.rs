@@ -27,10 +27,13 @@ fn start_ticks(pid: i32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let rest = stat.rsplit_once(')')?.1;
     let mut fields = rest.split_whitespace();
-    if fields.next()? == "Z" {
+    let zombie = fields.next()? == "Z";
+    // Field 20: as long as other threads end, its sockets may be open.
+    let threads: u32 = fields.nth(16)?.parse().ok()?;
+    if zombie && threads <= 1 {
         return None;
     }
-    fields.nth(18)?.parse().ok()
+    fields.nth(1)?.parse().ok()
 }
 
 impl Process {

@@ -55,6 +55,7 @@ pub(crate) fn programs() -> Result<PathBuf> {
         "containerd",
         "containerd-shim-runc-v2",
         "ctr",
+        "registry",
     ] {
         if !folder.join(program).exists() {
             anyhow::bail!(

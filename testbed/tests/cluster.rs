@@ -9,6 +9,7 @@
 )]
 
 use bailiff_testbed::{Cluster, NODES, Owner, STATE};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -66,6 +67,107 @@ fn eventually(times: u32, ask: impl Fn() -> anyhow::Result<String>) {
     ask().unwrap();
 }
 
+fn registry_serves_what_is_pushed(cluster: &Cluster) {
+    let registry = cluster.registry().unwrap();
+    let mut image = bailiff_testbed::busybox().unwrap();
+    let first = registry.push(&image, "tests/web", "1").unwrap();
+    image.label("version", "2");
+    let second = registry.push_index(&image, "tests/web", "2").unwrap();
+    assert_ne!(first, second);
+    let digest = |reference: &str| registry.digest("tests/web", reference).unwrap();
+    assert_eq!(digest("1").as_ref(), Some(&first));
+    assert_eq!(digest(&second).as_ref(), Some(&second));
+    assert_eq!(registry.digest("tests/other", &first).unwrap(), None);
+
+    // The nodes pull an index and run the image of their platform.
+    let name = format!("{}/tests/web:2", registry.host());
+    let run = [
+        "run",
+        "pulled",
+        "--image",
+        &name,
+        "--command",
+        "--",
+        "sleep",
+        "100000",
+    ];
+    cluster.kubectl(&run).unwrap();
+    let ready = [
+        "wait",
+        "--for=condition=Ready",
+        "pod/pulled",
+        "--timeout=300s",
+    ];
+    cluster.kubectl(&ready).unwrap();
+    let id = "jsonpath={.status.containerStatuses[0].imageID}";
+    let id = cluster
+        .kubectl(&["get", "pod", "pulled", "-o", id])
+        .unwrap();
+    assert_eq!(id, format!("{}/tests/web@{second}", registry.host()));
+
+    // A pod reaches it, too.
+    let open = "exec 3<>/dev/tcp/10.203.0.1/5000";
+    let reach = ["exec", "deploy/web", "--", "bash", "-c", open];
+    cluster.kubectl(&reach).unwrap();
+
+    assert_eq!(registry.retag("tests/web", &second, "1").unwrap(), second);
+    assert_eq!(digest("1").as_ref(), Some(&second));
+    registry.delete("tests/web", "1").unwrap();
+    assert_eq!(digest("1"), None);
+    registry.delete("tests/web", &first).unwrap();
+    assert_eq!(digest(&first), None);
+
+    cluster.freeze_registry().unwrap();
+    let mut connection = std::net::TcpStream::connect(registry.host()).unwrap();
+    connection
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    std::io::Write::write_all(&mut connection, b"GET / HTTP/1.0\r\n\r\n").unwrap();
+    let read = std::io::Read::read(&mut connection, &mut [0; 1]);
+    let timeout = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+    assert!(
+        timeout.contains(&read.unwrap_err().kind()),
+        "a frozen registry answers"
+    );
+    cluster.thaw_registry().unwrap();
+    assert_eq!(digest("2").as_ref(), Some(&second));
+    cluster.stop_registry().unwrap();
+    let stopped = registry.digest("tests/web", "2").unwrap_err();
+    assert!(format!("{stopped:#}").contains("refused"), "{stopped:#}");
+    cluster.start_registry().unwrap();
+    assert_eq!(digest("2").as_ref(), Some(&second));
+}
+
+fn private_registry_requires_its_account(cluster: &Cluster) {
+    let registry = cluster.private_registry().unwrap();
+    let account = registry.account().unwrap();
+    let image = bailiff_testbed::busybox().unwrap();
+    let _digest = registry.push(&image, "tests/web", "1").unwrap();
+    let server = format!("--docker-server={}", registry.host());
+    let username = format!("--docker-username={}", account.username);
+    let password = format!("--docker-password={}", account.password);
+    let create = ["create", "secret", "docker-registry", "account"];
+    let secret = [&create[..], &[&server, &username, &password]].concat();
+    cluster.kubectl(&secret).unwrap();
+    let reason = "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImagePull";
+    for (pod, overrides, until) in [
+        ("without", "{}", reason),
+        (
+            "with",
+            r#"{"spec":{"imagePullSecrets":[{"name":"account"}]}}"#,
+            "condition=Ready",
+        ),
+    ] {
+        let image = format!("--image={}/tests/web:1", registry.host());
+        let overrides = format!("--overrides={overrides}");
+        let run = ["run", pod, &image, &overrides, "--command", "--", "sleep"];
+        cluster.kubectl(&[&run[..], &["100000"]].concat()).unwrap();
+        let until = format!("--for={until}");
+        let wait = ["wait", &until, "pod", pod, "--timeout=300s"];
+        cluster.kubectl(&wait).unwrap();
+    }
+}
+
 #[test]
 fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
     let say = |line: &str| println!("{line}");
@@ -108,6 +210,9 @@ fn a_cluster_comes_up_takes_faults_survives_an_abort_and_leaves_nothing() {
             "exec 3<>/dev/tcp/$KUBERNETES_SERVICE_HOST/443",
         ])
         .unwrap();
+
+    registry_serves_what_is_pushed(&cluster);
+    private_registry_requires_its_account(&cluster);
 
     // Another owner's cluster is not taken away.
     let refused = Cluster::start(Owner::Demo, &say).unwrap_err().to_string();

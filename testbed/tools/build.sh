@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Builds the programs of the test cluster from their Go modules, once for each version.
 #
-# usage: build.sh [tool…]      tools: kubernetes etcd containerd helm (default: all)
+# usage: build.sh [tool…]      tools: kubernetes etcd containerd registry helm (default: all)
 #
 # Prints the folder that holds the programs. The folder survives between runs and is keyed by
-# the tool's version, by its go.sum and by the Go release, so that a changed pin builds anew.
+# the tool's version, its go.sum, the flags of its build and the Go release, so that a changed pin
+# builds anew. The script itself is not part of the key: a new tool does not rebuild the others.
 # The cache's place is $BAILIFF_CACHE, else $XDG_CACHE_HOME/bailiff, else ~/.cache/bailiff.
 set -euo pipefail
 
@@ -20,23 +21,24 @@ packages_of() { sed -n 's/^\t_ "\(.*\)"$/\1/p' "$here/$1/tools.go"; }
 build() {
 	local tool=$1 module=$2 version flags key out package name
 	version=$(version_of "$tool" "$module")
-	key=$(cat "$here/$tool/go.mod" "$here/$tool/go.sum" "$here/$tool/tools.go" "$here/build.sh" <(go version) | sha256sum | cut -c1-12)
+	case $tool in
+	kubernetes)
+		local minor=${version#v1.}
+		flags="-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=${minor%%.*}"
+		flags+=" -X k8s.io/client-go/pkg/version.gitVersion=$version"
+		;;
+	containerd) flags="-s -w -X github.com/containerd/containerd/v2/version.Version=$version" ;;
+	helm) flags="-s -w -X helm.sh/helm/v4/internal/version.version=$version" ;;
+	registry) flags="-s -w -X github.com/distribution/distribution/v3/version.version=$version" ;;
+	*) flags="-s -w" ;;
+	esac
+	key=$(cat "$here/$tool/go.mod" "$here/$tool/go.sum" "$here/$tool/tools.go" <(printf '%s\n' "$flags" "$GOFLAGS" "$CGO_ENABLED") <(go version) | sha256sum | cut -c1-12)
 	out=$cache/tools/$tool-$version-$key
 	if [ ! -e "$out/complete" ]; then
 		printf 'building %s %s (the first time takes minutes) …\n' "$tool" "$version" >&2
 		local started=$SECONDS
 		rm -rf "$out"
 		mkdir -p "$out"
-		case $tool in
-		kubernetes)
-			local minor=${version#v1.}
-			flags="-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=${minor%%.*}"
-			flags+=" -X k8s.io/client-go/pkg/version.gitVersion=$version"
-			;;
-		containerd) flags="-s -w -X github.com/containerd/containerd/v2/version.Version=$version" ;;
-		helm) flags="-s -w -X helm.sh/helm/v4/internal/version.version=$version" ;;
-		*) flags="-s -w" ;;
-		esac
 		for package in $(packages_of "$tool"); do
 			name=$(basename "$package")
 			# etcd's main package is the module's root, which ends in v3.
@@ -53,15 +55,16 @@ build() {
 	done
 }
 
-[ $# -gt 0 ] || set -- containerd etcd helm kubernetes
+[ $# -gt 0 ] || set -- containerd etcd helm kubernetes registry
 for tool in "$@"; do
 	case $tool in
 	kubernetes) build kubernetes k8s.io/kubernetes ;;
 	etcd) build etcd go.etcd.io/etcd/server/v3 ;;
 	containerd) build containerd github.com/containerd/containerd/v2 ;;
 	helm) build helm helm.sh/helm/v4 ;;
+	registry) build registry github.com/distribution/distribution/v3 ;;
 	*)
-		printf 'build.sh: no tool is called %s; there are: containerd etcd helm kubernetes\n' "$tool" >&2
+		printf 'build.sh: no tool is called %s; there are: containerd etcd helm kubernetes registry\n' "$tool" >&2
 		exit 2
 		;;
 	esac

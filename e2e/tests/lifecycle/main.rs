@@ -1,7 +1,8 @@
 //! The chart over its life, as for any other application: upgrade, rollback, uninstall that keeps the
 //! kinds and that deletes them, and install again.
 //!
-//! Here: one version of it. Not here: a newer version and the way back (`versions`).
+//! Here: one version of it. Not here: its namespace deleted (`namespace`), a newer version and the way
+//! back (`versions`).
 //! Invariant: a story that changes the installation leaves it as `ensure_installed` makes it.
 
 #![allow(
@@ -12,23 +13,16 @@
 
 use bailiff_e2e::token::{controller_token, sensor_token};
 use bailiff_e2e::workload::{BUSYBOX, deployment};
-use bailiff_e2e::{NAMESPACE, Output, Story, helm, install_arguments};
+use bailiff_e2e::{NAMESPACE, Output, Story, helm, install_arguments, upgrade};
 use serde_json::Value;
 use std::time::Duration;
 
+mod namespace;
 mod versions;
 
 fn must(output: &Output) -> String {
     assert!(output.success, "{}{}", output.stdout, output.stderr);
     format!("{}{}", output.stdout, output.stderr)
-}
-
-/// `helm upgrade --install` with more arguments.
-fn upgrade(story: &Story, more: &[&str]) -> String {
-    let arguments = install_arguments();
-    let mut arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    arguments.extend_from_slice(more);
-    must(&helm(&story.cluster, &arguments))
 }
 
 /// `helm uninstall`, until what it deletes is gone.
@@ -171,7 +165,7 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
     // In an emergency, an operator switches responses off, and then upgrades and rolls back.
     switch(&story, r#"{"data": {"mode": "Audit"}}"#);
     let said = upgrade(
-        &story,
+        &story.cluster,
         &[
             "--set",
             "controller.podAnnotations.turn=second",
@@ -200,10 +194,14 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
     is_answered(&story);
     // And by an upgrade alone.
     let third = ["--set", "controller.podAnnotations.turn=third"];
-    let _said = upgrade(&story, &[&third[..], &["--server-side=true"]].concat());
+    let _said = upgrade(
+        &story.cluster,
+        &[&third[..], &["--server-side=true"]].concat(),
+    );
     is_answered(&story);
 
     // What people wrote stays, and is named with the way to remove it.
+    assert_eq!(namespace::webhook_configurations(&story).len(), 2);
     let said = uninstall(&story);
     for crd in CRDS {
         assert!(said.contains(crd), "{said}");
@@ -217,12 +215,12 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
     let incidents = story.get(&["incidents"]);
     assert_eq!(incidents["items"].as_array().unwrap().len(), 3);
 
-    let said = upgrade(&story, &[]);
+    let said = upgrade(&story.cluster, &[]);
     assert!(said.contains("is installed"), "{said}");
     is_answered(&story);
 
     // Without what stays: nothing is left at all.
-    let _said = upgrade(&story, &["--set", "crds.keep=false"]);
+    let _said = upgrade(&story.cluster, &["--set", "crds.keep=false"]);
     let _said = uninstall(&story);
     for crd in CRDS {
         story.cluster.wait("delete", &[&format!("crd/{crd}")]);
@@ -232,7 +230,7 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
         left.is_empty().then_some(()).ok_or(format!("{left:?}"))
     });
     assert_eq!(nothing, Ok(()));
-    let _said = upgrade(&story, &[]);
+    let _said = upgrade(&story.cluster, &[]);
     let namespace = story.namespace.clone();
     let _deleted = story
         .cluster

@@ -5,11 +5,11 @@
 //! Invariant: the newer version is the chart with another appVersion, and kinds with values and a field
 //! that this source does not know; what it writes is written with the tokens of its accounts.
 
-use super::{must, upgrade};
+use super::must;
 use bailiff_api::incident_name;
 use bailiff_e2e::token::{controller_token, sensor_on, sensor_token};
 use bailiff_e2e::workload::{BUSYBOX, deployment, disruption_budget};
-use bailiff_e2e::{NAMESPACE, Story, helm, install_arguments};
+use bailiff_e2e::{NAMESPACE, Story, helm, install_arguments, upgrade};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -410,7 +410,7 @@ fn a_rollback_with_open_incidents_removes_each_pod_once() {
         "[Evict]",
         "guardrails: {cooldownPeriodSeconds: 0}",
     );
-    let _said = upgrade(&story, &["--set", "controller.replicas=1"]);
+    let _said = upgrade(&story.cluster, &["--set", "controller.replicas=1"]);
     let leader = leads(&story, OLDER);
     let pods = Pods {
         web: begin(&story, WEB),
@@ -460,6 +460,6 @@ fn a_rollback_with_open_incidents_removes_each_pod_once() {
         "{incident}"
     );
 
-    let _said = upgrade(&story, &[]);
+    let _said = upgrade(&story.cluster, &[]);
     story.end();
 }

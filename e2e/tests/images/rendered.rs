@@ -1,79 +1,21 @@
-//! Image policies, which the API server enforces by itself once they are rendered.
+//! What the API server enforces by itself once it is rendered, whatever the webhook does.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a panic is the report of a test"
-)]
-
+use super::{bind, denied, policy, try_kubectl, until};
 use bailiff_e2e::workload::{BUSYBOX, deployment, pod};
-use bailiff_e2e::{NAMESPACE, Output, Story};
+use bailiff_e2e::{NAMESPACE, Story};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
-/// A policy for the story's namespace that allows these repositories, and its binding.
-fn bind(story: &Story, patterns: &str, action: &str) {
-    story.apply(&format!(
-        r"
-apiVersion: bailiff.dev/v1alpha1
-kind: ImageAdmissionPolicy
-metadata: {{name: repositories-NAMESPACE}}
-spec:
-  allowedRepositories: [{patterns}]
----
-apiVersion: bailiff.dev/v1alpha1
-kind: ImageAdmissionPolicyBinding
-metadata: {{name: repositories-NAMESPACE}}
-spec:
-  policyName: repositories-NAMESPACE
-  matchResources: {{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: NAMESPACE}}}}}}
-  validationActions: [{action}]
-"
-    ));
-    let name = format!("repositories-{}", story.namespace);
-    for (kind, condition) in [("iap", "Rendered"), ("iapb", "Ready")] {
-        story.cluster.wait(
-            &format!("condition={condition}"),
-            &[&format!("{kind}/{name}")],
-        );
-    }
-}
-
-/// kubectl in the story's namespace, which can fail.
-fn try_kubectl(story: &Story, arguments: &[&str]) -> Output {
-    let mut all = vec!["-n", story.namespace.as_str()];
-    all.extend_from_slice(arguments);
-    story.cluster.try_kubectl(&all)
-}
-
-/// Creates a pod with an image in a dry run, until the answer is so: an API server learns of a policy by a
-/// watch of its own.
-fn until(story: &Story, image: &str, is_so: impl Fn(bool, &str) -> bool) -> String {
-    let deadline = Instant::now() + Duration::from_mins(5);
-    loop {
-        let output = try_kubectl(
-            story,
-            &["run", "probe", "--image", image, "--dry-run=server"],
-        );
-        let text = format!("{}{}", output.stdout, output.stderr);
-        if is_so(output.success, &text) {
-            return text;
-        }
-        assert!(Instant::now() < deadline, "{text}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
-}
-
-fn denied(success: bool, _: &str) -> bool {
-    !success
+fn repositories(pattern: &str) -> String {
+    format!("allowedRepositories: ['{pattern}']")
 }
 
 #[test]
 fn a_pod_from_another_registry_is_denied_with_the_reason_and_the_fixed_one_runs() {
     let story = Story::begin("images");
     let busybox = BUSYBOX.split(':').next().unwrap();
-    bind(&story, busybox, "Deny");
-    let policy = format!("repositories-{}", story.namespace);
+    bind(&story, &repositories(busybox), "Deny");
+    let policy = policy(&story);
     let why = until(&story, "ghcr.io/acme/web:1.0", denied);
     let want = format!(
         "Container probe uses repository ghcr.io/acme/web, which is not allowed. ImageAdmissionPolicy {policy} allows {busybox}. Use an image from an allowed repository."
@@ -106,7 +48,7 @@ fn what_runs_already_can_be_changed_but_not_with_another_image() {
     let story = Story::begin("old-images");
     story.apply(&pod("old", BUSYBOX, None));
     story.wait("condition=Ready", &["pod/old"]);
-    bind(&story, "ghcr.io/acme/**", "Deny");
+    bind(&story, &repositories("ghcr.io/acme/**"), "Deny");
     let _answer = until(&story, BUSYBOX, denied);
     let _labeled = story.kubectl(&["label", "pod/old", "a=b"]);
     let name = story.get(&["pod/old"])["spec"]["containers"][0]["name"].clone();
@@ -143,12 +85,12 @@ fn what_runs_already_can_be_changed_but_not_with_another_image() {
 #[test]
 fn warn_warns_and_a_binding_that_goes_stops_the_rule() {
     let story = Story::begin("warned-images");
-    bind(&story, "ghcr.io/acme/**", "Warn");
+    bind(&story, &repositories("ghcr.io/acme/**"), "Warn");
     let warned = until(&story, BUSYBOX, |success, text| {
         success && text.contains("Warning:")
     });
     assert!(warned.contains("which is not allowed"), "{warned}");
-    let name = format!("repositories-{}", story.namespace);
+    let name = policy(&story);
     let _gone = story.cluster.kubectl(&["delete", "iapb", &name]);
     let _answer = until(&story, BUSYBOX, |success, text| {
         success && !text.contains("Warning:")
@@ -159,8 +101,8 @@ fn warn_warns_and_a_binding_that_goes_stops_the_rule() {
 #[test]
 fn what_somebody_changes_of_a_rendered_policy_is_restored_and_nothing_is_written_without_need() {
     let story = Story::begin("drift-images");
-    bind(&story, "ghcr.io/acme/**", "Deny");
-    let name = format!("bailiff-image.repositories-{}", story.namespace);
+    bind(&story, &repositories("ghcr.io/acme/**"), "Deny");
+    let name = format!("bailiff-image.images-{}", story.namespace);
     let live = |kind: &str| story.cluster.get(&[kind, &name]);
     let policy = "validatingadmissionpolicy";
     let binding = "validatingadmissionpolicybinding";
@@ -219,14 +161,17 @@ fn what_somebody_changes_of_a_rendered_policy_is_restored_and_nothing_is_written
 
 #[test]
 fn a_policy_with_a_fault_says_what_and_keeps_what_is_enforced() {
-    let story = Story::begin("faulty-images");
-    bind(&story, "ghcr.io/acme/**", "Deny");
+    let story = Story::begin_alone("faulty-images");
+    bind(&story, &repositories("ghcr.io/acme/**"), "Deny");
     let _answer = until(&story, BUSYBOX, denied);
-    let name = format!("repositories-{}", story.namespace);
+    let name = policy(&story);
+    // The webhook rejects such a policy, if it is there.
+    let down = story.scale_webhook(0);
     let patch = r#"{"spec":{"allowedRepositories":["nginx"]}}"#;
     let _changed = story
         .cluster
         .kubectl(&["patch", "iap", &name, "--type=merge", "-p", patch]);
+    drop(down);
     story
         .cluster
         .wait("condition=Ready=false", &[&format!("iap/{name}")]);

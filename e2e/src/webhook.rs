@@ -1,0 +1,94 @@
+//! The webhook's replicas, as stories change them.
+//!
+//! Here: scaling its Deployment, and back. Not here: what is expected with so many replicas.
+//! Invariant: the replicas are the installation's again when a story ends, also one that fails.
+
+use crate::cluster::Cluster;
+use crate::installation::NAMESPACE;
+use crate::story::Story;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+const DEPLOYMENT: &str = "deployment/bailiff-webhook";
+const SELECTOR: &str = "app.kubernetes.io/component=webhook";
+
+/// How long scaling may take: a terminating replica goes on answering for a while.
+const PATIENCE: Duration = Duration::from_mins(5);
+/// Between two looks at the pods.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Story {
+    /// Runs the webhook with so many replicas until what is returned is dropped. Returns when exactly
+    /// these run. Other stories of the same test program must not run meanwhile.
+    pub fn scale_webhook(&self, replicas: usize) -> Scaled {
+        let deployment = ["get", DEPLOYMENT, "-n", NAMESPACE];
+        let before = "-o=jsonpath={.spec.replicas}";
+        let before = self.cluster.kubectl(&[&deployment[..], &[before]].concat());
+        let scaled = Scaled {
+            cluster: self.cluster.clone(),
+            before: before.parse().unwrap(),
+        };
+        let failed = scale(&self.cluster, replicas);
+        assert_eq!(failed, None);
+        scaled
+    }
+}
+
+/// Scales, and waits until the pods of before are gone and those of now are ready; what failed.
+fn scale(cluster: &Cluster, replicas: usize) -> Option<String> {
+    let number = format!("--replicas={replicas}");
+    let output = cluster.try_kubectl(&["scale", DEPLOYMENT, "-n", NAMESPACE, &number]);
+    if !output.success {
+        return Some(output.stderr);
+    }
+    let pods = ["get", "pods", "-n", NAMESPACE, "-l", SELECTOR, "-o=json"];
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // A pod that is terminating still answers, and no status of the Deployment counts it.
+        let output = cluster.try_kubectl(&pods);
+        if output.success && are_ready(&output.stdout, replicas) {
+            return None;
+        }
+        if Instant::now() >= deadline {
+            return Some(format!(
+                "not {replicas} replicas in {} s: {}{}",
+                PATIENCE.as_secs(),
+                output.stdout,
+                output.stderr
+            ));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Whether a list of pods has so many, all of them ready.
+fn are_ready(pods: &str, replicas: usize) -> bool {
+    let pods: Value = serde_json::from_str(pods).unwrap_or_default();
+    let Some(pods) = pods["items"].as_array() else {
+        return false;
+    };
+    let is_ready = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array();
+        conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    };
+    pods.len() == replicas && pods.iter().all(is_ready)
+}
+
+/// A number of replicas that ends when this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Scaled {
+    cluster: Cluster,
+    before: usize,
+}
+
+impl Drop for Scaled {
+    fn drop(&mut self) {
+        if let Some(error) = scale(&self.cluster, self.before) {
+            eprintln!("cannot scale the webhook back: {error}");
+        }
+    }
+}

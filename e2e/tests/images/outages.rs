@@ -1,0 +1,73 @@
+//! A registry that is away, for images that were seen before and for new ones.
+
+use super::{bind, policy, until, until_denied, until_pinned};
+use bailiff_e2e::{Registry, Story};
+
+/// A story with one replica of the webhook, whose memory is then the only one, and an image that it knows.
+fn begin(name: &str) -> (Story, Registry, String, String) {
+    let story = Story::begin_alone(name);
+    let registry = story.registry();
+    let web = registry.repository("web");
+    let digest = registry.push("web", "1", "known");
+    let _unknown = registry.push("web", "2", "unknown");
+    bind(&story, "digest: {pin: true}", "Deny");
+    (story, registry, web, digest)
+}
+
+#[test]
+fn with_the_registry_down_known_images_are_admitted_and_others_denied_with_the_cause() {
+    let (story, registry, web, digest) = begin("registry-down");
+    let alone = story.scale_webhook(1);
+    let (known, pinned) = (format!("{web}:1"), format!("{web}@{digest}"));
+    let _text = until_pinned(&story, &known, &pinned);
+    let down = story.stop_registry();
+    let _text = until_pinned(&story, &known, &pinned);
+    let _text = until_pinned(&story, &pinned, &pinned);
+    let unknown = format!("{web}:2");
+    let why = format!(
+        "Container probe uses {unknown}, which could not be checked with registry {}, because it cannot be reached. ImageAdmissionPolicy {} requires images that were checked. Try again later; controllers try again by themselves.",
+        registry.host(),
+        policy(&story)
+    );
+    let _why = until_denied(&story, &unknown, &why);
+    // Later the answer about the tag is old, and still the one that counts.
+    let old = "because it cannot be reached";
+    let _text = until(&story, &known, |success, text| {
+        success && text.contains(&pinned) && text.contains(old)
+    });
+    drop(down);
+    let _text = until(&story, &unknown, |success, text| {
+        success && text.contains("@sha256:")
+    });
+    drop(alone);
+    story.end();
+}
+
+#[test]
+fn with_the_registry_frozen_the_webhook_answers_before_the_api_server_gives_up() {
+    let (story, registry, web, digest) = begin("registry-frozen");
+    let alone = story.scale_webhook(1);
+    let (known, pinned) = (format!("{web}:1"), format!("{web}@{digest}"));
+    let _text = until_pinned(&story, &known, &pinned);
+    let frozen = story.freeze_registry();
+    // Once the API server gives up waiting, it admits the pod: the entry's failurePolicy is Ignore.
+    let unknown = format!("{web}:2");
+    let host = registry.host();
+    let causes = [
+        format!("about which registry {host} has not answered yet"),
+        format!("with registry {host}, because it does not answer in time"),
+    ];
+    for _ in 0..10 {
+        let (success, text) = super::probe(&story, &unknown);
+        assert!(!success, "{text}");
+        assert!(causes.iter().any(|cause| text.contains(cause)), "{text}");
+    }
+    // Who waits for a registry that does not answer is not in the way of others.
+    let _text = until_pinned(&story, &pinned, &pinned);
+    drop(frozen);
+    let _text = until(&story, &unknown, |success, text| {
+        success && text.contains("@sha256:")
+    });
+    drop(alone);
+    story.end();
+}

@@ -1,0 +1,40 @@
+//! Bailiff removed by deleting its namespace, without helm.
+//!
+//! Here: what must not remain of it. Not here: `helm uninstall` (`super`).
+//! Invariant: nothing that stays asks a webhook that is gone.
+
+use bailiff_e2e::workload::BUSYBOX;
+use bailiff_e2e::{NAMESPACE, Story, create_namespace, upgrade};
+
+/// The kinds of webhook configurations; Bailiff's have its name.
+const KINDS: [&str; 2] = [
+    "mutatingwebhookconfiguration",
+    "validatingwebhookconfiguration",
+];
+
+/// Bailiff's webhook configurations.
+pub(super) fn webhook_configurations(story: &Story) -> Vec<String> {
+    let kinds = KINDS.join(",");
+    let names = story.cluster.kubectl(&["get", &kinds, "-o", "name"]);
+    let ours = names.lines().filter(|name| name.contains("bailiff"));
+    ours.map(str::to_owned).collect()
+}
+
+#[test]
+fn deleting_the_namespace_leaves_no_webhook_configuration() {
+    let story = Story::begin_alone("namespace");
+    // So that the API server would reject pods for as long as it asks a webhook that is gone.
+    let _said = upgrade(&story.cluster, &["--set", "webhook.failurePolicy=Fail"]);
+    let expected = KINDS.map(|kind| format!("{kind}.admissionregistration.k8s.io/bailiff"));
+    assert_eq!(webhook_configurations(&story), expected);
+    let delete = ["delete", "namespace", NAMESPACE, "--timeout=300s"];
+    let _deleted = story.cluster.kubectl(&delete);
+    assert_eq!(webhook_configurations(&story), Vec::<String>::new());
+    let image = format!("--image={BUSYBOX}");
+    let _created = story.kubectl(&["run", "after", &image, "--dry-run=server"]);
+    create_namespace(&story.cluster);
+    let said = upgrade(&story.cluster, &[]);
+    assert!(said.contains("is installed"), "{said}");
+    assert_eq!(webhook_configurations(&story), expected);
+    story.end();
+}
