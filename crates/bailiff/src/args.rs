@@ -6,7 +6,9 @@
 
 use crate::log::LogArgs;
 use anyhow::ensure;
+use bailiff_cli::check::CheckArgs;
 use bailiff_cli::eval::EvalArgs;
+use bailiff_cli::images::ImagesArgs;
 use bailiff_cli::incidents::IncidentsArgs;
 use bailiff_cli::preview::PreviewArgs;
 use bailiff_cli::status::StatusArgs;
@@ -42,6 +44,10 @@ pub(crate) struct Bailiff {
 pub(crate) enum Command {
     /// List, watch and show Incidents
     Incidents(IncidentsArgs),
+    /// Check the images of manifests with image policies
+    Check(Box<CheckArgs>),
+    /// List images of running pods that policies do not select or would not allow
+    Images(Box<ImagesArgs>),
     /// Evaluate a CEL expression
     Eval(EvalArgs),
     /// Show what would happen to the pods of a workload at a violation

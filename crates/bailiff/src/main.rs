@@ -2,7 +2,8 @@
 //!
 //! Here: the subcommands and what they share: logs, signals, exit codes. Not here: their flags (`args`)
 //! and their work (`controller`, `sensor`, `renderer`, `cli`).
-//! Invariant: exit code 0 is success, 1 an error that was reported, 2 an invalid command line.
+//! Invariant: exit code 0 is success, 1 an error that was reported, 2 an invalid command line. Commands that
+//! judge images add 3 and 4 (`bailiff_cli::Outcome`).
 
 mod args;
 mod log;
@@ -66,6 +67,16 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 color,
             };
             runtime()?.block_on(bailiff_cli::incidents::run(&args, to))?;
+        }
+        Command::Check(args) => {
+            let (mut input, mut err) = (std::io::stdin().lock(), std::io::stderr());
+            let check = bailiff_cli::check::run(&args, &mut input, &mut out, &mut err);
+            return Ok(runtime()?.block_on(check)?.exit_code().into());
+        }
+        Command::Images(args) => {
+            let (mut input, mut err) = (std::io::stdin().lock(), std::io::stderr());
+            let images = bailiff_cli::images::run(&args, &mut input, &mut out, &mut err);
+            return Ok(runtime()?.block_on(images)?.exit_code().into());
         }
         Command::Eval(args) => {
             let mut input = std::io::stdin().lock();

@@ -4,13 +4,21 @@
 //! binary starts (`crates/bailiff`).
 //! Invariant: text from processes and tenants is escaped before it reaches a terminal.
 
+mod admission;
+pub mod check;
 pub mod eval;
+pub mod images;
 pub mod incidents;
+mod manifests;
 mod objects;
 pub mod preview;
+mod progress;
 pub mod status;
 mod table;
+mod verdicts;
 pub mod version;
+
+pub use admission::{Outcome, RegistryArgs};
 
 use std::path::PathBuf;
 
@@ -74,6 +82,12 @@ pub enum Error {
         failed: usize,
         /// All checks.
         all: usize,
+    },
+    /// Files, documents or policies could not be read. Each was reported.
+    #[error("the result is incomplete (errors: {failed}); fix the errors and retry")]
+    Incomplete {
+        /// Number of errors.
+        failed: usize,
     },
     /// The input is invalid.
     #[error("{0}")]

@@ -83,19 +83,48 @@ where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
 {
     let mut problems = Vec::new();
-    params.limit = Some(PAGE_LIMIT);
-    loop {
-        let page = api.list(&params).await?;
-        for object in page.items {
-            if let Some(object) = decoded(object, &mut problems) {
-                visit(object);
-            }
-        }
-        params.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
-        if params.continue_token.is_none() {
-            return Ok(problems);
-        }
+    let mut next = Some(None);
+    while let Some(token) = next {
+        params.continue_token = token;
+        let page = page(api, &mut params).await?;
+        page.objects.items.into_iter().for_each(&mut visit);
+        problems.extend(page.objects.problems);
+        next = page.next.map(Some);
     }
+    Ok(problems)
+}
+
+/// A page of objects.
+#[derive(Debug)]
+pub(crate) struct Page<K> {
+    /// The objects.
+    pub(crate) objects: Objects<K>,
+    /// The token of the next page; `None` if this is the last one.
+    pub(crate) next: Option<String>,
+}
+
+/// Lists a page of objects. `params`: selectors and the token of the page; the page size is set here.
+///
+/// # Errors
+/// If the API server rejects a request or is unavailable.
+pub(crate) async fn page<K>(
+    api: &Api<Decoded<K>>,
+    params: &mut ListParams,
+) -> Result<Page<K>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug,
+{
+    params.limit = Some(PAGE_LIMIT);
+    let page = api.list(params).await?;
+    let mut problems = Vec::new();
+    let items = page.items.into_iter();
+    let items = items
+        .filter_map(|object| decoded(object, &mut problems))
+        .collect();
+    Ok(Page {
+        objects: Objects { items, problems },
+        next: page.metadata.continue_.filter(|token| !token.is_empty()),
+    })
 }
 
 #[cfg(test)]

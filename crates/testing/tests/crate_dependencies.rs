@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("sensor", &["api", "policy", "kube"]),
     ("controller", &["api", "policy", "response", "kube"]),
     ("renderer", &["api", "kube", "policy"]),
-    ("cli", &["api", "cel", "policy", "response", "kube"]),
+    ("cli", &["api", "cel", "oci", "policy", "response", "kube"]),
     (
         "bailiff",
         &["api", "kube", "sensor", "controller", "renderer", "cli"],

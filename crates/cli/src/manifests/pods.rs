@@ -1,0 +1,109 @@
+//! The pods that objects of manifests create.
+//!
+//! Here: where each kind has its pod template. Not here: policies (`admission`).
+//! Invariant: an object whose pods are unknown is an error or a kind that is reported, never skipped
+//! silently.
+
+use super::Object;
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+/// Labels of an object.
+pub(crate) type Labels = BTreeMap<String, String>;
+
+/// A pod as a workload creates it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PodTemplate {
+    /// Namespace of the object; none if the manifest has none.
+    pub(crate) namespace: Option<String>,
+    /// Labels of the pod.
+    pub(crate) labels: Labels,
+    /// The pod.
+    pub(crate) pod: Json,
+}
+
+/// What an object is for the check of images.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Manifest {
+    /// It is a pod or creates pods.
+    Pod(PodTemplate),
+    /// It is a Namespace.
+    Namespace {
+        /// Its name.
+        name: String,
+        /// Its labels.
+        labels: Labels,
+    },
+    /// Its kind has no pods that are known here, as `Service` or `Rollout.argoproj.io`.
+    Other(String),
+}
+
+/// What an object is.
+///
+/// # Errors
+/// The object has not the structure of its kind: the field, and what it must be.
+pub(crate) fn manifest(object: &Object) -> Result<Manifest, String> {
+    let api_version = object.text("/apiVersion");
+    let (group, _) = api_version.split_once('/').unwrap_or(("", api_version));
+    let template = match (group, object.text("/kind")) {
+        ("", "Pod") => "",
+        ("", "Namespace") => {
+            return Ok(Manifest::Namespace {
+                name: object.text("/metadata/name").to_owned(),
+                labels: labels(&object.json, "metadata.labels")?,
+            });
+        }
+        ("", "ReplicationController")
+        | ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
+        | ("batch", "Job") => "spec.template",
+        ("batch", "CronJob") => "spec.jobTemplate.spec.template",
+        ("", kind) => return Ok(Manifest::Other(kind.to_owned())),
+        (group, kind) => return Ok(Manifest::Other(format!("{kind}.{group}"))),
+    };
+    let field = |name: &str| match template {
+        "" => name.to_owned(),
+        template => format!("{template}.{name}"),
+    };
+    let of = at(&object.json, template);
+    if !of["spec"].is_object() {
+        return Err(format!("{} must be an object", field("spec")));
+    }
+    for list in [
+        "containers",
+        "initContainers",
+        "ephemeralContainers",
+        "volumes",
+    ] {
+        if !(of["spec"][list].is_array() || of["spec"][list].is_null()) {
+            return Err(format!("{} must be a list", field(&format!("spec.{list}"))));
+        }
+    }
+    Ok(Manifest::Pod(PodTemplate {
+        namespace: match object.text("/metadata/namespace") {
+            "" => None,
+            namespace => Some(namespace.to_owned()),
+        },
+        labels: labels(of, &field("metadata.labels"))?,
+        pod: json!({"apiVersion": "v1", "kind": "Pod", "spec": of["spec"]}),
+    }))
+}
+
+/// The value at a path of fields; null if it is absent.
+fn at<'a>(object: &'a Json, path: &str) -> &'a Json {
+    let fields = path.split('.').filter(|field| !field.is_empty());
+    fields.fold(object, |object, field| &object[field])
+}
+
+/// The labels of an object or a template. `field`: their path, for the error.
+fn labels(object: &Json, field: &str) -> Result<Labels, String> {
+    let labels = match &object["metadata"]["labels"] {
+        Json::Null => return Ok(Labels::new()),
+        Json::Object(labels) => labels,
+        _ => return Err(format!("{field} must be an object")),
+    };
+    let label = |(key, value): (&String, &Json)| match value.as_str() {
+        Some(value) => Ok((key.clone(), value.to_owned())),
+        None => Err(format!("{field}.{key} must be a string; add quotes")),
+    };
+    labels.iter().map(label).collect()
+}
