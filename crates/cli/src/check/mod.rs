@@ -17,7 +17,7 @@ use crate::admission::{
 use crate::manifests::{Manifest, Manifests, Object, PodTemplate, manifest};
 use crate::progress::reporting;
 use crate::{ClusterArgs, Error};
-use bailiff_kube::client::{KubeconfigClient, from_kubeconfig};
+use bailiff_kube::client::{ClientError, KubeconfigClient, from_kubeconfig};
 use bailiff_policy::image::images;
 use bailiff_response::messages::escaped;
 use namespaces::{LabelSource, Namespaces};
@@ -149,6 +149,10 @@ pub async fn run(
         Ok(cluster) => Some(cluster),
         // With policies in files, a cluster is needed only if one is named.
         Err(_) if policies.is_some() && kubeconfig.is_none() && context.is_none() => None,
+        Err(error @ ClientError::Kubeconfig { .. }) if policies.is_none() => {
+            let remedy = "or set --policy to check with policies of files";
+            return Err(Error::Input(format!("{error}, {remedy}")));
+        }
         Err(error) => return Err(error.into()),
     };
     let of_cluster = cluster.as_ref().filter(|_| policies.is_none());

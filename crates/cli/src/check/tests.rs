@@ -385,22 +385,22 @@ async fn policies_that_cannot_be_listed_end_the_command() {
 
 #[tokio::test]
 async fn a_kubeconfig_that_is_named_must_be_valid() {
-    let args = Line::parse_from([
-        "check",
-        "-f",
-        "-",
-        "--policy",
-        "-",
-        "--offline",
-        "--kubeconfig",
-        "/nonexistent",
-    ]);
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let result = run(&args.check, &mut POLICIES.as_bytes(), &mut out, &mut err).await;
-    assert_eq!(
-        result.unwrap_err().to_string(),
-        "cannot read kubeconfig /nonexistent: no such file; set --kubeconfig or KUBECONFIG"
-    );
+    let cause = "cannot read kubeconfig /nonexistent: no such file; set --kubeconfig or KUBECONFIG";
+    let or_policy = format!("{cause}, or set --policy to check with policies of files");
+    for (flags, want) in [(&["--policy", "-"][..], cause), (&[], or_policy.as_str())] {
+        let line = [
+            "check",
+            "-f",
+            "-",
+            "--offline",
+            "--kubeconfig",
+            "/nonexistent",
+        ];
+        let args = Line::parse_from(line.iter().chain(flags)).check;
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let result = run(&args, &mut POLICIES.as_bytes(), &mut out, &mut err).await;
+        assert_eq!(result.unwrap_err().to_string(), want);
+    }
 }
 
 #[tokio::test]
