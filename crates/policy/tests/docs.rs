@@ -116,6 +116,7 @@ fn a_violation_of_an_expression_reads_as_the_document_says() {
     }];
     let pod = serde_json::json!({"spec": {"containers": [{"name": "web", "image": "registry.example.com/web"}]}});
     let review = image::PodReview {
+        only: None,
         pod: &pod,
         old: None,
         namespace: None,

@@ -78,6 +78,7 @@ impl Admission {
             pod: &review.object,
             old: review.previous(),
             namespace: None,
+            only: None,
             stage,
         };
         let decision = self.decide(pod, review, deadlines).await?;
@@ -111,6 +112,7 @@ impl Admission {
             pod: &pod,
             old: None,
             namespace: None,
+            only: None,
             stage: Stage::Mutating,
         };
         let decision = self.decide(pod, review, deadlines).await?;

@@ -16,7 +16,7 @@ pub(crate) use policies::Policies;
 pub use registry::RegistryArgs;
 pub(crate) use registry::{Answers, Asked, Registry, RegistrySource, Wanted};
 pub(crate) use settings::Settings;
-pub(crate) use verdict::{Finding, ImageVerdict, Verdict, verdicts, wanted};
+pub(crate) use verdict::{Finding, ImageVerdict, Verdict, namespace_object, verdicts, wanted};
 
 /// How the result of a command is told to CI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -54,7 +54,7 @@ fn said(
         .into_keys()
         .filter_map(|name| Some((name, answer?.clone())))
         .collect();
-    let mut all = verdicts(bound.as_deref(), &pod, &lookups);
+    let mut all = verdicts(bound.as_deref(), &pod, &json!({}), &lookups);
     assert_eq!(all.len(), 1);
     let verdict = all.remove(0);
     let findings = verdict.findings.iter();
@@ -189,7 +189,7 @@ fn every_image_of_a_pod_has_the_verdict_of_its_pod() {
         "initContainers": [{"name": "c", "image": "busybox"}],
         "volumes": [{"name": "d", "emptyDir": {}}, {"name": "e", "image": {"reference": "alpine"}}],
     }});
-    let said = verdicts(bound.as_deref(), &pod, &Lookups::new());
+    let said = verdicts(bound.as_deref(), &pod, &json!({}), &Lookups::new());
     let said: Vec<_> = said
         .iter()
         .map(|image| {

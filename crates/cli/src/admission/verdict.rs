@@ -2,7 +2,7 @@
 //!
 //! Here: the two steps of admission for a new pod, image by image. Not here: the decision
 //! (`bailiff_policy::image`).
-//! Invariant: an image is decided about as in its pod, because no rule depends on the other images. What
+//! Invariant: an image is decided about as in its pod, which expressions see whole. What
 //! depends on a registry that gave no answer is [`Verdict::NotChecked`].
 
 use super::registry::Wanted;
@@ -12,7 +12,7 @@ use bailiff_policy::image::{
     Violation, WrittenRule, decide, images, references_to_look_up,
 };
 use serde_json::{Value as Json, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What happens to a pod because of an image. In the order of their weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,7 +87,14 @@ pub(crate) fn wanted(bound: &[BoundPolicy<'_>], pod: &Json) -> Wanted {
         .iter()
         .flat_map(|bound| bound.policy.allowed_registries())
         .collect();
-    let references = references_to_look_up(bound, &review(pod, Stage::Mutating));
+    let review = PodReview {
+        pod,
+        old: None,
+        namespace: None,
+        only: None,
+        stage: Stage::Mutating,
+    };
+    let references = references_to_look_up(bound, &review);
     let wanted = references.into_iter().map(|(name, reference)| {
         let is_named = named.contains(reference.registry());
         (name, (reference, is_named))
@@ -95,23 +102,21 @@ pub(crate) fn wanted(bound: &[BoundPolicy<'_>], pod: &Json) -> Wanted {
     wanted.collect()
 }
 
-const fn review(pod: &Json, stage: Stage) -> PodReview<'_> {
-    PodReview {
-        pod,
-        old: None,
-        stage,
-    }
+/// What expressions see of a namespace whose labels are known, as `namespaceObject`.
+pub(crate) fn namespace_object(name: &str, labels: &BTreeMap<String, String>) -> Json {
+    json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
 }
 
 /// The verdict about each image of a new pod. `bound`: the policies that apply to it; none if the pod is
-/// exempt.
+/// exempt. `namespace`: the Namespace of the pod as JSON, with what is known of it.
 pub(crate) fn verdicts(
     bound: Option<&[BoundPolicy<'_>]>,
     pod: &Json,
+    namespace: &Json,
     lookups: &Lookups,
 ) -> Vec<ImageVerdict> {
     let verdict = |image: Image<'_>| match bound {
-        Some(bound) => of_image(bound, pod, &image, lookups),
+        Some(bound) => of_image(bound, pod, namespace, &image, lookups),
         None => ImageVerdict::new(&image, Verdict::Exempt),
     };
     images(pod, None).into_iter().map(verdict).collect()
@@ -135,22 +140,33 @@ impl ImageVerdict {
 fn of_image(
     bound: &[BoundPolicy<'_>],
     pod: &Json,
+    namespace: &Json,
     image: &Image<'_>,
     lookups: &Lookups,
 ) -> ImageVerdict {
-    let field = image.user.field();
-    let mut pod = json!({"spec": {field: [pod["spec"][field][image.index]]}});
-    let (lookups, is_unanswered) = answers(bound, &pod, lookups);
+    let mutating = PodReview {
+        pod,
+        old: None,
+        namespace: Some(namespace),
+        only: Some((image.user, image.index)),
+        stage: Stage::Mutating,
+    };
+    let (lookups, is_unanswered) = answers(bound, &mutating, lookups);
     let select = |bound: &&BoundPolicy<'_>| {
-        let decision = decide(&[**bound], &review(&pod, Stage::Mutating), &lookups);
+        let decision = decide(&[**bound], &mutating, &lookups);
         decision.uncovered.is_empty()
     };
     let policies: Vec<_> = bound.iter().filter(select).collect();
     let policies = policies.iter().map(|bound| bound.policy.name.clone());
     let policies: Vec<_> = policies.collect();
-    let mutated = decide(bound, &review(&pod, Stage::Mutating), &lookups);
-    let lookups = pin(&mut pod, &mutated, lookups);
-    let decision = decide(bound, &review(&pod, Stage::Validating), &lookups);
+    let mutated = decide(bound, &mutating, &lookups);
+    let (pod, lookups) = pin(pod, &mutated, lookups);
+    let validating = PodReview {
+        pod: &pod,
+        stage: Stage::Validating,
+        ..mutating
+    };
+    let decision = decide(bound, &validating, &lookups);
     let pin = mutated.pins.into_iter().next();
     ImageVerdict {
         pinned: pin.map(|pin| pin.pinned).filter(|_| !is_unanswered),
@@ -164,10 +180,14 @@ fn of_image(
 
 /// The answers about a pod with one image. One without an answer is taken as there, because an image that
 /// is denied even so is denied whatever its registry says. Returns whether there is such a one.
-fn answers(bound: &[BoundPolicy<'_>], pod: &Json, lookups: &Lookups) -> (Lookups, bool) {
+fn answers(
+    bound: &[BoundPolicy<'_>],
+    review: &PodReview<'_>,
+    lookups: &Lookups,
+) -> (Lookups, bool) {
     let mut answers = Lookups::new();
     let mut is_unanswered = false;
-    for (name, reference) in references_to_look_up(bound, &review(pod, Stage::Mutating)) {
+    for (name, reference) in references_to_look_up(bound, review) {
         let answer = lookups.get(&name).cloned().or_else(|| {
             is_unanswered = true;
             assumed(&reference)
@@ -193,11 +213,10 @@ fn assumed(reference: &Reference) -> Option<Lookup> {
 
 /// Applies pins to a pod, as the patch of the webhook does. What a registry said about a tag, it said about
 /// the digest that the tag names.
-fn pin(pod: &mut Json, decision: &Decision, mut lookups: Lookups) -> Lookups {
+fn pin(pod: &Json, decision: &Decision, mut lookups: Lookups) -> (Json, Lookups) {
+    let mut pod = pod.clone();
     for pin in &decision.pins {
-        if let Some(reference) = pod.pointer_mut(&pin.pointer) {
-            *reference = pin.pinned.clone().into();
-        }
+        pin.apply(&mut pod);
         let [original, pinned] = [&pin.original, &pin.pinned]
             .map(|text| Reference::parse(text, ShortNames::DockerHub).ok());
         let answer = original.and_then(|original| lookups.get(&original.to_string()).cloned());
@@ -205,7 +224,7 @@ fn pin(pod: &mut Json, decision: &Decision, mut lookups: Lookups) -> Lookups {
             lookups.insert(pinned.to_string(), answer);
         }
     }
-    lookups
+    (pod, lookups)
 }
 
 fn verdict(decision: &Decision, is_unanswered: bool, is_uncovered: bool) -> Verdict {
@@ -248,7 +267,9 @@ const fn is_unchecked(rule: Rule) -> bool {
             | WrittenRule::AllowedRepositories
             | WrittenRule::DigestRequired,
         )
-        | Rule::Registry(RegistryRule::InRepository | RegistryRule::Pinned) => false,
+        | Rule::Registry(RegistryRule::InRepository | RegistryRule::Pinned)
+        | Rule::Validation(_)
+        | Rule::Evaluated(_) => false,
         Rule::Registry(RegistryRule::Checked | RegistryRule::Answered) => true,
     }
 }
@@ -263,8 +284,11 @@ fn findings(decision: &Decision) -> Vec<Finding> {
     ] {
         for violation in violations {
             let rule = name(violation.rule);
-            let is_known =
-                |finding: &Finding| finding.rule == rule && finding.policy == violation.policy;
+            let is_known = |finding: &Finding| {
+                finding.policy == violation.policy
+                    && finding.rule == rule
+                    && finding.message == violation.message
+            };
             if !findings.iter().any(is_known) {
                 findings.push(Finding {
                     policy: violation.policy.clone(),
@@ -288,5 +312,7 @@ const fn name(rule: Rule) -> &'static str {
         Rule::Registry(RegistryRule::Pinned) => "Pinned",
         Rule::Registry(RegistryRule::Checked) => "Checked",
         Rule::Registry(RegistryRule::Answered) => "Answered",
+        Rule::Validation(_) => "Validation",
+        Rule::Evaluated(_) => "Evaluated",
     }
 }

@@ -12,7 +12,7 @@ mod tests;
 
 use crate::admission::{
     Answers, Asked, ImageVerdict, Outcome, Policies, Registry, RegistryArgs, RegistrySource,
-    Settings, Wanted, verdicts, wanted,
+    Settings, Wanted, namespace_object, verdicts, wanted,
 };
 use crate::manifests::{Manifest, Manifests, Object, PodTemplate, manifest};
 use crate::progress::reporting;
@@ -227,7 +227,10 @@ async fn check(
     let mut checked = Vec::new();
     for subject in subjects {
         let bound = bound(&subject);
-        let images = verdicts(bound.as_deref(), &subject.template.pod, answers.lookups());
+        let labels = namespaces.labels(&subject.namespace);
+        let namespace = namespace_object(&subject.namespace, labels);
+        let pod = &subject.template.pod;
+        let images = verdicts(bound.as_deref(), pod, &namespace, answers.lookups());
         let labels = namespaces.source(&subject.namespace);
         checked.push(Checked {
             object: subject.object,

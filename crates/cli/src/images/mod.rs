@@ -10,7 +10,7 @@ mod tests;
 
 use crate::admission::{
     Answers, Asked, Outcome, Policies, Registry, RegistryArgs, RegistrySource, Settings, Wanted,
-    verdicts, wanted,
+    namespace_object, verdicts, wanted,
 };
 use crate::manifests::Manifests;
 use crate::objects::{self, Objects};
@@ -281,7 +281,10 @@ impl Reader<'_> {
         }
         answers.ask(registry, needed, asked).await;
         for (namespace, workload, json, bound) in pods {
-            for image in verdicts(bound.as_deref(), &json, answers.lookups()) {
+            let none = Labels::new();
+            let labels = self.namespaces.get(&namespace).unwrap_or(&none);
+            let object = namespace_object(&namespace, labels);
+            for image in verdicts(bound.as_deref(), &json, &object, answers.lookups()) {
                 self.rows.add(&namespace, &workload, image);
             }
         }

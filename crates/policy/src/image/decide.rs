@@ -7,7 +7,7 @@
 
 use super::bind::BoundPolicy;
 use super::evaluate::{ParsedImage, Violation, parse, written};
-use super::images::images;
+use super::images::{ImageUser, images};
 use super::pins::{Pin, kept, pins};
 use super::registry::{Lookups, Tags, check, question};
 use super::validations::{Subject, budget, validate};
@@ -34,8 +34,22 @@ pub struct PodReview<'a> {
     /// The Namespace of the pod as JSON, for `namespaceObject`. Without it, an expression that reads it
     /// cannot be evaluated, which is a violation.
     pub namespace: Option<&'a Json>,
+    /// The one image that the decision is about, by its list and its position there; none: each image that
+    /// is new.
+    pub only: Option<(ImageUser, usize)>,
     /// The step of admission.
     pub stage: Stage,
+}
+
+impl<'a> PodReview<'a> {
+    /// The images that the decision is about.
+    fn images(&self) -> Vec<ParsedImage<'a>> {
+        let mut images = images(self.pod, self.old);
+        if let Some((user, index)) = self.only {
+            images.retain(|image| image.user == user && image.index == index);
+        }
+        parse(&images)
+    }
 }
 
 /// What follows for a pod.
@@ -61,8 +75,7 @@ pub fn references_to_look_up(
     bound: &[BoundPolicy<'_>],
     review: &PodReview<'_>,
 ) -> BTreeMap<String, Reference> {
-    let changed = images(review.pod, review.old);
-    let (_, rest) = keep(bound, parse(&changed), review);
+    let (_, rest) = keep(bound, review.images(), review);
     let asked = rest.into_iter().filter_map(|parsed| parsed.reference);
     asked
         .filter(|reference| {
@@ -76,8 +89,7 @@ pub fn references_to_look_up(
 /// Decides about a pod. `lookups` has the answers about what [`references_to_look_up`] names.
 #[must_use]
 pub fn decide(bound: &[BoundPolicy<'_>], review: &PodReview<'_>, lookups: &Lookups) -> Decision {
-    let changed = images(review.pod, review.old);
-    let (mut decided, rest) = keep(bound, parse(&changed), review);
+    let (mut decided, rest) = keep(bound, review.images(), review);
     let (images, lookups) = match review.stage {
         Stage::Validating => (rest, lookups.clone()),
         Stage::Mutating => {

@@ -39,7 +39,7 @@ impl Pin {
     }
 
     /// Changes a Pod as the pin says. One that has no such reference stays as it is.
-    pub(super) fn apply(&self, pod: &mut Json) {
+    pub fn apply(&self, pod: &mut Json) {
         let Some(reference) = pod.pointer_mut(&self.pointer) else {
             return;
         };

@@ -59,6 +59,7 @@ fn decision(
         pod,
         old,
         namespace: None,
+        only: None,
         stage,
     };
     let lookups: Lookups = answers
@@ -150,6 +151,7 @@ fn a_policy_that_requires_digests_is_satisfied_by_a_pin_of_another() {
             pod: &pod,
             old: None,
             namespace: None,
+            only: None,
             stage,
         };
         decide(&bound, &review, &lookups)

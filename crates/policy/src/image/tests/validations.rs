@@ -30,6 +30,7 @@ fn decided(specs: &[Json], stage: Stage, pod: &Json, answers: &Lookups) -> Decis
         pod,
         old: None,
         namespace: Some(&namespace),
+        only: None,
         stage,
     };
     decide(&bound, &review, answers)
@@ -232,6 +233,7 @@ fn an_expression_that_cannot_be_evaluated_is_a_violation_with_the_cause_whatever
         pod: &web,
         old: None,
         namespace: None,
+        only: None,
         stage: Stage::Validating,
     };
     let decision = decide(&bound, &review, &Lookups::new());
@@ -263,6 +265,7 @@ fn only_selected_images_that_an_update_adds_are_evaluated() {
         pod: &new,
         old: Some(&old),
         namespace: None,
+        only: None,
         stage: Stage::Mutating,
     };
     let decision = decide(&bound, &review, &Lookups::new());
