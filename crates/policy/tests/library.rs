@@ -211,6 +211,7 @@ fn every_image_policy_says_what_its_tests_want() {
         for case in cases {
             let pod = case.pod();
             let review = PodReview {
+                only: None,
                 pod: &pod,
                 old: None,
                 namespace: None,

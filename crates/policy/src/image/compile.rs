@@ -71,7 +71,7 @@ impl CompiledImagePolicy {
             std::iter::once(&validation.program).chain(validation.message_program.as_ref())
         });
         programs
-            .flat_map(|program| program.mentions())
+            .flat_map(bailiff_cel::Program::mentions)
             .any(|mention| mention == "namespaceObject")
     }
 
