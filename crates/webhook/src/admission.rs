@@ -82,16 +82,17 @@ impl Admission {
             stage,
         };
         let decision = self.decide(pod, review, deadlines).await?;
-        if stage == Stage::Validating {
-            self.count(&decision);
-            return Ok(pods::validated(&decision));
-        }
         if let Some(message) = pods::denial(&decision)
+            && pods::is_reported(stage, &decision)
             && !review.dry_run
             && review.previous().is_none()
         {
             let namespace = &review.identity.namespace;
             self.reports.denied(namespace, &review.object, &message);
+        }
+        if stage == Stage::Validating {
+            self.count(&decision);
+            return Ok(pods::validated(&decision));
         }
         Ok(pods::mutated(&review.object, &decision))
     }

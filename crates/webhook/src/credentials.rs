@@ -14,7 +14,8 @@ use futures::stream::{SelectAll, StreamExt as _};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Client, Resource as _};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Key of a Secret of the type `kubernetes.io/dockerconfigjson`.
 const DOCKER_CONFIG: &str = ".dockerconfigjson";
@@ -160,9 +161,6 @@ fn read(registries: &Registries, name: &str, object: &[u8]) -> Read {
         tracing::warn!(secret = name, "Cannot decode the Secret of a registry");
         return Read::default();
     };
-    let metadata = &secret.metadata;
-    let version = [&metadata.uid, &metadata.resource_version];
-    let version = version.map(|part| part.as_deref().unwrap_or_default());
     let mut credentials = BTreeMap::new();
     let config = secret
         .data
@@ -190,9 +188,17 @@ fn read(registries: &Registries, name: &str, object: &[u8]) -> Read {
         }
     }
     Read {
-        version: version.join("/"),
+        version: version(config.map_or(&[], |config| &config.0)),
         credentials,
     }
+}
+
+/// The version of what a Secret has. A change of its metadata alone is none: what is known would be
+/// forgotten. The hash has a key of this process, so that it says nothing about the content.
+fn version(content: &[u8]) -> String {
+    static KEY: OnceLock<RandomState> = OnceLock::new();
+    let key = KEY.get_or_init(RandomState::new);
+    format!("{:016x}", key.hash_one(content))
 }
 
 #[cfg(test)]

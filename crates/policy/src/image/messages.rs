@@ -8,6 +8,7 @@ use super::compile::CompiledImagePolicy;
 use super::evaluate::{RegistryRule, WrittenRule};
 use super::images::Image;
 use super::registry::Finding;
+use bailiff_api::Unchecked;
 use bailiff_oci::{Failure, InvalidPattern, Missing, Pattern, Reference};
 
 /// A policy without a rule.
@@ -156,6 +157,16 @@ impl Subject<'_> {
             }
         };
         let (what, name) = (self.what(finding), &policy.name);
+        format!("{what}. ImageAdmissionPolicy {name} allows it, because its {field} is Allow.")
+    }
+
+    /// That a tag is allowed that was not pinned.
+    pub(super) fn allowed_with_tag(&self, policy: &CompiledImagePolicy) -> String {
+        let (what, name) = (self.what(&Finding::Has), &policy.name);
+        let field = match policy.on_pending {
+            Unchecked::Allow => "onPending",
+            Unchecked::Deny => "onError",
+        };
         format!("{what}. ImageAdmissionPolicy {name} allows it, because its {field} is Allow.")
     }
 

@@ -131,6 +131,12 @@ pub(super) fn check(
             Some(RegistryRule::Checked) if policy.on_error == Unchecked::Allow => {
                 notes.push(subject.allowed(policy, &finding));
             }
+            // The answer came after the tag should have been pinned, and until then the image was allowed.
+            Some(RegistryRule::Pinned)
+                if [policy.on_pending, policy.on_error].contains(&Unchecked::Allow) =>
+            {
+                notes.push(subject.allowed_with_tag(policy));
+            }
             Some(rule) => {
                 violated
                     .entry(rule)

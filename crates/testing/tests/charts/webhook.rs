@@ -31,7 +31,7 @@ fn each_entry_fails_as_it_should() {
     let want = |pods: &str| {
         [
             ("Mutating pods.bailiff.dev", ["Ignore", "NoneOnDryRun"]),
-            ("Validating pods.bailiff.dev", [pods, "None"]),
+            ("Validating pods.bailiff.dev", [pods, "NoneOnDryRun"]),
             ("Validating workloads.bailiff.dev", ["Ignore", "None"]),
             ("Validating policies.bailiff.dev", ["Ignore", "None"]),
         ]

@@ -18,7 +18,7 @@ fn registries() -> Registries {
     Registries::parse(REGISTRIES).unwrap()
 }
 
-fn secret(version: &str, auths: &[&str]) -> Vec<u8> {
+fn content(version: &str, auths: &[&str]) -> Vec<u8> {
     let auths: serde_json::Map<_, _> = auths
         .iter()
         .map(|host| {
@@ -26,7 +26,16 @@ fn secret(version: &str, auths: &[&str]) -> Vec<u8> {
             ((*host).to_owned(), auth)
         })
         .collect();
-    let config = k8s_openapi::ByteString(json!({"auths": auths}).to_string().into_bytes());
+    json!({"auths": auths}).to_string().into_bytes()
+}
+
+/// What an answer that came with this credential is remembered under.
+fn key(name: &str, version: &str, auths: &[&str]) -> String {
+    format!("{name}@{}", super::version(&content(version, auths)))
+}
+
+fn secret(version: &str, auths: &[&str]) -> Vec<u8> {
+    let config = k8s_openapi::ByteString(content(version, auths));
     json!({"metadata": {"uid": "1", "resourceVersion": version}, "data": {".dockerconfigjson": config}})
         .to_string()
         .into_bytes()
@@ -53,13 +62,17 @@ fn a_namespace_asks_with_the_credentials_that_it_can_use() {
     };
     listed("shop", secret("7", &["ghcr.io"]));
     listed("all", secret("8", &["https://quay.io/v2/"]));
+    let (shop, all) = (
+        &*key("shop", "7", &["ghcr.io"]),
+        &*key("all", "8", &["https://quay.io/v2/"]),
+    );
     for (image, team, verified, unverified) in [
-        ("ghcr.io/shop/web:1", "shop", "shop@1/7", "anonymous"),
+        ("ghcr.io/shop/web:1", "shop", shop, "anonymous"),
         ("ghcr.io/shop/web:1", "bank", "anonymous", "anonymous"),
         ("ghcr.io/other/web:1", "shop", "anonymous", "anonymous"),
         // The Secret has no entry for this registry.
         ("ghcr.io/acme/web:1", "bank", "unusable", "unusable"),
-        ("quay.io/any/web:1", "bank", "all@1/8", "all@1/8"),
+        ("quay.io/any/web:1", "bank", all, all),
         ("docker.io/any/web:1", "shop", "anonymous", "anonymous"),
     ] {
         let of = |callers| choice(&credentials, image, team, callers);
@@ -87,15 +100,15 @@ fn a_credential_is_used_from_its_first_to_its_last_version() {
     apply(ObjectEvent::Complete);
     assert_eq!(now(), "unusable", "it does not exist");
     apply(ObjectEvent::Applied(of("2")));
-    assert_eq!(now(), "shop@1/2");
+    assert_eq!(now(), key("shop", "2", &["ghcr.io"]));
     apply(ObjectEvent::Applied(of("3")));
-    assert_eq!(now(), "shop@1/3");
+    assert_eq!(now(), key("shop", "3", &["ghcr.io"]));
     // A list after a broken watch.
     apply(ObjectEvent::Listing);
-    assert_eq!(now(), "shop@1/3");
+    assert_eq!(now(), key("shop", "3", &["ghcr.io"]));
     apply(ObjectEvent::Listed(of("4")));
     apply(ObjectEvent::Complete);
-    assert_eq!(now(), "shop@1/4");
+    assert_eq!(now(), key("shop", "4", &["ghcr.io"]));
     apply(ObjectEvent::Applied(b"{}".to_vec()));
     assert_eq!(now(), "unusable", "it has no data");
     apply(ObjectEvent::Applied(of("5")));
@@ -109,4 +122,24 @@ fn a_credential_is_used_from_its_first_to_its_last_version() {
         "unusable",
         "it was deleted while the watch was broken"
     );
+}
+
+#[test]
+fn a_change_of_the_metadata_of_a_secret_forgets_nothing() {
+    let credentials = Credentials::default();
+    let mut changed: serde_json::Value =
+        serde_json::from_slice(&secret("1", &["ghcr.io"])).unwrap();
+    let mut keys = Vec::new();
+    for version in ["1", "2"] {
+        changed["metadata"]["resourceVersion"] = version.into();
+        let object = changed.to_string().into_bytes();
+        credentials.apply(&registries(), "shop", &ObjectEvent::Applied(object));
+        keys.push(choice(
+            &credentials,
+            "ghcr.io/shop/web:1",
+            "shop",
+            Callers::Verified,
+        ));
+    }
+    assert_eq!(keys[0], keys[1]);
 }

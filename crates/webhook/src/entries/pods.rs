@@ -9,7 +9,7 @@ use crate::response::AdmissionResponse;
 use crate::review::{Operation, Review};
 use crate::text;
 use bailiff_api::keys::ANNOTATION_MIRROR_POD;
-use bailiff_policy::image::{Decision, Pin, Violation};
+use bailiff_policy::image::{Decision, Pin, Rule, Stage, Violation};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -60,6 +60,17 @@ pub(crate) fn validated(decision: &Decision) -> AdmissionResponse {
     let all: Vec<_> = warned.chain(&decision.notes).cloned().collect();
     response.warnings = text::warnings(&all);
     response
+}
+
+/// Whether a denial is reported at this step of admission, each at one. A pod that violates a rendered rule
+/// does not reach the validating entry; every other denial is decided there.
+pub(crate) fn is_reported(stage: Stage, decision: &Decision) -> bool {
+    let is_rendered = |violation: &Violation| matches!(violation.rule, Rule::Written(_));
+    let is_early = decision.denied.iter().any(is_rendered);
+    match stage {
+        Stage::Mutating => is_early,
+        Stage::Validating => !is_early,
+    }
 }
 
 /// The message of the rejection; none: no policy that is bound with Deny is violated.

@@ -153,15 +153,22 @@ impl Answers {
         })
     }
 
-    /// The last answer about a tag, because there is no new one; none: the cause is that of an answer,
-    /// the last answer is too old, or it is not that the image is there.
+    /// The last answer, because there is no new one; none: the cause is that of an answer, the last answer is
+    /// too old, or it is not that the image is there.
     pub(super) fn last_known(&self, key: &Key, cause: &Failure, now: Instant) -> Option<Lookup> {
-        if !key.is_tag || !cause.is_without_answer() {
+        if !cause.is_without_answer() {
             return None;
         }
         let (facts, at) = self.entries.get(key)?.found.as_ref()?;
         let age = now.saturating_duration_since(*at);
-        (age <= self.stale_if_error).then(|| Lookup::Found {
+        // A digest that a tag had is one of the pod that is pinned to it, as long as the tag's answer counts.
+        let fresh = if key.is_tag {
+            Duration::ZERO
+        } else {
+            DIGEST_FOUND
+        };
+        let is_young = !self.stale_if_error.is_zero() && age <= self.stale_if_error + fresh;
+        is_young.then(|| Lookup::Found {
             facts: facts.clone(),
             source: Source::LastKnown {
                 age,
@@ -207,7 +214,7 @@ impl Answers {
                 entry.until = now + (NOT_FOUND * factor).min(LONGEST);
             }
             Lookup::Failed(failure) => {
-                if !key.is_tag || denies(failure) {
+                if denies(failure) {
                     entry.found = None;
                 }
                 let time = failure.retry_after().unwrap_or(FAILED);

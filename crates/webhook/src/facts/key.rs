@@ -45,6 +45,19 @@ impl Key {
         }
     }
 
+    /// The key of a digest that the tag of this key names; none if this is one of a digest.
+    pub(super) fn with_digest(&self, digest: &bailiff_oci::Digest) -> Option<Self> {
+        // The normal form of a reference without a digest ends in its tag.
+        let (repository, _) = self.reference.rsplit_once(':').filter(|_| self.is_tag)?;
+        Some(Self {
+            endpoint: Arc::clone(&self.endpoint),
+            reference: format!("{repository}@{digest}").into(),
+            is_tag: false,
+            named_by_policy: self.named_by_policy,
+            credential: self.credential.clone(),
+        })
+    }
+
     /// Bytes of its texts.
     pub(super) fn text_bytes(&self) -> usize {
         self.endpoint.len() + self.reference.len() + self.credential.len()

@@ -71,6 +71,12 @@ impl<T> State<T> {
         };
         self.queue.finish(key, load, now);
         self.answers.record(key, &lookup, now);
+        // The pod that is pinned to it is validated next, by its digest.
+        if let Lookup::Found { facts, .. } = &lookup
+            && let Some(of_digest) = key.with_digest(&facts.digest)
+        {
+            self.answers.record(&Arc::new(of_digest), &lookup, now);
+        }
         match lookup {
             Lookup::Failed(failure) => self.without(key, failure, now),
             Lookup::Found { .. } | Lookup::NotFound(_) | Lookup::Pending => lookup,

@@ -127,16 +127,17 @@ fn not_found_is_asked_for_less_and_less_often_until_it_is_found() {
 }
 
 #[test]
-fn the_last_answer_about_a_tag_stands_in_for_none_and_for_nothing_else() {
+fn the_last_answer_stands_in_for_none_and_for_nothing_else() {
+    const DAY: Duration = Duration::from_hours(24);
     let unavailable = Failure::Unavailable {
         status: 503,
         retry_after: None,
     };
     let limited = Failure::RateLimited { retry_after: None };
-    let day = 24 * 3600;
     for (failure, age, stands_in) in [
-        (Failure::Connect, day, true),
-        (Failure::Connect, day + 1, false),
+        (Failure::Connect, 24 * 3600, true),
+        // A digest is known for a day longer: that of a tag that was asked about since.
+        (Failure::Connect, 24 * 3600 + 1, false),
         (Failure::Timeout, 60, true),
         (unavailable, 60, true),
         (limited, 60, true),
@@ -155,13 +156,15 @@ fn the_last_answer_about_a_tag_stands_in_for_none_and_for_nothing_else() {
             let told = state.finish(&key, Lookup::Failed(failure.clone()), now);
             let failed = Lookup::Failed(failure.clone());
             let last_known = match found(image) {
-                Lookup::Found { facts, .. } if stands_in && is_tag => Lookup::Found {
-                    facts,
-                    source: Source::LastKnown {
-                        age,
-                        cause: failure.clone(),
-                    },
-                },
+                Lookup::Found { facts, .. } if stands_in || (age > DAY && !is_tag) => {
+                    Lookup::Found {
+                        facts,
+                        source: Source::LastKnown {
+                            age,
+                            cause: failure.clone(),
+                        },
+                    }
+                }
                 _ => failed,
             };
             assert_eq!(told, last_known, "{image} {failure:?} after {age:?}");
@@ -529,8 +532,28 @@ async fn lookups_are_counted() {
         "bailiff_webhook_registry_requests_running 17",
         "bailiff_webhook_registry_requests_waiting 240",
         "bailiff_webhook_oldest_registry_request_waiting_seconds 3",
-        "bailiff_webhook_remembered_answers 2",
+        "bailiff_webhook_remembered_answers 3",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
     }
+}
+
+#[test]
+fn a_pod_that_is_pinned_by_the_last_answer_is_validated_by_it() {
+    let (mut state, tag, start) = (state(), key(TAG), std::time::Instant::now());
+    resolved(&mut state, &tag, found(TAG), start);
+    let Lookup::Found { facts, .. } = found(TAG) else {
+        unreachable!()
+    };
+    let repository = TAG.rsplit_once(':').unwrap().0;
+    let digest = key(&format!("{repository}@{}", facts.digest));
+    assert_eq!(
+        state.ask(&digest, "shop", || (), start),
+        Asked::Known(found(TAG))
+    );
+    // A day later, the registry is down.
+    let later = start + Duration::from_hours(24) + SECOND;
+    assert_eq!(state.ask(&digest, "shop", || (), later), Asked::Waiting);
+    let told = state.finish(&digest, Lookup::Failed(Failure::Connect), later);
+    assert!(matches!(told, Lookup::Found { .. }), "{told:?}");
 }

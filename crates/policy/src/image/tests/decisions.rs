@@ -303,6 +303,15 @@ fn a_policy_can_allow_what_is_not_checked_with_a_note_and_never_what_does_not_ex
         ]
     );
     assert_eq!(of(Lookup::NotFound(Missing::Manifest)).denied.len(), 1);
+    // The answer came between the two steps of admission.
+    let decided = of(found(DIGEST));
+    assert_eq!(decided.denied, []);
+    assert_eq!(
+        decided.notes,
+        [
+            "Container c0 uses ghcr.io/acme/web:1.0, whose tag was not replaced by a digest. ImageAdmissionPolicy our-registry allows it, because its onPending is Allow."
+        ]
+    );
 }
 
 #[test]

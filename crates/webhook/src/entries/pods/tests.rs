@@ -1,6 +1,6 @@
 use super::*;
 use crate::review::Identity;
-use bailiff_policy::image::{Rule, WrittenRule};
+use bailiff_policy::image::WrittenRule;
 
 fn violation(message: &str) -> Violation {
     Violation {
@@ -129,4 +129,23 @@ fn only_pods_that_no_kubelet_reports_are_reviewed() {
         let review = review(operation, groups, annotation);
         assert_eq!(is_reviewed(&review), want, "{review:?}");
     }
+}
+
+#[test]
+fn a_denial_is_reported_at_the_last_step_that_its_pod_reaches() {
+    let of = |rules: &[Rule]| {
+        let denied = rules.iter().map(|&rule| Violation {
+            rule,
+            ..violation("A.")
+        });
+        let decision = Decision {
+            denied: denied.collect(),
+            ..Decision::default()
+        };
+        [Stage::Mutating, Stage::Validating].map(|stage| is_reported(stage, &decision))
+    };
+    let written = Rule::Written(WrittenRule::AllowedRepositories);
+    assert_eq!(of(&[written]), [true, false]);
+    assert_eq!(of(&[written, Rule::Validation(0)]), [true, false]);
+    assert_eq!(of(&[Rule::Validation(0)]), [false, true]);
 }

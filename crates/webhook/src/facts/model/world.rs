@@ -269,14 +269,15 @@ impl World {
                 cause,
                 Failure::RateLimited { .. } | Failure::Unavailable { .. }
             );
-        if !image.1 || !silent {
+        if !silent {
             return None;
         }
+        let longest = if image.1 { STALE } else { STALE + DIGEST_FOUND };
         for (at, lookup) in self.history.get(image)?.iter().rev() {
             match lookup {
                 Lookup::Found { facts, .. } => {
                     let age = self.now - *at;
-                    return (age <= STALE).then(|| Lookup::Found {
+                    return (age <= longest).then(|| Lookup::Found {
                         facts: facts.clone(),
                         source: Source::LastKnown {
                             age,
@@ -387,6 +388,12 @@ impl World {
         }
         let history = self.history.entry(image.clone()).or_default();
         history.push((self.now, lookup.clone()));
+        if let (Lookup::Found { facts, .. }, true) = (&lookup, image.1) {
+            let repository = image.0.rsplit_once(':').unwrap().0;
+            let of_digest = (format!("{repository}@{}", facts.digest), false);
+            let history = self.history.entry(of_digest).or_default();
+            history.push((self.now, lookup.clone()));
+        }
         let told = self.state.finish(&key, lookup, self.now);
         let expected = self.expected(&image).unwrap();
         let lost = !self.roomy && matches!(told, Lookup::Failed(_));
