@@ -16,7 +16,7 @@ use crate::rules::{Labels, Namespaces, Rules};
 use crate::text;
 use bailiff_api::Unchecked;
 use bailiff_policy::image::{
-    BoundPolicy, Decision, PodLabels, PodReview, Stage, decide, references_to_look_up,
+    BoundPolicy, Decision, PodLabels, PodReview, Stage, decide, images, references_to_look_up,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -30,6 +30,8 @@ use tokio::sync::Semaphore;
 
 /// Timeout of reading a namespace that the watch did not bring yet.
 const NAMESPACE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Most images of a pod. More than a pod that the API server accepts can have in practice.
+const IMAGES_LIMIT: usize = 1024;
 /// Most namespaces that are read at the same time.
 const NAMESPACES_LIMIT: usize = 8;
 
@@ -43,6 +45,8 @@ pub(crate) struct Admission {
     pub(crate) client: Client,
     pub(crate) metrics: Metrics,
     pub(crate) reads: Semaphore,
+    /// Apart from `reads`, so that expressions of one namespace keep no new namespace waiting.
+    pub(crate) object_reads: Semaphore,
 }
 
 impl Admission {
@@ -150,6 +154,9 @@ impl Admission {
             namespace_object = self.read_namespace_object(namespace).await?;
             pod_review.namespace = Some(&namespace_object);
         }
+        if images(pod_review.pod, pod_review.old).len() > IMAGES_LIMIT {
+            return Err(NotEvaluated::TooManyImages);
+        }
         let references = references_to_look_up(&bound, &pod_review);
         let lookups = if references.is_empty() {
             BTreeMap::new()
@@ -167,12 +174,16 @@ impl Admission {
                 .lookup(wanted, namespace, &of_namespace, deadlines.lookups)
                 .await
         };
-        Ok(decide(&bound, &pod_review, &lookups))
+        // It can take long for a large pod; other reviews go on meanwhile.
+        Ok(on_own_thread(|| decide(&bound, &pod_review, &lookups)))
     }
 
     /// The labels of a namespace that the watch did not bring yet: it is new.
     async fn read_namespace(&self, name: &str) -> Result<Arc<Labels>, NotEvaluated> {
         let unknown = || NotEvaluated::NamespaceUnknown(text::ascii(name, 63));
+        if !bailiff_kube::owner::is_name(name) {
+            return Err(unknown());
+        }
         let _permit = self.reads.try_acquire().ok().ok_or_else(unknown)?;
         let read = bailiff_kube::metadata::get::<Namespace>(&self.client, name);
         let read = tokio::time::timeout(NAMESPACE_TIMEOUT, read).await;
@@ -192,7 +203,7 @@ impl Admission {
         }
         let path = format!("/api/v1/namespaces/{name}");
         let read = async {
-            let _permit = self.reads.acquire().await.ok()?;
+            let _permit = self.object_reads.acquire().await.ok()?;
             let request = http::Request::get(path).body(Vec::new()).ok()?;
             self.client.request::<Json>(request).await.ok()
         };
@@ -275,8 +286,10 @@ impl Evaluate for Admission {
         let snapshot = self.rules.snapshot();
         let namespace = self.namespaces.get(&identity.namespace);
         let bound = snapshot.possibly_bound(namespace.as_deref());
+        // What the sender of a pod can cause is no way around a policy.
         let denies = |bound: &&BoundPolicy<'_>| {
-            bound.actions.deny && bound.policy.on_error() == Unchecked::Deny
+            let is_error = !cause.is_of_pod() && bound.policy.on_error() == Unchecked::Allow;
+            bound.actions.deny && !is_error
         };
         let text = format!("Bailiff did not check the images of the pod, because {cause}.");
         if let Some(bound) = bound.iter().find(denies) {
@@ -289,6 +302,15 @@ impl Evaluate for Admission {
         } else {
             AdmissionResponse::warned(text::ascii(&text, text::WARNING_LIMIT))
         }
+    }
+}
+
+/// Runs what computes without other tasks of the thread waiting for it.
+fn on_own_thread<T>(compute: impl FnOnce() -> T) -> T {
+    match tokio::runtime::Handle::current().runtime_flavor() {
+        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(compute),
+        // The runtime of a test has one thread, which cannot hand over its tasks.
+        _ => compute(),
     }
 }
 

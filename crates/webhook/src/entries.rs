@@ -77,6 +77,10 @@ impl Entry {
 pub(crate) enum NotEvaluated {
     #[error("the review is larger than 8 MiB. Reduce the size of the object")]
     TooLarge,
+    #[error("the pod has more than 1,024 new images. Reduce their number")]
+    TooManyImages,
+    #[error("the review has more than 100,000 values. Reduce the size of the object")]
+    TooManyValues,
     #[error("the review is malformed: {0}. Report this as a bug")]
     Malformed(#[from] Malformed),
     #[error(
@@ -104,6 +108,8 @@ impl NotEvaluated {
     pub(crate) const fn label(&self) -> &'static str {
         match self {
             Self::TooLarge => "too_large",
+            Self::TooManyImages => "too_many_images",
+            Self::TooManyValues => "too_many_values",
             Self::Malformed(_) => "malformed",
             Self::UnexpectedResource(_) => "unexpected_resource",
             Self::Cut => "cut",
@@ -118,11 +124,30 @@ impl NotEvaluated {
 }
 
 impl NotEvaluated {
+    /// Whether a pod can be made so that this is the result. Such a pod is denied, whatever `onError` says.
+    pub(crate) const fn is_of_pod(&self) -> bool {
+        match self {
+            Self::TooLarge
+            | Self::TooManyImages
+            | Self::TooManyValues
+            | Self::Malformed(_)
+            | Self::Cut
+            | Self::TimedOut
+            | Self::Panicked => true,
+            Self::UnexpectedResource(_)
+            | Self::Overloaded
+            | Self::Stopping
+            | Self::NamespaceUnknown(_)
+            | Self::PoliciesChanged => false,
+        }
+    }
+
     /// Whether the bytes that were sent are the cause.
     pub(crate) const fn is_of_caller(&self) -> bool {
         match self {
-            Self::TooLarge | Self::Malformed(_) | Self::Cut => true,
+            Self::TooLarge | Self::TooManyValues | Self::Malformed(_) | Self::Cut => true,
             Self::UnexpectedResource(_)
+            | Self::TooManyImages
             | Self::TimedOut
             | Self::Overloaded
             | Self::Panicked

@@ -146,6 +146,7 @@ async fn serve_on(
         client: client.clone(),
         metrics: metrics.clone(),
         reads: Admission::reads(),
+        object_reads: Admission::reads(),
     };
     let phases = Phases::new();
     let server = Arc::new(Server::new(

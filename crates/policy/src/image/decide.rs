@@ -186,8 +186,9 @@ fn with_pins<'a>(
     lookups: &Lookups,
 ) -> (Vec<ParsedImage<'a>>, Lookups) {
     let mut lookups = lookups.clone();
+    let pins: BTreeMap<&str, &Pin> = pins.iter().map(|pin| (pin.pointer.as_str(), pin)).collect();
     let pinned = images.into_iter().map(|parsed| {
-        let pin = pins.iter().find(|pin| pin.is_of(&parsed.image));
+        let pin = pins.get(Pin::pointer(&parsed.image).as_str());
         let answer = parsed
             .reference
             .as_ref()

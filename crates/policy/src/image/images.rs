@@ -5,10 +5,11 @@
 //! (`render`).
 
 use serde_json::Value as Json;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The part of a pod that uses an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ImageUser {
     /// One of `spec.containers`.
     Container,
@@ -65,18 +66,31 @@ pub struct Image<'a> {
     pub reference: &'a str,
 }
 
-/// The images of a pod that its previous version does not have; without one, all of them.
+/// The images of a pod that its previous version does not have; without one, all of them. A container that
+/// uses the reference of another one is new: a tag can name another image by then, and an expression can
+/// read the rest of the container.
 ///
 /// `pod` and `old` are Pods as JSON. What is not a list, an object or a string counts as absent.
 #[must_use]
 pub fn images<'a>(pod: &'a Json, old: Option<&Json>) -> Vec<Image<'a>> {
-    let known: std::collections::BTreeSet<&str> = old
+    let identity = |image: &Image<'a>| (image.user, image.name, image.reference);
+    let known: BTreeSet<_> = old
         .into_iter()
         .flat_map(all)
-        .map(|image| image.reference)
+        .map(|image| {
+            (
+                image.user,
+                image.name.to_owned(),
+                image.reference.to_owned(),
+            )
+        })
+        .collect();
+    let known: BTreeSet<_> = known
+        .iter()
+        .map(|(user, name, reference)| (*user, name.as_str(), reference.as_str()))
         .collect();
     all(pod)
-        .filter(|image| !known.contains(image.reference))
+        .filter(|image| !known.contains(&identity(image)))
         .collect()
 }
 

@@ -33,9 +33,9 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// Whether this is the pin of an image.
-    pub(super) fn is_of(&self, image: &Image<'_>) -> bool {
-        self.pointer == pointer(image)
+    /// The pointer of the pin of an image.
+    pub(super) fn pointer(image: &Image<'_>) -> String {
+        pointer(image)
     }
 
     /// Changes a Pod as the pin says. One that has no such reference stays as it is.

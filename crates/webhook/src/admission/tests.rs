@@ -90,6 +90,7 @@ fn cluster(client: Client, policies: &[(&str, Json, &str)]) -> Cluster {
             client,
             metrics,
             reads: Admission::reads(),
+            object_reads: Admission::reads(),
         },
         registries,
         reported,
@@ -337,7 +338,7 @@ async fn an_object_of_another_kind_is_not_evaluated() {
 
 #[tokio::test]
 async fn what_was_not_evaluated_is_rejected_if_a_policy_that_can_apply_says_so() {
-    let pods = "Bailiff did not check the images of the pod, because the review is larger than 8 MiB. Reduce the size of the object.";
+    let pods = "Bailiff did not check the images of the pod, because too many reviews are in progress. Retry.";
     let denied = format!("{pods} ImageAdmissionPolicy p requires images that were checked.");
     let denied = AdmissionResponse::denied(denied);
     let warned = AdmissionResponse::warned(pods.to_owned());
@@ -368,7 +369,7 @@ async fn what_was_not_evaluated_is_rejected_if_a_policy_that_can_apply_says_so()
             uid: "u".to_owned(),
             namespace: namespace.to_owned(),
         };
-        let respond = |entry| admission.not_evaluated(entry, &identity, &NotEvaluated::TooLarge);
+        let respond = |entry| admission.not_evaluated(entry, &identity, &NotEvaluated::Overloaded);
         assert_eq!(
             respond(Entry::ValidatePods),
             *want,
@@ -384,7 +385,7 @@ async fn what_was_not_evaluated_is_rejected_if_a_policy_that_can_apply_says_so()
             assert_eq!(
                 response.warnings,
                 [format!(
-                    "Bailiff did not check the {what}, because the review is larger than 8 MiB. Reduce the size of the object."
+                    "Bailiff did not check the {what}, because too many reviews are in progress. Retry."
                 )]
             );
         }
@@ -417,4 +418,37 @@ async fn an_expression_reads_every_field_of_a_pod_and_none_is_evaluated_without_
         .evaluate(Entry::ValidatePods, part, deadlines())
         .await;
     assert!(matches!(evaluated, Err(NotEvaluated::PoliciesChanged)));
+}
+
+#[tokio::test]
+async fn a_pod_that_cannot_be_evaluated_because_of_itself_is_rejected_whatever_on_error_says() {
+    let mut spec = allowed();
+    spec["onError"] = json!("Allow");
+    let cluster = cluster(ApiServer::silent(), &[("p", spec, "Deny")]);
+    let identity = Identity {
+        uid: "u".to_owned(),
+        namespace: "shop".to_owned(),
+    };
+    for (cause, is_denied) in [
+        (NotEvaluated::TooLarge, true),
+        (NotEvaluated::TooManyImages, true),
+        (NotEvaluated::TooManyValues, true),
+        (NotEvaluated::TimedOut, true),
+        (NotEvaluated::Panicked, true),
+        (NotEvaluated::Overloaded, false),
+        (NotEvaluated::Stopping, false),
+    ] {
+        let response = cluster
+            .admission
+            .not_evaluated(Entry::ValidatePods, &identity, &cause);
+        assert_eq!(response.denied.is_some(), is_denied, "{cause}");
+    }
+    let mut many = pod("nginx");
+    let container = json!({"name": "web", "image": "nginx"});
+    many["spec"]["containers"] = vec![container; 1025].into();
+    let evaluated = cluster
+        .admission
+        .evaluate(Entry::MutatePods, review("shop", many), deadlines())
+        .await;
+    assert!(matches!(evaluated, Err(NotEvaluated::TooManyImages)));
 }

@@ -128,6 +128,26 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// Most values of a review. Decoded, an object takes up to fifty times its bytes: without a limit, one
+/// review of empty objects would take half a gigabyte.
+const VALUES_LIMIT: usize = 100_000;
+
+/// Whether a body has more values than a review can have: each follows a comma, a colon or a bracket.
+#[must_use]
+pub fn has_too_many_values(body: &[u8]) -> bool {
+    let (mut values, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b',' | b'{' | b'[' if !in_text => values += 1,
+            _ => {}
+        }
+    }
+    values > VALUES_LIMIT
+}
+
 /// Decodes a review, and of its objects the parts that are kept.
 ///
 /// # Errors

@@ -215,3 +215,15 @@ fn of_a_pod_and_a_template_what_the_verdict_depends_on_is_kept() {
         assert!(error.starts_with(want), "{error}");
     }
 }
+
+#[test]
+fn values_are_counted_outside_of_texts_before_anything_is_decoded() {
+    let body = |entry: &str, count: usize| {
+        format!("{{\"request\": [{}]}}", vec![entry; count].join(",")).into_bytes()
+    };
+    assert!(!super::has_too_many_values(&body("{}", 40_000)));
+    assert!(super::has_too_many_values(&body("{}", 60_000)));
+    // Texts are no values, whatever is in them.
+    let text = format!("\"{}\\\"{}\"", "[{,".repeat(50_000), ",".repeat(100_000));
+    assert!(!super::has_too_many_values(&body(&text, 1)));
+}

@@ -112,6 +112,9 @@ impl Requests {
         let identity_of_start = || review::identity(body.get(..START_BYTES).unwrap_or(body));
         let mut identity = Identity::default();
         let evaluation = AssertUnwindSafe(async {
+            if review::has_too_many_values(body) {
+                return Err(NotEvaluated::TooManyValues);
+            }
             let review = review::decode(body, self.evaluate.keep(entry))?;
             identity.clone_from(&review.identity);
             self.evaluate.evaluate(entry, review, deadlines).await

@@ -61,13 +61,13 @@ pub(super) fn variables(policy: &CompiledImagePolicy) -> Vec<(&'static str, Stri
         // `images::images`
         (
             "oldReferences",
-            format!("request.operation == 'UPDATE' ? ({old}).map(i, i.reference) : []"),
+            format!("request.operation == 'UPDATE' ? ({old}).map(i, i.user + ' ' + i.reference) : []"),
         ),
         ("newImages", new),
         // Equal lists are found in linear time: an update that adds no image never exceeds the budget.
         (
             "images",
-            "variables.newImages.map(i, i.reference) == variables.oldReferences ? [] : variables.newImages.filter(i, !(i.reference in variables.oldReferences))".to_owned(),
+            "variables.newImages.map(i, i.user + ' ' + i.reference) == variables.oldReferences ? [] : variables.newImages.filter(i, !((i.user + ' ' + i.reference) in variables.oldReferences))".to_owned(),
         ),
     ];
     variables.extend(normal_forms());

@@ -418,3 +418,22 @@ fn a_policy_applies_once_with_the_strongest_action_and_by_the_labels_of_either_v
     assert_eq!(of(&none, Some(&web), Mode::Enforce), [(true, false, true)]);
     assert_eq!(of(&web, None, Mode::Audit), [(false, false, true)]);
 }
+
+#[test]
+fn a_new_container_with_the_tag_of_another_one_is_pinned_too() {
+    let spec = json!({"digest": {"pin": true}});
+    let old = pod(&["ghcr.io/acme/web:1.0"]);
+    let mut new = old.clone();
+    new["spec"]["ephemeralContainers"] = json!([{"name": "d", "image": "ghcr.io/acme/web:1.0"}]);
+    let answers = [("ghcr.io/acme/web:1.0", found(DIGEST))];
+    let decided = decision(&spec, DENY, Stage::Mutating, (&new, Some(&old)), &answers);
+    let pointers: Vec<_> = decided
+        .pins
+        .iter()
+        .map(|pin| pin.pointer.as_str())
+        .collect();
+    assert_eq!(pointers, ["/spec/ephemeralContainers/0/image"]);
+    // The rendered policy sees it, too.
+    let policy = compiled(&json!({"allowedRepositories": ["ghcr.io/other/**"]}));
+    assert_eq!(denials(&policy, &new, Some(&old)).len(), 1);
+}
