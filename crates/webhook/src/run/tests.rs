@@ -55,6 +55,7 @@ async fn it_is_ready_with_rules_and_certificate_and_stops_when_all_is_answered()
         namespace: "security".to_owned(),
         exempt: vec![String::new(), "cni".to_owned()],
         mode: Mode::Enforce,
+        callers: CallerVerification::default(),
     };
     let edges = Edges {
         lookups: Arc::new(NoRegistries),
@@ -110,6 +111,7 @@ async fn without_a_certificate_it_is_not_ready_and_stops_at_once() {
         namespace: "security".to_owned(),
         exempt: Vec::new(),
         mode: Mode::Enforce,
+        callers: CallerVerification::default(),
     };
     let edges = Edges {
         lookups: Arc::new(NoRegistries),
