@@ -114,7 +114,7 @@ impl CallerVerification {
 }
 
 fn range((index, text): (usize, &String)) -> Result<IpNet, InvalidCallers> {
-    let range: IpNet = text.parse().map_err(|_| InvalidCallers::Range {
+    let range: IpNet = text.parse().ok().ok_or_else(|| InvalidCallers::Range {
         index,
         text: text.clone(),
     })?;
@@ -133,7 +133,8 @@ fn verifier(pem: &[u8]) -> Result<Arc<dyn ClientCertVerifier>, InvalidCallers> {
     let unusable = |error: &dyn std::error::Error| InvalidCallers::Certificate(error.to_string());
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
-        let certificate = certificate.map_err(|_| InvalidCallers::NoCertificate)?;
+        // The error of the parser quotes what it read.
+        let certificate = certificate.ok().ok_or(InvalidCallers::NoCertificate)?;
         roots.add(certificate).map_err(|error| unusable(&error))?;
     }
     if roots.is_empty() {
