@@ -1,11 +1,13 @@
 //! Subcommands and their flags.
 //!
-//! Here: names, defaults and help texts. Not here: what the subcommands do.
+//! Here: names, defaults and help texts; those of the webhook are in `webhook`. Not here: what the subcommands do.
 //! Invariant: every flag of a component has an environment variable `BAILIFF_…` with the same name, so
 //! that the chart can set all of them.
 
+mod webhook;
+
 use crate::log::LogArgs;
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use bailiff_cli::check::CheckArgs;
 use bailiff_cli::eval::EvalArgs;
 use bailiff_cli::images::ImagesArgs;
@@ -15,8 +17,8 @@ use bailiff_cli::status::StatusArgs;
 use bailiff_cli::version::VersionArgs;
 use jiff::SignedDuration;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
+pub(crate) use webhook::WebhookArgs;
 
 /// Version of the binary.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -367,107 +369,6 @@ impl RendererArgs {
     }
 }
 
-/// Flags of `bailiff webhook`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct WebhookArgs {
-    /// Namespace that Bailiff runs in
-    #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
-    namespace: String,
-    /// Name of this replica: its pod's name
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "BAILIFF_POD_NAME",
-        default_value = "bailiff-webhook"
-    )]
-    pod_name: String,
-    /// File with the registries that Bailiff asks, their mirrors, certificates and credentials. If unset,
-    /// Bailiff asks only registries that a policy names
-    #[arg(long, value_name = "FILE", env = "BAILIFF_REGISTRIES")]
-    registries: Option<PathBuf>,
-    /// How old the last digest of a tag can be that is used if the registry does not answer
-    #[arg(
-        long,
-        value_name = "DURATION",
-        env = "BAILIFF_TAG_STALE_IF_ERROR",
-        default_value = "24h",
-        value_parser = duration
-    )]
-    tag_stale_if_error: Duration,
-    /// Namespaces that no image policy applies to, besides kube-system and Bailiff's own, separated by commas
-    #[arg(
-        long,
-        value_name = "NAMES",
-        env = "BAILIFF_EXEMPT_NAMESPACES",
-        value_delimiter = ','
-    )]
-    exempt_namespaces: Vec<String>,
-    /// Whether bindings have their own actions, or all of them Audit
-    #[arg(
-        long,
-        value_name = "MODE",
-        env = "BAILIFF_IMAGE_POLICIES_MODE",
-        default_value = "enforce",
-        ignore_case = true
-    )]
-    image_policies_mode: ImagePoliciesMode,
-    /// Address of metrics and health
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "BAILIFF_BIND_ADDRESS",
-        default_value = "[::]:8080"
-    )]
-    bind_address: SocketAddr,
-    /// Address of reviews
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "BAILIFF_WEBHOOK_BIND_ADDRESS",
-        default_value = "[::]:9443"
-    )]
-    webhook_bind_address: SocketAddr,
-    #[command(flatten)]
-    pub(crate) log: LogArgs,
-}
-
-impl WebhookArgs {
-    /// What the webhook needs of registries and of the API server.
-    pub(crate) fn edges(&self) -> anyhow::Result<bailiff_webhook::EdgesConfig> {
-        let registries = match &self.registries {
-            Some(file) => {
-                let text = std::fs::read_to_string(file).with_context(|| {
-                    format!(
-                        "cannot read {}; mount registries.yaml there",
-                        file.display()
-                    )
-                })?;
-                let parsed = bailiff_webhook::Registries::parse(&text);
-                parsed.with_context(|| format!("cannot use {}", file.display()))?
-            }
-            None => bailiff_webhook::Registries::default(),
-        };
-        Ok(bailiff_webhook::EdgesConfig {
-            namespace: self.namespace.clone(),
-            pod_name: self.pod_name.clone(),
-            registries,
-            // The server does not ask for a certificate of its callers.
-            callers: bailiff_webhook::Callers::Unverified,
-            tag_stale_if_error: self.tag_stale_if_error,
-        })
-    }
-
-    pub(crate) fn config(self) -> bailiff_webhook::Config {
-        bailiff_webhook::Config {
-            address: self.bind_address,
-            webhook_address: self.webhook_bind_address,
-            namespace: self.namespace,
-            exempt: self.exempt_namespaces,
-            mode: self.image_policies_mode.into(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -567,65 +468,6 @@ mod tests {
         assert_eq!(changed.retention_max_age, Duration::from_hours(24));
         assert_eq!(changed.retention_max_incidents_per_namespace, 3);
         assert_eq!(changed.retention_max_incidents, 4);
-    }
-
-    #[test]
-    fn the_webhook_reads_its_registries_from_a_file() {
-        let edges = |flags: &[&str]| {
-            let base = ["bailiff", "webhook", "--namespace=security"];
-            let parsed =
-                <Bailiff as clap::Parser>::try_parse_from(base.iter().chain(flags)).unwrap();
-            let Command::Webhook(args) = parsed.command else {
-                panic!("it is a webhook")
-            };
-            args.edges()
-        };
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("registries.yaml");
-        let flag = format!("--registries={}", file.display());
-        let name = file.display();
-        let error = format!("{:#}", edges(&[&flag]).unwrap_err());
-        assert!(
-            error.starts_with(&format!(
-                "cannot read {name}; mount registries.yaml there: "
-            )),
-            "{error}"
-        );
-        std::fs::write(&file, "registries: {GHCR.io: {}}").unwrap();
-        let error = format!("{:#}", edges(&[&flag]).unwrap_err());
-        assert!(
-            error.starts_with(&format!(
-                "cannot use {name}: registries[\"GHCR.io\"]: must be"
-            )),
-            "{error}"
-        );
-        std::fs::write(&file, "registries: {ghcr.io: {}}").unwrap();
-        assert!(edges(&[&flag]).unwrap().registries.is_listed("ghcr.io"));
-        let edges = edges(&[]).unwrap();
-        assert!(!edges.registries.is_listed("ghcr.io"));
-        assert_eq!(edges.tag_stale_if_error, Duration::from_hours(24));
-        assert_eq!(edges.callers, bailiff_webhook::Callers::Unverified);
-    }
-
-    #[test]
-    fn the_webhook_enforces_unless_its_mode_is_audit() {
-        let configured = |flags: &[&str]| {
-            let base = ["bailiff", "webhook", "--namespace=security"];
-            let parsed =
-                <Bailiff as clap::Parser>::try_parse_from(base.iter().chain(flags)).ok()?;
-            let Command::Webhook(args) = parsed.command else {
-                panic!("it is a webhook")
-            };
-            Some(args.config())
-        };
-        let defaults = configured(&["--exempt-namespaces="]).unwrap();
-        assert_eq!(defaults.mode, bailiff_webhook::Mode::Enforce);
-        assert_eq!(defaults.webhook_address.port(), 9443);
-        let audit = configured(&["--image-policies-mode=Audit", "--exempt-namespaces=cni,csi"]);
-        let audit = audit.unwrap();
-        assert_eq!(audit.mode, bailiff_webhook::Mode::Audit);
-        assert_eq!(audit.exempt, ["cni", "csi"]);
-        assert!(configured(&["--image-policies-mode=off"]).is_none());
     }
 
     #[test]

@@ -114,8 +114,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             args.log.start();
             component(async |shutdown| {
                 let client = bailiff_kube::client::in_cluster()?;
-                let edges = bailiff_webhook::Edges::new(client.clone(), args.edges()?)?;
-                let webhook = bailiff_webhook::run(args.config(), client, edges, shutdown);
+                let (config, edges) = args.config()?;
+                let edges = bailiff_webhook::Edges::new(client.clone(), edges)?;
+                let webhook = bailiff_webhook::run(config, client, edges, shutdown);
                 Ok(Box::pin(webhook).await?)
             })?;
         }

@@ -1,10 +1,11 @@
 //! The certificate of the server.
 //!
 //! Here: reading it from its Secret, and replacing it while connections stay. Not here: creating it
-//! (`controller`), watching the Secret (`watches`).
+//! (`controller`), watching the Secret (`watches`), the certificates of callers (`callers`).
 //! Invariant: a Secret that is empty or malformed replaces no certificate; the private key is never
 //! printed.
 
+use crate::callers::CallerVerification;
 use k8s_openapi::api::core::v1::Secret;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -96,18 +97,25 @@ impl fmt::Debug for Certificate {
     }
 }
 
-/// The TLS configuration of a server with this certificate.
+/// The TLS configuration of a server with this certificate. A new certificate changes nothing of how callers are
+/// verified.
 ///
 /// # Errors
 /// If the cryptographic provider lacks what the TLS versions need.
-pub(crate) fn server_config(certificate: Arc<Certificate>) -> Result<ServerConfig, rustls::Error> {
+pub(crate) fn server_config(
+    certificate: Arc<Certificate>,
+    callers: &CallerVerification,
+) -> Result<ServerConfig, rustls::Error> {
     let provider = Arc::new(ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(certificate);
+    let builder =
+        ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder = match callers.certificates() {
+        Some(verifier) => builder.with_client_cert_verifier(verifier),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    // A resumed session would be one of an earlier certificate.
+    // A resumed session would be one of an earlier certificate, of the server or of the caller.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)

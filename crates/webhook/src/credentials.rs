@@ -6,6 +6,7 @@
 //! the credential cannot be used, the image is not asked for anonymously instead, because a registry can
 //! say to others that a private image does not exist. A deleted credential is not used any more.
 
+use crate::callers::Callers;
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::list_watch::{ListWatch, ObjectEvent};
 use bailiff_oci::Reference;
@@ -19,16 +20,6 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 /// Key of a Secret of the type `kubernetes.io/dockerconfigjson`.
 const DOCKER_CONFIG: &str = ".dockerconfigjson";
-
-/// Whether only an API server can send reviews.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Callers {
-    /// Others are rejected.
-    Verified,
-    /// Whoever reaches the webhook can pretend to be of any namespace, so a credential that is not for all
-    /// namespaces is not used.
-    Unverified,
-}
 
 /// What an image is asked for with.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! Here: what they need. Not here: the edges themselves (`registries`, `events`).
 //! Invariant: both run beside the server, which does not depend on them.
 
-use crate::credentials::Callers;
+use crate::callers::Callers;
 use crate::events::WorkloadEvents;
 use crate::registries::RegistryLookups;
 use crate::run::Edges;

@@ -1,6 +1,6 @@
 //! `bailiff webhook`: reviews pods before the API server persists them.
 //!
-//! Here: the HTTPS server (`server`), decoding reviews (`review`), the entries (`entries`), the policies in
+//! Here: the HTTPS server (`server`), who can send reviews (`callers`), decoding them (`review`), the entries (`entries`), the policies in
 //! force (`rules`), the answers of registries (`facts`), Events about denied pods (`events`). Not here: the
 //! decision about a pod (`bailiff_policy::image`), requests to registries (`oci`), certificates
 //! (`controller`).
@@ -8,6 +8,7 @@
 //! each review has one.
 
 mod admission;
+mod callers;
 mod certificate;
 mod credentials;
 mod deadlines;
@@ -29,7 +30,7 @@ mod watches;
 
 pub use bailiff_oci::registry::Registries;
 pub use bailiff_policy::image::Mode;
-pub use credentials::Callers;
+pub use callers::{CallerVerification, Callers, InvalidCallers};
 pub use edges::EdgesConfig;
 pub use lookups::{Lookups, NoRegistries, Wanted};
 pub use registries::RegistryLookups;

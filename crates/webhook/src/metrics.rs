@@ -32,6 +32,12 @@ pub(crate) struct ReviewLabels {
     pub(crate) result: &'static str,
 }
 
+/// By reason.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RejectedLabel {
+    pub(crate) reason: &'static str,
+}
+
 /// By policy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct PolicyLabel {
@@ -44,6 +50,7 @@ pub(crate) struct Metrics {
     pub(crate) reviews: Family<ReviewLabels, Counter>,
     pub(crate) review_duration: Family<EntryLabel, Histogram, fn() -> Histogram>,
     pub(crate) connections: Gauge,
+    pub(crate) rejected_connections: Family<RejectedLabel, Counter>,
     pub(crate) evaluating: Gauge,
     pub(crate) denied: Family<PolicyLabel, Counter>,
     pub(crate) violations_allowed: Family<PolicyLabel, Counter>,
@@ -65,6 +72,7 @@ impl Default for Metrics {
             reviews: Family::default(),
             review_duration: Family::new_with_constructor(durations),
             connections: Gauge::default(),
+            rejected_connections: Family::default(),
             evaluating: Gauge::default(),
             denied: Family::default(),
             violations_allowed: Family::default(),
@@ -122,6 +130,11 @@ impl Metrics {
             "connections",
             "Open connections of API servers and others",
             self.connections.clone(),
+        );
+        registry.register(
+            "rejected_connections",
+            "Connections that are not of an API server and were closed, by reason",
+            self.rejected_connections.clone(),
         );
         registry.register(
             "reviews_in_progress",

@@ -4,7 +4,8 @@
 //! remembering answers (`facts`).
 //! Invariant: an image whose credential is not known is not asked for.
 
-use crate::credentials::{Callers, Choice, Credentials};
+use crate::callers::Callers;
+use crate::credentials::{Choice, Credentials};
 use crate::facts::{self, Facts};
 use crate::lookups::{Lookups, Wanted};
 use bailiff_oci::registry::{Credential, RegistryClient};
@@ -52,7 +53,7 @@ impl RegistryLookups {
                 tracing::warn!(
                     registry,
                     secret = source.secret,
-                    "The credential is not used: it has a namespaceSelector, and callers are not verified"
+                    "The credential is not used: it has a namespaceSelector, and callers are not verified. Set webhook.clientCA or webhook.apiServerCIDRs"
                 );
             }
         }

@@ -5,6 +5,7 @@
 //! update loses no review.
 
 use crate::admission::Admission;
+use crate::callers::CallerVerification;
 use crate::certificate;
 use crate::lookups::Lookups;
 use crate::metrics::Metrics;
@@ -57,6 +58,8 @@ pub struct Config {
     pub exempt: Vec<String>,
     /// Whether bindings have their own actions.
     pub mode: Mode,
+    /// Who can send reviews. It does not apply to metrics and health.
+    pub callers: CallerVerification,
 }
 
 impl Config {
@@ -136,7 +139,7 @@ async fn serve_on(
         namespaces: Arc::default(),
         certificate: Arc::default(),
     };
-    let tls = certificate::server_config(Arc::clone(&watched.certificate))?;
+    let tls = certificate::server_config(Arc::clone(&watched.certificate), &config.callers)?;
     let admission = Admission {
         rules: Arc::clone(&watched.rules),
         namespaces: Arc::clone(&watched.namespaces),
@@ -151,6 +154,7 @@ async fn serve_on(
     let phases = Phases::new();
     let server = Arc::new(Server::new(
         Arc::new(tls),
+        config.callers.clone(),
         Arc::new(admission),
         metrics.clone(),
         phases.clone(),

@@ -1,7 +1,8 @@
 //! The HTTPS server.
 //!
 //! Here: connections, their handshakes, and how the server stops. Not here: requests (`request`), which
-//! connections stay if there are too many (`connections`), the certificate (`certificate`).
+//! connections stay if there are too many (`connections`), the certificate (`certificate`), which callers are verified
+//! (`callers`).
 //! Invariant: a review that arrived has a response, also while the server stops; no peer keeps others out.
 
 mod body;
@@ -11,6 +12,7 @@ mod request;
 
 pub(crate) use phase::{Phase, Phases};
 
+use crate::callers::{CallerVerification, Rejection, Rejections};
 use crate::entries::Evaluate;
 use crate::metrics::Metrics;
 use connections::{Connection, Connections};
@@ -18,6 +20,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use request::Requests;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -68,6 +71,8 @@ const PING: Duration = Duration::from_secs(30);
 /// The server.
 pub(crate) struct Server {
     tls: TlsAcceptor,
+    callers: CallerVerification,
+    rejections: Rejections,
     requests: Arc<Requests>,
     connections: Arc<Connections>,
     phases: Phases,
@@ -75,9 +80,10 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// A server with this certificate and these reviews.
+    /// A server with this certificate and these reviews, for these callers. `tls` verifies their certificates.
     pub(crate) fn new(
         tls: Arc<rustls::ServerConfig>,
+        callers: CallerVerification,
         evaluate: Arc<dyn Evaluate>,
         metrics: Metrics,
         phases: Phases,
@@ -86,6 +92,8 @@ impl Server {
         let connections = Connections::new(limits, metrics.connections.clone());
         Self {
             tls: tls.into(),
+            callers,
+            rejections: Rejections::new(metrics.clone()),
             requests: Arc::new(Requests::new(evaluate, metrics, phases.clone(), limits)),
             connections: Arc::new(connections),
             phases,
@@ -106,16 +114,22 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             };
-            let connection = self.connections.admit(peer.ip());
+            let address = peer.ip();
+            // Before it counts: what is not served closes no connection that is.
+            if !self.callers.serves(address) {
+                self.rejections.add(Rejection::Address, address);
+                continue;
+            }
+            let connection = self.connections.admit(address);
             let server = Arc::clone(&self);
-            tasks.spawn(async move { server.serve(stream, connection).await });
+            tasks.spawn(async move { server.serve(stream, address, connection).await });
         }
         drop(listener);
         tasks.close();
         tasks.wait().await;
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, connection: Connection) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, address: IpAddr, connection: Connection) {
         // A response is one small write, which must not wait for an acknowledgment.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "Cannot set TCP_NODELAY");
@@ -126,12 +140,16 @@ impl Server {
             done = handshake => match done {
                 Ok(Ok(stream)) => stream,
                 Ok(Err(error)) => {
-                    tracing::debug!(%error, "A TLS handshake failed");
+                    tracing::debug!(%address, %error, "A TLS handshake failed");
+                    if let Some(rejection) = Rejection::of(&error) {
+                        self.rejections.add(rejection, address);
+                    }
                     return;
                 }
                 Err(_) => return,
             },
         };
+        tracing::debug!(address = %address.to_canonical(), "Accepted a connection");
         if let Err(error) = self.http(stream, &connection).await {
             tracing::debug!(error = %error, "A connection ended early");
         }

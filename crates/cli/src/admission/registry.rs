@@ -24,7 +24,7 @@ const ANSWERS_LIMIT: usize = 20_000;
 /// Bytes of a configuration: what a `ConfigMap` holds.
 const CONFIGURATION_LIMIT: u64 = 1 << 20;
 /// `ConfigMap` of the webhook's configuration.
-const CONFIG_MAP: &str = "bailiff-registries";
+pub(crate) const CONFIG_MAP: &str = "bailiff-registries";
 /// Its key.
 const KEY: &str = "registries.yaml";
 /// Characters of a text.
@@ -135,6 +135,16 @@ async fn of_cluster(
         "{cause}; only registries that a policy names are asked. Set --registries to configure others"
     );
     Ok((Registries::default(), Some(note)))
+}
+
+/// The registries that the webhook's `ConfigMap` lists.
+///
+/// # Errors
+/// It has no such key, or its value cannot be used; the text is not escaped.
+pub(crate) fn registries_of(map: &ConfigMap) -> Result<Registries, String> {
+    let text = map.data.as_ref().and_then(|data| data.get(KEY));
+    let text = text.ok_or_else(|| format!("it has no key {KEY}"))?;
+    Registries::parse(text).map_err(|error| error.to_string())
 }
 
 /// References to look up by their normal form, and whether a policy names their registry.

@@ -163,6 +163,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         webhook,
         mutating,
         validating,
+        registries,
         images,
         ready_sensors,
     ) = futures::join!(
@@ -180,6 +181,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         deployments.get_opt("bailiff-webhook"),
         mutating.get_opt(keys::WEBHOOK_CONFIGURATION),
         validating.get_opt(keys::WEBHOOK_CONFIGURATION),
+        config_maps.get_opt(crate::admission::REGISTRIES),
         ImagePolicies::read(&client, namespace),
         ready_sensors(&client, namespace),
     );
@@ -199,6 +201,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
             deployment: webhook.map_err(|error| cause(&error)),
             mutating: mutating.map_err(|error| cause(&error)),
             validating: validating.map_err(|error| cause(&error)),
+            registries: registries.map_err(|error| cause(&error)),
         },
         images,
         ready_sensors: ready_sensors.map_err(|error| cause(&error)),

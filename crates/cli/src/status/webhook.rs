@@ -1,27 +1,34 @@
 //! The webhook, as checks.
 //!
-//! Here: whether the API server can call it, and what an outage of it would stop. Not here: requests (`super`).
+//! Here: whether the API server can call it, what an outage of it would stop, and which credentials it does not
+//! use. Not here: requests (`super`).
 //! Invariant: a function of its arguments; it needs no permission on a Secret.
 
 use super::checks::{Check, CheckStatus, Lookup, check, unknown};
+use crate::admission::{REGISTRIES, registries_of};
 use bailiff_api::keys::{ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
 };
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 /// The label that the API server sets to the name of a namespace.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
-/// Namespaces that a message names.
+/// Namespaces or registries that a message names.
 const NAMED_LIMIT: usize = 10;
+/// The variables of the webhook that say how it verifies its callers.
+const CALLERS: [&str; 2] = ["BAILIFF_API_SERVER_CIDRS", "BAILIFF_CLIENT_CA"];
 
 /// What was read.
 pub(super) struct WebhookState {
     pub(super) deployment: Lookup<Deployment>,
     pub(super) mutating: Lookup<MutatingWebhookConfiguration>,
     pub(super) validating: Lookup<ValidatingWebhookConfiguration>,
+    /// The configuration of registries.
+    pub(super) registries: Lookup<ConfigMap>,
 }
 
 /// An entry that calls the webhook.
@@ -32,7 +39,7 @@ struct Entry<'a> {
     namespaces: Option<&'a LabelSelector>,
 }
 
-/// A row for the webhook, and one for what its outage would stop.
+/// A row for the webhook, and others for what its outage would stop and for credentials that it does not use.
 pub(super) fn webhook(state: &WebhookState, namespace: &str, now: Timestamp) -> Vec<Check> {
     let name = "webhook";
     let failed = |message: String| vec![check(name, CheckStatus::Failed, &message)];
@@ -66,6 +73,7 @@ pub(super) fn webhook(state: &WebhookState, namespace: &str, now: Timestamp) -> 
         now,
     )];
     checks.extend(entries.iter().filter_map(|entry| outage(entry, namespace)));
+    checks.extend(unused_credentials(deployment, &state.registries, namespace));
     checks
 }
 
@@ -165,20 +173,80 @@ fn outage(entry: &Entry<'_>, namespace: &str) -> Option<Check> {
         );
         return Some(check(name, CheckStatus::Failed, &message));
     }
-    let more = exempt.len().saturating_sub(NAMED_LIMIT);
-    let mut names: Vec<_> = exempt
+    let message = format!(
+        "failurePolicy is Fail: while the webhook is down, no pod starts, except in the namespaces {}. Add those that the cluster needs to start to the value exemptNamespaces.",
+        listed(exempt)
+    );
+    Some(check(name, CheckStatus::Warning, &message))
+}
+
+/// The first names, and how many more there are.
+fn listed(names: Vec<&str>) -> String {
+    let more = names.len().saturating_sub(NAMED_LIMIT);
+    let mut shown: Vec<_> = names
         .into_iter()
         .take(NAMED_LIMIT)
         .map(str::to_owned)
         .collect();
     if more > 0 {
-        names.push(format!("{more} more"));
+        shown.push(format!("{more} more"));
+    }
+    shown.join(", ")
+}
+
+/// The credentials that the webhook does not use, because it does not verify its callers; none: there are none.
+fn unused_credentials(
+    deployment: &Deployment,
+    registries: &Lookup<ConfigMap>,
+    namespace: &str,
+) -> Option<Check> {
+    let name = "webhook/callers";
+    if verifies_callers(deployment) {
+        return None;
+    }
+    let map = match registries {
+        Ok(Some(map)) => map,
+        Ok(None) => {
+            let message = format!(
+                "ConfigMap {REGISTRIES} not found in namespace {namespace}, and the webhook requires it to start. Restore it with `helm upgrade`."
+            );
+            return Some(check(name, CheckStatus::Failed, &message));
+        }
+        Err(cause) => return Some(unknown(name, cause)),
+    };
+    let registries = match registries_of(map) {
+        Ok(registries) => registries,
+        Err(cause) => {
+            return Some(unknown(name, &format!("ConfigMap {REGISTRIES}: {cause}.")));
+        }
+    };
+    let mut unused: Vec<_> = registries
+        .all_credentials()
+        .filter(|(_, source)| source.namespace_selector.is_some())
+        .map(|(registry, _)| registry)
+        .collect();
+    unused.dedup();
+    if unused.is_empty() {
+        return None;
     }
     let message = format!(
-        "failurePolicy is Fail: while the webhook is down, no pod starts, except in the namespaces {}. Add those that the cluster needs to start to the value exemptNamespaces.",
-        names.join(", ")
+        "The webhook does not verify its callers, so it does not use the credentials with a namespaceSelector of {}, and asks without them. Set the value webhook.clientCA or webhook.apiServerCIDRs.",
+        listed(unused)
     );
     Some(check(name, CheckStatus::Warning, &message))
+}
+
+fn verifies_callers(deployment: &Deployment) -> bool {
+    let pod = deployment.spec.template.spec.as_ref();
+    let containers = pod.map(|pod| pod.containers.as_slice()).unwrap_or_default();
+    let mut variables = containers.iter().flat_map(|c| c.env.iter().flatten());
+    variables.any(|variable| {
+        let is_set = variable
+            .value
+            .as_ref()
+            .is_some_and(|value| !value.is_empty());
+        is_set && CALLERS.contains(&variable.name.as_str())
+    })
 }
 
 /// The namespaces that a selector excludes by name.

@@ -64,7 +64,8 @@ fn only_the_controller_writes_the_limits_and_sensors_read_them_by_name() {
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
     let name = r#"["bailiff-incident-limits"]"#.to_owned();
-    let both = r#"["bailiff-response","bailiff-incident-limits"]"#.to_owned();
+    let of_status =
+        r#"["bailiff-response","bailiff-incident-limits","bailiff-registries"]"#.to_owned();
     assert_eq!(
         found,
         [
@@ -74,7 +75,7 @@ fn only_the_controller_writes_the_limits_and_sensors_read_them_by_name() {
                 json!(["patch"])
             ),
             ("bailiff-sensor".to_owned(), name, json!(["list", "watch"])),
-            ("bailiff-status".to_owned(), both, json!(["get"])),
+            ("bailiff-status".to_owned(), of_status, json!(["get"])),
         ]
     );
 }

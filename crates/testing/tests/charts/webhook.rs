@@ -201,6 +201,56 @@ fn the_webhook_reads_the_registries_and_restarts_when_they_change() {
 }
 
 #[test]
+fn the_values_say_which_callers_the_webhook_verifies() {
+    let pod = |objects: &Objects| objects["Deployment/bailiff-webhook"]["spec"]["template"].clone();
+    let variables = |objects: &Objects| -> Vec<String> {
+        let pod = pod(objects);
+        let env = pod["spec"]["containers"][0]["env"].as_array().unwrap();
+        let of_callers = env.iter().filter(|variable| {
+            let name = variable["name"].as_str().unwrap();
+            name == "BAILIFF_API_SERVER_CIDRS" || name == "BAILIFF_CLIENT_CA"
+        });
+        of_callers
+            .map(|v| v["value"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let file = |objects: &Objects| {
+        objects["ConfigMap/bailiff-registries"]["data"]["client-ca.crt"].clone()
+    };
+    let default = bailiff(&[]).unwrap();
+    assert!(variables(&default).is_empty() && file(&default).is_null());
+    let ranges = r#"webhook.apiServerCIDRs=["192.0.2.10/32","2001:db8::1/128"]"#;
+    let by_address = bailiff(&["--set-json", ranges]).unwrap();
+    assert_eq!(variables(&by_address), ["192.0.2.10/32,2001:db8::1/128"]);
+    let pem = "-----BEGIN CERTIFICATE-----\nYQ==\n-----END CERTIFICATE-----\n";
+    let client_ca = |pem: &str| format!("webhook.clientCA={}", json!(pem));
+    let by_certificate = bailiff(&["--set-json", &client_ca(pem)]).unwrap();
+    assert_eq!(variables(&by_certificate), ["/etc/bailiff/client-ca.crt"]);
+    assert_eq!(
+        file(&by_certificate).as_str().unwrap().trim_end(),
+        pem.trim_end()
+    );
+    // The webhook reads the file when it starts.
+    let another = bailiff(&["--set-json", &client_ca(&pem.replace("YQ", "Yg"))]).unwrap();
+    assert_ne!(pod(&another), pod(&by_certificate));
+    for (bad, words) in [
+        (
+            r#"webhook.apiServerCIDRs=["192.0.2.10"]"#.to_owned(),
+            "apiServerCIDRs",
+        ),
+        (
+            r#"webhook.apiServerCIDRs=["0.0.0.0/0"]"#.to_owned(),
+            "apiServerCIDRs",
+        ),
+        (client_ca("/etc/ca.crt"), "clientCA"),
+        (client_ca(" "), "clientCA"),
+    ] {
+        let said = bailiff(&["--set-json", &bad]).unwrap_err();
+        assert!(said.contains(words), "{bad}: {said}");
+    }
+}
+
+#[test]
 fn reviews_come_from_anywhere_and_registries_are_reached() {
     let objects = bailiff(&["--set", "networkPolicy.registryPorts={443,5000}"]).unwrap();
     let spec = &objects["NetworkPolicy/bailiff-webhook"]["spec"];

@@ -11,9 +11,8 @@ fn list(items: &Json) -> Json {
     json!({"metadata": {"resourceVersion": "7"}, "items": items})
 }
 
-#[tokio::test]
-async fn it_is_ready_with_rules_and_certificate_and_stops_when_all_is_answered() {
-    let (secret, trusted) = secret();
+/// An API server with a policy that is bound, and this certificate.
+fn playing(secret: &Secret) -> (ApiServer, Client) {
     let with_name = |secret: &Secret| {
         let mut secret = serde_json::to_value(secret).unwrap();
         secret["metadata"] = json!({"name": watches::SECRET, "resourceVersion": "8"});
@@ -26,7 +25,7 @@ async fn it_is_ready_with_rules_and_certificate_and_stops_when_all_is_answered()
         json!({"metadata": {"name": "p"}, "spec": {"allowedRepositories": ["ghcr.io/**"]}});
     let binding = json!({"metadata": {"name": "b"}, "spec": {"policyName": "p", "validationActions": ["Deny"]}});
     let namespace = json!({"metadata": {"name": "shop"}});
-    let (server, client) = ApiServer::playing([
+    ApiServer::playing([
         vec![
             Call::get(policies).gives(list(&json!([policy]))),
             Call::get(bindings).gives(list(&json!([binding]))),
@@ -42,10 +41,16 @@ async fn it_is_ready_with_rules_and_certificate_and_stops_when_all_is_answered()
             Call::get(bindings).is_silent(),
             Call::get(namespaces).is_silent(),
             // As the controller fills it.
-            Call::get(secrets).gives(json!({"type": "MODIFIED", "object": with_name(&secret)})),
+            Call::get(secrets).gives(json!({"type": "MODIFIED", "object": with_name(secret)})),
         ],
         vec![Call::get(secrets).is_silent()],
-    ]);
+    ])
+}
+
+#[tokio::test]
+async fn it_is_ready_with_rules_and_certificate_and_stops_when_all_is_answered() {
+    let (secret, trusted) = secret();
+    let (server, client) = playing(&secret);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let local = "127.0.0.1:0".parse().unwrap();
     let address = listener.local_addr().unwrap();
@@ -55,6 +60,7 @@ async fn it_is_ready_with_rules_and_certificate_and_stops_when_all_is_answered()
         namespace: "security".to_owned(),
         exempt: vec![String::new(), "cni".to_owned()],
         mode: Mode::Enforce,
+        callers: CallerVerification::default(),
     };
     let edges = Edges {
         lookups: Arc::new(NoRegistries),
@@ -110,6 +116,7 @@ async fn without_a_certificate_it_is_not_ready_and_stops_at_once() {
         namespace: "security".to_owned(),
         exempt: Vec::new(),
         mode: Mode::Enforce,
+        callers: CallerVerification::default(),
     };
     let edges = Edges {
         lookups: Arc::new(NoRegistries),
@@ -129,4 +136,64 @@ async fn without_a_certificate_it_is_not_ready_and_stops_at_once() {
     );
     served.await.unwrap();
     assert!(!health.is_ready());
+}
+
+/// The status of a probe.
+async fn probe(address: SocketAddr) -> u16 {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut http, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let request = hyper::Request::get("/readyz").header("host", "localhost");
+    let request = request.body(String::new()).unwrap();
+    http.send_request(request).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn metrics_and_health_are_for_whoever_asks_and_reviews_for_api_servers() {
+    let (secret, trusted) = secret();
+    let (server, client) = playing(&secret);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // A port of an address that nothing else on this machine listens on.
+    let free = TcpListener::bind("127.0.0.80:0").await.unwrap();
+    let probes = free.local_addr().unwrap();
+    drop(free);
+    let config = Config {
+        address: probes,
+        webhook_address: address,
+        namespace: "security".to_owned(),
+        exempt: Vec::new(),
+        mode: Mode::Enforce,
+        callers: CallerVerification::new(&["127.0.0.2/32".to_owned()], None).unwrap(),
+    };
+    let edges = Edges {
+        lookups: Arc::new(NoRegistries),
+        reports: Arc::new(Logged),
+        background: Box::pin(std::future::ready(())),
+    };
+    let (health, shutdown) = (Health::default(), CancellationToken::new());
+    let pauses = Pauses {
+        leave: Duration::from_millis(10),
+        ..PAUSES
+    };
+    let webhook = tokio::spawn({
+        let (health, shutdown) = (health.clone(), shutdown.clone());
+        async move { serve_on(listener, &config, client, edges, health, pauses, shutdown).await }
+    });
+    while !health.is_ready() {
+        assert!(!webhook.is_finished());
+        tokio::task::yield_now().await;
+    }
+    // The kubelet has no address of an API server.
+    assert_eq!(probe(probes).await, 200);
+    let reviews = Reviews::new(address, trusted);
+    assert!(reviews.try_review().await.is_err());
+    let api_server = reviews.from([127, 0, 0, 2].into());
+    // An entry does not know its resource; it is the server that responds.
+    assert_eq!(api_server.try_review().await.unwrap(), 200);
+    assert_eq!(probe(probes).await, 200);
+    shutdown.cancel();
+    webhook.await.unwrap().unwrap();
+    server.finish();
 }

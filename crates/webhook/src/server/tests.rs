@@ -1,5 +1,6 @@
 //! The server, over real TLS connections.
 
+mod callers;
 pub(crate) mod client;
 mod faults;
 mod stop;
@@ -68,13 +69,19 @@ struct Running {
 impl Running {
     /// A server, and a client that trusts its certificate.
     async fn start(limits: Limits) -> (Self, Client) {
+        Self::start_for(CallerVerification::default(), limits).await
+    }
+
+    /// The same for some callers.
+    async fn start_for(callers: CallerVerification, limits: Limits) -> (Self, Client) {
         let certificate = Arc::new(Certificate::default());
         let (secret, trusted) = certificate::tests::secret();
         certificate.replace(&secret).unwrap();
-        let tls = certificate::server_config(Arc::clone(&certificate)).unwrap();
+        let tls = certificate::server_config(Arc::clone(&certificate), &callers).unwrap();
         let (phases, metrics) = (Phases::new(), Metrics::default());
         let server = Server::new(
             Arc::new(tls),
+            callers,
             Arc::new(ByName),
             metrics.clone(),
             phases.clone(),

@@ -2,6 +2,7 @@
 
 use super::{lines, working as working_cluster};
 use crate::status::webhook::WebhookState;
+use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value as Json, from_value, json};
 
 fn entry(name: &str, failure_policy: &str) -> Json {
@@ -34,6 +35,74 @@ pub(super) fn working() -> WebhookState {
         deployment: Ok(Some(from_value(deployment(2)).unwrap())),
         mutating: Ok(Some(from_value(configuration(&ours)).unwrap())),
         validating: Ok(Some(from_value(configuration(&ours)).unwrap())),
+        registries: Ok(Some(registries("registries: {}"))),
+    }
+}
+
+fn registries(text: &str) -> ConfigMap {
+    from_value(json!({"metadata": {}, "data": {"registries.yaml": text}})).unwrap()
+}
+
+const SELECTED: &str = "
+registries:
+  docker.io: {credentials: [{secret: all}]}
+  ghcr.io:
+    credentials:
+    - {secret: shop, namespaceSelector: {matchLabels: {team: shop}}}
+    - {secret: bank, namespaceSelector: {matchLabels: {team: bank}}}
+  quay.io: {credentials: [{secret: shop, namespaceSelector: {matchLabels: {team: shop}}}]}
+";
+
+#[test]
+fn credentials_that_the_webhook_does_not_use_are_a_warning() {
+    let unused: Change = |s| s.registries = Ok(Some(registries(SELECTED)));
+    assert_eq!(
+        rows(unused)[1..],
+        [
+            "webhook/callers | Warning | The webhook does not verify its callers, so it does not use the credentials with a namespaceSelector of ghcr.io, quay.io, and asks without them. Set the value webhook.clientCA or webhook.apiServerCIDRs."
+        ]
+    );
+    let verified = |name: &str, value: &str| {
+        let mut state = working_cluster();
+        state.webhook.registries = Ok(Some(registries(SELECTED)));
+        let mut with = deployment(2);
+        let env = json!([{"name": name, "value": value}]);
+        with["spec"]["template"] =
+            json!({"spec": {"containers": [{"name": "webhook", "env": env}]}});
+        state.webhook.deployment = Ok(Some(from_value(with).unwrap()));
+        let lines = lines(&state);
+        !lines.iter().any(|line| line.starts_with("webhook/callers"))
+    };
+    assert!(verified("BAILIFF_API_SERVER_CIDRS", "192.0.2.10/32"));
+    assert!(verified("BAILIFF_CLIENT_CA", "/etc/bailiff/client-ca.crt"));
+    assert!(!verified("BAILIFF_API_SERVER_CIDRS", ""));
+    assert!(!verified(
+        "BAILIFF_REGISTRIES",
+        "/etc/bailiff/registries.yaml"
+    ));
+}
+
+#[test]
+fn registries_that_cannot_be_read_are_not_fine() {
+    let cases: [(&str, Change); 4] = [
+        ("Unknown | The check cannot run. forbidden", |s| {
+            s.registries = Err("forbidden".to_owned());
+        }),
+        (
+            "Failed | ConfigMap bailiff-registries not found in namespace bailiff-system, and the webhook requires it to start. Restore it with `helm upgrade`.",
+            |s| s.registries = Ok(None),
+        ),
+        (
+            "Unknown | The check cannot run. ConfigMap bailiff-registries: it has no key registries.yaml.",
+            |s| s.registries = Ok(Some(from_value(json!({"metadata": {}})).unwrap())),
+        ),
+        (
+            "Unknown | The check cannot run. ConfigMap bailiff-registries: denyCIDRs[0]: must be a range of addresses such as 10.96.0.0/12, not \"x\".",
+            |s| s.registries = Ok(Some(registries("denyCIDRs: [x]"))),
+        ),
+    ];
+    for (want, change) in cases {
+        assert_eq!(rows(change)[1..], [format!("webhook/callers | {want}")]);
     }
 }
 

@@ -6,12 +6,12 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value as Json, json};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -29,9 +29,16 @@ pub(crate) fn padded(uid: &str, name: &str, bytes: usize) -> String {
     )
 }
 
+/// A client certificate and its key.
+pub(crate) type Identity = (CertificateDer<'static>, Arc<PrivateKeyDer<'static>>);
+
+#[derive(Clone)]
 pub(crate) struct Client {
     address: SocketAddr,
+    /// Address that it connects from.
+    from: IpAddr,
     roots: Arc<RootCertStore>,
+    identity: Option<Identity>,
 }
 
 impl Client {
@@ -40,7 +47,22 @@ impl Client {
         roots.add(trusted).unwrap();
         Self {
             address,
+            from: Ipv4Addr::UNSPECIFIED.into(),
             roots: Arc::new(roots),
+            identity: None,
+        }
+    }
+
+    /// The same from another address of this machine.
+    pub(crate) fn from(self, from: IpAddr) -> Self {
+        Self { from, ..self }
+    }
+
+    /// The same with a certificate.
+    pub(crate) fn with(self, identity: Identity) -> Self {
+        Self {
+            identity: Some(identity),
+            ..self
         }
     }
 
@@ -51,14 +73,21 @@ impl Client {
     /// A connection for a protocol.
     pub(crate) async fn tls(&self, protocol: &str) -> std::io::Result<TlsStream<TcpStream>> {
         let provider = Arc::new(ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
-            .with_root_certificates(Arc::clone(&self.roots))
-            .with_no_client_auth();
+            .with_root_certificates(Arc::clone(&self.roots));
+        let mut config = match &self.identity {
+            Some((certificate, key)) => config
+                .with_client_auth_cert(vec![certificate.clone()], key.clone_key())
+                .unwrap(),
+            None => config.with_no_client_auth(),
+        };
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let name = ServerName::try_from("localhost").unwrap();
-        let stream = TcpStream::connect(self.address).await?;
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((self.from, 0).into())?;
+        let stream = socket.connect(self.address).await?;
         TlsConnector::from(Arc::new(config))
             .connect(name, stream)
             .await
@@ -69,6 +98,18 @@ impl Client {
         let (sender, connection) = http1::handshake(stream).await.unwrap();
         tokio::spawn(connection);
         Http1(sender)
+    }
+
+    /// The status of a review over a new connection.
+    ///
+    /// # Errors
+    /// The server closed it, before or after the handshake.
+    pub(crate) async fn try_review(&self) -> Result<u16, Box<dyn std::error::Error>> {
+        let stream = TokioIo::new(self.tls("http/1.1").await?);
+        let (mut sender, connection) = http1::handshake(stream).await?;
+        tokio::spawn(connection);
+        let request = request("POST", "/validate/pods", review("u", "web"));
+        Ok(sender.send_request(request).await?.status().as_u16())
     }
 
     pub(crate) async fn http2(&self) -> Http2 {
