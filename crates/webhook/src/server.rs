@@ -4,6 +4,8 @@
 //! connections stay if there are too many (`connections`), the certificate (`certificate`).
 //! Invariant: a review that arrived has a response, also while the server stops; no peer keeps others out.
 
+#[cfg(feature = "measure")]
+pub(crate) mod always_allow;
 mod body;
 mod connections;
 mod phase;
@@ -14,10 +16,12 @@ pub(crate) use phase::{Phase, Phases};
 use crate::entries::Evaluate;
 use crate::metrics::Metrics;
 use connections::{Connection, Connections};
-use hyper::body::Incoming;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use request::Requests;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -65,17 +69,27 @@ const CONNECTION_WINDOW: u32 = 256 << 10;
 /// Interval and timeout of pings of an HTTP/2 connection.
 const PING: Duration = Duration::from_secs(30);
 
+/// Responds to requests: evaluates reviews, or allows everything in a measurement.
+pub(crate) trait Respond: Send + Sync + 'static {
+    /// The response to a request of a connection.
+    fn respond(
+        &self,
+        request: hyper::Request<Incoming>,
+        connection: &Connection,
+    ) -> impl Future<Output = hyper::Response<Full<Bytes>>> + Send;
+}
+
 /// The server.
-pub(crate) struct Server {
+pub(crate) struct Server<R = Requests> {
     tls: TlsAcceptor,
-    requests: Arc<Requests>,
+    requests: Arc<R>,
     connections: Arc<Connections>,
     phases: Phases,
     limits: Limits,
 }
 
 impl Server {
-    /// A server with this certificate and these reviews.
+    /// A server with this certificate that evaluates reviews.
     pub(crate) fn new(
         tls: Arc<rustls::ServerConfig>,
         evaluate: Arc<dyn Evaluate>,
@@ -84,9 +98,22 @@ impl Server {
         limits: Limits,
     ) -> Self {
         let connections = Connections::new(limits, metrics.connections.clone());
+        let requests = Requests::new(evaluate, metrics, phases.clone(), limits);
+        Self::responding(tls, requests, connections, phases, limits)
+    }
+}
+
+impl<R: Respond> Server<R> {
+    fn responding(
+        tls: Arc<rustls::ServerConfig>,
+        requests: R,
+        connections: Connections,
+        phases: Phases,
+        limits: Limits,
+    ) -> Self {
         Self {
             tls: tls.into(),
-            requests: Arc::new(Requests::new(evaluate, metrics, phases.clone(), limits)),
+            requests: Arc::new(requests),
             connections: Arc::new(connections),
             phases,
             limits,
