@@ -66,7 +66,7 @@ fuzz: ## Look for inputs that break a parser or the expression engine (MINUTES=2
 	@hack/fuzz.sh
 
 .PHONY: bench
-bench: ## Measure the time from exec to eviction, waiting Incidents, and expressions compared with the API server (PART=exec|waiting|expressions)
+bench: ## Measure the time from exec to eviction, waiting Incidents, expressions compared with the API server, and admission reviews (PART=exec|waiting|expressions|admission)
 	@hack/bench.sh $(PART)
 
 .PHONY: soak

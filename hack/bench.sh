@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Measures, and writes bench/results.md: exec to Eviction on a cluster of its own, the controller with
-# 10,000 Incidents that wait, and expressions beside the API server's own engine.
+# 10,000 Incidents that wait, expressions beside the API server's own engine, and admission reviews beside a
+# handler that allows everything.
 #
-# usage: bench.sh [exec|waiting|expressions]      one part alone; what the page says of the others stays
+# usage: bench.sh [exec|waiting|expressions|admission]      one part alone; what the page says of the others stays
 #
 # EXECS=900 says how many shells are run by exec, in pairs with a bare client that evicts a pod, in
 # RUNS=3 runs; each waits for the pod before to be replaced.
 # BY_APPLICATION=2 says how many come after them that the application itself starts: a third would open
 # the circuit breaker. RESTED=5 says how many come after these, by exec, each after 100 seconds in which
 # nothing happens. INCIDENTS=10000 says how many wait. ROUNDS=100 says how often each side of the
-# expressions has its turn.
+# expressions has its turn. TURNS=10 says how often each side of the reviews has its turns.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # What is built is looked for here, whatever the caller builds elsewhere.
@@ -18,9 +19,9 @@ export CARGO_TARGET_DIR=$PWD/target
 . hack/steps.sh
 part=${1:-all}
 case $part in
-all | exec | waiting | expressions) ;;
+all | exec | waiting | expressions | admission) ;;
 *)
-	printf 'bench.sh: no part is called %s; there are: exec waiting expressions\n' "$part" >&2
+	printf 'bench.sh: no part is called %s; there are: exec waiting expressions admission\n' "$part" >&2
 	exit 2
 	;;
 esac
@@ -32,11 +33,12 @@ said() {
 		/^# Measured/ { now = "exec" }
 		/^## Waiting Incidents/ { now = "waiting" }
 		/^## Expressions beside/ { now = "expressions" }
+		/^## Admission reviews/ { now = "admission" }
 		now == part' "$page"
 }
 
 # shellcheck disable=SC2154 # $logs comes from steps.sh
-for each in exec waiting expressions; do
+for each in exec waiting expressions admission; do
 	said "$each" >"$logs/said-$each"
 done
 is() { [ "$part" = all ] || [ "$part" = "$1" ]; }
@@ -44,6 +46,11 @@ if is expressions; then
 	step "programs" cargo build --locked --release -p bailiff-bench --bin bailiff-bench-expressions
 	step "the API server's engine" hack/oracle.sh
 	target/release/bailiff-bench-expressions --peer "$(hack/oracle.sh)" --rounds "${ROUNDS:-100}" >"$logs/said-expressions"
+	printf '\n' >>"$logs/said-expressions"
+fi
+if is admission; then
+	step "programs" cargo build --locked --release -p bailiff-bench --bin bailiff-bench-admission
+	target/release/bailiff-bench-admission --rounds "${TURNS:-10}" >"$logs/said-admission"
 fi
 if is exec || is waiting; then
 	# shellcheck source=hack/bench-cluster.sh
@@ -57,5 +64,5 @@ if is waiting; then
 	target/debug/bailiff-bench-waiting --kubeconfig "$KUBECONFIG" --incidents "${INCIDENTS:-10000}" >"$logs/said-waiting"
 	printf '\n' >>"$logs/said-waiting"
 fi
-cat "$logs/said-exec" "$logs/said-waiting" "$logs/said-expressions" >"$page"
+cat "$logs/said-exec" "$logs/said-waiting" "$logs/said-expressions" "$logs/said-admission" >"$page"
 cat "$page"

@@ -37,7 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("testing", &["api"]),
     ("testbed", &[]),
     ("e2e", &["api", "testbed"]),
-    ("bench", &["api", "cel", "kube", "testbed"]),
+    ("bench", &["api", "cel", "kube", "testbed", "webhook"]),
 ];
 
 /// Pure crates: no runtime, no client. `oci` is one without its feature [`CLIENT`].

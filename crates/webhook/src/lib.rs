@@ -37,3 +37,5 @@ pub use registries::RegistryLookups;
 pub use reports::{Logged, Reports};
 pub use response::AdmissionResponse;
 pub use run::{Config, Edges, Error, run};
+#[cfg(feature = "measure")]
+pub use server::always_allow::{CannotServe, always_allow};

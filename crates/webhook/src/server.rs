@@ -5,6 +5,8 @@
 //! (`callers`).
 //! Invariant: a review that arrived has a response, also while the server stops; no peer keeps others out.
 
+#[cfg(feature = "measure")]
+pub(crate) mod always_allow;
 mod body;
 mod connections;
 mod phase;
@@ -16,10 +18,12 @@ use crate::callers::{CallerVerification, Rejection, Rejections};
 use crate::entries::Evaluate;
 use crate::metrics::Metrics;
 use connections::{Connection, Connections};
-use hyper::body::Incoming;
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use request::Requests;
+use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,19 +72,29 @@ const CONNECTION_WINDOW: u32 = 256 << 10;
 /// Interval and timeout of pings of an HTTP/2 connection.
 const PING: Duration = Duration::from_secs(30);
 
+/// Responds to requests: evaluates reviews, or allows everything in a measurement.
+pub(crate) trait Respond: Send + Sync + 'static {
+    /// The response to a request of a connection.
+    fn respond(
+        &self,
+        request: hyper::Request<Incoming>,
+        connection: &Connection,
+    ) -> impl Future<Output = hyper::Response<Full<Bytes>>> + Send;
+}
+
 /// The server.
-pub(crate) struct Server {
+pub(crate) struct Server<R = Requests> {
     tls: TlsAcceptor,
     callers: CallerVerification,
     rejections: Rejections,
-    requests: Arc<Requests>,
+    requests: Arc<R>,
     connections: Arc<Connections>,
     phases: Phases,
     limits: Limits,
 }
 
 impl Server {
-    /// A server with this certificate and these reviews, for these callers. `tls` verifies their certificates.
+    /// A server with this certificate that evaluates reviews, for these callers. `tls` verifies their certificates.
     pub(crate) fn new(
         tls: Arc<rustls::ServerConfig>,
         callers: CallerVerification,
@@ -90,11 +104,26 @@ impl Server {
         limits: Limits,
     ) -> Self {
         let connections = Connections::new(limits, metrics.connections.clone());
+        let requests = Requests::new(evaluate, metrics.clone(), phases.clone(), limits);
+        Self::responding(tls, callers, requests, metrics, connections, phases, limits)
+    }
+}
+
+impl<R: Respond> Server<R> {
+    fn responding(
+        tls: Arc<rustls::ServerConfig>,
+        callers: CallerVerification,
+        requests: R,
+        metrics: Metrics,
+        connections: Connections,
+        phases: Phases,
+        limits: Limits,
+    ) -> Self {
         Self {
             tls: tls.into(),
             callers,
-            rejections: Rejections::new(metrics.clone()),
-            requests: Arc::new(Requests::new(evaluate, metrics, phases.clone(), limits)),
+            rejections: Rejections::new(metrics),
+            requests: Arc::new(requests),
             connections: Arc::new(connections),
             phases,
             limits,

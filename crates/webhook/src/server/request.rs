@@ -5,10 +5,10 @@
 //! Invariant: a request with a UID has status 200 and a response with that UID. The API server takes
 //! everything else for an outage of the webhook.
 
-use super::Limits;
 use super::body;
 use super::connections::Connection;
 use super::phase::{Phase, Phases};
+use super::{Limits, Respond};
 use crate::deadlines::Deadlines;
 use crate::entries::{Entry, Evaluate, NotEvaluated};
 use crate::metrics::Metrics;
@@ -33,22 +33,8 @@ pub(crate) struct Requests {
     limits: Limits,
 }
 
-impl Requests {
-    pub(crate) fn new(
-        evaluate: Arc<dyn Evaluate>,
-        metrics: Metrics,
-        phases: Phases,
-        limits: Limits,
-    ) -> Self {
-        Self {
-            evaluate,
-            metrics,
-            phases,
-            limits,
-        }
-    }
-
-    pub(crate) async fn respond(
+impl Respond for Requests {
+    async fn respond(
         &self,
         request: Request<Incoming>,
         connection: &Connection,
@@ -72,6 +58,22 @@ impl Requests {
             response.headers_mut().insert(CONNECTION, close);
         }
         response
+    }
+}
+
+impl Requests {
+    pub(crate) fn new(
+        evaluate: Arc<dyn Evaluate>,
+        metrics: Metrics,
+        phases: Phases,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            evaluate,
+            metrics,
+            phases,
+            limits,
+        }
     }
 
     async fn review(
