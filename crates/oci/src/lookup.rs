@@ -255,6 +255,8 @@ impl std::error::Error for Failure {}
 mod tests {
     use super::*;
 
+    const PAGE: &str = include_str!("../../../docs/registries.md");
+
     /// The variant after this one, so that a new one cannot be left out.
     fn after(failure: &Failure) -> Option<Failure> {
         Some(match failure {
@@ -282,9 +284,7 @@ mod tests {
 
     #[test]
     fn each_failure_has_a_row_with_its_reason_and_the_words_of_messages() {
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/registries.md");
-        let page = std::fs::read_to_string(page).unwrap();
-        let (_, causes) = page.split_once("\n## Causes\n").unwrap();
+        let (_, causes) = PAGE.split_once("\n## Causes\n").unwrap();
         let failures = std::iter::successors(Some(Failure::RegistryNotAllowed), after);
         let missing: Vec<_> = failures
             .map(|failure| {
@@ -298,13 +298,11 @@ mod tests {
 
     #[test]
     fn each_limit_is_named_in_the_page_of_registries() {
-        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/registries.md");
-        let page = std::fs::read_to_string(page).unwrap();
         let limits = include_str!("registry/limits.rs").split('"').skip(1);
         let limits: Vec<_> = limits.step_by(2).collect();
         assert!(limits.len() > 3, "{limits:?}");
         for limit in limits {
-            assert!(page.contains(&format!("(`{limit}`)")), "{limit}");
+            assert!(PAGE.contains(&format!("(`{limit}`)")), "{limit}");
         }
     }
 }
