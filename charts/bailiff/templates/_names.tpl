@@ -76,7 +76,7 @@ repaired from within. A list for YAML, without brackets. */}}
 {{- define "bailiff.webhookSecrets" -}}
 {{- $names := list "bailiff-webhook-tls" -}}
 {{- range $registry := .Values.registries -}}
-{{- range $registry.credentials -}}
+{{- range (default dict $registry).credentials -}}
 {{- $names = append $names .secret -}}
 {{- end -}}
 {{- end -}}
@@ -98,4 +98,22 @@ readinessProbe:
 {{- $namespace := lookup "v1" "Namespace" "" .Release.Namespace | default dict }}
 {{- $labels := ($namespace.metadata | default dict).labels | default dict }}
 {{- get $labels "pod-security.kubernetes.io/enforce" }}
+{{- end }}
+
+{{/* Ports of the registries in the value registries, of their mirrors, and of networkPolicy.registryPorts. */}}
+{{- define "bailiff.registryPorts" -}}
+{{- $ports := list }}
+{{- range .Values.networkPolicy.registryPorts }}
+{{- $ports = append $ports (int .) }}
+{{- end }}
+{{- range $host, $registry := .Values.registries }}
+{{- $registry = default dict $registry }}
+{{- $address := $host }}
+{{- with $registry.endpoint }}
+{{- $address = regexReplaceAll "^[a-z]+://" . "" | splitList "/" | first }}
+{{- end }}
+{{- $port := regexFind ":[0-9]+$" $address | trimPrefix ":" }}
+{{- $ports = append $ports (int (default (ternary "80" "443" (default false $registry.plainHTTP)) $port)) }}
+{{- end }}
+{{- join "," (uniq $ports) }}
 {{- end }}

@@ -85,6 +85,8 @@ pub enum Failure {
     Unauthorized,
     /// The registry denies access (403).
     Forbidden,
+    /// The credential that Bailiff has for the image cannot be used, so the registry is not asked.
+    CredentialUnusable,
     /// The registry limits requests (429).
     RateLimited {
         /// When to ask again, if the registry says so.
@@ -129,6 +131,7 @@ impl Failure {
             Self::TokenServerNotAllowed => "TokenServerNotAllowed",
             Self::Unauthorized => "Unauthorized",
             Self::Forbidden => "Forbidden",
+            Self::CredentialUnusable => "CredentialUnusable",
             Self::RateLimited { .. } => "RateLimited",
             Self::Unavailable { .. } => "Unavailable",
             Self::Connect => "Connect",
@@ -156,6 +159,7 @@ impl Failure {
             | Self::TokenServerNotAllowed
             | Self::Unauthorized
             | Self::Forbidden
+            | Self::CredentialUnusable
             | Self::Certificate
             | Self::UnexpectedAnswer(_)
             | Self::LimitExceeded(_)
@@ -176,6 +180,7 @@ impl Failure {
             | Self::TokenServerNotAllowed
             | Self::Unauthorized
             | Self::Forbidden
+            | Self::CredentialUnusable
             | Self::Connect
             | Self::Certificate
             | Self::Timeout
@@ -187,29 +192,117 @@ impl Failure {
     }
 }
 
-/// A clause that follows "because": what happened, and what to do about it where that is known.
+impl Failure {
+    /// A clause that follows "because", about the registry with this name.
+    #[must_use]
+    pub fn of_registry(&self, registry: &str) -> String {
+        let registry = format!("registry {registry}");
+        match self {
+            Self::RegistryNotAllowed => format!("Bailiff is not configured to ask {registry}"),
+            Self::AddressNotAllowed => {
+                format!("{registry} has an address that Bailiff does not connect to")
+            }
+            Self::RedirectNotAllowed => format!("{registry} redirects to another host"),
+            Self::TokenServerNotAllowed => format!("{registry} names another host for tokens"),
+            Self::Unauthorized => format!("{registry} requires other credentials (401)"),
+            Self::Forbidden => format!("{registry} denies access (403)"),
+            Self::CredentialUnusable => {
+                format!("the credential of Bailiff for {registry} cannot be used")
+            }
+            Self::RateLimited { .. } => format!("{registry} limits requests (429)"),
+            Self::Unavailable { status, .. } => format!("{registry} has an error ({status})"),
+            Self::Connect => format!("{registry} cannot be reached"),
+            Self::Certificate => format!("{registry} has no valid certificate"),
+            Self::Timeout => format!("{registry} does not answer in time"),
+            Self::UnexpectedAnswer(what) => {
+                format!("{registry} gives an unexpected answer: {what}")
+            }
+            Self::LimitExceeded(limit) => format!("{registry} exceeds the limit {limit}"),
+            Self::DigestMismatch => format!("{registry} sends content that has another digest"),
+            Self::Overloaded => "too many images are being checked".to_owned(),
+        }
+    }
+}
+
+/// The reason, and what a registry said unexpectedly.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())?;
         match self {
-            Self::RegistryNotAllowed => f.write_str("Bailiff is not configured to ask it"),
-            Self::AddressNotAllowed => {
-                f.write_str("it leads to an address that Bailiff does not connect to")
-            }
-            Self::RedirectNotAllowed => f.write_str("it redirects to another host"),
-            Self::TokenServerNotAllowed => f.write_str("it names another host for tokens"),
-            Self::Unauthorized => f.write_str("it requires other credentials (401)"),
-            Self::Forbidden => f.write_str("it denies access (403)"),
-            Self::RateLimited { .. } => f.write_str("it limits requests (429)"),
-            Self::Unavailable { status, .. } => write!(f, "it has an error ({status})"),
-            Self::Connect => f.write_str("it cannot be reached"),
-            Self::Certificate => f.write_str("its certificate is not valid"),
-            Self::Timeout => f.write_str("it does not answer in time"),
-            Self::UnexpectedAnswer(what) => write!(f, "its answer is unexpected: {what}"),
-            Self::LimitExceeded(limit) => write!(f, "its answer exceeds the limit {limit}"),
-            Self::DigestMismatch => f.write_str("what it sends does not have the digest"),
-            Self::Overloaded => f.write_str("too many images are being checked"),
+            Self::UnexpectedAnswer(what) => write!(f, ": {what}"),
+            Self::LimitExceeded(limit) => write!(f, ": {limit}"),
+            Self::Unavailable { status, .. } => write!(f, ": {status}"),
+            Self::RegistryNotAllowed
+            | Self::AddressNotAllowed
+            | Self::RedirectNotAllowed
+            | Self::TokenServerNotAllowed
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::CredentialUnusable
+            | Self::RateLimited { .. }
+            | Self::Connect
+            | Self::Certificate
+            | Self::Timeout
+            | Self::DigestMismatch
+            | Self::Overloaded => Ok(()),
         }
     }
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../../docs/registries.md");
+
+    /// The variant after this one, so that a new one cannot be left out.
+    fn after(failure: &Failure) -> Option<Failure> {
+        Some(match failure {
+            Failure::RegistryNotAllowed => Failure::AddressNotAllowed,
+            Failure::AddressNotAllowed => Failure::RedirectNotAllowed,
+            Failure::RedirectNotAllowed => Failure::TokenServerNotAllowed,
+            Failure::TokenServerNotAllowed => Failure::Unauthorized,
+            Failure::Unauthorized => Failure::Forbidden,
+            Failure::Forbidden => Failure::CredentialUnusable,
+            Failure::CredentialUnusable => Failure::RateLimited { retry_after: None },
+            Failure::RateLimited { .. } => Failure::Unavailable {
+                status: 503,
+                retry_after: None,
+            },
+            Failure::Unavailable { .. } => Failure::Connect,
+            Failure::Connect => Failure::Certificate,
+            Failure::Certificate => Failure::Timeout,
+            Failure::Timeout => Failure::unexpected("..."),
+            Failure::UnexpectedAnswer(_) => Failure::LimitExceeded("NAME"),
+            Failure::LimitExceeded(_) => Failure::DigestMismatch,
+            Failure::DigestMismatch => Failure::Overloaded,
+            Failure::Overloaded => return None,
+        })
+    }
+
+    #[test]
+    fn each_failure_has_a_row_with_its_reason_and_the_words_of_messages() {
+        let (_, causes) = PAGE.split_once("\n## Causes\n").unwrap();
+        let failures = std::iter::successors(Some(Failure::RegistryNotAllowed), after);
+        let missing: Vec<_> = failures
+            .map(|failure| {
+                let text = failure.of_registry("HOST");
+                format!("| `{}` | {text} | ", failure.reason())
+            })
+            .filter(|row| !causes.contains(row.as_str()))
+            .collect();
+        assert!(missing.is_empty(), "docs/registries.md lacks {missing:#?}");
+    }
+
+    #[test]
+    fn each_limit_is_named_in_the_page_of_registries() {
+        let limits = include_str!("registry/limits.rs").split('"').skip(1);
+        let limits: Vec<_> = limits.step_by(2).collect();
+        assert!(limits.len() > 3, "{limits:?}");
+        for limit in limits {
+            assert!(PAGE.contains(&format!("(`{limit}`)")), "{limit}");
+        }
+    }
+}

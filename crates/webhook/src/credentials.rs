@@ -52,6 +52,25 @@ struct Read {
     version: String,
     /// By registry.
     credentials: BTreeMap<String, Arc<Credential>>,
+    /// Why it lacks credentials.
+    faults: Vec<String>,
+}
+
+impl Read {
+    fn faulty(fault: &str) -> Self {
+        Self {
+            faults: vec![fault.to_owned()],
+            ..Self::default()
+        }
+    }
+
+    /// What to log about it: nothing that was logged before about the same version.
+    fn news(&self, before: Option<&Self>) -> &[String] {
+        match before {
+            Some(before) if before.version == self.version && before.faults == self.faults => &[],
+            Some(_) | None => &self.faults,
+        }
+    }
 }
 
 impl Credentials {
@@ -115,15 +134,15 @@ impl Credentials {
         std::future::pending::<()>().await;
     }
 
-    fn apply(&self, registries: &Registries, name: &str, event: &ObjectEvent) {
+    pub(crate) fn apply(&self, registries: &Registries, name: &str, event: &ObjectEvent) {
         let secret = match event {
             ObjectEvent::Listed(object) | ObjectEvent::Applied(object) => {
                 read(registries, name, object)
             }
-            ObjectEvent::Deleted(_)
-            | ObjectEvent::TooLarge
-            | ObjectEvent::Listing
-            | ObjectEvent::Complete => Read::default(),
+            ObjectEvent::TooLarge => Read::faulty("the Secret is too large"),
+            ObjectEvent::Deleted(_) | ObjectEvent::Listing | ObjectEvent::Complete => {
+                Read::faulty("the Secret does not exist")
+            }
         };
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         match event {
@@ -140,6 +159,13 @@ impl Credentials {
             | ObjectEvent::TooLarge => {}
         }
         known.absent.remove(name);
+        for fault in secret.news(known.read.get(name)) {
+            tracing::warn!(
+                secret = name,
+                fault,
+                "Cannot use the Secret of a registry, so its images cannot be checked"
+            );
+        }
         known.read.insert(name.to_owned(), secret);
     }
 }
@@ -149,10 +175,10 @@ fn read(registries: &Registries, name: &str, object: &[u8]) -> Read {
     let decoded = Decoded::<Secret>::from_text(&String::from_utf8_lossy(object));
     // The error of the decoder quotes what it read.
     let Ok(secret) = decoded.into_result() else {
-        tracing::warn!(secret = name, "Cannot decode the Secret of a registry");
-        return Read::default();
+        return Read::faulty("the Secret cannot be decoded");
     };
     let mut credentials = BTreeMap::new();
+    let mut faults = Vec::new();
     let config = secret
         .data
         .as_ref()
@@ -166,21 +192,14 @@ fn read(registries: &Registries, name: &str, object: &[u8]) -> Read {
             Some(Ok(credential)) => {
                 credentials.insert(registry.to_owned(), Arc::new(credential));
             }
-            Some(Err(error)) => {
-                tracing::warn!(secret = name, registry, %error, "Cannot use the Secret of a registry");
-            }
-            None => {
-                tracing::warn!(
-                    secret = name,
-                    registry,
-                    "The Secret of a registry has no .dockerconfigjson"
-                );
-            }
+            Some(Err(error)) => faults.push(format!("{registry}: {error}")),
+            None => faults.push(format!("{registry}: it has no {DOCKER_CONFIG}")),
         }
     }
     Read {
         version: version(config.map_or(&[], |config| &config.0)),
         credentials,
+        faults,
     }
 }
 

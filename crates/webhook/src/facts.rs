@@ -123,6 +123,11 @@ impl<R: Registry> Facts<R> {
         metrics.register_collector(Box::new(metrics::LoadCollector::new(load)));
     }
 
+    /// Counts an answer that was there without asking.
+    pub(crate) fn count(&self, lookup: &Lookup) {
+        self.shared.metrics.count(lookup);
+    }
+
     /// The answers about images, by their normal forms; what is known at once, and the rest when its
     /// registry has answered. What is not there at the deadline is the last answer about the tag, or else
     /// [`Lookup::Pending`], and the requests continue. Of several questions about a reference the first

@@ -100,7 +100,8 @@ impl Lookups for RegistryLookups {
                     continue;
                 }
                 Choice::Unusable => {
-                    let failure = Lookup::Failed(Failure::Unauthorized);
+                    let failure = Lookup::Failed(Failure::CredentialUnusable);
+                    self.facts.count(&failure);
                     answers.insert(reference.to_string(), failure);
                     continue;
                 }

@@ -52,7 +52,7 @@ pub(crate) fn warnings(messages: &[String]) -> Vec<String> {
         .collect();
     let more = messages.len().saturating_sub(shown);
     if more > 0 {
-        found.push(format!("And {more} more violations; {ALL}."));
+        found.push(format!("And {more} more; {ALL}."));
     }
     found
 }
@@ -104,10 +104,7 @@ mod tests {
         );
         let found = warnings(&messages(40));
         assert_eq!(found.len(), 15);
-        assert_eq!(
-            found[14],
-            "And 26 more violations; `bailiff check -f FILE` shows all."
-        );
+        assert_eq!(found[14], "And 26 more; `bailiff check -f FILE` shows all.");
         assert!(found.iter().map(String::len).sum::<usize>() <= 4096);
         assert_eq!(warnings(&[]), Vec::<String>::new());
     }

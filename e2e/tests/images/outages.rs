@@ -25,15 +25,18 @@ fn with_the_registry_down_known_images_are_admitted_and_others_denied_with_the_c
     let _text = until_pinned(&story, &pinned, &pinned);
     let unknown = format!("{web}:2");
     let why = format!(
-        "Container probe uses {unknown}, which could not be checked with registry {}, because it cannot be reached. ImageAdmissionPolicy {} requires images that were checked. Try again later; controllers try again by themselves.",
+        "Container probe: {unknown} could not be checked, because registry {0} cannot be reached. ImageAdmissionPolicy {1} requires images that were checked. Retry later; controllers retry automatically. If it continues, an administrator must check registry {0}.",
         registry.host(),
         policy(&story)
     );
     let _why = until_denied(&story, &unknown, &why);
     // Later the answer about the tag is old, and still the one that counts.
-    let old = "because it cannot be reached";
+    let old = format!(
+        "ago, because registry {} cannot be reached",
+        registry.host()
+    );
     let _text = until(&story, &known, |success, text| {
-        success && text.contains(&pinned) && text.contains(old)
+        success && text.contains(&pinned) && text.contains(&old)
     });
     drop(down);
     let _text = until(&story, &unknown, |success, text| {
@@ -54,8 +57,8 @@ fn with_the_registry_frozen_the_webhook_answers_before_the_api_server_gives_up()
     let unknown = format!("{web}:2");
     let host = registry.host();
     let causes = [
-        format!("about which registry {host} has not answered yet"),
-        format!("with registry {host}, because it does not answer in time"),
+        format!("because registry {host} has not answered yet"),
+        format!("because registry {host} does not answer in time"),
     ];
     for _ in 0..10 {
         let (success, text) = super::probe(&story, &unknown);

@@ -18,7 +18,7 @@ fn a_private_image_is_admitted_with_the_credential_of_its_repository() {
     // Bailiff has the account, and not for this repository.
     let other = format!("{}:1", registry.repository("other"));
     let why = format!(
-        "Container probe uses {other}, which could not be checked with registry {}, because it requires other credentials (401). ImageAdmissionPolicy {} requires images that were checked. Check the reference. An administrator can add credentials for it to the value registries of Bailiff.",
+        "Container probe: {other} could not be checked, because registry {} requires other credentials (401). ImageAdmissionPolicy {} requires images that were checked. Check the reference. An administrator can add credentials for it to the value registries of Bailiff.",
         registry.host(),
         policy(&story)
     );

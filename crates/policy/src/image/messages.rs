@@ -140,7 +140,7 @@ impl Subject<'_> {
             ),
             RegistryRule::Pinned => (
                 "requires that Bailiff replaces tags by digests",
-                "Create the pod again. If it is rejected again, an administrator has to check the webhook of Bailiff.".to_owned(),
+                "Create the pod again. If it is rejected again, an administrator must check the webhook of Bailiff.".to_owned(),
             ),
             RegistryRule::Checked => ("requires images that were checked", self.remedy(finding)),
             RegistryRule::Answered => ("requires images that were checked", RETRY.to_owned()),
@@ -181,12 +181,13 @@ impl Subject<'_> {
     /// The image, and what was found, without a period.
     fn what(&self, finding: &Finding) -> String {
         let Image { user, name, .. } = self.image;
-        let (reference, registry) = (self.reference, self.reference.registry());
+        let (reference, registry) = (short(self.reference), self.reference.registry());
         let found = match finding {
             Finding::Has => "whose tag was not replaced by a digest".to_owned(),
             Finding::Had { age, cause } => format!(
-                "as registry {registry} had it {} ago, because {cause}",
-                minutes(age.as_secs())
+                "the digest of {} ago, because {}",
+                minutes(age.as_secs()),
+                cause.of_registry(registry)
             ),
             Finding::Lacks(Missing::Manifest) => {
                 format!("which registry {registry} does not have")
@@ -195,10 +196,12 @@ impl Subject<'_> {
                 format!("a repository that registry {registry} does not have")
             }
             Finding::Unanswered => {
-                format!("about which registry {registry} has not answered yet")
+                let because = format!("registry {registry} has not answered yet");
+                return format!("{user} {name}: {reference} {UNCHECKED} {because}");
             }
             Finding::Unchecked(cause) => {
-                format!("which could not be checked with registry {registry}, because {cause}")
+                let because = cause.of_registry(registry);
+                return format!("{user} {name}: {reference} {UNCHECKED} {because}");
             }
         };
         format!("{user} {name} uses {reference}, {found}")
@@ -217,19 +220,23 @@ impl Subject<'_> {
             Failure::Unauthorized | Failure::Forbidden => {
                 "Check the reference. An administrator can add credentials for it to the value registries of Bailiff.".to_owned()
             }
-            Failure::RateLimited { .. }
-            | Failure::Unavailable { .. }
-            | Failure::Connect
-            | Failure::Timeout
-            | Failure::Overloaded => RETRY.to_owned(),
-            Failure::AddressNotAllowed
-            | Failure::RedirectNotAllowed
+            Failure::CredentialUnusable => {
+                "An administrator must check the Secret of the credential.".to_owned()
+            }
+            Failure::RateLimited { .. } | Failure::Overloaded => RETRY.to_owned(),
+            Failure::Unavailable { .. } | Failure::Connect | Failure::Timeout => format!(
+                "{RETRY} If it continues, an administrator must check registry {registry}."
+            ),
+            Failure::AddressNotAllowed => format!(
+                "An administrator can list {registry} with its port in the value registries of Bailiff."
+            ),
+            Failure::RedirectNotAllowed
             | Failure::TokenServerNotAllowed
             | Failure::Certificate
             | Failure::UnexpectedAnswer(_)
             | Failure::LimitExceeded(_)
             | Failure::DigestMismatch => {
-                format!("An administrator has to check registry {registry}.")
+                format!("An administrator must check registry {registry}.")
             }
         }
     }
@@ -277,7 +284,7 @@ impl Subject<'_> {
                     "{user} {name} violates ImageAdmissionPolicy {policy}{more}: {message}. The image is {reference}."
                 );
             }
-            Complaint::Failed(cause) => (cause, "An administrator has to correct the expression."),
+            Complaint::Failed(cause) => (cause, "An administrator must correct the expression."),
             Complaint::TooExpensive(cause) => (
                 cause,
                 "Use fewer containers, or ask an administrator for a cheaper expression.",
@@ -300,8 +307,27 @@ fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
+/// That an image could not be checked, before the cause.
+const UNCHECKED: &str = "could not be checked, because";
+
 /// What to do about a registry that does not answer now.
-const RETRY: &str = "Try again later; controllers try again by themselves.";
+const RETRY: &str = "Retry later; controllers retry automatically.";
+
+/// Most digits of a digest in a sentence, which has to fit into a warning.
+const DIGITS: usize = 12;
+
+/// A reference with the beginning of its digest.
+fn short(reference: &Reference) -> String {
+    let text = reference.to_string();
+    match text.split_once("@sha") {
+        Some((repository, digest)) => {
+            let (algorithm, digits) = digest.split_once(':').unwrap_or((digest, ""));
+            let digits = digits.get(..DIGITS).unwrap_or(digits);
+            format!("{repository}@sha{algorithm}:{digits}")
+        }
+        None => text,
+    }
+}
 
 /// A number of minutes or hours, rounded down.
 fn minutes(seconds: u64) -> String {

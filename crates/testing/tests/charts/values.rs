@@ -270,12 +270,14 @@ fn each_value_of_the_image_policies_reaches_the_webhook_and_the_renderer() {
         .iter()
         .flat_map(|(value, _, _)| ["--set", value])
         .collect();
+    let set = [&set[..], &["--set", "webhook.tagStaleIfError=2h"]].concat();
     let objects = bailiff(&set).unwrap();
     let own = ("NAMESPACE", "{metadata.namespace}");
     let webhook = [
         own,
         ("POD_NAME", "{metadata.name}"),
         ("REGISTRIES", "/etc/bailiff/registries.yaml"),
+        ("TAG_STALE_IF_ERROR", "2h"),
     ];
     let renderer = [own, ("WEBHOOK", "true")];
     for (component, others) in [("webhook", &webhook[..]), ("renderer", &renderer[..])] {

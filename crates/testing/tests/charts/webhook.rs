@@ -252,7 +252,12 @@ fn the_values_say_which_callers_the_webhook_verifies() {
 
 #[test]
 fn reviews_come_from_anywhere_and_registries_are_reached() {
-    let objects = bailiff(&["--set", "networkPolicy.registryPorts={443,5000}"]).unwrap();
+    let registries = r#"registries={"docker.io": null, "[fd00::1]": {}, "a.example.com": {"plainHTTP": true},
+        "b.example.com:5001": {}, "c.example.com:5002": {"endpoint": "https://mirror:5003/v2/c:1"},
+        "d.example.com:5004": {"endpoint": "http://[fd00::2]/v2:5005", "plainHTTP": true},
+        "e.example.com": {"plainHTTP": true, "endpoint": "http://[fd00::3]:5006"}}"#;
+    let others = "networkPolicy.registryPorts={443,5000}";
+    let objects = bailiff(&["--set", others, "--set-json", registries]).unwrap();
     let spec = &objects["NetworkPolicy/bailiff-webhook"]["spec"];
     let reviews = &spec["ingress"][1];
     assert_eq!(
@@ -268,11 +273,22 @@ fn reviews_come_from_anywhere_and_registries_are_reached() {
         [
             r#"443 "TCP""#,
             r#"5000 "TCP""#,
+            r#"80 "TCP""#,
+            r#"5001 "TCP""#,
+            r#"5003 "TCP""#,
+            r#"5006 "TCP""#,
             r#"53 "UDP""#,
             r#"53 "TCP""#
         ]
     );
     assert!(spec["egress"][1]["to"].is_null());
+    // With the defaults, and without further ports.
+    let ports = |arguments: &[&str]| {
+        let spec = bailiff(arguments).unwrap()["NetworkPolicy/bailiff-webhook"]["spec"].clone();
+        spec["egress"][1]["ports"].as_array().unwrap().len()
+    };
+    assert_eq!(ports(&[]), 3);
+    assert_eq!(ports(&["--set-json", "networkPolicy.registryPorts=[]"]), 2);
     // The others keep what they had.
     for component in ["controller", "sensor", "renderer"] {
         let spec = &objects[&format!("NetworkPolicy/bailiff-{component}")]["spec"];

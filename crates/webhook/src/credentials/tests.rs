@@ -143,3 +143,32 @@ fn a_change_of_the_metadata_of_a_secret_forgets_nothing() {
     }
     assert_eq!(keys[0], keys[1]);
 }
+
+#[test]
+fn why_a_secret_cannot_be_used_is_logged_once_for_each_version() {
+    let registries = registries();
+    let of = |object: &[u8]| read(&registries, "all", object);
+    let half = of(&secret("1", &["quay.io"]));
+    let fault =
+        "ghcr.io: .dockerconfigjson has no credential for the registry; add one to its auths";
+    assert_eq!(half.news(None), [fault]);
+    assert_eq!(half.news(Some(&half)), [""; 0]);
+    let again = of(&secret("2", &["quay.io"]));
+    assert_eq!(again.news(Some(&half)), [fault]);
+    assert_eq!(
+        of(&secret("3", &["quay.io", "ghcr.io"])).news(Some(&half)),
+        [""; 0]
+    );
+    let missing = Read::faulty("the Secret does not exist");
+    assert_eq!(missing.news(Some(&half)), ["the Secret does not exist"]);
+    assert_eq!(missing.news(Some(&missing)), [""; 0]);
+    let empty = of(b"{}");
+    assert_eq!(
+        empty.news(None),
+        [
+            "ghcr.io: it has no .dockerconfigjson",
+            "quay.io: it has no .dockerconfigjson"
+        ]
+    );
+    assert_eq!(of(b"[]").news(None), ["the Secret cannot be decoded"]);
+}

@@ -278,6 +278,7 @@ const fn denies(failure: &Failure) -> bool {
     match failure {
         Failure::Unauthorized
         | Failure::Forbidden
+        | Failure::CredentialUnusable
         | Failure::RegistryNotAllowed
         | Failure::AddressNotAllowed
         | Failure::DigestMismatch => true,

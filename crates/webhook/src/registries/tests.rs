@@ -1,6 +1,7 @@
 //! From an image to its registry.
 
 use super::*;
+use bailiff_kube::list_watch::ObjectEvent;
 use bailiff_oci::ShortNames;
 use bailiff_oci::registry::{Limits, Registries};
 
@@ -23,7 +24,16 @@ registries:
     let asked = lookups.lookup(wanted.to_vec(), "shop", &labels, deadline);
     let not_allowed = Lookup::Failed(Failure::RegistryNotAllowed);
     // The watch of Secrets does not run yet.
-    let expected = [not_allowed, Lookup::Pending];
+    let expected = [not_allowed.clone(), Lookup::Pending];
+    let expected = images.map(str::to_owned).into_iter().zip(expected);
+    assert_eq!(asked.await, expected.collect());
+
+    // The Secret does not exist, and the registry, which does not either, is not asked.
+    let credentials = &lookups.credentials;
+    credentials.apply(lookups.client.registries(), "pull", &ObjectEvent::Listing);
+    credentials.apply(lookups.client.registries(), "pull", &ObjectEvent::Complete);
+    let asked = lookups.lookup(wanted.to_vec(), "shop", &labels, deadline);
+    let expected = [not_allowed, Lookup::Failed(Failure::CredentialUnusable)];
     let expected = images.map(str::to_owned).into_iter().zip(expected);
     assert_eq!(asked.await, expected.collect());
 }

@@ -99,7 +99,7 @@ async fn the_registries_of_the_flag_are_asked() {
     assert_eq!(images[2]["verdict"], "NotChecked");
     assert_eq!(
         images[2]["findings"][0]["message"],
-        "Container c uses docker.io/library/nginx:latest, which could not be checked with registry docker.io, because Bailiff is not configured to ask it. ImageAdmissionPolicy pins requires images that were checked. An administrator can add docker.io to the value registries of Bailiff."
+        "Container c: docker.io/library/nginx:latest could not be checked, because Bailiff is not configured to ask registry docker.io. ImageAdmissionPolicy pins requires images that were checked. An administrator can add docker.io to the value registries of Bailiff."
     );
 }
 

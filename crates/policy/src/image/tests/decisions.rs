@@ -181,7 +181,7 @@ fn a_tag_that_stayed_is_denied_where_it_should_have_been_pinned_only() {
     assert_eq!(
         messages(&decided.denied),
         [
-            "Container c0 uses ghcr.io/acme/web:1.0, whose tag was not replaced by a digest. ImageAdmissionPolicy our-registry requires that Bailiff replaces tags by digests. Create the pod again. If it is rejected again, an administrator has to check the webhook of Bailiff."
+            "Container c0 uses ghcr.io/acme/web:1.0, whose tag was not replaced by a digest. ImageAdmissionPolicy our-registry requires that Bailiff replaces tags by digests. Create the pod again. If it is rejected again, an administrator must check the webhook of Bailiff."
         ]
     );
     let decided = decision(&spec, WARN, Stage::Validating, (&pod, None), &answers);
@@ -192,48 +192,66 @@ fn a_tag_that_stayed_is_denied_where_it_should_have_been_pinned_only() {
 fn what_a_registry_does_not_have_or_does_not_say_is_denied_with_the_cause() {
     let spec = json!({"digest": {"pin": true}});
     let policy = "ImageAdmissionPolicy our-registry";
-    let later = "Try again later; controllers try again by themselves.";
+    let later = "Retry later; controllers retry automatically.";
     for (answer, want) in [
         (
             Lookup::NotFound(Missing::Manifest),
             format!(
-                "which registry ghcr.io does not have. {policy} requires images that exist in their repository. Check repository, tag and digest, or push the image."
+                " uses ghcr.io/acme/web:1.0, which registry ghcr.io does not have. {policy} requires images that exist in their repository. Check repository, tag and digest, or push the image."
             ),
         ),
         (
             Lookup::NotFound(Missing::Repository),
             format!(
-                "a repository that registry ghcr.io does not have. {policy} requires images that exist in their repository. Check repository, tag and digest, or push the image."
+                " uses ghcr.io/acme/web:1.0, a repository that registry ghcr.io does not have. {policy} requires images that exist in their repository. Check repository, tag and digest, or push the image."
             ),
         ),
         (
             Lookup::Pending,
             format!(
-                "about which registry ghcr.io has not answered yet. {policy} requires images that were checked. {later}"
+                ": ghcr.io/acme/web:1.0 could not be checked, because registry ghcr.io has not answered yet. {policy} requires images that were checked. {later}"
             ),
         ),
         (
             Lookup::Failed(Failure::RateLimited { retry_after: None }),
             format!(
-                "which could not be checked with registry ghcr.io, because it limits requests (429). {policy} requires images that were checked. {later}"
+                ": ghcr.io/acme/web:1.0 could not be checked, because registry ghcr.io limits requests (429). {policy} requires images that were checked. {later}"
             ),
         ),
         (
             Lookup::Failed(Failure::RegistryNotAllowed),
             format!(
-                "which could not be checked with registry ghcr.io, because Bailiff is not configured to ask it. {policy} requires images that were checked. An administrator can add ghcr.io to the value registries of Bailiff."
+                ": ghcr.io/acme/web:1.0 could not be checked, because Bailiff is not configured to ask registry ghcr.io. {policy} requires images that were checked. An administrator can add ghcr.io to the value registries of Bailiff."
             ),
         ),
         (
             Lookup::Failed(Failure::Unauthorized),
             format!(
-                "which could not be checked with registry ghcr.io, because it requires other credentials (401). {policy} requires images that were checked. Check the reference. An administrator can add credentials for it to the value registries of Bailiff."
+                ": ghcr.io/acme/web:1.0 could not be checked, because registry ghcr.io requires other credentials (401). {policy} requires images that were checked. Check the reference. An administrator can add credentials for it to the value registries of Bailiff."
+            ),
+        ),
+        (
+            Lookup::Failed(Failure::CredentialUnusable),
+            format!(
+                ": ghcr.io/acme/web:1.0 could not be checked, because the credential of Bailiff for registry ghcr.io cannot be used. {policy} requires images that were checked. An administrator must check the Secret of the credential."
+            ),
+        ),
+        (
+            Lookup::Failed(Failure::Timeout),
+            format!(
+                ": ghcr.io/acme/web:1.0 could not be checked, because registry ghcr.io does not answer in time. {policy} requires images that were checked. {later} If it continues, an administrator must check registry ghcr.io."
+            ),
+        ),
+        (
+            Lookup::Failed(Failure::AddressNotAllowed),
+            format!(
+                ": ghcr.io/acme/web:1.0 could not be checked, because registry ghcr.io has an address that Bailiff does not connect to. {policy} requires images that were checked. An administrator can list ghcr.io with its port in the value registries of Bailiff."
             ),
         ),
         (
             Lookup::Failed(Failure::DigestMismatch),
             format!(
-                "which could not be checked with registry ghcr.io, because what it sends does not have the digest. {policy} requires images that were checked. An administrator has to check registry ghcr.io."
+                ": ghcr.io/acme/web:1.0 could not be checked, because registry ghcr.io sends content that has another digest. {policy} requires images that were checked. An administrator must check registry ghcr.io."
             ),
         ),
     ] {
@@ -241,10 +259,7 @@ fn what_a_registry_does_not_have_or_does_not_say_is_denied_with_the_cause() {
         let answers = [("ghcr.io/acme/web:1.0", answer)];
         for stage in [Stage::Mutating, Stage::Validating] {
             let decided = decision(&spec, DENY, stage, (&pod, None), &answers);
-            assert_eq!(
-                messages(&decided.denied),
-                [format!("Container c0 uses ghcr.io/acme/web:1.0, {want}")]
-            );
+            assert_eq!(messages(&decided.denied), [format!("Container c0{want}")]);
             assert_eq!(decided.pins, []);
         }
     }
@@ -268,7 +283,8 @@ fn an_answer_about_another_digest_is_no_answer() {
     assert_eq!(
         messages(&of(found(OTHER)).denied),
         [format!(
-            "Container c0 uses {reference}, which could not be checked with registry ghcr.io, because what it sends does not have the digest (and 1 more). ImageAdmissionPolicy our-registry requires images that were checked. An administrator has to check registry ghcr.io."
+            "Container c0: {WEB}@sha256:{} could not be checked, because registry ghcr.io sends content that has another digest (and 1 more). ImageAdmissionPolicy our-registry requires images that were checked. An administrator must check registry ghcr.io.",
+            &DIGEST[7..19]
         )]
     );
     // What nobody looked up is unanswered.
@@ -292,14 +308,14 @@ fn a_policy_can_allow_what_is_not_checked_with_a_note_and_never_what_does_not_ex
     assert_eq!(
         decided.notes,
         [
-            "Container c0 uses ghcr.io/acme/web:1.0, which could not be checked with registry ghcr.io, because it cannot be reached. ImageAdmissionPolicy our-registry allows it, because its onError is Allow."
+            "Container c0: ghcr.io/acme/web:1.0 could not be checked, because registry ghcr.io cannot be reached. ImageAdmissionPolicy our-registry allows it, because its onError is Allow."
         ]
     );
     let decided = of(Lookup::Pending);
     assert_eq!(
         decided.notes,
         [
-            "Container c0 uses ghcr.io/acme/web:1.0, about which registry ghcr.io has not answered yet. ImageAdmissionPolicy our-registry allows it, because its onPending is Allow."
+            "Container c0: ghcr.io/acme/web:1.0 could not be checked, because registry ghcr.io has not answered yet. ImageAdmissionPolicy our-registry allows it, because its onPending is Allow."
         ]
     );
     assert_eq!(of(Lookup::NotFound(Missing::Manifest)).denied.len(), 1);
@@ -324,7 +340,8 @@ fn a_tag_is_pinned_to_its_last_known_digest_while_the_registry_is_down_and_the_n
     assert_eq!(
         decided.notes,
         [format!(
-            "Container c0 uses {WEB}@{DIGEST}, as registry ghcr.io had it 7 minutes ago, because it does not answer in time."
+            "Container c0 uses {WEB}@sha256:{}, the digest of 7 minutes ago, because registry ghcr.io does not answer in time.",
+            &DIGEST[7..19]
         )]
     );
 }

@@ -198,7 +198,7 @@ fn an_expression_that_cannot_be_evaluated_is_a_violation_with_the_cause_whatever
     let with = |expression: &str| json!({"validations": [{"expression": "true"}, {"expression": expression}], "onError": "Allow", "onPending": "Allow"});
     let start = "Container c0 could not be evaluated with ImageAdmissionPolicy our-registry";
     let image = "The image is docker.io/library/nginx:latest.";
-    let correct = "An administrator has to correct the expression.";
+    let correct = "An administrator must correct the expression.";
     for (expression, cause) in [
         ("object.metadata.labels['a'] == 'b'", "no such key: labels"),
         ("image.digest != ''", "no such key: digest"),
