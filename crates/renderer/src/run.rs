@@ -240,6 +240,7 @@ mod tests {
             ["cni", "kube-system", "security"]
         );
     }
+
     /// The pauses between passes with a change right after each, in milliseconds.
     fn pauses(passes: &[Pass]) -> Vec<u128> {
         let start = Instant::now();
