@@ -62,21 +62,25 @@ seccompProfile: {type: RuntimeDefault}
 {{- end }}
 
 {{/* Namespaces that no image policy applies to, whatever the value says: a pod that is denied there could not be
-repaired from within. A list for YAML, without brackets. */}}
+repaired from within. As JSON, so that YAML reads a name such as 123 or null as text. */}}
 {{- define "bailiff.allExemptNamespaces" -}}
-{{- concat (list "kube-system" .Release.Namespace) .Values.exemptNamespaces | uniq | sortAlpha | join ", " -}}
+{{- concat (list "kube-system" .Release.Namespace) .Values.exemptNamespaces | uniq | sortAlpha | toJson -}}
 {{- end }}
 
-{{/* The file with the registries that the webhook asks. */}}
+{{/* The file with the registries that the webhook asks. A host without a value, `quay.io:`, has the defaults. */}}
 {{- define "bailiff.registries" -}}
-{{- dict "registries" .Values.registries "denyCIDRs" .Values.registryAccess.denyCIDRs | toYaml -}}
+{{- $registries := dict -}}
+{{- range $host, $registry := .Values.registries -}}
+{{- $_ := set $registries $host ($registry | default dict) -}}
+{{- end -}}
+{{- dict "registries" $registries "denyCIDRs" .Values.registryAccess.denyCIDRs | toYaml -}}
 {{- end }}
 
 {{/* Names of the Secrets that the webhook reads, as JSON. */}}
 {{- define "bailiff.webhookSecrets" -}}
 {{- $names := list "bailiff-webhook-tls" -}}
 {{- range $registry := .Values.registries -}}
-{{- range (default dict $registry).credentials -}}
+{{- range ($registry | default dict).credentials -}}
 {{- $names = append $names .secret -}}
 {{- end -}}
 {{- end -}}

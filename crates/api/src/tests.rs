@@ -61,6 +61,29 @@ fn every_field_is_documented() {
 }
 
 #[test]
+fn label_selectors_are_merged_as_a_whole_as_in_kubernetes() {
+    let mut selectors = Vec::new();
+    for crd in crds() {
+        walk(&crd.spec.names.kind, &root(&crd), &mut |path, property| {
+            if path.ends_with("Selector") {
+                selectors.push((path.to_owned(), property.x_kubernetes_map_type.clone()));
+            }
+        });
+    }
+    let want: Vec<_> = [
+        "ImageAdmissionPolicy.spec.matchConstraints",
+        "ImageAdmissionPolicyBinding.spec.matchResources",
+        "RuntimePolicy.spec.matchConstraints",
+        "RuntimePolicyBinding.spec.matchResources",
+    ]
+    .iter()
+    .flat_map(|of| ["namespaceSelector", "objectSelector"].map(|name| format!("{of}.{name}")))
+    .map(|path| (path, Some("atomic".to_owned())))
+    .collect();
+    assert_eq!(selectors, want);
+}
+
+#[test]
 fn kinds_have_short_names_a_category_and_columns() {
     for (crd, short) in crds().iter().zip(["iap", "iapb", "inc", "rtp", "rtpb"]) {
         let names = &crd.spec.names;

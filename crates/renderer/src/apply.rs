@@ -1,11 +1,11 @@
 //! One pass: read everything, write what differs, report.
 //!
 //! Here: the requests and their order. Not here: what differs (`plan`).
-//! Invariant: a request that fails stops no other; a pass without the release's `ClusterRole` writes
+//! Invariant: a request that fails stops no other; a pass without the release's `ClusterRole` or namespace writes
 //! nothing, because the release is being uninstalled.
 
 use crate::metrics::Metrics;
-use crate::plan::{Cluster, Plan, RENDERER, Settings, Write, plan};
+use crate::plan::{self, Cluster, Plan, RENDERER, Settings, WEBHOOK_CONFIGURATION, Write, plan};
 use crate::status;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, TypeChecking};
 use bailiff_kube::decode::{Decoded, Undecodable};
@@ -13,8 +13,9 @@ use bailiff_kube::watch::PAGE_LIMIT;
 use bailiff_policy::image::{RENDERED_PREFIX, rendered_name};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
+use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
@@ -31,8 +32,10 @@ const REPORTED_LIMIT: usize = 1000;
 /// What a pass came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pass {
-    /// Everything is as it should be.
-    Complete,
+    /// Everything was as it should be.
+    Settled,
+    /// Rendered objects were written. Whether they stay so, the next pass tells.
+    Wrote,
     /// A request failed; the next pass repeats it.
     Incomplete,
     /// The release is being uninstalled.
@@ -49,7 +52,7 @@ pub(crate) async fn pass(
     metrics: &Metrics,
     reported: &mut Reported,
 ) -> Result<Pass, kube::Error> {
-    let Some(owner) = owner(client).await? else {
+    let Some(owner) = owner(client, settings).await? else {
         return Ok(Pass::Uninstalling);
     };
     let mut cluster = Cluster {
@@ -70,26 +73,42 @@ pub(crate) async fn pass(
         metrics,
     )
     .await;
-    Ok(if written.is_complete && is_reported {
-        Pass::Complete
-    } else {
-        Pass::Incomplete
-    })
+    Ok(
+        match (written.is_complete && is_reported, plan.writes.is_empty()) {
+            (true, true) => Pass::Settled,
+            (true, false) => Pass::Wrote,
+            (false, _) => Pass::Incomplete,
+        },
+    )
 }
 
-/// The reference to the release's `ClusterRole`; none: it is gone or going.
-async fn owner(client: &Client) -> Result<Option<OwnerReference>, kube::Error> {
-    let api = Api::<Decoded<ClusterRole>>::all(client.clone());
-    let found = api.get_opt(RENDERER).await?;
-    Ok(found
-        .filter(|role| role.meta().deletion_timestamp.is_none())
-        .map(|role| OwnerReference {
-            api_version: ClusterRole::api_version(&()).into_owned(),
-            kind: ClusterRole::kind(&()).into_owned(),
-            name: RENDERER.to_owned(),
-            uid: role.uid().unwrap_or_default(),
-            ..OwnerReference::default()
-        }))
+/// The owner of rendered bindings; none: Bailiff is being uninstalled.
+async fn owner(
+    client: &Client,
+    settings: &Settings,
+) -> Result<Option<OwnerReference>, kube::Error> {
+    let configuration = if settings.webhook {
+        metadata::<ValidatingWebhookConfiguration>(client, WEBHOOK_CONFIGURATION).await?
+    } else {
+        None
+    };
+    let role = metadata::<ClusterRole>(client, RENDERER).await?;
+    let namespace = metadata::<Namespace>(client, &settings.namespace).await?;
+    Ok(plan::owner(
+        role.as_ref(),
+        configuration.as_ref(),
+        namespace.as_ref(),
+    ))
+}
+
+/// The metadata of an object without a namespace, whether or not the rest can be decoded; none: it does not exist.
+async fn metadata<K>(client: &Client, name: &str) -> Result<Option<ObjectMeta>, kube::Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let api = Api::<Decoded<K>>::all(client.clone());
+    let found = api.get_opt(name).await?;
+    Ok(found.map(|object| object.meta().clone()))
 }
 
 /// All objects of a kind, page by page, each decoded by itself.

@@ -13,9 +13,10 @@ use bailiff_policy::image::{
 };
 use bailiff_policy::{FieldError, MatchResources};
 use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt as _};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,8 @@ pub(crate) const GENERATION: &str = "bailiff.dev/rendered-generation";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The name of the renderer: of its `ClusterRole`, as a field manager, and in the label of what it writes.
 pub(crate) const RENDERER: &str = "bailiff-renderer";
+/// The name of the webhook's configuration.
+pub(crate) const WEBHOOK_CONFIGURATION: &str = "bailiff";
 
 /// What there is in the cluster.
 #[derive(Debug)]
@@ -36,14 +39,15 @@ pub(crate) struct Cluster {
     pub(crate) rendered_policies: BTreeMap<String, ValidatingAdmissionPolicy>,
     /// Rendered bindings, by name.
     pub(crate) rendered_bindings: BTreeMap<String, ValidatingAdmissionPolicyBinding>,
-    /// The owner of rendered bindings: an object of the release, so that nothing is enforced after
-    /// `helm uninstall`.
+    /// The owner of rendered bindings; see [`owner`].
     pub(crate) owner: OwnerReference,
 }
 
 /// What the renderer is configured with.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    /// The namespace that Bailiff runs in.
+    pub namespace: String,
     /// Namespaces that no rendered policy applies to.
     pub exempt: Exemptions,
     /// Whether the webhook runs. Then it applies the bindings without Deny, so that no warning comes twice.
@@ -105,6 +109,36 @@ pub(crate) struct Plan {
     pub(crate) policies: BTreeMap<String, PolicyState>,
     /// By name of the binding.
     pub(crate) bindings: BTreeMap<String, BindingState>,
+}
+
+/// The owner of rendered bindings: an object of the release, so that nothing is enforced after `helm uninstall`.
+/// The `ValidatingWebhookConfiguration` where it exists, because the controller deletes it when the namespace is
+/// deleted without helm; otherwise the renderer's `ClusterRole`. None: the role or the namespace is gone or going,
+/// so Bailiff is being uninstalled. The namespace must have been read after the configuration: one that was deleted
+/// with the namespace would count as absent.
+pub(crate) fn owner(
+    role: Option<&ObjectMeta>,
+    configuration: Option<&ObjectMeta>,
+    namespace: Option<&ObjectMeta>,
+) -> Option<OwnerReference> {
+    let is_staying = |object: &&ObjectMeta| object.deletion_timestamp.is_none();
+    let role = role.filter(is_staying)?;
+    let _namespace = namespace.filter(is_staying)?;
+    Some(configuration.filter(is_staying).map_or_else(
+        || reference::<ClusterRole>(role),
+        reference::<ValidatingWebhookConfiguration>,
+    ))
+}
+
+/// A reference to an owner.
+fn reference<K: Resource<DynamicType = ()>>(owner: &ObjectMeta) -> OwnerReference {
+    OwnerReference {
+        api_version: K::api_version(&()).into_owned(),
+        kind: K::kind(&()).into_owned(),
+        name: owner.name.clone().unwrap_or_default(),
+        uid: owner.uid.clone().unwrap_or_default(),
+        ..OwnerReference::default()
+    }
 }
 
 /// Compares what there should be with what there is.
@@ -236,13 +270,8 @@ fn wanted_policy(
     let mut wanted = image::policy(compiled, exempt);
     mark(&mut wanted, policy.metadata.generation);
     // Deleted with its policy, also while no renderer runs.
-    wanted.metadata.owner_references = Some(vec![OwnerReference {
-        api_version: ImageAdmissionPolicy::api_version(&()).into_owned(),
-        kind: ImageAdmissionPolicy::kind(&()).into_owned(),
-        name: policy.name_any(),
-        uid: policy.uid().unwrap_or_default(),
-        ..OwnerReference::default()
-    }]);
+    let owner = reference::<ImageAdmissionPolicy>(&policy.metadata);
+    wanted.metadata.owner_references = Some(vec![owner]);
     wanted
 }
 

@@ -9,14 +9,14 @@ use crate::plan::Settings;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, keys};
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::serve::{self, Health};
-use bailiff_kube::watch;
-use bailiff_policy::image::{Exemptions, Mode};
+use bailiff_kube::watch::{self, Event};
+use bailiff_policy::image::{Exemptions, Mode, RENDERED_PREFIX};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 use kube::runtime::watcher;
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
@@ -30,7 +30,8 @@ use tokio_util::sync::CancellationToken;
 /// What a change waits for others that come with it, as from `kubectl apply` of a directory.
 const SETTLE: Duration = Duration::from_millis(200);
 /// How soon a pass that failed is repeated, at least and at most. Changes do not make it sooner: the
-/// status that a pass writes is one.
+/// status that a pass writes is one. A pass that wrote is followed by another as soon as [`SETTLE`], and by later ones
+/// with pauses that double to the same limit: somebody overwrites what is written.
 const RETRY: Duration = Duration::from_secs(5);
 const RETRY_LIMIT: Duration = Duration::from_mins(5);
 /// How often a pass is made without a change.
@@ -67,6 +68,7 @@ impl Config {
         Self {
             address,
             settings: Settings {
+                namespace: namespace.to_owned(),
                 exempt: Exemptions {
                     namespaces: namespaces.into_iter().collect(),
                 },
@@ -105,70 +107,124 @@ pub async fn run(config: Config, client: Client, shutdown: CancellationToken) ->
 async fn render(settings: &Settings, client: Client, metrics: &Metrics, health: &Health) {
     let heartbeat = health.register_loop("passes", PASS_LIMIT + RESYNC);
     let mut changes = stream::select_all([
-        changes::<ImageAdmissionPolicy>(&client, metrics),
-        changes::<ImageAdmissionPolicyBinding>(&client, metrics),
-        changes::<ValidatingAdmissionPolicy>(&client, metrics),
-        changes::<ValidatingAdmissionPolicyBinding>(&client, metrics),
+        changes::<ImageAdmissionPolicy>(&client, metrics, ""),
+        changes::<ImageAdmissionPolicyBinding>(&client, metrics, ""),
+        changes::<ValidatingAdmissionPolicy>(&client, metrics, RENDERED_PREFIX),
+        changes::<ValidatingAdmissionPolicyBinding>(&client, metrics, RENDERED_PREFIX),
     ]);
     let mut reported = Reported::default();
-    let mut next = Instant::now();
-    let mut earliest = next;
-    let mut pause = RETRY;
+    let mut schedule = Schedule::new(Instant::now());
     loop {
         heartbeat.beat();
         tokio::select! {
             change = changes.next() => {
                 if change.is_some() {
-                    next = next.min(earliest.max(Instant::now() + SETTLE));
+                    schedule.changed(Instant::now());
                 }
                 continue;
             }
-            () = sleep_until(next) => {}
+            () = sleep_until(schedule.next) => {}
         }
         let passing = pass(&client, settings, metrics, &mut reported);
-        let complete = match tokio::time::timeout(PASS_LIMIT, passing).await {
+        let passed = match tokio::time::timeout(PASS_LIMIT, passing).await {
             Ok(Ok(pass)) => {
                 // A policy that the API server rejects must not stop a rollout.
                 health.set_ready(true);
-                match pass {
-                    Pass::Complete => true,
-                    Pass::Incomplete | Pass::Uninstalling => false,
-                }
+                pass
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "Cannot read policies and rendered objects");
-                false
+                Pass::Incomplete
             }
             Err(_) => {
                 tracing::warn!("Did not complete a pass within {} s", PASS_LIMIT.as_secs());
-                false
+                Pass::Incomplete
             }
         };
-        let now = Instant::now();
-        if complete {
-            (next, earliest, pause) = (now + RESYNC, now, RETRY);
-        } else {
-            (next, earliest) = (now + pause, now + RETRY);
-            pause = RETRY_LIMIT.min(pause * 2);
+        schedule.passed(passed, Instant::now());
+    }
+}
+
+/// When the next pass is made.
+#[derive(Debug)]
+struct Schedule {
+    /// The next pass.
+    next: Instant,
+    /// Changes make no pass before.
+    earliest: Instant,
+    /// The pause after the next pass that fails.
+    retry: Duration,
+    /// The pause after the next pass that writes.
+    rewrite: Duration,
+}
+
+impl Schedule {
+    /// The first pass is at once.
+    fn new(now: Instant) -> Self {
+        Self {
+            next: now,
+            earliest: now,
+            retry: RETRY,
+            rewrite: SETTLE,
+        }
+    }
+
+    /// Something changed.
+    fn changed(&mut self, now: Instant) {
+        self.next = self.next.min(self.earliest.max(now + SETTLE));
+    }
+
+    /// A pass was made.
+    fn passed(&mut self, pass: Pass, now: Instant) {
+        match pass {
+            Pass::Settled => {
+                *self = Self::new(now);
+                self.next = now + RESYNC;
+            }
+            Pass::Wrote => {
+                (self.next, self.earliest) = (now + RESYNC, now + self.rewrite);
+                (self.retry, self.rewrite) = (RETRY, RETRY_LIMIT.min(self.rewrite * 2));
+            }
+            Pass::Incomplete | Pass::Uninstalling => {
+                (self.next, self.earliest) = (now + self.retry, now + RETRY);
+                self.retry = RETRY_LIMIT.min(self.retry * 2);
+            }
         }
     }
 }
 
-/// One item for each change of an object of a kind.
-fn changes<K>(client: &Client, metrics: &Metrics) -> BoxStream<'static, ()>
+/// One item for each change of an object of a kind whose name has the prefix.
+fn changes<K>(client: &Client, metrics: &Metrics, prefix: &'static str) -> BoxStream<'static, ()>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let api = Api::<Decoded<K>>::all(client.clone());
     let config = watcher::Config::default();
     watch::objects(api, config, &metrics.undecodable)
-        .map(drop)
+        .filter_map(move |event| {
+            let concerns = event.map_or(true, |event| concerns(&event, prefix));
+            std::future::ready(concerns.then_some(()))
+        })
         .boxed()
+}
+
+/// Whether an event can be about an object whose name has the prefix.
+fn concerns<K: Resource>(event: &Event<K>, prefix: &str) -> bool {
+    match event {
+        // An object can be missing in the list.
+        Event::Init | Event::InitDone => true,
+        Event::InitApply(object) | Event::Apply(object) => object.name_any().starts_with(prefix),
+        Event::Delete(metadata) => {
+            let name = metadata.name.as_deref();
+            name.is_some_and(|name| name.starts_with(prefix))
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
     #[test]
     fn the_own_namespace_and_kube_system_are_always_exempt() {
@@ -183,5 +239,61 @@ mod tests {
             names(&["cni", "kube-system"]),
             ["cni", "kube-system", "security"]
         );
+    }
+
+    /// The pauses between passes with a change right after each, in milliseconds.
+    fn pauses(passes: &[Pass]) -> Vec<u128> {
+        let start = Instant::now();
+        let (mut now, mut schedule) = (start, Schedule::new(start));
+        let mut found = Vec::new();
+        for pass in passes {
+            schedule.passed(*pass, now);
+            schedule.changed(now);
+            found.push((schedule.next - now).as_millis());
+            now = schedule.next;
+        }
+        found
+    }
+
+    #[test]
+    fn passes_that_write_again_and_again_are_made_less_and_less_often() {
+        use Pass::{Incomplete, Settled, Wrote};
+        assert_eq!(
+            pauses(&[Wrote, Wrote, Wrote, Wrote, Settled, Wrote, Wrote]),
+            [200, 400, 800, 1600, 200, 200, 400]
+        );
+        assert_eq!(pauses(&[Wrote; 20]).last(), Some(&300_000));
+        // Changes do not make a pass that failed sooner.
+        assert_eq!(
+            pauses(&[Incomplete, Incomplete, Wrote, Settled]),
+            [5000, 5000, 200, 200]
+        );
+    }
+
+    #[test]
+    fn a_change_of_others_admission_policies_makes_no_pass() {
+        let object = |name: &str| ValidatingAdmissionPolicy {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..ValidatingAdmissionPolicy::default()
+        };
+        let concerned = |name: &str, prefix: &str| {
+            let delete = Event::Delete(Box::new(object(name).metadata));
+            let events = [
+                Event::InitApply(object(name)),
+                Event::Apply(object(name)),
+                delete,
+            ];
+            events.map(|event| concerns(&event, prefix))
+        };
+        assert_eq!(concerned("bailiff-image.ours", RENDERED_PREFIX), [true; 3]);
+        assert_eq!(concerned("theirs", RENDERED_PREFIX), [false; 3]);
+        assert_eq!(concerned("any", ""), [true; 3]);
+        assert!(concerns(
+            &Event::<ValidatingAdmissionPolicy>::InitDone,
+            RENDERED_PREFIX
+        ));
     }
 }

@@ -47,8 +47,9 @@ pub(crate) struct Limits {
     pub(crate) body: Duration,
     /// Most bytes of a body.
     pub(crate) body_bytes: usize,
-    /// Most bytes of all bodies that are in memory, and twice what those of one address can be. Decoded,
-    /// what an API server sends takes up to fifteen times as many.
+    /// Most bytes of all bodies that are in memory, and twice what those of one address can be, so at least twice
+    /// `body_bytes`. Decoded, what an API server sends takes up to fifteen times as many: 240 MiB of the memory limit
+    /// of the chart (`webhook.resources`).
     pub(crate) bodies_bytes: usize,
 }
 

@@ -9,12 +9,12 @@
   timeoutSeconds: {{ (index . 0).Values.webhook.timeoutSeconds }}
 {{- end }}
 
-{{/* Called with the exempt namespaces. */}}
+{{/* Called with the exempt namespaces, as JSON. */}}
 {{- define "bailiff.webhookNamespaces" }}
   # By the name, which nobody can change, and not by a label that tenants can set.
   namespaceSelector:
     matchExpressions:
-    - {key: kubernetes.io/metadata.name, operator: NotIn, values: [{{ . }}]}
+    - {key: kubernetes.io/metadata.name, operator: NotIn, values: {{ . }}}
   objectSelector: {}
 {{- end }}
 

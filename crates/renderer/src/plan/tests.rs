@@ -93,7 +93,7 @@ const BINDING: &str = "bailiff-image.everywhere";
 fn a_settled_cluster_needs_no_write_and_owners_delete_what_is_rendered() {
     let cluster = settled();
     assert_eq!(writes(&cluster), [""; 0]);
-    let owner = |metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta| {
+    let owner = |metadata: &ObjectMeta| {
         let owners = metadata.owner_references.clone().unwrap();
         assert_eq!(owners.len(), 1);
         format!("{} {}", owners[0].kind, owners[0].uid)
@@ -102,6 +102,48 @@ fn a_settled_cluster_needs_no_write_and_owners_delete_what_is_rendered() {
     assert_eq!(owner(policy), "ImageAdmissionPolicy ours-uid");
     let binding = &cluster.rendered_bindings[BINDING].metadata;
     assert_eq!(owner(binding), "ClusterRole role-uid");
+}
+
+#[test]
+fn the_webhook_configuration_owns_the_bindings_where_it_exists_and_otherwise_the_role() {
+    let object = |uid: &str| ObjectMeta {
+        name: Some(format!("{uid}-name")),
+        uid: Some(uid.to_owned()),
+        ..ObjectMeta::default()
+    };
+    let going = |uid: &str| -> ObjectMeta {
+        let metadata = json!({"uid": uid, "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        serde_json::from_value(metadata).unwrap()
+    };
+    let (role, namespace) = (object("role"), object("namespace"));
+    let of = |configuration: Option<&ObjectMeta>| {
+        let owner = owner(Some(&role), configuration, Some(&namespace)).unwrap();
+        format!(
+            "{} {} {} {}",
+            owner.api_version, owner.kind, owner.name, owner.uid
+        )
+    };
+    let by_configuration =
+        "admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration webhook-name webhook";
+    assert_eq!(of(Some(&object("webhook"))), by_configuration);
+    let by_role = "rbac.authorization.k8s.io/v1 ClusterRole role-name role";
+    assert_eq!(of(None), by_role);
+    assert_eq!(of(Some(&going("webhook"))), by_role);
+    // Bailiff is being uninstalled: a binding that was owned by the role would stay.
+    let (role, namespace) = (Some(&role), Some(&namespace));
+    assert_eq!(owner(role, None, None), None);
+    assert_eq!(owner(role, None, Some(&going("namespace"))), None);
+    assert_eq!(owner(None, None, namespace), None);
+    assert_eq!(owner(Some(&going("role")), None, namespace), None);
+
+    // A binding of another owner is written again.
+    let mut cluster = settled();
+    cluster.owner = reference::<ValidatingWebhookConfiguration>(&object("webhook"));
+    assert_eq!(writes(&cluster), [format!("write binding {BINDING}")]);
+    let Some(Write::Binding(written)) = planned(&cluster).writes.pop() else {
+        panic!("the binding is not written");
+    };
+    assert_eq!(written.metadata.owner_references, Some(vec![cluster.owner]));
 }
 
 #[test]

@@ -112,19 +112,25 @@ fn the_controller_deletes_pods_only_where_a_value_says_so() {
 fn only_the_renderer_writes_admission_policies_and_a_value_removes_it() {
     let objects = bailiff(&[]).unwrap();
     let read = "get list watch";
-    let write = "get list watch create update delete";
+    let write = "list watch create update delete";
     assert_eq!(
         granted(&objects["ClusterRole/bailiff-renderer"]),
         grants(&[
-            ("imageadmissionpolicies", read),
-            ("imageadmissionpolicybindings", read),
+            ("imageadmissionpolicies", "list watch"),
+            ("imageadmissionpolicybindings", "list watch"),
             ("imageadmissionpolicies/status", "patch"),
             ("imageadmissionpolicybindings/status", "patch"),
             ("validatingadmissionpolicies", write),
             ("validatingadmissionpolicybindings", write),
             ("clusterroles bailiff-renderer", "get"),
+            ("validatingwebhookconfigurations bailiff", "get"),
+            ("namespaces security", "get"),
         ])
     );
+    let without_webhook = bailiff(&["--set", "webhook.enabled=false"]).unwrap();
+    let of_webhook = "validatingwebhookconfigurations bailiff";
+    let role = granted(&without_webhook["ClusterRole/bailiff-renderer"]);
+    assert!(!role.contains_key(of_webhook), "{role:?}");
     let writes = |verbs: &str| verbs.split(' ').any(|verb| !read.contains(verb));
     for (name, object) in objects
         .iter()
@@ -155,8 +161,8 @@ fn the_webhook_reads_policies_and_owners_and_writes_events() {
     assert_eq!(
         granted(&objects["ClusterRole/bailiff-webhook"]),
         grants(&[
-            ("imageadmissionpolicies", read),
-            ("imageadmissionpolicybindings", read),
+            ("imageadmissionpolicies", "list watch"),
+            ("imageadmissionpolicybindings", "list watch"),
             ("namespaces", read),
             ("replicasets", "get"),
             ("deployments", "get"),
@@ -165,13 +171,13 @@ fn the_webhook_reads_policies_and_owners_and_writes_events() {
             ("jobs", "get"),
             ("cronjobs", "get"),
             ("replicationcontrollers", "get"),
-            ("events", "get create patch"),
+            ("events", "create patch"),
         ])
     );
     let role = |name: &str| granted(&objects[name]);
     assert_eq!(
         role("Role/bailiff-webhook"),
-        grants(&[("secrets bailiff-webhook-tls", read)])
+        grants(&[("secrets bailiff-webhook-tls", "list watch")])
     );
     let verbs = "get list watch patch delete";
     assert_eq!(

@@ -63,6 +63,9 @@ fn the_chart_renders_what_its_values_ask_for() {
         "PriorityClass/bailiff-sensor",
         "FlowSchema/bailiff-sensor",
         "PriorityLevelConfiguration/bailiff-controller",
+        "FlowSchema/bailiff-renderer",
+        "FlowSchema/bailiff-webhook",
+        "PriorityLevelConfiguration/bailiff-webhook",
         "ClusterRoleBinding/bailiff-policies-get",
     ];
     let always = [
@@ -275,6 +278,7 @@ fn each_value_of_the_image_policies_reaches_the_webhook_and_the_renderer() {
     let own = ("NAMESPACE", "{metadata.namespace}");
     let webhook = [
         own,
+        ("WEBHOOK_BIND_ADDRESS", "[::]:9443"),
         ("POD_NAME", "{metadata.name}"),
         ("REGISTRIES", "/etc/bailiff/registries.yaml"),
         ("TAG_STALE_IF_ERROR", "2h"),
@@ -347,6 +351,9 @@ fn a_value_that_is_unknown_or_invalid_is_rejected_with_its_name() {
         ("priorityClasses.value=5", "value"),
         ("webhook.failurePolicy=Never", "failurePolicy"),
         ("webhook.timeoutSeconds=31", "timeoutSeconds"),
+        ("webhook.port=8080", "port"),
+        ("webhook.port=443", "port"),
+        ("networkPolicy.dnsPorts={}", "dnsPorts"),
         ("imagePolicies.mode=Off", "mode"),
         ("registryAccess.denyCIDRs={10.0.0.0}", "denyCIDRs"),
         ("sensor.maxUnavailable=0", "maxUnavailable"),

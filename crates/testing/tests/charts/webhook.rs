@@ -128,6 +128,11 @@ fn the_own_namespace_and_kube_system_are_exempt_whatever_the_value_says() {
             r#"exemptNamespaces=["cni","security"]"#,
             json!(["cni", "kube-system", "security"]),
         ),
+        // Names that YAML would read as a number and as nothing.
+        (
+            r#"exemptNamespaces=["123","null"]"#,
+            json!(["123", "kube-system", "null", "security"]),
+        ),
     ] {
         let objects = bailiff(&["--set-json", value]).unwrap();
         for (name, entry) in entries(&objects) {
@@ -183,7 +188,7 @@ fn the_webhook_reads_the_registries_and_restarts_when_they_change() {
     for (bad, words) in [
         (r#"registries={"example.com/path": {}}"#, "example.com/path"),
         (
-            r#"registries={"example.com": {"endpoint": "mirror"}}"#,
+            r#"registries={"example.com": {"endpoint": "ftp://mirror"}}"#,
             "endpoint",
         ),
         (
@@ -193,6 +198,14 @@ fn the_webhook_reads_the_registries_and_restarts_when_they_change() {
         (
             r#"registries={"example.com": {"password": "x"}}"#,
             "password",
+        ),
+        (
+            r#"registries={"example.com": {"credentials": [{"secret": "bailiff-webhook-ca"}]}}"#,
+            r#"registries."example.com".credentials must not name Secret bailiff-webhook-ca, which has a key of the webhook; name a Secret of type kubernetes.io/dockerconfigjson"#,
+        ),
+        (
+            r#"registries={"example.com": {"credentials": [{"secret": "bailiff-webhook-tls"}]}}"#,
+            "must not name Secret bailiff-webhook-tls",
         ),
     ] {
         let said = bailiff(&["--set-json", bad]).unwrap_err();
@@ -251,6 +264,73 @@ fn the_values_say_which_callers_the_webhook_verifies() {
 }
 
 #[test]
+fn a_registry_can_have_the_defaults_or_an_endpoint_without_a_scheme() {
+    let values =
+        r#"registries={"quay.io": null, "docker.io": {"endpoint": "mirror.example.com:5000/hub"}}"#;
+    let objects = bailiff(&["--set-json", values]).unwrap();
+    let file = &objects["ConfigMap/bailiff-registries"]["data"]["registries.yaml"];
+    let file: Json = serde_yaml_ng::from_str(file.as_str().unwrap()).unwrap();
+    assert_eq!(
+        file["registries"],
+        json!({"quay.io": {}, "docker.io": {"endpoint": "mirror.example.com:5000/hub"}})
+    );
+}
+
+#[test]
+fn the_requests_of_the_webhook_and_the_renderer_do_not_wait_for_those_of_tenants() {
+    let objects = bailiff(&[]).unwrap();
+    for (component, level) in [("webhook", "webhook"), ("renderer", "controller")] {
+        let schema = &objects[&format!("FlowSchema/bailiff-{component}")]["spec"];
+        let level = format!("bailiff-{level}");
+        assert_eq!(schema["priorityLevelConfiguration"]["name"], level);
+        assert!(objects.contains_key(&format!("PriorityLevelConfiguration/{level}")));
+        let account = json!({"name": format!("bailiff-{component}"), "namespace": "security"});
+        assert_eq!(schema["rules"][0]["subjects"][0]["serviceAccount"], account);
+        // Before the schema service-accounts of Kubernetes.
+        assert!(schema["matchingPrecedence"].as_i64().unwrap() < 9000);
+    }
+}
+
+#[test]
+fn the_webhook_runs_in_the_network_of_the_node_where_a_value_says_so() {
+    let set = "webhook.hostNetwork=true,webhook.port=10250";
+    let objects = bailiff(&["--set", set]).unwrap();
+    let deployment = &objects["Deployment/bailiff-webhook"]["spec"];
+    let pod = &deployment["template"]["spec"];
+    assert_eq!(pod["hostNetwork"], true);
+    assert_eq!(pod["dnsPolicy"], "ClusterFirstWithHostNet");
+    let container = &pod["containers"][0];
+    assert_eq!(
+        container["ports"][0],
+        json!({"name": "https", "containerPort": 10250})
+    );
+    let address = json!({"name": "BAILIFF_WEBHOOK_BIND_ADDRESS", "value": "[::]:10250"});
+    assert!(container["env"].as_array().unwrap().contains(&address));
+    // A new replica has no free port beside an old one.
+    assert_eq!(
+        deployment["strategy"]["rollingUpdate"],
+        json!({"maxSurge": 0, "maxUnavailable": 1})
+    );
+    let default = &bailiff(&[]).unwrap()["Deployment/bailiff-webhook"]["spec"]["template"]["spec"];
+    assert!(default["hostNetwork"].is_null() && default["dnsPolicy"].is_null());
+}
+
+#[test]
+fn both_configurations_have_the_annotations_of_the_value() {
+    let value = r#"webhook.annotations={"admissions.enforcer/disabled": "true"}"#;
+    let objects = bailiff(&["--set-json", value]).unwrap();
+    let default = bailiff(&[]).unwrap();
+    for kind in ["Mutating", "Validating"] {
+        let name = format!("{kind}WebhookConfiguration/bailiff");
+        assert_eq!(
+            objects[&name]["metadata"]["annotations"],
+            json!({"admissions.enforcer/disabled": "true"})
+        );
+        assert!(default[&name]["metadata"]["annotations"].is_null());
+    }
+}
+
+#[test]
 fn reviews_come_from_anywhere_and_registries_are_reached() {
     let registries = r#"registries={"docker.io": null, "[fd00::1]": {}, "a.example.com": {"plainHTTP": true},
         "b.example.com:5001": {}, "c.example.com:5002": {"endpoint": "https://mirror:5003/v2/c:1"},
@@ -278,7 +358,9 @@ fn reviews_come_from_anywhere_and_registries_are_reached() {
             r#"5003 "TCP""#,
             r#"5006 "TCP""#,
             r#"53 "UDP""#,
-            r#"53 "TCP""#
+            r#"53 "TCP""#,
+            r#"5353 "UDP""#,
+            r#"5353 "TCP""#
         ]
     );
     assert!(spec["egress"][1]["to"].is_null());
