@@ -74,11 +74,17 @@ impl Registry {
         format!("{}/{name}", self.namespace)
     }
 
+    /// A version of the story's own: a node that has an image of the same digest reports the repository that
+    /// it came from first.
+    fn version(&self, version: &str) -> String {
+        format!("{}-{version}", self.namespace)
+    }
+
     /// Pushes busybox under a tag. Each version has a digest of its own, which is returned.
     #[must_use]
     pub fn push(&self, name: &str, tag: &str, version: &str) -> String {
         let mut image = busybox().unwrap();
-        image.label("version", version);
+        image.label("version", &self.version(version));
         self.server.push(&image, &self.path(name), tag).unwrap()
     }
 
@@ -86,7 +92,7 @@ impl Registry {
     #[must_use]
     pub fn push_index(&self, name: &str, tag: &str, version: &str) -> String {
         let mut image = busybox().unwrap();
-        image.label("version", version);
+        image.label("version", &self.version(version));
         let path = self.path(name);
         self.server.push_index(&image, &path, tag).unwrap()
     }

@@ -74,6 +74,7 @@ fn a_dry_run_writes_no_event() {
             "metadata": {
                 "name": name,
                 "namespace": story.namespace,
+                "labels": owner["spec"]["template"]["metadata"]["labels"],
                 "ownerReferences": [{
                     "apiVersion": "apps/v1",
                     "kind": "ReplicaSet",

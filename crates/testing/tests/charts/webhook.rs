@@ -369,8 +369,8 @@ fn reviews_come_from_anywhere_and_registries_are_reached() {
         let spec = bailiff(arguments).unwrap()["NetworkPolicy/bailiff-webhook"]["spec"].clone();
         spec["egress"][1]["ports"].as_array().unwrap().len()
     };
-    assert_eq!(ports(&[]), 3);
-    assert_eq!(ports(&["--set-json", "networkPolicy.registryPorts=[]"]), 2);
+    assert_eq!(ports(&[]), 5);
+    assert_eq!(ports(&["--set-json", "networkPolicy.registryPorts=[]"]), 4);
     // The others keep what they had.
     for component in ["controller", "sensor", "renderer"] {
         let spec = &objects[&format!("NetworkPolicy/bailiff-{component}")]["spec"];
