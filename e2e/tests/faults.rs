@@ -259,7 +259,7 @@ fn a_node_whose_sensor_is_gone_has_an_event_and_counts_as_not_monitored() {
     assert_eq!(
         messages,
         [
-            "Bailiff does not monitor processes on this node and evaluates no policies here. It has had no sensor pod for more than a minute. Check the tolerations and the node selector of DaemonSet bailiff-sensor."
+            "Bailiff does not monitor processes on this node and evaluates no policies here. It has had no sensor pod for more than a minute. Check the tolerations, the node selector and the affinity of DaemonSet bailiff-sensor."
         ]
     );
     sensors_on(&story, r#"{"kubernetes.io/hostname":null}"#, "2");
