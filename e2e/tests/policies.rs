@@ -110,10 +110,22 @@ fn a_changed_policy_is_the_one_that_counts() {
 
 #[test]
 fn a_policy_that_does_not_compile_says_where_and_never_runs() {
-    let story = Story::begin("broken");
-    story.apply(
-        "{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicy, metadata: {name: broken-NAMESPACE}, spec: {validations: [{expression: 'process.nmaes == 1'}]}}",
+    let story = Story::begin_alone("broken");
+    let policy = format!(
+        "{{apiVersion: bailiff.dev/v1alpha1, kind: RuntimePolicy, metadata: {{name: broken-{}}}, spec: {{validations: [{{expression: 'process.nmaes == 1'}}]}}}}",
+        story.namespace
     );
+    let rejected = story.cluster.try_apply(&policy);
+    let why = "spec.validations[0].expression: 1:8: undefined field 'nmaes'; did you mean 'names'?";
+    assert!(
+        !rejected.success && rejected.stderr.contains(why),
+        "{}",
+        rejected.stderr
+    );
+    // While the webhook is down, the policy is stored, and its condition says the same.
+    let down = story.scale_webhook(0);
+    story.cluster.apply(&policy);
+    drop(down);
     let policy = format!("runtimepolicy/broken-{}", story.namespace);
     story.cluster.wait("condition=Ready=false", &[&policy]);
     let object = story.cluster.get(&[&policy]);

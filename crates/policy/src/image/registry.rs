@@ -40,6 +40,11 @@ pub(super) fn question(policy: &CompiledImagePolicy, reference: &Reference) -> O
     if !policy.selects(reference) {
         return None;
     }
+    // It is denied whatever its registry says, and no request leads to a registry that is not allowed.
+    let allowed = policy.allowed.as_ref();
+    if allowed.is_some_and(|allowed| !allowed.matches(reference)) {
+        return None;
+    }
     let rule = policy.digest_rule(reference)?;
     match reference.digest() {
         Some(_) => rule.verify.then_some(Question::Digest),

@@ -230,9 +230,9 @@ async fn the_mutating_entry_pins_and_reports_and_never_rejects() {
     assert!(wanted[0].named_by_policy && until >= deadline);
 
     let response = cluster.respond(Entry::MutatePods, mutate("nginx:1")).await;
-    assert_eq!((response.denied, response.patch.len()), (None, 3));
-    let (wanted, ..) = cluster.registries.0.lock().unwrap().remove(0);
-    assert!(!wanted[0].named_by_policy, "no policy names Docker Hub");
+    assert_eq!((response.denied, response.patch.len()), (None, 0));
+    let asked = cluster.registries.0.lock().unwrap().len();
+    assert_eq!(asked, 0, "a repository that is not allowed");
     let reported = cluster.reported.0.lock().unwrap().pop().unwrap();
     assert_eq!(
         reported,
@@ -451,4 +451,14 @@ async fn a_pod_that_cannot_be_evaluated_because_of_itself_is_rejected_whatever_o
         .evaluate(Entry::MutatePods, review("shop", many), deadlines())
         .await;
     assert!(matches!(evaluated, Err(NotEvaluated::TooManyImages)));
+}
+
+#[tokio::test]
+async fn a_registry_that_no_policy_names_is_asked_as_such() {
+    let spec = json!({"digest": {"pin": true}});
+    let cluster = cluster(ApiServer::silent(), &[("p", spec, "Deny")]);
+    let review = review("shop", pod("nginx:1"));
+    cluster.respond(Entry::MutatePods, review).await;
+    let (wanted, ..) = cluster.registries.0.lock().unwrap().remove(0);
+    assert!(!wanted[0].named_by_policy, "no policy names Docker Hub");
 }

@@ -454,3 +454,30 @@ fn a_new_container_with_the_tag_of_another_one_is_pinned_too() {
     let policy = compiled(&json!({"allowedRepositories": ["ghcr.io/other/**"]}));
     assert_eq!(denials(&policy, &new, Some(&old)).len(), 1);
 }
+
+#[test]
+fn an_image_that_is_not_allowed_is_denied_for_that_alone_and_not_looked_up() {
+    let spec = json!({"allowedRepositories": ["ghcr.io/acme/**"], "digest": {"pin": true}});
+    let policy = compiled(&spec);
+    let bound = [BoundPolicy {
+        policy: &policy,
+        actions: DENY,
+    }];
+    let pod = pod(&["evil.example/miner:1", "ghcr.io/acme/web:1.0"]);
+    let review = PodReview {
+        pod: &pod,
+        old: None,
+        namespace: None,
+        only: None,
+        stage: Stage::Mutating,
+    };
+    let asked: Vec<_> = references_to_look_up(&bound, &review).into_keys().collect();
+    assert_eq!(asked, ["ghcr.io/acme/web:1.0"]);
+    let answers = Lookups::from([("ghcr.io/acme/web:1.0".to_owned(), found(DIGEST))]);
+    let rules: Vec<_> = decide(&bound, &review, &answers)
+        .denied
+        .iter()
+        .map(|violation| violation.rule)
+        .collect();
+    assert_eq!(rules, [Rule::Written(WrittenRule::AllowedRepositories)]);
+}
