@@ -8,7 +8,7 @@
 use super::bind::BoundPolicy;
 use super::evaluate::{ParsedImage, Violation, parse, written};
 use super::images::{ImageUser, images};
-use super::pins::{Pin, kept, pins};
+use super::pins::{Pin, kept, pins, pointer};
 use super::registry::{Lookups, Tags, check, question};
 use super::validations::{Subject, budget, validate};
 use bailiff_oci::{Reference, ShortNames};
@@ -188,7 +188,7 @@ fn with_pins<'a>(
     let mut lookups = lookups.clone();
     let pins: BTreeMap<&str, &Pin> = pins.iter().map(|pin| (pin.pointer.as_str(), pin)).collect();
     let pinned = images.into_iter().map(|parsed| {
-        let pin = pins.get(Pin::pointer(&parsed.image).as_str());
+        let pin = pins.get(pointer(&parsed.image).as_str());
         let answer = parsed
             .reference
             .as_ref()

@@ -73,24 +73,13 @@ pub struct Image<'a> {
 /// `pod` and `old` are Pods as JSON. What is not a list, an object or a string counts as absent.
 #[must_use]
 pub fn images<'a>(pod: &'a Json, old: Option<&Json>) -> Vec<Image<'a>> {
-    let identity = |image: &Image<'a>| (image.user, image.name, image.reference);
     let known: BTreeSet<_> = old
         .into_iter()
         .flat_map(all)
-        .map(|image| {
-            (
-                image.user,
-                image.name.to_owned(),
-                image.reference.to_owned(),
-            )
-        })
-        .collect();
-    let known: BTreeSet<_> = known
-        .iter()
-        .map(|(user, name, reference)| (*user, name.as_str(), reference.as_str()))
+        .map(|image| (image.user, image.name, image.reference))
         .collect();
     all(pod)
-        .filter(|image| !known.contains(&identity(image)))
+        .filter(|image| !known.contains(&(image.user, image.name, image.reference)))
         .collect()
 }
 

@@ -33,11 +33,6 @@ pub struct Pin {
 }
 
 impl Pin {
-    /// The pointer of the pin of an image.
-    pub(super) fn pointer(image: &Image<'_>) -> String {
-        pointer(image)
-    }
-
     /// Changes a Pod as the pin says. One that has no such reference stays as it is.
     pub fn apply(&self, pod: &mut Json) {
         let Some(reference) = pod.pointer_mut(&self.pointer) else {
@@ -70,7 +65,7 @@ impl Pin {
 }
 
 /// JSON pointer of the reference of an image.
-fn pointer(image: &Image<'_>) -> String {
+pub(super) fn pointer(image: &Image<'_>) -> String {
     let (field, index) = (image.user.field(), image.index);
     let rest = match image.user {
         ImageUser::Container | ImageUser::InitContainer | ImageUser::EphemeralContainer => "image",
