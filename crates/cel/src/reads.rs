@@ -35,10 +35,17 @@ impl Reads {
     /// value of a map.
     #[must_use]
     pub fn path(names: &[&str]) -> Self {
+        Self::everything().at(names)
+    }
+
+    /// These parts of the value that a path of names leads to. `*` stands for each element of a list and each
+    /// value of a map.
+    #[must_use]
+    pub fn at(self, names: &[&str]) -> Self {
         let Some((first, rest)) = names.split_first() else {
-            return Self::everything();
+            return self;
         };
-        let inner = Self::path(rest);
+        let inner = self.at(rest);
         if *first == "*" {
             let inner = Some(Box::new(inner));
             return Self {

@@ -16,12 +16,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("policy", &["api", "cel", "oci"]),
     ("response", &["api", "policy"]),
     ("oci", &[]),
+    ("scan", &[]),
     ("kube", &["api"]),
     ("sensor", &["api", "policy", "kube"]),
     ("controller", &["api", "policy", "response", "kube"]),
     ("renderer", &["api", "kube", "policy"]),
     ("webhook", &["api", "kube", "policy", "oci"]),
-    ("cli", &["api", "cel", "oci", "policy", "response", "kube"]),
+    (
+        "cli",
+        &["api", "cel", "oci", "policy", "response", "kube", "scan"],
+    ),
     (
         "bailiff",
         &[
@@ -41,7 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Pure crates: no runtime, no client. `oci` is one without its feature [`CLIENT`].
-const PURE: &[&str] = &["api", "cel", "oci", "policy", "response"];
+const PURE: &[&str] = &["api", "cel", "oci", "policy", "response", "scan"];
 
 /// The feature of `oci` with the registry client, whose dependencies are all optional.
 const CLIENT: &str = "registry";

@@ -32,6 +32,10 @@ use tokio::sync::Semaphore;
 const NAMESPACE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Most images of a pod. More than a pod that the API server accepts can have in practice.
 const IMAGES_LIMIT: usize = 1024;
+/// Most kept bytes and most images of a pod whose decision other reviews of the thread can wait for: it takes
+/// less than a millisecond. To hand them to another thread costs as much as the decision about a usual pod.
+const SHORT_BYTES: usize = 64 << 10;
+const SHORT_IMAGES: usize = 32;
 /// Most namespaces that are read at the same time.
 const NAMESPACES_LIMIT: usize = 8;
 
@@ -85,7 +89,7 @@ impl Admission {
             only: None,
             stage,
         };
-        let decision = self.decide(pod, review, deadlines).await?;
+        let decision = self.decide(entry, pod, review, deadlines).await?;
         if let Some(message) = pods::denial(&decision)
             && pods::is_reported(stage, &decision)
             && !review.dry_run
@@ -120,13 +124,15 @@ impl Admission {
             only: None,
             stage: Stage::Mutating,
         };
-        let decision = self.decide(pod, review, deadlines).await?;
+        let entry = Entry::ValidateWorkloads;
+        let decision = self.decide(entry, pod, review, deadlines).await?;
         Ok(workloads::response(review, &decision))
     }
 
     /// The decision about a pod in the namespace of a review.
     async fn decide(
         &self,
+        entry: Entry,
         mut pod_review: PodReview<'_>,
         review: &Review,
         deadlines: Deadlines,
@@ -135,7 +141,7 @@ impl Admission {
         if snapshot.is_empty() {
             return Ok(decide(&[], &pod_review, &BTreeMap::new()));
         }
-        if snapshot.has_expressions() && review.kept != Keep::Everything {
+        if !review.kept.covers(&snapshot.keep(entry)) {
             return Err(NotEvaluated::PoliciesChanged);
         }
         let namespace = review.identity.namespace.as_str();
@@ -154,7 +160,8 @@ impl Admission {
             namespace_object = self.read_namespace_object(namespace).await?;
             pod_review.namespace = Some(&namespace_object);
         }
-        if images(pod_review.pod, pod_review.old).len() > IMAGES_LIMIT {
+        let images = images(pod_review.pod, pod_review.old).len();
+        if images > IMAGES_LIMIT {
             return Err(NotEvaluated::TooManyImages);
         }
         let references = references_to_look_up(&bound, &pod_review);
@@ -174,8 +181,13 @@ impl Admission {
                 .lookup(wanted, namespace, &of_namespace, deadlines.lookups)
                 .await
         };
-        // It can take long for a large pod; other reviews go on meanwhile.
-        Ok(on_own_thread(|| decide(&bound, &pod_review, &lookups)))
+        let decide = || decide(&bound, &pod_review, &lookups);
+        let is_long = review.kept_bytes > SHORT_BYTES || images > SHORT_IMAGES;
+        Ok(if is_long {
+            on_own_thread(decide)
+        } else {
+            decide()
+        })
     }
 
     /// The labels of a namespace that the watch did not bring yet: it is new.
@@ -240,7 +252,7 @@ impl Admission {
 
 impl Evaluate for Admission {
     fn keep(&self, entry: Entry) -> Keep {
-        entry.keep(self.rules.snapshot().has_expressions())
+        self.rules.snapshot().keep(entry)
     }
 
     fn evaluate(

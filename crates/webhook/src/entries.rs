@@ -46,21 +46,6 @@ impl Entry {
         }
     }
 
-    /// What its reviews need of an object. Policies with expressions can read every field of a pod.
-    pub(crate) const fn keep(self, with_expressions: bool) -> Keep {
-        match self {
-            Self::MutatePods | Self::ValidatePods | Self::ValidateWorkloads
-                if !with_expressions =>
-            {
-                Keep::Images
-            }
-            Self::MutatePods
-            | Self::ValidatePods
-            | Self::ValidateWorkloads
-            | Self::ValidatePolicies => Keep::Everything,
-        }
-    }
-
     /// The value of the label `entry` of metrics.
     pub(crate) const fn label(self) -> &'static str {
         match self {

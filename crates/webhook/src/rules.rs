@@ -10,9 +10,12 @@ mod store;
 pub(crate) use namespaces::{Labels, Namespaces};
 pub(crate) use store::Store;
 
+use crate::entries::Entry;
 use crate::metrics::Metrics;
+use crate::review::Keep;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
 use bailiff_kube::list_watch::ObjectEvent;
+use bailiff_policy::Reads;
 use bailiff_policy::image::{
     self, BoundPolicy, CompiledImageBinding, CompiledImagePolicy, Mode, PodLabels,
 };
@@ -40,23 +43,49 @@ impl Compile for ImageAdmissionPolicyBinding {
 }
 
 /// What is in force at a time.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Snapshot {
     mode: Mode,
     policies: BTreeMap<String, Arc<CompiledImagePolicy>>,
     bindings: Vec<Arc<CompiledImageBinding>>,
+    pod_reads: Arc<Reads>,
+    template_reads: Arc<Reads>,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self::new(Mode::default(), BTreeMap::new(), Vec::new())
+    }
 }
 
 impl Snapshot {
+    fn new(
+        mode: Mode,
+        policies: BTreeMap<String, Arc<CompiledImagePolicy>>,
+        bindings: Vec<Arc<CompiledImageBinding>>,
+    ) -> Self {
+        let pod_reads = image::pod_reads(policies.values().map(AsRef::as_ref));
+        Self {
+            mode,
+            template_reads: Arc::new(image::template_reads(&pod_reads)),
+            pod_reads: Arc::new(pod_reads),
+            policies,
+            bindings,
+        }
+    }
+
     /// Whether there is no binding, so that no policy applies to any pod.
     pub(crate) const fn is_empty(&self) -> bool {
         self.bindings.is_empty()
     }
 
-    /// Whether a policy has expressions.
-    pub(crate) fn has_expressions(&self) -> bool {
-        let mut policies = self.policies.values();
-        policies.any(|policy| policy.has_expressions())
+    /// The parts of the objects of an entry that decisions depend on.
+    pub(crate) fn keep(&self, entry: Entry) -> Keep {
+        match entry {
+            Entry::MutatePods | Entry::ValidatePods => Keep::Parts(Arc::clone(&self.pod_reads)),
+            Entry::ValidateWorkloads => Keep::Parts(Arc::clone(&self.template_reads)),
+            Entry::ValidatePolicies => Keep::Everything,
+        }
     }
 
     /// The policies that apply to a pod.
@@ -134,11 +163,11 @@ impl Rules {
         self.metrics
             .faulty
             .set(i64::try_from(faulty).unwrap_or(i64::MAX));
-        let new = Snapshot {
-            mode: self.mode,
-            policies: known.policies.in_force(),
-            bindings: known.bindings.in_force().into_values().collect(),
-        };
+        let new = Snapshot::new(
+            self.mode,
+            known.policies.in_force(),
+            known.bindings.in_force().into_values().collect(),
+        );
         *self
             .snapshot
             .write()

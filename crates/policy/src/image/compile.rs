@@ -4,6 +4,7 @@
 //! Invariant: a policy with a fault is neither evaluated nor rendered, not even in part.
 
 use super::validations;
+use crate::Reads;
 use crate::compile::{CompiledValidation, FieldError};
 use crate::selector::MatchResources;
 use bailiff_api::{ImageAdmissionPolicy, Unchecked};
@@ -29,6 +30,8 @@ pub struct CompiledImagePolicy {
     pub(super) on_pending: Unchecked,
     pub(super) on_error: Unchecked,
     pub(super) validations: Vec<CompiledValidation>,
+    pub(super) pod_reads: Reads,
+    reads_namespace: bool,
     pub(super) spec_constraints: bailiff_api::MatchResources,
 }
 
@@ -58,21 +61,10 @@ impl CompiledImagePolicy {
         self.digest.as_ref().is_some_and(asks_registry) || !self.validations.is_empty()
     }
 
-    /// Whether the policy has expressions, which can read every field of a pod.
-    #[must_use]
-    pub const fn has_expressions(&self) -> bool {
-        !self.validations.is_empty()
-    }
-
     /// Whether an expression of the policy mentions `namespaceObject`.
     #[must_use]
-    pub fn reads_namespace(&self) -> bool {
-        let programs = self.validations.iter().flat_map(|validation| {
-            std::iter::once(&validation.program).chain(validation.message_program.as_ref())
-        });
-        programs
-            .flat_map(bailiff_cel::Program::mentions)
-            .any(|mention| mention == "namespaceObject")
+    pub const fn reads_namespace(&self) -> bool {
+        self.reads_namespace
     }
 
     /// Whether the policy pins tags to digests.
@@ -180,9 +172,18 @@ pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec
         }),
         on_pending: spec.on_pending,
         on_error: spec.on_error,
+        pod_reads: super::reads::of_expressions(spec),
+        reads_namespace: validations.iter().any(mentions_namespace),
         validations,
         spec_constraints: spec.match_constraints.clone(),
     })
+}
+
+fn mentions_namespace(validation: &CompiledValidation) -> bool {
+    std::iter::once(&validation.program)
+        .chain(validation.message_program.as_ref())
+        .flat_map(bailiff_cel::Program::mentions)
+        .any(|mention| mention == "namespaceObject")
 }
 
 /// The fault of lists of patterns whose wildcards cost too much together.

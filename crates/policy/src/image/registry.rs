@@ -37,19 +37,18 @@ pub(super) enum Question {
 
 /// What a policy asks the registry of an image; none if nothing.
 pub(super) fn question(policy: &CompiledImagePolicy, reference: &Reference) -> Option<Question> {
-    if !policy.selects(reference) {
-        return None;
-    }
-    // It is denied whatever its registry says, and no request leads to a registry that is not allowed.
-    let allowed = policy.allowed.as_ref();
-    if allowed.is_some_and(|allowed| !allowed.matches(reference)) {
-        return None;
-    }
+    // Most policies have no rule on digests, so this comes before the patterns.
     let rule = policy.digest_rule(reference)?;
-    match reference.digest() {
+    let question = match reference.digest() {
         Some(_) => rule.verify.then_some(Question::Digest),
         None => rule.pin.then_some(Question::Tag),
-    }
+    }?;
+    // One that is not allowed is denied whatever its registry says, and no request leads to a registry that is
+    // not allowed.
+    let allowed = policy.allowed.as_ref();
+    let is_asked =
+        policy.selects(reference) && allowed.is_none_or(|allowed| allowed.matches(reference));
+    is_asked.then_some(question)
 }
 
 /// What the answer of a registry says about a reference.

@@ -14,7 +14,7 @@ use crate::type_check::{pod_type, warnings};
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicySpec, ImageValidation, TypeChecking};
 use bailiff_cel::admission::{BUDGET, namespace_object};
 use bailiff_cel::schema::SchemaError;
-use bailiff_cel::{Activation, Env, Evaluation, Object, ObjectType, Type, Value};
+use bailiff_cel::{Activation, Env, Evaluation, Object, ObjectType, Reads, Type, Value};
 use bailiff_oci::{Digest, Reference};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -88,6 +88,20 @@ fn source(validation: &ImageValidation) -> ValidationSource<'_> {
         expression: &validation.expression,
         message: validation.message.as_deref(),
         message_expression: validation.message_expression.as_deref(),
+    }
+}
+
+/// Which parts of a variable the expressions of a policy read.
+pub(super) fn reads(variable: &str, spec: &ImageAdmissionPolicySpec) -> Reads {
+    let all = spec.validations.iter().flat_map(|validation| {
+        let message = validation.message_expression.as_deref();
+        std::iter::once(validation.expression.as_str()).chain(message)
+    });
+    let parsed: Option<Vec<_>> = all.map(|expression| env().parse(expression).ok()).collect();
+    // What compiles can be parsed; what could not be would be read as a whole.
+    match parsed {
+        Some(parsed) => bailiff_cel::reads(variable, [], &parsed),
+        None => Reads::everything(),
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::review::Operation;
+use crate::rules::Snapshot;
 use bailiff_kube::list_watch::ObjectEvent;
 use bailiff_oci::{Digest, ImageFacts, Lookup, ManifestKind, Source};
 use bailiff_policy::image::Mode;
@@ -115,6 +116,7 @@ fn review(namespace: &str, object: Json) -> Review {
         groups: Vec::new(),
         dry_run: false,
         kept: Keep::Everything,
+        kept_bytes: 0,
         object,
         old_object: Json::Null,
     }
@@ -393,26 +395,28 @@ async fn what_was_not_evaluated_is_rejected_if_a_policy_that_can_apply_says_so()
 }
 
 #[tokio::test]
-async fn an_expression_reads_every_field_of_a_pod_and_none_is_evaluated_without_them() {
+async fn what_an_expression_reads_of_a_pod_is_kept_and_none_is_evaluated_without_it() {
     let spec = json!({"validations": [{
         "expression": "object.spec.hostNetwork != true", "message": "no host network"}]});
     let cluster = cluster(ApiServer::silent(), &[("p", spec, "Deny")]);
-    assert_eq!(
-        cluster.admission.keep(Entry::ValidatePods),
-        Keep::Everything
-    );
     let mut object = pod("nginx");
     object["spec"]["hostNetwork"] = true.into();
-    let whole = review("shop", object);
-    let response = cluster.respond(Entry::ValidatePods, whole.clone()).await;
+    let body = json!({"kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1", "request": {
+        "uid": "u", "namespace": "shop", "operation": "CREATE", "resource": {"resource": "pods"},
+        "object": object}});
+    let decode = |keep| crate::review::decode(body.to_string().as_bytes(), keep).unwrap();
+    for entry in [Entry::MutatePods, Entry::ValidatePods] {
+        let kept = decode(cluster.admission.keep(entry));
+        assert_eq!(kept.object["spec"]["hostNetwork"], true);
+    }
+    let whole = decode(cluster.admission.keep(Entry::ValidatePods));
+    let response = cluster.respond(Entry::ValidatePods, whole).await;
     let message = response.denied.unwrap_or_default();
     assert!(message.contains("no host network"), "{message}");
 
     // The first policy with expressions came after the review was decoded.
-    let part = Review {
-        kept: Keep::Images,
-        ..whole
-    };
+    let part = decode(Snapshot::default().keep(Entry::ValidatePods));
+    assert!(part.object["spec"]["hostNetwork"].is_null());
     let evaluated = cluster
         .admission
         .evaluate(Entry::ValidatePods, part, deadlines())

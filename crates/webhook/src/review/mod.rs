@@ -12,8 +12,6 @@ pub use identity::{Identity, identity};
 
 pub use object::Keep;
 
-use object::Part;
-use serde::de::DeserializeSeed as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
@@ -41,6 +39,8 @@ pub struct Review {
     pub dry_run: bool,
     /// The parts of the objects that are kept.
     pub kept: Keep,
+    /// Bytes of memory that these take.
+    pub kept_bytes: usize,
     /// The parts of the object that are kept, as it will be; null for a deletion.
     pub object: Json,
     /// The same of the object as it is; null for a creation.
@@ -66,6 +66,12 @@ pub enum Malformed {
     /// It is no JSON, or a field has an unexpected type.
     #[error("{0}")]
     Json(#[source] serde_json::Error),
+    /// A field of its objects has a type that it does not have in Kubernetes.
+    #[error("the field {0} has an unexpected type")]
+    Type(&'static str),
+    /// What is kept of its objects takes too much memory.
+    #[error("what is kept of it takes more than {KEPT_LIMIT} bytes")]
+    TooLarge,
     /// It is another object.
     #[error("it is not an AdmissionReview of admission.k8s.io/v1 with a request")]
     OtherKind,
@@ -132,9 +138,15 @@ where
 /// review of empty objects would take half a gigabyte.
 const VALUES_LIMIT: usize = 100_000;
 
+/// Most memory that the kept parts of an object take. No review with few enough values reaches it.
+const KEPT_LIMIT: usize = 64 << 20;
+
 /// Whether a body has more values than a review can have: each follows a comma, a colon or a bracket.
 #[must_use]
 pub fn has_too_many_values(body: &[u8]) -> bool {
+    if body.len() <= VALUES_LIMIT {
+        return false;
+    }
     let (mut values, mut in_text, mut escaped) = (0_usize, false, false);
     for byte in body {
         match byte {
@@ -160,13 +172,8 @@ pub fn decode(body: &[u8], keep: Keep) -> Result<Review, Malformed> {
     else {
         return Err(Malformed::OtherKind);
     };
-    let object = |text: Option<&RawValue>| match text {
-        Some(text) => {
-            let mut deserializer = serde_json::Deserializer::from_str(text.get());
-            Part::from(keep).deserialize(&mut deserializer)
-        }
-        None => Ok(Json::Null),
-    };
+    let (object, object_bytes) = object::keep(request.object, &keep)?;
+    let (old_object, old_bytes) = object::keep(request.old_object, &keep)?;
     Ok(Review {
         identity: Identity {
             uid: request.uid,
@@ -184,8 +191,9 @@ pub fn decode(body: &[u8], keep: Keep) -> Result<Review, Malformed> {
         groups: request.user_info.groups,
         dry_run: request.dry_run,
         kept: keep,
-        object: object(request.object).map_err(Malformed::Json)?,
-        old_object: object(request.old_object).map_err(Malformed::Json)?,
+        kept_bytes: object_bytes.saturating_add(old_bytes),
+        object,
+        old_object,
     })
 }
 

@@ -1,140 +1,99 @@
 //! The object of a review.
 //!
-//! Here: decoding the parts of it that a review needs. Not here: what they mean (`entries`).
+//! Here: decoding the parts of it that a review needs. Not here: which parts these are (`rules`), what they
+//! mean (`entries`).
 //! Invariant: what is not needed is skipped without recursion and without memory. A tenant can send managed
 //! fields with any nesting, which the API server takes and the decoder of JSON rejects; a list of a million
 //! empty objects would take fifty times its bytes.
 
-use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value as Json};
-use std::fmt;
+use super::{KEPT_LIMIT, Malformed};
+use bailiff_policy::{ProjectionError, Reads, project};
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+use std::sync::{Arc, LazyLock};
 
 /// The parts of an object that are kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// What the verdict about a pod or a pod template depends on: its images, its labels, annotations and
-    /// owners.
-    Images,
+    /// Those that the decision about a pod or a pod template depends on.
+    Parts(Arc<Reads>),
     /// Everything but managed fields.
     Everything,
 }
 
-/// A part of an object that is not kept as a whole.
-#[derive(Clone, Copy)]
-pub(super) enum Part {
-    /// An object of which everything is kept.
-    Whole,
-    /// Its metadata, without managed fields.
-    Metadata,
-    /// A pod, a workload, a template.
-    Object,
-    /// The metadata of these.
-    Identity,
-    /// The spec of these.
-    Spec,
-    /// Containers or volumes.
-    List,
-    /// A container or volume.
-    Entry,
-}
-
-impl From<Keep> for Part {
-    fn from(keep: Keep) -> Self {
-        match keep {
-            Keep::Images => Self::Object,
-            Keep::Everything => Self::Whole,
-        }
-    }
-}
-
-/// What happens to a field.
-enum Field {
-    Skip,
-    Part(Part),
-    All,
-}
-
-impl Part {
-    fn field(self, key: &str) -> Field {
-        match (self, key) {
-            (Self::Whole, "metadata") => Field::Part(Self::Metadata),
-            (Self::Metadata, "managedFields") => Field::Skip,
-            (Self::Whole | Self::Metadata, _)
-            | (Self::Object, "apiVersion" | "kind")
-            | (
-                Self::Identity,
-                "name" | "generateName" | "namespace" | "uid" | "labels" | "annotations"
-                | "ownerReferences",
-            )
-            | (Self::Entry, "name" | "image") => Field::All,
-            (Self::Object, "metadata") => Field::Part(Self::Identity),
-            (Self::Object, "spec") => Field::Part(Self::Spec),
-            (Self::Spec, "containers" | "initContainers" | "ephemeralContainers" | "volumes") => {
-                Field::Part(Self::List)
-            }
-            // Of a workload, and of a CronJob.
-            (Self::Spec, "template" | "jobTemplate") => Field::Part(Self::Object),
-            (Self::Object | Self::Identity | Self::Spec | Self::List | Self::Entry, _) => {
-                Field::Skip
+impl Keep {
+    /// Whether an object of which these parts are kept has the other ones, too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everything, _) => true,
+            (Self::Parts(_), Self::Everything) => false,
+            // Nearly always it is the same.
+            (Self::Parts(mine), Self::Parts(theirs)) => {
+                Arc::ptr_eq(mine, theirs) || mine.covers(theirs)
             }
         }
     }
+
+    fn reads(&self) -> &Reads {
+        static EVERYTHING: LazyLock<Reads> = LazyLock::new(Reads::everything);
+        match self {
+            Self::Parts(reads) => reads,
+            Self::Everything => &EVERYTHING,
+        }
+    }
 }
 
-impl<'de> DeserializeSeed<'de> for Part {
-    type Value = Json;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
-        deserializer.deserialize_any(self)
-    }
+/// The kept parts of an object, and how many bytes of memory they take. No object is null.
+///
+/// # Errors
+/// If it is null or an object of which a part has another type than Kubernetes gives it, or if it takes too
+/// much memory.
+pub(super) fn keep(object: Option<&RawValue>, keep: &Keep) -> Result<(Json, usize), Malformed> {
+    let Some(object) = object else {
+        return Ok((Json::Null, 0));
+    };
+    let kept = project(object.get().as_bytes(), keep.reads(), KEPT_LIMIT);
+    let (kept, bytes) = kept.map_err(|error| match error {
+        ProjectionError::Invalid(error) => Malformed::Json(error),
+        ProjectionError::TooLarge { .. } => Malformed::TooLarge,
+    })?;
+    check(&kept)?;
+    Ok((kept, bytes))
 }
 
-impl<'de> Visitor<'de> for Part {
-    type Value = Json;
+/// Where lists of containers and volumes are.
+const LISTS: [&str; 4] = [
+    "containers",
+    "initContainers",
+    "ephemeralContainers",
+    "volumes",
+];
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::List => "a list",
-            Self::Whole
-            | Self::Metadata
-            | Self::Object
-            | Self::Identity
-            | Self::Spec
-            | Self::Entry => "an object",
-        })
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<Json, E> {
-        Ok(Json::Null)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
-        if matches!(self, Self::List) {
-            return Err(de::Error::invalid_type(de::Unexpected::Map, &self));
+/// Rejects what no API server sends: a list that is none would be a pod without images.
+fn check(object: &Json) -> Result<(), Malformed> {
+    let is_object = |value: &Json| value.is_null() || value.is_object();
+    let spec = &object["spec"];
+    for (value, field) in [
+        (object, "object"),
+        (&object["metadata"], "metadata"),
+        (spec, "spec"),
+    ] {
+        if !is_object(value) {
+            return Err(Malformed::Type(field));
         }
-        let mut fields = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let value = match self.field(&key) {
-                Field::Skip => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-                Field::Part(part) => map.next_value_seed(part)?,
-                Field::All => map.next_value()?,
-            };
-            fields.insert(key, value);
-        }
-        Ok(Json::Object(fields))
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Json, A::Error> {
-        if !matches!(self, Self::List) {
-            return Err(de::Error::invalid_type(de::Unexpected::Seq, &self));
+    for field in LISTS {
+        let list = &spec[field];
+        let entries = list.as_array();
+        let is_list = list.is_null() || entries.is_some();
+        if !is_list || !entries.into_iter().flatten().all(is_object) {
+            return Err(Malformed::Type(field));
         }
-        let mut entries = Vec::new();
-        while let Some(entry) = list.next_element_seed(Self::Entry)? {
-            entries.push(entry);
-        }
-        Ok(Json::Array(entries))
     }
+    let templates = ["template", "jobTemplate"].map(|field| &spec[field]);
+    templates
+        .into_iter()
+        .filter(|template| !template.is_null())
+        .try_for_each(check)
 }

@@ -1,5 +1,8 @@
 use super::*;
+use bailiff_policy::Reads;
+use bailiff_policy::image::{pod_reads, template_reads};
 use serde_json::json;
+use std::sync::Arc;
 
 /// Decodes everything.
 fn decode(body: &[u8]) -> Result<Review, Malformed> {
@@ -35,6 +38,7 @@ fn a_review_is_decoded() {
             groups: vec!["a".to_owned()],
             dry_run: false,
             kept: Keep::Everything,
+            kept_bytes: found.kept_bytes,
             object: json!({"metadata": {"name": "web"}}),
             old_object: Json::Null,
         }
@@ -86,7 +90,7 @@ fn what_is_no_review_is_malformed() {
         ),
         (
             r#"{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{"object":[]}}"#,
-            "invalid type: sequence, expected an object at line 1 column 2",
+            "the field object has an unexpected type",
         ),
     ] {
         assert_eq!(
@@ -170,49 +174,44 @@ fn of_a_pod_and_a_template_what_the_verdict_depends_on_is_kept() {
     let more = with(&metadata, "managedFields", json!([{}]));
     let pod =
         |metadata: &Json, spec: &Json| json!({"kind": "Pod", "metadata": metadata, "spec": spec});
-    let kept = |object: &Json| {
+    let pods = pod_reads([]);
+    let templates = template_reads(&pods);
+    let kept = |object: &Json, reads: &Reads| {
         let body = as_written(&object.to_string());
-        super::decode(body.as_bytes(), Keep::Images).unwrap().object
+        let keep = Keep::Parts(Arc::new(reads.clone()));
+        super::decode(body.as_bytes(), keep).map(|review| review.object)
     };
     let sent = with(&pod(&more, &large), "status", json!({"phase": "Running"}));
-    assert_eq!(kept(&sent), pod(&metadata, &spec));
+    assert_eq!(kept(&sent, &pods).unwrap(), pod(&metadata, &spec));
     let deployment = |template: Json| json!({"metadata": metadata, "spec": {"template": template}});
     let sent = with(&deployment(pod(&more, &large)), "status", json!({}));
-    assert_eq!(kept(&sent), deployment(pod(&metadata, &spec)));
+    assert_eq!(
+        kept(&sent, &templates).unwrap(),
+        deployment(pod(&metadata, &spec))
+    );
     let cron_job = |job: Json| json!({"spec": {"jobTemplate": job}});
     assert_eq!(
-        kept(&cron_job(deployment(pod(&more, &large)))),
-        cron_job(deployment(pod(&metadata, &spec)))
+        kept(&cron_job(deployment(pod(&more, &large))), &templates).unwrap(),
+        cron_job(json!({"spec": {"template": pod(&metadata, &spec)}}))
     );
-    for empty in [
-        json!({"metadata": null, "spec": null}),
-        json!({"spec": {"containers": null, "template": null}}),
+    for (empty, reads) in [
+        (json!({"metadata": null, "spec": null}), &pods),
+        (json!({"spec": {"containers": null}}), &pods),
+        (json!({"spec": {"template": null}}), &templates),
     ] {
-        assert_eq!(kept(&empty), empty);
+        assert_eq!(kept(&empty, reads).unwrap(), empty);
     }
-    for (wrong, want) in [
-        (
-            json!({"spec": {"containers": {}}}),
-            "invalid type: map, expected a list",
-        ),
-        (
-            json!({"spec": {"containers": [[]]}}),
-            "invalid type: sequence, expected an object",
-        ),
-        (
-            json!({"spec": []}),
-            "invalid type: sequence, expected an object",
-        ),
-        (
-            json!({"spec": {"volumes": ["a"]}}),
-            "invalid type: string \"a\", expected an object",
-        ),
+    for (spec, want) in [
+        (json!([]), "spec"),
+        (json!({"containers": {}}), "containers"),
+        (json!({"containers": [[]]}), "containers"),
+        (json!({"volumes": ["a"]}), "volumes"),
     ] {
-        let body = as_written(&wrong.to_string());
-        let error = super::decode(body.as_bytes(), Keep::Images)
-            .unwrap_err()
-            .to_string();
-        assert!(error.starts_with(want), "{error}");
+        let in_template = deployment(json!({"spec": spec}));
+        for (wrong, reads) in [(json!({"spec": spec}), &pods), (in_template, &templates)] {
+            let error = kept(&wrong, reads).unwrap_err().to_string();
+            assert_eq!(error, format!("the field {want} has an unexpected type"));
+        }
     }
 }
 
@@ -222,6 +221,8 @@ fn values_are_counted_outside_of_texts_before_anything_is_decoded() {
         format!("{{\"request\": [{}]}}", vec![entry; count].join(",")).into_bytes()
     };
     assert!(!has_too_many_values(&body("{}", 40_000)));
+    assert!(!has_too_many_values(&vec![b'['; VALUES_LIMIT]));
+    assert!(has_too_many_values(&vec![b'['; VALUES_LIMIT + 1]));
     assert!(has_too_many_values(&body("{}", 60_000)));
     // Texts are no values, whatever is in them.
     let text = format!("\"{}\\\"{}\"", "[{,".repeat(50_000), ",".repeat(100_000));

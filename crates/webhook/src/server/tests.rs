@@ -11,6 +11,7 @@ use crate::deadlines::Deadlines;
 use crate::entries::{Entry, NotEvaluated};
 use crate::response::AdmissionResponse;
 use crate::review::{Identity, Keep, Review};
+use crate::rules::Snapshot;
 use client::{Client, Http1, review};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -24,7 +25,7 @@ struct ByName;
 
 impl Evaluate for ByName {
     fn keep(&self, entry: Entry) -> Keep {
-        entry.keep(false)
+        Snapshot::default().keep(entry)
     }
 
     fn evaluate(

@@ -15,7 +15,8 @@ fn rule(expression: &str) -> Json {
     json!({"validations": [{"expression": expression}]})
 }
 
-/// What follows for a pod in a namespace under policies that deny.
+/// What follows for a pod in a namespace under policies that deny, which is the same for the parts of it that
+/// the webhook keeps.
 fn decided(specs: &[Json], stage: Stage, pod: &Json, answers: &Lookups) -> Decision {
     let policies: Vec<_> = specs.iter().map(compiled).collect();
     let bound: Vec<_> = policies
@@ -26,14 +27,21 @@ fn decided(specs: &[Json], stage: Stage, pod: &Json, answers: &Lookups) -> Decis
         })
         .collect();
     let namespace = json!({"metadata": {"name": "shop", "labels": {"tier": "gold"}}});
-    let review = PodReview {
-        pod,
-        old: None,
-        namespace: Some(&namespace),
-        only: None,
-        stage,
+    let decide = |pod| {
+        let review = PodReview {
+            pod,
+            old: None,
+            namespace: Some(&namespace),
+            only: None,
+            stage,
+        };
+        decide(&bound, &review, answers)
     };
-    decide(&bound, &review, answers)
+    let decided = decide(pod);
+    let reads = pod_reads(&policies);
+    let (parts, _) = crate::project(pod.to_string().as_bytes(), &reads, 1 << 20).unwrap();
+    assert_eq!(decide(&parts), decided, "{specs:?}: {pod}");
+    decided
 }
 
 /// The messages of the denials by one policy, which are the same in both stages.

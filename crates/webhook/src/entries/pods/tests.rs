@@ -105,6 +105,7 @@ fn only_pods_that_no_kubelet_reports_are_reviewed() {
         groups: groups.iter().map(|&group| group.to_owned()).collect(),
         dry_run: false,
         kept: crate::review::Keep::Everything,
+        kept_bytes: 0,
         object: json!({"metadata": {"annotations": annotation.map(|key| json!({key: "x"}))}}),
         old_object: Json::Null,
     };

@@ -18,6 +18,7 @@ fn review(resource: &str, operation: Operation, spec: Json, old: Json) -> Review
         groups: Vec::new(),
         dry_run: false,
         kept: crate::review::Keep::Everything,
+        kept_bytes: 0,
         object: object(spec),
         old_object: object(old),
     }

@@ -19,6 +19,7 @@ fn review(resource: (&str, &str), object: Json, old: Json) -> Review {
         groups: Vec::new(),
         dry_run: false,
         kept: crate::review::Keep::Everything,
+        kept_bytes: 0,
         object,
         old_object: old,
     }

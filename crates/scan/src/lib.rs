@@ -1,0 +1,6 @@
+//! What is known about the packages of an image.
+//!
+//! Here: packages, the orders of their versions, advisories, and which advisory affects which package. Not here:
+//! where bytes come from (`oci`, `cli`) and what is allowed (`policy`).
+//! Invariant: pure. Everything is a function over values and readers. What cannot be compared or read is reported
+//! as that, and never as a package that is not affected.
