@@ -5,13 +5,15 @@
 //! nothing, because the release is being uninstalled.
 
 use crate::metrics::Metrics;
-use crate::plan::{self, Cluster, Plan, RENDERER, Settings, WEBHOOK_CONFIGURATION, Write, plan};
+use crate::plan::{self, Cluster, Plan, RENDERER, Settings, Write, plan};
 use crate::status;
+use bailiff_api::keys::WEBHOOK_CONFIGURATION;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, TypeChecking};
 use bailiff_kube::decode::{Decoded, Undecodable};
 use bailiff_kube::watch::PAGE_LIMIT;
 use bailiff_policy::image::{RENDERED_PREFIX, rendered_name};
 use jiff::Timestamp;
+use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
@@ -104,10 +106,9 @@ async fn owner(
 /// The metadata of an object without a namespace, whether or not the rest can be decoded; none: it does not exist.
 async fn metadata<K>(client: &Client, name: &str) -> Result<Option<ObjectMeta>, kube::Error>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
 {
-    let api = Api::<Decoded<K>>::all(client.clone());
-    let found = api.get_opt(name).await?;
+    let found = bailiff_kube::metadata::get::<K>(client, name).await?;
     Ok(found.map(|object| object.meta().clone()))
 }
 
@@ -394,3 +395,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,8 +25,6 @@ pub(crate) const GENERATION: &str = "bailiff.dev/rendered-generation";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// The name of the renderer: of its `ClusterRole`, as a field manager, and in the label of what it writes.
 pub(crate) const RENDERER: &str = "bailiff-renderer";
-/// The name of the webhook's configuration.
-pub(crate) const WEBHOOK_CONFIGURATION: &str = "bailiff";
 
 /// What there is in the cluster.
 #[derive(Debug)]
@@ -188,7 +186,7 @@ pub(crate) fn plan(cluster: &Cluster, settings: &Settings) -> Plan {
     let names = |known: &mut dyn Iterator<Item = &String>| -> BTreeSet<String> {
         known.map(|name| rendered_name(name)).collect()
     };
-    let without_policy = bindings.iter().filter(|(_, state)| match state {
+    let kept = bindings.iter().filter(|(_, state)| match state {
         BindingState::PolicyNotFound | BindingState::Applied => false,
         BindingState::Rendered
         | BindingState::WithoutWebhook
@@ -196,7 +194,7 @@ pub(crate) fn plan(cluster: &Cluster, settings: &Settings) -> Plan {
         | BindingState::InvalidSelector(_)
         | BindingState::Undecodable(_) => true,
     });
-    let bound = names(&mut without_policy.map(|(name, _)| name));
+    let bound = names(&mut kept.map(|(name, _)| name));
     for (name, live) in &cluster.rendered_bindings {
         if !bound.contains(name) && name.starts_with(RENDERED_PREFIX) {
             writes.push(Write::DeleteBinding(name.clone(), live.uid()));

@@ -4,7 +4,7 @@
 //! Invariant: a write is about the version that was read; a key is in the request that writes its Secret, and in
 //! no error.
 
-use super::authority::{AUTHORITY_KEYS, Authority, SecretData};
+use super::authority::{Authority, SecretChange, SecretData};
 use super::plan::{Action, Configuration, Kind, State};
 use bailiff_api::keys::{
     ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CA_SECRET, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE,
@@ -22,7 +22,6 @@ use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
 use std::fmt::{self, Debug};
 
 /// Why a pass did not complete.
@@ -203,7 +202,7 @@ pub(super) async fn write(
         Action::ChangeAuthority(change) => {
             let authority = Authority::read(&state.authority, now);
             let changed = authority.changed(*change, now).map_err(PassError::Issue)?;
-            let data = changed.write();
+            let change_of_secret = changed.write();
             let version = versions.authority.as_deref();
             tracing::info!(?change, "Changing the authority of the webhook");
             put(
@@ -211,8 +210,7 @@ pub(super) async fn write(
                 namespace,
                 WEBHOOK_CA_SECRET,
                 version,
-                &AUTHORITY_KEYS,
-                &data,
+                &change_of_secret,
             )
             .await
         }
@@ -222,21 +220,13 @@ pub(super) async fn write(
                 return Ok(Written::Stale);
             };
             let issued = current.issue(now, namespace).map_err(PassError::Issue)?;
-            let data = SecretData::serving(&issued);
+            let change = SecretChange::serving(&issued);
             let version = versions.served.as_deref();
             tracing::info!(
                 not_after = %issued.certificate.not_after,
                 "Issuing a certificate of the webhook"
             );
-            put(
-                client,
-                namespace,
-                WEBHOOK_TLS_SECRET,
-                version,
-                &["tls.crt", "tls.key"],
-                &data,
-            )
-            .await
+            put(client, namespace, WEBHOOK_TLS_SECRET, version, &change).await
         }
         Action::Publish {
             kind,
@@ -285,16 +275,15 @@ fn params() -> PatchParams {
     }
 }
 
-/// Writes these keys of a Secret; those without data are removed.
+/// Changes the data of a Secret.
 async fn put(
     client: &Client,
     namespace: &str,
     name: &str,
     version: Option<&str>,
-    keys: &[&str],
-    data: &SecretData,
+    change: &SecretChange,
 ) -> Result<Written, PassError> {
-    let data: BTreeMap<_, _> = keys.iter().map(|key| (*key, data.0.get(*key))).collect();
+    let data = change.data();
     let patch = Patch::Merge(json!({"metadata": {"resourceVersion": version}, "data": data}));
     let api = Api::<Secret>::namespaced(client.clone(), namespace);
     let written = api.patch(name, &params(), &patch).await.map(drop);

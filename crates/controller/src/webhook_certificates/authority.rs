@@ -21,15 +21,38 @@ impl fmt::Debug for SecretData {
     }
 }
 
-impl SecretData {
-    pub(super) fn of<const N: usize>(entries: [(&str, Option<String>); N]) -> Self {
-        let present = entries.into_iter().filter_map(|(key, text)| {
-            let text = ByteString(text?.into_bytes());
-            Some((key.to_owned(), text))
-        });
-        Self(present.collect())
+/// A change of the data of a Secret: each key with its new text; one without is removed. Its `Debug` shows the keys
+/// alone.
+pub(super) struct SecretChange(BTreeMap<&'static str, Option<ByteString>>);
+
+impl fmt::Debug for SecretChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl SecretChange {
+    fn of<const N: usize>(entries: [(&'static str, Option<String>); N]) -> Self {
+        let bytes = |text: String| ByteString(text.into_bytes());
+        let entries = entries.map(|(key, text)| (key, text.map(bytes)));
+        Self(entries.into())
     }
 
+    /// A Secret that serves this certificate.
+    pub(super) fn serving(served: &KeyedCertificate) -> Self {
+        Self::of([
+            ("tls.crt", Some(served.certificate.text.clone())),
+            ("tls.key", Some(served.key_text())),
+        ])
+    }
+
+    /// The data of a merge patch.
+    pub(super) const fn data(&self) -> &BTreeMap<&'static str, Option<ByteString>> {
+        &self.0
+    }
+}
+
+impl SecretData {
     fn get(&self, key: &str) -> &[u8] {
         self.0.get(key).map_or(&[], |bytes| &bytes.0)
     }
@@ -42,26 +65,7 @@ impl SecretData {
     pub(super) fn served(&self) -> Option<KeyedCertificate> {
         KeyedCertificate::read(self.get("tls.crt"), self.get("tls.key"))
     }
-
-    /// A Secret that serves this certificate.
-    pub(super) fn serving(served: &KeyedCertificate) -> Self {
-        Self::of([
-            ("tls.crt", Some(served.certificate.text.clone())),
-            ("tls.key", Some(served.key_text())),
-        ])
-    }
 }
-
-/// Keys of the Secret of the authority.
-pub(super) const AUTHORITY_KEYS: [&str; 7] = [
-    "ca.crt",
-    "ca.key",
-    "next.crt",
-    "next.key",
-    "next.published",
-    "previous.crt",
-    "previous.until",
-];
 
 /// The authorities.
 #[derive(Debug, Default)]
@@ -118,15 +122,15 @@ impl Authority {
         }
     }
 
-    /// The Secret of these authorities.
-    pub(super) fn write(&self) -> SecretData {
+    /// What makes a Secret one of these authorities.
+    pub(super) fn write(&self) -> SecretChange {
         let text = |keyed: &Option<KeyedCertificate>| {
             keyed.as_ref().map(|keyed| keyed.certificate.text.clone())
         };
         let key = |keyed: &Option<KeyedCertificate>| keyed.as_ref().map(KeyedCertificate::key_text);
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let previous = self.previous.as_ref();
-        SecretData::of([
+        SecretChange::of([
             ("ca.crt", text(&self.current)),
             ("ca.key", key(&self.current)),
             ("next.crt", text(&self.next)),

@@ -41,40 +41,30 @@ enum Trigger {
 pub(crate) async fn run(client: Client, namespace: String, metrics: Metrics, heartbeat: Heartbeat) {
     let mut triggers = triggers(&client, &namespace);
     let mut due = None;
-    let mut next = Some(Instant::now());
-    let mut earliest = Instant::now();
-    let (mut pause, mut busy) = (PAUSE, Instant::now());
+    let mut schedule = Schedule::new(Instant::now());
     loop {
         heartbeat.beat();
         tokio::select! {
             Some(trigger) = triggers.next() => {
-                let at = match trigger {
-                    Trigger::Changed => earliest,
-                    Trigger::Terminating => Instant::now(),
-                };
-                next = Some(next.map_or(at, |next| next.min(at)));
+                schedule.triggered(trigger, Instant::now());
                 continue;
             }
-            () = until(next) => {}
+            () = until(schedule.next) => {}
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {
                 // By the clock that the certificates are about, which can be set.
-                if next.is_none() && due.is_some_and(|due| due <= Timestamp::now()) {
-                    next = Some(earliest);
+                if due.is_some_and(|due| due <= Timestamp::now()) {
+                    schedule.triggered(Trigger::Changed, Instant::now());
                 }
                 continue;
             }
         }
         let passed = pass(&client, &namespace).await;
-        let now = Instant::now();
-        let is_quiet = matches!(passed, Ok(Pass { wrote: false, .. }));
-        if !is_quiet {
-            busy = now;
-            pause = PAUSE_LIMIT.min(pause * 2);
-        } else if now.duration_since(busy) > CALM {
-            pause = PAUSE;
-        }
-        earliest = now + pause;
-        next = None;
+        let end = match passed {
+            Ok(Pass { wrote: false, .. }) => End::Quiet,
+            Ok(Pass { wrote: true, .. }) => End::Wrote,
+            Err(_) => End::Failed,
+        };
+        schedule.passed(end, Instant::now());
         match passed {
             Ok(pass) => {
                 due = pass.plan.due;
@@ -87,9 +77,67 @@ pub(crate) async fn run(client: Client, namespace: String, metrics: Metrics, hea
             Err(error) => {
                 tracing::warn!(error = %causes(&error), "Cannot keep the certificates of the webhook current; it is retried");
                 metrics.webhook_certificate_failures.inc();
-                next = Some(earliest);
             }
         }
+    }
+}
+
+/// How a pass ended, for what follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nothing was written.
+    Quiet,
+    /// Something was written.
+    Wrote,
+    /// It failed, and is repeated.
+    Failed,
+}
+
+/// When the next pass is made.
+#[derive(Debug)]
+struct Schedule {
+    /// The next pass; none: after a change.
+    next: Option<Instant>,
+    /// Changes make no pass before.
+    earliest: Instant,
+    pause: Duration,
+    /// When a pass wrote or failed last.
+    busy: Instant,
+}
+
+impl Schedule {
+    /// The first pass is at once.
+    const fn new(now: Instant) -> Self {
+        Self {
+            next: Some(now),
+            earliest: now,
+            pause: PAUSE,
+            busy: now,
+        }
+    }
+
+    /// Something happened.
+    fn triggered(&mut self, trigger: Trigger, now: Instant) {
+        let at = match trigger {
+            Trigger::Changed => self.earliest.max(now),
+            // After it, nothing can be restored.
+            Trigger::Terminating => now,
+        };
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+
+    /// A pass ended.
+    fn passed(&mut self, end: End, now: Instant) {
+        match end {
+            End::Wrote | End::Failed => {
+                self.busy = now;
+                self.pause = PAUSE_LIMIT.min(self.pause * 2);
+            }
+            End::Quiet if now.duration_since(self.busy) > CALM => self.pause = PAUSE,
+            End::Quiet => {}
+        }
+        self.earliest = now + self.pause;
+        self.next = (end == End::Failed).then_some(self.earliest);
     }
 }
 
@@ -193,6 +241,42 @@ fn is_terminating(object: &[u8]) -> bool {
 mod tests {
     use super::*;
     use serde_json::{Value as Json, json};
+
+    #[test]
+    fn what_undoes_a_pass_makes_passes_rarer_and_a_terminating_namespace_does_not_wait() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(start);
+        assert_eq!(schedule.next, Some(start));
+        let mut now = start;
+        let mut pauses = Vec::new();
+        for _ in 0..10 {
+            schedule.passed(End::Wrote, now);
+            assert_eq!(schedule.next, None);
+            schedule.triggered(Trigger::Changed, now);
+            let next = schedule.next.unwrap();
+            pauses.push((next - now).as_millis());
+            now = next;
+        }
+        assert_eq!(
+            pauses,
+            [
+                500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000, 60_000
+            ]
+        );
+        schedule.triggered(Trigger::Terminating, now);
+        assert_eq!(schedule.next, Some(now));
+        // A quiet pass shortens the pause only once there was no write for a while.
+        schedule.passed(End::Quiet, now);
+        schedule.triggered(Trigger::Changed, now);
+        assert_eq!(schedule.next, Some(now + PAUSE_LIMIT));
+        let later = now + CALM + Duration::from_secs(1);
+        schedule.passed(End::Quiet, later);
+        assert_eq!(schedule.next, None);
+        schedule.triggered(Trigger::Changed, later);
+        assert_eq!(schedule.next, Some(later + PAUSE));
+        schedule.passed(End::Failed, later);
+        assert_eq!(schedule.next, Some(later + PAUSE * 2));
+    }
 
     #[test]
     fn only_the_namespace_that_is_being_deleted_is_terminating() {

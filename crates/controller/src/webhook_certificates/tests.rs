@@ -136,12 +136,12 @@ fn tamper(world: &mut World, how: usize, now: Timestamp) -> &'static str {
             "no certificate"
         }
         5 => {
-            state.served = SecretData::serving(&foreign().issue(now, NAMESPACE).unwrap());
+            state.served = world::serving(&foreign().issue(now, NAMESPACE).unwrap());
             "certificate of a foreign authority"
         }
         6 => {
             let current = Authority::read(&state.authority, now).current.unwrap();
-            state.served = SecretData::serving(&current.issue(now, "other").unwrap());
+            state.served = world::serving(&current.issue(now, "other").unwrap());
             "certificate for other names"
         }
         7 => {
@@ -174,12 +174,12 @@ fn tamper(world: &mut World, how: usize, now: Timestamp) -> &'static str {
         12 => {
             let current = Authority::read(&state.authority, now).current.unwrap();
             let expired = current.issue(now - DAY * 31, NAMESPACE).unwrap();
-            state.served = SecretData::serving(&expired);
+            state.served = world::serving(&expired);
             "expired certificate"
         }
         13 => {
             let future = foreign().issue(now + DAY, NAMESPACE).unwrap();
-            state.served = SecretData::serving(&future);
+            state.served = world::serving(&future);
             "certificate of the future"
         }
         _ => {
@@ -231,7 +231,7 @@ fn a_certificate_ends_with_its_authority_and_is_not_renewed_without_end() {
     let now = end - MINUTE * 5;
     let issued = current.issue(now, NAMESPACE).unwrap();
     assert_eq!(issued.certificate.not_after, end);
-    world.state.served = SecretData::serving(&issued);
+    world.state.served = world::serving(&issued);
     let names: Vec<_> = world.pass(now).iter().map(world::name).collect();
     assert!(!names.contains(&"issue"), "{names:?}");
 }

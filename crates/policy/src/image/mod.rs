@@ -29,7 +29,7 @@ pub use images::{Image, ImageUser, images};
 pub use pins::{ORIGINAL_IMAGE, ORIGINAL_VOLUME, Pin};
 pub use reads::{pod_reads, template_reads};
 pub use registry::Lookups;
-pub use render::{Exemptions, RENDERED_PREFIX, binding, policy, rendered_name};
+pub use render::{Exemptions, NOT_A_MIRROR_POD, RENDERED_PREFIX, binding, policy, rendered_name};
 pub use validations::type_check;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::compile::CompiledImagePolicy;
 use super::evaluate::WrittenRule;
 use super::messages;
 use bailiff_api::{ImageAdmissionPolicyBinding, ValidationAction};
+pub use expressions::NOT_A_MIRROR_POD;
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MatchResources, NamedRuleWithOperations, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding, ValidatingAdmissionPolicyBindingSpec,
@@ -75,7 +76,7 @@ pub fn policy(policy: &CompiledImagePolicy, exempt: &Exemptions) -> ValidatingAd
             failure_policy: Some("Fail".to_owned()),
             match_conditions: Some(vec![MatchCondition {
                 name: "not-a-mirror-pod".to_owned(),
-                expression: expressions::NOT_A_MIRROR_POD.to_owned(),
+                expression: NOT_A_MIRROR_POD.to_owned(),
             }]),
             match_constraints: Some(MatchResources {
                 match_policy: Some("Equivalent".to_owned()),

@@ -47,10 +47,12 @@ fn settled() -> Cluster {
     };
     for write in planned(&cluster).writes {
         match write {
-            Write::Policy(object) => {
+            Write::Policy(mut object) => {
+                object.metadata.uid = Some("live-policy".to_owned());
                 cluster.rendered_policies.insert(object.name_any(), *object);
             }
-            Write::Binding(object) => {
+            Write::Binding(mut object) => {
+                object.metadata.uid = Some("live-binding".to_owned());
                 cluster.rendered_bindings.insert(object.name_any(), *object);
             }
             Write::DeleteBinding(..) | Write::DeletePolicy(..) => panic!("nothing to delete"),
@@ -80,8 +82,12 @@ fn writes(cluster: &Cluster) -> Vec<String> {
         .map(|write| match write {
             Write::Policy(object) => format!("write policy {}", object.name_any()),
             Write::Binding(object) => format!("write binding {}", object.name_any()),
-            Write::DeleteBinding(name, _) => format!("delete binding {name}"),
-            Write::DeletePolicy(name, _) => format!("delete policy {name}"),
+            Write::DeleteBinding(name, uid) => {
+                format!("delete binding {name} {}", uid.as_deref().unwrap_or("?"))
+            }
+            Write::DeletePolicy(name, uid) => {
+                format!("delete policy {name} {}", uid.as_deref().unwrap_or("?"))
+            }
         })
         .collect()
 }
@@ -229,7 +235,10 @@ fn a_binding_without_a_usable_policy_is_reported_and_not_rendered() {
     cluster.bindings = vec![Ok(binding("everywhere", "other"))];
     let planned = planned(&cluster);
     assert_eq!(planned.bindings["everywhere"], BindingState::PolicyNotFound);
-    assert_eq!(writes(&cluster), [format!("delete binding {BINDING}")]);
+    assert_eq!(
+        writes(&cluster),
+        [format!("delete binding {BINDING} live-binding")]
+    );
 
     let mut cluster = settled();
     cluster.policies = vec![Ok(policy("ours", 1, "nginx"))];
@@ -266,8 +275,8 @@ fn what_belongs_to_nothing_is_deleted_bindings_first_and_foreign_objects_stay() 
     assert_eq!(
         writes(&cluster),
         [
-            format!("delete binding {BINDING}"),
-            format!("delete policy {POLICY}"),
+            format!("delete binding {BINDING} live-binding"),
+            format!("delete policy {POLICY} live-policy"),
         ]
     );
 }
@@ -287,7 +296,10 @@ fn beside_a_webhook_bindings_with_deny_alone_are_rendered() {
     let planned = plan(&cluster, &settings);
     assert_eq!(planned.bindings["everywhere"], BindingState::Applied);
     let name = "bailiff-image.everywhere".to_owned();
-    assert_eq!(planned.writes, [Write::DeleteBinding(name, None)]);
+    assert_eq!(
+        planned.writes,
+        [Write::DeleteBinding(name, Some("live-binding".to_owned()))]
+    );
 }
 
 #[test]

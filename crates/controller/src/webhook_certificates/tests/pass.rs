@@ -40,14 +40,19 @@ fn secret(data: &SecretData) -> Json {
 fn configuration(world: &World, kind: Kind) -> Json {
     let mut configurations = world.state.configurations.iter();
     let found = configurations.find(|found| found.kind == kind).unwrap();
-    let entry = |name: &str, service: &str, bundle: &str| {
-        let service = json!({"name": service, "namespace": NAMESPACE});
+    let entry = |name: &str, (service, namespace): (&str, &str), bundle: &str| {
+        let service = json!({"name": service, "namespace": namespace});
         json!({"name": name, "admissionReviewVersions": ["v1"], "sideEffects": "None",
             "clientConfig": {"service": service, "caBundle": bytes(bundle)}})
     };
     let entries = found.entries.iter();
-    let ours = entries.map(|(name, bundle)| entry(name, "bailiff-webhook", bundle));
-    let entries: Vec<_> = ours.chain([entry("others", "other", "")]).collect();
+    let own = ("bailiff-webhook", NAMESPACE);
+    let ours = entries.map(|(name, bundle)| entry(name, own, bundle));
+    let others = [
+        entry("other-service", ("other", NAMESPACE), ""),
+        entry("other-namespace", ("bailiff-webhook", "other"), ""),
+    ];
+    let entries: Vec<_> = ours.chain(others).collect();
     let expires = found.expires.iter();
     let annotations: BTreeMap<_, _> = expires
         .map(|expires| ("bailiff.dev/certificate-expires", expires))

@@ -3,8 +3,8 @@
 //! Here: carrying out a plan, and verifying with `webpki`, as a TLS client does. Not here: requests (`pass`).
 //! Invariant: authorities that have ended do not verify, as in Go's client, though `webpki` does not look at that.
 
-use crate::webhook_certificates::authority::{Authority, Change, SecretData};
-use crate::webhook_certificates::certificate::{Certificate, names};
+use crate::webhook_certificates::authority::{Authority, Change, SecretChange, SecretData};
+use crate::webhook_certificates::certificate::{Certificate, KeyedCertificate, names};
 use crate::webhook_certificates::plan::{Action, Configuration, Kind, State, plan};
 use jiff::{SignedDuration, Timestamp};
 use rustls_pki_types::pem::PemObject as _;
@@ -84,7 +84,8 @@ impl World {
         match action {
             Action::ChangeAuthority(change) => {
                 self.promoted += usize::from(*change == Change::Promote);
-                self.state.authority = authority().changed(*change, clock).unwrap().write();
+                let change = authority().changed(*change, clock).unwrap().write();
+                merge(&mut self.state.authority, &change);
             }
             Action::Issue => {
                 let issued = authority()
@@ -92,8 +93,8 @@ impl World {
                     .unwrap()
                     .issue(clock, NAMESPACE)
                     .unwrap();
-                let before =
-                    std::mem::replace(&mut self.state.served, SecretData::serving(&issued));
+                let before = self.state.served.clone();
+                merge(&mut self.state.served, &SecretChange::serving(&issued));
                 if self.issued > 0 {
                     self.served.push((now, before));
                 }
@@ -156,6 +157,23 @@ impl World {
                 verify(bundle, served, now);
             }
         }
+    }
+}
+
+/// A Secret that serves this certificate.
+pub(super) fn serving(served: &KeyedCertificate) -> SecretData {
+    let mut secret = SecretData::default();
+    merge(&mut secret, &SecretChange::serving(served));
+    secret
+}
+
+/// As the API server merges the patch.
+fn merge(secret: &mut SecretData, change: &SecretChange) {
+    for (key, text) in change.data() {
+        match text {
+            Some(text) => secret.0.insert((*key).to_owned(), text.clone()),
+            None => secret.0.remove(*key),
+        };
     }
 }
 

@@ -11,9 +11,10 @@ use crate::image::images::ImageUser;
 use crate::image::messages::{MORE, Sentence};
 use bailiff_oci::MAX_REFERENCE_BYTES;
 
-/// Pods that a kubelet runs from a file and reports afterwards: to deny one stops nothing. The
-/// annotation alone is no exemption, because tenants can set it.
-pub(super) const NOT_A_MIRROR_POD: &str = "!(has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups && has(object.metadata.annotations) && 'kubernetes.io/config.mirror' in object.metadata.annotations)";
+/// The match condition that leaves out the pods that a kubelet runs from a file and reports afterwards: to deny one
+/// stops nothing. The annotation alone is no exemption, because tenants can set it. The webhook configurations of
+/// the chart have the same one.
+pub const NOT_A_MIRROR_POD: &str = "!(has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups && has(object.metadata.annotations) && object.metadata.annotations != null && 'kubernetes.io/config.mirror' in object.metadata.annotations)";
 
 /// Valid references, as `bailiff_oci::Reference` parses them, but for lengths and image IDs.
 const VALID: &str = r"^(?:(?:(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*)(?::[1-9][0-9]{0,4})?|\[[a-f0-9:]+\]:[1-9][0-9]{0,4}|\[[a-f0-9]*:[a-f0-9:]*\]|C)/)?C(?:/C)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}))?$";

@@ -1,0 +1,147 @@
+//! A pass against a mock API server.
+//!
+//! Here: requests, their order and conditions, errors. Not here: what is planned (`plan`).
+//! Invariant: each test names every request of the pass.
+
+use super::*;
+use bailiff_testing::{ApiServer, Call};
+use serde_json::Value as Json;
+
+const POLICIES: &str = "/apis/bailiff.dev/v1alpha1/imageadmissionpolicies";
+const BINDINGS: &str = "/apis/bailiff.dev/v1alpha1/imageadmissionpolicybindings";
+const RENDERED: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+const BOUND: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
+const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/bailiff-renderer";
+const NAMESPACE: &str = "/api/v1/namespaces/bailiff-system";
+
+fn settings() -> Settings {
+    Settings {
+        namespace: "bailiff-system".to_owned(),
+        ..Settings::default()
+    }
+}
+
+fn policy() -> Json {
+    json!({"apiVersion": "bailiff.dev/v1alpha1", "kind": "ImageAdmissionPolicy",
+        "metadata": {"name": "ours", "uid": "p", "generation": 1},
+        "spec": {"allowedRepositories": ["registry.example.com/**"]}})
+}
+
+fn binding() -> Json {
+    json!({"apiVersion": "bailiff.dev/v1alpha1", "kind": "ImageAdmissionPolicyBinding",
+        "metadata": {"name": "everywhere", "uid": "b", "generation": 1},
+        "spec": {"policyName": "ours", "validationActions": ["Deny"]}})
+}
+
+/// A rendered object that belongs to nothing.
+fn stale(kind: &str) -> Json {
+    json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+        "metadata": {"name": "bailiff-image.gone", "uid": format!("{kind}-uid")}, "spec": {}})
+}
+
+fn list(path: &str, kind: &str, items: &[Json]) -> Vec<Call> {
+    let list = json!({"apiVersion": "v1", "kind": format!("{kind}List"),
+        "metadata": {"resourceVersion": "7"}, "items": items});
+    vec![Call::get(path).gives(list)]
+}
+
+/// What a pass reads, one after the other.
+fn reads(policies: &[Json], bindings: &[Json], stale: &[Json; 2]) -> Vec<Vec<Call>> {
+    let [policy, binding] = stale;
+    vec![
+        vec![Call::get(ROLE).gives(json!({"metadata": {"name": RENDERER, "uid": "role"}}))],
+        vec![Call::get(NAMESPACE).gives(json!({"metadata": {"name": "bailiff-system"}}))],
+        list(POLICIES, "ImageAdmissionPolicy", policies),
+        list(BINDINGS, "ImageAdmissionPolicyBinding", bindings),
+        list(RENDERED, POLICY, &[policy.clone()]),
+        list(BOUND, BINDING, &[binding.clone()]),
+    ]
+}
+
+fn stale_both() -> [Json; 2] {
+    [stale(POLICY), stale(BINDING)]
+}
+
+async fn played(rounds: Vec<Vec<Call>>) -> Result<Pass, kube::Error> {
+    let (server, client) = ApiServer::playing(rounds);
+    let mut reported = Reported::default();
+    let passed = pass(&client, &settings(), &Metrics::default(), &mut reported).await;
+    server.finish();
+    passed
+}
+
+fn status(path: &str, name: &str) -> Call {
+    Call::patch(&format!("{path}/{name}/status"))
+}
+
+#[tokio::test]
+async fn what_is_missing_is_written_policy_first_and_what_is_stale_is_deleted_by_its_uid() {
+    let mut rounds = reads(&[policy()], &[binding()], &stale_both());
+    let uid = |kind: &str| json!({"preconditions": {"uid": format!("{kind}-uid")}});
+    let written = |kind: &str, name: &str| {
+        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": kind,
+            "metadata": {"name": name}, "spec": {}})
+    };
+    let conditions = |uid: &str| json!({"metadata": {"uid": uid}});
+    rounds.extend([
+        vec![
+            Call::post(RENDERED)
+                .with(json!({"metadata": {"name": "bailiff-image.ours"}}))
+                .gives(written(POLICY, "bailiff-image.ours")),
+        ],
+        vec![
+            Call::post(BOUND)
+                .with(json!({"metadata": {"name": "bailiff-image.everywhere"}}))
+                .gives(written(BINDING, "bailiff-image.everywhere")),
+        ],
+        vec![Call::delete(&format!("{BOUND}/bailiff-image.gone")).with(uid(BINDING))],
+        vec![Call::delete(&format!("{RENDERED}/bailiff-image.gone")).with(uid(POLICY))],
+        vec![
+            status(POLICIES, "ours")
+                .with(conditions("p"))
+                .gives(policy()),
+        ],
+        vec![
+            status(BINDINGS, "everywhere")
+                .with(conditions("b"))
+                .gives(binding()),
+        ],
+    ]);
+    assert_eq!(played(rounds).await.unwrap(), Pass::Wrote);
+}
+
+#[tokio::test]
+async fn a_rejected_write_and_a_status_that_was_not_written_leave_the_pass_incomplete() {
+    let rejected = |of_policy: Call, of_status: Call| {
+        let mut rounds = reads(&[policy()], &[], &stale_both());
+        rounds.extend([
+            vec![of_policy],
+            vec![Call::delete(&format!("{BOUND}/bailiff-image.gone")).is_missing()],
+            vec![Call::delete(&format!("{RENDERED}/bailiff-image.gone"))],
+            vec![of_status],
+        ]);
+        rounds
+    };
+    let take = || Call::post(RENDERED).gives(json!({"metadata": {"name": "bailiff-image.ours"}}));
+    let forbidden = |call: Call| call.fails(403, "Forbidden", "no");
+    let rounds = rejected(take(), status(POLICIES, "ours").gives(policy()));
+    assert_eq!(played(rounds).await.unwrap(), Pass::Wrote);
+    let rounds = rejected(take(), forbidden(status(POLICIES, "ours")));
+    assert_eq!(played(rounds).await.unwrap(), Pass::Incomplete);
+    let of_policy = forbidden(Call::post(RENDERED));
+    let rounds = rejected(of_policy, status(POLICIES, "ours").gives(policy()));
+    assert_eq!(played(rounds).await.unwrap(), Pass::Incomplete);
+}
+
+#[tokio::test]
+async fn nothing_is_written_while_bailiff_is_being_uninstalled_or_something_cannot_be_read() {
+    let going = json!({"metadata": {"name": "bailiff-system",
+        "deletionTimestamp": "2026-01-01T00:00:00Z"}});
+    let mut rounds = reads(&[], &[], &stale_both());
+    rounds.truncate(2);
+    rounds[1] = vec![Call::get(NAMESPACE).gives(going)];
+    assert_eq!(played(rounds).await.unwrap(), Pass::Uninstalling);
+    let mut rounds = reads(&[policy()], &[], &stale_both());
+    rounds[5] = vec![Call::get(BOUND).fails(500, "InternalError", "etcd is slow")];
+    assert!(played(rounds).await.is_err());
+}
