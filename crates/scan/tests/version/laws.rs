@@ -39,7 +39,7 @@ fn check(scheme: Scheme, versions: &[String], is_transitive: bool) -> Result<(),
 
 /// Generated versions that can be compared, each at most [`MAX_VERSION_BYTES`] long.
 fn comparable(scheme: Scheme, strategy: &impl Strategy<Value = String>) -> Vec<String> {
-    let mut versions = generated(3000, strategy);
+    let mut versions = generated(2000, strategy);
     versions.retain(|text| scheme.compare(text, text).is_ok());
     versions
 }
@@ -49,7 +49,7 @@ fn orders_are_total() {
     for scheme in Scheme::ALL {
         let is_transitive = scheme != Scheme::Maven;
         let versions = comparable(scheme, &prop_oneof![version(scheme), hostile(scheme)]);
-        assert!(versions.len() > 400, "{scheme:?}: {}", versions.len());
+        assert!(versions.len() > 300, "{scheme:?}: {}", versions.len());
         for versions in versions.chunks(AT_A_TIME) {
             check(scheme, versions, is_transitive)
                 .unwrap_or_else(|law| panic!("{scheme:?}: {law}"));

@@ -3,6 +3,14 @@
 use bailiff_scan::version::{MAX_VERSION_BYTES, Operand, Scheme};
 use std::cmp::Ordering;
 
+/// Compares each text with a version, in both places.
+#[track_caller]
+fn assert_messages(messages: &[(Scheme, &str, &str)]) {
+    for (scheme, text, message) in messages {
+        assert_message(*scheme, text, "1.0.0", message);
+    }
+}
+
 #[track_caller]
 fn assert_message(scheme: Scheme, text: &str, valid: &str, message: &str) {
     for (a, b, operand) in [
@@ -16,8 +24,8 @@ fn assert_message(scheme: Scheme, text: &str, valid: &str, message: &str) {
 }
 
 #[test]
-fn a_text_that_is_no_version_is_named_with_its_reason() {
-    let messages = [
+fn a_text_that_is_no_version_of_a_distribution_is_named_with_its_reason() {
+    assert_messages(&[
         (
             Scheme::Dpkg,
             "",
@@ -78,6 +86,12 @@ fn a_text_that_is_no_version_is_named_with_its_reason() {
             "1-r0-r1",
             "cannot compare \"1-r0-r1\" as an Alpine version: - is not allowed at byte 4",
         ),
+    ]);
+}
+
+#[test]
+fn a_text_that_is_no_version_of_a_language_is_named_with_its_reason() {
+    assert_messages(&[
         (
             Scheme::Pep440,
             "1.0-bulbasaur",
@@ -128,10 +142,7 @@ fn a_text_that_is_no_version_is_named_with_its_reason() {
             "1.2",
             "cannot compare \"1.2\" as a Cargo version: unexpected end of input while parsing minor version number",
         ),
-    ];
-    for (scheme, text, message) in messages {
-        assert_message(scheme, text, "1.0.0", message);
-    }
+    ]);
 }
 
 #[test]
