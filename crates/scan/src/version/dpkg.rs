@@ -3,8 +3,8 @@
 //! Here: their syntax in Debian Policy and the order of dpkg. Not here: which package of a distribution they belong to.
 //! Invariant: what dpkg warns of is no version. dpkg compares such texts, but no archive accepts them.
 //!
-//! The crate `debversion` orders `1.0+` before `1.0+0`, which dpkg calls equal, and needs a second engine for
-//! expressions.
+//! The crate `debversion` orders `1.0+` before `1.0+0`, which dpkg calls equal. It also brings `chrono`, `lazy-regex` and
+//! `num-bigint`.
 
 use super::Reason;
 use super::number::{Number, split, split_digits};

@@ -10,5 +10,5 @@ pub(super) fn parse(text: &str) -> Result<Version, Reason> {
     // The messages of the library quote the text without a bound.
     text.parse()
         .ok()
-        .ok_or_else(|| "it is no version of PEP 440".into())
+        .ok_or_else(|| "it is no version of PEP 440 with numbers of 64 bits".into())
 }

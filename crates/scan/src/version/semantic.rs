@@ -2,6 +2,9 @@
 //!
 //! Here: how both are read. Not here: versions of Go (`go`).
 //! Invariant: what npm reads is made a strict version first, and both have the order of the crate `semver`.
+//!
+//! The crate `nodejs-semver` reads `1.2.3-` as `1.2.3` and `1.2.3-a..b` as `1.2.3-a`: the first is a pre-release to npm
+//! and the second is no version. It rejects `=1.2.3`, which npm reads.
 
 use super::Reason;
 use super::number::{split, split_digits};

@@ -95,7 +95,7 @@ fn a_text_that_is_no_version_of_a_language_is_named_with_its_reason() {
         (
             Scheme::Pep440,
             "1.0-bulbasaur",
-            "cannot compare \"1.0-bulbasaur\" as a Python version: it is no version of PEP 440",
+            "cannot compare \"1.0-bulbasaur\" as a Python version: it is no version of PEP 440 with numbers of 64 bits",
         ),
         (
             Scheme::Npm,
