@@ -1,14 +1,19 @@
 //! Writes Events (events.k8s.io/v1).
 //!
-//! Here: the object, and the limit on equal Events. Not here: their notes.
+//! Here: the object, and the limit on equal Events. Not here: their notes, Events that replicas write together
+//! (`shared`).
 //! Invariant: at most one Event a second has the same object, reason and note; the others are counted,
 //! and reported as a series at the end of the second. An Event with another note is written at once.
+
+mod shared;
+
+pub use shared::{Shared, Told};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::{Event, EventSeries};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::PostParams;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,13 +37,6 @@ pub struct EventSpec {
     pub regarding: ObjectReference,
     /// Another object that is involved.
     pub related: Option<ObjectReference>,
-}
-
-/// An Event that exists.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    namespace: String,
-    name: String,
 }
 
 /// UID of the object, reason and note.
@@ -170,46 +168,13 @@ impl Recorder {
         count: i32,
         now: Timestamp,
     ) -> Result<(), kube::Error> {
-        self.create(self.event(spec, count, now)).await.map(drop)
+        self.create(&self.event(spec, count, now)).await.map(drop)
     }
 
-    /// Writes an Event that can be repeated with [`Self::repeat`], whatever was written before.
-    ///
-    /// # Errors
-    /// If the API server does not accept it.
-    pub async fn begin(&self, spec: &EventSpec, now: Timestamp) -> Result<Written, kube::Error> {
-        self.create(self.event(spec, 1, now)).await
-    }
-
-    /// Counts an Event that was written as one of `count` equal ones, of which the last is of now. The
-    /// count is at least 2.
-    ///
-    /// # Errors
-    /// If the API server does not accept it: it deletes an Event an hour after its last change.
-    pub async fn repeat(
-        &self,
-        written: &Written,
-        count: i32,
-        now: Timestamp,
-    ) -> Result<(), kube::Error> {
-        let api: kube::Api<Event> = kube::Api::namespaced(self.client.clone(), &written.namespace);
-        let series = EventSeries {
-            count,
-            last_observed_time: MicroTime(now),
-        };
-        let patch = Patch::Merge(serde_json::json!({"series": series}));
-        let params = PatchParams::default();
-        api.patch(&written.name, &params, &patch).await.map(drop)
-    }
-
-    async fn create(&self, event: Event) -> Result<Written, kube::Error> {
-        let written = Written {
-            namespace: event.metadata.namespace.clone().unwrap_or_default(),
-            name: event.metadata.name.clone().unwrap_or_default(),
-        };
-        let api: kube::Api<Event> = kube::Api::namespaced(self.client.clone(), &written.namespace);
-        api.create(&PostParams::default(), &event).await?;
-        Ok(written)
+    async fn create(&self, event: &Event) -> Result<Event, kube::Error> {
+        let namespace = event.metadata.namespace.as_deref().unwrap_or_default();
+        let api: kube::Api<Event> = kube::Api::namespaced(self.client.clone(), namespace);
+        api.create(&PostParams::default(), event).await
     }
 
     fn event(&self, spec: &EventSpec, count: i32, now: Timestamp) -> Event {

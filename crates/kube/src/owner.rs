@@ -106,6 +106,29 @@ fn names<'a>(pod: &'a str, labels: &Labels) -> Option<(&'a str, &'a str)> {
         .filter(|_| is_name(set))
 }
 
+/// A workload, and what the pod's own controller creates pods from.
+#[derive(Debug, PartialEq)]
+pub struct Workload {
+    /// The topmost controller.
+    pub reference: WorkloadReference,
+    /// The pod template of the controller directly above the pod, as it is now; none: Bailiff does not read
+    /// controllers of its kind, or it has none.
+    pub template: Option<Value>,
+}
+
+/// The workload of a pod, as [`workload_with_template`] finds it.
+///
+/// # Errors
+/// If an owner cannot be read.
+pub async fn workload_of(
+    client: &Client,
+    pod: &Pod,
+    prefetch: Prefetch,
+) -> Result<Option<WorkloadReference>, OwnerError> {
+    let workload = workload_with_template(client, pod, prefetch).await?;
+    Ok(workload.map(|workload| workload.reference))
+}
+
 /// The workload of a pod: its topmost controller, as far as references can be verified; none: it has no
 /// controller, or names one that it does not belong to, so no workload creates a replacement.
 ///
@@ -115,11 +138,11 @@ fn names<'a>(pod: &'a str, labels: &Labels) -> Option<(&'a str, &'a str)> {
 ///
 /// # Errors
 /// If an owner cannot be read.
-pub async fn workload_of(
+pub async fn workload_with_template(
     client: &Client,
     pod: &Pod,
     mut prefetch: Prefetch,
-) -> Result<Option<WorkloadReference>, OwnerError> {
+) -> Result<Option<Workload>, OwnerError> {
     let namespace = pod.metadata.namespace.as_deref().unwrap_or_default();
     let mut next = controller(pod.metadata.owner_references.as_deref());
     let mut child = Child {
@@ -128,15 +151,22 @@ pub async fn workload_of(
         labels: pod.metadata.labels.clone().unwrap_or_default(),
     };
     let mut workload = None;
+    let mut template = None;
     for _ in 0..HOPS_LIMIT {
         let Some(reference) = next else {
             break;
         };
-        let owner = match read(client, namespace, &reference, &mut prefetch).await? {
+        let mut owner = match read(client, namespace, &reference, &mut prefetch).await? {
             Read::Found(owner) if child.is_controlled_by(&reference.kind, &owner) => owner,
-            Read::KindUnknown if workload.is_none() => return Ok(bounded(reference)),
+            Read::KindUnknown if workload.is_none() => {
+                workload = bounded(reference);
+                break;
+            }
             Read::Found(_) | Read::NotFound | Read::KindUnknown => break,
         };
+        if workload.is_none() {
+            template = owner.data.pointer_mut("/spec/template").map(Value::take);
+        }
         next = controller(owner.metadata.owner_references.as_deref());
         child = Child {
             kind: reference.kind.clone(),
@@ -145,7 +175,10 @@ pub async fn workload_of(
         };
         workload = bounded(reference);
     }
-    Ok(workload)
+    Ok(workload.map(|reference| Workload {
+        reference,
+        template,
+    }))
 }
 
 /// A reference as the Incident's schema allows it; none: it is no reference, as it has no UID that an

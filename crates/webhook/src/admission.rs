@@ -5,11 +5,14 @@
 //! Invariant: a review is evaluated with one snapshot of the policies. What could not be evaluated is
 //! rejected if a policy that can apply says so (`onError`).
 
+use crate::callers::Callers;
+use crate::compute::on_own_thread;
 use crate::deadlines::Deadlines;
 use crate::entries::{Entry, Evaluate, NotEvaluated, pods, policies, workloads};
 use crate::lookups::{Lookups, Wanted};
 use crate::metrics::Metrics;
-use crate::reports::Reports;
+use crate::namespace_objects::NamespaceObjects;
+use crate::reports::{Reports, Templates};
 use crate::response::AdmissionResponse;
 use crate::review::{Identity, Keep, Review};
 use crate::rules::{Labels, Namespaces, Rules};
@@ -27,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// Timeout of reading a namespace that the watch did not bring yet.
 const NAMESPACE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -44,19 +48,47 @@ pub(crate) struct Admission {
     pub(crate) rules: Arc<Rules>,
     pub(crate) namespaces: Arc<Namespaces>,
     pub(crate) exempt: BTreeSet<String>,
+    pub(crate) callers: Callers,
     pub(crate) lookups: Arc<dyn Lookups>,
     pub(crate) reports: Arc<dyn Reports>,
     pub(crate) client: Client,
     pub(crate) metrics: Metrics,
     pub(crate) reads: Semaphore,
-    /// Apart from `reads`, so that expressions of one namespace keep no new namespace waiting.
-    pub(crate) object_reads: Semaphore,
+    pub(crate) namespace_objects: NamespaceObjects,
+    /// One policy is compiled at a time, so that callers that send policies leave processor time for pods.
+    pub(crate) compiles: Semaphore,
+}
+
+/// What a decision about a pod needs besides the pod.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    namespace: &'a str,
+    entry: Entry,
+    /// The parts of the pod that are kept, and how many bytes of memory they take.
+    kept: &'a Keep,
+    kept_bytes: usize,
+}
+
+impl<'a> Context<'a> {
+    fn of(entry: Entry, review: &'a Review) -> Self {
+        Self {
+            namespace: &review.identity.namespace,
+            entry,
+            kept: &review.kept,
+            kept_bytes: review.kept_bytes,
+        }
+    }
 }
 
 impl Admission {
     /// Permits for reading namespaces.
     pub(crate) fn reads() -> Semaphore {
         Semaphore::new(NAMESPACES_LIMIT)
+    }
+
+    /// Permits for compiling policies.
+    pub(crate) fn compiles() -> Semaphore {
+        Semaphore::new(1)
     }
 
     async fn pods(
@@ -89,7 +121,7 @@ impl Admission {
             only: None,
             stage,
         };
-        let decision = self.decide(entry, pod, review, deadlines).await?;
+        let decision = self.decide(pod, Context::of(entry, review), deadlines).await?;
         if let Some(message) = pods::denial(&decision)
             && pods::is_reported(stage, &decision)
             && !review.dry_run
@@ -124,30 +156,42 @@ impl Admission {
             only: None,
             stage: Stage::Mutating,
         };
-        let entry = Entry::ValidateWorkloads;
-        let decision = self.decide(entry, pod, review, deadlines).await?;
+        let context = Context::of(Entry::ValidateWorkloads, review);
+        let decision = self.decide(pod, context, deadlines).await?;
         Ok(workloads::response(review, &decision))
     }
 
-    /// The decision about a pod in the namespace of a review.
-    async fn decide(
+    async fn policies(
         &self,
-        entry: Entry,
-        mut pod_review: PodReview<'_>,
         review: &Review,
         deadlines: Deadlines,
+    ) -> Result<AdmissionResponse, NotEvaluated> {
+        let permit = tokio::time::timeout_at(deadlines.lookups, self.compiles.acquire());
+        let Ok(Ok(_permit)) = permit.await else {
+            return Err(NotEvaluated::Overloaded);
+        };
+        on_own_thread(|| policies::response(review))
+    }
+
+    /// The decision about a pod.
+    async fn decide(
+        &self,
+        mut pod_review: PodReview<'_>,
+        context: Context<'_>,
+        deadlines: Deadlines,
     ) -> Result<Decision, NotEvaluated> {
+        let namespace = context.namespace;
         let snapshot = self.rules.snapshot();
         if snapshot.is_empty() {
             return Ok(decide(&[], &pod_review, &BTreeMap::new()));
         }
-        if !review.kept.covers(&snapshot.keep(entry)) {
+        if !context.kept.covers(&snapshot.keep(context.entry)) {
             return Err(NotEvaluated::PoliciesChanged);
         }
-        let namespace = review.identity.namespace.as_str();
-        let of_namespace = match self.namespaces.get(namespace) {
-            Some(labels) => labels,
-            None => self.read_namespace(namespace).await?,
+        let of_namespace = match (self.namespaces.get(namespace), self.callers) {
+            (Some(labels), _) => labels,
+            (None, Callers::Verified) => self.read_namespace(namespace).await?,
+            (None, Callers::Unverified) => self.new_namespace(namespace).await?,
         };
         let (pod, old) = (labels(pod_review.pod), pod_review.old.map(labels));
         let bound = snapshot.bound(&PodLabels {
@@ -157,7 +201,10 @@ impl Admission {
         });
         let namespace_object;
         if bound.iter().any(|bound| bound.policy.reads_namespace()) {
-            namespace_object = self.read_namespace_object(namespace).await?;
+            // The watch keeps its labels alone.
+            let read = self.namespace_objects.read(namespace, NAMESPACE_TIMEOUT);
+            let unknown = || NotEvaluated::NamespaceUnknown(text::ascii(namespace, 63));
+            namespace_object = read.await.ok_or_else(unknown)?;
             pod_review.namespace = Some(&namespace_object);
         }
         let images = images(pod_review.pod, pod_review.old).len();
@@ -182,12 +229,20 @@ impl Admission {
                 .await
         };
         let decide = || decide(&bound, &pod_review, &lookups);
-        let is_long = review.kept_bytes > SHORT_BYTES || images > SHORT_IMAGES;
+        let is_long = context.kept_bytes > SHORT_BYTES || images > SHORT_IMAGES;
         Ok(if is_long {
             on_own_thread(decide)
         } else {
             decide()
         })
+    }
+
+    /// The labels of a namespace that the watch is going to bring: it is new. Nothing is asked about it, because
+    /// a caller that is not verified can invent any number of them.
+    async fn new_namespace(&self, name: &str) -> Result<Arc<Labels>, NotEvaluated> {
+        let brought = tokio::time::timeout(NAMESPACE_TIMEOUT, self.namespaces.wait(name));
+        let unknown = |_| NotEvaluated::NamespaceUnknown(text::ascii(name, 63));
+        brought.await.map_err(unknown)
     }
 
     /// The labels of a namespace that the watch did not bring yet: it is new.
@@ -205,22 +260,6 @@ impl Admission {
         };
         let namespace = found.ok_or_else(unknown)?;
         Ok(Arc::new(namespace.metadata.labels.unwrap_or_default()))
-    }
-
-    /// The whole namespace, for expressions: the watch keeps its labels alone.
-    async fn read_namespace_object(&self, name: &str) -> Result<Json, NotEvaluated> {
-        let unknown = || NotEvaluated::NamespaceUnknown(text::ascii(name, 63));
-        if !bailiff_kube::owner::is_name(name) {
-            return Err(unknown());
-        }
-        let path = format!("/api/v1/namespaces/{name}");
-        let read = async {
-            let _permit = self.object_reads.acquire().await.ok()?;
-            let request = http::Request::get(path).body(Vec::new()).ok()?;
-            self.client.request::<Json>(request).await.ok()
-        };
-        let read = tokio::time::timeout(NAMESPACE_TIMEOUT, read).await;
-        read.ok().flatten().ok_or_else(unknown)
     }
 
     fn is_exempt(&self, identity: &Identity) -> bool {
@@ -267,7 +306,7 @@ impl Evaluate for Admission {
                     self.pods(entry, &review, deadlines).await
                 }
                 Entry::ValidateWorkloads => self.workloads(&review, deadlines).await,
-                Entry::ValidatePolicies => policies::response(&review),
+                Entry::ValidatePolicies => self.policies(&review, deadlines).await,
             }
         }
         .boxed()
@@ -317,12 +356,36 @@ impl Evaluate for Admission {
     }
 }
 
-/// Runs what computes without other tasks of the thread waiting for it.
-fn on_own_thread<T>(compute: impl FnOnce() -> T) -> T {
-    match tokio::runtime::Handle::current().runtime_flavor() {
-        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(compute),
-        // The runtime of a test has one thread, which cannot hand over its tasks.
-        _ => compute(),
+impl Templates for Admission {
+    fn denial<'a>(
+        &'a self,
+        namespace: &'a str,
+        template: &'a Json,
+    ) -> BoxFuture<'a, Option<String>> {
+        async move {
+            let pod = workloads::pod_of(namespace, template);
+            let review = PodReview {
+                pod: &pod,
+                old: None,
+                namespace: None,
+                only: None,
+                stage: Stage::Mutating,
+            };
+            // A review has asked about its images just now; nothing waits for other answers.
+            let deadlines = Deadlines {
+                lookups: Instant::now(),
+                ..Deadlines::of(None, Instant::now())
+            };
+            let context = Context {
+                namespace,
+                entry: Entry::MutatePods,
+                kept: &Keep::Everything,
+                kept_bytes: usize::MAX,
+            };
+            let decision = self.decide(review, context, deadlines).await.ok()?;
+            pods::denial(&decision)
+        }
+        .boxed()
     }
 }
 

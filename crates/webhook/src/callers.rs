@@ -153,6 +153,8 @@ pub(crate) enum Rejection {
     Address,
     /// It presents no client certificate, or one that cannot be verified.
     Certificate,
+    /// Each of the other connections has a review in progress.
+    NoRoom,
 }
 
 impl Rejection {
@@ -171,6 +173,7 @@ impl Rejection {
         match self {
             Self::Address => "address",
             Self::Certificate => "certificate",
+            Self::NoRoom => "no_room",
         }
     }
 
@@ -181,6 +184,9 @@ impl Rejection {
             }
             Self::Certificate => {
                 "Rejected a connection, because it has no client certificate of webhook.clientCA. If it is that of an API server, configure the certificate there"
+            }
+            Self::NoRoom => {
+                "Rejected a connection, because each of the others has a review in progress. If these are not of API servers, set webhook.apiServerCIDRs or webhook.clientCA"
             }
         }
     }

@@ -34,7 +34,8 @@ impl Edges {
     pub fn new(client: kube::Client, config: EdgesConfig) -> Result<Self, InvalidClient> {
         let registries = RegistryClient::new(config.registries, Limits::default())?;
         let lookups = RegistryLookups::new(registries, config.callers, config.tag_stale_if_error);
-        let (reports, writer) = WorkloadEvents::new(client.clone(), config.pod_name);
+        let (reports, writer) =
+            WorkloadEvents::new(client.clone(), config.pod_name, config.callers);
         let (credentials, namespace) = (lookups.clone(), config.namespace);
         let background = async move {
             let watching = credentials.watch_credentials(client, &namespace);

@@ -86,6 +86,10 @@ pub(crate) enum NotEvaluated {
     NamespaceUnknown(String),
     #[error("the policies changed meanwhile. Retry")]
     PoliciesChanged,
+    #[error(
+        "it has more or longer expressions than the schema of its kind allows. Report this as a bug"
+    )]
+    BeyondSchema,
 }
 
 impl NotEvaluated {
@@ -104,6 +108,7 @@ impl NotEvaluated {
             Self::Stopping => "stopping",
             Self::NamespaceUnknown(_) => "namespace_unknown",
             Self::PoliciesChanged => "policies_changed",
+            Self::BeyondSchema => "beyond_schema",
         }
     }
 }
@@ -123,14 +128,19 @@ impl NotEvaluated {
             | Self::Overloaded
             | Self::Stopping
             | Self::NamespaceUnknown(_)
-            | Self::PoliciesChanged => false,
+            | Self::PoliciesChanged
+            | Self::BeyondSchema => false,
         }
     }
 
     /// Whether the bytes that were sent are the cause.
     pub(crate) const fn is_of_caller(&self) -> bool {
         match self {
-            Self::TooLarge | Self::TooManyValues | Self::Malformed(_) | Self::Cut => true,
+            Self::TooLarge
+            | Self::TooManyValues
+            | Self::Malformed(_)
+            | Self::Cut
+            | Self::BeyondSchema => true,
             Self::UnexpectedResource(_)
             | Self::TooManyImages
             | Self::TimedOut

@@ -3,30 +3,33 @@
 //! Here: the queue, and what is written for each denied pod. Not here: the denial itself, and requests
 //! (`bailiff_kube`).
 //! Invariant: no review waits for an Event. What waits is bounded, and so is what a namespace can have
-//! written; the rest is counted. An Event is about an object of the pod's own namespace.
+//! written; the rest is counted. An Event is about an object of the pod's own namespace. A caller that is not
+//! verified can have an Event written, and it is true.
 
 mod budget;
 mod denied;
 mod note;
 mod owners;
+mod recent;
 mod series;
 
-use crate::reports::Reports;
+use crate::callers::Callers;
+use crate::reports::{Reports, Templates};
 use bailiff_api::event::IMAGE_DENIED;
-use bailiff_kube::events::{EventSpec, Recorder};
+use bailiff_kube::events::{EventSpec, Recorder, Told};
 use bailiff_kube::owner::OwnerError;
 use budget::Budget;
 use denied::Denied;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
-use owners::Owners;
+use owners::{Confirmation, Confirmed, Decides, Owners};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
-use series::{Repeat, Series};
-use std::sync::{Arc, Mutex, PoisonError};
+use series::Series;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
@@ -54,6 +57,8 @@ enum EventResult {
     Repeated,
     /// The pod has no controller, or one that it does not belong to or that has no namespace.
     NoWorkload,
+    /// The caller is not verified, and pods of the controller's template would be admitted.
+    Unconfirmed,
     /// Too many pods of the namespace were denied, or of all of them.
     Limited,
     /// The API server did not accept it, or did not answer.
@@ -66,6 +71,7 @@ impl EventResult {
             Self::Created => "created",
             Self::Repeated => "repeated",
             Self::NoWorkload => "no_workload",
+            Self::Unconfirmed => "unconfirmed",
             Self::Limited => "limited",
             Self::Failed => "error",
         }
@@ -78,9 +84,10 @@ struct ResultLabel {
 }
 
 /// Takes denied pods and has their Events written. Clones share the queue.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct WorkloadEvents {
     queue: mpsc::Sender<Denied>,
+    decides: Decides,
     budget: Arc<Mutex<Budget>>,
     events: Family<ResultLabel, Counter>,
 }
@@ -96,10 +103,15 @@ pub(crate) struct EventWriter {
 }
 
 impl WorkloadEvents {
-    /// An empty queue, and what writes it as a replica of the webhook: [`EventWriter::run`] has to run.
-    pub(crate) fn new(client: kube::Client, instance: String) -> (Self, EventWriter) {
+    /// An empty queue, and what writes it as a replica of the webhook: [`EventWriter::run`] has to run. For
+    /// callers that are not verified, nothing is written before [`Reports::confirm_with`].
+    pub(crate) fn new(
+        client: kube::Client,
+        instance: String,
+        callers: Callers,
+    ) -> (Self, EventWriter) {
         let (sender, receiver) = mpsc::channel(WAITING_LIMIT);
-        let events = Family::default();
+        let (events, decides) = (Family::default(), Decides::default());
         let recorder = Recorder::new(
             client.clone(),
             bailiff_api::keys::REPORTING_WEBHOOK,
@@ -108,13 +120,14 @@ impl WorkloadEvents {
         let writer = EventWriter {
             queue: receiver,
             recorder,
-            owners: Owners::new(client),
+            owners: Owners::new(client, callers, Arc::clone(&decides)),
             series: Series::default(),
             events: events.clone(),
             clock: Timestamp::now,
         };
         let queue = Self {
             queue: sender,
+            decides,
             budget: Arc::default(),
             events,
         };
@@ -136,6 +149,11 @@ impl Reports for WorkloadEvents {
         if !has_budget || self.queue.try_send(denied).is_err() {
             count(&self.events, EventResult::Limited);
         }
+    }
+
+    fn confirm_with(&self, templates: Weak<dyn Templates>) {
+        // The first counts; there is one for each webhook.
+        self.decides.get_or_init(|| templates);
     }
 
     fn register(&self, metrics: &mut Registry) {
@@ -168,14 +186,16 @@ impl EventWriter {
     }
 
     async fn write(&mut self, denied: &Denied) -> Result<EventResult, WriteError> {
-        let Some(workload) = self.owners.workload_of(denied).await? else {
-            return Ok(EventResult::NoWorkload);
+        let Confirmed { workload, message } = match self.owners.confirm(denied).await? {
+            Confirmation::Confirmed(confirmed) => confirmed,
+            Confirmation::NoWorkload => return Ok(EventResult::NoWorkload),
+            Confirmation::Unconfirmed => return Ok(EventResult::Unconfirmed),
         };
         let spec = EventSpec {
             reason: IMAGE_DENIED,
             action: "Admitting",
             warning: true,
-            note: note::note(&denied.message, &denied.owner.kind),
+            note: note::note(&message, &denied.owner.kind),
             regarding: ObjectReference {
                 api_version: Some(workload.api_version),
                 kind: Some(workload.kind),
@@ -188,17 +208,13 @@ impl EventWriter {
         };
         let now = (self.clock)();
         let key = (workload.uid, spec.note.clone());
-        if let Some(Repeat { written, count }) = self.series.next(&key, Instant::now()) {
-            match self.recorder.repeat(&written, count, now).await {
-                Ok(()) => return Ok(EventResult::Repeated),
-                // It expired, or somebody deleted it.
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        let written = self.recorder.begin(&spec, now).await?;
-        self.series.begun(key, written, Instant::now());
-        Ok(EventResult::Created)
+        let known = self.series.get(&key);
+        let (result, event) = match self.recorder.tell(&spec, known, now).await? {
+            Told::Created(event) => (EventResult::Created, event),
+            Told::Counted(event) => (EventResult::Repeated, event),
+        };
+        self.series.put(key, event, Instant::now());
+        Ok(result)
     }
 }
 

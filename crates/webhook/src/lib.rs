@@ -10,6 +10,7 @@
 mod admission;
 mod callers;
 mod certificate;
+mod compute;
 mod credentials;
 mod deadlines;
 mod edges;
@@ -18,6 +19,7 @@ mod events;
 mod facts;
 mod lookups;
 mod metrics;
+mod namespace_objects;
 mod registries;
 mod reports;
 mod response;
@@ -34,7 +36,7 @@ pub use callers::{CallerVerification, Callers, InvalidCallers};
 pub use edges::EdgesConfig;
 pub use lookups::{Lookups, NoRegistries, Wanted};
 pub use registries::RegistryLookups;
-pub use reports::{Logged, Reports};
+pub use reports::{Logged, Reports, Templates};
 pub use response::AdmissionResponse;
 pub use run::{Config, Edges, Error, run};
 #[cfg(feature = "measure")]

@@ -133,7 +133,7 @@ impl Metrics {
         );
         registry.register(
             "rejected_connections",
-            "Connections that are not of an API server and were closed, by reason",
+            "Connections that were closed before their first request, by reason",
             self.rejected_connections.clone(),
         );
         registry.register(

@@ -9,6 +9,7 @@ use crate::callers::CallerVerification;
 use crate::certificate;
 use crate::lookups::Lookups;
 use crate::metrics::Metrics;
+use crate::namespace_objects::NamespaceObjects;
 use crate::reports::Reports;
 use crate::rules::Rules;
 use crate::server::{Limits, Phase, Phases, Server};
@@ -20,7 +21,7 @@ use kube::Client;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -140,22 +141,26 @@ async fn serve_on(
         certificate: Arc::default(),
     };
     let tls = certificate::server_config(Arc::clone(&watched.certificate), &config.callers)?;
-    let admission = Admission {
+    let admission = Arc::new(Admission {
         rules: Arc::clone(&watched.rules),
         namespaces: Arc::clone(&watched.namespaces),
         exempt: config.exempt(),
+        callers: config.callers.callers(),
         lookups: edges.lookups,
         reports: edges.reports,
         client: client.clone(),
         metrics: metrics.clone(),
         reads: Admission::reads(),
-        object_reads: Admission::reads(),
-    };
+        namespace_objects: NamespaceObjects::new(client.clone()),
+        compiles: Admission::compiles(),
+    });
+    let templates: Weak<Admission> = Arc::downgrade(&admission);
+    admission.reports.confirm_with(templates);
     let phases = Phases::new();
     let server = Arc::new(Server::new(
         Arc::new(tls),
         config.callers.clone(),
-        Arc::new(admission),
+        admission,
         metrics.clone(),
         phases.clone(),
         Limits::default(),

@@ -1,14 +1,16 @@
 //! The HTTPS server.
 //!
 //! Here: connections, their handshakes, and how the server stops. Not here: requests (`request`), which
-//! connections stay if there are too many (`connections`), the certificate (`certificate`), which callers are verified
-//! (`callers`).
+//! connections stay if there are too many (`connections`), when a handshake begins (`handshakes`), the certificate
+//! (`certificate`), which callers are verified (`callers`).
 //! Invariant: a review that arrived has a response, also while the server stops; no peer keeps others out.
 
 #[cfg(feature = "measure")]
 pub(crate) mod always_allow;
 mod body;
 mod connections;
+mod handshakes;
+mod memory;
 mod phase;
 mod request;
 
@@ -18,6 +20,7 @@ use crate::callers::{CallerVerification, Rejection, Rejections};
 use crate::entries::Evaluate;
 use crate::metrics::Metrics;
 use connections::{Connection, Connections};
+use handshakes::Handshakes;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -28,6 +31,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::task::TaskTracker;
@@ -37,7 +41,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Limits {
     /// Most connections. An API server keeps 25 for each host.
     pub(crate) connections: usize,
-    /// Timeout of a handshake.
+    /// Timeout of a handshake, with the wait until it begins.
     pub(crate) handshake: Duration,
     /// Time in which the headers of a request have to arrive. It begins with the response before, and is
     /// longer than the 90 seconds after which an API server closes an idle connection: if both sides
@@ -68,8 +72,9 @@ impl Default for Limits {
 
 /// Concurrent requests of an HTTP/2 connection.
 const STREAMS_LIMIT: u32 = 32;
-/// Bytes that an HTTP/2 connection can have sent without being read.
-const CONNECTION_WINDOW: u32 = 256 << 10;
+/// Bytes that a connection can have sent without being read, so most bytes of the headers of a request, too. For all
+/// connections that is 32 MiB.
+const UNREAD_BYTES: u32 = 64 << 10;
 /// Interval and timeout of pings of an HTTP/2 connection.
 const PING: Duration = Duration::from_secs(30);
 
@@ -90,6 +95,7 @@ pub(crate) struct Server<R = Requests> {
     rejections: Rejections,
     requests: Arc<R>,
     connections: Arc<Connections>,
+    handshakes: Handshakes,
     phases: Phases,
     limits: Limits,
 }
@@ -126,6 +132,7 @@ impl<R: Respond> Server<R> {
             rejections: Rejections::new(metrics),
             requests: Arc::new(requests),
             connections: Arc::new(connections),
+            handshakes: Handshakes::default(),
             phases,
             limits,
         }
@@ -150,7 +157,10 @@ impl<R: Respond> Server<R> {
                 self.rejections.add(Rejection::Address, address);
                 continue;
             }
-            let connection = self.connections.admit(address);
+            let Some(connection) = self.connections.admit(address) else {
+                self.rejections.add(Rejection::NoRoom, address);
+                continue;
+            };
             let server = Arc::clone(&self);
             tasks.spawn(async move { server.serve(stream, address, connection).await });
         }
@@ -164,7 +174,14 @@ impl<R: Respond> Server<R> {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "Cannot set TCP_NODELAY");
         }
-        let handshake = tokio::time::timeout(self.limits.handshake, self.tls.accept(stream));
+        let now = Instant::now();
+        let begin = self.handshakes.next(address, now);
+        let handshake = timeout_at(now + self.limits.handshake, async {
+            if begin > now {
+                sleep_until(begin).await;
+            }
+            self.tls.accept(stream).await
+        });
         let stream = tokio::select! {
             () = connection.closed() => return,
             done = handshake => match done {
@@ -203,7 +220,8 @@ impl<R: Respond> Server<R> {
             let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(STREAMS_LIMIT)
-                .initial_connection_window_size(CONNECTION_WINDOW)
+                .initial_connection_window_size(UNREAD_BYTES)
+                .initial_stream_window_size(UNREAD_BYTES)
                 .keep_alive_interval(PING)
                 .keep_alive_timeout(PING)
                 .serve_connection(stream, service);
@@ -222,6 +240,7 @@ impl<R: Respond> Server<R> {
             let http = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(self.limits.headers)
+                .max_buf_size(UNREAD_BYTES as usize)
                 .serve_connection(stream, service);
             let mut http = std::pin::pin!(http);
             tokio::select! {

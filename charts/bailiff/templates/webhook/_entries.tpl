@@ -38,11 +38,18 @@
       !(has(request.userInfo.groups) && 'system:nodes' in request.userInfo.groups &&
       has(object.metadata.annotations) && object.metadata.annotations != null &&
       'kubernetes.io/config.mirror' in object.metadata.annotations)
-  # An update that changes no container and no volume changes no image.
+  # An update that changes no name and no image of a container, and no volume. It can change the resources of
+  # containers (in-place resize). With more than 500 containers each change counts, which bounds the cost.
   - name: changes-images
     expression: >-
       request.operation != 'UPDATE' || !(
-      {{- range $at, $list := list "containers" "initContainers" "ephemeralContainers" "volumes" }}
-      {{- if $at }} && {{ end }}object.spec.?{{ $list }}.orValue(null) == oldObject.spec.?{{ $list }}.orValue(null)
-      {{- end }})
+      {{- range $list := list "containers" "initContainers" "ephemeralContainers" }}
+      {{- $new := printf "object.spec.?%s.orValue(null)" $list }}
+      {{- $old := printf "oldObject.spec.?%s.orValue(null)" $list }}
+      {{- $images := printf "spec.%s.map(c, [c.?name.orValue(''), c.?image.orValue('')])" $list }}
+      ({{ $new }} == {{ $old }} || ({{ $new }} != null && {{ $old }} != null &&
+      size(object.spec.{{ $list }}) <= 500 && size(oldObject.spec.{{ $list }}) <= 500 &&
+      object.{{ $images }} == oldObject.{{ $images }})) &&
+      {{- end }}
+      object.spec.?volumes.orValue(null) == oldObject.spec.?volumes.orValue(null))
 {{- end }}

@@ -83,6 +83,33 @@ fn selecting(uid: &str, selector: &Value, owners: &Value) -> Value {
     })
 }
 
+#[tokio::test]
+async fn the_template_is_that_of_the_controller_above_the_pod() {
+    let template = |image: &str| json!({"spec": {"containers": [{"name": "web", "image": image}]}});
+    let deployment = reference("apps/v1", "Deployment", "web", "deployment");
+    let (mut set, mut top) = (
+        object("set", &json!([deployment])),
+        object("deployment", &json!([])),
+    );
+    set["spec"]["template"] = template("old");
+    top["spec"]["template"] = template("new");
+    let (server, client) = ApiServer::playing([
+        vec![Call::get(SETS).gives(set)],
+        vec![Call::get(DEPLOYMENTS).gives(top)],
+    ]);
+    let owners = json!([reference("apps/v1", "ReplicaSet", "web-5d8f", "set")]);
+    let found = workload_with_template(&client, &pod(&owners), Prefetch::default()).await;
+    let found = found.unwrap().unwrap();
+    server.finish();
+    assert_eq!(found.reference.kind, "Deployment");
+    assert_eq!(found.template, Some(template("old")));
+    // A controller that is not read has one that is not known.
+    let owners = json!([reference("example.com/v1", "WebShop", "web", "uid")]);
+    let client = ApiServer::silent();
+    let found = workload_with_template(&client, &pod(&owners), Prefetch::default()).await;
+    assert_eq!(found.unwrap().unwrap().template, None);
+}
+
 async fn followed(owners: &Value, calls: Vec<Vec<Call>>) -> Option<String> {
     let (server, client) = ApiServer::playing(calls);
     let top = workload_of(&client, &pod(owners), Prefetch::default())

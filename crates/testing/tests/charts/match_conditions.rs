@@ -103,6 +103,42 @@ fn labels_and_finalizers_of_a_violating_pod_do_not_reach_the_webhook() {
     assert_eq!(unmet(&PODS, &old, Some(&new), &jane()), ["changes-images"]);
 }
 
+/// Before Kubernetes 1.33, an update of the pod itself can be a resize. Since then it is one of `pods/resize`,
+/// which no rule names.
+#[test]
+fn an_in_place_resize_does_not_reach_the_webhook() {
+    let resized = |containers: usize| {
+        let references = vec!["nginx"; containers];
+        let mut old = pod(&references);
+        old["spec"]["initContainers"] = old["spec"]["containers"].clone();
+        old["spec"]["ephemeralContainers"] = old["spec"]["containers"].clone();
+        let mut new = old.clone();
+        for list in ["containers", "initContainers", "ephemeralContainers"] {
+            for container in new["spec"][list].as_array_mut().unwrap() {
+                container["resources"] = json!({"limits": {"cpu": "2"}});
+            }
+        }
+        (old, new)
+    };
+    for containers in [1, 500] {
+        let (old, mut new) = resized(containers);
+        assert_eq!(unmet(&PODS, &new, Some(&old), &jane()), ["changes-images"]);
+        new["spec"]["initContainers"][containers - 1]["image"] = "other".into();
+        assert_eq!(unmet(&PODS, &new, Some(&old), &jane()), [""; 0]);
+    }
+    // More are compared as a whole, so that the cost is bounded.
+    let (old, new) = resized(501);
+    assert_eq!(unmet(&PODS, &new, Some(&old), &jane()), [""; 0]);
+    for kind in [
+        "ValidatingWebhookConfiguration",
+        "MutatingWebhookConfiguration",
+    ] {
+        let objects = bailiff(&[]).unwrap();
+        let rules = objects[&format!("{kind}/bailiff")]["webhooks"].to_string();
+        assert!(rules.contains("pods/ephemeralcontainers") && !rules.contains("resize"));
+    }
+}
+
 #[test]
 fn a_new_pod_and_each_changed_image_reach_the_webhook() {
     let old = pod(&["nginx"]);

@@ -86,12 +86,14 @@ fn cluster(client: Client, policies: &[(&str, Json, &str)]) -> Cluster {
             rules: Arc::new(rules),
             namespaces: Arc::new(namespaces),
             exempt: ["kube-system".to_owned()].into(),
+            callers: Callers::Verified,
             lookups: Arc::clone(&registries) as Arc<dyn Lookups>,
             reports: Arc::clone(&reported) as Arc<dyn Reports>,
+            namespace_objects: NamespaceObjects::new(client.clone()),
             client,
             metrics,
             reads: Admission::reads(),
-            object_reads: Admission::reads(),
+            compiles: Admission::compiles(),
         },
         registries,
         reported,
@@ -314,6 +316,72 @@ async fn a_namespace_that_the_watch_did_not_bring_yet_is_read() {
         assert_eq!(error, "namespace new cannot be read. Retry");
     }
     server.finish();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_asked_about_a_namespace_that_a_caller_can_have_invented() {
+    let (server, client) = ApiServer::playing([]);
+    let mut spec = allowed();
+    spec["digest"] = json!({"pin": true});
+    let mut cluster = cluster(client, &[("p", spec, "Deny")]);
+    cluster.admission.callers = Callers::Unverified;
+    let admission = &cluster.admission;
+    let evaluate = |name: &str| {
+        let review = review(name, pod("ghcr.io/a/web:1"));
+        admission.evaluate(Entry::MutatePods, review, deadlines())
+    };
+    let error = evaluate("invented").await.unwrap_err().to_string();
+    assert_eq!(error, "namespace invented cannot be read. Retry");
+    assert!(cluster.registries.0.lock().unwrap().is_empty());
+    // It is new, and the watch brings it, after another one.
+    let brings = async {
+        for name in ["another", "new"] {
+            tokio::time::sleep(NAMESPACE_TIMEOUT / 4).await;
+            let object = json!({"metadata": {"name": name, "labels": {"team": "shop"}}});
+            let object = object.to_string().into_bytes();
+            admission.namespaces.apply(ObjectEvent::Applied(object));
+        }
+    };
+    let (response, ()) = futures::join!(evaluate("new"), brings);
+    assert_eq!(response.unwrap().patch.len(), 3);
+    server.finish();
+}
+
+#[tokio::test]
+async fn a_template_is_decided_about_as_its_pods_are() {
+    let mut spec = allowed();
+    spec["matchConstraints"] = json!({"objectSelector": {"matchLabels": {"app": "web"}}});
+    let cluster = cluster(ApiServer::silent(), &[("p", spec, "Deny")]);
+    let denial = async |namespace: &str, template: &Json| {
+        cluster.admission.denial(namespace, template).await
+    };
+    assert_eq!(denial("shop", &pod("nginx")).await.as_deref(), Some(DENIED));
+    assert_eq!(denial("shop", &pod("ghcr.io/a/web")).await, None);
+    assert_eq!(denial("other", &pod("nginx")).await, None);
+    let mut other = pod("nginx");
+    other["metadata"]["labels"] = json!({"app": "other"});
+    assert_eq!(denial("shop", &other).await, None);
+    for no_template in [json!(null), json!({}), json!({"spec": []})] {
+        assert_eq!(denial("shop", &no_template).await, None);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_policy_is_compiled_at_a_time() {
+    let cluster = cluster(ApiServer::silent(), &[]);
+    let mut policy = review("", json!({"spec": {"validations": [{"expression": "1"}]}}));
+    policy.group = "bailiff.dev".to_owned();
+    policy.resource = "runtimepolicies".to_owned();
+    let evaluate = || {
+        cluster
+            .admission
+            .evaluate(Entry::ValidatePolicies, policy.clone(), deadlines())
+    };
+    let compiling = cluster.admission.compiles.acquire().await.unwrap();
+    let evaluated = evaluate().await;
+    assert!(matches!(evaluated, Err(NotEvaluated::Overloaded)));
+    drop(compiling);
+    assert!(evaluate().await.unwrap().denied.is_some());
 }
 
 #[tokio::test]

@@ -50,17 +50,22 @@ pub(crate) fn pod(review: &Review) -> Option<Json> {
     if before == Some(template) {
         return None;
     }
+    Some(pod_of(&review.identity.namespace, template))
+}
+
+/// The pod that is created from a pod template.
+pub(crate) fn pod_of(namespace: &str, template: &Json) -> Json {
     let metadata = &template["metadata"];
-    Some(json!({
+    json!({
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "namespace": review.identity.namespace,
+            "namespace": namespace,
             "labels": metadata["labels"],
             "annotations": metadata["annotations"],
         },
         "spec": template["spec"],
-    }))
+    })
 }
 
 /// The response: what is going to happen to the pods. An answer that a registry has not given yet is no

@@ -1,49 +1,82 @@
 //! The workload of a denied pod.
 //!
-//! Here: reading it, and remembering it for a minute, because a ReplicaSet retries often. Not here: which
-//! owner counts (`bailiff_kube::owner`).
+//! Here: reading it, and what a caller that is not verified can say about it. Not here: which owner counts
+//! (`bailiff_kube::owner`), the decision about a pod template (`admission`).
 //! Invariant: a workload that Bailiff reads is verified by its UID. One of a kind that it does not read is
-//! taken as written if the API server serves that kind in namespaces; otherwise there is none. What is
-//! remembered is bounded.
+//! taken as written if the API server serves that kind in namespaces; otherwise there is none. Of a caller that
+//! is not verified only the reference to the owner is used: whether and why pods are rejected follows from the
+//! template that the owner has in the API server. What is remembered is bounded.
 
 use super::WriteError;
 use super::denied::Denied;
+use super::recent::Recent;
+use crate::callers::Callers;
+use crate::reports::Templates;
 use bailiff_api::WorkloadReference;
-use bailiff_kube::owner::{self, Prefetch};
+use bailiff_kube::owner::{self, Prefetch, Workload};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResourceList, ObjectMeta};
-use std::collections::BTreeMap;
+use serde_json::Value;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a workload, or the scope of a kind, is remembered.
+/// How long a workload, or the scope of a kind, is remembered, because a ReplicaSet retries often.
 const REMEMBERED: Duration = Duration::from_mins(1);
-/// Most workloads, and most kinds, that are remembered, of at most 1.5 KiB each.
-const REMEMBERED_LIMIT: usize = 1024;
+/// The same for what was decided about the template, which can change.
+const REMEMBERED_DECISION: Duration = Duration::from_secs(10);
+
+/// What an Event is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Confirmed {
+    pub(super) workload: WorkloadReference,
+    /// Why pods of the workload are rejected.
+    pub(super) message: String,
+}
+
+/// What is known about the workload of a denied pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Confirmation {
+    /// It has the Event.
+    Confirmed(Confirmed),
+    /// No object of the namespace counts as one.
+    NoWorkload,
+    /// The caller is not verified, and pods of its template would be admitted, or this cannot be told.
+    Unconfirmed,
+}
+
+/// Decides about pod templates; empty until the webhook starts.
+pub(super) type Decides = Arc<OnceLock<Weak<dyn Templates>>>;
 
 /// Reads workloads.
 pub(super) struct Owners {
     client: kube::Client,
-    /// By namespace, and API version, kind, name and UID of the controller.
-    workloads: Recent<[String; 5], Option<WorkloadReference>>,
+    callers: Callers,
+    decides: Decides,
+    /// By namespace, and API version, kind, name and UID of the controller. The message is none if that of each
+    /// denial counts. What is not confirmed is not remembered: others can have sent it.
+    workloads: Recent<[String; 5], (WorkloadReference, Option<String>)>,
     /// Whether objects are in namespaces, by API version and kind.
     namespaced: Recent<[String; 2], bool>,
 }
 
 impl Owners {
-    pub(super) const fn new(client: kube::Client) -> Self {
+    pub(super) const fn new(client: kube::Client, callers: Callers, decides: Decides) -> Self {
+        let remembered = match callers {
+            Callers::Verified => REMEMBERED,
+            Callers::Unverified => REMEMBERED_DECISION,
+        };
         Self {
             client,
-            workloads: Recent::new(),
-            namespaced: Recent::new(),
+            callers,
+            decides,
+            workloads: Recent::new(remembered),
+            namespaced: Recent::new(REMEMBERED),
         }
     }
 
-    /// The workload; none: no object of the namespace counts as one.
-    pub(super) async fn workload_of(
-        &mut self,
-        denied: &Denied,
-    ) -> Result<Option<WorkloadReference>, WriteError> {
+    /// The workload of a denied pod, and what its Event says.
+    pub(super) async fn confirm(&mut self, denied: &Denied) -> Result<Confirmation, WriteError> {
         let owner = &denied.owner;
         let key = [
             &denied.namespace,
@@ -53,8 +86,33 @@ impl Owners {
             &owner.uid,
         ]
         .map(Clone::clone);
-        if let Some(workload) = self.workloads.get(&key, Instant::now()) {
-            return Ok(workload.clone());
+        let known = self.workloads.get(&key, Instant::now()).cloned();
+        let (workload, message) = match known {
+            Some(known) => known,
+            None => match self.read(denied).await? {
+                Ok(read) => {
+                    self.workloads.put(key, read.clone(), Instant::now());
+                    read
+                }
+                Err(without) => return Ok(without),
+            },
+        };
+        Ok(Confirmation::Confirmed(Confirmed {
+            workload,
+            message: message.unwrap_or_else(|| denied.message.clone()),
+        }))
+    }
+
+    async fn read(
+        &mut self,
+        denied: &Denied,
+    ) -> Result<Result<(WorkloadReference, Option<String>), Confirmation>, WriteError> {
+        let owner = &denied.owner;
+        let is_read = owner::known(&owner.api_version, &owner.kind).is_some();
+        match self.callers {
+            // Nothing is asked about a kind that whoever sends the review can invent.
+            Callers::Unverified if !is_read => return Ok(Err(Confirmation::Unconfirmed)),
+            Callers::Unverified | Callers::Verified => {}
         }
         let pod = Pod {
             metadata: ObjectMeta {
@@ -65,15 +123,35 @@ impl Owners {
             },
             ..Pod::default()
         };
-        let mut workload = owner::workload_of(&self.client, &pod, Prefetch::default()).await?;
-        if let Some(found) = &workload
-            && owner::known(&found.api_version, &found.kind).is_none()
-            && !self.is_namespaced(&found.api_version, &found.kind).await?
-        {
-            workload = None;
+        let read = owner::workload_with_template(&self.client, &pod, Prefetch::default()).await?;
+        let Some(Workload {
+            reference,
+            template,
+        }) = read
+        else {
+            return Ok(Err(Confirmation::NoWorkload));
+        };
+        if !is_read && !self.is_namespaced(&owner.api_version, &owner.kind).await? {
+            return Ok(Err(Confirmation::NoWorkload));
         }
-        self.workloads.put(key, workload.clone(), Instant::now());
-        Ok(workload)
+        let message = match self.callers {
+            Callers::Verified => None,
+            Callers::Unverified => match self.denial(&denied.namespace, template).await {
+                Some(message) => Some(message),
+                None => return Ok(Err(Confirmation::Unconfirmed)),
+            },
+        };
+        Ok(Ok((reference, message)))
+    }
+
+    /// Why pods of a template are rejected.
+    async fn denial(&self, namespace: &str, template: Option<Value>) -> Option<String> {
+        let (decides, template) = (self.decides.get()?.upgrade()?, template?);
+        let namespace = namespace.to_owned();
+        // Apart, because the decision takes processor time, and connections are accepted by this task.
+        let decision =
+            tokio::spawn(async move { decides.denial(&namespace, &template).await }).await;
+        decision.ok().flatten()
     }
 
     /// Whether the API server serves a kind, in namespaces.
@@ -99,54 +177,5 @@ impl Owners {
             .any(|resource| resource.kind == kind && resource.namespaced);
         self.namespaced.put(key, is_namespaced, Instant::now());
         Ok(is_namespaced)
-    }
-}
-
-/// Values that are remembered for a while.
-#[derive(Debug)]
-struct Recent<K, V> {
-    values: BTreeMap<K, (V, Instant)>,
-}
-
-impl<K: Ord, V> Recent<K, V> {
-    const fn new() -> Self {
-        Self {
-            values: BTreeMap::new(),
-        }
-    }
-
-    fn get(&self, key: &K, now: Instant) -> Option<&V> {
-        let (value, at) = self.values.get(key)?;
-        (now - *at < REMEMBERED).then_some(value)
-    }
-
-    fn put(&mut self, key: K, value: V, now: Instant) {
-        if self.values.len() >= REMEMBERED_LIMIT {
-            self.values.retain(|_, (_, at)| now - *at < REMEMBERED);
-        }
-        // Full of what is still used: all of it is read again.
-        if self.values.len() >= REMEMBERED_LIMIT {
-            self.values.clear();
-        }
-        self.values.insert(key, (value, now));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_remembered_has_a_time_and_a_bound() {
-        let (mut recent, start) = (Recent::new(), Instant::now());
-        recent.put(0, "a", start);
-        let last = start + REMEMBERED - Duration::from_nanos(1);
-        assert_eq!(recent.get(&0, last), Some(&"a"));
-        assert_eq!(recent.get(&0, start + REMEMBERED), None);
-        for number in 1..10 * REMEMBERED_LIMIT {
-            recent.put(number, "b", start);
-            assert!(recent.values.len() <= REMEMBERED_LIMIT);
-            assert_eq!(recent.get(&number, start), Some(&"b"));
-        }
     }
 }

@@ -1,7 +1,9 @@
 //! Which object gets which Event, and how often.
 
 use super::*;
+use crate::reports::Templates;
 use bailiff_testing::{ApiServer, Call};
+use futures::future::BoxFuture;
 use serde_json::json;
 
 const MESSAGE: &str = "container web uses repository docker.io/acme/web, which is not allowed. ImageAdmissionPolicy allowed-registries allows ghcr.io/acme/**. Use an image from an allowed repository.";
@@ -50,10 +52,37 @@ fn now() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
 }
 
+/// Denies the templates with the image `bad`.
+struct Decisions;
+
+impl Templates for Decisions {
+    fn denial<'a>(
+        &'a self,
+        namespace: &'a str,
+        template: &'a Value,
+    ) -> BoxFuture<'a, Option<String>> {
+        assert_eq!(namespace, "shop");
+        let is_bad = template["spec"]["containers"][0]["image"] == "bad";
+        let denial = is_bad.then(|| MESSAGE.to_owned());
+        Box::pin(std::future::ready(denial))
+    }
+}
+
 /// What is counted of denials that meet the calls.
 async fn counted(denials: &[(Value, &str)], calls: Vec<Vec<Call>>) -> Vec<&'static str> {
+    counted_for(Callers::Verified, denials, calls).await
+}
+
+/// The same for callers.
+async fn counted_for(
+    callers: Callers,
+    denials: &[(Value, &str)],
+    calls: Vec<Vec<Call>>,
+) -> Vec<&'static str> {
     let (server, client) = ApiServer::playing(calls);
-    let (events, mut writer) = WorkloadEvents::new(client, "bailiff-webhook-0".to_owned());
+    let (events, mut writer) = WorkloadEvents::new(client, "bailiff-webhook-0".to_owned(), callers);
+    let decisions: Arc<dyn Templates> = Arc::new(Decisions);
+    events.confirm_with(Arc::downgrade(&decisions));
     writer.clock = now;
     for (pod, message) in denials {
         events.denied("shop", pod, message);
@@ -70,6 +99,7 @@ fn results_of(events: &Family<ResultLabel, Counter>) -> Vec<&'static str> {
         EventResult::Created,
         EventResult::Repeated,
         EventResult::NoWorkload,
+        EventResult::Unconfirmed,
         EventResult::Limited,
         EventResult::Failed,
     ];
@@ -92,14 +122,10 @@ async fn the_deployment_of_a_denied_pod_has_the_reason() {
     assert_eq!(counted(&[(pod(&set()), MESSAGE)], calls).await, ["created"]);
 }
 
-/// The name that the Event about an object has at the time of the tests.
-fn event(name: &str) -> String {
-    format!("{EVENTS}/{name}.{:x}", now().as_nanosecond())
-}
-
-fn repeated(name: &str, count: i32) -> Call {
+/// Counts the Event with [`NOTE`] on the Deployment.
+fn repeated(count: i32) -> Call {
     let series = json!({"count": count, "lastObservedTime": "2026-01-01T00:00:00.000000Z"});
-    Call::patch(&event(name)).with(json!({"series": series}))
+    Call::patch(&format!("{EVENTS}/web.6322303e2325687c")).with(json!({"series": series}))
 }
 
 #[tokio::test]
@@ -114,9 +140,9 @@ async fn an_equal_denial_is_counted_and_another_one_is_reported() {
     let mut calls = chain();
     calls.extend([
         created("Deployment", "deployment", NOTE),
-        vec![repeated("web", 2)],
+        vec![repeated(2)],
         created("Deployment", "deployment", &note),
-        vec![repeated("web", 3)],
+        vec![repeated(3)],
     ]);
     let results = counted(&denials, calls).await;
     assert_eq!(results, ["created", "created", "repeated", "repeated"]);
@@ -128,9 +154,9 @@ async fn an_event_that_expired_is_written_again() {
     let mut calls = chain();
     calls.extend([
         created("Deployment", "deployment", NOTE),
-        vec![repeated("web", 2).is_missing()],
+        vec![repeated(2).is_missing()],
         created("Deployment", "deployment", NOTE),
-        vec![repeated("web", 2)],
+        vec![repeated(2)],
     ]);
     let results = counted(&[denial.clone(), denial.clone(), denial], calls).await;
     assert_eq!(results, ["created", "created", "repeated"]);
@@ -303,7 +329,7 @@ async fn denials_beyond_the_budget_are_counted() {
     let denials = vec![(pod(&set()), MESSAGE); 20];
     let mut calls = chain();
     calls.push(created("Deployment", "deployment", NOTE));
-    calls.extend((2..=16).map(|count| vec![repeated("web", count)]));
+    calls.extend((2..=16).map(|count| vec![repeated(count)]));
     let mut expected = vec!["created"];
     expected.extend([&["repeated"; 15][..], &["limited"; 4]].concat());
     assert_eq!(counted(&denials, calls).await, expected);
@@ -311,7 +337,8 @@ async fn denials_beyond_the_budget_are_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_does_not_answer_delays_no_review() {
-    let (events, writer) = WorkloadEvents::new(ApiServer::silent(), String::new());
+    let (events, writer) =
+        WorkloadEvents::new(ApiServer::silent(), String::new(), Callers::Verified);
     let begun = Instant::now();
     for number in 0..400 {
         events.denied(&format!("ns-{number}"), &pod(&set()), MESSAGE);
@@ -349,4 +376,49 @@ fn a_note_is_short_and_printable() {
     );
     let whole = note::note(&"x".repeat(1024 - 21 - end.len() - 3), "Job");
     assert!(!whole.contains("..."), "{whole}");
+}
+
+/// The reads that lead to the Deployment, whose ReplicaSet has a template with an image.
+fn chain_with(image: &str) -> Vec<Vec<Call>> {
+    let deployment = reference("apps/v1", "Deployment", "web", "deployment");
+    let mut set = object("set", &json!([deployment]));
+    set["spec"]["template"] = json!({"spec": {"containers": [{"name": "web", "image": image}]}});
+    let mut calls = chain();
+    calls[0] = vec![Call::get(SETS).gives(set)];
+    calls
+}
+
+#[tokio::test]
+async fn a_caller_that_is_not_verified_can_say_nothing_about_a_workload_of_others() {
+    let lie = "container web uses an image with a virus.";
+    let forged = (pod(&set()), lie);
+    // Pods of the live template would be admitted. Nothing is remembered of it.
+    let mut calls = chain_with("good");
+    calls.extend(chain_with("good"));
+    let denials = [forged.clone(), forged.clone()];
+    let results = counted_for(Callers::Unverified, &denials, calls).await;
+    assert_eq!(results, ["unconfirmed", "unconfirmed"]);
+    // Pods of the live template are rejected, and the Event says why, whatever the review was about.
+    let mut calls = chain_with("bad");
+    calls.push(created("Deployment", "deployment", NOTE));
+    calls.push(vec![repeated(2)]);
+    let results = counted_for(Callers::Unverified, &denials, calls).await;
+    assert_eq!(results, ["created", "repeated"]);
+    // The API server's word is enough.
+    let mut calls = chain_with("good");
+    let note = format!(
+        "Cannot create a pod: {lie} The ReplicaSet retries automatically, at the latest after 16 min 40 s."
+    );
+    calls.push(created("Deployment", "deployment", &note));
+    assert_eq!(counted(&[forged], calls).await, ["created"]);
+}
+
+#[tokio::test]
+async fn a_caller_that_is_not_verified_has_nothing_asked_about_kinds_that_it_can_invent() {
+    let shop = reference("example.com/v1", "WebShop", "mine", "uid");
+    let results = counted_for(Callers::Unverified, &[(pod(&shop), MESSAGE)], Vec::new()).await;
+    assert_eq!(results, ["unconfirmed"]);
+    // A controller without a template.
+    let results = counted_for(Callers::Unverified, &[(pod(&set()), MESSAGE)], chain()).await;
+    assert_eq!(results, ["unconfirmed"]);
 }

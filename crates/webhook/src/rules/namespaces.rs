@@ -11,13 +11,17 @@ use kube::Resource as _;
 use kube::core::PartialObjectMeta;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::Notify;
 
 /// Labels of an object.
 pub(crate) type Labels = BTreeMap<String, String>;
 
 /// Labels of namespaces, by name.
 #[derive(Default)]
-pub(crate) struct Namespaces(RwLock<Known>);
+pub(crate) struct Namespaces {
+    known: RwLock<Known>,
+    changed: Notify,
+}
 
 #[derive(Default)]
 struct Known {
@@ -30,13 +34,27 @@ struct Known {
 impl Namespaces {
     /// The labels of a namespace; none: it is not known.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Labels>> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.labels.get(name).cloned()
+    }
+
+    /// The labels of a namespace, once the watch brings it.
+    pub(crate) async fn wait(&self, name: &str) -> Arc<Labels> {
+        loop {
+            let changed = self.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            // What comes from here on wakes it.
+            changed.as_mut().enable();
+            if let Some(labels) = self.get(name) {
+                return labels;
+            }
+            changed.await;
+        }
     }
 
     /// Whether all namespaces were listed once.
     pub(crate) fn are_listed(&self) -> bool {
-        self.0
+        self.known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .is_listed
@@ -44,7 +62,7 @@ impl Namespaces {
 
     /// A namespace changed.
     pub(crate) fn apply(&self, event: ObjectEvent) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         match event {
             ObjectEvent::Listing => known.listing = Some((BTreeSet::new(), false)),
             ObjectEvent::Listed(object) => {
@@ -71,6 +89,8 @@ impl Namespaces {
                 }
             }
         }
+        drop(known);
+        self.changed.notify_waiters();
     }
 }
 

@@ -64,9 +64,11 @@ impl Respond for AlwaysAllow {
         request: Request<Incoming>,
         connection: &Connection,
     ) -> Response<Full<Bytes>> {
-        let _busy = connection.begin();
+        let mut in_progress = connection.begin();
         let deadlines = Deadlines::of(request.uri().query(), Instant::now());
         let body = body::read(request.into_body(), connection, self.limits, deadlines).await;
+        in_progress.arrived();
+        in_progress.is_review();
         let start = body.bytes.get(..START_BYTES).unwrap_or(&body.bytes);
         let identity = review::identity(start);
         let encoded = AdmissionResponse::allowed().encode(&identity.uid);

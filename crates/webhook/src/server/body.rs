@@ -1,10 +1,12 @@
 //! Reads the body of a request.
 //!
-//! Here: how much of it, for how long, and the memory for it. Not here: what it says (`review`).
-//! Invariant: of a body that is not read as a whole, the start stays, which names the request.
+//! Here: how much of it, and for how long. Not here: the memory for it (`memory`), what it says (`review`).
+//! Invariant: of a body that is not read as a whole, the start stays, which names the request. The time for a
+//! body is one for all of it, which no sender stretches.
 
 use super::Limits;
-use super::connections::{Connection, Room};
+use super::connections::Connection;
+use super::memory::BodyPermit;
 use crate::deadlines::Deadlines;
 use crate::entries::NotEvaluated;
 use crate::review::START_BYTES;
@@ -18,11 +20,11 @@ pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
     /// Why it is not whole.
     pub(crate) fault: Option<NotEvaluated>,
-    _room: Option<Room>,
+    _permit: Option<BodyPermit>,
 }
 
 /// Reads a body. What is too large is read and dropped, because a client that still writes might not
-/// read the response.
+/// read the response. One that writes slowly is not waited for.
 pub(crate) async fn read(
     mut incoming: Incoming,
     connection: &Connection,
@@ -30,76 +32,93 @@ pub(crate) async fn read(
     deadlines: Deadlines,
 ) -> Body {
     let end = deadlines.response.min(Instant::now() + limits.body);
-    let length = incoming.size_hint().upper();
-    let length = length.and_then(|length| usize::try_from(length).ok());
     let mut bytes = Vec::new();
-    let cut = |mut bytes: Vec<u8>, fault| {
-        bytes.truncate(START_BYTES);
-        Body {
-            bytes,
-            fault: Some(fault),
-            _room: None,
-        }
+    let mut permit = connection.permit();
+    let gives_way = permit.gives_way();
+    let reading = Reading {
+        limit: limits.body_bytes,
+        memory: end.min(deadlines.lookups),
     };
-    let fault = match timeout_at(end, append(&mut incoming, &mut bytes, START_BYTES)).await {
-        Err(_) => return cut(bytes, NotEvaluated::TimedOut),
-        Ok(Some(fault)) => Some(fault),
-        Ok(None) if length.is_some_and(|length| length > limits.body_bytes) => {
-            Some(NotEvaluated::TooLarge)
-        }
-        Ok(None) => None,
+    let read = reading.append(&mut incoming, &mut bytes, &mut permit);
+    let (fault, is_slow) = tokio::select! {
+        biased;
+        read = timeout_at(end, read) => match read {
+            Ok(fault) => (fault, false),
+            Err(_) => (Some(NotEvaluated::TimedOut), true),
+        },
+        () = gives_way.cancelled() => (Some(NotEvaluated::Overloaded), true),
     };
-    if let Some(fault) = fault {
-        drain(&mut incoming, end).await;
-        return cut(bytes, fault);
-    }
-    let wanted = length.unwrap_or(limits.body_bytes);
-    let Ok(Some(room)) = timeout_at(end.min(deadlines.lookups), connection.room(wanted)).await
-    else {
-        drain(&mut incoming, end).await;
-        return cut(bytes, NotEvaluated::Overloaded);
-    };
-    let rest = append(
-        &mut incoming,
-        &mut bytes,
-        limits.body_bytes.saturating_add(1),
-    );
-    match timeout_at(end, rest).await {
-        Err(_) => cut(bytes, NotEvaluated::TimedOut),
-        Ok(Some(fault)) => cut(bytes, fault),
-        Ok(None) if bytes.len() > limits.body_bytes => {
-            drain(&mut incoming, end).await;
-            cut(bytes, NotEvaluated::TooLarge)
-        }
-        Ok(None) => Body {
+    let Some(fault) = fault else {
+        permit.arrived();
+        return Body {
             bytes,
             fault: None,
-            _room: Some(room),
-        },
+            _permit: Some(permit),
+        };
+    };
+    bytes.truncate(START_BYTES);
+    bytes.shrink_to_fit();
+    drop(permit);
+    if !is_slow {
+        drain(&mut incoming, end).await;
+    }
+    Body {
+        bytes,
+        fault: Some(fault),
+        _permit: None,
     }
 }
 
-/// Appends what arrives until there are at least so many bytes, or the body ends.
-async fn append(
-    incoming: &mut Incoming,
-    bytes: &mut Vec<u8>,
-    enough: usize,
-) -> Option<NotEvaluated> {
-    while bytes.len() < enough {
-        match incoming.frame().await {
-            None => return None,
-            Some(Err(error)) => {
-                tracing::debug!(%error, "A body was cut off");
-                return Some(NotEvaluated::Cut);
-            }
-            Some(Ok(frame)) => {
-                if let Some(data) = frame.data_ref() {
-                    bytes.extend_from_slice(data);
+/// The limits of a body.
+struct Reading {
+    /// Most bytes.
+    limit: usize,
+    /// Until when it waits for memory.
+    memory: Instant,
+}
+
+impl Reading {
+    /// Appends what arrives until the body ends; why it is not whole.
+    async fn append(
+        &self,
+        incoming: &mut Incoming,
+        bytes: &mut Vec<u8>,
+        permit: &mut BodyPermit,
+    ) -> Option<NotEvaluated> {
+        let announced = incoming.size_hint().upper();
+        let announced = announced.and_then(|length| usize::try_from(length).ok());
+        let is_too_large = announced.is_some_and(|length| length > self.limit);
+        while let Some(frame) = incoming.frame().await {
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(error) => {
+                    tracing::debug!(%error, "A body was cut off");
+                    return Some(NotEvaluated::Cut);
                 }
+            };
+            let Some(data) = frame.data_ref() else {
+                continue;
+            };
+            let length = bytes.len().saturating_add(data.len());
+            if length <= START_BYTES {
+                bytes.extend_from_slice(data);
+                continue;
             }
+            // The rest of the start first: it names the request of a body that goes no further.
+            let missing = START_BYTES.saturating_sub(bytes.len()).min(data.len());
+            let (start, rest) = data.split_at(missing);
+            bytes.extend_from_slice(start);
+            if is_too_large || length > self.limit {
+                return Some(NotEvaluated::TooLarge);
+            }
+            if timeout_at(self.memory, permit.grow(length)).await.is_err() {
+                return Some(NotEvaluated::Overloaded);
+            }
+            bytes.extend_from_slice(rest);
         }
+        let has_room = timeout_at(self.memory, permit.grow(bytes.len())).await;
+        has_room.is_err().then_some(NotEvaluated::Overloaded)
     }
-    None
 }
 
 /// Reads and drops the rest.

@@ -6,9 +6,10 @@
 //! everything else for an outage of the webhook.
 
 use super::body;
-use super::connections::Connection;
+use super::connections::{Connection, PendingRequest};
 use super::phase::{Phase, Phases};
 use super::{Limits, Respond};
+use crate::compute::on_own_thread;
 use crate::deadlines::Deadlines;
 use crate::entries::{Entry, Evaluate, NotEvaluated};
 use crate::metrics::Metrics;
@@ -25,6 +26,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
+/// Bytes of a body whose decoding takes so long that other tasks of the thread must not wait for it.
+const LARGE: usize = 256 << 10;
+
 /// Responds to requests.
 pub(crate) struct Requests {
     evaluate: Arc<dyn Evaluate>,
@@ -39,7 +43,7 @@ impl Respond for Requests {
         request: Request<Incoming>,
         connection: &Connection,
     ) -> Response<Full<Bytes>> {
-        let _busy = connection.begin();
+        let pending = connection.begin();
         let is_http1 = request.version() < Version::HTTP_2;
         let path = request.uri().path();
         let entry = Entry::ALL.into_iter().find(|entry| entry.path() == path);
@@ -51,7 +55,7 @@ impl Respond for Requests {
                 response.headers_mut().insert(ALLOW, post);
                 response
             }
-            Some(entry) => self.review(entry, request, connection).await,
+            Some(entry) => self.review(entry, request, connection, pending).await,
         };
         if is_http1 && self.phases.is(Phase::Leaving) {
             let close = HeaderValue::from_static("close");
@@ -81,10 +85,12 @@ impl Requests {
         entry: Entry,
         request: Request<Incoming>,
         connection: &Connection,
+        mut pending: PendingRequest<'_>,
     ) -> Response<Full<Bytes>> {
         let started = Instant::now();
         let deadlines = Deadlines::of(request.uri().query(), started);
         let body = body::read(request.into_body(), connection, self.limits, deadlines).await;
+        pending.arrived();
         let (identity, response, result) = match body.fault {
             None => self.evaluate(entry, &body.bytes, deadlines).await,
             Some(fault) => {
@@ -96,6 +102,7 @@ impl Requests {
         if identity.uid.is_empty() {
             return text(StatusCode::BAD_REQUEST, "not an AdmissionReview\n");
         }
+        pending.is_review();
         self.metrics.reviewed(entry, result, started.elapsed());
         let encoded = Bytes::from(response.encode(&identity.uid));
         let mut response = Response::new(Full::new(encoded));
@@ -114,10 +121,18 @@ impl Requests {
         let identity_of_start = || review::identity(body.get(..START_BYTES).unwrap_or(body));
         let mut identity = Identity::default();
         let evaluation = AssertUnwindSafe(async {
-            if review::has_too_many_values(body) {
-                return Err(NotEvaluated::TooManyValues);
-            }
-            let review = review::decode(body, self.evaluate.keep(entry))?;
+            let keep = self.evaluate.keep(entry);
+            let decode = || {
+                if review::has_too_many_values(body) {
+                    return Err(NotEvaluated::TooManyValues);
+                }
+                Ok(review::decode(body, keep)?)
+            };
+            let review = if body.len() > LARGE {
+                on_own_thread(decode)
+            } else {
+                decode()
+            }?;
             identity.clone_from(&review.identity);
             self.evaluate.evaluate(entry, review, deadlines).await
         });

@@ -1,5 +1,6 @@
 use super::*;
 use crate::review::Identity;
+use kube::CustomResourceExt as _;
 use serde_json::json;
 
 fn review(resource: &str, operation: Operation, spec: Json, old: Json) -> Review {
@@ -104,4 +105,37 @@ fn another_kind_is_no_policy() {
     other.group = "example.com".to_owned();
     other.resource = "runtimepolicies".to_owned();
     assert!(text(&other).contains("example.com/runtimepolicies"));
+}
+
+#[test]
+fn a_policy_that_no_api_server_sends_is_not_compiled() {
+    let crds = [RuntimePolicy::crd(), ImageAdmissionPolicy::crd()];
+    for crd in crds.map(|crd| serde_json::to_value(crd).unwrap()) {
+        let spec = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties";
+        let spec = crd.pointer(spec).unwrap();
+        let lists = LISTS.iter().filter(|list| spec[*list].is_object());
+        for list in lists.map(|list| &spec[list]) {
+            assert_eq!(list["maxItems"], EXPRESSIONS_LIMIT);
+            let fields = &list["items"]["properties"];
+            for field in EXPRESSIONS
+                .iter()
+                .filter(|field| fields[*field].is_object())
+            {
+                assert_eq!(fields[field]["maxLength"], EXPRESSION_LIMIT);
+            }
+        }
+    }
+    let of = |expressions: usize, length: usize| {
+        let expression = format!("true{}", " ".repeat(length - 4));
+        let spec = json!({"validations": vec![json!({"expression": expression}); expressions]});
+        let create = review("runtimepolicies", Operation::Create, spec, Json::Null);
+        response(&create).map(|response| response.denied)
+    };
+    assert_eq!(of(64, 10_240).unwrap(), None);
+    for beyond in [of(65, 10), of(1, 10_241)] {
+        assert_eq!(
+            beyond.unwrap_err().to_string(),
+            "it has more or longer expressions than the schema of its kind allows. Report this as a bug"
+        );
+    }
 }

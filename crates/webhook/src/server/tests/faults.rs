@@ -2,6 +2,7 @@
 
 use super::client::padded;
 use super::*;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -93,6 +94,16 @@ async fn response_to_part(client: &Client, part: &str) -> String {
     // The server closes the connection, without a TLS alert if it dropped it.
     drop(stream.read_to_end(&mut response).await);
     String::from_utf8(response).unwrap()
+}
+
+/// The start of the response to the same; the server waits for more of the request.
+async fn start_of_response(client: &Client, part: &str) -> String {
+    let mut stream = client.tls("http/1.1").await.unwrap();
+    stream.write_all(part.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    let mut response = vec![0; 4096];
+    let length = stream.read(&mut response).await.unwrap();
+    String::from_utf8_lossy(&response[..length]).into_owned()
 }
 
 #[tokio::test]
@@ -194,4 +205,106 @@ async fn a_review_for_which_there_is_no_memory_has_a_response() {
     running.phases.enter(Phase::Ending);
     let stopping = "validate-pods: this replica of the webhook stops. Retry";
     assert_eq!(message(holding.await.unwrap()), stopping);
+}
+
+/// The start of a request with a body of which a part is sent.
+fn part(announced: usize, sent: usize) -> String {
+    let body = padded("u-1", "web", announced);
+    format!(
+        "POST /validate/pods HTTP/1.1\r\nhost: localhost\r\ncontent-length: {announced}\r\n\r\n{}",
+        &body[..sent]
+    )
+}
+
+#[tokio::test]
+async fn a_body_that_is_only_announced_takes_no_memory_of_others() {
+    let limits = Limits {
+        body: Duration::from_mins(1),
+        ..Limits::default()
+    };
+    let (_running, client) = Running::start(limits).await;
+    let mut announced = Vec::new();
+    for last in [2, 3] {
+        let pod = client.clone().from(IpAddr::from([127, 0, 0, last]));
+        let mut stream = pod.tls("http/1.1").await.unwrap();
+        let part = part(8 << 20, 6000);
+        stream.write_all(part.as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+        // A whole one from the same address has room, too, and is read after the other.
+        let mut other = pod.http1().await;
+        for _ in 0..10 {
+            let body = padded("u-1", "web", 100 << 10);
+            let (_, response) = other.post("/validate/pods?timeout=30s", body).await;
+            assert_eq!(response["response"]["allowed"], true, "{response}");
+        }
+        announced.push(stream);
+    }
+    let mut http = client.http1().await;
+    let body = padded("u-1", "web", 1 << 20);
+    let (_, response) = http.post("/validate/pods?timeout=30s", body).await;
+    assert_eq!(response["response"]["allowed"], true, "{response}");
+}
+
+#[tokio::test]
+async fn a_body_that_arrives_slowly_gives_way_and_has_a_response() {
+    let limits = Limits {
+        body: Duration::from_mins(1),
+        bodies_bytes: 64 << 10,
+        ..Limits::default()
+    };
+    let (_running, client) = Running::start(limits).await;
+    let slow = tokio::spawn({
+        let client = client.clone();
+        async move { start_of_response(&client, &part(60 << 10, 30 << 10)).await }
+    });
+    let mut http = client.http1().await;
+    while !slow.is_finished() {
+        let body = padded("u-1", "web", 20 << 10);
+        let (status, _) = http.post("/validate/pods?timeout=30s", body).await;
+        assert_eq!(status, 200);
+    }
+    let response = slow.await.unwrap();
+    assert!(response.contains("\"uid\":\"u-1\""), "{response}");
+    assert!(
+        response.contains("too many reviews are in progress"),
+        "{response}"
+    );
+    let body = padded("u-1", "web", 20 << 10);
+    let (_, response) = http.post("/validate/pods", body).await;
+    assert_eq!(response["response"]["allowed"], true, "{response}");
+}
+
+#[tokio::test]
+async fn headers_take_bounded_memory() {
+    let (_running, client) = Running::start(Limits::default()).await;
+    let large = "x".repeat(128 << 10);
+    let request = format!("POST /validate/pods HTTP/1.1\r\nhost: localhost\r\nx: {large}\r\n\r\n");
+    let response = response_to_part(&client, &request).await;
+    assert!(response.starts_with("HTTP/1.1 431 "), "{response}");
+}
+
+#[tokio::test]
+async fn a_connection_with_a_review_in_progress_is_closed_for_no_other() {
+    let limits = Limits {
+        connections: 1,
+        ..Limits::default()
+    };
+    let (running, client) = Running::start(limits).await;
+    let mut first = client.http1().await;
+    let body = review("u-1", "hangs");
+    let held = tokio::spawn(async move { first.post("/validate/pods?timeout=30s", body).await });
+    while running.metrics.evaluating.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    for other in [[127, 0, 0, 2], [127, 0, 0, 1]] {
+        let other = client.clone().from(IpAddr::from(other));
+        assert!(other.try_review().await.is_err());
+    }
+    let reason = "no_room";
+    let label = crate::metrics::RejectedLabel { reason };
+    let rejected = running.metrics.rejected_connections.get_or_create(&label);
+    assert_eq!(rejected.get(), 2);
+    running.phases.enter(Phase::Ending);
+    let stopping = "validate-pods: this replica of the webhook stops. Retry";
+    assert_eq!(message(held.await.unwrap()), stopping);
 }
