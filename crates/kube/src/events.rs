@@ -160,7 +160,7 @@ impl Recorder {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes an Event that counts for `count` equal ones, whatever was written before.
+    /// Writes an Event that counts for `count` equal ones, also after an equal one.
     ///
     /// # Errors
     /// If the API server does not accept it.
@@ -173,7 +173,7 @@ impl Recorder {
         self.create(self.event(spec, count, now)).await.map(drop)
     }
 
-    /// Writes an Event that can be repeated with [`Self::repeat`], whatever was written before.
+    /// Writes an Event that can be repeated with [`Self::repeat`], also after an equal one.
     ///
     /// # Errors
     /// If the API server does not accept it.
