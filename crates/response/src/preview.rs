@@ -174,19 +174,7 @@ pub fn preview(
         }
     };
     let (binding, grace) = requested.unzip();
-    let (action, deadline) = match &outcome {
-        Outcome::Removed {
-            action: ResponseAction::Delete,
-            ..
-        } => (PreviewAction::Delete, None),
-        Outcome::Removed {
-            action: ResponseAction::Evict | ResponseAction::Audit,
-            ..
-        } => (PreviewAction::Evict, None),
-        Outcome::Shortened { .. } => (PreviewAction::Shorten, None),
-        Outcome::Waiting { deadline, .. } => (PreviewAction::Wait, *deadline),
-        Outcome::NoAction { .. } => (PreviewAction::None, None),
-    };
+    let (action, deadline) = action_of(&outcome);
     let workload = input.owner.workload();
     let workload = workload.map(|workload| WorkloadKey::of(&input.namespace, workload));
     let status = apply_outcome(&incident, &Verified::default(), &outcome, now);
@@ -218,6 +206,23 @@ pub fn preview(
             }
             Owner::None | Owner::Unknown(_) => None,
         },
+    }
+}
+
+/// What Bailiff would do, and when it would stop waiting.
+const fn action_of(outcome: &Outcome) -> (PreviewAction, Option<Timestamp>) {
+    match outcome {
+        Outcome::Removed {
+            action: ResponseAction::Delete,
+            ..
+        } => (PreviewAction::Delete, None),
+        Outcome::Removed {
+            action: ResponseAction::Evict | ResponseAction::Audit,
+            ..
+        } => (PreviewAction::Evict, None),
+        Outcome::Shortened { .. } => (PreviewAction::Shorten, None),
+        Outcome::Waiting { deadline, .. } => (PreviewAction::Wait, *deadline),
+        Outcome::NoAction { .. } => (PreviewAction::None, None),
     }
 }
 

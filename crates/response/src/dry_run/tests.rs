@@ -13,7 +13,7 @@ fn removal() -> PodRemoval {
     facts.bindings = Lookup::Found(vec![binding("a", ResponseAction::Audit)]);
     match Step::from(plan(&facts, now())) {
         Step::DryRun(removal) => removal,
-        other => panic!("{other:?}"),
+        other @ (Step::Remove(..) | Step::Shorten(_) | Step::Report(..)) => panic!("{other:?}"),
     }
 }
 

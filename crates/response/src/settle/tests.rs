@@ -95,12 +95,12 @@ fn only_what_was_or_may_have_been_done_stays_reserved() {
 
 #[test]
 fn a_request_without_a_result_is_settled_by_the_pod() {
+    type Change = fn(&mut Facts);
     let evicted = |facts: &mut Facts| {
         let mut evicted = pod();
         evicted.evicted = Some(now());
         facts.pod = Lookup::Found(evicted);
     };
-    type Change = fn(&mut Facts);
     let cases: [(Change, Option<&str>, bool); 4] = [
         (evicted, Some(responded::EVICTED), true),
         (
@@ -129,9 +129,9 @@ fn a_request_without_a_result_is_settled_by_the_pod() {
         let again = reason == Some(responded::API_REQUEST_FAILED);
         assert_eq!(controls.settle(&facts).is_some(), again, "{reason:?}");
         // A replica that ends reports only what was done.
-        let last = unsettled.last_outcome(&facts);
+        let at_the_end = unsettled.last_outcome(&facts);
         let done = settled.filter(|outcome| outcome.reason() == responded::EVICTED);
-        assert_eq!(last.as_ref(), done.as_ref());
+        assert_eq!(at_the_end.as_ref(), done.as_ref());
         // It may have been done at the very end of the request, and counts from then on.
         if let Some(Outcome::Removed { at, .. }) = done {
             assert_eq!(at, now() + seconds(5));

@@ -231,7 +231,9 @@ fn audit_records_what_enforcement_would_have_done_or_what_would_have_delayed_it(
         let outcome = match Step::from(plan(&audit(facts), now())) {
             Step::DryRun(removal) => DryRun::Accepted.outcome(&removal, now()),
             Step::Report(outcome, Finished::Final) => outcome,
-            other => panic!("{want}: {other:?}"),
+            other @ (Step::Remove(..) | Step::Shorten(_) | Step::Report(..)) => {
+                panic!("{want}: {other:?}")
+            }
         };
         let status = apply_outcome(&incident(), &Verified::default(), &outcome, now());
         let dry_run = status.dry_run_response.unwrap();
