@@ -139,3 +139,17 @@ fn an_audit_has_the_dry_run_of_the_preview() {
     );
     story.end();
 }
+
+#[test]
+fn an_audit_reports_the_budget_that_would_block_as_previewed() {
+    let story = begin("preview-audit-budget", "[Audit]", "");
+    story.apply(&disruption_budget("web", 0));
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    story.budget_counts("web");
+    let (previewed, incident) = compare(&story, "deployment/web", &pod, "AuditOnly");
+    let dry_run = &incident["status"]["dryRunResponse"];
+    assert_eq!(dry_run["reason"], "WaitingForDisruptionBudget");
+    assert_eq!(&previewed["dryRunResponse"], dry_run);
+    story.end();
+}

@@ -251,7 +251,7 @@ pub(crate) async fn run(
             Ok(brought) => {
                 cache.changed();
                 for item in brought {
-                    // Nobody listens any more only at the end.
+                    // The receiver is gone only at the end.
                     if news.send(item).is_err() {
                         return;
                     }

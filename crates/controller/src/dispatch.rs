@@ -189,7 +189,7 @@ impl Tasks {
             let handle = self.running.spawn(task);
             self.keys.insert(handle.id(), key);
         }
-        // What nobody will ask for as it was brought.
+        // No slot will take these as they were brought.
         if self.running.is_empty() {
             self.brought.clear();
         }

@@ -171,7 +171,7 @@ async fn pod_and_owner(
     (Lookup::Found(pod), owner)
 }
 
-/// The owner of a pod that belongs to none now. Whoever may label a pod can release it from its workload at
+/// The owner of a pod that belongs to none now. A user who may label a pod can release it from its workload at
 /// any time: what the controller has verified and recorded stays, or that would cancel the response.
 fn released(pod: &Pod, incident: &Incident) -> Owner {
     let recorded = incident

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 /// Least time between two writes.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// When it is written although nothing changed: somebody else may have changed it. The API server tells
-/// nobody of an update without a change.
+/// When it is written although nothing changed: another client may have changed it. The API server reports
+/// no update without a change.
 const REFRESH: Duration = Duration::from_mins(5);
 
 /// What was written of the limits.

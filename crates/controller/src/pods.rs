@@ -2,7 +2,7 @@
 //!
 //! Here: what is kept of each pod, and counting those that selectors match. Not here: the watch
 //! (`pods/follow`), what statuses report (`policy_status`), nodes and sensors (`nodes`).
-//! Invariant: all pods take at most [`LIMIT_BYTES`], whatever tenants create; a pod of which nothing is
+//! Invariant: all pods take at most [`LIMIT_BYTES`], however many there are; a pod of which nothing is
 //! kept is unknown and never counts as monitored; nothing is counted before a list was complete.
 
 mod follow;
@@ -12,7 +12,7 @@ pub(crate) use follow::follow;
 
 use crate::policy_status::{Labels, Matching, Namespaces};
 use bailiff_api::Coverage;
-use bailiff_kube::owner::{controller, known};
+use bailiff_kube::owner::counted;
 use bailiff_policy::{MatchResources, Reads, project};
 use bailiff_response::guard::matched_workloads;
 use interned::{Interned, Weight, index};
@@ -331,16 +331,11 @@ impl Known {
     }
 }
 
-/// The workload of a pod. None: the pod is not scheduled, so it runs nothing and costs its creator nothing,
-/// or its controller is not of a kind that Bailiff verifies.
+/// The workload of a pod. None: it is not counted.
 fn workload(pod: &Pod) -> Option<Workload> {
-    pod.spec
-        .node_name
-        .as_ref()
-        .filter(|node| !node.is_empty())?;
-    let owner = controller(pod.metadata.owner_references.as_deref())?;
-    known(&owner.api_version, &owner.kind)?;
-    (owner.uid.len() <= UID_LIMIT).then(|| Workload {
+    let references = pod.metadata.owner_references.as_deref();
+    let owner = counted(pod.spec.node_name.as_deref(), references)?;
+    Some(Workload {
         namespace: pod.metadata.namespace.clone().unwrap_or_default(),
         uid: owner.uid,
     })

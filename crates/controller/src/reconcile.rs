@@ -1,11 +1,10 @@
 //! Responds to one Incident: read, plan, act, report.
 //!
 //! Here: one pass over an Incident, from the facts to how its slot in the queue ends. Not here: which
-//! Incident is next (`dispatch`, `bailiff_response`), the requests and what their results mean
+//! Incident is next and what a plan, a request or its result comes to (`bailiff_response`), the requests
 //! (`remove`), status and Events (`report`).
-//! Invariant: a removal is noted in the limits as it is planned, and taken back only when it is known
-//! that the pod was not removed; a removal without a known result is looked into before anything else
-//! is done about its pod.
+//! Invariant: what `bailiff_response` decides is reserved in the limits in the same step; an earlier
+//! removal of the pod whose result is unknown is settled before anything else is done about the pod.
 
 mod events;
 mod remove;
@@ -18,12 +17,12 @@ use crate::gather::{Gathered, gather, settings};
 use crate::metrics::Metrics;
 use crate::policy_status::Failures;
 use crate::recovery::ReplacementClaims;
-use bailiff_api::{Incident, IncidentType, ResponseAction, RuntimePolicy, condition::types, keys};
+use bailiff_api::{Incident, IncidentType, RuntimePolicy, condition::types, keys};
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::events::Recorder;
 use bailiff_response::{
-    Controls, Facts, Finished, Key, Lookup, Outcome, Plan, PodRemoval, Queue, QueueSettings,
-    Verified, WaitReason, is_final, needs_reevaluation, request_done, unanswered,
+    Controls, Facts, Finished, Key, Lookup, Queue, QueueSettings, RemovalRequest, Step, Verified,
+    is_final, needs_reevaluation,
 };
 use events::Events;
 use jiff::{SignedDuration, Timestamp};
@@ -64,28 +63,6 @@ struct FailedEvaluation {
     node: String,
 }
 
-/// A requested removal whose outcome is unknown.
-#[derive(Clone, Debug)]
-struct PendingRemoval {
-    key: Key,
-    action: ResponseAction,
-    removal: PodRemoval,
-    verified: Verified,
-    at: Timestamp,
-}
-
-impl PendingRemoval {
-    fn done(&self, at: Timestamp) -> Outcome {
-        Outcome::Removed {
-            action: self.action,
-            binding: self.removal.binding.clone(),
-            at,
-            grace_period_seconds: self.removal.grace_period_seconds,
-            released: self.removal.released,
-        }
-    }
-}
-
 /// Responds to Incidents.
 pub(crate) struct Controller {
     client: Client,
@@ -94,7 +71,6 @@ pub(crate) struct Controller {
     metrics: Metrics,
     cache: Cache,
     work: Mutex<Work>,
-    pending: Mutex<BTreeMap<String, PendingRemoval>>,
     unwritten: Mutex<Unwritten>,
     shortened: Mutex<BTreeMap<String, Timestamp>>,
     claims: Mutex<ReplacementClaims>,
@@ -136,7 +112,6 @@ impl Controller {
             metrics,
             cache,
             work: Mutex::new(Work { queue, controls }),
-            pending: Mutex::default(),
             unwritten: Mutex::default(),
             shortened: Mutex::default(),
             claims: Mutex::default(),
@@ -206,16 +181,18 @@ impl Controller {
         let mut timings = Timings::begin();
         let Gathered { mut facts, switch } = self.gather(&incident).await;
         timings.read();
-        let pod_uid = incident.spec.pod.uid.clone();
-        if let Some(finished) = self.settle_pending(&mut incident, &facts, &timings).await? {
-            return Ok(finished);
+        let settled = self.work().controls.settle(&facts);
+        if let Some((verified, outcome)) = settled {
+            let report = self.report(&mut incident, &verified, &outcome, &timings);
+            report.await?;
+            return Ok(Finished::requested(&outcome, None));
         }
         if let Lookup::Found(pod) = &mut facts.pod {
-            pod.shortened = self.was_shortened(&pod_uid);
+            pod.shortened = self.was_shortened(&incident.spec.pod.uid);
         }
         let verified = verified(&facts);
-        let mut plan = self.decide(&incident, &mut facts);
-        if let Plan::Shorten(shortening) = &plan {
+        let mut step = self.decide(&incident, &mut facts);
+        if let Step::Shorten(shortening) = &step {
             let shortened = self.shorten(&incident, &facts, shortening).await?;
             if let Some((outcome, retry_after)) = shortened {
                 timings.requested();
@@ -227,79 +204,34 @@ impl Controller {
             if let Lookup::Found(pod) = &mut facts.pod {
                 pod.shortened = true;
             }
-            plan = self.decide(&incident, &mut facts);
+            step = self.decide(&incident, &mut facts);
         }
-        let (action, removal) = match plan {
-            Plan::Evict(removal) => (ResponseAction::Evict, removal),
-            Plan::Delete(removal) => (ResponseAction::Delete, removal),
-            Plan::Shorten(_) => return Ok(Finished::failed()),
-            Plan::Requeue {
-                reason,
-                until,
-                claim,
-            } => {
-                let outcome = Outcome::waiting(reason.clone());
-                self.report(&mut incident, &verified, &outcome, &timings)
-                    .await?;
-                return Ok(Finished::requeued(&reason, until, claim));
+        let (outcome, finished) = match step {
+            Step::Shorten(_) => return Ok(Finished::failed()),
+            Step::Report(outcome, finished) => (outcome, finished),
+            Step::DryRun(removal) => {
+                let outcome = self.dry_run(&incident, &facts, &removal).await?;
+                timings.requested();
+                (outcome, Finished::Final)
             }
-            Plan::NoAction { reason, would } => {
-                let outcome = Outcome::NoAction { reason, would };
-                self.report(&mut incident, &verified, &outcome, &timings)
-                    .await?;
-                return Ok(Finished::Final);
-            }
-        };
-        let pending = PendingRemoval {
-            key: key.clone(),
-            action,
-            removal,
-            verified: verified.clone(),
-            at: Timestamp::now(),
-        };
-        let requested = self.remove_pod(&incident, &facts, pending, switch).await?;
-        timings.requested();
-        let (outcome, retry_after) = requested;
-        self.report(&mut incident, &verified, &outcome, &timings)
-            .await?;
-        Ok(Finished::requested(&outcome, retry_after))
-    }
-
-    /// Finds out what came of a removal of the pod without a known result. None: there is none, or it
-    /// was not done and is requested again.
-    async fn settle_pending(
-        &self,
-        incident: &mut Incident,
-        facts: &Facts,
-        timings: &Timings,
-    ) -> Result<Option<Finished>, Stop> {
-        let pod_uid = incident.spec.pod.uid.clone();
-        let Some(pending) = self.take_pending(&pod_uid) else {
-            return Ok(None);
-        };
-        let (outcome, finished) = match request_done(facts, pending.action) {
-            Lookup::Found(true) | Lookup::NotFound => (pending.done(pending.at), Finished::Removed),
-            Lookup::Found(false) => {
-                self.work().controls.ledger.release(&pod_uid);
-                match unanswered(pending.at, facts.waiting.as_ref()) {
-                    Some(given_up) => (given_up, Finished::Final),
-                    None => return Ok(None),
-                }
-            }
-            Lookup::Failed(why) => {
-                self.pending().insert(pod_uid, pending.clone());
-                let outcome = Outcome::waiting(WaitReason::ApiRequestFailed(why));
-                let finished = Finished::requested(&outcome, None);
+            Step::Remove(action, removal) => {
+                let request = RemovalRequest {
+                    key: key.clone(),
+                    action,
+                    removal,
+                    verified: verified.clone(),
+                    at: Timestamp::now(),
+                };
+                let requested = self.remove_pod(&incident, &facts, request, switch).await?;
+                timings.requested();
+                let (outcome, retry_after) = requested;
+                let finished = Finished::requested(&outcome, retry_after);
                 (outcome, finished)
             }
         };
-        self.report(incident, &pending.verified, &outcome, timings)
+        self.report(&mut incident, &verified, &outcome, &timings)
             .await?;
-        Ok(Some(finished))
-    }
-
-    fn take_pending(&self, pod_uid: &str) -> Option<PendingRemoval> {
-        self.pending().remove(pod_uid)
+        Ok(finished)
     }
 
     /// The facts of an Incident. On the heap only while it lasts.
@@ -308,28 +240,28 @@ impl Controller {
     }
 
     /// Plans, and notes the removal in the same step, so that no two use one place.
-    fn decide(&self, incident: &Incident, facts: &mut Facts) -> Plan {
+    fn decide(&self, incident: &Incident, facts: &mut Facts) -> Step {
         let mut work = self.work();
         let Work { queue, controls } = &mut *work;
-        controls.decide(queue, incident, facts, Timestamp::now())
+        let plan = controls.decide(queue, incident, facts, Timestamp::now());
+        plan.into()
     }
 
     /// Before the end: what was requested without a known result is reported if it was done. Who
     /// leads next would find a terminating pod, and not know why.
     pub(crate) async fn last_look(&self) {
-        let all: Vec<_> = self.pending().values().cloned().collect();
-        for pending in all {
-            let key = &pending.key;
+        let all = self.work().controls.unsettled();
+        for unsettled in all {
+            let request = &unsettled.request;
+            let key = &request.key;
             let Ok(Some(mut incident)) = self.read(key).await else {
                 continue;
             };
             let mut timings = Timings::begin();
             let gathered = self.gather(&incident).await;
             timings.read();
-            let done = request_done(&gathered.facts, pending.action);
-            if let Lookup::Found(true) | Lookup::NotFound = done {
-                let outcome = pending.done(pending.at);
-                let reported = self.report(&mut incident, &pending.verified, &outcome, &timings);
+            if let Some(outcome) = unsettled.last_outcome(&gathered.facts) {
+                let reported = self.report(&mut incident, &request.verified, &outcome, &timings);
                 if let Err(stop) = reported.await {
                     tracing::warn!(
                         ?stop,
@@ -360,10 +292,6 @@ impl Controller {
         self.unwritten
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn pending(&self) -> MutexGuard<'_, BTreeMap<String, PendingRemoval>> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shortened(&self) -> MutexGuard<'_, BTreeMap<String, Timestamp>> {
@@ -450,7 +378,7 @@ impl Controller {
         if self.recovering.send(Box::new(incident.clone())).is_err() {
             tracing::warn!(
                 incident = incident.metadata.name,
-                "Nobody waits for replacements any more"
+                "Cannot wait for a replacement, as the controller stops"
             );
         }
     }

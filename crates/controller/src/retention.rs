@@ -229,7 +229,7 @@ async fn delete(client: Client, metrics: Metrics, keys: Vec<Key>, more: bool) ->
 
 enum Deletion {
     Done,
-    /// Somebody else deleted it.
+    /// Another client deleted it.
     NotThere,
     Failed,
 }

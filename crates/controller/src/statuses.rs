@@ -2,7 +2,7 @@
 //!
 //! Here: when statuses are computed, and writing those that changed. Not here: what they report
 //! (`policy_status`), the pods and nodes that they count (`pods`, `nodes`).
-//! Invariant: a status is written only if it reports something new, and never over what somebody else wrote
+//! Invariant: a status is written only if it reports something new, and never over what another client wrote
 //! since; every change of a policy or a binding is processed at once, whether pods were counted or not, and
 //! changes of pods and nodes from time to time.
 

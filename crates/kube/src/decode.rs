@@ -22,7 +22,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Most bytes of an error's message: it quotes what somebody wrote.
+/// Most bytes of an error's message: it quotes what clients wrote.
 const MESSAGE_LIMIT_BYTES: usize = 512;
 /// Most parts of one status that are left out one by one; beyond them the whole status is.
 const IGNORED_LIMIT: usize = 16;
@@ -40,7 +40,7 @@ pub struct DecodeError {
 impl DecodeError {
     fn new(path: String, error: &serde_json::Error) -> Self {
         let mut message = error.to_string();
-        // The position is one in a text that nobody else has.
+        // The position is one in a text that readers of the message do not have.
         if let Some(end) = message.rfind(" at line ") {
             message.truncate(end);
         }

@@ -158,7 +158,7 @@ impl Recorder {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes an Event that counts for `count` equal ones, whatever was written before.
+    /// Writes an Event that counts for `count` equal ones, also after an equal one.
     ///
     /// # Errors
     /// If the API server does not accept it.

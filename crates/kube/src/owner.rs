@@ -269,6 +269,20 @@ pub fn controller(references: Option<&[OwnerReference]>) -> Option<OwnerReferenc
         .cloned()
 }
 
+/// The controller of a pod whose workload the guard of bad policies counts. None: the pod is not scheduled,
+/// so it runs nothing and costs its creator nothing, or its controller is not of a kind that Bailiff
+/// verifies.
+#[must_use]
+pub fn counted(
+    node_name: Option<&str>,
+    references: Option<&[OwnerReference]>,
+) -> Option<OwnerReference> {
+    node_name.filter(|node| !node.is_empty())?;
+    let owner = controller(references)?;
+    known(&owner.api_version, &owner.kind)?;
+    (owner.uid.len() <= UID_LIMIT).then_some(owner)
+}
+
 /// What was found of an owner.
 enum Read {
     /// The object with the UID of the reference.

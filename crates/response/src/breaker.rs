@@ -4,7 +4,7 @@
 //! Here: which Incidents open it, for how long, and what closes it. Not here: what is planned while
 //! it is open (`plan`).
 //! Invariant: its state is derived from Incidents alone, so that it survives a change of leader;
-//! processes of `kubectl exec` never open it, or whoever may exec could switch responses off; and what
+//! processes of `kubectl exec` never open it, or every user who may exec could switch responses off; and what
 //! one node reports neither opens it for another node nor keeps it open there, or one stolen sensor
 //! could.
 

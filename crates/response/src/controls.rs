@@ -1,7 +1,8 @@
 //! One decision about one Incident, with everything that limits it.
 //!
 //! Here: the order in which the limits, the breaker and the guard learn of an Incident and the plan
-//! is made from them. Not here: the rules themselves (`plan`, `ledger`, `breaker`, `guard`).
+//! is made from them. Not here: the rules themselves (`plan`, `ledger`, `breaker`, `guard`), the result of
+//! a request (`settle`).
 //! Invariant: a decision and the note of it are one step; a planned removal counts before it is
 //! requested.
 
@@ -12,10 +13,11 @@ use crate::ledger::{Ledger, RateLimits};
 use crate::plan::{Plan, claim_of, plan};
 use crate::queue::Queue;
 use crate::reason::NoActionReason;
+use crate::settle::UnsettledRequest;
 use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
 use jiff::Timestamp;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What limits responses, beyond a single Incident.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +28,10 @@ pub struct Controls {
     pub breakers: Breakers,
     /// The bad-policy guard.
     pub guards: Guards,
+    /// Past dry runs.
+    pub(crate) dry_runs: Ledger,
+    /// Removals whose result is unknown, by the UID of the pod.
+    pub(crate) unsettled: BTreeMap<String, UnsettledRequest>,
 }
 
 impl Controls {
@@ -34,6 +40,7 @@ impl Controls {
     pub fn new(rates: RateLimits) -> Self {
         Self {
             ledger: Ledger::new(rates),
+            dry_runs: Ledger::new(rates),
             ..Self::default()
         }
     }
@@ -50,6 +57,9 @@ impl Controls {
     pub fn deleted(&mut self, incident_uid: &str) {
         self.breakers.deleted(incident_uid);
         self.guards.deleted(incident_uid);
+        // What other Incidents of the pod need to know, the live pod tells.
+        self.unsettled
+            .retain(|_, r| r.request.key.uid != incident_uid);
     }
 
     /// All Incidents that exist, by UID: others were deleted while the watch was broken. Their removals
@@ -57,11 +67,14 @@ impl Controls {
     pub fn relisted(&mut self, present: &BTreeSet<String>) {
         self.breakers.relisted(present);
         self.guards.relisted(present);
+        self.unsettled
+            .retain(|_, r| present.contains(&r.request.key.uid));
     }
 
     /// Forgets what no longer limits anything.
     pub fn prune(&mut self, now: Timestamp) {
         self.ledger.prune(now);
+        self.dry_runs.prune(now);
         self.breakers.prune(now);
     }
 

@@ -162,8 +162,8 @@ pub struct PodFacts {
     pub containers: Vec<String>,
     /// Present: it is terminating.
     pub terminating: Option<Termination>,
-    /// When the Eviction API evicted it, by whomever: the API server does not record that. Absent:
-    /// it was not evicted, or the deletion came another way.
+    /// When the Eviction API evicted it; the API server does not record for which client. Absent:
+    /// it was not evicted, or it was deleted in another way.
     pub evicted: Option<Timestamp>,
     /// It succeeded or failed: nothing runs in it any more.
     pub finished: bool,
@@ -451,7 +451,7 @@ pub(crate) fn pod_removed(facts: &Facts) -> Lookup<bool> {
 /// Whether a removal that was requested without a clear response was done, as far as that is known:
 /// an eviction leaves a mark on a terminating pod; of a pod that no longer exists it is assumed.
 #[must_use]
-pub fn request_done(facts: &Facts, action: ResponseAction) -> Lookup<bool> {
+pub(crate) fn request_done(facts: &Facts, action: ResponseAction) -> Lookup<bool> {
     removed(facts, |pod| match action {
         ResponseAction::Evict | ResponseAction::Audit => pod.evicted.is_some(),
         ResponseAction::Delete => pod.terminating.is_some(),

@@ -1,15 +1,16 @@
 //! The bad-policy guard: a new policy or binding that would remove pods of too many workloads at
-//! once waits until somebody resumes it.
+//! once waits until a user resumes it.
 //!
 //! Here: which workloads count, and when a binding is paused. Not here: what is planned then
 //! (`plan`) and the sentences (`messages`).
 //! Invariant: only removals that were requested or wait count, each once, by the controller's clock;
-//! what a tenant can make up does not count: processes that somebody started through exec, owners that
+//! what a tenant can make up does not count: processes that were started through exec, owners that
 //! are not verified. No namespace makes the limit larger by more than what is always allowed. A binding
 //! that was paused stays so until it is resumed or changed.
 
 use crate::facts::{BindingFacts, PolicyFacts, is_by_itself, last_verdict, origins};
 use crate::incident_state::is_final;
+use crate::ledger::later;
 use crate::workload::WorkloadKey;
 use bailiff_api::condition::types;
 use bailiff_api::{Incident, IncidentType, PausedStatus};
@@ -26,7 +27,7 @@ const ALWAYS: usize = 10;
 /// Pods of one part in so many of the matched workloads can be removed.
 const SHARE: usize = 10;
 /// Most workloads of a namespace among the matched ones. Owners of all pods cannot be verified, and
-/// whoever may create pods could create Deployments as well; but with decoys, or with a large
+/// a user who may create pods could create Deployments as well; but with decoys, or with a large
 /// namespace, the limit of all is larger only by what is always allowed.
 const NAMESPACE_WORKLOADS: usize = ALWAYS * SHARE;
 
@@ -90,6 +91,36 @@ impl Paused {
     pub fn resume(&self) -> String {
         resume(self.policy_generation, self.binding_generation)
     }
+}
+
+/// What the guard comes to for a binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// Name of the binding.
+    pub binding: String,
+    /// Whether and why it is watched.
+    pub watch: Watch,
+}
+
+/// Whether the guard watches generations of a policy and a binding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Watch {
+    /// A user resumed them, so they are not paused.
+    Resumed,
+    /// They are paused.
+    Paused(Paused),
+    /// They are young.
+    Watched {
+        /// When they are no longer.
+        until: Timestamp,
+        /// Of how many workloads they remove pods at most within 10 minutes.
+        workloads: usize,
+        /// Of how many workloads they can. None: the workloads that they match were not counted, so it is
+        /// at least 10.
+        max_workloads: Option<usize>,
+    },
+    /// They are so old that no removal counts any more.
+    Ended,
 }
 
 /// What one Incident tells the guard.
@@ -231,6 +262,29 @@ impl Guards {
             && self.most_at_once(policy, binding) > ALWAYS
     }
 
+    /// What comes of a binding of a policy at a time.
+    #[must_use]
+    pub fn outlook(&self, policy: &PolicyFacts, binding: &BindingFacts, now: Timestamp) -> Outlook {
+        let until = later(policy.changed.max(binding.changed), YOUNG);
+        let watch = if is_resumed(policy, binding) {
+            Watch::Resumed
+        } else if let Some(paused) = self.assess(policy, binding) {
+            Watch::Paused(paused)
+        } else if now > until {
+            Watch::Ended
+        } else {
+            Watch::Watched {
+                until,
+                workloads: self.most_at_once(policy, binding),
+                max_workloads: binding.matched_workloads.map(limit),
+            }
+        };
+        Outlook {
+            binding: binding.name.clone(),
+            watch,
+        }
+    }
+
     /// Of how many workloads pods were or would be removed at most within the window, while the
     /// generations were young.
     fn most_at_once(&self, policy: &PolicyFacts, binding: &BindingFacts) -> usize {
@@ -291,7 +345,7 @@ fn resume(policy_generation: i64, binding_generation: i64) -> String {
     format!("{policy_generation}/{binding_generation}")
 }
 
-/// Whether somebody resumed a binding for these generations.
+/// Whether a user resumed a binding for these generations.
 #[must_use]
 pub fn is_resumed(policy: &PolicyFacts, binding: &BindingFacts) -> bool {
     binding.resume.as_deref() == Some(&resume(policy.generation, binding.generation))

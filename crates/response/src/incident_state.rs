@@ -6,8 +6,8 @@
 //! to the sensor and is never changed; `lastTransitionTime` moves only with the status; the start of
 //! a wait, and that it was one of enforcement, stay until the wait ends.
 
+use crate::dry_run::Would;
 use crate::messages;
-use crate::plan::Plan;
 use crate::reason::{NoActionReason, WaitReason};
 use bailiff_api::condition::{recovered as recovered_reason, responded, succeeding, types};
 use bailiff_api::{
@@ -54,7 +54,7 @@ pub enum Outcome {
         /// Why.
         reason: NoActionReason,
         /// Under `Audit`: what enforcement would have done.
-        would: Option<Box<Plan>>,
+        would: Option<Would>,
     },
 }
 
@@ -234,13 +234,13 @@ pub fn apply_outcome(
             let message = messages::recovered(&recovery);
             Some((recovery.status(), recovery.reason(), message))
         }
-        // Whoever deleted the pod knows whether it is replaced.
+        // The client that deleted the pod knows whether it is replaced.
         Outcome::Shortened { .. } => Some(nothing_to_replace()),
         Outcome::Waiting { .. } => None,
         Outcome::NoAction { reason, would } => {
             status.dry_run_response = would
-                .as_deref()
-                .map(|plan| dry_run_response(incident, plan));
+                .as_ref()
+                .map(|would| dry_run_response(incident, would));
             reason.is_done().then(nothing_to_replace)
         }
     };
@@ -271,7 +271,7 @@ fn response(action: ResponseAction, binding: &str, at: Timestamp, grace: u32) ->
     }
 }
 
-/// What the status records of a wait. Its start stays, whatever it waits for meanwhile; a failed
+/// What the status records of a wait. Its start stays while the reason changes; a failed
 /// request does not extend the deadline of what it waits for.
 fn waiting(
     before: Option<WaitingStatus>,
@@ -340,29 +340,17 @@ pub fn phase(status: &IncidentStatus) -> Phase {
     }
 }
 
-fn dry_run_response(incident: &Incident, plan: &Plan) -> DryRunResponse {
-    let evict = |action, reason: &str, binding: &str| DryRunResponse {
-        action: Some(action),
-        reason: reason.to_owned(),
-        message: messages::would_evict(incident, binding),
-    };
-    let outcome = match plan {
-        Plan::Evict(r) => return evict(ResponseAction::Evict, responded::EVICTED, &r.binding),
-        Plan::Delete(r) => return evict(ResponseAction::Delete, responded::DELETED, &r.binding),
-        Plan::Shorten(s) => {
-            let reason = responded::GRACE_PERIOD_SHORTENED;
-            return evict(ResponseAction::Evict, reason, &s.binding);
-        }
-        Plan::Requeue { reason, .. } => Outcome::waiting(reason.clone()),
-        Plan::NoAction { reason, .. } => Outcome::NoAction {
-            reason: reason.clone(),
-            would: None,
-        },
+fn dry_run_response(incident: &Incident, would: &Would) -> DryRunResponse {
+    let (action, reason) = match would {
+        Would::Evict { .. } => (Some(ResponseAction::Evict), responded::EVICTED),
+        Would::NotChecked { .. } => (None, responded::API_REQUEST_FAILED),
+        Would::Wait(reason) => (None, reason.as_str()),
+        Would::NoAction(reason) => (None, reason.as_str()),
     };
     DryRunResponse {
-        action: None,
-        reason: outcome.reason().to_owned(),
-        message: messages::would_wait(&outcome),
+        action,
+        reason: reason.to_owned(),
+        message: messages::dry_run(incident, would),
     }
 }
 

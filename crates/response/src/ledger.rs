@@ -17,7 +17,7 @@ const LONGEST_COOLDOWN: SignedDuration = SignedDuration::from_hours(24);
 /// The window of every limit "per minute".
 pub(crate) const RATE_WINDOW: SignedDuration = SignedDuration::from_secs(60);
 
-/// A removal of which nobody learned what became of it counts as one of this moment for so long.
+/// A removal whose result is not known counts as one of this moment for so long.
 const LONGEST_REQUEST: SignedDuration = SignedDuration::from_mins(5);
 
 /// What limits removals.

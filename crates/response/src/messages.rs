@@ -6,12 +6,15 @@
 //! quote them; no text that an Incident or a webhook chose can break a line or color a terminal; a
 //! note stays within 1,024 bytes.
 
-use crate::facts::Owner;
+use crate::dry_run::Would;
 use crate::guard::Paused;
 use crate::incident_state::{Outcome, Recovery};
-use crate::plan::Plan;
 use crate::reason::{Blocker, NoActionReason, RateLimit, WaitReason};
 use bailiff_api::{Incident, IncidentType, Origin, PauseReason, ResponseAction, event, keys};
+
+mod preview;
+
+pub use preview::{ahead, outlook, replacement};
 
 /// Most bytes of an Event's note, by the API.
 pub const NOTE_LIMIT_BYTES: usize = 1024;
@@ -117,28 +120,37 @@ pub fn recovered(recovery: &Recovery) -> String {
 
 /// What enforcement would have done, under `Audit`.
 #[must_use]
-pub fn would_evict(incident: &Incident, binding: &str) -> String {
+pub fn dry_run(incident: &Incident, would: &Would) -> String {
     let pod = printable(&incident.spec.pod.name);
-    format!("With Evict in RuntimePolicyBinding {binding}, Bailiff would evict pod {pod}.")
+    match would {
+        Would::Evict { binding } => {
+            format!("With Evict in RuntimePolicyBinding {binding}, Bailiff would evict pod {pod}.")
+        }
+        Would::NotChecked { binding, why } => format!(
+            "With Evict in RuntimePolicyBinding {binding}, Bailiff would request the eviction of pod {pod}. Whether PodDisruptionBudgets and admission webhooks allow it was not checked ({}).",
+            printable(why)
+        ),
+        Would::Wait(_) | Would::NoAction(_) => would_have(would),
+    }
 }
 
-/// What would have delayed or prevented enforcement, under `Audit`.
-#[must_use]
-pub fn would_wait(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Waiting { reason, .. } => {
+/// The same without the names, for an Event.
+fn would_have(would: &Would) -> String {
+    match would {
+        Would::Evict { .. } => "With Evict, Bailiff would evict the pod.".to_owned(),
+        Would::NotChecked { .. } => "With Evict, Bailiff would request the eviction of the pod. Whether PodDisruptionBudgets and admission webhooks allow it was not checked.".to_owned(),
+        Would::Wait(reason) => {
             format!(
                 "With Evict, Bailiff would take no action yet. {}",
                 waits(reason)
             )
         }
-        Outcome::NoAction { reason, .. } => {
+        Would::NoAction(reason) => {
             format!(
                 "With Evict, Bailiff would take no action. {}",
                 no_action(reason)
             )
         }
-        Outcome::Removed { .. } | Outcome::Shortened { .. } => String::new(),
     }
 }
 
@@ -171,7 +183,7 @@ pub fn note(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
         ),
         Outcome::NoAction { reason, would } => match reason {
             NoActionReason::PodNotFound | NoActionReason::AlreadyTerminating(_) => return None,
-            NoActionReason::AuditOnly => (event::VIOLATION, audit(would.as_deref())),
+            NoActionReason::AuditOnly => (event::VIOLATION, audit(would.as_ref())),
             NoActionReason::EvaluationFailed => (event::EVALUATION_FAILED, took_no_action(reason)),
             NoActionReason::Unmanaged
             | NoActionReason::MirrorPod
@@ -237,7 +249,7 @@ pub fn paused(paused: &Paused) -> String {
     )
 }
 
-/// The message of a binding's condition `Paused` after somebody resumed it.
+/// The message of a binding's condition `Paused` after a user resumed it.
 #[must_use]
 pub fn resumed(policy_generation: i64, binding_generation: i64) -> String {
     let annotation = keys::ANNOTATION_RESUME;
@@ -253,28 +265,6 @@ pub fn paused_note(paused: &Paused) -> Note {
         reason: event::BINDING_PAUSED,
         warning: true,
         text: cut(self::paused(paused)),
-    }
-}
-
-/// Who creates a replacement of a pod.
-#[must_use]
-pub fn replacement(owner: &Owner) -> String {
-    match owner {
-        Owner::Workload(workload) => format!(
-            "{} {} creates a replacement.",
-            printable(&workload.kind),
-            printable(&workload.name)
-        ),
-        Owner::Released(workload) => format!(
-            "The pod was released from {} {}, so nothing creates a replacement.",
-            printable(&workload.kind),
-            printable(&workload.name)
-        ),
-        Owner::None => "The pod has no controller, so nothing creates a replacement.".to_owned(),
-        Owner::Unknown(why) => format!(
-            "Who creates a replacement cannot be determined ({}).",
-            printable(why)
-        ),
     }
 }
 
@@ -371,20 +361,12 @@ fn what_ran(incident: &Incident, regarding: Regarding<'_>) -> String {
     text
 }
 
-fn audit(would: Option<&Plan>) -> String {
+fn audit(would: Option<&Would>) -> String {
     let audits = "Bailiff took no action because the binding only audits.";
-    let then = match would {
-        Some(Plan::Evict(_) | Plan::Delete(_) | Plan::Shorten(_)) => {
-            "With Evict, Bailiff would evict the pod.".to_owned()
-        }
-        Some(Plan::Requeue { reason, .. }) => would_wait(&Outcome::waiting(reason.clone())),
-        Some(Plan::NoAction { reason, .. }) => would_wait(&Outcome::NoAction {
-            reason: reason.clone(),
-            would: None,
-        }),
-        None => return audits.to_owned(),
-    };
-    format!("{audits} {then}")
+    would.map_or_else(
+        || audits.to_owned(),
+        |would| format!("{audits} {}", would_have(would)),
+    )
 }
 
 fn took_no_action(reason: &NoActionReason) -> String {

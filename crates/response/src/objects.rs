@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn kube_system_is_exempt_whatever_the_configuration_lists() {
+    fn kube_system_is_exempt_with_any_configuration() {
         let listed = ["payments".to_owned()];
         for (name, exempt, critical) in [
             ("kube-system", true, false),

@@ -119,14 +119,14 @@ fn audit<'a>(
     candidates: impl Iterator<Item = &'a BindingFacts>,
     now: Timestamp,
 ) -> Plan {
-    // What has waited for an enforcement was cancelled by whoever switched the binding.
+    // What has waited for an enforcement was canceled with the change of the binding.
     if facts.waiting.as_ref().is_some_and(|w| w.enforced) {
         return nothing(NoActionReason::PolicyChanged);
     }
     if target.pod.terminating.is_some() {
         return nothing(NoActionReason::AlreadyTerminating(target.pod.evicted));
     }
-    // Whoever audits wants to know what Evict leads to, also before responses are switched on.
+    // A user who audits wants to know what Evict leads to, also before responses are switched on.
     let enforcing = Facts {
         switch: Switch::Enforce,
         ..facts.clone()
@@ -348,7 +348,7 @@ fn allowed(
         let why = "the workloads that the binding matches are not counted yet";
         return Err(reread(why, now));
     }
-    // Whoever lets responses go on after a weekend does not expect removals for what happened before it.
+    // A user who lets responses go on after a weekend does not expect removals for what happened before it.
     let age = now.duration_since(facts.violation.last_recorded);
     match facts.waiting.as_ref().and_then(|w| w.pause_reason) {
         Some(reason) if age > facts.settings.max_age => {

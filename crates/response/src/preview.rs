@@ -1,23 +1,27 @@
 //! What would happen to a pod if one of its processes violated a policy now.
 //!
 //! Here: a violation that did not happen, and what follows from it. Not here: the decision and its
-//! sentences, which are those of enforcement (`controls`, `rejection`, `messages`), and reading the
+//! sentences, which are those of enforcement (`controls`, `settle`, `dry_run`, `messages`), and reading the
 //! cluster (`cli`).
 //! Invariant: nothing is decided here; a preview and an enforcement of the same facts come to the
 //! same plan.
 
 use crate::breaker::Breaker;
 use crate::controls::Controls;
+use crate::dry_run::DryRun;
 use crate::facts::{
     BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
     Settings, Switch, ViolationFacts,
 };
+use crate::guard::Outlook;
 use crate::incident_state::{Outcome, Verified, apply_outcome};
 use crate::ledger::History;
 use crate::messages::{self, Regarding};
 use crate::plan::Plan;
-use crate::queue::Queue;
-use crate::rejection::{Rejection, rejected};
+use crate::queue::{Ahead, Queue};
+use crate::rejection::rejected;
+use crate::settle::Step;
+use crate::workload::WorkloadKey;
 use bailiff_api::{
     BindingReference, DryRunResponse, ExecutableSource, Incident, IncidentContainer, IncidentPod,
     IncidentProcess, IncidentSpec, IncidentType, Origin, PolicyReference, ResponseAction, Severity,
@@ -35,8 +39,8 @@ pub struct PreviewPolicy {
     pub policy: PolicyFacts,
     /// Its bindings whose selectors match.
     pub bindings: Vec<BindingFacts>,
-    /// What a dry run of the Eviction was rejected with. None: it was accepted, or there was none.
-    pub dry_run: Option<Rejection>,
+    /// The result of a dry run of the eviction. None: none was requested.
+    pub dry_run: Option<DryRun>,
 }
 
 /// A pod, and everything that a response to it depends on.
@@ -100,6 +104,16 @@ pub struct Preview {
     pub until: Option<Timestamp>,
     /// When it would stop waiting. None: it would not.
     pub deadline: Option<Timestamp>,
+    /// Grace period, in seconds, of the eviction that the API server decides about, also under `Audit`. None:
+    /// no eviction would be requested.
+    pub eviction_grace_period_seconds: Option<u32>,
+    /// Responses that wait and would go before it.
+    pub ahead: Ahead,
+    /// What the bad-policy guard counts for each binding that matches, this response included.
+    pub guards: Vec<Outlook>,
+    /// The bindings, by name, for which `BindingFacts::matched_workloads` must be counted before it is known
+    /// whether the guard pauses them.
+    pub uncounted: Vec<String>,
     /// Under `Audit`: what enforcement would do.
     pub dry_run_response: Option<DryRunResponse>,
     /// Who would create a replacement.
@@ -121,53 +135,68 @@ pub fn preview(
 ) -> Preview {
     let incident = incident(input, policy, now);
     let mut facts = facts(input, policy, &incident);
-    let plan = controls.clone().decide(queue, &incident, &mut facts, now);
-    let accepted = outcome(&plan, now);
-    let (binding, grace, until, deadline_seconds) = match &plan {
-        Plan::Evict(r) | Plan::Delete(r) => (
-            Some(&r.binding),
-            Some(r.grace_period_seconds),
-            None,
-            Some(r.eviction_deadline_seconds),
-        ),
-        Plan::Shorten(s) => (
-            Some(&s.binding),
-            Some(s.grace_period_seconds),
-            None,
-            Some(s.eviction_deadline_seconds),
-        ),
-        Plan::Requeue { until, .. } => (None, None, Some(*until), None),
-        Plan::NoAction { .. } => (None, None, None, None),
+    let mut controls = controls.clone();
+    let plan = controls.decide(queue, &incident, &mut facts, now);
+    let until = match &plan {
+        Plan::Requeue { until, .. } => Some(*until),
+        Plan::Evict(_) | Plan::Delete(_) | Plan::Shorten(_) | Plan::NoAction { .. } => None,
     };
-    let outcome = match (&policy.dry_run, deadline_seconds) {
-        (Some(rejection), Some(seconds)) => rejected(rejection.clone(), seconds, None, now),
-        (_, _) => accepted,
+    let result = |accepted, deadline_seconds| match &policy.dry_run {
+        Some(DryRun::Rejected(rejection)) => {
+            rejected(rejection.clone(), deadline_seconds, None, now)
+        }
+        Some(DryRun::Accepted | DryRun::NotChecked(_)) | None => accepted,
     };
-    let (action, deadline) = match &outcome {
-        Outcome::Removed {
-            action: ResponseAction::Delete,
-            ..
-        } => (PreviewAction::Delete, None),
-        Outcome::Removed {
-            action: ResponseAction::Evict | ResponseAction::Audit,
-            ..
-        } => (PreviewAction::Evict, None),
-        Outcome::Shortened { .. } => (PreviewAction::Shorten, None),
-        Outcome::Waiting { deadline, .. } => (PreviewAction::Wait, *deadline),
-        Outcome::NoAction { .. } => (PreviewAction::None, None),
+    let (outcome, requested, eviction) = match Step::from(plan) {
+        Step::Report(outcome, _) => (outcome, None, None),
+        Step::DryRun(removal) => {
+            let not_checked = || DryRun::NotChecked("there was no dry run".to_owned());
+            let dry_run = policy.dry_run.clone().unwrap_or_else(not_checked);
+            let grace = removal.grace_period_seconds;
+            (dry_run.outcome(&removal, now), None, Some(grace))
+        }
+        Step::Remove(action, removal) => {
+            let accepted = removal.removed(action, now);
+            let outcome = result(accepted, removal.eviction_deadline_seconds);
+            let grace = removal.grace_period_seconds;
+            let evicts = action != ResponseAction::Delete;
+            (
+                outcome,
+                Some((removal.binding, grace)),
+                evicts.then_some(grace),
+            )
+        }
+        Step::Shorten(shortening) => {
+            let accepted = shortening.shortened(now);
+            let outcome = result(accepted, shortening.eviction_deadline_seconds);
+            let grace = shortening.grace_period_seconds;
+            (outcome, Some((shortening.binding, grace)), None)
+        }
     };
+    let (binding, grace) = requested.unzip();
+    let (action, deadline) = action_of(&outcome);
+    let workload = input.owner.workload();
+    let workload = workload.map(|workload| WorkloadKey::of(&input.namespace, workload));
     let status = apply_outcome(&incident, &Verified::default(), &outcome, now);
     let note = |regarding| messages::note(&incident, &outcome, regarding).map(|note| note.text);
     Preview {
         policy: policy.name.clone(),
         bindings: policy.bindings.iter().map(|b| b.name.clone()).collect(),
         action,
-        binding: binding.cloned(),
+        binding,
         grace_period_seconds: grace,
         reason: outcome.reason(),
         message: messages::responded(&incident, &outcome),
         until,
         deadline,
+        eviction_grace_period_seconds: eviction,
+        ahead: queue.ahead(&input.namespace, workload.as_ref()),
+        guards: policy
+            .bindings
+            .iter()
+            .map(|b| controls.guards.outlook(&policy.policy, b, now))
+            .collect(),
+        uncounted: facts.undecided,
         dry_run_response: status.dry_run_response,
         replacement: messages::replacement(&input.owner),
         pod_event: note(Regarding::Pod),
@@ -180,28 +209,20 @@ pub fn preview(
     }
 }
 
-/// What a plan comes to if the API server accepts it.
-fn outcome(plan: &Plan, now: Timestamp) -> Outcome {
-    let removed = |action, r: &crate::plan::PodRemoval| Outcome::Removed {
-        action,
-        binding: r.binding.clone(),
-        at: now,
-        grace_period_seconds: r.grace_period_seconds,
-        released: r.released,
-    };
-    match plan {
-        Plan::Evict(r) => removed(ResponseAction::Evict, r),
-        Plan::Delete(r) => removed(ResponseAction::Delete, r),
-        Plan::Shorten(s) => Outcome::Shortened {
-            binding: s.binding.clone(),
-            at: now,
-            grace_period_seconds: s.grace_period_seconds,
-        },
-        Plan::Requeue { reason, .. } => Outcome::waiting(reason.clone()),
-        Plan::NoAction { reason, would } => Outcome::NoAction {
-            reason: reason.clone(),
-            would: would.clone(),
-        },
+/// What Bailiff would do, and when it would stop waiting.
+const fn action_of(outcome: &Outcome) -> (PreviewAction, Option<Timestamp>) {
+    match outcome {
+        Outcome::Removed {
+            action: ResponseAction::Delete,
+            ..
+        } => (PreviewAction::Delete, None),
+        Outcome::Removed {
+            action: ResponseAction::Evict | ResponseAction::Audit,
+            ..
+        } => (PreviewAction::Evict, None),
+        Outcome::Shortened { .. } => (PreviewAction::Shorten, None),
+        Outcome::Waiting { deadline, .. } => (PreviewAction::Wait, *deadline),
+        Outcome::NoAction { .. } => (PreviewAction::None, None),
     }
 }
 

@@ -57,6 +57,17 @@ pub struct Waiting {
     pub oldest: Option<Timestamp>,
 }
 
+/// Responses that wait for a limit when a new one comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// They wait for the cooldown period of the same workload, and go first.
+    pub of_workload: usize,
+    /// They wait for a limit of removals a minute in the same namespace, and go first.
+    pub in_namespace: usize,
+    /// They wait for such a limit in other namespaces, which take turns with this one.
+    pub elsewhere: usize,
+}
+
 /// Where an Incident is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -87,6 +98,19 @@ struct Entry {
     /// The places that it waits for, and the limit that has none.
     limited: Option<(Claim, Limit)>,
     failures: u32,
+}
+
+impl Entry {
+    /// The limit that it waits for. Of one that only its status tells about, only a cooldown period is
+    /// known.
+    fn waits_for(&self) -> Option<Limit> {
+        if let Some((_, limit)) = &self.limited {
+            return Some(limit.clone());
+        }
+        let workload = self.summary.workload.as_ref()?;
+        (self.reason.as_deref() == Some(responded::COOLDOWN))
+            .then(|| Limit::Workload(workload.clone()))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -367,17 +391,36 @@ impl Queue {
         }
         let mine = me.map(|e| (e.summary.created, uid));
         let waits = |(other, entry): (&String, &Entry)| {
-            let (_, limit) = entry.limited.as_ref()?;
+            let limit = entry.waits_for()?;
             let older = mine.is_none_or(|mine| (entry.summary.created, other.as_str()) < mine);
-            let first = match limit {
+            let first = match &limit {
                 Limit::Workload(key) => Some(key) == workload && older,
                 Limit::Namespace(_) => older,
                 Limit::Binding(_) | Limit::Cluster => true,
             };
-            first.then(|| limit.clone())
+            first.then_some(limit)
         };
         let limits: BTreeSet<_> = self.entries.iter().filter_map(waits).collect();
         limits.into_iter().collect()
+    }
+
+    /// The responses that wait for a limit, as a new one for a workload of a namespace meets them.
+    #[must_use]
+    pub fn ahead(&self, namespace: &str, workload: Option<&WorkloadKey>) -> Ahead {
+        let mut ahead = Ahead::default();
+        for entry in self.entries.values() {
+            match entry.reason.as_deref() {
+                Some(responded::COOLDOWN) if entry.summary.workload.as_ref() == workload => {
+                    ahead.of_workload += usize::from(workload.is_some());
+                }
+                Some(responded::RATE_LIMITED) if entry.summary.pod_namespace == namespace => {
+                    ahead.in_namespace += 1;
+                }
+                Some(responded::RATE_LIMITED) => ahead.elsewhere += 1,
+                Some(_) | None => {}
+            }
+        }
+        ahead
     }
 
     /// A slot ended, by the Incident's UID.

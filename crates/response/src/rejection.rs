@@ -36,7 +36,7 @@ pub enum Rejection {
 /// What a rejection comes to, for an Incident that waits already or not, by the binding's eviction
 /// deadline.
 #[must_use]
-pub fn rejected(
+pub(crate) fn rejected(
     rejection: Rejection,
     eviction_deadline_seconds: u32,
     waiting: Option<&WaitingStatus>,
@@ -83,7 +83,7 @@ pub fn rejected(
 /// What it comes to that a request of this time had no answer and was not done. None: it is requested
 /// again, because the deadline had not passed.
 #[must_use]
-pub fn unanswered(requested: Timestamp, waiting: Option<&WaitingStatus>) -> Option<Outcome> {
+pub(crate) fn unanswered(requested: Timestamp, waiting: Option<&WaitingStatus>) -> Option<Outcome> {
     let deadline = waiting?.deadline.as_ref()?.0;
     (deadline <= requested).then_some(Outcome::NoAction {
         reason: NoActionReason::EvictionDeadlineExceeded(Blocker::NoAnswer),

@@ -13,7 +13,7 @@ use bailiff_api::{Incident, WorkloadReference};
 pub struct WorkloadKey {
     /// Namespace of the pod.
     namespace: String,
-    /// API group. Its versions are those of one object, and whoever writes a reference chooses one.
+    /// API group. Its versions are those of one object, and the author of a reference chooses one.
     group: String,
     /// Kind.
     kind: String,

@@ -49,7 +49,7 @@ struct walk {
 	u64 machine_root;
 	/* The first ancestor outside of the pod; 0: the way ended before. */
 	u64 outside;
-	/* Whether all of `parents` are of the pod, whatever their root is. */
+	/* Whether all of `parents` are of the pod, with any root. */
 	u64 of_pod;
 	u64 count;
 	/* Ancestors of which nothing was told, nearest first. */

@@ -84,7 +84,7 @@ static __always_inline void append_namespaces(struct exec_header *header, struct
 	bool known;
 
 	/* A runtime that detaches may be ending while its container starts, and lets go of its
-	 * namespaces before it hands on its children. Whoever started it has the same ones. */
+	 * namespaces before it hands on its children. The process that started it has the same ones. */
 	for (int step = 0; step < ANCESTORS && outside && !BPF_CORE_READ(outside, nsproxy); step++)
 		outside = BPF_CORE_READ(outside, real_parent);
 	known = outside && BPF_CORE_READ(outside, nsproxy);

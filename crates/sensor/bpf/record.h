@@ -28,7 +28,7 @@ enum flag {
 	FLAG_PATH_CUT = 1 << 1,
 	/* The root directory is another than that of the first process of the machine. */
 	FLAG_OWN_ROOT = 1 << 2,
-	/* The session is that of the container's first process. Nobody can join a session, and the
+	/* The session is that of the container's first process. No process can join a session, and the
 	 * runtime begins one for that process, and one for each that it brings in later. */
 	FLAG_INIT_SESSION = 1 << 3,
 	/* The parent is none of the pod's: the runtime brought the process in. */

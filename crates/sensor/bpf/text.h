@@ -112,7 +112,7 @@ static __always_inline u32 append(struct scratch *scratch, u32 end, const void *
 	return at + ((u32)length & (ARGS_MAX - 1));
 }
 
-/* The cgroup from which the outermost parts of a path begin: they tell the pod, and whoever is in
+/* The cgroup from which the outermost parts of a path begin: they tell the pod, and a process of
  * a pod can make cgroups below its own. 0: the path has more than CGROUP_DEPTH parts. */
 __noinline u64 outermost_cgroup(u64 node_address)
 {

@@ -3,7 +3,7 @@
 //! Here: what is kept of pods and namespaces, of policies and bindings. Not here: the watches that
 //! bring them (`run`, `state/objects`).
 //! Invariant: a pod that was deleted is known for a minute more, for its last processes; nothing else
-//! outlives its object. What tenants write takes a bounded number of bytes, whatever they write.
+//! outlives its object. What tenants write takes a bounded number of bytes.
 
 pub(crate) mod fetches;
 pub(crate) mod gaps;

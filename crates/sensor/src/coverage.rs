@@ -161,7 +161,7 @@ mod tests {
         let again = |count: i32| reported().with(json!({"series": {"count": count}}));
         let rounds = [rejected(), rejected(), reported(), again(2), again(3)];
         let (server, client) = ApiServer::playing(rounds.map(|call| vec![call]));
-        // Whatever is asked for too early is too many, and what is too late does not come.
+        // A request that is too early is one too many, and one that is too late does not come.
         let events = NodeEvents::new("node-1", "sensor-x", client);
         let told = events.report_not_monitored("no BTF");
         let time = NODE_NOT_MONITORED_INTERVAL * 2 + Duration::from_secs(4);

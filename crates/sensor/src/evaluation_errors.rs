@@ -16,8 +16,8 @@ use tokio::time::Instant;
 /// Least time between two lines of the log about a policy: an expression may be evaluated a thousand
 /// times a second.
 const LOGGED_EVERY: Duration = Duration::from_mins(1);
-/// Most policies that are counted by name. Administrators of the cluster name them, but nobody
-/// bounds how many they create.
+/// Most policies that are counted by name. Administrators of the cluster name them, but there is
+/// no limit on how many they create.
 const NAMED_LIMIT: usize = 100;
 /// What all others are counted as: no name of an object.
 const OTHERS: &str = "_others";

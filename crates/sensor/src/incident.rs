@@ -1,7 +1,7 @@
 //! From a violation to an Incident in the API.
 //!
 //! Here: what it says, and when it is written. Not here: what a violation is (`judge`).
-//! Invariant: an Incident is small, and writes are few, whatever the processes of a node do.
+//! Invariant: an Incident is small, and writes are few, however many violations there are.
 
 pub(crate) mod evidence;
 pub(crate) mod processes;

@@ -175,7 +175,7 @@ pub(crate) fn since_boot(booted: Timestamp, nanoseconds: u64) -> Timestamp {
 }
 
 /// What the policies that apply to its pod find for a process. Evaluation errors are counted by
-/// `failed`, whatever the policy wants them to lead to.
+/// `failed`, with either failure policy.
 pub(crate) fn evaluate_policies(
     started: &StartedProcess,
     process: &Arc<Process>,

@@ -31,7 +31,7 @@ const VIOLATIONS_LIMIT: usize = 64;
 /// How long a program that the sensor starts itself may take to be seen.
 const OWN_PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest time that the loop may take for a turn, or for one record. It turns at least with every
-/// tick, and waits for nobody but the writer, which waits for nobody.
+/// tick, and waits for the writer alone, which waits for nothing.
 const LONGEST: Duration = Duration::from_mins(1);
 /// Most records that are read before watches get their turn.
 const BATCH: usize = 256;
@@ -210,7 +210,7 @@ async fn follow(
         tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            // What violates a policy would be lost from here on, and nobody would know.
+            // What violates a policy would be lost from here on without a report.
             _ = &mut writer => return Err(Error::WriterEnded),
             ended = own_program.wait(), if own_program.id().is_some() => {
                 ended.map_err(Error::OwnProgram)?;
@@ -304,7 +304,7 @@ impl Lists {
     }
 }
 
-/// Starts this program once more, to print its version to nobody.
+/// Starts this program once more, to print its version, which is not read.
 fn start_own_program() -> Result<tokio::process::Child, Error> {
     tokio::process::Command::new("/proc/self/exe")
         .arg("version")

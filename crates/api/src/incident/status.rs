@@ -184,7 +184,8 @@ pub enum PauseReason {
 #[derive(Serialize, Deserialize, KubeSchema, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct DryRunResponse {
-    /// Action of the response. Absent if Bailiff would have taken no action, or not yet.
+    /// Action of the response. Set only if the API server accepted a dry run of it. Absent if Bailiff would
+    /// have taken no action, or not yet, or if that is not known (reason APIRequestFailed).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<ResponseAction>,
     /// Reason that the condition Responded would have had.

@@ -1,10 +1,10 @@
 //! The API server's decision about an eviction, with a dry run.
 //!
 //! Here: the permission and the request. Not here: what a rejection leads to (`bailiff_response`).
-//! Invariant: nothing is evicted: every request has `dryRun: All`; what could not be checked is an
-//! error.
+//! Invariant: nothing is evicted: every request has `dryRun: All`; what could not be checked is
+//! `NotChecked`.
 
-use bailiff_response::{Forbidden, Rejection};
+use bailiff_response::DryRun;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
@@ -16,21 +16,22 @@ use kube::core::Status;
 use kube::{Api, Client};
 
 /// An eviction that does not happen.
-pub(super) struct DryRun<'a> {
+pub(super) struct Request<'a> {
     pub(super) namespace: &'a str,
     pub(super) pod: &'a str,
     pub(super) uid: &'a str,
-    pub(super) grace_period_seconds: Option<u32>,
+    pub(super) grace_period_seconds: u32,
 }
 
-impl DryRun<'_> {
-    /// Sends the request. `Ok(None)`: the API server would accept the eviction.
-    ///
-    /// # Errors
-    /// Why the decision is not known, for people.
-    pub(super) async fn send(&self, client: &Client) -> Result<Option<Rejection>, String> {
+impl Request<'_> {
+    /// Sends the request.
+    pub(super) async fn send(&self, client: &Client) -> DryRun {
+        self.sent(client).await.unwrap_or_else(DryRun::NotChecked)
+    }
+
+    async fn sent(&self, client: &Client) -> Result<DryRun, String> {
         let namespace = self.namespace;
-        // The rejection of somebody without the permission says nothing about the controller's request.
+        // The rejection of a user without the permission says nothing about the controller's request.
         if !may_evict(client, namespace).await? {
             return Err(format!(
                 "you do not have the permission to create pods/eviction in namespace {namespace}"
@@ -45,7 +46,7 @@ impl DryRun<'_> {
             },
             delete_options: Some(DeleteOptions {
                 dry_run,
-                grace_period_seconds: self.grace_period_seconds.map(i64::from),
+                grace_period_seconds: Some(self.grace_period_seconds.into()),
                 preconditions: Some(Preconditions {
                     uid: Some(self.uid.to_owned()),
                     resource_version: None,
@@ -62,14 +63,14 @@ impl DryRun<'_> {
             .create_subresource("eviction", self.pod, &parameters, &eviction)
             .await;
         match sent {
-            Ok(_) => Ok(None),
+            Ok(_) => Ok(DryRun::Accepted),
             Err(kube::Error::Api(status)) => {
                 let status = serde_json::to_value(&status).and_then(serde_json::from_value);
                 let status =
                     status.map_err(|error| format!("cannot decode the response: {error}"))?;
                 // The user has the permission, and so a 403 is of admission.
-                let rejection = Rejection::of(&status);
-                Ok(Some(rejection.unwrap_or_else(Forbidden::by_admission)))
+                let result = DryRun::of(&status);
+                Ok(result.unwrap_or_else(|forbidden| DryRun::Rejected(forbidden.by_admission())))
             }
             Err(error) => Err(format!("the API server is unavailable: {error}")),
         }

@@ -10,9 +10,11 @@ use crate::Error;
 use crate::objects::{self, Objects, Problem};
 use bailiff_api::protection::{self, Difference};
 use bailiff_api::{Incident, Origin, RuntimePolicy, RuntimePolicyBinding, keys};
+use bailiff_kube::owner;
 use bailiff_policy::MatchResources;
+use bailiff_response::guard::matched_workloads;
 use bailiff_response::messages::escaped;
-use bailiff_response::preview::{PreviewInput, PreviewPolicy};
+use bailiff_response::preview::{Preview, PreviewInput, PreviewPolicy, preview};
 use bailiff_response::{
     BindingFacts, Controls, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,
     Queue, QueueSettings, Summary, Switch,
@@ -23,12 +25,16 @@ use k8s_openapi::api::admissionregistration::v1::{
 };
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use kube::{Api, Client};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The remedy for missing permissions.
 const FORBIDDEN: &str = "a preview requires permission to get the namespace, the Deployment and the ConfigMap of Bailiff, and the ValidatingAdmissionPolicy and ValidatingAdmissionPolicyBinding bailiff-incident-protection, and to list policies, bindings and Incidents of the cluster";
+
+/// The remedy for missing permissions to count workloads.
+const COUNT_FORBIDDEN: &str = "counting the workloads that a binding matches requires permission to list pods and namespaces of the cluster";
 
 /// The remedy if the Deployment of Bailiff does not exist.
 const NOT_INSTALLED: &str = "if Bailiff is installed in another namespace, set --bailiff-namespace";
@@ -64,9 +70,11 @@ pub(super) struct Cluster {
     policies: Vec<Policy>,
     bindings: Vec<Binding>,
     /// Limits, breakers and guards, derived from all Incidents as the controller does.
-    pub(super) controls: Controls,
-    /// Incidents that wait.
-    pub(super) queue: Queue,
+    controls: Controls,
+    /// The Incidents that wait, by what their statuses tell.
+    queue: Queue,
+    /// How many workloads bindings match, by name, as far as they were counted.
+    counted: BTreeMap<String, Result<usize, String>>,
     warnings: Vec<String>,
 }
 
@@ -151,6 +159,7 @@ impl Cluster {
             configuration,
             controls,
             queue,
+            counted: BTreeMap::new(),
             warnings,
         })
     }
@@ -158,6 +167,16 @@ impl Cluster {
     /// What the preview cannot include.
     pub(super) fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What would happen to a pod for a policy that applies to it.
+    pub(super) fn preview(
+        &self,
+        input: &PreviewInput,
+        policy: &PreviewPolicy,
+        now: Timestamp,
+    ) -> Preview {
+        preview(input, policy, &self.controls, &self.queue, now)
     }
 
     /// The input for a pod.
@@ -191,6 +210,55 @@ impl Cluster {
         }
     }
 
+    /// Counts the workloads that these bindings of a policy match, as the controller does; each once.
+    ///
+    /// # Errors
+    /// If the pods or namespaces cannot be listed; why, for people. The bindings then have so many that
+    /// the guard does not pause them.
+    pub(super) async fn count(
+        &mut self,
+        client: &Client,
+        policy: &mut PreviewPolicy,
+        bindings: &[String],
+    ) -> Result<(), String> {
+        let uncounted = bindings.iter();
+        let uncounted = uncounted.filter(|name| !self.counted.contains_key(*name));
+        let uncounted: Vec<_> = uncounted.cloned().collect();
+        if !uncounted.is_empty() {
+            let named = |object: &ObjectMeta, name: &str| object.name.as_deref() == Some(name);
+            let of_policy = self.policies.iter();
+            let of_policy = of_policy.filter(|p| named(&p.object.metadata, &policy.name));
+            let of_policy: Vec<_> = of_policy.map(|p| &p.matches).collect();
+            let selectors = uncounted.iter().map(|name| {
+                let of_binding = self.bindings.iter();
+                let of_binding = of_binding.filter(|b| named(&b.object.metadata, name));
+                let all = of_policy.iter().copied();
+                all.chain(of_binding.map(|b| &b.matches)).collect()
+            });
+            let selectors: Vec<Vec<_>> = selectors.collect();
+            let counted = count_workloads(client, &selectors).await;
+            for (index, name) in uncounted.into_iter().enumerate() {
+                let workloads = match &counted {
+                    Ok(counted) => Ok(counted.get(index).copied().unwrap_or_default()),
+                    Err(why) => Err(why.clone()),
+                };
+                self.counted.insert(name, workloads);
+            }
+        }
+        let mut failed = Ok(());
+        for facts in &mut policy.bindings {
+            match self.counted.get(&facts.name) {
+                Some(Ok(workloads)) => facts.matched_workloads = Some(*workloads),
+                Some(Err(why)) => {
+                    facts.matched_workloads = Some(usize::MAX);
+                    failed = Err(why.clone());
+                }
+                None => {}
+            }
+        }
+        failed
+    }
+
     /// The policies that apply to a pod: their own selectors and those of a binding match.
     fn policies_of(&self, pod: &Pod) -> Vec<PreviewPolicy> {
         let none = Labels::new();
@@ -209,14 +277,9 @@ impl Cluster {
                 .filter(|b| b.object.spec.policy_name == name)
                 .filter(|b| b.matches.matches(of_namespace, of_pod))
                 .map(|b| {
-                    // The preview does not count the pods of the cluster. Whether the guard has
-                    // paused the binding is in the binding's status.
-                    BindingFacts::of(
-                        &b.object,
-                        true,
-                        Some(usize::MAX),
-                        self.configuration.allow_pod_deletion,
-                    )
+                    // The pods of the cluster are counted only if the result depends on their number.
+                    let allow_deletion = self.configuration.allow_pod_deletion;
+                    BindingFacts::of(&b.object, true, None, allow_deletion)
                 })
                 .collect();
             if !bindings.is_empty() {
@@ -230,6 +293,45 @@ impl Cluster {
         }
         applying
     }
+}
+
+/// How many workloads have pods that all of these selectors match, for each list of them.
+async fn count_workloads(
+    client: &Client,
+    matches: &[Vec<&MatchResources>],
+) -> Result<Vec<usize>, String> {
+    let failed = |what: &str, error: &kube::Error| {
+        Error::from_request(format!("list {what}"), COUNT_FORBIDDEN, error).to_string()
+    };
+    let namespaces = objects::list_all::<Namespace>(client).await;
+    let namespaces = namespaces.map_err(|error| failed("namespaces", &error))?;
+    let labels: BTreeMap<_, _> = namespaces
+        .items
+        .into_iter()
+        .filter_map(|n| Some((n.metadata.name?, n.metadata.labels.unwrap_or_default())))
+        .collect();
+    let none = Labels::new();
+    let mut found = vec![BTreeSet::new(); matches.len()];
+    let pods = Api::all(client.clone());
+    let listed = objects::list(&pods, ListParams::default(), |pod: Pod| {
+        let namespace = pod.metadata.namespace.unwrap_or_default();
+        let of_namespace = labels.get(&namespace).unwrap_or(&none);
+        let of_pod = pod.metadata.labels.unwrap_or_default();
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+        let owner = owner::counted(node, pod.metadata.owner_references.as_deref());
+        let workload = (namespace.clone(), owner.map(|owner| owner.uid));
+        for (all, found) in matches.iter().zip(&mut found) {
+            if all.iter().all(|m| m.matches(of_namespace, &of_pod)) {
+                found.insert(workload.clone());
+            }
+        }
+    });
+    listed.await.map_err(|error| failed("pods", &error))?;
+    let count = |workloads: &BTreeSet<(String, Option<String>)>| {
+        let all = workloads.iter();
+        matched_workloads(all.map(|(namespace, uid)| (namespace.as_str(), uid.as_deref())))
+    };
+    Ok(found.iter().map(count).collect())
 }
 
 /// An Incident without what no limit depends on, which can have 16 KiB.

@@ -16,8 +16,8 @@ mod workload;
 use crate::{ClusterArgs, Error};
 use bailiff_api::Origin;
 use bailiff_kube::client::from_kubeconfig;
-use bailiff_response::preview::{Preview, PreviewAction, preview};
-use bailiff_response::{Lookup, Owner};
+use bailiff_response::preview::Preview;
+use bailiff_response::{DryRun, Lookup, Owner};
 use gather::{Cluster, PodInput};
 use jiff::Timestamp;
 use kube::Client;
@@ -32,7 +32,8 @@ Examples:
 
 The result is for the policies, bindings and limits of now. Whether a process violates a policy is
 not evaluated: each policy that applies to a pod is taken as violated. PodDisruptionBudgets and
-admission webhooks are checked with a dry run of the eviction, if you have the permission.
+admission webhooks are checked with a dry run of the eviction, if you have the permission. The
+responses that wait before it, and the bad-policy guard, are those of now.
 
 Exit codes: 0 success, 1 the preview failed, 2 the command line is invalid.";
 
@@ -83,6 +84,7 @@ fn origin(text: &str) -> Result<Origin, String> {
 /// What would happen to a pod.
 struct PodPreview {
     name: String,
+    namespace: String,
     /// Kind and name of the workload; `None` if the pod has none.
     workload: Option<(String, String)>,
     /// One for each policy that applies.
@@ -95,6 +97,8 @@ struct PolicyPreview {
     /// Why the API server's decision about the eviction was not checked; `None` if it was, or if Bailiff
     /// would not evict the pod.
     unchecked: Option<String>,
+    /// Why it is not known whether the bad-policy guard would pause a binding; `None` if it is known.
+    unchecked_guard: Option<String>,
 }
 
 /// Runs the command.
@@ -123,7 +127,7 @@ async fn show(
     let mut pods = Box::pin(workload::pods(client, namespace, &args.workload)).await?;
     pods.sort_by(|a, b| a.0.metadata.name.cmp(&b.0.metadata.name));
     let now = Timestamp::now();
-    let cluster = Box::pin(Cluster::read(
+    let mut cluster = Box::pin(Cluster::read(
         client,
         namespace,
         &args.bailiff_namespace,
@@ -136,7 +140,7 @@ async fn show(
     let mut previews = Vec::new();
     for (pod, owner) in pods {
         let input = cluster.input(&pod, owner, &args.executable, args.origin);
-        previews.push(Box::pin(of_pod(client, &cluster, input, now)).await);
+        previews.push(Box::pin(of_pod(client, &mut cluster, input, now)).await);
     }
     match args.output {
         Output::Json => writeln!(
@@ -157,35 +161,46 @@ async fn show(
 /// Previews each policy that applies to a pod.
 async fn of_pod(
     client: &Client,
-    cluster: &Cluster,
+    cluster: &mut Cluster,
     mut pod: PodInput,
     now: Timestamp,
 ) -> PodPreview {
     let mut results = Vec::new();
     for policy in &mut pod.policies {
-        let (controls, queue) = (&cluster.controls, &cluster.queue);
-        let mut result = preview(&pod.input, policy, controls, queue, now);
-        let mut unchecked = None;
-        if let (PreviewAction::Evict, Lookup::Found(facts)) = (result.action, &pod.input.pod) {
-            let request = eviction::DryRun {
+        let mut result = cluster.preview(&pod.input, policy, now);
+        let mut unchecked_guard = None;
+        if !result.uncounted.is_empty() {
+            let counted = Box::pin(cluster.count(client, policy, &result.uncounted));
+            unchecked_guard = counted.await.err();
+            result = cluster.preview(&pod.input, policy, now);
+        }
+        let evicted = result.eviction_grace_period_seconds;
+        if let (Some(grace_period_seconds), Lookup::Found(facts)) = (evicted, &pod.input.pod) {
+            let request = eviction::Request {
                 namespace: &pod.input.namespace,
                 pod: &pod.input.pod_name,
                 uid: &facts.uid,
-                grace_period_seconds: result.grace_period_seconds,
+                grace_period_seconds,
             };
-            match request.send(client).await {
-                Ok(rejection) => policy.dry_run = rejection,
-                Err(why) => unchecked = Some(why),
-            }
-            result = preview(&pod.input, policy, controls, queue, now);
+            policy.dry_run = Some(request.send(client).await);
+            result = cluster.preview(&pod.input, policy, now);
         }
+        if unchecked_guard.is_some() {
+            result.guards.clear();
+        }
+        let unchecked = match &policy.dry_run {
+            Some(DryRun::NotChecked(why)) => Some(why.clone()),
+            Some(DryRun::Accepted | DryRun::Rejected(_)) | None => None,
+        };
         results.push(PolicyPreview {
             preview: result,
             unchecked,
+            unchecked_guard,
         });
     }
     PodPreview {
         name: pod.input.pod_name,
+        namespace: pod.input.namespace,
         workload: match pod.input.owner {
             Owner::Workload(workload) | Owner::Released(workload) => {
                 Some((workload.kind, workload.name))

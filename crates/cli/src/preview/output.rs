@@ -5,8 +5,9 @@
 
 use super::{PodPreview, PolicyPreview};
 use crate::table;
-use bailiff_response::messages::escaped;
+use bailiff_response::messages::{self, escaped};
 use bailiff_response::preview::PreviewAction;
+use bailiff_response::{Outlook, Watch};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
@@ -113,6 +114,13 @@ fn details(pod: &PodPreview, result: &PolicyPreview, now: Timestamp) -> Vec<Stri
         field("Dry run", &dry_run.message);
     }
     field("Replacement", &preview.replacement);
+    field("Queue", &messages::ahead(preview.ahead, &pod.namespace));
+    for guard in &preview.guards {
+        field("Guard", &messages::outlook(guard));
+    }
+    if let Some(why) = &result.unchecked_guard {
+        field("Not checked", &format!("Bad-policy guard: {why}"));
+    }
     if let Some(why) = &result.unchecked {
         field(
             "Not checked",
@@ -157,6 +165,39 @@ fn result_json(result: &PolicyPreview) -> Json {
         "replacement": preview.replacement,
         "podEvent": preview.pod_event,
         "workloadEvent": preview.workload_event,
+        "ahead": {
+            "workload": preview.ahead.of_workload,
+            "namespace": preview.ahead.in_namespace,
+            "otherNamespaces": preview.ahead.elsewhere,
+        },
+        "guards": preview.guards.iter().map(guard_json).collect::<Vec<_>>(),
         "notChecked": result.unchecked,
+        "guardNotChecked": result.unchecked_guard,
+    })
+}
+
+fn guard_json(guard: &Outlook) -> Json {
+    let (state, until, workloads, max_workloads) = match &guard.watch {
+        Watch::Resumed => ("Resumed", None, None, None),
+        Watch::Paused(paused) => (
+            "Paused",
+            None,
+            Some(paused.workloads),
+            Some(paused.max_workloads),
+        ),
+        Watch::Watched {
+            until,
+            workloads,
+            max_workloads,
+        } => ("Watched", Some(until), Some(*workloads), *max_workloads),
+        Watch::Ended => ("Ended", None, None, None),
+    };
+    json!({
+        "bindingName": guard.binding,
+        "state": state,
+        "until": until.map(|time| time.to_string()),
+        "workloads": workloads,
+        "maxWorkloads": max_workloads,
+        "message": messages::outlook(guard),
     })
 }

@@ -27,6 +27,8 @@ struct Scenario {
     is_installed: bool,
     /// The response to the dry run; `None`: there is none.
     eviction: Option<Call>,
+    /// All pods, if they are counted, and whether the user can list them.
+    counted: Option<Result<Vec<Json>, ()>>,
 }
 
 const PODS: &str = "/api/v1/namespaces/shop/pods";
@@ -64,6 +66,7 @@ fn scenario() -> Scenario {
         allowed: Some(true),
         is_installed: true,
         eviction: Some(eviction()),
+        counted: None,
     }
 }
 
@@ -122,6 +125,17 @@ async fn outcome(
         Call::get(&format!("{crds}/runtimepolicybindings")).gives(list(vec![scenario.binding])),
         Call::get(&format!("{crds}/incidents")).gives(list(scenario.incidents)),
     ]);
+    if let Some(pods) = scenario.counted {
+        let namespaces = list(vec![json!({"metadata": {"name": "shop"}})]);
+        rounds.push(vec![
+            Call::get("/api/v1/namespaces?&limit=100").gives(namespaces),
+        ]);
+        let call = Call::get("/api/v1/pods?&limit=100");
+        rounds.push(vec![match pods {
+            Ok(pods) => call.gives(list(pods)),
+            Err(()) => call.fails(403, "Forbidden", "pods is forbidden"),
+        }]);
+    }
     if let Some(allowed) = scenario.allowed {
         let review = Call::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews");
         rounds.push(vec![review.gives(
@@ -172,6 +186,8 @@ At a violation of policy only-db (Evicted), for example in pod db-0, you would s
   Responded    Bailiff evicted pod db-0, as RuntimePolicyBinding shop requires.
   Binding      shop
   Replacement  StatefulSet db creates a replacement.
+  Queue        No response waits for a limit before this one.
+  Guard        RuntimePolicyBinding shop and its policy are older than 24 hours, so the binding is not paused.
   Event        Process /bin/sh, started through exec in this pod, violates policy only-db. Bailiff evicted this pod. If a controller owns it, the controller creates a replacement. If you started this process, use another approach or ask the policy owner for an exemption. Details: kubectl describe incident inc-b32e86fed9716fdf-node-1 -n shop
 "
     );
@@ -250,20 +266,13 @@ fn removed_before() -> Json {
 #[tokio::test]
 async fn each_guardrail_has_its_reason() {
     type Change = fn(&mut Scenario);
-    let cases: [(&str, &str, Change); 9] = [
+    let cases: [(&str, &str, Change); 7] = [
         ("Wait", "ResponsesSwitchedOff", |s| {
             s.switch = json!({"mode": "Audit"});
         }),
         ("Wait", "ResponsesSwitchedOff", |s| s.switch = json!({})),
         ("None", "ExemptNamespace", |s| {
             s.environment = json!([{"name": "BAILIFF_EXEMPT_NAMESPACES", "value": "shop"}]);
-        }),
-        ("None", "AuditOnly", |s| {
-            s.binding["spec"]["responseActions"] = json!(["Audit"]);
-        }),
-        // Without the permission to delete pods.
-        ("None", "AuditOnly", |s| {
-            s.binding["spec"]["responseActions"] = json!(["Delete"]);
         }),
         ("None", "CriticalPod", |s| {
             s.pod["spec"]["priorityClassName"] = json!("system-node-critical");
@@ -290,6 +299,96 @@ async fn each_guardrail_has_its_reason() {
             (&json!(action), &json!(reason)),
             "{result}"
         );
+    }
+}
+
+#[tokio::test]
+async fn an_audit_has_the_decision_of_the_api_server() {
+    let budget = json!({"status": "Failure", "code": 429, "message": "Cannot evict pod",
+        "details": {"causes": [{"reason": "DisruptionBudget",
+            "message": "The disruption budget db needs 1 healthy pods and has 1 currently"}]}});
+    let unsupported = "admission webhook \"deny.example.com\" does not support dry run";
+    // Delete without the permission to delete pods is Audit.
+    for actions in ["Audit", "Delete"] {
+        for (call, reason, not_checked) in [
+            (eviction(), "Evicted", Json::Null),
+            (
+                eviction().fails_with(429, budget.clone()),
+                "WaitingForDisruptionBudget",
+                Json::Null,
+            ),
+            (
+                eviction().fails(400, "BadRequest", unsupported),
+                "APIRequestFailed",
+                json!("admission webhook \"deny.example.com\" does not support dry runs"),
+            ),
+        ] {
+            let mut scenario = scenario();
+            scenario.binding["spec"]["responseActions"] = json!([actions]);
+            scenario.eviction = Some(call);
+            let result = result(scenario).await;
+            assert_eq!(result["action"], "None", "{result}");
+            assert_eq!(result["reason"], "AuditOnly", "{result}");
+            assert_eq!(result["dryRunResponse"]["reason"], reason, "{result}");
+            assert_eq!(result["notChecked"], not_checked, "{result}");
+        }
+    }
+}
+
+/// Incidents of so many other workloads that wait.
+fn waiting(workloads: usize) -> Vec<Json> {
+    let now = jiff::Timestamp::now();
+    let waits = |number: usize| {
+        let mut incident = removed_before();
+        incident["metadata"]["name"] = json!(format!("inc-{number}"));
+        incident["metadata"]["uid"] = json!(format!("incident-{number}"));
+        incident["spec"]["process"]["origin"] = json!("Entrypoint");
+        incident["status"] = json!({
+            "conditions": [{"type": "Responded", "status": "Unknown", "reason": "RateLimited",
+                "message": "", "lastTransitionTime": now.to_string()}],
+            "waiting": {"reason": "RateLimited", "startTime": now.to_string(), "enforced": true},
+            "workloadRef": {"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db",
+                "uid": format!("set-{number}")},
+        });
+        incident
+    };
+    (0..workloads).map(waits).collect()
+}
+
+#[tokio::test]
+async fn the_guard_counts_the_workloads_that_a_young_binding_matches() {
+    let pod = |number: usize| {
+        json!({"metadata": {"name": format!("p{number}"), "namespace": "shop", "labels": {"app": "db"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "db",
+                "uid": format!("set-{number}"), "controller": true}]},
+            "spec": {"nodeName": "node-1", "containers": []}})
+    };
+    // At most 100 of a namespace count, so 10 % of them are 10.
+    let pods: Vec<_> = (0..120).map(pod).collect();
+    let paused = json!([{"bindingName": "shop", "state": "Paused", "until": null, "workloads": 11,
+        "maxWorkloads": 10, "message": "RuntimePolicyBinding shop is paused: it would remove pods of 11 workloads instead of at most 10 within 10 minutes."}]);
+    let forbidden = json!(
+        "cannot list pods: pods is forbidden; counting the workloads that a binding matches requires permission to list pods and namespaces of the cluster"
+    );
+    for (counted, reason, guards, guard_not_checked) in [
+        (Ok(pods), "PolicyPaused", paused, Json::Null),
+        (Err(()), "Evicted", json!([]), forbidden),
+    ] {
+        let mut scenario = scenario();
+        let is_evicted = reason == "Evicted";
+        if !is_evicted {
+            (scenario.allowed, scenario.eviction) = (None, None);
+        }
+        scenario.binding["metadata"]["creationTimestamp"] =
+            json!((jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string());
+        scenario.binding["spec"]["guardrails"] = json!({"maxEvictionsPerMinute": 100});
+        scenario.incidents = waiting(11);
+        scenario.counted = Some(counted);
+        let result = result(scenario).await;
+        assert_eq!(result["reason"], reason, "{result}");
+        assert_eq!(result["guards"], guards, "{result}");
+        assert_eq!(result["guardNotChecked"], guard_not_checked, "{result}");
+        assert_eq!(result["ahead"]["namespace"], 11, "{result}");
     }
 }
 

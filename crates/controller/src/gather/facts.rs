@@ -326,8 +326,8 @@ impl<'a> PodLabels<'a> {
         }
     }
 
-    /// Whether selectors match the pod. Nobody knows whether the live pod had a label that the Incident has
-    /// not when it violated the policy: the sensor found that the selectors match, and whoever may
+    /// Whether selectors match the pod. It cannot be determined whether the live pod had a label that the
+    /// Incident lacks when it violated the policy: the sensor found that the selectors match, and a user who may
     /// label the pod must not end its response, so a label counts unless the pod matches only without it.
     /// A selector that is not valid matches nothing: there is no response on a guess.
     fn match_by(&self, selectors: &bailiff_api::MatchResources, namespace: &Labels) -> bool {

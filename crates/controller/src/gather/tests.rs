@@ -181,7 +181,7 @@ async fn labels_that_an_incident_had_no_room_for_are_read_from_the_pod() {
     }
     let full: Incident = serde_json::from_value(full).unwrap();
     assert!(matches(&facts_of(&world, &full, world.reads()).await));
-    // One that was added since takes no response away, whatever else the selector asks for.
+    // One that was added since takes no response away, also if the selector asks for more.
     let relabeled = world.clone().with(|w| {
         w.pod["metadata"]["labels"]["skip"] = json!("yes");
         w.bindings[0].1["spec"]["matchResources"]["objectSelector"]["matchExpressions"] =

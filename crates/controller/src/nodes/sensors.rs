@@ -338,7 +338,7 @@ fn node_of(json: &[u8]) -> Option<(String, NodeKind)> {
     Some((metadata.name?, kind))
 }
 
-/// The name of an object, whatever else it has.
+/// The name of an object, without the rest of it.
 fn name_of<K>(json: &[u8]) -> Option<String>
 where
     K: Resource<DynamicType = ()>,

@@ -156,7 +156,7 @@ mod tests {
         values.release(a);
         assert_eq!(kept(&values), [None, Some(word("b"))]);
         assert!(values.bytes() < full);
-        // What is released once too often is nobody else's.
+        // What is released once too often takes nothing of others.
         values.release(a);
         assert_eq!(acquire(&mut values, "c"), a);
         values.release(a);

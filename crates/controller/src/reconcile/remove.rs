@@ -1,17 +1,18 @@
 //! Requests removals of pods.
 //!
-//! Here: the requests, and the question whether a permission is missing. Not here: whether to request
-//! one, the cause of a rejection and what it comes to (`bailiff_response`).
-//! Invariant: a request names the pod's UID as its only precondition; no request leaves without the
-//! switch having been read within half a second; only a 2xx is accepted.
+//! Here: the requests, dry runs too, and the question whether a permission is missing. Not here: whether to
+//! request one, the cause of a rejection and what it comes to (`bailiff_response`).
+//! Invariant: a request names the pod's UID as its only precondition; none that changes a pod leaves
+//! without the switch having been read within half a second; only a 2xx is accepted.
 
-use super::{Controller, PendingRemoval, Stop};
+use super::{Controller, Stop};
 use crate::gather::why;
 use crate::switch::{self, FRESH_FOR, SwitchRead};
 use bailiff_api::{Incident, ResponseAction};
 use bailiff_kube::decode::Decoded;
 use bailiff_response::{
-    Facts, Forbidden, Outcome, Rejection, Shortening, Switch, WaitReason, rejected, unanswered,
+    DryRun, Facts, Forbidden, Lookup, Outcome, PodRemoval, Rejection, RemovalRequest, Shortening,
+    Switch, WaitReason,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::{
@@ -26,6 +27,17 @@ use kube::api::{DeleteParams, PostParams};
 use kube::client::Body;
 use kube::core::Request;
 use kube::{Api, Client, Resource as _};
+use std::time::Duration;
+
+/// Timeout of a dry run: no admission webhook holds the slot of a response for longer with one.
+const DRY_RUN_LIMIT: Duration = Duration::from_secs(2);
+
+/// Whether an eviction takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evict {
+    Now,
+    DryRun,
+}
 
 /// The response of the API server.
 #[derive(Debug)]
@@ -42,11 +54,13 @@ impl Controller {
         &self,
         incident: &Incident,
         facts: &Facts,
-        pending: PendingRemoval,
+        request: RemovalRequest,
         switch: SwitchRead,
     ) -> Result<(Outcome, Option<SignedDuration>), Stop> {
-        let pod_uid = &incident.spec.pod.uid;
-        let release = || self.work().controls.ledger.release(pod_uid);
+        let release = || {
+            let pod_uid = &incident.spec.pod.uid;
+            self.work().controls.ledger.release(pod_uid);
+        };
         if let Some(outcome) = self.switched_off(switch).await {
             release();
             return Ok((outcome, None));
@@ -55,42 +69,60 @@ impl Controller {
             release();
             return Err(Stop::Stopping);
         }
-        let (action, grace) = (pending.action, pending.removal.grace_period_seconds);
+        let (action, grace) = (request.action, request.removal.grace_period_seconds);
         let answer = match action {
             ResponseAction::Delete => self.delete(incident, grace).await,
-            ResponseAction::Evict | ResponseAction::Audit => self.evict(incident, grace).await,
-        };
-        let (rejection, retry_after) = match answer {
-            Answer::Accepted => return Ok((pending.done(Timestamp::now()), None)),
-            Answer::None => (unavailable(), None),
-            Answer::Rejected(status, retry_after) => {
-                let namespace = &facts.violation.namespace;
-                (self.cause(namespace, action, &status).await, retry_after)
+            ResponseAction::Evict | ResponseAction::Audit => {
+                self.evict(incident, grace, Evict::Now).await
             }
         };
-        let deadline = pending.removal.eviction_deadline_seconds;
-        match &rejection {
-            // It may have been done: what was noted stays until that is known.
-            Rejection::Unknown(_) => {
-                let now = Timestamp::now();
-                self.work().controls.ledger.unanswered(pod_uid, now);
-                self.pending().insert(pod_uid.clone(), pending);
-            }
-            Rejection::DisruptionBudget(_)
-            | Rejection::MultipleDisruptionBudgets
-            | Rejection::Webhook(_)
-            | Rejection::Permission(_)
-            | Rejection::PodNotFound
-            | Rejection::Retry(_)
-            | Rejection::Invalid(_) => release(),
-        }
-        let outcome = rejected(
-            rejection,
-            deadline,
-            facts.waiting.as_ref(),
-            Timestamp::now(),
-        );
+        let namespace = &facts.violation.namespace;
+        let (response, retry_after) = self.response(namespace, action, answer).await;
+        let mut work = self.work();
+        let now = Timestamp::now();
+        let outcome = work.controls.responded(facts, request, response, now);
         Ok((outcome, retry_after))
+    }
+
+    /// Requests a dry run of the removal that Evict would request. It is made once: what is not known
+    /// then is reported as not known.
+    pub(super) async fn dry_run(
+        &self,
+        incident: &Incident,
+        facts: &Facts,
+        removal: &PodRemoval,
+    ) -> Result<Outcome, Stop> {
+        if self.stopping.is_cancelled() {
+            return Err(Stop::Stopping);
+        }
+        let uid = incident.metadata.uid.as_deref().unwrap_or_default();
+        let now = Timestamp::now();
+        let claim = &removal.claim;
+        let reserved = self.work().controls.reserve_dry_run(uid, claim, now);
+        let result = if reserved {
+            let request = self.request_dry_run(incident, facts, removal.grace_period_seconds);
+            let result = tokio::time::timeout(DRY_RUN_LIMIT, Box::pin(request)).await;
+            result.unwrap_or_else(|_| {
+                DryRun::NotChecked("the API server did not respond within 2 seconds".to_owned())
+            })
+        } else {
+            DryRun::NotChecked("the limit of dry runs in a minute is reached".to_owned())
+        };
+        Ok(result.outcome(removal, Timestamp::now()))
+    }
+
+    async fn request_dry_run(&self, incident: &Incident, facts: &Facts, grace: u32) -> DryRun {
+        match self.evict(incident, grace, Evict::DryRun).await {
+            Answer::Accepted => DryRun::Accepted,
+            Answer::None => DryRun::NotChecked("the API server is unavailable".to_owned()),
+            Answer::Rejected(status, _) => match DryRun::of(&status) {
+                Ok(result) => result,
+                Err(forbidden) => {
+                    let (namespace, action) = (&facts.violation.namespace, ResponseAction::Evict);
+                    DryRun::Rejected(self.forbidden(namespace, action, forbidden).await)
+                }
+            },
+        }
     }
 
     /// Requests a shorter grace period for a terminating pod. None: the API server accepted it, and
@@ -110,50 +142,32 @@ impl Controller {
         }
         let namespace = &facts.violation.namespace;
         let at = Timestamp::now();
-        // Whether it was done is not known: it is tried again until the deadline.
-        let unknown = |rejection| {
-            let (waiting, deadline) = (&facts.waiting, shortening.eviction_deadline_seconds);
-            let given_up = unanswered(at, waiting.as_ref());
-            given_up.unwrap_or_else(|| rejected(rejection, deadline, waiting.as_ref(), at))
+        let (action, grace) = (ResponseAction::Evict, shortening.grace_period_seconds);
+        let answer = self.evict(incident, grace, Evict::Now).await;
+        let (response, retry_after) = self.response(namespace, action, answer).await;
+        let response = match response {
+            Ok(()) => Ok(self.read_metadata(incident).await),
+            Err(rejection) => Err(rejection),
         };
-        match self.evict(incident, shortening.grace_period_seconds).await {
-            Answer::Accepted => {}
-            Answer::None => return Ok(Some((unknown(unavailable()), None))),
-            Answer::Rejected(status, retry_after) => {
-                let action = ResponseAction::Evict;
-                let outcome = rejected(
-                    self.cause(namespace, action, &status).await,
-                    shortening.eviction_deadline_seconds,
-                    facts.waiting.as_ref(),
-                    Timestamp::now(),
-                );
-                return Ok(Some((outcome, retry_after)));
+        let outcome = shortening.responded(facts, response, at, Timestamp::now());
+        match &outcome {
+            None | Some(Outcome::Shortened { .. }) => {
+                self.shortened().insert(incident.spec.pod.uid.clone(), at);
             }
+            Some(Outcome::Removed { .. } | Outcome::Waiting { .. } | Outcome::NoAction { .. }) => {}
         }
-        let pods = Api::<Decoded<Pod>>::namespaced(self.client.clone(), namespace);
-        let shorter = match pods.get_opt(&incident.spec.pod.name).await {
-            Ok(None) => true,
-            Ok(Some(pod)) => {
-                let metadata = pod.meta();
-                metadata.uid.as_ref() != Some(&incident.spec.pod.uid)
-                    || metadata
-                        .deletion_grace_period_seconds
-                        .is_some_and(|now| now < shortening.before_seconds)
-            }
-            Err(error) => {
-                let why = why("the pod", &error);
-                return Ok(Some((unknown(Rejection::Unknown(why)), None)));
-            }
-        };
-        self.shortened().insert(incident.spec.pod.uid.clone(), at);
-        Ok(shorter.then(|| {
-            let outcome = Outcome::Shortened {
-                binding: shortening.binding.clone(),
-                at,
-                grace_period_seconds: shortening.grace_period_seconds,
-            };
-            (outcome, None)
-        }))
+        Ok(outcome.map(|outcome| (outcome, retry_after)))
+    }
+
+    /// The metadata of the pod as they are now.
+    async fn read_metadata(&self, incident: &Incident) -> Lookup<ObjectMeta> {
+        let pod = &incident.spec.pod;
+        let pods = Api::<Decoded<Pod>>::namespaced(self.client.clone(), &pod.namespace);
+        match pods.get_opt(&pod.name).await {
+            Ok(None) => Lookup::NotFound,
+            Ok(Some(found)) => Lookup::Found(found.meta().clone()),
+            Err(error) => Lookup::Failed(why("the pod", &error)),
+        }
     }
 
     /// What it comes to that responses are switched off; none: they are on.
@@ -171,7 +185,8 @@ impl Controller {
 
     /// kube's own `evict` spells the delete options so that the API server ignores them, and with
     /// them the UID; and it does not tell the header `Retry-After`.
-    async fn evict(&self, incident: &Incident, grace_period_seconds: u32) -> Answer {
+    async fn evict(&self, incident: &Incident, grace_period_seconds: u32, how: Evict) -> Answer {
+        let is_dry_run = how == Evict::DryRun;
         let pod = &incident.spec.pod;
         let eviction = Eviction {
             metadata: ObjectMeta {
@@ -180,6 +195,7 @@ impl Controller {
                 ..ObjectMeta::default()
             },
             delete_options: Some(DeleteOptions {
+                dry_run: is_dry_run.then(|| vec!["All".to_owned()]),
                 grace_period_seconds: Some(grace_period_seconds.into()),
                 preconditions: Some(Preconditions {
                     uid: Some(pod.uid.clone()),
@@ -192,7 +208,10 @@ impl Controller {
             return Answer::None;
         };
         let request = Request::new(Pod::url_path(&(), Some(&pod.namespace)));
-        let params = PostParams::default();
+        let params = PostParams {
+            dry_run: is_dry_run,
+            ..PostParams::default()
+        };
         let request = request.create_subresource("eviction", &pod.name, &params, eviction);
         let Ok(request) = request else {
             return Answer::None;
@@ -215,6 +234,26 @@ impl Controller {
             return Answer::None;
         };
         send(&self.client, request).await
+    }
+
+    /// What the API server responded, and the least pause that it asked for.
+    async fn response(
+        &self,
+        namespace: &str,
+        action: ResponseAction,
+        answer: Answer,
+    ) -> (Result<(), Rejection>, Option<SignedDuration>) {
+        match answer {
+            Answer::Accepted => (Ok(()), None),
+            Answer::None => {
+                let unavailable = "the API server is unavailable".to_owned();
+                (Err(Rejection::Unknown(unavailable)), None)
+            }
+            Answer::Rejected(status, retry_after) => {
+                let cause = self.cause(namespace, action, &status).await;
+                (Err(cause), retry_after)
+            }
+        }
     }
 
     /// The cause of a rejection.
@@ -290,8 +329,4 @@ pub(super) async fn send(client: &Client, request: http::Request<Vec<u8>>) -> An
         .or(details.map(i64::from))
         .filter(|seconds: &i64| *seconds > 0);
     Answer::Rejected(Box::new(status), seconds.map(SignedDuration::from_secs))
-}
-
-fn unavailable() -> Rejection {
-    Rejection::Unknown("the API server is unavailable".to_owned())
 }

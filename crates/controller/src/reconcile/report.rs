@@ -34,7 +34,7 @@ const WRITE_LIMIT: Duration = Duration::from_secs(3);
 /// the API server records when each wrote last.
 const FIELD_MANAGER: &str = "bailiff-controller";
 
-/// How long the steps of a response took, for the log: whoever finds responses slow sees which.
+/// How long the steps of a response took, for the log: it shows which one was slow.
 pub(crate) struct Timings {
     last: Instant,
     read: Duration,
@@ -82,7 +82,7 @@ impl Controller {
         let status = apply_outcome(incident, verified, outcome, now);
         let before = responded(incident.status.as_ref());
         let uid = incident.metadata.uid.as_deref().unwrap_or_default();
-        // One that was not written before: it is news, whatever the API server has of it.
+        // One that was not written before: it is news, also if the API server has it.
         let again = self.unwritten().done(uid).map(|done| done.first);
         let first = again.unwrap_or(before.is_none());
         // A wait that goes on for the same reason is reported once, but its status stays true. That

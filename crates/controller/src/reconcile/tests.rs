@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod audit;
 mod unanswered;
 mod writes;
 
@@ -342,12 +343,9 @@ async fn a_pod_that_is_released_from_its_workload_during_a_wait_is_removed_and_r
     let ended = pass(&controller, &key(), Some(waiting)).await;
     assert_eq!(ended, Ok(Finished::Removed));
     server.finish();
-    assert!(
-        recovering.try_recv().is_err(),
-        "nobody waits for a replacement"
-    );
+    assert!(recovering.try_recv().is_err(), "no replacement is awaited");
     assert!(controller.work().controls.ledger.contains("pod-uid"));
-    // One that was released before the violation is nobody's.
+    // One that was released before the violation belongs to no workload.
     let unmanaged = vec![
         relabeled.reads(),
         responded("False", "Unmanaged"),
@@ -382,19 +380,6 @@ async fn two_pods_of_a_workload_wait_for_its_cooldown() {
     let ended = pass(&controller, &of, Some(second)).await;
     assert!(matches!(ended, Ok(Finished::Limited { .. })), "{ended:?}");
     server.finish();
-}
-
-#[tokio::test]
-async fn a_binding_that_audits_says_what_enforcement_would_do() {
-    let world = World::new().with(|w| w.bindings = vec![("a", binding("a", "Audit"))]);
-    let audited = vec![write(json!({"status": {
-        "phase": "Audited",
-        "conditions": [{"type": "Responded", "status": "True", "reason": "AuditOnly"},
-            {"type": "Recovered", "status": "True"}],
-        "dryRunResponse": {"action": "Evict", "reason": "Evicted"},
-    }}))];
-    let scenario = rounds([vec![world.reads(), audited], events("PolicyViolation")]);
-    assert_eq!(play(&world, scenario).await, Ok(Finished::Final));
 }
 
 #[tokio::test]

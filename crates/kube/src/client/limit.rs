@@ -22,7 +22,7 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Time after which a silent watch ends. The API server sends a bookmark a minute (k8s.io/apiserver
 /// v0.37, pkg/storage/cacher, `defaultBookmarkFrequency`), so only an interrupted watch is silent for
-/// longer, whatever a proxy reports about the connection. Without bookmarks, the watch is opened again.
+/// longer, no matter what a proxy reports about the connection. Without bookmarks, the watch is opened again.
 const WATCH_IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Marks a request whose response is read as a stream and is never in memory as a whole. Like a watch,

@@ -98,7 +98,7 @@ struct Metadata {
     generation: Value,
 }
 
-/// What identifies an object, whatever else it says.
+/// What identifies an object, without the rest of it.
 pub(super) fn identity(text: &str) -> ObjectMeta {
     let Identity { metadata } = serde_json::from_str(text).unwrap_or_default();
     let word = |value: Value| value.as_str().map(str::to_owned);

@@ -3,7 +3,7 @@ use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
-/// A time that the schema's `date-time` allows, and nobody can read.
+/// A time that the schema's `date-time` allows, and that cannot be read.
 const BAD_TIME: &str = "2026-01-01T00:00:00+99:99";
 
 fn policy(status: &Value) -> Value {
@@ -112,7 +112,7 @@ fn an_incident_keeps_its_conditions_when_its_series_or_phase_cannot_be_decoded()
             1,
         ),
         (
-            "a time that nobody can read",
+            "a time that cannot be read",
             incident("Exec", "Waiting", BAD_TIME),
             1,
         ),

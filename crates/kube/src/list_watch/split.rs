@@ -1,6 +1,6 @@
 //! Cuts the JSON of a list or of a watch into its objects.
 //!
-//! Here: finding where an object begins and ends. Not here: what it says; whoever decodes it finds
+//! Here: finding where an object begins and ends. Not here: what it says; decoding it finds
 //! that it is no JSON.
 //! Invariant: no more bytes are kept than the limit, and none of an object that has more.
 

@@ -286,7 +286,7 @@ fn a_replacement_that_lives_closes_it() {
         "not before two minutes"
     );
     assert_eq!(state(&breakers(&cases), None, 9), None);
-    // Not one that violated the policy, too, even if nobody has verified it yet.
+    // Not one that violated the policy, too, even if it is not verified yet.
     let unverified = Case {
         pod: "p4",
         started: 7,

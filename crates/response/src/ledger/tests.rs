@@ -120,7 +120,7 @@ fn what_is_taken_back_limits_nothing_and_nothing_else_goes_with_it() {
     assert_ne!(history(&ledger), before.0);
     ledger.release("p2");
     assert_eq!(history(&ledger), before.0);
-    assert_ne!(ledger.releases(), before.1, "somebody may wait for it");
+    assert_ne!(ledger.releases(), before.1, "an Incident may wait for it");
     // A pod is removed once, whichever Incident it was for.
     ledger.reserve("p1", &claim(Some("web"), "b", "shop"), at(3));
     assert_eq!(history(&ledger).in_cluster.len(), 1);

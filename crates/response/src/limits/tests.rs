@@ -95,7 +95,7 @@ fn in_a_full_cluster_only_those_with_more_than_their_share_are_limited() {
     let left: Vec<_> = all.iter().skip(10).cloned().collect();
     let limits = Limits::reached(&left, &settings(1000, 100), &limits);
     assert_eq!(limits, Limits::default());
-    // What a namespace has above its own limit fills the cluster for nobody.
+    // What a namespace has above its own limit fills the cluster for no other.
     all.extend(several(500, &counted("flood", "n")));
     let limits = Limits::reached(&all, &settings(50, 100), &limits);
     assert_eq!(names(&limits), ["flood@n"]);

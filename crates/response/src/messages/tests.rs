@@ -1,9 +1,11 @@
 //! Every sentence, word for word.
 
 use super::*;
-use crate::plan::PodRemoval;
+use crate::dry_run::Would;
+use crate::facts::Owner;
+use crate::guard::{Outlook, Watch};
+use crate::queue::Ahead;
 use crate::tests::{evicted, incident, incident_of, no_action, now, paused};
-use crate::{Claim, Shortening};
 use bailiff_api::{Replacement, WorkloadReference};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
@@ -12,21 +14,6 @@ const ADVICE: &str = "If you started this process, use another approach or ask t
 
 fn on_pod(outcome: &Outcome) -> Note {
     note(&incident(), outcome, Regarding::Pod).unwrap()
-}
-
-fn removal() -> PodRemoval {
-    PodRemoval {
-        binding: "a".to_owned(),
-        grace_period_seconds: 30,
-        eviction_deadline_seconds: 0,
-        released: false,
-        claim: Box::new(Claim {
-            workload: None,
-            binding: "a".to_owned(),
-            binding_per_minute: 1,
-            namespace: "shop".to_owned(),
-        }),
-    }
 }
 
 #[test]
@@ -261,47 +248,112 @@ fn a_pod_that_ends_anyway_has_no_event() {
 #[test]
 fn an_audit_says_what_enforcement_would_have_done() {
     let audits = "Bailiff took no action because the binding only audits.";
-    let requeue = Plan::Requeue {
-        reason: WaitReason::Cooldown,
-        until: now(),
-        claim: None,
+    let binding = || "a".to_owned();
+    let not_checked = || Would::NotChecked {
+        binding: binding(),
+        why: "webhook \u{1b}x hangs".to_owned(),
     };
-    let shorten = Plan::Shorten(Shortening {
-        binding: "a".to_owned(),
-        grace_period_seconds: 30,
-        eviction_deadline_seconds: 0,
-        before_seconds: 60,
-    });
-    let nothing = Plan::NoAction {
-        reason: NoActionReason::BailiffPod,
-        would: None,
-    };
-    let evict = "With Evict, Bailiff would evict the pod.";
-    for (would, then) in [
-        (None, String::new()),
-        (Some(Plan::Evict(removal())), format!(" {evict}")),
-        (Some(shorten), format!(" {evict}")),
+    let nothing = "With Evict, Bailiff would take no action. The pod belongs to Bailiff.";
+    let later = "With Evict, Bailiff would take no action yet. PodDisruptionBudget web blocks the eviction. Bailiff retries until the eviction deadline.";
+    let budget = WaitReason::DisruptionBudget(Some("web".to_owned()));
+    for (would, in_event, in_status) in [
         (
-            Some(nothing),
-            " With Evict, Bailiff would take no action. The pod belongs to Bailiff.".to_owned(),
+            Would::Evict { binding: binding() },
+            "With Evict, Bailiff would evict the pod.",
+            "With Evict in RuntimePolicyBinding a, Bailiff would evict pod web-1.",
         ),
         (
-            Some(requeue),
-            " With Evict, Bailiff would take no action yet. Another pod of this workload was removed recently. Bailiff retries when the cooldown period ends.".to_owned(),
+            not_checked(),
+            "With Evict, Bailiff would request the eviction of the pod. Whether PodDisruptionBudgets and admission webhooks allow it was not checked.",
+            "With Evict in RuntimePolicyBinding a, Bailiff would request the eviction of pod web-1. Whether PodDisruptionBudgets and admission webhooks allow it was not checked (webhook \\u{1b}x hangs).",
         ),
+        (
+            Would::NoAction(NoActionReason::BailiffPod),
+            nothing,
+            nothing,
+        ),
+        (Would::Wait(budget), later, later),
     ] {
+        assert_eq!(dry_run(&incident(), &would), in_status);
         let outcome = Outcome::NoAction {
             reason: NoActionReason::AuditOnly,
-            would: would.map(Box::new),
+            would: Some(would),
         };
         let text = on_pod(&outcome).text;
-        assert!(text.contains(&format!("{audits}{then} If you")), "{text}");
+        assert!(
+            text.contains(&format!("{audits} {in_event} If you")),
+            "{text}"
+        );
         assert_eq!(responded(&incident(), &outcome), "The bindings only audit.");
     }
+    let alone = on_pod(&no_action(NoActionReason::AuditOnly)).text;
+    assert!(alone.contains(&format!("{audits} If you")), "{alone}");
+}
+
+#[test]
+fn a_preview_names_what_goes_before_a_response() {
+    let some = |of_workload, in_namespace, elsewhere| {
+        let counts = Ahead {
+            of_workload,
+            in_namespace,
+            elsewhere,
+        };
+        ahead(counts, "shop")
+    };
     assert_eq!(
-        would_evict(&incident(), "a"),
-        "With Evict in RuntimePolicyBinding a, Bailiff would evict pod web-1."
+        some(0, 0, 0),
+        "No response waits for a limit before this one."
     );
+    let turns = "Namespaces take turns, and within one the oldest Incident is first.";
+    assert_eq!(
+        some(1, 2, 0),
+        format!(
+            "1 response waits for the cooldown period of this workload. 2 responses wait for a limit of removals a minute in namespace shop. {turns}"
+        )
+    );
+    assert_eq!(
+        some(0, 0, 30),
+        format!("30 responses wait for a limit of removals a minute in other namespaces. {turns}")
+    );
+}
+
+#[test]
+fn a_preview_names_what_the_guard_comes_to() {
+    let text = |watch| {
+        outlook(&Outlook {
+            binding: "a".to_owned(),
+            watch,
+        })
+    };
+    let watched = |max_workloads| Watch::Watched {
+        until: now(),
+        workloads: 3,
+        max_workloads,
+    };
+    for (watch, want) in [
+        (
+            Watch::Resumed,
+            "Annotation bailiff.dev/resume resumed RuntimePolicyBinding a, so it is not paused.",
+        ),
+        (
+            Watch::Paused(paused()),
+            "RuntimePolicyBinding a is paused: it would remove pods of 12 workloads instead of at most 10 within 10 minutes.",
+        ),
+        (
+            watched(Some(12)),
+            "Until 2026-01-02T00:00:00Z, RuntimePolicyBinding a is paused if it would remove pods of more than 12 workloads within 10 minutes. So far, there are 3.",
+        ),
+        (
+            watched(None),
+            "Until 2026-01-02T00:00:00Z, RuntimePolicyBinding a is paused if it would remove pods of more than 10 workloads and 10 % of the matched ones within 10 minutes. So far, there are 3.",
+        ),
+        (
+            Watch::Ended,
+            "RuntimePolicyBinding a and its policy are older than 24 hours, so the binding is not paused.",
+        ),
+    ] {
+        assert_eq!(text(watch), want);
+    }
 }
 
 #[test]
@@ -505,9 +557,12 @@ fn no_name_that_an_incident_claims_breaks_a_line_or_colors_a_terminal() {
         node_name: "node-1".to_owned(),
         ready_time: Time(now()),
     });
+    let evict = Would::Evict {
+        binding: "a".to_owned(),
+    };
     for text in [
         responded(&forged, &evicted()),
-        would_evict(&forged, "a"),
+        dry_run(&forged, &evict),
         event(&changed, Regarding::Pod),
         event(&changed, Regarding::Workload("Deployment")),
         recovered_note(&forged, &ready).unwrap().text,

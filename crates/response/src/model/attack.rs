@@ -93,7 +93,7 @@ fn honest(pauses: &[i64], recovers: bool) -> Vec<Pod> {
 proptest! {
     #![proptest_config(config(256))]
 
-    /// Whatever a sensor of one node reports once a breaker is open, of its own pods or of those of
+    /// No matter what a sensor of one node reports once a breaker is open, of its own pods or of those of
     /// others: for other nodes the breaker is open for exactly as long as without it.
     #[test]
     fn one_node_does_not_keep_a_breaker_open_for_another(

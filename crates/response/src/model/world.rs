@@ -7,9 +7,9 @@
 
 use crate::tests::{binding, evictable, incident_of, now, seconds, workload};
 use crate::{
-    Controls, Facts, Finished, Job, Lookup, Outcome, Owner, Plan, PodRemoval, Queue, QueueSettings,
-    RateLimits, Rejection, Settings, Summary, Switch, Termination, Verified, Wake, apply_outcome,
-    is_final, rejected,
+    Controls, Facts, Finished, Job, Lookup, Outcome, Owner, Queue, QueueSettings, RateLimits,
+    Rejection, RemovalRequest, Settings, Step as Next, Summary, Switch, Termination, Verified,
+    Wake, apply_outcome, is_final,
 };
 use bailiff_api::condition::types;
 use bailiff_api::{Incident, ResponseAction};
@@ -43,7 +43,7 @@ pub(super) enum Step {
     Request(u8, Fault),
     /// One of the running reconciliations ends.
     End(u8),
-    /// Somebody deletes a pod; it ends after so many seconds.
+    /// A user deletes a pod; it ends after so many seconds.
     Delete(u8, u8),
     /// The sensor counts another violation.
     Series(u8),
@@ -82,7 +82,7 @@ pub(super) struct Removal {
     pub(super) namespace: String,
     workload: String,
     binding: String,
-    /// A leader was killed before it knew of it: until the pod is read, nobody can know.
+    /// A leader was killed before it knew of it: until the pod is read, no leader can know.
     unseen: bool,
 }
 
@@ -90,9 +90,9 @@ pub(super) struct Removal {
 struct Running {
     key: String,
     facts: Facts,
-    plan: Plan,
-    asked: bool,
-    /// What the API server said.
+    /// What it is about to request.
+    request: Option<RemovalRequest>,
+    /// What the API server responded, or what needs no request.
     outcome: Option<(Outcome, Finished)>,
 }
 
@@ -107,8 +107,6 @@ pub(super) struct World {
     controls: Controls,
     queue: Queue,
     running: Vec<Running>,
-    /// Removals whose result this leader does not know, by pod.
-    unknown: BTreeMap<String, (PodRemoval, Timestamp)>,
     /// Pods whose removal was accepted, or perhaps.
     asked: BTreeSet<String>,
 }
@@ -126,7 +124,6 @@ impl World {
             controls,
             queue,
             running: Vec::new(),
-            unknown: BTreeMap::new(),
             asked: BTreeSet::new(),
         }
     }
@@ -231,65 +228,38 @@ impl World {
 
     fn plan(&mut self, job: &Job) -> Running {
         let incident = self.incidents.get(&job.key.uid).unwrap().clone();
-        let pod_uid = incident.spec.pod.uid.clone();
         let mut facts = self.facts(&incident);
-        if let Some((removal, at)) = self.unknown.remove(&pod_uid) {
-            let done = crate::request_done(&facts, ResponseAction::Evict);
-            if matches!(done, Lookup::Found(true) | Lookup::NotFound) {
-                let plan = Plan::Evict(removal.clone());
-                let outcome = removed(&removal, at);
-                return Running {
-                    key: job.key.uid.clone(),
-                    facts,
-                    plan,
-                    asked: true,
-                    outcome: Some((outcome, Finished::Removed)),
-                };
-            }
-            self.controls.ledger.release(&pod_uid);
-        }
-        let needed = !is_final(&incident, types::RESPONDED) || crate::needs_reevaluation(&incident);
-        let plan = if needed {
-            self.controls
-                .decide(&self.queue, &incident, &mut facts, self.time)
-        } else {
-            // The watch was behind.
-            Plan::NoAction {
-                reason: crate::NoActionReason::PodNotFound,
-                would: None,
-            }
-        };
-        let outcome = match &plan {
-            Plan::Evict(_) | Plan::Delete(_) | Plan::Shorten(_) => None,
-            Plan::Requeue {
-                reason,
-                until,
-                claim,
-            } => Some((
-                Outcome::waiting(reason.clone()),
-                Finished::requeued(reason, *until, claim.clone()),
-            )),
-            Plan::NoAction { reason, would } => Some((
-                Outcome::NoAction {
-                    reason: reason.clone(),
-                    would: would.clone(),
-                },
-                Finished::Final,
-            )),
-        };
-        Running {
+        let running = |facts, request, outcome| Running {
             key: job.key.uid.clone(),
             facts,
-            plan,
-            asked: false,
-            outcome: outcome.filter(|_| needed).or(Some((
-                Outcome::NoAction {
-                    reason: crate::NoActionReason::PodNotFound,
-                    would: None,
-                },
-                Finished::Final,
-            ))
-            .filter(|_| !needed)),
+            request,
+            outcome,
+        };
+        if let Some((_, outcome)) = self.controls.settle(&facts) {
+            let finished = Finished::requested(&outcome, None);
+            return running(facts, None, Some((outcome, finished)));
+        }
+        if is_final(&incident, types::RESPONDED) && !crate::needs_reevaluation(&incident) {
+            // The watch was behind.
+            let outcome = crate::tests::no_action(crate::NoActionReason::PodNotFound);
+            return running(facts, None, Some((outcome, Finished::Final)));
+        }
+        let plan = self
+            .controls
+            .decide(&self.queue, &incident, &mut facts, self.time);
+        match Next::from(plan) {
+            Next::Remove(action, removal) => {
+                let request = RemovalRequest {
+                    key: job.key.clone(),
+                    action,
+                    removal,
+                    verified: verified(&facts),
+                    at: self.time,
+                };
+                running(facts, Some(request), None)
+            }
+            Next::Report(outcome, finished) => running(facts, None, Some((outcome, finished))),
+            Next::Shorten(_) | Next::DryRun(_) => panic!("the world has neither"),
         }
     }
 
@@ -338,47 +308,27 @@ impl World {
         let Some(running) = self.running.get_mut(which) else {
             return;
         };
-        let (Plan::Evict(removal), false) = (running.plan.clone(), running.asked) else {
+        let Some(request) = running.request.take() else {
             return;
         };
-        running.asked = true;
-        let incident = self.incidents.get(&running.key).unwrap();
-        let pod_uid = incident.spec.pod.uid.clone();
-        let waiting = incident.status.as_ref().and_then(|s| s.waiting.clone());
-        let reject = |rejection| {
-            let deadline = removal.eviction_deadline_seconds;
-            let outcome = rejected(rejection, deadline, waiting.as_ref(), self.time);
-            let finished = Finished::requested(&outcome, None);
-            (outcome, finished)
-        };
-        let done = matches!(fault, Fault::None | Fault::LostResponse);
+        let binding = request.removal.binding.clone();
+        let facts = &running.facts;
+        let pod_uid = facts.violation.pod_uid.clone();
         let text = || "fault".to_owned();
         let exists = self.pods.contains_key(&pod_uid);
-        let result = match fault {
-            _ if !exists => reject(Rejection::PodNotFound),
-            Fault::None => (removed(&removal, self.time), Finished::Removed),
-            Fault::LostResponse | Fault::LostRequest => reject(Rejection::Unknown(text())),
-            Fault::Budget => reject(Rejection::DisruptionBudget(None)),
-            Fault::Webhook => reject(Rejection::Webhook(text())),
-            Fault::TooMany => reject(Rejection::Retry(text())),
-            Fault::Permission => reject(Rejection::Permission(text())),
+        let response = match fault {
+            _ if !exists => Err(Rejection::PodNotFound),
+            Fault::None => Ok(()),
+            Fault::LostResponse | Fault::LostRequest => Err(Rejection::Unknown(text())),
+            Fault::Budget => Err(Rejection::DisruptionBudget(None)),
+            Fault::Webhook => Err(Rejection::Webhook(text())),
+            Fault::TooMany => Err(Rejection::Retry(text())),
+            Fault::Permission => Err(Rejection::Permission(text())),
         };
-        match fault {
-            Fault::LostResponse | Fault::LostRequest if exists => {
-                self.unknown
-                    .insert(pod_uid.clone(), (removal.clone(), self.time));
-                self.controls.ledger.unanswered(&pod_uid, self.time);
-            }
-            Fault::None if exists => {}
-            Fault::None
-            | Fault::LostResponse
-            | Fault::LostRequest
-            | Fault::Budget
-            | Fault::Webhook
-            | Fault::TooMany
-            | Fault::Permission => self.controls.ledger.release(&pod_uid),
-        }
-        running.outcome = Some(result);
+        let outcome = self.controls.responded(facts, request, response, self.time);
+        let finished = Finished::requested(&outcome, None);
+        running.outcome = Some((outcome, finished));
+        let done = matches!(fault, Fault::None | Fault::LostResponse);
         if exists && (done || matches!(fault, Fault::LostRequest)) {
             self.asked.insert(pod_uid.clone());
         }
@@ -392,7 +342,7 @@ impl World {
                     pod: pod.name.clone(),
                     namespace: pod.namespace.clone(),
                     workload: pod.workload.clone(),
-                    binding: removal.binding.clone(),
+                    binding,
                     unseen: false,
                 });
             }
@@ -413,10 +363,7 @@ impl World {
             return;
         };
         let mut incident = self.incidents.get(&running.key).unwrap().clone();
-        let verified = Verified {
-            workload: running.facts.owner.workload().cloned(),
-            started: None,
-        };
+        let verified = verified(&running.facts);
         incident.status = Some(apply_outcome(&incident, &verified, &outcome, self.time));
         self.write(incident);
         self.queue.finished(&running.key, finished, self.time);
@@ -437,31 +384,22 @@ impl World {
                 self.finish(running);
             }
         }
-        let unknown = std::mem::take(&mut self.unknown);
-        for (pod, (removal, at)) in unknown {
-            let is_removed = self.pods.get(&pod).is_none_or(|p| p.evicted.is_some());
-            if killed || !is_removed {
-                self.removals
-                    .iter_mut()
-                    .filter(|r| r.pod == pod)
-                    .for_each(|r| r.unseen = true);
-                continue;
-            }
-            let of_pod = self
-                .incidents
-                .values()
-                .find(|i| i.spec.pod.uid == pod && !is_final(i, types::RESPONDED));
-            if let Some(mut incident) = of_pod.cloned() {
-                let outcome = removed(&removal, at);
-                incident.status = Some(apply_outcome(
-                    &incident,
-                    &Verified::default(),
-                    &outcome,
-                    self.time,
-                ));
-                incident.status.as_mut().unwrap().workload_ref =
-                    removal.claim.workload.map(|w| workload(&w.key.uid));
-                self.write(incident);
+        for unsettled in self.controls.unsettled() {
+            let request = &unsettled.request;
+            let mut incident = self.incidents.get(&request.key.uid).unwrap().clone();
+            let outcome = unsettled.last_outcome(&self.facts(&incident));
+            match outcome.filter(|_| !killed) {
+                Some(outcome) if !is_final(&incident, types::RESPONDED) => {
+                    let verified = &request.verified;
+                    incident.status = Some(apply_outcome(&incident, verified, &outcome, self.time));
+                    self.write(incident);
+                }
+                Some(_) => {}
+                None => {
+                    let pod = &incident.spec.pod.uid;
+                    let of_pod = self.removals.iter_mut().filter(|r| r.pod == *pod);
+                    of_pod.for_each(|r| r.unseen = true);
+                }
             }
         }
         (self.controls, self.queue) = leader();
@@ -553,12 +491,9 @@ fn leader() -> (Controls, Queue) {
     (Controls::new(RATES), Queue::new(settings))
 }
 
-fn removed(removal: &PodRemoval, at: Timestamp) -> Outcome {
-    Outcome::Removed {
-        action: ResponseAction::Evict,
-        binding: removal.binding.clone(),
-        at,
-        grace_period_seconds: removal.grace_period_seconds,
-        released: removal.released,
+fn verified(facts: &Facts) -> Verified {
+    Verified {
+        workload: facts.owner.workload().cloned(),
+        started: None,
     }
 }

@@ -1,13 +1,13 @@
 //! How the queue works, and how long it pauses after failures.
 //!
 //! Here: the settings and the pauses. Not here: the order (`queue`).
-//! Invariant: a pause is at least the first one and never longer than minutes, whatever an answer
-//! asks for.
+//! Invariant: a pause is at least the first one and never longer than minutes, also if an answer
+//! asks for more.
 
 use jiff::SignedDuration;
 
-/// The longest pause that a `Retry-After` can ask for: whoever answers an eviction with it, as a
-/// webhook does, must not stop the response.
+/// The longest pause that a `Retry-After` can ask for: a webhook that answers an eviction with it
+/// must not stop the response.
 const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_mins(5);
 /// How the queue works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

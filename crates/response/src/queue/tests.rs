@@ -135,7 +135,7 @@ fn no_more_than_the_slots_and_never_two_of_one_pod() {
     assert_eq!(bench.next(5).as_deref(), Some("a4"));
     bench.queue.finished("a4", Finished::Final, at(5));
     assert_eq!(bench.next(5).as_deref(), Some("b2"));
-    // A slot that ends twice, or of nobody, frees nothing.
+    // A slot that ends twice, or that no Incident has, frees nothing.
     bench.queue.finished("a1", Finished::Final, at(5));
     assert_eq!(bench.next(5), None);
 }

@@ -49,7 +49,7 @@ fn what_is_a_week_old_goes() {
 }
 
 #[test]
-fn a_removal_stays_for_a_day_whatever_the_maximum_age() {
+fn a_removal_stays_for_a_day_with_any_maximum_age() {
     let settings = RetentionSettings {
         max_age: minutes(60),
         ..RetentionSettings::default()

@@ -2,7 +2,7 @@
 //!
 //! Here: counting and naming it. Not here: the Event about it (`coverage`), processes that were not
 //! evaluated one by one (`metrics`).
-//! Invariant: what is kept is bounded, whatever tenants name their objects; a gap that is over is no
+//! Invariant: what is kept is bounded, also with the longest names of objects; a gap that is over is no
 //! longer reported.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -26,7 +26,7 @@ impl Limits {
         self.is_watched() && self.0.borrow().is_fallback_full(namespace, node)
     }
 
-    /// Nobody updates them any more when the sender is gone.
+    /// They are no longer updated when the sender is gone.
     fn is_watched(&self) -> bool {
         self.0.has_changed().is_ok()
     }
@@ -38,7 +38,7 @@ pub(crate) fn limits() -> (watch::Sender<IncidentLimits>, Limits) {
     (sender, Limits(receiver))
 }
 
-/// Keeps the limits current, for as long as somebody reads them.
+/// Keeps the limits current for as long as they are read.
 pub(crate) async fn follow(
     client: kube::Client,
     namespace: &str,
@@ -151,6 +151,6 @@ mod tests {
         }
         drop(events);
         keeping.await.unwrap();
-        assert!(!limits.is_full("shop", "node"), "nobody watches any more");
+        assert!(!limits.is_full("shop", "node"), "the watch has ended");
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Here: what an Incident says, and that it stays small. Not here: writing it (`write`), which
 //! text is how long (`evidence/size`).
-//! Invariant: an Incident with its metadata and status stays under 16 KiB, whatever the process
-//! was called; what its answer depends on goes last.
+//! Invariant: an Incident with its metadata and status stays under 16 KiB, however long the names of the
+//! process are; what its answer depends on goes last.
 
 pub(crate) mod size;
 
@@ -292,7 +292,7 @@ fn shrink(mut spec: IncidentSpec, finding: &Finding) -> IncidentSpec {
     spec
 }
 
-/// Cuts every text that whoever runs a process chooses.
+/// Cuts every text that the user of a process chooses.
 fn shorten(spec: &mut IncidentSpec) {
     let process = &mut spec.process;
     let paths = [&mut process.executable, &mut process.invoked_path];

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// Longest time between two updates of an Incident whose violations continue, and between two tries.
 const LONGEST_INTERVAL: Duration = Duration::from_mins(5);
-/// Most requests at a time: one that gets no answer holds nobody up.
+/// Most requests at a time: one that gets no answer delays no other.
 const IN_FLIGHT_LIMIT: usize = 32;
 /// The same for the Incidents of one namespace.
 const OF_A_NAMESPACE_LIMIT: usize = 4;

@@ -3,7 +3,7 @@
 //! Here: which commands a pod has, and whether a program that started is one of them. Not here:
 //! what follows for the origin of a process (`tree`).
 //! Invariant: all of a command has to agree, as far as the kernel kept its arguments; a command
-//! that only begins alike is somebody else's.
+//! that only begins alike is another one.
 
 use crate::kernel::record::Exec;
 use bailiff_api::Origin;

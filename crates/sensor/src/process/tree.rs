@@ -36,7 +36,7 @@ pub(crate) struct ExecSummary {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) identity: Identity,
-    /// Whether its container is not the pod's sandbox, whatever the pod's status says.
+    /// Whether its container is not the pod's sandbox, also if the pod's status lacks it.
     pub(crate) application: bool,
 }
 

@@ -1,4 +1,4 @@
-//! How much memory the sensor takes for pods that somebody made as large as they can be.
+//! How much memory the sensor takes for pods that a tenant made as large as they can be.
 //!
 //! A process of its own lists them from an HTTP server, through the client of a component, and asks
 //! the kernel how much memory it had at most. The server is a third process.
@@ -64,7 +64,7 @@ fn itself(role: &str) -> std::process::Child {
         .unwrap()
 }
 
-/// Lists the pods for whoever asks, and keeps watches open.
+/// Lists the pods for every client, and keeps watches open.
 fn serve() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     println!("\naddress {}", listener.local_addr().unwrap());

@@ -217,7 +217,7 @@ async fn each_policy_is_evaluated_once_for_a_process() {
 }
 
 #[tokio::test]
-async fn an_evaluation_error_is_found_whatever_the_failure_policy_and_is_no_violation() {
+async fn an_evaluation_error_is_found_with_either_failure_policy_and_is_no_violation() {
     for failure_policy in ["Fail", "Ignore"] {
         let mut sensor = Sensor::new(MINUTE).await;
         let failing = bytes(&json!({
@@ -379,7 +379,7 @@ async fn a_process_that_leaves_the_cgroups_of_its_pod_stays_the_pods() {
     assert!(found[0].process.left_pod_cgroup);
     let incident = crate::incident::evidence::incident(&found[0], "node-1", Timestamp::now());
     assert!(incident.spec.process.left_pod_cgroup);
-    // Nobody knows whose it is.
+    // Its pod cannot be determined.
     sensor.exec(left(12, 9999)).await;
     assert_eq!(sensor.found(), []);
     assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 1);
@@ -478,7 +478,7 @@ async fn who_a_process_is_has_to_be_clear() {
 }
 
 #[tokio::test]
-async fn a_process_that_entered_the_machines_namespaces_takes_them_from_nobody() {
+async fn a_process_that_entered_the_machines_namespaces_takes_them_from_no_pod() {
     let mut sensor = Sensor::new(MINUTE).await;
     for (pod, pid) in [("a", 10), ("b", 20)] {
         sensor.pod(running(pod, ID)).await;

@@ -53,7 +53,7 @@ impl Node {
     /// The runtime itself, which sees one hierarchy of version 2: crun takes no hybrid.
     fn call(&self, arguments: &[&str]) -> String {
         let line = "mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
-        // A file: whoever reads a pipe waits for the container, too, which inherits it.
+        // A file: the reader of a pipe waits for the container, too, which inherits it.
         let log = self.folder.join("log");
         let output = || Stdio::from(std::fs::File::create(&log).unwrap());
         let status = Command::new("unshare")
@@ -312,7 +312,7 @@ async fn a_process_that_leaves_the_cgroups_of_its_pod_is_still_told() {
     let waits = |told: &Told| told.exec("sleep").is_some();
     told.until(&mut records, &node, waits).await;
     let pid = std::fs::read_to_string(node.folder.join("a")).unwrap();
-    // Somebody who can write there moves it; a process of a pod that can does the same.
+    // A user who can write there moves it; a process of a pod that can does the same.
     std::fs::write(cgroup2().join("cgroup.procs"), pid.trim()).unwrap();
     std::fs::write(node.folder.join("rootfs/go"), "").unwrap();
     let first = told.exec("sh").unwrap().process;

@@ -27,7 +27,7 @@ async fn a_removal_without_a_known_result_is_looked_into_first() {
             Finished::Removed,
             true,
         ),
-        // It was not done either, and nobody claims that Bailiff did it.
+        // It was not done either, and Bailiff does not claim it.
         (deleted.reads(), vec![not_by_us], Finished::Final, false),
     ] {
         let scenario = rounds([
@@ -68,7 +68,7 @@ async fn an_eviction_that_is_never_answered_is_given_up_after_its_deadline() {
     let failed = responded("Unknown", "APIRequestFailed");
     let given_up = responded("False", "EvictionDeadlineExceeded");
     let scenario = rounds([
-        // The deadline passed while nobody asked: it is requested once more.
+        // The deadline passed while no leader asked: it is requested once more.
         vec![world.reads(), vec![evict().is_cut()], failed],
         vec![world.reads(), given_up],
         events("PolicyViolation"),
@@ -120,7 +120,7 @@ async fn who_no_longer_leads_requests_nothing() {
     server.finish();
 }
 
-/// A pod of 36,000 seconds that somebody else has deleted.
+/// A pod of 36,000 seconds that a user has deleted.
 fn terminating(grace: i64) -> World {
     World::new().with(|w| {
         w.pod["metadata"]["deletionTimestamp"] = json!("2999-01-01T00:00:00Z");

@@ -58,7 +58,7 @@ async fn a_status_that_cannot_be_written_now_frees_the_slot_and_is_written_later
         assert_eq!((ended, slots), (Ok(Finished::Removed), 1));
         assert!(controller.unwritten().all().is_empty());
     }
-    // Whoever asks for time gets it.
+    // An API server that asks for time gets it.
     let busy = write(json!({})).fails_with(
         429,
         json!({"status": "Failure", "code": 429,

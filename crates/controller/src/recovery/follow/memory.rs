@@ -2,7 +2,7 @@
 //!
 //! Here: one budget in bytes for all workloads, and the part of it that one has. Not here: what is kept
 //! of a pod (`pods`), and when a workload is watched (`super`).
-//! Invariant: all pods together take at most [`TOTAL`] bytes, whatever tenants create. A small workload
+//! Invariant: all pods together take at most [`TOTAL`] bytes, however many there are. A small workload
 //! always has room; a large one that has none waits, and is next when there is.
 
 use super::WATCHES;
@@ -63,8 +63,8 @@ impl Share {
         }
     }
 
-    /// All that one workload can take, when it is there: who asked first has it first, and meanwhile
-    /// nobody gets more. None: nobody waits any more.
+    /// All that one workload can take, when it is there: the first that asks has it first, and meanwhile
+    /// no other gets more. None: the limits no longer exist.
     pub(super) async fn whole(limits: &Limits) -> Option<Self> {
         let shared = Arc::clone(&limits.shared);
         let held = Arc::clone(&shared).acquire_many_owned(kib(WORKLOAD_LIMIT));

@@ -22,7 +22,7 @@ const PARTS: &[&[&str]] = &[
     &["metadata", "uid"],
     &["metadata", "creationTimestamp"],
     &["metadata", "deletionTimestamp"],
-    // Owners select their pods by labels that nobody knows before.
+    // Owners select their pods by labels that are not known before.
     &["metadata", "labels"],
     &["metadata", "ownerReferences"],
     &["spec", "nodeName"],

@@ -39,7 +39,7 @@ fn a_changed_expression_is_evaluated_again_and_a_cancelled_response_is_final() {
             vec![WaitReason::WaitingForNextExec(None)],
             responded::POLICY_CHANGED,
         ),
-        // What fails meanwhile makes nobody forget it.
+        // What fails meanwhile does not end it.
         (
             vec![WaitReason::Cooldown, failed()],
             responded::POLICY_CHANGED,
@@ -65,7 +65,7 @@ fn what_waited_because_of_the_switch_and_is_old_is_closed() {
         (vec![off()], 3601, too_old),
         (vec![WaitReason::DisruptionBudget(None)], 36_000, "Evict"),
         (vec![failed()], 36_000, "Evict"),
-        // What fails or is decided earlier makes nobody forget the switch.
+        // What fails or is decided earlier does not end the effect of the switch.
         (vec![off(), failed()], 3600, "Evict"),
         (vec![off(), failed()], 18_000, too_old),
         (

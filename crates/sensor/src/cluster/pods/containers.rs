@@ -2,8 +2,8 @@
 //!
 //! Here: which of them are kept, and what is left out of each. Not here: pods of the common size, and
 //! what a container is (`read`).
-//! Invariant: a container that was started is known whatever stands in others; a text that is too
-//! large is unknown for its own container alone.
+//! Invariant: a container that was started is known, and what others contain does not change that; a text
+//! that is too large is unknown for its own container alone.
 
 use crate::incident::evidence::PATH_LIMIT_BYTES;
 use bailiff_policy::{Reads, project};

@@ -2,7 +2,7 @@
 //!
 //! Here: which fields the sensor itself needs, and what is left out where they are too large. Not here:
 //! what expressions read (`needs`).
-//! Invariant: reading a pod takes a bounded number of bytes beside its JSON, whatever it is.
+//! Invariant: reading a pod takes a bounded number of bytes beside its JSON.
 
 use super::PodFacts;
 use super::containers::started;

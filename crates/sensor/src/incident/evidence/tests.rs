@@ -255,7 +255,7 @@ fn text_is_cut_between_characters_and_says_so() {
 }
 
 #[test]
-fn ancestors_are_kept_at_the_cost_of_labels_that_nobody_selects() {
+fn ancestors_are_kept_at_the_cost_of_labels_that_no_selector_reads() {
     let mut finding = finding(&numbered(32, 200), &[]);
     finding.process = Arc::new(Process {
         ancestors: Ancestors(vec![ancestor("/bin/bash", "bash"); 16]),
@@ -537,7 +537,7 @@ proptest! {
     #![proptest_config(ProptestConfig { max_shrink_iters: 200, ..ProptestConfig::with_cases(100) })]
 
     #[test]
-    fn whatever_a_process_is_called_its_incident_stays_small(hostile in hostile()) {
+    fn the_incident_of_a_process_with_any_name_stays_small(hostile in hostile()) {
         stays_small(hostile);
     }
 }

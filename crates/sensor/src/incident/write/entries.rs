@@ -164,7 +164,7 @@ impl Entry {
         }
     }
 
-    /// Which of a namespace is written first: new Incidents, as somebody acts on them, and none of them behind
+    /// Which of a namespace is written first: new Incidents, as the controller responds to them, and none of them behind
     /// one that failed before.
     pub(super) fn rank(&self) -> (bool, bool, Instant) {
         (self.exists, self.failures > 0, self.not_before)
@@ -295,7 +295,7 @@ impl Entry {
         self.interval = self.interval.saturating_mul(2).min(LONGEST_INTERVAL);
     }
 
-    /// Somebody deleted the Incident.
+    /// The Incident was deleted.
     pub(super) fn deleted(&mut self, now: Instant, interval: Duration) {
         self.exists = false;
         self.held_back = false;

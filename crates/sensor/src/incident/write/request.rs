@@ -42,7 +42,7 @@ pub(super) enum Outcome {
     Unfindable(Box<kube::Error>),
     /// It has this series.
     Updated(Box<Series>),
-    /// Somebody deleted the Incident: the next violation creates it anew.
+    /// The Incident was deleted: the next violation creates it again.
     NotFound,
     /// The API server does not accept an Incident in this namespace: a quota, a webhook, a namespace
     /// that is terminating or gone, missing permissions, a field that is not valid.
@@ -182,7 +182,7 @@ fn patch_status(namespace: &str, name: &str, patch: &Value) -> Built {
         .map_err(kube::Error::BuildRequest)
 }
 
-/// The text of what the API server accepted: that it did counts, whatever the object is.
+/// The text of what the API server accepted: that it did counts, and not what the object is.
 async fn send(client: &kube::Client, request: Built) -> Result<String, kube::Error> {
     client.request_text(request?).await
 }

@@ -1,7 +1,7 @@
 //! Writing to an API server that answers, fails, or does neither; time is the test's.
 //!
-//! The server here answers by rules and says when it was asked: in a flood nobody knows the order of
-//! requests before, which a scenario of `bailiff_testing` would need.
+//! The server here answers by rules and says when it was asked: in a flood the order of requests is not
+//! known before, which a scenario of `bailiff_testing` would need.
 
 mod fairness;
 mod limited;
@@ -173,7 +173,7 @@ impl Server {
 
     async fn send(&self, finding: Finding) {
         self.sender.send(finding).await.unwrap();
-        // Whatever can be written now is.
+        // All that can be written now is written.
         tokio::task::yield_now().await;
     }
 
@@ -344,7 +344,7 @@ async fn what_the_controller_acts_on_is_written_soon_and_each_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn evaluation_errors_of_an_hour_are_one_incident_whatever_pod_they_are_of() {
+async fn evaluation_errors_of_an_hour_are_one_incident_for_all_pods() {
     let server = Server::new(|_, _| Some(201), Duration::from_secs(1));
     let error = |namespace: &str, pod: &str, hour: i64, generation: i64| {
         let mut error = violation(namespace, pod);
@@ -473,7 +473,7 @@ async fn what_a_newer_version_wrote_is_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_incident_that_somebody_deleted_is_made_anew() {
+async fn an_incident_that_was_deleted_is_created_again() {
     let answer: Answer = |method, _| Some(if *method == Method::PATCH { 404 } else { 201 });
     let server = Server::new(answer, Duration::from_secs(1));
     server.violation("pod").await;
@@ -488,7 +488,7 @@ async fn an_incident_that_somebody_deleted_is_made_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_writer_turns_whatever_the_api_server_does_and_is_told_of_when_it_does_not() {
+async fn a_writer_makes_progress_without_an_api_server_and_is_reported_if_it_does_not() {
     for (name, answer) in [
         ("nothing to write", (|_, _| Some(201)) as Answer),
         ("failures", |_, _| Some(503)),

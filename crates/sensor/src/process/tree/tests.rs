@@ -174,7 +174,7 @@ fn what_was_not_seen_to_start_has_the_origin_that_its_session_proves() {
         ..joined(52)
     };
     assert_eq!(run(&mut tree, &shared, &["sh"]).0, Origin::Unknown);
-    // It joined before the sensor was there: by a program that nobody saw, which may be a probe's.
+    // It joined before the sensor was there: by a program that was not observed, which may be a probe's.
     let old = Exec {
         process: ProcessKey {
             pid: 53,

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn the_sandbox_of_a_pod_is_skipped_whatever_it_is_called() {
+async fn the_sandbox_of_a_pod_is_skipped_under_any_name() {
     let mut sensor = Sensor::new(Duration::ZERO).await;
     sensor.pod(pod("a")).await;
     sensor.exec(sandbox(9, "a")).await;

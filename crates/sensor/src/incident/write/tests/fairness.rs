@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_request_without_an_answer_holds_up_nobody_else() {
+async fn a_request_without_an_answer_delays_no_other() {
     let server = Server::new(|_, pod| (pod != "silent").then_some(201), HOUR);
     server.violation("silent").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
