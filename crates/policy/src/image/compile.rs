@@ -3,8 +3,8 @@
 //! Here: patterns and selectors, every fault with its field. Not here: expressions (`validations`), the verdict.
 //! Invariant: a policy with a fault is neither evaluated nor rendered, not even in part.
 
-use super::validations;
-use crate::compile::{CompiledValidation, FieldError};
+use super::validations::{self, ImageRule};
+use crate::compile::FieldError;
 use crate::selector::MatchResources;
 use bailiff_api::{ImageAdmissionPolicy, Unchecked};
 use bailiff_oci::{InvalidPatterns, Pattern, Patterns, Reference, Shape};
@@ -28,7 +28,7 @@ pub struct CompiledImagePolicy {
     pub(super) digest: Option<CompiledDigestRule>,
     pub(super) on_pending: Unchecked,
     pub(super) on_error: Unchecked,
-    pub(super) validations: Vec<CompiledValidation>,
+    pub(super) validations: Vec<ImageRule>,
     pub(super) spec_constraints: bailiff_api::MatchResources,
 }
 
@@ -67,7 +67,8 @@ impl CompiledImagePolicy {
     /// Whether an expression of the policy mentions `namespaceObject`.
     #[must_use]
     pub fn reads_namespace(&self) -> bool {
-        let programs = self.validations.iter().flat_map(|validation| {
+        let programs = self.validations.iter().flat_map(|rule| {
+            let validation = &rule.validation;
             std::iter::once(&validation.program).chain(validation.message_program.as_ref())
         });
         programs
