@@ -30,7 +30,7 @@ impl DryRun<'_> {
     /// Why the decision is not known, for people.
     pub(super) async fn send(&self, client: &Client) -> Result<Option<Rejection>, String> {
         let namespace = self.namespace;
-        // The rejection of somebody without the permission says nothing about the controller's request.
+        // The rejection of a user without the permission says nothing about the controller's request.
         if !may_evict(client, namespace).await? {
             return Err(format!(
                 "you do not have the permission to create pods/eviction in namespace {namespace}"
