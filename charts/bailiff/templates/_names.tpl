@@ -104,7 +104,8 @@ readinessProbe:
 {{- get $labels "pod-security.kubernetes.io/enforce" }}
 {{- end }}
 
-{{/* Ports of the registries in the value registries, of their mirrors, and of networkPolicy.registryPorts. */}}
+{{/* Ports of the registries in the value registries, of their mirrors and the other hosts that they name, and of
+networkPolicy.registryPorts. */}}
 {{- define "bailiff.registryPorts" -}}
 {{- $ports := list }}
 {{- range .Values.networkPolicy.registryPorts }}
@@ -118,6 +119,9 @@ readinessProbe:
 {{- end }}
 {{- $port := regexFind ":[0-9]+$" $address | trimPrefix ":" }}
 {{- $ports = append $ports (int (default (ternary "80" "443" (default false $registry.plainHTTP)) $port)) }}
+{{- range concat (default list $registry.tokenServers) (default list $registry.redirectHosts) }}
+{{- $ports = append $ports (int (default "443" (regexFind ":[0-9]+$" . | trimPrefix ":"))) }}
+{{- end }}
 {{- end }}
 {{- join "," (uniq $ports) }}
 {{- end }}

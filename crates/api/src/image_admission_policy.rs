@@ -181,9 +181,9 @@ pub struct ImageValidation {
     /// CEL expression. Must evaluate to bool; false is a violation. It can use `image`, `container`, `object`
     /// (the Pod) and `namespaceObject`. `image` has the parts of the reference in normal form: `registry`
     /// (docker.io), `repository` (docker.io/library/nginx), `digest` (absent without one) and `tag` (absent
-    /// with a digest; latest if none is written). `image.tag` cannot be used with digest.pin. `container` is
-    /// the entry of the pod that uses the image: of containers, initContainers or ephemeralContainers, or of
-    /// volumes for an image volume.
+    /// with a digest; latest if none is written). Expressions that use `image.tag` are evaluated before a tag
+    /// is pinned, and cannot be used with digest.pin. `container` is the entry of the pod that uses the
+    /// image: of containers, initContainers or ephemeralContainers, or of volumes for an image volume.
     #[schemars(length(min = 1, max = 10240))]
     pub expression: String,
     /// Message of a violation. Must be one line. If unset, the message contains the expression.

@@ -62,6 +62,9 @@ pub const CONTROLLER_SERVICE_ACCOUNT: &str = "bailiff-controller";
 
 /// Name of both webhook configurations, as the chart names them.
 pub const WEBHOOK_CONFIGURATION: &str = "bailiff";
+/// Name of the `ValidatingWebhookConfiguration` without entries that owns the rendered bindings of image policies, as
+/// the chart names it. With it, the API server stops enforcing them.
+pub const RENDERED_OWNER: &str = "bailiff-renderer";
 /// Name of the Service of the webhook, as the chart names it.
 pub const WEBHOOK_SERVICE: &str = "bailiff-webhook";
 /// Name of the Secret with the authority of the webhook's certificates. The chart creates it without data; the

@@ -103,12 +103,55 @@ fn power_of_two(text: &str) -> Result<u32, String> {
     }
 }
 
-/// Flags of `bailiff controller`.
+/// Flags of every component.
 #[derive(Debug, clap::Args)]
-pub(crate) struct ControllerArgs {
+pub(crate) struct ComponentArgs {
     /// Namespace that Bailiff runs in
     #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
     namespace: String,
+    /// Address of metrics and health
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "BAILIFF_BIND_ADDRESS",
+        default_value = "[::]:8080"
+    )]
+    bind_address: SocketAddr,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// Flags of the components that apply image policies.
+#[derive(Debug, clap::Args)]
+struct ImagePolicyArgs {
+    /// Namespaces that no image policy applies to, besides kube-system and Bailiff's own, separated by commas
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "BAILIFF_EXEMPT_NAMESPACES",
+        value_delimiter = ','
+    )]
+    exempt_namespaces: Vec<String>,
+    /// Whether bindings have their own actions, or all of them Audit
+    #[arg(
+        long,
+        value_name = "MODE",
+        env = "BAILIFF_IMAGE_POLICIES_MODE",
+        default_value = "enforce",
+        ignore_case = true
+    )]
+    image_policies_mode: ImagePoliciesMode,
+}
+
+/// Names of a list. One that is set to nothing, as by an empty environment variable, has one empty name.
+fn names(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+/// Flags of `bailiff controller`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ControllerArgs {
     /// Name of this replica: its pod's name
     #[arg(long, value_name = "NAME", env = "BAILIFF_POD_NAME")]
     pod_name: String,
@@ -129,14 +172,6 @@ pub(crate) struct ControllerArgs {
         default_value = "kube-system"
     )]
     critical_namespaces: Vec<String>,
-    /// Address of metrics and health
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "BAILIFF_BIND_ADDRESS",
-        default_value = "[::]:8080"
-    )]
-    bind_address: SocketAddr,
     /// Time after which a standby acquires a Lease that its leader no longer renews
     #[arg(long, value_name = "DURATION", env = "BAILIFF_LEADER_ELECT_LEASE_DURATION", default_value = "15s", value_parser = duration)]
     leader_elect_lease_duration: Duration,
@@ -203,7 +238,7 @@ pub(crate) struct ControllerArgs {
     #[arg(long, value_name = "NUMBER", env = "BAILIFF_RETENTION_MAX_INCIDENTS", default_value = "20000", value_parser = clap::value_parser!(u32).range(1..))]
     retention_max_incidents: u32,
     #[command(flatten)]
-    pub(crate) log: LogArgs,
+    pub(crate) component: ComponentArgs,
 }
 
 impl ControllerArgs {
@@ -220,14 +255,12 @@ impl ControllerArgs {
             !self.status_resync_interval.is_zero() && !self.leader_elect_retry_period.is_zero(),
             "--status-resync-interval and --leader-elect-retry-period must be more than 0s"
         );
-        // A list that is set to nothing, as by an empty environment variable, has one empty name.
-        let names = |names: Vec<String>| names.into_iter().filter(|n| !n.is_empty()).collect();
         Ok(bailiff_controller::Config {
-            namespace: self.namespace,
+            namespace: self.component.namespace,
             identity: self.pod_name,
             exempt_namespaces: names(self.exempt_namespaces),
             critical_namespaces: names(self.critical_namespaces),
-            address: self.bind_address,
+            address: self.component.bind_address,
             lease_duration: self.leader_elect_lease_duration,
             lease_renew: self.leader_elect_renew_deadline,
             lease_retry: self.leader_elect_retry_period,
@@ -253,23 +286,12 @@ impl ControllerArgs {
 /// Flags of `bailiff sensor`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SensorArgs {
-    /// Namespace that Bailiff runs in
-    #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
-    namespace: String,
     /// Name of the node of this pod
     #[arg(long, value_name = "NAME", env = "BAILIFF_NODE_NAME")]
     node_name: String,
     /// Name of this pod
     #[arg(long, value_name = "NAME", env = "BAILIFF_POD_NAME")]
     pod_name: String,
-    /// Address of metrics and health
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "BAILIFF_BIND_ADDRESS",
-        default_value = "[::]:8080"
-    )]
-    bind_address: SocketAddr,
     /// UID of this pod
     #[arg(long, value_name = "UID", env = "BAILIFF_POD_UID")]
     pod_uid: String,
@@ -283,18 +305,18 @@ pub(crate) struct SensorArgs {
     #[arg(long, value_name = "DURATION", env = "BAILIFF_INCIDENT_UPDATE_INTERVAL", default_value = "1s", value_parser = duration)]
     incident_update_interval: Duration,
     #[command(flatten)]
-    pub(crate) log: LogArgs,
+    pub(crate) component: ComponentArgs,
 }
 
 impl SensorArgs {
     pub(crate) fn config(self) -> bailiff_sensor::Config {
         bailiff_sensor::Config {
-            namespace: self.namespace,
+            namespace: self.component.namespace,
             node_name: self.node_name,
             ring_buffer_bytes: self.ring_buffer_bytes,
             pod_lookup_timeout: self.pod_lookup_timeout,
             incident_update_interval: self.incident_update_interval,
-            address: self.bind_address,
+            address: self.component.bind_address,
             identity: self.pod_name,
             pod_uid: self.pod_uid,
         }
@@ -304,39 +326,13 @@ impl SensorArgs {
 /// Flags of `bailiff renderer`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RendererArgs {
-    /// Namespace that Bailiff runs in
-    #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
-    namespace: String,
-    /// Namespaces that no image policy applies to, besides kube-system and Bailiff's own, separated by commas
-    #[arg(
-        long,
-        value_name = "NAMES",
-        env = "BAILIFF_EXEMPT_NAMESPACES",
-        value_delimiter = ','
-    )]
-    exempt_namespaces: Vec<String>,
+    #[command(flatten)]
+    policies: ImagePolicyArgs,
     /// Render bindings with the action Deny alone, because the webhook applies the others
     #[arg(long, env = "BAILIFF_WEBHOOK")]
     webhook: bool,
-    /// Whether bindings have their own actions, or all of them Audit
-    #[arg(
-        long,
-        value_name = "MODE",
-        env = "BAILIFF_IMAGE_POLICIES_MODE",
-        default_value = "enforce",
-        ignore_case = true
-    )]
-    image_policies_mode: ImagePoliciesMode,
-    /// Address of metrics and health
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "BAILIFF_BIND_ADDRESS",
-        default_value = "[::]:8080"
-    )]
-    bind_address: SocketAddr,
     #[command(flatten)]
-    pub(crate) log: LogArgs,
+    pub(crate) component: ComponentArgs,
 }
 
 /// Whether bindings of image policies have their own actions.
@@ -360,11 +356,11 @@ impl From<ImagePoliciesMode> for bailiff_renderer::Mode {
 impl RendererArgs {
     pub(crate) fn config(self) -> bailiff_renderer::Config {
         bailiff_renderer::Config::new(
-            self.bind_address,
-            &self.namespace,
-            self.exempt_namespaces,
+            self.component.bind_address,
+            &self.component.namespace,
+            names(self.policies.exempt_namespaces),
             self.webhook,
-            self.image_policies_mode.into(),
+            self.policies.image_policies_mode.into(),
         )
     }
 }

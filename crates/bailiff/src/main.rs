@@ -94,7 +94,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Controller(args) => {
             drop(out);
-            args.log.start();
+            args.component.log.start();
             component(async |shutdown| {
                 let config = args.config()?;
                 let clients = bailiff_controller::Clients::in_cluster()?;
@@ -103,7 +103,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Renderer(args) => {
             drop(out);
-            args.log.start();
+            args.component.log.start();
             component(async |shutdown| {
                 let client = bailiff_kube::client::in_cluster()?;
                 Ok(bailiff_renderer::run(args.config(), client, shutdown).await?)
@@ -111,7 +111,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Webhook(args) => {
             drop(out);
-            args.log.start();
+            args.component.log.start();
             component(async |shutdown| {
                 let client = bailiff_kube::client::in_cluster()?;
                 let (config, edges) = args.config()?;
@@ -122,7 +122,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Sensor(args) => {
             drop(out);
-            args.log.start();
+            args.component.log.start();
             component(async |shutdown| {
                 let client = bailiff_kube::client::in_cluster()?;
                 Ok(Box::pin(bailiff_sensor::run(args.config(), client, shutdown)).await?)

@@ -34,6 +34,14 @@ pub struct ClusterArgs {
     pub context: Option<String>,
 }
 
+/// Which Bailiff a command reads the configuration of.
+#[derive(Clone, Debug, clap::Args)]
+pub struct InstallationArgs {
+    /// Namespace that Bailiff is installed in
+    #[arg(long, value_name = "NAME", default_value = "bailiff-system")]
+    pub bailiff_namespace: String,
+}
+
 /// When the output is colored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Color {

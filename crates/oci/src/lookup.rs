@@ -115,136 +115,192 @@ pub enum Failure {
     Overloaded,
 }
 
+/// Where the message of a cause has the name of the registry.
+const HOST: &str = "HOST";
+
+/// Where the message of a cause has what only this failure has, such as a status code.
+const DETAIL: &str = "DETAIL";
+
+/// All that follows from the cause of a failure.
+struct Cause<'a> {
+    /// The cause in upper camel case.
+    reason: &'static str,
+    /// A clause with [`HOST`], and after it [`DETAIL`] if there is one.
+    clause: &'static str,
+    /// What only this failure has.
+    detail: Option<Detail<'a>>,
+    /// Whether the registry gave no answer at all.
+    is_without_answer: bool,
+    /// When the registry wants to be asked again.
+    retry_after: Option<Duration>,
+}
+
+/// What only one failure has.
+#[derive(Clone, Copy)]
+enum Detail<'a> {
+    Status(u16),
+    Answer(&'a Excerpt),
+    Limit(&'static str),
+}
+
+impl fmt::Display for Detail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "{status}"),
+            Self::Answer(what) => write!(f, "{what}"),
+            Self::Limit(name) => f.write_str(name),
+        }
+    }
+}
+
+impl<'a> Cause<'a> {
+    /// The registry, or Bailiff in its place, answered that the image cannot be checked.
+    const fn answered(reason: &'static str, clause: &'static str) -> Self {
+        Self {
+            reason,
+            clause,
+            detail: None,
+            is_without_answer: false,
+            retry_after: None,
+        }
+    }
+
+    /// There was no answer.
+    const fn without_answer(reason: &'static str, clause: &'static str) -> Self {
+        Self {
+            is_without_answer: true,
+            ..Self::answered(reason, clause)
+        }
+    }
+
+    const fn with(self, detail: Detail<'a>) -> Self {
+        Self {
+            detail: Some(detail),
+            ..self
+        }
+    }
+
+    const fn after(self, retry_after: Option<Duration>) -> Self {
+        Self {
+            retry_after,
+            ..self
+        }
+    }
+}
+
 impl Failure {
     /// An unexpected answer: what is unexpected about it, which can be what a server wrote.
     pub(crate) fn unexpected(what: &str) -> Self {
         Self::UnexpectedAnswer(Excerpt::of(what))
     }
 
+    /// The one list of causes: everything else about a failure is read from it.
+    const fn cause(&self) -> Cause<'_> {
+        match self {
+            Self::RegistryNotAllowed => Cause::answered(
+                "RegistryNotAllowed",
+                "Bailiff is not configured to ask registry HOST",
+            ),
+            Self::AddressNotAllowed => Cause::answered(
+                "AddressNotAllowed",
+                "registry HOST has an address that Bailiff does not connect to",
+            ),
+            Self::RedirectNotAllowed => Cause::answered(
+                "RedirectNotAllowed",
+                "registry HOST redirects to another host",
+            ),
+            Self::TokenServerNotAllowed => Cause::answered(
+                "TokenServerNotAllowed",
+                "registry HOST names another host for tokens",
+            ),
+            Self::Unauthorized => Cause::answered(
+                "Unauthorized",
+                "registry HOST requires other credentials (401)",
+            ),
+            Self::Forbidden => Cause::answered("Forbidden", "registry HOST denies access (403)"),
+            Self::CredentialUnusable => Cause::answered(
+                "CredentialUnusable",
+                "the credential of Bailiff for registry HOST cannot be used",
+            ),
+            Self::RateLimited { retry_after } => {
+                Cause::without_answer("RateLimited", "registry HOST limits requests (429)")
+                    .after(*retry_after)
+            }
+            Self::Unavailable {
+                status,
+                retry_after,
+            } => Cause::without_answer("Unavailable", "registry HOST has an error (DETAIL)")
+                .with(Detail::Status(*status))
+                .after(*retry_after),
+            Self::Connect => Cause::without_answer("Connect", "registry HOST cannot be reached"),
+            Self::Certificate => {
+                Cause::answered("Certificate", "registry HOST has no valid certificate")
+            }
+            Self::Timeout => {
+                Cause::without_answer("Timeout", "registry HOST does not answer in time")
+            }
+            Self::UnexpectedAnswer(what) => Cause::answered(
+                "UnexpectedAnswer",
+                "registry HOST gives an unexpected answer: DETAIL",
+            )
+            .with(Detail::Answer(what)),
+            Self::LimitExceeded(limit) => {
+                Cause::answered("LimitExceeded", "registry HOST exceeds the limit DETAIL")
+                    .with(Detail::Limit(limit))
+            }
+            Self::DigestMismatch => Cause::answered(
+                "DigestMismatch",
+                "registry HOST sends content that has another digest",
+            ),
+            Self::Overloaded => {
+                Cause::without_answer("Overloaded", "too many images are being checked")
+            }
+        }
+    }
+
     /// The cause in upper camel case, for messages, metrics and reports.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::RegistryNotAllowed => "RegistryNotAllowed",
-            Self::AddressNotAllowed => "AddressNotAllowed",
-            Self::RedirectNotAllowed => "RedirectNotAllowed",
-            Self::TokenServerNotAllowed => "TokenServerNotAllowed",
-            Self::Unauthorized => "Unauthorized",
-            Self::Forbidden => "Forbidden",
-            Self::CredentialUnusable => "CredentialUnusable",
-            Self::RateLimited { .. } => "RateLimited",
-            Self::Unavailable { .. } => "Unavailable",
-            Self::Connect => "Connect",
-            Self::Certificate => "Certificate",
-            Self::Timeout => "Timeout",
-            Self::UnexpectedAnswer(_) => "UnexpectedAnswer",
-            Self::LimitExceeded(_) => "LimitExceeded",
-            Self::DigestMismatch => "DigestMismatch",
-            Self::Overloaded => "Overloaded",
-        }
+        self.cause().reason
     }
 
     /// Whether the registry gave no answer at all, so that its last answer about a tag can stand in.
     #[must_use]
     pub const fn is_without_answer(&self) -> bool {
-        match self {
-            Self::RateLimited { .. }
-            | Self::Unavailable { .. }
-            | Self::Connect
-            | Self::Timeout
-            | Self::Overloaded => true,
-            Self::RegistryNotAllowed
-            | Self::AddressNotAllowed
-            | Self::RedirectNotAllowed
-            | Self::TokenServerNotAllowed
-            | Self::Unauthorized
-            | Self::Forbidden
-            | Self::CredentialUnusable
-            | Self::Certificate
-            | Self::UnexpectedAnswer(_)
-            | Self::LimitExceeded(_)
-            | Self::DigestMismatch => false,
-        }
+        self.cause().is_without_answer
     }
 
     /// When the registry wants to be asked again, if it said so.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::RateLimited { retry_after } | Self::Unavailable { retry_after, .. } => {
-                *retry_after
-            }
-            Self::RegistryNotAllowed
-            | Self::AddressNotAllowed
-            | Self::RedirectNotAllowed
-            | Self::TokenServerNotAllowed
-            | Self::Unauthorized
-            | Self::Forbidden
-            | Self::CredentialUnusable
-            | Self::Connect
-            | Self::Certificate
-            | Self::Timeout
-            | Self::UnexpectedAnswer(_)
-            | Self::LimitExceeded(_)
-            | Self::DigestMismatch
-            | Self::Overloaded => None,
-        }
+        self.cause().retry_after
     }
-}
 
-impl Failure {
     /// A clause that follows "because", about the registry with this name.
     #[must_use]
     pub fn of_registry(&self, registry: &str) -> String {
-        let registry = format!("registry {registry}");
-        match self {
-            Self::RegistryNotAllowed => format!("Bailiff is not configured to ask {registry}"),
-            Self::AddressNotAllowed => {
-                format!("{registry} has an address that Bailiff does not connect to")
+        let Cause { clause, detail, .. } = self.cause();
+        // Each place is filled once, so that no name is taken for another place.
+        let (before, registry, rest) = match clause.split_once(HOST) {
+            Some((before, rest)) => (before, registry, rest),
+            None => (clause, "", ""),
+        };
+        match (rest.split_once(DETAIL), detail) {
+            (Some((between, after)), Some(detail)) => {
+                format!("{before}{registry}{between}{detail}{after}")
             }
-            Self::RedirectNotAllowed => format!("{registry} redirects to another host"),
-            Self::TokenServerNotAllowed => format!("{registry} names another host for tokens"),
-            Self::Unauthorized => format!("{registry} requires other credentials (401)"),
-            Self::Forbidden => format!("{registry} denies access (403)"),
-            Self::CredentialUnusable => {
-                format!("the credential of Bailiff for {registry} cannot be used")
-            }
-            Self::RateLimited { .. } => format!("{registry} limits requests (429)"),
-            Self::Unavailable { status, .. } => format!("{registry} has an error ({status})"),
-            Self::Connect => format!("{registry} cannot be reached"),
-            Self::Certificate => format!("{registry} has no valid certificate"),
-            Self::Timeout => format!("{registry} does not answer in time"),
-            Self::UnexpectedAnswer(what) => {
-                format!("{registry} gives an unexpected answer: {what}")
-            }
-            Self::LimitExceeded(limit) => format!("{registry} exceeds the limit {limit}"),
-            Self::DigestMismatch => format!("{registry} sends content that has another digest"),
-            Self::Overloaded => "too many images are being checked".to_owned(),
+            (Some(_) | None, _) => format!("{before}{registry}{rest}"),
         }
     }
 }
 
-/// The reason, and what a registry said unexpectedly.
+/// The reason, and what only this failure has.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.reason())?;
-        match self {
-            Self::UnexpectedAnswer(what) => write!(f, ": {what}"),
-            Self::LimitExceeded(limit) => write!(f, ": {limit}"),
-            Self::Unavailable { status, .. } => write!(f, ": {status}"),
-            Self::RegistryNotAllowed
-            | Self::AddressNotAllowed
-            | Self::RedirectNotAllowed
-            | Self::TokenServerNotAllowed
-            | Self::Unauthorized
-            | Self::Forbidden
-            | Self::CredentialUnusable
-            | Self::RateLimited { .. }
-            | Self::Connect
-            | Self::Certificate
-            | Self::Timeout
-            | Self::DigestMismatch
-            | Self::Overloaded => Ok(()),
+        let Cause { reason, detail, .. } = self.cause();
+        match detail {
+            Some(detail) => write!(f, "{reason}: {detail}"),
+            None => f.write_str(reason),
         }
     }
 }
@@ -294,6 +350,26 @@ mod tests {
             .filter(|row| !causes.contains(row.as_str()))
             .collect();
         assert!(missing.is_empty(), "docs/registries.md lacks {missing:#?}");
+    }
+
+    #[test]
+    fn a_name_is_never_taken_for_a_place_in_a_message() {
+        let failure = Failure::unexpected("HOST DETAIL");
+        assert_eq!(
+            failure.of_registry("DETAIL.test"),
+            "registry DETAIL.test gives an unexpected answer: \"HOST DETAIL\""
+        );
+        assert_eq!(failure.to_string(), "UnexpectedAnswer: \"HOST DETAIL\"");
+        let unavailable = Failure::Unavailable {
+            status: 502,
+            retry_after: Some(Duration::from_secs(7)),
+        };
+        assert_eq!(
+            unavailable.of_registry("r.test"),
+            "registry r.test has an error (502)"
+        );
+        assert_eq!(unavailable.to_string(), "Unavailable: 502");
+        assert_eq!(unavailable.retry_after(), Some(Duration::from_secs(7)));
     }
 
     #[test]

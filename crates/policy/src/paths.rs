@@ -2,7 +2,7 @@
 //!
 //! Here: joining a path to the working directory that it begins in. Not here: reading either
 //! (`sensor`).
-//! Invariant: links are not followed, as nobody may read a container's files; a beginning that is
+//! Invariant: links are not followed, as a container's files must not be read; a beginning that is
 //! not known stays marked as `…`, and nothing leads above it.
 
 /// What a directory begins with whose beginning is not known.

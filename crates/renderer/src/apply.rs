@@ -1,14 +1,13 @@
 //! One pass: read everything, write what differs, report.
 //!
 //! Here: the requests and their order. Not here: what differs (`plan`).
-//! Invariant: a request that fails stops no other; a pass without the release's `ClusterRole` or namespace writes
-//! nothing, because the release is being uninstalled.
+//! Invariant: a request that fails stops no other; a pass without the owner of what is rendered or without the
+//! namespace writes nothing, because the release is being uninstalled.
 
 use crate::metrics::Metrics;
 use crate::plan::{self, Cluster, Plan, RENDERER, Settings, Write, plan};
 use crate::status;
-use bailiff_api::keys::WEBHOOK_CONFIGURATION;
-use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, TypeChecking};
+use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, TypeChecking, keys};
 use bailiff_kube::decode::{Decoded, Undecodable};
 use bailiff_kube::watch::PAGE_LIMIT;
 use bailiff_policy::image::{RENDERED_PREFIX, rendered_name};
@@ -18,7 +17,6 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -89,18 +87,9 @@ async fn owner(
     client: &Client,
     settings: &Settings,
 ) -> Result<Option<OwnerReference>, kube::Error> {
-    let configuration = if settings.webhook {
-        metadata::<ValidatingWebhookConfiguration>(client, WEBHOOK_CONFIGURATION).await?
-    } else {
-        None
-    };
-    let role = metadata::<ClusterRole>(client, RENDERER).await?;
+    let owner = metadata::<ValidatingWebhookConfiguration>(client, keys::RENDERED_OWNER).await?;
     let namespace = metadata::<Namespace>(client, &settings.namespace).await?;
-    Ok(plan::owner(
-        role.as_ref(),
-        configuration.as_ref(),
-        namespace.as_ref(),
-    ))
+    Ok(plan::owner(owner.as_ref(), namespace.as_ref()))
 }
 
 /// The metadata of an object without a namespace, whether or not the rest can be decoded; none: it does not exist.
@@ -220,7 +209,7 @@ const POLICY: &str = "ValidatingAdmissionPolicy";
 const BINDING: &str = "ValidatingAdmissionPolicyBinding";
 
 /// Creates the object, or replaces the one of the resource version that `wanted` has. Not by server-side
-/// apply: a value that somebody added to a set would stay beside ours.
+/// apply: a value that others added to a set would stay beside ours.
 async fn put<K>(client: &Client, wanted: &K) -> Result<K, kube::Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
@@ -352,7 +341,7 @@ async fn report(
 
 /// Remembers the conditions of an object that cannot be decoded.
 fn keep(reported: &mut Reported, metadata: &ObjectMeta, conditions: Vec<Condition>) {
-    // Whoever makes so many and replaces them all the time has their statuses written again.
+    // A user who creates so many and replaces them all the time has their statuses written again.
     if reported.0.len() >= REPORTED_LIMIT {
         reported.0.clear();
     }

@@ -15,7 +15,6 @@ use bailiff_policy::{FieldError, MatchResources};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
-use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource, ResourceExt as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The generation of the policy or binding that an object was rendered from.
 pub(crate) const GENERATION: &str = "bailiff.dev/rendered-generation";
 const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
-/// The name of the renderer: of its `ClusterRole`, as a field manager, and in the label of what it writes.
+/// The name of the renderer: as a field manager, and in the label of what it writes.
 pub(crate) const RENDERER: &str = "bailiff-renderer";
 
 /// What there is in the cluster.
@@ -109,23 +108,19 @@ pub(crate) struct Plan {
     pub(crate) bindings: BTreeMap<String, BindingState>,
 }
 
-/// The owner of rendered bindings: an object of the release, so that nothing is enforced after `helm uninstall`.
-/// The `ValidatingWebhookConfiguration` where it exists, because the controller deletes it when the namespace is
-/// deleted without helm; otherwise the renderer's `ClusterRole`. None: the role or the namespace is gone or going,
-/// so Bailiff is being uninstalled. The namespace must have been read after the configuration: one that was deleted
-/// with the namespace would count as absent.
+/// The owner of rendered bindings: an object of the release, so that nothing is enforced after `helm uninstall` or
+/// without the renderer. It is a `ValidatingWebhookConfiguration`, because helm deletes these first, and the controller
+/// when the namespace is deleted without helm. None: it or the namespace is gone or going, so Bailiff is being
+/// uninstalled. The namespace must have been read after it: one that was deleted with the namespace would count as
+/// there.
 pub(crate) fn owner(
-    role: Option<&ObjectMeta>,
     configuration: Option<&ObjectMeta>,
     namespace: Option<&ObjectMeta>,
 ) -> Option<OwnerReference> {
     let is_staying = |object: &&ObjectMeta| object.deletion_timestamp.is_none();
-    let role = role.filter(is_staying)?;
+    let configuration = configuration.filter(is_staying)?;
     let _namespace = namespace.filter(is_staying)?;
-    Some(configuration.filter(is_staying).map_or_else(
-        || reference::<ClusterRole>(role),
-        reference::<ValidatingWebhookConfiguration>,
-    ))
+    Some(reference::<ValidatingWebhookConfiguration>(configuration))
 }
 
 /// A reference to an owner.
@@ -303,7 +298,7 @@ fn replace<K: Resource>(live: Option<&K>, wanted: &mut K) {
 }
 
 /// Whether the metadata of a live object differ in what the renderer writes; other labels and
-/// annotations are somebody else's.
+/// annotations belong to others.
 fn differs<K: Resource>(live: &K, wanted: &K) -> bool {
     let (live, wanted) = (live.meta(), wanted.meta());
     let has = |live: &Option<BTreeMap<String, String>>,

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 const SETTLE: Duration = Duration::from_millis(200);
 /// How soon a pass that failed is repeated, at least and at most. Changes do not make it sooner: the
 /// status that a pass writes is one. A pass that wrote is followed by another as soon as [`SETTLE`], and by later ones
-/// with pauses that double to the same limit: somebody overwrites what is written.
+/// with pauses that double to the same limit: another tool overwrites what is written.
 const RETRY: Duration = Duration::from_secs(5);
 const RETRY_LIMIT: Duration = Duration::from_mins(5);
 /// How often a pass is made without a change.

@@ -19,7 +19,8 @@ use crate::rules::{Labels, Namespaces, Rules};
 use crate::text;
 use bailiff_api::Unchecked;
 use bailiff_policy::image::{
-    BoundPolicy, Decision, PodLabels, PodReview, Stage, decide, images, references_to_look_up,
+    BoundPolicy, Decision, PodLabels, PodReview, Stage, Violation, decide, images,
+    references_to_look_up,
 };
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -121,7 +122,9 @@ impl Admission {
             only: None,
             stage,
         };
-        let decision = self.decide(pod, Context::of(entry, review), deadlines).await?;
+        let decision = self
+            .decide(pod, Context::of(entry, review), deadlines)
+            .await?;
         if let Some(message) = pods::denial(&decision)
             && pods::is_reported(stage, &decision)
             && !review.dry_run
@@ -130,11 +133,11 @@ impl Admission {
             let namespace = &review.identity.namespace;
             self.reports.denied(namespace, &review.object, &message);
         }
-        if stage == Stage::Validating {
-            self.count(&decision);
-            return Ok(pods::validated(&decision));
-        }
-        Ok(pods::mutated(&review.object, &decision))
+        self.count(stage, &decision);
+        Ok(match stage {
+            Stage::Validating => pods::validated(&decision),
+            Stage::Mutating => pods::mutated(&review.object, &decision),
+        })
     }
 
     async fn workloads(
@@ -266,25 +269,31 @@ impl Admission {
         self.exempt.contains(&identity.namespace)
     }
 
-    /// Counts what the validating entry decided.
-    fn count(&self, decision: &Decision) {
-        let policies = |violations: &[bailiff_policy::image::Violation]| -> BTreeSet<String> {
+    /// Counts what was decided, at the step of admission that reports it.
+    fn count(&self, stage: Stage, decision: &Decision) {
+        let policies = |violations: &[Violation]| -> BTreeSet<String> {
             violations.iter().map(|v| v.policy.clone()).collect()
         };
+        let metrics = &self.metrics;
         let denied = policies(&decision.denied);
-        for policy in &denied {
-            let label = self.metrics.policy(policy);
-            self.metrics.denied.get_or_create(&label).inc();
-        }
-        if denied.is_empty() {
-            let mut allowed = policies(&decision.warned);
-            allowed.extend(policies(&decision.audited));
-            for policy in &allowed {
-                let label = self.metrics.policy(policy);
-                self.metrics.violations_allowed.get_or_create(&label).inc();
+        if pods::is_reported(stage, decision) {
+            for policy in &denied {
+                metrics.denied.get_or_create(&metrics.policy(policy)).inc();
             }
+        }
+        if !denied.is_empty() {
+            return;
+        }
+        let (warned, audited) = pods::admitted(stage, decision);
+        let mut allowed = policies(warned);
+        allowed.extend(policies(audited));
+        for policy in &allowed {
+            let label = metrics.policy(policy);
+            metrics.violations_allowed.get_or_create(&label).inc();
+        }
+        if stage == Stage::Validating {
             let uncovered = u64::try_from(decision.uncovered.len()).unwrap_or(u64::MAX);
-            self.metrics.uncovered_images.inc_by(uncovered);
+            metrics.uncovered_images.inc_by(uncovered);
         }
     }
 }

@@ -143,7 +143,7 @@ impl Metrics {
         );
         registry.register(
             "denied",
-            "Pods that were rejected, by policy",
+            "Pods that were rejected, by the API server with what is rendered or by the webhook, by policy",
             self.denied.clone(),
         );
         registry.register(

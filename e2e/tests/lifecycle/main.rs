@@ -201,7 +201,7 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
     is_answered(&story);
 
     // What people wrote stays, and is named with the way to remove it.
-    assert_eq!(namespace::webhook_configurations(&story).len(), 2);
+    assert_eq!(namespace::webhook_configurations(&story).len(), 3);
     let said = uninstall(&story);
     for crd in CRDS {
         assert!(said.contains(crd), "{said}");

@@ -6,7 +6,7 @@
 use bailiff_e2e::workload::BUSYBOX;
 use bailiff_e2e::{NAMESPACE, Story, create_namespace, upgrade};
 
-/// The kinds of webhook configurations; Bailiff's have its name.
+/// The kinds of webhook configurations; the names of Bailiff's begin with its own.
 const KINDS: [&str; 2] = [
     "mutatingwebhookconfiguration",
     "validatingwebhookconfiguration",
@@ -51,18 +51,24 @@ fn deleting_the_namespace_leaves_no_webhook_configuration_and_no_rendered_bindin
     let story = Story::begin_alone("namespace");
     // So that the API server would reject pods for as long as it asks a webhook that is gone.
     let _said = upgrade(&story.cluster, &["--set", "webhook.failurePolicy=Fail"]);
-    let expected = KINDS.map(|kind| format!("{kind}.admissionregistration.k8s.io/bailiff"));
+    let expected = [
+        "mutatingwebhookconfiguration.admissionregistration.k8s.io/bailiff",
+        "validatingwebhookconfiguration.admissionregistration.k8s.io/bailiff",
+        "validatingwebhookconfiguration.admissionregistration.k8s.io/bailiff-renderer",
+    ];
     assert_eq!(webhook_configurations(&story), expected);
     story.apply(IMAGE_POLICY);
     let binding = format!("images-{}", story.namespace);
     let bound = format!("imageadmissionpolicybinding/{binding}");
     story.cluster.wait("condition=Ready", &[&bound]);
     let rendered = format!("validatingadmissionpolicybinding/bailiff-image.{binding}");
-    let owner = "{.metadata.ownerReferences[0].kind}";
-    story.cluster.wait(
-        &format!("jsonpath={owner}=ValidatingWebhookConfiguration"),
-        &[&rendered],
-    );
+    story.cluster.wait("create", &[&rendered]);
+    // Without the renderer, the API server enforces nothing.
+    let _said = upgrade(&story.cluster, &["--set", "renderer.enabled=false"]);
+    story.cluster.wait("delete", &[&rendered]);
+    let fails = ["--set", "webhook.failurePolicy=Fail"];
+    let _said = upgrade(&story.cluster, &fails);
+    story.cluster.wait("create", &[&rendered]);
     let delete = ["delete", "namespace", NAMESPACE, "--timeout=300s"];
     let _deleted = story.cluster.kubectl(&delete);
     assert_eq!(webhook_configurations(&story), Vec::<String>::new());

@@ -4,8 +4,7 @@
 //! (`bailiff_webhook`).
 //! Invariant: as for all flags (`super`).
 
-use super::{ImagePoliciesMode, duration};
-use crate::log::LogArgs;
+use super::{ComponentArgs, ImagePolicyArgs, duration, names};
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,9 +13,6 @@ use std::time::Duration;
 /// Flags of `bailiff webhook`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct WebhookArgs {
-    /// Namespace that Bailiff runs in
-    #[arg(long, value_name = "NAME", env = "BAILIFF_NAMESPACE")]
-    namespace: String,
     /// Name of this replica: its pod's name
     #[arg(
         long,
@@ -38,31 +34,8 @@ pub(crate) struct WebhookArgs {
         value_parser = duration
     )]
     tag_stale_if_error: Duration,
-    /// Namespaces that no image policy applies to, besides kube-system and Bailiff's own, separated by commas
-    #[arg(
-        long,
-        value_name = "NAMES",
-        env = "BAILIFF_EXEMPT_NAMESPACES",
-        value_delimiter = ','
-    )]
-    exempt_namespaces: Vec<String>,
-    /// Whether bindings have their own actions, or all of them Audit
-    #[arg(
-        long,
-        value_name = "MODE",
-        env = "BAILIFF_IMAGE_POLICIES_MODE",
-        default_value = "enforce",
-        ignore_case = true
-    )]
-    image_policies_mode: ImagePoliciesMode,
-    /// Address of metrics and health
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "BAILIFF_BIND_ADDRESS",
-        default_value = "[::]:8080"
-    )]
-    bind_address: SocketAddr,
+    #[command(flatten)]
+    policies: ImagePolicyArgs,
     /// Address of reviews
     #[arg(
         long,
@@ -85,7 +58,7 @@ pub(crate) struct WebhookArgs {
     #[arg(long, value_name = "FILE", env = "BAILIFF_CLIENT_CA")]
     client_ca: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) log: LogArgs,
+    pub(crate) component: ComponentArgs,
 }
 
 impl WebhookArgs {
@@ -107,25 +80,23 @@ impl WebhookArgs {
             .as_deref()
             .map(|file| read(file, "client-ca.crt"));
         let client_ca = client_ca.transpose()?;
-        // A list that is set to nothing, as by an empty environment variable, has one empty name.
-        let mut api_servers = self.api_server_cidrs;
-        api_servers.retain(|range| !range.is_empty());
+        let api_servers = names(self.api_server_cidrs);
         let client_ca = client_ca.as_deref().map(str::as_bytes);
         let callers = bailiff_webhook::CallerVerification::new(&api_servers, client_ca)
             .context("cannot verify callers")?;
         let edges = bailiff_webhook::EdgesConfig {
-            namespace: self.namespace.clone(),
+            namespace: self.component.namespace.clone(),
             pod_name: self.pod_name,
             registries,
             callers: callers.callers(),
             tag_stale_if_error: self.tag_stale_if_error,
         };
         let config = bailiff_webhook::Config {
-            address: self.bind_address,
+            address: self.component.bind_address,
             webhook_address: self.webhook_bind_address,
-            namespace: self.namespace,
-            exempt: self.exempt_namespaces,
-            mode: self.image_policies_mode.into(),
+            namespace: self.component.namespace,
+            exempt: names(self.policies.exempt_namespaces),
+            mode: self.policies.image_policies_mode.into(),
             callers,
         };
         Ok((config, edges))

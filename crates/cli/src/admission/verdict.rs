@@ -166,7 +166,11 @@ fn of_image(
         stage: Stage::Validating,
         ..mutating
     };
-    let decision = decide(bound, &validating, &lookups);
+    let mut decision = decide(bound, &validating, &lookups);
+    // The webhook says at the first step what the pins hide from the second one.
+    let replaced = mutated.replaced;
+    decision.warned.extend(replaced.warned);
+    decision.audited.extend(replaced.audited);
     let pin = mutated.pins.into_iter().next();
     ImageVerdict {
         pinned: pin.map(|pin| pin.pinned).filter(|_| !is_unanswered),

@@ -16,7 +16,7 @@ use crate::admission::{
 };
 use crate::manifests::{Manifest, Manifests, Object, PodTemplate, manifest};
 use crate::progress::reporting;
-use crate::{ClusterArgs, Error};
+use crate::{ClusterArgs, Error, InstallationArgs};
 use bailiff_kube::client::{ClientError, KubeconfigClient, from_kubeconfig};
 use bailiff_policy::image::images;
 use bailiff_response::messages::escaped;
@@ -62,9 +62,9 @@ pub struct CheckArgs {
     /// Verdicts that fail the command
     #[arg(long, value_name = "VERDICT", default_value = "deny")]
     pub fail_on: FailOn,
-    /// Namespace that Bailiff is installed in
-    #[arg(long, value_name = "NAME", default_value = "bailiff-system")]
-    pub bailiff_namespace: String,
+    /// Installation.
+    #[command(flatten)]
+    pub installation: InstallationArgs,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Output,
@@ -138,7 +138,7 @@ pub async fn run(
         None
     } else {
         let files = Manifests::read(&args.policy, args.recursive, input);
-        let settings = Settings::default_of(&args.bailiff_namespace);
+        let settings = Settings::default_of(&args.installation.bailiff_namespace);
         Some(Policies::of_files(files, settings))
     };
     let ClusterArgs {
@@ -156,7 +156,8 @@ pub async fn run(
         Err(error) => return Err(error.into()),
     };
     let of_cluster = cluster.as_ref().filter(|_| policies.is_none());
-    let of_cluster = of_cluster.map(|cluster| (&cluster.client, &*args.bailiff_namespace));
+    let of_cluster =
+        of_cluster.map(|cluster| (&cluster.client, &*args.installation.bailiff_namespace));
     let (registry, note) = Box::pin(RegistrySource::of(&args.registry, of_cluster)).await?;
     if let Some(note) = note {
         writeln!(err, "note: {note}")?;
@@ -182,7 +183,7 @@ async fn check(
         (None, Some(cluster)) => {
             Box::pin(Policies::of_cluster(
                 &cluster.client,
-                &args.bailiff_namespace,
+                &args.installation.bailiff_namespace,
             ))
             .await?
         }

@@ -210,6 +210,44 @@ async fn an_error_fails_the_command_and_hides_no_verdict() {
 }
 
 #[tokio::test]
+async fn a_rule_about_tags_has_its_verdict_beside_a_policy_that_pins() {
+    let tags = "---
+apiVersion: bailiff.dev/v1alpha1
+kind: ImageAdmissionPolicy
+metadata: {name: tags}
+spec: {validations: [{expression: \"!has(image.tag) || image.tag != 'latest'\", message: use a version}]}
+";
+    let manifests = "{apiVersion: v1, kind: Pod, metadata: {name: a}, spec: {containers: [{name: c, image: nginx}, {name: d, image: 'nginx:1'}]}}";
+    let message = "Container c violates ImageAdmissionPolicy tags: use a version. The image is docker.io/library/nginx:latest.";
+    for (action, outcome, verdict, is_pinned) in [
+        ("Deny", Outcome::Denied, "Denied", false),
+        ("Warn", Outcome::Allowed, "Warned", true),
+        ("Audit", Outcome::Allowed, "Audited", true),
+    ] {
+        let bindings = ["ours", "tags"].map(|name| {
+            let action = if name == "ours" { "Deny" } else { action };
+            format!("---\napiVersion: bailiff.dev/v1alpha1\nkind: ImageAdmissionPolicyBinding\nmetadata: {{name: {name}}}\nspec: {{policyName: {name}, validationActions: [{action}]}}\n")
+        });
+        let policies = format!("{POLICIES}{tags}{}", bindings.concat());
+        let run = run_with(manifests, Some(&policies), None, &Known, &["-o", "json"]).await;
+        assert_eq!(run.outcome, Ok(outcome), "{action}");
+        let json: Json = serde_json::from_str(&run.out).unwrap();
+        let images = &json["objects"][0]["images"];
+        assert_eq!(images[0]["verdict"], verdict);
+        assert_eq!(images[0]["pinnedTo"].is_string(), is_pinned);
+        let found = json!([{"policyName": "tags", "rule": "Validation", "action": action, "message": message}]);
+        assert_eq!(images[0]["findings"], found);
+        assert_eq!(
+            (
+                images[1]["verdict"].as_str(),
+                images[1]["pinnedTo"].is_string()
+            ),
+            (Some("Allowed"), true)
+        );
+    }
+}
+
+#[tokio::test]
 async fn warnings_fail_the_command_only_if_asked() {
     let binding = "---
 apiVersion: bailiff.dev/v1alpha1

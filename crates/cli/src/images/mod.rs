@@ -15,7 +15,7 @@ use crate::admission::{
 use crate::manifests::Manifests;
 use crate::objects::{self, Objects};
 use crate::progress::reporting;
-use crate::{ClusterArgs, Error};
+use crate::{ClusterArgs, Error, InstallationArgs};
 use bailiff_api::keys::ANNOTATION_MIRROR_POD;
 use bailiff_kube::client::from_kubeconfig;
 use bailiff_policy::image::Mode;
@@ -70,9 +70,9 @@ pub struct ImagesArgs {
     /// Registries.
     #[command(flatten)]
     pub registry: RegistryArgs,
-    /// Namespace that Bailiff is installed in
-    #[arg(long, value_name = "NAME", default_value = "bailiff-system")]
-    pub bailiff_namespace: String,
+    /// Installation.
+    #[command(flatten)]
+    pub installation: InstallationArgs,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Output,
@@ -111,7 +111,7 @@ pub async fn run(
         // Whether a policy selects an image needs no registry.
         (RegistrySource::Offline, None)
     } else {
-        let cluster = Some((&person.client, &*args.bailiff_namespace));
+        let cluster = Some((&person.client, &*args.installation.bailiff_namespace));
         Box::pin(RegistrySource::of(&args.registry, cluster)).await?
     };
     if let Some(note) = note {
@@ -129,9 +129,10 @@ async fn list(
     err: &mut impl Write,
 ) -> Result<Outcome, Error> {
     let policies = if args.policy.is_empty() {
-        Policies::of_cluster(client, &args.bailiff_namespace).await?
+        Policies::of_cluster(client, &args.installation.bailiff_namespace).await?
     } else {
-        let (mut settings, note) = Settings::read(client, &args.bailiff_namespace).await?;
+        let (mut settings, note) =
+            Settings::read(client, &args.installation.bailiff_namespace).await?;
         // The question is what the policy does when it is enforced.
         settings.mode = Mode::Enforce;
         let mut policies = Policies::of_files(files, settings);

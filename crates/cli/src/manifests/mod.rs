@@ -32,6 +32,10 @@ const TEXT_LIMIT: usize = 400;
 /// What directories are searched for, as kubectl does.
 const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
+/// A field that begins what `helm install --dry-run` prints before the manifests, and after which its notes end
+/// the last one.
+const HELM_REPORT: &str = "LAST DEPLOYED";
+
 /// Where an object is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -158,7 +162,11 @@ impl Manifests {
         let fault = |what: &str| format!("cannot read {}: {what}", object.place);
         let kind = object.text("/kind");
         if kind.is_empty() || object.text("/apiVersion").is_empty() {
-            let what = "it has no apiVersion or no kind; add both, or remove the document";
+            let what = if object.json[HELM_REPORT].is_string() {
+                "it is a report of `helm install` or `helm upgrade`, which is no manifest; use `helm template`"
+            } else {
+                "it has no apiVersion or no kind; add both, or remove the document"
+            };
             self.errors.push(fault(what));
             return;
         }

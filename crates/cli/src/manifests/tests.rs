@@ -74,6 +74,27 @@ fn each_document_is_an_object_and_a_broken_one_hides_no_other() {
 }
 
 #[test]
+fn what_helm_install_prints_is_named_with_the_command_that_renders() {
+    let text = format!(
+        "NAME: web\nLAST DEPLOYED: Mon Nov 30 10:00:00 2026\nNAMESPACE: default\nSTATUS: pending-install\nREVISION: 1\nHOOKS:\nMANIFEST:\n---\n# Source: web/templates/pod.yaml\n{POD}---\n{POD}\nNOTES:\n1. Get the URL:\n  kubectl get pods\n"
+    );
+    let manifests = read(&text);
+    assert_eq!(
+        names(&manifests),
+        [
+            "standard input, document 2 (line 8) pod/web",
+            "standard input, document 3 (line 14) pod/web",
+        ]
+    );
+    assert_eq!(
+        manifests.errors,
+        [
+            "cannot read standard input, document 1 (line 1): it is a report of `helm install` or `helm upgrade`, which is no manifest; use `helm template`"
+        ]
+    );
+}
+
+#[test]
 fn json_can_have_several_objects_and_lists_their_items() {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"generateName": "web-"}});
     let list = json!({"apiVersion": "apps/v1", "kind": "DeploymentList",

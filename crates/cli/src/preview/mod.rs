@@ -13,7 +13,7 @@ mod output;
 mod tests;
 mod workload;
 
-use crate::{ClusterArgs, Error};
+use crate::{ClusterArgs, Error, InstallationArgs};
 use bailiff_api::Origin;
 use bailiff_kube::client::from_kubeconfig;
 use bailiff_response::preview::Preview;
@@ -53,9 +53,9 @@ pub struct PreviewArgs {
     /// Origin of the violating process. Must be Entrypoint, Exec, Probe, Lifecycle or Unknown
     #[arg(long, value_name = "ORIGIN", default_value = "Exec", value_parser = origin)]
     pub origin: Origin,
-    /// Namespace that Bailiff is installed in
-    #[arg(long, value_name = "NAME", default_value = "bailiff-system")]
-    pub bailiff_namespace: String,
+    /// Installation.
+    #[command(flatten)]
+    pub installation: InstallationArgs,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Output,
@@ -130,7 +130,7 @@ async fn show(
     let mut cluster = Box::pin(Cluster::read(
         client,
         namespace,
-        &args.bailiff_namespace,
+        &args.installation.bailiff_namespace,
         now,
     ))
     .await?;

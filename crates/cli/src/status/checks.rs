@@ -6,6 +6,7 @@
 
 use super::image_policies::{self, ImagePolicies};
 use super::limits::incident_limits;
+use super::namespaces;
 use super::responses::{self, Incidents};
 use super::webhook::{WebhookState, webhook};
 use crate::objects::{Objects, Problem};
@@ -58,6 +59,8 @@ pub(super) struct ClusterState {
     pub(super) node_events: Result<Vec<NodeEvent>, String>,
     pub(super) webhook: WebhookState,
     pub(super) images: ImagePolicies,
+    /// Exempt namespaces that do not exist.
+    pub(super) missing_namespaces: Result<Vec<String>, String>,
     /// Since when the sensor of a node is Ready, for each node with such a sensor.
     pub(super) ready_sensors: Result<BTreeMap<String, Timestamp>, String>,
 }
@@ -129,7 +132,7 @@ impl NodeEvent {
 pub(super) enum CheckStatus {
     /// It works.
     Ok,
-    /// It works as designed, and somebody should know.
+    /// It works as designed, and an administrator should know.
     Warning,
     /// It does not work.
     Failed,
@@ -205,8 +208,11 @@ pub(super) fn checks(state: &ClusterState, namespace: &str, now: Timestamp) -> V
         }
         Err(cause) => checks.push(unknown("incidents", cause)),
     }
+    checks.extend(namespaces::not_existing(&state.missing_namespaces));
     checks.extend(webhook(&state.webhook, namespace, now));
-    checks.extend(image_policies::checks(&state.images, namespace));
+    let has_webhook = !matches!(state.webhook.deployment, Ok(None));
+    let images = image_policies::checks(&state.images, has_webhook, namespace);
+    checks.extend(images);
     checks
 }
 

@@ -8,7 +8,9 @@ use super::checks::{Check, CheckStatus, HasConditions, Lookup, check, name_of, r
 use crate::cause;
 use crate::objects::{self, Objects};
 use bailiff_api::condition::{ready as reasons, types};
+use bailiff_api::keys::RENDERED_OWNER;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
+use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::{Api, Client};
@@ -16,6 +18,8 @@ use kube::{Api, Client};
 /// What was read.
 pub(super) struct ImagePolicies {
     pub(super) renderer: Lookup<Deployment>,
+    /// What owns the rendered bindings: the chart creates it with the renderer.
+    pub(super) owner: Lookup<ValidatingWebhookConfiguration>,
     pub(super) policies: Result<Objects<ImageAdmissionPolicy>, String>,
     pub(super) bindings: Result<Objects<ImageAdmissionPolicyBinding>, String>,
 }
@@ -24,13 +28,16 @@ impl ImagePolicies {
     /// Reads all of it at once.
     pub(super) async fn read(client: &Client, namespace: &str) -> Self {
         let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
-        let (renderer, policies, bindings) = futures::join!(
+        let owners = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+        let (renderer, owner, policies, bindings) = futures::join!(
             deployments.get_opt("bailiff-renderer"),
+            owners.get_opt(RENDERED_OWNER),
             objects::list_all(client),
             objects::list_all(client),
         );
         Self {
             renderer: renderer.map_err(|error| cause(&error)),
+            owner: owner.map_err(|error| cause(&error)),
             policies: policies.map_err(|error| cause(&error)),
             bindings: bindings.map_err(|error| cause(&error)),
         }
@@ -66,8 +73,12 @@ impl HasConditions for ImageAdmissionPolicyBinding {
 }
 
 /// All checks of image policies.
-pub(super) fn checks(images: &ImagePolicies, namespace: &str) -> Vec<Check> {
-    let mut checks = vec![renderer(images, namespace)];
+pub(super) fn checks(images: &ImagePolicies, has_webhook: bool, namespace: &str) -> Vec<Check> {
+    let mut checks = vec![renderer(images, has_webhook, namespace)];
+    if let (Ok(None), Ok(None)) = (&images.renderer, &images.owner) {
+        // Nothing updates their conditions.
+        return checks;
+    }
     let (policies, bindings) = ("imageadmissionpolicy", "imageadmissionpolicybinding");
     checks.extend(ready("image-policies", policies, &images.policies));
     checks.extend(not_rendered(&images.policies));
@@ -75,21 +86,24 @@ pub(super) fn checks(images: &ImagePolicies, namespace: &str) -> Vec<Check> {
     checks
 }
 
-fn renderer(images: &ImagePolicies, namespace: &str) -> Check {
+fn renderer(images: &ImagePolicies, has_webhook: bool, namespace: &str) -> Check {
     let name = "renderer";
-    let deployment = match &images.renderer {
-        Ok(Some(deployment)) => deployment,
-        Ok(None) if images.is_used() => {
+    let deployment = match (&images.renderer, &images.owner) {
+        (Ok(Some(deployment)), Ok(Some(_owner))) => deployment,
+        (Ok(Some(_)), Ok(None)) => {
             let message = format!(
-                "Deployment bailiff-renderer not found in namespace {namespace}, so the API server does not enforce image policies. Set the value renderer.enabled, or delete the policies."
+                "ValidatingWebhookConfiguration {RENDERED_OWNER} not found, so the API server does not enforce image policies. Restore it with `helm upgrade`."
             );
             return check(name, CheckStatus::Failed, &message);
         }
-        Ok(None) => {
-            let message = "It is disabled, and no image policies exist.";
-            return check(name, CheckStatus::Ok, message);
+        (Ok(None), Ok(Some(_owner))) => {
+            let message = format!(
+                "Deployment bailiff-renderer not found in namespace {namespace}. The API server enforces image policies as they were; changes have no effect. Restore it with `helm upgrade`."
+            );
+            return check(name, CheckStatus::Failed, &message);
         }
-        Err(cause) => return unknown(name, cause),
+        (Ok(None), Ok(None)) => return disabled(images.is_used(), has_webhook),
+        (Err(cause), _) | (_, Err(cause)) => return unknown(name, cause),
     };
     let status = deployment.status.as_ref();
     let ready = status.and_then(|s| s.ready_replicas).unwrap_or(0);
@@ -107,6 +121,25 @@ fn renderer(images: &ImagePolicies, namespace: &str) -> Check {
         "{counted} The API server enforces image policies as they were; changes have no effect. Check the pod with `kubectl -n {namespace} describe pods -l app.kubernetes.io/component=renderer`."
     );
     check(name, CheckStatus::Failed, &message)
+}
+
+/// The row without the renderer.
+fn disabled(is_used: bool, has_webhook: bool) -> Check {
+    let (status, message) = match (is_used, has_webhook) {
+        (false, _) => (
+            CheckStatus::Ok,
+            "It is disabled, and no image policies exist.",
+        ),
+        (true, true) => (
+            CheckStatus::Warning,
+            "It is disabled (renderer.enabled=false). While the webhook is down, no image policy is enforced, and the conditions of image policies are not updated. Set the value renderer.enabled to change that.",
+        ),
+        (true, false) => (
+            CheckStatus::Failed,
+            "It is disabled (renderer.enabled=false), and so is the webhook, so image policies are not enforced. Set the value renderer.enabled or webhook.enabled, or delete the policies.",
+        ),
+    };
+    check("renderer", status, message)
 }
 
 /// A row for each Ready policy whose current generation the API server does not have. A policy that is not
@@ -175,13 +208,28 @@ mod tests {
         renderer: Lookup<Deployment>,
         policies: Result<Objects<ImageAdmissionPolicy>, String>,
     ) -> Vec<String> {
+        lines_with(renderer, Ok(Some(owner())), policies, true)
+    }
+
+    fn owner() -> ValidatingWebhookConfiguration {
+        ValidatingWebhookConfiguration::default()
+    }
+
+    /// The same with what the chart creates for the renderer, and with the webhook or without.
+    fn lines_with(
+        renderer: Lookup<Deployment>,
+        owner: Lookup<ValidatingWebhookConfiguration>,
+        policies: Result<Objects<ImageAdmissionPolicy>, String>,
+        has_webhook: bool,
+    ) -> Vec<String> {
         let images = ImagePolicies {
             renderer,
+            owner,
             policies,
             bindings: Ok(objects(Vec::new())),
         };
         let line = |c: Check| format!("{} | {} | {}", c.name, c.status.as_str(), c.message);
-        let checks = checks(&images, "bailiff-system");
+        let checks = checks(&images, has_webhook, "bailiff-system");
         checks.into_iter().map(line).collect()
     }
 
@@ -189,12 +237,26 @@ mod tests {
     fn the_renderer_is_needed_only_for_policies() {
         let none = "image-policies | OK | None exist.";
         let bindings = "image-bindings | OK | None exist.";
+        let disabled = |policies, has_webhook| {
+            let policies = Ok(objects(policies));
+            lines_with(Ok(None), Ok(None), policies, has_webhook)
+        };
+        for has_webhook in [true, false] {
+            assert_eq!(
+                disabled(Vec::new(), has_webhook),
+                ["renderer | OK | It is disabled, and no image policies exist."]
+            );
+        }
         assert_eq!(
-            lines(Ok(None), Ok(objects(Vec::new()))),
+            disabled(vec![policy(&[])], true),
             [
-                "renderer | OK | It is disabled, and no image policies exist.",
-                none,
-                bindings
+                "renderer | Warning | It is disabled (renderer.enabled=false). While the webhook is down, no image policy is enforced, and the conditions of image policies are not updated. Set the value renderer.enabled to change that."
+            ]
+        );
+        assert_eq!(
+            disabled(vec![policy(&[])], false),
+            [
+                "renderer | Failed | It is disabled (renderer.enabled=false), and so is the webhook, so image policies are not enforced. Set the value renderer.enabled or webhook.enabled, or delete the policies."
             ]
         );
         assert_eq!(
@@ -206,8 +268,23 @@ mod tests {
             "renderer | Failed | 0 of 1 replica is ready. The API server enforces image policies as they were; changes have no effect. Check the pod with `kubectl -n bailiff-system describe pods -l app.kubernetes.io/component=renderer`."
         );
         assert_eq!(
-            lines(Ok(None), Ok(objects(vec![policy(&[])])))[0],
-            "renderer | Failed | Deployment bailiff-renderer not found in namespace bailiff-system, so the API server does not enforce image policies. Set the value renderer.enabled, or delete the policies."
+            lines(Ok(None), Ok(objects(Vec::new())))[0],
+            "renderer | Failed | Deployment bailiff-renderer not found in namespace bailiff-system. The API server enforces image policies as they were; changes have no effect. Restore it with `helm upgrade`."
+        );
+        let without_owner = lines_with(
+            Ok(Some(deployment(1))),
+            Ok(None),
+            Ok(objects(Vec::new())),
+            true,
+        );
+        assert_eq!(
+            without_owner[0],
+            "renderer | Failed | ValidatingWebhookConfiguration bailiff-renderer not found, so the API server does not enforce image policies. Restore it with `helm upgrade`."
+        );
+        let unread = Err("forbidden".to_owned());
+        assert_eq!(
+            lines_with(Ok(None), unread, Ok(objects(Vec::new())), true)[0],
+            "renderer | Unknown | The check cannot run. forbidden"
         );
         assert_eq!(
             lines(Err("forbidden".to_owned()), Err("forbidden".to_owned())),

@@ -7,6 +7,7 @@
 mod checks;
 mod image_policies;
 mod limits;
+mod namespaces;
 mod report;
 mod responses;
 #[cfg(test)]
@@ -166,6 +167,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         registries,
         images,
         ready_sensors,
+        needed,
     ) = futures::join!(
         deployments.get_opt("bailiff-controller"),
         leases.get_opt(keys::CONTROLLER_LEASE),
@@ -184,9 +186,13 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         config_maps.get_opt(crate::admission::REGISTRIES),
         ImagePolicies::read(&client, namespace),
         ready_sensors(&client, namespace),
+        namespaces::needed(&client),
     );
+    let controller = controller.map_err(|error| cause(&error));
+    let missing_namespaces = namespaces::missing(&client, &controller).await;
     ClusterState {
-        controller: controller.map_err(|error| cause(&error)),
+        controller,
+        missing_namespaces,
         lease: lease.map_err(|error| cause(&error)),
         sensor: sensor.map_err(|error| cause(&error)),
         switch: switch.map_err(|error| cause(&error)),
@@ -202,6 +208,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
             mutating: mutating.map_err(|error| cause(&error)),
             validating: validating.map_err(|error| cause(&error)),
             registries: registries.map_err(|error| cause(&error)),
+            needed,
         },
         images,
         ready_sensors: ready_sensors.map_err(|error| cause(&error)),

@@ -5,6 +5,7 @@
 //! Invariant: a function of its arguments; it needs no permission on a Secret.
 
 use super::checks::{Check, CheckStatus, Lookup, check, unknown};
+use super::namespaces::{Needed, locked_out};
 use crate::admission::{REGISTRIES, registries_of};
 use bailiff_api::keys::{ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE};
 use jiff::Timestamp;
@@ -29,6 +30,8 @@ pub(super) struct WebhookState {
     pub(super) validating: Lookup<ValidatingWebhookConfiguration>,
     /// The configuration of registries.
     pub(super) registries: Lookup<ConfigMap>,
+    /// What the cluster needs to start.
+    pub(super) needed: Result<Needed, String>,
 }
 
 /// An entry that calls the webhook.
@@ -73,6 +76,11 @@ pub(super) fn webhook(state: &WebhookState, namespace: &str, now: Timestamp) -> 
         now,
     )];
     checks.extend(entries.iter().filter_map(|entry| outage(entry, namespace)));
+    let failing = entries.iter().find(|entry| entry.fails);
+    if let Some(entry) = failing.or_else(|| entries.first()) {
+        let exempt = exempt(entry.namespaces);
+        checks.extend(locked_out(&state.needed, entry.fails, &exempt));
+    }
     checks.extend(unused_credentials(deployment, &state.registries, namespace));
     checks
 }

@@ -7,8 +7,8 @@
 use super::authority::{Authority, SecretChange, SecretData};
 use super::plan::{Action, Configuration, Kind, State};
 use bailiff_api::keys::{
-    ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CA_SECRET, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE,
-    WEBHOOK_TLS_SECRET,
+    ANNOTATION_CERTIFICATE_EXPIRES, RENDERED_OWNER, WEBHOOK_CA_SECRET, WEBHOOK_CONFIGURATION,
+    WEBHOOK_SERVICE, WEBHOOK_TLS_SECRET,
 };
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::metadata;
@@ -317,21 +317,37 @@ pub(super) async fn delete(
         }),
         ..DeleteParams::default()
     };
+    let name = WEBHOOK_CONFIGURATION;
     let deleted = match kind {
-        Kind::Mutating => delete_of::<MutatingWebhookConfiguration>(client, &params).await,
-        Kind::Validating => delete_of::<ValidatingWebhookConfiguration>(client, &params).await,
+        Kind::Mutating => delete_of::<MutatingWebhookConfiguration>(client, name, &params).await,
+        Kind::Validating => {
+            delete_of::<ValidatingWebhookConfiguration>(client, name, &params).await
+        }
     };
+    is_deleted(format!("{kind} {name}"), deleted).map(drop)
+}
+
+/// Deletes the owner of the rendered bindings, which Kubernetes then deletes. Whether it was there.
+///
+/// # Errors
+/// When the API server rejects it or gives no response.
+pub(super) async fn delete_rendered_owner(client: &Client) -> Result<bool, PassError> {
+    let params = DeleteParams::default();
+    let name = RENDERED_OWNER;
+    let deleted = delete_of::<ValidatingWebhookConfiguration>(client, name, &params).await;
+    is_deleted(format!("{} {name}", Kind::Validating), deleted)
+}
+
+/// Whether there was something to delete.
+fn is_deleted(name: String, deleted: Result<(), kube::Error>) -> Result<bool, PassError> {
     match deleted {
-        Ok(()) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(PassError::Write(
-            format!("{kind} {WEBHOOK_CONFIGURATION}"),
-            error,
-        )),
+        Ok(()) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(error) => Err(PassError::Write(name, error)),
     }
 }
 
-async fn delete_of<K>(client: &Client, params: &DeleteParams) -> Result<(), kube::Error>
+async fn delete_of<K>(client: &Client, name: &str, params: &DeleteParams) -> Result<(), kube::Error>
 where
     K: Resource<DynamicType = (), Scope = kube::core::ClusterResourceScope>
         + Clone
@@ -339,7 +355,7 @@ where
         + DeserializeOwned,
 {
     let api = Api::<K>::all(client.clone());
-    api.delete(WEBHOOK_CONFIGURATION, params).await.map(drop)
+    api.delete(name, params).await.map(drop)
 }
 
 /// The whole of an error and its causes, for the log.

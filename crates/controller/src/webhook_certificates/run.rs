@@ -4,7 +4,7 @@
 //! Invariant: nothing is polled; a pass reads everything again, so that it never depends on the order of events;
 //! with a tool that undoes what it writes, passes get rarer.
 
-use super::apply::{PassError, Seen, Written, causes, delete, read, write};
+use super::apply::{PassError, Seen, Written, causes, delete, delete_rendered_owner, read, write};
 use super::plan::{Plan, plan};
 use crate::metrics::Metrics;
 use crate::waits::{HEARTBEAT_INTERVAL, until};
@@ -163,6 +163,7 @@ pub(super) async fn pass(client: &Client, namespace: &str) -> Result<Pass, PassE
                     delete(client, kind, uid).await?;
                     wrote = true;
                 }
+                wrote |= delete_rendered_owner(client).await?;
                 let plan = Plan::default();
                 return Ok(Pass { plan, wrote });
             }

@@ -89,8 +89,8 @@ impl Challenge {
 
 /// Whether a token server may be asked for `registry`, the origin of a registry's endpoint.
 ///
-/// `is_listed` says whether the configuration lists the token server as a registry.
-pub(super) fn token_server_allowed(registry: &Origin, server: &Origin, is_listed: bool) -> bool {
+/// `is_named` says whether the configuration names the token server for this registry.
+pub(super) fn token_server_allowed(registry: &Origin, server: &Origin, is_named: bool) -> bool {
     if registry == server {
         return true;
     }
@@ -100,7 +100,7 @@ pub(super) fn token_server_allowed(registry: &Origin, server: &Origin, is_listed
         })
     };
     // A token that is read on the way can be used by others.
-    registry.is_secure() && server.is_secure() && (is_listed || is_built_in())
+    registry.is_secure() && server.is_secure() && (is_named || is_built_in())
 }
 
 /// Path and query that ask a token server for a token.
@@ -198,8 +198,8 @@ mod tests {
     }
 
     #[test]
-    fn a_token_server_is_the_registry_or_known() {
-        for (registry, server, is_listed, allowed) in [
+    fn a_token_server_is_the_registry_or_named_for_it() {
+        for (registry, server, is_named, allowed) in [
             ("https://r.test", "https://r.test", false, true),
             ("https://r.test:5000", "https://r.test:5000", false, true),
             ("https://r.test", "https://r.test:5001", false, false),
@@ -249,7 +249,7 @@ mod tests {
         ] {
             let origin = |text: &str| Origin::of(&text.parse().unwrap()).unwrap();
             assert_eq!(
-                token_server_allowed(&origin(registry), &origin(server), is_listed),
+                token_server_allowed(&origin(registry), &origin(server), is_named),
                 allowed,
                 "{registry} to {server}"
             );

@@ -9,7 +9,7 @@ use super::auth::{self, Challenge};
 use super::config::{Entry, Registries};
 use super::connect::{Http, InvalidClient, Resolve, SystemResolver, failure, http};
 use super::credential::Credential;
-use super::endpoint::{Endpoint, Origin, follow};
+use super::endpoint::{Endpoint, Origin, Server, follow};
 use super::hops::{Content, Hop, hop};
 use super::limits::{Bytes, ERROR_BYTES, Limits, MANIFEST_BYTES, REDIRECTS, TOKEN_BYTES};
 use super::tokens::{TokenKey, Tokens};
@@ -51,19 +51,41 @@ impl fmt::Debug for RegistryClient {
 struct Shared {
     registries: Registries,
     limits: Limits,
-    /// For servers without an entry, and for entries without certificates and port.
+    /// For registries without an entry, and for entries with nothing of their own.
     http: Http,
     /// For the others, by registry.
-    own: BTreeMap<String, Http>,
+    own: BTreeMap<String, Clients>,
     tokens: Tokens,
     turns: Turns,
+}
+
+/// The clients for the servers that an entry names. What it does not name is never connected to because of it,
+/// so an exception for one registry is none for another that leads there.
+struct Clients {
+    /// For servers that are written without a port.
+    checked: Http,
+    /// For servers that are written with a port: an operator who writes one means that very server.
+    any_address: Http,
+}
+
+impl Clients {
+    fn of(&self, has_port: bool) -> &Http {
+        if has_port {
+            &self.any_address
+        } else {
+            &self.checked
+        }
+    }
 }
 
 /// One lookup.
 struct Ask<'a> {
     shared: &'a Shared,
     endpoint: Endpoint,
-    http: &'a Http,
+    /// The entry of the registry.
+    entry: Option<&'a Entry>,
+    /// The clients of the entry, if it has some of its own.
+    own: Option<&'a Clients>,
     reference: &'a Reference,
     credential: Option<&'a Credential>,
 }
@@ -105,16 +127,27 @@ impl RegistryClient {
         limits: Limits,
         resolve: &Arc<dyn Resolve>,
     ) -> Result<Self, InvalidClient> {
-        let denied = registries.denied().into();
+        let denied: Arc<[_]> = registries.denied().into();
+        let shared_http = http(None, Some(&denied), resolve, limits)?;
         let mut own = BTreeMap::new();
         for (registry, entry) in registries.entries() {
-            if entry.authorities.is_some() || entry.endpoint.has_port {
-                let http = http(Some(entry), &denied, resolve, limits)?;
-                own.insert(registry.to_owned(), http);
+            let authorities = entry.authorities.as_deref();
+            if authorities.is_none() && !entry.has_port() {
+                continue;
             }
+            let checked = match authorities {
+                Some(_) => http(authorities, Some(&denied), resolve, limits)?,
+                None => shared_http.clone(),
+            };
+            let any_address = http(authorities, None, resolve, limits)?;
+            let clients = Clients {
+                checked,
+                any_address,
+            };
+            own.insert(registry.to_owned(), clients);
         }
         let shared = Shared {
-            http: http(None, &denied, resolve, limits)?,
+            http: shared_http,
             registries,
             limits,
             own,
@@ -158,7 +191,8 @@ impl RegistryClient {
     ) -> Lookup {
         let shared = &*self.shared;
         let registry = reference.registry();
-        let endpoint = match shared.registries.entry(registry) {
+        let entry = shared.registries.entry(registry);
+        let endpoint = match entry {
             Some(Entry { endpoint, .. }) => Some(endpoint.clone()),
             None if named_by_policy => Endpoint::of_registry(registry, true),
             None => None,
@@ -175,7 +209,8 @@ impl RegistryClient {
         let ask = Ask {
             shared,
             endpoint,
-            http: shared.own.get(registry).unwrap_or(&shared.http),
+            entry,
+            own: shared.own.get(registry),
             reference,
             credential,
         };
@@ -199,6 +234,12 @@ impl RegistryClient {
 }
 
 impl Ask<'_> {
+    /// The client for a server that the entry of the registry names with a port or without.
+    fn http(&self, has_port: bool) -> &Http {
+        self.own
+            .map_or(&self.shared.http, |clients| clients.of(has_port))
+    }
+
     /// HEAD tells most registries' answers without a body; GET is what counts if it does not.
     async fn facts(&self) -> Result<ImageFacts, Stop> {
         let head = self.exchange(&Method::HEAD).await?;
@@ -243,7 +284,8 @@ impl Ask<'_> {
             let (origin, response) = match &other {
                 None => {
                     let origin = &self.endpoint.origin;
-                    (origin, send(self.http, method, origin, &path, value).await?)
+                    let http = self.http(self.endpoint.has_port);
+                    (origin, send(http, method, origin, &path, value).await?)
                 }
                 Some((origin, http)) => (origin, send(http, method, origin, &path, None).await?),
             };
@@ -259,10 +301,14 @@ impl Ask<'_> {
                     .and_then(|text| text.to_str().ok())
                     .and_then(|text| follow(text, origin))
                     .ok_or_else(|| Failure::unexpected("redirect without a location"))?;
-                let listed = self.shared.registries.at(&to);
-                match hop(Content::Manifest, origin, &to, listed.is_some()) {
+                let named = self.entry.map(|entry| entry.redirect_hosts.as_slice());
+                let named = server_at(named, &to);
+                match hop(Content::Manifest, origin, &to, named.is_some()) {
                     Hop::Same => {}
-                    Hop::Other => other = Some((to, self.shared.http_of(listed))),
+                    Hop::Other => {
+                        let has_port = named.is_some_and(|server| server.has_port);
+                        other = Some((to, self.http(has_port)));
+                    }
                     Hop::Refused => return Err(Failure::RedirectNotAllowed),
                 }
                 path = next.to_string();
@@ -311,8 +357,9 @@ impl Ask<'_> {
         };
         let registry = &self.endpoint.origin;
         let (server, path) = follow(realm, registry).ok_or(Failure::TokenServerNotAllowed)?;
-        let listed = self.shared.registries.at(&server);
-        if !auth::token_server_allowed(registry, &server, listed.is_some()) {
+        let named = self.entry.map(|entry| entry.token_servers.as_slice());
+        let named = server_at(named, &server);
+        if !auth::token_server_allowed(registry, &server, named.is_some()) {
             return Err(Failure::TokenServerNotAllowed);
         }
         let scope = self.endpoint.scope(self.reference);
@@ -326,11 +373,11 @@ impl Ask<'_> {
             let is_kept = true;
             return Ok(Some(Authorization { value, is_kept }));
         }
-        let http = if server == *registry {
-            self.http
+        let http = self.http(if server == *registry {
+            self.endpoint.has_port
         } else {
-            self.shared.http_of(listed)
-        };
+            named.is_some_and(|server| server.has_port)
+        });
         let basic = self.credential.and_then(Credential::basic);
         let path = auth::token_path(&path, service, &key.scope);
         let response = send(http, &Method::GET, &server, &path, basic.as_ref()).await?;
@@ -353,13 +400,10 @@ impl Ask<'_> {
     }
 }
 
-impl Shared {
-    /// The client for a registry that is listed, or for others.
-    fn http_of(&self, listed: Option<&str>) -> &Http {
-        listed
-            .and_then(|registry| self.own.get(registry))
-            .unwrap_or(&self.http)
-    }
+/// The server at an origin, if an entry names it.
+fn server_at<'a>(named: Option<&'a [Server]>, origin: &Origin) -> Option<&'a Server> {
+    let mut named = named.into_iter().flatten();
+    named.find(|server| server.origin == *origin)
 }
 
 async fn send(

@@ -5,7 +5,7 @@
 //! makes the whole file invalid, so that a typing error never widens who is asked or who asks.
 
 use super::MAX_CONFIG_BYTES;
-use super::endpoint::{Endpoint, EndpointFault, Origin};
+use super::endpoint::{Endpoint, EndpointFault, Server};
 use crate::excerpt::Excerpt;
 use crate::grammar::{ALIASES, DOCKER_HUB, check_host, is_host};
 use crate::pattern::{Pattern, Patterns};
@@ -31,7 +31,19 @@ pub(super) struct Entry {
     pub(super) endpoint: Endpoint,
     /// The only authorities whose certificates are accepted; none: those that are compiled in.
     pub(super) authorities: Option<Vec<CertificateDer<'static>>>,
+    /// The other servers that the registry can send for a token.
+    pub(super) token_servers: Vec<Server>,
+    /// The other servers that the registry can redirect a request for a manifest to.
+    pub(super) redirect_hosts: Vec<Server>,
     credentials: Vec<CredentialSource>,
+}
+
+impl Entry {
+    /// Whether it names a server with its port.
+    pub(super) fn has_port(&self) -> bool {
+        let mut named = self.token_servers.iter().chain(&self.redirect_hosts);
+        self.endpoint.has_port || named.any(|server| server.has_port)
+    }
 }
 
 /// A Secret with a credential, and for whom it is.
@@ -144,6 +156,10 @@ struct RawEntry {
     ca_bundle: Option<String>,
     #[serde(rename = "plainHTTP")]
     plain_http: Option<bool>,
+    #[serde(rename = "tokenServers")]
+    token_servers: Option<Vec<String>>,
+    #[serde(rename = "redirectHosts")]
+    redirect_hosts: Option<Vec<String>>,
     credentials: Option<Vec<RawCredential>>,
 }
 
@@ -222,13 +238,6 @@ impl Registries {
         self.entries.get(registry)
     }
 
-    /// The registry whose endpoint has an origin.
-    pub(super) fn at(&self, origin: &Origin) -> Option<&str> {
-        self.entries()
-            .find(|(_, entry)| entry.endpoint.origin == *origin)
-            .map(|(registry, _)| registry)
-    }
-
     /// The ranges that are never connected to.
     pub(super) fn denied(&self) -> &[IpNet] {
         &self.denied
@@ -266,6 +275,15 @@ impl RawEntry {
                 }
             })
             .transpose()?;
+        let named = |texts: Option<Vec<String>>, name: &str| {
+            servers(
+                texts.unwrap_or_default(),
+                secure,
+                &format!("{field}.{name}"),
+            )
+        };
+        let token_servers = named(self.token_servers, "tokenServers")?;
+        let redirect_hosts = named(self.redirect_hosts, "redirectHosts")?;
         let credentials = self
             .credentials
             .unwrap_or_default()
@@ -276,6 +294,8 @@ impl RawEntry {
         Ok(Entry {
             endpoint,
             authorities,
+            token_servers,
+            redirect_hosts,
             credentials,
         })
     }
@@ -314,6 +334,26 @@ impl RawCredential {
             namespace_selector: self.namespace_selector,
         })
     }
+}
+
+/// The servers that a registry can lead to. One without TLS leads nowhere: on the way, anybody can write where.
+fn servers(
+    texts: Vec<String>,
+    secure: bool,
+    field: &str,
+) -> Result<Vec<Server>, InvalidRegistries> {
+    if !secure && !texts.is_empty() {
+        let fault =
+            "must be unset with plainHTTP: what leads to another host can be changed on the way";
+        return Err(invalid(field, fault));
+    }
+    let server = |(index, text): (usize, String)| {
+        Server::parse(&text).ok_or_else(|| {
+            let fault = "must be host[:port] without scheme and path, such as auth.example.com";
+            invalid(format!("{field}[{index}]"), fault)
+        })
+    };
+    texts.into_iter().enumerate().map(server).collect()
 }
 
 /// The patterns of a credential, which all match repositories of its registry alone.

@@ -6,7 +6,6 @@
 //! A name that resolves to another address later is checked again, by the next connection.
 
 use super::addresses::address_allowed;
-use super::config::Entry;
 use super::limits::{HEADER_BYTES, HEADERS, HEADERS_NAME, Limits};
 use super::{BoxFuture, Failure};
 use http::Uri;
@@ -18,6 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
 use std::io;
@@ -75,15 +75,17 @@ enum NoConnection {
     Timeout,
 }
 
-/// The client for the servers of an entry, or for those without one.
+/// The client for servers with certificates of these authorities; none: of the public ones.
+///
+/// `rule` has the ranges that are denied beside those that always are; none: any address is connected to.
 pub(super) fn http(
-    entry: Option<&Entry>,
-    denied: &Arc<[IpNet]>,
+    authorities: Option<&[CertificateDer<'static>]>,
+    rule: Option<&Arc<[IpNet]>>,
     resolve: &Arc<dyn Resolve>,
     limits: Limits,
 ) -> Result<Http, InvalidClient> {
     let mut roots = RootCertStore::empty();
-    match entry.and_then(|entry| entry.authorities.as_ref()) {
+    match authorities {
         Some(authorities) => {
             for authority in authorities {
                 roots.add(authority.clone())?;
@@ -96,11 +98,7 @@ pub(super) fn http(
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // An operator who writes a port means that very server.
-    let rule = match entry {
-        Some(entry) if entry.endpoint.has_port => None,
-        Some(_) | None => Some(Arc::clone(denied)),
-    };
+    let rule = rule.cloned();
     let mut tcp = HttpConnector::new_with_resolver(Resolver {
         resolve: Arc::clone(resolve),
         rule: rule.clone(),

@@ -92,6 +92,29 @@ const fn default_port(secure: bool) -> u16 {
     if secure { 443 } else { 80 }
 }
 
+/// A server beside the endpoint of a registry that the configuration names: with TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    pub(super) origin: Origin,
+    /// Whether the port is written, so that any address is connected to.
+    pub(super) has_port: bool,
+}
+
+impl Server {
+    /// The server that `text` is: `host[:port]`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let is_host =
+            |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
+        if !text.chars().all(is_host) {
+            return None;
+        }
+        Some(Self {
+            origin: Origin::of_registry(text, true)?,
+            has_port: has_port(text),
+        })
+    }
+}
+
 /// Where the requests about the repositories of one registry go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
@@ -324,6 +347,31 @@ mod tests {
         ] {
             let endpoint = Endpoint::parse(text, "docker.io", secure);
             assert_eq!(endpoint, Err(fault), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_a_host_with_or_without_a_port() {
+        for (text, origin) in [
+            ("auth.test", Some(("https://auth.test", false))),
+            ("AUTH.test", Some(("https://auth.test", false))),
+            ("auth.test:443", Some(("https://auth.test", true))),
+            ("10.0.0.1:5001", Some(("https://10.0.0.1:5001", true))),
+            ("[fd12::1]", Some(("https://[fd12::1]", false))),
+            ("[fd12::1]:5001", Some(("https://[fd12::1]:5001", true))),
+            ("", None),
+            ("https://auth.test", None),
+            ("auth.test/token", None),
+            ("auth.test?a", None),
+            ("user@auth.test", None),
+            ("auth.test:0", None),
+            ("auth.test:65536", None),
+            ("*.auth.test", None),
+        ] {
+            let server = Server::parse(text);
+            let found = server.map(|server| (server.origin.to_string(), server.has_port));
+            let expected = origin.map(|(origin, has_port)| (origin.to_owned(), has_port));
+            assert_eq!(found, expected, "{text}");
         }
     }
 

@@ -32,9 +32,10 @@ const BUILT_IN: &[(&str, &str)] = &[("registry.k8s.io", "-docker.pkg.dev")];
 
 /// How a redirect of `content` from one origin to another is followed.
 ///
-/// `is_listed` says whether the configuration lists the registry `to`.
+/// `is_named` says whether the configuration names `to` for the registry that is asked. That another registry has
+/// an entry is no reason to follow: its entry says how it is asked about its own repositories.
 #[must_use]
-pub fn hop(content: Content, from: &Origin, to: &Origin, is_listed: bool) -> Hop {
+pub fn hop(content: Content, from: &Origin, to: &Origin, is_named: bool) -> Hop {
     if from == to {
         return Hop::Same;
     }
@@ -43,7 +44,7 @@ pub fn hop(content: Content, from: &Origin, to: &Origin, is_listed: bool) -> Hop
     }
     match content {
         Content::Blob => Hop::Other,
-        Content::Manifest if is_listed || is_built_in(from, to) => Hop::Other,
+        Content::Manifest if is_named || is_built_in(from, to) => Hop::Other,
         Content::Manifest => Hop::Refused,
     }
 }
@@ -61,12 +62,12 @@ mod tests {
 
     #[test]
     #[expect(clippy::too_many_lines, reason = "one table of redirects")]
-    fn only_blobs_leave_the_list() {
+    fn only_blobs_go_where_the_configuration_does_not_name_a_host() {
         use Content::{Blob, Manifest};
         let k8s = "https://registry.k8s.io";
         let pkg = "https://us-west2-docker.pkg.dev";
         let (evil, plain_pkg) = (format!("{pkg}.evil.test"), "http://us-west2-docker.pkg.dev");
-        for (content, from, to, unlisted, listed) in [
+        for (content, from, to, unnamed, named) in [
             (
                 Manifest,
                 "https://r.test",
@@ -160,8 +161,8 @@ mod tests {
             let origin = |text: &str| Origin::of(&text.parse().unwrap()).unwrap();
             let (from, to) = (origin(from), origin(to));
             let name = format!("{content:?} from {from} to {to}");
-            assert_eq!(hop(content, &from, &to, false), unlisted, "{name}");
-            assert_eq!(hop(content, &from, &to, true), listed, "{name}");
+            assert_eq!(hop(content, &from, &to, false), unnamed, "{name}");
+            assert_eq!(hop(content, &from, &to, true), named, "{name}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Tokens and challenges that are still good.
 //!
 //! Here: keeping them. Not here: getting them (`client`).
-//! Invariant: a token is found only with everything that it was asked for with, so nobody uses the
-//! token of another credential. What is kept is bounded, whatever a registry sends.
+//! Invariant: a token is found only with everything that it was asked for with, so the token of a
+//! credential is used with that credential alone. What is kept is bounded, whatever a registry sends.
 
 use super::auth::Challenge;
 use super::credential::Credential;

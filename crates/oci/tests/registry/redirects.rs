@@ -1,10 +1,11 @@
 //! Where a registry sends a request on to.
 
-use super::server::{Authority, Server, answer, tls_entries};
+use super::server::{Authority, Server, answer, naming, tls_entries};
 use super::{
     INDEX, LONG, OCTO, SHA256, client, digest_of, failure, lookup, octo, plain, unexpected,
 };
 use bailiff_oci::Failure;
+use bailiff_oci::registry::RegistryClient;
 
 #[tokio::test]
 async fn a_redirect_within_the_registry_is_followed_three_times() {
@@ -82,7 +83,7 @@ async fn a_redirect_never_leaves_tls() {
 }
 
 #[tokio::test]
-async fn a_listed_registry_gets_the_request_without_the_credential() {
+async fn a_host_that_is_named_for_the_registry_gets_the_request_without_the_credential() {
     let authority = Authority::new();
     let tls = authority.server("127.0.0.1", 2999);
     let second = Server::start_tls(tls.clone(), |request| {
@@ -104,16 +105,28 @@ async fn a_listed_registry_gets_the_request_without_the_credential() {
         }
     })
     .await;
-    let client = client(&tls_entries(&[&first, &second], &authority), LONG);
-    let lookup = async |tag: &str| {
+    let lookup = async |client: &RegistryClient, tag: &str| {
         let reference = super::parse(&format!("{}/acme/web:{tag}", first.host()));
         client.lookup(&reference, false, Some(&octo())).await
     };
+    // That the other is a registry, with an exception for its address, is nothing to the first one.
+    let entries = tls_entries(&[&first, &second], &authority);
+    let listed = client(&entries, LONG);
+    let refused = failure(lookup(&listed, "1").await);
+    assert_eq!(refused, Failure::RedirectNotAllowed);
+    assert_eq!(second.connections(), 0);
+    let client = client(
+        &naming(&entries, &first, "redirectHosts", &second.host()),
+        LONG,
+    );
+    let before = first.requests().len();
+    let lookup = async |tag: &str| lookup(&client, tag).await;
     // Its challenge is not answered.
     assert_eq!(failure(lookup("asks").await), Failure::Unauthorized);
     assert_eq!(second.lines(), ["HEAD /asks"]);
     assert_eq!(digest_of(&lookup("1").await), SHA256);
-    assert_eq!(first.requests()[2].header("authorization"), Some(OCTO));
+    let third = &first.requests()[before + 2];
+    assert_eq!(third.header("authorization"), Some(OCTO));
     assert_eq!(second.lines(), ["HEAD /asks", "HEAD /v2/moved?a=b"]);
     for request in second.requests() {
         assert_eq!(request.header("authorization"), None);
@@ -121,15 +134,14 @@ async fn a_listed_registry_gets_the_request_without_the_credential() {
 }
 
 #[tokio::test]
-async fn a_listed_address_is_still_checked() {
+async fn an_address_is_still_checked_if_its_host_is_named_without_a_port() {
     let authority = Authority::new();
     let server = Server::start_tls(authority.server("127.0.0.1", 2999), |_| {
         answer(307, &[("Location", "https://169.254.169.254/latest/")], "")
     })
     .await;
-    let mut config: serde_json::Value =
-        serde_json::from_str(&tls_entries(&[&server], &authority)).unwrap();
-    config["registries"]["169.254.169.254"] = serde_json::json!({});
-    let found = lookup(&client(&config.to_string(), LONG), &server, ":1").await;
+    let entries = tls_entries(&[&server], &authority);
+    let config = naming(&entries, &server, "redirectHosts", "169.254.169.254");
+    let found = lookup(&client(&config, LONG), &server, ":1").await;
     assert_eq!(failure(found), Failure::AddressNotAllowed);
 }

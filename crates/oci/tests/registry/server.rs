@@ -214,6 +214,13 @@ pub(crate) fn tls_entries(servers: &[&Server], authority: &Authority) -> String 
     serde_json::json!({ "registries": entries }).to_string()
 }
 
+/// A configuration whose entry of a server names another host in a field.
+pub(crate) fn naming(config: &str, server: &Server, field: &str, host: &str) -> String {
+    let mut config: serde_json::Value = serde_json::from_str(config).unwrap();
+    config["registries"][server.host()][field] = serde_json::json!([host]);
+    config.to_string()
+}
+
 /// Answers requests as the script says, until the client has gone.
 async fn converse(
     mut stream: impl AsyncRead + AsyncWrite + Reset + Unpin,

@@ -1,6 +1,6 @@
 //! Credentials, and the tokens that a registry asks for.
 
-use super::server::{Act, Authority, Request, Server, answer, tls_entries};
+use super::server::{Act, Authority, Request, Server, answer, naming, tls_entries};
 use super::{
     INDEX, LONG, OCTO, SHA256, client, digest_of, failure, lookup, octo, parse, plain, unexpected,
 };
@@ -182,7 +182,7 @@ async fn a_credential_does_not_go_to_a_token_server_of_another_host() {
 }
 
 #[tokio::test]
-async fn a_listed_token_server_gets_the_credential() {
+async fn a_token_server_that_is_named_for_the_registry_gets_the_credential() {
     let authority = Authority::new();
     let tls = authority.server("127.0.0.1", 2999);
     let tokens = Server::start_tls(tls.clone(), |_| {
@@ -199,8 +199,15 @@ async fn a_listed_token_server_gets_the_credential() {
     let found = as_octo(&alone, &server).await;
     assert_eq!(failure(found), Failure::TokenServerNotAllowed);
     assert_eq!(tokens.connections(), 0);
-    let both = client(&tls_entries(&[&server, &tokens], &authority), LONG);
-    assert_eq!(digest_of(&as_octo(&both, &server).await), SHA256);
+    // That it is a registry, with an exception for its address, is nothing to this one.
+    let both = tls_entries(&[&server, &tokens], &authority);
+    let found = as_octo(&client(&both, LONG), &server).await;
+    assert_eq!(failure(found), Failure::TokenServerNotAllowed);
+    assert_eq!(tokens.connections(), 0);
+    let alone = tls_entries(&[&server], &authority);
+    let named = naming(&alone, &server, "tokenServers", &tokens.host());
+    let named = client(&named, LONG);
+    assert_eq!(digest_of(&as_octo(&named, &server).await), SHA256);
     assert_eq!(tokens.requests()[0].header("authorization"), Some(OCTO));
     // The registry itself saw the token alone.
     assert!(
@@ -208,6 +215,26 @@ async fn a_listed_token_server_gets_the_credential() {
             matches!(request.header("authorization"), None | Some("Bearer good"))
         })
     );
+}
+
+#[tokio::test]
+async fn the_address_of_a_token_server_is_checked_if_it_is_named_without_a_port() {
+    let authority = Authority::new();
+    let server = Server::start_tls(authority.server("127.0.0.1", 2999), |_| {
+        challenge("https://169.254.169.254/token")
+    })
+    .await;
+    let mut config = tls_entries(&[&server], &authority);
+    for (named, expected) in [
+        (None, Failure::TokenServerNotAllowed),
+        (Some("169.254.169.254"), Failure::AddressNotAllowed),
+    ] {
+        if let Some(named) = named {
+            config = naming(&config, &server, "tokenServers", named);
+        }
+        let found = as_octo(&client(&config, LONG), &server).await;
+        assert_eq!(failure(found), expected, "{named:?}");
+    }
 }
 
 #[tokio::test]

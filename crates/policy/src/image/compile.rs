@@ -3,9 +3,9 @@
 //! Here: patterns and selectors, every fault with its field. Not here: expressions (`validations`), the verdict.
 //! Invariant: a policy with a fault is neither evaluated nor rendered, not even in part.
 
-use super::validations;
+use super::validations::{self, ImageRule};
 use crate::Reads;
-use crate::compile::{CompiledValidation, FieldError};
+use crate::compile::FieldError;
 use crate::selector::MatchResources;
 use bailiff_api::{ImageAdmissionPolicy, Unchecked};
 use bailiff_oci::{InvalidPatterns, Pattern, Patterns, Reference, Shape};
@@ -29,7 +29,7 @@ pub struct CompiledImagePolicy {
     pub(super) digest: Option<CompiledDigestRule>,
     pub(super) on_pending: Unchecked,
     pub(super) on_error: Unchecked,
-    pub(super) validations: Vec<CompiledValidation>,
+    pub(super) validations: Vec<ImageRule>,
     pub(super) pod_reads: Reads,
     reads_namespace: bool,
     pub(super) spec_constraints: bailiff_api::MatchResources,
@@ -179,7 +179,8 @@ pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec
     })
 }
 
-fn mentions_namespace(validation: &CompiledValidation) -> bool {
+fn mentions_namespace(rule: &ImageRule) -> bool {
+    let validation = &rule.validation;
     std::iter::once(&validation.program)
         .chain(validation.message_program.as_ref())
         .flat_map(bailiff_cel::Program::mentions)

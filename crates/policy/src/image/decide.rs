@@ -3,17 +3,18 @@
 //!
 //! Here: the two steps of a review, what has to be looked up and what follows. Not here: the rules
 //! (`evaluate`, `registry`, `validations`), looking up (`oci`), the response to the API server (`webhook`).
-//! Invariant: a decision is a function of its arguments. What it pins is what it checked.
+//! Invariant: a decision is a function of its arguments. What it pins is what it checked. A tag that an
+//! expression denies is not pinned, so that the validating step denies it, too.
 
-use super::bind::BoundPolicy;
-use super::evaluate::{ParsedImage, Violation, parse, written};
+use super::bind::{Actions, BoundPolicy};
+use super::evaluate::{ParsedImage, Violation, parse};
 use super::images::{ImageUser, images};
-use super::pins::{Pin, kept, pins, pointer};
+use super::pins::{Pin, kept, pin};
 use super::registry::{Lookups, Tags, check, question};
-use super::validations::{Subject, budget, validate};
-use bailiff_oci::{Reference, ShortNames};
+use super::validations::{Subject, Validated, View, budget, validate};
+use bailiff_oci::Reference;
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The step of admission that a pod is reviewed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,10 +64,22 @@ pub struct Decision {
     pub warned: Vec<Violation>,
     /// Violations of policies that are bound with Audit, the worst first.
     pub audited: Vec<Violation>,
+    /// Those of the violations that no later step sees. Empty in [`Stage::Validating`].
+    pub replaced: Replaced,
     /// What people have to know about images that were allowed without a check, or by an old one.
     pub notes: Vec<String>,
     /// References that no policy selects, as written.
     pub uncovered: Vec<String>,
+}
+
+/// Violations by a tag that a pin replaces. There are none of policies that are bound with Deny: what these
+/// deny is not pinned.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// Of policies that are bound with Warn.
+    pub warned: Vec<Violation>,
+    /// Of policies that are bound with Audit.
+    pub audited: Vec<Violation>,
 }
 
 /// The references that have to be looked up before [`decide`], each once.
@@ -76,7 +89,7 @@ pub fn references_to_look_up(
     review: &PodReview<'_>,
 ) -> BTreeMap<String, Reference> {
     let (_, rest) = keep(bound, review.images(), review);
-    let asked = rest.into_iter().filter_map(|parsed| parsed.reference);
+    let asked = rest.into_iter().filter_map(|parsed| parsed.written);
     asked
         .filter(|reference| {
             let asks = |bound: &BoundPolicy<'_>| question(bound.policy, reference).is_some();
@@ -89,36 +102,59 @@ pub fn references_to_look_up(
 /// Decides about a pod. `lookups` has the answers about what [`references_to_look_up`] names.
 #[must_use]
 pub fn decide(bound: &[BoundPolicy<'_>], review: &PodReview<'_>, lookups: &Lookups) -> Decision {
-    let (mut decided, rest) = keep(bound, review.images(), review);
-    let (images, lookups) = match review.stage {
-        Stage::Validating => (rest, lookups.clone()),
-        Stage::Mutating => {
-            decided.extend(pins(bound, &rest, lookups));
-            with_pins(rest, &decided, lookups)
-        }
+    let (mut decided, mut images) = keep(bound, review.images(), review);
+    let budget = budget(
+        bound
+            .iter()
+            .filter(|b| !b.policy.validations.is_empty())
+            .count(),
+    );
+    let subject = Subject {
+        pod: review.pod,
+        namespace: review.namespace,
     };
-    let validating = bound.iter().filter(|b| !b.policy.validations.is_empty());
-    let budget = budget(validating.count());
+    let written = as_written(bound, &images, subject, budget);
+    let denied = denied(bound, &written);
+    if review.stage == Stage::Mutating {
+        let wanted = images.iter_mut().enumerate();
+        // With its tag, the validating step denies it for the reason that is true.
+        let wanted = wanted.filter(|(at, _)| !denied.contains(at));
+        decided.extend(wanted.filter_map(|(_, parsed)| pin(bound, parsed, lookups)));
+    }
     let pinned = budget.and_then(|_| with_references(review.pod, &decided));
     let subject = Subject {
         pod: pinned.as_ref().unwrap_or(review.pod),
-        namespace: review.namespace,
+        ..subject
     };
     let mut decision = Decision {
         pins: decided,
         uncovered: uncovered(bound, &images),
         ..Decision::default()
     };
-    for bound in bound {
-        let tags = match review.stage {
-            Stage::Validating if bound.actions.deny => Tags::ArePinned,
+    for (bound, by_tag) in bound.iter().zip(written) {
+        let tags = |at| match review.stage {
+            Stage::Validating if bound.actions.deny && !denied.contains(&at) => Tags::ArePinned,
             Stage::Validating | Stage::Mutating => Tags::AreResolved,
         };
-        let mut violations = written(bound.policy, &images);
-        let checked = check(bound.policy, tags, &images, &lookups);
+        let mut violations = super::evaluate::written(bound.policy, &images);
+        let checked = check(bound.policy, tags, &images, lookups);
         violations.extend(checked.violations);
         if let Some(budget) = budget {
-            violations.extend(validate(bound.policy, &images, subject, budget));
+            let left = budget.saturating_sub(by_tag.spent);
+            let stored = validate(bound.policy, View::Stored, &images, subject, left);
+            violations.extend(
+                stored
+                    .violations
+                    .into_iter()
+                    .map(|(violation, _)| violation),
+            );
+        }
+        for (violation, of) in by_tag.violations {
+            let is_pinned = |at: &usize| images.get(*at).is_some_and(|i| i.pinned.is_some());
+            if of.iter().any(is_pinned) {
+                decision.replaced.add(bound.actions, &violation);
+            }
+            violations.push(violation);
         }
         if bound.actions.deny || bound.actions.warn {
             decision.notes.extend(checked.notes);
@@ -142,6 +178,41 @@ pub fn decide(bound: &[BoundPolicy<'_>], review: &PodReview<'_>, lookups: &Looku
     }
     decision.notes.dedup();
     decision
+}
+
+impl Replaced {
+    fn add(&mut self, actions: Actions, violation: &Violation) {
+        if actions.warn {
+            self.warned.push(violation.clone());
+        }
+        if actions.audit {
+            self.audited.push(violation.clone());
+        }
+    }
+}
+
+/// What the expressions about references as they are written say, for each policy. They come before the pins,
+/// which replace what they are about.
+fn as_written(
+    bound: &[BoundPolicy<'_>],
+    images: &[ParsedImage<'_>],
+    subject: Subject<'_>,
+    budget: Option<u64>,
+) -> Vec<Validated> {
+    let of = |bound: &BoundPolicy<'_>| match budget {
+        Some(budget) => validate(bound.policy, View::Written, images, subject, budget),
+        None => Validated::default(),
+    };
+    bound.iter().map(of).collect()
+}
+
+/// The positions of the images that these expressions deny.
+fn denied(bound: &[BoundPolicy<'_>], written: &[Validated]) -> BTreeSet<usize> {
+    let denying = bound.iter().zip(written).filter(|(b, _)| b.actions.deny);
+    denying
+        .flat_map(|(_, of)| of.violations.iter().flat_map(|(_, images)| images))
+        .copied()
+        .collect()
 }
 
 /// Takes out the images whose digest the old pod has already.
@@ -179,41 +250,10 @@ fn with_references(pod: &Json, pins: &[Pin]) -> Option<Json> {
     Some(pod)
 }
 
-/// The images as they will be, and the answers about them.
-fn with_pins<'a>(
-    images: Vec<ParsedImage<'a>>,
-    pins: &[Pin],
-    lookups: &Lookups,
-) -> (Vec<ParsedImage<'a>>, Lookups) {
-    let mut lookups = lookups.clone();
-    let pins: BTreeMap<&str, &Pin> = pins.iter().map(|pin| (pin.pointer.as_str(), pin)).collect();
-    let pinned = images.into_iter().map(|parsed| {
-        let pin = pins.get(pointer(&parsed.image).as_str());
-        let answer = parsed
-            .reference
-            .as_ref()
-            .and_then(|reference| lookups.get(&reference.to_string()).cloned());
-        let reference =
-            pin.and_then(|pin| Reference::parse(&pin.pinned, ShortNames::DockerHub).ok());
-        match (reference, answer) {
-            (Some(reference), Some(answer)) => {
-                lookups.insert(reference.to_string(), answer);
-                ParsedImage {
-                    reference: Some(reference),
-                    ..parsed
-                }
-            }
-            (Some(_) | None, _) => parsed,
-        }
-    });
-    let pinned = pinned.collect();
-    (pinned, lookups)
-}
-
 /// The references that no policy selects. One that is not valid is selected by each.
 fn uncovered(bound: &[BoundPolicy<'_>], images: &[ParsedImage<'_>]) -> Vec<String> {
     let selects = |parsed: &ParsedImage<'_>| {
-        bound.iter().any(|bound| match &parsed.reference {
+        bound.iter().any(|bound| match parsed.reference() {
             Some(reference) => bound.policy.selects(reference),
             None => true,
         })

@@ -81,8 +81,17 @@ pub enum Verdict {
 pub(super) struct ParsedImage<'a> {
     /// The image.
     pub(super) image: Image<'a>,
-    /// What it names; none if the reference is not valid.
-    pub(super) reference: Option<Reference>,
+    /// What the reference names as it is written; none if it is not valid.
+    pub(super) written: Option<Reference>,
+    /// What a pin replaces it by; none if it stays.
+    pub(super) pinned: Option<Reference>,
+}
+
+impl ParsedImage<'_> {
+    /// What the pod will have: the pin if there is one. None if the reference is not valid.
+    pub(super) fn reference(&self) -> Option<&Reference> {
+        self.pinned.as_ref().or(self.written.as_ref())
+    }
 }
 
 /// Parses the references of images.
@@ -90,7 +99,8 @@ pub(super) struct ParsedImage<'a> {
 pub(super) fn parse<'a>(images: &[Image<'a>]) -> Vec<ParsedImage<'a>> {
     let parsed = images.iter().map(|&image| ParsedImage {
         image,
-        reference: Reference::parse(image.reference, ShortNames::DockerHub).ok(),
+        written: Reference::parse(image.reference, ShortNames::DockerHub).ok(),
+        pinned: None,
     });
     parsed.collect()
 }
@@ -124,9 +134,9 @@ pub(super) fn written(policy: &CompiledImagePolicy, images: &[ParsedImage<'_>]) 
     let violation = |rule: WrittenRule| {
         let mut violating = images
             .iter()
-            .filter(|parsed| violates(rule, parsed.reference.as_ref()));
+            .filter(|parsed| violates(rule, parsed.reference()));
         let first = violating.next()?;
-        let repository = first.reference.as_ref().map_or("", Reference::repository);
+        let repository = first.reference().map_or("", Reference::repository);
         let sentence = messages::written(policy, rule);
         Some(Violation {
             policy: policy.name.clone(),

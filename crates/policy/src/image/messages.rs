@@ -230,9 +230,13 @@ impl Subject<'_> {
             Failure::AddressNotAllowed => format!(
                 "An administrator can list {registry} with its port in the value registries of Bailiff."
             ),
-            Failure::RedirectNotAllowed
-            | Failure::TokenServerNotAllowed
-            | Failure::Certificate
+            Failure::RedirectNotAllowed => format!(
+                "An administrator can name that host in redirectHosts of {registry} in the value registries of Bailiff."
+            ),
+            Failure::TokenServerNotAllowed => format!(
+                "An administrator can name that host in tokenServers of {registry} in the value registries of Bailiff."
+            ),
+            Failure::Certificate
             | Failure::UnexpectedAnswer(_)
             | Failure::LimitExceeded(_)
             | Failure::DigestMismatch => {
@@ -258,8 +262,7 @@ pub(super) const OVER_BUDGET: &str =
     "the expressions of the policy cost more than is allowed for one pod";
 
 /// `image.tag` in a policy that pins: why, before the position.
-pub(super) const NO_TAG: &str =
-    "must not use image.tag with digest.pin, because a pinned image has a digest and no tag";
+pub(super) const NO_TAG: &str = "must not use image.tag with digest.pin, because a pinned image has a digest and no tag; use it in a policy without digest.pin, which sees a tag before it is replaced";
 
 impl Subject<'_> {
     /// The sentences about a complaint of `spec.validations[index]` about this image and a number of others.

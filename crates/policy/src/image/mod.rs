@@ -23,7 +23,7 @@ pub use bind::{
     possibly_bound,
 };
 pub use compile::{CompiledImagePolicy, compile};
-pub use decide::{Decision, PodReview, Stage, decide, references_to_look_up};
+pub use decide::{Decision, PodReview, Replaced, Stage, decide, references_to_look_up};
 pub use evaluate::{RegistryRule, Rule, Verdict, Violation, WrittenRule, evaluate};
 pub use images::{Image, ImageUser, images};
 pub use pins::{ORIGINAL_IMAGE, ORIGINAL_VOLUME, Pin};

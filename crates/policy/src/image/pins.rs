@@ -65,7 +65,7 @@ impl Pin {
 }
 
 /// JSON pointer of the reference of an image.
-pub(super) fn pointer(image: &Image<'_>) -> String {
+fn pointer(image: &Image<'_>) -> String {
     let (field, index) = (image.user.field(), image.index);
     let rest = match image.user {
         ImageUser::Container | ImageUser::InitContainer | ImageUser::EphemeralContainer => "image",
@@ -92,23 +92,22 @@ fn is_pinned(bound: &[BoundPolicy<'_>], reference: &Reference) -> bool {
         .any(|bound| bound.actions.deny && question(bound.policy, reference) == Some(Question::Tag))
 }
 
-/// The pins that the answers of registries allow. A tag without an answer is not pinned.
-pub(super) fn pins(
+/// Pins an image, if the answer of its registry allows it. A tag without an answer is not pinned.
+pub(super) fn pin(
     bound: &[BoundPolicy<'_>],
-    images: &[ParsedImage<'_>],
+    parsed: &mut ParsedImage<'_>,
     lookups: &Lookups,
-) -> Vec<Pin> {
-    let pin = |parsed: &ParsedImage<'_>| {
-        let reference = parsed.reference.as_ref()?;
-        if !is_pinned(bound, reference) {
-            return None;
-        }
-        match lookups.get(&reference.to_string())? {
-            Lookup::Found { facts, .. } => Some(Pin::new(&parsed.image, reference, &facts.digest)),
-            Lookup::NotFound(_) | Lookup::Pending | Lookup::Failed(_) => None,
-        }
+) -> Option<Pin> {
+    let reference = parsed.written.as_ref()?;
+    if !is_pinned(bound, reference) {
+        return None;
+    }
+    let pin = match lookups.get(&reference.to_string())? {
+        Lookup::Found { facts, .. } => Pin::new(&parsed.image, reference, &facts.digest),
+        Lookup::NotFound(_) | Lookup::Pending | Lookup::Failed(_) => return None,
     };
-    images.iter().filter_map(pin).collect()
+    parsed.pinned = Some(Reference::parse(&pin.pinned, ShortNames::DockerHub).ok()?);
+    Some(pin)
 }
 
 /// The pin of a tag that a pod was updated back to, as by applying its manifest again: the digest that
@@ -116,7 +115,7 @@ pub(super) fn pins(
 ///
 /// None if the image had another name before, is not of the same repository, or no policy pins it.
 pub(super) fn kept(bound: &[BoundPolicy<'_>], parsed: &ParsedImage<'_>, old: &Json) -> Option<Pin> {
-    let reference = parsed.reference.as_ref()?;
+    let reference = parsed.written.as_ref()?;
     if !is_pinned(bound, reference) {
         return None;
     }

@@ -72,8 +72,9 @@ pub(super) enum Finding {
 }
 
 impl Finding {
-    fn of(reference: &Reference, lookups: &Lookups) -> Self {
-        match lookups.get(&reference.to_string()) {
+    /// What the answer about `written` says about `reference`, which is the same or its pin.
+    fn of(written: &Reference, reference: &Reference, lookups: &Lookups) -> Self {
+        match lookups.get(&written.to_string()) {
             None | Some(Lookup::Pending) => Self::Unanswered,
             // A container runtime pulls the digest of the reference, whatever the answer is about.
             Some(Lookup::Found { facts, .. })
@@ -105,10 +106,11 @@ pub(super) struct Checked {
     pub(super) notes: Vec<String>,
 }
 
-/// Evaluates the rules on the registry.
+/// Evaluates the rules on the registry. `tags` says what must have happened to the tag of the image at a
+/// position.
 pub(super) fn check(
     policy: &CompiledImagePolicy,
-    tags: Tags,
+    tags: impl Fn(usize) -> Tags,
     images: &[ParsedImage<'_>],
     lookups: &Lookups,
 ) -> Checked {
@@ -116,19 +118,19 @@ pub(super) fn check(
     let mut violated: BTreeMap<RegistryRule, (messages::Subject<'_>, Finding, usize)> =
         BTreeMap::new();
     let mut notes = Vec::new();
-    for parsed in images {
-        let Some(reference) = &parsed.reference else {
+    for (at, parsed) in images.iter().enumerate() {
+        let (Some(written), Some(reference)) = (&parsed.written, parsed.reference()) else {
             continue;
         };
         let Some(question) = question(policy, reference) else {
             continue;
         };
-        let finding = Finding::of(reference, lookups);
+        let finding = Finding::of(written, reference, lookups);
         let subject = messages::Subject {
             image: parsed.image,
             reference,
         };
-        match rule_of(question, tags, &finding) {
+        match rule_of(question, tags(at), &finding) {
             Some(RegistryRule::Answered) if policy.on_pending == Unchecked::Allow => {
                 notes.push(subject.allowed(policy, &finding));
             }

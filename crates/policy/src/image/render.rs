@@ -3,7 +3,7 @@
 //! Here: both objects, with all defaults of the API written out. Not here: the expressions
 //! (`expressions`), writing the objects (`renderer`).
 //! Invariant: what is rendered is a function of the policy, the binding and the exemptions, so a
-//! difference from the live object is somebody's modification.
+//! difference from the live object is a modification by others.
 
 mod expressions;
 
@@ -25,7 +25,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
 /// The start of the name of each rendered object.
 pub const RENDERED_PREFIX: &str = "bailiff-image.";
 
-/// The label of a namespace that the API server sets to its name, whoever writes it.
+/// The label of a namespace that the API server sets to its name, regardless of who writes it.
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 /// The name of what an object is rendered into.

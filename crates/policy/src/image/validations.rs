@@ -3,7 +3,8 @@
 //! Here: variables and their types, the budget, the verdict. Not here: the language (`cel`), wording
 //! (`messages`).
 //! Invariant: each expression has a value for each image that the policy selects, or the image violates
-//! the policy, also after the budget is spent.
+//! the policy, also after the budget is spent. An expression that uses the tag sees it, although a pin
+//! replaces it: it is about the reference as written.
 
 use super::compile::CompiledImagePolicy;
 use super::evaluate::{ParsedImage, Rule, Violation};
@@ -17,8 +18,8 @@ use bailiff_cel::schema::SchemaError;
 use bailiff_cel::{Activation, Env, Evaluation, Object, ObjectType, Reads, Type, Value};
 use bailiff_oci::{Digest, Reference};
 use serde_json::Value as Json;
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 /// Places of the variables in the environment.
@@ -36,6 +37,23 @@ const POD_BUDGET: u64 = 5 * BUDGET;
 pub(super) fn budget(policies: usize) -> Option<u64> {
     let policies = u64::try_from(policies).unwrap_or(u64::MAX);
     Some(POD_BUDGET.checked_div(policies)?.min(BUDGET))
+}
+
+/// Which form of a reference an expression is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum View {
+    /// As it is written. So are those that use the tag, because a pin replaces it.
+    Written,
+    /// As the pod will have it.
+    Stored,
+}
+
+/// An expression of a policy.
+#[derive(Debug)]
+pub(super) struct ImageRule {
+    pub(super) validation: CompiledValidation,
+    /// What it is about.
+    view: View,
 }
 
 /// Which parts of a reference expressions can use.
@@ -109,15 +127,16 @@ pub(super) fn reads(variable: &str, spec: &ImageAdmissionPolicySpec) -> Reads {
 ///
 /// # Errors
 /// Every fault, each with its field.
-pub(super) fn compile(
-    spec: &ImageAdmissionPolicySpec,
-) -> Result<Vec<CompiledValidation>, Vec<FieldError>> {
+pub(super) fn compile(spec: &ImageAdmissionPolicySpec) -> Result<Vec<ImageRule>, Vec<FieldError>> {
     let parts = Parts::of(spec);
     let mut compiled = Vec::new();
     let mut faults = Vec::new();
     for (index, validation) in spec.validations.iter().enumerate() {
         match source(validation).compile(env(), index) {
-            Ok(validation) => compiled.push(validation),
+            Ok(compiles) => compiled.push(ImageRule {
+                validation: compiles,
+                view: view(&validation.expression),
+            }),
             Err(found) => {
                 faults.extend(found);
                 continue;
@@ -131,6 +150,14 @@ pub(super) fn compile(
         Ok(compiled)
     } else {
         Err(faults)
+    }
+}
+
+/// What an expression that compiles is about.
+fn view(expression: &str) -> View {
+    match env_without_tag().check(expression) {
+        Ok(_) => View::Stored,
+        Err(_) => View::Written,
     }
 }
 
@@ -170,6 +197,8 @@ pub(super) struct Subject<'a> {
 /// An image with its surroundings, as expressions see it.
 #[derive(Debug)]
 struct Input<'a> {
+    /// Its position among the images of the pod.
+    at: usize,
     parsed: &'a ParsedImage<'a>,
     image: Parsed<'a>,
     subject: Subject<'a>,
@@ -218,64 +247,90 @@ impl Object for Parsed<'_> {
     }
 }
 
-/// Evaluates the expressions of a policy for each image that it selects. A reference that is not valid
-/// has no parts, and violates another rule.
+/// What expressions of a policy say about the images of a pod.
+#[derive(Debug, Default)]
+pub(super) struct Validated {
+    /// Each violated rule once, with the positions of the images that violate it.
+    pub(super) violations: Vec<(Violation, BTreeSet<usize>)>,
+    /// What the expressions cost.
+    pub(super) spent: u64,
+}
+
+/// Evaluates the expressions of a policy that are about one form of a reference, for each image that it
+/// selects. A reference that is not valid has no parts, and violates another rule.
 pub(super) fn validate(
     policy: &CompiledImagePolicy,
+    view: View,
     images: &[ParsedImage<'_>],
     subject: Subject<'_>,
     budget: u64,
-) -> Vec<Violation> {
+) -> Validated {
+    let rules = policy.validations.iter().enumerate();
+    let rules: Vec<_> = rules.filter(|(_, rule)| rule.view == view).collect();
     let parts = if policy.pins() {
         Parts::WithoutTag
     } else {
         Parts::All
     };
-    let selected = images.iter().filter_map(|parsed| {
-        let reference = parsed.reference.as_ref()?;
+    let selected = images.iter().enumerate().filter_map(|(at, parsed)| {
+        let reference = match view {
+            View::Written => parsed.written.as_ref(),
+            View::Stored => parsed.reference(),
+        }?;
         policy.selects(reference).then_some(Input {
+            at,
             parsed,
             image: Parsed { reference, parts },
             subject,
         })
     });
     let inputs: Vec<Input<'_>> = selected.collect();
-    let Some(first) = inputs.first() else {
-        return Vec::new();
+    let (Some(first), false) = (inputs.first(), rules.is_empty()) else {
+        return Validated::default();
     };
     let mut evaluation = Evaluation::new(env(), first, budget);
     let mut violated = Violated::default();
-    for (at, input) in inputs.iter().enumerate() {
+    for (nth, input) in inputs.iter().enumerate() {
         if evaluation.spent() > budget {
-            // A pod can have so many images that going through the rest takes time.
-            let rest = inputs.len().saturating_sub(at);
-            for index in 0..policy.validations.len() {
-                violated.add(Rule::Evaluated(index), index, input, rest, over_budget);
+            // A pod can have so many images that evaluating the rest takes time.
+            for (index, _) in &rules {
+                let rule = Rule::Evaluated(*index);
+                let rest = inputs.iter().skip(nth).map(|input| input.at);
+                violated.add(rule, *index, input, rest, over_budget);
             }
             break;
         }
         evaluation.continue_with(input);
-        for (index, validation) in policy.validations.iter().enumerate() {
+        for (index, rule) in &rules {
+            let (index, validation) = (*index, &rule.validation);
             match evaluate(&mut evaluation, validation, budget) {
                 None => {}
                 Some(Found::False) => {
                     let said = || Complaint::False(message(&mut evaluation, validation));
-                    violated.add(Rule::Validation(index), index, input, 1, said);
+                    violated.add(Rule::Validation(index), index, input, [input.at], said);
                 }
                 Some(Found::Failed(complaint)) => {
-                    violated.add(Rule::Evaluated(index), index, input, 1, || complaint);
+                    let rule = Rule::Evaluated(index);
+                    violated.add(rule, index, input, [input.at], || complaint);
                 }
             }
         }
     }
-    let violations = violated.0.into_iter().map(|(rule, first)| Violation {
-        policy: policy.name.clone(),
-        rule,
-        message: first
-            .subject
-            .complaint(policy, first.index, &first.complaint, first.others),
+    let violations = violated.0.into_iter().map(|(rule, first)| {
+        let others = first.images.len().saturating_sub(1);
+        let violation = Violation {
+            policy: policy.name.clone(),
+            rule,
+            message: first
+                .subject
+                .complaint(policy, first.index, &first.complaint, others),
+        };
+        (violation, first.images)
     });
-    violations.collect()
+    Validated {
+        violations: violations.collect(),
+        spent: evaluation.spent(),
+    }
 }
 
 /// For each violated rule, the first image.
@@ -288,23 +343,22 @@ struct First<'a> {
     /// Place of the expression.
     index: usize,
     complaint: Complaint,
-    /// How many other images violate the rule.
-    others: usize,
+    /// The positions of all images that violate the rule.
+    images: BTreeSet<usize>,
 }
 
 impl<'a> Violated<'a> {
-    /// Adds so many images that violate a rule about the expression at `index`, of which `input` is the
-    /// first.
+    /// Adds images that violate a rule about the expression at `index`, of which `input` is the first.
     fn add(
         &mut self,
         rule: Rule,
         index: usize,
         input: &Input<'a>,
-        images: usize,
+        images: impl IntoIterator<Item = usize>,
         complaint: impl FnOnce() -> Complaint,
     ) {
         match self.0.entry(rule) {
-            Entry::Occupied(mut known) => known.get_mut().others += images,
+            Entry::Occupied(mut known) => known.get_mut().images.extend(images),
             Entry::Vacant(new) => {
                 new.insert(First {
                     subject: messages::Subject {
@@ -313,7 +367,7 @@ impl<'a> Violated<'a> {
                     },
                     index,
                     complaint: complaint(),
-                    others: images.saturating_sub(1),
+                    images: images.into_iter().collect(),
                 });
             }
         }

@@ -11,7 +11,8 @@ const POLICIES: &str = "/apis/bailiff.dev/v1alpha1/imageadmissionpolicies";
 const BINDINGS: &str = "/apis/bailiff.dev/v1alpha1/imageadmissionpolicybindings";
 const RENDERED: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
 const BOUND: &str = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
-const ROLE: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles/bailiff-renderer";
+const OWNER: &str =
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/bailiff-renderer";
 const NAMESPACE: &str = "/api/v1/namespaces/bailiff-system";
 
 fn settings() -> Settings {
@@ -49,7 +50,7 @@ fn list(path: &str, kind: &str, items: &[Json]) -> Vec<Call> {
 fn reads(policies: &[Json], bindings: &[Json], stale: &[Json; 2]) -> Vec<Vec<Call>> {
     let [policy, binding] = stale;
     vec![
-        vec![Call::get(ROLE).gives(json!({"metadata": {"name": RENDERER, "uid": "role"}}))],
+        vec![Call::get(OWNER).gives(json!({"metadata": {"name": RENDERER, "uid": "owner"}}))],
         vec![Call::get(NAMESPACE).gives(json!({"metadata": {"name": "bailiff-system"}}))],
         list(POLICIES, "ImageAdmissionPolicy", policies),
         list(BINDINGS, "ImageAdmissionPolicyBinding", bindings),

@@ -38,10 +38,10 @@ fn settled() -> Cluster {
         rendered_policies: BTreeMap::new(),
         rendered_bindings: BTreeMap::new(),
         owner: OwnerReference {
-            api_version: "rbac.authorization.k8s.io/v1".to_owned(),
-            kind: "ClusterRole".to_owned(),
+            api_version: "admissionregistration.k8s.io/v1".to_owned(),
+            kind: "ValidatingWebhookConfiguration".to_owned(),
             name: "bailiff-renderer".to_owned(),
-            uid: "role-uid".to_owned(),
+            uid: "owner-uid".to_owned(),
             ..OwnerReference::default()
         },
     };
@@ -107,11 +107,11 @@ fn a_settled_cluster_needs_no_write_and_owners_delete_what_is_rendered() {
     let policy = &cluster.rendered_policies[POLICY].metadata;
     assert_eq!(owner(policy), "ImageAdmissionPolicy ours-uid");
     let binding = &cluster.rendered_bindings[BINDING].metadata;
-    assert_eq!(owner(binding), "ClusterRole role-uid");
+    assert_eq!(owner(binding), "ValidatingWebhookConfiguration owner-uid");
 }
 
 #[test]
-fn the_webhook_configuration_owns_the_bindings_where_it_exists_and_otherwise_the_role() {
+fn nothing_is_rendered_without_its_owner_and_the_namespace() {
     let object = |uid: &str| ObjectMeta {
         name: Some(format!("{uid}-name")),
         uid: Some(uid.to_owned()),
@@ -121,30 +121,29 @@ fn the_webhook_configuration_owns_the_bindings_where_it_exists_and_otherwise_the
         let metadata = json!({"uid": uid, "deletionTimestamp": "2026-01-01T00:00:00Z"});
         serde_json::from_value(metadata).unwrap()
     };
-    let (role, namespace) = (object("role"), object("namespace"));
-    let of = |configuration: Option<&ObjectMeta>| {
-        let owner = owner(Some(&role), configuration, Some(&namespace)).unwrap();
-        format!(
-            "{} {} {} {}",
-            owner.api_version, owner.kind, owner.name, owner.uid
+    let (configuration, namespace) = (object("other"), object("namespace"));
+    let (configuration, namespace) = (Some(&configuration), Some(&namespace));
+    let other = owner(configuration, namespace).unwrap();
+    assert_eq!(
+        (other.api_version.as_str(), other.kind.as_str()),
+        (
+            "admissionregistration.k8s.io/v1",
+            "ValidatingWebhookConfiguration"
         )
-    };
-    let by_configuration =
-        "admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration webhook-name webhook";
-    assert_eq!(of(Some(&object("webhook"))), by_configuration);
-    let by_role = "rbac.authorization.k8s.io/v1 ClusterRole role-name role";
-    assert_eq!(of(None), by_role);
-    assert_eq!(of(Some(&going("webhook"))), by_role);
-    // Bailiff is being uninstalled: a binding that was owned by the role would stay.
-    let (role, namespace) = (Some(&role), Some(&namespace));
-    assert_eq!(owner(role, None, None), None);
-    assert_eq!(owner(role, None, Some(&going("namespace"))), None);
-    assert_eq!(owner(None, None, namespace), None);
-    assert_eq!(owner(Some(&going("role")), None, namespace), None);
+    );
+    assert_eq!(
+        (other.name.as_str(), other.uid.as_str()),
+        ("other-name", "other")
+    );
+    // Bailiff is being uninstalled: a binding that is written now would stay.
+    assert_eq!(owner(configuration, None), None);
+    assert_eq!(owner(configuration, Some(&going("namespace"))), None);
+    assert_eq!(owner(None, namespace), None);
+    assert_eq!(owner(Some(&going("other")), namespace), None);
 
     // A binding of another owner is written again.
     let mut cluster = settled();
-    cluster.owner = reference::<ValidatingWebhookConfiguration>(&object("webhook"));
+    cluster.owner = other;
     assert_eq!(writes(&cluster), [format!("write binding {BINDING}")]);
     let Some(Write::Binding(written)) = planned(&cluster).writes.pop() else {
         panic!("the binding is not written");
@@ -271,7 +270,7 @@ fn what_belongs_to_nothing_is_deleted_bindings_first_and_foreign_objects_stay() 
     let foreign = cluster.rendered_policies[POLICY].clone();
     cluster
         .rendered_policies
-        .insert("somebody-elses".to_owned(), foreign);
+        .insert("of-others".to_owned(), foreign);
     assert_eq!(
         writes(&cluster),
         [

@@ -335,7 +335,9 @@ fn reviews_come_from_anywhere_and_registries_are_reached() {
     let registries = r#"registries={"docker.io": null, "[fd00::1]": {}, "a.example.com": {"plainHTTP": true},
         "b.example.com:5001": {}, "c.example.com:5002": {"endpoint": "https://mirror:5003/v2/c:1"},
         "d.example.com:5004": {"endpoint": "http://[fd00::2]/v2:5005", "plainHTTP": true},
-        "e.example.com": {"plainHTTP": true, "endpoint": "http://[fd00::3]:5006"}}"#;
+        "e.example.com": {"plainHTTP": true, "endpoint": "http://[fd00::3]:5006"},
+        "f.example.com": {"tokenServers": ["auth.example.com:5007", "auth.example.com"],
+            "redirectHosts": ["[fd00::4]:5008"]}}"#;
     let others = "networkPolicy.registryPorts={443,5000}";
     let objects = bailiff(&["--set", others, "--set-json", registries]).unwrap();
     let spec = &objects["NetworkPolicy/bailiff-webhook"]["spec"];
@@ -357,6 +359,8 @@ fn reviews_come_from_anywhere_and_registries_are_reached() {
             r#"5001 "TCP""#,
             r#"5003 "TCP""#,
             r#"5006 "TCP""#,
+            r#"5007 "TCP""#,
+            r#"5008 "TCP""#,
             r#"53 "UDP""#,
             r#"53 "TCP""#,
             r#"5353 "UDP""#,

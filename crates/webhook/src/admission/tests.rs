@@ -164,10 +164,48 @@ async fn a_pod_is_rejected_where_a_binding_selects_it() {
         );
     }
     let metrics = &cluster.admission.metrics;
-    assert_eq!(metrics.denied.get_or_create(&metrics.policy("p")).get(), 1);
     // Of the namespace without a policy.
     assert_eq!(metrics.uncovered_images.get(), 1);
     assert!(cluster.reported.0.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_rejection_is_counted_once_at_the_step_that_its_pod_reaches() {
+    let registered = json!({"validations": [{"expression": "image.registry == 'ghcr.io'"}]});
+    for (spec, by_first, by_second) in [
+        // The rendered policy rejects the pod between the two.
+        (allowed(), 1, 0),
+        (registered, 0, 1),
+    ] {
+        let cluster = cluster(ApiServer::silent(), &[("p", spec, "Deny")]);
+        let metrics = &cluster.admission.metrics;
+        let count = || metrics.denied.get_or_create(&metrics.policy("p")).get();
+        let review = review("shop", pod("nginx"));
+        cluster.respond(Entry::MutatePods, review.clone()).await;
+        assert_eq!(count(), by_first);
+        // Also if nothing is rendered.
+        let response = cluster.respond(Entry::ValidatePods, review).await;
+        assert!(response.denied.is_some());
+        assert_eq!(count(), by_first + by_second);
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_an_audited_rule_disallows_is_pinned_and_counted() {
+    let tags = json!({"validations": [{"expression": "!has(image.tag) || image.tag != 'latest'"}]});
+    let pin = json!({"digest": {"pin": true}, "allowedRepositories": ["ghcr.io/**"]});
+    for (action, pins, counted) in [("Audit", 3, 1), ("Deny", 0, 0)] {
+        let policies = [("pin", pin.clone(), "Deny"), ("tags", tags.clone(), action)];
+        let cluster = cluster(ApiServer::silent(), &policies);
+        let review = review("shop", pod("ghcr.io/a/web"));
+        let response = cluster.respond(Entry::MutatePods, review).await;
+        assert_eq!(response.patch.len(), pins, "{action}");
+        assert_eq!(response.audit.len(), counted, "{action}");
+        let metrics = &cluster.admission.metrics;
+        let label = metrics.policy("tags");
+        let allowed = metrics.violations_allowed.get_or_create(&label).get();
+        assert_eq!(allowed, u64::try_from(counted).unwrap(), "{action}");
+    }
 }
 
 #[tokio::test]

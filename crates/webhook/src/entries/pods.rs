@@ -37,29 +37,46 @@ fn is_mirror_pod(review: &Review) -> bool {
 
 /// The response of the mutating entry.
 pub(crate) fn mutated(pod: &Json, decision: &Decision) -> AdmissionResponse {
+    let (warned, audited) = admitted(Stage::Mutating, decision);
     AdmissionResponse {
         patch: patch(pod, &decision.pins),
         // A digest of before is one of the stored pod, about which nothing is left to say later. The API
         // server shows equal warnings once.
-        warnings: text::warnings(&decision.notes),
+        warnings: warnings(warned, &decision.notes),
+        audit: audit(audited),
         ..AdmissionResponse::default()
     }
 }
 
+/// The violations of policies that are bound with Warn and with Audit, of which this step of admission speaks:
+/// the validating one of all that it sees, the mutating one of those that the pins hide from it.
+pub(crate) fn admitted(stage: Stage, decision: &Decision) -> (&[Violation], &[Violation]) {
+    match stage {
+        Stage::Mutating => (&decision.replaced.warned, &decision.replaced.audited),
+        Stage::Validating => (&decision.warned, &decision.audited),
+    }
+}
+
+fn warnings(violations: &[Violation], notes: &[String]) -> Vec<String> {
+    let warned = violations.iter().map(|violation| &violation.message);
+    let all: Vec<_> = warned.chain(notes).cloned().collect();
+    text::warnings(&all)
+}
+
 /// The response of the validating entry.
 pub(crate) fn validated(decision: &Decision) -> AdmissionResponse {
-    let mut response = AdmissionResponse {
-        audit: audit(&decision.audited),
+    let (warned, audited) = admitted(Stage::Validating, decision);
+    let denied = denial(decision);
+    AdmissionResponse {
+        // A rejection has the reasons.
+        warnings: match denied {
+            Some(_) => Vec::new(),
+            None => warnings(warned, &decision.notes),
+        },
+        audit: audit(audited),
+        denied,
         ..AdmissionResponse::default()
-    };
-    if let Some(message) = denial(decision) {
-        response.denied = Some(message);
-        return response;
     }
-    let warned = decision.warned.iter().map(|violation| &violation.message);
-    let all: Vec<_> = warned.chain(&decision.notes).cloned().collect();
-    response.warnings = text::warnings(&all);
-    response
 }
 
 /// Whether a denial is reported at this step of admission, each at one. A pod that violates a rendered rule

@@ -1,6 +1,7 @@
 //! The rows of the webhook, word for word.
 
 use super::{lines, working as working_cluster};
+use crate::status::namespaces::Needed;
 use crate::status::webhook::WebhookState;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value as Json, from_value, json};
@@ -36,6 +37,7 @@ pub(super) fn working() -> WebhookState {
         mutating: Ok(Some(from_value(configuration(&ours)).unwrap())),
         validating: Ok(Some(from_value(configuration(&ours)).unwrap())),
         registries: Ok(Some(registries("registries: {}"))),
+        needed: Ok(Needed::new()),
     }
 }
 
@@ -120,6 +122,14 @@ fn set_validating(state: &mut WebhookState, configuration: Json) {
     state.validating = Ok(Some(from_value(configuration).unwrap()));
 }
 
+/// Gives the validating entry of pods a failure policy.
+pub(super) fn set_failure_policy(state: &mut WebhookState, failure_policy: &str) {
+    set_validating(
+        state,
+        configuration(&[entry("pods.bailiff.dev", failure_policy)]),
+    );
+}
+
 #[test]
 fn each_failure_of_the_webhook_has_its_remedy() {
     let cases: [(&str, Change); 9] = [
@@ -182,7 +192,7 @@ fn each_failure_of_the_webhook_has_its_remedy() {
 }
 
 #[test]
-fn what_an_outage_would_stop_is_said_beforehand() {
+fn what_an_outage_stops_is_said_beforehand() {
     let fails: Change = |s| {
         let entries = [
             entry("pods.bailiff.dev", "Fail"),
@@ -196,7 +206,7 @@ fn what_an_outage_would_stop_is_said_beforehand() {
             "webhook/pods.bailiff.dev | Warning | failurePolicy is Fail: while the webhook is down, no pod starts, except in the namespaces bailiff-system, kube-system. Add those that the cluster needs to start to the value exemptNamespaces."
         ]
     );
-    // Somebody changed the entry.
+    // The entry was changed.
     let locked: Change = |s| {
         let mut entry = entry("pods.bailiff.dev", "Fail");
         entry["namespaceSelector"]["matchExpressions"][0]["values"] = json!(["bailiff-system"]);

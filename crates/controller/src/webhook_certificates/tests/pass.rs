@@ -22,6 +22,9 @@ const MUTATING: &str =
 const VALIDATING: &str =
     "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/bailiff";
 
+const RENDERED: &str =
+    "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/bailiff-renderer";
+
 /// A world in which nothing has to change.
 fn settled() -> World {
     let mut world = World::new();
@@ -136,9 +139,21 @@ async fn a_terminating_namespace_leaves_no_configuration() {
         round,
         gone(MUTATING, Kind::Mutating),
         gone(VALIDATING, Kind::Validating),
+        vec![Call::delete(RENDERED)],
     ]);
-    let pass = pass(&client, NAMESPACE).await.unwrap();
-    assert_eq!(pass.plan.due, None);
+    let passed = pass(&client, NAMESPACE).await.unwrap();
+    assert_eq!(passed.plan.due, None);
+    server.finish();
+
+    // Afterwards, nothing is left to be deleted.
+    let mut round = reads(&settled());
+    round[0] = Call::get(OWN).gives(json!({"metadata":
+        {"name": NAMESPACE, "deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+    round[3] = Call::get(MUTATING).is_missing();
+    round[4] = Call::get(VALIDATING).is_missing();
+    let nothing = vec![Call::delete(RENDERED).is_missing()];
+    let (server, client) = ApiServer::playing([round, nothing]);
+    assert!(!pass(&client, NAMESPACE).await.unwrap().wrote);
     server.finish();
 }
 

@@ -80,7 +80,7 @@ fn an_invalid_configuration_says_where_and_what_to_write() {
         (
             "registries: {ghcr.io: {endpont: x}}",
             "registries.yaml: registries.ghcr.io: unknown field `endpont`, expected one of `endpoint`, \
-             `caBundle`, `plainHTTP`, `credentials` at line 1 column 24",
+             `caBundle`, `plainHTTP`, `tokenServers`, `redirectHosts`, `credentials` at line 1 column 24",
         ),
         (
             "registries: {ghcr.io: {credentials: [{secret: a, namespaceSelector: {matchLabel: {}}}]}}",
@@ -137,6 +137,21 @@ fn an_invalid_configuration_says_where_and_what_to_write() {
         (
             "registries: {ghcr.io: {caBundle: x, plainHTTP: true}}",
             "registries[\"ghcr.io\"].caBundle: must be unset with plainHTTP, which has no certificate",
+        ),
+        (
+            "registries: {ghcr.io: {tokenServers: [auth.test, 'https://auth.test']}}",
+            "registries[\"ghcr.io\"].tokenServers[1]: must be host[:port] without scheme and path, such as \
+             auth.example.com",
+        ),
+        (
+            "registries: {ghcr.io: {redirectHosts: ['*.pkg.dev']}}",
+            "registries[\"ghcr.io\"].redirectHosts[0]: must be host[:port] without scheme and path, such \
+             as auth.example.com",
+        ),
+        (
+            "registries: {ghcr.io: {tokenServers: [auth.test], plainHTTP: true}}",
+            "registries[\"ghcr.io\"].tokenServers: must be unset with plainHTTP: what leads to another \
+             host can be changed on the way",
         ),
         (
             "registries: {ghcr.io: {credentials: [{secret: A}]}}",

@@ -287,7 +287,7 @@ fn an_answer_about_another_digest_is_no_answer() {
             &DIGEST[7..19]
         )]
     );
-    // What nobody looked up is unanswered.
+    // What was not looked up is unanswered.
     let decided = decision(&spec, DENY, Stage::Validating, (&pod, None), &[]);
     assert_eq!(
         decided.denied[0].rule,
@@ -362,7 +362,7 @@ fn a_pod_that_is_applied_again_keeps_its_digest_and_asks_no_registry() {
     let decided = decision(&spec, DENY, Stage::Mutating, (&newer, Some(&old)), &answers);
     assert_eq!(decided.pins[0].pinned, format!("{WEB}@{DIGEST}"));
 
-    // An annotation that somebody wrote leads to no digest of another repository.
+    // An annotation that a tenant wrote leads to no digest of another repository.
     let other = pod(&["ghcr.io/acme/db:1.0"]);
     old["metadata"]["annotations"] = json!({"image.bailiff.dev/c0": "ghcr.io/acme/db:1.0"});
     let decided = decision(&spec, DENY, Stage::Mutating, (&other, Some(&old)), &[]);

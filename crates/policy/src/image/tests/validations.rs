@@ -288,18 +288,9 @@ fn only_selected_images_that_an_update_adds_are_evaluated() {
 #[test]
 fn an_image_that_is_pinned_is_evaluated_as_it_will_be() {
     let pinned = format!("ghcr.io/acme/web@{DIGEST}");
-    let answers = Lookups::from([(
-        "ghcr.io/acme/web:1.0".to_owned(),
-        Lookup::Found {
-            facts: ImageFacts {
-                digest: Digest::parse(DIGEST).unwrap(),
-                kind: ManifestKind::Index,
-            },
-            source: Source::Registry,
-        },
-    )]);
+    let answers = answers(&["ghcr.io/acme/web:1.0"]);
     let expression = format!(
-        "!has(image.tag) && image.digest == '{DIGEST}' && container.image == '{pinned}' && object.metadata.annotations['image.bailiff.dev/c0'] == 'ghcr.io/acme/web:1.0'"
+        "image.digest == '{DIGEST}' && container.image == '{pinned}' && object.metadata.annotations['image.bailiff.dev/c0'] == 'ghcr.io/acme/web:1.0'"
     );
     let specs = [json!({"digest": {"pin": true}}), rule(&expression)];
     let mut web = pod(&["ghcr.io/acme/web:1.0"]);
@@ -318,6 +309,95 @@ fn an_image_that_is_pinned_is_evaluated_as_it_will_be() {
     web["metadata"]["annotations"] = json!({"image.bailiff.dev/c0": "ghcr.io/acme/web:1.0"});
     let stored = decided(&specs[1..], Stage::Validating, &web, &Lookups::new());
     assert_eq!(stored.denied, []);
+}
+
+/// Registries that have these references.
+fn answers(references: &[&str]) -> Lookups {
+    let found = Lookup::Found {
+        facts: ImageFacts {
+            digest: Digest::parse(DIGEST).unwrap(),
+            kind: ManifestKind::Index,
+        },
+        source: Source::Registry,
+    };
+    let found = references.iter().map(|r| ((*r).to_owned(), found.clone()));
+    found.collect()
+}
+
+/// A policy that pins, and one that disallows the tag latest.
+fn pin_and_tags() -> [Json; 2] {
+    [
+        json!({"digest": {"pin": true}}),
+        rule("!has(image.tag) || image.tag != 'latest'"),
+    ]
+}
+
+#[test]
+fn a_tag_that_an_expression_denies_is_not_pinned_and_is_denied_for_that_alone() {
+    let answers = answers(&["ghcr.io/acme/web:latest", "ghcr.io/acme/db:1.0"]);
+    let mut pod = pod(&["ghcr.io/acme/web", "ghcr.io/acme/db:1.0"]);
+    let message = "Container c0 violates ImageAdmissionPolicy our-registry: failed expression: !has(image.tag) || image.tag != 'latest'. The image is ghcr.io/acme/web:latest.";
+    let mutated = decided(&pin_and_tags(), Stage::Mutating, &pod, &answers);
+    let pointers: Vec<_> = mutated.pins.iter().map(|p| p.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/spec/containers/1/image"]);
+    assert_eq!(mutated.denied.len(), 1);
+    assert_eq!(mutated.denied[0].message, message);
+    assert_eq!(mutated.replaced, Replaced::default());
+    for pin in &mutated.pins {
+        pin.apply(&mut pod);
+    }
+    let answers = answers_after(answers, "ghcr.io/acme/db");
+    let validated = decided(&pin_and_tags(), Stage::Validating, &pod, &answers);
+    assert_eq!(validated.denied, mutated.denied);
+    // Without the expression, the tag that stayed is denied as such.
+    let validated = decided(&pin_and_tags()[..1], Stage::Validating, &pod, &answers);
+    let rules: Vec<_> = validated.denied.iter().map(|v| v.rule).collect();
+    assert_eq!(rules, [Rule::Registry(RegistryRule::Pinned)]);
+}
+
+/// The answers with that about the digest of a repository.
+fn answers_after(mut answers: Lookups, repository: &str) -> Lookups {
+    let found = answers.values().next().unwrap().clone();
+    answers.insert(format!("{repository}@{DIGEST}"), found);
+    answers
+}
+
+#[test]
+fn a_tag_that_an_expression_warns_about_is_pinned_and_reported_before() {
+    let policies = pin_and_tags().map(|spec| compiled(&spec));
+    let pod = pod(&["ghcr.io/acme/web"]);
+    let answers = answers(&["ghcr.io/acme/web:latest"]);
+    for (warn, audit) in [(true, false), (false, true), (true, true)] {
+        let actions = Actions {
+            deny: false,
+            warn,
+            audit,
+        };
+        let bound: Vec<_> = zip(&policies, [DENY, actions])
+            .map(|(policy, actions)| BoundPolicy { policy, actions })
+            .collect();
+        let review = PodReview {
+            pod: &pod,
+            old: None,
+            namespace: None,
+            only: None,
+            stage: Stage::Mutating,
+        };
+        let decision = decide(&bound, &review, &answers);
+        assert_eq!((decision.pins.len(), decision.denied.len()), (1, 0));
+        let Replaced { warned, audited } = &decision.replaced;
+        assert_eq!((warned, audited), (&decision.warned, &decision.audited));
+        assert_eq!((warned.len(), audited.len()), (warn.into(), audit.into()));
+    }
+}
+
+#[test]
+fn an_expression_that_does_not_use_the_tag_sees_the_pin() {
+    let specs = [json!({"digest": {"pin": true}}), rule("has(image.digest)")];
+    let pod = pod(&["ghcr.io/acme/web:1.0"]);
+    let answers = answers(&["ghcr.io/acme/web:1.0"]);
+    let mutated = decided(&specs, Stage::Mutating, &pod, &answers);
+    assert_eq!((mutated.pins.len(), mutated.denied.len()), (1, 0));
 }
 
 /// The faults of a policy.
@@ -355,8 +435,7 @@ fn a_fault_of_an_expression_is_named_with_its_field_and_position() {
 
 #[test]
 fn the_tag_cannot_be_used_where_tags_are_pinned() {
-    let reason =
-        "must not use image.tag with digest.pin, because a pinned image has a digest and no tag";
+    let reason = "must not use image.tag with digest.pin, because a pinned image has a digest and no tag; use it in a policy without digest.pin, which sees a tag before it is replaced";
     let mut spec = json!({
         "digest": {"pin": true, "pinExclude": ["docker.io/**"]},
         "validations": [
@@ -468,4 +547,25 @@ fn every_expression_after_the_budget_is_spent_counts_each_image() {
         format!("Container c{first} could not be evaluated with ImageAdmissionPolicy our-registry (and {others} more): spec.validations[{index}]: the expressions of the policy cost more than is allowed for one pod. The image is ghcr.io/acme/web:{first}. Use fewer containers, or ask an administrator for a cheaper expression.")
     });
     assert_eq!(denied(&spec, &pod), want);
+}
+
+#[test]
+fn expressions_about_tags_have_no_budget_of_their_own() {
+    let heavy = "!object.metadata.annotations.a.contains(object.metadata.annotations.b)";
+    let spec = json!({"validations": [
+        {"expression": heavy}, {"expression": format!("image.tag != 'latest' && {heavy}")}]});
+    let references: Vec<_> = (0..10).map(|n| format!("ghcr.io/acme/web:{n}")).collect();
+    let mut pod = pod(&references.iter().map(String::as_str).collect::<Vec<_>>());
+    pod["metadata"]["annotations"] = json!({"a": "x".repeat(9000), "b": "y".repeat(9000)});
+    // The one about tags comes first, and leaves a fifth of the budget.
+    assert_eq!(
+        denied(&spec, &pod),
+        [
+            "Container c2 could not be evaluated with ImageAdmissionPolicy our-registry (and 7 more): spec.validations[0]: the expressions of the policy cost more than is allowed for one pod. The image is ghcr.io/acme/web:2. Use fewer containers, or ask an administrator for a cheaper expression."
+        ]
+    );
+    for index in [0, 1] {
+        let alone = json!({"validations": [spec["validations"][index]]});
+        assert_eq!(denied(&alone, &pod), [""; 0], "{index}");
+    }
 }

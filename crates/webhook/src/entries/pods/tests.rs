@@ -1,6 +1,6 @@
 use super::*;
 use crate::review::Identity;
-use bailiff_policy::image::WrittenRule;
+use bailiff_policy::image::{Replaced, WrittenRule};
 
 fn violation(message: &str) -> Violation {
     Violation {
@@ -92,6 +92,26 @@ fn a_violation_rejects_or_warns_or_is_audited() {
         validated(&Decision::default()),
         AdmissionResponse::allowed()
     );
+}
+
+#[test]
+fn what_a_pin_replaces_is_said_by_the_entry_that_sees_it() {
+    let decision = Decision {
+        pins: vec![pin("/spec/containers/0/image", None)],
+        warned: vec![violation("C."), violation("Later.")],
+        audited: vec![violation("D."), violation("Later.")],
+        replaced: Replaced {
+            warned: vec![violation("C.")],
+            audited: vec![violation("D.")],
+        },
+        notes: vec!["N.".to_owned()],
+        ..Decision::default()
+    };
+    let response = mutated(&json!({"metadata": {}}), &decision);
+    assert_eq!(response.warnings, ["C.", "N."]);
+    let audit = [("violations".to_owned(), "D.".to_owned())].into();
+    assert_eq!(response.audit, audit);
+    assert_eq!(response.patch.len(), 1);
 }
 
 #[test]
