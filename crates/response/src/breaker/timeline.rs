@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-/// After so many events their state is kept.
-const INTERVAL: usize = 64;
+/// After so many events their state is kept; in tests, short sequences are to have kept states.
+const INTERVAL: usize = if cfg!(test) { 2 } else { 64 };
 /// So many states are kept, those of the latest events: new events are among them.
 const KEPT_LIMIT: usize = 4;
 
