@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,6 +16,10 @@ use std::time::{Duration, Instant};
 
 /// The namespace that Bailiff runs in.
 pub(crate) const BAILIFF: &str = "bailiff-system";
+/// The port of the controller's metrics.
+const PORT: u16 = 8080;
+/// The metric of the Incidents that wait.
+const WAITING: &str = "bailiff_controller_incidents_waiting{reason=\"";
 /// How long a response can take.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -94,6 +99,14 @@ impl Cluster {
         }
     }
 
+    /// How many Incidents wait, by the reason of the condition Responded, as the controller that leads counts
+    /// them: a list of thousands of Incidents would take the CPU that is measured.
+    pub(crate) fn waiting(&self) -> Result<BTreeMap<String, usize>> {
+        let leader = self.leader()?;
+        let raw = format!("/api/v1/namespaces/{BAILIFF}/pods/{leader}:{PORT}/proxy/metrics");
+        waiting(&self.kubectl(&["get", "--raw", &raw])?)
+    }
+
     /// Memory of the controller that leads, in MiB.
     pub(crate) fn controller_mib(&self) -> Result<f64> {
         let leader = self.leader()?;
@@ -171,5 +184,36 @@ impl Cluster {
         let options = KubeConfigOptions::default();
         let config = kube::Config::from_custom_kubeconfig(file, &options).await?;
         Ok(Client::try_from(config)?)
+    }
+}
+
+/// The Incidents that wait, by reason, of the controller's metrics.
+fn waiting(metrics: &str) -> Result<BTreeMap<String, usize>> {
+    let lines = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(WAITING));
+    let waiting = lines.map(|line| {
+        let (reason, count) = line.split_once("\"} ").context("a metric has no reason")?;
+        let count = count.trim().parse().context("a metric is no number")?;
+        Ok((reason.to_owned(), count))
+    });
+    waiting.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn incidents_that_wait_are_counted_by_reason() -> Result<()> {
+        let metrics = "# HELP bailiff_controller_incidents_waiting Incidents.\n\
+            bailiff_controller_incidents_waiting{reason=\"Cooldown\"} 9999\n\
+            bailiff_controller_incidents_waiting{reason=\"RateLimited\"} 1\n\
+            bailiff_controller_oldest_waiting_seconds{reason=\"Cooldown\"} 7\n";
+        let found = waiting(metrics)?;
+        let want = [("Cooldown", 9999), ("RateLimited", 1)];
+        assert_eq!(found, want.map(|(reason, n)| (reason.to_owned(), n)).into());
+        assert!(waiting("bailiff_controller_incidents_waiting{reason=\"Cooldown\"} many").is_err());
+        Ok(())
     }
 }

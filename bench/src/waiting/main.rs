@@ -228,26 +228,19 @@ fn incident(pod: &Value, policy: &Value, binding: &Value, index: usize) -> Value
     })
 }
 
-/// Waits until the controller said of each that it waits for the cooldown.
+/// Waits until the controller has reported of each that it waits for the cooldown.
 fn wait_for_all(cluster: &Cluster, incidents: usize) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let reasons = cluster.kubectl(&[
-            "-n", HELD, "get", "incidents", "--chunk-size=500",
-            "-o", "jsonpath={range .items[*]}{.status.conditions[?(@.type==\"Responded\")].reason}{\"\\n\"}{end}",
-        ])?;
-        let waiting = reasons
-            .lines()
-            .filter(|reason| *reason == "Cooldown")
-            .count();
-        eprintln!("{waiting} wait");
-        if waiting >= incidents {
+        let waiting = cluster.waiting()?;
+        let in_cooldown = waiting.get("Cooldown").copied().unwrap_or_default();
+        eprintln!("{in_cooldown} wait");
+        if in_cooldown >= incidents {
             return Ok(());
         }
         ensure!(
             Instant::now() < deadline,
-            "{waiting} of {incidents} Incidents wait; reasons: {:?}",
-            reasons.lines().collect::<std::collections::BTreeSet<_>>()
+            "{in_cooldown} of {incidents} Incidents wait for the cooldown; all that wait: {waiting:?}"
         );
         std::thread::sleep(Duration::from_secs(5));
     }

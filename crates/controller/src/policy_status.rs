@@ -123,7 +123,7 @@ impl Guarded<'_> {
         let allowed = self.config.allow_pod_deletion;
         let facts = BindingFacts::of(binding, true, workloads, allowed);
         let policy = PolicyFacts::of(policy, true);
-        let work = self.responder.work();
+        let mut work = self.responder.work();
         let assessed = work.controls.guards.assess(&policy, &facts);
         if let Some(pause) = assessed {
             let condition = new.paused(&pause);

@@ -1,12 +1,15 @@
 //! The circuit breaker: responses to a workload pause when its replacements violate a policy as
 //! soon as they start.
 //!
-//! Here: which Incidents open it, for how long, and what closes it. Not here: what is planned while
-//! it is open (`plan`).
+//! Here: what Incidents record, and for how long. Not here: which of it are events (`breaker/workload`), what
+//! opens and closes a breaker (`breaker/timeline`), and what is planned while it is open (`plan`).
 //! Invariant: its state is derived from Incidents alone, so that it survives a change of leader;
 //! processes of `kubectl exec` never open it, or every user who may exec could switch responses off; and what
 //! one node reports neither opens it for another node nor keeps it open there, or one stolen sensor
-//! could.
+//! could. Neither learning of an Incident nor a query goes through the others.
+
+mod timeline;
+mod workload;
 
 use crate::facts::{created, is_by_itself};
 use crate::ledger::later;
@@ -14,11 +17,15 @@ use crate::workload::WorkloadKey;
 use bailiff_api::{Incident, IncidentType};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use timeline::Failure;
+use workload::{Candidate, Workload};
 
 /// So soon after its start a replacement must violate the policy to count.
 const SOON: SignedDuration = SignedDuration::from_mins(2);
 /// So many such replacements open the breaker.
 const FAILURES: usize = 3;
+/// So many nodes must have reported failures for the breaker of all nodes.
+const ALL_NODES_LEAST: usize = 2;
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(10);
 /// The longest pause.
@@ -45,7 +52,7 @@ pub enum Breaker {
 type Key = (WorkloadKey, String, i64);
 
 /// What one Incident tells the breaker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Record {
     pod_uid: String,
     node: String,
@@ -60,8 +67,44 @@ struct Record {
     replacement: Option<Ready>,
 }
 
+impl Record {
+    fn key(&self) -> Option<Key> {
+        let (policy, generation) = self.policy.clone();
+        Some((self.workload.clone()?, policy, generation))
+    }
+
+    /// The pod, by UID, and its node.
+    fn place(&self) -> (&str, &str) {
+        (&self.pod_uid, &self.node)
+    }
+
+    fn as_violated(&self) -> Violated {
+        let (policy, generation) = self.policy.clone();
+        (self.pod_uid.clone(), self.node.clone(), policy, generation)
+    }
+
+    /// A process that the pod started by itself, soon after its start.
+    fn candidate(&self) -> Option<Candidate> {
+        let started = self.started?;
+        let soon = self.violated.duration_since(started) <= SOON;
+        (self.by_itself && soon).then(|| Candidate {
+            violated: self.violated,
+            failure: Failure {
+                pod: self.pod_uid.clone(),
+                node: self.node.clone(),
+                started,
+            },
+        })
+    }
+
+    /// When it was last heard of.
+    fn last(&self) -> Timestamp {
+        self.removed.map_or(self.violated, |r| r.max(self.violated))
+    }
+}
+
 /// A replacement.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Ready {
     uid: String,
     node: String,
@@ -69,37 +112,23 @@ struct Ready {
     at: Timestamp,
 }
 
-/// Which nodes a breaker is about.
-#[derive(Clone, Copy, Debug)]
-enum Scope<'a> {
-    /// All, of which at least two must have reported failures.
-    AllNodes,
-    /// One alone.
-    Node(&'a str),
-}
-
-impl Scope<'_> {
-    fn contains(self, node: &str) -> bool {
-        match self {
-            Self::AllNodes => true,
-            Self::Node(name) => name == node,
-        }
-    }
-
-    const fn least_nodes(self) -> usize {
-        match self {
-            Self::AllNodes => 2,
-            Self::Node(_) => 1,
-        }
-    }
-}
+/// A pod on a node, and the generation of a policy that a process in it violated, by UID.
+type Violated = (String, String, String, i64);
 
 /// What is known of all breakers.
 #[derive(Clone, Debug, Default)]
 pub struct Breakers {
+    /// By the UID of the Incident.
     records: BTreeMap<String, Record>,
-    by_key: BTreeMap<Key, Vec<String>>,
-    by_pod: BTreeMap<String, Vec<String>>,
+    by_key: BTreeMap<Key, Workload>,
+    /// How many Incidents name a node for a pod, by the UID of the pod.
+    by_pod: BTreeMap<String, BTreeMap<String, usize>>,
+    /// Violations of processes that the pod started by itself, with the UID of the Incident.
+    violations: BTreeMap<Violated, BTreeSet<(Timestamp, String)>>,
+    /// Incidents, by the UID of the replacement.
+    by_replacement: BTreeMap<String, BTreeSet<String>>,
+    /// Incidents in the order in which they are forgotten.
+    by_age: BTreeSet<(Timestamp, String)>,
 }
 
 impl Breakers {
@@ -158,15 +187,36 @@ impl Breakers {
                 at: r.ready_time.0,
             }),
         };
-        self.deleted(uid);
-        if let Some(workload) = &record.workload {
-            let (policy, generation) = record.policy.clone();
-            let key = (workload.clone(), policy, generation);
-            self.by_key.entry(key).or_default().push(uid.clone());
+        if known != Some(&record) {
+            self.deleted(uid);
+            self.add(uid, record);
         }
-        let of_pod = self.by_pod.entry(record.pod_uid.clone()).or_default();
-        of_pod.push(uid.clone());
-        self.records.insert(uid.clone(), record);
+    }
+
+    fn add(&mut self, uid: &str, record: Record) {
+        if let Some(key) = record.key() {
+            let of_key = self.by_key.entry(key).or_default();
+            of_key.add(uid, record.place(), record.candidate(), record.removed);
+        }
+        let nodes = self.by_pod.entry(record.pod_uid.clone()).or_default();
+        *nodes.entry(record.node.clone()).or_default() += 1;
+        if let Some(ready) = &record.replacement {
+            let of_replacement = self.by_replacement.entry(ready.uid.clone()).or_default();
+            of_replacement.insert(uid.to_owned());
+        }
+        self.by_age.insert((record.last(), uid.to_owned()));
+        let (pod, violated) = (record.pod_uid.clone(), record.violated);
+        let by_itself = record.by_itself.then(|| record.as_violated());
+        self.records.insert(uid.to_owned(), record);
+        self.find_healthy(uid);
+        if let Some(of) = by_itself {
+            let violations = self.violations.entry(of).or_default();
+            let is_first = violations.first().is_none_or(|(at, _)| violated < *at);
+            violations.insert((violated, uid.to_owned()));
+            if is_first {
+                self.find_healthy_by(&pod);
+            }
+        }
     }
 
     /// Forgets an Incident that was deleted, by UID.
@@ -174,18 +224,43 @@ impl Breakers {
         let Some(record) = self.records.remove(incident_uid) else {
             return;
         };
-        let remove = |uids: &mut Vec<String>| {
-            uids.retain(|uid| uid != incident_uid);
-            uids.is_empty()
-        };
-        if let Some(workload) = record.workload {
-            let key = (workload, record.policy.0, record.policy.1);
-            if self.by_key.get_mut(&key).is_some_and(remove) {
-                self.by_key.remove(&key);
+        if let Some(key) = record.key()
+            && let Some(of_key) = self.by_key.get_mut(&key)
+            && of_key.remove(incident_uid, record.place(), record.removed)
+        {
+            self.by_key.remove(&key);
+        }
+        if let Some(nodes) = self.by_pod.get_mut(&record.pod_uid) {
+            if let Some(count) = nodes.get_mut(&record.node) {
+                *count -= 1;
+                if *count == 0 {
+                    nodes.remove(&record.node);
+                }
+            }
+            if nodes.is_empty() {
+                self.by_pod.remove(&record.pod_uid);
             }
         }
-        if self.by_pod.get_mut(&record.pod_uid).is_some_and(remove) {
-            self.by_pod.remove(&record.pod_uid);
+        if let Some(ready) = &record.replacement
+            && let Some(incidents) = self.by_replacement.get_mut(&ready.uid)
+        {
+            incidents.remove(incident_uid);
+            if incidents.is_empty() {
+                self.by_replacement.remove(&ready.uid);
+            }
+        }
+        let uid = incident_uid.to_owned();
+        self.by_age.remove(&(record.last(), uid.clone()));
+        let of = record.as_violated();
+        if let Some(violations) = self.violations.get_mut(&of) {
+            let was_first = violations.first().is_some_and(|(_, first)| *first == uid);
+            violations.remove(&(record.violated, uid));
+            if violations.is_empty() {
+                self.violations.remove(&of);
+            }
+            if was_first {
+                self.find_healthy_by(&record.pod_uid);
+            }
         }
     }
 
@@ -200,261 +275,65 @@ impl Breakers {
 
     /// Forgets what is too old to matter.
     pub fn prune(&mut self, now: Timestamp) {
-        let old = |record: &Record| {
-            let last = record
-                .removed
-                .map_or(record.violated, |r| r.max(record.violated));
-            now.duration_since(last) >= REMEMBERED
-        };
-        let old: Vec<_> = self
-            .records
-            .iter()
-            .filter(|(_, record)| old(record))
-            .map(|(uid, _)| uid.clone())
-            .collect();
-        for uid in old {
+        while let Some((last, uid)) = self.by_age.first()
+            && now.duration_since(*last) >= REMEMBERED
+        {
+            let uid = uid.clone();
             self.deleted(&uid);
         }
     }
 
-    /// The breaker of a workload and a generation of a policy, for pods on a node. `requested` are the
+    /// The breaker of a workload and a generation of a policy, for pods on a node. `requested` gives the
     /// UIDs of removed pods of the workload, and when each removal was requested.
-    #[must_use]
-    pub(crate) fn state(
-        &self,
+    pub(crate) fn state<'a, R>(
+        &mut self,
         workload: &WorkloadKey,
         policy: (&str, i64),
         node: &str,
-        requested: &[(String, Timestamp)],
+        requested: impl Fn() -> R,
         now: Timestamp,
-    ) -> Breaker {
+    ) -> Breaker
+    where
+        R: Iterator<Item = (&'a str, Timestamp)>,
+    {
         let key = (workload.clone(), policy.0.to_owned(), policy.1);
-        let uids = self.by_key.get(&key).into_iter().flatten();
-        let records: Vec<_> = uids.filter_map(|uid| self.records.get(uid)).collect();
-        let of = |scope| self.state_in(scope, &records, requested, now);
-        match (of(Scope::AllNodes), of(Scope::Node(node))) {
-            (Breaker::Open { until: a }, Breaker::Open { until: b }) => {
-                Breaker::Open { until: a.max(b) }
-            }
-            (Breaker::Closed, other) | (other, Breaker::Closed) => other,
+        let by_pod = &self.by_pod;
+        let ran_on_node = |pod: &str| by_pod.get(pod).is_some_and(|n| n.contains_key(node));
+        match self.by_key.get_mut(&key) {
+            Some(of_key) => of_key.breaker(node, requested, ran_on_node, now),
+            None => Breaker::Closed,
         }
     }
 
-    /// The breaker by what happened on these nodes.
-    fn state_in(
-        &self,
-        scope: Scope<'_>,
-        all: &[&Record],
-        requested: &[(String, Timestamp)],
-        now: Timestamp,
-    ) -> Breaker {
-        let records = || all.iter().filter(|r| scope.contains(&r.node));
-        let failures = records()
-            .filter(|r| is_failure(r, all))
-            .map(|r| (r.violated, Event::Failed(Failure::of(r))));
-        let removals = records().filter_map(|r| r.removed);
-        let last_requested = requested
-            .iter()
-            .filter(|(pod, _)| self.ran_in(scope, pod))
-            .map(|(_, at)| *at)
-            .max();
-        let removals = removals.chain(last_requested);
-        let mut events: Vec<_> = failures
-            .chain(removals.map(|at| (at, Event::Removed)))
-            .collect();
-        let healthy: Vec<_> = all.iter().filter_map(|r| self.healthy(scope, r)).collect();
-        events.extend(
-            healthy
-                .iter()
-                .filter(|at| **at <= now)
-                .map(|at| (*at, Event::Healthy)),
-        );
-        events.sort();
-        let state = events
-            .into_iter()
-            .fold(State::Closed(Failed::default()), |state, event| {
-                state.after(event, scope)
-            });
-        let next_healthy = healthy.into_iter().filter(|at| *at > now).min();
-        state.breaker(next_healthy, now)
-    }
-
-    /// Whether a pod, by UID, ran on one of these nodes.
-    fn ran_in(&self, scope: Scope<'_>, pod_uid: &str) -> bool {
-        match scope {
-            Scope::AllNodes => true,
-            Scope::Node(_) => {
-                let of_pod = self.by_pod.get(pod_uid).into_iter().flatten();
-                let mut of_pod = of_pod.filter_map(|uid| self.records.get(uid));
-                of_pod.any(|r| scope.contains(&r.node))
-            }
+    /// Finds out anew whether the replacements of Incidents are healthy whose replacement this pod is.
+    fn find_healthy_by(&mut self, replacement: &str) {
+        let incidents = self.by_replacement.get(replacement);
+        for uid in incidents.cloned().unwrap_or_default() {
+            self.find_healthy(&uid);
         }
     }
 
-    /// When the replacement of an Incident's pod has lived long enough on one of these nodes without a
+    /// Finds out whether the replacement of an Incident's pod is healthy: it lives long enough without a
     /// violation.
-    fn healthy(&self, scope: Scope<'_>, record: &Record) -> Option<Timestamp> {
-        let ready = record.replacement.as_ref()?;
-        if !scope.contains(&ready.node) {
-            return None;
-        }
-        let at = later(ready.at, SOON);
-        let of_pod = self.by_pod.get(&ready.uid).into_iter().flatten();
-        let of_pod = of_pod.filter_map(|uid| self.records.get(uid));
-        // A sensor can name a pod of another node.
-        let mut of_pod = of_pod.filter(|r| r.node == ready.node);
-        let failed = of_pod.any(|r| r.by_itself && r.policy == record.policy && r.violated <= at);
-        (!failed).then_some(at)
-    }
-}
-
-/// Whether a pod that replaced another violated the policy as soon as it started.
-fn is_failure(record: &Record, all: &[&Record]) -> bool {
-    let others = all.iter().filter(|other| other.pod_uid != record.pod_uid);
-    let first_removal = others.filter_map(|other| other.removed).min();
-    let (Some(started), Some(first_removal)) = (record.started, first_removal) else {
-        return false;
-    };
-    record.by_itself
-        && later(started, REQUEST_TIME) >= first_removal
-        && record.violated.duration_since(started) <= SOON
-}
-
-/// A replacement that violated the policy as soon as it started.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Failure {
-    /// UID.
-    pod: String,
-    node: String,
-    /// Unknown for a record that is no failure.
-    started: Option<Timestamp>,
-}
-
-impl Failure {
-    fn of(record: &Record) -> Self {
-        Self {
-            pod: record.pod_uid.clone(),
-            node: record.node.clone(),
-            started: record.started,
-        }
-    }
-
-    /// Whether the pod can have replaced one whose removal was requested at a time.
-    fn is_after(&self, requested: Timestamp) -> bool {
-        let started = self.started.map(|started| later(started, REQUEST_TIME));
-        started.is_some_and(|started| started >= requested)
-    }
-}
-
-/// What happened to a workload, in the order in which things of one time are taken.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    Healthy,
-    Failed(Failure),
-    Removed,
-}
-
-/// Replacements that failed one after the other, by UID, and their nodes.
-#[derive(Clone, Debug, Default)]
-struct Failed(BTreeMap<String, String>);
-
-impl Failed {
-    fn add(&mut self, failure: Failure) {
-        self.0.insert(failure.pod, failure.node);
-    }
-
-    /// Whether so many failed, as enough nodes reported.
-    fn are(&self, least: usize, scope: Scope<'_>) -> bool {
-        let nodes: BTreeSet<_> = self.0.values().collect();
-        self.0.len() >= least && nodes.len() >= scope.least_nodes()
-    }
-}
-
-enum State {
-    Closed(Failed),
-    Open {
-        since: Timestamp,
-        pauses: u32,
-    },
-    /// One response was tried.
-    Tried {
-        at: Timestamp,
-        pauses: u32,
-        /// Of the tries since the breaker opened last.
-        failed: Failed,
-    },
-}
-
-impl State {
-    fn after(self, (at, event): (Timestamp, Event), scope: Scope<'_>) -> Self {
-        match (self, event) {
-            (_, Event::Healthy) => Self::Closed(Failed::default()),
-            (Self::Closed(mut failed), Event::Failed(failure)) => {
-                failed.add(failure);
-                if failed.are(FAILURES, scope) {
-                    Self::Open {
-                        since: at,
-                        pauses: 0,
-                    }
-                } else {
-                    Self::Closed(failed)
-                }
-            }
-            (Self::Open { since, pauses }, Event::Removed) if at >= later(since, pause(pauses)) => {
-                Self::Tried {
-                    at,
-                    pauses,
-                    failed: Failed::default(),
-                }
-            }
-            (
-                Self::Tried {
-                    at: tried,
-                    pauses,
-                    failed,
-                },
-                Event::Removed,
-            ) if at >= later(tried, pause(pauses)) => Self::Tried { at, pauses, failed },
-            // What became of the try decides. One node alone decides for itself; for all nodes the next
-            // try comes after the same pause, as without any report.
-            (
-                Self::Tried {
-                    at: tried,
-                    pauses,
-                    mut failed,
-                },
-                Event::Failed(failure),
-            ) if failure.is_after(tried) => {
-                failed.add(failure);
-                if failed.are(1, scope) {
-                    Self::Open {
-                        since: at,
-                        pauses: pauses.saturating_add(1),
-                    }
-                } else {
-                    Self::Tried {
-                        at: tried,
-                        pauses,
-                        failed,
-                    }
-                }
-            }
-            (state, Event::Failed(_) | Event::Removed) => state,
-        }
-    }
-
-    fn breaker(&self, next_healthy: Option<Timestamp>, now: Timestamp) -> Breaker {
-        let (since, pauses) = match self {
-            Self::Closed(_) => return Breaker::Closed,
-            Self::Open { since, pauses } => (*since, *pauses),
-            Self::Tried { at, pauses, .. } => (*at, *pauses),
+    fn find_healthy(&mut self, uid: &str) {
+        let Some(record) = self.records.get(uid) else {
+            return;
         };
-        let until = later(since, pause(pauses));
-        if until <= now {
-            return Breaker::Closed;
-        }
-        Breaker::Open {
-            until: next_healthy.map_or(until, |healthy| healthy.min(until)),
+        let Some(ready) = &record.replacement else {
+            return;
+        };
+        let at = later(ready.at, SOON);
+        // A sensor can name a pod of another node.
+        let (policy, generation) = record.policy.clone();
+        let of = (ready.uid.clone(), ready.node.clone(), policy, generation);
+        let violations = self.violations.get(&of);
+        let first = violations.and_then(|violations| violations.first());
+        let failed = first.is_some_and(|(violated, _)| *violated <= at);
+        let healthy = (!failed).then_some((at, ready.node.as_str()));
+        if let Some(key) = record.key()
+            && let Some(of_key) = self.by_key.get_mut(&key)
+        {
+            of_key.set_healthy(uid, healthy);
         }
     }
 }

@@ -147,29 +147,30 @@ impl Controls {
         let namespace = &facts.violation.namespace;
         let uid = incident.metadata.uid.as_deref().unwrap_or_default();
         facts.history = self.ledger.history(workload, namespace, &bindings, now);
-        facts.history.contended = queue.contended(uid, workload);
+        facts.history.contended = queue.contended(uid, workload, namespace);
         let trusted = facts.protection == Protection::Unmodified;
         facts.breaker = match (workload, &facts.pod, &facts.policy) {
             (Some(workload), Lookup::Found(pod), Lookup::Found(policy))
                 if trusted && is_its_pod(pod, facts) =>
             {
                 self.breakers.verified(incident, workload, pod.started);
-                let requested = self.ledger.removals_of(workload, now);
+                let ledger = &self.ledger;
+                let requested = || ledger.removals_of(workload, now);
                 let node = &facts.violation.node_name;
                 let policy = (policy.uid.as_str(), policy.generation);
-                self.breakers.state(workload, policy, node, &requested, now)
+                self.breakers.state(workload, policy, node, requested, now)
             }
             _ => Breaker::Closed,
         };
         self.guard(facts);
     }
 
-    fn guard(&self, facts: &mut Facts) {
+    fn guard(&mut self, facts: &mut Facts) {
         let (Lookup::Found(policy), Lookup::Found(bindings)) = (&facts.policy, &facts.bindings)
         else {
             return;
         };
-        let guards = &self.guards;
+        let guards = &mut self.guards;
         let paused = bindings.iter().filter_map(|b| guards.assess(policy, b));
         facts.paused = paused.collect();
         let undecided = bindings.iter().filter(|b| guards.is_undecided(policy, b));

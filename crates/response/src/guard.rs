@@ -1,12 +1,14 @@
 //! The bad-policy guard: a new policy or binding that would remove pods of too many workloads at
 //! once waits until a user resumes it.
 //!
-//! Here: which workloads count, and when a binding is paused. Not here: what is planned then
-//! (`plan`) and the sentences (`messages`).
+//! Here: which removals count, and when a binding is paused. Not here: counting their workloads
+//! (`guard/workloads`), what is planned then (`plan`) and the sentences (`messages`).
 //! Invariant: only removals that were requested or wait count, each once, by the controller's clock;
 //! what a tenant can make up does not count: processes that were started through exec, owners that
 //! are not verified. No namespace makes the limit larger by more than what is always allowed. A binding
 //! that was paused stays so until it is resumed or changed.
+
+mod workloads;
 
 use crate::facts::{BindingFacts, PolicyFacts, is_by_itself, last_verdict, origins};
 use crate::incident_state::is_final;
@@ -17,6 +19,7 @@ use bailiff_api::{Incident, IncidentType, PausedStatus};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use std::collections::{BTreeMap, BTreeSet};
+use workloads::Workloads;
 
 /// The guard watches a generation for so long.
 const YOUNG: SignedDuration = SignedDuration::from_hours(24);
@@ -124,7 +127,7 @@ pub enum Watch {
 }
 
 /// What one Incident tells the guard.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Record {
     policy: (String, i64),
     bindings: Vec<String>,
@@ -135,12 +138,61 @@ struct Record {
     last: Timestamp,
 }
 
+impl Record {
+    /// When it counts for generations that began at a time: what was planned before a change can be
+    /// removed under it.
+    fn time(&self, since: Timestamp) -> Timestamp {
+        if self.first >= since {
+            self.first
+        } else {
+            self.last
+        }
+    }
+}
+
+/// The removals by a binding under a generation of a policy.
+#[derive(Clone, Debug, Default)]
+struct Removals {
+    /// UIDs of Incidents.
+    incidents: BTreeSet<String>,
+    /// What was counted of them. None: something changed since.
+    counted: Option<Workloads>,
+}
+
+impl Removals {
+    /// Something is known of an Incident that was not, or was `before`.
+    fn learned(&mut self, before: Option<&Record>, record: &Record) {
+        let Some(counted) = &mut self.counted else {
+            return;
+        };
+        let since = counted.since();
+        let time = record.time(since);
+        let kept = match before.map(|before| before.time(since)) {
+            Some(before) if before == time => true,
+            // Where it counted then, it would have to be taken back.
+            Some(before) if counted.counts(before) => false,
+            Some(_) | None => counted.add(time, &record.workload),
+        };
+        if !kept {
+            self.counted = None;
+        }
+    }
+
+    /// An Incident is forgotten.
+    fn forgotten(&mut self, record: &Record) {
+        let counted = self.counted.as_ref();
+        if counted.is_some_and(|counted| counted.counts(record.time(counted.since()))) {
+            self.counted = None;
+        }
+    }
+}
+
 /// What is known of all removals.
 #[derive(Clone, Debug, Default)]
 pub struct Guards {
     records: BTreeMap<String, Record>,
     /// By the UIDs of binding and policy, and the policy's generation.
-    by_binding: BTreeMap<(String, String, i64), BTreeSet<String>>,
+    by_binding: BTreeMap<(String, String, i64), Removals>,
 }
 
 impl Guards {
@@ -189,7 +241,6 @@ impl Guards {
         // What waits for a limit is removed later, and counts at one of the two times.
         let known = self.records.get(uid).filter(|known| known.policy == policy);
         let (first, last) = known.map_or((at, at), |k| (k.first.min(at), k.last.max(at)));
-        self.deleted(uid);
         let record = Record {
             policy,
             bindings: bindings.iter().map(|b| b.uid.clone()).collect(),
@@ -197,9 +248,22 @@ impl Guards {
             first,
             last,
         };
+        let known = self.records.get(uid);
+        if known == Some(&record) {
+            return;
+        }
+        let same = |known: &&Record| {
+            let of = |r: &Record| (r.policy.clone(), r.bindings.clone(), r.workload.clone());
+            of(known) == of(&record)
+        };
+        let before = known.filter(same).cloned();
+        if before.is_none() {
+            self.deleted(uid);
+        }
         for key in keys(&record) {
             let of_binding = self.by_binding.entry(key).or_default();
-            of_binding.insert(uid.clone());
+            of_binding.incidents.insert(uid.clone());
+            of_binding.learned(before.as_ref(), &record);
         }
         self.records.insert(uid.clone(), record);
     }
@@ -211,8 +275,9 @@ impl Guards {
         };
         for key in keys(&record) {
             if let Some(of_binding) = self.by_binding.get_mut(&key) {
-                of_binding.remove(incident_uid);
-                if of_binding.is_empty() {
+                of_binding.incidents.remove(incident_uid);
+                of_binding.forgotten(&record);
+                if of_binding.incidents.is_empty() {
                     self.by_binding.remove(&key);
                 }
             }
@@ -230,7 +295,7 @@ impl Guards {
 
     /// Whether the guard pauses a binding of a policy. None also where `is_undecided`.
     #[must_use]
-    pub fn assess(&self, policy: &PolicyFacts, binding: &BindingFacts) -> Option<Paused> {
+    pub fn assess(&mut self, policy: &PolicyFacts, binding: &BindingFacts) -> Option<Paused> {
         if is_resumed(policy, binding) {
             return None;
         }
@@ -255,7 +320,7 @@ impl Guards {
     /// Whether it cannot be told yet if the guard pauses a binding of a policy: it would remove pods of
     /// more workloads than can always be removed, and it is not known how many it matches.
     #[must_use]
-    pub(crate) fn is_undecided(&self, policy: &PolicyFacts, binding: &BindingFacts) -> bool {
+    pub(crate) fn is_undecided(&mut self, policy: &PolicyFacts, binding: &BindingFacts) -> bool {
         binding.matched_workloads.is_none()
             && was_paused(policy, binding).is_none()
             && !is_resumed(policy, binding)
@@ -264,7 +329,12 @@ impl Guards {
 
     /// What comes of a binding of a policy at a time.
     #[must_use]
-    pub fn outlook(&self, policy: &PolicyFacts, binding: &BindingFacts, now: Timestamp) -> Outlook {
+    pub fn outlook(
+        &mut self,
+        policy: &PolicyFacts,
+        binding: &BindingFacts,
+        now: Timestamp,
+    ) -> Outlook {
         let until = later(policy.changed.max(binding.changed), YOUNG);
         let watch = if is_resumed(policy, binding) {
             Watch::Resumed
@@ -287,37 +357,20 @@ impl Guards {
 
     /// Of how many workloads pods were or would be removed at most within the window, while the
     /// generations were young.
-    fn most_at_once(&self, policy: &PolicyFacts, binding: &BindingFacts) -> usize {
+    fn most_at_once(&mut self, policy: &PolicyFacts, binding: &BindingFacts) -> usize {
         let since = policy.changed.max(binding.changed);
         let key = (binding.uid.clone(), policy.uid.clone(), policy.generation);
-        let all = self.by_binding.get(&key).into_iter().flatten();
-        // What was planned before a change can be removed under it.
-        let time = |r: &Record| if r.first >= since { r.first } else { r.last };
-        let mut times: Vec<_> = all
-            .filter_map(|uid| self.records.get(uid))
-            .map(|record| (time(record), &record.workload))
-            .filter(|(at, _)| *at >= since && at.duration_since(since) <= YOUNG)
-            .collect();
-        times.sort_unstable();
-        let mut most = 0;
-        let mut first = 0;
-        let mut within: BTreeMap<&WorkloadKey, usize> = BTreeMap::new();
-        for (at, workload) in &times {
-            *within.entry(workload).or_default() += 1;
-            while let Some((earliest, leaves)) = times.get(first)
-                && at.duration_since(*earliest) > WINDOW
-            {
-                if let Some(count) = within.get_mut(leaves) {
-                    *count -= 1;
-                    if *count == 0 {
-                        within.remove(leaves);
-                    }
-                }
-                first += 1;
-            }
-            most = most.max(within.len());
+        let Some(of_binding) = self.by_binding.get_mut(&key) else {
+            return 0;
+        };
+        let Removals { incidents, counted } = of_binding;
+        if let Some(counted) = counted.as_ref().filter(|counted| counted.since() == since) {
+            return counted.most();
         }
-        most
+        let records = incidents.iter().filter_map(|uid| self.records.get(uid));
+        let removals = records.map(|record| (record.time(since), record.workload.clone()));
+        let counted = counted.insert(Workloads::count(since, removals));
+        counted.most()
     }
 }
 

@@ -52,7 +52,7 @@ impl Default for RateLimits {
 }
 
 /// The cooldown period that a removal must respect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WorkloadClaim {
     /// The workload.
     pub key: WorkloadKey,
@@ -61,7 +61,7 @@ pub struct WorkloadClaim {
 }
 
 /// One place that a removal takes in each limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
     /// The pod's workload. Absent: the pod has no controller.
     pub workload: Option<WorkloadClaim>,
@@ -184,8 +184,10 @@ impl Ledger {
             times
         };
         History {
-            last_of_workload: workload
-                .and_then(|key| times(&Limit::Workload(key.clone())).last().copied()),
+            last_of_workload: workload.and_then(|key| {
+                let removals = self.removals_of(key, now);
+                removals.map(|(_, at)| at).max()
+            }),
             by_binding: bindings
                 .iter()
                 .map(|name| {
@@ -204,17 +206,16 @@ impl Ledger {
 
     /// The removed pods of a workload, by UID, and when each removal was requested. One that is being
     /// requested counts as one of this moment.
-    #[must_use]
     pub(crate) fn removals_of(
         &self,
         workload: &WorkloadKey,
         now: Timestamp,
-    ) -> Vec<(String, Timestamp)> {
+    ) -> impl Iterator<Item = (&str, Timestamp)> {
         let limit = Limit::Workload(workload.clone());
         let times = self.times.get(&limit).into_iter().flatten();
-        times
-            .filter_map(|(at, pod)| Some((pod.clone(), self.counts_at(&limit, *at, pod, now)?)))
-            .collect()
+        times.filter_map(move |(at, pod)| {
+            Some((pod.as_str(), self.counts_at(&limit, *at, pod, now)?))
+        })
     }
 
     /// When a removal counts in a limit. None: it no longer does. A webhook of a tenant can delay the

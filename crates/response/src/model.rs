@@ -6,6 +6,7 @@
 //! Invariant: the same sequences are tried every time.
 
 mod attack;
+mod cost;
 mod world;
 
 use crate::tests::minutes;
@@ -62,6 +63,7 @@ proptest! {
         let mut world = World::new();
         for step in &steps {
             world.step(step);
+            world.check_indexes();
         }
         world.settle();
     }
@@ -77,6 +79,7 @@ proptest! {
             if *leader > 0 {
                 world.step(&Step::Leader { killed: *leader == 1 });
             }
+            world.check_indexes();
         }
         world.settle();
     }

@@ -1,14 +1,17 @@
 //! The one ordered queue of Incidents that need a response.
 //!
 //! Here: which Incident is reconciled next, and when to look again. Not here: what a reconciliation
-//! does (`controls`, `controller`), the limits themselves (`ledger`), and the indexes (`places`).
+//! does (`controls`, `controller`), the limits themselves (`ledger`), and the indexes (`places`, `lines`).
 //! Invariant: never more than the slots at once, of one namespace never more than its part of them, never
 //! two Incidents of one pod; namespaces take
 //! turns, and within one the oldest goes first, by the API server's time; a place in a limit that
 //! becomes free goes to who waits for it, never to a newcomer; every Incident that is due is
-//! reconciled; the queue can be rebuilt from Incidents.
+//! reconciled; the queue can be rebuilt from Incidents. No step goes through all Incidents except for a
+//! change that may concern all: those that wait for the same places are one line, of which the first is
+//! examined.
 
 mod input;
+mod lines;
 mod places;
 mod settings;
 
@@ -17,9 +20,11 @@ use crate::workload::WorkloadKey;
 use bailiff_api::condition::responded;
 pub use input::{Demand, Finished, Key, Summary, Wake};
 use jiff::{SignedDuration, Timestamp};
+use lines::{Line, Rank, Waiters, forget_waiting};
 pub use settings::QueueSettings;
 use settings::backoff;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The least time between two looks at an Incident whose violations continue while it waits for
 /// the next one.
@@ -77,8 +82,19 @@ enum Place {
     Ready,
     /// It is due at this time.
     Later(Timestamp),
+    /// It waits for the places that a line of this number waits for.
+    InLine(u64),
     /// It has a slot.
     Running,
+}
+
+/// What is due at a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timed {
+    /// An entry, by UID.
+    Entry(String),
+    /// A line, by number.
+    Line(u64),
 }
 
 #[derive(Debug)]
@@ -95,21 +111,14 @@ struct Entry {
     count: i64,
     reason: Option<String>,
     since: Option<Timestamp>,
-    /// The places that it waits for, and the limit that has none.
-    limited: Option<(Claim, Limit)>,
     failures: u32,
+    /// The workload for whose cooldown period it waits, as its status alone tells until its first slot.
+    cooling: Option<WorkloadKey>,
 }
 
 impl Entry {
-    /// The limit that it waits for. Of one that only its status tells about, only a cooldown period is
-    /// known.
-    fn waits_for(&self) -> Option<Limit> {
-        if let Some((_, limit)) = &self.limited {
-            return Some(limit.clone());
-        }
-        let workload = self.summary.workload.as_ref()?;
-        (self.reason.as_deref() == Some(responded::COOLDOWN))
-            .then(|| Limit::Workload(workload.clone()))
+    fn rank(&self) -> Rank {
+        (self.summary.created, self.summary.key.uid.clone())
     }
 }
 
@@ -118,15 +127,21 @@ struct Namespace {
     /// Its place in the turns: a namespace that was served goes to the end.
     turn: u64,
     entries: usize,
-    ready: BTreeSet<(Timestamp, String)>,
+    /// What is due and waits for no limit.
+    ready: Waiters,
+    /// The lines, by the places that they wait for.
+    lines: BTreeMap<Arc<Claim>, u64>,
+    /// The lines that are due.
+    ready_lines: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
 struct Running {
     pod_uid: String,
     pod_namespace: String,
-    /// The places that it is about to take, if it waited for them.
-    claim: Option<Claim>,
+    /// The places that it is about to take and the limit that it waited for, if it waited for one.
+    claim: Option<(Arc<Claim>, Limit)>,
+    rank: Rank,
 }
 
 /// The queue.
@@ -139,7 +154,11 @@ pub struct Queue {
     /// Namespaces that have something ready, in the order of their turns.
     turns: BTreeSet<(u64, String)>,
     last_turn: u64,
-    timed: BTreeSet<(Timestamp, String)>,
+    lines: BTreeMap<u64, Line>,
+    last_line: u64,
+    /// The first of each line, who waited and has a slot, and who has a status that says so, by the limit.
+    waiting: BTreeMap<Limit, BTreeSet<Rank>>,
+    timed: BTreeSet<(Timestamp, Timed)>,
     running: BTreeMap<String, Running>,
     releases: u64,
 }
@@ -155,6 +174,9 @@ impl Queue {
             namespaces: BTreeMap::new(),
             turns: BTreeSet::new(),
             last_turn: 0,
+            lines: BTreeMap::new(),
+            last_line: 0,
+            waiting: BTreeMap::new(),
             timed: BTreeSet::new(),
             running: BTreeMap::new(),
             releases: 0,
@@ -190,7 +212,7 @@ impl Queue {
                     self.place(&uid, Place::Idle(until));
                 }
             }
-            Place::Idle(_) | Place::Later(_) => {
+            Place::Idle(_) | Place::Later(_) | Place::InLine(_) => {
                 let next_exec = entry.reason.as_deref() == Some(responded::WAITING_FOR_NEXT_EXEC);
                 let place = match demand {
                     Demand::None => Place::Idle(recheck(entry)),
@@ -215,6 +237,9 @@ impl Queue {
             return;
         };
         self.leave(uid, &entry);
+        if let Some(running) = self.running.get(uid) {
+            forget_waiting(&mut self.waiting, running);
+        }
         let pod = &entry.summary.pod_uid;
         if let Some(of_pod) = self.by_pod.get_mut(pod) {
             of_pod.remove(uid);
@@ -275,14 +300,11 @@ impl Queue {
             return;
         };
         match entry.place {
-            Place::Later(_) if !entry.closed => {
-                // What it waited for may be another limit now.
-                entry.limited = None;
-                self.place(uid, Place::Ready);
-            }
+            // What it waited for may be another limit now.
+            Place::Later(_) | Place::InLine(_) if !entry.closed => self.place(uid, Place::Ready),
             // What it was planned from may be older than the change.
             Place::Running => entry.changed = true,
-            Place::Later(_) | Place::Idle(_) | Place::Ready => {}
+            Place::Later(_) | Place::InLine(_) | Place::Idle(_) | Place::Ready => {}
         }
     }
 
@@ -294,19 +316,21 @@ impl Queue {
         }
         if ledger.releases() != self.releases {
             self.releases = ledger.releases();
-            self.examine_limited();
+            self.examine_lines();
         }
         self.pop_due(now);
         let (found, blocked) = self.search(ledger, now);
-        for (uid, limit, until) in blocked {
-            if let Some((_, waits_for)) =
-                self.entries.get_mut(&uid).and_then(|e| e.limited.as_mut())
-            {
-                *waits_for = limit;
-            }
-            self.place(&uid, Place::Later(until));
+        for (line, limit, until) in blocked {
+            self.change_line(line, |line| {
+                line.limit = limit;
+                line.due = Some(until);
+            });
         }
         let uid = found?;
+        let claim = match self.entries.get(&uid)?.place {
+            Place::InLine(line) => self.lines.get(&line).map(Line::claim),
+            Place::Idle(_) | Place::Ready | Place::Later(_) | Place::Running => None,
+        };
         self.place(&uid, Place::Running);
         let entry = self.entries.get_mut(&uid)?;
         entry.changed = false;
@@ -318,25 +342,31 @@ impl Queue {
         let running = Running {
             pod_uid: entry.summary.pod_uid.clone(),
             pod_namespace: entry.summary.pod_namespace.clone(),
-            claim: entry.limited.as_ref().map(|(claim, _)| claim.clone()),
+            claim,
+            rank: entry.rank(),
         };
+        if let Some((_, limit)) = &running.claim {
+            let waiting = self.waiting.entry(limit.clone()).or_default();
+            waiting.insert(running.rank.clone());
+        }
         let namespace = entry.summary.pod_namespace.clone();
         self.running.insert(uid, running);
         self.serve(&namespace);
         Some(job)
     }
 
-    /// The first in order that can go, and those before it whose limits have no place.
+    /// The first in order that can go, and the lines before it whose limits have no place.
     fn search(
         &self,
         ledger: &Ledger,
         now: Timestamp,
-    ) -> (Option<String>, Vec<(String, Limit, Timestamp)>) {
+    ) -> (Option<String>, Vec<(u64, Limit, Timestamp)>) {
         let mut held: BTreeMap<Limit, usize> = BTreeMap::new();
         // What is noted in the ledger already counts there.
         let about_to = self.running.values();
         for running in about_to.filter(|r| !ledger.contains(&r.pod_uid)) {
-            for limit in running.claim.iter().flat_map(Claim::limits) {
+            let claim = running.claim.iter();
+            for limit in claim.flat_map(|(claim, _)| claim.limits()) {
                 *held.entry(limit).or_default() += 1;
             }
         }
@@ -357,51 +387,74 @@ impl Queue {
             .iter()
             .filter(|(_, name)| has_slots(name))
             .filter_map(|(_, n)| self.namespaces.get(n));
-        for (_, uid) in in_turn.flat_map(|n| &n.ready) {
-            let Some(entry) = self.entries.get(uid) else {
-                continue;
-            };
-            if busy.contains(entry.summary.pod_uid.as_str()) {
-                continue;
+        let is_free = |uid: &str| {
+            let entry = self.entries.get(uid);
+            entry.is_some_and(|entry| !busy.contains(entry.summary.pod_uid.as_str()))
+        };
+        for namespace in in_turn {
+            let unlimited = namespace.ready.first_that(is_free);
+            let ready = namespace.ready_lines.iter();
+            let lines = ready.filter_map(|number| Some((*number, self.lines.get(number)?)));
+            let mut first: Vec<_> = lines
+                .filter_map(|(number, line)| {
+                    Some((line.waiters.first_that(is_free)?, number, line))
+                })
+                .filter(|(first, ..)| unlimited.is_none_or(|unlimited| *first < unlimited))
+                .collect();
+            first.sort_unstable_by_key(|(first, ..)| *first);
+            for ((_, uid), number, Line { claim, .. }) in first {
+                if !full.is_empty() && claim.limits().any(|l| full.contains(&l)) {
+                    continue;
+                }
+                if let Some((limit, until)) = ledger.blocked(claim, &BTreeMap::new(), now) {
+                    blocked.push((number, limit, until));
+                } else if let Some((limit, _)) = ledger.blocked(claim, &held, now) {
+                    full.insert(limit);
+                } else {
+                    return (Some(uid.clone()), blocked);
+                }
             }
-            let Some((claim, _)) = &entry.limited else {
-                return (Some(uid.clone()), blocked);
-            };
-            if !full.is_empty() && claim.limits().any(|l| full.contains(&l)) {
-                continue;
-            }
-            if let Some((limit, until)) = ledger.blocked(claim, &BTreeMap::new(), now) {
-                blocked.push((uid.clone(), limit, until));
-            } else if let Some((limit, _)) = ledger.blocked(claim, &held, now) {
-                full.insert(limit);
-            } else {
+            if let Some((_, uid)) = unlimited {
                 return (Some(uid.clone()), blocked);
             }
         }
         (None, blocked)
     }
 
-    /// The limits that a newcomer must not take a place in, because others wait for them.
+    /// The limits that a newcomer in a namespace must not take a place in, because others wait for them.
     #[must_use]
-    pub fn contended(&self, uid: &str, workload: Option<&WorkloadKey>) -> Vec<Limit> {
+    pub fn contended(
+        &self,
+        uid: &str,
+        workload: Option<&WorkloadKey>,
+        namespace: &str,
+    ) -> Vec<Limit> {
         let me = self.entries.get(uid);
-        // Who waited and has a slot now has its place.
-        if me.is_some_and(|entry| entry.limited.is_some()) {
+        let waited = me.is_some_and(|me| match me.place {
+            Place::InLine(_) => true,
+            // Who waited and has a slot now has its place.
+            Place::Running => self.running.get(uid).is_some_and(|r| r.claim.is_some()),
+            Place::Idle(_) | Place::Ready | Place::Later(_) => false,
+        });
+        if waited {
             return Vec::new();
         }
-        let mine = me.map(|e| (e.summary.created, uid));
-        let waits = |(other, entry): (&String, &Entry)| {
-            let limit = entry.waits_for()?;
-            let older = mine.is_none_or(|mine| (entry.summary.created, other.as_str()) < mine);
-            let first = match &limit {
-                Limit::Workload(key) => Some(key) == workload && older,
-                Limit::Namespace(_) => older,
-                Limit::Binding(_) | Limit::Cluster => true,
-            };
-            first.then_some(limit)
+        let mine = me.map(Entry::rank);
+        let is_older = |limit: &Limit| {
+            let first = self.waiting.get(limit).and_then(BTreeSet::first);
+            first.is_some_and(|first| mine.as_ref().is_none_or(|mine| first < mine))
         };
-        let limits: BTreeSet<_> = self.entries.iter().filter_map(waits).collect();
-        limits.into_iter().collect()
+        let own = [
+            workload.map(|key| Limit::Workload(key.clone())),
+            Some(Limit::Namespace(namespace.to_owned())),
+        ];
+        let own = own.into_iter().flatten().filter(is_older);
+        let bindings = self.waiting.range(Limit::Binding(String::new())..);
+        let bindings = bindings.take_while(|(limit, _)| matches!(limit, Limit::Binding(_)));
+        let bindings = bindings.map(|(limit, _)| limit.clone());
+        let cluster = self.waiting.contains_key(&Limit::Cluster);
+        let cluster = cluster.then_some(Limit::Cluster);
+        own.chain(bindings).chain(cluster).collect()
     }
 
     /// The responses that wait for a limit, as a new one for a workload of a namespace meets them.
@@ -428,6 +481,7 @@ impl Queue {
         let Some(running) = self.running.remove(uid) else {
             return;
         };
+        forget_waiting(&mut self.waiting, &running);
         if finished == Finished::Removed {
             self.siblings_due(uid, &running.pod_uid);
         }
@@ -436,7 +490,6 @@ impl Queue {
             return;
         };
         entry.finished = Some(now);
-        entry.limited = None;
         entry.closed = matches!(finished, Finished::Removed | Finished::Final);
         let failures = std::mem::take(&mut entry.failures);
         let (reason, until) = match finished {
@@ -467,8 +520,10 @@ impl Queue {
                 if let Some(workload) = &claim.workload {
                     entry.summary.workload = Some(workload.key.clone());
                 }
-                entry.limited = Some((*claim, limit));
-                (reason, until)
+                entry.reason = Some(reason.to_owned());
+                entry.since.get_or_insert(now);
+                self.join_line(uid, *claim, limit, until);
+                return;
             }
             Finished::Wait { reason, until } => {
                 (reason, until.max(later(now, settings.initial_backoff)))
@@ -487,7 +542,7 @@ impl Queue {
         entry.reason = Some(reason.to_owned());
         entry.since.get_or_insert(now);
         // It was planned from what may be older than the change.
-        let until = if entry.changed && entry.limited.is_none() {
+        let until = if entry.changed {
             until.min(later(now, settings.initial_backoff))
         } else {
             until
@@ -504,28 +559,29 @@ impl Queue {
     /// What the queue holds.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats {
-            running: self.running.len(),
-            ..Stats::default()
-        };
         let mut breakers = BTreeSet::new();
+        let mut waiting_for: BTreeMap<&str, Waiting> = BTreeMap::new();
         for entry in self.entries.values() {
-            match entry.place {
-                Place::Ready => stats.due += 1,
-                Place::Later(_) | Place::Running | Place::Idle(_) => {}
-            }
             let Some(reason) = &entry.reason else {
                 continue;
             };
-            let waiting = stats.waiting.entry(reason.clone()).or_default();
+            let waiting = waiting_for.entry(reason).or_default();
             waiting.incidents += 1;
             waiting.oldest = waiting.oldest.into_iter().chain(entry.since).min();
             if reason == responded::CIRCUIT_BREAKER_OPEN {
                 breakers.insert((&entry.summary.workload, &entry.summary.policy_uid));
             }
         }
-        stats.open_breakers = breakers.len();
-        stats
+        let unlimited = self.namespaces.values().map(|n| n.ready.len());
+        let in_lines = self.lines.values().filter(|line| line.due.is_none());
+        let in_lines = in_lines.map(|line| line.waiters.len());
+        let waiting = waiting_for.into_iter();
+        Stats {
+            running: self.running.len(),
+            due: unlimited.chain(in_lines).sum(),
+            waiting: waiting.map(|(r, w)| (r.to_owned(), w)).collect(),
+            open_breakers: breakers.len(),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::{JOB_NAME, stable_identity};
 use bailiff_api::Incident;
 use bailiff_response::WorkloadKey;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How long it is remembered what a pod was counted for.
 const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
@@ -18,8 +18,10 @@ const REMEMBERED: SignedDuration = SignedDuration::from_hours(24);
 /// Pods that were counted as replacements, and Incidents that wait for one.
 #[derive(Debug, Default)]
 pub(crate) struct ReplacementClaims {
-    /// By the pod's UID: the Incident's, and when.
-    pods: BTreeMap<String, (String, Timestamp)>,
+    /// The UID of the Incident, by the pod's.
+    pods: BTreeMap<String, String>,
+    /// Pods in the order in which they were counted.
+    by_time: VecDeque<(Timestamp, String)>,
     waiting: BTreeMap<ClaimScope, BTreeSet<(Timestamp, String)>>,
 }
 
@@ -128,23 +130,28 @@ impl ReplacementClaims {
     ) -> Claim {
         self.forget(now);
         match self.pods.get(pod_uid) {
-            Some((owner, _)) if owner == incident_uid => Claim::Granted,
+            Some(owner) if owner == incident_uid => Claim::Granted,
             Some(_) => Claim::Taken,
             None if *earlier > 0 => {
                 *earlier -= 1;
                 Claim::Reserved
             }
             None => {
-                let counted = (incident_uid.to_owned(), now);
-                self.pods.insert(pod_uid.to_owned(), counted);
+                let pod = pod_uid.to_owned();
+                self.pods.insert(pod.clone(), incident_uid.to_owned());
+                self.by_time.push_back((now, pod));
                 Claim::Granted
             }
         }
     }
 
     fn forget(&mut self, now: Timestamp) {
-        self.pods
-            .retain(|_, (_, at)| now.duration_since(*at) < REMEMBERED);
+        while let Some((at, _)) = self.by_time.front()
+            && now.duration_since(*at) >= REMEMBERED
+            && let Some((_, pod)) = self.by_time.pop_front()
+        {
+            self.pods.remove(&pod);
+        }
     }
 }
 

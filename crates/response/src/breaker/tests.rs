@@ -4,6 +4,8 @@ use super::*;
 use crate::tests::{incident_of, key, minutes, now, seconds};
 use serde_json::{Value, json};
 
+mod anew;
+
 fn at(minute: i64) -> Timestamp {
     now() + minutes(minute)
 }
@@ -78,8 +80,9 @@ fn state(breakers: &Breakers, last: Option<Timestamp>, minute: i64) -> Option<i6
 
 /// Minutes after which the breaker is asked for a pod of a node.
 fn on(breakers: &Breakers, node: &str, last: Option<Timestamp>, minute: i64) -> Option<i64> {
-    let requested: Vec<_> = last.map(|at| ("p0".to_owned(), at)).into_iter().collect();
-    match breakers.state(&key("web"), ("policy-uid", 1), node, &requested, at(minute)) {
+    let requested = || last.map(|at| ("p0", at)).into_iter();
+    let mut breakers = breakers.clone();
+    match breakers.state(&key("web"), ("policy-uid", 1), node, requested, at(minute)) {
         Breaker::Closed => None,
         Breaker::Open { until } => Some(until.duration_since(now()).as_secs()),
     }

@@ -5,6 +5,8 @@ use crate::tests::{binding, incident_of, key, minutes, now, policy, seconds};
 use bailiff_api::{Origin, ResponseAction};
 use serde_json::{Value, json};
 
+mod counted;
+
 fn at(second: i64) -> String {
     (now() + seconds(second)).to_string()
 }
@@ -103,8 +105,8 @@ fn more_than_ten_workloads_or_a_tenth_of_them_pause_a_young_binding() {
 
 #[test]
 fn only_young_generations_are_paused_and_by_their_own_removals() {
-    let guards = guards(11, 1);
-    let paused = |change: fn(&mut PolicyFacts, &mut BindingFacts)| {
+    let mut guards = guards(11, 1);
+    let mut paused = |change: fn(&mut PolicyFacts, &mut BindingFacts)| {
         let (mut policy, mut binding) = young();
         change(&mut policy, &mut binding);
         guards.assess(&policy, &binding).is_some()
@@ -143,28 +145,31 @@ fn only_young_generations_are_paused_and_by_their_own_removals() {
 fn only_removals_that_were_requested_or_wait_count_once_a_workload() {
     let (policy, binding) = young();
     let mut guards = guards(10, 1);
-    let paused = |guards: &Guards| guards.assess(&policy, &binding).is_some();
+    let paused = |guards: &mut Guards| guards.assess(&policy, &binding).is_some();
     let last = |status: &Value| incident(10, "w10", status);
     guards.observe(&last(&waits(false, 20)));
-    assert!(!paused(&guards), "it may only audit");
+    assert!(!paused(&mut guards), "it may only audit");
     guards.observe(&incident(10, "w9", &waits(true, 20)));
-    assert!(!paused(&guards), "the same workload");
+    assert!(!paused(&mut guards), "the same workload");
     let response = json!({"response": {"action": "Evict", "bindingName": "a", "time": at(20)}});
     guards.observe(&last(&response));
-    assert!(paused(&guards));
+    assert!(paused(&mut guards));
     let closed = json!({"conditions": [{"type": "Responded", "status": "False", "reason": "Unmanaged",
         "message": "", "lastTransitionTime": at(21)}]});
     guards.observe(&last(&closed));
-    assert!(!paused(&guards), "it was not removed");
+    assert!(!paused(&mut guards), "it was not removed");
     let open = last(&json!({}));
     guards.planned(&open, Some(&key("w10")), now() + seconds(22));
-    assert!(paused(&guards));
+    assert!(paused(&mut guards));
     guards.observe(&open);
-    assert!(paused(&guards), "a watch that is behind changes nothing");
+    assert!(
+        paused(&mut guards),
+        "a watch that is behind changes nothing"
+    );
     guards.deleted("inc-10");
-    assert!(!paused(&guards));
+    assert!(!paused(&mut guards));
     guards.planned(&open, None, now() + seconds(22));
-    assert!(!paused(&guards), "a pod without a controller");
+    assert!(!paused(&mut guards), "a pod without a controller");
 }
 
 #[test]
@@ -247,7 +252,7 @@ fn recorded(policy: &PolicyFacts, binding: &BindingFacts) -> PausedStatus {
 fn a_binding_stays_paused_as_its_status_records() {
     let (policy, mut binding) = young();
     let pause = recorded(&policy, &binding);
-    let mut assess = |guards: &Guards, matched, change: fn(&mut PausedStatus)| {
+    let mut assess = |guards: &mut Guards, matched, change: fn(&mut PausedStatus)| {
         let mut pause = pause.clone();
         change(&mut pause);
         binding.paused = Some(pause);
@@ -256,18 +261,21 @@ fn a_binding_stays_paused_as_its_status_records() {
         Some((paused.workloads, paused.max_workloads))
     };
     // The Incidents were deleted, fewer are left, or pods were not counted yet.
-    let none = Guards::default();
-    assert_eq!(assess(&none, Some(5), |_| ()), Some((12, 10)));
-    assert_eq!(assess(&guards(11, 1), Some(5), |_| ()), Some((12, 10)));
-    assert_eq!(assess(&guards(13, 1), None, |_| ()), Some((12, 10)));
-    assert_eq!(assess(&guards(13, 1), Some(120), |_| ()), Some((13, 12)));
+    let mut none = Guards::default();
+    assert_eq!(assess(&mut none, Some(5), |_| ()), Some((12, 10)));
+    assert_eq!(assess(&mut guards(11, 1), Some(5), |_| ()), Some((12, 10)));
+    assert_eq!(assess(&mut guards(13, 1), None, |_| ()), Some((12, 10)));
+    assert_eq!(
+        assess(&mut guards(13, 1), Some(120), |_| ()),
+        Some((13, 12))
+    );
     let others: [fn(&mut PausedStatus); 3] = [
         |p| p.policy_uid = "another".to_owned(),
         |p| p.policy_generation = 2,
         |p| p.binding_generation = 2,
     ];
     for other in others {
-        assert_eq!(assess(&none, Some(5), other), None);
+        assert_eq!(assess(&mut none, Some(5), other), None);
     }
 }
 

@@ -120,10 +120,11 @@ proptest! {
                 verified: !of_replacement,
             });
         }
-        let state = |breakers: &Breakers| -> Breaker {
-            breakers.state(&key("web"), ("policy-uid", 1), VICTIM, &[], at(asked))
+        let state = |breakers: &mut Breakers| -> Breaker {
+            let none = std::iter::empty::<(&str, Timestamp)>;
+            breakers.state(&key("web"), ("policy-uid", 1), VICTIM, none, at(asked))
         };
-        prop_assert_eq!(state(&with), state(&without));
+        prop_assert_eq!(state(&mut with), state(&mut without));
     }
 
     /// However many pods one namespace creates, the limit of the guard grows by at most what is

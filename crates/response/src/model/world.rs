@@ -410,6 +410,11 @@ impl World {
         }
     }
 
+    /// What the queue has in its indexes is what its entries say.
+    pub(super) fn check_indexes(&self) {
+        self.queue.assert_consistent();
+    }
+
     /// The laws that hold after every step.
     fn check(&self) {
         let busy: Vec<_> = self

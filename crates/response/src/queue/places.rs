@@ -5,7 +5,10 @@
 //! Invariant: an entry is in exactly the indexes of its place; a namespace is among the turns if and only
 //! if something of it is ready.
 
-use super::{Entry, Namespace, Place, Queue, Summary};
+use super::lines::remove_waiting;
+use super::{Entry, Namespace, Place, Queue, Summary, Timed};
+use crate::ledger::Limit;
+use bailiff_api::condition::responded;
 use jiff::Timestamp;
 
 impl Queue {
@@ -24,9 +27,14 @@ impl Queue {
         });
         namespace.entries += 1;
         let (reason, since) = summary.waiting.clone().unzip();
+        let cooling = summary
+            .workload
+            .clone()
+            .filter(|_| reason.as_deref() == Some(responded::COOLDOWN));
         let entry = Entry {
             count: summary.count,
             summary,
+            cooling,
             // Nothing is indexed yet.
             place: Place::Running,
             finished: None,
@@ -34,9 +42,12 @@ impl Queue {
             changed: false,
             reason,
             since,
-            limited: None,
             failures: 0,
         };
+        if let Some(workload) = entry.cooling.clone() {
+            let waiting = self.waiting.entry(Limit::Workload(workload)).or_default();
+            waiting.insert(entry.rank());
+        }
         self.entries.insert(uid, entry);
     }
 
@@ -46,19 +57,22 @@ impl Queue {
             return;
         };
         self.leave(uid, &entry);
+        if entry.place == Place::Ready {
+            entry.cooling = None;
+        }
         entry.place = place;
         match place {
             Place::Ready => {
-                let name = &entry.summary.pod_namespace;
+                let (name, pod_uid) = (&entry.summary.pod_namespace, &entry.summary.pod_uid);
                 if let Some(namespace) = self.namespaces.get_mut(name) {
-                    let created = entry.summary.created;
-                    namespace.ready.insert((created, uid.to_owned()));
-                    self.turns.insert((namespace.turn, name.clone()));
+                    namespace.ready.insert(pod_uid, entry.rank());
                 }
+                self.update_turn(name);
             }
             Place::Later(at) | Place::Idle(at) => {
-                self.timed.insert((at, uid.to_owned()));
+                self.timed.insert((at, Timed::Entry(uid.to_owned())));
             }
+            Place::InLine(line) => self.stand_in_line(line, &entry),
             Place::Running => {}
         }
         self.entries.insert(uid.to_owned(), entry);
@@ -68,44 +82,37 @@ impl Queue {
     pub(super) fn leave(&mut self, uid: &str, entry: &Entry) {
         match entry.place {
             Place::Ready => {
-                let name = &entry.summary.pod_namespace;
+                let (name, pod_uid) = (&entry.summary.pod_namespace, &entry.summary.pod_uid);
                 if let Some(namespace) = self.namespaces.get_mut(name) {
-                    let created = entry.summary.created;
-                    namespace.ready.remove(&(created, uid.to_owned()));
-                    if namespace.ready.is_empty() {
-                        self.turns.remove(&(namespace.turn, name.clone()));
-                    }
+                    namespace.ready.remove(pod_uid, &entry.rank());
+                }
+                self.update_turn(name);
+                if let Some(workload) = &entry.cooling {
+                    let limit = Limit::Workload(workload.clone());
+                    remove_waiting(&mut self.waiting, &limit, &entry.rank());
                 }
             }
             Place::Later(at) | Place::Idle(at) => {
-                self.timed.remove(&(at, uid.to_owned()));
+                self.timed.remove(&(at, Timed::Entry(uid.to_owned())));
             }
+            Place::InLine(line) => self.leave_line(line, entry),
             Place::Running => {}
         }
     }
 
     /// Makes ready what is due, and forgets what is idle for long enough.
     pub(super) fn pop_due(&mut self, now: Timestamp) {
-        while let Some((at, uid)) = self.timed.first()
+        while let Some((at, due)) = self.timed.first()
             && *at <= now
         {
-            let uid = uid.clone();
-            match self.entries.get(&uid).map(|e| e.place) {
-                Some(Place::Later(_)) => self.place(&uid, Place::Ready),
-                Some(Place::Idle(_) | Place::Ready | Place::Running) | None => self.deleted(&uid),
+            match due.clone() {
+                Timed::Line(number) => self.change_line(number, |line| line.due = None),
+                Timed::Entry(uid) => match self.entries.get(&uid).map(|e| e.place) {
+                    Some(Place::Later(_)) => self.place(&uid, Place::Ready),
+                    Some(Place::Idle(_) | Place::Ready | Place::InLine(_) | Place::Running)
+                    | None => self.deleted(&uid),
+                },
             }
-        }
-    }
-
-    /// Makes ready what waits for a limit: one may have room before its time.
-    pub(super) fn examine_limited(&mut self) {
-        let limited = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| entry.limited.is_some() && matches!(entry.place, Place::Later(_)));
-        let limited: Vec<_> = limited.map(|(uid, _)| uid.clone()).collect();
-        for uid in limited {
-            self.place(&uid, Place::Ready);
         }
     }
 
@@ -117,8 +124,19 @@ impl Queue {
         self.turns.remove(&(namespace.turn, name.to_owned()));
         self.last_turn += 1;
         namespace.turn = self.last_turn;
-        if !namespace.ready.is_empty() {
-            self.turns.insert((namespace.turn, name.to_owned()));
+        self.update_turn(name);
+    }
+
+    /// A namespace has a turn if and only if something of it is ready.
+    pub(super) fn update_turn(&mut self, name: &str) {
+        let Some(namespace) = self.namespaces.get(name) else {
+            return;
+        };
+        let turn = (namespace.turn, name.to_owned());
+        if namespace.ready.is_empty() && namespace.ready_lines.is_empty() {
+            self.turns.remove(&turn);
+        } else {
+            self.turns.insert(turn);
         }
     }
 }

@@ -4,6 +4,87 @@ use super::*;
 use crate::ledger::{RateLimits, WorkloadClaim};
 use crate::tests::{key, now};
 
+impl Queue {
+    /// Every index has what the entries and lines say, and nothing else.
+    pub(crate) fn assert_consistent(&self) {
+        let mut timed = BTreeSet::new();
+        let mut waiting: BTreeMap<Limit, BTreeSet<Rank>> = BTreeMap::new();
+        for (uid, entry) in &self.entries {
+            let namespace = &self.namespaces[&entry.summary.pod_namespace];
+            let is_in = |waiters: &Waiters| waiters.contains(&entry.summary.pod_uid, &entry.rank());
+            match entry.place {
+                Place::Later(at) | Place::Idle(at) => {
+                    timed.insert((at, Timed::Entry(uid.clone())));
+                }
+                Place::Ready => {
+                    assert!(is_in(&namespace.ready), "{uid}");
+                    if let Some(workload) = entry.cooling.clone() {
+                        let of_limit = waiting.entry(Limit::Workload(workload));
+                        of_limit.or_default().insert(entry.rank());
+                    }
+                }
+                Place::InLine(number) => {
+                    let line = &self.lines[&number];
+                    assert!(is_in(&line.waiters), "{uid}");
+                    assert_eq!(namespace.lines[&line.claim], number);
+                }
+                Place::Running => {
+                    if let Some((_, limit)) = &self.running[uid].claim {
+                        waiting
+                            .entry(limit.clone())
+                            .or_default()
+                            .insert(entry.rank());
+                    }
+                }
+            }
+        }
+        for (number, line) in &self.lines {
+            let first = line.waiters.first().unwrap().clone();
+            waiting.entry(line.limit.clone()).or_default().insert(first);
+            timed.extend(line.due.map(|at| (at, Timed::Line(*number))));
+        }
+        let placed =
+            |place: fn(&Place) -> bool| self.entries.values().filter(|e| place(&e.place)).count();
+        let ready = self
+            .namespaces
+            .values()
+            .map(|n| n.ready.len())
+            .sum::<usize>();
+        assert_eq!(ready, placed(|place| *place == Place::Ready));
+        let in_lines = self
+            .lines
+            .values()
+            .map(|line| line.waiters.len())
+            .sum::<usize>();
+        assert_eq!(in_lines, placed(|place| matches!(place, Place::InLine(_))));
+        let lines = self
+            .namespaces
+            .values()
+            .map(|n| n.lines.len())
+            .sum::<usize>();
+        assert_eq!(lines, self.lines.len());
+        assert_eq!((timed, waiting), (self.timed.clone(), self.waiting.clone()));
+        let turns = self.namespaces.iter().filter(|(name, namespace)| {
+            let of_it = |line: &&Line| line.due.is_none() && line.namespace() == *name;
+            let ready_lines = self.lines.values().filter(of_it).count();
+            assert_eq!(namespace.ready_lines.len(), ready_lines);
+            ready_lines > 0 || !namespace.ready.is_empty()
+        });
+        let turns: BTreeSet<_> = turns.map(|(name, n)| (n.turn, name.clone())).collect();
+        assert_eq!(turns, self.turns);
+    }
+}
+
+impl Waiters {
+    fn contains(&self, pod_uid: &str, rank: &Rank) -> bool {
+        self.of_pod(pod_uid).is_some_and(|of_pod| {
+            // The first of each pod is among the first ones, and no other.
+            let is_first = of_pod.first() == Some(rank);
+            of_pod.contains(rank) && is_first == self.is_first(rank)
+        })
+    }
+}
+
 fn at(second: i64) -> Timestamp {
     now() + SignedDuration::from_secs(second)
 }
@@ -172,16 +253,16 @@ fn a_cooldown_that_ends_is_for_the_oldest_that_waits() {
     bench.add(&[("shop", "new", 4)]);
     assert_eq!(bench.next(59).as_deref(), Some("new"));
     assert_eq!(
-        bench.queue.contended("new", Some(&key("web"))),
+        bench.queue.contended("new", Some(&key("web")), "shop"),
         [cooldown("web")]
     );
-    assert_eq!(bench.queue.contended("new", Some(&key("api"))), []);
+    assert_eq!(bench.queue.contended("new", Some(&key("api")), "shop"), []);
     bench
         .queue
         .finished("new", Bench::limited("web", cooldown("web"), 59), at(59));
     assert_eq!(bench.next(60).as_deref(), Some("old"));
     assert_eq!(
-        bench.queue.contended("old", Some(&key("web"))),
+        bench.queue.contended("old", Some(&key("web")), "shop"),
         [],
         "it has its place"
     );
