@@ -4,3 +4,5 @@
 //! where bytes come from (`oci`, `cli`) and what is allowed (`policy`).
 //! Invariant: pure. Everything is a function over values and readers. What cannot be compared or read is reported
 //! as that, and never as a package that is not affected.
+
+pub mod version;

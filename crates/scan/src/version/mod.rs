@@ -1,0 +1,198 @@
+//! The orders of versions.
+//!
+//! Here: which of two versions of one ecosystem is earlier, as the tools of that ecosystem order them. Not here: ranges
+//! of versions, and which scheme a package has.
+//! Invariant: a text that is no version of its scheme has no place in the order. It is reported as [`Incomparable`] and
+//! is never less than, equal to or greater than another version.
+
+mod apk;
+mod dpkg;
+mod go;
+mod maven;
+mod number;
+mod pep440;
+mod semantic;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+/// The longest version that is compared, in bytes.
+pub const MAX_VERSION_BYTES: usize = 256;
+
+/// The longest excerpt of a text in an error, in bytes.
+const EXCERPT_BYTES: usize = 80;
+
+/// The longest reason in an error, in bytes.
+const REASON_BYTES: usize = 120;
+
+/// How an ecosystem orders its versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    /// Debian and Ubuntu: as dpkg, without the texts of which dpkg warns.
+    Dpkg,
+    /// Alpine: as apk-tools 3, with the digits after a letter that apk-tools 2 allowed (`6.6.2p1`).
+    Apk,
+    /// `PyPI`: as PEP 440.
+    Pep440,
+    /// npm: as its `semver` package orders what it reads loosely (`v1.2.3`, `1.2.3beta`).
+    Npm,
+    /// Maven: as `ComparableVersion` of `maven-artifact`. This is no total order: it has cycles, such as
+    /// `1-alpha` < `1` < `1.sp.1` < `1-alpha`. Do not sort with it.
+    Maven,
+    /// Go: as `golang.org/x/mod/semver`, with or without the `v`, and as `go/version` for toolchains (`go1.22rc1`). A
+    /// toolchain compares with the versions of advisories for `stdlib`: `go1.22rc1` is `1.22.0-rc.1`.
+    Go,
+    /// crates.io: as Semantic Versioning 2.0.0. Build metadata is ignored.
+    Cargo,
+}
+
+impl Scheme {
+    /// All schemes.
+    pub const ALL: [Self; 7] = [
+        Self::Dpkg,
+        Self::Apk,
+        Self::Pep440,
+        Self::Npm,
+        Self::Maven,
+        Self::Go,
+        Self::Cargo,
+    ];
+
+    /// Compares two versions: `Less` if `a` is earlier than `b`.
+    ///
+    /// The order is reflexive and antisymmetric, and except for [`Scheme::Maven`] transitive, for all versions that can
+    /// be compared.
+    ///
+    /// # Errors
+    ///
+    /// One of the two texts is no version of this scheme or is longer than [`MAX_VERSION_BYTES`]. The first one is
+    /// reported if neither is one.
+    pub fn compare(self, a: &str, b: &str) -> Result<Ordering, Incomparable> {
+        match self {
+            Self::Dpkg => self.order(a, b, dpkg::parse, Ord::cmp),
+            Self::Apk => self.order(a, b, apk::parse, Ord::cmp),
+            Self::Pep440 => self.order(a, b, pep440::parse, Ord::cmp),
+            Self::Npm => self.order(a, b, semantic::npm, semver::Version::cmp_precedence),
+            Self::Maven => self.order(a, b, maven::parse, maven::compare),
+            Self::Go => self.order(a, b, go::parse, semver::Version::cmp_precedence),
+            Self::Cargo => self.order(a, b, semantic::cargo, semver::Version::cmp_precedence),
+        }
+    }
+
+    fn order<'a, V>(
+        self,
+        a: &'a str,
+        b: &'a str,
+        parse: impl Fn(&'a str) -> Result<V, Reason>,
+        compare: impl Fn(&V, &V) -> Ordering,
+    ) -> Result<Ordering, Incomparable> {
+        let parse = |operand, text: &'a str| {
+            let parsed = match text.len() {
+                0 => Err("it is empty".into()),
+                1..=MAX_VERSION_BYTES => parse(text),
+                _ => Err(format!("it is longer than {MAX_VERSION_BYTES} bytes").into()),
+            };
+            parsed.map_err(|reason| Incomparable {
+                scheme: self,
+                operand,
+                excerpt: excerpt(text),
+                reason: printable(&reason, REASON_BYTES, |_| true),
+            })
+        };
+        Ok(compare(
+            &parse(Operand::First, a)?,
+            &parse(Operand::Second, b)?,
+        ))
+    }
+
+    /// The scheme with its article, for messages.
+    fn article_and_name(self) -> &'static str {
+        match self {
+            Self::Dpkg => "a Debian",
+            Self::Apk => "an Alpine",
+            Self::Pep440 => "a Python",
+            Self::Npm => "an npm",
+            Self::Maven => "a Maven",
+            Self::Go => "a Go",
+            Self::Cargo => "a Cargo",
+        }
+    }
+}
+
+/// Why a text is no version; it can hold characters of the text.
+type Reason = Cow<'static, str>;
+
+/// One of the two versions of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// The left one, `a`.
+    First,
+    /// The right one, `b`.
+    Second,
+}
+
+/// Two versions that have no order, because one of them is no version of the scheme.
+///
+/// Its message is printable ASCII and has at most 300 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot compare \"{excerpt}\" as {} version: {reason}", scheme.article_and_name())]
+pub struct Incomparable {
+    scheme: Scheme,
+    operand: Operand,
+    excerpt: String,
+    reason: String,
+}
+
+impl Incomparable {
+    /// The scheme of the comparison.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Which of the two texts is no version.
+    #[must_use]
+    pub fn operand(&self) -> Operand {
+        self.operand
+    }
+
+    /// The start of that text, as printable ASCII; `...` at the end stands for the rest.
+    #[must_use]
+    pub fn excerpt(&self) -> &str {
+        &self.excerpt
+    }
+
+    /// Why it is no version, as printable ASCII.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+/// The start of a text between quotation marks, as printable ASCII.
+fn excerpt(text: &str) -> String {
+    printable(text, EXCERPT_BYTES, |c| c != '"' && c != '\\')
+}
+
+/// The start of a text as printable ASCII of at most `limit` bytes. Other characters than those that are shown are
+/// escaped; `...` at the end stands for the rest.
+fn printable(text: &str, limit: usize, is_shown: impl Fn(char) -> bool) -> String {
+    let mut shown = String::new();
+    let mut cut = 0;
+    for c in text.chars() {
+        if shown.len() + "...".len() <= limit {
+            cut = shown.len();
+        }
+        if (c == ' ' || c.is_ascii_graphic()) && is_shown(c) {
+            shown.push(c);
+        } else {
+            shown.extend(c.escape_default());
+        }
+        if shown.len() > limit {
+            shown.truncate(cut);
+            shown.push_str("...");
+            break;
+        }
+    }
+    shown
+}
