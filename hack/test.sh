@@ -33,6 +33,9 @@ if [ "$part" != e2e ]; then
 	step "the API server's engine" hack/oracle.sh
 	BAILIFF_CEL_ORACLE=$(hack/oracle.sh)
 	export BAILIFF_CEL_ORACLE
+	step "comparators of versions" hack/version-oracles.sh
+	BAILIFF_VERSION_ORACLES=$(hack/version-oracles.sh)
+	export BAILIFF_VERSION_ORACLES
 	step "promtool" hack/promtool.sh
 	# The output of the tests themselves is shown: it names every test and their number.
 	cargo test --locked --workspace --no-fail-fast --exclude bailiff-e2e --exclude bailiff-testbed

@@ -6,7 +6,8 @@ set -euo pipefail
 packages=(
 	clang clang-format libbpf-dev llvm                 # the sensor's BPF programs
 	gcc libc6-dev make                                 # the sandbox's program, crates with C code
-	golang-go                                          # see below: only where no go is there
+	golang-go                                          # the API server's engine, programs of the cluster
+	default-jdk-headless maven nodejs npm python3 python3-pip # comparators of versions
 	runc containernetworking-plugins conntrack iptables iproute2 procps util-linux # a node
 	crun                                               # the other runtime, for the sensor's tests
 	busybox-static                                     # an image for tests
@@ -16,8 +17,8 @@ packages=(
 installed() { dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
-	for program in clang clang-format runc crun iptables ip nsenter busybox shellcheck; do
-		command -v "$program" >/dev/null || missing+=("$program")
+	for name in clang clang-format runc crun iptables ip nsenter busybox shellcheck dpkg go javac mvn node npm python3 pip3; do
+		command -v "$name" >/dev/null || missing+=("$name")
 	done
 	[ -z "${missing[*]-}" ] && exit 0
 	printf 'install.sh: these programs are missing: %s\n' "${missing[*]}" >&2
@@ -25,10 +26,15 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	exit 1
 fi
 
+# Where these programs are there already, they are used, wherever they come from: a newer Go than Debian's is
+# needed.
+declare -A program=(
+	[golang-go]=go [default-jdk-headless]=javac [maven]=mvn [nodejs]=node [npm]=npm
+	[python3]=python3 [python3-pip]=pip3
+)
 missing=()
 for package in "${packages[@]}"; do
-	# A newer Go than Debian's is needed; where one is there already, it is used.
-	[ "$package" = golang-go ] && command -v go >/dev/null && continue
+	[ -n "${program[$package]-}" ] && command -v "${program[$package]}" >/dev/null && continue
 	installed "$package" || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0

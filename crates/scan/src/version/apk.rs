@@ -109,7 +109,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<Token<'_>>, Reason> {
                 tokens.push(Token::Revision(Number::new(run)));
                 (last, rest) = (Last::Revision, after);
             }
-            _ => return Err(format!("{c} is not allowed at byte {}", text.len() - rest.len()).into()),
+            _ => {
+                return Err(
+                    format!("{c} is not allowed at byte {}", text.len() - rest.len()).into(),
+                );
+            }
         }
     }
     tokens.push(Token::End);

@@ -35,7 +35,10 @@ pub(super) fn parse(text: &str) -> Result<Version<'_>, Reason> {
     if !upstream.starts_with(|c: char| c.is_ascii_digit()) {
         return Err("the upstream version must start with a digit".into());
     }
-    if !upstream.chars().all(|c| is_allowed(c) || c == '-' || c == ':') {
+    if !upstream
+        .chars()
+        .all(|c| is_allowed(c) || c == '-' || c == ':')
+    {
         return Err("the upstream version must consist of letters, digits and . + - : ~".into());
     }
     if !revision.chars().all(is_allowed) {
@@ -53,7 +56,9 @@ fn parse_epoch(text: &str) -> Result<u32, Reason> {
     text.parse()
         .ok()
         .filter(|epoch| digits && *epoch <= MAX_EPOCH)
-        .ok_or_else(|| format!("the epoch before the first : must be a number of at most {MAX_EPOCH}").into())
+        .ok_or_else(|| {
+            format!("the epoch before the first : must be a number of at most {MAX_EPOCH}").into()
+        })
 }
 
 fn is_allowed(c: char) -> bool {

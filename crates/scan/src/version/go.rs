@@ -44,7 +44,11 @@ fn parse_toolchain(text: &str) -> Result<Version, Reason> {
     let (major, rest) = number(text).ok_or_else(invalid)?;
     let mut version = Version::new(major, 0, 0);
     let Some(rest) = rest.strip_prefix('.') else {
-        return if rest.is_empty() { Ok(version) } else { Err(invalid()) };
+        return if rest.is_empty() {
+            Ok(version)
+        } else {
+            Err(invalid())
+        };
     };
     let (minor, rest) = number(rest).ok_or_else(invalid)?;
     version.minor = minor;
@@ -57,7 +61,11 @@ fn parse_toolchain(text: &str) -> Result<Version, Reason> {
     if let Some(rest) = rest.strip_prefix('.') {
         let (patch, rest) = number(rest).ok_or_else(invalid)?;
         version.patch = patch;
-        return if rest.is_empty() { Ok(version) } else { Err(invalid()) };
+        return if rest.is_empty() {
+            Ok(version)
+        } else {
+            Err(invalid())
+        };
     }
     let (kind, rest) = split(rest, |c| c.is_ascii_lowercase());
     version.pre = match (kind, number(rest)) {
@@ -77,5 +85,8 @@ fn prerelease(text: &str) -> Result<Prerelease, Reason> {
 fn number(text: &str) -> Option<(u64, &str)> {
     let (run, rest) = split_digits(text);
     let leading_zero = run.len() > 1 && run.starts_with('0');
-    run.parse().ok().filter(|_| !leading_zero).map(|number| (number, rest))
+    run.parse()
+        .ok()
+        .filter(|_| !leading_zero)
+        .map(|number| (number, rest))
 }

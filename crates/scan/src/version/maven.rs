@@ -1,8 +1,9 @@
 //! Versions of Maven artifacts.
 //!
-//! Here: the order of `ComparableVersion` in `maven-artifact`, as a reading of its behavior. Not here: ranges.
-//! Invariant: the order is what Maven does, also where that is no order: a qualifier that means a release is equal to
-//! nothing, whatever number follows it, and there are cycles. So [`Item`] has no `Ord`.
+//! Here: the order of `ComparableVersion` in `maven-artifact` 3. Not here: ranges, and Maven 4, which orders some
+//! qualifiers after a dot in another way.
+//! Invariant: the order is what Maven does, also where that is no order, because it has cycles. So [`Item`] has no
+//! `Ord`.
 //!
 //! A version becomes a list of items. A `-` and every change between letters and digits begin a list in the list, which
 //! is its last item.
@@ -17,19 +18,21 @@ const QUALIFIERS: [&str; 7] = ["alpha", "beta", "milestone", "rc", "snapshot", "
 /// The place of a release among [`QUALIFIERS`].
 const RELEASE: Qualifier<'static> = Qualifier::Known(5);
 
+/// A version as the list of its items.
+#[derive(Debug)]
+pub(super) struct Version(Vec<Item>);
+
 /// A part of a version.
 #[derive(Debug)]
-pub(super) enum Item {
+enum Item {
     Number(Digits),
     Text(String),
-    /// A qualifier and the number that belongs to it: `rc1`, `rc-1`.
-    Numbered(String, Digits),
     List(Vec<Item>),
 }
 
 /// A number; Maven keeps longer ones in a larger type, and those are always greater.
 #[derive(Debug)]
-pub(super) struct Digits(String);
+struct Digits(String);
 
 /// What a qualifier counts. Unknown ones are after the known ones, in the order of their letters.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -38,16 +41,17 @@ enum Qualifier<'a> {
     Unknown(&'a str),
 }
 
-pub(super) fn parse(text: &str) -> Result<Vec<Item>, Reason> {
-    if let Some(c) = text.chars().find(|c| !c.is_ascii_graphic()) {
-        return Err(format!("{c} is not allowed in it").into());
+pub(super) fn parse(text: &str) -> Result<Version, Reason> {
+    if !text.chars().all(|c| c.is_ascii_graphic()) {
+        return Err("it must consist of printable ASCII characters without spaces".into());
     }
-    Ok(Reader::default().read(&text.to_ascii_lowercase()))
+    let items = Reader::default().read(&text.to_ascii_lowercase());
+    Ok(Version(items))
 }
 
 /// Compares two versions.
-pub(super) fn compare(a: &Vec<Item>, b: &Vec<Item>) -> Ordering {
-    compare_lists(a, b)
+pub(super) fn compare(a: &Version, b: &Version) -> Ordering {
+    compare_lists(&a.0, &b.0)
 }
 
 /// Reads a version from left to right.
@@ -61,38 +65,33 @@ struct Reader {
 
 impl Reader {
     fn read(mut self, text: &str) -> Vec<Item> {
-        let bytes = text.as_bytes();
-        let (mut start, mut in_digits, mut numbered) = (0, false, false);
-        for (index, byte) in bytes.iter().enumerate() {
+        let (mut start, mut in_digits) = (0, false);
+        for (index, byte) in text.bytes().enumerate() {
             let run = text.get(start..index).unwrap_or_default();
             match byte {
                 b'.' => {
-                    self.push(run, in_digits, numbered);
-                    (start, numbered) = (index + 1, false);
+                    self.push(run, in_digits);
+                    start = index + 1;
                 }
                 b'-' => {
-                    let next = bytes.get(index + 1);
-                    if !run.is_empty() && !in_digits && next.is_some_and(u8::is_ascii_digit) {
-                        // `rc-1` is `rc1`.
-                        numbered = true;
-                        continue;
-                    }
-                    self.push(run, in_digits, numbered);
+                    self.push(run, in_digits);
                     self.begin_list();
-                    (start, numbered) = (index + 1, false);
+                    start = index + 1;
                 }
                 b'0'..=b'9' => {
                     if !in_digits && !run.is_empty() {
-                        numbered = true;
                         self.begin_list();
+                        self.list.push(Item::Text(without_short_form(run)));
+                        self.begin_list();
+                        start = index;
                     }
                     in_digits = true;
                 }
                 _ => {
                     if in_digits && !run.is_empty() {
-                        self.push(run, true, numbered);
+                        self.push(run, true);
                         self.begin_list();
-                        (start, numbered) = (index, false);
+                        start = index;
                     }
                     in_digits = false;
                 }
@@ -103,28 +102,19 @@ impl Reader {
             if !in_digits {
                 self.begin_list();
             }
-            self.push(run, in_digits, numbered);
+            self.push(run, in_digits);
         }
         self.finish()
     }
 
     /// Adds a run to the list; nothing between two separators is zero.
-    fn push(&mut self, run: &str, in_digits: bool, numbered: bool) {
-        let first_digit = run.find(|c: char| c.is_ascii_digit());
-        self.list.push(match first_digit.map(|at| run.split_at(at)) {
-            _ if run.is_empty() => Item::Number(Digits::new("0")),
-            Some((name, digits)) if numbered => {
-                let name = name.trim_end_matches('-');
-                let name = match name {
-                    "a" => "alpha",
-                    "b" => "beta",
-                    "m" => "milestone",
-                    _ => name,
-                };
-                Item::Numbered(without_alias(name), Digits::new(digits))
-            }
-            _ if in_digits => Item::Number(Digits::new(run)),
-            _ => Item::Text(without_alias(run)),
+    fn push(&mut self, run: &str, in_digits: bool) {
+        self.list.push(if run.is_empty() {
+            Item::Number(Digits::new("0"))
+        } else if in_digits {
+            Item::Number(Digits::new(run))
+        } else {
+            Item::Text(run.to_owned())
         });
     }
 
@@ -147,23 +137,26 @@ impl Reader {
     }
 }
 
-fn without_alias(name: &str) -> String {
-    if name == "cr" { "rc" } else { name }.to_owned()
+/// The name of a qualifier before a digit, where one letter stands for three of them.
+fn without_short_form(run: &str) -> String {
+    match run {
+        "a" => "alpha",
+        "b" => "beta",
+        "m" => "milestone",
+        _ => run,
+    }
+    .to_owned()
 }
 
-/// Removes what means nothing: zeros and empty lists at the end, and those before a qualifier.
+/// Removes what means nothing (zeros, releases, empty lists) from the end, also before lists.
 fn normalize(list: &mut Vec<Item>) {
     for index in (0..list.len()).rev() {
-        let removed = list.get(index).is_some_and(Item::is_nothing)
-            && match list.get(index + 1) {
-                None | Some(Item::Text(_)) => true,
-                Some(Item::List(inner)) => {
-                    matches!(inner.first(), Some(Item::Text(_) | Item::Numbered(..)))
-                }
-                Some(Item::Number(_) | Item::Numbered(..)) => false,
-            };
-        if removed {
-            list.remove(index);
+        match list.get(index) {
+            Some(item) if item.is_nothing() => {
+                list.remove(index);
+            }
+            Some(Item::List(_)) => {}
+            Some(Item::Number(_) | Item::Text(_)) | None => break,
         }
     }
 }
@@ -172,8 +165,8 @@ impl Item {
     fn is_nothing(&self) -> bool {
         match self {
             Self::Number(digits) => digits.is_zero(),
+            Self::Text(name) => qualifier(name) == RELEASE,
             Self::List(items) => items.is_empty(),
-            Self::Text(_) | Self::Numbered(..) => false,
         }
     }
 
@@ -182,7 +175,7 @@ impl Item {
         match self {
             Self::Number(digits) if digits.is_zero() => Ordering::Equal,
             Self::Number(_) => Ordering::Greater,
-            Self::Text(name) | Self::Numbered(name, _) => qualifier(name).cmp(&RELEASE),
+            Self::Text(name) => qualifier(name).cmp(&RELEASE),
             Self::List(items) => items
                 .iter()
                 .map(Self::compare_to_end)
@@ -194,7 +187,7 @@ impl Item {
     /// How items of different kinds are ordered: the lesser one is earlier.
     fn rank(&self) -> u8 {
         match self {
-            Self::Text(_) | Self::Numbered(..) => 0,
+            Self::Text(_) => 0,
             Self::List(_) => 1,
             Self::Number(_) => 2,
         }
@@ -205,15 +198,6 @@ impl Item {
             (Self::Number(a), Self::Number(b)) => a.compare(b),
             (Self::List(a), Self::List(b)) => compare_lists(a, b),
             (Self::Text(a), Self::Text(b)) => qualifier(a).cmp(&qualifier(b)),
-            (Self::Text(a), Self::Numbered(b, _)) => {
-                qualifier(a).cmp(&qualifier(b)).then(Ordering::Less)
-            }
-            (Self::Numbered(a, _), Self::Text(b)) => {
-                qualifier(a).cmp(&qualifier(b)).then(Ordering::Greater)
-            }
-            (Self::Numbered(a, m), Self::Numbered(b, n)) => {
-                qualifier(a).cmp(&qualifier(b)).then_with(|| m.compare(n))
-            }
             _ => self.rank().cmp(&other.rank()),
         }
     }
@@ -222,7 +206,10 @@ impl Item {
 fn compare_lists(a: &[Item], b: &[Item]) -> Ordering {
     let both = a.iter().zip(b).map(|(a, b)| a.compare(b));
     let rest_of_a = a.iter().skip(b.len()).map(Item::compare_to_end);
-    let rest_of_b = b.iter().skip(a.len()).map(|item| item.compare_to_end().reverse());
+    let rest_of_b = b
+        .iter()
+        .skip(a.len())
+        .map(|item| item.compare_to_end().reverse());
     both.chain(rest_of_a)
         .chain(rest_of_b)
         .find(|order| order.is_ne())
@@ -258,6 +245,7 @@ impl Digits {
 fn qualifier(name: &str) -> Qualifier<'_> {
     match name {
         "ga" | "final" | "release" => RELEASE,
+        "cr" => qualifier("rc"),
         _ => QUALIFIERS
             .iter()
             .position(|known| *known == name)

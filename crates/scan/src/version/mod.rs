@@ -135,7 +135,7 @@ pub enum Operand {
 ///
 /// Its message is printable ASCII and has at most 300 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("cannot compare \"{excerpt}\" as {} version: {reason}", scheme.article_and_name())]
+#[error("cannot compare \"{excerpt}\" as {} version: {reason}", .scheme.article_and_name())]
 pub struct Incomparable {
     scheme: Scheme,
     operand: Operand,

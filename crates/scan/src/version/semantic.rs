@@ -21,7 +21,7 @@ pub(super) fn npm(text: &str) -> Result<Version, Reason> {
     let space = |c: char| c.is_ascii_whitespace();
     let text = text
         .trim_matches(space)
-        .trim_start_matches(|c| c == 'v' || c == '=' || space(c));
+        .trim_start_matches(|c: char| c == 'v' || c == '=' || space(c));
     let (major, rest) = npm_number(text)?;
     let (minor, rest) = npm_number(after_dot(rest)?)?;
     let (patch, rest) = npm_number(after_dot(rest)?)?;
@@ -30,7 +30,9 @@ pub(super) fn npm(text: &str) -> Result<Version, Reason> {
         None => (rest, None),
     };
     if build.is_some_and(|build| !are_identifiers(build)) {
-        return Err("the build metadata must consist of letters, digits and -, divided by .".into());
+        return Err(
+            "the build metadata must consist of letters, digits and -, divided by .".into(),
+        );
     }
     Ok(Version {
         major,
@@ -47,7 +49,8 @@ fn npm_number(text: &str) -> Result<(u64, &str), Reason> {
         return Err("it must start with three numbers, divided by .".into());
     }
     let number = run.parse().ok().filter(|number| *number <= MAX_NPM_NUMBER);
-    let number = number.ok_or_else(|| Reason::from(format!("a number must be at most {MAX_NPM_NUMBER}")))?;
+    let number =
+        number.ok_or_else(|| Reason::from(format!("a number must be at most {MAX_NPM_NUMBER}")))?;
     Ok((number, rest))
 }
 
@@ -62,10 +65,13 @@ fn npm_prerelease(text: &str) -> Result<Prerelease, Reason> {
     }
     // A `-` belongs to the first identifier if nothing is left without it.
     let candidates = [text.strip_prefix('-').unwrap_or(text), text];
-    let strict = candidates.into_iter().find(|text| are_identifiers(text)).map(|text| {
-        let identifiers: Vec<_> = text.split('.').map(without_leading_zeros).collect();
-        identifiers.join(".")
-    });
+    let strict = candidates
+        .into_iter()
+        .find(|text| are_identifiers(text))
+        .map(|text| {
+            let identifiers: Vec<_> = text.split('.').map(without_leading_zeros).collect();
+            identifiers.join(".")
+        });
     strict
         .and_then(|text| Prerelease::new(&text).ok())
         .ok_or_else(|| "the pre-release must consist of letters, digits and -, divided by .".into())
