@@ -7,6 +7,7 @@
 
 #![warn(clippy::wildcard_enum_match_arm, clippy::disallowed_methods)]
 
+pub mod advisory;
 pub mod ecosystem;
 pub mod json;
 pub mod package;
