@@ -7,9 +7,12 @@
 
 #![warn(clippy::wildcard_enum_match_arm, clippy::disallowed_methods)]
 
+pub mod action;
 pub mod advisory;
 pub mod ecosystem;
 pub mod json;
+pub mod known_exploited;
+pub mod matching;
 pub mod package;
 pub mod package_list;
 pub mod severity;
