@@ -34,7 +34,7 @@ pub struct Action {
 /// What to do about a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Advice {
-    /// Upgrade to this version: the lowest one that has no vulnerability with a fixed version.
+    /// Upgrade to this version, as the package writes it: the lowest one that has no vulnerability with a fixed version.
     Upgrade(String),
     /// Remove the package, because it is malicious.
     Remove,
@@ -118,11 +118,23 @@ fn action(
     let after = after.iter().filter(|finding| is_counted(&finding.kind));
     let after: BTreeSet<&str> = after.map(|finding| finding.id.as_str()).collect();
     let fixes = before.difference(&after).copied().collect();
+    let version = as_written(subject, version);
     Some(action(
         Advice::Upgrade(version),
         owned(&fixes),
         owned(&after),
     ))
+}
+
+/// A version of an advisory as people write it for the package: those of Go modules begin with `v`, and advisories leave
+/// it out.
+fn as_written(subject: &Subject, version: String) -> String {
+    let is_module = !matches!(subject.name.as_str(), "stdlib" | "toolchain");
+    if subject.ecosystem == Ecosystem::Go && is_module && !version.starts_with('v') {
+        format!("v{version}")
+    } else {
+        version
+    }
 }
 
 #[cfg(test)]
