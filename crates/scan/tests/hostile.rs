@@ -38,6 +38,11 @@ const PIECES: &[&str] = &[
 ];
 
 proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
     #[test]
     fn a_damaged_record_has_an_error_or_a_verdict(
         index in 0_usize..1000,

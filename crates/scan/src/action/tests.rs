@@ -172,6 +172,11 @@ mod laws {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn no_version_below_the_upgrade_is_free_of_what_can_be_fixed(ranges in ranges()) {
             let events: Vec<_> = ranges

@@ -321,6 +321,11 @@ mod laws {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn a_range_contains_what_its_parts_contain_in_any_order(
             parts in parts().prop_shuffle(),
