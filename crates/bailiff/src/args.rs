@@ -13,6 +13,7 @@ use bailiff_cli::eval::EvalArgs;
 use bailiff_cli::images::ImagesArgs;
 use bailiff_cli::incidents::IncidentsArgs;
 use bailiff_cli::preview::PreviewArgs;
+use bailiff_cli::scan::ScanArgs;
 use bailiff_cli::status::StatusArgs;
 use bailiff_cli::version::VersionArgs;
 use jiff::SignedDuration;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Show what would happen to the pods of a workload at a violation
     Preview(PreviewArgs),
+    /// List known vulnerabilities of packages, and what to upgrade
+    Scan(Box<ScanArgs>),
     /// Check the Bailiff installation
     Status(StatusArgs),
     /// Print the version

@@ -3,7 +3,7 @@
 //! Here: the subcommands and what they share: logs, signals, exit codes. Not here: their flags (`args`)
 //! and their work (`controller`, `sensor`, `renderer`, `webhook`, `cli`).
 //! Invariant: exit code 0 is success, 1 an error that was reported, 2 an invalid command line. Commands that
-//! judge images add 3 and 4 (`bailiff_cli::Outcome`).
+//! judge images or packages add 3 and 4 (`bailiff_cli::Outcome`, `bailiff_cli::scan::ScanOutcome`).
 
 mod args;
 mod log;
@@ -88,6 +88,11 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Preview(args) => {
             let mut err = std::io::stderr();
             runtime()?.block_on(bailiff_cli::preview::run(&args, &mut out, &mut err))?;
+        }
+        Command::Scan(args) => {
+            let (mut input, mut err) = (std::io::stdin().lock(), std::io::stderr());
+            let scan = bailiff_cli::scan::run(&args, &mut input, &mut out, &mut err);
+            return Ok(scan?.exit_code().into());
         }
         Command::Status(args) => {
             runtime()?.block_on(bailiff_cli::status::run(&args, &mut out))?;

@@ -13,6 +13,7 @@ mod manifests;
 mod objects;
 pub mod preview;
 mod progress;
+pub mod scan;
 pub mod status;
 mod table;
 mod verdicts;

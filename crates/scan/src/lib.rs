@@ -5,4 +5,15 @@
 //! Invariant: pure. Everything is a function over values and readers. What cannot be compared or read is reported
 //! as that, and never as a package that is not affected.
 
+#![warn(clippy::wildcard_enum_match_arm, clippy::disallowed_methods)]
+
+pub mod action;
+pub mod advisory;
+pub mod ecosystem;
+pub mod json;
+pub mod known_exploited;
+pub mod matching;
+pub mod package;
+pub mod package_list;
+pub mod severity;
 pub mod version;

@@ -1,0 +1,123 @@
+//! What a verdict about a vulnerability rests on.
+//!
+//! Here: each advisory about it, and what it says about each package. Not here: the verdicts (`bailiff_scan`).
+//! Invariant: each package that an advisory about it names is explained, also if it is not affected.
+
+use super::TEXT_LIMIT;
+use super::output::package;
+use bailiff_response::messages::escaped;
+use bailiff_scan::advisory::collection::Advisories;
+use bailiff_scan::known_exploited::KnownExploited;
+use bailiff_scan::matching::{Claim, Exploited, Finding, Named, State, match_packages};
+use bailiff_scan::package::{Package, subjects};
+use bailiff_scan::severity::Statement;
+
+/// The lines about a vulnerability.
+pub(super) fn lines(
+    id: &str,
+    packages: &[Package],
+    advisories: &Advisories,
+    known_exploited: Option<&KnownExploited>,
+) -> Vec<String> {
+    let of = |ecosystem: &_, name: &_| advisories.get(ecosystem, name);
+    let matches = match_packages(packages, of, known_exploited);
+    let mut lines = Vec::new();
+    for subject in subjects(packages) {
+        let named = Named::of(&subject, of);
+        let claims = named.claims_about(id, &subject.version);
+        if claims.is_empty() {
+            continue;
+        }
+        lines.push(format!(
+            "{} {}",
+            package(&subject),
+            escaped(&subject.version, TEXT_LIMIT)
+        ));
+        if !subject.packages.iter().eq([&subject.name]) {
+            let built = escaped(&subject.packages.join(", "), TEXT_LIMIT);
+            lines.push(format!("  Source package of {built}."));
+        }
+        if !subject.paths.is_empty() {
+            lines.push(format!(
+                "  In {}.",
+                escaped(&subject.paths.join(", "), TEXT_LIMIT)
+            ));
+        }
+        for (advisory, claim) in claims {
+            let withdrawn = if advisory.withdrawn {
+                " The advisory was withdrawn, so it does not count."
+            } else {
+                ""
+            };
+            lines.push(format!("  {}: {}{withdrawn}", advisory.id, said(&claim)));
+        }
+        let is_about = |finding: &&Finding| {
+            *finding.subject == subject
+                && (finding.id == id || finding.aliases.iter().any(|alias| alias == id))
+        };
+        let findings: Vec<_> = matches.findings.iter().filter(is_about).collect();
+        if findings.is_empty() {
+            lines.push("  Result: not affected.".to_owned());
+        }
+        for finding in findings {
+            lines.extend(result(finding).map(|line| format!("  {line}")));
+        }
+    }
+    if lines.is_empty() {
+        lines.push(format!(
+            "No advisory about {} names a package of the list.",
+            escaped(id, TEXT_LIMIT)
+        ));
+    }
+    lines
+}
+
+/// What an advisory says, as a sentence.
+fn said(claim: &Claim) -> String {
+    let text = match claim {
+        Claim::Affected { cause, .. } => cause.to_string(),
+        Claim::NotAffected => "this version is not affected".to_owned(),
+        Claim::Unknown(cause) => format!("unknown, because {cause}"),
+    };
+    format!("{}.", escaped(&text, TEXT_LIMIT))
+}
+
+fn result(finding: &Finding) -> [String; 3] {
+    let state = match &finding.state {
+        State::Fixed(version) => format!("affected, fixed in {version}"),
+        State::FixedWithSubscription(version) => {
+            format!("affected, fixed in {version}, which requires a subscription")
+        }
+        State::Open => "affected, and no fixed version is known".to_owned(),
+        State::Unknown(_) => "unknown whether it is affected".to_owned(),
+    };
+    let severity = finding.rating.severity;
+    let source = match &finding.rating.source {
+        None => "no advisory has a severity that Bailiff can read".to_owned(),
+        Some((statement, advisory)) => {
+            let statement = match statement {
+                Statement::UbuntuPriority(word) => format!("Ubuntu's priority {word}"),
+                Statement::Word(word) => format!("the word {word}"),
+                Statement::Cvss(version, vector) => {
+                    let score = statement.score().unwrap_or_default();
+                    format!("the CVSS {} score {score:.1} of {vector}", version.as_str())
+                }
+            };
+            format!("from {statement} in {advisory}")
+        }
+    };
+    let exploited = match finding.exploited {
+        Exploited::Yes => "yes",
+        Exploited::No => "no",
+        Exploited::Unknown => "unknown; set --known-exploited",
+    };
+    [
+        format!(
+            "Result for {}: {}.",
+            finding.id,
+            escaped(&state, TEXT_LIMIT)
+        ),
+        format!("Severity: {severity}, {}.", escaped(&source, TEXT_LIMIT)),
+        format!("Known to be exploited: {exploited}."),
+    ]
+}

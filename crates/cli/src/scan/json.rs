@@ -1,0 +1,143 @@
+//! Findings for programs.
+//!
+//! Here: the fields and their names. Not here: the findings.
+//! Invariant: a field that changes its meaning changes [`SCHEMA_VERSION`]. A list is never null.
+
+use super::Report;
+use super::output::url;
+use bailiff_scan::action::{Action, Advice};
+use bailiff_scan::advisory::Kind;
+use bailiff_scan::matching::{Exploited, Finding, State};
+use bailiff_scan::package::Subject;
+use bailiff_scan::severity::{Rating, Statement};
+use serde_json::{Value as Json, json};
+
+/// The version of the fields.
+const SCHEMA_VERSION: u32 = 1;
+
+/// The result as text. Characters that control a terminal or hide text are escaped, as JSON allows for each character.
+pub(super) fn text(report: &Report) -> Result<String, serde_json::Error> {
+    let json = serde_json::to_string_pretty(&json(report))?;
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        if (c.is_control() && c != '\n') || hides {
+            // All of them have four digits.
+            text.extend(format!("\\u{:04x}", u32::from(c)).chars());
+        } else {
+            text.push(c);
+        }
+    }
+    Ok(text)
+}
+
+/// The result.
+fn json(report: &Report) -> Json {
+    let advisories = report.advisories.read.iter().map(|(ecosystem, read)| {
+        json!({
+            "ecosystem": ecosystem.to_string(),
+            "records": read.records,
+            "newestModified": read.newest.map(|time| time.to_string()),
+        })
+    });
+    let packages = report.matches.subjects.iter().map(|subject| {
+        let mut package = of(subject);
+        package["packages"] = json!(subject.packages);
+        package["paths"] = json!(subject.paths);
+        package
+    });
+    let findings = report.matches.findings.iter().map(finding);
+    let actions = report.actions.iter().map(action);
+    json!({
+        "schemaVersion": SCHEMA_VERSION,
+        "advisories": advisories.collect::<Vec<_>>(),
+        "coverage": {
+            "complete": report.is_complete(),
+            "ecosystemsWithoutAdvisories": report.without_advisories,
+            "errors": report.errors,
+            "errorCount": report.failed,
+            "knownExploitedReleased": report.known_exploited.as_ref().and_then(|k| k.released.clone()),
+            "withdrawn": report.matches.withdrawn,
+        },
+        "packages": packages.collect::<Vec<_>>(),
+        "findings": findings.collect::<Vec<_>>(),
+        "actions": actions.collect::<Vec<_>>(),
+    })
+}
+
+fn of(subject: &Subject) -> Json {
+    json!({
+        "ecosystem": subject.ecosystem.to_string(),
+        "name": subject.name,
+        "version": subject.version,
+    })
+}
+
+fn finding(finding: &Finding) -> Json {
+    let (kind, informational) = match &finding.kind {
+        Kind::Vulnerability => ("Vulnerability", None),
+        Kind::Malicious => ("Malicious", None),
+        Kind::Informational(word) => ("Informational", Some(word)),
+    };
+    let reason = match &finding.state {
+        State::Unknown(cause) => Some(cause),
+        State::Fixed(_) | State::FixedWithSubscription(_) | State::Open => None,
+    };
+    let exploited = match finding.exploited {
+        Exploited::Yes => Some(true),
+        Exploited::No => Some(false),
+        Exploited::Unknown => None,
+    };
+    let evidence = finding
+        .evidence
+        .iter()
+        .map(|evidence| &evidence.advisory.id);
+    json!({
+        "id": finding.id,
+        "aliases": finding.aliases,
+        "kind": kind,
+        "informational": informational,
+        "package": of(&finding.subject),
+        "state": finding.state.as_str(),
+        "stateReason": reason,
+        "fixedVersion": finding.state.fixed_version(),
+        "severity": finding.rating.severity.as_str(),
+        "severitySource": severity_source(&finding.rating),
+        "knownExploited": exploited,
+        "title": finding.title,
+        "url": url(finding),
+        "advisories": evidence.collect::<Vec<_>>(),
+    })
+}
+
+fn severity_source(rating: &Rating) -> Json {
+    let Some((statement, advisory)) = &rating.source else {
+        return Json::Null;
+    };
+    let (kind, value) = match statement {
+        Statement::UbuntuPriority(word) => ("UbuntuPriority", word),
+        Statement::Cvss(_, vector) => ("CVSS", vector),
+        Statement::Word(word) => ("Word", word),
+    };
+    // As text, because the number of a float is not the number of the score.
+    let score = statement.score().map(|score| format!("{score:.1}"));
+    json!({"advisory": advisory, "type": kind, "value": value, "score": score})
+}
+
+fn action(action: &Action) -> Json {
+    let (kind, to) = match &action.advice {
+        Advice::Upgrade(version) => ("Upgrade", Some(version)),
+        Advice::Remove => ("Remove", None),
+        Advice::NoFix => ("NoFix", None),
+    };
+    json!({
+        "package": of(&action.subject),
+        "action": kind,
+        "toVersion": to,
+        "findings": action.findings,
+        "fixes": action.fixes,
+        "remaining": action.remaining,
+        "severity": action.severity.as_str(),
+        "knownExploited": action.exploited,
+    })
+}

@@ -1,0 +1,369 @@
+//! The command with files, word for word.
+
+use super::*;
+use clap::Parser as _;
+use serde_json::{Value as Json, json};
+use std::io::Write as _;
+use tempfile::TempDir;
+use zip::ZipWriter;
+use zip::write::SimpleFileOptions;
+
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    scan: ScanArgs,
+}
+
+/// A directory with a list of packages and advisories.
+struct Files(TempDir);
+
+const PACKAGES: &str = r#"[
+    {"ecosystem": "PyPI", "name": "Django", "version": "3.2.1", "path": "app/site-packages"},
+    {"ecosystem": "Go", "name": "stdlib", "version": "go1.20.1"},
+    {"ecosystem": "Go", "name": "golang.org/x/net", "version": "v0.1.0"},
+    {"ecosystem": "npm", "name": "evil", "version": "1.0.0"},
+    {"ecosystem": "npm", "name": "fine", "version": "1.0.0"}
+]"#;
+
+const CRITICAL: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H";
+const HIGH: &str = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:H/A:N";
+
+fn record(id: &str, aliases: &[&str], package: (&str, &str), events: &Json, more: &Json) -> Json {
+    let mut record = json!({
+        "id": id,
+        "modified": "2026-01-02T03:04:05Z",
+        "aliases": aliases,
+        "summary": format!("About {id}"),
+        "affected": [{
+            "package": {"ecosystem": package.0, "name": package.1},
+            "ranges": [{"type": "ECOSYSTEM", "events": events}],
+        }],
+    });
+    for (field, value) in more.as_object().unwrap() {
+        record[field] = value.clone();
+    }
+    record
+}
+
+fn below(version: &str) -> Json {
+    json!([{"introduced": "0"}, {"fixed": version}])
+}
+
+fn all() -> Json {
+    json!([{"introduced": "0"}])
+}
+
+fn severity(vector: &str) -> Json {
+    json!({"severity": [{"type": "CVSS_V3", "score": vector}]})
+}
+
+fn records() -> Vec<Json> {
+    let django = ("PyPI", "django");
+    vec![
+        record(
+            "PYSEC-1",
+            &["CVE-2022-1"],
+            django,
+            &below("3.2.13"),
+            &severity(CRITICAL),
+        ),
+        record(
+            "GHSA-1",
+            &["CVE-2022-1"],
+            django,
+            &below("3.2.14"),
+            &json!({}),
+        ),
+        record(
+            "PYSEC-2",
+            &["CVE-2023-2"],
+            django,
+            &all(),
+            &json!({"database_specific": {"severity": "LOW"}}),
+        ),
+        record(
+            "PYSEC-3",
+            &[],
+            django,
+            &all(),
+            &json!({"withdrawn": "2026-01-01T00:00:00Z"}),
+        ),
+        record(
+            "GO-1",
+            &["CVE-2023-3"],
+            ("Go", "stdlib"),
+            &below("1.20.2"),
+            &json!({}),
+        ),
+        record(
+            "GO-2",
+            &["CVE-2023-4"],
+            ("Go", "golang.org/x/net"),
+            &below("0.7.0"),
+            &severity(HIGH),
+        ),
+        record("MAL-1", &[], ("npm", "evil"), &all(), &json!({})),
+    ]
+}
+
+impl Files {
+    fn new() -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        files.add("packages.json", PACKAGES.as_bytes());
+        std::fs::create_dir(files.path("osv")).unwrap();
+        for record in records() {
+            let name = format!("osv/{}.json", record["id"].as_str().unwrap());
+            files.add(&name, record.to_string().as_bytes());
+        }
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn add(&self, name: &str, content: &[u8]) {
+        std::fs::write(self.path(name), content).unwrap();
+    }
+
+    /// Runs the command with these flags; `{}` stands for the directory, also in what it prints.
+    fn run(&self, flags: &str, input: &str) -> (Result<ScanOutcome, String>, String, String) {
+        let root = self.0.path().to_str().unwrap();
+        let flags = flags
+            .split_whitespace()
+            .map(|flag| flag.replace("{}", root));
+        let line = Line::try_parse_from(["scan".to_owned()].into_iter().chain(flags)).unwrap();
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let result = run(&line.scan, &mut input.as_bytes(), &mut out, &mut err);
+        let text = |bytes| String::from_utf8(bytes).unwrap().replace(root, "{}");
+        let result = result.map_err(|error| error.to_string().replace(root, "{}"));
+        (result, text(out), text(err))
+    }
+
+    /// Runs the command on the list and the advisories, with more flags.
+    fn scan(&self, flags: &str) -> (Result<ScanOutcome, String>, String, String) {
+        self.run(
+            &format!("--packages {{}}/packages.json --advisories {{}}/osv {flags}"),
+            "",
+        )
+    }
+}
+
+#[test]
+fn actions_come_first_then_findings_then_what_does_not_count() {
+    let (result, out, err) = Files::new().scan("");
+    assert_eq!(result, Ok(ScanOutcome::Done));
+    assert_eq!(err, "");
+    assert_eq!(out, include_str!("tests/table.txt"));
+}
+
+#[test]
+fn the_same_for_programs() {
+    let files = Files::new();
+    files.add(
+        "kev.json",
+        br#"{"dateReleased": "2026-01-03", "vulnerabilities": [{"cveID": "CVE-2023-4"}]}"#,
+    );
+    let (result, out, err) = files.scan("-o json --known-exploited {}/kev.json");
+    assert_eq!((result, err.as_str()), (Ok(ScanOutcome::Done), ""));
+    assert_eq!(out, include_str!("tests/result.json"));
+}
+
+#[test]
+fn the_exit_code_says_whether_a_severity_is_reached() {
+    let files = Files::new();
+    let of = |list: &str, flags: &str| {
+        let flags = format!("--packages - --advisories {{}}/osv {flags}");
+        files.run(&flags, list).0.map(ScanOutcome::exit_code)
+    };
+    let (net, django) = (
+        "pkg:golang/golang.org/x/net@v0.1.0",
+        "pkg:pypi/django@3.2.14",
+    );
+    let (stdlib, evil, fine) = (
+        "pkg:golang/stdlib@1.20.1",
+        "pkg:npm/evil@1.0.0",
+        "pkg:npm/fine@1.0.0",
+    );
+    let other = "pkg:cargo/time@0.1.43";
+    for (list, flags, want) in [
+        (net, "", 0),
+        (net, "--fail-on high", 3),
+        (net, "--fail-on critical", 0),
+        (django, "--fail-on low", 3),
+        (django, "--fail-on medium", 0),
+        // Unknown counts, unless it is ignored.
+        (stdlib, "--fail-on critical", 3),
+        (stdlib, "--fail-on critical --unknown-severity ignore", 0),
+        // A malicious package always counts.
+        (evil, "--fail-on critical --unknown-severity ignore", 3),
+        (fine, "--fail-on low", 0),
+        // There are no advisories about crates.
+        (other, "", 0),
+        (other, "--fail-on critical", 4),
+        (other, "--fail-on critical --allow-incomplete", 0),
+        (&format!("{other}\n{net}"), "--fail-on high", 3),
+        (&format!("{fine}\nnonsense"), "--fail-on high", 4),
+        (&format!("{fine}\nnonsense"), "", 0),
+    ] {
+        assert_eq!(of(list, flags), Ok(want), "{list} {flags}");
+    }
+}
+
+#[test]
+fn what_could_not_be_read_is_reported_and_hides_nothing() {
+    let files = Files::new();
+    files.add("osv/broken.json", b"{\"id\": \"x\x1b[2J\"}");
+    files.add("osv/notes.txt", b"not read");
+    files.add("osv/broken.zip", b"PK\x03\x04");
+    let list = "pkg:golang/golang.org/x/net@v0.1.0\npkg:\x1b[2J\npkg:cargo/time@0.1.43";
+    let (result, out, err) = files.run(
+        "--packages - --advisories {}/osv --advisories {}/gone",
+        list,
+    );
+    assert_eq!(result, Ok(ScanOutcome::Done));
+    assert!(
+        out.contains("CVE-2023-4") && out.contains("The result is incomplete."),
+        "{out}"
+    );
+    assert_eq!(
+        err,
+        "\
+error: cannot read line 2: must be a package URL such as pkg:pypi/django@3.2.1
+error: cannot read {}/osv/broken.json: id: control character (\\u0000-\\u001F) found while parsing a string at line 1 column 10
+error: cannot read {}/osv/broken.zip: invalid Zip archive: Could not find EOCD
+error: cannot read {}/gone: No such file or directory (os error 2)
+error: cannot match packages of crates.io: no advisory names one; add its advisories with --advisories
+"
+    );
+}
+
+#[test]
+fn names_reach_no_terminal_as_control_characters() {
+    let files = Files::new();
+    let hostile = record(
+        "X-1",
+        &[],
+        ("npm", "a\u{1b}[2J"),
+        &below("2.0.0"),
+        &json!({"summary": "About \u{1b}]0;x\u{7} and \u{202e}\u{9b}2J"}),
+    );
+    files.add("osv/hostile.json", hostile.to_string().as_bytes());
+    let list = json!([{"ecosystem": "npm", "name": "a\u{1b}[2J", "version": "1.0.0", "path": "b\u{1b}[2J"}]);
+    for flags in ["", "--explain X-1", "--explain x\u{1b}[2J", "-o json"] {
+        let flags = format!("--packages - --advisories {{}}/osv {flags}");
+        let (result, out, err) = files.run(&flags, &list.to_string());
+        assert_eq!(result, Ok(ScanOutcome::Done));
+        let controls = |c: char| (c != '\n' && c.is_control()) || c == '\u{202e}';
+        assert!(
+            !out.contains(controls) && !err.contains(controls),
+            "{flags}: {out:?} {err:?}"
+        );
+        // What is escaped in JSON is the same text for programs.
+        if let Ok(json) = serde_json::from_str::<Json>(&out) {
+            let name = &json["findings"][0]["package"]["name"];
+            assert_eq!(name, "a\u{1b}[2J");
+        }
+    }
+}
+
+#[test]
+fn an_archive_is_read_as_osv_publishes_it() {
+    let files = Files::new();
+    let mut archive = ZipWriter::new(std::fs::File::create(files.path("all.zip")).unwrap());
+    let options = SimpleFileOptions::default();
+    let large = format!(r#"{{"id": "X-9", "details": "{}"}}"#, "a".repeat(5 << 20));
+    let mut add = |name: &str, content: &str| {
+        archive.start_file(name, options).unwrap();
+        archive.write_all(content.as_bytes()).unwrap();
+    };
+    add("GO-2.json", &records()[5].to_string());
+    add("broken.json", "{}");
+    add("large.json", &large);
+    add("README", "not read");
+    archive.finish().unwrap();
+    let list = "pkg:golang/golang.org/x/net@v0.1.0";
+    let (result, out, err) = files.run("--packages - --advisories {}/all.zip", list);
+    assert_eq!(result, Ok(ScanOutcome::Done));
+    assert!(
+        out.contains("CVE-2023-4")
+            && out.contains("Advisories of Go: 1, the newest of 2026-01-02."),
+        "{out}"
+    );
+    assert_eq!(
+        err,
+        "\
+error: cannot read broken.json of {}/all.zip: missing field `id` at line 1 column 2
+error: cannot read large.json of {}/all.zip: it has 4194305 bytes, more than the 4194304 that are read
+"
+    );
+}
+
+#[test]
+fn a_list_or_advisories_that_cannot_be_read_are_an_error() {
+    let files = Files::new();
+    files.add("object.json", b"{\"a\": 1}");
+    files.add("list.json", b"[1");
+    std::fs::create_dir(files.path("empty")).unwrap();
+    for (flags, want) in [
+        (
+            "--packages {}/gone --advisories {}/osv",
+            "cannot read the packages of {}/gone: No such file or directory (os error 2); see `bailiff scan --help` for the format",
+        ),
+        (
+            "--packages {}/list.json --advisories {}/osv",
+            "cannot read the packages of {}/list.json: EOF while parsing a list at line 1 column 2; see `bailiff scan --help` for the format",
+        ),
+        (
+            "--packages {}/packages.json --advisories {}/empty",
+            "cannot read advisories of {}/empty: there are no records of an ecosystem that Bailiff knows; set --advisories to files of OSV, such as all.zip of an ecosystem",
+        ),
+        (
+            "--packages {}/packages.json --advisories {}/gone",
+            "cannot read advisories of {}/gone: cannot read {}/gone: No such file or directory (os error 2); set --advisories to files of OSV, such as all.zip of an ecosystem",
+        ),
+        (
+            "--packages {}/packages.json --advisories {}/osv --known-exploited {}/object.json",
+            "cannot read the known exploited vulnerabilities of {}/object.json: missing field `vulnerabilities` at line 1 column 8; set --known-exploited to CISA's JSON file",
+        ),
+    ] {
+        let (result, _, _) = files.run(flags, "");
+        assert_eq!(result, Err(want.to_owned()), "{flags}");
+    }
+}
+
+#[test]
+fn a_verdict_is_explained() {
+    let files = Files::new();
+    let (_, out, _) = files.scan("--explain CVE-2022-1");
+    assert_eq!(
+        out,
+        "\
+PyPI/django 3.2.1
+  In app/site-packages.
+  GHSA-1: all versions before 3.2.14 are affected.
+  PYSEC-1: all versions before 3.2.13 are affected.
+  Result for CVE-2022-1: affected, fixed in 3.2.14.
+  Severity: Critical, from the CVSS 3.1 score 9.8 of CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H in PYSEC-1.
+  Known to be exploited: unknown; set --known-exploited.
+"
+    );
+    let (_, out, _) = files.run(
+        "--packages - --advisories {}/osv --explain PYSEC-1",
+        "pkg:pypi/django@3.2.13",
+    );
+    assert_eq!(
+        out,
+        "PyPI/django 3.2.13\n  PYSEC-1: this version is not affected.\n  Result: not affected.\n"
+    );
+    let (_, out, _) = files.scan("--explain PYSEC-3");
+    assert_eq!(
+        out,
+        "PyPI/django 3.2.1\n  In app/site-packages.\n  PYSEC-3: all versions are affected. The advisory was withdrawn, so it does not count.\n  Result: not affected.\n"
+    );
+    let (_, out, _) = files.scan("--explain CVE-1999-1");
+    assert_eq!(
+        out,
+        "No advisory about CVE-1999-1 names a package of the list.\n"
+    );
+}

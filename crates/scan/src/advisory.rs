@@ -1,0 +1,97 @@
+//! What is known about the vulnerabilities of packages.
+//!
+//! Here: an advisory, and which versions it affects (`versions`). Not here: how advisories are published (`osv`), and
+//! which packages are installed (`matching`).
+//! Invariant: an advisory that names a package either says of a version whether it is affected, or why that is
+//! unknown.
+
+pub mod collection;
+pub mod osv;
+mod versions;
+
+pub use versions::{Cause, End, Verdict};
+
+use crate::ecosystem::Ecosystem;
+use crate::severity::Statement;
+use jiff::Timestamp;
+
+/// What somebody published about a vulnerability, and the packages that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advisory {
+    /// Its name, such as `GHSA-jfh8-c2jp-5v3q`: printable ASCII without spaces.
+    pub id: String,
+    /// Other names of the same vulnerability: printable ASCII without spaces.
+    pub aliases: Vec<String>,
+    /// The names of the vulnerabilities that it passes on: printable ASCII without spaces.
+    pub upstream: Vec<String>,
+    /// One line about it, as published. Empty if there is none.
+    pub title: String,
+    /// When it was changed. None if the advisory does not say so.
+    pub modified: Option<Timestamp>,
+    /// Whether its publisher withdrew it.
+    pub withdrawn: bool,
+    /// What it says about the severity.
+    pub statements: Vec<Statement>,
+    /// The packages that it names, of the ecosystems that Bailiff knows.
+    pub affected: Vec<Affected>,
+}
+
+/// What an advisory is about. The one that counts more is greater.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Information about a package that is no vulnerability, such as `unmaintained`, in the publisher's word.
+    Informational(String),
+    /// A vulnerability.
+    Vulnerability,
+    /// The package itself is malicious.
+    Malicious,
+}
+
+/// A package that an advisory names, and the affected versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Affected {
+    /// Where the package comes from.
+    pub ecosystem: Ecosystem,
+    /// Its name in the normal form of the ecosystem.
+    pub name: String,
+    /// What the advisory says about it.
+    pub kind: Kind,
+    /// What the advisory says about the severity in this package. It counts before that of the advisory.
+    pub statements: Vec<Statement>,
+    /// Ranges of affected versions.
+    pub ranges: Vec<Range>,
+    /// Ranges in a numbering that is not that of Go modules. They replace the ranges that have no end.
+    pub custom_ranges: Vec<Range>,
+    /// Affected versions, one by one.
+    pub versions: Vec<String>,
+    /// Where the ranges end that have no end of their own. None if the advisory does not say so.
+    pub last_known: Option<End>,
+}
+
+/// A range of versions, as the events at which it begins and ends, in the order in which they were published.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    /// The events.
+    pub events: Vec<Event>,
+}
+
+/// Where a range begins or ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The first affected version. `0` is before all versions.
+    Introduced(String),
+    /// The first version that is no longer affected.
+    Fixed(String),
+    /// The last affected version.
+    LastAffected(String),
+    /// A version from which on the range says nothing.
+    Limit(String),
+}
+
+impl Advisory {
+    /// All names of the vulnerability, the advisory's own first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let others = self.aliases.iter().chain(&self.upstream);
+        std::iter::once(&self.id).chain(others).map(String::as_str)
+    }
+}

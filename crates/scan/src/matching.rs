@@ -1,0 +1,468 @@
+//! Which advisories affect which packages.
+//!
+//! Here: findings, and which advisories are about one vulnerability (`names`). Not here: which versions an advisory
+//! affects (`advisory`), what to do about findings (`action`), and where advisories are kept: callers give a function
+//! from an ecosystem and a name to the advisories that name the package.
+//! Invariant: an advisory that affects a package, or of which that is unknown, is part of a finding, unless it was
+//! withdrawn. No advisory removes the finding of another.
+
+mod names;
+#[cfg(test)]
+mod tests;
+
+use crate::advisory::{Advisory, Affected, Cause, Kind, Verdict};
+use crate::ecosystem::Ecosystem;
+use crate::known_exploited::KnownExploited;
+use crate::package::{Package, Subject, subjects};
+use crate::severity::Rating;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Versions that are tried to find one without a vulnerability that has a fix. Published advisories need a few.
+const STEPS_LIMIT: usize = 100;
+
+/// A vulnerability of a package, or something else that advisories say about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The CVE. The name of an advisory if there is no CVE.
+    pub id: String,
+    /// The package.
+    pub subject: Arc<Subject>,
+    /// What it is.
+    pub kind: Kind,
+    /// Whether it can be fixed.
+    pub state: State,
+    /// How severe it is.
+    pub rating: Rating,
+    /// Whether it is known to be exploited.
+    pub exploited: Exploited,
+    /// One line about it, as published. Empty if there is none.
+    pub title: String,
+    /// All other names, sorted.
+    pub aliases: Vec<String>,
+    /// The advisories that it rests on, sorted by name.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Whether a finding can be fixed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is fixed in this version: the highest of those that advisories name.
+    Fixed(String),
+    /// It is fixed in this version, which requires a subscription.
+    FixedWithSubscription(String),
+    /// The package is affected, and no advisory names a fixed version.
+    Open,
+    /// It cannot be determined whether the package is affected, for this reason.
+    Unknown(String),
+}
+
+impl State {
+    /// The name.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Fixed(_) => "Fixed",
+            Self::FixedWithSubscription(_) => "FixedWithSubscription",
+            Self::Open => "Open",
+            Self::Unknown(_) => "Unknown",
+        }
+    }
+
+    /// The fixed version. None if none is known.
+    #[must_use]
+    pub fn fixed_version(&self) -> Option<&str> {
+        match self {
+            Self::Fixed(version) | Self::FixedWithSubscription(version) => Some(version),
+            Self::Open | Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Whether a vulnerability is known to be exploited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exploited {
+    /// The catalog has it.
+    Yes,
+    /// The catalog does not have it.
+    No,
+    /// There is no catalog.
+    Unknown,
+}
+
+/// What one advisory says about a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// The advisory.
+    pub advisory: Arc<Advisory>,
+    /// What it says.
+    pub claim: Claim,
+}
+
+/// What an advisory says about a version of a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The version is affected.
+    Affected {
+        /// The fixed version. None if the advisory names none.
+        fixed: Option<String>,
+        /// Whether the fixed version requires a subscription.
+        needs_subscription: bool,
+        /// Why it is affected.
+        cause: Cause,
+    },
+    /// The version is not affected.
+    NotAffected,
+    /// That cannot be determined, for this reason.
+    Unknown(String),
+}
+
+/// The findings of packages.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matches {
+    /// What was looked up, sorted.
+    pub subjects: Vec<Arc<Subject>>,
+    /// The findings, by package and name.
+    pub findings: Vec<Finding>,
+    /// Withdrawn advisories that would affect a package, sorted.
+    pub withdrawn: Vec<String>,
+}
+
+/// Matches packages with advisories. `advisories` has those that name a package, given its ecosystem and normal name.
+/// `exploited` is unset if there is no catalog.
+pub fn match_packages(
+    packages: &[Package],
+    advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
+    exploited: Option<&KnownExploited>,
+) -> Matches {
+    let mut matches = Matches::default();
+    let mut withdrawn = BTreeSet::new();
+    for subject in subjects(packages) {
+        let subject = Arc::new(subject);
+        let named = Named::of(&subject, &advisories);
+        withdrawn.extend(named.withdrawn(&subject.version));
+        matches
+            .findings
+            .extend(named.findings(&subject, &subject.version, exploited));
+        matches.subjects.push(subject);
+    }
+    matches.withdrawn = withdrawn.into_iter().collect();
+    matches
+}
+
+/// The advisories that name a package.
+pub struct Named {
+    ecosystem: Ecosystem,
+    name: String,
+    /// In force, sorted by name.
+    advisories: Vec<Arc<Advisory>>,
+    withdrawn: Vec<Arc<Advisory>>,
+    /// The names of the findings that each advisory in force is part of.
+    findings: Vec<Vec<String>>,
+}
+
+impl Named {
+    /// Looks the advisories up.
+    pub fn of(
+        subject: &Subject,
+        advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
+    ) -> Self {
+        let ecosystem = &subject.ecosystem;
+        let mut all = advisories(ecosystem, &subject.name);
+        if let Some(pro) = ecosystem.with_subscription() {
+            all.extend(advisories(&pro, &subject.name));
+        }
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all.dedup_by(|a, b| a.id == b.id);
+        let (withdrawn, advisories): (Vec<_>, Vec<_>) = all.into_iter().partition(|a| a.withdrawn);
+        let findings = names::findings(&advisories);
+        Self {
+            ecosystem: ecosystem.clone(),
+            name: subject.name.clone(),
+            advisories,
+            withdrawn,
+            findings,
+        }
+    }
+
+    /// What each advisory in force says about a version, sorted by its name.
+    pub fn claims(&self, version: &str) -> impl Iterator<Item = (&Arc<Advisory>, Claim)> {
+        let claims = self.advisories.iter();
+        claims.map(move |advisory| (advisory, self.claim(advisory, version)))
+    }
+
+    /// What each advisory says about a version that is about a vulnerability, also if it was withdrawn.
+    #[must_use]
+    pub fn claims_about(&self, id: &str, version: &str) -> Vec<(&Arc<Advisory>, Claim)> {
+        let is_about = |advisory: &&Arc<Advisory>| {
+            let mut names = advisory.names();
+            names.any(|name| name == id || names::cve(name) == Some(id))
+        };
+        let all = self.advisories.iter().chain(&self.withdrawn);
+        let claims = all.filter(is_about);
+        claims
+            .map(|advisory| (advisory, self.claim(advisory, version)))
+            .collect()
+    }
+
+    /// The names of the advisories that were withdrawn and would affect the version.
+    fn withdrawn(&self, version: &str) -> impl Iterator<Item = String> {
+        self.withdrawn
+            .iter()
+            .filter_map(move |advisory| match self.claim(advisory, version) {
+                Claim::Affected { .. } => Some(advisory.id.clone()),
+                Claim::NotAffected | Claim::Unknown(_) => None,
+            })
+    }
+
+    /// What an advisory says about a version.
+    fn claim(&self, advisory: &Advisory, version: &str) -> Claim {
+        let of = |ecosystem: &Ecosystem| {
+            let entries = advisory.affected.iter();
+            let entries =
+                entries.filter(|entry| entry.name == self.name && entry.ecosystem == *ecosystem);
+            combined(entries, version)
+        };
+        let own = of(&self.ecosystem);
+        let Some(pro) = self.ecosystem.with_subscription().and_then(|pro| of(&pro)) else {
+            return own.map_or(Claim::NotAffected, Claim::from);
+        };
+        // Builds of a subscription are numbered after those that they fix, so their ranges decide.
+        match (own, pro) {
+            (Some(Verdict::Affected { .. }), Verdict::NotAffected) if is_subscription(version) => {
+                Claim::NotAffected
+            }
+            (
+                Some(Verdict::Affected { fixed: None, .. }) | None,
+                Verdict::Affected {
+                    fixed: Some(fixed),
+                    cause,
+                },
+            ) => Claim::Affected {
+                fixed: Some(fixed),
+                needs_subscription: true,
+                cause,
+            },
+            (Some(own @ (Verdict::Affected { .. } | Verdict::Unknown(_))), _) => own.into(),
+            (Some(Verdict::NotAffected) | None, pro) => pro.into(),
+        }
+    }
+
+    /// The findings of a version.
+    fn findings(
+        &self,
+        subject: &Arc<Subject>,
+        version: &str,
+        exploited: Option<&KnownExploited>,
+    ) -> Vec<Finding> {
+        let mut evidence: BTreeMap<&str, Vec<Evidence>> = BTreeMap::new();
+        for ((advisory, claim), names) in self.claims(version).zip(&self.findings) {
+            if claim == Claim::NotAffected {
+                continue;
+            }
+            for name in names {
+                evidence.entry(name).or_default().push(Evidence {
+                    advisory: Arc::clone(advisory),
+                    claim: claim.clone(),
+                });
+            }
+        }
+        let evidence = evidence.into_iter();
+        evidence
+            .map(|(id, evidence)| self.finding(id, subject, evidence, exploited))
+            .collect()
+    }
+
+    fn finding(
+        &self,
+        id: &str,
+        subject: &Arc<Subject>,
+        evidence: Vec<Evidence>,
+        exploited: Option<&KnownExploited>,
+    ) -> Finding {
+        let entries = || evidence.iter().flat_map(|e| self.entries(&e.advisory));
+        let kind = entries().map(|entry| entry.kind.clone()).max();
+        let statements = evidence.iter().flat_map(|e| {
+            let advisory = &e.advisory;
+            let of_package: Vec<_> = self.entries(advisory).flat_map(|a| &a.statements).collect();
+            let statements = if of_package.is_empty() {
+                advisory.statements.iter().collect()
+            } else {
+                of_package
+            };
+            statements
+                .into_iter()
+                .map(move |s| (s, advisory.id.as_str()))
+        });
+        let names = evidence.iter().flat_map(|e| e.advisory.names());
+        // Names of other CVEs are other findings.
+        let aliases: BTreeSet<_> = names
+            .filter(|name| *name != id && names::cve(name).is_none_or(|cve| cve == id))
+            .collect();
+        let exploited = match exploited {
+            None => Exploited::Unknown,
+            Some(known) if known.contains(id) => Exploited::Yes,
+            Some(_) => Exploited::No,
+        };
+        let titles = evidence.iter().map(|e| &e.advisory.title);
+        Finding {
+            id: id.to_owned(),
+            subject: Arc::clone(subject),
+            kind: kind.unwrap_or(Kind::Vulnerability),
+            state: self.state(&evidence),
+            rating: Rating::of(statements),
+            exploited,
+            title: titles
+                .into_iter()
+                .find(|t| !t.is_empty())
+                .cloned()
+                .unwrap_or_default(),
+            aliases: aliases.into_iter().map(str::to_owned).collect(),
+            evidence,
+        }
+    }
+
+    /// What an advisory says about the package in particular.
+    fn entries<'a>(&self, advisory: &'a Advisory) -> impl Iterator<Item = &'a Affected> {
+        let pro = self.ecosystem.with_subscription();
+        advisory.affected.iter().filter(move |entry| {
+            let is_of = entry.ecosystem == self.ecosystem || Some(&entry.ecosystem) == pro.as_ref();
+            is_of && entry.name == self.name
+        })
+    }
+
+    /// The state of a finding: with the fixed version that is highest, because each advisory has its own.
+    fn state(&self, evidence: &[Evidence]) -> State {
+        let scheme = self.ecosystem.scheme();
+        let highest = |subscription: bool| {
+            let fixed = evidence
+                .iter()
+                .filter_map(|evidence| match &evidence.claim {
+                    Claim::Affected {
+                        fixed: Some(fixed),
+                        needs_subscription,
+                        ..
+                    } if *needs_subscription == subscription => Some(fixed),
+                    Claim::Affected { .. } | Claim::NotAffected | Claim::Unknown(_) => None,
+                });
+            fixed.reduce(|a, b| match scheme.compare(a, b) {
+                Ok(Ordering::Less) => b,
+                Ok(Ordering::Equal | Ordering::Greater) | Err(_) => a,
+            })
+        };
+        if let Some(fixed) = highest(false) {
+            return State::Fixed(fixed.clone());
+        }
+        if let Some(fixed) = highest(true) {
+            return State::FixedWithSubscription(fixed.clone());
+        }
+        let mut unknown = None;
+        for Evidence { claim, .. } in evidence {
+            match claim {
+                Claim::Affected { .. } => return State::Open,
+                Claim::NotAffected => {}
+                Claim::Unknown(cause) => unknown = unknown.or(Some(cause)),
+            }
+        }
+        unknown.map_or(State::Open, |cause| State::Unknown(cause.clone()))
+    }
+
+    /// The lowest version from this one on that has no vulnerability with a fixed version, and the findings that it
+    /// still has. None if the version itself has none. If it takes more than [`STEPS_LIMIT`] steps to find, or the
+    /// order of versions has a cycle, it is the version that was found last, with what can be fixed.
+    ///
+    /// Each version below the highest fixed version of the findings is in a range that contains the version, so it is
+    /// affected. Going from one highest fixed version to the next therefore skips no version that is not.
+    pub(crate) fn upgrade(&self, subject: &Arc<Subject>) -> Option<(String, Vec<Finding>)> {
+        let scheme = self.ecosystem.scheme();
+        let mut version = subject.version.clone();
+        // The order of Maven has cycles.
+        let mut seen = BTreeSet::new();
+        loop {
+            let findings = self.findings(subject, &version, None);
+            let fixed = findings.iter().filter_map(|finding| match &finding.state {
+                State::Fixed(fixed) if finding.kind == Kind::Vulnerability => Some(fixed),
+                State::Fixed(_)
+                | State::FixedWithSubscription(_)
+                | State::Open
+                | State::Unknown(_) => None,
+            });
+            let highest = fixed.reduce(|a, b| match scheme.compare(a, b) {
+                Ok(Ordering::Less) => b,
+                Ok(Ordering::Equal | Ordering::Greater) | Err(_) => a,
+            });
+            match highest {
+                Some(highest) if seen.len() < STEPS_LIMIT && seen.insert(highest.clone()) => {
+                    version.clone_from(highest);
+                }
+                Some(_) | None => {
+                    return (version != subject.version).then_some((version, findings));
+                }
+            }
+        }
+    }
+}
+
+/// Whether a version of Ubuntu is a build of a subscription.
+fn is_subscription(version: &str) -> bool {
+    version.contains("esm")
+}
+
+/// What the entries of an advisory about one package say together. None if there are none.
+fn combined<'a>(entries: impl Iterator<Item = &'a Affected>, version: &str) -> Option<Verdict> {
+    let mut all: Option<Verdict> = None;
+    for entry in entries {
+        let verdict = entry.evaluate(version);
+        let scheme = entry.ecosystem.scheme();
+        all = Some(match (all, verdict) {
+            (None | Some(Verdict::NotAffected), verdict)
+            | (Some(Verdict::Unknown(_)), verdict @ Verdict::Affected { .. }) => verdict,
+            (Some(unknown @ Verdict::Unknown(_)), Verdict::NotAffected | Verdict::Unknown(_)) => {
+                unknown
+            }
+            (
+                Some(Verdict::Affected { fixed: a, cause }),
+                Verdict::Affected {
+                    fixed: b,
+                    cause: other,
+                },
+            ) => match (a, b) {
+                (Some(a), Some(b)) if scheme.compare(&a, &b) == Ok(Ordering::Less) => {
+                    let fixed = Some(b);
+                    Verdict::Affected {
+                        fixed,
+                        cause: other,
+                    }
+                }
+                (Some(_), None) => Verdict::Affected {
+                    fixed: None,
+                    cause: other,
+                },
+                (a, b) => Verdict::Affected {
+                    fixed: b.and(a),
+                    cause,
+                },
+            },
+            (
+                Some(affected @ Verdict::Affected { .. }),
+                Verdict::NotAffected | Verdict::Unknown(_),
+            ) => affected,
+        });
+    }
+    all
+}
+
+impl From<Verdict> for Claim {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Affected { fixed, cause } => Self::Affected {
+                fixed,
+                needs_subscription: false,
+                cause,
+            },
+            Verdict::NotAffected => Self::NotAffected,
+            Verdict::Unknown(cause) => Self::Unknown(cause),
+        }
+    }
+}

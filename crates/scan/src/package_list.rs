@@ -1,0 +1,292 @@
+//! Lists of packages that people and other programs write.
+//!
+//! Here: a JSON list, and a list of package URLs. Not here: packages of an image.
+//! Invariant: an entry that cannot be read is reported with its number, and hides no other.
+
+use crate::ecosystem::Ecosystem;
+use crate::json::{self, JsonError};
+use crate::package::{NAME_LIMIT, Package, Source, VERSION_LIMIT};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Packages of a list.
+pub const PACKAGES_LIMIT: usize = 100_000;
+/// Bytes of a list.
+pub const LIST_LIMIT: usize = 64 << 20;
+/// Bytes of a path.
+const PATH_LIMIT: usize = 4096;
+
+/// The packages of a list, and what could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PackageList {
+    /// The packages, in the order of the list.
+    pub packages: Vec<Package>,
+    /// Why an entry is no package. Each one names the entry.
+    pub errors: Vec<String>,
+}
+
+/// Why a list could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// It is no JSON list.
+    #[error("{0}")]
+    Json(#[from] JsonError),
+    /// It is no text.
+    #[error("it is neither a JSON list nor text")]
+    NoText,
+    /// It has too many entries.
+    #[error("it has {0} packages, more than the {PACKAGES_LIMIT} that are read")]
+    TooMany(usize),
+}
+
+/// Reads a list: a JSON list if it begins with `[`, otherwise a package URL on each line. Empty lines and lines that
+/// begin with `#` are skipped.
+///
+/// # Errors
+/// If it exceeds a limit, or is neither.
+pub fn read(bytes: &[u8]) -> Result<PackageList, ListError> {
+    let mut list = PackageList::default();
+    let mut add = |entry: String, package: Result<Package, String>| match package {
+        Ok(package) => list.packages.push(package),
+        Err(cause) => list.errors.push(format!("{entry}: {cause}")),
+    };
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        let entries: Vec<Box<RawValue>> = json::decode(bytes, LIST_LIMIT)?;
+        if entries.len() > PACKAGES_LIMIT {
+            return Err(ListError::TooMany(entries.len()));
+        }
+        for (index, entry) in entries.iter().enumerate() {
+            let package = json::decode::<Entry>(entry.get().as_bytes(), LIST_LIMIT);
+            let package = package.map_err(|error| error.to_string());
+            add(
+                format!("package {}", index + 1),
+                package.and_then(Entry::package),
+            );
+        }
+        return Ok(list);
+    }
+    if bytes.len() > LIST_LIMIT {
+        let (size, limit) = (bytes.len(), LIST_LIMIT);
+        return Err(JsonError::TooLarge { size, limit }.into());
+    }
+    let text = str::from_utf8(bytes).map_err(|_utf8| ListError::NoText)?;
+    let lines = text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index, line.trim()));
+    let lines: Vec<_> = lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    if lines.len() > PACKAGES_LIMIT {
+        return Err(ListError::TooMany(lines.len()));
+    }
+    for (index, line) in lines {
+        add(format!("line {}", index + 1), of_url(line));
+    }
+    Ok(list)
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    ecosystem: String,
+    name: String,
+    version: String,
+    source: Option<EntrySource>,
+    path: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct EntrySource {
+    name: String,
+    version: Option<String>,
+}
+
+impl Entry {
+    fn package(self) -> Result<Package, String> {
+        let ecosystem = Ecosystem::parse(&self.ecosystem)
+            .ok_or_else(|| format!("ecosystem: must be {}", Ecosystem::EXAMPLES))?;
+        check("name", &self.name, NAME_LIMIT)?;
+        check("version", &self.version, VERSION_LIMIT)?;
+        let source = match self.source {
+            Some(source) => {
+                check("source.name", &source.name, NAME_LIMIT)?;
+                let version = source.version.unwrap_or_else(|| self.version.clone());
+                check("source.version", &version, VERSION_LIMIT)?;
+                let name = ecosystem.normal_name(&source.name).into_owned();
+                Some(Source { name, version })
+            }
+            None => None,
+        };
+        if let Some(path) = &self.path {
+            check("path", path, PATH_LIMIT)?;
+        }
+        Ok(Package {
+            name: ecosystem.normal_name(&self.name).into_owned(),
+            ecosystem,
+            version: self.version,
+            source,
+            path: self.path,
+        })
+    }
+}
+
+fn check(field: &str, value: &str, limit: usize) -> Result<(), String> {
+    if (1..=limit).contains(&value.len()) {
+        return Ok(());
+    }
+    Err(format!("{field}: must have 1 to {limit} bytes"))
+}
+
+/// The package of a package URL, such as `pkg:npm/%40angular/core@16.0.0`.
+fn of_url(url: &str) -> Result<Package, String> {
+    const FORM: &str = "must be a package URL such as pkg:pypi/django@3.2.1";
+    let rest = url.strip_prefix("pkg:").ok_or(FORM)?;
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (kind, rest) = rest.trim_start_matches('/').split_once('/').ok_or(FORM)?;
+    // A scope of npm can be written as it is, so the version begins at the last @.
+    let (path, version) = rest.rsplit_once('@').ok_or("must have a version after @")?;
+    let decoded = |text: &str| -> Result<String, String> {
+        let text = percent_decode_str(text).decode_utf8();
+        Ok(text.map_err(|_utf8| "must be UTF-8")?.into_owned())
+    };
+    let path = decoded(path)?;
+    let (ecosystem, name) = match kind.to_ascii_lowercase().as_str() {
+        "pypi" => (Ecosystem::PyPi, path),
+        "npm" => (Ecosystem::Npm, path),
+        "golang" => (Ecosystem::Go, path),
+        "cargo" => (Ecosystem::CratesIo, path),
+        "maven" => {
+            let (group, artifact) = path
+                .rsplit_once('/')
+                .ok_or("must have a group and an artifact")?;
+            (Ecosystem::Maven, format!("{group}:{artifact}"))
+        }
+        "deb" | "apk" => {
+            return Err(
+                "must be an entry of a JSON list, which names the release and the source package"
+                    .to_owned(),
+            );
+        }
+        _ => {
+            return Err("must have the type pypi, npm, golang, cargo or maven".to_owned());
+        }
+    };
+    let entry = Entry {
+        ecosystem: ecosystem.to_string(),
+        name,
+        version: decoded(version)?,
+        source: None,
+        path: None,
+    };
+    entry.package()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> (Vec<String>, Vec<String>) {
+        let list = read(text.as_bytes()).unwrap();
+        let packages = list.packages.iter().map(|p| {
+            let source = p
+                .source
+                .as_ref()
+                .map(|s| format!(" of {} {}", s.name, s.version));
+            let path = p.path.as_ref().map(|path| format!(" in {path}"));
+            let (source, path) = (source.unwrap_or_default(), path.unwrap_or_default());
+            format!("{}/{} {}{source}{path}", p.ecosystem, p.name, p.version)
+        });
+        (packages.collect(), list.errors)
+    }
+
+    #[test]
+    fn a_json_list_is_read_entry_by_entry() {
+        let text = r#" [
+            {"ecosystem": "PyPI", "name": "Zope.Interface", "version": "5.0", "more": 1},
+            {"ecosystem": "Debian:12", "name": "libssl3", "version": "3.0.1-1+b1", "source": {"name": "openssl", "version": "3.0.1-1"}},
+            {"ecosystem": "Alpine:v3.18", "name": "libssl3", "version": "3.1.0-r0", "source": {"name": "openssl"}, "path": "lib/apk/db/installed"},
+            {"ecosystem": "NuGet", "name": "a", "version": "1"},
+            {"ecosystem": "npm", "name": "a"},
+            {"ecosystem": "npm", "name": "", "version": "1"},
+            "a", null,
+            {"ecosystem": "npm", "name": "b", "version": "1.0.0"}
+        ]"#;
+        let (packages, errors) = shown(text);
+        assert_eq!(
+            packages,
+            [
+                "PyPI/zope-interface 5.0",
+                "Debian:12/libssl3 3.0.1-1+b1 of openssl 3.0.1-1",
+                "Alpine:v3.18/libssl3 3.1.0-r0 of openssl 3.1.0-r0 in lib/apk/db/installed",
+                "npm/b 1.0.0",
+            ]
+        );
+        assert_eq!(
+            errors,
+            [
+                "package 4: ecosystem: must be Debian:12, Ubuntu:22.04:LTS, Alpine:v3.18, PyPI, npm, Go, crates.io or Maven",
+                "package 5: missing field `version` at line 1 column 33",
+                "package 6: name: must have 1 to 1024 bytes",
+                "package 7: invalid type: string \"a\", expected struct Entry at line 1 column 3",
+                "package 8: invalid type: null, expected struct Entry at line 1 column 4",
+            ]
+        );
+    }
+
+    #[test]
+    fn package_urls_are_read_line_by_line() {
+        let text = "\
+# comment
+
+pkg:pypi/Django@3.2.1
+pkg:npm/%40angular/core@16.0.0?a=b#c
+pkg:npm/@angular/cli@16.0.0
+pkg:golang/golang.org/x/net@v0.1.0
+pkg:cargo/time@0.1.43
+pkg:maven/io.netty/netty-codec-http@4.1.76.Final
+pkg:deb/debian/openssl@3.0.1-1
+pkg:gem/rails@1
+pkg:pypi/django
+pkg:maven/netty@1
+django==3.2.1
+pkg:pypi/%ff@1
+";
+        let (packages, errors) = shown(text);
+        assert_eq!(
+            packages,
+            [
+                "PyPI/django 3.2.1",
+                "npm/@angular/core 16.0.0",
+                "npm/@angular/cli 16.0.0",
+                "Go/golang.org/x/net v0.1.0",
+                "crates.io/time 0.1.43",
+                "Maven/io.netty:netty-codec-http 4.1.76.Final",
+            ]
+        );
+        assert_eq!(
+            errors,
+            [
+                "line 9: must be an entry of a JSON list, which names the release and the source package",
+                "line 10: must have the type pypi, npm, golang, cargo or maven",
+                "line 11: must have a version after @",
+                "line 12: must have a group and an artifact",
+                "line 13: must be a package URL such as pkg:pypi/django@3.2.1",
+                "line 14: must be UTF-8",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_not_read() {
+        let line = "pkg:npm/a@1\n".repeat(PACKAGES_LIMIT + 1);
+        let error = read(line.as_bytes()).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "it has 100001 packages, more than the 100000 that are read"
+        );
+        let error = read(b"[1").unwrap_err().to_string();
+        assert_eq!(error, "EOF while parsing a list at line 1 column 2");
+        assert_eq!(read(b"\xff").unwrap_err(), ListError::NoText);
+    }
+}
