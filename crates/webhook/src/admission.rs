@@ -15,6 +15,7 @@ use crate::review::{Identity, Keep, Review};
 use crate::rules::{Labels, Namespaces, Rules};
 use crate::text;
 use bailiff_api::Unchecked;
+use bailiff_oci::Lookup;
 use bailiff_policy::image::{
     BoundPolicy, Decision, PodLabels, PodReview, Stage, decide, images, references_to_look_up,
 };
@@ -85,7 +86,15 @@ impl Admission {
             only: None,
             stage,
         };
-        let decision = self.decide(pod, review, deadlines).await?;
+        let (decision, found) = self.decide(pod, review, deadlines).await?;
+        if let Some(found) = found
+            && decision.denied.is_empty()
+            && !review.dry_run
+        {
+            let namespace = &review.identity.namespace;
+            self.lookups
+                .admitted(found.wanted, namespace, &found.labels);
+        }
         if let Some(message) = pods::denial(&decision)
             && pods::is_reported(stage, &decision)
             && !review.dry_run
@@ -120,20 +129,20 @@ impl Admission {
             only: None,
             stage: Stage::Mutating,
         };
-        let decision = self.decide(pod, review, deadlines).await?;
+        let (decision, _) = self.decide(pod, review, deadlines).await?;
         Ok(workloads::response(review, &decision))
     }
 
-    /// The decision about a pod in the namespace of a review.
+    /// The decision about a pod in the namespace of a review, and the images that registries had for it.
     async fn decide(
         &self,
         mut pod_review: PodReview<'_>,
         review: &Review,
         deadlines: Deadlines,
-    ) -> Result<Decision, NotEvaluated> {
+    ) -> Result<(Decision, Option<Found>), NotEvaluated> {
         let snapshot = self.rules.snapshot();
         if snapshot.is_empty() {
-            return Ok(decide(&[], &pod_review, &BTreeMap::new()));
+            return Ok((decide(&[], &pod_review, &BTreeMap::new()), None));
         }
         if snapshot.has_expressions() && review.kept != Keep::Everything {
             return Err(NotEvaluated::PoliciesChanged);
@@ -158,8 +167,8 @@ impl Admission {
             return Err(NotEvaluated::TooManyImages);
         }
         let references = references_to_look_up(&bound, &pod_review);
-        let lookups = if references.is_empty() {
-            BTreeMap::new()
+        let (lookups, found) = if references.is_empty() {
+            (BTreeMap::new(), None)
         } else {
             let named: BTreeSet<_> = bound
                 .iter()
@@ -169,13 +178,24 @@ impl Admission {
                 named_by_policy: named.contains(reference.registry()),
                 reference,
             });
-            let wanted = wanted.collect();
-            self.lookups
-                .lookup(wanted, namespace, &of_namespace, deadlines.lookups)
-                .await
+            let mut wanted: Vec<_> = wanted.collect();
+            let asked = wanted.clone();
+            let lookups = self
+                .lookups
+                .lookup(asked, namespace, &of_namespace, deadlines.lookups)
+                .await;
+            let is_found = |wanted: &Wanted| {
+                let answer = lookups.get(&wanted.reference.to_string());
+                matches!(answer, Some(Lookup::Found { .. }))
+            };
+            wanted.retain(is_found);
+            let labels = Arc::clone(&of_namespace);
+            let found = (!wanted.is_empty()).then_some(Found { wanted, labels });
+            (lookups, found)
         };
         // It can take long for a large pod; other reviews go on meanwhile.
-        Ok(on_own_thread(|| decide(&bound, &pod_review, &lookups)))
+        let decision = on_own_thread(|| decide(&bound, &pod_review, &lookups));
+        Ok((decision, found))
     }
 
     /// The labels of a namespace that the watch did not bring yet: it is new.
@@ -303,6 +323,13 @@ impl Evaluate for Admission {
             AdmissionResponse::warned(text::ascii(&text, text::WARNING_LIMIT))
         }
     }
+}
+
+/// Images that registries have.
+struct Found {
+    wanted: Vec<Wanted>,
+    /// Labels of the namespace.
+    labels: Arc<Labels>,
 }
 
 /// Runs what computes without other tasks of the thread waiting for it.

@@ -48,12 +48,26 @@ fn key(image: &str) -> Arc<Key> {
 }
 
 fn state() -> State<()> {
-    State::new(ROOM, LIMITS, STALE_IF_ERROR)
+    with_room(ROOM)
+}
+
+fn with_room(room: Room) -> State<()> {
+    State::new(room, LIMITS, STALE_IF_ERROR, clock())
 }
 
 /// Asks, and answers at once what the registry says.
 fn resolved(state: &mut State<()>, key: &Arc<Key>, lookup: Lookup, now: std::time::Instant) {
-    assert_eq!(state.ask(key, "shop", || (), now), Asked::Waiting);
+    resolved_for(state, "shop", key, lookup, now);
+}
+
+fn resolved_for(
+    state: &mut State<()>,
+    namespace: &str,
+    key: &Arc<Key>,
+    lookup: Lookup,
+    now: std::time::Instant,
+) {
+    assert_eq!(state.ask(key, namespace, || (), now), Asked::Waiting);
     assert_eq!(state.start(now).map(|(key, ())| key).as_ref(), Some(key));
     state.finish(key, lookup, now);
 }
@@ -115,7 +129,7 @@ fn not_found_is_asked_for_less_and_less_often_until_it_is_found() {
         };
         resolved(&mut state, &key, lookup, now);
         let asked = now;
-        while state.answers.get(&key, now).is_some() {
+        while state.answers.get(&key, "shop", now).is_some() {
             now += SECOND;
         }
         times.push((now - asked).as_secs());
@@ -161,6 +175,7 @@ fn the_last_answer_stands_in_for_none_and_for_nothing_else() {
                         facts,
                         source: Source::LastKnown {
                             age,
+                            last_admitted: None,
                             cause: failure.clone(),
                         },
                     }
@@ -198,8 +213,8 @@ fn a_flood_of_unknown_images_removes_nothing_that_is_known() {
         entries: 64,
         bytes: 1 << 20,
     };
-    let mut state: State<()> = State::new(room, LIMITS, STALE_IF_ERROR);
-    let known: Vec<_> = (0..48).map(|n| digest_of("ghcr.io", n)).collect();
+    let mut state = with_room(room);
+    let known: Vec<_> = (0..32).map(|n| digest_of("ghcr.io", n)).collect();
     for image in &known {
         resolved(&mut state, &key(image), found(image), now);
     }
@@ -212,16 +227,57 @@ fn a_flood_of_unknown_images_removes_nothing_that_is_known() {
             now,
         );
     }
-    assert_eq!(state.answers.size().entries, 64);
+    // Of the room, a quarter is for tags, and one for what is not found.
+    assert_eq!(state.answers.size().entries, 48);
     for image in &known {
-        assert!(state.answers.get(&key(image), now).is_some(), "{image}");
+        assert!(
+            state.answers.get(&key(image), "shop", now).is_some(),
+            "{image}"
+        );
     }
-    // Of those known the least recently used goes first: all but the first were used after the 48th.
-    assert!(state.answers.get(&key(&known[0]), now).is_some());
-    let another = digest_of("ghcr.io", 48);
+    // Of those known the least recently used goes first: all but the first were used after the last one.
+    assert!(state.answers.get(&key(&known[0]), "shop", now).is_some());
+    let another = digest_of("ghcr.io", 32);
     resolved(&mut state, &key(&another), found(&another), now);
-    assert!(state.answers.get(&key(&known[0]), now).is_some());
-    assert!(state.answers.get(&key(&known[1]), now).is_none());
+    assert!(state.answers.get(&key(&known[0]), "shop", now).is_some());
+    assert!(state.answers.get(&key(&known[1]), "shop", now).is_none());
+}
+
+#[test]
+fn a_flood_of_found_images_of_one_namespace_removes_nothing_that_others_know() {
+    let (mut state, now) = (state(), std::time::Instant::now());
+    let tag = |n: usize| format!("ghcr.io/acme/web:{n}");
+    let known: Vec<_> = (0..100)
+        .flat_map(|n| [tag(n), digest_of("ghcr.io", n)])
+        .collect();
+    // The tenant asks first for what others use then.
+    let first = tag(0);
+    resolved_for(&mut state, "hostile", &key(&first), found(&first), now);
+    assert!(state.answers.get(&key(&first), "shop", now).is_some());
+    for image in &known[1..] {
+        resolved(&mut state, &key(image), found(image), now);
+    }
+    // A registry of the tenant confirms whatever it is asked for.
+    for n in 0..20_000 {
+        for image in [digest_of("liar.test", n), format!("liar.test/app:{n}")] {
+            resolved_for(&mut state, "hostile", &key(&image), found(&image), now);
+            // It uses what others know, too, which does not make it of its share.
+            if n == 10 {
+                for image in &known[..10] {
+                    let known = state.answers.get(&key(image), "hostile", now);
+                    assert!(known.is_some(), "{image}");
+                }
+            }
+        }
+    }
+    for image in &known {
+        let known = state.answers.get(&key(image), "shop", now);
+        assert!(known.is_some(), "{image}");
+    }
+    // The tenant has all other room, and keeps what it asked for last.
+    assert!(state.answers.size().entries > 11_000);
+    let last = digest_of("liar.test", 19_999);
+    assert!(state.answers.get(&key(&last), "hostile", now).is_some());
 }
 
 #[test]
@@ -248,13 +304,13 @@ fn what_is_asked_for_again_stays_while_somebody_waits_for_it() {
         entries: 8,
         bytes: 1 << 20,
     };
-    let mut state: State<()> = State::new(room, LIMITS, STALE_IF_ERROR);
+    let mut state = with_room(room);
     resolved(&mut state, &key(TAG), found(TAG), now);
     let later = now + 60 * SECOND;
     assert_eq!(state.ask(&key(TAG), "shop", || (), later), Asked::Waiting);
     state.start(later);
     for number in 0..100 {
-        let image = digest_of("ghcr.io", number);
+        let image = format!("ghcr.io/acme/web:of-{number}");
         resolved(&mut state, &key(&image), found(&image), later);
     }
     let told = state.finish(&key(TAG), Lookup::Failed(Failure::Connect), later);
@@ -382,7 +438,7 @@ async fn a_known_tag_of_a_silent_registry_is_the_last_one_that_is_known() {
     let Lookup::Found { source, .. } = asked(&facts, wanted("shop", tag)).await else {
         panic!("the last answer is known");
     };
-    let Source::LastKnown { age, cause } = source else {
+    let Source::LastKnown { age, cause, .. } = source else {
         panic!("{source:?} is not the last answer");
     };
     assert_eq!((age.as_secs(), cause), (3603, Failure::Timeout));
