@@ -5,6 +5,7 @@
 //! Invariant: a function of its arguments; it needs no permission on a Secret.
 
 use super::checks::{Check, CheckStatus, Lookup, check, unknown};
+use super::facts::facts;
 use crate::admission::{REGISTRIES, registries_of};
 use bailiff_api::keys::{ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE};
 use jiff::Timestamp;
@@ -29,6 +30,8 @@ pub(super) struct WebhookState {
     pub(super) validating: Lookup<ValidatingWebhookConfiguration>,
     /// The configuration of registries.
     pub(super) registries: Lookup<ConfigMap>,
+    /// The `ConfigMaps` with answers of registries, in their order.
+    pub(super) facts: Vec<Lookup<ConfigMap>>,
 }
 
 /// An entry that calls the webhook.
@@ -74,6 +77,7 @@ pub(super) fn webhook(state: &WebhookState, namespace: &str, now: Timestamp) -> 
     )];
     checks.extend(entries.iter().filter_map(|entry| outage(entry, namespace)));
     checks.extend(unused_credentials(deployment, &state.registries, namespace));
+    checks.extend(facts(&state.facts, namespace, now));
     checks
 }
 
