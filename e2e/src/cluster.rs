@@ -100,6 +100,12 @@ impl Cluster {
         )
     }
 
+    /// Runs kubectl with this standard input.
+    #[must_use]
+    pub fn try_kubectl_with(&self, arguments: &[&str], input: &str) -> Output {
+        run(self.command("kubectl").args(arguments), Some(input))
+    }
+
     /// Applies manifests; what kubectl printed, whether it succeeded or not.
     #[must_use]
     pub fn try_apply(&self, yaml: &str) -> Output {

@@ -1,6 +1,6 @@
 //! Tokens, as somebody would steal or be given them.
 //!
-//! Here: of the accounts of both components, and of who administers a namespace. Not here: what is tried with
+//! Here: of the accounts of components, and of who administers a namespace. Not here: what is tried with
 //! them (`e2e/tests`).
 //! Invariant: each is issued by the API server, with what it binds a real one to.
 
@@ -43,6 +43,15 @@ pub fn controller_token(story: &Story) -> String {
     let token = story
         .cluster
         .kubectl(&["create", "token", "bailiff-controller", "-n", NAMESPACE]);
+    token.trim().to_owned()
+}
+
+/// A token of the webhook's account.
+#[must_use]
+pub fn webhook_token(story: &Story) -> String {
+    let token = story
+        .cluster
+        .kubectl(&["create", "token", "bailiff-webhook", "-n", NAMESPACE]);
     token.trim().to_owned()
 }
 

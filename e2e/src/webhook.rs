@@ -1,6 +1,6 @@
 //! The webhook's replicas, as stories change them.
 //!
-//! Here: scaling its Deployment, and back. Not here: what is expected with so many replicas.
+//! Here: scaling its Deployment, and back, and restarting all of it. Not here: what is expected then.
 //! Invariant: the replicas are the installation's again when a story ends, also one that fails.
 
 use crate::cluster::Cluster;
@@ -34,6 +34,20 @@ impl Story {
     }
 }
 
+impl Story {
+    /// Deletes all pods of the webhook at once, and returns when as many others are ready.
+    pub fn restart_webhook(&self) {
+        let deployment = ["get", DEPLOYMENT, "-n", NAMESPACE];
+        let replicas = "-o=jsonpath={.spec.replicas}";
+        let replicas = [&deployment[..], &[replicas]].concat();
+        let replicas = self.cluster.kubectl(&replicas).parse().unwrap();
+        let _deleted = self
+            .cluster
+            .kubectl(&["delete", "pods", "-n", NAMESPACE, "-l", SELECTOR]);
+        assert_eq!(until_ready(&self.cluster, replicas), None);
+    }
+}
+
 /// Scales, and waits until the pods of before are gone and those of now are ready; what failed.
 fn scale(cluster: &Cluster, replicas: usize) -> Option<String> {
     let number = format!("--replicas={replicas}");
@@ -41,6 +55,11 @@ fn scale(cluster: &Cluster, replicas: usize) -> Option<String> {
     if !output.success {
         return Some(output.stderr);
     }
+    until_ready(cluster, replicas)
+}
+
+/// Waits until there are so many pods, all of them ready; what failed.
+fn until_ready(cluster: &Cluster, replicas: usize) -> Option<String> {
     let pods = ["get", "pods", "-n", NAMESPACE, "-l", SELECTOR, "-o=json"];
     let deadline = Instant::now() + PATIENCE;
     loop {

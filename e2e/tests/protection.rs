@@ -8,7 +8,7 @@
 )]
 
 use bailiff_api::incident_name;
-use bailiff_e2e::token::{administrator, controller_token, sensor_on, sensor_token};
+use bailiff_e2e::token::{administrator, controller_token, sensor_on, sensor_token, webhook_token};
 use bailiff_e2e::workload::{BUSYBOX, deployment};
 use bailiff_e2e::{NAMESPACE, Output, Story, upgrade};
 use serde_json::{Value, json};
@@ -248,6 +248,162 @@ fn the_account_of_the_controller_removes_no_pod_of_an_exempt_namespace() {
             }
         }
     }
+    story.end();
+}
+
+#[test]
+fn the_account_of_the_webhook_writes_only_its_events_and_config_maps() {
+    let story = Story::begin("webhook-token");
+    let token = webhook_token(&story);
+    let event = |name: &str, reason: &str, controller: &str| {
+        json!({
+            "apiVersion": "events.k8s.io/v1", "kind": "Event",
+            "metadata": {"name": name, "namespace": story.namespace},
+            "eventTime": "2026-01-01T00:00:00.000000Z", "type": "Warning", "action": "Admitting",
+            "reason": reason, "reportingController": controller, "reportingInstance": "stolen",
+            "regarding": {"apiVersion": "v1", "kind": "Pod", "name": "web", "namespace": story.namespace},
+        })
+        .to_string()
+    };
+    let events = "the webhook of Bailiff can create and update only Events with the reason ImageDenied and the reportingController bailiff.dev/webhook";
+    let (reason, controller) = ("ImageDenied", "bailiff.dev/webhook");
+    for (reason, controller) in [("Evicted", controller), (reason, "bailiff.dev/controller")] {
+        let forged = event("forged", reason, controller);
+        is_denied(&story.cluster.try_create_as(&token, &forged), events);
+    }
+    let output = story
+        .cluster
+        .try_create_as(&token, &event("own", reason, controller));
+    assert!(output.success, "{}", output.stderr);
+    // Nor does it change that of another one. Server-side, so that kubectl requests nothing that the account
+    // cannot read.
+    let (other, scheduler) = ("Scheduled", "default-scheduler");
+    story.cluster.create(&event("others", other, scheduler));
+    let repeat = |event: &str| {
+        let mut event: Value = serde_json::from_str(event).unwrap();
+        event["series"] = json!({"count": 2, "lastObservedTime": "2026-01-01T00:01:00.000000Z"});
+        let arguments = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--field-manager=stolen",
+            "-f",
+            "-",
+        ];
+        let event = event.to_string();
+        story.cluster.try_pipe_as(&token, &arguments, &event)
+    };
+    is_denied(&repeat(&event("others", other, scheduler)), events);
+    let output = repeat(&event("own", reason, controller));
+    assert!(output.success, "{}", output.stderr);
+    story.end();
+}
+
+#[test]
+fn the_account_of_the_webhook_writes_only_the_data_of_its_config_maps() {
+    let story = Story::begin("webhook-maps");
+    // Of its own ConfigMaps only the data.
+    let map = |metadata: Value, data: Value| {
+        json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data,
+        })
+        .to_string()
+    };
+    let named = json!({"name": "bailiff-facts-0", "namespace": NAMESPACE});
+    let finalizer = json!({"name": "bailiff-facts-0", "namespace": NAMESPACE, "finalizers": ["example.com/never"]});
+    for (metadata, data) in [
+        (named, json!({"more": ""})),
+        (finalizer, json!({"facts": ""})),
+    ] {
+        let account = format!("system:serviceaccount:{NAMESPACE}:bailiff-webhook");
+        // It has no verb for a patch, so an administrator of the cluster acts as the account with a group that has.
+        let arguments = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "--as",
+            &account,
+            "--as-group",
+            "system:masters",
+            "-f",
+            "-",
+        ];
+        let output = story
+            .cluster
+            .try_kubectl_with(&arguments, &map(metadata, data));
+        is_denied(
+            &output,
+            "the webhook of Bailiff can write only the keys facts and sha256",
+        );
+    }
+    let elsewhere = json!({"name": "other", "namespace": story.namespace});
+    let account = format!("system:serviceaccount:{NAMESPACE}:bailiff-webhook");
+    let arguments = [
+        "create",
+        "--as",
+        &account,
+        "--as-group",
+        "system:masters",
+        "-f",
+        "-",
+    ];
+    let output = story
+        .cluster
+        .try_kubectl_with(&arguments, &map(elsewhere, json!({})));
+    is_denied(
+        &output,
+        "the webhook of Bailiff can update only the ConfigMaps bailiff-facts-0 to bailiff-facts-7 of its namespace",
+    );
+    story.end();
+}
+
+#[test]
+fn nobody_else_writes_the_answers_of_registries() {
+    let story = Story::begin("facts");
+    let words = "only the webhook of Bailiff can write the data of this ConfigMap";
+    let patch = |arguments: &[&str], patch: &str| {
+        let all = [
+            "patch",
+            "configmap",
+            "bailiff-facts-0",
+            "-n",
+            NAMESPACE,
+            "--type=merge",
+            "-p",
+            patch,
+        ];
+        story.cluster.try_kubectl(&[&all[..], arguments].concat())
+    };
+    let data = r#"{"data": {"facts": "", "sha256": "0"}}"#;
+    // An administrator of the cluster, and Bailiff's own controller.
+    is_denied(&patch(&["--dry-run=server"], data), words);
+    let binary = r#"{"binaryData": {"facts": "YQ=="}}"#;
+    is_denied(&patch(&["--dry-run=server"], binary), words);
+    for allowed in [
+        r#"{"metadata": {"labels": {"a": "b"}}}"#,
+        r#"{"data": null}"#,
+    ] {
+        let output = patch(&["--dry-run=server"], allowed);
+        assert!(output.success, "{allowed}: {}", output.stderr);
+    }
+    // One that is created again has none, for example that of a backup.
+    let object = |name: &str| {
+        let metadata = json!({"name": name, "namespace": NAMESPACE});
+        let data = json!({"facts": ""});
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+            .to_string()
+    };
+    let create = ["create", "--dry-run=server", "-f", "-"];
+    let output = story
+        .cluster
+        .try_kubectl_with(&create, &object("bailiff-facts-8"));
+    assert!(output.success, "another name: {}", output.stderr);
+    let replace = ["replace", "--dry-run=server", "-f", "-"];
+    let output = story
+        .cluster
+        .try_kubectl_with(&replace, &object("bailiff-facts-0"));
+    is_denied(&output, words);
     story.end();
 }
 

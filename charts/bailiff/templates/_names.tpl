@@ -87,6 +87,15 @@ repaired from within. As JSON, so that YAML reads a name such as 123 or null as 
 {{- $names | uniq | sortAlpha | toJson -}}
 {{- end }}
 
+{{/* Names of the ConfigMaps with what registries said about admitted images, as JSON. */}}
+{{- define "bailiff.factConfigMaps" -}}
+{{- $names := list -}}
+{{- range $number := until 8 -}}
+{{- $names = append $names (printf "bailiff-facts-%d" $number) -}}
+{{- end -}}
+{{- $names | toJson -}}
+{{- end }}
+
 {{- define "bailiff.probes" -}}
 livenessProbe:
   httpGet: {path: /healthz, port: http}

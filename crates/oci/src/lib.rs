@@ -1,8 +1,8 @@
 //! Image references, digests, and patterns of repositories.
 //!
 //! Here: the one normal form of a reference, which repositories a pattern matches, what a registry
-//! says about an image, and, with the feature `registry`, asking one. Not here: what a policy does with
-//! them (`policy`).
+//! says about an image, what of it is persisted, and, with the feature `registry`, asking one. Not here: what a
+//! policy does with them (`policy`).
 //! Invariant: a reference, a digest and a pattern are valid from the start, have a bounded size and
 //! are ASCII. An invalid text is an error with a reason, never a value.
 #![warn(
@@ -21,6 +21,7 @@ mod grammar;
 mod lookup;
 mod manifest;
 mod pattern;
+pub mod persisted;
 mod reference;
 #[cfg(feature = "registry")]
 pub mod registry;

@@ -52,10 +52,13 @@ pub enum ManifestKind {
 pub enum Source {
     /// The registry, within the time that its answers are remembered.
     Registry,
-    /// An earlier answer about a tag, because the registry does not answer now.
+    /// An earlier answer, because the registry does not answer now.
     LastKnown {
         /// Age of that answer.
         age: Duration,
+        /// When a pod with the image was admitted last, in seconds since 1970, UTC, if the answer is one that was
+        /// persisted. None: this process got it from the registry.
+        last_admitted: Option<i64>,
         /// Why there is no new one.
         cause: Failure,
     },

@@ -18,6 +18,7 @@ use crate::review::{Identity, Keep, Review};
 use crate::rules::{Labels, Namespaces, Rules};
 use crate::text;
 use bailiff_api::Unchecked;
+use bailiff_oci::Lookup;
 use bailiff_policy::image::{
     BoundPolicy, Decision, PodLabels, PodReview, Stage, Violation, decide, images,
     references_to_look_up,
@@ -122,9 +123,17 @@ impl Admission {
             only: None,
             stage,
         };
-        let decision = self
+        let (decision, found) = self
             .decide(pod, Context::of(entry, review), deadlines)
             .await?;
+        if let Some(found) = found
+            && decision.denied.is_empty()
+            && !review.dry_run
+        {
+            let namespace = &review.identity.namespace;
+            self.lookups
+                .admitted(found.wanted, namespace, &found.labels);
+        }
         if let Some(message) = pods::denial(&decision)
             && pods::is_reported(stage, &decision)
             && !review.dry_run
@@ -160,7 +169,7 @@ impl Admission {
             stage: Stage::Mutating,
         };
         let context = Context::of(Entry::ValidateWorkloads, review);
-        let decision = self.decide(pod, context, deadlines).await?;
+        let (decision, _) = self.decide(pod, context, deadlines).await?;
         Ok(workloads::response(review, &decision))
     }
 
@@ -176,17 +185,17 @@ impl Admission {
         on_own_thread(|| policies::response(review))
     }
 
-    /// The decision about a pod.
+    /// The decision about a pod, and the images that registries had for it.
     async fn decide(
         &self,
         mut pod_review: PodReview<'_>,
         context: Context<'_>,
         deadlines: Deadlines,
-    ) -> Result<Decision, NotEvaluated> {
+    ) -> Result<(Decision, Option<Found>), NotEvaluated> {
         let namespace = context.namespace;
         let snapshot = self.rules.snapshot();
         if snapshot.is_empty() {
-            return Ok(decide(&[], &pod_review, &BTreeMap::new()));
+            return Ok((decide(&[], &pod_review, &BTreeMap::new()), None));
         }
         if !context.kept.covers(&snapshot.keep(context.entry)) {
             return Err(NotEvaluated::PoliciesChanged);
@@ -215,8 +224,8 @@ impl Admission {
             return Err(NotEvaluated::TooManyImages);
         }
         let references = references_to_look_up(&bound, &pod_review);
-        let lookups = if references.is_empty() {
-            BTreeMap::new()
+        let (lookups, found) = if references.is_empty() {
+            (BTreeMap::new(), None)
         } else {
             let named: BTreeSet<_> = bound
                 .iter()
@@ -226,18 +235,29 @@ impl Admission {
                 named_by_policy: named.contains(reference.registry()),
                 reference,
             });
-            let wanted = wanted.collect();
-            self.lookups
-                .lookup(wanted, namespace, &of_namespace, deadlines.lookups)
-                .await
+            let mut wanted: Vec<_> = wanted.collect();
+            let asked = wanted.clone();
+            let lookups = self
+                .lookups
+                .lookup(asked, namespace, &of_namespace, deadlines.lookups)
+                .await;
+            let is_found = |wanted: &Wanted| {
+                let answer = lookups.get(&wanted.reference.to_string());
+                matches!(answer, Some(Lookup::Found { .. }))
+            };
+            wanted.retain(is_found);
+            let labels = Arc::clone(&of_namespace);
+            let found = (!wanted.is_empty()).then_some(Found { wanted, labels });
+            (lookups, found)
         };
         let decide = || decide(&bound, &pod_review, &lookups);
         let is_long = context.kept_bytes > SHORT_BYTES || images > SHORT_IMAGES;
-        Ok(if is_long {
+        let decision = if is_long {
             on_own_thread(decide)
         } else {
             decide()
-        })
+        };
+        Ok((decision, found))
     }
 
     /// The labels of a namespace that the watch is going to bring: it is new. Nothing is asked about it, because
@@ -365,6 +385,13 @@ impl Evaluate for Admission {
     }
 }
 
+/// Images that registries have.
+struct Found {
+    wanted: Vec<Wanted>,
+    /// Labels of the namespace.
+    labels: Arc<Labels>,
+}
+
 impl Templates for Admission {
     fn denial<'a>(
         &'a self,
@@ -391,7 +418,7 @@ impl Templates for Admission {
                 kept: &Keep::Everything,
                 kept_bytes: usize::MAX,
             };
-            let decision = self.decide(review, context, deadlines).await.ok()?;
+            let (decision, _) = self.decide(review, context, deadlines).await.ok()?;
             pods::denial(&decision)
         }
         .boxed()

@@ -49,7 +49,12 @@ struct Known {
 /// What was read of a Secret.
 #[derive(Debug, Default)]
 struct Read {
+    /// UID and resource version that the Secret had when it first had this content. It is the same in each
+    /// replica and after a restart, and says nothing about the content.
     version: String,
+    /// By this a change of metadata alone is no new version: what is known would be forgotten. It has a key
+    /// of this process.
+    content: u64,
     /// By registry.
     credentials: BTreeMap<String, Arc<Credential>>,
     /// Why it lacks credentials.
@@ -62,6 +67,18 @@ impl Read {
             faults: vec![fault.to_owned()],
             ..Self::default()
         }
+    }
+
+    /// The same with the version of before, if the content is.
+    fn after(mut self, before: Option<&Self>) -> Self {
+        if let Some(before) = before
+            && before.content == self.content
+            && !before.version.is_empty()
+            && !self.version.is_empty()
+        {
+            self.version.clone_from(&before.version);
+        }
+        self
     }
 
     /// What to log about it: nothing that was logged before about the same version.
@@ -159,6 +176,7 @@ impl Credentials {
             | ObjectEvent::TooLarge => {}
         }
         known.absent.remove(name);
+        let secret = secret.after(known.read.get(name));
         for fault in secret.news(known.read.get(name)) {
             tracing::warn!(
                 secret = name,
@@ -196,19 +214,21 @@ fn read(registries: &Registries, name: &str, object: &[u8]) -> Read {
             None => faults.push(format!("{registry}: it has no {DOCKER_CONFIG}")),
         }
     }
+    let metadata = &secret.metadata;
+    let (uid, version) = (&metadata.uid, &metadata.resource_version);
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
     Read {
-        version: version(config.map_or(&[], |config| &config.0)),
+        version: format!("{}.{}", text(uid), text(version)),
+        content: content(config.map_or(&[], |config| &config.0)),
         credentials,
         faults,
     }
 }
 
-/// The version of what a Secret has. A change of its metadata alone is none: what is known would be
-/// forgotten. The hash has a key of this process, so that it says nothing about the content.
-fn version(content: &[u8]) -> String {
+/// A hash of what a Secret has, with a key of this process.
+fn content(content: &[u8]) -> u64 {
     static KEY: OnceLock<RandomState> = OnceLock::new();
-    let key = KEY.get_or_init(RandomState::new);
-    format!("{:016x}", key.hash_one(content))
+    KEY.get_or_init(RandomState::new).hash_one(content)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What registries say about images, for reviews.
 //!
-//! Here: answers from memory, and requests for what is missing, which continue when a review can no
-//! longer wait. Not here: the requests themselves (`oci`) and what follows from an answer (`policy`).
+//! Here: answers from memory, requests for what is missing, which continue when a review can no longer
+//! wait, and what is persisted. Not here: the requests themselves (`oci`, `persistence`) and what follows
+//! from an answer (`policy`).
 //! Invariant: a review waits until its deadline at most and gets an answer for each image; memory and
 //! requests are bounded, whoever asks for what. Answers are kept, and never a verdict.
 //!
@@ -11,15 +12,19 @@
 mod answers;
 mod key;
 mod metrics;
+mod persisted;
 mod queue;
 mod state;
 
 use answers::Room;
+use bailiff_oci::persisted::CONFIG_MAPS;
 use bailiff_oci::{Failure, Lookup, Reference};
 use futures::FutureExt as _;
+use jiff::Timestamp;
 use key::Key;
 pub(crate) use key::Wanted;
 use metrics::FactsMetrics;
+pub(crate) use persisted::{Clock, Condition, Observed, Write, bytes};
 use queue::Limits;
 use state::{Asked, State};
 use std::collections::{BTreeMap, HashMap};
@@ -108,7 +113,7 @@ impl<R: Registry> Facts<R> {
                 registry,
                 metrics: FactsMetrics::default(),
                 inner: Mutex::new(Inner {
-                    state: State::new(ROOM, LIMITS, stale_if_error),
+                    state: State::new(ROOM, LIMITS, stale_if_error, clock()),
                     results: HashMap::new(),
                 }),
             }),
@@ -138,13 +143,13 @@ impl<R: Registry> Facts<R> {
         deadline: Instant,
     ) -> BTreeMap<String, Lookup> {
         let (mut answers, waiting) = self.shared.ask(wanted);
-        for (name, key, mut result) in waiting {
+        for (name, key, namespace, mut result) in waiting {
             let came = tokio::time::timeout_at(deadline, result.wait_for(Option::is_some)).await;
             let lookup = match came {
                 Ok(Ok(lookup)) => lookup.clone(),
                 Ok(Err(_)) | Err(_) => None,
             };
-            let lookup = lookup.unwrap_or_else(|| self.shared.late(&key));
+            let lookup = lookup.unwrap_or_else(|| self.shared.late(&key, &namespace));
             answers.insert(name, lookup);
         }
         for lookup in answers.values() {
@@ -152,10 +157,65 @@ impl<R: Registry> Facts<R> {
         }
         answers
     }
+
+    /// Pods with these images were admitted, by answers of [`Self::lookup`].
+    pub(crate) fn admitted(&self, wanted: &[Wanted<R::Credential>]) {
+        let now = Instant::now().into_std();
+        let mut inner = self.shared.inner();
+        for wanted in wanted {
+            let endpoint = self.shared.registry.endpoint(wanted.reference.registry());
+            let key = Key::new(&endpoint, wanted);
+            inner.state.admitted(&key, &wanted.namespace, now);
+        }
+    }
+
+    /// A `ConfigMap` was read; what was known about it before.
+    pub(crate) fn observe(&self, number: usize, observed: Observed) -> Condition {
+        let mut inner = self.shared.inner();
+        let before = inner.state.persisted.condition(number);
+        inner.state.persisted.observe(number, observed, clock());
+        before
+    }
+
+    /// Whether something is known about each `ConfigMap`.
+    pub(crate) fn are_observed(&self) -> bool {
+        let inner = self.shared.inner();
+        let mut all = 0..CONFIG_MAPS.len();
+        all.all(|number| inner.state.persisted.condition(number) != Condition::NotRead)
+    }
+
+    /// What to write into a `ConfigMap`; none: it is not worth a write yet, or it cannot be written. The last
+    /// time, each change is.
+    pub(crate) fn to_write(&self, number: usize, is_last: bool) -> Option<Write> {
+        let now = Instant::now().into_std();
+        self.shared
+            .inner()
+            .state
+            .persisted
+            .to_write(number, is_last, now)
+    }
+
+    /// A `ConfigMap` was written.
+    pub(crate) fn written(&self, number: usize, write: Write) {
+        self.shared.inner().state.persisted.written(number, write);
+    }
+
+    /// A `ConfigMap` could not be written.
+    pub(crate) fn not_written(&self) {
+        self.shared.metrics.write_errors.inc();
+    }
 }
 
-/// A result that somebody waits for.
-type Waiting = (String, Arc<Key>, watch::Receiver<Option<Lookup>>);
+/// The time by both clocks.
+fn clock() -> Clock {
+    Clock {
+        at: Instant::now().into_std(),
+        seconds: Timestamp::now().as_second(),
+    }
+}
+
+/// A result that a review of a namespace waits for.
+type Waiting = (String, Arc<Key>, String, watch::Receiver<Option<Lookup>>);
 
 impl<R: Registry> Shared<R> {
     fn inner(&self) -> MutexGuard<'_, Inner<R::Credential>> {
@@ -178,12 +238,13 @@ impl<R: Registry> Shared<R> {
             }
             let endpoint = self.registry.endpoint(wanted.reference.registry());
             let key = Arc::new(Key::new(&endpoint, &wanted));
+            let namespace = wanted.namespace;
             let request = || Request {
                 reference: wanted.reference,
                 named_by_policy: wanted.named_by_policy,
                 credential: wanted.credential,
             };
-            match inner.state.ask(&key, &wanted.namespace, request, now) {
+            match inner.state.ask(&key, &namespace, request, now) {
                 Asked::Known(lookup) => {
                     self.metrics.hits.inc();
                     answers.insert(name, lookup);
@@ -198,7 +259,7 @@ impl<R: Registry> Shared<R> {
                         .or_insert_with(|| watch::channel(None).0)
                         .subscribe();
                     answers.insert(name.clone(), Lookup::Pending);
-                    waiting.push((name, key, result));
+                    waiting.push((name, key, namespace, result));
                 }
             }
         }
@@ -206,9 +267,9 @@ impl<R: Registry> Shared<R> {
         (answers, waiting)
     }
 
-    fn late(&self, key: &Key) -> Lookup {
+    fn late(&self, key: &Key, namespace: &str) -> Lookup {
         let now = Instant::now().into_std();
-        self.inner().state.late(key, now)
+        self.inner().state.late(key, namespace, now)
     }
 
     /// Sends the requests that have a place.
@@ -272,6 +333,7 @@ impl<R: Registry> Shared<R> {
             oldest_waiting: oldest.map(|since| now.saturating_duration_since(since)),
             answers: inner.state.answers.size().entries,
             bytes: inner.state.answers.size().bytes,
+            persisted: inner.state.persisted.size(),
         }
     }
 }

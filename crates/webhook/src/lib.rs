@@ -1,7 +1,7 @@
 //! `bailiff webhook`: reviews pods before the API server persists them.
 //!
 //! Here: the HTTPS server (`server`), who can send reviews (`callers`), decoding them (`review`), the entries (`entries`), the policies in
-//! force (`rules`), the answers of registries (`facts`), Events about denied pods (`events`). Not here: the
+//! force (`rules`), the answers of registries (`facts`) and their `ConfigMaps` (`persistence`), Events about denied pods (`events`). Not here: the
 //! decision about a pod (`bailiff_policy::image`), requests to registries (`oci`), certificates
 //! (`controller`).
 //! Invariant: under the failure policy Ignore, whatever is not a response admits the pod. Therefore
@@ -20,6 +20,7 @@ mod facts;
 mod lookups;
 mod metrics;
 mod namespace_objects;
+mod persistence;
 mod registries;
 mod reports;
 mod response;

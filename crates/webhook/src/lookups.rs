@@ -31,6 +31,11 @@ pub trait Lookups: Send + Sync + 'static {
         deadline: Instant,
     ) -> BoxFuture<'a, BTreeMap<String, Lookup>>;
 
+    /// Pods with these images, of the namespace and with the answers of [`Self::lookup`], were admitted, and not
+    /// in a dry run. Nothing waits for it.
+    fn admitted(&self, _wanted: Vec<Wanted>, _namespace: &str, _labels: &BTreeMap<String, String>) {
+    }
+
     /// Names its metrics in the webhook's part of a registry of metrics.
     fn register(&self, _: &mut Registry) {}
 }

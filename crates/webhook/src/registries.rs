@@ -8,6 +8,7 @@ use crate::callers::Callers;
 use crate::credentials::{Choice, Credentials};
 use crate::facts::{self, Facts};
 use crate::lookups::{Lookups, Wanted};
+use crate::persistence::Persistence;
 use bailiff_oci::registry::{Credential, RegistryClient};
 use bailiff_oci::{Failure, Lookup, Reference};
 use futures::future::BoxFuture;
@@ -71,6 +72,54 @@ impl RegistryLookups {
         let registries = self.client.registries();
         self.credentials.watch(registries, client, namespace).await;
     }
+
+    /// What keeps the answers about admitted images in `ConfigMaps` of Bailiff's namespace, for this replica.
+    pub(crate) fn persistence(
+        &self,
+        client: kube::Client,
+        namespace: &str,
+        replica: &str,
+    ) -> Persistence<RegistryClient> {
+        Persistence::new(self.facts.clone(), client, namespace, replica)
+    }
+
+    /// An image with the credential of a namespace.
+    fn with_credential(
+        &self,
+        wanted: Wanted,
+        namespace: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<facts::Wanted<Credential>, (Reference, Unasked)> {
+        let Wanted {
+            reference,
+            named_by_policy,
+        } = wanted;
+        let registries = self.client.registries();
+        let choice = self
+            .credentials
+            .choose(registries, &reference, labels, self.callers);
+        let (credential, credential_key) = match choice {
+            Choice::Anonymous => (None, String::new()),
+            Choice::With(credential, key) => (Some(credential), key),
+            Choice::NotRead => return Err((reference, Unasked::NotRead)),
+            Choice::Unusable => return Err((reference, Unasked::Unusable)),
+        };
+        Ok(facts::Wanted {
+            reference,
+            namespace: namespace.to_owned(),
+            named_by_policy,
+            credential,
+            credential_key,
+        })
+    }
+}
+
+/// Why the registry of an image is not asked.
+enum Unasked {
+    /// The Secret of its credential was not read yet.
+    NotRead,
+    /// It has no credential that can be used.
+    Unusable,
 }
 
 impl Lookups for RegistryLookups {
@@ -81,43 +130,33 @@ impl Lookups for RegistryLookups {
         labels: &'a BTreeMap<String, String>,
         deadline: Instant,
     ) -> BoxFuture<'a, BTreeMap<String, Lookup>> {
-        let registries = self.client.registries();
         let mut answers = BTreeMap::new();
         let mut asked = Vec::new();
-        for Wanted {
-            reference,
-            named_by_policy,
-        } in wanted
-        {
-            let choice = self
-                .credentials
-                .choose(registries, &reference, labels, self.callers);
-            let (credential, credential_key) = match choice {
-                Choice::Anonymous => (None, String::new()),
-                Choice::With(credential, key) => (Some(credential), key),
-                Choice::NotRead => {
+        for wanted in wanted {
+            match self.with_credential(wanted, namespace, labels) {
+                Ok(wanted) => asked.push(wanted),
+                Err((reference, Unasked::NotRead)) => {
                     answers.insert(reference.to_string(), Lookup::Pending);
-                    continue;
                 }
-                Choice::Unusable => {
+                Err((reference, Unasked::Unusable)) => {
                     let failure = Lookup::Failed(Failure::CredentialUnusable);
                     self.facts.count(&failure);
                     answers.insert(reference.to_string(), failure);
-                    continue;
                 }
-            };
-            asked.push(facts::Wanted {
-                reference,
-                namespace: namespace.to_owned(),
-                named_by_policy,
-                credential,
-                credential_key,
-            });
+            }
         }
         Box::pin(async move {
             answers.extend(self.facts.lookup(asked, deadline).await);
             answers
         })
+    }
+
+    fn admitted(&self, wanted: Vec<Wanted>, namespace: &str, labels: &BTreeMap<String, String>) {
+        // A credential that changed meanwhile makes another key, about which nothing is known yet.
+        let wanted = wanted.into_iter();
+        let asked =
+            wanted.filter_map(|wanted| self.with_credential(wanted, namespace, labels).ok());
+        self.facts.admitted(&asked.collect::<Vec<_>>());
     }
 
     fn register(&self, metrics: &mut Registry) {

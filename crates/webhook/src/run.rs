@@ -37,12 +37,14 @@ struct Pauses {
     end: Duration,
 }
 
-/// Together less than the termination grace period of the chart, 45 seconds.
+/// Together, with [`SAVE_LIMIT`], less than the termination grace period of the chart, 45 seconds.
 const PAUSES: Pauses = Pauses {
     leave: Duration::from_secs(10),
     drain: Duration::from_secs(30),
     end: Duration::from_secs(2),
 };
+/// How long persisting can take after the last review.
+const SAVE_LIMIT: Duration = Duration::from_secs(2);
 /// How long the watches can take for one event.
 const WATCHES_LIMIT: Duration = Duration::from_mins(2);
 
@@ -81,6 +83,10 @@ pub struct Edges {
     pub reports: Arc<dyn Reports>,
     /// What runs beside the server, such as writing the reports. The webhook goes on if it ends.
     pub background: BoxFuture<'static, ()>,
+    /// Ends when what is persisted was read, or cannot be. The webhook is not ready before.
+    pub loaded: BoxFuture<'static, ()>,
+    /// Persists what has to be, after the last review. It has 2 seconds.
+    pub save: BoxFuture<'static, ()>,
 }
 
 /// Why the webhook cannot run.
@@ -184,7 +190,7 @@ async fn serve_on(
     let serving = async {
         tokio::select! {
             // Without rules a review has no verdict, and without a certificate no handshake succeeds.
-            () = ready.cancelled() => {}
+            ((), ()) = futures::future::join(ready.cancelled(), edges.loaded) => {}
             () = shutdown.cancelled() => return,
         }
         tracing::info!("Ready");
@@ -193,6 +199,9 @@ async fn serve_on(
             // It ends after the last response.
             () = server.run(listener) => {}
             () = stop(&shutdown, &health, &phases, pauses) => {}
+        }
+        if tokio::time::timeout(SAVE_LIMIT, edges.save).await.is_err() {
+            tracing::warn!("Could not persist the last answers of registries in time");
         }
     };
     tokio::select! {

@@ -5,6 +5,7 @@
 //! decoded does not hide others.
 
 mod checks;
+mod facts;
 mod image_policies;
 mod limits;
 mod namespaces;
@@ -18,6 +19,7 @@ use crate::objects::{self, Objects};
 use crate::{ClusterArgs, Error, cause, table};
 use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::client::from_kubeconfig;
+use bailiff_oci::persisted::CONFIG_MAPS;
 use checks::{ClusterState, NodeEvent};
 use image_policies::ImagePolicies;
 use jiff::{SignedDuration, Timestamp};
@@ -165,6 +167,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         mutating,
         validating,
         registries,
+        facts,
         images,
         ready_sensors,
         needed,
@@ -184,6 +187,7 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         mutating.get_opt(keys::WEBHOOK_CONFIGURATION),
         validating.get_opt(keys::WEBHOOK_CONFIGURATION),
         config_maps.get_opt(crate::admission::REGISTRIES),
+        futures::future::join_all(CONFIG_MAPS.map(|name| config_maps.get_opt(name))),
         ImagePolicies::read(&client, namespace),
         ready_sensors(&client, namespace),
         namespaces::needed(&client),
@@ -209,6 +213,10 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
             validating: validating.map_err(|error| cause(&error)),
             registries: registries.map_err(|error| cause(&error)),
             needed,
+            facts: facts
+                .into_iter()
+                .map(|map| map.map_err(|error| cause(&error)))
+                .collect(),
         },
         images,
         ready_sensors: ready_sensors.map_err(|error| cause(&error)),

@@ -5,6 +5,7 @@
 //! Invariant: a function of its arguments; it needs no permission on a Secret.
 
 use super::checks::{Check, CheckStatus, Lookup, check, unknown};
+use super::facts::facts;
 use super::namespaces::{Needed, locked_out};
 use crate::admission::{REGISTRIES, registries_of};
 use bailiff_api::keys::{ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE};
@@ -32,6 +33,8 @@ pub(super) struct WebhookState {
     pub(super) registries: Lookup<ConfigMap>,
     /// What the cluster needs to start.
     pub(super) needed: Result<Needed, String>,
+    /// The `ConfigMaps` with answers of registries, in their order.
+    pub(super) facts: Vec<Lookup<ConfigMap>>,
 }
 
 /// An entry that calls the webhook.
@@ -82,6 +85,7 @@ pub(super) fn webhook(state: &WebhookState, namespace: &str, now: Timestamp) -> 
         checks.extend(locked_out(&state.needed, entry.fails, &exempt));
     }
     checks.extend(unused_credentials(deployment, &state.registries, namespace));
+    checks.extend(facts(&state.facts, namespace, now));
     checks
 }
 

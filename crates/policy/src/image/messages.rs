@@ -10,6 +10,7 @@ use super::images::Image;
 use super::registry::Finding;
 use bailiff_api::Unchecked;
 use bailiff_oci::{Failure, InvalidPattern, Missing, Pattern, Reference};
+use jiff::Timestamp;
 
 /// A policy without a rule.
 pub(super) const NO_RULE: &str = "must have allowedRepositories, digest or validations";
@@ -184,9 +185,14 @@ impl Subject<'_> {
         let (reference, registry) = (short(self.reference), self.reference.registry());
         let found = match finding {
             Finding::Has => "whose tag was not replaced by a digest".to_owned(),
-            Finding::Had { age, cause } => format!(
-                "the digest of {} ago, because {}",
+            Finding::Had {
+                age,
+                last_admitted,
+                cause,
+            } => format!(
+                "the digest of {} ago{}, because {}",
                 minutes(age.as_secs()),
+                last_admitted.map_or_else(String::new, admitted),
                 cause.of_registry(registry)
             ),
             Finding::Lacks(Missing::Manifest) => {
@@ -330,6 +336,15 @@ fn short(reference: &Reference) -> String {
         }
         None => text,
     }
+}
+
+/// When an image was admitted last, by seconds since 1970; nothing for a time that no date has.
+fn admitted(seconds: i64) -> String {
+    let date = Timestamp::from_second(seconds).map(|time| time.strftime("%Y-%m-%d").to_string());
+    date.map_or_else(
+        |_| String::new(),
+        |date| format!(", last admitted on {date}"),
+    )
 }
 
 /// A number of minutes or hours, rounded down.

@@ -60,6 +60,8 @@ pub(super) enum Finding {
     Had {
         /// Age of the answer.
         age: Duration,
+        /// When the image was admitted last, in seconds since 1970, if that is why the answer is known.
+        last_admitted: Option<i64>,
         /// Why there is no new one.
         cause: Failure,
     },
@@ -86,8 +88,13 @@ impl Finding {
             }
             Some(Lookup::Found { source, .. }) => match source {
                 Source::Registry => Self::Has,
-                Source::LastKnown { age, cause } => Self::Had {
+                Source::LastKnown {
+                    age,
+                    last_admitted,
+                    cause,
+                } => Self::Had {
                     age: *age,
+                    last_admitted: *last_admitted,
                     cause: cause.clone(),
                 },
             },

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 mod alerts;
+mod facts;
 mod generated;
 mod incident_limits;
 mod installation;

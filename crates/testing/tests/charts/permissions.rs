@@ -5,6 +5,8 @@
 //! Invariant: each permission is listed; one more fails a test.
 
 use crate::{CONTAINER, bailiff, render};
+use bailiff_api::{event, keys};
+use bailiff_oci::persisted::CONFIG_MAPS;
 use std::collections::BTreeMap;
 
 /// What a `ClusterRole` or `Role` grants: resources, or names of them, with verbs.
@@ -174,6 +176,11 @@ fn the_webhook_reads_policies_and_owners_and_writes_events() {
         role("Role/bailiff-webhook"),
         grants(&[("secrets bailiff-webhook-tls", "list watch")])
     );
+    let facts = format!("configmaps {}", CONFIG_MAPS.join(" "));
+    assert_eq!(
+        role("Role/bailiff-webhook-facts"),
+        grants(&[(facts.as_str(), "get list watch update")])
+    );
     let verbs = "get list watch patch delete";
     assert_eq!(
         role("ClusterRole/bailiff-controller-webhook-configurations"),
@@ -193,6 +200,46 @@ fn the_webhook_reads_policies_and_owners_and_writes_events() {
         let is_known = ["Role/bailiff-webhook", certificates].contains(&name.as_str());
         assert!(!of_secrets || is_known, "{name}");
     }
+}
+
+/// What an upgrade renders replaces what is there, so that data would be lost with each.
+#[test]
+fn the_config_maps_with_answers_of_registries_have_no_data_and_are_protected_by_name() {
+    let objects = bailiff(&[]).unwrap();
+    for name in CONFIG_MAPS {
+        let map = &objects[&format!("ConfigMap/{name}")];
+        let fields: Vec<_> = map.as_object().unwrap().keys().collect();
+        assert_eq!(fields, ["apiVersion", "kind", "metadata"], "{name}");
+        assert_eq!(map["metadata"]["namespace"], "security");
+    }
+    let protection = &objects["ValidatingAdmissionPolicy/bailiff-facts-protection"]["spec"];
+    assert_eq!(protection["failurePolicy"], "Fail");
+    let rule = &protection["matchConstraints"]["resourceRules"][0];
+    assert_eq!(rule["resourceNames"], serde_json::json!(CONFIG_MAPS));
+    assert_eq!(rule["operations"], serde_json::json!(["CREATE", "UPDATE"]));
+    let selector = &protection["matchConstraints"]["namespaceSelector"]["matchLabels"];
+    assert_eq!(selector["kubernetes.io/metadata.name"], "security");
+    let account = "request.userInfo.username == 'system:serviceaccount:security:bailiff-webhook'";
+    assert_eq!(protection["variables"][0]["expression"], account);
+
+    let of_account = &objects["ValidatingAdmissionPolicy/bailiff-webhook-protection"]["spec"];
+    assert_eq!(of_account["failurePolicy"], "Fail");
+    assert_eq!(of_account["matchConditions"][0]["expression"], account);
+    let own = of_account["variables"][0]["expression"].as_str().unwrap();
+    for value in [event::IMAGE_DENIED, keys::REPORTING_WEBHOOK] {
+        assert!(own.contains(&format!("'{value}'")), "{own}");
+    }
+    for name in ["bailiff-facts-protection", "bailiff-webhook-protection"] {
+        let binding = &objects[&format!("ValidatingAdmissionPolicyBinding/{name}")]["spec"];
+        let want = serde_json::json!({"policyName": name, "validationActions": ["Deny"]});
+        assert_eq!(*binding, want);
+    }
+    let without = bailiff(&["--set", "webhook.enabled=false"]).unwrap();
+    let left: Vec<_> = without
+        .keys()
+        .filter(|name| name.contains("facts"))
+        .collect();
+    assert_eq!(left, [""; 0]);
 }
 
 #[test]

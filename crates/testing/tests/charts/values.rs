@@ -76,6 +76,10 @@ fn the_chart_renders_what_its_values_ask_for() {
         "ValidatingAdmissionPolicyBinding/bailiff-eviction-protection",
         "ValidatingAdmissionPolicy/bailiff-switch-protection",
         "ValidatingAdmissionPolicyBinding/bailiff-switch-protection",
+        "ValidatingAdmissionPolicy/bailiff-facts-protection",
+        "ValidatingAdmissionPolicyBinding/bailiff-facts-protection",
+        "ValidatingAdmissionPolicy/bailiff-webhook-protection",
+        "ValidatingAdmissionPolicyBinding/bailiff-webhook-protection",
     ];
     for name in optional.iter().chain(&always) {
         assert!(has(&default, name), "{name}: {:?}", default.keys());

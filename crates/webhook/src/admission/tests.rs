@@ -11,9 +11,13 @@ use tokio::time::Instant;
 
 const DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 
-/// Registries that have every image but those with `absent` in their names, and what was asked.
+/// Registries that have every image but those with `absent` in their names, what was asked, and what was
+/// admitted.
 #[derive(Default)]
-struct Registries(Mutex<Vec<(Vec<Wanted>, String, Instant)>>);
+struct Registries(
+    Mutex<Vec<(Vec<Wanted>, String, Instant)>>,
+    Mutex<Vec<String>>,
+);
 
 impl Lookups for Registries {
     fn lookup<'a>(
@@ -43,6 +47,14 @@ impl Lookups for Registries {
         let asked = (wanted, namespace.to_owned(), deadline);
         self.0.lock().unwrap().push(asked);
         Box::pin(std::future::ready(answers))
+    }
+
+    fn admitted(&self, wanted: Vec<Wanted>, namespace: &str, labels: &BTreeMap<String, String>) {
+        assert_eq!(labels["team"], "shop");
+        for wanted in wanted {
+            let image = format!("{namespace} {}", wanted.reference);
+            self.1.lock().unwrap().push(image);
+        }
     }
 }
 
@@ -571,4 +583,75 @@ async fn a_registry_that_no_policy_names_is_asked_as_such() {
     cluster.respond(Entry::MutatePods, review).await;
     let (wanted, ..) = cluster.registries.0.lock().unwrap().remove(0);
     assert!(!wanted[0].named_by_policy, "no policy names Docker Hub");
+}
+
+#[tokio::test]
+async fn only_images_that_registries_have_and_pods_that_are_admitted_are_remembered_as_such() {
+    let spec = json!({
+        "allowedRepositories": ["ghcr.io/**"], "digest": {"pin": true}, "onPending": "Allow",
+    });
+    let cluster = cluster(ApiServer::silent(), &[("p", spec, "Deny")]);
+    let pinned = format!("ghcr.io/acme/web@{DIGEST}");
+    let two = |image: &str| {
+        let mut pod = pod(image);
+        let other = json!({"name": "other", "image": "ghcr.io/acme/pending:1"});
+        pod["spec"]["containers"]
+            .as_array_mut()
+            .unwrap()
+            .push(other);
+        pod
+    };
+    for (name, entry, object, dry_run, admitted) in [
+        (
+            "a tag",
+            Entry::MutatePods,
+            pod("ghcr.io/acme/web:1"),
+            false,
+            Some("shop ghcr.io/acme/web:1"),
+        ),
+        (
+            "a digest",
+            Entry::ValidatePods,
+            pod(&pinned),
+            false,
+            Some(&*format!("shop {pinned}")),
+        ),
+        ("a dry run", Entry::ValidatePods, pod(&pinned), true, None),
+        (
+            "denied",
+            Entry::ValidatePods,
+            two("docker.io/acme/web:1"),
+            false,
+            None,
+        ),
+        (
+            "denied later",
+            Entry::MutatePods,
+            two("docker.io/acme/web:1"),
+            false,
+            None,
+        ),
+        (
+            "not answered",
+            Entry::ValidatePods,
+            pod("ghcr.io/acme/pending:1"),
+            false,
+            None,
+        ),
+        (
+            "one of two",
+            Entry::ValidatePods,
+            two(&pinned),
+            false,
+            Some(&*format!("shop {pinned}")),
+        ),
+    ] {
+        let review = Review {
+            dry_run,
+            ..review("shop", object)
+        };
+        cluster.respond(entry, review).await;
+        let found = std::mem::take(&mut *cluster.registries.1.lock().unwrap());
+        assert_eq!(found, Vec::from_iter(admitted.map(str::to_owned)), "{name}");
+    }
 }

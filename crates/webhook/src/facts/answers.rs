@@ -1,13 +1,20 @@
 //! The answers that are remembered.
 //!
-//! Here: how long each is used, and which goes first when there is no room. Not here: asking (`queue`).
+//! Here: how long each is used. Not here: asking (`queue`), and which goes first when there is no room
+//! (`room`).
 //! Invariant: an answer is used only within its time. An image counts as found only if the registry said
-//! so last, or, within `stale_if_error`, if it has not answered since. What was found and what was not
-//! have room of their own, so that a flood of unknown images removes nothing that is known.
+//! so last, or, within `stale_if_error`, if it has not answered since. Tags, digests, and what was not found
+//! have room of their own, and in it each namespace has a share. So neither a flood of unknown images removes
+//! anything that is known, nor one of digests that a registry confirms at will.
+
+mod room;
+
+pub(super) use room::Room;
 
 use super::key::Key;
 use bailiff_oci::{Failure, ImageFacts, Lookup, Missing, Source};
-use std::collections::{BTreeMap, HashMap};
+use room::{Part, SHARED};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,16 +29,7 @@ pub(super) const FAILED: Duration = Duration::from_secs(5);
 /// The longest time that "not found" or a failure is used, whatever the registry asks for.
 pub(super) const LONGEST: Duration = Duration::from_mins(5);
 /// Bytes of an entry besides its texts: itself, its key, and its places in the maps.
-const ENTRY_BYTES: usize = 448;
-
-/// The most that is remembered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Room {
-    /// Answers.
-    pub(super) entries: usize,
-    /// Bytes of them, with keys.
-    pub(super) bytes: usize,
-}
+const ENTRY_BYTES: usize = 512;
 
 /// What is remembered.
 #[derive(Debug)]
@@ -42,21 +40,23 @@ pub(super) struct Answers {
     uses: u64,
 }
 
-/// The room, in two parts.
+/// The room, in parts.
 #[derive(Debug)]
 struct Parts {
-    /// Images that are there, as far as it is known.
-    found: Part,
+    /// Tags that name an image, as far as it is known.
+    tags: Part,
+    /// Digests that a repository has, as far as it is known.
+    digests: Part,
     /// The others.
     absent: Part,
 }
 
 impl Parts {
-    const fn of(&mut self, entry: &Entry) -> &mut Part {
-        if entry.found.is_some() {
-            &mut self.found
-        } else {
-            &mut self.absent
+    const fn of(&mut self, key: &Key, entry: &Entry) -> &mut Part {
+        match (entry.found.is_some(), key.is_tag) {
+            (true, true) => &mut self.tags,
+            (true, false) => &mut self.digests,
+            (false, _) => &mut self.absent,
         }
     }
 }
@@ -71,6 +71,11 @@ struct Entry {
     until: Instant,
     /// How often "not found" came since the image was found.
     misses: u32,
+    /// When the registry last said that there is no such image, or not for this credential, if it did not say
+    /// since that there is.
+    contradicted: Option<Instant>,
+    /// The namespace whose share it is of.
+    namespace: Arc<str>,
     /// Its last use; none while it is being asked for, so that it stays.
     used: Option<u64>,
     bytes: usize,
@@ -82,75 +87,68 @@ enum Without {
     Failed(Failure),
 }
 
-/// Entries that share room, the least recently used first.
-#[derive(Debug)]
-struct Part {
-    room: Room,
-    entries: usize,
-    bytes: usize,
-    by_use: BTreeMap<u64, Arc<Key>>,
-}
-
-impl Part {
-    const fn new(room: Room) -> Self {
-        Self {
-            room,
-            entries: 0,
-            bytes: 0,
-            by_use: BTreeMap::new(),
-        }
-    }
-
-    const fn is_over(&self) -> bool {
-        self.entries > self.room.entries || self.bytes > self.room.bytes
-    }
-}
-
 impl Answers {
-    /// Nothing yet. Found images have three quarters of the room.
+    /// Nothing yet. Digests have half of the room.
     pub(super) fn new(room: Room, stale_if_error: Duration) -> Self {
-        let part = |quarters: usize| Room {
-            entries: room.entries / 4 * quarters,
-            bytes: room.bytes / 4 * quarters,
+        let part = |quarters: usize| {
+            Part::new(Room {
+                entries: room.entries / 4 * quarters,
+                bytes: room.bytes / 4 * quarters,
+            })
         };
         Self {
             stale_if_error,
             entries: HashMap::new(),
             parts: Parts {
-                found: Part::new(part(3)),
-                absent: Part::new(part(1)),
+                tags: part(1),
+                digests: part(2),
+                absent: part(1),
             },
             uses: 0,
         }
     }
 
-    /// The answer, if there is one that can be used now.
-    pub(super) fn get(&mut self, key: &Key, now: Instant) -> Option<Lookup> {
-        let entry = self.entries.get_mut(key)?;
-        if let Some(used) = entry.used {
-            let part = self.parts.of(entry);
-            if let Some(key) = part.by_use.remove(&used) {
-                self.uses += 1;
-                part.by_use.insert(self.uses, key);
-                entry.used = Some(self.uses);
-            }
-        }
+    /// The answer for a namespace, if there is one that can be used now.
+    pub(super) fn get(&mut self, key: &Key, namespace: &str, now: Instant) -> Option<Lookup> {
+        self.use_now(key, namespace);
+        let entry = self.entries.get(key)?;
         if now >= entry.until {
             return None;
         }
-        Some(match (&entry.without, &entry.found) {
-            (None, Some((facts, _))) => Lookup::Found {
+        match (&entry.without, &entry.found) {
+            (None, Some((facts, _))) => Some(Lookup::Found {
                 facts: facts.clone(),
                 source: Source::Registry,
-            },
-            (Some(Without::NotFound(missing)), _) => Lookup::NotFound(*missing),
-            (Some(Without::Failed(failure)), _) => {
-                let failure = failure.clone();
-                self.last_known(key, &failure, now)
-                    .unwrap_or(Lookup::Failed(failure))
-            }
-            (None, None) => return None,
-        })
+            }),
+            (Some(Without::NotFound(missing)), _) => Some(Lookup::NotFound(*missing)),
+            (Some(Without::Failed(failure)), _) => Some(Lookup::Failed(failure.clone())),
+            (None, None) => None,
+        }
+    }
+
+    /// A namespace uses an answer, which from then on is one of several if it was another's.
+    fn use_now(&mut self, key: &Key, namespace: &str) {
+        let Some((key, entry)) = self.entries.get_key_value(key) else {
+            return;
+        };
+        let Some(used) = entry.used else {
+            return;
+        };
+        let key = Arc::clone(key);
+        let Some(entry) = self.entries.get_mut(&key) else {
+            return;
+        };
+        self.uses += 1;
+        let part = self.parts.of(&key, entry);
+        entry.used = Some(self.uses);
+        if *entry.namespace != *namespace && *entry.namespace != *SHARED {
+            part.remove(&entry.namespace, entry.bytes, Some(used));
+            entry.namespace = part.name(SHARED);
+            part.add(&entry.namespace, entry.bytes);
+            part.use_now(&entry.namespace, None, self.uses, &key);
+        } else {
+            part.use_now(&entry.namespace, Some(used), self.uses, &key);
+        }
     }
 
     /// The last answer, because there is no new one; none: the cause is that of an answer, the last answer is
@@ -172,9 +170,21 @@ impl Answers {
             facts: facts.clone(),
             source: Source::LastKnown {
                 age,
+                last_admitted: None,
                 cause: cause.clone(),
             },
         })
+    }
+
+    /// What the registry said last of an image that it has, and when; none: it has none, or did not say.
+    pub(super) fn found(&self, key: &Key) -> Option<&(ImageFacts, Instant)> {
+        self.entries.get(key)?.found.as_ref()
+    }
+
+    /// When the registry last said that there is no such image, or not for this credential, if it did not say
+    /// since that there is.
+    pub(super) fn contradicted(&self, key: &Key) -> Option<Instant> {
+        self.entries.get(key)?.contradicted
     }
 
     /// An entry stays until it is recorded again, because it is being asked for.
@@ -182,18 +192,26 @@ impl Answers {
         if let Some(entry) = self.entries.get_mut(key)
             && let Some(used) = entry.used.take()
         {
-            self.parts.of(entry).by_use.remove(&used);
+            self.parts.of(key, entry).hold(&entry.namespace, used);
         }
     }
 
-    /// Remembers an answer that came now.
-    pub(super) fn record(&mut self, key: &Arc<Key>, lookup: &Lookup, now: Instant) {
+    /// Remembers an answer that came now, of a request for a namespace.
+    pub(super) fn record(
+        &mut self,
+        key: &Arc<Key>,
+        lookup: &Lookup,
+        namespace: &str,
+        now: Instant,
+    ) {
         let before = self.remove(key);
-        let mut entry = before.unwrap_or(Entry {
+        let mut entry = before.unwrap_or_else(|| Entry {
             found: None,
             without: None,
             until: now,
             misses: 0,
+            contradicted: None,
+            namespace: namespace.into(),
             used: None,
             bytes: 0,
         });
@@ -202,6 +220,7 @@ impl Answers {
                 let time = if key.is_tag { TAG_FOUND } else { DIGEST_FOUND };
                 entry.found = Some((facts.clone(), now));
                 entry.without = None;
+                entry.contradicted = None;
                 entry.misses = 0;
                 entry.until = now + time;
             }
@@ -210,12 +229,14 @@ impl Answers {
                 let factor = 1 << entry.misses.min(8);
                 entry.misses = entry.misses.saturating_add(1);
                 entry.found = None;
+                entry.contradicted = Some(now);
                 entry.without = Some(Without::NotFound(*missing));
                 entry.until = now + (NOT_FOUND * factor).min(LONGEST);
             }
             Lookup::Failed(failure) => {
                 if denies(failure) {
                     entry.found = None;
+                    entry.contradicted = Some(now);
                 }
                 let time = failure.retry_after().unwrap_or(FAILED);
                 entry.without = Some(Without::Failed(failure.clone()));
@@ -229,12 +250,8 @@ impl Answers {
 
     fn remove(&mut self, key: &Key) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
-        let part = self.parts.of(&entry);
-        part.entries -= 1;
-        part.bytes -= entry.bytes;
-        if let Some(used) = entry.used {
-            part.by_use.remove(&used);
-        }
+        let part = self.parts.of(key, &entry);
+        part.remove(&entry.namespace, entry.bytes, entry.used);
         Some(entry)
     }
 
@@ -249,32 +266,35 @@ impl Answers {
             ENTRY_BYTES + key.text_bytes() + quoted + entry.found.as_ref().map_or(0, digest);
         self.uses += 1;
         entry.used = Some(self.uses);
-        let part = self.parts.of(&entry);
-        part.entries += 1;
-        part.bytes += entry.bytes;
-        part.by_use.insert(self.uses, Arc::clone(key));
+        let part = self.parts.of(key, &entry);
+        entry.namespace = part.name(&entry.namespace);
+        part.add(&entry.namespace, entry.bytes);
+        part.use_now(&entry.namespace, None, self.uses, key);
         self.entries.insert(Arc::clone(key), entry);
-        while part.is_over()
-            && let Some((_, least)) = part.by_use.pop_first()
-            && let Some(removed) = self.entries.remove(&least)
+        while let Some(next) = part.next()
+            && let Some(removed) = self.entries.remove(&next)
         {
-            part.entries -= 1;
-            part.bytes -= removed.bytes;
+            part.remove(&removed.namespace, removed.bytes, removed.used);
         }
     }
 
     /// How many are remembered, and the bytes that they take.
     pub(super) const fn size(&self) -> Room {
+        let Parts {
+            tags,
+            digests,
+            absent,
+        } = &self.parts;
         Room {
-            entries: self.parts.found.entries + self.parts.absent.entries,
-            bytes: self.parts.found.bytes + self.parts.absent.bytes,
+            entries: tags.entries + digests.entries + absent.entries,
+            bytes: tags.bytes + digests.bytes + absent.bytes,
         }
     }
 }
 
 /// Whether a failure contradicts that the image is there for this credential, so that the answer before
 /// it must not come back when the registry stops answering.
-const fn denies(failure: &Failure) -> bool {
+pub(super) const fn denies(failure: &Failure) -> bool {
     match failure {
         Failure::Unauthorized
         | Failure::Forbidden

@@ -5,6 +5,7 @@
 //! that one credential can see is never known to be there for another one.
 
 use bailiff_oci::Reference;
+use bailiff_oci::persisted::FactKey;
 use std::sync::Arc;
 
 /// An image that a review has to know about; `C` is the registry's kind of credential.
@@ -56,6 +57,16 @@ impl Key {
             named_by_policy: self.named_by_policy,
             credential: self.credential.clone(),
         })
+    }
+
+    /// The same as a key of what is persisted.
+    pub(super) fn of_fact(&self) -> FactKey {
+        FactKey {
+            endpoint: (*self.endpoint).into(),
+            image: self.reference.clone(),
+            named_by_policy: self.named_by_policy,
+            credential: self.credential.clone(),
+        }
     }
 
     /// Bytes of its texts.

@@ -3,6 +3,7 @@
 //! Here: metrics and their names. Not here: serving them (`bailiff_kube::serve`).
 //! Invariant: labels are closed sets; no registry, image or namespace is a label.
 
+use super::persisted::PersistedSize;
 use bailiff_oci::{Lookup, Source};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
@@ -25,6 +26,7 @@ pub(super) struct FactsMetrics {
     pub(super) lookups: Family<LookupResult, Counter>,
     pub(super) hits: Counter,
     pub(super) misses: Counter,
+    pub(super) write_errors: Counter,
 }
 
 impl FactsMetrics {
@@ -43,6 +45,11 @@ impl FactsMetrics {
             "lookup_misses",
             "Images whose registry had to be asked",
             self.misses.clone(),
+        );
+        registry.register(
+            "persisted_facts_write_errors",
+            "Times at which a ConfigMap with answers of registries could not be written",
+            self.write_errors.clone(),
         );
     }
 
@@ -68,6 +75,7 @@ pub(super) struct Load {
     pub(super) oldest_waiting: Option<Duration>,
     pub(super) answers: usize,
     pub(super) bytes: usize,
+    pub(super) persisted: PersistedSize,
 }
 
 /// Reads the load when metrics are served, so that ages are those of that time.
@@ -115,6 +123,26 @@ impl<F: Fn() -> Load + Send + Sync + 'static> Collector for LoadCollector<F> {
                 "remembered_answers_bytes",
                 "Bytes of the remembered answers; at most 16 MiB",
                 count(load.bytes),
+            ),
+            (
+                "persisted_facts",
+                "Answers of registries that the ConfigMaps have; at most 4,096",
+                count(load.persisted.facts),
+            ),
+            (
+                "persisted_facts_bytes",
+                "Bytes of the data of these ConfigMaps; at most 4 MiB",
+                count(load.persisted.bytes),
+            ),
+            (
+                "persisted_facts_unusable",
+                "Answers in these ConfigMaps that cannot be used",
+                count(load.persisted.faults),
+            ),
+            (
+                "persisted_facts_unusable_config_maps",
+                "Of these 8 ConfigMaps those that are missing, corrupt or not read",
+                count(load.persisted.unusable),
             ),
         ] {
             let gauge = ConstGauge::new(value);

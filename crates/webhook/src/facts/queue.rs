@@ -269,12 +269,12 @@ impl<T> Queue<T> {
         free.saturating_sub(running).div_ceil(2)
     }
 
-    /// A place becomes free.
-    pub(super) fn finish(&mut self, key: &Key, load: Load, now: Instant) {
+    /// A place becomes free; the namespace that the request counted for.
+    pub(super) fn finish(&mut self, key: &Key, load: Load, now: Instant) -> Option<Arc<str>> {
         let (endpoint, Some(Task::Running { namespace, since })) =
             (&key.endpoint, self.tasks.remove(key))
         else {
-            return;
+            return None;
         };
         self.running -= 1;
         if let Some(held) = self.namespaces.get_mut(&namespace) {
@@ -306,6 +306,7 @@ impl<T> Queue<T> {
             }
             Load::Normal | Load::Unknown => {}
         }
+        Some(namespace)
     }
 
     fn dequeue(&mut self, endpoint: &Arc<str>, namespace: &Arc<str>, number: u64) {

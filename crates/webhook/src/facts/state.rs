@@ -1,11 +1,13 @@
-//! The memory and the queue as one.
+//! The memory, what is persisted of it, and the queue as one.
 //!
 //! Here: what follows from a question, an answer and a deadline. Not here: time, requests and who waits
 //! (`facts`).
-//! Invariant: a function of the events and their times alone.
+//! Invariant: a function of the events and their times alone. What is persisted is used only if there is no
+//! answer of the registry, and never what a registry contradicted since.
 
-use super::answers::{Answers, Room};
+use super::answers::{Answers, Room, denies};
 use super::key::Key;
+use super::persisted::{Clock, Persisted};
 use super::queue::{Full, Limits, Load, Queue};
 use bailiff_oci::{Failure, Lookup};
 use std::sync::Arc;
@@ -25,13 +27,15 @@ pub(super) enum Asked {
 #[derive(Debug)]
 pub(super) struct State<T> {
     pub(super) answers: Answers,
+    pub(super) persisted: Persisted,
     pub(super) queue: Queue<T>,
 }
 
 impl<T> State<T> {
-    pub(super) fn new(room: Room, limits: Limits, stale_if_error: Duration) -> Self {
+    pub(super) fn new(room: Room, limits: Limits, stale_if_error: Duration, clock: Clock) -> Self {
         Self {
             answers: Answers::new(room, stale_if_error),
+            persisted: Persisted::new(stale_if_error, clock),
             queue: Queue::new(limits),
         }
     }
@@ -44,7 +48,7 @@ impl<T> State<T> {
         request: impl FnOnce() -> T,
         now: Instant,
     ) -> Asked {
-        if let Some(lookup) = self.answers.get(key, now) {
+        if let Some(lookup) = self.known(key, namespace, now) {
             return Asked::Known(lookup);
         }
         match self.queue.join(key, namespace, request, now) {
@@ -69,13 +73,23 @@ impl<T> State<T> {
             Lookup::Found { .. } | Lookup::NotFound(_) | Lookup::Failed(_) => Load::Normal,
             Lookup::Pending => Load::Unknown,
         };
-        self.queue.finish(key, load, now);
-        self.answers.record(key, &lookup, now);
+        let namespace = self.queue.finish(key, load, now);
+        let namespace = namespace.as_deref().unwrap_or_default();
+        self.answers.record(key, &lookup, namespace, now);
         // The pod that is pinned to it is validated next, by its digest.
         if let Lookup::Found { facts, .. } = &lookup
             && let Some(of_digest) = key.with_digest(&facts.digest)
         {
-            self.answers.record(&Arc::new(of_digest), &lookup, now);
+            let of_digest = Arc::new(of_digest);
+            self.answers.record(&of_digest, &lookup, namespace, now);
+        }
+        let is_contradiction = match &lookup {
+            Lookup::NotFound(_) => true,
+            Lookup::Failed(failure) => denies(failure),
+            Lookup::Found { .. } | Lookup::Pending => false,
+        };
+        if is_contradiction {
+            self.persisted.contradict(key, now);
         }
         match lookup {
             Lookup::Failed(failure) => self.without(key, failure, now),
@@ -84,8 +98,8 @@ impl<T> State<T> {
     }
 
     /// What one gets who cannot wait any longer.
-    pub(super) fn late(&mut self, key: &Key, now: Instant) -> Lookup {
-        if let Some(lookup) = self.answers.get(key, now) {
+    pub(super) fn late(&mut self, key: &Key, namespace: &str, now: Instant) -> Lookup {
+        if let Some(lookup) = self.known(key, namespace, now) {
             return lookup;
         }
         let cause = if self.queue.is_running(key) {
@@ -93,14 +107,39 @@ impl<T> State<T> {
         } else {
             Failure::Overloaded
         };
-        self.answers
-            .last_known(key, &cause, now)
-            .unwrap_or(Lookup::Pending)
+        self.last_known(key, &cause, now).unwrap_or(Lookup::Pending)
+    }
+
+    /// A pod of a namespace was admitted with an image. What is not known, or not any more, changes nothing.
+    pub(super) fn admitted(&mut self, key: &Key, namespace: &str, now: Instant) {
+        match self.answers.found(key) {
+            Some((facts, confirmed)) => {
+                let (facts, confirmed) = (facts.clone(), *confirmed);
+                self.persisted.admit(key, facts, confirmed, namespace, now);
+            }
+            None => self.persisted.admit_again(key, namespace, now),
+        }
+    }
+
+    /// The answer that can be used now.
+    fn known(&mut self, key: &Key, namespace: &str, now: Instant) -> Option<Lookup> {
+        Some(match self.answers.get(key, namespace, now)? {
+            Lookup::Failed(failure) => self.without(key, failure, now),
+            lookup @ (Lookup::Found { .. } | Lookup::NotFound(_) | Lookup::Pending) => lookup,
+        })
+    }
+
+    /// The last answer, because there is no new one.
+    fn last_known(&self, key: &Key, cause: &Failure, now: Instant) -> Option<Lookup> {
+        if let Some(lookup) = self.answers.last_known(key, cause, now) {
+            return Some(lookup);
+        }
+        let contradicted = self.answers.contradicted(key);
+        self.persisted.last_known(key, contradicted, cause, now)
     }
 
     fn without(&self, key: &Key, failure: Failure, now: Instant) -> Lookup {
-        self.answers
-            .last_known(key, &failure, now)
+        self.last_known(key, &failure, now)
             .unwrap_or(Lookup::Failed(failure))
     }
 }

@@ -1,4 +1,6 @@
-//! Times, shared requests, deadlines, and floods.
+//! Times, shared requests, deadlines, and floods of requests.
+
+mod room;
 
 use super::*;
 use allocation_counter::measure;
@@ -48,12 +50,26 @@ fn key(image: &str) -> Arc<Key> {
 }
 
 fn state() -> State<()> {
-    State::new(ROOM, LIMITS, STALE_IF_ERROR)
+    with_room(ROOM)
+}
+
+fn with_room(room: Room) -> State<()> {
+    State::new(room, LIMITS, STALE_IF_ERROR, clock())
 }
 
 /// Asks, and answers at once what the registry says.
 fn resolved(state: &mut State<()>, key: &Arc<Key>, lookup: Lookup, now: std::time::Instant) {
-    assert_eq!(state.ask(key, "shop", || (), now), Asked::Waiting);
+    resolved_for(state, "shop", key, lookup, now);
+}
+
+fn resolved_for(
+    state: &mut State<()>,
+    namespace: &str,
+    key: &Arc<Key>,
+    lookup: Lookup,
+    now: std::time::Instant,
+) {
+    assert_eq!(state.ask(key, namespace, || (), now), Asked::Waiting);
     assert_eq!(state.start(now).map(|(key, ())| key).as_ref(), Some(key));
     state.finish(key, lookup, now);
 }
@@ -115,7 +131,7 @@ fn not_found_is_asked_for_less_and_less_often_until_it_is_found() {
         };
         resolved(&mut state, &key, lookup, now);
         let asked = now;
-        while state.answers.get(&key, now).is_some() {
+        while state.answers.get(&key, "shop", now).is_some() {
             now += SECOND;
         }
         times.push((now - asked).as_secs());
@@ -161,6 +177,7 @@ fn the_last_answer_stands_in_for_none_and_for_nothing_else() {
                         facts,
                         source: Source::LastKnown {
                             age,
+                            last_admitted: None,
                             cause: failure.clone(),
                         },
                     }
@@ -192,39 +209,6 @@ fn what_the_registry_denied_does_not_come_back_when_it_is_silent() {
 }
 
 #[test]
-fn a_flood_of_unknown_images_removes_nothing_that_is_known() {
-    let now = std::time::Instant::now();
-    let room = Room {
-        entries: 64,
-        bytes: 1 << 20,
-    };
-    let mut state: State<()> = State::new(room, LIMITS, STALE_IF_ERROR);
-    let known: Vec<_> = (0..48).map(|n| digest_of("ghcr.io", n)).collect();
-    for image in &known {
-        resolved(&mut state, &key(image), found(image), now);
-    }
-    for number in 1000..2000 {
-        let unknown = key(&digest_of("ghcr.io", number));
-        resolved(
-            &mut state,
-            &unknown,
-            Lookup::NotFound(Missing::Manifest),
-            now,
-        );
-    }
-    assert_eq!(state.answers.size().entries, 64);
-    for image in &known {
-        assert!(state.answers.get(&key(image), now).is_some(), "{image}");
-    }
-    // Of those known the least recently used goes first: all but the first were used after the 48th.
-    assert!(state.answers.get(&key(&known[0]), now).is_some());
-    let another = digest_of("ghcr.io", 48);
-    resolved(&mut state, &key(&another), found(&another), now);
-    assert!(state.answers.get(&key(&known[0]), now).is_some());
-    assert!(state.answers.get(&key(&known[1]), now).is_none());
-}
-
-#[test]
 fn a_namespace_that_asks_many_registries_leaves_places_to_others() {
     let (mut state, now) = (state(), std::time::Instant::now());
     let mut start = |namespace: &str, registries: usize| {
@@ -239,48 +223,6 @@ fn a_namespace_that_asks_many_registries_leaves_places_to_others() {
     let places = hostile.map(|namespace| start(namespace, 100));
     assert_eq!(places, [32, 16, 8, 4, 2]);
     assert_eq!(start("shop", 1), 1);
-}
-
-#[test]
-fn what_is_asked_for_again_stays_while_somebody_waits_for_it() {
-    let now = std::time::Instant::now();
-    let room = Room {
-        entries: 8,
-        bytes: 1 << 20,
-    };
-    let mut state: State<()> = State::new(room, LIMITS, STALE_IF_ERROR);
-    resolved(&mut state, &key(TAG), found(TAG), now);
-    let later = now + 60 * SECOND;
-    assert_eq!(state.ask(&key(TAG), "shop", || (), later), Asked::Waiting);
-    state.start(later);
-    for number in 0..100 {
-        let image = digest_of("ghcr.io", number);
-        resolved(&mut state, &key(&image), found(&image), later);
-    }
-    let told = state.finish(&key(TAG), Lookup::Failed(Failure::Connect), later);
-    assert!(matches!(told, Lookup::Found { .. }), "{told:?}");
-}
-
-#[test]
-fn sixteen_mebibytes_hold_what_is_remembered() {
-    let long = "a/".repeat(100);
-    let mut state = state();
-    let now = std::time::Instant::now();
-    let mut most = 0;
-    let used = measure(|| {
-        for number in 0..20_000 {
-            let image = format!("ghcr.io/{long}app-{number}:{}", "t".repeat(100));
-            resolved(&mut state, &key(&image), found(&image), now);
-            let image = digest_of("ghcr.io", number);
-            let unknown = Lookup::NotFound(Missing::Manifest);
-            resolved(&mut state, &key(&image), unknown, now);
-            most = most.max(state.answers.size().bytes);
-        }
-    });
-    let size = state.answers.size();
-    println!("{size:?}, {} bytes at most", used.bytes_max);
-    assert!(size.entries <= ROOM.entries && most <= ROOM.bytes);
-    assert!(used.bytes_max <= 16 << 20, "{}", used.bytes_max);
 }
 
 /// A registry whose answers and time are set: slowness and silence cannot be had of a real one on time.
@@ -382,7 +324,7 @@ async fn a_known_tag_of_a_silent_registry_is_the_last_one_that_is_known() {
     let Lookup::Found { source, .. } = asked(&facts, wanted("shop", tag)).await else {
         panic!("the last answer is known");
     };
-    let Source::LastKnown { age, cause } = source else {
+    let Source::LastKnown { age, cause, .. } = source else {
         panic!("{source:?} is not the last answer");
     };
     assert_eq!((age.as_secs(), cause), (3603, Failure::Timeout));

@@ -66,6 +66,8 @@ async fn it_is_ready_with_rules_and_certificate_and_stops_when_all_is_answered()
         lookups: Arc::new(NoRegistries),
         reports: Arc::new(Logged),
         background: Box::pin(std::future::ready(())),
+        loaded: Box::pin(std::future::ready(())),
+        save: Box::pin(std::future::ready(())),
     };
     let (health, shutdown) = (Health::default(), CancellationToken::new());
     let pauses = Pauses {
@@ -122,6 +124,8 @@ async fn without_a_certificate_it_is_not_ready_and_stops_at_once() {
         lookups: Arc::new(NoRegistries),
         reports: Arc::new(Logged),
         background: Box::pin(std::future::ready(())),
+        loaded: Box::pin(std::future::ready(())),
+        save: Box::pin(std::future::ready(())),
     };
     let (health, shutdown) = (Health::default(), CancellationToken::new());
     shutdown.cancel();
@@ -171,6 +175,8 @@ async fn metrics_and_health_are_for_whoever_asks_and_reviews_for_api_servers() {
         lookups: Arc::new(NoRegistries),
         reports: Arc::new(Logged),
         background: Box::pin(std::future::ready(())),
+        loaded: Box::pin(std::future::ready(())),
+        save: Box::pin(std::future::ready(())),
     };
     let (health, shutdown) = (Health::default(), CancellationToken::new());
     let pauses = Pauses {

@@ -3,6 +3,7 @@
 use super::{lines, working as working_cluster};
 use crate::status::namespaces::Needed;
 use crate::status::webhook::WebhookState;
+use bailiff_oci::persisted::CONFIG_MAPS;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value as Json, from_value, json};
 
@@ -38,6 +39,7 @@ pub(super) fn working() -> WebhookState {
         validating: Ok(Some(from_value(configuration(&ours)).unwrap())),
         registries: Ok(Some(registries("registries: {}"))),
         needed: Ok(Needed::new()),
+        facts: CONFIG_MAPS.map(|_| Ok(Some(ConfigMap::default()))).into(),
     }
 }
 
@@ -109,6 +111,16 @@ fn registries_that_cannot_be_read_are_not_fine() {
 }
 
 type Change = fn(&mut WebhookState);
+
+#[test]
+fn facts_that_cannot_be_used_are_reported_with_the_webhook() {
+    assert_eq!(
+        rows(|s| s.facts[4] = Ok(None))[1..],
+        [
+            "webhook/facts | Failed | ConfigMap bailiff-facts-4 not found in namespace bailiff-system, so a restart of the webhook loses its answers of registries. Restore with `helm upgrade`."
+        ]
+    );
+}
 
 /// The rows of the webhook after a change.
 fn rows(change: Change) -> Vec<String> {

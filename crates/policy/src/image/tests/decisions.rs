@@ -26,6 +26,7 @@ fn last_known(digest: &str, minutes: u64) -> Lookup {
         facts,
         source: Source::LastKnown {
             age: Duration::from_mins(minutes),
+            last_admitted: None,
             cause: Failure::Timeout,
         },
     }
@@ -344,6 +345,37 @@ fn a_tag_is_pinned_to_its_last_known_digest_while_the_registry_is_down_and_the_n
             &DIGEST[7..19]
         )]
     );
+}
+
+#[test]
+fn a_note_says_when_the_image_was_admitted_last_whose_persisted_digest_is_used() {
+    let spec = json!({"digest": {"pin": true}});
+    let pod = pod(&["ghcr.io/acme/web:1.0"]);
+    for (admitted, date) in [
+        (1_796_000_000, ", last admitted on 2026-11-30"),
+        // No time that a date has.
+        (i64::MAX, ""),
+    ] {
+        let mut answer = last_known(DIGEST, 20 * 60);
+        let Lookup::Found {
+            source: Source::LastKnown { last_admitted, .. },
+            ..
+        } = &mut answer
+        else {
+            unreachable!()
+        };
+        *last_admitted = Some(admitted);
+        let answers = [("ghcr.io/acme/web:1.0", answer)];
+        let decided = decision(&spec, DENY, Stage::Mutating, (&pod, None), &answers);
+        assert_eq!(decided.pins[0].pinned, format!("{WEB}@{DIGEST}"));
+        assert_eq!(
+            decided.notes,
+            [format!(
+                "Container c0 uses {WEB}@sha256:{}, the digest of 20 hours ago{date}, because registry ghcr.io does not answer in time.",
+                &DIGEST[7..19]
+            )]
+        );
+    }
 }
 
 #[test]

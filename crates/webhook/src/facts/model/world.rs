@@ -2,8 +2,10 @@
 
 use super::super::answers::{DIGEST_FOUND, FAILED, LONGEST, NOT_FOUND, Room, TAG_FOUND};
 use super::super::key::{Key, Wanted};
+use super::super::persisted::{Clock, Observed};
 use super::super::queue::Limits;
 use super::super::state::{Asked, State};
+use bailiff_oci::persisted::{CONFIG_MAPS, RETENTION_SECONDS, Read, read};
 use bailiff_oci::{
     Digest, Failure, ImageFacts, Lookup, ManifestKind, Missing, Reference, ShortNames, Source,
 };
@@ -34,6 +36,14 @@ pub(super) enum Step {
     Finish(u8, Outcome),
     /// Seconds.
     Wait(u32),
+    /// A pod with the image is admitted.
+    Admit {
+        registry: u8,
+        image: u8,
+        is_tag: bool,
+    },
+    /// The process ends, after a last write, and another one begins.
+    Restart,
 }
 
 /// What a registry answers; numbers are a content, and seconds of `Retry-After`.
@@ -82,8 +92,19 @@ impl Outcome {
 /// An image: its name, and whether it is a tag.
 type Image = (String, bool);
 
+/// What outlives a process about an image.
+#[derive(Clone, Debug)]
+struct Persisted {
+    confirmed: Instant,
+    facts: ImageFacts,
+    last_admitted: Instant,
+}
+
 pub(super) struct World {
     state: State<Image>,
+    begun: Instant,
+    persisted: BTreeMap<Image, Persisted>,
+    data: [Option<BTreeMap<String, String>>; CONFIG_MAPS.len()],
     roomy: bool,
     room: usize,
     now: Instant,
@@ -104,6 +125,31 @@ struct Running {
     since: Instant,
 }
 
+fn image_of(registry: u8, image: u8, is_tag: bool) -> Image {
+    let name = if is_tag {
+        format!("r{registry}.test/app:{image}")
+    } else {
+        let digits = format!("{image:02x}").repeat(32);
+        format!("r{registry}.test/app@sha256:{digits}")
+    };
+    (name, is_tag)
+}
+
+/// A moment by both clocks.
+fn clock(begun: Instant, at: Instant) -> Clock {
+    let since = i64::try_from((at - begun).as_secs()).unwrap();
+    let seconds = 1_800_000_000 + since;
+    Clock { at, seconds }
+}
+
+/// Whether an answer is that there is no such image, or not for this credential.
+fn contradicts(lookup: &Lookup) -> bool {
+    match lookup {
+        Lookup::NotFound(_) | Lookup::Failed(Failure::Unauthorized) => true,
+        Lookup::Found { .. } | Lookup::Failed(_) | Lookup::Pending => false,
+    }
+}
+
 fn registry_of(image: &Image) -> String {
     image.0.split('/').next().unwrap().to_owned()
 }
@@ -114,11 +160,15 @@ impl World {
             entries: room,
             bytes: 16 << 20,
         };
-        Self {
-            state: State::new(room_of_all, LIMITS, STALE),
+        let now = Instant::now();
+        let mut world = Self {
+            state: State::new(room_of_all, LIMITS, STALE, clock(now, now)),
+            begun: now,
+            persisted: BTreeMap::new(),
+            data: Default::default(),
             roomy: room > 1000,
             room,
-            now: Instant::now(),
+            now,
             keys: BTreeMap::new(),
             history: BTreeMap::new(),
             running: Vec::new(),
@@ -126,6 +176,72 @@ impl World {
             passed: BTreeMap::new(),
             throttled: BTreeMap::new(),
             fresh: 0,
+        };
+        world.load();
+        world
+    }
+
+    fn load(&mut self) {
+        let clock = clock(self.begun, self.now);
+        for (number, data) in self.data.iter().enumerate() {
+            let Read { facts, faults } = read(number, data.as_ref(), clock.seconds).unwrap();
+            assert_eq!(faults, []);
+            let bytes = data.as_ref().map_or(0, super::super::persisted::bytes);
+            let read = Read { facts, faults };
+            let observed = Observed::Read { read, bytes };
+            self.state.persisted.observe(number, observed, clock);
+        }
+    }
+
+    /// The process ends, and another one begins.
+    fn restart(&mut self) {
+        for (number, data) in self.data.iter_mut().enumerate() {
+            if let Some(write) = self.state.persisted.to_write(number, true, self.now) {
+                *data = Some(write.data);
+            }
+        }
+        let room = Room {
+            entries: self.room,
+            bytes: 16 << 20,
+        };
+        self.state = State::new(room, LIMITS, STALE, clock(self.begun, self.now));
+        self.load();
+        self.history.clear();
+        self.running.clear();
+        self.waiting.clear();
+        self.passed.clear();
+        self.throttled.clear();
+    }
+
+    /// A pod with an image is admitted.
+    fn admit(&mut self, image: &Image) {
+        let key = self.key(image);
+        self.state.admitted(&key, "ns-0", self.now);
+        let history = self.history.get(image).into_iter().flatten().rev();
+        let found = history
+            .take_while(|(_, lookup)| !contradicts(lookup))
+            .find_map(|(at, lookup)| match lookup {
+                Lookup::Found { facts, .. } => Some((*at, facts.clone())),
+                Lookup::NotFound(_) | Lookup::Failed(_) | Lookup::Pending => None,
+            });
+        let now = self.now;
+        match (found, self.persisted.get_mut(image)) {
+            (Some((at, facts)), Some(before)) => {
+                if at >= before.confirmed {
+                    (before.confirmed, before.facts) = (at, facts);
+                }
+                before.last_admitted = now;
+            }
+            (Some((confirmed, facts)), None) => {
+                let persisted = Persisted {
+                    confirmed,
+                    facts,
+                    last_admitted: now,
+                };
+                self.persisted.insert(image.clone(), persisted);
+            }
+            (None, Some(before)) => before.last_admitted = now,
+            (None, None) => {}
         }
     }
 
@@ -137,13 +253,8 @@ impl World {
                 image,
                 is_tag,
             } => {
-                let name = if *is_tag {
-                    format!("r{registry}.test/app:{image}")
-                } else {
-                    let digits = format!("{image:02x}").repeat(32);
-                    format!("r{registry}.test/app@sha256:{digits}")
-                };
-                self.ask(&format!("ns-{namespace}"), (name, *is_tag));
+                let image = image_of(*registry, *image, *is_tag);
+                self.ask(&format!("ns-{namespace}"), image);
             }
             Step::Flood {
                 namespace,
@@ -162,6 +273,14 @@ impl World {
                 }
             }
             Step::Wait(seconds) => self.now += Duration::from_secs((*seconds).into()),
+            // With little room it is not known what is forgotten, and so not what is persisted.
+            Step::Admit { .. } | Step::Restart if !self.roomy => {}
+            Step::Admit {
+                registry,
+                image,
+                is_tag,
+            } => self.admit(&image_of(*registry, *image, *is_tag)),
+            Step::Restart => self.restart(),
         }
     }
 
@@ -273,23 +392,40 @@ impl World {
             return None;
         }
         let longest = if image.1 { STALE } else { STALE + DIGEST_FOUND };
-        for (at, lookup) in self.history.get(image)?.iter().rev() {
-            match lookup {
-                Lookup::Found { facts, .. } => {
-                    let age = self.now - *at;
-                    return (age <= longest).then(|| Lookup::Found {
+        for (at, lookup) in self.history.get(image).into_iter().flatten().rev() {
+            if contradicts(lookup) {
+                return None;
+            }
+            if let Lookup::Found { facts, .. } = lookup {
+                let age = self.now - *at;
+                if age <= longest {
+                    return Some(Lookup::Found {
                         facts: facts.clone(),
                         source: Source::LastKnown {
                             age,
+                            last_admitted: None,
                             cause: cause.clone(),
                         },
                     });
                 }
-                Lookup::NotFound(_) | Lookup::Failed(Failure::Unauthorized) => return None,
-                Lookup::Failed(_) | Lookup::Pending => {}
+                break;
             }
         }
-        None
+        let persisted = self.persisted.get(image)?;
+        let longest = if image.1 {
+            STALE
+        } else {
+            Duration::from_secs(RETENTION_SECONDS.unsigned_abs())
+        };
+        let age = self.now - persisted.confirmed;
+        (age <= longest).then(|| Lookup::Found {
+            facts: persisted.facts.clone(),
+            source: Source::LastKnown {
+                age,
+                last_admitted: Some(clock(self.begun, persisted.last_admitted).seconds),
+                cause: cause.clone(),
+            },
+        })
     }
 
     fn held(&self, by: impl Fn(&Running) -> bool) -> usize {
@@ -363,6 +499,8 @@ impl World {
     }
 
     fn finish(&mut self, at: usize, outcome: Outcome) {
+        // So that no two answers have the same second.
+        self.now += Duration::from_secs(1);
         let Running { image, since, .. } = self.running.remove(at);
         let key = self.key(&image);
         let mut lookup = outcome.lookup();
@@ -388,6 +526,9 @@ impl World {
         }
         let history = self.history.entry(image.clone()).or_default();
         history.push((self.now, lookup.clone()));
+        if contradicts(&lookup) {
+            self.persisted.remove(&image);
+        }
         if let (Lookup::Found { facts, .. }, true) = (&lookup, image.1) {
             let repository = image.0.rsplit_once(':').unwrap().0;
             let of_digest = (format!("{repository}@{}", facts.digest), false);
@@ -407,7 +548,6 @@ impl World {
     /// Every request that waits gets its place when those before it end.
     pub(super) fn settle(&mut self) {
         while !self.running.is_empty() {
-            self.now += Duration::from_secs(1);
             self.finish(0, Outcome::Found(0));
         }
         assert_eq!(self.waiting, BTreeSet::new());

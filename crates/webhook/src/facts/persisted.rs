@@ -1,0 +1,308 @@
+//! What outlives the memory.
+//!
+//! Here: what the `ConfigMaps` have as far as it is known, what changed since, and when a change is worth a
+//! write. Not here: their text and their room (`bailiff_oci::persisted`), and requests (`persistence`).
+//! Invariant: what is persisted answers only in place of a registry that gives no answer: a tag within
+//! `stale_if_error` of the last time that the registry confirmed it, a digest for 30 days. It is a fact of one
+//! credential and its version, and answers nobody who asks with another one.
+
+use super::key::Key;
+use bailiff_oci::persisted::{
+    CONFIG_MAPS, Changes, Fact, Facts, Fault, RETENTION_SECONDS, Read, Refresh, encode,
+};
+use bailiff_oci::{Failure, ImageFacts, Lookup, Source};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// The longest time that is not written again if it changes.
+const REFRESH: i64 = 24 * 3600;
+/// The shortest.
+const REFRESH_MIN: i64 = 60;
+
+/// One moment by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    pub(crate) at: Instant,
+    /// In seconds since 1970.
+    pub(crate) seconds: i64,
+}
+
+impl Clock {
+    /// A moment in seconds since 1970.
+    fn seconds(&self, at: Instant) -> i64 {
+        let after = at.saturating_duration_since(self.at).as_secs();
+        let before = self.at.saturating_duration_since(at).as_secs();
+        let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+        self.seconds
+            .saturating_add(signed(after))
+            .saturating_sub(signed(before))
+    }
+}
+
+/// What is known about a `ConfigMap`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// It was not read yet.
+    #[default]
+    NotRead,
+    /// It was read.
+    Read,
+    /// There is none.
+    Missing,
+    /// What it has cannot be used.
+    Corrupt,
+}
+
+/// What was read of a `ConfigMap`.
+#[derive(Clone, Debug)]
+pub(crate) enum Observed {
+    /// It has these facts.
+    Read { read: Read, bytes: usize },
+    /// It has none that can be used.
+    Corrupt,
+    /// There is none.
+    Missing,
+}
+
+/// What a write of a `ConfigMap` needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Write {
+    pub(crate) data: BTreeMap<String, String>,
+    facts: Facts,
+    changes: Changes,
+}
+
+#[derive(Debug, Default)]
+struct Map {
+    condition: Condition,
+    stored: Facts,
+    faults: Vec<Fault>,
+    bytes: usize,
+    changes: Changes,
+}
+
+/// How much is persisted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct PersistedSize {
+    pub(super) facts: usize,
+    pub(super) bytes: usize,
+    /// Facts that cannot be used.
+    pub(super) faults: usize,
+    /// `ConfigMaps` that cannot be used.
+    pub(super) unusable: usize,
+}
+
+/// What is persisted, and what of it is to be written.
+#[derive(Debug)]
+pub(super) struct Persisted {
+    stale_if_error: i64,
+    clock: Clock,
+    maps: [Map; CONFIG_MAPS.len()],
+}
+
+impl Persisted {
+    /// Nothing is read yet.
+    pub(super) fn new(stale_if_error: Duration, clock: Clock) -> Self {
+        Self {
+            stale_if_error: i64::try_from(stale_if_error.as_secs()).unwrap_or(i64::MAX),
+            clock,
+            maps: Default::default(),
+        }
+    }
+
+    /// How old a time gets. That of a tag must be younger than its answer is used, after a restart too.
+    fn refresh(&self) -> Refresh {
+        Refresh {
+            tag: (self.stale_if_error / 4).clamp(REFRESH_MIN, REFRESH),
+            digest: REFRESH,
+        }
+    }
+
+    /// A pod with an image was admitted that the registry confirmed then.
+    pub(super) fn admit(
+        &mut self,
+        key: &Key,
+        facts: ImageFacts,
+        confirmed: Instant,
+        namespace: &str,
+        now: Instant,
+    ) {
+        let fact = Fact {
+            facts,
+            confirmed: self.clock.seconds(confirmed),
+            first_admitted: self.clock.seconds(now),
+            last_admitted: self.clock.seconds(now),
+            namespace: Some(namespace.into()),
+        };
+        self.change(key, fact);
+    }
+
+    /// A pod with an image was admitted by what is persisted alone.
+    pub(super) fn admit_again(&mut self, key: &Key, namespace: &str, now: Instant) {
+        if let Some(known) = self.fact(key) {
+            let now = self.clock.seconds(now);
+            let again = Fact {
+                last_admitted: now.max(known.last_admitted),
+                namespace: Some(namespace.into()),
+                ..known
+            };
+            self.change(key, again);
+        }
+    }
+
+    fn change(&mut self, key: &Key, fact: Fact) {
+        let key = key.of_fact();
+        if let Some(map) = self.maps.get_mut(key.config_map()) {
+            let now = fact.last_admitted;
+            map.changes.admit(key, fact, now);
+        }
+    }
+
+    /// The registry said that there is no such image, or not for this credential.
+    pub(super) fn contradict(&mut self, key: &Key, now: Instant) {
+        let now = self.clock.seconds(now);
+        let key = key.of_fact();
+        // What is not known needs no room.
+        if let Some(map) = self.maps.get_mut(key.config_map())
+            && map.changes.applied_to(&key, map.stored.get(&key)).is_some()
+        {
+            map.changes.contradict(key, now);
+        }
+    }
+
+    fn fact(&self, key: &Key) -> Option<Fact> {
+        let key = key.of_fact();
+        let map = self.maps.get(key.config_map())?;
+        map.changes.applied_to(&key, map.stored.get(&key))
+    }
+
+    /// What is persisted about an image, because its registry gives no answer. None: the cause is that of an
+    /// answer, the fact is too old, or the registry contradicted it at a later time.
+    pub(super) fn last_known(
+        &self,
+        key: &Key,
+        contradicted: Option<Instant>,
+        cause: &Failure,
+        now: Instant,
+    ) -> Option<Lookup> {
+        if self.stale_if_error == 0 || !cause.is_without_answer() {
+            return None;
+        }
+        let fact = self.fact(key)?;
+        if contradicted.is_some_and(|at| self.clock.seconds(at) >= fact.confirmed) {
+            return None;
+        }
+        let age = self
+            .clock
+            .seconds(now)
+            .saturating_sub(fact.confirmed)
+            .max(0);
+        let longest = if key.is_tag {
+            self.stale_if_error
+        } else {
+            RETENTION_SECONDS
+        };
+        (age <= longest).then(|| Lookup::Found {
+            facts: fact.facts,
+            source: Source::LastKnown {
+                age: Duration::from_secs(age.unsigned_abs()),
+                last_admitted: Some(fact.last_admitted),
+                cause: cause.clone(),
+            },
+        })
+    }
+
+    /// A `ConfigMap` was read at this time.
+    pub(super) fn observe(&mut self, number: usize, observed: Observed, clock: Clock) {
+        self.clock = clock;
+        let Some(map) = self.maps.get_mut(number) else {
+            return;
+        };
+        let changes = std::mem::take(&mut map.changes);
+        *map = match observed {
+            Observed::Read { read, bytes } => Map {
+                condition: Condition::Read,
+                stored: read.facts,
+                faults: read.faults,
+                bytes,
+                changes,
+            },
+            Observed::Corrupt => Map {
+                condition: Condition::Corrupt,
+                changes,
+                ..Map::default()
+            },
+            Observed::Missing => Map {
+                condition: Condition::Missing,
+                changes,
+                ..Map::default()
+            },
+        };
+    }
+
+    /// What is known about a `ConfigMap`.
+    pub(super) fn condition(&self, number: usize) -> Condition {
+        self.maps
+            .get(number)
+            .map_or(Condition::Missing, |map| map.condition)
+    }
+
+    /// What to write into a `ConfigMap`. None: it is not worth a write yet, or it cannot be written. The last time,
+    /// each change is.
+    pub(super) fn to_write(&self, number: usize, is_last: bool, now: Instant) -> Option<Write> {
+        let map = self.maps.get(number)?;
+        match map.condition {
+            Condition::NotRead | Condition::Missing => return None,
+            Condition::Read | Condition::Corrupt => {}
+        }
+        let is_due = if is_last {
+            !map.changes.is_empty()
+        } else {
+            map.changes.are_due(&map.stored, self.refresh())
+        };
+        if !is_due {
+            return None;
+        }
+        let (data, facts) = encode(map.changes.applied(&map.stored), self.clock.seconds(now));
+        Some(Write {
+            data,
+            facts,
+            changes: map.changes.clone(),
+        })
+    }
+
+    /// A `ConfigMap` was written.
+    pub(super) fn written(&mut self, number: usize, write: Write) {
+        if let Some(map) = self.maps.get_mut(number) {
+            map.changes.remove(&write.changes);
+            map.condition = Condition::Read;
+            map.bytes = bytes(&write.data);
+            map.stored = write.facts;
+            map.faults = Vec::new();
+        }
+    }
+
+    pub(super) fn size(&self) -> PersistedSize {
+        let mut size = PersistedSize::default();
+        for map in &self.maps {
+            size.facts += map.stored.len();
+            size.bytes += map.bytes;
+            size.faults += map.faults.len();
+            size.unusable += match map.condition {
+                Condition::Read => 0,
+                Condition::NotRead | Condition::Missing | Condition::Corrupt => 1,
+            };
+        }
+        size
+    }
+}
+
+/// Bytes of the data of a `ConfigMap`.
+pub(crate) fn bytes(data: &BTreeMap<String, String>) -> usize {
+    data.iter()
+        .map(|(key, value)| key.len() + value.len())
+        .sum()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,380 @@
+//! What a restart leaves, and who it is for.
+
+use super::super::answers::Room;
+use super::super::key::Wanted;
+use super::super::queue::Limits;
+use super::super::state::{Asked, State};
+use super::*;
+use bailiff_oci::persisted::read;
+use bailiff_oci::{Digest, ManifestKind, Missing, Reference, ShortNames};
+use std::sync::Arc;
+
+const STALE: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
+/// 2027-01-15.
+const START: i64 = 1_800_000_000;
+const TAG: &str = "ghcr.io/acme/web:1";
+
+fn digest(content: u8) -> Digest {
+    Digest::parse(&format!("sha256:{}", format!("{content:02x}").repeat(32))).unwrap()
+}
+
+fn found(content: u8) -> Lookup {
+    Lookup::Found {
+        facts: ImageFacts {
+            digest: digest(content),
+            kind: ManifestKind::Index,
+        },
+        source: Source::Registry,
+    }
+}
+
+fn key(image: &str, credential: &str) -> Arc<Key> {
+    let wanted = Wanted::<()> {
+        reference: Reference::parse(image, ShortNames::DockerHub).unwrap(),
+        namespace: String::new(),
+        named_by_policy: false,
+        credential: None,
+        credential_key: credential.to_owned(),
+    };
+    Arc::new(Key::new("https://ghcr.io", &wanted))
+}
+
+/// The `ConfigMaps`, and a process that reads and writes them.
+struct World {
+    state: State<()>,
+    begun: Instant,
+    stale: Duration,
+    data: [BTreeMap<String, String>; CONFIG_MAPS.len()],
+}
+
+impl World {
+    fn new(stale: Duration) -> Self {
+        let begun = Instant::now();
+        let mut world = Self {
+            state: state(stale, begun),
+            begun,
+            stale,
+            data: Default::default(),
+        };
+        world.load(begun);
+        world
+    }
+
+    fn load(&mut self, now: Instant) {
+        let clock = self.clock(now);
+        for (number, data) in self.data.iter().enumerate() {
+            let observed = match read(number, Some(data), clock.seconds) {
+                Ok(read) => Observed::Read {
+                    read,
+                    bytes: bytes(data),
+                },
+                Err(_) => Observed::Corrupt,
+            };
+            self.state.persisted.observe(number, observed, clock);
+        }
+    }
+
+    fn clock(&self, at: Instant) -> Clock {
+        let seconds = START + i64::try_from((at - self.begun).as_secs()).unwrap();
+        Clock { at, seconds }
+    }
+
+    /// Writes what is due; how many `ConfigMaps`.
+    fn write(&mut self, is_last: bool, now: Instant) -> usize {
+        let mut written = 0;
+        for (number, data) in self.data.iter_mut().enumerate() {
+            if let Some(write) = self.state.persisted.to_write(number, is_last, now) {
+                *data = write.data.clone();
+                self.state.persisted.written(number, write);
+                written += 1;
+            }
+        }
+        written
+    }
+
+    fn restart(&mut self, now: Instant) {
+        self.state = state(self.stale, self.begun);
+        self.load(now);
+    }
+
+    /// What a namespace gets that asks when the registry answers with this.
+    fn ask(&mut self, key: &Arc<Key>, answer: Lookup, now: Instant) -> Lookup {
+        match self.state.ask(key, "shop", || (), now) {
+            Asked::Known(lookup) | Asked::Overloaded(lookup) => lookup,
+            Asked::Waiting => {
+                self.state.start(now).unwrap();
+                self.state.finish(key, answer, now)
+            }
+        }
+    }
+
+    /// A tag is admitted, and its pod by the digest.
+    fn admit(&mut self, key: &Arc<Key>, content: u8, now: Instant) -> Arc<Key> {
+        assert_eq!(self.ask(key, found(content), now), found(content));
+        let of_digest = Arc::new(key.with_digest(&digest(content)).unwrap());
+        assert_eq!(self.ask(&of_digest, found(content), now), found(content));
+        for key in [key, &of_digest] {
+            self.state.admitted(key, "shop", now);
+        }
+        of_digest
+    }
+}
+
+fn state(stale: Duration, begun: Instant) -> State<()> {
+    let room = Room {
+        entries: 1024,
+        bytes: 1 << 20,
+    };
+    let limits = Limits {
+        places: 64,
+        waiting: 64,
+        waiting_per_namespace: 64,
+    };
+    let clock = Clock {
+        at: begun,
+        seconds: START,
+    };
+    State::new(room, limits, stale, clock)
+}
+
+fn down() -> Lookup {
+    Lookup::Failed(Failure::Connect)
+}
+
+/// Age and last admission of an answer that is the last known one with this content.
+fn last_known(lookup: &Lookup, content: u8) -> Option<(Duration, Option<i64>)> {
+    match lookup {
+        Lookup::Found {
+            facts,
+            source: Source::LastKnown {
+                age, last_admitted, ..
+            },
+        } => {
+            assert_eq!(facts.digest, digest(content));
+            Some((*age, *last_admitted))
+        }
+        Lookup::Found { .. } | Lookup::NotFound(_) | Lookup::Failed(_) | Lookup::Pending => None,
+    }
+}
+
+#[test]
+fn after_a_restart_with_the_registry_down_what_was_admitted_is_known_and_nothing_else() {
+    let mut world = World::new(STALE);
+    let (tag, start) = (key(TAG, ""), world.begun);
+    let of_digest = world.admit(&tag, 1, start);
+    let only_asked = key("ghcr.io/acme/web:2", "");
+    world.ask(&only_asked, found(2), start);
+    assert_eq!(world.write(false, start), 2, "the tag's and the digest's");
+    for (after, tag_is_known, digest_is_known) in [
+        (HOUR, true, true),
+        (STALE, true, true),
+        (STALE + Duration::from_secs(1), false, true),
+        (30 * DAY, false, true),
+        (30 * DAY + Duration::from_secs(1), false, false),
+    ] {
+        let now = start + after;
+        world.restart(now);
+        for (key, is_known) in [(&tag, tag_is_known), (&of_digest, digest_is_known)] {
+            let found = last_known(&world.ask(key, down(), now), 1);
+            assert_eq!(found, is_known.then_some((after, Some(START))), "{key:?}");
+        }
+        assert_eq!(world.ask(&only_asked, down(), now), down());
+    }
+}
+
+#[test]
+fn a_review_that_cannot_wait_gets_what_is_persisted() {
+    let mut world = World::new(STALE);
+    let (tag, start) = (key(TAG, ""), world.begun);
+    world.admit(&tag, 1, start);
+    world.write(false, start);
+    let now = start + HOUR;
+    world.restart(now);
+    // The registry is silent.
+    assert_eq!(world.state.ask(&tag, "shop", || (), now), Asked::Waiting);
+    world.state.start(now).unwrap();
+    let late = world.state.late(&tag, "shop", now);
+    assert_eq!(last_known(&late, 1), Some((HOUR, Some(START))));
+    let unknown = key("ghcr.io/acme/web:2", "");
+    assert_eq!(
+        world.state.ask(&unknown, "shop", || (), now),
+        Asked::Waiting
+    );
+    assert_eq!(world.state.late(&unknown, "shop", now), Lookup::Pending);
+}
+
+#[test]
+fn an_answer_of_the_registry_counts_more_than_what_is_persisted() {
+    for answer in [
+        found(2),
+        Lookup::NotFound(Missing::Manifest),
+        Lookup::Failed(Failure::Unauthorized),
+        Lookup::Failed(Failure::Forbidden),
+        Lookup::Failed(Failure::Certificate),
+    ] {
+        let mut world = World::new(STALE);
+        let (tag, start) = (key(TAG, ""), world.begun);
+        world.admit(&tag, 1, start);
+        world.write(false, start);
+        let now = start + HOUR;
+        world.restart(now);
+        assert_eq!(world.ask(&tag, answer.clone(), now), answer);
+    }
+}
+
+#[test]
+fn what_the_registry_contradicted_does_not_come_back_when_it_is_down() {
+    for denial in [
+        Lookup::NotFound(Missing::Manifest),
+        Lookup::Failed(Failure::Unauthorized),
+        Lookup::Failed(Failure::Forbidden),
+    ] {
+        let mut world = World::new(STALE);
+        let (tag, start) = (key(TAG, ""), world.begun);
+        world.admit(&tag, 1, start);
+        world.write(false, start);
+        let before = world.data.clone();
+        let now = start + HOUR;
+        world.restart(now);
+        assert_eq!(world.ask(&tag, denial.clone(), now), denial);
+        assert_eq!(world.write(false, now), 1);
+        // Another replica that did not learn of it wrote at the same time, and the watch brings that.
+        let after = std::mem::replace(&mut world.data, before);
+        world.load(now);
+        let later = now + HOUR;
+        assert_eq!(world.ask(&tag, down(), later), down(), "{denial:?}");
+        world.data = after;
+        world.restart(later);
+        assert_eq!(world.ask(&tag, down(), later), down(), "{denial:?}");
+    }
+}
+
+#[test]
+fn a_namespace_without_the_credential_or_with_another_version_of_it_learns_nothing() {
+    let mut world = World::new(STALE);
+    let start = world.begun;
+    let of_digest = world.admit(&key(TAG, "pull@1.7"), 1, start);
+    assert_eq!(world.write(false, start), 2);
+    let now = start + HOUR;
+    world.restart(now);
+    for (credential, is_known) in [
+        ("", false),
+        ("pull@1.8", false),
+        ("other@1.7", false),
+        ("pull@1.7", true),
+    ] {
+        let digest = format!("ghcr.io/acme/web@{}", digest(1));
+        for image in [TAG, &digest] {
+            let lookup = world.ask(&key(image, credential), down(), now);
+            let found = last_known(&lookup, 1).is_some();
+            assert_eq!(found, is_known, "{image} {credential}");
+        }
+    }
+    assert!(last_known(&world.ask(&of_digest, down(), now), 1).is_some());
+}
+
+#[test]
+fn without_stale_if_error_nothing_persisted_is_used() {
+    let mut world = World::new(Duration::ZERO);
+    let (tag, start) = (key(TAG, ""), world.begun);
+    let of_digest = world.admit(&tag, 1, start);
+    world.write(false, start);
+    world.restart(start);
+    for key in [tag, of_digest] {
+        assert_eq!(world.ask(&key, down(), start), down());
+    }
+}
+
+#[test]
+fn yesterdays_tag_is_known_although_little_is_written() {
+    let mut world = World::new(STALE);
+    let (tag, start) = (key(TAG, ""), world.begun);
+    let mut written = 0;
+    // A pod each quarter of an hour for a day, and no orderly end.
+    let mut now = start;
+    for _ in 0..96 {
+        now += HOUR / 4;
+        world.admit(&tag, 1, now);
+        written += world.write(false, now);
+    }
+    assert!(written <= 6, "{written} writes");
+    let later = now + 18 * HOUR;
+    world.restart(later);
+    let found = last_known(&world.ask(&tag, down(), later), 1);
+    assert!(found.is_some(), "18 hours after the last admission");
+}
+
+#[test]
+fn an_orderly_end_writes_everything() {
+    let mut world = World::new(STALE);
+    let (tag, start) = (key(TAG, ""), world.begun);
+    world.admit(&tag, 1, start);
+    world.write(false, start);
+    let now = start + HOUR;
+    world.admit(&tag, 1, now);
+    assert_eq!(world.write(false, now), 0);
+    assert_eq!(world.write(true, now), 2);
+    assert_eq!(world.write(true, now), 0);
+    world.restart(now + STALE);
+    let lookup = world.ask(&tag, down(), now + STALE);
+    let admitted = START + 3600;
+    assert_eq!(last_known(&lookup, 1), Some((STALE, Some(admitted))));
+}
+
+#[test]
+fn admissions_by_what_is_persisted_make_it_no_younger() {
+    let mut world = World::new(STALE);
+    let (tag, start) = (key(TAG, ""), world.begun);
+    world.admit(&tag, 1, start);
+    world.write(false, start);
+    let now = start + 20 * HOUR;
+    world.restart(now);
+    assert!(last_known(&world.ask(&tag, down(), now), 1).is_some());
+    world.state.admitted(&tag, "shop", now);
+    assert_eq!(world.write(true, now), 1);
+    let later = start + STALE;
+    world.restart(later);
+    let admitted = START + 20 * 3600;
+    let lookup = world.ask(&tag, down(), later);
+    assert_eq!(last_known(&lookup, 1), Some((STALE, Some(admitted))));
+    let later = later + Duration::from_secs(1);
+    world.restart(later);
+    assert_eq!(world.ask(&tag, down(), later), down());
+}
+
+#[test]
+fn a_corrupt_or_missing_config_map_is_counted_and_written_with_the_next_admission() {
+    let mut world = World::new(STALE);
+    let (tag, start) = (key(TAG, ""), world.begun);
+    assert_eq!(world.state.persisted.size().unusable, 0);
+    world.admit(&tag, 1, start);
+    world.write(false, start);
+    let number = tag.of_fact().config_map();
+    world.data[number].insert("sha256".to_owned(), "0".repeat(64));
+    world.restart(start);
+    let size = world.state.persisted.size();
+    assert_eq!((size.facts, size.unusable), (1, 1));
+    assert_eq!(world.write(false, start), 0, "it stays reported");
+    assert_eq!(world.ask(&tag, down(), start), down());
+    let now = start + HOUR;
+    world.admit(&tag, 1, now);
+    assert_eq!(world.write(false, now), 1);
+    assert_eq!(world.state.persisted.size().unusable, 0);
+    world.restart(now);
+    assert!(last_known(&world.ask(&tag, down(), now), 1).is_some());
+
+    let clock = world.clock(now);
+    world
+        .state
+        .persisted
+        .observe(number, Observed::Missing, clock);
+    assert_eq!(world.state.persisted.size().unusable, 1);
+    let now = now + HOUR;
+    world.admit(&tag, 1, now);
+    assert_eq!(world.write(true, now), 1, "the digest's alone");
+    let fresh = state(STALE, world.begun);
+    assert_eq!(fresh.persisted.size().unusable, CONFIG_MAPS.len());
+    assert!(fresh.persisted.to_write(number, true, now).is_none());
+}
