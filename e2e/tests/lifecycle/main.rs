@@ -1,8 +1,8 @@
 //! The chart over its life, as for any other application: upgrade, rollback, uninstall that keeps the
 //! kinds and that deletes them, and install again.
 //!
-//! Here: one version of it. Not here: its namespace deleted (`namespace`), a newer version and the way
-//! back (`versions`).
+//! Here: one version of it. Not here: its namespace deleted (`namespace`), its webhook down (`outage`), a newer
+//! version and the way back (`versions`).
 //! Invariant: a story that changes the installation leaves it as `ensure_installed` makes it.
 
 #![allow(
@@ -18,6 +18,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 mod namespace;
+mod outage;
 mod versions;
 
 fn must(output: &Output) -> String {
