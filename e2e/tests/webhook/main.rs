@@ -53,5 +53,8 @@ fn values() -> Vec<String> {
 /// A story without another at the same time: all of these change the webhook, or count what it is asked.
 fn begin_alone(name: &str) -> Story {
     install_with(values);
-    Story::begin_alone(name)
+    let story = Story::begin_alone(name);
+    // Replicas of the installation before go on answering for a while.
+    story.webhook_settles(REPLICAS);
+    story
 }

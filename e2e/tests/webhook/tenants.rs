@@ -36,6 +36,11 @@ fn bind(story: &Story, other: &str) {
 
 /// What the tenant without the credential reads about a tag of the private image.
 fn unauthorized(story: &Story, registry: &Registry, image: &str) -> String {
+    let (name, digest) = image.split_once("@sha256:").unwrap_or((image, ""));
+    let image = match digest.get(..12) {
+        Some(digest) => format!("{name}@sha256:{digest}"),
+        None => name.to_owned(),
+    };
     format!(
         "Container probe: {image} could not be checked, because registry {} requires other credentials (401). ImageAdmissionPolicy images-{} requires images that were checked. Check the reference. An administrator can add credentials for it to the value registries of Bailiff.",
         registry.host(),
