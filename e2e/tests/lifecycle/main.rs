@@ -42,9 +42,11 @@ fn uninstall(story: &Story) -> String {
     // Helm 4.3's wait takes a status that it has not yet seen for a deletion that is done
     // (pkg/kube/statuswait.go), so it may return while everything is still being deleted. What
     // was never deleted fails here at the deadline.
+    // Rendered policies stay for as long as the image policies that they are of.
+    let stays = |name: &String| name.contains("bailiff.dev") || name.contains("/bailiff-image.");
     let going: Vec<_> = left(story)
         .into_iter()
-        .filter(|name| !name.contains("bailiff.dev"))
+        .filter(|name| !stays(name))
         .collect();
     if !going.is_empty() {
         let mut arguments = vec!["-n", NAMESPACE];

@@ -91,10 +91,10 @@ impl LyingMirror {
 impl Drop for LyingMirror {
     fn drop(&mut self) {
         // A folder that is gone went with the cluster.
-        if OPEN.trusted_by(&self.node, None).is_err() {}
+        let _written = OPEN.trusted_by(&self.node, None);
         self.over.store(true, Ordering::Relaxed);
         // Wakes up the thread that waits for a connection.
-        if TcpStream::connect(self.address).is_err() {}
+        let _connected = TcpStream::connect(self.address);
         if self
             .server
             .take()
