@@ -1,6 +1,6 @@
-//! kubectl against the one cluster of the tests.
+//! kubectl and bailiff against the one cluster of the tests.
 //!
-//! Here: running kubectl and reading what it prints. Not here: what is asked for (`story`).
+//! Here: running them and reading what they print. Not here: what is asked for (`story`).
 //! Invariant: every wait is kubectl's own watch, with a deadline; nothing polls or sleeps.
 
 use serde_json::Value;
@@ -70,6 +70,22 @@ impl Cluster {
             output.stderr
         );
         output.stdout
+    }
+
+    /// The command `bailiff`, as it was built for these tests.
+    #[must_use]
+    pub fn program() -> PathBuf {
+        let Some(program) = std::env::var_os("BAILIFF_E2E_PROGRAM") else {
+            panic!("BAILIFF_E2E_PROGRAM is not set: run this with hack/e2e.sh");
+        };
+        program.into()
+    }
+
+    /// Runs `bailiff` as a person would; what it printed, whether it succeeded or not.
+    #[must_use]
+    pub fn bailiff(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(&Self::program().to_string_lossy());
+        run(command.args(arguments), None)
     }
 
     /// Creates an object as the bearer of a token.

@@ -2,7 +2,8 @@
 //!
 //! Here: namespace, `helm upgrade --install`, waiting until both components are ready. Not here:
 //! loading the image into the nodes (`hack/e2e.sh`).
-//! Invariant: what a story finds is the chart's defaults with the times of a test.
+//! Invariant: what a story finds is the chart's defaults with the times of a test, and with what its test
+//! program adds.
 
 use crate::cluster::{Cluster, Output, run};
 use crate::registry::pull_secret;
@@ -20,6 +21,9 @@ const PULL_SECRET: &str = "private-registry";
 pub const SHARED: &str = "shared";
 
 static INSTALLED: OnceLock<()> = OnceLock::new();
+
+/// Arguments of `helm` that this test program adds.
+static OWN: OnceLock<Vec<String>> = OnceLock::new();
 
 /// Runs helm on the cluster of the tests.
 #[must_use]
@@ -47,24 +51,35 @@ pub fn install_arguments() -> Vec<String> {
     arguments.push("--values".to_owned());
     arguments.push(root().join("e2e/values.yaml").display().to_string());
     arguments.push("--set-json".to_owned());
-    arguments.push(format!("registries={}", registries()));
+    arguments.push(format!("registries={}", registries(None)));
+    // What is set last counts.
+    arguments.extend(OWN.get().into_iter().flatten().cloned());
     arguments
 }
 
+/// Installs Bailiff with more arguments of `helm` for all stories of this test program, each of which calls
+/// this before it begins.
+pub fn install_with(arguments: impl FnOnce() -> Vec<String>) {
+    let _arguments = OWN.get_or_init(arguments);
+}
+
 /// The value `registries`: those of the test cluster, whose certificates are signed with its own authority.
-fn registries() -> Value {
+/// `selector` selects the namespaces that use the account of the private one; none: all do.
+#[must_use]
+pub fn registries(selector: Option<&Value>) -> Value {
     let cluster = bailiff_testbed::Cluster::running().unwrap();
     let (open, private) = (cluster.registry(), cluster.private_registry());
     let (open, private) = (open.unwrap(), private.unwrap());
+    let mut credential = json!({
+        "secret": PULL_SECRET,
+        "repositories": [format!("{}/*/{SHARED}", private.host())],
+    });
+    if let Some(selector) = selector {
+        credential["namespaceSelector"] = selector.clone();
+    }
     json!({
         open.host(): {"caBundle": open.ca_bundle()},
-        private.host(): {
-            "caBundle": private.ca_bundle(),
-            "credentials": [{
-                "secret": PULL_SECRET,
-                "repositories": [format!("{}/*/{SHARED}", private.host())],
-            }],
-        },
+        private.host(): {"caBundle": private.ca_bundle(), "credentials": [credential]},
     })
 }
 

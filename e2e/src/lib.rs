@@ -15,6 +15,7 @@
 )]
 
 mod cluster;
+pub mod images;
 mod installation;
 mod registry;
 mod story;
@@ -24,7 +25,8 @@ pub mod workload;
 
 pub use cluster::{Cluster, Output};
 pub use installation::{
-    NAMESPACE, SHARED, create_namespace, ensure_installed, helm, install_arguments, upgrade,
+    NAMESPACE, SHARED, create_namespace, ensure_installed, helm, install_arguments, install_with,
+    registries, upgrade,
 };
 pub use registry::{Outage, Registry, pull_secret};
 pub use story::{Story, unique};

@@ -1,6 +1,6 @@
-//! The webhook's replicas, as stories change them.
+//! The webhook's replicas, as stories see and change them.
 //!
-//! Here: scaling its Deployment, and back, and restarting all of it. Not here: what is expected then.
+//! Here: scaling its Deployment, and back, and restarting all of it; its pods and what they count. Not here: what is expected of them.
 //! Invariant: the replicas are the installation's again when a story ends, also one that fails.
 
 use crate::cluster::Cluster;
@@ -32,9 +32,7 @@ impl Story {
         assert_eq!(failed, None);
         scaled
     }
-}
 
-impl Story {
     /// Deletes all pods of the webhook at once, and returns when as many others are ready.
     pub fn restart_webhook(&self) {
         let deployment = ["get", DEPLOYMENT, "-n", NAMESPACE];
@@ -44,22 +42,50 @@ impl Story {
         let _deleted = self
             .cluster
             .kubectl(&["delete", "pods", "-n", NAMESPACE, "-l", SELECTOR]);
-        assert_eq!(until_ready(&self.cluster, replicas), None);
+        self.webhook_settles(replicas);
+    }
+
+    /// Waits until so many replicas run, all of them ready, and no pod of the webhook is terminating.
+    pub fn webhook_settles(&self, replicas: usize) {
+        let failed = settles(&self.cluster, replicas);
+        assert_eq!(failed, None);
+    }
+
+    /// The pods of the webhook.
+    #[must_use]
+    pub fn webhook_pods(&self) -> Vec<Value> {
+        let pods = self.cluster.get(&["pods", "-n", NAMESPACE, "-l", SELECTOR]);
+        pods["items"].as_array().unwrap().clone()
+    }
+
+    /// A counter of the webhook, summed over its pods; `metric` with its labels as the pods write them.
+    #[must_use]
+    pub fn webhook_counts(&self, metric: &str) -> u64 {
+        let line = format!("{metric} ");
+        let of_pod = |pod: &Value| {
+            let name = pod["metadata"]["name"].as_str().unwrap();
+            let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{name}:8080/proxy/metrics");
+            let text = self.cluster.kubectl(&["get", "--raw", &path]);
+            let count = text.lines().find_map(|found| found.strip_prefix(&line));
+            // A label that was not counted yet has no line.
+            count.map_or(0, |count| count.trim().parse::<u64>().unwrap())
+        };
+        self.webhook_pods().iter().map(of_pod).sum()
     }
 }
 
-/// Scales, and waits until the pods of before are gone and those of now are ready; what failed.
+/// Scales, and waits until it has happened; what failed.
 fn scale(cluster: &Cluster, replicas: usize) -> Option<String> {
     let number = format!("--replicas={replicas}");
     let output = cluster.try_kubectl(&["scale", DEPLOYMENT, "-n", NAMESPACE, &number]);
     if !output.success {
         return Some(output.stderr);
     }
-    until_ready(cluster, replicas)
+    settles(cluster, replicas)
 }
 
-/// Waits until there are so many pods, all of them ready; what failed.
-fn until_ready(cluster: &Cluster, replicas: usize) -> Option<String> {
+/// Waits until exactly so many pods are there and ready; what failed.
+fn settles(cluster: &Cluster, replicas: usize) -> Option<String> {
     let pods = ["get", "pods", "-n", NAMESPACE, "-l", SELECTOR, "-o=json"];
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -6,21 +6,14 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_e2e::Story;
 use bailiff_e2e::workload::{BUSYBOX, deployment};
+use bailiff_e2e::{Cluster, Story};
 use serde_json::Value;
 use std::time::{Duration, Instant};
 
 fn bailiff(story: &Story, arguments: &[&str]) -> (bool, String, String) {
-    let program = std::env::var_os("BAILIFF_E2E_PROGRAM")
-        .unwrap_or_else(|| panic!("BAILIFF_E2E_PROGRAM is not set: run this by hack/e2e.sh"));
-    let mut command = story.cluster.command(&program.to_string_lossy());
-    let output = command.args(arguments).output().unwrap();
-    (
-        output.status.success(),
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    let output = story.cluster.bailiff(arguments);
+    (output.success, output.stdout, output.stderr)
 }
 
 #[test]
@@ -109,8 +102,7 @@ fn incidents_are_watched_by_the_plugin_and_printed_as_yaml() {
     use std::io::BufRead as _;
     let story = Story::begin("plugin");
     let namespace = story.namespace.clone();
-    let program = std::env::var_os("BAILIFF_E2E_PROGRAM")
-        .unwrap_or_else(|| panic!("BAILIFF_E2E_PROGRAM is not set: run this by hack/e2e.sh"));
+    let program = Cluster::program();
     let folder = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(program, folder.path().join("kubectl-bailiff")).unwrap();
     let path = std::env::join_paths(

@@ -97,11 +97,7 @@ fn at_its_limit_a_namespace_has_log_entries_for_what_is_audited_and_incidents_fo
     assert!(items.iter().all(|i| i["metadata"]["name"] != *name));
 
     // People see it, and what is enforced is recorded and responded to.
-    let program = std::env::var_os("BAILIFF_E2E_PROGRAM")
-        .unwrap_or_else(|| panic!("BAILIFF_E2E_PROGRAM is not set: run this by hack/e2e.sh"));
-    let mut command = story.cluster.command(&program.to_string_lossy());
-    let status = command.arg("status").output().unwrap();
-    let status = String::from_utf8(status.stdout).unwrap();
+    let status = story.cluster.bailiff(&["status"]).stdout;
     let row = status
         .lines()
         .find(|line| line.starts_with("incident-limits"));

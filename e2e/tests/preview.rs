@@ -19,14 +19,10 @@ fn begin(name: &str, actions: &str, more: &str) -> Story {
 
 /// What the preview of a workload or pod reports for the only policy that applies to a pod.
 fn preview(story: &Story, target: &str, pod: &Value) -> Value {
-    let program = std::env::var_os("BAILIFF_E2E_PROGRAM")
-        .unwrap_or_else(|| panic!("BAILIFF_E2E_PROGRAM is not set: run this with hack/e2e.sh"));
-    let mut command = story.cluster.command(&program.to_string_lossy());
-    command.args(["preview", target, "-n", &story.namespace, "-o", "json"]);
-    let output = command.output().unwrap();
-    let err = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{err}");
-    let previews: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let preview = ["preview", target, "-n", &story.namespace, "-o", "json"];
+    let output = story.cluster.bailiff(&preview);
+    assert!(output.success, "{}", output.stderr);
+    let previews: Value = serde_json::from_str(&output.stdout).unwrap();
     let pods = previews["pods"].as_array().unwrap();
     let found = pods
         .iter()

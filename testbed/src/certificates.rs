@@ -1,7 +1,7 @@
 //! The certificates and kubeconfigs of the cluster.
 //!
-//! Here: one authority, a certificate for each component, a kubeconfig for each client. Not
-//! here: who uses them.
+//! Here: one authority, a certificate for each component, a kubeconfig for each client, and what the API
+//! server calls webhooks with. Not here: who uses them.
 //! Invariant: keys never leave the state folder, whose files only root can read.
 
 use crate::{network, state};
@@ -12,22 +12,17 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 
+/// What the API server reads for the plugins that call webhooks (`--admission-control-config-file`).
+pub(crate) const ADMISSION: &str = "admission.json";
+/// The certificates of the authority that the API server's client certificate for webhooks is signed with.
+pub(crate) const WEBHOOK_CLIENT_CA: &str = "pki/webhook-client-ca.crt";
+/// The host of the webhooks that it presents this certificate to.
+const WEBHOOK: &str = "bailiff-webhook.bailiff-system.svc";
+
 /// Makes everything below `pki/` and `kubeconfigs/`.
 pub(crate) fn make() -> Result<()> {
-    let key = KeyPair::generate()?;
-    let mut params = CertificateParams::default();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "bailiff-testbed");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    params.key_usages = vec![
-        KeyUsagePurpose::KeyCertSign,
-        KeyUsagePurpose::DigitalSignature,
-    ];
-    let authority = params.self_signed(&key)?;
-    let ca = authority.pem();
+    let (issuer, ca) = authority("bailiff-testbed")?;
     state::write("pki/ca.crt", &ca)?;
-    let issuer = Issuer::new(params, key);
 
     let service = network::SERVICE_OF_API_SERVER;
     let names = [
@@ -78,7 +73,57 @@ pub(crate) fn make() -> Result<()> {
         )?;
         kubeconfig(node, &ca, &certificate, &key)?;
     }
-    Ok(())
+    webhook_client()
+}
+
+/// Makes an authority, and its certificate.
+fn authority(common_name: &str) -> Result<(Issuer<'static, KeyPair>, String)> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![
+        KeyUsagePurpose::KeyCertSign,
+        KeyUsagePurpose::DigitalSignature,
+    ];
+    let certificate = params.self_signed(&key)?.pem();
+    Ok((Issuer::new(params, key), certificate))
+}
+
+/// Makes the certificate with which the API server calls webhooks, of an authority for this alone, and the
+/// files that tell the API server of it. It presents the certificate only to a webhook that asks for one.
+fn webhook_client() -> Result<()> {
+    let (issuer, ca) = authority("bailiff-testbed-webhook-client")?;
+    state::write(WEBHOOK_CLIENT_CA, ca)?;
+    issue(&issuer, "webhook-client", "kube-apiserver", None, &[])?;
+    let user = serde_json::json!({
+        "client-certificate": state::text("pki/webhook-client.crt"),
+        "client-key": state::text("pki/webhook-client.key"),
+    });
+    let kubeconfig = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "users": [{"name": WEBHOOK, "user": user}],
+    });
+    let kubeconfig = state::write("kubeconfigs/webhooks", kubeconfig.to_string())?;
+    let plugins = ["MutatingAdmissionWebhook", "ValidatingAdmissionWebhook"].map(|name| {
+        serde_json::json!({
+            "name": name,
+            "configuration": {
+                "apiVersion": "apiserver.config.k8s.io/v1",
+                "kind": "WebhookAdmissionConfiguration",
+                "kubeConfigFile": kubeconfig,
+            },
+        })
+    });
+    let admission = serde_json::json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AdmissionConfiguration",
+        "plugins": plugins,
+    });
+    state::write(ADMISSION, admission.to_string()).map(drop)
 }
 
 /// Makes a certificate for a client, and for a server too where it has names.

@@ -112,8 +112,11 @@ fn folders(node: &str) -> Vec<PathBuf> {
 
 /// The processes in a node's cgroups.
 pub(crate) fn processes(node: &str) -> BTreeSet<i32> {
-    folders(node)
-        .iter()
+    processes_in(folders(node).iter())
+}
+
+fn processes_in<'a>(folders: impl Iterator<Item = &'a PathBuf>) -> BTreeSet<i32> {
+    folders
         .filter_map(|folder| std::fs::read_to_string(folder.join("cgroup.procs")).ok())
         .flat_map(|text| {
             text.lines()
@@ -122,6 +125,15 @@ pub(crate) fn processes(node: &str) -> BTreeSet<i32> {
         })
         .filter(|pid| *pid > 1)
         .collect()
+}
+
+/// The processes of a container, by its ID.
+pub(crate) fn processes_of_container(node: &str, id: &str) -> BTreeSet<i32> {
+    let is_its = |folder: &&PathBuf| {
+        let name = folder.file_name().unwrap_or_default();
+        name.to_string_lossy().contains(id)
+    };
+    processes_in(folders(node).iter().filter(is_its))
 }
 
 /// Ends every process in a node's cgroups. They are ours: nothing else is ever put there.

@@ -180,6 +180,22 @@ impl Cluster {
         &self.programs
     }
 
+    /// The addresses from which the API server calls webhooks, as a range.
+    #[must_use]
+    pub fn api_server_range(&self) -> String {
+        format!("{}/32", network::HOST)
+    }
+
+    /// The certificates, in PEM, of the authority that signs the certificate with which the API server calls
+    /// webhooks that ask for one.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn webhook_client_ca(&self) -> Result<String> {
+        let path = state::path(certificates::WEBHOOK_CLIENT_CA);
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
     /// Runs kubectl as administrator; its output.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! Invariant: what needs the API server starts once `/readyz` answers; it gives up otherwise.
 
 use crate::process::{Process, until};
-use crate::{network, state};
+use crate::{certificates, network, state};
 use anyhow::Result;
 use std::path::Path;
 use std::process::Command;
@@ -92,6 +92,10 @@ pub(crate) fn start_api_server(programs: &Path) -> Result<()> {
             format!("--service-cluster-ip-range={}", network::SERVICES),
             "--authorization-mode=Node,RBAC".to_owned(),
             "--enable-admission-plugins=NodeRestriction".to_owned(),
+            format!(
+                "--admission-control-config-file={}",
+                state::text(certificates::ADMISSION)
+            ),
             // Webhooks go straight to pod addresses: the host has no kube-proxy.
             "--enable-aggregator-routing=true".to_owned(),
             "--allow-privileged".to_owned(),

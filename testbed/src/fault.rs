@@ -1,15 +1,17 @@
 //! Faults to inject: what goes wrong in real clusters.
 //!
-//! Here: API server, kubelet, network, registry. Not here: what is expected then.
+//! Here: API server, kubelet, a container, network, registry. Not here: what is expected then, a registry's
+//! mirror that lies (`registry`).
 //! Invariant: each fault has an end that restores what was; a fault that is never ended goes
 //! with the cluster.
 
 use crate::cluster::Cluster;
 use crate::process::Process;
 use crate::registry::OPEN;
-use crate::{control_plane, network, node};
-use anyhow::Result;
-use nix::sys::signal::Signal;
+use crate::{cgroup, control_plane, network, node};
+use anyhow::{Context as _, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -88,6 +90,24 @@ impl Cluster {
     /// When it can't be started.
     pub fn start_kubelet(&self, node: &str) -> Result<()> {
         node::start_kubelet(&self.programs, node)
+    }
+
+    /// Ends the processes of a container without asking them, as the kernel does when memory is short. The
+    /// kubelet starts it again. `id` is the container's ID without a scheme.
+    ///
+    /// # Errors
+    /// When it has no process.
+    pub fn kill_container(&self, node: &str, id: &str) -> Result<()> {
+        let processes = cgroup::processes_of_container(node, id);
+        anyhow::ensure!(
+            !processes.is_empty(),
+            "container {id} has no process on {node}"
+        );
+        for process in processes {
+            kill(Pid::from_raw(process), Signal::SIGKILL)
+                .with_context(|| format!("cannot end process {process} of container {id}"))?;
+        }
+        Ok(())
     }
 
     /// Cuts a node's network.

@@ -23,5 +23,5 @@ pub use cluster::{Cluster, Owner};
 pub use image::Image;
 pub use images::{busybox, debian, pause, program};
 pub use network::NODES;
-pub use registry::{Account, Registry};
+pub use registry::{Account, LyingMirror, Registry};
 pub use state::STATE;

@@ -176,7 +176,8 @@ pub(crate) fn start_kubelet(programs: &Path, node: &str) -> Result<()> {
         "staticPodPath": at("manifests"),
         "containerRuntimeEndpoint": format!("unix://{}", at("containerd.sock")),
         "imageGCHighThresholdPercent": 100,
-        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        // A part of the disk would be gigabytes of a large one.
+        "evictionHard": {"memory.available": "50Mi", "nodefs.available": "100Mi", "imagefs.available": "100Mi"},
         "healthzBindAddress": network::address(node),
         "readOnlyPort": 0,
         "resolvConf": "",

@@ -2,10 +2,11 @@
 //! from, and one with an account.
 //!
 //! Here: their configuration and start, the nodes' trust in them, pushing images. Not here: the contents
-//! of images (`image`), HTTP (`client`), faults (`fault`).
+//! of images (`image`), HTTP (`client`), a mirror that lies (`mirror`), other faults (`fault`).
 //! Invariant: a registry has only what was pushed to it, and all of it goes with the cluster.
 
 mod client;
+mod mirror;
 
 use crate::cluster::Cluster;
 use crate::image::{Architecture, INDEX, Image, MANIFEST, descriptor, digest, index};
@@ -13,6 +14,7 @@ use crate::process::{Process, until};
 use crate::{network, state};
 use anyhow::{Context as _, Result};
 use client::{Client, Method};
+pub use mirror::LyingMirror;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -112,6 +114,19 @@ impl Server {
         Ok(())
     }
 
+    /// Writes what a node's containerd must know to pull from it: first from `mirror` (`http://HOST:PORT`), if
+    /// there is one. containerd reads the file for each image.
+    fn trusted_by(&self, node: &str, mirror: Option<&str>) -> Result<()> {
+        let (address, ca) = (self.address, state::text("pki/ca.crt"));
+        let can = "capabilities = [\"pull\", \"resolve\"]";
+        let mirror = mirror.map(|mirror| format!("[host.\"{mirror}\"]\n  {can}\n"));
+        let mirror = mirror.unwrap_or_default();
+        let hosts = format!(
+            "server = \"https://{address}\"\n{mirror}[host.\"https://{address}\"]\n  {can}\n  ca = \"{ca}\"\n"
+        );
+        state::write(format!("{node}/certs.d/{address}/hosts.toml"), hosts).map(drop)
+    }
+
     pub(crate) fn wait(&self) -> Result<()> {
         let process = Process::recorded(self.name)?;
         let registry = Registry::connect(self)?;
@@ -130,15 +145,8 @@ impl Server {
 
 /// Writes what a node's containerd must know to pull from the registries; the directory with it.
 pub(crate) fn trusted_by(node: &str) -> Result<PathBuf> {
-    for Server { address, .. } in SERVERS {
-        let server = format!("https://{address}");
-        state::write(
-            format!("{node}/certs.d/{address}/hosts.toml"),
-            format!(
-                "server = \"{server}\"\n[host.\"{server}\"]\n  capabilities = [\"pull\", \"resolve\"]\n  ca = \"{}\"\n",
-                state::text("pki/ca.crt")
-            ),
-        )?;
+    for server in SERVERS {
+        server.trusted_by(node, None)?;
     }
     Ok(state::path(format!("{node}/certs.d")))
 }

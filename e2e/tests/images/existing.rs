@@ -1,8 +1,10 @@
 //! Pods that violate a policy which is younger than they are.
 
-use super::{bind, denied, try_kubectl, until};
-use bailiff_e2e::workload::{BUSYBOX, deployment, pod};
-use bailiff_e2e::{NAMESPACE, Story, helm, install_arguments, upgrade};
+use super::{bind, denied, until};
+use bailiff_e2e::workload::{BUSYBOX, daemon_set, deployment, pod};
+use bailiff_e2e::{Story, helm, install_arguments, upgrade};
+use bailiff_testbed::NODES;
+use std::time::{Duration, Instant};
 
 /// A bare pod and a Deployment whose images a policy denies that is bound after they run.
 fn violating(name: &str) -> Story {
@@ -95,17 +97,69 @@ fn with_the_webhook_down_under_fail_only_new_images_are_rejected_and_the_cluster
         "{why}"
     );
     can_be_changed_and_removed(&story);
-    // A pod of a namespace that the cluster runs on, as a network plugin's, and one of Bailiff's own.
-    for namespace in ["kube-system", NAMESPACE] {
-        let image = format!("--image={BUSYBOX}");
-        let run = ["run", "probe", &image, "--dry-run=server", "-n", namespace];
-        let output = try_kubectl(&story, &run[..]);
-        assert!(output.success, "{namespace}: {}", output.stderr);
-    }
+    what_the_cluster_runs_on_comes_back(&story);
     // Bailiff's pods need no webhook to come back.
     drop(down);
     let pinned = format!("{web}@{digest}");
     let _text = super::until_pinned(&story, &tag, &pinned);
     drop(restored);
     story.end();
+}
+
+/// A `DaemonSet` that the cluster runs on, as a network plugin's. It ends when this is dropped.
+struct Plugin<'a>(&'a Story, String);
+
+impl<'a> Plugin<'a> {
+    fn start(story: &'a Story) -> Self {
+        let name = story.namespace.clone();
+        let manifest = daemon_set(&name, BUSYBOX).replace("NAMESPACE", "kube-system");
+        story.cluster.apply(&manifest);
+        Self(story, name)
+    }
+
+    /// Waits until it runs on every node.
+    fn is_ready(&self) {
+        let name = format!("daemonset/{}", self.1);
+        for field in ["updatedNumberScheduled", "numberReady"] {
+            let all = format!("jsonpath={{.status.{field}}}={}", NODES.len());
+            self.0.cluster.wait(&all, &[&name, "-n", "kube-system"]);
+        }
+    }
+}
+
+impl Drop for Plugin<'_> {
+    fn drop(&mut self) {
+        let delete = ["delete", "daemonset", &self.1, "-n", "kube-system"];
+        let _output = self.0.cluster.try_kubectl(&delete);
+    }
+}
+
+/// The pods of a network plugin are deleted. Their image violates a policy that selects their namespace too.
+fn what_the_cluster_runs_on_comes_back(story: &Story) {
+    let plugin = Plugin::start(story);
+    plugin.is_ready();
+    story.apply(
+        "
+apiVersion: bailiff.dev/v1alpha1
+kind: ImageAdmissionPolicyBinding
+metadata: {name: plugin-NAMESPACE}
+spec:
+  policyName: images-NAMESPACE
+  matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}}
+  validationActions: [Deny]
+",
+    );
+    let binding = format!("iapb/plugin-{}", story.namespace);
+    story.cluster.wait("condition=Ready", &[&binding]);
+    let selector = format!("app={}", plugin.1);
+    let pods = ["pods", "-n", "kube-system", "-l", &selector];
+    // It deletes the pods that are there, and returns when they are gone.
+    let _deleted = story.cluster.kubectl(&[&["delete"], &pods[..]].concat());
+    let deadline = Instant::now() + Duration::from_mins(5);
+    // The status of the DaemonSet counts the pods of before for a while.
+    while story.cluster.get(&pods)["items"].as_array().unwrap().len() < NODES.len() {
+        assert!(Instant::now() < deadline);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    story.cluster.wait("condition=Ready", &pods);
 }

@@ -1,8 +1,8 @@
 //! The chart over its life, as for any other application: upgrade, rollback, uninstall that keeps the
 //! kinds and that deletes them, and install again.
 //!
-//! Here: one version of it. Not here: its namespace deleted (`namespace`), a newer version and the way
-//! back (`versions`).
+//! Here: one version of it. Not here: its namespace deleted (`namespace`), its webhook down (`outage`), a newer
+//! version and the way back (`versions`).
 //! Invariant: a story that changes the installation leaves it as `ensure_installed` makes it.
 
 #![allow(
@@ -18,6 +18,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 mod namespace;
+mod outage;
 mod versions;
 
 fn must(output: &Output) -> String {
@@ -41,9 +42,11 @@ fn uninstall(story: &Story) -> String {
     // Helm 4.3's wait takes a status that it has not yet seen for a deletion that is done
     // (pkg/kube/statuswait.go), so it may return while everything is still being deleted. What
     // was never deleted fails here at the deadline.
+    // Rendered policies stay for as long as the image policies that they are of.
+    let stays = |name: &String| name.contains("bailiff.dev") || name.contains("/bailiff-image.");
     let going: Vec<_> = left(story)
         .into_iter()
-        .filter(|name| !name.contains("bailiff.dev"))
+        .filter(|name| !stays(name))
         .collect();
     if !going.is_empty() {
         let mut arguments = vec!["-n", NAMESPACE];

@@ -21,7 +21,7 @@ pub(super) fn webhook_configurations(story: &Story) -> Vec<String> {
 }
 
 /// A policy that denies every pod of a namespace, in force through a rendered binding.
-const IMAGE_POLICY: &str = "
+pub(super) const IMAGE_POLICY: &str = "
 apiVersion: bailiff.dev/v1alpha1
 kind: ImageAdmissionPolicy
 metadata: {name: images-NAMESPACE}
@@ -37,7 +37,7 @@ spec:
 ";
 
 /// The rendered bindings.
-fn rendered_bindings(story: &Story) -> Vec<String> {
+pub(super) fn rendered_bindings(story: &Story) -> Vec<String> {
     let kind = "validatingadmissionpolicybinding";
     let names = story.cluster.kubectl(&["get", kind, "-o", "name"]);
     let rendered = names

@@ -329,14 +329,8 @@ impl Pods {
 
 /// What `bailiff status` prints.
 fn status(story: &Story) -> String {
-    let program = std::env::var_os("BAILIFF_E2E_PROGRAM")
-        .unwrap_or_else(|| panic!("BAILIFF_E2E_PROGRAM is not set: run this with hack/e2e.sh"));
-    let mut command = story.cluster.command(program.to_str().unwrap());
-    let output = command
-        .args(["status", "--namespace", NAMESPACE])
-        .output()
-        .unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    let status = ["status", "--namespace", NAMESPACE];
+    story.cluster.bailiff(&status).stdout
 }
 
 /// What the older version does not know is reported by name, with the field.
