@@ -160,9 +160,10 @@ impl<'a> Attack<'a> {
             let pods = self
                 .arguments
                 .get(&["pods", "-l", &format!("app={}", self.app)])?;
-            let stays = pods
-                .iter()
-                .filter(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+            let stays = pods.iter().filter(|pod| {
+                pod["metadata"]["deletionTimestamp"].is_null()
+                    && pod["status"]["phase"] == "Running"
+            });
             self.queue = stays.filter_map(named).collect();
             self.queue.retain(|pod| !self.hit.contains(&pod.uid));
             self.queue.truncate(REPLICAS);
