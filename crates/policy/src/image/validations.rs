@@ -133,8 +133,8 @@ pub(super) fn compile(spec: &ImageAdmissionPolicySpec) -> Result<Vec<ImageRule>,
     let mut faults = Vec::new();
     for (index, validation) in spec.validations.iter().enumerate() {
         match source(validation).compile(env(), index) {
-            Ok(compiles) => compiled.push(ImageRule {
-                validation: compiles,
+            Ok(program) => compiled.push(ImageRule {
+                validation: program,
                 view: view(&validation.expression),
             }),
             Err(found) => {
