@@ -9,7 +9,7 @@ mod args;
 mod log;
 
 use anyhow::Context as _;
-use args::{Bailiff, Command};
+use args::{Bailiff, Command, ControllerArgs, RendererArgs, SensorArgs, WebhookArgs};
 use bailiff_cli::incidents::Terminal;
 use clap::{CommandFactory as _, Parser as _};
 use std::io::{IsTerminal as _, Write as _};
@@ -99,42 +99,58 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Controller(args) => {
             drop(out);
-            args.component.log.start();
-            component(async |shutdown| {
-                let config = args.config()?;
-                let clients = bailiff_controller::Clients::in_cluster()?;
-                Ok(bailiff_controller::run(config, clients, shutdown).await?)
-            })?;
+            controller(args)?;
         }
         Command::Renderer(args) => {
             drop(out);
-            args.component.log.start();
-            component(async |shutdown| {
-                let client = bailiff_kube::client::in_cluster()?;
-                Ok(bailiff_renderer::run(args.config(), client, shutdown).await?)
-            })?;
+            renderer(args)?;
         }
         Command::Webhook(args) => {
             drop(out);
-            args.component.log.start();
-            component(async |shutdown| {
-                let client = bailiff_kube::client::in_cluster()?;
-                let (config, edges) = args.config()?;
-                let edges = bailiff_webhook::Edges::new(client.clone(), edges)?;
-                let webhook = bailiff_webhook::run(config, client, edges, shutdown);
-                Ok(Box::pin(webhook).await?)
-            })?;
+            webhook(args)?;
         }
         Command::Sensor(args) => {
             drop(out);
-            args.component.log.start();
-            component(async |shutdown| {
-                let client = bailiff_kube::client::in_cluster()?;
-                Ok(Box::pin(bailiff_sensor::run(args.config(), client, shutdown)).await?)
-            })?;
+            sensor(args)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn controller(args: ControllerArgs) -> anyhow::Result<()> {
+    args.component.log.start();
+    component(async |shutdown| {
+        let config = args.config()?;
+        let clients = bailiff_controller::Clients::in_cluster()?;
+        Ok(bailiff_controller::run(config, clients, shutdown).await?)
+    })
+}
+
+fn renderer(args: RendererArgs) -> anyhow::Result<()> {
+    args.component.log.start();
+    component(async |shutdown| {
+        let client = bailiff_kube::client::in_cluster()?;
+        Ok(bailiff_renderer::run(args.config(), client, shutdown).await?)
+    })
+}
+
+fn webhook(args: WebhookArgs) -> anyhow::Result<()> {
+    args.component.log.start();
+    component(async |shutdown| {
+        let client = bailiff_kube::client::in_cluster()?;
+        let (config, edges) = args.config()?;
+        let edges = bailiff_webhook::Edges::new(client.clone(), edges)?;
+        let webhook = bailiff_webhook::run(config, client, edges, shutdown);
+        Ok(Box::pin(webhook).await?)
+    })
+}
+
+fn sensor(args: SensorArgs) -> anyhow::Result<()> {
+    args.component.log.start();
+    component(async |shutdown| {
+        let client = bailiff_kube::client::in_cluster()?;
+        Ok(Box::pin(bailiff_sensor::run(args.config(), client, shutdown)).await?)
+    })
 }
 
 /// Runs a component of the cluster until a signal stops it.

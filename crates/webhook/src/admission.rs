@@ -20,7 +20,7 @@ use crate::text;
 use bailiff_api::Unchecked;
 use bailiff_oci::Lookup;
 use bailiff_policy::image::{
-    BoundPolicy, Decision, PodLabels, PodReview, Stage, Violation, decide, images,
+    BoundPolicy, Decision, PodLabels, PodReview, Stage, Violation, decide, images, pod_of_template,
     references_to_look_up,
 };
 use futures::FutureExt as _;
@@ -399,7 +399,7 @@ impl Templates for Admission {
         template: &'a Json,
     ) -> BoxFuture<'a, Option<String>> {
         async move {
-            let pod = workloads::pod_of(namespace, template);
+            let pod = pod_of_template(namespace, template);
             let review = PodReview {
                 pod: &pod,
                 old: None,

@@ -14,13 +14,13 @@ use crate::admission::{
     Answers, Asked, ImageVerdict, Outcome, Policies, Registry, RegistryArgs, RegistrySource,
     Settings, Wanted, namespace_object, verdicts, wanted,
 };
-use crate::manifests::{Manifest, Manifests, Object, PodTemplate, manifest};
+use crate::manifests::{Labels, Manifest, Manifests, Object, manifest};
 use crate::progress::reporting;
 use crate::{ClusterArgs, Error, InstallationArgs};
 use bailiff_kube::client::{ClientError, KubeconfigClient, from_kubeconfig};
-use bailiff_policy::image::images;
 use bailiff_response::messages::escaped;
 use namespaces::{LabelSource, Namespaces};
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -101,8 +101,11 @@ const TEXT_LIMIT: usize = 400;
 /// An object that is a pod or creates pods.
 struct Subject {
     object: Object,
-    template: PodTemplate,
     namespace: String,
+    /// Labels of the pod.
+    labels: Labels,
+    /// The pod, in the namespace.
+    pod: Json,
 }
 
 /// The verdicts about the images of an object.
@@ -212,11 +215,11 @@ async fn check(
     report.notes.extend(namespaces.note());
     let bound = |subject: &Subject| {
         let labels = namespaces.labels(&subject.namespace);
-        policies.bound(&subject.namespace, labels, &subject.template.labels)
+        policies.bound(&subject.namespace, labels, &subject.labels)
     };
     let needed = subjects.iter().flat_map(|subject| {
         let bound = bound(subject).unwrap_or_default();
-        wanted(&bound, &subject.template.pod)
+        wanted(&bound, &subject.pod)
     });
     let needed: Wanted = needed.collect();
     let (mut answers, asked) = (Answers::default(), Asked::default());
@@ -230,7 +233,7 @@ async fn check(
         let bound = bound(&subject);
         let labels = namespaces.labels(&subject.namespace);
         let namespace = namespace_object(&subject.namespace, labels);
-        let pod = &subject.template.pod;
+        let pod = &subject.pod;
         let images = verdicts(bound.as_deref(), pod, &namespace, answers.lookups());
         let labels = namespaces.source(&subject.namespace);
         checked.push(Checked {
@@ -256,7 +259,7 @@ fn subjects(
     for object in objects {
         match manifest(&object) {
             Ok(Manifest::Pod(template)) => {
-                count += images(&template.pod, None).len();
+                count += template.count_images();
                 if count > IMAGES_LIMIT {
                     let (name, place) = (object.name(), &object.place);
                     report.errors.push(format!(
@@ -265,10 +268,12 @@ fn subjects(
                     break;
                 }
                 let namespace = template.namespace.clone();
+                let namespace = namespace.unwrap_or_else(|| default.to_owned());
                 subjects.push(Subject {
-                    namespace: namespace.unwrap_or_else(|| default.to_owned()),
+                    pod: template.pod(&namespace),
+                    labels: template.labels,
+                    namespace,
                     object,
-                    template,
                 });
             }
             Ok(Manifest::Namespace { name, labels }) => namespaces.learn(name, labels),

@@ -10,7 +10,7 @@ mod pods;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use pods::{Manifest, PodTemplate, manifest};
+pub(crate) use pods::{Labels, Manifest, manifest};
 
 use bailiff_response::messages::escaped;
 use document::Budget;

@@ -5,6 +5,7 @@
 //! silently.
 
 use super::Object;
+use bailiff_policy::image::{images, pod_of_template};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -18,8 +19,29 @@ pub(crate) struct PodTemplate {
     pub(crate) namespace: Option<String>,
     /// Labels of the pod.
     pub(crate) labels: Labels,
-    /// The pod.
-    pub(crate) pod: Json,
+    /// The pod, or the template.
+    source: Json,
+    is_pod: bool,
+}
+
+impl PodTemplate {
+    /// The pod in a namespace.
+    pub(crate) fn pod(&self, namespace: &str) -> Json {
+        if !self.is_pod {
+            return pod_of_template(namespace, &self.source);
+        }
+        let mut pod = self.source.clone();
+        if !pod["metadata"].is_object() {
+            pod["metadata"] = json!({});
+        }
+        pod["metadata"]["namespace"] = namespace.into();
+        pod
+    }
+
+    /// How many images it has.
+    pub(crate) fn count_images(&self) -> usize {
+        images(&self.source, None).len()
+    }
 }
 
 /// What an object is for the check of images.
@@ -84,7 +106,8 @@ pub(crate) fn manifest(object: &Object) -> Result<Manifest, String> {
             namespace => Some(namespace.to_owned()),
         },
         labels: labels(of, &field("metadata.labels"))?,
-        pod: json!({"apiVersion": "v1", "kind": "Pod", "spec": of["spec"]}),
+        source: of.clone(),
+        is_pod: template.is_empty(),
     }))
 }
 

@@ -310,12 +310,12 @@ async fn count_workloads(
         .into_iter()
         .filter_map(|n| Some((n.metadata.name?, n.metadata.labels.unwrap_or_default())))
         .collect();
-    let none = Labels::new();
+    let no_labels = Labels::new();
     let mut found = vec![BTreeSet::new(); matches.len()];
     let pods = Api::all(client.clone());
     let listed = objects::list(&pods, ListParams::default(), |pod: Pod| {
         let namespace = pod.metadata.namespace.unwrap_or_default();
-        let of_namespace = labels.get(&namespace).unwrap_or(&none);
+        let of_namespace = labels.get(&namespace).unwrap_or(&no_labels);
         let of_pod = pod.metadata.labels.unwrap_or_default();
         let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
         let owner = owner::counted(node, pod.metadata.owner_references.as_deref());

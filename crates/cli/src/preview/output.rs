@@ -195,7 +195,7 @@ fn guard_json(guard: &Outlook) -> Json {
     json!({
         "bindingName": guard.binding,
         "state": state,
-        "until": until.map(|time| time.to_string()),
+        "until": until.map(ToString::to_string),
         "workloads": workloads,
         "maxWorkloads": max_workloads,
         "message": messages::outlook(guard),

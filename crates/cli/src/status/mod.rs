@@ -147,10 +147,6 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         Api::<ValidatingAdmissionPolicy>::all(client.clone()),
         Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
     );
-    let (mutating, validating) = (
-        Api::<MutatingWebhookConfiguration>::all(client.clone()),
-        Api::<ValidatingWebhookConfiguration>::all(client.clone()),
-    );
     let (
         controller,
         lease,
@@ -164,13 +160,8 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         incidents,
         node_events,
         webhook,
-        mutating,
-        validating,
-        registries,
-        facts,
         images,
         ready_sensors,
-        needed,
     ) = futures::join!(
         deployments.get_opt("bailiff-controller"),
         leases.get_opt(keys::CONTROLLER_LEASE),
@@ -183,14 +174,9 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         objects::list_all::<RuntimePolicyBinding>(&client),
         incidents(&client),
         node_events(&client),
-        deployments.get_opt("bailiff-webhook"),
-        mutating.get_opt(keys::WEBHOOK_CONFIGURATION),
-        validating.get_opt(keys::WEBHOOK_CONFIGURATION),
-        config_maps.get_opt(crate::admission::REGISTRIES),
-        futures::future::join_all(CONFIG_MAPS.map(|name| config_maps.get_opt(name))),
+        webhook(&client, namespace),
         ImagePolicies::read(&client, namespace),
         ready_sensors(&client, namespace),
-        namespaces::needed(&client),
     );
     let controller = controller.map_err(|error| cause(&error));
     let missing_namespaces = namespaces::missing(&client, &controller).await;
@@ -207,19 +193,36 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         bindings: bindings.map_err(|error| cause(&error)),
         incidents: incidents.map_err(|error| cause(&error)),
         node_events: node_events.map_err(|error| cause(&error)),
-        webhook: WebhookState {
-            deployment: webhook.map_err(|error| cause(&error)),
-            mutating: mutating.map_err(|error| cause(&error)),
-            validating: validating.map_err(|error| cause(&error)),
-            registries: registries.map_err(|error| cause(&error)),
-            needed,
-            facts: facts
-                .into_iter()
-                .map(|map| map.map_err(|error| cause(&error)))
-                .collect(),
-        },
+        webhook,
         images,
         ready_sensors: ready_sensors.map_err(|error| cause(&error)),
+    }
+}
+
+/// The webhook, what it is configured with, and what it keeps.
+async fn webhook(client: &Client, namespace: &str) -> WebhookState {
+    let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
+    let config_maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+    let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
+    let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
+    let (deployment, mutating, validating, registries, facts, needed) = futures::join!(
+        deployments.get_opt("bailiff-webhook"),
+        mutating.get_opt(keys::WEBHOOK_CONFIGURATION),
+        validating.get_opt(keys::WEBHOOK_CONFIGURATION),
+        config_maps.get_opt(crate::admission::REGISTRIES),
+        futures::future::join_all(CONFIG_MAPS.map(|name| config_maps.get_opt(name))),
+        namespaces::needed(client),
+    );
+    WebhookState {
+        deployment: deployment.map_err(|error| cause(&error)),
+        mutating: mutating.map_err(|error| cause(&error)),
+        validating: validating.map_err(|error| cause(&error)),
+        registries: registries.map_err(|error| cause(&error)),
+        needed,
+        facts: facts
+            .into_iter()
+            .map(|map| map.map_err(|error| cause(&error)))
+            .collect(),
     }
 }
 

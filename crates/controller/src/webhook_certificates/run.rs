@@ -30,6 +30,7 @@ const CALM: Duration = Duration::from_mins(2);
 const PLANS_LIMIT: usize = 12;
 
 /// What a watch brings.
+#[derive(Clone, Copy, Debug)]
 enum Trigger {
     /// An object may have changed.
     Changed,

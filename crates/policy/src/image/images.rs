@@ -83,6 +83,21 @@ pub fn images<'a>(pod: &'a Json, old: Option<&Json>) -> Vec<Image<'a>> {
         .collect()
 }
 
+/// The pod that the controller of a workload creates from a pod template, in a namespace.
+#[must_use]
+pub fn pod_of_template(namespace: &str, template: &Json) -> Json {
+    let mut metadata = serde_json::json!({"namespace": namespace});
+    for field in ["labels", "annotations"] {
+        let value = &template["metadata"][field];
+        if value.is_object() {
+            metadata[field] = value.clone();
+        }
+    }
+    serde_json::json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"],
+    })
+}
+
 pub(super) fn all(pod: &Json) -> impl Iterator<Item = Image<'_>> {
     ImageUser::ALL.into_iter().flat_map(move |user| {
         let list = pod["spec"][user.field()].as_array();

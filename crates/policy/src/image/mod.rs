@@ -25,7 +25,7 @@ pub use bind::{
 pub use compile::{CompiledImagePolicy, compile};
 pub use decide::{Decision, PodReview, Replaced, Stage, decide, references_to_look_up};
 pub use evaluate::{RegistryRule, Rule, Verdict, Violation, WrittenRule, evaluate};
-pub use images::{Image, ImageUser, images};
+pub use images::{Image, ImageUser, images, pod_of_template};
 pub use pins::{ORIGINAL_IMAGE, ORIGINAL_VOLUME, Pin};
 pub use reads::{pod_reads, template_reads};
 pub use registry::Lookups;

@@ -54,8 +54,8 @@ fn reads(policies: &[Json], bindings: &[Json], stale: &[Json; 2]) -> Vec<Vec<Cal
         vec![Call::get(NAMESPACE).gives(json!({"metadata": {"name": "bailiff-system"}}))],
         list(POLICIES, "ImageAdmissionPolicy", policies),
         list(BINDINGS, "ImageAdmissionPolicyBinding", bindings),
-        list(RENDERED, POLICY, &[policy.clone()]),
-        list(BOUND, BINDING, &[binding.clone()]),
+        list(RENDERED, POLICY, std::slice::from_ref(policy)),
+        list(BOUND, BINDING, std::slice::from_ref(binding)),
     ]
 }
 

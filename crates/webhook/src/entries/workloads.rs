@@ -9,8 +9,8 @@ use super::pods::messages;
 use crate::response::AdmissionResponse;
 use crate::review::{Operation, Review};
 use crate::text;
-use bailiff_policy::image::{Decision, RegistryRule, Rule, Violation};
-use serde_json::{Value as Json, json};
+use bailiff_policy::image::{Decision, RegistryRule, Rule, Violation, pod_of_template};
+use serde_json::Value as Json;
 
 /// The kind of a workload, and where its pod template is.
 fn kind(review: &Review) -> Option<(&'static str, &'static str)> {
@@ -50,22 +50,7 @@ pub(crate) fn pod(review: &Review) -> Option<Json> {
     if before == Some(template) {
         return None;
     }
-    Some(pod_of(&review.identity.namespace, template))
-}
-
-/// The pod that is created from a pod template.
-pub(crate) fn pod_of(namespace: &str, template: &Json) -> Json {
-    let metadata = &template["metadata"];
-    json!({
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "namespace": namespace,
-            "labels": metadata["labels"],
-            "annotations": metadata["annotations"],
-        },
-        "spec": template["spec"],
-    })
+    Some(pod_of_template(&review.identity.namespace, template))
 }
 
 /// The response: what is going to happen to the pods. An answer that a registry has not given yet is no

@@ -190,7 +190,7 @@ mod tests {
         let whole = held(&memory, POD, 8).await;
         whole.arrived();
         let mut another = memory.permit(POD);
-        assert!(!has_room(&mut another, 1, Duration::from_secs(60)).await);
+        assert!(!has_room(&mut another, 1, Duration::from_mins(1)).await);
         let server = held(&memory, SERVER, 8).await;
         drop(whole);
         assert!(has_room(&mut another, 8, Duration::ZERO).await);

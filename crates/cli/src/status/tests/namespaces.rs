@@ -131,12 +131,12 @@ fn list(kind: &str, items: &[Json]) -> Json {
     json!({"apiVersion": "v1", "kind": format!("{kind}List"), "metadata": {}, "items": items})
 }
 
-fn workload(namespace: &str, name: &str, class: Json) -> Json {
+fn workload(namespace: &str, name: &str, class: &Json) -> Json {
     json!({"metadata": {"namespace": namespace, "name": name}, "spec": {"selector": {}, "serviceName": "",
         "template": {"spec": {"containers": [], "priorityClassName": class}}}})
 }
 
-fn webhook_of(namespace: &str, service: &str, failure_policy: Json) -> Json {
+fn webhook_of(namespace: &str, service: &str, failure_policy: &Json) -> Json {
     json!({"metadata": {"name": "w"}, "webhooks": [{
         "name": "w", "admissionReviewVersions": ["v1"], "sideEffects": "None", "failurePolicy": failure_policy,
         "clientConfig": {"service": {"namespace": namespace, "name": service}}}]})
@@ -150,31 +150,35 @@ async fn what_the_cluster_needs_is_found_where_it_is_named() {
         (
             "/apis/apps/v1/daemonsets".to_owned(),
             vec![
-                workload("calico-system", "calico-node", node()),
-                workload("shop", "agent", json!("high")),
-                workload("shop", "logs", Json::Null),
+                workload("calico-system", "calico-node", &node()),
+                workload("shop", "agent", &json!("high")),
+                workload("shop", "logs", &Json::Null),
             ],
         ),
         (
             "/apis/apps/v1/deployments".to_owned(),
-            vec![workload("dns", "coredns", json!("system-cluster-critical"))],
+            vec![workload(
+                "dns",
+                "coredns",
+                &json!("system-cluster-critical"),
+            )],
         ),
         (
             "/apis/apps/v1/statefulsets".to_owned(),
-            vec![workload("csi", "storage", node())],
+            vec![workload("csi", "storage", &node())],
         ),
         (
             format!("{admission}/mutatingwebhookconfigurations"),
             vec![
-                webhook_of("mesh", "injector", json!("Fail")),
-                webhook_of("optional", "defaults", json!("Ignore")),
+                webhook_of("mesh", "injector", &json!("Fail")),
+                webhook_of("optional", "defaults", &json!("Ignore")),
             ],
         ),
         (
             format!("{admission}/validatingwebhookconfigurations"),
             vec![
-                webhook_of("cert-manager", "cert-manager-webhook", Json::Null),
-                webhook_of("bailiff-system", "bailiff-webhook", json!("Fail")),
+                webhook_of("cert-manager", "cert-manager-webhook", &Json::Null),
+                webhook_of("bailiff-system", "bailiff-webhook", &json!("Fail")),
             ],
         ),
         (

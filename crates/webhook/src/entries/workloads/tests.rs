@@ -1,6 +1,7 @@
 use super::*;
 use crate::review::Identity;
 use bailiff_policy::image::WrittenRule;
+use serde_json::json;
 
 fn review(resource: (&str, &str), object: Json, old: Json) -> Review {
     Review {
