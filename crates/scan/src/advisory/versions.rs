@@ -258,7 +258,7 @@ fn affected(inside: Vec<(String, End)>, scheme: Scheme) -> Option<Verdict> {
 
 impl Event {
     /// The version at which it happens.
-    fn version(&self) -> &str {
+    pub(super) fn version(&self) -> &str {
         match self {
             Self::Introduced(version)
             | Self::Fixed(version)
