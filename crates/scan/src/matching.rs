@@ -138,14 +138,20 @@ pub fn match_packages(
 ) -> Matches {
     let mut matches = Matches::default();
     let mut withdrawn = BTreeSet::new();
+    let mut last: Option<Named> = None;
     for subject in subjects(packages) {
         let subject = Arc::new(subject);
-        let named = Named::of(&subject, &advisories);
+        // Versions of one package follow each other.
+        let named = match last.take().filter(|named| named.is_of(&subject)) {
+            Some(named) => named,
+            None => Named::of(&subject, &advisories),
+        };
         withdrawn.extend(named.withdrawn(&subject.version));
         matches
             .findings
             .extend(named.findings(&subject, &subject.version, exploited));
         matches.subjects.push(subject);
+        last = Some(named);
     }
     matches.withdrawn = withdrawn.into_iter().collect();
     matches
@@ -186,6 +192,11 @@ impl Named {
             withdrawn,
             findings,
         }
+    }
+
+    /// Whether they are those of the package.
+    fn is_of(&self, subject: &Subject) -> bool {
+        self.ecosystem == subject.ecosystem && self.name == subject.name
     }
 
     /// What each advisory in force says about a version, sorted by its name.
