@@ -4,7 +4,7 @@
 //! affects (`advisory`), what to do about findings (`action`), and where advisories are kept: callers give a function
 //! from an ecosystem and a name to the advisories that name the package.
 //! Invariant: an advisory that affects a package, or of which that is unknown, is part of a finding, unless it was
-//! withdrawn. No advisory removes the finding of another.
+//! withdrawn. No advisory removes the finding of another, and no state of an advisory that of another state.
 
 mod names;
 #[cfg(test)]
@@ -138,14 +138,20 @@ pub fn match_packages(
 ) -> Matches {
     let mut matches = Matches::default();
     let mut withdrawn = BTreeSet::new();
+    let mut last: Option<Named> = None;
     for subject in subjects(packages) {
         let subject = Arc::new(subject);
-        let named = Named::of(&subject, &advisories);
+        // Versions of one package follow each other.
+        let named = match last.take().filter(|named| named.is_of(&subject)) {
+            Some(named) => named,
+            None => Named::of(&subject, &advisories),
+        };
         withdrawn.extend(named.withdrawn(&subject.version));
         matches
             .findings
             .extend(named.findings(&subject, &subject.version, exploited));
         matches.subjects.push(subject);
+        last = Some(named);
     }
     matches.withdrawn = withdrawn.into_iter().collect();
     matches
@@ -173,8 +179,10 @@ impl Named {
         if let Some(pro) = ecosystem.with_subscription() {
             all.extend(advisories(&pro, &subject.name));
         }
+        // An advisory that names the package in both is one. Two sources can have two states of one advisory.
+        let mut seen = BTreeSet::new();
+        all.retain(|advisory| seen.insert(Arc::as_ptr(advisory)));
         all.sort_by(|a, b| a.id.cmp(&b.id));
-        all.dedup_by(|a, b| a.id == b.id);
         let (withdrawn, advisories): (Vec<_>, Vec<_>) = all.into_iter().partition(|a| a.withdrawn);
         let findings = names::findings(&advisories);
         Self {
@@ -184,6 +192,11 @@ impl Named {
             withdrawn,
             findings,
         }
+    }
+
+    /// Whether they are those of the package.
+    fn is_of(&self, subject: &Subject) -> bool {
+        self.ecosystem == subject.ecosystem && self.name == subject.name
     }
 
     /// What each advisory in force says about a version, sorted by its name.
@@ -206,10 +219,13 @@ impl Named {
             .collect()
     }
 
-    /// The names of the advisories that were withdrawn and would affect the version.
+    /// The names of the advisories that were withdrawn and would affect the version. Those that another source has in
+    /// force are not among them.
     fn withdrawn(&self, version: &str) -> impl Iterator<Item = String> {
+        let in_force: BTreeSet<_> = self.advisories.iter().map(|a| &a.id).collect();
         self.withdrawn
             .iter()
+            .filter(move |advisory| !in_force.contains(&advisory.id))
             .filter_map(move |advisory| match self.claim(advisory, version) {
                 Claim::Affected { .. } => Some(advisory.id.clone()),
                 Claim::NotAffected | Claim::Unknown(_) => None,

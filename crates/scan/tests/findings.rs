@@ -46,9 +46,11 @@ fn advisories(packages: &[Package]) -> Advisories {
     let wanted = packages
         .iter()
         .map(|p| (p.ecosystem.clone(), p.name.clone()));
-    let mut collection = Collection::of(wanted);
+    let now = "2026-11-30T00:00:00Z".parse().unwrap();
+    let mut collection = Collection::of(wanted, now);
+    let source = collection.source();
     for (index, record) in RECORDS.lines().enumerate() {
-        collection.add(&format!("line {}", index + 1), record.as_bytes());
+        collection.add(source, &format!("line {}", index + 1), record.as_bytes());
     }
     collection.collected()
 }

@@ -22,6 +22,7 @@ use bailiff_scan::matching::{Finding, Matches, match_packages};
 use bailiff_scan::package::subjects;
 use bailiff_scan::package_list::{self, LIST_LIMIT, PackageList};
 use bailiff_scan::severity::Severity;
+use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -200,6 +201,17 @@ pub fn run(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<ScanOutcome, Error> {
+    run_at(args, Timestamp::now(), input, out, err)
+}
+
+/// Runs the command at this time.
+fn run_at(
+    args: &ScanArgs,
+    now: Timestamp,
+    input: &mut impl Read,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> Result<ScanOutcome, Error> {
     let PackageList { packages, errors } = read_packages(&args.packages, input)?;
     let known_exploited = match &args.known_exploited {
         Some(path) => Some(read_catalog(path)?),
@@ -208,7 +220,7 @@ pub fn run(
     let wanted = subjects(&packages)
         .into_iter()
         .map(|s| (s.ecosystem, s.name));
-    let mut collection = Collection::of(wanted);
+    let mut collection = Collection::of(wanted, now);
     for path in &args.advisories {
         source::read(path, &mut collection);
     }

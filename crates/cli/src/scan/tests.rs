@@ -14,6 +14,8 @@ struct Line {
     scan: ScanArgs,
 }
 
+const NOW: &str = "2026-02-01T00:00:00Z";
+
 /// A directory with a list of packages and advisories.
 struct Files(TempDir);
 
@@ -134,7 +136,13 @@ impl Files {
             .map(|flag| flag.replace("{}", root));
         let line = Line::try_parse_from(["scan".to_owned()].into_iter().chain(flags)).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let result = run(&line.scan, &mut input.as_bytes(), &mut out, &mut err);
+        let result = run_at(
+            &line.scan,
+            NOW.parse().unwrap(),
+            &mut input.as_bytes(),
+            &mut out,
+            &mut err,
+        );
         let text = |bytes| String::from_utf8(bytes).unwrap().replace(root, "{}");
         let result = result.map_err(|error| error.to_string().replace(root, "{}"));
         (result, text(out), text(err))
@@ -297,6 +305,35 @@ error: cannot read broken.json of {}/all.zip: missing field `id` at line 1 colum
 error: cannot read large.json of {}/all.zip: it has 4194305 bytes, more than the 4194304 that are read
 "
     );
+}
+
+#[test]
+fn a_second_feed_does_not_withdraw_the_record_of_the_first() {
+    let files = Files::new();
+    let mut second = records()[0].clone();
+    second["withdrawn"] = json!("2026-01-03T00:00:00Z");
+    let (_, before, _) = files.scan("-o json");
+    let findings = |out: &str| serde_json::from_str::<Json>(out).unwrap()["findings"].clone();
+    // One is newer, the other one of the future.
+    for modified in ["2026-01-31T00:00:00Z", "2036-01-31T00:00:00Z"] {
+        second["modified"] = json!(modified);
+        files.add("second.json", second.to_string().as_bytes());
+        let (_, out, err) = files.scan("-o json --advisories {}/second.json");
+        assert!(
+            findings(&out)
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|f| f["id"] == "CVE-2022-1")
+        );
+        assert_eq!(findings(&out), findings(&before));
+        let is_future = modified.starts_with("2036");
+        assert_eq!(
+            err.contains("error: cannot read {}/second.json: modified: must not be in the future, and is 2036-01-31T00:00:00Z; any other state of PYSEC-1 in this source counts before this one\n"),
+            is_future,
+            "{err}"
+        );
+    }
 }
 
 #[test]

@@ -21,6 +21,8 @@ const ID_LIMIT: usize = 256;
 const EVENTS_LIMIT: usize = 500;
 /// Events of all ranges of a record.
 const ALL_EVENTS_LIMIT: usize = 20_000;
+/// Versions that a record lists, of all packages.
+const VERSIONS_LIMIT: usize = 100_000;
 /// Characters of a title.
 const TITLE_LIMIT: usize = 200;
 
@@ -117,7 +119,7 @@ pub fn decode(bytes: &[u8]) -> Result<Advisory, RecordError> {
     let mut statements = statements(record.severity);
     statements.extend(word(record.database_specific.as_ref()));
     let mut affected = Vec::new();
-    let mut events = 0;
+    let (mut events, mut versions) = (0, 0);
     for (index, entry) in record.affected.unwrap_or_default().into_iter().enumerate() {
         let field = format!("affected[{index}]");
         let Some(entry) = entry.decoded(&field, is_malicious)? else {
@@ -127,6 +129,11 @@ pub fn decode(bytes: &[u8]) -> Result<Advisory, RecordError> {
         events += ranges.map(|range| range.events.len()).sum::<usize>();
         if events > ALL_EVENTS_LIMIT {
             let rule = format!("have at most {ALL_EVENTS_LIMIT} events in all ranges");
+            return Err(must("affected", rule));
+        }
+        versions += entry.versions.len();
+        if versions > VERSIONS_LIMIT {
+            let rule = format!("list at most {VERSIONS_LIMIT} versions");
             return Err(must("affected", rule));
         }
         affected.push(entry);

@@ -6,7 +6,7 @@
 
 use super::{Affected, Event, Range};
 use crate::ecosystem::Ecosystem;
-use crate::version::{Incomparable, Operand, Scheme};
+use crate::version::{Incomparable, Operand, Versions};
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -84,13 +84,44 @@ impl fmt::Display for Cause {
 }
 
 /// Where a version is in relation to a range.
-enum Position {
+enum Position<'a> {
     Outside,
-    Inside { introduced: String, end: End },
+    Inside { introduced: &'a str, end: EndOf<'a> },
     Unknown(String),
 }
 
-impl From<Incomparable> for Position {
+/// Where a range ends: an [`End`] of an advisory.
+#[derive(Clone, Copy)]
+enum EndOf<'a> {
+    Open,
+    Fixed(&'a str),
+    LastAffected(&'a str),
+    Before(&'a str),
+}
+
+impl From<EndOf<'_>> for End {
+    fn from(end: EndOf<'_>) -> Self {
+        match end {
+            EndOf::Open => Self::Open,
+            EndOf::Fixed(version) => Self::Fixed(version.to_owned()),
+            EndOf::LastAffected(version) => Self::LastAffected(version.to_owned()),
+            EndOf::Before(version) => Self::Before(version.to_owned()),
+        }
+    }
+}
+
+impl<'a> From<&'a End> for EndOf<'a> {
+    fn from(end: &'a End) -> Self {
+        match end {
+            End::Open => Self::Open,
+            End::Fixed(version) => Self::Fixed(version),
+            End::LastAffected(version) => Self::LastAffected(version),
+            End::Before(version) => Self::Before(version),
+        }
+    }
+}
+
+impl From<Incomparable> for Position<'_> {
     fn from(cause: Incomparable) -> Self {
         Self::Unknown(cause.to_string())
     }
@@ -106,7 +137,7 @@ impl Affected {
     /// What the advisory says about a version of this package.
     #[must_use]
     pub fn evaluate(&self, version: &str) -> Verdict {
-        let scheme = self.ecosystem.scheme();
+        let scheme = &Versions::of(self.ecosystem.scheme());
         let mut inside = Vec::new();
         let mut unknown = None;
         let custom = self.custom_positions(scheme, version);
@@ -116,11 +147,13 @@ impl Affected {
             .flat_map(|r| positions(&r.events, scheme, version))
         {
             match position {
-                Position::Inside { end: End::Open, .. } if !self.custom_ranges.is_empty() => {}
+                Position::Inside {
+                    end: EndOf::Open, ..
+                } if !self.custom_ranges.is_empty() => {}
                 Position::Inside {
                     introduced,
-                    end: End::Open,
-                } => match self.within_last_known(scheme, version, &introduced) {
+                    end: EndOf::Open,
+                } => match self.within_last_known(scheme, version, introduced) {
                     Ok(Some(end)) => inside.push((introduced, end)),
                     Ok(None) => {}
                     Err(cause) => unknown = Some(cause.to_string()),
@@ -157,7 +190,11 @@ impl Affected {
     }
 
     /// Where the version is in the custom ranges.
-    fn custom_positions(&self, scheme: Scheme, version: &str) -> Vec<Position> {
+    fn custom_positions<'a>(
+        &'a self,
+        scheme: &Versions<'a>,
+        version: &'a str,
+    ) -> Vec<Position<'a>> {
         let events = || self.custom_ranges.iter().flat_map(|range| &range.events);
         // A commit without a tag comes before all tags, whenever it was made. It says something only about other
         // such commits.
@@ -177,39 +214,39 @@ impl Affected {
     }
 
     /// Where an open range that contains the version ends. None if it ends before the version.
-    fn within_last_known(
-        &self,
-        scheme: Scheme,
-        version: &str,
-        introduced: &str,
-    ) -> Result<Option<End>, Incomparable> {
+    fn within_last_known<'a>(
+        &'a self,
+        scheme: &Versions<'a>,
+        version: &'a str,
+        introduced: &'a str,
+    ) -> Result<Option<EndOf<'a>>, Incomparable> {
         let Some(end) = &self.last_known else {
-            return Ok(Some(End::Open));
+            return Ok(Some(EndOf::Open));
         };
         let (last, is_last_affected) = match end {
-            End::Open => return Ok(Some(End::Open)),
+            End::Open => return Ok(Some(EndOf::Open)),
             End::LastAffected(last) => (last, true),
             End::Before(first) | End::Fixed(first) => (first, false),
         };
         // An end before the beginning is of another range.
         if introduced != "0" && scheme.compare(last, introduced)? == Ordering::Less {
-            return Ok(Some(End::Open));
+            return Ok(Some(EndOf::Open));
         }
         let is_inside = match scheme.compare(version, last)? {
             Ordering::Less => true,
             Ordering::Equal => is_last_affected,
             Ordering::Greater => false,
         };
-        Ok(is_inside.then(|| end.clone()))
+        Ok(is_inside.then(|| end.into()))
     }
 
     /// Whether the list of versions contains the version.
-    fn is_listed(&self, scheme: Scheme, version: &str) -> Result<bool, Incomparable> {
+    fn is_listed<'a>(&self, scheme: &Versions<'a>, version: &'a str) -> Result<bool, Incomparable> {
         if self.versions.iter().any(|listed| listed == version) {
             return Ok(true);
         }
         for listed in &self.versions {
-            match scheme.compare(version, listed) {
+            match scheme.compare_once(version, listed) {
                 Ok(Ordering::Equal) => return Ok(true),
                 Ok(Ordering::Less | Ordering::Greater) => {}
                 // A listed version that cannot be compared differs from one that can.
@@ -224,20 +261,19 @@ impl Affected {
 }
 
 /// The verdict of the ranges that contain the version. None if there are none.
-fn affected(inside: Vec<(String, End)>, scheme: Scheme) -> Option<Verdict> {
-    let mut fixed: Option<String> = None;
-    let mut shown: Option<(String, End)> = None;
+fn affected<'a>(inside: Vec<(&'a str, EndOf<'a>)>, scheme: &Versions<'a>) -> Option<Verdict> {
+    let mut fixed: Option<&str> = None;
+    let mut shown: Option<(&str, EndOf<'_>)> = None;
     let mut is_fixed = true;
     for (introduced, end) in inside {
-        if let End::Fixed(version) = &end {
+        if let EndOf::Fixed(version) = end {
             let is_higher = fixed
-                .as_ref()
                 // Both are ends of ranges that contain the version, so they were compared.
                 .is_none_or(|fixed| {
                     matches!(scheme.compare(version, fixed), Ok(Ordering::Greater))
                 });
             if is_higher {
-                fixed = Some(version.clone());
+                fixed = Some(version);
                 if is_fixed {
                     shown = Some((introduced, end));
                 }
@@ -251,14 +287,17 @@ fn affected(inside: Vec<(String, End)>, scheme: Scheme) -> Option<Verdict> {
     }
     let (introduced, end) = shown?;
     Some(Verdict::Affected {
-        fixed: fixed.filter(|_| is_fixed),
-        cause: Cause::Range { introduced, end },
+        fixed: fixed.filter(|_| is_fixed).map(str::to_owned),
+        cause: Cause::Range {
+            introduced: introduced.to_owned(),
+            end: end.into(),
+        },
     })
 }
 
 impl Event {
     /// The version at which it happens.
-    fn version(&self) -> &str {
+    pub(super) fn version(&self) -> &str {
         match self {
             Self::Introduced(version)
             | Self::Fixed(version)
@@ -276,7 +315,11 @@ impl Event {
     }
 
     /// Whether a version is past the end that this event is.
-    fn is_passed(&self, scheme: Scheme, version: &str) -> Result<bool, Incomparable> {
+    fn is_passed<'a>(
+        &'a self,
+        scheme: &Versions<'a>,
+        version: &'a str,
+    ) -> Result<bool, Incomparable> {
         Ok(match self {
             Self::Fixed(fixed) => scheme.compare(version, fixed)? != Ordering::Less,
             Self::LastAffected(last) => scheme.compare(version, last)? == Ordering::Greater,
@@ -287,7 +330,11 @@ impl Event {
 
 /// Where the version is in relation to each part of a range. Publishers write the parts in any order; each begins with
 /// `Introduced`, and its ends follow. Where they do not follow, any end above the beginning can be its end.
-fn positions(events: &[Event], scheme: Scheme, version: &str) -> Vec<Position> {
+fn positions<'a>(
+    events: &'a [Event],
+    scheme: &Versions<'a>,
+    version: &'a str,
+) -> Vec<Position<'a>> {
     let mut positions = Vec::new();
     for (index, event) in events.iter().enumerate() {
         let Event::Introduced(introduced) = event else {
@@ -327,16 +374,20 @@ struct Part<'a> {
     are_own: bool,
 }
 
-impl Part<'_> {
-    fn position(&self, scheme: Scheme, version: &str) -> Result<Position, Incomparable> {
-        let is_before = |version: &str| -> Result<bool, Incomparable> {
+impl<'a> Part<'a> {
+    fn position(
+        &self,
+        scheme: &Versions<'a>,
+        version: &'a str,
+    ) -> Result<Position<'a>, Incomparable> {
+        let is_before = |version: &'a str| -> Result<bool, Incomparable> {
             Ok(self.introduced != "0"
                 && scheme.compare(version, self.introduced)? == Ordering::Less)
         };
         if is_before(version)? {
             return Ok(Position::Outside);
         }
-        let mut first: Option<&Event> = None;
+        let mut first: Option<&'a Event> = None;
         let mut incomparable = None;
         for end in &self.ends {
             match self.ends_at(end, scheme).and_then(|ends| {
@@ -366,20 +417,20 @@ impl Part<'_> {
             return Err(cause);
         }
         let end = match first {
-            Some(Event::Fixed(version)) => End::Fixed(version.clone()),
-            Some(Event::LastAffected(version)) => End::LastAffected(version.clone()),
+            Some(Event::Fixed(version)) => EndOf::Fixed(version),
+            Some(Event::LastAffected(version)) => EndOf::LastAffected(version),
             // All its ends are before its beginning, so it is empty.
             Some(Event::Introduced(_) | Event::Limit(_)) | None if self.are_own => {
                 return Ok(Position::Outside);
             }
-            Some(Event::Introduced(_) | Event::Limit(_)) | None => End::Open,
+            Some(Event::Introduced(_) | Event::Limit(_)) | None => EndOf::Open,
         };
-        let introduced = self.introduced.to_owned();
+        let introduced = self.introduced;
         Ok(Position::Inside { introduced, end })
     }
 
     /// Whether an event is after the beginning, so that it can be the end.
-    fn ends_at(&self, end: &Event, scheme: Scheme) -> Result<bool, Incomparable> {
+    fn ends_at(&self, end: &'a Event, scheme: &Versions<'a>) -> Result<bool, Incomparable> {
         if self.introduced == "0" {
             return Ok(end.version() != "0");
         }
@@ -393,12 +444,12 @@ impl Part<'_> {
 }
 
 /// The positions, if the version is below one of the limits or there are none.
-fn within_limits(
-    events: &[Event],
-    scheme: Scheme,
-    version: &str,
-    positions: Vec<Position>,
-) -> Vec<Position> {
+fn within_limits<'a>(
+    events: &'a [Event],
+    scheme: &Versions<'a>,
+    version: &'a str,
+    positions: Vec<Position<'a>>,
+) -> Vec<Position<'a>> {
     let mut has_limits = false;
     for event in events {
         let Event::Limit(limit) = event else {

@@ -349,3 +349,17 @@ fn advisories_about_a_vulnerability_say_why_a_version_is_not_affected() {
     assert_eq!(claims("X-1", "1.0.0"), [("X-1".to_owned(), false)]);
     assert_eq!(claims("CVE-2021-2", "1.0.0"), []);
 }
+
+#[test]
+fn the_advisories_of_a_package_are_looked_up_once_for_all_its_versions() {
+    let all = advisories(&[&record("X-1", "[]", "npm", "a", r#"{"introduced": "0"}"#)]);
+    let lookups = std::cell::Cell::new(0);
+    let of = |ecosystem: &Ecosystem, name: &str| {
+        lookups.set(lookups.get() + 1);
+        naming(&all)(ecosystem, name)
+    };
+    let packages = ["1.0.0", "2.0.0", "3.0.0"].map(|version| package("npm", "a", version));
+    let matches = match_packages(&packages, of, None);
+    assert_eq!(matches.findings.len(), 3);
+    assert_eq!(lookups.get(), 1);
+}

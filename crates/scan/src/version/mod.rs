@@ -14,7 +14,10 @@ mod pep440;
 mod semantic;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::rc::Rc;
 
 /// The longest version that is compared, in bytes.
 pub const MAX_VERSION_BYTES: usize = 256;
@@ -68,41 +71,27 @@ impl Scheme {
     /// One of the two texts is no version of this scheme or is longer than [`MAX_VERSION_BYTES`]. The first one is
     /// reported if neither is one.
     pub fn compare(self, a: &str, b: &str) -> Result<Ordering, Incomparable> {
-        match self {
-            Self::Dpkg => self.order(a, b, dpkg::parse, Ord::cmp),
-            Self::Apk => self.order(a, b, apk::parse, Ord::cmp),
-            Self::Pep440 => self.order(a, b, pep440::parse, Ord::cmp),
-            Self::Npm => self.order(a, b, semantic::npm, semver::Version::cmp_precedence),
-            Self::Maven => self.order(a, b, maven::parse, maven::compare),
-            Self::Go => self.order(a, b, go::parse, semver::Version::cmp_precedence),
-            Self::Cargo => self.order(a, b, semantic::cargo, semver::Version::cmp_precedence),
-        }
+        order(self, (a, &self.parse(a)), (b, &self.parse(b)))
     }
 
-    fn order<'a, V>(
-        self,
-        a: &'a str,
-        b: &'a str,
-        parse: impl Fn(&'a str) -> Result<V, Reason>,
-        compare: impl Fn(&V, &V) -> Ordering,
-    ) -> Result<Ordering, Incomparable> {
-        let parse = |operand, text: &'a str| {
-            let parsed = match text.len() {
-                0 => Err("it is empty".into()),
-                1..=MAX_VERSION_BYTES => parse(text),
-                _ => Err(format!("it is longer than {MAX_VERSION_BYTES} bytes").into()),
-            };
-            parsed.map_err(|reason| Incomparable {
-                scheme: self,
-                operand,
-                excerpt: excerpt(text),
-                reason: printable(&reason, REASON_BYTES, |_| true),
-            })
-        };
-        Ok(compare(
-            &parse(Operand::First, a)?,
-            &parse(Operand::Second, b)?,
-        ))
+    fn parse(self, text: &str) -> Result<Parsed<'_>, Reason> {
+        #[cfg(test)]
+        PARSED.with(|parsed| parsed.set(parsed.get() + 1));
+        if text.is_empty() {
+            return Err("it is empty".into());
+        }
+        if text.len() > MAX_VERSION_BYTES {
+            return Err(format!("it is longer than {MAX_VERSION_BYTES} bytes").into());
+        }
+        Ok(match self {
+            Self::Dpkg => Parsed::Dpkg(dpkg::parse(text)?),
+            Self::Apk => Parsed::Apk(apk::parse(text)?),
+            Self::Pep440 => Parsed::Pep440(pep440::parse(text)?),
+            Self::Npm => Parsed::Semantic(semantic::npm(text)?),
+            Self::Maven => Parsed::Maven(maven::parse(text)?),
+            Self::Go => Parsed::Semantic(go::parse(text)?),
+            Self::Cargo => Parsed::Semantic(semantic::cargo(text)?),
+        })
     }
 
     /// The scheme with its article, for messages.
@@ -116,6 +105,100 @@ impl Scheme {
             Self::Go => "a Go",
             Self::Cargo => "a Cargo",
         }
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// The texts that were parsed.
+    pub(crate) static PARSED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// A version of a scheme.
+enum Parsed<'a> {
+    Dpkg(dpkg::Version<'a>),
+    Apk(Vec<apk::Token<'a>>),
+    Pep440(pep440_rs::Version),
+    Semantic(semver::Version),
+    Maven(maven::Version),
+}
+
+/// The order of two texts of a scheme.
+fn order(
+    scheme: Scheme,
+    (a, parsed_a): (&str, &Result<Parsed<'_>, Reason>),
+    (b, parsed_b): (&str, &Result<Parsed<'_>, Reason>),
+) -> Result<Ordering, Incomparable> {
+    let error = |operand, text, reason: &str| Incomparable {
+        scheme,
+        operand,
+        excerpt: excerpt(text),
+        reason: printable(reason, REASON_BYTES, |_| true),
+    };
+    let parsed_a = parsed_a
+        .as_ref()
+        .map_err(|reason| error(Operand::First, a, reason))?;
+    let parsed_b = parsed_b
+        .as_ref()
+        .map_err(|reason| error(Operand::Second, b, reason))?;
+    Ok(match (parsed_a, parsed_b) {
+        (Parsed::Dpkg(a), Parsed::Dpkg(b)) => a.cmp(b),
+        (Parsed::Apk(a), Parsed::Apk(b)) => a.cmp(b),
+        (Parsed::Pep440(a), Parsed::Pep440(b)) => a.cmp(b),
+        (Parsed::Semantic(a), Parsed::Semantic(b)) => a.cmp_precedence(b),
+        (Parsed::Maven(a), Parsed::Maven(b)) => maven::compare(a, b),
+        (
+            Parsed::Dpkg(_)
+            | Parsed::Apk(_)
+            | Parsed::Pep440(_)
+            | Parsed::Semantic(_)
+            | Parsed::Maven(_),
+            _,
+        ) => unreachable!("both are of one scheme"),
+    })
+}
+
+/// Versions of one scheme that are compared with each other, each parsed once.
+pub(crate) struct Versions<'a> {
+    scheme: Scheme,
+    parsed: RefCell<HashMap<&'a str, Rc<Result<Parsed<'a>, Reason>>>>,
+}
+
+impl<'a> Versions<'a> {
+    pub(crate) fn of(scheme: Scheme) -> Self {
+        let parsed = RefCell::default();
+        Self { scheme, parsed }
+    }
+
+    /// Compares two versions, as [`Scheme::compare`].
+    ///
+    /// # Errors
+    ///
+    /// One of the two is no version.
+    pub(crate) fn compare(&self, a: &'a str, b: &'a str) -> Result<Ordering, Incomparable> {
+        let (parsed_a, parsed_b) = (self.parsed(a), self.parsed(b));
+        order(self.scheme, (a, &parsed_a), (b, &parsed_b))
+    }
+
+    /// Compares two versions, and keeps nothing of the second one.
+    ///
+    /// # Errors
+    ///
+    /// One of the two is no version.
+    pub(crate) fn compare_once(&self, a: &'a str, b: &str) -> Result<Ordering, Incomparable> {
+        order(
+            self.scheme,
+            (a, &self.parsed(a)),
+            (b, &self.scheme.parse(b)),
+        )
+    }
+
+    fn parsed(&self, text: &'a str) -> Rc<Result<Parsed<'a>, Reason>> {
+        let mut all = self.parsed.borrow_mut();
+        let parsed = all
+            .entry(text)
+            .or_insert_with(|| Rc::new(self.scheme.parse(text)));
+        Rc::clone(parsed)
     }
 }
 

@@ -188,6 +188,13 @@ fn a_record_that_cannot_be_used_has_an_error_with_its_field() {
             "affected: must have at most 20000 events in all ranges".to_owned(),
         ),
         (
+            format!(
+                r#""affected": [{{"package": {{"ecosystem": "Go", "name": "a"}}, "versions": [{0}]}}, {{"package": {{"ecosystem": "Go", "name": "b"}}, "versions": [{0}]}}]"#,
+                many(50_001, r#""1""#)
+            ),
+            "affected: must list at most 100000 versions".to_owned(),
+        ),
+        (
             format!(r#""x": {}"#, "[".repeat(64)),
             "it is nested deeper than 64 levels".to_owned(),
         ),

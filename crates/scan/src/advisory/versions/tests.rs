@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::advisory::Kind;
+use crate::version::PARSED;
 
 fn entry(ecosystem: &str) -> Affected {
     Affected {
@@ -360,4 +361,17 @@ mod laws {
             }
         }
     }
+}
+
+#[test]
+fn each_version_is_parsed_once() {
+    let mut entry = entry("npm");
+    // No part has ends of its own but the last one, so each is compared with all ends.
+    let begin: Vec<_> = (1..=200).map(|n| format!("+{n}.0.0")).collect();
+    let end: Vec<_> = (1..=200).map(|n| format!("-{n}.5.0")).collect();
+    entry.ranges = vec![range(&format!("{} {}", begin.join(" "), end.join(" ")))];
+    entry.versions = (1..=300).map(|n| format!("0.0.{n}")).collect();
+    PARSED.set(0);
+    assert_eq!(entry.evaluate("1000.0.0"), Verdict::NotAffected);
+    assert_eq!(PARSED.get(), 1 + 200 + 200 + 300);
 }
