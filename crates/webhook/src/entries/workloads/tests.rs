@@ -34,7 +34,7 @@ fn template(image: &str) -> Json {
 fn the_pod_is_that_of_the_template() {
     let want = json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"namespace": "shop", "labels": {"app": "web"}, "annotations": null},
+        "metadata": {"namespace": "shop", "labels": {"app": "web"}},
         "spec": {"containers": [{"name": "web", "image": "nginx"}]},
     });
     for (group, resource) in [
