@@ -58,6 +58,8 @@ pub mod ready {
     pub const INVALID_SELECTOR: &str = "InvalidSelector";
     /// The API server rejected the rendered binding, or did not respond.
     pub const REQUEST_REJECTED: &str = "RequestRejected";
+    /// What owns the rendered bindings does not exist, so that the API server enforces none.
+    pub const OWNER_NOT_FOUND: &str = "OwnerNotFound";
     /// The policy has rules that only the webhook enforces, and the webhook is disabled.
     pub const WEBHOOK_DISABLED: &str = "WebhookDisabled";
     /// The webhook applies the binding.
@@ -76,6 +78,8 @@ pub mod rendered {
     pub const POLICY_NOT_READY: &str = "PolicyNotReady";
     /// The API server rejected the rendered policy, or did not respond.
     pub const REQUEST_REJECTED: &str = "RequestRejected";
+    /// What owns the rendered bindings does not exist, so that the API server enforces none.
+    pub const OWNER_NOT_FOUND: &str = "OwnerNotFound";
 }
 
 /// Reasons of [`types::EVALUATION_FAILED`].

@@ -24,6 +24,7 @@ use split::{Piece, Splitter};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Most bytes of an object. etcd takes 1.5 MiB, of which JSON makes at most six times as many: Go
 /// escapes `<` as `\u003c` (etcd `--max-request-bytes`; `encoding/json`, `HTMLEscape`).
@@ -76,6 +77,9 @@ pub enum ListWatchError {
     /// The API server ended the watch with an error.
     #[error("the API server ended the watch: {0}")]
     Ended(String),
+    /// The watch ended as soon as it began, as with a proxy that closes connections.
+    #[error("the watch ended at once, without an event")]
+    EndedAtOnce,
 }
 
 /// A kind of objects, or some of them.
@@ -91,6 +95,8 @@ pub struct ListWatch {
 
 /// Longest pause that the API server can ask for.
 const RETRY_AFTER_LIMIT: Duration = Duration::from_mins(1);
+/// A watch that ends so soon without an event has failed.
+const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 /// Most bytes of the message of an error.
 const ERROR_LIMIT_BYTES: usize = 64 * 1024;
 
@@ -114,6 +120,8 @@ struct Run {
     retry_after: Option<Duration>,
     /// The version that a list asked for is too old.
     expired: bool,
+    /// When the watch began; none: it brought an event.
+    began: Option<Instant>,
 }
 
 impl ListWatch {
@@ -155,6 +163,7 @@ impl ListWatch {
             pause: None,
             retry_after: None,
             expired: false,
+            began: None,
         };
         stream::unfold(run, |mut run| async {
             let item = run.next().await;
@@ -210,6 +219,8 @@ impl ListWatch {
 /// What a piece of a response leads to.
 enum Outcome {
     Event(ObjectEvent),
+    /// A bookmark, which only moves the watch on.
+    Moved,
     Ended,
     Failed(ListWatchError),
 }
@@ -249,6 +260,7 @@ impl Run {
                 Step::Watch(version) => match self.watch(&version).await {
                     Ok(lines) => {
                         let splitter = Box::new(Splitter::new(OBJECT_LIMIT_BYTES));
+                        self.began = Some(Instant::now());
                         self.step = Step::Watching(lines, splitter, version);
                     }
                     Err(error) => {
@@ -263,10 +275,21 @@ impl Run {
                         Outcome::Event(event) => {
                             self.kind.see(&version);
                             self.pauses.reset();
+                            self.began = None;
                             self.step = Step::Watching(lines, splitter, version);
                             return Ok(event);
                         }
-                        Outcome::Ended => self.step = Step::Watch(version),
+                        Outcome::Moved => {
+                            self.began = None;
+                            self.step = Step::Watching(lines, splitter, version);
+                        }
+                        Outcome::Ended => {
+                            self.step = Step::Watch(version);
+                            let began = self.began.take();
+                            if began.is_some_and(|began| began.elapsed() < SHORTEST_WATCH) {
+                                return self.failed(ListWatchError::EndedAtOnce);
+                            }
+                        }
                         Outcome::Failed(error) => {
                             if !matches!(error, ListWatchError::Ended(_)) {
                                 self.step = Step::Watch(version);
@@ -448,7 +471,7 @@ async fn watched(lines: &mut Lines, splitter: &mut Splitter, version: &mut Strin
         return Outcome::Event(match type_ {
             br#""ADDED""# | br#""MODIFIED""# => ObjectEvent::Applied(object),
             br#""DELETED""# => ObjectEvent::Deleted(object),
-            _ => continue,
+            _ => return Outcome::Moved,
         });
     }
 }

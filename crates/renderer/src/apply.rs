@@ -1,11 +1,11 @@
 //! One pass: read everything, write what differs, report.
 //!
 //! Here: the requests and their order. Not here: what differs (`plan`).
-//! Invariant: a request that fails stops no other; a pass without the owner of what is rendered or without the
-//! namespace writes nothing, because the release is being uninstalled.
+//! Invariant: a request that fails stops no other; a pass without the owner of what is rendered writes nothing but
+//! statuses, and one without the namespace nothing at all, because the release is being uninstalled.
 
 use crate::metrics::Metrics;
-use crate::plan::{self, Cluster, Plan, RENDERER, Settings, Write, plan};
+use crate::plan::{self, Cluster, Owner, Plan, RENDERER, Settings, Write, plan};
 use crate::status;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, TypeChecking, keys};
 use bailiff_kube::decode::{Decoded, Undecodable};
@@ -17,7 +17,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -38,6 +38,8 @@ pub(crate) enum Pass {
     Wrote,
     /// A request failed; the next pass repeats it.
     Incomplete,
+    /// The owner of rendered bindings does not exist, and each policy and binding says so.
+    OwnerNotFound,
     /// The release is being uninstalled.
     Uninstalling,
 }
@@ -52,9 +54,18 @@ pub(crate) async fn pass(
     metrics: &Metrics,
     reported: &mut Reported,
 ) -> Result<Pass, kube::Error> {
-    let Some(owner) = owner(client, settings).await? else {
-        return Ok(Pass::Uninstalling);
+    let owner = match owner(client, settings).await? {
+        Owner::Found(owner) => Some(owner),
+        Owner::NotFound => {
+            tracing::warn!(
+                name = keys::RENDERED_OWNER,
+                "The ValidatingWebhookConfiguration that owns the rendered bindings does not exist, so the API server does not enforce image policies; restore it with `helm upgrade`"
+            );
+            None
+        }
+        Owner::Uninstalling => return Ok(Pass::Uninstalling),
     };
+    let has_owner = owner.is_some();
     let mut cluster = Cluster {
         policies: all(client).await?,
         bindings: all(client).await?,
@@ -75,6 +86,7 @@ pub(crate) async fn pass(
     .await;
     Ok(
         match (written.is_complete && is_reported, plan.writes.is_empty()) {
+            (true, _) if !has_owner => Pass::OwnerNotFound,
             (true, true) => Pass::Settled,
             (true, false) => Pass::Wrote,
             (false, _) => Pass::Incomplete,
@@ -82,11 +94,8 @@ pub(crate) async fn pass(
     )
 }
 
-/// The owner of rendered bindings; none: Bailiff is being uninstalled.
-async fn owner(
-    client: &Client,
-    settings: &Settings,
-) -> Result<Option<OwnerReference>, kube::Error> {
+/// The owner of rendered bindings.
+async fn owner(client: &Client, settings: &Settings) -> Result<Owner, kube::Error> {
     let owner = metadata::<ValidatingWebhookConfiguration>(client, keys::RENDERED_OWNER).await?;
     let namespace = metadata::<Namespace>(client, &settings.namespace).await?;
     Ok(plan::owner(owner.as_ref(), namespace.as_ref()))
@@ -289,6 +298,7 @@ async fn report(
             metadata.generation,
             live,
             rejection(POLICY, &name).map(String::as_str),
+            cluster.owner.is_some(),
         );
         count(&said, true);
         let before = match policy {

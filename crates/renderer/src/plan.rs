@@ -4,7 +4,7 @@
 //! conditions (`status`).
 //! Invariant: a policy or binding that this version cannot compile or decode changes nothing: what the
 //! API server enforces of an earlier generation stays. An object with the prefix that belongs to no
-//! policy is deleted.
+//! policy is deleted. Without the owner of rendered bindings, nothing is written.
 
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding};
 use bailiff_kube::decode::Undecodable;
@@ -36,8 +36,8 @@ pub(crate) struct Cluster {
     pub(crate) rendered_policies: BTreeMap<String, ValidatingAdmissionPolicy>,
     /// Rendered bindings, by name.
     pub(crate) rendered_bindings: BTreeMap<String, ValidatingAdmissionPolicyBinding>,
-    /// The owner of rendered bindings; see [`owner`].
-    pub(crate) owner: OwnerReference,
+    /// The owner of rendered bindings; see [`owner`]. None: it does not exist, so nothing is written.
+    pub(crate) owner: Option<OwnerReference>,
 }
 
 /// What the renderer is configured with.
@@ -94,6 +94,8 @@ pub(crate) enum BindingState {
     PolicyNotReady,
     /// A selector is not valid.
     InvalidSelector(String),
+    /// It is not rendered, because its owner does not exist.
+    OwnerNotFound,
     /// This version cannot decode it.
     Undecodable(Undecodable),
 }
@@ -108,19 +110,31 @@ pub(crate) struct Plan {
     pub(crate) bindings: BTreeMap<String, BindingState>,
 }
 
+/// The owner of rendered bindings.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Owner {
+    /// It exists.
+    Found(OwnerReference),
+    /// It is gone or going, and the namespace stays.
+    NotFound,
+    /// The namespace is gone or going: Bailiff is being uninstalled.
+    Uninstalling,
+}
+
 /// The owner of rendered bindings: an object of the release, so that nothing is enforced after `helm uninstall` or
 /// without the renderer. It is a `ValidatingWebhookConfiguration`, because helm deletes these first, and the controller
-/// when the namespace is deleted without helm. None: it or the namespace is gone or going, so Bailiff is being
-/// uninstalled. The namespace must have been read after it: one that was deleted with the namespace would count as
-/// there.
-pub(crate) fn owner(
-    configuration: Option<&ObjectMeta>,
-    namespace: Option<&ObjectMeta>,
-) -> Option<OwnerReference> {
+/// when the namespace is deleted without helm. The namespace must have been read after it: one that was deleted with
+/// the namespace would count as there.
+pub(crate) fn owner(configuration: Option<&ObjectMeta>, namespace: Option<&ObjectMeta>) -> Owner {
     let is_staying = |object: &&ObjectMeta| object.deletion_timestamp.is_none();
-    let configuration = configuration.filter(is_staying)?;
-    let _namespace = namespace.filter(is_staying)?;
-    Some(reference::<ValidatingWebhookConfiguration>(configuration))
+    if namespace.filter(is_staying).is_none() {
+        return Owner::Uninstalling;
+    }
+    configuration
+        .filter(is_staying)
+        .map_or(Owner::NotFound, |found| {
+            Owner::Found(reference::<ValidatingWebhookConfiguration>(found))
+        })
 }
 
 /// A reference to an owner.
@@ -187,6 +201,7 @@ pub(crate) fn plan(cluster: &Cluster, settings: &Settings) -> Plan {
         | BindingState::WithoutWebhook
         | BindingState::PolicyNotReady
         | BindingState::InvalidSelector(_)
+        | BindingState::OwnerNotFound
         | BindingState::Undecodable(_) => true,
     });
     let bound = names(&mut kept.map(|(name, _)| name));
@@ -200,6 +215,10 @@ pub(crate) fn plan(cluster: &Cluster, settings: &Settings) -> Plan {
         if !known.contains(name) && name.starts_with(RENDERED_PREFIX) {
             writes.push(Write::DeletePolicy(name.clone(), live.uid()));
         }
+    }
+    if cluster.owner.is_none() {
+        // Also while helm uninstalls: it deletes the owner first.
+        writes.clear();
     }
     Plan {
         writes,
@@ -240,9 +259,12 @@ fn bind(
     if settings.webhook && !Actions::of(&binding.spec.validation_actions, settings.mode).deny {
         return BindingState::Applied;
     }
+    let Some(owner) = &cluster.owner else {
+        return BindingState::OwnerNotFound;
+    };
     let mut wanted = image::binding(binding, settings.mode);
     mark(&mut wanted, binding.metadata.generation);
-    wanted.metadata.owner_references = Some(vec![cluster.owner.clone()]);
+    wanted.metadata.owner_references = Some(vec![owner.clone()]);
     let live = cluster.rendered_bindings.get(&wanted.name_any());
     if live.is_none_or(|live| differs(live, &wanted) || live.spec != wanted.spec) {
         replace(live, &mut wanted);

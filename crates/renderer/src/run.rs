@@ -8,12 +8,13 @@ use crate::metrics::Metrics;
 use crate::plan::Settings;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, keys};
 use bailiff_kube::decode::Decoded;
+use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
 use bailiff_kube::serve::{self, Health};
 use bailiff_kube::watch::{self, Event};
 use bailiff_policy::image::{Exemptions, Mode, RENDERED_PREFIX};
 use futures::stream::{self, BoxStream, StreamExt as _};
 use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt as _};
@@ -111,6 +112,7 @@ async fn render(settings: &Settings, client: Client, metrics: &Metrics, health: 
         changes::<ImageAdmissionPolicyBinding>(&client, metrics, ""),
         changes::<ValidatingAdmissionPolicy>(&client, metrics, RENDERED_PREFIX),
         changes::<ValidatingAdmissionPolicyBinding>(&client, metrics, RENDERED_PREFIX),
+        owner_changes(&client),
     ]);
     let mut reported = Reported::default();
     let mut schedule = Schedule::new(Instant::now());
@@ -185,6 +187,11 @@ impl Schedule {
                 (self.next, self.earliest) = (now + RESYNC, now + self.rewrite);
                 (self.retry, self.rewrite) = (RETRY, RETRY_LIMIT.min(self.rewrite * 2));
             }
+            // A pass follows as soon as the owner is back.
+            Pass::OwnerNotFound => {
+                (self.next, self.earliest) = (now + self.retry, now);
+                self.retry = RETRY_LIMIT.min(self.retry * 2);
+            }
             Pass::Incomplete | Pass::Uninstalling => {
                 (self.next, self.earliest) = (now + self.retry, now + RETRY);
                 self.retry = RETRY_LIMIT.min(self.retry * 2);
@@ -208,6 +215,36 @@ where
         .boxed()
 }
 
+/// One item for each change of the owner of rendered bindings. Only its metadata are watched, so that an owner that
+/// cannot be decoded counts as there.
+fn owner_changes(client: &Client) -> BoxStream<'static, ()> {
+    let path = ValidatingWebhookConfiguration::url_path(&(), None);
+    let named = format!("metadata.name={}", keys::RENDERED_OWNER);
+    ListWatch::new(&path, Some(named))
+        .metadata_only()
+        .stream(client.clone())
+        .filter_map(|event| std::future::ready(owner_changed(event)))
+        .boxed()
+}
+
+/// What an event about the owner means; none: nothing.
+fn owner_changed(event: Result<ObjectEvent, ListWatchError>) -> Option<()> {
+    match event {
+        // The end of the list says whether there is one.
+        Ok(ObjectEvent::Listing | ObjectEvent::Listed(_)) => None,
+        Ok(
+            ObjectEvent::Complete
+            | ObjectEvent::Applied(_)
+            | ObjectEvent::Deleted(_)
+            | ObjectEvent::TooLarge,
+        ) => Some(()),
+        Err(error) => {
+            tracing::warn!(%error, name = keys::RENDERED_OWNER, "The watch of the owner of rendered bindings failed and is retried");
+            None
+        }
+    }
+}
+
 /// Whether an event can be about an object whose name has the prefix.
 fn concerns<K: Resource>(event: &Event<K>, prefix: &str) -> bool {
     match event {
@@ -224,7 +261,9 @@ fn concerns<K: Resource>(event: &Event<K>, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bailiff_testing::{ApiServer, Call};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+    use serde_json::json;
 
     #[test]
     fn the_own_namespace_and_kube_system_are_always_exempt() {
@@ -257,7 +296,7 @@ mod tests {
 
     #[test]
     fn passes_that_write_again_and_again_are_made_less_and_less_often() {
-        use Pass::{Incomplete, Settled, Wrote};
+        use Pass::{Incomplete, OwnerNotFound, Settled, Wrote};
         assert_eq!(
             pauses(&[Wrote, Wrote, Wrote, Wrote, Settled, Wrote, Wrote]),
             [200, 400, 800, 1600, 200, 200, 400]
@@ -268,6 +307,28 @@ mod tests {
             pauses(&[Incomplete, Incomplete, Wrote, Settled]),
             [5000, 5000, 200, 200]
         );
+        // The owner that comes back is a change.
+        assert_eq!(pauses(&[OwnerNotFound, OwnerNotFound]), [200, 200]);
+    }
+
+    #[tokio::test]
+    async fn the_owner_of_rendered_bindings_is_watched_by_its_name_alone() {
+        let path = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
+        let named = "fieldSelector=metadata.name%3Dbailiff-renderer";
+        let list = Call::get(&format!("{path}?&{named}&resourceVersion=0"))
+            .gives(json!({"metadata": {"resourceVersion": "5"}, "items": []}));
+        let back = json!({"type": "ADDED",
+            "object": {"metadata": {"name": "bailiff-renderer", "resourceVersion": "6"}}});
+        let watch = Call::get(&format!(
+            "{path}?&watch=true&timeoutSeconds=290&{named}&allowWatchBookmarks=true&resourceVersion=5"
+        ))
+        .gives(back);
+        let (server, client) = ApiServer::playing([vec![list], vec![watch]]);
+        let mut changes = owner_changes(&client);
+        // There is none, and then there is one.
+        assert_eq!(changes.next().await, Some(()));
+        assert_eq!(changes.next().await, Some(()));
+        server.finish();
     }
 
     #[test]

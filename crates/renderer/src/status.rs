@@ -5,6 +5,7 @@
 
 use crate::plan::{BindingState, GENERATION, PolicyState};
 use bailiff_api::condition::{ready, rendered, succeeding, types};
+use bailiff_api::keys::RENDERED_OWNER;
 use bailiff_api::{ImageAdmissionPolicy, TypeChecking};
 use bailiff_policy::image::{self, rendered_name};
 use jiff::Timestamp;
@@ -20,13 +21,14 @@ const MESSAGE_LIMIT: usize = 2048;
 type Said = (bool, &'static str, String);
 
 /// The conditions of a policy. `live` is the rendered policy after all writes; `rejected`, what the API
-/// server said to a write of it.
+/// server said to a write of it; `has_owner`, whether the owner of rendered bindings exists.
 pub(crate) fn policy(
     name: &str,
     state: &PolicyState,
     generation: Option<i64>,
     live: Option<&ValidatingAdmissionPolicy>,
     rejected: Option<&str>,
+    has_owner: bool,
 ) -> Vec<(&'static str, Said)> {
     let ready: Said = match state {
         PolicyState::Compiled => (
@@ -54,6 +56,7 @@ pub(crate) fn policy(
         .and_then(|live| live.annotations().get(GENERATION))
         .cloned();
     let rendered: Said = match (state, rejected, enforced) {
+        _ if !has_owner => (false, rendered::OWNER_NOT_FOUND, owner_not_found()),
         (_, Some(rejected), _) => (
             false,
             rendered::REQUEST_REJECTED,
@@ -162,6 +165,7 @@ pub(crate) fn binding(
                 "spec.matchResources: {fault}. What the API server enforces of an earlier generation stays."
             ),
         ),
+        (BindingState::OwnerNotFound, None) => (false, ready::OWNER_NOT_FOUND, owner_not_found()),
         (BindingState::Undecodable(undecodable), None) => (
             false,
             ready::DECODE_ERROR,
@@ -169,6 +173,12 @@ pub(crate) fn binding(
         ),
     };
     vec![(types::READY, ready)]
+}
+
+fn owner_not_found() -> String {
+    format!(
+        "ValidatingWebhookConfiguration {RENDERED_OWNER} not found. Kubernetes deletes the ValidatingAdmissionPolicyBindings that it owns, so the API server does not enforce image policies. Restore it with `helm upgrade`."
+    )
 }
 
 fn decode_error(error: &str) -> String {

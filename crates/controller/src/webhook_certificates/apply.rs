@@ -54,8 +54,9 @@ impl fmt::Display for Kind {
 /// What was read.
 #[derive(Debug)]
 pub(super) enum Seen {
-    /// The namespace of the webhook is being deleted. The configurations that exist, with their UIDs.
-    Terminating(Vec<(Kind, Option<String>)>),
+    /// The namespace of the webhook is being deleted. The configurations that exist, with their UIDs, or why one
+    /// cannot be read.
+    Terminating(Vec<Result<(Kind, Option<String>), PassError>>),
     /// What there is, with the versions of the objects.
     State(State, Versions),
 }
@@ -85,16 +86,20 @@ pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, PassE
         validating.get_opt(WEBHOOK_CONFIGURATION),
     );
     let named = |kind: Kind| format!("{kind} {WEBHOOK_CONFIGURATION}");
-    let mutating = found(named(Kind::Mutating), mutating)?;
-    let validating = found(named(Kind::Validating), validating)?;
     let own = own.map_err(|error| PassError::Read(format!("Namespace {namespace}"), error))?;
     if own.is_some_and(|own| own.meta().deletion_timestamp.is_some()) {
         let uids = [
-            mutating.map(|found| (Kind::Mutating, found.metadata.uid)),
-            validating.map(|found| (Kind::Validating, found.metadata.uid)),
+            (Kind::Mutating, uid(mutating)),
+            (Kind::Validating, uid(validating)),
         ];
-        return Ok(Seen::Terminating(uids.into_iter().flatten().collect()));
+        let there = uids.into_iter().filter_map(|(kind, uid)| match uid {
+            Ok(uid) => uid.map(|uid| Ok((kind, uid))),
+            Err(error) => Some(Err(PassError::Read(named(kind), error))),
+        });
+        return Ok(Seen::Terminating(there.collect()));
     }
+    let mutating = found(named(Kind::Mutating), mutating)?;
+    let validating = found(named(Kind::Validating), validating)?;
     let mut versions = Versions::default();
     let mut configurations = Vec::new();
     let mut add = |kind, metadata: &ObjectMeta, clients: Vec<(&String, &WebhookClientConfig)>| {
@@ -146,6 +151,17 @@ pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, PassE
         configurations,
     };
     Ok(Seen::State(state, versions))
+}
+
+/// The UID of an object that exists, whether or not the rest can be decoded.
+fn uid<K: Resource>(
+    read: Result<Option<Decoded<K>>, kube::Error>,
+) -> Result<Option<Option<String>>, kube::Error> {
+    let uid = |decoded: Decoded<K>| match decoded.into_result() {
+        Ok(object) => object.meta().uid.clone(),
+        Err(undecodable) => undecodable.metadata.uid,
+    };
+    Ok(read?.map(uid))
 }
 
 fn found<K>(

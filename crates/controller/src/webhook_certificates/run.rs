@@ -5,12 +5,13 @@
 //! with a tool that undoes what it writes, passes get rarer.
 
 use super::apply::{PassError, Seen, Written, causes, delete, delete_rendered_owner, read, write};
-use super::plan::{Plan, plan};
+use super::plan::{Kind, Plan, plan};
 use crate::metrics::Metrics;
 use crate::waits::{HEARTBEAT_INTERVAL, until};
 use bailiff_api::keys::{WEBHOOK_CA_SECRET, WEBHOOK_CONFIGURATION, WEBHOOK_TLS_SECRET};
 use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
 use bailiff_kube::serve::Heartbeat;
+use futures::future::join_all;
 use futures::stream::{BoxStream, StreamExt as _, select_all};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -159,12 +160,7 @@ pub(super) async fn pass(client: &Client, namespace: &str) -> Result<Pass, PassE
         let (state, versions) = match read(client, namespace).await? {
             Seen::State(state, versions) => (state, versions),
             Seen::Terminating(configurations) => {
-                for (kind, uid) in configurations {
-                    tracing::info!(%kind, namespace, "Deleting the webhook configuration of a terminating namespace");
-                    delete(client, kind, uid).await?;
-                    wrote = true;
-                }
-                wrote |= delete_rendered_owner(client).await?;
+                let wrote = delete_all(client, namespace, configurations).await?;
                 let plan = Plan::default();
                 return Ok(Pass { plan, wrote });
             }
@@ -183,6 +179,31 @@ pub(super) async fn pass(client: &Client, namespace: &str) -> Result<Pass, PassE
         }
     }
     Err(PassError::Contended)
+}
+
+/// Deletes what outlives a terminating namespace. One that cannot be read or deleted stops no other. Whether something
+/// was deleted.
+///
+/// # Errors
+/// The first of all, after everything was tried.
+async fn delete_all(
+    client: &Client,
+    namespace: &str,
+    configurations: Vec<Result<(Kind, Option<String>), PassError>>,
+) -> Result<bool, PassError> {
+    let configurations = configurations.into_iter().map(|found| async {
+        let (kind, uid) = found?;
+        tracing::info!(%kind, namespace, "Deleting the webhook configuration of a terminating namespace");
+        delete(client, kind, uid).await
+    });
+    let (configurations, owner) =
+        futures::join!(join_all(configurations), delete_rendered_owner(client));
+    let mut deleted = false;
+    for one in configurations {
+        one?;
+        deleted = true;
+    }
+    Ok(owner? || deleted)
 }
 
 /// Watches the metadata alone: a change of the data has a new version, and no key comes into memory for it.

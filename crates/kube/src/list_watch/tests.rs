@@ -2,6 +2,7 @@
 
 use super::*;
 use bailiff_testing::{ApiServer, Call};
+use http_body_util::Full;
 use serde_json::{Value, json};
 
 const PODS: &str = "/api/v1/pods?&fieldSelector=spec.nodeName%3Dn";
@@ -163,10 +164,10 @@ async fn a_pause_is_as_long_as_the_api_server_asks_for() {
         (None, bytes(&details), 20),
         (Some("100000"), Vec::new(), RETRY_AFTER_LIMIT.as_secs()),
     ] {
-        let asked: Arc<Mutex<Vec<tokio::time::Instant>>> = Arc::default();
+        let asked: Arc<Mutex<Vec<Instant>>> = Arc::default();
         let log = Arc::clone(&asked);
         let service = tower::service_fn(move |_: Request<Body>| {
-            log.lock().unwrap().push(tokio::time::Instant::now());
+            log.lock().unwrap().push(Instant::now());
             let mut response = http::Response::builder().status(429);
             if let Some(header) = header {
                 response = response.header("Retry-After", header);
@@ -180,6 +181,53 @@ async fn a_pause_is_as_long_as_the_api_server_asks_for() {
         let pause = asked[1].duration_since(asked[0]).as_secs();
         assert!((seconds..seconds + 2).contains(&pause), "{pause}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_at_once_is_opened_again_with_longer_and_longer_pauses() {
+    let opened: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let log = Arc::clone(&opened);
+    // A proxy that answers and closes; the fifth watch lasts longer.
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let is_watch = request.uri().query().unwrap().contains("watch=true");
+        let watches = {
+            let mut log = log.lock().unwrap();
+            if is_watch {
+                log.push(Instant::now());
+            }
+            log.len()
+        };
+        async move {
+            let body = match (is_watch, watches) {
+                (false, _) => bytes(&list("5", &[])),
+                (true, 6) => bytes(&event("ADDED", &pod("a", "6"))),
+                (true, _) => Vec::new(),
+            };
+            let lasts = is_watch && watches == 5;
+            let body = Full::from(body).with_trailers(async move {
+                if lasts {
+                    tokio::time::sleep(SHORTEST_WATCH).await;
+                }
+                None::<Result<http::HeaderMap, std::convert::Infallible>>
+            });
+            Ok::<_, std::convert::Infallible>(http::Response::new(body))
+        }
+    });
+    let mut stream = pods().stream(Client::new(service, "default"));
+    let ended = "the watch ended at once, without an event";
+    assert_eq!(
+        take(&mut stream, 7).await,
+        ["list", "complete", ended, ended, ended, ended, "applied a"]
+    );
+    let opened = opened.lock().unwrap();
+    let pauses: Vec<_> = opened.windows(2).map(|two| two[1] - two[0]).collect();
+    assert_eq!(pauses.len(), 5);
+    assert!(
+        pauses[..4].iter().all(|pause| !pause.is_zero()),
+        "{pauses:?}"
+    );
+    assert!(pauses[3] > pauses[0], "{pauses:?}");
+    assert_eq!(pauses[4], SHORTEST_WATCH);
 }
 
 #[tokio::test]

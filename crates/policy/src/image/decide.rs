@@ -66,7 +66,7 @@ pub struct Decision {
     pub audited: Vec<Violation>,
     /// Those of the violations that no later step sees. Empty in [`Stage::Validating`].
     pub replaced: Replaced,
-    /// What people have to know about images that were allowed without a check, or by an old one.
+    /// What people have to know about images that were allowed without a check, or by an old one, each once.
     pub notes: Vec<String>,
     /// References that no policy selects, as written.
     pub uncovered: Vec<String>,
@@ -176,7 +176,8 @@ pub fn decide(bound: &[BoundPolicy<'_>], review: &PodReview<'_>, lookups: &Looku
         // Stable: policies stay in the order of their names.
         all.sort_by_key(|violation| violation.rule);
     }
-    decision.notes.dedup();
+    let mut noted = BTreeSet::new();
+    decision.notes.retain(|note| noted.insert(note.clone()));
     decision
 }
 

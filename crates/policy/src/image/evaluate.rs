@@ -2,7 +2,7 @@
 //!
 //! Here: which images violate which written rule. Not here: the rules that need a registry
 //! (`registry`), their wording (`messages`), what follows for the request (`decide`).
-//! Invariant: the verdict is a function of the policy and the references; no registry is asked.
+//! Invariant: violations are a function of the policy and the references; no registry is asked.
 
 use super::compile::CompiledImagePolicy;
 use super::images::Image;
@@ -67,15 +67,6 @@ pub struct Violation {
     pub message: String,
 }
 
-/// The verdict of a policy about the references of a pod as they are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Each image that the policy selects can be used.
-    Allowed,
-    /// Some cannot; each violated rule once, the worst first.
-    Denied(Vec<Violation>),
-}
-
 /// An image with what its reference means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ParsedImage<'a> {
@@ -105,16 +96,8 @@ pub(super) fn parse<'a>(images: &[Image<'a>]) -> Vec<ParsedImage<'a>> {
     parsed.collect()
 }
 
-/// Evaluates the rules about references as they are written: those of the rendered policy.
-#[must_use]
-pub fn evaluate(policy: &CompiledImagePolicy, images: &[Image<'_>]) -> Verdict {
-    match written(policy, &parse(images)) {
-        violations if violations.is_empty() => Verdict::Allowed,
-        violations => Verdict::Denied(violations),
-    }
-}
-
-/// The violations of the rules about references as they are written.
+/// The violations of the rules about references as they are written, which are those of the rendered policy: each
+/// violated rule once, the worst first.
 pub(super) fn written(policy: &CompiledImagePolicy, images: &[ParsedImage<'_>]) -> Vec<Violation> {
     let violates = |rule: WrittenRule, reference: Option<&Reference>| match (rule, reference) {
         (WrittenRule::ValidReference, reference) => reference.is_none(),

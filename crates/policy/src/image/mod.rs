@@ -3,8 +3,8 @@
 //! Here: the images of a pod, compiling policies and bindings, the decision about a pod, and what needs no
 //! registry rendered as a `ValidatingAdmissionPolicy`. Not here: writing rendered policies (`renderer`),
 //! asking registries (`oci`), reviews (`webhook`).
-//! Invariant: [`evaluate`] and the rendered policy have the same verdict and the same message for every
-//! pod, so that it makes no difference which of the two a pod meets. Expressions are not rendered.
+//! Invariant: [`decide`] and the rendered policy have the same verdict about references as they are written, and the
+//! same message, for every pod, so that it makes no difference which of the two a pod meets. Expressions are not rendered.
 
 mod bind;
 mod compile;
@@ -24,7 +24,7 @@ pub use bind::{
 };
 pub use compile::{CompiledImagePolicy, compile};
 pub use decide::{Decision, PodReview, Replaced, Stage, decide, references_to_look_up};
-pub use evaluate::{RegistryRule, Rule, Verdict, Violation, WrittenRule, evaluate};
+pub use evaluate::{RegistryRule, Rule, Violation, WrittenRule};
 pub use images::{Image, ImageUser, images, pod_of_template};
 pub use pins::{ORIGINAL_IMAGE, ORIGINAL_VOLUME, Pin};
 pub use reads::{pod_reads, template_reads};

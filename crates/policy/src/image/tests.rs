@@ -1,4 +1,4 @@
-//! One verdict in two forms: that of [`evaluate`], and that of the rendered policy in the engine of
+//! One verdict in two forms: that of [`evaluate::written`], and that of the rendered policy in the engine of
 //! `bailiff-cel`, in the oldest and the newest release of Kubernetes.
 
 mod agreement;
@@ -38,12 +38,10 @@ fn pod(references: &[&str]) -> Json {
     json!({"metadata": {"name": "web"}, "spec": {"containers": containers}})
 }
 
-/// The messages of [`evaluate`].
+/// The messages of [`evaluate::written`].
 fn evaluated(policy: &CompiledImagePolicy, pod: &Json, old: Option<&Json>) -> Vec<String> {
-    match evaluate(policy, &images(pod, old)) {
-        Verdict::Allowed => Vec::new(),
-        Verdict::Denied(violations) => violations.into_iter().map(|v| v.message).collect(),
-    }
+    let violations = evaluate::written(policy, &evaluate::parse(&images(pod, old)));
+    violations.into_iter().map(|v| v.message).collect()
 }
 
 /// The messages of the rendered policy, in a release.

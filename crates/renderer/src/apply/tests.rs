@@ -64,9 +64,13 @@ fn stale_both() -> [Json; 2] {
 }
 
 async fn played(rounds: Vec<Vec<Call>>) -> Result<Pass, kube::Error> {
+    played_with(rounds, &Metrics::default()).await
+}
+
+async fn played_with(rounds: Vec<Vec<Call>>, metrics: &Metrics) -> Result<Pass, kube::Error> {
     let (server, client) = ApiServer::playing(rounds);
     let mut reported = Reported::default();
-    let passed = pass(&client, &settings(), &Metrics::default(), &mut reported).await;
+    let passed = pass(&client, &settings(), metrics, &mut reported).await;
     server.finish();
     passed
 }
@@ -131,6 +135,37 @@ async fn a_rejected_write_and_a_status_that_was_not_written_leave_the_pass_incom
     assert_eq!(played(rounds).await.unwrap(), Pass::Incomplete);
     let of_policy = forbidden(Call::post(RENDERED));
     let rounds = rejected(of_policy, status(POLICIES, "ours").gives(policy()));
+    assert_eq!(played(rounds).await.unwrap(), Pass::Incomplete);
+}
+
+#[tokio::test]
+async fn without_the_owner_only_statuses_are_written_and_they_and_the_metric_say_so() {
+    let missing = |of_binding: Call| {
+        let mut rounds = reads(&[policy()], &[binding()], &stale_both());
+        rounds[0] = vec![Call::get(OWNER).is_missing()];
+        let said = |all: &[(&str, &str, &str)]| {
+            let conditions = all.iter().map(|(type_, status, reason)| {
+                json!({"type": type_, "status": status, "reason": reason})
+            });
+            json!({"status": {"conditions": conditions.collect::<Vec<_>>()}})
+        };
+        let of_policy = said(&[
+            ("Ready", "True", "Compiled"),
+            ("Rendered", "False", "OwnerNotFound"),
+        ]);
+        rounds.extend([
+            vec![status(POLICIES, "ours").with(of_policy).gives(policy())],
+            vec![of_binding.with(said(&[("Ready", "False", "OwnerNotFound")]))],
+        ]);
+        rounds
+    };
+    let of_binding = || status(BINDINGS, "everywhere");
+    let metrics = Metrics::default();
+    let passed = played_with(missing(of_binding().gives(binding())), &metrics).await;
+    assert_eq!(passed.unwrap(), Pass::OwnerNotFound);
+    assert_eq!(metrics.not_rendered.get(), 2);
+    assert_eq!(metrics.policies_rendered.get(), 0);
+    let rounds = missing(of_binding().fails(403, "Forbidden", "no"));
     assert_eq!(played(rounds).await.unwrap(), Pass::Incomplete);
 }
 

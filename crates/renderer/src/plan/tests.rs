@@ -37,13 +37,13 @@ fn settled() -> Cluster {
         bindings: vec![Ok(binding("everywhere", "ours"))],
         rendered_policies: BTreeMap::new(),
         rendered_bindings: BTreeMap::new(),
-        owner: OwnerReference {
+        owner: Some(OwnerReference {
             api_version: "admissionregistration.k8s.io/v1".to_owned(),
             kind: "ValidatingWebhookConfiguration".to_owned(),
             name: "bailiff-renderer".to_owned(),
             uid: "owner-uid".to_owned(),
             ..OwnerReference::default()
-        },
+        }),
     };
     for write in planned(&cluster).writes {
         match write {
@@ -123,7 +123,9 @@ fn nothing_is_rendered_without_its_owner_and_the_namespace() {
     };
     let (configuration, namespace) = (object("other"), object("namespace"));
     let (configuration, namespace) = (Some(&configuration), Some(&namespace));
-    let other = owner(configuration, namespace).unwrap();
+    let Owner::Found(other) = owner(configuration, namespace) else {
+        panic!("the owner is not found");
+    };
     assert_eq!(
         (other.api_version.as_str(), other.kind.as_str()),
         (
@@ -136,19 +138,35 @@ fn nothing_is_rendered_without_its_owner_and_the_namespace() {
         ("other-name", "other")
     );
     // Bailiff is being uninstalled: a binding that is written now would stay.
-    assert_eq!(owner(configuration, None), None);
-    assert_eq!(owner(configuration, Some(&going("namespace"))), None);
-    assert_eq!(owner(None, namespace), None);
-    assert_eq!(owner(Some(&going("other")), namespace), None);
+    let going_namespace = going("namespace");
+    for namespace in [None, Some(&going_namespace)] {
+        assert_eq!(owner(configuration, namespace), Owner::Uninstalling);
+        assert_eq!(owner(None, namespace), Owner::Uninstalling);
+    }
+    // A tool deleted the owner, or helm uninstalls.
+    assert_eq!(owner(None, namespace), Owner::NotFound);
+    assert_eq!(owner(Some(&going("other")), namespace), Owner::NotFound);
 
     // A binding of another owner is written again.
     let mut cluster = settled();
-    cluster.owner = other;
+    cluster.owner = Some(other);
     assert_eq!(writes(&cluster), [format!("write binding {BINDING}")]);
     let Some(Write::Binding(written)) = planned(&cluster).writes.pop() else {
         panic!("the binding is not written");
     };
-    assert_eq!(written.metadata.owner_references, Some(vec![cluster.owner]));
+    let owners = written.metadata.owner_references;
+    assert_eq!(owners, cluster.owner.map(|owner| vec![owner]));
+}
+
+#[test]
+fn without_the_owner_nothing_is_written_and_what_is_not_enforced_says_so() {
+    let mut cluster = settled();
+    cluster.owner = None;
+    cluster.rendered_policies.clear();
+    cluster.rendered_bindings.clear();
+    let plan = planned(&cluster);
+    assert!(plan.writes.is_empty(), "{:?}", plan.writes);
+    assert_eq!(plan.bindings["everywhere"], BindingState::OwnerNotFound);
 }
 
 #[test]

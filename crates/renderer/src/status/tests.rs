@@ -29,7 +29,7 @@ fn a_policy_tells_whether_it_is_valid_and_what_is_enforced() {
     let not_ready =
         "Ready=false CompileError: spec.allowedRepositories[0]: \"nginx\" is not a pattern";
     let of = |state: &PolicyState, live: Option<&ValidatingAdmissionPolicy>, rejected| {
-        line(&policy("ours", state, Some(3), live, rejected))
+        line(&policy("ours", state, Some(3), live, rejected, true))
     };
     let live = live();
     assert_eq!(
@@ -78,6 +78,26 @@ fn a_policy_tells_whether_it_is_valid_and_what_is_enforced() {
             "Rendered=false PolicyNotReady: The API server does not enforce the policy. Correct the policy."
         ]
     );
+}
+
+#[test]
+fn without_the_owner_policies_and_bindings_say_that_nothing_is_enforced() {
+    let not_found = "OwnerNotFound: ValidatingWebhookConfiguration bailiff-renderer not found. Kubernetes deletes the ValidatingAdmissionPolicyBindings that it owns, so the API server does not enforce image policies. Restore it with `helm upgrade`.";
+    let live = live();
+    for live in [Some(&live), None] {
+        let said = policy("ours", &PolicyState::Compiled, Some(3), live, None, false);
+        assert_eq!(
+            line(&said),
+            [
+                "Ready=true Compiled: All patterns, selectors and expressions are valid.",
+                &format!("Rendered=false {not_found}"),
+            ]
+        );
+    }
+    for is_rendered in [true, false] {
+        let said = binding("ours", is_rendered, &BindingState::OwnerNotFound, None);
+        assert_eq!(line(&said).concat(), format!("Ready=false {not_found}"));
+    }
 }
 
 #[test]

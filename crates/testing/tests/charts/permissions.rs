@@ -124,7 +124,7 @@ fn only_the_renderer_writes_admission_policies_and_a_value_removes_it() {
             ("imageadmissionpolicybindings/status", "patch"),
             ("validatingadmissionpolicies", write),
             ("validatingadmissionpolicybindings", write),
-            ("validatingwebhookconfigurations bailiff-renderer", "get"),
+            ("validatingwebhookconfigurations bailiff-renderer", read),
             ("namespaces security", "get"),
         ])
     );

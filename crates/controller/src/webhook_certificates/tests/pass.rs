@@ -124,6 +124,61 @@ async fn a_conflict_is_read_again() {
     server.finish();
 }
 
+/// The deletion of a configuration that was read.
+fn delete(path: &str, kind: Kind) -> Call {
+    let uid = json!({"preconditions": {"uid": format!("{kind}-uid")}});
+    Call::delete(path).with(uid)
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_or_deleted_in_a_terminating_namespace_stops_no_other() {
+    let terminating = || {
+        let mut round = reads(&settled());
+        round[0] = Call::get(OWN).gives(json!({"metadata":
+            {"name": NAMESPACE, "deletionTimestamp": "2026-01-01T00:00:00Z"}}));
+        round
+    };
+    let mut undecodable = terminating();
+    undecodable[3] = Call::get(MUTATING).gives(json!({
+        "metadata": {"name": "bailiff", "uid": format!("{}-uid", Kind::Mutating)}, "webhooks": "all"}));
+    let mut unreadable = terminating();
+    unreadable[3] = Call::get(MUTATING).fails(403, "Forbidden", "no");
+    let [mutating, validating] = [
+        delete(MUTATING, Kind::Mutating),
+        delete(VALIDATING, Kind::Validating),
+    ];
+    let owner = Call::delete(RENDERED);
+    let no = |call: &Call| call.clone().fails(403, "Forbidden", "no");
+    for (reads, deletes, want) in [
+        (
+            undecodable,
+            vec![mutating.clone(), validating.clone(), owner.clone()],
+            None,
+        ),
+        (
+            unreadable,
+            vec![validating.clone(), owner.clone()],
+            Some("cannot read MutatingWebhookConfiguration bailiff"),
+        ),
+        (
+            terminating(),
+            vec![no(&mutating), no(&validating), owner.clone()],
+            Some("cannot write MutatingWebhookConfiguration bailiff"),
+        ),
+        (
+            terminating(),
+            vec![mutating, validating, no(&owner)],
+            Some("cannot write ValidatingWebhookConfiguration bailiff-renderer"),
+        ),
+    ] {
+        let (server, client) = ApiServer::playing([reads, deletes]);
+        let passed = pass(&client, NAMESPACE).await;
+        server.finish();
+        let error = passed.err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), want);
+    }
+}
+
 #[tokio::test]
 async fn a_terminating_namespace_leaves_no_configuration() {
     let mut round = reads(&settled());
@@ -131,16 +186,12 @@ async fn a_terminating_namespace_leaves_no_configuration() {
         {"name": NAMESPACE, "deletionTimestamp": "2026-01-01T00:00:00Z"}}));
     // Secrets can be gone first.
     round[1] = Call::get(CA).is_missing();
-    let gone = |path: &str, kind: Kind| {
-        let uid = json!({"preconditions": {"uid": format!("{kind}-uid")}});
-        vec![Call::delete(path).with(uid)]
-    };
-    let (server, client) = ApiServer::playing([
-        round,
-        gone(MUTATING, Kind::Mutating),
-        gone(VALIDATING, Kind::Validating),
-        vec![Call::delete(RENDERED)],
-    ]);
+    let gone = vec![
+        delete(MUTATING, Kind::Mutating),
+        delete(VALIDATING, Kind::Validating),
+        Call::delete(RENDERED),
+    ];
+    let (server, client) = ApiServer::playing([round, gone]);
     let passed = pass(&client, NAMESPACE).await.unwrap();
     assert_eq!(passed.plan.due, None);
     server.finish();

@@ -332,6 +332,35 @@ fn a_policy_can_allow_what_is_not_checked_with_a_note_and_never_what_does_not_ex
 }
 
 #[test]
+fn policies_that_note_the_same_of_the_same_images_note_it_once() {
+    let policy = compiled(&json!({"digest": {"pin": true}}));
+    let bound = [DENY, WARN].map(|actions| BoundPolicy {
+        policy: &policy,
+        actions,
+    });
+    let references = ["ghcr.io/acme/web:1.0", "ghcr.io/acme/api:1.0"];
+    let review = PodReview {
+        pod: &pod(&references),
+        old: None,
+        namespace: None,
+        only: None,
+        stage: Stage::Mutating,
+    };
+    let answer = |reference: &str| (reference.to_owned(), last_known(DIGEST, 7));
+    let lookups: Lookups = references.into_iter().map(answer).collect();
+    let note = |container: &str, image: &str| {
+        format!(
+            "Container {container} uses ghcr.io/acme/{image}@sha256:{}, the digest of 7 minutes ago, because registry ghcr.io does not answer in time.",
+            &DIGEST[7..19]
+        )
+    };
+    assert_eq!(
+        decide(&bound, &review, &lookups).notes,
+        [note("c0", "web"), note("c1", "api")]
+    );
+}
+
+#[test]
 fn a_tag_is_pinned_to_its_last_known_digest_while_the_registry_is_down_and_the_note_says_so() {
     let spec = json!({"digest": {"pin": true}});
     let pod = pod(&["ghcr.io/acme/web:1.0"]);
