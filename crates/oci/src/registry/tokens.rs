@@ -83,7 +83,8 @@ impl Tokens {
 fn first_to_go(tokens: &BTreeMap<TokenKey, (HeaderValue, Instant)>) -> Option<TokenKey> {
     let mut counts: BTreeMap<&Origin, usize> = BTreeMap::new();
     for key in tokens.keys() {
-        *counts.entry(&key.registry).or_default() += 1;
+        let count = counts.entry(&key.registry).or_default();
+        *count = count.saturating_add(1);
     }
     let (most, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
     let of_it = tokens.iter().filter(|(key, _)| key.registry == *most);
