@@ -82,7 +82,8 @@ pub enum Failure {
     AddressNotAllowed,
     /// The registry redirects to another host where it must not, or too often.
     RedirectNotAllowed,
-    /// The registry sends for a token to a host that is neither its own nor a known one.
+    /// The registry sends for a token to a host that is neither its own nor a known one, or chooses the scope of
+    /// the request to one that the configuration names.
     TokenServerNotAllowed,
     /// The registry asks for credentials, or rejects them (401).
     Unauthorized,

@@ -261,11 +261,18 @@ impl Admission {
     }
 
     /// The labels of a namespace that the watch is going to bring: it is new. Nothing is asked about it, because
-    /// a caller that is not verified can invent any number of them.
+    /// a caller that is not verified can invent any number of them; except while the watch does not work. Whatever
+    /// comes first counts, so that invented ones, which take the permits to read, do not keep what the watch brings.
     async fn new_namespace(&self, name: &str) -> Result<Arc<Labels>, NotEvaluated> {
         let brought = tokio::time::timeout(NAMESPACE_TIMEOUT, self.namespaces.wait(name));
         let unknown = |_| NotEvaluated::NamespaceUnknown(text::ascii(name, 63));
-        brought.await.map_err(unknown)
+        let brought = brought.map(|brought| brought.map_err(unknown));
+        if !self.namespaces.are_behind() {
+            return brought.await;
+        }
+        let both = [brought.boxed(), self.read_namespace(name).boxed()];
+        let (labels, _) = futures::future::select_ok(both).await?;
+        Ok(labels)
     }
 
     /// The labels of a namespace that the watch did not bring yet: it is new.

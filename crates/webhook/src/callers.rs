@@ -107,6 +107,11 @@ impl CallerVerification {
         self.addresses.is_empty() || self.addresses.iter().any(|range| range.contains(&peer))
     }
 
+    /// Whether a connection that is served is from an address of an API server.
+    pub(crate) fn has_addresses(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
     /// What handshakes verify client certificates with; none: they ask for none.
     pub(crate) fn certificates(&self) -> Option<Arc<dyn ClientCertVerifier>> {
         self.certificates.clone()

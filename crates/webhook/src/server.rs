@@ -13,6 +13,7 @@ mod handshakes;
 mod memory;
 mod phase;
 mod request;
+mod sources;
 
 pub(crate) use phase::{Phase, Phases};
 
@@ -51,7 +52,7 @@ pub(crate) struct Limits {
     pub(crate) body: Duration,
     /// Most bytes of a body.
     pub(crate) body_bytes: usize,
-    /// Most bytes of all bodies that are in memory, and twice what those of one address can be, so at least twice
+    /// Most bytes of all bodies that are in memory, and twice what those of one address can be whose callers are not verified, so at least twice
     /// `body_bytes`. Decoded, what an API server sends takes up to fifteen times as many: 240 MiB of the memory limit
     /// of the chart (`webhook.resources`).
     pub(crate) bodies_bytes: usize,
@@ -157,10 +158,13 @@ impl<R: Respond> Server<R> {
                 self.rejections.add(Rejection::Address, address);
                 continue;
             }
-            let Some(connection) = self.connections.admit(address) else {
+            let Some(connection) = self.connections.admit(sources::counted_as(address)) else {
                 self.rejections.add(Rejection::NoRoom, address);
                 continue;
             };
+            if self.callers.has_addresses() {
+                connection.verified();
+            }
             let server = Arc::clone(&self);
             tasks.spawn(async move { server.serve(stream, address, connection).await });
         }
@@ -175,7 +179,7 @@ impl<R: Respond> Server<R> {
             tracing::debug!(%error, "Cannot set TCP_NODELAY");
         }
         let now = Instant::now();
-        let begin = self.handshakes.next(address, now);
+        let begin = self.handshakes.next(sources::counted_as(address), now);
         let handshake = timeout_at(now + self.limits.handshake, async {
             if begin > now {
                 sleep_until(begin).await;
@@ -196,6 +200,9 @@ impl<R: Respond> Server<R> {
                 Err(_) => return,
             },
         };
+        if self.callers.certificates().is_some() {
+            connection.verified();
+        }
         tracing::debug!(address = %address.to_canonical(), "Accepted a connection");
         if let Err(error) = self.http(stream, &connection).await {
             tracing::debug!(error = %error, "A connection ended early");

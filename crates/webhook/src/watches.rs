@@ -64,6 +64,9 @@ pub(crate) async fn run(
                 ("bindings", event.map(|event| watched.rules.binding(event)).err())
             }
             Some(event) = namespaces.next() => {
+                if event.is_err() {
+                    watched.namespaces.failed();
+                }
                 ("namespaces", event.map(|event| watched.namespaces.apply(event)).err())
             }
             Some(event) = secret.next() => {

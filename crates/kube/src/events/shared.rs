@@ -149,6 +149,8 @@ impl Recorder {
             })),
             Ok(_) => Ok(Seen::Other),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(Seen::Gone),
+            // The protection of the chart admits no change to an Event of others, an empty one neither.
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(Seen::Other),
             Err(error) => Err(error),
         }
     }
@@ -327,6 +329,24 @@ mod tests {
                 panic!("{field}");
             };
             assert_eq!(created.name, name, "{field}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_of_others_that_must_not_be_seen_hides_none() {
+        let name = format!("web.{:x}", now().as_nanosecond());
+        for (known, first) in [
+            (None, exists(creates())),
+            (Some(shared("1", 1)), conflicts(counts("1", 2))),
+        ] {
+            let seen = Call::patch(&path()).with(json!({}));
+            let own = Call::post(EVENTS).with(json!({"metadata": {"name": name}, "note": "N"}));
+            let calls = vec![first, seen.fails(403, "Forbidden", "denied"), own];
+            let told = told(known, calls).await;
+            let Ok(Told::Created(created)) = told else {
+                panic!("{told:?}");
+            };
+            assert_eq!(created.name, name);
         }
     }
 

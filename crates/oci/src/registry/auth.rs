@@ -9,7 +9,7 @@ use super::endpoint::{Origin, UNRESERVED};
 use http::HeaderValue;
 use http::uri::PathAndQuery;
 use http_auth::{ChallengeRef, ParamValue};
-use percent_encoding::utf8_percent_encode;
+use percent_encoding::{percent_decode_str, utf8_percent_encode};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -87,12 +87,16 @@ impl Challenge {
     }
 }
 
-/// Whether a token server may be asked for `registry`, the origin of a registry's endpoint.
+/// How a token server belongs to `registry`, the origin of a registry's endpoint; none: it may not be asked.
 ///
 /// `is_named` says whether the configuration names the token server for this registry.
-pub(super) fn token_server_allowed(registry: &Origin, server: &Origin, is_named: bool) -> bool {
+pub(super) fn token_server(
+    registry: &Origin,
+    server: &Origin,
+    is_named: bool,
+) -> Option<TokenServer> {
     if registry == server {
-        return true;
+        return Some(TokenServer::Own);
     }
     let is_built_in = || {
         BUILT_IN.iter().any(|(host, token_server)| {
@@ -100,7 +104,54 @@ pub(super) fn token_server_allowed(registry: &Origin, server: &Origin, is_named:
         })
     };
     // A token that is read on the way can be used by others.
-    registry.is_secure() && server.is_secure() && (is_named || is_built_in())
+    if !registry.is_secure() || !server.is_secure() {
+        return None;
+    }
+    if is_built_in() {
+        return Some(TokenServer::Own);
+    }
+    is_named.then_some(TokenServer::Named)
+}
+
+/// How a token server belongs to a registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TokenServer {
+    /// It is the registry, or is built in for it.
+    Own,
+    /// The configuration names it for the registry. It can serve registries of others, too.
+    Named,
+}
+
+/// The realm without the parameters that a request for a token adds; none: it has one, and the token server is
+/// not the registry's own, whose credential would then be for what a registry chooses.
+pub(super) fn realm(realm: PathAndQuery, server: TokenServer) -> Option<PathAndQuery> {
+    let Some(query) = realm.query() else {
+        return Some(realm);
+    };
+    let parameters = query.split(['&', ';']);
+    if !parameters.clone().any(is_of_request) {
+        return Some(realm);
+    }
+    match server {
+        TokenServer::Named => None,
+        TokenServer::Own => {
+            let kept: Vec<_> = parameters.filter(|text| !is_of_request(text)).collect();
+            let (path, kept) = (realm.path(), kept.join("&"));
+            let separator = if kept.is_empty() { "" } else { "?" };
+            format!("{path}{separator}{kept}").parse().ok()
+        }
+    }
+}
+
+/// Whether a parameter of a query is one that a request for a token adds, however a server reads its name.
+fn is_of_request(parameter: &str) -> bool {
+    let name = parameter.split('=').next().unwrap_or_default();
+    let name = name.replace('+', " ");
+    let name = percent_decode_str(&name).decode_utf8_lossy();
+    let name = name.trim().to_ascii_lowercase();
+    // Some servers read a parameter with brackets as one of several values.
+    let name = name.split('[').next().unwrap_or_default();
+    matches!(name, "scope" | "service")
 }
 
 /// Path and query that ask a token server for a token.
@@ -249,7 +300,7 @@ mod tests {
         ] {
             let origin = |text: &str| Origin::of(&text.parse().unwrap()).unwrap();
             assert_eq!(
-                token_server_allowed(&origin(registry), &origin(server), is_named),
+                token_server(&origin(registry), &origin(server), is_named).is_some(),
                 allowed,
                 "{registry} to {server}"
             );
@@ -273,6 +324,30 @@ mod tests {
             path("/token?account=x", ""),
             "/token?account=x&scope=repository%3Aa%2Fb%3Apull"
         );
+    }
+
+    #[test]
+    fn a_realm_has_no_parameter_of_the_request() {
+        for (text, expected) in [
+            ("/token", "/token"),
+            ("/token?a=b;c&d", "/token?a=b;c&d"),
+            ("/token?scopes=x&x=scope", "/token?scopes=x&x=scope"),
+            ("/token?scope=x", "/token"),
+            ("/token?a=b&service=x&c=d", "/token?a=b&c=d"),
+            ("/token?a=b;scope=x;c", "/token?a=b&c"),
+            (
+                "/token?SCOPE=x&+%73cope=y&scope[]=z&service%5B0%5D",
+                "/token",
+            ),
+        ] {
+            let of = |server| {
+                let realm = realm(PathAndQuery::from_static(text), server);
+                realm.map(|realm| realm.to_string())
+            };
+            assert_eq!(of(TokenServer::Own).as_deref(), Some(expected));
+            let named = (text == expected).then_some(expected);
+            assert_eq!(of(TokenServer::Named).as_deref(), named, "{text}");
+        }
     }
 
     #[test]

@@ -359,11 +359,12 @@ impl Ask<'_> {
         let (server, path) = follow(realm, registry).ok_or(Failure::TokenServerNotAllowed)?;
         let named = self.entry.map(|entry| entry.token_servers.as_slice());
         let named = server_at(named, &server);
-        if !auth::token_server_allowed(registry, &server, named.is_some()) {
-            return Err(Failure::TokenServerNotAllowed);
-        }
+        let path = auth::token_server(registry, &server, named.is_some())
+            .and_then(|belongs| auth::realm(path, belongs))
+            .ok_or(Failure::TokenServerNotAllowed)?;
         let scope = self.endpoint.scope(self.reference);
         let key = TokenKey {
+            registry: registry.clone(),
             realm: format!("{server}{path}"),
             service: service.clone(),
             scope,

@@ -2,7 +2,8 @@
 //!
 //! Here: keeping them. Not here: getting them (`client`).
 //! Invariant: a token is found only with everything that it was asked for with, so the token of a
-//! credential is used with that credential alone. What is kept is bounded, whatever a registry sends.
+//! credential is used with that credential alone. What is kept is bounded, whatever a registry sends, and no
+//! registry takes the room of others that have fewer tokens.
 
 use super::auth::Challenge;
 use super::credential::Credential;
@@ -22,6 +23,8 @@ const MAX_CHALLENGES: usize = 256;
 /// What a token was asked for with.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct TokenKey {
+    /// The registry that the token is for.
+    pub(super) registry: Origin,
     pub(super) realm: String,
     pub(super) service: String,
     pub(super) scope: String,
@@ -44,18 +47,15 @@ impl Tokens {
             .map(|(token, _)| token.clone())
     }
 
-    /// Keeps a token for as long as it can be used. If there is no room, the one that expires first
-    /// goes.
+    /// Keeps a token for as long as it can be used. If there is no room, the one that expires first goes, of
+    /// the registry that has the most.
     pub(super) fn keep(&self, key: TokenKey, token: HeaderValue, life: Duration, now: Instant) {
         let mut tokens = lock(&self.tokens);
         if tokens.len() >= MAX_TOKENS {
             tokens.retain(|_, (_, expires)| *expires > now);
         }
         if tokens.len() >= MAX_TOKENS
-            && let Some(first) = tokens
-                .iter()
-                .min_by_key(|(_, (_, expires))| *expires)
-                .map(|(key, _)| key.clone())
+            && let Some(first) = first_to_go(&tokens)
         {
             tokens.remove(&first);
         }
@@ -79,6 +79,19 @@ impl Tokens {
     }
 }
 
+/// The token that expires first, of the registry that has the most.
+fn first_to_go(tokens: &BTreeMap<TokenKey, (HeaderValue, Instant)>) -> Option<TokenKey> {
+    let mut counts: BTreeMap<&Origin, usize> = BTreeMap::new();
+    for key in tokens.keys() {
+        let count = counts.entry(&key.registry).or_default();
+        *count = count.saturating_add(1);
+    }
+    let (most, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    let of_it = tokens.iter().filter(|(key, _)| key.registry == *most);
+    let first = of_it.min_by_key(|(_, (_, expires))| *expires);
+    first.map(|(key, _)| key.clone())
+}
+
 /// The content, also if a thread panicked that had it: each change is one step.
 pub(super) fn lock<T>(content: &Mutex<T>) -> MutexGuard<'_, T> {
     content.lock().unwrap_or_else(PoisonError::into_inner)
@@ -90,6 +103,7 @@ mod tests {
 
     fn key(scope: usize, credential: Option<&Credential>) -> TokenKey {
         TokenKey {
+            registry: Origin::of(&"https://r.test".parse().unwrap()).unwrap(),
             realm: "https://r.test/token".to_owned(),
             service: String::new(),
             scope: scope.to_string(),
@@ -115,6 +129,26 @@ mod tests {
         assert_eq!(tokens.get(&key(0, Some(&other)), now), None);
         assert_eq!(tokens.get(&key(0, None), now), None);
         assert_eq!(tokens.get(&key(1, Some(&octo)), now), None);
+    }
+
+    #[test]
+    fn a_registry_pushes_out_no_token_of_another() {
+        let (tokens, now) = (Tokens::default(), Instant::now());
+        let other = |scope| TokenKey {
+            registry: Origin::of(&"https://other.test".parse().unwrap()).unwrap(),
+            ..key(scope, None)
+        };
+        let token = || HeaderValue::from_static("a");
+        for scope in 0..3 {
+            tokens.keep(other(scope), token(), Duration::from_secs(1), now);
+        }
+        for scope in 0..MAX_TOKENS * 2 {
+            tokens.keep(key(scope, None), token(), Duration::from_hours(1), now);
+        }
+        assert_eq!(lock(&tokens.tokens).len(), MAX_TOKENS);
+        for scope in 0..3 {
+            assert!(tokens.get(&other(scope), now).is_some(), "{scope}");
+        }
     }
 
     #[test]

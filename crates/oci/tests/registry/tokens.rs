@@ -218,6 +218,29 @@ async fn a_token_server_that_is_named_for_the_registry_gets_the_credential() {
 }
 
 #[tokio::test]
+async fn a_registry_does_not_choose_the_scope_of_a_credential_at_a_token_server() {
+    let authority = Authority::new();
+    let tls = authority.server("127.0.0.1", 2999);
+    let tokens =
+        Server::start_tls(tls.clone(), |_| answer(200, &[], "{\"token\": \"good\"}")).await;
+    for query in [
+        "scope=repository:acme/secret:pull",
+        "a=b&service=other.test",
+        "%73cope=x",
+        "Scope=x",
+        "a=b;scope=x",
+    ] {
+        let realm = format!("https://{}/token?{query}", tokens.host());
+        let server = Server::start_tls(tls.clone(), move |_| challenge(&realm)).await;
+        let config = tls_entries(&[&server], &authority);
+        let named = naming(&config, &server, "tokenServers", &tokens.host());
+        let found = as_octo(&client(&named, LONG), &server).await;
+        assert_eq!(failure(found), Failure::TokenServerNotAllowed, "{query}");
+        assert_eq!(tokens.connections(), 0, "{query}");
+    }
+}
+
+#[tokio::test]
 async fn the_address_of_a_token_server_is_checked_if_it_is_named_without_a_port() {
     let authority = Authority::new();
     let server = Server::start_tls(authority.server("127.0.0.1", 2999), |_| {

@@ -397,6 +397,46 @@ async fn nothing_is_asked_about_a_namespace_that_a_caller_can_have_invented() {
     server.finish();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_new_namespace_is_read_while_the_watch_does_not_work() {
+    let path = "/api/v1/namespaces/new";
+    let object = json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata",
+        "metadata": {"name": "new", "labels": {"team": "shop"}}});
+    let (server, client) = ApiServer::playing([
+        vec![Call::get(path).gives(object.clone())],
+        vec![Call::get(path).is_missing()],
+    ]);
+    let mut cluster = cluster(client, &[("p", allowed(), "Deny")]);
+    cluster.admission.callers = Callers::Unverified;
+    let admission = &cluster.admission;
+    let evaluate = || {
+        let review = review("new", pod("nginx"));
+        admission.evaluate(Entry::ValidatePods, review, deadlines())
+    };
+    admission.namespaces.failed();
+    let denied = evaluate().await.unwrap().denied;
+    assert_eq!(denied.as_deref(), Some(DENIED));
+    let error = evaluate().await.unwrap_err().to_string();
+    assert_eq!(error, "namespace new cannot be read. Retry");
+    // Reviews of namespaces that do not exist can have all permits; what the watch brings counts all the same.
+    let permits = admission.reads.try_acquire_many(8).unwrap();
+    let brings = async {
+        tokio::time::sleep(NAMESPACE_TIMEOUT / 4).await;
+        let object = object.to_string().into_bytes();
+        admission.namespaces.apply(ObjectEvent::Applied(object));
+    };
+    let (response, ()) = futures::join!(evaluate(), brings);
+    assert_eq!(response.unwrap().denied.as_deref(), Some(DENIED));
+    drop(permits);
+    // It works again, so nothing is asked.
+    let gone = json!({"metadata": {"name": "new"}})
+        .to_string()
+        .into_bytes();
+    admission.namespaces.apply(ObjectEvent::Deleted(gone));
+    let error = evaluate().await.unwrap_err().to_string();
+    assert_eq!(error, "namespace new cannot be read. Retry");
+    server.finish();
+}
 #[tokio::test]
 async fn a_template_is_decided_about_as_its_pods_are() {
     let mut spec = allowed();

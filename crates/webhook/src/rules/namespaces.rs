@@ -29,6 +29,8 @@ struct Known {
     /// The names that the current list brought, and whether it lacks one.
     listing: Option<(BTreeSet<String>, bool)>,
     is_listed: bool,
+    /// Whether the watch failed and brought nothing since.
+    is_behind: bool,
 }
 
 impl Namespaces {
@@ -60,9 +62,30 @@ impl Namespaces {
             .is_listed
     }
 
+    /// Whether the watch failed, so that it might not bring a new namespace soon.
+    pub(crate) fn are_behind(&self) -> bool {
+        self.known
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_behind
+    }
+
+    /// The watch failed. What is known stays.
+    pub(crate) fn failed(&self) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.is_behind = true;
+    }
+
     /// A namespace changed.
     pub(crate) fn apply(&self, event: ObjectEvent) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            // A list can end before it is complete.
+            ObjectEvent::Listing | ObjectEvent::Listed(_) | ObjectEvent::TooLarge => {}
+            ObjectEvent::Complete | ObjectEvent::Applied(_) | ObjectEvent::Deleted(_) => {
+                known.is_behind = false;
+            }
+        }
         match event {
             ObjectEvent::Listing => known.listing = Some((BTreeSet::new(), false)),
             ObjectEvent::Listed(object) => {

@@ -20,7 +20,17 @@ pub(crate) struct Body {
     pub(crate) bytes: Vec<u8>,
     /// Why it is not whole.
     pub(crate) fault: Option<NotEvaluated>,
-    _permit: Option<BodyPermit>,
+    permit: Option<BodyPermit>,
+}
+
+impl Body {
+    /// Drops the bytes, of which so many bytes of memory were kept.
+    pub(crate) fn release(&mut self, kept_bytes: usize) {
+        self.bytes = Vec::new();
+        if let Some(permit) = &mut self.permit {
+            permit.shrink(kept_bytes);
+        }
+    }
 }
 
 /// Reads a body. What is too large is read and dropped, because a client that still writes might not
@@ -53,7 +63,7 @@ pub(crate) async fn read(
         return Body {
             bytes,
             fault: None,
-            _permit: Some(permit),
+            permit: Some(permit),
         };
     };
     bytes.truncate(START_BYTES);
@@ -65,7 +75,7 @@ pub(crate) async fn read(
     Body {
         bytes,
         fault: Some(fault),
-        _permit: None,
+        permit: None,
     }
 }
 

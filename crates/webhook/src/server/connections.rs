@@ -51,6 +51,8 @@ struct Activity {
     in_progress: usize,
     /// Whether a review had a response.
     has_reviewed: bool,
+    /// Whether the caller is an API server, so that its address is not limited to half.
+    is_verified: bool,
     /// When a request last began or ended; before the first, when the connection was accepted.
     last: Instant,
 }
@@ -94,12 +96,13 @@ impl Connections {
     }
 
     /// A new connection, for which another one is closed if there are too many; none: each has a review in
-    /// progress. An address has at most half of them.
+    /// progress. An address has at most half of them, besides those of verified callers.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Connection> {
         let now = Instant::now();
         let mut open = self.lock();
-        let own = open.by_address.get(&address).map_or(0, BTreeMap::len);
-        if own >= self.limit.div_ceil(2) {
+        let own = open.by_address.get(&address).into_iter().flatten();
+        let own = own.filter(|(_, state)| !state.activity().is_verified);
+        if own.count() >= self.limit.div_ceil(2) {
             open.close_one(Some(address), now)?;
         } else if open.count >= self.limit {
             open.close_one(None, now)?;
@@ -112,6 +115,7 @@ impl Connections {
                 arriving: 0,
                 in_progress: 0,
                 has_reviewed: false,
+                is_verified: false,
                 last: now,
             }),
         });
@@ -138,7 +142,8 @@ impl Connections {
 }
 
 impl Open {
-    /// Closes the connection that is the first to be closed, of one address or of all; none: none can be.
+    /// Closes the connection that is the first to be closed, of all or of callers of one address that are not
+    /// verified; none: none can be.
     fn close_one(&mut self, of: Option<IpAddr>, now: Instant) -> Option<()> {
         let peers = self.by_address.iter();
         let peers = peers.filter(|(address, _)| of.is_none_or(|of| of == **address));
@@ -147,6 +152,9 @@ impl Open {
         for (&address, connections) in peers {
             for (&id, state) in connections {
                 let activity = *state.activity();
+                if of.is_some() && activity.is_verified {
+                    continue;
+                }
                 if let Some(rank) = activity.rank(now) {
                     *counts.entry((rank, address)).or_default() += 1;
                     closable.push((rank, address, activity.last, id));
@@ -204,6 +212,11 @@ impl Connection {
         self.0.state.closed.cancelled().await;
     }
 
+    /// The caller is an API server. Several of them can have one address: that of a proxy.
+    pub(crate) fn verified(&self) {
+        self.0.state.activity().is_verified = true;
+    }
+
     /// A request begins.
     pub(crate) fn begin(&self) -> PendingRequest<'_> {
         let state = &*self.0.state;
@@ -218,7 +231,8 @@ impl Connection {
 
     /// The permit of a body.
     pub(crate) fn permit(&self) -> BodyPermit {
-        self.0.all.memory.permit(self.0.address)
+        let is_verified = self.0.state.activity().is_verified;
+        self.0.all.memory.permit(self.0.address, is_verified)
     }
 }
 
@@ -305,6 +319,23 @@ mod tests {
         drop((kept, flood, another));
         assert_eq!(connections.gauge.get(), 0);
         assert!(connections.lock().by_address.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn api_servers_behind_one_address_are_not_limited_to_half() {
+        let connections = connections(8);
+        let proxy = pod(1);
+        let mut servers = Vec::new();
+        for _ in 0..6 {
+            let server = connections.admit(proxy).unwrap();
+            server.verified();
+            server.begin().is_review();
+            servers.push(server);
+        }
+        assert_eq!(open(&servers), 6);
+        // Others of the address close each other, and none of these.
+        let flood: Vec<_> = (0..40).map(|_| connections.admit(proxy).unwrap()).collect();
+        assert_eq!((open(&servers), open(&flood)), (6, 2));
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 //! Here: a token bucket for each address. Not here: the handshakes (`server`).
 //! Invariant: a handshake takes processor time before anything is known about the caller, so an address begins
 //! at most [`BURST`] at once and then one each [`INTERVAL`]. Those beyond it wait, and others do not wait for
-//! them. What is remembered is bounded.
+//! them. What is remembered is bounded: addresses beyond that wait for each other, and have no burst.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -17,24 +17,38 @@ const BURST: u32 = 256;
 const INTERVAL: Duration = Duration::from_millis(4);
 /// Most addresses that are remembered.
 const ADDRESSES_LIMIT: usize = 4096;
+/// Longest wait of the addresses that are not remembered. Later ones have no turn.
+const QUEUE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The pace of each address.
 #[derive(Debug, Default)]
 pub(crate) struct Handshakes {
+    paces: Mutex<Paces>,
+}
+
+#[derive(Debug, Default)]
+struct Paces {
     /// When all that an address used is available again.
-    full: Mutex<BTreeMap<IpAddr, Instant>>,
+    full: BTreeMap<IpAddr, Instant>,
+    /// When the next handshake of the addresses that are not remembered can begin.
+    others: Option<Instant>,
 }
 
 impl Handshakes {
     /// When the next handshake of an address can begin.
     pub(crate) fn next(&self, address: IpAddr, now: Instant) -> Instant {
-        let mut all = self.full.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
+        let Paces { full: all, others } = &mut *paces;
         if all.len() >= ADDRESSES_LIMIT && !all.contains_key(&address) {
             all.retain(|_, full| *full > now);
         }
-        // Full of what is still used: all of them begin again.
+        // Full of what is still used. If it were cleared, each of them would have another burst.
         if all.len() >= ADDRESSES_LIMIT && !all.contains_key(&address) {
-            all.clear();
+            let begin = others.map_or(now, |others| others.max(now));
+            if begin <= now + QUEUE_LIMIT {
+                *others = Some(begin + INTERVAL);
+            }
+            return begin;
         }
         let full = all.entry(address).or_insert(now);
         *full = now.max(*full) + INTERVAL;
@@ -66,11 +80,24 @@ mod tests {
     #[test]
     fn what_is_remembered_is_bounded() {
         let (handshakes, start) = (Handshakes::default(), Instant::now());
-        for n in 0..10_000 {
+        let remembered = || handshakes.paces.lock().unwrap().full.len();
+        for n in 0..4096 {
             assert_eq!(handshakes.next(address(n), start), start);
-            assert!(handshakes.full.lock().unwrap().len() <= ADDRESSES_LIMIT);
         }
-        handshakes.next(address(0), start + Duration::from_secs(1));
-        assert!(handshakes.full.lock().unwrap().len() <= ADDRESSES_LIMIT);
+        // Those beyond it wait for each other, up to a limit.
+        let turns: Vec<_> = (4096..10_000)
+            .map(|n| handshakes.next(address(n), start))
+            .collect();
+        assert_eq!(turns[0], start);
+        assert_eq!(turns[1], start + INTERVAL);
+        assert_eq!(turns[1000], start + INTERVAL * 1000);
+        assert_eq!(turns[5903], start + QUEUE_LIMIT + INTERVAL);
+        assert_eq!(remembered(), ADDRESSES_LIMIT);
+        // None of those that are remembered has another burst.
+        let at_once = (0..1000).filter(|_| handshakes.next(address(0), start) == start);
+        assert_eq!(at_once.count(), 255);
+        let later = start + Duration::from_secs(1);
+        assert_eq!(handshakes.next(address(9_999), later), later);
+        assert_eq!(remembered(), 2);
     }
 }

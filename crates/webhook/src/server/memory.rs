@@ -2,8 +2,8 @@
 //!
 //! Here: how much of it the bodies of all connections and of one address hold, and which body gives way. Not
 //! here: reading bodies (`body`).
-//! Invariant: memory is taken for what arrived, and never for what a caller announces. An address holds at most
-//! half. If it is used up, the body that has been arriving the longest gives way, if that is longer than
+//! Invariant: memory is taken for what arrived, and never for what a caller announces. An address whose callers are
+//! not verified holds at most half. If it is used up, the body that has been arriving the longest gives way, if that is longer than
 //! [`SLOW`]: API servers send a body at once.
 
 use std::collections::BTreeMap;
@@ -49,6 +49,8 @@ struct Arriving {
 pub(crate) struct BodyPermit {
     memory: Arc<BodyMemory>,
     address: IpAddr,
+    /// Whether the caller is an API server.
+    is_verified: bool,
     bytes: usize,
     /// None: nothing was taken yet.
     number: Option<u64>,
@@ -66,10 +68,11 @@ impl BodyMemory {
     }
 
     /// The permit of a body from an address, of which nothing arrived yet.
-    pub(crate) fn permit(self: &Arc<Self>, address: IpAddr) -> BodyPermit {
+    pub(crate) fn permit(self: &Arc<Self>, address: IpAddr, is_verified: bool) -> BodyPermit {
         BodyPermit {
             memory: Arc::clone(self),
             address,
+            is_verified,
             bytes: 0,
             number: None,
             gives_way: CancellationToken::new(),
@@ -78,6 +81,18 @@ impl BodyMemory {
 
     fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn give_back(&mut self, address: IpAddr, bytes: usize) {
+        self.all = self.all.saturating_sub(bytes);
+        if let Some(of_address) = self.by_address.get_mut(&address) {
+            *of_address = of_address.saturating_sub(bytes);
+            if *of_address == 0 {
+                self.by_address.remove(&address);
+            }
+        }
     }
 }
 
@@ -116,7 +131,7 @@ impl BodyPermit {
             held.arriving.insert(number, arriving);
             number
         });
-        let has_its_share = of_address <= self.memory.bytes / 2;
+        let has_its_share = self.is_verified || of_address <= self.memory.bytes / 2;
         if has_its_share && all <= self.memory.bytes {
             held.all = all;
             held.by_address.insert(self.address, of_address);
@@ -141,6 +156,17 @@ impl BodyPermit {
         }
     }
 
+    /// Gives back what is more than so many bytes.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        if less == 0 {
+            return;
+        }
+        self.bytes = bytes;
+        self.memory.held().give_back(self.address, less);
+        self.memory.freed.notify_waiters();
+    }
+
     /// Ends when the body has to give way.
     pub(crate) fn gives_way(&self) -> CancellationToken {
         self.gives_way.clone()
@@ -154,13 +180,7 @@ impl Drop for BodyPermit {
         };
         let mut held = self.memory.held();
         held.arriving.remove(&number);
-        held.all = held.all.saturating_sub(self.bytes);
-        if let Some(of_address) = held.by_address.get_mut(&self.address) {
-            *of_address = of_address.saturating_sub(self.bytes);
-            if *of_address == 0 {
-                held.by_address.remove(&self.address);
-            }
-        }
+        held.give_back(self.address, self.bytes);
         drop(held);
         self.memory.freed.notify_waiters();
     }
@@ -174,7 +194,7 @@ mod tests {
     const POD: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2));
 
     async fn held(memory: &Arc<BodyMemory>, address: IpAddr, bytes: usize) -> BodyPermit {
-        let mut room = memory.permit(address);
+        let mut room = memory.permit(address, false);
         room.grow(bytes).await;
         room
     }
@@ -189,7 +209,7 @@ mod tests {
         let memory = Arc::new(BodyMemory::new(16));
         let whole = held(&memory, POD, 8).await;
         whole.arrived();
-        let mut another = memory.permit(POD);
+        let mut another = memory.permit(POD, false);
         assert!(!has_room(&mut another, 1, Duration::from_mins(1)).await);
         let server = held(&memory, SERVER, 8).await;
         drop(whole);
@@ -203,12 +223,41 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn api_servers_behind_one_address_hold_all() {
+        let memory = Arc::new(BodyMemory::new(16));
+        let first = held(&memory, SERVER, 8).await;
+        first.arrived();
+        let mut second = memory.permit(SERVER, true);
+        assert!(has_room(&mut second, 8, Duration::ZERO).await);
+        assert!(!has_room(&mut second, 9, SLOW * 10).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_given_back_is_for_others_at_once() {
+        let memory = Arc::new(BodyMemory::new(16));
+        let mut decoded = held(&memory, POD, 8).await;
+        decoded.arrived();
+        let mut another = memory.permit(POD, false);
+        assert!(!has_room(&mut another, 6, SLOW).await);
+        decoded.shrink(2);
+        assert!(has_room(&mut another, 6, Duration::ZERO).await);
+        assert!(!has_room(&mut another, 7, SLOW).await);
+        // Nothing is taken by it.
+        decoded.shrink(8);
+        drop(decoded);
+        assert!(has_room(&mut another, 8, Duration::ZERO).await);
+        drop(another);
+        assert_eq!(memory.held().all, 0);
+        assert!(memory.held().by_address.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_body_that_arrives_slowly_gives_way() {
         let memory = Arc::new(BodyMemory::new(16));
         let first = held(&memory, POD, 8).await;
         tokio::time::advance(SLOW / 2).await;
         let second = held(&memory, [10, 0, 0, 3].into(), 8).await;
-        let mut server = memory.permit(SERVER);
+        let mut server = memory.permit(SERVER, false);
         assert!(!has_room(&mut server, 4, SLOW / 4).await);
         assert!(!first.gives_way.is_cancelled(), "it began just now");
         assert!(!has_room(&mut server, 4, SLOW / 2).await);
@@ -218,7 +267,7 @@ mod tests {
         // What arrived as a whole is under review.
         second.arrived();
         tokio::time::advance(SLOW * 10).await;
-        let mut last = memory.permit([10, 0, 0, 4].into());
+        let mut last = memory.permit([10, 0, 0, 4].into(), false);
         assert!(!has_room(&mut last, 8, SLOW).await);
         assert!(!second.gives_way.is_cancelled());
     }
@@ -229,7 +278,7 @@ mod tests {
         let server = held(&memory, SERVER, 4).await;
         let own = held(&memory, POD, 8).await;
         tokio::time::advance(SLOW * 2).await;
-        let mut pod = memory.permit(POD);
+        let mut pod = memory.permit(POD, false);
         assert!(!has_room(&mut pod, 1, SLOW).await);
         assert!(own.gives_way.is_cancelled() && !server.gives_way.is_cancelled());
     }

@@ -5,7 +5,7 @@
 //! Invariant: a request with a UID has status 200 and a response with that UID. The API server takes
 //! everything else for an outage of the webhook.
 
-use super::body;
+use super::body::{self, Body};
 use super::connections::{Connection, PendingRequest};
 use super::phase::{Phase, Phases};
 use super::{Limits, Respond};
@@ -89,13 +89,13 @@ impl Requests {
     ) -> Response<Full<Bytes>> {
         let started = Instant::now();
         let deadlines = Deadlines::of(request.uri().query(), started);
-        let body = body::read(request.into_body(), connection, self.limits, deadlines).await;
+        let mut body = body::read(request.into_body(), connection, self.limits, deadlines).await;
         pending.arrived();
-        let (identity, response, result) = match body.fault {
-            None => self.evaluate(entry, &body.bytes, deadlines).await,
+        let (identity, response, result) = match &body.fault {
+            None => self.evaluate(entry, &mut body, deadlines).await,
             Some(fault) => {
                 let identity = review::identity(&body.bytes);
-                let (response, result) = self.without_verdict(entry, &identity, &fault);
+                let (response, result) = self.without_verdict(entry, &identity, fault);
                 (identity, response, result)
             }
         };
@@ -111,29 +111,33 @@ impl Requests {
         response
     }
 
-    /// The response to a body, whose request it is, and the result for metrics.
+    /// The response to a body, whose request it is, and the result for metrics. Of the body, what was decoded of it
+    /// stays in memory meanwhile: a lookup takes seconds.
     async fn evaluate(
         &self,
         entry: Entry,
-        body: &[u8],
+        body: &mut Body,
         deadlines: Deadlines,
     ) -> (Identity, AdmissionResponse, &'static str) {
-        let identity_of_start = || review::identity(body.get(..START_BYTES).unwrap_or(body));
         let mut identity = Identity::default();
         let evaluation = AssertUnwindSafe(async {
             let keep = self.evaluate.keep(entry);
+            let bytes = body.bytes.as_slice();
             let decode = || {
-                if review::has_too_many_values(body) {
+                if review::has_too_many_values(bytes) {
                     return Err(NotEvaluated::TooManyValues);
                 }
-                Ok(review::decode(body, keep)?)
+                Ok(review::decode(bytes, keep)?)
             };
-            let review = if body.len() > LARGE {
+            let review = if bytes.len() > LARGE {
                 on_own_thread(decode)
             } else {
                 decode()
             }?;
             identity.clone_from(&review.identity);
+            if !identity.uid.is_empty() {
+                body.release(review.kept_bytes);
+            }
             self.evaluate.evaluate(entry, review, deadlines).await
         });
         let _in_progress = InProgress::new(&self.metrics.evaluating);
@@ -143,7 +147,8 @@ impl Requests {
             () = self.phases.reached(Phase::Ending) => Err(NotEvaluated::Stopping),
         };
         if identity.uid.is_empty() {
-            identity = identity_of_start();
+            let start = body.bytes.get(..START_BYTES).unwrap_or(&body.bytes);
+            identity = review::identity(start);
         }
         match evaluated {
             Ok(response) => {

@@ -85,6 +85,38 @@ async fn only_connections_with_a_client_certificate_of_the_authority_are_served(
 }
 
 #[tokio::test]
+async fn verified_callers_behind_one_address_have_all_connections() {
+    let (ours, pem) = authority();
+    let limits = Limits {
+        connections: 4,
+        ..Limits::default()
+    };
+    for (callers, identity) in [
+        (callers(&["127.0.0.2/32"], None), None),
+        (
+            callers(&[], Some(&pem)),
+            Some(issued(&ours, ExtendedKeyUsagePurpose::ClientAuth)),
+        ),
+    ] {
+        let (running, client) = Running::start_for(callers, limits).await;
+        let mut proxy = client.from(IN);
+        if let Some(identity) = identity {
+            proxy = proxy.with(identity);
+        }
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            let mut http = proxy.http1().await;
+            assert_eq!(http.post("/validate/pods", review("u", "web")).await.0, 200);
+            open.push(http);
+        }
+        assert_eq!(running.metrics.connections.get(), 4);
+        for http in &mut open {
+            assert_eq!(http.post("/validate/pods", review("u", "web")).await.0, 200);
+        }
+    }
+}
+
+#[tokio::test]
 async fn with_both_the_address_and_the_certificate_are_required() {
     let (ours, pem) = authority();
     let callers = callers(&["127.0.0.2/32"], Some(&pem));

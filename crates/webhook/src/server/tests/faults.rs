@@ -182,6 +182,7 @@ async fn a_review_for_which_there_is_no_memory_has_a_response() {
     let (running, client) = Running::start(limits).await;
     let mut first = client.http1().await;
     let body = padded("u-1", "hangs", 20 << 10);
+    // Annotations are kept.
     let holding = tokio::spawn(async move { first.post("/validate/pods?timeout=30s", body).await });
     let mut second = client.http1().await;
     // The first one has its memory once the second has none.
@@ -205,6 +206,32 @@ async fn a_review_for_which_there_is_no_memory_has_a_response() {
     running.phases.enter(Phase::Ending);
     let stopping = "validate-pods: this replica of the webhook stops. Retry";
     assert_eq!(message(holding.await.unwrap()), stopping);
+}
+
+#[tokio::test]
+async fn a_review_in_progress_holds_memory_for_what_is_kept_alone() {
+    let limits = Limits {
+        bodies_bytes: 64 << 10,
+        ..Limits::default()
+    };
+    let (running, client) = Running::start(limits).await;
+    let mut held = Vec::new();
+    for evaluating in 1..=4 {
+        let mut http = client.http1().await;
+        let body = padded("u-1", "hangs", 20 << 10).replace("annotations", "managedFields");
+        held.push(tokio::spawn(async move {
+            http.post("/validate/pods?timeout=30s", body).await
+        }));
+        while running.metrics.evaluating.get() < evaluating {
+            assert_eq!(running.count("overloaded"), 0);
+            tokio::task::yield_now().await;
+        }
+    }
+    running.phases.enter(Phase::Ending);
+    let stopping = "validate-pods: this replica of the webhook stops. Retry";
+    for held in held {
+        assert_eq!(message(held.await.unwrap()), stopping);
+    }
 }
 
 /// The start of a request with a body of which a part is sent.
