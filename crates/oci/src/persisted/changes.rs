@@ -69,6 +69,17 @@ impl Changes {
         }
     }
 
+    /// A fact that the `ConfigMap` had is not in it any more: a registry contradicted it, or somebody removed it.
+    /// What was admitted until now does not bring it back; what is admitted from now on is new.
+    pub fn forget(&mut self, key: &FactKey) {
+        if let Some(change) = self.0.get_mut(key) {
+            change.admitted = None;
+            if change.contradicted.is_none() {
+                self.0.remove(key);
+            }
+        }
+    }
+
     /// Leaves as much as a `ConfigMap` has room for.
     fn fit(&mut self, now: i64) {
         let admitted = self.0.iter().filter_map(|(key, change)| {

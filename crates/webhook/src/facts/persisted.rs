@@ -3,12 +3,14 @@
 //! Here: what the `ConfigMaps` have as far as it is known, what changed since, and when a change is worth a
 //! write. Not here: their text and their room (`bailiff_oci::persisted`), and requests (`persistence`).
 //! Invariant: what is persisted answers only in place of a registry that gives no answer: a tag within
-//! `stale_if_error` of the last time that the registry confirmed it, a digest for 30 days. It is a fact of one
-//! credential and its version, and answers nobody who asks with another one.
+//! `stale_if_error` of the last time that the registry confirmed it, a digest for 30 days. The registry was asked:
+//! that Bailiff's own queue is full, as any tenant can fill it, is no such cause. It is a fact of one credential
+//! and its version, and answers nobody who asks with another one. What was persisted and is not any more comes
+//! back only with a later admission.
 
 use super::key::Key;
 use bailiff_oci::persisted::{
-    CONFIG_MAPS, Changes, Fact, Facts, Fault, RETENTION_SECONDS, Read, Refresh, encode,
+    CONFIG_MAPS, Changes, Fact, FactKey, Facts, Fault, RETENTION_SECONDS, Read, Refresh, encode,
 };
 use bailiff_oci::{Failure, ImageFacts, Lookup, Source};
 use std::collections::BTreeMap;
@@ -177,7 +179,7 @@ impl Persisted {
     }
 
     /// What is persisted about an image, because its registry gives no answer. None: the cause is that of an
-    /// answer, the fact is too old, or the registry contradicted it at a later time.
+    /// answer, the registry was not asked, the fact is too old, or the registry contradicted it at a later time.
     pub(super) fn last_known(
         &self,
         key: &Key,
@@ -185,7 +187,8 @@ impl Persisted {
         cause: &Failure,
         now: Instant,
     ) -> Option<Lookup> {
-        if self.stale_if_error == 0 || !cause.is_without_answer() {
+        let was_asked = *cause != Failure::Overloaded;
+        if self.stale_if_error == 0 || !was_asked || !cause.is_without_answer() {
             return None;
         }
         let fact = self.fact(key)?;
@@ -218,7 +221,15 @@ impl Persisted {
         let Some(map) = self.maps.get_mut(number) else {
             return;
         };
-        let changes = std::mem::take(&mut map.changes);
+        let mut changes = std::mem::take(&mut map.changes);
+        let is_stored = |key: &FactKey| match &observed {
+            Observed::Read { read, .. } => read.facts.contains_key(key),
+            Observed::Corrupt | Observed::Missing => false,
+        };
+        // Another replica can know of a contradiction, and an operator can have removed it.
+        for gone in map.stored.keys().filter(|key| !is_stored(key)) {
+            changes.forget(gone);
+        }
         *map = match observed {
             Observed::Read { read, bytes } => Map {
                 condition: Condition::Read,

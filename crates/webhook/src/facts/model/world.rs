@@ -411,6 +411,10 @@ impl World {
                 break;
             }
         }
+        // The registry was not asked.
+        if *cause == Failure::Overloaded {
+            return None;
+        }
         let persisted = self.persisted.get(image)?;
         let longest = if image.1 {
             STALE

@@ -206,6 +206,101 @@ fn a_review_that_cannot_wait_gets_what_is_persisted() {
 }
 
 #[test]
+fn that_the_registry_was_not_asked_is_no_reason_for_what_is_persisted() {
+    let mut world = World::new(STALE);
+    let (tag, start) = (key(TAG, ""), world.begun);
+    let of_digest = world.admit(&tag, 1, start);
+    world.write(false, start);
+    let now = start + HOUR;
+    world.restart(now);
+    // A registry holds as many places as it can have, so those that come wait for one.
+    let mut state = |key: &Arc<Key>| world.state.ask(key, "shop", || (), now);
+    for n in 0..32 {
+        let image = format!("ghcr.io/acme/flood:{n}");
+        assert_eq!(state(&key(&image, "")), Asked::Waiting);
+    }
+    while world.state.start(now).is_some() {}
+    for key in [&tag, &of_digest] {
+        assert_eq!(world.state.ask(key, "shop", || (), now), Asked::Waiting);
+    }
+    while world.state.start(now).is_some() {}
+    for n in 32..1000 {
+        let image = key(&format!("ghcr.io/acme/flood:{n}"), "");
+        world.state.ask(&image, &format!("hostile-{n}"), || (), now);
+    }
+    for key in [&tag, &of_digest] {
+        assert!(!world.state.queue.is_running(key));
+        assert_eq!(world.state.late(key, "shop", now), Lookup::Pending);
+    }
+    // With no room to wait either.
+    world.restart(now);
+    for n in 0..1000 {
+        let image = key(&format!("ghcr.io/acme/flood:{n}"), "");
+        world.state.ask(&image, "shop", || (), now);
+    }
+    let overloaded = Lookup::Failed(Failure::Overloaded);
+    for key in [&tag, &of_digest] {
+        let asked = world.state.ask(key, "shop", || (), now);
+        assert_eq!(asked, Asked::Overloaded(overloaded.clone()));
+    }
+    // Of what this process learned the last answer is used.
+    let mut world = World::new(STALE);
+    world.admit(&tag, 1, world.begun);
+    let now = world.begun + HOUR;
+    for n in 0..1000 {
+        let image = key(&format!("ghcr.io/acme/flood:{n}"), "");
+        world.state.ask(&image, "shop", || (), now);
+    }
+    match world.state.ask(&tag, "shop", || (), now) {
+        Asked::Overloaded(lookup) => assert_eq!(last_known(&lookup, 1), Some((HOUR, None))),
+        asked @ (Asked::Known(_) | Asked::Waiting) => panic!("{asked:?}"),
+    }
+}
+
+/// What one replica removes does not come back with what another one did not write yet.
+#[test]
+fn what_another_replica_or_an_operator_removed_comes_back_only_with_a_later_admission() {
+    for (how, is_contradicted) in [("contradicted", true), ("removed", false)] {
+        let mut one = World::new(STALE);
+        let (tag, start) = (key(TAG, ""), one.begun);
+        let number = tag.of_fact().config_map();
+        one.admit(&tag, 1, start);
+        one.write(false, start);
+        let mut other = World::new(STALE);
+        other.begun = start;
+        other.data = one.data.clone();
+        other.restart(start);
+        // Not worth a write yet.
+        let now = start + HOUR;
+        other.admit(&tag, 1, now);
+        assert_eq!(other.write(false, now), 0);
+        let later = now + Duration::from_secs(60);
+        if is_contradicted {
+            let missing = Lookup::NotFound(Missing::Manifest);
+            assert_eq!(one.ask(&tag, missing.clone(), later), missing);
+            assert_eq!(one.write(false, later), 1);
+        } else {
+            one.data[number] = BTreeMap::new();
+        }
+        // What the read of the write at the end brings is what the watch brings.
+        other.data = one.data.clone();
+        other.load(later);
+        assert_eq!(other.write(false, later), 0, "{how}");
+        other.write(true, later);
+        assert_eq!(other.data[number], one.data[number], "{how}");
+        other.restart(later);
+        assert_eq!(other.ask(&tag, down(), later), down(), "{how}");
+
+        let later = later + HOUR;
+        other.admit(&tag, 1, later);
+        other.write(false, later);
+        other.restart(later);
+        let lookup = other.ask(&tag, down(), later);
+        assert!(last_known(&lookup, 1).is_some(), "{how}");
+    }
+}
+
+#[test]
 fn an_answer_of_the_registry_counts_more_than_what_is_persisted() {
     for answer in [
         found(2),
