@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use key::Key;
 pub(crate) use key::Wanted;
 use metrics::FactsMetrics;
-pub(crate) use persisted::{Clock, Condition, Observed, Write, bytes};
+pub(crate) use persisted::{Aged, Clock, Condition, Observed, Write, bytes};
 use queue::Limits;
 use state::{Asked, State};
 use std::collections::{BTreeMap, HashMap};
@@ -186,7 +186,10 @@ impl<R: Registry> Facts<R> {
 
     /// What to write into a `ConfigMap`; none: it is not worth a write yet, or it cannot be written. The last
     /// time, each change is.
-    pub(crate) fn to_write(&self, number: usize, is_last: bool) -> Option<Write> {
+    ///
+    /// # Errors
+    /// More than half of what it has would go because of its age.
+    pub(crate) fn to_write(&self, number: usize, is_last: bool) -> Result<Option<Write>, Aged> {
         let now = Instant::now().into_std();
         self.shared
             .inner()

@@ -10,7 +10,8 @@
 
 use super::key::Key;
 use bailiff_oci::persisted::{
-    CONFIG_MAPS, Changes, Fact, FactKey, Facts, Fault, RETENTION_SECONDS, Read, Refresh, encode,
+    CONFIG_MAPS, Carried, Changes, Fact, FactKey, Facts, Fault, RETENTION_SECONDS, Read, Refresh,
+    encode,
 };
 use bailiff_oci::{Failure, ImageFacts, Lookup, Source};
 use std::collections::BTreeMap;
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 const REFRESH: i64 = 24 * 3600;
 /// The shortest.
 const REFRESH_MIN: i64 = 60;
+/// So few facts can go at once because of their age, whichever part of all they are.
+const OLD_MIN: usize = 8;
 
 /// One moment by both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -71,14 +74,23 @@ pub(crate) enum Observed {
 pub(crate) struct Write {
     pub(crate) data: BTreeMap<String, String>,
     facts: Facts,
+    carried: Vec<Carried>,
     changes: Changes,
 }
+
+/// Why a `ConfigMap` is not written: a clock that is ahead would remove what others use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "by the clock of this node, more than half of its answers are older than 30 days, and it is left as it is. Correct the clock. If it is right, remove the data of the ConfigMap"
+)]
+pub(crate) struct Aged;
 
 #[derive(Debug, Default)]
 struct Map {
     condition: Condition,
     stored: Facts,
     faults: Vec<Fault>,
+    carried: Vec<Carried>,
     bytes: usize,
     changes: Changes,
 }
@@ -166,7 +178,11 @@ impl Persisted {
         let key = key.of_fact();
         // What is not known needs no room.
         if let Some(map) = self.maps.get_mut(key.config_map())
-            && map.changes.applied_to(&key, map.stored.get(&key)).is_some()
+            && (map.changes.applied_to(&key, map.stored.get(&key)).is_some()
+                || map
+                    .carried
+                    .iter()
+                    .any(|line| line.key.as_ref() == Some(&key)))
         {
             map.changes.contradict(key, now);
         }
@@ -223,7 +239,10 @@ impl Persisted {
         };
         let mut changes = std::mem::take(&mut map.changes);
         let is_stored = |key: &FactKey| match &observed {
-            Observed::Read { read, .. } => read.facts.contains_key(key),
+            Observed::Read { read, .. } => {
+                let mut carried = read.carried.iter();
+                read.facts.contains_key(key) || carried.any(|line| line.key.as_ref() == Some(key))
+            }
             Observed::Corrupt | Observed::Missing => false,
         };
         // Another replica can know of a contradiction, and an operator can have removed it.
@@ -235,6 +254,7 @@ impl Persisted {
                 condition: Condition::Read,
                 stored: read.facts,
                 faults: read.faults,
+                carried: read.carried,
                 bytes,
                 changes,
             },
@@ -260,26 +280,50 @@ impl Persisted {
 
     /// What to write into a `ConfigMap`. None: it is not worth a write yet, or it cannot be written. The last time,
     /// each change is.
-    pub(super) fn to_write(&self, number: usize, is_last: bool, now: Instant) -> Option<Write> {
-        let map = self.maps.get(number)?;
+    ///
+    /// # Errors
+    /// More than half of what it has would go because of its age.
+    pub(super) fn to_write(
+        &self,
+        number: usize,
+        is_last: bool,
+        now: Instant,
+    ) -> Result<Option<Write>, Aged> {
+        let Some(map) = self.maps.get(number) else {
+            return Ok(None);
+        };
         match map.condition {
-            Condition::NotRead | Condition::Missing => return None,
+            Condition::NotRead | Condition::Missing => return Ok(None),
             Condition::Read | Condition::Corrupt => {}
         }
+        let mut carried = map.carried.clone();
+        carried.retain(|line| {
+            let key = line.key.as_ref();
+            !key.is_some_and(|key| map.changes.contradict_fact(key))
+        });
         let is_due = if is_last {
             !map.changes.is_empty()
         } else {
-            map.changes.are_due(&map.stored, self.refresh())
+            map.changes.are_due(&map.stored, self.refresh()) || carried.len() < map.carried.len()
         };
         if !is_due {
-            return None;
+            return Ok(None);
         }
-        let (data, facts) = encode(map.changes.applied(&map.stored), self.clock.seconds(now));
-        Some(Write {
+        let (applied, now) = (map.changes.applied(&map.stored), self.clock.seconds(now));
+        let known = applied
+            .iter()
+            .filter(|(key, _)| map.stored.contains_key(key));
+        let old = known.filter(|(_, fact)| !fact.is_kept(now)).count();
+        if old >= OLD_MIN && old > map.stored.len() / 2 {
+            return Err(Aged);
+        }
+        let (data, facts) = encode(applied, &carried, now);
+        Ok(Some(Write {
             data,
             facts,
+            carried,
             changes: map.changes.clone(),
-        })
+        }))
     }
 
     /// A `ConfigMap` was written.
@@ -290,6 +334,7 @@ impl Persisted {
             map.bytes = bytes(&write.data);
             map.stored = write.facts;
             map.faults = Vec::new();
+            map.carried = write.carried;
         }
     }
 

@@ -75,7 +75,7 @@ fn data(image: &str) -> BTreeMap<String, String> {
         last_admitted: admitted,
         namespace: Some("shop".into()),
     };
-    encode([(key(image), fact)].into(), admitted).0
+    encode([(key(image), fact)].into(), &[], admitted).0
 }
 
 fn config_map(number: usize, version: &str, data: &BTreeMap<String, String>) -> Json {

@@ -85,7 +85,7 @@ impl World {
     fn write(&mut self, is_last: bool, now: Instant) -> usize {
         let mut written = 0;
         for (number, data) in self.data.iter_mut().enumerate() {
-            if let Some(write) = self.state.persisted.to_write(number, is_last, now) {
+            if let Some(write) = self.state.persisted.to_write(number, is_last, now).unwrap() {
                 *data = write.data.clone();
                 self.state.persisted.written(number, write);
                 written += 1;
@@ -471,5 +471,63 @@ fn a_corrupt_or_missing_config_map_is_counted_and_written_with_the_next_admissio
     assert_eq!(world.write(true, now), 1, "the digest's alone");
     let fresh = state(STALE, world.begun);
     assert_eq!(fresh.persisted.size().unusable, CONFIG_MAPS.len());
-    assert!(fresh.persisted.to_write(number, true, now).is_none());
+    assert!(
+        fresh
+            .persisted
+            .to_write(number, true, now)
+            .unwrap()
+            .is_none()
+    );
+}
+
+/// A replica whose clock is a month ahead, and one whose clock is right.
+#[test]
+fn a_clock_that_is_ahead_removes_nothing() {
+    let mut world = World::new(STALE);
+    let start = world.begun;
+    let images = (0..).map(|n| key(&format!("ghcr.io/acme/web:{n}"), ""));
+    let mut images = images.filter(|key| key.of_fact().config_map() == 0);
+    let known: Vec<_> = images.by_ref().take(OLD_MIN).collect();
+    let new = images.next().unwrap();
+    for key in &known {
+        world.ask(key, found(1), start);
+        world.state.admitted(key, "shop", start);
+    }
+    assert_eq!(world.write(false, start), 1);
+    let before = world.data[0].clone();
+    let ahead = start + 30 * DAY + HOUR;
+    world.restart(ahead);
+    world.ask(&new, found(1), ahead);
+    world.state.admitted(&new, "shop", ahead);
+    for is_last in [false, true] {
+        let refused = world.state.persisted.to_write(0, is_last, ahead);
+        assert!(matches!(refused, Err(Aged)), "{refused:?}");
+    }
+    assert_eq!(
+        Aged.to_string(),
+        "by the clock of this node, more than half of its answers are older than 30 days, and it is left as it is. Correct the clock. If it is right, remove the data of the ConfigMap"
+    );
+    // Without the data it is written.
+    world.data[0] = BTreeMap::new();
+    world.load(ahead);
+    assert_eq!(world.write(false, ahead), 1);
+
+    // The other one leaves in it what is of the future, and uses none of it.
+    let of_future = world.data[0]["facts"].clone();
+    assert_eq!(of_future.lines().count(), 1);
+    world.restart(start);
+    assert_eq!(world.state.persisted.size().faults, 1);
+    assert_eq!(world.ask(&new, down(), start), down());
+    world.ask(&known[0], found(1), start);
+    world.state.admitted(&known[0], "shop", start);
+    assert_eq!(world.write(false, start), 1);
+    assert!(world.data[0]["facts"].ends_with(&of_future));
+    assert_eq!(world.data[0]["facts"].lines().count(), 2);
+    assert_ne!(world.data[0], before);
+    // What the registry contradicts goes.
+    let now = start + HOUR;
+    let missing = Lookup::NotFound(Missing::Manifest);
+    assert_eq!(world.ask(&new, missing.clone(), now), missing);
+    assert_eq!(world.write(false, now), 1);
+    assert!(!world.data[0]["facts"].contains(&of_future));
 }
