@@ -150,6 +150,7 @@ impl<R: Registry> Facts<R> {
                 Ok(Err(_)) | Err(_) => None,
             };
             let lookup = lookup.unwrap_or_else(|| self.shared.late(&key, &namespace));
+            let lookup = self.shared.told(&key, &namespace, lookup);
             answers.insert(name, lookup);
         }
         for lookup in answers.values() {
@@ -250,6 +251,7 @@ impl<R: Registry> Shared<R> {
             match inner.state.ask(&key, &namespace, request, now) {
                 Asked::Known(lookup) => {
                     self.metrics.hits.inc();
+                    let lookup = inner.state.persisted.told(&key, &namespace, lookup);
                     answers.insert(name, lookup);
                 }
                 Asked::Overloaded(lookup) => {
@@ -268,6 +270,10 @@ impl<R: Registry> Shared<R> {
         }
         self.start(inner, now);
         (answers, waiting)
+    }
+
+    fn told(&self, key: &Key, namespace: &str, lookup: Lookup) -> Lookup {
+        self.inner().state.persisted.told(key, namespace, lookup)
     }
 
     fn late(&self, key: &Key, namespace: &str) -> Lookup {

@@ -231,6 +231,21 @@ impl Persisted {
         })
     }
 
+    /// An answer as a namespace is told it: when an image was admitted last is nothing that others learn.
+    pub(super) fn told(&self, key: &Key, namespace: &str, mut lookup: Lookup) -> Lookup {
+        if let Lookup::Found {
+            source: Source::LastKnown { last_admitted, .. },
+            ..
+        } = &mut lookup
+            && last_admitted.is_some()
+        {
+            let fact = self.fact(key);
+            let of = fact.as_ref().and_then(|fact| fact.namespace.as_deref());
+            *last_admitted = last_admitted.filter(|_| of == Some(namespace));
+        }
+        lookup
+    }
+
     /// A `ConfigMap` was read at this time.
     pub(super) fn observe(&mut self, number: usize, observed: Observed, clock: Clock) {
         self.clock = clock;
