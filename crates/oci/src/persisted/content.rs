@@ -77,13 +77,18 @@ pub struct Carried {
 /// Why a line is not used, and whether it stays.
 struct Unusable {
     what: &'static str,
-    /// None: it goes with the next write.
-    stays: Option<Option<FactKey>>,
+    /// Otherwise it goes with the next write.
+    stays: bool,
+    key: Option<FactKey>,
 }
 
 impl From<&'static str> for Unusable {
     fn from(what: &'static str) -> Self {
-        Self { what, stays: None }
+        Self {
+            what,
+            stays: false,
+            key: None,
+        }
     }
 }
 
@@ -159,13 +164,10 @@ pub fn read(
         }
         match decode(number, line, now) {
             Ok((key, fact)) => add(&mut found.facts, key, fact),
-            Err(Unusable { what, stays }) => {
+            Err(Unusable { what, stays, key }) => {
                 found.faults.push(fault(what));
                 let bytes = carried_bytes.saturating_add(line.len()).saturating_add(1);
-                if let Some(key) = stays
-                    && found.carried.len() < CARRIED_LIMIT
-                    && bytes <= CARRIED_BYTES
-                {
+                if stays && found.carried.len() < CARRIED_LIMIT && bytes <= CARRIED_BYTES {
                     carried_bytes = bytes;
                     let text = line.into();
                     found.carried.push(Carried { key, text });
@@ -230,7 +232,8 @@ fn decode(number: usize, text: &str, now: i64) -> Result<(FactKey, Fact), Unusab
         let stays = of_any.is_some_and(|line| (earliest..=latest).contains(&line.last_admitted));
         return Err(Unusable {
             what: "it is not a fact",
-            stays: stays.then_some(None),
+            stays,
+            key: None,
         });
     };
     let reference = Reference::parse(line.image, ShortNames::DockerHub)
@@ -264,7 +267,8 @@ fn decode(number: usize, text: &str, now: i64) -> Result<(FactKey, Fact), Unusab
     if times.iter().any(|time| *time > latest) {
         return Err(Unusable {
             what: "a time of it is in the future",
-            stays: Some(Some(key)),
+            stays: true,
+            key: Some(key),
         });
     }
     let fact = Fact {
