@@ -12,7 +12,7 @@ mod room;
 mod tests;
 
 pub use changes::{Changes, Refresh};
-pub use content::{Corrupt, Fault, Read, encode, read};
+pub use content::{Carried, Corrupt, Fault, Read, encode, read};
 
 use crate::lookup::{ImageFacts, ManifestKind};
 use sha2::{Digest as _, Sha256};

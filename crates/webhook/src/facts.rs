@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use key::Key;
 pub(crate) use key::Wanted;
 use metrics::FactsMetrics;
-pub(crate) use persisted::{Clock, Condition, Observed, Write, bytes};
+pub(crate) use persisted::{Aged, Clock, Condition, Observed, Write, bytes};
 use queue::Limits;
 use state::{Asked, State};
 use std::collections::{BTreeMap, HashMap};
@@ -150,6 +150,7 @@ impl<R: Registry> Facts<R> {
                 Ok(Err(_)) | Err(_) => None,
             };
             let lookup = lookup.unwrap_or_else(|| self.shared.late(&key, &namespace));
+            let lookup = self.shared.told(&key, &namespace, lookup);
             answers.insert(name, lookup);
         }
         for lookup in answers.values() {
@@ -186,7 +187,10 @@ impl<R: Registry> Facts<R> {
 
     /// What to write into a `ConfigMap`; none: it is not worth a write yet, or it cannot be written. The last
     /// time, each change is.
-    pub(crate) fn to_write(&self, number: usize, is_last: bool) -> Option<Write> {
+    ///
+    /// # Errors
+    /// More than half of what it has would go because of its age.
+    pub(crate) fn to_write(&self, number: usize, is_last: bool) -> Result<Option<Write>, Aged> {
         let now = Instant::now().into_std();
         self.shared
             .inner()
@@ -247,6 +251,7 @@ impl<R: Registry> Shared<R> {
             match inner.state.ask(&key, &namespace, request, now) {
                 Asked::Known(lookup) => {
                     self.metrics.hits.inc();
+                    let lookup = inner.state.persisted.told(&key, &namespace, lookup);
                     answers.insert(name, lookup);
                 }
                 Asked::Overloaded(lookup) => {
@@ -265,6 +270,10 @@ impl<R: Registry> Shared<R> {
         }
         self.start(inner, now);
         (answers, waiting)
+    }
+
+    fn told(&self, key: &Key, namespace: &str, lookup: Lookup) -> Lookup {
+        self.inner().state.persisted.told(key, namespace, lookup)
     }
 
     fn late(&self, key: &Key, namespace: &str) -> Lookup {

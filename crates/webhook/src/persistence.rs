@@ -6,7 +6,7 @@
 //! replaces only the version that it was made from. A replica writes a `ConfigMap` at most once a minute, but for
 //! conflicts and its end.
 
-use crate::facts::{Condition, Facts, Observed, Registry, bytes};
+use crate::facts::{Aged, Condition, Facts, Observed, Registry, bytes};
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
 use bailiff_oci::persisted::{CONFIG_MAPS, read};
@@ -33,6 +33,15 @@ const LOAD_LIMIT: Duration = Duration::from_secs(10);
 const FAULTS_LOGGED: usize = 5;
 /// What the API server reports as the writer.
 const MANAGER: &str = "bailiff-webhook";
+
+/// Why a `ConfigMap` was not written.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+    #[error(transparent)]
+    Aged(#[from] Aged),
+}
 
 /// Keeps the `ConfigMaps`. Clones share what is known.
 pub(crate) struct Persistence<R: Registry> {
@@ -171,11 +180,11 @@ impl<R: Registry> Persistence<R> {
         );
     }
 
-    async fn try_write(&self, number: usize, is_last: bool) -> Result<(), kube::Error> {
+    async fn try_write(&self, number: usize, is_last: bool) -> Result<(), WriteError> {
         let maps = Api::<ConfigMap>::namespaced(self.client.clone(), &self.namespace);
         for attempt in 1..=ATTEMPTS {
             // By what the watch brought last, most of the time there is nothing to write.
-            if self.facts.to_write(number, is_last).is_none() {
+            if self.facts.to_write(number, is_last)?.is_none() {
                 return Ok(());
             }
             let Some(mut map) = maps.get_opt(name(number)).await? else {
@@ -183,7 +192,7 @@ impl<R: Registry> Persistence<R> {
                 return Ok(());
             };
             self.observe(number, observed(number, &map));
-            let Some(write) = self.facts.to_write(number, is_last) else {
+            let Some(write) = self.facts.to_write(number, is_last)? else {
                 return Ok(());
             };
             map.data = Some(write.data.clone());
@@ -199,7 +208,7 @@ impl<R: Registry> Persistence<R> {
                 }
                 // Another replica was faster: what it wrote is added to.
                 Err(kube::Error::Api(status)) if status.code == 409 && attempt < ATTEMPTS => {}
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! Invariant: adding changes again changes nothing, so a write that conflicted is repeated with what the
 //! `ConfigMap` has by then. What a registry contradicted is not in the result. Changes are bounded.
 
+use super::content::FRAME_BYTES;
 use super::room::fit;
 use super::{FACTS_LIMIT, Fact, FactKey, Facts, add};
 use std::collections::BTreeMap;
@@ -69,6 +70,17 @@ impl Changes {
         }
     }
 
+    /// A fact that the `ConfigMap` had is not in it any more: a registry contradicted it, or somebody removed it.
+    /// What was admitted until now does not bring it back; what is admitted from now on is new.
+    pub fn forget(&mut self, key: &FactKey) {
+        if let Some(change) = self.0.get_mut(key) {
+            change.admitted = None;
+            if change.contradicted.is_none() {
+                self.0.remove(key);
+            }
+        }
+    }
+
     /// Leaves as much as a `ConfigMap` has room for.
     fn fit(&mut self, now: i64) {
         let admitted = self.0.iter().filter_map(|(key, change)| {
@@ -76,7 +88,7 @@ impl Changes {
             Some((key.clone(), fact))
         });
         let mut left: Facts = admitted.collect();
-        fit(&mut left, now);
+        fit(&mut left, 0, FRAME_BYTES, now);
         let mut contradicted = 0_usize;
         self.0.retain(|key, change| {
             if change.admitted.is_some() {
@@ -131,6 +143,14 @@ impl Changes {
                 }
             }
         })
+    }
+
+    /// Whether a registry contradicted what there was about an image.
+    #[must_use]
+    pub fn contradict_fact(&self, key: &FactKey) -> bool {
+        self.0
+            .get(key)
+            .is_some_and(|change| change.contradicted.is_some())
     }
 
     /// Whether there are none.

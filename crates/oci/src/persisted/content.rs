@@ -2,10 +2,11 @@
 //!
 //! Here: its text, and what a text is worth. Not here: what is in it (`super`), and what is not (`room`).
 //! Invariant: whatever a text is, reading it is bounded. Facts whose hash is another one are not used; a fact
-//! that cannot be used does not hide others.
+//! that cannot be used does not hide others. A line that another replica can read, because its clock is ahead or
+//! its version is newer, stays in the text when this one writes it.
 
 use super::room::fit;
-use super::{BYTES_LIMIT, FACTS_LIMIT, Fact, FactKey, Facts, add};
+use super::{BYTES_LIMIT, FACTS_LIMIT, Fact, FactKey, Facts, RETENTION_SECONDS, add};
 use crate::digest::Digest;
 use crate::lookup::{ImageFacts, ManifestKind};
 use crate::reference::{Reference, ShortNames};
@@ -23,7 +24,11 @@ pub(super) const FRAME_BYTES: usize = FACTS.len() + HASH.len() + 64;
 /// Most bytes of a line. The longest that is written has less: a reference has at most 1 KiB.
 pub(super) const LINE_LIMIT: usize = 4 << 10;
 /// How far a time can be in the future, because clocks differ, in seconds.
-const CLOCK_LIMIT: i64 = 24 * 3600;
+const CLOCK_LIMIT: i64 = 5 * 60;
+/// Most lines that are kept without being used.
+const CARRIED_LIMIT: usize = 64;
+/// Most bytes of them.
+const CARRIED_BYTES: usize = 64 << 10;
 
 /// Why the facts of a `ConfigMap` are not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +61,42 @@ pub struct Read {
     pub facts: Facts,
     /// Why others cannot be.
     pub faults: Vec<Fault>,
+    /// Of these the lines that a write leaves as they are.
+    pub carried: Vec<Carried>,
+}
+
+/// A line that is not used and stays as it is, because another replica can use it: its times are in the future by
+/// the clock of this one, or it is of a newer version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// What it is about; none: it is of a newer version.
+    pub key: Option<FactKey>,
+    text: Box<str>,
+}
+
+/// Why a line is not used, and whether it stays.
+struct Unusable {
+    what: &'static str,
+    /// Otherwise it goes with the next write.
+    stays: bool,
+    key: Option<FactKey>,
+}
+
+impl From<&'static str> for Unusable {
+    fn from(what: &'static str) -> Self {
+        Self {
+            what,
+            stays: false,
+            key: None,
+        }
+    }
+}
+
+/// What a line of each version has.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct OfAnyVersion {
+    last_admitted: i64,
 }
 
 /// A line.
@@ -110,6 +151,7 @@ pub fn read(
         return Err(Corrupt::Hash);
     }
     let mut found = Read::default();
+    let mut carried_bytes = 0_usize;
     for (at, line) in text.lines().enumerate() {
         let number_of_line = at.saturating_add(1);
         let fault = |what| Fault {
@@ -122,19 +164,35 @@ pub fn read(
         }
         match decode(number, line, now) {
             Ok((key, fact)) => add(&mut found.facts, key, fact),
-            Err(what) => found.faults.push(fault(what)),
+            Err(Unusable { what, stays, key }) => {
+                found.faults.push(fault(what));
+                let bytes = carried_bytes.saturating_add(line.len()).saturating_add(1);
+                if stays && found.carried.len() < CARRIED_LIMIT && bytes <= CARRIED_BYTES {
+                    carried_bytes = bytes;
+                    let text = line.into();
+                    found.carried.push(Carried { key, text });
+                }
+            }
         }
     }
     Ok(found)
 }
 
-/// The data of a `ConfigMap` with these facts at a time, and what of them has room in it.
+/// The data of a `ConfigMap` with these facts and lines at a time, and which facts have room in it.
 #[must_use]
-pub fn encode(mut facts: Facts, now: i64) -> (BTreeMap<String, String>, Facts) {
-    fit(&mut facts, now);
+pub fn encode(
+    mut facts: Facts,
+    carried: &[Carried],
+    now: i64,
+) -> (BTreeMap<String, String>, Facts) {
+    let lines = carried.iter().map(|line| format!("{}\n", line.text));
+    let kept: String = lines.collect();
+    let frame = FRAME_BYTES.saturating_add(kept.len());
+    fit(&mut facts, carried.len(), frame, now);
     let text: String = facts
         .iter()
         .filter_map(|(key, fact)| line(key, fact))
+        .chain([kept])
         .collect();
     let hash = hash_of(&text);
     let data = BTreeMap::from([(FACTS.to_owned(), text), (HASH.to_owned(), hash)]);
@@ -163,16 +221,26 @@ pub(super) fn line(key: &FactKey, fact: &Fact) -> Option<String> {
     (text.len() <= LINE_LIMIT).then_some(text)
 }
 
-fn decode(number: usize, text: &str, now: i64) -> Result<(FactKey, Fact), &'static str> {
+fn decode(number: usize, text: &str, now: i64) -> Result<(FactKey, Fact), Unusable> {
     if text.len() > LINE_LIMIT {
-        return Err("it has more than 4 KiB");
+        return Err("it has more than 4 KiB".into());
     }
-    let line: Line<'_> = serde_json::from_str(text).ok().ok_or("it is not a fact")?;
+    let latest = now.saturating_add(CLOCK_LIMIT);
+    let Ok(line) = serde_json::from_str::<Line<'_>>(text) else {
+        let of_any = serde_json::from_str::<OfAnyVersion>(text).ok();
+        let earliest = now.saturating_sub(RETENTION_SECONDS);
+        let stays = of_any.is_some_and(|line| (earliest..=latest).contains(&line.last_admitted));
+        return Err(Unusable {
+            what: "it is not a fact",
+            stays,
+            key: None,
+        });
+    };
     let reference = Reference::parse(line.image, ShortNames::DockerHub)
         .ok()
         .ok_or("its image is invalid")?;
     if reference.to_string() != line.image {
-        return Err("its image is not in the normal form");
+        return Err("its image is not in the normal form".into());
     }
     let digest = Digest::parse(line.digest)
         .ok()
@@ -181,12 +249,11 @@ fn decode(number: usize, text: &str, now: i64) -> Result<(FactKey, Fact), &'stat
         .digest()
         .is_some_and(|of_image| *of_image != digest)
     {
-        return Err("its digest is not that of its image");
+        return Err("its digest is not that of its image".into());
     }
     let times = [line.first_admitted, line.last_admitted, line.confirmed];
-    let latest = now.saturating_add(CLOCK_LIMIT);
-    if times.iter().any(|time| !(0..=latest).contains(time)) {
-        return Err("a time of it is not possible");
+    if times.iter().any(|time| *time < 0) {
+        return Err("a time of it is not possible".into());
     }
     let key = FactKey {
         endpoint: line.endpoint.into(),
@@ -195,7 +262,14 @@ fn decode(number: usize, text: &str, now: i64) -> Result<(FactKey, Fact), &'stat
         credential: line.credential.into(),
     };
     if key.config_map() != number {
-        return Err("it belongs to another ConfigMap");
+        return Err("it belongs to another ConfigMap".into());
+    }
+    if times.iter().any(|time| *time > latest) {
+        return Err(Unusable {
+            what: "a time of it is in the future",
+            stays: true,
+            key: Some(key),
+        });
     }
     let fact = Fact {
         facts: ImageFacts {
@@ -205,7 +279,8 @@ fn decode(number: usize, text: &str, now: i64) -> Result<(FactKey, Fact), &'stat
                 Kind::Index => ManifestKind::Index,
             },
         },
-        confirmed: line.confirmed,
+        // Else a clock that is ahead has it used for longer.
+        confirmed: line.confirmed.min(now),
         first_admitted: line.first_admitted,
         last_admitted: line.last_admitted,
         namespace: line.namespace.map(Into::into),

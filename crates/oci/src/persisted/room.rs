@@ -8,7 +8,7 @@
 //! no namespace by itself, and names any number of repositories. Facts of several namespaces have a share
 //! together.
 
-use super::content::{FRAME_BYTES, line};
+use super::content::line;
 use super::{BYTES_LIMIT, FACTS_LIMIT, FactKey, Facts};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,11 +19,11 @@ struct Share {
     by_admission: BTreeSet<(i64, FactKey, usize)>,
 }
 
-/// Removes facts that are too old, and those for which there is no room.
-pub(super) fn fit(facts: &mut Facts, now: i64) {
+/// Removes facts that are too old, and those for which there is no room beside so many lines and bytes.
+pub(super) fn fit(facts: &mut Facts, lines: usize, bytes: usize, now: i64) {
     facts.retain(|_, fact| fact.is_kept(now));
     let mut shares: BTreeMap<Option<Box<str>>, Share> = BTreeMap::new();
-    let (mut count, mut bytes) = (0_usize, FRAME_BYTES);
+    let (mut count, mut bytes) = (lines, bytes);
     facts.retain(|key, fact| {
         let Some(size) = line(key, fact).map(|line| line.len()) else {
             return false;

@@ -100,7 +100,7 @@ fn what_is_written_is_what_is_read() {
         let of_map = |key: &FactKey| key.config_map() == number;
         let mut part = facts.clone();
         part.retain(|key, _| of_map(key));
-        let (data, kept) = encode(part.clone(), NOW);
+        let (data, kept) = encode(part.clone(), &[], NOW);
         assert_eq!(kept, part);
         let read = read(number, Some(&data), NOW).unwrap();
         assert_eq!(read.faults, []);
@@ -134,7 +134,7 @@ fn the_text_of_a_fact_is_as_it_was() {
 #[test]
 fn facts_with_another_hash_are_not_used() {
     let facts = Facts::from([(image_of(0, 0), fact(1, "shop", NOW))]);
-    let (data, _) = encode(facts, NOW);
+    let (data, _) = encode(facts, &[], NOW);
     let with = |name: &str, value: Option<String>| {
         let mut data = data.clone();
         match value {
@@ -200,8 +200,8 @@ fn one_bad_fact_hides_no_other() {
             "a time of it is not possible",
         ),
         (
-            good(&first).replace(&NOW.to_string(), &(NOW + 2 * DAY).to_string()),
-            "a time of it is not possible",
+            good(&first).replace(&NOW.to_string(), &(NOW + 301).to_string()),
+            "a time of it is in the future",
         ),
         ("a".repeat(LINE_LIMIT + 1), "it has more than 4 KiB"),
     ] {
@@ -223,6 +223,60 @@ fn one_bad_fact_hides_no_other() {
 }
 
 #[test]
+fn a_clock_that_is_ahead_makes_no_answer_younger_and_removes_none() {
+    let (first, second) = (image_of(0, 0), image_of(0, 1));
+    let near = line(&first, &fact(1, "shop", NOW + 300)).unwrap();
+    let far = line(&second, &fact(2, "shop", NOW + 301)).unwrap();
+    let data = with_lines(&[near.trim_end().to_owned(), far.trim_end().to_owned()]);
+    let found = read(0, Some(&data), NOW).unwrap();
+    let confirmed = found.facts.values().map(|fact| fact.confirmed);
+    assert_eq!(confirmed.collect::<Vec<_>>(), [NOW]);
+    assert_eq!(found.faults.len(), 1);
+    let keys: Vec<_> = found.carried.iter().map(|line| line.key.clone()).collect();
+    assert_eq!(keys, [Some(second.clone())]);
+    let (written, _) = encode(found.facts, &found.carried, NOW);
+    assert!(written["facts"].ends_with(&far), "{}", written["facts"]);
+    let later = read(0, Some(&written), NOW + 1).unwrap();
+    assert_eq!(later.faults, []);
+    assert_eq!(later.facts.into_keys().collect::<Vec<_>>(), [first, second]);
+}
+
+#[test]
+fn lines_of_a_newer_version_stay_within_bounds_and_while_they_count() {
+    let of = |last: i64, kind: &str| format!("{{\"kind\":\"{kind}\",\"lastAdmitted\":{last}}}");
+    let stays = of(NOW, "Artifact");
+    let data = with_lines(&[
+        stays.clone(),
+        of(NOW - RETENTION_SECONDS - 1, "Artifact"),
+        of(NOW + 301, "Artifact"),
+        "{}".to_owned(),
+        "no JSON".to_owned(),
+    ]);
+    let found = read(0, Some(&data), NOW).unwrap();
+    assert_eq!(found.faults.len(), 5);
+    let (written, _) = encode(Facts::new(), &found.carried, NOW);
+    assert_eq!(written["facts"], format!("{stays}\n"));
+
+    let many: Vec<_> = (0..FACTS_LIMIT)
+        .map(|n| of(NOW, &format!("Kind{n}")))
+        .collect();
+    let found = read(0, Some(&with_lines(&many)), NOW).unwrap();
+    assert_eq!(found.carried.len(), 64);
+    let long: Vec<_> = (0..60).map(|_| of(NOW, &"a".repeat(4000))).collect();
+    let long = read(0, Some(&with_lines(&long)), NOW).unwrap();
+    let carried: usize = encode(Facts::new(), &long.carried, NOW).0["facts"].len();
+    assert!((60 << 10..=64 << 10).contains(&carried), "{carried}");
+    // They have room beside the facts.
+    let facts: Facts = images(FACTS_LIMIT)
+        .into_iter()
+        .map(|key| (key, fact(1, "shop", NOW)))
+        .collect();
+    let (written, kept) = encode(facts, &found.carried, NOW);
+    assert_eq!(kept.len(), FACTS_LIMIT - 64);
+    assert_eq!(written["facts"].lines().count(), FACTS_LIMIT);
+}
+
+#[test]
 fn a_namespace_with_many_images_removes_only_its_own() {
     let images = images(FACTS_LIMIT + 200);
     let mut facts = Facts::new();
@@ -235,7 +289,7 @@ fn a_namespace_with_many_images_removes_only_its_own() {
         };
         facts.insert(key.clone(), fact(1, namespace, admitted));
     }
-    let (_, kept) = encode(facts, NOW);
+    let (_, kept) = encode(facts, &[], NOW);
     assert_eq!(kept.len(), FACTS_LIMIT);
     for key in &images[..100] {
         assert!(kept.contains_key(key), "{key:?}");
@@ -263,7 +317,7 @@ fn what_was_not_admitted_for_thirty_days_goes() {
             fact(1, "shop", NOW - RETENTION_SECONDS - 1),
         ),
     ]);
-    let (_, kept) = encode(facts, NOW);
+    let (_, kept) = encode(facts, &[], NOW);
     assert_eq!(kept.keys().collect::<Vec<_>>(), [&images[0]]);
 }
 
@@ -436,11 +490,11 @@ proptest! {
         facts in facts_of(4000, 1200),
     ) {
         let facts = together(facts);
-        let (data, kept) = encode(facts.clone(), NOW);
+        let (data, kept) = encode(facts.clone(), &[], NOW);
         prop_assert!(bytes(&data) <= BYTES_LIMIT, "{}", bytes(&data));
         prop_assert!(kept.len() <= FACTS_LIMIT, "{}", kept.len());
         // A second time nothing goes.
-        let (again, left) = encode(kept.clone(), NOW);
+        let (again, left) = encode(kept.clone(), &[], NOW);
         prop_assert_eq!((&again, &left), (&data, &kept));
         let young: Facts = facts.into_iter().filter(|(_, fact)| fact.is_kept(NOW)).collect();
         let size = |key: &FactKey, fact: &Fact| line(key, fact).unwrap().len();

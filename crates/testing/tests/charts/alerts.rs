@@ -21,7 +21,7 @@ fn alerts_fire_when_they_should_and_have_a_runbook() {
     let tests =
         std::fs::read_to_string(root().join("crates/testing/tests/charts/alerts.yaml")).unwrap();
     let rules = rule["spec"]["groups"][0]["rules"].as_array().unwrap();
-    assert_eq!(rules.len(), 18);
+    assert_eq!(rules.len(), 19);
     for rule in rules {
         let name = rule["alert"].as_str().unwrap();
         assert!(runbook.contains(&format!("\n## {name}\n")), "{name}");

@@ -24,7 +24,9 @@ fn violated(policy: &str, request: &Json, object: &Json, old: Option<&Json>) -> 
     };
     let variables = texts("variables", "name");
     let with_variables = |expression: &str| {
+        // Each can name those before it.
         let named = variables.iter().zip(texts("variables", "expression"));
+        let named = named.rev();
         named.fold(expression.to_owned(), |text, (name, variable)| {
             text.replace(&format!("variables.{name}"), &format!("({variable})"))
         })
@@ -69,6 +71,7 @@ fn map(metadata: &Json, data: &Json) -> Json {
 }
 
 const OTHERS: &str = "only the webhook of Bailiff can write the data of this ConfigMap, which it evaluates images by while their registry is down; others can only remove the data";
+const IMMUTABLE: &str = "this ConfigMap cannot be immutable, because the webhook of Bailiff keeps answers of registries in it";
 const KEYS: &str = "the webhook of Bailiff can write only the keys facts and sha256";
 
 #[test]
@@ -81,6 +84,14 @@ fn only_the_webhook_writes_data_and_only_data() {
     binary["binaryData"] = json!({"facts": "YQ=="});
     let mut immutable = full.clone();
     immutable["immutable"] = json!(true);
+    let mut sealed = empty.clone();
+    sealed["immutable"] = json!(true);
+    let [annotated, kept, owned] = [
+        json!({"annotations": {"policies.kyverno.io/last-applied": "x"}}),
+        json!({"labels": {"a": "b"}, "finalizers": ["a.example/b"]}),
+        json!({"labels": {"a": "b"}, "ownerReferences": [{"kind": "Pod", "name": "a"}]}),
+    ]
+    .map(|metadata| map(&metadata, &facts));
     for (what, user, object, old, want) in [
         ("the chart creates it", "helm", &empty, None, &[][..]),
         ("with data", "helm", &full, None, &[OTHERS]),
@@ -100,7 +111,11 @@ fn only_the_webhook_writes_data_and_only_data() {
         ("the webhook", WEBHOOK, &full, Some(&empty), &[]),
         ("the webhook again", WEBHOOK, &changed, Some(&full), &[]),
         ("creates", WEBHOOK, &full, None, &[KEYS]),
-        ("labels", WEBHOOK, &map(&more, &facts), Some(&full), &[KEYS]),
+        ("labels", WEBHOOK, &map(&more, &facts), Some(&full), &[]),
+        ("annotations", WEBHOOK, &annotated, Some(&full), &[]),
+        ("a finalizer", WEBHOOK, &kept, Some(&full), &[KEYS]),
+        ("a finalizer stays", WEBHOOK, &kept, Some(&kept), &[]),
+        ("an owner", WEBHOOK, &owned, Some(&full), &[KEYS]),
         (
             "a key",
             WEBHOOK,
@@ -109,7 +124,10 @@ fn only_the_webhook_writes_data_and_only_data() {
             &[KEYS],
         ),
         ("binary", WEBHOOK, &binary, Some(&empty), &[KEYS]),
-        ("immutable", WEBHOOK, &immutable, Some(&full), &[KEYS]),
+        ("immutable", WEBHOOK, &immutable, Some(&full), &[IMMUTABLE]),
+        ("immutable", "helm", &immutable, Some(&full), &[IMMUTABLE]),
+        ("immutable", "helm", &sealed, None, &[IMMUTABLE]),
+        ("a finalizer goes", "helm", &sealed, Some(&sealed), &[]),
     ] {
         let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
         let request = request(operation, "configmaps", "security", "bailiff-facts-3", user);
@@ -140,11 +158,16 @@ fn the_largest_config_map_is_within_the_limit_of_cost() {
 
 #[test]
 fn the_account_of_the_webhook_writes_its_events_and_config_maps_and_no_others() {
-    let event = |reason: &str, controller: &str| json!({"metadata": {}, "reason": reason, "reportingController": controller});
+    let event = |reason: &str, controller: &str| {
+        json!({
+            "metadata": {}, "reason": reason, "reportingController": controller,
+            "regarding": {"kind": "ReplicaSet", "namespace": "shop"},
+        })
+    };
     let own = event("ImageDenied", "bailiff.dev/webhook");
     let other = event("Evicted", "bailiff.dev/webhook");
     let scheduler = event("ImageDenied", "default-scheduler");
-    let bare = json!({"metadata": {}});
+    let bare = json!({"metadata": {}, "regarding": {"namespace": "shop"}});
     let events = "the webhook of Bailiff can create and update only Events with the reason ImageDenied and the reportingController bailiff.dev/webhook";
     for (operation, object, old, denied) in [
         ("CREATE", &own, None, false),
@@ -178,5 +201,54 @@ fn the_account_of_the_webhook_writes_its_events_and_config_maps_and_no_others() 
         let found = violated("bailiff-webhook-protection", &request, object, old);
         let want = if denied { vec![maps] } else { Vec::new() };
         assert_eq!(found, want, "{operation} {namespace} {name}");
+    }
+}
+
+#[test]
+fn the_account_of_the_webhook_writes_small_events_about_objects_of_their_namespace() {
+    let event = |metadata: &Json, namespace: &str| {
+        json!({
+            "metadata": metadata, "reason": "ImageDenied",
+            "reportingController": "bailiff.dev/webhook", "regarding": {"namespace": namespace},
+        })
+    };
+    let of = |metadata: Json| event(&metadata, "shop");
+    let own = of(json!({}));
+    let kept = of(json!({"finalizers": ["a.example/b"]}));
+    let owned = of(json!({"ownerReferences": [{"kind": "Pod", "name": "a"}]}));
+    let texts = |bytes: usize| {
+        of(json!({"labels": {"a": "b"}, "annotations": {"c": "d".repeat(bytes - 3)}}))
+    };
+    let many: serde_json::Map<_, _> = (0..65).map(|n| (n.to_string(), json!(""))).collect();
+    let mut nowhere = own.clone();
+    nowhere.as_object_mut().unwrap().remove("regarding");
+    let message = "the webhook of Bailiff can write only Events about objects of their namespace, without finalizers and ownerReferences, and with at most 2 KiB of labels and annotations";
+    for (what, object, old, denied) in [
+        ("as the webhook writes it", &own, None, false),
+        ("again", &own, Some(&own), false),
+        (
+            "of another namespace",
+            &event(&json!({}), "bank"),
+            None,
+            true,
+        ),
+        ("of no namespace", &nowhere, None, true),
+        ("with a finalizer", &kept, None, true),
+        ("a finalizer comes", &kept, Some(&own), true),
+        ("a finalizer of others stays", &kept, Some(&kept), false),
+        ("a finalizer of others goes", &own, Some(&kept), true),
+        ("with an owner", &owned, None, true),
+        ("an owner comes", &owned, Some(&own), true),
+        ("2 KiB", &texts(2048), None, false),
+        ("more", &texts(2049), None, true),
+        ("more later", &texts(2049), Some(&own), true),
+        ("much more", &texts(256 << 10), None, true),
+        ("many", &of(json!({"annotations": many})), None, true),
+    ] {
+        let operation = if old.is_some() { "UPDATE" } else { "CREATE" };
+        let request = request(operation, "events", "shop", "e", WEBHOOK);
+        let found = violated("bailiff-webhook-protection", &request, object, old);
+        let want = if denied { vec![message] } else { Vec::new() };
+        assert_eq!(found, want, "{what}");
     }
 }

@@ -3,12 +3,15 @@
 //! Here: what the `ConfigMaps` have as far as it is known, what changed since, and when a change is worth a
 //! write. Not here: their text and their room (`bailiff_oci::persisted`), and requests (`persistence`).
 //! Invariant: what is persisted answers only in place of a registry that gives no answer: a tag within
-//! `stale_if_error` of the last time that the registry confirmed it, a digest for 30 days. It is a fact of one
-//! credential and its version, and answers nobody who asks with another one.
+//! `stale_if_error` of the last time that the registry confirmed it, a digest for 30 days. The registry was asked:
+//! that Bailiff's own queue is full, as any tenant can fill it, is no such cause. It is a fact of one credential
+//! and its version, and answers nobody who asks with another one. What was persisted and is not any more comes
+//! back only with a later admission.
 
 use super::key::Key;
 use bailiff_oci::persisted::{
-    CONFIG_MAPS, Changes, Fact, Facts, Fault, RETENTION_SECONDS, Read, Refresh, encode,
+    CONFIG_MAPS, Carried, Changes, Fact, FactKey, Facts, Fault, RETENTION_SECONDS, Read, Refresh,
+    encode,
 };
 use bailiff_oci::{Failure, ImageFacts, Lookup, Source};
 use std::collections::BTreeMap;
@@ -18,6 +21,8 @@ use std::time::{Duration, Instant};
 const REFRESH: i64 = 24 * 3600;
 /// The shortest.
 const REFRESH_MIN: i64 = 60;
+/// So few facts can go at once because of their age, whichever part of all they are.
+const OLD_MIN: usize = 8;
 
 /// One moment by both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -69,14 +74,23 @@ pub(crate) enum Observed {
 pub(crate) struct Write {
     pub(crate) data: BTreeMap<String, String>,
     facts: Facts,
+    carried: Vec<Carried>,
     changes: Changes,
 }
+
+/// Why a `ConfigMap` is not written: a clock that is ahead would remove what others use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "by the clock of this node, more than half of its answers are older than 30 days, and it is left as it is. Correct the clock. If it is right, remove the data of the ConfigMap"
+)]
+pub(crate) struct Aged;
 
 #[derive(Debug, Default)]
 struct Map {
     condition: Condition,
     stored: Facts,
     faults: Vec<Fault>,
+    carried: Vec<Carried>,
     bytes: usize,
     changes: Changes,
 }
@@ -164,7 +178,11 @@ impl Persisted {
         let key = key.of_fact();
         // What is not known needs no room.
         if let Some(map) = self.maps.get_mut(key.config_map())
-            && map.changes.applied_to(&key, map.stored.get(&key)).is_some()
+            && (map.changes.applied_to(&key, map.stored.get(&key)).is_some()
+                || map
+                    .carried
+                    .iter()
+                    .any(|line| line.key.as_ref() == Some(&key)))
         {
             map.changes.contradict(key, now);
         }
@@ -177,7 +195,7 @@ impl Persisted {
     }
 
     /// What is persisted about an image, because its registry gives no answer. None: the cause is that of an
-    /// answer, the fact is too old, or the registry contradicted it at a later time.
+    /// answer, the registry was not asked, the fact is too old, or the registry contradicted it at a later time.
     pub(super) fn last_known(
         &self,
         key: &Key,
@@ -185,7 +203,8 @@ impl Persisted {
         cause: &Failure,
         now: Instant,
     ) -> Option<Lookup> {
-        if self.stale_if_error == 0 || !cause.is_without_answer() {
+        let was_asked = *cause != Failure::Overloaded;
+        if self.stale_if_error == 0 || !was_asked || !cause.is_without_answer() {
             return None;
         }
         let fact = self.fact(key)?;
@@ -212,18 +231,45 @@ impl Persisted {
         })
     }
 
+    /// An answer as a namespace is told it: when an image was admitted last is nothing that others learn.
+    pub(super) fn told(&self, key: &Key, namespace: &str, mut lookup: Lookup) -> Lookup {
+        if let Lookup::Found {
+            source: Source::LastKnown { last_admitted, .. },
+            ..
+        } = &mut lookup
+            && last_admitted.is_some()
+        {
+            let fact = self.fact(key);
+            let of = fact.as_ref().and_then(|fact| fact.namespace.as_deref());
+            *last_admitted = last_admitted.filter(|_| of == Some(namespace));
+        }
+        lookup
+    }
+
     /// A `ConfigMap` was read at this time.
     pub(super) fn observe(&mut self, number: usize, observed: Observed, clock: Clock) {
         self.clock = clock;
         let Some(map) = self.maps.get_mut(number) else {
             return;
         };
-        let changes = std::mem::take(&mut map.changes);
+        let mut changes = std::mem::take(&mut map.changes);
+        let is_stored = |key: &FactKey| match &observed {
+            Observed::Read { read, .. } => {
+                let mut carried = read.carried.iter();
+                read.facts.contains_key(key) || carried.any(|line| line.key.as_ref() == Some(key))
+            }
+            Observed::Corrupt | Observed::Missing => false,
+        };
+        // Another replica can know of a contradiction, and an operator can have removed it.
+        for gone in map.stored.keys().filter(|key| !is_stored(key)) {
+            changes.forget(gone);
+        }
         *map = match observed {
             Observed::Read { read, bytes } => Map {
                 condition: Condition::Read,
                 stored: read.facts,
                 faults: read.faults,
+                carried: read.carried,
                 bytes,
                 changes,
             },
@@ -249,26 +295,50 @@ impl Persisted {
 
     /// What to write into a `ConfigMap`. None: it is not worth a write yet, or it cannot be written. The last time,
     /// each change is.
-    pub(super) fn to_write(&self, number: usize, is_last: bool, now: Instant) -> Option<Write> {
-        let map = self.maps.get(number)?;
+    ///
+    /// # Errors
+    /// More than half of what it has would go because of its age.
+    pub(super) fn to_write(
+        &self,
+        number: usize,
+        is_last: bool,
+        now: Instant,
+    ) -> Result<Option<Write>, Aged> {
+        let Some(map) = self.maps.get(number) else {
+            return Ok(None);
+        };
         match map.condition {
-            Condition::NotRead | Condition::Missing => return None,
+            Condition::NotRead | Condition::Missing => return Ok(None),
             Condition::Read | Condition::Corrupt => {}
         }
+        let mut carried = map.carried.clone();
+        carried.retain(|line| {
+            let key = line.key.as_ref();
+            !key.is_some_and(|key| map.changes.contradict_fact(key))
+        });
         let is_due = if is_last {
             !map.changes.is_empty()
         } else {
-            map.changes.are_due(&map.stored, self.refresh())
+            map.changes.are_due(&map.stored, self.refresh()) || carried.len() < map.carried.len()
         };
         if !is_due {
-            return None;
+            return Ok(None);
         }
-        let (data, facts) = encode(map.changes.applied(&map.stored), self.clock.seconds(now));
-        Some(Write {
+        let (applied, now) = (map.changes.applied(&map.stored), self.clock.seconds(now));
+        let known = applied
+            .iter()
+            .filter(|(key, _)| map.stored.contains_key(key));
+        let old = known.filter(|(_, fact)| !fact.is_kept(now)).count();
+        if old >= OLD_MIN && old > map.stored.len() / 2 {
+            return Err(Aged);
+        }
+        let (data, facts) = encode(applied, &carried, now);
+        Ok(Some(Write {
             data,
             facts,
+            carried,
             changes: map.changes.clone(),
-        })
+        }))
     }
 
     /// A `ConfigMap` was written.
@@ -279,6 +349,7 @@ impl Persisted {
             map.bytes = bytes(&write.data);
             map.stored = write.facts;
             map.faults = Vec::new();
+            map.carried = write.carried;
         }
     }
 

@@ -75,7 +75,7 @@ fn data(image: &str) -> BTreeMap<String, String> {
         last_admitted: admitted,
         namespace: Some("shop".into()),
     };
-    encode([(key(image), fact)].into(), admitted).0
+    encode([(key(image), fact)].into(), &[], admitted).0
 }
 
 fn config_map(number: usize, version: &str, data: &BTreeMap<String, String>) -> Json {
@@ -160,7 +160,19 @@ async fn at_the_start_each_config_map_is_read_or_reported() {
     assert_eq!(number_of("persisted_facts"), "1");
     assert_eq!(number_of("persisted_facts_unusable"), "0");
     assert_eq!(number_of("persisted_facts_unusable_config_maps"), "2");
-    assert!(matches!(lookup(facts, TAG).await, Lookup::Found { .. }));
+    // Asked for, and then known. Another namespace does not learn when it was admitted.
+    for (namespace, is_told) in [("shop", true), ("bank", false), ("shop", true)] {
+        let mut wanted = wanted(TAG);
+        wanted.namespace = namespace.to_owned();
+        let deadline = Instant::now() + Duration::from_secs(3);
+        match facts.lookup(vec![wanted], deadline).await.remove(TAG) {
+            Some(Lookup::Found {
+                source: Source::LastKnown { last_admitted, .. },
+                ..
+            }) => assert_eq!(last_admitted.is_some(), is_told, "{namespace}"),
+            other => panic!("{other:?}"),
+        }
+    }
     let unknown = lookup(facts, "ghcr.io/acme/web:2").await;
     assert_eq!(unknown, Lookup::Failed(Failure::Connect));
     // The watches begin.

@@ -184,10 +184,18 @@ impl World {
     fn load(&mut self) {
         let clock = clock(self.begun, self.now);
         for (number, data) in self.data.iter().enumerate() {
-            let Read { facts, faults } = read(number, data.as_ref(), clock.seconds).unwrap();
+            let Read {
+                facts,
+                faults,
+                carried,
+            } = read(number, data.as_ref(), clock.seconds).unwrap();
             assert_eq!(faults, []);
             let bytes = data.as_ref().map_or(0, super::super::persisted::bytes);
-            let read = Read { facts, faults };
+            let read = Read {
+                facts,
+                faults,
+                carried,
+            };
             let observed = Observed::Read { read, bytes };
             self.state.persisted.observe(number, observed, clock);
         }
@@ -196,7 +204,12 @@ impl World {
     /// The process ends, and another one begins.
     fn restart(&mut self) {
         for (number, data) in self.data.iter_mut().enumerate() {
-            if let Some(write) = self.state.persisted.to_write(number, true, self.now) {
+            if let Some(write) = self
+                .state
+                .persisted
+                .to_write(number, true, self.now)
+                .unwrap()
+            {
                 *data = Some(write.data);
             }
         }
@@ -410,6 +423,10 @@ impl World {
                 }
                 break;
             }
+        }
+        // The registry was not asked.
+        if *cause == Failure::Overloaded {
+            return None;
         }
         let persisted = self.persisted.get(image)?;
         let longest = if image.1 {

@@ -85,7 +85,7 @@ impl World {
     fn write(&mut self, is_last: bool, now: Instant) -> usize {
         let mut written = 0;
         for (number, data) in self.data.iter_mut().enumerate() {
-            if let Some(write) = self.state.persisted.to_write(number, is_last, now) {
+            if let Some(write) = self.state.persisted.to_write(number, is_last, now).unwrap() {
                 *data = write.data.clone();
                 self.state.persisted.written(number, write);
                 written += 1;
@@ -203,6 +203,101 @@ fn a_review_that_cannot_wait_gets_what_is_persisted() {
         Asked::Waiting
     );
     assert_eq!(world.state.late(&unknown, "shop", now), Lookup::Pending);
+}
+
+#[test]
+fn that_the_registry_was_not_asked_is_no_reason_for_what_is_persisted() {
+    let mut world = World::new(STALE);
+    let (tag, start) = (key(TAG, ""), world.begun);
+    let of_digest = world.admit(&tag, 1, start);
+    world.write(false, start);
+    let now = start + HOUR;
+    world.restart(now);
+    // A registry holds as many places as it can have, so those that come wait for one.
+    let mut state = |key: &Arc<Key>| world.state.ask(key, "shop", || (), now);
+    for n in 0..32 {
+        let image = format!("ghcr.io/acme/flood:{n}");
+        assert_eq!(state(&key(&image, "")), Asked::Waiting);
+    }
+    while world.state.start(now).is_some() {}
+    for key in [&tag, &of_digest] {
+        assert_eq!(world.state.ask(key, "shop", || (), now), Asked::Waiting);
+    }
+    while world.state.start(now).is_some() {}
+    for n in 32..1000 {
+        let image = key(&format!("ghcr.io/acme/flood:{n}"), "");
+        world.state.ask(&image, &format!("hostile-{n}"), || (), now);
+    }
+    for key in [&tag, &of_digest] {
+        assert!(!world.state.queue.is_running(key));
+        assert_eq!(world.state.late(key, "shop", now), Lookup::Pending);
+    }
+    // With no room to wait either.
+    world.restart(now);
+    for n in 0..1000 {
+        let image = key(&format!("ghcr.io/acme/flood:{n}"), "");
+        world.state.ask(&image, "shop", || (), now);
+    }
+    let overloaded = Lookup::Failed(Failure::Overloaded);
+    for key in [&tag, &of_digest] {
+        let asked = world.state.ask(key, "shop", || (), now);
+        assert_eq!(asked, Asked::Overloaded(overloaded.clone()));
+    }
+    // Of what this process learned the last answer is used.
+    let mut world = World::new(STALE);
+    world.admit(&tag, 1, world.begun);
+    let now = world.begun + HOUR;
+    for n in 0..1000 {
+        let image = key(&format!("ghcr.io/acme/flood:{n}"), "");
+        world.state.ask(&image, "shop", || (), now);
+    }
+    match world.state.ask(&tag, "shop", || (), now) {
+        Asked::Overloaded(lookup) => assert_eq!(last_known(&lookup, 1), Some((HOUR, None))),
+        asked @ (Asked::Known(_) | Asked::Waiting) => panic!("{asked:?}"),
+    }
+}
+
+/// What one replica removes does not come back with what another one did not write yet.
+#[test]
+fn what_another_replica_or_an_operator_removed_comes_back_only_with_a_later_admission() {
+    for (how, is_contradicted) in [("contradicted", true), ("removed", false)] {
+        let mut one = World::new(STALE);
+        let (tag, start) = (key(TAG, ""), one.begun);
+        let number = tag.of_fact().config_map();
+        one.admit(&tag, 1, start);
+        one.write(false, start);
+        let mut other = World::new(STALE);
+        other.begun = start;
+        other.data = one.data.clone();
+        other.restart(start);
+        // Not worth a write yet.
+        let now = start + HOUR;
+        other.admit(&tag, 1, now);
+        assert_eq!(other.write(false, now), 0);
+        let later = now + Duration::from_secs(60);
+        if is_contradicted {
+            let missing = Lookup::NotFound(Missing::Manifest);
+            assert_eq!(one.ask(&tag, missing.clone(), later), missing);
+            assert_eq!(one.write(false, later), 1);
+        } else {
+            one.data[number] = BTreeMap::new();
+        }
+        // What the read of the write at the end brings is what the watch brings.
+        other.data = one.data.clone();
+        other.load(later);
+        assert_eq!(other.write(false, later), 0, "{how}");
+        other.write(true, later);
+        assert_eq!(other.data[number], one.data[number], "{how}");
+        other.restart(later);
+        assert_eq!(other.ask(&tag, down(), later), down(), "{how}");
+
+        let later = later + HOUR;
+        other.admit(&tag, 1, later);
+        other.write(false, later);
+        other.restart(later);
+        let lookup = other.ask(&tag, down(), later);
+        assert!(last_known(&lookup, 1).is_some(), "{how}");
+    }
 }
 
 #[test]
@@ -376,5 +471,63 @@ fn a_corrupt_or_missing_config_map_is_counted_and_written_with_the_next_admissio
     assert_eq!(world.write(true, now), 1, "the digest's alone");
     let fresh = state(STALE, world.begun);
     assert_eq!(fresh.persisted.size().unusable, CONFIG_MAPS.len());
-    assert!(fresh.persisted.to_write(number, true, now).is_none());
+    assert!(
+        fresh
+            .persisted
+            .to_write(number, true, now)
+            .unwrap()
+            .is_none()
+    );
+}
+
+/// A replica whose clock is a month ahead, and one whose clock is right.
+#[test]
+fn a_clock_that_is_ahead_removes_nothing() {
+    let mut world = World::new(STALE);
+    let start = world.begun;
+    let images = (0..).map(|n| key(&format!("ghcr.io/acme/web:{n}"), ""));
+    let mut images = images.filter(|key| key.of_fact().config_map() == 0);
+    let known: Vec<_> = images.by_ref().take(OLD_MIN).collect();
+    let new = images.next().unwrap();
+    for key in &known {
+        world.ask(key, found(1), start);
+        world.state.admitted(key, "shop", start);
+    }
+    assert_eq!(world.write(false, start), 1);
+    let before = world.data[0].clone();
+    let ahead = start + 30 * DAY + HOUR;
+    world.restart(ahead);
+    world.ask(&new, found(1), ahead);
+    world.state.admitted(&new, "shop", ahead);
+    for is_last in [false, true] {
+        let refused = world.state.persisted.to_write(0, is_last, ahead);
+        assert!(matches!(refused, Err(Aged)), "{refused:?}");
+    }
+    assert_eq!(
+        Aged.to_string(),
+        "by the clock of this node, more than half of its answers are older than 30 days, and it is left as it is. Correct the clock. If it is right, remove the data of the ConfigMap"
+    );
+    // Without the data it is written.
+    world.data[0] = BTreeMap::new();
+    world.load(ahead);
+    assert_eq!(world.write(false, ahead), 1);
+
+    // The other one leaves in it what is of the future, and uses none of it.
+    let of_future = world.data[0]["facts"].clone();
+    assert_eq!(of_future.lines().count(), 1);
+    world.restart(start);
+    assert_eq!(world.state.persisted.size().faults, 1);
+    assert_eq!(world.ask(&new, down(), start), down());
+    world.ask(&known[0], found(1), start);
+    world.state.admitted(&known[0], "shop", start);
+    assert_eq!(world.write(false, start), 1);
+    assert!(world.data[0]["facts"].ends_with(&of_future));
+    assert_eq!(world.data[0]["facts"].lines().count(), 2);
+    assert_ne!(world.data[0], before);
+    // What the registry contradicts goes.
+    let now = start + HOUR;
+    let missing = Lookup::NotFound(Missing::Manifest);
+    assert_eq!(world.ask(&new, missing.clone(), now), missing);
+    assert_eq!(world.write(false, now), 1);
+    assert!(!world.data[0]["facts"].contains(&of_future));
 }
