@@ -127,14 +127,14 @@ pub(crate) enum Owner {
 /// the namespace would count as there.
 pub(crate) fn owner(configuration: Option<&ObjectMeta>, namespace: Option<&ObjectMeta>) -> Owner {
     let is_staying = |object: &&ObjectMeta| object.deletion_timestamp.is_none();
-    if namespace.filter(is_staying).is_none() {
-        return Owner::Uninstalling;
+    match (
+        namespace.filter(is_staying),
+        configuration.filter(is_staying),
+    ) {
+        (None, _) => Owner::Uninstalling,
+        (Some(_), None) => Owner::NotFound,
+        (Some(_), Some(found)) => Owner::Found(reference::<ValidatingWebhookConfiguration>(found)),
     }
-    configuration
-        .filter(is_staying)
-        .map_or(Owner::NotFound, |found| {
-            Owner::Found(reference::<ValidatingWebhookConfiguration>(found))
-        })
 }
 
 /// A reference to an owner.

@@ -89,11 +89,11 @@ pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, PassE
     let own = own.map_err(|error| PassError::Read(format!("Namespace {namespace}"), error))?;
     if own.is_some_and(|own| own.meta().deletion_timestamp.is_some()) {
         let uids = [
-            (Kind::Mutating, uid(mutating)),
-            (Kind::Validating, uid(validating)),
+            (Kind::Mutating, metadata_of(mutating)),
+            (Kind::Validating, metadata_of(validating)),
         ];
-        let there = uids.into_iter().filter_map(|(kind, uid)| match uid {
-            Ok(uid) => uid.map(|uid| Ok((kind, uid))),
+        let there = uids.into_iter().filter_map(|(kind, found)| match found {
+            Ok(found) => found.map(|found| Ok((kind, found.uid))),
             Err(error) => Some(Err(PassError::Read(named(kind), error))),
         });
         return Ok(Seen::Terminating(there.collect()));
@@ -153,15 +153,11 @@ pub(super) async fn read(client: &Client, namespace: &str) -> Result<Seen, PassE
     Ok(Seen::State(state, versions))
 }
 
-/// The UID of an object that exists, whether or not the rest can be decoded.
-fn uid<K: Resource>(
+/// The metadata of an object that exists, whether or not the rest can be decoded.
+fn metadata_of<K: Resource>(
     read: Result<Option<Decoded<K>>, kube::Error>,
-) -> Result<Option<Option<String>>, kube::Error> {
-    let uid = |decoded: Decoded<K>| match decoded.into_result() {
-        Ok(object) => object.meta().uid.clone(),
-        Err(undecodable) => undecodable.metadata.uid,
-    };
-    Ok(read?.map(uid))
+) -> Result<Option<ObjectMeta>, kube::Error> {
+    Ok(read?.map(|decoded| decoded.meta().clone()))
 }
 
 fn found<K>(

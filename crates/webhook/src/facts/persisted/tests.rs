@@ -274,7 +274,7 @@ fn what_another_replica_or_an_operator_removed_comes_back_only_with_a_later_admi
         let now = start + HOUR;
         other.admit(&tag, 1, now);
         assert_eq!(other.write(false, now), 0);
-        let later = now + Duration::from_secs(60);
+        let later = now + Duration::from_mins(1);
         if is_contradicted {
             let missing = Lookup::NotFound(Missing::Manifest);
             assert_eq!(one.ask(&tag, missing.clone(), later), missing);
