@@ -37,8 +37,8 @@ use kube::{Api, Client};
 use responses::{IncidentSummary, Incidents};
 use std::collections::BTreeMap;
 use std::io::Write;
-use webhook_protections::PROTECTIONS;
 use webhook::WebhookState;
+use webhook_protections::PROTECTIONS;
 
 /// Namespace of the Events about cluster-scoped objects.
 const NODE_EVENTS_NAMESPACE: &str = "default";

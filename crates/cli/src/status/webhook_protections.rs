@@ -12,7 +12,8 @@ use k8s_openapi::api::admissionregistration::v1::{
 const NAME: &str = "webhook/protection";
 
 /// The policies, and their bindings of the same names.
-pub(super) const PROTECTIONS: [&str; 2] = ["bailiff-facts-protection", "bailiff-webhook-protection"];
+pub(super) const PROTECTIONS: [&str; 2] =
+    ["bailiff-facts-protection", "bailiff-webhook-protection"];
 
 /// A policy and its binding.
 pub(super) type Protection = (
@@ -79,8 +80,14 @@ fn fault(
     let everywhere = binding.spec.match_resources.as_ref().is_none_or(|of| {
         let selectors = [&of.namespace_selector, &of.object_selector];
         let selects = selectors.into_iter().flatten().any(|selector| {
-            selector.match_labels.as_ref().is_some_and(|l| !l.is_empty())
-                || selector.match_expressions.as_ref().is_some_and(|e| !e.is_empty())
+            selector
+                .match_labels
+                .as_ref()
+                .is_some_and(|l| !l.is_empty())
+                || selector
+                    .match_expressions
+                    .as_ref()
+                    .is_some_and(|e| !e.is_empty())
         });
         let rules = [&of.resource_rules, &of.exclude_resource_rules];
         !selects && rules.into_iter().flatten().all(Vec::is_empty)

@@ -62,8 +62,12 @@ fn a_protection_that_is_not_in_force_fails() {
     let policy = "ValidatingAdmissionPolicy bailiff-webhook-protection";
     let bound = "ValidatingAdmissionPolicyBinding bailiff-webhook-protection";
     let cases: [(String, Change); 5] = [
-        (format!("{policy} not found"), |s| s.protections[1].0 = Ok(None)),
-        (format!("{bound} not found"), |s| s.protections[1].1 = Ok(None)),
+        (format!("{policy} not found"), |s| {
+            s.protections[1].0 = Ok(None)
+        }),
+        (format!("{bound} not found"), |s| {
+            s.protections[1].1 = Ok(None)
+        }),
         (format!("{policy} has failurePolicy Ignore"), |s| {
             let policy = json!({"metadata": {}, "spec": {"failurePolicy": "Ignore"}});
             s.protections[1].0 = Ok(Some(from_value(policy).unwrap()));
@@ -73,7 +77,10 @@ fn a_protection_that_is_not_in_force_fails() {
         }),
         (format!("{bound} is restricted by matchResources"), |s| {
             let nowhere = json!({"namespaceSelector": {"matchLabels": {"a": "b"}}});
-            binding(s, json!({"validationActions": ["Deny"], "matchResources": nowhere}));
+            binding(
+                s,
+                json!({"validationActions": ["Deny"], "matchResources": nowhere}),
+            );
         }),
     ];
     for (fault, change) in cases {
