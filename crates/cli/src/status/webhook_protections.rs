@@ -67,14 +67,16 @@ fn fault(
         return of_policy("not found");
     };
     // Without a value, the API server sets Fail.
-    if policy.spec.failure_policy.as_deref() == Some("Ignore") {
+    let policy = policy.spec.as_ref();
+    let on_failure = policy.and_then(|spec| spec.failure_policy.as_deref());
+    if on_failure == Some("Ignore") {
         return of_policy("has failurePolicy Ignore");
     }
     let Some(binding) = binding else {
         return of_binding("not found");
     };
-    let actions = binding.spec.validation_actions.iter().flatten();
-    if !actions.into_iter().any(|action| action == "Deny") {
+    let mut actions = binding.spec.validation_actions.iter();
+    if !actions.any(|action| action == "Deny") {
         return of_binding("does not deny");
     }
     let everywhere = binding.spec.match_resources.as_ref().is_none_or(|of| {
