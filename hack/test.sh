@@ -25,6 +25,7 @@ all | unit | e2e) ;;
 esac
 
 step "packages" testbed/install.sh
+step "compiled libraries of the cache" hack/compiled-dependencies.sh restore
 
 if [ "$part" != e2e ]; then
 	step "programs of the test cluster" hack/tools.sh
@@ -49,4 +50,5 @@ if [ "$part" != unit ]; then
 	cargo test --locked -p bailiff-testbed -- --test-threads=1 9>&-
 	hack/e2e.sh
 fi
+step "compiled libraries to the cache" hack/compiled-dependencies.sh save
 printf '\nall tests passed in %d min %d s\n' $(((SECONDS - started) / 60)) $(((SECONDS - started) % 60))

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 /// Media type of a manifest.
@@ -104,6 +105,38 @@ impl Image {
         let contents = std::fs::read(from)
             .with_context(|| format!("cannot read {} for an image", from.display()))?;
         self.file(path, &contents, 0o755)
+    }
+
+    /// Adds the files, folders and links of a folder of this machine, in the order of their names.
+    ///
+    /// # Errors
+    /// When one can't be read.
+    pub fn host_folder(&mut self, path: &str, from: &Path) -> Result<&mut Self> {
+        let cannot = || format!("cannot read {} for an image", from.display());
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(from).with_context(cannot)? {
+            names.push(entry.with_context(cannot)?.file_name());
+        }
+        names.sort();
+        for name in names {
+            let from = from.join(&name);
+            let name = name.to_string_lossy();
+            let path = format!("{path}/{name}");
+            let path = path.trim_start_matches('/');
+            let metadata = from.symlink_metadata().with_context(cannot)?;
+            if metadata.is_symlink() {
+                let target = std::fs::read_link(&from).with_context(cannot)?;
+                self.link(path, &target.to_string_lossy())?;
+            } else if metadata.is_dir() {
+                self.folder(path, 0o755)?.host_folder(path, &from)?;
+            } else {
+                let is_program = metadata.permissions().mode() & 0o111 != 0;
+                let contents = std::fs::read(&from)
+                    .with_context(|| format!("cannot read {} for an image", from.display()))?;
+                self.file(path, &contents, if is_program { 0o755 } else { 0o644 })?;
+            }
+        }
+        Ok(self)
     }
 
     /// Adds a folder.

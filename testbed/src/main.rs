@@ -81,6 +81,9 @@ enum Command {
         /// A label of the image. Images with different labels have different digests.
         #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
         label: Vec<(String, String)>,
+        /// A folder whose content the image has too.
+        #[arg(long, value_name = "FOLDER")]
+        files: Option<PathBuf>,
     },
     /// Let a tag name another image of its repository; print the digest.
     Retag {
@@ -221,6 +224,7 @@ fn run(command: Command) -> Result<()> {
             index,
             private,
             label,
+            files,
         } => {
             let cluster = Cluster::running()?;
             let registry = if private {
@@ -231,6 +235,9 @@ fn run(command: Command) -> Result<()> {
             let mut image = image.make()?;
             for (key, value) in label {
                 image.label(&key, &value);
+            }
+            if let Some(files) = files {
+                image.host_folder("", &files)?;
             }
             let push = if index {
                 Registry::push_index

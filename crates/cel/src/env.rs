@@ -10,6 +10,7 @@ use crate::ast::Expr;
 use crate::check::{Checked, check};
 use crate::cost::{self, Range, Sizes};
 use crate::diagnostic::{CompileError, Diagnostic};
+use crate::eval::ComputedPatterns;
 use crate::library::{Function, Library, Overload};
 use crate::parse::{Macros, parse};
 use crate::plan::plan;
@@ -63,6 +64,8 @@ pub struct Env {
     /// How many lists, maps and optionals are within each other at most in the value of a named
     /// expression.
     pub(crate) wrapped: u32,
+    /// Patterns that evaluations computed.
+    pub(crate) computed_patterns: ComputedPatterns,
     /// The types that variables are made of, by their names.
     structures: OnceLock<HashMap<String, Type>>,
 }
@@ -157,6 +160,7 @@ impl Env {
             mutation: false,
             declared: HashMap::new(),
             wrapped: 0,
+            computed_patterns: ComputedPatterns::default(),
             structures: OnceLock::new(),
         }
     }

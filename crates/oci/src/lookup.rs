@@ -91,6 +91,9 @@ pub enum Failure {
     Forbidden,
     /// The credential that Bailiff has for the image cannot be used, so the registry is not asked.
     CredentialUnusable,
+    /// The credential for the image was not read: the component has just started, or cannot read it. The registry is
+    /// not asked.
+    CredentialNotRead,
     /// The registry limits requests (429).
     RateLimited {
         /// When to ask again, if the registry says so.
@@ -226,6 +229,10 @@ impl Failure {
                 "CredentialUnusable",
                 "the credential of Bailiff for registry HOST cannot be used",
             ),
+            Self::CredentialNotRead => Cause::answered(
+                "CredentialNotRead",
+                "the credential of Bailiff for registry HOST was not read yet",
+            ),
             Self::RateLimited { retry_after } => {
                 Cause::without_answer("RateLimited", "registry HOST limits requests (429)")
                     .after(*retry_after)
@@ -326,7 +333,8 @@ mod tests {
             Failure::TokenServerNotAllowed => Failure::Unauthorized,
             Failure::Unauthorized => Failure::Forbidden,
             Failure::Forbidden => Failure::CredentialUnusable,
-            Failure::CredentialUnusable => Failure::RateLimited { retry_after: None },
+            Failure::CredentialUnusable => Failure::CredentialNotRead,
+            Failure::CredentialNotRead => Failure::RateLimited { retry_after: None },
             Failure::RateLimited { .. } => Failure::Unavailable {
                 status: 503,
                 retry_after: None,

@@ -131,6 +131,7 @@ fn the_library_has_its_policies() {
             "no-latest-tag",
             "no-network-clients-through-exec",
             "no-package-managers",
+            "no-programs-through-loaders",
             "no-shells-through-exec",
         ]
     );
@@ -138,7 +139,7 @@ fn the_library_has_its_policies() {
 
 #[test]
 fn every_policy_is_of_a_kind_that_is_tested() {
-    assert_eq!(of_kind("RuntimePolicy").len(), 5);
+    assert_eq!(of_kind("RuntimePolicy").len(), 6);
     assert_eq!(of_kind("ImageAdmissionPolicy").len(), 3);
 }
 

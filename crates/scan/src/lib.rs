@@ -9,6 +9,7 @@
 
 pub mod action;
 pub mod advisory;
+pub mod content;
 pub mod ecosystem;
 pub mod json;
 pub mod known_exploited;

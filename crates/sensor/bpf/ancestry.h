@@ -21,6 +21,25 @@ struct {
 	__uint(max_entries, 8 * 1024 * 1024);
 } records SEC(".maps");
 
+/* Whether who reads the ring sleeps until it is woken: 1, else 0. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} asleep SEC(".maps");
+
+/* How an exec is handed over. A wake-up costs several times what the record does, so there is one only for who
+ * sleeps. Other records ask for none: an exec follows soon, or nothing waits for them. The choice is never the kernel's
+ * own: it wakes nobody for a record that follows one which asked for no wake-up. */
+static __always_inline u64 wakeup_of_exec(void)
+{
+	u32 zero = 0;
+	volatile u32 *flag = bpf_map_lookup_elem(&asleep, &zero);
+
+	return flag && *flag ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, COUNTERS);
@@ -284,7 +303,7 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	header->filename_len = end - start;
 	header->header.flags = flags;
 	track(&key, true);
-	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)), 0)) {
+	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)), BPF_RB_NO_WAKEUP)) {
 		untrack(&key);
 		count(COUNTER_PROCESS_EVENTS_LOST);
 	}

@@ -53,6 +53,26 @@ static __always_inline u64 capabilities_of(const struct cred *cred)
 	return bits;
 }
 
+/* The entry of the auxiliary vector with the address of the dynamic loader (elf.h). */
+#define AT_BASE 7
+/* Most entries of the vector; the kernel has some 25. */
+#define AUXV_ENTRIES 40
+
+/* Whether the kernel mapped no dynamic loader beside the program. */
+static __always_inline bool is_without_loader(struct task_struct *task)
+{
+	void *vector = (void *)BPF_CORE_READ(task, mm) + bpf_core_field_offset(struct mm_struct, saved_auxv);
+	unsigned long entry[2];
+
+	for (int i = 0; i < AUXV_ENTRIES; i++) {
+		if (bpf_probe_read_kernel(entry, sizeof(entry), vector + i * sizeof(entry)) || !entry[0])
+			return true;
+		if (entry[0] == AT_BASE)
+			return !entry[1];
+	}
+	return true;
+}
+
 static __always_inline u32 append_args(struct scratch *scratch, u32 end, struct task_struct *task, u32 *flags)
 {
 	unsigned long start = BPF_CORE_READ(task, mm, arg_start);
@@ -187,10 +207,13 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	start = end;
 	end = append_args(scratch, end, task, &flags);
 	header->args_len = end - start;
+	if (is_without_loader(task))
+		flags |= FLAG_WITHOUT_LOADER;
 	header->header.flags = flags;
 
 	track(&key, of_pod);
-	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)), 0)) {
+	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)),
+			       wakeup_of_exec())) {
 		untrack(&key);
 		count(COUNTER_EXECS_LOST);
 	}
@@ -215,7 +238,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	header.time = bpf_ktime_get_boot_ns();
 	key_of(&header.process, child);
 	track(&header.process, known->of_pod);
-	if (bpf_ringbuf_output(&records, &header, sizeof(header), 0)) {
+	if (bpf_ringbuf_output(&records, &header, sizeof(header), BPF_RB_NO_WAKEUP)) {
 		untrack(&header.process);
 		count(COUNTER_PROCESS_EVENTS_LOST);
 	}
@@ -239,7 +262,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 		return 0;
 	header.kind = KIND_EXIT;
 	header.time = bpf_ktime_get_boot_ns();
-	if (bpf_ringbuf_output(&records, &header, sizeof(header), 0))
+	if (bpf_ringbuf_output(&records, &header, sizeof(header), BPF_RB_NO_WAKEUP))
 		count(COUNTER_PROCESS_EVENTS_LOST);
 	return 0;
 }

@@ -30,9 +30,16 @@ typedef u32 __wsum;
 
 enum bpf_map_type {
 	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
+};
+
+/* Flags of bpf_ringbuf_output. */
+enum {
+	BPF_RB_NO_WAKEUP = 1,
+	BPF_RB_FORCE_WAKEUP = 2,
 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -103,6 +110,7 @@ struct cred {
 };
 
 struct mm_struct {
+	unsigned long saved_auxv[1];
 	unsigned long arg_start;
 	unsigned long arg_end;
 	struct file *exe_file;

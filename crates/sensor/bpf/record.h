@@ -44,6 +44,8 @@ enum flag {
 	/* The beginning of the working directory is not known: it had more parts than are walked, or
 	 * lies in no place that the process's mount namespace has. */
 	FLAG_DIRECTORY_CUT = 1 << 9,
+	/* The kernel mapped no dynamic loader beside the program: it is static, or a loader itself. */
+	FLAG_WITHOUT_LOADER = 1 << 10,
 };
 
 /* Where the executable is; the numbers of `source`. */

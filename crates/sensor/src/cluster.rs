@@ -8,6 +8,7 @@
 pub(crate) mod fetches;
 pub(crate) mod gaps;
 pub(crate) mod limits;
+mod matched;
 pub(crate) mod namespaces;
 pub(crate) mod needs;
 pub(crate) mod pods;

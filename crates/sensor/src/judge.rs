@@ -118,7 +118,7 @@ pub(crate) fn summary_of(exec: &Exec) -> ExecSummary {
     let args = args_text(&exec.args);
     ExecSummary {
         executable: exec.executable.clone(),
-        names: names(&exec.executable, &exec.filename, &args),
+        names: names(&exec.executable, &exec.filename, &args, exec.without_loader),
         args: args_within(&args, bailiff_api::ANCESTOR_ARGS_LIMIT_BYTES),
         process: exec.process,
     }

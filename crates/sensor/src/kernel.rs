@@ -1,7 +1,8 @@
 //! What the kernel tells.
 //!
-//! Here: the BPF programs' loader, their records. Not here: who a process belongs to (`process`).
+//! Here: the BPF programs' loader, the thread that reads their records. Not here: who a process belongs to (`process`).
 //! Invariant: all bytes that come are read or counted, and nothing else is trusted.
 
 pub(crate) mod loader;
+pub(crate) mod reader;
 pub(crate) mod record;

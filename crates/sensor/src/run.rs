@@ -9,6 +9,7 @@ use crate::cluster::limits;
 use crate::coverage::{NodeEvents, with_sources};
 use crate::incident::write::{WRITER_LONGEST, WriterConfig, write};
 use crate::kernel::loader::{LoadError, Records};
+use crate::kernel::reader::{self, Batch};
 use crate::metrics::{Metrics, NotEvaluated};
 use crate::state::State;
 use bailiff_api::{GROUP, VERSION};
@@ -33,8 +34,6 @@ const OWN_PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest time that the loop may take for a turn, or for one record. It turns at least with every
 /// tick, and waits for the writer alone, which waits for nothing.
 const LONGEST: Duration = Duration::from_mins(1);
-/// Most records that are read before watches get their turn.
-const BATCH: usize = 256;
 
 /// What a sensor has to know.
 #[derive(Clone, Debug)]
@@ -64,6 +63,12 @@ pub enum Error {
     /// Processes can't be seen.
     #[error("cannot see the processes of this node")]
     Load(#[from] LoadError),
+    /// The thread that reads the kernel's records can't be started.
+    #[error("cannot start the thread that reads the records of the kernel")]
+    Reader(#[source] std::io::Error),
+    /// It ended, though there may be more to read.
+    #[error("reading the records of the kernel ended by a defect")]
+    ReaderEnded,
     /// A watch ended for good.
     #[error("the watch of {0} ended")]
     WatchEnded(&'static str),
@@ -165,7 +170,7 @@ async fn watch_all(
         incoming,
     );
     let writer = tokio::spawn(writer);
-    let state = State::new(config, metrics, violations, records.attached());
+    let state = State::new(config, metrics, violations, records.attached_since());
     let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
     // It ends with the state.
     tokio::spawn(events.report_gaps(state.gaps_report()));
@@ -178,13 +183,15 @@ async fn watch_all(
 async fn follow(
     config: &Config,
     client: kube::Client,
-    mut records: Records,
+    records: Records,
     mut state: State,
     mut writer: JoinHandle<usize>,
     health: &Health,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let pulse = health.register_loop("watching", LONGEST);
+    let (ring, attached) = records.into_parts();
+    let mut batches = reader::read(ring).map_err(Error::Reader)?;
     let mine = Some(format!("spec.nodeName={}", config.node_name));
     let pods_of_node = ListWatch::new("/api/v1/pods", mine);
     let all_namespaces = ListWatch::new("/api/v1/namespaces", None);
@@ -218,8 +225,11 @@ async fn follow(
             () = &mut own_deadline, if state.kubelet_cgroup.is_none() => return Err(Error::NotSeen),
             // Before the records, which may never end: what waits and what is counted has its turn.
             _ = tick.tick() => {
-                drain(&mut records, &mut state, &pulse).await;
-                state.tick(records.counters()?).await;
+                // Counted is what was read before: else programs were missing that only wait here.
+                while let Ok(batch) = batches.try_recv() {
+                    take(batch?, &mut state, &pulse).await;
+                }
+                state.tick(attached.counters()?).await;
             }
             event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
             event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),
@@ -229,9 +239,8 @@ async fn follow(
                 fetching = None;
                 state.fetched(asked, json).await;
             }
-            outcome = records.ready() => {
-                outcome?;
-                drain(&mut records, &mut state, &pulse).await;
+            batch = batches.recv() => {
+                take(batch.ok_or(Error::ReaderEnded)??, &mut state, &pulse).await;
             }
         }
         if lists.are_due(state.take_must_list(), Instant::now()) {
@@ -316,21 +325,18 @@ fn start_own_program() -> Result<tokio::process::Child, Error> {
         .map_err(Error::OwnProgram)
 }
 
-/// Reads what is in the ring, as far as one turn goes.
-async fn drain(records: &mut Records, state: &mut State, pulse: &Heartbeat) {
-    for _ in 0..BATCH {
+/// Takes in what the kernel told.
+async fn take(batch: Batch, state: &mut State, pulse: &Heartbeat) {
+    for event in batch {
         pulse.beat();
-        match records.try_next() {
-            None => return,
-            Some(Ok(event)) => state.event(event).await,
-            Some(Err(error)) => {
+        match event {
+            Ok(event) => state.event(event).await,
+            Err(error) => {
                 tracing::warn!(%error, "a record is not understood");
                 state.metrics.not_evaluated(NotEvaluated::DecodeError, 1);
             }
         }
     }
-    // More may be there: `ready` comes back at once, when watches have had their turn.
-    tokio::task::yield_now().await;
 }
 
 #[cfg(test)]

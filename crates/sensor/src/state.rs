@@ -329,9 +329,10 @@ impl State {
         let started = &waiting.started;
         // Asked here also where no policy is about the pod, for what descends from the process.
         started.lineage.start.origin(&pod.commands);
-        let mut matching = self.index.matching(&namespace.labels, &pod.labels);
-        matching.retain(|rule| !waiting.evaluated.contains(&rule.policy.uid));
-        if matching.is_empty() {
+        let matching = self.index.matching(&namespace.labels, &pod.labels);
+        let is_due = |rule: &&MatchedPolicy| !waiting.evaluated.contains(&rule.policy.uid);
+        let due: Vec<_> = matching.iter().filter(is_due).collect();
+        if due.is_empty() {
             return;
         }
         let ready = Ready::of(&kept, known, now < waiting.until);
@@ -339,7 +340,7 @@ impl State {
             mut now_ones,
             on_fetched,
             later,
-        } = ready.sort(&matching, fetched, |rule| {
+        } = ready.sort(&due, fetched, |rule| {
             is_complete_for(&pod, namespace, &self.needs, rule)
         });
         let lacking = later.iter().any(|rule| ready.is_lacking(rule));

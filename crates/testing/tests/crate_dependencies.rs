@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("response", &["api", "policy"]),
     ("oci", &[]),
     ("scan", &[]),
+    ("image", &["oci", "scan"]),
     ("kube", &["api"]),
     ("sensor", &["api", "policy", "kube"]),
     ("controller", &["api", "policy", "response", "kube"]),
@@ -24,12 +25,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("webhook", &["api", "kube", "policy", "oci"]),
     (
         "cli",
-        &["api", "cel", "oci", "policy", "response", "kube", "scan"],
+        &[
+            "api", "cel", "image", "oci", "policy", "response", "kube", "scan",
+        ],
     ),
     (
         "bailiff",
         &[
             "api",
+            "image",
             "kube",
             "sensor",
             "controller",

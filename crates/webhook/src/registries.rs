@@ -83,13 +83,13 @@ impl RegistryLookups {
         Persistence::new(self.facts.clone(), client, namespace, replica)
     }
 
-    /// An image with the credential of a namespace.
+    /// An image with the credential of a namespace. An error says why its registry is not asked.
     fn with_credential(
         &self,
         wanted: Wanted,
         namespace: &str,
         labels: &BTreeMap<String, String>,
-    ) -> Result<facts::Wanted<Credential>, (Reference, Unasked)> {
+    ) -> Result<facts::Wanted<Credential>, (Reference, Failure)> {
         let Wanted {
             reference,
             named_by_policy,
@@ -101,8 +101,8 @@ impl RegistryLookups {
         let (credential, credential_key) = match choice {
             Choice::Anonymous => (None, String::new()),
             Choice::With(credential, key) => (Some(credential), key),
-            Choice::NotRead => return Err((reference, Unasked::NotRead)),
-            Choice::Unusable => return Err((reference, Unasked::Unusable)),
+            Choice::NotRead => return Err((reference, Failure::CredentialNotRead)),
+            Choice::Unusable => return Err((reference, Failure::CredentialUnusable)),
         };
         Ok(facts::Wanted {
             reference,
@@ -112,14 +112,6 @@ impl RegistryLookups {
             credential_key,
         })
     }
-}
-
-/// Why the registry of an image is not asked.
-enum Unasked {
-    /// The Secret of its credential was not read yet.
-    NotRead,
-    /// It has no credential that can be used.
-    Unusable,
 }
 
 impl Lookups for RegistryLookups {
@@ -135,11 +127,8 @@ impl Lookups for RegistryLookups {
         for wanted in wanted {
             match self.with_credential(wanted, namespace, labels) {
                 Ok(wanted) => asked.push(wanted),
-                Err((reference, Unasked::NotRead)) => {
-                    answers.insert(reference.to_string(), Lookup::Pending);
-                }
-                Err((reference, Unasked::Unusable)) => {
-                    let failure = Lookup::Failed(Failure::CredentialUnusable);
+                Err((reference, failure)) => {
+                    let failure = Lookup::Failed(failure);
                     self.facts.count(&failure);
                     answers.insert(reference.to_string(), failure);
                 }

@@ -12,6 +12,7 @@ mod fields;
 mod fold;
 mod lookup;
 mod meter;
+mod patterns;
 mod truth;
 
 use crate::env::Env;
@@ -28,6 +29,7 @@ use lookup::Lookups;
 use meter::Meter;
 
 pub use error::EvalError;
+pub(crate) use patterns::ComputedPatterns;
 
 /// What one expression may cost (k8s.io/apiserver v0.37.2, pkg/apis/cel/config.go,
 /// `PerCallLimit`).
@@ -312,14 +314,16 @@ impl<'a> Evaluation<'a> {
 
     /// A pattern that was computed, or what is wrong with it. The last ones are kept, because the
     /// same are most often asked for again: in a loop, those of the loop around it. What they take is
-    /// bounded by the steps that compiling them takes.
+    /// bounded by the steps that compiling them takes. Some are kept for the next evaluation, too, and are paid for there as
+    /// well: what was evaluated before decides nothing.
     fn pattern(&mut self, pattern: &str) -> Result<Result<Regex, String>, EvalError> {
         const KEPT: usize = 64;
         if let Some((_, regex)) = self.patterns.iter().find(|(known, _)| **known == *pattern) {
             return Ok(Ok(regex.clone()));
         }
-        self.meter.step(library::regexes::effort(pattern))?;
-        let compiled = library::regexes::compile(pattern);
+        let steps = library::regexes::effort(pattern);
+        self.meter.step(steps)?;
+        let compiled = self.env.computed_patterns.compiled(pattern, steps);
         if let Ok(regex) = &compiled {
             if self.patterns.len() >= KEPT {
                 self.patterns.remove(0);

@@ -14,6 +14,7 @@ mod responses;
 #[cfg(test)]
 mod tests;
 mod webhook;
+mod webhook_protections;
 
 use crate::objects::{self, Objects};
 use crate::{ClusterArgs, Error, cause, table};
@@ -37,6 +38,7 @@ use responses::{IncidentSummary, Incidents};
 use std::collections::BTreeMap;
 use std::io::Write;
 use webhook::WebhookState;
+use webhook_protections::PROTECTIONS;
 
 /// Namespace of the Events about cluster-scoped objects.
 const NODE_EVENTS_NAMESPACE: &str = "default";
@@ -205,13 +207,18 @@ async fn webhook(client: &Client, namespace: &str) -> WebhookState {
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
     let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
-    let (deployment, mutating, validating, registries, facts, needed) = futures::join!(
+    let policies = Api::<ValidatingAdmissionPolicy>::all(client.clone());
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone());
+    let protections = PROTECTIONS
+        .map(|name| async { futures::join!(policies.get_opt(name), bindings.get_opt(name)) });
+    let (deployment, mutating, validating, registries, facts, needed, protections) = futures::join!(
         deployments.get_opt("bailiff-webhook"),
         mutating.get_opt(keys::WEBHOOK_CONFIGURATION),
         validating.get_opt(keys::WEBHOOK_CONFIGURATION),
         config_maps.get_opt(crate::admission::REGISTRIES),
         futures::future::join_all(CONFIG_MAPS.map(|name| config_maps.get_opt(name))),
         namespaces::needed(client),
+        futures::future::join_all(protections),
     );
     WebhookState {
         deployment: deployment.map_err(|error| cause(&error)),
@@ -222,6 +229,13 @@ async fn webhook(client: &Client, namespace: &str) -> WebhookState {
         facts: facts
             .into_iter()
             .map(|map| map.map_err(|error| cause(&error)))
+            .collect(),
+        protections: protections
+            .into_iter()
+            .map(|(policy, binding)| {
+                let policy = policy.map_err(|error| cause(&error));
+                (policy, binding.map_err(|error| cause(&error)))
+            })
             .collect(),
     }
 }

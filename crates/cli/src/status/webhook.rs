@@ -7,6 +7,7 @@
 use super::checks::{Check, CheckStatus, Lookup, check, unknown};
 use super::facts::facts;
 use super::namespaces::{Needed, locked_out};
+use super::webhook_protections::{Protection, protections};
 use crate::admission::{REGISTRIES, registries_of};
 use bailiff_api::keys::{ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE};
 use jiff::Timestamp;
@@ -35,6 +36,8 @@ pub(super) struct WebhookState {
     pub(super) needed: Result<Needed, String>,
     /// The `ConfigMaps` with answers of registries, in their order.
     pub(super) facts: Vec<Lookup<ConfigMap>>,
+    /// The admission policies that restrict its account, in their order.
+    pub(super) protections: Vec<Protection>,
 }
 
 /// An entry that calls the webhook.
@@ -86,6 +89,7 @@ pub(super) fn webhook(state: &WebhookState, namespace: &str, now: Timestamp) -> 
     }
     checks.extend(unused_credentials(deployment, &state.registries, namespace));
     checks.extend(facts(&state.facts, namespace, now));
+    checks.extend(protections(&state.protections));
     checks
 }
 

@@ -229,6 +229,9 @@ impl Subject<'_> {
             Failure::CredentialUnusable => {
                 "An administrator must check the Secret of the credential.".to_owned()
             }
+            Failure::CredentialNotRead => format!(
+                "{RETRY} If it continues, an administrator must check whether the webhook can read the Secret of the credential."
+            ),
             Failure::RateLimited { .. } | Failure::Overloaded => RETRY.to_owned(),
             Failure::Unavailable { .. } | Failure::Connect | Failure::Timeout => format!(
                 "{RETRY} If it continues, an administrator must check registry {registry}."

@@ -5,6 +5,7 @@
 //! Invariant: a policy that does not compile is never evaluated; it is compiled again only when its
 //! generation changes.
 
+use crate::cluster::matched::Matched;
 use crate::cluster::needs::Needs;
 use bailiff_api::{BindingReference, ResponseAction, RuntimePolicy, RuntimePolicyBinding};
 use bailiff_policy::{CompiledPolicy, MatchResources, compile};
@@ -27,6 +28,8 @@ struct CompiledBinding {
 pub(crate) struct PolicyIndex {
     policies: BTreeMap<String, Arc<CompiledPolicy>>,
     bindings: BTreeMap<String, CompiledBinding>,
+    /// What applies to pods that were asked about since policies or bindings last changed.
+    matched: Matched,
 }
 
 /// A policy that applies to a pod, with the bindings that make it so.
@@ -43,6 +46,7 @@ pub(crate) struct MatchedPolicy {
 impl PolicyIndex {
     /// A policy exists or was changed.
     pub(crate) fn apply_policy(&mut self, policy: &RuntimePolicy) {
+        self.matched.forget();
         let name = policy.metadata.name.clone().unwrap_or_default();
         let same = self.policies.get(&name).is_some_and(|known| {
             Some(known.generation) == policy.metadata.generation
@@ -73,16 +77,19 @@ impl PolicyIndex {
 
     /// A policy was deleted.
     pub(crate) fn delete_policy(&mut self, name: &str) {
+        self.matched.forget();
         self.policies.remove(name);
     }
 
     /// Keeps those that a new listing names.
     pub(crate) fn keep_policies(&mut self, listed: &std::collections::HashSet<String>) {
+        self.matched.forget();
         self.policies.retain(|name, _| listed.contains(name));
     }
 
     /// A binding exists or was changed.
     pub(crate) fn apply_binding(&mut self, binding: &RuntimePolicyBinding) {
+        self.matched.forget();
         let name = binding.metadata.name.clone().unwrap_or_default();
         match MatchResources::compile(&binding.spec.match_resources) {
             Ok(resources) => {
@@ -113,11 +120,13 @@ impl PolicyIndex {
 
     /// A binding was deleted.
     pub(crate) fn delete_binding(&mut self, name: &str) {
+        self.matched.forget();
         self.bindings.remove(name);
     }
 
     /// Keeps those that a new listing names.
     pub(crate) fn keep_bindings(&mut self, listed: &std::collections::HashSet<String>) {
+        self.matched.forget();
         self.bindings.retain(|name, _| listed.contains(name));
     }
 
@@ -138,8 +147,18 @@ impl PolicyIndex {
         needs
     }
 
-    /// The policies that apply to a pod with these labels.
-    pub(crate) fn matching(&self, namespace: &Labels, pod: &Labels) -> Vec<MatchedPolicy> {
+    /// The policies that apply to a pod with these labels. The answer is remembered, because a pod executes the same
+    /// things over and over.
+    pub(crate) fn matching(&mut self, namespace: &Labels, pod: &Labels) -> Arc<[MatchedPolicy]> {
+        if let Some(known) = self.matched.get(namespace, pod) {
+            return known;
+        }
+        let found: Arc<[_]> = self.find_matching(namespace, pod).into();
+        self.matched.keep(namespace, pod, &found);
+        found
+    }
+
+    fn find_matching(&self, namespace: &Labels, pod: &Labels) -> Vec<MatchedPolicy> {
         let mut found: HashMap<&str, Vec<&CompiledBinding>> = HashMap::new();
         for bound in self
             .bindings

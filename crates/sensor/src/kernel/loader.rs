@@ -8,12 +8,13 @@ mod btf;
 
 use crate::coverage::with_sources;
 use crate::kernel::record::{DecodeError, Event, decode};
-use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader};
-use std::os::fd::{AsFd as _, OwnedFd};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::os::fd::AsFd as _;
 use std::path::Path;
-use tokio::io::unix::AsyncFd;
+use std::time::Duration;
 
 /// The programs with their tracepoints.
 const PROGRAMS: [(&str, &str); 3] = [
@@ -55,7 +56,7 @@ pub enum LoadError {
     Map(&'static str),
     /// The ring can't be waited for.
     #[error("cannot wait for the BPF ring buffer")]
-    Wait(#[source] std::io::Error),
+    Wait(#[source] nix::Error),
 }
 
 /// What the kernel counted, over all CPUs.
@@ -75,15 +76,8 @@ pub struct Counters {
 
 /// The programs, attached for as long as this lives, and their records.
 pub struct Records {
-    ring: RingBuf<MapData>,
-    counters: PerCpuArray<MapData, u64>,
-    wait: AsyncFd<OwnedFd>,
-    /// When all programs were attached, in ns since boot.
-    attached: u64,
-    /// Whether records may be there of which the descriptor does not tell.
-    more: bool,
-    /// Programs stay attached while this lives.
-    _programs: Ebpf,
+    ring: Ring,
+    attached: Attached,
 }
 
 impl std::fmt::Debug for Records {
@@ -129,54 +123,39 @@ impl Records {
             },
         };
         let mut map = |name| programs.take_map(name).ok_or(LoadError::Map(name));
-        let ring: Map = map("records")?;
-        let counters: Map = map("counters")?;
-        let ring = RingBuf::try_from(ring).or(Err(LoadError::Map("records")))?;
-        let counters = PerCpuArray::try_from(counters).or(Err(LoadError::Map("counters")))?;
-        // The ring keeps its own descriptor; this one is for waiting alone.
-        let wait = ring
-            .as_fd()
-            .try_clone_to_owned()
-            .and_then(wait_on)
-            .map_err(LoadError::Wait)?;
+        let (records, asleep, counters): (Map, Map, Map) =
+            (map("records")?, map("asleep")?, map("counters")?);
         Ok(Self {
-            ring,
-            counters,
-            wait,
-            attached: since_boot(),
-            more: true,
-            _programs: programs,
+            ring: Ring {
+                records: RingBuf::try_from(records).or(Err(LoadError::Map("records")))?,
+                asleep: Array::try_from(asleep).or(Err(LoadError::Map("asleep")))?,
+            },
+            attached: Attached {
+                counters: PerCpuArray::try_from(counters).or(Err(LoadError::Map("counters")))?,
+                since: since_boot(),
+                _programs: programs,
+            },
         })
     }
 
     /// When all programs were attached, in ns since boot, suspend included: a process that was
     /// started before may have been missed.
     #[must_use]
-    pub fn attached(&self) -> u64 {
-        self.attached
+    pub fn attached_since(&self) -> u64 {
+        self.attached.since
     }
 
     /// The next record that is there now; absent when there is none.
     pub fn try_next(&mut self) -> Option<Result<Event, DecodeError>> {
-        let next = self.ring.next().map(|bytes| decode(&bytes));
-        self.more = next.is_some();
-        next
+        self.ring.next().map(|record| record.event)
     }
 
-    /// Waits until there may be a record: not at all before the ring was read to its end. The
-    /// kernel wakes who waits only for a record that follows all that were read
-    /// (Linux 6.18, `kernel/bpf/ringbuf.c`, `bpf_ringbuf_commit`).
+    /// Sleeps until there may be a record, at most this long.
     ///
     /// # Errors
-    /// When the ring can't be waited for any more.
-    pub async fn ready(&mut self) -> Result<(), LoadError> {
-        if self.more {
-            return Ok(());
-        }
-        let mut guard = self.wait.readable().await.map_err(LoadError::Wait)?;
-        guard.clear_ready();
-        self.more = true;
-        Ok(())
+    /// When the ring can't be waited for.
+    pub fn sleep(&mut self, longest: Duration) -> Result<(), LoadError> {
+        self.ring.sleep(longest)
     }
 
     /// What the kernel counted since the programs were loaded.
@@ -184,6 +163,69 @@ impl Records {
     /// # Errors
     /// When the map can't be read.
     pub fn counters(&self) -> Result<Counters, LoadError> {
+        self.attached.counters()
+    }
+
+    /// The ring for who reads it, and the rest.
+    pub(crate) fn into_parts(self) -> (Ring, Attached) {
+        (self.ring, self.attached)
+    }
+}
+
+/// A record with its size.
+pub(crate) struct Record {
+    pub(crate) event: Result<Event, DecodeError>,
+    /// Bytes in the ring.
+    pub(crate) bytes: usize,
+}
+
+/// The ring between kernel and user space. Programs write to it as long as [`Attached`] lives.
+pub(crate) struct Ring {
+    records: RingBuf<MapData>,
+    /// Tells the programs whether to wake who reads.
+    asleep: Array<MapData, u32>,
+}
+
+impl Ring {
+    /// The next record that is there now.
+    pub(crate) fn next(&mut self) -> Option<Record> {
+        self.records.next().map(|bytes| Record {
+            event: decode(&bytes),
+            bytes: bytes.len(),
+        })
+    }
+
+    /// Sleeps until there may be a record, at most this long. A program that looked whether somebody sleeps just before
+    /// that was told wakes nobody: its record waits until the sleep ends by itself.
+    pub(crate) fn sleep(&mut self, longest: Duration) -> Result<(), LoadError> {
+        self.tell(true)?;
+        // It looks itself whether there is a record before it sleeps.
+        let mut descriptors = [PollFd::new(self.records.as_fd(), PollFlags::POLLIN)];
+        let timeout = PollTimeout::try_from(longest).unwrap_or(PollTimeout::MAX);
+        let slept = poll(&mut descriptors, timeout);
+        self.tell(false)?;
+        match slept {
+            Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+            Err(error) => Err(LoadError::Wait(error)),
+        }
+    }
+
+    fn tell(&mut self, asleep: bool) -> Result<(), LoadError> {
+        let told = self.asleep.set(0, u32::from(asleep), 0);
+        told.or(Err(LoadError::Map("asleep")))
+    }
+}
+
+/// The programs, attached for as long as this lives.
+pub(crate) struct Attached {
+    counters: PerCpuArray<MapData, u64>,
+    since: u64,
+    _programs: Ebpf,
+}
+
+impl Attached {
+    /// What the kernel counted since the programs were loaded.
+    pub(crate) fn counters(&self) -> Result<Counters, LoadError> {
         let sum = |index| {
             let values = self
                 .counters
@@ -206,7 +248,7 @@ impl Records {
 fn since_boot() -> u64 {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
         .ok()
-        .and_then(|time| u64::try_from(std::time::Duration::from(time).as_nanos()).ok())
+        .and_then(|time| u64::try_from(Duration::from(time).as_nanos()).ok())
         .unwrap_or(u64::MAX)
 }
 
@@ -231,15 +273,4 @@ fn attached(ring_buffer_bytes: u32, btf: &Btf) -> Result<Ebpf, LoadError> {
         loaded.attach().map_err(refused)?;
     }
     Ok(programs)
-}
-
-/// Lets the runtime wait on a descriptor.
-#[expect(
-    unsafe_code,
-    reason = "tokio can't know that a descriptor stays open; an owned one does"
-)]
-fn wait_on(descriptor: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: the AsyncFd owns the descriptor, which is open and never changes.
-    unsafe { AsyncFd::register_with_interest(descriptor, tokio::io::Interest::READABLE) }
-        .map_err(std::io::Error::from)
 }

@@ -114,6 +114,8 @@ pub struct Exec {
     pub own_pid_namespace: bool,
     /// Whether its session is that of the container's first process.
     pub init_session: bool,
+    /// Whether the kernel mapped no dynamic loader beside the program: it is static, or a loader itself.
+    pub without_loader: bool,
 }
 
 /// Whose root directory a process has.
@@ -150,6 +152,7 @@ mod flag {
     pub(super) const ROOT_KNOWN: u32 = 1 << 7;
     pub(super) const ARGS_UNREADABLE: u32 = 1 << 8;
     pub(super) const DIRECTORY_CUT: u32 = 1 << 9;
+    pub(super) const WITHOUT_LOADER: u32 = 1 << 10;
 }
 
 /// Reads numbers one after the other.
@@ -289,6 +292,7 @@ fn exec(
         parent_outside_cgroup: set(flag::PARENT_OUTSIDE_CGROUP),
         own_pid_namespace: set(flag::OWN_PID_NAMESPACE),
         init_session: set(flag::INIT_SESSION),
+        without_loader: set(flag::WITHOUT_LOADER),
     })
 }
 

@@ -80,7 +80,7 @@ impl<'k> Ready<'k> {
     /// What a policy reads of a pod that is too large is fetched; each policy has it for itself.
     pub(super) fn sort<'a>(
         &self,
-        matching: &'a [MatchedPolicy],
+        matching: &[&'a MatchedPolicy],
         mut fetched: Option<&mut Fetched>,
         is_complete: impl Fn(&MatchedPolicy) -> bool,
     ) -> Sorted<'a> {
@@ -89,7 +89,7 @@ impl<'k> Ready<'k> {
             on_fetched: Vec::new(),
             later: Vec::new(),
         };
-        for rule in matching {
+        for &rule in matching {
             let waits = !self.known && self.in_time && rule.policy.needs_container();
             if waits || !is_complete(rule) {
                 sorted.later.push(rule);

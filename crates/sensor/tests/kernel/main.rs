@@ -20,7 +20,7 @@ use pod::{ID, Pod, events, execs, load, write_program};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn canonical(path: &str) -> String {
     std::fs::canonicalize(path).unwrap().display().to_string()
@@ -120,6 +120,34 @@ async fn a_script_is_told_with_its_interpreter() {
     assert_eq!(exec.filename, script.display().to_string());
     assert_eq!(exec.interpreter.as_deref(), Some("/bin/sh"));
     assert_eq!(exec.executable, canonical("/bin/sh"));
+}
+
+#[tokio::test]
+async fn a_loader_that_is_executed_is_told_from_a_program_that_is_loaded() {
+    let loader = ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"]
+        .into_iter()
+        .find(|path| std::path::Path::new(path).exists())
+        .unwrap();
+    let pod = Pod::new("loader");
+    let mut records = load();
+    let [loader_path, busybox] = [OsStr::new(loader), OsStr::new("/bin/busybox")];
+    pod.run(
+        "\"$1\" /bin/true; \"$2\" true; exec cat /dev/null",
+        &[loader_path, busybox],
+    );
+    let told: Vec<_> = execs(&mut records, &pod)
+        .into_iter()
+        .map(|exec| (exec.executable, exec.without_loader))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (canonical(loader), true),
+            // It is static.
+            (canonical("/bin/busybox"), true),
+            (canonical("/usr/bin/cat"), false),
+        ]
+    );
 }
 
 #[tokio::test]
@@ -258,35 +286,33 @@ async fn a_mount_namespace_has_a_number_of_its_own() {
     assert_ne!(*unshared, 0, "no number");
 }
 
-/// Who waits so long for records that are there already will wait for ever.
-const ASLEEP: Duration = Duration::from_secs(30);
-
 #[tokio::test]
-async fn a_burst_is_read_to_its_end_at_once() {
+async fn who_sleeps_is_woken_by_an_exec_and_not_before() {
     let pod = Pod::new("burst");
     let mut records = Records::load(1 << 23).unwrap();
+    // What was told of before is there at once.
     pod.run("exec sh -c 'for i in $(seq 1500); do (:); done'", &[]);
-    // In batches, as the sensor reads between its other work. Nothing happens any more, so that
-    // nothing but the ring's own rest makes it turn again.
-    let mut read = 0;
-    while read < 3000 {
-        let ready = tokio::time::timeout(ASLEEP, records.ready()).await;
-        ready
-            .unwrap_or_else(|_| panic!("{read} records were read, then it slept"))
-            .unwrap();
-        read += (0..256).map_while(|_| records.try_next()).count();
-    }
-    // At the end it does wait. Other tests may wake it, but then something is there to read, but for
-    // what was read before it waited.
-    while records.try_next().is_some() {}
-    let mut empty = 0;
-    for _ in 0..10 {
-        let wait = tokio::time::timeout(Duration::from_millis(50), records.ready()).await;
-        let read = std::iter::from_fn(|| records.try_next()).count();
-        empty += usize::from(wait.is_ok() && read == 0);
-    }
-    assert!(empty < 10, "it turns without end");
+    let started = Instant::now();
+    records.sleep(LONG).unwrap();
+    assert!(started.elapsed() < LONG, "it slept with records to read");
+    let read = std::iter::from_fn(|| records.try_next()).count();
+    assert!(read >= 3000, "{read}");
+    // Other tests can wake it, but then something is there to read.
+    let (woken, wakes) = std::thread::scope(|scope| {
+        let sleeper = scope.spawn(|| {
+            let started = Instant::now();
+            records.sleep(LONG).unwrap();
+            (started.elapsed(), records.try_next().is_some())
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        pod.run("exec true", &[]);
+        sleeper.join().unwrap()
+    });
+    assert!(woken < LONG && wakes, "{woken:?} {wakes}");
 }
+
+/// Who sleeps so long was not woken.
+const LONG: Duration = Duration::from_secs(30);
 
 #[tokio::test]
 async fn a_cgroup_made_far_below_a_pods_hides_nothing() {

@@ -86,11 +86,11 @@ fn the_library_renders_what_its_values_ask_for() {
     assert!(!ours.contains("registry.k8s.io"), "{ours}");
 
     let fewer = text(&policies(&["--set", "excludedPolicies={no-cryptominers}"]));
-    assert_eq!(fewer.matches("kind: RuntimePolicy").count(), 4, "{fewer}");
+    assert_eq!(fewer.matches("kind: RuntimePolicy").count(), 5, "{fewer}");
     assert!(!fewer.contains("no-cryptominers"), "{fewer}");
 
     let labeled = text(&policies(&["--set", "commonLabels.team=security"]));
-    assert_eq!(labeled.matches("team: security").count(), 8, "{labeled}");
+    assert_eq!(labeled.matches("team: security").count(), 9, "{labeled}");
 
     let none = policies(&["--set-json", "allowedRepositories=[]"]);
     assert!(!none.status.success());

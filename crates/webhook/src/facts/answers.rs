@@ -311,6 +311,7 @@ pub(super) const fn denies(failure: &Failure) -> bool {
         | Failure::Timeout
         | Failure::UnexpectedAnswer(_)
         | Failure::LimitExceeded(_)
+        | Failure::CredentialNotRead
         | Failure::Overloaded => false,
     }
 }

@@ -24,7 +24,8 @@ registries:
     let asked = lookups.lookup(wanted.to_vec(), "shop", &labels, deadline);
     let not_allowed = Lookup::Failed(Failure::RegistryNotAllowed);
     // The watch of Secrets does not run yet.
-    let expected = [not_allowed.clone(), Lookup::Pending];
+    let not_read = Lookup::Failed(Failure::CredentialNotRead);
+    let expected = [not_allowed.clone(), not_read];
     let expected = images.map(str::to_owned).into_iter().zip(expected);
     assert_eq!(asked.await, expected.collect());
 

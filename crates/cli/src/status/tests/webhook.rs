@@ -3,6 +3,7 @@
 use super::{lines, working as working_cluster};
 use crate::status::namespaces::Needed;
 use crate::status::webhook::WebhookState;
+use crate::status::webhook_protections::Protection;
 use bailiff_oci::persisted::CONFIG_MAPS;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value as Json, from_value, json};
@@ -40,7 +41,58 @@ pub(super) fn working() -> WebhookState {
         registries: Ok(Some(registries("registries: {}"))),
         needed: Ok(Needed::new()),
         facts: CONFIG_MAPS.map(|_| Ok(Some(ConfigMap::default()))).into(),
+        protections: vec![protection(), protection()],
     }
+}
+
+/// An admission policy that denies everywhere, and its binding.
+fn protection() -> Protection {
+    let policy = json!({"metadata": {}, "spec": {"failurePolicy": "Fail"}});
+    let binding = json!({"metadata": {}, "spec": {"validationActions": ["Deny"]}});
+    let (policy, binding) = (from_value(policy).unwrap(), from_value(binding).unwrap());
+    (Ok(Some(policy)), Ok(Some(binding)))
+}
+
+#[test]
+fn a_protection_that_is_not_in_force_fails() {
+    fn binding(state: &mut WebhookState, spec: Json) {
+        let binding = json!({"metadata": {}, "spec": spec});
+        state.protections[1].1 = Ok(Some(from_value(binding).unwrap()));
+    }
+    let policy = "ValidatingAdmissionPolicy bailiff-webhook-protection";
+    let bound = "ValidatingAdmissionPolicyBinding bailiff-webhook-protection";
+    let cases: [(String, Change); 5] = [
+        (format!("{policy} not found"), |s| {
+            s.protections[1].0 = Ok(None)
+        }),
+        (format!("{bound} not found"), |s| {
+            s.protections[1].1 = Ok(None)
+        }),
+        (format!("{policy} has failurePolicy Ignore"), |s| {
+            let policy = json!({"metadata": {}, "spec": {"failurePolicy": "Ignore"}});
+            s.protections[1].0 = Ok(Some(from_value(policy).unwrap()));
+        }),
+        (format!("{bound} does not deny"), |s| {
+            binding(s, json!({"validationActions": ["Audit"]}));
+        }),
+        (format!("{bound} is restricted by matchResources"), |s| {
+            let nowhere = json!({"namespaceSelector": {"matchLabels": {"a": "b"}}});
+            binding(
+                s,
+                json!({"validationActions": ["Deny"], "matchResources": nowhere}),
+            );
+        }),
+    ];
+    for (fault, change) in cases {
+        let expected = format!(
+            "webhook/protection | Failed | {fault}, so a stolen token of the webhook can write more than the webhook needs. Restore it with `helm upgrade`."
+        );
+        assert_eq!(rows(change)[1..], [expected]);
+    }
+    assert_eq!(
+        rows(|s| s.protections[0].1 = Err("timeout".to_owned()))[1..],
+        ["webhook/protection | Unknown | The check cannot run. timeout"]
+    );
 }
 
 fn registries(text: &str) -> ConfigMap {

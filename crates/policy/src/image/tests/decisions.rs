@@ -238,6 +238,12 @@ fn what_a_registry_does_not_have_or_does_not_say_is_denied_with_the_cause() {
             ),
         ),
         (
+            Lookup::Failed(Failure::CredentialNotRead),
+            format!(
+                ": ghcr.io/acme/web:1.0 could not be checked, because the credential of Bailiff for registry ghcr.io was not read yet. {policy} requires images that were checked. {later} If it continues, an administrator must check whether the webhook can read the Secret of the credential."
+            ),
+        ),
+        (
             Lookup::Failed(Failure::Timeout),
             format!(
                 ": ghcr.io/acme/web:1.0 could not be checked, because registry ghcr.io does not answer in time. {policy} requires images that were checked. {later} If it continues, an administrator must check registry ghcr.io."

@@ -27,6 +27,7 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         root: Root::Container,
         parent_outside_cgroup: true,
         own_pid_namespace: true,
+        without_loader: false,
         init_session: false,
     }
 }

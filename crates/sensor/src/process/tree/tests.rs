@@ -171,6 +171,7 @@ fn what_was_not_seen_to_start_has_the_origin_that_its_session_proves() {
     assert_eq!(run(&mut tree, &inside(51, 49), &[]).0, Origin::Unknown);
     let shared = Exec {
         own_pid_namespace: false,
+        without_loader: false,
         ..joined(52)
     };
     assert_eq!(run(&mut tree, &shared, &["sh"]).0, Origin::Unknown);

@@ -1,0 +1,7 @@
+//! The content of an image: its tree, and what its files say about packages.
+//!
+//! Here: the confined process that reads layers, what it answers, and the tree that is made of the answers. Not here:
+//! where layers come from (`oci`), what files mean (`bailiff_scan::content`), and which packages are vulnerable
+//! (`bailiff_scan`).
+//! Invariant: bytes of an image are parsed in the confined process alone. Whatever happens to it, what it said before
+//! counts, and what it did not say is reported as not read.
