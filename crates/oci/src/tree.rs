@@ -1,10 +1,22 @@
 //! The tree of an image: what its layers make together, as overlayfs shows it.
 //!
 //! Here: applying entries to the directory of their layer, as containerd's overlayfs snapshotter does, and looking at
-//! the merged tree. Not here: reading layers (`layer`).
+//! the merged tree, of all layers or of the lower ones. Not here: reading layers (`layer`).
 //! Invariant: names that an image chose lead to nothing outside its root, and take bounded memory and time.
 
+mod apply;
+mod links;
+mod nodes;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use view::View;
+
 use crate::layer::{CannotUnpack, Entry, Limits};
+use links::Lookups;
+use nodes::Nodes;
 
 /// What brought the content of a file: for a hard link, the entry of its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,43 +67,67 @@ pub enum Resolved<'t> {
 }
 
 /// The layers of an image.
-pub struct Tree {}
+pub struct Tree {
+    nodes: Nodes,
+    limits: Limits,
+    lookups: Lookups,
+    /// Entries, and directories without one.
+    entries: u32,
+    progress: apply::Progress,
+}
 
 impl Tree {
     /// A tree without layers.
     #[must_use]
     pub fn new(limits: &Limits) -> Self {
-        let _ = limits;
-        Self {}
+        let limits = Limits {
+            entries: limits.entries.min(Limits::ENTRIES),
+            names: limits.names.min(Limits::NAMES),
+            ..limits.clone()
+        };
+        Self {
+            nodes: Nodes::new(),
+            lookups: Lookups::new(limits.lookups),
+            limits,
+            entries: 0,
+            progress: apply::Progress::default(),
+        }
     }
 
     /// Begins the next layer, above all others.
-    pub fn begin_layer(&mut self) {}
+    pub fn begin_layer(&mut self) {
+        self.progress = apply::Progress::default();
+        self.nodes.add_root();
+    }
 
-    /// Applies an entry to the last layer.
+    /// Applies an entry to the last layer, or to a first one if there is none. The ordinal is the number of the entry in
+    /// the layer, by which [`FileId`] names it.
     ///
     /// # Errors
     ///
-    /// containerd does not unpack a layer with this entry, or a limit is exceeded. The entry has no effect; others can
-    /// follow.
+    /// containerd does not unpack a layer with this entry, or a limit is exceeded. What the entry replaces can be gone, and
+    /// directories that lead to it can be there. Others can follow.
     pub fn apply(&mut self, ordinal: u32, entry: &Entry) -> Result<(), CannotUnpack> {
-        let _ = (ordinal, entry);
-        Ok(())
+        if self.nodes.roots().is_empty() {
+            self.begin_layer();
+        }
+        self.apply_entry(ordinal, entry)
+            .map_err(|fault| fault.of(&entry.path))
     }
 
     /// Ends the last layer.
     ///
     /// # Errors
     ///
-    /// containerd does not unpack the layer, as a directory of it was replaced later. The layer stays as it is.
+    /// containerd does not unpack the layer, because it removes one of its own directories. The layer stays as it is.
     pub fn end_layer(&mut self) -> Result<(), CannotUnpack> {
-        Ok(())
+        self.check_directories()
     }
 
     /// The number of layers.
     #[must_use]
     pub fn layers(&self) -> u32 {
-        0
+        u32::try_from(self.nodes.roots().len()).unwrap_or(u32::MAX)
     }
 
     /// The tree of all layers.
@@ -100,30 +136,9 @@ impl Tree {
         self.view_to(self.layers())
     }
 
-    /// The tree as it is with this number of layers.
+    /// The tree as it is with this number of layers, the lowest ones.
     #[must_use]
     pub fn view_to(&self, layers: u32) -> View<'_> {
-        View { tree: self, layers }
-    }
-}
-
-/// The merged tree of some layers.
-#[derive(Clone, Copy)]
-pub struct View<'t> {
-    tree: &'t Tree,
-    layers: u32,
-}
-
-impl<'t> View<'t> {
-    /// Where a path leads to, following symbolic links inside the root, also the last one. `/` at its begin is optional.
-    #[must_use]
-    pub fn resolve(&self, path: &[u8]) -> Resolved<'t> {
-        let _ = (self.tree, self.layers, path);
-        Resolved::Missing
-    }
-
-    /// All paths except the root, each after its directory, without `/` at the begin. Symbolic links are not followed.
-    pub fn walk(&self) -> impl Iterator<Item = (Vec<u8>, Node<'t>)> + use<'t> {
-        std::iter::empty()
+        View::new(self, layers)
     }
 }
