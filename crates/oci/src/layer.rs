@@ -22,7 +22,7 @@ use archive::{Archive, Member};
 use header::types;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read};
-use unpacked::Unpacked;
+use unpacked::{Observer, Unpacked};
 
 /// The most bytes of a path.
 pub const MAX_PATH_BYTES: usize = 4096;
@@ -135,9 +135,23 @@ enum State {
 impl<R: Read> Layer<R> {
     /// Reads a layer: a tar archive, plain or compressed with gzip or zstd.
     pub fn new(reader: R, limits: &Limits) -> Self {
+        Self::with(reader, limits, None)
+    }
+
+    /// Reads a layer, and shows every unpacked byte to `observer`, in their order and once: its digest is that of the
+    /// content once [`Self::next`] has returned none.
+    pub fn observed(reader: R, limits: &Limits, observer: impl FnMut(&[u8]) + 'static) -> Self {
+        Self::with(reader, limits, Some(Box::new(observer)))
+    }
+
+    fn with(reader: R, limits: &Limits, observer: Option<Observer>) -> Self {
         let entries = limits.entries.min(Limits::ENTRIES);
         Self {
-            archive: Archive::new(Unpacked::new(reader, limits.unpacked.min(Limits::UNPACKED))),
+            archive: Archive::new(Unpacked::new(
+                reader,
+                limits.unpacked.min(Limits::UNPACKED),
+                observer,
+            )),
             left: entries,
             entries,
             has_content: false,

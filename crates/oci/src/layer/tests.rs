@@ -286,3 +286,24 @@ fn memory_is_bounded() {
         assert!(taken.bytes_max < 400 << 10, "{}", taken.bytes_max);
     }
 }
+
+#[test]
+fn an_observer_is_shown_all_bytes_once() {
+    // More than one buffer, and bytes after the end of the archive, which belong to its digest.
+    let mut bytes = written(&[Written::file("a", [b'x'; 200_000]), Written::file("b", "y")]);
+    bytes.extend([b'z'; 5000]);
+    for packed in [bytes.clone(), gzip(&bytes), zstd(&bytes, 20)] {
+        let seen = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+        let observed = std::rc::Rc::clone(&seen);
+        let mut layer = Layer::observed(packed.as_slice(), &Limits::default(), move |part| {
+            observed.borrow_mut().extend_from_slice(part);
+        });
+        while let Some(entry) = layer.next().unwrap() {
+            // Of one file, a part is read; the other one is skipped.
+            if entry.path == b"a" {
+                layer.content().read_exact(&mut [0; 700]).unwrap();
+            }
+        }
+        assert!(*seen.borrow() == bytes);
+    }
+}

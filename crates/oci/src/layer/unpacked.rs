@@ -62,9 +62,13 @@ const WINDOW_EXCEEDED: &str = "Frame requires too much memory for decoding";
 /// A reader of unpacked bytes. Its errors contain [`CannotUnpack`].
 pub(super) struct Unpacked<R> {
     state: State<R>,
+    observer: Option<Observer>,
     count: u64,
     limit: u64,
 }
+
+/// Is shown every unpacked byte, in their order and once.
+pub(super) type Observer = Box<dyn FnMut(&[u8])>;
 
 type Input<R> = Chain<Cursor<Vec<u8>>, BufReader<Source<R>>>;
 
@@ -80,8 +84,9 @@ enum State<R> {
 
 impl<R: Read> Unpacked<R> {
     /// Unpacks at most this number of bytes.
-    pub(super) fn new(reader: R, limit: u64) -> Self {
+    pub(super) fn new(reader: R, limit: u64, observer: Option<Observer>) -> Self {
         Self {
+            observer,
             state: State::New(Source {
                 reader,
                 failure: None,
@@ -187,6 +192,9 @@ impl<R: Read> Read for Unpacked<R> {
         let most = usize::try_from(room).unwrap_or(usize::MAX).min(into.len());
         let into = into.get_mut(..most).unwrap_or_default();
         let read = self.decode(into).map_err(io::Error::other)?;
+        if let Some(observer) = &mut self.observer {
+            observer(into.get(..read).unwrap_or_default());
+        }
         self.count = self
             .count
             .saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
