@@ -82,6 +82,8 @@ struct Layers {
     random: Random,
     /// Paths of all layers.
     known: Vec<Vec<u8>>,
+    /// Paths of directories and of symbolic links of all layers.
+    directories: Vec<Vec<u8>>,
     /// Names of files of this layer.
     files: Vec<Vec<u8>>,
     /// Paths of this layer.
@@ -104,10 +106,17 @@ impl Layers {
         let mut path = Vec::new();
         if !self.known.is_empty() && self.random.one_in(2) {
             let known = self.random.below(self.known.len());
-            path.clone_from(&self.known[known]);
             if self.random.one_in(2) {
-                return path;
+                return self.known[known].clone();
             }
+            // A path through a file is seldom one.
+            if self.random.one_in(12) {
+                path.clone_from(&self.known[known]);
+            }
+        }
+        if path.is_empty() && !self.directories.is_empty() && self.random.one_in(2) {
+            let directory = self.random.below(self.directories.len());
+            path.clone_from(&self.directories[directory]);
         }
         for _ in 0..=self.random.below(3) {
             if !path.is_empty() {
@@ -151,8 +160,14 @@ impl Layers {
     fn member(&mut self) -> Member {
         let path = self.path();
         let mut name = self.written(&path);
-        let mut member = match self.random.below(100) {
+        let mut choice = self.random.below(100);
+        if self.files.is_empty() && (66..77).contains(&choice) {
+            // A hard link to nothing is seldom one.
+            choice = 26 + self.random.below(41);
+        }
+        let mut member = match choice {
             0..26 => {
+                self.directories.push(path.clone());
                 if self.random.one_in(2) {
                     name.push(b'/');
                 }
@@ -168,11 +183,12 @@ impl Layers {
                 Member::file(name, content)
             }
             52..66 => {
+                self.directories.push(path.clone());
                 let target = *self.random.pick(&TARGETS);
                 Member::symlink(name, target)
             }
             66..77 => {
-                let target = if self.files.is_empty() || self.random.one_in(12) {
+                let target = if self.files.is_empty() || self.random.one_in(20) {
                     self.path()
                 } else {
                     let file = self.random.below(self.files.len());
@@ -339,6 +355,7 @@ pub(crate) fn image(seed: u64) -> Image {
     let mut layers = Layers {
         random: Random(seed),
         known: Vec::new(),
+        directories: Vec::new(),
         files: Vec::new(),
         own: Vec::new(),
         contents: 0,
