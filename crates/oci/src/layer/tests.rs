@@ -1,5 +1,14 @@
 //! Limits, compressions and damage. What entries are is compared with containerd (`tests/layers`).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::wildcard_enum_match_arm,
+    reason = "a panic is the report of a test"
+)]
+
 #[path = "../../tests/layers/archive.rs"]
 #[allow(dead_code, reason = "another test uses the rest")]
 mod archive;

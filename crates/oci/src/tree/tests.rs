@@ -1,5 +1,14 @@
 //! Identity, limits, depth and memory. What layers show together is compared with containerd (`tests/layers`).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::wildcard_enum_match_arm,
+    reason = "a panic is the report of a test"
+)]
+
 use super::*;
 use crate::layer::EntryKind;
 
