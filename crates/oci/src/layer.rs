@@ -51,7 +51,7 @@ pub struct Limits {
     /// the most.
     pub names: u64,
     /// Lookups in directories that an image requires beyond one for each component of a path: through symbolic links, and
-    /// in lower layers for directories without an entry. Defaults to 256 million.
+    /// in lower layers for directories without an entry. Defaults to 2^28.
     pub lookups: u64,
 }
 

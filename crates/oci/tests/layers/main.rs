@@ -13,6 +13,7 @@
 
 mod archive;
 mod compare;
+mod cost;
 mod generated;
 mod known;
 
