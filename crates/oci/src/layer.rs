@@ -51,7 +51,7 @@ pub struct Limits {
     /// the most.
     pub names: u64,
     /// Lookups in directories that an image requires beyond one for each component of a path: through symbolic links, and
-    /// in lower layers for directories without an entry. Defaults to 256 million.
+    /// in lower layers for directories without an entry. Defaults to 2^28.
     pub lookups: u64,
 }
 
@@ -297,7 +297,7 @@ fn entry(member: Member) -> Result<Option<Entry>, CannotUnpack> {
 fn device(kind: u8, (major, minor): (i64, i64)) -> Option<EntryKind> {
     let (major, minor) = (u32::try_from(major).ok()?, u32::try_from(minor).ok()?);
     // The kernel keeps 12 and 20 bits of them.
-    let is_zero = major & 0xfff == 0 && minor & 0xf_ffff == 0;
+    let is_zero = major.trailing_zeros() >= 12 && minor.trailing_zeros() >= 20;
     Some(if is_zero && kind == types::CHARACTER_DEVICE {
         EntryKind::WhiteoutDevice
     } else {

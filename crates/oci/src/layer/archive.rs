@@ -126,7 +126,7 @@ impl<R: Read> Archive<R> {
                 return Err(CannotUnpack::Header(HeaderFault::SparseMap));
             }
             let size = u64::try_from(member.header.size)
-                .map_err(|_| CannotUnpack::Header(HeaderFault::SparseMap))?;
+                .map_err(|_error| CannotUnpack::Header(HeaderFault::SparseMap))?;
             let map = SparseMap::new(entries, size).map_err(CannotUnpack::Header)?;
             member.is_incomplete = map.data() != self.left;
             self.input.count_holes(size.saturating_sub(map.data()))?;
@@ -194,7 +194,7 @@ impl<R: Read> Archive<R> {
         let count = lines.next(self)?;
         let mut entries = Vec::new();
         let count =
-            u64::try_from(count).map_err(|_| CannotUnpack::Header(HeaderFault::SparseMap))?;
+            u64::try_from(count).map_err(|_error| CannotUnpack::Header(HeaderFault::SparseMap))?;
         for _ in 0..count {
             entries.push((lines.next(self)?, lines.next(self)?));
         }
@@ -228,7 +228,8 @@ impl<R: Read> Archive<R> {
         } else {
             header.size
         };
-        self.left = u64::try_from(size).map_err(|_| CannotUnpack::Header(HeaderFault::Number))?;
+        self.left =
+            u64::try_from(size).map_err(|_error| CannotUnpack::Header(HeaderFault::Number))?;
         self.padding = self.left.wrapping_neg() % 512;
         self.sparse = None;
         Ok(())

@@ -161,7 +161,14 @@ impl fmt::Display for Printable<'_> {
             let skipped = self.0.len().saturating_sub(start.count());
             shown = self.0.get(skipped..).unwrap_or_default();
         }
-        write!(f, "{}", shown.escape_ascii())
+        for part in shown.split_inclusive(|byte| *byte == b'\'') {
+            match part.split_last() {
+                // An apostrophe is no quotation mark here.
+                Some((b'\'', before)) => write!(f, "{}'", before.escape_ascii())?,
+                _ => write!(f, "{}", part.escape_ascii())?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -200,8 +207,11 @@ mod tests {
         );
         let damaged = CannotUnpack::Damaged {
             compression: Compression::Gzip,
-            cause: "\u{1b}[2J".to_owned(),
+            cause: "it isn't \u{1b}[2J".to_owned(),
         };
-        assert_eq!(damaged.to_string(), r"its gzip data is damaged: \x1b[2J");
+        assert_eq!(
+            damaged.to_string(),
+            r"its gzip data is damaged: it isn't \x1b[2J"
+        );
     }
 }

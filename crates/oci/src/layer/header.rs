@@ -69,7 +69,7 @@ pub(super) enum Format {
 
 /// The format of a header, if its checksum is right.
 pub(super) fn format(block: &Block) -> Result<Format, HeaderFault> {
-    let stated = octal(field(block, 148, 8)).map_err(|_| HeaderFault::Checksum)?;
+    let stated = octal(field(block, 148, 8)).map_err(|_error| HeaderFault::Checksum)?;
     let (mut unsigned, mut signed) = (0_i64, 0_i64);
     for (position, byte) in block.iter().enumerate() {
         let byte = if (148..156).contains(&position) {
@@ -203,7 +203,7 @@ fn number(bytes: &[u8]) -> Result<i64, HeaderFault> {
         }
         value = (value << 8) | u64::from(byte ^ inverted);
     }
-    let value = i64::try_from(value).map_err(|_| HeaderFault::Number)?;
+    let value = i64::try_from(value).map_err(|_error| HeaderFault::Number)?;
     Ok(if inverted == 0 { value } else { !value })
 }
 
@@ -236,7 +236,7 @@ mod tests {
         for (bytes, want) in [
             (&b"0000644\0"[..], Ok(0o644)),
             (b" 644 \0  ", Ok(0o644)),
-            (b"\0\0644\0\0", Ok(0o644)),
+            (b"\0\x000644\0", Ok(0o644)),
             (b"        ", Ok(0)),
             (b"", Ok(0)),
             (b"777777777777", Ok((1 << 36) - 1)),

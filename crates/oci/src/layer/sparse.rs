@@ -77,7 +77,7 @@ impl SparseRecords {
 
 /// A number of a map.
 pub(super) fn map_number(text: &[u8]) -> Result<i64, HeaderFault> {
-    decimal(text).map_err(|_| HeaderFault::SparseMap)
+    decimal(text).map_err(|_error| HeaderFault::SparseMap)
 }
 
 impl SparseMap {

@@ -1,5 +1,14 @@
 //! Limits, compressions and damage. What entries are is compared with containerd (`tests/layers`).
 
+#![allow(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::wildcard_enum_match_arm,
+    reason = "a panic is the report of a test"
+)]
+
 #[path = "../../tests/layers/archive.rs"]
 #[allow(dead_code, reason = "another test uses the rest")]
 mod archive;
@@ -213,7 +222,7 @@ fn limits_have_names_and_what_was_read_before_counts() {
             style,
             ..Written::file(vec![b'/'; (1 << 20) - 20], "")
         };
-        assert_eq!(end(&written(&[long]), &Limits::default()), "1051136 bytes");
+        assert_eq!(end(&written(&[long]), &Limits::default()), "1050624 bytes");
         let longer = Written {
             style,
             ..Written::file(vec![b'/'; 1 << 20], "")
@@ -277,8 +286,8 @@ fn memory_is_bounded() {
     for bytes in [
         written(&[announced]),
         written(&[holes]),
-        gzip(&vec![0; 8 << 20]),
-        written(&[Written::file("a", vec![b'x'; 8 << 20])]),
+        gzip(&vec![0; 4 << 20]),
+        written(&[Written::file("a", vec![b'x'; 4 << 20])]),
     ] {
         let taken = allocation_counter::measure(|| {
             drop(read(&bytes, &Limits::default()));

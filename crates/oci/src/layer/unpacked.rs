@@ -136,12 +136,12 @@ impl<R: Read> Unpacked<R> {
                 State::Gzip(decoder) => decoder.get_ref().get_ref().1.get_ref().failure.clone(),
                 State::Zstd(decoder) => decoder.get_ref().get_ref().1.get_ref().failure.clone(),
             };
-            cause(error, failure, compression)
+            cause(&error, failure, compression)
         })
     }
 }
 
-fn cause(error: io::Error, failure: Option<String>, compression: Compression) -> CannotUnpack {
+fn cause(error: &io::Error, failure: Option<String>, compression: Compression) -> CannotUnpack {
     if let Some(cause) = failure {
         return CannotUnpack::Read { cause };
     }
@@ -161,13 +161,13 @@ impl<R: Read> State<R> {
         let input = Cursor::new(head).chain(BufReader::with_capacity(BUFFER, source));
         if let Err(error) = read {
             let failure = input.get_ref().1.get_ref().failure.clone();
-            return Err(cause(error, failure, compression));
+            return Err(cause(&error, failure, compression));
         }
         Ok(match compression {
             Compression::None => Self::Plain(input),
             Compression::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(input))),
             Compression::Zstd => {
-                let damaged = |error| cause(error, None, compression);
+                let damaged = |error| cause(&error, None, compression);
                 let mut decoder = ZstdDecoder::with_buffer(input).map_err(damaged)?;
                 decoder.window_log_max(WINDOW_LOG).map_err(damaged)?;
                 Self::Zstd(Box::new(decoder))
@@ -261,7 +261,8 @@ impl<R: Read> Blocks<R> {
     /// Fills all of `into`, except at the end. Returns how many bytes there were.
     pub(super) fn fill(&mut self, into: &mut [u8]) -> Result<usize, CannotUnpack> {
         let mut filled = 0_usize;
-        while let Some(rest) = into.get_mut(filled..) {
+        // Nothing is read for an empty rest: what follows may be over the limit.
+        while let Some(rest) = into.get_mut(filled..).filter(|rest| !rest.is_empty()) {
             match self.read(rest)? {
                 0 => break,
                 read => filled = filled.saturating_add(read),

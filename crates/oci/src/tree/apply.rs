@@ -58,25 +58,20 @@ impl Tree {
         if let Some(found) = found {
             self.remove(found);
         }
-        let kind = match &entry.kind {
-            EntryKind::Directory => Kind::Directory,
-            EntryKind::File => Kind::File,
-            EntryKind::Symlink(_) => Kind::Symlink,
-            EntryKind::Other => Kind::Other,
-            EntryKind::WhiteoutDevice => Kind::Whiteout,
-            EntryKind::Whiteout if self.is_lowest() => return Ok(()),
-            EntryKind::Whiteout => Kind::Whiteout,
-            EntryKind::HardLink(target) => return self.link(directory, name, target),
-            EntryKind::Opaque | EntryKind::GlobalHeader => return Ok(()),
-        };
-        let target = match &entry.kind {
+        let (kind, target): (_, &[u8]) = match &entry.kind {
+            EntryKind::Directory => (Kind::Directory, b""),
+            EntryKind::File => (Kind::File, b""),
             EntryKind::Symlink(target) => {
                 if target.is_empty() || target.len() > MAX_TARGET_BYTES || target.contains(&0) {
                     return Err(EntryFault::Target.into());
                 }
-                &**target
+                (Kind::Symlink, target)
             }
-            _ => b"",
+            EntryKind::Other => (Kind::Other, b""),
+            EntryKind::Whiteout if self.is_lowest() => return Ok(()),
+            EntryKind::Whiteout | EntryKind::WhiteoutDevice => (Kind::Whiteout, b""),
+            EntryKind::HardLink(target) => return self.link(directory, name, target),
+            EntryKind::Opaque | EntryKind::GlobalHeader => return Ok(()),
         };
         self.count_names(name.len().saturating_add(target.len()))?;
         let new = New {

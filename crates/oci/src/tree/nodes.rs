@@ -365,7 +365,7 @@ impl Nodes {
     /// Makes the index large enough for one more node.
     fn reserve_slot(&mut self) {
         let size = self.index.len();
-        if self.in_index.saturating_add(1) <= size / 4 * 3 {
+        if self.in_index < (size / 4).saturating_mul(3) {
             return;
         }
         let larger = vec![Number::NONE; size.saturating_mul(2).max(1024)];

@@ -129,10 +129,11 @@ fn their_answer(theirs: Theirs) -> Answer {
     });
     let resolved = resolved.iter().map(|place| match &*place.error {
         "" => decoded(place.path.as_ref()),
-        "no such file or directory" | "not a directory" => "missing".to_owned(),
-        "too many levels of symbolic links" => "too many links".to_owned(),
         // Only the kernel has a limit for the length of a component.
-        "file name too long" => "missing".to_owned(),
+        "no such file or directory" | "not a directory" | "file name too long" => {
+            "missing".to_owned()
+        }
+        "too many levels of symbolic links" => "too many links".to_owned(),
         other => panic!("{other}"),
     });
     Answer::Tree(Shown {

@@ -26,7 +26,7 @@ impl Image {
     }
 }
 
-/// SplitMix64.
+/// The generator `SplitMix64`.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -82,6 +82,8 @@ struct Layers {
     random: Random,
     /// Paths of all layers.
     known: Vec<Vec<u8>>,
+    /// Paths of directories and of symbolic links of all layers.
+    directories: Vec<Vec<u8>>,
     /// Names of files of this layer.
     files: Vec<Vec<u8>>,
     /// Paths of this layer.
@@ -104,10 +106,17 @@ impl Layers {
         let mut path = Vec::new();
         if !self.known.is_empty() && self.random.one_in(2) {
             let known = self.random.below(self.known.len());
-            path.clone_from(&self.known[known]);
             if self.random.one_in(2) {
-                return path;
+                return self.known[known].clone();
             }
+            // A path through a file is seldom one.
+            if self.random.one_in(12) {
+                path.clone_from(&self.known[known]);
+            }
+        }
+        if path.is_empty() && !self.directories.is_empty() && self.random.one_in(2) {
+            let directory = self.random.below(self.directories.len());
+            path.clone_from(&self.directories[directory]);
         }
         for _ in 0..=self.random.below(3) {
             if !path.is_empty() {
@@ -131,11 +140,10 @@ impl Layers {
             _ => b"",
         };
         let mut written = [before, path].concat();
-        if self.random.one_in(30) {
-            if let Some(slash) = written.iter().rposition(|byte| *byte == b'/') {
-                let middle = *self.random.pick(&[&b"/./"[..], b"//", b"/b/../"]);
-                written.splice(slash..=slash, middle.iter().copied());
-            }
+        let slash = written.iter().rposition(|byte| *byte == b'/');
+        if let (Some(slash), true) = (slash, self.random.one_in(30)) {
+            let middle = *self.random.pick(&[&b"/./"[..], b"//", b"/b/../"]);
+            written.splice(slash..=slash, middle.iter().copied());
         }
         written
     }
@@ -148,11 +156,58 @@ impl Layers {
         content
     }
 
+    /// A member in a random form.
     fn member(&mut self) -> Member {
+        let mut member = self.choice();
+        member.style = *self.random.pick(&[
+            Style::Ustar,
+            Style::Ustar,
+            Style::Pax,
+            Style::Pax,
+            Style::Gnu,
+            Style::Gnu,
+            Style::V7,
+        ]);
+        if matches!(member.kind, b'3' | b'4' | b'6') && member.style == Style::V7 {
+            member.style = Style::Gnu;
+        }
+        if !member.records.is_empty() {
+            member.style = Style::Pax;
+        }
+        member.is_extended = self.random.one_in(12);
+        member.is_binary = self.random.one_in(12);
+        if member.style == Style::Pax && self.random.one_in(8) {
+            let record = *self.random.pick(&[
+                "comment=é",
+                "path=",
+                "mtime=1700000000.5",
+                "atime=1.",
+                "uid=0",
+                "LIBARCHIVE.x=y",
+                "mtime=1.x",
+                "uid=a",
+                "uname=\0",
+            ]);
+            // The last three are invalid.
+            if !record.ends_with(['x', 'a', '\0']) || self.random.one_in(4) {
+                member.records.push(record.as_bytes().to_vec());
+            }
+        }
+        member
+    }
+
+    #[allow(clippy::too_many_lines, reason = "a table")]
+    fn choice(&mut self) -> Member {
         let path = self.path();
         let mut name = self.written(&path);
-        let mut member = match self.random.below(100) {
+        let mut choice = self.random.below(100);
+        if self.files.is_empty() && (66..77).contains(&choice) {
+            // A hard link to nothing is seldom one.
+            choice = 26 + self.random.below(41);
+        }
+        let member = match choice {
             0..26 => {
+                self.directories.push(path.clone());
                 if self.random.one_in(2) {
                     name.push(b'/');
                 }
@@ -168,11 +223,12 @@ impl Layers {
                 Member::file(name, content)
             }
             52..66 => {
+                self.directories.push(path.clone());
                 let target = *self.random.pick(&TARGETS);
                 Member::symlink(name, target)
             }
             66..77 => {
-                let target = if self.files.is_empty() || self.random.one_in(12) {
+                let target = if self.files.is_empty() || self.random.one_in(20) {
                     self.path()
                 } else {
                     let file = self.random.below(self.files.len());
@@ -208,7 +264,7 @@ impl Layers {
                 member.records = vec![self.random.pick(&[b"comment=x".to_vec(), path]).clone()];
                 member
             }
-            95..97 => self.sparse(name),
+            95..97 => self.sparse(&name),
             97 => {
                 let kind = *self.random.pick(b"7SVDX\0\0\0");
                 let content = self.content();
@@ -232,40 +288,6 @@ impl Layers {
                 Member::file(*self.random.pick(&names), "")
             }
         };
-        member.style = *self.random.pick(&[
-            Style::Ustar,
-            Style::Ustar,
-            Style::Pax,
-            Style::Pax,
-            Style::Gnu,
-            Style::Gnu,
-            Style::V7,
-        ]);
-        if matches!(member.kind, b'3' | b'4' | b'6') && member.style == Style::V7 {
-            member.style = Style::Gnu;
-        }
-        if !member.records.is_empty() {
-            member.style = Style::Pax;
-        }
-        member.is_extended = self.random.one_in(12);
-        member.is_binary = self.random.one_in(12);
-        if member.style == Style::Pax && self.random.one_in(8) {
-            let record = *self.random.pick(&[
-                "comment=é",
-                "path=",
-                "mtime=1700000000.5",
-                "atime=1.",
-                "uid=0",
-                "LIBARCHIVE.x=y",
-                "mtime=1.x",
-                "uid=a",
-                "uname=\0",
-            ]);
-            // The last three are invalid.
-            if !record.ends_with(['x', 'a', '\0']) || self.random.one_in(4) {
-                member.records.push(record.as_bytes().to_vec());
-            }
-        }
         self.known.push(path.clone());
         self.own.push(path);
         member
@@ -289,7 +311,7 @@ impl Layers {
         Member::new(kind, name)
     }
 
-    fn sparse(&mut self, name: Vec<u8>) -> Member {
+    fn sparse(&mut self, name: &[u8]) -> Member {
         let mut content = self.content();
         let data = content.len();
         let at = self.random.below(2000);
@@ -298,7 +320,7 @@ impl Layers {
         let stated = if wrong { data + 1 } else { data };
         let mut member = Member::new(b'0', "GNUSparseFile.0/x");
         let record = |text: String| text.into_bytes();
-        let path = [b"GNU.sparse.name=", &*name].concat();
+        let path = [b"GNU.sparse.name=", name].concat();
         match self.random.below(3) {
             0 => {
                 let mut map = format!("1\n{at}\n{stated}\n").into_bytes();
@@ -339,6 +361,7 @@ pub(crate) fn image(seed: u64) -> Image {
     let mut layers = Layers {
         random: Random(seed),
         known: Vec::new(),
+        directories: Vec::new(),
         files: Vec::new(),
         own: Vec::new(),
         contents: 0,
