@@ -37,6 +37,9 @@ if [ "$part" != e2e ]; then
 	step "comparators of versions" hack/version-oracles.sh
 	BAILIFF_VERSION_ORACLES=$(hack/version-oracles.sh)
 	export BAILIFF_VERSION_ORACLES
+	step "containerd's unpacking" hack/layer-oracle.sh
+	BAILIFF_LAYER_ORACLE=$(hack/layer-oracle.sh)
+	export BAILIFF_LAYER_ORACLE
 	step "promtool" hack/promtool.sh
 	# The output of the tests themselves is shown: it names every test and their number.
 	cargo test --locked --workspace --no-fail-fast --exclude bailiff-e2e --exclude bailiff-testbed

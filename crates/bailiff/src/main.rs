@@ -1,7 +1,8 @@
 //! The `bailiff` binary: components for the cluster and commands for people.
 //!
 //! Here: the subcommands and what they share: logs, signals, exit codes. Not here: their flags (`args`)
-//! and their work (`controller`, `sensor`, `renderer`, `webhook`, `cli`).
+//! and their work (`controller`, `sensor`, `renderer`, `webhook`, `cli`), and what the process does that reads layers
+//! of images (`image`).
 //! Invariant: exit code 0 is success, 1 an error that was reported, 2 an invalid command line. Commands that
 //! judge images or packages add 3 and 4 (`bailiff_cli::Outcome`, `bailiff_cli::scan::ScanOutcome`).
 
@@ -17,6 +18,10 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
+    // Before anything else: this process confines itself, which needs it to have one thread and nothing open.
+    if bailiff_image::child::is_requested(std::env::args_os()) {
+        return bailiff_image::child::run(bailiff_image::reading::Readers::default());
+    }
     // As the kubectl plugin `kubectl-bailiff`, help texts have to say `kubectl bailiff`.
     let plugin = std::env::args_os()
         .next()

@@ -5,3 +5,22 @@
 //! (`bailiff_scan`).
 //! Invariant: bytes of an image are parsed in the confined process alone. Whatever happens to it, what it said before
 //! counts, and what it did not say is reported as not read.
+
+pub mod child;
+pub mod confinement;
+mod digests;
+mod incomplete;
+mod limits;
+mod process;
+mod read;
+pub mod reading;
+pub mod report;
+mod spool;
+mod validate;
+mod wanted;
+
+pub use incomplete::{Cause, Incomplete};
+pub use limits::{Limit, Limits};
+pub use process::{Ended, Program};
+pub use read::{Confined, Confinement, ImageContent, LayerBlob, Progress, Sandbox, read_image};
+pub use validate::Invalid;

@@ -1,7 +1,8 @@
 //! Image references, digests, and patterns of repositories.
 //!
 //! Here: the one normal form of a reference, which repositories a pattern matches, what a registry
-//! says about an image, what of it is persisted, and, with the feature `registry`, asking one. Not here: what a
+//! says about an image, what of it is persisted, with the feature `layers` the tree of an image, and with the feature
+//! `registry` asking one. Not here: what a
 //! policy does with them (`policy`).
 //! Invariant: a reference, a digest and a pattern are valid from the start, have a bounded size and
 //! are ASCII. An invalid text is an error with a reason, never a value.
@@ -18,6 +19,8 @@
 mod digest;
 mod excerpt;
 mod grammar;
+#[cfg(feature = "layers")]
+pub mod layer;
 mod lookup;
 mod manifest;
 mod pattern;
@@ -25,6 +28,8 @@ pub mod persisted;
 mod reference;
 #[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(feature = "layers")]
+pub mod tree;
 
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use excerpt::Excerpt;

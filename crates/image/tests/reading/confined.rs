@@ -1,0 +1,183 @@
+//! What the process that reads can do.
+
+use super::*;
+use bailiff_image::Confined;
+use bailiff_image::confinement::Landlock;
+use std::os::fd::AsRawFd as _;
+use std::process::Command;
+
+/// Attacks that a system call performs, which succeed in a process that is not confined.
+const ATTACKS: &[&str] = &[
+    "open",
+    "list",
+    "stat",
+    "socket",
+    "pair",
+    "clone",
+    "kill",
+    "limits",
+    "sleep",
+    "dup",
+    "write-blob",
+];
+
+fn attack(attack: &str, sandbox: &Sandbox) -> ImageContent {
+    let archive = Archive::of(&[
+        ("before.fact", b"before"),
+        (&format!("attack/{attack}"), b""),
+        ("z.fact", b"after"),
+    ]);
+    read(&[archive.layer()], sandbox)
+}
+
+/// What is known once an attack has ended the process.
+fn before(attack: &str) -> Vec<(String, String)> {
+    pairs(&[
+        (&format!("attack/{attack}"), "attackbegins"),
+        ("before.fact", "before"),
+    ])
+}
+
+#[test]
+fn a_confined_process_dies_of_each_forbidden_system_call_and_what_it_said_counts() {
+    let sandbox = confined();
+    for name in ATTACKS.iter().chain(&["execve"]) {
+        let content = attack(name, &sandbox);
+        assert_eq!(
+            incomplete(&content),
+            [
+                "layer 1: the process that reads the layer was killed for a forbidden system call; the layer might \
+                 have taken over the process"
+            ],
+            "{name}"
+        );
+        assert_eq!(facts(&content), before(name), "{name}");
+        assert!(matches!(content.confined, Confined::Yes(_)), "{name}");
+    }
+}
+
+#[test]
+fn without_confinement_the_same_attacks_succeed() {
+    let sandbox = sandbox(Confinement::Off, Limits::default());
+    for name in ATTACKS {
+        let content = attack(name, &sandbox);
+        assert_eq!(incomplete(&content), Vec::<String>::new(), "{name}");
+        let path = format!("attack/{name}");
+        let expected = pairs(&[
+            (&path, "attackbegins"),
+            (&path, "attacksucceeded"),
+            ("before.fact", "before"),
+            ("z.fact", "after"),
+        ]);
+        assert_eq!(facts(&content), expected, "{name}");
+        assert_eq!(content.confined, Confined::Off, "{name}");
+    }
+    // It runs another program, which answers nothing.
+    let content = attack("execve", &sandbox);
+    assert_eq!(
+        incomplete(&content),
+        ["layer 1: the process that reads the layer ended before it had read everything"]
+    );
+    assert_eq!(facts(&content), before("execve"));
+}
+
+#[test]
+fn landlock_alone_denies_files() {
+    let output = Command::new(env!("CARGO_BIN_EXE_bailiff-image-child"))
+        .arg("landlock")
+        .output()
+        .unwrap();
+    let output = String::from_utf8(output.stdout).unwrap();
+    let denied = "Some(PermissionDenied) Some(PermissionDenied)\n";
+    // A kernel without Landlock must be reported as one. The layer that is read says the same about it.
+    let content = read(&[Archive::new().layer()], &confined());
+    match content.confined {
+        Confined::Yes(Landlock::Full) => assert_eq!(output, format!("Full {denied}")),
+        Confined::Yes(Landlock::Partial) => assert_eq!(output, format!("Partial {denied}")),
+        Confined::Yes(Landlock::Unavailable) => assert_eq!(output, "Unavailable None None\n"),
+        other @ (Confined::Nothing | Confined::Off) => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_fault_of_a_reader_has_its_own_cause() {
+    let after = |name: &str, fault: &str| {
+        let path = format!("attack/{name}");
+        pairs(&[
+            (&path, "attackbegins"),
+            (&path, fault),
+            ("before.fact", "before"),
+            ("z.fact", "after"),
+        ])
+    };
+    for confinement in [Confinement::Required, Confinement::Off] {
+        let limits = Limits {
+            cpu_seconds: 0,
+            address_space: 256 << 20,
+            ..Limits::default()
+        };
+        let sandbox = sandbox(confinement, limits);
+        let content = attack("panic", &sandbox);
+        // A panic ends the reading of its file alone.
+        assert_eq!(incomplete(&content), Vec::<String>::new());
+        assert_eq!(facts(&content), after("panic", "fileits reader failed"));
+        for name in ["memory", "overflow"] {
+            let content = attack(name, &sandbox);
+            assert_eq!(
+                incomplete(&content),
+                ["layer 1: the process that reads the layer exceeded its memory or its stack"],
+                "{name}"
+            );
+            assert_eq!(facts(&content), before(name), "{name}");
+        }
+        // A second, which any blob has.
+        let content = attack("spin", &sandbox);
+        assert_eq!(
+            incomplete(&content),
+            ["layer 1: the process that reads the layer exceeded its CPU time"]
+        );
+        assert_eq!(facts(&content), before("spin"));
+    }
+}
+
+#[test]
+fn the_process_has_three_descriptors_and_no_environment() {
+    // A descriptor that started programs inherit, as a job of a CI system leaves them open.
+    let left_open = nix::unistd::dup(file(b"secret")).unwrap();
+    let number = left_open.as_raw_fd().to_string();
+    let inherited = Command::new("ls").arg("/proc/self/fd").output().unwrap();
+    let inherited = String::from_utf8(inherited.stdout).unwrap();
+    assert!(inherited.lines().any(|line| line == number), "{inherited}");
+
+    let sandbox = sandbox(Confinement::Off, Limits::default());
+    for (name, expected) in [
+        // The last one reads the list.
+        ("descriptors", "attack0 1 2 3"),
+        ("environment", "attackMALLOC_ARENA_MAX"),
+        ("directory", "attack/"),
+    ] {
+        let content = attack(name, &sandbox);
+        assert_eq!(incomplete(&content), Vec::<String>::new());
+        let path = format!("attack/{name}");
+        assert!(
+            facts(&content).contains(&(path, expected.to_owned())),
+            "{:?}",
+            facts(&content)
+        );
+    }
+}
+
+#[test]
+fn a_program_that_is_missing_is_reported() {
+    let mut sandbox = confined();
+    sandbox.program.path = "/nonexistent".into();
+    let content = read(&[Archive::of(&[("a.fact", b"a")]).layer()], &sandbox);
+    assert_eq!(
+        incomplete(&content),
+        [
+            "layer 1: cannot start the process that reads the layer: No such file or directory (os error 2)"
+        ]
+    );
+    assert_eq!(content.confined, Confined::Nothing);
+    assert_eq!(content.tree.layers(), 1);
+}
