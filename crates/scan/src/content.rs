@@ -13,6 +13,7 @@ pub mod java;
 pub mod npm;
 pub mod paths;
 pub mod python;
+mod records;
 pub mod release;
 pub mod rust;
 
@@ -74,17 +75,19 @@ pub enum Fact {
     Python(python::Distribution),
     /// It is the `package.json` of an npm package.
     Npm(npm::Package),
-    /// It is an archive of Java. Each one has this fact; the list is empty if it identifies no artifact.
-    Java(Vec<java::Artifact>),
+    /// It is an archive of Java, or has one. Each one has this fact, also if nothing identifies an artifact in it.
+    Java(java::Archive),
 }
 
 /// Bytes at the begin of a file that [`interest`] looks at.
 pub const HEAD: usize = 512;
 
+type ReadFacts = fn(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut(Fact));
+
 /// A kind of files.
 struct Reader {
     interest: fn(path: &[u8], size: u64, head: &[u8]) -> Interest,
-    read: fn(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut(Fact)),
+    read: ReadFacts,
 }
 
 const READERS: [Reader; 7] = [
@@ -198,4 +201,62 @@ pub(crate) fn whole(
         facts(not_read(what, cause));
     }
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Cursor;
+
+    #[test]
+    fn what_precedes_the_limit_of_a_file_counts() {
+        for (text, limit, expected, said) in [
+            ("abc", 4, "abc", None),
+            ("abcd", 4, "abcd", None),
+            (
+                "abcdef",
+                4,
+                "abcd",
+                Some("it has more than the 4 bytes that are read"),
+            ),
+        ] {
+            let mut causes = Vec::new();
+            let bytes = whole("file", &mut Cursor::new(text), limit, &mut |fact| {
+                if let Fact::NotRead { cause, .. } = fact {
+                    causes.push(cause);
+                }
+            });
+            assert_eq!(bytes, expected.as_bytes());
+            assert_eq!(causes.first().map(String::as_str), said);
+        }
+    }
+
+    #[test]
+    fn a_file_of_several_kinds_is_read_as_each_of_them() {
+        let mut facts = Vec::new();
+        let path = b"var/lib/dpkg/status";
+        let text = "\x7fELF\n\nPackage: a\nVersion: 1\n";
+        assert_eq!(interest(path, 30, text.as_bytes()), Interest::Seek);
+        read(path, &mut Cursor::new(text), &mut |fact| facts.push(fact));
+        assert!(facts.iter().any(|fact| matches!(fact, Fact::Dpkg(_))));
+        assert!(facts.iter().any(|fact| matches!(fact, Fact::Elf(_))));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_fact() {
+        struct Faulty;
+        impl Read for Faulty {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("fault"))
+            }
+        }
+        impl Seek for Faulty {
+            fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+                Ok(1)
+            }
+        }
+        let mut facts = Vec::new();
+        read(b"etc/os-release", &mut Faulty, &mut |fact| facts.push(fact));
+        assert_eq!(facts, [not_read("file", "fault")]);
+    }
 }

@@ -6,18 +6,25 @@
 use super::{Content, Fact, Interest};
 use serde::{Deserialize, Serialize};
 
-/// An artifact of Maven in an archive.
+/// An archive, or one in an archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// Its path in the file, such as `BOOT-INF/lib/a.jar`; archives in archives are separated with `!/`. Empty if it is
+    /// the file itself. Text that is not UTF-8 is replaced.
+    pub path: String,
+    /// The artifacts in it. Empty if nothing identifies any.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// An artifact of Maven in an archive.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Artifact {
-    /// Its group. None if nothing names it.
+    /// Its group. None if nothing names it: then the artifact is a guess, and can be one of any group.
     pub group: Option<String>,
     /// Its name.
     pub artifact: String,
-    /// Its version.
+    /// Its version. Empty if none could be read: then it cannot be compared.
     pub version: String,
-    /// The archive in the archive that has it, such as `BOOT-INF/lib/a.jar`; archives in archives are separated with
-    /// `!/`. Empty if it is the file itself.
-    pub path_in_jar: String,
     /// What identifies it.
     pub source: Source,
 }

@@ -13,6 +13,10 @@ pub struct Package {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// The package that has it in its own `node_modules`, such as `npm`. None if it is no part of another one.
+    pub bundled_in: Option<String>,
+    /// The path in the archive that has it. Empty if it is a file of the image.
+    pub path_in_archive: String,
 }
 
 /// How a file is read.

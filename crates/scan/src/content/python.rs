@@ -21,6 +21,8 @@ pub struct Distribution {
     /// Its files (`RECORD`, `installed-files.txt`), relative to the directory that has the metadata. Empty if no list
     /// was read.
     pub files: Paths,
+    /// The path in the archive that has the metadata. Empty if it is a file of the image.
+    pub path_in_archive: String,
 }
 
 /// How a file is read.
