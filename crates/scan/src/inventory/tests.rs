@@ -1,0 +1,278 @@
+//! Images whose files are made here, as databases and languages write them.
+//!
+//! Here: which packages they have, and what is said about the rest. Not here: real images (`crates/image`).
+
+mod evasions;
+pub(super) mod image;
+mod layers;
+mod owners;
+
+use super::{BinaryKind, Inventory, Mark, inventory};
+use image::{Image, Node, text};
+
+/// The packages, a line each: name, version, ecosystem, layer, owner and marks.
+fn packages(inventory: &Inventory) -> Vec<String> {
+    let lines = inventory.packages.iter().map(|located| {
+        let package = &located.package;
+        let source = package.source.as_ref();
+        let source = source.map(|source| format!(" from {} {}", source.name, source.version));
+        let layer = located
+            .layer
+            .map_or("-".to_owned(), |layer| layer.to_string());
+        let owner = located
+            .owner
+            .and_then(|owner| inventory.packages.get(owner));
+        let owner = owner.map(|owner| format!(" of {}", owner.package.name));
+        let marks: Vec<_> = located
+            .marks
+            .iter()
+            .map(|mark| format!(" {mark:?}"))
+            .collect();
+        format!(
+            "{} {} {}{} layer {layer}{}{}",
+            package.ecosystem,
+            package.name,
+            package.version,
+            source.unwrap_or_default(),
+            owner.unwrap_or_default(),
+            marks.concat(),
+        )
+    });
+    lines.collect()
+}
+
+/// What is said about the rest, a line each.
+fn coverage(inventory: &Inventory) -> Vec<String> {
+    let coverage = &inventory.coverage;
+    let mut lines = Vec::new();
+    for unidentified in &coverage.unidentified.first {
+        let kind = match unidentified.kind {
+            BinaryKind::Elf(_) => "ELF",
+            BinaryKind::Java => "Java",
+        };
+        lines.push(format!("unidentified {kind} {}", unidentified.path));
+    }
+    for not_read in &coverage.not_read.first {
+        lines.push(format!(
+            "not read {} {}: {}",
+            not_read.path, not_read.what, not_read.cause
+        ));
+    }
+    for not_covered in &coverage.not_covered {
+        lines.push(format!(
+            "not covered {} {}: {}",
+            not_covered.packages, not_covered.database, not_covered.cause
+        ));
+    }
+    for (database, statements) in &coverage.conflicts {
+        let statements: Vec<_> = statements
+            .iter()
+            .map(|statement| format!("{} says {}", statement.source, statement.release))
+            .collect();
+        lines.push(format!("conflict {database} {}", statements.join(", ")));
+    }
+    for (database, layer) in &coverage.deleted_databases {
+        lines.push(format!("deleted {database} after layer {layer}"));
+    }
+    for removed in &coverage.removed.first {
+        lines.push(format!(
+            "removed {} {} after layer {}",
+            removed.name, removed.version, removed.last_layer
+        ));
+    }
+    for list in &coverage.lists_without_package.first {
+        lines.push(format!("list without package {list}"));
+    }
+    for package in &coverage.packages_without_files.first {
+        lines.push(format!("without files {package}"));
+    }
+    assert_eq!(lines.is_empty(), coverage.is_complete());
+    lines
+}
+
+/// `os-release` of Debian.
+const DEBIAN_12: &str = "ID=debian\nVERSION_ID=\"12\"\n";
+
+/// A stanza of dpkg.
+fn stanza(name: &str, source: &str, version: &str) -> String {
+    format!(
+        "Package: {name}\nStatus: install ok installed\nArchitecture: amd64\nSource: {source}\n\
+         Version: {version}\n\n"
+    )
+}
+
+/// An ELF file without anything else, which differs by what follows.
+fn elf(rest: &str) -> Node {
+    let mut bytes = vec![0; 64];
+    bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+    bytes[16] = 3;
+    bytes.extend(rest.as_bytes());
+    Node::File(bytes)
+}
+
+/// A Debian image with a library and its database.
+fn debian() -> Vec<(&'static str, Node)> {
+    vec![
+        ("etc/os-release", text(DEBIAN_12)),
+        ("etc/debian_version", text("12.5\n")),
+        (
+            "var/lib/dpkg/status",
+            text(&format!(
+                "{}{}",
+                stanza("base-files", "base-files", "12.4+deb12u5"),
+                stanza("libssl3", "openssl", "3.0.9-1"),
+            )),
+        ),
+        (
+            "var/lib/dpkg/info/libssl3:amd64.list",
+            text("/.\n/usr/lib/libssl.so.3\n/usr/share/doc/libssl3/copyright\n"),
+        ),
+        ("usr/lib/libssl.so.3", elf("libssl")),
+    ]
+}
+
+const DEBIAN_PACKAGES: [&str; 2] = [
+    "Debian:12 base-files 12.4+deb12u5 from base-files 12.4+deb12u5 layer 0",
+    "Debian:12 libssl3 3.0.9-1 from openssl 3.0.9-1 layer 0",
+];
+
+#[test]
+fn packages_of_debian_have_their_source_and_own_their_files() {
+    let found = inventory(&Image::of(vec![debian()]));
+    assert_eq!(packages(&found), DEBIAN_PACKAGES);
+    assert_eq!(coverage(&found), [""; 0]);
+    assert_eq!(found.coverage.binaries, 1);
+}
+
+#[test]
+fn packages_of_alpine_have_their_origin_and_own_their_files() {
+    let database = "P:alpine-release\nV:3.18.4-r0\no:alpine-base\nA:x86_64\n\n\
+                    P:libssl3\nV:3.1.0-r1\no:openssl\nA:x86_64\nF:lib\nR:libssl.so.3\n\n";
+    for path in ["lib/apk/db/installed", "usr/lib/apk/db/installed"] {
+        let found = inventory(&Image::of(vec![vec![
+            ("etc/os-release", text("ID=alpine\nVERSION_ID=3.18.4\n")),
+            ("etc/alpine-release", text("3.18.4\n")),
+            (path, text(database)),
+            ("lib/libssl.so.3", elf("a")),
+        ]]));
+        assert_eq!(
+            packages(&found),
+            [
+                "Alpine:v3.18 alpine-release 3.18.4-r0 from alpine-base 3.18.4-r0 layer 0",
+                "Alpine:v3.18 libssl3 3.1.0-r1 from openssl 3.1.0-r1 layer 0",
+            ]
+        );
+        assert_eq!(coverage(&found), [""; 0]);
+    }
+}
+
+#[test]
+fn an_image_of_status_files_is_covered() {
+    let found = inventory(&Image::of(vec![vec![
+        ("usr/lib/os-release", text(DEBIAN_12)),
+        ("etc/os-release", Node::Link("../usr/lib/os-release")),
+        (
+            "var/lib/dpkg/status.d/libssl3",
+            text("Package: libssl3\nVersion: 3.0.9-1\nSource: openssl\n"),
+        ),
+        (
+            "var/lib/dpkg/status.d/libssl3.md5sums",
+            text("00000000000000000000000000000000  usr/lib/libssl.so.3\n"),
+        ),
+        ("usr/lib/libssl.so.3", elf("a")),
+    ]]));
+    assert_eq!(
+        packages(&found),
+        ["Debian:12 libssl3 3.0.9-1 from openssl 3.0.9-1 layer 0"]
+    );
+    assert_eq!(coverage(&found), [""; 0]);
+}
+
+#[test]
+fn what_no_package_explains_is_listed() {
+    let mut files = debian();
+    files.extend([
+        ("opt/app", elf("app")),
+        ("usr/lib/libssl.so.4", Node::Link("libssl.so.3")),
+        ("opt/linked", Node::HardLink("usr/lib/libssl.so.3")),
+        ("var/lib/dpkg/info/gone.list", text("/usr/lib/libgone.so\n")),
+        ("usr/lib/libgone.so", elf("gone")),
+        // Configuration stays when a package is removed.
+        (
+            "var/lib/dpkg/info/removed.list",
+            text("/etc/removed.conf\n"),
+        ),
+        ("etc/removed.conf", text("a")),
+        (
+            "var/lib/dpkg/info/base-files.list",
+            text("/usr/share/base\n"),
+        ),
+    ]);
+    let found = inventory(&Image::of(vec![files]));
+    assert_eq!(packages(&found), DEBIAN_PACKAGES);
+    assert_eq!(
+        coverage(&found),
+        [
+            "unidentified ELF opt/app",
+            "unidentified ELF usr/lib/libgone.so",
+            "list without package var/lib/dpkg/info/gone.list",
+            "without files base-files 12.4+deb12u5",
+        ]
+    );
+}
+
+#[test]
+fn files_that_images_leave_out_are_not_missing() {
+    let mut files = debian();
+    files.extend([
+        (
+            "var/lib/dpkg/info/base-files.list",
+            text("/.\n/usr/share\n/usr/share/doc/base-files/copyright\n"),
+        ),
+        ("usr/share/other", text("a")),
+    ]);
+    assert_eq!(coverage(&inventory(&Image::of(vec![files]))), [""; 0]);
+}
+
+#[test]
+fn a_diverted_file_has_its_package() {
+    let mut files = debian();
+    files.extend([
+        (
+            "var/lib/dpkg/diversions",
+            text("/usr/lib/libssl.so.3\n/usr/lib/libssl.so.3.distrib\nother\n"),
+        ),
+        ("usr/lib/libssl.so.3.distrib", elf("diverted")),
+    ]);
+    let found = inventory(&Image::of(vec![files]));
+    assert_eq!(coverage(&found), ["unidentified ELF usr/lib/libssl.so.3"]);
+}
+
+#[test]
+fn a_derivative_is_not_covered_by_its_parent() {
+    let mut files = debian();
+    files[0].1 = text("ID=kali\nID_LIKE=debian\nPRETTY_NAME=\"Kali Linux\"\n");
+    let found = inventory(&Image::of(vec![files]));
+    assert_eq!(packages(&found), [""; 0]);
+    assert_eq!(
+        coverage(&found),
+        [
+            "not covered 2 dpkg: the packages are of Kali Linux; advisories of the distribution \
+             that it is derived from do not cover them"
+        ]
+    );
+}
+
+#[test]
+fn crates_of_other_sources_are_marked() {
+    let found = inventory(&Image::of(vec![vec![("usr/bin/a", image::rust_binary())]]));
+    assert_eq!(
+        packages(&found),
+        [
+            "crates.io own 0.1.0 layer 0 OtherSource",
+            "crates.io time 0.1.43 layer 0",
+        ]
+    );
+    assert_eq!(coverage(&found), [""; 0]);
+    assert_eq!(found.packages[0].marks, [Mark::OtherSource]);
+}
