@@ -16,6 +16,7 @@ pub mod python;
 mod records;
 pub mod release;
 pub mod rust;
+mod stated;
 
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -173,6 +174,17 @@ pub const PLACES: &[&str] = &[
     "etc/alpine-release",
     "etc/lsb-release",
 ];
+
+/// Whether a symbolic link at this path gives a meaning to what it leads to, as in `node_modules/lodash`. A file that it
+/// leads to has to be read under the path of the link as well. Of a directory, the files in it, up to [`LINK_DEPTH`]
+/// levels, have to be read under that path as far as they have an [`interest`] there.
+#[must_use]
+pub fn gives_meaning(link: &[u8]) -> bool {
+    python::gives_meaning(link) || npm::gives_meaning(link) || java::gives_meaning(link)
+}
+
+/// Levels of directories behind a link that [`gives_meaning`]: those of `@scope/name/package.json`.
+pub const LINK_DEPTH: usize = 3;
 
 /// A part of a file that could not be read.
 pub(crate) fn not_read(what: &str, cause: impl Into<String>) -> Fact {

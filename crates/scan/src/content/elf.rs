@@ -93,8 +93,9 @@ pub(super) fn read(_path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMu
 fn read_go(file: &mut File<'_>, parts: &Parts, facts: &mut dyn FnMut(Fact)) {
     let sections = parts.named(GO_SECTION).map(|section| section.range);
     let writable = parts.data(true);
-    // A binary without sections is searched. Linkers write the build information to either kind of data.
-    let ranges = sections.chain(writable).chain(parts.data(false));
+    // The linker writes it to data that is writable. Without sections, nothing says that another one did not.
+    let others = parts.data(false).filter(|_| parts.sections.is_empty());
+    let ranges = sections.chain(writable).chain(others);
     let mut left = SEARCH_LIMIT;
     let mut places = PLACES_LIMIT;
     for range in ranges {

@@ -8,6 +8,8 @@ mod layers;
 mod owners;
 
 use super::{BinaryKind, Inventory, Mark, inventory};
+use crate::content::Fact;
+use crate::content::java::{Archive, Artifact, Source};
 use image::{Image, Node, text};
 
 /// The packages, a line each: name, version, ecosystem, layer, owner and marks.
@@ -261,6 +263,90 @@ fn a_derivative_is_not_covered_by_its_parent() {
              that it is derived from do not cover them"
         ]
     );
+}
+
+#[test]
+fn files_of_packages_of_languages_are_identified() {
+    let site = "usr/lib/python3/site-packages/";
+    let found = inventory(&Image::of(vec![vec![
+        (
+            "usr/lib/python3/site-packages/X-1.0.dist-info/METADATA",
+            text("Metadata-Version: 2.1\nName: X\nVersion: 1.0\n"),
+        ),
+        (
+            "usr/lib/python3/site-packages/X-1.0.dist-info/RECORD",
+            text("x/x.so,sha256=a,1\n../../../bin/x,sha256=a,1\n"),
+        ),
+        ("usr/lib/python3/site-packages/x/x.so", elf("a")),
+        ("usr/bin/x", elf("b")),
+        ("usr/lib/python3/site-packages/x/y.so", elf("c")),
+        (
+            "app/node_modules/@a/b/package.json",
+            text("{\"name\": \"@a/b\", \"version\": \"2.0.0\"}"),
+        ),
+        ("app/node_modules/@a/b/build/b.node", elf("d")),
+        ("app/node_modules/@a/c.node", elf("e")),
+    ]]));
+    assert_eq!(
+        packages(&found),
+        ["npm @a/b 2.0.0 layer 0", "PyPI x 1.0 layer 0"]
+    );
+    let paths: Vec<_> = found
+        .packages
+        .iter()
+        .map(|located| located.package.path.clone().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "app/node_modules/@a/b".to_owned(),
+            format!("{site}X-1.0.dist-info")
+        ]
+    );
+    assert_eq!(
+        coverage(&found),
+        [
+            "unidentified ELF app/node_modules/@a/c.node",
+            "unidentified ELF usr/lib/python3/site-packages/x/y.so",
+        ]
+    );
+}
+
+#[test]
+fn archives_of_java_have_a_package_each_or_are_listed() {
+    let archive = |path: &str, group: Option<&str>, artifacts: &[&str]| {
+        let artifacts = artifacts.iter().map(|artifact| Artifact {
+            group: group.map(str::to_owned),
+            artifact: (*artifact).to_owned(),
+            version: "1.0".to_owned(),
+            source: Source::PomProperties,
+        });
+        Fact::Java(Archive {
+            path: path.to_owned(),
+            artifacts: artifacts.collect(),
+        })
+    };
+    let found = inventory(&Image::of(vec![vec![(
+        "app.war",
+        Node::Says(vec![
+            archive("", None, &["app"]),
+            archive("lib/a.jar", Some("org.a"), &["a", "shaded"]),
+            archive("lib/b.jar", None, &[]),
+        ]),
+    )]]));
+    assert_eq!(
+        packages(&found),
+        [
+            "Maven *:app 1.0 layer 0 AnyGroup",
+            "Maven org.a:a 1.0 layer 0",
+            "Maven org.a:shaded 1.0 layer 0",
+        ]
+    );
+    assert_eq!(
+        found.packages[1].package.path.as_deref(),
+        Some("app.war!/lib/a.jar")
+    );
+    assert_eq!(coverage(&found), ["unidentified Java app.war!/lib/b.jar"]);
 }
 
 #[test]
