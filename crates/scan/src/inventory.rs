@@ -20,7 +20,7 @@ pub use coverage::{
     BinaryKind, Coverage, LIST_LIMIT, List, NotCovered, NotRead, Removed, Unidentified,
 };
 pub use distribution::{Database, Statement};
-pub use files::{FileId, FileKind, Files};
+pub use files::{FileId, Files, Found};
 pub use owners::{Settled, settle};
 
 use crate::ecosystem::Ecosystem;

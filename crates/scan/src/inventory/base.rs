@@ -65,6 +65,7 @@ mod tests {
         }
         // The image's own command is after the last layer, and a layer is no command without one.
         assert_eq!(guessed_base(&[layer("ADD"), own]), None);
+        assert_eq!(guessed_base(&[layer("ADD"), own, empty("USER a")]), None);
         assert_eq!(guessed_base(&[layer("CMD x"), layer("COPY")]), None);
         assert_eq!(guessed_base(&[empty("CMD x"), layer("COPY")]), Some(0));
         assert_eq!(guessed_base(&[own]), None);

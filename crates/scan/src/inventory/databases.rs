@@ -5,7 +5,7 @@
 //! Invariant: a database that a layer deletes or shortens hides no package whose files stay.
 
 use super::distribution::{Database, Distribution, distribution};
-use super::files::{FileId, FileKind, Files};
+use super::files::{FileId, Files, Found};
 use super::{Inventory, Located, Mark, Seen, shown};
 use crate::content::Fact;
 use crate::content::paths::Paths;
@@ -185,8 +185,8 @@ impl<'a> Databases<'a> {
                     })
                     .collect();
                 let is_there = |path: &[u8]| {
-                    let id = files.resolve(path);
-                    id.is_some_and(|id| files.kind(id) == FileKind::Regular) && !can_stay(path)
+                    let found = files.resolve(path).and_then(Found::file);
+                    found.is_some() && !can_stay(path)
                 };
                 if of.is_empty() && list.paths.iter().any(is_there) {
                     self.lists_without_package.push(path.clone());
@@ -207,14 +207,18 @@ impl<'a> Databases<'a> {
                     Some(_) | None => path,
                 };
                 match files.resolve(path) {
-                    Some(id) if files.kind(id) == FileKind::Regular => {
+                    Some(Found::File(id)) => {
                         self.owners.entry(id).or_insert(index);
                         has_file.insert(index);
                     }
-                    Some(id) if files.kind(id) == FileKind::Directory => {}
-                    Some(_) => drop(has_file.insert(index)),
+                    Some(Found::Other) => {
+                        has_file.insert(index);
+                    }
+                    Some(Found::Directory) => {}
                     None if LEFT_OUT.iter().any(|left_out| path.starts_with(left_out)) => {}
-                    None => drop(lacks_file.insert(index)),
+                    None => {
+                        lacks_file.insert(index);
+                    }
                 }
             }
         }
@@ -293,10 +297,10 @@ impl<'a> Databases<'a> {
     fn kept(&self, files: &dyn Files, layer: u32, paths: &[&[u8]]) -> Vec<FileId> {
         let own = paths.iter().filter(|path| !can_stay(path));
         own.filter_map(|path| {
-            let id = files.resolve(path)?;
-            let is_kept = files.kind(id) == FileKind::Regular
-                && !self.owners.contains_key(&id)
-                && files.resolve_at(layer, path) == Some(id);
+            let found = files.resolve(path)?;
+            let id = found.file()?;
+            let is_kept =
+                !self.owners.contains_key(&id) && files.resolve_at(layer, path) == Some(found);
             is_kept.then_some(id)
         })
         .collect()
@@ -397,7 +401,7 @@ fn database_files(files: &dyn Files, seen: &Seen, layer: u32) -> Vec<FileId> {
     let own = seen.databases.iter().map(|(path, _)| &**path);
     let paths = PLACES.into_iter().chain(own);
     let ids: BTreeSet<FileId> = paths
-        .filter_map(|path| files.resolve_at(layer, path))
+        .filter_map(|path| files.resolve_at(layer, path)?.file())
         .collect();
     let mut ids = ids;
     files.list_at(layer, STATUS_D, &mut |id| {
@@ -420,7 +424,7 @@ fn lists_at<'a>(files: &'a dyn Files, layer: u32, key: Key<'a>) -> Vec<&'a Paths
     }
     let ids = paths
         .iter()
-        .filter_map(|path| files.resolve_at(layer, path.as_bytes()));
+        .filter_map(|path| files.resolve_at(layer, path.as_bytes())?.file());
     let facts = ids.flat_map(|id| files.facts(id));
     facts
         .filter_map(|fact| {

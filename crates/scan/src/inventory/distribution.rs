@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::files::Files;
+use super::files::{Files, Found};
 use crate::content::Fact;
 use crate::content::release::{Lsb, Os, Release};
 use crate::ecosystem::Ecosystem;
@@ -172,7 +172,7 @@ fn statements(
 ) -> Vec<(String, Named)> {
     let mut statements = Vec::new();
     let releases = |path: &str| {
-        let id = files.resolve(path.as_bytes());
+        let id = files.resolve(path.as_bytes()).and_then(Found::file);
         let facts = id.map(|id| files.facts(id)).unwrap_or_default();
         facts.iter().filter_map(|fact| {
             let Fact::Release(release) = fact else {

@@ -8,38 +8,50 @@ use crate::content::Fact;
 
 /// A file: the same one under each of its hard links. A file that a layer replaces is another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileId(pub u64);
+pub struct FileId {
+    /// The layer that has its content, from 0 for the lowest.
+    pub layer: u32,
+    /// Its number among the files of the layer.
+    pub ordinal: u32,
+}
 
-/// What a file is.
+/// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileKind {
+pub enum Found {
     /// A file with content.
-    Regular,
+    File(FileId),
     /// A directory.
     Directory,
-    /// A symbolic link.
-    Link,
     /// A device, a pipe or a socket.
     Other,
 }
 
+impl Found {
+    /// The file with content. None if it is something else.
+    #[must_use]
+    pub fn file(self) -> Option<FileId> {
+        match self {
+            Self::File(id) => Some(id),
+            Self::Directory | Self::Other => None,
+        }
+    }
+}
+
 /// The files of an image and what they say. Paths are relative to its root and have no `/` at either end.
 pub trait Files {
-    /// Visits each file of the final tree under each of its paths. No directory of a path is a symbolic link.
+    /// Visits each file with content of the final tree, under each of its paths. No directory of a path is a symbolic
+    /// link.
     fn walk(&self, visit: &mut dyn FnMut(&[u8], FileId));
 
-    /// What a file is.
-    fn kind(&self, id: FileId) -> FileKind;
+    /// What a path leads to in the final tree, through symbolic links and `..`, as a process in the image finds it. None
+    /// if there is nothing.
+    fn resolve(&self, path: &[u8]) -> Option<Found>;
 
-    /// The file that a path leads to in the final tree, through symbolic links and `..`, as a process in the image finds
-    /// it. None if there is none.
-    fn resolve(&self, path: &[u8]) -> Option<FileId>;
+    /// What a path leads to in the tree of the layers from 0 to this one.
+    fn resolve_at(&self, layer: u32, path: &[u8]) -> Option<Found>;
 
-    /// The file that a path leads to in the tree of the layers from 0 to this one.
-    fn resolve_at(&self, layer: u32, path: &[u8]) -> Option<FileId>;
-
-    /// Visits the files directly in a directory, in the tree of the layers from 0 to this one. The path of the directory
-    /// is resolved; there are no files if it leads to no directory.
+    /// Visits the files with content directly in a directory, in the tree of the layers from 0 to this one. The path of
+    /// the directory is resolved; there are no files if it leads to no directory.
     fn list_at(&self, layer: u32, directory: &[u8], visit: &mut dyn FnMut(FileId));
 
     /// What a file says. If it was read under several paths, what it says under each of them.
@@ -47,7 +59,4 @@ pub trait Files {
 
     /// The number of layers.
     fn layers(&self) -> u32;
-
-    /// The layer that has the content of a file.
-    fn layer(&self, id: FileId) -> u32;
 }

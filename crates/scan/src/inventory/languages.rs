@@ -4,7 +4,7 @@
 //! packages of distributions.
 //! Invariant: each file that names a package counts, whoever installed it. Its owner is named.
 
-use super::files::{FileId, Files};
+use super::files::{FileId, Files, Found};
 use super::{Located, Mark, Seen, shown};
 use crate::content::java::Archive;
 use crate::content::{Fact, go, npm, python, rust};
@@ -125,7 +125,8 @@ impl Languages {
                     let directory = parent(place(path, fact));
                     for file in distribution.files.iter() {
                         let file = [directory, b"/", file].concat();
-                        self.identified.extend(files.resolve(&file));
+                        let found = files.resolve(&file).and_then(Found::file);
+                        self.identified.extend(found);
                     }
                 }
                 Fact::Java(_)
@@ -251,21 +252,20 @@ fn layer(
     key: &Key,
     keys: &mut HashMap<FileId, Rc<HashSet<Key>>>,
 ) -> u32 {
-    let mut layer = files.layer(id);
+    let mut layer = id.layer;
     while let Some(below) = layer.checked_sub(1) {
-        let Some(before) = files.resolve_at(below, path) else {
+        let Some(Found::File(before)) = files.resolve_at(below, path) else {
             break;
         };
         let named = keys.entry(before).or_insert_with(|| {
             let facts = files.facts(before).iter();
             Rc::new(facts.flat_map(named).map(|named| named.key()).collect())
         });
-        let lower = files.layer(before);
-        // A file that is linked to another path has a layer below that of the path.
-        if !named.contains(key) || lower >= layer {
+        // A file that is linked to another path can have a higher layer than the path.
+        if !named.contains(key) || before.layer >= layer {
             break;
         }
-        layer = lower;
+        layer = before.layer;
     }
     layer
 }

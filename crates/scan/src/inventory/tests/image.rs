@@ -2,7 +2,7 @@
 //!
 //! Here: as much of a tree as tests need. Not here: the tree of a real image (`crates/image`).
 
-use super::super::{FileId, FileKind, Files};
+use super::super::{FileId, Files, Found};
 use crate::content::{self, Fact, Interest, rust};
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -39,12 +39,12 @@ pub(crate) fn rust_binary() -> Node {
 }
 
 #[derive(Clone, Copy)]
-enum Found {
+enum Entry {
     File(usize),
     Link(&'static str),
 }
 
-type Tree = BTreeMap<Vec<u8>, Found>;
+type Tree = BTreeMap<Vec<u8>, Entry>;
 
 struct File {
     layer: u32,
@@ -76,7 +76,7 @@ impl Image {
                     }
                     Node::Says(facts) => (Vec::new(), facts),
                     Node::Link(target) => {
-                        tree.insert(path.into(), Found::Link(target));
+                        tree.insert(path.into(), Entry::Link(target));
                         continue;
                     }
                     Node::HardLink(other) => {
@@ -92,7 +92,7 @@ impl Image {
                         continue;
                     }
                 };
-                tree.insert(path.into(), Found::File(image.files.len()));
+                tree.insert(path.into(), Entry::File(image.files.len()));
                 image.files.push(File {
                     layer,
                     content,
@@ -121,7 +121,7 @@ impl Image {
                 } else {
                     continue;
                 };
-                if let (Found::File(index), true) = (found, *own != read_as) {
+                if let (Entry::File(index), true) = (found, *own != read_as) {
                     let file = &mut self.files[*index];
                     let more = facts(&String::from_utf8(read_as).unwrap(), &file.content);
                     let more: Vec<_> = more
@@ -171,7 +171,7 @@ fn real_path(tree: &Tree, path: &[u8]) -> Option<Vec<u8>> {
         }
         next.extend(&name);
         match tree.get(&next) {
-            Some(Found::Link(target)) => {
+            Some(Entry::Link(target)) => {
                 links += 1;
                 if links > 40 {
                     return None;
@@ -187,51 +187,48 @@ fn real_path(tree: &Tree, path: &[u8]) -> Option<Vec<u8>> {
                         .map(<[u8]>::to_vec),
                 );
             }
-            Some(Found::File(_)) | None => real = next,
+            Some(Entry::File(_)) | None => real = next,
         }
     }
     Some(real)
 }
 
 impl Image {
-    fn find(&self, tree: &Tree, path: &[u8]) -> Option<FileId> {
+    fn find(&self, tree: &Tree, path: &[u8]) -> Option<Found> {
         let real = real_path(tree, path)?;
         match tree.get(&real) {
-            Some(Found::File(index)) => Some(FileId(*index as u64)),
-            Some(Found::Link(_)) => None,
+            Some(Entry::File(index)) => Some(Found::File(self.id(*index))),
+            Some(Entry::Link(_)) => None,
             None => {
                 let below = [&*real, b"/"].concat();
                 let is_directory = tree.keys().any(|own| own.starts_with(&below));
-                // All directories are one.
-                is_directory.then_some(FileId(self.files.len() as u64))
+                is_directory.then_some(Found::Directory)
             }
         }
     }
 
-    fn file(&self, id: FileId) -> Option<&File> {
-        self.files.get(usize::try_from(id.0).unwrap())
+    fn id(&self, index: usize) -> FileId {
+        FileId {
+            layer: self.files[index].layer,
+            ordinal: u32::try_from(index).unwrap(),
+        }
     }
 }
 
 impl Files for Image {
     fn walk(&self, visit: &mut dyn FnMut(&[u8], FileId)) {
         for (path, found) in self.trees.last().into_iter().flatten() {
-            if let Found::File(index) = found {
-                visit(path, FileId(*index as u64));
+            if let Entry::File(index) = found {
+                visit(path, self.id(*index));
             }
         }
     }
 
-    fn kind(&self, id: FileId) -> FileKind {
-        self.file(id)
-            .map_or(FileKind::Directory, |_| FileKind::Regular)
-    }
-
-    fn resolve(&self, path: &[u8]) -> Option<FileId> {
+    fn resolve(&self, path: &[u8]) -> Option<Found> {
         self.find(self.trees.last()?, path)
     }
 
-    fn resolve_at(&self, layer: u32, path: &[u8]) -> Option<FileId> {
+    fn resolve_at(&self, layer: u32, path: &[u8]) -> Option<Found> {
         self.find(self.trees.get(layer as usize)?, path)
     }
 
@@ -242,23 +239,19 @@ impl Files for Image {
         let below = [&*real_path(tree, directory).unwrap(), b"/"].concat();
         for (path, found) in tree {
             let name = path.strip_prefix(&*below);
-            if let (Some(name), Found::File(index)) = (name, found)
+            if let (Some(name), Entry::File(index)) = (name, found)
                 && !name.contains(&b'/')
             {
-                visit(FileId(*index as u64));
+                visit(self.id(*index));
             }
         }
     }
 
     fn facts(&self, id: FileId) -> &[Fact] {
-        self.file(id).map_or(&[], |file| &file.facts)
+        &self.files[id.ordinal as usize].facts
     }
 
     fn layers(&self) -> u32 {
         u32::try_from(self.trees.len()).unwrap()
-    }
-
-    fn layer(&self, id: FileId) -> u32 {
-        self.file(id).map_or(0, |file| file.layer)
     }
 }
