@@ -65,7 +65,7 @@ pub enum Mark {
     /// It is not of the registry of its ecosystem, or the file does not say so. The registry can have another package
     /// of its name.
     OtherSource,
-    /// A later layer removed it from the database and kept files of it.
+    /// A later layer removed it from the database, or gave it another version there, and kept files of it.
     NotInDatabase,
     /// Files disagree about the release. The package counts for each release that is named.
     ReleaseConflict,

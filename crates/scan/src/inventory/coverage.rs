@@ -27,7 +27,7 @@ pub struct Coverage {
     pub conflicts: Vec<(Database, Vec<Statement>)>,
     /// Databases that a layer deleted, with the last layer that has them.
     pub deleted_databases: Vec<(Database, u32)>,
-    /// Packages that a layer removed from a database that others are still in, or with it, and whose files stay.
+    /// Packages that a layer removed from a database, with it, or gave another version there, and whose files stay.
     pub removed: List<Removed>,
     /// Lists of the files of packages that are not installed, and of which files are there.
     pub lists_without_package: List<String>,
@@ -112,7 +112,7 @@ pub struct NotCovered {
     pub cause: String,
 }
 
-/// A package that a layer removed from its database, and whose files stay.
+/// A package that a layer removed from its database, or gave another version there, and whose files stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
     /// Its name.

@@ -188,6 +188,11 @@ impl<'a> Databases<'a> {
                     let found = files.resolve(path).and_then(Found::file);
                     found.is_some() && !can_stay(path)
                 };
+                let of = if of.is_empty() {
+                    self.of_sibling(files, path, &by_name)
+                } else {
+                    of
+                };
                 if of.is_empty() && list.paths.iter().any(is_there) {
                     self.lists_without_package.push(path.clone());
                 }
@@ -227,11 +232,28 @@ impl<'a> Databases<'a> {
         }
     }
 
+    /// The packages of the file of `status.d` that a list of files is beside. It can have another name than its package.
+    fn of_sibling(
+        &self,
+        files: &dyn Files,
+        path: &[u8],
+        by_name: &HashMap<&str, Vec<usize>>,
+    ) -> Vec<usize> {
+        let sibling = path.strip_suffix(b".md5sums");
+        let found = sibling.and_then(|path| files.resolve(path));
+        let Some(id) = found.and_then(Found::file) else {
+            return Vec::new();
+        };
+        let named = entries(files, id).filter_map(|entry| by_name.get(entry.key.name));
+        named.flatten().copied().collect()
+    }
+
     /// Goes down through the layers: finds the lowest one from which each package stays, and packages that a later layer
-    /// removed from the database while it kept files of them.
+    /// removed from the database, or gave another version, while it kept files of them.
     fn follow(&mut self, files: &'a dyn Files, seen: &Seen, top: u32) {
-        let mut kinds: HashSet<_> = self.installed.iter().map(|i| i.key.kind()).collect();
-        let mut tried = HashSet::new();
+        let all = self.installed.iter().enumerate();
+        let mut kinds: HashMap<_, usize> = all.map(|(n, i)| (i.key.kind(), n)).collect();
+        let mut tried: HashSet<Key<'a>> = self.installed.iter().map(|i| i.key).collect();
         let mut alive: Vec<usize> = (0..self.installed.len()).collect();
         let present: BTreeSet<Database> = self.installed.iter().map(|i| i.key.database).collect();
         let mut deleted: BTreeSet<Database> = BTreeSet::new();
@@ -250,19 +272,23 @@ impl<'a> Databases<'a> {
                     if !present.contains(&database) && deleted.insert(database) {
                         self.deleted.push((database, layer));
                     }
-                    if layer == top || kinds.contains(&entry.key.kind()) || !tried.insert(entry.key)
-                    {
+                    if layer == top || !tried.insert(entry.key) {
                         continue;
                     }
                     let paths = paths_at(files, layer, &entry);
-                    let kept = self.kept(files, layer, &paths);
+                    let other = kinds.get(&entry.key.kind()).copied();
+                    let kept = match other {
+                        Some(other) => self.unchanged(files, layer, &paths, other),
+                        None => self.kept(files, layer, &paths),
+                    };
                     // Without its list, nothing says that its files were removed with the database.
-                    let is_unknown = paths.is_empty() && deleted.contains(&database);
+                    let is_unknown =
+                        other.is_none() && paths.is_empty() && deleted.contains(&database);
                     if kept.is_empty() && !is_unknown {
                         continue;
                     }
-                    kinds.insert(entry.key.kind());
                     let index = self.installed.len();
+                    kinds.insert(entry.key.kind(), index);
                     for id in kept {
                         self.owners.entry(id).or_insert(index);
                     }
@@ -304,6 +330,30 @@ impl<'a> Databases<'a> {
             is_kept.then_some(id)
         })
         .collect()
+    }
+
+    /// The binaries of a package that are still the same ones, although the database has another version of it (`other`).
+    /// dpkg and apk write each file of a package again, so nothing but the database was changed.
+    fn unchanged(
+        &self,
+        files: &dyn Files,
+        layer: u32,
+        paths: &[&[u8]],
+        other: usize,
+    ) -> Vec<FileId> {
+        let is_binary = |id: FileId| {
+            let mut facts = files.facts(id).iter();
+            facts.any(|fact| matches!(fact, Fact::Elf(_) | Fact::Java(_)))
+        };
+        let all = paths.iter().filter_map(|path| {
+            let found = files.resolve(path)?;
+            let id = found.file()?;
+            let is_unchanged = self.owners.get(&id) == Some(&other)
+                && is_binary(id)
+                && files.resolve_at(layer, path) == Some(found);
+            is_unchanged.then_some(id)
+        });
+        all.collect()
     }
 
     /// Finds where the packages of each kind of database are from.

@@ -33,6 +33,15 @@ fn stanzas(names: &[&str]) -> Node {
 
 const REMOVED: &str = "Debian:12 libssl3 3.0.9-1 from openssl 3.0.9-1 layer 0 NotInDatabase";
 
+/// A database with a later version of the library.
+fn another_version() -> (&'static str, Node) {
+    let stanzas = [
+        stanza("base-files", "base-files", "12.4+deb12u5"),
+        stanza("libssl3", "openssl", "99"),
+    ];
+    ("var/lib/dpkg/status", text(&stanzas.concat()))
+}
+
 fn deleted_databases() -> Vec<Case> {
     vec![
         Case {
@@ -121,6 +130,25 @@ fn deleted_stanzas() -> Vec<Case> {
                 ],
             ],
             packages: vec![BASE, "Debian:12 libssl3t64 1 from libssl3t64 1 layer 1"],
+            coverage: vec![],
+        },
+        Case {
+            name: "a stanza has another version and its library is kept",
+            layers: vec![debian(), vec![another_version()]],
+            packages: vec![
+                BASE,
+                "Debian:12 libssl3 99 from openssl 99 layer 1",
+                REMOVED,
+            ],
+            coverage: vec!["removed libssl3 3.0.9-1 after layer 0"],
+        },
+        Case {
+            name: "the package is upgraded",
+            layers: vec![
+                debian(),
+                vec![another_version(), ("usr/lib/libssl.so.3", elf("new"))],
+            ],
+            packages: vec![BASE, "Debian:12 libssl3 99 from openssl 99 layer 1"],
             coverage: vec![],
         },
         Case {
