@@ -189,7 +189,7 @@ impl<'a> Databases<'a> {
                     found.is_some() && !can_stay(path)
                 };
                 let of = if of.is_empty() {
-                    self.of_sibling(files, path, &by_name)
+                    of_sibling(files, path, &by_name)
                 } else {
                     of
                 };
@@ -230,22 +230,6 @@ impl<'a> Databases<'a> {
         for (index, installed) in self.installed.iter_mut().enumerate() {
             installed.is_without_files = lacks_file.contains(&index) && !has_file.contains(&index);
         }
-    }
-
-    /// The packages of the file of `status.d` that a list of files is beside. It can have another name than its package.
-    fn of_sibling(
-        &self,
-        files: &dyn Files,
-        path: &[u8],
-        by_name: &HashMap<&str, Vec<usize>>,
-    ) -> Vec<usize> {
-        let sibling = path.strip_suffix(b".md5sums");
-        let found = sibling.and_then(|path| files.resolve(path));
-        let Some(id) = found.and_then(Found::file) else {
-            return Vec::new();
-        };
-        let named = entries(files, id).filter_map(|entry| by_name.get(entry.key.name));
-        named.flatten().copied().collect()
     }
 
     /// Goes down through the layers: finds the lowest one from which each package stays, and packages that a later layer
@@ -422,6 +406,17 @@ impl<'a> Databases<'a> {
         let mut all = self.distributions.iter();
         all.find(|(of, _)| *of == database).map(|(_, found)| found)
     }
+}
+
+/// The packages of the file of `status.d` that a list of files is beside. It can have another name than its package.
+fn of_sibling(files: &dyn Files, path: &[u8], by_name: &HashMap<&str, Vec<usize>>) -> Vec<usize> {
+    let sibling = path.strip_suffix(b".md5sums");
+    let found = sibling.and_then(|path| files.resolve(path));
+    let Some(id) = found.and_then(Found::file) else {
+        return Vec::new();
+    };
+    let named = entries(files, id).filter_map(|entry| by_name.get(entry.key.name));
+    named.flatten().copied().collect()
 }
 
 /// Whether a file can stay when its package is removed.
