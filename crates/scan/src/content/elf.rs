@@ -1,0 +1,519 @@
+//! ELF files: executables and shared objects, and where compilers of Go and Rust store what a binary is built from.
+//!
+//! Here: sections, segments and where the build information is in them. Not here: what the build information says (`go`,
+//! `rust`).
+//! Invariant: pure, bounded reads. Each file that begins as an ELF file has the fact [`Fact::Elf`].
+
+#[cfg(test)]
+mod tests;
+
+use super::{Content, Fact, Interest, METADATA_LIMIT, go, not_read, rust};
+use crate::package::VERSION_LIMIT;
+use object::elf::{
+    self, ET_DYN, ET_EXEC, ET_REL, FileHeader32, FileHeader64, PF_W, PF_X, PN_XNUM, PT_LOAD,
+    SHN_XINDEX, SHT_NOBITS,
+};
+use object::pod::{self, Pod};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::{Endian, Endianness};
+use serde::{Deserialize, Serialize};
+use std::io::SeekFrom;
+use std::ops;
+
+/// What an ELF file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// An executable that is loaded at a fixed address.
+    Executable,
+    /// A shared object, or an executable that is loaded at any address.
+    Shared,
+    /// An object file or a kernel module.
+    Relocatable,
+    /// Something else, or a file whose header cannot be read.
+    Other,
+}
+
+/// Sections, and segments, that are looked at.
+const PARTS_LIMIT: usize = 1 << 16;
+/// Bytes that are read of one file.
+const READ_LIMIT: u64 = 128 << 20;
+/// Bytes that are searched for build information whose place no section names.
+const SEARCH_LIMIT: u64 = 64 << 20;
+/// Bytes that are searched at once. A multiple of [`ALIGNMENT`].
+const CHUNK: u64 = 1 << 20;
+/// Places of one file that begin as build information.
+const PLACES_LIMIT: usize = 16;
+
+const WHAT: &str = "ELF file";
+
+/// The begin of Go's build information, which has an address that is a multiple of 16.
+const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
+const ALIGNMENT: u64 = 16;
+const GO_SECTION: &[u8] = b".go.buildinfo";
+/// Sections that each Go binary has.
+const OTHER_GO_SECTIONS: [&[u8]; 2] = [b".gopclntab", b".note.go.buildid"];
+const RUST_SECTION: &[u8] = b".dep-v0";
+
+/// The version of Go and the lines about modules.
+type BuildStrings = (Vec<u8>, Vec<u8>);
+
+/// How a file is read.
+pub(super) fn interest(_path: &[u8], _size: u64, head: &[u8]) -> Interest {
+    if head.starts_with(&elf::ELFMAG) {
+        Interest::Seek
+    } else {
+        Interest::None
+    }
+}
+
+/// Adds what a file says.
+pub(super) fn read(_path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut(Fact)) {
+    let mut file = match File::of(content) {
+        Ok(file) => file,
+        Err(cause) => {
+            facts(Fact::Elf(Kind::Other));
+            return facts(not_read(WHAT, cause));
+        }
+    };
+    let (kind, parts) = file.parts();
+    facts(Fact::Elf(kind));
+    for cause in &parts.faults {
+        facts(not_read(WHAT, cause.clone()));
+    }
+    read_go(&mut file, &parts, facts);
+    for section in parts.named(RUST_SECTION).take(PLACES_LIMIT) {
+        match file.read(section.range.offset, section.range.size, METADATA_LIMIT) {
+            Ok(bytes) => rust::read(&bytes, facts),
+            Err(cause) => facts(not_read(rust::WHAT, cause)),
+        }
+    }
+}
+
+/// Adds the build information of Go, if there is some.
+fn read_go(file: &mut File<'_>, parts: &Parts, facts: &mut dyn FnMut(Fact)) {
+    let sections = parts.named(GO_SECTION).map(|section| section.range);
+    let writable = parts.data(true);
+    // The linker writes it to data that is writable. Without sections, nothing says that another one did not.
+    let others = parts.data(false).filter(|_| parts.sections.is_empty());
+    let ranges = sections.chain(writable).chain(others);
+    let mut left = SEARCH_LIMIT;
+    let mut places = PLACES_LIMIT;
+    for range in ranges {
+        let size = range.size.min(left);
+        left -= size;
+        match search(file, parts, Range { size, ..range }, &mut places) {
+            Ok(Some((version, modules))) => return go::read(&version, &modules, facts),
+            Ok(None) => {}
+            Err(cause) => return facts(not_read(go::WHAT, cause)),
+        }
+    }
+    let mut others = OTHER_GO_SECTIONS.iter();
+    if others.any(|name| parts.named(name).next().is_some()) {
+        facts(not_read(
+            go::WHAT,
+            "the file is built by Go and has no build information",
+        ));
+    }
+}
+
+/// The version of Go and the lines about modules that are found first. `places` is how many more places are tried.
+fn search(
+    file: &mut File<'_>,
+    parts: &Parts,
+    range: Range,
+    places: &mut usize,
+) -> Result<Option<BuildStrings>, String> {
+    let end = range.offset.saturating_add(range.size).min(file.size);
+    let misaligned = range.address % ALIGNMENT;
+    let first = (ALIGNMENT - misaligned) % ALIGNMENT;
+    let mut at = range.offset.saturating_add(first);
+    while at < end {
+        let size = CHUNK.min(end - at);
+        let chunk = file.read(at, size, usize::MAX)?;
+        for (index, place) in chunk.chunks(16).enumerate() {
+            if !place.starts_with(GO_MAGIC) {
+                continue;
+            }
+            let Some(fewer) = places.checked_sub(1) else {
+                return Ok(None);
+            };
+            *places = fewer;
+            let offset = at + index as u64 * ALIGNMENT;
+            if let Some(found) = build_information(file, parts, offset..end) {
+                return Ok(Some(found));
+            }
+        }
+        at += size;
+    }
+    Ok(None)
+}
+
+/// The version of Go and the lines about modules at the start of a range of the file. None if there is no build
+/// information.
+fn build_information(
+    file: &mut File<'_>,
+    parts: &Parts,
+    range: ops::Range<u64>,
+) -> Option<BuildStrings> {
+    const HEADER: u64 = 32;
+    let header = file.read(range.start, HEADER, usize::MAX).ok()?;
+    let (pointer_size, flags) = (*header.get(14)?, *header.get(15)?);
+    let (version, modules) = if flags & 2 == 0 {
+        // Before Go 1.18, or of another compiler: pointers to the two strings.
+        let pointers = Pointers {
+            size: usize::from(pointer_size),
+            is_big_endian: flags & 1 == 1,
+        };
+        let at = |index: usize| pointers.get(&header, 16 + index * pointers.size);
+        let version = pointers.string(file, parts, at(0)?, VERSION_LIMIT)?;
+        (
+            version,
+            pointers.string(file, parts, at(1)?, METADATA_LIMIT),
+        )
+    } else {
+        let mut rest = range.start.checked_add(HEADER)?..range.end;
+        let version = counted(file, &mut rest, VERSION_LIMIT)?;
+        (version, counted(file, &mut rest, METADATA_LIMIT))
+    };
+    let modules = modules.unwrap_or_default();
+    // 16 bytes before and after the lines mark them for those who search the file.
+    let lines = match modules.len().checked_sub(17) {
+        Some(newline @ 16..) if modules.get(newline) == Some(&b'\n') => {
+            modules.get(16..=newline).unwrap_or_default()
+        }
+        Some(_) | None => &[],
+    };
+    (!version.is_empty()).then(|| (version, lines.to_vec()))
+}
+
+/// A string after its length. The range then begins after it.
+fn counted(file: &mut File<'_>, range: &mut ops::Range<u64>, limit: usize) -> Option<Vec<u8>> {
+    let mut length = 0_u64;
+    // The length has seven bits in each byte, the lowest first.
+    for shift in (0..63).step_by(7) {
+        let byte = *file.read(range.start, 1, 1).ok()?.first()?;
+        range.start = range.start.checked_add(1)?;
+        length |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            let start = range.start;
+            range.start = start.checked_add(length).filter(|end| *end <= range.end)?;
+            return file.read(start, length, limit).ok();
+        }
+    }
+    None
+}
+
+/// How a binary writes addresses.
+#[derive(Clone, Copy)]
+struct Pointers {
+    size: usize,
+    is_big_endian: bool,
+}
+
+impl Pointers {
+    /// The address at an index.
+    fn get(self, bytes: &[u8], at: usize) -> Option<u64> {
+        let bytes = bytes.get(at..at.checked_add(self.size)?)?;
+        let endian = if self.is_big_endian {
+            Endianness::Big
+        } else {
+            Endianness::Little
+        };
+        match self.size {
+            4 => Some(endian.read_u32(bytes.try_into().ok()?).into()),
+            8 => Some(endian.read_u64(bytes.try_into().ok()?)),
+            _ => None,
+        }
+    }
+
+    /// The string at an address: the address of its bytes, and their number.
+    fn string(
+        self,
+        file: &mut File<'_>,
+        parts: &Parts,
+        address: u64,
+        limit: usize,
+    ) -> Option<Vec<u8>> {
+        let size = self.size as u64;
+        let header = file.read(parts.offset(address)?, size * 2, 16).ok()?;
+        let (bytes, length) = (self.get(&header, 0)?, self.get(&header, self.size)?);
+        file.read(parts.offset(bytes)?, length, limit).ok()
+    }
+}
+
+/// A part of a file.
+#[derive(Clone, Copy)]
+struct Range {
+    /// The address at which it is loaded.
+    address: u64,
+    offset: u64,
+    size: u64,
+}
+
+struct Section {
+    name: Vec<u8>,
+    range: Range,
+}
+
+struct Segment {
+    range: Range,
+    is_writable: bool,
+    is_executable: bool,
+}
+
+/// What the tables of a file say.
+#[derive(Default)]
+struct Parts {
+    sections: Vec<Section>,
+    /// Those that are loaded.
+    segments: Vec<Segment>,
+    /// Why a table could not be read.
+    faults: Vec<String>,
+}
+
+impl Parts {
+    fn named<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a Section> {
+        let sections = self.sections.iter();
+        sections.filter(move |section| section.name == name)
+    }
+
+    /// The segments with data.
+    fn data(&self, is_writable: bool) -> impl Iterator<Item = Range> {
+        let segments = self.segments.iter();
+        segments
+            .filter(move |segment| segment.is_writable == is_writable && !segment.is_executable)
+            .map(|segment| segment.range)
+    }
+
+    /// Where the byte with an address is in the file.
+    fn offset(&self, address: u64) -> Option<u64> {
+        self.segments.iter().find_map(|segment| {
+            let into = address.checked_sub(segment.range.address)?;
+            let offset = segment.range.offset.checked_add(into)?;
+            (into < segment.range.size).then_some(offset)
+        })
+    }
+}
+
+/// A file of which a bounded number of bytes is read.
+struct File<'a> {
+    content: &'a mut dyn Content,
+    size: u64,
+    left: u64,
+}
+
+impl<'a> File<'a> {
+    fn of(content: &'a mut dyn Content) -> Result<Self, String> {
+        let size = content
+            .seek(SeekFrom::End(0))
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            content,
+            size,
+            left: READ_LIMIT,
+        })
+    }
+
+    /// Bytes of the file.
+    ///
+    /// # Errors
+    /// If they are more than the limit or than what is read of one file, if the file does not have them, or if reading
+    /// fails.
+    fn read(&mut self, offset: u64, size: u64, limit: usize) -> Result<Vec<u8>, String> {
+        let length = self.length(offset, size, limit)?;
+        let mut bytes = vec![0; length];
+        self.fill(offset, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The entries of a table.
+    fn table<T: Pod>(&mut self, offset: u64, count: usize) -> Result<Vec<T>, String> {
+        let entry = size_of::<T>();
+        let size = entry.saturating_mul(count);
+        let length = self.length(offset, size as u64, usize::MAX)?;
+        // Words, because entries have an alignment.
+        let mut words = vec![0_u64; length.div_ceil(8)];
+        let bytes = pod::bytes_of_slice_mut(&mut words);
+        let bytes = bytes.get_mut(..length).ok_or("it has no such bytes")?;
+        self.fill(offset, bytes)?;
+        let (entries, _) = pod::slice_from_bytes(bytes, count)
+            .map_err(|()| "a table has another alignment".to_owned())?;
+        Ok(entries.to_vec())
+    }
+
+    fn length(&mut self, offset: u64, size: u64, limit: usize) -> Result<usize, String> {
+        let end = offset.checked_add(size);
+        if end.is_none_or(|end| end > self.size) {
+            return Err("a part of it is beyond its end".to_owned());
+        }
+        let length = usize::try_from(size).ok().filter(|size| *size <= limit);
+        let length = length
+            .ok_or_else(|| format!("a part has more than the {limit} bytes that are read"))?;
+        self.left = self.left.checked_sub(size).ok_or_else(|| {
+            format!("it takes reading more than the {READ_LIMIT} bytes that are read of a file")
+        })?;
+        Ok(length)
+    }
+
+    fn fill(&mut self, offset: u64, bytes: &mut [u8]) -> Result<(), String> {
+        let sought = self.content.seek(SeekFrom::Start(offset));
+        sought
+            .and_then(|_| self.content.read_exact(bytes))
+            .map_err(|error| error.to_string())
+    }
+
+    /// What the file is, and its parts.
+    fn parts(&mut self) -> (Kind, Parts) {
+        // The class is the fifth byte: 1 for 32 bits, 2 for 64 bits.
+        let class = self.read(0, 5, 5);
+        match class.as_deref() {
+            Ok([.., 2]) => self.parts_of::<FileHeader64<Endianness>>(),
+            Ok([.., _]) => self.parts_of::<FileHeader32<Endianness>>(),
+            Ok([]) | Err(_) => (Kind::Other, Parts::faulty("it has no header")),
+        }
+    }
+
+    fn parts_of<E: FileHeader<Endian = Endianness>>(&mut self) -> (Kind, Parts) {
+        let header = self.table::<E>(0, 1);
+        let header = header.ok().and_then(|headers| headers.first().copied());
+        let header = header.filter(FileHeader::is_supported);
+        let Some((header, Ok(endian))) = header.map(|header| (header, header.endian())) else {
+            return (Kind::Other, Parts::faulty("its header cannot be read"));
+        };
+        let kind = match header.e_type(endian) {
+            ET_EXEC => Kind::Executable,
+            ET_DYN => Kind::Shared,
+            ET_REL => Kind::Relocatable,
+            _ => Kind::Other,
+        };
+        let mut parts = Parts::default();
+        match self.sections(header, endian) {
+            Ok(sections) => parts.sections = sections,
+            Err(cause) => parts.faults.push(format!("its sections: {cause}")),
+        }
+        match self.segments(header, endian) {
+            Ok(segments) => parts.segments = segments,
+            Err(cause) => parts.faults.push(format!("its segments: {cause}")),
+        }
+        (kind, parts)
+    }
+
+    /// The first entry of the table of sections, which has what does not fit in the header. None if there is no table.
+    fn first_section<E: FileHeader<Endian = Endianness>>(
+        &mut self,
+        header: E,
+        endian: Endianness,
+    ) -> Result<Option<E::SectionHeader>, String> {
+        let offset: u64 = header.e_shoff(endian).into();
+        if offset == 0 {
+            return Ok(None);
+        }
+        if usize::from(header.e_shentsize(endian)) != size_of::<E::SectionHeader>() {
+            return Err("their entries have another size".to_owned());
+        }
+        Ok(self.table(offset, 1)?.first().copied())
+    }
+
+    fn sections<E: FileHeader<Endian = Endianness>>(
+        &mut self,
+        header: E,
+        endian: Endianness,
+    ) -> Result<Vec<Section>, String> {
+        let Some(first) = self.first_section(header, endian)? else {
+            return Ok(Vec::new());
+        };
+        let count = match header.e_shnum(endian) {
+            0 => first.sh_size(endian).into(),
+            count => count.into(),
+        };
+        let table: Vec<E::SectionHeader> =
+            self.table(header.e_shoff(endian).into(), bounded(count)?)?;
+        let names = match header.e_shstrndx(endian) {
+            SHN_XINDEX => first.sh_link(endian),
+            index => index.into(),
+        };
+        let names = usize::try_from(names)
+            .ok()
+            .and_then(|index| table.get(index));
+        let names = names.ok_or("they have no names")?;
+        let names = self.read(
+            names.sh_offset(endian).into(),
+            names.sh_size(endian).into(),
+            METADATA_LIMIT,
+        )?;
+        let in_file = table
+            .iter()
+            .filter(|section| section.sh_type(endian) != SHT_NOBITS);
+        let sections = in_file.map(|section| {
+            let name = usize::try_from(section.sh_name(endian)).ok();
+            let name = name
+                .and_then(|start| names.get(start..))
+                .unwrap_or_default();
+            // Names of sections that matter are short.
+            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+            Section {
+                name: name.get(..name.len().min(32)).unwrap_or_default().to_vec(),
+                range: Range {
+                    address: section.sh_addr(endian).into(),
+                    offset: section.sh_offset(endian).into(),
+                    size: section.sh_size(endian).into(),
+                },
+            }
+        });
+        Ok(sections.collect())
+    }
+
+    fn segments<E: FileHeader<Endian = Endianness>>(
+        &mut self,
+        header: E,
+        endian: Endianness,
+    ) -> Result<Vec<Segment>, String> {
+        let offset: u64 = header.e_phoff(endian).into();
+        if offset == 0 {
+            return Ok(Vec::new());
+        }
+        if usize::from(header.e_phentsize(endian)) != size_of::<E::ProgramHeader>() {
+            return Err("their entries have another size".to_owned());
+        }
+        let count = match header.e_phnum(endian) {
+            PN_XNUM => {
+                let first = self.first_section(header, endian)?;
+                first
+                    .ok_or("their number is unknown")?
+                    .sh_info(endian)
+                    .into()
+            }
+            count => count.into(),
+        };
+        let table: Vec<E::ProgramHeader> = self.table(offset, bounded(count)?)?;
+        let loaded = table
+            .iter()
+            .filter(|segment| segment.p_type(endian) == PT_LOAD);
+        let segments = loaded.map(|segment| Segment {
+            range: Range {
+                address: segment.p_vaddr(endian).into(),
+                offset: segment.p_offset(endian).into(),
+                size: segment.p_filesz(endian).into(),
+            },
+            is_writable: segment.p_flags(endian) & PF_W != 0,
+            is_executable: segment.p_flags(endian) & PF_X != 0,
+        });
+        Ok(segments.collect())
+    }
+}
+
+impl Parts {
+    fn faulty(cause: &str) -> Self {
+        Self {
+            faults: vec![cause.to_owned()],
+            ..Self::default()
+        }
+    }
+}
+
+/// The number of entries of a table.
+fn bounded(count: u64) -> Result<usize, String> {
+    let count = usize::try_from(count).ok();
+    let count = count.filter(|count| *count <= PARTS_LIMIT);
+    count.ok_or_else(|| format!("there are more than the {PARTS_LIMIT} that are read"))
+}

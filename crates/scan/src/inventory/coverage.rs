@@ -1,0 +1,233 @@
+//! What of an image is no package, or could not be read.
+//!
+//! Here: binaries that no package explains, packages without files and files without a package, and what is forged or
+//! missing. Not here: advisories that are missing.
+//! Invariant: each ELF file and each archive of Java has a package, or is listed. Lists have a bounded length, and a
+//! count of all.
+
+use super::databases::Databases;
+use super::distribution::{Database, Statement};
+use super::files::Files;
+use super::languages::Languages;
+use super::{Inventory, Seen, shown};
+use crate::content::{Fact, elf};
+
+/// What of an image is no package, or could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// The number of ELF files and archives of Java.
+    pub binaries: usize,
+    /// Those that belong to no package.
+    pub unidentified: List<Unidentified>,
+    /// Files, or parts of them, that could not be read.
+    pub not_read: List<NotRead>,
+    /// Databases whose packages are not matched.
+    pub not_covered: Vec<NotCovered>,
+    /// For each database whose release is named differently by several files: what they say.
+    pub conflicts: Vec<(Database, Vec<Statement>)>,
+    /// Databases that a layer deleted, with the last layer that has them.
+    pub deleted_databases: Vec<(Database, u32)>,
+    /// Packages that a layer removed from a database, with it, or gave another version there, and whose files stay.
+    pub removed: List<Removed>,
+    /// Lists of the files of packages that are not installed, and of which files are there.
+    pub lists_without_package: List<String>,
+    /// Packages of a distribution that have a list of files, none of which is there.
+    pub packages_without_files: List<String>,
+}
+
+/// The first ones of many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List<T> {
+    /// The first [`LIST_LIMIT`].
+    pub first: Vec<T>,
+    /// The number of all.
+    pub count: usize,
+}
+
+/// How many of a [`List`] are kept.
+pub const LIST_LIMIT: usize = 10_000;
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self {
+            first: Vec::new(),
+            count: 0,
+        }
+    }
+}
+
+impl<T> List<T> {
+    /// Adds one.
+    fn push(&mut self, item: T) {
+        if self.first.len() < LIST_LIMIT {
+            self.first.push(item);
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// A binary that belongs to no package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unidentified {
+    /// Its path.
+    pub path: String,
+    /// What it is.
+    pub kind: BinaryKind,
+}
+
+/// What a binary is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinaryKind {
+    /// An ELF file.
+    Elf(elf::Kind),
+    /// An archive of Java.
+    Java,
+}
+
+/// A file of which something could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotRead {
+    /// Its path.
+    pub path: String,
+    /// What it is, such as `dpkg database`.
+    pub what: String,
+    /// Why it could not be read.
+    pub cause: String,
+}
+
+/// A database whose packages are not matched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotCovered {
+    /// The database.
+    pub database: Database,
+    /// The number of its packages.
+    pub packages: usize,
+    /// Why they are not matched.
+    pub cause: String,
+}
+
+/// A package that a layer removed from its database, or gave another version there, and whose files stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The last layer whose database has it.
+    pub last_layer: u32,
+}
+
+impl Coverage {
+    /// Whether each binary has a package, everything was read, and nothing contradicts.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.unidentified.is_empty()
+            && self.not_read.is_empty()
+            && self.not_covered.is_empty()
+            && self.conflicts.is_empty()
+            && self.deleted_databases.is_empty()
+            && self.removed.is_empty()
+            && self.lists_without_package.is_empty()
+            && self.packages_without_files.is_empty()
+    }
+}
+
+/// Adds what is no package.
+pub(super) fn add(
+    files: &dyn Files,
+    seen: &Seen,
+    databases: &Databases<'_>,
+    languages: &Languages,
+    inventory: &mut Inventory,
+) {
+    let coverage = &mut inventory.coverage;
+    for (path, id) in &seen.binaries {
+        coverage.binaries = coverage.binaries.saturating_add(1);
+        if databases.owners.contains_key(id) || languages.has(path, *id) {
+            continue;
+        }
+        for unidentified in unidentified(&shown(path), files.facts(*id)) {
+            coverage.unidentified.push(unidentified);
+        }
+    }
+    for (path, id) in &seen.not_read {
+        for fact in files.facts(*id) {
+            if let Fact::NotRead { what, cause } = fact {
+                coverage.not_read.push(NotRead {
+                    path: shown(path),
+                    what: what.clone(),
+                    cause: cause.clone(),
+                });
+            }
+        }
+    }
+    for (database, distribution) in &databases.distributions {
+        let packages = databases.installed.iter();
+        let packages = packages.filter(|installed| installed.key.database == *database);
+        coverage
+            .not_covered
+            .extend(distribution.not_covered.as_ref().map(|cause| NotCovered {
+                database: *database,
+                packages: packages.count(),
+                cause: cause.clone(),
+            }));
+        let conflict = distribution.conflict.clone();
+        coverage
+            .conflicts
+            .extend(conflict.map(|statements| (*database, statements)));
+    }
+    coverage.deleted_databases.clone_from(&databases.deleted);
+    for path in &databases.lists_without_package {
+        coverage.lists_without_package.push(shown(path));
+    }
+    for installed in &databases.installed {
+        let (name, version) = (installed.key.name, installed.key.version);
+        if installed.is_without_files {
+            coverage
+                .packages_without_files
+                .push(format!("{name} {version}"));
+        }
+        if let Some(last_layer) = installed.last_layer {
+            coverage.removed.push(Removed {
+                name: name.to_owned(),
+                version: version.to_owned(),
+                last_layer,
+            });
+        }
+    }
+}
+
+/// What of a file belongs to no package: the file, or archives in it.
+fn unidentified(path: &str, facts: &[Fact]) -> Vec<Unidentified> {
+    let all = facts.iter().filter_map(|fact| match fact {
+        Fact::Elf(kind) => Some(Unidentified {
+            path: path.to_owned(),
+            kind: BinaryKind::Elf(*kind),
+        }),
+        Fact::Java(archive) if archive.artifacts.is_empty() => Some(Unidentified {
+            path: match &*archive.path {
+                "" => path.to_owned(),
+                inside => format!("{path}!/{inside}"),
+            },
+            kind: BinaryKind::Java,
+        }),
+        Fact::Java(_)
+        | Fact::NotRead { .. }
+        | Fact::Dpkg(_)
+        | Fact::DpkgFiles(_)
+        | Fact::DpkgDiversion(_)
+        | Fact::Apk(_)
+        | Fact::Release(_)
+        | Fact::Go(_)
+        | Fact::Rust(_)
+        | Fact::Python(_)
+        | Fact::Npm(_) => None,
+    });
+    all.collect()
+}

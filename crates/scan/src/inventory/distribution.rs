@@ -1,0 +1,291 @@
+//! Which release of which distribution the packages of a database are of.
+//!
+//! Here: what files and packages say about the release, and whether they agree. Not here: when a release ends.
+//! Invariant: a derivative is not its parent. If two files disagree, the packages count for each release that is named,
+//! because one of the two files is forged.
+
+#[cfg(test)]
+mod tests;
+
+use super::files::{Files, Found};
+use crate::content::Fact;
+use crate::content::release::{Lsb, Os, Release};
+use crate::ecosystem::Ecosystem;
+use std::fmt;
+
+/// A kind of database of packages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Database {
+    /// That of dpkg.
+    Dpkg,
+    /// That of apk.
+    Apk,
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Dpkg => "dpkg",
+            Self::Apk => "apk",
+        })
+    }
+}
+
+/// What a file or a package says about the release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// The path of the file, or the package.
+    pub source: String,
+    /// The distribution and its release, such as `Debian 12`.
+    pub release: String,
+}
+
+/// Where the packages of a database are from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Distribution {
+    /// The releases that the packages are matched with: one, or several that are named by files that disagree.
+    pub(super) ecosystems: Vec<Ecosystem>,
+    /// What is said, if it does not agree.
+    pub(super) conflict: Option<Vec<Statement>>,
+    /// Why the packages cannot be matched.
+    pub(super) not_covered: Option<String>,
+}
+
+/// A release that is named. None if it is unknown, or has no number yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Named {
+    Debian(Option<String>),
+    Ubuntu(Option<String>),
+    Alpine(Option<String>),
+    /// Another distribution.
+    Other(String),
+}
+
+impl Named {
+    fn database(&self) -> Option<Database> {
+        match self {
+            Self::Debian(_) | Self::Ubuntu(_) => Some(Database::Dpkg),
+            Self::Alpine(_) => Some(Database::Apk),
+            Self::Other(_) => None,
+        }
+    }
+
+    fn ecosystem(&self) -> Option<Ecosystem> {
+        let name = match self {
+            Self::Debian(release) => format!("Debian:{}", release.as_ref()?),
+            Self::Ubuntu(release) => {
+                let release = release.as_ref()?;
+                let term = if is_long_term(release) { ":LTS" } else { "" };
+                format!("Ubuntu:{release}{term}")
+            }
+            Self::Alpine(release) => format!("Alpine:{}", release.as_ref()?),
+            Self::Other(_) => return None,
+        };
+        Ecosystem::parse(&name)
+    }
+
+    fn agrees(&self, other: &Self) -> bool {
+        let same = |a: &Option<String>, b: &Option<String>| a.is_none() || b.is_none() || a == b;
+        match (self, other) {
+            (Self::Debian(a), Self::Debian(b))
+            | (Self::Ubuntu(a), Self::Ubuntu(b))
+            | (Self::Alpine(a), Self::Alpine(b)) => same(a, b),
+            (Self::Other(a), Self::Other(b)) => a == b,
+            (Self::Debian(_) | Self::Ubuntu(_) | Self::Alpine(_) | Self::Other(_), _) => false,
+        }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, release) = match self {
+            Self::Debian(release) => ("Debian", release),
+            Self::Ubuntu(release) => ("Ubuntu", release),
+            Self::Alpine(release) => ("Alpine", release),
+            Self::Other(name) => return f.write_str(name),
+        };
+        match release {
+            Some(release) => write!(f, "{name} {release}"),
+            None => f.write_str(name),
+        }
+    }
+}
+
+/// Whether a release of Ubuntu, such as `22.04`, has long-term support: that of April of an even year.
+fn is_long_term(release: &str) -> bool {
+    let year = release.strip_suffix(".04");
+    year.and_then(|year| year.parse::<u32>().ok())
+        .is_some_and(|year| year % 2 == 0)
+}
+
+/// Where the packages of a database are from. `version_of` has the version of a package of the database.
+pub(super) fn distribution(
+    database: Database,
+    files: &dyn Files,
+    version_of: &dyn Fn(&str) -> Option<String>,
+) -> Distribution {
+    let statements = statements(database, files, version_of);
+    if let Some(Named::Other(name)) = statements.first().map(|(_, named)| named) {
+        let cause = format!(
+            "the packages are of {name}; advisories of the distribution that it is derived from do not cover them"
+        );
+        return Distribution {
+            not_covered: Some(cause),
+            ..Distribution::default()
+        };
+    }
+    let mut ecosystems: Vec<Ecosystem> = Vec::new();
+    let of_database = statements
+        .iter()
+        .filter(|(_, named)| named.database() == Some(database));
+    for ecosystem in of_database.filter_map(|(_, named)| named.ecosystem()) {
+        if !ecosystems.contains(&ecosystem) {
+            ecosystems.push(ecosystem);
+        }
+    }
+    let agree = statements.iter().all(|(_, named)| {
+        named.database() == Some(database)
+            && statements.iter().all(|(_, other)| named.agrees(other))
+    });
+    let conflict = (!agree).then(|| {
+        let statements = statements.iter().map(|(source, named)| Statement {
+            source: source.clone(),
+            release: named.to_string(),
+        });
+        statements.collect()
+    });
+    let not_covered = ecosystems
+        .is_empty()
+        .then(|| "no file names a release of Debian, Ubuntu or Alpine that fits".to_owned());
+    Distribution {
+        ecosystems,
+        conflict,
+        not_covered,
+    }
+}
+
+/// What is said about the release. `os-release` is first.
+fn statements(
+    database: Database,
+    files: &dyn Files,
+    version_of: &dyn Fn(&str) -> Option<String>,
+) -> Vec<(String, Named)> {
+    let mut statements = Vec::new();
+    let releases = |path: &str| {
+        let id = files.resolve(path.as_bytes()).and_then(Found::file);
+        let facts = id.map(|id| files.facts(id)).unwrap_or_default();
+        facts.iter().filter_map(|fact| {
+            let Fact::Release(release) = fact else {
+                return None;
+            };
+            Some(release.clone())
+        })
+    };
+    // The file in etc is the one that counts, and usually a link to the other one.
+    for path in ["etc/os-release", "usr/lib/os-release"] {
+        for release in releases(path) {
+            if let Release::Os(os) = release {
+                let named = of_os(&os);
+                if !statements.iter().any(|(_, other)| *other == named) {
+                    statements.push((path.to_owned(), named));
+                }
+            }
+        }
+    }
+    let first = statements
+        .first()
+        .map(|(_, named): &(String, Named)| named.clone());
+    // Derivatives keep files of the distribution that they are derived from.
+    if matches!(first, Some(Named::Other(_))) {
+        return statements;
+    }
+    let is_ubuntu = matches!(first, Some(Named::Ubuntu(_)));
+    for path in [
+        "etc/debian_version",
+        "etc/alpine-release",
+        "etc/lsb-release",
+    ] {
+        for release in releases(path) {
+            let named = match release {
+                Release::Os(_) => None,
+                // Ubuntu names the release of Debian that it was made from without a number.
+                Release::Debian(text) => match leading_number(&text) {
+                    None if is_ubuntu => None,
+                    number => Some(Named::Debian(number)),
+                },
+                Release::Alpine(text) => Some(Named::Alpine(alpine(&text))),
+                Release::Lsb(lsb) => of_lsb(&lsb),
+            };
+            statements.extend(named.map(|named| (path.to_owned(), named)));
+        }
+    }
+    statements.extend(of_package(database, version_of));
+    statements
+}
+
+fn of_os(os: &Os) -> Named {
+    let version = os.version_id.as_deref();
+    match os.id.as_deref() {
+        Some("debian") => Named::Debian(version.and_then(leading_number)),
+        Some("ubuntu") => Named::Ubuntu(version.map(str::to_owned)),
+        Some("alpine") => Named::Alpine(version.and_then(alpine)),
+        id => {
+            let name = os.pretty_name.as_deref().or(id);
+            Named::Other(name.unwrap_or("a distribution without a name").to_owned())
+        }
+    }
+}
+
+fn of_lsb(lsb: &Lsb) -> Option<Named> {
+    let release = lsb.release.as_deref();
+    match lsb.id.as_deref()? {
+        "Ubuntu" => Some(Named::Ubuntu(release.map(str::to_owned))),
+        "Debian" => Some(Named::Debian(release.and_then(leading_number))),
+        _ => None,
+    }
+}
+
+/// What the version of the package says that has the files about the release.
+fn of_package(
+    database: Database,
+    version_of: &dyn Fn(&str) -> Option<String>,
+) -> Option<(String, Named)> {
+    let (package, named) = match database {
+        Database::Dpkg => {
+            let version = version_of("base-files")?;
+            let named = if version.contains("ubuntu") {
+                Named::Ubuntu(None)
+            } else {
+                Named::Debian(leading_number(&version))
+            };
+            ("base-files", named)
+        }
+        Database::Apk => {
+            // Before Alpine 3.17, the file was part of alpine-base.
+            let packages = ["alpine-release", "alpine-base"];
+            let mut found = packages.iter().filter_map(|package| {
+                let version = version_of(package)?;
+                Some((*package, Named::Alpine(alpine(&version))))
+            });
+            found.next()?
+        }
+    };
+    Some((format!("package {package}"), named))
+}
+
+/// The number at the start of a text, such as 12 of `12.4+deb12u5`.
+fn leading_number(text: &str) -> Option<String> {
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let number = text.get(..end).filter(|number| !number.is_empty());
+    number.map(str::to_owned)
+}
+
+/// The release of Alpine, such as `v3.18`, of a version such as `3.18.4-r0`. None for `edge`, which has no release.
+fn alpine(text: &str) -> Option<String> {
+    let major = leading_number(text)?;
+    let rest = text.get(major.len()..)?.strip_prefix('.')?;
+    let minor = leading_number(rest)?;
+    (!text.contains("_alpha")).then(|| format!("v{major}.{minor}"))
+}

@@ -1,0 +1,62 @@
+//! The files of an image, as the assembly of its packages needs them.
+//!
+//! Here: what has to be known about them. Not here: how the tree is made of layers (`oci`, `image`).
+//! Invariant: what is visited is the final tree. Files of lower layers that others replaced or deleted are found with
+//! [`Files::resolve_at`] alone.
+
+use crate::content::Fact;
+
+/// A file: the same one under each of its hard links. A file that a layer replaces is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId {
+    /// The layer that has its content, from 0 for the lowest.
+    pub layer: u32,
+    /// Its number among the files of the layer.
+    pub ordinal: u32,
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A file with content.
+    File(FileId),
+    /// A directory.
+    Directory,
+    /// A device, a pipe or a socket.
+    Other,
+}
+
+impl Found {
+    /// The file with content. None if it is something else.
+    #[must_use]
+    pub fn file(self) -> Option<FileId> {
+        match self {
+            Self::File(id) => Some(id),
+            Self::Directory | Self::Other => None,
+        }
+    }
+}
+
+/// The files of an image and what they say. Paths are relative to its root and have no `/` at either end.
+pub trait Files {
+    /// Visits each file with content of the final tree, under each of its paths. No directory of a path is a symbolic
+    /// link.
+    fn walk(&self, visit: &mut dyn FnMut(&[u8], FileId));
+
+    /// What a path leads to in the final tree, through symbolic links and `..`, as a process in the image finds it. None
+    /// if there is nothing.
+    fn resolve(&self, path: &[u8]) -> Option<Found>;
+
+    /// What a path leads to in the tree of the layers from 0 to this one.
+    fn resolve_at(&self, layer: u32, path: &[u8]) -> Option<Found>;
+
+    /// Visits the files with content directly in a directory, in the tree of the layers from 0 to this one. The path of
+    /// the directory is resolved; there are no files if it leads to no directory.
+    fn list_at(&self, layer: u32, directory: &[u8], visit: &mut dyn FnMut(FileId));
+
+    /// What a file says. If it was read under several paths, what it says under each of them.
+    fn facts(&self, id: FileId) -> &[Fact];
+
+    /// The number of layers.
+    fn layers(&self) -> u32;
+}

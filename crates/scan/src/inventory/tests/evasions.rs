@@ -1,0 +1,341 @@
+//! Images that hide a package: it still counts, or what hides it is listed.
+
+use super::image::{Image, Node, text};
+use super::{DEBIAN_PACKAGES, coverage, debian, elf, inventory, packages, stanza};
+
+/// An image, its packages and what is said about the rest.
+struct Case {
+    name: &'static str,
+    layers: Vec<Vec<(&'static str, Node)>>,
+    packages: Vec<&'static str>,
+    coverage: Vec<&'static str>,
+}
+
+const BASE: &str = DEBIAN_PACKAGES[0];
+const SSL: &str = DEBIAN_PACKAGES[1];
+
+/// A Debian image, with a file replaced or added.
+fn with(path: &'static str, node: Node) -> Vec<(&'static str, Node)> {
+    let mut files = debian();
+    files.retain(|(own, _)| *own != path);
+    files.push((path, node));
+    files
+}
+
+fn stanzas(names: &[&str]) -> Node {
+    let all = names.iter().map(|name| match *name {
+        "base-files" => stanza("base-files", "base-files", "12.4+deb12u5"),
+        "libssl3" => stanza("libssl3", "openssl", "3.0.9-1"),
+        other => stanza(other, other, "1"),
+    });
+    text(&all.collect::<String>())
+}
+
+const REMOVED: &str = "Debian:12 libssl3 3.0.9-1 from openssl 3.0.9-1 layer 0 NotInDatabase";
+
+/// A database with a later version of the library.
+fn another_version() -> (&'static str, Node) {
+    let stanzas = [
+        stanza("base-files", "base-files", "12.4+deb12u5"),
+        stanza("libssl3", "openssl", "99"),
+    ];
+    ("var/lib/dpkg/status", text(&stanzas.concat()))
+}
+
+fn deleted_databases() -> Vec<Case> {
+    vec![
+        Case {
+            name: "the database is deleted in the last layer",
+            layers: vec![debian(), vec![("var/lib/dpkg", Node::Deleted)]],
+            // Nothing says that the files of base-files were removed.
+            packages: vec![
+                "Debian:12 base-files 12.4+deb12u5 from base-files 12.4+deb12u5 layer 0 \
+                 NotInDatabase",
+                REMOVED,
+            ],
+            coverage: vec![
+                "deleted dpkg after layer 0",
+                "removed base-files 12.4+deb12u5 after layer 0",
+                "removed libssl3 3.0.9-1 after layer 0",
+            ],
+        },
+        Case {
+            name: "the database is emptied in the last layer",
+            layers: vec![debian(), vec![("var/lib/dpkg/status", text(""))]],
+            packages: vec![
+                "Debian:12 base-files 12.4+deb12u5 from base-files 12.4+deb12u5 layer 0 \
+                 NotInDatabase",
+                REMOVED,
+            ],
+            coverage: vec![
+                "deleted dpkg after layer 0",
+                "removed base-files 12.4+deb12u5 after layer 0",
+                "removed libssl3 3.0.9-1 after layer 0",
+                "list without package var/lib/dpkg/info/libssl3:amd64.list",
+            ],
+        },
+        Case {
+            name: "the database and the library are deleted",
+            layers: vec![
+                with("var/lib/dpkg/status", stanzas(&["libssl3"])),
+                vec![("var/lib/dpkg", Node::Deleted), ("usr/lib", Node::Deleted)],
+            ],
+            packages: vec![],
+            coverage: vec!["deleted dpkg after layer 0"],
+        },
+    ]
+}
+
+fn deleted_stanzas() -> Vec<Case> {
+    vec![
+        Case {
+            name: "one stanza and its list are deleted and the library is kept",
+            layers: vec![
+                debian(),
+                vec![
+                    ("var/lib/dpkg/status", stanzas(&["base-files"])),
+                    ("var/lib/dpkg/info", Node::Deleted),
+                ],
+            ],
+            packages: vec![BASE, REMOVED],
+            coverage: vec!["removed libssl3 3.0.9-1 after layer 0"],
+        },
+        Case {
+            name: "the package is removed with its library",
+            layers: vec![
+                debian(),
+                vec![
+                    ("var/lib/dpkg/status", stanzas(&["base-files"])),
+                    ("var/lib/dpkg/info", Node::Deleted),
+                    ("usr/lib", Node::Deleted),
+                ],
+            ],
+            packages: vec![BASE],
+            coverage: vec![],
+        },
+        Case {
+            name: "the package is replaced by one that has its files",
+            layers: vec![
+                debian(),
+                vec![
+                    (
+                        "var/lib/dpkg/status",
+                        stanzas(&["base-files", "libssl3t64"]),
+                    ),
+                    ("var/lib/dpkg/info", Node::Deleted),
+                    (
+                        "var/lib/dpkg/info/libssl3t64.list",
+                        text("/usr/lib/libssl.so.3\n"),
+                    ),
+                ],
+            ],
+            packages: vec![BASE, "Debian:12 libssl3t64 1 from libssl3t64 1 layer 1"],
+            coverage: vec![],
+        },
+        Case {
+            name: "one stanza is missing in the only layer",
+            layers: vec![with("var/lib/dpkg/status", stanzas(&["base-files"]))],
+            packages: vec![BASE],
+            coverage: vec![
+                "unidentified ELF usr/lib/libssl.so.3",
+                "list without package var/lib/dpkg/info/libssl3:amd64.list",
+            ],
+        },
+        Case {
+            name: "a status file is deleted and its library is kept",
+            layers: vec![
+                vec![
+                    ("etc/os-release", text(super::DEBIAN_12)),
+                    ("var/lib/dpkg/status.d/libssl3", stanzas(&["libssl3"])),
+                    ("var/lib/dpkg/status.d/base-files", stanzas(&["base-files"])),
+                    (
+                        "var/lib/dpkg/status.d/libssl3.md5sums",
+                        text("0  usr/lib/libssl.so.3\n"),
+                    ),
+                    ("usr/lib/libssl.so.3", elf("a")),
+                ],
+                vec![
+                    ("var/lib/dpkg/status.d/libssl3", Node::Deleted),
+                    ("var/lib/dpkg/status.d/libssl3.md5sums", Node::Deleted),
+                ],
+            ],
+            packages: vec![BASE, REMOVED],
+            coverage: vec!["removed libssl3 3.0.9-1 after layer 0"],
+        },
+    ]
+}
+
+fn changed_versions() -> Vec<Case> {
+    vec![
+        Case {
+            name: "a stanza has another version and its library is kept",
+            layers: vec![debian(), vec![another_version()]],
+            packages: vec![
+                BASE,
+                "Debian:12 libssl3 99 from openssl 99 layer 1",
+                REMOVED,
+            ],
+            coverage: vec!["removed libssl3 3.0.9-1 after layer 0"],
+        },
+        Case {
+            name: "the package is upgraded",
+            layers: vec![
+                debian(),
+                vec![another_version(), ("usr/lib/libssl.so.3", elf("new"))],
+            ],
+            packages: vec![BASE, "Debian:12 libssl3 99 from openssl 99 layer 1"],
+            coverage: vec![],
+        },
+    ]
+}
+
+fn forged() -> Vec<Case> {
+    let conflicting = |release: &str| -> &'static str {
+        format!("Debian:{release} libssl3 3.0.9-1 from openssl 3.0.9-1 layer 0 ReleaseConflict")
+            .leak()
+    };
+    let conflicting_base = |release: &str| -> &'static str {
+        format!(
+            "Debian:{release} base-files 12.4+deb12u5 from base-files 12.4+deb12u5 layer 0 \
+             ReleaseConflict"
+        )
+        .leak()
+    };
+    vec![
+        Case {
+            name: "the release is forged in os-release",
+            layers: vec![with("etc/os-release", text("ID=debian\nVERSION_ID=13\n"))],
+            packages: vec![
+                conflicting_base("13"),
+                conflicting_base("12"),
+                conflicting("13"),
+                conflicting("12"),
+            ],
+            coverage: vec![
+                "conflict dpkg etc/os-release says Debian 13, etc/debian_version says Debian 12, \
+                 package base-files says Debian 12",
+            ],
+        },
+        Case {
+            name: "the distribution is forged",
+            layers: vec![with(
+                "etc/os-release",
+                text("ID=alpine\nVERSION_ID=3.18.0\n"),
+            )],
+            packages: vec![conflicting_base("12"), conflicting("12")],
+            coverage: vec![
+                "conflict dpkg etc/os-release says Alpine v3.18, etc/debian_version says Debian \
+                 12, package base-files says Debian 12",
+            ],
+        },
+        Case {
+            name: "nothing names the release",
+            layers: vec![vec![("var/lib/dpkg/status", stanzas(&["libssl3"]))]],
+            packages: vec![],
+            coverage: vec![
+                "not covered 1 dpkg: no file names a release of Debian, Ubuntu or Alpine that fits",
+            ],
+        },
+        Case {
+            name: "an owner is forged that is not installed",
+            layers: vec![
+                with(
+                    "var/lib/dpkg/info/forged.list",
+                    text("/opt/app\n/usr/lib/libssl.so.3\n"),
+                )
+                .into_iter()
+                .chain([("opt/app", elf("app"))])
+                .collect(),
+            ],
+            packages: vec![BASE, SSL],
+            coverage: vec![
+                "unidentified ELF opt/app",
+                "list without package var/lib/dpkg/info/forged.list",
+            ],
+        },
+    ]
+}
+
+fn symbolic_links() -> Vec<Case> {
+    let moved = |path: &'static str, link: &'static str, target: &'static str| {
+        let mut files = debian();
+        for (own, _) in &mut files {
+            if let Some(rest) = own.strip_prefix(link) {
+                *own = format!("{path}{rest}").leak();
+            }
+        }
+        files.push((link, Node::Link(target)));
+        files
+    };
+    let both = |name, layers| Case {
+        name,
+        layers,
+        packages: vec![BASE, SSL],
+        coverage: vec![],
+    };
+    vec![
+        both(
+            "the database is a symbolic link",
+            vec![moved("opt/x", "var/lib/dpkg/status", "../../../opt/x")],
+        ),
+        both(
+            "the directory of the database is a symbolic link",
+            vec![moved("opt/dpkg", "var/lib/dpkg", "/opt/dpkg")],
+        ),
+        both(
+            "a directory above it is a symbolic link in a chain",
+            vec![
+                moved("opt/lib", "var/lib", "/srv/lib")
+                    .into_iter()
+                    .chain([("srv", Node::Link("opt"))])
+                    .collect(),
+            ],
+        ),
+        both(
+            "the release is a symbolic link",
+            vec![moved("opt/release", "etc/os-release", "/opt/release")],
+        ),
+        both(
+            "a later layer replaces the database with a link to it",
+            vec![
+                debian(),
+                vec![
+                    ("var/lib/dpkg/status", Node::Deleted),
+                    ("opt/x", stanzas(&["base-files", "libssl3"])),
+                    ("var/lib/dpkg/status", Node::Link("/opt/x")),
+                ],
+            ],
+        ),
+    ]
+}
+
+#[test]
+fn what_hides_a_package_does_not_remove_it_or_is_listed() {
+    let cases = [
+        deleted_databases(),
+        deleted_stanzas(),
+        changed_versions(),
+        forged(),
+        symbolic_links(),
+    ];
+    for case in cases.into_iter().flatten() {
+        let found = inventory(&Image::of(case.layers));
+        assert_eq!(packages(&found), case.packages, "{}", case.name);
+        assert_eq!(coverage(&found), case.coverage, "{}", case.name);
+    }
+}
+
+#[test]
+fn padding_hides_no_package() {
+    let padding: String = (0..20_000)
+        .map(|n| stanza(&format!("pad{n}"), "pad", "1"))
+        .collect();
+    let ssl = stanza("libssl3", "openssl", "3.0.9-1");
+    let found = inventory(&Image::of(vec![with(
+        "var/lib/dpkg/status",
+        text(&format!("{padding}{ssl}")),
+    )]));
+    assert_eq!(found.packages.len(), 20_001);
+    assert_eq!(packages(&found).last().map(String::as_str), Some(SSL));
+    assert_eq!(coverage(&found), [""; 0]);
+}
