@@ -15,6 +15,7 @@ pub mod paths;
 pub mod python;
 pub mod release;
 pub mod rust;
+mod stated;
 
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -74,17 +75,19 @@ pub enum Fact {
     Python(python::Distribution),
     /// It is the `package.json` of an npm package.
     Npm(npm::Package),
-    /// It is an archive of Java. Each one has this fact; the list is empty if it identifies no artifact.
-    Java(Vec<java::Artifact>),
+    /// It is an archive of Java, or has one. Each one has this fact, also if nothing identifies an artifact in it.
+    Java(java::Archive),
 }
 
 /// Bytes at the begin of a file that [`interest`] looks at.
 pub const HEAD: usize = 512;
 
+type ReadFacts = fn(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut(Fact));
+
 /// A kind of files.
 struct Reader {
     interest: fn(path: &[u8], size: u64, head: &[u8]) -> Interest,
-    read: fn(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut(Fact)),
+    read: ReadFacts,
 }
 
 const READERS: [Reader; 7] = [
@@ -170,6 +173,17 @@ pub const PLACES: &[&str] = &[
     "etc/alpine-release",
     "etc/lsb-release",
 ];
+
+/// Whether a symbolic link at this path gives a meaning to what it leads to, as in `node_modules/lodash`. A file that it
+/// leads to has to be read under the path of the link as well. Of a directory, the files in it, up to [`LINK_DEPTH`]
+/// levels, have to be read under that path as far as they have an [`interest`] there.
+#[must_use]
+pub fn gives_meaning(link: &[u8]) -> bool {
+    python::gives_meaning(link) || npm::gives_meaning(link) || java::gives_meaning(link)
+}
+
+/// Levels of directories behind a link that [`gives_meaning`]: those of `@scope/name/package.json`.
+pub const LINK_DEPTH: usize = 3;
 
 /// A part of a file that could not be read.
 pub(crate) fn not_read(what: &str, cause: impl Into<String>) -> Fact {

@@ -1,23 +1,44 @@
 //! Archives of Java: jars, wars, nested and shaded jars.
 //!
-//! Here: which artifacts an archive identifies. Not here: which artifact a name without a group is.
-//! Invariant: pure, bounded. What cannot be read is a fact.
+//! Here: which artifacts an archive identifies, and what its entries say that are read as files of an image are. Not
+//! here: the format of archives (`archive`), what properties, manifests and names state (`names`), and which artifact a
+//! name without a group is.
+//! Invariant: pure, bounded. Archives are recognized by their content, whatever they are called. What cannot be read is
+//! a fact, and hides nothing that was read.
 
-use super::{Content, Fact, Interest};
+mod archive;
+#[cfg(test)]
+mod made;
+mod names;
+
+use super::stated::{self, Facts};
+use super::{Content, Fact, Interest, METADATA_LIMIT, PACKAGES_LIMIT, npm, python};
+use archive::{ArchiveError, Directory, Entry, Part};
+use flate2::Decompress;
+use names::{Manifest, Properties};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::io::Cursor;
+
+/// An archive, or one in an archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Archive {
+    /// Its path in the file, such as `BOOT-INF/lib/a.jar`; archives in archives are separated with `!/`. Empty if it is
+    /// the file itself. Text that is not UTF-8 is replaced.
+    pub path: String,
+    /// The artifacts in it. Empty if nothing identifies any.
+    pub artifacts: Vec<Artifact>,
+}
 
 /// An artifact of Maven in an archive.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Artifact {
-    /// Its group. None if nothing names it.
+    /// Its group. None if nothing names it: then the artifact is a guess, and can be one of any group.
     pub group: Option<String>,
     /// Its name.
     pub artifact: String,
-    /// Its version.
+    /// Its version. Empty if none could be read: then it cannot be compared.
     pub version: String,
-    /// The archive in the archive that has it, such as `BOOT-INF/lib/a.jar`; archives in archives are separated with
-    /// `!/`. Empty if it is the file itself.
-    pub path_in_jar: String,
     /// What identifies it.
     pub source: Source,
 }
@@ -27,16 +48,409 @@ pub struct Artifact {
 pub enum Source {
     /// Its `pom.properties`.
     PomProperties,
+    /// The path of its `pom.xml`. The version is that of the manifest or of the file name.
+    PomPath,
     /// The manifest of the archive.
     Manifest,
     /// The name of the archive alone.
     FileName,
 }
 
+/// Archives in archives in a file.
+pub const DEPTH_LIMIT: usize = 4;
+/// Entries of the directories of a file and of the archives in it.
+pub const ENTRIES_LIMIT: usize = 1_000_000;
+/// Bytes of a file that are inflated.
+pub const INFLATED_LIMIT: u64 = 2 << 30;
+/// Bytes of compressed archives that are in memory at once, for each file.
+pub const MEMORY_LIMIT: u64 = 128 << 20;
+
+/// What archives are called in messages.
+const WHAT: &str = "Java archive";
+/// Extensions of archives that class loaders of Java and its servers read. The content of others tells.
+const EXTENSIONS: [&[u8]; 10] = [
+    b"jar", b"war", b"ear", b"jpi", b"hpi", b"sar", b"par", b"kar", b"nar", b"aar",
+];
+/// Bytes of a script that can have an archive after it. Shorter files have none.
+const SCRIPT_SIZE: u64 = 1024;
+/// Bytes of the path of an archive in archives.
+const PATH_LIMIT: usize = 4096;
+
 /// How a file is read.
-pub(super) fn interest(_path: &[u8], _size: u64, _head: &[u8]) -> Interest {
-    Interest::None
+pub(super) fn interest(path: &[u8], size: u64, head: &[u8]) -> Interest {
+    let is_script = head.starts_with(b"#!") && size >= SCRIPT_SIZE;
+    if archive::is_start(head) || has_extension(path) || is_script {
+        Interest::Seek
+    } else {
+        Interest::None
+    }
+}
+
+/// Whether the name of a symbolic link gives a meaning to what it leads to.
+pub(super) fn gives_meaning(link: &[u8]) -> bool {
+    has_extension(link)
+}
+
+/// Whether a name is one of an archive of Java.
+fn has_extension(path: &[u8]) -> bool {
+    let file = path.rsplit(|byte| *byte == b'/').next();
+    let extension = file.and_then(|file| {
+        let dot = file.iter().rposition(|byte| *byte == b'.')?;
+        file.get(dot + 1..)
+    });
+    extension.is_some_and(|own| EXTENSIONS.iter().any(|e| own.eq_ignore_ascii_case(e)))
 }
 
 /// Adds what a file says.
-pub(super) fn read(_path: &[u8], _content: &mut dyn Content, _facts: &mut dyn FnMut(Fact)) {}
+pub(super) fn read(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut(Fact)) {
+    let mut reader = Reader {
+        facts: Facts::of(WHAT, facts),
+        entries: ENTRIES_LIMIT,
+        artifacts: PACKAGES_LIMIT,
+        inflated: INFLATED_LIMIT,
+        memory: MEMORY_LIMIT,
+        inflate: Decompress::new(false),
+    };
+    match Part::all(content) {
+        Ok(mut part) => reader.archive(&mut part, path, "", 0),
+        Err(error) => reader.facts.fault(error.to_string()),
+    }
+    reader.facts.end();
+}
+
+/// Reads a file with the archives in it, within limits that they share.
+struct Reader<'a> {
+    facts: Facts<'a>,
+    /// Entries that can still be read.
+    entries: usize,
+    /// Artifacts that can still be kept.
+    artifacts: usize,
+    /// Bytes that can still be inflated.
+    inflated: u64,
+    /// Bytes of archives that can still be in memory at once.
+    memory: u64,
+    inflate: Decompress,
+}
+
+/// What was read of an archive.
+#[derive(Default)]
+struct Read {
+    /// What `pom.properties` state.
+    artifacts: BTreeSet<Artifact>,
+    /// Groups and artifacts in the paths of `pom.xml`.
+    projects: BTreeSet<(String, String)>,
+    manifest: Manifest,
+    /// Whether it has something that archives of Java have.
+    is_java: bool,
+}
+
+impl Reader<'_> {
+    /// Adds what an archive says. `path` is that of the file or of the entry, `within` that of the archive in the file.
+    fn archive(&mut self, part: &mut Part<'_>, path: &[u8], within: &str, depth: usize) {
+        let mut read = Read {
+            is_java: has_extension(path),
+            ..Read::default()
+        };
+        match Directory::find(part) {
+            Ok(directory) => self.entries(part, directory, within, depth, &mut read),
+            // Other files begin like an archive as well.
+            Err(ArchiveError::NoArchive) if !read.is_java => return,
+            Err(error) => self.fault(within, None, &error),
+        }
+        if read.is_java {
+            let artifacts = read.identified(&names::stem(path));
+            let is_cut = artifacts.len() > self.artifacts;
+            let artifacts: Vec<_> = artifacts.into_iter().take(self.artifacts).collect();
+            self.artifacts -= artifacts.len();
+            if is_cut {
+                let cause =
+                    format!("it has more than the {PACKAGES_LIMIT} artifacts that are read");
+                self.fault(within, None, &cause);
+            }
+            self.facts.add(Fact::Java(Archive {
+                path: within.to_owned(),
+                artifacts,
+            }));
+        }
+    }
+
+    fn entries(
+        &mut self,
+        part: &mut Part<'_>,
+        mut directory: Directory,
+        within: &str,
+        depth: usize,
+        read: &mut Read,
+    ) {
+        loop {
+            let entry = match directory.next(part) {
+                Ok(Some(entry)) => entry,
+                Ok(None) => return,
+                Err(error) => return self.fault(within, None, &error),
+            };
+            let Some(left) = self.entries.checked_sub(1) else {
+                let cause = format!("it has more than the {ENTRIES_LIMIT} entries that are read");
+                return self.fault(within, None, &cause);
+            };
+            self.entries = left;
+            if entry.name.ends_with(b".class") {
+                read.is_java = true;
+            } else if !entry.is_directory()
+                && let Err(error) = self.entry(part, &entry, within, depth, read)
+            {
+                self.fault(within, Some(&entry), &error);
+            }
+        }
+    }
+
+    /// Adds what an entry says.
+    fn entry(
+        &mut self,
+        part: &mut Part<'_>,
+        entry: &Entry,
+        within: &str,
+        depth: usize,
+        read: &mut Read,
+    ) -> Result<(), ArchiveError> {
+        let name = &*entry.name;
+        let is_manifest = name.eq_ignore_ascii_case(b"META-INF/MANIFEST.MF");
+        let properties = names::of_maven_path(name, b"pom.properties");
+        let is_metadata = python::is_read(name) || npm::is_read(name);
+        if let Some((group, artifact)) = names::of_maven_path(name, b"pom.xml") {
+            let text = String::from_utf8_lossy;
+            let names = (names::name(&text(group)), names::name(&text(artifact)));
+            if let (Ok(group), Ok(artifact)) = names {
+                read.projects.insert((group, artifact));
+            }
+            read.is_java = true;
+            return Ok(());
+        }
+        if !is_manifest && properties.is_none() && !is_metadata {
+            let is_archive = has_extension(name) || entry.is_archive(part, &mut self.inflate)?;
+            if is_archive {
+                self.nested(part, entry, within, depth)?;
+            }
+            return Ok(());
+        }
+        if entry.has_other_name(part)? {
+            let cause = "its header before the content has another name";
+            self.fault(within, Some(entry), &cause);
+        }
+        let mut bytes = Vec::new();
+        let outcome = self.inflated(part, entry, METADATA_LIMIT as u64, &mut bytes);
+        if is_manifest {
+            read.is_java = true;
+            read.manifest = Manifest::of(&bytes);
+        } else if let Some((group, artifact)) = properties {
+            read.is_java = true;
+            self.properties(&bytes, (group, artifact), within, entry, read);
+        } else {
+            let path = joined(within, name);
+            let mut add = |fact| self.facts.add(fact);
+            python::read_bytes(name, &path, &bytes, &mut add);
+            npm::read_bytes(name, &path, &bytes, &mut add);
+        }
+        outcome
+    }
+
+    /// Reads an entry, up to a limit.
+    fn inflated(
+        &mut self,
+        part: &mut Part<'_>,
+        entry: &Entry,
+        limit: u64,
+        bytes: &mut Vec<u8>,
+    ) -> Result<(), ArchiveError> {
+        let limit = limit.min(self.inflated);
+        let outcome = entry.read(part, limit.saturating_add(1), bytes);
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.inflated = self.inflated.saturating_sub(size);
+        outcome?;
+        if size > limit {
+            return Err(ArchiveError::Damaged(if self.inflated == 0 {
+                "more than 2 GiB of the file would be inflated"
+            } else {
+                "it is larger than what is read of such an entry"
+            }));
+        }
+        Ok(())
+    }
+
+    /// Adds what a `pom.properties` states, and what its path states if that is something else.
+    fn properties(
+        &mut self,
+        bytes: &[u8],
+        path: (&[u8], &[u8]),
+        within: &str,
+        entry: &Entry,
+        read: &mut Read,
+    ) {
+        let properties = Properties::of(bytes);
+        let mut faults = Vec::new();
+        let mut fault = |cause: String| faults.push(cause);
+        let groups = properties.groups.checked(names::name, &mut fault);
+        let artifacts = properties.artifacts.checked(names::name, &mut fault);
+        let mut versions = properties.versions.checked(names::version, &mut fault);
+        if versions.is_empty() {
+            fault("it has no version".to_owned());
+            versions.push(String::new());
+        }
+        let mut named: BTreeSet<(String, String)> = groups
+            .iter()
+            .flat_map(|group| {
+                artifacts
+                    .iter()
+                    .map(|artifact| (group.clone(), artifact.clone()))
+            })
+            .collect();
+        let text = String::from_utf8_lossy;
+        match (names::name(&text(path.0)), names::name(&text(path.1))) {
+            (Ok(group), Ok(artifact)) => {
+                named.insert((group, artifact));
+            }
+            (Err(cause), _) | (_, Err(cause)) => fault(cause),
+        }
+        for cause in faults {
+            self.fault(within, Some(entry), &cause);
+        }
+        for (group, artifact) in named {
+            for version in &versions {
+                if read.artifacts.len() <= self.artifacts {
+                    read.artifacts.insert(Artifact {
+                        group: Some(group.clone()),
+                        artifact: artifact.clone(),
+                        version: version.clone(),
+                        source: Source::PomProperties,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Adds what an archive in the archive says.
+    fn nested(
+        &mut self,
+        part: &mut Part<'_>,
+        entry: &Entry,
+        within: &str,
+        depth: usize,
+    ) -> Result<(), ArchiveError> {
+        if depth >= DEPTH_LIMIT {
+            return Err(ArchiveError::Damaged(
+                "it is more than 4 archives deep in the file",
+            ));
+        }
+        let path = joined(within, &entry.name);
+        if let Some(mut stored) = entry.stored(part)? {
+            self.archive(&mut stored, &entry.name, &path, depth + 1);
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        self.inflated(part, entry, self.memory, &mut bytes)?;
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.memory = self.memory.saturating_sub(size);
+        let mut content = Cursor::new(bytes);
+        match Part::all(&mut content) {
+            Ok(mut part) => self.archive(&mut part, &entry.name, &path, depth + 1),
+            Err(error) => self.fault(&path, None, &error),
+        }
+        self.memory = self.memory.saturating_add(size);
+        Ok(())
+    }
+
+    /// Says what could not be read: an entry, or an archive.
+    fn fault(&mut self, within: &str, entry: Option<&Entry>, cause: &dyn std::fmt::Display) {
+        let place = match entry {
+            Some(entry) => joined(within, &entry.name),
+            None => within.to_owned(),
+        };
+        if place.is_empty() {
+            self.facts.fault(cause.to_string());
+        } else {
+            self.facts
+                .fault(format!("{}: {cause}", stated::shown(&place)));
+        }
+    }
+}
+
+impl Read {
+    /// The artifacts of an archive with this name.
+    fn identified(self, stem: &str) -> BTreeSet<Artifact> {
+        let Self {
+            mut artifacts,
+            projects,
+            manifest,
+            is_java: _,
+        } = self;
+        let of_file = names::of_file_name(stem);
+        let stated = manifest.version();
+        let of_file_version = of_file.as_ref().map(|(_, version)| version);
+        for (group, artifact) in projects {
+            let is_known = artifacts
+                .iter()
+                .any(|known| known.group.as_ref() == Some(&group) && known.artifact == artifact);
+            if !is_known {
+                let version = stated.as_ref().or(of_file_version).cloned();
+                artifacts.insert(Artifact {
+                    group: Some(group),
+                    artifact,
+                    version: version.unwrap_or_default(),
+                    source: Source::PomPath,
+                });
+            }
+        }
+        let has_stated = !artifacts.is_empty();
+        // If one of them has the version of the manifest, the manifest is about it.
+        let is_about_stated = artifacts
+            .iter()
+            .any(|artifact| Some(&artifact.version) == stated.as_ref());
+        let mut guess = |artifact: &str, version: &str, source, is_exact: bool| {
+            let is_known = artifacts
+                .iter()
+                .any(|known| known.artifact == artifact && (!is_exact || known.version == version));
+            if !is_known {
+                artifacts.insert(Artifact {
+                    group: None,
+                    artifact: artifact.to_owned(),
+                    version: version.to_owned(),
+                    source,
+                });
+            }
+        };
+        if let Some((artifact, version)) = &of_file {
+            guess(artifact, version, Source::FileName, true);
+        }
+        if let Some(version) = stated.as_ref().filter(|_| !is_about_stated) {
+            // Bundles write versions in another way, so theirs differs also if it is the same.
+            let is_exact = manifest.has_version_of_maven();
+            for artifact in manifest.artifacts() {
+                guess(&artifact, version, Source::Manifest, is_exact);
+            }
+            if of_file.is_none()
+                && !has_stated
+                && let Ok(artifact) = names::name(stem)
+            {
+                guess(&artifact, version, Source::Manifest, is_exact);
+            }
+        }
+        artifacts
+    }
+}
+
+/// The path of an entry in archives.
+fn joined(within: &str, name: &[u8]) -> String {
+    let mut path = String::from(within);
+    if !within.is_empty() {
+        path.push_str("!/");
+    }
+    path.push_str(&String::from_utf8_lossy(name));
+    let mut end = path.len().min(PATH_LIMIT);
+    while !path.is_char_boundary(end) {
+        end -= 1;
+    }
+    path.truncate(end);
+    path
+}
+
+#[cfg(test)]
+mod tests;
