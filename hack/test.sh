@@ -36,6 +36,9 @@ if [ "$part" != e2e ]; then
 	step "comparators of versions" hack/version-oracles.sh
 	BAILIFF_VERSION_ORACLES=$(hack/version-oracles.sh)
 	export BAILIFF_VERSION_ORACLES
+	step "packages that are scanned" hack/scan-artifacts.sh
+	BAILIFF_SCAN_ARTIFACTS=$(hack/scan-artifacts.sh)
+	export BAILIFF_SCAN_ARTIFACTS
 	step "promtool" hack/promtool.sh
 	# The output of the tests themselves is shown: it names every test and their number.
 	cargo test --locked --workspace --no-fail-fast --exclude bailiff-e2e --exclude bailiff-testbed
