@@ -3,11 +3,11 @@
 #
 # usage: fuzz.sh [brief]      brief: 30,000 inputs for each target, the same ones each time
 #
-# MINUTES=20 says how long each target runs, TARGET=parse|check|evaluate|reference|manifest|review|version
-# runs one alone. What is learned stays in target/fuzz/corpus; an input that breaks a law is in
+# MINUTES=20 says how long each target runs, TARGET=parse|check|evaluate|reference|manifest|review|version|
+# python|npm|jar runs one alone. What is learned stays in target/fuzz/corpus; an input that breaks a law is in
 # target/fuzz/artifacts and belongs, made small, into crates/cel/tests/findings.rs or, of the targets
-# reference, manifest, review and version, crates/oci/tests/references.txt, fuzz/manifest.txt,
-# crates/webhook/tests/reviews.txt or fuzz/version.txt.
+# reference and review, crates/oci/tests/references.txt and crates/webhook/tests/reviews.txt, and of those that
+# are not about expressions fuzz/TARGET.txt.
 #
 # There is no sanitizer, which only nightly compilers have: what is fuzzed has no unsafe code, and a
 # panic, an input that takes 10 seconds or 2 GiB are finds without one.
@@ -41,7 +41,7 @@ kept() {
 	case $1 in
 	reference) printf 'crates/oci/tests/references.txt\n' ;;
 	review) printf 'crates/webhook/tests/reviews.txt\n' ;;
-	manifest | version) printf 'fuzz/%s.txt\n' "$1" ;;
+	manifest | version | python | npm | jar) printf 'fuzz/%s.txt\n' "$1" ;;
 	*) printf 'crates/cli/tests/expressions.txt\n' ;;
 	esac
 }
@@ -49,28 +49,33 @@ kept() {
 # dictionary TARGET: the file of its words.
 dictionary() {
 	case $1 in
-	reference | manifest | review | version) printf 'fuzz/%s.dict\n' "$1" ;;
+	reference | manifest | review | version | python | npm | jar) printf 'fuzz/%s.dict\n' "$1" ;;
 	*) printf 'fuzz/cel.dict\n' ;;
 	esac
 }
 
-# seed TARGET: every kept input as a file; with an object where the target reads one.
+# seed TARGET: every kept input as a file; with an object where the target reads one. Those of python and jar have
+# escapes such as \n and \x00.
 seed() {
-	local folder=$CARGO_TARGET_DIR/seeds/$1 object='' number=0 line
+	local folder=$CARGO_TARGET_DIR/seeds/$1 object='' format='%s' number=0 line
 	rm -rf "$folder"
 	mkdir -p "$folder" "$corpus/$1" "$CARGO_TARGET_DIR/artifacts/$1"
 	if [ "$1" = evaluate ]; then
 		object='\0{"metadata":{"name":"web","labels":{"app":"web"}},"spec":{"replicas":3,"containers":[{"name":"a","image":"b:1"}]}}'
 	fi
+	case $1 in
+	python | jar) format='%b' ;;
+	esac
 	while IFS= read -r line; do
-		printf '%s'"$object" "$line" >"$folder/$number"
+		# shellcheck disable=SC2059 # It is one of the two above.
+		printf "$format$object" "$line" >"$folder/$number"
 		number=$((number + 1))
 	done <"$(kept "$1")"
 }
 
 step "cargo-fuzz" hack/cargo-fuzz.sh
 step "build of the fuzz targets" cargo fuzz build --fuzz-dir fuzz --sanitizer none
-for target in ${TARGET:-parse check evaluate reference manifest review version}; do
+for target in ${TARGET:-parse check evaluate reference manifest review version python npm jar}; do
 	seed "$target"
 	step "fuzz $target" cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" \
 		"$corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \

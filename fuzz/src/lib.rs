@@ -4,6 +4,7 @@
 //! which a property of `crates/cel` has as well.
 //! Invariant: a bound that is broken is a panic, so the fuzzer keeps the input.
 
+pub mod facts;
 #[path = "../../crates/cel/tests/typed/mod.rs"]
 pub mod typed;
 
