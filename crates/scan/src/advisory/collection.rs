@@ -287,6 +287,28 @@ mod tests {
     }
 
     #[test]
+    fn records_about_an_artifact_of_any_group_are_kept() {
+        let any = groups::any_group("log4j-core");
+        let (mut collection, source) = collection(&[("Maven", &any), ("Maven", "org.a:b")]);
+        let day = "2025-01-02T00:00:00Z";
+        for (id, ecosystem, name) in [
+            ("X-1", "Maven", "org.apache:log4j-core"),
+            ("X-2", "Maven", "org.other:log4j-core"),
+            ("X-3", "Maven", "org.apache:log4j-api"),
+            ("X-4", "npm", "org.apache:log4j-core"),
+            ("X-5", "Maven", "org.a:b"),
+            ("X-6", "Maven", "org.c:b"),
+        ] {
+            collection.add(source, id, &record(id, day, ecosystem, name));
+        }
+        let of = collection.collected();
+        assert_eq!(ids(&of, "Maven", &any), ["X-1", "X-2"]);
+        assert_eq!(ids(&of, "Maven", "org.a:b"), ["X-5"]);
+        assert_eq!(ids(&of, "Maven", "org.apache:log4j-core"), [""; 0]);
+        assert_eq!(of.errors, [""; 0]);
+    }
+
+    #[test]
     fn records_that_name_a_wanted_package_are_kept() {
         let names = [("PyPI", "zope-interface"), ("Ubuntu:22.04:LTS", "unzip")];
         let (mut collection, source) = collection(&names);

@@ -278,3 +278,27 @@ fn links_to_metadata_give_it_a_meaning() {
         assert!(!gives_meaning(link.as_bytes()), "{link}");
     }
 }
+
+#[test]
+fn what_a_list_takes_is_bounded() {
+    let depth = "a/".repeat(1000);
+    let path = format!("{depth}foo-1.0.dist-info/RECORD");
+    let list = b"/a\n".repeat(10_000);
+    let [fault, distribution] = facts(&path, &list).try_into().unwrap();
+    let cause = "its files have longer paths than are read".to_owned();
+    let what = WHAT.to_owned();
+    assert_eq!(fault, Fact::NotRead { what, cause });
+    match distribution {
+        Fact::Python(of) => {
+            assert!((FILES_LIMIT..FILES_LIMIT + PATH_LIMIT).contains(&of.files.size()));
+        }
+        other => panic!("{other:?}"),
+    }
+    let copies = b"a==1\n".repeat(COPIES_LIMIT + 1);
+    let shown = shown("pip/_vendor/vendor.txt", &copies);
+    assert_eq!(shown.len(), COPIES_LIMIT + 1);
+    assert_eq!(
+        shown[0],
+        "Python metadata: it lists more than the 1000 copies that are read"
+    );
+}
