@@ -25,7 +25,7 @@ pub struct Distribution {
     pub version: String,
     /// What states it.
     pub source: Source,
-    /// Whether it is a copy in another distribution, such as in `pip/_vendor`.
+    /// Whether it is a copy in another distribution, such as in `pip/_vendor`, or a wheel that is not installed.
     pub vendored: bool,
     /// Its files, relative to the directory that has its dist-info or egg-info. Empty if this file is no list of them.
     pub files: Paths,
@@ -95,7 +95,9 @@ pub(super) fn read_bytes(
         return;
     };
     let mut facts = Facts::of(WHAT, facts);
-    let is_vendored = is_vendored(path);
+    // An egg is installed as an archive, a wheel is not.
+    let is_wheel = !path_in_archive.is_empty() && !path.starts_with(b"EGG-INFO/");
+    let is_vendored = is_vendored(path) || is_wheel;
     let add = |facts: &mut Facts<'_>, (name, version): (String, String), source, files| {
         facts.add(Fact::Python(Distribution {
             name,

@@ -215,6 +215,26 @@ fn copies_in_other_distributions_are_marked() {
 }
 
 #[test]
+fn a_wheel_that_is_not_installed_is_marked() {
+    let is_marked = |path: &str| {
+        let mut marked = Vec::new();
+        let mut add = |fact| match fact {
+            Fact::Python(of) => marked.push((of.path_in_archive, of.vendored)),
+            other => panic!("{other:?}"),
+        };
+        let headers = b"Name: a\nVersion: 1\n";
+        read_bytes(path.as_bytes(), &format!("b!/{path}"), headers, &mut add);
+        marked
+    };
+    for (path, is_wheel) in [
+        ("a-1.dist-info/METADATA", true),
+        ("EGG-INFO/PKG-INFO", false),
+    ] {
+        assert_eq!(is_marked(path), [(format!("b!/{path}"), is_wheel)]);
+    }
+}
+
+#[test]
 fn lists_of_copies_are_read() {
     let list = b"# of pip\nCacheControl==0.14.0\nrequests==2.31.0\n    urllib3[brotli]==1.26.4  # old\nmsgpack>=1\nresolvelib==1.0.1 --hash=sha256:0\nx==\x1b\n";
     assert_eq!(
