@@ -40,6 +40,9 @@ if [ "$part" != e2e ]; then
 	step "containerd's unpacking" hack/layer-oracle.sh
 	BAILIFF_LAYER_ORACLE=$(hack/layer-oracle.sh)
 	export BAILIFF_LAYER_ORACLE
+	step "packages that are scanned" hack/scan-artifacts.sh
+	BAILIFF_SCAN_ARTIFACTS=$(hack/scan-artifacts.sh)
+	export BAILIFF_SCAN_ARTIFACTS
 	step "promtool" hack/promtool.sh
 	# The output of the tests themselves is shown: it names every test and their number.
 	cargo test --locked --workspace --no-fail-fast --exclude bailiff-e2e --exclude bailiff-testbed

@@ -1,11 +1,13 @@
 //! Which advisories affect which packages.
 //!
-//! Here: findings, and which advisories are about one vulnerability (`names`). Not here: which versions an advisory
-//! affects (`advisory`), what to do about findings (`action`), and where advisories are kept: callers give a function
-//! from an ecosystem and a name to the advisories that name the package.
+//! Here: findings, which advisories are about one vulnerability (`names`), and artifacts whose group is not known
+//! (`groups`). Not here: which versions an advisory affects (`advisory`), what to do about findings (`action`), and
+//! where advisories are kept: callers give a function from an ecosystem and a name to the advisories that name the
+//! package.
 //! Invariant: an advisory that affects a package, or of which that is unknown, is part of a finding, unless it was
 //! withdrawn. No advisory removes the finding of another, and no state of an advisory that of another state.
 
+pub mod groups;
 mod names;
 #[cfg(test)]
 mod tests;
@@ -129,8 +131,9 @@ pub struct Matches {
     pub withdrawn: Vec<String>,
 }
 
-/// Matches packages with advisories. `advisories` has those that name a package, given its ecosystem and normal name.
-/// `exploited` is unset if there is no catalog.
+/// Matches packages with advisories. `advisories` has those that name a package, given its ecosystem and normal name. For
+/// the name of an artifact of Maven whose group is not known ([`groups::any_group`]), it has those that name the artifact
+/// of any group. `exploited` is unset if there is no catalog.
 pub fn match_packages(
     packages: &[Package],
     advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
@@ -234,6 +237,9 @@ impl Named {
 
     /// What an advisory says about a version.
     fn claim(&self, advisory: &Advisory, version: &str) -> Claim {
+        if groups::artifact_of_any_group(&self.ecosystem, &self.name).is_some() {
+            return groups::claim(advisory, &self.name, version);
+        }
         let of = |ecosystem: &Ecosystem| {
             let entries = advisory.affected.iter();
             let entries =
@@ -344,7 +350,7 @@ impl Named {
         let pro = self.ecosystem.with_subscription();
         advisory.affected.iter().filter(move |entry| {
             let is_of = entry.ecosystem == self.ecosystem || Some(&entry.ecosystem) == pro.as_ref();
-            is_of && entry.name == self.name
+            is_of && groups::is_about(&self.ecosystem, &entry.name, &self.name)
         })
     }
 

@@ -8,6 +8,7 @@
 use super::osv;
 use super::{Advisory, Affected};
 use crate::ecosystem::Ecosystem;
+use crate::matching::groups;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -112,7 +113,8 @@ impl Collection {
         let wanted = &self.wanted;
         advisory.affected.retain(|entry| {
             let names = wanted.get(&entry.ecosystem);
-            names.is_some_and(|names| names.contains(&entry.name))
+            let mut keys = groups::keys(&entry.ecosystem, &entry.name);
+            names.is_some_and(|names| keys.any(|key| names.contains(&*key)))
         });
         if !advisory.affected.is_empty() {
             self.keep(source, place, advisory);
@@ -175,16 +177,15 @@ impl Collection {
         let mut by_name: BTreeMap<Ecosystem, BTreeMap<String, Vec<Arc<Advisory>>>> =
             BTreeMap::new();
         for advisory in self.kept.into_values().flat_map(distinct) {
-            let names: BTreeSet<_> = advisory
-                .affected
-                .iter()
-                .map(|e| (&e.ecosystem, &e.name))
+            let entries = advisory.affected.iter();
+            let names: BTreeSet<_> = entries
+                .flat_map(|e| groups::keys(&e.ecosystem, &e.name).map(|key| (&e.ecosystem, key)))
                 .collect();
             for (ecosystem, name) in names {
                 let wanted = self.wanted.get(ecosystem);
-                if wanted.is_some_and(|names| names.contains(name)) {
+                if wanted.is_some_and(|names| names.contains(&*name)) {
                     let of_ecosystem = by_name.entry(ecosystem.clone()).or_default();
-                    let of_name = of_ecosystem.entry(name.clone()).or_default();
+                    let of_name = of_ecosystem.entry(name.into_owned()).or_default();
                     of_name.push(Arc::clone(&advisory));
                 }
             }
@@ -245,7 +246,8 @@ pub struct Advisories {
 }
 
 impl Advisories {
-    /// The advisories that name a package, by its normal name.
+    /// The advisories that name a package, by its normal name. That of an artifact of Maven whose group is not known is
+    /// [`groups::any_group`].
     #[must_use]
     pub fn get(&self, ecosystem: &Ecosystem, name: &str) -> Vec<Arc<Advisory>> {
         let of_ecosystem = self.by_name.get(ecosystem);
@@ -282,6 +284,28 @@ mod tests {
         let ecosystem = Ecosystem::parse(ecosystem).unwrap();
         let of = advisories.get(&ecosystem, name);
         of.iter().map(|advisory| advisory.id.clone()).collect()
+    }
+
+    #[test]
+    fn records_about_an_artifact_of_any_group_are_kept() {
+        let any = groups::any_group("log4j-core");
+        let (mut collection, source) = collection(&[("Maven", &any), ("Maven", "org.a:b")]);
+        let day = "2025-01-02T00:00:00Z";
+        for (id, ecosystem, name) in [
+            ("X-1", "Maven", "org.apache:log4j-core"),
+            ("X-2", "Maven", "org.other:log4j-core"),
+            ("X-3", "Maven", "org.apache:log4j-api"),
+            ("X-4", "npm", "org.apache:log4j-core"),
+            ("X-5", "Maven", "org.a:b"),
+            ("X-6", "Maven", "org.c:b"),
+        ] {
+            collection.add(source, id, &record(id, day, ecosystem, name));
+        }
+        let of = collection.collected();
+        assert_eq!(ids(&of, "Maven", &any), ["X-1", "X-2"]);
+        assert_eq!(ids(&of, "Maven", "org.a:b"), ["X-5"]);
+        assert_eq!(ids(&of, "Maven", "org.apache:log4j-core"), [""; 0]);
+        assert_eq!(of.errors, [""; 0]);
     }
 
     #[test]
