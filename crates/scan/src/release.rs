@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 /// Where the days of Debian and Ubuntu are from.
 const DISTRO_INFO: &str = "distro-info-data 0.58+deb12u6";
-/// Where the days of Alpine are from: the page https://alpinelinux.org/releases/, read by hand.
+/// Where the days of Alpine are from: the page <https://alpinelinux.org/releases/>, read by hand.
 const ALPINE_RELEASES: &str = "alpinelinux.org/releases";
 
 /// Whether a release gets fixes for vulnerabilities.

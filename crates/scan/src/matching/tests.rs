@@ -503,7 +503,8 @@ fn what_is_known_about_a_cve_is_added_where_advisories_say_nothing() {
     let untitled = titled.replace("About X-1", "").replace("0001", "0002");
     let rated = titled
         .replacen('{', r#"{"database_specific": {"severity": "LOW"}, "#, 1)
-        .replace("0001", "0003");
+        .replace("0001", "0003")
+        .replace("About X-1", "");
     let records = [
         titled,
         untitled.replace("X-1", "X-2"),
@@ -531,7 +532,7 @@ fn what_is_known_about_a_cve_is_added_where_advisories_say_nothing() {
         [
             "CVE-2022-0001 High CVE-2022-0001 About X-1",
             "CVE-2022-0002 High CVE-2022-0002 The CVE",
-            "CVE-2022-0003 Low X-3 About X-3",
+            "CVE-2022-0003 Low X-3 The CVE",
             "X-4 Unknown - About X-4",
         ]
     );

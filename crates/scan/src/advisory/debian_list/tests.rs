@@ -1,6 +1,7 @@
 //! Lists of security updates as Debian publishes them, and as nobody should publish them.
 
 use super::*;
+use crate::advisory::Event;
 
 fn all(text: &str) -> (Vec<Advisory>, Vec<String>) {
     let (mut advisories, mut errors) = (Vec::new(), Vec::new());
@@ -17,7 +18,7 @@ fn shown(advisory: &Advisory) -> String {
     let names: Vec<_> = advisory.names().collect();
     let entries = advisory.affected.iter().map(|entry| {
         let ranges = entry.ranges.iter().map(|range| {
-            let versions: Vec<_> = range.events.iter().map(|event| event.version()).collect();
+            let versions: Vec<_> = range.events.iter().map(Event::version).collect();
             versions.join("-")
         });
         let ranges: Vec<_> = ranges.collect();

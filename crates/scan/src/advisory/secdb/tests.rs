@@ -68,7 +68,7 @@ fn the_highest_of_several_versions_fixes_and_zero_was_never_affected() {
     let text = file(&package("zlib", fixes));
     let mut advisories = Vec::new();
     read(text.as_bytes(), |advisory| {
-        advisories.push(advisory.unwrap())
+        advisories.push(advisory.unwrap());
     })
     .unwrap();
     let verdict = |index: usize, version: &str| {
