@@ -3,7 +3,11 @@
 //! Here: the comparison. Not here: how the expected findings were written (`data/expected_distributions.py`).
 //! Invariant: each version that was evaluated has exactly the findings of the table.
 
-#![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a panic is the report of a test"
+)]
 
 use bailiff_scan::advisory::{Advisory, debian, debian_list, secdb};
 use bailiff_scan::ecosystem::Ecosystem;
