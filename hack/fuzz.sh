@@ -49,6 +49,7 @@ kept() {
 dictionary() {
 	case $1 in
 	parse | check | evaluate) printf 'fuzz/cel.dict\n' ;;
+	secdb | debian | cve) printf 'fuzz/advisory.dict\n' ;;
 	*) printf 'fuzz/%s.dict\n' "$1" ;;
 	esac
 }

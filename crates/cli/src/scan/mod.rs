@@ -14,7 +14,7 @@ mod tests;
 
 use crate::Error;
 use bailiff_response::messages::escaped;
-use bailiff_scan::action::{Action, actions, is_counted};
+use bailiff_scan::action::{Action, actions};
 use bailiff_scan::advisory::Kind;
 use bailiff_scan::advisory::collection::{Advisories, Collection};
 use bailiff_scan::known_exploited::{CATALOG_LIMIT, KnownExploited};
@@ -160,7 +160,7 @@ impl Report {
     /// The findings that count, and those that do not.
     fn findings(&self, are_counted: bool) -> impl Iterator<Item = &Finding> {
         let findings = self.matches.findings.iter();
-        findings.filter(move |finding| is_counted(&finding.kind) == are_counted)
+        findings.filter(move |finding| finding.not_counted.is_none() == are_counted)
     }
 
     /// Whether everything was read and could be compared with something.

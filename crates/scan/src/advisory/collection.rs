@@ -218,11 +218,21 @@ fn size(advisory: &Advisory) -> usize {
             let versions: usize = range.events.iter().map(|event| event.version().len()).sum();
             size_of_val(range) + size_of_val(&*range.events) + versions
         });
+        let dates = entry.fix_dates.iter();
+        let dates = dates.map(|date| date.version.len() + date.source.len());
         size_of_val(entry)
             + entry.name.len()
             + size_of_val(&*entry.statements)
             + events.sum::<usize>()
             + texts(&entry.versions)
+            + size_of_val(&*entry.notes)
+            + entry
+                .notes
+                .iter()
+                .map(|note| note.reason().len())
+                .sum::<usize>()
+            + size_of_val(&*entry.fix_dates)
+            + dates.sum::<usize>()
     };
     size_of_val(advisory)
         + advisory.id.len()
