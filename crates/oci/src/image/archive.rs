@@ -44,10 +44,12 @@ mod tests {
         let text = r#"[{"Config": "a.json", "RepoTags": null, "Layers": ["b/layer.tar"]},
             {"Config": "c", "RepoTags": ["nginx:1"], "Layers": [], "LayerSources": {}}]"#;
         let images = ArchivedImage::list(text.as_bytes()).unwrap();
-        assert_eq!(images.len(), 2);
-        assert_eq!(images[0].config, "a.json");
-        assert_eq!(images[0].layers, ["b/layer.tar"]);
-        assert_eq!(images[1].tags, ["nginx:1"]);
+        let [first, second] = images.as_slice() else {
+            panic!("{images:?}");
+        };
+        assert_eq!(first.config, "a.json");
+        assert_eq!(first.layers, ["b/layer.tar"]);
+        assert_eq!(second.tags, ["nginx:1"]);
         for (text, want) in [
             ("{}", "manifest.json must be a list"),
             ("[1]", "manifest.json must be a list of objects"),

@@ -51,7 +51,7 @@ pub fn history_of_layers(history: &[History], layers: usize) -> Option<Vec<&Hist
     (steps.len() == layers).then_some(steps)
 }
 
-/// Whether a step set the command: BuildKit writes the instruction, Docker and Buildah a command of the shell that
+/// Whether a step set the command: `BuildKit` writes the instruction, Docker and Buildah a command of the shell that
 /// does nothing.
 fn is_command(created_by: &str) -> bool {
     let text = created_by.trim_start();

@@ -104,15 +104,13 @@ impl Config {
         let diff_ids = rootfs.list::<LAYERS_LIMIT>("diff_ids")?;
         for (place, value) in diff_ids.into_iter().enumerate() {
             let text = serde_json::from_str::<String>(value.get()).ok();
-            match text.and_then(|text| Digest::parse(&text).ok()) {
-                Some(digest) => self.diff_ids.push(digest),
-                None => {
-                    let layer = place.saturating_add(1);
-                    self.faults.push(InvalidConfig::DiffId { layer });
-                    // The layers after it would have the digest of another one.
-                    return Ok(());
-                }
-            }
+            let Some(digest) = text.and_then(|text| Digest::parse(&text).ok()) else {
+                let layer = place.saturating_add(1);
+                self.faults.push(InvalidConfig::DiffId { layer });
+                // The layers after it would have the digest of another one.
+                return Ok(());
+            };
+            self.diff_ids.push(digest);
         }
         Ok(())
     }
@@ -194,7 +192,7 @@ mod tests {
                 1,
             ),
             (
-                format!(r#"{{{rootfs}, {rootfs}}}"#),
+                format!("{{{rootfs}, {rootfs}}}"),
                 "the configuration of the image cannot be read: rootfs is written twice or in other letters, which readers understand differently",
                 0,
             ),

@@ -1,3 +1,11 @@
+//! What documents are, and what makes them none.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "a panic is the report of a test"
+)]
+
 use super::*;
 use serde_json::{Value, json};
 
