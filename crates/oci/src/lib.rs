@@ -1,9 +1,8 @@
 //! Image references, digests, and patterns of repositories.
 //!
 //! Here: the one normal form of a reference, which repositories a pattern matches, what a registry
-//! says about an image, what of it is persisted, with the feature `layers` the tree of an image, and with the feature
-//! `registry` asking one. Not here: what a
-//! policy does with them (`policy`).
+//! says about an image, what of it is persisted, what manifests and configurations mean, with the feature `layers` the
+//! tree of an image, and with the feature `registry` asking a registry. Not here: what a policy does with them (`policy`).
 //! Invariant: a reference, a digest and a pattern are valid from the start, have a bounded size and
 //! are ASCII. An invalid text is an error with a reason, never a value.
 #![warn(
@@ -19,6 +18,9 @@
 mod digest;
 mod excerpt;
 mod grammar;
+mod hash;
+pub mod image;
+mod json;
 #[cfg(feature = "layers")]
 pub mod layer;
 mod lookup;
@@ -33,6 +35,7 @@ pub mod tree;
 
 pub use digest::{Algorithm, Digest, InvalidDigest};
 pub use excerpt::Excerpt;
+pub use hash::Hasher;
 pub use lookup::{Failure, ImageFacts, Lookup, ManifestKind, Missing, Source};
 pub use manifest::{ManifestAnswer, ManifestContent};
 pub use pattern::{

@@ -5,9 +5,8 @@
 //! nothing contradicts, or the hash of the bytes that it sent. Bytes are always hashed.
 
 use crate::digest::{Algorithm, Digest};
+use crate::hash::Hasher;
 use crate::lookup::{Failure, ImageFacts, ManifestKind};
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
-use std::fmt::Write as _;
 
 /// The headers of a successful answer about a manifest.
 #[derive(Clone, Debug)]
@@ -23,7 +22,7 @@ pub struct ManifestAnswer<'a> {
 pub struct ManifestContent {
     kind: ManifestKind,
     expected: Option<Digest>,
-    hash: Hash,
+    hash: Hasher,
 }
 
 impl ManifestAnswer<'_> {
@@ -55,12 +54,12 @@ impl ManifestAnswer<'_> {
         Ok(ManifestContent {
             kind,
             expected,
-            hash: Hash::new(algorithm.unwrap_or(Algorithm::Sha256)),
+            hash: Hasher::new(algorithm.unwrap_or(Algorithm::Sha256)),
         })
     }
 
     /// The digest that the registry states, which is the one that was asked for.
-    fn stated(&self, asked: Option<&Digest>) -> Result<Option<Digest>, Failure> {
+    pub(crate) fn stated(&self, asked: Option<&Digest>) -> Result<Option<Digest>, Failure> {
         let mut stated = None;
         for text in &self.digests {
             let digest = Digest::parse(text.trim())
@@ -82,11 +81,7 @@ impl ManifestAnswer<'_> {
 impl ManifestContent {
     /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
-        match &mut self.hash {
-            Hash::Sha256(hash) => hash.update(bytes),
-            Hash::Sha384(hash) => hash.update(bytes),
-            Hash::Sha512(hash) => hash.update(bytes),
-        }
+        self.hash.update(bytes);
     }
 
     /// The facts, after the last bytes.
@@ -102,35 +97,8 @@ impl ManifestContent {
     }
 }
 
-/// A digest that is being computed.
-#[derive(Clone, Debug)]
-enum Hash {
-    Sha256(Sha256),
-    Sha384(Sha384),
-    Sha512(Sha512),
-}
-
-impl Hash {
-    fn new(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
-            Algorithm::Sha384 => Self::Sha384(Sha384::new()),
-            Algorithm::Sha512 => Self::Sha512(Sha512::new()),
-        }
-    }
-
-    fn finish(self) -> Digest {
-        let (algorithm, digits) = match self {
-            Self::Sha256(hash) => (Algorithm::Sha256, hexadecimal(&hash.finalize())),
-            Self::Sha384(hash) => (Algorithm::Sha384, hexadecimal(&hash.finalize())),
-            Self::Sha512(hash) => (Algorithm::Sha512, hexadecimal(&hash.finalize())),
-        };
-        Digest::of_digits(algorithm, &digits)
-    }
-}
-
 /// The kind of a media type, without its parameters.
-fn kind(content_type: &str) -> Option<ManifestKind> {
+pub(crate) fn kind(content_type: &str) -> Option<ManifestKind> {
     let media_type = content_type.split(';').next()?.trim();
     [
         (
@@ -153,15 +121,6 @@ fn kind(content_type: &str) -> Option<ManifestKind> {
     .into_iter()
     .find(|(known, _)| media_type.eq_ignore_ascii_case(known))
     .map(|(_, kind)| kind)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        write!(text, "{byte:02x}").unwrap_or_default();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! The registry client: asks a registry about an image reference.
+//! The registry client: asks a registry about an image reference, and for the image.
 //!
 //! Here: which hosts and addresses are asked, with which credential, and what an answer means. Not
 //! here: remembering answers, and which namespace can use which credential (`webhook`).
 //! Invariant: nothing that a tenant wrote selects a host that is asked. A registry is asked if the
-//! configuration lists it or a policy names it, and connections go only to addresses that were
+//! configuration lists it, a policy names it or a person typed it, and connections go only to addresses that were
 //! checked after the name was resolved. Whatever a registry sends is bounded before it
 //! is stored, and what is not an answer is a [`Failure`] with its cause.
 //!
@@ -25,7 +25,7 @@ mod tokens;
 mod turns;
 
 pub use addresses::address_allowed;
-pub use client::RegistryClient;
+pub use client::{PullError, PullLimits, PulledManifest, RegistryClient};
 pub use config::{
     CredentialSource, InvalidRegistries, LabelRequirement, NamespaceSelector, Operator, Registries,
 };

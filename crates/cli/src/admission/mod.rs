@@ -15,7 +15,8 @@ mod verdict;
 pub(crate) use policies::Policies;
 pub use registry::RegistryArgs;
 pub(crate) use registry::{
-    Answers, Asked, CONFIG_MAP as REGISTRIES, Registry, RegistrySource, Wanted, registries_of,
+    Answers, Asked, CONFIG_MAP as REGISTRIES, Registry, RegistrySource, Wanted, of_file,
+    registries_of,
 };
 pub(crate) use settings::Settings;
 pub(crate) use verdict::{Finding, ImageVerdict, Verdict, namespace_object, verdicts, wanted};

@@ -95,7 +95,11 @@ impl RegistrySource {
     }
 }
 
-fn of_file(path: &Path) -> Result<Registries, Error> {
+/// The registries that a file lists.
+///
+/// # Errors
+/// It cannot be read, or is not valid.
+pub(crate) fn of_file(path: &Path) -> Result<Registries, Error> {
     let name = escaped(&path.display().to_string(), TEXT_LIMIT);
     let mut text = String::new();
     let read = std::fs::File::open(path)

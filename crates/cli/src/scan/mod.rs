@@ -6,6 +6,7 @@
 //! is escaped before it reaches a terminal.
 
 mod explain;
+pub mod image;
 mod json;
 mod output;
 mod source;

@@ -1,8 +1,12 @@
 //! Asking a registry about an image reference.
 //!
-//! Here: the requests of one lookup. Not here: where they may go (`hops`, `auth`, `addresses`) and
-//! what the answers mean (`answer`).
+//! Here: the requests of one lookup. Not here: getting the image (`pull`), where requests may go (`hops`, `auth`,
+//! `addresses`) and what the answers mean (`answer`).
 //! Invariant: a lookup sends a bounded number of requests, and ends in the time that it has.
+
+mod pull;
+
+pub use pull::{PullError, PullLimits, PulledManifest};
 
 use super::answer::{self, ACCEPT, Status, unexpected_status};
 use super::auth::{self, Challenge};
@@ -190,29 +194,14 @@ impl RegistryClient {
         credential: Option<&Credential>,
     ) -> Lookup {
         let shared = &*self.shared;
-        let registry = reference.registry();
-        let entry = shared.registries.entry(registry);
-        let endpoint = match entry {
-            Some(Entry { endpoint, .. }) => Some(endpoint.clone()),
-            None if named_by_policy => Endpoint::of_registry(registry, true),
-            None => None,
-        };
-        let Some(endpoint) = endpoint else {
+        let Some(ask) = self.ask(reference, named_by_policy, credential) else {
             return Lookup::Failed(Failure::RegistryNotAllowed);
         };
         let now = Instant::now();
         let deadline = now.checked_add(shared.limits.lookup).unwrap_or(now);
-        let origin = endpoint.origin.clone();
+        let origin = ask.endpoint.origin.clone();
         let Ok(_turn) = shared.turns.wait(&origin, deadline).await else {
             return Lookup::Failed(Failure::RateLimited { retry_after: None });
-        };
-        let ask = Ask {
-            shared,
-            endpoint,
-            entry,
-            own: shared.own.get(registry),
-            reference,
-            credential,
         };
         let facts = tokio::time::timeout_at(deadline, Box::pin(ask.facts()))
             .await
@@ -231,6 +220,39 @@ impl RegistryClient {
             }
         }
     }
+
+    /// What the requests about a reference need; none: its registry is not asked.
+    fn ask<'a>(
+        &'a self,
+        reference: &'a Reference,
+        named_by_policy: bool,
+        credential: Option<&'a Credential>,
+    ) -> Option<Ask<'a>> {
+        let shared = &*self.shared;
+        let registry = reference.registry();
+        let entry = shared.registries.entry(registry);
+        let endpoint = match entry {
+            Some(Entry { endpoint, .. }) => endpoint.clone(),
+            None if named_by_policy => Endpoint::of_registry(registry, true)?,
+            None => return None,
+        };
+        Some(Ask {
+            shared,
+            endpoint,
+            entry,
+            own: shared.own.get(registry),
+            reference,
+            credential,
+        })
+    }
+}
+
+/// What a request asks for.
+struct Target<'a> {
+    method: &'a Method,
+    path: String,
+    content: Content,
+    accept: &'static str,
 }
 
 impl Ask<'_> {
@@ -242,13 +264,13 @@ impl Ask<'_> {
 
     /// HEAD tells most registries' answers without a body; GET is what counts if it does not.
     async fn facts(&self) -> Result<ImageFacts, Stop> {
-        let head = self.exchange(&Method::HEAD).await?;
+        let head = self.exchange(&self.manifest(&Method::HEAD)).await?;
         if status(&head)? == Status::Found
             && let Some(facts) = manifest(head.headers())?.facts(self.reference.digest())?
         {
             return Ok(facts);
         }
-        let get = self.exchange(&Method::GET).await?;
+        let get = self.exchange(&self.manifest(&Method::GET)).await?;
         match status(&get)? {
             Status::Found => {
                 let (parts, body) = get.into_parts();
@@ -267,9 +289,24 @@ impl Ask<'_> {
         }
     }
 
-    /// Sends a request for the manifest; follows redirects, and answers one challenge.
-    async fn exchange(&self, method: &Method) -> Result<Response<Incoming>, Failure> {
-        let start = self.endpoint.manifest(self.reference);
+    /// The request for the manifest.
+    fn manifest<'a>(&self, method: &'a Method) -> Target<'a> {
+        Target {
+            method,
+            path: self.endpoint.manifest(self.reference),
+            content: Content::Manifest,
+            accept: ACCEPT,
+        }
+    }
+
+    /// Sends a request; follows redirects, and answers one challenge.
+    async fn exchange(&self, target: &Target<'_>) -> Result<Response<Incoming>, Failure> {
+        let Target {
+            method,
+            path: start,
+            content,
+            accept,
+        } = target;
         let mut authorization = match self.shared.tokens.challenge(&self.endpoint.origin) {
             Some(challenge) => self.authorize(&challenge, true).await?,
             None => None,
@@ -285,9 +322,13 @@ impl Ask<'_> {
                 None => {
                     let origin = &self.endpoint.origin;
                     let http = self.http(self.endpoint.has_port);
-                    (origin, send(http, method, origin, &path, value).await?)
+                    let response = send(http, method, origin, &path, accept, value).await?;
+                    (origin, response)
                 }
-                Some((origin, http)) => (origin, send(http, method, origin, &path, None).await?),
+                Some((origin, http)) => {
+                    let response = send(http, method, origin, &path, accept, None).await?;
+                    (origin, response)
+                }
             };
             let status = response.status().as_u16();
             if matches!(status, 301 | 302 | 303 | 307 | 308) {
@@ -303,7 +344,7 @@ impl Ask<'_> {
                     .ok_or_else(|| Failure::unexpected("redirect without a location"))?;
                 let named = self.entry.map(|entry| entry.redirect_hosts.as_slice());
                 let named = server_at(named, &to);
-                match hop(Content::Manifest, origin, &to, named.is_some()) {
+                match hop(*content, origin, &to, named.is_some()) {
                     Hop::Same => {}
                     Hop::Other => {
                         let has_port = named.is_some_and(|server| server.has_port);
@@ -335,7 +376,7 @@ impl Ask<'_> {
             if is_same {
                 return Err(Failure::Unauthorized);
             }
-            path.clone_from(&start);
+            path.clone_from(start);
         }
     }
 
@@ -381,7 +422,7 @@ impl Ask<'_> {
         });
         let basic = self.credential.and_then(Credential::basic);
         let path = auth::token_path(&path, service, &key.scope);
-        let response = send(http, &Method::GET, &server, &path, basic.as_ref()).await?;
+        let response = send(http, &Method::GET, &server, &path, ACCEPT, basic.as_ref()).await?;
         if response.status().is_redirection() {
             return Err(Failure::RedirectNotAllowed);
         }
@@ -412,6 +453,7 @@ async fn send(
     method: &Method,
     origin: &Origin,
     path: &str,
+    accept: &'static str,
     authorization: Option<&HeaderValue>,
 ) -> Result<Response<Incoming>, Failure> {
     let url = origin
@@ -421,7 +463,7 @@ async fn send(
     *request.method_mut() = method.clone();
     *request.uri_mut() = url;
     let headers = request.headers_mut();
-    headers.insert(ACCEPT_HEADER, HeaderValue::from_static(ACCEPT));
+    headers.insert(ACCEPT_HEADER, HeaderValue::from_static(accept));
     headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
     if let Some(value) = authorization {
         headers.insert(AUTHORIZATION, value.clone());

@@ -206,6 +206,26 @@ impl Registries {
         Ok(Self { entries, denied })
     }
 
+    /// With the registry that a person typed, for commands: it is asked, and at any address if it is not Docker Hub,
+    /// because the person means that very server. Without effect if it is listed already.
+    #[must_use]
+    pub fn with_typed(mut self, registry: &str, plain_http: bool) -> Self {
+        if !self.entries.contains_key(registry)
+            && let Some(mut endpoint) = Endpoint::of_registry(registry, !plain_http)
+        {
+            endpoint.has_port |= registry != DOCKER_HUB;
+            let entry = Entry {
+                endpoint,
+                authorities: None,
+                token_servers: Vec::new(),
+                redirect_hosts: Vec::new(),
+                credentials: Vec::new(),
+            };
+            self.entries.insert(registry.to_owned(), entry);
+        }
+        self
+    }
+
     /// Whether a registry is listed, so that it is asked whatever policies say.
     #[must_use]
     pub fn is_listed(&self, registry: &str) -> bool {

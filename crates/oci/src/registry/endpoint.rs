@@ -4,6 +4,7 @@
 //! Invariant: an [`Origin`] is one scheme, host and port, written in one way. What was parsed is what
 //! is connected to, because requests are built from origins and never from the text of a server.
 
+use crate::digest::Digest;
 use crate::reference::Reference;
 use http::Uri;
 use http::uri::PathAndQuery;
@@ -126,7 +127,7 @@ pub(super) struct Endpoint {
     /// The registry as a query, if the endpoint is another host: mirrors of several registries
     /// learn from it which one is meant, as from containerd.
     query: Box<str>,
-    /// Whether the port is written, so that any address is connected to.
+    /// Whether the port is written, or a person typed the registry, so that any address is connected to.
     pub(super) has_port: bool,
 }
 
@@ -213,6 +214,12 @@ impl Endpoint {
         };
         let (base, path, query) = (&self.base, reference.path(), &self.query);
         format!("{base}/{path}/manifests/{selector}{query}")
+    }
+
+    /// The path of a blob of the repository.
+    pub(super) fn blob(&self, reference: &Reference, digest: &Digest) -> String {
+        let (base, path, query) = (&self.base, reference.path(), &self.query);
+        format!("{base}/{path}/blobs/{digest}{query}")
     }
 
     /// What a token has to permit: pulling the repository, under its name at the endpoint.

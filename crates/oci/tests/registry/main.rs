@@ -11,6 +11,7 @@
 
 mod answers;
 mod connections;
+mod pull;
 mod real;
 mod redirects;
 mod server;

@@ -1,0 +1,361 @@
+//! A directory as an image: a root file system with one layer.
+//!
+//! Here: the archive that is made of its files. Not here: what the files mean.
+//! Invariant: no file outside of the directory is read, whatever its symbolic links say, and none of another file
+//! system. The archive has what could be read; what could not is a fault.
+
+use super::beneath::{Beneath, Links};
+use super::{Gathered, TEXT_LIMIT, machine, reopened};
+use bailiff_oci::image::{Config, Image, LAYER_BYTES_LIMIT, LayerBlob, LayerContent, LayerFile};
+use bailiff_oci::{Algorithm, Hasher};
+use bailiff_response::messages::escaped;
+use nix::dir::Dir;
+use nix::fcntl::{AtFlags, readlinkat};
+use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use tar::{EntryType, Header};
+
+/// Most files and directories.
+const ENTRIES_LIMIT: usize = 4_000_000;
+/// Most bytes of a path.
+const PATH_LIMIT: usize = 4_096;
+/// Most faults that are listed.
+const FAULTS_LIMIT: usize = 100;
+/// Most files whose other names are remembered. Of more, each name is read by itself.
+const LINKS_LIMIT: usize = 1_000_000;
+/// How the names of files start that delete others in a layer.
+const WHITEOUT: &[u8] = b".wh.";
+/// The media type of the layer.
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
+
+/// What is written to.
+struct Hashed<W> {
+    into: W,
+    hash: Hasher,
+    count: u64,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.into.write(bytes)?;
+        self.hash.update(bytes.get(..written).unwrap_or_default());
+        let more = u64::try_from(written).unwrap_or(u64::MAX);
+        self.count = self.count.saturating_add(more);
+        if self.count > LAYER_BYTES_LIMIT {
+            let error = format!("it has more than {LAYER_BYTES_LIMIT} bytes");
+            return Err(io::Error::other(error));
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.into.flush()
+    }
+}
+
+/// The archive that is being made.
+struct Archiving<W: Write> {
+    root: Beneath,
+    device: u64,
+    archive: tar::Builder<W>,
+    /// Names of files that have several, by the numbers of device and file.
+    links: BTreeMap<(u64, u64), PathBuf>,
+    entries: usize,
+    faults: Vec<String>,
+    failed: usize,
+}
+
+/// The image that a directory is. The error is a cause and a remedy.
+pub(super) fn gather(path: &Path) -> Result<Gathered, String> {
+    let image = image(path);
+    let image = image.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    Ok(Gathered {
+        images: vec![image],
+        ..Gathered::default()
+    })
+}
+
+fn image(path: &Path) -> io::Result<Image> {
+    let root = Beneath::open(path)?;
+    let stored = tempfile::tempfile()?;
+    let hashed = Hashed {
+        into: BufWriter::new(stored.try_clone()?),
+        hash: Hasher::new(Algorithm::Sha256),
+        count: 0,
+    };
+    let mut archiving = Archiving {
+        device: fstat(&root)?.st_dev,
+        root,
+        archive: tar::Builder::new(hashed),
+        links: BTreeMap::new(),
+        entries: 0,
+        faults: Vec::new(),
+        failed: 0,
+    };
+    archiving.walk()?;
+    let Archiving {
+        archive,
+        mut faults,
+        failed,
+        ..
+    } = archiving;
+    let mut hashed = archive.into_inner()?;
+    hashed.flush()?;
+    if failed > faults.len() {
+        faults.push(format!(
+            "{} more files cannot be read",
+            failed - faults.len()
+        ));
+    }
+    let digest = hashed.hash.finish();
+    let layer = LayerBlob {
+        digest: Some(digest.clone()),
+        diff_id: Some(digest.clone()),
+        media_type: LAYER.to_owned(),
+        size: hashed.count,
+        content: LayerContent::File(LayerFile {
+            file: reopened(&stored)?,
+            is_verified: true,
+        }),
+    };
+    let config = Config {
+        diff_ids: vec![digest.clone()],
+        ..Config::default()
+    };
+    Ok(Image {
+        reference: format!("dir:{}", path.display()),
+        digest,
+        // A directory does not say its platform.
+        platform: machine().to_string(),
+        config,
+        layers: vec![layer],
+        faults,
+    })
+}
+
+impl<W: Write> Archiving<W> {
+    fn fault(&mut self, path: &Path, cause: &impl std::fmt::Display) {
+        self.failed += 1;
+        if self.faults.len() < FAULTS_LIMIT {
+            let text = format!("cannot read {}: {cause}", path.display());
+            self.faults.push(escaped(&text, TEXT_LIMIT));
+        }
+    }
+
+    /// Adds all files.
+    ///
+    /// # Errors
+    /// The archive cannot be written.
+    fn walk(&mut self) -> io::Result<()> {
+        let mut directories = vec![PathBuf::new()];
+        while let Some(path) = directories.pop() {
+            let Some((directory, names)) = self.names_of(&path) else {
+                continue;
+            };
+            for name in names {
+                let path = path.join(OsStr::from_bytes(&name));
+                self.entries += 1;
+                if self.entries > ENTRIES_LIMIT {
+                    let error = format!("it has more than {ENTRIES_LIMIT} files");
+                    return Err(io::Error::other(error));
+                }
+                if path.as_os_str().len() > PATH_LIMIT {
+                    self.fault(&path, &"its path is too long");
+                    continue;
+                }
+                if name.starts_with(WHITEOUT) {
+                    let cause = "in a layer, its name would delete another file";
+                    self.fault(&path, &cause);
+                    continue;
+                }
+                let status = fstatat(&directory, name.as_slice(), AtFlags::AT_SYMLINK_NOFOLLOW);
+                let status = match status {
+                    Ok(status) => status,
+                    Err(error) => {
+                        self.fault(&path, &error.desc());
+                        continue;
+                    }
+                };
+                if kind(&status) != SFlag::S_IFDIR {
+                    self.file(&path, &status)?;
+                } else if status.st_dev == self.device {
+                    let mut header = header(&status, EntryType::Directory);
+                    self.archive.append_data(&mut header, &path, io::empty())?;
+                    directories.push(path);
+                } else {
+                    let cause = "it is of another file system; scan it by itself";
+                    self.fault(&path, &cause);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A directory and the names in it, in order.
+    fn names_of(&mut self, path: &Path) -> Option<(Dir, Vec<Vec<u8>>)> {
+        let opened = self.root.directory(or_dot(path));
+        let opened = opened.and_then(|fd| Dir::from_fd(fd).map_err(io::Error::from));
+        let mut directory = match opened {
+            Ok(directory) => directory,
+            Err(error) => {
+                self.fault(path, &error);
+                return None;
+            }
+        };
+        let mut names = Vec::new();
+        let mut error = None;
+        for entry in directory.iter() {
+            match entry {
+                Ok(entry) => names.push(entry.file_name().to_bytes().to_vec()),
+                Err(cause) => error = Some(cause),
+            }
+            if names.len() > ENTRIES_LIMIT {
+                break;
+            }
+        }
+        if let Some(error) = error {
+            self.fault(path, &error.desc());
+        }
+        names.retain(|name| !matches!(name.as_slice(), b"." | b".."));
+        names.sort();
+        Some((directory, names))
+    }
+
+    fn file(&mut self, path: &Path, status: &FileStat) -> io::Result<()> {
+        let kind = match kind(status) {
+            SFlag::S_IFREG => return self.regular(path, status),
+            SFlag::S_IFLNK => return self.link(path, status),
+            // The numbers of devices do not matter: they are no files with content, nor marks of layers.
+            SFlag::S_IFIFO | SFlag::S_IFCHR | SFlag::S_IFBLK => EntryType::Fifo,
+            // A socket has no content and no place in an archive.
+            _ => return Ok(()),
+        };
+        let mut header = header(status, kind);
+        self.archive.append_data(&mut header, path, io::empty())
+    }
+
+    fn link(&mut self, path: &Path, status: &FileStat) -> io::Result<()> {
+        let directory = or_dot(path.parent().unwrap_or(Path::new("")));
+        let target = self.root.directory(directory).and_then(|directory| {
+            readlinkat(&directory, path.file_name().unwrap_or_default()).map_err(io::Error::from)
+        });
+        match target {
+            Ok(target) => {
+                let mut header = header(status, EntryType::Symlink);
+                self.archive
+                    .append_link(&mut header, path, Path::new(&target))
+            }
+            Err(error) => {
+                self.fault(path, &error);
+                Ok(())
+            }
+        }
+    }
+
+    fn regular(&mut self, path: &Path, status: &FileStat) -> io::Result<()> {
+        let id = (status.st_dev, status.st_ino);
+        if status.st_nlink > 1 {
+            if let Some(first) = self.links.get(&id) {
+                let mut header = header(status, EntryType::Link);
+                return self.archive.append_link(&mut header, path, first);
+            }
+            if self.links.len() < LINKS_LIMIT {
+                self.links.insert(id, path.to_owned());
+            }
+        }
+        let opened = self.root.file(path, Links::No);
+        let opened = opened.and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (size, file) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.links.remove(&id);
+                self.fault(path, &error);
+                return Ok(());
+            }
+        };
+        let mut header = header(status, EntryType::Regular);
+        header.set_size(size);
+        let mut content = Exactly {
+            file,
+            left: size,
+            error: None,
+        };
+        self.archive.append_data(&mut header, path, &mut content)?;
+        if let Some(error) = content.error {
+            self.fault(path, &error);
+        }
+        Ok(())
+    }
+}
+
+/// As many bytes as a file had when it was opened: zeros in place of those that cannot be read.
+struct Exactly {
+    file: File,
+    left: u64,
+    error: Option<io::Error>,
+}
+
+impl Read for Exactly {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(into.len());
+        let into = into.get_mut(..most).unwrap_or_default();
+        let read = if self.error.is_some() {
+            0
+        } else {
+            match self.file.read(into) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+                Err(error) => {
+                    self.error = Some(error);
+                    0
+                }
+                Ok(0) if most > 0 => {
+                    self.error = Some(io::Error::other("it became shorter"));
+                    0
+                }
+                Ok(read) => read,
+            }
+        };
+        let read = if read == 0 {
+            into.fill(0);
+            most
+        } else {
+            read
+        };
+        self.left = self
+            .left
+            .saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
+        Ok(read)
+    }
+}
+
+/// A path beneath the root, which itself has none.
+fn or_dot(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
+}
+
+fn kind(status: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(status.st_mode & SFlag::S_IFMT.bits())
+}
+
+/// The header of an entry without content.
+fn header(status: &FileStat, kind: EntryType) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_size(0);
+    header.set_mode(status.st_mode & 0o7777);
+    header.set_uid(status.st_uid.into());
+    header.set_gid(status.st_gid.into());
+    header.set_mtime(u64::try_from(status.st_mtime).unwrap_or_default());
+    header
+}
