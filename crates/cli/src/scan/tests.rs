@@ -4,6 +4,7 @@ use super::*;
 use clap::Parser as _;
 use serde_json::{Value as Json, json};
 use std::io::Write as _;
+use std::path::PathBuf;
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;

@@ -3,47 +3,19 @@
 //! Here: the text. Not here: the findings.
 //! Invariant: text of packages and advisories is escaped before it reaches a terminal.
 
-use super::Report;
+use super::super::report::Report;
+use super::{CELL_LIMIT, package, url};
 use crate::table;
 use bailiff_response::messages::escaped;
 use bailiff_scan::action::{Action, Advice};
 use bailiff_scan::advisory::Kind;
 use bailiff_scan::ecosystem::Ecosystem;
 use bailiff_scan::matching::{Exploited, Finding};
-use bailiff_scan::package::Subject;
 use bailiff_scan::severity::Severity;
 use std::collections::BTreeMap;
 
-/// Characters of a cell.
-const CELL_LIMIT: usize = 120;
 /// Names in a list.
 const NAMES_LIMIT: usize = 10;
-
-/// The package, for people: where it is from, and its name.
-pub(super) fn package(subject: &Subject) -> String {
-    escaped(
-        &format!("{}/{}", subject.ecosystem, subject.name),
-        CELL_LIMIT,
-    )
-}
-
-/// The page about a finding.
-pub(super) fn url(finding: &Finding) -> String {
-    // Names of advisories are printable ASCII. In an address some of its characters have a meaning.
-    let id = finding
-        .evidence
-        .first()
-        .map_or(&finding.id, |e| &e.advisory.id);
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    let encoded = id.chars().map(|c| match c {
-        c if is_plain(c) => c.to_string(),
-        c => format!("%{:02X}", u32::from(c)),
-    });
-    format!(
-        "https://osv.dev/vulnerability/{}",
-        encoded.collect::<String>()
-    )
-}
 
 /// The lines of the output.
 pub(super) fn lines(report: &Report) -> Vec<String> {
@@ -93,7 +65,7 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
 }
 
 /// What to do, for people.
-pub(super) fn advice(action: &Action) -> String {
+fn advice(action: &Action) -> String {
     let subject = &action.subject;
     match &action.advice {
         Advice::Remove => "Remove it: it is malicious".to_owned(),

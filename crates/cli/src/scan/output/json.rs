@@ -3,8 +3,8 @@
 //! Here: the fields and their names. Not here: the findings.
 //! Invariant: a field that changes its meaning changes [`SCHEMA_VERSION`]. A list is never null.
 
-use super::Report;
-use super::output::url;
+use super::super::report::Report;
+use super::url;
 use bailiff_scan::action::{Action, Advice};
 use bailiff_scan::advisory::Kind;
 use bailiff_scan::matching::{Exploited, Finding, State};
@@ -54,8 +54,8 @@ fn json(report: &Report) -> Json {
         "coverage": {
             "complete": report.is_complete(),
             "ecosystemsWithoutAdvisories": report.without_advisories,
-            "errors": report.errors,
-            "errorCount": report.failed,
+            "errors": report.errors.kept(),
+            "errorCount": report.errors.count(),
             "knownExploitedReleased": report.known_exploited.as_ref().and_then(|k| k.released.clone()),
             "withdrawn": report.matches.withdrawn,
         },

@@ -3,34 +3,26 @@
 //! Here: each advisory about it, and what it says about each package. Not here: the verdicts (`bailiff_scan`).
 //! Invariant: each package that an advisory about it names is explained, also if it is not affected.
 
-use super::TEXT_LIMIT;
-use super::output::package;
+use super::super::TEXT_LIMIT;
+use super::super::report::Report;
+use super::package;
 use bailiff_response::messages::escaped;
-use bailiff_scan::advisory::collection::Advisories;
-use bailiff_scan::known_exploited::KnownExploited;
-use bailiff_scan::matching::{Claim, Exploited, Finding, Named, State, match_packages};
-use bailiff_scan::package::{Package, subjects};
+use bailiff_scan::matching::{Claim, Exploited, Finding, Named, State};
 use bailiff_scan::severity::Statement;
 
 /// The lines about a vulnerability.
-pub(super) fn lines(
-    id: &str,
-    packages: &[Package],
-    advisories: &Advisories,
-    known_exploited: Option<&KnownExploited>,
-) -> Vec<String> {
-    let of = |ecosystem: &_, name: &_| advisories.get(ecosystem, name);
-    let matches = match_packages(packages, of, known_exploited);
+pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
+    let of = |ecosystem: &_, name: &_| report.advisories.get(ecosystem, name);
     let mut lines = Vec::new();
-    for subject in subjects(packages) {
-        let named = Named::of(&subject, of);
+    for subject in &report.matches.subjects {
+        let named = Named::of(subject, of);
         let claims = named.claims_about(id, &subject.version);
         if claims.is_empty() {
             continue;
         }
         lines.push(format!(
             "{} {}",
-            package(&subject),
+            package(subject),
             escaped(&subject.version, TEXT_LIMIT)
         ));
         if !subject.packages.iter().eq([&subject.name]) {
@@ -52,10 +44,10 @@ pub(super) fn lines(
             lines.push(format!("  {}: {}{withdrawn}", advisory.id, said(&claim)));
         }
         let is_about = |finding: &&Finding| {
-            *finding.subject == subject
+            finding.subject == *subject
                 && (finding.id == id || finding.aliases.iter().any(|alias| alias == id))
         };
-        let findings: Vec<_> = matches.findings.iter().filter(is_about).collect();
+        let findings: Vec<_> = report.matches.findings.iter().filter(is_about).collect();
         if findings.is_empty() {
             lines.push("  Result: not affected.".to_owned());
         }
