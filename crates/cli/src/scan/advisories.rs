@@ -29,7 +29,7 @@ pub(super) struct Knowledge {
 /// Reads what is known about the packages at this time.
 ///
 /// # Errors
-/// If the catalog cannot be read, or no advisory at all.
+/// If the catalog cannot be read, no advisory at all, or none about the vulnerability to explain.
 pub(super) fn gather(
     args: &ScanArgs,
     packages: &[Package],
@@ -44,12 +44,21 @@ pub(super) fn gather(
         .into_iter()
         .map(|s| (s.ecosystem, s.name));
     let mut collection = Collection::of(wanted, now);
+    if let Some(id) = &args.explain {
+        collection.ask(id);
+    }
     for path in &args.advisories {
         files::read(path, &mut collection);
     }
     let advisories = collection.collected();
     if advisories.read.is_empty() {
         return Err(Error::Input(no_advisories(args, &advisories)));
+    }
+    if let Some(id) = args.explain.as_ref().filter(|_| !advisories.is_asked_read) {
+        let id = escaped(id, TEXT_LIMIT);
+        return Err(Error::Input(format!(
+            "cannot explain {id}: no advisory about it was read; check the name, or add its advisories with --advisories"
+        )));
     }
     errors.add_first(
         advisories.errors.iter().map(String::as_str),
@@ -70,25 +79,31 @@ pub(super) fn gather(
 
 fn no_advisories(args: &ScanArgs, advisories: &Advisories) -> String {
     let paths: Vec<_> = args.advisories.iter().map(|path| shown(path)).collect();
-    let cause = match advisories.errors.first() {
-        Some(error) => format!("cannot read {}", escaped(error, TEXT_LIMIT)),
-        None => "there are no records of an ecosystem that Bailiff knows".to_owned(),
+    let (cause, remedy) = match advisories.errors.first() {
+        Some(error) => (format!("cannot read {}", escaped(error, TEXT_LIMIT)), ""),
+        None => (
+            "there are no records of an ecosystem that Bailiff knows".to_owned(),
+            ", such as all.zip of an ecosystem",
+        ),
     };
     format!(
-        "cannot read advisories of {}: {cause}; set --advisories to files of OSV, such as all.zip of an ecosystem",
+        "cannot read advisories of {}: {cause}; set --advisories to files of OSV{remedy}",
         paths.join(", ")
     )
 }
 
 fn catalog(path: &Path) -> Result<KnownExploited, Error> {
     let catalog = match files::bytes(path, CATALOG_LIMIT) {
-        Ok(bytes) => KnownExploited::read(&bytes).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Ok(bytes) => KnownExploited::read(&bytes)
+            .map_err(|error| format!("{error}; set --known-exploited to CISA's JSON file")),
+        Err(error) => Err(format!(
+            "{error}; set --known-exploited to a file that exists"
+        )),
     };
     catalog.map_err(|cause| {
         let (path, cause) = (shown(path), escaped(&cause, TEXT_LIMIT));
         Error::Input(format!(
-            "cannot read the known exploited vulnerabilities of {path}: {cause}; set --known-exploited to CISA's JSON file"
+            "cannot read the known exploited vulnerabilities of {path}: {cause}"
         ))
     })
 }

@@ -10,12 +10,15 @@ const EXAMPLES: &str = "\
 Examples:
   bailiff scan --packages packages.json --advisories osv/          Match a list with advisories
   bailiff scan --packages - --advisories PyPI/all.zip -o json      Read the list from standard input
-  bailiff scan --packages packages.json --advisories osv/ --fail-on high
+  bailiff scan --packages packages.json --advisories osv/ --fail-on high --ignore ignore.yaml
+  bailiff scan --packages packages.json --advisories osv/ -o sarif > scan.sarif
   bailiff scan --packages packages.json --advisories osv/ --explain CVE-2021-44228
 
 The list is JSON, [{\"ecosystem\": \"PyPI\", \"name\": \"django\", \"version\": \"3.2.1\"}], or has a package URL
 on each line, pkg:pypi/django@3.2.1. Advisories have the format of OSV, such as the file all.zip of
-each ecosystem that osv.dev publishes.
+each ecosystem that osv.dev publishes. The list of --ignore has an entry for each vulnerability of a
+package: [{id: CVE-2021-44228, package: \"Maven/org.apache.logging.log4j:log4j-core\",
+reason: Not reachable, expires: 2027-01-31}].
 
 Exit codes: 0 done, 1 an error, 2 the command line is invalid, 3 a finding has the severity of
 --fail-on, 4 none has, and the result is incomplete.";
@@ -34,6 +37,14 @@ pub struct ScanArgs {
     /// Catalog of vulnerabilities that are known to be exploited: the JSON file of CISA
     #[arg(long, value_name = "FILE")]
     pub known_exploited: Option<PathBuf>,
+    /// Count only findings with a fixed version, and those of which it cannot be determined whether
+    /// the package is affected
+    #[arg(long)]
+    pub only_fixed: bool,
+    /// List of findings to ignore, as YAML or JSON. Each entry has id, package, reason and expires,
+    /// the last day on which it applies
+    #[arg(long, value_name = "FILE")]
+    pub ignore: Option<PathBuf>,
     /// Lowest severity that fails the command. A malicious package always fails it then
     #[arg(long, value_name = "SEVERITY")]
     pub fail_on: Option<FailOn>,
@@ -93,4 +104,6 @@ pub enum Output {
     Table,
     /// JSON.
     Json,
+    /// SARIF 2.1.0, as GitHub code scanning reads it.
+    Sarif,
 }

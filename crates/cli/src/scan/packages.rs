@@ -33,7 +33,17 @@ pub(super) fn gather(args: &ScanArgs, input: &mut impl Read) -> Result<Inventory
 }
 
 fn list(path: &Path, input: &mut impl Read) -> Result<Inventory, Error> {
-    let bytes = if path == Path::new("-") {
+    let is_input = path == Path::new("-");
+    let from = if is_input {
+        "standard input".to_owned()
+    } else {
+        shown(path)
+    };
+    let error = |cause: &str| {
+        let cause = escaped(cause, TEXT_LIMIT);
+        Error::Input(format!("cannot read the packages of {from}: {cause}"))
+    };
+    let bytes = if is_input {
         let mut bytes = Vec::new();
         let limit = u64::try_from(LIST_LIMIT).unwrap_or(u64::MAX);
         let read = input.take(limit.saturating_add(1)).read_to_end(&mut bytes);
@@ -41,23 +51,30 @@ fn list(path: &Path, input: &mut impl Read) -> Result<Inventory, Error> {
     } else {
         files::bytes(path, LIST_LIMIT)
     };
-    let list = match bytes {
-        Ok(bytes) => package_list::read(&bytes).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
-    };
-    let PackageList {
-        packages,
-        errors: of_list,
-    } = list.map_err(|cause| {
-        let (path, cause) = (shown(path), escaped(&cause, TEXT_LIMIT));
-        Error::Input(format!(
-            "cannot read the packages of {path}: {cause}; see `bailiff scan --help` for the format"
+    let bytes = bytes.map_err(|cause| {
+        error(&format!(
+            "{cause}; set --packages to a file that exists, or to - for standard input"
         ))
     })?;
+    let list = package_list::read(&bytes).map_err(|cause| error(&cause.to_string()))?;
+    let PackageList {
+        packages,
+        errors: first,
+        failed,
+    } = list;
+    if let Some(first) = first.first().filter(|_| packages.is_empty()) {
+        return Err(error(&format!(
+            "no entry can be read (errors: {failed}); the first is {first}; see `bailiff scan --help` for the format"
+        )));
+    }
     let mut errors = Errors::default();
-    errors.add_first(of_list.iter().map(String::as_str), of_list.len());
+    let first: Vec<_> = first
+        .iter()
+        .map(|error| format!("{} of {from}: {}", error.entry, error.cause))
+        .collect();
+    errors.add_first(first.iter().map(String::as_str), failed);
     Ok(Inventory {
-        from: shown(path),
+        from,
         packages,
         errors,
     })

@@ -8,9 +8,11 @@ use super::advisories::Knowledge;
 use super::args::{ScanArgs, UnknownSeverity};
 use super::errors::Errors;
 use super::packages::Inventory;
-use bailiff_scan::action::{Action, actions, is_counted};
+use bailiff_scan::action::{Action, actions};
 use bailiff_scan::advisory::Kind;
 use bailiff_scan::advisory::collection::Advisories;
+use bailiff_scan::counting::{Counting, Standing};
+use bailiff_scan::ignore::Entry;
 use bailiff_scan::known_exploited::KnownExploited;
 use bailiff_scan::matching::{Finding, Matches, match_packages};
 use bailiff_scan::severity::Severity;
@@ -47,6 +49,8 @@ pub(super) struct Report {
     pub(super) actions: Vec<Action>,
     pub(super) advisories: Advisories,
     pub(super) known_exploited: Option<KnownExploited>,
+    /// What decides which findings count.
+    pub(super) counting: Counting,
     /// Ecosystems of packages for which there are no advisories.
     pub(super) without_advisories: Vec<String>,
     /// What could not be read.
@@ -55,7 +59,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Matches the packages with what is known about them.
-    pub(super) fn of(inventory: Inventory, knowledge: Knowledge) -> Self {
+    pub(super) fn of(inventory: Inventory, knowledge: Knowledge, counting: Counting) -> Self {
         let Inventory {
             from,
             packages,
@@ -79,46 +83,90 @@ impl Report {
             .collect();
         Self {
             from,
-            actions: actions(&matches, of),
+            actions: actions(&matches, &counting, of),
             without_advisories: without_advisories.iter().map(ToString::to_string).collect(),
             matches,
             advisories,
             known_exploited,
+            counting,
             errors,
         }
     }
 
-    /// The findings that count, and those that do not.
-    pub(super) fn findings(&self, are_counted: bool) -> impl Iterator<Item = &Finding> {
+    /// The findings that count.
+    pub(super) fn counted(&self) -> impl Iterator<Item = &Finding> {
         let findings = self.matches.findings.iter();
-        findings.filter(move |finding| is_counted(&finding.kind) == are_counted)
+        findings.filter(|finding| self.counting.counts(finding))
     }
 
-    /// Whether everything was read and could be compared with something.
+    /// The findings that do not count, and why.
+    pub(super) fn not_counted(&self) -> impl Iterator<Item = (&Finding, Standing<'_>)> {
+        let findings = self.matches.findings.iter();
+        let findings = findings.map(|finding| (finding, self.counting.standing(finding)));
+        findings.filter(|(_, standing)| *standing != Standing::Counted)
+    }
+
+    /// The entries of the list of findings to ignore that are past their end.
+    pub(super) fn expired(&self) -> impl Iterator<Item = &Entry> {
+        self.counting.ignore.expired(self.counting.today)
+    }
+
+    /// The entries of the list of findings to ignore that are about no finding.
+    pub(super) fn unmatched(&self) -> impl Iterator<Item = &Entry> {
+        self.counting.ignore.unmatched(&self.matches.findings)
+    }
+
+    /// Whether there is something to match, everything was read, and could be compared with something.
     pub(super) fn is_complete(&self) -> bool {
-        self.errors.count() == 0 && self.without_advisories.is_empty()
+        !self.matches.subjects.is_empty()
+            && self.errors.count() == 0
+            && self.without_advisories.is_empty()
+    }
+
+    /// The findings that meet `--fail-on`. None if it is not set.
+    pub(super) fn failing(&self, args: &ScanArgs) -> Option<Failing> {
+        let fail_on = args.fail_on?.severity();
+        let mut failing = Failing::default();
+        for finding in self.counted() {
+            match (&finding.kind, finding.rating.severity) {
+                (Kind::Malicious, _) => failing.malicious += 1,
+                (Kind::Vulnerability | Kind::Informational(_), Severity::Unknown) => {
+                    if args.unknown_severity == UnknownSeverity::Count {
+                        failing.unknown += 1;
+                    }
+                }
+                (Kind::Vulnerability | Kind::Informational(_), severity) => {
+                    failing.severe += usize::from(severity >= fail_on);
+                }
+            }
+        }
+        Some(failing)
     }
 
     /// The outcome with these flags.
     pub(super) fn outcome(&self, args: &ScanArgs) -> ScanOutcome {
-        let Some(fail_on) = args.fail_on else {
-            return ScanOutcome::Done;
-        };
-        let fails = |finding: &Finding| match (&finding.kind, finding.rating.severity) {
-            (Kind::Malicious, _) => true,
-            (Kind::Vulnerability | Kind::Informational(_), Severity::Unknown) => {
-                args.unknown_severity == UnknownSeverity::Count
-            }
-            (Kind::Vulnerability | Kind::Informational(_), severity) => {
-                severity >= fail_on.severity()
-            }
-        };
-        if self.findings(true).any(fails) {
-            ScanOutcome::Failed
-        } else if self.is_complete() || args.allow_incomplete {
-            ScanOutcome::Done
-        } else {
-            ScanOutcome::Incomplete
+        match self.failing(args) {
+            None => ScanOutcome::Done,
+            Some(failing) if failing.all() > 0 => ScanOutcome::Failed,
+            Some(_) if self.is_complete() || args.allow_incomplete => ScanOutcome::Done,
+            Some(_) => ScanOutcome::Incomplete,
         }
+    }
+}
+
+/// How many findings meet `--fail-on`, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Failing {
+    /// Malicious packages.
+    pub(super) malicious: usize,
+    /// Findings that have the severity or a higher one.
+    pub(super) severe: usize,
+    /// Findings of unknown severity, if these count.
+    pub(super) unknown: usize,
+}
+
+impl Failing {
+    pub(super) fn all(self) -> usize {
+        self.malicious + self.severe + self.unknown
     }
 }

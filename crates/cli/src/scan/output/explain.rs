@@ -5,9 +5,10 @@
 
 use super::super::TEXT_LIMIT;
 use super::super::report::Report;
-use super::package;
+use super::{one_line, package};
 use bailiff_response::messages::escaped;
-use bailiff_scan::matching::{Claim, Exploited, Finding, Named, State};
+use bailiff_scan::counting::Standing;
+use bailiff_scan::matching::{Claim, Exploited, Finding, Named, State, is_name};
 use bailiff_scan::severity::Statement;
 
 /// The lines about a vulnerability.
@@ -45,7 +46,8 @@ pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
         }
         let is_about = |finding: &&Finding| {
             finding.subject == *subject
-                && (finding.id == id || finding.aliases.iter().any(|alias| alias == id))
+                && (is_name(&finding.id, id)
+                    || finding.aliases.iter().any(|alias| is_name(alias, id)))
         };
         let findings: Vec<_> = report.matches.findings.iter().filter(is_about).collect();
         if findings.is_empty() {
@@ -53,6 +55,8 @@ pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
         }
         for finding in findings {
             lines.extend(result(finding).map(|line| format!("  {line}")));
+            let standing = standing(report.counting.standing(finding));
+            lines.extend(standing.map(|line| format!("  {line}")));
         }
     }
     if lines.is_empty() {
@@ -62,6 +66,25 @@ pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
         ));
     }
     lines
+}
+
+/// Why a finding does not count. None if it counts.
+fn standing(standing: Standing<'_>) -> Option<String> {
+    match standing {
+        Standing::Counted => None,
+        Standing::Ignored(entry) => Some(format!(
+            "Ignored until {}, because: {}",
+            entry.expires,
+            one_line(&entry.reason, TEXT_LIMIT)
+        )),
+        Standing::Informational(word) => Some(format!(
+            "Not counted: its publisher calls it {}, and it has neither a CVE nor a CVSS vector.",
+            escaped(word, TEXT_LIMIT)
+        )),
+        Standing::NotFixed => Some(
+            "Not counted, because no fixed version is known and --only-fixed is set.".to_owned(),
+        ),
+    }
 }
 
 /// What an advisory says, as a sentence.
