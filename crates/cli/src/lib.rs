@@ -11,6 +11,7 @@ pub mod images;
 pub mod incidents;
 mod manifests;
 mod objects;
+mod pipe;
 pub mod preview;
 mod progress;
 pub mod scan;

@@ -4,6 +4,7 @@
 //! Invariant: the version of an upgrade is one that an advisory names, and the same matcher was asked about it.
 
 use crate::advisory::{Advisory, Kind};
+use crate::counting::Counting;
 use crate::ecosystem::Ecosystem;
 use crate::matching::{Exploited, Finding, Matches, Named};
 use crate::package::Subject;
@@ -42,28 +43,36 @@ pub enum Advice {
     NoFix,
 }
 
-/// The actions, the most urgent first: malicious packages, then by what is known to be exploited, severity, and number of
-/// findings. A package without vulnerabilities has none.
+/// The actions about the findings that count, the most urgent first: malicious packages, then by what is known to be
+/// exploited, severity, and number of findings. A package without such findings has none.
 #[must_use]
 pub fn actions(
     matches: &Matches,
+    counting: &Counting,
     advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
 ) -> Vec<Action> {
     let mut of_subject: BTreeMap<&Subject, Vec<&Finding>> = BTreeMap::new();
     for finding in matches
         .findings
         .iter()
-        .filter(|finding| finding.not_counted.is_none())
+        .filter(|finding| counting.counts(finding))
     {
         of_subject
             .entry(&finding.subject)
             .or_default()
             .push(finding);
     }
-    let mut actions: Vec<_> = of_subject
-        .into_values()
-        .filter_map(|findings| action(&findings, &advisories))
-        .collect();
+    let mut actions = Vec::new();
+    let mut last: Option<Named> = None;
+    for (subject, findings) in of_subject {
+        // Versions of one package follow each other.
+        let named = match last.take().filter(|named| named.is_of(subject)) {
+            Some(named) => named,
+            None => Named::of(subject, &advisories),
+        };
+        actions.extend(action(&findings, counting, &named));
+        last = Some(named);
+    }
     actions.sort_by_key(|action| {
         let is_malicious = action.advice == Advice::Remove;
         let exploited = action.exploited.unwrap_or(0);
@@ -73,10 +82,7 @@ pub fn actions(
 }
 
 /// The action for the findings of one package.
-fn action(
-    findings: &[&Finding],
-    advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
-) -> Option<Action> {
+fn action(findings: &[&Finding], counting: &Counting, named: &Named) -> Option<Action> {
     let subject = &findings.first()?.subject;
     let before: BTreeSet<&str> = findings.iter().map(|finding| finding.id.as_str()).collect();
     let owned = |names: &BTreeSet<&str>| names.iter().map(|name| (*name).to_owned()).collect();
@@ -103,10 +109,10 @@ fn action(
     {
         return Some(action(Advice::Remove, owned(&before), Vec::new()));
     }
-    let Some((version, after)) = Named::of(subject, advisories).upgrade(subject) else {
+    let Some((version, after)) = named.upgrade(subject, counting) else {
         return Some(action(Advice::NoFix, Vec::new(), owned(&before)));
     };
-    let after = after.iter().filter(|finding| finding.not_counted.is_none());
+    let after = after.iter().filter(|finding| counting.counts(finding));
     let after: BTreeSet<&str> = after.map(|finding| finding.id.as_str()).collect();
     let fixes = before.difference(&after).copied().collect();
     let version = as_written(subject, version);

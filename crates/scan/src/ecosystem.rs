@@ -35,6 +35,9 @@ pub enum Ecosystem {
     Maven,
 }
 
+/// Characters of a text that is no ecosystem, in a message.
+const SHOWN_LIMIT: usize = 64;
+
 impl Ecosystem {
     /// The names that [`parse`](Self::parse) accepts, for messages.
     pub const EXAMPLES: &str =
@@ -72,6 +75,73 @@ impl Ecosystem {
             }
             _ => return None,
         })
+    }
+
+    /// The ecosystem that a person wrote for a package. Spellings that no advisory has are no ecosystem here: a package of
+    /// them would match nothing.
+    ///
+    /// # Errors
+    /// If Bailiff does not know it, or advisories write it in another way.
+    pub fn of_package(text: &str) -> Result<Self, NotAnEcosystem> {
+        let error = |remedy| NotAnEcosystem {
+            text: text.chars().take(SHOWN_LIMIT).collect(),
+            remedy,
+        };
+        let write = |usual: String| error(format!("write {usual}"));
+        let languages = [Self::PyPi, Self::Npm, Self::Go, Self::CratesIo, Self::Maven];
+        let Some(parsed) = Self::parse(text) else {
+            let is_usual = |name: &str| name.eq_ignore_ascii_case(text);
+            let mut names = languages.iter().map(ToString::to_string);
+            return Err(match names.find(|name| is_usual(name)) {
+                Some(usual) => write(usual),
+                None => error(format!("it must be {}", Self::EXAMPLES)),
+            });
+        };
+        let number = |text: &str| text.parse::<u16>().ok();
+        match &parsed {
+            // Releases have a number. What follows it is the state of that release.
+            Self::Debian(release) => match release.split_once('.') {
+                None if number(release).is_some() => {}
+                Some((major, _)) if number(major).is_some() => {
+                    return Err(write(format!("Debian:{major}")));
+                }
+                None | Some(_) => {
+                    return Err(error(
+                        "write the number of the release, as in Debian:12".to_owned(),
+                    ));
+                }
+            },
+            Self::Alpine(release) => {
+                let parts: Vec<_> = release.trim_start_matches('v').split('.').collect();
+                if let [major, minor, ..] = parts[..]
+                    && number(major).is_some()
+                    && number(minor).is_some()
+                {
+                    let usual = format!("v{major}.{minor}");
+                    if usual != *release {
+                        return Err(write(format!("Alpine:{usual}")));
+                    }
+                }
+            }
+            Self::Ubuntu { release, pro } => {
+                let plain = release.strip_suffix(":LTS").unwrap_or(release);
+                let mut parts = plain.split('.');
+                let (year, month) = (parts.next().unwrap_or_default(), parts.next());
+                let (Some(of_year), Some(month)) = (number(year), month) else {
+                    let usual = "write the number of the release, as in Ubuntu:22.04:LTS";
+                    return Err(error(usual.to_owned()));
+                };
+                // Each April of an even year has a release that is supported for long.
+                let is_lts = of_year % 2 == 0 && month == "04";
+                let usual = format!("{year}.{month}{}", if is_lts { ":LTS" } else { "" });
+                if usual != *release {
+                    let pro = if *pro { "Pro:" } else { "" };
+                    return Err(write(format!("Ubuntu:{pro}{usual}")));
+                }
+            }
+            Self::PyPi | Self::Npm | Self::Go | Self::CratesIo | Self::Maven => {}
+        }
+        Ok(parsed)
     }
 
     /// The order of the versions.
@@ -125,6 +195,15 @@ impl Ecosystem {
             | Self::Maven => None,
         }
     }
+}
+
+/// Why a text is no ecosystem of a package, and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not supported; {remedy}")]
+pub struct NotAnEcosystem {
+    /// Its first characters.
+    text: String,
+    remedy: String,
 }
 
 impl fmt::Display for Ecosystem {
@@ -204,6 +283,53 @@ mod tests {
             "Alpine:v3\u{1b}[2J",
         ] {
             assert_eq!(Ecosystem::parse(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_ecosystem_that_no_advisory_has_is_rejected_with_the_one_to_write() {
+        let must = "it must be Debian:12, Ubuntu:22.04:LTS, Alpine:v3.18, PyPI, npm, Go, crates.io or Maven";
+        for (text, want) in [
+            ("Alpine:3.18", "write Alpine:v3.18"),
+            ("Alpine:v3.18.4", "write Alpine:v3.18"),
+            ("Ubuntu:22.04", "write Ubuntu:22.04:LTS"),
+            ("Ubuntu:22.04.3", "write Ubuntu:22.04:LTS"),
+            ("Ubuntu:Pro:16.04", "write Ubuntu:Pro:16.04:LTS"),
+            ("Ubuntu:23.10:LTS", "write Ubuntu:23.10"),
+            (
+                "Ubuntu:jammy",
+                "write the number of the release, as in Ubuntu:22.04:LTS",
+            ),
+            ("Debian:12.5", "write Debian:12"),
+            (
+                "Debian:bookworm",
+                "write the number of the release, as in Debian:12",
+            ),
+            ("pypi", "write PyPI"),
+            ("Crates.io", "write crates.io"),
+            ("Debian", must),
+            ("NuGet", must),
+        ] {
+            let error = Ecosystem::of_package(text).unwrap_err().to_string();
+            assert_eq!(error, format!("\"{text}\" is not supported; {want}"));
+        }
+        let error = Ecosystem::of_package(&"\u{1b}".repeat(100)).unwrap_err();
+        let shown = "\\u{1b}".repeat(64);
+        assert_eq!(
+            error.to_string(),
+            format!("\"{shown}\" is not supported; {must}")
+        );
+        for text in [
+            "Debian:12",
+            "Ubuntu:22.04:LTS",
+            "Ubuntu:25.10",
+            "Ubuntu:25.04",
+            "Ubuntu:Pro:16.04:LTS",
+            "Alpine:v3.18",
+            "Alpine:edge",
+            "Maven",
+        ] {
+            assert_eq!(Ecosystem::of_package(text).unwrap().to_string(), text);
         }
     }
 

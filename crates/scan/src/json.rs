@@ -4,9 +4,11 @@
 //! it means.
 //! Invariant: nothing is decoded that is larger or nested deeper than its limit.
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::fmt;
+use std::marker::PhantomData;
 
 /// Levels of arrays and objects.
 pub const DEPTH_LIMIT: usize = 64;
@@ -84,6 +86,86 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
+/// Decodes a list item by item, and keeps what is made of each item: a list of empty items takes many times the memory
+/// of its text otherwise.
+///
+/// # Errors
+/// If it is no list, an item has another type, or more than `limit` items are kept.
+pub fn items<'de, D, R, T>(
+    from: D,
+    limit: usize,
+    keep: impl FnMut(R) -> Option<T>,
+) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    R: Deserialize<'de>,
+{
+    let of = PhantomData;
+    from.deserialize_seq(Items { limit, keep, of })
+}
+
+/// As [`items`]. Null is an empty list.
+///
+/// # Errors
+/// As [`items`].
+pub fn items_or_null<'de, D, R, T>(
+    from: D,
+    limit: usize,
+    keep: impl FnMut(R) -> Option<T>,
+) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    R: Deserialize<'de>,
+{
+    let of = PhantomData;
+    from.deserialize_option(Items { limit, keep, of })
+}
+
+struct Items<F, R> {
+    limit: usize,
+    keep: F,
+    of: PhantomData<R>,
+}
+
+impl<'de, R, T, F> Visitor<'de> for Items<F, R>
+where
+    R: Deserialize<'de>,
+    F: FnMut(R) -> Option<T>,
+{
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_none<E>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_unit<E>(self) -> Result<Vec<T>, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Vec<T>, D::Error> {
+        from.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Vec<T>, A::Error> {
+        let mut kept = Vec::new();
+        while let Some(item) = list.next_element()? {
+            let Some(item) = (self.keep)(item) else {
+                continue;
+            };
+            if kept.len() == self.limit {
+                let limit = self.limit;
+                return Err(A::Error::custom(format!("must have at most {limit} items")));
+            }
+            kept.push(item);
+        }
+        Ok(kept)
+    }
+}
+
 /// The most arrays and objects that are open at once. For what is not JSON, at least what a decoder enters.
 fn depth(bytes: &[u8]) -> usize {
     let (mut open, mut most) = (0_usize, 0);
@@ -144,6 +226,33 @@ mod tests {
         let text = format!(r#"["\\", {}"#, "[".repeat(64));
         let error = decode::<Value>(text.as_bytes(), 200).unwrap_err();
         assert_eq!(error, JsonError::TooDeep);
+    }
+
+    #[test]
+    fn of_a_list_only_what_is_kept_counts() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Numbers(#[serde(deserialize_with = "even")] Vec<u8>);
+        fn even<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+            items_or_null(from, 2, |number: u8| {
+                number.is_multiple_of(2).then_some(number)
+            })
+        }
+        let of = |text: &str| decode::<Numbers>(text.as_bytes(), 200);
+        assert_eq!(of("[1, 2, 3, 4, 5]"), Ok(Numbers(vec![2, 4])));
+        assert_eq!(of("null"), Ok(Numbers(Vec::new())));
+        for (text, want) in [
+            ("[2, 4, 6]", "must have at most 2 items at line 1 column 9"),
+            (
+                "[2, \"x\"]",
+                "[1]: invalid type: string \"x\", expected u8 at line 1 column 7",
+            ),
+            (
+                "{}",
+                "invalid type: map, expected a sequence at line 1 column 0",
+            ),
+        ] {
+            assert_eq!(of(text).unwrap_err().to_string(), want);
+        }
     }
 
     #[test]

@@ -10,7 +10,9 @@
 pub mod action;
 pub mod advisory;
 pub mod content;
+pub mod counting;
 pub mod ecosystem;
+pub mod ignore;
 pub mod inventory;
 pub mod json;
 pub mod known_exploited;

@@ -17,7 +17,8 @@ mod tests;
 pub use counted::NotCounted;
 pub use state::State;
 
-use crate::advisory::{Advisory, Affected, Cause, Kind, Verdict};
+use crate::advisory::{Advisory, Affected, Cause, Kind, Verdict, cve};
+use crate::counting::Counting;
 use crate::ecosystem::Ecosystem;
 use crate::known_exploited::KnownExploited;
 use crate::package::{Package, Subject, subjects};
@@ -194,7 +195,7 @@ impl Named {
     }
 
     /// Whether they are those of the package.
-    fn is_of(&self, subject: &Subject) -> bool {
+    pub(crate) fn is_of(&self, subject: &Subject) -> bool {
         self.ecosystem == subject.ecosystem && self.name == subject.name
     }
 
@@ -204,12 +205,13 @@ impl Named {
         claims.map(move |advisory| (advisory, self.claim(advisory, version)))
     }
 
-    /// What each advisory says about a version that is about a vulnerability, also if it was withdrawn.
+    /// What each advisory says about a version that is about a vulnerability, also if it was withdrawn. `id` is any name
+    /// of it, in upper or lower case.
     #[must_use]
     pub fn claims_about(&self, id: &str, version: &str) -> Vec<(&Arc<Advisory>, Claim)> {
         let is_about = |advisory: &&Arc<Advisory>| {
             let mut names = advisory.names();
-            names.any(|name| name == id || names::cve(name) == Some(id))
+            names.any(|name| is_name(name, id))
         };
         let all = self.advisories.iter().chain(&self.withdrawn);
         let claims = all.filter(is_about);
@@ -316,7 +318,7 @@ impl Named {
         let names = evidence.iter().flat_map(|e| e.advisory.names());
         // Names of other CVEs are other findings.
         let aliases: BTreeSet<_> = names
-            .filter(|name| *name != id && names::cve(name).is_none_or(|cve| cve == id))
+            .filter(|name| *name != id && cve(name).is_none_or(|cve| cve == id))
             .collect();
         let exploited = match exploited {
             None => Exploited::Unknown,
@@ -358,13 +360,17 @@ impl Named {
         State::of(self.ecosystem.scheme(), evidence, notes)
     }
 
-    /// The lowest version from this one on that has no vulnerability with a fixed version, and the findings that it
-    /// still has. None if the version itself has none. If it takes more than [`STEPS_LIMIT`] steps to find, or the
+    /// The lowest version from this one on that has no vulnerability that counts and has a fixed version, and the findings
+    /// that it still has. None if the version itself has none. If it takes more than [`STEPS_LIMIT`] steps to find, or the
     /// order of versions has a cycle, it is the version that was found last, with what can be fixed.
     ///
     /// Each version below the highest fixed version of the findings is in a range that contains the version, so it is
     /// affected. Going from one highest fixed version to the next therefore skips no version that is not.
-    pub(crate) fn upgrade(&self, subject: &Arc<Subject>) -> Option<(String, Vec<Finding>)> {
+    pub(crate) fn upgrade(
+        &self,
+        subject: &Arc<Subject>,
+        counting: &Counting,
+    ) -> Option<(String, Vec<Finding>)> {
         let scheme = self.ecosystem.scheme();
         let mut version = subject.version.clone();
         // The order of Maven has cycles.
@@ -373,7 +379,7 @@ impl Named {
             let findings = self.findings(subject, &version, None);
             let fixed = findings.iter().filter_map(|finding| match &finding.state {
                 State::Fixed(fixed)
-                    if finding.kind == Kind::Vulnerability && finding.not_counted.is_none() =>
+                    if finding.kind == Kind::Vulnerability && counting.counts(finding) =>
                 {
                     Some(fixed)
                 }
@@ -396,6 +402,14 @@ impl Named {
             }
         }
     }
+}
+
+/// Whether a name of an advisory is this one of a vulnerability, also with the prefix of a database. Upper and lower case
+/// are the same.
+#[must_use]
+pub fn is_name(name: &str, id: &str) -> bool {
+    let is_id = |name: &str| name.eq_ignore_ascii_case(id);
+    is_id(name) || cve(name).is_some_and(is_id)
 }
 
 /// Whether a version of Ubuntu is a build of a subscription.

@@ -7,7 +7,8 @@ use crate::ecosystem::Ecosystem;
 use crate::json::{self, JsonError};
 use crate::package::{NAME_LIMIT, Package, Source, VERSION_LIMIT};
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// Packages of a list.
@@ -17,74 +18,152 @@ pub const LIST_LIMIT: usize = 64 << 20;
 /// Bytes of a path.
 const PATH_LIMIT: usize = 4096;
 
+/// Errors that are kept. Further ones are counted.
+const ERRORS_LIMIT: usize = 100;
+
 /// The packages of a list, and what could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackageList {
     /// The packages, in the order of the list.
     pub packages: Vec<Package>,
-    /// Why an entry is no package. Each one names the entry.
-    pub errors: Vec<String>,
+    /// Why an entry is no package, up to a limit. Each one names the entry.
+    pub errors: Vec<EntryError>,
+    /// The number of entries that could not be read.
+    pub failed: usize,
 }
 
-/// Why a list could not be read.
+/// Why an entry is no package.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{entry}: {cause}")]
+pub struct EntryError {
+    /// The entry, such as `line 1`.
+    pub entry: String,
+    /// What is wrong with it, and what to write.
+    pub cause: String,
+}
+
+impl PackageList {
+    fn add(&mut self, entry: impl FnOnce() -> String, package: Result<Package, String>) {
+        match package {
+            Ok(package) => self.packages.push(package),
+            Err(cause) => {
+                self.failed += 1;
+                if self.errors.len() < ERRORS_LIMIT {
+                    self.errors.push(EntryError {
+                        entry: entry(),
+                        cause,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Why a list could not be read, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    /// It is no JSON list.
-    #[error("{0}")]
-    Json(#[from] JsonError),
+    /// It begins as a JSON list and is none.
+    #[error("it is no JSON list: {0}; see `bailiff scan --help` for the format")]
+    Json(JsonError),
+    /// It is larger than what is read.
+    #[error("it has {0} bytes, more than the {LIST_LIMIT} that are read; split it")]
+    TooLarge(usize),
+    /// It is a document of `CycloneDX`.
+    #[error(
+        "CycloneDX is not supported; make a list of package URLs from it with `jq -r '.components[].purl // empty'`"
+    )]
+    CycloneDx,
+    /// It is a document of SPDX.
+    #[error(
+        "SPDX is not supported; make a list of package URLs from it with `jq -r '.packages[].externalRefs[]? | select(.referenceType == \"purl\").referenceLocator'`"
+    )]
+    Spdx,
+    /// It is another JSON object.
+    #[error(
+        "it is a JSON object; write a JSON list, as `bailiff scan --help` shows it, or a package URL on each line"
+    )]
+    Object,
     /// It is no text.
-    #[error("it is neither a JSON list nor text")]
+    #[error("it is not UTF-8; write it as UTF-8")]
     NoText,
     /// It has too many entries.
-    #[error("it has {0} packages, more than the {PACKAGES_LIMIT} that are read")]
+    #[error("it has {0} packages, more than the {PACKAGES_LIMIT} that are read; split it")]
     TooMany(usize),
 }
 
+/// The entries of a JSON list, each as text.
+struct Entries<'a> {
+    /// The first ones, up to [`PACKAGES_LIMIT`].
+    first: Vec<&'a RawValue>,
+    count: usize,
+}
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let mut count = 0;
+        let first = json::items(from, usize::MAX, |entry: &'de RawValue| {
+            count += 1;
+            (count <= PACKAGES_LIMIT).then_some(entry)
+        })?;
+        Ok(Self { first, count })
+    }
+}
+
 /// Reads a list: a JSON list if it begins with `[`, otherwise a package URL on each line. Empty lines and lines that
-/// begin with `#` are skipped.
+/// begin with `#` are skipped, and so is a byte order mark.
 ///
 /// # Errors
 /// If it exceeds a limit, or is neither.
 pub fn read(bytes: &[u8]) -> Result<PackageList, ListError> {
-    let mut list = PackageList::default();
-    let mut add = |entry: String, package: Result<Package, String>| match package {
-        Ok(package) => list.packages.push(package),
-        Err(cause) => list.errors.push(format!("{entry}: {cause}")),
-    };
-    if bytes.trim_ascii_start().starts_with(b"[") {
-        let entries: Vec<Box<RawValue>> = json::decode(bytes, LIST_LIMIT)?;
-        if entries.len() > PACKAGES_LIMIT {
-            return Err(ListError::TooMany(entries.len()));
-        }
-        for (index, entry) in entries.iter().enumerate() {
-            let package = json::decode::<Entry>(entry.get().as_bytes(), LIST_LIMIT);
-            let package = package.map_err(|error| error.to_string());
-            add(
-                format!("package {}", index + 1),
-                package.and_then(Entry::package),
-            );
-        }
-        return Ok(list);
-    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     if bytes.len() > LIST_LIMIT {
-        let (size, limit) = (bytes.len(), LIST_LIMIT);
-        return Err(JsonError::TooLarge { size, limit }.into());
+        return Err(ListError::TooLarge(bytes.len()));
     }
-    let text = str::from_utf8(bytes).map_err(|_utf8| ListError::NoText)?;
-    let lines = text
-        .lines()
-        .enumerate()
-        .map(|(index, line)| (index, line.trim()));
-    let lines: Vec<_> = lines
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        .collect();
-    if lines.len() > PACKAGES_LIMIT {
-        return Err(ListError::TooMany(lines.len()));
-    }
-    for (index, line) in lines {
-        add(format!("line {}", index + 1), of_url(line));
+    let mut list = PackageList::default();
+    match bytes.trim_ascii_start().first() {
+        Some(b'[') => {
+            let entries: Entries<'_> = json::decode(bytes, LIST_LIMIT).map_err(ListError::Json)?;
+            if entries.count > PACKAGES_LIMIT {
+                return Err(ListError::TooMany(entries.count));
+            }
+            for (index, entry) in entries.first.iter().enumerate() {
+                let package = json::decode::<Entry>(entry.get().as_bytes(), LIST_LIMIT);
+                let package = package.map_err(|error| error.to_string());
+                let entry = || format!("package {}", index + 1);
+                list.add(entry, package.and_then(Entry::package));
+            }
+        }
+        Some(b'{') => return Err(of_object(bytes)),
+        Some(_) | None => {
+            let text = str::from_utf8(bytes).map_err(|_utf8| ListError::NoText)?;
+            let is_entry = |(_, line): &(usize, &str)| !line.is_empty() && !line.starts_with('#');
+            let lines = || text.lines().map(str::trim).enumerate().filter(is_entry);
+            let count = lines().count();
+            if count > PACKAGES_LIMIT {
+                return Err(ListError::TooMany(count));
+            }
+            for (index, line) in lines() {
+                list.add(|| format!("line {}", index + 1), of_url(line));
+            }
+        }
     }
     Ok(list)
+}
+
+/// What a JSON object is instead of a list.
+fn of_object(bytes: &[u8]) -> ListError {
+    #[derive(Deserialize)]
+    struct Document {
+        #[serde(rename = "bomFormat")]
+        bom_format: Option<IgnoredAny>,
+        #[serde(rename = "spdxVersion")]
+        spdx_version: Option<IgnoredAny>,
+    }
+    match json::decode::<Document>(bytes, LIST_LIMIT) {
+        Ok(document) if document.bom_format.is_some() => ListError::CycloneDx,
+        Ok(document) if document.spdx_version.is_some() => ListError::Spdx,
+        Ok(_) | Err(_) => ListError::Object,
+    }
 }
 
 #[derive(Deserialize)]
@@ -104,8 +183,8 @@ struct EntrySource {
 
 impl Entry {
     fn package(self) -> Result<Package, String> {
-        let ecosystem = Ecosystem::parse(&self.ecosystem)
-            .ok_or_else(|| format!("ecosystem: must be {}", Ecosystem::EXAMPLES))?;
+        let ecosystem = Ecosystem::of_package(&self.ecosystem)
+            .map_err(|error| format!("ecosystem: {error}"))?;
         check("name", &self.name, NAME_LIMIT)?;
         check("version", &self.version, VERSION_LIMIT)?;
         let source = match self.source {
@@ -144,8 +223,11 @@ fn of_url(url: &str) -> Result<Package, String> {
     let rest = url.strip_prefix("pkg:").ok_or(FORM)?;
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
     let (kind, rest) = rest.trim_start_matches('/').split_once('/').ok_or(FORM)?;
-    // A scope of npm can be written as it is, so the version begins at the last @.
-    let (path, version) = rest.rsplit_once('@').ok_or("must have a version after @")?;
+    // A scope of npm can be written as it is: there the @ is at the beginning.
+    let is_version = |(path, _): &(&str, &str)| !path.is_empty() && !path.ends_with('/');
+    let (path, version) = rest.rsplit_once('@').filter(is_version).ok_or(
+        "it has no version, so it cannot be compared; write one after @, such as pkg:pypi/django@3.2.1",
+    )?;
     let decoded = |text: &str| -> Result<String, String> {
         let text = percent_decode_str(text).decode_utf8();
         Ok(text.map_err(|_utf8| "must be UTF-8")?.into_owned())
@@ -197,7 +279,8 @@ mod tests {
             let (source, path) = (source.unwrap_or_default(), path.unwrap_or_default());
             format!("{}/{} {}{source}{path}", p.ecosystem, p.name, p.version)
         });
-        (packages.collect(), list.errors)
+        let errors = list.errors.iter().map(ToString::to_string);
+        (packages.collect(), errors.collect())
     }
 
     #[test]
@@ -225,7 +308,7 @@ mod tests {
         assert_eq!(
             errors,
             [
-                "package 4: ecosystem: must be Debian:12, Ubuntu:22.04:LTS, Alpine:v3.18, PyPI, npm, Go, crates.io or Maven",
+                "package 4: ecosystem: \"NuGet\" is not supported; it must be Debian:12, Ubuntu:22.04:LTS, Alpine:v3.18, PyPI, npm, Go, crates.io or Maven",
                 "package 5: missing field `version` at line 1 column 33",
                 "package 6: name: must have 1 to 1024 bytes",
                 "package 7: invalid type: string \"a\", expected struct Entry at line 1 column 3",
@@ -248,6 +331,7 @@ pkg:maven/io.netty/netty-codec-http@4.1.76.Final
 pkg:deb/debian/openssl@3.0.1-1
 pkg:gem/rails@1
 pkg:pypi/django
+pkg:npm/@angular/cli
 pkg:maven/netty@1
 django==3.2.1
 pkg:pypi/%ff@1
@@ -269,10 +353,11 @@ pkg:pypi/%ff@1
             [
                 "line 9: must be an entry of a JSON list, which names the release and the source package",
                 "line 10: must have the type pypi, npm, golang, cargo or maven",
-                "line 11: must have a version after @",
-                "line 12: must have a group and an artifact",
-                "line 13: must be a package URL such as pkg:pypi/django@3.2.1",
-                "line 14: must be UTF-8",
+                "line 11: it has no version, so it cannot be compared; write one after @, such as pkg:pypi/django@3.2.1",
+                "line 12: it has no version, so it cannot be compared; write one after @, such as pkg:pypi/django@3.2.1",
+                "line 13: must have a group and an artifact",
+                "line 14: must be a package URL such as pkg:pypi/django@3.2.1",
+                "line 15: must be UTF-8",
             ]
         );
     }
@@ -283,10 +368,63 @@ pkg:pypi/%ff@1
         let error = read(line.as_bytes()).unwrap_err().to_string();
         assert_eq!(
             error,
-            "it has 100001 packages, more than the 100000 that are read"
+            "it has 100001 packages, more than the 100000 that are read; split it"
         );
-        let error = read(b"[1").unwrap_err().to_string();
-        assert_eq!(error, "EOF while parsing a list at line 1 column 2");
-        assert_eq!(read(b"\xff").unwrap_err(), ListError::NoText);
+        let items = format!("[{}0]", "0,".repeat(PACKAGES_LIMIT));
+        assert_eq!(
+            read(items.as_bytes()),
+            Err(ListError::TooMany(PACKAGES_LIMIT + 1))
+        );
+        let large = vec![b' '; LIST_LIMIT + 1];
+        assert_eq!(
+            read(&large).unwrap_err().to_string(),
+            "it has 67108865 bytes, more than the 67108864 that are read; split it"
+        );
+    }
+
+    #[test]
+    fn what_is_no_list_has_one_error_with_its_remedy() {
+        for (text, want) in [
+            (&b"[1"[..], "it is no JSON list: EOF while parsing a list at line 1 column 2; see `bailiff scan --help` for the format"),
+            (b"\xff", "it is not UTF-8; write it as UTF-8"),
+            (
+                b"\xef\xbb\xbf {\"bomFormat\": \"CycloneDX\", \"components\": [{\"purl\": \"pkg:npm/a@1\"}]}",
+                "CycloneDX is not supported; make a list of package URLs from it with `jq -r '.components[].purl // empty'`",
+            ),
+            (
+                b"{\"packages\": [],\n \"spdxVersion\": \"SPDX-2.3\"}",
+                "SPDX is not supported; make a list of package URLs from it with `jq -r '.packages[].externalRefs[]? | select(.referenceType == \"purl\").referenceLocator'`",
+            ),
+            (
+                b"{\"ecosystem\": \"npm\", \"name\": \"a\", \"version\": \"1\"}",
+                "it is a JSON object; write a JSON list, as `bailiff scan --help` shows it, or a package URL on each line",
+            ),
+            (
+                b"{",
+                "it is a JSON object; write a JSON list, as `bailiff scan --help` shows it, or a package URL on each line",
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err().to_string(), want);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        for text in [
+            "\u{feff}pkg:npm/a@1.0.0\r\n",
+            "\u{feff}[{\"ecosystem\": \"npm\", \"name\": \"a\", \"version\": \"1.0.0\"}]",
+        ] {
+            assert_eq!(shown(text), (vec!["npm/a 1.0.0".to_owned()], Vec::new()));
+        }
+    }
+
+    #[test]
+    fn errors_are_kept_up_to_a_limit_and_counted_beyond() {
+        let list = read(format!("{}pkg:npm/a@1", "x\n".repeat(150)).as_bytes()).unwrap();
+        assert_eq!(
+            (list.packages.len(), list.errors.len(), list.failed),
+            (1, 100, 150)
+        );
+        assert_eq!(list.errors[99].entry, "line 100");
     }
 }

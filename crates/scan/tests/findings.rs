@@ -137,12 +137,14 @@ fn the_records_have_what_the_rules_are_about() {
     ] {
         assert!(RECORDS.contains(text), "no record has {what}");
     }
-    let kinds = advisories(&[package(("crates.io", "failure", "0.1.0"))]);
-    let of = kinds.get(&Ecosystem::CratesIo, "failure");
-    let is_information = |kind: &Kind| matches!(kind, Kind::Informational(_));
-    assert!(
-        of.iter()
-            .flat_map(|a| &a.affected)
-            .any(|entry| is_information(&entry.kind))
-    );
+    let kinds = |name: &str| -> Vec<Kind> {
+        let of = advisories(&[package(("crates.io", name, "0.1.0"))]);
+        let of = of.get(&Ecosystem::CratesIo, name);
+        let entries = of.iter().flat_map(|advisory| &advisory.affected);
+        entries.map(|entry| entry.kind.clone()).collect()
+    };
+    // Unsound code without a CVE is information. That with one is a vulnerability, and so is what RustSec calls
+    // unmaintained because of one.
+    assert!(kinds("tokio").contains(&Kind::Informational("unsound".to_owned())));
+    assert_eq!(kinds("failure"), [Kind::Vulnerability, Kind::Vulnerability]);
 }

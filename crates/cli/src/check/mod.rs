@@ -15,6 +15,7 @@ use crate::admission::{
     Settings, Wanted, namespace_object, verdicts, wanted,
 };
 use crate::manifests::{Labels, Manifest, Manifests, Object, manifest};
+use crate::pipe::UntilClosed;
 use crate::progress::reporting;
 use crate::{ClusterArgs, Error, InstallationArgs};
 use bailiff_kube::client::{ClientError, KubeconfigClient, from_kubeconfig};
@@ -136,6 +137,7 @@ pub async fn run(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<Outcome, Error> {
+    let (out, err) = (&mut UntilClosed::new(out), &mut UntilClosed::new(err));
     let manifests = Manifests::read(&args.filename, args.recursive, input);
     let policies = if args.policy.is_empty() {
         None

@@ -14,6 +14,7 @@ use crate::admission::{
 };
 use crate::manifests::Manifests;
 use crate::objects::{self, Objects};
+use crate::pipe::UntilClosed;
 use crate::progress::reporting;
 use crate::{ClusterArgs, Error, InstallationArgs};
 use bailiff_api::keys::ANNOTATION_MIRROR_POD;
@@ -104,6 +105,7 @@ pub async fn run(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<Outcome, Error> {
+    let (out, err) = (&mut UntilClosed::new(out), &mut UntilClosed::new(err));
     let files = Manifests::read(&args.policy, false, input);
     let cluster = &args.cluster;
     let person = from_kubeconfig(cluster.kubeconfig.as_deref(), cluster.context.as_deref()).await?;

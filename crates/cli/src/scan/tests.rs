@@ -1,9 +1,15 @@
 //! The command with files, word for word.
 
 use super::*;
+mod counting;
+mod input;
+mod sarif;
+
 use clap::Parser as _;
 use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
+use std::path::PathBuf;
 use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
@@ -237,7 +243,7 @@ fn what_could_not_be_read_is_reported_and_hides_nothing() {
     assert_eq!(
         err,
         "\
-error: cannot read line 2: must be a package URL such as pkg:pypi/django@3.2.1
+error: cannot read line 2 of standard input: must be a package URL such as pkg:pypi/django@3.2.1
 error: cannot read {}/osv/broken.json: id: control character (\\u0000-\\u001F) found while parsing a string at line 1 column 10
 error: cannot read {}/osv/broken.zip: invalid Zip archive: Could not find EOCD
 error: cannot read {}/gone: No such file or directory (os error 2)
@@ -258,19 +264,29 @@ fn names_reach_no_terminal_as_control_characters() {
     );
     files.add("osv/hostile.json", hostile.to_string().as_bytes());
     let list = json!([{"ecosystem": "npm", "name": "a\u{1b}[2J", "version": "1.0.0", "path": "b\u{1b}[2J"}]);
-    for flags in ["", "--explain X-1", "--explain x\u{1b}[2J", "-o json"] {
+    for flags in [
+        "",
+        "--explain X-1",
+        "--explain x\u{1b}[2J",
+        "-o json",
+        "-o sarif",
+    ] {
         let flags = format!("--packages - --advisories {{}}/osv {flags}");
         let (result, out, err) = files.run(&flags, &list.to_string());
-        assert_eq!(result, Ok(ScanOutcome::Done));
+        let err = result.map_or_else(|error| error, |_| err);
         let controls = |c: char| (c != '\n' && c.is_control()) || c == '\u{202e}';
         assert!(
             !out.contains(controls) && !err.contains(controls),
             "{flags}: {out:?} {err:?}"
         );
         // What is escaped in JSON is the same text for programs.
-        if let Ok(json) = serde_json::from_str::<Json>(&out) {
+        if flags.ends_with("json") {
+            let json: Json = serde_json::from_str(&out).unwrap();
             let name = &json["findings"][0]["package"]["name"];
             assert_eq!(name, "a\u{1b}[2J");
+        } else if !flags.contains("x\u{1b}") {
+            let shown = [r"a\u{1b}[2J", r"a\\\\u{{1b}}\\[2J"];
+            assert!(shown.iter().any(|shown| out.contains(shown)), "{out}");
         }
     }
 }
@@ -345,11 +361,11 @@ fn a_list_or_advisories_that_cannot_be_read_are_an_error() {
     for (flags, want) in [
         (
             "--packages {}/gone --advisories {}/osv",
-            "cannot read the packages of {}/gone: No such file or directory (os error 2); see `bailiff scan --help` for the format",
+            "cannot read the packages of {}/gone: No such file or directory (os error 2); set --packages to a file that exists, or to - for standard input",
         ),
         (
             "--packages {}/list.json --advisories {}/osv",
-            "cannot read the packages of {}/list.json: EOF while parsing a list at line 1 column 2; see `bailiff scan --help` for the format",
+            "cannot read the packages of {}/list.json: it is no JSON list: EOF while parsing a list at line 1 column 2; see `bailiff scan --help` for the format",
         ),
         (
             "--packages {}/packages.json --advisories {}/empty",
@@ -357,11 +373,15 @@ fn a_list_or_advisories_that_cannot_be_read_are_an_error() {
         ),
         (
             "--packages {}/packages.json --advisories {}/gone",
-            "cannot read advisories of {}/gone: cannot read {}/gone: No such file or directory (os error 2); set --advisories to files of OSV, such as all.zip of an ecosystem",
+            "cannot read advisories of {}/gone: cannot read {}/gone: No such file or directory (os error 2); set --advisories to files of OSV",
         ),
         (
             "--packages {}/packages.json --advisories {}/osv --known-exploited {}/object.json",
             "cannot read the known exploited vulnerabilities of {}/object.json: missing field `vulnerabilities` at line 1 column 8; set --known-exploited to CISA's JSON file",
+        ),
+        (
+            "--packages {}/packages.json --advisories {}/osv --known-exploited {}/gone",
+            "cannot read the known exploited vulnerabilities of {}/gone: No such file or directory (os error 2); set --known-exploited to a file that exists",
         ),
     ] {
         let (result, _, _) = files.run(flags, "");
@@ -398,10 +418,30 @@ PyPI/django 3.2.1
         out,
         "PyPI/django 3.2.1\n  In app/site-packages.\n  PYSEC-3: all versions are affected. The advisory was withdrawn, so it does not count.\n  Result: not affected.\n"
     );
-    let (_, out, _) = files.scan("--explain CVE-1999-1");
+    // Upper and lower case are the same.
+    let (_, upper, _) = files.scan("--explain CVE-2022-1");
+    let (_, lower, _) = files.scan("--explain cve-2022-1");
+    assert_eq!(upper, lower);
+}
+
+#[test]
+fn an_explanation_needs_an_advisory_about_the_vulnerability() {
+    let files = Files::new();
+    let (result, out, _) = files.scan("--explain CVE-1999-1");
+    assert_eq!(
+        (result, out.as_str()),
+        (
+            Err("cannot explain CVE-1999-1: no advisory about it was read; check the name, or add its advisories with --advisories".to_owned()),
+            ""
+        )
+    );
+    // One was read, and is about another package.
+    let flags = "--packages - --advisories {}/osv --explain ghsa-1";
+    let (result, out, _) = files.run(flags, "pkg:golang/golang.org/x/net@v0.1.0");
+    assert_eq!(result, Ok(ScanOutcome::Done));
     assert_eq!(
         out,
-        "No advisory about CVE-1999-1 names a package of the list.\n"
+        "No advisory about ghsa-1 names a package of the list.\n"
     );
 }
 
@@ -457,12 +497,41 @@ Not counted of Debian:12/linux 6.1.0-1, because the packages are header files of
         let mut lines = out.lines().map(str::to_owned);
         lines.find(|line| line.contains("Result")).unwrap()
     };
-    assert_eq!(
-        result_of("CVE-2024-1"),
-        "  Result for CVE-2024-1: affected, and no fixed version is known. Not counted, because Debian rates the effect as unimportant."
+    let (_, out, _) = scan("--explain CVE-2024-1");
+    assert!(
+        out.contains("  Result for CVE-2024-1: affected, and no fixed version is known.\n"),
+        "{out}"
+    );
+    assert!(
+        out.contains("Not counted, because Debian rates the effect as unimportant.\n"),
+        "{out}"
     );
     assert_eq!(
         result_of("CVE-2024-2"),
         "  Result for CVE-2024-2: affected, and its publisher no longer supports the package in this release."
     );
+}
+
+#[test]
+fn a_closed_pipe_hides_no_exit_code() {
+    let files = Files::new();
+    let root = files.0.path().to_str().unwrap();
+    let scan = |flags: &str| {
+        let flags = format!("scan --packages {root}/packages.json --advisories {root}/osv {flags}");
+        let line = Line::try_parse_from(flags.split(' ')).unwrap();
+        let closed = || {
+            let (reader, writer) = std::io::pipe().unwrap();
+            drop(reader);
+            writer
+        };
+        run(&line.scan, &mut &b""[..], &mut closed(), &mut closed()).map(ScanOutcome::exit_code)
+    };
+    assert_eq!(scan("--fail-on high").unwrap(), 3);
+    assert_eq!(scan("--explain CVE-2022-1").unwrap(), 0);
+    files.add("osv/broken.json", b"{");
+    files.add(
+        "packages.json",
+        br#"[{"ecosystem": "npm", "name": "fine", "version": "1.0.0"}]"#,
+    );
+    assert_eq!(scan("--fail-on high -o json").unwrap(), 4);
 }

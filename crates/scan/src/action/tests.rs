@@ -2,9 +2,13 @@
 
 use super::*;
 use crate::advisory::osv;
+use crate::ignore::IgnoreList;
 use crate::known_exploited::KnownExploited;
 use crate::matching::match_packages;
 use crate::package::Package;
+use jiff::civil::date;
+use serde_json::json;
+use std::cell::Cell;
 
 /// Advisories about packages of npm: name, package, events, whether it is malicious or information by its name.
 fn advisories(of: &[(&str, &str, &str)]) -> Vec<Arc<Advisory>> {
@@ -33,6 +37,16 @@ fn advisories(of: &[(&str, &str, &str)]) -> Vec<Arc<Advisory>> {
 
 /// The actions for version 1.0.0 of packages.
 fn actions_of(packages: &[&str], of: &[(&str, &str, &str)], catalog: Option<&str>) -> Vec<Action> {
+    actions_that_count(packages, of, catalog, &Counting::all(date(2026, 2, 1)))
+}
+
+/// As [`actions_of`], with what decides which findings count.
+fn actions_that_count(
+    packages: &[&str],
+    of: &[(&str, &str, &str)],
+    catalog: Option<&str>,
+    counting: &Counting,
+) -> Vec<Action> {
     let packages: Vec<_> = packages
         .iter()
         .map(|name| Package {
@@ -52,7 +66,7 @@ fn actions_of(packages: &[&str], of: &[(&str, &str, &str)], catalog: Option<&str
     };
     let catalog = catalog.map(|text| KnownExploited::read(text.as_bytes()).unwrap());
     let matches = match_packages(&packages, naming, catalog.as_ref());
-    actions(&matches, naming)
+    actions(&matches, counting, naming)
 }
 
 /// The action for one package: advice, what it fixes, what remains.
@@ -155,7 +169,8 @@ fn what_does_not_count_asks_for_no_upgrade() {
             path: None,
         };
         let naming = |_: &Ecosystem, _: &str| all.to_vec();
-        actions(&match_packages(&[package], naming, None), naming)
+        let counting = Counting::all(date(2026, 2, 1));
+        actions(&match_packages(&[package], naming, None), &counting, naming)
     };
     let [action] = &of_version("1.0-1")[..] else {
         panic!("one finding counts");
@@ -191,6 +206,53 @@ fn the_most_urgent_action_comes_first() {
     );
     let actions = actions_of(&["a"], &of, None);
     assert_eq!(actions[0].exploited, None);
+}
+
+#[test]
+fn an_upgrade_is_about_what_counts_alone() {
+    let of = [
+        ("X-1", "a", "+0 -1.2.0"),
+        ("X-2", "a", "+0 -3.0.0"),
+        ("X-3", "a", "+0"),
+        ("X-4", "b", "+0"),
+    ];
+    let mut counting = Counting::all(date(2026, 2, 1));
+    counting.only_fixed = true;
+    let entry = json!({"id": "x-2", "package": "npm/a", "reason": "r", "expires": "2026-02-01"});
+    counting.ignore = IgnoreList::of(vec![entry]).unwrap();
+    let actions = actions_that_count(&["a", "b"], &of, None, &counting);
+    let [action] = &actions[..] else {
+        panic!("only one package has a finding that counts: {actions:?}");
+    };
+    assert_eq!(action.advice, Advice::Upgrade("1.2.0".to_owned()));
+    assert_eq!(
+        (&action.fixes[..], &action.remaining[..]),
+        (&["X-1".to_owned()][..], &[][..])
+    );
+    assert_eq!(action.findings, 1);
+}
+
+#[test]
+fn the_advisories_of_a_package_are_looked_up_once_for_all_its_versions() {
+    let all = advisories(&[("X-1", "a", "+0 -9.0.0"), ("X-2", "a", "+0")]);
+    let lookups = Cell::new(0);
+    let naming = |_: &Ecosystem, _: &str| {
+        lookups.set(lookups.get() + 1);
+        all.clone()
+    };
+    let versions = (0..50).map(|patch| Package {
+        ecosystem: Ecosystem::Npm,
+        name: "a".to_owned(),
+        version: format!("1.0.{patch}"),
+        source: None,
+        path: None,
+    });
+    let versions: Vec<_> = versions.collect();
+    let matches = match_packages(&versions, naming, None);
+    assert_eq!((matches.findings.len(), lookups.get()), (100, 1));
+    let counting = Counting::all(date(2026, 2, 1));
+    let actions = actions(&matches, &counting, naming);
+    assert_eq!((actions.len(), lookups.get()), (50, 2));
 }
 
 mod laws {

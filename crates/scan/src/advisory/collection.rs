@@ -9,6 +9,7 @@ use super::osv;
 use super::{Advisory, Affected};
 use crate::ecosystem::Ecosystem;
 use crate::matching::groups;
+use crate::matching::is_name;
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Source(usize);
 pub struct Collection {
     /// The names that advisories are kept for.
     wanted: BTreeMap<Ecosystem, BTreeSet<String>>,
+    /// The vulnerability that somebody asks about, and whether a record about it was read.
+    asked: Option<(String, bool)>,
     /// When the collection is made.
     now: Timestamp,
     /// The newest state of each record in each source, by name. Sources that have the same one share it.
@@ -69,6 +72,7 @@ impl Collection {
         }
         Self {
             wanted,
+            asked: None,
             now,
             kept: BTreeMap::new(),
             sources: Vec::new(),
@@ -78,6 +82,11 @@ impl Collection {
             errors: Vec::new(),
             failed: 0,
         }
+    }
+
+    /// Notes whether a record about this vulnerability is read, whichever packages it names.
+    pub fn ask(&mut self, id: &str) {
+        self.asked = Some((id.to_owned(), false));
     }
 
     /// A new source. Within one, the newest state of a record counts. Of two, each state counts: whoever publishes the
@@ -103,6 +112,9 @@ impl Collection {
                 advisory.id
             ));
             advisory.modified = None;
+        }
+        if let Some((id, is_read)) = &mut self.asked {
+            *is_read = *is_read || advisory.names().any(|name| is_name(name, id));
         }
         let mut seen = BTreeSet::new();
         for entry in &advisory.affected {
@@ -193,6 +205,7 @@ impl Collection {
         Advisories {
             by_name,
             read: self.read,
+            is_asked_read: self.asked.is_some_and(|(_, is_read)| is_read),
             errors: self.errors,
             failed: self.failed,
         }
@@ -249,6 +262,8 @@ pub struct Advisories {
     by_name: BTreeMap<Ecosystem, BTreeMap<String, Vec<Arc<Advisory>>>>,
     /// What was read of each ecosystem.
     pub read: BTreeMap<Ecosystem, Read>,
+    /// Whether a record was read about the vulnerability that [`Collection::ask`] names.
+    pub is_asked_read: bool,
     /// What could not be read, up to a limit.
     pub errors: Vec<String>,
     /// The number of all errors.
@@ -367,6 +382,19 @@ mod tests {
             ["e: missing field `id` at line 1 column 2", "g: gone"]
         );
         assert_eq!(of.failed, 2);
+    }
+
+    #[test]
+    fn a_record_about_what_is_asked_is_noted_also_if_it_is_not_kept() {
+        let day = "2025-01-02T00:00:00Z";
+        for (asked, want) in [("cve-2025-1", true), ("CVE-2025-2", false)] {
+            let (mut collection, source) = collection(&[("npm", "a")]);
+            collection.ask(asked);
+            for id in ["UBUNTU-CVE-2025-1", "X-1"] {
+                collection.add(source, id, &record(id, day, "npm", "b"));
+            }
+            assert_eq!(collection.collected().is_asked_read, want, "{asked}");
+        }
     }
 
     #[test]

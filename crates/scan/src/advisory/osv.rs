@@ -2,16 +2,17 @@
 //!
 //! Here: a record as JSON, its limits, and what of it counts. Not here: files and archives of records (`cli`).
 //! Invariant: a record is decoded by itself, so that one that cannot be decoded hides no other. Fields and ecosystems
-//! that Bailiff does not know are skipped.
+//! that Bailiff does not know are skipped. Decoding takes no more than a few times the memory of the record: lists are
+//! decoded item by item, and what only a publisher knows stays text.
 
-use super::{Advisory, Affected, End, Event, Kind, Note, Range, debian};
+use super::{Advisory, Affected, End, Event, Kind, Note, Range, cve, debian};
 use crate::ecosystem::Ecosystem;
 use crate::json::{self, JsonError};
 use crate::package::{NAME_LIMIT, VERSION_LIMIT};
 use crate::severity::Statement;
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::Value as Json;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 
 /// Bytes of a record.
 pub const RECORD_LIMIT: usize = 4 << 20;
@@ -23,6 +24,10 @@ const EVENTS_LIMIT: usize = 500;
 const ALL_EVENTS_LIMIT: usize = 20_000;
 /// Versions that a record lists, of all packages.
 const VERSIONS_LIMIT: usize = 100_000;
+/// Packages that a record names, also those that Bailiff does not know. Those of kernels have some hundred.
+const AFFECTED_LIMIT: usize = 20_000;
+/// Other names of a record, of each kind. Notices about kernels have some hundred.
+const NAMES_LIMIT: usize = 10_000;
 /// Characters of a title.
 const TITLE_LIMIT: usize = 200;
 
@@ -50,34 +55,46 @@ fn must(field: impl Into<String>, rule: impl Into<String>) -> RecordError {
 }
 
 #[derive(Deserialize)]
-struct Record {
+struct Record<'a> {
     id: String,
     modified: Option<String>,
-    withdrawn: Option<Json>,
-    aliases: Option<Vec<String>>,
-    upstream: Option<Vec<String>>,
+    #[serde(borrow)]
+    withdrawn: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "names")]
+    aliases: Vec<String>,
+    #[serde(default, deserialize_with = "names")]
+    upstream: Vec<String>,
     summary: Option<String>,
     details: Option<String>,
-    severity: Option<Vec<RecordSeverity>>,
-    affected: Option<Vec<RecordAffected>>,
-    database_specific: Option<Json>,
+    #[serde(default, deserialize_with = "statements")]
+    severity: Vec<Statement>,
+    #[serde(default, borrow, deserialize_with = "affected")]
+    affected: Vec<RecordAffected<'a>>,
+    #[serde(borrow)]
+    database_specific: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct RecordSeverity {
-    #[serde(rename = "type")]
-    kind: Option<Json>,
-    score: Option<Json>,
+struct RecordSeverity<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<&'a RawValue>,
+    #[serde(borrow)]
+    score: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct RecordAffected {
+struct RecordAffected<'a> {
     package: Option<RecordPackage>,
-    severity: Option<Vec<RecordSeverity>>,
-    ranges: Option<Vec<RecordRange>>,
-    versions: Option<Vec<String>>,
-    ecosystem_specific: Option<Json>,
-    database_specific: Option<Json>,
+    #[serde(default, deserialize_with = "statements")]
+    severity: Vec<Statement>,
+    #[serde(default, deserialize_with = "ranges")]
+    ranges: Vec<RecordRange>,
+    #[serde(borrow)]
+    versions: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ecosystem_specific: Option<&'a RawValue>,
+    #[serde(borrow)]
+    database_specific: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -86,19 +103,119 @@ struct RecordPackage {
     name: String,
 }
 
-#[derive(Deserialize)]
+/// A range, and its place among those of the package.
 struct RecordRange {
-    #[serde(rename = "type")]
-    kind: String,
-    events: Option<Vec<RecordEvent>>,
+    index: usize,
+    events: Vec<Event>,
 }
 
-#[derive(Deserialize)]
-struct RecordEvent {
-    introduced: Option<String>,
-    fixed: Option<String>,
-    last_affected: Option<String>,
-    limit: Option<String>,
+/// What databases add to a record or a package that counts. Of another type, it does not.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct DatabaseSpecific<'a> {
+    #[serde(borrow)]
+    severity: Option<&'a RawValue>,
+    #[serde(borrow)]
+    informational: Option<&'a RawValue>,
+    #[serde(borrow)]
+    last_known_affected_version_range: Option<&'a RawValue>,
+}
+
+/// What Go's database adds to a package.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct EcosystemSpecific {
+    #[serde(deserialize_with = "ranges")]
+    custom_ranges: Vec<RecordRange>,
+}
+
+fn names<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    json::items_or_null(from, NAMES_LIMIT, Some)
+}
+
+fn affected<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<RecordAffected<'de>>, D::Error> {
+    json::items_or_null(from, AFFECTED_LIMIT, Some)
+}
+
+/// The severities that can be read.
+fn statements<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Statement>, D::Error> {
+    json::items_or_null(from, usize::MAX, |entry: RecordSeverity<'de>| {
+        Statement::of_osv(&text(entry.kind)?, &text(entry.score)?)
+    })
+}
+
+/// The ranges of versions. Those of commits are skipped.
+fn ranges<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<RecordRange>, D::Error> {
+    #[derive(Deserialize)]
+    struct Published {
+        #[serde(rename = "type")]
+        kind: String,
+        #[serde(default, deserialize_with = "events")]
+        events: Vec<Event>,
+    }
+    let mut next = 0;
+    json::items_or_null(from, usize::MAX, |range: Published| {
+        let (index, events) = (next, range.events);
+        next += 1;
+        let is_of_versions = matches!(range.kind.as_str(), "SEMVER" | "ECOSYSTEM");
+        is_of_versions.then_some(RecordRange { index, events })
+    })
+}
+
+/// The events that Bailiff knows.
+fn events<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Event>, D::Error> {
+    #[derive(Deserialize)]
+    struct Published {
+        introduced: Option<String>,
+        fixed: Option<String>,
+        last_affected: Option<String>,
+        limit: Option<String>,
+    }
+    json::items_or_null(from, usize::MAX, |event: Published| {
+        let introduced = event.introduced.map(Event::Introduced);
+        introduced
+            .or_else(|| event.fixed.map(Event::Fixed))
+            .or_else(|| event.last_affected.map(Event::LastAffected))
+            .or_else(|| event.limit.map(Event::Limit))
+    })
+}
+
+/// A value, if it is text.
+fn text(value: Option<&RawValue>) -> Option<String> {
+    serde_json::from_str(value?.get()).ok()
+}
+
+impl<'a> DatabaseSpecific<'a> {
+    fn of(value: Option<&'a RawValue>) -> Self {
+        // A list would be taken for the fields in their order.
+        let object = value.filter(|value| value.get().starts_with('{'));
+        let specific = object.and_then(|value| serde_json::from_str(value.get()).ok());
+        specific.unwrap_or_default()
+    }
+
+    /// The severity in the publisher's own word.
+    fn word(&self) -> Option<Statement> {
+        Statement::of_word(&text(self.severity)?)
+    }
+
+    /// The end of ranges that GitHub's database gives beside them: `<= 1.2` or `< 1.2`.
+    fn last_known(&self) -> Option<End> {
+        let range = text(self.last_known_affected_version_range)?;
+        let (is_included, version) = match range.strip_prefix("<=") {
+            Some(version) => (true, version),
+            None => (false, range.strip_prefix('<')?),
+        };
+        let version = version.trim();
+        if version.is_empty() || version.len() > VERSION_LIMIT || version.contains([' ', ',']) {
+            return None;
+        }
+        let version = version.to_owned();
+        Some(if is_included {
+            End::LastAffected(version)
+        } else {
+            End::Before(version)
+        })
+    }
 }
 
 /// Decodes a record.
@@ -106,23 +223,27 @@ struct RecordEvent {
 /// # Errors
 /// If it exceeds a limit, is not JSON, has no usable name, or a field that counts has another type.
 pub fn decode(bytes: &[u8]) -> Result<Advisory, RecordError> {
-    let record: Record = json::decode(bytes, RECORD_LIMIT)?;
+    let record: Record<'_> = json::decode(bytes, RECORD_LIMIT)?;
     check_id("id", &record.id)?;
-    let ids = |field: &str, ids: Option<Vec<String>>| -> Result<Vec<String>, RecordError> {
-        let ids = ids.unwrap_or_default();
-        for (index, id) in ids.iter().enumerate() {
-            check_id(&format!("{field}[{index}]"), id)?;
+    for (field, names) in [("aliases", &record.aliases), ("upstream", &record.upstream)] {
+        for (index, name) in names.iter().enumerate() {
+            check_id(&format!("{field}[{index}]"), name)?;
         }
-        Ok(ids)
+    }
+    let names = std::iter::once(&record.id).chain(&record.aliases);
+    let mut names = names.chain(&record.upstream);
+    let is_cvss = |statement: &Statement| matches!(statement, Statement::Cvss(..));
+    let about = About {
+        is_malicious: record.id.starts_with("MAL-"),
+        is_rated: names.any(|name| cve(name).is_some()) || record.severity.iter().any(is_cvss),
     };
-    let is_malicious = record.id.starts_with("MAL-");
-    let mut statements = statements(record.severity);
-    statements.extend(word(record.database_specific.as_ref()));
-    let mut affected = Vec::new();
+    let mut statements = record.severity;
+    statements.extend(DatabaseSpecific::of(record.database_specific).word());
+    let mut affected = Vec::with_capacity(record.affected.len());
     let (mut events, mut versions) = (0, 0);
-    for (index, entry) in record.affected.unwrap_or_default().into_iter().enumerate() {
+    for (index, entry) in record.affected.into_iter().enumerate() {
         let field = format!("affected[{index}]");
-        let Some(entry) = entry.decoded(&field, is_malicious)? else {
+        let Some(entry) = entry.decoded(&field, about, VERSIONS_LIMIT - versions)? else {
             continue;
         };
         let ranges = entry.ranges.iter().chain(&entry.custom_ranges);
@@ -132,20 +253,16 @@ pub fn decode(bytes: &[u8]) -> Result<Advisory, RecordError> {
             return Err(must("affected", rule));
         }
         versions += entry.versions.len();
-        if versions > VERSIONS_LIMIT {
-            let rule = format!("list at most {VERSIONS_LIMIT} versions");
-            return Err(must("affected", rule));
-        }
         affected.push(entry);
     }
     Ok(Advisory {
-        aliases: ids("aliases", record.aliases)?,
-        upstream: ids("upstream", record.upstream)?,
+        aliases: record.aliases,
+        upstream: record.upstream,
         title: title(record.summary.as_deref(), record.details.as_deref()),
         modified: record
             .modified
             .and_then(|time| time.parse::<Timestamp>().ok()),
-        withdrawn: record.withdrawn.is_some_and(|time| !time.is_null()),
+        withdrawn: record.withdrawn.is_some(),
         statements,
         affected,
         id: record.id,
@@ -175,33 +292,41 @@ fn title(summary: Option<&str>, details: Option<&str>) -> String {
     }
 }
 
-fn statements(entries: Option<Vec<RecordSeverity>>) -> Vec<Statement> {
-    let entries = entries.unwrap_or_default().into_iter();
-    entries
-        .filter_map(|entry| {
-            let (kind, score) = (entry.kind?, entry.score?);
-            Statement::of_osv(kind.as_str()?, score.as_str()?)
-        })
-        .collect()
-}
-
-/// The severity in the publisher's own word.
-fn word(specific: Option<&Json>) -> Option<Statement> {
-    Statement::of_word(specific?.get("severity")?.as_str()?)
+/// What a record says about all its packages.
+#[derive(Clone, Copy)]
+struct About {
+    is_malicious: bool,
+    /// Whether it has a CVE or a CVSS vector: then it is about a vulnerability, also if its publisher calls it
+    /// information. `RustSec` calls unsound code that, with a CVE or without.
+    is_rated: bool,
 }
 
 /// What Debian's urgency says, which OSV passes on.
-fn urgency(ecosystem: &Ecosystem, specific: Option<&Json>) -> (Option<Statement>, Option<Note>) {
+fn urgency(
+    ecosystem: &Ecosystem,
+    specific: Option<&RawValue>,
+) -> (Option<Statement>, Option<Note>) {
+    #[derive(Deserialize)]
+    struct Urgency<'a> {
+        #[serde(borrow)]
+        urgency: Option<&'a RawValue>,
+    }
     let Ecosystem::Debian(_) = ecosystem else {
         return (None, None);
     };
-    let word = specific.and_then(|specific| specific.get("urgency")?.as_str());
-    word.map(debian::urgency).unwrap_or_default()
+    let specific = specific.and_then(|of| serde_json::from_str::<Urgency<'_>>(of.get()).ok());
+    let word = specific.and_then(|of| serde_json::from_str::<String>(of.urgency?.get()).ok());
+    word.map(|word| debian::urgency(&word)).unwrap_or_default()
 }
 
-impl RecordAffected {
-    /// The package. None if its ecosystem is not known.
-    fn decoded(self, field: &str, is_malicious: bool) -> Result<Option<Affected>, RecordError> {
+impl RecordAffected<'_> {
+    /// The package. None if its ecosystem is not known. It can list `versions_left` versions.
+    fn decoded(
+        self,
+        field: &str,
+        about: About,
+        versions_left: usize,
+    ) -> Result<Option<Affected>, RecordError> {
         let Some(package) = self.package else {
             return Ok(None);
         };
@@ -212,37 +337,28 @@ impl RecordAffected {
             let rule = format!("have 1 to {NAME_LIMIT} bytes");
             return Err(must(format!("{field}.package.name"), rule));
         }
-        let mut ranges = Vec::new();
-        for (index, range) in self.ranges.unwrap_or_default().into_iter().enumerate() {
-            if matches!(range.kind.as_str(), "SEMVER" | "ECOSYSTEM") {
-                ranges.push(range.decoded(&format!("{field}.ranges[{index}]"))?);
+        let specific = DatabaseSpecific::of(self.database_specific);
+        let mut statements = self.severity;
+        let is_cvss = |statement: &Statement| matches!(statement, Statement::Cvss(..));
+        let is_rated = about.is_rated || statements.iter().any(is_cvss);
+        let kind = match text(specific.informational) {
+            _ if about.is_malicious => Kind::Malicious,
+            Some(word) if !is_rated => {
+                Kind::Informational(word.chars().take(TITLE_LIMIT).collect())
             }
-        }
-        let specific = self.database_specific.as_ref();
-        let informational = specific
-            .and_then(|specific| specific.get("informational")?.as_str())
-            .map(|word| word.chars().take(TITLE_LIMIT).collect());
-        let kind = match informational {
-            _ if is_malicious => Kind::Malicious,
-            Some(word) => Kind::Informational(word),
-            None => Kind::Vulnerability,
+            Some(_) | None => Kind::Vulnerability,
         };
-        let mut statements = statements(self.severity);
-        statements.extend(word(specific));
-        let (urgency, note) = urgency(&ecosystem, self.ecosystem_specific.as_ref());
+        statements.extend(specific.word());
+        let (urgency, note) = urgency(&ecosystem, self.ecosystem_specific);
         statements.extend(urgency);
-        let versions = self.versions.unwrap_or_default();
         Ok(Some(Affected {
             name: ecosystem.normal_name(&package.name).into_owned(),
             kind,
             statements,
-            ranges,
+            ranges: decoded(self.ranges, &format!("{field}.ranges"))?,
             custom_ranges: custom_ranges(self.ecosystem_specific, field)?,
-            versions: versions
-                .into_iter()
-                .filter(|v| v.len() <= VERSION_LIMIT)
-                .collect(),
-            last_known: specific.and_then(last_known),
+            versions: versions(self.versions, field, versions_left)?,
+            last_known: specific.last_known(),
             notes: note.into_iter().collect(),
             fix_dates: Vec::new(),
             ecosystem,
@@ -250,70 +366,62 @@ impl RecordAffected {
     }
 }
 
-impl RecordRange {
-    fn decoded(self, field: &str) -> Result<Range, RecordError> {
-        let events: Vec<_> = self.events.unwrap_or_default();
+/// The ranges, each of which begins somewhere.
+fn decoded(ranges: Vec<RecordRange>, field: &str) -> Result<Vec<Range>, RecordError> {
+    let ranges = ranges.into_iter().map(|RecordRange { index, events }| {
+        let must = |rule: &str| Err(must(format!("{field}[{index}].events"), rule));
         if events.len() > EVENTS_LIMIT {
-            return Err(must(
-                format!("{field}.events"),
-                format!("have at most {EVENTS_LIMIT} items"),
-            ));
+            return must(&format!("have at most {EVENTS_LIMIT} items"));
         }
-        let events = events.into_iter().filter_map(|event| {
-            let introduced = event.introduced.map(Event::Introduced);
-            introduced
-                .or_else(|| event.fixed.map(Event::Fixed))
-                .or_else(|| event.last_affected.map(Event::LastAffected))
-                .or_else(|| event.limit.map(Event::Limit))
-        });
-        let range = Range {
-            events: events.collect(),
-        };
+        let range = Range { events };
         if !range.begins() {
-            let rule = "have an event \"introduced\"";
-            return Err(must(format!("{field}.events"), rule));
+            return must("have an event \"introduced\"");
         }
         Ok(range)
-    }
+    });
+    ranges.collect()
+}
+
+/// The versions that a package lists. They are decoded apart from the package, up to what the packages before it leave.
+fn versions(
+    value: Option<&RawValue>,
+    field: &str,
+    left: usize,
+) -> Result<Vec<String>, RecordError> {
+    let Some(value) = value else {
+        return Ok(Vec::new());
+    };
+    let mut kept = 0;
+    let mut from = serde_json::Deserializer::from_str(value.get());
+    let versions = json::items_or_null(&mut from, left, |version: String| {
+        let is_kept = (1..=VERSION_LIMIT).contains(&version.len());
+        kept += usize::from(is_kept);
+        is_kept.then_some(version)
+    });
+    versions.map_err(|error| {
+        if kept > left {
+            must(
+                "affected",
+                format!("list at most {VERSIONS_LIMIT} versions"),
+            )
+        } else {
+            must(
+                format!("{field}.versions"),
+                format!("be a list of versions: {error}"),
+            )
+        }
+    })
 }
 
 /// The ranges that Go's database gives where it could not convert versions to those of modules.
-fn custom_ranges(specific: Option<Json>, field: &str) -> Result<Vec<Range>, RecordError> {
-    let Some(Json::Object(mut specific)) = specific else {
+fn custom_ranges(value: Option<&RawValue>, field: &str) -> Result<Vec<Range>, RecordError> {
+    let Some(value) = value.filter(|value| value.get().starts_with('{')) else {
         return Ok(Vec::new());
     };
     let field = format!("{field}.ecosystem_specific.custom_ranges");
-    let ranges: Vec<RecordRange> = match specific.remove("custom_ranges") {
-        None | Some(Json::Null) => return Ok(Vec::new()),
-        Some(ranges) => {
-            serde_json::from_value(ranges).map_err(|e| must(&*field, format!("be ranges: {e}")))?
-        }
-    };
-    let ranges = ranges.into_iter().enumerate();
-    ranges
-        .map(|(index, range)| range.decoded(&format!("{field}[{index}]")))
-        .collect()
-}
-
-/// The end of ranges that GitHub's database gives beside them: `<= 1.2` or `< 1.2`.
-fn last_known(specific: &Json) -> Option<End> {
-    let text = specific
-        .get("last_known_affected_version_range")?
-        .as_str()?;
-    let (is_included, version) = match text.strip_prefix("<=") {
-        Some(version) => (true, version),
-        None => (false, text.strip_prefix('<')?),
-    };
-    let version = version.trim();
-    if version.is_empty() || version.len() > VERSION_LIMIT || version.contains([' ', ',']) {
-        return None;
-    }
-    let version = version.to_owned();
-    Some(if is_included {
-        End::LastAffected(version)
-    } else {
-        End::Before(version)
-    })
+    let specific: EcosystemSpecific = serde_json::from_str(value.get())
+        .map_err(|error| must(&*field, format!("be ranges: {error}")))?;
+    decoded(specific.custom_ranges, &field)
 }
 
 #[cfg(test)]

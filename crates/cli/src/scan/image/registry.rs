@@ -370,7 +370,9 @@ impl Pull<'_> {
                 "name that host in tokenServers of the registry, in a file for --registries"
                     .to_owned()
             }
-            Failure::CredentialUnusable => format!("log in with `docker login {registry}`"),
+            Failure::CredentialUnusable | Failure::CredentialNotRead => {
+                format!("log in with `docker login {registry}`")
+            }
             Failure::UnexpectedAnswer(_) if self.plain_http => {
                 "check that the host is a registry, and that it has no TLS".to_owned()
             }
@@ -397,6 +399,7 @@ fn is_worth_retrying(error: &PullError) -> bool {
             | Failure::Unauthorized
             | Failure::Forbidden
             | Failure::CredentialUnusable
+            | Failure::CredentialNotRead
             | Failure::RateLimited { .. }
             | Failure::Certificate
             | Failure::UnexpectedAnswer(_)

@@ -110,7 +110,7 @@ fn a_withdrawn_record_says_so() {
 
 #[test]
 fn malicious_packages_and_information_are_kinds_of_their_own() {
-    let package = r#""affected": [{"package": {"ecosystem": "crates.io", "name": "a"}, "database_specific": {"informational": "unmaintained"}}]"#;
+    let package = r#""affected": [{"package": {"ecosystem": "crates.io", "name": "a"}, "database_specific": {"informational": "unmaintained"}}], "aliases": ["GHSA-1"]"#;
     let kind = |id: &str| {
         let text = format!(r#"{{"id": "{id}", {package}}}"#);
         decode(text.as_bytes()).unwrap().affected[0].kind.clone()
@@ -155,6 +155,32 @@ fn the_urgency_of_debian_is_read() {
 }
 
 #[test]
+fn information_that_has_a_cve_or_a_cvss_vector_is_about_a_vulnerability() {
+    let vector = r#"{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"}"#;
+    let unsound = || Kind::Informational("unsound".to_owned());
+    for (of_record, of_package, want) in [
+        (String::new(), String::new(), unsound()),
+        (r#", "aliases": ["GHSA-1"]"#.to_owned(), String::new(), unsound()),
+        (r#", "aliases": ["GHSA-1", "CVE-2025-1"]"#.to_owned(), String::new(), Kind::Vulnerability),
+        (r#", "upstream": ["CVE-2025-1"]"#.to_owned(), String::new(), Kind::Vulnerability),
+        (format!(r#", "severity": [{vector}]"#), String::new(), Kind::Vulnerability),
+        (String::new(), format!(r#", "severity": [{vector}]"#), Kind::Vulnerability),
+        // A vector that cannot be read, and a word, say nothing.
+        (
+            r#", "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/x"}], "database_specific": {"severity": "HIGH"}"#.to_owned(),
+            String::new(),
+            unsound(),
+        ),
+    ] {
+        let text = format!(
+            r#"{{"id": "RUSTSEC-1", "affected": [{{"package": {{"ecosystem": "crates.io", "name": "a"}}, "database_specific": {{"informational": "unsound"}}{of_package}}}]{of_record}}}"#
+        );
+        let kind = decode(text.as_bytes()).unwrap().affected[0].kind.clone();
+        assert_eq!(kind, want, "{text}");
+    }
+}
+
+#[test]
 fn the_end_beside_a_range_is_read_if_it_is_one() {
     for (text, want) in [
         ("<= 2.14.1", Some(End::LastAffected("2.14.1".to_owned()))),
@@ -182,7 +208,7 @@ fn custom_ranges_of_go_are_read() {
     let error = affected(r#""ecosystem_specific": {"custom_ranges": 1}"#).unwrap_err();
     assert_eq!(
         error,
-        "affected[0].ecosystem_specific.custom_ranges: must be ranges: invalid type: integer `1`, expected a sequence"
+        "affected[0].ecosystem_specific.custom_ranges: must be ranges: invalid type: integer `1`, expected a sequence at line 1 column 19"
     );
 }
 
@@ -225,6 +251,22 @@ fn a_record_that_cannot_be_used_has_an_error_with_its_field() {
             "affected: must list at most 100000 versions".to_owned(),
         ),
         (
+            format!(r#""aliases": [{}]"#, many(10_001, r#""a""#)),
+            "aliases: must have at most 10000 items at line 1 column 40030".to_owned(),
+        ),
+        (
+            format!(r#""affected": [{}]"#, many(20_001, "{}")),
+            "affected: must have at most 20000 items at line 1 column 60030".to_owned(),
+        ),
+        (
+            r#""affected": [{"package": {"ecosystem": "Go", "name": "a"}, "versions": [1]}]"#.to_owned(),
+            "affected[0].versions: must be a list of versions: invalid type: integer `1`, expected a string at line 1 column 2".to_owned(),
+        ),
+        (
+            r#""affected": [{"ranges": [{"type": "SEMVER", "events": [{"fixed": 1}]}]}]"#.to_owned(),
+            "affected[0].ranges[0].events[0].fixed: invalid type: integer `1`, expected a string at line 1 column 80".to_owned(),
+        ),
+        (
             format!(r#""x": {}"#, "[".repeat(64)),
             "it is nested deeper than 64 levels".to_owned(),
         ),
@@ -240,6 +282,22 @@ fn a_record_that_cannot_be_used_has_an_error_with_its_field() {
         let text = format!(r#"{{"id": "{id_text}"}}"#);
         let error = decode(text.as_bytes()).unwrap_err().to_string();
         assert_eq!(error, format!("id: must {id}"));
+    }
+}
+
+#[test]
+fn a_damaged_field_of_a_database_is_none() {
+    for specific in [
+        "1",
+        r#"["HIGH"]"#,
+        r#"{"severity": 1, "informational": {}}"#,
+        r#"{"severity": "low", "severity": "low"}"#,
+    ] {
+        let of = affected(&format!(
+            r#""database_specific": {specific}, "ecosystem_specific": 1"#
+        ));
+        let of = of.unwrap();
+        assert_eq!((of.statements, of.kind), (Vec::new(), Kind::Vulnerability));
     }
 }
 

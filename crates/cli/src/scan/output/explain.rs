@@ -3,34 +3,27 @@
 //! Here: each advisory about it, and what it says about each package. Not here: the verdicts (`bailiff_scan`).
 //! Invariant: each package that an advisory about it names is explained, also if it is not affected.
 
-use super::TEXT_LIMIT;
-use super::output::package;
+use super::super::TEXT_LIMIT;
+use super::super::report::Report;
+use super::{one_line, package};
 use bailiff_response::messages::escaped;
-use bailiff_scan::advisory::collection::Advisories;
-use bailiff_scan::known_exploited::KnownExploited;
-use bailiff_scan::matching::{Claim, Exploited, Finding, Named, State, match_packages};
-use bailiff_scan::package::{Package, subjects};
+use bailiff_scan::counting::Standing;
+use bailiff_scan::matching::{Claim, Exploited, Finding, Named, NotCounted, State, is_name};
 use bailiff_scan::severity::Statement;
 
 /// The lines about a vulnerability.
-pub(super) fn lines(
-    id: &str,
-    packages: &[Package],
-    advisories: &Advisories,
-    known_exploited: Option<&KnownExploited>,
-) -> Vec<String> {
-    let of = |ecosystem: &_, name: &_| advisories.get(ecosystem, name);
-    let matches = match_packages(packages, of, known_exploited);
+pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
+    let of = |ecosystem: &_, name: &_| report.advisories.get(ecosystem, name);
     let mut lines = Vec::new();
-    for subject in subjects(packages) {
-        let named = Named::of(&subject, of);
+    for subject in &report.matches.subjects {
+        let named = Named::of(subject, of);
         let claims = named.claims_about(id, &subject.version);
         if claims.is_empty() {
             continue;
         }
         lines.push(format!(
             "{} {}",
-            package(&subject),
+            package(subject),
             escaped(&subject.version, TEXT_LIMIT)
         ));
         if !subject.packages.iter().eq([&subject.name]) {
@@ -52,15 +45,18 @@ pub(super) fn lines(
             lines.push(format!("  {}: {}{withdrawn}", advisory.id, said(&claim)));
         }
         let is_about = |finding: &&Finding| {
-            *finding.subject == subject
-                && (finding.id == id || finding.aliases.iter().any(|alias| alias == id))
+            finding.subject == *subject
+                && (is_name(&finding.id, id)
+                    || finding.aliases.iter().any(|alias| is_name(alias, id)))
         };
-        let findings: Vec<_> = matches.findings.iter().filter(is_about).collect();
+        let findings: Vec<_> = report.matches.findings.iter().filter(is_about).collect();
         if findings.is_empty() {
             lines.push("  Result: not affected.".to_owned());
         }
         for finding in findings {
             lines.extend(result(finding).map(|line| format!("  {line}")));
+            let standing = standing(report.counting.standing(finding));
+            lines.extend(standing.map(|line| format!("  {line}")));
         }
     }
     if lines.is_empty() {
@@ -70,6 +66,28 @@ pub(super) fn lines(
         ));
     }
     lines
+}
+
+/// Why a finding does not count. None if it counts.
+fn standing(standing: Standing<'_>) -> Option<String> {
+    match standing {
+        Standing::Counted => None,
+        Standing::Ignored(entry) => Some(format!(
+            "Ignored until {}, because: {}",
+            entry.expires,
+            one_line(&entry.reason, TEXT_LIMIT)
+        )),
+        Standing::NotCounted(NotCounted::Informational(word)) => Some(format!(
+            "Not counted: its publisher calls it {}, and it has neither a CVE nor a CVSS vector.",
+            escaped(word, TEXT_LIMIT)
+        )),
+        Standing::NotCounted(why @ (NotCounted::Unimportant | NotCounted::KernelHeaders)) => {
+            Some(format!("Not counted, because {why}."))
+        }
+        Standing::NotFixed => Some(
+            "Not counted, because no fixed version is known and --only-fixed is set.".to_owned(),
+        ),
+    }
 }
 
 /// What an advisory says, as a sentence.
@@ -109,9 +127,6 @@ fn result(finding: &Finding) -> [String; 3] {
         | State::EndOfLife(_) => finding.state.reason(),
     };
     let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-    let not_counted = finding.not_counted.as_ref();
-    let not_counted =
-        not_counted.map_or_else(String::new, |why| format!(". Not counted, because {why}"));
     let severity = finding.rating.severity;
     let source = match &finding.rating.source {
         None => "no advisory has a severity that Bailiff can read".to_owned(),
@@ -141,7 +156,7 @@ fn result(finding: &Finding) -> [String; 3] {
         format!(
             "Result for {}: {}.",
             finding.id,
-            escaped(&format!("{state}{reason}{not_counted}"), TEXT_LIMIT)
+            escaped(&format!("{state}{reason}"), TEXT_LIMIT)
         ),
         format!("Severity: {severity}, {}.", escaped(&source, TEXT_LIMIT)),
         format!("Known to be exploited: {exploited}."),

@@ -3,11 +3,13 @@
 //! Here: the fields and their names. Not here: the findings.
 //! Invariant: a field that changes its meaning changes [`SCHEMA_VERSION`]. A list is never null.
 
-use super::Report;
-use super::output::url;
+use super::super::report::Report;
+use super::url;
 use bailiff_scan::action::{Action, Advice};
 use bailiff_scan::advisory::Kind;
-use bailiff_scan::matching::{Exploited, Finding, NotCounted};
+use bailiff_scan::counting::Standing;
+use bailiff_scan::ignore::Entry;
+use bailiff_scan::matching::{Exploited, Finding};
 use bailiff_scan::package::Subject;
 use bailiff_scan::severity::{CveSource, Rating, Statement};
 use serde_json::{Value as Json, json};
@@ -15,24 +17,8 @@ use serde_json::{Value as Json, json};
 /// The version of the fields.
 const SCHEMA_VERSION: u32 = 1;
 
-/// The result as text. Characters that control a terminal or hide text are escaped, as JSON allows for each character.
-pub(super) fn text(report: &Report) -> Result<String, serde_json::Error> {
-    let json = serde_json::to_string_pretty(&json(report))?;
-    let mut text = String::with_capacity(json.len());
-    for c in json.chars() {
-        let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if (c.is_control() && c != '\n') || hides {
-            // All of them have four digits.
-            text.extend(format!("\\u{:04x}", u32::from(c)).chars());
-        } else {
-            text.push(c);
-        }
-    }
-    Ok(text)
-}
-
 /// The result.
-fn json(report: &Report) -> Json {
+pub(super) fn json(report: &Report) -> Json {
     let advisories = report.advisories.read.iter().map(|(ecosystem, read)| {
         json!({
             "ecosystem": ecosystem.to_string(),
@@ -46,7 +32,11 @@ fn json(report: &Report) -> Json {
         package["paths"] = json!(subject.paths);
         package
     });
-    let findings = report.matches.findings.iter().map(finding);
+    let findings = report
+        .matches
+        .findings
+        .iter()
+        .map(|found| finding(found, report));
     let actions = report.actions.iter().map(action);
     json!({
         "schemaVersion": SCHEMA_VERSION,
@@ -54,10 +44,14 @@ fn json(report: &Report) -> Json {
         "coverage": {
             "complete": report.is_complete(),
             "ecosystemsWithoutAdvisories": report.without_advisories,
-            "errors": report.errors,
-            "errorCount": report.failed,
+            "errors": report.errors.kept(),
+            "errorCount": report.errors.count(),
             "knownExploitedReleased": report.known_exploited.as_ref().and_then(|k| k.released.clone()),
             "withdrawn": report.matches.withdrawn,
+        },
+        "ignoreList": {
+            "expired": report.expired().map(entry).collect::<Vec<_>>(),
+            "unmatched": report.unmatched().map(entry).collect::<Vec<_>>(),
         },
         "packages": packages.collect::<Vec<_>>(),
         "findings": findings.collect::<Vec<_>>(),
@@ -73,7 +67,24 @@ fn of(subject: &Subject) -> Json {
     })
 }
 
-fn finding(finding: &Finding) -> Json {
+/// An entry of the list of findings to ignore.
+fn entry(entry: &Entry) -> Json {
+    json!({
+        "entry": entry.number,
+        "id": entry.id,
+        "package": {"ecosystem": entry.ecosystem.to_string(), "name": entry.name},
+        "reason": entry.reason,
+        "expires": entry.expires.to_string(),
+    })
+}
+
+fn finding(finding: &Finding, report: &Report) -> Json {
+    let (not_counted, ignored) = match report.counting.standing(finding) {
+        Standing::Counted => (None, None),
+        Standing::Ignored(of) => (Some("Ignored"), Some(entry(of))),
+        Standing::NotCounted(why) => (Some(why.as_str()), None),
+        Standing::NotFixed => (Some("NotFixed"), None),
+    };
     let (kind, informational) = match &finding.kind {
         Kind::Vulnerability => ("Vulnerability", None),
         Kind::Malicious => ("Malicious", None),
@@ -93,7 +104,8 @@ fn finding(finding: &Finding) -> Json {
         "aliases": finding.aliases,
         "kind": kind,
         "informational": informational,
-        "notCounted": finding.not_counted.as_ref().map(NotCounted::as_str),
+        "notCounted": not_counted,
+        "ignored": ignored,
         "package": of(&finding.subject),
         "state": finding.state.as_str(),
         "stateReason": finding.state.reason(),

@@ -1,0 +1,109 @@
+//! What is known about the packages.
+//!
+//! Here: where advisories and the catalog of known exploited vulnerabilities come from. Not here: files and archives of
+//! records (`files`), and what a record says (`bailiff_scan::advisory`).
+//! Invariant: what could not be read is reported, and hides no advisory.
+
+use super::args::ScanArgs;
+use super::errors::Errors;
+use super::{TEXT_LIMIT, files, shown};
+use crate::Error;
+use bailiff_response::messages::escaped;
+use bailiff_scan::advisory::collection::{Advisories, Collection};
+use bailiff_scan::known_exploited::{CATALOG_LIMIT, KnownExploited};
+use bailiff_scan::package::{Package, subjects};
+use jiff::Timestamp;
+use std::path::Path;
+
+/// What is known about the packages.
+#[derive(Debug, Default)]
+pub(super) struct Knowledge {
+    /// The advisories that name one of them.
+    pub(super) advisories: Advisories,
+    /// The catalog of known exploited vulnerabilities. None if none was given.
+    pub(super) known_exploited: Option<KnownExploited>,
+    /// What could not be read.
+    pub(super) errors: Errors,
+}
+
+/// Reads what is known about the packages at this time.
+///
+/// # Errors
+/// If the catalog cannot be read, no advisory at all, or none about the vulnerability to explain.
+pub(super) fn gather(
+    args: &ScanArgs,
+    packages: &[Package],
+    now: Timestamp,
+) -> Result<Knowledge, Error> {
+    let mut errors = Errors::default();
+    let known_exploited = match &args.known_exploited {
+        Some(path) => Some(catalog(path)?),
+        None => None,
+    };
+    let wanted = subjects(packages)
+        .into_iter()
+        .map(|s| (s.ecosystem, s.name));
+    let mut collection = Collection::of(wanted, now);
+    if let Some(id) = &args.explain {
+        collection.ask(id);
+    }
+    for path in &args.advisories {
+        files::read(path, &mut collection);
+    }
+    let advisories = collection.collected();
+    if advisories.read.is_empty() {
+        return Err(Error::Input(no_advisories(args, &advisories)));
+    }
+    if let Some(id) = args.explain.as_ref().filter(|_| !advisories.is_asked_read) {
+        let id = escaped(id, TEXT_LIMIT);
+        return Err(Error::Input(format!(
+            "cannot explain {id}: no advisory about it was read; check the name, or add its advisories with --advisories"
+        )));
+    }
+    errors.add_first(
+        advisories.errors.iter().map(String::as_str),
+        advisories.failed,
+    );
+    let unreadable = known_exploited.as_ref().map_or(0, |known| known.unreadable);
+    if unreadable > 0 {
+        errors.add(&format!(
+            "{unreadable} entries of the catalog of known exploited vulnerabilities"
+        ));
+    }
+    Ok(Knowledge {
+        advisories,
+        known_exploited,
+        errors,
+    })
+}
+
+fn no_advisories(args: &ScanArgs, advisories: &Advisories) -> String {
+    let paths: Vec<_> = args.advisories.iter().map(|path| shown(path)).collect();
+    let (cause, remedy) = match advisories.errors.first() {
+        Some(error) => (format!("cannot read {}", escaped(error, TEXT_LIMIT)), ""),
+        None => (
+            "there are no records of an ecosystem that Bailiff knows".to_owned(),
+            ", such as all.zip of an ecosystem",
+        ),
+    };
+    format!(
+        "cannot read advisories of {}: {cause}; set --advisories to files of OSV{remedy}",
+        paths.join(", ")
+    )
+}
+
+fn catalog(path: &Path) -> Result<KnownExploited, Error> {
+    let catalog = match files::bytes(path, CATALOG_LIMIT) {
+        Ok(bytes) => KnownExploited::read(&bytes)
+            .map_err(|error| format!("{error}; set --known-exploited to CISA's JSON file")),
+        Err(error) => Err(format!(
+            "{error}; set --known-exploited to a file that exists"
+        )),
+    };
+    catalog.map_err(|cause| {
+        let (path, cause) = (shown(path), escaped(&cause, TEXT_LIMIT));
+        Error::Input(format!(
+            "cannot read the known exploited vulnerabilities of {path}: {cause}"
+        ))
+    })
+}

@@ -1,0 +1,109 @@
+//! The flags of `bailiff scan`.
+//!
+//! Here: flags, their values and their help. Not here: what the command does with them.
+//! Invariant: each flag is described in `docs/scan.md`.
+
+use bailiff_scan::severity::Severity;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  bailiff scan --packages packages.json --advisories osv/          Match a list with advisories
+  bailiff scan --packages - --advisories PyPI/all.zip -o json      Read the list from standard input
+  bailiff scan --packages packages.json --advisories osv/ --fail-on high --ignore ignore.yaml
+  bailiff scan --packages packages.json --advisories osv/ -o sarif > scan.sarif
+  bailiff scan --packages packages.json --advisories osv/ --explain CVE-2021-44228
+
+The list is JSON, [{\"ecosystem\": \"PyPI\", \"name\": \"django\", \"version\": \"3.2.1\"}], or has a package URL
+on each line, pkg:pypi/django@3.2.1. Advisories have the format of OSV, such as the file all.zip of
+each ecosystem that osv.dev publishes. The list of --ignore has an entry for each vulnerability of a
+package: [{id: CVE-2021-44228, package: \"Maven/org.apache.logging.log4j:log4j-core\",
+reason: Not reachable, expires: 2027-01-31}].
+
+Exit codes: 0 done, 1 an error, 2 the command line is invalid, 3 a finding has the severity of
+--fail-on, 4 none has, and the result is incomplete.";
+
+/// Flags of `bailiff scan`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ScanArgs {
+    /// File with a list of packages; - for standard input
+    #[arg(long, value_name = "FILE", required = true)]
+    pub packages: PathBuf,
+    /// Advisories in the format of OSV: a file, a zip archive, or a directory of them with its
+    /// subdirectories. Can be repeated
+    #[arg(long, value_name = "PATH", required = true)]
+    pub advisories: Vec<PathBuf>,
+    /// Catalog of vulnerabilities that are known to be exploited: the JSON file of CISA
+    #[arg(long, value_name = "FILE")]
+    pub known_exploited: Option<PathBuf>,
+    /// Count only findings with a fixed version, and those of which it cannot be determined whether
+    /// the package is affected
+    #[arg(long)]
+    pub only_fixed: bool,
+    /// List of findings to ignore, as YAML or JSON. Each entry has id, package, reason and expires,
+    /// the last day on which it applies
+    #[arg(long, value_name = "FILE")]
+    pub ignore: Option<PathBuf>,
+    /// Lowest severity that fails the command. A malicious package always fails it then
+    #[arg(long, value_name = "SEVERITY")]
+    pub fail_on: Option<FailOn>,
+    /// Whether a finding of unknown severity fails the command
+    #[arg(long, value_name = "MODE", default_value = "count")]
+    pub unknown_severity: UnknownSeverity,
+    /// Succeed if the result is incomplete and no finding fails the command
+    #[arg(long)]
+    pub allow_incomplete: bool,
+    /// Vulnerability to explain: what each advisory about it says about each package
+    #[arg(long, value_name = "ID", conflicts_with_all = ["output", "fail_on"])]
+    pub explain: Option<String>,
+    /// Output format
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    pub output: Output,
+}
+
+/// Lowest severity that fails the command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum FailOn {
+    /// All severities.
+    Low,
+    /// Medium, High and Critical.
+    Medium,
+    /// High and Critical.
+    High,
+    /// Critical.
+    Critical,
+}
+
+impl FailOn {
+    pub(super) fn severity(self) -> Severity {
+        match self {
+            Self::Low => Severity::Low,
+            Self::Medium => Severity::Medium,
+            Self::High => Severity::High,
+            Self::Critical => Severity::Critical,
+        }
+    }
+}
+
+/// Whether a finding of unknown severity fails the command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum UnknownSeverity {
+    /// It does.
+    #[default]
+    Count,
+    /// It does not.
+    Ignore,
+}
+
+/// Output format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// A table.
+    #[default]
+    Table,
+    /// JSON.
+    Json,
+    /// SARIF 2.1.0, as GitHub code scanning reads it.
+    Sarif,
+}

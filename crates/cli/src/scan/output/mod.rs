@@ -1,0 +1,137 @@
+//! How the result is printed.
+//!
+//! Here: what the formats have in common. Not here: the formats (`table`, `json`, `sarif`, `explain`), what is printed
+//! besides (`notes`), and the result (`report`).
+//! Invariant: text of packages and advisories is escaped before it reaches a terminal.
+
+mod explain;
+mod json;
+mod notes;
+mod sarif;
+mod table;
+
+use super::args::{Output, ScanArgs};
+use super::report::Report;
+use crate::Error;
+use bailiff_response::messages::escaped;
+use bailiff_scan::action::{Action, Advice};
+use bailiff_scan::ecosystem::Ecosystem;
+use bailiff_scan::matching::Finding;
+use bailiff_scan::package::Subject;
+use serde_json::Value as Json;
+use std::io::Write;
+
+/// Characters of a cell.
+const CELL_LIMIT: usize = 120;
+
+/// Writes the result in the format of the flags, and besides it what people have to know.
+pub(super) fn write(
+    args: &ScanArgs,
+    report: &Report,
+    out: &mut impl Write,
+    err: &mut impl Write,
+) -> Result<(), Error> {
+    if let Some(id) = &args.explain {
+        for line in explain::lines(id, report) {
+            writeln!(out, "{line}")?;
+        }
+    } else {
+        match args.output {
+            Output::Table => {
+                for line in table::lines(report) {
+                    writeln!(out, "{line}")?;
+                }
+            }
+            Output::Json => writeln!(out, "{}", printable(&json::json(report))?)?,
+            Output::Sarif => writeln!(out, "{}", printable(&sarif::log(report))?)?,
+        }
+    }
+    out.flush()?;
+    for line in notes::lines(args, report) {
+        writeln!(err, "{line}")?;
+    }
+    Ok(())
+}
+
+/// JSON as text. Characters that control a terminal or hide text are escaped, as JSON allows for each character.
+fn printable(json: &Json) -> Result<String, serde_json::Error> {
+    let json = serde_json::to_string_pretty(json)?;
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        if (c.is_control() && c != '\n') || hides {
+            // All of them have four digits.
+            text.extend(format!("\\u{:04x}", u32::from(c)).chars());
+        } else {
+            text.push(c);
+        }
+    }
+    Ok(text)
+}
+
+/// The package, for people: where it is from, and its name.
+fn package(subject: &Subject) -> String {
+    escaped(
+        &format!("{}/{}", subject.ecosystem, subject.name),
+        CELL_LIMIT,
+    )
+}
+
+/// The page about a finding.
+fn url(finding: &Finding) -> String {
+    // Names of advisories are printable ASCII. In an address some of its characters have a meaning.
+    let id = finding
+        .evidence
+        .first()
+        .map_or(&finding.id, |e| &e.advisory.id);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+    let encoded = id.chars().map(|c| match c {
+        c if is_plain(c) => c.to_string(),
+        c => format!("%{:02X}", u32::from(c)),
+    });
+    format!(
+        "https://osv.dev/vulnerability/{}",
+        encoded.collect::<String>()
+    )
+}
+
+/// What to do about a package, for people.
+fn advice(action: &Action) -> String {
+    let subject = &action.subject;
+    match &action.advice {
+        Advice::Remove => "Remove it: it is malicious".to_owned(),
+        Advice::NoFix => "No fixed version is known".to_owned(),
+        Advice::Upgrade(version) => {
+            let version = escaped(version, CELL_LIMIT);
+            match (&subject.ecosystem, subject.name.as_str()) {
+                (Ecosystem::Go, "stdlib" | "toolchain") => {
+                    let version = version.trim_start_matches("go").trim_start_matches('v');
+                    format!("Rebuild with Go {version}")
+                }
+                _ => format!("Upgrade to {version}"),
+            }
+        }
+    }
+}
+
+/// A text that people wrote, on one line.
+fn one_line(text: &str, limit: usize) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    escaped(&words.join(" "), limit)
+}
+
+/// The first names of a list, and how many more there are.
+fn names(all: &[String], limit: usize) -> String {
+    let shown: Vec<_> = all
+        .iter()
+        .take(limit)
+        .map(|name| escaped(name, CELL_LIMIT))
+        .collect();
+    let more = all.len().saturating_sub(limit);
+    let shown = shown.join(", ");
+    if more == 0 {
+        shown
+    } else {
+        format!("{shown} and {more} more")
+    }
+}

@@ -1,0 +1,275 @@
+//! The result as tables, grouped by what to do.
+//!
+//! Here: the text. Not here: the result (`report`).
+//! Invariant: text of packages and advisories is escaped before it reaches a terminal. Each finding that counts is
+//! in the text, and of the others how many there are and why.
+
+use super::super::report::Report;
+use super::{CELL_LIMIT, advice, names, one_line, package, url};
+use crate::table;
+use bailiff_response::messages::escaped;
+use bailiff_scan::action::{Action, Advice};
+use bailiff_scan::advisory::Kind;
+use bailiff_scan::counting::Standing;
+use bailiff_scan::matching::{Exploited, Finding, NotCounted, State};
+use bailiff_scan::package::Subject;
+use bailiff_scan::severity::Severity;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// Names in a list.
+const NAMES_LIMIT: usize = 10;
+/// Paths of a package.
+const PATHS_LIMIT: usize = 3;
+/// Characters of the reason of an entry that ignores a finding.
+const REASON_LIMIT: usize = 200;
+
+/// The lines of the output: what to do, the findings of each action, what does not count, and what the result rests on.
+pub(super) fn lines(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !report.actions.is_empty() {
+        let headers = [
+            "PACKAGE",
+            "VERSION",
+            "ACTION",
+            "FIXES",
+            "SEVERITY",
+            "EXPLOITED",
+        ];
+        let rows: Vec<_> = report.actions.iter().map(row).collect();
+        lines.extend(table::lines(Some(&headers), &rows));
+        lines.push(String::new());
+        lines.extend(groups(report));
+    }
+    lines.push(summary(report));
+    lines.extend(not_counted(report));
+    lines.push(String::new());
+    lines.extend(sources(report));
+    lines
+}
+
+/// An action.
+fn row(action: &Action) -> Vec<String> {
+    let (fixes, all) = (action.fixes.len(), action.findings);
+    vec![
+        package(&action.subject),
+        escaped(&action.subject.version, CELL_LIMIT),
+        advice(action),
+        format!("{fixes} of {all}"),
+        action.severity.to_string(),
+        action
+            .exploited
+            .map_or_else(|| "-".to_owned(), |count| count.to_string()),
+    ]
+}
+
+/// The findings of each action, in the order of the actions.
+fn groups(report: &Report) -> Vec<String> {
+    let mut of_subject: BTreeMap<&Subject, Vec<&Finding>> = BTreeMap::new();
+    for finding in report.counted() {
+        of_subject
+            .entry(&finding.subject)
+            .or_default()
+            .push(finding);
+    }
+    let mut lines = Vec::new();
+    for action in &report.actions {
+        let mut findings = of_subject.remove(&*action.subject).unwrap_or_default();
+        findings.sort_by_key(|finding| {
+            let urgency = (
+                finding.kind == Kind::Malicious,
+                finding.exploited == Exploited::Yes,
+                finding.rating.severity,
+            );
+            (Reverse(urgency), &finding.id)
+        });
+        lines.push(format!(
+            "{} {}: {}",
+            package(&action.subject),
+            escaped(&action.subject.version, CELL_LIMIT),
+            advice(action)
+        ));
+        lines.extend(place(&action.subject).map(|line| format!("  {line}")));
+        lines.extend(remaining(action).map(|line| format!("  {line}")));
+        let rows: Vec<_> = findings.into_iter().map(finding).collect();
+        let rows = table::lines(None, &rows).into_iter();
+        lines.extend(rows.map(|line| format!("  {line}")));
+        lines.push(String::new());
+    }
+    lines
+}
+
+/// Which packages were built from a source package, and where they are.
+fn place(subject: &Subject) -> Option<String> {
+    let built = (!subject.packages.iter().eq([&subject.name])).then(|| {
+        format!(
+            "Source package of {}",
+            names(&subject.packages, NAMES_LIMIT)
+        )
+    });
+    let paths = &subject.paths;
+    let paths = (!paths.is_empty()).then(|| names(paths, PATHS_LIMIT));
+    Some(match (built, paths) {
+        (None, None) => return None,
+        (None, Some(paths)) => format!("In {paths}."),
+        (Some(built), None) => format!("{built}."),
+        (Some(built), Some(paths)) => format!("{built}, in {paths}."),
+    })
+}
+
+/// What an upgrade leaves.
+fn remaining(action: &Action) -> Option<String> {
+    match &action.advice {
+        Advice::Upgrade(version) if !action.remaining.is_empty() => Some(format!(
+            "{} still has {}.",
+            escaped(version, CELL_LIMIT),
+            names(&action.remaining, NAMES_LIMIT)
+        )),
+        Advice::Upgrade(_) | Advice::Remove | Advice::NoFix => None,
+    }
+}
+
+/// A finding of an action.
+fn finding(finding: &Finding) -> Vec<String> {
+    let exploited = match finding.exploited {
+        Exploited::Yes => ", exploited",
+        Exploited::No | Exploited::Unknown => "",
+    };
+    let state = match (&finding.kind, &finding.state) {
+        (Kind::Malicious, _) => "Malicious".to_owned(),
+        (Kind::Vulnerability | Kind::Informational(_), state) => match state {
+            State::Fixed(version) => format!("Fixed in {version}"),
+            State::FixedWithSubscription(version) => format!("Fixed in {version} (Ubuntu Pro)"),
+            State::Open => "Open".to_owned(),
+            State::Postponed(_) => "Open, postponed".to_owned(),
+            State::WontFix(_) => "Open, will not be fixed".to_owned(),
+            State::EndOfLife(_) => "Open, end of life".to_owned(),
+            State::Unknown(_) => "Unknown whether affected".to_owned(),
+        },
+    };
+    vec![
+        escaped(&finding.id, CELL_LIMIT),
+        format!("{}{exploited}", finding.rating.severity),
+        escaped(&state, CELL_LIMIT),
+        url(finding),
+        escaped(&finding.title, CELL_LIMIT),
+    ]
+}
+
+fn summary(report: &Report) -> String {
+    let packages = counted(report.matches.subjects.len(), "package");
+    let mut severities: BTreeMap<Severity, usize> = BTreeMap::new();
+    let mut exploited = 0;
+    for finding in report.counted() {
+        *severities.entry(finding.rating.severity).or_default() += 1;
+        exploited += usize::from(finding.exploited == Exploited::Yes);
+    }
+    let all: usize = severities.values().sum();
+    if all == 0 {
+        return format!("No findings in {packages}.");
+    }
+    let counts = severities
+        .iter()
+        .rev()
+        .map(|(severity, count)| format!("{count} {severity}"));
+    let counts: Vec<_> = counts.collect();
+    let of = report.actions.len();
+    let findings = counted(all, "finding");
+    let exploited = match &report.known_exploited {
+        Some(_) => format!("Known to be exploited: {exploited}."),
+        None => "Whether they are exploited is unknown; set --known-exploited.".to_owned(),
+    };
+    format!(
+        "{findings} in {of} of {packages}: {}. {exploited}",
+        counts.join(", ")
+    )
+}
+
+/// A number of things.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What does not count, and why.
+fn not_counted(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut not_fixed = Vec::new();
+    let mut others: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for (finding, standing) in report.not_counted() {
+        let of = || {
+            let version = escaped(&finding.subject.version, CELL_LIMIT);
+            format!("{} {version}", package(&finding.subject))
+        };
+        match standing {
+            Standing::Counted => {}
+            Standing::Ignored(entry) => lines.push(format!(
+                "Ignored until {}: {} in {} ({}), because: {}",
+                entry.expires,
+                finding.id,
+                of(),
+                finding.rating.severity,
+                one_line(&entry.reason, REASON_LIMIT)
+            )),
+            Standing::NotCounted(why @ (NotCounted::Unimportant | NotCounted::KernelHeaders)) => {
+                let of = others.entry((of(), why.to_string()));
+                of.or_default().push(finding.id.clone());
+            }
+            Standing::NotCounted(NotCounted::Informational(word)) => lines.push(format!(
+                "Not counted: {} says {} is {}. This is information and no vulnerability.",
+                finding.id,
+                of(),
+                escaped(word, CELL_LIMIT)
+            )),
+            Standing::NotFixed => not_fixed.push(format!("{} in {}", finding.id, of())),
+        }
+    }
+    for ((of, why), findings) in others {
+        lines.push(format!(
+            "Not counted of {of}, because {why}: {}.",
+            names(&findings, NAMES_LIMIT)
+        ));
+    }
+    if !not_fixed.is_empty() {
+        lines.push(format!(
+            "Not counted, because no fixed version is known and --only-fixed is set: {}.",
+            names(&not_fixed, NAMES_LIMIT)
+        ));
+    }
+    let withdrawn = &report.matches.withdrawn;
+    if !withdrawn.is_empty() {
+        lines.push(format!(
+            "Not counted, because their publishers withdrew them: {}.",
+            names(withdrawn, NAMES_LIMIT)
+        ));
+    }
+    lines
+}
+
+/// What the result rests on.
+fn sources(report: &Report) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut needed: Vec<_> = report
+        .matches
+        .subjects
+        .iter()
+        .map(|s| &s.ecosystem)
+        .collect();
+    needed.dedup();
+    for ecosystem in needed {
+        let name = ecosystem.to_string();
+        lines.push(match report.advisories.read.get(ecosystem) {
+            Some(read) => {
+                let newest = read.newest.map_or_else(
+                    || "of unknown age".to_owned(),
+                    |time| format!("the newest of {}", time.strftime("%Y-%m-%d")),
+                );
+                format!("Advisories of {name}: {}, {newest}.", read.records)
+            }
+            None => format!("Advisories of {name}: none."),
+        });
+    }
+    if !report.is_complete() {
+        lines.push("The result is incomplete.".to_owned());
+    }
+    lines
+}

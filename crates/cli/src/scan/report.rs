@@ -1,0 +1,172 @@
+//! The result of `bailiff scan`.
+//!
+//! Here: findings, actions, what could not be read, and what the exit code is. Not here: matching (`bailiff_scan`), and
+//! how the result is printed (`output`).
+//! Invariant: what could not be read or compared removes no finding.
+
+use super::advisories::Knowledge;
+use super::args::{ScanArgs, UnknownSeverity};
+use super::errors::Errors;
+use super::packages::Inventory;
+use bailiff_scan::action::{Action, actions};
+use bailiff_scan::advisory::Kind;
+use bailiff_scan::advisory::collection::Advisories;
+use bailiff_scan::counting::{Counting, Standing};
+use bailiff_scan::ignore::Entry;
+use bailiff_scan::known_exploited::KnownExploited;
+use bailiff_scan::matching::{Finding, Matches, match_packages};
+use bailiff_scan::severity::Severity;
+use std::collections::BTreeSet;
+
+/// How the result is told to CI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScanOutcome {
+    /// No finding has the severity of `--fail-on`, or it is not set.
+    Done,
+    /// A finding has it.
+    Failed,
+    /// No finding has it, and the result is incomplete.
+    Incomplete,
+}
+
+impl ScanOutcome {
+    /// The exit code.
+    #[must_use]
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 3,
+            Self::Incomplete => 4,
+        }
+    }
+}
+
+/// The result of the command.
+pub(super) struct Report {
+    /// Where the packages are from, for people.
+    pub(super) from: String,
+    pub(super) matches: Matches,
+    pub(super) actions: Vec<Action>,
+    pub(super) advisories: Advisories,
+    pub(super) known_exploited: Option<KnownExploited>,
+    /// What decides which findings count.
+    pub(super) counting: Counting,
+    /// Ecosystems of packages for which there are no advisories.
+    pub(super) without_advisories: Vec<String>,
+    /// What could not be read.
+    pub(super) errors: Errors,
+}
+
+impl Report {
+    /// Matches the packages with what is known about them.
+    pub(super) fn of(inventory: Inventory, knowledge: Knowledge, counting: Counting) -> Self {
+        let Inventory {
+            from,
+            packages,
+            mut errors,
+        } = inventory;
+        let Knowledge {
+            advisories,
+            known_exploited,
+            errors: of_advisories,
+        } = knowledge;
+        errors.append(of_advisories);
+        let of = |ecosystem: &_, name: &_| advisories.get(ecosystem, name);
+        let matches = match_packages(&packages, of, known_exploited.as_ref());
+        let without_advisories = matches.subjects.iter().map(|subject| &subject.ecosystem);
+        let without_advisories: BTreeSet<_> = without_advisories
+            .filter(|ecosystem| {
+                let pro = ecosystem.with_subscription();
+                let is_read = |ecosystem| advisories.read.contains_key(ecosystem);
+                !is_read(ecosystem) && !pro.as_ref().is_some_and(is_read)
+            })
+            .collect();
+        Self {
+            from,
+            actions: actions(&matches, &counting, of),
+            without_advisories: without_advisories.iter().map(ToString::to_string).collect(),
+            matches,
+            advisories,
+            known_exploited,
+            counting,
+            errors,
+        }
+    }
+
+    /// The findings that count.
+    pub(super) fn counted(&self) -> impl Iterator<Item = &Finding> {
+        let findings = self.matches.findings.iter();
+        findings.filter(|finding| self.counting.counts(finding))
+    }
+
+    /// The findings that do not count, and why.
+    pub(super) fn not_counted(&self) -> impl Iterator<Item = (&Finding, Standing<'_>)> {
+        let findings = self.matches.findings.iter();
+        let findings = findings.map(|finding| (finding, self.counting.standing(finding)));
+        findings.filter(|(_, standing)| *standing != Standing::Counted)
+    }
+
+    /// The entries of the list of findings to ignore that are past their end.
+    pub(super) fn expired(&self) -> impl Iterator<Item = &Entry> {
+        self.counting.ignore.expired(self.counting.today)
+    }
+
+    /// The entries of the list of findings to ignore that are about no finding.
+    pub(super) fn unmatched(&self) -> impl Iterator<Item = &Entry> {
+        self.counting.ignore.unmatched(&self.matches.findings)
+    }
+
+    /// Whether there is something to match, everything was read, and could be compared with something.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.matches.subjects.is_empty()
+            && self.errors.count() == 0
+            && self.without_advisories.is_empty()
+    }
+
+    /// The findings that meet `--fail-on`. None if it is not set.
+    pub(super) fn failing(&self, args: &ScanArgs) -> Option<Failing> {
+        let fail_on = args.fail_on?.severity();
+        let mut failing = Failing::default();
+        for finding in self.counted() {
+            match (&finding.kind, finding.rating.severity) {
+                (Kind::Malicious, _) => failing.malicious += 1,
+                (Kind::Vulnerability | Kind::Informational(_), Severity::Unknown) => {
+                    if args.unknown_severity == UnknownSeverity::Count {
+                        failing.unknown += 1;
+                    }
+                }
+                (Kind::Vulnerability | Kind::Informational(_), severity) => {
+                    failing.severe += usize::from(severity >= fail_on);
+                }
+            }
+        }
+        Some(failing)
+    }
+
+    /// The outcome with these flags.
+    pub(super) fn outcome(&self, args: &ScanArgs) -> ScanOutcome {
+        match self.failing(args) {
+            None => ScanOutcome::Done,
+            Some(failing) if failing.all() > 0 => ScanOutcome::Failed,
+            Some(_) if self.is_complete() || args.allow_incomplete => ScanOutcome::Done,
+            Some(_) => ScanOutcome::Incomplete,
+        }
+    }
+}
+
+/// How many findings meet `--fail-on`, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Failing {
+    /// Malicious packages.
+    pub(super) malicious: usize,
+    /// Findings that have the severity or a higher one.
+    pub(super) severe: usize,
+    /// Findings of unknown severity, if these count.
+    pub(super) unknown: usize,
+}
+
+impl Failing {
+    pub(super) fn all(self) -> usize {
+        self.malicious + self.severe + self.unknown
+    }
+}
