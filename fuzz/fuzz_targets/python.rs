@@ -5,7 +5,7 @@
 #![no_main]
 
 use bailiff_fuzz::facts;
-use bailiff_scan::content::Fact;
+use bailiff_scan::content::{Fact, METADATA_LIMIT};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
@@ -16,7 +16,7 @@ fuzz_target!(|input: &[u8]| {
         if let Fact::Python(of) = fact {
             facts::name(&of.name);
             facts::version(&of.version);
-            assert!(of.files.size() <= file.len() * 2 + path.len() * file.len());
+            assert!(of.files.size() <= 3 * METADATA_LIMIT);
         }
     }
 });

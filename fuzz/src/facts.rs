@@ -36,5 +36,8 @@ pub fn name(name: &str) {
 /// A version can be printed. It is empty if it could not be read.
 pub fn version(version: &str) {
     assert!(version.len() <= 256, "{version:?}");
-    assert!(version.bytes().all(|byte| byte.is_ascii_graphic()), "{version:?}");
+    assert!(
+        version.bytes().all(|byte| byte.is_ascii_graphic()),
+        "{version:?}"
+    );
 }

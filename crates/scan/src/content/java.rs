@@ -43,6 +43,14 @@ pub struct Artifact {
     pub source: Source,
 }
 
+impl Artifact {
+    /// The bytes of its text.
+    fn text(&self) -> usize {
+        let group = self.group.as_ref().map_or(0, String::len);
+        group + self.artifact.len() + self.version.len()
+    }
+}
+
 /// What identifies an artifact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Source {
@@ -62,6 +70,8 @@ pub const DEPTH_LIMIT: usize = 4;
 pub const ENTRIES_LIMIT: usize = 1_000_000;
 /// Bytes of a file that are inflated.
 pub const INFLATED_LIMIT: u64 = 2 << 30;
+/// Bytes of the names, versions and paths that are kept of a file.
+pub const TEXT_LIMIT: usize = 32 << 20;
 /// Bytes of compressed archives that are in memory at once, for each file.
 pub const MEMORY_LIMIT: u64 = 128 << 20;
 
@@ -106,7 +116,9 @@ pub(super) fn read(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut
     let mut reader = Reader {
         facts: Facts::of(WHAT, facts),
         entries: ENTRIES_LIMIT,
-        artifacts: PACKAGES_LIMIT,
+        packages: PACKAGES_LIMIT,
+        text: TEXT_LIMIT,
+        is_cut: false,
         inflated: INFLATED_LIMIT,
         memory: MEMORY_LIMIT,
         inflate: Decompress::new(false),
@@ -115,7 +127,7 @@ pub(super) fn read(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut
         Ok(mut part) => reader.archive(&mut part, path, "", 0),
         Err(error) => reader.facts.fault(error.to_string()),
     }
-    reader.facts.end();
+    reader.end();
 }
 
 /// Reads a file with the archives in it, within limits that they share.
@@ -123,8 +135,12 @@ struct Reader<'a> {
     facts: Facts<'a>,
     /// Entries that can still be read.
     entries: usize,
-    /// Artifacts that can still be kept.
-    artifacts: usize,
+    /// Packages that can still be kept.
+    packages: usize,
+    /// Bytes of text that can still be kept.
+    text: usize,
+    /// Whether some were not kept.
+    is_cut: bool,
     /// Bytes that can still be inflated.
     inflated: u64,
     /// Bytes of archives that can still be in memory at once.
@@ -139,6 +155,8 @@ struct Read {
     artifacts: BTreeSet<Artifact>,
     /// Groups and artifacts in the paths of `pom.xml`.
     projects: BTreeSet<(String, String)>,
+    /// Bytes of both.
+    text: usize,
     manifest: Manifest,
     /// Whether it has something that archives of Java have.
     is_java: bool,
@@ -157,21 +175,45 @@ impl Reader<'_> {
             Err(ArchiveError::NoArchive) if !read.is_java => return,
             Err(error) => self.fault(within, None, &error),
         }
-        if read.is_java {
-            let artifacts = read.identified(&names::stem(path));
-            let is_cut = artifacts.len() > self.artifacts;
-            let artifacts: Vec<_> = artifacts.into_iter().take(self.artifacts).collect();
-            self.artifacts -= artifacts.len();
-            if is_cut {
-                let cause =
-                    format!("it has more than the {PACKAGES_LIMIT} artifacts that are read");
-                self.fault(within, None, &cause);
-            }
-            self.facts.add(Fact::Java(Archive {
-                path: within.to_owned(),
-                artifacts,
-            }));
+        if read.is_java && self.take(within.len()) {
+            let artifacts = read.identified(&names::stem(path)).into_iter();
+            let artifacts = artifacts.filter(|artifact| self.take(artifact.text()));
+            let artifacts = artifacts.collect();
+            let path = within.to_owned();
+            self.facts.add(Fact::Java(Archive { path, artifacts }));
         }
+    }
+
+    /// Whether a package with this number of bytes of text can still be kept.
+    fn take(&mut self, text: usize) -> bool {
+        let left = (self.packages.checked_sub(1), self.text.checked_sub(text));
+        let (Some(packages), Some(text)) = left else {
+            self.is_cut = true;
+            return false;
+        };
+        (self.packages, self.text) = (packages, text);
+        true
+    }
+
+    /// Whether a package with this number of bytes of text can be kept of an archive, before it is known whether all
+    /// of them can.
+    fn has_room(&mut self, read: &mut Read, text: usize) -> bool {
+        let count = read.artifacts.len().saturating_add(read.projects.len());
+        read.text = read.text.saturating_add(text);
+        let has_room = count < self.packages && read.text < self.text;
+        self.is_cut |= !has_room;
+        has_room
+    }
+
+    /// Says what was not kept.
+    fn end(mut self) {
+        if self.is_cut {
+            let limit = TEXT_LIMIT >> 20;
+            self.facts.fault(format!(
+                "it has more than the {PACKAGES_LIMIT} packages, with {limit} MiB of names, versions and paths, that are read"
+            ));
+        }
+        self.facts.end();
     }
 
     fn entries(
@@ -219,14 +261,17 @@ impl Reader<'_> {
         if let Some((group, artifact)) = names::of_maven_path(name, b"pom.xml") {
             let text = String::from_utf8_lossy;
             let names = (names::name(&text(group)), names::name(&text(artifact)));
-            if let (Ok(group), Ok(artifact)) = names {
+            if let (Ok(group), Ok(artifact)) = names
+                && self.has_room(read, group.len() + artifact.len())
+            {
                 read.projects.insert((group, artifact));
             }
             read.is_java = true;
             return Ok(());
         }
         if !is_manifest && properties.is_none() && !is_metadata {
-            let is_archive = has_extension(name) || entry.is_archive(part, &mut self.inflate)?;
+            let is_archive = has_extension(name)
+                || entry.is_archive(part, &mut self.inflate, &mut self.inflated)?;
             if is_archive {
                 self.nested(part, entry, within, depth)?;
             }
@@ -246,7 +291,25 @@ impl Reader<'_> {
             self.properties(&bytes, (group, artifact), within, entry, read);
         } else {
             let path = joined(within, name);
-            let mut add = |fact| self.facts.add(fact);
+            let mut add = |fact| {
+                let text = match &fact {
+                    Fact::Python(of) => of.name.len() + of.version.len() + of.files.size(),
+                    Fact::Npm(of) => of.name.len() + of.version.len(),
+                    Fact::NotRead { .. }
+                    | Fact::Dpkg(_)
+                    | Fact::DpkgFiles(_)
+                    | Fact::DpkgDiversion(_)
+                    | Fact::Apk(_)
+                    | Fact::Release(_)
+                    | Fact::Elf(_)
+                    | Fact::Go(_)
+                    | Fact::Rust(_)
+                    | Fact::Java(_) => return self.facts.add(fact),
+                };
+                if self.take(path.len() + text) {
+                    self.facts.add(fact);
+                }
+            };
             python::read_bytes(name, &path, &bytes, &mut add);
             npm::read_bytes(name, &path, &bytes, &mut add);
         }
@@ -261,6 +324,9 @@ impl Reader<'_> {
         limit: u64,
         bytes: &mut Vec<u8>,
     ) -> Result<(), ArchiveError> {
+        if self.inflated == 0 {
+            return Err(ArchiveError::Damaged(archive::TOO_MUCH));
+        }
         let limit = limit.min(self.inflated);
         let outcome = entry.read(part, limit.saturating_add(1), bytes);
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -268,7 +334,7 @@ impl Reader<'_> {
         outcome?;
         if size > limit {
             return Err(ArchiveError::Damaged(if self.inflated == 0 {
-                "more than 2 GiB of the file would be inflated"
+                archive::TOO_MUCH
             } else {
                 "it is larger than what is read of such an entry"
             }));
@@ -315,13 +381,14 @@ impl Reader<'_> {
         }
         for (group, artifact) in named {
             for version in &versions {
-                if read.artifacts.len() <= self.artifacts {
-                    read.artifacts.insert(Artifact {
-                        group: Some(group.clone()),
-                        artifact: artifact.clone(),
-                        version: version.clone(),
-                        source: Source::PomProperties,
-                    });
+                let artifact = Artifact {
+                    group: Some(group.clone()),
+                    artifact: artifact.clone(),
+                    version: version.clone(),
+                    source: Source::PomProperties,
+                };
+                if self.has_room(read, artifact.text()) {
+                    read.artifacts.insert(artifact);
                 }
             }
         }
@@ -339,6 +406,11 @@ impl Reader<'_> {
             return Err(ArchiveError::Damaged(
                 "it is more than 4 archives deep in the file",
             ));
+        }
+        // Its end is looked for, also if it takes no memory.
+        self.inflated = self.inflated.saturating_sub(archive::TAIL_SIZE);
+        if self.inflated == 0 {
+            return Err(ArchiveError::Damaged(archive::TOO_MUCH));
         }
         let path = joined(within, &entry.name);
         if let Some(mut stored) = entry.stored(part)? {
@@ -379,6 +451,7 @@ impl Read {
         let Self {
             mut artifacts,
             projects,
+            text: _,
             manifest,
             is_java: _,
         } = self;

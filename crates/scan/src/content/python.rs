@@ -7,7 +7,7 @@
 
 use super::paths::{PATH_LIMIT, Paths};
 use super::stated::{self, Facts, Values, lines};
-use super::{Content, Fact, Interest, METADATA_LIMIT, PACKAGES_LIMIT, whole};
+use super::{Content, Fact, Interest, METADATA_LIMIT, whole};
 use crate::ecosystem::Ecosystem;
 use crate::version::Scheme;
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ pub struct Distribution {
     pub version: String,
     /// What states it.
     pub source: Source,
-    /// Whether it is a copy in another distribution, such as in `pip/_vendor`.
+    /// Whether it is a copy in another distribution, such as in `pip/_vendor`, or a wheel that is not installed.
     pub vendored: bool,
     /// Its files, relative to the directory that has its dist-info or egg-info. Empty if this file is no list of them.
     pub files: Paths,
@@ -46,6 +46,11 @@ pub enum Source {
     /// A list of the copies that a distribution has of others.
     VendorList,
 }
+
+/// Bytes of the paths of a distribution. Only hostile ones take more than their list.
+const FILES_LIMIT: usize = 2 * METADATA_LIMIT;
+/// Copies in a list of them. pip has some twenty.
+const COPIES_LIMIT: usize = 1000;
 
 /// What files of Python are called in messages.
 const WHAT: &str = "Python metadata";
@@ -90,7 +95,9 @@ pub(super) fn read_bytes(
         return;
     };
     let mut facts = Facts::of(WHAT, facts);
-    let is_vendored = is_vendored(path);
+    // An egg is installed as an archive, a wheel is not.
+    let is_wheel = !path_in_archive.is_empty() && !path.starts_with(b"EGG-INFO/");
+    let is_vendored = is_vendored(path) || is_wheel;
     let add = |facts: &mut Facts<'_>, (name, version): (String, String), source, files| {
         facts.add(Fact::Python(Distribution {
             name,
@@ -118,10 +125,18 @@ pub(super) fn read_bytes(
                 Kind::InstalledFiles(_) => installed_files(bytes, directory),
                 Kind::Headers(_) | Kind::Record(_) | Kind::VendorList => record(bytes, path),
             };
+            if files.size() > FILES_LIMIT {
+                facts.fault("its files have longer paths than are read");
+            }
             add(&mut facts, stated, Source::FileList, files);
         }
         Kind::VendorList => {
-            for stated in vendor_list(bytes) {
+            let copies = vendor_list(bytes);
+            if copies.len() > COPIES_LIMIT {
+                let cause = format!("it lists more than the {COPIES_LIMIT} copies that are read");
+                facts.fault(cause);
+            }
+            for stated in copies.into_iter().take(COPIES_LIMIT) {
                 add(&mut facts, stated, Source::VendorList, Paths::default());
             }
         }
@@ -365,7 +380,7 @@ enum Field {
     Version,
 }
 
-/// The files of a `RECORD`: the first field of each line of CSV.
+/// The files of a `RECORD`: the first field of each line of CSV. The last one can exceed [`FILES_LIMIT`].
 fn record(bytes: &[u8], path: &[u8]) -> Paths {
     // To the root from the directory that has the dist-info.
     let parts = path.split(|byte| *byte == b'/').count();
@@ -373,6 +388,9 @@ fn record(bytes: &[u8], path: &[u8]) -> Paths {
     let to_root = b"../".repeat(depth.min(PATH_LIMIT / 3));
     let mut paths = Paths::default();
     for line in lines(bytes) {
+        if paths.size() > FILES_LIMIT {
+            break;
+        }
         let field = match line.strip_prefix(b"\"") {
             Some(quoted) => unquoted(quoted),
             None => line
@@ -403,10 +421,14 @@ fn unquoted(text: &[u8]) -> Vec<u8> {
     field
 }
 
-/// The files of an `installed-files.txt`, relative to the directory that has the egg-info.
+/// The files of an `installed-files.txt`, relative to the directory that has the egg-info. The last one can exceed
+/// [`FILES_LIMIT`].
 fn installed_files(bytes: &[u8], directory: &[u8]) -> Paths {
     let mut paths = Paths::default();
     for line in lines(bytes) {
+        if paths.size() > FILES_LIMIT {
+            break;
+        }
         match line.strip_prefix(b"../") {
             Some(path) => paths.push(path),
             None if line.is_empty() || line.starts_with(b"/") => {}
@@ -427,7 +449,7 @@ fn vendor_list(bytes: &[u8]) -> Vec<(String, String)> {
         let version = version.split_ascii_whitespace().next()?;
         Some((normal_name(name).ok()?, stated::version(version).ok()?))
     });
-    pinned.take(PACKAGES_LIMIT).collect()
+    pinned.take(COPIES_LIMIT + 1).collect()
 }
 
 #[cfg(test)]

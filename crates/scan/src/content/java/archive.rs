@@ -21,6 +21,10 @@ const LOCATOR_SIZE: usize = 20;
 const END64_SIZE: usize = 56;
 /// Bytes of a comment.
 const COMMENT_LIMIT: usize = 0xffff;
+/// Bytes in which the end of an archive is looked for.
+pub(super) const TAIL_SIZE: u64 = (END_SIZE + COMMENT_LIMIT) as u64;
+/// The cause if the limit of a file is reached.
+pub(super) const TOO_MUCH: &str = "more than 2 GiB of the file would be inflated";
 /// Places that look like the end and are tried.
 const ENDS_LIMIT: usize = 256;
 /// Bytes that are read of a directory at once. A header with all its fields is shorter.
@@ -143,8 +147,7 @@ impl Directory {
     /// # Errors
     /// If there is none that Java accepts.
     pub(super) fn find(part: &mut Part<'_>) -> Result<Self, ArchiveError> {
-        let tail_size = u64::try_from(END_SIZE + COMMENT_LIMIT).unwrap_or(u64::MAX);
-        let tail_at = part.size.saturating_sub(tail_size);
+        let tail_at = part.size.saturating_sub(TAIL_SIZE);
         let tail = part.read_at(tail_at, END_SIZE + COMMENT_LIMIT)?;
         let mut tried = 0;
         let mut ends = tail.windows(END_SIZE).enumerate().rev();
@@ -392,7 +395,7 @@ impl Entry {
     }
 
     /// Whether the content begins like an archive. What Java cannot read is none. `inflate` is used again, because its
-    /// memory is large.
+    /// memory is large. `limit` is reduced by what is read if that is not the start alone.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -400,6 +403,7 @@ impl Entry {
         &self,
         part: &mut Part<'_>,
         inflate: &mut Decompress,
+        limit: &mut u64,
     ) -> Result<bool, ArchiveError> {
         if matches!(self.method, Method::Encrypted | Method::Other) {
             return Ok(false);
@@ -430,7 +434,13 @@ impl Entry {
                 // Shorter than the signature.
                 Ok(Status::StreamEnd) | Err(_) => return Ok(false),
                 Ok(Status::Ok | Status::BufError) if taken == 0 => return Ok(false),
-                Ok(Status::Ok | Status::BufError) => chunk = CHUNK,
+                Ok(Status::Ok | Status::BufError) => {
+                    chunk = CHUNK;
+                    *limit = limit.saturating_sub(START_LIMIT);
+                    if *limit == 0 {
+                        return Err(Damaged(TOO_MUCH));
+                    }
+                }
             }
         }
         if size > START_LIMIT {

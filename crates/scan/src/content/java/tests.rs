@@ -7,6 +7,7 @@
 
 use super::made::{Made, Written, end};
 use super::*;
+use proptest::prelude::*;
 
 /// Each artifact, archive without artifacts, other package and fault on a line.
 fn shown(path: &str, bytes: &[u8]) -> Vec<String> {
@@ -230,12 +231,15 @@ fn within(limits: impl FnOnce(&mut Reader<'_>), bytes: &[u8]) -> Vec<String> {
     let mut add = |fact| match fact {
         Fact::NotRead { cause, .. } => shown.push(cause),
         Fact::Java(of) => shown.push(format!("{:?} has {}", of.path, of.artifacts.len())),
+        Fact::Npm(of) => shown.push(format!("{} {}", of.name, of.version)),
         other => panic!("{other:?}"),
     };
     let mut reader = Reader {
         facts: Facts::of(WHAT, &mut add),
         entries: ENTRIES_LIMIT,
-        artifacts: PACKAGES_LIMIT,
+        packages: PACKAGES_LIMIT,
+        text: TEXT_LIMIT,
+        is_cut: false,
         inflated: INFLATED_LIMIT,
         memory: MEMORY_LIMIT,
         inflate: Decompress::new(false),
@@ -243,6 +247,7 @@ fn within(limits: impl FnOnce(&mut Reader<'_>), bytes: &[u8]) -> Vec<String> {
     limits(&mut reader);
     let mut content = Cursor::new(bytes);
     reader.archive(&mut Part::all(&mut content).unwrap(), b"x.zip", "", 0);
+    reader.end();
     shown
 }
 
@@ -307,7 +312,7 @@ fn what_is_read_of_a_file_is_bounded() {
         .end();
     let limits = |reader: &mut Reader<'_>| {
         reader.entries = 3;
-        reader.artifacts = 1;
+        reader.packages = 2;
         reader.inflated = 200;
     };
     assert_eq!(
@@ -316,8 +321,42 @@ fn what_is_read_of_a_file_is_bounded() {
             format!("\"{properties}\": it has no version"),
             format!("\"{properties}\": more than 2 GiB of the file would be inflated"),
             "it has more than the 1000000 entries that are read".to_owned(),
-            "it has more than the 100000 artifacts that are read".to_owned(),
             "\"\" has 1".to_owned(),
+            "it has more than the 100000 packages, with 32 MiB of names, versions and paths, that are read".to_owned(),
+        ]
+    );
+    let text = |reader: &mut Reader<'_>| reader.text = 44;
+    assert_eq!(
+        within(text, &many),
+        [
+            format!("\"{properties}\": it has no version"),
+            "\"\" has 1".to_owned(),
+            "it has more than the 100000 packages, with 32 MiB of names, versions and paths, that are read".to_owned(),
+        ]
+    );
+    // Archives that take no memory are opened up to a limit as well.
+    let inner = Made::new().stored("A.class", b"").end();
+    let stored = Made::new()
+        .stored("a.jar", &inner)
+        .stored("b.jar", &inner)
+        .end();
+    assert_eq!(
+        within(|reader| reader.inflated = 100_000, &stored),
+        [
+            "\"a.jar\" has 0",
+            "\"b.jar\": more than 2 GiB of the file would be inflated"
+        ]
+    );
+    // So are packages of other ecosystems.
+    let npm = Made::new()
+        .stored("node_modules/a/package.json", b"{}")
+        .stored("node_modules/b/package.json", b"{}")
+        .end();
+    assert_eq!(
+        within(|reader| reader.packages = 1, &npm),
+        [
+            "a ",
+            "it has more than the 100000 packages, with 32 MiB of names, versions and paths, that are read"
         ]
     );
 }
@@ -410,4 +449,26 @@ fn packages_of_other_ecosystems_in_archives_are_read() {
 fn a_link_with_the_name_of_an_archive_gives_it_a_meaning() {
     assert!(gives_meaning(b"lib/log4j-core-2.14.1.jar"));
     assert!(!gives_meaning(b"lib/log4j-core-2.14.1"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn a_damaged_jar_is_listed(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..20),
+    ) {
+        let jar = log4j();
+        let mut bytes = Made::new().stored("a.txt", &jar).deflated("b.jar", &jar).end();
+        for (at, byte) in changes {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        let found = shown("x.jar", &bytes);
+        prop_assert!(found.iter().any(|line| line.starts_with("[] ")), "{found:?}");
+        prop_assert!(found.iter().flat_map(|line| line.chars()).all(|c| !c.is_ascii_control()));
+    }
 }

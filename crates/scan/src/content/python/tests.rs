@@ -215,6 +215,26 @@ fn copies_in_other_distributions_are_marked() {
 }
 
 #[test]
+fn a_wheel_that_is_not_installed_is_marked() {
+    let is_marked = |path: &str| {
+        let mut marked = Vec::new();
+        let mut add = |fact| match fact {
+            Fact::Python(of) => marked.push((of.path_in_archive, of.vendored)),
+            other => panic!("{other:?}"),
+        };
+        let headers = b"Name: a\nVersion: 1\n";
+        read_bytes(path.as_bytes(), &format!("b!/{path}"), headers, &mut add);
+        marked
+    };
+    for (path, is_wheel) in [
+        ("a-1.dist-info/METADATA", true),
+        ("EGG-INFO/PKG-INFO", false),
+    ] {
+        assert_eq!(is_marked(path), [(format!("b!/{path}"), is_wheel)]);
+    }
+}
+
+#[test]
 fn lists_of_copies_are_read() {
     let list = b"# of pip\nCacheControl==0.14.0\nrequests==2.31.0\n    urllib3[brotli]==1.26.4  # old\nmsgpack>=1\nresolvelib==1.0.1 --hash=sha256:0\nx==\x1b\n";
     assert_eq!(
@@ -277,4 +297,28 @@ fn links_to_metadata_give_it_a_meaning() {
     for link in ["site-packages", "site-packages/urllib3", "METADATA"] {
         assert!(!gives_meaning(link.as_bytes()), "{link}");
     }
+}
+
+#[test]
+fn what_a_list_takes_is_bounded() {
+    let depth = "a/".repeat(1000);
+    let path = format!("{depth}foo-1.0.dist-info/RECORD");
+    let list = b"/a\n".repeat(10_000);
+    let [fault, distribution] = facts(&path, &list).try_into().unwrap();
+    let cause = "its files have longer paths than are read".to_owned();
+    let what = WHAT.to_owned();
+    assert_eq!(fault, Fact::NotRead { what, cause });
+    match distribution {
+        Fact::Python(of) => {
+            assert!((FILES_LIMIT..FILES_LIMIT + PATH_LIMIT).contains(&of.files.size()));
+        }
+        other => panic!("{other:?}"),
+    }
+    let copies = b"a==1\n".repeat(COPIES_LIMIT + 1);
+    let shown = shown("pip/_vendor/vendor.txt", &copies);
+    assert_eq!(shown.len(), COPIES_LIMIT + 1);
+    assert_eq!(
+        shown[0],
+        "Python metadata: it lists more than the 1000 copies that are read"
+    );
 }

@@ -172,7 +172,7 @@ fn an_archive_is_recognized_in_an_entry() {
         let mut inflate = Decompress::new(false);
         let mut found = Vec::new();
         while let Some(entry) = directory.next(&mut part).unwrap() {
-            let is_archive = entry.is_archive(&mut part, &mut inflate);
+            let is_archive = entry.is_archive(&mut part, &mut inflate, &mut (1 << 20));
             found.push(is_archive.map_err(|error| error.to_string()));
         }
         found
