@@ -6,7 +6,7 @@
 //! count of all.
 
 use super::databases::Databases;
-use super::distribution::{Database, Statement};
+use super::distribution::{Database, Statement, release};
 use super::files::Files;
 use super::languages::Languages;
 use super::{Inventory, Seen, shown};
@@ -25,6 +25,9 @@ pub struct Coverage {
     pub not_covered: Vec<NotCovered>,
     /// For each database whose release is named differently by several files: what they say.
     pub conflicts: Vec<(Database, Vec<Statement>)>,
+    /// The release of a distribution whose packages no database names, because there is none. None if there is one, or no
+    /// release.
+    pub release_without_database: Option<Statement>,
     /// Databases that a layer deleted, with the last layer that has them.
     pub deleted_databases: Vec<(Database, u32)>,
     /// Packages that a layer removed from a database, with it, or gave another version there, and whose files stay.
@@ -131,6 +134,7 @@ impl Coverage {
             && self.not_read.is_empty()
             && self.not_covered.is_empty()
             && self.conflicts.is_empty()
+            && self.release_without_database.is_none()
             && self.deleted_databases.is_empty()
             && self.removed.is_empty()
             && self.lists_without_package.is_empty()
@@ -182,6 +186,8 @@ pub(super) fn add(
             .conflicts
             .extend(conflict.map(|statements| (*database, statements)));
     }
+    let is_without = seen.databases.is_empty() && databases.installed.is_empty();
+    coverage.release_without_database = release(files).filter(|_| is_without);
     coverage.deleted_databases.clone_from(&databases.deleted);
     for path in &databases.lists_without_package {
         coverage.lists_without_package.push(shown(path));

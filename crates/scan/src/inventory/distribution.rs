@@ -164,37 +164,24 @@ pub(super) fn distribution(
     }
 }
 
+/// The release that `os-release` names. None if there is none.
+pub(super) fn release(files: &dyn Files) -> Option<Statement> {
+    let statements = of_os_release(files).into_iter();
+    let mut shown = statements.map(|(source, named)| Statement {
+        source,
+        release: named.to_string(),
+    });
+    shown.next()
+}
+
 /// What is said about the release. `os-release` is first.
 fn statements(
     database: Database,
     files: &dyn Files,
     version_of: &dyn Fn(&str) -> Option<String>,
 ) -> Vec<(String, Named)> {
-    let mut statements = Vec::new();
-    let releases = |path: &str| {
-        let id = files.resolve(path.as_bytes()).and_then(Found::file);
-        let facts = id.map(|id| files.facts(id)).unwrap_or_default();
-        facts.iter().filter_map(|fact| {
-            let Fact::Release(release) = fact else {
-                return None;
-            };
-            Some(release.clone())
-        })
-    };
-    // The file in etc is the one that counts, and usually a link to the other one.
-    for path in ["etc/os-release", "usr/lib/os-release"] {
-        for release in releases(path) {
-            if let Release::Os(os) = release {
-                let named = of_os(&os);
-                if !statements.iter().any(|(_, other)| *other == named) {
-                    statements.push((path.to_owned(), named));
-                }
-            }
-        }
-    }
-    let first = statements
-        .first()
-        .map(|(_, named): &(String, Named)| named.clone());
+    let mut statements = of_os_release(files);
+    let first = statements.first().map(|(_, named)| named.clone());
     // Derivatives keep files of the distribution that they are derived from.
     if matches!(first, Some(Named::Other(_))) {
         return statements;
@@ -205,22 +192,51 @@ fn statements(
         "etc/alpine-release",
         "etc/lsb-release",
     ] {
-        for release in releases(path) {
+        for release in releases(files, path) {
             let named = match release {
                 Release::Os(_) => None,
                 // Ubuntu names the release of Debian that it was made from without a number.
-                Release::Debian(text) => match leading_number(&text) {
+                Release::Debian(text) => match leading_number(text) {
                     None if is_ubuntu => None,
                     number => Some(Named::Debian(number)),
                 },
-                Release::Alpine(text) => Some(Named::Alpine(alpine(&text))),
-                Release::Lsb(lsb) => of_lsb(&lsb),
+                Release::Alpine(text) => Some(Named::Alpine(alpine(text))),
+                Release::Lsb(lsb) => of_lsb(lsb),
             };
             statements.extend(named.map(|named| (path.to_owned(), named)));
         }
     }
     statements.extend(of_package(database, version_of));
     statements
+}
+
+/// What `os-release` says.
+fn of_os_release(files: &dyn Files) -> Vec<(String, Named)> {
+    let mut statements: Vec<(String, Named)> = Vec::new();
+    // The file in etc is the one that counts, and usually a link to the other one.
+    for path in ["etc/os-release", "usr/lib/os-release"] {
+        for release in releases(files, path) {
+            if let Release::Os(os) = release {
+                let named = of_os(os);
+                if !statements.iter().any(|(_, other)| *other == named) {
+                    statements.push((path.to_owned(), named));
+                }
+            }
+        }
+    }
+    statements
+}
+
+/// What a file says about the release.
+fn releases<'a>(files: &'a dyn Files, path: &str) -> impl Iterator<Item = &'a Release> + use<'a> {
+    let id = files.resolve(path.as_bytes()).and_then(Found::file);
+    let facts = id.map(|id| files.facts(id)).unwrap_or_default();
+    facts.iter().filter_map(|fact| {
+        let Fact::Release(release) = fact else {
+            return None;
+        };
+        Some(release)
+    })
 }
 
 fn of_os(os: &Os) -> Named {

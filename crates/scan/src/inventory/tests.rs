@@ -73,6 +73,10 @@ fn coverage(inventory: &Inventory) -> Vec<String> {
             .collect();
         lines.push(format!("conflict {database} {}", statements.join(", ")));
     }
+    if let Some(statement) = &coverage.release_without_database {
+        let (source, release) = (&statement.source, &statement.release);
+        lines.push(format!("{source} says {release} without a database"));
+    }
     for (database, layer) in &coverage.deleted_databases {
         lines.push(format!("deleted {database} after layer {layer}"));
     }

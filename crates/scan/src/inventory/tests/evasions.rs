@@ -81,7 +81,10 @@ fn deleted_databases() -> Vec<Case> {
                 vec![("var/lib/dpkg", Node::Deleted), ("usr/lib", Node::Deleted)],
             ],
             packages: vec![],
-            coverage: vec!["deleted dpkg after layer 0"],
+            coverage: vec![
+                "etc/os-release says Debian 12 without a database",
+                "deleted dpkg after layer 0",
+            ],
         },
     ]
 }
@@ -165,8 +168,20 @@ fn deleted_stanzas() -> Vec<Case> {
     ]
 }
 
-fn changed_versions() -> Vec<Case> {
+fn changed_databases() -> Vec<Case> {
     vec![
+        Case {
+            name: "the database is missing in the only layer",
+            layers: vec![vec![
+                ("etc/os-release", text(super::DEBIAN_12)),
+                ("usr/lib/libssl.so.3", elf("a")),
+            ]],
+            packages: vec![],
+            coverage: vec![
+                "unidentified ELF usr/lib/libssl.so.3",
+                "etc/os-release says Debian 12 without a database",
+            ],
+        },
         Case {
             name: "a stanza has another version and its library is kept",
             layers: vec![debian(), vec![another_version()]],
@@ -314,7 +329,7 @@ fn what_hides_a_package_does_not_remove_it_or_is_listed() {
     let cases = [
         deleted_databases(),
         deleted_stanzas(),
-        changed_versions(),
+        changed_databases(),
         forged(),
         symbolic_links(),
     ];
