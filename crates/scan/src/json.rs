@@ -219,6 +219,21 @@ mod tests {
     }
 
     #[test]
+    fn an_object_has_a_bounded_number_of_members() {
+        let of = |count: usize| {
+            let text = format!("{{{}}}", vec![r#""":1"#; count].join(","));
+            let members = decode::<Members<'_>>(text.as_bytes(), text.len());
+            members.map(|Members(members)| members.len())
+        };
+        assert_eq!(of(MEMBERS_LIMIT), Ok(MEMBERS_LIMIT));
+        let error = of(MEMBERS_LIMIT + 1).unwrap_err().to_string();
+        assert!(
+            error.starts_with("must have at most 1000000 members"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn brackets_in_strings_are_not_levels() {
         let text = format!(r#"{{"a": "\"{}\\"}}"#, "[".repeat(100));
         assert_eq!(decode::<Value>(text.as_bytes(), 200).map(drop), Ok(()));

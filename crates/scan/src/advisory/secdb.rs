@@ -12,6 +12,7 @@ use crate::package::{NAME_LIMIT, VERSION_LIMIT};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// Bytes of a file. Alpine's have about a megabyte.
 pub const FILE_LIMIT: usize = 16 << 20;
@@ -43,8 +44,8 @@ struct Package<'a> {
 struct Fixes {
     /// Its other names.
     aliases: BTreeSet<String>,
-    /// The versions that fix it, by package.
-    versions: BTreeMap<String, Vec<String>>,
+    /// The versions that fix it, by package. Texts are shared: a file can have a million fixes of one package.
+    versions: BTreeMap<Rc<str>, Vec<Rc<str>>>,
 }
 
 /// Reads a file. `each` gets an advisory for each vulnerability, and an error for whatever cannot be read. The result is
@@ -98,7 +99,9 @@ fn add(
         Some(text) => text,
     };
     let Members(versions) = json::decode(secfixes.as_bytes(), FILE_LIMIT)?;
+    let package: Rc<str> = pkg.name.as_str().into();
     for (version, entries) in versions {
+        let shared: Rc<str> = version.as_str().into();
         let place = |cause: &dyn std::fmt::Display| {
             format!(
                 "{} {}: {cause}",
@@ -147,8 +150,8 @@ fn add(
             for name in names {
                 let of = fixes.entry(name).or_default();
                 of.aliases.extend(aliases.iter().cloned());
-                let versions = of.versions.entry(pkg.name.clone()).or_default();
-                versions.push(version.clone());
+                let versions = of.versions.entry(Rc::clone(&package)).or_default();
+                versions.push(Rc::clone(&shared));
             }
         }
     }
@@ -158,7 +161,7 @@ fn add(
 /// The advisory about one vulnerability. A version below any of the fixed ones is affected, so the highest one fixes it.
 fn advisory(name: String, fixes: Fixes, ecosystem: &Ecosystem) -> Advisory {
     let affected = fixes.versions.into_iter().map(|(package, versions)| {
-        let mut entry = Affected::of(ecosystem.clone(), package);
+        let mut entry = Affected::of(ecosystem.clone(), (*package).to_owned());
         entry.ranges = versions.iter().map(|fixed| Range::before(fixed)).collect();
         entry
     });

@@ -177,3 +177,16 @@ fn what_cannot_be_read_is_reported_and_hides_nothing_else() {
         "invalid type: sequence, expected an object at line 1 column 0"
     );
 }
+
+#[test]
+fn a_vulnerability_has_a_bounded_number_of_states() {
+    let states = vec![r#""sid": {"status": "open"}"#; STATES_LIMIT + 2].join(",");
+    let (advisories, errors) = all(&issue(&states));
+    assert_eq!(advisories[0].affected.len(), STATES_LIMIT);
+    assert_eq!(
+        errors,
+        [
+            "a CVE-2022-0001: the vulnerability has more than 20000 states; this one and the ones after it are not read"
+        ]
+    );
+}

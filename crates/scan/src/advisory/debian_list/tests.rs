@@ -132,3 +132,25 @@ fn a_line_that_cannot_be_read_is_reported_and_hides_no_other() {
         ["DSA-3-1 CVE-2023-1: Debian:11/a 0-1 1 on 2023-03-29 by DSA-3-1"]
     );
 }
+
+#[test]
+fn an_update_has_a_bounded_number_of_packages_and_vulnerabilities() {
+    let names: Vec<_> = (0..=UPDATE_LIMIT)
+        .map(|n| format!("CVE-2023-{n}"))
+        .collect();
+    let packages = "\t[sid] - a 1\n".repeat(UPDATE_LIMIT + 1);
+    let names = names.join(" ");
+    let (advisories, errors) = all(&format!(
+        "[29 Mar 2023] DSA-1-1 a - security update\n\t{{{names}}}\n{packages}"
+    ));
+    assert_eq!(
+        errors,
+        [
+            "line 2: must have at most 10000 vulnerabilities",
+            "line 10003: must have at most 10000 packages",
+        ]
+    );
+    // What was read before the limit counts.
+    assert_eq!(advisories[0].upstream.len(), UPDATE_LIMIT);
+    assert_eq!(advisories[0].affected.len(), UPDATE_LIMIT);
+}
