@@ -227,3 +227,119 @@ impl<R: Read> Reader<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validate::{Checker, Expected};
+    use bailiff_oci::layer::EntryKind;
+
+    fn answer() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut writer = Writer::new(&mut bytes);
+        let entry = |path: &[u8], kind| Entry {
+            path: path.to_vec(),
+            kind,
+            size: 0,
+            mode: 0o644,
+        };
+        let fact = Fact::NotRead {
+            what: "file".to_owned(),
+            cause: "too large".to_owned(),
+        };
+        for frame in [
+            Frame::Started(Some(Landlock::Full)),
+            Frame::Entry {
+                entry: entry(b"usr/bin/a", EntryKind::File),
+                read: true,
+            },
+            Frame::Fact { ordinal: 0, fact },
+            Frame::Progress(5),
+            Frame::Entry {
+                entry: entry(b"b", EntryKind::Symlink(b"/usr/bin/a".to_vec())),
+                read: false,
+            },
+            Frame::Done(Done {
+                digests: Some((vec![1; 32], vec![2; 32])),
+                unpacked: 1024,
+            }),
+        ] {
+            assert!(writer.write(&frame).unwrap());
+        }
+        writer.flush().unwrap();
+        drop(writer);
+        bytes
+    }
+
+    /// How many parts of an answer are accepted, and whether its end is.
+    fn accepted(bytes: &[u8]) -> (usize, bool) {
+        let work = Work::All {
+            blob: Hash::Sha256,
+            content: Hash::Sha256,
+        };
+        let mut checker = Checker::new(Expected {
+            confine: true,
+            work: &work,
+            size: 10,
+            unpacked: 1 << 20,
+            entries: 5,
+        });
+        let mut reader = Reader::new(bytes);
+        let mut count = 0;
+        while let Ok(Some((frame, length))) = reader.frame() {
+            assert!(length <= FRAME_LIMIT);
+            if checker.check(&frame).is_err() {
+                return (count, false);
+            }
+            count += 1;
+        }
+        (count, checker.ended())
+    }
+
+    #[test]
+    fn an_answer_is_accepted_and_every_cut_of_it_as_far_as_it_goes() {
+        let bytes = answer();
+        assert_eq!(accepted(&bytes), (6, true));
+        let mut before = 0;
+        for end in 0..bytes.len() {
+            let (count, ended) = accepted(bytes.get(..end).unwrap());
+            assert!(!ended && count >= before && count < 6, "{end}");
+            before = count;
+        }
+        assert_eq!(before, 5);
+    }
+
+    #[test]
+    fn whatever_byte_is_changed_an_answer_is_accepted_as_far_as_it_is_one() {
+        let bytes = answer();
+        let mut whole = 0;
+        for position in 0..bytes.len() {
+            for value in 0..=u8::MAX {
+                let mut changed = bytes.clone();
+                *changed.get_mut(position).unwrap() = value;
+                let (count, ended) = accepted(&changed);
+                assert!(ended == (count == 6), "{position} {value}");
+                whole += usize::from(ended);
+            }
+        }
+        // The letters of paths and facts, and the bytes of digests, can be others.
+        assert!(whole > bytes.len(), "{whole}");
+    }
+
+    #[test]
+    fn a_frame_that_is_only_announced_takes_no_memory() {
+        let largest = u32::try_from(FRAME_LIMIT).unwrap();
+        let mut reader_bytes = largest.to_le_bytes().to_vec();
+        reader_bytes.push(0);
+        let mut reader = Reader::new(reader_bytes.as_slice());
+        assert!(matches!(reader.frame(), Err(FrameError::Cut)));
+        assert!(
+            reader.buffer.capacity() < 1 << 16,
+            "{}",
+            reader.buffer.capacity()
+        );
+        let more = (largest + 1).to_le_bytes();
+        let mut reader = Reader::new(more.as_slice());
+        assert!(matches!(reader.frame(), Err(FrameError::TooLarge(_))));
+    }
+}

@@ -19,9 +19,11 @@ use bailiff_image::reading::Readers;
 use bailiff_image::report::{Done, Frame, Writer};
 use bailiff_oci::layer::{Entry, EntryKind};
 use bailiff_scan::content::{Content, Fact, Interest};
+use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::kill;
 use nix::unistd::getppid;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::UdpSocket;
@@ -34,8 +36,30 @@ fn main() -> ExitCode {
         (Some("lie"), Some(lie)) => lies(&lie).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         (Some("landlock"), None) => landlock().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         (Some(child::SUBCOMMAND), None) => child::run(Readers { interest, read }),
+        (Some("without"), Some(feature)) => {
+            deny(&feature);
+            child::run(Readers { interest, read })
+        }
         _ => ExitCode::FAILURE,
     }
+}
+
+/// Makes the kernel answer as one that does not have a feature, or as a container whose runtime denies it.
+fn deny(feature: &str) {
+    let call = match feature {
+        "seccomp" => libc::SYS_seccomp,
+        "landlock" => libc::SYS_landlock_create_ruleset,
+        _ => return,
+    };
+    let architecture = TargetArch::try_from(std::env::consts::ARCH).expect("known");
+    let filter = SeccompFilter::new(
+        [(call, Vec::new())].into(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS.unsigned_abs()),
+        architecture,
+    );
+    let filter = filter.and_then(BpfProgram::try_from).expect("valid");
+    seccompiler::apply_filter(&filter).expect("the tests need seccomp");
 }
 
 /// Files in the directory `attack` are read, those that end in `.fact` or `.long`, those that end in `.seek`, and those

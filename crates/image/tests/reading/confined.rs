@@ -100,6 +100,46 @@ fn landlock_alone_denies_files() {
 }
 
 #[test]
+fn a_process_that_cannot_be_confined_reads_nothing() {
+    let layer = || [Archive::of(&[("a.fact", b"said")]).layer()];
+    let mut required = confined();
+    required.program = program(&["without", "seccomp"]);
+    let content = read(&layer(), &required);
+    assert_eq!(
+        incomplete(&content),
+        [
+            "layer 1: cannot confine the process that reads the layer: the kernel did not accept its seccomp filter: \
+             Function not implemented (os error 38); use --no-sandbox to read it without confinement"
+        ]
+    );
+    assert_eq!(facts(&content), []);
+    assert_eq!(content.confined, Confined::Nothing);
+
+    let off = Sandbox {
+        confinement: Confinement::Off,
+        ..required
+    };
+    let content = read(&layer(), &off);
+    assert_eq!(incomplete(&content), Vec::<String>::new());
+    assert_eq!(facts(&content), pairs(&[("a.fact", "said")]));
+    assert_eq!(content.confined, Confined::Off);
+}
+
+#[test]
+fn without_landlock_the_process_is_confined_by_its_filter_alone() {
+    let mut sandbox = confined();
+    sandbox.program = program(&["without", "landlock"]);
+    let content = attack("open", &sandbox);
+    assert_eq!(
+        content.confined,
+        Confined::Yes(Landlock::Unavailable),
+        "which the output has to say"
+    );
+    assert_eq!(facts(&content), before("open"));
+    assert_eq!(incomplete(&content).len(), 1);
+}
+
+#[test]
 fn a_fault_of_a_reader_has_its_own_cause() {
     let after = |name: &str, fault: &str| {
         let path = format!("attack/{name}");
