@@ -49,8 +49,7 @@ impl Tree {
         if let (EntryKind::Directory, Some(found)) = (&entry.kind, found)
             && self.nodes.get(found).kind == Kind::Directory
         {
-            self.mark_directory(found, ordinal);
-            return self.remember(path, is_through_links);
+            return self.mark_directory(found, ordinal, path, is_through_links);
         }
         if let (EntryKind::Whiteout, false, Some(_)) = (&entry.kind, self.is_lowest(), found) {
             return Err(EntryFault::Exists.into());
@@ -81,8 +80,7 @@ impl Tree {
         };
         let number = self.nodes.put(directory, name, &new);
         if kind == Kind::Directory {
-            self.mark_directory(number, ordinal);
-            return self.remember(path, is_through_links);
+            return self.mark_directory(number, ordinal, path, is_through_links);
         }
         self.mark_entry(number);
         Ok(())
@@ -148,16 +146,19 @@ impl Tree {
         }
     }
 
-    fn mark_directory(&mut self, number: Number, ordinal: u32) {
+    /// Notes the entry of a directory. For the end of the layer its path is kept, unless it is that of the node.
+    fn mark_directory(
+        &mut self,
+        number: Number,
+        ordinal: u32,
+        path: &[u8],
+        is_through_links: bool,
+    ) -> Result<(), Fault> {
         if let Some(record) = self.nodes.get_mut(number) {
             record.has_entry = true;
-            record.has_directory_entry = true;
+            record.has_directory_entry |= !is_through_links;
             record.ordinal = ordinal;
         }
-    }
-
-    /// Keeps the path of a directory for the end of the layer, if it is not that of its node.
-    fn remember(&mut self, path: &[u8], is_through_links: bool) -> Result<(), Fault> {
         if is_through_links {
             self.count_names(path.len())?;
             let place = self.nodes.keep(path);

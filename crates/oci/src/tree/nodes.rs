@@ -50,7 +50,7 @@ pub(super) struct Record {
     pub(super) is_opaque: bool,
     /// An entry of its layer created it, at some time.
     pub(super) has_entry: bool,
-    /// An entry of its layer said that it is a directory.
+    /// An entry of its layer with its own path said that it is a directory.
     pub(super) has_directory_entry: bool,
 }
 

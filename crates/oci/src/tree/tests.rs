@@ -295,7 +295,10 @@ fn a_new_directory_has_nothing_of_the_one_before() {
         file("a"),
         directory(),
     ]];
-    assert_eq!(identities(tree(&layers).view()), ["a 0:7"]);
+    let mut tree = tree(&layers);
+    assert_eq!(identities(tree.view()), ["a 0:7"]);
+    assert_eq!(tree.view().resolve(b"a/b"), Resolved::Missing);
+    assert!(tree.apply(8, &hard_link("h", "a/b")).is_err());
 }
 
 /// 4 million entries take less than 256 MiB with the process around them.

@@ -235,6 +235,28 @@ fn duplicates() -> Vec<Case> {
             vec!["s/b", "a/b"],
         ),
         (vec![vec![directory("a"), file(".wh.a")]], vec![]),
+        // The entry of a directory is looked for by its own path, which leads to something else in the end.
+        (
+            vec![vec![
+                symlink("c/up", ".."),
+                directory("c/up/lib/a"),
+                file("lib"),
+                file(".wh.c"),
+                file("c/up/lib/a"),
+            ]],
+            vec!["c/up/lib/a", "lib"],
+        ),
+        // What was in a directory does not come back with it.
+        (
+            vec![vec![
+                directory("a"),
+                file("a/b"),
+                file("a"),
+                directory("a"),
+                hard_link("h", "a/b"),
+            ]],
+            vec![],
+        ),
     ]
 }
 
