@@ -297,21 +297,21 @@ async fn a_registry_that_a_person_typed_is_asked_at_any_address() {
         connect: super::SHORT,
         ..LONG
     };
-    let typed = |registry: &str, plain_http| {
+    let typed = |registry: &str, plain_http, limits| {
         let registries = Registries::default().with_typed(registry, plain_http);
         RegistryClient::new(registries, limits).unwrap()
     };
-    let pulled = manifest(&typed(&host, true), &server, ":1").await;
+    let pulled = manifest(&typed(&host, true, LONG), &server, ":1").await;
     assert_eq!(pulled.unwrap().bytes, BODY.as_bytes());
     // With TLS, unless the person says otherwise.
-    let pulled = manifest(&typed(&host, false), &server, ":1").await;
+    let pulled = manifest(&typed(&host, false, limits), &server, ":1").await;
     assert_eq!(what(pulled), "Timeout");
     // What is listed counts.
     let listed = Registries::parse(&server.plain_entry()).unwrap();
-    let client = RegistryClient::new(listed.with_typed(&host, false), LONG).unwrap();
+    let client = RegistryClient::new(listed.with_typed(&host, false, limits), LONG).unwrap();
     assert!(manifest(&client, &server, ":1").await.is_ok());
     // Nobody types the address of Docker Hub.
-    let hub = typed("docker.io", false);
+    let hub = typed("docker.io", false, LONG);
     assert_eq!(
         hub.endpoint_key("docker.io"),
         "https://registry-1.docker.io/v2"

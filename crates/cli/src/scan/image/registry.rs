@@ -12,7 +12,7 @@ use super::{Gathered, ImageArgs, reopened};
 use crate::progress::reporting;
 use bailiff_oci::image::{Descriptor, Document, LayerContent, LayerFile, Wanted};
 use bailiff_oci::registry::{
-    Credential, Limits, PullError, PullLimits, Registries, RegistryClient,
+    Credential, Limits, PullError, PullLimits, PulledManifest, Registries, RegistryClient,
 };
 use bailiff_oci::{Digest, Failure, Missing, Reference, ShortNames};
 use futures::StreamExt as _;
@@ -74,7 +74,8 @@ fn gather_with(
 ) -> Result<Gathered, String> {
     let mut store = Registry { pull, runtime, err };
     let reference = &pull.reference;
-    let pulled = store.pulled(reference)?;
+    let pulled = store.pulled(reference);
+    let pulled = pulled.map_err(|error| pull.cause(&error))?;
     let document = Document::read(&pulled.bytes, pulled.media_type.as_deref());
     let document = document.map_err(|error| format!("cannot read its manifest: {error}"))?;
     let document = (document, pulled.digest);
@@ -115,14 +116,10 @@ struct Registry<'a, W> {
 }
 
 impl<W: Write> Registry<'_, W> {
-    fn pulled(
-        &self,
-        reference: &Reference,
-    ) -> Result<bailiff_oci::registry::PulledManifest, String> {
+    fn pulled(&self, reference: &Reference) -> Result<PulledManifest, PullError> {
         let credential = self.pull.credential();
         let pulled = self.pull.client.pull_manifest(reference, credential);
-        let pulled = self.runtime.block_on(pulled);
-        pulled.map_err(|error| self.pull.cause(&error))
+        self.runtime.block_on(pulled)
     }
 }
 
@@ -131,9 +128,18 @@ impl<W: Write> Store for Registry<'_, W> {
         let (repository, digest) = (self.pull.reference.repository(), &named.digest);
         let reference = Reference::parse(&format!("{repository}@{digest}"), ShortNames::Rejected);
         let reference = reference.map_err(|error| error.to_string())?;
-        let pulled = self.pulled(&reference);
-        let pulled = pulled.map_err(|cause| format!("cannot pull manifest {digest}: {cause}"))?;
-        Ok(pulled.bytes)
+        match self.pulled(&reference) {
+            Ok(pulled) => Ok(pulled.bytes),
+            Err(error) => {
+                let error = match error {
+                    // Its index names it, so nobody can have mistyped it.
+                    PullError::Missing(_) => PullError::NoBlob,
+                    error => error,
+                };
+                let cause = self.pull.cause(&error);
+                Err(format!("cannot pull manifest {digest}: {cause}"))
+            }
+        }
     }
 
     fn config(&mut self, named: &Descriptor) -> Result<Vec<u8>, String> {

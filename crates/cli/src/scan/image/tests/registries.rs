@@ -434,6 +434,42 @@ fn a_manifest_of_a_registry_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
+fn an_image_that_only_the_index_of_a_registry_has_is_a_fault() {
+    let (document, config) = manifest(&[descriptor(LAYER, b"one")]);
+    let mut own = descriptor(MANIFEST, document.as_bytes());
+    own["platform"] = platform(&machine().to_string());
+    let (mut lost, digest) = (descriptor(MANIFEST, b"lost"), own["digest"].clone());
+    lost["platform"] = own["platform"].clone();
+    let index = json!({"manifests": [lost, own]}).to_string();
+    let server = Scripted::start(move |path, _| {
+        if path.ends_with("/manifests/1") {
+            return response("200 X", INDEX, &index);
+        }
+        if path.ends_with(digest.as_str().unwrap()) {
+            return response("200 X", MANIFEST, &document);
+        }
+        if path.contains("/manifests/") {
+            let body = r#"{"errors": [{"code": "MANIFEST_UNKNOWN"}]}"#;
+            return response("404 X", "application/json", body);
+        }
+        let octets = "application/octet-stream";
+        let is_layer = path.ends_with(descriptor("", b"one")["digest"].as_str().unwrap());
+        response("200 X", octets, if is_layer { "one" } else { &config })
+    });
+    let gathered = server.gather().unwrap();
+    assert_eq!(found(&gathered), one(&machine().to_string(), &["one"]));
+    let lost = descriptor(MANIFEST, b"lost");
+    assert_eq!(
+        gathered.faults,
+        [format!(
+            "cannot pull manifest {}: registry {} does not have it; push the image again",
+            lost["digest"].as_str().unwrap(),
+            server.host
+        )]
+    );
+}
+
+#[test]
 fn only_a_registry_of_this_machine_is_asked_without_tls() {
     use super::super::registry::is_loopback;
     for (registry, is_it) in [
