@@ -222,6 +222,7 @@ fn size(advisory: &Advisory) -> usize {
             + size_of_val(&*entry.statements)
             + events.sum::<usize>()
             + texts(&entry.versions)
+            + size_of_val(&*entry.fix_dates)
     };
     size_of_val(advisory)
         + advisory.id.len()

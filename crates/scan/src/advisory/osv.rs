@@ -232,6 +232,7 @@ impl RecordAffected {
                 .filter(|v| v.len() <= VERSION_LIMIT)
                 .collect(),
             last_known: specific.and_then(last_known),
+            fix_dates: Vec::new(),
             ecosystem,
         }))
     }

@@ -14,6 +14,7 @@ fn entry(ecosystem: &str) -> Affected {
         custom_ranges: Vec::new(),
         versions: Vec::new(),
         last_known: None,
+        fix_dates: Vec::new(),
     }
 }
 
