@@ -6,6 +6,7 @@
 //! unknown.
 
 pub mod collection;
+mod dates;
 pub mod osv;
 mod versions;
 
@@ -67,28 +68,19 @@ pub struct Affected {
     pub versions: Vec<String>,
     /// Where the ranges end that have no end of their own. None if the advisory does not say so.
     pub last_known: Option<End>,
-    /// When fixed versions came out, as far as that is known.
+    /// When fixed versions were published. Empty if that is unknown.
     pub fix_dates: Vec<FixDate>,
 }
 
-/// When a fixed version came out.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// When a fixed version was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FixDate {
-    /// The fixed version, as the ranges of the advisory have it.
+    /// The version.
     pub version: String,
-    /// The day, in UTC.
+    /// The day.
     pub date: Date,
-    /// Who says so.
-    pub source: DateSource,
-}
-
-/// Who says when a fixed version came out. The one that counts first comes first.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DateSource {
-    /// The announcement with this name, such as `DSA-5343-1`: printable ASCII without spaces.
-    Announcement(String),
-    /// No announcement is known. It is the day of the first index of advisories that had the fix.
-    Index,
+    /// Who says so, such as `DSA-5380-1`, or [`FixDate::INDEX`].
+    pub source: String,
 }
 
 /// A range of versions, as the events at which it begins and ends, in the order in which they were published.
@@ -109,19 +101,6 @@ pub enum Event {
     LastAffected(String),
     /// A version from which on the range says nothing.
     Limit(String),
-}
-
-impl Affected {
-    /// When a fixed version came out: by an announcement, otherwise by the index. None if that is unknown.
-    #[must_use]
-    pub fn fix_date(&self, version: &str) -> Option<&FixDate> {
-        let of_version = self.fix_dates.iter().filter(|of| of.version == version);
-        let is_of_index = |source: &DateSource| match source {
-            DateSource::Announcement(_) => false,
-            DateSource::Index => true,
-        };
-        of_version.min_by_key(|of| (is_of_index(&of.source), of.date))
-    }
 }
 
 impl Advisory {
