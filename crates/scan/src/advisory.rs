@@ -38,6 +38,23 @@ pub struct Advisory {
     pub affected: Vec<Affected>,
 }
 
+/// The CVE that a name stands for: `CVE-2021-3782`, or that with the prefix of a database, as `UBUNTU-CVE-2021-3782`.
+#[must_use]
+pub fn cve(name: &str) -> Option<&str> {
+    let start = name.find("CVE-")?;
+    let is_prefix = |prefix: &str| {
+        let prefix = prefix.strip_suffix('-');
+        prefix.is_some_and(|p| !p.is_empty() && p.bytes().all(|byte| byte.is_ascii_uppercase()))
+    };
+    if start > 0 && !is_prefix(&name[..start]) {
+        return None;
+    }
+    let cve = &name[start..];
+    let (year, number) = cve["CVE-".len()..].split_once('-')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (year.len() == 4 && is_number(year) && is_number(number)).then_some(cve)
+}
+
 /// What an advisory is about. The one that counts more is greater.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {

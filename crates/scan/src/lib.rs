@@ -11,6 +11,7 @@ pub mod action;
 pub mod advisory;
 pub mod content;
 pub mod ecosystem;
+pub mod index;
 pub mod json;
 pub mod known_exploited;
 pub mod matching;

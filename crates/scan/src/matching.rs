@@ -210,7 +210,7 @@ impl Named {
     pub fn claims_about(&self, id: &str, version: &str) -> Vec<(&Arc<Advisory>, Claim)> {
         let is_about = |advisory: &&Arc<Advisory>| {
             let mut names = advisory.names();
-            names.any(|name| name == id || names::cve(name) == Some(id))
+            names.any(|name| name == id || crate::advisory::cve(name) == Some(id))
         };
         let all = self.advisories.iter().chain(&self.withdrawn);
         let claims = all.filter(is_about);
@@ -314,7 +314,7 @@ impl Named {
         let names = evidence.iter().flat_map(|e| e.advisory.names());
         // Names of other CVEs are other findings.
         let aliases: BTreeSet<_> = names
-            .filter(|name| *name != id && names::cve(name).is_none_or(|cve| cve == id))
+            .filter(|name| *name != id && crate::advisory::cve(name).is_none_or(|cve| cve == id))
             .collect();
         let exploited = match exploited {
             None => Exploited::Unknown,

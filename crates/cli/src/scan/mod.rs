@@ -6,9 +6,10 @@
 //! is escaped before it reaches a terminal.
 
 mod explain;
+mod index;
 mod json;
 mod output;
-mod source;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 const EXAMPLES: &str = "\
 Examples:
+  bailiff scan --packages packages.json                            Match a list with the index
   bailiff scan --packages packages.json --advisories osv/          Match a list with advisories
   bailiff scan --packages - --advisories PyPI/all.zip -o json      Read the list from standard input
   bailiff scan --packages packages.json --advisories osv/ --fail-on high
@@ -52,9 +54,13 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE", required = true)]
     pub packages: PathBuf,
     /// Advisories in the format of OSV: a file, a zip archive, or a directory of them with its
-    /// subdirectories. Can be repeated
-    #[arg(long, value_name = "PATH", required = true)]
+    /// subdirectories. Can be repeated. Defaults to the index
+    #[arg(long, value_name = "PATH")]
     pub advisories: Vec<PathBuf>,
+    /// Index that `bailiff feed build` wrote. Defaults to the one in the directory for caches. Not
+    /// used with --advisories
+    #[arg(long, value_name = "FILE", env = "BAILIFF_INDEX")]
+    pub index: Option<PathBuf>,
     /// Catalog of vulnerabilities that are known to be exploited: the JSON file of CISA
     #[arg(long, value_name = "FILE")]
     pub known_exploited: Option<PathBuf>,
@@ -148,6 +154,8 @@ struct Report {
     actions: Vec<Action>,
     advisories: Advisories,
     known_exploited: Option<KnownExploited>,
+    /// The sources of the index that the packages need. Empty without an index.
+    sources: Vec<bailiff_scan::index::Source>,
     /// Ecosystems of packages for which there are no advisories.
     without_advisories: Vec<String>,
     /// What could not be read.
@@ -217,17 +225,28 @@ fn run_at(
         Some(path) => Some(read_catalog(path)?),
         None => None,
     };
-    let wanted = subjects(&packages)
-        .into_iter()
-        .map(|s| (s.ecosystem, s.name));
-    let mut collection = Collection::of(wanted, now);
-    for path in &args.advisories {
-        source::read(path, &mut collection);
-    }
-    let advisories = collection.collected();
-    if advisories.read.is_empty() {
-        return Err(Error::Input(no_advisories(args, &advisories)));
-    }
+    let mut sources = Vec::new();
+    let mut known_exploited = known_exploited;
+    let advisories = if args.advisories.is_empty() {
+        let path = crate::feed::index_path(args.index.as_deref())?;
+        let of = index::gather(&path, &packages)?;
+        sources = of.sources;
+        known_exploited = known_exploited.or(of.known_exploited);
+        of.advisories
+    } else {
+        let wanted = subjects(&packages)
+            .into_iter()
+            .map(|s| (s.ecosystem, s.name));
+        let mut collection = Collection::of(wanted, now);
+        for path in &args.advisories {
+            source::read(path, &mut collection);
+        }
+        let advisories = collection.collected();
+        if advisories.read.is_empty() {
+            return Err(Error::Input(no_advisories(args, &advisories)));
+        }
+        advisories
+    };
     let of = |ecosystem: &_, name: &_| advisories.get(ecosystem, name);
     if let Some(id) = &args.explain {
         for line in explain::lines(id, &packages, &advisories, known_exploited.as_ref()) {
@@ -256,6 +275,7 @@ fn run_at(
         matches,
         advisories,
         known_exploited,
+        sources,
     };
     if args.explain.is_none() {
         match args.output {

@@ -19,7 +19,7 @@
 //! | 100 | 20 | offset, length and CRC-32 of the known exploited vulnerabilities; length 0 without a catalog |
 //!
 //! A slot has the offset (8), the length (4) and the CRC-32 (4) of a block. The CRC-32 includes the slot's number, the
-//! offset and the length, so that an empty slot is not taken for another one. A block has items: the key (8), the
+//! offset and the length, so that an empty slot is not taken for another one. A block has items: the key (16), the
 //! length (4), and the bytes of the item. A head (`stored::Head`) has its length (4), its CRC-32 (4) and its bytes.
 
 use super::IndexError;
@@ -69,9 +69,9 @@ pub(super) struct Slots {
     pub(super) count: u64,
 }
 
-/// Where something is looked up: the start of a SHA-256, so that nobody can choose many names that fall together.
+/// What something is looked up with: the start of a SHA-256, so that nobody can choose two names with one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key(pub(super) u64);
+pub(super) struct Key(pub(super) u128);
 
 impl Key {
     /// The key of a name of a kind. No kind contains a byte 0.
@@ -80,16 +80,18 @@ impl Key {
         hash.update(kind);
         hash.update([0]);
         hash.update(name);
-        let mut start = [0; 8];
+        let mut start = [0; 16];
         for (to, from) in start.iter_mut().zip(hash.finalize()) {
             *to = from;
         }
-        Self(u64::from_le_bytes(start))
+        Self(u128::from_le_bytes(start))
     }
 
     /// The slot that has what is looked up, of a power of two.
     pub(super) fn slot(self, count: u64) -> u64 {
-        self.0 & count.saturating_sub(1)
+        let slot = self.0 & u128::from(count.saturating_sub(1));
+        // It is less than the number of slots.
+        u64::try_from(slot).unwrap_or_default()
     }
 }
 
@@ -141,8 +143,8 @@ impl Header {
         Ok(header)
     }
 
-    /// The bytes of the header, with the hash of the parts and of itself. `parts`: the parts were added to it.
-    pub(super) fn sealed(&self, parts: Sha256) -> [u8; HEADER_SIZE] {
+    /// The bytes of the header, and the hash in it. `parts`: the parts were added to it.
+    pub(super) fn sealed(&self, parts: Sha256) -> ([u8; HEADER_SIZE], [u8; 32]) {
         let mut bytes = Vec::with_capacity(HEADER_SIZE);
         bytes.extend(MAGIC);
         bytes.extend(FORMAT.to_le_bytes());
@@ -162,7 +164,7 @@ impl Header {
         header[CHECK_AT..HASH_AT].copy_from_slice(&check);
         let hash = whole_hash(parts, &header);
         header[HASH_AT..REST_AT].copy_from_slice(&hash);
-        header
+        (header, hash)
     }
 }
 
@@ -189,7 +191,11 @@ pub(super) fn hash(file: &[u8]) -> [u8; 32] {
 }
 
 /// The bytes of a part, if they are as they were written.
-pub(super) fn part<'a>(file: &'a [u8], part: &Part, what: &'static str) -> Result<&'a [u8], IndexError> {
+pub(super) fn part<'a>(
+    file: &'a [u8],
+    part: &Part,
+    what: &'static str,
+) -> Result<&'a [u8], IndexError> {
     let bytes = slice(file, part.offset, part.length).ok_or(IndexError::Damaged(what))?;
     if crc32fast::hash(bytes) == part.check {
         Ok(bytes)
@@ -238,7 +244,7 @@ fn slot_check(slot: u64, offset: u64, length: u32, block: &[u8]) -> u32 {
 pub(super) fn item(block: &[u8], key: Key) -> Result<Option<&[u8]>, IndexError> {
     let mut fields = Fields(block);
     while !fields.0.is_empty() {
-        let of = Key(fields.u64()?);
+        let of = Key(fields.u128()?);
         let length = fields.u32()?;
         let bytes = fields.take(usize::try_from(length).unwrap_or(usize::MAX))?;
         if of == key {
@@ -300,6 +306,12 @@ impl<'a> Fields<'a> {
         let mut bytes = [0; 4];
         bytes.copy_from_slice(self.take(4)?);
         Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn u128(&mut self) -> Result<u128, IndexError> {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(self.take(16)?);
+        Ok(u128::from_le_bytes(bytes))
     }
 
     fn u64(&mut self) -> Result<u64, IndexError> {

@@ -9,7 +9,7 @@
 
 use super::IndexError;
 use super::interned::Interned;
-use crate::advisory::{Advisory, Affected, DateSource, End, Event, FixDate, Kind, Range};
+use crate::advisory::{Advisory, Affected, End, Event, FixDate, Kind, Range};
 use crate::ecosystem::Ecosystem;
 use crate::severity::{CvssVersion, Statement};
 use jiff::Timestamp;
@@ -135,7 +135,8 @@ impl From<Date> for Day {
 
 impl Day {
     pub(super) fn date(self) -> Result<Date, IndexError> {
-        Date::new(self.0, self.1, self.2).map_err(|_: jiff::Error| IndexError::Damaged("date"))
+        let date = Date::new(self.0, self.1, self.2).ok();
+        date.ok_or(IndexError::Damaged("date"))
     }
 }
 
@@ -147,8 +148,8 @@ impl From<Timestamp> for Moment {
 
 impl Moment {
     pub(super) fn time(self) -> Result<Timestamp, IndexError> {
-        let time = Timestamp::new(self.0, self.1);
-        time.map_err(|_: jiff::Error| IndexError::Damaged("time"))
+        let time = Timestamp::new(self.0, self.1).ok();
+        time.ok_or(IndexError::Damaged("time"))
     }
 }
 
@@ -286,10 +287,7 @@ impl Entry {
                 .map(|of| StoredDate {
                     version: interned.text(&of.version),
                     day: of.date.into(),
-                    announcement: match &of.source {
-                        DateSource::Announcement(name) => Some(interned.text(name)),
-                        DateSource::Index => None,
-                    },
+                    announcement: of.is_announced().then(|| interned.text(&of.source)),
                 })
                 .collect(),
         }
@@ -312,7 +310,12 @@ impl Entry {
                 | StoredStatement::Word(of) => *of = text(*of),
             }
         }
-        for event in self.ranges.iter_mut().chain(&mut self.custom_ranges).flatten() {
+        for event in self
+            .ranges
+            .iter_mut()
+            .chain(&mut self.custom_ranges)
+            .flatten()
+        {
             match event {
                 StoredEvent::Introduced(version)
                 | StoredEvent::Fixed(version)
@@ -363,7 +366,8 @@ fn events(range: &Range, interned: &mut Interned) -> Vec<StoredEvent> {
 pub(super) struct Decoder<'a> {
     package: &'a Package<'a>,
     ecosystem: &'a Ecosystem,
-    /// Bytes that entries can still take.
+    limit: usize,
+    /// Bytes of the limit that entries can still take.
     left: usize,
 }
 
@@ -373,6 +377,7 @@ impl<'a> Decoder<'a> {
         Self {
             package,
             ecosystem,
+            limit,
             left: limit,
         }
     }
@@ -391,7 +396,9 @@ impl<'a> Decoder<'a> {
             self.ecosystem.clone()
         };
         let statements = entry.statements.iter();
-        let statements = statements.map(|of| of.statement(|text| self.text(*text)));
+        let statements = statements
+            .map(|of| of.statement(|text| self.text(*text)))
+            .collect::<Result<_, _>>()?;
         Ok(Affected {
             ecosystem,
             name: self.package.name.to_owned(),
@@ -400,7 +407,7 @@ impl<'a> Decoder<'a> {
                 StoredKind::Malicious => Kind::Malicious,
                 StoredKind::Informational(word) => Kind::Informational(self.text(*word)?),
             },
-            statements: statements.collect::<Result<_, _>>()?,
+            statements,
             ranges: self.ranges(&entry.ranges)?,
             custom_ranges: self.ranges(&entry.custom_ranges)?,
             versions: match entry.versions {
@@ -440,8 +447,8 @@ impl<'a> Decoder<'a> {
                 version: self.text(of.version)?,
                 date: of.day.date()?,
                 source: match of.announcement {
-                    Some(name) => DateSource::Announcement(self.text(name)?),
-                    None => DateSource::Index,
+                    Some(name) => self.text(name)?,
+                    None => FixDate::INDEX.to_owned(),
                 },
             })
         };
@@ -464,7 +471,8 @@ impl<'a> Decoder<'a> {
     }
 
     fn take(&mut self, bytes: usize) -> Result<(), IndexError> {
-        self.left = self.left.checked_sub(bytes).ok_or(IndexError::TooLarge)?;
+        let left = self.left.checked_sub(bytes);
+        self.left = left.ok_or(IndexError::TooLarge(self.limit))?;
         Ok(())
     }
 }

@@ -3,25 +3,9 @@
 //! Here: the names of the findings that an advisory is part of. Not here: whether the package is affected.
 //! Invariant: two CVEs are never one finding, also if an advisory is about both.
 
-use crate::advisory::Advisory;
+use crate::advisory::{Advisory, cve};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// The CVE that a name stands for: `CVE-2021-3782`, or that with the prefix of a database, as `UBUNTU-CVE-2021-3782`.
-pub(super) fn cve(name: &str) -> Option<&str> {
-    let start = name.find("CVE-")?;
-    let is_prefix = |prefix: &str| {
-        let prefix = prefix.strip_suffix('-');
-        prefix.is_some_and(|p| !p.is_empty() && p.bytes().all(|byte| byte.is_ascii_uppercase()))
-    };
-    if start > 0 && !is_prefix(&name[..start]) {
-        return None;
-    }
-    let cve = &name[start..];
-    let (year, number) = cve["CVE-".len()..].split_once('-')?;
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    (year.len() == 4 && is_number(year) && is_number(number)).then_some(cve)
-}
 
 /// For each advisory about a package the names of its findings: its CVEs; without one the CVE of the advisories that it
 /// names or that name it, as far as these have exactly one; otherwise the first name of the advisories that name each
