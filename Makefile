@@ -63,11 +63,11 @@ conformance: ## Compare expressions and references with what Kubernetes runs, an
 	cargo test --locked -p bailiff-scan --test version -- --nocapture
 
 .PHONY: fuzz
-fuzz: ## Look for inputs that break a parser or the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate|reference|manifest|review|version)
+fuzz: ## Look for inputs that break a parser or the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate|reference|manifest|review|version|index)
 	@hack/fuzz.sh
 
 .PHONY: bench
-bench: ## Measure the time from exec to eviction, waiting Incidents, expressions compared with the API server, and admission reviews (PART=exec|waiting|expressions|admission)
+bench: ## Measure the time from exec to eviction, waiting Incidents, expressions compared with the API server, admission reviews, and packages compared with osv-scanner (PART=exec|waiting|expressions|admission|scan)
 	@hack/bench.sh $(PART)
 
 .PHONY: soak

@@ -52,7 +52,7 @@ impl Default for Limits {
         Self {
             response: Duration::from_secs(30),
             silence: Duration::from_secs(30),
-            all: Duration::from_mins(60),
+            all: Duration::from_hours(1),
             bytes: 8 << 30,
         }
     }
@@ -70,7 +70,7 @@ pub(super) struct Downloader {
 pub(super) enum DownloadError {
     #[error("the server responded with status {0}")]
     Status(u16),
-    #[error("the server redirects to {0}, which is not an https URL")]
+    #[error("the server redirects to {0}, and only https URLs without a user name are followed")]
     Redirect(String),
     #[error("the server redirects more than {REDIRECTS} times")]
     Redirects,
@@ -161,7 +161,7 @@ impl Downloader {
         loop {
             let silence = self.limits.silence;
             let frame = timeout(silence, body.frame()).await;
-            let frame = match frame.map_err(|_| DownloadError::Silence(silence))? {
+            let frame = match frame.map_err(|_elapsed| DownloadError::Silence(silence))? {
                 None => break,
                 Some(frame) => frame.map_err(|error| failed(&error, count, stated))?,
             };

@@ -91,12 +91,11 @@ fn row(source: &Source) -> Vec<String> {
     let mut ecosystems: Vec<_> = source.ecosystems.keys().map(ToString::to_string).collect();
     let more = ecosystems.len().saturating_sub(ECOSYSTEMS_SHOWN);
     ecosystems.truncate(ECOSYSTEMS_SHOWN);
-    let mut ecosystems = ecosystems.join(", ");
-    if more > 0 {
-        ecosystems.push_str(&format!(" and {more} more"));
-    } else if ecosystems.is_empty() {
-        ecosystems.push('-');
-    }
+    let ecosystems = match (ecosystems.join(", "), more) {
+        (none, _) if none.is_empty() => "-".to_owned(),
+        (all, 0) => all,
+        (first, more) => format!("{first} and {more} more"),
+    };
     vec![
         source.kind.to_string(),
         source.records.to_string(),

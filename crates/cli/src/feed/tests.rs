@@ -178,7 +178,7 @@ kev    1         0            2026-01-03   -            {}/kev.json
     let index = files.path("index");
     assert_eq!(
         stable(&out, &index),
-        format!("{table}\nWrote {{}}/index with advisories of 3 packages, 2 KiB, sha256 HASH.\n")
+        format!("{table}\nWrote {{}}/index with advisories of 3 packages, 1 KiB, sha256 HASH.\n")
     );
     let (result, out, err) = files.run("inspect {}/index").await;
     assert_eq!((result, err.as_str()), (Ok(()), ""));
@@ -224,7 +224,7 @@ async fn a_build_that_fails_leaves_the_index_as_it_was() {
     files.add("empty.zip", &archive(&[]));
     files.add(
         "other.zip",
-        &archive(&[json!({"id": "X-1", "affected": []}), json!({"id": ""})]),
+        &archive(&[json!({"id": "X-1", "affected": []}), json!({"id": " "})]),
     );
     files.add("broken.zip", b"PK\x03\x04 and nothing else");
     for (source, want) in [
@@ -277,7 +277,7 @@ async fn a_build_that_fails_leaves_the_index_as_it_was() {
     let error = "id: must have 1 to 256 printable ASCII characters without spaces";
     assert_eq!(
         err,
-        format!("error: cannot read .json of {{}}/other.zip: {error}\n")
+        format!("error: cannot read  .json of {{}}/other.zip: {error}\n")
     );
 }
 
@@ -357,7 +357,7 @@ async fn packages_are_matched_with_the_index() {
     let (_, from_files, _) = files.scan(with_files, list);
     let age = "\
 Source osv {}/osv/PyPI/all.zip: 2 records, the newest of 2026-01-02, read on 2026-02-01.
-Source kev {}/kev.json: 1 records, the newest of 2026-01-03, read on 2026-02-01.
+Source kev {}/kev.json: 1 record, the newest of 2026-01-03, read on 2026-02-01.
 ";
     assert!(
         out.contains("CVE-2026-1") && !out.contains("CVE-2026-2"),

@@ -59,11 +59,14 @@ pub(super) fn age(source: &Source) -> String {
         || "of unknown age".to_owned(),
         |time| format!("the newest of {}", day(time)),
     );
+    let records = match source.records {
+        1 => "1 record".to_owned(),
+        records => format!("{records} records"),
+    };
     format!(
-        "Source {} {}: {} records, {newest}, read on {}.",
+        "Source {} {}: {records}, {newest}, read on {}.",
         source.kind,
         escaped(&source.origin, super::TEXT_LIMIT),
-        source.records,
         day(source.retrieved)
     )
 }

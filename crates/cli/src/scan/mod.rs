@@ -20,7 +20,7 @@ use bailiff_scan::advisory::Kind;
 use bailiff_scan::advisory::collection::{Advisories, Collection};
 use bailiff_scan::known_exploited::{CATALOG_LIMIT, KnownExploited};
 use bailiff_scan::matching::{Finding, Matches, match_packages};
-use bailiff_scan::package::subjects;
+use bailiff_scan::package::{Package, subjects};
 use bailiff_scan::package_list::{self, LIST_LIMIT, PackageList};
 use bailiff_scan::severity::Severity;
 use jiff::Timestamp;
@@ -225,27 +225,10 @@ fn run_at(
         Some(path) => Some(read_catalog(path)?),
         None => None,
     };
-    let mut sources = Vec::new();
-    let mut known_exploited = known_exploited;
-    let advisories = if args.advisories.is_empty() {
-        let path = crate::feed::index_path(args.index.as_deref())?;
-        let of = index::gather(&path, &packages)?;
-        sources = of.sources;
-        known_exploited = known_exploited.or(of.known_exploited);
-        of.advisories
-    } else {
-        let wanted = subjects(&packages)
-            .into_iter()
-            .map(|s| (s.ecosystem, s.name));
-        let mut collection = Collection::of(wanted, now);
-        for path in &args.advisories {
-            source::read(path, &mut collection);
-        }
-        let advisories = collection.collected();
-        if advisories.read.is_empty() {
-            return Err(Error::Input(no_advisories(args, &advisories)));
-        }
-        advisories
+    let (advisories, of_index) = known(args, &packages, now)?;
+    let (known_exploited, sources) = match of_index {
+        Some(of) => (known_exploited.or(of.known_exploited), of.sources),
+        None => (known_exploited, Vec::new()),
     };
     let of = |ecosystem: &_, name: &_| advisories.get(ecosystem, name);
     if let Some(id) = &args.explain {
@@ -305,6 +288,31 @@ fn run_at(
         )?;
     }
     Ok(report.outcome(args))
+}
+
+/// What is known about the packages, in the files of `--advisories` or else in the index.
+fn known(
+    args: &ScanArgs,
+    packages: &[Package],
+    now: Timestamp,
+) -> Result<(Advisories, Option<index::OfIndex>), Error> {
+    if args.advisories.is_empty() {
+        let path = crate::feed::index_path(args.index.as_deref())?;
+        let mut of = index::gather(&path, packages)?;
+        return Ok((std::mem::take(&mut of.advisories), Some(of)));
+    }
+    let wanted = subjects(packages)
+        .into_iter()
+        .map(|s| (s.ecosystem, s.name));
+    let mut collection = Collection::of(wanted, now);
+    for path in &args.advisories {
+        source::read(path, &mut collection);
+    }
+    let advisories = collection.collected();
+    if advisories.read.is_empty() {
+        return Err(Error::Input(no_advisories(args, &advisories)));
+    }
+    Ok((advisories, None))
 }
 
 fn no_advisories(args: &ScanArgs, advisories: &Advisories) -> String {

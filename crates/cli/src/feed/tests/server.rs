@@ -88,7 +88,7 @@ impl Server {
                     drop(stream.write_all(&answer.bytes).await);
                     drop(stream.flush().await);
                     if answer.hangs {
-                        tokio::time::sleep(Duration::from_secs(600)).await;
+                        tokio::time::sleep(Duration::from_mins(10)).await;
                     }
                     drop(stream.shutdown().await);
                 });
