@@ -63,7 +63,7 @@ conformance: ## Compare expressions and references with what Kubernetes runs, an
 	cargo test --locked -p bailiff-scan --test version -- --nocapture
 
 .PHONY: fuzz
-fuzz: ## Look for inputs that break a parser or the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate|reference|manifest|review|version|index)
+fuzz: ## Look for inputs that break a parser or the expression engine (MINUTES=20 for each target, TARGET=parse|check|evaluate|reference|manifest|review|version|secdb|debian|cve|index)
 	@hack/fuzz.sh
 
 .PHONY: bench

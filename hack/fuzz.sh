@@ -3,11 +3,12 @@
 #
 # usage: fuzz.sh [brief]      brief: 30,000 inputs for each target, the same ones each time
 #
-# MINUTES=20 says how long each target runs, TARGET=parse|check|evaluate|reference|manifest|review|version|index
-# runs one alone. What is learned stays in target/fuzz/corpus; an input that breaks a law is in
-# target/fuzz/artifacts and belongs, made small, into crates/cel/tests/findings.rs or, of the targets
-# reference, manifest, review, version and index, crates/oci/tests/references.txt, fuzz/manifest.txt,
-# crates/webhook/tests/reviews.txt, fuzz/version.txt or fuzz/index.txt.
+# MINUTES=20 says how long each target runs,
+# TARGET=parse|check|evaluate|reference|manifest|review|version|secdb|debian|cve|index runs one alone.
+# What is learned stays in target/fuzz/corpus; an input that breaks a law is in target/fuzz/artifacts and
+# belongs, made small, into crates/cel/tests/findings.rs; of the targets reference and review, into
+# crates/oci/tests/references.txt and crates/webhook/tests/reviews.txt; of the targets manifest, version,
+# secdb, debian, cve and index, into the file of that name in fuzz/.
 #
 # There is no sanitizer, which only nightly compilers have: what is fuzzed has no unsafe code, and a
 # panic, an input that takes 10 seconds or 2 GiB are finds without one.
@@ -41,7 +42,7 @@ kept() {
 	case $1 in
 	reference) printf 'crates/oci/tests/references.txt\n' ;;
 	review) printf 'crates/webhook/tests/reviews.txt\n' ;;
-	manifest | version | index) printf 'fuzz/%s.txt\n' "$1" ;;
+	manifest | version | secdb | debian | cve | index) printf 'fuzz/%s.txt\n' "$1" ;;
 	*) printf 'crates/cli/tests/expressions.txt\n' ;;
 	esac
 }
@@ -50,6 +51,7 @@ kept() {
 dictionary() {
 	case $1 in
 	reference | manifest | review | version | index) printf 'fuzz/%s.dict\n' "$1" ;;
+	secdb | debian | cve) printf 'fuzz/advisory.dict\n' ;;
 	*) printf 'fuzz/cel.dict\n' ;;
 	esac
 }
@@ -70,7 +72,7 @@ seed() {
 
 step "cargo-fuzz" hack/cargo-fuzz.sh
 step "build of the fuzz targets" cargo fuzz build --fuzz-dir fuzz --sanitizer none
-for target in ${TARGET:-parse check evaluate reference manifest review version index}; do
+for target in ${TARGET:-parse check evaluate reference manifest review version secdb debian cve index}; do
 	seed "$target"
 	step "fuzz $target" cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" \
 		"$corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \

@@ -4,6 +4,8 @@
 //! which a property of `crates/cel` has as well.
 //! Invariant: a bound that is broken is a panic, so the fuzzer keeps the input.
 
+use bailiff_scan::advisory::Advisory;
+
 #[path = "../../crates/cel/tests/typed/mod.rs"]
 pub mod typed;
 
@@ -19,4 +21,20 @@ pub fn bounded(work: impl FnOnce()) {
         "{} bytes were held at once",
         taken.bytes_max
     );
+}
+
+/// The laws of an advisory, or of the error in its place.
+pub fn advisory_laws(advisory: Result<Advisory, String>, version: &str) {
+    match advisory {
+        Ok(advisory) => {
+            for name in advisory.names() {
+                assert!(!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()), "{name:?}");
+            }
+            assert!(advisory.title.lines().count() <= 1, "{:?}", advisory.title);
+            for entry in &advisory.affected {
+                drop(entry.evaluate(version));
+            }
+        }
+        Err(error) => assert!(!error.is_empty()),
+    }
 }

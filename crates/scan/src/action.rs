@@ -53,7 +53,7 @@ pub fn actions(
     for finding in matches
         .findings
         .iter()
-        .filter(|finding| is_counted(&finding.kind))
+        .filter(|finding| finding.not_counted.is_none())
     {
         of_subject
             .entry(&finding.subject)
@@ -70,15 +70,6 @@ pub fn actions(
         Reverse((is_malicious, exploited, action.severity, action.findings))
     });
     actions
-}
-
-/// Whether findings of a kind count. Information about a package does not.
-#[must_use]
-pub fn is_counted(kind: &Kind) -> bool {
-    match kind {
-        Kind::Malicious | Kind::Vulnerability => true,
-        Kind::Informational(_) => false,
-    }
 }
 
 /// The action for the findings of one package.
@@ -115,7 +106,7 @@ fn action(
     let Some((version, after)) = Named::of(subject, advisories).upgrade(subject) else {
         return Some(action(Advice::NoFix, Vec::new(), owned(&before)));
     };
-    let after = after.iter().filter(|finding| is_counted(&finding.kind));
+    let after = after.iter().filter(|finding| finding.not_counted.is_none());
     let after: BTreeSet<&str> = after.map(|finding| finding.id.as_str()).collect();
     let fixes = before.difference(&after).copied().collect();
     let version = as_written(subject, version);

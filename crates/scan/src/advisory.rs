@@ -1,15 +1,20 @@
 //! What is known about the vulnerabilities of packages.
 //!
-//! Here: an advisory, and which versions it affects (`versions`). Not here: how advisories are published (`osv`), and
-//! which packages are installed (`matching`).
+//! Here: an advisory, and which versions it affects (`versions`). Not here: how advisories are published (`osv`, `secdb`,
+//! `debian`, `debian_list`), and which packages are installed (`matching`).
 //! Invariant: an advisory that names a package either says of a version whether it is affected, or why that is
 //! unknown.
 
 pub mod collection;
 mod dates;
+pub mod debian;
+pub mod debian_list;
 pub mod osv;
+pub mod secdb;
+mod text;
 mod versions;
 
+pub(crate) use text::{is_id, line};
 pub use versions::{Cause, End, Verdict};
 
 use crate::ecosystem::Ecosystem;
@@ -85,8 +90,40 @@ pub struct Affected {
     pub versions: Vec<String>,
     /// Where the ranges end that have no end of their own. None if the advisory does not say so.
     pub last_known: Option<End>,
+    /// What the publisher says about it besides the affected versions.
+    pub notes: Vec<Note>,
     /// When fixed versions were published. Empty if that is unknown.
     pub fix_dates: Vec<FixDate>,
+}
+
+/// What a publisher says about a vulnerability in a package besides the affected versions. The text is its reason, one
+/// line as published, and empty if it gives none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Note {
+    /// Its effect is not a matter of security. Debian calls it `unimportant`.
+    Unimportant,
+    /// The publisher has not determined whether the package is affected.
+    Undetermined(String),
+    /// The publisher will fix it with a later update.
+    Postponed(String),
+    /// The publisher will not fix it in this release.
+    WontFix(String),
+    /// The publisher no longer supports the package in this release.
+    EndOfLife(String),
+}
+
+impl Note {
+    /// The reason. Empty if there is none.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Unimportant => "",
+            Self::Undetermined(reason)
+            | Self::Postponed(reason)
+            | Self::WontFix(reason)
+            | Self::EndOfLife(reason) => reason,
+        }
+    }
 }
 
 /// When a fixed version was published.
@@ -118,6 +155,41 @@ pub enum Event {
     LastAffected(String),
     /// A version from which on the range says nothing.
     Limit(String),
+}
+
+impl Affected {
+    /// A package with nothing said about it.
+    fn of(ecosystem: Ecosystem, name: String) -> Self {
+        Self {
+            ecosystem,
+            name,
+            kind: Kind::Vulnerability,
+            statements: Vec::new(),
+            ranges: Vec::new(),
+            custom_ranges: Vec::new(),
+            versions: Vec::new(),
+            last_known: None,
+            notes: Vec::new(),
+            fix_dates: Vec::new(),
+        }
+    }
+}
+
+impl Range {
+    /// All versions before this one. `0` is before all versions, so that none is affected.
+    fn before(fixed: &str) -> Self {
+        let events = vec![
+            Event::Introduced("0".to_owned()),
+            Event::Fixed(fixed.to_owned()),
+        ];
+        Self { events }
+    }
+
+    /// All versions.
+    fn all() -> Self {
+        let events = vec![Event::Introduced("0".to_owned())];
+        Self { events }
+    }
 }
 
 impl Advisory {

@@ -1,12 +1,18 @@
 //! JSON that others wrote.
 //!
-//! Here: the limits that apply before it is decoded. Not here: what it means.
+//! Here: the limits that apply before it is decoded, and objects of which each member is decoded by itself. Not here: what
+//! it means.
 //! Invariant: nothing is decoded that is larger or nested deeper than its limit.
 
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::fmt;
 
 /// Levels of arrays and objects.
 pub const DEPTH_LIMIT: usize = 64;
+
+/// Members of an object of which each is decoded by itself.
+pub const MEMBERS_LIMIT: usize = 1_000_000;
 
 /// Why JSON could not be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +37,7 @@ pub enum JsonError {
 ///
 /// # Errors
 /// If a limit is exceeded, if it is not JSON, or if a field has another type; the error names the field.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, JsonError> {
+pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], limit: usize) -> Result<T, JsonError> {
     if bytes.len() > limit {
         let size = bytes.len();
         return Err(JsonError::TooLarge { size, limit });
@@ -45,6 +51,37 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, Json
     from.end()
         .map_err(|error| JsonError::Invalid(error.to_string()))?;
     Ok(value)
+}
+
+/// The members of an object in their order, those with the same name too, up to [`MEMBERS_LIMIT`]. None of their values
+/// is decoded yet, so that one that cannot be decoded hides no other.
+#[derive(Debug)]
+pub struct Members<'a>(pub Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OfObject;
+        impl<'de> Visitor<'de> for OfObject {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    if members.len() == MEMBERS_LIMIT {
+                        let rule = format!("must have at most {MEMBERS_LIMIT} members");
+                        return Err(A::Error::custom(rule));
+                    }
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        from.deserialize_map(OfObject)
+    }
 }
 
 /// The most arrays and objects that are open at once. For what is not JSON, at least what a decoder enters.
@@ -82,6 +119,21 @@ mod tests {
         let long = format!("\"{}\"", "a".repeat(199));
         let error = of(&long).unwrap_err().to_string();
         assert_eq!(error, "it has 201 bytes, more than the 200 that are read");
+    }
+
+    #[test]
+    fn members_with_the_same_name_are_kept() {
+        let text = br#"{"a": 1, "b": [}, "a": {"x": 2}}"#;
+        assert!(decode::<Members<'_>>(text, 200).is_err());
+        let text = br#"{"a": 1, "b": [], "a": {"x": 2}}"#;
+        let Members(members) = decode(text, 200).unwrap();
+        let shown: Vec<_> = members.iter().map(|(n, v)| (n.as_str(), v.get())).collect();
+        assert_eq!(shown, [("a", "1"), ("b", "[]"), ("a", r#"{"x": 2}"#)]);
+        let error = decode::<Members<'_>>(b"[]", 200).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "invalid type: sequence, expected an object at line 1 column 0"
+        );
     }
 
     #[test]

@@ -17,5 +17,6 @@ pub mod known_exploited;
 pub mod matching;
 pub mod package;
 pub mod package_list;
+pub mod release;
 pub mod severity;
 pub mod version;

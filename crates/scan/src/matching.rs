@@ -1,20 +1,27 @@
 //! Which advisories affect which packages.
 //!
-//! Here: findings, and which advisories are about one vulnerability (`names`). Not here: which versions an advisory
+//! Here: findings, which advisories are about one vulnerability (`names`), and which findings do not count (`counted`). Not
+//! here: which versions an advisory
 //! affects (`advisory`), what to do about findings (`action`), and where advisories are kept: callers give a function
 //! from an ecosystem and a name to the advisories that name the package.
 //! Invariant: an advisory that affects a package, or of which that is unknown, is part of a finding, unless it was
 //! withdrawn. No advisory removes the finding of another, and no state of an advisory that of another state.
 
+mod counted;
 mod names;
+mod state;
 #[cfg(test)]
 mod tests;
+
+pub use counted::NotCounted;
+pub use state::State;
 
 use crate::advisory::{Advisory, Affected, Cause, Kind, Verdict};
 use crate::ecosystem::Ecosystem;
 use crate::known_exploited::KnownExploited;
 use crate::package::{Package, Subject, subjects};
 use crate::severity::Rating;
+use crate::severity::cve::CveRecord;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,6 +38,8 @@ pub struct Finding {
     pub subject: Arc<Subject>,
     /// What it is.
     pub kind: Kind,
+    /// Why it does not count. None if it counts.
+    pub not_counted: Option<NotCounted>,
     /// Whether it can be fixed.
     pub state: State,
     /// How severe it is.
@@ -43,41 +52,6 @@ pub struct Finding {
     pub aliases: Vec<String>,
     /// The advisories that it rests on, sorted by name.
     pub evidence: Vec<Evidence>,
-}
-
-/// Whether a finding can be fixed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It is fixed in this version: the highest of those that advisories name.
-    Fixed(String),
-    /// It is fixed in this version, which requires a subscription.
-    FixedWithSubscription(String),
-    /// The package is affected, and no advisory names a fixed version.
-    Open,
-    /// It cannot be determined whether the package is affected, for this reason.
-    Unknown(String),
-}
-
-impl State {
-    /// The name.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Fixed(_) => "Fixed",
-            Self::FixedWithSubscription(_) => "FixedWithSubscription",
-            Self::Open => "Open",
-            Self::Unknown(_) => "Unknown",
-        }
-    }
-
-    /// The fixed version. None if none is known.
-    #[must_use]
-    pub fn fixed_version(&self) -> Option<&str> {
-        match self {
-            Self::Fixed(version) | Self::FixedWithSubscription(version) => Some(version),
-            Self::Open | Self::Unknown(_) => None,
-        }
-    }
 }
 
 /// Whether a vulnerability is known to be exploited.
@@ -127,6 +101,29 @@ pub struct Matches {
     pub findings: Vec<Finding>,
     /// Withdrawn advisories that would affect a package, sorted.
     pub withdrawn: Vec<String>,
+}
+
+impl Matches {
+    /// Adds what is known about CVEs, whatever package has them: the severity of findings of which no advisory has one,
+    /// and the title of those without one. `cve` has the record of a CVE, if there is one.
+    pub fn describe(&mut self, cve: impl Fn(&str) -> Option<CveRecord>) {
+        for finding in &mut self.findings {
+            if finding.rating.source.is_some() && !finding.title.is_empty() {
+                continue;
+            }
+            let Some(record) = cve(&finding.id) else {
+                continue;
+            };
+            // What a CVE says counts after whatever an advisory says.
+            if finding.rating.source.is_none() {
+                let statements = record.statements.iter();
+                finding.rating = Rating::of(statements.map(|s| (s, record.id.as_str())));
+            }
+            if finding.title.is_empty() {
+                finding.title = record.title;
+            }
+        }
+    }
 }
 
 /// Matches packages with advisories. `advisories` has those that name a package, given its ecosystem and normal name.
@@ -322,10 +319,12 @@ impl Named {
             Some(_) => Exploited::No,
         };
         let titles = evidence.iter().map(|e| &e.advisory.title);
+        let kind = kind.unwrap_or(Kind::Vulnerability);
         Finding {
             id: id.to_owned(),
             subject: Arc::clone(subject),
-            kind: kind.unwrap_or(Kind::Vulnerability),
+            not_counted: counted::not_counted(&kind, subject, entries()),
+            kind,
             state: self.state(&evidence),
             rating: Rating::of(statements),
             exploited,
@@ -348,40 +347,10 @@ impl Named {
         })
     }
 
-    /// The state of a finding: with the fixed version that is highest, because each advisory has its own.
+    /// The state of a finding.
     fn state(&self, evidence: &[Evidence]) -> State {
-        let scheme = self.ecosystem.scheme();
-        let highest = |subscription: bool| {
-            let fixed = evidence
-                .iter()
-                .filter_map(|evidence| match &evidence.claim {
-                    Claim::Affected {
-                        fixed: Some(fixed),
-                        needs_subscription,
-                        ..
-                    } if *needs_subscription == subscription => Some(fixed),
-                    Claim::Affected { .. } | Claim::NotAffected | Claim::Unknown(_) => None,
-                });
-            fixed.reduce(|a, b| match scheme.compare(a, b) {
-                Ok(Ordering::Less) => b,
-                Ok(Ordering::Equal | Ordering::Greater) | Err(_) => a,
-            })
-        };
-        if let Some(fixed) = highest(false) {
-            return State::Fixed(fixed.clone());
-        }
-        if let Some(fixed) = highest(true) {
-            return State::FixedWithSubscription(fixed.clone());
-        }
-        let mut unknown = None;
-        for Evidence { claim, .. } in evidence {
-            match claim {
-                Claim::Affected { .. } => return State::Open,
-                Claim::NotAffected => {}
-                Claim::Unknown(cause) => unknown = unknown.or(Some(cause)),
-            }
-        }
-        unknown.map_or(State::Open, |cause| State::Unknown(cause.clone()))
+        let notes = |advisory| self.entries(advisory).flat_map(|entry| &entry.notes);
+        State::of(self.ecosystem.scheme(), evidence, notes)
     }
 
     /// The lowest version from this one on that has no vulnerability with a fixed version, and the findings that it
@@ -398,16 +367,20 @@ impl Named {
         loop {
             let findings = self.findings(subject, &version, None);
             let fixed = findings.iter().filter_map(|finding| match &finding.state {
-                State::Fixed(fixed) if finding.kind == Kind::Vulnerability => Some(fixed),
+                State::Fixed(fixed)
+                    if finding.kind == Kind::Vulnerability && finding.not_counted.is_none() =>
+                {
+                    Some(fixed)
+                }
                 State::Fixed(_)
                 | State::FixedWithSubscription(_)
+                | State::WontFix(_)
+                | State::Postponed(_)
+                | State::EndOfLife(_)
                 | State::Open
                 | State::Unknown(_) => None,
             });
-            let highest = fixed.reduce(|a, b| match scheme.compare(a, b) {
-                Ok(Ordering::Less) => b,
-                Ok(Ordering::Equal | Ordering::Greater) | Err(_) => a,
-            });
+            let highest = state::highest(scheme, fixed);
             match highest {
                 Some(highest) if seen.len() < STEPS_LIMIT && seen.insert(highest.clone()) => {
                     version.clone_from(highest);

@@ -1,8 +1,10 @@
 //! How severe a vulnerability is, and who says so.
 //!
-//! Here: severities, the scores of CVSS vectors, and which statement counts. Not here: where statements are from
+//! Here: severities, the scores of CVSS vectors, which statement counts, and records of CVEs (`cve`). Not here: advisories
 //! (`advisory`).
 //! Invariant: a severity has its source. A statement that cannot be read is none, and no statement is `Unknown`.
+
+pub mod cve;
 
 use std::fmt;
 
@@ -76,6 +78,31 @@ pub enum Statement {
     Cvss(CvssVersion, String),
     /// A word of the database that published the advisory.
     Word(String),
+    /// A CVSS vector of the CVE, whatever package has it.
+    Cve(CveSource, CvssVersion, String),
+}
+
+/// Who rated a CVE. The one that counts first comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CveSource {
+    /// The organization that assigned the CVE.
+    Cna,
+    /// The Cybersecurity and Infrastructure Security Agency of the United States.
+    CisaAdp,
+    /// The National Vulnerability Database of the United States.
+    Nvd,
+}
+
+impl CveSource {
+    /// The name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cna => "CNA",
+            Self::CisaAdp => "CISA-ADP",
+            Self::Nvd => "NVD",
+        }
+    }
 }
 
 /// The version of a CVSS vector. The one that counts first comes first.
@@ -136,6 +163,13 @@ impl Statement {
         }
     }
 
+    /// What a vector of a CVE says. None if it cannot be read.
+    #[must_use]
+    pub fn of_cve(source: CveSource, vector: &str) -> Option<Self> {
+        let statement = Self::Cve(source, CvssVersion::of(vector)?, vector.to_owned());
+        statement.score().map(|_| statement)
+    }
+
     /// What the word of a database says. None if it is not a severity.
     #[must_use]
     pub fn of_word(word: &str) -> Option<Self> {
@@ -146,11 +180,11 @@ impl Statement {
     #[must_use]
     pub fn score(&self) -> Option<f32> {
         match self {
-            Self::Cvss(_, vector) if vector.len() <= VECTOR_LIMIT => {
+            Self::Cvss(_, vector) | Self::Cve(_, _, vector) if vector.len() <= VECTOR_LIMIT => {
                 let vector: polycvss::Vector = vector.parse().ok()?;
                 Some(f32::from(vector.base_score()))
             }
-            Self::Cvss(..) | Self::UbuntuPriority(_) | Self::Word(_) => None,
+            Self::Cvss(..) | Self::Cve(..) | Self::UbuntuPriority(_) | Self::Word(_) => None,
         }
     }
 
@@ -159,17 +193,18 @@ impl Statement {
     pub fn severity(&self) -> Severity {
         match self {
             Self::UbuntuPriority(word) | Self::Word(word) => Severity::of_word(word),
-            Self::Cvss(..) => self.score().map(Severity::of_score),
+            Self::Cvss(..) | Self::Cve(..) => self.score().map(Severity::of_score),
         }
         .unwrap_or(Severity::Unknown)
     }
 
     /// How early it counts.
-    fn rank(&self) -> (u8, Option<CvssVersion>) {
+    fn rank(&self) -> (u8, Option<CveSource>, Option<CvssVersion>) {
         match self {
-            Self::UbuntuPriority(_) => (0, None),
-            Self::Cvss(version, _) => (1, Some(*version)),
-            Self::Word(_) => (2, None),
+            Self::UbuntuPriority(_) => (0, None, None),
+            Self::Cvss(version, _) => (1, None, Some(*version)),
+            Self::Word(_) => (2, None, None),
+            Self::Cve(source, version, _) => (3, Some(*source), Some(*version)),
         }
     }
 }
@@ -179,7 +214,7 @@ impl Statement {
 pub struct Rating {
     /// The severity.
     pub severity: Severity,
-    /// The statement that it is from, and the advisory that has it. None if the severity is `Unknown`.
+    /// The statement that it is from, and the advisory or the CVE that has it. None if the severity is `Unknown`.
     pub source: Option<(Statement, String)>,
 }
 

@@ -35,7 +35,8 @@ Examples:
   bailiff feed build osv=osv/ kev=known_exploited_vulnerabilities.json --output advisories.index
   bailiff feed build --defaults --previous old.index     Keep the days on which fixes were first known
 
-KIND=PLACE is the kind of a source and where it is: an https URL, a file, or a directory.";
+KIND=PLACE is the kind of a source and where it is: an https URL, a file, or a directory. Kinds: osv,
+alpine-secdb, debian-tracker, debian-list (DSA or DLA), kev (known exploited), cve-list, nvd.";
 
 /// Characters of a text.
 const TEXT_LIMIT: usize = 400;
@@ -61,7 +62,7 @@ enum FeedCommand {
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = BUILD_EXAMPLES)]
 pub(crate) struct BuildArgs {
-    /// Sources of advisories. Kinds: see docs/scan.md
+    /// Sources of advisories
     #[arg(value_name = "KIND=PLACE", required_unless_present = "defaults")]
     sources: Vec<SourceArg>,
     /// Download the public sources of all ecosystems, before the other sources

@@ -5,14 +5,20 @@
 
 use crate::scan::source::Records;
 use bailiff_response::messages::escaped;
-use bailiff_scan::advisory::osv;
+use bailiff_scan::advisory::{Advisory, debian, debian_list, osv, secdb};
 use bailiff_scan::index::{BuildError, Builder, SourceId, SourceKind};
 use bailiff_scan::known_exploited::{CATALOG_LIMIT, KnownExploited};
+use bailiff_scan::severity::cve::{self, CveRecord};
+use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::{Seek, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Time before the first line about progress, and between lines.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// The files among the records of the CVE list that say what has changed in it.
+const NO_RECORDS: &[&str] = &["delta.json", "deltaLog.json", "recent_activities.json"];
 /// Records between looks at the clock.
 const RECORDS: u64 = 256;
 
@@ -67,17 +73,66 @@ impl<'a, 'b, W: Write + Seek, E: Write> Reader<'a, 'b, W, E> {
         place: &str,
         record: &[u8],
     ) -> Result<(), BuildError> {
+        let builder = &mut *self.builder;
+        let fail = |builder: &mut Builder<'_, W>, error: &dyn Display| {
+            builder.fail(source, format!("{place}: {error}"));
+        };
+        let mut failed = None;
+        let mut each = |builder: &mut Builder<'_, W>, result: Result<Advisory, String>| match result
+        {
+            Ok(advisory) if failed.is_none() => {
+                failed = builder.add(source, place, advisory).err();
+            }
+            Ok(_) => {}
+            Err(error) => fail(builder, &error),
+        };
+        let of_cve = |builder: &mut Builder<'_, W>, record: Result<CveRecord, String>| match record
+        {
+            Ok(record) => builder.add_cve(source, place, record),
+            Err(error) => fail(builder, &error),
+        };
         match self.kind {
-            SourceKind::Osv => match osv::decode(record) {
-                Ok(advisory) => self.builder.add(source, place, advisory)?,
-                Err(error) => self.builder.fail(source, format!("{place}: {error}")),
-            },
+            SourceKind::Osv => {
+                let advisory = osv::decode(record).map_err(|error| error.to_string());
+                each(builder, advisory);
+            }
+            SourceKind::AlpineSecdb => {
+                if let Err(error) = secdb::read(record, |result| each(builder, result)) {
+                    fail(builder, &error);
+                }
+            }
+            SourceKind::DebianTracker => {
+                if let Err(error) = debian::read(record, |result| each(builder, result)) {
+                    fail(builder, &error);
+                }
+            }
+            SourceKind::DebianList => {
+                if let Err(error) = debian_list::read(record, |result| each(builder, result)) {
+                    fail(builder, &error);
+                }
+            }
             SourceKind::KnownExploited => match KnownExploited::read(record) {
-                Ok(catalog) => self.builder.add_known_exploited(source, catalog),
-                Err(error) => self.builder.fail(source, format!("{place}: {error}")),
+                Ok(catalog) => builder.add_known_exploited(source, catalog),
+                Err(error) => fail(builder, &error),
             },
+            SourceKind::CveList => {
+                let record = cve::decode(record).map_err(|error| error.to_string());
+                of_cve(builder, record);
+            }
+            SourceKind::Nvd => {
+                if let Err(error) = cve::read_nvd(record, |record| of_cve(builder, record)) {
+                    fail(builder, &error);
+                }
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether a file that ends in `.json` has no record.
+    fn is_no_record(&self, place: &str) -> bool {
+        let name = place.split(" of ").next().unwrap_or_default();
+        let name = Path::new(name).file_name().and_then(OsStr::to_str);
+        self.kind == SourceKind::CveList && name.is_some_and(|name| NO_RECORDS.contains(&name))
     }
 
     /// Writes a line if that takes long.
@@ -111,15 +166,30 @@ impl<W: Write + Seek, E: Write> Records for Reader<'_, '_, W, E> {
     fn record_limit(&self) -> usize {
         match self.kind {
             SourceKind::Osv => osv::RECORD_LIMIT,
+            SourceKind::AlpineSecdb => secdb::FILE_LIMIT,
+            SourceKind::DebianTracker => debian::FILE_LIMIT,
+            SourceKind::DebianList => debian_list::LIST_LIMIT,
             SourceKind::KnownExploited => CATALOG_LIMIT,
+            SourceKind::CveList => cve::RECORD_LIMIT,
+            SourceKind::Nvd => cve::NVD_LIMIT,
         }
     }
 
     fn add(&mut self, place_of: usize, place: &str, record: &[u8]) {
         self.tick(place);
-        if self.failed.is_some() {
+        if self.failed.is_some() || self.is_no_record(place) {
             return;
         }
+        // Each file of Alpine is a source of its own: all of them have the same names of advisories.
+        let place_of = match self.kind {
+            SourceKind::AlpineSecdb => self.source(place),
+            SourceKind::Osv
+            | SourceKind::DebianTracker
+            | SourceKind::DebianList
+            | SourceKind::KnownExploited
+            | SourceKind::CveList
+            | SourceKind::Nvd => place_of,
+        };
         if let Some(source) = self.source_at(place_of) {
             self.failed = self.add_record(source, place, record).err();
         }

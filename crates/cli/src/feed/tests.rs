@@ -411,11 +411,11 @@ fn a_source_has_a_kind_and_a_place() {
     for (source, want) in [
         (
             "osv",
-            "must be KIND=PLACE, such as osv=PyPI/all.zip; the kinds are osv, kev",
+            "must be KIND=PLACE, such as osv=PyPI/all.zip; the kinds are osv, alpine-secdb, debian-tracker, debian-list, kev, cve-list, nvd",
         ),
         (
             "nvt=a",
-            "\"nvt\" is no kind of source; the kinds are osv, kev",
+            "\"nvt\" is no kind of source; the kinds are osv, alpine-secdb, debian-tracker, debian-list, kev, cve-list, nvd",
         ),
         ("osv=", "must have a URL, a file or a directory after the ="),
         (
@@ -467,4 +467,101 @@ fn each_ecosystem_has_a_public_source() {
             .iter()
             .any(|source| source.starts_with("kev=https://www.cisa.gov/"))
     );
+}
+
+/// A CVE of the records.
+const CVE: &str = "CVE-2024-3094";
+
+/// Archives and files of each kind.
+fn of_each_kind(files: &Files) -> &'static str {
+    std::fs::create_dir_all(files.path("secdb/v3.18")).unwrap();
+    let secdb = include_bytes!("../../../scan/tests/data/secdb-made.json");
+    files.add("secdb/v3.18/main.json", secdb);
+    files.add("secdb/v3.18/community.json", secdb);
+    let tracker = include_bytes!("../../../scan/tests/data/debian-tracker.json");
+    files.add("tracker.json", tracker);
+    let list = "\
+[26 Feb 2023] DSA-5363-1 php7.4 - security update
+\t{CVE-2023-0567 CVE-2023-0568}
+\t[bullseye] - php7.4 7.4.33-1+deb11u3
+";
+    files.add("DSA.list", list.as_bytes());
+    let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let records = include_str!("../../../scan/tests/data/cve-list.jsonl").lines();
+    for (number, record) in records.enumerate() {
+        let name = format!("cves/{number}.json");
+        zip.start_file(name, SimpleFileOptions::default()).unwrap();
+        zip.write_all(record.as_bytes()).unwrap();
+    }
+    zip.start_file("cves/deltaLog.json", SimpleFileOptions::default())
+        .unwrap();
+    zip.write_all(b"[]").unwrap();
+    files.add("cves.zip", &zip.finish().unwrap().into_inner());
+    files.add(
+        "nvd.json",
+        include_bytes!("../../../scan/tests/data/nvd.json"),
+    );
+    "alpine-secdb={}/secdb debian-tracker={}/tracker.json debian-list={}/DSA.list cve-list={}/cves.zip nvd={}/nvd.json"
+}
+
+#[tokio::test]
+async fn each_kind_is_read() {
+    let files = Files::new();
+    let sources = of_each_kind(&files);
+    let flags = format!("build -f {{}}/index osv={{}}/osv kev={{}}/kev.json {sources}");
+    let (result, out, err) = files.run(&flags).await;
+    assert_eq!(result, Ok(()), "{err}");
+    let rows: Vec<Vec<&str>> = out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let of_kind = |kind: &str| {
+        rows.iter()
+            .filter(|row| row[..].first() == Some(&kind))
+            .count()
+    };
+    let counts =
+        bailiff_scan::index::SourceKind::ALL.map(|kind| (kind.as_str(), of_kind(kind.as_str())));
+    let want = [
+        ("osv", 2),
+        // Each file has the same names of advisories.
+        ("alpine-secdb", 2),
+        ("debian-tracker", 1),
+        ("debian-list", 1),
+        ("kev", 1),
+        ("cve-list", 1),
+        ("nvd", 1),
+    ];
+    assert_eq!(counts, want, "{out}");
+    assert!(rows.iter().all(|row| row.get(1) != Some(&"0")), "{out}");
+    // The date of an announcement is that of its fix.
+    let file = std::fs::read(files.path("index")).unwrap();
+    let index = Index::open(&file).unwrap();
+    let debian = bailiff_scan::ecosystem::Ecosystem::parse("Debian:11").unwrap();
+    let php = index.get(&debian, "php7.4").unwrap();
+    let date = php[0].advisory.affected[0]
+        .fix_date("7.4.33-1+deb11u3")
+        .unwrap();
+    assert_eq!(
+        (date.date.to_string().as_str(), date.source.as_str()),
+        ("2023-02-26", "DSA-5363-1")
+    );
+}
+
+#[tokio::test]
+async fn a_finding_without_a_severity_has_that_of_its_cve() {
+    let files = Files::new();
+    let sources = of_each_kind(&files);
+    let mut record = record("X-9", "npm", "b", "2.0");
+    record["aliases"] = json!([CVE]);
+    files.add("x-9.json", record.to_string().as_bytes());
+    let flags = format!("build -f {{}}/index osv={{}}/x-9.json {sources}");
+    files.run(&flags).await.0.unwrap();
+    let (_, out, err) = files.scan("--packages - --index {}/index -o json", "pkg:npm/b@1.0\n");
+    assert_eq!(err, "");
+    let json: Json = serde_json::from_str(&out).unwrap();
+    let finding = &json["findings"][0];
+    assert_eq!(finding["id"], CVE);
+    assert_eq!(finding["severitySource"]["advisory"], CVE, "{finding}");
+    assert_ne!(finding["severity"], "Unknown");
 }

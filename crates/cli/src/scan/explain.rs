@@ -89,8 +89,29 @@ fn result(finding: &Finding) -> [String; 3] {
             format!("affected, fixed in {version}, which requires a subscription")
         }
         State::Open => "affected, and no fixed version is known".to_owned(),
+        State::Postponed(_) => "affected, and the fix is postponed to a later update".to_owned(),
+        State::WontFix(_) => {
+            "affected, and its publisher will not fix it in this release".to_owned()
+        }
+        State::EndOfLife(_) => {
+            "affected, and its publisher no longer supports the package in this release".to_owned()
+        }
         State::Unknown(_) => "unknown whether it is affected".to_owned(),
     };
+    // Why it is unknown is part of what the advisory says.
+    let reason = match &finding.state {
+        State::Unknown(_) => None,
+        State::Fixed(_)
+        | State::FixedWithSubscription(_)
+        | State::Open
+        | State::Postponed(_)
+        | State::WontFix(_)
+        | State::EndOfLife(_) => finding.state.reason(),
+    };
+    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+    let not_counted = finding.not_counted.as_ref();
+    let not_counted =
+        not_counted.map_or_else(String::new, |why| format!(". Not counted, because {why}"));
     let severity = finding.rating.severity;
     let source = match &finding.rating.source {
         None => "no advisory has a severity that Bailiff can read".to_owned(),
@@ -101,6 +122,11 @@ fn result(finding: &Finding) -> [String; 3] {
                 Statement::Cvss(version, vector) => {
                     let score = statement.score().unwrap_or_default();
                     format!("the CVSS {} score {score:.1} of {vector}", version.as_str())
+                }
+                Statement::Cve(source, version, vector) => {
+                    let score = statement.score().unwrap_or_default();
+                    let (source, version) = (source.as_str(), version.as_str());
+                    format!("the CVSS {version} score {score:.1} of {vector} by {source}")
                 }
             };
             format!("from {statement} in {advisory}")
@@ -115,7 +141,7 @@ fn result(finding: &Finding) -> [String; 3] {
         format!(
             "Result for {}: {}.",
             finding.id,
-            escaped(&state, TEXT_LIMIT)
+            escaped(&format!("{state}{reason}{not_counted}"), TEXT_LIMIT)
         ),
         format!("Severity: {severity}, {}.", escaped(&source, TEXT_LIMIT)),
         format!("Known to be exploited: {exploited}."),

@@ -11,13 +11,16 @@ use bailiff_response::messages::escaped;
 use bailiff_scan::advisory::collection::Advisories;
 use bailiff_scan::index::{Index, Source};
 use bailiff_scan::known_exploited::KnownExploited;
+use bailiff_scan::matching::Matches;
 use bailiff_scan::package::{Package, subjects};
 use jiff::Timestamp;
+use std::cell::RefCell;
 use std::path::Path;
 
 /// What an index has about packages.
 #[derive(Debug)]
 pub(crate) struct OfIndex {
+    mapped: Mapped,
     /// The advisories that name one of them, and what of the index could not be read.
     pub(crate) advisories: Advisories,
     /// The catalog of known exploited vulnerabilities. None if the index has none.
@@ -49,7 +52,28 @@ pub(crate) fn gather(path: &Path, packages: &[Package]) -> Result<OfIndex, Error
         advisories: index.advisories(wanted),
         known_exploited,
         sources,
+        mapped,
     })
+}
+
+impl OfIndex {
+    /// Adds to findings what is known about their CVEs, whatever package has them. Returns what of that could not be
+    /// read. None if everything could.
+    pub(crate) fn describe(&self, matches: &mut Matches) -> Option<String> {
+        let unread = RefCell::new(None);
+        matches.describe(|id| {
+            let index = Index::open(self.mapped.bytes());
+            let record = index.and_then(|index| index.cve(id));
+            record.unwrap_or_else(|error| {
+                *unread.borrow_mut() = Some(error);
+                None
+            })
+        });
+        let error = unread.into_inner()?;
+        Some(format!(
+            "records about CVEs in the index: {error}; build it again"
+        ))
+    }
 }
 
 /// How old a source is, as a sentence.

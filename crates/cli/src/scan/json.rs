@@ -7,9 +7,9 @@ use super::Report;
 use super::output::url;
 use bailiff_scan::action::{Action, Advice};
 use bailiff_scan::advisory::Kind;
-use bailiff_scan::matching::{Exploited, Finding, State};
+use bailiff_scan::matching::{Exploited, Finding, NotCounted};
 use bailiff_scan::package::Subject;
-use bailiff_scan::severity::{Rating, Statement};
+use bailiff_scan::severity::{CveSource, Rating, Statement};
 use serde_json::{Value as Json, json};
 
 /// The version of the fields.
@@ -79,10 +79,6 @@ fn finding(finding: &Finding) -> Json {
         Kind::Malicious => ("Malicious", None),
         Kind::Informational(word) => ("Informational", Some(word)),
     };
-    let reason = match &finding.state {
-        State::Unknown(cause) => Some(cause),
-        State::Fixed(_) | State::FixedWithSubscription(_) | State::Open => None,
-    };
     let exploited = match finding.exploited {
         Exploited::Yes => Some(true),
         Exploited::No => Some(false),
@@ -97,9 +93,10 @@ fn finding(finding: &Finding) -> Json {
         "aliases": finding.aliases,
         "kind": kind,
         "informational": informational,
+        "notCounted": finding.not_counted.as_ref().map(NotCounted::as_str),
         "package": of(&finding.subject),
         "state": finding.state.as_str(),
-        "stateReason": reason,
+        "stateReason": finding.state.reason(),
         "fixedVersion": finding.state.fixed_version(),
         "severity": finding.rating.severity.as_str(),
         "severitySource": severity_source(&finding.rating),
@@ -118,6 +115,9 @@ fn severity_source(rating: &Rating) -> Json {
         Statement::UbuntuPriority(word) => ("UbuntuPriority", word),
         Statement::Cvss(_, vector) => ("CVSS", vector),
         Statement::Word(word) => ("Word", word),
+        Statement::Cve(CveSource::Cna, _, vector) => ("CVSS-CNA", vector),
+        Statement::Cve(CveSource::CisaAdp, _, vector) => ("CVSS-CISA-ADP", vector),
+        Statement::Cve(CveSource::Nvd, _, vector) => ("CVSS-NVD", vector),
     };
     // As text, because the number of a float is not the number of the score.
     let score = statement.score().map(|score| format!("{score:.1}"));

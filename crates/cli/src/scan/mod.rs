@@ -15,7 +15,7 @@ mod tests;
 
 use crate::Error;
 use bailiff_response::messages::escaped;
-use bailiff_scan::action::{Action, actions, is_counted};
+use bailiff_scan::action::{Action, actions};
 use bailiff_scan::advisory::Kind;
 use bailiff_scan::advisory::collection::{Advisories, Collection};
 use bailiff_scan::known_exploited::{CATALOG_LIMIT, KnownExploited};
@@ -168,7 +168,7 @@ impl Report {
     /// The findings that count, and those that do not.
     fn findings(&self, are_counted: bool) -> impl Iterator<Item = &Finding> {
         let findings = self.matches.findings.iter();
-        findings.filter(move |finding| is_counted(&finding.kind) == are_counted)
+        findings.filter(move |finding| finding.not_counted.is_none() == are_counted)
     }
 
     /// Whether everything was read and could be compared with something.
@@ -225,18 +225,17 @@ fn run_at(
         Some(path) => Some(read_catalog(path)?),
         None => None,
     };
-    let (advisories, of_index) = known(args, &packages, now)?;
-    let (known_exploited, sources) = match of_index {
-        Some(of) => (known_exploited.or(of.known_exploited), of.sources),
-        None => (known_exploited, Vec::new()),
-    };
+    let (advisories, mut of_index) = known(args, &packages, now)?;
+    let of_catalog = |of: &mut index::OfIndex| of.known_exploited.take();
+    let known_exploited = known_exploited.or_else(|| of_index.as_mut().and_then(of_catalog));
     let of = |ecosystem: &_, name: &_| advisories.get(ecosystem, name);
     if let Some(id) = &args.explain {
         for line in explain::lines(id, &packages, &advisories, known_exploited.as_ref()) {
             writeln!(out, "{line}")?;
         }
     }
-    let matches = match_packages(&packages, of, known_exploited.as_ref());
+    let mut matches = match_packages(&packages, of, known_exploited.as_ref());
+    let unread = of_index.as_ref().and_then(|of| of.describe(&mut matches));
     let without_advisories = matches.subjects.iter().map(|subject| &subject.ecosystem);
     let without_advisories: BTreeSet<_> = without_advisories
         .filter(|ecosystem| {
@@ -248,7 +247,8 @@ fn run_at(
     let unreadable = known_exploited.as_ref().map_or(0, |known| known.unreadable);
     let unreadable = (unreadable > 0)
         .then(|| format!("{unreadable} entries of the catalog of known exploited vulnerabilities"));
-    let failed = errors.len() + advisories.failed + usize::from(unreadable.is_some());
+    let unreadable: Vec<_> = unreadable.into_iter().chain(unread).collect();
+    let failed = errors.len() + advisories.failed + unreadable.len();
     let errors = errors.iter().chain(&advisories.errors).chain(&unreadable);
     let report = Report {
         actions: actions(&matches, of),
@@ -258,7 +258,7 @@ fn run_at(
         matches,
         advisories,
         known_exploited,
-        sources,
+        sources: of_index.map_or_else(Vec::new, |of| of.sources),
     };
     if args.explain.is_none() {
         match args.output {

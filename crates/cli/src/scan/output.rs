@@ -9,7 +9,7 @@ use bailiff_response::messages::escaped;
 use bailiff_scan::action::{Action, Advice};
 use bailiff_scan::advisory::Kind;
 use bailiff_scan::ecosystem::Ecosystem;
-use bailiff_scan::matching::{Exploited, Finding};
+use bailiff_scan::matching::{Exploited, Finding, NotCounted};
 use bailiff_scan::package::Subject;
 use bailiff_scan::severity::Severity;
 use std::collections::BTreeMap;
@@ -213,16 +213,30 @@ fn summary(report: &Report) -> String {
 /// What does not count, and why.
 fn not_counted(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
+    let mut others: BTreeMap<(&Subject, String), Vec<String>> = BTreeMap::new();
     for finding in report.findings(false) {
-        if let Kind::Informational(word) = &finding.kind {
-            lines.push(format!(
+        match &finding.not_counted {
+            Some(NotCounted::Informational(word)) => lines.push(format!(
                 "Not counted: {} says {} {} is {}. This is information and no vulnerability.",
                 finding.id,
                 package(&finding.subject),
                 escaped(&finding.subject.version, CELL_LIMIT),
                 escaped(word, CELL_LIMIT)
-            ));
+            )),
+            Some(why @ (NotCounted::Unimportant | NotCounted::KernelHeaders)) => {
+                let of = others.entry((&finding.subject, why.to_string()));
+                of.or_default().push(finding.id.clone());
+            }
+            None => {}
         }
+    }
+    for ((subject, why), findings) in others {
+        lines.push(format!(
+            "Not counted of {} {}, because {why}: {}.",
+            package(subject),
+            escaped(&subject.version, CELL_LIMIT),
+            names(&findings)
+        ));
     }
     let withdrawn = &report.matches.withdrawn;
     if !withdrawn.is_empty() {

@@ -404,3 +404,65 @@ PyPI/django 3.2.1
         "No advisory about CVE-1999-1 names a package of the list.\n"
     );
 }
+
+#[test]
+fn what_does_not_count_is_named_with_the_reason() {
+    let files = Files::new();
+    let debian = |id: &str, name: &str, urgency: &str| {
+        let mut of = record(id, &[], ("Debian:12", name), &all(), &json!({}));
+        of["affected"][0]["ecosystem_specific"] = json!({"urgency": urgency});
+        files.add(&format!("osv/{id}.json"), of.to_string().as_bytes());
+    };
+    debian("DEBIAN-CVE-2024-1", "curl", "unimportant");
+    debian("DEBIAN-CVE-2024-2", "curl", "end-of-life");
+    debian("DEBIAN-CVE-2024-3", "linux", "not yet assigned");
+    debian("DEBIAN-CVE-2024-4", "linux", "high**");
+    let list = r#"[{"ecosystem": "Debian:12", "name": "curl", "version": "7.88.1-10"},
+        {"ecosystem": "Debian:12", "name": "linux-libc-dev", "version": "6.1.0-1", "source": {"name": "linux"}}]"#;
+    let scan = |flags: &str| {
+        let flags = format!("--packages - --advisories {{}}/osv {flags}");
+        files.run(&flags, list)
+    };
+    let (result, out, _) = scan("--fail-on low --unknown-severity ignore");
+    assert_eq!(result, Ok(ScanOutcome::Done));
+    let lines = "\
+1 finding in 1 of 2 packages: 1 Unknown. Whether they are exploited is unknown; set --known-exploited.
+Not counted of Debian:12/curl 7.88.1-10, because Debian rates the effect as unimportant: CVE-2024-1.
+Not counted of Debian:12/linux 6.1.0-1, because the packages are header files of the kernel and not the kernel: CVE-2024-3, CVE-2024-4.
+";
+    assert!(out.contains(lines), "{out}");
+    let (_, out, _) = scan("-o json");
+    let out: Json = serde_json::from_str(&out).unwrap();
+    let findings = out["findings"].as_array().unwrap().iter();
+    let shown: Vec<_> = findings
+        .map(|f| {
+            (
+                f["id"].as_str(),
+                f["notCounted"].as_str(),
+                f["state"].as_str(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (Some("CVE-2024-1"), Some("Unimportant"), Some("Open")),
+            (Some("CVE-2024-2"), None, Some("EndOfLife")),
+            (Some("CVE-2024-3"), Some("KernelHeaders"), Some("Open")),
+            (Some("CVE-2024-4"), Some("KernelHeaders"), Some("Open")),
+        ]
+    );
+    let result_of = |id: &str| {
+        let (_, out, _) = scan(&format!("--explain {id}"));
+        let mut lines = out.lines().map(str::to_owned);
+        lines.find(|line| line.contains("Result")).unwrap()
+    };
+    assert_eq!(
+        result_of("CVE-2024-1"),
+        "  Result for CVE-2024-1: affected, and no fixed version is known. Not counted, because Debian rates the effect as unimportant."
+    );
+    assert_eq!(
+        result_of("CVE-2024-2"),
+        "  Result for CVE-2024-2: affected, and its publisher no longer supports the package in this release."
+    );
+}

@@ -135,6 +135,37 @@ fn a_fixed_version_that_cannot_be_compared_is_never_advised() {
 }
 
 #[test]
+fn what_does_not_count_asks_for_no_upgrade() {
+    let advisory = |id: &str, fixed: &str, urgency: &str| {
+        let text = format!(
+            r#"{{"id": "{id}", "affected": [{{"package": {{"ecosystem": "Debian:12", "name": "a"}}, "ecosystem_specific": {{"urgency": "{urgency}"}}, "ranges": [{{"type": "ECOSYSTEM", "events": [{{"introduced": "0"}}, {{"fixed": "{fixed}"}}]}}]}}]}}"#
+        );
+        Arc::new(osv::decode(text.as_bytes()).unwrap())
+    };
+    let all = [
+        advisory("X-1", "2.0-1", "low"),
+        advisory("X-2", "3.0-1", "unimportant"),
+    ];
+    let of_version = |version: &str| {
+        let package = Package {
+            ecosystem: Ecosystem::Debian("12".to_owned()),
+            name: "a".to_owned(),
+            version: version.to_owned(),
+            source: None,
+            path: None,
+        };
+        let naming = |_: &Ecosystem, _: &str| all.to_vec();
+        actions(&match_packages(&[package], naming, None), naming)
+    };
+    let [action] = &of_version("1.0-1")[..] else {
+        panic!("one finding counts");
+    };
+    assert_eq!(action.advice, Advice::Upgrade("2.0-1".to_owned()));
+    assert_eq!((action.findings, action.remaining.len()), (1, 0));
+    assert_eq!(of_version("2.0-1"), []);
+}
+
+#[test]
 fn the_most_urgent_action_comes_first() {
     let of = [
         ("X-1", "a", "+0"),

@@ -231,11 +231,14 @@ pub(crate) fn entry_size(entry: &Affected) -> usize {
     });
     let dates = entry.fix_dates.iter();
     let dates = dates.map(|date| date.version.len() + date.source.len());
+    let notes = entry.notes.iter().map(|note| note.reason().len());
     size_of_val(entry)
         + entry.name.len()
         + size_of_val(&*entry.statements)
         + events.sum::<usize>()
         + texts_size(&entry.versions)
+        + size_of_val(&*entry.notes)
+        + notes.sum::<usize>()
         + size_of_val(&*entry.fix_dates)
         + dates.sum::<usize>()
 }

@@ -4,7 +4,7 @@
 //! Invariant: a record is decoded by itself, so that one that cannot be decoded hides no other. Fields and ecosystems
 //! that Bailiff does not know are skipped.
 
-use super::{Advisory, Affected, End, Event, Kind, Range};
+use super::{Advisory, Affected, End, Event, Kind, Note, Range, debian};
 use crate::ecosystem::Ecosystem;
 use crate::json::{self, JsonError};
 use crate::package::{NAME_LIMIT, VERSION_LIMIT};
@@ -190,6 +190,15 @@ fn word(specific: Option<&Json>) -> Option<Statement> {
     Statement::of_word(specific?.get("severity")?.as_str()?)
 }
 
+/// What Debian's urgency says, which OSV passes on.
+fn urgency(ecosystem: &Ecosystem, specific: Option<&Json>) -> (Option<Statement>, Option<Note>) {
+    let Ecosystem::Debian(_) = ecosystem else {
+        return (None, None);
+    };
+    let word = specific.and_then(|specific| specific.get("urgency")?.as_str());
+    word.map(debian::urgency).unwrap_or_default()
+}
+
 impl RecordAffected {
     /// The package. None if its ecosystem is not known.
     fn decoded(self, field: &str, is_malicious: bool) -> Result<Option<Affected>, RecordError> {
@@ -220,6 +229,8 @@ impl RecordAffected {
         };
         let mut statements = statements(self.severity);
         statements.extend(word(specific));
+        let (urgency, note) = urgency(&ecosystem, self.ecosystem_specific.as_ref());
+        statements.extend(urgency);
         let versions = self.versions.unwrap_or_default();
         Ok(Some(Affected {
             name: ecosystem.normal_name(&package.name).into_owned(),
@@ -232,6 +243,7 @@ impl RecordAffected {
                 .filter(|v| v.len() <= VERSION_LIMIT)
                 .collect(),
             last_known: specific.and_then(last_known),
+            notes: note.into_iter().collect(),
             fix_dates: Vec::new(),
             ecosystem,
         }))

@@ -4,7 +4,7 @@
 //! Invariant: a version that cannot be compared is `Unknown`, unless the advisory affects all versions or names this
 //! one. It is never `NotAffected`.
 
-use super::{Affected, Event, Range};
+use super::{Affected, Event, Note, Range};
 use crate::ecosystem::Ecosystem;
 use crate::version::{Incomparable, Operand, Versions};
 use std::cmp::Ordering;
@@ -184,9 +184,17 @@ impl Affected {
             Err(cause) => unknown = Some(cause.to_string()),
         }
         if self.ranges.is_empty() && self.custom_ranges.is_empty() && self.versions.is_empty() {
-            unknown = Some(NOTHING_TO_COMPARE.to_owned());
+            unknown = Some(self.undetermined().unwrap_or(NOTHING_TO_COMPARE).to_owned());
         }
         unknown.map_or(Verdict::NotAffected, Verdict::Unknown)
+    }
+
+    /// Why the publisher does not say which versions are affected. None if it gives no reason.
+    fn undetermined(&self) -> Option<&str> {
+        self.notes.iter().find_map(|note| match note {
+            Note::Undetermined(reason) => Some(reason.as_str()),
+            Note::Unimportant | Note::Postponed(_) | Note::WontFix(_) | Note::EndOfLife(_) => None,
+        })
     }
 
     /// Where the version is in the custom ranges.

@@ -12,15 +12,17 @@ use super::interned::Interned;
 use super::layout::{self, HEADER_SIZE, Header, Key, Part, Slots};
 use super::previous::Previous;
 use super::source;
-use super::stored::{Entry, Head, Package, Record, Text};
+use super::stored::{Entry, Head, Package, Record, StoredCve, Text};
 use super::{Index, IndexError, Source, SourceId, SourceKind, hex};
 use crate::advisory::collection::{ECOSYSTEMS_LIMIT, ERRORS_LIMIT, entry_size, without_future};
 use crate::advisory::{Advisory, Affected};
 use crate::ecosystem::Ecosystem;
 use crate::known_exploited::KnownExploited;
+use crate::severity::cve::CveRecord;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use std::collections::btree_map::Entry as MapEntry;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Seek, SeekFrom, Write};
 
@@ -80,6 +82,7 @@ pub struct Builder<'a, W> {
     /// Whether each state is the newest one.
     is_newest: Vec<bool>,
     exploited: Option<KnownExploited>,
+    cves: BTreeMap<String, CveRecord>,
     errors: Vec<String>,
     failed: u64,
     pub(super) source_limit: usize,
@@ -146,6 +149,7 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
             newest: HashMap::new(),
             is_newest: Vec::new(),
             exploited: None,
+            cves: BTreeMap::new(),
             errors: Vec::new(),
             failed: 0,
             source_limit: SOURCE_LIMIT,
@@ -233,13 +237,8 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
 
     /// Why there is no space for entries of a source.
     fn exceeded(&self, source: SourceId, groups: &Groups<'_>) -> Option<String> {
-        let kept = usize::try_from(source.0).ok();
-        let kept = kept.and_then(|number| self.sources.get(number));
-        if kept.is_some_and(|of| of.kept > self.source_limit) {
-            let limit = self.source_limit >> 20;
-            return Some(format!(
-                "it would be more than the {limit} MiB of advisories that are kept of one source"
-            ));
+        if let Some(error) = self.full(source) {
+            return Some(error);
         }
         groups.iter().find_map(|((ecosystem, name), of)| {
             let group = self.packages.get(ecosystem)?.get(*name);
@@ -249,6 +248,18 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
                 let limit = self.package_limit >> 20;
                 format!("it would be more than the {limit} MiB of advisories about {ecosystem}/{name} that are kept of one source")
             })
+        })
+    }
+
+    /// Why there is no space for anything of a source.
+    fn full(&self, source: SourceId) -> Option<String> {
+        let kept = usize::try_from(source.0).ok();
+        let kept = kept.and_then(|number| self.sources.get(number))?.kept;
+        let limit = self.source_limit >> 20;
+        (kept > self.source_limit).then(|| {
+            format!(
+                "it would be more than the {limit} MiB of advisories that are kept of one source"
+            )
         })
     }
 
@@ -296,6 +307,22 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
         });
     }
 
+    /// Adds what a source says about a CVE. `place` is where it is from, for messages.
+    pub fn add_cve(&mut self, source: SourceId, place: &str, record: CveRecord) {
+        if let Some(error) = self.full(source) {
+            self.fail(source, format!("{place}: {error}"));
+            return;
+        }
+        if let Some(of) = self.of(source) {
+            of.source.records = of.source.records.saturating_add(1);
+            of.kept = of.kept.saturating_add(cve_size(&record));
+        }
+        match self.cves.entry(record.id.clone()) {
+            MapEntry::Vacant(entry) => drop(entry.insert(record)),
+            MapEntry::Occupied(mut entry) => entry.get_mut().merge(record),
+        }
+    }
+
     /// Adds an error about a record that could not be read.
     pub fn fail(&mut self, source: SourceId, error: String) {
         if let Some(of) = self.of(source) {
@@ -323,40 +350,14 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
     /// # Errors
     /// If the index cannot be written, or the one before not be read.
     pub fn finish(mut self) -> Result<Built, BuildError> {
-        let packages = std::mem::take(&mut self.packages);
-        let mut items = Vec::new();
-        for (ecosystem, names) in packages {
-            let written = ecosystem.to_string();
-            for (name, group) in names {
-                let key = Key::of(&written, &name);
-                items.push((key, ecosystem.clone(), name, group));
-            }
-        }
-        let packages = items.len();
-        let count = (packages as u64 / 2).next_power_of_two();
-        items.sort_unstable_by_key(|(key, ..)| (key.slot(count), *key));
-        let mut items = items.into_iter().peekable();
-        let mut slots = Vec::new();
-        for slot in 0..count {
-            let mut block = Vec::new();
-            while let Some((key, ecosystem, name, group)) =
-                items.next_if(|(key, ..)| key.slot(count) == slot)
-            {
-                let item = self.package(&ecosystem, &name, &group)?;
-                let length = u32::try_from(item.len());
-                let length = length
-                    .ok()
-                    .ok_or_else(|| BuildError::TooLarge(format!("{ecosystem}/{name}")))?;
-                block.extend(key.0.to_le_bytes());
-                block.extend(length.to_le_bytes());
-                block.extend(item);
-            }
-            let length = u32::try_from(block.len());
-            let length = length.ok();
-            let length = length.ok_or_else(|| BuildError::TooLarge("some packages".to_owned()))?;
-            slots.extend(layout::slot(slot, self.out.at, length, &block));
-            self.out.write(&block)?;
-        }
+        let items = self.items();
+        let packages = items.iter().filter(|(_, item)| match item {
+            Item::Package(..) => true,
+            Item::Cve(_) => false,
+        });
+        let packages = packages.count();
+        let count = (items.len() as u64 / 2).next_power_of_two();
+        let slots = self.write_blocks(items, count)?;
         let slots_at = self.out.at;
         self.out.write(&slots)?;
         let sources: Vec<Source> = self.sources.into_iter().map(|of| of.source).collect();
@@ -384,6 +385,58 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
             errors: self.errors,
             failed: self.failed,
         })
+    }
+
+    /// Everything that can be looked up.
+    fn items(&mut self) -> Vec<(Key, Item)> {
+        let mut items = Vec::new();
+        for (ecosystem, names) in std::mem::take(&mut self.packages) {
+            let written = ecosystem.to_string();
+            for (name, group) in names {
+                let key = Key::of(&written, &name);
+                items.push((key, Item::Package(ecosystem.clone(), name, group)));
+            }
+        }
+        for record in std::mem::take(&mut self.cves).into_values() {
+            items.push((Key::of(layout::CVE, &record.id), Item::Cve(record)));
+        }
+        items
+    }
+
+    /// Writes the blocks of this number of slots, and returns the slots.
+    fn write_blocks(
+        &mut self,
+        mut items: Vec<(Key, Item)>,
+        count: u64,
+    ) -> Result<Vec<u8>, BuildError> {
+        items.sort_unstable_by_key(|(key, _)| (key.slot(count), *key));
+        let mut items = items.into_iter().peekable();
+        let mut slots = Vec::new();
+        for slot in 0..count {
+            let mut block = Vec::new();
+            while let Some((key, item)) = items.next_if(|(key, _)| key.slot(count) == slot) {
+                let (what, item) = match item {
+                    Item::Package(ecosystem, name, group) => {
+                        let item = self.package(&ecosystem, &name, &group)?;
+                        (format!("{ecosystem}/{name}"), item)
+                    }
+                    Item::Cve(record) => {
+                        let item = postcard::to_stdvec(&StoredCve::of(&record))?;
+                        (record.id, item)
+                    }
+                };
+                let length = u32::try_from(item.len()).ok();
+                let length = length.ok_or(BuildError::TooLarge(what))?;
+                block.extend(key.0.to_le_bytes());
+                block.extend(length.to_le_bytes());
+                block.extend(item);
+            }
+            let length = u32::try_from(block.len()).ok();
+            let length = length.ok_or_else(|| BuildError::TooLarge("some packages".to_owned()))?;
+            slots.extend(layout::slot(slot, self.out.at, length, &block));
+            self.out.write(&block)?;
+        }
+        Ok(slots)
     }
 
     /// The bytes of a package.
@@ -466,6 +519,18 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
         records.sort_by(|a, b| a.sources.first().cmp(&b.sources.first()));
         Ok(records)
     }
+}
+
+/// Something that can be looked up.
+enum Item {
+    Package(Ecosystem, String, Group),
+    Cve(CveRecord),
+}
+
+/// The bytes that a record takes, without what an allocator adds.
+fn cve_size(record: &CveRecord) -> usize {
+    let statements = size_of_val(&*record.statements);
+    size_of_val(record) + 2 * record.id.len() + record.title.len() + statements
 }
 
 /// What an advisory says about each package, without subscription.

@@ -34,6 +34,9 @@ pub(super) const HEADER_SIZE: usize = 120;
 /// Bytes of a slot.
 pub(super) const SLOT_SIZE: usize = 16;
 
+/// The kind of the keys of CVEs. Those of packages are ecosystems.
+pub(super) const CVE: &str = "cve";
+
 const CHECK_AT: usize = 12;
 const HASH_AT: usize = 16;
 const REST_AT: usize = 48;

@@ -25,12 +25,13 @@ use crate::advisory::Advisory;
 use crate::advisory::collection::{Advisories, ERRORS_LIMIT, KEPT_LIMIT, SOURCE_LIMIT, size};
 use crate::ecosystem::Ecosystem;
 use crate::known_exploited::KnownExploited;
+use crate::severity::cve::CveRecord;
 use jiff::Timestamp;
 use layout::{Header, Key};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use stored::{Decoder, Head, Package};
+use stored::{Decoder, Head, Package, StoredCve};
 
 /// Why an index, or a part of it, cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -173,6 +174,21 @@ impl<'a> Index<'a> {
             });
         }
         Ok(found)
+    }
+
+    /// What is known about a CVE, whatever package has it. None if no source has it.
+    ///
+    /// # Errors
+    /// If the part with it is damaged.
+    pub fn cve(&self, id: &str) -> Result<Option<CveRecord>, IndexError> {
+        let Some(item) = self.item(Key::of(layout::CVE, id))? else {
+            return Ok(None);
+        };
+        let stored: StoredCve<'_> = decode(item, "block")?;
+        if stored.id != id {
+            return Err(IndexError::Damaged("block"));
+        }
+        stored.record().map(Some)
     }
 
     /// The item with a key.

@@ -23,20 +23,43 @@ pub struct SourceId(pub(super) u32);
 pub enum SourceKind {
     /// Advisories in the format of OSV.
     Osv,
+    /// Fixed versions of a repository of a release of Alpine, as its security database publishes them.
+    AlpineSecdb,
+    /// What Debian's security tracker knows about each package, as JSON.
+    DebianTracker,
+    /// Debian's list of security announcements, or that of its long-term support.
+    DebianList,
     /// CISA's catalog of vulnerabilities that are known to be exploited.
     KnownExploited,
+    /// Records of CVEs with their severities, in version 5 of the format.
+    CveList,
+    /// Severities of the National Vulnerability Database, in version 2.0 of its JSON.
+    Nvd,
 }
 
 impl SourceKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Osv, Self::KnownExploited];
+    pub const ALL: [Self; 7] = [
+        Self::Osv,
+        Self::AlpineSecdb,
+        Self::DebianTracker,
+        Self::DebianList,
+        Self::KnownExploited,
+        Self::CveList,
+        Self::Nvd,
+    ];
 
     /// The name on the command line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Osv => "osv",
+            Self::AlpineSecdb => "alpine-secdb",
+            Self::DebianTracker => "debian-tracker",
+            Self::DebianList => "debian-list",
             Self::KnownExploited => "kev",
+            Self::CveList => "cve-list",
+            Self::Nvd => "nvd",
         }
     }
 

@@ -9,9 +9,10 @@
 
 use super::IndexError;
 use super::interned::Interned;
-use crate::advisory::{Advisory, Affected, End, Event, FixDate, Kind, Range};
+use crate::advisory::{Advisory, Affected, End, Event, FixDate, Kind, Note, Range};
 use crate::ecosystem::Ecosystem;
-use crate::severity::{CvssVersion, Statement};
+use crate::severity::cve::CveRecord;
+use crate::severity::{CveSource, CvssVersion, Statement};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -74,6 +75,7 @@ pub(super) struct Entry {
     /// The number of the list of versions. None if it lists none.
     versions: Option<u32>,
     last_known: Option<StoredEnd>,
+    notes: Vec<StoredNote>,
     pub(super) fix_dates: Vec<StoredDate>,
 }
 
@@ -89,6 +91,14 @@ pub(super) enum StoredStatement<T> {
     UbuntuPriority(T),
     Cvss(StoredCvss, T),
     Word(T),
+    Cve(StoredCveSource, StoredCvss, T),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum StoredCveSource {
+    Cna,
+    CisaAdp,
+    Nvd,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +123,15 @@ enum StoredEnd {
     Fixed(Text),
     LastAffected(Text),
     Before(Text),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum StoredNote {
+    Unimportant,
+    Undetermined(Text),
+    Postponed(Text),
+    WontFix(Text),
+    EndOfLife(Text),
 }
 
 /// A version, the day as year, month and day, and the announcement. None if the day is that of an index.
@@ -175,6 +194,26 @@ impl From<StoredCvss> for CvssVersion {
     }
 }
 
+impl From<CveSource> for StoredCveSource {
+    fn from(source: CveSource) -> Self {
+        match source {
+            CveSource::Cna => Self::Cna,
+            CveSource::CisaAdp => Self::CisaAdp,
+            CveSource::Nvd => Self::Nvd,
+        }
+    }
+}
+
+impl From<StoredCveSource> for CveSource {
+    fn from(source: StoredCveSource) -> Self {
+        match source {
+            StoredCveSource::Cna => Self::Cna,
+            StoredCveSource::CisaAdp => Self::CisaAdp,
+            StoredCveSource::Nvd => Self::Nvd,
+        }
+    }
+}
+
 impl<T> StoredStatement<T> {
     /// What is stored for a statement; `text` stores a text.
     pub(super) fn of<'a>(statement: &'a Statement, text: impl FnOnce(&'a str) -> T) -> Self {
@@ -182,6 +221,9 @@ impl<T> StoredStatement<T> {
             Statement::UbuntuPriority(word) => Self::UbuntuPriority(text(word)),
             Statement::Cvss(version, vector) => Self::Cvss((*version).into(), text(vector)),
             Statement::Word(word) => Self::Word(text(word)),
+            Statement::Cve(source, version, vector) => {
+                Self::Cve((*source).into(), (*version).into(), text(vector))
+            }
         }
     }
 
@@ -194,6 +236,9 @@ impl<T> StoredStatement<T> {
             Self::UbuntuPriority(word) => Statement::UbuntuPriority(text(word)?),
             Self::Cvss(version, vector) => Statement::Cvss((*version).into(), text(vector)?),
             Self::Word(word) => Statement::Word(text(word)?),
+            Self::Cve(source, version, vector) => {
+                Statement::Cve((*source).into(), (*version).into(), text(vector)?)
+            }
         })
     }
 }
@@ -257,6 +302,7 @@ impl Entry {
             custom_ranges,
             versions,
             last_known,
+            notes,
             fix_dates,
         } = entry;
         Self {
@@ -282,6 +328,16 @@ impl Entry {
                 End::LastAffected(version) => StoredEnd::LastAffected(interned.text(version)),
                 End::Before(version) => StoredEnd::Before(interned.text(version)),
             }),
+            notes: notes
+                .iter()
+                .map(|note| match note {
+                    Note::Unimportant => StoredNote::Unimportant,
+                    Note::Undetermined(of) => StoredNote::Undetermined(interned.text(of)),
+                    Note::Postponed(of) => StoredNote::Postponed(interned.text(of)),
+                    Note::WontFix(of) => StoredNote::WontFix(interned.text(of)),
+                    Note::EndOfLife(of) => StoredNote::EndOfLife(interned.text(of)),
+                })
+                .collect(),
             fix_dates: fix_dates
                 .iter()
                 .map(|of| StoredDate {
@@ -307,7 +363,8 @@ impl Entry {
             match statement {
                 StoredStatement::UbuntuPriority(of)
                 | StoredStatement::Cvss(_, of)
-                | StoredStatement::Word(of) => *of = text(*of),
+                | StoredStatement::Word(of)
+                | StoredStatement::Cve(_, _, of) => *of = text(*of),
             }
         }
         for event in self
@@ -331,6 +388,15 @@ impl Entry {
                 | StoredEnd::LastAffected(version)
                 | StoredEnd::Before(version),
             ) => *version = text(*version),
+        }
+        for note in &mut self.notes {
+            match note {
+                StoredNote::Unimportant => {}
+                StoredNote::Undetermined(of)
+                | StoredNote::Postponed(of)
+                | StoredNote::WontFix(of)
+                | StoredNote::EndOfLife(of) => *of = text(*of),
+            }
         }
         for date in &mut self.fix_dates {
             date.version = text(date.version);
@@ -360,6 +426,48 @@ fn events(range: &Range, interned: &mut Interned) -> Vec<StoredEvent> {
         Event::Limit(version) => StoredEvent::Limit(interned.text(version)),
     });
     events.collect()
+}
+
+/// What is known about a CVE.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredCve<'a> {
+    pub(super) id: &'a str,
+    is_rejected: bool,
+    title: &'a str,
+    #[serde(borrow)]
+    statements: Vec<StoredStatement<&'a str>>,
+}
+
+impl<'a> StoredCve<'a> {
+    pub(super) fn of(record: &'a CveRecord) -> Self {
+        // A new field of a record has to be stored.
+        let CveRecord {
+            id,
+            is_rejected,
+            title,
+            statements,
+        } = record;
+        let statements = statements.iter();
+        Self {
+            id,
+            is_rejected: *is_rejected,
+            title,
+            statements: statements
+                .map(|statement| StoredStatement::of(statement, |text| text))
+                .collect(),
+        }
+    }
+
+    pub(super) fn record(&self) -> Result<CveRecord, IndexError> {
+        let statements = self.statements.iter();
+        let statements = statements.map(|of| of.statement(|text| Ok((*text).to_owned())));
+        Ok(CveRecord {
+            id: self.id.to_owned(),
+            is_rejected: self.is_rejected,
+            title: self.title.to_owned(),
+            statements: statements.collect::<Result<_, _>>()?,
+        })
+    }
 }
 
 /// Decodes the entries of a package, of a bounded size together.
@@ -421,6 +529,7 @@ impl<'a> Decoder<'a> {
                 Some(StoredEnd::LastAffected(of)) => Some(End::LastAffected(self.text(*of)?)),
                 Some(StoredEnd::Before(of)) => Some(End::Before(self.text(*of)?)),
             },
+            notes: self.notes(&entry.notes)?,
             fix_dates: self.fix_dates(&entry.fix_dates)?,
         })
     }
@@ -439,6 +548,19 @@ impl<'a> Decoder<'a> {
             Ok(Range { events })
         };
         ranges.iter().map(range).collect()
+    }
+
+    fn notes(&mut self, notes: &[StoredNote]) -> Result<Vec<Note>, IndexError> {
+        let note = |note: &StoredNote| {
+            Ok(match note {
+                StoredNote::Unimportant => Note::Unimportant,
+                StoredNote::Undetermined(of) => Note::Undetermined(self.text(*of)?),
+                StoredNote::Postponed(of) => Note::Postponed(self.text(*of)?),
+                StoredNote::WontFix(of) => Note::WontFix(self.text(*of)?),
+                StoredNote::EndOfLife(of) => Note::EndOfLife(self.text(*of)?),
+            })
+        };
+        notes.iter().map(note).collect()
     }
 
     fn fix_dates(&mut self, dates: &[StoredDate]) -> Result<Vec<FixDate>, IndexError> {

@@ -4,6 +4,7 @@ use super::builder::Builder;
 use super::*;
 use crate::advisory::collection::{Collection, Read};
 use crate::advisory::osv;
+use crate::severity::cve;
 use proptest::prelude::*;
 use std::io::Cursor;
 
@@ -316,4 +317,40 @@ fn a_source_takes_no_space_from_others() {
         .map(|found| found.advisory.id.as_str())
         .collect();
     assert_eq!(ids, ["X-1", "X-2", "X-4"]);
+}
+
+#[test]
+fn what_is_known_about_a_cve_is_found_by_its_name() {
+    let mut file = Cursor::new(Vec::new());
+    let mut builder = Builder::new(&mut file, now(), None).unwrap();
+    let list = builder.source(SourceKind::CveList, "cves".to_owned());
+    let nvd = builder.source(SourceKind::Nvd, "nvd.json".to_owned());
+    let lines = include_str!("../../tests/data/cve-list.jsonl").lines();
+    let mut want: BTreeMap<String, CveRecord> = BTreeMap::new();
+    let mut add = |builder: &mut Builder<'_, _>, source, record: CveRecord| {
+        builder.add_cve(source, "record", record.clone());
+        match want.get_mut(&record.id) {
+            Some(before) => before.merge(record),
+            None => drop(want.insert(record.id.clone(), record)),
+        }
+    };
+    for line in lines {
+        add(&mut builder, list, cve::decode(line.as_bytes()).unwrap());
+    }
+    let records = include_bytes!("../../tests/data/nvd.json");
+    cve::read_nvd(records, |record| add(&mut builder, nvd, record.unwrap())).unwrap();
+    // An advisory about the same CVE is something else.
+    let id = want.keys().next().unwrap().clone();
+    let advisory = record(&id, "2025-01-02T00:00:00Z", ("npm", &id), "1");
+    builder.add(list, "record", advisory).unwrap();
+    let built = builder.finish().unwrap();
+    assert_eq!(built.packages, 1);
+    let file = file.into_inner();
+    let index = Index::open(&file).unwrap();
+    assert!(want.values().any(|of| of.statements.len() > 1), "{want:?}");
+    for (id, want) in want {
+        assert_eq!(index.cve(&id), Ok(Some(want)));
+    }
+    assert_eq!(index.cve("CVE-1999-0001"), Ok(None));
+    assert_eq!(index.get(&Ecosystem::Npm, &id).unwrap().len(), 1);
 }

@@ -363,3 +363,177 @@ fn the_advisories_of_a_package_are_looked_up_once_for_all_its_versions() {
     assert_eq!(matches.findings.len(), 3);
     assert_eq!(lookups.get(), 1);
 }
+
+/// An entry about the package with a range from the beginning and these fields.
+fn debian(id: &str, events: &str, urgency: &str) -> String {
+    format!(
+        r#"{{"id": "{id}", "affected": [{{"package": {{"ecosystem": "Debian:12", "name": "linux"}}, "ranges": [{{"type": "ECOSYSTEM", "events": [{events}]}}], "ecosystem_specific": {{"urgency": "{urgency}"}}}}]}}"#
+    )
+}
+
+/// The findings of packages that were built from one source package.
+fn of_linux(packages: &[&str], records: &[String]) -> Vec<Finding> {
+    let source = || Source {
+        name: "linux".to_owned(),
+        version: "6.1.0-1".to_owned(),
+    };
+    let packages = packages.iter().map(|name| Package {
+        source: Some(source()),
+        ..package("Debian:12", name, "6.1.0-1")
+    });
+    matched(&packages.collect::<Vec<_>>(), records).findings
+}
+
+#[test]
+fn what_its_publishers_call_unimportant_does_not_count() {
+    let fixed = r#"{"introduced": "0"}, {"fixed": "6.1.2-1"}"#;
+    let records = [
+        debian("DEBIAN-CVE-2022-0001", fixed, "unimportant"),
+        debian("DEBIAN-CVE-2022-0002", ALL, "unimportant"),
+        // Another advisory says that it matters.
+        debian("DSA-1-1", ALL, "not yet assigned").replacen(
+            '{',
+            r#"{"upstream": ["CVE-2022-0002"], "#,
+            1,
+        ),
+        debian("DEBIAN-CVE-2022-0003", ALL, "not yet assigned"),
+        debian("MAL-1", ALL, "unimportant"),
+    ];
+    let findings = of_linux(&["linux-image-6.1.0-1-amd64"], &records);
+    let why: Vec<_> = findings
+        .iter()
+        .map(|f| {
+            (
+                f.id.as_str(),
+                f.not_counted.as_ref().map(NotCounted::as_str),
+            )
+        })
+        .collect();
+    assert_eq!(
+        why,
+        [
+            ("CVE-2022-0001", Some("Unimportant")),
+            ("CVE-2022-0002", None),
+            ("CVE-2022-0003", None),
+            ("MAL-1", None),
+        ]
+    );
+}
+
+#[test]
+fn findings_of_the_kernel_do_not_count_for_its_header_files() {
+    let fixed = r#"{"introduced": "0"}, {"fixed": "6.1.2-1"}"#;
+    let records = [
+        debian("DEBIAN-CVE-2022-0001", fixed, "high"),
+        debian("DEBIAN-CVE-2022-0002", ALL, "not yet assigned"),
+    ];
+    let why = |packages: &[&str]| -> Vec<Option<String>> {
+        let findings = of_linux(packages, &records);
+        let why = findings.iter().map(|f| f.not_counted.as_ref());
+        why.map(|why| why.map(ToString::to_string)).collect()
+    };
+    let headers = "the packages are header files of the kernel and not the kernel";
+    assert_eq!(why(&["linux-libc-dev"]), vec![Some(headers.to_owned()); 2]);
+    assert_eq!(
+        why(&["linux-libc-dev", "linux-image-6.1.0-1-amd64"]),
+        [None, None]
+    );
+}
+
+#[test]
+fn what_a_publisher_says_about_fixing_is_the_state_if_nothing_is_fixed() {
+    let release = |state: &str| {
+        format!(r#"{{"linux": {{"CVE-2022-0001": {{"releases": {{"bookworm": {state}}}}}}}}}"#)
+    };
+    let wont_fix = r#"{"status": "open", "nodsa": "Minor issue", "nodsa_reason": "ignored"}"#;
+    let postponed = r#"{"status": "open", "nodsa": "Later", "nodsa_reason": "postponed"}"#;
+    let ended =
+        r#"{"status": "open", "urgency": "end-of-life", "nodsa": "x", "nodsa_reason": "ignored"}"#;
+    let undetermined = r#"{"status": "undetermined"}"#;
+    let never = r#"{"status": "resolved", "fixed_version": "0"}"#;
+    let open = debian("DEBIAN-CVE-2022-0001", ALL, "not yet assigned");
+    let fixed = debian(
+        "DSA-1-1",
+        r#"{"introduced": "0"}, {"fixed": "6.1.2-1"}"#,
+        "",
+    )
+    .replacen('{', r#"{"upstream": ["CVE-2022-0001"], "#, 1);
+    let state = |tracked: &[&str], records: &[&String]| {
+        let records: Vec<&str> = records.iter().map(|record| record.as_str()).collect();
+        let mut all = advisories(&records);
+        for state in tracked {
+            let text = release(state);
+            crate::advisory::debian::read(text.as_bytes(), |advisory| {
+                all.push(Arc::new(advisory.unwrap()));
+            })
+            .unwrap();
+        }
+        let package = package("Debian:12", "linux", "6.1.0-1");
+        let matches = match_packages(&[package], naming(&all), None);
+        let states = matches.findings.into_iter().map(|finding| finding.state);
+        states.collect::<Vec<_>>()
+    };
+    let reason = "Minor issue".to_owned();
+    assert_eq!(state(&[wont_fix], &[]), [State::WontFix(reason.clone())]);
+    assert_eq!(
+        state(&[postponed], &[]),
+        [State::Postponed("Later".to_owned())]
+    );
+    assert_eq!(state(&[ended], &[]), [State::EndOfLife(String::new())]);
+    let unknown = "Debian has not determined whether the package is affected".to_owned();
+    assert_eq!(state(&[undetermined], &[]), [State::Unknown(unknown)]);
+    assert_eq!(state(&[never], &[]), []);
+    // Of several advisories, a fixed version counts first, then what leaves the least hope.
+    assert_eq!(
+        state(&[wont_fix], &[&fixed]),
+        [State::Fixed("6.1.2-1".to_owned())]
+    );
+    assert_eq!(
+        state(&[postponed, wont_fix], &[&open]),
+        [State::WontFix(reason)]
+    );
+    assert_eq!(state(&[undetermined], &[&open]), [State::Open]);
+    assert_eq!(state(&[never], &[&open]), [State::Open]);
+}
+
+#[test]
+fn what_is_known_about_a_cve_is_added_where_advisories_say_nothing() {
+    let high = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:H/A:N";
+    let titled = record("X-1", r#"["CVE-2022-0001"]"#, "npm", "a", ALL);
+    let untitled = titled.replace("About X-1", "").replace("0001", "0002");
+    let rated = titled
+        .replacen('{', r#"{"database_specific": {"severity": "LOW"}, "#, 1)
+        .replace("0001", "0003")
+        .replace("About X-1", "");
+    let records = [
+        titled,
+        untitled.replace("X-1", "X-2"),
+        rated.replace("X-1", "X-3"),
+        record("X-4", "[]", "npm", "a", ALL),
+    ];
+    let mut matches = matched(&[package("npm", "a", "1.0.0")], &records);
+    matches.describe(|id| {
+        let text = format!(
+            r#"{{"cveMetadata": {{"cveId": "{id}"}}, "containers": {{"cna": {{"title": "The CVE", "metrics": [{{"cvssV3_1": {{"vectorString": "{high}"}}}}]}}}}}}"#
+        );
+        crate::severity::cve::decode(text.as_bytes()).ok()
+    });
+    let shown = matches.findings.iter().map(|finding| {
+        let source = finding
+            .rating
+            .source
+            .as_ref()
+            .map(|(_, source)| source.as_str());
+        let (severity, source) = (finding.rating.severity, source.unwrap_or("-"));
+        format!("{} {severity} {source} {}", finding.id, finding.title)
+    });
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [
+            "CVE-2022-0001 High CVE-2022-0001 About X-1",
+            "CVE-2022-0002 High CVE-2022-0002 The CVE",
+            "CVE-2022-0003 Low X-3 The CVE",
+            "X-4 Unknown - About X-4",
+        ]
+    );
+}

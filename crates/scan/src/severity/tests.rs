@@ -12,6 +12,9 @@ fn rated(statements: &[(&str, &str)]) -> (Severity, Option<String>) {
         .iter()
         .filter_map(|(kind, score)| match *kind {
             "word" => Statement::of_word(score),
+            "CNA" => Statement::of_cve(CveSource::Cna, score),
+            "CISA-ADP" => Statement::of_cve(CveSource::CisaAdp, score),
+            "NVD" => Statement::of_cve(CveSource::Nvd, score),
             kind => Statement::of_osv(kind, score),
         })
         .collect();
@@ -22,6 +25,9 @@ fn rated(statements: &[(&str, &str)]) -> (Severity, Option<String>) {
             Statement::UbuntuPriority(word) => format!("ubuntu {word}"),
             Statement::Cvss(version, _) => format!("cvss {}", version.as_str()),
             Statement::Word(word) => format!("word {word}"),
+            Statement::Cve(source, version, _) => {
+                format!("{} {}", source.as_str(), version.as_str())
+            }
         }
     });
     (rating.severity, source)
@@ -30,6 +36,12 @@ fn rated(statements: &[(&str, &str)]) -> (Severity, Option<String>) {
 #[test]
 fn the_statement_that_counts_first_gives_the_severity() {
     let all = [
+        ("NVD", HIGH_31),
+        ("CISA-ADP", HIGH_20),
+        ("CNA", HIGH_20),
+        ("CNA", MEDIUM_40),
+        ("CNA", CRITICAL_30),
+        ("CNA", HIGH_31),
         ("word", "LOW"),
         ("CVSS_V2", HIGH_20),
         ("CVSS_V4", MEDIUM_40),
@@ -38,12 +50,18 @@ fn the_statement_that_counts_first_gives_the_severity() {
         ("Ubuntu", "medium"),
     ];
     for (count, want) in [
-        (6, (Severity::Medium, "ubuntu medium")),
-        (5, (Severity::High, "cvss 3.1")),
-        (4, (Severity::Critical, "cvss 3.0")),
-        (3, (Severity::Medium, "cvss 4.0")),
-        (2, (Severity::Critical, "cvss 2.0")),
-        (1, (Severity::Low, "word low")),
+        (12, (Severity::Medium, "ubuntu medium")),
+        (11, (Severity::High, "cvss 3.1")),
+        (10, (Severity::Critical, "cvss 3.0")),
+        (9, (Severity::Medium, "cvss 4.0")),
+        (8, (Severity::Critical, "cvss 2.0")),
+        (7, (Severity::Low, "word low")),
+        (6, (Severity::High, "CNA 3.1")),
+        (5, (Severity::Critical, "CNA 3.0")),
+        (4, (Severity::Medium, "CNA 4.0")),
+        (3, (Severity::Critical, "CNA 2.0")),
+        (2, (Severity::Critical, "CISA-ADP 2.0")),
+        (1, (Severity::High, "NVD 3.1")),
     ] {
         let (severity, source) = rated(&all[..count]);
         assert_eq!((severity, source.as_deref()), (want.0, Some(want.1)));

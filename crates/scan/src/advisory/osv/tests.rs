@@ -125,6 +125,36 @@ fn malicious_packages_and_information_are_kinds_of_their_own() {
 }
 
 #[test]
+fn the_urgency_of_debian_is_read() {
+    let entry = |ecosystem: &str, urgency: &str| {
+        let text = format!(
+            r#""affected": [{{"package": {{"ecosystem": "{ecosystem}", "name": "a"}}, "ecosystem_specific": {{"urgency": {urgency}}}}}]"#
+        );
+        let entry = record(&text).unwrap().affected.remove(0);
+        (entry.notes, entry.statements)
+    };
+    let low = Statement::of_word("low").unwrap();
+    for (urgency, notes, statements) in [
+        (r#""unimportant""#, vec![Note::Unimportant], vec![]),
+        (
+            r#""end-of-life""#,
+            vec![Note::EndOfLife(String::new())],
+            vec![],
+        ),
+        (r#""low**""#, vec![], vec![low]),
+        (r#""not yet assigned""#, vec![], vec![]),
+        ("1", vec![], vec![]),
+    ] {
+        assert_eq!(
+            entry("Debian:12", urgency),
+            (notes, statements),
+            "{urgency}"
+        );
+        assert_eq!(entry("Ubuntu:22.04:LTS", urgency), (vec![], vec![]));
+    }
+}
+
+#[test]
 fn the_end_beside_a_range_is_read_if_it_is_one() {
     for (text, want) in [
         ("<= 2.14.1", Some(End::LastAffected("2.14.1".to_owned()))),

@@ -1,21 +1,10 @@
 //! Which versions ranges contain.
 
 use super::*;
-use crate::advisory::Kind;
 use crate::version::PARSED;
 
 fn entry(ecosystem: &str) -> Affected {
-    Affected {
-        ecosystem: Ecosystem::parse(ecosystem).unwrap(),
-        name: "a".to_owned(),
-        kind: Kind::Vulnerability,
-        statements: Vec::new(),
-        ranges: Vec::new(),
-        custom_ranges: Vec::new(),
-        versions: Vec::new(),
-        last_known: None,
-        fix_dates: Vec::new(),
-    }
+    Affected::of(Ecosystem::parse(ecosystem).unwrap(), "a".to_owned())
 }
 
 /// Events as `+` introduced, `-` fixed, `=` last affected, `<` limit.

@@ -1,7 +1,10 @@
 //! Files that somebody damaged, cut or wrote.
 
 use super::*;
+use crate::severity::{CveSource, Statement};
 use layout::{HEADER_SIZE, SLOT_SIZE};
+
+const CVE: &str = "CVE-2025-1";
 
 /// Two advisories about two packages each.
 fn two() -> Vec<Advisory> {
@@ -29,8 +32,24 @@ fn small() -> Vec<u8> {
     let catalog =
         r#"{"vulnerabilities": [{"cveID": "CVE-2021-44228", "dateAdded": "2021-12-10"}]}"#;
     builder.add_known_exploited(source, KnownExploited::read(catalog.as_bytes()).unwrap());
+    builder.add_cve(source, "record", cve_record());
     builder.finish().unwrap();
     file.into_inner()
+}
+
+fn cve_record() -> CveRecord {
+    CveRecord {
+        id: CVE.to_owned(),
+        is_rejected: false,
+        title: "Title".to_owned(),
+        statements: vec![
+            Statement::of_cve(
+                CveSource::Nvd,
+                "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H",
+            )
+            .unwrap(),
+        ],
+    }
 }
 
 /// Everything that an index says: each part, or the error of it.
@@ -40,6 +59,7 @@ struct All {
     sources: Result<Vec<Source>, IndexError>,
     exploited: Result<Option<KnownExploited>, IndexError>,
     advisories: Vec<Result<Vec<Found>, IndexError>>,
+    cve: Result<Option<CveRecord>, IndexError>,
 }
 
 impl All {
@@ -54,6 +74,7 @@ impl All {
             advisories: packages
                 .map(|(ecosystem, name)| index.get(ecosystem, name))
                 .collect(),
+            cve: index.cve(CVE),
         })
     }
 
@@ -62,6 +83,7 @@ impl All {
         let advisories = self.advisories.iter().zip(&of.advisories);
         self.built == of.built
             && (self.sources.is_err() || self.sources == of.sources)
+            && (self.cve.is_err() || self.cve == of.cve)
             && (self.exploited.is_err() || self.exploited == of.exploited)
             && advisories.into_iter().all(|(a, b)| a.is_err() || a == b)
     }

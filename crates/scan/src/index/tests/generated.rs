@@ -1,8 +1,8 @@
 //! Generated advisories are read as they were stored.
 
 use super::*;
-use crate::advisory::{Affected, End, Event, FixDate, Kind, Range};
-use crate::severity::{CvssVersion, Statement};
+use crate::advisory::{Affected, End, Event, FixDate, Kind, Note, Range};
+use crate::severity::{CveSource, CvssVersion, Statement};
 use jiff::civil::Date;
 
 const ECOSYSTEMS: &[&str] = &[
@@ -41,12 +41,15 @@ fn ranges() -> impl Strategy<Value = Vec<Range>> {
 }
 
 fn statements() -> impl Strategy<Value = Vec<Statement>> {
-    let statement = (0_u8..6, text()).prop_map(|(kind, text)| match kind {
+    let statement = (0_u8..9, text()).prop_map(|(kind, text)| match kind {
         0 => Statement::UbuntuPriority(text),
         1 => Statement::Word(text),
         2 => Statement::Cvss(CvssVersion::V20, text),
         3 => Statement::Cvss(CvssVersion::V30, text),
         4 => Statement::Cvss(CvssVersion::V31, text),
+        5 => Statement::Cve(CveSource::Cna, CvssVersion::V31, text),
+        6 => Statement::Cve(CveSource::CisaAdp, CvssVersion::V40, text),
+        7 => Statement::Cve(CveSource::Nvd, CvssVersion::V20, text),
         _ => Statement::Cvss(CvssVersion::V40, text),
     });
     prop::collection::vec(statement, 0..3)
@@ -77,37 +80,41 @@ fn entry() -> impl Strategy<Value = Affected> {
             source,
         },
     );
+    let note = (0_u8..5, text()).prop_map(|(kind, reason)| match kind {
+        0 => Note::Unimportant,
+        1 => Note::Undetermined(reason),
+        2 => Note::Postponed(reason),
+        3 => Note::WontFix(reason),
+        _ => Note::EndOfLife(reason),
+    });
+    let more = (
+        prop::collection::vec(note, 0..3),
+        prop::collection::vec(date, 0..3),
+    );
     let name = prop::sample::select(&["a", "b", "a/b", "ä"][..]);
     let ecosystem = prop::sample::select(ECOSYSTEMS);
     let package = (ecosystem, name, kind, statements());
-    (
-        package,
-        ranges(),
-        ranges(),
-        texts(),
-        last_known,
-        prop::collection::vec(date, 0..3),
+    (package, ranges(), ranges(), texts(), last_known, more).prop_map(
+        |(
+            (ecosystem, name, kind, statements),
+            ranges,
+            custom_ranges,
+            versions,
+            last_known,
+            (notes, fix_dates),
+        )| Affected {
+            ecosystem: Ecosystem::parse(ecosystem).unwrap(),
+            name: name.to_owned(),
+            kind,
+            statements,
+            ranges,
+            custom_ranges,
+            versions,
+            last_known,
+            notes,
+            fix_dates,
+        },
     )
-        .prop_map(
-            |(
-                (ecosystem, name, kind, statements),
-                ranges,
-                custom_ranges,
-                versions,
-                last_known,
-                fix_dates,
-            )| Affected {
-                ecosystem: Ecosystem::parse(ecosystem).unwrap(),
-                name: name.to_owned(),
-                kind,
-                statements,
-                ranges,
-                custom_ranges,
-                versions,
-                last_known,
-                fix_dates,
-            },
-        )
 }
 
 fn advisory() -> impl Strategy<Value = Advisory> {
