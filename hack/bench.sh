@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Measures, and writes bench/results.md: exec to Eviction on a cluster of its own, the controller with
-# 10,000 Incidents that wait, expressions beside the API server's own engine, and admission reviews beside a
-# handler that allows everything.
+# 10,000 Incidents that wait, expressions beside the API server's own engine, admission reviews beside a
+# handler that allows everything, and packages matched beside osv-scanner.
 #
-# usage: bench.sh [exec|waiting|expressions|admission]      one part alone; what the page says of the others stays
+# usage: bench.sh [exec|waiting|expressions|admission|scan]      one part alone; what the page says of the others stays
 #
 # EXECS=900 says how many shells are run by exec, in pairs with a bare client that evicts a pod, in
 # RUNS=3 runs; each waits for the pod before to be replaced.
 # BY_APPLICATION=2 says how many come after them that the application itself starts: a third would open
 # the circuit breaker. RESTED=5 says how many come after these, by exec, each after 100 seconds in which
 # nothing happens. INCIDENTS=10000 says how many wait. ROUNDS=100 says how often each side of the
-# expressions has its turn. TURNS=10 says how often each side of the reviews has its turns.
+# expressions has its turn. TURNS=10 says how often each side of the reviews has its turns. ADVISORIES names a
+# directory with the archives of OSV, PyPI/all.zip and so on, for scan; without it, they are downloaded.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # What is built is looked for here, whatever the caller builds elsewhere.
@@ -19,9 +20,9 @@ export CARGO_TARGET_DIR=$PWD/target
 . hack/steps.sh
 part=${1:-all}
 case $part in
-all | exec | waiting | expressions | admission) ;;
+all | exec | waiting | expressions | admission | scan) ;;
 *)
-	printf 'bench.sh: no part is called %s; there are: exec waiting expressions admission\n' "$part" >&2
+	printf 'bench.sh: no part is called %s; there are: exec waiting expressions admission scan\n' "$part" >&2
 	exit 2
 	;;
 esac
@@ -34,11 +35,12 @@ said() {
 		/^## Waiting Incidents/ { now = "waiting" }
 		/^## Expressions beside/ { now = "expressions" }
 		/^## Admission reviews/ { now = "admission" }
+		/^## Advisories/ { now = "scan" }
 		now == part' "$page"
 }
 
 # shellcheck disable=SC2154 # $logs comes from steps.sh
-for each in exec waiting expressions admission; do
+for each in exec waiting expressions admission scan; do
 	said "$each" >"$logs/said-$each"
 done
 is() { [ "$part" = all ] || [ "$part" = "$1" ]; }
@@ -52,6 +54,21 @@ if is admission; then
 	step "programs" cargo build --locked --release -p bailiff-bench --bin bailiff-bench-admission
 	target/release/bailiff-bench-admission --rounds "${TURNS:-10}" >"$logs/said-admission"
 fi
+if is scan; then
+	step "programs" cargo build --locked --release -p bailiff -p bailiff-bench --bin bailiff --bin bailiff-bench-scan
+	step "osv-scanner" hack/osv-scanner.sh
+	if [ -z "${ADVISORIES:-}" ]; then
+		ADVISORIES=$logs/advisories
+		for ecosystem in Go Maven PyPI crates.io; do
+			mkdir -p "$ADVISORIES/$ecosystem"
+			step "advisories of $ecosystem" curl -sSf -o "$ADVISORIES/$ecosystem/all.zip" \
+				"https://osv-vulnerabilities.storage.googleapis.com/$ecosystem/all.zip"
+		done
+	fi
+	printf '\n' >"$logs/said-scan"
+	target/release/bailiff-bench-scan --advisories "$ADVISORIES" --bailiff target/release/bailiff \
+		--peer "$(hack/osv-scanner.sh)" >>"$logs/said-scan"
+fi
 if is exec || is waiting; then
 	# shellcheck source=hack/bench-cluster.sh
 	. hack/bench-cluster.sh
@@ -64,5 +81,5 @@ if is waiting; then
 	target/debug/bailiff-bench-waiting --kubeconfig "$KUBECONFIG" --incidents "${INCIDENTS:-10000}" >"$logs/said-waiting"
 	printf '\n' >>"$logs/said-waiting"
 fi
-cat "$logs/said-exec" "$logs/said-waiting" "$logs/said-expressions" "$logs/said-admission" >"$page"
+cat "$logs/said-exec" "$logs/said-waiting" "$logs/said-expressions" "$logs/said-admission" "$logs/said-scan" >"$page"
 cat "$page"

@@ -10,6 +10,7 @@ use crate::log::LogArgs;
 use anyhow::ensure;
 use bailiff_cli::check::CheckArgs;
 use bailiff_cli::eval::EvalArgs;
+use bailiff_cli::feed::FeedArgs;
 use bailiff_cli::images::ImagesArgs;
 use bailiff_cli::incidents::IncidentsArgs;
 use bailiff_cli::preview::PreviewArgs;
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Images(Box<ImagesArgs>),
     /// Evaluate a CEL expression
     Eval(EvalArgs),
+    /// Build and inspect the index of advisories for `bailiff scan`
+    Feed(Box<FeedArgs>),
     /// Show what would happen to the pods of a workload at a violation
     Preview(PreviewArgs),
     /// List known vulnerabilities of packages, and what to upgrade

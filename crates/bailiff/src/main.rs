@@ -90,6 +90,10 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
+        Command::Feed(args) => {
+            let mut err = std::io::stderr();
+            runtime()?.block_on(bailiff_cli::feed::run(&args, &mut out, &mut err))?;
+        }
         Command::Preview(args) => {
             let mut err = std::io::stderr();
             runtime()?.block_on(bailiff_cli::preview::run(&args, &mut out, &mut err))?;

@@ -7,6 +7,7 @@
 mod admission;
 pub mod check;
 pub mod eval;
+pub mod feed;
 pub mod images;
 pub mod incidents;
 mod manifests;

@@ -6,6 +6,7 @@
 //! unknown.
 
 pub mod collection;
+mod dates;
 pub mod debian;
 pub mod debian_list;
 pub mod osv;
@@ -133,7 +134,7 @@ pub struct FixDate {
     pub version: String,
     /// The day.
     pub date: Date,
-    /// Who says so, such as `DSA-5380-1`.
+    /// Who says so, such as `DSA-5380-1`, or [`FixDate::INDEX`].
     pub source: String,
 }
 

@@ -195,6 +195,30 @@ impl Ecosystem {
             | Self::Maven => None,
         }
     }
+
+    /// Whether these are the packages of a subscription.
+    #[must_use]
+    pub fn is_of_subscription(&self) -> bool {
+        self.without_subscription() != *self
+    }
+
+    /// The same release with the packages that need no subscription.
+    #[must_use]
+    pub fn without_subscription(&self) -> Self {
+        match self {
+            Self::Ubuntu { release, pro: _ } => Self::Ubuntu {
+                release: release.clone(),
+                pro: false,
+            },
+            Self::Debian(_)
+            | Self::Alpine(_)
+            | Self::PyPi
+            | Self::Npm
+            | Self::Go
+            | Self::CratesIo
+            | Self::Maven => self.clone(),
+        }
+    }
 }
 
 /// Why a text is no ecosystem of a package, and what to write instead.
@@ -361,5 +385,14 @@ mod tests {
         );
         assert_eq!(of("Ubuntu:Pro:22.04:LTS"), None);
         assert_eq!(of("Debian:12"), None);
+        let without = |name: &str| {
+            let ecosystem = Ecosystem::parse(name).unwrap();
+            let without = ecosystem.without_subscription().to_string();
+            (without, ecosystem.is_of_subscription())
+        };
+        let release = "Ubuntu:22.04:LTS".to_owned();
+        assert_eq!(without("Ubuntu:Pro:22.04:LTS"), (release.clone(), true));
+        assert_eq!(without("Ubuntu:22.04:LTS"), (release, false));
+        assert_eq!(without("Go"), ("Go".to_owned(), false));
     }
 }

@@ -13,6 +13,7 @@ pub mod content;
 pub mod counting;
 pub mod ecosystem;
 pub mod ignore;
+pub mod index;
 pub mod inventory;
 pub mod json;
 pub mod known_exploited;

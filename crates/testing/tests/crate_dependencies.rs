@@ -45,7 +45,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("testing", &["api"]),
     ("testbed", &[]),
     ("e2e", &["api", "testbed"]),
-    ("bench", &["api", "cel", "kube", "testbed", "webhook"]),
+    (
+        "bench",
+        &["api", "cel", "kube", "scan", "testbed", "webhook"],
+    ),
 ];
 
 /// Pure crates: no runtime, no client. `oci` is one without its feature [`CLIENT`].

@@ -1,11 +1,12 @@
 //! What is known about the packages.
 //!
 //! Here: where advisories and the catalog of known exploited vulnerabilities come from. Not here: files and archives of
-//! records (`files`), and what a record says (`bailiff_scan::advisory`).
+//! records (`files`), an index (`index`), and what a record says (`bailiff_scan::advisory`).
 //! Invariant: what could not be read is reported, and hides no advisory.
 
 use super::args::ScanArgs;
 use super::errors::Errors;
+use super::index::{self, OfIndex};
 use super::{TEXT_LIMIT, files, shown};
 use crate::Error;
 use bailiff_response::messages::escaped;
@@ -16,12 +17,14 @@ use jiff::Timestamp;
 use std::path::Path;
 
 /// What is known about the packages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Knowledge {
     /// The advisories that name one of them.
     pub(super) advisories: Advisories,
     /// The catalog of known exploited vulnerabilities. None if none was given.
     pub(super) known_exploited: Option<KnownExploited>,
+    /// The index that they are of. None if they are of `--advisories`.
+    pub(super) index: Option<OfIndex>,
     /// What could not be read.
     pub(super) errors: Errors,
 }
@@ -40,6 +43,35 @@ pub(super) fn gather(
         Some(path) => Some(catalog(path)?),
         None => None,
     };
+    let (advisories, index) = if args.advisories.is_empty() {
+        let path = crate::feed::index_path(args.index.as_deref())?;
+        let mut index = index::gather(&path, packages)?;
+        (std::mem::take(&mut index.advisories), Some(index))
+    } else {
+        (of_files(args, packages, now)?, None)
+    };
+    let known_exploited =
+        known_exploited.or_else(|| index.as_ref().and_then(|of| of.known_exploited.clone()));
+    errors.add_first(
+        advisories.errors.iter().map(String::as_str),
+        advisories.failed,
+    );
+    let unreadable = known_exploited.as_ref().map_or(0, |known| known.unreadable);
+    if unreadable > 0 {
+        errors.add(&format!(
+            "{unreadable} entries of the catalog of known exploited vulnerabilities"
+        ));
+    }
+    Ok(Knowledge {
+        advisories,
+        known_exploited,
+        index,
+        errors,
+    })
+}
+
+/// The advisories of the files of `--advisories`.
+fn of_files(args: &ScanArgs, packages: &[Package], now: Timestamp) -> Result<Advisories, Error> {
     let wanted = subjects(packages)
         .into_iter()
         .map(|s| (s.ecosystem, s.name));
@@ -60,21 +92,7 @@ pub(super) fn gather(
             "cannot explain {id}: no advisory about it was read; check the name, or add its advisories with --advisories"
         )));
     }
-    errors.add_first(
-        advisories.errors.iter().map(String::as_str),
-        advisories.failed,
-    );
-    let unreadable = known_exploited.as_ref().map_or(0, |known| known.unreadable);
-    if unreadable > 0 {
-        errors.add(&format!(
-            "{unreadable} entries of the catalog of known exploited vulnerabilities"
-        ));
-    }
-    Ok(Knowledge {
-        advisories,
-        known_exploited,
-        errors,
-    })
+    Ok(advisories)
 }
 
 fn no_advisories(args: &ScanArgs, advisories: &Advisories) -> String {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
+  bailiff scan --packages packages.json                            Match a list with the index
   bailiff scan --packages packages.json --advisories osv/          Match a list with advisories
   bailiff scan --packages - --advisories PyPI/all.zip -o json      Read the list from standard input
   bailiff scan --packages packages.json --advisories osv/ --fail-on high --ignore ignore.yaml
@@ -31,9 +32,13 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE", required = true)]
     pub packages: PathBuf,
     /// Advisories in the format of OSV: a file, a zip archive, or a directory of them with its
-    /// subdirectories. Can be repeated
-    #[arg(long, value_name = "PATH", required = true)]
+    /// subdirectories. Can be repeated. Defaults to the index
+    #[arg(long, value_name = "PATH")]
     pub advisories: Vec<PathBuf>,
+    /// Index that `bailiff feed build` wrote. Defaults to the one in the directory for caches. Not
+    /// used with --advisories
+    #[arg(long, value_name = "FILE", env = "BAILIFF_INDEX")]
+    pub index: Option<PathBuf>,
     /// Catalog of vulnerabilities that are known to be exploited: the JSON file of CISA
     #[arg(long, value_name = "FILE")]
     pub known_exploited: Option<PathBuf>,

@@ -13,6 +13,7 @@ use bailiff_scan::advisory::Kind;
 use bailiff_scan::advisory::collection::Advisories;
 use bailiff_scan::counting::{Counting, Standing};
 use bailiff_scan::ignore::Entry;
+use bailiff_scan::index::Source;
 use bailiff_scan::known_exploited::KnownExploited;
 use bailiff_scan::matching::{Finding, Matches, match_packages};
 use bailiff_scan::severity::Severity;
@@ -49,6 +50,8 @@ pub(super) struct Report {
     pub(super) actions: Vec<Action>,
     pub(super) advisories: Advisories,
     pub(super) known_exploited: Option<KnownExploited>,
+    /// The sources of the index that the packages need. Empty without an index.
+    pub(super) sources: Vec<Source>,
     /// What decides which findings count.
     pub(super) counting: Counting,
     /// Ecosystems of packages for which there are no advisories.
@@ -68,11 +71,18 @@ impl Report {
         let Knowledge {
             advisories,
             known_exploited,
+            index,
             errors: of_advisories,
         } = knowledge;
         errors.append(of_advisories);
         let of = |ecosystem: &_, name: &_| advisories.get(ecosystem, name);
-        let matches = match_packages(&packages, of, known_exploited.as_ref());
+        let mut matches = match_packages(&packages, of, known_exploited.as_ref());
+        let unread = index
+            .as_ref()
+            .and_then(|index| index.describe(&mut matches));
+        if let Some(unread) = unread {
+            errors.add(&unread);
+        }
         let without_advisories = matches.subjects.iter().map(|subject| &subject.ecosystem);
         let without_advisories: BTreeSet<_> = without_advisories
             .filter(|ecosystem| {
@@ -88,6 +98,7 @@ impl Report {
             matches,
             advisories,
             known_exploited,
+            sources: index.map_or_else(Vec::new, |index| index.sources),
             counting,
             errors,
         }

@@ -15,13 +15,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Errors that are kept. Further ones are counted.
-const ERRORS_LIMIT: usize = 100;
+pub(crate) const ERRORS_LIMIT: usize = 100;
 /// Bytes of the advisories that are kept.
 pub const KEPT_LIMIT: usize = 1 << 30;
 /// Bytes of the advisories that are kept of one source, so that one cannot take the place of the others.
 pub const SOURCE_LIMIT: usize = KEPT_LIMIT / 4;
 /// Ecosystems, such as releases of distributions, that are counted although no package is of them.
-const ECOSYSTEMS_LIMIT: usize = 10_000;
+pub(crate) const ECOSYSTEMS_LIMIT: usize = 10_000;
 /// How far after now a record can say that it was changed.
 const FUTURE_LIMIT: SignedDuration = SignedDuration::from_hours(24);
 
@@ -105,13 +105,8 @@ impl Collection {
                 return;
             }
         };
-        let latest = self.now.checked_add(FUTURE_LIMIT).unwrap_or(Timestamp::MAX);
-        if let Some(modified) = advisory.modified.filter(|time| *time > latest) {
-            self.fail(format!(
-                "{place}: modified: must not be in the future, and is {modified}; any other state of {} in this source counts before this one",
-                advisory.id
-            ));
-            advisory.modified = None;
+        if let Some(error) = without_future(&mut advisory, self.now) {
+            self.fail(format!("{place}: {error}"));
         }
         if let Some((id, is_read)) = &mut self.asked {
             *is_read = *is_read || advisory.names().any(|name| is_name(name, id));
@@ -212,6 +207,17 @@ impl Collection {
     }
 }
 
+/// Removes the time at which an advisory was changed if that is in the future, and says so.
+pub(crate) fn without_future(advisory: &mut Advisory, now: Timestamp) -> Option<String> {
+    let latest = now.checked_add(FUTURE_LIMIT).unwrap_or(Timestamp::MAX);
+    let modified = advisory.modified.filter(|time| *time > latest)?;
+    advisory.modified = None;
+    Some(format!(
+        "modified: must not be in the future, and is {modified}; any other state of {} in this source counts before this one",
+        advisory.id
+    ))
+}
+
 /// The states of a record that differ, in the order of the sources.
 fn distinct(states: BTreeMap<Source, Arc<Advisory>>) -> impl Iterator<Item = Arc<Advisory>> {
     let mut seen = BTreeSet::new();
@@ -220,40 +226,40 @@ fn distinct(states: BTreeMap<Source, Arc<Advisory>>) -> impl Iterator<Item = Arc
 }
 
 /// The bytes that an advisory takes, without what an allocator adds.
-fn size(advisory: &Advisory) -> usize {
-    let texts = |texts: &[String]| -> usize {
-        let bytes: usize = texts.iter().map(String::len).sum();
-        bytes + size_of_val(texts)
-    };
-    let entry = |entry: &Affected| -> usize {
-        let ranges = entry.ranges.iter().chain(&entry.custom_ranges);
-        let events = ranges.map(|range| {
-            let versions: usize = range.events.iter().map(|event| event.version().len()).sum();
-            size_of_val(range) + size_of_val(&*range.events) + versions
-        });
-        let dates = entry.fix_dates.iter();
-        let dates = dates.map(|date| date.version.len() + date.source.len());
-        size_of_val(entry)
-            + entry.name.len()
-            + size_of_val(&*entry.statements)
-            + events.sum::<usize>()
-            + texts(&entry.versions)
-            + size_of_val(&*entry.notes)
-            + entry
-                .notes
-                .iter()
-                .map(|note| note.reason().len())
-                .sum::<usize>()
-            + size_of_val(&*entry.fix_dates)
-            + dates.sum::<usize>()
-    };
+pub(crate) fn size(advisory: &Advisory) -> usize {
     size_of_val(advisory)
         + advisory.id.len()
         + advisory.title.len()
-        + texts(&advisory.aliases)
-        + texts(&advisory.upstream)
+        + texts_size(&advisory.aliases)
+        + texts_size(&advisory.upstream)
         + size_of_val(&*advisory.statements)
-        + advisory.affected.iter().map(entry).sum::<usize>()
+        + advisory.affected.iter().map(entry_size).sum::<usize>()
+}
+
+/// The bytes that an entry of an advisory takes, without what an allocator adds.
+pub(crate) fn entry_size(entry: &Affected) -> usize {
+    let ranges = entry.ranges.iter().chain(&entry.custom_ranges);
+    let events = ranges.map(|range| {
+        let versions: usize = range.events.iter().map(|event| event.version().len()).sum();
+        size_of_val(range) + size_of_val(&*range.events) + versions
+    });
+    let dates = entry.fix_dates.iter();
+    let dates = dates.map(|date| date.version.len() + date.source.len());
+    let notes = entry.notes.iter().map(|note| note.reason().len());
+    size_of_val(entry)
+        + entry.name.len()
+        + size_of_val(&*entry.statements)
+        + events.sum::<usize>()
+        + texts_size(&entry.versions)
+        + size_of_val(&*entry.notes)
+        + notes.sum::<usize>()
+        + size_of_val(&*entry.fix_dates)
+        + dates.sum::<usize>()
+}
+
+fn texts_size(texts: &[String]) -> usize {
+    let bytes: usize = texts.iter().map(String::len).sum();
+    bytes + size_of_val(texts)
 }
 
 /// Advisories by the package that they name.
@@ -271,6 +277,12 @@ pub struct Advisories {
 }
 
 impl Advisories {
+    /// Adds an advisory that names a package.
+    pub(crate) fn insert(&mut self, ecosystem: Ecosystem, name: String, advisory: Arc<Advisory>) {
+        let names = self.by_name.entry(ecosystem).or_default();
+        names.entry(name).or_default().push(advisory);
+    }
+
     /// The advisories that name a package, by its normal name. That of an artifact of Maven whose group is not known is
     /// [`groups::any_group`].
     #[must_use]

@@ -305,7 +305,7 @@ fn affected<'a>(inside: Vec<(&'a str, EndOf<'a>)>, scheme: &Versions<'a>) -> Opt
 
 impl Event {
     /// The version at which it happens.
-    pub(super) fn version(&self) -> &str {
+    pub(crate) fn version(&self) -> &str {
         match self {
             Self::Introduced(version)
             | Self::Fixed(version)

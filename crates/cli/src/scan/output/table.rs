@@ -268,6 +268,7 @@ fn sources(report: &Report) -> Vec<String> {
             None => format!("Advisories of {name}: none."),
         });
     }
+    lines.extend(report.sources.iter().map(super::super::index::age));
     if !report.is_complete() {
         lines.push("The result is incomplete.".to_owned());
     }
