@@ -9,6 +9,7 @@
 pub mod child;
 pub mod confinement;
 mod digests;
+mod files;
 mod incomplete;
 mod limits;
 mod process;

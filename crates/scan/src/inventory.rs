@@ -5,7 +5,6 @@
 //! Invariant: pure. What is missing, forged or not read removes no package: a package counts if any file names it, and
 //! what no file explains is listed.
 
-mod base;
 mod coverage;
 mod databases;
 mod distribution;
@@ -15,7 +14,6 @@ mod owners;
 #[cfg(test)]
 mod tests;
 
-pub use base::{Step, guessed_base};
 pub use coverage::{
     BinaryKind, Coverage, LIST_LIMIT, List, NotCovered, NotRead, Removed, Unidentified,
 };

@@ -20,6 +20,23 @@ pub struct View<'t> {
     layers: usize,
 }
 
+/// Where a path leads to.
+enum Place {
+    /// Nothing is there.
+    Missing,
+    /// It has too many symbolic links.
+    TooManyLinks,
+    /// Something.
+    At {
+        /// Its path without symbolic links.
+        path: Vec<u8>,
+        /// The highest node.
+        number: Number,
+        /// The directories that it is merged from. Empty if it is none.
+        merged: Vec<Number>,
+    },
+}
+
 impl<'t> View<'t> {
     pub(super) fn new(tree: &'t Tree, layers: u32) -> Self {
         Self {
@@ -31,6 +48,38 @@ impl<'t> View<'t> {
     /// Where a path leads to, following symbolic links inside the root, also the last one. `/` at its begin is optional.
     #[must_use]
     pub fn resolve(&self, path: &[u8]) -> Resolved<'t> {
+        match self.place(path) {
+            Place::Missing => Resolved::Missing,
+            Place::TooManyLinks => Resolved::TooManyLinks,
+            Place::At { path, number, .. } => match node(&self.tree.nodes, number) {
+                Some(node) => Resolved::Found { path, node },
+                None => Resolved::Missing,
+            },
+        }
+    }
+
+    /// What is directly in a directory, in the order of the names. The path is resolved as in
+    /// [`resolve`](Self::resolve); there is nothing if it leads to no directory.
+    pub fn list(&self, path: &[u8]) -> impl Iterator<Item = Node<'t>> + use<'t> {
+        let nodes = &self.tree.nodes;
+        let merged = match self.place(path) {
+            Place::At { merged, .. } => merged,
+            Place::Missing | Place::TooManyLinks => Vec::new(),
+        };
+        let mut children = children(nodes, &merged);
+        std::iter::from_fn(move || {
+            let highest = children.pop()?;
+            let name = nodes.name(highest);
+            while children.last().is_some_and(|lower| nodes.name(*lower) == name) {
+                children.pop();
+            }
+            Some(highest)
+        })
+        .filter_map(|number| node(nodes, number))
+    }
+
+    /// Where a path leads to.
+    fn place(&self, path: &[u8]) -> Place {
         let nodes = &self.tree.nodes;
         let mut directories = vec![self.roots()];
         let mut found: Vec<u8> = Vec::new();
@@ -44,7 +93,7 @@ impl<'t> View<'t> {
                 continue;
             };
             if last.is_some() {
-                return Resolved::Missing;
+                return Place::Missing;
             }
             if matches!(component, b"" | b".") {
                 continue;
@@ -58,20 +107,20 @@ impl<'t> View<'t> {
                 continue;
             }
             let Some(directory) = directories.last() else {
-                return Resolved::Missing;
+                return Place::Missing;
             };
             let mut above = directory
                 .iter()
                 .filter_map(|root| nodes.find(*root, component));
             let Some(highest) = above.next() else {
-                return Resolved::Missing;
+                return Place::Missing;
             };
             match nodes.get(highest).kind {
-                Kind::Absent | Kind::Whiteout => return Resolved::Missing,
+                Kind::Absent | Kind::Whiteout => return Place::Missing,
                 Kind::Symlink => {
                     links = links.saturating_add(1);
                     if links > MAX_KERNEL_LINKS {
-                        return Resolved::TooManyLinks;
+                        return Place::TooManyLinks;
                     }
                     let target = nodes.target(highest);
                     if target.starts_with(b"/") {
@@ -92,10 +141,20 @@ impl<'t> View<'t> {
             }
             found.extend_from_slice(component);
         }
-        let number = last.or_else(|| directories.last()?.first().copied());
-        match number.and_then(|number| node(nodes, number)) {
-            Some(node) => Resolved::Found { path: found, node },
-            None => Resolved::Missing,
+        let (number, merged) = match last {
+            Some(number) => (Some(number), Vec::new()),
+            None => {
+                let merged = directories.pop().unwrap_or_default();
+                (merged.first().copied(), merged)
+            }
+        };
+        match number {
+            Some(number) => Place::At {
+                path: found,
+                number,
+                merged,
+            },
+            None => Place::Missing,
         }
     }
 

@@ -9,6 +9,7 @@ use super::{Located, Mark, Seen, shown};
 use crate::content::java::Archive;
 use crate::content::{Fact, go, npm, python, rust};
 use crate::ecosystem::Ecosystem;
+use crate::matching::groups;
 use crate::package::Package;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
@@ -235,7 +236,7 @@ fn of_java(archive: &Archive) -> Vec<Named> {
         let name = match &artifact.group {
             Some(group) => format!("{group}:{}", artifact.artifact),
             // The name under which advisories of each group are looked up.
-            None => format!("*:{}", artifact.artifact),
+            None => groups::any_group(&artifact.artifact),
         };
         Named::of(Ecosystem::Maven, &name, &artifact.version)
             .inside(&archive.path)

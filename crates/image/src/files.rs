@@ -1,0 +1,68 @@
+//! The files of an image, for the assembly of its packages.
+//!
+//! Here: the tree and the facts as [`Files`]. Not here: how they were read (`read`), and what they mean together
+//! (`bailiff_scan::inventory`).
+//! Invariant: paths are looked up as a process in the image finds them.
+
+use crate::read::ImageContent;
+use bailiff_oci::tree::{Node, NodeKind, Resolved, View};
+use bailiff_scan::content::Fact;
+use bailiff_scan::inventory::{FileId, Files, Found};
+
+impl Files for ImageContent {
+    fn walk(&self, visit: &mut dyn FnMut(&[u8], FileId)) {
+        for (path, node) in self.tree.view().walk() {
+            if node.kind == NodeKind::File {
+                visit(&path, id(&node));
+            }
+        }
+    }
+
+    fn resolve(&self, path: &[u8]) -> Option<Found> {
+        found(self.tree.view(), path)
+    }
+
+    fn resolve_at(&self, layer: u32, path: &[u8]) -> Option<Found> {
+        found(self.tree.view_to(layer.saturating_add(1)), path)
+    }
+
+    fn list_at(&self, layer: u32, directory: &[u8], visit: &mut dyn FnMut(FileId)) {
+        let view = self.tree.view_to(layer.saturating_add(1));
+        for node in view.list(directory) {
+            if node.kind == NodeKind::File {
+                visit(id(&node));
+            }
+        }
+    }
+
+    fn facts(&self, file: FileId) -> &[Fact] {
+        self.facts(bailiff_oci::tree::FileId {
+            layer: file.layer,
+            ordinal: file.ordinal,
+        })
+    }
+
+    fn layers(&self) -> u32 {
+        self.tree.layers()
+    }
+}
+
+fn found(view: View<'_>, path: &[u8]) -> Option<Found> {
+    match view.resolve(path) {
+        Resolved::Found { node, .. } => match node.kind {
+            NodeKind::File => Some(Found::File(id(&node))),
+            NodeKind::Directory => Some(Found::Directory),
+            NodeKind::Other => Some(Found::Other),
+            // A resolved path leads to none.
+            NodeKind::Symlink(_) => None,
+        },
+        Resolved::Missing | Resolved::TooManyLinks => None,
+    }
+}
+
+fn id(node: &Node<'_>) -> FileId {
+    FileId {
+        layer: node.id.layer,
+        ordinal: node.id.ordinal,
+    }
+}
