@@ -17,7 +17,7 @@ use bailiff_oci::tree::{FileId, NodeKind, Tree};
 use bailiff_oci::{Algorithm, Digest};
 use bailiff_scan::content::Fact;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 
@@ -91,6 +91,22 @@ pub enum Confined {
     Off,
     /// By an allow-list of system calls, and by what Landlock adds; the least of all layers.
     Yes(Landlock),
+}
+
+impl fmt::Display for Confined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "no layer was read",
+            Self::Off => "the layers were read without a sandbox",
+            Self::Yes(Landlock::Full) => "the layers were read in a sandbox",
+            Self::Yes(Landlock::Partial) => {
+                "the layers were read in a sandbox, in which the kernel supports only a part of Landlock"
+            }
+            Self::Yes(Landlock::Unavailable) => {
+                "the layers were read in a sandbox without Landlock, which the kernel does not support"
+            }
+        })
+    }
 }
 
 /// What is in an image.

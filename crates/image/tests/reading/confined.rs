@@ -123,6 +123,10 @@ fn a_process_that_cannot_be_confined_reads_nothing() {
     assert_eq!(incomplete(&content), Vec::<String>::new());
     assert_eq!(facts(&content), pairs(&[("a.fact", "said")]));
     assert_eq!(content.confined, Confined::Off);
+    assert_eq!(
+        content.confined.to_string(),
+        "the layers were read without a sandbox"
+    );
 }
 
 #[test]
@@ -134,6 +138,10 @@ fn without_landlock_the_process_is_confined_by_its_filter_alone() {
         content.confined,
         Confined::Yes(Landlock::Unavailable),
         "which the output has to say"
+    );
+    assert_eq!(
+        content.confined.to_string(),
+        "the layers were read in a sandbox without Landlock, which the kernel does not support"
     );
     assert_eq!(facts(&content), before("open"));
     assert_eq!(incomplete(&content).len(), 1);
