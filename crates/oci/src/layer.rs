@@ -51,7 +51,7 @@ pub struct Limits {
     /// the most.
     pub names: u64,
     /// Lookups in directories that an image requires beyond one for each component of a path: through symbolic links, and
-    /// in lower layers for directories without an entry. Defaults to 2^28.
+    /// in lower layers for directories without an entry. Defaults to 2^25, which take seconds.
     pub lookups: u64,
 }
 
@@ -70,7 +70,7 @@ impl Default for Limits {
             unpacked: Self::UNPACKED,
             entries: Self::ENTRIES,
             names: Self::NAMES,
-            lookups: 256 << 20,
+            lookups: 32 << 20,
         }
     }
 }

@@ -17,9 +17,10 @@ pub use view::View;
 use crate::layer::{CannotUnpack, Entry, Limits};
 use links::Lookups;
 use nodes::Nodes;
+use serde::{Deserialize, Serialize};
 
 /// What brought the content of a file: for a hard link, the entry of its target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct FileId {
     /// The number of the layer, from 0 for the lowest.
     pub layer: u32,
