@@ -65,11 +65,7 @@ pub fn actions(
     let mut actions = Vec::new();
     let mut last: Option<Named> = None;
     for (subject, findings) in of_subject {
-        // Versions of one package follow each other.
-        let named = match last.take().filter(|named| named.is_of(subject)) {
-            Some(named) => named,
-            None => Named::of(subject, &advisories),
-        };
+        let named = Named::after(last.take(), subject, &advisories);
         actions.extend(action(&findings, counting, &named));
         last = Some(named);
     }

@@ -141,11 +141,7 @@ pub fn match_packages(
     let mut last: Option<Named> = None;
     for subject in subjects(packages) {
         let subject = Arc::new(subject);
-        // Versions of one package follow each other.
-        let named = match last.take().filter(|named| named.is_of(&subject)) {
-            Some(named) => named,
-            None => Named::of(&subject, &advisories),
-        };
+        let named = Named::after(last.take(), &subject, &advisories);
         withdrawn.extend(named.withdrawn(&subject.version));
         matches
             .findings
@@ -194,9 +190,19 @@ impl Named {
         }
     }
 
-    /// Whether they are those of the package.
-    pub(crate) fn is_of(&self, subject: &Subject) -> bool {
-        self.ecosystem == subject.ecosystem && self.name == subject.name
+    /// Those of the package before this one if it has the same name, otherwise looks them up. Of sorted packages, the
+    /// versions of one package follow each other.
+    pub fn after(
+        last: Option<Self>,
+        subject: &Subject,
+        advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
+    ) -> Self {
+        let is_same =
+            |last: &Self| last.ecosystem == subject.ecosystem && last.name == subject.name;
+        match last.filter(is_same) {
+            Some(last) => last,
+            None => Self::of(subject, advisories),
+        }
     }
 
     /// What each advisory in force says about a version, sorted by its name.

@@ -15,8 +15,10 @@ use bailiff_scan::severity::Statement;
 pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
     let of = |ecosystem: &_, name: &_| report.advisories.get(ecosystem, name);
     let mut lines = Vec::new();
+    let mut last = None;
     for subject in &report.matches.subjects {
-        let named = Named::of(subject, of);
+        let named = Named::after(last.take(), subject, of);
+        let named = &*last.insert(named);
         let claims = named.claims_about(id, &subject.version);
         if claims.is_empty() {
             continue;
