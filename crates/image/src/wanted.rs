@@ -7,23 +7,8 @@
 
 use bailiff_oci::layer::{Entry, EntryKind};
 use bailiff_oci::tree::{FileId, NodeKind, Resolved, Tree};
-use bailiff_scan::content::Interest;
+use bailiff_scan::content::{Interest, PLACES};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Paths that have a meaning wherever they lead. A path with `/` at its end is a directory whose files are read.
-const PLACES: &[&str] = &[
-    "var/lib/dpkg/status",
-    "var/lib/dpkg/status.d/",
-    "var/lib/dpkg/info/",
-    "var/lib/dpkg/diversions",
-    "lib/apk/db/installed",
-    "usr/lib/apk/db/installed",
-    "etc/os-release",
-    "usr/lib/os-release",
-    "etc/debian_version",
-    "etc/alpine-release",
-    "etc/lsb-release",
-];
 
 /// A file, and a path as which it has to be read.
 type Name = (u32, Vec<u8>);

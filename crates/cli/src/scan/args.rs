@@ -3,11 +3,15 @@
 //! Here: flags, their values and their help. Not here: what the command does with them.
 //! Invariant: each flag is described in `docs/scan.md`.
 
+use super::image::ImageArgs;
 use bailiff_scan::severity::Severity;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
+  bailiff scan nginx:1.27                                          Scan an image of a registry
+  bailiff scan oci:build/image --fail-on high                      Scan an image that a build made
+  bailiff scan docker-archive:image.tar --platform linux/arm64     Scan what docker save wrote
   bailiff scan --packages packages.json                            Match a list with the index
   bailiff scan --packages packages.json --advisories osv/          Match a list with advisories
   bailiff scan --packages - --advisories PyPI/all.zip -o json      Read the list from standard input
@@ -28,9 +32,21 @@ Exit codes: 0 done, 1 an error, 2 the command line is invalid, 3 a finding has t
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ScanArgs {
+    /// The image, and how it is asked for.
+    #[command(flatten)]
+    pub image: ImageArgs,
     /// File with a list of packages; - for standard input
-    #[arg(long, value_name = "FILE", required = true)]
-    pub packages: PathBuf,
+    #[arg(
+        long,
+        value_name = "FILE",
+        required_unless_present = "image",
+        conflicts_with = "image"
+    )]
+    pub packages: Option<PathBuf>,
+    /// Read layers without a sandbox. Use it for images that you trust, where the kernel or another
+    /// sandbox does not allow Bailiff's
+    #[arg(long, requires = "image")]
+    pub no_sandbox: bool,
     /// Advisories in the format of OSV: a file, a zip archive, or a directory of them with its
     /// subdirectories. Can be repeated. Defaults to the index
     #[arg(long, value_name = "PATH")]

@@ -12,9 +12,11 @@ mod counting;
 mod errors;
 pub(crate) mod files;
 pub mod image;
+mod images;
 mod index;
 mod output;
 mod packages;
+mod places;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -57,7 +59,7 @@ fn run_at(
     err: &mut impl Write,
 ) -> Result<ScanOutcome, Error> {
     let counting = counting::gather(args, now)?;
-    let inventory = packages::gather(args, input)?;
+    let inventory = packages::gather(args, input, err)?;
     let knowledge = advisories::gather(args, &inventory.packages, now)?;
     let report = Report::of(inventory, knowledge, counting);
     output::write(args, &report, out, err)?;

@@ -5,21 +5,27 @@
 
 use super::args::ScanArgs;
 use super::errors::Errors;
+use super::images::{self, Images};
 use super::{TEXT_LIMIT, files, shown};
 use crate::Error;
 use bailiff_response::messages::escaped;
+use bailiff_scan::inventory::Located;
 use bailiff_scan::package::Package;
 use bailiff_scan::package_list::{self, LIST_LIMIT, PackageList};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 
 /// The packages that are looked up.
 #[derive(Debug, Default)]
 pub(super) struct Inventory {
-    /// Where they are from, for people: the path of the list.
+    /// Where they are from, for people: the image, or the path of the list.
     pub(super) from: String,
     /// The packages.
     pub(super) packages: Vec<Package>,
+    /// The same packages with their layers and owners. Empty for a list.
+    pub(super) located: Vec<Located>,
+    /// What is known about the images. None for a list.
+    pub(super) images: Option<Images>,
     /// What could not be read.
     pub(super) errors: Errors,
 }
@@ -28,8 +34,15 @@ pub(super) struct Inventory {
 ///
 /// # Errors
 /// If nothing can be read of them.
-pub(super) fn gather(args: &ScanArgs, input: &mut impl Read) -> Result<Inventory, Error> {
-    list(&args.packages, input)
+pub(super) fn gather(
+    args: &ScanArgs,
+    input: &mut impl Read,
+    err: &mut impl Write,
+) -> Result<Inventory, Error> {
+    match &args.packages {
+        Some(path) => list(path, input),
+        None => images::gather(args, err),
+    }
 }
 
 fn list(path: &Path, input: &mut impl Read) -> Result<Inventory, Error> {
@@ -77,5 +90,6 @@ fn list(path: &Path, input: &mut impl Read) -> Result<Inventory, Error> {
         from,
         packages,
         errors,
+        ..Inventory::default()
     })
 }

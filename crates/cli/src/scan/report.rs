@@ -7,13 +7,16 @@
 use super::advisories::Knowledge;
 use super::args::{ScanArgs, UnknownSeverity};
 use super::errors::Errors;
+use super::images::Images;
 use super::packages::Inventory;
+use super::places::Places;
 use bailiff_scan::action::{Action, actions};
 use bailiff_scan::advisory::Kind;
 use bailiff_scan::advisory::collection::Advisories;
 use bailiff_scan::counting::{Counting, Standing};
 use bailiff_scan::ignore::Entry;
 use bailiff_scan::index::Source;
+use bailiff_scan::inventory::{Settled, settle};
 use bailiff_scan::known_exploited::KnownExploited;
 use bailiff_scan::matching::{Finding, Matches, match_packages};
 use bailiff_scan::severity::Severity;
@@ -46,6 +49,12 @@ impl ScanOutcome {
 pub(super) struct Report {
     /// Where the packages are from, for people.
     pub(super) from: String,
+    /// What is known about the images. None for a list of packages.
+    pub(super) images: Option<Images>,
+    /// The layers of the packages.
+    pub(super) places: Places,
+    /// Findings that the distribution has settled, which do not count.
+    pub(super) settled: Vec<Settled>,
     pub(super) matches: Matches,
     pub(super) actions: Vec<Action>,
     pub(super) advisories: Advisories,
@@ -66,6 +75,8 @@ impl Report {
         let Inventory {
             from,
             packages,
+            located,
+            images,
             mut errors,
         } = inventory;
         let Knowledge {
@@ -83,6 +94,7 @@ impl Report {
         if let Some(unread) = unread {
             errors.add(&unread);
         }
+        let settled = settle(&mut matches, &located, of);
         let without_advisories = matches.subjects.iter().map(|subject| &subject.ecosystem);
         let without_advisories: BTreeSet<_> = without_advisories
             .filter(|ecosystem| {
@@ -93,6 +105,9 @@ impl Report {
             .collect();
         Self {
             from,
+            places: Places::of(&matches, &located, images.as_ref()),
+            images,
+            settled,
             actions: actions(&matches, &counting, of),
             without_advisories: without_advisories.iter().map(ToString::to_string).collect(),
             matches,
@@ -131,6 +146,7 @@ impl Report {
     pub(super) fn is_complete(&self) -> bool {
         !self.matches.subjects.is_empty()
             && self.errors.count() == 0
+            && self.images.as_ref().is_none_or(Images::is_complete)
             && self.without_advisories.is_empty()
     }
 

@@ -70,7 +70,10 @@ impl<'t> View<'t> {
         std::iter::from_fn(move || {
             let highest = children.pop()?;
             let name = nodes.name(highest);
-            while children.last().is_some_and(|lower| nodes.name(*lower) == name) {
+            while children
+                .last()
+                .is_some_and(|lower| nodes.name(*lower) == name)
+            {
                 children.pop();
             }
             Some(highest)

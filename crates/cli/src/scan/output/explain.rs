@@ -38,6 +38,11 @@ pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
                 escaped(&subject.paths.join(", "), TEXT_LIMIT)
             ));
         }
+        let layers = report.places.layers(subject);
+        if !layers.is_empty() {
+            let layers: Vec<_> = layers.iter().map(ToString::to_string).collect();
+            lines.push(format!("  Layer {}.", layers.join(", ")));
+        }
         for (advisory, claim) in claims {
             let withdrawn = if advisory.withdrawn {
                 " The advisory was withdrawn, so it does not count."
@@ -52,7 +57,14 @@ pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
                     || finding.aliases.iter().any(|alias| is_name(alias, id)))
         };
         let findings: Vec<_> = report.matches.findings.iter().filter(is_about).collect();
-        if findings.is_empty() {
+        let settled = report.settled.iter().find(|of| is_about(&&of.finding));
+        if let Some(settled) = settled {
+            lines.push(format!(
+                "  Result: not counted, because {} installed it, and {} says that this is fixed or not affected.",
+                escaped(&settled.owners.join(", "), TEXT_LIMIT),
+                settled.advisories.join(", ")
+            ));
+        } else if findings.is_empty() {
             lines.push("  Result: not affected.".to_owned());
         }
         for finding in findings {
@@ -63,8 +75,13 @@ pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
     }
     if lines.is_empty() {
         lines.push(format!(
-            "No advisory about {} names a package of the list.",
-            escaped(id, TEXT_LIMIT)
+            "No advisory about {} names a package of {}.",
+            escaped(id, TEXT_LIMIT),
+            if report.images.is_some() {
+                "the image"
+            } else {
+                "the list"
+            }
         ));
     }
     lines

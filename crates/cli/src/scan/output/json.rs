@@ -30,6 +30,8 @@ pub(super) fn json(report: &Report) -> Json {
         let mut package = of(subject);
         package["packages"] = json!(subject.packages);
         package["paths"] = json!(subject.paths);
+        package["layers"] = json!(report.places.layers(subject));
+        package["ofBase"] = json!(report.places.is_of_base(subject));
         package
     });
     let findings = report
@@ -49,6 +51,13 @@ pub(super) fn json(report: &Report) -> Json {
             "knownExploitedReleased": report.known_exploited.as_ref().and_then(|k| k.released.clone()),
             "withdrawn": report.matches.withdrawn,
         },
+        "images": report.images.as_ref().map(super::coverage::json),
+        "settled": report.settled.iter().map(|of| json!({
+            "id": of.finding.id,
+            "package": self::of(&of.finding.subject),
+            "owners": of.owners,
+            "advisories": of.advisories,
+        })).collect::<Vec<_>>(),
         "ignoreList": {
             "expired": report.expired().map(entry).collect::<Vec<_>>(),
             "unmatched": report.unmatched().map(entry).collect::<Vec<_>>(),

@@ -4,6 +4,7 @@
 //! besides (`notes`), and the result (`report`).
 //! Invariant: text of packages and advisories is escaped before it reaches a terminal.
 
+mod coverage;
 mod explain;
 mod json;
 mod notes;

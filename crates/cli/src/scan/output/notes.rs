@@ -33,8 +33,13 @@ fn errors(report: &Report) -> Vec<String> {
         ));
     }
     if report.matches.subjects.is_empty() && report.errors.count() == 0 {
+        let remedy = if report.images.is_some() {
+            "-o json lists what of it belongs to no package"
+        } else {
+            "check the command that writes the list"
+        };
         lines.push(format!(
-            "error: there are no packages in {}; check the command that writes the list",
+            "error: there are no packages in {}; {remedy}",
             report.from
         ));
     }

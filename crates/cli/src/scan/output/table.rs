@@ -4,6 +4,7 @@
 //! Invariant: text of packages and advisories is escaped before it reaches a terminal. Each finding that counts is
 //! in the text, and of the others how many there are and why.
 
+use super::super::places::Places;
 use super::super::report::Report;
 use super::{CELL_LIMIT, advice, names, one_line, package, url};
 use crate::table;
@@ -44,6 +45,7 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     lines.push(summary(report));
     lines.extend(not_counted(report));
     lines.push(String::new());
+    lines.extend(report.images.iter().flat_map(super::coverage::lines));
     lines.extend(sources(report));
     lines
 }
@@ -90,6 +92,7 @@ fn groups(report: &Report) -> Vec<String> {
             advice(action)
         ));
         lines.extend(place(&action.subject).map(|line| format!("  {line}")));
+        lines.extend(layers(&report.places, &action.subject).map(|line| format!("  {line}")));
         lines.extend(remaining(action).map(|line| format!("  {line}")));
         let rows: Vec<_> = findings.into_iter().map(finding).collect();
         let rows = table::lines(None, &rows).into_iter();
@@ -114,6 +117,23 @@ fn place(subject: &Subject) -> Option<String> {
         (None, Some(paths)) => format!("In {paths}."),
         (Some(built), None) => format!("{built}."),
         (Some(built), Some(paths)) => format!("{built}, in {paths}."),
+    })
+}
+
+/// The layers of a package, and what follows if they are those of the base.
+fn layers(places: &Places, subject: &Subject) -> Option<String> {
+    let layers = places.layers(subject);
+    let (last, before) = layers.split_last()?;
+    let layers = if before.is_empty() {
+        format!("In layer {last}")
+    } else {
+        let before: Vec<_> = before.iter().map(ToString::to_string).collect();
+        format!("In layers {} and {last}", before.join(", "))
+    };
+    Some(if places.is_of_base(subject) {
+        format!("{layers}, probably of the base image: rebuild on a newer base.")
+    } else {
+        format!("{layers}.")
     })
 }
 
@@ -227,6 +247,17 @@ fn not_counted(report: &Report) -> Vec<String> {
         lines.push(format!(
             "Not counted of {of}, because {why}: {}.",
             names(&findings, NAMES_LIMIT)
+        ));
+    }
+    for settled in &report.settled {
+        let subject = &settled.finding.subject;
+        lines.push(format!(
+            "Not counted: {} in {} {}. {} installed it, and {} says that this is fixed or not affected.",
+            settled.finding.id,
+            package(subject),
+            escaped(&subject.version, CELL_LIMIT),
+            names(&settled.owners, NAMES_LIMIT),
+            names(&settled.advisories, NAMES_LIMIT)
         ));
     }
     if !not_fixed.is_empty() {
