@@ -308,7 +308,7 @@ async fn a_registry_that_a_person_typed_is_asked_at_any_address() {
     assert_eq!(what(pulled), "Timeout");
     // What is listed counts.
     let listed = Registries::parse(&server.plain_entry()).unwrap();
-    let client = RegistryClient::new(listed.with_typed(&host, false, limits), LONG).unwrap();
+    let client = RegistryClient::new(listed.with_typed(&host, false), LONG).unwrap();
     assert!(manifest(&client, &server, ":1").await.is_ok());
     // Nobody types the address of Docker Hub.
     let hub = typed("docker.io", false, LONG);
