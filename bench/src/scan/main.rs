@@ -161,7 +161,8 @@ fn beside(
         let their_memory = max_rss()?;
         let (ours, theirs) = (middle(our_times), middle(their_times));
         let faster = theirs.as_secs_f64() / ours.as_secs_f64();
-        let smaller = their_memory as f64 / our_memory as f64;
+        let kib = |of: i64| f64::from(u32::try_from(of).unwrap_or(u32::MAX));
+        let smaller = kib(their_memory) / kib(our_memory);
         println!(
             "| {} | {:.0} ms | {:.1} ms | {faster:.0} | {} MiB | {} MiB | {smaller:.0} |",
             database.records,
