@@ -60,7 +60,7 @@ impl Database {
         for directory in directories {
             let path = directory.join("all.zip");
             let name = directory.file_name().context("it has no name")?;
-            let of_peer = to.join("osv-scanner").join(name);
+            let of_peer = to.join("osv-scalibr").join(name);
             fs::create_dir_all(&of_peer)?;
             let mut written = ZipWriter::new(File::create(of_peer.join("all.zip"))?);
             let mut archive = ZipArchive::new(BufReader::new(File::open(&path)?))?;
