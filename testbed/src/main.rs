@@ -12,7 +12,7 @@
 use anyhow::Result;
 use bailiff_testbed::{Cluster, Image, Owner, Registry};
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// A real Kubernetes of two nodes on this machine, in network namespaces.
@@ -232,13 +232,7 @@ fn run(command: Command) -> Result<()> {
             } else {
                 cluster.registry()?
             };
-            let mut image = image.make()?;
-            for (key, value) in label {
-                image.label(&key, &value);
-            }
-            if let Some(files) = files {
-                image.host_folder("", &files)?;
-            }
+            let image = made(image, label, files.as_deref())?;
             let push = if index {
                 Registry::push_index
             } else {
@@ -259,6 +253,18 @@ fn run(command: Command) -> Result<()> {
         Command::Fault { what, node } => fault(&Cluster::running()?, what, &node)?,
     }
     Ok(())
+}
+
+/// A test image with these labels, and with the content of a folder.
+fn made(image: TestImage, labels: Vec<(String, String)>, files: Option<&Path>) -> Result<Image> {
+    let mut image = image.make()?;
+    for (key, value) in labels {
+        image.label(&key, &value);
+    }
+    if let Some(files) = files {
+        image.host_folder("", files)?;
+    }
+    Ok(image)
 }
 
 fn fault(cluster: &Cluster, what: Fault, node: &str) -> Result<()> {

@@ -299,7 +299,10 @@ fn memory_is_bounded() {
 #[test]
 fn an_observer_is_shown_all_bytes_once() {
     // More than one buffer, and bytes after the end of the archive, which belong to its digest.
-    let mut bytes = written(&[Written::file("a", [b'x'; 200_000]), Written::file("b", "y")]);
+    let mut bytes = written(&[
+        Written::file("a", vec![b'x'; 200_000]),
+        Written::file("b", "y"),
+    ]);
     bytes.extend([b'z'; 5000]);
     for packed in [bytes.clone(), gzip(&bytes), zstd(&bytes, 20)] {
         let seen = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));

@@ -144,13 +144,12 @@ impl<'t> View<'t> {
             }
             found.extend_from_slice(component);
         }
-        let (number, merged) = match last {
-            Some(number) => (Some(number), Vec::new()),
-            None => {
-                let merged = directories.pop().unwrap_or_default();
-                (merged.first().copied(), merged)
-            }
+        let merged = if last.is_some() {
+            Vec::new()
+        } else {
+            directories.pop().unwrap_or_default()
         };
+        let number = last.or_else(|| merged.first().copied());
         match number {
             Some(number) => Place::At {
                 path: found,

@@ -364,10 +364,10 @@ fn the_advisories_of_a_package_are_looked_up_once_for_all_its_versions() {
     assert_eq!(lookups.get(), 1);
 }
 
-#[test]
-fn an_artifact_without_a_group_is_possibly_that_of_each_group() {
+/// Advisories about artifacts of several groups.
+fn of_artifacts() -> [String; 5] {
     let fixed = r#"{"introduced": "2.0"}, {"fixed": "2.15.0"}"#;
-    let records = [
+    [
         record(
             "A-1",
             r#"["CVE-2021-44228"]"#,
@@ -403,7 +403,12 @@ fn an_artifact_without_a_group_is_possibly_that_of_each_group() {
             "org.other:log4j-core",
             r#"{"introduced": "0"}"#,
         ),
-    ];
+    ]
+}
+
+#[test]
+fn an_artifact_without_a_group_is_possibly_that_of_each_group() {
+    let records = of_artifacts();
     let texts: Vec<&str> = records.iter().map(String::as_str).collect();
     let all = advisories(&texts);
     let lookup = |ecosystem: &Ecosystem, name: &str| {

@@ -149,7 +149,7 @@ struct Told {
 
 impl Told {
     /// Reads until it is so.
-    async fn until(&mut self, records: &mut Records, node: &Node, is_so: impl Fn(&Self) -> bool) {
+    fn until(&mut self, records: &mut Records, node: &Node, is_so: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + Duration::from_mins(1);
         while !is_so(self) {
             assert!(
@@ -184,7 +184,7 @@ impl Told {
 
 /// Processes of a container that are older than the sensor: its first process, what was brought in
 /// from outside, and what of that the first process adopted.
-async fn old_processes_are_found(runtime: &'static str) {
+fn old_processes_are_found(runtime: &'static str) {
     let mut node = Node::new(runtime, "old");
     let forever =
         |program: &str| format!("while :; do /bin/{program} /hostname; /bin/sleep 0.1; done");
@@ -201,7 +201,7 @@ async fn old_processes_are_found(runtime: &'static str) {
         let programs = ["cat", "echo", "wc", "head"];
         programs.iter().all(|program| told.exec(program).is_some())
     };
-    told.until(&mut records, &node, all).await;
+    told.until(&mut records, &node, all);
     for (program, init_session) in [
         ("cat", true),
         ("echo", false),
@@ -228,25 +228,25 @@ async fn old_processes_are_found(runtime: &'static str) {
     let before = told.found.len();
     node.exec(&container, "exec /bin/true");
     let ran = |told: &Told| told.exec("true").is_some();
-    told.until(&mut records, &node, ran).await;
+    told.until(&mut records, &node, ran);
     let shell = told.execs.iter().find(|exec| exec.args.len() == 3).unwrap();
     assert!(shell.parent_outside_cgroup && shell.own_pid_namespace && !shell.init_session);
     assert!(shell.process.start >= records.attached_since());
     assert_eq!(told.found.len(), before);
 }
 
-#[tokio::test]
-async fn processes_of_runc_that_are_older_than_the_sensor_are_found() {
-    old_processes_are_found("runc").await;
+#[test]
+fn processes_of_runc_that_are_older_than_the_sensor_are_found() {
+    old_processes_are_found("runc");
 }
 
-#[tokio::test]
-async fn processes_of_crun_that_are_older_than_the_sensor_are_found() {
-    old_processes_are_found("crun").await;
+#[test]
+fn processes_of_crun_that_are_older_than_the_sensor_are_found() {
+    old_processes_are_found("crun");
 }
 
 /// The first container of a pod makes the namespaces, the others get them.
-async fn namespaces_of_a_pod_are_told(runtime: &'static str) {
+fn namespaces_of_a_pod_are_told(runtime: &'static str) {
     let mut node = Node::new(runtime, "pod");
     // All tests that run at the same time are told of.
     let mut records = Records::load(1 << 23).unwrap();
@@ -268,7 +268,7 @@ async fn namespaces_of_a_pod_are_told(runtime: &'static str) {
         execs.any(|exec| exec.filename == "/bin/true" && exec.cgroup.ends_with(&digit.repeat(64)))
     };
     let all = |told: &Told| ["a", "b", "c"].iter().all(|digit| ended(told, digit));
-    told.until(&mut records, &node, all).await;
+    told.until(&mut records, &node, all);
     let first = |digit: &str| {
         let mut execs = told.execs.iter();
         let id = digit.repeat(64);
@@ -292,19 +292,19 @@ async fn namespaces_of_a_pod_are_told(runtime: &'static str) {
     assert!(!child.parent_outside_cgroup);
 }
 
-#[tokio::test]
-async fn containers_of_runc_are_told_with_the_namespaces_of_their_pod() {
-    namespaces_of_a_pod_are_told("runc").await;
+#[test]
+fn containers_of_runc_are_told_with_the_namespaces_of_their_pod() {
+    namespaces_of_a_pod_are_told("runc");
 }
 
-#[tokio::test]
-async fn containers_of_crun_are_told_with_the_namespaces_of_their_pod() {
-    namespaces_of_a_pod_are_told("crun").await;
+#[test]
+fn containers_of_crun_are_told_with_the_namespaces_of_their_pod() {
+    namespaces_of_a_pod_are_told("crun");
 }
 
 /// A process that has its pod's cgroup no more is told with what it executes, as are its children.
-#[tokio::test]
-async fn a_process_that_leaves_the_cgroups_of_its_pod_is_still_told() {
+#[test]
+fn a_process_that_leaves_the_cgroups_of_its_pod_is_still_told() {
     let mut node = Node::new("runc", "left");
     node.leaves = true;
     // All tests that run at the same time are told of.
@@ -313,14 +313,14 @@ async fn a_process_that_leaves_the_cgroups_of_its_pod_is_still_told() {
     node.start("a", line, &json!([]));
     let mut told = Told::default();
     let waits = |told: &Told| told.exec("sleep").is_some();
-    told.until(&mut records, &node, waits).await;
+    told.until(&mut records, &node, waits);
     let pid = std::fs::read_to_string(node.folder.join("a")).unwrap();
     // A user who can write there moves it; a process of a pod that can does the same.
     std::fs::write(cgroup2().join("cgroup.procs"), pid.trim()).unwrap();
     std::fs::write(node.folder.join("rootfs/go"), "").unwrap();
     let first = told.exec("sh").unwrap().process;
     let ended = |told: &Told| told.exec("echo").is_some();
-    told.until(&mut records, &node, ended).await;
+    told.until(&mut records, &node, ended);
     let mut left = told.execs;
     left.retain(|exec| exec.left_pod_cgroup && exec.filename != "/bin/sleep");
     let names: Vec<_> = left.iter().map(|exec| exec.filename.as_str()).collect();

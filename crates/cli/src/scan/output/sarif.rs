@@ -154,10 +154,9 @@ fn level(finding: &Finding) -> &'static str {
     }
 }
 
-fn result(finding: &Finding, action: Option<&Action>, report: &Report) -> Json {
-    let subject = &finding.subject;
-    let version = escaped(&subject.version, TEXT_LIMIT);
-    let state = match &finding.state {
+/// Whether a finding can be fixed, as a sentence.
+fn state(of: &State) -> String {
+    match of {
         State::Fixed(version) => format!("Fixed in {version}."),
         State::FixedWithSubscription(version) => {
             format!("Fixed in {version}, which requires Ubuntu Pro.")
@@ -171,7 +170,13 @@ fn result(finding: &Finding, action: Option<&Action>, report: &Report) -> Json {
         State::Unknown(cause) => {
             format!("It cannot be determined whether it is affected: {cause}.")
         }
-    };
+    }
+}
+
+fn result(finding: &Finding, action: Option<&Action>, report: &Report) -> Json {
+    let subject = &finding.subject;
+    let version = escaped(&subject.version, TEXT_LIMIT);
+    let state = state(&finding.state);
     let (what, state) = match finding.kind {
         Kind::Malicious => ("is called malicious by", String::new()),
         Kind::Vulnerability | Kind::Informational(_) => match finding.state {

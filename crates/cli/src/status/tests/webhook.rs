@@ -55,7 +55,7 @@ fn protection() -> Protection {
 
 #[test]
 fn a_protection_that_is_not_in_force_fails() {
-    fn binding(state: &mut WebhookState, spec: Json) {
+    fn binding(state: &mut WebhookState, spec: &Json) {
         let binding = json!({"metadata": {}, "spec": spec});
         state.protections[1].1 = Ok(Some(from_value(binding).unwrap()));
     }
@@ -63,23 +63,23 @@ fn a_protection_that_is_not_in_force_fails() {
     let bound = "ValidatingAdmissionPolicyBinding bailiff-webhook-protection";
     let cases: [(String, Change); 5] = [
         (format!("{policy} not found"), |s| {
-            s.protections[1].0 = Ok(None)
+            s.protections[1].0 = Ok(None);
         }),
         (format!("{bound} not found"), |s| {
-            s.protections[1].1 = Ok(None)
+            s.protections[1].1 = Ok(None);
         }),
         (format!("{policy} has failurePolicy Ignore"), |s| {
             let policy = json!({"metadata": {}, "spec": {"failurePolicy": "Ignore"}});
             s.protections[1].0 = Ok(Some(from_value(policy).unwrap()));
         }),
         (format!("{bound} does not deny"), |s| {
-            binding(s, json!({"validationActions": ["Audit"]}));
+            binding(s, &json!({"validationActions": ["Audit"]}));
         }),
         (format!("{bound} is restricted by matchResources"), |s| {
             let nowhere = json!({"namespaceSelector": {"matchLabels": {"a": "b"}}});
             binding(
                 s,
-                json!({"validationActions": ["Deny"], "matchResources": nowhere}),
+                &json!({"validationActions": ["Deny"], "matchResources": nowhere}),
             );
         }),
     ];
