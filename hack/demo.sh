@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Demonstrates Bailiff: a cluster, a web application with an allow-list, an attacker's shell, the response;
-# then an image that no policy allows, and one that is pinned to its digest.
+# then an image that no policy allows, and one that is pinned to its digest; then what is in an old image.
 #
 # usage: demo.sh [--down]
 #
@@ -248,6 +248,39 @@ show kubectl -n "$namespace" get deployment other -o 'jsonpath={.spec.template.s
 printf '\n'
 show kubectl -n "$namespace" get pods -l app=other -o 'jsonpath={.items[*].spec.containers[0].image}'
 printf '\n'
+
+say "8. What is in an image? This one has a Go program, Python packages and a jar of old versions"
+if [ -n "$context" ]; then
+	. hack/steps.sh
+	step "the command line" cargo build --locked -q -p bailiff
+	program=target/debug/bailiff
+else
+	program=target/$(rustc -vV | sed -n 's/^host: //p')/release/bailiff
+fi
+step "packages of vulnerable versions" hack/scan-artifacts.sh
+artifacts=$(hack/scan-artifacts.sh)
+scanned=$(mktemp -d)
+# shellcheck disable=SC2064  # expand the names of the files now
+trap "rm -rf '$scanned' '${registries:-}' '${config:-}' '${logs:-}'" EXIT
+mkdir -p "$scanned/image/app/lib" "$scanned/image/usr/lib/python3/dist-packages" "$scanned/osv"
+cp "$artifacts/go/web" "$scanned/image/app/web"
+cp "$artifacts"/java/commons-compress-*.jar "$scanned/image/app/lib"
+cp -r "$artifacts"/python/site-packages/* "$scanned/image/usr/lib/python3/dist-packages"
+if [ -n "$context" ]; then
+	old_image=dir:$scanned/image
+	from=()
+else
+	step "the old image into the registry" "$testbed" push busybox shop/old-web:1 --files "$scanned/image"
+	old_image=$BAILIFF_TESTBED_REGISTRY/shop/old-web:1
+	from=(--registries "$registries")
+fi
+# Some advisories that OSV publishes. `bailiff feed build --defaults` downloads all of them.
+split --lines 1 --suffix-length 4 --additional-suffix .json crates/scan/tests/data/osv.jsonl "$scanned/osv/"
+show "$program" feed build "osv=$scanned/osv" --file "$scanned/index"
+code=0
+show "$program" scan "${from[@]}" --index "$scanned/index" --fail-on high "$old_image" || code=$?
+printf '\nexit code %d: in CI, a finding fails the build.\n' "$code"
+[ "$code" -eq 3 ] || fail "the scan must fail with exit code 3"
 
 say "Next steps"
 if [ -n "$context" ]; then

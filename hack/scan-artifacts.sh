@@ -9,6 +9,7 @@ jinja2=2.11.2
 log4j=2.14.1
 spring=5.3.17
 nimbus=9.37.1
+compress=1.20
 copier=org.apache.maven.plugins:maven-dependency-plugin:3.11.0
 
 cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
@@ -18,7 +19,7 @@ if [ -d "$folder" ]; then
 	printf '%s\n' "$folder"
 	exit 0
 fi
-for program in python3 npm mvn jar; do
+for program in go python3 npm mvn jar; do
 	if ! command -v "$program" >/dev/null; then
 		printf 'scan-artifacts.sh: %s is not installed; make packages installs it on Debian\n' "$program" >&2
 		exit 1
@@ -57,6 +58,7 @@ download pip3 download --quiet --no-deps --only-binary :all: --dest "$parts" "ur
 artifact "org.apache.logging.log4j:log4j-core:$log4j"
 artifact "org.springframework:spring-expression:$spring"
 artifact "com.nimbusds:nimbus-jose-jwt:$nimbus"
+artifact "org.apache.commons:commons-compress:$compress"
 (cd "$parts" && sha256sum --check --strict --quiet "$sources/sha256") >&2
 
 # As pip installs wheels.
@@ -71,7 +73,8 @@ cp "$sources/npm/package.json" "$sources/npm/package-lock.json" "$new/npm"
 
 # Jars as they are published, one in an application of Spring Boot, and one in other archives under other names.
 mkdir -p "$new/java" "$parts/boot/BOOT-INF/lib" "$parts/outer/docs"
-cp "$parts/log4j-core-$log4j.jar" "$parts/spring-expression-$spring.jar" "$parts/nimbus-jose-jwt-$nimbus.jar" "$new/java"
+cp "$parts/log4j-core-$log4j.jar" "$parts/spring-expression-$spring.jar" "$parts/nimbus-jose-jwt-$nimbus.jar" \
+	"$parts/commons-compress-$compress.jar" "$new/java"
 cp "$parts/log4j-core-$log4j.jar" "$parts/boot/BOOT-INF/lib"
 jar --create --no-compress --file "$parts/app.jar" -C "$parts/boot" BOOT-INF
 {
@@ -89,6 +92,10 @@ with zipfile.ZipFile(sys.argv[1]) as jar, zipfile.ZipFile(sys.argv[2], "w", zipf
         if not entry.filename.startswith("META-INF/maven/"):
             stripped.writestr(entry, jar.read(entry))
 END
+
+# A program with modules of vulnerable versions, without symbols as most are shipped.
+mkdir -p "$new/go"
+(cd "$sources/go" && download go mod download && CGO_ENABLED=0 go build -trimpath -ldflags=-s -o "$new/go/web" .) >&2
 
 rm -rf "$parts"
 mv "$new" "$folder"

@@ -88,6 +88,14 @@ fn shown(fact: Fact) -> String {
             let artifacts: Vec<_> = artifacts.collect();
             format!("[{}]{}", archive.path, artifacts.join(","))
         }
+        Fact::Go(of) => {
+            let modules = of.dependencies.iter();
+            let modules = modules.map(|module| format!(" {} {}", module.path, module.version));
+            // The version of Go is that of whoever builds.
+            let is_go = of.go.starts_with("go1.");
+            format!("Go {is_go}{}", modules.collect::<String>())
+        }
+        Fact::Elf(_) => "ELF".to_owned(),
         other => format!("{other:?}"),
     }
 }
@@ -120,6 +128,13 @@ fn packages_that_npm_installed_are_found() {
 }
 
 #[test]
+fn modules_in_a_stripped_program_are_found() {
+    let mut found = found("go");
+    found.sort();
+    assert_eq!(found, ["go/web: ELF", "go/web: Go true golang.org/x/net v0.1.0"]);
+}
+
+#[test]
 fn artifacts_in_published_jars_are_found() {
     let log4j = "org.apache.logging.log4j:log4j-core 2.14.1 PomProperties";
     assert_eq!(
@@ -130,6 +145,7 @@ fn artifacts_in_published_jars_are_found() {
             &format!("java/backup: [docs/readme.txt!/BOOT-INF/lib/log4j-core-2.14.1.jar] {log4j}"),
             "java/backup: [docs/readme.txt]",
             "java/backup: []",
+            "java/commons-compress-1.20.jar: [] org.apache.commons:commons-compress 1.20 PomProperties",
             &format!("java/log4j-core-2.14.1.jar: [] {log4j}"),
             "java/nimbus-jose-jwt-9.37.1.jar: [] com.google.code.gson:gson 2.10.1 PomProperties, com.nimbusds:nimbus-jose-jwt 9.37.1 PomProperties",
             // It has no properties.
