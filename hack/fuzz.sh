@@ -75,11 +75,31 @@ seed() {
 
 step "cargo-fuzz" hack/cargo-fuzz.sh
 step "build of the fuzz targets" cargo fuzz build --fuzz-dir fuzz --sanitizer none
+# run TARGET LOG: runs a target, and prints how many inputs it had, or its output if it failed.
+run() {
+	local code=0
+	"$CARGO_TARGET_DIR/$triple/release/$1" "$corpus/$1" "$CARGO_TARGET_DIR/seeds/$1" \
+		"${limits[@]}" -dict="$(dictionary "$1")" -artifact_prefix="$CARGO_TARGET_DIR/artifacts/$1/" >"$2" 2>&1 || code=$?
+	if [ "$code" -ne 0 ]; then
+		cat "$2" >&2
+		printf 'failed: fuzz %s (exit %d)\n' "$1" "$code" >&2
+		return 1
+	fi
+	printf 'fuzz %s: %s inputs\n' "$1" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$2")" >&2
+}
+
+triple=$(rustc -vV | sed -n 's/^host: //p')
 all=$(basename -s .rs fuzz/fuzz_targets/*.rs)
+pids=()
 for target in ${TARGET:-$all}; do
 	seed "$target"
-	step "fuzz $target" cargo fuzz run --fuzz-dir fuzz --sanitizer none "$target" \
-		"$corpus/$target" "$CARGO_TARGET_DIR/seeds/$target" -- \
-		"${limits[@]}" -dict="$(dictionary "$target")" -artifact_prefix="$CARGO_TARGET_DIR/artifacts/$target/"
-	grep -a '^stat::number_of_executed_units' "$logs/step"
+	run "$target" "$logs/fuzz-$target" &
+	pids+=($!)
+	# As many at a time as there are processors.
+	while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do sleep 0.2; done
 done
+code=0
+for pid in "${pids[@]}"; do
+	wait "$pid" || code=1
+done
+exit "$code"
