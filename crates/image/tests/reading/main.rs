@@ -11,6 +11,7 @@
 )]
 
 mod confined;
+mod evasions;
 mod layers;
 mod lies;
 mod limits;
