@@ -209,7 +209,7 @@ fn packages(layers: &[LayerBlob]) -> Vec<String> {
     let not_covered = coverage.not_covered.iter();
     lines.extend(not_covered.map(|of| format!("not covered {} {}", of.packages, of.database)));
     for (database, statements) in &coverage.conflicts {
-        let said = statements.iter().map(|said| said.release.to_string());
+        let said = statements.iter().map(|said| said.release.clone());
         lines.push(format!(
             "conflict {database} {}",
             said.collect::<Vec<_>>().join(", ")

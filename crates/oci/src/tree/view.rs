@@ -119,13 +119,8 @@ impl<'t> View<'t> {
             let Some(directory) = directories.last() else {
                 return Place::Missing;
             };
-            let needed = u64::try_from(directory.len()).unwrap_or(u64::MAX);
-            match lookups.checked_sub(needed.max(1)) {
-                Some(left) => *lookups = left,
-                None => {
-                    *lookups = 0;
-                    return Place::TooManyLinks;
-                }
+            if !take(lookups, directory.len()) {
+                return Place::TooManyLinks;
             }
             let mut above = directory
                 .iter()
@@ -193,6 +188,14 @@ impl<'t> View<'t> {
         let roots = self.tree.nodes.roots();
         roots.iter().take(self.layers).rev().copied().collect()
     }
+}
+
+/// Takes a number of lookups, or all if they are too few. Returns whether they are enough.
+fn take(lookups: &mut u64, count: usize) -> bool {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    let is_enough = *lookups >= count;
+    *lookups = lookups.saturating_sub(count);
+    is_enough
 }
 
 /// The components of a path with the empty ones, since only a directory can be before one.
