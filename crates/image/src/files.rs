@@ -26,11 +26,18 @@ impl Files for ImageContent {
         found(self.tree.view_to(layer.saturating_add(1)), path)
     }
 
-    fn list_at(&self, layer: u32, directory: &[u8], visit: &mut dyn FnMut(FileId)) {
+    fn list_at(&self, layer: u32, directory: &[u8], visit: &mut dyn FnMut(&[u8], FileId)) {
         let view = self.tree.view_to(layer.saturating_add(1));
-        for node in view.list(directory) {
-            if node.kind == NodeKind::File {
-                visit(id(&node));
+        for (name, node) in view.list(directory) {
+            match node.kind {
+                NodeKind::File => visit(name, id(&node)),
+                NodeKind::Symlink(_) => {
+                    let path = [directory, b"/", name].concat();
+                    if let Some(Found::File(id)) = found(view, &path) {
+                        visit(name, id);
+                    }
+                }
+                NodeKind::Directory | NodeKind::Other => {}
             }
         }
     }

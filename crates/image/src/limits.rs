@@ -16,7 +16,7 @@ pub enum Limit {
     Facts,
     /// Bytes of all facts of an image.
     FactBytes,
-    /// Links to files that are read under the name of the link.
+    /// Links to files that are read under the name of the link: the bytes of paths, or what following them costs.
     Links,
 }
 
@@ -37,8 +37,11 @@ pub struct Limits {
     pub facts: u32,
     /// Bytes of all facts.
     pub fact_bytes: u64,
-    /// Bytes of the paths of links to files that are read under the name of the link.
+    /// Bytes of the paths of links to files that are read under the name of the link, and of the paths of files in
+    /// directories that links lead to.
     pub link_bytes: usize,
+    /// Names that are looked up to follow links, each in each layer that has its directory.
+    pub link_lookups: u64,
 }
 
 impl Default for Limits {
@@ -52,6 +55,7 @@ impl Default for Limits {
             facts: 1_000_000,
             fact_bytes: 256 << 20,
             link_bytes: 16 << 20,
+            link_lookups: 50_000_000,
         }
     }
 }

@@ -159,7 +159,7 @@ pub fn read_image(
             unpacked: 0,
             facts: BTreeMap::new(),
         },
-        wanted: Wanted::new(sandbox.readers.interest, limits.link_bytes),
+        wanted: Wanted::new(sandbox.readers.interest, limits),
         facts: limits.facts,
         fact_bytes: limits.fact_bytes,
         exceeded: Vec::new(),
@@ -208,10 +208,11 @@ impl Reading<'_> {
                 self.incomplete(Some(number), Cause::CannotApply(cause));
             }
         }
+        let files = self.wanted.files(&self.content.tree);
         if self.wanted.exceeded() {
             self.exceeded(Limit::Links);
         }
-        for (number, files) in self.wanted.files(&self.content.tree) {
+        for (number, files) in files {
             let blob = usize::try_from(number).ok().and_then(|n| layers.get(n));
             if let Some(blob) = blob {
                 self.layer(number, blob, &spool, &Work::Files(files));

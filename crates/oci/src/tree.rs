@@ -75,6 +75,8 @@ pub struct Tree {
     /// Entries, and directories without one.
     entries: u32,
     progress: apply::Progress,
+    /// Whether an entry is elsewhere than its path says.
+    is_linked: bool,
 }
 
 impl Tree {
@@ -92,6 +94,7 @@ impl Tree {
             limits,
             entries: 0,
             progress: apply::Progress::default(),
+            is_linked: false,
         }
     }
 
@@ -129,6 +132,12 @@ impl Tree {
     #[must_use]
     pub fn layers(&self) -> u32 {
         u32::try_from(self.nodes.roots().len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the path of an entry led through a symbolic link, so that it is at another path in the tree.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        self.is_linked
     }
 
     /// The tree of all layers.

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         (Some("lie"), Some(lie)) => lies(&lie).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         (Some("landlock"), None) => landlock().map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS),
         (Some(child::SUBCOMMAND), None) => child::run(Readers { interest, read }),
+        (Some("real"), None) => child::run(Readers::default()),
         (Some("without"), Some(feature)) => {
             deny(&feature);
             child::run(Readers { interest, read })

@@ -11,6 +11,7 @@
 )]
 
 mod confined;
+mod evasions;
 mod layers;
 mod lies;
 mod limits;
@@ -21,6 +22,7 @@ use bailiff_image::{
 };
 use bailiff_oci::Digest;
 use bailiff_scan::content::{Fact, Interest};
+use bailiff_scan::inventory::inventory;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -56,6 +58,13 @@ fn sandbox(confinement: Confinement, limits: Limits) -> Sandbox {
 
 fn confined() -> Sandbox {
     sandbox(Confinement::Required, Limits::default())
+}
+
+/// With the readers of the real program.
+fn real() -> Sandbox {
+    let mut sandbox = Sandbox::new(Confinement::Required);
+    sandbox.program = program(&["real"]);
+    sandbox
 }
 
 /// A tar archive in the making.
@@ -94,6 +103,11 @@ impl Archive {
         let mut header = Self::header(tar::EntryType::Symlink, 0);
         self.0.append_link(&mut header, path, target).unwrap();
         self
+    }
+
+    fn delete(self, path: &str) -> Self {
+        let (directory, name) = path.rsplit_once('/').unwrap_or_default();
+        self.file(&format!("{directory}/.wh.{name}"), b"")
     }
 
     fn hard_link(mut self, path: &str, target: &str) -> Self {
@@ -166,6 +180,59 @@ fn facts(content: &ImageContent) -> Vec<(String, String)> {
         }
     }
     found
+}
+
+/// The packages of an image, each with its path, layer and marks, and then what is said about the rest.
+fn packages(layers: &[LayerBlob]) -> Vec<String> {
+    let content = read(layers, &real());
+    assert_eq!(incomplete(&content), Vec::<String>::new());
+    let found = inventory(&content);
+    let mut lines = Vec::new();
+    for located in &found.packages {
+        let of = &located.package;
+        let mut line = format!("{} {} {}", of.ecosystem, of.name, of.version);
+        if let Some(owner) = located.owner.and_then(|owner| found.packages.get(owner)) {
+            write!(line, " of {}", owner.package.name).unwrap();
+        }
+        let path = of.path.as_deref().unwrap_or_default();
+        write!(line, " at {path} from {}", located.layer.unwrap()).unwrap();
+        for mark in &located.marks {
+            write!(line, " {mark:?}").unwrap();
+        }
+        lines.push(line);
+    }
+    let coverage = &found.coverage;
+    let unidentified = coverage.unidentified.first.iter();
+    lines.extend(unidentified.map(|binary| format!("unidentified {}", binary.path)));
+    let not_read = coverage.not_read.first.iter();
+    lines.extend(not_read.map(|file| format!("not read {}: {}", file.path, file.cause)));
+    let not_covered = coverage.not_covered.iter();
+    lines.extend(not_covered.map(|of| format!("not covered {} {}", of.packages, of.database)));
+    for (database, statements) in &coverage.conflicts {
+        let said = statements.iter().map(|said| said.release.clone());
+        lines.push(format!(
+            "conflict {database} {}",
+            said.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    if let Some(said) = &coverage.release_without_database {
+        lines.push(format!("{} without a database", said.release));
+    }
+    for (database, layer) in &coverage.deleted_databases {
+        lines.push(format!("deleted {database} after {layer}"));
+    }
+    let removed = coverage.removed.first.iter();
+    lines.extend(removed.map(|of| format!("removed {} after {}", of.name, of.last_layer)));
+    let lists = coverage.lists_without_package.first.iter();
+    lines.extend(lists.map(|list| format!("list without package {list}")));
+    let without = coverage.packages_without_files.first.iter();
+    lines.extend(without.map(|package| format!("without files {package}")));
+    assert_eq!(
+        coverage.is_complete(),
+        lines.len() == found.packages.len(),
+        "{lines:?}"
+    );
+    lines
 }
 
 /// Facts to compare with.

@@ -42,6 +42,7 @@ impl Tree {
             return Err(EntryFault::Path.into());
         }
         let (directory, is_through_links) = self.directory(parent, name.len(), ordinal)?;
+        self.is_linked |= is_through_links;
         if name.len() > MAX_NAME_BYTES && entry.kind != EntryKind::GlobalHeader {
             return Err(EntryFault::NameTooLong.into());
         }

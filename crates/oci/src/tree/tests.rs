@@ -331,3 +331,39 @@ fn a_walk_takes_few_bytes() {
     });
     assert!(taken.bytes_max / 50_000 < 16, "{}", taken.bytes_max);
 }
+
+#[test]
+fn lookups_are_counted_for_each_layer_that_has_the_directory() {
+    let tree = tree(&[
+        &[file("a/b/c"), symlink("link", "a/b/c")],
+        &[file("a/x"), symlink("to", "link")],
+    ]);
+    assert!(!tree.is_linked());
+    for (path, needed) in [
+        // The root and `a` are in two layers, `a/b` in one.
+        ("a/b/c", 5),
+        ("link", 7),
+        ("to", 9),
+        ("a/missing", 4),
+    ] {
+        let view = tree.view();
+        let mut left = needed;
+        let found = view.resolve_within(path.as_bytes(), &mut left);
+        assert_eq!(
+            (&found, left),
+            (&view.resolve(path.as_bytes()), 0),
+            "{path}"
+        );
+        let mut left = needed - 1;
+        let found = view.resolve_within(path.as_bytes(), &mut left);
+        assert_eq!((found, left), (Resolved::TooManyLinks, 0), "{path}");
+    }
+}
+
+#[test]
+fn an_entry_that_is_elsewhere_than_its_path_says_is_known() {
+    let tree = tree(&[&[file("a/b"), symlink("link", "a"), file("link/c")]]);
+    assert!(tree.is_linked());
+    let names: Vec<_> = tree.view().list(b"link").map(|(name, _)| name).collect();
+    assert_eq!(names, [b"b", b"c"]);
+}

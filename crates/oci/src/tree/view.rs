@@ -48,7 +48,14 @@ impl<'t> View<'t> {
     /// Where a path leads to, following symbolic links inside the root, also the last one. `/` at its begin is optional.
     #[must_use]
     pub fn resolve(&self, path: &[u8]) -> Resolved<'t> {
-        match self.place(path) {
+        self.resolve_within(path, &mut { u64::MAX })
+    }
+
+    /// As [`resolve`](Self::resolve), with at most this number of lookups, of which it takes those that it needs. With
+    /// too few, nothing is left of them, and it is [`Resolved::TooManyLinks`].
+    #[must_use]
+    pub fn resolve_within(&self, path: &[u8], lookups: &mut u64) -> Resolved<'t> {
+        match self.place(path, lookups) {
             Place::Missing => Resolved::Missing,
             Place::TooManyLinks => Resolved::TooManyLinks,
             Place::At { path, number, .. } => match node(&self.tree.nodes, number) {
@@ -58,11 +65,11 @@ impl<'t> View<'t> {
         }
     }
 
-    /// What is directly in a directory, in the order of the names. The path is resolved as in
-    /// [`resolve`](Self::resolve); there is nothing if it leads to no directory.
-    pub fn list(&self, path: &[u8]) -> impl Iterator<Item = Node<'t>> + use<'t> {
+    /// What is directly in a directory, each with its name, in their order. The path is resolved as in
+    /// [`resolve`](Self::resolve); there is nothing if it leads to no directory. Symbolic links in it are not followed.
+    pub fn list(&self, path: &[u8]) -> impl Iterator<Item = (&'t [u8], Node<'t>)> + use<'t> {
         let nodes = &self.tree.nodes;
-        let merged = match self.place(path) {
+        let merged = match self.place(path, &mut { u64::MAX }) {
             Place::At { merged, .. } => merged,
             Place::Missing | Place::TooManyLinks => Vec::new(),
         };
@@ -78,11 +85,11 @@ impl<'t> View<'t> {
             }
             Some(highest)
         })
-        .filter_map(|number| node(nodes, number))
+        .filter_map(|number| Some((nodes.name(number), node(nodes, number)?)))
     }
 
-    /// Where a path leads to.
-    fn place(&self, path: &[u8]) -> Place {
+    /// Where a path leads to. Each directory in which a name is looked up takes one of the lookups.
+    fn place(&self, path: &[u8], lookups: &mut u64) -> Place {
         let nodes = &self.tree.nodes;
         let mut directories = vec![self.roots()];
         let mut found: Vec<u8> = Vec::new();
@@ -112,6 +119,9 @@ impl<'t> View<'t> {
             let Some(directory) = directories.last() else {
                 return Place::Missing;
             };
+            if !take(lookups, directory.len()) {
+                return Place::TooManyLinks;
+            }
             let mut above = directory
                 .iter()
                 .filter_map(|root| nodes.find(*root, component));
@@ -178,6 +188,14 @@ impl<'t> View<'t> {
         let roots = self.tree.nodes.roots();
         roots.iter().take(self.layers).rev().copied().collect()
     }
+}
+
+/// Takes a number of lookups, or all if they are too few. Returns whether they are enough.
+fn take(lookups: &mut u64, count: usize) -> bool {
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    let is_enough = *lookups >= count;
+    *lookups = lookups.saturating_sub(count);
+    is_enough
 }
 
 /// The components of a path with the empty ones, since only a directory can be before one.

@@ -21,7 +21,7 @@ use std::io::SeekFrom;
 use std::ops;
 
 /// What an ELF file is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// An executable that is loaded at a fixed address.
     Executable,

@@ -11,11 +11,12 @@ use super::files::Files;
 use super::languages::Languages;
 use super::{Inventory, Seen, shown};
 use crate::content::{Fact, elf};
+use std::collections::BTreeMap;
 
 /// What of an image is no package, or could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// The number of ELF files and archives of Java.
+    /// The number of ELF files and archives of Java, also those in archives.
     pub binaries: usize,
     /// Those that belong to no package.
     pub unidentified: List<Unidentified>,
@@ -75,17 +76,17 @@ impl<T> List<T> {
     }
 }
 
-/// A binary that belongs to no package.
+/// A binary that belongs to no package. One in an archive is another binary than the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unidentified {
-    /// Its path.
+    /// Its path; `!/` separates the path in an archive.
     pub path: String,
     /// What it is.
     pub kind: BinaryKind,
 }
 
 /// What a binary is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BinaryKind {
     /// An ELF file.
     Elf(elf::Kind),
@@ -152,12 +153,19 @@ pub(super) fn add(
 ) {
     let coverage = &mut inventory.coverage;
     for (path, id) in &seen.binaries {
-        coverage.binaries = coverage.binaries.saturating_add(1);
+        let binaries = binaries(files.facts(*id));
+        coverage.binaries = coverage.binaries.saturating_add(binaries.len());
         if databases.owners.contains_key(id) || languages.has(path, *id) {
             continue;
         }
-        for unidentified in unidentified(&shown(path), files.facts(*id)) {
-            coverage.unidentified.push(unidentified);
+        for ((inside, kind), is_identified) in binaries {
+            if !is_identified {
+                let path = match inside {
+                    "" => shown(path),
+                    inside => format!("{}!/{inside}", shown(path)),
+                };
+                coverage.unidentified.push(Unidentified { path, kind });
+            }
         }
     }
     for (path, id) in &seen.not_read {
@@ -209,31 +217,30 @@ pub(super) fn add(
     }
 }
 
-/// What of a file belongs to no package: the file, or archives in it.
-fn unidentified(path: &str, facts: &[Fact]) -> Vec<Unidentified> {
-    let all = facts.iter().filter_map(|fact| match fact {
-        Fact::Elf(kind) => Some(Unidentified {
-            path: path.to_owned(),
-            kind: BinaryKind::Elf(*kind),
-        }),
-        Fact::Java(archive) if archive.artifacts.is_empty() => Some(Unidentified {
-            path: match &*archive.path {
-                "" => path.to_owned(),
-                inside => format!("{path}!/{inside}"),
-            },
-            kind: BinaryKind::Java,
-        }),
-        Fact::Java(_)
-        | Fact::NotRead { .. }
-        | Fact::Dpkg(_)
-        | Fact::DpkgFiles(_)
-        | Fact::DpkgDiversion(_)
-        | Fact::Apk(_)
-        | Fact::Release(_)
-        | Fact::Go(_)
-        | Fact::Rust(_)
-        | Fact::Python(_)
-        | Fact::Npm(_) => None,
-    });
-    all.collect()
+/// The binaries that a file is or has, each once: the path in the file, what it is, and whether the file names its
+/// package.
+fn binaries(facts: &[Fact]) -> BTreeMap<(&str, BinaryKind), bool> {
+    let mut binaries = BTreeMap::new();
+    for fact in facts {
+        let (inside, kind, is_identified) = match fact {
+            Fact::Elf(kind) => ("", BinaryKind::Elf(*kind), false),
+            Fact::Java(archive) => (
+                &*archive.path,
+                BinaryKind::Java,
+                !archive.artifacts.is_empty(),
+            ),
+            Fact::NotRead { .. }
+            | Fact::Dpkg(_)
+            | Fact::DpkgFiles(_)
+            | Fact::DpkgDiversion(_)
+            | Fact::Apk(_)
+            | Fact::Release(_)
+            | Fact::Go(_)
+            | Fact::Rust(_)
+            | Fact::Python(_)
+            | Fact::Npm(_) => continue,
+        };
+        *binaries.entry((inside, kind)).or_default() |= is_identified;
+    }
+    binaries
 }

@@ -10,7 +10,7 @@ use super::{Inventory, Located, Mark, Seen, shown};
 use crate::content::Fact;
 use crate::content::paths::Paths;
 use crate::package::{Package, Source};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The files that are databases, wherever they lead.
 const PLACES: [&[u8]; 3] = [
@@ -241,7 +241,7 @@ impl<'a> Databases<'a> {
         let mut alive: Vec<usize> = (0..self.installed.len()).collect();
         let present: BTreeSet<Database> = self.installed.iter().map(|i| i.key.database).collect();
         let mut deleted: BTreeSet<Database> = BTreeSet::new();
-        let mut last: Option<Vec<FileId>> = None;
+        let mut last: Option<BTreeMap<FileId, Vec<u8>>> = None;
         let mut keys: HashSet<Key<'a>> = HashSet::new();
         for layer in (0..=top).rev() {
             let ids = database_files(files, seen, layer);
@@ -249,7 +249,7 @@ impl<'a> Databases<'a> {
                 continue;
             }
             keys.clear();
-            for id in &ids {
+            for (id, path) in &ids {
                 for entry in entries(files, *id) {
                     keys.insert(entry.key);
                     let database = entry.key.database;
@@ -280,7 +280,7 @@ impl<'a> Databases<'a> {
                     self.installed.push(Installed {
                         key: entry.key,
                         source: entry.source,
-                        path: place_of(entry.key.database).to_vec(),
+                        path: path.clone(),
                         layer: 0,
                         last_layer: Some(layer),
                         is_without_files: false,
@@ -433,26 +433,21 @@ fn paths_at<'a>(files: &'a dyn Files, layer: u32, entry: &Entry<'a>) -> Vec<&'a 
     lists.into_iter().flat_map(Paths::iter).collect()
 }
 
-/// The path at which a database is for people.
-fn place_of(database: Database) -> &'static [u8] {
-    match database {
-        Database::Dpkg => b"var/lib/dpkg/status",
-        Database::Apk => b"lib/apk/db/installed",
-    }
-}
-
-/// The files that are databases in the tree of the layers up to one, sorted.
-fn database_files(files: &dyn Files, seen: &Seen, layer: u32) -> Vec<FileId> {
+/// The files that are databases in the tree of the layers up to one, each with the path at which it is found.
+fn database_files(files: &dyn Files, seen: &Seen, layer: u32) -> BTreeMap<FileId, Vec<u8>> {
+    let mut found = BTreeMap::new();
     let own = seen.databases.iter().map(|(path, _)| &**path);
-    let paths = PLACES.into_iter().chain(own);
-    let ids: BTreeSet<FileId> = paths
-        .filter_map(|path| files.resolve_at(layer, path)?.file())
-        .collect();
-    let mut ids = ids;
-    files.list_at(layer, STATUS_D, &mut |id| {
-        ids.insert(id);
+    for path in PLACES.into_iter().chain(own) {
+        if let Some(Found::File(id)) = files.resolve_at(layer, path) {
+            found.entry(id).or_insert_with(|| path.to_vec());
+        }
+    }
+    files.list_at(layer, STATUS_D, &mut |name, id| {
+        found
+            .entry(id)
+            .or_insert_with(|| [STATUS_D, b"/", name].concat());
     });
-    ids.into_iter().collect()
+    found
 }
 
 /// The lists of the files of a package in the tree of the layers up to one.

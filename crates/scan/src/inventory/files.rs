@@ -1,6 +1,8 @@
 //! The files of an image, as the assembly of its packages needs them.
 //!
-//! Here: what has to be known about them. Not here: how the tree is made of layers (`oci`, `image`).
+//! Here: what has to be known about them. Not here: how the tree is made of layers (`oci`, `image`). [`FileId`] has the
+//! fields of the one of `oci::tree` and is a type of its own: matching and the inventory must not depend on `oci`, so
+//! that they work on any list of files; `image` translates between the two.
 //! Invariant: what is visited is the final tree. Files of lower layers that others replaced or deleted are found with
 //! [`Files::resolve_at`] alone.
 
@@ -50,9 +52,10 @@ pub trait Files {
     /// What a path leads to in the tree of the layers from 0 to this one.
     fn resolve_at(&self, layer: u32, path: &[u8]) -> Option<Found>;
 
-    /// Visits the files with content directly in a directory, in the tree of the layers from 0 to this one. The path of
-    /// the directory is resolved; there are no files if it leads to no directory.
-    fn list_at(&self, layer: u32, directory: &[u8], visit: &mut dyn FnMut(FileId));
+    /// Visits the files with content directly in a directory, in the tree of the layers from 0 to this one, also those
+    /// that symbolic links in it lead to, each with its name there. The path of the directory is resolved; there are no
+    /// files if it leads to no directory.
+    fn list_at(&self, layer: u32, directory: &[u8], visit: &mut dyn FnMut(&[u8], FileId));
 
     /// What a file says. If it was read under several paths, what it says under each of them.
     fn facts(&self, id: FileId) -> &[Fact];

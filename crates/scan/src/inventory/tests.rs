@@ -363,6 +363,8 @@ fn archives_of_java_have_a_package_each_or_are_listed() {
         Some("app.war!/lib/a.jar")
     );
     assert_eq!(coverage(&found), ["unidentified Java app.war!/lib/b.jar"]);
+    // Each archive is a binary, as in the list of those without a package.
+    assert_eq!(found.coverage.binaries, 3);
 }
 
 #[test]

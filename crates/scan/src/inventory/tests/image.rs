@@ -232,7 +232,7 @@ impl Files for Image {
         self.find(self.trees.get(layer as usize)?, path)
     }
 
-    fn list_at(&self, layer: u32, directory: &[u8], visit: &mut dyn FnMut(FileId)) {
+    fn list_at(&self, layer: u32, directory: &[u8], visit: &mut dyn FnMut(&[u8], FileId)) {
         let Some(tree) = self.trees.get(layer as usize) else {
             return;
         };
@@ -242,7 +242,7 @@ impl Files for Image {
             if let (Some(name), Entry::File(index)) = (name, found)
                 && !name.contains(&b'/')
             {
-                visit(self.id(*index));
+                visit(name, self.id(*index));
             }
         }
     }
