@@ -30,6 +30,10 @@ fn laws(record: &CveRecord) {
     assert!(record.statements.len() <= 32);
     assert!(!record.is_rejected || record.statements.is_empty());
     for statement in &record.statements {
-        assert!(statement.score().is_some_and(|score| (0.0..=10.0).contains(&score)));
+        assert!(
+            statement
+                .score()
+                .is_some_and(|score| (0.0..=10.0).contains(&score))
+        );
     }
 }

@@ -12,9 +12,13 @@ fuzz_target!(|text: &[u8]| {
     bailiff_fuzz::bounded(|| {
         let each = |advisory| bailiff_fuzz::advisory_laws(advisory, "1:1.2.3-1+deb12u1");
         let error = if text.starts_with(b"[") {
-            debian_list::read(text, each).err().map(|error| error.to_string())
+            debian_list::read(text, each)
+                .err()
+                .map(|error| error.to_string())
         } else {
-            debian::read(text, each).err().map(|error| error.to_string())
+            debian::read(text, each)
+                .err()
+                .map(|error| error.to_string())
         };
         assert!(error.is_none_or(|error| !error.is_empty()));
     });

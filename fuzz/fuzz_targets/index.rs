@@ -37,7 +37,9 @@ static BASE: LazyLock<Base> = LazyLock::new(|| {
         let advisory = osv::decode(record.as_bytes()).expect("it is a record");
         let entries = advisory.affected.iter();
         packages.extend(entries.map(|e| (e.ecosystem.clone(), e.name.clone())));
-        builder.add(source, "", advisory).expect("memory can be written");
+        builder
+            .add(source, "", advisory)
+            .expect("memory can be written");
     }
     builder.finish().expect("memory can be written");
     let file = file.into_inner();

@@ -66,7 +66,9 @@ fn look(view: &View<'_>) {
         assert!(id.layer < 4);
         if let Some(last) = &last {
             let components = |path: &[u8]| -> Vec<_> {
-                path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect()
+                path.split(|byte| *byte == b'/')
+                    .map(<[u8]>::to_vec)
+                    .collect()
             };
             assert!(components(last) < components(&path), "a path comes twice");
         }
@@ -105,7 +107,10 @@ fn written(bytes: &[u8]) -> Option<Vec<u8>> {
         let mut parts = rest.splitn(2, |byte| *byte == b'\t');
         let name = parts.next().unwrap_or_default();
         let second = parts.next().unwrap_or_default();
-        let second = &*second.split(|byte| *byte == b'^').collect::<Vec<_>>().join(&b'\n');
+        let second = &*second
+            .split(|byte| *byte == b'^')
+            .collect::<Vec<_>>()
+            .join(&b'\n');
         let has_content = matches!(kind, b'0' | b'x' | b'g' | b'L' | b'K' | b'S' | b'7' | 0);
         let mut block = [0; 512];
         let mut put = |at: usize, text: &[u8], most: usize| {

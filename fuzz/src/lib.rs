@@ -30,7 +30,10 @@ pub fn advisory_laws(advisory: Result<Advisory, String>, version: &str) {
     match advisory {
         Ok(advisory) => {
             for name in advisory.names() {
-                assert!(!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()), "{name:?}");
+                assert!(
+                    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()),
+                    "{name:?}"
+                );
             }
             assert!(advisory.title.lines().count() <= 1, "{:?}", advisory.title);
             for entry in &advisory.affected {

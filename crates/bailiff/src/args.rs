@@ -59,7 +59,7 @@ pub(crate) enum Command {
     Feed(Box<FeedArgs>),
     /// Show what would happen to the pods of a workload at a violation
     Preview(PreviewArgs),
-    /// List known vulnerabilities of packages, and what to upgrade
+    /// List known vulnerabilities of an image or of packages, and what to upgrade
     Scan(Box<ScanArgs>),
     /// Check the Bailiff installation
     Status(StatusArgs),

@@ -1,7 +1,7 @@
 //! What the process that reads layers can still do once it has begun.
 //!
 //! Here: its descriptors, its resource limits, Landlock, and the allow-list of system calls. Not here: what it reads
-//! and answers (`child`), and who starts it (`parent`).
+//! and answers (`child`), and who starts it (`process`).
 //! Invariant: nothing is read before [`confine`] has succeeded. From then on, the process can use memory, read
 //! descriptors 0 and 2, write descriptors 1 and 2, and end. It can open nothing, start nothing, send nothing and wait
 //! for nothing but its parent. Any other system call kills it.

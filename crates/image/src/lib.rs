@@ -3,8 +3,9 @@
 //! Here: the confined process that reads layers, what it answers, and the tree that is made of the answers. Not here:
 //! where layers come from (`oci`), what files mean (`bailiff_scan::content`), and which packages are vulnerable
 //! (`bailiff_scan`).
-//! Invariant: bytes of an image are parsed in the confined process alone. Whatever happens to it, what it said before
-//! counts, and what it did not say is reported as not read.
+//! Invariant: the content of layers is parsed in the confined process alone; its answer is not trusted. Whatever happens
+//! to it, what it said before counts, and what it did not say is reported as not read. Manifests, configurations and the
+//! archives around layers are parsed where the image comes from, before: by `oci::image` and by `cli`.
 
 pub mod child;
 pub mod confinement;

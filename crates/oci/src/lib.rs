@@ -1,4 +1,4 @@
-//! Image references, digests, and patterns of repositories.
+//! Image references, digests, manifests, layers, and patterns of repositories.
 //!
 //! Here: the one normal form of a reference, which repositories a pattern matches, what a registry
 //! says about an image, what of it is persisted, what manifests and configurations mean, with the feature `layers` the

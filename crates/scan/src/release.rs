@@ -112,6 +112,12 @@ pub fn debian_number(codename: &str) -> Option<&'static str> {
     found.map(|(number, _, _)| *number)
 }
 
+/// The releases of Alpine, such as `v3.18`, the oldest first. Those that have ended are among them, and `edge`, which
+/// never is released, is not.
+pub fn alpine_releases() -> impl Iterator<Item = &'static str> {
+    ALPINE.iter().map(|(name, _)| *name)
+}
+
 /// The last day of a release of Debian. Debian's own team and then the team of long-term support write fixes.
 fn debian(release: &str) -> Option<Last> {
     let normal = |release: &str| release.strip_suffix(".0").unwrap_or(release).to_owned();

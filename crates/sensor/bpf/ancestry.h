@@ -29,9 +29,9 @@ struct {
 	__type(value, u32);
 } asleep SEC(".maps");
 
-/* How an exec is handed over. A wake-up costs several times what the record does, so there is one only for who
- * sleeps. Other records ask for none: an exec follows soon, or nothing waits for them. The choice is never the kernel's
- * own: it wakes nobody for a record that follows one which asked for no wake-up. */
+/* How an exec is handed over. A wake-up costs several times what the record does, so there is one only for
+ * who sleeps. Other records ask for none: an exec follows soon, or nothing waits for them. The choice is
+ * never the kernel's own: it wakes nobody for a record that follows one which asked for no wake-up. */
 static __always_inline u64 wakeup_of_exec(void)
 {
 	u32 zero = 0;
@@ -303,7 +303,8 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	header->filename_len = end - start;
 	header->header.flags = flags;
 	track(&key, true);
-	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)), BPF_RB_NO_WAKEUP)) {
+	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)),
+			       BPF_RB_NO_WAKEUP)) {
 		untrack(&key);
 		count(COUNTER_PROCESS_EVENTS_LOST);
 	}

@@ -1,10 +1,12 @@
 //! The public sources of all ecosystems.
 //!
-//! Here: their URLs. Not here: reading them.
-//! Invariant: each ecosystem that Bailiff knows has a source.
+//! Here: their URLs. Not here: reading them, and which releases there are (`bailiff_scan::release`).
+//! Invariant: each ecosystem that Bailiff knows has a source, and each release of Alpine that its table of last days has
+//! since the first one of the security database.
 
 use super::place::{Place, SourceArg};
 use bailiff_scan::index::SourceKind;
+use bailiff_scan::release::alpine_releases;
 use http::Uri;
 
 /// The ecosystems of which OSV publishes an archive each.
@@ -19,11 +21,8 @@ const OSV: &[&str] = &[
     "npm",
 ];
 
-/// The releases of Alpine in its security database. Those that have ended stay there.
-const ALPINE: &[&str] = &[
-    "v3.10", "v3.11", "v3.12", "v3.13", "v3.14", "v3.15", "v3.16", "v3.17", "v3.18", "v3.19",
-    "v3.20", "v3.21", "v3.22",
-];
+/// The oldest release of Alpine in its security database. Those that have ended stay there.
+const FIRST_OF_ALPINE: &str = "v3.10";
 
 /// Sources with one URL.
 const OTHERS: &[(SourceKind, &str)] = &[
@@ -55,7 +54,8 @@ pub(super) fn sources() -> Vec<SourceArg> {
         let url = format!("https://osv-vulnerabilities.storage.googleapis.com/{ecosystem}/all.zip");
         (SourceKind::Osv, url)
     });
-    let alpine = ALPINE.iter().flat_map(|release| {
+    let releases = alpine_releases().skip_while(|release| *release != FIRST_OF_ALPINE);
+    let alpine = releases.flat_map(|release| {
         ["main", "community"].map(|repository| {
             let url = format!("https://secdb.alpinelinux.org/{release}/{repository}.json");
             (SourceKind::AlpineSecdb, url)

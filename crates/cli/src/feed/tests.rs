@@ -3,7 +3,9 @@
 use super::download::{Downloader, Limits};
 use super::*;
 use crate::scan;
+use bailiff_scan::ecosystem::Ecosystem;
 use bailiff_scan::index::Index;
+use bailiff_scan::release::{Support, support};
 use clap::Parser as _;
 use rustls::RootCertStore;
 use serde_json::{Value as Json, json};
@@ -314,9 +316,7 @@ async fn a_fix_has_the_day_of_the_first_index_that_had_it() {
     }
     let file = std::fs::read(files.path("index")).unwrap();
     let django = Index::open(&file).unwrap();
-    let django = django
-        .get(&bailiff_scan::ecosystem::Ecosystem::PyPi, "django")
-        .unwrap();
+    let django = django.get(&Ecosystem::PyPi, "django").unwrap();
     let date = django[0].advisory.affected[0].fix_date("4.0").unwrap();
     assert_eq!(
         (date.date.to_string().as_str(), date.source.as_str()),
@@ -469,6 +469,29 @@ fn each_ecosystem_has_a_public_source() {
     );
 }
 
+#[test]
+fn each_release_of_alpine_with_a_known_end_has_its_public_source() {
+    let sources: Vec<_> = defaults::sources()
+        .iter()
+        .map(ToString::to_string)
+        .filter(|source| source.starts_with("alpine-secdb="))
+        .collect();
+    let is_known = |minor: &u32| {
+        let ecosystem = Ecosystem::parse(&format!("Alpine:v3.{minor}")).unwrap();
+        support(&ecosystem, NOW.parse().unwrap()) != Support::Unknown
+    };
+    let wanted: Vec<_> = (10..100)
+        .take_while(is_known)
+        .flat_map(|minor| {
+            ["main", "community"].map(|repository| {
+                format!("alpine-secdb=https://secdb.alpinelinux.org/v3.{minor}/{repository}.json")
+            })
+        })
+        .collect();
+    assert!(wanted.len() >= 28, "{wanted:?}");
+    assert_eq!(sources, wanted);
+}
+
 /// A CVE of the records.
 const CVE: &str = "CVE-2024-3094";
 
@@ -537,7 +560,7 @@ async fn each_kind_is_read() {
     // The date of an announcement is that of its fix.
     let file = std::fs::read(files.path("index")).unwrap();
     let index = Index::open(&file).unwrap();
-    let debian = bailiff_scan::ecosystem::Ecosystem::parse("Debian:11").unwrap();
+    let debian = Ecosystem::parse("Debian:11").unwrap();
     let php = index.get(&debian, "php7.4").unwrap();
     let date = php[0].advisory.affected[0]
         .fix_date("7.4.33-1+deb11u3")

@@ -1,8 +1,8 @@
 //! How the result is printed.
 //!
-//! Here: what the formats have in common. Not here: the formats (`table`, `json`, `sarif`, `explain`), what is printed
-//! besides (`notes`), and the result (`report`).
-//! Invariant: text of packages and advisories is escaped before it reaches a terminal.
+//! Here: what the formats have in common. Not here: the formats (`table`, `json`, `sarif`, `explain`), what they have of
+//! images (`coverage`), what is printed besides (`notes`), and the result (`report`).
+//! Invariant: text of images, packages and advisories is escaped before it reaches a terminal.
 
 mod coverage;
 mod explain;

@@ -1,8 +1,9 @@
 //! The result as tables, grouped by what to do.
 //!
-//! Here: the text. Not here: the result (`report`).
-//! Invariant: text of packages and advisories is escaped before it reaches a terminal. Each finding that counts is
-//! in the text, and of the others how many there are and why.
+//! Here: the lines about findings and sources. Not here: the result (`report`), the lines about images (`coverage`), and
+//! errors (`notes`).
+//! Invariant: text of packages and advisories is escaped before it reaches a terminal. Each finding that counts is in the
+//! text. Of those that do not count, the first ones of each cause are in it, and how many more there are.
 
 use super::super::places::Places;
 use super::super::report::Report;
