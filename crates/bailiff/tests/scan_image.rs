@@ -79,7 +79,10 @@ impl Files {
             ),
             ("app/tool", &elf()),
         ]);
-        files.image(&[base, application]);
+        let amd64 = files.image("amd64", &[base, application.clone()]);
+        files.index("image", &[&amd64]);
+        let arm64 = files.image("arm64", &[application]);
+        files.index("images", &[&amd64, &arm64]);
         let advisory = |id: &str, cve: &str, package: (&str, &str), fixed: &str| {
             let record = json!({
                 "id": id,
@@ -122,26 +125,28 @@ impl Files {
         let mut hasher = Hasher::new(Algorithm::Sha256);
         hasher.update(bytes);
         let digest = hasher.finish().to_string();
-        self.add(&format!("image/blobs/{}", digest.replace(':', "/")), bytes);
+        self.add(&format!("blobs/{}", digest.replace(':', "/")), bytes);
         json!({"mediaType": media_type, "digest": digest, "size": bytes.len()})
     }
 
-    /// Adds a layout with an image of these layers, of which the first is the base.
-    fn image(&self, layers: &[Vec<u8>]) {
+    /// Adds an image of these layers, of which the first is the base, and has its descriptor.
+    fn image(&self, architecture: &str, layers: &[Vec<u8>]) -> Json {
         let layers = layers
             .iter()
             .map(|layer| self.blob("application/vnd.oci.image.layer.v1.tar", layer));
         let layers: Vec<_> = layers.collect();
         let diff_ids: Vec<_> = layers.iter().map(|layer| &layer["digest"]).collect();
+        let mut history = vec![
+            json!({"created_by": "ADD rootfs.tar /"}),
+            json!({"created_by": "CMD [\"bash\"]", "empty_layer": true}),
+        ];
+        let above = layers.iter().skip(1);
+        history.extend(above.map(|_| json!({"created_by": "COPY app /app"})));
         let config = json!({
             "os": "linux",
-            "architecture": "amd64",
+            "architecture": architecture,
             "rootfs": {"type": "layers", "diff_ids": diff_ids},
-            "history": [
-                {"created_by": "ADD rootfs.tar /"},
-                {"created_by": "CMD [\"bash\"]", "empty_layer": true},
-                {"created_by": "COPY app /app"},
-            ],
+            "history": history,
         });
         let config = self.blob(
             "application/vnd.oci.image.config.v1+json",
@@ -157,21 +162,37 @@ impl Files {
             "application/vnd.oci.image.manifest.v1+json",
             manifest.to_string().as_bytes(),
         );
-        manifest["platform"] = json!({"os": "linux", "architecture": "amd64"});
-        let index = json!({"schemaVersion": 2, "manifests": [manifest]});
-        self.add("image/index.json", index.to_string().as_bytes());
-        self.add("image/oci-layout", b"{\"imageLayoutVersion\": \"1.0.0\"}");
+        manifest["platform"] = json!({"os": "linux", "architecture": architecture});
+        manifest
+    }
+
+    /// Adds a layout with these images, and all blobs.
+    fn index(&self, name: &str, manifests: &[&Json]) {
+        let index = json!({"schemaVersion": 2, "manifests": manifests});
+        self.add(&format!("{name}/index.json"), index.to_string().as_bytes());
+        let layout = b"{\"imageLayoutVersion\": \"1.0.0\"}";
+        self.add(&format!("{name}/oci-layout"), layout);
+        for blob in std::fs::read_dir(self.0.path().join("blobs/sha256")).unwrap() {
+            let blob = blob.unwrap();
+            let path = format!("{name}/blobs/sha256/{}", blob.file_name().display());
+            self.add(&path, &std::fs::read(blob.path()).unwrap());
+        }
     }
 
     /// Runs the program with these flags: its exit code, output and errors, in which `{}` stands for the directory.
     fn scan(&self, flags: &str) -> (Option<i32>, String, String) {
+        self.scan_of("image", "linux/amd64", flags)
+    }
+
+    /// The same for a layout and a platform.
+    fn scan_of(&self, name: &str, platform: &str, flags: &str) -> (Option<i32>, String, String) {
         let root = self.0.path().to_str().unwrap();
         let output = Command::new(PROGRAM)
             .args([
                 "scan",
-                &format!("oci:{root}/image"),
+                &format!("oci:{root}/{name}"),
                 "--platform",
-                "linux/amd64",
+                platform,
             ])
             .args(["--advisories", &format!("{root}/osv")])
             .args(flags.split_whitespace())
@@ -200,14 +221,15 @@ impl Files {
 /// Compares with a file, and writes what there is beside the test's other files if they differ.
 #[track_caller]
 fn assert_is(name: &str, actual: &str, expected: &str) {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if actual != expected {
-        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::write(&path, actual).unwrap();
-        panic!(
-            "{name} differs; what there is: {}\n{actual}",
-            path.display()
-        );
     }
+    assert!(
+        actual == expected,
+        "{name} differs; what there is: {}\n{actual}",
+        path.display()
+    );
 }
 
 #[test]
@@ -247,4 +269,41 @@ fn a_settled_finding_is_explained() {
     let (code, out, _) = Files::new().scan("--explain CVE-2024-2 --now 2026-02-01");
     assert_is("explain.txt", &out, include_str!("scan_image/explain.txt"));
     assert_eq!(code, Some(0));
+}
+
+#[test]
+fn a_settled_finding_can_be_ignored() {
+    let files = Files::new();
+    let list = br#"[{"id": "CVE-2024-2", "package": "PyPI/web", "reason": "Fixed", "expires": "2026-12-31"}]"#;
+    files.add("ignore.yaml", list);
+    let ignore = files.0.path().join("ignore.yaml");
+    let flags = format!("--now 2026-02-01 --ignore {}", ignore.display());
+    let (_, out, err) = files.scan(&flags);
+    let line = "Ignored until 2026-12-31: CVE-2024-2 in PyPI/web 2.0 (High), because: Fixed\n";
+    assert!(out.contains(line), "{out}");
+    assert!(!err.contains("matches no finding"), "{err}");
+}
+
+#[test]
+fn each_package_of_several_images_has_its_platforms() {
+    let files = Files::new();
+    let (_, out, _) = files.scan_of("images", "all", "--now 2026-02-01");
+    assert!(out.contains("\n  Of linux/amd64, linux/arm64.\n"), "{out}");
+    assert!(out.contains("\n  Of linux/amd64.\n"), "{out}");
+    let (_, out, _) = files.scan_of("images", "all", "-o json");
+    let json: Json = serde_json::from_str(&out).unwrap();
+    let packages = json["packages"].as_array().unwrap().iter();
+    let platforms: Vec<_> = packages
+        .map(|of| (of["name"].as_str().unwrap(), of["platforms"].clone()))
+        .collect();
+    let one = json!(["linux/amd64"]);
+    assert_eq!(
+        platforms,
+        [
+            ("demo", one.clone()),
+            ("python-web", one.clone()),
+            ("django", json!(["linux/amd64", "linux/arm64"])),
+            ("web", one),
+        ]
+    );
 }
