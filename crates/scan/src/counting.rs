@@ -6,7 +6,7 @@
 
 use crate::advisory::Kind;
 use crate::ignore::{Entry, IgnoreList};
-use crate::matching::{Finding, NotCounted, State};
+use crate::matching::{Finding, NotCounted, Settled, State};
 use jiff::civil::Date;
 
 /// What decides whether a finding counts.
@@ -29,6 +29,8 @@ pub enum Standing<'a> {
     Ignored(&'a Entry),
     /// What its advisories say, or its packages are, is no reason to act.
     NotCounted(&'a NotCounted),
+    /// The distribution that installed its package says that this is fixed or not affected.
+    Settled(&'a Settled),
     /// No fixed version is known, and only findings with one count.
     NotFixed,
 }
@@ -52,6 +54,9 @@ impl Counting {
         }
         if let Some(why) = &finding.not_counted {
             return Standing::NotCounted(why);
+        }
+        if let Some(settled) = &finding.settled {
+            return Standing::Settled(settled);
         }
         match &finding.kind {
             // The remedy is to remove it, and that is always possible.

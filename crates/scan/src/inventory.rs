@@ -19,7 +19,7 @@ pub use coverage::{
 };
 pub use distribution::{Database, Statement};
 pub use files::{FileId, Files, Found};
-pub use owners::{Settled, settle};
+pub use owners::settle;
 
 use crate::ecosystem::Ecosystem;
 use crate::package::Package;
@@ -67,6 +67,20 @@ pub enum Mark {
     NotInDatabase,
     /// Files disagree about the release. The package counts for each release that is named.
     ReleaseConflict,
+}
+
+impl Mark {
+    /// The name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vendored => "Vendored",
+            Self::AnyGroup => "AnyGroup",
+            Self::OtherSource => "OtherSource",
+            Self::NotInDatabase => "NotInDatabase",
+            Self::ReleaseConflict => "ReleaseConflict",
+        }
+    }
 }
 
 /// The packages of an image.

@@ -17,7 +17,7 @@ mod tests;
 pub use counted::NotCounted;
 pub use state::State;
 
-use crate::advisory::{Advisory, Affected, Cause, Kind, Verdict, cve};
+use crate::advisory::{Advisory, Affected, Cause, FixDate, Kind, Verdict, cve};
 use crate::counting::Counting;
 use crate::ecosystem::Ecosystem;
 use crate::known_exploited::KnownExploited;
@@ -42,6 +42,9 @@ pub struct Finding {
     pub kind: Kind,
     /// Why it does not count. None if it counts.
     pub not_counted: Option<NotCounted>,
+    /// What of the distribution settles it, so that it does not count. None if nothing does, or that was not asked
+    /// (`inventory::settle`).
+    pub settled: Option<Settled>,
     /// Whether it can be fixed.
     pub state: State,
     /// How severe it is.
@@ -54,6 +57,34 @@ pub struct Finding {
     pub aliases: Vec<String>,
     /// The advisories that it rests on, sorted by name.
     pub evidence: Vec<Evidence>,
+}
+
+impl Finding {
+    /// When its fixed version was published, and who says so: an announcement counts before an index, then the earliest
+    /// day. None if that is unknown or there is no fixed version.
+    #[must_use]
+    pub fn fix_date(&self) -> Option<&FixDate> {
+        let version = self.state.fixed_version()?;
+        let advisories = self.evidence.iter().map(|evidence| &evidence.advisory);
+        let affected = advisories.flat_map(|advisory| &advisory.affected);
+        let pro = self.subject.ecosystem.with_subscription();
+        let own = affected.filter(|affected| {
+            let is_own = affected.ecosystem == self.subject.ecosystem;
+            (is_own || pro.as_ref() == Some(&affected.ecosystem))
+                && affected.name == self.subject.name
+        });
+        let dates = own.filter_map(|affected| affected.fix_date(version));
+        dates.min_by_key(|of| (!of.is_announced(), of.date))
+    }
+}
+
+/// Why the distribution that installed a package of a language has settled a finding of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    /// The packages of the distribution that own the package, with their source package and its version. Sorted.
+    pub owners: Vec<String>,
+    /// The advisories of the distribution that say that they are fixed or not affected. Sorted.
+    pub advisories: Vec<String>,
 }
 
 /// Whether a vulnerability is known to be exploited.
@@ -337,6 +368,7 @@ impl Named {
             id: id.to_owned(),
             subject: Arc::clone(subject),
             not_counted: counted::not_counted(&kind, subject, entries()),
+            settled: None,
             kind,
             state: self.state(&evidence),
             rating: Rating::of(statements),

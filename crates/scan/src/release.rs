@@ -4,9 +4,7 @@
 //! Invariant: a release that the table does not have is `Unknown`, and never supported.
 
 use crate::ecosystem::Ecosystem;
-use jiff::Timestamp;
 use jiff::civil::{Date, date};
-use jiff::tz::TimeZone;
 
 /// Where the days of Debian and Ubuntu are from.
 const DISTRO_INFO: &str = "distro-info-data 0.58+deb12u6";
@@ -44,9 +42,9 @@ enum Last {
     NotSet,
 }
 
-/// Whether the release of an ecosystem gets fixes.
+/// Whether the release of an ecosystem gets fixes on this day, in UTC.
 #[must_use]
-pub fn support(ecosystem: &Ecosystem, now: Timestamp) -> Support {
+pub fn support(ecosystem: &Ecosystem, today: Date) -> Support {
     let (last, with_subscription, source) = match ecosystem {
         Ecosystem::Debian(release) => match debian(release) {
             Some(last) => (last, None, DISTRO_INFO),
@@ -67,7 +65,6 @@ pub fn support(ecosystem: &Ecosystem, now: Timestamp) -> Support {
         | Ecosystem::CratesIo
         | Ecosystem::Maven => return Support::NoReleases,
     };
-    let today = now.to_zoned(TimeZone::UTC).date();
     match last {
         Last::On(day) if today > day => Support::Ended(End {
             day,
@@ -81,8 +78,8 @@ pub fn support(ecosystem: &Ecosystem, now: Timestamp) -> Support {
 
 /// The end of a release that gets no more fixes. None if it gets fixes, or the table does not have it: see [`support`].
 #[must_use]
-pub fn end_of_life(ecosystem: &Ecosystem, now: Timestamp) -> Option<End> {
-    match support(ecosystem, now) {
+pub fn end_of_life(ecosystem: &Ecosystem, today: Date) -> Option<End> {
+    match support(ecosystem, today) {
         Support::Ended(end) => Some(end),
         Support::Supported(_) | Support::Unknown | Support::NoReleases => None,
     }
@@ -262,9 +259,9 @@ mod tests {
 
     fn shown(ecosystem: &str, now: &str) -> String {
         let ecosystem = Ecosystem::parse(ecosystem).unwrap();
-        let now = format!("{now}T12:00:00Z").parse().unwrap();
-        let support = support(&ecosystem, now);
-        let end = end_of_life(&ecosystem, now);
+        let today = now.parse().unwrap();
+        let support = support(&ecosystem, today);
+        let end = end_of_life(&ecosystem, today);
         assert_eq!(end.is_some(), matches!(support, Support::Ended(_)));
         match support {
             Support::Supported(Some(day)) => format!("until {day}"),

@@ -588,3 +588,80 @@ async fn a_finding_without_a_severity_has_that_of_its_cve() {
     assert_eq!(finding["severitySource"]["advisory"], CVE, "{finding}");
     assert_ne!(finding["severity"], "Unknown");
 }
+
+#[tokio::test]
+async fn a_scan_with_an_index_names_the_fix_the_end_and_the_sources() {
+    let files = Files::new();
+    let sources = of_each_kind(&files);
+    let flags = format!("build -f {{}}/index {sources}");
+    files.run(&flags).await.0.unwrap();
+    let list = r#"[
+        {"ecosystem": "Debian:11", "name": "php7.4", "version": "7.4.33-1+deb11u1"},
+        {"ecosystem": "Debian:99", "name": "php7.4", "version": "1"},
+        {"ecosystem": "crates.io", "name": "a", "version": "1.0.0"}
+    ]"#;
+    let scan = |flags: &str| {
+        let flags = format!("--packages - --index {{}}/index --now 2026-12-01 {flags}");
+        files.scan(&flags, list)
+    };
+    let end = "Debian:11 gets no more fixes since 2026-08-31 (distro-info-data 0.58+deb12u6). Upgrade to a supported release.\n";
+    let (_, out, err) = scan("");
+    let unknown =
+        "Whether Debian:99 still gets fixes is unknown: Bailiff does not know the release.\n";
+    assert!(
+        out.contains(end)
+            && out.contains(unknown)
+            && out.contains("Fixed in 7.4.33-1+deb11u3 on 2023-02-26")
+            && out.contains("build the index again with a source of kind kev"),
+        "{out}"
+    );
+    assert_eq!(
+        err,
+        format!(
+            "\
+error: cannot match packages of Debian:99: no advisory names one; build the index again with a source of it: see `bailiff feed build --help`
+error: cannot match packages of crates.io: no advisory names one; build the index again with a source of it: see `bailiff feed build --help`
+warning: {end}"
+        )
+    );
+    let (_, out, _) = scan("--explain CVE-2023-0567");
+    assert!(
+        out.contains("  7.4.33-1+deb11u3 was published on 2023-02-26, as DSA-5363-1 says.\n"),
+        "{out}"
+    );
+    let (result, out, _) = scan("--explain CVE-1999-1");
+    assert_eq!(
+        (result, out.as_str()),
+        (
+            Ok(scan::ScanOutcome::Done),
+            "No advisory about CVE-1999-1 names a package of the list.\n"
+        )
+    );
+    let (_, out, _) = scan("-o json");
+    let json: Json = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        json["distributions"],
+        json!([
+            {"ecosystem": "Debian:11", "support": "Ended", "end": {
+                "lastDay": "2026-08-31",
+                "lastDayWithSubscription": null,
+                "source": "distro-info-data 0.58+deb12u6",
+            }},
+            {"ecosystem": "Debian:99", "support": "Unknown", "end": null},
+        ])
+    );
+    let sources = json["index"]["sources"].as_array().unwrap().iter();
+    let kinds: Vec<_> = sources.map(|of| of["kind"].as_str().unwrap()).collect();
+    assert!(kinds.contains(&"debian-list"), "{kinds:?}");
+    let of = json["findings"].as_array().unwrap().iter();
+    let mut of = of.filter(|finding| finding["id"] == "CVE-2023-0567");
+    assert_eq!(
+        of.next().unwrap()["fixDate"],
+        json!({"date": "2023-02-26", "source": "DSA-5363-1"})
+    );
+    let (_, out, _) = scan("-o sarif");
+    assert!(
+        out.contains("Debian:11 gets no more fixes since 2026-08-31"),
+        "{out}"
+    );
+}

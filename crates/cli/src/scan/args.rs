@@ -5,6 +5,7 @@
 
 use super::image::ImageArgs;
 use bailiff_scan::severity::Severity;
+use jiff::civil::Date;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -78,6 +79,9 @@ pub struct ScanArgs {
     /// Vulnerability to explain: what each advisory about it says about each package
     #[arg(long, value_name = "ID", conflicts_with_all = ["output", "fail_on"])]
     pub explain: Option<String>,
+    /// Day, in UTC, that counts as today: for entries of --ignore and for releases past their end
+    #[arg(long, value_name = "DATE")]
+    pub now: Option<Date>,
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     pub output: Output,

@@ -9,23 +9,22 @@ use crate::Error;
 use bailiff_response::messages::escaped;
 use bailiff_scan::counting::Counting;
 use bailiff_scan::ignore::{IgnoreList, LIST_LIMIT};
-use jiff::Timestamp;
-use jiff::tz::Offset;
+use jiff::civil::Date;
 use serde_json::Value as Json;
 use std::path::Path;
 
-/// What decides which findings count at this time.
+/// What decides which findings count on this day, in UTC.
 ///
 /// # Errors
 /// If the list of findings to ignore cannot be used.
-pub(super) fn gather(args: &ScanArgs, now: Timestamp) -> Result<Counting, Error> {
+pub(super) fn gather(args: &ScanArgs, today: Date) -> Result<Counting, Error> {
     let ignore = match &args.ignore {
         Some(path) => list(path)?,
         None => IgnoreList::default(),
     };
     Ok(Counting {
         ignore,
-        today: Offset::UTC.to_datetime(now).date(),
+        today,
         only_fixed: args.only_fixed,
     })
 }

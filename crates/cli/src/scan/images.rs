@@ -15,6 +15,7 @@ use bailiff_oci::image::{BASE_NAME, Base, Image, LayerContent, base_layers};
 use bailiff_response::messages::escaped;
 use bailiff_scan::inventory::{Coverage, Located, inventory};
 use std::io::Write;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Time before the first line about progress, and between lines.
@@ -30,6 +31,8 @@ pub(super) struct ScannedImage {
     pub(super) digest: String,
     /// Its platform, such as `linux/amd64`.
     pub(super) platform: String,
+    /// Which of all packages are its own.
+    pub(super) packages: Range<usize>,
     /// The number of its layers.
     pub(super) layers: usize,
     /// The number of the layers of its base, from the lowest. A guess; None if there is none.
@@ -89,13 +92,14 @@ pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory,
         } else {
             image.reference.clone()
         };
-        let (packages, image) = scan(image, &name, confinement, &mut errors, err);
+        let (packages, mut image) = scan(image, &name, confinement, &mut errors, err);
         // Owners are numbers of packages.
         let before = located.len();
         located.extend(packages.into_iter().map(|mut package: Located| {
             package.owner = package.owner.map(|owner| owner.saturating_add(before));
             package
         }));
+        image.packages = before..located.len();
         scanned.push(image);
     }
     Ok(Inventory {
@@ -177,6 +181,7 @@ fn scan(
         reference: image.reference,
         digest: image.digest.to_string(),
         platform: image.platform,
+        packages: 0..found.packages.len(),
         layers: count,
         base_layers: base,
         base_name: base_name.cloned(),

@@ -28,6 +28,7 @@ use crate::Error;
 use crate::pipe::UntilClosed;
 use bailiff_response::messages::escaped;
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use report::Report;
 use std::io::{Read, Write};
 use std::path::Path;
@@ -58,7 +59,10 @@ fn run_at(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<ScanOutcome, Error> {
-    let counting = counting::gather(args, now)?;
+    let today = args
+        .now
+        .unwrap_or_else(|| Offset::UTC.to_datetime(now).date());
+    let counting = counting::gather(args, today)?;
     let inventory = packages::gather(args, input, err)?;
     let knowledge = advisories::gather(args, &inventory.packages, now)?;
     let report = Report::of(inventory, knowledge, counting);

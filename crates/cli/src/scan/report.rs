@@ -8,17 +8,20 @@ use super::advisories::Knowledge;
 use super::args::{ScanArgs, UnknownSeverity};
 use super::errors::Errors;
 use super::images::Images;
+use super::output::gaps;
 use super::packages::Inventory;
 use super::places::Places;
 use bailiff_scan::action::{Action, actions};
 use bailiff_scan::advisory::Kind;
 use bailiff_scan::advisory::collection::Advisories;
 use bailiff_scan::counting::{Counting, Standing};
+use bailiff_scan::ecosystem::Ecosystem;
 use bailiff_scan::ignore::Entry;
 use bailiff_scan::index::Source;
-use bailiff_scan::inventory::{Settled, settle};
+use bailiff_scan::inventory::settle;
 use bailiff_scan::known_exploited::KnownExploited;
 use bailiff_scan::matching::{Finding, Matches, match_packages};
+use bailiff_scan::release::{Support, support};
 use bailiff_scan::severity::Severity;
 use std::collections::BTreeSet;
 
@@ -53,14 +56,14 @@ pub(super) struct Report {
     pub(super) images: Option<Images>,
     /// The layers of the packages.
     pub(super) places: Places,
-    /// Findings that the distribution has settled, which do not count.
-    pub(super) settled: Vec<Settled>,
     pub(super) matches: Matches,
     pub(super) actions: Vec<Action>,
     pub(super) advisories: Advisories,
     pub(super) known_exploited: Option<KnownExploited>,
-    /// The sources of the index that the packages need. Empty without an index.
-    pub(super) sources: Vec<Source>,
+    /// The sources of the index that the packages need. None without an index.
+    pub(super) sources: Option<Vec<Source>>,
+    /// The releases of distributions that the packages are of, and whether they get fixes.
+    pub(super) releases: Vec<(Ecosystem, Support)>,
     /// What decides which findings count.
     pub(super) counting: Counting,
     /// Ecosystems of packages for which there are no advisories.
@@ -94,7 +97,7 @@ impl Report {
         if let Some(unread) = unread {
             errors.add(&unread);
         }
-        let settled = settle(&mut matches, &located, of);
+        settle(&mut matches, &located, of);
         let without_advisories = matches.subjects.iter().map(|subject| &subject.ecosystem);
         let without_advisories: BTreeSet<_> = without_advisories
             .filter(|ecosystem| {
@@ -103,20 +106,45 @@ impl Report {
                 !is_read(ecosystem) && !pro.as_ref().is_some_and(is_read)
             })
             .collect();
+        let ecosystems = matches.subjects.iter().map(|subject| &subject.ecosystem);
+        let ecosystems: BTreeSet<_> = ecosystems.collect();
+        let releases = ecosystems.into_iter().filter_map(|ecosystem| {
+            match support(ecosystem, counting.today) {
+                Support::NoReleases => None,
+                support @ (Support::Supported(_) | Support::Ended(_) | Support::Unknown) => {
+                    Some((ecosystem.clone(), support))
+                }
+            }
+        });
         Self {
             from,
+            releases: releases.collect(),
             places: Places::of(&matches, &located, images.as_ref()),
             images,
-            settled,
             actions: actions(&matches, &counting, of),
             without_advisories: without_advisories.iter().map(ToString::to_string).collect(),
             matches,
             advisories,
             known_exploited,
-            sources: index.map_or_else(Vec::new, |index| index.sources),
+            sources: index.map(|index| index.sources),
             counting,
             errors,
         }
+    }
+
+    /// What it means for a release that it gets no more fixes, for people.
+    pub(super) fn ended(&self) -> impl Iterator<Item = String> {
+        self.releases
+            .iter()
+            .filter_map(|(release, support)| match support {
+                Support::Ended(end) => Some(end.message(release)),
+                Support::Supported(_) | Support::Unknown | Support::NoReleases => None,
+            })
+    }
+
+    /// The gaps of the images, one for each kind.
+    pub(super) fn gaps(&self) -> Vec<String> {
+        self.images.iter().flat_map(gaps).collect()
     }
 
     /// The findings that count.

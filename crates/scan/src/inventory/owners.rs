@@ -3,34 +3,23 @@
 //! Here: which findings of theirs the distribution has settled. Not here: who owns a file (`databases`).
 //! Invariant: only a statement of the distribution about the same vulnerability, in the source package of an installed
 //! owner with the same upstream version, settles a finding, and only if each copy of the package has such an owner. What
-//! is settled is reported.
+//! is settled stays a finding.
 
 use super::{Located, Mark};
 use crate::advisory::{Advisory, Kind};
 use crate::ecosystem::Ecosystem;
-use crate::matching::{Claim, Finding, Matches, Named};
+use crate::matching::{Claim, Finding, Matches, Named, Settled};
 use crate::package::{Package, subjects};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// A finding that does not count, because the distribution has settled it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settled {
-    /// The finding.
-    pub finding: Finding,
-    /// The packages of the distribution that own the package, with their source package and its version. Sorted.
-    pub owners: Vec<String>,
-    /// The advisories of the distribution that say that they are fixed or not affected. Sorted.
-    pub advisories: Vec<String>,
-}
-
-/// Removes the findings that the distribution has settled, and has them. `packages` are those that were matched;
-/// `advisories` has those that name a package, given its ecosystem and normal name.
+/// Marks the findings that the distribution has settled. `packages` are those that were matched; `advisories` has those
+/// that name a package, given its ecosystem and normal name.
 pub fn settle(
     matches: &mut Matches,
     packages: &[Located],
     advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
-) -> Vec<Settled> {
+) {
     let mut copies: HashMap<(&Ecosystem, &str, &str), Vec<Option<&Located>>> = HashMap::new();
     for located in packages {
         let Package {
@@ -46,22 +35,16 @@ pub fn settle(
             copies.push(owner);
         }
     }
-    let mut settled = Vec::new();
-    let findings = std::mem::take(&mut matches.findings);
-    for finding in findings {
+    for finding in &mut matches.findings {
         let subject = &finding.subject;
         let key = (&subject.ecosystem, &*subject.name, &*subject.version);
         let copies = copies.get(&key).map(Vec::as_slice).unwrap_or_default();
-        match settlement(&finding, copies, &advisories) {
-            Some((owners, advisories)) => settled.push(Settled {
-                finding,
-                owners: owners.into_iter().collect(),
-                advisories: advisories.into_iter().collect(),
-            }),
-            None => matches.findings.push(finding),
-        }
+        let settlement = settlement(finding, copies, &advisories);
+        finding.settled = settlement.map(|(owners, advisories)| Settled {
+            owners: owners.into_iter().collect(),
+            advisories: advisories.into_iter().collect(),
+        });
     }
-    settled
 }
 
 /// The owners of all copies and the advisories that settle a finding. None if it is not settled.

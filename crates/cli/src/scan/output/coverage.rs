@@ -139,6 +139,75 @@ fn coverage(of: &Coverage) -> Vec<String> {
     lines
 }
 
+/// Why results about images are incomplete: one text for each kind of gap of an image.
+pub(in super::super) fn gaps(images: &Images) -> Vec<String> {
+    let mut all = Vec::new();
+    for image in &images.scanned {
+        let of = &image.coverage;
+        let name = format!("{} ({})", image.reference, image.platform);
+        let name = escaped(&name, CELL_LIMIT);
+        let mut add = |gap: String| all.push(format!("{name}: {}", escaped(&gap, 4 * CELL_LIMIT)));
+        if let Some(file) = of.unidentified.first.first() {
+            add(format!(
+                "{} of {} in no package, such as {}",
+                counted(of.unidentified.count, "file"),
+                counted(of.binaries, "binary"),
+                file.path
+            ));
+        }
+        if let Some(file) = of.not_read.first.first() {
+            add(format!(
+                "{} not read, such as {} {}: {}",
+                counted(of.not_read.count, "file"),
+                file.what,
+                file.path,
+                file.cause
+            ));
+        }
+        for of in &of.not_covered {
+            let packages = counted(of.packages, "package");
+            add(format!(
+                "{packages} of {} not matched: {}",
+                of.database, of.cause
+            ));
+        }
+        for (database, _) in &of.conflicts {
+            add(format!("files disagree about the release of {database}"));
+        }
+        if let Some(release) = &of.release_without_database {
+            add(format!(
+                "{} names {}, and there is no database of its packages",
+                release.source, release.release
+            ));
+        }
+        for (database, layer) in &of.deleted_databases {
+            let layer = layer.saturating_add(1);
+            add(format!("layer {layer} deletes the database of {database}"));
+        }
+        if let Some(removed) = of.removed.first.first() {
+            add(format!(
+                "{} removed from the database while files stay, such as {} {}",
+                counted(of.removed.count, "package"),
+                removed.name,
+                removed.version
+            ));
+        }
+        if let Some(path) = of.lists_without_package.first.first() {
+            add(format!(
+                "{} of files of packages that are not installed, such as {path}",
+                counted(of.lists_without_package.count, "list")
+            ));
+        }
+        if let Some(package) = of.packages_without_files.first.first() {
+            add(format!(
+                "{} of whose files none is there, such as {package}",
+                counted(of.packages_without_files.count, "package")
+            ));
+        }
+    }
+    all
+}
+
 /// What files say about the release.
 fn stated(statements: &[Statement]) -> String {
     let statements = statements

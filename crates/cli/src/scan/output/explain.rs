@@ -43,6 +43,7 @@ pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
             let layers: Vec<_> = layers.iter().map(ToString::to_string).collect();
             lines.push(format!("  Layer {}.", layers.join(", ")));
         }
+        lines.extend(super::found(&report.places, subject).map(|line| format!("  {line}")));
         for (advisory, claim) in claims {
             let withdrawn = if advisory.withdrawn {
                 " The advisory was withdrawn, so it does not count."
@@ -57,18 +58,15 @@ pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
                     || finding.aliases.iter().any(|alias| is_name(alias, id)))
         };
         let findings: Vec<_> = report.matches.findings.iter().filter(is_about).collect();
-        let settled = report.settled.iter().find(|of| is_about(&&of.finding));
-        if let Some(settled) = settled {
-            lines.push(format!(
-                "  Result: not counted, because {} installed it, and {} says that this is fixed or not affected.",
-                escaped(&settled.owners.join(", "), TEXT_LIMIT),
-                settled.advisories.join(", ")
-            ));
-        } else if findings.is_empty() {
+        if findings.is_empty() {
             lines.push("  Result: not affected.".to_owned());
         }
         for finding in findings {
-            lines.extend(result(finding).map(|line| format!("  {line}")));
+            lines.extend(
+                result(finding, report)
+                    .into_iter()
+                    .map(|line| format!("  {line}")),
+            );
             let standing = standing(report.counting.standing(finding));
             lines.extend(standing.map(|line| format!("  {line}")));
         }
@@ -103,6 +101,7 @@ fn standing(standing: Standing<'_>) -> Option<String> {
         Standing::NotCounted(why @ (NotCounted::Unimportant | NotCounted::KernelHeaders)) => {
             Some(format!("Not counted, because {why}."))
         }
+        Standing::Settled(of) => Some(format!("Not counted. {}", super::settled(of))),
         Standing::NotFixed => Some(
             "Not counted, because no fixed version is known and --only-fixed is set.".to_owned(),
         ),
@@ -119,7 +118,7 @@ fn said(claim: &Claim) -> String {
     format!("{}.", escaped(&text, TEXT_LIMIT))
 }
 
-fn result(finding: &Finding) -> [String; 3] {
+fn result(finding: &Finding, report: &Report) -> Vec<String> {
     let state = match &finding.state {
         State::Fixed(version) => format!("affected, fixed in {version}"),
         State::FixedWithSubscription(version) => {
@@ -169,9 +168,24 @@ fn result(finding: &Finding) -> [String; 3] {
     let exploited = match finding.exploited {
         Exploited::Yes => "yes",
         Exploited::No => "no",
-        Exploited::Unknown => "unknown; set --known-exploited",
+        Exploited::Unknown => &*format!("unknown; {}", super::catalog(report)),
     };
-    [
+    let fix = finding.fix_date().map(|of| {
+        let version = escaped(&of.version, TEXT_LIMIT);
+        if of.is_announced() {
+            format!(
+                "{version} was published on {}, as {} says.",
+                of.date,
+                escaped(&of.source, TEXT_LIMIT)
+            )
+        } else {
+            format!(
+                "{version} was first in an index that was built on {}; it can be older.",
+                of.date
+            )
+        }
+    });
+    let lines = [
         format!(
             "Result for {}: {}.",
             finding.id,
@@ -179,5 +193,6 @@ fn result(finding: &Finding) -> [String; 3] {
         ),
         format!("Severity: {severity}, {}.", escaped(&source, TEXT_LIMIT)),
         format!("Known to be exploited: {exploited}."),
-    ]
+    ];
+    lines.into_iter().chain(fix).collect()
 }

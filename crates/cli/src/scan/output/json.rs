@@ -8,9 +8,12 @@ use super::url;
 use bailiff_scan::action::{Action, Advice};
 use bailiff_scan::advisory::Kind;
 use bailiff_scan::counting::Standing;
+use bailiff_scan::ecosystem::Ecosystem;
 use bailiff_scan::ignore::Entry;
+use bailiff_scan::index::Source;
 use bailiff_scan::matching::{Exploited, Finding};
 use bailiff_scan::package::Subject;
+use bailiff_scan::release::Support;
 use bailiff_scan::severity::{CveSource, Rating, Statement};
 use serde_json::{Value as Json, json};
 
@@ -31,6 +34,16 @@ pub(super) fn json(report: &Report) -> Json {
         package["packages"] = json!(subject.packages);
         package["paths"] = json!(subject.paths);
         package["layers"] = json!(report.places.layers(subject));
+        let place = report.places.place(subject).cloned().unwrap_or_default();
+        package["platforms"] = json!(place.platforms);
+        package["owners"] = json!(place.owners);
+        package["marks"] = json!(
+            place
+                .marks
+                .iter()
+                .map(|mark| mark.as_str())
+                .collect::<Vec<_>>()
+        );
         package["ofBase"] = json!(report.places.is_of_base(subject));
         package
     });
@@ -51,13 +64,11 @@ pub(super) fn json(report: &Report) -> Json {
             "knownExploitedReleased": report.known_exploited.as_ref().and_then(|k| k.released.clone()),
             "withdrawn": report.matches.withdrawn,
         },
+        "distributions": report.releases.iter().map(release).collect::<Vec<_>>(),
+        "index": report.sources.as_ref().map(|sources| json!({
+            "sources": sources.iter().map(source).collect::<Vec<_>>(),
+        })),
         "images": report.images.as_ref().map(super::coverage::json),
-        "settled": report.settled.iter().map(|of| json!({
-            "id": of.finding.id,
-            "package": self::of(&of.finding.subject),
-            "owners": of.owners,
-            "advisories": of.advisories,
-        })).collect::<Vec<_>>(),
         "ignoreList": {
             "expired": report.expired().map(entry).collect::<Vec<_>>(),
             "unmatched": report.unmatched().map(entry).collect::<Vec<_>>(),
@@ -73,6 +84,36 @@ fn of(subject: &Subject) -> Json {
         "ecosystem": subject.ecosystem.to_string(),
         "name": subject.name,
         "version": subject.version,
+    })
+}
+
+/// A release of a distribution, and whether it gets fixes.
+fn release((release, support): &(Ecosystem, Support)) -> Json {
+    let (word, end) = match support {
+        Support::Supported(_) => ("Supported", None),
+        Support::Ended(end) => ("Ended", Some(end)),
+        Support::Unknown | Support::NoReleases => ("Unknown", None),
+    };
+    json!({
+        "ecosystem": release.to_string(),
+        "support": word,
+        "end": end.map(|end| json!({
+            "lastDay": end.day.to_string(),
+            "lastDayWithSubscription": end.with_subscription.map(|day| day.to_string()),
+            "source": end.source,
+        })),
+    })
+}
+
+/// A source of the index.
+fn source(source: &Source) -> Json {
+    json!({
+        "kind": source.kind.as_str(),
+        "origin": source.origin,
+        "records": source.records,
+        "unreadable": source.unreadable,
+        "newest": source.newest.map(|time| time.to_string()),
+        "retrieved": source.retrieved.to_string(),
     })
 }
 
@@ -92,6 +133,7 @@ fn finding(finding: &Finding, report: &Report) -> Json {
         Standing::Counted => (None, None),
         Standing::Ignored(of) => (Some("Ignored"), Some(entry(of))),
         Standing::NotCounted(why) => (Some(why.as_str()), None),
+        Standing::Settled(_) => (Some("Settled"), None),
         Standing::NotFixed => (Some("NotFixed"), None),
     };
     let (kind, informational) = match &finding.kind {
@@ -115,10 +157,12 @@ fn finding(finding: &Finding, report: &Report) -> Json {
         "informational": informational,
         "notCounted": not_counted,
         "ignored": ignored,
+        "settled": finding.settled.as_ref().map(|of| json!({"owners": of.owners, "advisories": of.advisories})),
         "package": of(&finding.subject),
         "state": finding.state.as_str(),
         "stateReason": finding.state.reason(),
         "fixedVersion": finding.state.fixed_version(),
+        "fixDate": finding.fix_date().map(|of| json!({"date": of.date.to_string(), "source": of.source})),
         "severity": finding.rating.severity.as_str(),
         "severitySource": severity_source(&finding.rating),
         "knownExploited": exploited,

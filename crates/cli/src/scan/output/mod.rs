@@ -11,19 +11,25 @@ mod notes;
 mod sarif;
 mod table;
 
+pub(super) use coverage::gaps;
+
 use super::args::{Output, ScanArgs};
+use super::places::Places;
 use super::report::Report;
 use crate::Error;
 use bailiff_response::messages::escaped;
 use bailiff_scan::action::{Action, Advice};
 use bailiff_scan::ecosystem::Ecosystem;
-use bailiff_scan::matching::Finding;
+use bailiff_scan::inventory::Mark;
+use bailiff_scan::matching::{Finding, Settled};
 use bailiff_scan::package::Subject;
 use serde_json::Value as Json;
 use std::io::Write;
 
 /// Characters of a cell.
 const CELL_LIMIT: usize = 120;
+/// Packages of a distribution, and advisories of it, that settle a finding.
+const OWNERS_LIMIT: usize = 10;
 
 /// Writes the result in the format of the flags, and besides it what people have to know.
 pub(super) fn write(
@@ -93,6 +99,55 @@ fn url(finding: &Finding) -> String {
     format!(
         "https://osv.dev/vulnerability/{}",
         encoded.collect::<String>()
+    )
+}
+
+/// How to get to know what is exploited.
+fn catalog(report: &Report) -> &'static str {
+    if report.sources.is_some() {
+        "build the index again with a source of kind kev, or set --known-exploited"
+    } else {
+        "set --known-exploited"
+    }
+}
+
+/// What is special about a package: who installed it, of which platforms it is, and its marks. None if nothing is.
+fn found(places: &Places, subject: &Subject) -> Option<String> {
+    let place = places.place(subject)?;
+    let mut parts = Vec::new();
+    if !place.owners.is_empty() {
+        let owners: Vec<_> = place.owners.iter().cloned().collect();
+        parts.push(format!("Installed by {}.", names(&owners, OWNERS_LIMIT)));
+    }
+    if places.several && !place.platforms.is_empty() {
+        let platforms: Vec<_> = place.platforms.iter().cloned().collect();
+        parts.push(format!("Of {}.", names(&platforms, OWNERS_LIMIT)));
+    }
+    parts.extend(place.marks.iter().map(|mark| {
+        match mark {
+            Mark::Vendored => "A copy is in another package.",
+            Mark::AnyGroup => "Its group is not known, so that advisories of any group are possible.",
+            Mark::OtherSource => {
+                "It might not be of the registry, which can have another package of its name."
+            }
+            Mark::NotInDatabase => {
+                "A layer removed it from the database or gave it another version there, and its files stay."
+            }
+            Mark::ReleaseConflict => {
+                "Files disagree about the release, so that it counts for each."
+            }
+        }
+        .to_owned()
+    }));
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// Why a finding is settled, as a sentence.
+fn settled(of: &Settled) -> String {
+    format!(
+        "{} installed it, and {} says that this is fixed or not affected.",
+        names(&of.owners, OWNERS_LIMIT),
+        names(&of.advisories, OWNERS_LIMIT)
     )
 }
 

@@ -43,11 +43,19 @@ fn errors(report: &Report) -> Vec<String> {
             report.from
         ));
     }
+    let remedy = if report.sources.is_some() {
+        "build the index again with a source of it: see `bailiff feed build --help`"
+    } else {
+        "add its advisories with --advisories"
+    };
     for ecosystem in &report.without_advisories {
         lines.push(format!(
-            "error: cannot match packages of {ecosystem}: no advisory names one; add its advisories with --advisories"
+            "error: cannot match packages of {ecosystem}: no advisory names one; {remedy}"
         ));
     }
+    let gaps = report.gaps().into_iter();
+    lines.extend(gaps.map(|gap| format!("error: the result is incomplete: {gap}")));
+    lines.extend(report.ended().map(|message| format!("warning: {message}")));
     lines
 }
 

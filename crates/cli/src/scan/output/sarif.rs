@@ -308,6 +308,9 @@ fn notifications(report: &Report, left_out: usize) -> Vec<Json> {
             &format!("Cannot match packages of {ecosystem}: no advisory names one."),
         )
     });
+    let gaps = report.gaps().into_iter();
+    let gaps = gaps.map(|gap| of("error", &format!("The result is incomplete: {gap}.")));
+    let ended = report.ended().map(|message| of("warning", &message));
     let not_counted = report.not_counted().filter_map(|(finding, standing)| {
         let reason = match standing {
             Standing::Counted => return None,
@@ -321,6 +324,7 @@ fn notifications(report: &Report, left_out: usize) -> Vec<Json> {
             Standing::NotCounted(why @ (NotCounted::Unimportant | NotCounted::KernelHeaders)) => {
                 format!("Not counted, because {why}.")
             }
+            Standing::Settled(of) => format!("Not counted. {}", super::settled(of)),
             Standing::NotFixed => "Not counted, because no fixed version is known.".to_owned(),
         };
         let subject = &finding.subject;
@@ -328,7 +332,9 @@ fn notifications(report: &Report, left_out: usize) -> Vec<Json> {
         let message = format!("{} in {} {version}: {reason}", finding.id, package(subject));
         Some(of("note", &message))
     });
-    let all: Vec<_> = errors.chain(without).take(NOTIFICATIONS_LIMIT).collect();
+    let all = errors.chain(without).take(NOTIFICATIONS_LIMIT);
+    let all = all.chain(gaps.take(NOTIFICATIONS_LIMIT)).chain(ended);
+    let all: Vec<_> = all.collect();
     let all = all.into_iter().chain(not_counted.take(NOTIFICATIONS_LIMIT));
     let cut = (left_out > 0).then(|| {
         of("error", &format!("{left_out} results of lower urgency are left out: code scanning reads {RESULTS_LIMIT}."))

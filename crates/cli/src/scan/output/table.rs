@@ -15,6 +15,7 @@ use bailiff_scan::advisory::Kind;
 use bailiff_scan::counting::Standing;
 use bailiff_scan::matching::{Exploited, Finding, NotCounted, State};
 use bailiff_scan::package::Subject;
+use bailiff_scan::release::Support;
 use bailiff_scan::severity::Severity;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -93,6 +94,7 @@ fn groups(report: &Report) -> Vec<String> {
             advice(action)
         ));
         lines.extend(place(&action.subject).map(|line| format!("  {line}")));
+        lines.extend(super::found(&report.places, &action.subject).map(|line| format!("  {line}")));
         lines.extend(layers(&report.places, &action.subject).map(|line| format!("  {line}")));
         lines.extend(remaining(action).map(|line| format!("  {line}")));
         let rows: Vec<_> = findings.into_iter().map(finding).collect();
@@ -156,11 +158,15 @@ fn finding(finding: &Finding) -> Vec<String> {
         Exploited::Yes => ", exploited",
         Exploited::No | Exploited::Unknown => "",
     };
+    let day = finding.fix_date();
+    let day = day.map_or_else(String::new, |of| format!(" on {}", of.date));
     let state = match (&finding.kind, &finding.state) {
         (Kind::Malicious, _) => "Malicious".to_owned(),
         (Kind::Vulnerability | Kind::Informational(_), state) => match state {
-            State::Fixed(version) => format!("Fixed in {version}"),
-            State::FixedWithSubscription(version) => format!("Fixed in {version} (Ubuntu Pro)"),
+            State::Fixed(version) => format!("Fixed in {version}{day}"),
+            State::FixedWithSubscription(version) => {
+                format!("Fixed in {version} (Ubuntu Pro){day}")
+            }
             State::Open => "Open".to_owned(),
             State::Postponed(_) => "Open, postponed".to_owned(),
             State::WontFix(_) => "Open, will not be fixed".to_owned(),
@@ -198,7 +204,10 @@ fn summary(report: &Report) -> String {
     let findings = counted(all, "finding");
     let exploited = match &report.known_exploited {
         Some(_) => format!("Known to be exploited: {exploited}."),
-        None => "Whether they are exploited is unknown; set --known-exploited.".to_owned(),
+        None => format!(
+            "Whether they are exploited is unknown; {}.",
+            super::catalog(report)
+        ),
     };
     format!(
         "{findings} in {of} of {packages}: {}. {exploited}",
@@ -241,6 +250,12 @@ fn not_counted(report: &Report) -> Vec<String> {
                 of(),
                 escaped(word, CELL_LIMIT)
             )),
+            Standing::Settled(settled) => lines.push(format!(
+                "Not counted: {} in {}. {}",
+                finding.id,
+                of(),
+                super::settled(settled)
+            )),
             Standing::NotFixed => not_fixed.push(format!("{} in {}", finding.id, of())),
         }
     }
@@ -248,17 +263,6 @@ fn not_counted(report: &Report) -> Vec<String> {
         lines.push(format!(
             "Not counted of {of}, because {why}: {}.",
             names(&findings, NAMES_LIMIT)
-        ));
-    }
-    for settled in &report.settled {
-        let subject = &settled.finding.subject;
-        lines.push(format!(
-            "Not counted: {} in {} {}. {} installed it, and {} says that this is fixed or not affected.",
-            settled.finding.id,
-            package(subject),
-            escaped(&subject.version, CELL_LIMIT),
-            names(&settled.owners, NAMES_LIMIT),
-            names(&settled.advisories, NAMES_LIMIT)
         ));
     }
     if !not_fixed.is_empty() {
@@ -300,7 +304,17 @@ fn sources(report: &Report) -> Vec<String> {
             None => format!("Advisories of {name}: none."),
         });
     }
-    lines.extend(report.sources.iter().map(super::super::index::age));
+    for (release, support) in &report.releases {
+        match support {
+            Support::Ended(end) => lines.push(end.message(release)),
+            Support::Unknown => lines.push(format!(
+                "Whether {release} still gets fixes is unknown: Bailiff does not know the release."
+            )),
+            Support::Supported(_) | Support::NoReleases => {}
+        }
+    }
+    let sources = report.sources.iter().flatten();
+    lines.extend(sources.map(super::super::index::age));
     if !report.is_complete() {
         lines.push("The result is incomplete.".to_owned());
     }

@@ -1,10 +1,10 @@
 //! A distribution settles findings of what it installed itself, and of nothing else.
 
-use super::super::{Inventory, Settled, settle};
+use super::super::{Inventory, settle};
 use super::image::{Image, Node, rust_binary, text};
 use super::{DEBIAN_12, inventory, stanza};
 use crate::advisory::osv;
-use crate::matching::match_packages;
+use crate::matching::{Finding, match_packages};
 use crate::package::Package;
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn image(version: &str, more: Vec<(&'static str, Node)>) -> Inventory {
 }
 
 /// The findings that stay, and those that are settled.
-fn settled(inventory: &Inventory, records: &[&str]) -> (Vec<String>, Vec<Settled>) {
+fn settled(inventory: &Inventory, records: &[&str]) -> (Vec<String>, Vec<Finding>) {
     let decoded = records.iter().map(|record| osv::decode(record.as_bytes()));
     let all: Vec<_> = decoded
         .map(|advisory| Arc::new(advisory.unwrap()))
@@ -55,8 +55,10 @@ fn settled(inventory: &Inventory, records: &[&str]) -> (Vec<String>, Vec<Settled
         .map(|p| p.package.clone())
         .collect();
     let mut matches = match_packages(&packages, naming, None);
-    let settled = settle(&mut matches, &inventory.packages, naming);
-    let stay = matches.findings.iter();
+    settle(&mut matches, &inventory.packages, naming);
+    let findings = matches.findings.into_iter();
+    let (settled, stay): (Vec<_>, Vec<_>) = findings.partition(|f| f.settled.is_some());
+    let stay = stay.iter();
     let stay = stay.map(|finding| format!("{} {}", finding.id, finding.subject.name));
     (stay.collect(), settled)
 }
@@ -74,7 +76,8 @@ fn what_the_distribution_has_fixed_in_its_own_package_is_settled() {
     let [settled] = &*settled else {
         panic!("{settled:?}");
     };
-    assert_eq!(settled.finding.id, "CVE-2020-26235");
+    assert_eq!(settled.id, "CVE-2020-26235");
+    let settled = settled.settled.as_ref().unwrap();
     assert_eq!(
         settled.owners,
         ["rust-time-bin (rust-time 0.1.43-1+deb12u1)"]
