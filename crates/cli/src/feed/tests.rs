@@ -373,6 +373,34 @@ Source kev {}/kev.json: 1 record, the newest of 2026-01-03, read on 2026-02-01.
     );
 }
 
+#[tokio::test]
+async fn a_source_of_which_a_record_without_ecosystem_cannot_be_read_makes_the_result_incomplete() {
+    let files = Files::new();
+    files.add(
+        "cves.zip",
+        &archive(&[
+            json!({"id": "broken"}),
+            json!({"id": "CVE-2026-1", "dataType": "CVE_RECORD", "dataVersion": "5.1",
+            "cveMetadata": {"cveId": "CVE-2026-1"}, "containers": {"cna": {}}}),
+        ]),
+    );
+    let (result, _, err) = files
+        .run("build -f {}/index osv={}/osv/PyPI cve-list={}/cves.zip")
+        .await;
+    assert_eq!(result, Ok(()), "{err}");
+    let list = "pkg:pypi/flask@2.0\n";
+    let (result, out, err) = files.scan("--packages - --index {}/index --fail-on low", list);
+    assert_eq!(result, Ok(scan::ScanOutcome::Incomplete), "{err}");
+    assert!(
+        out.contains("Source cve-list {}/cves.zip: 1 record, 1 unreadable, of unknown age, read on 2026-02-01.\n"),
+        "{out}"
+    );
+    assert!(
+        err.starts_with("error: cannot read 1 record of {}/cves.zip when the index was built\n"),
+        "{err}"
+    );
+}
+
 #[test]
 fn without_an_index_the_error_names_the_command() {
     let files = Files::new();

@@ -50,13 +50,14 @@ pub(super) fn gather(
     } else {
         (of_files(args, packages, now)?, None)
     };
-    let known_exploited =
-        known_exploited.or_else(|| index.as_ref().and_then(|of| of.known_exploited.clone()));
     errors.add_first(
         advisories.errors.iter().map(String::as_str),
         advisories.failed,
     );
+    // Those of the index are errors of one of its sources.
     let unreadable = known_exploited.as_ref().map_or(0, |known| known.unreadable);
+    let known_exploited =
+        known_exploited.or_else(|| index.as_ref().and_then(|of| of.known_exploited.clone()));
     if unreadable > 0 {
         errors.add(&format!(
             "{unreadable} entries of the catalog of known exploited vulnerabilities"

@@ -87,8 +87,12 @@ pub(super) fn age(source: &Source) -> String {
         1 => "1 record".to_owned(),
         records => format!("{records} records"),
     };
+    let unreadable = match source.unreadable {
+        0 => String::new(),
+        unreadable => format!(", {unreadable} unreadable"),
+    };
     format!(
-        "Source {} {}: {records}, {newest}, read on {}.",
+        "Source {} {}: {records}{unreadable}, {newest}, read on {}.",
         source.kind,
         escaped(&source.origin, super::TEXT_LIMIT),
         day(source.retrieved)

@@ -125,7 +125,9 @@ impl Source {
             read.records = read.records.saturating_add(of.records);
             read.newest = read.newest.max(of.newest);
         }
-        if self.unreadable > 0 && needed.iter().any(|ecosystem| self.has(ecosystem)) {
+        // What has no ecosystem could be about each package.
+        let is_needed = |ecosystem: &&Ecosystem| self.ecosystems.is_empty() || self.has(ecosystem);
+        if self.unreadable > 0 && needed.iter().any(|ecosystem| is_needed(ecosystem)) {
             let records = if self.unreadable == 1 {
                 "record"
             } else {
