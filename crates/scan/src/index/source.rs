@@ -126,8 +126,9 @@ impl Source {
             read.newest = read.newest.max(of.newest);
         }
         // What has no ecosystem could be about each package.
-        let is_needed = |ecosystem: &&Ecosystem| self.ecosystems.is_empty() || self.has(ecosystem);
-        if self.unreadable > 0 && needed.iter().any(|ecosystem| is_needed(ecosystem)) {
+        let mut needed = needed.iter();
+        let is_needed = needed.any(|needed| self.ecosystems.is_empty() || self.has(needed));
+        if self.unreadable > 0 && is_needed {
             let records = if self.unreadable == 1 {
                 "record"
             } else {
