@@ -430,6 +430,8 @@ fn the_index_is_in_the_directory_for_caches() {
         Some("/home/a/.cache/bailiff/index")
     );
     assert_eq!(path("", ""), None);
+    let named = |text: &str| named_path(Some(text.into()));
+    assert_eq!((named("a"), named("")), (Some("a".into()), None));
     assert_eq!(path("relative", "relative"), None);
 }
 
@@ -469,6 +471,28 @@ fn a_source_has_a_kind_and_a_place() {
     let secret: SourceArg = "osv=https://a.test/all.zip?token=secret".parse().unwrap();
     assert_eq!(secret.to_string(), "osv=https://a.test/all.zip");
     assert!(files.parse("build").unwrap_err().contains("required"));
+}
+
+#[test]
+fn the_index_is_written_to_a_file() {
+    let files = Files::new();
+    let error = files.parse("build --defaults --output json").unwrap_err();
+    assert_eq!(
+        error.lines().next(),
+        Some("error: unexpected argument '--output' found")
+    );
+    for flag in ["-f", "--file"] {
+        assert!(files.parse(&format!("build --defaults {flag} a")).is_ok());
+        let error = files
+            .parse(&format!("build --defaults {flag} -"))
+            .unwrap_err();
+        assert_eq!(
+            error.lines().next(),
+            Some(
+                "error: invalid value '-' for '--file <FILE>': must be a file, because an index is not written to standard output"
+            )
+        );
+    }
 }
 
 #[test]
