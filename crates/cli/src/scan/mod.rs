@@ -59,8 +59,10 @@ fn run_at(
     err: &mut impl Write,
 ) -> Result<ScanOutcome, Error> {
     let counting = counting::gather(args, now)?;
+    // Before an image is pulled, which takes long.
+    let opened = advisories::open(args)?;
     let inventory = packages::gather(args, input, err)?;
-    let knowledge = advisories::gather(args, &inventory.packages, now)?;
+    let knowledge = advisories::gather(args, opened, &inventory.packages, now)?;
     let report = Report::of(inventory, knowledge, counting);
     output::write(args, &report, out, err)?;
     Ok(report.outcome(args))
