@@ -36,7 +36,7 @@ pub(super) async fn run(
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<(), Error> {
-    let output = index_path(args.output.as_deref())?;
+    let output = index_path(args.file.as_deref())?;
     let started = Instant::now();
     let cannot = |cause: &dyn std::fmt::Display, remedy: &str| {
         let cause = escaped(&cause.to_string(), TEXT_LIMIT);
@@ -47,12 +47,12 @@ pub(super) async fn run(
     };
     let not_written = |error: BuildError| match error {
         BuildError::Previous(error) => cannot_read_previous(args, &error),
-        BuildError::Write(_) => cannot(&error, "free space, or set --output to another place"),
+        BuildError::Write(_) => cannot(&error, "free space, or set --file to another place"),
         BuildError::TooLarge(_) | BuildError::Encode(_) => {
             cannot(&error, "build it with fewer sources")
         }
     };
-    let not_there = |error: std::io::Error| cannot(&error, "set --output to another place");
+    let not_there = |error: std::io::Error| cannot(&error, "set --file to another place");
     let directory = directory(&output);
     std::fs::create_dir_all(directory).map_err(not_there)?;
     let file = beside(directory).map_err(not_there)?;

@@ -32,7 +32,7 @@ const BUILD_EXAMPLES: &str = "\
 Examples:
   bailiff feed build --defaults
   bailiff feed build osv=https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip
-  bailiff feed build osv=osv/ kev=known_exploited_vulnerabilities.json --output advisories.index
+  bailiff feed build osv=osv/ kev=known_exploited_vulnerabilities.json --file advisories.index
   bailiff feed build --defaults --previous old.index     Keep the days on which fixes were first known
 
 KIND=PLACE is the kind of a source and where it is: an https URL, a file, or a directory. Kinds: osv,
@@ -69,8 +69,8 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     defaults: bool,
     /// File to write. Defaults to the index that `bailiff scan` uses
-    #[arg(short = 'f', long, value_name = "FILE", env = "BAILIFF_INDEX")]
-    output: Option<PathBuf>,
+    #[arg(short, long, value_name = "FILE", env = "BAILIFF_INDEX", value_parser = index_file)]
+    file: Option<PathBuf>,
     /// Index that was built before. Fixes that it does not have get the day of today
     #[arg(long, value_name = "FILE")]
     previous: Option<PathBuf>,
@@ -85,6 +85,14 @@ pub(crate) struct InspectArgs {
     /// Output format
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
     output: Output,
+}
+
+/// A file that an index can be written to.
+fn index_file(text: &str) -> Result<PathBuf, String> {
+    match text {
+        "-" => Err("must be a file, because an index is not written to standard output".to_owned()),
+        path => Ok(path.into()),
+    }
 }
 
 /// Output format.
@@ -118,7 +126,8 @@ pub async fn run(args: &FeedArgs, out: &mut impl Write, err: &mut impl Write) ->
     }
 }
 
-/// Where the index is: at the path that was given, otherwise in the directory for caches.
+/// Where the index is: at the path that was given, otherwise at the one of `BAILIFF_INDEX`, otherwise in the directory
+/// for caches.
 ///
 /// # Errors
 /// If none was given and there is no such directory.
@@ -126,10 +135,18 @@ pub(crate) fn index_path(given: Option<&Path>) -> Result<PathBuf, Error> {
     if let Some(path) = given {
         return Ok(path.to_owned());
     }
-    default_path(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")).ok_or_else(|| {
-        let error = "cannot find the directory for caches: HOME is not set; set --index, or --output of `bailiff feed build`";
+    let of = |name: &str| std::env::var_os(name);
+    let path =
+        named_path(of("BAILIFF_INDEX")).or_else(|| default_path(of("XDG_CACHE_HOME"), of("HOME")));
+    path.ok_or_else(|| {
+        let error = "cannot find the directory for caches: HOME is not set; set --index, or --file of `bailiff feed build`";
         Error::Input(error.to_owned())
     })
+}
+
+/// The path of a variable that is set and not empty.
+fn named_path(variable: Option<OsString>) -> Option<PathBuf> {
+    variable.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// As the XDG base directory specification says: what is not absolute is ignored.

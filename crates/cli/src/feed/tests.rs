@@ -373,6 +373,34 @@ Source kev {}/kev.json: 1 record, the newest of 2026-01-03, read on 2026-02-01.
     );
 }
 
+#[tokio::test]
+async fn a_source_of_which_a_record_without_ecosystem_cannot_be_read_makes_the_result_incomplete() {
+    let files = Files::new();
+    files.add(
+        "cves.zip",
+        &archive(&[
+            json!({"id": "broken"}),
+            json!({"id": "CVE-2026-1", "dataType": "CVE_RECORD", "dataVersion": "5.1",
+            "cveMetadata": {"cveId": "CVE-2026-1"}, "containers": {"cna": {}}}),
+        ]),
+    );
+    let (result, _, err) = files
+        .run("build -f {}/index osv={}/osv/PyPI cve-list={}/cves.zip")
+        .await;
+    assert_eq!(result, Ok(()), "{err}");
+    let list = "pkg:pypi/flask@2.0\n";
+    let (result, out, err) = files.scan("--packages - --index {}/index --fail-on low", list);
+    assert_eq!(result, Ok(scan::ScanOutcome::Incomplete), "{err}");
+    assert!(
+        out.contains("Source cve-list {}/cves.zip: 1 record, 1 unreadable, of unknown age, read on 2026-02-01.\n"),
+        "{out}"
+    );
+    assert!(
+        err.starts_with("error: cannot read 1 record of {}/cves.zip when the index was built\n"),
+        "{err}"
+    );
+}
+
 #[test]
 fn without_an_index_the_error_names_the_command() {
     let files = Files::new();
@@ -402,6 +430,8 @@ fn the_index_is_in_the_directory_for_caches() {
         Some("/home/a/.cache/bailiff/index")
     );
     assert_eq!(path("", ""), None);
+    let named = |text: &str| named_path(Some(text.into()));
+    assert_eq!((named("a"), named("")), (Some("a".into()), None));
     assert_eq!(path("relative", "relative"), None);
 }
 
@@ -441,6 +471,28 @@ fn a_source_has_a_kind_and_a_place() {
     let secret: SourceArg = "osv=https://a.test/all.zip?token=secret".parse().unwrap();
     assert_eq!(secret.to_string(), "osv=https://a.test/all.zip");
     assert!(files.parse("build").unwrap_err().contains("required"));
+}
+
+#[test]
+fn the_index_is_written_to_a_file() {
+    let files = Files::new();
+    let error = files.parse("build --defaults --output json").unwrap_err();
+    assert_eq!(
+        error.lines().next(),
+        Some("error: unexpected argument '--output' found")
+    );
+    for flag in ["-f", "--file"] {
+        assert!(files.parse(&format!("build --defaults {flag} a")).is_ok());
+        let error = files
+            .parse(&format!("build --defaults {flag} -"))
+            .unwrap_err();
+        assert_eq!(
+            error.lines().next(),
+            Some(
+                "error: invalid value '-' for '--file <FILE>': must be a file, because an index is not written to standard output"
+            )
+        );
+    }
 }
 
 #[test]

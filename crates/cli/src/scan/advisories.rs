@@ -29,34 +29,89 @@ pub(super) struct Knowledge {
     pub(super) errors: Errors,
 }
 
-/// Reads what is known about the packages at this time.
+/// What is opened before it is known which packages there are.
+#[derive(Debug)]
+pub(super) struct Opened {
+    /// The catalog of `--known-exploited`.
+    known_exploited: Option<KnownExploited>,
+    /// The index. None with `--advisories`.
+    index: Option<index::Opened>,
+}
+
+/// Opens what is known.
 ///
 /// # Errors
-/// If the catalog cannot be read, no advisory at all, or none about the vulnerability to explain.
-pub(super) fn gather(
-    args: &ScanArgs,
-    packages: &[Package],
-    now: Timestamp,
-) -> Result<Knowledge, Error> {
-    let mut errors = Errors::default();
+/// If the catalog cannot be read, the index not be opened, or none of the paths of `--advisories`.
+pub(super) fn open(args: &ScanArgs) -> Result<Opened, Error> {
     let known_exploited = match &args.known_exploited {
         Some(path) => Some(catalog(path)?),
         None => None,
     };
-    let (advisories, index) = if args.advisories.is_empty() {
+    let index = if args.advisories.is_empty() {
         let path = crate::feed::index_path(args.index.as_deref())?;
-        let mut index = index::gather(&path, packages)?;
-        (std::mem::take(&mut index.advisories), Some(index))
+        Some(index::open(path)?)
     } else {
-        (of_files(args, packages, now)?, None)
+        let mut errors = args.advisories.iter().map(|path| not_opened(path));
+        // One that can be opened has advisories, or else that is an error later.
+        if let Some(Some(error)) = errors.next()
+            && errors.all(|error| error.is_some())
+        {
+            return Err(Error::Input(no_advisories(args, Some(&error))));
+        }
+        None
     };
-    let known_exploited =
-        known_exploited.or_else(|| index.as_ref().and_then(|of| of.known_exploited.clone()));
+    Ok(Opened {
+        known_exploited,
+        index,
+    })
+}
+
+/// Why a path cannot be opened. None if it can.
+fn not_opened(path: &Path) -> Option<String> {
+    let opened = std::fs::metadata(path).and_then(|metadata| {
+        if metadata.is_dir() {
+            std::fs::read_dir(path).map(drop)
+        } else if metadata.is_file() {
+            std::fs::File::open(path).map(drop)
+        } else {
+            // Opening a pipe waits, and closing it ends who writes to it.
+            Ok(())
+        }
+    });
+    let error = opened.err()?;
+    Some(format!("{}: {error}", path.to_string_lossy()))
+}
+
+/// Reads what is known about the packages at this time.
+///
+/// # Errors
+/// If no advisory can be read, or none about the vulnerability to explain.
+pub(super) fn gather(
+    args: &ScanArgs,
+    opened: Opened,
+    packages: &[Package],
+    now: Timestamp,
+) -> Result<Knowledge, Error> {
+    let Opened {
+        known_exploited,
+        index,
+    } = opened;
+    let mut errors = Errors::default();
+    let (advisories, index) = match index {
+        Some(index) => {
+            let mut index = index.gather(packages)?;
+            (std::mem::take(&mut index.advisories), Some(index))
+        }
+        None => (of_files(args, packages, now)?, None),
+    };
     errors.add_first(
         advisories.errors.iter().map(String::as_str),
         advisories.failed,
     );
+    // Those of the index are errors of one of its sources.
     let unreadable = known_exploited.as_ref().map_or(0, |known| known.unreadable);
+    let known_exploited =
+        known_exploited.or_else(|| index.as_ref().and_then(|of| of.known_exploited.clone()));
     if unreadable > 0 {
         errors.add(&format!(
             "{unreadable} entries of the catalog of known exploited vulnerabilities"
@@ -84,7 +139,8 @@ fn of_files(args: &ScanArgs, packages: &[Package], now: Timestamp) -> Result<Adv
     }
     let advisories = collection.collected();
     if advisories.read.is_empty() {
-        return Err(Error::Input(no_advisories(args, &advisories)));
+        let first = advisories.errors.first();
+        return Err(Error::Input(no_advisories(args, first)));
     }
     if let Some(id) = args.explain.as_ref().filter(|_| !advisories.is_asked_read) {
         let id = escaped(id, TEXT_LIMIT);
@@ -95,9 +151,10 @@ fn of_files(args: &ScanArgs, packages: &[Package], now: Timestamp) -> Result<Adv
     Ok(advisories)
 }
 
-fn no_advisories(args: &ScanArgs, advisories: &Advisories) -> String {
+/// Why there are no advisories. `error`: the first one about a file.
+fn no_advisories(args: &ScanArgs, error: Option<&String>) -> String {
     let paths: Vec<_> = args.advisories.iter().map(|path| shown(path)).collect();
-    let (cause, remedy) = match advisories.errors.first() {
+    let (cause, remedy) = match error {
         Some(error) => (format!("cannot read {}", escaped(error, TEXT_LIMIT)), ""),
         None => (
             "there are no records of an ecosystem that Bailiff knows".to_owned(),

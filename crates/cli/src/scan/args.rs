@@ -31,7 +31,10 @@ Exit codes: 0 done, 1 an error, 2 the command line is invalid, 3 a finding has t
 
 /// Flags of `bailiff scan`.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    group = clap::ArgGroup::new("what").required(true).args(["image", "packages"])
+)]
 pub struct ScanArgs {
     /// The image, and how it is asked for.
     #[command(flatten)]
@@ -40,8 +43,7 @@ pub struct ScanArgs {
     #[arg(
         long,
         value_name = "FILE",
-        required_unless_present = "image",
-        conflicts_with = "image"
+        conflicts_with_all = ["platform", "plain_http", "registries", "no_sandbox"]
     )]
     pub packages: Option<PathBuf>,
     /// Read layers without a sandbox. Use it for images that you trust, where the kernel or another
@@ -52,9 +54,10 @@ pub struct ScanArgs {
     /// subdirectories. Can be repeated. Defaults to the index
     #[arg(long, value_name = "PATH")]
     pub advisories: Vec<PathBuf>,
-    /// Index that `bailiff feed build` wrote. Defaults to the one in the directory for caches. Not
-    /// used with --advisories
-    #[arg(long, value_name = "FILE", env = "BAILIFF_INDEX")]
+    /// Index that `bailiff feed build` wrote. Defaults to the file of the variable `BAILIFF_INDEX`,
+    /// otherwise to the one in the directory for caches
+    // Only the flag conflicts, so it has no `env`.
+    #[arg(long, value_name = "FILE", conflicts_with = "advisories")]
     pub index: Option<PathBuf>,
     /// Catalog of vulnerabilities that are known to be exploited: the JSON file of CISA
     #[arg(long, value_name = "FILE")]
@@ -68,7 +71,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE")]
     pub ignore: Option<PathBuf>,
     /// Lowest severity that fails the command. A malicious package always fails it then
-    #[arg(long, value_name = "SEVERITY")]
+    #[arg(long, value_name = "SEVERITY", ignore_case = true)]
     pub fail_on: Option<FailOn>,
     /// Whether a finding of unknown severity fails the command
     #[arg(long, value_name = "MODE", default_value = "count")]

@@ -69,7 +69,7 @@ impl Images {
 /// Reads the packages of the images that the command line selects.
 ///
 /// # Errors
-/// If there is no image that can be read.
+/// If there is no image that can be read, or no layer of those that have one.
 pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory, Error> {
     let gathered = image::gather(&args.image, &Environment::of_process(), err)?;
     let asked = args.image.image.as_deref().unwrap_or_default();
@@ -85,6 +85,9 @@ pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory,
     };
     let mut located = Vec::new();
     let mut scanned = Vec::new();
+    // Why no layer was read, of the first image of which none was.
+    let mut unread = None;
+    let mut is_read = false;
     let several = gathered.images.len() > 1;
     for image in gathered.images {
         let name = if several {
@@ -92,7 +95,16 @@ pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory,
         } else {
             image.reference.clone()
         };
-        let (packages, mut image) = scan(image, &name, confinement, &mut errors, err);
+        let (packages, mut image) = match scan(image, &name, confinement, &mut errors, err) {
+            Scanned::Read(packages, image) => {
+                is_read = true;
+                (packages, image)
+            }
+            Scanned::Nothing(image, cause) => {
+                unread.get_or_insert(cause);
+                (Vec::new(), image)
+            }
+        };
         // Owners are numbers of packages.
         let before = located.len();
         located.extend(packages.into_iter().map(|mut package: Located| {
@@ -101,6 +113,12 @@ pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory,
         }));
         image.packages = before..located.len();
         scanned.push(image);
+    }
+    if let Some(cause) = unread.filter(|_| !is_read) {
+        let cause = escaped(&cause, TEXT_LIMIT);
+        return Err(Error::Input(format!(
+            "cannot scan {from}: no layer was read: {cause}"
+        )));
     }
     Ok(Inventory {
         from,
@@ -115,6 +133,14 @@ pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory,
     })
 }
 
+/// An image, and what was found in it.
+enum Scanned {
+    /// The packages of layers that were read, or of an image that has none.
+    Read(Vec<Located>, ScannedImage),
+    /// There are layers, and none was read: the first cause.
+    Nothing(ScannedImage, String),
+}
+
 /// Reads the layers of an image.
 fn scan(
     image: Image,
@@ -122,7 +148,7 @@ fn scan(
     confinement: Confinement,
     errors: &mut Errors,
     err: &mut impl Write,
-) -> (Vec<Located>, ScannedImage) {
+) -> Scanned {
     for fault in &image.faults {
         errors.add(&format!("all of {name}: {fault}"));
     }
@@ -132,9 +158,12 @@ fn scan(
     };
     let count = image.layers.len();
     let mut blobs = Vec::new();
+    let mut first = None;
+    let mut has_files = false;
     for (number, layer) in image.layers.into_iter().enumerate() {
         let cause = match layer.content {
             LayerContent::File(file) => {
+                has_files = true;
                 blobs.push(LayerBlob {
                     digest: layer.digest,
                     diff_id: layer.diff_id,
@@ -145,10 +174,9 @@ fn scan(
             }
             LayerContent::Unavailable(cause) => cause,
         };
-        errors.add(&format!(
-            "all of {name}: layer {}: {cause}",
-            number.saturating_add(1)
-        ));
+        let cause = format!("layer {}: {cause}", number.saturating_add(1));
+        errors.add(&format!("all of {name}: {cause}"));
+        first.get_or_insert(cause);
         // The layers above it keep their numbers.
         match tempfile::tempfile() {
             Ok(file) => blobs.push(LayerBlob {
@@ -159,8 +187,9 @@ fn scan(
             }),
             Err(error) => {
                 errors.add(&format!(
-                    "the layers of {name} from {} on: {error}",
-                    number.saturating_add(2)
+                    "the layers of {name} from {} on: {}",
+                    number.saturating_add(2),
+                    image::not_stored("a layer", &error)
                 ));
                 break;
             }
@@ -172,6 +201,8 @@ fn scan(
     for incomplete in &content.incomplete {
         errors.add(&format!("all of {name}: {incomplete}"));
     }
+    let first = first.or_else(|| content.incomplete.first().map(ToString::to_string));
+    let is_read = has_files && content.confined != Confined::Nothing;
     let found = inventory(&content);
     let annotations = &image.config.annotations;
     let base_name = annotations
@@ -193,7 +224,10 @@ fn scan(
         coverage: found.coverage,
         confined: content.confined,
     };
-    (found.packages, scanned)
+    match first {
+        Some(cause) if !is_read => Scanned::Nothing(scanned, cause),
+        Some(_) | None => Scanned::Read(found.packages, scanned),
+    }
 }
 
 /// Writes lines about the layers that are read, if that takes long.

@@ -15,7 +15,7 @@ use bailiff_scan::matching::Matches;
 use bailiff_scan::package::{Package, subjects};
 use jiff::Timestamp;
 use std::cell::RefCell;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// What an index has about packages.
 #[derive(Debug)]
@@ -29,31 +29,61 @@ pub(crate) struct OfIndex {
     pub(crate) sources: Vec<Source>,
 }
 
-/// Reads what the index at a path has about packages.
+/// An index that is open.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    path: PathBuf,
+    mapped: Mapped,
+    sources: Vec<Source>,
+    known_exploited: Option<KnownExploited>,
+}
+
+/// Opens the index at a path.
 ///
 /// # Errors
 /// If it cannot be opened, or it has another format.
-pub(crate) fn gather(path: &Path, packages: &[Package]) -> Result<OfIndex, Error> {
-    let mapped = Mapped::open(path).map_err(|error| not_opened(path, &error))?;
-    let index = Index::open(mapped.bytes()).map_err(|error| not_read(path, &error))?;
-    let sources = index.sources().map_err(|error| not_read(path, &error))?;
-    let known_exploited = index
-        .known_exploited()
-        .map_err(|error| not_read(path, &error))?;
-    let subjects = subjects(packages);
-    let is_needed = |source: &Source| {
-        source.ecosystems.is_empty() || subjects.iter().any(|of| source.has(&of.ecosystem))
-    };
-    let sources = sources.into_iter().filter(is_needed).collect();
-    let wanted = subjects
-        .iter()
-        .map(|of| (of.ecosystem.clone(), of.name.clone()));
-    Ok(OfIndex {
-        advisories: index.advisories(wanted),
-        known_exploited,
-        sources,
+pub(crate) fn open(path: PathBuf) -> Result<Opened, Error> {
+    let mapped = Mapped::open(&path).map_err(|error| not_opened(&path, &error))?;
+    let not_read = |error| not_read(&path, &error);
+    let index = Index::open(mapped.bytes()).map_err(not_read)?;
+    let sources = index.sources().map_err(not_read)?;
+    let known_exploited = index.known_exploited().map_err(not_read)?;
+    Ok(Opened {
+        path,
         mapped,
+        sources,
+        known_exploited,
     })
+}
+
+impl Opened {
+    /// Reads what it has about packages.
+    ///
+    /// # Errors
+    /// If it was damaged since it was opened.
+    pub(crate) fn gather(self, packages: &[Package]) -> Result<OfIndex, Error> {
+        let Self {
+            path,
+            mapped,
+            sources,
+            known_exploited,
+        } = self;
+        let index = Index::open(mapped.bytes()).map_err(|error| not_read(&path, &error))?;
+        let subjects = subjects(packages);
+        let is_needed = |source: &Source| {
+            source.ecosystems.is_empty() || subjects.iter().any(|of| source.has(&of.ecosystem))
+        };
+        let sources = sources.into_iter().filter(is_needed).collect();
+        let wanted = subjects
+            .iter()
+            .map(|of| (of.ecosystem.clone(), of.name.clone()));
+        Ok(OfIndex {
+            advisories: index.advisories(wanted),
+            known_exploited,
+            sources,
+            mapped,
+        })
+    }
 }
 
 impl OfIndex {
@@ -87,8 +117,12 @@ pub(super) fn age(source: &Source) -> String {
         1 => "1 record".to_owned(),
         records => format!("{records} records"),
     };
+    let unreadable = match source.unreadable {
+        0 => String::new(),
+        unreadable => format!(", {unreadable} unreadable"),
+    };
     format!(
-        "Source {} {}: {records}, {newest}, read on {}.",
+        "Source {} {}: {records}{unreadable}, {newest}, read on {}.",
         source.kind,
         escaped(&source.origin, super::TEXT_LIMIT),
         day(source.retrieved)

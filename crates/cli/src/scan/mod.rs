@@ -63,8 +63,10 @@ fn run_at(
         .now
         .unwrap_or_else(|| Offset::UTC.to_datetime(now).date());
     let counting = counting::gather(args, today)?;
+    // Before an image is pulled, which takes long.
+    let opened = advisories::open(args)?;
     let inventory = packages::gather(args, input, err)?;
-    let knowledge = advisories::gather(args, &inventory.packages, now)?;
+    let knowledge = advisories::gather(args, opened, &inventory.packages, now)?;
     let report = Report::of(inventory, knowledge, counting);
     output::write(args, &report, out, err)?;
     Ok(report.outcome(args))

@@ -2,6 +2,7 @@
 
 use super::*;
 mod counting;
+mod flags;
 mod input;
 mod sarif;
 

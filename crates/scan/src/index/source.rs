@@ -125,7 +125,10 @@ impl Source {
             read.records = read.records.saturating_add(of.records);
             read.newest = read.newest.max(of.newest);
         }
-        if self.unreadable > 0 && needed.iter().any(|ecosystem| self.has(ecosystem)) {
+        // What has no ecosystem could be about each package.
+        let mut needed = needed.iter();
+        let is_needed = needed.any(|needed| self.ecosystems.is_empty() || self.has(needed));
+        if self.unreadable > 0 && is_needed {
             let records = if self.unreadable == 1 {
                 "record"
             } else {

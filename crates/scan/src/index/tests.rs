@@ -254,13 +254,39 @@ fn a_source_says_what_was_read_of_it() {
         (sources[1].records, sources[1].unreadable, sources[1].newest),
         (2, 1, "2026-01-02T03:04:05Z".parse().ok())
     );
-    // What could not be read is an error for packages of the ecosystem alone.
+    // What could not be read is an error for packages of the ecosystem alone, if the source has one.
     let of = |ecosystem| index.advisories([(ecosystem, "a".to_owned())]).errors;
+    let of_catalog = "1 record of kev.json when the index was built";
     assert_eq!(
         of(Ecosystem::PyPi),
-        ["2 records of PyPI/all.zip when the index was built"]
+        [
+            "2 records of PyPI/all.zip when the index was built",
+            of_catalog
+        ]
     );
-    assert_eq!(of(Ecosystem::Npm), [""; 0]);
+    assert_eq!(of(Ecosystem::Npm), [of_catalog]);
+}
+
+#[test]
+fn what_could_not_be_read_of_a_source_without_an_ecosystem_is_an_error_for_each_package() {
+    let mut file = Cursor::new(Vec::new());
+    let mut builder = Builder::new(&mut file, now(), None).unwrap();
+    let source = builder.source(SourceKind::Osv, "npm.zip".to_owned());
+    builder.fail(source, "X-1.json: it is nothing".to_owned());
+    let kev = builder.source(SourceKind::KnownExploited, "kev.json".to_owned());
+    builder.fail(kev, "it is nothing".to_owned());
+    builder.finish().unwrap();
+    let file = file.into_inner();
+    let index = Index::open(&file).unwrap();
+    assert_eq!(
+        index.advisories([(Ecosystem::Npm, "a".to_owned())]).errors,
+        [
+            "1 record of npm.zip when the index was built",
+            "1 record of kev.json when the index was built"
+        ]
+    );
+    // Nothing is needed of it.
+    assert_eq!(index.advisories([]).errors, [""; 0]);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! system. The archive has what could be read; what could not is a fault.
 
 use super::beneath::{Beneath, Links};
-use super::{Gathered, TEXT_LIMIT, machine, reopened};
+use super::{Gathered, TEXT_LIMIT, reopened};
 use bailiff_oci::image::{Config, Image, LAYER_BYTES_LIMIT, LayerBlob, LayerContent, LayerFile};
 use bailiff_oci::{Algorithm, Hasher};
 use bailiff_response::messages::escaped;
@@ -72,6 +72,12 @@ struct Archiving<W: Write> {
 
 /// The image that a directory is. The error is a cause and a remedy.
 pub(super) fn gather(path: &Path) -> Result<Gathered, String> {
+    if path.is_file() {
+        let path = path.display();
+        return Err(format!(
+            "{path} is a file, not a directory; for an archive, write docker-archive:{path} or oci:{path}"
+        ));
+    }
     let image = image(path);
     let image = image.map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     Ok(Gathered {
@@ -82,7 +88,8 @@ pub(super) fn gather(path: &Path) -> Result<Gathered, String> {
 
 fn image(path: &Path) -> io::Result<Image> {
     let root = Beneath::open(path)?;
-    let stored = tempfile::tempfile()?;
+    let stored = tempfile::tempfile()
+        .map_err(|error| io::Error::other(super::not_stored("its files", &error)))?;
     let hashed = Hashed {
         into: BufWriter::new(stored.try_clone()?),
         hash: Hasher::new(Algorithm::Sha256),
@@ -131,7 +138,7 @@ fn image(path: &Path) -> io::Result<Image> {
         reference: format!("dir:{}", path.display()),
         digest,
         // A directory does not say its platform.
-        platform: machine().to_string(),
+        platform: "unknown".to_owned(),
         config,
         layers: vec![layer],
         faults,

@@ -20,6 +20,9 @@ const COMPRESSED: [(&[u8], &str); 4] = [
     (b"\xfd7zXZ\x00", "xz"),
 ];
 
+/// Names of standard input, which can be read only once.
+const INPUTS: [&str; 4] = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+
 /// Files by their names.
 #[derive(Debug)]
 pub(super) enum Files {
@@ -32,6 +35,12 @@ pub(super) enum Files {
 impl Files {
     /// The files of a directory or an archive at a path that the user named. The error is a cause and a remedy.
     pub(super) fn open(path: &Path) -> Result<Self, String> {
+        if INPUTS.iter().any(|input| path == Path::new(input)) {
+            return Err(format!(
+                "cannot read {}: standard input is not supported; save the image with `docker save -o image.tar`, and write docker-archive:image.tar",
+                path.display()
+            ));
+        }
         let opened = std::fs::metadata(path).and_then(|metadata| {
             if metadata.is_dir() {
                 return Beneath::open(path).map(Self::Directory);
@@ -44,7 +53,10 @@ impl Files {
             (&mut file).take(8).read_to_end(&mut start)?;
             let mut kinds = COMPRESSED.iter();
             if let Some((_, kind)) = kinds.find(|(magic, _)| start.starts_with(magic)) {
-                let error = format!("it is compressed; decompress it with {kind} -d");
+                let error = format!(
+                    "it is compressed; decompress it with `{kind} -dc {} > image.tar`, and scan image.tar instead",
+                    path.display()
+                );
                 return Err(io::Error::other(error));
             }
             Archive::read(file).map(Self::Archive)
@@ -106,9 +118,7 @@ impl Files {
                     (found, LayerContent::File(LayerFile { file, is_verified }))
                 }
                 Err(error) => {
-                    let cause = format!(
-                        "cannot store {name}: {error}; set TMPDIR to a directory with more space"
-                    );
+                    let cause = super::not_stored(name, &error);
                     (found, LayerContent::Unavailable(cause))
                 }
             },

@@ -64,10 +64,10 @@ impl std::str::FromStr for PlatformArg {
     type Err = InvalidPlatform;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "all" => Ok(Self::All),
-            other => Platform::parse(other).map(Self::One),
+        if text.eq_ignore_ascii_case("all") {
+            return Ok(Self::All);
         }
+        Platform::parse(&text.to_ascii_lowercase()).map(Self::One)
     }
 }
 
@@ -131,10 +131,20 @@ fn gather_from(
         None => Wanted::Machine(machine()),
     };
     match place {
-        Place::Registry(reference) => registry::gather(reference, &wanted, args, environment, err),
+        Place::Registry(reference) => registry::gather(reference, &wanted, args, environment, err)
+            .map_err(|cause| {
+                let text = args.image.as_deref().unwrap_or_default();
+                match place::meant(text) {
+                    Some(remedy) => format!("{cause}; {remedy}"),
+                    None => cause,
+                }
+            }),
         Place::Layout { path, name } => layout::gather(path, name, &wanted),
         Place::DockerArchive { path, name } => {
             docker_archive::gather(path, name.as_deref(), &wanted)
+        }
+        Place::Directory(_) if args.platform.is_some() => {
+            Err("a directory does not say its platform; remove --platform".to_owned())
         }
         Place::Directory(path) => directory::gather(path),
     }
@@ -143,6 +153,15 @@ fn gather_from(
 /// Linux on this machine.
 fn machine() -> Platform {
     Platform::of_machine(std::env::consts::ARCH, cfg!(target_endian = "little"))
+}
+
+/// What cannot be stored, and what to do.
+pub(super) fn not_stored(what: &str, error: &std::io::Error) -> String {
+    let remedy = match error.kind() {
+        std::io::ErrorKind::NotFound => "that exists and has space",
+        _ => "with more space",
+    };
+    format!("cannot store {what}: {error}; set TMPDIR to a directory {remedy}")
 }
 
 /// A file of this process that is open for reading alone, and has a position of its own.

@@ -57,6 +57,17 @@ pub(super) enum Name {
 impl Place {
     /// What a text names. The error is a cause and a remedy.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        for (scheme, example) in [
+            ("oci:", "image.tar"),
+            ("docker-archive:", "image.tar"),
+            ("dir:", "rootfs"),
+        ] {
+            if text == scheme {
+                return Err(format!(
+                    "there is no path; write one, such as {scheme}{example}"
+                ));
+            }
+        }
         if let Some(rest) = text.strip_prefix("oci:") {
             let (path, name) = split(rest, |path| path.symlink_metadata().is_ok());
             let name = match name {
@@ -92,14 +103,69 @@ impl Place {
                 "images of {scheme} are not read; write oci:PATH for a layout or an archive of one, docker-archive:PATH for what `docker save` or `podman save` writes, or dir:PATH for a root file system"
             ));
         }
+        if let Some(error) = other_form(text) {
+            return Err(error);
+        }
         match Reference::parse(text, ShortNames::DockerHub) {
             Ok(reference) => Ok(Self::Registry(reference)),
+            Err(_) if text.starts_with("docker:") && !text.starts_with("docker:/") => {
+                let name = text.trim_start_matches("docker:");
+                Err(format!(
+                    "\"docker:\" is no form of an image; write {name} to pull it, or save it with `docker save -o image.tar {name}` and write docker-archive:image.tar"
+                ))
+            }
+            Err(_) if text.starts_with("registry:") && !text.starts_with("registry:/") => {
+                let name = text.trim_start_matches("registry:");
+                Err(format!(
+                    "\"registry:\" is no form of an image; write {name}"
+                ))
+            }
             Err(error) if is_path(text) => Err(format!(
                 "{error}; for a file or a directory, write oci:{text}, docker-archive:{text} or dir:{text}"
             )),
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// What to write instead of a text in a form of another program. None if it is none. The registry of short names has
+/// no images `file`, `sbom` and `pkg`, but `docker` and `registry`.
+fn other_form(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once(':')?;
+    match scheme {
+        "file" => {
+            let path = match rest.strip_prefix("//") {
+                Some(path) => path,
+                None => rest,
+            };
+            Some(format!(
+                "\"file:\" is no form of an image; write docker-archive:{path} for what `docker save` writes, oci:{path} for a layout or an archive of one, or dir:{path} for a root file system"
+            ))
+        }
+        "sbom" => Some(format!(
+            "\"sbom:\" is no form of an image; make a list of package URLs with `jq -r '.components[].purl // empty' {rest} > packages.txt`, and set --packages to it"
+        )),
+        "pkg" => Some(
+            "a package URL is no image; write it to a file, and set --packages to it".to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+/// What else a text could mean that is a reference, with a remedy. None if nothing.
+pub(super) fn meant(text: &str) -> Option<String> {
+    if let Some(name) = text
+        .strip_prefix("docker:")
+        .or(text.strip_prefix("registry:"))
+    {
+        return Some(format!("for the image {name}, write {name}"));
+    }
+    let metadata = std::fs::metadata(text).ok()?;
+    Some(if metadata.is_dir() {
+        format!("for the directory here, write oci:{text} or dir:{text}")
+    } else {
+        format!("for the file here, write docker-archive:{text}")
+    })
 }
 
 /// Whether a text that is no reference is probably meant as a path.
@@ -182,11 +248,51 @@ mod tests {
     }
 
     #[test]
+    fn what_a_reference_could_mean_is_said() {
+        // Of the directory of this crate.
+        for (text, want) in [
+            (
+                "Cargo.toml",
+                Some("for the file here, write docker-archive:Cargo.toml"),
+            ),
+            (
+                "src",
+                Some("for the directory here, write oci:src or dir:src"),
+            ),
+            ("docker:nginx", Some("for the image nginx, write nginx")),
+            ("registry:nginx", Some("for the image nginx, write nginx")),
+            ("nginx:1.27", None),
+        ] {
+            assert_eq!(meant(text).as_deref(), want, "{text}");
+        }
+    }
+
+    #[test]
     fn an_argument_without_a_meaning_has_a_remedy() {
         for (text, want) in [
             (
                 "docker-daemon:nginx:1",
                 "images of docker-daemon are not read; write oci:PATH for a layout or an archive of one, docker-archive:PATH for what `docker save` or `podman save` writes, or dir:PATH for a root file system",
+            ),
+            (
+                "docker:nginx:1.27",
+                "\"docker:\" is no form of an image; write nginx:1.27 to pull it, or save it with `docker save -o image.tar nginx:1.27` and write docker-archive:image.tar",
+            ),
+            (
+                "registry:ghcr.io/a/b:1",
+                "\"registry:\" is no form of an image; write ghcr.io/a/b:1",
+            ),
+            (
+                "file:web",
+                "\"file:\" is no form of an image; write docker-archive:web for what `docker save` writes, oci:web for a layout or an archive of one, or dir:web for a root file system",
+            ),
+            (
+                "sbom:bom.json",
+                "\"sbom:\" is no form of an image; make a list of package URLs with `jq -r '.components[].purl // empty' bom.json > packages.txt`, and set --packages to it",
+            ),
+            (
+                "pkg:npm/a@1",
+                "a package URL is no image; write it to a file, and set --packages to it",
             ),
             (
                 "docker://nginx",

@@ -357,10 +357,7 @@ impl Pull<'_> {
             Failure::Connect if self.plain_http => {
                 "check the host, the port and the network".to_owned()
             }
-            Failure::Connect => {
-                "check the host and the network; for a registry without TLS, set --plain-http"
-                    .to_owned()
-            }
+            Failure::Connect => not_connected(registry).to_owned(),
             Failure::Timeout => "check the host and the network, or retry".to_owned(),
             Failure::Certificate => {
                 "set --registries to a file with the caBundle of the registry".to_owned()
@@ -393,6 +390,15 @@ impl Pull<'_> {
     }
 }
 
+/// What to do if no connection with TLS is made.
+fn not_connected(registry: &str) -> &'static str {
+    match registry {
+        // It has TLS.
+        "docker.io" => "check the network",
+        _ => "check the host and the network; for a registry without TLS, set --plain-http",
+    }
+}
+
 /// Whether the same request can succeed a moment later.
 fn is_worth_retrying(error: &PullError) -> bool {
     match error {
@@ -420,5 +426,35 @@ fn is_worth_retrying(error: &PullError) -> bool {
 }
 
 fn not_stored(error: &io::Error) -> String {
-    format!("cannot store it: {error}; set TMPDIR to a directory with more space")
+    super::not_stored("it", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_connected_to_has_a_remedy() {
+        assert_eq!(not_connected("docker.io"), "check the network");
+        assert_eq!(
+            not_connected("a.test:5000"),
+            "check the host and the network; for a registry without TLS, set --plain-http"
+        );
+        let reference = Reference::parse("nginx", ShortNames::DockerHub).unwrap();
+        assert_eq!(reference.registry(), "docker.io");
+    }
+
+    #[test]
+    fn what_cannot_be_stored_has_a_remedy() {
+        let missing = io::Error::from_raw_os_error(2);
+        assert_eq!(
+            not_stored(&missing),
+            "cannot store it: No such file or directory (os error 2); set TMPDIR to a directory that exists and has space"
+        );
+        let full = io::Error::from_raw_os_error(28);
+        assert_eq!(
+            not_stored(&full),
+            "cannot store it: No space left on device (os error 28); set TMPDIR to a directory with more space"
+        );
+    }
 }

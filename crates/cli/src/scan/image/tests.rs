@@ -443,7 +443,15 @@ fn a_path_that_is_something_else_has_a_remedy() {
     let file = file.display().to_string();
     expect(
         &format!("docker-archive:{file}"),
-        &format!("cannot read {file}: it is compressed; decompress it with gzip -d"),
+        &format!(
+            "cannot read {file}: it is compressed; decompress it with `gzip -dc {file} > image.tar`, and scan image.tar instead"
+        ),
+    );
+    expect(
+        &format!("dir:{file}"),
+        &format!(
+            "{file} is a file, not a directory; for an archive, write docker-archive:{file} or oci:{file}"
+        ),
     );
     expect(
         "oci:/none",
@@ -453,6 +461,44 @@ fn a_path_that_is_something_else_has_a_remedy() {
         "dir:/none",
         "cannot read /none: No such file or directory (os error 2)",
     );
+}
+
+#[test]
+fn a_path_that_is_no_file_has_a_remedy() {
+    for input in ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+        for scheme in ["docker-archive", "oci"] {
+            expect(
+                &format!("{scheme}:{input}"),
+                &format!(
+                    "cannot read {input}: standard input is not supported; save the image with `docker save -o image.tar`, and write docker-archive:image.tar"
+                ),
+            );
+        }
+    }
+    for (scheme, path) in [
+        ("dir", "rootfs"),
+        ("oci", "image.tar"),
+        ("docker-archive", "image.tar"),
+    ] {
+        expect(
+            &format!("{scheme}:"),
+            &format!("there is no path; write one, such as {scheme}:{path}"),
+        );
+    }
+}
+
+#[test]
+fn a_directory_has_no_platform() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = format!("dir:{}", directory.path().display());
+    for platform in ["linux/amd64", "all"] {
+        assert_eq!(
+            gather_text(&text, Some(platform)).unwrap_err(),
+            format!("cannot scan {text}: a directory does not say its platform; remove --platform")
+        );
+    }
+    let gathered = gather_text(&text, None).unwrap();
+    assert_eq!(gathered.images[0].platform, "unknown");
 }
 
 #[test]
