@@ -131,7 +131,10 @@ fn packages_that_npm_installed_are_found() {
 fn modules_in_a_stripped_program_are_found() {
     let mut found = found("go");
     found.sort();
-    assert_eq!(found, ["go/web: ELF", "go/web: Go true golang.org/x/net v0.1.0"]);
+    assert_eq!(
+        found,
+        ["go/web: ELF", "go/web: Go true golang.org/x/net v0.1.0"]
+    );
 }
 
 #[test]
