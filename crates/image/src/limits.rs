@@ -6,6 +6,7 @@
 
 use crate::confinement::Ceilings;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A bound that was exceeded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub enum Limit {
     FactBytes,
     /// Links to files that are read under the name of the link: the bytes of paths, or what following them costs.
     Links,
+    /// CPU time of the processes of all layers.
+    Cpu,
 }
 
 /// The bounds of reading one image. The defaults are the most.
@@ -29,6 +32,9 @@ pub struct Limits {
     pub layer: bailiff_oci::layer::Limits,
     /// CPU seconds for a layer. Another second is added for each 20 MB of its blob.
     pub cpu_seconds: u64,
+    /// CPU seconds for all layers of an image. Another second is added for each 20 MB of the blobs, each of which counts
+    /// once, however often the image has it as a layer.
+    pub cpu_image: u64,
     /// Address space of the process in bytes.
     pub address_space: u64,
     /// Bytes of the largest file that is read with seeking.
@@ -50,6 +56,7 @@ impl Default for Limits {
             layers: 512,
             layer: bailiff_oci::layer::Limits::default(),
             cpu_seconds: 60,
+            cpu_image: 600,
             address_space: 1 << 30,
             spool: 2 << 30,
             facts: 1_000_000,
@@ -64,6 +71,13 @@ impl Default for Limits {
 const BLOB_BYTES_A_SECOND: u64 = 20_000_000;
 
 impl Limits {
+    /// CPU time for an image with blobs of this many bytes.
+    #[must_use]
+    pub(crate) fn cpu_of_image(&self, blobs: u64) -> Duration {
+        let more = blobs.div_ceil(BLOB_BYTES_A_SECOND);
+        Duration::from_secs(self.cpu_image.saturating_add(more))
+    }
+
     /// What the process for a blob of this many bytes has.
     #[must_use]
     pub fn ceilings(&self, blob: u64) -> Ceilings {
@@ -84,6 +98,7 @@ impl std::fmt::Display for Limit {
             Self::Facts => "the number of facts that its files state",
             Self::FactBytes => "the size of what its files state",
             Self::Links => "the number of links to files that have to be read",
+            Self::Cpu => "the CPU time of all layers",
         })
     }
 }

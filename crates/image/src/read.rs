@@ -16,10 +16,13 @@ use crate::wanted::Wanted;
 use bailiff_oci::tree::{FileId, NodeKind, Tree};
 use bailiff_oci::{Algorithm, Digest};
 use bailiff_scan::content::Fact;
-use std::collections::BTreeMap;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::{TimeVal, TimeValLike as _};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::{self, BufReader, Read};
+use std::time::Duration;
 
 /// A layer of an image.
 #[derive(Debug)]
@@ -162,6 +165,7 @@ pub fn read_image(
         wanted: Wanted::new(sandbox.readers.interest, limits),
         facts: limits.facts,
         fact_bytes: limits.fact_bytes,
+        cpu: limits.cpu_of_image(bytes_of(layers)),
         exceeded: Vec::new(),
         progress,
         layers: u32::try_from(layers.len()).unwrap_or(u32::MAX),
@@ -179,6 +183,8 @@ struct Reading<'a> {
     facts: u32,
     /// Bytes of facts that can be added.
     fact_bytes: u64,
+    /// CPU time that processes can take.
+    cpu: Duration,
     /// Limits that are reported already.
     exceeded: Vec<Limit>,
     progress: &'a mut dyn FnMut(Progress),
@@ -220,16 +226,29 @@ impl Reading<'_> {
         }
     }
 
-    /// Has a process read a layer.
+    /// Has a process read a layer, unless those before it have used up the CPU time of the image.
     fn layer(&mut self, number: u32, blob: &LayerBlob, spool: &File, work: &Work) {
+        if self.cpu.is_zero() {
+            return self.exceeded(Limit::Cpu);
+        }
+        let before = cpu_of_children();
+        self.in_process(number, blob, spool, work);
+        let used = cpu_of_children().saturating_sub(before);
+        self.cpu = self.cpu.saturating_sub(used);
+    }
+
+    fn in_process(&mut self, number: u32, blob: &LayerBlob, spool: &File, work: &Work) {
         let limits = &self.sandbox.limits;
+        let mut ceilings = limits.ceilings(blob.size);
+        let left = self.cpu.as_secs().saturating_add(1);
+        ceilings.cpu_seconds = ceilings.cpu_seconds.min(left);
         let confine = match self.sandbox.confinement {
             Confinement::Required => true,
             Confinement::Off => false,
         };
         let request = Request {
             confine,
-            ceilings: limits.ceilings(blob.size),
+            ceilings,
             unpacked: limits.layer.unpacked,
             entries: limits.layer.entries,
             work: work.clone(),
@@ -410,6 +429,32 @@ impl Reading<'_> {
     fn incomplete(&mut self, layer: Option<u32>, cause: Cause) {
         self.content.incomplete.push(Incomplete { layer, cause });
     }
+}
+
+/// Bytes of the blobs of an image. A blob that several layers have counts once.
+fn bytes_of(layers: &[LayerBlob]) -> u64 {
+    let mut seen = BTreeSet::new();
+    let mut bytes = 0_u64;
+    for layer in layers {
+        let is_new = layer
+            .digest
+            .as_ref()
+            .is_none_or(|digest| seen.insert(digest.as_str()));
+        if is_new {
+            bytes = bytes.saturating_add(layer.size);
+        }
+    }
+    bytes
+}
+
+/// CPU time of the processes of this one that have ended.
+fn cpu_of_children() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+        return Duration::ZERO;
+    };
+    let microseconds = |time: TimeVal| u64::try_from(time.num_microseconds()).unwrap_or(0);
+    let user = microseconds(usage.user_time());
+    Duration::from_micros(user.saturating_add(microseconds(usage.system_time())))
 }
 
 /// A file without a name for what the processes keep, or one in memory where none can be created.

@@ -46,6 +46,9 @@ pub enum Invalid {
     /// A fact is about another file than the one that is read.
     #[error("a fact belongs to no file that is read")]
     Fact,
+    /// A fact has a name or a version that no reader keeps.
+    #[error("a fact has an impossible name or version")]
+    FactContent,
     /// Bytes of the blob that were read become fewer, or are more than it has.
     #[error("its progress is impossible")]
     Progress,
@@ -148,7 +151,14 @@ impl<'a> Checker<'a> {
                 if more { Ok(()) } else { Err(Invalid::Progress) }
             }
             Frame::Entry { entry, read } => self.entry(entry, *read),
-            Frame::Fact { ordinal, .. } => self.fact(*ordinal),
+            Frame::Fact { ordinal, fact } => {
+                self.fact(*ordinal)?;
+                if fact.is_valid() {
+                    Ok(())
+                } else {
+                    Err(Invalid::FactContent)
+                }
+            }
             Frame::Done(done) => {
                 self.state = State::Ended;
                 self.done(done)

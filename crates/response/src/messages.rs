@@ -50,7 +50,8 @@ pub fn printable(path: &str) -> String {
     escaped(path, TEXT_LIMIT)
 }
 
-/// A text with its control and formatting characters escaped, cut at `limit` characters.
+/// A text with its control and formatting characters escaped, cut at `limit` characters. What CI runners read as a
+/// command in what a program prints is escaped too.
 #[must_use]
 pub fn escaped(text: &str, limit: usize) -> String {
     let mut shown = String::new();
@@ -59,15 +60,46 @@ pub fn escaped(text: &str, limit: usize) -> String {
             shown.push('…');
             break;
         }
-        // Besides the control characters those that reorder or hide text in a terminal.
-        let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if c.is_control() || hides {
+        if c.is_control() || hides(c) || is_command(&shown, c) {
             shown.extend(c.escape_unicode());
         } else {
             shown.push(c);
         }
     }
     shown
+}
+
+/// Whether a character reorders or hides text in a terminal, besides those that control it.
+#[must_use]
+pub const fn hides(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+/// Whether a character after a text makes it what CI runners read as a command: `##[` and `##vso[` anywhere in a line,
+/// and `::` at its begin.
+#[must_use]
+pub fn is_command(before: &str, c: char) -> bool {
+    match c {
+        '[' => {
+            let bytes = before.as_bytes();
+            let last = bytes.get(bytes.len().saturating_sub(5)..);
+            let is_vso = last.is_some_and(|last| last.eq_ignore_ascii_case(b"##vso"));
+            bytes.ends_with(b"##") || is_vso
+        }
+        ':' => before.trim_start() == ":",
+        _ => false,
+    }
 }
 
 /// The message of the condition `Responded`.

@@ -17,6 +17,7 @@ mod records;
 pub mod release;
 pub mod rust;
 mod stated;
+mod valid;
 
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Seek, SeekFrom};

@@ -22,14 +22,17 @@ use crate::counting::Counting;
 use crate::ecosystem::Ecosystem;
 use crate::known_exploited::KnownExploited;
 use crate::package::{Package, Subject, subjects};
-use crate::severity::Rating;
 use crate::severity::cve::CveRecord;
+use crate::severity::{Rating, Statement};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Versions that are tried to find one without a vulnerability that has a fix. Published advisories need a few.
 const STEPS_LIMIT: usize = 100;
+
+/// Findings of one scan that are kept.
+pub const FINDINGS_LIMIT: usize = 100_000;
 
 /// A vulnerability of a package, or something else that advisories say about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,9 +137,19 @@ pub struct Matches {
     pub findings: Vec<Finding>,
     /// Withdrawn advisories that would affect a package, sorted.
     pub withdrawn: Vec<String>,
+    /// Whether there are more findings than the [`FINDINGS_LIMIT`] that are kept. Those of the first packages are.
+    pub is_cut: bool,
 }
 
 impl Matches {
+    /// What cannot be done if there are more findings than are kept; it completes "cannot …". None if all are.
+    #[must_use]
+    pub fn cut(&self) -> Option<String> {
+        self.is_cut.then(|| {
+            format!("keep more than {FINDINGS_LIMIT} findings: the others are missing; scan fewer packages at a time")
+        })
+    }
+
     /// Adds what is known about CVEs, whatever package has them: the severity of findings of which no advisory has one,
     /// and the title of those without one. `cve` has the record of a CVE, if there is one.
     pub fn describe(&mut self, cve: impl Fn(&str) -> Option<CveRecord>) {
@@ -167,16 +180,31 @@ pub fn match_packages(
     advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
     exploited: Option<&KnownExploited>,
 ) -> Matches {
+    match_up_to(FINDINGS_LIMIT, packages, advisories, exploited)
+}
+
+/// [`match_packages`] with at most `limit` findings.
+fn match_up_to(
+    limit: usize,
+    packages: &[Package],
+    advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
+    exploited: Option<&KnownExploited>,
+) -> Matches {
     let mut matches = Matches::default();
     let mut withdrawn = BTreeSet::new();
     let mut last: Option<Named> = None;
     for subject in subjects(packages) {
         let subject = Arc::new(subject);
+        if matches.is_cut {
+            matches.subjects.push(subject);
+            continue;
+        }
         let named = Named::after(last.take(), &subject, &advisories);
         withdrawn.extend(named.withdrawn(&subject.version));
-        matches
-            .findings
-            .extend(named.findings(&subject, &subject.version, exploited));
+        let findings = named.findings(&subject, &subject.version, exploited);
+        let left = limit.saturating_sub(matches.findings.len());
+        matches.is_cut = findings.len() > left;
+        matches.findings.extend(findings.into_iter().take(left));
         matches.subjects.push(subject);
         last = Some(named);
     }
@@ -340,18 +368,8 @@ impl Named {
     ) -> Finding {
         let entries = || evidence.iter().flat_map(|e| self.entries(&e.advisory));
         let kind = entries().map(|entry| entry.kind.clone()).max();
-        let statements = evidence.iter().flat_map(|e| {
-            let advisory = &e.advisory;
-            let of_package: Vec<_> = self.entries(advisory).flat_map(|a| &a.statements).collect();
-            let statements = if of_package.is_empty() {
-                advisory.statements.iter().collect()
-            } else {
-                of_package
-            };
-            statements
-                .into_iter()
-                .map(move |s| (s, advisory.id.as_str()))
-        });
+        let ratings = evidence.iter().map(|e| self.rating(&e.advisory));
+        let rating = Rating::most_severe(ratings);
         let names = evidence.iter().flat_map(|e| e.advisory.names());
         // Names of other CVEs are other findings.
         let aliases: BTreeSet<_> = names
@@ -371,7 +389,7 @@ impl Named {
             settled: None,
             kind,
             state: self.state(&evidence),
-            rating: Rating::of(statements),
+            rating,
             exploited,
             title: titles
                 .into_iter()
@@ -381,6 +399,24 @@ impl Named {
             aliases: aliases.into_iter().map(str::to_owned).collect(),
             evidence,
         }
+    }
+
+    /// How severe an advisory says it is: what it says about the package, otherwise about all.
+    fn rating(&self, advisory: &Advisory) -> Rating {
+        // A priority of Ubuntu is about packages of Ubuntu, whoever states it.
+        let is_ubuntu = matches!(self.ecosystem, Ecosystem::Ubuntu { .. });
+        let counts = |statement: &&Statement| match statement {
+            Statement::UbuntuPriority(_) => is_ubuntu,
+            Statement::Cvss(..) | Statement::Word(_) | Statement::Cve(..) => true,
+        };
+        let of_package = self.entries(advisory).flat_map(|entry| &entry.statements);
+        let of_package: Vec<_> = of_package.filter(counts).collect();
+        let statements = if of_package.is_empty() {
+            advisory.statements.iter().filter(counts).collect()
+        } else {
+            of_package
+        };
+        Rating::of(statements.into_iter().map(|s| (s, advisory.id.as_str())))
     }
 
     /// What an advisory says about the package in particular.

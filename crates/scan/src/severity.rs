@@ -219,7 +219,8 @@ pub struct Rating {
 }
 
 impl Rating {
-    /// The rating of the statements of advisories: that of the kind that counts first, and of these the most severe.
+    /// The rating of the statements of one advisory or one CVE: that of the kind that counts first, and of these the most
+    /// severe.
     #[must_use]
     pub fn of<'a>(statements: impl IntoIterator<Item = (&'a Statement, &'a str)>) -> Self {
         let first = statements.into_iter().min_by(|(a, in_a), (b, in_b)| {
@@ -235,11 +236,32 @@ impl Rating {
                 severity: statement.severity(),
                 source: Some((statement.clone(), advisory.to_owned())),
             },
-            None => Self {
-                severity: Severity::Unknown,
-                source: None,
-            },
+            None => Self::UNKNOWN,
         }
+    }
+
+    /// What nobody rated.
+    const UNKNOWN: Self = Self {
+        severity: Severity::Unknown,
+        source: None,
+    };
+
+    /// The most severe of the ratings that advisories have, so that none lowers what another one says. Of equal ones, that
+    /// of the kind that counts first.
+    #[must_use]
+    pub fn most_severe(ratings: impl IntoIterator<Item = Self>) -> Self {
+        let place = |rating: &Self| {
+            let source = rating.source.as_ref();
+            source.map(|(statement, advisory)| (statement.rank(), advisory.clone()))
+        };
+        let first = ratings
+            .into_iter()
+            .filter(|rating| rating.source.is_some())
+            .min_by(|a, b| {
+                let order = b.severity.cmp(&a.severity);
+                order.then_with(|| place(a).cmp(&place(b)))
+            });
+        first.unwrap_or(Self::UNKNOWN)
     }
 }
 

@@ -91,6 +91,9 @@ impl Report {
         errors.append(of_advisories);
         let of = |ecosystem: &_, name: &_| advisories.get(ecosystem, name);
         let mut matches = match_packages(&packages, of, known_exploited.as_ref());
+        if let Some(cut) = matches.cut() {
+            errors.add(&cut);
+        }
         let unread = index
             .as_ref()
             .and_then(|index| index.describe(&mut matches));

@@ -261,7 +261,7 @@ fn names_reach_no_terminal_as_control_characters() {
         &[],
         ("npm", "a\u{1b}[2J"),
         &below("2.0.0"),
-        &json!({"summary": "About \u{1b}]0;x\u{7} and \u{202e}\u{9b}2J"}),
+        &json!({"summary": "About \u{1b}]0;x\u{7} and \u{202e}\u{9b}2J \u{e0041} ##vso[task.complete]"}),
     );
     files.add("osv/hostile.json", hostile.to_string().as_bytes());
     let list = json!([{"ecosystem": "npm", "name": "a\u{1b}[2J", "version": "1.0.0", "path": "b\u{1b}[2J"}]);
@@ -275,7 +275,12 @@ fn names_reach_no_terminal_as_control_characters() {
         let flags = format!("--packages - --advisories {{}}/osv {flags}");
         let (result, out, err) = files.run(&flags, &list.to_string());
         let err = result.map_or_else(|error| error, |_| err);
-        let controls = |c: char| (c != '\n' && c.is_control()) || c == '\u{202e}';
+        let controls =
+            |c: char| (c != '\n' && c.is_control()) || c == '\u{202e}' || c == '\u{e0041}';
+        assert!(
+            !out.contains("##vso[") && !err.contains("##vso["),
+            "{flags}: {out}"
+        );
         assert!(
             !out.contains(controls) && !err.contains(controls),
             "{flags}: {out:?} {err:?}"

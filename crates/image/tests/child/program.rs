@@ -18,6 +18,7 @@ use bailiff_image::confinement::{self, CannotConfine};
 use bailiff_image::reading::Readers;
 use bailiff_image::report::{Done, Frame, Writer};
 use bailiff_oci::layer::{Entry, EntryKind};
+use bailiff_scan::content::rust::Crate;
 use bailiff_scan::content::{Content, Fact, Interest};
 use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
@@ -272,6 +273,18 @@ fn lies(lie: &str) -> io::Result<()> {
         "fact-before" => vec![started, fact(0)],
         "fact-of-other" => vec![started, file("a"), file("b"), fact(0)],
         "fact-of-later" => vec![started, file("a"), fact(1)],
+        "fact-content" => vec![
+            started,
+            file("a"),
+            Frame::Fact {
+                ordinal: 0,
+                fact: Fact::Rust(vec![Crate {
+                    name: "a".repeat(1025),
+                    version: "1.0.0".to_owned(),
+                    is_of_crates_io: true,
+                }]),
+            },
+        ],
         "after-end" => vec![started, file("a"), fact(0), done(), fact(0)],
         "no-digest" => vec![
             started,

@@ -147,3 +147,31 @@ fn layers_beyond_the_limit_are_reported() {
         pairs(&[("a.fact", "a.fact"), ("b.fact", "b.fact")])
     );
 }
+
+#[test]
+fn all_layers_together_have_a_limit_of_cpu_time() {
+    let limits = Limits {
+        cpu_seconds: 0,
+        cpu_image: 0,
+        ..Limits::default()
+    };
+    let spin = || Archive::of(&[("before.fact", b"before"), ("attack/spin", b"")]).layer();
+    let last = Archive::of(&[("z.fact", b"last")]).layer();
+    // Both take a second, which is what the image has.
+    let content = read(
+        &[spin(), spin(), last],
+        &sandbox(Confinement::Required, limits),
+    );
+    assert_eq!(
+        incomplete(&content),
+        [
+            "layer 1: the process that reads the layer exceeded its CPU time",
+            "the image exceeds the limit of the CPU time of all layers"
+        ]
+    );
+    assert_eq!(
+        facts(&content).first(),
+        pairs(&[("attack/spin", "attackbegins")]).first()
+    );
+    assert!(!facts(&content).contains(&("z.fact".to_owned(), "last".to_owned())));
+}

@@ -594,3 +594,43 @@ fn a_note_is_short_and_carries_no_arguments() {
         assert!(messages.iter().all(|m| !m.contains("SECRET")));
     }
 }
+
+#[test]
+fn characters_that_hide_text_are_escaped() {
+    for c in [
+        '\u{ad}',
+        '\u{61c}',
+        '\u{180e}',
+        '\u{200b}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{feff}',
+        '\u{fff9}',
+        '\u{fffb}',
+        '\u{e0000}',
+        '\u{e0041}',
+        '\u{e007f}',
+    ] {
+        let shown = format!("a\\u{{{:x}}}b", u32::from(c));
+        assert_eq!(printable(&format!("a{c}b")), shown);
+    }
+    for c in ['é', '漢', '😀', '\u{fffd}', '\u{e0080}'] {
+        assert_eq!(printable(&format!("a{c}b")), format!("a{c}b"));
+    }
+}
+
+#[test]
+fn commands_of_ci_runners_are_broken() {
+    for (text, shown) in [
+        ("a ##[error]b", "a ##\\u{5b}error]b"),
+        ("a ##vso[task.complete]", "a ##vso\\u{5b}task.complete]"),
+        ("##VSO[x]", "##VSO\\u{5b}x]"),
+        ("::error::b", ":\\u{3a}error::b"),
+        ("  ::stop", "  :\\u{3a}stop"),
+        (":::x", ":\\u{3a}:x"),
+        // Names of Rust, and what is no command.
+        ("a::b #[x] ##a[", "a::b #[x] ##a["),
+    ] {
+        assert_eq!(printable(text), shown, "{text}");
+    }
+}

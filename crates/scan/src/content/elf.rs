@@ -54,8 +54,29 @@ const GO_SECTION: &[u8] = b".go.buildinfo";
 const OTHER_GO_SECTIONS: [&[u8]; 2] = [b".gopclntab", b".note.go.buildid"];
 const RUST_SECTION: &[u8] = b".dep-v0";
 
-/// The version of Go and the lines about modules.
-type BuildStrings = (Vec<u8>, Vec<u8>);
+/// The build information of Go.
+struct BuildStrings {
+    /// The version of Go.
+    version: Vec<u8>,
+    /// The lines about modules, as far as they could be read.
+    lines: Vec<u8>,
+    /// Why some lines could not be read.
+    fault: Option<String>,
+}
+
+/// The first bytes of a string.
+struct Text {
+    bytes: Vec<u8>,
+    /// Why there are not more. None if these are all.
+    fault: Option<String>,
+}
+
+impl Text {
+    /// All bytes. None if some could not be read.
+    fn all(self) -> Option<Vec<u8>> {
+        self.fault.is_none().then_some(self.bytes)
+    }
+}
 
 /// How a file is read.
 pub(super) fn interest(_path: &[u8], _size: u64, head: &[u8]) -> Interest {
@@ -102,7 +123,12 @@ fn read_go(file: &mut File<'_>, parts: &Parts, facts: &mut dyn FnMut(Fact)) {
         let size = range.size.min(left);
         left -= size;
         match search(file, parts, Range { size, ..range }, &mut places) {
-            Ok(Some((version, modules))) => return go::read(&version, &modules, facts),
+            Ok(Some(found)) => {
+                if let Some(cause) = found.fault {
+                    facts(not_read(go::WHAT, cause));
+                }
+                return go::read(&found.version, &found.lines, facts);
+            }
             Ok(None) => {}
             Err(cause) => return facts(not_read(go::WHAT, cause)),
         }
@@ -167,27 +193,56 @@ fn build_information(
         let at = |index: usize| pointers.get(&header, 16 + index * pointers.size);
         let version = pointers.string(file, parts, at(0)?, VERSION_LIMIT)?;
         (
-            version,
+            version.all()?,
             pointers.string(file, parts, at(1)?, METADATA_LIMIT),
         )
     } else {
         let mut rest = range.start.checked_add(HEADER)?..range.end;
         let version = counted(file, &mut rest, VERSION_LIMIT)?;
-        (version, counted(file, &mut rest, METADATA_LIMIT))
+        (version.all()?, counted(file, &mut rest, METADATA_LIMIT))
     };
-    let modules = modules.unwrap_or_default();
-    // 16 bytes before and after the lines mark them for those who search the file.
-    let lines = match modules.len().checked_sub(17) {
-        Some(newline @ 16..) if modules.get(newline) == Some(&b'\n') => {
-            modules.get(16..=newline).unwrap_or_default()
-        }
-        Some(_) | None => &[],
+    if version.is_empty() {
+        return None;
+    }
+    let (lines, fault) = match modules {
+        Some(modules) => framed(modules),
+        None => (Vec::new(), Some("they are not where it says".to_owned())),
     };
-    (!version.is_empty()).then(|| (version, lines.to_vec()))
+    Some(BuildStrings {
+        version,
+        lines,
+        fault: fault.map(|cause| format!("the modules: {cause}")),
+    })
 }
 
-/// A string after its length. The range then begins after it.
-fn counted(file: &mut File<'_>, range: &mut ops::Range<u64>, limit: usize) -> Option<Vec<u8>> {
+/// The lines about modules in their frame, and why there are not more. A program without modules has no frame.
+fn framed(modules: Text) -> (Vec<u8>, Option<String>) {
+    // 16 bytes before and after the lines mark them for those who search the file.
+    const MARK: usize = 16;
+    let Text { mut bytes, fault } = modules;
+    if bytes.is_empty() {
+        return (bytes, fault);
+    }
+    let end = bytes.len().checked_sub(MARK);
+    let has_frame = end
+        .is_some_and(|end| end > MARK && bytes.get(end.saturating_sub(1)).copied() == Some(b'\n'));
+    let fault = match fault {
+        None if !has_frame => Some("they do not end as they must".to_owned()),
+        fault => fault,
+    };
+    if fault.is_none() {
+        bytes.truncate(end.unwrap_or_default());
+    }
+    // What precedes the end counts, up to the last line that is whole.
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n');
+    bytes.truncate(whole.map_or(0, |newline| newline + 1));
+    bytes.drain(..bytes.len().min(MARK));
+    (bytes, fault)
+}
+
+/// The string after its length; of a longer one than the limit or the range, its first bytes. The range then begins
+/// after it. None if it has no length.
+fn counted(file: &mut File<'_>, range: &mut ops::Range<u64>, limit: usize) -> Option<Text> {
     let mut length = 0_u64;
     // The length has seven bits in each byte, the lowest first.
     for shift in (0..63).step_by(7) {
@@ -196,8 +251,9 @@ fn counted(file: &mut File<'_>, range: &mut ops::Range<u64>, limit: usize) -> Op
         length |= u64::from(byte & 0x7f) << shift;
         if byte & 0x80 == 0 {
             let start = range.start;
-            range.start = start.checked_add(length).filter(|end| *end <= range.end)?;
-            return file.read(start, length, limit).ok();
+            let end = start.saturating_add(length);
+            range.start = end.min(range.end);
+            return Some(file.first(start, length, range.start, limit));
         }
     }
     None
@@ -226,18 +282,25 @@ impl Pointers {
         }
     }
 
-    /// The string at an address: the address of its bytes, and their number.
+    /// The string at an address: the address of its bytes, and their number. Of a longer one than the limit, its first
+    /// bytes. None if it has no place in the file.
     fn string(
         self,
         file: &mut File<'_>,
         parts: &Parts,
         address: u64,
         limit: usize,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Text> {
         let size = self.size as u64;
         let header = file.read(parts.offset(address)?, size * 2, 16).ok()?;
         let (bytes, length) = (self.get(&header, 0)?, self.get(&header, self.size)?);
-        file.read(parts.offset(bytes)?, length, limit).ok()
+        if length == 0 {
+            // The address of an empty string is one of nothing.
+            let (bytes, fault) = (Vec::new(), None);
+            return Some(Text { bytes, fault });
+        }
+        let end = file.size;
+        Some(file.first(parts.offset(bytes)?, length, end, limit))
     }
 }
 
@@ -324,6 +387,28 @@ impl<'a> File<'a> {
         let mut bytes = vec![0; length];
         self.fill(offset, &mut bytes)?;
         Ok(bytes)
+    }
+
+    /// The first bytes of a string: not more than the limit, and none from `end` on.
+    fn first(&mut self, offset: u64, size: u64, end: u64, limit: usize) -> Text {
+        let in_file = end.min(self.size).saturating_sub(offset);
+        let most = u64::try_from(limit).unwrap_or(u64::MAX);
+        let cut = if size.min(in_file) > most {
+            Some(format!(
+                "they have more than the {limit} bytes that are read"
+            ))
+        } else if size > in_file {
+            Some("a part of them is beyond their end".to_owned())
+        } else {
+            None
+        };
+        match self.read(offset, size.min(in_file).min(most), limit) {
+            Ok(bytes) => Text { bytes, fault: cut },
+            Err(cause) => Text {
+                bytes: Vec::new(),
+                fault: Some(cause),
+            },
+        }
     }
 
     /// The entries of a table.

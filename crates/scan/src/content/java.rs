@@ -1,4 +1,4 @@
-//! Archives of Java: jars, wars, nested and shaded jars.
+//! Archives of Java: jars, wars, nested and shaded jars, and the properties of unpacked ones.
 //!
 //! Here: which artifacts an archive identifies, and what its entries say that are read as files of an image are. Not
 //! here: the format of archives (`archive`), what properties, manifests and names state (`names`), and which artifact a
@@ -77,6 +77,7 @@ pub const MEMORY_LIMIT: u64 = 128 << 20;
 
 /// What archives are called in messages.
 const WHAT: &str = "Java archive";
+const PROPERTIES_WHAT: &str = "properties of a Java archive";
 /// Extensions of archives that class loaders of Java and its servers read. The content of others tells.
 const EXTENSIONS: [&[u8]; 10] = [
     b"jar", b"war", b"ear", b"jpi", b"hpi", b"sar", b"par", b"kar", b"nar", b"aar",
@@ -86,11 +87,16 @@ const SCRIPT_SIZE: u64 = 1024;
 /// Bytes of the path of an archive in archives.
 const PATH_LIMIT: usize = 4096;
 
+/// The name of files that state an artifact, in a directory of Maven.
+const PROPERTIES: &[u8] = b"pom.properties";
+
 /// How a file is read.
 pub(super) fn interest(path: &[u8], size: u64, head: &[u8]) -> Interest {
     let is_script = head.starts_with(b"#!") && size >= SCRIPT_SIZE;
     if archive::is_start(head) || has_extension(path) || is_script {
         Interest::Seek
+    } else if names::of_maven_path(path, PROPERTIES).is_some() {
+        Interest::Whole(METADATA_LIMIT)
     } else {
         Interest::None
     }
@@ -113,6 +119,8 @@ fn has_extension(path: &[u8]) -> bool {
 
 /// Adds what a file says.
 pub(super) fn read(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut(Fact)) {
+    let unpacked = names::of_maven_path(path, PROPERTIES);
+    let bytes = unpacked.map(|_| super::whole(PROPERTIES_WHAT, content, METADATA_LIMIT, facts));
     let mut reader = Reader {
         facts: Facts::of(WHAT, facts),
         entries: ENTRIES_LIMIT,
@@ -123,6 +131,9 @@ pub(super) fn read(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut
         memory: MEMORY_LIMIT,
         inflate: Decompress::new(false),
     };
+    if let (Some(names), Some(bytes)) = (unpacked, bytes) {
+        reader.unpacked(&bytes, names);
+    }
     match Part::all(content) {
         Ok(mut part) => reader.archive(&mut part, path, "", 0),
         Err(error) => reader.facts.fault(error.to_string()),
@@ -181,6 +192,18 @@ impl Reader<'_> {
             let artifacts = artifacts.collect();
             let path = within.to_owned();
             self.facts.add(Fact::Java(Archive { path, artifacts }));
+        }
+    }
+
+    /// Adds what a `pom.properties` says that is a file by itself, as in an archive that was unpacked.
+    fn unpacked(&mut self, bytes: &[u8], names: (&[u8], &[u8])) {
+        let mut read = Read::default();
+        self.properties(bytes, names, "", None, &mut read);
+        if !read.artifacts.is_empty() && self.take(read.text) {
+            self.facts.add(Fact::Java(Archive {
+                path: String::new(),
+                artifacts: read.artifacts.into_iter().collect(),
+            }));
         }
     }
 
@@ -256,7 +279,7 @@ impl Reader<'_> {
     ) -> Result<(), ArchiveError> {
         let name = &*entry.name;
         let is_manifest = name.eq_ignore_ascii_case(b"META-INF/MANIFEST.MF");
-        let properties = names::of_maven_path(name, b"pom.properties");
+        let properties = names::of_maven_path(name, PROPERTIES);
         let is_metadata = python::is_read(name) || npm::is_read(name);
         if let Some((group, artifact)) = names::of_maven_path(name, b"pom.xml") {
             let text = String::from_utf8_lossy;
@@ -288,7 +311,7 @@ impl Reader<'_> {
             read.manifest = Manifest::of(&bytes);
         } else if let Some((group, artifact)) = properties {
             read.is_java = true;
-            self.properties(&bytes, (group, artifact), within, entry, read);
+            self.properties(&bytes, (group, artifact), within, Some(entry), read);
         } else {
             let path = joined(within, name);
             let mut add = |fact| {
@@ -348,7 +371,7 @@ impl Reader<'_> {
         bytes: &[u8],
         path: (&[u8], &[u8]),
         within: &str,
-        entry: &Entry,
+        entry: Option<&Entry>,
         read: &mut Read,
     ) {
         let properties = Properties::of(bytes);
@@ -377,7 +400,7 @@ impl Reader<'_> {
             (Err(cause), _) | (_, Err(cause)) => fault(cause),
         }
         for cause in faults {
-            self.fault(within, Some(entry), &cause);
+            self.fault(within, entry, &cause);
         }
         for (group, artifact) in named {
             for version in &versions {

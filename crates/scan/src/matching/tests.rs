@@ -330,6 +330,72 @@ fn the_severity_in_the_package_counts_before_that_of_the_advisory() {
 }
 
 #[test]
+fn no_advisory_lowers_the_severity_that_another_one_has() {
+    let high = r#""severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:H/A:N"}], "#;
+    let low = high
+        .replace("I:H", "I:N")
+        .replace("A:N", "A:L")
+        .replace("AC:L", "AC:H");
+    let ubuntu = r#""severity": [{"type": "Ubuntu", "score": "negligible"}], "#;
+    let of = |id: &str, ecosystem: &str, severity: &str| {
+        let record = record(id, r#"["CVE-2021-1"]"#, ecosystem, "a", ALL);
+        record.replacen('{', &format!("{{{severity}"), 1)
+    };
+    let rating = |ecosystem: &str, records: &[String]| {
+        let matches = matched(&[package(ecosystem, "a", "1.0.0")], records);
+        let rating = &matches.findings[0].rating;
+        let source = rating
+            .source
+            .as_ref()
+            .map(|(_, advisory)| advisory.as_str());
+        format!("{} {}", rating.severity, source.unwrap_or("-"))
+    };
+    let word = r#""database_specific": {"severity": "CRITICAL"}, "#;
+    for (severities, want) in [
+        (vec![high, &low], "High X-0"),
+        (vec![&low, high], "High X-1"),
+        // Another source says it in a way that counts later within one advisory.
+        (vec![&low, word], "Critical X-1"),
+        (vec![ubuntu, high], "High X-1"),
+        (vec![ubuntu], "Unknown -"),
+    ] {
+        let records: Vec<_> = severities
+            .iter()
+            .enumerate()
+            .map(|(index, severity)| of(&format!("X-{index}"), "npm", severity))
+            .collect();
+        assert_eq!(rating("npm", &records), want, "{severities:?}");
+    }
+    // Within an advisory about a package of Ubuntu, its priority counts first.
+    let both = ubuntu.replace(
+        "}], ",
+        r#"}, {"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:H/A:N"}], "#,
+    );
+    let release = "Ubuntu:22.04:LTS";
+    assert_eq!(rating(release, &[of("X-0", release, &both)]), "Low X-0");
+}
+
+#[test]
+fn more_findings_than_the_limit_are_reported() {
+    let records = [
+        record("X-1", "[]", "npm", "a", ALL),
+        record("X-2", "[]", "npm", "a", ALL),
+    ];
+    let records: Vec<&str> = records.iter().map(String::as_str).collect();
+    let all = advisories(&records);
+    let packages = ["1.0.0", "1.0.1", "1.0.2"].map(|version| package("npm", "a", version));
+    for (limit, is_cut) in [(6, false), (5, true), (4, true), (3, true), (0, true)] {
+        let matches = match_up_to(limit, &packages, naming(&all), None);
+        assert_eq!(matches.findings.len(), limit);
+        assert_eq!(matches.subjects.len(), 3);
+        assert_eq!(matches.is_cut, is_cut, "{limit}");
+        let said =
+            "keep more than 100000 findings: the others are missing; scan fewer packages at a time";
+        assert_eq!(matches.cut().as_deref(), is_cut.then_some(said));
+    }
+}
+
+#[test]
 fn advisories_about_a_vulnerability_say_why_a_version_is_not_affected() {
     let records = [
         record("X-1", r#"["CVE-2021-1"]"#, "npm", "a", BELOW_2),

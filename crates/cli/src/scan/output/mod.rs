@@ -17,7 +17,7 @@ use super::args::{Output, ScanArgs};
 use super::places::Places;
 use super::report::Report;
 use crate::Error;
-use bailiff_response::messages::escaped;
+use bailiff_response::messages::{escaped, hides, is_command};
 use bailiff_scan::action::{Action, Advice};
 use bailiff_scan::ecosystem::Ecosystem;
 use bailiff_scan::inventory::Mark;
@@ -65,10 +65,12 @@ fn printable(json: &Json) -> Result<String, serde_json::Error> {
     let json = serde_json::to_string_pretty(json)?;
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
-        let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
-        if (c.is_control() && c != '\n') || hides {
-            // All of them have four digits.
-            text.extend(format!("\\u{:04x}", u32::from(c)).chars());
+        // No line of JSON begins with `::`.
+        if (c.is_control() && c != '\n') || hides(c) || (c == '[' && is_command(&text, c)) {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                text.extend(format!("\\u{unit:04x}").chars());
+            }
         } else {
             text.push(c);
         }

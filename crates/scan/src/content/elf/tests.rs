@@ -280,10 +280,51 @@ fn a_go_binary_without_build_information_is_reported() {
 }
 
 #[test]
-fn modules_without_their_frame_are_not_read_and_the_version_of_go_is() {
+fn modules_without_the_end_of_their_frame_are_read_and_reported() {
     let mut info = inline("go1.20", LINES);
     info.truncate(info.len() - 1);
-    assert_eq!(shown(&made(&[(".go.buildinfo", &info)])), ["go1.20: "]);
+    let beyond = "Go build information: the modules: a part of them is beyond their end";
+    assert_eq!(
+        shown(&made(&[(".go.buildinfo", &info)])),
+        [beyond, EXPECTED]
+    );
+    // No newline before the end: the last line is not whole.
+    let odd = format!("{LINES}dep\tgolang.org/x/text\tv0.3.");
+    let reported = "Go build information: the modules: they do not end as they must";
+    for info in [
+        inline("go1.20", &odd),
+        pointers(true, false, "go1.20", &odd),
+    ] {
+        assert_eq!(
+            shown(&made(&[(".go.buildinfo", &info)])),
+            [reported, EXPECTED]
+        );
+    }
+}
+
+#[test]
+fn what_precedes_the_limit_of_modules_counts() {
+    let long = format!("{LINES}#{}\n", "x".repeat(METADATA_LIMIT));
+    let reported =
+        "Go build information: the modules: they have more than the 4194304 bytes that are read";
+    for info in [
+        inline("go1.20", &long),
+        pointers(true, false, "go1.20", &long),
+    ] {
+        assert_eq!(
+            shown(&made(&[(".go.buildinfo", &info)])),
+            [reported, EXPECTED]
+        );
+    }
+}
+
+#[test]
+fn a_program_without_modules_is_read() {
+    let mut inline = inline("go1.20", "");
+    // Only the length of the frame, which is empty.
+    inline.truncate(inline.len() - 33);
+    inline.push(0);
+    assert_eq!(shown(&made(&[(".go.buildinfo", &inline)])), ["go1.20: "]);
 }
 
 #[test]

@@ -472,3 +472,34 @@ proptest! {
         prop_assert!(found.iter().flat_map(|line| line.chars()).all(|c| !c.is_ascii_control()));
     }
 }
+
+#[test]
+fn the_properties_of_an_unpacked_archive_are_read() {
+    let path = format!("app/{POM_PATH}");
+    assert_eq!(
+        interest(path.as_bytes(), 99, b"version="),
+        Interest::Whole(METADATA_LIMIT)
+    );
+    assert_eq!(shown(&path, POM), [format!("[] {FOUND}")]);
+    assert_eq!(
+        shown(&path, b"groupId=g\n"),
+        [
+            "Java archive: it has no version",
+            "[] org.apache.logging.log4j:log4j-core  PomProperties"
+        ]
+    );
+    let long = [POM, &vec![b'#'; METADATA_LIMIT]].concat();
+    assert_eq!(
+        shown(&path, &long),
+        [
+            "properties of a Java archive: it has more than the 4194304 bytes that are read",
+            &format!("[] {FOUND}")
+        ]
+    );
+    // An archive in its place is read as one too.
+    assert!(shown(&path, &log4j()).contains(&format!("[] {FOUND}")));
+    assert_eq!(
+        interest(b"app/META-INF/pom.properties", 99, b"version="),
+        Interest::None
+    );
+}
