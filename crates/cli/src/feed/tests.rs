@@ -530,7 +530,7 @@ fn each_release_of_alpine_with_a_known_end_has_its_public_source() {
         .collect();
     let is_known = |minor: &u32| {
         let ecosystem = Ecosystem::parse(&format!("Alpine:v3.{minor}")).unwrap();
-        support(&ecosystem, NOW.parse().unwrap()) != Support::Unknown
+        support(&ecosystem, NOW[..10].parse().unwrap()) != Support::Unknown
     };
     let wanted: Vec<_> = (10..100)
         .take_while(is_known)
