@@ -61,7 +61,7 @@ impl<T> Default for List<T> {
 
 impl<T> List<T> {
     /// Adds one.
-    fn push(&mut self, item: T) {
+    pub(super) fn push(&mut self, item: T) {
         if self.first.len() < LIST_LIMIT {
             self.first.push(item);
         }
@@ -153,7 +153,7 @@ pub(super) fn add(
     let coverage = &mut inventory.coverage;
     for (path, id) in &seen.binaries {
         coverage.binaries = coverage.binaries.saturating_add(1);
-        if databases.owners.contains_key(id) || languages.has(path, *id) {
+        if databases.explains(*id) || languages.has(*id) {
             continue;
         }
         for unidentified in unidentified(&shown(path), files.facts(*id)) {
