@@ -29,7 +29,8 @@ use languages::Languages;
 /// The packages of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// The packages: those of the distribution, then those of languages, each at each of its paths.
+    /// The packages: those of the distribution, then those of languages, each at each of its paths, up to 100 for
+    /// each file.
     pub packages: Vec<Located>,
     /// The releases of distributions that the packages are of. Usually one.
     pub distributions: Vec<Ecosystem>,
@@ -83,14 +84,24 @@ impl Mark {
     }
 }
 
+/// Under how many of its paths a file names its packages.
+const PATHS_PER_FILE: usize = 100;
+/// How many packages of languages are named, with those of the distribution. The rest is a gap.
+const PACKAGE_LIMIT: usize = 1_000_000;
+
 /// The packages of an image.
 #[must_use]
 pub fn inventory(files: &dyn Files) -> Inventory {
+    bounded(files, PACKAGE_LIMIT)
+}
+
+/// The packages of an image, of languages as many as fit below a number.
+fn bounded(files: &dyn Files, limit: usize) -> Inventory {
     let seen = Seen::of(files);
     let databases = Databases::of(files, &seen);
     let mut inventory = Inventory::default();
     let owners = databases.packages(files, &mut inventory);
-    let languages = Languages::of(files, &seen, &owners, &mut inventory.packages);
+    let languages = Languages::of(files, &seen, &owners, &mut inventory, limit);
     coverage::add(files, &seen, &databases, &languages, &mut inventory);
     inventory
 }
@@ -104,8 +115,12 @@ struct Seen {
     lists: Vec<(Vec<u8>, FileId)>,
     /// Executables, shared objects and archives of Java.
     binaries: Vec<(Vec<u8>, FileId)>,
-    /// Files with packages of a language, under each of their paths.
+    /// The binaries, under each of their paths.
+    paths_of_binaries: Vec<(Vec<u8>, FileId)>,
+    /// Files with packages of a language, each with its first path.
     languages: Vec<(Vec<u8>, FileId)>,
+    /// Their next paths, up to [`PATHS_PER_FILE`] for each.
+    more_languages: Vec<(Vec<u8>, FileId)>,
     /// Files that could not be read completely.
     not_read: Vec<(Vec<u8>, FileId)>,
 }
@@ -115,6 +130,7 @@ impl Seen {
         use crate::content::Fact;
         let mut seen = Self::default();
         let mut ids = std::collections::HashSet::new();
+        let mut languages = std::collections::HashMap::<FileId, usize>::new();
         files.walk(&mut |path, id| {
             let facts = files.facts(id);
             if facts.is_empty() {
@@ -128,7 +144,17 @@ impl Seen {
                     Fact::Go(_) | Fact::Rust(_) | Fact::Python(_) | Fact::Npm(_) | Fact::Java(_)
                 )
             }) {
-                seen.languages.push(entry());
+                let count = languages.entry(id).or_default();
+                *count = count.saturating_add(1);
+                match *count {
+                    1 => seen.languages.push(entry()),
+                    2..=PATHS_PER_FILE => seen.more_languages.push(entry()),
+                    _ => {}
+                }
+            }
+            let is_binary = has(|fact| matches!(fact, Fact::Elf(_) | Fact::Java(_)));
+            if is_binary {
+                seen.paths_of_binaries.push(entry());
             }
             if !ids.insert(id) {
                 return;
@@ -139,7 +165,7 @@ impl Seen {
             if has(|fact| matches!(fact, Fact::DpkgFiles(_) | Fact::DpkgDiversion(_))) {
                 seen.lists.push(entry());
             }
-            if has(|fact| matches!(fact, Fact::Elf(_) | Fact::Java(_))) {
+            if is_binary {
                 seen.binaries.push(entry());
             }
             if has(|fact| matches!(fact, Fact::NotRead { .. })) {

@@ -62,7 +62,7 @@ impl<T> Default for List<T> {
 
 impl<T> List<T> {
     /// Adds one.
-    fn push(&mut self, item: T) {
+    pub(super) fn push(&mut self, item: T) {
         if self.first.len() < LIST_LIMIT {
             self.first.push(item);
         }
@@ -155,7 +155,7 @@ pub(super) fn add(
     for (path, id) in &seen.binaries {
         let binaries = binaries(files.facts(*id));
         coverage.binaries = coverage.binaries.saturating_add(binaries.len());
-        if databases.owners.contains_key(id) || languages.has(path, *id) {
+        if databases.explains(*id) || languages.has(*id) {
             continue;
         }
         for ((inside, kind), is_identified) in binaries {

@@ -35,7 +35,8 @@ const STAYING: [&[u8]; 2] = [b"etc/", b"var/"];
 /// A package of a distribution.
 pub(super) struct Installed<'a> {
     pub(super) key: Key<'a>,
-    source: Option<(&'a str, &'a str)>,
+    /// Its files, if the database has them.
+    paths: Option<&'a Paths>,
     /// The file that names it.
     path: Vec<u8>,
     /// The lowest layer from which on it stays.
@@ -53,13 +54,8 @@ pub(super) struct Key<'a> {
     pub(super) name: &'a str,
     pub(super) version: &'a str,
     architecture: Option<&'a str>,
-}
-
-impl<'a> Key<'a> {
-    /// The package without its version.
-    fn kind(self) -> (Database, &'a str, Option<&'a str>) {
-        (self.database, self.name, self.architecture)
-    }
+    /// Its source package and the version of that. Advisories name it, so another one is another package.
+    source: Option<(&'a str, &'a str)>,
 }
 
 /// The packages of the distribution, and what belongs to them.
@@ -84,11 +80,11 @@ fn entries(files: &dyn Files, id: FileId) -> impl Iterator<Item = Entry<'_>> {
                 name: &package.name,
                 version: &package.version,
                 architecture: package.architecture.as_deref(),
+                source: package.source.as_ref().map(|source| {
+                    let version = source.version.as_ref();
+                    (&*source.name, &**version.unwrap_or(&package.version))
+                }),
             },
-            source: package.source.as_ref().map(|source| {
-                let version = source.version.as_ref();
-                (&*source.name, &**version.unwrap_or(&package.version))
-            }),
             paths: None,
         }),
         Fact::Apk(package) => Some(Entry {
@@ -97,11 +93,11 @@ fn entries(files: &dyn Files, id: FileId) -> impl Iterator<Item = Entry<'_>> {
                 name: &package.name,
                 version: &package.version,
                 architecture: package.architecture.as_deref(),
+                source: package
+                    .origin
+                    .as_ref()
+                    .map(|origin| (&**origin, &*package.version)),
             },
-            source: package
-                .origin
-                .as_ref()
-                .map(|origin| (&**origin, &*package.version)),
             paths: Some(&package.paths),
         }),
         Fact::NotRead { .. }
@@ -119,7 +115,6 @@ fn entries(files: &dyn Files, id: FileId) -> impl Iterator<Item = Entry<'_>> {
 
 struct Entry<'a> {
     key: Key<'a>,
-    source: Option<(&'a str, &'a str)>,
     /// Its files, if the database has them.
     paths: Option<&'a Paths>,
 }
@@ -135,14 +130,15 @@ impl<'a> Databases<'a> {
         };
         let top = files.layers().saturating_sub(1);
         let mut known = HashSet::new();
-        let mut lists: Vec<(usize, &Paths)> = Vec::new();
+        let mut lists: Vec<(BTreeSet<usize>, &Paths)> = Vec::new();
         for (path, id) in &seen.databases {
             for entry in entries(files, *id) {
                 if known.insert(entry.key) {
-                    lists.extend(entry.paths.map(|paths| (databases.installed.len(), paths)));
+                    let index = databases.installed.len();
+                    lists.extend(entry.paths.map(|paths| (BTreeSet::from([index]), paths)));
                     databases.installed.push(Installed {
                         key: entry.key,
-                        source: entry.source,
+                        paths: entry.paths,
                         path: path.clone(),
                         layer: 0,
                         last_layer: None,
@@ -151,18 +147,31 @@ impl<'a> Databases<'a> {
                 }
             }
         }
-        databases.own(files, seen, lists);
-        databases.follow(files, seen, top);
+        let all = seen.paths_of_binaries.iter();
+        let names: Names<'_> = all.map(|(path, id)| (*id, name(path))).collect();
+        let owned = databases.own(files, seen, lists, &names);
+        databases.follow(files, seen, top, &names, &owned);
         databases.find_distributions(files);
         databases
     }
 
-    /// Finds the files of the packages.
-    fn own(&mut self, files: &'a dyn Files, seen: &Seen, mut lists: Vec<(usize, &'a Paths)>) {
-        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+    /// Finds the files of the packages, and has those that a package lists under their own name. A list is looked up once,
+    /// whatever number of packages it is of.
+    fn own(
+        &mut self,
+        files: &'a dyn Files,
+        seen: &Seen,
+        mut lists: Vec<(BTreeSet<usize>, &'a Paths)>,
+        binaries: &Names<'_>,
+    ) -> HashSet<FileId> {
+        let mut owned = HashSet::new();
+        // A list is of one version of a package: the first one of several that are named.
+        let mut by_name: ByName<'_> = HashMap::new();
         for (index, installed) in self.installed.iter().enumerate() {
-            if installed.key.database == Database::Dpkg {
-                by_name.entry(installed.key.name).or_default().push(index);
+            let key = installed.key;
+            if key.database == Database::Dpkg {
+                let named = by_name.entry(key.name).or_default();
+                named.entry(key.architecture).or_insert(index);
             }
         }
         let mut diversions: HashMap<&[u8], (&[u8], Option<&str>)> = HashMap::new();
@@ -176,13 +185,11 @@ impl<'a> Databases<'a> {
                     continue;
                 };
                 let named = by_name.get(&*list.package).into_iter().flatten();
-                let of: Vec<usize> = named
-                    .copied()
-                    .filter(|index| {
-                        let installed = self.installed.get(*index);
-                        let own = installed.and_then(|installed| installed.key.architecture);
-                        list.architecture.is_none() || list.architecture.as_deref() == own
+                let of: BTreeSet<usize> = named
+                    .filter(|(own, _)| {
+                        list.architecture.is_none() || list.architecture.as_deref() == **own
                     })
+                    .map(|(_, index)| *index)
                     .collect();
                 let is_there = |path: &[u8]| {
                     let found = files.resolve(path).and_then(Found::file);
@@ -196,90 +203,148 @@ impl<'a> Databases<'a> {
                 if of.is_empty() && list.paths.iter().any(is_there) {
                     self.lists_without_package.push(path.clone());
                 }
-                lists.extend(of.into_iter().map(|index| (index, &list.paths)));
+                lists.push((of, &list.paths));
             }
         }
-        let mut has_file = HashSet::new();
-        let mut lacks_file = HashSet::new();
-        for (index, paths) in lists {
-            let name = self
-                .installed
-                .get(index)
-                .map(|installed| installed.key.name);
+        let mut has_file: HashSet<usize> = HashSet::new();
+        let mut lacks_file: HashSet<usize> = HashSet::new();
+        for (of, paths) in lists {
+            let Some(index) = of.first().copied() else {
+                continue;
+            };
+            let own = self.installed.get(index);
+            let own = own.map(|installed| installed.key.name);
+            let (mut has, mut lacks) = (false, false);
             for path in paths.iter() {
                 let path = match diversions.get(path) {
-                    Some((to, package)) if *package != name => to,
+                    Some((to, package)) if *package != own => to,
                     Some(_) | None => path,
                 };
                 match files.resolve(path) {
                     Some(Found::File(id)) => {
+                        // A link of one package can lead to the file of another one.
+                        if binaries.contains(&(id, name(path))) && owned.insert(id) {
+                            self.owners.insert(id, index);
+                        }
                         self.owners.entry(id).or_insert(index);
-                        has_file.insert(index);
+                        has = true;
                     }
-                    Some(Found::Other) => {
-                        has_file.insert(index);
-                    }
+                    Some(Found::Other) => has = true,
                     Some(Found::Directory) => {}
                     None if LEFT_OUT.iter().any(|left_out| path.starts_with(left_out)) => {}
-                    None => {
-                        lacks_file.insert(index);
-                    }
+                    None => lacks = true,
                 }
+            }
+            if has {
+                has_file.extend(&of);
+            }
+            if lacks {
+                lacks_file.extend(&of);
             }
         }
         for (index, installed) in self.installed.iter_mut().enumerate() {
             installed.is_without_files = lacks_file.contains(&index) && !has_file.contains(&index);
         }
+        owned
     }
 
     /// Goes down through the layers: finds the lowest one from which each package stays, and packages that a later layer
     /// removed from the database, or gave another version, while it kept files of them.
-    fn follow(&mut self, files: &'a dyn Files, seen: &Seen, top: u32) {
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one pass over the layers with one state"
+    )]
+    fn follow(
+        &mut self,
+        files: &'a dyn Files,
+        seen: &Seen,
+        top: u32,
+        binaries: &Names<'_>,
+        certain: &HashSet<FileId>,
+    ) {
         let all = self.installed.iter().enumerate();
-        let mut kinds: HashMap<_, usize> = all.map(|(n, i)| (i.key.kind(), n)).collect();
-        let mut tried: HashSet<Key<'a>> = self.installed.iter().map(|i| i.key).collect();
+        let mut by_name: HashMap<_, usize> = all
+            .map(|(n, i)| ((i.key.database, i.key.name), n))
+            .collect();
+        let mut known: HashSet<Key<'a>> = self.installed.iter().map(|i| i.key).collect();
+        // A layer can change the list of a package before another one removes it, so each list is tried.
+        let mut tried: HashSet<(Key<'a>, Vec<*const Paths>)> = HashSet::new();
         let mut alive: Vec<usize> = (0..self.installed.len()).collect();
         let present: BTreeSet<Database> = self.installed.iter().map(|i| i.key.database).collect();
         let mut deleted: BTreeSet<Database> = BTreeSet::new();
         let mut last: Option<BTreeMap<FileId, Vec<u8>>> = None;
-        let mut keys: HashSet<Key<'a>> = HashSet::new();
+        let mut keys: HashMap<Key<'a>, Option<&'a Paths>> = HashMap::new();
+        let mut elsewhere = elsewhere(files, seen, top);
         for layer in (0..=top).rev() {
-            let ids = database_files(files, seen, layer);
+            let ids = database_files(files, &mut elsewhere, layer);
             if last.as_ref() == Some(&ids) {
                 continue;
             }
             keys.clear();
+            for entry in ids.keys().flat_map(|id| entries(files, *id)) {
+                keys.entry(entry.key).or_insert(entry.paths);
+            }
+            let mut used: HashSet<*const Paths> = HashSet::new();
+            let mut had: HashMap<usize, bool> = HashMap::new();
             for (id, path) in &ids {
                 for entry in entries(files, *id) {
-                    keys.insert(entry.key);
                     let database = entry.key.database;
                     if !present.contains(&database) && deleted.insert(database) {
                         self.deleted.push((database, layer));
                     }
-                    if layer == top || !tried.insert(entry.key) {
+                    if layer == top || known.contains(&entry.key) {
                         continue;
                     }
-                    let paths = paths_at(files, layer, &entry);
-                    let other = kinds.get(&entry.key.kind()).copied();
-                    let kept = match other {
-                        Some(other) => self.unchanged(files, layer, &paths, other),
-                        None => self.kept(files, layer, &paths),
+                    let mut lists = match entry.paths {
+                        Some(own) => vec![own],
+                        None => lists_at(files, layer, entry.key),
                     };
+                    let is_without_list = lists.is_empty();
+                    let pointers = lists.iter().map(|list| std::ptr::from_ref(*list));
+                    if !tried.insert((entry.key, pointers.collect())) {
+                        continue;
+                    }
+                    // A list is of one version of a package.
+                    lists.retain(|list| used.insert(std::ptr::from_ref(*list)));
+                    let kind = (database, entry.key.name);
+                    let other = by_name.get(&kind).copied().filter(|other| {
+                        let other = self.installed.get(*other);
+                        other.is_none_or(|other| other.last_layer != Some(layer))
+                    });
+                    let mut kept = Vec::new();
+                    for path in lists.iter().flat_map(|list| list.iter()) {
+                        let Some(id) = kept_file(files, layer, path) else {
+                            continue;
+                        };
+                        let is_kept = match self.owners.get(&id).copied() {
+                            None => other.is_none() || is_binary(files, id),
+                            Some(owner) => {
+                                is_binary(files, id)
+                                    && binaries.contains(&(id, name(path)))
+                                    && !(certain.contains(&id)
+                                        && *had.entry(owner).or_insert_with(|| {
+                                            self.had_files(files, layer, top, owner, &keys)
+                                        }))
+                            }
+                        };
+                        kept.extend(is_kept.then_some(id));
+                    }
                     // Without its list, nothing says that its files were removed with the database.
                     let is_unknown =
-                        other.is_none() && paths.is_empty() && deleted.contains(&database);
+                        other.is_none() && is_without_list && deleted.contains(&database);
                     if kept.is_empty() && !is_unknown {
                         continue;
                     }
                     let index = self.installed.len();
-                    kinds.insert(entry.key.kind(), index);
+                    known.insert(entry.key);
+                    by_name.insert(kind, index);
                     for id in kept {
                         self.owners.entry(id).or_insert(index);
                     }
                     alive.push(index);
                     self.installed.push(Installed {
                         key: entry.key,
-                        source: entry.source,
+                        paths: entry.paths,
                         path: path.clone(),
                         layer: 0,
                         last_layer: Some(layer),
@@ -292,7 +357,7 @@ impl<'a> Databases<'a> {
                 let Some(package) = installed.get_mut(*index) else {
                     return false;
                 };
-                let stays = keys.contains(&package.key);
+                let stays = keys.contains_key(&package.key);
                 if !stays {
                     // The layer above this one has it, or a database that is found at no place has it.
                     package.layer = layer.saturating_add(1).min(top);
@@ -303,41 +368,35 @@ impl<'a> Databases<'a> {
         }
     }
 
-    /// The files of a package that are still there, and of no installed package.
-    fn kept(&self, files: &dyn Files, layer: u32, paths: &[&[u8]]) -> Vec<FileId> {
-        let own = paths.iter().filter(|path| !can_stay(path));
-        own.filter_map(|path| {
-            let found = files.resolve(path)?;
-            let id = found.file()?;
-            let is_kept =
-                !self.owners.contains_key(&id) && files.resolve_at(layer, path) == Some(found);
-            is_kept.then_some(id)
-        })
-        .collect()
-    }
-
-    /// The binaries of a package that are still the same ones, although the database has another version of it (`other`).
-    /// dpkg and apk write each file of a package again, so nothing but the database was changed.
-    fn unchanged(
+    /// Whether a package was in the tree of the layers up to one, with the same list of files as now. Then what it owns
+    /// was its own, or what it leads to, and no later layer claimed it.
+    fn had_files(
         &self,
         files: &dyn Files,
         layer: u32,
-        paths: &[&[u8]],
-        other: usize,
-    ) -> Vec<FileId> {
-        let is_binary = |id: FileId| {
-            let mut facts = files.facts(id).iter();
-            facts.any(|fact| matches!(fact, Fact::Elf(_) | Fact::Java(_)))
+        top: u32,
+        index: usize,
+        keys: &HashMap<Key<'_>, Option<&Paths>>,
+    ) -> bool {
+        let Some(installed) = self.installed.get(index) else {
+            return false;
         };
-        let all = paths.iter().filter_map(|path| {
-            let found = files.resolve(path)?;
-            let id = found.file()?;
-            let is_unchanged = self.owners.get(&id) == Some(&other)
-                && is_binary(id)
-                && files.resolve_at(layer, path) == Some(found);
-            is_unchanged.then_some(id)
-        });
-        all.collect()
+        let Some(before) = keys.get(&installed.key) else {
+            return false;
+        };
+        match (before, installed.paths) {
+            (Some(before), Some(now)) => *before == now,
+            (None, None) => {
+                lists_at(files, layer, installed.key) == lists_at(files, top, installed.key)
+            }
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
+    /// Whether a package explains a file: it owns it, and no layer above the one that installed it changed the file.
+    pub(super) fn explains(&self, id: FileId) -> bool {
+        let installed = self.owners.get(&id).and_then(|n| self.installed.get(*n));
+        installed.is_some_and(|installed| id.layer <= installed.layer)
     }
 
     /// Finds where the packages of each kind of database are from.
@@ -349,7 +408,12 @@ impl<'a> Databases<'a> {
                 let found = packages.find(|i| i.key.database == database && i.key.name == name);
                 found.map(|installed| installed.key.version.to_owned())
             };
-            let distribution = distribution(database, files, &version_of);
+            // base-files states the release itself.
+            let packages = self.installed.iter().map(|installed| installed.key);
+            let packages = packages.filter(|key| key.database == database);
+            let rest = packages.filter(|key| key.name != "base-files");
+            let versions: Vec<&str> = rest.map(|key| key.version).collect();
+            let distribution = distribution(database, files, &version_of, &versions);
             self.distributions.push((database, distribution));
         }
     }
@@ -383,7 +447,7 @@ impl<'a> Databases<'a> {
                         ecosystem: ecosystem.clone(),
                         name: installed.key.name.to_owned(),
                         version: installed.key.version.to_owned(),
-                        source: installed.source.map(|(name, version)| Source {
+                        source: installed.key.source.map(|(name, version)| Source {
                             name: name.to_owned(),
                             version: version.to_owned(),
                         }),
@@ -398,6 +462,11 @@ impl<'a> Databases<'a> {
         }
         let owners = self.owners.iter();
         owners
+            .filter(|(id, index)| {
+                // What another layer has was not installed with the package.
+                let installed = self.installed.get(**index);
+                installed.is_some_and(|installed| installed.layer == id.layer)
+            })
             .filter_map(|(id, index)| Some((*id, (*places.get(*index)?)?)))
             .collect()
     }
@@ -408,15 +477,42 @@ impl<'a> Databases<'a> {
     }
 }
 
+/// The packages of dpkg: by name and architecture, the first one of several versions.
+type ByName<'a> = HashMap<&'a str, BTreeMap<Option<&'a str>, usize>>;
+
 /// The packages of the file of `status.d` that a list of files is beside. It can have another name than its package.
-fn of_sibling(files: &dyn Files, path: &[u8], by_name: &HashMap<&str, Vec<usize>>) -> Vec<usize> {
+fn of_sibling(files: &dyn Files, path: &[u8], by_name: &ByName<'_>) -> BTreeSet<usize> {
     let sibling = path.strip_suffix(b".md5sums");
     let found = sibling.and_then(|path| files.resolve(path));
     let Some(id) = found.and_then(Found::file) else {
-        return Vec::new();
+        return BTreeSet::new();
     };
-    let named = entries(files, id).filter_map(|entry| by_name.get(entry.key.name));
-    named.flatten().copied().collect()
+    let named = entries(files, id).filter_map(|entry| {
+        let named = by_name.get(entry.key.name)?;
+        named.get(&entry.key.architecture).copied()
+    });
+    named.collect()
+}
+
+/// Whether a file is an executable, a shared object or an archive of Java.
+fn is_binary(files: &dyn Files, id: FileId) -> bool {
+    let mut facts = files.facts(id).iter();
+    facts.any(|fact| matches!(fact, Fact::Elf(_) | Fact::Java(_)))
+}
+
+/// The file of a package that is still the one of the layers up to one. dpkg and apk write each file of a package again,
+/// so if a binary is the same one, nothing but the database was changed.
+fn kept_file(files: &dyn Files, layer: u32, path: &[u8]) -> Option<FileId> {
+    let found = files.resolve(path).filter(|_| !can_stay(path))?;
+    let id = found.file()?;
+    (files.resolve_at(layer, path) == Some(found)).then_some(id)
+}
+
+/// The names of binaries, without their directories: those can be links.
+type Names<'a> = HashSet<(FileId, &'a [u8])>;
+
+fn name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
 /// Whether a file can stay when its package is removed.
@@ -424,24 +520,36 @@ fn can_stay(path: &[u8]) -> bool {
     STAYING.iter().any(|directory| path.starts_with(directory))
 }
 
-/// The paths of the files of a package in the tree of the layers up to one.
-fn paths_at<'a>(files: &'a dyn Files, layer: u32, entry: &Entry<'a>) -> Vec<&'a [u8]> {
-    if let Some(own) = entry.paths {
-        return own.iter().collect();
-    }
-    let lists = lists_at(files, layer, entry.key);
-    lists.into_iter().flat_map(Paths::iter).collect()
+/// The databases of the final tree that are found at no place.
+fn elsewhere<'s>(files: &dyn Files, seen: &'s Seen, top: u32) -> Vec<(&'s [u8], FileId)> {
+    let at_places = database_files(files, &mut Vec::new(), top);
+    let all = seen.databases.iter().map(|(path, id)| (&**path, *id));
+    all.filter(|(_, id)| !at_places.contains_key(id)).collect()
 }
 
-/// The files that are databases in the tree of the layers up to one, each with the path at which it is found.
-fn database_files(files: &dyn Files, seen: &Seen, layer: u32) -> BTreeMap<FileId, Vec<u8>> {
+/// The files that are databases in the tree of the layers up to one, each with the path at which it is found. Those
+/// `elsewhere` are followed down: a path is looked up again only below the layer that has its file.
+fn database_files(
+    files: &dyn Files,
+    elsewhere: &mut Vec<(&[u8], FileId)>,
+    layer: u32,
+) -> BTreeMap<FileId, Vec<u8>> {
     let mut found = BTreeMap::new();
-    let own = seen.databases.iter().map(|(path, _)| &**path);
-    for path in PLACES.into_iter().chain(own) {
+    for path in PLACES {
         if let Some(Found::File(id)) = files.resolve_at(layer, path) {
             found.entry(id).or_insert_with(|| path.to_vec());
         }
     }
+    elsewhere.retain_mut(|(path, id)| {
+        if id.layer > layer {
+            let Some(Found::File(lower)) = files.resolve_at(layer, path) else {
+                return false;
+            };
+            *id = lower;
+        }
+        found.entry(*id).or_insert_with(|| path.to_vec());
+        true
+    });
     files.list_at(layer, STATUS_D, &mut |name, id| {
         found
             .entry(id)

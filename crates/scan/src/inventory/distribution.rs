@@ -11,6 +11,7 @@ use super::files::{Files, Found};
 use crate::content::Fact;
 use crate::content::release::{Lsb, Os, Release};
 use crate::ecosystem::Ecosystem;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A kind of database of packages.
@@ -118,13 +119,15 @@ fn is_long_term(release: &str) -> bool {
         .is_some_and(|year| year % 2 == 0)
 }
 
-/// Where the packages of a database are from. `version_of` has the version of a package of the database.
+/// Where the packages of a database are from. `version_of` has the version of a package of the database, `versions` those
+/// of all but the one that has the files about the release.
 pub(super) fn distribution(
     database: Database,
     files: &dyn Files,
     version_of: &dyn Fn(&str) -> Option<String>,
+    versions: &[&str],
 ) -> Distribution {
-    let statements = statements(database, files, version_of);
+    let statements = statements(database, files, version_of, versions);
     if let Some(Named::Other(name)) = statements.first().map(|(_, named)| named) {
         let cause = format!(
             "the packages are of {name}; advisories of the distribution that it is derived from do not cover them"
@@ -179,6 +182,7 @@ fn statements(
     database: Database,
     files: &dyn Files,
     version_of: &dyn Fn(&str) -> Option<String>,
+    versions: &[&str],
 ) -> Vec<(String, Named)> {
     let mut statements = of_os_release(files);
     let first = statements.first().map(|(_, named)| named.clone());
@@ -207,6 +211,10 @@ fn statements(
         }
     }
     statements.extend(of_package(database, version_of));
+    if database == Database::Dpkg {
+        let named = of_versions(versions);
+        statements.extend(named.map(|named| ("versions of most packages".to_owned(), named)));
+    }
     statements
 }
 
@@ -287,6 +295,58 @@ fn of_package(
         }
     };
     Some((format!("package {package}"), named))
+}
+
+/// The release that most of those versions name that name one. None if they are less than a tenth of all: a single package
+/// can be built for another release.
+fn of_versions(versions: &[&str]) -> Option<Named> {
+    let mut counts: BTreeMap<(bool, String), usize> = BTreeMap::new();
+    let (mut naming, mut of_ubuntu) = (0_usize, 0_usize);
+    for version in versions {
+        let debian = ["+deb", "~deb"].iter().find_map(|mark| {
+            let (_, rest) = version.rsplit_once(mark)?;
+            leading_number(rest)
+        });
+        let ubuntu = version.rsplit_once("ubuntu").map(|(_, rest)| rest);
+        // A version such as `1ubuntu1.10` is of Ubuntu and names no release.
+        of_ubuntu = of_ubuntu.saturating_add(ubuntu.is_some().into());
+        let named = match (ubuntu, debian) {
+            (Some(rest), _) => month(rest).map(|release| (true, release)),
+            (None, release) => release.map(|release| (false, release)),
+        };
+        if let Some(named) = named {
+            naming = naming.saturating_add(1);
+            let count = counts.entry(named).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+    let ((is_ubuntu, release), count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    let is_most = count.saturating_mul(2) > naming
+        && count.saturating_mul(10) >= versions.len()
+        && (is_ubuntu || count > of_ubuntu);
+    let named = if is_ubuntu {
+        Named::Ubuntu
+    } else {
+        Named::Debian
+    };
+    is_most.then(|| named(Some(release)))
+}
+
+/// The release of Ubuntu in what follows its name in a version, such as `22.04` in `0.22.04.1` and in `22.04.1`.
+fn month(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split('.').take(3).collect();
+    let pairs = parts.windows(2);
+    let mut releases = pairs.filter_map(|pair| {
+        let [year, month] = pair else {
+            return None;
+        };
+        let is_year = year.len() == 2 && year.bytes().all(|byte| byte.is_ascii_digit());
+        let month = month
+            .get(..2)
+            .filter(|month| ["04", "10"].contains(month))?;
+        is_year.then(|| format!("{year}.{month}"))
+    });
+    releases.next()
 }
 
 /// The number at the start of a text, such as 12 of `12.4+deb12u5`.

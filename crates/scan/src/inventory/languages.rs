@@ -5,7 +5,7 @@
 //! Invariant: each file that names a package counts, whoever installed it. Its owner is named.
 
 use super::files::{FileId, Files, Found};
-use super::{Located, Mark, Seen, shown};
+use super::{Inventory, Located, Mark, NotRead, Seen, shown};
 use crate::content::java::Archive;
 use crate::content::{Fact, go, npm, python, rust};
 use crate::ecosystem::Ecosystem;
@@ -17,8 +17,12 @@ use std::rc::Rc;
 /// What is known about files with packages of languages.
 #[derive(Default)]
 pub(super) struct Languages {
-    /// Files that belong to a package of a language.
+    /// Files that name their packages.
     identified: HashSet<FileId>,
+    /// Paths of binaries that packages of Python list.
+    listed: HashSet<Vec<u8>>,
+    /// Binaries that have a path that belongs to no package.
+    outside: HashSet<FileId>,
     /// Directories of npm packages. What is in them belongs to the package.
     directories: HashSet<Vec<u8>>,
 }
@@ -75,13 +79,18 @@ impl Languages {
         files: &dyn Files,
         seen: &Seen,
         owners: &HashMap<FileId, usize>,
-        packages: &mut Vec<Located>,
+        inventory: &mut Inventory,
+        limit: usize,
     ) -> Self {
+        let packages = &mut inventory.packages;
         let mut languages = Self::default();
+        let binaries = seen.paths_of_binaries.iter().map(|(path, _)| &**path);
+        let binaries: HashSet<&[u8]> = binaries.collect();
         let mut keys: HashMap<FileId, Rc<HashSet<Key>>> = HashMap::new();
         let mut added = BTreeSet::new();
-        for (path, id) in &seen.languages {
-            languages.learn(files, path, *id);
+        // Other paths of one file must not take the place of another file.
+        let all = seen.languages.iter().chain(&seen.more_languages);
+        'all: for (path, id) in all.clone() {
             for fact in files.facts(*id) {
                 for named in named(fact) {
                     let place = place(path, fact);
@@ -93,6 +102,16 @@ impl Languages {
                     // Several files of one directory name one package.
                     if !added.insert((shown.clone(), named.key())) {
                         continue;
+                    }
+                    if packages.len() >= limit {
+                        inventory.coverage.not_read.push(NotRead {
+                            path: super::shown(path),
+                            what: "packages".to_owned(),
+                            cause: format!(
+                                "more than {limit} packages are named; the rest are left out"
+                            ),
+                        });
+                        break 'all;
                     }
                     let layer = layer(files, path, *id, &named.key(), &mut keys);
                     packages.push(Located {
@@ -111,23 +130,41 @@ impl Languages {
                 }
             }
         }
+        for (path, id) in all {
+            languages.learn(files, path, *id, &binaries);
+        }
+        for (path, id) in &seen.paths_of_binaries {
+            if !languages.has_path(path) {
+                languages.outside.insert(*id);
+            }
+        }
         languages
     }
 
     /// Keeps which files belong to the packages that a file names.
-    fn learn(&mut self, files: &dyn Files, path: &[u8], id: FileId) {
+    fn learn(&mut self, files: &dyn Files, path: &[u8], id: FileId, binaries: &HashSet<&[u8]>) {
         for fact in files.facts(id) {
             match fact {
                 Fact::Go(_) | Fact::Rust(_) => drop(self.identified.insert(id)),
-                Fact::Npm(package) if package.path_in_archive.is_empty() => {
+                // A file outside can be linked to one of a package.
+                Fact::Npm(package)
+                    if package.path_in_archive.is_empty() && is_npm_directory(parent(path)) =>
+                {
                     self.directories.insert(parent(path).to_vec());
                 }
                 Fact::Python(distribution) if distribution.path_in_archive.is_empty() => {
                     let directory = parent(place(path, fact));
+                    let Some(prefixes) = prefixes(directory) else {
+                        continue;
+                    };
                     for file in distribution.files.iter() {
-                        let file = [directory, b"/", file].concat();
-                        let found = files.resolve(&file).and_then(Found::file);
-                        self.identified.extend(found);
+                        let Some(file) = joined(directory, file) else {
+                            continue;
+                        };
+                        let is_below = prefixes.iter().any(|prefix| file.starts_with(prefix));
+                        if is_below && binaries.contains(&*file) {
+                            self.listed.insert(file);
+                        }
                     }
                 }
                 Fact::Java(_)
@@ -144,9 +181,14 @@ impl Languages {
         }
     }
 
-    /// Whether a file belongs to a package of a language.
-    pub(super) fn has(&self, path: &[u8], id: FileId) -> bool {
-        if self.identified.contains(&id) {
+    /// Whether a binary belongs to a package of a language: under each of its paths, or because it names it.
+    pub(super) fn has(&self, id: FileId) -> bool {
+        self.identified.contains(&id) || !self.outside.contains(&id)
+    }
+
+    /// Whether a path belongs to a package of a language.
+    fn has_path(&self, path: &[u8]) -> bool {
+        if self.listed.contains(path) {
             return true;
         }
         let mut directory = parent(path);
@@ -158,6 +200,61 @@ impl Languages {
         }
         false
     }
+}
+
+/// Whether a directory is that of an npm package: `node_modules/NAME`, or `node_modules/@SCOPE/NAME`.
+fn is_npm_directory(directory: &[u8]) -> bool {
+    let mut names = directory.rsplit(|byte| *byte == b'/').skip(1);
+    let above = match names.next() {
+        Some([b'@', ..]) => names.next(),
+        above => above,
+    };
+    above == Some(b"node_modules")
+}
+
+/// Where the files of a package of Python can be, given the directory that has its dist-info: in `site-packages`, and in
+/// `bin` beside its `lib`. Each ends with `/`. None if it is not in `site-packages`: then nothing says where it ends.
+fn prefixes(directory: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut site = directory;
+    while !(is_named(site, b"site-packages") || is_named(site, b"dist-packages")) {
+        site = Some(parent(site)).filter(|above| !above.is_empty())?;
+    }
+    let mut prefixes = vec![[site, b"/"].concat()];
+    // Such as `usr/lib/python3.11/site-packages`.
+    let library = parent(parent(site));
+    if is_named(library, b"lib") || is_named(library, b"lib64") {
+        let prefix = library.len().saturating_sub(name(library).len());
+        let prefix = library.get(..prefix).unwrap_or_default();
+        prefixes.push([prefix, b"bin/"].concat());
+    }
+    Some(prefixes)
+}
+
+fn name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+}
+
+fn is_named(path: &[u8], expected: &[u8]) -> bool {
+    name(path) == expected
+}
+
+/// A path relative to a directory, without `..`. None if it leads above the root.
+fn joined(directory: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+    let mut joined = directory.to_vec();
+    for name in path.split(|byte| *byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." if joined.is_empty() => return None,
+            b".." => joined.truncate(parent(&joined).len()),
+            name => {
+                if !joined.is_empty() {
+                    joined.push(b'/');
+                }
+                joined.extend_from_slice(name);
+            }
+        }
+    }
+    Some(joined)
 }
 
 /// The directory of a path. Empty for that of the root.

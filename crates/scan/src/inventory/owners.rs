@@ -2,14 +2,14 @@
 //!
 //! Here: which findings of theirs the distribution has settled. Not here: who owns a file (`databases`).
 //! Invariant: only a statement of the distribution about the same vulnerability, in the source package of an installed
-//! owner with the same upstream version, settles a finding, and only if each copy of the package has such an owner. What
-//! is settled stays a finding.
+//! owner with the same upstream version that it fixed, settles a finding, and only if each copy of the package has such an
+//! owner. What is settled stays a finding.
 
 use super::{Located, Mark};
-use crate::advisory::{Advisory, Kind};
+use crate::advisory::{Advisory, Event, Kind};
 use crate::ecosystem::Ecosystem;
 use crate::matching::{Claim, Finding, Matches, Named, Settled};
-use crate::package::{Package, subjects};
+use crate::package::{Package, Subject, subjects};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -76,6 +76,9 @@ fn settlement(
         for (advisory, claim) in claims.filter(|(advisory, _)| !advisory.withdrawn) {
             match claim {
                 Claim::NotAffected => {
+                    if !is_of_distribution(&advisory.id) || !fixes_upstream(advisory, of) {
+                        continue;
+                    }
                     is_settled = true;
                     settling.insert(advisory.id.clone());
                 }
@@ -88,6 +91,36 @@ fn settlement(
         owners.insert(format!("{} ({} {})", package.name, of.name, of.version));
     }
     Some((owners, settling))
+}
+
+/// Whether an advisory is one of a distribution. Other sources do not know what it built.
+fn is_of_distribution(id: &str) -> bool {
+    let prefixes = ["DEBIAN-", "DSA-", "DLA-", "UBUNTU-", "USN-", "ALPINE-"];
+    prefixes.iter().any(|prefix| id.starts_with(prefix))
+}
+
+/// Whether an advisory names a version that fixes the package and has its epoch and upstream version. A version that was
+/// forged only has to be higher.
+fn fixes_upstream(advisory: &Advisory, of: &Subject) -> bool {
+    let own = epoch_and_upstream(&of.version);
+    let entries = advisory.affected.iter();
+    let entries = entries.filter(|entry| entry.ecosystem == of.ecosystem && entry.name == of.name);
+    let mut events = entries
+        .flat_map(|entry| &entry.ranges)
+        .flat_map(|range| &range.events);
+    events.any(|event| match event {
+        Event::Fixed(version) => epoch_and_upstream(version) == own,
+        Event::Introduced(_) | Event::LastAffected(_) | Event::Limit(_) => false,
+    })
+}
+
+/// The epoch and the upstream version of a source package.
+fn epoch_and_upstream(version: &str) -> (&str, &str) {
+    let (epoch, rest) = version.split_once(':').unwrap_or(("0", version));
+    (
+        epoch,
+        rest.rsplit_once('-').map_or(rest, |(upstream, _)| upstream),
+    )
 }
 
 /// Whether the version of a source package, such as `3:3.2.19-1+deb12u1`, has this upstream version. A file that has

@@ -2,6 +2,7 @@
 //!
 //! Here: which packages they have, and what is said about the rest. Not here: real images (`crates/image`).
 
+mod bounds;
 mod evasions;
 pub(super) mod image;
 mod layers;

@@ -8,9 +8,12 @@ fn found(database: Database, files: &[(&'static str, &str)], package: &str) -> (
     let nodes = files.iter().map(|(path, content)| (*path, text(content)));
     let image = Image::of(vec![nodes.collect()]);
     let (name, version) = package.split_once(' ').unwrap_or_default();
-    let found = distribution(database, &image, &|wanted| {
-        (wanted == name).then(|| version.to_owned())
-    });
+    let found = distribution(
+        database,
+        &image,
+        &|wanted| (wanted == name).then(|| version.to_owned()),
+        &[],
+    );
     let names: Vec<_> = found.ecosystems.iter().map(ToString::to_string).collect();
     let statements = found.conflict.into_iter().flatten();
     let statements: Vec<_> = statements

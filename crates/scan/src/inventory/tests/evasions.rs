@@ -132,8 +132,13 @@ fn deleted_stanzas() -> Vec<Case> {
                     ),
                 ],
             ],
-            packages: vec![BASE, "Debian:12 libssl3t64 1 from libssl3t64 1 layer 1"],
-            coverage: vec![],
+            // dpkg would have written the library again.
+            packages: vec![
+                BASE,
+                "Debian:12 libssl3t64 1 from libssl3t64 1 layer 1",
+                REMOVED,
+            ],
+            coverage: vec!["removed libssl3 3.0.9-1 after layer 0"],
         },
         Case {
             name: "one stanza is missing in the only layer",
@@ -200,6 +205,99 @@ fn changed_databases() -> Vec<Case> {
             ],
             packages: vec![BASE, "Debian:12 libssl3 99 from openssl 99 layer 1"],
             coverage: vec![],
+        },
+    ]
+}
+
+/// A layer that changes the stanza of the library, and its list to one with another name.
+fn changed(stanza: &str, list: &'static str) -> Vec<(&'static str, Node)> {
+    let base = super::stanza("base-files", "base-files", "12.4+deb12u5");
+    vec![
+        ("var/lib/dpkg/status", text(&format!("{base}{stanza}"))),
+        ("var/lib/dpkg/info", Node::Deleted),
+        (list, text("/usr/lib/libssl.so.3\n")),
+    ]
+}
+
+fn changed_fields() -> Vec<Case> {
+    let case = |name, layer, package: Option<&'static str>| Case {
+        name,
+        layers: vec![debian(), layer],
+        packages: [BASE].into_iter().chain(package).chain([REMOVED]).collect(),
+        coverage: vec!["removed libssl3 3.0.9-1 after layer 0"],
+    };
+    let list = "var/lib/dpkg/info/libssl3:amd64.list";
+    let without_list = vec![
+        ("var/lib/dpkg/info", Node::Deleted),
+        ("var/lib/dpkg/status", stanzas(&["base-files", "libssl3"])),
+    ];
+    vec![
+        case(
+            "the stanza has another source",
+            changed(&stanza("libssl3", "zzz", "3.0.9-1"), list),
+            Some("Debian:12 libssl3 3.0.9-1 from zzz 3.0.9-1 layer 1"),
+        ),
+        case(
+            "the stanza has another version of its source",
+            changed(&stanza("libssl3", "openssl (9.9)", "3.0.9-1"), list),
+            Some("Debian:12 libssl3 3.0.9-1 from openssl 9.9 layer 1"),
+        ),
+        case(
+            "the stanza has another architecture and version",
+            changed(
+                &stanza("libssl3", "openssl", "99").replace("amd64", "all"),
+                "var/lib/dpkg/info/libssl3.list",
+            ),
+            Some("Debian:12 libssl3 99 from openssl 99 layer 1"),
+        ),
+        case(
+            "the stanza is deleted and another package claims the library",
+            changed("", "var/lib/dpkg/info/base-files.list"),
+            None,
+        ),
+        Case {
+            name: "the list is deleted before the stanza",
+            layers: vec![
+                debian(),
+                without_list,
+                vec![("var/lib/dpkg/status", stanzas(&["base-files"]))],
+            ],
+            packages: vec![BASE, REMOVED],
+            coverage: vec!["removed libssl3 3.0.9-1 after layer 0"],
+        },
+        Case {
+            name: "a package leads to the library of another one and is upgraded",
+            layers: vec![
+                debian()
+                    .into_iter()
+                    .filter(|(path, _)| *path != "var/lib/dpkg/status")
+                    .chain([
+                        (
+                            "var/lib/dpkg/status",
+                            stanzas(&["base-files", "libssl3", "dev"]),
+                        ),
+                        ("var/lib/dpkg/info/dev.list", text("/usr/lib/libssl.so\n")),
+                        ("usr/lib/libssl.so", Node::Link("libssl.so.3")),
+                    ])
+                    .collect(),
+                vec![(
+                    "var/lib/dpkg/status",
+                    text(&format!(
+                        "{}{}{}",
+                        stanza("base-files", "base-files", "12.4+deb12u5"),
+                        stanza("libssl3", "openssl", "3.0.9-1"),
+                        stanza("dev", "dev", "2"),
+                    )),
+                )],
+            ],
+            packages: vec![BASE, SSL, "Debian:12 dev 2 from dev 2 layer 1"],
+            coverage: vec![],
+        },
+        Case {
+            name: "the library is replaced above its package",
+            layers: vec![debian(), vec![("usr/lib/libssl.so.3", elf("old"))]],
+            packages: vec![BASE, SSL],
+            coverage: vec!["unidentified ELF usr/lib/libssl.so.3"],
         },
     ]
 }
@@ -330,6 +428,7 @@ fn what_hides_a_package_does_not_remove_it_or_is_listed() {
         deleted_databases(),
         deleted_stanzas(),
         changed_databases(),
+        changed_fields(),
         forged(),
         symbolic_links(),
     ];
@@ -353,4 +452,171 @@ fn padding_hides_no_package() {
     assert_eq!(found.packages.len(), 20_001);
     assert_eq!(packages(&found).last().map(String::as_str), Some(SSL));
     assert_eq!(coverage(&found), [""; 0]);
+}
+
+#[test]
+fn another_origin_hides_no_package_of_alpine() {
+    let database = |origin: &str| {
+        let text = format!(
+            "P:alpine-release\nV:3.18.4-r0\no:alpine-base\nA:x86_64\n\n\
+             P:libssl3\nV:3.1.0-r1\no:{origin}\nA:x86_64\nF:lib\nR:libssl.so.3\n\n"
+        );
+        ("lib/apk/db/installed", self::text(&text))
+    };
+    let found = inventory(&Image::of(vec![
+        vec![
+            ("etc/os-release", text("ID=alpine\nVERSION_ID=3.18.4\n")),
+            database("openssl"),
+            ("lib/libssl.so.3", elf("a")),
+        ],
+        vec![database("zzz")],
+    ]));
+    assert_eq!(
+        packages(&found),
+        [
+            "Alpine:v3.18 alpine-release 3.18.4-r0 from alpine-base 3.18.4-r0 layer 0",
+            "Alpine:v3.18 libssl3 3.1.0-r1 from zzz 3.1.0-r1 layer 1",
+            "Alpine:v3.18 libssl3 3.1.0-r1 from openssl 3.1.0-r1 layer 0 NotInDatabase",
+        ]
+    );
+    assert_eq!(coverage(&found), ["removed libssl3 3.1.0-r1 after layer 0"]);
+}
+
+#[test]
+fn files_of_packages_of_languages_cover_no_binary_elsewhere() {
+    let found = inventory(&Image::of(vec![vec![
+        (
+            "usr/lib/python3/site-packages/X-1.0.dist-info/METADATA",
+            text("Metadata-Version: 2.1\nName: X\nVersion: 1.0\n"),
+        ),
+        (
+            "usr/lib/python3/site-packages/X-1.0.dist-info/RECORD",
+            text("../../../../app/server,,\n/app/server,,\nlink,,\nlinked,,\nown.so,,\n"),
+        ),
+        ("app/server", elf("a")),
+        ("app/other", elf("b")),
+        (
+            "usr/lib/python3/site-packages/link",
+            Node::Link("/app/other"),
+        ),
+        ("app/linked", elf("c")),
+        (
+            "usr/lib/python3/site-packages/linked",
+            Node::HardLink("app/linked"),
+        ),
+        ("usr/lib/python3/site-packages/own.so", elf("d")),
+        (
+            "app/node_modules/x/package.json",
+            text("{\"name\": \"x\", \"version\": \"1.0.0\"}"),
+        ),
+        (
+            "package.json",
+            Node::HardLink("app/node_modules/x/package.json"),
+        ),
+        (
+            "srv/package.json",
+            Node::HardLink("app/node_modules/x/package.json"),
+        ),
+        ("srv/server", elf("e")),
+        ("app/node_modules/x/z", elf("f")),
+        ("usr/bin/z", Node::HardLink("app/node_modules/x/z")),
+        ("app/node_modules/x/own.node", elf("g")),
+    ]]));
+    let covered: Vec<_> = coverage(&found);
+    assert_eq!(
+        covered,
+        [
+            "unidentified ELF app/linked",
+            "unidentified ELF app/node_modules/x/z",
+            "unidentified ELF app/other",
+            "unidentified ELF app/server",
+            "unidentified ELF srv/server",
+        ]
+    );
+}
+
+#[test]
+fn versions_of_most_packages_state_a_release() {
+    let image = |os: &str, versions: &[&str]| {
+        let stanzas = (0..).zip(versions);
+        let stanzas: String = stanzas
+            .map(|(n, version)| stanza(&format!("p{n}"), "p", version))
+            .collect();
+        let found = inventory(&Image::of(vec![vec![
+            ("etc/os-release", text(os)),
+            ("var/lib/dpkg/status", text(&stanzas)),
+        ]]));
+        coverage(&found)
+    };
+    let conflict = |os: &str, release: &str| {
+        format!("conflict dpkg etc/os-release says {os}, versions of most packages says {release}")
+    };
+    let debian = |release: u32| format!("ID=debian\nVERSION_ID={release}\n");
+    let ubuntu = "ID=ubuntu\nVERSION_ID=22.04\n";
+    for (os, versions, expected) in [
+        (
+            &*debian(7),
+            &["3.0.9-1+deb12u1", "1"][..],
+            vec![conflict("Debian 7", "Debian 12")],
+        ),
+        (
+            &debian(13),
+            &["2.1-0~deb12u1", "1"],
+            vec![conflict("Debian 13", "Debian 12")],
+        ),
+        (
+            &debian(12),
+            &["1-0ubuntu0.22.04.1", "2-1~ubuntu22.04.3"],
+            vec![conflict("Debian 12", "Ubuntu 22.04")],
+        ),
+        (
+            ubuntu,
+            &["1-0ubuntu1.24.04.2", "1ubuntu1.10"],
+            vec![conflict("Ubuntu 22.04", "Ubuntu 24.04")],
+        ),
+        (
+            &debian(12),
+            &["1+deb12u1", "2+deb12u3", "1+deb11u1"],
+            vec![],
+        ),
+        // Neither release is that of most.
+        (&debian(12), &["1+deb12u1", "1+deb11u1"], vec![]),
+        // One of many packages can be of another release.
+        (
+            &debian(13),
+            &[
+                "1+deb12u1",
+                "1",
+                "1",
+                "1",
+                "1",
+                "1",
+                "1",
+                "1",
+                "1",
+                "1",
+                "1",
+            ],
+            vec![],
+        ),
+        (
+            ubuntu,
+            &["1-0ubuntu0.22.04.1", "1ubuntu1.10", "1+deb12u1"],
+            vec![],
+        ),
+        (
+            ubuntu,
+            &[
+                "1ubuntu1",
+                "1ubuntu1.10",
+                "1+deb12u1",
+                "1+deb",
+                "1ubuntu",
+                "1+deb12",
+            ],
+            vec![],
+        ),
+    ] {
+        assert_eq!(image(os, versions), expected, "{os} {versions:?}");
+    }
 }

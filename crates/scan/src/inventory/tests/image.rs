@@ -57,6 +57,8 @@ pub(crate) struct Image {
     /// The tree after each layer.
     trees: Vec<Tree>,
     files: Vec<File>,
+    /// How many paths were looked up.
+    pub(crate) lookups: std::cell::Cell<usize>,
 }
 
 impl Image {
@@ -65,6 +67,7 @@ impl Image {
         let mut image = Self {
             trees: Vec::new(),
             files: Vec::new(),
+            lookups: std::cell::Cell::new(0),
         };
         for (layer, nodes) in (0..).zip(layers) {
             let mut tree = image.trees.last().cloned().unwrap_or_default();
@@ -195,6 +198,7 @@ fn real_path(tree: &Tree, path: &[u8]) -> Option<Vec<u8>> {
 
 impl Image {
     fn find(&self, tree: &Tree, path: &[u8]) -> Option<Found> {
+        self.lookups.set(self.lookups.get() + 1);
         let real = real_path(tree, path)?;
         match tree.get(&real) {
             Some(Entry::File(index)) => Some(Found::File(self.id(*index))),

@@ -161,3 +161,48 @@ fn nothing_else_settles_a_finding() {
         assert_eq!(settled, [], "{name}");
     }
 }
+
+#[test]
+fn a_forged_version_and_another_source_settle_nothing() {
+    let own = "CVE-2020-26235 time";
+    let fixed = of_debian("", "0.1.43-1");
+    let older = of_debian("", "0.1.42-1");
+    let foreign = fixed.replace("DEBIAN-CVE", "X-CVE");
+    for (name, version, debian) in [
+        ("the owner has another epoch", "9:0.1.43-1", &fixed),
+        ("an earlier version is fixed", "0.1.43-1", &older),
+        ("the statement is of another source", "0.1.43-1", &foreign),
+    ] {
+        let (stay, settled) = settled(&image(version, vec![]), &[OF_CRATE, debian]);
+        assert_eq!(stay, [own], "{name}");
+        assert_eq!(settled, [], "{name}");
+    }
+}
+
+#[test]
+fn a_package_owns_no_file_of_another_layer() {
+    let base = || vec![("etc/os-release", text(DEBIAN_12))];
+    let database = || {
+        [
+            (
+                "var/lib/dpkg/status",
+                text(&stanza("rust-time-bin", "rust-time", "0.1.43-1")),
+            ),
+            (
+                "var/lib/dpkg/info/rust-time-bin.list",
+                text("/usr/bin/time\n"),
+            ),
+        ]
+    };
+    let binary = || ("usr/bin/time", rust_binary());
+    let with_database = || base().into_iter().chain(database()).collect::<Vec<_>>();
+    let with_binary = || base().into_iter().chain([binary()]).collect::<Vec<_>>();
+    for layers in [
+        vec![with_database(), vec![binary()]],
+        vec![with_binary(), database().to_vec()],
+    ] {
+        let found = inventory(&Image::of(layers));
+        assert_eq!(found.packages.len(), 3);
+        assert!(found.packages.iter().all(|package| package.owner.is_none()));
+    }
+}
