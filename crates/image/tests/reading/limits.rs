@@ -151,13 +151,13 @@ fn layers_beyond_the_limit_are_reported() {
 #[test]
 fn all_layers_together_have_a_limit_of_cpu_time() {
     let limits = Limits {
-        cpu_seconds: 0,
+        cpu_seconds: 1,
         cpu_image: 0,
         ..Limits::default()
     };
     let spin = || Archive::of(&[("before.fact", b"before"), ("attack/spin", b"")]).layer();
     let last = Archive::of(&[("z.fact", b"last")]).layer();
-    // Both take a second, which is what the image has.
+    // Each takes the two seconds of a layer, and the image has one.
     let content = read(
         &[spin(), spin(), last],
         &sandbox(Confinement::Required, limits),

@@ -39,7 +39,7 @@ fn what_the_charts_hold_is_made_from_this_source() {
         String::from_utf8_lossy(&output.stderr)
     );
     let fresh = files(made.path());
-    assert_eq!(fresh.len(), 14, "{:?}", fresh.keys());
+    assert_eq!(fresh.len(), 15, "{:?}", fresh.keys());
     for (name, want) in &fresh {
         let path = root().join("charts").join(name);
         let have = std::fs::read_to_string(&path).unwrap_or_default();
@@ -62,13 +62,13 @@ fn policies(values: &[&str]) -> Output {
 fn the_library_renders_what_its_values_ask_for() {
     let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned();
     let all = text(&policies(&[]));
-    assert_eq!(all.matches("kind: RuntimePolicy").count(), 5, "{all}");
+    assert_eq!(all.matches("kind: RuntimePolicy").count(), 6, "{all}");
     assert_eq!(
         all.matches("kind: ImageAdmissionPolicy").count(),
         3,
         "{all}"
     );
-    assert_eq!(all.matches("- kube-system").count(), 8, "{all}");
+    assert_eq!(all.matches("- kube-system").count(), 9, "{all}");
     assert!(!all.contains("PolicyBinding"), "{all}");
     assert!(
         all.contains("allowedRepositories:\n  - registry.k8s.io/**\n"),
