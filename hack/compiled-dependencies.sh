@@ -5,8 +5,8 @@
 #
 # restore: gives target/ what the cache has, if nothing is compiled there yet. save: puts into the cache what target/
 # has, in place of what was there. Cargo itself decides by its fingerprints what of it is of use, so the content can be
-# older than Cargo.lock. Our own crates are left out: their paths are those of the clone. Files are hard links if
-# the cache is on the same file system: the compiler replaces its output and does not write into it.
+# older than Cargo.lock. Our own crates are left out: their paths are those of the clone. Files are copied and not
+# linked, because cargo writes some of its own in place, and a build must change no other one's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
@@ -20,15 +20,13 @@ profiles() {
 	(cd "$1" && find . -maxdepth 4 -type d -name .fingerprint -printf '%h\n')
 }
 
-# link FROM TO: reads names of files in FROM, a line each, and gives TO the same, with the folders above them.
-link() {
+# copy FROM TO: reads names of files in FROM, a line each, and gives TO the same, with the folders above them.
+copy() {
 	local names
 	mkdir -p "$2"
 	names=$(mktemp)
 	sort -u >"$names"
-	if ! (cd "$1" && xargs -r -d '\n' -a "$names" cp -al --parents -t "$2") 2>/dev/null; then
-		(cd "$1" && xargs -r -d '\n' -a "$names" cp -a --parents --update=none -t "$2")
-	fi
+	(cd "$1" && xargs -r -d '\n' -a "$names" cp -a --reflink=auto --parents -t "$2")
 	rm -f "$names"
 }
 
@@ -54,7 +52,7 @@ case ${1:-} in
 restore)
 	for profile in $(profiles "$kept"); do
 		[ ! -d "$target/$profile/.fingerprint" ] || continue
-		libraries "$kept/$profile" | link "$kept/$profile" "$target/$profile"
+		libraries "$kept/$profile" | copy "$kept/$profile" "$target/$profile"
 	done
 	;;
 save)
@@ -64,7 +62,7 @@ save)
 	flock 8
 	rm -rf "$kept.new"
 	for profile in $(profiles "$target"); do
-		libraries "$target/$profile" | link "$target/$profile" "$kept.new/$profile"
+		libraries "$target/$profile" | copy "$target/$profile" "$kept.new/$profile"
 	done
 	# Of one compiler alone: each has gigabytes.
 	find "$cache/compiled" -mindepth 1 -maxdepth 1 -type d ! -name "$(basename "$kept").new" -exec rm -rf {} +

@@ -435,7 +435,7 @@ fn the_library_installs_and_its_policies_answer_when_they_are_bound() {
         "-o",
         "name",
     ]);
-    assert_eq!(names.lines().count(), 5, "{names}");
+    assert_eq!(names.lines().count(), 6, "{names}");
     for name in names.lines() {
         story.cluster.wait("condition=Ready", &[name]);
     }
