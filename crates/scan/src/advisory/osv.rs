@@ -5,6 +5,7 @@
 //! that Bailiff does not know are skipped. Decoding takes no more than a few times the memory of the record: lists are
 //! decoded item by item, and what only a publisher knows stays text.
 
+use super::text::{self, ID_LIMIT, LINE_LIMIT};
 use super::{Advisory, Affected, End, Event, Kind, Note, Range, cve, debian};
 use crate::ecosystem::Ecosystem;
 use crate::json::{self, JsonError};
@@ -16,8 +17,6 @@ use serde_json::value::RawValue;
 
 /// Bytes of a record.
 pub const RECORD_LIMIT: usize = 4 << 20;
-/// Bytes of the name of an advisory.
-const ID_LIMIT: usize = 256;
 /// Events of a range. Ranges of commits do not count.
 const EVENTS_LIMIT: usize = 500;
 /// Events of all ranges of a record.
@@ -28,8 +27,6 @@ const VERSIONS_LIMIT: usize = 100_000;
 const AFFECTED_LIMIT: usize = 20_000;
 /// Other names of a record, of each kind. Notices about kernels have some hundred.
 const NAMES_LIMIT: usize = 10_000;
-/// Characters of a title.
-const TITLE_LIMIT: usize = 200;
 
 /// Why a record is no advisory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -270,7 +267,7 @@ pub fn decode(bytes: &[u8]) -> Result<Advisory, RecordError> {
 }
 
 fn check_id(field: &str, id: &str) -> Result<(), RecordError> {
-    if (1..=ID_LIMIT).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if text::is_id(id) {
         return Ok(());
     }
     let rule = format!("have 1 to {ID_LIMIT} printable ASCII characters without spaces");
@@ -280,16 +277,9 @@ fn check_id(field: &str, id: &str) -> Result<(), RecordError> {
 /// The summary, otherwise the first line of the details that has text, cut at a limit.
 fn title(summary: Option<&str>, details: Option<&str>) -> String {
     let texts = [summary.unwrap_or_default(), details.unwrap_or_default()];
-    let line = texts
-        .iter()
-        .flat_map(|text| text.lines())
-        .map(|line| line.trim_start_matches(['#', ' ']).trim())
-        .find(|line| !line.is_empty())
-        .unwrap_or_default();
-    match line.char_indices().nth(TITLE_LIMIT) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
+    let lines = texts.map(text::line);
+    let first = lines.into_iter().find(|line| !line.is_empty());
+    first.unwrap_or_default()
 }
 
 /// What a record says about all its packages.
@@ -343,9 +333,7 @@ impl RecordAffected<'_> {
         let is_rated = about.is_rated || statements.iter().any(is_cvss);
         let kind = match text(specific.informational) {
             _ if about.is_malicious => Kind::Malicious,
-            Some(word) if !is_rated => {
-                Kind::Informational(word.chars().take(TITLE_LIMIT).collect())
-            }
+            Some(word) if !is_rated => Kind::Informational(word.chars().take(LINE_LIMIT).collect()),
             Some(_) | None => Kind::Vulnerability,
         };
         statements.extend(specific.word());

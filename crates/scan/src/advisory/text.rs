@@ -1,12 +1,12 @@
 //! Text that publishers of advisories wrote.
 //!
-//! Here: what of it is kept. Not here: where it is from (`secdb`, `debian`, `debian_list`).
+//! Here: what of it is kept. Not here: where it is from (`osv`, `secdb`, `debian`, `debian_list`).
 //! Invariant: what is kept is one line of bounded length. It is not printable yet.
 
 /// Bytes of the name of an advisory.
-const ID_LIMIT: usize = 256;
+pub(crate) const ID_LIMIT: usize = 256;
 /// Characters of a line.
-const LINE_LIMIT: usize = 200;
+pub(crate) const LINE_LIMIT: usize = 200;
 
 /// The first line that has text, without the marks of a heading, cut at a limit. Empty if there is none.
 pub(crate) fn line(text: &str) -> String {

@@ -4,7 +4,7 @@
 //! Invariant: text of images is escaped. Each kind of gap has a line with its number.
 
 use super::super::images::{Images, ScannedImage};
-use super::{CELL_LIMIT, names};
+use super::{CELL_LIMIT, counted, names, names_of};
 use bailiff_response::messages::escaped;
 use bailiff_scan::inventory::{BinaryKind, Coverage, List, Statement};
 use serde_json::{Value as Json, json};
@@ -219,26 +219,8 @@ fn stated(statements: &[Statement]) -> String {
 
 /// The first of a list of which there are `count`.
 fn first(items: impl Iterator<Item = String>, count: usize) -> String {
-    let shown: Vec<_> = items
-        .take(NAMES_LIMIT)
-        .map(|item| escaped(&item, CELL_LIMIT))
-        .collect();
-    let more = count.saturating_sub(shown.len());
-    let shown = shown.join(", ");
-    if more == 0 {
-        shown
-    } else {
-        format!("{shown} and {more} more")
-    }
-}
-
-/// A number of things.
-fn counted(count: usize, what: &str) -> String {
-    match (count, what.strip_suffix('y')) {
-        (1, _) => format!("1 {what}"),
-        (count, Some(stem)) => format!("{count} {stem}ies"),
-        (count, None) => format!("{count} {what}s"),
-    }
+    let shown: Vec<_> = items.take(NAMES_LIMIT).collect();
+    names_of(&shown, count)
 }
 
 /// The images, for programs.

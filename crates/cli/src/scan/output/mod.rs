@@ -180,16 +180,26 @@ fn one_line(text: &str, limit: usize) -> String {
 
 /// The first names of a list, and how many more there are.
 fn names(all: &[String], limit: usize) -> String {
-    let shown: Vec<_> = all
-        .iter()
-        .take(limit)
-        .map(|name| escaped(name, CELL_LIMIT))
-        .collect();
-    let more = all.len().saturating_sub(limit);
+    names_of(all.get(..limit).unwrap_or(all), all.len())
+}
+
+/// The first names of a list of which there are `count`.
+fn names_of(first: &[String], count: usize) -> String {
+    let shown: Vec<_> = first.iter().map(|name| escaped(name, CELL_LIMIT)).collect();
+    let more = count.saturating_sub(first.len());
     let shown = shown.join(", ");
     if more == 0 {
         shown
     } else {
         format!("{shown} and {more} more")
+    }
+}
+
+/// A number of things.
+fn counted(count: usize, what: &str) -> String {
+    match (count, what.strip_suffix('y')) {
+        (1, _) => format!("1 {what}"),
+        (count, Some(stem)) => format!("{count} {stem}ies"),
+        (count, None) => format!("{count} {what}s"),
     }
 }

@@ -7,7 +7,7 @@
 
 use super::super::places::Places;
 use super::super::report::Report;
-use super::{CELL_LIMIT, advice, names, one_line, package, url};
+use super::{CELL_LIMIT, advice, counted, names, one_line, package, url};
 use crate::table;
 use bailiff_response::messages::escaped;
 use bailiff_scan::action::{Action, Advice};
@@ -213,11 +213,6 @@ fn summary(report: &Report) -> String {
         "{findings} in {of} of {packages}: {}. {exploited}",
         counts.join(", ")
     )
-}
-
-/// A number of things.
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What does not count, and why.
