@@ -25,6 +25,10 @@ pub const ANNOTATION_MIRROR_POD: &str = "kubernetes.io/config.mirror";
 pub const ANNOTATION_STATIC_POD_UID: &str = "kubernetes.io/config.hash";
 /// Name of the `ValidatingAdmissionPolicy`, and of its binding, that protects Incidents.
 pub const INCIDENT_PROTECTION: &str = "bailiff-incident-protection";
+/// The ValidatingAdmissionPolicies, and their bindings of the same names, that hold the webhook's account to what it
+/// needs.
+pub const WEBHOOK_PROTECTIONS: [&str; 2] =
+    ["bailiff-facts-protection", "bailiff-webhook-protection"];
 /// Name of the `ValidatingAdmissionPolicy`, and of its binding, that keeps the controller's account
 /// from removing pods in exempt namespaces.
 pub const EVICTION_PROTECTION: &str = "bailiff-eviction-protection";

@@ -38,7 +38,6 @@ use responses::{IncidentSummary, Incidents};
 use std::collections::BTreeMap;
 use std::io::Write;
 use webhook::WebhookState;
-use webhook_protections::PROTECTIONS;
 
 /// Namespace of the Events about cluster-scoped objects.
 const NODE_EVENTS_NAMESPACE: &str = "default";
@@ -209,7 +208,7 @@ async fn webhook(client: &Client, namespace: &str) -> WebhookState {
     let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
     let policies = Api::<ValidatingAdmissionPolicy>::all(client.clone());
     let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone());
-    let protections = PROTECTIONS
+    let protections = keys::WEBHOOK_PROTECTIONS
         .map(|name| async { futures::join!(policies.get_opt(name), bindings.get_opt(name)) });
     let (deployment, mutating, validating, registries, facts, needed, protections) = futures::join!(
         deployments.get_opt("bailiff-webhook"),

@@ -5,15 +5,12 @@
 //! change it can change the account's roles as well.
 
 use super::checks::{Check, CheckStatus, Lookup, check, unknown};
+use bailiff_api::keys;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 
 const NAME: &str = "webhook/protection";
-
-/// The policies, and their bindings of the same names.
-pub(super) const PROTECTIONS: [&str; 2] =
-    ["bailiff-facts-protection", "bailiff-webhook-protection"];
 
 /// A policy and its binding.
 pub(super) type Protection = (
@@ -21,10 +18,10 @@ pub(super) type Protection = (
     Lookup<ValidatingAdmissionPolicyBinding>,
 );
 
-/// A row for each policy that is not in force. `protections` has those of [`PROTECTIONS`], in their order.
+/// A row for each policy that is not in force. `protections` has those of [`keys::WEBHOOK_PROTECTIONS`], in their order.
 pub(super) fn protections(protections: &[Protection]) -> Vec<Check> {
     let mut checks = Vec::new();
-    for (name, protection) in PROTECTIONS.iter().zip(protections) {
+    for (name, protection) in keys::WEBHOOK_PROTECTIONS.iter().zip(protections) {
         let (policy, binding) = match protection {
             (Ok(policy), Ok(binding)) => (policy, binding),
             // The others have the same cause.

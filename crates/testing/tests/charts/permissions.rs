@@ -229,7 +229,7 @@ fn the_config_maps_with_answers_of_registries_have_no_data_and_are_protected_by_
     for value in [event::IMAGE_DENIED, keys::REPORTING_WEBHOOK] {
         assert!(own.contains(&format!("'{value}'")), "{own}");
     }
-    for name in ["bailiff-facts-protection", "bailiff-webhook-protection"] {
+    for name in keys::WEBHOOK_PROTECTIONS {
         let binding = &objects[&format!("ValidatingAdmissionPolicyBinding/{name}")]["spec"];
         let want = serde_json::json!({"policyName": name, "validationActions": ["Deny"]});
         assert_eq!(*binding, want);
@@ -267,6 +267,28 @@ fn helm_test_only_reads() {
         }
     }
     assert_eq!(roles, 3);
+}
+
+#[test]
+fn helm_test_reads_each_admission_policy_that_status_checks() {
+    let shown = ["--show-only", "templates/tests/status.yaml"];
+    let rendered = render("bailiff", &shown);
+    let mut readable = Vec::new();
+    for document in serde_yaml_ng::Deserializer::from_slice(&rendered.stdout) {
+        let object = <serde_json::Value as serde::Deserialize>::deserialize(document).unwrap();
+        for rule in object["rules"].as_array().into_iter().flatten() {
+            let both = [
+                "validatingadmissionpolicies",
+                "validatingadmissionpolicybindings",
+            ];
+            if rule["resources"] == serde_json::json!(both) {
+                readable.extend(rule["resourceNames"].as_array().unwrap().clone());
+            }
+        }
+    }
+    let mut checked = vec![keys::INCIDENT_PROTECTION];
+    checked.extend(keys::WEBHOOK_PROTECTIONS);
+    assert_eq!(readable, checked);
 }
 
 #[test]
