@@ -107,20 +107,30 @@ impl Cluster {
         waiting(&self.kubectl(&["get", "--raw", &raw])?)
     }
 
-    /// Memory of the controller that leads, in MiB.
+    /// Memory of the controller that leads, in MiB. A pod that has just started has no statistics yet: they are
+    /// waited for.
     pub(crate) fn controller_mib(&self) -> Result<f64> {
-        let leader = self.leader()?;
-        let pod = self.get(&["pod", "-n", BAILIFF, &leader])?;
-        let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
-        let raw = format!("/api/v1/nodes/{node}/proxy/stats/summary");
-        let summary: Value = serde_json::from_str(&self.kubectl(&["get", "--raw", &raw])?)?;
-        let pods = summary["pods"]
-            .as_array()
-            .context("no statistics of pods")?;
-        let found = pods.iter().find(|pod| pod["podRef"]["name"] == *leader);
-        let bytes = found.and_then(|pod| pod["memory"]["workingSetBytes"].as_f64());
-        // A pod that has just started has no statistics yet.
-        Ok(bytes.unwrap_or_default() / f64::from(1 << 20))
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let leader = self.leader()?;
+            let pod = self.get(&["pod", "-n", BAILIFF, &leader])?;
+            let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+            let raw = format!("/api/v1/nodes/{node}/proxy/stats/summary");
+            let summary: Value = serde_json::from_str(&self.kubectl(&["get", "--raw", &raw])?)?;
+            let pods = summary["pods"]
+                .as_array()
+                .context("no statistics of pods")?;
+            let found = pods.iter().find(|pod| pod["podRef"]["name"] == *leader);
+            let bytes = found.and_then(|pod| pod["memory"]["workingSetBytes"].as_f64());
+            if let Some(bytes) = bytes.filter(|bytes| *bytes > 0.0) {
+                return Ok(bytes / f64::from(1 << 20));
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "the kubelet of {node} has no statistics of the pod {leader}"
+            );
+            std::thread::sleep(Duration::from_secs(1));
+        }
     }
 
     /// From the exec of a pod's violation to the accepted Eviction, in milliseconds.
