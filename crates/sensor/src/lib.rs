@@ -20,4 +20,5 @@ mod state;
 
 pub use kernel::loader::{Counters, LoadError, Records};
 pub use kernel::record::{Event, Exec, Found, ProcessKey, Root};
+pub use kernel::refusal::Refusal;
 pub use run::{Config, Error, run};

@@ -5,11 +5,13 @@
 //! the caller's error and never a silent nothing.
 
 mod btf;
+mod permissions;
 
 use crate::coverage::with_sources;
 use crate::kernel::record::{DecodeError, Event, decode};
+use crate::kernel::refusal::Refusal;
 use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
-use aya::programs::BtfTracePoint;
+use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd as _;
@@ -38,18 +40,24 @@ pub enum LoadError {
     )]
     Btf(#[source] aya::BtfError),
     /// The object or its maps could not be loaded.
-    #[error("cannot load the BPF programs; the container needs the capabilities BPF and PERFMON")]
-    Load(#[source] Box<aya::EbpfError>),
+    #[error("cannot load the BPF programs: {refusal}")]
+    Load {
+        /// Why.
+        refusal: Refusal,
+        /// The cause.
+        #[source]
+        source: Box<aya::EbpfError>,
+    },
     /// A program was refused.
-    #[error(
-        "the kernel refuses the BPF program {program}; the sensor needs a kernel 5.14 or later and the capabilities BPF and PERFMON"
-    )]
+    #[error("cannot load the BPF program {program}: {refusal}")]
     Program {
         /// Its name.
         program: &'static str,
+        /// Why.
+        refusal: Refusal,
         /// The cause.
         #[source]
-        source: Box<aya::programs::ProgramError>,
+        source: Box<ProgramError>,
     },
     /// A map is not what it should be.
     #[error("cannot open the BPF map {0}")]
@@ -258,10 +266,14 @@ fn attached(ring_buffer_bytes: u32, btf: &Btf) -> Result<Ebpf, LoadError> {
         .btf(Some(btf))
         .map_max_entries("records", ring_buffer_bytes)
         .load(&OBJECT.0)
-        .map_err(|error| LoadError::Load(Box::new(error)))?;
+        .map_err(|error| LoadError::Load {
+            refusal: permissions::of_load(&error),
+            source: Box::new(error),
+        })?;
     for (program, tracepoint) in PROGRAMS {
-        let refused = |source| LoadError::Program {
+        let refused = |source: ProgramError| LoadError::Program {
             program,
+            refusal: permissions::of_program(&source),
             source: Box::new(source),
         };
         let loaded: &mut BtfTracePoint = programs

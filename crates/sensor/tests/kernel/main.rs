@@ -11,6 +11,7 @@
 
 mod directory;
 mod pod;
+mod refused;
 mod runtime;
 mod source;
 mod threads;

@@ -1,0 +1,79 @@
+//! Kernels that do not let the sensor load its programs, and what it says.
+//!
+//! Here: what can be taken from a process on the kernel that runs the tests. Not here: what the tests cannot make, as
+//! SELinux and lockdown; those are answers in the tests of `kernel::refusal`.
+//! Invariant: each test ends with the text of the error that an operator reads.
+
+use bailiff_sensor::Records;
+use seccompiler::{SeccompAction, SeccompFilter};
+use std::process::Command;
+
+/// What a process of this program says when it loads the programs, started through these words.
+fn said(through: &[&str], test: &str) -> String {
+    let program = std::env::current_exe().unwrap();
+    let test = format!("refused::{test}");
+    let output = Command::new(through[0])
+        .args(&through[1..])
+        .arg(program)
+        .args([test.as_str(), "--exact", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find_map(|line| line.split_once("said: "));
+    line.unwrap_or_else(|| panic!("{output:?}")).1.to_owned()
+}
+
+fn say() {
+    let error = Records::load(1 << 16).unwrap_err();
+    println!("said: {error}");
+}
+
+#[test]
+#[ignore = "other tests start it with fewer permissions"]
+fn as_it_is() {
+    say();
+}
+
+#[test]
+#[ignore = "another test starts it"]
+fn with_a_filter() {
+    let bpf = [(nix::libc::SYS_bpf, vec![])].into();
+    let (allow, refuse) = (
+        SeccompAction::Allow,
+        SeccompAction::Errno(nix::libc::EPERM.unsigned_abs()),
+    );
+    let architecture = std::env::consts::ARCH.try_into().unwrap();
+    let filter = SeccompFilter::new(bpf, allow, refuse, architecture).unwrap();
+    let filter: seccompiler::BpfProgram = filter.try_into().unwrap();
+    seccompiler::apply_filter(&filter).unwrap();
+    say();
+}
+
+#[test]
+fn the_capability_that_is_missing_is_named() {
+    let without = |lost| {
+        let kept = format!("-sys_admin,{lost}");
+        said(&["setpriv", "--bounding-set", &kept, "--"], "as_it_is")
+    };
+    let text = "the container lacks the capability PERFMON, which the chart requests.";
+    let said = without("-perfmon");
+    assert!(said.contains(text), "{said}");
+    let text = "the container lacks the capabilities BPF and PERFMON, which the chart requests.";
+    let said = without("-bpf,-perfmon");
+    assert!(said.contains(text), "{said}");
+}
+
+#[test]
+fn a_user_namespace_of_its_own_is_named() {
+    let said = said(&["unshare", "--user", "--map-root-user"], "as_it_is");
+    let text =
+        "the container has a user namespace of its own, in which no BPF program can be loaded.";
+    assert!(said.contains(text), "{said}");
+}
+
+#[test]
+fn a_seccomp_profile_is_named() {
+    let said = said(&["env"], "with_a_filter");
+    let text = "the seccomp profile of the container blocks the system call bpf.";
+    assert!(said.contains(text), "{said}");
+}
