@@ -6,8 +6,12 @@
     reason = "a panic is the report of a test"
 )]
 
+use bailiff_e2e::token::sensor_on;
 use bailiff_e2e::workload::{BUSYBOX, DEBIAN, deployment};
 use bailiff_e2e::{NAMESPACE, Story};
+use std::io::{BufRead as _, BufReader, Read};
+use std::process::Stdio;
+use std::sync::mpsc;
 use std::time::Duration;
 
 const NO_SHELLS: &str =
@@ -241,5 +245,72 @@ fn a_component_uses_few_connections() {
         }
         assert!(few(&sockets), "{name}:\n{sockets}");
     }
+    story.end();
+}
+
+/// Each line of a stream, as it comes.
+fn lines(stream: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[test]
+fn observe_shows_each_process_of_a_pod_with_the_verdicts() {
+    let story = Story::begin("observe");
+    story.policy("no-shells", NO_SHELLS);
+    story.bind("no-shells", "[Audit]", "");
+    story.apply(&deployment("web", BUSYBOX));
+    let pod = story.ready_pod("app=web");
+    let _ran = story.exec(&pod, &["sh", "-c", "true"]);
+    // From now on the sensor knows the policy and its binding.
+    let _known = story.incident(&pod, "no-shells", "Responded", "AuditOnly");
+
+    let name = pod["metadata"]["name"].as_str().unwrap();
+    let named = format!("{}/{name}", story.namespace);
+    let sensor = sensor_on(&story, &pod["spec"]["nodeName"], true);
+    let sensor = sensor["metadata"]["name"].as_str().unwrap();
+    let arguments = ["exec", "-n", NAMESPACE, sensor, "--", "bailiff", "observe"];
+    let mut observing = story.cluster.command("kubectl");
+    observing.args(arguments).args(["--pod", &named]);
+    observing.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut observing = observing.spawn().unwrap();
+    let said = lines(observing.stderr.take().unwrap());
+    let processes = lines(observing.stdout.take().unwrap());
+    let longest = Duration::from_mins(3);
+    let node = pod["spec"]["nodeName"].as_str().unwrap();
+    assert_eq!(
+        said.recv_timeout(longest).unwrap(),
+        format!("bailiff: processes of pod {named} on node {node}:")
+    );
+
+    let _ran = story.exec(&pod, &["sh", "-c", "exec cat /etc/hostname"]);
+    let seen = || -> serde_json::Value {
+        serde_json::from_str(&processes.recv_timeout(longest).unwrap()).unwrap()
+    };
+    let shell = seen();
+    assert_eq!(shell["process"]["args"][0], "sh", "{shell}");
+    assert_eq!(shell["process"]["origin"], "Exec", "{shell}");
+    assert_eq!(shell["container"]["name"], "app", "{shell}");
+    let policy = format!("no-shells-{}", story.namespace);
+    let message = "no-shells is not allowed here";
+    assert_eq!(
+        shell["policies"],
+        serde_json::json!([{"name": policy, "verdict": "Violated", "messages": [message]}])
+    );
+    let cat = seen();
+    assert_eq!(cat["process"]["args"][0], "cat", "{cat}");
+    assert_eq!(
+        cat["policies"],
+        serde_json::json!([{"name": policy, "verdict": "Allowed"}])
+    );
+    observing.kill().unwrap();
+    observing.wait().unwrap();
     story.end();
 }

@@ -26,6 +26,7 @@ pub struct Image {
     name: String,
     layer: tar::Builder<Vec<u8>>,
     entrypoint: Vec<String>,
+    path: String,
     user: String,
     labels: BTreeMap<String, String>,
 }
@@ -69,6 +70,7 @@ impl Image {
             name: name.to_owned(),
             layer: tar::Builder::new(Vec::new()),
             entrypoint: Vec::new(),
+            path: "/usr/local/bin:/usr/bin:/bin".to_owned(),
             user: String::new(),
             labels: BTreeMap::new(),
         }
@@ -169,6 +171,12 @@ impl Image {
         self
     }
 
+    /// Where programs are looked for: folders with a colon between them.
+    pub fn path(&mut self, folders: &str) -> &mut Self {
+        folders.clone_into(&mut self.path);
+        self
+    }
+
     /// The user that it runs as, `UID:GID`.
     pub fn user(&mut self, user: &str) -> &mut Self {
         user.clone_into(&mut self.user);
@@ -193,7 +201,7 @@ impl Image {
             "config": {
                 "Entrypoint": self.entrypoint,
                 "User": self.user,
-                "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"],
+                "Env": [format!("PATH={}", self.path)],
             },
             "rootfs": {"type": "layers", "diff_ids": [digest(&layer)]},
         });

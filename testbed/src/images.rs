@@ -144,6 +144,8 @@ pub fn program(name: &str, binary: &Path) -> Result<Image> {
     image
         .host_file(&file, binary)?
         .entrypoint(&[&format!("/{file}")])
+        // `kubectl exec … -- bailiff observe` finds it.
+        .path("/")
         .user("65532:65532");
     Ok(image)
 }

@@ -32,6 +32,9 @@ pub const WEBHOOK_PROTECTIONS: [&str; 2] =
 /// Name of the `ValidatingAdmissionPolicy`, and of its binding, that keeps the controller's account
 /// from removing pods in exempt namespaces.
 pub const EVICTION_PROTECTION: &str = "bailiff-eviction-protection";
+/// Abstract name of the Unix socket of a sensor, in the network namespace of its pod, that `bailiff observe` connects to.
+/// A request is `NAMESPACE/NAME` of a pod, or empty, and a line feed; the answer is a line of JSON for each process.
+pub const OBSERVE_SOCKET: &str = "bailiff-observe";
 /// Annotation of a RuntimePolicyBinding: resumes responses that the bad-policy guard paused. Its
 /// value is the generation of the policy and that of the binding, as `3/1`.
 pub const ANNOTATION_RESUME: &str = "bailiff.dev/resume";

@@ -13,6 +13,7 @@ use bailiff_cli::eval::EvalArgs;
 use bailiff_cli::feed::FeedArgs;
 use bailiff_cli::images::ImagesArgs;
 use bailiff_cli::incidents::IncidentsArgs;
+use bailiff_cli::observe::ObserveArgs;
 use bailiff_cli::preview::PreviewArgs;
 use bailiff_cli::scan::ScanArgs;
 use bailiff_cli::status::StatusArgs;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Build and inspect the index of advisories for `bailiff scan`
     Feed(Box<FeedArgs>),
+    /// Show the processes of pods as a sensor sees them, with the verdicts of the policies
+    Observe(ObserveArgs),
     /// Show what would happen to the pods of a workload at a violation
     Preview(PreviewArgs),
     /// List known vulnerabilities of an image or of packages, and what to upgrade

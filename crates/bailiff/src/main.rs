@@ -94,6 +94,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let mut err = std::io::stderr();
             runtime()?.block_on(bailiff_cli::feed::run(&args, &mut out, &mut err))?;
         }
+        Command::Observe(args) => {
+            bailiff_cli::observe::run(&args, &mut out, &mut std::io::stderr())?;
+        }
         Command::Preview(args) => {
             let mut err = std::io::stderr();
             runtime()?.block_on(bailiff_cli::preview::run(&args, &mut out, &mut err))?;

@@ -12,6 +12,7 @@ pub mod images;
 pub mod incidents;
 mod manifests;
 mod objects;
+pub mod observe;
 mod pipe;
 pub mod preview;
 mod progress;

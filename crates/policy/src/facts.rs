@@ -5,6 +5,8 @@
 //! Invariant: a field's place in the declared type and in `field` is the same; `names` of each
 //! struct is the one list that both follow.
 
+mod json;
+
 use crate::paths::path_from_root;
 use bailiff_api::{ContainerType, ExecutableSource, Origin};
 use bailiff_cel::{List, Object, ObjectType, Sequence, Type, Value};

@@ -174,15 +174,14 @@ pub(crate) fn since_boot(booted: Timestamp, nanoseconds: u64) -> Timestamp {
     booted.checked_add(span).unwrap_or(booted)
 }
 
-/// What the policies that apply to its pod find for a process. Evaluation errors are counted by
-/// `failed`, with either failure policy.
+/// What the policies that apply to its pod find for a process. `judged` is told each verdict.
 pub(crate) fn evaluate_policies(
     started: &StartedProcess,
     process: &Arc<Process>,
     pod: &Arc<PodFacts>,
     namespace: &NamespaceFacts,
     matching: &[&MatchedPolicy],
-    failed: &mut dyn FnMut(&CompiledPolicy, &[EvaluationError]),
+    judged: &mut dyn FnMut(&CompiledPolicy, &Verdict),
 ) -> Vec<Finding> {
     let container = started
         .container_id
@@ -204,12 +203,11 @@ pub(crate) fn evaluate_policies(
                 .into_iter()
                 .map(|error| violation(error.validation, error.message))
         };
-        let (type_, violations): (_, Vec<_>) = match evaluate(policy, &input) {
+        let verdict = evaluate(policy, &input);
+        judged(policy, &verdict);
+        let (type_, violations): (_, Vec<_>) = match verdict {
             Verdict::NotMatched | Verdict::Allowed => continue,
             Verdict::Violated(violations, errors) => {
-                if !errors.is_empty() {
-                    failed(policy, &errors);
-                }
                 let violated = violations
                     .into_iter()
                     .map(|found| violation(Some(found.validation), found.message));
@@ -219,7 +217,6 @@ pub(crate) fn evaluate_policies(
                 )
             }
             Verdict::EvaluationFailed(errors) => {
-                failed(policy, &errors);
                 (IncidentType::EvaluationFailed, of_errors(errors).collect())
             }
         };

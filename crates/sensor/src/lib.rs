@@ -13,6 +13,7 @@ mod incident;
 mod judge;
 mod kernel;
 mod metrics;
+mod observe;
 mod pending;
 mod process;
 mod run;

@@ -11,6 +11,7 @@ use crate::incident::write::{WRITER_LONGEST, WriterConfig, write};
 use crate::kernel::loader::{LoadError, Records};
 use crate::kernel::reader::{self, Batch};
 use crate::metrics::{Metrics, NotEvaluated};
+use crate::observe::{self, Observers};
 use crate::state::State;
 use bailiff_api::{GROUP, VERSION};
 use bailiff_kube::list_watch::ListWatch;
@@ -29,8 +30,11 @@ use tokio_util::sync::CancellationToken;
 
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
 const VIOLATIONS_LIMIT: usize = 64;
-/// How long a program that the sensor starts itself may take to be seen.
+/// How long a program that the sensor starts itself may take to be seen, until another one is started. A busy node can
+/// take longer, so the sensor keeps trying.
 const OWN_PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
+/// From how many programs on that were not seen the node is reported as not monitored.
+const OWN_PROGRAMS_REPORTED: u32 = 2;
 /// Longest time that the loop may take for a turn, or for one record. It turns at least with every
 /// tick, and waits for the writer alone, which waits for nothing.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -81,9 +85,6 @@ pub enum Error {
     /// The program that proves that programs are seen can't be started.
     #[error("cannot start a program of its own to see whether it is seen")]
     OwnProgram(#[source] std::io::Error),
-    /// It was started and not seen.
-    #[error("a program that the sensor started itself was not seen within {} seconds", OWN_PROGRAM_DEADLINE.as_secs())]
-    NotSeen,
 }
 
 /// Runs until `shutdown`. It is ready while everything is watched and every program attached.
@@ -124,7 +125,7 @@ pub async fn run(
             Err(error) => Err(Error::Load(error)),
         };
         match watched {
-            Err(error @ (Error::Load(_) | Error::NotSeen | Error::OwnProgram(_))) => {
+            Err(error @ (Error::Load(_) | Error::OwnProgram(_))) => {
                 health.set_ready(false);
                 let cause = with_sources(&error);
                 let events = NodeEvents::new(&config.node_name, &config.identity, client);
@@ -170,7 +171,11 @@ async fn watch_all(
         incoming,
     );
     let writer = tokio::spawn(writer);
-    let state = State::new(config, metrics, violations, records.attached_since());
+    let (joining, joined) = mpsc::channel(1);
+    // It ends with the sensor.
+    tokio::spawn(observe::socket::serve(joining));
+    let state = State::new(config, metrics, violations, records.attached_since())
+        .observed_by(Observers::new(&config.node_name, joined));
     let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
     // It ends with the state.
     tokio::spawn(events.report_gaps(state.gaps_report()));
@@ -212,6 +217,7 @@ async fn follow(
     let mut own_program = start_own_program()?;
     let own_deadline = tokio::time::sleep(OWN_PROGRAM_DEADLINE);
     tokio::pin!(own_deadline);
+    let mut not_seen = 0_u32;
     loop {
         pulse.beat();
         tokio::select! {
@@ -222,7 +228,15 @@ async fn follow(
             ended = own_program.wait(), if own_program.id().is_some() => {
                 ended.map_err(Error::OwnProgram)?;
             }
-            () = &mut own_deadline, if state.kubelet_cgroup.is_none() => return Err(Error::NotSeen),
+            () = &mut own_deadline, if state.kubelet_cgroup.is_none() => {
+                not_seen = not_seen.saturating_add(1);
+                tracing::warn!(not_seen, "a program of the sensor's own was not seen; starting another one");
+                if not_seen >= OWN_PROGRAMS_REPORTED {
+                    state.report_nothing_seen();
+                }
+                own_program = start_own_program()?;
+                own_deadline.as_mut().reset(Instant::now() + OWN_PROGRAM_DEADLINE);
+            }
             // Before the records, which may never end: what waits and what is counted has its turn.
             _ = tick.tick() => {
                 // Counted is what was read before: else programs were missing that only wait here.

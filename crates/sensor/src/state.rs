@@ -22,12 +22,13 @@ use crate::judge::{
 use crate::kernel::loader::Counters;
 use crate::kernel::record::{Event, Exec, Found, Root};
 use crate::metrics::{Kind, Metrics, NotEvaluated, Skipped};
+use crate::observe::{NoVerdict, Observers, Verdicts};
 use crate::pending::PendingQueue;
 use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
-use bailiff_policy::Process;
+use bailiff_policy::{CompiledPolicy, Process, Verdict};
 use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
@@ -40,6 +41,9 @@ use tokio::time::Instant;
 const NAMESPACES_LIMIT: usize = 8192;
 /// How long it is reported that processes of a pod were not evaluated because too many waited.
 const QUEUE_FULL_REPORTED: Duration = Duration::from_mins(10);
+
+/// What is reported while programs of the sensor's own are not seen.
+const NOTHING_SEEN: &str = "Bailiff cannot monitor processes on this node and evaluates no policies here: programs that the sensor starts itself are not seen. The sensor keeps trying. If this persists, the container runtime may run pods outside of the node's kernel, or does not name their cgroups as a kubelet does.";
 
 /// A process that waits for its pod, or for its container's status.
 struct PendingExec {
@@ -93,6 +97,8 @@ pub(crate) struct State {
     fetches: Fetches,
     gaps: Gaps,
     gaps_report: watch::Sender<Option<String>>,
+    /// Programs of the sensor's own were not seen, until one is.
+    nothing_seen: bool,
     queue_full: Option<Instant>,
     tree: ProcessTree,
     /// The pod of each mount namespace, by the first process that had it.
@@ -104,6 +110,7 @@ pub(crate) struct State {
     pod_lookup_timeout: Duration,
     pub(crate) metrics: Metrics,
     violations: mpsc::Sender<Finding>,
+    observers: Observers,
     counters: Counters,
     dropped: u64,
     synced: [bool; 4],
@@ -139,6 +146,7 @@ impl State {
             fetches: Fetches::default(),
             gaps: Gaps::default(),
             gaps_report: watch::Sender::new(None),
+            nothing_seen: false,
             queue_full: None,
             tree: ProcessTree::default(),
             pod_by_mount_namespace: HashMap::new(),
@@ -148,11 +156,18 @@ impl State {
             pod_lookup_timeout: config.pod_lookup_timeout,
             metrics,
             violations,
+            observers: Observers::default(),
             counters: Counters::default(),
             dropped: 0,
             synced: [false; 4],
             listing: std::array::from_fn(|_| HashSet::new()),
         }
+    }
+
+    /// Takes in those who observe.
+    pub(crate) fn observed_by(mut self, observers: Observers) -> Self {
+        self.observers = observers;
+        self
     }
 
     pub(crate) fn synced(&self) -> bool {
@@ -190,6 +205,7 @@ impl State {
                 self.metrics.skipped(Skipped::OtherNode);
             }
             self.kubelet_cgroup = Some(identity.kubelet.clone());
+            self.nothing_seen = false;
         }
         // A pod of another kubelet on the same kernel: its own sensor looks after it.
         if self
@@ -320,6 +336,7 @@ impl State {
             // Where no container is known, nothing tells it from the application: a pod that is made
             // so large is not left alone for it.
             if !pod.containers_left_out() {
+                self.observe_without_verdict(&waiting.started, &pod, NoVerdict::Sandbox);
                 return self.metrics.skipped(Skipped::Sandbox);
             }
         }
@@ -333,6 +350,9 @@ impl State {
         let is_due = |rule: &&MatchedPolicy| !waiting.evaluated.contains(&rule.policy.uid);
         let due: Vec<_> = matching.iter().filter(is_due).collect();
         if due.is_empty() {
+            if waiting.evaluated.is_empty() {
+                self.observe_without_verdict(&waiting.started, &pod, NoVerdict::NoPolicy);
+            }
             return;
         }
         let ready = Ready::of(&kept, known, now < waiting.until);
@@ -348,6 +368,20 @@ impl State {
             .process
             .get_or_insert_with(|| Arc::new(process_of(started, &pod.commands, booted())));
         let errors = &mut self.errors;
+        let mut verdicts = self.observers.observe(&kept).then(Verdicts::default);
+        let mut judged = |policy: &CompiledPolicy, verdict: &Verdict| {
+            match verdict {
+                Verdict::NotMatched | Verdict::Allowed => {}
+                Verdict::Violated(_, failed) | Verdict::EvaluationFailed(failed) => {
+                    if !failed.is_empty() {
+                        errors.add(policy, failed, Instant::now());
+                    }
+                }
+            }
+            if let Some(verdicts) = &mut verdicts {
+                verdicts.add(policy, verdict);
+            }
+        };
         let mut evaluate = |pod: &Arc<PodFacts>, rules: &[&MatchedPolicy]| {
             evaluate_policies(
                 &waiting.started,
@@ -355,7 +389,7 @@ impl State {
                 pod,
                 namespace,
                 rules,
-                &mut |policy, of_policy| errors.add(policy, of_policy, Instant::now()),
+                &mut judged,
             )
         };
         let mut found = evaluate(&pod, &now_ones);
@@ -363,6 +397,13 @@ impl State {
             found.extend(evaluate(pod, &[*rule]));
         }
         now_ones.extend(on_fetched.iter().map(|(rule, _)| *rule));
+        if let Some(verdicts) = verdicts
+            && !now_ones.is_empty()
+        {
+            let later: Vec<_> = later.iter().map(|rule| &*rule.policy.name).collect();
+            self.observers
+                .evaluated(&waiting.started, process, &kept, verdicts, &later);
+        }
         for mut finding in found {
             // Nothing stays of what was fetched.
             finding.pod = Arc::clone(&kept);
@@ -378,6 +419,20 @@ impl State {
                 self.ask_for(&waiting, &kept);
             }
             self.wait(waiting, now);
+        }
+    }
+
+    /// Tells who observes the pod of a process that no policy was evaluated for.
+    fn observe_without_verdict(
+        &mut self,
+        started: &StartedProcess,
+        pod: &PodFacts,
+        reason: NoVerdict,
+    ) {
+        if self.observers.observe(pod) {
+            let process = process_of(started, &pod.commands, booted());
+            self.observers
+                .without_verdict(started, &process, pod, reason);
         }
     }
 
@@ -422,6 +477,11 @@ impl State {
         self.gaps_report.subscribe()
     }
 
+    /// Reports that no process is seen, until a program of the sensor's own is.
+    pub(crate) fn report_nothing_seen(&mut self) {
+        self.nothing_seen = true;
+    }
+
     fn report_gaps(&mut self) {
         if self
             .queue_full
@@ -442,7 +502,11 @@ impl State {
             let count = self.gaps.count_of(Gap::DecodeError, name);
             self.metrics.undecodable(kind, count);
         }
-        let report = self.gaps.report();
+        let report = if self.nothing_seen {
+            Some(NOTHING_SEEN.to_owned())
+        } else {
+            self.gaps.report()
+        };
         self.gaps_report.send_if_modified(|reported| {
             let changed = *reported != report;
             *reported = report;
@@ -451,6 +515,7 @@ impl State {
     }
 
     pub(crate) async fn tick(&mut self, counters: Counters) {
+        self.observers.refresh(&self.pods);
         let before = std::mem::replace(&mut self.counters, counters);
         let lost = counters.execs_lost.saturating_sub(before.execs_lost);
         let process_events_lost = counters

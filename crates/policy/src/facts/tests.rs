@@ -125,3 +125,27 @@ fn what_is_not_known_is_absent_and_nothing_else_is() {
     let none = verdict("process.ancestors.size() == 0", &process, &container);
     assert_eq!(none, Verdict::Allowed);
 }
+
+#[test]
+fn as_json_each_field_has_its_name_and_value() {
+    let json = process().to_json();
+    for name in PROCESS {
+        let left_out = ["parent", "argPaths"].contains(&name);
+        assert_eq!(json.get(name).is_none(), left_out, "{name}");
+    }
+    assert_eq!(json["args"], json!(["sh", "-c", "id"]));
+    assert_eq!(json["uid"], 1000);
+    assert_eq!(json["leftPodCgroup"], true);
+    assert_eq!(json["startTime"], "2026-01-01T00:00:03Z");
+    assert_eq!(json["script"], json!({"path": "/tmp/run.sh"}));
+    let server = json!({
+        "executable": "/sbin/server", "names": ["server"], "args": ["server", "--serve"],
+        "startTime": "2026-01-01T00:00:01Z",
+    });
+    assert_eq!(json["ancestors"][1], server);
+    let known = json!({
+        "name": "app", "image": "example.com/web:1", "imageID": "example.com/web@sha256:1", "type": "Sidecar",
+    });
+    assert_eq!(container().to_json(), known);
+    assert_eq!(Container::default().to_json(), json!({}));
+}

@@ -143,6 +143,12 @@ impl Pods {
         self.by_uid.get(uid).or_else(by_copy)
     }
 
+    /// Whether a pod with this name is known.
+    pub(crate) fn contains(&self, namespace: &str, name: &str) -> bool {
+        let mut pods = self.by_uid.values();
+        pods.any(|pod| pod.namespace == namespace && pod.name == name)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_uid.len()
     }

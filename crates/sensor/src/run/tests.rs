@@ -16,13 +16,20 @@ fn config() -> Config {
     }
 }
 
-/// The loop with a writer; it is over when this is dropped.
-async fn follow_with(writer: JoinHandle<usize>, health: Health) -> Result<(), Error> {
-    let config = config();
+fn state() -> State {
     let (violations, _) = mpsc::channel(1);
-    let mut state = State::new(&config, Metrics::default(), violations, 0);
-    // As after a program of its own: else that is waited for, and no longer.
+    State::new(&config(), Metrics::default(), violations, 0)
+}
+
+/// The loop with a writer, as after a program of its own was seen; it is over when this is dropped.
+async fn follow_with(writer: JoinHandle<usize>, health: Health) -> Result<(), Error> {
+    let mut state = state();
     state.kubelet_cgroup = Some(String::new());
+    follow_from(state, writer, health).await
+}
+
+async fn follow_from(state: State, writer: JoinHandle<usize>, health: Health) -> Result<(), Error> {
+    let config = config();
     let records = Records::load(config.ring_buffer_bytes)?;
     let shutdown = CancellationToken::new();
     let client = ApiServer::silent();
@@ -54,6 +61,25 @@ async fn it_does_not_go_on_without_its_writer() {
     let following = follow_with(writer, Health::default());
     let ended = tokio::time::timeout(LONGEST, following).await;
     assert!(matches!(ended, Ok(Err(Error::WriterEnded))), "{ended:?}");
+}
+
+/// The programs of this test are in no pod's cgroup.
+#[tokio::test(start_paused = true)]
+async fn a_sensor_that_does_not_see_its_own_programs_says_so_and_keeps_trying() {
+    let state = state();
+    let mut reports = state.gaps_report();
+    let writer = tokio::spawn(std::future::pending());
+    let following = follow_from(state, writer, Health::default());
+    let told = async {
+        reports.changed().await.unwrap();
+        reports.borrow_and_update().clone().unwrap()
+    };
+    tokio::select! {
+        ended = following => panic!("{ended:?}"),
+        note = told => assert!(note.starts_with(
+            "Bailiff cannot monitor processes on this node and evaluates no policies here: programs that the sensor starts itself are not seen."
+        ), "{note}"),
+    }
 }
 
 #[test]
