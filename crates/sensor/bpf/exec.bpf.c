@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * Sees every program that starts in a pod, or that a process of a pod starts elsewhere, and the forks
- * and exits of the processes that did.
+ * Sees every program that starts in a pod, or that a process of a pod starts elsewhere, and the end of
+ * the processes that did. What they fork is remembered, and told by what it executes.
  *
  * Hooks: the scheduler's tracepoints by BTF (`tp_btf`, kernel 5.5 and later), which cost nothing
  * where nothing starts, unlike programs on system calls. A process outside of pods costs a walk
@@ -130,16 +130,19 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	struct exec_header *header;
 	struct vfsmount *directory_mnt;
 	struct mnt_namespace *namespace;
+	struct tracked_process before = {};
 	struct tracked_process *known;
 	struct process_key key;
 	struct walk *walk;
 	u64 mnt, dentry, now;
 	u32 end, start, flags, left;
-	bool of_pod;
+	bool of_pod, below_parent;
 
 	key_of(&key, task);
 	known = tracked_of(&key);
-	of_pod = known && known->of_pod;
+	if (known)
+		before = *known;
+	of_pod = before.of_pod;
 	end = append_cgroup(cgroup, SCRATCH_EXEC);
 	left = !(end & CGROUP_OF_POD);
 	if (left && !of_pod) {
@@ -156,7 +159,9 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	header = &scratch->header;
 	header->cgroup_len = end;
 	now = bpf_ktime_get_boot_ns();
-	flags = ancestry(address, cgroup, of_pod, left);
+	flags = ancestry(address, cgroup, of_pod, before.untold, left);
+	/* Its parent is on the way to the executor then, and is told of now. */
+	below_parent = before.untold && is_untold(BPF_CORE_READ(task, real_parent));
 	of_pod = tell_parents(walk->of_pod);
 	if (left)
 		flags |= FLAG_LEFT_POD_CGROUP;
@@ -171,7 +176,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	header->header.kind = KIND_EXEC;
 	header->header.time = now;
 	header->header.process = key;
-	key_of(&header->header.parent, BPF_CORE_READ(task, real_parent));
+	parent_of_record(&header->header, below_parent ? 0 : &before, BPF_CORE_READ(task, real_parent));
 	header->capabilities = capabilities_of(BPF_CORE_READ(task, cred));
 	header->uid = BPF_CORE_READ(task, cred, euid.val);
 	header->gid = BPF_CORE_READ(task, cred, egid.val);
@@ -211,37 +216,23 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		flags |= FLAG_WITHOUT_LOADER;
 	header->header.flags = flags;
 
-	track(&key, of_pod);
 	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)),
 			       wakeup_of_exec())) {
-		untrack(&key);
+		mark_untold(&key);
 		count(COUNTER_EXECS_LOST);
+	} else {
+		track(&key, &before, of_pod);
 	}
 	return 0;
 }
 
-/* sched_process_fork: a child of a process that is remembered is remembered too. */
+/* sched_process_fork: told by nothing, until the child executes something. */
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct header header = {};
-	struct tracked_process *known;
-
 	/* A thread is no process. */
-	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid))
-		return 0;
-	key_of(&header.parent, parent);
-	known = tracked_of(&header.parent);
-	if (!known)
-		return 0;
-	header.kind = KIND_FORK;
-	header.time = bpf_ktime_get_boot_ns();
-	key_of(&header.process, child);
-	track(&header.process, known->of_pod);
-	if (bpf_ringbuf_output(&records, &header, sizeof(header), BPF_RB_NO_WAKEUP)) {
-		untrack(&header.process);
-		count(COUNTER_PROCESS_EVENTS_LOST);
-	}
+	if (BPF_CORE_READ(child, pid) == BPF_CORE_READ(child, tgid))
+		track_fork(parent, child);
 	return 0;
 }
 
@@ -253,17 +244,8 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
-	struct header header = {};
-
-	if (BPF_CORE_READ(task, signal, live.counter) > 0)
-		return 0;
-	key_of(&header.process, task);
-	if (!tracked_of(&header.process) || bpf_map_delete_elem(&tracked, &header.process.pid))
-		return 0;
-	header.kind = KIND_EXIT;
-	header.time = bpf_ktime_get_boot_ns();
-	if (bpf_ringbuf_output(&records, &header, sizeof(header), BPF_RB_NO_WAKEUP))
-		count(COUNTER_PROCESS_EVENTS_LOST);
+	if (BPF_CORE_READ(task, signal, live.counter) <= 0)
+		track_exit(task);
 	return 0;
 }
 

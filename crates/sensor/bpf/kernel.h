@@ -36,6 +36,11 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
+/* Flag of bpf_map_update_elem. */
+enum {
+	BPF_NOEXIST = 1,
+};
+
 /* Flags of bpf_ringbuf_output. */
 enum {
 	BPF_RB_NO_WAKEUP = 1,

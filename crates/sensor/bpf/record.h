@@ -12,7 +12,8 @@
 
 enum kind {
 	KIND_EXEC = 1,
-	KIND_FORK = 2,
+	/* A process that user space was told of ended, with its last thread, and no process is left that
+	 * was forked from it and executed nothing since. */
 	KIND_EXIT = 3,
 	/* A process of a pod of which nothing was told before, by an exec below it. Its filename is the
 	 * name that the task has; interpreter, directory and arguments are empty. Its own parents come
@@ -86,7 +87,11 @@ struct header {
 	/* When it happened, in ns since boot, suspend included. */
 	unsigned long long time;
 	struct process_key process;
+	/* The process that this one, or the one that it was forked from, was forked from, and that user
+	 * space was told of; where it is not remembered, the parent that the kernel has. */
 	struct process_key parent;
+	/* When it was forked from `parent`, as its start; 0: `parent` is the one that the kernel has. */
+	unsigned long long forked;
 };
 
 struct exec_header {
@@ -121,9 +126,9 @@ enum counter {
 	COUNTER_EXECS_LOST = 0,
 	/* Execs in pods that were reported or lost. */
 	COUNTER_EXECS = 1,
-	/* Processes that could not be remembered, so their forks are not seen. */
+	/* Processes that could not be remembered, so that what they fork is not known as theirs. */
 	COUNTER_TRACK_FAILED = 2,
-	/* Forks, exits and found processes that found no room in the ring. */
+	/* Exits and found processes that found no room in the ring. */
 	COUNTER_PROCESS_EVENTS_LOST = 3,
 	/* Execs in cgroups so deep that the pod can't be told, if there is one. */
 	COUNTER_CGROUP_TOO_DEEP = 4,
@@ -131,7 +136,7 @@ enum counter {
 };
 
 _Static_assert(sizeof(struct process_key) == 16, "as in record.rs");
-_Static_assert(sizeof(struct header) == 48, "as in record.rs");
-_Static_assert(sizeof(struct exec_header) == 128, "as in record.rs");
+_Static_assert(sizeof(struct header) == 56, "as in record.rs");
+_Static_assert(sizeof(struct exec_header) == 136, "as in record.rs");
 
 #endif

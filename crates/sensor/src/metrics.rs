@@ -277,12 +277,12 @@ impl Metrics {
         );
         registry.register(
             "untracked_processes",
-            "Processes that the BPF programs could not track, so that their forks are not observed",
+            "Processes that the BPF programs could not track, so that their children are not known as theirs",
             self.untracked_processes.clone(),
         );
         registry.register(
             "lost_process_events",
-            "Forks and exits of pods' processes that were lost because the ring buffer was full",
+            "Exits of pods' processes, and processes that were found running, that were lost because the ring buffer was full",
             self.process_events_lost.clone(),
         );
     }

@@ -161,7 +161,6 @@ impl State {
 
     pub(crate) async fn event(&mut self, event: Event) {
         match event {
-            Event::Fork { parent, child } => self.tree.fork(parent, child),
             Event::Exit(process) => self.tree.exit(process),
             Event::Found(found) => self.found(&found),
             Event::Exec(exec) => self.exec(*exec).await,
@@ -459,7 +458,7 @@ impl State {
         if lost > 0 || process_events_lost > 0 {
             tracing::warn!(
                 execs = lost,
-                forks_and_exits = process_events_lost,
+                exits = process_events_lost,
                 "events of the kernel were lost: the ring was full"
             );
         }

@@ -68,7 +68,7 @@ pub struct Counters {
     pub execs: u64,
     /// Processes that could not be remembered.
     pub not_tracked: u64,
-    /// Forks and exits of pods' processes, and found ones, that found no room in the ring.
+    /// Exits of pods' processes, and found ones, that found no room in the ring.
     pub process_events_lost: u64,
     /// Execs in cgroups so deep that it can't be told whether they are of a pod.
     pub cgroup_too_deep: u64,

@@ -29,14 +29,8 @@ pub struct ProcessKey {
 pub enum Event {
     /// A process of a pod runs a new program.
     Exec(Box<Exec>),
-    /// A process of a pod made another.
-    Fork {
-        /// The one that made it.
-        parent: ProcessKey,
-        /// The new one.
-        child: ProcessKey,
-    },
-    /// A process of a pod ended, with its last thread.
+    /// A process of a pod that was told of ended, with its last thread, and no process is left that was forked from it
+    /// and executed nothing since.
     Exit(ProcessKey),
     /// A process of a pod that runs already, and of which nothing was told: it is older than the
     /// sensor, or its record was lost. Its parents come first, as far as they are of the pod.
@@ -48,8 +42,10 @@ pub enum Event {
 pub struct Found {
     /// The process.
     pub process: ProcessKey,
-    /// Its parent.
+    /// Its parent, as that of an exec.
     pub parent: ProcessKey,
+    /// When it was forked from `parent`, as that of an exec.
+    pub forked: Option<u64>,
     /// Number of the mount namespace, as an exec has it.
     pub mount_namespace: u64,
     /// The path of the cgroup.
@@ -74,8 +70,12 @@ pub struct Exec {
     pub time: u64,
     /// The process.
     pub process: ProcessKey,
-    /// Its parent.
+    /// The process of the pod that it descends from, and that executed something last; where that was not seen, the
+    /// parent that it has now.
     pub parent: ProcessKey,
+    /// When it, or the process that it was forked from, was forked from `parent`, in ns since boot. Absent: `parent` is
+    /// the one that it has now, which may have adopted it.
+    pub forked: Option<u64>,
     /// Effective capabilities, a bit for each.
     pub capabilities: u64,
     /// Effective user, as the node sees it.
@@ -193,6 +193,15 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What all records begin with.
+struct Header {
+    flags: u32,
+    time: u64,
+    process: ProcessKey,
+    parent: ProcessKey,
+    forked: Option<u64>,
+}
+
 /// Decodes a record.
 ///
 /// # Errors
@@ -200,16 +209,17 @@ impl<'a> Reader<'a> {
 pub(crate) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
     let mut reader = Reader(bytes);
     let (kind, flags) = (reader.u32()?, reader.u32()?);
-    let (time, process, parent) = (reader.u64()?, reader.key()?, reader.key()?);
+    let header = Header {
+        flags,
+        time: reader.u64()?,
+        process: reader.key()?,
+        parent: reader.key()?,
+        forked: Some(reader.u64()?).filter(|time| *time != 0),
+    };
     match kind {
-        1 => exec(reader, flags, time, process, parent).map(|exec| Event::Exec(Box::new(exec))),
-        2 => Ok(Event::Fork {
-            parent,
-            child: process,
-        }),
-        3 => Ok(Event::Exit(process)),
-        4 => exec(reader, flags, time, process, parent)
-            .map(|exec| Event::Found(Box::new(found(exec)))),
+        1 => exec(reader, &header).map(|exec| Event::Exec(Box::new(exec))),
+        3 => Ok(Event::Exit(header.process)),
+        4 => exec(reader, &header).map(|exec| Event::Found(Box::new(found(exec)))),
         other => Err(DecodeError::Kind(other)),
     }
 }
@@ -219,6 +229,7 @@ fn found(exec: Exec) -> Found {
     Found {
         process: exec.process,
         parent: exec.parent,
+        forked: exec.forked,
         mount_namespace: exec.mount_namespace,
         cgroup: exec.cgroup,
         executable: exec.executable,
@@ -227,14 +238,8 @@ fn found(exec: Exec) -> Found {
     }
 }
 
-fn exec(
-    mut reader: Reader<'_>,
-    flags: u32,
-    time: u64,
-    process: ProcessKey,
-    parent: ProcessKey,
-) -> Result<Exec, DecodeError> {
-    let set = |bit: u32| flags & bit != 0;
+fn exec(mut reader: Reader<'_>, header: &Header) -> Result<Exec, DecodeError> {
+    let set = |bit: u32| header.flags & bit != 0;
     let capabilities = reader.u64()?;
     let mount_namespace = reader.u64()?;
     let pod_namespaces = [reader.u64()?, reader.u64()?, reader.u64()?];
@@ -263,9 +268,10 @@ fn exec(
         _ => ExecutableSource::Unknown,
     };
     Ok(Exec {
-        time,
-        process,
-        parent,
+        time: header.time,
+        process: header.process,
+        parent: header.parent,
+        forked: header.forked,
         capabilities,
         uid,
         gid,

@@ -164,7 +164,7 @@ impl Told {
                     Event::Found(found) if found.cgroup.contains(&node.top) => {
                         self.found.push(*found);
                     }
-                    Event::Exec(_) | Event::Found(_) | Event::Fork { .. } | Event::Exit(_) => {}
+                    Event::Exec(_) | Event::Found(_) | Event::Exit(_) => {}
                 }
             }
         }
@@ -243,6 +243,40 @@ fn processes_of_runc_that_are_older_than_the_sensor_are_found() {
 #[test]
 fn processes_of_crun_that_are_older_than_the_sensor_are_found() {
     old_processes_are_found("crun");
+}
+
+/// A record that found no room does not cut the line of descent: who lives between is found by what it starts.
+#[test]
+fn descent_survives_the_loss_of_a_record() {
+    let mut node = Node::new("runc", "lost");
+    let mut records = Records::load(1 << 16).unwrap();
+    let line = "while ! [ -e /go ]; do :; done; i=0; while [ $i -lt 250 ]; do /bin/cat /hostname; i=$((i+1)); done;
+        /bin/sh -c ': > /waits; while ! [ -e /on ]; do :; done; /bin/wc /hostname; :'; :";
+    node.start("a", line, &json!([]));
+    let rootfs = node.folder.join("rootfs");
+    let mut told = Told::default();
+    told.until(&mut records, &node, |told| told.exec("sh").is_some());
+    std::fs::write(rootfs.join("go"), "").unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !rootfs.join("waits").exists() {
+        assert!(Instant::now() < deadline, "the second shell does not run");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(records.counters().unwrap().execs_lost > 0);
+    while records.try_next().is_some() {}
+    std::fs::write(rootfs.join("on"), "").unwrap();
+    told.until(&mut records, &node, |told| told.exec("wc").is_some());
+    let wc = told.exec("wc").unwrap();
+    let found = told.found(wc.parent);
+    let [second] = found.as_slice() else {
+        panic!("the second shell is told once, and not {found:#?}")
+    };
+    assert_eq!(second.parent, told.exec("sh").unwrap().process);
+    assert!(
+        second
+            .forked
+            .is_some_and(|forked| forked <= second.process.start)
+    );
 }
 
 /// The first container of a pod makes the namespaces, the others get them.

@@ -10,6 +10,7 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         time: 1,
         process,
         parent: ProcessKey { pid: 1, start: 10 },
+        forked: None,
         capabilities: 0,
         uid: 0,
         gid: 0,
@@ -32,14 +33,14 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
     }
 }
 
-/// The header of an exec: kind, flags, time, process, parent, capabilities, namespaces of mounts, network, IPC and UTS,
-/// uid, gid, source, six lengths, padding.
+/// The header of an exec: kind, flags, time, process, parent, when it was forked, capabilities, namespaces of mounts,
+/// network, IPC and UTS, uid, gid, source, six lengths, padding.
 fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 6]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut word = |value: u32| bytes.extend(value.to_ne_bytes());
     word(kind);
     word(flags);
-    for value in [77_u64, 12, 34, 11, 33, 1 << 13, 4_026_531_840, 5, 6, 7] {
+    for value in [77_u64, 12, 34, 11, 33, 22, 1 << 13, 4_026_531_840, 5, 6, 7] {
         // The pid and its padding make one 64-bit word on a little-endian machine.
         for half in value.to_ne_bytes().chunks(4) {
             word(u32::from_ne_bytes(half.try_into().unwrap()));
@@ -95,6 +96,7 @@ fn an_exec_is_read_field_by_field() {
     assert_eq!(exec.time, 77);
     assert_eq!(exec.process, ProcessKey { pid: 12, start: 34 });
     assert_eq!(exec.parent, ProcessKey { pid: 11, start: 33 });
+    assert_eq!(exec.forked, Some(22));
     assert_eq!(
         (exec.uid, exec.gid, exec.capabilities),
         (1000, 1001, 1 << 13)
@@ -179,17 +181,24 @@ fn the_working_directory_says_whether_its_beginning_is_known() {
 }
 
 #[test]
-fn forks_and_exits_are_read() {
-    let bytes = header(2, 0, 0, [0; 6]);
-    let want = Event::Fork {
-        parent: ProcessKey { pid: 11, start: 33 },
-        child: ProcessKey { pid: 12, start: 34 },
-    };
-    assert_eq!(decode(&bytes[..48]), Ok(want));
+fn exits_are_read() {
+    let bytes = header(3, 0, 0, [0; 6]);
     assert_eq!(
-        decode(&header(3, 0, 0, [0; 6])[..48]),
+        decode(&bytes[..56]),
         Ok(Event::Exit(ProcessKey { pid: 12, start: 34 }))
     );
+    assert_eq!(decode(&bytes[..55]), Err(DecodeError::Short));
+}
+
+#[test]
+fn a_parent_that_the_kernel_has_needs_no_time_of_a_fork() {
+    let mut bytes = record(0, 1, TEXTS);
+    bytes[48..56].fill(0);
+    let Event::Exec(exec) = decode(&bytes).unwrap() else {
+        panic!("an exec")
+    };
+    assert_eq!(exec.forked, None);
+    assert_eq!(exec.parent, ProcessKey { pid: 11, start: 33 });
 }
 
 #[test]
@@ -210,6 +219,7 @@ fn a_found_process_is_read_field_by_field() {
     let want = Found {
         process: ProcessKey { pid: 12, start: 34 },
         parent: ProcessKey { pid: 11, start: 33 },
+        forked: Some(22),
         mount_namespace: 4_026_531_840,
         cgroup: "/kubepods/podx/abc".to_owned(),
         executable: "…/bin/busybox".to_owned(),
