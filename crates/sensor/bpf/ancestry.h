@@ -289,7 +289,7 @@ __noinline u32 is_outside(u64 task_address, u64 machine_root)
 {
 	struct task_struct *task = (void *)task_address;
 
-	if (!(append_cgroup(cgroup_of(task_address), SCRATCH_FOUND) & (CGROUP_OF_POD | CGROUP_TOO_DEEP)))
+	if (!flags_of_cgroup(task_address, cgroup_of(task_address)))
 		return 1;
 	return machine_root && root_of(task) == machine_root && !is_tracked_of_pod(task);
 }
@@ -336,7 +336,7 @@ __noinline u32 session_flags(u64 task_address, u64 cgroup, u64 machine_root)
 	if (!session || session != session_of(reaper))
 		return flags;
 	/* The first process of a whole machine is in no pod. */
-	if (reapers != cgroup && !(append_cgroup(reapers, SCRATCH_FOUND) & CGROUP_OF_POD))
+	if (reapers != cgroup && !(flags_of_cgroup((u64)reaper, reapers) & CGROUP_OF_POD))
 		return flags;
 	if (is_outside((u64)BPF_CORE_READ(reaper, real_parent), machine_root))
 		flags |= FLAG_INIT_SESSION;
@@ -407,6 +407,8 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	struct task_struct *task = (void *)task_address;
 	struct scratch *scratch = scratch_of_this_cpu(SCRATCH_FOUND);
 	u64 cgroup = cgroup_of(task_address);
+	u64 number = number_of_cgroup(task_address, cgroup);
+	u32 round = round_of_now();
 	struct tracked_process before = {};
 	struct tracked_process *known;
 	struct exec_header *header;
@@ -418,13 +420,13 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 		return 0;
 	/* Asked first: it uses the same memory. */
 	flags = session_flags(task_address, cgroup, machine_root);
-	end = append_cgroup(cgroup, SCRATCH_FOUND);
-	if (!(end & CGROUP_OF_POD))
+	if (!(flags_of_cgroup(task_address, cgroup) & CGROUP_OF_POD))
 		return 0;
-	end &= CGROUP_LENGTH;
 	header = &scratch->header;
 	__builtin_memset(header, 0, sizeof(*header));
-	header->cgroup_len = end;
+	if (append_untold_cgroup(header, cgroup, number, round, SCRATCH_FOUND))
+		flags |= FLAG_CGROUP_PATH;
+	end = header->cgroup_len;
 	header->header.kind = KIND_FOUND;
 	header->header.time = bpf_ktime_get_boot_ns();
 	key_of(&key, task);
@@ -447,10 +449,13 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	header->filename_len = end - start;
 	header->header.flags = flags;
 	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)),
-			       BPF_RB_NO_WAKEUP))
+			       BPF_RB_NO_WAKEUP)) {
 		count(COUNTER_PROCESS_EVENTS_LOST);
-	else
-		track(&key, &before, true);
+		return 0;
+	}
+	track(&key, &before, true);
+	if (flags & FLAG_CGROUP_PATH)
+		path_is_told(number, round);
 	return 0;
 }
 

@@ -4,9 +4,9 @@
  * the processes that did. What they fork is remembered, and told by what it executes.
  *
  * Hooks: the scheduler's tracepoints by BTF (`tp_btf`, kernel 5.5 and later), which cost nothing
- * where nothing starts, unlike programs on system calls. A process outside of pods costs a walk
- * over its cgroup's path; one in a pod some microseconds more, and its parents as much once, if they
- * are older than these programs.
+ * where nothing starts, unlike programs on system calls. A process outside of pods costs a look at
+ * what is remembered of its cgroup; one in a pod some microseconds, and its parents as much once, if
+ * they are older than these programs.
  * When the ring is full a record is lost, and counted.
  */
 #include "kernel.h"
@@ -126,6 +126,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	/* The same task as a plain number, which the functions above take. */
 	u64 address = bpf_get_current_task();
 	u64 cgroup = cgroup_of(address);
+	u64 number = number_of_cgroup(address, cgroup);
+	u32 round = round_of_now();
 	struct scratch *scratch;
 	struct exec_header *header;
 	struct vfsmount *directory_mnt;
@@ -143,21 +145,19 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	if (known)
 		before = *known;
 	of_pod = before.of_pod;
-	end = append_cgroup(cgroup, SCRATCH_EXEC);
-	left = !(end & CGROUP_OF_POD);
+	flags = flags_of_cgroup(address, cgroup);
+	left = !(flags & CGROUP_OF_POD);
 	if (left && !of_pod) {
-		if (end & CGROUP_TOO_DEEP)
+		if (flags & CGROUP_TOO_DEEP)
 			count(COUNTER_CGROUP_TOO_DEEP);
 		return 0;
 	}
-	end &= CGROUP_LENGTH;
 	scratch = scratch_of_this_cpu(SCRATCH_EXEC);
 	walk = walk_of_this_cpu();
 	if (!scratch || !walk)
 		return 0;
 	count(COUNTER_EXECS);
 	header = &scratch->header;
-	header->cgroup_len = end;
 	now = bpf_ktime_get_boot_ns();
 	flags = ancestry(address, cgroup, of_pod, before.untold, left);
 	/* Its parent is on the way to the executor then, and is told of now. */
@@ -165,6 +165,9 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	of_pod = tell_parents(walk->of_pod);
 	if (left)
 		flags |= FLAG_LEFT_POD_CGROUP;
+	if (append_untold_cgroup(header, cgroup, number, round, SCRATCH_EXEC))
+		flags |= FLAG_CGROUP_PATH;
+	end = header->cgroup_len;
 	if (flags & FLAG_ROOT_KNOWN ? flags & FLAG_OWN_ROOT : !(flags & FLAG_PARENT_OUTSIDE_CGROUP))
 		of_pod = true;
 	header->pod_namespaces[0] = 0;
@@ -222,6 +225,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		count(COUNTER_EXECS_LOST);
 	} else {
 		track(&key, &before, of_pod);
+		if (flags & FLAG_CGROUP_PATH)
+			path_is_told(number, round);
 	}
 	return 0;
 }

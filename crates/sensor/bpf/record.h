@@ -47,6 +47,8 @@ enum flag {
 	FLAG_DIRECTORY_CUT = 1 << 9,
 	/* The kernel mapped no dynamic loader beside the program: it is static, or a loader itself. */
 	FLAG_WITHOUT_LOADER = 1 << 10,
+	/* The path of the cgroup is in the record. Without it, it was in an earlier one. */
+	FLAG_CGROUP_PATH = 1 << 30,
 };
 
 /* Where the executable is; the numbers of `source`. */
@@ -92,6 +94,8 @@ struct header {
 	struct process_key parent;
 	/* When it was forked from `parent`, as its start; 0: `parent` is the one that the kernel has. */
 	unsigned long long forked;
+	/* A number that no other cgroup has or had since boot; 0 for an exit. */
+	unsigned long long cgroup;
 };
 
 struct exec_header {
@@ -136,7 +140,7 @@ enum counter {
 };
 
 _Static_assert(sizeof(struct process_key) == 16, "as in record.rs");
-_Static_assert(sizeof(struct header) == 56, "as in record.rs");
-_Static_assert(sizeof(struct exec_header) == 136, "as in record.rs");
+_Static_assert(sizeof(struct header) == 64, "as in record.rs");
+_Static_assert(sizeof(struct exec_header) == 144, "as in record.rs");
 
 #endif

@@ -7,6 +7,7 @@
 mod btf;
 
 use crate::coverage::with_sources;
+use crate::kernel::cgroups::Cgroups;
 use crate::kernel::record::{DecodeError, Event, decode};
 use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
@@ -123,12 +124,15 @@ impl Records {
             },
         };
         let mut map = |name| programs.take_map(name).ok_or(LoadError::Map(name));
-        let (records, asleep, counters): (Map, Map, Map) =
-            (map("records")?, map("asleep")?, map("counters")?);
+        let (records, asleep, path_round) = (map("records")?, map("asleep")?, map("path_round")?);
+        let counters: Map = map("counters")?;
         Ok(Self {
             ring: Ring {
                 records: RingBuf::try_from(records).or(Err(LoadError::Map("records")))?,
                 asleep: Array::try_from(asleep).or(Err(LoadError::Map("asleep")))?,
+                path_round: Array::try_from(path_round).or(Err(LoadError::Map("path_round")))?,
+                round: 0,
+                cgroups: Cgroups::default(),
             },
             attached: Attached {
                 counters: PerCpuArray::try_from(counters).or(Err(LoadError::Map("counters")))?,
@@ -184,15 +188,35 @@ pub(crate) struct Ring {
     records: RingBuf<MapData>,
     /// Tells the programs whether to wake who reads.
     asleep: Array<MapData, u32>,
+    /// Tells the programs to tell all paths again.
+    path_round: Array<MapData, u32>,
+    round: u32,
+    cgroups: Cgroups,
 }
 
 impl Ring {
     /// The next record that is there now.
     pub(crate) fn next(&mut self) -> Option<Record> {
-        self.records.next().map(|bytes| Record {
-            event: decode(&bytes),
+        let bytes = self.records.next()?;
+        let record = Record {
+            event: decode(&bytes, &mut self.cgroups),
             bytes: bytes.len(),
-        })
+        };
+        drop(bytes);
+        if self.cgroups.is_full() || matches!(record.event, Err(DecodeError::Cgroup(_))) {
+            self.begin_round();
+        }
+        Some(record)
+    }
+
+    /// Makes room for paths of cgroups. Where the programs cannot be told, records without a path are errors, which are
+    /// counted, until they can.
+    fn begin_round(&mut self) {
+        self.round = self.round.wrapping_add(1);
+        if let Err(error) = self.path_round.set(0, self.round, 0) {
+            tracing::warn!(%error, "the BPF programs cannot be asked for paths of cgroups");
+        }
+        self.cgroups.begin_round();
     }
 
     /// Sleeps until there may be a record, at most this long. A program that looked whether somebody sleeps just before

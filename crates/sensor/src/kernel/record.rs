@@ -12,6 +12,7 @@
     clippy::string_slice
 )]
 
+use crate::kernel::cgroups::Cgroups;
 use bailiff_api::ExecutableSource;
 
 /// A process: its number in the first PID namespace and its start, in ns since boot. The start
@@ -91,6 +92,8 @@ pub struct Exec {
     pub pod_namespaces: [u64; 3],
     /// The path of the cgroup.
     pub cgroup: String,
+    /// Its number, which no other has or had; that of the kernel, and the highest bit for a hierarchy of version 1.
+    pub cgroup_number: u64,
     /// Whether it is none of a pod, though the process descends from one that was in a pod's.
     pub left_pod_cgroup: bool,
     /// The executable, as its container sees it; begins with `…/` when it was cut.
@@ -138,6 +141,9 @@ pub enum DecodeError {
     /// A kind that this version does not know.
     #[error("a record of the kernel has the unknown kind {0}")]
     Kind(u32),
+    /// The path of its cgroup is in no record.
+    #[error("a record of the kernel is about cgroup {0:#x}, whose path is in no record")]
+    Cgroup(u64),
 }
 
 /// Bits of `flags` in `record.h`.
@@ -153,6 +159,7 @@ mod flag {
     pub(super) const ARGS_UNREADABLE: u32 = 1 << 8;
     pub(super) const DIRECTORY_CUT: u32 = 1 << 9;
     pub(super) const WITHOUT_LOADER: u32 = 1 << 10;
+    pub(super) const CGROUP_PATH: u32 = 1 << 30;
 }
 
 /// Reads numbers one after the other.
@@ -200,13 +207,14 @@ struct Header {
     process: ProcessKey,
     parent: ProcessKey,
     forked: Option<u64>,
+    cgroup: u64,
 }
 
-/// Decodes a record.
+/// Decodes a record; the path of its cgroup is in it, or was in an earlier one.
 ///
 /// # Errors
-/// When it is cut short or of an unknown kind.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
+/// When it is cut short or of an unknown kind, and when no record had the path of its cgroup.
+pub(crate) fn decode(bytes: &[u8], cgroups: &mut Cgroups) -> Result<Event, DecodeError> {
     let mut reader = Reader(bytes);
     let (kind, flags) = (reader.u32()?, reader.u32()?);
     let header = Header {
@@ -215,11 +223,12 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
         process: reader.key()?,
         parent: reader.key()?,
         forked: Some(reader.u64()?).filter(|time| *time != 0),
+        cgroup: reader.u64()?,
     };
     match kind {
-        1 => exec(reader, &header).map(|exec| Event::Exec(Box::new(exec))),
+        1 => exec(reader, &header, cgroups).map(|exec| Event::Exec(Box::new(exec))),
         3 => Ok(Event::Exit(header.process)),
-        4 => exec(reader, &header).map(|exec| Event::Found(Box::new(found(exec)))),
+        4 => exec(reader, &header, cgroups).map(|exec| Event::Found(Box::new(found(exec)))),
         other => Err(DecodeError::Kind(other)),
     }
 }
@@ -238,7 +247,11 @@ fn found(exec: Exec) -> Found {
     }
 }
 
-fn exec(mut reader: Reader<'_>, header: &Header) -> Result<Exec, DecodeError> {
+fn exec(
+    mut reader: Reader<'_>,
+    header: &Header,
+    cgroups: &mut Cgroups,
+) -> Result<Exec, DecodeError> {
     let set = |bit: u32| header.flags & bit != 0;
     let capabilities = reader.u64()?;
     let mount_namespace = reader.u64()?;
@@ -253,12 +266,17 @@ fn exec(mut reader: Reader<'_>, header: &Header) -> Result<Exec, DecodeError> {
         reader.u32()?,
     );
     reader.u32()?;
-    let cgroup = path_of(reader.text(cgroup)?, false);
+    let cgroup = reader.text(cgroup)?;
     let executable = reader.text(path)?;
     let filename = text_of(reader.text(filename)?);
     let interp = text_of(reader.text(interp)?);
     let directory = reader.text(directory)?;
     let args = args_of(reader.text(args)?);
+    if set(flag::CGROUP_PATH) {
+        cgroups.is_told(header.cgroup, &path_of(cgroup, false));
+    }
+    let cgroup = cgroups.path(header.cgroup);
+    let cgroup = cgroup.ok_or(DecodeError::Cgroup(header.cgroup))?;
     let source = match source {
         1 => ExecutableSource::Image,
         2 => ExecutableSource::ImageModified,
@@ -278,7 +296,8 @@ fn exec(mut reader: Reader<'_>, header: &Header) -> Result<Exec, DecodeError> {
         source,
         mount_namespace,
         pod_namespaces,
-        cgroup,
+        cgroup: cgroup.to_string(),
+        cgroup_number: header.cgroup,
         left_pod_cgroup: set(flag::LEFT_POD_CGROUP),
         executable: if source == ExecutableSource::Memory {
             text_of(executable)

@@ -9,6 +9,7 @@
     reason = "a panic is the report of a test"
 )]
 
+mod cgroups;
 mod descent;
 mod directory;
 mod pod;
