@@ -57,6 +57,9 @@ struct tracked_process {
 	struct process_key executor;
 	/* When it, or the one that it was forked from, was forked from the executor; 0: it is that. */
 	u64 forked;
+	/* The cgroup that it was in when it was told of first, or that of the process that it descends
+	 * from: it stays that pod's wherever it goes. */
+	u64 home;
 	/* Not one of the container runtime, which works in the cgroup of a container, too. */
 	u32 of_pod;
 	/* Something was executed since, by it or by the one that it was forked from, and the record found
@@ -211,10 +214,15 @@ static __always_inline void release(const struct process_key *executor, bool is_
 /* User space was told of a process: it is an executor now. `before` is what was remembered of it; its
  * start is 0 if that is nothing. */
 static __always_inline void track(const struct process_key *key, const struct tracked_process *before,
-				  bool of_pod)
+				  u64 cgroup, bool of_pod)
 {
-	struct tracked_process value = {.start = key->start, .executor = *key, .of_pod = of_pod};
+	struct tracked_process value = {
+	    .start = key->start, .executor = *key, .home = before->home, .of_pod = of_pod};
 	u64 one = 1;
+
+	/* Also of another kubelet's that came into a pod of this one: the cgroup decides. */
+	if (!before->start || is_of_others(before->home))
+		value.home = cgroup;
 
 	if (bpf_map_update_elem(&tracked, &key->pid, &value, 0)) {
 		count(COUNTER_TRACK_FAILED);
@@ -453,7 +461,7 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 		count(COUNTER_PROCESS_EVENTS_LOST);
 		return 0;
 	}
-	track(&key, &before, true);
+	track(&key, &before, number, true);
 	if (flags & FLAG_CGROUP_PATH)
 		path_is_told(number, round);
 	return 0;

@@ -152,6 +152,12 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 			count(COUNTER_CGROUP_TOO_DEEP);
 		return 0;
 	}
+	/* Another kubelet's sensor is told. Descent from a pod of this one counts. */
+	if ((is_of_others(number) && !of_pod) || ((left || is_of_others(number)) && is_of_others(before.home))) {
+		count(COUNTER_EXECS);
+		count(COUNTER_EXECS_OF_OTHERS);
+		return 0;
+	}
 	scratch = scratch_of_this_cpu(SCRATCH_EXEC);
 	walk = walk_of_this_cpu();
 	if (!scratch || !walk)
@@ -224,7 +230,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		mark_untold(&key);
 		count(COUNTER_EXECS_LOST);
 	} else {
-		track(&key, &before, of_pod);
+		track(&key, &before, number, of_pod);
 		if (flags & FLAG_CGROUP_PATH)
 			path_is_told(number, round);
 	}

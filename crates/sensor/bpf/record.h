@@ -128,7 +128,7 @@ struct exec_header {
 enum counter {
 	/* Execs that found no room in the ring. */
 	COUNTER_EXECS_LOST = 0,
-	/* Execs in pods that were reported or lost. */
+	/* Execs in pods, whether they were reported, lost or of another kubelet. */
 	COUNTER_EXECS = 1,
 	/* Processes that could not be remembered, so that what they fork is not known as theirs. */
 	COUNTER_TRACK_FAILED = 2,
@@ -136,7 +136,9 @@ enum counter {
 	COUNTER_PROCESS_EVENTS_LOST = 3,
 	/* Execs in cgroups so deep that the pod can't be told, if there is one. */
 	COUNTER_CGROUP_TOO_DEEP = 4,
-	COUNTERS = 5,
+	/* Execs in pods of another kubelet, which are told to nobody. */
+	COUNTER_EXECS_OF_OTHERS = 5,
+	COUNTERS = 6,
 };
 
 _Static_assert(sizeof(struct process_key) == 16, "as in record.rs");

@@ -201,6 +201,20 @@ static __always_inline u32 round_of_now(void)
 	return number ? *number : 0;
 }
 
+/* Cgroups of pods of other kubelets on the same kernel, as user space found by their paths. What is
+ * executed there is not told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, u32);
+} cgroups_of_others SEC(".maps");
+
+static __always_inline bool is_of_others(u64 number)
+{
+	return bpf_map_lookup_elem(&cgroups_of_others, &number);
+}
+
 /* The kernel numbers the cgroups of each hierarchy by themselves; those of v1 have this bit here. */
 #define CGROUP_OF_V1 (1ull << 63)
 

@@ -306,7 +306,14 @@ impl Metrics {
     }
 
     pub(crate) fn skipped(&self, reason: Skipped) {
-        self.skipped.get_or_create(&SkippedLabels { reason }).inc();
+        self.skipped_by(reason, 1);
+    }
+
+    pub(crate) fn skipped_by(&self, reason: Skipped, count: u64) {
+        let family = &self.skipped;
+        family
+            .get_or_create(&SkippedLabels { reason })
+            .inc_by(count);
     }
 
     pub(crate) fn found(&self, type_: IncidentType, severity: Severity) {

@@ -97,6 +97,8 @@ pub(crate) struct State {
     tree: ProcessTree,
     /// The pod of each mount namespace, by the first process that had it.
     pod_by_mount_namespace: HashMap<u64, String>,
+    /// Cgroups of other kubelets' pods, of which the kernel side has to tell nothing more.
+    cgroups_of_others: HashSet<u64>,
     sandboxes: Sandboxes,
     /// Since when no event was missed, in ns since boot.
     attached: u64,
@@ -142,6 +144,7 @@ impl State {
             queue_full: None,
             tree: ProcessTree::default(),
             pod_by_mount_namespace: HashMap::new(),
+            cgroups_of_others: HashSet::new(),
             sandboxes: Sandboxes::default(),
             attached,
             pending: PendingQueue::default(),
@@ -190,12 +193,17 @@ impl State {
             }
             self.kubelet_cgroup = Some(identity.kubelet.clone());
         }
-        // A pod of another kubelet on the same kernel: its own sensor looks after it.
-        if self
-            .kubelet_cgroup
-            .as_ref()
-            .is_some_and(|own| *own != identity.kubelet)
+        // A pod of another kubelet on the same kernel: its own sensor looks after it. What comes there from a pod of
+        // this one is that pod's.
+        if let Some(own) = &self.kubelet_cgroup
+            && *own != identity.kubelet
+            && known
+                .as_ref()
+                .is_none_or(|place| place.identity.kubelet != *own)
         {
+            if !exec.left_pod_cgroup {
+                self.cgroups_of_others.insert(exec.cgroup_number);
+            }
             return self.metrics.skipped(Skipped::OtherNode);
         }
         let known_pod = known.as_ref().map(|place| place.identity.pod_uid.as_str());
@@ -230,6 +238,11 @@ impl State {
                 .unwrap_or(Timestamp::MAX),
         };
         self.try_evaluate(waiting, Timestamp::now(), None).await;
+    }
+
+    /// Cgroups of which the kernel side has to tell nothing more.
+    pub(crate) fn take_cgroups_of_others(&mut self) -> HashSet<u64> {
+        std::mem::take(&mut self.cgroups_of_others)
     }
 
     /// Where the line of a process began that is executed.
@@ -473,6 +486,11 @@ impl State {
         metrics
             .execs
             .inc_by(counters.execs.saturating_sub(before.execs));
+        let others = counters.execs_of_others;
+        metrics.skipped_by(
+            Skipped::OtherNode,
+            others.saturating_sub(before.execs_of_others),
+        );
         metrics
             .untracked_processes
             .inc_by(counters.not_tracked.saturating_sub(before.not_tracked));

@@ -9,7 +9,7 @@ mod btf;
 use crate::coverage::with_sources;
 use crate::kernel::cgroups::Cgroups;
 use crate::kernel::record::{DecodeError, Event, decode};
-use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
 use aya::{Btf, Ebpf, EbpfLoader};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -73,6 +73,8 @@ pub struct Counters {
     pub process_events_lost: u64,
     /// Execs in cgroups so deep that it can't be told whether they are of a pod.
     pub cgroup_too_deep: u64,
+    /// Execs in pods of other kubelets, of which there is no record.
+    pub execs_of_others: u64,
 }
 
 /// The programs, attached for as long as this lives, and their records.
@@ -125,7 +127,7 @@ impl Records {
         };
         let mut map = |name| programs.take_map(name).ok_or(LoadError::Map(name));
         let (records, asleep, path_round) = (map("records")?, map("asleep")?, map("path_round")?);
-        let counters: Map = map("counters")?;
+        let (counters, others): (Map, Map) = (map("counters")?, map("cgroups_of_others")?);
         Ok(Self {
             ring: Ring {
                 records: RingBuf::try_from(records).or(Err(LoadError::Map("records")))?,
@@ -136,6 +138,7 @@ impl Records {
             },
             attached: Attached {
                 counters: PerCpuArray::try_from(counters).or(Err(LoadError::Map("counters")))?,
+                others: HashMap::try_from(others).or(Err(LoadError::Map("cgroups_of_others")))?,
                 since: since_boot(),
                 _programs: programs,
             },
@@ -168,6 +171,15 @@ impl Records {
     /// When the map can't be read.
     pub fn counters(&self) -> Result<Counters, LoadError> {
         self.attached.counters()
+    }
+
+    /// What is executed in a cgroup, by its number, is told no more, unless it descends from another pod: the cgroup is
+    /// one of a pod of another kubelet.
+    ///
+    /// # Errors
+    /// When the map can't be written.
+    pub fn ignore(&mut self, cgroup: u64) -> Result<(), LoadError> {
+        self.attached.ignore(cgroup)
     }
 
     /// The ring for who reads it, and the rest.
@@ -243,11 +255,18 @@ impl Ring {
 /// The programs, attached for as long as this lives.
 pub(crate) struct Attached {
     counters: PerCpuArray<MapData, u64>,
+    others: HashMap<MapData, u64, u32>,
     since: u64,
     _programs: Ebpf,
 }
 
 impl Attached {
+    /// What is executed in a cgroup is told no more, unless it descends from another pod.
+    pub(crate) fn ignore(&mut self, cgroup: u64) -> Result<(), LoadError> {
+        let told = self.others.insert(cgroup, 1, 0);
+        told.or(Err(LoadError::Map("cgroups_of_others")))
+    }
+
     /// What the kernel counted since the programs were loaded.
     pub(crate) fn counters(&self) -> Result<Counters, LoadError> {
         let sum = |index| {
@@ -263,6 +282,7 @@ impl Attached {
             not_tracked: sum(2)?,
             process_events_lost: sum(3)?,
             cgroup_too_deep: sum(4)?,
+            execs_of_others: sum(5)?,
         })
     }
 }

@@ -467,12 +467,27 @@ async fn who_a_process_is_has_to_be_clear() {
     let cgroup = format!("/other-node/kubepods/poda/{ID}");
     sensor
         .exec(Exec {
-            cgroup,
+            cgroup: cgroup.clone(),
+            cgroup_number: 15,
             ..exec(15, "a")
         })
         .await;
     assert_eq!(sensor.skipped(Skipped::OtherNode), 1);
     assert_eq!(sensor.found(), []);
+    let others = sensor.state.take_cgroups_of_others();
+    assert_eq!(others, HashSet::from([15]), "nothing more is told of it");
+    // A process of a pod of this node went there: it is not the other node's.
+    let went = Exec {
+        cgroup: cgroup.replace("poda", "podc"),
+        cgroup_number: 16,
+        parent: key(10),
+        forked: Some(2),
+        ..exec(16, "a")
+    };
+    sensor.exec(went).await;
+    assert_eq!(sensor.skipped(Skipped::OtherNode), 1);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 4);
+    assert!(sensor.state.take_cgroups_of_others().is_empty());
 }
 
 #[tokio::test]
@@ -561,6 +576,7 @@ async fn what_is_given_up_is_counted() {
         not_tracked: 4,
         process_events_lost: 5,
         cgroup_too_deep: 6,
+        execs_of_others: 7,
     };
     for _ in 0..2 {
         sensor.state.tick(counters).await;
@@ -571,6 +587,7 @@ async fn what_is_given_up_is_counted() {
         );
         assert_eq!(sensor.not_evaluated(NotEvaluated::CgroupTooDeep), 6);
         assert_eq!(sensor.state.metrics.execs.get(), 9);
+        assert_eq!(sensor.skipped(Skipped::OtherNode), 7);
         assert_eq!(sensor.state.metrics.untracked_processes.get(), 4);
         assert_eq!(sensor.state.metrics.process_events_lost.get(), 5);
     }
