@@ -17,6 +17,8 @@
 
 #include "text.h"
 #include "ancestry.h"
+/* Made of record.h. */
+#include "record_offsets.h"
 
 #define OVERLAYFS_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994

@@ -2,10 +2,12 @@
 /*
  * What the kernel side tells user space, byte for byte.
  *
- * Here: the layout that exec.bpf.c writes and src/kernel/record.rs reads. A record is a header and,
+ * Here: the layout that exec.bpf.c writes and src/kernel/record.rs reads, and the numbers of kinds,
+ * flags, sources and counters. This is their one definition: build.rs makes the constants of Rust of
+ * it, and assertions of each offset for both sides. A record is a header and,
  * for an exec and a found process, six texts: cgroup, path, filename, interpreter, working
  * directory, arguments.
- * Both sides assert the sizes. All numbers are in the machine's byte order.
+ * All numbers are in the machine's byte order.
  */
 #ifndef BAILIFF_RECORD_H
 #define BAILIFF_RECORD_H
@@ -140,9 +142,5 @@ enum counter {
 	COUNTER_EXECS_OF_OTHERS = 5,
 	COUNTERS = 6,
 };
-
-_Static_assert(sizeof(struct process_key) == 16, "as in record.rs");
-_Static_assert(sizeof(struct header) == 64, "as in record.rs");
-_Static_assert(sizeof(struct exec_header) == 144, "as in record.rs");
 
 #endif

@@ -4,6 +4,7 @@
 //! Invariant: all bytes that come are read or counted, and nothing else is trusted.
 
 mod cgroups;
+mod definition;
 pub(crate) mod loader;
 pub(crate) mod reader;
 pub(crate) mod record;

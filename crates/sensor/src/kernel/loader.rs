@@ -8,6 +8,7 @@ mod btf;
 
 use crate::coverage::with_sources;
 use crate::kernel::cgroups::Cgroups;
+use crate::kernel::definition::counter;
 use crate::kernel::record::{DecodeError, Event, decode};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::BtfTracePoint;
@@ -277,12 +278,12 @@ impl Attached {
             Ok(values.iter().sum())
         };
         Ok(Counters {
-            execs_lost: sum(0)?,
-            execs: sum(1)?,
-            not_tracked: sum(2)?,
-            process_events_lost: sum(3)?,
-            cgroup_too_deep: sum(4)?,
-            execs_of_others: sum(5)?,
+            execs_lost: sum(counter::EXECS_LOST)?,
+            execs: sum(counter::EXECS)?,
+            not_tracked: sum(counter::TRACK_FAILED)?,
+            process_events_lost: sum(counter::PROCESS_EVENTS_LOST)?,
+            cgroup_too_deep: sum(counter::CGROUP_TOO_DEEP)?,
+            execs_of_others: sum(counter::EXECS_OF_OTHERS)?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! From the kernel's bytes to values.
 //!
-//! Here: the layout of `bpf/record.h`, read with every bound checked. Not here: where bytes come
-//! from (`loader`) and what they mean (`process`).
+//! Here: records by the layout of `bpf/record.h`, read with every bound checked. Not here: that layout (`definition`),
+//! where bytes come from (`loader`) and what they mean (`process`).
 //! Invariant: no bytes can make this panic; a record that is cut short or of an unknown kind is
 //! an error, and is counted.
 #![warn(
@@ -13,6 +13,7 @@
 )]
 
 use crate::kernel::cgroups::Cgroups;
+use crate::kernel::definition::{exec_header, flag, header, kind, process_key, source};
 use bailiff_api::ExecutableSource;
 
 /// A process: its number in the first PID namespace and its start, in ns since boot. The start
@@ -146,57 +147,41 @@ pub enum DecodeError {
     Cgroup(u64),
 }
 
-/// Bits of `flags` in `record.h`.
-mod flag {
-    pub(super) const ARGS_CUT: u32 = 1 << 0;
-    pub(super) const PATH_CUT: u32 = 1 << 1;
-    pub(super) const OWN_ROOT: u32 = 1 << 2;
-    pub(super) const INIT_SESSION: u32 = 1 << 3;
-    pub(super) const PARENT_OUTSIDE_CGROUP: u32 = 1 << 4;
-    pub(super) const OWN_PID_NAMESPACE: u32 = 1 << 5;
-    pub(super) const LEFT_POD_CGROUP: u32 = 1 << 6;
-    pub(super) const ROOT_KNOWN: u32 = 1 << 7;
-    pub(super) const ARGS_UNREADABLE: u32 = 1 << 8;
-    pub(super) const DIRECTORY_CUT: u32 = 1 << 9;
-    pub(super) const WITHOUT_LOADER: u32 = 1 << 10;
-    pub(super) const CGROUP_PATH: u32 = 1 << 30;
+/// The structure that a record begins with.
+struct Fixed<'a>(&'a [u8]);
+
+impl Fixed<'_> {
+    fn u32(&self, at: usize) -> Result<u32, DecodeError> {
+        let bytes = self.0.get(at..).and_then(<[u8]>::first_chunk);
+        bytes
+            .map(|bytes| u32::from_ne_bytes(*bytes))
+            .ok_or(DecodeError::Short)
+    }
+
+    fn u64(&self, at: usize) -> Result<u64, DecodeError> {
+        let bytes = self.0.get(at..).and_then(<[u8]>::first_chunk);
+        bytes
+            .map(|bytes| u64::from_ne_bytes(*bytes))
+            .ok_or(DecodeError::Short)
+    }
+
+    fn key(&self, at: usize) -> Result<ProcessKey, DecodeError> {
+        Ok(ProcessKey {
+            pid: self.u32(at.saturating_add(process_key::PID))?,
+            start: self.u64(at.saturating_add(process_key::START))?,
+        })
+    }
 }
 
-/// Reads numbers one after the other.
-struct Reader<'a>(&'a [u8]);
+/// The texts after it, one after the other.
+struct Texts<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+impl<'a> Texts<'a> {
+    fn next(&mut self, length: u32) -> Result<&'a [u8], DecodeError> {
+        let length = usize::try_from(length).or(Err(DecodeError::Short))?;
         let (taken, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Short)?;
         self.0 = rest;
         Ok(taken)
-    }
-
-    fn u32(&mut self) -> Result<u32, DecodeError> {
-        self.take(4)?
-            .try_into()
-            .map(u32::from_ne_bytes)
-            .or(Err(DecodeError::Short))
-    }
-
-    fn u64(&mut self) -> Result<u64, DecodeError> {
-        self.take(8)?
-            .try_into()
-            .map(u64::from_ne_bytes)
-            .or(Err(DecodeError::Short))
-    }
-
-    fn key(&mut self) -> Result<ProcessKey, DecodeError> {
-        let pid = self.u32()?;
-        self.u32()?;
-        Ok(ProcessKey {
-            pid,
-            start: self.u64()?,
-        })
-    }
-
-    fn text(&mut self, length: u32) -> Result<&'a [u8], DecodeError> {
-        self.take(usize::try_from(length).or(Err(DecodeError::Short))?)
     }
 }
 
@@ -215,20 +200,21 @@ struct Header {
 /// # Errors
 /// When it is cut short or of an unknown kind, and when no record had the path of its cgroup.
 pub(crate) fn decode(bytes: &[u8], cgroups: &mut Cgroups) -> Result<Event, DecodeError> {
-    let mut reader = Reader(bytes);
-    let (kind, flags) = (reader.u32()?, reader.u32()?);
+    let fixed = Fixed(bytes);
     let header = Header {
-        flags,
-        time: reader.u64()?,
-        process: reader.key()?,
-        parent: reader.key()?,
-        forked: Some(reader.u64()?).filter(|time| *time != 0),
-        cgroup: reader.u64()?,
+        flags: fixed.u32(header::FLAGS)?,
+        time: fixed.u64(header::TIME)?,
+        process: fixed.key(header::PROCESS)?,
+        parent: fixed.key(header::PARENT)?,
+        forked: Some(fixed.u64(header::FORKED)?).filter(|time| *time != 0),
+        cgroup: fixed.u64(header::CGROUP)?,
     };
-    match kind {
-        1 => exec(reader, &header, cgroups).map(|exec| Event::Exec(Box::new(exec))),
-        3 => Ok(Event::Exit(header.process)),
-        4 => exec(reader, &header, cgroups).map(|exec| Event::Found(Box::new(found(exec)))),
+    match fixed.u32(header::KIND)? {
+        kind::EXEC => exec(bytes, &header, cgroups).map(|exec| Event::Exec(Box::new(exec))),
+        kind::EXIT => Ok(Event::Exit(header.process)),
+        kind::FOUND => {
+            exec(bytes, &header, cgroups).map(|exec| Event::Found(Box::new(found(exec))))
+        }
         other => Err(DecodeError::Kind(other)),
     }
 }
@@ -247,42 +233,33 @@ fn found(exec: Exec) -> Found {
     }
 }
 
-fn exec(
-    mut reader: Reader<'_>,
-    header: &Header,
-    cgroups: &mut Cgroups,
-) -> Result<Exec, DecodeError> {
+fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, DecodeError> {
     let set = |bit: u32| header.flags & bit != 0;
-    let capabilities = reader.u64()?;
-    let mount_namespace = reader.u64()?;
-    let pod_namespaces = [reader.u64()?, reader.u64()?, reader.u64()?];
-    let (uid, gid, source) = (reader.u32()?, reader.u32()?, reader.u32()?);
-    let (path, cgroup, filename, interp, args, directory) = (
-        reader.u32()?,
-        reader.u32()?,
-        reader.u32()?,
-        reader.u32()?,
-        reader.u32()?,
-        reader.u32()?,
-    );
-    reader.u32()?;
-    let cgroup = reader.text(cgroup)?;
-    let executable = reader.text(path)?;
-    let filename = text_of(reader.text(filename)?);
-    let interp = text_of(reader.text(interp)?);
-    let directory = reader.text(directory)?;
-    let args = args_of(reader.text(args)?);
+    let halves = bytes.split_at_checked(exec_header::SIZE);
+    let (fixed, texts) = halves.ok_or(DecodeError::Short)?;
+    let (fixed, mut texts) = (Fixed(fixed), Texts(texts));
+    let namespace = |index: usize| {
+        let at = index.saturating_mul(size_of::<u64>());
+        fixed.u64(exec_header::POD_NAMESPACES.saturating_add(at))
+    };
+    let mut text = |length_at| texts.next(fixed.u32(length_at)?);
+    let cgroup = text(exec_header::CGROUP_LEN)?;
+    let executable = text(exec_header::PATH_LEN)?;
+    let filename = text_of(text(exec_header::FILENAME_LEN)?);
+    let interp = text_of(text(exec_header::INTERP_LEN)?);
+    let directory = text(exec_header::DIRECTORY_LEN)?;
+    let args = args_of(text(exec_header::ARGS_LEN)?);
     if set(flag::CGROUP_PATH) {
         cgroups.is_told(header.cgroup, &path_of(cgroup, false));
     }
     let cgroup = cgroups.path(header.cgroup);
     let cgroup = cgroup.ok_or(DecodeError::Cgroup(header.cgroup))?;
-    let source = match source {
-        1 => ExecutableSource::Image,
-        2 => ExecutableSource::ImageModified,
-        3 => ExecutableSource::WritableLayer,
-        4 => ExecutableSource::Volume,
-        5 => ExecutableSource::Memory,
+    let source = match fixed.u32(exec_header::SOURCE)? {
+        source::IMAGE => ExecutableSource::Image,
+        source::IMAGE_MODIFIED => ExecutableSource::ImageModified,
+        source::WRITABLE_LAYER => ExecutableSource::WritableLayer,
+        source::VOLUME => ExecutableSource::Volume,
+        source::MEMORY => ExecutableSource::Memory,
         _ => ExecutableSource::Unknown,
     };
     Ok(Exec {
@@ -290,12 +267,12 @@ fn exec(
         process: header.process,
         parent: header.parent,
         forked: header.forked,
-        capabilities,
-        uid,
-        gid,
+        capabilities: fixed.u64(exec_header::CAPABILITIES)?,
+        uid: fixed.u32(exec_header::UID)?,
+        gid: fixed.u32(exec_header::GID)?,
         source,
-        mount_namespace,
-        pod_namespaces,
+        mount_namespace: fixed.u64(exec_header::MOUNT_NAMESPACE)?,
+        pod_namespaces: [namespace(0)?, namespace(1)?, namespace(2)?],
         cgroup: cgroup.to_string(),
         cgroup_number: header.cgroup,
         left_pod_cgroup: set(flag::LEFT_POD_CGROUP),
