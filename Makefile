@@ -67,7 +67,7 @@ fuzz: ## Look for inputs that break a parser or the expression engine (MINUTES=2
 	@hack/fuzz.sh
 
 .PHONY: bench
-bench: ## Measure the time from exec to eviction, waiting Incidents, expressions compared with the API server, admission reviews, and packages compared with osv-scanner (PART=exec|waiting|expressions|admission|scan)
+bench: ## Measure the time from exec to eviction, waiting Incidents, expressions compared with the API server, admission reviews, packages compared with osv-scanner, and the cost of observing processes (PART=exec|waiting|expressions|admission|scan|sensor)
 	@hack/bench.sh $(PART)
 
 .PHONY: soak

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Measures, and writes bench/results.md: exec to Eviction on a cluster of its own, the controller with
 # 10,000 Incidents that wait, expressions beside the API server's own engine, admission reviews beside a
-# handler that allows everything, and packages matched beside osv-scanner.
+# handler that allows everything, packages matched beside osv-scanner, and what observing processes costs.
 #
-# usage: bench.sh [exec|waiting|expressions|admission|scan]      one part alone; what the page says of the others stays
+# usage: bench.sh [exec|waiting|expressions|admission|scan|sensor]      one part alone; what the page says of the others stays
 #
 # EXECS=900 says how many shells are run by exec, in pairs with a bare client that evicts a pod, in
 # RUNS=3 runs; each waits for the pod before to be replaced.
@@ -12,6 +12,8 @@
 # nothing happens. INCIDENTS=10000 says how many wait. ROUNDS=100 says how often each side of the
 # expressions has its turn. TURNS=10 says how often each side of the reviews has its turns. ADVISORIES names a
 # directory with the archives of OSV, PyPI/all.zip and so on, for scan; without it, they are downloaded.
+# STARTS=10000 says how many programs a turn of sensor starts, LOOPS=5 how many turns it has, and SECONDS_AT_MOST=60
+# how long it starts them as fast as possible; it needs root.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # What is built is looked for here, whatever the caller builds elsewhere.
@@ -20,9 +22,9 @@ export CARGO_TARGET_DIR=$PWD/target
 . hack/steps.sh
 part=${1:-all}
 case $part in
-all | exec | waiting | expressions | admission | scan) ;;
+all | exec | waiting | expressions | admission | scan | sensor) ;;
 *)
-	printf 'bench.sh: no part is called %s; there are: exec waiting expressions admission scan\n' "$part" >&2
+	printf 'bench.sh: no part is called %s; there are: exec waiting expressions admission scan sensor\n' "$part" >&2
 	exit 2
 	;;
 esac
@@ -36,11 +38,12 @@ said() {
 		/^## Expressions beside/ { now = "expressions" }
 		/^## Admission reviews/ { now = "admission" }
 		/^## Advisories/ { now = "scan" }
+		/^## Processes that are observed/ { now = "sensor" }
 		now == part' "$page"
 }
 
 # shellcheck disable=SC2154 # $logs comes from steps.sh
-for each in exec waiting expressions admission scan; do
+for each in exec waiting expressions admission scan sensor; do
 	said "$each" >"$logs/said-$each"
 done
 is() { [ "$part" = all ] || [ "$part" = "$1" ]; }
@@ -69,6 +72,12 @@ if is scan; then
 	target/release/bailiff-bench-scan --advisories "$ADVISORIES" --bailiff target/release/bailiff \
 		--peer "$(hack/osv-scanner.sh)" >>"$logs/said-scan"
 fi
+if is sensor; then
+	step "programs" cargo build --locked --release -p bailiff-bench --bin bailiff-bench-sensor
+	printf '\n' >"$logs/said-sensor"
+	target/release/bailiff-bench-sensor --starts "${STARTS:-10000}" --turns "${LOOPS:-5}" \
+		--seconds "${SECONDS_AT_MOST:-60}" >>"$logs/said-sensor"
+fi
 if is exec || is waiting; then
 	# shellcheck source=hack/bench-cluster.sh
 	. hack/bench-cluster.sh
@@ -81,5 +90,5 @@ if is waiting; then
 	target/debug/bailiff-bench-waiting --kubeconfig "$KUBECONFIG" --incidents "${INCIDENTS:-10000}" >"$logs/said-waiting"
 	printf '\n' >>"$logs/said-waiting"
 fi
-cat "$logs/said-exec" "$logs/said-waiting" "$logs/said-expressions" "$logs/said-admission" "$logs/said-scan" >"$page"
+cat "$logs/said-exec" "$logs/said-waiting" "$logs/said-expressions" "$logs/said-admission" "$logs/said-scan" "$logs/said-sensor" >"$page"
 cat "$page"

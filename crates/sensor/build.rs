@@ -1,9 +1,32 @@
 //! Compiles the BPF programs with clang; the object becomes part of the program.
+//!
+//! Here: the compiler, and the files that both sides have of `bpf/record.h`. Not here: reading that (`build/definition`).
+
+#[path = "build/definition.rs"]
+mod definition;
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
+/// What Rust and C have of the definition of records, as files.
+fn write_definition(folder: &Path) -> Result<(), String> {
+    let file = "bpf/record.h";
+    let text =
+        std::fs::read_to_string(file).map_err(|error| format!("cannot read {file}: {error}"))?;
+    let written = definition::read(&text).map_err(|error| format!("{file}: {error}"))?;
+    for (name, text) in [
+        ("definition.rs", written.rust),
+        ("record_offsets.h", written.c),
+    ] {
+        let path = folder.join(name);
+        std::fs::write(&path, text)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
+    println!("cargo::rerun-if-changed=build");
     for file in [
         "exec.bpf.c",
         "ancestry.h",
@@ -20,10 +43,16 @@ fn main() -> ExitCode {
         "aarch64" => ("-D__TARGET_ARCH_arm64", "aarch64-linux-gnu"),
         _ => ("-D__TARGET_ARCH_x86", "x86_64-linux-gnu"),
     };
-    let object = Path::new(&variable("OUT_DIR")).join("exec.bpf.o");
+    let out = variable("OUT_DIR");
+    let object = Path::new(&out).join("exec.bpf.o");
+    if let Err(error) = write_definition(Path::new(&out)) {
+        println!("cargo::error={error}");
+        return ExitCode::FAILURE;
+    }
     let output = Command::new("clang")
         .args(["-target", "bpf", "-O2", "-g", "-Wall", "-Werror", define])
         .arg(format!("-I/usr/include/{folder}"))
+        .arg(format!("-I{out}"))
         .args(["-c", "bpf/exec.bpf.c", "-o"])
         .arg(&object)
         .output();

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
 /*
- * Which processes user space was told of, and what the parents of another one tell.
+ * Which processes user space was told of, what descends from them, and what the parents of another
+ * one tell.
  *
  * Here: the processes that are remembered, the way from a process up to where its pod ends, and the
- * records of what was found there. Not here: what a program is (exec.bpf.c).
+ * records of what was found there and of what ended. Not here: what a program is (exec.bpf.c).
+ * User space is told of a process that executes something, and by an exec below it of one that was
+ * not seen to. What is forked is remembered here alone, with the process that user space knows.
  * Every walk has an end: ANCESTORS steps to the first process of the machine, PARENTS within a pod.
  */
 #ifndef BAILIFF_ANCESTRY_H
@@ -49,18 +52,38 @@ struct {
 
 struct tracked_process {
 	u64 start;
+	/* The process that executed what this one runs, as user space was told: itself, or the one that
+	 * it was forked from, directly or not. */
+	struct process_key executor;
+	/* When it, or the one that it was forked from, was forked from the executor; 0: it is that. */
+	u64 forked;
+	/* The cgroup that it was in when it was told of first, or that of the process that it descends
+	 * from: it stays that pod's wherever it goes. */
+	u64 home;
 	/* Not one of the container runtime, which works in the cgroup of a container, too. */
-	u64 of_pod;
+	u32 of_pod;
+	/* Something was executed since, by it or by the one that it was forked from, and the record found
+	 * no room in the ring: who executes something below looks at the parents. */
+	u32 untold;
 };
 
-/* Processes that user space was told of, by number. The oldest unused one goes when it is full: it
- * is found again when something below it is executed. */
+/* Processes that user space was told of, and what was forked from them, by number. The oldest unused
+ * one goes when it is full: it is found again when something below it is executed. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
 	__type(key, u32);
 	__type(value, struct tracked_process);
 } tracked SEC(".maps");
+
+/* How many of the processes above have each executor. What user space knows of it is needed until
+ * the last one ended or executed something: only who is counted can fork another. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 32768);
+	__type(key, struct process_key);
+	__type(value, u64);
+} executors SEC(".maps");
 
 /* What was seen on the way up. */
 struct walk {
@@ -124,19 +147,143 @@ static __always_inline bool is_tracked_of_pod(struct task_struct *task)
 	return found && found->of_pod;
 }
 
-/* Remembers a process of which a record goes out. */
-static __always_inline void track(const struct process_key *key, bool of_pod)
+/* Whether user space knows what a process of a pod runs. */
+static __always_inline bool is_told_of_pod(struct task_struct *task)
 {
-	struct tracked_process value = {.start = key->start, .of_pod = of_pod};
+	struct tracked_process *found;
+	struct process_key key;
 
-	if (bpf_map_update_elem(&tracked, &key->pid, &value, 0))
-		count(COUNTER_TRACK_FAILED);
+	key_of(&key, task);
+	found = tracked_of(&key);
+	return found && found->of_pod && !found->untold;
 }
 
-/* Its record found no room in the ring: the next exec below it finds it. */
-static __always_inline void untrack(const struct process_key *key)
+/* Whether a process is remembered, and user space was not told what it runs. */
+static __always_inline bool is_untold(struct task_struct *task)
 {
-	bpf_map_delete_elem(&tracked, &key->pid);
+	struct tracked_process *found;
+	struct process_key key;
+
+	key_of(&key, task);
+	found = tracked_of(&key);
+	return found && found->untold;
+}
+
+/* The process that user space knows and that a process descends from, where it is remembered: its
+ * parent may be gone, and another one have adopted it. */
+static __always_inline void parent_of_record(struct header *header, const struct tracked_process *known,
+					     struct task_struct *parent)
+{
+	struct tracked_process *of_parent;
+
+	header->forked = 0;
+	if (known && known->forked) {
+		header->parent = known->executor;
+		header->forked = known->forked;
+		return;
+	}
+	key_of(&header->parent, parent);
+	of_parent = tracked_of(&header->parent);
+	if (of_parent && of_parent->forked) {
+		header->forked = of_parent->forked;
+		header->parent = of_parent->executor;
+	}
+}
+
+/* One process less has an executor. The last one ends what user space has to know of it. */
+static __always_inline void release(const struct process_key *executor, bool is_itself)
+{
+	u64 *number = bpf_map_lookup_elem(&executors, executor);
+	struct header header = {};
+
+	if (number) {
+		__sync_fetch_and_add(number, -1);
+		/* Of two that see that none is left, one deletes it. */
+		if ((s64)*(volatile u64 *)number > 0 || bpf_map_delete_elem(&executors, executor))
+			return;
+	} else if (!is_itself) {
+		return;
+	}
+	header.kind = KIND_EXIT;
+	header.time = bpf_ktime_get_boot_ns();
+	header.process = *executor;
+	if (bpf_ringbuf_output(&records, &header, sizeof(header), BPF_RB_NO_WAKEUP))
+		count(COUNTER_PROCESS_EVENTS_LOST);
+}
+
+/* User space was told of a process: it is an executor now. `before` is what was remembered of it; its
+ * start is 0 if that is nothing. */
+static __always_inline void track(const struct process_key *key, const struct tracked_process *before,
+				  u64 cgroup, bool of_pod)
+{
+	struct tracked_process value = {
+	    .start = key->start, .executor = *key, .home = before->home, .of_pod = of_pod};
+	u64 one = 1;
+
+	/* Also of another kubelet's that came into a pod of this one: the cgroup decides. */
+	if (!before->start || is_of_others(before->home))
+		value.home = cgroup;
+
+	if (bpf_map_update_elem(&tracked, &key->pid, &value, 0)) {
+		count(COUNTER_TRACK_FAILED);
+		return;
+	}
+	if (before->start && !before->forked)
+		return;
+	/* One that was forgotten and found again is counted already. */
+	bpf_map_update_elem(&executors, key, &one, BPF_NOEXIST);
+	if (before->start)
+		release(&before->executor, false);
+}
+
+/* A child of a process that is remembered is remembered too. */
+static __always_inline void track_fork(struct task_struct *parent, struct task_struct *child)
+{
+	struct tracked_process *known, value;
+	struct process_key key;
+	u64 *number;
+
+	key_of(&key, parent);
+	known = tracked_of(&key);
+	if (!known)
+		return;
+	value = *known;
+	key_of(&key, child);
+	value.start = key.start;
+	if (!value.forked)
+		value.forked = key.start;
+	if (bpf_map_update_elem(&tracked, &key.pid, &value, 0)) {
+		count(COUNTER_TRACK_FAILED);
+		return;
+	}
+	number = bpf_map_lookup_elem(&executors, &value.executor);
+	if (number)
+		__sync_fetch_and_add(number, 1);
+}
+
+/* A process ended. */
+static __always_inline void track_exit(struct task_struct *task)
+{
+	struct tracked_process *known, before;
+	struct process_key key;
+
+	key_of(&key, task);
+	known = tracked_of(&key);
+	if (!known)
+		return;
+	before = *known;
+	if (!bpf_map_delete_elem(&tracked, &key.pid))
+		release(&before.executor, !before.forked);
+}
+
+/* The record of what a process executed found no room in the ring. One that was not remembered is
+ * found by the next exec below it, too. */
+static __always_inline void mark_untold(const struct process_key *key)
+{
+	struct tracked_process *known = tracked_of(key);
+
+	if (known)
+		known->untold = 1;
 }
 
 static __always_inline u64 root_of(struct task_struct *task)
@@ -150,7 +297,7 @@ __noinline u32 is_outside(u64 task_address, u64 machine_root)
 {
 	struct task_struct *task = (void *)task_address;
 
-	if (!(append_cgroup(cgroup_of(task_address), SCRATCH_FOUND) & (CGROUP_OF_POD | CGROUP_TOO_DEEP)))
+	if (!flags_of_cgroup(task_address, cgroup_of(task_address)))
 		return 1;
 	return machine_root && root_of(task) == machine_root && !is_tracked_of_pod(task);
 }
@@ -197,7 +344,7 @@ __noinline u32 session_flags(u64 task_address, u64 cgroup, u64 machine_root)
 	if (!session || session != session_of(reaper))
 		return flags;
 	/* The first process of a whole machine is in no pod. */
-	if (reapers != cgroup && !(append_cgroup(reapers, SCRATCH_FOUND) & CGROUP_OF_POD))
+	if (reapers != cgroup && !(flags_of_cgroup((u64)reaper, reapers) & CGROUP_OF_POD))
 		return flags;
 	if (is_outside((u64)BPF_CORE_READ(reaper, real_parent), machine_root))
 		flags |= FLAG_INIT_SESSION;
@@ -206,10 +353,10 @@ __noinline u32 session_flags(u64 task_address, u64 cgroup, u64 machine_root)
 
 /*
  * What ancestors tell about a process that is executed: its root, whether the runtime brought it
- * in, its session. Leaves the way up in this CPU's walk: no parents where user space was told of the
- * process, or where it left the cgroups of its pod.
+ * in, its session. Leaves the way up in this CPU's walk: no parents where user space knows what the
+ * process descends from, or where it left the cgroups of its pod.
  */
-__noinline u32 ancestry(u64 task_address, u64 cgroup, u32 tracked_of_pod, u32 left)
+__noinline u32 ancestry(u64 task_address, u64 cgroup, u32 tracked_of_pod, u32 untold, u32 left)
 {
 	struct task_struct *task = (void *)task_address;
 	struct task_struct *ancestor = task;
@@ -239,13 +386,13 @@ __noinline u32 ancestry(u64 task_address, u64 cgroup, u32 tracked_of_pod, u32 le
 		return flags;
 	ancestor = BPF_CORE_READ(task, real_parent);
 	/* Nearly all: what a process of a pod started. */
-	if (tracked_of_pod && cgroup_of((u64)ancestor) == cgroup)
+	if (tracked_of_pod && !untold && cgroup_of((u64)ancestor) == cgroup)
 		return flags;
 	flags |= session_flags(task_address, cgroup, machine_root);
 	for (u32 step = 0; step <= PARENTS; step++) {
 		if (!ancestor)
 			break;
-		if (step == PARENTS || is_tracked_of_pod(ancestor)) {
+		if (step == PARENTS || is_told_of_pod(ancestor)) {
 			walk->of_pod = 1;
 			break;
 		}
@@ -268,6 +415,10 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	struct task_struct *task = (void *)task_address;
 	struct scratch *scratch = scratch_of_this_cpu(SCRATCH_FOUND);
 	u64 cgroup = cgroup_of(task_address);
+	u64 number = number_of_cgroup(task_address, cgroup);
+	u32 round = round_of_now();
+	struct tracked_process before = {};
+	struct tracked_process *known;
 	struct exec_header *header;
 	struct task_struct *leader;
 	struct process_key key;
@@ -277,18 +428,21 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 		return 0;
 	/* Asked first: it uses the same memory. */
 	flags = session_flags(task_address, cgroup, machine_root);
-	end = append_cgroup(cgroup, SCRATCH_FOUND);
-	if (!(end & CGROUP_OF_POD))
+	if (!(flags_of_cgroup(task_address, cgroup) & CGROUP_OF_POD))
 		return 0;
-	end &= CGROUP_LENGTH;
 	header = &scratch->header;
 	__builtin_memset(header, 0, sizeof(*header));
-	header->cgroup_len = end;
+	if (append_untold_cgroup(header, cgroup, number, round, SCRATCH_FOUND))
+		flags |= FLAG_CGROUP_PATH;
+	end = header->cgroup_len;
 	header->header.kind = KIND_FOUND;
 	header->header.time = bpf_ktime_get_boot_ns();
 	key_of(&key, task);
 	header->header.process = key;
-	key_of(&header->header.parent, BPF_CORE_READ(task, real_parent));
+	known = tracked_of(&key);
+	if (known)
+		before = *known;
+	parent_of_record(&header->header, &before, BPF_CORE_READ(task, real_parent));
 	header->mount_namespace = unique_id_of(BPF_CORE_READ(task, nsproxy, mnt_ns));
 	start = end;
 	end = append_path((u64)BPF_CORE_READ(task, mm, exe_file, f_path.mnt),
@@ -302,12 +456,14 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	end = append(scratch, end, (void *)leader + bpf_core_field_offset(struct task_struct, comm), 16);
 	header->filename_len = end - start;
 	header->header.flags = flags;
-	track(&key, true);
 	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)),
 			       BPF_RB_NO_WAKEUP)) {
-		untrack(&key);
 		count(COUNTER_PROCESS_EVENTS_LOST);
+		return 0;
 	}
+	track(&key, &before, number, true);
+	if (flags & FLAG_CGROUP_PATH)
+		path_is_told(number, round);
 	return 0;
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
 /*
- * Sees every program that starts in a pod, or that a process of a pod starts elsewhere, and the forks
- * and exits of the processes that did.
+ * Sees every program that starts in a pod, or that a process of a pod starts elsewhere, and the end of
+ * the processes that did. What they fork is remembered, and told by what it executes.
  *
  * Hooks: the scheduler's tracepoints by BTF (`tp_btf`, kernel 5.5 and later), which cost nothing
- * where nothing starts, unlike programs on system calls. A process outside of pods costs a walk
- * over its cgroup's path; one in a pod some microseconds more, and its parents as much once, if they
- * are older than these programs.
+ * where nothing starts, unlike programs on system calls. A process outside of pods costs a look at
+ * what is remembered of its cgroup; one in a pod some microseconds, and its parents as much once, if
+ * they are older than these programs.
  * When the ring is full a record is lost, and counted.
  */
 #include "kernel.h"
@@ -17,6 +17,8 @@
 
 #include "text.h"
 #include "ancestry.h"
+/* Made of record.h. */
+#include "record_offsets.h"
 
 #define OVERLAYFS_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
@@ -126,40 +128,54 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	/* The same task as a plain number, which the functions above take. */
 	u64 address = bpf_get_current_task();
 	u64 cgroup = cgroup_of(address);
+	u64 number = number_of_cgroup(address, cgroup);
+	u32 round = round_of_now();
 	struct scratch *scratch;
 	struct exec_header *header;
 	struct vfsmount *directory_mnt;
 	struct mnt_namespace *namespace;
+	struct tracked_process before = {};
 	struct tracked_process *known;
 	struct process_key key;
 	struct walk *walk;
 	u64 mnt, dentry, now;
 	u32 end, start, flags, left;
-	bool of_pod;
+	bool of_pod, below_parent;
 
 	key_of(&key, task);
 	known = tracked_of(&key);
-	of_pod = known && known->of_pod;
-	end = append_cgroup(cgroup, SCRATCH_EXEC);
-	left = !(end & CGROUP_OF_POD);
+	if (known)
+		before = *known;
+	of_pod = before.of_pod;
+	flags = flags_of_cgroup(address, cgroup);
+	left = !(flags & CGROUP_OF_POD);
 	if (left && !of_pod) {
-		if (end & CGROUP_TOO_DEEP)
+		if (flags & CGROUP_TOO_DEEP)
 			count(COUNTER_CGROUP_TOO_DEEP);
 		return 0;
 	}
-	end &= CGROUP_LENGTH;
+	/* Another kubelet's sensor is told. Descent from a pod of this one counts. */
+	if ((is_of_others(number) && !of_pod) || ((left || is_of_others(number)) && is_of_others(before.home))) {
+		count(COUNTER_EXECS);
+		count(COUNTER_EXECS_OF_OTHERS);
+		return 0;
+	}
 	scratch = scratch_of_this_cpu(SCRATCH_EXEC);
 	walk = walk_of_this_cpu();
 	if (!scratch || !walk)
 		return 0;
 	count(COUNTER_EXECS);
 	header = &scratch->header;
-	header->cgroup_len = end;
 	now = bpf_ktime_get_boot_ns();
-	flags = ancestry(address, cgroup, of_pod, left);
+	flags = ancestry(address, cgroup, of_pod, before.untold, left);
+	/* Its parent is on the way to the executor then, and is told of now. */
+	below_parent = before.untold && is_untold(BPF_CORE_READ(task, real_parent));
 	of_pod = tell_parents(walk->of_pod);
 	if (left)
 		flags |= FLAG_LEFT_POD_CGROUP;
+	if (append_untold_cgroup(header, cgroup, number, round, SCRATCH_EXEC))
+		flags |= FLAG_CGROUP_PATH;
+	end = header->cgroup_len;
 	if (flags & FLAG_ROOT_KNOWN ? flags & FLAG_OWN_ROOT : !(flags & FLAG_PARENT_OUTSIDE_CGROUP))
 		of_pod = true;
 	header->pod_namespaces[0] = 0;
@@ -171,7 +187,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	header->header.kind = KIND_EXEC;
 	header->header.time = now;
 	header->header.process = key;
-	key_of(&header->header.parent, BPF_CORE_READ(task, real_parent));
+	parent_of_record(&header->header, below_parent ? 0 : &before, BPF_CORE_READ(task, real_parent));
 	header->capabilities = capabilities_of(BPF_CORE_READ(task, cred));
 	header->uid = BPF_CORE_READ(task, cred, euid.val);
 	header->gid = BPF_CORE_READ(task, cred, egid.val);
@@ -211,37 +227,25 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		flags |= FLAG_WITHOUT_LOADER;
 	header->header.flags = flags;
 
-	track(&key, of_pod);
 	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)),
 			       wakeup_of_exec())) {
-		untrack(&key);
+		mark_untold(&key);
 		count(COUNTER_EXECS_LOST);
+	} else {
+		track(&key, &before, number, of_pod);
+		if (flags & FLAG_CGROUP_PATH)
+			path_is_told(number, round);
 	}
 	return 0;
 }
 
-/* sched_process_fork: a child of a process that is remembered is remembered too. */
+/* sched_process_fork: told by nothing, until the child executes something. */
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child)
 {
-	struct header header = {};
-	struct tracked_process *known;
-
 	/* A thread is no process. */
-	if (BPF_CORE_READ(child, pid) != BPF_CORE_READ(child, tgid))
-		return 0;
-	key_of(&header.parent, parent);
-	known = tracked_of(&header.parent);
-	if (!known)
-		return 0;
-	header.kind = KIND_FORK;
-	header.time = bpf_ktime_get_boot_ns();
-	key_of(&header.process, child);
-	track(&header.process, known->of_pod);
-	if (bpf_ringbuf_output(&records, &header, sizeof(header), BPF_RB_NO_WAKEUP)) {
-		untrack(&header.process);
-		count(COUNTER_PROCESS_EVENTS_LOST);
-	}
+	if (BPF_CORE_READ(child, pid) == BPF_CORE_READ(child, tgid))
+		track_fork(parent, child);
 	return 0;
 }
 
@@ -253,17 +257,8 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
-	struct header header = {};
-
-	if (BPF_CORE_READ(task, signal, live.counter) > 0)
-		return 0;
-	key_of(&header.process, task);
-	if (!tracked_of(&header.process) || bpf_map_delete_elem(&tracked, &header.process.pid))
-		return 0;
-	header.kind = KIND_EXIT;
-	header.time = bpf_ktime_get_boot_ns();
-	if (bpf_ringbuf_output(&records, &header, sizeof(header), BPF_RB_NO_WAKEUP))
-		count(COUNTER_PROCESS_EVENTS_LOST);
+	if (BPF_CORE_READ(task, signal, live.counter) <= 0)
+		track_exit(task);
 	return 0;
 }
 

@@ -36,6 +36,11 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_RINGBUF = 27,
 };
 
+/* Flag of bpf_map_update_elem. */
+enum {
+	BPF_NOEXIST = 1,
+};
+
 /* Flags of bpf_ringbuf_output. */
 enum {
 	BPF_RB_NO_WAKEUP = 1,
@@ -118,6 +123,7 @@ struct mm_struct {
 
 struct kernfs_node {
 	const char *name;
+	u64 id;
 };
 
 struct cgroup {

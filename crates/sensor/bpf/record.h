@@ -2,17 +2,20 @@
 /*
  * What the kernel side tells user space, byte for byte.
  *
- * Here: the layout that exec.bpf.c writes and src/kernel/record.rs reads. A record is a header and,
+ * Here: the layout that exec.bpf.c writes and src/kernel/record.rs reads, and the numbers of kinds,
+ * flags, sources and counters. This is their one definition: build.rs makes the constants of Rust of
+ * it, and assertions of each offset for both sides. A record is a header and,
  * for an exec and a found process, six texts: cgroup, path, filename, interpreter, working
  * directory, arguments.
- * Both sides assert the sizes. All numbers are in the machine's byte order.
+ * All numbers are in the machine's byte order.
  */
 #ifndef BAILIFF_RECORD_H
 #define BAILIFF_RECORD_H
 
 enum kind {
 	KIND_EXEC = 1,
-	KIND_FORK = 2,
+	/* A process that user space was told of ended, with its last thread, and no process is left that
+	 * was forked from it and executed nothing since. */
 	KIND_EXIT = 3,
 	/* A process of a pod of which nothing was told before, by an exec below it. Its filename is the
 	 * name that the task has; interpreter, directory and arguments are empty. Its own parents come
@@ -46,6 +49,8 @@ enum flag {
 	FLAG_DIRECTORY_CUT = 1 << 9,
 	/* The kernel mapped no dynamic loader beside the program: it is static, or a loader itself. */
 	FLAG_WITHOUT_LOADER = 1 << 10,
+	/* The path of the cgroup is in the record. Without it, it was in an earlier one. */
+	FLAG_CGROUP_PATH = 1 << 30,
 };
 
 /* Where the executable is; the numbers of `source`. */
@@ -86,7 +91,13 @@ struct header {
 	/* When it happened, in ns since boot, suspend included. */
 	unsigned long long time;
 	struct process_key process;
+	/* The process that this one, or the one that it was forked from, was forked from, and that user
+	 * space was told of; where it is not remembered, the parent that the kernel has. */
 	struct process_key parent;
+	/* When it was forked from `parent`, as its start; 0: `parent` is the one that the kernel has. */
+	unsigned long long forked;
+	/* A number that no other cgroup has or had since boot; 0 for an exit. */
+	unsigned long long cgroup;
 };
 
 struct exec_header {
@@ -119,19 +130,17 @@ struct exec_header {
 enum counter {
 	/* Execs that found no room in the ring. */
 	COUNTER_EXECS_LOST = 0,
-	/* Execs in pods that were reported or lost. */
+	/* Execs in pods, whether they were reported, lost or of another kubelet. */
 	COUNTER_EXECS = 1,
-	/* Processes that could not be remembered, so their forks are not seen. */
+	/* Processes that could not be remembered, so that what they fork is not known as theirs. */
 	COUNTER_TRACK_FAILED = 2,
-	/* Forks, exits and found processes that found no room in the ring. */
+	/* Exits and found processes that found no room in the ring. */
 	COUNTER_PROCESS_EVENTS_LOST = 3,
 	/* Execs in cgroups so deep that the pod can't be told, if there is one. */
 	COUNTER_CGROUP_TOO_DEEP = 4,
-	COUNTERS = 5,
+	/* Execs in pods of another kubelet, which are told to nobody. */
+	COUNTER_EXECS_OF_OTHERS = 5,
+	COUNTERS = 6,
 };
-
-_Static_assert(sizeof(struct process_key) == 16, "as in record.rs");
-_Static_assert(sizeof(struct header) == 48, "as in record.rs");
-_Static_assert(sizeof(struct exec_header) == 128, "as in record.rs");
 
 #endif

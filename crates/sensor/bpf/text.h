@@ -165,6 +165,107 @@ __noinline u32 append_cgroup(u64 node_address, u32 use)
 	return pod ? end | CGROUP_OF_POD : end;
 }
 
+/*
+ * What is remembered of a cgroup: no cgroup's path changes, but for the last part on v1, and then
+ * the first one counts.
+ */
+struct known_cgroup {
+	/* CGROUP_OF_POD or CGROUP_TOO_DEEP. */
+	u32 flags;
+	/* One more than the round in which a record had its path; 0: none had. */
+	u32 told;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, struct known_cgroup);
+} cgroups SEC(".maps");
+
+/* User space begins a new round, in which all paths are told again, before it forgets what it was
+ * told. A path is told until a record with it found room, and again when the kernel side forgot
+ * that, so that no loss leaves a cgroup without one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} path_round SEC(".maps");
+
+static __always_inline u32 round_of_now(void)
+{
+	u32 zero = 0;
+	volatile u32 *number = bpf_map_lookup_elem(&path_round, &zero);
+
+	return number ? *number : 0;
+}
+
+/* Cgroups of pods of other kubelets on the same kernel, as user space found by their paths. What is
+ * executed there is not told. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, u64);
+	__type(value, u32);
+} cgroups_of_others SEC(".maps");
+
+static __always_inline bool is_of_others(u64 number)
+{
+	return bpf_map_lookup_elem(&cgroups_of_others, &number);
+}
+
+/* The kernel numbers the cgroups of each hierarchy by themselves; those of v1 have this bit here. */
+#define CGROUP_OF_V1 (1ull << 63)
+
+/* The number of a task's cgroup, as cgroup_of has it. */
+static __always_inline u64 number_of_cgroup(u64 task_address, u64 node_address)
+{
+	struct task_struct *task = (void *)task_address;
+	struct kernfs_node *node = (void *)node_address;
+	u64 number = BPF_CORE_READ(node, id) & ~CGROUP_OF_V1;
+
+	return node == BPF_CORE_READ(task, cgroups, dfl_cgrp, kn) ? number : number | CGROUP_OF_V1;
+}
+
+/* Whether a task's cgroup is one of a pod, or too deep to tell. */
+__noinline u32 flags_of_cgroup(u64 task_address, u64 node_address)
+{
+	u64 number = number_of_cgroup(task_address, node_address);
+	struct known_cgroup *known = bpf_map_lookup_elem(&cgroups, &number);
+	struct known_cgroup found = {};
+
+	if (known)
+		return known->flags;
+	found.flags = append_cgroup(node_address, SCRATCH_FOUND) & (CGROUP_OF_POD | CGROUP_TOO_DEEP);
+	bpf_map_update_elem(&cgroups, &number, &found, 0);
+	return found.flags;
+}
+
+/* Puts the path of a cgroup at the beginning of the data, where it was not told in this round;
+ * whether it did. */
+static __always_inline bool append_untold_cgroup(struct exec_header *header, u64 node, u64 number, u32 round,
+						 u32 use)
+{
+	struct known_cgroup *known = bpf_map_lookup_elem(&cgroups, &number);
+
+	header->header.cgroup = number;
+	header->cgroup_len = 0;
+	if (known && known->told == round + 1)
+		return false;
+	header->cgroup_len = append_cgroup(node, use) & CGROUP_LENGTH;
+	return true;
+}
+
+/* A record with the path of a cgroup found room. */
+static __always_inline void path_is_told(u64 number, u32 round)
+{
+	struct known_cgroup *known = bpf_map_lookup_elem(&cgroups, &number);
+
+	if (known)
+		known->told = round + 1;
+}
+
 static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 {
 	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);

@@ -1,8 +1,10 @@
 //! What the kernel tells.
 //!
-//! Here: the BPF programs' loader, the thread that reads their records. Not here: who a process belongs to (`process`).
+//! Here: the BPF programs' loader, the thread that reads their records, paths of cgroups. Not here: who a process belongs to (`process`).
 //! Invariant: all bytes that come are read or counted, and nothing else is trusted.
 
+mod cgroups;
+mod definition;
 pub(crate) mod loader;
 pub(crate) mod reader;
 pub(crate) mod record;

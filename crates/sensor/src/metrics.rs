@@ -277,12 +277,12 @@ impl Metrics {
         );
         registry.register(
             "untracked_processes",
-            "Processes that the BPF programs could not track, so that their forks are not observed",
+            "Processes that the BPF programs could not track, so that their children are not known as theirs",
             self.untracked_processes.clone(),
         );
         registry.register(
             "lost_process_events",
-            "Forks and exits of pods' processes that were lost because the ring buffer was full",
+            "Exits of pods' processes, and processes that were found running, that were lost because the ring buffer was full",
             self.process_events_lost.clone(),
         );
     }
@@ -306,7 +306,14 @@ impl Metrics {
     }
 
     pub(crate) fn skipped(&self, reason: Skipped) {
-        self.skipped.get_or_create(&SkippedLabels { reason }).inc();
+        self.skipped_by(reason, 1);
+    }
+
+    pub(crate) fn skipped_by(&self, reason: Skipped, count: u64) {
+        let family = &self.skipped;
+        family
+            .get_or_create(&SkippedLabels { reason })
+            .inc_by(count);
     }
 
     pub(crate) fn found(&self, type_: IncidentType, severity: Severity) {

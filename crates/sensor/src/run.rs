@@ -195,7 +195,7 @@ async fn follow(
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let pulse = health.register_loop("watching", LONGEST);
-    let (ring, attached) = records.into_parts();
+    let (ring, mut attached) = records.into_parts();
     let mut batches = reader::read(ring).map_err(Error::Reader)?;
     let mine = Some(format!("spec.nodeName={}", config.node_name));
     let pods_of_node = ListWatch::new("/api/v1/pods", mine);
@@ -256,6 +256,9 @@ async fn follow(
             batch = batches.recv() => {
                 take(batch.ok_or(Error::ReaderEnded)??, &mut state, &pulse).await;
             }
+        }
+        for cgroup in state.take_cgroups_of_others() {
+            attached.ignore(cgroup)?;
         }
         if lists.are_due(state.take_must_list(), Instant::now()) {
             namespaces = all_namespaces.stream(client.clone());

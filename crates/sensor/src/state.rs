@@ -103,6 +103,8 @@ pub(crate) struct State {
     tree: ProcessTree,
     /// The pod of each mount namespace, by the first process that had it.
     pod_by_mount_namespace: HashMap<u64, String>,
+    /// Cgroups of other kubelets' pods, of which the kernel side has to tell nothing more.
+    cgroups_of_others: HashSet<u64>,
     sandboxes: Sandboxes,
     /// Since when no event was missed, in ns since boot.
     attached: u64,
@@ -150,6 +152,7 @@ impl State {
             queue_full: None,
             tree: ProcessTree::default(),
             pod_by_mount_namespace: HashMap::new(),
+            cgroups_of_others: HashSet::new(),
             sandboxes: Sandboxes::default(),
             attached,
             pending: PendingQueue::default(),
@@ -176,7 +179,6 @@ impl State {
 
     pub(crate) async fn event(&mut self, event: Event) {
         match event {
-            Event::Fork { parent, child } => self.tree.fork(parent, child),
             Event::Exit(process) => self.tree.exit(process),
             Event::Found(found) => self.found(&found),
             Event::Exec(exec) => self.exec(*exec).await,
@@ -207,12 +209,17 @@ impl State {
             self.kubelet_cgroup = Some(identity.kubelet.clone());
             self.nothing_seen = false;
         }
-        // A pod of another kubelet on the same kernel: its own sensor looks after it.
-        if self
-            .kubelet_cgroup
-            .as_ref()
-            .is_some_and(|own| *own != identity.kubelet)
+        // A pod of another kubelet on the same kernel: its own sensor looks after it. What comes there from a pod of
+        // this one is that pod's.
+        if let Some(own) = &self.kubelet_cgroup
+            && *own != identity.kubelet
+            && known
+                .as_ref()
+                .is_none_or(|place| place.identity.kubelet != *own)
         {
+            if !exec.left_pod_cgroup {
+                self.cgroups_of_others.insert(exec.cgroup_number);
+            }
             return self.metrics.skipped(Skipped::OtherNode);
         }
         let known_pod = known.as_ref().map(|place| place.identity.pod_uid.as_str());
@@ -247,6 +254,11 @@ impl State {
                 .unwrap_or(Timestamp::MAX),
         };
         self.try_evaluate(waiting, Timestamp::now(), None).await;
+    }
+
+    /// Cgroups of which the kernel side has to tell nothing more.
+    pub(crate) fn take_cgroups_of_others(&mut self) -> HashSet<u64> {
+        std::mem::take(&mut self.cgroups_of_others)
     }
 
     /// Where the line of a process began that is executed.
@@ -524,7 +536,7 @@ impl State {
         if lost > 0 || process_events_lost > 0 {
             tracing::warn!(
                 execs = lost,
-                forks_and_exits = process_events_lost,
+                exits = process_events_lost,
                 "events of the kernel were lost: the ring was full"
             );
         }
@@ -539,6 +551,11 @@ impl State {
         metrics
             .execs
             .inc_by(counters.execs.saturating_sub(before.execs));
+        let others = counters.execs_of_others;
+        metrics.skipped_by(
+            Skipped::OtherNode,
+            others.saturating_sub(before.execs_of_others),
+        );
         metrics
             .untracked_processes
             .inc_by(counters.not_tracked.saturating_sub(before.not_tracked));

@@ -47,7 +47,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("e2e", &["api", "testbed"]),
     (
         "bench",
-        &["api", "cel", "kube", "scan", "testbed", "webhook"],
+        &["api", "cel", "kube", "scan", "sensor", "testbed", "webhook"],
     ),
 ];
 

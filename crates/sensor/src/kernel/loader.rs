@@ -8,9 +8,11 @@ mod btf;
 mod permissions;
 
 use crate::coverage::with_sources;
+use crate::kernel::cgroups::Cgroups;
+use crate::kernel::definition::counter;
 use crate::kernel::record::{DecodeError, Event, decode};
 use crate::kernel::refusal::Refusal;
-use aya::maps::{Array, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -76,10 +78,12 @@ pub struct Counters {
     pub execs: u64,
     /// Processes that could not be remembered.
     pub not_tracked: u64,
-    /// Forks and exits of pods' processes, and found ones, that found no room in the ring.
+    /// Exits of pods' processes, and found ones, that found no room in the ring.
     pub process_events_lost: u64,
     /// Execs in cgroups so deep that it can't be told whether they are of a pod.
     pub cgroup_too_deep: u64,
+    /// Execs in pods of other kubelets, of which there is no record.
+    pub execs_of_others: u64,
 }
 
 /// The programs, attached for as long as this lives, and their records.
@@ -131,15 +135,19 @@ impl Records {
             },
         };
         let mut map = |name| programs.take_map(name).ok_or(LoadError::Map(name));
-        let (records, asleep, counters): (Map, Map, Map) =
-            (map("records")?, map("asleep")?, map("counters")?);
+        let (records, asleep, path_round) = (map("records")?, map("asleep")?, map("path_round")?);
+        let (counters, others): (Map, Map) = (map("counters")?, map("cgroups_of_others")?);
         Ok(Self {
             ring: Ring {
                 records: RingBuf::try_from(records).or(Err(LoadError::Map("records")))?,
                 asleep: Array::try_from(asleep).or(Err(LoadError::Map("asleep")))?,
+                path_round: Array::try_from(path_round).or(Err(LoadError::Map("path_round")))?,
+                round: 0,
+                cgroups: Cgroups::default(),
             },
             attached: Attached {
                 counters: PerCpuArray::try_from(counters).or(Err(LoadError::Map("counters")))?,
+                others: HashMap::try_from(others).or(Err(LoadError::Map("cgroups_of_others")))?,
                 since: since_boot(),
                 _programs: programs,
             },
@@ -174,6 +182,15 @@ impl Records {
         self.attached.counters()
     }
 
+    /// What is executed in a cgroup, by its number, is told no more, unless it descends from another pod: the cgroup is
+    /// one of a pod of another kubelet.
+    ///
+    /// # Errors
+    /// When the map can't be written.
+    pub fn ignore(&mut self, cgroup: u64) -> Result<(), LoadError> {
+        self.attached.ignore(cgroup)
+    }
+
     /// The ring for who reads it, and the rest.
     pub(crate) fn into_parts(self) -> (Ring, Attached) {
         (self.ring, self.attached)
@@ -192,15 +209,35 @@ pub(crate) struct Ring {
     records: RingBuf<MapData>,
     /// Tells the programs whether to wake who reads.
     asleep: Array<MapData, u32>,
+    /// Tells the programs to tell all paths again.
+    path_round: Array<MapData, u32>,
+    round: u32,
+    cgroups: Cgroups,
 }
 
 impl Ring {
     /// The next record that is there now.
     pub(crate) fn next(&mut self) -> Option<Record> {
-        self.records.next().map(|bytes| Record {
-            event: decode(&bytes),
+        let bytes = self.records.next()?;
+        let record = Record {
+            event: decode(&bytes, &mut self.cgroups),
             bytes: bytes.len(),
-        })
+        };
+        drop(bytes);
+        if self.cgroups.is_full() || matches!(record.event, Err(DecodeError::Cgroup(_))) {
+            self.begin_round();
+        }
+        Some(record)
+    }
+
+    /// Makes room for paths of cgroups. Where the programs cannot be told, records without a path are errors, which are
+    /// counted, until they can.
+    fn begin_round(&mut self) {
+        self.round = self.round.wrapping_add(1);
+        if let Err(error) = self.path_round.set(0, self.round, 0) {
+            tracing::warn!(%error, "the BPF programs cannot be asked for paths of cgroups");
+        }
+        self.cgroups.begin_round();
     }
 
     /// Sleeps until there may be a record, at most this long. A program that looked whether somebody sleeps just before
@@ -227,11 +264,18 @@ impl Ring {
 /// The programs, attached for as long as this lives.
 pub(crate) struct Attached {
     counters: PerCpuArray<MapData, u64>,
+    others: HashMap<MapData, u64, u32>,
     since: u64,
     _programs: Ebpf,
 }
 
 impl Attached {
+    /// What is executed in a cgroup is told no more, unless it descends from another pod.
+    pub(crate) fn ignore(&mut self, cgroup: u64) -> Result<(), LoadError> {
+        let told = self.others.insert(cgroup, 1, 0);
+        told.or(Err(LoadError::Map("cgroups_of_others")))
+    }
+
     /// What the kernel counted since the programs were loaded.
     pub(crate) fn counters(&self) -> Result<Counters, LoadError> {
         let sum = |index| {
@@ -242,11 +286,12 @@ impl Attached {
             Ok(values.iter().sum())
         };
         Ok(Counters {
-            execs_lost: sum(0)?,
-            execs: sum(1)?,
-            not_tracked: sum(2)?,
-            process_events_lost: sum(3)?,
-            cgroup_too_deep: sum(4)?,
+            execs_lost: sum(counter::EXECS_LOST)?,
+            execs: sum(counter::EXECS)?,
+            not_tracked: sum(counter::TRACK_FAILED)?,
+            process_events_lost: sum(counter::PROCESS_EVENTS_LOST)?,
+            cgroup_too_deep: sum(counter::CGROUP_TOO_DEEP)?,
+            execs_of_others: sum(counter::EXECS_OF_OTHERS)?,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! From the kernel's bytes to values.
 //!
-//! Here: the layout of `bpf/record.h`, read with every bound checked. Not here: where bytes come
-//! from (`loader`) and what they mean (`process`).
+//! Here: records by the layout of `bpf/record.h`, read with every bound checked. Not here: that layout (`definition`),
+//! where bytes come from (`loader`) and what they mean (`process`).
 //! Invariant: no bytes can make this panic; a record that is cut short or of an unknown kind is
 //! an error, and is counted.
 #![warn(
@@ -12,6 +12,8 @@
     clippy::string_slice
 )]
 
+use crate::kernel::cgroups::Cgroups;
+use crate::kernel::definition::{exec_header, flag, header, kind, process_key, source};
 use bailiff_api::ExecutableSource;
 
 /// A process: its number in the first PID namespace and its start, in ns since boot. The start
@@ -29,14 +31,8 @@ pub struct ProcessKey {
 pub enum Event {
     /// A process of a pod runs a new program.
     Exec(Box<Exec>),
-    /// A process of a pod made another.
-    Fork {
-        /// The one that made it.
-        parent: ProcessKey,
-        /// The new one.
-        child: ProcessKey,
-    },
-    /// A process of a pod ended, with its last thread.
+    /// A process of a pod that was told of ended, with its last thread, and no process is left that was forked from it
+    /// and executed nothing since.
     Exit(ProcessKey),
     /// A process of a pod that runs already, and of which nothing was told: it is older than the
     /// sensor, or its record was lost. Its parents come first, as far as they are of the pod.
@@ -48,8 +44,10 @@ pub enum Event {
 pub struct Found {
     /// The process.
     pub process: ProcessKey,
-    /// Its parent.
+    /// Its parent, as that of an exec.
     pub parent: ProcessKey,
+    /// When it was forked from `parent`, as that of an exec.
+    pub forked: Option<u64>,
     /// Number of the mount namespace, as an exec has it.
     pub mount_namespace: u64,
     /// The path of the cgroup.
@@ -74,8 +72,12 @@ pub struct Exec {
     pub time: u64,
     /// The process.
     pub process: ProcessKey,
-    /// Its parent.
+    /// The process of the pod that it descends from, and that executed something last; where that was not seen, the
+    /// parent that it has now.
     pub parent: ProcessKey,
+    /// When it, or the process that it was forked from, was forked from `parent`, in ns since boot. Absent: `parent` is
+    /// the one that it has now, which may have adopted it.
+    pub forked: Option<u64>,
     /// Effective capabilities, a bit for each.
     pub capabilities: u64,
     /// Effective user, as the node sees it.
@@ -91,6 +93,8 @@ pub struct Exec {
     pub pod_namespaces: [u64; 3],
     /// The path of the cgroup.
     pub cgroup: String,
+    /// Its number, which no other has or had; that of the kernel, and the highest bit for a hierarchy of version 1.
+    pub cgroup_number: u64,
     /// Whether it is none of a pod, though the process descends from one that was in a pod's.
     pub left_pod_cgroup: bool,
     /// The executable, as its container sees it; begins with `…/` when it was cut.
@@ -138,78 +142,79 @@ pub enum DecodeError {
     /// A kind that this version does not know.
     #[error("a record of the kernel has the unknown kind {0}")]
     Kind(u32),
+    /// The path of its cgroup is in no record.
+    #[error("a record of the kernel is about cgroup {0:#x}, whose path is in no record")]
+    Cgroup(u64),
 }
 
-/// Bits of `flags` in `record.h`.
-mod flag {
-    pub(super) const ARGS_CUT: u32 = 1 << 0;
-    pub(super) const PATH_CUT: u32 = 1 << 1;
-    pub(super) const OWN_ROOT: u32 = 1 << 2;
-    pub(super) const INIT_SESSION: u32 = 1 << 3;
-    pub(super) const PARENT_OUTSIDE_CGROUP: u32 = 1 << 4;
-    pub(super) const OWN_PID_NAMESPACE: u32 = 1 << 5;
-    pub(super) const LEFT_POD_CGROUP: u32 = 1 << 6;
-    pub(super) const ROOT_KNOWN: u32 = 1 << 7;
-    pub(super) const ARGS_UNREADABLE: u32 = 1 << 8;
-    pub(super) const DIRECTORY_CUT: u32 = 1 << 9;
-    pub(super) const WITHOUT_LOADER: u32 = 1 << 10;
+/// The structure that a record begins with.
+struct Fixed<'a>(&'a [u8]);
+
+impl Fixed<'_> {
+    fn u32(&self, at: usize) -> Result<u32, DecodeError> {
+        let bytes = self.0.get(at..).and_then(<[u8]>::first_chunk);
+        bytes
+            .map(|bytes| u32::from_ne_bytes(*bytes))
+            .ok_or(DecodeError::Short)
+    }
+
+    fn u64(&self, at: usize) -> Result<u64, DecodeError> {
+        let bytes = self.0.get(at..).and_then(<[u8]>::first_chunk);
+        bytes
+            .map(|bytes| u64::from_ne_bytes(*bytes))
+            .ok_or(DecodeError::Short)
+    }
+
+    fn key(&self, at: usize) -> Result<ProcessKey, DecodeError> {
+        Ok(ProcessKey {
+            pid: self.u32(at.saturating_add(process_key::PID))?,
+            start: self.u64(at.saturating_add(process_key::START))?,
+        })
+    }
 }
 
-/// Reads numbers one after the other.
-struct Reader<'a>(&'a [u8]);
+/// The texts after it, one after the other.
+struct Texts<'a>(&'a [u8]);
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
+impl<'a> Texts<'a> {
+    fn next(&mut self, length: u32) -> Result<&'a [u8], DecodeError> {
+        let length = usize::try_from(length).or(Err(DecodeError::Short))?;
         let (taken, rest) = self.0.split_at_checked(length).ok_or(DecodeError::Short)?;
         self.0 = rest;
         Ok(taken)
     }
-
-    fn u32(&mut self) -> Result<u32, DecodeError> {
-        self.take(4)?
-            .try_into()
-            .map(u32::from_ne_bytes)
-            .or(Err(DecodeError::Short))
-    }
-
-    fn u64(&mut self) -> Result<u64, DecodeError> {
-        self.take(8)?
-            .try_into()
-            .map(u64::from_ne_bytes)
-            .or(Err(DecodeError::Short))
-    }
-
-    fn key(&mut self) -> Result<ProcessKey, DecodeError> {
-        let pid = self.u32()?;
-        self.u32()?;
-        Ok(ProcessKey {
-            pid,
-            start: self.u64()?,
-        })
-    }
-
-    fn text(&mut self, length: u32) -> Result<&'a [u8], DecodeError> {
-        self.take(usize::try_from(length).or(Err(DecodeError::Short))?)
-    }
 }
 
-/// Decodes a record.
+/// What all records begin with.
+struct Header {
+    flags: u32,
+    time: u64,
+    process: ProcessKey,
+    parent: ProcessKey,
+    forked: Option<u64>,
+    cgroup: u64,
+}
+
+/// Decodes a record; the path of its cgroup is in it, or was in an earlier one.
 ///
 /// # Errors
-/// When it is cut short or of an unknown kind.
-pub(crate) fn decode(bytes: &[u8]) -> Result<Event, DecodeError> {
-    let mut reader = Reader(bytes);
-    let (kind, flags) = (reader.u32()?, reader.u32()?);
-    let (time, process, parent) = (reader.u64()?, reader.key()?, reader.key()?);
-    match kind {
-        1 => exec(reader, flags, time, process, parent).map(|exec| Event::Exec(Box::new(exec))),
-        2 => Ok(Event::Fork {
-            parent,
-            child: process,
-        }),
-        3 => Ok(Event::Exit(process)),
-        4 => exec(reader, flags, time, process, parent)
-            .map(|exec| Event::Found(Box::new(found(exec)))),
+/// When it is cut short or of an unknown kind, and when no record had the path of its cgroup.
+pub(crate) fn decode(bytes: &[u8], cgroups: &mut Cgroups) -> Result<Event, DecodeError> {
+    let fixed = Fixed(bytes);
+    let header = Header {
+        flags: fixed.u32(header::FLAGS)?,
+        time: fixed.u64(header::TIME)?,
+        process: fixed.key(header::PROCESS)?,
+        parent: fixed.key(header::PARENT)?,
+        forked: Some(fixed.u64(header::FORKED)?).filter(|time| *time != 0),
+        cgroup: fixed.u64(header::CGROUP)?,
+    };
+    match fixed.u32(header::KIND)? {
+        kind::EXEC => exec(bytes, &header, cgroups).map(|exec| Event::Exec(Box::new(exec))),
+        kind::EXIT => Ok(Event::Exit(header.process)),
+        kind::FOUND => {
+            exec(bytes, &header, cgroups).map(|exec| Event::Found(Box::new(found(exec))))
+        }
         other => Err(DecodeError::Kind(other)),
     }
 }
@@ -219,6 +224,7 @@ fn found(exec: Exec) -> Found {
     Found {
         process: exec.process,
         parent: exec.parent,
+        forked: exec.forked,
         mount_namespace: exec.mount_namespace,
         cgroup: exec.cgroup,
         executable: exec.executable,
@@ -227,52 +233,48 @@ fn found(exec: Exec) -> Found {
     }
 }
 
-fn exec(
-    mut reader: Reader<'_>,
-    flags: u32,
-    time: u64,
-    process: ProcessKey,
-    parent: ProcessKey,
-) -> Result<Exec, DecodeError> {
-    let set = |bit: u32| flags & bit != 0;
-    let capabilities = reader.u64()?;
-    let mount_namespace = reader.u64()?;
-    let pod_namespaces = [reader.u64()?, reader.u64()?, reader.u64()?];
-    let (uid, gid, source) = (reader.u32()?, reader.u32()?, reader.u32()?);
-    let (path, cgroup, filename, interp, args, directory) = (
-        reader.u32()?,
-        reader.u32()?,
-        reader.u32()?,
-        reader.u32()?,
-        reader.u32()?,
-        reader.u32()?,
-    );
-    reader.u32()?;
-    let cgroup = path_of(reader.text(cgroup)?, false);
-    let executable = reader.text(path)?;
-    let filename = text_of(reader.text(filename)?);
-    let interp = text_of(reader.text(interp)?);
-    let directory = reader.text(directory)?;
-    let args = args_of(reader.text(args)?);
-    let source = match source {
-        1 => ExecutableSource::Image,
-        2 => ExecutableSource::ImageModified,
-        3 => ExecutableSource::WritableLayer,
-        4 => ExecutableSource::Volume,
-        5 => ExecutableSource::Memory,
+fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, DecodeError> {
+    let set = |bit: u32| header.flags & bit != 0;
+    let halves = bytes.split_at_checked(exec_header::SIZE);
+    let (fixed, texts) = halves.ok_or(DecodeError::Short)?;
+    let (fixed, mut texts) = (Fixed(fixed), Texts(texts));
+    let namespace = |index: usize| {
+        let at = index.saturating_mul(size_of::<u64>());
+        fixed.u64(exec_header::POD_NAMESPACES.saturating_add(at))
+    };
+    let mut text = |length_at| texts.next(fixed.u32(length_at)?);
+    let cgroup = text(exec_header::CGROUP_LEN)?;
+    let executable = text(exec_header::PATH_LEN)?;
+    let filename = text_of(text(exec_header::FILENAME_LEN)?);
+    let interp = text_of(text(exec_header::INTERP_LEN)?);
+    let directory = text(exec_header::DIRECTORY_LEN)?;
+    let args = args_of(text(exec_header::ARGS_LEN)?);
+    if set(flag::CGROUP_PATH) {
+        cgroups.is_told(header.cgroup, &path_of(cgroup, false));
+    }
+    let cgroup = cgroups.path(header.cgroup);
+    let cgroup = cgroup.ok_or(DecodeError::Cgroup(header.cgroup))?;
+    let source = match fixed.u32(exec_header::SOURCE)? {
+        source::IMAGE => ExecutableSource::Image,
+        source::IMAGE_MODIFIED => ExecutableSource::ImageModified,
+        source::WRITABLE_LAYER => ExecutableSource::WritableLayer,
+        source::VOLUME => ExecutableSource::Volume,
+        source::MEMORY => ExecutableSource::Memory,
         _ => ExecutableSource::Unknown,
     };
     Ok(Exec {
-        time,
-        process,
-        parent,
-        capabilities,
-        uid,
-        gid,
+        time: header.time,
+        process: header.process,
+        parent: header.parent,
+        forked: header.forked,
+        capabilities: fixed.u64(exec_header::CAPABILITIES)?,
+        uid: fixed.u32(exec_header::UID)?,
+        gid: fixed.u32(exec_header::GID)?,
         source,
-        mount_namespace,
-        pod_namespaces,
-        cgroup,
+        mount_namespace: fixed.u64(exec_header::MOUNT_NAMESPACE)?,
+        pod_namespaces: [namespace(0)?, namespace(1)?, namespace(2)?],
+        cgroup: cgroup.to_string(),
+        cgroup_number: header.cgroup,
         left_pod_cgroup: set(flag::LEFT_POD_CGROUP),
         executable: if source == ExecutableSource::Memory {
             text_of(executable)

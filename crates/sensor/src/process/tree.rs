@@ -1,7 +1,7 @@
 //! Who descends from whom, and where each process comes from.
 //!
-//! Here: forks, execs and exits of the processes of pods, and those that ran already. Not here: who
-//! they belong to.
+//! Here: execs and exits of the processes of pods, and those that ran already. What is forked is remembered by the
+//! kernel side, which names the process of this tree that it descends from. Not here: who they belong to.
 //! Invariant: memory is bounded by [`CAPACITY`] processes with [`ANCESTORS_LIMIT`] ancestors each, and
 //! by [`LIMIT_BYTES`]; of the pod that takes most, who was not heard of for the longest time makes
 //! room (`tree/order`); a process whose start was not seen
@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const CAPACITY: usize = 32_768;
 /// Most bytes of them, as if each had ancestors of its own.
 const LIMIT_BYTES: usize = 24 << 20;
+/// Most programs of a process that are remembered besides the one that it runs: its first and its last ones.
+const EARLIER_LIMIT: usize = 4;
 
 /// A program as a process runs it, as far as it matters to its descendants.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,9 +105,19 @@ pub(crate) struct Lineage {
 struct Known {
     place: Arc<Place>,
     lineage: Lineage,
-    summary: Arc<ExecSummary>,
+    program: Program,
+    /// What it ran before, oldest first: what was forked then descends from that.
+    earlier: Vec<Program>,
     /// Its place in `ProcessTree::order`.
     touched: u64,
+}
+
+/// A program of a process.
+#[derive(Clone, Debug)]
+struct Program {
+    /// Since when it runs, in ns since boot.
+    since: u64,
+    summary: Arc<ExecSummary>,
 }
 
 impl ExecSummary {
@@ -127,14 +139,26 @@ impl Known {
     /// About how many bytes of memory it takes.
     fn bytes(&self) -> usize {
         let ancestors = self.lineage.ancestors.iter();
+        let earlier = self.earlier.iter().map(|program| &program.summary);
         ancestors
-            .chain([&self.summary])
+            .chain(earlier)
+            .chain([&self.program.summary])
             .map(|summary| summary.bytes())
             .fold(320, usize::saturating_add)
     }
 
-    /// What its children begin with.
-    fn for_child(&self) -> Lineage {
+    /// What it ran when a child was forked; absent: a child whose fork was not seen, which is taken for one of now.
+    fn program_at(&self, forked: Option<u64>) -> &Program {
+        let Some(forked) = forked.filter(|forked| *forked < self.program.since) else {
+            return &self.program;
+        };
+        let mut earlier = self.earlier.iter().rev();
+        let then = earlier.find(|program| program.since <= forked);
+        then.or(self.earlier.first()).unwrap_or(&self.program)
+    }
+
+    /// What a child begins with.
+    fn for_child(&self, forked: Option<u64>) -> Lineage {
         let mut ancestors = Vec::with_capacity(
             self.lineage
                 .ancestors
@@ -142,7 +166,7 @@ impl Known {
                 .saturating_add(1)
                 .min(ANCESTORS_LIMIT),
         );
-        ancestors.push(Arc::clone(&self.summary));
+        ancestors.push(Arc::clone(&self.program_at(forked).summary));
         let further = self.lineage.ancestors.iter();
         ancestors.extend(further.take(ANCESTORS_LIMIT - 1).cloned());
         Lineage {
@@ -152,7 +176,7 @@ impl Known {
     }
 }
 
-/// Every process of a pod that was seen to start or to run a program, or found running.
+/// Every process of a pod that was seen to run a program, or found running.
 #[derive(Debug, Default)]
 pub(crate) struct ProcessTree {
     known: HashMap<ProcessKey, Known>,
@@ -163,23 +187,15 @@ pub(crate) struct ProcessTree {
 }
 
 impl ProcessTree {
-    /// A process made another: it inherits what is known.
-    pub(crate) fn fork(&mut self, parent: ProcessKey, child: ProcessKey) {
+    /// Something that descends from a process is executed: that process lives, or others descend from it, and its place
+    /// among the oldest is not deserved.
+    fn heard_of(&mut self, process: ProcessKey) {
         let touched = self.touch();
-        let Some(known) = self.known.get_mut(&parent) else {
-            return;
-        };
-        let inherited = Known {
-            place: Arc::clone(&known.place),
-            lineage: known.for_child(),
-            summary: Arc::clone(&known.summary),
-            touched: 0,
-        };
-        // A process that forks lives; its place among the oldest is not deserved.
-        let bytes = self.order.remove(known.pod(), known.touched);
-        self.order.insert(known.pod(), touched, parent, bytes);
-        known.touched = touched;
-        self.insert(child, inherited);
+        if let Some(known) = self.known.get_mut(&process) {
+            let bytes = self.order.remove(known.pod(), known.touched);
+            self.order.insert(known.pod(), touched, process, bytes);
+            known.touched = touched;
+        }
     }
 
     /// Where the line of a process began, from itself or else from its parent. None: it was not
@@ -205,45 +221,67 @@ impl ProcessTree {
             // One that joined a container from outside has ancestors elsewhere, if any.
             Some(known) if !outside || !known.lineage.start.is_unknown() => known.lineage.clone(),
             _ => match self.known.get(&exec.parent) {
-                // Its fork was lost, or happened before the parent was remembered.
-                Some(parent) if !outside => parent.for_child(),
+                // One that descends from a process of the pod may have been adopted by one outside.
+                Some(parent)
+                    if !outside || exec.forked.is_some() && !parent.lineage.start.is_unknown() =>
+                {
+                    parent.for_child(exec.forked)
+                }
                 _ => Lineage {
                     start: OriginCell::of(exec, older),
                     ancestors: Vec::new(),
                 },
             },
         };
+        self.heard_of(exec.parent);
+        let program = Program {
+            since: exec.time,
+            summary,
+        };
+        self.runs(exec.process, place, lineage.clone(), program);
+        lineage
+    }
+
+    /// A process runs a program from now on.
+    fn runs(&mut self, process: ProcessKey, place: Arc<Place>, lineage: Lineage, program: Program) {
+        let mut earlier = Vec::new();
+        if let Some(before) = self.known.get_mut(&process) {
+            earlier = std::mem::take(&mut before.earlier);
+            earlier.push(before.program.clone());
+            if earlier.len() > EARLIER_LIMIT {
+                earlier.remove(1);
+            }
+        }
         let known = Known {
             place,
-            lineage: lineage.clone(),
-            summary,
+            lineage,
+            program,
+            earlier,
             touched: 0,
         };
-        self.insert(exec.process, known);
-        lineage
+        self.insert(process, known);
     }
 
     /// A process runs already. What it came by was not seen; its parents were told of before.
     pub(crate) fn found(&mut self, place: Arc<Place>, found: &Found, summary: Arc<ExecSummary>) {
+        let mut since = 0;
         let lineage = match self.known.get(&found.process) {
             // The kernel side forgot it. What is known says more, but for a newer program.
-            Some(known) if known.summary.executable == summary.executable => return,
-            Some(known) => known.lineage.clone(),
+            Some(known) if known.program.summary.executable == summary.executable => return,
+            Some(known) => {
+                since = known.program.since.saturating_add(1);
+                known.lineage.clone()
+            }
             None => match self.known.get(&found.parent) {
-                Some(parent) => parent.for_child(),
+                Some(parent) => parent.for_child(found.forked),
                 None => Lineage {
                     start: OriginCell::of_session(found.init_session),
                     ancestors: Vec::new(),
                 },
             },
         };
-        let known = Known {
-            place,
-            lineage,
-            summary,
-            touched: 0,
-        };
-        self.insert(found.process, known);
+        let program = Program { since, summary };
+        self.runs(found.process, place, lineage, program);
     }
 
     /// A process ended. Its descendants keep what they know of it.

@@ -66,11 +66,6 @@ impl Sensor {
         self.state.event(Event::Exec(Box::new(exec))).await;
     }
 
-    async fn fork(&mut self, parent: u32, child: u32) {
-        let (parent, child) = (key(parent), key(child));
-        self.state.event(Event::Fork { parent, child }).await;
-    }
-
     /// The pod is there, or its containers have this status.
     async fn pod(&mut self, pod: serde_json::Value) {
         self.state.pod(Ok(Watched::Applied(bytes(&pod)))).await;
@@ -336,10 +331,9 @@ async fn only_a_runtime_is_skipped() {
     // What a container's process runs on the machine's root, or far below others, is not that.
     sensor.exec(exec(20, "a")).await;
     sensor.exec(went(20, 0, Root::Machine)).await;
-    sensor.fork(20, 21).await;
     sensor.exec(went(21, 20, Root::Machine)).await;
     sensor.exec(went(22, 20, Root::Unknown)).await;
-    // Its fork was lost with those of all its ancestors, and yet it is none that joined.
+    // None of its ancestors is known, and yet it is none that joined.
     sensor
         .exec(Exec {
             mount_namespace: u64::from(b'a'),
@@ -360,7 +354,6 @@ async fn a_process_that_leaves_the_cgroups_of_its_pod_stays_the_pods() {
     let mut sensor = Sensor::new(MINUTE).await;
     sensor.pod(running("a", ID)).await;
     sensor.exec(exec(10, "a")).await;
-    sensor.fork(10, 11).await;
     sensor.found();
     let left = |pid, parent| Exec {
         cgroup: "/system.slice".to_owned(),
@@ -399,6 +392,7 @@ async fn processes_that_are_older_than_the_sensor_are_the_parents_of_others() {
         Event::Found(Box::new(Found {
             process: exec.process,
             parent: key(parent),
+            forked: None,
             mount_namespace: exec.mount_namespace,
             cgroup: exec.cgroup,
             executable: "/bin/busybox".to_owned(),
@@ -447,8 +441,12 @@ async fn who_a_process_is_has_to_be_clear() {
         .await;
     assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 1);
     // A process of one pod went into the cgroup of another.
-    sensor.fork(10, 12).await;
-    sensor.exec(exec(12, "b")).await;
+    let went = Exec {
+        parent: key(10),
+        forked: Some(2),
+        ..exec(12, "b")
+    };
+    sensor.exec(went).await;
     assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 2);
     // A mount namespace that can't be told apart.
     sensor
@@ -469,12 +467,27 @@ async fn who_a_process_is_has_to_be_clear() {
     let cgroup = format!("/other-node/kubepods/poda/{ID}");
     sensor
         .exec(Exec {
-            cgroup,
+            cgroup: cgroup.clone(),
+            cgroup_number: 15,
             ..exec(15, "a")
         })
         .await;
     assert_eq!(sensor.skipped(Skipped::OtherNode), 1);
     assert_eq!(sensor.found(), []);
+    let others = sensor.state.take_cgroups_of_others();
+    assert_eq!(others, HashSet::from([15]), "nothing more is told of it");
+    // A process of a pod of this node went there: it is not the other node's.
+    let went = Exec {
+        cgroup: cgroup.replace("poda", "podc"),
+        cgroup_number: 16,
+        parent: key(10),
+        forked: Some(2),
+        ..exec(16, "a")
+    };
+    sensor.exec(went).await;
+    assert_eq!(sensor.skipped(Skipped::OtherNode), 1);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 4);
+    assert!(sensor.state.take_cgroups_of_others().is_empty());
 }
 
 #[tokio::test]
@@ -513,7 +526,6 @@ async fn a_static_pod_is_evaluated_as_its_copy_in_the_api() {
 async fn what_exited_before_its_pod_was_known_is_evaluated_and_forgotten() {
     let mut sensor = Sensor::new(MINUTE).await;
     sensor.exec(exec(10, "a")).await;
-    sensor.fork(10, 11).await;
     sensor
         .exec(Exec {
             parent_outside_cgroup: false,
@@ -564,6 +576,7 @@ async fn what_is_given_up_is_counted() {
         not_tracked: 4,
         process_events_lost: 5,
         cgroup_too_deep: 6,
+        execs_of_others: 7,
     };
     for _ in 0..2 {
         sensor.state.tick(counters).await;
@@ -574,6 +587,7 @@ async fn what_is_given_up_is_counted() {
         );
         assert_eq!(sensor.not_evaluated(NotEvaluated::CgroupTooDeep), 6);
         assert_eq!(sensor.state.metrics.execs.get(), 9);
+        assert_eq!(sensor.skipped(Skipped::OtherNode), 7);
         assert_eq!(sensor.state.metrics.untracked_processes.get(), 4);
         assert_eq!(sensor.state.metrics.process_events_lost.get(), 5);
     }

@@ -99,7 +99,7 @@ pub(crate) fn events(records: &mut Records) -> Vec<Event> {
 pub(crate) fn execs(records: &mut Records, pod: &Pod) -> Vec<Exec> {
     let mine = |event| match event {
         Event::Exec(exec) if pod.has(&exec) => Some(*exec),
-        Event::Exec(_) | Event::Fork { .. } | Event::Exit(_) | Event::Found(_) => None,
+        Event::Exec(_) | Event::Exit(_) | Event::Found(_) => None,
     };
     events(records).into_iter().filter_map(mine).collect()
 }

@@ -164,7 +164,7 @@ impl Told {
                     Event::Found(found) if found.cgroup.contains(&node.top) => {
                         self.found.push(*found);
                     }
-                    Event::Exec(_) | Event::Found(_) | Event::Fork { .. } | Event::Exit(_) => {}
+                    Event::Exec(_) | Event::Found(_) | Event::Exit(_) => {}
                 }
             }
         }
@@ -245,6 +245,40 @@ fn processes_of_crun_that_are_older_than_the_sensor_are_found() {
     old_processes_are_found("crun");
 }
 
+/// A record that found no room does not cut the line of descent: who lives between is found by what it starts.
+#[test]
+fn descent_survives_the_loss_of_a_record() {
+    let mut node = Node::new("runc", "lost");
+    let mut records = Records::load(1 << 16).unwrap();
+    let line = "while ! [ -e /go ]; do :; done; i=0; while [ $i -lt 250 ]; do /bin/cat /hostname; i=$((i+1)); done;
+        /bin/sh -c ': > /waits; while ! [ -e /on ]; do :; done; /bin/wc /hostname; :'; :";
+    node.start("a", line, &json!([]));
+    let rootfs = node.folder.join("rootfs");
+    let mut told = Told::default();
+    told.until(&mut records, &node, |told| told.exec("sh").is_some());
+    std::fs::write(rootfs.join("go"), "").unwrap();
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !rootfs.join("waits").exists() {
+        assert!(Instant::now() < deadline, "the second shell does not run");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(records.counters().unwrap().execs_lost > 0);
+    while records.try_next().is_some() {}
+    std::fs::write(rootfs.join("on"), "").unwrap();
+    told.until(&mut records, &node, |told| told.exec("wc").is_some());
+    let wc = told.exec("wc").unwrap();
+    let found = told.found(wc.parent);
+    let [second] = found.as_slice() else {
+        panic!("the second shell is told once, and not {found:#?}")
+    };
+    assert_eq!(second.parent, told.exec("sh").unwrap().process);
+    assert!(
+        second
+            .forked
+            .is_some_and(|forked| forked <= second.process.start)
+    );
+}
+
 /// The first container of a pod makes the namespaces, the others get them.
 fn namespaces_of_a_pod_are_told(runtime: &'static str) {
     let mut node = Node::new(runtime, "pod");
@@ -300,6 +334,77 @@ fn containers_of_runc_are_told_with_the_namespaces_of_their_pod() {
 #[test]
 fn containers_of_crun_are_told_with_the_namespaces_of_their_pod() {
     namespaces_of_a_pod_are_told("crun");
+}
+
+/// A cgroup of a pod of another kubelet, for as long as this lives.
+struct Other(PathBuf);
+
+impl Other {
+    fn new(node: &Node) -> Self {
+        let top = cgroup2().join(format!("{}-other", node.top));
+        let leaf = top.join("kubepods/podother").join("f".repeat(64));
+        std::fs::create_dir_all(&leaf).unwrap();
+        Self(leaf)
+    }
+
+    /// Executes one program there.
+    fn run(&self, program: &str) {
+        let line = format!(
+            "echo 0 > {}/cgroup.procs && exec {program} /dev/null",
+            self.0.display()
+        );
+        let output = Command::new("sh").args(["-c", &line]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let mut folder = self.0.as_path();
+        for _ in 0..4 {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while std::fs::remove_dir(folder).is_err() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            folder = folder.parent().unwrap();
+        }
+    }
+}
+
+/// What pods of another kubelet execute is told no more, but what goes there from a pod is.
+#[test]
+fn a_process_that_goes_to_a_pod_of_another_kubelet_is_still_told() {
+    let mut node = Node::new("runc", "went");
+    let other = Other::new(&node);
+    // All tests that run at the same time are told of.
+    let mut records = Records::load(1 << 23).unwrap();
+    let mut told = Told::default();
+    let in_other = |told: &Told, program: &str| {
+        let mut execs = told.execs.iter();
+        let exec =
+            execs.find(|exec| exec.cgroup.contains("-other/") && exec.filename.ends_with(program));
+        exec.map(|exec| exec.cgroup_number)
+    };
+    other.run("cat");
+    told.until(&mut records, &node, |told| in_other(told, "cat").is_some());
+    records.ignore(in_other(&told, "cat").unwrap()).unwrap();
+    other.run("head");
+    let line = "while ! [ -e /go ]; do /bin/sleep 0.1; done; (/bin/wc /hostname); exec /bin/echo";
+    node.start("a", line, &json!([]));
+    told.until(&mut records, &node, |told| told.exec("sleep").is_some());
+    let pid = std::fs::read_to_string(node.folder.join("a")).unwrap();
+    std::fs::write(other.0.join("cgroup.procs"), pid.trim()).unwrap();
+    std::fs::write(node.folder.join("rootfs/go"), "").unwrap();
+    told.until(&mut records, &node, |told| told.exec("echo").is_some());
+    for program in ["wc", "echo"] {
+        let exec = told.exec(program).unwrap();
+        assert!(
+            exec.cgroup.contains("-other/") && !exec.left_pod_cgroup,
+            "{exec:#?}"
+        );
+    }
+    assert_eq!(in_other(&told, "head"), None);
+    assert_eq!(records.counters().unwrap().execs_of_others, 1);
 }
 
 /// A process that has its pod's cgroup no more is told with what it executes, as are its children.

@@ -51,12 +51,7 @@ fn run(test: &str, what: &str) -> (Exec, Vec<Event>) {
 async fn a_process_lives_until_its_last_thread_ends() {
     let (program, events) = run("last-thread", "fork");
     let place = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(wanted);
-    let child = events.iter().find_map(|event| match event {
-        Event::Fork { parent, child } if *parent == program.process => Some(*child),
-        _ => None,
-    });
-    let child = child.unwrap_or_else(|| panic!("no fork: {events:#?}"));
-    let exec = place(&|event| matches!(event, Event::Exec(exec) if exec.process == child));
+    let exec = place(&|event| matches!(event, Event::Exec(exec) if exec.parent == program.process));
     let exec = exec.unwrap_or_else(|| panic!("no exec: {events:#?}"));
     let ends: Vec<_> = (0..events.len())
         .filter(|at| events[*at] == Event::Exit(program.process))
@@ -66,7 +61,7 @@ async fn a_process_lives_until_its_last_thread_ends() {
     let Event::Exec(exec) = &events[exec] else {
         panic!("an exec")
     };
-    assert_eq!(exec.parent, program.process);
+    assert_eq!(exec.forked, Some(exec.process.start));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         time: 1,
         process,
         parent: ProcessKey { pid: 1, start: 10 },
+        forked: None,
         capabilities: 0,
         uid: 0,
         gid: 0,
@@ -18,6 +19,7 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         pod_namespaces: [0; 3],
         left_pod_cgroup: false,
         cgroup: String::new(),
+        cgroup_number: 0,
         executable: path.to_owned(),
         filename: path.to_owned(),
         working_directory: "/".to_owned(),
@@ -32,14 +34,27 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
     }
 }
 
-/// The header of an exec: kind, flags, time, process, parent, capabilities, namespaces of mounts, network, IPC and UTS,
-/// uid, gid, source, six lengths, padding.
+/// The header of an exec: kind, flags, time, process, parent, when it was forked, cgroup, capabilities, namespaces of
+/// mounts, network, IPC and UTS, uid, gid, source, six lengths, padding.
 fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 6]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut word = |value: u32| bytes.extend(value.to_ne_bytes());
     word(kind);
     word(flags);
-    for value in [77_u64, 12, 34, 11, 33, 1 << 13, 4_026_531_840, 5, 6, 7] {
+    for value in [
+        77_u64,
+        12,
+        34,
+        11,
+        33,
+        22,
+        44,
+        1 << 13,
+        4_026_531_840,
+        5,
+        6,
+        7,
+    ] {
         // The pid and its padding make one 64-bit word on a little-endian machine.
         for half in value.to_ne_bytes().chunks(4) {
             word(u32::from_ne_bytes(half.try_into().unwrap()));
@@ -56,7 +71,7 @@ fn record(flags: u32, source: u32, texts: [&[u8]; 6]) -> Vec<u8> {
     let length = |text: &[u8]| u32::try_from(text.len()).unwrap();
     let mut bytes = header(
         1,
-        flags,
+        flags | flag::CGROUP_PATH,
         source,
         [
             length(path),
@@ -73,8 +88,12 @@ fn record(flags: u32, source: u32, texts: [&[u8]; 6]) -> Vec<u8> {
     bytes
 }
 
+fn decoded(bytes: &[u8]) -> Result<Event, DecodeError> {
+    decode(bytes, &mut Cgroups::default())
+}
+
 fn exec_of(flags: u32, source: u32, texts: [&[u8]; 6]) -> Exec {
-    match decode(&record(flags, source, texts)).unwrap() {
+    match decoded(&record(flags, source, texts)).unwrap() {
         Event::Exec(exec) => *exec,
         other => panic!("{other:?}"),
     }
@@ -95,6 +114,7 @@ fn an_exec_is_read_field_by_field() {
     assert_eq!(exec.time, 77);
     assert_eq!(exec.process, ProcessKey { pid: 12, start: 34 });
     assert_eq!(exec.parent, ProcessKey { pid: 11, start: 33 });
+    assert_eq!(exec.forked, Some(22));
     assert_eq!(
         (exec.uid, exec.gid, exec.capabilities),
         (1000, 1001, 1 << 13)
@@ -179,17 +199,49 @@ fn the_working_directory_says_whether_its_beginning_is_known() {
 }
 
 #[test]
-fn forks_and_exits_are_read() {
-    let bytes = header(2, 0, 0, [0; 6]);
-    let want = Event::Fork {
-        parent: ProcessKey { pid: 11, start: 33 },
-        child: ProcessKey { pid: 12, start: 34 },
+fn a_record_without_a_path_has_that_of_an_earlier_one() {
+    let mut cgroups = Cgroups::default();
+    let mut read = |bytes: &[u8]| match decode(bytes, &mut cgroups) {
+        Ok(Event::Exec(exec)) => Ok((exec.cgroup, exec.cgroup_number)),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(error),
     };
-    assert_eq!(decode(&bytes[..48]), Ok(want));
+    let mut texts = TEXTS;
+    let with_path = record(0, 1, texts);
+    texts[0] = b"";
+    let mut without = record(0, 1, texts);
+    without[4..8].fill(0);
+    assert_eq!(read(&without), Err(DecodeError::Cgroup(44)));
+    let path = "/kubepods/podx/abc".to_owned();
+    assert_eq!(read(&with_path), Ok((path.clone(), 44)));
+    assert_eq!(read(&without), Ok((path, 44)));
+    // Another cgroup's number.
+    without[56] = 45;
+    assert_eq!(read(&without), Err(DecodeError::Cgroup(45)));
+    // A path without a part, which is that of the hierarchy's root.
+    let root = record(0, 1, texts);
+    assert_eq!(read(&root), Ok(("/".to_owned(), 44)));
+}
+
+#[test]
+fn exits_are_read() {
+    let bytes = header(3, 0, 0, [0; 6]);
     assert_eq!(
-        decode(&header(3, 0, 0, [0; 6])[..48]),
+        decoded(&bytes[..64]),
         Ok(Event::Exit(ProcessKey { pid: 12, start: 34 }))
     );
+    assert_eq!(decoded(&bytes[..63]), Err(DecodeError::Short));
+}
+
+#[test]
+fn a_parent_that_the_kernel_has_needs_no_time_of_a_fork() {
+    let mut bytes = record(0, 1, TEXTS);
+    bytes[48..56].fill(0);
+    let Event::Exec(exec) = decoded(&bytes).unwrap() else {
+        panic!("an exec")
+    };
+    assert_eq!(exec.forked, None);
+    assert_eq!(exec.parent, ProcessKey { pid: 11, start: 33 });
 }
 
 #[test]
@@ -210,15 +262,16 @@ fn a_found_process_is_read_field_by_field() {
     let want = Found {
         process: ProcessKey { pid: 12, start: 34 },
         parent: ProcessKey { pid: 11, start: 33 },
+        forked: Some(22),
         mount_namespace: 4_026_531_840,
         cgroup: "/kubepods/podx/abc".to_owned(),
         executable: "…/bin/busybox".to_owned(),
         name: "sh".to_owned(),
         init_session: true,
     };
-    assert_eq!(decode(&bytes), Ok(Event::Found(Box::new(want))));
+    assert_eq!(decoded(&bytes), Ok(Event::Found(Box::new(want))));
     for end in 0..bytes.len() {
-        assert_eq!(decode(&bytes[..end]), Err(DecodeError::Short), "{end}");
+        assert_eq!(decoded(&bytes[..end]), Err(DecodeError::Short), "{end}");
     }
 }
 
@@ -227,15 +280,15 @@ fn no_bytes_make_it_panic() {
     let whole = record(0, 1, TEXTS);
     for end in 0..whole.len() {
         assert_eq!(
-            decode(&whole[..end]),
+            decoded(&whole[..end]),
             Err(DecodeError::Short),
             "{end} of {} bytes",
             whole.len()
         );
     }
-    assert_eq!(decode(&header(9, 0, 0, [0; 6])), Err(DecodeError::Kind(9)));
+    assert_eq!(decoded(&header(9, 0, 0, [0; 6])), Err(DecodeError::Kind(9)));
     assert_eq!(
-        decode(&header(1, 0, 1, [u32::MAX; 6])),
+        decoded(&header(1, 0, 1, [u32::MAX; 6])),
         Err(DecodeError::Short)
     );
 }

@@ -1,4 +1,4 @@
-//! Lives of processes, told as forks, execs and exits.
+//! Lives of processes, told as execs and exits.
 
 use super::*;
 
@@ -14,11 +14,20 @@ fn joined(pid: u32) -> Exec {
     crate::kernel::record::tests::joined(key(pid), &format!("/bin/p{pid}"))
 }
 
+/// One whose fork was not seen.
 fn inside(pid: u32, parent: u32) -> Exec {
     Exec {
         parent_outside_cgroup: false,
         parent: key(parent),
         ..joined(pid)
+    }
+}
+
+/// One that descends from a process by forks alone, the first of them at a time.
+fn forked(pid: u32, from: u32, at: u64) -> Exec {
+    Exec {
+        forked: Some(at),
+        ..inside(pid, from)
     }
 }
 
@@ -77,6 +86,7 @@ fn find(tree: &mut ProcessTree, pid: u32, parent: u32, init_session: bool) {
     let found = Found {
         process: key(pid),
         parent: key(parent),
+        forked: None,
         mount_namespace: 1,
         cgroup: String::new(),
         executable: format!("/bin/p{pid}"),
@@ -103,13 +113,11 @@ fn the_first_process_and_what_it_starts_are_the_entrypoint() {
         run(&mut tree, &init(10), &["web"]),
         (Origin::Entrypoint, vec![])
     );
-    tree.fork(key(10), key(11));
     assert_eq!(
-        run(&mut tree, &inside(11, 10), &["cat", "/ready"]),
+        run(&mut tree, &forked(11, 10, 110), &["cat", "/ready"]),
         (Origin::Entrypoint, vec!["/bin/p10".to_owned()])
     );
-    tree.fork(key(11), key(12));
-    let (origin, ancestors) = run(&mut tree, &inside(12, 11), &["x"]);
+    let (origin, ancestors) = run(&mut tree, &forked(12, 11, 120), &["x"]);
     assert_eq!(
         (origin, ancestors),
         (
@@ -132,9 +140,8 @@ fn what_joins_from_outside_is_an_exec_a_probe_or_a_hook() {
         run(&mut tree, &joined(23), &["cat", "/etc/shadow"]).0,
         Origin::Exec
     );
-    tree.fork(key(20), key(24));
     assert_eq!(
-        run(&mut tree, &inside(24, 20), &["id"]),
+        run(&mut tree, &forked(24, 20, 240), &["id"]),
         (Origin::Exec, vec!["/bin/p20".to_owned()])
     );
 }
@@ -142,14 +149,68 @@ fn what_joins_from_outside_is_an_exec_a_probe_or_a_hook() {
 #[test]
 fn an_orphan_keeps_its_origin_though_the_kernel_moves_it_below_the_first_process() {
     let mut tree = ProcessTree::default();
+    run(&mut tree, &init(10), &["web"]);
     run(&mut tree, &joined(30), &["sh"]);
-    tree.fork(key(30), key(31));
-    tree.exit(key(30));
-    let orphan = inside(31, 10);
+    // The kernel side says whom it descends from, and that this one ended afterwards.
+    let orphan = forked(31, 30, 310);
     assert_eq!(
         run(&mut tree, &orphan, &["miner"]),
         (Origin::Exec, vec!["/bin/p30".to_owned()])
     );
+    tree.exit(key(30));
+    // With the node's PID namespace, one outside of the pod adopts it.
+    run(&mut tree, &joined(40), &["sh"]);
+    let outside = Exec {
+        parent_outside_cgroup: true,
+        own_pid_namespace: false,
+        ..forked(41, 40, 410)
+    };
+    assert_eq!(
+        run(&mut tree, &outside, &["miner"]),
+        (Origin::Exec, vec!["/bin/p40".to_owned()])
+    );
+    // Its real parent, without a proof of descent, tells nothing of one that comes from outside.
+    let stranger = Exec {
+        forked: None,
+        process: key(42),
+        ..outside
+    };
+    assert_eq!(run(&mut tree, &stranger, &["x"]), (Origin::Unknown, vec![]));
+}
+
+#[test]
+fn a_child_descends_from_what_its_parent_ran_when_it_was_forked() {
+    let mut tree = ProcessTree::default();
+    let at = |time, path: &str, args: &[&str], tree: &mut ProcessTree| {
+        let exec = Exec {
+            time,
+            executable: path.to_owned(),
+            ..init(10)
+        };
+        learn(tree, &exec, args);
+    };
+    let parent =
+        |tree: &mut ProcessTree, pid, forked_at| run(tree, &forked(pid, 10, forked_at), &[]).1;
+    at(100, "/bin/sh", &["sh"], &mut tree);
+    at(200, "/usr/sbin/nginx", &["nginx"], &mut tree);
+    // A shell that forks, and executes another program in its own place before its child does.
+    assert_eq!(parent(&mut tree, 11, 150), ["/bin/sh"]);
+    assert_eq!(parent(&mut tree, 12, 200), ["/usr/sbin/nginx"]);
+    assert_eq!(parent(&mut tree, 13, 250), ["/usr/sbin/nginx"]);
+    let unseen = run(&mut tree, &inside(14, 10), &[]).1;
+    assert_eq!(unseen, ["/usr/sbin/nginx"]);
+    // However often it does so, the first program and the last ones are remembered, and no more.
+    for time in 3..20 {
+        at(time * 100, &format!("/bin/{time}"), &[], &mut tree);
+    }
+    assert_eq!(parent(&mut tree, 15, 150), ["/bin/sh"]);
+    assert_eq!(parent(&mut tree, 16, 1850), ["/bin/18"]);
+    assert_eq!(parent(&mut tree, 17, 250), ["/bin/sh"]);
+    assert_eq!(tree.known[&key(10)].earlier.len(), EARLIER_LIMIT);
+    for pid in 10..18 {
+        tree.exit(key(pid));
+    }
+    assert_eq!((tree.order.len(), tree.order.bytes()), (0, 0));
 }
 
 #[test]
@@ -259,11 +320,11 @@ fn ancestors_and_processes_have_a_bound() {
     let mut tree = ProcessTree::default();
     run(&mut tree, &init(1), &["web"]);
     for pid in 1..100 {
-        tree.fork(key(pid), key(pid + 1));
+        run(&mut tree, &forked(pid + 1, pid, 1), &[]);
         tree.exit(key(pid));
     }
     assert_eq!(
-        run(&mut tree, &inside(100, 99), &[]).1.len(),
+        run(&mut tree, &forked(101, 100, 1), &[]).1.len(),
         ANCESTORS_LIMIT
     );
 }
@@ -276,14 +337,14 @@ fn at_the_limit_who_was_not_heard_of_for_long_makes_room() {
     // and as many again.
     let many = u32::try_from(CAPACITY).unwrap() * 2;
     for pid in 0..many {
-        tree.fork(key(1), key(1000 + pid));
+        learn(&mut tree, &forked(1000 + pid, 1, 1), &[]);
     }
     assert_eq!((tree.known.len(), tree.order.len()), (CAPACITY, CAPACITY));
     assert_eq!(
         tree.dropped(),
         u64::from(many) + 1 - u64::try_from(CAPACITY).unwrap()
     );
-    let newest = inside(1000 + many - 1, 1);
+    let newest = inside(1000 + many - 1, 999_999);
     assert_eq!(
         run(&mut tree, &newest, &["id"]),
         (Origin::Exec, vec!["/bin/p1".to_owned()]),
@@ -297,7 +358,7 @@ fn at_the_limit_who_was_not_heard_of_for_long_makes_room() {
     assert_eq!(
         pod_of(&tree, &joined(1)).as_deref(),
         Some("pod"),
-        "nor forgotten is who forks"
+        "nor forgotten is whose children execute something"
     );
     for pid in 0..many {
         tree.exit(key(1000 + pid));
@@ -309,10 +370,9 @@ fn at_the_limit_who_was_not_heard_of_for_long_makes_room() {
 fn who_sent_a_process_can_be_told_once_its_pod_is_known() {
     let mut tree = ProcessTree::default();
     let probe = learn(&mut tree, &joined(70), &["cat", "/ready"]);
-    tree.fork(key(70), key(71));
+    let child = learn(&mut tree, &forked(71, 70, 710), &["id"]);
     // It ended before its pod was known, and is not brought back by what is asked later.
     tree.exit(key(70));
-    let child = learn(&mut tree, &inside(71, 70), &["id"]);
     assert_eq!(probe.start.origin(&commands()), Origin::Probe);
     assert_eq!(child.start.origin(&commands()), Origin::Probe);
     assert_eq!(tree.known.len(), 1);
@@ -322,12 +382,11 @@ fn who_sent_a_process_can_be_told_once_its_pod_is_known() {
 fn a_process_is_of_the_pod_that_started_it() {
     let mut tree = ProcessTree::default();
     run(&mut tree, &init(90), &["web"]);
-    tree.fork(key(90), key(91));
-    assert_eq!(pod_of(&tree, &inside(91, 90)).as_deref(), Some("pod"));
+    assert_eq!(pod_of(&tree, &forked(91, 90, 910)).as_deref(), Some("pod"));
     assert_eq!(
         pod_of(&tree, &inside(92, 90)).as_deref(),
         Some("pod"),
-        "its fork was lost"
+        "its fork was not seen"
     );
     assert_eq!(pod_of(&tree, &joined(93)), None, "a runtime's");
 }

@@ -47,7 +47,6 @@ async fn without_namespaces_of_its_own_a_container_waits_for_the_status() {
     };
     sensor.exec(sandbox).await;
     sensor.exec(exec(10, "a")).await;
-    sensor.fork(10, 11).await;
     let child = Exec {
         parent: key(10),
         parent_outside_cgroup: false,
@@ -67,7 +66,6 @@ async fn what_a_container_of_the_application_starts_is_evaluated_before_the_stat
     sensor.pod(pod("a")).await;
     sensor.exec(sandbox(9, "a")).await;
     sensor.exec(in_sandbox(10, "a")).await;
-    sensor.fork(10, 11).await;
     let child = Exec {
         parent: key(10),
         parent_outside_cgroup: false,
@@ -87,7 +85,6 @@ async fn a_cgroup_of_its_own_making_does_not_make_a_process_the_sandbox() {
         format!("/kubepods/besteffort/poda/{}", "e".repeat(64)),
         "/kubepods/besteffort/poda".to_owned(),
     ] {
-        sensor.fork(10, 11).await;
         let moved = Exec {
             cgroup,
             parent: key(10),

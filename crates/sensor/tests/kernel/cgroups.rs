@@ -1,0 +1,67 @@
+//! The paths of cgroups, which are told once.
+
+use crate::pod::{Pod, execs};
+use bailiff_sensor::Records;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+
+#[tokio::test]
+async fn no_loss_leaves_a_cgroup_without_its_path() {
+    let (first, second) = (Pod::new("path-first"), Pod::new("path-second"));
+    // A page, which a few records fill.
+    let mut records = Records::load(4096).unwrap();
+    first.run(
+        "exec sh -c 'for i in $(seq 50); do cat /dev/null; done'",
+        &[],
+    );
+    // The first record of this pod finds no room.
+    second.run("exec cat /dev/null", &[]);
+    assert!(records.counters().unwrap().execs_lost > 0);
+    assert_eq!(execs(&mut records, &second), []);
+    for pod in [&second, &first, &second] {
+        pod.run("exec cat /dev/null", &[]);
+        let found = execs(&mut records, pod);
+        let [cat] = found.as_slice() else {
+            panic!("{found:#?}")
+        };
+        assert!(pod.has(cat), "{cat:#?}");
+    }
+}
+
+#[tokio::test]
+async fn all_paths_are_told_again_before_any_is_forgotten() {
+    let pod = Pod::new("path-again");
+    let mut records = Records::load(1 << 23).unwrap();
+    let number = |records: &mut Records| {
+        pod.run("exec cat /dev/null", &[]);
+        let found = execs(records, &pod);
+        let [cat] = found.as_slice() else {
+            panic!("{found:#?}")
+        };
+        assert!(pod.has(cat), "{cat:#?}");
+        cat.cgroup_number
+    };
+    let first = number(&mut records);
+    assert_eq!(number(&mut records), first);
+    // More than two rounds of paths, each nearly as long as one can be.
+    let deep = pod.leaf.join(vec!["d".repeat(250); 12].join("/"));
+    std::fs::create_dir_all(&deep).unwrap();
+    let script = r#"
+        my ($top, $leaf) = @ARGV;
+        sub enter { open(my $file, ">", "$_[0]/cgroup.procs") or die "$!"; print $file $$; close($file) or die "$!"; }
+        for my $i (1..700) { mkdir("$top/$i") or die "$!"; enter("$top/$i"); system("/bin/true"); }
+        enter($leaf);
+        rmdir("$top/$_") for 1..700;"#;
+    let arguments = [OsStr::new(script), deep.as_os_str(), pod.leaf.as_os_str()];
+    let output = pod.run(r#"exec perl -e "$@""#, &arguments);
+    assert!(output.status.success(), "{output:?}");
+    for folder in deep.ancestors().take(12) {
+        std::fs::remove_dir(folder).unwrap();
+    }
+    let numbers: BTreeSet<_> = execs(&mut records, &pod)
+        .iter()
+        .map(|exec| exec.cgroup_number)
+        .collect();
+    assert_eq!(numbers.len(), 701);
+    assert_eq!(number(&mut records), first);
+}
