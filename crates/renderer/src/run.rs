@@ -6,7 +6,7 @@
 use crate::apply::{Pass, Reported, pass};
 use crate::metrics::Metrics;
 use crate::plan::Settings;
-use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, keys};
+use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, exempt_namespaces, keys};
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
 use bailiff_kube::serve::{self, Health};
@@ -20,7 +20,6 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,21 +50,16 @@ pub struct Config {
 
 impl Config {
     /// The configuration for a namespace that Bailiff runs in, with namespaces that are exempt besides
-    /// that one and kube-system: a policy that denies their pods could not be repaired from within.
+    /// that one and kube-system.
     #[must_use]
     pub fn new(
         address: SocketAddr,
         namespace: &str,
-        exempt: Vec<String>,
+        exempt: &[String],
         webhook: bool,
         mode: Mode,
     ) -> Self {
-        let always = [keys::ALWAYS_EXEMPT_NAMESPACE, namespace].map(str::to_owned);
-        let namespaces: BTreeSet<_> = exempt
-            .into_iter()
-            .filter(|name| !name.is_empty())
-            .chain(always)
-            .collect();
+        let namespaces = exempt_namespaces(namespace, exempt.iter().map(String::as_str));
         Self {
             address,
             settings: Settings {
@@ -269,8 +263,8 @@ mod tests {
     fn the_own_namespace_and_kube_system_are_always_exempt() {
         let address = "[::]:8080".parse().unwrap();
         let names = |given: &[&str]| {
-            let given = given.iter().map(|&name| name.to_owned()).collect();
-            let config = Config::new(address, "security", given, true, Mode::Enforce);
+            let given: Vec<_> = given.iter().map(|&name| name.to_owned()).collect();
+            let config = Config::new(address, "security", &given, true, Mode::Enforce);
             config.settings.exempt.namespaces
         };
         assert_eq!(names(&[""]), ["kube-system", "security"]);
