@@ -8,6 +8,7 @@ use bailiff_api::condition::{ready, rendered, succeeding, types};
 use bailiff_api::keys::RENDERED_OWNER;
 use bailiff_api::{ImageAdmissionPolicy, TypeChecking};
 use bailiff_policy::image::{self, rendered_name};
+use bailiff_policy::text::ascii_lines;
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -202,7 +203,8 @@ pub(crate) fn changed(
                 type_: type_.to_owned(),
                 status: status.to_owned(),
                 reason: reason.to_owned(),
-                message: printable(&message),
+                // Parts of it can be hostile.
+                message: ascii_lines(&message, MESSAGE_LIMIT),
                 observed_generation: generation,
                 last_transition_time: Time(now),
             };
@@ -254,16 +256,6 @@ pub(crate) fn type_checking(
         | PolicyState::Faulty(_)
         | PolicyState::Undecodable(_) => None,
     }
-}
-
-/// The message as printable ASCII and line breaks, cut at the limit: parts of it can be hostile.
-fn printable(message: &str) -> String {
-    let allowed = |c: char| c == '\n' || c == ' ' || c.is_ascii_graphic();
-    message
-        .chars()
-        .map(|c| if allowed(c) { c } else { '?' })
-        .take(MESSAGE_LIMIT)
-        .collect()
 }
 
 #[cfg(test)]
