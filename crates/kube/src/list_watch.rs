@@ -175,6 +175,30 @@ impl ListWatch {
         .boxed()
     }
 
+    /// Lists all objects once, from the API server's memory. `visit` gets each; none: it has more than
+    /// [`OBJECT_LIMIT_BYTES`].
+    ///
+    /// # Errors
+    /// If the API server rejects the request, gives no response or cuts it off. It is not repeated, and `visit` can
+    /// have got some objects.
+    pub async fn list_once(
+        &self,
+        client: Client,
+        mut visit: impl FnMut(Option<&[u8]>),
+    ) -> Result<(), ListWatchError> {
+        let mut events = self.stream(client);
+        while let Some(event) = events.next().await {
+            match event? {
+                ObjectEvent::Listed(object) => visit(Some(&object)),
+                ObjectEvent::TooLarge => visit(None),
+                ObjectEvent::Complete => break,
+                // The watch begins after the list.
+                ObjectEvent::Listing | ObjectEvent::Applied(_) | ObjectEvent::Deleted(_) => {}
+            }
+        }
+        Ok(())
+    }
+
     fn list(
         &self,
         version: Option<String>,

@@ -6,6 +6,7 @@
 use crate::apply::{Pass, Reported, pass};
 use crate::metrics::Metrics;
 use crate::plan::Settings;
+use crate::platform::{self, Reading};
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, exempt_namespaces, keys};
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
@@ -24,6 +25,7 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -108,6 +110,12 @@ async fn render(settings: &Settings, client: Client, metrics: &Metrics, health: 
         changes::<ValidatingAdmissionPolicyBinding>(&client, metrics, RENDERED_PREFIX),
         owner_changes(&client),
     ]);
+    let (sender, mut readings) = tokio::sync::watch::channel(Reading::default());
+    // A task of its own, so that no pass waits for it; it ends with this future.
+    let mut reading = JoinSet::new();
+    if settings.webhook {
+        reading.spawn(platform::follow(client.clone(), sender));
+    }
     let mut reported = Reported::default();
     let mut schedule = Schedule::new(Instant::now());
     loop {
@@ -119,9 +127,14 @@ async fn render(settings: &Settings, client: Client, metrics: &Metrics, health: 
                 }
                 continue;
             }
+            Ok(()) = readings.changed() => {
+                schedule.changed(Instant::now());
+                continue;
+            }
             () = sleep_until(schedule.next) => {}
         }
-        let passing = pass(&client, settings, metrics, &mut reported);
+        let platform = readings.borrow_and_update().clone();
+        let passing = pass(&client, settings, &platform, metrics, &mut reported);
         let passed = match tokio::time::timeout(PASS_LIMIT, passing).await {
             Ok(Ok(pass)) => {
                 // A policy that the API server rejects must not stop a rollout.
