@@ -29,6 +29,9 @@ pub mod types {
     pub const EVALUATION_FAILED: &str = "EvaluationFailed";
     /// An image policy: the API server has a ValidatingAdmissionPolicy of its current generation.
     pub const RENDERED: &str = "Rendered";
+    /// A binding of an image policy with the action Deny: the namespaces that the cluster is known to need are exempt, so
+    /// an outage of the webhook keeps none of their pods from starting.
+    pub const PLATFORM_EXEMPT: &str = "PlatformExempt";
     /// A binding: its responses wait, because it would remove pods of too many workloads.
     pub const PAUSED: &str = "Paused";
     /// An Incident: the response, with the outcome as reason. `Unknown` while it is open.
@@ -80,6 +83,18 @@ pub mod rendered {
     pub const REQUEST_REJECTED: &str = "RequestRejected";
     /// What owns the rendered bindings does not exist, so that the API server enforces none.
     pub const OWNER_NOT_FOUND: &str = "OwnerNotFound";
+}
+
+/// Reasons of [`types::PLATFORM_EXEMPT`].
+pub mod platform_exempt {
+    /// Status True: no namespace is known that the cluster needs and that is not exempt.
+    pub const NOTHING_LOCKED_OUT: &str = "NothingLockedOut";
+    /// Status False: failurePolicy is Fail, and there are such namespaces.
+    pub const LOCKED_OUT: &str = "LockedOut";
+    /// Status False: failurePolicy is Ignore, and there are such namespaces.
+    pub const WOULD_BE_LOCKED_OUT: &str = "WouldBeLockedOut";
+    /// Status Unknown: the objects that the cluster needs could not be read.
+    pub const API_REQUEST_FAILED: &str = "APIRequestFailed";
 }
 
 /// Reasons of [`types::EVALUATION_FAILED`].

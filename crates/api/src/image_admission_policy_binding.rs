@@ -98,7 +98,8 @@ pub struct ImageAdmissionPolicyBindingStatus {
     /// Generation that the status applies to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions of the binding. Ready: the policy exists and is Ready.
+    /// Conditions of the binding. Ready: the policy exists and is Ready. PlatformExempt: an outage of the
+    /// webhook keeps no pods from starting that the cluster is known to need.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

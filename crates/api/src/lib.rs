@@ -21,6 +21,7 @@
 pub mod condition;
 mod crd;
 pub mod event;
+mod exempt;
 mod image_admission_policy;
 mod image_admission_policy_binding;
 mod incident;
@@ -32,6 +33,7 @@ mod runtime_policy_binding;
 mod shared;
 
 pub use crd::{GROUP, VERSION, crds};
+pub use exempt::exempt_namespaces;
 pub use image_admission_policy::{
     DigestRule, ImageAdmissionPolicy, ImageAdmissionPolicySpec, ImageAdmissionPolicyStatus,
     ImageValidation, MatchImages, Unchecked,

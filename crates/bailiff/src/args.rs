@@ -367,7 +367,7 @@ impl RendererArgs {
         bailiff_renderer::Config::new(
             self.component.bind_address,
             &self.component.namespace,
-            names(self.policies.exempt_namespaces),
+            &names(self.policies.exempt_namespaces),
             self.webhook,
             self.policies.image_policies_mode.into(),
         )

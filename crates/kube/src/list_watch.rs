@@ -1,12 +1,15 @@
 //! Lists and watches objects one at a time, as the bytes of each.
 //!
-//! Here: the requests, their order, and when they are repeated. Not here: cutting a response into
-//! objects (`list_watch/split`), decoding one, and watches that keep decoded objects (`watch`).
+//! Here: the requests, their order, when they are repeated, and what events say about one object
+//! (`list_watch/named`). Not here: cutting a response into objects (`list_watch/split`), decoding one, and watches that keep decoded objects (`watch`).
 //! Invariant: of a list or a watch no more is in memory than one object and what the connection
 //! holds of it, however many there are; an object of more than [`OBJECT_LIMIT_BYTES`] is reported and
 //! nothing is kept of it.
 
+mod named;
 mod split;
+
+pub use named::{Named, NamedObject};
 
 use crate::client::Streamed;
 use crate::watch::Pauses;
@@ -170,6 +173,30 @@ impl ListWatch {
             Some((item, run))
         })
         .boxed()
+    }
+
+    /// Lists all objects once, from the API server's memory. `visit` gets each; none: it has more than
+    /// [`OBJECT_LIMIT_BYTES`].
+    ///
+    /// # Errors
+    /// If the API server rejects the request, gives no response or cuts it off. It is not repeated, and `visit` can
+    /// have got some objects.
+    pub async fn list_once(
+        &self,
+        client: Client,
+        mut visit: impl FnMut(Option<&[u8]>),
+    ) -> Result<(), ListWatchError> {
+        let mut events = self.stream(client);
+        while let Some(event) = events.next().await {
+            match event? {
+                ObjectEvent::Listed(object) => visit(Some(&object)),
+                ObjectEvent::TooLarge => visit(None),
+                ObjectEvent::Complete => break,
+                // The watch begins after the list.
+                ObjectEvent::Listing | ObjectEvent::Applied(_) | ObjectEvent::Deleted(_) => {}
+            }
+        }
+        Ok(())
     }
 
     fn list(

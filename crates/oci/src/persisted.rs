@@ -10,9 +10,11 @@ mod content;
 mod room;
 #[cfg(test)]
 mod tests;
+mod users;
 
-pub use changes::{Changes, Refresh};
+pub use changes::{Changes, Due, Refresh};
 pub use content::{Carried, Corrupt, Fault, Read, encode, read};
+pub use users::{USERS_LIMIT, Users};
 
 use crate::lookup::{ImageFacts, ManifestKind};
 use sha2::{Digest as _, Sha256};
@@ -37,7 +39,8 @@ pub const BYTES_LIMIT: usize = 512 << 10;
 /// How long after its last admission a fact is kept, in seconds.
 pub const RETENTION_SECONDS: i64 = 30 * 24 * 3600;
 
-/// What a fact is about. Two are equal only if the registry gives both the same answer.
+/// What a fact is about. Two are equal only if the registry gives both the same answer, as far as the versions of a
+/// credential can see the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FactKey {
     /// Where the registry's requests go: the registry or its mirror.
@@ -46,8 +49,8 @@ pub struct FactKey {
     pub image: Box<str>,
     /// Whether a policy in force named the registry literally.
     pub named_by_policy: bool,
-    /// Name and version of the credential that the registry was asked with, never its content; empty without
-    /// one. A namespace that does not ask with this credential has another key.
+    /// Name and UID of the Secret of the credential that the registry was asked with; empty without one. A namespace
+    /// that does not ask with this credential has another key.
     pub credential: Box<str>,
 }
 
@@ -79,46 +82,49 @@ impl FactKey {
 pub struct Fact {
     /// What the registry said last.
     pub facts: ImageFacts,
+    /// The version of the credential that it said so with, never its content; empty without one.
+    pub credential_version: Box<str>,
     /// When it said so last.
     pub confirmed: i64,
     /// When a pod with the image was admitted first.
     pub first_admitted: i64,
     /// When one was admitted last.
     pub last_admitted: i64,
-    /// The namespace of these pods; none: of several.
-    pub namespace: Option<Box<str>>,
+    /// The namespaces of these pods.
+    pub users: Users,
 }
 
 /// The facts of a `ConfigMap`.
 pub type Facts = BTreeMap<FactKey, Fact>;
 
 impl Fact {
-    /// What both say together: the newer answer of the registry, and all admissions.
+    /// What both say together about an image: the newer answer of the registry, and all admissions.
     #[must_use]
-    pub fn merged(self, other: Self) -> Self {
+    pub fn merged(self, other: Self, image: &str) -> Self {
         let newer = match self.answer().cmp(&other.answer()) {
-            Ordering::Less => (other.facts, other.confirmed),
-            Ordering::Equal | Ordering::Greater => (self.facts, self.confirmed),
+            Ordering::Less => (other.facts, other.credential_version, other.confirmed),
+            Ordering::Equal | Ordering::Greater => {
+                (self.facts, self.credential_version, self.confirmed)
+            }
         };
         Self {
             facts: newer.0,
-            confirmed: newer.1,
+            credential_version: newer.1,
+            confirmed: newer.2,
             first_admitted: self.first_admitted.min(other.first_admitted),
             last_admitted: self.last_admitted.max(other.last_admitted),
-            namespace: self
-                .namespace
-                .filter(|_| other.namespace.is_some())
-                .filter(|one| other.namespace.as_ref() == Some(one)),
+            users: self.users.merged(other.users, image),
         }
     }
 
     /// The answer, in an order in which the newest is the greatest.
-    fn answer(&self) -> (i64, &str, bool) {
+    fn answer(&self) -> (i64, &str, bool, &str) {
         let is_index = match self.facts.kind {
             ManifestKind::Manifest => false,
             ManifestKind::Index => true,
         };
-        (self.confirmed, self.facts.digest.as_str(), is_index)
+        let digest = self.facts.digest.as_str();
+        (self.confirmed, digest, is_index, &self.credential_version)
     }
 
     /// Whether the fact is still kept.
@@ -131,7 +137,7 @@ impl Fact {
 /// Adds a fact to those that are known.
 pub(crate) fn add(facts: &mut Facts, key: FactKey, fact: Fact) {
     let fact = match facts.remove(&key) {
-        Some(before) => before.merged(fact),
+        Some(before) => before.merged(fact, &key.image),
         None => fact,
     };
     facts.insert(key, fact);

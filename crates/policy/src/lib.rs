@@ -15,6 +15,7 @@ mod messages;
 mod paths;
 mod projection;
 mod selector;
+pub mod text;
 mod type_check;
 
 pub use bailiff_cel::Reads;

@@ -6,11 +6,12 @@
 
 use crate::metrics::Metrics;
 use crate::plan::{self, Cluster, Owner, Plan, RENDERER, Settings, Write, plan};
+use crate::platform::Reading;
 use crate::status;
 use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, TypeChecking, keys};
 use bailiff_kube::decode::{Decoded, Undecodable};
 use bailiff_kube::watch::PAGE_LIMIT;
-use bailiff_policy::image::{RENDERED_PREFIX, rendered_name};
+use bailiff_policy::image::{Actions, RENDERED_PREFIX, rendered_name};
 use jiff::Timestamp;
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -44,13 +45,14 @@ pub(crate) enum Pass {
     Uninstalling,
 }
 
-/// Makes one pass.
+/// Makes one pass. `platform` is what is known about the cluster without it.
 ///
 /// # Errors
 /// When something cannot be read; nothing was written then.
 pub(crate) async fn pass(
     client: &Client,
     settings: &Settings,
+    platform: &Reading,
     metrics: &Metrics,
     reported: &mut Reported,
 ) -> Result<Pass, kube::Error> {
@@ -80,6 +82,7 @@ pub(crate) async fn pass(
         &plan,
         &cluster,
         &written.rejected,
+        (settings, platform),
         reported,
         metrics,
     )
@@ -267,6 +270,7 @@ async fn report(
     plan: &Plan,
     cluster: &Cluster,
     rejected: &BTreeMap<(&'static str, String), String>,
+    (settings, platform): (&Settings, &Reading),
     reported: &mut Reported,
     metrics: &Metrics,
 ) -> bool {
@@ -337,7 +341,13 @@ async fn report(
             Some(binding) => binding.status.as_ref().map_or(&[][..], |s| &s.conditions),
             None => reported.conditions(metadata.uid.as_ref()),
         };
-        let conditions = status::changed(said, before, metadata.generation, now);
+        let mut conditions = status::conditions(said, before, metadata.generation, now);
+        let actions = object.map_or(&[][..], |binding| &binding.spec.validation_actions);
+        if settings.webhook && Actions::of(actions, settings.mode).deny {
+            let of_platform = status::platform(platform, before, metadata.generation, now);
+            conditions.extend(of_platform);
+        }
+        let conditions = (conditions != before).then_some(conditions);
         let checked = [None, None];
         let unreadable = object.is_none().then_some(&mut *reported);
         complete &=

@@ -1,7 +1,7 @@
 //! `bailiff renderer`: image policies as `ValidatingAdmissionPolicies`, which the API server enforces while
 //! Bailiff is down.
 //!
-//! Here: what is written (`plan`), writing it (`apply`), and when (`run`). Not here: the rendered rules
+//! Here: what is written (`plan`), writing it (`apply`), when (`run`), and what the cluster needs (`platform`). Not here: the rendered rules
 //! (`bailiff_policy::image`).
 //! Invariant: the renderer writes only objects whose name starts with
 //! [`bailiff_policy::image::RENDERED_PREFIX`], and statuses of image policies and bindings.
@@ -9,6 +9,7 @@
 mod apply;
 mod metrics;
 mod plan;
+mod platform;
 mod run;
 mod status;
 

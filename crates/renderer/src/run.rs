@@ -6,7 +6,8 @@
 use crate::apply::{Pass, Reported, pass};
 use crate::metrics::Metrics;
 use crate::plan::Settings;
-use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, keys};
+use crate::platform::{self, Reading};
+use bailiff_api::{ImageAdmissionPolicy, ImageAdmissionPolicyBinding, exempt_namespaces, keys};
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
 use bailiff_kube::serve::{self, Health};
@@ -20,11 +21,11 @@ use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use prometheus_client::registry::Registry;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -51,21 +52,16 @@ pub struct Config {
 
 impl Config {
     /// The configuration for a namespace that Bailiff runs in, with namespaces that are exempt besides
-    /// that one and kube-system: a policy that denies their pods could not be repaired from within.
+    /// that one and kube-system.
     #[must_use]
     pub fn new(
         address: SocketAddr,
         namespace: &str,
-        exempt: Vec<String>,
+        exempt: &[String],
         webhook: bool,
         mode: Mode,
     ) -> Self {
-        let always = [keys::ALWAYS_EXEMPT_NAMESPACE, namespace].map(str::to_owned);
-        let namespaces: BTreeSet<_> = exempt
-            .into_iter()
-            .filter(|name| !name.is_empty())
-            .chain(always)
-            .collect();
+        let namespaces = exempt_namespaces(namespace, exempt.iter().map(String::as_str));
         Self {
             address,
             settings: Settings {
@@ -114,6 +110,12 @@ async fn render(settings: &Settings, client: Client, metrics: &Metrics, health: 
         changes::<ValidatingAdmissionPolicyBinding>(&client, metrics, RENDERED_PREFIX),
         owner_changes(&client),
     ]);
+    let (sender, mut readings) = tokio::sync::watch::channel(Reading::default());
+    // A task of its own, so that no pass waits for it; it ends with this future.
+    let mut reading = JoinSet::new();
+    if settings.webhook {
+        reading.spawn(platform::follow(client.clone(), sender));
+    }
     let mut reported = Reported::default();
     let mut schedule = Schedule::new(Instant::now());
     loop {
@@ -125,9 +127,14 @@ async fn render(settings: &Settings, client: Client, metrics: &Metrics, health: 
                 }
                 continue;
             }
+            Ok(()) = readings.changed() => {
+                schedule.changed(Instant::now());
+                continue;
+            }
             () = sleep_until(schedule.next) => {}
         }
-        let passing = pass(&client, settings, metrics, &mut reported);
+        let platform = readings.borrow_and_update().clone();
+        let passing = pass(&client, settings, &platform, metrics, &mut reported);
         let passed = match tokio::time::timeout(PASS_LIMIT, passing).await {
             Ok(Ok(pass)) => {
                 // A policy that the API server rejects must not stop a rollout.
@@ -269,8 +276,8 @@ mod tests {
     fn the_own_namespace_and_kube_system_are_always_exempt() {
         let address = "[::]:8080".parse().unwrap();
         let names = |given: &[&str]| {
-            let given = given.iter().map(|&name| name.to_owned()).collect();
-            let config = Config::new(address, "security", given, true, Mode::Enforce);
+            let given: Vec<_> = given.iter().map(|&name| name.to_owned()).collect();
+            let config = Config::new(address, "security", &given, true, Mode::Enforce);
             config.settings.exempt.namespaces
         };
         assert_eq!(names(&[""]), ["kube-system", "security"]);

@@ -1,13 +1,17 @@
 //! Statuses of image policies and bindings.
 //!
 //! Here: the sentences and when each is true, the patch. Not here: writing them (`apply`).
-//! Invariant: Rendered is True only if the API server has the object of the current generation.
+//! Invariant: Rendered is True only if the API server has the object of the current generation. PlatformExempt is True
+//! only if all that the cluster needs was read.
 
 use crate::plan::{BindingState, GENERATION, PolicyState};
-use bailiff_api::condition::{ready, rendered, succeeding, types};
+use crate::platform::Reading;
+use bailiff_api::condition::{platform_exempt, ready, rendered, succeeding, types};
 use bailiff_api::keys::RENDERED_OWNER;
 use bailiff_api::{ImageAdmissionPolicy, TypeChecking};
+use bailiff_policy::image::platform::{Lockout, locked_out};
 use bailiff_policy::image::{self, rendered_name};
+use bailiff_policy::text::{ascii, ascii_lines};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -16,6 +20,8 @@ use serde_json::{Value as Json, json};
 
 /// Most characters of a message. The schema of a condition allows 32,768.
 const MESSAGE_LIMIT: usize = 2048;
+/// Most characters of a cause in it, so that what follows is never cut off.
+const CAUSE_LIMIT: usize = 512;
 
 /// What a condition says.
 type Said = (bool, &'static str, String);
@@ -187,6 +193,55 @@ fn decode_error(error: &str) -> String {
     )
 }
 
+/// What the condition of a binding with Deny says about an outage of the webhook; none: the API server does not call it,
+/// or the cluster was not read yet and no earlier condition stays.
+pub(crate) fn platform(
+    reading: &Reading,
+    before: &[Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Option<Condition> {
+    let (status, reason, message) = match reading {
+        Reading::NotRead => {
+            let earlier = before.iter().find(|c| c.type_ == types::PLATFORM_EXEMPT);
+            return earlier.cloned();
+        }
+        Reading::Failed(cause) => (
+            "Unknown",
+            platform_exempt::API_REQUEST_FAILED,
+            format!(
+                "Bailiff cannot determine which namespaces the cluster needs to start: {}. Bailiff retries automatically.",
+                ascii(cause, CAUSE_LIMIT)
+            ),
+        ),
+        Reading::Read(platform) => match platform.lockout() {
+            Lockout::NoWebhook => return None,
+            Lockout::Nothing => (
+                "True",
+                platform_exempt::NOTHING_LOCKED_OUT,
+                "Each namespace that Bailiff knows the cluster to need is exempt.".to_owned(),
+            ),
+            Lockout::Namespaces { fails, listed } => {
+                let reason = if fails {
+                    platform_exempt::LOCKED_OUT
+                } else {
+                    platform_exempt::WOULD_BE_LOCKED_OUT
+                };
+                ("False", reason, locked_out(fails, &listed))
+            }
+        },
+    };
+    let new = condition(
+        types::PLATFORM_EXEMPT,
+        status,
+        reason,
+        &message,
+        generation,
+        now,
+    );
+    Some(succeeding(before, new))
+}
+
 /// The conditions to write; none: they are there already.
 pub(crate) fn changed(
     said: Vec<(&'static str, Said)>,
@@ -194,22 +249,43 @@ pub(crate) fn changed(
     generation: Option<i64>,
     now: Timestamp,
 ) -> Option<Vec<Condition>> {
-    let conditions: Vec<_> = said
-        .into_iter()
+    let conditions = conditions(said, before, generation, now);
+    (conditions != before).then_some(conditions)
+}
+
+/// The conditions, after those before.
+pub(crate) fn conditions(
+    said: Vec<(&'static str, Said)>,
+    before: &[Condition],
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Vec<Condition> {
+    said.into_iter()
         .map(|(type_, (value, reason, message))| {
             let status = if value { "True" } else { "False" };
-            let new = Condition {
-                type_: type_.to_owned(),
-                status: status.to_owned(),
-                reason: reason.to_owned(),
-                message: printable(&message),
-                observed_generation: generation,
-                last_transition_time: Time(now),
-            };
+            let new = condition(type_, status, reason, &message, generation, now);
             succeeding(before, new)
         })
-        .collect();
-    (conditions != before).then_some(conditions)
+        .collect()
+}
+
+/// A condition with the message as printable ASCII and line breaks, cut at the limit: parts of it can be hostile.
+fn condition(
+    type_: &str,
+    status: &str,
+    reason: &str,
+    message: &str,
+    generation: Option<i64>,
+    now: Timestamp,
+) -> Condition {
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message: ascii_lines(message, MESSAGE_LIMIT),
+        observed_generation: generation,
+        last_transition_time: Time(now),
+    }
 }
 
 /// The status to write; none: it is there already. The conditions of an object that cannot be decoded are
@@ -254,16 +330,6 @@ pub(crate) fn type_checking(
         | PolicyState::Faulty(_)
         | PolicyState::Undecodable(_) => None,
     }
-}
-
-/// The message as printable ASCII and line breaks, cut at the limit: parts of it can be hostile.
-fn printable(message: &str) -> String {
-    let allowed = |c: char| c == '\n' || c == ' ' || c.is_ascii_graphic();
-    message
-        .chars()
-        .map(|c| if allowed(c) { c } else { '?' })
-        .take(MESSAGE_LIMIT)
-        .collect()
 }
 
 #[cfg(test)]

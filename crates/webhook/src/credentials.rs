@@ -8,7 +8,7 @@
 
 use crate::callers::Callers;
 use bailiff_kube::decode::Decoded;
-use bailiff_kube::list_watch::{ListWatch, ObjectEvent};
+use bailiff_kube::list_watch::{ListWatch, Named, NamedObject, ObjectEvent};
 use bailiff_oci::Reference;
 use bailiff_oci::registry::{Credential, CredentialSource, Registries};
 use futures::stream::{SelectAll, StreamExt as _};
@@ -42,8 +42,8 @@ pub(crate) struct Credentials(RwLock<Known>);
 struct Known {
     /// By Secret.
     read: BTreeMap<String, Read>,
-    /// Secrets that the current list did not bring yet.
-    absent: BTreeSet<String>,
+    /// What the watches said so far, by Secret.
+    objects: BTreeMap<String, NamedObject>,
 }
 
 /// What was read of a Secret.
@@ -152,30 +152,20 @@ impl Credentials {
     }
 
     pub(crate) fn apply(&self, registries: &Registries, name: &str, event: &ObjectEvent) {
-        let secret = match event {
-            ObjectEvent::Listed(object) | ObjectEvent::Applied(object) => {
-                read(registries, name, object)
-            }
-            ObjectEvent::TooLarge => Read::faulty("the Secret is too large"),
-            ObjectEvent::Deleted(_) | ObjectEvent::Listing | ObjectEvent::Complete => {
-                Read::faulty("the Secret does not exist")
-            }
+        let known = || self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let object = known()
+            .objects
+            .entry(name.to_owned())
+            .or_default()
+            .apply(event);
+        // Reviews do not wait for the decoder.
+        let secret = match object {
+            Some(Named::Found(object)) => read(registries, name, object),
+            Some(Named::TooLarge) => Read::faulty("the Secret is too large"),
+            Some(Named::Missing) => Read::faulty("the Secret does not exist"),
+            None => return,
         };
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            ObjectEvent::Listing => {
-                known.absent.insert(name.to_owned());
-                return;
-            }
-            // A list without it: the Secret does not exist.
-            ObjectEvent::Complete if !known.absent.contains(name) => return,
-            ObjectEvent::Complete
-            | ObjectEvent::Listed(_)
-            | ObjectEvent::Applied(_)
-            | ObjectEvent::Deleted(_)
-            | ObjectEvent::TooLarge => {}
-        }
-        known.absent.remove(name);
+        let mut known = known();
         let secret = secret.after(known.read.get(name));
         for fault in secret.news(known.read.get(name)) {
             tracing::warn!(

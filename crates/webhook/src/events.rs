@@ -6,19 +6,18 @@
 //! written; the rest is counted. An Event is about an object of the pod's own namespace. A caller that is not
 //! verified can have an Event written, and it is true.
 
-mod budget;
 mod denied;
 mod note;
 mod owners;
 mod recent;
 mod series;
 
+use crate::budget::Budget;
 use crate::callers::Callers;
 use crate::reports::{Reports, Templates};
 use bailiff_api::event::IMAGE_DENIED;
 use bailiff_kube::events::{EventSpec, Recorder, Told};
 use bailiff_kube::owner::OwnerError;
-use budget::Budget;
 use denied::Denied;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -36,6 +35,10 @@ use tokio::time::{Instant, timeout};
 
 /// Most pods whose Events wait; each takes at most 16 KiB.
 const WAITING_LIMIT: usize = 256;
+/// Most Events of a namespace at once.
+const BURST: u32 = 16;
+/// Time until there is room for another one.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// How long reading the owners of a pod and writing its Event can take.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
 
@@ -128,7 +131,7 @@ impl WorkloadEvents {
         let queue = Self {
             queue: sender,
             decides,
-            budget: Arc::default(),
+            budget: Arc::new(Mutex::new(Budget::new(BURST, INTERVAL))),
             events,
         };
         (queue, writer)
@@ -145,7 +148,7 @@ impl Reports for WorkloadEvents {
             .budget
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take(namespace, Instant::now());
+            .take(namespace, Instant::now().into_std());
         if !has_budget || self.queue.try_send(denied).is_err() {
             count(&self.events, EventResult::Limited);
         }

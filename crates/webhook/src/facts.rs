@@ -251,7 +251,7 @@ impl<R: Registry> Shared<R> {
             match inner.state.ask(&key, &namespace, request, now) {
                 Asked::Known(lookup) => {
                     self.metrics.hits.inc();
-                    let lookup = inner.state.persisted.told(&key, &namespace, lookup);
+                    let lookup = inner.state.told(&key, &namespace, lookup, now);
                     answers.insert(name, lookup);
                 }
                 Asked::Overloaded(lookup) => {
@@ -273,7 +273,8 @@ impl<R: Registry> Shared<R> {
     }
 
     fn told(&self, key: &Key, namespace: &str, lookup: Lookup) -> Lookup {
-        self.inner().state.persisted.told(key, namespace, lookup)
+        let now = Instant::now().into_std();
+        self.inner().state.told(key, namespace, lookup, now)
     }
 
     fn late(&self, key: &Key, namespace: &str) -> Lookup {

@@ -8,6 +8,7 @@
 //! each review has one.
 
 mod admission;
+mod budget;
 mod callers;
 mod certificate;
 mod compute;

@@ -8,14 +8,13 @@
 
 use crate::facts::{Aged, Condition, Facts, Observed, Registry, bytes};
 use bailiff_kube::decode::Decoded;
-use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
+use bailiff_kube::list_watch::{ListWatch, ListWatchError, Named, NamedObject, ObjectEvent};
 use bailiff_oci::persisted::{CONFIG_MAPS, read};
 use futures::stream::{SelectAll, StreamExt as _};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::PostParams;
 use kube::{Api, Client, Resource as _};
-use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -98,15 +97,14 @@ impl<R: Registry> Persistence<R> {
         let mut events: SelectAll<_> = watches.collect();
         let begun = Instant::now();
         let mut next = self.offsets.map(|offset| begun + offset);
-        // Those that the current list did not bring yet.
-        let mut absent = BTreeSet::new();
+        let mut objects = [NamedObject::default(); CONFIG_MAPS.len()];
         loop {
             let due = next.iter().enumerate().min_by_key(|(_, at)| **at);
             let Some((number, at)) = due.map(|(number, at)| (number, *at)) else {
                 return;
             };
             tokio::select! {
-                Some((number, event)) = events.next() => self.event(number, event, &mut absent),
+                Some((number, event)) = events.next() => self.event(number, event, &mut objects),
                 () = sleep_until(at) => {
                     self.write(number, false).await;
                     if let Some(next) = next.get_mut(number) {
@@ -127,26 +125,23 @@ impl<R: Registry> Persistence<R> {
         &self,
         number: usize,
         event: Result<ObjectEvent, ListWatchError>,
-        absent: &mut BTreeSet<usize>,
+        objects: &mut [NamedObject; CONFIG_MAPS.len()],
     ) {
-        let observed = match event {
-            Ok(ObjectEvent::Listing) => {
-                absent.insert(number);
-                return;
-            }
-            Ok(ObjectEvent::Listed(object) | ObjectEvent::Applied(object)) => {
-                decoded(number, &object)
-            }
-            Ok(ObjectEvent::TooLarge) => corrupt(number, "it is too large"),
-            Ok(ObjectEvent::Complete) if !absent.contains(&number) => return,
-            Ok(ObjectEvent::Complete | ObjectEvent::Deleted(_)) => Observed::Missing,
-            Err(error) => {
+        let (object, event) = match (objects.get_mut(number), event) {
+            (Some(object), Ok(event)) => (object, event),
+            (None, _) => return,
+            (Some(_), Err(error)) => {
                 let name = name(number);
                 tracing::warn!(name, %error, "A watch failed and is retried; what was known stays");
                 return;
             }
         };
-        absent.remove(&number);
+        let observed = match object.apply(&event) {
+            Some(Named::Found(object)) => decoded(number, object),
+            Some(Named::TooLarge) => corrupt(number, "it is too large"),
+            Some(Named::Missing) => Observed::Missing,
+            None => return,
+        };
         self.observe(number, observed);
     }
 

@@ -14,6 +14,7 @@ use crate::reports::Reports;
 use crate::rules::Rules;
 use crate::server::{Limits, Phase, Phases, Server};
 use crate::watches::{self, Watched};
+use bailiff_api::exempt_namespaces;
 use bailiff_kube::serve::{self, Health};
 use bailiff_policy::image::Mode;
 use futures::future::{BoxFuture, FutureExt as _};
@@ -68,10 +69,8 @@ pub struct Config {
 impl Config {
     /// The namespaces that no policy applies to.
     fn exempt(&self) -> BTreeSet<String> {
-        let always = ["kube-system", self.namespace.as_str()];
         let given = self.exempt.iter().map(String::as_str);
-        let all = given.filter(|name| !name.is_empty()).chain(always);
-        all.map(str::to_owned).collect()
+        exempt_namespaces(&self.namespace, given)
     }
 }
 

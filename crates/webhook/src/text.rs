@@ -4,6 +4,8 @@
 //! `entries`).
 //! Invariant: printable ASCII, because parts of a text can be what a tenant wrote.
 
+pub(crate) use bailiff_policy::text::ascii;
+
 /// Most warnings of a response.
 pub(crate) const WARNINGS_LIMIT: usize = 15;
 /// Most characters of a warning. The API server cuts longer ones, and drops all beyond 4,096 together.
@@ -12,30 +14,6 @@ pub(crate) const WARNING_LIMIT: usize = 256;
 pub(crate) const DENIAL_LIMIT: usize = 1024;
 /// What shows all violations.
 const ALL: &str = "`bailiff check -f FILE` shows all";
-/// What is put where a text was cut.
-const CUT: &str = "...";
-
-/// The text in printable ASCII, at most `limit` characters.
-#[must_use]
-pub(crate) fn ascii(text: &str, limit: usize) -> String {
-    let printable = |c: char| {
-        if c == ' ' || c.is_ascii_graphic() {
-            c
-        } else {
-            '?'
-        }
-    };
-    let mut found: String = text
-        .chars()
-        .take(limit.saturating_add(1))
-        .map(printable)
-        .collect();
-    if found.len() > limit {
-        found.truncate(limit.saturating_sub(CUT.len()));
-        found.push_str(CUT);
-    }
-    found
-}
 
 /// Warnings, the worst first; what is too much is counted in the last one.
 #[must_use]
@@ -83,14 +61,6 @@ pub(crate) fn denial(messages: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_text_is_cut_and_has_no_control_characters() {
-        assert_eq!(ascii("a\u{1b}[1m\nb\u{202e}", 20), "a?[1m?b?");
-        assert_eq!(ascii("abcdef", 6), "abcdef");
-        assert_eq!(ascii("abcdefg", 6), "abc...");
-        assert_eq!(ascii("\u{20ac}\u{20ac}\u{20ac}\u{20ac}", 3), "...");
-    }
 
     #[test]
     fn warnings_are_at_most_fifteen_of_256_characters() {

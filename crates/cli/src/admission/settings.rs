@@ -4,6 +4,7 @@
 //! Invariant: a value that is set and cannot be parsed is an error, never a default.
 
 use crate::Error;
+use bailiff_api::exempt_namespaces;
 use bailiff_policy::image::Mode;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Api, Client};
@@ -26,7 +27,7 @@ impl Settings {
     pub(crate) fn default_of(namespace: &str) -> Self {
         Self {
             mode: Mode::Enforce,
-            exempt: ["kube-system", namespace].map(str::to_owned).into(),
+            exempt: exempt_namespaces(namespace, []),
         }
     }
 
@@ -73,8 +74,7 @@ impl Settings {
             }
         };
         let names = variable("BAILIFF_EXEMPT_NAMESPACES").unwrap_or_default();
-        let names = names.split(',').filter(|name| !name.is_empty());
-        settings.exempt.extend(names.map(str::to_owned));
+        settings.exempt = exempt_namespaces(namespace, names.split(','));
         Ok(settings)
     }
 }

@@ -6,10 +6,13 @@
 
 use super::checks::{Check, CheckStatus, Lookup, check, unknown};
 use super::facts::facts;
-use super::namespaces::{Needed, locked_out};
+use super::namespaces::locked_out;
 use super::webhook_protections::{Protection, protections};
 use crate::admission::{REGISTRIES, registries_of};
-use bailiff_api::keys::{ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE};
+use bailiff_api::keys::{
+    ALWAYS_EXEMPT_NAMESPACE, ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE,
+};
+use bailiff_policy::image::platform::{Platform, exempt};
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration, WebhookClientConfig,
@@ -18,8 +21,6 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
-/// The label that the API server sets to the name of a namespace.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Namespaces or registries that a message names.
 const NAMED_LIMIT: usize = 10;
 /// The variables of the webhook that say how it verifies its callers.
@@ -33,7 +34,7 @@ pub(super) struct WebhookState {
     /// The configuration of registries.
     pub(super) registries: Lookup<ConfigMap>,
     /// What the cluster needs to start.
-    pub(super) needed: Result<Needed, String>,
+    pub(super) needed: Result<Platform, String>,
     /// The `ConfigMaps` with answers of registries, in their order.
     pub(super) facts: Vec<Lookup<ConfigMap>>,
     /// The admission policies that restrict its account, in their order.
@@ -84,7 +85,7 @@ pub(super) fn webhook(state: &WebhookState, namespace: &str, now: Timestamp) -> 
     checks.extend(entries.iter().filter_map(|entry| outage(entry, namespace)));
     let failing = entries.iter().find(|entry| entry.fails);
     if let Some(entry) = failing.or_else(|| entries.first()) {
-        let exempt = exempt(entry.namespaces);
+        let exempt = exempt(entry.namespaces).collect();
         checks.extend(locked_out(&state.needed, entry.fails, &exempt));
     }
     checks.extend(unused_credentials(deployment, &state.registries, namespace));
@@ -177,10 +178,10 @@ fn outage(entry: &Entry<'_>, namespace: &str) -> Option<Check> {
     if !entry.fails {
         return None;
     }
-    let exempt = exempt(entry.namespaces);
+    let exempt: Vec<_> = exempt(entry.namespaces).collect();
     let name = format!("webhook/{}", entry.name);
     let lacks = |namespace: &str| !exempt.contains(&namespace);
-    if let Some(missing) = ["kube-system", namespace]
+    if let Some(missing) = [ALWAYS_EXEMPT_NAMESPACE, namespace]
         .into_iter()
         .find(|name| lacks(name))
     {
@@ -263,17 +264,4 @@ fn verifies_callers(deployment: &Deployment) -> bool {
             .is_some_and(|value| !value.is_empty());
         is_set && CALLERS.contains(&variable.name.as_str())
     })
-}
-
-/// The namespaces that a selector excludes by name.
-fn exempt(selector: Option<&LabelSelector>) -> Vec<&str> {
-    let requirements = selector.and_then(|selector| selector.match_expressions.as_ref());
-    let by_name = requirements
-        .into_iter()
-        .flatten()
-        .filter(|requirement| requirement.key == NAMESPACE_NAME && requirement.operator == "NotIn");
-    by_name
-        .flat_map(|requirement| requirement.values.iter().flatten())
-        .map(String::as_str)
-        .collect()
 }

@@ -275,3 +275,23 @@ async fn of_metadata_alone_the_api_server_sends_nothing_else() {
         ]
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_read_once_is_neither_watched_nor_repeated() {
+    let path = format!("{PODS}&resourceVersion=0");
+    let (server, client) = ApiServer::playing([
+        vec![Call::get(&path).gives(list("5", &[pod("a", "1"), pod("b", "2")]))],
+        vec![Call::get(&path).fails(403, "Forbidden", "pods is forbidden")],
+    ]);
+    let mut found = Vec::new();
+    let mut read = async || {
+        let add = |object: Option<&[u8]>| found.push(object.map(<[u8]>::to_vec));
+        let read = pods().list_once(client.clone(), add).await;
+        read.map_err(|error| error.to_string())
+    };
+    assert_eq!(read().await, Ok(()));
+    assert_eq!(read().await, Err("cannot list".to_owned()));
+    let both = [pod("a", "1"), pod("b", "2")].map(|pod| Some(bytes(&pod)));
+    assert_eq!(found, both);
+    server.finish();
+}

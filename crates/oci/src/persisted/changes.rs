@@ -7,7 +7,7 @@
 
 use super::content::FRAME_BYTES;
 use super::room::fit;
-use super::{FACTS_LIMIT, Fact, FactKey, Facts, add};
+use super::{FACTS_LIMIT, Fact, FactKey, Facts, Users, add};
 use std::collections::BTreeMap;
 
 /// How old a time in a `ConfigMap` gets before it is written again, in seconds.
@@ -17,6 +17,15 @@ pub struct Refresh {
     pub tag: i64,
     /// That of a digest.
     pub digest: i64,
+}
+
+/// A change that is worth a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due<'a> {
+    /// What it is about.
+    pub key: &'a FactKey,
+    /// The namespaces whose pods were admitted; none: the registry contradicted the image.
+    pub users: Option<&'a Users>,
 }
 
 /// What changed.
@@ -34,10 +43,12 @@ struct Change {
 
 impl Change {
     /// What there is about the image, with what the `ConfigMap` has.
-    fn applied(&self, stored: Option<&Fact>) -> Option<Fact> {
+    fn applied(&self, key: &FactKey, stored: Option<&Fact>) -> Option<Fact> {
         let stored = stored.filter(|fact| self.contradicted < Some(fact.confirmed));
         match (stored, &self.admitted) {
-            (Some(stored), Some(admitted)) => Some(stored.clone().merged(admitted.clone())),
+            (Some(stored), Some(admitted)) => {
+                Some(stored.clone().merged(admitted.clone(), &key.image))
+            }
             (one, other) => one.or(other.as_ref()).cloned(),
         }
     }
@@ -46,12 +57,13 @@ impl Change {
 impl Changes {
     /// A pod with an image was admitted.
     pub fn admit(&mut self, key: FactKey, fact: Fact, now: i64) {
+        let image = key.image.clone();
         let change = self.0.entry(key).or_default();
         if change.contradicted >= Some(fact.confirmed) {
             return;
         }
         change.admitted = Some(match change.admitted.take() {
-            Some(before) => before.merged(fact),
+            Some(before) => before.merged(fact, &image),
             None => fact,
         });
         // Twice as many, so that one in many makes room, and not each.
@@ -103,7 +115,7 @@ impl Changes {
     #[must_use]
     pub fn applied_to(&self, key: &FactKey, stored: Option<&Fact>) -> Option<Fact> {
         match self.0.get(key) {
-            Some(change) => change.applied(stored),
+            Some(change) => change.applied(key, stored),
             None => stored.cloned(),
         }
     }
@@ -114,20 +126,23 @@ impl Changes {
         let mut facts = stored.clone();
         for (key, change) in &self.0 {
             let stored = facts.remove(key);
-            if let Some(fact) = change.applied(stored.as_ref()) {
+            if let Some(fact) = change.applied(key, stored.as_ref()) {
                 add(&mut facts, key.clone(), fact);
             }
         }
         facts
     }
 
-    /// Whether they are worth a write: an image that is new or has another digest, one that was contradicted,
-    /// or a time that is too old.
-    #[must_use]
-    pub fn are_due(&self, stored: &Facts, refresh: Refresh) -> bool {
-        self.0.iter().any(|(key, change)| {
+    /// Those that are worth a write: of an image that is new or has another digest, of one that was contradicted, and
+    /// of one with a time that is too old.
+    pub fn due<'a>(
+        &'a self,
+        stored: &'a Facts,
+        refresh: Refresh,
+    ) -> impl Iterator<Item = Due<'a>> + 'a {
+        self.0.iter().filter_map(move |(key, change)| {
             let before = stored.get(key);
-            match (before, change.applied(before)) {
+            let is_due = match (before, change.applied(key, before)) {
                 (None, None) => false,
                 (None, Some(_)) | (Some(_), None) => true,
                 (Some(before), Some(after)) => {
@@ -141,8 +156,16 @@ impl Changes {
                         || is_old(before.confirmed, after.confirmed)
                         || is_old(before.last_admitted, after.last_admitted)
                 }
-            }
+            };
+            let users = change.admitted.as_ref().map(|fact| &fact.users);
+            is_due.then_some(Due { key, users })
         })
+    }
+
+    /// Whether any is worth a write.
+    #[must_use]
+    pub fn are_due(&self, stored: &Facts, refresh: Refresh) -> bool {
+        self.due(stored, refresh).next().is_some()
     }
 
     /// Whether a registry contradicted what there was about an image.

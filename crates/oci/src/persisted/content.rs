@@ -6,13 +6,13 @@
 //! its version is newer, stays in the text when this one writes it.
 
 use super::room::fit;
-use super::{BYTES_LIMIT, FACTS_LIMIT, Fact, FactKey, Facts, RETENTION_SECONDS, add};
+use super::{BYTES_LIMIT, FACTS_LIMIT, Fact, FactKey, Facts, RETENTION_SECONDS, Users, add};
 use crate::digest::Digest;
 use crate::lookup::{ImageFacts, ManifestKind};
 use crate::reference::{Reference, ShortNames};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// Key of the facts: one in each line, as JSON.
@@ -21,7 +21,8 @@ const FACTS: &str = "facts";
 const HASH: &str = "sha256";
 /// Bytes of the data besides the lines.
 pub(super) const FRAME_BYTES: usize = FACTS.len() + HASH.len() + 64;
-/// Most bytes of a line. The longest that is written has less: a reference has at most 1 KiB.
+/// Most bytes of a line. The longest that is written has less: a reference has at most 1 KiB, and its namespaces have
+/// at most 600 bytes.
 pub(super) const LINE_LIMIT: usize = 4 << 10;
 /// How far a time can be in the future, because clocks differ, in seconds.
 const CLOCK_LIMIT: i64 = 5 * 60;
@@ -111,8 +112,14 @@ struct Line<'a> {
     named_by_policy: bool,
     #[serde(default, skip_serializing_if = "str::is_empty")]
     credential: &'a str,
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    credential_version: &'a str,
+    /// Absent: several.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     namespace: Option<&'a str>,
+    /// Of several those that are known. A version that does not know the field loses it.
+    #[serde(borrow, default, skip_serializing_if = "BTreeSet::is_empty")]
+    namespaces: BTreeSet<&'a str>,
     confirmed: i64,
     first_admitted: i64,
     last_admitted: i64,
@@ -201,6 +208,10 @@ pub fn encode(
 
 /// The line of a fact; none: it is one that no registry can cause.
 pub(super) fn line(key: &FactKey, fact: &Fact) -> Option<String> {
+    let namespaces = match &fact.users {
+        Users::One(_) => BTreeSet::new(),
+        Users::Several(known) => known.iter().map(|name| &**name).collect(),
+    };
     let line = Line {
         endpoint: &key.endpoint,
         image: &key.image,
@@ -211,7 +222,9 @@ pub(super) fn line(key: &FactKey, fact: &Fact) -> Option<String> {
         },
         named_by_policy: key.named_by_policy,
         credential: &key.credential,
-        namespace: fact.namespace.as_deref(),
+        credential_version: &fact.credential_version,
+        namespace: fact.users.only(),
+        namespaces,
         confirmed: fact.confirmed,
         first_admitted: fact.first_admitted,
         last_admitted: fact.last_admitted,
@@ -271,6 +284,13 @@ fn decode(number: usize, text: &str, now: i64) -> Result<(FactKey, Fact), Unusab
             key: Some(key),
         });
     }
+    let users = match line.namespace {
+        Some(namespace) => Users::One(namespace.into()),
+        None => {
+            let known = line.namespaces.iter().map(|&name| name.into());
+            Users::several(known.collect(), line.image)
+        }
+    };
     let fact = Fact {
         facts: ImageFacts {
             digest,
@@ -279,11 +299,12 @@ fn decode(number: usize, text: &str, now: i64) -> Result<(FactKey, Fact), Unusab
                 Kind::Index => ManifestKind::Index,
             },
         },
+        credential_version: line.credential_version.into(),
         // Else a clock that is ahead has it used for longer.
         confirmed: line.confirmed.min(now),
         first_admitted: line.first_admitted,
         last_admitted: line.last_admitted,
-        namespace: line.namespace.map(Into::into),
+        users,
     };
     Ok((key, fact))
 }

@@ -40,11 +40,16 @@ fn fact(content: u32, namespace: &str, at: i64) -> Fact {
             digest: digest(content),
             kind: ManifestKind::Index,
         },
+        credential_version: "".into(),
         confirmed: at,
         first_admitted: at,
         last_admitted: at,
-        namespace: Some(namespace.into()),
+        users: Users::One(namespace.into()),
     }
+}
+
+fn several(namespaces: &[&str]) -> Users {
+    Users::Several(namespaces.iter().map(|&name| name.into()).collect())
 }
 
 /// An image of a `ConfigMap`.
@@ -79,7 +84,7 @@ fn what_is_written_is_what_is_read() {
     for (image, named_by_policy, credential) in [
         ("ghcr.io/acme/web:1", false, ""),
         ("ghcr.io/acme/web:1", true, ""),
-        ("ghcr.io/acme/web:1", false, "pull@8f3b.71"),
+        ("ghcr.io/acme/web:1", false, "pull@8f3b"),
         (of_digest.as_str(), false, ""),
     ] {
         let key = FactKey {
@@ -90,8 +95,11 @@ fn what_is_written_is_what_is_read() {
         let mut of_tag = fact(7, "shop", NOW - DAY);
         of_tag.last_admitted = NOW;
         if credential.is_empty() {
-            of_tag.namespace = None;
+            of_tag.users = several(&["bank", "shop"]);
             of_tag.facts.kind = ManifestKind::Manifest;
+        } else {
+            of_tag.credential_version = "71".into();
+            of_tag.users = several(&[]);
         }
         facts.insert(key, of_tag);
     }
@@ -115,19 +123,50 @@ fn what_is_written_is_what_is_read() {
 fn the_text_of_a_fact_is_as_it_was() {
     let mut of_tag = fact(1, "shop", NOW);
     let mut credential = key("ghcr.io/acme/web:1");
-    credential.credential = "pull@1.2".into();
+    credential.credential = "pull@1".into();
     credential.named_by_policy = true;
+    of_tag.credential_version = "2".into();
     assert_eq!(
         line(&credential, &of_tag).unwrap(),
         format!(
-            "{{\"endpoint\":\"https://ghcr.io\",\"image\":\"ghcr.io/acme/web:1\",\"digest\":\"{}\",\"kind\":\"Index\",\"namedByPolicy\":true,\"credential\":\"pull@1.2\",\"namespace\":\"shop\",\"confirmed\":{NOW},\"firstAdmitted\":{NOW},\"lastAdmitted\":{NOW}}}\n",
+            "{{\"endpoint\":\"https://ghcr.io\",\"image\":\"ghcr.io/acme/web:1\",\"digest\":\"{}\",\"kind\":\"Index\",\"namedByPolicy\":true,\"credential\":\"pull@1\",\"credentialVersion\":\"2\",\"namespace\":\"shop\",\"confirmed\":{NOW},\"firstAdmitted\":{NOW},\"lastAdmitted\":{NOW}}}\n",
             digest(1)
         )
     );
-    of_tag.namespace = None;
+    of_tag.users = several(&["shop", "bank"]);
+    let text = line(&credential, &of_tag).unwrap();
+    assert!(
+        text.contains(",\"namespaces\":[\"bank\",\"shop\"],"),
+        "{text}"
+    );
+    assert!(!text.contains("\"namespace\""), "{text}");
+    of_tag.users = several(&[]);
+    of_tag.credential_version = "".into();
     let text = line(&key("ghcr.io/acme/web:1"), &of_tag).unwrap();
     for absent in ["namedByPolicy", "credential", "namespace"] {
         assert!(!text.contains(absent), "{text}");
+    }
+}
+
+/// A version that does not know the namespaces writes lines without them, and one that wrote many is bounded.
+#[test]
+fn the_namespaces_of_a_line_are_bounded_and_can_be_missing() {
+    let image = image_of(0, 0);
+    let mut fact = fact(1, "shop", NOW);
+    fact.users = several(&[]);
+    let none = line(&image, &fact).unwrap();
+    let names: Vec<_> = (0..20).map(|n| format!("\"ns-{n:02}\"")).collect();
+    let times = format!(",\"confirmed\":{NOW}");
+    let many = format!(",\"namespaces\":[{}]{times}", names.join(","));
+    for (text, known) in [
+        (none.clone(), 0),
+        (none.replace(&times, &many), USERS_LIMIT),
+    ] {
+        let data = with_lines(&[text.trim_end().to_owned()]);
+        let found = read(0, Some(&data), NOW).unwrap();
+        assert_eq!(found.faults, []);
+        let users = &found.facts[&image].users;
+        assert_eq!((users.only(), users.known().count()), (None, known));
     }
 }
 
@@ -300,11 +339,47 @@ fn a_namespace_with_many_images_removes_only_its_own() {
     }
 }
 
+/// Namespaces that work together: their facts are all of several, and they use what others use, too.
 #[test]
-fn an_image_of_several_namespaces_is_not_of_the_share_of_one() {
-    let (shop, bank) = (fact(1, "shop", NOW), fact(1, "bank", NOW));
-    assert_eq!(shop.clone().merged(shop.clone()), shop);
-    assert_eq!(shop.merged(bank).namespace, None);
+fn namespaces_that_share_a_flood_remove_nothing_that_others_share() {
+    let images = images(FACTS_LIMIT + 200);
+    let mut facts = Facts::new();
+    for (at, key) in images.iter().enumerate() {
+        let flood = NOW - i64::try_from(at).unwrap();
+        let (users, admitted) = match at {
+            0..50 => (several(&["bank", "shop"]), NOW - 20 * DAY),
+            50..100 => (several(&["bank", "hostile-1", "hostile-2"]), NOW - 29 * DAY),
+            // Of a version that did not write who they are.
+            100..120 => (several(&[]), NOW - 29 * DAY),
+            _ => (several(&["hostile-1", "hostile-2"]), flood),
+        };
+        let mut fact = fact(1, "", admitted);
+        fact.users = users;
+        facts.insert(key.clone(), fact);
+    }
+    let (_, kept) = encode(facts, &[], NOW);
+    assert_eq!(kept.len(), FACTS_LIMIT);
+    for key in &images[..120] {
+        assert!(kept.contains_key(key), "{key:?}");
+    }
+    // What they gave up stays for the one that uses it.
+    assert_eq!(kept[&images[60]].users, several(&["bank"]));
+    assert_eq!(kept[&images[10]].users, several(&["bank", "shop"]));
+}
+
+#[test]
+fn what_is_merged_is_the_newer_answer_with_its_version_and_the_users_of_both() {
+    let (mut shop, mut bank) = (fact(1, "shop", NOW - 5), fact(2, "bank", NOW));
+    shop.credential_version = "9".into();
+    bank.credential_version = "10".into();
+    assert_eq!(shop.clone().merged(shop.clone(), "a"), shop);
+    let want = Fact {
+        users: several(&["bank", "shop"]),
+        first_admitted: NOW - 5,
+        ..bank.clone()
+    };
+    assert_eq!(shop.clone().merged(bank.clone(), "a"), want);
+    assert_eq!(bank.merged(shop, "a"), want);
 }
 
 #[test]
@@ -359,6 +434,26 @@ fn a_write_is_due_for_what_is_new_moved_contradicted_or_old() {
 }
 
 #[test]
+fn a_change_that_is_due_names_who_caused_it() {
+    let [new, old, gone] = [0, 1, 2].map(|nth| image_of(0, nth));
+    let stored = Facts::from([
+        (old.clone(), fact(1, "shop", NOW - REFRESH.tag)),
+        (gone.clone(), fact(1, "shop", NOW)),
+    ]);
+    let mut changes = Changes::default();
+    changes.admit(new.clone(), fact(1, "bank", NOW), NOW);
+    changes.admit(new.clone(), fact(1, "mail", NOW), NOW);
+    changes.admit(old.clone(), fact(1, "bank", NOW), NOW);
+    changes.contradict(gone.clone(), NOW);
+    let users = [several(&["bank", "mail"]), Users::One("bank".into())];
+    let mut want = [(new, Some(&users[0])), (old, Some(&users[1])), (gone, None)];
+    want.sort_by(|one, other| one.0.cmp(&other.0));
+    let due = changes.due(&stored, REFRESH);
+    let due: Vec<_> = due.map(|due| (due.key.clone(), due.users)).collect();
+    assert_eq!(due, want);
+}
+
+#[test]
 fn what_was_contradicted_comes_back_only_with_a_newer_answer() {
     let tag = image_of(0, 0);
     let stored = Facts::from([(tag.clone(), fact(1, "shop", NOW))]);
@@ -409,14 +504,17 @@ fn facts_of(images: u32, limit: usize) -> impl Strategy<Value = Vec<(FactKey, Fa
         0..images,
         0..4_u32,
         any::<bool>(),
-        prop_oneof![Just(None), (0..6_u8).prop_map(Some)],
+        prop_oneof![
+            Just(None),
+            proptest::collection::btree_set(0..6_u8, 0..4).prop_map(Some),
+        ],
         (0..40_i64, 0..40_i64, 0..40_i64),
         prop_oneof![5 => 1..50_usize, 1 => 50..700_usize],
     );
-    let one = one.prop_map(|(image, content, is_index, namespace, times, long)| {
+    let one = one.prop_map(|(image, content, is_index, users, times, long)| {
         let mut key = key(&format!("ghcr.io/acme/{}/app-{image}:1", "a".repeat(long)));
         key.credential = if image % 5 == 0 {
-            "pull@1.2".into()
+            "pull@1".into()
         } else {
             "".into()
         };
@@ -424,7 +522,11 @@ fn facts_of(images: u32, limit: usize) -> impl Strategy<Value = Vec<(FactKey, Fa
         if !is_index {
             fact.facts.kind = ManifestKind::Manifest;
         }
-        fact.namespace = namespace.map(|n| format!("ns-{n}").into());
+        let name = |n: u8| format!("ns-{n}").into();
+        fact.users = match users {
+            None => Users::One("alone".into()),
+            Some(users) => Users::Several(users.into_iter().map(name).collect()),
+        };
         fact.confirmed = NOW - times.0 * DAY;
         fact.first_admitted = NOW - times.1 * DAY;
         fact.last_admitted = NOW - times.2 * DAY;
@@ -502,20 +604,33 @@ proptest! {
         if young.len() <= FACTS_LIMIT && whole + 75 <= BYTES_LIMIT {
             prop_assert_eq!(&kept, &young);
         }
-        // Who lost some has, with the last of them, at least as much as anybody else has.
-        let mut shares: BTreeMap<&Option<Box<str>>, usize> = BTreeMap::new();
-        for (key, fact) in &kept {
-            *shares.entry(&fact.namespace).or_default() += size(key, fact);
+        // Who gave up some has, with the last of them, at least as much as anybody else has.
+        let mut shares: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+        let mut lost: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+        for (key, fact) in &young {
+            let size = size(key, fact);
+            let known: Vec<_> = fact.users.known().map(Some).collect();
+            let holders = if known.is_empty() { vec![None] } else { known };
+            let left = kept.get(key).map(|fact| &fact.users);
+            for holder in holders {
+                let has = left.is_some_and(|users| holder.is_none_or(|name| users.has(name)));
+                if has {
+                    *shares.entry(holder).or_default() += size;
+                } else {
+                    let longest = lost.entry(holder).or_default();
+                    *longest = size.max(*longest);
+                }
+            }
+            // A fact stays for those that use it.
+            if let Some(users) = left {
+                prop_assert_eq!(users.only(), fact.users.only());
+                prop_assert!(fact.users.known().count() == 0 || users.known().count() > 0);
+            }
         }
         let largest = shares.values().max().copied().unwrap_or_default();
-        let mut lost: BTreeMap<&Option<Box<str>>, usize> = BTreeMap::new();
-        for (key, fact) in young.iter().filter(|(key, _)| !kept.contains_key(*key)) {
-            let longest = lost.entry(&fact.namespace).or_default();
-            *longest = size(key, fact).max(*longest);
-        }
-        for (namespace, longest) in lost {
-            let of_it = shares.get(namespace).copied().unwrap_or_default();
-            prop_assert!(of_it + longest >= largest, "{namespace:?}");
+        for (holder, longest) in lost {
+            let of_it = shares.get(&holder).copied().unwrap_or_default();
+            prop_assert!(of_it + longest >= largest, "{holder:?}");
         }
     }
 }

@@ -8,6 +8,7 @@ use super::compile::CompiledImagePolicy;
 use super::evaluate::{RegistryRule, WrittenRule};
 use super::images::Image;
 use super::registry::Finding;
+use crate::text::ascii_line;
 use bailiff_api::Unchecked;
 use bailiff_oci::{Failure, InvalidPattern, Missing, Pattern, Reference};
 use jiff::Timestamp;
@@ -290,7 +291,7 @@ impl Subject<'_> {
         };
         let (cause, remedy) = match complaint {
             Complaint::False(message) => {
-                let message = printable(message);
+                let message = ascii_line(message);
                 let message = message.trim_end_matches('.');
                 return format!(
                     "{user} {name} violates ImageAdmissionPolicy {policy}{more}: {message}. The image is {reference}."
@@ -302,21 +303,11 @@ impl Subject<'_> {
                 "Use fewer containers, or ask an administrator for a cheaper expression.",
             ),
         };
-        let cause = printable(cause);
+        let cause = ascii_line(cause);
         format!(
             "{user} {name} could not be evaluated with ImageAdmissionPolicy {policy}{more}: spec.validations[{index}]: {cause}. The image is {reference}. {remedy}"
         )
     }
-}
-
-/// A text as printable ASCII without line breaks.
-fn printable(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\r' | '\t' => ' ',
-        c if c == ' ' || c.is_ascii_graphic() => c,
-        _ => '?',
-    };
-    text.chars().map(shown).collect()
 }
 
 /// That an image could not be checked, before the cause.

@@ -13,6 +13,7 @@ mod evaluate;
 mod images;
 mod messages;
 mod pins;
+pub mod platform;
 mod reads;
 mod registry;
 mod render;

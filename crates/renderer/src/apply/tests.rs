@@ -68,9 +68,18 @@ async fn played(rounds: Vec<Vec<Call>>) -> Result<Pass, kube::Error> {
 }
 
 async fn played_with(rounds: Vec<Vec<Call>>, metrics: &Metrics) -> Result<Pass, kube::Error> {
+    played_as(rounds, &settings(), &Reading::NotRead, metrics).await
+}
+
+async fn played_as(
+    rounds: Vec<Vec<Call>>,
+    settings: &Settings,
+    platform: &Reading,
+    metrics: &Metrics,
+) -> Result<Pass, kube::Error> {
     let (server, client) = ApiServer::playing(rounds);
     let mut reported = Reported::default();
-    let passed = pass(&client, &settings(), metrics, &mut reported).await;
+    let passed = pass(&client, settings, platform, metrics, &mut reported).await;
     server.finish();
     passed
 }
@@ -167,6 +176,46 @@ async fn without_the_owner_only_statuses_are_written_and_they_and_the_metric_say
     assert_eq!(metrics.policies_rendered.get(), 0);
     let rounds = missing(of_binding().fails(403, "Forbidden", "no"));
     assert_eq!(played(rounds).await.unwrap(), Pass::Incomplete);
+}
+
+/// One that only audits or warns denies nothing, and without the webhook nothing depends on it.
+#[tokio::test]
+async fn a_binding_with_deny_reports_what_an_outage_locks_out_and_counts_as_before() {
+    let failed = Reading::Failed("no".to_owned());
+    let unknown = json!({"type": "PlatformExempt", "status": "Unknown", "reason": "APIRequestFailed",
+        "message": "Bailiff cannot determine which namespaces the cluster needs to start: no. Bailiff retries automatically."});
+    for (actions, webhook, is_reported) in [
+        (json!(["Deny"]), true, true),
+        (json!(["Warn"]), true, false),
+        (json!(["Deny"]), false, false),
+    ] {
+        let mut binding = binding();
+        binding["spec"]["validationActions"] = actions;
+        let settings = Settings {
+            webhook,
+            ..settings()
+        };
+        let metrics = Metrics::default();
+        // Without the owner, only statuses are written.
+        let mut rounds = reads(&[policy()], &[binding.clone()], &stale_both());
+        rounds[0] = vec![Call::get(OWNER).is_missing()];
+        let mut conditions = vec![json!({"type": "Ready"})];
+        if is_reported {
+            conditions.push(unknown.clone());
+        }
+        rounds.extend([
+            vec![status(POLICIES, "ours").gives(policy())],
+            vec![
+                status(BINDINGS, "everywhere")
+                    .with(json!({"status": {"conditions": conditions}}))
+                    .gives(binding),
+            ],
+        ]);
+        let passed = played_as(rounds, &settings, &failed, &metrics).await;
+        assert_eq!(passed.unwrap(), Pass::OwnerNotFound);
+        let is_bound = webhook && !is_reported;
+        assert_eq!(metrics.not_rendered.get(), if is_bound { 1 } else { 2 });
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::*;
 use bailiff_policy::FieldError;
+use bailiff_policy::image::platform::{Platform, PlatformKind};
 use serde_json::json;
 
 fn live() -> ValidatingAdmissionPolicy {
@@ -148,6 +149,68 @@ fn a_condition_is_written_once_and_keeps_the_time_of_its_status() {
     third[0].1.0 = false;
     let third = changed(third, &second, Some(2), now).unwrap();
     assert_eq!(third[0].last_transition_time, Time(now));
+}
+
+/// What the condition says about a cluster that needs what is in a namespace, with this failure policy.
+fn about_platform(namespace: &str, failure_policy: &str) -> Reading {
+    let mut platform = Platform::default();
+    let agent = json!({"metadata": {"namespace": namespace, "name": "calico-node"},
+        "spec": {"template": {"spec": {"priorityClassName": "system-node-critical"}}}});
+    let exempt =
+        json!([{"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["cni"]}]);
+    let own = json!({"metadata": {"name": "bailiff"}, "webhooks": [{"failurePolicy": failure_policy,
+        "namespaceSelector": {"matchExpressions": exempt},
+        "clientConfig": {"service": {"name": "bailiff-webhook", "namespace": "bailiff-system"}}}]});
+    for (kind, object) in [
+        (PlatformKind::DaemonSet, agent),
+        (PlatformKind::ValidatingWebhookConfiguration, own),
+    ] {
+        platform.add(kind, object.to_string().as_bytes()).unwrap();
+    }
+    Reading::Read(platform)
+}
+
+#[test]
+fn a_binding_with_deny_tells_what_an_outage_of_the_webhook_locks_out() {
+    let then: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
+    let of = |reading: &Reading| {
+        let found = platform(reading, &[], Some(3), then);
+        found.map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message))
+    };
+    assert_eq!(
+        of(&about_platform("cni", "Fail")).unwrap(),
+        "PlatformExempt=True NothingLockedOut: Each namespace that Bailiff knows the cluster to need is exempt."
+    );
+    assert_eq!(
+        of(&about_platform("calico-system", "Fail")).unwrap(),
+        "PlatformExempt=False LockedOut: failurePolicy is Fail. While the webhook is down, no pod starts in these namespaces, which the cluster can need: calico-system (DaemonSet calico-node). Add those that are part of the platform to the value exemptNamespaces."
+    );
+    assert_eq!(
+        of(&about_platform("calico-system", "Ignore")).unwrap(),
+        "PlatformExempt=False WouldBeLockedOut: failurePolicy is Ignore. With Fail, no pod would start in these namespaces while the webhook is down, and the cluster can need them: calico-system (DaemonSet calico-node). Before you set it, add those that are part of the platform to the value exemptNamespaces."
+    );
+    let failed = |cause: &str| of(&Reading::Failed(cause.to_owned())).unwrap();
+    assert_eq!(
+        failed("cannot list objects of kind DaemonSet: daemonsets.apps is forbidden"),
+        "PlatformExempt=Unknown APIRequestFailed: Bailiff cannot determine which namespaces the cluster needs to start: cannot list objects of kind DaemonSet: daemonsets.apps is forbidden. Bailiff retries automatically."
+    );
+    let long = failed(&"\u{1b}x".repeat(10_000));
+    assert!(long.contains("?x?x"), "{long}");
+    assert!(
+        long.ends_with("... Bailiff retries automatically."),
+        "{long}"
+    );
+    // Without a webhook, nothing is locked out, and before the first reading nothing is known.
+    assert_eq!(of(&Reading::Read(Platform::default())), None);
+    assert_eq!(of(&Reading::NotRead), None);
+    let before = platform(&about_platform("cni", "Fail"), &[], Some(3), then);
+    let before = [before.unwrap()];
+    let of = |reading: &Reading| platform(reading, &before, Some(3), now).unwrap();
+    assert_eq!(of(&Reading::NotRead), before[0]);
+    assert_eq!(of(&about_platform("cni", "Fail")), before[0]);
+    let failed = of(&Reading::Failed("no".to_owned()));
+    assert_eq!(failed.last_transition_time, Time(now));
 }
 
 /// A policy with this expression.

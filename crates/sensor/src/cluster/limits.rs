@@ -6,7 +6,7 @@
 
 use bailiff_api::IncidentLimits;
 use bailiff_api::keys::INCIDENT_LIMITS;
-use bailiff_kube::list_watch::{ListWatch, ListWatchError, ObjectEvent};
+use bailiff_kube::list_watch::{ListWatch, ListWatchError, Named, NamedObject, ObjectEvent};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::ConfigMap;
 use tokio::sync::watch;
@@ -57,28 +57,16 @@ async fn keep(
     mut events: impl Stream<Item = Result<ObjectEvent, ListWatchError>> + Unpin,
     sender: &watch::Sender<IncidentLimits>,
 ) {
-    // Whether the list names it.
-    let mut listed = false;
+    let mut object = NamedObject::default();
     while let Some(event) = events.next().await {
-        let found = match event {
-            Ok(ObjectEvent::Listing) => {
-                listed = false;
-                continue;
-            }
-            Ok(ObjectEvent::Complete) if listed => continue,
-            Ok(ObjectEvent::Complete | ObjectEvent::Deleted(_)) => {
-                Err("it does not exist".to_owned())
-            }
-            Ok(ObjectEvent::Listed(json)) => {
-                listed = true;
-                read(&json)
-            }
-            Ok(ObjectEvent::Applied(json)) => read(&json),
-            Ok(ObjectEvent::TooLarge) => {
-                listed = true;
-                Err("it has more than 10 MiB".to_owned())
-            }
-            Err(error) => Err(crate::coverage::with_sources(&error)),
+        let found = match &event {
+            Ok(event) => match object.apply(event) {
+                Some(Named::Found(json)) => read(json),
+                Some(Named::TooLarge) => Err("it has more than 10 MiB".to_owned()),
+                Some(Named::Missing) => Err("it does not exist".to_owned()),
+                None => continue,
+            },
+            Err(error) => Err(crate::coverage::with_sources(error)),
         };
         let limits = found.unwrap_or_else(|cause| {
             tracing::warn!(

@@ -115,18 +115,33 @@ fn only_the_renderer_writes_admission_policies_and_a_value_removes_it() {
     let objects = bailiff(&[]).unwrap();
     let read = "get list watch";
     let write = "list watch create update delete";
+    let always = [
+        ("imageadmissionpolicies", "list watch"),
+        ("imageadmissionpolicybindings", "list watch"),
+        ("imageadmissionpolicies/status", "patch"),
+        ("imageadmissionpolicybindings/status", "patch"),
+        ("validatingadmissionpolicies", write),
+        ("validatingadmissionpolicybindings", write),
+        ("validatingwebhookconfigurations bailiff-renderer", read),
+        ("namespaces security", "get"),
+    ];
+    // What an outage of the webhook would lock out.
+    let with_webhook = [
+        ("daemonsets", "list"),
+        ("deployments", "list"),
+        ("statefulsets", "list"),
+        ("mutatingwebhookconfigurations", "list"),
+        ("validatingwebhookconfigurations", "list"),
+        ("apiservices", "list"),
+    ];
     assert_eq!(
         granted(&objects["ClusterRole/bailiff-renderer"]),
-        grants(&[
-            ("imageadmissionpolicies", "list watch"),
-            ("imageadmissionpolicybindings", "list watch"),
-            ("imageadmissionpolicies/status", "patch"),
-            ("imageadmissionpolicybindings/status", "patch"),
-            ("validatingadmissionpolicies", write),
-            ("validatingadmissionpolicybindings", write),
-            ("validatingwebhookconfigurations bailiff-renderer", read),
-            ("namespaces security", "get"),
-        ])
+        grants(&[&always[..], &with_webhook].concat())
+    );
+    let without = bailiff(&["--set", "webhook.enabled=false"]).unwrap();
+    assert_eq!(
+        granted(&without["ClusterRole/bailiff-renderer"]),
+        grants(&always)
     );
     let writes = |verbs: &str| verbs.split(' ').any(|verb| !read.contains(verb));
     for (name, object) in objects

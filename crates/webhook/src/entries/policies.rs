@@ -9,6 +9,7 @@ use crate::response::AdmissionResponse;
 use crate::review::{Operation, Review};
 use bailiff_api::{ImageAdmissionPolicy, RuntimePolicy};
 use bailiff_kube::decode::Decoded;
+use bailiff_policy::text::ascii_lines;
 use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -50,7 +51,10 @@ pub(crate) fn response(review: &Review) -> Result<AdmissionResponse, NotEvaluate
     if faults.is_empty() {
         return Ok(AdmissionResponse::allowed());
     }
-    Ok(AdmissionResponse::denied(printable(&faults.join("\n"))))
+    Ok(AdmissionResponse::denied(ascii_lines(
+        &faults.join("\n"),
+        MESSAGE_LIMIT,
+    )))
 }
 
 /// Whether a policy has no more and no longer expressions than its schema allows.
@@ -97,16 +101,6 @@ fn decoded<K: Resource + DeserializeOwned>(object: &Json) -> Result<K, String> {
             undecodable.error
         )
     })
-}
-
-/// The message with its line breaks and the positions in them, otherwise printable ASCII.
-fn printable(message: &str) -> String {
-    let allowed = |c: char| c == '\n' || c == ' ' || c.is_ascii_graphic();
-    message
-        .chars()
-        .map(|c| if allowed(c) { c } else { '?' })
-        .take(MESSAGE_LIMIT)
-        .collect()
 }
 
 #[cfg(test)]

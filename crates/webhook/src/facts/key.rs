@@ -19,7 +19,8 @@ pub(crate) struct Wanted<C> {
     pub(crate) named_by_policy: bool,
     /// What the registry is asked with; none: anonymously.
     pub(crate) credential: Option<Arc<C>>,
-    /// Name and version of the credential; empty without one. Another version is another credential.
+    /// Name, UID and version of the credential, as `name@uid.version`; empty without one. Another version is another
+    /// credential.
     pub(crate) credential_key: String,
 }
 
@@ -59,14 +60,25 @@ impl Key {
         })
     }
 
-    /// The same as a key of what is persisted.
+    /// The same as a key of what is persisted, which each version of a credential has.
     pub(super) fn of_fact(&self) -> FactKey {
         FactKey {
             endpoint: (*self.endpoint).into(),
             image: self.reference.clone(),
             named_by_policy: self.named_by_policy,
-            credential: self.credential.clone(),
+            credential: self.credential().0.into(),
         }
+    }
+
+    /// The version of the credential; empty without one.
+    pub(super) fn credential_version(&self) -> &str {
+        self.credential().1
+    }
+
+    /// The Secret, and its version, which has no dot.
+    fn credential(&self) -> (&str, &str) {
+        let parts = self.credential.rsplit_once('.');
+        parts.unwrap_or((&self.credential, ""))
     }
 
     /// Bytes of its texts.

@@ -4,23 +4,34 @@
 //! write. Not here: their text and their room (`bailiff_oci::persisted`), and requests (`persistence`).
 //! Invariant: what is persisted answers only in place of a registry that gives no answer: a tag within
 //! `stale_if_error` of the last time that the registry confirmed it, a digest for 30 days. The registry was asked:
-//! that Bailiff's own queue is full, as any tenant can fill it, is no such cause. It is a fact of one credential
-//! and its version, and answers nobody who asks with another one. What was persisted and is not any more comes
-//! back only with a later admission.
+//! that Bailiff's own queue is full, as any tenant can fill it, is no such cause. It is a fact of one credential,
+//! and answers nobody who asks with another one. After the Secret of the credential changed, it answers only the
+//! namespaces whose pods had the image, within `stale_if_error`: tokens of some registries are replaced twice a day,
+//! and the new one might see less, but these namespaces learn nothing that they did not know. What was persisted and is
+//! not any more comes back only with a later admission.
+//!
+//! Admissions are recorded in both steps. Only the mutating one sees tags, and the API server checks quotas after both
+//! (kube-apiserver v1.37, `AllOrderedPlugins`), so a namespace whose quota allows no pod can record, too. Therefore each
+//! namespace has a budget of writes; what it admits beyond waits for a write that somebody else causes, or for its turn.
 
 use super::key::Key;
+use crate::budget::Budget;
 use bailiff_oci::persisted::{
-    CONFIG_MAPS, Carried, Changes, Fact, FactKey, Facts, Fault, RETENTION_SECONDS, Read, Refresh,
-    encode,
+    CONFIG_MAPS, Carried, Changes, Due, Fact, FactKey, Facts, Fault, RETENTION_SECONDS, Read,
+    Refresh, Users, encode,
 };
 use bailiff_oci::{Failure, ImageFacts, Lookup, Source};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// The longest time that is not written again if it changes.
 const REFRESH: i64 = 24 * 3600;
 /// The shortest.
 const REFRESH_MIN: i64 = 60;
+/// Most writes that a namespace causes at once: two of each `ConfigMap`.
+const BURST: u32 = 16;
+/// Time until it can cause another one.
+const INTERVAL: Duration = Duration::from_mins(2);
 /// So few facts can go at once because of their age, whichever part of all they are.
 const OLD_MIN: usize = 8;
 
@@ -76,6 +87,9 @@ pub(crate) struct Write {
     facts: Facts,
     carried: Vec<Carried>,
     changes: Changes,
+    /// The namespaces that caused it.
+    causes: BTreeSet<Box<str>>,
+    at: Instant,
 }
 
 /// Why a `ConfigMap` is not written: a clock that is ahead would remove what others use.
@@ -112,6 +126,7 @@ pub(super) struct Persisted {
     stale_if_error: i64,
     clock: Clock,
     maps: [Map; CONFIG_MAPS.len()],
+    budget: Budget,
 }
 
 impl Persisted {
@@ -121,6 +136,7 @@ impl Persisted {
             stale_if_error: i64::try_from(stale_if_error.as_secs()).unwrap_or(i64::MAX),
             clock,
             maps: Default::default(),
+            budget: Budget::new(BURST, INTERVAL),
         }
     }
 
@@ -143,10 +159,11 @@ impl Persisted {
     ) {
         let fact = Fact {
             facts,
+            credential_version: key.credential_version().into(),
             confirmed: self.clock.seconds(confirmed),
             first_admitted: self.clock.seconds(now),
             last_admitted: self.clock.seconds(now),
-            namespace: Some(namespace.into()),
+            users: Users::One(namespace.into()),
         };
         self.change(key, fact);
     }
@@ -157,7 +174,7 @@ impl Persisted {
             let now = self.clock.seconds(now);
             let again = Fact {
                 last_admitted: now.max(known.last_admitted),
-                namespace: Some(namespace.into()),
+                users: Users::One(namespace.into()),
                 ..known
             };
             self.change(key, again);
@@ -172,7 +189,8 @@ impl Persisted {
         }
     }
 
-    /// The registry said that there is no such image, or not for this credential.
+    /// The registry said that there is no such image, or not for this credential. That holds for what it said to
+    /// other versions of it before, too.
     pub(super) fn contradict(&mut self, key: &Key, now: Instant) {
         let now = self.clock.seconds(now);
         let key = key.of_fact();
@@ -195,10 +213,12 @@ impl Persisted {
     }
 
     /// What is persisted about an image, because its registry gives no answer. None: the cause is that of an
-    /// answer, the registry was not asked, the fact is too old, or the registry contradicted it at a later time.
+    /// answer, the registry was not asked, the fact is too old, or the registry contradicted it at a later time. What
+    /// it said to another version of the credential is for a namespace that had the image then, and not without one.
     pub(super) fn last_known(
         &self,
         key: &Key,
+        namespace: Option<&str>,
         contradicted: Option<Instant>,
         cause: &Failure,
         now: Instant,
@@ -211,12 +231,16 @@ impl Persisted {
         if contradicted.is_some_and(|at| self.clock.seconds(at) >= fact.confirmed) {
             return None;
         }
+        let is_of_version = *fact.credential_version == *key.credential_version();
+        if !is_of_version && !namespace.is_some_and(|namespace| fact.users.has(namespace)) {
+            return None;
+        }
         let age = self
             .clock
             .seconds(now)
             .saturating_sub(fact.confirmed)
             .max(0);
-        let longest = if key.is_tag {
+        let longest = if key.is_tag || !is_of_version {
             self.stale_if_error
         } else {
             RETENTION_SECONDS
@@ -240,7 +264,7 @@ impl Persisted {
             && last_admitted.is_some()
         {
             let fact = self.fact(key);
-            let of = fact.as_ref().and_then(|fact| fact.namespace.as_deref());
+            let of = fact.as_ref().and_then(|fact| fact.users.only());
             *last_admitted = last_admitted.filter(|_| of == Some(namespace));
         }
         lookup
@@ -316,14 +340,18 @@ impl Persisted {
             let key = line.key.as_ref();
             !key.is_some_and(|key| map.changes.contradict_fact(key))
         });
+        let is_shorter = carried.len() < map.carried.len();
+        let due: Vec<_> = map.changes.due(&map.stored, self.refresh()).collect();
+        let is_worth = |due: &Due<'_>| self.has_budget(due.users, now);
         let is_due = if is_last {
             !map.changes.is_empty()
         } else {
-            map.changes.are_due(&map.stored, self.refresh()) || carried.len() < map.carried.len()
+            is_shorter || due.iter().any(is_worth)
         };
         if !is_due {
             return Ok(None);
         }
+        let at = now;
         let (applied, now) = (map.changes.applied(&map.stored), self.clock.seconds(now));
         let known = applied
             .iter()
@@ -333,16 +361,48 @@ impl Persisted {
             return Err(Aged);
         }
         let (data, facts) = encode(applied, &carried, now);
+        // Of what has no room, nothing is written.
+        let has_room = |due: &&Due<'_>| due.users.is_none() || facts.contains_key(due.key);
+        let due: Vec<_> = due.iter().filter(has_room).collect();
+        let is_due = if is_last {
+            facts != map.stored || map.condition == Condition::Corrupt
+        } else {
+            due.iter().any(|due| is_worth(due))
+        };
+        if !is_due && !is_shorter {
+            return Ok(None);
+        }
+        let users = due.iter().filter_map(|due| due.users);
+        let causes = users.flat_map(Users::known).map(Into::into);
         Ok(Some(Write {
+            causes: if is_last {
+                BTreeSet::new()
+            } else {
+                causes.collect()
+            },
             data,
             facts,
             carried,
             changes: map.changes.clone(),
+            at,
         }))
+    }
+
+    /// Whether a change of these namespaces can cause a write: one of them has budget left. What a registry
+    /// contradicted always can.
+    fn has_budget(&self, users: Option<&Users>, now: Instant) -> bool {
+        users.is_none_or(|users| {
+            let mut known = users.known();
+            known.any(|namespace| self.budget.has(namespace, now))
+        })
     }
 
     /// A `ConfigMap` was written.
     pub(super) fn written(&mut self, number: usize, write: Write) {
+        for namespace in &write.causes {
+            // One that has none left only joined the others.
+            self.budget.take(namespace, write.at);
+        }
         if let Some(map) = self.maps.get_mut(number) {
             map.changes.remove(&write.changes);
             map.condition = Condition::Read;

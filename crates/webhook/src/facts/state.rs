@@ -56,7 +56,10 @@ impl<T> State<T> {
                 self.answers.hold(key);
                 Asked::Waiting
             }
-            Err(Full) => Asked::Overloaded(self.without(key, Failure::Overloaded, now)),
+            Err(Full) => {
+                let failure = Failure::Overloaded;
+                Asked::Overloaded(self.without(key, Some(namespace), failure, now))
+            }
         }
     }
 
@@ -65,7 +68,7 @@ impl<T> State<T> {
         self.queue.start(now)
     }
 
-    /// The result of a request: what those who wait for it get.
+    /// The result of a request: what those who wait for it get, each as it is [`Self::told`].
     pub(super) fn finish(&mut self, key: &Arc<Key>, lookup: Lookup, now: Instant) -> Lookup {
         let load = match &lookup {
             Lookup::Failed(Failure::RateLimited { .. }) => Load::Throttled,
@@ -92,9 +95,18 @@ impl<T> State<T> {
             self.persisted.contradict(key, now);
         }
         match lookup {
-            Lookup::Failed(failure) => self.without(key, failure, now),
+            Lookup::Failed(failure) => self.without(key, None, failure, now),
             Lookup::Found { .. } | Lookup::NotFound(_) | Lookup::Pending => lookup,
         }
+    }
+
+    /// An answer as a namespace is told it.
+    pub(super) fn told(&self, key: &Key, namespace: &str, lookup: Lookup, now: Instant) -> Lookup {
+        let lookup = match lookup {
+            Lookup::Failed(failure) => self.without(key, Some(namespace), failure, now),
+            Lookup::Found { .. } | Lookup::NotFound(_) | Lookup::Pending => lookup,
+        };
+        self.persisted.told(key, namespace, lookup)
     }
 
     /// What one gets who cannot wait any longer.
@@ -107,7 +119,8 @@ impl<T> State<T> {
         } else {
             Failure::Overloaded
         };
-        self.last_known(key, &cause, now).unwrap_or(Lookup::Pending)
+        self.last_known(key, Some(namespace), &cause, now)
+            .unwrap_or(Lookup::Pending)
     }
 
     /// A pod of a namespace was admitted with an image. What is not known, or not any more, changes nothing.
@@ -124,22 +137,35 @@ impl<T> State<T> {
     /// The answer that can be used now.
     fn known(&mut self, key: &Key, namespace: &str, now: Instant) -> Option<Lookup> {
         Some(match self.answers.get(key, namespace, now)? {
-            Lookup::Failed(failure) => self.without(key, failure, now),
+            Lookup::Failed(failure) => self.without(key, Some(namespace), failure, now),
             lookup @ (Lookup::Found { .. } | Lookup::NotFound(_) | Lookup::Pending) => lookup,
         })
     }
 
-    /// The last answer, because there is no new one.
-    fn last_known(&self, key: &Key, cause: &Failure, now: Instant) -> Option<Lookup> {
+    /// The last answer, because there is no new one. Without a namespace, one that is for each that asks.
+    fn last_known(
+        &self,
+        key: &Key,
+        namespace: Option<&str>,
+        cause: &Failure,
+        now: Instant,
+    ) -> Option<Lookup> {
         if let Some(lookup) = self.answers.last_known(key, cause, now) {
             return Some(lookup);
         }
         let contradicted = self.answers.contradicted(key);
-        self.persisted.last_known(key, contradicted, cause, now)
+        let persisted = &self.persisted;
+        persisted.last_known(key, namespace, contradicted, cause, now)
     }
 
-    fn without(&self, key: &Key, failure: Failure, now: Instant) -> Lookup {
-        self.last_known(key, &failure, now)
+    fn without(
+        &self,
+        key: &Key,
+        namespace: Option<&str>,
+        failure: Failure,
+        now: Instant,
+    ) -> Lookup {
+        self.last_known(key, namespace, &failure, now)
             .unwrap_or(Lookup::Failed(failure))
     }
 }

@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::facts::Wanted;
-use bailiff_oci::persisted::{Fact, FactKey, encode};
+use bailiff_oci::persisted::{Fact, FactKey, Users, encode};
 use bailiff_oci::{
     Digest, Failure, ImageFacts, Lookup, ManifestKind, Reference, ShortNames, Source,
 };
 use bailiff_testing::{ApiServer, Call};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -70,10 +70,11 @@ fn data(image: &str) -> BTreeMap<String, String> {
     let admitted = Timestamp::now().as_second() - 3600;
     let fact = Fact {
         facts: image_facts(),
+        credential_version: "".into(),
         confirmed: admitted,
         first_admitted: admitted,
         last_admitted: admitted,
-        namespace: Some("shop".into()),
+        users: Users::One("shop".into()),
     };
     encode([(key(image), fact)].into(), &[], admitted).0
 }

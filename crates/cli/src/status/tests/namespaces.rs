@@ -1,11 +1,11 @@
 //! The rows of exempt namespaces, word for word.
 
 use super::{lines, working};
-use crate::status::namespaces::{Needed, missing, needed};
+use crate::status::namespaces::{missing, needed};
+use bailiff_policy::image::platform::{Platform, PlatformKind};
 use bailiff_testing::{ApiServer, Call};
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value as Json, from_value, json};
-use std::collections::BTreeSet;
 
 fn row(lines: &[String], name: &str) -> Option<String> {
     let start = format!("{name} | ");
@@ -36,19 +36,41 @@ fn an_exempt_namespace_that_does_not_exist_is_a_warning() {
     assert!(message.ends_with(" exemptNamespaces."), "{message}");
 }
 
-fn needs(entries: &[(&str, &[&str])]) -> Needed {
-    let of = |things: &[&str]| -> BTreeSet<String> {
-        things.iter().map(|thing| (*thing).to_owned()).collect()
-    };
-    let entries = entries.iter();
-    entries
-        .map(|(namespace, things)| ((*namespace).to_owned(), of(things)))
-        .collect()
+/// A cluster that needs these objects of namespaces, each as its kind and its name.
+fn needs(entries: &[(&str, &[&str])]) -> Platform {
+    let mut platform = Platform::default();
+    for (namespace, objects) in entries {
+        for (kind, name) in objects.iter().map(|object| object.split_once(' ').unwrap()) {
+            let critical = json!("system-node-critical");
+            let (kind, object) = match kind {
+                "DaemonSet" => (
+                    PlatformKind::DaemonSet,
+                    workload(namespace, name, &critical),
+                ),
+                "Deployment" => (
+                    PlatformKind::Deployment,
+                    workload(namespace, name, &critical),
+                ),
+                "StatefulSet" => (
+                    PlatformKind::StatefulSet,
+                    workload(namespace, name, &critical),
+                ),
+                "APIService" => (PlatformKind::ApiService, api_service(namespace, name)),
+                _ => {
+                    let webhook = webhook_of(namespace, name, &Json::Null);
+                    (PlatformKind::MutatingWebhookConfiguration, webhook)
+                }
+            };
+            let object = object.to_string();
+            platform.add(kind, object.as_bytes()).unwrap();
+        }
+    }
+    platform
 }
 
 #[test]
 fn what_fail_would_lock_out_is_listed_beforehand() {
-    let of = |needed: Result<Needed, String>, failure_policy: &str| {
+    let of = |needed: Result<Platform, String>, failure_policy: &str| {
         let mut state = working();
         super::webhook::set_failure_policy(&mut state.webhook, failure_policy);
         state.webhook.needed = needed;
@@ -128,7 +150,13 @@ async fn the_namespaces_of_the_value_are_asked_about() {
 }
 
 fn list(kind: &str, items: &[Json]) -> Json {
-    json!({"apiVersion": "v1", "kind": format!("{kind}List"), "metadata": {}, "items": items})
+    json!({"apiVersion": "v1", "kind": format!("{kind}List"), "metadata": {"resourceVersion": "7"},
+        "items": items})
+}
+
+fn api_service(namespace: &str, name: &str) -> Json {
+    json!({"metadata": {"name": name}, "spec": {"groupPriorityMinimum": 1, "versionPriority": 1,
+        "service": {"namespace": namespace, "name": "s"}}})
 }
 
 fn workload(namespace: &str, name: &str, class: &Json) -> Json {
@@ -184,8 +212,7 @@ async fn what_the_cluster_needs_is_found_where_it_is_named() {
         (
             "/apis/apiregistration.k8s.io/v1/apiservices".to_owned(),
             vec![
-                json!({"metadata": {"name": "v1beta1.metrics.k8s.io"}, "spec": {"groupPriorityMinimum": 1,
-                    "versionPriority": 1, "service": {"namespace": "metrics", "name": "metrics-server"}}}),
+                api_service("metrics", "v1beta1.metrics.k8s.io"),
                 json!({"metadata": {"name": "v1."}, "spec": {"groupPriorityMinimum": 1, "versionPriority": 1}}),
             ],
         ),
@@ -206,4 +233,9 @@ async fn what_the_cluster_needs_is_found_where_it_is_named() {
     let forbidden = Call::get("/apis/apps/v1/daemonsets").fails(403, "Forbidden", "forbidden");
     let (_server, client) = ApiServer::playing([vec![forbidden]]);
     assert!(needed(&client).await.is_err());
+    let bad = list("Any", &[json!({"metadata": {}})]);
+    let undecodable = Call::get("/apis/apps/v1/daemonsets").gives(bad);
+    let (_server, client) = ApiServer::playing([vec![undecodable]]);
+    let cause = "an object of kind DaemonSet cannot be decoded".to_owned();
+    assert_eq!(needed(&client).await, Err(cause));
 }

@@ -1,10 +1,10 @@
 //! The rows of the webhook, word for word.
 
 use super::{lines, working as working_cluster};
-use crate::status::namespaces::Needed;
 use crate::status::webhook::WebhookState;
 use crate::status::webhook_protections::Protection;
 use bailiff_oci::persisted::CONFIG_MAPS;
+use bailiff_policy::image::platform::Platform;
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value as Json, from_value, json};
 
@@ -39,7 +39,7 @@ pub(super) fn working() -> WebhookState {
         mutating: Ok(Some(from_value(configuration(&ours)).unwrap())),
         validating: Ok(Some(from_value(configuration(&ours)).unwrap())),
         registries: Ok(Some(registries("registries: {}"))),
-        needed: Ok(Needed::new()),
+        needed: Ok(Platform::default()),
         facts: CONFIG_MAPS.map(|_| Ok(Some(ConfigMap::default()))).into(),
         protections: vec![protection(), protection()],
     }

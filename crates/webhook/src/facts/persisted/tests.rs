@@ -5,7 +5,7 @@ use super::super::key::Wanted;
 use super::super::queue::Limits;
 use super::super::state::{Asked, State};
 use super::*;
-use bailiff_oci::persisted::read;
+use bailiff_oci::persisted::{FACTS_LIMIT, read};
 use bailiff_oci::{Digest, ManifestKind, Missing, Reference, ShortNames};
 use std::sync::Arc;
 
@@ -99,24 +99,35 @@ impl World {
         self.load(now);
     }
 
-    /// What a namespace gets that asks when the registry answers with this.
+    /// What the namespace shop gets that asks when the registry answers with this.
     fn ask(&mut self, key: &Arc<Key>, answer: Lookup, now: Instant) -> Lookup {
-        match self.state.ask(key, "shop", || (), now) {
-            Asked::Known(lookup) | Asked::Overloaded(lookup) => lookup,
+        self.ask_as("shop", key, answer, now)
+    }
+
+    fn ask_as(&mut self, namespace: &str, key: &Arc<Key>, answer: Lookup, now: Instant) -> Lookup {
+        let lookup = match self.state.ask(key, namespace, || (), now) {
+            Asked::Overloaded(lookup) => return lookup,
+            Asked::Known(lookup) => lookup,
             Asked::Waiting => {
                 self.state.start(now).unwrap();
                 self.state.finish(key, answer, now)
             }
-        }
+        };
+        self.state.told(key, namespace, lookup, now)
     }
 
     /// A tag is admitted, and its pod by the digest.
     fn admit(&mut self, key: &Arc<Key>, content: u8, now: Instant) -> Arc<Key> {
-        assert_eq!(self.ask(key, found(content), now), found(content));
+        self.admit_as("shop", key, content, now)
+    }
+
+    fn admit_as(&mut self, namespace: &str, key: &Arc<Key>, content: u8, now: Instant) -> Arc<Key> {
+        let mut ask = |key| self.ask_as(namespace, key, found(content), now);
+        assert_eq!(ask(key), found(content));
         let of_digest = Arc::new(key.with_digest(&digest(content)).unwrap());
-        assert_eq!(self.ask(&of_digest, found(content), now), found(content));
+        assert_eq!(ask(&of_digest), found(content));
         for key in [key, &of_digest] {
-            self.state.admitted(key, "shop", now);
+            self.state.admitted(key, namespace, now);
         }
         of_digest
     }
@@ -347,27 +358,127 @@ fn what_the_registry_contradicted_does_not_come_back_when_it_is_down() {
 }
 
 #[test]
-fn a_namespace_without_the_credential_or_with_another_version_of_it_learns_nothing() {
+fn a_namespace_without_the_credential_learns_nothing() {
     let mut world = World::new(STALE);
     let start = world.begun;
     let of_digest = world.admit(&key(TAG, "pull@1.7"), 1, start);
     assert_eq!(world.write(false, start), 2);
     let now = start + HOUR;
     world.restart(now);
-    for (credential, is_known) in [
-        ("", false),
-        ("pull@1.8", false),
-        ("other@1.7", false),
-        ("pull@1.7", true),
+    let digest = format!("ghcr.io/acme/web@{}", digest(1));
+    for (namespace, credential, is_known) in [
+        ("shop", "", false),
+        ("shop", "other@1.7", false),
+        // The Secret was deleted and created again.
+        ("shop", "pull@2.7", false),
+        ("shop", "pull@1.7", true),
+        ("bank", "pull@1.7", true),
+        // It changed.
+        ("bank", "pull@1.8", false),
+        ("shop", "pull@1.8", true),
     ] {
-        let digest = format!("ghcr.io/acme/web@{}", digest(1));
         for image in [TAG, &digest] {
-            let lookup = world.ask(&key(image, credential), down(), now);
+            let lookup = world.ask_as(namespace, &key(image, credential), down(), now);
             let found = last_known(&lookup, 1).is_some();
-            assert_eq!(found, is_known, "{image} {credential}");
+            assert_eq!(found, is_known, "{namespace} {image} {credential}");
         }
     }
     assert!(last_known(&world.ask(&of_digest, down(), now), 1).is_some());
+}
+
+/// Some registries give tokens that end after 12 hours.
+#[test]
+fn a_new_version_of_a_credential_has_for_a_while_what_its_namespaces_had() {
+    let mut world = World::new(STALE);
+    let start = world.begun;
+    world.admit(&key(TAG, "pull@1.7"), 1, start);
+    world.write(false, start);
+    let digest = format!("ghcr.io/acme/web@{}", digest(1));
+    for (after, is_known) in [
+        (HOUR, true),
+        (STALE, true),
+        (STALE + Duration::from_secs(1), false),
+    ] {
+        let now = start + after;
+        world.restart(now);
+        for image in [TAG, &digest] {
+            let found = last_known(&world.ask(&key(image, "pull@1.8"), down(), now), 1);
+            assert_eq!(found, is_known.then_some((after, Some(START))), "{image}");
+        }
+        // The version that asked has the digest for longer.
+        let lookup = world.ask(&key(&digest, "pull@1.7"), down(), now);
+        assert!(last_known(&lookup, 1).is_some());
+    }
+    // What the new one found is for all that ask with it.
+    let now = start + HOUR;
+    world.restart(now);
+    world.admit_as("bank", &key(TAG, "pull@1.8"), 2, now);
+    world.write(true, now);
+    let later = now + HOUR;
+    world.restart(later);
+    for (namespace, credential, is_known) in [
+        ("other", "pull@1.8", true),
+        ("other", "pull@1.7", false),
+        ("shop", "pull@1.9", true),
+        ("bank", "pull@1.9", true),
+        ("other", "pull@1.9", false),
+    ] {
+        let lookup = world.ask_as(namespace, &key(TAG, credential), down(), later);
+        let found = last_known(&lookup, 2).is_some();
+        assert_eq!(found, is_known, "{namespace} {credential}");
+    }
+}
+
+#[test]
+fn what_the_registry_denies_to_a_new_version_is_not_known_of_an_earlier_one() {
+    for denial in [
+        Lookup::NotFound(Missing::Manifest),
+        Lookup::Failed(Failure::Unauthorized),
+        Lookup::Failed(Failure::Forbidden),
+    ] {
+        let mut world = World::new(STALE);
+        let start = world.begun;
+        let (before, after) = (key(TAG, "pull@1.7"), key(TAG, "pull@1.8"));
+        world.admit(&before, 1, start);
+        world.write(false, start);
+        let now = start + HOUR;
+        world.restart(now);
+        assert_eq!(world.ask(&after, denial.clone(), now), denial);
+        let later = now + HOUR;
+        for key in [&after, &before] {
+            assert_eq!(world.ask(key, down(), later), down(), "{denial:?}");
+        }
+        assert_eq!(world.write(false, later), 1);
+        world.restart(later);
+        for key in [&after, &before] {
+            assert_eq!(world.ask(key, down(), later), down(), "{denial:?}");
+        }
+    }
+}
+
+/// One request is for both.
+#[test]
+fn of_those_that_wait_together_each_is_told_what_is_for_it() {
+    let mut world = World::new(STALE);
+    let start = world.begun;
+    world.admit(&key(TAG, "pull@1.7"), 1, start);
+    world.write(false, start);
+    let now = start + HOUR;
+    world.restart(now);
+    let tag = key(TAG, "pull@1.8");
+    for namespace in ["shop", "bank"] {
+        let asked = world.state.ask(&tag, namespace, || (), now);
+        assert_eq!(asked, Asked::Waiting);
+    }
+    world.state.start(now).unwrap();
+    let late = |world: &mut World, namespace: &str| world.state.late(&tag, namespace, now);
+    assert!(last_known(&late(&mut world, "shop"), 1).is_some());
+    assert_eq!(late(&mut world, "bank"), Lookup::Pending);
+    let result = world.state.finish(&tag, down(), now);
+    assert_eq!(result, down());
+    let told = |namespace| world.state.told(&tag, namespace, result.clone(), now);
+    assert_eq!(last_known(&told("shop"), 1), Some((HOUR, Some(START))));
+    assert_eq!(told("bank"), down());
 }
 
 #[test]
@@ -399,6 +510,67 @@ fn yesterdays_tag_is_known_although_little_is_written() {
     world.restart(later);
     let found = last_known(&world.ask(&tag, down(), later), 1);
     assert!(found.is_some(), "18 hours after the last admission");
+}
+
+/// A namespace whose quota allows no pod has its images admitted, too.
+#[test]
+fn a_namespace_causes_few_writes_and_delays_none_of_others() {
+    let mut world = World::new(STALE);
+    let start = world.begun;
+    let (mut written, mut now) = (0, start);
+    for minute in 0..60 {
+        now = start + Duration::from_mins(minute);
+        for n in 0..8 {
+            let image = format!("ghcr.io/acme/flood-{minute}-{n}:1");
+            world.admit_as("hostile", &key(&image, ""), 1, now);
+        }
+        written += world.write(false, now);
+    }
+    let most = 16 + 30;
+    assert!((16..=most).contains(&written), "{written} writes");
+    // That of another one, with what waits for the same ConfigMap.
+    let tag = key(TAG, "");
+    world.admit(&tag, 2, now);
+    assert!((1..=2).contains(&world.write(false, now)));
+    world.restart(now);
+    assert!(last_known(&world.ask(&tag, down(), now), 2).is_some());
+    // What a registry contradicts goes at once.
+    let missing = Lookup::NotFound(Missing::Manifest);
+    let later = now + HOUR;
+    assert_eq!(world.ask(&tag, missing.clone(), later), missing);
+    assert_eq!(world.write(false, later), 1);
+}
+
+#[test]
+fn what_has_no_room_causes_no_write() {
+    let mut world = World::new(STALE);
+    let start = world.begun;
+    let images = (0..).map(|n| key(&format!("ghcr.io/acme/web:{n}"), ""));
+    let mut images = images.filter(|key| key.of_fact().config_map() == 0);
+    // Of another replica, which is a minute ahead.
+    let ahead = start + Duration::from_mins(1);
+    for image in images.by_ref().take(FACTS_LIMIT) {
+        world.ask(&image, found(1), ahead);
+        world.state.admitted(&image, "shop", ahead);
+    }
+    assert_eq!(world.write(false, ahead), 1);
+    let full = world.data[0].clone();
+    world.restart(start);
+    let image = images.next().unwrap();
+    world.ask(&image, found(1), start);
+    world.state.admitted(&image, "shop", start);
+    for is_last in [false, true] {
+        assert_eq!(world.write(is_last, start), 0);
+    }
+    assert_eq!(world.data[0], full);
+    // It is known as long as this replica runs.
+    let now = start + HOUR;
+    assert!(last_known(&world.ask(&image, down(), now), 1).is_some());
+    // That of a namespace with less has room.
+    let now = now + HOUR;
+    world.admit_as("bank", &image, 1, now);
+    assert!(world.write(false, now) >= 1);
+    assert_ne!(world.data[0], full);
 }
 
 #[test]
