@@ -36,7 +36,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn new<C>(endpoint: &str, wanted: &Wanted<C>) -> Self {
+    pub(super) fn new<C>(endpoint: impl Into<Arc<str>>, wanted: &Wanted<C>) -> Self {
         Self {
             endpoint: endpoint.into(),
             reference: wanted.reference.to_string().into(),
@@ -67,6 +67,11 @@ impl Key {
             named_by_policy: self.named_by_policy,
             credential: self.credential.clone(),
         }
+    }
+
+    /// The normal form of the reference.
+    pub(super) const fn reference(&self) -> &str {
+        &self.reference
     }
 
     /// Bytes of its texts.
