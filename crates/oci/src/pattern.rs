@@ -60,8 +60,9 @@ pub struct Pattern {
 #[derive(Clone, Debug)]
 pub struct Patterns {
     list: Vec<Pattern>,
-    /// The regular expressions of `list`.
-    regexes: RegexSet,
+    /// The regular expressions of `list`; none if there are none, because the engine takes as long to search with an
+    /// empty set as with a small one, and most lists are empty.
+    regexes: Option<RegexSet>,
     /// The place in `list` of each one in `regexes`.
     places: Vec<usize>,
 }
@@ -159,9 +160,10 @@ impl Patterns {
             return Err(InvalidPatterns::TooManyRegexes { count });
         }
         // Repositories are ASCII, so bytes are characters, and the automata are small.
-        let regexes = RegexSetBuilder::new(texts)
-            .unicode(false)
-            .build()
+        let build = || RegexSetBuilder::new(texts).unicode(false).build();
+        let regexes = (!places.is_empty())
+            .then(build)
+            .transpose()
             .map_err(|source| InvalidPatterns::TooLarge { source })?;
         Ok(Self {
             list,
@@ -183,7 +185,10 @@ impl Patterns {
         self.list
             .iter()
             .any(|pattern| pattern.shape.matches_plainly(repository))
-            || self.regexes.is_match(repository.as_bytes())
+            || self
+                .regexes
+                .as_ref()
+                .is_some_and(|regexes| regexes.is_match(repository.as_bytes()))
     }
 
     /// The first pattern that matches the repository of `reference`.
@@ -194,12 +199,10 @@ impl Patterns {
             .list
             .iter()
             .position(|pattern| pattern.shape.matches_plainly(repository));
-        let regex = self
-            .regexes
-            .matches(repository.as_bytes())
-            .iter()
-            .next()
-            .and_then(|matched| self.places.get(matched).copied());
+        let regex = self.regexes.as_ref().and_then(|regexes| {
+            let matched = regexes.matches(repository.as_bytes()).iter().next()?;
+            self.places.get(matched).copied()
+        });
         let first = plain.into_iter().chain(regex).min()?;
         self.list.get(first)
     }

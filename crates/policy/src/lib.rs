@@ -23,7 +23,7 @@ pub use compile::{CompiledPolicy, FieldError, compile};
 pub use evaluate::{EvaluationError, FailedValidation, Input, Verdict, evaluate};
 pub use facts::{Ancestor, Ancestors, Container, Process, Script};
 pub use paths::path_from_root;
-pub use projection::{ProjectionError, project};
+pub use projection::{Projection, ProjectionError, project};
 pub use selector::{MatchResources, Selector, SelectorError};
 pub use type_check::type_check;
 

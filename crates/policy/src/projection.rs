@@ -42,25 +42,66 @@ pub fn project(
     reads: &Reads,
     limit: usize,
 ) -> Result<(Value, usize), ProjectionError> {
-    let left = Cell::new(limit);
-    let exceeded = Cell::new(false);
-    let managed = reads.field("metadata");
-    let managed = managed.and_then(|metadata| metadata.field("managedFields"));
-    let seed = Part {
-        reads,
-        place: Place::Object,
-        managed_fields: managed.is_some(),
-        left: &left,
-        exceeded: &exceeded,
-    };
+    let projection = Projection::new(reads, limit);
     let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let read = seed
+    let read = projection
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value));
     match read {
-        Ok(value) => Ok((value, limit.saturating_sub(left.get()))),
-        Err(_) if exceeded.get() => Err(ProjectionError::TooLarge { limit }),
+        Ok(value) => Ok((value, projection.bytes())),
+        Err(_) if projection.is_exceeded() => Err(ProjectionError::TooLarge { limit }),
         Err(error) => Err(ProjectionError::Invalid(error)),
+    }
+}
+
+/// What [`project`] does, for an object within a document that is decoded in one pass. By reference it reads one object.
+#[derive(Debug)]
+pub struct Projection<'a> {
+    reads: &'a Reads,
+    limit: usize,
+    left: Cell<usize>,
+    exceeded: Cell<bool>,
+}
+
+impl<'a> Projection<'a> {
+    /// Reads these parts, if they take at most `limit` bytes of memory.
+    #[must_use]
+    pub const fn new(reads: &'a Reads, limit: usize) -> Self {
+        Self {
+            reads,
+            limit,
+            left: Cell::new(limit),
+            exceeded: Cell::new(false),
+        }
+    }
+
+    /// Bytes of memory that the parts take that were read.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.limit.saturating_sub(self.left.get())
+    }
+
+    /// Whether the parts take more memory than the limit, which is an error of the document then.
+    #[must_use]
+    pub const fn is_exceeded(&self) -> bool {
+        self.exceeded.get()
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &Projection<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let managed = self.reads.field("metadata");
+        let managed = managed.and_then(|metadata| metadata.field("managedFields"));
+        let part = Part {
+            reads: self.reads,
+            place: Place::Object,
+            managed_fields: managed.is_some(),
+            left: &self.left,
+            exceeded: &self.exceeded,
+        };
+        part.deserialize(deserializer)
     }
 }
 

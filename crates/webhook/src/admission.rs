@@ -227,25 +227,28 @@ impl Admission {
         let (lookups, found) = if references.is_empty() {
             (BTreeMap::new(), None)
         } else {
-            let named: BTreeSet<_> = bound
-                .iter()
-                .flat_map(|bound| bound.policy.allowed_registries())
-                .collect();
-            let wanted = references.into_values().map(|reference| Wanted {
-                named_by_policy: named.contains(reference.registry()),
-                reference,
+            let is_named = |registry: &str| {
+                let mut policies = bound.iter().map(|bound| bound.policy);
+                policies.any(|policy| policy.names_registry(registry))
+            };
+            let wanted = references.into_iter().map(|(name, reference)| {
+                let named_by_policy = is_named(reference.registry());
+                let wanted = Wanted {
+                    reference,
+                    named_by_policy,
+                };
+                (name, wanted)
             });
-            let mut wanted: Vec<_> = wanted.collect();
-            let asked = wanted.clone();
+            let (names, wanted): (Vec<_>, Vec<_>) = wanted.unzip();
             let lookups = self
                 .lookups
-                .lookup(asked, namespace, &of_namespace, deadlines.lookups)
+                .lookup(wanted.clone(), namespace, &of_namespace, deadlines.lookups)
                 .await;
-            let is_found = |wanted: &Wanted| {
-                let answer = lookups.get(&wanted.reference.to_string());
-                matches!(answer, Some(Lookup::Found { .. }))
-            };
-            wanted.retain(is_found);
+            let is_found = |name: &String| matches!(lookups.get(name), Some(Lookup::Found { .. }));
+            let wanted = names.iter().zip(wanted);
+            let wanted: Vec<_> = wanted
+                .filter_map(|(name, wanted)| is_found(name).then_some(wanted))
+                .collect();
             let labels = Arc::clone(&of_namespace);
             let found = (!wanted.is_empty()).then_some(Found { wanted, labels });
             (lookups, found)

@@ -54,7 +54,7 @@ pub(crate) trait Registry: Send + Sync + 'static {
 
     /// Where the requests for a registry go: the registry or its mirror. Two registries with the same
     /// endpoint share its places.
-    fn endpoint(&self, registry: &str) -> String;
+    fn endpoint(&self, registry: &str) -> Arc<str>;
 
     /// Asks about an image once. [`Lookup::Pending`] is not an answer and counts as [`Failure::Timeout`].
     fn lookup(
@@ -165,7 +165,7 @@ impl<R: Registry> Facts<R> {
         let mut inner = self.shared.inner();
         for wanted in wanted {
             let endpoint = self.shared.registry.endpoint(wanted.reference.registry());
-            let key = Key::new(&endpoint, wanted);
+            let key = Key::new(endpoint, wanted);
             inner.state.admitted(&key, &wanted.namespace, now);
         }
     }
@@ -236,12 +236,12 @@ impl<R: Registry> Shared<R> {
         let mut guard = self.inner();
         let inner = &mut *guard;
         for wanted in wanted {
-            let name = wanted.reference.to_string();
-            if answers.contains_key(&name) {
+            let endpoint = self.registry.endpoint(wanted.reference.registry());
+            let key = Arc::new(Key::new(endpoint, &wanted));
+            if answers.contains_key(key.reference()) {
                 continue;
             }
-            let endpoint = self.registry.endpoint(wanted.reference.registry());
-            let key = Arc::new(Key::new(&endpoint, &wanted));
+            let name = key.reference().to_owned();
             let namespace = wanted.namespace;
             let request = || Request {
                 reference: wanted.reference,

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 impl facts::Registry for RegistryClient {
     type Credential = Credential;
 
-    fn endpoint(&self, registry: &str) -> String {
+    fn endpoint(&self, registry: &str) -> Arc<str> {
         self.endpoint_key(registry)
     }
 

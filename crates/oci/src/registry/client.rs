@@ -54,6 +54,8 @@ impl fmt::Debug for RegistryClient {
 
 struct Shared {
     registries: Registries,
+    /// The endpoint of each of them as a text, which every review needs.
+    keys: BTreeMap<String, Arc<str>>,
     limits: Limits,
     /// For registries without an entry, and for entries with nothing of their own.
     http: Http,
@@ -150,8 +152,13 @@ impl RegistryClient {
             };
             own.insert(registry.to_owned(), clients);
         }
+        let keys = registries.entries().map(|(registry, entry)| {
+            let key = Arc::from(entry.endpoint.to_string());
+            (registry.to_owned(), key)
+        });
         let shared = Shared {
             http: shared_http,
+            keys: keys.collect(),
             registries,
             limits,
             own,
@@ -172,11 +179,11 @@ impl RegistryClient {
     /// Where a registry is asked: two registries have the same key only if they have the same
     /// repositories. For keys of what is remembered about answers.
     #[must_use]
-    pub fn endpoint_key(&self, registry: &str) -> String {
-        match self.shared.registries.entry(registry) {
-            Some(entry) => entry.endpoint.to_string(),
+    pub fn endpoint_key(&self, registry: &str) -> Arc<str> {
+        match self.shared.keys.get(registry) {
+            Some(key) => Arc::clone(key),
             None => Endpoint::of_registry(registry, true)
-                .map_or_else(|| registry.to_owned(), |endpoint| endpoint.to_string()),
+                .map_or_else(|| registry.into(), |endpoint| endpoint.to_string().into()),
         }
     }
 

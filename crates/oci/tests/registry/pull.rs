@@ -313,7 +313,7 @@ async fn a_registry_that_a_person_typed_is_asked_at_any_address() {
     // Nobody types the address of Docker Hub.
     let hub = typed("docker.io", false, LONG);
     assert_eq!(
-        hub.endpoint_key("docker.io"),
+        &*hub.endpoint_key("docker.io"),
         "https://registry-1.docker.io/v2"
     );
 }

@@ -9,6 +9,7 @@ use crate::compile::FieldError;
 use crate::selector::MatchResources;
 use bailiff_api::{ImageAdmissionPolicy, Unchecked};
 use bailiff_oci::{InvalidPatterns, Pattern, Patterns, Reference, Shape};
+use std::collections::BTreeSet;
 use std::error::Error as _;
 
 /// Most bytes of regular expressions that one expression of the rendered policy matches. With them, 50
@@ -32,6 +33,8 @@ pub struct CompiledImagePolicy {
     pub(super) validations: Vec<ImageRule>,
     pub(super) pod_reads: Reads,
     reads_namespace: bool,
+    /// The registries that the policy allows by their literal hosts, sorted.
+    registries: Vec<String>,
     pub(super) spec_constraints: bailiff_api::MatchResources,
 }
 
@@ -49,8 +52,16 @@ impl CompiledImagePolicy {
     /// The registries that the policy allows by their literal hosts. Bailiff can ask them, because who
     /// writes policies trusts them with images already.
     pub fn allowed_registries(&self) -> impl Iterator<Item = &str> {
-        let patterns = self.allowed.iter().flat_map(Patterns::as_slice);
-        patterns.filter_map(Pattern::literal_host)
+        self.registries.iter().map(String::as_str)
+    }
+
+    /// Whether a registry is one of [`Self::allowed_registries`].
+    #[must_use]
+    pub fn names_registry(&self, registry: &str) -> bool {
+        let named = self
+            .registries
+            .binary_search_by(|named| named.as_str().cmp(registry));
+        named.is_ok()
     }
 
     /// Whether the policy has rules that only the webhook enforces: those that ask a registry, and
@@ -163,6 +174,7 @@ pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec
         constraints,
         include: given(include),
         exclude,
+        registries: literal_hosts(&allowed),
         allowed: given(allowed),
         digest: digest_rule.map(|rule| CompiledDigestRule {
             required: rule.required,
@@ -177,6 +189,13 @@ pub fn compile(policy: &ImageAdmissionPolicy) -> Result<CompiledImagePolicy, Vec
         validations,
         spec_constraints: spec.match_constraints.clone(),
     })
+}
+
+/// The literal hosts of patterns, sorted, each once.
+fn literal_hosts(patterns: &Patterns) -> Vec<String> {
+    let hosts = patterns.as_slice().iter().filter_map(Pattern::literal_host);
+    let hosts: BTreeSet<_> = hosts.collect();
+    hosts.into_iter().map(str::to_owned).collect()
 }
 
 fn mentions_namespace(rule: &ImageRule) -> bool {

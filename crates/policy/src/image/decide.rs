@@ -89,13 +89,14 @@ pub fn references_to_look_up(
     review: &PodReview<'_>,
 ) -> BTreeMap<String, Reference> {
     let (_, rest) = keep(bound, review.images(), review);
-    let asked = rest.into_iter().filter_map(|parsed| parsed.written);
-    asked
-        .filter(|reference| {
+    let written = rest
+        .into_iter()
+        .filter_map(|parsed| Some((parsed.normal, parsed.written?)));
+    written
+        .filter(|(_, reference)| {
             let asks = |bound: &BoundPolicy<'_>| question(bound.policy, reference).is_some();
             bound.iter().any(asks)
         })
-        .map(|reference| (reference.to_string(), reference))
         .collect()
 }
 

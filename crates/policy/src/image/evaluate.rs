@@ -7,7 +7,7 @@
 use super::compile::CompiledImagePolicy;
 use super::images::Image;
 use super::messages;
-use bailiff_oci::{Reference, ShortNames};
+use bailiff_oci::{Patterns, Reference, ShortNames};
 
 /// A rule about a reference as it is written, which the API server enforces by itself. The order is
 /// that of the reports: the worst first.
@@ -74,6 +74,8 @@ pub(super) struct ParsedImage<'a> {
     pub(super) image: Image<'a>,
     /// What the reference names as it is written; none if it is not valid.
     pub(super) written: Option<Reference>,
+    /// Its normal form, by which answers of registries are found; empty if it is not valid.
+    pub(super) normal: String,
     /// What a pin replaces it by; none if it stays.
     pub(super) pinned: Option<Reference>,
 }
@@ -88,10 +90,17 @@ impl ParsedImage<'_> {
 /// Parses the references of images.
 #[must_use]
 pub(super) fn parse<'a>(images: &[Image<'a>]) -> Vec<ParsedImage<'a>> {
-    let parsed = images.iter().map(|&image| ParsedImage {
-        image,
-        written: Reference::parse(image.reference, ShortNames::DockerHub).ok(),
-        pinned: None,
+    let parsed = images.iter().map(|&image| {
+        let written = Reference::parse(image.reference, ShortNames::DockerHub).ok();
+        ParsedImage {
+            image,
+            normal: written
+                .as_ref()
+                .map(Reference::to_string)
+                .unwrap_or_default(),
+            written,
+            pinned: None,
+        }
     });
     parsed.collect()
 }
@@ -99,19 +108,20 @@ pub(super) fn parse<'a>(images: &[Image<'a>]) -> Vec<ParsedImage<'a>> {
 /// The violations of the rules about references as they are written, which are those of the rendered policy: each
 /// violated rule once, the worst first.
 pub(super) fn written(policy: &CompiledImagePolicy, images: &[ParsedImage<'_>]) -> Vec<Violation> {
+    // What the policy says comes before the patterns, which take longer.
     let violates = |rule: WrittenRule, reference: Option<&Reference>| match (rule, reference) {
         (WrittenRule::ValidReference, reference) => reference.is_none(),
         // It is reported as an invalid one.
         (WrittenRule::AllowedRepositories | WrittenRule::DigestRequired, None) => false,
-        (_, Some(reference)) if !policy.selects(reference) => false,
         (WrittenRule::AllowedRepositories, Some(reference)) => {
-            let allowed = policy.allowed.as_ref();
-            allowed.is_some_and(|allowed| !allowed.matches(reference))
+            let is_denied = |allowed: &Patterns| !allowed.matches(reference);
+            policy.allowed.as_ref().is_some_and(is_denied) && policy.selects(reference)
         }
         (WrittenRule::DigestRequired, Some(reference)) => {
             policy.requires_written_digest()
-                && policy.digest_rule(reference).is_some()
                 && reference.digest().is_none()
+                && policy.digest_rule(reference).is_some()
+                && policy.selects(reference)
         }
     };
     let violation = |rule: WrittenRule| {

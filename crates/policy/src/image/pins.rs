@@ -102,7 +102,7 @@ pub(super) fn pin(
     if !is_pinned(bound, reference) {
         return None;
     }
-    let pin = match lookups.get(&reference.to_string())? {
+    let pin = match lookups.get(&parsed.normal)? {
         Lookup::Found { facts, .. } => Pin::new(&parsed.image, reference, &facts.digest),
         Lookup::NotFound(_) | Lookup::Pending | Lookup::Failed(_) => return None,
     };

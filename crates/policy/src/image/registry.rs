@@ -74,9 +74,9 @@ pub(super) enum Finding {
 }
 
 impl Finding {
-    /// What the answer about `written` says about `reference`, which is the same or its pin.
-    fn of(written: &Reference, reference: &Reference, lookups: &Lookups) -> Self {
-        match lookups.get(&written.to_string()) {
+    /// What the answer about a normal form says about `reference`, which has it or is its pin.
+    fn of(normal: &str, reference: &Reference, lookups: &Lookups) -> Self {
+        match lookups.get(normal) {
             None | Some(Lookup::Pending) => Self::Unanswered,
             // A container runtime pulls the digest of the reference, whatever the answer is about.
             Some(Lookup::Found { facts, .. })
@@ -126,13 +126,13 @@ pub(super) fn check(
         BTreeMap::new();
     let mut notes = Vec::new();
     for (at, parsed) in images.iter().enumerate() {
-        let (Some(written), Some(reference)) = (&parsed.written, parsed.reference()) else {
+        let Some(reference) = parsed.reference() else {
             continue;
         };
         let Some(question) = question(policy, reference) else {
             continue;
         };
-        let finding = Finding::of(written, reference, lookups);
+        let finding = Finding::of(&parsed.normal, reference, lookups);
         let subject = messages::Subject {
             image: parsed.image,
             reference,

@@ -2,6 +2,7 @@
 //! `bailiff-cel`, in the oldest and the newest release of Kubernetes.
 
 mod agreement;
+mod bindings;
 mod cost;
 mod decisions;
 mod sentences;

@@ -267,6 +267,9 @@ pub(super) fn validate(
 ) -> Validated {
     let rules = policy.validations.iter().enumerate();
     let rules: Vec<_> = rules.filter(|(_, rule)| rule.view == view).collect();
+    if rules.is_empty() {
+        return Validated::default();
+    }
     let parts = if policy.pins() {
         Parts::WithoutTag
     } else {
@@ -285,7 +288,7 @@ pub(super) fn validate(
         })
     });
     let inputs: Vec<Input<'_>> = selected.collect();
-    let (Some(first), false) = (inputs.first(), rules.is_empty()) else {
+    let Some(first) = inputs.first() else {
         return Validated::default();
     };
     let mut evaluation = Evaluation::new(env(), first, budget);

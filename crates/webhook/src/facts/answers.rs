@@ -59,10 +59,30 @@ impl Parts {
             (false, _) => &mut self.absent,
         }
     }
+
+    /// A namespace uses an answer, which from then on is one of several if it was another's. One that is being
+    /// asked for stays, whoever uses it.
+    fn use_now(&mut self, entry: &mut Entry, namespace: &str, now: u64) {
+        let Some(used) = entry.used else {
+            return;
+        };
+        let part = self.of(&entry.key, entry);
+        entry.used = Some(now);
+        if *entry.namespace != *namespace && *entry.namespace != *SHARED {
+            part.remove(&entry.namespace, entry.bytes, Some(used));
+            entry.namespace = part.name(SHARED);
+            part.add(&entry.namespace, entry.bytes);
+            part.use_now(&entry.namespace, None, now, &entry.key);
+        } else {
+            part.use_now(&entry.namespace, Some(used), now, &entry.key);
+        }
+    }
 }
 
 #[derive(Debug)]
 struct Entry {
+    /// The key as it is kept.
+    key: Arc<Key>,
     /// What the registry said last of an image that it has, and when.
     found: Option<(ImageFacts, Instant)>,
     /// What came since, if it is something else.
@@ -110,8 +130,9 @@ impl Answers {
 
     /// The answer for a namespace, if there is one that can be used now.
     pub(super) fn get(&mut self, key: &Key, namespace: &str, now: Instant) -> Option<Lookup> {
-        self.use_now(key, namespace);
-        let entry = self.entries.get(key)?;
+        let entry = self.entries.get_mut(key)?;
+        self.uses += 1;
+        self.parts.use_now(entry, namespace, self.uses);
         if now >= entry.until {
             return None;
         }
@@ -123,31 +144,6 @@ impl Answers {
             (Some(Without::NotFound(missing)), _) => Some(Lookup::NotFound(*missing)),
             (Some(Without::Failed(failure)), _) => Some(Lookup::Failed(failure.clone())),
             (None, None) => None,
-        }
-    }
-
-    /// A namespace uses an answer, which from then on is one of several if it was another's.
-    fn use_now(&mut self, key: &Key, namespace: &str) {
-        let Some((key, entry)) = self.entries.get_key_value(key) else {
-            return;
-        };
-        let Some(used) = entry.used else {
-            return;
-        };
-        let key = Arc::clone(key);
-        let Some(entry) = self.entries.get_mut(&key) else {
-            return;
-        };
-        self.uses += 1;
-        let part = self.parts.of(&key, entry);
-        entry.used = Some(self.uses);
-        if *entry.namespace != *namespace && *entry.namespace != *SHARED {
-            part.remove(&entry.namespace, entry.bytes, Some(used));
-            entry.namespace = part.name(SHARED);
-            part.add(&entry.namespace, entry.bytes);
-            part.use_now(&entry.namespace, None, self.uses, &key);
-        } else {
-            part.use_now(&entry.namespace, Some(used), self.uses, &key);
         }
     }
 
@@ -206,6 +202,7 @@ impl Answers {
     ) {
         let before = self.remove(key);
         let mut entry = before.unwrap_or_else(|| Entry {
+            key: Arc::clone(key),
             found: None,
             without: None,
             until: now,
@@ -266,6 +263,7 @@ impl Answers {
             ENTRY_BYTES + key.text_bytes() + quoted + entry.found.as_ref().map_or(0, digest);
         self.uses += 1;
         entry.used = Some(self.uses);
+        entry.key = Arc::clone(key);
         let part = self.parts.of(key, &entry);
         entry.namespace = part.name(&entry.namespace);
         part.add(&entry.namespace, entry.bytes);

@@ -37,7 +37,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn new<C>(endpoint: &str, wanted: &Wanted<C>) -> Self {
+    pub(super) fn new<C>(endpoint: impl Into<Arc<str>>, wanted: &Wanted<C>) -> Self {
         Self {
             endpoint: endpoint.into(),
             reference: wanted.reference.to_string().into(),
@@ -79,6 +79,11 @@ impl Key {
     fn credential(&self) -> (&str, &str) {
         let parts = self.credential.rsplit_once('.');
         parts.unwrap_or((&self.credential, ""))
+    }
+
+    /// The normal form of the reference.
+    pub(super) const fn reference(&self) -> &str {
+        &self.reference
     }
 
     /// Bytes of its texts.

@@ -214,7 +214,7 @@ fn a_namespace_that_asks_many_registries_leaves_places_to_others() {
     let mut start = |namespace: &str, registries: usize| {
         for number in 0..registries {
             let endpoint = format!("{namespace}-{number}");
-            let key = Arc::new(Key::new(&endpoint, &wanted(namespace, TAG)));
+            let key = Arc::new(Key::new(endpoint.as_str(), &wanted(namespace, TAG)));
             assert_eq!(state.ask(&key, namespace, || (), now), Asked::Waiting);
         }
         std::iter::from_fn(|| state.start(now)).count()
@@ -234,8 +234,8 @@ struct Scripted {
 impl Registry for Scripted {
     type Credential = String;
 
-    fn endpoint(&self, registry: &str) -> String {
-        format!("https://{registry}")
+    fn endpoint(&self, registry: &str) -> Arc<str> {
+        format!("https://{registry}").into()
     }
 
     async fn lookup(

@@ -24,8 +24,8 @@ struct Sometimes {
 impl Registry for Sometimes {
     type Credential = String;
 
-    fn endpoint(&self, registry: &str) -> String {
-        format!("https://{registry}")
+    fn endpoint(&self, registry: &str) -> Arc<str> {
+        format!("https://{registry}").into()
     }
 
     async fn lookup(&self, _: &Reference, _: bool, _: Option<&String>) -> Lookup {

@@ -5,6 +5,7 @@
 //! Invariant: an object that a tenant wrote makes no review undecodable: only managed fields can be nested to
 //! any depth, and they are skipped. Of a pod only what its verdict depends on is in memory.
 
+mod document;
 mod identity;
 mod object;
 
@@ -12,9 +13,8 @@ pub use identity::{Identity, identity};
 
 pub use object::Keep;
 
-use serde::{Deserialize, Deserializer};
+use document::Objects;
 use serde_json::Value as Json;
-use serde_json::value::RawValue;
 use std::fmt;
 
 /// Number of bytes at the start of a review in which the API server writes the UID.
@@ -77,63 +77,6 @@ pub enum Malformed {
     OtherKind,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Document<'a> {
-    #[serde(default, deserialize_with = "or_default")]
-    api_version: String,
-    #[serde(default, deserialize_with = "or_default")]
-    kind: String,
-    #[serde(default, borrow)]
-    request: Option<Request<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Request<'a> {
-    #[serde(default, deserialize_with = "or_default")]
-    uid: String,
-    #[serde(default, deserialize_with = "or_default")]
-    resource: Resource,
-    #[serde(default, deserialize_with = "or_default")]
-    sub_resource: String,
-    #[serde(default, deserialize_with = "or_default")]
-    namespace: String,
-    #[serde(default, deserialize_with = "or_default")]
-    operation: String,
-    #[serde(default, deserialize_with = "or_default")]
-    user_info: UserInfo,
-    #[serde(default, borrow)]
-    object: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    old_object: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "or_default")]
-    dry_run: bool,
-}
-
-#[derive(Default, Deserialize)]
-struct Resource {
-    #[serde(default, deserialize_with = "or_default")]
-    group: String,
-    #[serde(default, deserialize_with = "or_default")]
-    resource: String,
-}
-
-#[derive(Default, Deserialize)]
-struct UserInfo {
-    #[serde(default, deserialize_with = "or_default")]
-    groups: Vec<String>,
-}
-
-/// Go writes an empty list as null.
-fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 /// Most values of a review. Decoded, an object takes up to fifty times its bytes: without a limit, one
 /// review of empty objects would take half a gigabyte.
 const VALUES_LIMIT: usize = 100_000;
@@ -165,15 +108,21 @@ pub fn has_too_many_values(body: &[u8]) -> bool {
 /// # Errors
 /// If it is no `AdmissionReview` of `admission.k8s.io/v1` with a request.
 pub fn decode(body: &[u8], keep: Keep) -> Result<Review, Malformed> {
-    let document: Document<'_> = serde_json::from_slice(body).map_err(Malformed::Json)?;
+    decode_within(body, keep, KEPT_LIMIT)
+}
+
+fn decode_within(body: &[u8], keep: Keep, limit: usize) -> Result<Review, Malformed> {
+    let objects = Objects::new(&keep, limit);
+    let document = objects.decode(body)?;
     let (kind, version) = (document.kind.as_str(), document.api_version.as_str());
     let ("AdmissionReview", "admission.k8s.io/v1", Some(request)) =
         (kind, version, document.request)
     else {
         return Err(Malformed::OtherKind);
     };
-    let (object, object_bytes) = object::keep(request.object, &keep)?;
-    let (old_object, old_bytes) = object::keep(request.old_object, &keep)?;
+    object::check(&request.object)?;
+    object::check(&request.old_object)?;
+    let kept_bytes = objects.kept_bytes(&request);
     Ok(Review {
         identity: Identity {
             uid: request.uid,
@@ -181,7 +130,7 @@ pub fn decode(body: &[u8], keep: Keep) -> Result<Review, Malformed> {
         },
         group: request.resource.group,
         resource: request.resource.resource,
-        subresource: request.sub_resource,
+        subresource: request.subresource,
         operation: match request.operation.as_str() {
             "CREATE" => Operation::Create,
             "UPDATE" => Operation::Update,
@@ -191,9 +140,9 @@ pub fn decode(body: &[u8], keep: Keep) -> Result<Review, Malformed> {
         groups: request.user_info.groups,
         dry_run: request.dry_run,
         kept: keep,
-        kept_bytes: object_bytes.saturating_add(old_bytes),
-        object,
-        old_object,
+        kept_bytes,
+        object: request.object,
+        old_object: request.old_object,
     })
 }
 

@@ -1,15 +1,13 @@
 //! The object of a review.
 //!
-//! Here: decoding the parts of it that a review needs. Not here: which parts these are (`rules`), what they
-//! mean (`entries`).
-//! Invariant: what is not needed is skipped without recursion and without memory. A tenant can send managed
-//! fields with any nesting, which the API server takes and the decoder of JSON rejects; a list of a million
-//! empty objects would take fifty times its bytes.
+//! Here: which parts of it are kept, and what these must be. Not here: decoding them (`document`), which parts
+//! a review needs (`rules`), what they mean (`entries`).
+//! Invariant: an object that is kept has a type at each place as Kubernetes gives it, as far as a decision
+//! depends on it.
 
-use super::{KEPT_LIMIT, Malformed};
-use bailiff_policy::{ProjectionError, Reads, project};
+use super::Malformed;
+use bailiff_policy::Reads;
 use serde_json::Value as Json;
-use serde_json::value::RawValue;
 use std::sync::{Arc, LazyLock};
 
 /// The parts of an object that are kept.
@@ -35,31 +33,13 @@ impl Keep {
         }
     }
 
-    fn reads(&self) -> &Reads {
+    pub(super) fn reads(&self) -> &Reads {
         static EVERYTHING: LazyLock<Reads> = LazyLock::new(Reads::everything);
         match self {
             Self::Parts(reads) => reads,
             Self::Everything => &EVERYTHING,
         }
     }
-}
-
-/// The kept parts of an object, and how many bytes of memory they take. No object is null.
-///
-/// # Errors
-/// If it is null or an object of which a part has another type than Kubernetes gives it, or if it takes too
-/// much memory.
-pub(super) fn keep(object: Option<&RawValue>, keep: &Keep) -> Result<(Json, usize), Malformed> {
-    let Some(object) = object else {
-        return Ok((Json::Null, 0));
-    };
-    let kept = project(object.get().as_bytes(), keep.reads(), KEPT_LIMIT);
-    let (kept, bytes) = kept.map_err(|error| match error {
-        ProjectionError::Invalid(error) => Malformed::Json(error),
-        ProjectionError::TooLarge { .. } => Malformed::TooLarge,
-    })?;
-    check(&kept)?;
-    Ok((kept, bytes))
 }
 
 /// Where lists of containers and volumes are.
@@ -71,7 +51,10 @@ const LISTS: [&str; 4] = [
 ];
 
 /// Rejects what no API server sends: a list that is none would be a pod without images.
-fn check(object: &Json) -> Result<(), Malformed> {
+///
+/// # Errors
+/// If it is neither null nor an object, or a part of it has another type than Kubernetes gives it.
+pub(super) fn check(object: &Json) -> Result<(), Malformed> {
     let is_object = |value: &Json| value.is_null() || value.is_object();
     let spec = &object["spec"];
     for (value, field) in [

@@ -101,6 +101,49 @@ fn what_is_no_review_is_malformed() {
     }
 }
 
+#[test]
+fn a_field_that_is_there_twice_is_malformed() {
+    let request = |text: &str| {
+        format!(
+            r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{text}}}"#
+        )
+    };
+    for (body, want) in [
+        (request(r#"{"uid":"a","uid":"b"}"#), "uid"),
+        (request(r#"{"object":null,"object":{}}"#), "object"),
+        (request(r#"{"oldObject":{},"oldObject":{}}"#), "oldObject"),
+        (
+            request(r#"{"subResource":"","subResource":""}"#),
+            "subResource",
+        ),
+        (r#"{"request":null,"request":{}}"#.to_owned(), "request"),
+        (r#"{"kind":"a","kind":"a"}"#.to_owned(), "kind"),
+        (
+            r#"{"apiVersion":"a","apiVersion":"a"}"#.to_owned(),
+            "apiVersion",
+        ),
+    ] {
+        let error = decode(body.as_bytes()).unwrap_err().to_string();
+        let start = format!("duplicate field `{want}` at line 1 column ");
+        assert!(error.starts_with(&start), "{body}: {error}");
+    }
+}
+
+#[test]
+fn each_object_has_a_limit_of_its_own() {
+    let object = json!({"metadata": {"name": "web"}});
+    let body = review(&json!({"uid": "u-1", "object": object, "oldObject": object}));
+    let found = decode(body.as_bytes()).unwrap();
+    let each = found.kept_bytes / 2;
+    assert!(each > 0);
+    let within = |limit| decode_within(body.as_bytes(), Keep::Everything, limit);
+    assert_eq!(within(each).unwrap(), found);
+    let error = within(each - 1).unwrap_err();
+    assert!(matches!(error, Malformed::TooLarge), "{error}");
+    let without = decode(review(&json!({"uid": "u-1", "oldObject": object})).as_bytes());
+    assert_eq!(without.unwrap().kept_bytes, each);
+}
+
 /// A tenant can store managed fields with any nesting; they must not make a review undecodable, and do
 /// not overflow the stack.
 #[test]

@@ -141,7 +141,9 @@ impl Requests {
             self.evaluate.evaluate(entry, review, deadlines).await
         });
         let _in_progress = InProgress::new(&self.metrics.evaluating);
+        // Most evaluations end when they are first polled: then there is no timer, and nothing waits for the phase.
         let evaluated = tokio::select! {
+            biased;
             evaluated = evaluation.catch_unwind() => evaluated.unwrap_or(Err(NotEvaluated::Panicked)),
             () = sleep_until(deadlines.response) => Err(NotEvaluated::TimedOut),
             () = self.phases.reached(Phase::Ending) => Err(NotEvaluated::Stopping),

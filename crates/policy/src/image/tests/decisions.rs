@@ -2,7 +2,6 @@
 
 use super::*;
 use bailiff_oci::{Digest, Failure, ImageFacts, Lookup, ManifestKind, Missing, Source};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const OTHER: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
@@ -459,48 +458,6 @@ fn images_that_no_policy_selects_are_listed() {
         (decided.uncovered.as_slice(), decided.denied.len()),
         (&["nginx".to_owned()][..], 0)
     );
-}
-
-#[test]
-fn a_policy_applies_once_with_the_strongest_action_and_by_the_labels_of_either_version() {
-    let policies = BTreeMap::from([(
-        "our-registry".to_owned(),
-        std::sync::Arc::new(compiled(&json!({"digest": {"pin": true}}))),
-    )]);
-    let binding = |selector: Json, actions: Json| {
-        let binding: ImageAdmissionPolicyBinding = serde_json::from_value(json!({
-            "metadata": {"name": "b"},
-            "spec": {"policyName": "our-registry", "matchResources": selector, "validationActions": actions},
-        }))
-        .unwrap();
-        compile_binding(&binding).unwrap()
-    };
-    let bindings = [
-        binding(json!({}), json!(["Warn"])),
-        binding(
-            json!({"objectSelector": {"matchLabels": {"tier": "web"}}}),
-            json!(["Deny", "Audit"]),
-        ),
-    ];
-    let (none, web) = (
-        BTreeMap::new(),
-        BTreeMap::from([("tier".to_owned(), "web".to_owned())]),
-    );
-    let of = |pod, old, mode| {
-        let labels = PodLabels {
-            namespace: &none,
-            pod,
-            old,
-        };
-        bound(&policies, &bindings, &labels, mode)
-            .iter()
-            .map(|bound| (bound.actions.deny, bound.actions.warn, bound.actions.audit))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(of(&none, None, Mode::Enforce), [(false, true, false)]);
-    assert_eq!(of(&web, None, Mode::Enforce), [(true, false, true)]);
-    assert_eq!(of(&none, Some(&web), Mode::Enforce), [(true, false, true)]);
-    assert_eq!(of(&web, None, Mode::Audit), [(false, false, true)]);
 }
 
 #[test]
