@@ -14,7 +14,7 @@ use bailiff_api::Incident;
 use bailiff_api::condition::types;
 use bailiff_kube::serve::Heartbeat;
 use bailiff_kube::watch::Event;
-use bailiff_response::{Finished, Job, Key, Summary, Wake, is_final};
+use bailiff_response::{Finished, Key, Summary, Wake, is_final};
 use futures::{Stream, StreamExt as _};
 use jiff::Timestamp;
 use kube::runtime::watcher;
@@ -179,13 +179,13 @@ impl Tasks {
                 let Work { queue, controls } = &mut *work;
                 queue.next(&controls.ledger, Timestamp::now())
             };
-            let Some(Job { key, fresh }) = job else {
+            let Some(job) = job else {
                 break;
             };
-            let brought = self.brought.remove(&key.uid).filter(|_| fresh);
+            let key = job.key.clone();
+            let brought = self.brought.remove(&key.uid).filter(|_| job.fresh);
             let controller = Arc::clone(&self.controller);
-            let of = key.clone();
-            let task = async move { Box::pin(controller.reconcile_key(&of, brought)).await };
+            let task = async move { Box::pin(controller.reconcile_job(&job, brought)).await };
             let handle = self.running.spawn(task);
             self.keys.insert(handle.id(), key);
         }

@@ -1,18 +1,20 @@
 //! Finds out everything that a plan depends on.
 //!
 //! Here: live reads of the pod, its owners, the switch, and the versions of the rest. Not here:
-//! comparing these with the cache (`facts`), what follows from the facts.
+//! comparing these with the cache (`facts`), facts of which some are remembered (`remembered`), what follows
+//! from the facts.
 //! Invariant: a failed read is `Failed`, and `NotFound` only what the API server returns 404 for, or
 //! what cannot exist; no name out of an Incident leads to another place than its own.
 
 mod facts;
+mod remembered;
 
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::switch::{self, SwitchRead};
 use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_kube::decode::Decoded;
-use bailiff_kube::owner::{Prefetch, is_name, workload_of};
+use bailiff_kube::owner::{DirectOwner, Prefetch, Workload, is_name, workload_with_template};
 use bailiff_response::{Facts, Lookup, Owner, is_mirror, last_verdict};
 use facts::{Behind, facts};
 pub(crate) use facts::{is_protected, settings};
@@ -23,6 +25,7 @@ use k8s_openapi::api::admissionregistration::v1::{
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, Client, Resource};
+pub(crate) use remembered::gather_remembered;
 use std::time::Duration;
 
 /// An object's metadata, as the API server has it now.
@@ -41,6 +44,8 @@ const BEHIND: [Duration; 5] = [
 pub(crate) struct Gathered {
     pub(crate) facts: Facts,
     pub(crate) switch: SwitchRead,
+    /// The controller directly above the pod, if the owner in the facts was verified with it.
+    pub(crate) direct: Option<DirectOwner>,
 }
 
 /// The facts of an Incident, without what `Controls::decide` adds.
@@ -77,6 +82,7 @@ pub(crate) fn pod_namespace<'a>(config: &Config, incident: &'a Incident) -> Opti
 struct Read {
     pod: Lookup<Pod>,
     owner: Owner,
+    direct: Option<DirectOwner>,
     namespace: Live,
     policy: Live,
     bindings: Vec<(String, Live)>,
@@ -92,7 +98,7 @@ async fn read(client: &Client, config: &Config, incident: &Incident) -> Read {
         let live = metadata::<RuntimePolicyBinding>(client, &reference.name).await;
         (reference.name.clone(), live)
     }));
-    let ((pod, owner), namespace, policy, bindings, protection, protection_binding, switch) = futures::join!(
+    let ((pod, owner, direct), namespace, policy, bindings, protection, protection_binding, switch) = futures::join!(
         pod_and_owner(client, namespace, incident),
         metadata::<Namespace>(client, namespace),
         metadata::<RuntimePolicy>(client, &incident.spec.policy_ref.name),
@@ -104,6 +110,7 @@ async fn read(client: &Client, config: &Config, incident: &Incident) -> Read {
     Read {
         pod,
         owner,
+        direct,
         namespace,
         policy,
         bindings,
@@ -136,39 +143,40 @@ async fn pod_and_owner(
     client: &Client,
     namespace: &str,
     incident: &Incident,
-) -> (Lookup<Pod>, Owner) {
+) -> (Lookup<Pod>, Owner, Option<DirectOwner>) {
     let seen = &incident.spec.pod;
     if !is_name(&seen.name) || !is_name(namespace) {
-        return (Lookup::NotFound, Owner::None);
+        return (Lookup::NotFound, Owner::None, None);
     }
     let pods = Api::<Decoded<Pod>>::namespaced(client.clone(), namespace);
     let (pod, prefetch) = futures::join!(
         pods.get_opt(&seen.name),
         Prefetch::of(client, namespace, &seen.name, &seen.labels),
     );
+    let failed = |why: String| (Lookup::Failed(why.clone()), Owner::Unknown(why), None);
     let pod = match pod.map(|pod| pod.map(Decoded::into_result)) {
         Ok(Some(Ok(pod))) => pod,
-        Ok(None) => return (Lookup::NotFound, Owner::None),
+        Ok(None) => return (Lookup::NotFound, Owner::None, None),
         Ok(Some(Err(undecodable))) => {
-            let why = format!("cannot decode the pod: {undecodable}");
-            return (Lookup::Failed(why.clone()), Owner::Unknown(why));
+            return failed(format!("cannot decode the pod: {undecodable}"));
         }
-        Err(error) => {
-            let why = why("the pod", &error);
-            return (Lookup::Failed(why.clone()), Owner::Unknown(why));
-        }
+        Err(error) => return failed(why("the pod", &error)),
     };
     // A static pod's controller is its Node, which creates no pods through the API.
-    let owner = if is_mirror(&pod) {
-        Owner::None
+    let (owner, direct) = if is_mirror(&pod) {
+        (Owner::None, None)
     } else {
-        match workload_of(client, &pod, prefetch).await {
-            Ok(Some(workload)) => Owner::Workload(workload),
-            Ok(None) => released(&pod, incident),
-            Err(error) => Owner::Unknown(error.to_string()),
+        match workload_with_template(client, &pod, prefetch).await {
+            Ok(Some(Workload {
+                reference,
+                template: _,
+                direct,
+            })) => (Owner::Workload(reference), direct),
+            Ok(None) => (released(&pod, incident), None),
+            Err(error) => (Owner::Unknown(error.to_string()), None),
         }
     };
-    (Lookup::Found(pod), owner)
+    (Lookup::Found(pod), owner, direct)
 }
 
 /// The owner of a pod that belongs to none now. A user who may label a pod can release it from its workload at

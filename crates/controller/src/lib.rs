@@ -19,6 +19,7 @@ mod ready;
 mod reconcile;
 mod recovery;
 mod reevaluate;
+mod remembered_owners;
 mod retention;
 mod run;
 mod statuses;

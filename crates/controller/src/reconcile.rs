@@ -2,11 +2,12 @@
 //!
 //! Here: one pass over an Incident, from the facts to how its slot in the queue ends. Not here: which
 //! Incident is next and what a plan, a request or its result comes to (`bailiff_response`), the requests
-//! (`remove`), status and Events (`report`).
+//! (`remove`), status and Events (`report`), a pass over an Incident that waits like another one (`remembered`).
 //! Invariant: what `bailiff_response` decides is reserved in the limits in the same step; an earlier
 //! removal of the pod whose result is unknown is settled before anything else is done about the pod.
 
 mod events;
+mod remembered;
 mod remove;
 mod report;
 mod unwritten;
@@ -17,12 +18,13 @@ use crate::gather::{Gathered, gather, settings};
 use crate::metrics::Metrics;
 use crate::policy_status::Failures;
 use crate::recovery::ReplacementClaims;
+use crate::remembered_owners::RememberedOwners;
 use bailiff_api::{Incident, IncidentType, RuntimePolicy, condition::types, keys};
 use bailiff_kube::decode::Decoded;
 use bailiff_kube::events::Recorder;
 use bailiff_response::{
-    Controls, Facts, Finished, Key, Lookup, Queue, QueueSettings, RemovalRequest, Step, Verified,
-    is_final, needs_reevaluation,
+    Controls, Facts, Finished, Job, Key, Lookup, Queue, QueueSettings, RemovalRequest, Step,
+    Verified, is_final, needs_reevaluation,
 };
 use events::Events;
 use jiff::{SignedDuration, Timestamp};
@@ -73,6 +75,7 @@ pub(crate) struct Controller {
     work: Mutex<Work>,
     unwritten: Mutex<Unwritten>,
     shortened: Mutex<BTreeMap<String, Timestamp>>,
+    owners: Mutex<RememberedOwners>,
     claims: Mutex<ReplacementClaims>,
     failures: Mutex<BTreeMap<String, FailedEvaluation>>,
     /// Takes Incidents whose pod was removed, to wait for the replacement.
@@ -114,6 +117,7 @@ impl Controller {
             work: Mutex::new(Work { queue, controls }),
             unwritten: Mutex::default(),
             shortened: Mutex::default(),
+            owners: Mutex::default(),
             claims: Mutex::default(),
             failures: Mutex::default(),
             recovering,
@@ -139,11 +143,12 @@ impl Controller {
     ///
     /// # Errors
     /// When it no longer exists, this replica no longer leads, or its status could not be written.
-    pub(crate) async fn reconcile_key(
+    pub(crate) async fn reconcile_job(
         &self,
-        key: &Key,
+        job: &Job,
         brought: Option<Incident>,
     ) -> Result<Finished, Stop> {
+        let Job { key, fresh } = job;
         let mut incident = match brought {
             Some(incident) => incident,
             None => match self.read(key).await {
@@ -173,13 +178,21 @@ impl Controller {
             );
             return Ok(Finished::failed());
         }
+        // One that had a slot may have its turn now.
+        if *fresh && let Some(waits) = Box::pin(self.reconcile_remembered(&mut incident)).await? {
+            return Ok(waits);
+        }
         Box::pin(self.reconcile_once(key, incident)).await
     }
 
     /// Reads everything, plans and acts once.
     async fn reconcile_once(&self, key: &Key, mut incident: Incident) -> Result<Finished, Stop> {
         let mut timings = Timings::begin();
-        let Gathered { mut facts, switch } = self.gather(&incident).await;
+        let Gathered {
+            mut facts,
+            switch,
+            direct,
+        } = self.gather(&incident).await;
         timings.read();
         let settled = self.work().controls.settle(&facts);
         if let Some((verified, outcome)) = settled {
@@ -231,6 +244,7 @@ impl Controller {
         };
         self.report(&mut incident, &verified, &outcome, &timings)
             .await?;
+        self.remember_owner(&facts, direct, &finished);
         Ok(finished)
     }
 
@@ -273,10 +287,14 @@ impl Controller {
         }
         let all = self.unwritten().all();
         for done in all {
-            if let Err(stop) = self.reconcile_key(&done.key, None).await {
+            let job = Job {
+                key: done.key,
+                fresh: false,
+            };
+            if let Err(stop) = self.reconcile_job(&job, None).await {
                 tracing::warn!(
                     ?stop,
-                    incident = done.key.name,
+                    incident = job.key.name,
                     "Cannot report what was done before the end"
                 );
             }

@@ -1,15 +1,18 @@
 //! Finds the workload of a pod.
 //!
 //! Here: following controller references by live reads. Not here: what a workload means for a
-//! response (`response`).
+//! response (`response`), and pods of an owner that was read before (`direct`).
 //! Invariant: owner references are written by tenants, so each hop is verified: the owner has the
 //! UID of the reference, is of a kind that controls such objects, and its selector matches their labels.
 //! A reference that cannot be verified leads to no workload, and at most [`HOPS_LIMIT`] are followed; an
 //! owner that cannot be read is an error and never "no owner".
 
+mod direct;
+
 use crate::decode::Decoded;
 use bailiff_api::WorkloadReference;
 use bailiff_api::keys::WORKLOAD_KINDS;
+pub use direct::DirectOwner;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReference};
 use kube::Client;
@@ -114,6 +117,8 @@ pub struct Workload {
     /// The pod template of the controller directly above the pod, as it is now; none: Bailiff does not read
     /// controllers of its kind, or it has none.
     pub template: Option<Value>,
+    /// The controller directly above the pod; none: Bailiff does not read controllers of its kind.
+    pub direct: Option<DirectOwner>,
 }
 
 /// The workload of a pod, as [`workload_with_template`] finds it.
@@ -152,6 +157,7 @@ pub async fn workload_with_template(
     };
     let mut workload = None;
     let mut template = None;
+    let mut direct = None;
     for _ in 0..HOPS_LIMIT {
         let Some(reference) = next else {
             break;
@@ -165,6 +171,7 @@ pub async fn workload_with_template(
             Read::Found(_) | Read::NotFound | Read::KindUnknown => break,
         };
         if workload.is_none() {
+            direct = DirectOwner::of(&reference, &owner.data);
             template = owner.data.pointer_mut("/spec/template").map(Value::take);
         }
         next = controller(owner.metadata.owner_references.as_deref());
@@ -178,6 +185,7 @@ pub async fn workload_with_template(
     Ok(workload.map(|reference| Workload {
         reference,
         template,
+        direct,
     }))
 }
 

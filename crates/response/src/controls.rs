@@ -4,15 +4,16 @@
 //! is made from them. Not here: the rules themselves (`plan`, `ledger`, `breaker`, `guard`), the result of
 //! a request (`settle`).
 //! Invariant: a decision and the note of it are one step; a planned removal counts before it is
-//! requested.
+//! requested; facts of which some are remembered lead to a wait for a limit alone.
 
 use crate::breaker::{Breaker, Breakers};
 use crate::facts::{Facts, Lookup, PodFacts, Protection, pod_removed};
 use crate::guard::Guards;
-use crate::ledger::{Ledger, RateLimits};
+use crate::incident_state::Outcome;
+use crate::ledger::{Claim, Ledger, RateLimits};
 use crate::plan::{Plan, claim_of, plan};
-use crate::queue::Queue;
-use crate::reason::NoActionReason;
+use crate::queue::{Finished, Queue};
+use crate::reason::{NoActionReason, WaitReason};
 use crate::settle::UnsettledRequest;
 use crate::workload::WorkloadKey;
 use bailiff_api::Incident;
@@ -32,6 +33,46 @@ pub struct Controls {
     pub(crate) dry_runs: Ledger,
     /// Removals whose result is unknown, by the UID of the pod.
     pub(crate) unsettled: BTreeMap<String, UnsettledRequest>,
+}
+
+/// A wait for a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitedWait {
+    /// Which limit, for people.
+    reason: WaitReason,
+    /// When the limit has room again.
+    until: Timestamp,
+    /// The places that it waits for.
+    claim: Box<Claim>,
+}
+
+impl LimitedWait {
+    /// The wait that a plan is. None: it is another plan.
+    fn of(plan: Plan) -> Option<Self> {
+        match plan {
+            Plan::Requeue {
+                reason,
+                until,
+                claim: Some(claim),
+            } => Some(Self {
+                reason,
+                until,
+                claim,
+            }),
+            Plan::Requeue { claim: None, .. }
+            | Plan::Evict(_)
+            | Plan::Delete(_)
+            | Plan::Shorten(_)
+            | Plan::NoAction { .. } => None,
+        }
+    }
+
+    /// What is reported of it, and how the slot ends.
+    #[must_use]
+    pub fn into_report(self) -> (Outcome, Finished) {
+        let finished = Finished::requeued(&self.reason, self.until, Some(self.claim));
+        (Outcome::waiting(self.reason), finished)
+    }
 }
 
 impl Controls {
@@ -115,6 +156,29 @@ impl Controls {
             Plan::Shorten(_) | Plan::Requeue { .. } | Plan::NoAction { .. } => {}
         }
         planned
+    }
+
+    /// The wait for a limit that follows from facts of which some are remembered. None: everything has to be read,
+    /// and `decide`d; nothing else follows from such facts. It notes no removal.
+    pub fn decide_wait(
+        &mut self,
+        queue: &Queue,
+        incident: &Incident,
+        facts: &mut Facts,
+        now: Timestamp,
+    ) -> Option<LimitedWait> {
+        let pod_uid = &incident.spec.pod.uid;
+        // What became of a removal that was requested before, the live pod and its owners tell.
+        if self.unsettled.contains_key(pod_uid) || self.ledger.contains(pod_uid) {
+            return None;
+        }
+        let workload = facts.owner.workload();
+        let workload = workload.map(|w| WorkloadKey::of(&facts.violation.namespace, w));
+        self.fill_in(queue, incident, workload.as_ref(), facts, now);
+        LimitedWait::of(plan(facts, now))?;
+        self.guards.planned(incident, workload.as_ref(), now);
+        self.guard(facts);
+        LimitedWait::of(plan(facts, now))
     }
 
     /// What became of a removal whose end was not reported, as after a panic: the live pod tells.

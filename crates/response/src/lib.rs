@@ -29,7 +29,7 @@ mod workload;
 
 pub use breaker::{Breaker, Breakers};
 pub use classify::{Forbidden, is_of_admission};
-pub use controls::Controls;
+pub use controls::{Controls, LimitedWait};
 pub use dry_run::{DryRun, Would};
 pub use facts::{
     BindingFacts, Facts, Lookup, NamespaceFacts, Owner, PodFacts, PolicyFacts, Protection,

@@ -139,6 +139,7 @@ pub(super) fn facts(
     let gathered = Gathered {
         facts,
         switch: read.switch,
+        direct: read.direct,
     };
     if comparison.behind {
         Err(Behind(Box::new(gathered)))

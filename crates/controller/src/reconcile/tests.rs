@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod audit;
+mod remembered;
 mod unanswered;
 mod writes;
 
@@ -87,7 +88,11 @@ async fn pass(
     key: &Key,
     brought: Option<Incident>,
 ) -> Result<Finished, Stop> {
-    let ended = Box::pin(controller.reconcile_key(key, brought)).await;
+    let job = Job {
+        key: key.clone(),
+        fresh: brought.is_some(),
+    };
+    let ended = Box::pin(controller.reconcile_job(&job, brought)).await;
     controller.finish_events().await;
     ended
 }

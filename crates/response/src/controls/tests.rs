@@ -99,7 +99,7 @@ fn a_newcomer_waits_behind_those_that_wait() {
         queue.next(&controls.ledger, now()).unwrap().key.uid,
         "older"
     );
-    let limited = crate::Finished::Limited {
+    let limited = Finished::Limited {
         claim: removal.claim,
         limit: crate::Limit::Workload(key("web-uid")),
         until: now() + seconds(1),
@@ -186,7 +186,7 @@ fn the_third_replacement_that_fails_is_not_removed() {
                 "spec": {"pod": {"uid": pod_uid}, "process": {"origin": "Entrypoint"}}}));
             let plan = controls.decide(&queue(), &incident, &mut facts, at);
             if let Plan::Evict(removal) = &plan {
-                let outcome = crate::Outcome::Removed {
+                let outcome = Outcome::Removed {
                     action: ResponseAction::Evict,
                     binding: "a".to_owned(),
                     at,
@@ -214,4 +214,76 @@ fn the_third_replacement_that_fails_is_not_removed() {
         }
         assert_eq!(paused, opens, "{protection:?}");
     }
+}
+
+/// Controls with a workload in its cooldown period.
+fn cooling() -> Controls {
+    let mut controls = controls();
+    let earlier = incident_of(
+        &json!({"metadata": {"uid": "earlier"}, "spec": {"pod": {"uid": "earlier-pod"}}}),
+    );
+    let mut facts = evictable();
+    facts.violation.pod_uid = "earlier-pod".to_owned();
+    if let Lookup::Found(pod) = &mut facts.pod {
+        pod.uid = "earlier-pod".to_owned();
+    }
+    let plan = controls.decide(&queue(), &earlier, &mut facts, now());
+    assert!(matches!(plan, Plan::Evict(_)), "{plan:?}");
+    controls
+}
+
+#[test]
+fn a_wait_for_a_limit_is_what_the_same_facts_lead_to_when_all_are_read() {
+    let mut controls = cooling();
+    let wait = controls.decide_wait(&queue(), &incident(), &mut evictable(), now());
+    let planned = controls.decide(&queue(), &incident(), &mut evictable(), now());
+    let step = crate::Step::from(planned);
+    let (outcome, finished) = wait.unwrap().into_report();
+    assert_eq!(step, crate::Step::Report(outcome, finished));
+    assert!(!controls.ledger.contains("pod-uid"));
+}
+
+/// Everything else may not follow from what is remembered.
+#[test]
+fn only_a_wait_for_a_limit_follows_from_facts_that_are_remembered() {
+    type Change = fn(&mut Facts);
+    let changes: [(&str, Change); 9] = [
+        ("the switch is off", |f| f.switch = crate::Switch::Audit),
+        ("the binding audits", |f| {
+            f.bindings = Lookup::Found(vec![binding("a", ResponseAction::Audit)]);
+        }),
+        ("the policy is gone", |f| f.policy = Lookup::NotFound),
+        ("the pod is gone", |f| f.pod = Lookup::NotFound),
+        ("the pod is another", |f| {
+            f.violation.pod_uid = "pod-2".to_owned()
+        }),
+        ("no owner", |f| f.owner = crate::Owner::None),
+        ("an unknown owner", |f| {
+            f.owner = crate::Owner::Unknown(String::new())
+        }),
+        ("no protection", |f| f.protection = Protection::Missing),
+        ("the pod is terminating", |f| {
+            if let Lookup::Found(pod) = &mut f.pod {
+                pod.terminating = Some(crate::Termination {
+                    ends: now() + minutes(60),
+                    grace_period_seconds: 3600,
+                });
+            }
+        }),
+    ];
+    for (what, change) in changes {
+        let mut facts = evictable();
+        change(&mut facts);
+        let wait = cooling().decide_wait(&queue(), &incident(), &mut facts, now());
+        assert_eq!(wait, None, "{what}");
+    }
+    // No limit is used up: a removal would follow, and its place is not taken.
+    let mut free = controls();
+    let wait = free.decide_wait(&queue(), &incident(), &mut evictable(), now());
+    assert_eq!((wait, free.ledger.contains("pod-uid")), (None, false));
+    // An earlier removal of the pod has its end reported first.
+    let mut requested = controls();
+    requested.decide(&queue(), &incident(), &mut evictable(), now());
+    let again = requested.decide_wait(&queue(), &incident(), &mut evictable(), now());
+    assert_eq!(again, None);
 }

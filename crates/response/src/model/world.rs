@@ -244,6 +244,16 @@ impl World {
             let outcome = crate::tests::no_action(crate::NoActionReason::PodNotFound);
             return running(facts, None, Some((outcome, Finished::Final)));
         }
+        // As if its owner was remembered, whenever it could be.
+        if job.fresh {
+            let mut facts = facts.clone();
+            let wait = self
+                .controls
+                .decide_wait(&self.queue, &incident, &mut facts, self.time);
+            if let Some(wait) = wait {
+                return running(facts, None, Some(wait.into_report()));
+            }
+        }
         let plan = self
             .controls
             .decide(&self.queue, &incident, &mut facts, self.time);

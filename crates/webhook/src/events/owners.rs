@@ -127,6 +127,7 @@ impl Owners {
         let Some(Workload {
             reference,
             template,
+            direct: _,
         }) = read
         else {
             return Ok(Err(Confirmation::NoWorkload));

@@ -104,7 +104,11 @@ async fn an_event_that_is_not_answered_holds_no_slot() {
     let (controller, _recovering) = world.controller(client, Config::default());
     let begun = tokio::time::Instant::now();
     let brought = Some(incident(&Value::Null));
-    let ended = Box::pin(controller.reconcile_key(&key(), brought)).await;
+    let job = Job {
+        key: key(),
+        fresh: true,
+    };
+    let ended = Box::pin(controller.reconcile_job(&job, brought)).await;
     assert_eq!(
         (ended, begun.elapsed()),
         (Ok(Finished::Removed), Duration::ZERO)
