@@ -10,7 +10,7 @@ use super::errors::Errors;
 use super::image::{self, Environment, NothingSelected};
 use super::packages::Inventory;
 use crate::Error;
-use bailiff_image::{Confined, Confinement, LayerBlob, Progress, Sandbox, read_image};
+use bailiff_image::{LayerBlob, Progress, Sandbox, SandboxMode, Sandboxed, read_image};
 use bailiff_oci::image::{BASE_NAME, Base, Image, LayerContent, base_layers};
 use bailiff_response::messages::escaped;
 use bailiff_scan::inventory::{Coverage, Located, inventory};
@@ -43,8 +43,8 @@ pub(super) struct ScannedImage {
     pub(super) distributions: Vec<String>,
     /// What of it is no package.
     pub(super) coverage: Coverage,
-    /// How the processes were confined that read it.
-    pub(super) confined: Confined,
+    /// Which sandbox the processes had that read it.
+    pub(super) sandboxed: Sandboxed,
 }
 
 /// What the command line selected.
@@ -78,10 +78,10 @@ pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory,
     for fault in &gathered.faults {
         errors.add(&format!("all of {from}: {fault}"));
     }
-    let confinement = if args.no_sandbox {
-        Confinement::Off
+    let mode = if args.no_sandbox {
+        SandboxMode::Off
     } else {
-        Confinement::Required
+        SandboxMode::Required
     };
     let mut located = Vec::new();
     let mut scanned = Vec::new();
@@ -95,7 +95,7 @@ pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory,
         } else {
             image.reference.clone()
         };
-        let (packages, mut image) = match scan(image, &name, confinement, &mut errors, err) {
+        let (packages, mut image) = match scan(image, &name, mode, &mut errors, err) {
             Scanned::Read(packages, image) => {
                 is_read = true;
                 (packages, image)
@@ -145,7 +145,7 @@ enum Scanned {
 fn scan(
     image: Image,
     name: &str,
-    confinement: Confinement,
+    mode: SandboxMode,
     errors: &mut Errors,
     err: &mut impl Write,
 ) -> Scanned {
@@ -196,13 +196,13 @@ fn scan(
         }
     }
     let mut reporter = Reporter::new(name, err);
-    let sandbox = Sandbox::new(confinement);
+    let sandbox = Sandbox::new(mode);
     let content = read_image(&blobs, &sandbox, &mut |progress| reporter.report(progress));
     for incomplete in &content.incomplete {
         errors.add(&format!("all of {name}: {incomplete}"));
     }
     let first = first.or_else(|| content.incomplete.first().map(ToString::to_string));
-    let is_read = has_files && content.confined != Confined::Nothing;
+    let is_read = has_files && content.sandboxed != Sandboxed::Nothing;
     let found = inventory(&content);
     let annotations = &image.config.annotations;
     let base_name = annotations
@@ -222,7 +222,7 @@ fn scan(
             .map(ToString::to_string)
             .collect(),
         coverage: found.coverage,
-        confined: content.confined,
+        sandboxed: content.sandboxed,
     };
     match first {
         Some(cause) if !is_read => Scanned::Nothing(scanned, cause),

@@ -55,7 +55,7 @@ fn about(image: &ScannedImage) -> String {
         escaped(&image.reference, CELL_LIMIT),
         escaped(&image.platform, CELL_LIMIT),
         escaped(&image.digest, CELL_LIMIT),
-        image.confined
+        image.sandboxed
     )
 }
 
@@ -235,7 +235,7 @@ pub(super) fn json(images: &Images) -> Json {
             "baseLayers": image.base_layers,
             "baseName": image.base_name,
             "distributions": image.distributions,
-            "confinement": image.confined.to_string(),
+            "sandbox": image.sandboxed.to_string(),
             "coverage": {
                 "complete": of.is_complete(),
                 "binaries": of.binaries,
