@@ -648,8 +648,8 @@ async fn a_scan_with_an_index_names_the_fix_the_end_and_the_sources() {
     let flags = format!("build -f {{}}/index {sources}");
     files.run(&flags).await.0.unwrap();
     let list = r#"[
-        {"ecosystem": "Debian:11", "name": "php7.4", "version": "7.4.33-1+deb11u1"},
-        {"ecosystem": "Debian:99", "name": "php7.4", "version": "1"},
+        {"ecosystem": "Debian:11", "name": "php7.4", "version": "7.4.33-1+deb11u1", "source": {"name": "php7.4"}},
+        {"ecosystem": "Debian:99", "name": "php7.4", "version": "1", "source": {"name": "php7.4"}},
         {"ecosystem": "crates.io", "name": "a", "version": "1.0.0"}
     ]"#;
     let scan = |flags: &str| {

@@ -463,7 +463,7 @@ fn what_does_not_count_is_named_with_the_reason() {
     debian("DEBIAN-CVE-2024-2", "curl", "end-of-life");
     debian("DEBIAN-CVE-2024-3", "linux", "not yet assigned");
     debian("DEBIAN-CVE-2024-4", "linux", "high**");
-    let list = r#"[{"ecosystem": "Debian:12", "name": "curl", "version": "7.88.1-10"},
+    let list = r#"[{"ecosystem": "Debian:12", "name": "curl", "version": "7.88.1-10", "source": {"name": "curl"}},
         {"ecosystem": "Debian:12", "name": "linux-libc-dev", "version": "6.1.0-1", "source": {"name": "linux"}}]"#;
     let scan = |flags: &str| {
         let flags = format!("--packages - --advisories {{}}/osv {flags}");
@@ -515,6 +515,30 @@ Not counted of Debian:12/linux 6.1.0-1, because the packages are header files of
     assert_eq!(
         result_of("CVE-2024-2"),
         "  Result for CVE-2024-2: affected, and its publisher no longer supports the package in this release."
+    );
+}
+
+#[test]
+fn a_package_of_a_distribution_without_its_source_is_reported_and_matched() {
+    let files = Files::new();
+    let of = record(
+        "DEBIAN-CVE-2024-1",
+        &[],
+        ("Debian:12", "curl"),
+        &all(),
+        &json!({}),
+    );
+    files.add("osv/curl.json", of.to_string().as_bytes());
+    let list = r#"[{"ecosystem": "Debian:12", "name": "curl", "version": "7.88.1-10"}]"#;
+    let (result, out, err) = files.run(
+        "--packages - --advisories {}/osv --fail-on critical --unknown-severity ignore",
+        list,
+    );
+    assert_eq!(result, Ok(ScanOutcome::Incomplete));
+    assert!(out.contains("CVE-2024-1"), "{out}");
+    assert!(
+        err.starts_with("error: cannot read package 1 of standard input: source: must name the source package, because advisories do; the package is matched by its own name\n"),
+        "{err}"
     );
 }
 
