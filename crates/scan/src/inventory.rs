@@ -11,6 +11,7 @@ mod distribution;
 mod files;
 mod languages;
 mod owners;
+mod rpm;
 #[cfg(test)]
 mod tests;
 
