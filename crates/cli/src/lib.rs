@@ -15,6 +15,7 @@ mod objects;
 mod pipe;
 pub mod preview;
 mod progress;
+mod replace;
 pub mod scan;
 pub mod status;
 mod table;
