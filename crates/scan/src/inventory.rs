@@ -20,6 +20,7 @@ pub use coverage::{
 };
 pub use distribution::{Database, Statement};
 pub use files::{FileId, Files, Found};
+pub(crate) use owners::is_of_upstream;
 pub use owners::settle;
 
 use crate::ecosystem::Ecosystem;
