@@ -49,8 +49,9 @@ fmt: ## Format Rust and C
 	clang-format -i crates/sensor/bpf/*.c crates/sensor/bpf/*.h
 
 .PHONY: generate
-generate: ## Generate files from the source: CRDs, admission policies, the policy chart
+generate: ## Generate files from the source: CRDs, admission policies, the policy chart, the schema of scans
 	@charts/generate.sh
+	@cargo run --locked -q -p bailiff -- scan --schema >docs/scan.schema.json
 
 .PHONY: conformance
 conformance: ## Compare expressions and references with what Kubernetes runs, layers with containerd, and versions with their ecosystems, others in each run (EXPRESSIONS=20000 SEED=1)

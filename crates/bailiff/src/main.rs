@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
-    // Before anything else: this process confines itself, which needs it to have one thread and nothing open.
+    // Before anything else: this process enters a sandbox, which needs it to have one thread and nothing open.
     if bailiff_image::child::is_requested(std::env::args_os()) {
         return bailiff_image::child::run(bailiff_image::reading::Readers::default());
     }

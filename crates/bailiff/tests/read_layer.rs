@@ -5,14 +5,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
-use bailiff_image::{Confined, Confinement, LayerBlob, Sandbox, child, read_image};
+use bailiff_image::{LayerBlob, Sandbox, SandboxMode, Sandboxed, child, read_image};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_bailiff");
 
 #[test]
-fn the_program_reads_a_layer_in_a_confined_process_of_its_own() {
+fn the_program_reads_a_layer_in_a_process_of_its_own_in_a_sandbox() {
     let mut archive = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(5);
@@ -29,12 +29,12 @@ fn the_program_reads_a_layer_in_a_confined_process_of_its_own() {
         size: u64::try_from(bytes.len()).unwrap(),
         file,
     };
-    let mut sandbox = Sandbox::new(Confinement::Required);
+    let mut sandbox = Sandbox::new(SandboxMode::Required);
     assert_eq!(sandbox.program.path.to_str(), Some("/proc/self/exe"));
     sandbox.program.path = PROGRAM.into();
     let content = read_image(&[layer], &sandbox, &mut |_progress| {});
     assert_eq!(content.incomplete, []);
-    assert!(matches!(content.confined, Confined::Yes(_)));
+    assert!(matches!(content.sandboxed, Sandboxed::Yes(_)));
     let paths: Vec<_> = content.tree.view().walk().map(|(path, _)| path).collect();
     assert_eq!(paths, [b"etc".to_vec(), b"etc/hello".to_vec()]);
 }

@@ -272,6 +272,36 @@ fn a_settled_finding_is_explained() {
 }
 
 #[test]
+fn a_vulnerability_of_a_package_and_its_owner_is_counted_once() {
+    let files = Files::new();
+    let record = json!({
+        "id": "DEBIAN-CVE-2024-2",
+        "aliases": ["CVE-2024-2"],
+        "affected": [{
+            "package": {"ecosystem": "Debian:12", "name": "python-web"},
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.0-1+deb12u2"}]}],
+        }],
+    });
+    files.add("osv/DEBIAN-CVE-2024-2.json", record.to_string().as_bytes());
+    let (_, out, _) = files.scan("--now 2026-02-01");
+    let owner =
+        "The same finding of python3-web (python-web 2.0-1+deb12u1), which installed it, counts.";
+    for line in [
+        "Debian:12/python-web 2.0-1+deb12u1: Upgrade to 2.0-1+deb12u2\n".to_owned(),
+        format!("Not counted: CVE-2024-2 in PyPI/web 2.0. {owner}\n"),
+        // The severity is that of the advisory about the project.
+        "3 findings in 3 of 4 packages: 3 High. ".to_owned(),
+    ] {
+        assert!(out.contains(&line), "{out}");
+    }
+    let (_, out, _) = files.scan("--explain CVE-2024-2 --now 2026-02-01");
+    assert!(out.contains(&format!("  Not counted. {owner}\n")), "{out}");
+    let (_, out, _) = files.scan("-o sarif --now 2026-02-01");
+    let note = format!("CVE-2024-2 in PyPI/web 2.0: Not counted. {owner}");
+    assert!(out.contains(&note), "{out}");
+}
+
+#[test]
 fn a_settled_finding_can_be_ignored() {
     let files = Files::new();
     let list = br#"[{"id": "CVE-2024-2", "package": "PyPI/web", "reason": "Fixed", "expires": "2026-12-31"}]"#;

@@ -16,6 +16,7 @@ pub mod observe;
 mod pipe;
 pub mod preview;
 mod progress;
+mod replace;
 pub mod scan;
 pub mod status;
 mod table;

@@ -1,14 +1,14 @@
 //! The process that reads one layer.
 //!
-//! Here: its life: it closes what it does not need, limits and confines itself, reads the layer that is its standard
+//! Here: its life: it closes what it does not need, limits itself, enters its sandbox, reads the layer that is its standard
 //! input, and writes its answer to its standard output. Not here: how a layer is read (`reading`), and who starts
 //! the process (`process`).
 //! Invariant: it begins before the program has a thread, a runtime, a log or parsed arguments. It writes nothing for
 //! people: descriptor 2 is its spool, and a panic has no message, because an image could have written a part of it.
 
-use crate::confinement::{self, CannotConfine};
 use crate::reading::{self, Readers};
 use crate::report::{Frame, Request, Writer};
+use crate::sandbox::{self, SandboxError};
 use nix::errno::Errno;
 use nix::unistd::Whence;
 use std::ffi::OsStr;
@@ -46,7 +46,7 @@ fn answer(readers: Readers) -> io::Result<()> {
     // Standard input and output have locks and buffers of their own; only their descriptors are used.
     let mut spool = Descriptor(io::stderr());
     let mut answer = Writer::new(Descriptor(io::stdout()));
-    let closed = confinement::close_inherited();
+    let closed = sandbox::close_inherited();
     let request = request(&mut spool)?;
     let started = closed.and_then(|()| start(&request));
     match started {
@@ -55,7 +55,7 @@ fn answer(readers: Readers) -> io::Result<()> {
             answer.flush()?;
         }
         Err(cause) => {
-            answer.write(&Frame::NotConfined(cause))?;
+            answer.write(&Frame::NotSandboxed(cause))?;
             return answer.flush();
         }
     }
@@ -72,14 +72,14 @@ fn request(spool: &mut Descriptor<io::Stderr>) -> io::Result<Request> {
     postcard::from_bytes(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-fn start(request: &Request) -> Result<Frame, CannotConfine> {
-    confinement::limit(request.ceilings)?;
-    let confined = if request.confine {
-        Some(confinement::confine()?)
+fn start(request: &Request) -> Result<Frame, SandboxError> {
+    sandbox::limit(request.ceilings)?;
+    let landlock = if request.sandboxed {
+        Some(sandbox::enter()?)
     } else {
         None
     };
-    Ok(Frame::Started(confined))
+    Ok(Frame::Started(landlock))
 }
 
 /// A descriptor that is used with the system calls that are allowed, and no others: `File` asks for the size of what

@@ -3,9 +3,9 @@
 //! Here: the causes and their messages. Not here: what was read in spite of them.
 //! Invariant: a message is printable ASCII of bounded length, whatever an image or a process wrote.
 
-use crate::confinement::CannotConfine;
 use crate::limits::Limit;
 use crate::process::Ended;
+use crate::sandbox::SandboxError;
 use crate::validate::Invalid;
 use bailiff_oci::layer::CannotUnpack;
 use nix::sys::signal::Signal;
@@ -25,8 +25,8 @@ pub struct Incomplete {
 pub enum Cause {
     /// The process that reads the layer could not be started, with the kernel's word.
     CannotStart(String),
-    /// The process could not be confined, and read nothing.
-    CannotConfine(CannotConfine),
+    /// The process could not enter its sandbox, and read nothing.
+    NoSandbox(SandboxError),
     /// The process ended before it had read everything.
     Ended(Ended),
     /// A limit of the image was exceeded. [`Ended::Cpu`] is that of a layer.
@@ -64,10 +64,10 @@ impl fmt::Display for Cause {
                 "cannot start the process that reads the layer: {}",
                 cause.escape_default()
             ),
-            Self::CannotConfine(cause) => write!(
+            Self::NoSandbox(cause) => write!(
                 f,
-                "cannot confine the process that reads the layer: {cause}; use --no-sandbox to read it without \
-                 confinement"
+                "cannot start the sandbox of the process that reads the layer: {cause}; use --no-sandbox to read it without \
+                 a sandbox"
             ),
             Self::Ended(ended) => write!(f, "the process that reads the layer {ended}"),
             Self::Limit(limit) => write!(f, "the image exceeds the limit of {limit}"),

@@ -4,7 +4,7 @@
 //! in them (`bailiff_scan::content`).
 //! Invariant: every bound that is exceeded is reported by its name, and what was read before it counts.
 
-use crate::confinement::Ceilings;
+use crate::sandbox::Ceilings;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

@@ -5,12 +5,12 @@
 //! Invariant: what an answer had before it ended counts. Whatever is missing is in the list of what is incomplete, and
 //! no layer keeps another one from being read.
 
-use crate::confinement::Landlock;
 use crate::incomplete::{Cause, Incomplete};
 use crate::limits::{Limit, Limits};
 use crate::process::{Ended, Process, Program};
 use crate::reading::Readers;
 use crate::report::{Done, Frame, FrameError, Hash, NotRead, Reader, Request, Work};
+use crate::sandbox::Landlock;
 use crate::validate::{Checker, Expected, Invalid};
 use crate::wanted::Wanted;
 use bailiff_oci::tree::{FileId, NodeKind, Tree};
@@ -37,20 +37,20 @@ pub struct LayerBlob {
     pub file: File,
 }
 
-/// Whether layers are read in a confined process.
+/// Whether layers are read in a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confinement {
-    /// A process that cannot be confined reads nothing.
+pub enum SandboxMode {
+    /// A process without its sandbox reads nothing.
     Required,
-    /// The process has resource limits and no environment, and is not confined otherwise.
+    /// The process has resource limits and no environment, and no sandbox.
     Off,
 }
 
 /// How an image is read.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
-    /// Whether the process that reads is confined.
-    pub confinement: Confinement,
+    /// Whether the process that reads has to be in a sandbox.
+    pub mode: SandboxMode,
     /// The program that reads. Defaults to this one.
     pub program: Program,
     /// What reads files. The program has its own; this one tells which links have to be followed.
@@ -62,9 +62,9 @@ pub struct Sandbox {
 impl Sandbox {
     /// This program, with the largest bounds.
     #[must_use]
-    pub fn new(confinement: Confinement) -> Self {
+    pub fn new(mode: SandboxMode) -> Self {
         Self {
-            confinement,
+            mode,
             program: Program::default(),
             readers: Readers::default(),
             limits: Limits::default(),
@@ -85,10 +85,10 @@ pub struct Progress {
     pub size: u64,
 }
 
-/// How the processes were confined that read an image.
+/// Which sandbox the processes had that read an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confined {
-    /// None was started, or none could be confined.
+pub enum Sandboxed {
+    /// None was started, or none could enter its sandbox.
     Nothing,
     /// Not at all, as was requested.
     Off,
@@ -96,7 +96,7 @@ pub enum Confined {
     Yes(Landlock),
 }
 
-impl fmt::Display for Confined {
+impl fmt::Display for Sandboxed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nothing => "no layer was read",
@@ -118,8 +118,8 @@ pub struct ImageContent {
     pub tree: Tree,
     /// What was not read. Empty if everything was.
     pub incomplete: Vec<Incomplete>,
-    /// How reading was confined.
-    pub confined: Confined,
+    /// Which sandbox the processes had that read it.
+    pub sandboxed: Sandboxed,
     /// Bytes of all layers once they are unpacked, as far as they were read to the end.
     pub unpacked: u64,
     facts: BTreeMap<FileId, Vec<Fact>>,
@@ -158,7 +158,7 @@ pub fn read_image(
         content: ImageContent {
             tree: Tree::new(&limits.layer),
             incomplete: Vec::new(),
-            confined: Confined::Nothing,
+            sandboxed: Sandboxed::Nothing,
             unpacked: 0,
             facts: BTreeMap::new(),
         },
@@ -242,12 +242,12 @@ impl Reading<'_> {
         let mut ceilings = limits.ceilings(blob.size);
         let left = self.cpu.as_secs().saturating_add(1);
         ceilings.cpu_seconds = ceilings.cpu_seconds.min(left);
-        let confine = match self.sandbox.confinement {
-            Confinement::Required => true,
-            Confinement::Off => false,
+        let sandboxed = match self.sandbox.mode {
+            SandboxMode::Required => true,
+            SandboxMode::Off => false,
         };
         let request = Request {
-            confine,
+            sandboxed,
             ceilings,
             unpacked: limits.layer.unpacked,
             entries: limits.layer.entries,
@@ -261,7 +261,7 @@ impl Reading<'_> {
             }
         };
         let checker = Checker::new(Expected {
-            confine,
+            sandboxed,
             work,
             size: blob.size,
             unpacked: request.unpacked,
@@ -315,10 +315,10 @@ impl Reading<'_> {
                 return (Err(Cause::Answer(invalid)), false);
             }
             match frame {
-                Frame::Started(None) => self.content.confined = Confined::Off,
-                Frame::Started(Some(landlock)) => self.confined(landlock),
-                Frame::NotConfined(cause) => {
-                    self.incomplete(Some(number), Cause::CannotConfine(cause));
+                Frame::Started(None) => self.content.sandboxed = Sandboxed::Off,
+                Frame::Started(Some(landlock)) => self.sandboxed(landlock),
+                Frame::NotSandboxed(cause) => {
+                    self.incomplete(Some(number), Cause::NoSandbox(cause));
                 }
                 Frame::Progress(read) => self.progress(number, read, blob.size),
                 Frame::Entry { entry, read } => {
@@ -402,11 +402,11 @@ impl Reading<'_> {
         }
     }
 
-    fn confined(&mut self, landlock: Landlock) {
-        self.content.confined = match self.content.confined {
-            Confined::Nothing => Confined::Yes(landlock),
-            Confined::Off => Confined::Off,
-            Confined::Yes(before) => Confined::Yes(before.max(landlock)),
+    fn sandboxed(&mut self, landlock: Landlock) {
+        self.content.sandboxed = match self.content.sandboxed {
+            Sandboxed::Nothing => Sandboxed::Yes(landlock),
+            Sandboxed::Off => Sandboxed::Off,
+            Sandboxed::Yes(before) => Sandboxed::Yes(before.max(landlock)),
         };
     }
 

@@ -4,7 +4,7 @@
 //! Invariant: a frame has a bounded size before it is read, and is decoded by itself. Reading takes the memory of one
 //! frame, whoever wrote it.
 
-use crate::confinement::{CannotConfine, Landlock};
+use crate::sandbox::{Landlock, SandboxError};
 use bailiff_oci::layer::{CannotUnpack, Entry};
 use bailiff_scan::content::Fact;
 use serde::{Deserialize, Serialize};
@@ -18,10 +18,10 @@ const BUFFER: usize = 64 << 10;
 /// What the process is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
-    /// Whether it confines itself before it reads.
-    pub confine: bool,
+    /// Whether it enters a sandbox before it reads.
+    pub sandboxed: bool,
     /// Its resources.
-    pub ceilings: crate::confinement::Ceilings,
+    pub ceilings: crate::sandbox::Ceilings,
     /// Bytes of the layer once it is unpacked.
     pub unpacked: u64,
     /// Entries of the layer.
@@ -59,10 +59,10 @@ pub enum Hash {
 /// A part of the answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame {
-    /// The first one: how the process is confined; none without a sandbox.
+    /// The first one: what Landlock adds to the sandbox of the process; none without a sandbox.
     Started(Option<Landlock>),
     /// The first and last one: the process has read nothing.
-    NotConfined(CannotConfine),
+    NotSandboxed(SandboxError),
     /// Bytes of the blob that are read.
     Progress(u64),
     /// An entry. The first one has number 0, each other one the next number.
@@ -278,7 +278,7 @@ mod tests {
             content: Hash::Sha256,
         };
         let mut checker = Checker::new(Expected {
-            confine: true,
+            sandboxed: true,
             work: &work,
             size: 10,
             unpacked: 1 << 20,

@@ -16,12 +16,12 @@ const DIGEST_LIMIT: usize = 64;
 /// Why an answer is not believed from here on. What came before counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// It does not begin with how the process is confined.
+    /// It does not begin with the sandbox of the process.
     #[error("it does not begin as it must")]
     Begin,
-    /// The process says that it is confined less than was requested.
-    #[error("the process is not confined")]
-    NotConfined,
+    /// The process has no sandbox, and one was requested, or the other way round.
+    #[error("the process is not in the sandbox that was requested")]
+    NotSandboxed,
     /// Something follows the last part.
     #[error("something follows its end")]
     AfterEnd,
@@ -66,8 +66,8 @@ pub enum Invalid {
 /// What the answer is about.
 #[derive(Clone, Debug)]
 pub(crate) struct Expected<'a> {
-    /// Whether a confined process was requested.
-    pub confine: bool,
+    /// Whether a process in a sandbox was requested.
+    pub sandboxed: bool,
     /// What was requested.
     pub work: &'a Work,
     /// Bytes of the blob.
@@ -126,21 +126,21 @@ impl<'a> Checker<'a> {
     /// # Errors
     /// It cannot be part of an answer to what was requested. Nothing that follows is believed.
     pub(crate) fn check(&mut self, frame: &Frame) -> Result<(), Invalid> {
-        let first = matches!(frame, Frame::Started(_) | Frame::NotConfined(_));
+        let first = matches!(frame, Frame::Started(_) | Frame::NotSandboxed(_));
         match (self.state, first) {
             (State::Ended, _) => return Err(Invalid::AfterEnd),
             (State::New, false) | (State::Started, true) => return Err(Invalid::Begin),
             (State::New, true) | (State::Started, false) => {}
         }
         match frame {
-            Frame::Started(confined) => {
-                if confined.is_some() != self.expected.confine {
-                    return Err(Invalid::NotConfined);
+            Frame::Started(landlock) => {
+                if landlock.is_some() != self.expected.sandboxed {
+                    return Err(Invalid::NotSandboxed);
                 }
                 self.state = State::Started;
                 Ok(())
             }
-            Frame::NotConfined(_) => {
+            Frame::NotSandboxed(_) => {
                 self.state = State::Ended;
                 Ok(())
             }

@@ -6,7 +6,7 @@
 use crate::advisory::{Advisory, Kind};
 use crate::counting::Counting;
 use crate::ecosystem::Ecosystem;
-use crate::matching::{Exploited, Finding, Matches, Named};
+use crate::matching::{Exploited, Finding, Matches, Named, State};
 use crate::package::Subject;
 use crate::severity::Severity;
 use std::cmp::Reverse;
@@ -39,7 +39,12 @@ pub enum Advice {
     Upgrade(String),
     /// Remove the package, because it is malicious.
     Remove,
-    /// No version is known that fixes a finding.
+    /// Upgrade with a subscription: only its builds fix a finding. They are numbered by themselves, so that none of their
+    /// versions is named.
+    Subscribe,
+    /// Check whether the package is affected: that cannot be determined for any finding.
+    Check,
+    /// The package is affected, and no version is known that fixes a finding.
     NoFix,
 }
 
@@ -106,7 +111,8 @@ fn action(findings: &[&Finding], counting: &Counting, named: &Named) -> Option<A
         return Some(action(Advice::Remove, owned(&before), Vec::new()));
     }
     let Some((version, after)) = named.upgrade(subject, counting) else {
-        return Some(action(Advice::NoFix, Vec::new(), owned(&before)));
+        let advice = without_upgrade(findings);
+        return Some(action(advice, Vec::new(), owned(&before)));
     };
     let after = after.iter().filter(|finding| counting.counts(finding));
     let after: BTreeSet<&str> = after.map(|finding| finding.id.as_str()).collect();
@@ -117,6 +123,20 @@ fn action(findings: &[&Finding], counting: &Counting, named: &Named) -> Option<A
         owned(&fixes),
         owned(&after),
     ))
+}
+
+/// What to do about findings of which no version that everybody gets fixes one.
+fn without_upgrade(findings: &[&Finding]) -> Advice {
+    let is_unknown = |finding: &&Finding| matches!(finding.state, State::Unknown(_));
+    let has_subscription =
+        |finding: &&Finding| matches!(finding.state, State::FixedWithSubscription(_));
+    if findings.iter().any(has_subscription) {
+        Advice::Subscribe
+    } else if findings.iter().all(is_unknown) {
+        Advice::Check
+    } else {
+        Advice::NoFix
+    }
 }
 
 /// A version of an advisory as people write it for the package: those of Go modules begin with `v`, and advisories leave

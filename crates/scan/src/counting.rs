@@ -31,6 +31,8 @@ pub enum Standing<'a> {
     NotCounted(&'a NotCounted),
     /// The distribution that installed its package says that this is fixed or not affected.
     Settled(&'a Settled),
+    /// The packages of the distribution that installed its package have the same finding, and that one counts.
+    OfOwner(&'a [String]),
     /// No fixed version is known, and only findings with one count.
     NotFixed,
 }
@@ -57,6 +59,9 @@ impl Counting {
         }
         if let Some(settled) = &finding.settled {
             return Standing::Settled(settled);
+        }
+        if !finding.of_owner.is_empty() {
+            return Standing::OfOwner(&finding.of_owner);
         }
         match &finding.kind {
             // The remedy is to remove it, and that is always possible.

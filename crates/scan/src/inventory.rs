@@ -11,6 +11,7 @@ mod distribution;
 mod files;
 mod languages;
 mod owners;
+mod rpm;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ pub use coverage::{
 };
 pub use distribution::{Database, Statement};
 pub use files::{FileId, Files, Found};
+pub(crate) use owners::is_of_upstream;
 pub use owners::settle;
 
 use crate::ecosystem::Ecosystem;

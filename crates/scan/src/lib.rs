@@ -21,5 +21,6 @@ pub mod matching;
 pub mod package;
 pub mod package_list;
 pub mod release;
+pub mod result;
 pub mod severity;
 pub mod version;

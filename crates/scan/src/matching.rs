@@ -48,6 +48,9 @@ pub struct Finding {
     /// What of the distribution settles it, so that it does not count. None if nothing does, or that was not asked
     /// (`inventory::settle`).
     pub settled: Option<Settled>,
+    /// The packages of the distribution that installed its package, with their source package and its version, if they
+    /// have the same finding and that one counts. Sorted. Empty if that is not so, or was not asked (`result`).
+    pub of_owner: Vec<String>,
     /// Whether it can be fixed.
     pub state: State,
     /// How severe it is.
@@ -175,8 +178,8 @@ impl Matches {
 /// Matches packages with advisories. `advisories` has those that name a package, given its ecosystem and normal name. For
 /// the name of an artifact of Maven whose group is not known ([`groups::any_group`]), it has those that name the artifact
 /// of any group. `exploited` is unset if there is no catalog.
-pub fn match_packages(
-    packages: &[Package],
+pub fn match_packages<'a>(
+    packages: impl IntoIterator<Item = &'a Package>,
     advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
     exploited: Option<&KnownExploited>,
 ) -> Matches {
@@ -184,9 +187,9 @@ pub fn match_packages(
 }
 
 /// [`match_packages`] with at most `limit` findings.
-fn match_up_to(
+fn match_up_to<'a>(
     limit: usize,
-    packages: &[Package],
+    packages: impl IntoIterator<Item = &'a Package>,
     advisories: impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisory>>,
     exploited: Option<&KnownExploited>,
 ) -> Matches {
@@ -387,6 +390,7 @@ impl Named {
             subject: Arc::clone(subject),
             not_counted: counted::not_counted(&kind, subject, entries()),
             settled: None,
+            of_owner: Vec::new(),
             kind,
             state: self.state(&evidence),
             rating,

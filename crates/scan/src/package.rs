@@ -50,18 +50,32 @@ pub struct Subject {
     pub paths: Vec<String>,
 }
 
+impl Package {
+    /// What advisories are looked up for: the ecosystem, the name and the version of the source package, otherwise its
+    /// own.
+    #[must_use]
+    pub fn looked_up(&self) -> (&Ecosystem, &str, &str) {
+        let (name, version) = match &self.source {
+            Some(source) => (&source.name, &source.version),
+            None => (&self.name, &self.version),
+        };
+        (&self.ecosystem, name, version)
+    }
+}
+
+impl Subject {
+    /// What advisories are looked up for: the ecosystem, the name and the version.
+    #[must_use]
+    pub fn looked_up(&self) -> (&Ecosystem, &str, &str) {
+        (&self.ecosystem, &self.name, &self.version)
+    }
+}
+
 /// What to look up for packages, sorted. Each package is part of exactly one subject.
-#[must_use]
-pub fn subjects(packages: &[Package]) -> Vec<Subject> {
+pub fn subjects<'a>(packages: impl IntoIterator<Item = &'a Package>) -> Vec<Subject> {
     let mut grouped: BTreeMap<_, (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
     for package in packages {
-        let (name, version) = match &package.source {
-            Some(source) => (&source.name, &source.version),
-            None => (&package.name, &package.version),
-        };
-        let (names, paths) = grouped
-            .entry((&package.ecosystem, name, version))
-            .or_default();
+        let (names, paths) = grouped.entry(package.looked_up()).or_default();
         names.insert(&package.name);
         paths.extend(package.path.as_deref());
     }
@@ -70,8 +84,8 @@ pub fn subjects(packages: &[Package]) -> Vec<Subject> {
         .into_iter()
         .map(|((ecosystem, name, version), (names, paths))| Subject {
             ecosystem: ecosystem.clone(),
-            name: name.clone(),
-            version: version.clone(),
+            name: name.to_owned(),
+            version: version.to_owned(),
             packages: owned(names),
             paths: owned(paths),
         })

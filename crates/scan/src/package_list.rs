@@ -26,13 +26,13 @@ const ERRORS_LIMIT: usize = 100;
 pub struct PackageList {
     /// The packages, in the order of the list.
     pub packages: Vec<Package>,
-    /// Why an entry is no package, up to a limit. Each one names the entry.
+    /// Why an entry is no package, or not what advisories name, up to a limit. Each one names the entry.
     pub errors: Vec<EntryError>,
-    /// The number of entries that could not be read.
+    /// The number of all errors.
     pub failed: usize,
 }
 
-/// Why an entry is no package.
+/// Why an entry is no package, or not what advisories name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{entry}: {cause}")]
 pub struct EntryError {
@@ -44,16 +44,21 @@ pub struct EntryError {
 
 impl PackageList {
     fn add(&mut self, entry: impl FnOnce() -> String, package: Result<Package, String>) {
-        match package {
-            Ok(package) => self.packages.push(package),
-            Err(cause) => {
-                self.failed += 1;
-                if self.errors.len() < ERRORS_LIMIT {
-                    self.errors.push(EntryError {
-                        entry: entry(),
-                        cause,
-                    });
-                }
+        let cause = match package {
+            Ok(package) => {
+                let cause = without_source(&package);
+                self.packages.push(package);
+                cause
+            }
+            Err(cause) => Some(cause),
+        };
+        if let Some(cause) = cause {
+            self.failed += 1;
+            if self.errors.len() < ERRORS_LIMIT {
+                self.errors.push(EntryError {
+                    entry: entry(),
+                    cause,
+                });
             }
         }
     }
@@ -210,6 +215,22 @@ impl Entry {
     }
 }
 
+/// Why advisories might not name a package although it is there. None if they would.
+fn without_source(package: &Package) -> Option<String> {
+    let has_sources = match package.ecosystem {
+        Ecosystem::Debian(_) | Ecosystem::Ubuntu { .. } | Ecosystem::Alpine(_) => true,
+        Ecosystem::PyPi
+        | Ecosystem::Npm
+        | Ecosystem::Go
+        | Ecosystem::CratesIo
+        | Ecosystem::Maven => false,
+    };
+    (has_sources && package.source.is_none()).then(|| {
+        "source: must name the source package, because advisories do; the package is matched by its own name"
+            .to_owned()
+    })
+}
+
 fn check(field: &str, value: &str, limit: usize) -> Result<(), String> {
     if (1..=limit).contains(&value.len()) {
         return Ok(());
@@ -293,7 +314,8 @@ mod tests {
             {"ecosystem": "npm", "name": "a"},
             {"ecosystem": "npm", "name": "", "version": "1"},
             "a", null,
-            {"ecosystem": "npm", "name": "b", "version": "1.0.0"}
+            {"ecosystem": "npm", "name": "b", "version": "1.0.0"},
+            {"ecosystem": "Debian:12", "name": "libssl3", "version": "3.0.1-1"}
         ]"#;
         let (packages, errors) = shown(text);
         assert_eq!(
@@ -303,6 +325,7 @@ mod tests {
                 "Debian:12/libssl3 3.0.1-1+b1 of openssl 3.0.1-1",
                 "Alpine:v3.18/libssl3 3.1.0-r0 of openssl 3.1.0-r0 in lib/apk/db/installed",
                 "npm/b 1.0.0",
+                "Debian:12/libssl3 3.0.1-1",
             ]
         );
         assert_eq!(
@@ -313,6 +336,8 @@ mod tests {
                 "package 6: name: must have 1 to 1024 bytes",
                 "package 7: invalid type: string \"a\", expected struct Entry at line 1 column 3",
                 "package 8: invalid type: null, expected struct Entry at line 1 column 4",
+                // It is matched: a source package often has the name of one that is built from it.
+                "package 10: source: must name the source package, because advisories do; the package is matched by its own name",
             ]
         );
     }

@@ -11,18 +11,16 @@ use super::place::{Place, SourceArg};
 use super::records::Reader;
 use super::{BuildArgs, TEXT_LIMIT, defaults, index_path, shown};
 use crate::progress::reporting;
+use crate::replace::{Replacement, directory};
 use crate::scan::files;
 use crate::{Error, table};
 use bailiff_response::messages::escaped;
 use bailiff_scan::index::{BuildError, Builder, Built, Index, SourceId};
 use jiff::Timestamp;
-use std::fs::{File, Permissions};
 use std::io::{BufWriter, Seek, Write};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tempfile::NamedTempFile;
 
 /// Errors of records that are written.
 const ERRORS_SHOWN: usize = 20;
@@ -55,7 +53,7 @@ pub(super) async fn run(
     let not_there = |error: std::io::Error| cannot(&error, "set --file to another place");
     let directory = directory(&output);
     std::fs::create_dir_all(directory).map_err(not_there)?;
-    let file = beside(directory).map_err(not_there)?;
+    let file = Replacement::beside(&output).map_err(not_there)?;
     let previous = match &args.previous {
         Some(path) => Some(Mapped::open(path).map_err(|error| cannot_read_previous(args, &error))?),
         None => None,
@@ -68,7 +66,7 @@ pub(super) async fn run(
         }
         None => None,
     };
-    let writer = BufWriter::new(file.as_file());
+    let writer = BufWriter::new(file.file());
     let mut builder = Builder::new(writer, now, previous).map_err(not_written)?;
     let defaults = if args.defaults {
         defaults::sources()
@@ -105,7 +103,7 @@ pub(super) async fn run(
         drop(writeln!(err, "Writing {}", shown(&output)));
     }
     let built = builder.finish().map_err(not_written)?;
-    replace(file, &output).map_err(not_there)?;
+    file.finish().map_err(not_there)?;
     report(&built, &output, out, err)
 }
 
@@ -134,30 +132,6 @@ fn cannot_read_previous(args: &BuildArgs, cause: &dyn std::fmt::Display) -> Erro
     Error::Input(format!(
         "cannot read the index {path}: {cause}; set --previous to an index that is whole, or leave it out"
     ))
-}
-
-/// The directory of a file.
-fn directory(file: &Path) -> &Path {
-    match file.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        Some(_) | None => Path::new("."),
-    }
-}
-
-/// A new file in the directory, which is removed unless it is renamed. Its permissions are those of any new file.
-fn beside(directory: &Path) -> std::io::Result<NamedTempFile> {
-    tempfile::Builder::new()
-        .prefix(".bailiff-index-")
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)
-}
-
-/// Gives the file the name of the index.
-fn replace(file: NamedTempFile, index: &Path) -> std::io::Result<()> {
-    file.as_file().sync_all()?;
-    file.persist(index).map_err(|error| error.error)?;
-    // The name is in the directory, which is written by itself.
-    File::open(directory(index))?.sync_all()
 }
 
 fn report(

@@ -5,29 +5,16 @@
 //! Invariant: what could not be read is reported, and hides no advisory.
 
 use super::args::ScanArgs;
-use super::errors::Errors;
-use super::index::{self, OfIndex};
+use super::index;
 use super::{TEXT_LIMIT, files, shown};
 use crate::Error;
 use bailiff_response::messages::escaped;
 use bailiff_scan::advisory::collection::{Advisories, Collection};
 use bailiff_scan::known_exploited::{CATALOG_LIMIT, KnownExploited};
-use bailiff_scan::package::{Package, subjects};
+use bailiff_scan::package::subjects;
+use bailiff_scan::result::{Knowledge, Target};
 use jiff::Timestamp;
 use std::path::Path;
-
-/// What is known about the packages.
-#[derive(Debug)]
-pub(super) struct Knowledge {
-    /// The advisories that name one of them.
-    pub(super) advisories: Advisories,
-    /// The catalog of known exploited vulnerabilities. None if none was given.
-    pub(super) known_exploited: Option<KnownExploited>,
-    /// The index that they are of. None if they are of `--advisories`.
-    pub(super) index: Option<OfIndex>,
-    /// What could not be read.
-    pub(super) errors: Errors,
-}
 
 /// What is opened before it is known which packages there are.
 #[derive(Debug)]
@@ -86,48 +73,35 @@ fn not_opened(path: &Path) -> Option<String> {
 ///
 /// # Errors
 /// If no advisory can be read, or none about the vulnerability to explain.
-pub(super) fn gather(
+pub(super) fn gather<'a>(
     args: &ScanArgs,
-    opened: Opened,
-    packages: &[Package],
+    opened: &'a Opened,
+    targets: &[Target],
     now: Timestamp,
-) -> Result<Knowledge, Error> {
-    let Opened {
-        known_exploited,
-        index,
-    } = opened;
-    let mut errors = Errors::default();
-    let (advisories, index) = match index {
-        Some(index) => {
-            let mut index = index.gather(packages)?;
-            (std::mem::take(&mut index.advisories), Some(index))
-        }
-        None => (of_files(args, packages, now)?, None),
+) -> Result<Knowledge<'a>, Error> {
+    let mut knowledge = match &opened.index {
+        Some(index) => index.gather(targets)?,
+        None => Knowledge {
+            advisories: of_files(args, targets, now)?,
+            ..Knowledge::default()
+        },
     };
-    errors.add_first(
-        advisories.errors.iter().map(String::as_str),
-        advisories.failed,
-    );
-    // Those of the index are errors of one of its sources.
-    let unreadable = known_exploited.as_ref().map_or(0, |known| known.unreadable);
-    let known_exploited =
-        known_exploited.or_else(|| index.as_ref().and_then(|of| of.known_exploited.clone()));
-    if unreadable > 0 {
-        errors.add(&format!(
-            "{unreadable} entries of the catalog of known exploited vulnerabilities"
-        ));
+    if let Some(catalog) = &opened.known_exploited {
+        // The unreadable entries of the index's own are errors of one of its sources.
+        if catalog.unreadable > 0 {
+            knowledge.unread.add(&format!(
+                "{} entries of the catalog of known exploited vulnerabilities",
+                catalog.unreadable
+            ));
+        }
+        knowledge.known_exploited = Some(catalog.clone());
     }
-    Ok(Knowledge {
-        advisories,
-        known_exploited,
-        index,
-        errors,
-    })
+    Ok(knowledge)
 }
 
 /// The advisories of the files of `--advisories`.
-fn of_files(args: &ScanArgs, packages: &[Package], now: Timestamp) -> Result<Advisories, Error> {
-    let wanted = subjects(packages)
+fn of_files(args: &ScanArgs, targets: &[Target], now: Timestamp) -> Result<Advisories, Error> {
+    let wanted = subjects(targets.iter().flat_map(Target::packages))
         .into_iter()
         .map(|s| (s.ecosystem, s.name));
     let mut collection = Collection::of(wanted, now);

@@ -7,6 +7,7 @@ use super::image::ImageArgs;
 use bailiff_scan::severity::Severity;
 use jiff::civil::Date;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -17,7 +18,7 @@ Examples:
   bailiff scan --packages packages.json --advisories osv/          Match a list with advisories
   bailiff scan --packages - --advisories PyPI/all.zip -o json      Read the list from standard input
   bailiff scan --packages packages.json --advisories osv/ --fail-on high --ignore ignore.yaml
-  bailiff scan --packages packages.json --advisories osv/ -o sarif > scan.sarif
+  bailiff scan nginx:1.27 -o sarif=scan.sarif -o json=scan.json    Print the table and write two files
   bailiff scan --packages packages.json --advisories osv/ --explain CVE-2021-44228
 
 The list is JSON, [{\"ecosystem\": \"PyPI\", \"name\": \"django\", \"version\": \"3.2.1\"}], or has a package URL
@@ -33,7 +34,7 @@ Exit codes: 0 done, 1 an error, 2 the command line is invalid, 3 a finding has t
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_help = EXAMPLES,
-    group = clap::ArgGroup::new("what").required(true).args(["image", "packages"])
+    group = clap::ArgGroup::new("what").required(true).args(["image", "packages", "schema"])
 )]
 pub struct ScanArgs {
     /// The image, and how it is asked for.
@@ -85,9 +86,13 @@ pub struct ScanArgs {
     /// Day, in UTC, that counts as today: for entries of --ignore and for releases past their end
     #[arg(long, value_name = "DATE")]
     pub now: Option<Date>,
-    /// Output format
-    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    pub output: Output,
+    /// Output format: table, json or sarif. With =FILE, it is written to a file and not printed. Can be
+    /// repeated. Prints the table if each one has a file
+    #[arg(short, long, value_name = "FORMAT[=FILE]")]
+    pub output: Vec<Output>,
+    /// Print the JSON Schema of -o json, and scan nothing
+    #[arg(long, exclusive = true)]
+    pub schema: bool,
 }
 
 /// Lowest severity that fails the command.
@@ -124,9 +129,37 @@ pub enum UnknownSeverity {
     Ignore,
 }
 
+/// An output: a format, and where it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Its format.
+    pub format: Format,
+    /// The file that it is written to. None for standard output.
+    pub file: Option<PathBuf>,
+}
+
+impl FromStr for Output {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (format, file) = match text.split_once('=') {
+            None => (text, None),
+            Some((_, "")) => {
+                return Err("must have a file after =, as in json=scan.json".to_owned());
+            }
+            Some((format, file)) => (format, Some(PathBuf::from(file))),
+        };
+        let mut formats = Format::ALL.into_iter();
+        let format = formats.find(|known| known.as_str() == format);
+        let format =
+            format.ok_or("must be table, json or sarif, and can have a file: json=FILE")?;
+        Ok(Self { format, file })
+    }
+}
+
 /// Output format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Output {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
     /// A table.
     #[default]
     Table,
@@ -134,4 +167,18 @@ pub enum Output {
     Json,
     /// SARIF 2.1.0, as GitHub code scanning reads it.
     Sarif,
+}
+
+impl Format {
+    /// All formats.
+    const ALL: [Self; 3] = [Self::Table, Self::Json, Self::Sarif];
+
+    /// The name on the command line.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Sarif => "sarif",
+        }
+    }
 }

@@ -6,50 +6,40 @@
 
 use super::TEXT_LIMIT;
 use super::args::ScanArgs;
-use super::errors::Errors;
 use super::image::{self, Environment, NothingSelected};
-use super::packages::Inventory;
+use super::packages::Packages;
 use crate::Error;
-use bailiff_image::{Confined, Confinement, LayerBlob, Progress, Sandbox, read_image};
+use bailiff_image::{LayerBlob, Progress, Sandbox, SandboxMode, Sandboxed, read_image};
 use bailiff_oci::image::{BASE_NAME, Base, Image, LayerContent, base_layers};
 use bailiff_response::messages::escaped;
-use bailiff_scan::inventory::{Coverage, Located, inventory};
+use bailiff_scan::inventory::inventory;
+use bailiff_scan::result::{Target, Unread};
 use std::io::Write;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// Time before the first line about progress, and between lines.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 const MEGABYTE: u64 = 1_000_000;
 
-/// What is known about an image that was scanned.
+/// What is known about an image that was scanned, besides its packages.
 #[derive(Debug)]
 pub(super) struct ScannedImage {
     /// What it was asked for as.
     pub(super) reference: String,
     /// The digest of its manifest, or what stands for it.
     pub(super) digest: String,
-    /// Its platform, such as `linux/amd64`.
-    pub(super) platform: String,
-    /// Which of all packages are its own.
-    pub(super) packages: Range<usize>,
     /// The number of its layers.
     pub(super) layers: usize,
-    /// The number of the layers of its base, from the lowest. A guess; None if there is none.
-    pub(super) base_layers: Option<u32>,
     /// The name of the base, as the image states it.
     pub(super) base_name: Option<String>,
-    /// The releases of distributions that its packages are of.
-    pub(super) distributions: Vec<String>,
-    /// What of it is no package.
-    pub(super) coverage: Coverage,
-    /// How the processes were confined that read it.
-    pub(super) confined: Confined,
+    /// Which sandbox the processes had that read it.
+    pub(super) sandboxed: Sandboxed,
 }
 
 /// What the command line selected.
 #[derive(Debug, Default)]
 pub(super) struct Images {
+    /// The images, in the order of the targets.
     pub(super) scanned: Vec<ScannedImage>,
     /// What was selected and is no image.
     pub(super) nothing: Vec<NothingSelected>,
@@ -57,33 +47,24 @@ pub(super) struct Images {
     pub(super) other_platforms: Vec<String>,
 }
 
-impl Images {
-    /// Whether each part of the images has a package or is known to have none.
-    pub(super) fn is_complete(&self) -> bool {
-        self.scanned
-            .iter()
-            .all(|image| image.coverage.is_complete())
-    }
-}
-
 /// Reads the packages of the images that the command line selects.
 ///
 /// # Errors
 /// If there is no image that can be read, or no layer of those that have one.
-pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory, Error> {
+pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Packages, Error> {
     let gathered = image::gather(&args.image, &Environment::of_process(), err)?;
     let asked = args.image.image.as_deref().unwrap_or_default();
     let from = escaped(asked, TEXT_LIMIT);
-    let mut errors = Errors::default();
+    let mut errors = Unread::default();
     for fault in &gathered.faults {
         errors.add(&format!("all of {from}: {fault}"));
     }
-    let confinement = if args.no_sandbox {
-        Confinement::Off
+    let mode = if args.no_sandbox {
+        SandboxMode::Off
     } else {
-        Confinement::Required
+        SandboxMode::Required
     };
-    let mut located = Vec::new();
+    let mut targets = Vec::new();
     let mut scanned = Vec::new();
     // Why no layer was read, of the first image of which none was.
     let mut unread = None;
@@ -95,23 +76,12 @@ pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory,
         } else {
             image.reference.clone()
         };
-        let (packages, mut image) = match scan(image, &name, confinement, &mut errors, err) {
-            Scanned::Read(packages, image) => {
-                is_read = true;
-                (packages, image)
-            }
-            Scanned::Nothing(image, cause) => {
-                unread.get_or_insert(cause);
-                (Vec::new(), image)
-            }
-        };
-        // Owners are numbers of packages.
-        let before = located.len();
-        located.extend(packages.into_iter().map(|mut package: Located| {
-            package.owner = package.owner.map(|owner| owner.saturating_add(before));
-            package
-        }));
-        image.packages = before..located.len();
+        let (target, image, cause) = scan(image, &name, mode, &mut errors, err);
+        match cause {
+            None => is_read = true,
+            Some(cause) => unread = unread.or(Some(cause)),
+        }
+        targets.push(target);
         scanned.push(image);
     }
     if let Some(cause) = unread.filter(|_| !is_read) {
@@ -120,35 +90,26 @@ pub(super) fn gather(args: &ScanArgs, err: &mut impl Write) -> Result<Inventory,
             "cannot scan {from}: no layer was read: {cause}"
         )));
     }
-    Ok(Inventory {
+    Ok(Packages {
         from,
-        packages: located.iter().map(|of| of.package.clone()).collect(),
-        located,
+        targets,
         images: Some(Images {
             scanned,
             nothing: gathered.nothing,
             other_platforms: gathered.other_platforms,
         }),
-        errors,
+        unread: errors,
     })
 }
 
-/// An image, and what was found in it.
-enum Scanned {
-    /// The packages of layers that were read, or of an image that has none.
-    Read(Vec<Located>, ScannedImage),
-    /// There are layers, and none was read: the first cause.
-    Nothing(ScannedImage, String),
-}
-
-/// Reads the layers of an image.
+/// Reads the layers of an image. The text is the first cause if there are layers, and none was read.
 fn scan(
     image: Image,
     name: &str,
-    confinement: Confinement,
-    errors: &mut Errors,
+    mode: SandboxMode,
+    errors: &mut Unread,
     err: &mut impl Write,
-) -> Scanned {
+) -> (Target, ScannedImage, Option<String>) {
     for fault in &image.faults {
         errors.add(&format!("all of {name}: {fault}"));
     }
@@ -196,13 +157,13 @@ fn scan(
         }
     }
     let mut reporter = Reporter::new(name, err);
-    let sandbox = Sandbox::new(confinement);
+    let sandbox = Sandbox::new(mode);
     let content = read_image(&blobs, &sandbox, &mut |progress| reporter.report(progress));
     for incomplete in &content.incomplete {
         errors.add(&format!("all of {name}: {incomplete}"));
     }
     let first = first.or_else(|| content.incomplete.first().map(ToString::to_string));
-    let is_read = has_files && content.confined != Confined::Nothing;
+    let is_read = has_files && content.sandboxed != Sandboxed::Nothing;
     let found = inventory(&content);
     let annotations = &image.config.annotations;
     let base_name = annotations
@@ -211,23 +172,16 @@ fn scan(
     let scanned = ScannedImage {
         reference: image.reference,
         digest: image.digest.to_string(),
-        platform: image.platform,
-        packages: 0..found.packages.len(),
         layers: count,
-        base_layers: base,
         base_name: base_name.cloned(),
-        distributions: found
-            .distributions
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-        coverage: found.coverage,
-        confined: content.confined,
+        sandboxed: content.sandboxed,
     };
-    match first {
-        Some(cause) if !is_read => Scanned::Nothing(scanned, cause),
-        Some(_) | None => Scanned::Read(found.packages, scanned),
-    }
+    let target = Target {
+        platform: Some(image.platform),
+        base_layers: base,
+        inventory: found,
+    };
+    (target, scanned, first.filter(|_| !is_read))
 }
 
 /// Writes lines about the layers that are read, if that takes long.

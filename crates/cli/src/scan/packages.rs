@@ -4,30 +4,26 @@
 //! Invariant: what could not be read is reported, and hides no package.
 
 use super::args::ScanArgs;
-use super::errors::Errors;
 use super::images::{self, Images};
 use super::{TEXT_LIMIT, files, shown};
 use crate::Error;
 use bailiff_response::messages::escaped;
-use bailiff_scan::inventory::Located;
-use bailiff_scan::package::Package;
 use bailiff_scan::package_list::{self, LIST_LIMIT, PackageList};
+use bailiff_scan::result::{Target, Unread};
 use std::io::{Read, Write};
 use std::path::Path;
 
 /// The packages that are looked up.
 #[derive(Debug, Default)]
-pub(super) struct Inventory {
+pub(super) struct Packages {
     /// Where they are from, for people: the image, or the path of the list.
     pub(super) from: String,
-    /// The packages.
-    pub(super) packages: Vec<Package>,
-    /// The same packages with their layers and owners. Empty for a list.
-    pub(super) located: Vec<Located>,
-    /// What is known about the images. None for a list.
+    /// The packages, of each image that was scanned.
+    pub(super) targets: Vec<Target>,
+    /// What is known about the images besides. None for a list.
     pub(super) images: Option<Images>,
     /// What could not be read.
-    pub(super) errors: Errors,
+    pub(super) unread: Unread,
 }
 
 /// Reads the packages.
@@ -38,14 +34,14 @@ pub(super) fn gather(
     args: &ScanArgs,
     input: &mut impl Read,
     err: &mut impl Write,
-) -> Result<Inventory, Error> {
+) -> Result<Packages, Error> {
     match &args.packages {
         Some(path) => list(path, input),
         None => images::gather(args, err),
     }
 }
 
-fn list(path: &Path, input: &mut impl Read) -> Result<Inventory, Error> {
+fn list(path: &Path, input: &mut impl Read) -> Result<Packages, Error> {
     let is_input = path == Path::new("-");
     let from = if is_input {
         "standard input".to_owned()
@@ -80,16 +76,16 @@ fn list(path: &Path, input: &mut impl Read) -> Result<Inventory, Error> {
             "no entry can be read (errors: {failed}); the first is {first}; see `bailiff scan --help` for the format"
         )));
     }
-    let mut errors = Errors::default();
+    let mut unread = Unread::default();
     let first: Vec<_> = first
         .iter()
         .map(|error| format!("{} of {from}: {}", error.entry, error.cause))
         .collect();
-    errors.add_first(first.iter().map(String::as_str), failed);
-    Ok(Inventory {
+    unread.add_first(first.iter().map(String::as_str), failed);
+    Ok(Packages {
         from,
-        packages,
-        errors,
-        ..Inventory::default()
+        targets: vec![Target::list(packages)],
+        images: None,
+        unread,
     })
 }

@@ -1,29 +1,15 @@
 //! The result of `bailiff scan`.
 //!
-//! Here: findings, actions, what could not be read, and what the exit code is. Not here: matching (`bailiff_scan`), and
-//! how the result is printed (`output`).
+//! Here: what the command line adds to the result: where it is from, and what the exit code is. Not here: everything that
+//! is found out (`bailiff_scan::result`), and how it is printed (`output`).
 //! Invariant: what could not be read or compared removes no finding.
 
-use super::advisories::Knowledge;
 use super::args::{ScanArgs, UnknownSeverity};
-use super::errors::Errors;
-use super::images::Images;
+use super::images::{Images, ScannedImage};
 use super::output::gaps;
-use super::packages::Inventory;
-use super::places::Places;
-use bailiff_scan::action::{Action, actions};
 use bailiff_scan::advisory::Kind;
-use bailiff_scan::advisory::collection::Advisories;
-use bailiff_scan::counting::{Counting, Standing};
-use bailiff_scan::ecosystem::Ecosystem;
-use bailiff_scan::ignore::Entry;
-use bailiff_scan::index::Source;
-use bailiff_scan::inventory::settle;
-use bailiff_scan::known_exploited::KnownExploited;
-use bailiff_scan::matching::{Finding, Matches, match_packages};
-use bailiff_scan::release::{Support, support};
+use bailiff_scan::result::{Covered, ScanResult};
 use bailiff_scan::severity::Severity;
-use std::collections::BTreeSet;
 
 /// How the result is told to CI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,140 +38,38 @@ impl ScanOutcome {
 pub(super) struct Report {
     /// Where the packages are from, for people.
     pub(super) from: String,
-    /// What is known about the images. None for a list of packages.
+    /// What is known about the images besides. None for a list of packages.
     pub(super) images: Option<Images>,
-    /// The layers of the packages.
-    pub(super) places: Places,
-    pub(super) matches: Matches,
-    pub(super) actions: Vec<Action>,
-    pub(super) advisories: Advisories,
-    pub(super) known_exploited: Option<KnownExploited>,
-    /// The sources of the index that the packages need. None without an index.
-    pub(super) sources: Option<Vec<Source>>,
-    /// The releases of distributions that the packages are of, and whether they get fixes.
-    pub(super) releases: Vec<(Ecosystem, Support)>,
-    /// What decides which findings count.
-    pub(super) counting: Counting,
-    /// Ecosystems of packages for which there are no advisories.
-    pub(super) without_advisories: Vec<String>,
-    /// What could not be read.
-    pub(super) errors: Errors,
+    /// What was found out.
+    pub(super) result: ScanResult,
 }
 
 impl Report {
-    /// Matches the packages with what is known about them.
-    pub(super) fn of(inventory: Inventory, knowledge: Knowledge, counting: Counting) -> Self {
-        let Inventory {
-            from,
-            packages,
-            located,
-            images,
-            mut errors,
-        } = inventory;
-        let Knowledge {
-            advisories,
-            known_exploited,
-            index,
-            errors: of_advisories,
-        } = knowledge;
-        errors.append(of_advisories);
-        let of = |ecosystem: &_, name: &_| advisories.get(ecosystem, name);
-        let mut matches = match_packages(&packages, of, known_exploited.as_ref());
-        if let Some(cut) = matches.cut() {
-            errors.add(&cut);
-        }
-        let unread = index
-            .as_ref()
-            .and_then(|index| index.describe(&mut matches));
-        if let Some(unread) = unread {
-            errors.add(&unread);
-        }
-        settle(&mut matches, &located, of);
-        let without_advisories = matches.subjects.iter().map(|subject| &subject.ecosystem);
-        let without_advisories: BTreeSet<_> = without_advisories
-            .filter(|ecosystem| {
-                let pro = ecosystem.with_subscription();
-                let is_read = |ecosystem| advisories.read.contains_key(ecosystem);
-                !is_read(ecosystem) && !pro.as_ref().is_some_and(is_read)
-            })
-            .collect();
-        let ecosystems = matches.subjects.iter().map(|subject| &subject.ecosystem);
-        let ecosystems: BTreeSet<_> = ecosystems.collect();
-        let releases = ecosystems.into_iter().filter_map(|ecosystem| {
-            match support(ecosystem, counting.today) {
-                Support::NoReleases => None,
-                support @ (Support::Supported(_) | Support::Ended(_) | Support::Unknown) => {
-                    Some((ecosystem.clone(), support))
-                }
-            }
-        });
-        Self {
-            from,
-            releases: releases.collect(),
-            places: Places::of(&matches, &located, images.as_ref()),
-            images,
-            actions: actions(&matches, &counting, of),
-            without_advisories: without_advisories.iter().map(ToString::to_string).collect(),
-            matches,
-            advisories,
-            known_exploited,
-            sources: index.map(|index| index.sources),
-            counting,
-            errors,
-        }
+    /// The images that were scanned, with what of them is no package.
+    pub(super) fn scanned(&self) -> impl Iterator<Item = (&ScannedImage, &Covered)> {
+        let images = self.images.iter().flat_map(|images| &images.scanned);
+        images.zip(&self.result.targets)
     }
 
-    /// What it means for a release that it gets no more fixes, for people.
+    /// What it means for releases that they get no more fixes, for people.
     pub(super) fn ended(&self) -> impl Iterator<Item = String> {
-        self.releases
-            .iter()
-            .filter_map(|(release, support)| match support {
-                Support::Ended(end) => Some(end.message(release)),
-                Support::Supported(_) | Support::Unknown | Support::NoReleases => None,
-            })
+        let ended = self.result.ended();
+        ended.map(|(release, end)| end.message(release))
     }
 
     /// The gaps of the images, one for each kind.
     pub(super) fn gaps(&self) -> Vec<String> {
-        self.images.iter().flat_map(gaps).collect()
-    }
-
-    /// The findings that count.
-    pub(super) fn counted(&self) -> impl Iterator<Item = &Finding> {
-        let findings = self.matches.findings.iter();
-        findings.filter(|finding| self.counting.counts(finding))
-    }
-
-    /// The findings that do not count, and why.
-    pub(super) fn not_counted(&self) -> impl Iterator<Item = (&Finding, Standing<'_>)> {
-        let findings = self.matches.findings.iter();
-        let findings = findings.map(|finding| (finding, self.counting.standing(finding)));
-        findings.filter(|(_, standing)| *standing != Standing::Counted)
-    }
-
-    /// The entries of the list of findings to ignore that are past their end.
-    pub(super) fn expired(&self) -> impl Iterator<Item = &Entry> {
-        self.counting.ignore.expired(self.counting.today)
-    }
-
-    /// The entries of the list of findings to ignore that are about no finding.
-    pub(super) fn unmatched(&self) -> impl Iterator<Item = &Entry> {
-        self.counting.ignore.unmatched(&self.matches.findings)
-    }
-
-    /// Whether there is something to match, everything was read, and could be compared with something.
-    pub(super) fn is_complete(&self) -> bool {
-        !self.matches.subjects.is_empty()
-            && self.errors.count() == 0
-            && self.images.as_ref().is_none_or(Images::is_complete)
-            && self.without_advisories.is_empty()
+        let gaps = self
+            .scanned()
+            .flat_map(|(image, covered)| gaps(image, covered));
+        gaps.collect()
     }
 
     /// The findings that meet `--fail-on`. None if it is not set.
     pub(super) fn failing(&self, args: &ScanArgs) -> Option<Failing> {
         let fail_on = args.fail_on?.severity();
         let mut failing = Failing::default();
-        for finding in self.counted() {
+        for finding in self.result.counted() {
             match (&finding.kind, finding.rating.severity) {
                 (Kind::Malicious, _) => failing.malicious += 1,
                 (Kind::Vulnerability | Kind::Informational(_), Severity::Unknown) => {
@@ -206,7 +90,7 @@ impl Report {
         match self.failing(args) {
             None => ScanOutcome::Done,
             Some(failing) if failing.all() > 0 => ScanOutcome::Failed,
-            Some(_) if self.is_complete() || args.allow_incomplete => ScanOutcome::Done,
+            Some(_) if self.result.is_complete() || args.allow_incomplete => ScanOutcome::Done,
             Some(_) => ScanOutcome::Incomplete,
         }
     }

@@ -14,9 +14,9 @@
 )]
 
 use bailiff_image::child;
-use bailiff_image::confinement::{self, CannotConfine};
 use bailiff_image::reading::Readers;
 use bailiff_image::report::{Done, Frame, Writer};
+use bailiff_image::sandbox::{self, SandboxError};
 use bailiff_oci::layer::{Entry, EntryKind};
 use bailiff_scan::content::rust::Crate;
 use bailiff_scan::content::{Content, Fact, Interest};
@@ -189,15 +189,15 @@ fn deeper(depth: u64) -> u64 {
 }
 
 /// Applies Landlock alone, and reports what it denies.
-fn landlock() -> Result<(), CannotConfine> {
-    let applied = confinement::restrict()?;
+fn landlock() -> Result<(), SandboxError> {
+    let applied = sandbox::restrict()?;
     let file = File::open("/proc/self/exe").map_err(|error| error.kind());
     let listing = std::fs::read_dir("/").map_err(|error| error.kind());
     println!("{applied:?} {:?} {:?}", file.err(), listing.err());
     Ok(())
 }
 
-/// An answer that no reading process gives. The request is not read, and nothing is confined.
+/// An answer that no reading process gives. The request is not read, and there is no sandbox.
 fn lies(lie: &str) -> io::Result<()> {
     let mut answer = Writer::new(io::stdout());
     let entry = |path: &str, kind: EntryKind, size| Frame::Entry {
@@ -220,12 +220,12 @@ fn lies(lie: &str) -> io::Result<()> {
             unpacked: 1,
         })
     };
-    let started = Frame::Started(Some(confinement::Landlock::Full));
+    let started = Frame::Started(Some(sandbox::Landlock::Full));
     let mut raw: &[u8] = b"";
     let frames = match lie {
         "begin" => vec![file("a")],
-        "unconfined" => vec![Frame::Started(None)],
-        "twice" => vec![started, Frame::Started(Some(confinement::Landlock::Full))],
+        "unsandboxed" => vec![Frame::Started(None)],
+        "twice" => vec![started, Frame::Started(Some(sandbox::Landlock::Full))],
         "parent" => vec![started, file("usr/../../etc/passwd")],
         "absolute" => vec![started, file("/etc/passwd")],
         "slashes" => vec![started, file("usr//bin")],

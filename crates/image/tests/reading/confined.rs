@@ -1,12 +1,12 @@
 //! What the process that reads can do.
 
 use super::*;
-use bailiff_image::Confined;
-use bailiff_image::confinement::Landlock;
+use bailiff_image::Sandboxed;
+use bailiff_image::sandbox::Landlock;
 use std::os::fd::AsRawFd as _;
 use std::process::Command;
 
-/// Attacks that a system call performs, which succeed in a process that is not confined.
+/// Attacks that a system call performs, which succeed in a process without a sandbox.
 const ATTACKS: &[&str] = &[
     "open",
     "list",
@@ -39,7 +39,7 @@ fn before(attack: &str) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_confined_process_dies_of_each_forbidden_system_call_and_what_it_said_counts() {
+fn a_process_in_a_sandbox_dies_of_each_forbidden_system_call_and_what_it_said_counts() {
     let sandbox = confined();
     for name in ATTACKS.iter().chain(&["execve"]) {
         let content = attack(name, &sandbox);
@@ -52,13 +52,13 @@ fn a_confined_process_dies_of_each_forbidden_system_call_and_what_it_said_counts
             "{name}"
         );
         assert_eq!(facts(&content), before(name), "{name}");
-        assert!(matches!(content.confined, Confined::Yes(_)), "{name}");
+        assert!(matches!(content.sandboxed, Sandboxed::Yes(_)), "{name}");
     }
 }
 
 #[test]
-fn without_confinement_the_same_attacks_succeed() {
-    let sandbox = sandbox(Confinement::Off, Limits::default());
+fn without_a_sandbox_the_same_attacks_succeed() {
+    let sandbox = sandbox(SandboxMode::Off, Limits::default());
     for name in ATTACKS {
         let content = attack(name, &sandbox);
         assert_eq!(incomplete(&content), Vec::<String>::new(), "{name}");
@@ -70,7 +70,7 @@ fn without_confinement_the_same_attacks_succeed() {
             ("z.fact", "after"),
         ]);
         assert_eq!(facts(&content), expected, "{name}");
-        assert_eq!(content.confined, Confined::Off, "{name}");
+        assert_eq!(content.sandboxed, Sandboxed::Off, "{name}");
     }
     // It runs another program, which answers nothing.
     let content = attack("execve", &sandbox);
@@ -91,16 +91,16 @@ fn landlock_alone_denies_files() {
     let denied = "Some(PermissionDenied) Some(PermissionDenied)\n";
     // A kernel without Landlock must be reported as one. The layer that is read says the same about it.
     let content = read(&[Archive::new().layer()], &confined());
-    match content.confined {
-        Confined::Yes(Landlock::Full) => assert_eq!(output, format!("Full {denied}")),
-        Confined::Yes(Landlock::Partial) => assert_eq!(output, format!("Partial {denied}")),
-        Confined::Yes(Landlock::Unavailable) => assert_eq!(output, "Unavailable None None\n"),
-        other @ (Confined::Nothing | Confined::Off) => panic!("{other:?}"),
+    match content.sandboxed {
+        Sandboxed::Yes(Landlock::Full) => assert_eq!(output, format!("Full {denied}")),
+        Sandboxed::Yes(Landlock::Partial) => assert_eq!(output, format!("Partial {denied}")),
+        Sandboxed::Yes(Landlock::Unavailable) => assert_eq!(output, "Unavailable None None\n"),
+        other @ (Sandboxed::Nothing | Sandboxed::Off) => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_process_that_cannot_be_confined_reads_nothing() {
+fn a_process_without_its_sandbox_reads_nothing() {
     let layer = || [Archive::of(&[("a.fact", b"said")]).layer()];
     let mut required = confined();
     required.program = program(&["without", "seccomp"]);
@@ -108,39 +108,39 @@ fn a_process_that_cannot_be_confined_reads_nothing() {
     assert_eq!(
         incomplete(&content),
         [
-            "layer 1: cannot confine the process that reads the layer: the kernel did not accept its seccomp filter: \
-             Function not implemented (os error 38); use --no-sandbox to read it without confinement"
+            "layer 1: cannot start the sandbox of the process that reads the layer: the kernel did not accept its seccomp filter: \
+             Function not implemented (os error 38); use --no-sandbox to read it without a sandbox"
         ]
     );
     assert_eq!(facts(&content), []);
-    assert_eq!(content.confined, Confined::Nothing);
+    assert_eq!(content.sandboxed, Sandboxed::Nothing);
 
     let off = Sandbox {
-        confinement: Confinement::Off,
+        mode: SandboxMode::Off,
         ..required
     };
     let content = read(&layer(), &off);
     assert_eq!(incomplete(&content), Vec::<String>::new());
     assert_eq!(facts(&content), pairs(&[("a.fact", "said")]));
-    assert_eq!(content.confined, Confined::Off);
+    assert_eq!(content.sandboxed, Sandboxed::Off);
     assert_eq!(
-        content.confined.to_string(),
+        content.sandboxed.to_string(),
         "the layers were read without a sandbox"
     );
 }
 
 #[test]
-fn without_landlock_the_process_is_confined_by_its_filter_alone() {
+fn without_landlock_the_sandbox_is_the_filter_alone() {
     let mut sandbox = confined();
     sandbox.program = program(&["without", "landlock"]);
     let content = attack("open", &sandbox);
     assert_eq!(
-        content.confined,
-        Confined::Yes(Landlock::Unavailable),
+        content.sandboxed,
+        Sandboxed::Yes(Landlock::Unavailable),
         "which the output has to say"
     );
     assert_eq!(
-        content.confined.to_string(),
+        content.sandboxed.to_string(),
         "the layers were read in a sandbox without Landlock, which the kernel does not support"
     );
     assert_eq!(facts(&content), before("open"));
@@ -158,13 +158,13 @@ fn a_fault_of_a_reader_has_its_own_cause() {
             ("z.fact", "after"),
         ])
     };
-    for confinement in [Confinement::Required, Confinement::Off] {
+    for mode in [SandboxMode::Required, SandboxMode::Off] {
         let limits = Limits {
             cpu_seconds: 0,
             address_space: 256 << 20,
             ..Limits::default()
         };
-        let sandbox = sandbox(confinement, limits);
+        let sandbox = sandbox(mode, limits);
         let content = attack("panic", &sandbox);
         // A panic ends the reading of its file alone.
         assert_eq!(incomplete(&content), Vec::<String>::new());
@@ -197,7 +197,7 @@ fn the_process_has_three_descriptors_and_no_environment() {
     let inherited = String::from_utf8(inherited.stdout).unwrap();
     assert!(inherited.lines().any(|line| line == number), "{inherited}");
 
-    let sandbox = sandbox(Confinement::Off, Limits::default());
+    let sandbox = sandbox(SandboxMode::Off, Limits::default());
     for (name, expected) in [
         // The last one reads the list.
         ("descriptors", "attack0 1 2 3"),
@@ -226,6 +226,6 @@ fn a_program_that_is_missing_is_reported() {
             "layer 1: cannot start the process that reads the layer: No such file or directory (os error 2)"
         ]
     );
-    assert_eq!(content.confined, Confined::Nothing);
+    assert_eq!(content.sandboxed, Sandboxed::Nothing);
     assert_eq!(content.tree.layers(), 1);
 }

@@ -1,7 +1,7 @@
 //! What is read of layers that are as they should be, or damaged.
 
 use super::*;
-use bailiff_image::Confined;
+use bailiff_image::Sandboxed;
 use bailiff_oci::tree::Resolved;
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -42,7 +42,7 @@ fn each_compression_has_the_same_facts_and_digests() {
         assert_eq!(content.unpacked, u64::try_from(tar.len()).unwrap());
         let last = last.unwrap();
         assert_eq!((last.layer, last.layers, last.read), (0, 1, last.size));
-        assert!(matches!(content.confined, Confined::Yes(_)));
+        assert!(matches!(content.sandboxed, Sandboxed::Yes(_)));
     }
 }
 
@@ -98,7 +98,7 @@ fn a_file_beyond_the_spool_is_reported_and_read_as_far_as_it_goes() {
     let layer = Archive::new()
         .file("large.seek", &large)
         .file("z.fact", b"after");
-    let content = read(&[layer.layer()], &sandbox(Confinement::Required, limits));
+    let content = read(&[layer.layer()], &sandbox(SandboxMode::Required, limits));
     assert_eq!(incomplete(&content), Vec::<String>::new());
     let facts = facts(&content);
     for expected in [
@@ -199,7 +199,7 @@ fn a_damaged_layer_says_what_it_had_and_hides_no_other_layer() {
 fn an_image_without_layers_is_empty() {
     let content = read(&[], &confined());
     assert_eq!(incomplete(&content), Vec::<String>::new());
-    assert_eq!(content.confined, Confined::Nothing);
+    assert_eq!(content.sandboxed, Sandboxed::Nothing);
     assert!(matches!(
         content.tree.view().resolve(b"etc"),
         Resolved::Missing

@@ -19,7 +19,7 @@ fn told() -> Vec<(String, String)> {
 fn nothing_of_an_answer_counts_from_its_first_impossible_part_on() {
     for (name, cause) in [
         ("begin", Invalid::Begin),
-        ("unconfined", Invalid::NotConfined),
+        ("unsandboxed", Invalid::NotSandboxed),
         ("twice", Invalid::Begin),
         ("parent", Invalid::Path),
         ("absolute", Invalid::Path),

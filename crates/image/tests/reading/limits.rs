@@ -21,7 +21,7 @@ fn no_more_is_unpacked_than_the_limit() {
     assert!(bomb.len() < 10_000, "{}", bomb.len());
     let content = read(
         &[compressed(&bomb, &tar)],
-        &sandbox(Confinement::Required, limits),
+        &sandbox(SandboxMode::Required, limits),
     );
     assert_eq!(
         incomplete(&content),
@@ -40,7 +40,7 @@ fn no_more_entries_are_read_than_the_limit() {
         ("c", b""),
         ("d.fact", b"last"),
     ]);
-    let content = read(&[archive.layer()], &sandbox(Confinement::Required, limits));
+    let content = read(&[archive.layer()], &sandbox(SandboxMode::Required, limits));
     assert_eq!(
         incomplete(&content),
         ["layer 1: cannot unpack the layer: there are more than 3 entries"]
@@ -104,7 +104,7 @@ fn facts_are_bounded_by_number_and_size() {
             "the image exceeds the limit of the size of what its files state",
         ),
     ] {
-        let content = read(&[archive()], &sandbox(Confinement::Required, limits));
+        let content = read(&[archive()], &sandbox(SandboxMode::Required, limits));
         assert_eq!(incomplete(&content), [message]);
         let count = facts(&content).len();
         assert!(count >= 40, "{count}");
@@ -136,7 +136,7 @@ fn layers_beyond_the_limit_are_reported() {
     let layer = |path: &str| Archive::of(&[(path, path.as_bytes())]).layer();
     let content = read(
         &[layer("a.fact"), layer("b.fact"), layer("c.fact")],
-        &sandbox(Confinement::Required, limits),
+        &sandbox(SandboxMode::Required, limits),
     );
     assert_eq!(
         incomplete(&content),
@@ -160,7 +160,7 @@ fn all_layers_together_have_a_limit_of_cpu_time() {
     // Each takes the two seconds of a layer, and the image has one.
     let content = read(
         &[spin(), spin(), last],
-        &sandbox(Confinement::Required, limits),
+        &sandbox(SandboxMode::Required, limits),
     );
     assert_eq!(
         incomplete(&content),

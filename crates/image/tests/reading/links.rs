@@ -120,7 +120,7 @@ fn what_links_take_is_bounded_and_reported() {
     for number in 0..5 {
         archive = archive.symlink(&format!("{number}.fact"), "x");
     }
-    let content = read(&[archive.layer()], &sandbox(Confinement::Required, limits));
+    let content = read(&[archive.layer()], &sandbox(SandboxMode::Required, limits));
     assert_eq!(
         incomplete(&content),
         ["the image exceeds the limit of the number of links to files that have to be read"]

@@ -18,7 +18,7 @@ mod limits;
 mod links;
 
 use bailiff_image::{
-    Confinement, ImageContent, LayerBlob, Limits, Program, Sandbox, child, read_image,
+    ImageContent, LayerBlob, Limits, Program, Sandbox, SandboxMode, child, read_image,
 };
 use bailiff_oci::Digest;
 use bailiff_scan::content::{Fact, Interest};
@@ -48,8 +48,8 @@ fn interest(path: &[u8], _size: u64, _head: &[u8]) -> Interest {
     }
 }
 
-fn sandbox(confinement: Confinement, limits: Limits) -> Sandbox {
-    let mut sandbox = Sandbox::new(confinement);
+fn sandbox(mode: SandboxMode, limits: Limits) -> Sandbox {
+    let mut sandbox = Sandbox::new(mode);
     sandbox.program = program(&[child::SUBCOMMAND]);
     sandbox.readers.interest = interest;
     sandbox.limits = limits;
@@ -57,12 +57,12 @@ fn sandbox(confinement: Confinement, limits: Limits) -> Sandbox {
 }
 
 fn confined() -> Sandbox {
-    sandbox(Confinement::Required, Limits::default())
+    sandbox(SandboxMode::Required, Limits::default())
 }
 
 /// With the readers of the real program.
 fn real() -> Sandbox {
-    let mut sandbox = Sandbox::new(Confinement::Required);
+    let mut sandbox = Sandbox::new(SandboxMode::Required);
     sandbox.program = program(&["real"]);
     sandbox
 }

@@ -77,6 +77,8 @@ fn shown(of: &[(&str, &str)]) -> String {
         let advice = match &action.advice {
             Advice::Upgrade(version) => version,
             Advice::Remove => "remove",
+            Advice::Subscribe => "subscribe",
+            Advice::Check => "check",
             Advice::NoFix => "no fix",
         };
         format!(
@@ -141,11 +143,56 @@ fn the_version_is_the_lowest_without_a_vulnerability_that_has_a_fix() {
 
 #[test]
 fn a_fixed_version_that_cannot_be_compared_is_never_advised() {
-    assert_eq!(shown(&[("X-1", "+0 -latest")]), "no fix [] [X-1]");
+    assert_eq!(shown(&[("X-1", "+0 -latest")]), "check [] [X-1]");
+    // One that is affected has no fix, whatever is unknown about the other.
+    assert_eq!(
+        shown(&[("X-1", "+0 -latest"), ("X-2", "+0")]),
+        "no fix [] [X-1 X-2]"
+    );
     assert_eq!(
         shown(&[("X-1", "+0 -latest"), ("X-2", "+0 -1.2.0")]),
         "1.2.0 [X-2] [X-1]"
     );
+}
+
+#[test]
+fn a_fix_of_a_subscription_is_no_version_for_everybody() {
+    let entry = |ecosystem: &str, events: &str| {
+        format!(
+            r#"{{"package": {{"ecosystem": "{ecosystem}", "name": "a"}}, "ranges": [{{"type": "ECOSYSTEM", "events": [{events}]}}]}}"#
+        )
+    };
+    let all = r#"{"introduced": "0"}"#;
+    let esm = r#"{"introduced": "0"}, {"fixed": "1.0-1ubuntu1+esm1"}"#;
+    let of = |id: &str, entries: &[String]| {
+        let text = format!(r#"{{"id": "{id}", "affected": [{}]}}"#, entries.join(", "));
+        Arc::new(osv::decode(text.as_bytes()).unwrap())
+    };
+    let (plain, pro) = ("Ubuntu:16.04:LTS", "Ubuntu:Pro:16.04:LTS");
+    let all = [
+        of("X-1", &[entry(plain, all), entry(pro, esm)]),
+        of("X-2", &[entry(plain, all)]),
+    ];
+    let package = Package {
+        ecosystem: Ecosystem::parse(plain).unwrap(),
+        name: "a".to_owned(),
+        version: "1.0-1ubuntu1".to_owned(),
+        source: None,
+        path: None,
+    };
+    let naming = |ecosystem: &Ecosystem, _: &str| {
+        let of = all
+            .iter()
+            .filter(|of| of.affected.iter().any(|e| e.ecosystem == *ecosystem));
+        of.cloned().collect::<Vec<_>>()
+    };
+    let matches = match_packages(&[package], naming, None);
+    let actions = actions(&matches, &Counting::all(date(2026, 2, 1)), naming);
+    let [action] = &actions[..] else {
+        panic!("{actions:?}");
+    };
+    assert_eq!(action.advice, Advice::Subscribe);
+    assert_eq!((action.fixes.len(), action.remaining.len()), (0, 2));
 }
 
 #[test]

@@ -45,6 +45,7 @@ fn standings(counting: &Counting) -> Vec<String> {
             Standing::NotCounted(why) => why.to_string(),
             Standing::NotFixed => "not fixed".to_owned(),
             Standing::Settled(settled) => format!("settled by {}", settled.owners.join(", ")),
+            Standing::OfOwner(owners) => format!("of {}", owners.join(", ")),
         };
         assert_eq!(counting.counts(finding), standing == "counted");
         format!("{} {}: {standing}", finding.id, finding.state.as_str())

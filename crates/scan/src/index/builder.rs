@@ -1,18 +1,22 @@
 //! Building an index.
 //!
 //! Here: which states of records an index has, and the parts of its file in the order in which they are written. Not
-//! here: reading sources (`cli`), and the forms in which things are stored (`stored`, `layout`).
+//! here: reading sources (`cli`), the forms in which things are stored (`stored`, `layout`), the bytes of a package
+//! (`packages`), and the file (`output`).
 //! Invariant: as in a [`Collection`](crate::advisory::collection::Collection), within a source the newest state of a
 //! record counts, and of two sources each state. What one source has takes no space from others.
 //!
 //! Heads are written while records are added. The entries of each package stay in memory until the end, with each text
 //! and each list of versions once: about as much as the index has.
 
+mod output;
+mod packages;
+
 use super::interned::Interned;
-use super::layout::{self, HEADER_SIZE, Header, Key, Part, Slots};
+use super::layout::{self, Header, Key, Part, Slots};
 use super::previous::Previous;
 use super::source;
-use super::stored::{Entry, Head, Package, Record, StoredCve, Text};
+use super::stored::{Entry, Head, Package, StoredCve, Text};
 use super::{Index, IndexError, Source, SourceId, SourceKind, hex};
 use crate::advisory::collection::{ECOSYSTEMS_LIMIT, ERRORS_LIMIT, entry_size, without_future};
 use crate::advisory::{Advisory, Affected};
@@ -21,11 +25,12 @@ use crate::known_exploited::KnownExploited;
 use crate::matching::groups;
 use crate::severity::cve::CveRecord;
 use jiff::Timestamp;
+use output::Output;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::btree_map::Entry as MapEntry;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek, Write};
 
 /// Bytes of the entries, texts and lists that are kept of one source.
 const SOURCE_LIMIT: usize = 2 << 30;
@@ -131,15 +136,8 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
     /// # Errors
     /// If the index before cannot be read, or `out` not be written.
     pub fn new(out: W, now: Timestamp, previous: Option<Index<'a>>) -> Result<Self, BuildError> {
-        let mut out = Output {
-            to: out,
-            at: 0,
-            hash: Sha256::new(),
-        };
-        out.to.write_all(&[0; HEADER_SIZE])?;
-        out.at = HEADER_SIZE as u64;
         Ok(Self {
-            out,
+            out: Output::new(out)?,
             now,
             previous: previous.map(|of| Previous::of(of, now)).transpose()?,
             sources: Vec::new(),
@@ -275,7 +273,7 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
         let length = length
             .ok()
             .ok_or_else(|| BuildError::TooLarge(advisory.id.clone()))?;
-        let offset = self.out.at;
+        let offset = self.out.at();
         self.out
             .write(&layout::head_start(offset, length, &bytes))?;
         self.out.write(&bytes)?;
@@ -359,7 +357,7 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
         let packages = packages.count();
         let count = (items.len() as u64 / 2).next_power_of_two();
         let slots = self.write_blocks(items, count)?;
-        let slots_at = self.out.at;
+        let slots_at = self.out.at();
         self.out.write(&slots)?;
         let sources: Vec<Source> = self.sources.into_iter().map(|of| of.source).collect();
         let of_sources = self.out.part(&source::written(&sources)?)?;
@@ -369,7 +367,7 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
         };
         let header = Header {
             hash: [0; 32],
-            length: self.out.at,
+            length: self.out.at(),
             built: self.now.as_second(),
             slots: Slots {
                 offset: slots_at,
@@ -454,92 +452,10 @@ impl<'a, W: Write + Seek> Builder<'a, W> {
             }
             let length = u32::try_from(block.len()).ok();
             let length = length.ok_or_else(|| BuildError::TooLarge("some packages".to_owned()))?;
-            slots.extend(layout::slot(slot, self.out.at, length, &block));
+            slots.extend(layout::slot(slot, self.out.at(), length, &block));
             self.out.write(&block)?;
         }
         Ok(slots)
-    }
-
-    /// The bytes of a package.
-    fn package(
-        &self,
-        ecosystem: &Ecosystem,
-        name: &str,
-        group: &Group,
-    ) -> Result<Vec<u8>, BuildError> {
-        let mut records = self.newest_records(group)?;
-        if let Some(previous) = &self.previous {
-            let fixes = previous.fixes(ecosystem, name)?;
-            for record in &mut records {
-                let names = self.names.get(&record.head).map_or(&[][..], Vec::as_slice);
-                let names: Vec<_> = names
-                    .iter()
-                    .map(|name| self.interned.text_of(*name))
-                    .collect();
-                for entry in &mut record.entries {
-                    fixes.date(&names, entry, &self.interned);
-                }
-            }
-        }
-        let mut texts = Numbers::default();
-        let mut lists = Numbers::default();
-        for record in &mut records {
-            for entry in std::mem::take(&mut record.entries) {
-                let entry = entry.renumbered(|text| texts.of(text), |list| lists.of(list));
-                record.entries.push(entry);
-            }
-        }
-        let lists = lists.numbered.iter();
-        let lists = lists
-            .map(|list| {
-                let list = self.interned.list_of(*list).iter();
-                list.map(|text| texts.of(*text)).collect()
-            })
-            .collect();
-        let texts = texts.numbered.iter();
-        Ok(postcard::to_stdvec(&Package {
-            ecosystem: &ecosystem.to_string(),
-            name,
-            stands_for: Vec::new(),
-            texts: texts.map(|text| self.interned.text_of(*text)).collect(),
-            lists,
-            records,
-        })?)
-    }
-
-    /// The newest states of the records of a package. Sources that have the same one share it.
-    fn newest_records(&self, group: &Group) -> Result<Vec<Record>, BuildError> {
-        let mut records: Vec<Record> = Vec::new();
-        let mut of_head: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
-        let mut rest = group.records.as_slice();
-        while !rest.is_empty() {
-            let (kept, after): (Kept, _) = postcard::take_from_bytes(rest)?;
-            rest = after;
-            if self.is_newest.get(kept.state) != Some(&true) {
-                continue;
-            }
-            let same_head = of_head.entry(kept.head).or_default();
-            let same = same_head.iter().find(|number| {
-                records
-                    .get(**number)
-                    .is_some_and(|r| r.entries == kept.entries)
-            });
-            if let Some(same) = same.and_then(|number| records.get_mut(*number)) {
-                same.sources.push(kept.source);
-            } else {
-                same_head.push(records.len());
-                records.push(Record {
-                    head: kept.head,
-                    sources: vec![kept.source],
-                    entries: kept.entries,
-                });
-            }
-        }
-        for record in &mut records {
-            record.sources.sort_unstable();
-        }
-        records.sort_by(|a, b| a.sources.first().cmp(&b.sources.first()));
-        Ok(records)
     }
 }
 
@@ -597,64 +513,10 @@ impl OfSource {
     }
 }
 
-/// Numbers of a package for numbers of all packages, in the order in which they are asked for.
-#[derive(Default)]
-struct Numbers {
-    numbers: HashMap<u32, u32>,
-    numbered: Vec<u32>,
-}
-
-impl Numbers {
-    fn of(&mut self, number: u32) -> u32 {
-        let next = u32::try_from(self.numbered.len()).unwrap_or(u32::MAX);
-        *self.numbers.entry(number).or_insert_with(|| {
-            self.numbered.push(number);
-            next
-        })
-    }
-}
-
 fn short(bytes: &[u8]) -> Short {
     let mut short = Short::default();
     for (to, from) in short.iter_mut().zip(Sha256::digest(bytes)) {
         *to = from;
     }
     short
-}
-
-/// Where an index is written.
-struct Output<W> {
-    to: W,
-    /// Bytes that were written.
-    at: u64,
-    /// Of all parts.
-    hash: Sha256,
-}
-
-impl<W: Write + Seek> Output<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.to.write_all(bytes)?;
-        self.hash.update(bytes);
-        self.at += bytes.len() as u64;
-        Ok(())
-    }
-
-    fn part(&mut self, bytes: &[u8]) -> io::Result<Part> {
-        let part = Part {
-            offset: self.at,
-            length: bytes.len() as u64,
-            check: crc32fast::hash(bytes),
-        };
-        self.write(bytes)?;
-        Ok(part)
-    }
-
-    /// Writes the header, and returns the hash of the file.
-    fn finish(mut self, header: &Header) -> io::Result<[u8; 32]> {
-        let (header, hash) = header.sealed(self.hash);
-        self.to.seek(SeekFrom::Start(0))?;
-        self.to.write_all(&header)?;
-        self.to.flush()?;
-        Ok(hash)
-    }
 }

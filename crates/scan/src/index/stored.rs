@@ -1,16 +1,20 @@
 //! What an index has about a package, and how it becomes advisories again.
 //!
-//! Here: the stored forms, each beside the type that it stands for. Not here: where they are in the file (`layout`).
+//! Here: the stored forms, each beside the type that it stands for. Not here: where they are in the file (`layout`), and
+//! how entries become those of advisories again (`decoder`).
 //! Invariant: what is stored and read again is equal. Numbers of texts and lists are checked, and what is decoded has a
 //! bounded size, however often it names one list.
 //!
 //! The types that are stored are not those of the rest of the crate, so that a change there is no silent change of the
 //! format: a field that is new there does not compile here.
 
+mod decoder;
+
+pub(super) use decoder::Decoder;
+
 use super::IndexError;
 use super::interned::Interned;
-use crate::advisory::{Advisory, Affected, End, Event, FixDate, Kind, Note, Range};
-use crate::ecosystem::Ecosystem;
+use crate::advisory::{Advisory, Affected, End, Event, Kind, Note, Range};
 use crate::severity::cve::CveRecord;
 use crate::severity::{CveSource, CvssVersion, Statement};
 use jiff::Timestamp;
@@ -470,134 +474,5 @@ impl<'a> StoredCve<'a> {
             title: self.title.to_owned(),
             statements: statements.collect::<Result<_, _>>()?,
         })
-    }
-}
-
-/// Decodes the entries of a package, of a bounded size together.
-pub(super) struct Decoder<'a> {
-    package: &'a Package<'a>,
-    ecosystem: &'a Ecosystem,
-    limit: usize,
-    /// Bytes of the limit that entries can still take.
-    left: usize,
-}
-
-impl<'a> Decoder<'a> {
-    /// `limit`: bytes of all entries that are decoded.
-    pub(super) fn new(package: &'a Package<'a>, ecosystem: &'a Ecosystem, limit: usize) -> Self {
-        Self {
-            package,
-            ecosystem,
-            limit,
-            left: limit,
-        }
-    }
-
-    /// The entries of a record.
-    pub(super) fn entries(&mut self, record: &Record) -> Result<Vec<Affected>, IndexError> {
-        record.entries.iter().map(|of| self.entry(of)).collect()
-    }
-
-    fn entry(&mut self, entry: &Entry) -> Result<Affected, IndexError> {
-        self.take(size_of::<Affected>())?;
-        let ecosystem = if entry.is_of_subscription {
-            let pro = self.ecosystem.with_subscription();
-            pro.ok_or(IndexError::Damaged("ecosystem"))?
-        } else {
-            self.ecosystem.clone()
-        };
-        let statements = entry.statements.iter();
-        let statements = statements
-            .map(|of| of.statement(|text| self.text(*text)))
-            .collect::<Result<_, _>>()?;
-        Ok(Affected {
-            ecosystem,
-            name: self.package.name.to_owned(),
-            kind: match &entry.kind {
-                StoredKind::Vulnerability => Kind::Vulnerability,
-                StoredKind::Malicious => Kind::Malicious,
-                StoredKind::Informational(word) => Kind::Informational(self.text(*word)?),
-            },
-            statements,
-            ranges: self.ranges(&entry.ranges)?,
-            custom_ranges: self.ranges(&entry.custom_ranges)?,
-            versions: match entry.versions {
-                Some(list) => self.list(list)?,
-                None => Vec::new(),
-            },
-            last_known: match &entry.last_known {
-                None => None,
-                Some(StoredEnd::Open) => Some(End::Open),
-                Some(StoredEnd::Fixed(of)) => Some(End::Fixed(self.text(*of)?)),
-                Some(StoredEnd::LastAffected(of)) => Some(End::LastAffected(self.text(*of)?)),
-                Some(StoredEnd::Before(of)) => Some(End::Before(self.text(*of)?)),
-            },
-            notes: self.notes(&entry.notes)?,
-            fix_dates: self.fix_dates(&entry.fix_dates)?,
-        })
-    }
-
-    fn ranges(&mut self, ranges: &[Vec<StoredEvent>]) -> Result<Vec<Range>, IndexError> {
-        let range = |events: &Vec<StoredEvent>| {
-            let events = events.iter().map(|event| {
-                Ok(match event {
-                    StoredEvent::Introduced(of) => Event::Introduced(self.text(*of)?),
-                    StoredEvent::Fixed(of) => Event::Fixed(self.text(*of)?),
-                    StoredEvent::LastAffected(of) => Event::LastAffected(self.text(*of)?),
-                    StoredEvent::Limit(of) => Event::Limit(self.text(*of)?),
-                })
-            });
-            let events = events.collect::<Result<_, IndexError>>()?;
-            Ok(Range { events })
-        };
-        ranges.iter().map(range).collect()
-    }
-
-    fn notes(&mut self, notes: &[StoredNote]) -> Result<Vec<Note>, IndexError> {
-        let note = |note: &StoredNote| {
-            Ok(match note {
-                StoredNote::Unimportant => Note::Unimportant,
-                StoredNote::Undetermined(of) => Note::Undetermined(self.text(*of)?),
-                StoredNote::Postponed(of) => Note::Postponed(self.text(*of)?),
-                StoredNote::WontFix(of) => Note::WontFix(self.text(*of)?),
-                StoredNote::EndOfLife(of) => Note::EndOfLife(self.text(*of)?),
-            })
-        };
-        notes.iter().map(note).collect()
-    }
-
-    fn fix_dates(&mut self, dates: &[StoredDate]) -> Result<Vec<FixDate>, IndexError> {
-        let date = |of: &StoredDate| {
-            Ok(FixDate {
-                version: self.text(of.version)?,
-                date: of.day.date()?,
-                source: match of.announcement {
-                    Some(name) => self.text(name)?,
-                    None => FixDate::INDEX.to_owned(),
-                },
-            })
-        };
-        dates.iter().map(date).collect()
-    }
-
-    fn list(&mut self, list: u32) -> Result<Vec<String>, IndexError> {
-        let list = usize::try_from(list).ok();
-        let list = list.and_then(|list| self.package.lists.get(list));
-        let list = list.ok_or(IndexError::Damaged("list of versions"))?;
-        list.iter().map(|text| self.text(*text)).collect()
-    }
-
-    fn text(&mut self, text: Text) -> Result<String, IndexError> {
-        let text = usize::try_from(text).ok();
-        let text = text.and_then(|text| self.package.texts.get(text));
-        let text = *text.ok_or(IndexError::Damaged("text"))?;
-        self.take(size_of::<String>() + text.len())?;
-        Ok(text.to_owned())
-    }
-
-    fn take(&mut self, bytes: usize) -> Result<(), IndexError> {
-        let left = self.left.checked_sub(bytes);
-        self.left = left.ok_or(IndexError::TooLarge(self.limit))?;
-        Ok(())
     }
 }

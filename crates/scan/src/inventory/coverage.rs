@@ -9,7 +9,7 @@ use super::databases::Databases;
 use super::distribution::{Database, Statement, release};
 use super::files::Files;
 use super::languages::Languages;
-use super::{Inventory, Seen, shown};
+use super::{Inventory, Seen, rpm, shown};
 use crate::content::{Fact, elf};
 use std::collections::BTreeMap;
 
@@ -179,6 +179,11 @@ pub(super) fn add(
             }
         }
     }
+    let of_rpm = rpm::databases(files);
+    let has_rpm = !of_rpm.is_empty();
+    for not_read in of_rpm {
+        coverage.not_read.push(not_read);
+    }
     for (database, distribution) in &databases.distributions {
         let packages = databases.installed.iter();
         let packages = packages.filter(|installed| installed.key.database == *database);
@@ -194,7 +199,7 @@ pub(super) fn add(
             .conflicts
             .extend(conflict.map(|statements| (*database, statements)));
     }
-    let is_without = seen.databases.is_empty() && databases.installed.is_empty();
+    let is_without = seen.databases.is_empty() && databases.installed.is_empty() && !has_rpm;
     coverage.release_without_database = release(files).filter(|_| is_without);
     coverage.deleted_databases.clone_from(&databases.deleted);
     for path in &databases.lists_without_package {

@@ -125,7 +125,7 @@ fn epoch_and_upstream(version: &str) -> (&str, &str) {
 
 /// Whether the version of a source package, such as `3:3.2.19-1+deb12u1`, has this upstream version. A file that has
 /// another one is not what the distribution built, whatever its lists of files say.
-fn is_of_upstream(source: &str, upstream: &str) -> bool {
+pub(crate) fn is_of_upstream(source: &str, upstream: &str) -> bool {
     let source = source.split_once(':').map_or(source, |(_, rest)| rest);
     let rest = upstream
         .strip_prefix('v')

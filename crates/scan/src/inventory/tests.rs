@@ -7,6 +7,7 @@ mod evasions;
 pub(super) mod image;
 mod layers;
 mod owners;
+mod rpm;
 
 use super::{BinaryKind, Inventory, Mark, inventory};
 use crate::content::Fact;

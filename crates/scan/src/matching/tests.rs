@@ -1,5 +1,8 @@
 //! Which findings packages have.
 
+mod artifacts;
+mod counted;
+
 use super::*;
 use crate::advisory::osv;
 use crate::package::Source;
@@ -37,6 +40,13 @@ fn naming(all: &[Arc<Advisory>]) -> impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisor
         };
         all.iter().filter(names).cloned().collect()
     }
+}
+
+/// An entry about the package with a range from the beginning and these fields.
+fn debian(id: &str, events: &str, urgency: &str) -> String {
+    format!(
+        r#"{{"id": "{id}", "affected": [{{"package": {{"ecosystem": "Debian:12", "name": "linux"}}, "ranges": [{{"type": "ECOSYSTEM", "events": [{events}]}}], "ecosystem_specific": {{"urgency": "{urgency}"}}}}]}}"#
+    )
 }
 
 fn matched(packages: &[Package], records: &[String]) -> Matches {
@@ -428,176 +438,6 @@ fn the_advisories_of_a_package_are_looked_up_once_for_all_its_versions() {
     let matches = match_packages(&packages, of, None);
     assert_eq!(matches.findings.len(), 3);
     assert_eq!(lookups.get(), 1);
-}
-
-/// Advisories about artifacts of several groups.
-fn of_artifacts() -> [String; 5] {
-    let fixed = r#"{"introduced": "2.0"}, {"fixed": "2.15.0"}"#;
-    [
-        record(
-            "A-1",
-            r#"["CVE-2021-44228"]"#,
-            "Maven",
-            "org.apache.logging.log4j:log4j-core",
-            fixed,
-        ),
-        record(
-            "A-2",
-            r#"["CVE-2021-1"]"#,
-            "Maven",
-            "org.other:log4j-core",
-            r#"{"introduced": "0"}, {"fixed": "1.0"}"#,
-        ),
-        record(
-            "A-3",
-            r#"["CVE-2021-2"]"#,
-            "Maven",
-            "org.other:log4j-core",
-            r#"{"introduced": "0"}"#,
-        ),
-        record(
-            "A-4",
-            r#"["CVE-2021-3"]"#,
-            "Maven",
-            "org.other:log4j-api",
-            r#"{"introduced": "0"}"#,
-        ),
-        record(
-            "A-5",
-            r#"["CVE-2021-4"]"#,
-            "npm",
-            "org.other:log4j-core",
-            r#"{"introduced": "0"}"#,
-        ),
-    ]
-}
-
-#[test]
-fn an_artifact_without_a_group_is_possibly_that_of_each_group() {
-    let records = of_artifacts();
-    let texts: Vec<&str> = records.iter().map(String::as_str).collect();
-    let all = advisories(&texts);
-    let lookup = |ecosystem: &Ecosystem, name: &str| {
-        let names = |advisory: &&Arc<Advisory>| {
-            let mut entries = advisory.affected.iter();
-            entries.any(|e| {
-                e.ecosystem == *ecosystem
-                    && groups::keys(&e.ecosystem, &e.name).any(|key| key == name)
-            })
-        };
-        all.iter().filter(names).cloned().collect()
-    };
-    let name = groups::any_group("log4j-core");
-    let matches = match_packages(&[package("Maven", &name, "2.14.1")], lookup, None);
-    let causes: Vec<_> = matches
-        .findings
-        .iter()
-        .map(|finding| match &finding.state {
-            State::Unknown(cause) => format!("{}: {cause}", finding.id),
-            State::Fixed(_)
-            | State::FixedWithSubscription(_)
-            | State::Open
-            | State::WontFix(_)
-            | State::Postponed(_)
-            | State::EndOfLife(_) => panic!("{finding:?}"),
-        })
-        .collect();
-    assert_eq!(
-        causes,
-        [
-            "CVE-2021-2: the group of the artifact is not known; org.other:log4j-core is affected",
-            "CVE-2021-44228: the group of the artifact is not known; org.apache.logging.log4j:log4j-core is affected and fixed in 2.15.0",
-        ]
-    );
-    // Fixed for each group.
-    let matches = match_packages(&[package("Maven", &name, "3.0")], lookup, None);
-    let ids: Vec<_> = matches.findings.iter().map(|f| f.id.as_str()).collect();
-    assert_eq!(ids, ["CVE-2021-2"]);
-    // A version that could not be read.
-    let matches = match_packages(&[package("Maven", &name, "")], lookup, None);
-    assert_eq!(matches.findings.len(), 3);
-    // A known group has the advisories of that group alone.
-    let known = package("Maven", "org.apache.logging.log4j:log4j-core", "2.14.1");
-    assert_eq!(
-        shown(&match_packages(&[known], lookup, None)),
-        ["CVE-2021-44228 Maven/org.apache.logging.log4j:log4j-core 2.14.1 Fixed 2.15.0 [A-1]"]
-    );
-}
-
-/// An entry about the package with a range from the beginning and these fields.
-fn debian(id: &str, events: &str, urgency: &str) -> String {
-    format!(
-        r#"{{"id": "{id}", "affected": [{{"package": {{"ecosystem": "Debian:12", "name": "linux"}}, "ranges": [{{"type": "ECOSYSTEM", "events": [{events}]}}], "ecosystem_specific": {{"urgency": "{urgency}"}}}}]}}"#
-    )
-}
-
-/// The findings of packages that were built from one source package.
-fn of_linux(packages: &[&str], records: &[String]) -> Vec<Finding> {
-    let source = || Source {
-        name: "linux".to_owned(),
-        version: "6.1.0-1".to_owned(),
-    };
-    let packages = packages.iter().map(|name| Package {
-        source: Some(source()),
-        ..package("Debian:12", name, "6.1.0-1")
-    });
-    matched(&packages.collect::<Vec<_>>(), records).findings
-}
-
-#[test]
-fn what_its_publishers_call_unimportant_does_not_count() {
-    let fixed = r#"{"introduced": "0"}, {"fixed": "6.1.2-1"}"#;
-    let records = [
-        debian("DEBIAN-CVE-2022-0001", fixed, "unimportant"),
-        debian("DEBIAN-CVE-2022-0002", ALL, "unimportant"),
-        // Another advisory says that it matters.
-        debian("DSA-1-1", ALL, "not yet assigned").replacen(
-            '{',
-            r#"{"upstream": ["CVE-2022-0002"], "#,
-            1,
-        ),
-        debian("DEBIAN-CVE-2022-0003", ALL, "not yet assigned"),
-        debian("MAL-1", ALL, "unimportant"),
-    ];
-    let findings = of_linux(&["linux-image-6.1.0-1-amd64"], &records);
-    let why: Vec<_> = findings
-        .iter()
-        .map(|f| {
-            (
-                f.id.as_str(),
-                f.not_counted.as_ref().map(NotCounted::as_str),
-            )
-        })
-        .collect();
-    assert_eq!(
-        why,
-        [
-            ("CVE-2022-0001", Some("Unimportant")),
-            ("CVE-2022-0002", None),
-            ("CVE-2022-0003", None),
-            ("MAL-1", None),
-        ]
-    );
-}
-
-#[test]
-fn findings_of_the_kernel_do_not_count_for_its_header_files() {
-    let fixed = r#"{"introduced": "0"}, {"fixed": "6.1.2-1"}"#;
-    let records = [
-        debian("DEBIAN-CVE-2022-0001", fixed, "high"),
-        debian("DEBIAN-CVE-2022-0002", ALL, "not yet assigned"),
-    ];
-    let why = |packages: &[&str]| -> Vec<Option<String>> {
-        let findings = of_linux(packages, &records);
-        let why = findings.iter().map(|f| f.not_counted.as_ref());
-        why.map(|why| why.map(ToString::to_string)).collect()
-    };
-    let headers = "the packages are header files of the kernel and not the kernel";
-    assert_eq!(why(&["linux-libc-dev"]), vec![Some(headers.to_owned()); 2]);
-    assert_eq!(
-        why(&["linux-libc-dev", "linux-image-6.1.0-1-amd64"]),
-        [None, None]
-    );
 }
 
 #[test]

@@ -13,10 +13,11 @@ use bailiff_scan::severity::Statement;
 
 /// The lines about a vulnerability.
 pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
-    let of = |ecosystem: &_, name: &_| report.advisories.get(ecosystem, name);
+    let result = &report.result;
+    let of = |ecosystem: &_, name: &_| result.advisories.get(ecosystem, name);
     let mut lines = Vec::new();
     let mut last = None;
-    for subject in &report.matches.subjects {
+    for subject in &result.matches.subjects {
         let named = Named::after(last.take(), subject, of);
         let named = &*last.insert(named);
         let claims = named.claims_about(id, &subject.version);
@@ -38,12 +39,12 @@ pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
                 escaped(&subject.paths.join(", "), TEXT_LIMIT)
             ));
         }
-        let layers = report.places.layers(subject);
+        let layers = result.places.layers(subject);
         if !layers.is_empty() {
             let layers: Vec<_> = layers.iter().map(ToString::to_string).collect();
             lines.push(format!("  Layer {}.", layers.join(", ")));
         }
-        lines.extend(super::found(&report.places, subject).map(|line| format!("  {line}")));
+        lines.extend(super::found(&result.places, subject).map(|line| format!("  {line}")));
         for (advisory, claim) in claims {
             let withdrawn = if advisory.withdrawn {
                 " The advisory was withdrawn, so it does not count."
@@ -57,17 +58,17 @@ pub(super) fn lines(id: &str, report: &Report) -> Vec<String> {
                 && (is_name(&finding.id, id)
                     || finding.aliases.iter().any(|alias| is_name(alias, id)))
         };
-        let findings: Vec<_> = report.matches.findings.iter().filter(is_about).collect();
+        let findings: Vec<_> = result.matches.findings.iter().filter(is_about).collect();
         if findings.is_empty() {
             lines.push("  Result: not affected.".to_owned());
         }
         for finding in findings {
             lines.extend(
-                result(finding, report)
+                verdict(finding, report)
                     .into_iter()
                     .map(|line| format!("  {line}")),
             );
-            let standing = standing(report.counting.standing(finding));
+            let standing = standing(result.counting.standing(finding));
             lines.extend(standing.map(|line| format!("  {line}")));
         }
     }
@@ -102,6 +103,7 @@ fn standing(standing: Standing<'_>) -> Option<String> {
             Some(format!("Not counted, because {why}."))
         }
         Standing::Settled(of) => Some(format!("Not counted. {}", super::settled(of))),
+        Standing::OfOwner(owners) => Some(format!("Not counted. {}", super::of_owner(owners))),
         Standing::NotFixed => Some(
             "Not counted, because no fixed version is known and --only-fixed is set.".to_owned(),
         ),
@@ -118,7 +120,7 @@ fn said(claim: &Claim) -> String {
     format!("{}.", escaped(&text, TEXT_LIMIT))
 }
 
-fn result(finding: &Finding, report: &Report) -> Vec<String> {
+fn verdict(finding: &Finding, report: &Report) -> Vec<String> {
     let state = match &finding.state {
         State::Fixed(version) => format!("affected, fixed in {version}"),
         State::FixedWithSubscription(version) => {

@@ -1,208 +1,240 @@
 //! Findings for programs.
 //!
-//! Here: the fields and their names. Not here: the findings.
-//! Invariant: a field that changes its meaning changes [`SCHEMA_VERSION`]. A list is never null.
+//! Here: what of the result each field has. Not here: the fields and their names (`fields`, `images`), their words
+//! (`words`), and the findings.
+//! Invariant: a field that changes its meaning changes [`SCHEMA_VERSION`]. A list is never null, and no field is left out.
+
+mod fields;
+mod images;
+mod words;
 
 use super::super::report::Report;
 use super::url;
-use bailiff_scan::action::{Action, Advice};
+use bailiff_scan::action;
 use bailiff_scan::advisory::Kind;
 use bailiff_scan::counting::Standing;
 use bailiff_scan::ecosystem::Ecosystem;
 use bailiff_scan::ignore::Entry;
-use bailiff_scan::index::Source;
-use bailiff_scan::matching::{Exploited, Finding};
+use bailiff_scan::index;
+use bailiff_scan::matching::{self, Exploited};
 use bailiff_scan::package::Subject;
 use bailiff_scan::release::Support;
-use bailiff_scan::severity::{CveSource, Rating, Statement};
-use serde_json::{Value as Json, json};
+use bailiff_scan::severity::Rating;
+use fields::{
+    Action, Advisories, Coverage, Distribution, Document, End, Finding, FixDate, IgnoreEntry,
+    IgnoreList, Index, LookedUp, Package, PackageName, Settled, SeveritySource, Source,
+};
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use serde_json::Value as Json;
+use words::{ActionWord, SupportWord};
 
 /// The version of the fields.
 const SCHEMA_VERSION: u32 = 1;
 
+/// The schema of the result, in version 2020-12 of JSON Schema.
+pub(super) fn schema() -> Schema {
+    let settings = SchemaSettings::draft2020_12().for_serialize();
+    let generator = settings.into_generator();
+    generator.into_root_schema_for::<Document<'_>>()
+}
+
 /// The result.
-pub(super) fn json(report: &Report) -> Json {
-    let advisories = report.advisories.read.iter().map(|(ecosystem, read)| {
-        json!({
-            "ecosystem": ecosystem.to_string(),
-            "records": read.records,
-            "newestModified": read.newest.map(|time| time.to_string()),
-        })
+///
+/// # Errors
+/// None that is known: each field is a text, a number, or a list of them.
+pub(super) fn json(report: &Report) -> Result<Json, serde_json::Error> {
+    let result = &report.result;
+    let matches = &result.matches;
+    let catalog = result.known_exploited.as_ref();
+    let advisories = result.advisories.read.iter();
+    let advisories = advisories.map(|(ecosystem, read)| Advisories {
+        ecosystem: ecosystem.to_string(),
+        records: read.records,
+        newest_modified: read.newest.map(|time| time.to_string()),
     });
-    let packages = report.matches.subjects.iter().map(|subject| {
-        let mut package = of(subject);
-        package["packages"] = json!(subject.packages);
-        package["paths"] = json!(subject.paths);
-        package["layers"] = json!(report.places.layers(subject));
-        let place = report.places.place(subject).cloned().unwrap_or_default();
-        package["platforms"] = json!(place.platforms);
-        package["owners"] = json!(place.owners);
-        package["marks"] = json!(
-            place
-                .marks
-                .iter()
-                .map(|mark| mark.as_str())
-                .collect::<Vec<_>>()
-        );
-        package["ofBase"] = json!(report.places.is_of_base(subject));
-        package
-    });
-    let findings = report
-        .matches
-        .findings
-        .iter()
-        .map(|found| finding(found, report));
-    let actions = report.actions.iter().map(action);
-    json!({
-        "schemaVersion": SCHEMA_VERSION,
-        "advisories": advisories.collect::<Vec<_>>(),
-        "coverage": {
-            "complete": report.is_complete(),
-            "ecosystemsWithoutAdvisories": report.without_advisories,
-            "errors": report.errors.kept(),
-            "errorCount": report.errors.count(),
-            "knownExploitedReleased": report.known_exploited.as_ref().and_then(|k| k.released.clone()),
-            "withdrawn": report.matches.withdrawn,
+    let without = result.without_advisories.iter();
+    let images = report.images.as_ref();
+    serde_json::to_value(Document {
+        schema_version: SCHEMA_VERSION,
+        advisories: advisories.collect(),
+        coverage: Coverage {
+            complete: result.is_complete(),
+            ecosystems_without_advisories: without.map(ToString::to_string).collect(),
+            errors: result.unread.kept(),
+            error_count: result.unread.count(),
+            known_exploited_released: catalog.and_then(|catalog| catalog.released.as_deref()),
+            withdrawn: &matches.withdrawn,
         },
-        "distributions": report.releases.iter().map(release).collect::<Vec<_>>(),
-        "index": report.sources.as_ref().map(|sources| json!({
-            "sources": sources.iter().map(source).collect::<Vec<_>>(),
-        })),
-        "images": report.images.as_ref().map(super::coverage::json),
-        "ignoreList": {
-            "expired": report.expired().map(entry).collect::<Vec<_>>(),
-            "unmatched": report.unmatched().map(entry).collect::<Vec<_>>(),
+        distributions: result.releases.iter().map(release).collect(),
+        index: result.sources.as_ref().map(|sources| Index {
+            sources: sources.iter().map(source).collect(),
+        }),
+        images: images.map(|images| images::of(images, report.scanned())),
+        ignore_list: IgnoreList {
+            expired: result.expired().map(entry).collect(),
+            unmatched: result.unmatched().map(entry).collect(),
         },
-        "packages": packages.collect::<Vec<_>>(),
-        "findings": findings.collect::<Vec<_>>(),
-        "actions": actions.collect::<Vec<_>>(),
+        packages: matches
+            .subjects
+            .iter()
+            .map(|of| package(of, report))
+            .collect(),
+        findings: matches
+            .findings
+            .iter()
+            .map(|of| finding(of, report))
+            .collect(),
+        actions: result.actions.iter().map(action).collect(),
     })
 }
 
-fn of(subject: &Subject) -> Json {
-    json!({
-        "ecosystem": subject.ecosystem.to_string(),
-        "name": subject.name,
-        "version": subject.version,
-    })
+fn looked_up(subject: &Subject) -> LookedUp<'_> {
+    LookedUp {
+        ecosystem: subject.ecosystem.to_string(),
+        name: &subject.name,
+        version: &subject.version,
+    }
+}
+
+fn package<'a>(subject: &'a Subject, report: &Report) -> Package<'a> {
+    let places = &report.result.places;
+    let place = places.place(subject).cloned().unwrap_or_default();
+    Package {
+        ecosystem: subject.ecosystem.to_string(),
+        name: &subject.name,
+        version: &subject.version,
+        packages: &subject.packages,
+        paths: &subject.paths,
+        layers: places.layers(subject),
+        platforms: place.platforms.into_iter().collect(),
+        owners: place.owners.into_iter().collect(),
+        marks: place.marks.into_iter().map(Into::into).collect(),
+        of_base: places.is_of_base(subject),
+    }
 }
 
 /// A release of a distribution, and whether it gets fixes.
-fn release((release, support): &(Ecosystem, Support)) -> Json {
-    let (word, end) = match support {
-        Support::Supported(_) => ("Supported", None),
-        Support::Ended(end) => ("Ended", Some(end)),
-        Support::Unknown | Support::NoReleases => ("Unknown", None),
+fn release((release, support): &(Ecosystem, Support)) -> Distribution {
+    let (support, end) = match support {
+        Support::Supported(_) => (SupportWord::Supported, None),
+        Support::Ended(end) => (SupportWord::Ended, Some(end)),
+        Support::Unknown | Support::NoReleases => (SupportWord::Unknown, None),
     };
-    json!({
-        "ecosystem": release.to_string(),
-        "support": word,
-        "end": end.map(|end| json!({
-            "lastDay": end.day.to_string(),
-            "lastDayWithSubscription": end.with_subscription.map(|day| day.to_string()),
-            "source": end.source,
-        })),
-    })
+    Distribution {
+        ecosystem: release.to_string(),
+        support,
+        end: end.map(|end| End {
+            last_day: end.day.to_string(),
+            last_day_with_subscription: end.with_subscription.map(|day| day.to_string()),
+            source: end.source,
+        }),
+    }
 }
 
 /// A source of the index.
-fn source(source: &Source) -> Json {
-    json!({
-        "kind": source.kind.as_str(),
-        "origin": source.origin,
-        "records": source.records,
-        "unreadable": source.unreadable,
-        "newest": source.newest.map(|time| time.to_string()),
-        "retrieved": source.retrieved.to_string(),
-    })
+fn source(source: &index::Source) -> Source<'_> {
+    Source {
+        kind: source.kind.into(),
+        origin: &source.origin,
+        records: source.records,
+        unreadable: source.unreadable,
+        newest: source.newest.map(|time| time.to_string()),
+        retrieved: source.retrieved.to_string(),
+    }
 }
 
 /// An entry of the list of findings to ignore.
-fn entry(entry: &Entry) -> Json {
-    json!({
-        "entry": entry.number,
-        "id": entry.id,
-        "package": {"ecosystem": entry.ecosystem.to_string(), "name": entry.name},
-        "reason": entry.reason,
-        "expires": entry.expires.to_string(),
-    })
+fn entry(entry: &Entry) -> IgnoreEntry<'_> {
+    IgnoreEntry {
+        entry: entry.number,
+        id: &entry.id,
+        package: PackageName {
+            ecosystem: entry.ecosystem.to_string(),
+            name: &entry.name,
+        },
+        reason: &entry.reason,
+        expires: entry.expires.to_string(),
+    }
 }
 
-fn finding(finding: &Finding, report: &Report) -> Json {
-    let (not_counted, ignored) = match report.counting.standing(finding) {
-        Standing::Counted => (None, None),
-        Standing::Ignored(of) => (Some("Ignored"), Some(entry(of))),
-        Standing::NotCounted(why) => (Some(why.as_str()), None),
-        Standing::Settled(_) => (Some("Settled"), None),
-        Standing::NotFixed => (Some("NotFixed"), None),
+fn finding<'a>(finding: &'a matching::Finding, report: &'a Report) -> Finding<'a> {
+    let standing = report.result.counting.standing(finding);
+    let ignored = match standing {
+        Standing::Ignored(of) => Some(entry(of)),
+        Standing::Counted
+        | Standing::NotCounted(_)
+        | Standing::Settled(_)
+        | Standing::OfOwner(_)
+        | Standing::NotFixed => None,
     };
-    let (kind, informational) = match &finding.kind {
-        Kind::Vulnerability => ("Vulnerability", None),
-        Kind::Malicious => ("Malicious", None),
-        Kind::Informational(word) => ("Informational", Some(word)),
+    let informational = match &finding.kind {
+        Kind::Informational(word) => Some(word.as_str()),
+        Kind::Vulnerability | Kind::Malicious => None,
     };
-    let exploited = match finding.exploited {
+    let known_exploited = match finding.exploited {
         Exploited::Yes => Some(true),
         Exploited::No => Some(false),
         Exploited::Unknown => None,
     };
-    let evidence = finding
-        .evidence
-        .iter()
-        .map(|evidence| &evidence.advisory.id);
-    json!({
-        "id": finding.id,
-        "aliases": finding.aliases,
-        "kind": kind,
-        "informational": informational,
-        "notCounted": not_counted,
-        "ignored": ignored,
-        "settled": finding.settled.as_ref().map(|of| json!({"owners": of.owners, "advisories": of.advisories})),
-        "package": of(&finding.subject),
-        "state": finding.state.as_str(),
-        "stateReason": finding.state.reason(),
-        "fixedVersion": finding.state.fixed_version(),
-        "fixDate": finding.fix_date().map(|of| json!({"date": of.date.to_string(), "source": of.source})),
-        "severity": finding.rating.severity.as_str(),
-        "severitySource": severity_source(&finding.rating),
-        "knownExploited": exploited,
-        "title": finding.title,
-        "url": url(finding),
-        "advisories": evidence.collect::<Vec<_>>(),
+    let evidence = finding.evidence.iter();
+    let settled = finding.settled.as_ref();
+    Finding {
+        id: &finding.id,
+        aliases: &finding.aliases,
+        kind: (&finding.kind).into(),
+        informational,
+        not_counted: words::not_counted(standing),
+        ignored,
+        settled: settled.map(|of| Settled {
+            owners: &of.owners,
+            advisories: &of.advisories,
+        }),
+        of_owner: &finding.of_owner,
+        package: looked_up(&finding.subject),
+        state: (&finding.state).into(),
+        state_reason: finding.state.reason(),
+        fixed_version: finding.state.fixed_version(),
+        fix_date: finding.fix_date().map(|of| FixDate {
+            date: of.date.to_string(),
+            source: &of.source,
+        }),
+        severity: finding.rating.severity.into(),
+        severity_source: severity_source(&finding.rating),
+        known_exploited,
+        title: &finding.title,
+        url: url(finding),
+        advisories: evidence.map(|of| of.advisory.id.as_str()).collect(),
+    }
+}
+
+fn severity_source(rating: &Rating) -> Option<SeveritySource<'_>> {
+    let (statement, advisory) = rating.source.as_ref()?;
+    let (kind, value) = words::statement(statement);
+    Some(SeveritySource {
+        advisory,
+        kind,
+        value,
+        // As text, because the number of a float is not the number of the score.
+        score: statement.score().map(|score| format!("{score:.1}")),
     })
 }
 
-fn severity_source(rating: &Rating) -> Json {
-    let Some((statement, advisory)) = &rating.source else {
-        return Json::Null;
-    };
-    let (kind, value) = match statement {
-        Statement::UbuntuPriority(word) => ("UbuntuPriority", word),
-        Statement::Cvss(_, vector) => ("CVSS", vector),
-        Statement::Word(word) => ("Word", word),
-        Statement::Cve(CveSource::Cna, _, vector) => ("CVSS-CNA", vector),
-        Statement::Cve(CveSource::CisaAdp, _, vector) => ("CVSS-CISA-ADP", vector),
-        Statement::Cve(CveSource::Nvd, _, vector) => ("CVSS-NVD", vector),
-    };
-    // As text, because the number of a float is not the number of the score.
-    let score = statement.score().map(|score| format!("{score:.1}"));
-    json!({"advisory": advisory, "type": kind, "value": value, "score": score})
-}
-
-fn action(action: &Action) -> Json {
-    let (kind, to) = match &action.advice {
-        Advice::Upgrade(version) => ("Upgrade", Some(version)),
-        Advice::Remove => ("Remove", None),
-        Advice::NoFix => ("NoFix", None),
-    };
-    json!({
-        "package": of(&action.subject),
-        "action": kind,
-        "toVersion": to,
-        "findings": action.findings,
-        "fixes": action.fixes,
-        "remaining": action.remaining,
-        "severity": action.severity.as_str(),
-        "knownExploited": action.exploited,
-    })
+fn action(action: &action::Action) -> Action<'_> {
+    Action {
+        package: looked_up(&action.subject),
+        action: ActionWord::from(&action.advice),
+        to_version: match &action.advice {
+            action::Advice::Upgrade(version) => Some(version),
+            action::Advice::Remove
+            | action::Advice::Subscribe
+            | action::Advice::Check
+            | action::Advice::NoFix => None,
+        },
+        findings: action.findings,
+        fixes: &action.fixes,
+        remaining: &action.remaining,
+        severity: action.severity.into(),
+        known_exploited: action.exploited,
+    }
 }

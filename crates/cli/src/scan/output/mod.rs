@@ -1,10 +1,11 @@
 //! How the result is printed.
 //!
 //! Here: what the formats have in common. Not here: the formats (`table`, `json`, `sarif`, `explain`), what they have of
-//! images (`coverage`), what is printed besides (`notes`), and the result (`report`).
+//! images (`coverage`), what is printed besides (`notes`), files (`destination`), and the result (`report`).
 //! Invariant: text of images, packages and advisories is escaped before it reaches a terminal.
 
 mod coverage;
+mod destination;
 mod explain;
 mod json;
 mod notes;
@@ -12,9 +13,9 @@ mod sarif;
 mod table;
 
 pub(super) use coverage::gaps;
+pub(super) use destination::Destinations;
 
-use super::args::{Output, ScanArgs};
-use super::places::Places;
+use super::args::{Format, ScanArgs};
 use super::report::Report;
 use crate::Error;
 use bailiff_response::messages::{escaped, hides, is_command};
@@ -23,6 +24,7 @@ use bailiff_scan::ecosystem::Ecosystem;
 use bailiff_scan::inventory::Mark;
 use bailiff_scan::matching::{Finding, Settled};
 use bailiff_scan::package::Subject;
+use bailiff_scan::result::Places;
 use serde_json::Value as Json;
 use std::io::Write;
 
@@ -31,33 +33,55 @@ const CELL_LIMIT: usize = 120;
 /// Packages of a distribution, and advisories of it, that settle a finding.
 const OWNERS_LIMIT: usize = 10;
 
-/// Writes the result in the format of the flags, and besides it what people have to know.
+/// Writes the schema of the result for programs.
+pub(super) fn write_schema(out: &mut impl Write) -> Result<(), Error> {
+    writeln!(out, "{}", serde_json::to_string_pretty(&json::schema())?)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Writes the result in the formats of the flags, and besides it what people have to know.
 pub(super) fn write(
     args: &ScanArgs,
     report: &Report,
+    destinations: Destinations,
     out: &mut impl Write,
     err: &mut impl Write,
 ) -> Result<(), Error> {
-    if let Some(id) = &args.explain {
-        for line in explain::lines(id, report) {
-            writeln!(out, "{line}")?;
-        }
-    } else {
-        match args.output {
-            Output::Table => {
-                for line in table::lines(report) {
-                    writeln!(out, "{line}")?;
-                }
-            }
-            Output::Json => writeln!(out, "{}", printable(&json::json(report))?)?,
-            Output::Sarif => writeln!(out, "{}", printable(&sarif::log(report))?)?,
-        }
-    }
+    let Destinations { printed, files } = destinations;
+    let text = match &args.explain {
+        Some(id) => joined(&explain::lines(id, report)),
+        None => formatted(printed, report)?,
+    };
+    out.write_all(text.as_bytes())?;
     out.flush()?;
     for line in notes::lines(args, report) {
         writeln!(err, "{line}")?;
     }
+    for file in files {
+        let text = formatted(file.format, report)?;
+        file.write(&text)?;
+    }
     Ok(())
+}
+
+/// The result in a format.
+fn formatted(format: Format, report: &Report) -> Result<String, serde_json::Error> {
+    Ok(match format {
+        Format::Table => joined(&table::lines(report)),
+        Format::Json => printable(&json::json(report)?)? + "\n",
+        Format::Sarif => printable(&sarif::log(report))? + "\n",
+    })
+}
+
+/// Lines as a text.
+fn joined(lines: &[String]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line);
+        text.push('\n');
+    }
+    text
 }
 
 /// JSON as text. Characters that control a terminal or hide text are escaped, as JSON allows for each character.
@@ -106,7 +130,7 @@ fn url(finding: &Finding) -> String {
 
 /// How to get to know what is exploited.
 fn catalog(report: &Report) -> &'static str {
-    if report.sources.is_some() {
+    if report.result.sources.is_some() {
         "build the index again with a source of kind kev, or set --known-exploited"
     } else {
         "set --known-exploited"
@@ -121,7 +145,7 @@ fn found(places: &Places, subject: &Subject) -> Option<String> {
         let owners: Vec<_> = place.owners.iter().cloned().collect();
         parts.push(format!("Installed by {}.", names(&owners, OWNERS_LIMIT)));
     }
-    if places.several && !place.platforms.is_empty() {
+    if places.are_of_several() && !place.platforms.is_empty() {
         let platforms: Vec<_> = place.platforms.iter().cloned().collect();
         parts.push(format!("Of {}.", names(&platforms, OWNERS_LIMIT)));
     }
@@ -153,11 +177,21 @@ fn settled(of: &Settled) -> String {
     )
 }
 
+/// Why a finding is that of an owner, as a sentence.
+fn of_owner(owners: &[String]) -> String {
+    format!(
+        "The same finding of {}, which installed it, counts.",
+        names(owners, OWNERS_LIMIT)
+    )
+}
+
 /// What to do about a package, for people.
 fn advice(action: &Action) -> String {
     let subject = &action.subject;
     match &action.advice {
         Advice::Remove => "Remove it: it is malicious".to_owned(),
+        Advice::Subscribe => "Upgrade with Ubuntu Pro".to_owned(),
+        Advice::Check => "Check whether it is affected".to_owned(),
         Advice::NoFix => "No fixed version is known".to_owned(),
         Advice::Upgrade(version) => {
             let version = escaped(version, CELL_LIMIT);

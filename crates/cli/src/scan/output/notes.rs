@@ -21,18 +21,19 @@ pub(super) fn lines(args: &ScanArgs, report: &Report) -> Vec<String> {
 
 /// What could not be read or compared.
 fn errors(report: &Report) -> Vec<String> {
-    let kept = report.errors.kept();
+    let result = &report.result;
+    let kept = result.unread.kept();
     let errors = kept
         .iter()
-        .map(|error| format!("error: cannot read {error}"));
+        .map(|error| format!("error: cannot read {}", escaped(error, TEXT_LIMIT)));
     let mut lines: Vec<_> = errors.collect();
-    let more = report.errors.count().saturating_sub(kept.len());
+    let more = result.unread.count().saturating_sub(kept.len());
     if more > 0 {
         lines.push(format!(
             "error: cannot read {more} more; fix the first ones and retry"
         ));
     }
-    if report.matches.subjects.is_empty() && report.errors.count() == 0 {
+    if result.matches.subjects.is_empty() && result.unread.count() == 0 {
         let remedy = if report.images.is_some() {
             "-o json lists what of it belongs to no package"
         } else {
@@ -43,12 +44,12 @@ fn errors(report: &Report) -> Vec<String> {
             report.from
         ));
     }
-    let remedy = if report.sources.is_some() {
+    let remedy = if result.sources.is_some() {
         "build the index again with a source of it: see `bailiff feed build --help`"
     } else {
         "add its advisories with --advisories"
     };
-    for ecosystem in &report.without_advisories {
+    for ecosystem in &result.without_advisories {
         lines.push(format!(
             "error: cannot match packages of {ecosystem}: no advisory names one; {remedy}"
         ));
@@ -70,8 +71,8 @@ fn ignore_list(args: &ScanArgs, report: &Report) -> Vec<String> {
             entry.number, entry.id
         )
     };
-    let unmatched: Vec<_> = report.unmatched().collect();
-    let expired = report.expired().map(|entry| {
+    let unmatched: Vec<_> = report.result.unmatched().collect();
+    let expired = report.result.expired().map(|entry| {
         let effect = if unmatched.contains(&entry) {
             " and matches no finding; remove it"
         } else {
@@ -79,7 +80,7 @@ fn ignore_list(args: &ScanArgs, report: &Report) -> Vec<String> {
         };
         format!("{} expired on {}{effect}", of(entry), entry.expires)
     });
-    let in_force = |entry: &&&Entry| entry.is_in_force(report.counting.today);
+    let in_force = |entry: &&&Entry| entry.is_in_force(report.result.counting.today);
     let unmatched = unmatched.iter().filter(in_force);
     let unmatched = unmatched.map(|entry| format!("{} matches no finding; remove it", of(entry)));
     expired.chain(unmatched).collect()

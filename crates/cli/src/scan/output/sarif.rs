@@ -30,7 +30,7 @@ const NOTIFICATIONS_LIMIT: usize = 100;
 
 /// The log.
 pub(super) fn log(report: &Report) -> Json {
-    let mut findings: Vec<_> = report.counted().collect();
+    let mut findings: Vec<_> = report.result.counted().collect();
     findings.sort_by_key(|finding| {
         let urgency = (
             finding.kind == Kind::Malicious,
@@ -48,6 +48,7 @@ pub(super) fn log(report: &Report) -> Json {
     let index: BTreeMap<&str, usize> = of_rule.keys().copied().zip(0..).collect();
     let rules = of_rule.values().filter_map(|findings| rule(findings));
     let actions: BTreeMap<&Subject, &Action> = report
+        .result
         .actions
         .iter()
         .map(|action| (&*action.subject, action))
@@ -68,7 +69,7 @@ pub(super) fn log(report: &Report) -> Json {
                 "rules": rules.collect::<Vec<_>>(),
             }},
             "invocations": [{
-                "executionSuccessful": report.is_complete() && left_out == 0,
+                "executionSuccessful": report.result.is_complete() && left_out == 0,
                 "toolExecutionNotifications": notifications(report, left_out),
             }],
             "results": results.collect::<Vec<_>>(),
@@ -299,9 +300,9 @@ fn text(text: &str) -> String {
 fn notifications(report: &Report, left_out: usize) -> Vec<Json> {
     let of =
         |level: &str, message: &str| json!({"level": level, "message": {"text": text(message)}});
-    let errors = report.errors.kept().iter();
+    let errors = report.result.unread.kept().iter();
     let errors = errors.map(|error| of("error", &format!("Cannot read {error}.")));
-    let without = report.without_advisories.iter();
+    let without = report.result.without_advisories.iter();
     let without = without.map(|ecosystem| {
         of(
             "error",
@@ -311,27 +312,33 @@ fn notifications(report: &Report, left_out: usize) -> Vec<Json> {
     let gaps = report.gaps().into_iter();
     let gaps = gaps.map(|gap| of("error", &format!("The result is incomplete: {gap}.")));
     let ended = report.ended().map(|message| of("warning", &message));
-    let not_counted = report.not_counted().filter_map(|(finding, standing)| {
-        let reason = match standing {
-            Standing::Counted => return None,
-            Standing::Ignored(entry) => {
-                let reason = one_line(&entry.reason, TEXT_LIMIT);
-                format!("Ignored until {}, because: {reason}", entry.expires)
-            }
-            Standing::NotCounted(NotCounted::Informational(word)) => {
-                format!("Not counted, because it is information ({word}).")
-            }
-            Standing::NotCounted(why @ (NotCounted::Unimportant | NotCounted::KernelHeaders)) => {
-                format!("Not counted, because {why}.")
-            }
-            Standing::Settled(of) => format!("Not counted. {}", super::settled(of)),
-            Standing::NotFixed => "Not counted, because no fixed version is known.".to_owned(),
-        };
-        let subject = &finding.subject;
-        let version = escaped(&subject.version, TEXT_LIMIT);
-        let message = format!("{} in {} {version}: {reason}", finding.id, package(subject));
-        Some(of("note", &message))
-    });
+    let not_counted = report
+        .result
+        .not_counted()
+        .filter_map(|(finding, standing)| {
+            let reason = match standing {
+                Standing::Counted => return None,
+                Standing::Ignored(entry) => {
+                    let reason = one_line(&entry.reason, TEXT_LIMIT);
+                    format!("Ignored until {}, because: {reason}", entry.expires)
+                }
+                Standing::NotCounted(NotCounted::Informational(word)) => {
+                    format!("Not counted, because it is information ({word}).")
+                }
+                Standing::NotCounted(
+                    why @ (NotCounted::Unimportant | NotCounted::KernelHeaders),
+                ) => {
+                    format!("Not counted, because {why}.")
+                }
+                Standing::Settled(of) => format!("Not counted. {}", super::settled(of)),
+                Standing::OfOwner(owners) => format!("Not counted. {}", super::of_owner(owners)),
+                Standing::NotFixed => "Not counted, because no fixed version is known.".to_owned(),
+            };
+            let subject = &finding.subject;
+            let version = escaped(&subject.version, TEXT_LIMIT);
+            let message = format!("{} in {} {version}: {reason}", finding.id, package(subject));
+            Some(of("note", &message))
+        });
     let all = errors.chain(without).take(NOTIFICATIONS_LIMIT);
     let all = all.chain(gaps.take(NOTIFICATIONS_LIMIT)).chain(ended);
     let all: Vec<_> = all.collect();

@@ -5,7 +5,6 @@
 //! Invariant: text of packages and advisories is escaped before it reaches a terminal. Each finding that counts is in the
 //! text. Of those that do not count, the first ones of each cause are in it, and how many more there are.
 
-use super::super::places::Places;
 use super::super::report::Report;
 use super::{CELL_LIMIT, advice, counted, names, one_line, package, url};
 use crate::table;
@@ -16,6 +15,7 @@ use bailiff_scan::counting::Standing;
 use bailiff_scan::matching::{Exploited, Finding, NotCounted, State};
 use bailiff_scan::package::Subject;
 use bailiff_scan::release::Support;
+use bailiff_scan::result::Places;
 use bailiff_scan::severity::Severity;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -29,8 +29,9 @@ const REASON_LIMIT: usize = 200;
 
 /// The lines of the output: what to do, the findings of each action, what does not count, and what the result rests on.
 pub(super) fn lines(report: &Report) -> Vec<String> {
+    let actions = &report.result.actions;
     let mut lines = Vec::new();
-    if !report.actions.is_empty() {
+    if !actions.is_empty() {
         let headers = [
             "PACKAGE",
             "VERSION",
@@ -39,7 +40,7 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
             "SEVERITY",
             "EXPLOITED",
         ];
-        let rows: Vec<_> = report.actions.iter().map(row).collect();
+        let rows: Vec<_> = actions.iter().map(row).collect();
         lines.extend(table::lines(Some(&headers), &rows));
         lines.push(String::new());
         lines.extend(groups(report));
@@ -47,7 +48,7 @@ pub(super) fn lines(report: &Report) -> Vec<String> {
     lines.push(summary(report));
     lines.extend(not_counted(report));
     lines.push(String::new());
-    lines.extend(report.images.iter().flat_map(super::coverage::lines));
+    lines.extend(super::coverage::lines(report));
     lines.extend(sources(report));
     lines
 }
@@ -70,14 +71,15 @@ fn row(action: &Action) -> Vec<String> {
 /// The findings of each action, in the order of the actions.
 fn groups(report: &Report) -> Vec<String> {
     let mut of_subject: BTreeMap<&Subject, Vec<&Finding>> = BTreeMap::new();
-    for finding in report.counted() {
+    let result = &report.result;
+    for finding in result.counted() {
         of_subject
             .entry(&finding.subject)
             .or_default()
             .push(finding);
     }
     let mut lines = Vec::new();
-    for action in &report.actions {
+    for action in &result.actions {
         let mut findings = of_subject.remove(&*action.subject).unwrap_or_default();
         findings.sort_by_key(|finding| {
             let urgency = (
@@ -94,8 +96,8 @@ fn groups(report: &Report) -> Vec<String> {
             advice(action)
         ));
         lines.extend(place(&action.subject).map(|line| format!("  {line}")));
-        lines.extend(super::found(&report.places, &action.subject).map(|line| format!("  {line}")));
-        lines.extend(layers(&report.places, &action.subject).map(|line| format!("  {line}")));
+        lines.extend(super::found(&result.places, &action.subject).map(|line| format!("  {line}")));
+        lines.extend(layers(&result.places, &action.subject).map(|line| format!("  {line}")));
         lines.extend(remaining(action).map(|line| format!("  {line}")));
         let rows: Vec<_> = findings.into_iter().map(finding).collect();
         let rows = table::lines(None, &rows).into_iter();
@@ -148,7 +150,9 @@ fn remaining(action: &Action) -> Option<String> {
             escaped(version, CELL_LIMIT),
             names(&action.remaining, NAMES_LIMIT)
         )),
-        Advice::Upgrade(_) | Advice::Remove | Advice::NoFix => None,
+        Advice::Upgrade(_) | Advice::Remove | Advice::Subscribe | Advice::Check | Advice::NoFix => {
+            None
+        }
     }
 }
 
@@ -184,10 +188,11 @@ fn finding(finding: &Finding) -> Vec<String> {
 }
 
 fn summary(report: &Report) -> String {
-    let packages = counted(report.matches.subjects.len(), "package");
+    let result = &report.result;
+    let packages = counted(result.matches.subjects.len(), "package");
     let mut severities: BTreeMap<Severity, usize> = BTreeMap::new();
     let mut exploited = 0;
-    for finding in report.counted() {
+    for finding in result.counted() {
         *severities.entry(finding.rating.severity).or_default() += 1;
         exploited += usize::from(finding.exploited == Exploited::Yes);
     }
@@ -200,9 +205,9 @@ fn summary(report: &Report) -> String {
         .rev()
         .map(|(severity, count)| format!("{count} {severity}"));
     let counts: Vec<_> = counts.collect();
-    let of = report.actions.len();
+    let of = result.actions.len();
     let findings = counted(all, "finding");
-    let exploited = match &report.known_exploited {
+    let exploited = match &result.known_exploited {
         Some(_) => format!("Known to be exploited: {exploited}."),
         None => format!(
             "Whether they are exploited is unknown; {}.",
@@ -220,7 +225,7 @@ fn not_counted(report: &Report) -> Vec<String> {
     let mut lines = Vec::new();
     let mut not_fixed = Vec::new();
     let mut others: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
-    for (finding, standing) in report.not_counted() {
+    for (finding, standing) in report.result.not_counted() {
         let of = || {
             let version = escaped(&finding.subject.version, CELL_LIMIT);
             format!("{} {version}", package(&finding.subject))
@@ -251,6 +256,12 @@ fn not_counted(report: &Report) -> Vec<String> {
                 of(),
                 super::settled(settled)
             )),
+            Standing::OfOwner(owners) => lines.push(format!(
+                "Not counted: {} in {}. {}",
+                finding.id,
+                of(),
+                super::of_owner(owners)
+            )),
             Standing::NotFixed => not_fixed.push(format!("{} in {}", finding.id, of())),
         }
     }
@@ -266,7 +277,7 @@ fn not_counted(report: &Report) -> Vec<String> {
             names(&not_fixed, NAMES_LIMIT)
         ));
     }
-    let withdrawn = &report.matches.withdrawn;
+    let withdrawn = &report.result.matches.withdrawn;
     if !withdrawn.is_empty() {
         lines.push(format!(
             "Not counted, because their publishers withdrew them: {}.",
@@ -278,8 +289,9 @@ fn not_counted(report: &Report) -> Vec<String> {
 
 /// What the result rests on.
 fn sources(report: &Report) -> Vec<String> {
+    let result = &report.result;
     let mut lines = Vec::new();
-    let mut needed: Vec<_> = report
+    let mut needed: Vec<_> = result
         .matches
         .subjects
         .iter()
@@ -288,7 +300,7 @@ fn sources(report: &Report) -> Vec<String> {
     needed.dedup();
     for ecosystem in needed {
         let name = ecosystem.to_string();
-        lines.push(match report.advisories.read.get(ecosystem) {
+        lines.push(match result.advisories.read.get(ecosystem) {
             Some(read) => {
                 let newest = read.newest.map_or_else(
                     || "of unknown age".to_owned(),
@@ -299,7 +311,7 @@ fn sources(report: &Report) -> Vec<String> {
             None => format!("Advisories of {name}: none."),
         });
     }
-    for (release, support) in &report.releases {
+    for (release, support) in &result.releases {
         match support {
             Support::Ended(end) => lines.push(end.message(release)),
             Support::Unknown => lines.push(format!(
@@ -308,9 +320,9 @@ fn sources(report: &Report) -> Vec<String> {
             Support::Supported(_) | Support::NoReleases => {}
         }
     }
-    let sources = report.sources.iter().flatten();
+    let sources = result.sources.iter().flatten();
     lines.extend(sources.map(super::super::index::age));
-    if !report.is_complete() {
+    if !result.is_complete() {
         lines.push("The result is incomplete.".to_owned());
     }
     lines

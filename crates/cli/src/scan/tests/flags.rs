@@ -18,7 +18,7 @@ fn something_to_scan_is_required() {
     assert_eq!(
         invalid("").as_deref(),
         Some(
-            "error: the following required arguments were not provided:\n  <IMAGE|--packages <FILE>>"
+            "error: the following required arguments were not provided:\n  <IMAGE|--packages <FILE>|--schema>"
         )
     );
     assert_eq!(

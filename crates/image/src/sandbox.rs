@@ -2,7 +2,7 @@
 //!
 //! Here: its descriptors, its resource limits, Landlock, and the allow-list of system calls. Not here: what it reads
 //! and answers (`child`), and who starts it (`process`).
-//! Invariant: nothing is read before [`confine`] has succeeded. From then on, the process can use memory, read
+//! Invariant: nothing is read before [`enter`] has succeeded. From then on, the process can use memory, read
 //! descriptors 0 and 2, write descriptors 1 and 2, and end. It can open nothing, start nothing, send nothing and wait
 //! for nothing but its parent. Any other system call kills it.
 
@@ -39,9 +39,9 @@ pub enum Landlock {
     Unavailable,
 }
 
-/// Why the process could not be confined. It has read nothing then.
+/// Why the process could not enter its sandbox. It has read nothing then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum CannotConfine {
+pub enum SandboxError {
     /// Other descriptors than its three are open and could not be closed.
     #[error("it inherited open descriptors that it could not close")]
     Descriptors,
@@ -101,7 +101,7 @@ pub(crate) const SPOOL: u64 = 2;
 ///
 /// # Errors
 /// One is still open, or the list of them (`/proc/self/fd`) cannot be read.
-pub fn close_inherited() -> Result<(), CannotConfine> {
+pub fn close_inherited() -> Result<(), SandboxError> {
     for descriptor in descriptors()? {
         // The one of the list itself is closed already; so an error says nothing.
         nix::unistd::close(descriptor).unwrap_or_default();
@@ -109,24 +109,23 @@ pub fn close_inherited() -> Result<(), CannotConfine> {
     // The second list has its own descriptor in it, and nothing else.
     match descriptors()?.len() {
         0 | 1 => Ok(()),
-        _ => Err(CannotConfine::Descriptors),
+        _ => Err(SandboxError::Descriptors),
     }
 }
 
 /// The open descriptors above the first three, with the one that reads the list.
-fn descriptors() -> Result<Vec<i32>, CannotConfine> {
-    let entries =
-        std::fs::read_dir("/proc/self/fd").map_err(|_error| CannotConfine::Descriptors)?;
+fn descriptors() -> Result<Vec<i32>, SandboxError> {
+    let entries = std::fs::read_dir("/proc/self/fd").map_err(|_error| SandboxError::Descriptors)?;
     let mut found = Vec::new();
     for entry in entries {
         let name = entry
-            .map_err(|_error| CannotConfine::Descriptors)?
+            .map_err(|_error| SandboxError::Descriptors)?
             .file_name();
         let number = name.to_str().and_then(|name| name.parse().ok());
         match number {
             Some(0..=2) => {}
             Some(number) => found.push(number),
-            None => return Err(CannotConfine::Descriptors),
+            None => return Err(SandboxError::Descriptors),
         }
     }
     Ok(found)
@@ -136,7 +135,7 @@ fn descriptors() -> Result<Vec<i32>, CannotConfine> {
 ///
 /// # Errors
 /// The kernel rejected one.
-pub fn limit(ceilings: Ceilings) -> Result<(), CannotConfine> {
+pub fn limit(ceilings: Ceilings) -> Result<(), SandboxError> {
     let hard_cpu = ceilings.cpu_seconds.saturating_add(2);
     for (resource, soft, hard) in [
         (Resource::RLIMIT_CPU, ceilings.cpu_seconds, hard_cpu),
@@ -153,30 +152,30 @@ pub fn limit(ceilings: Ceilings) -> Result<(), CannotConfine> {
             ceilings.file_bytes,
         ),
     ] {
-        setrlimit(resource, soft, hard).map_err(|error| CannotConfine::Resources(error as i32))?;
+        setrlimit(resource, soft, hard).map_err(|error| SandboxError::Resources(error as i32))?;
     }
     // No signal is lost by it: if the parent has ended already, writing the answer fails.
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)
-        .map_err(|error| CannotConfine::Privileges(error as i32))
+        .map_err(|error| SandboxError::Privileges(error as i32))
 }
 
-/// Confines this process, which must have one thread, for the rest of its life.
+/// Puts this process, which must have one thread, into its sandbox for the rest of its life.
 ///
 /// # Errors
-/// A part of the confinement is not possible. Landlock alone can be missing.
-pub fn confine() -> Result<Landlock, CannotConfine> {
-    nix::sys::prctl::set_no_new_privs().map_err(|error| CannotConfine::Privileges(error as i32))?;
+/// A part of the sandbox is not possible. Landlock alone can be missing.
+pub fn enter() -> Result<Landlock, SandboxError> {
+    nix::sys::prctl::set_no_new_privs().map_err(|error| SandboxError::Privileges(error as i32))?;
     let landlock = restrict()?;
     // After Landlock, which needs a descriptor for its rules.
     setrlimit(Resource::RLIMIT_NOFILE, 0, 0)
-        .map_err(|error| CannotConfine::Resources(error as i32))?;
+        .map_err(|error| SandboxError::Resources(error as i32))?;
     seccompiler::apply_filter(&filter()?).map_err(|error| match error {
         seccompiler::Error::Prctl(error) | seccompiler::Error::Seccomp(error) => {
-            CannotConfine::Seccomp(error.raw_os_error().unwrap_or(0))
+            SandboxError::Seccomp(error.raw_os_error().unwrap_or(0))
         }
         seccompiler::Error::Backend(_)
         | seccompiler::Error::EmptyFilter
-        | seccompiler::Error::ThreadSync(_) => CannotConfine::Architecture,
+        | seccompiler::Error::ThreadSync(_) => SandboxError::Architecture,
     })?;
     Ok(landlock)
 }
@@ -186,7 +185,7 @@ pub fn confine() -> Result<Landlock, CannotConfine> {
 ///
 /// # Errors
 /// The kernel has Landlock and rejects the rules.
-pub fn restrict() -> Result<Landlock, CannotConfine> {
+pub fn restrict() -> Result<Landlock, SandboxError> {
     let version = ABI::V6;
     let status = Ruleset::default()
         .handle_access(AccessFs::from_all(version))
@@ -194,7 +193,7 @@ pub fn restrict() -> Result<Landlock, CannotConfine> {
         .and_then(|rules| rules.scope(Scope::from_all(version)))
         .and_then(Ruleset::create)
         .and_then(landlock::RulesetCreated::restrict_self)
-        .map_err(|_error| CannotConfine::Landlock)?;
+        .map_err(|_error| SandboxError::Landlock)?;
     Ok(match status.ruleset {
         landlock::RulesetStatus::FullyEnforced => Landlock::Full,
         landlock::RulesetStatus::PartiallyEnforced => Landlock::Partial,
@@ -203,8 +202,8 @@ pub fn restrict() -> Result<Landlock, CannotConfine> {
 }
 
 /// The allow-list of system calls of this process.
-fn filter() -> Result<BpfProgram, CannotConfine> {
-    let unsupported = |_error: seccompiler::BackendError| CannotConfine::Architecture;
+fn filter() -> Result<BpfProgram, SandboxError> {
+    let unsupported = |_error: seccompiler::BackendError| SandboxError::Architecture;
     let architecture = TargetArch::try_from(std::env::consts::ARCH).map_err(unsupported)?;
     let rules = rules(std::process::id()).map_err(unsupported)?;
     SeccompFilter::new(
