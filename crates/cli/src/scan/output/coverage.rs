@@ -241,7 +241,7 @@ pub(super) fn json(images: &Images) -> Json {
                 "binaries": of.binaries,
                 "unidentified": list(&of.unidentified, |file| json!({
                     "path": file.path,
-                    "kind": match file.kind { BinaryKind::Elf(_) => "ELF", BinaryKind::Java => "Java" },
+                    "kind": kind(file.kind),
                 })),
                 "notRead": list(&of.not_read, |file| json!({
                     "path": file.path, "what": file.what, "cause": file.cause,
@@ -277,6 +277,15 @@ pub(super) fn json(images: &Images) -> Json {
         "nothingToScan": nothing.collect::<Vec<_>>(),
         "otherPlatforms": images.other_platforms,
     })
+}
+
+/// What a binary is called.
+fn kind(of: BinaryKind) -> &'static str {
+    match of {
+        BinaryKind::Elf(_) => "ELF",
+        BinaryKind::Java => "Java",
+        BinaryKind::Packed => "Compressed",
+    }
 }
 
 /// The first entries of a list, and how many there are.
