@@ -706,3 +706,18 @@ fn the_command_line_names_one_image() {
     );
     assert!(Path::new("/proc/self/fd").exists());
 }
+    for (text, want) in [
+        ("90m", Some(5400)),
+        ("1h 30m", Some(5400)),
+        ("0s", None),
+        ("1", None),
+    ] {
+        let parsed = parse(&["nginx", "--pull-timeout", text]);
+        let seconds = parsed.as_ref().ok().and_then(|args| args.pull_timeout);
+        assert_eq!(seconds.map(|time| time.as_secs()), want, "{text}");
+        if let Err(error) = parsed {
+            let want = "must be a duration such as 15s, 5m or 1h";
+            assert!(error.to_string().contains(want), "{error}");
+        }
+    }
+        &["--pull-timeout", "1h"],
