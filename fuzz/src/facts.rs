@@ -10,7 +10,9 @@ use std::io::Cursor;
 pub fn of(path: &[u8], file: &[u8]) -> Vec<Fact> {
     let mut facts = Vec::new();
     super::bounded(|| {
-        content::read(path, &mut Cursor::new(file), &mut |fact| facts.push(fact));
+        content::read(path.into(), &mut Cursor::new(file), &mut |fact| {
+            facts.push(fact)
+        });
     });
     for fact in &facts {
         if let Fact::NotRead { cause, .. } = fact {

@@ -77,7 +77,7 @@ impl Files {
                 "app/site-packages/django-3.2.1.dist-info/METADATA",
                 b"Metadata-Version: 2.1\nName: Django\nVersion: 3.2.1\n",
             ),
-            ("app/tool", &elf()),
+            ("app/tool", &[elf(), vec![1]].concat()),
         ]);
         let amd64 = files.image("amd64", &[base, application.clone()]);
         files.index("image", &[&amd64]);

@@ -5,9 +5,9 @@
 //! Invariant: paths are looked up as a process in the image finds them.
 
 use crate::read::ImageContent;
-use bailiff_oci::tree::{Node, NodeKind, Resolved, View};
+use bailiff_oci::tree::{self, Node, NodeKind, Resolved, View};
 use bailiff_scan::content::Fact;
-use bailiff_scan::inventory::{FileId, Files, Found};
+use bailiff_scan::inventory::{ContentDigest, FileId, Files, Found};
 
 impl Files for ImageContent {
     fn walk(&self, visit: &mut dyn FnMut(&[u8], FileId)) {
@@ -42,11 +42,24 @@ impl Files for ImageContent {
         }
     }
 
+    fn walk_layer(&self, layer: u32, visit: &mut dyn FnMut(&[u8], FileId)) {
+        for (path, file) in self.tree.files_of(layer) {
+            visit(&path, of_tree(file));
+        }
+    }
+
+    fn digest(&self, file: FileId) -> Option<ContentDigest> {
+        self.digests.get(&in_tree(file)).copied()
+    }
+
+    fn digests(&self, visit: &mut dyn FnMut(FileId, &ContentDigest)) {
+        for (file, digest) in &self.digests {
+            visit(of_tree(*file), digest);
+        }
+    }
+
     fn facts(&self, file: FileId) -> &[Fact] {
-        self.facts(bailiff_oci::tree::FileId {
-            layer: file.layer,
-            ordinal: file.ordinal,
-        })
+        self.facts(in_tree(file))
     }
 
     fn layers(&self) -> u32 {
@@ -68,8 +81,19 @@ fn found(view: View<'_>, path: &[u8]) -> Option<Found> {
 }
 
 fn id(node: &Node<'_>) -> FileId {
+    of_tree(node.id)
+}
+
+fn of_tree(file: tree::FileId) -> FileId {
     FileId {
-        layer: node.id.layer,
-        ordinal: node.id.ordinal,
+        layer: file.layer,
+        ordinal: file.ordinal,
+    }
+}
+
+fn in_tree(file: FileId) -> tree::FileId {
+    tree::FileId {
+        layer: file.layer,
+        ordinal: file.ordinal,
     }
 }

@@ -7,6 +7,7 @@
 //! to it, what it said before counts, and what it did not say is reported as not read. Manifests, configurations and the
 //! archives around layers are parsed where the image comes from, before: by `oci::image` and by `cli`.
 
+mod again;
 pub mod child;
 mod digests;
 mod files;

@@ -3,8 +3,9 @@
 //! Here: a process for each layer, and what is made of its answers. Not here: what the process does (`child`), what is
 //! believed of it (`validate`), and where layers come from.
 //! Invariant: what an answer had before it ended counts. Whatever is missing is in the list of what is incomplete, and
-//! no layer keeps another one from being read.
+//! no layer keeps another one from being read. A layer that an image has several times is read once.
 
+use crate::again::Answers;
 use crate::incomplete::{Cause, Incomplete};
 use crate::limits::{Limit, Limits};
 use crate::process::{Ended, Process, Program};
@@ -16,6 +17,7 @@ use crate::wanted::Wanted;
 use bailiff_oci::tree::{FileId, NodeKind, Tree};
 use bailiff_oci::{Algorithm, Digest};
 use bailiff_scan::content::Fact;
+use bailiff_scan::inventory::ContentDigest;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,6 +125,8 @@ pub struct ImageContent {
     /// Bytes of all layers once they are unpacked, as far as they were read to the end.
     pub unpacked: u64,
     facts: BTreeMap<FileId, Vec<Fact>>,
+    /// Digests of files that are compared by content.
+    pub(crate) digests: BTreeMap<FileId, ContentDigest>,
 }
 
 impl ImageContent {
@@ -161,12 +165,14 @@ pub fn read_image(
             sandboxed: Sandboxed::Nothing,
             unpacked: 0,
             facts: BTreeMap::new(),
+            digests: BTreeMap::new(),
         },
         wanted: Wanted::new(sandbox.readers.interest, limits),
         facts: limits.facts,
         fact_bytes: limits.fact_bytes,
         cpu: limits.cpu_of_image(bytes_of(layers)),
         exceeded: Vec::new(),
+        answers: Answers::new(),
         progress,
         layers: u32::try_from(layers.len()).unwrap_or(u32::MAX),
     };
@@ -187,6 +193,8 @@ struct Reading<'a> {
     cpu: Duration,
     /// Limits that are reported already.
     exceeded: Vec<Limit>,
+    /// Those about layers that come again.
+    answers: Answers,
     progress: &'a mut dyn FnMut(Progress),
     layers: u32,
 }
@@ -209,7 +217,7 @@ impl Reading<'_> {
                 content: hash(blob.diff_id.as_ref()),
             };
             self.content.tree.begin_layer();
-            self.layer(number, blob, &spool, &work);
+            self.layer(number, layers, &spool, &work);
             if let Err(cause) = self.content.tree.end_layer() {
                 self.incomplete(Some(number), Cause::CannotApply(cause));
             }
@@ -219,35 +227,86 @@ impl Reading<'_> {
             self.exceeded(Limit::Links);
         }
         for (number, files) in files {
-            let blob = usize::try_from(number).ok().and_then(|n| layers.get(n));
-            if let Some(blob) = blob {
-                self.layer(number, blob, &spool, &Work::Files(files));
-            }
+            self.layer(number, layers, &spool, &Work::Files(files));
         }
     }
 
     /// Has a process read a layer, unless those before it have used up the CPU time of the image.
-    fn layer(&mut self, number: u32, blob: &LayerBlob, spool: &File, work: &Work) {
+    fn layer(&mut self, number: u32, layers: &[LayerBlob], spool: &File, work: &Work) {
+        let (below, rest) = usize::try_from(number)
+            .ok()
+            .and_then(|number| layers.split_at_checked(number))
+            .unwrap_or((layers, &[]));
+        let Some((blob, above)) = rest.split_first() else {
+            return;
+        };
+        let is_same = |other: &LayerBlob| blob.digest.is_some() && other.digest == blob.digest;
+        if below.iter().any(is_same)
+            && let Some(answer) = self.answers.about(blob.digest.as_ref(), work)
+        {
+            return self.again(number, blob, &answer, work);
+        }
         if self.cpu.is_zero() {
             return self.exceeded(Limit::Cpu);
         }
         let before = cpu_of_children();
-        self.in_process(number, blob, spool, work);
+        // Its digest is verified only if all of it is read.
+        let comes_again = match work {
+            Work::All { .. } => above.iter().any(is_same),
+            Work::Files(_) => false,
+        };
+        self.in_process(number, blob, spool, work, comes_again);
         let used = cpu_of_children().saturating_sub(before);
         self.cpu = self.cpu.saturating_sub(used);
     }
 
-    fn in_process(&mut self, number: u32, blob: &LayerBlob, spool: &File, work: &Work) {
+    /// Reads the answer about the same layer again.
+    fn again(&mut self, number: u32, blob: &LayerBlob, answer: &File, work: &Work) {
+        let checker = self.checker(blob, work);
+        let mut answer = Reader::new(BufReader::with_capacity(64 << 10, answer));
+        let cause = match self.answer(number, blob, &mut answer, checker) {
+            (Err(cause), _) => Some(cause),
+            (Ok(()), true) => None,
+            (Ok(()), false) => Some(Cause::Ended(Ended::Unknown)),
+        };
+        if let Some(cause) = cause {
+            self.incomplete(Some(number), cause);
+        }
+    }
+
+    /// Follows an answer about a layer.
+    fn checker<'w>(&self, blob: &LayerBlob, work: &'w Work) -> Checker<'w> {
+        Checker::new(Expected {
+            sandboxed: self.is_sandboxed(),
+            work,
+            size: blob.size,
+            unpacked: self.sandbox.limits.layer.unpacked,
+            entries: self.sandbox.limits.layer.entries,
+        })
+    }
+
+    fn is_sandboxed(&self) -> bool {
+        match self.sandbox.mode {
+            SandboxMode::Required => true,
+            SandboxMode::Off => false,
+        }
+    }
+
+    /// Has a process read a layer. The answer is kept if the layer `comes_again`.
+    fn in_process(
+        &mut self,
+        number: u32,
+        blob: &LayerBlob,
+        spool: &File,
+        work: &Work,
+        comes_again: bool,
+    ) {
         let limits = &self.sandbox.limits;
         let mut ceilings = limits.ceilings(blob.size);
         let left = self.cpu.as_secs().saturating_add(1);
         ceilings.cpu_seconds = ceilings.cpu_seconds.min(left);
-        let sandboxed = match self.sandbox.mode {
-            SandboxMode::Required => true,
-            SandboxMode::Off => false,
-        };
         let request = Request {
-            sandboxed,
+            sandboxed: self.is_sandboxed(),
             ceilings,
             unpacked: limits.layer.unpacked,
             entries: limits.layer.entries,
@@ -260,15 +319,11 @@ impl Reading<'_> {
                 return self.incomplete(Some(number), Cause::CannotStart(error.to_string()));
             }
         };
-        let checker = Checker::new(Expected {
-            sandboxed,
-            work,
-            size: blob.size,
-            unpacked: request.unpacked,
-            entries: request.entries,
-        });
-        let answer = Reader::new(BufReader::with_capacity(64 << 10, answer));
-        let (end, ended) = self.answer(number, blob, answer, checker);
+        let checker = self.checker(blob, work);
+        let incomplete = self.content.incomplete.len();
+        let answer = self.answers.record(answer, comes_again);
+        let mut answer = Reader::new(BufReader::with_capacity(64 << 10, answer));
+        let (end, ended) = self.answer(number, blob, &mut answer, checker);
         let cause = match end {
             // It says nothing more that would be believed.
             Err(cause) => {
@@ -283,6 +338,13 @@ impl Reading<'_> {
         if let Some(cause) = cause {
             self.incomplete(Some(number), cause);
         }
+        // With anything that is not believed, the layer is read again: another place can have another reason.
+        if self.content.incomplete.len() == incomplete
+            && let Some(digest) = &blob.digest
+        {
+            let recorded = answer.into_inner().into_inner();
+            self.answers.keep(digest, work, recorded);
+        }
     }
 
     /// Reads an answer to its end. Returns why the rest of it is not believed, and whether it had an end of its own.
@@ -290,7 +352,7 @@ impl Reading<'_> {
         &mut self,
         number: u32,
         blob: &LayerBlob,
-        mut answer: Reader<impl Read>,
+        answer: &mut Reader<impl Read>,
         mut checker: Checker<'_>,
     ) -> (Result<(), Cause>, bool) {
         let mut refused = false;
@@ -345,6 +407,15 @@ impl Reading<'_> {
                     };
                     self.fact(id, fact, bytes);
                 }
+                Frame::Content { ordinal, digest } => {
+                    let id = FileId {
+                        layer: number,
+                        ordinal,
+                    };
+                    if self.has_room(bytes) {
+                        self.content.digests.entry(id).or_insert(digest);
+                    }
+                }
                 Frame::Done(done) => self.done(number, blob, &done),
                 Frame::NotRead { cause, blob: found } => {
                     let differs = found.is_some_and(|found| self.blob(number, blob, &found));
@@ -387,6 +458,13 @@ impl Reading<'_> {
     }
 
     fn fact(&mut self, id: FileId, fact: Fact, bytes: usize) {
+        if self.has_room(bytes) {
+            self.content.facts.entry(id).or_default().push(fact);
+        }
+    }
+
+    /// Whether there is room for one more fact or digest of this size, which takes it.
+    fn has_room(&mut self, bytes: usize) -> bool {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         match (
             self.facts.checked_sub(1),
@@ -395,11 +473,12 @@ impl Reading<'_> {
             (Some(facts), Some(left)) => {
                 self.facts = facts;
                 self.fact_bytes = left;
-                self.content.facts.entry(id).or_default().push(fact);
+                return true;
             }
             (None, _) => self.exceeded(Limit::Facts),
             (Some(_), None) => self.exceeded(Limit::FactBytes),
         }
+        false
     }
 
     fn sandboxed(&mut self, landlock: Landlock) {

@@ -8,7 +8,9 @@ use crate::digests::{Hashed, Hasher};
 use crate::report::{Done, Frame, NotRead, Request, Work, Writer};
 use crate::spool::{Spool, Store};
 use bailiff_oci::layer::{EntryKind, Layer, Limits};
-use bailiff_scan::content::{self, Content, Fact, HEAD, Interest};
+use bailiff_scan::content::{self, Content, Fact, HEAD, Interest, ReadAs};
+use bailiff_scan::inventory::ContentDigest;
+use sha2::{Digest as _, Sha256};
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,14 +19,19 @@ use std::rc::Rc;
 /// Bytes of the blob between two reports of progress.
 const PROGRESS: u64 = 8 << 20;
 
-/// Adds what the file at a path says.
-pub type FactReader = fn(&[u8], &mut dyn Content, &mut dyn FnMut(Fact));
+/// How a file is read, given its size and its first bytes.
+pub type Interested = fn(ReadAs<'_>, u64, &[u8]) -> Interest;
+/// Adds what a file says.
+pub type FactReader = fn(ReadAs<'_>, &mut dyn Content, &mut dyn FnMut(Fact));
+
+/// The bits of a mode that let somebody execute a file.
+const EXECUTABLE: u32 = 0o111;
 
 /// What reads files.
 #[derive(Clone, Copy, Debug)]
 pub struct Readers {
-    /// How a file is read: its path, its size and its first bytes.
-    pub interest: fn(&[u8], u64, &[u8]) -> Interest,
+    /// How a file is read.
+    pub interest: Interested,
     /// Adds what a file says.
     pub read: FactReader,
 }
@@ -132,8 +139,9 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
             }
             let mut content = layer.content();
             let (head, content) = head(&mut content);
-            let interest = (self.readers.interest)(&entry.path, entry.size, &head);
-            let (path, size) = (entry.path.clone(), entry.size);
+            let (path, size, mode) = (entry.path.clone(), entry.size, entry.mode);
+            let of = read_as(&path, mode);
+            let interest = (self.readers.interest)(of, size, &head);
             let read = interest != Interest::None;
             self.answer.write(&Frame::Entry { entry, read })?;
             if read {
@@ -141,7 +149,7 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
                 if let Err(error) = self.keep(size, interest, &mut file) {
                     return Ok(Some(not_written(&error)));
                 }
-                self.facts(ordinal, &path, size, interest)?;
+                self.facts(ordinal, of, size, interest)?;
             }
         }
         Ok(None)
@@ -176,8 +184,9 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
                 return Ok(Some(not_written(&error)));
             }
             for (_, path) in names {
-                let interest = (self.readers.interest)(path, entry.size, &head);
-                self.facts(ordinal, path, entry.size, interest)?;
+                let of = read_as(path, entry.mode);
+                let interest = (self.readers.interest)(of, entry.size, &head);
+                self.facts(ordinal, of, entry.size, interest)?;
             }
         }
         Ok(None)
@@ -201,11 +210,11 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
         }
     }
 
-    /// Writes what the kept file says if it is read as the file at this path.
+    /// Writes what the kept file says if it is read as this one, and its digest if others are compared with it.
     fn facts(
         &mut self,
         ordinal: u32,
-        path: &[u8],
+        of: ReadAs<'_>,
         size: u64,
         interest: Interest,
     ) -> io::Result<()> {
@@ -217,16 +226,20 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
         let room = self.room(interest);
         let mut failure = None;
         let mut too_large = false;
+        let mut is_compared = false;
         let answer = &mut *self.answer;
         // One by one: what a file said counts, even if the rest of it brings the process down.
-        let mut write = |fact| match answer.write(&Frame::Fact { ordinal, fact }) {
-            Ok(true) => {
-                if let Err(error) = answer.flush() {
-                    failure = Some(error);
+        let mut write = |fact: Fact| {
+            is_compared |= fact.is_compared();
+            match answer.write(&Frame::Fact { ordinal, fact }) {
+                Ok(true) => {
+                    if let Err(error) = answer.flush() {
+                        failure = Some(error);
+                    }
                 }
+                Ok(false) => too_large = true,
+                Err(error) => failure = Some(error),
             }
-            Ok(false) => too_large = true,
-            Err(error) => failure = Some(error),
         };
         if size > self.spool_limit {
             // Its first bytes are read nevertheless: what they say counts.
@@ -238,7 +251,7 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
         self.spool.begin(room);
         let (spool, readers) = (&mut self.spool, self.readers);
         let read = catch_unwind(AssertUnwindSafe(|| {
-            (readers.read)(path, spool, &mut write);
+            (readers.read)(of, spool, &mut write);
         }));
         if read.is_err() {
             write(not_read("its reader failed".to_owned()));
@@ -248,10 +261,32 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
             let fact = not_read(cause);
             answer.write(&Frame::Fact { ordinal, fact })?;
         }
-        match failure {
-            Some(error) => Err(error),
-            None => Ok(()),
+        if let Some(error) = failure {
+            return Err(error);
         }
+        if is_compared && let Some(digest) = self.digest(size) {
+            self.answer.write(&Frame::Content { ordinal, digest })?;
+        }
+        Ok(())
+    }
+
+    /// The digest of the kept file. None if not all of it is kept, or it cannot be read.
+    fn digest(&mut self, size: u64) -> Option<ContentDigest> {
+        if !self.spool.is_whole(size) {
+            return None;
+        }
+        self.spool.begin(size);
+        let mut digest = Sha256::new();
+        self.spool.each(|bytes| digest.update(bytes)).ok()?;
+        Some(digest.finalize().into())
+    }
+}
+
+/// As what the file of an entry with this mode is read.
+fn read_as(path: &[u8], mode: u32) -> ReadAs<'_> {
+    ReadAs {
+        path,
+        is_executable: mode & EXECUTABLE != 0,
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::sandbox::{Landlock, SandboxError};
 use bailiff_oci::layer::{CannotUnpack, Entry};
 use bailiff_scan::content::Fact;
+use bailiff_scan::inventory::ContentDigest;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 
@@ -78,6 +79,13 @@ pub enum Frame {
         ordinal: u32,
         /// What it says.
         fact: Fact,
+    },
+    /// The digest of a file that says what is compared by content, of which all was read.
+    Content {
+        /// The number of the entry.
+        ordinal: u32,
+        /// Its SHA-256.
+        digest: ContentDigest,
     },
     /// The last one: the layer is read to its end.
     Done(Done),
@@ -189,6 +197,11 @@ impl<R: Read> Reader<R> {
         }
     }
 
+    /// What the answer is read from. What was read of it in advance is lost.
+    pub(crate) fn into_inner(self) -> R {
+        self.from
+    }
+
     /// The next frame with its bytes; none at the end of the answer.
     ///
     /// # Errors
@@ -254,6 +267,10 @@ mod tests {
                 read: true,
             },
             Frame::Fact { ordinal: 0, fact },
+            Frame::Content {
+                ordinal: 0,
+                digest: [3; 32],
+            },
             Frame::Progress(5),
             Frame::Entry {
                 entry: entry(b"b", EntryKind::Symlink(b"/usr/bin/a".to_vec())),
@@ -299,14 +316,14 @@ mod tests {
     #[test]
     fn an_answer_is_accepted_and_every_cut_of_it_as_far_as_it_goes() {
         let bytes = answer();
-        assert_eq!(accepted(&bytes), (6, true));
+        assert_eq!(accepted(&bytes), (7, true));
         let mut before = 0;
         for end in 0..bytes.len() {
             let (count, ended) = accepted(bytes.get(..end).unwrap());
-            assert!(!ended && count >= before && count < 6, "{end}");
+            assert!(!ended && count >= before && count < 7, "{end}");
             before = count;
         }
-        assert_eq!(before, 5);
+        assert_eq!(before, 6);
     }
 
     #[test]
@@ -318,7 +335,7 @@ mod tests {
                 let mut changed = bytes.clone();
                 *changed.get_mut(position).unwrap() = value;
                 let (count, ended) = accepted(&changed);
-                assert!(ended == (count == 6), "{position} {value}");
+                assert!(ended == (count == 7), "{position} {value}");
                 whole += usize::from(ended);
             }
         }

@@ -96,6 +96,27 @@ impl<S: Store> Spool<S> {
         self.length = self.filled.min(limit);
     }
 
+    /// Whether all of a file of this size is here.
+    pub(crate) fn is_whole(&self, size: u64) -> bool {
+        self.filled == size
+    }
+
+    /// Shows the bytes from the position on where they lie.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) fn each(&mut self, mut show: impl FnMut(&[u8])) -> io::Result<()> {
+        loop {
+            let bytes = self.ahead()?;
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            show(bytes);
+            let count = length(bytes);
+            self.position = self.position.saturating_add(count);
+        }
+    }
+
     /// The bytes in memory from the position on. Reads the window around the position if it is not there.
     fn ahead(&mut self) -> io::Result<&[u8]> {
         if self.position >= self.length {
@@ -189,6 +210,15 @@ mod tests {
             let mut read = Vec::new();
             spool.read_to_end(&mut read).unwrap();
             assert!(read == file, "{size}");
+            spool.seek(SeekFrom::Start(0)).unwrap();
+            let mut shown = Vec::new();
+            spool.each(|bytes| shown.extend_from_slice(bytes)).unwrap();
+            assert!(shown == file, "{size}");
+            let whole = u64::try_from(size).unwrap();
+            assert!(
+                spool.is_whole(whole) && !spool.is_whole(whole + 1),
+                "{size}"
+            );
             for position in [
                 0,
                 size / 3,

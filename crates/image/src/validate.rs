@@ -43,7 +43,7 @@ pub enum Invalid {
     /// There are more entries than a layer can have.
     #[error("it has too many entries")]
     Entries,
-    /// A fact is about another file than the one that is read.
+    /// A fact or a digest is about another file than the one that is read.
     #[error("a fact belongs to no file that is read")]
     Fact,
     /// A fact has a name or a version that no reader keeps.
@@ -159,6 +159,7 @@ impl<'a> Checker<'a> {
                     Err(Invalid::FactContent)
                 }
             }
+            Frame::Content { ordinal, digest: _ } => self.fact(*ordinal),
             Frame::Done(done) => {
                 self.state = State::Ended;
                 self.done(done)

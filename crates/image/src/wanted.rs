@@ -6,6 +6,7 @@
 //! path is. What links take of memory and time is bounded, and exceeding the bound is reported.
 
 use crate::limits::Limits;
+use crate::reading::Interested;
 use bailiff_oci::layer::{Entry, EntryKind};
 use bailiff_oci::tree::{FileId, Node, NodeKind, Resolved, Tree, View};
 use bailiff_scan::content::{Interest, LINK_DEPTH, PLACES, gives_meaning};
@@ -16,9 +17,6 @@ type Name = (u32, Vec<u8>);
 
 /// Files, each with the path as which it has to be read.
 type Found = BTreeSet<(FileId, Vec<u8>)>;
-
-/// How the file at a path is read: [`bailiff_scan::content::interest`].
-pub(crate) type Interested = fn(&[u8], u64, &[u8]) -> Interest;
 
 /// What entries say about names of files.
 pub(crate) struct Wanted {
@@ -92,7 +90,7 @@ impl Wanted {
 
     /// Whether a file at this path is read.
     fn is_read(&self, path: &[u8]) -> bool {
-        (self.interest)(path, 1, &[]) != Interest::None
+        (self.interest)(path.into(), 1, &[]) != Interest::None
     }
 
     /// The files of each layer that are still to be read, with the paths as which they are, in the order of entries.

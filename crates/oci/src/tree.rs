@@ -16,7 +16,7 @@ pub use view::View;
 
 use crate::layer::{CannotUnpack, Entry, Limits};
 use links::Lookups;
-use nodes::Nodes;
+use nodes::{Kind, Nodes};
 use serde::{Deserialize, Serialize};
 
 /// What brought the content of a file: for a hard link, the entry of its target.
@@ -138,6 +138,23 @@ impl Tree {
     #[must_use]
     pub fn is_linked(&self) -> bool {
         self.is_linked
+    }
+
+    /// The files with content of a layer, whatever later layers show instead of them, each with its path. There are none if
+    /// there is no such layer.
+    pub fn files_of(&self, layer: u32) -> impl Iterator<Item = (Vec<u8>, FileId)> + '_ {
+        let layer = usize::try_from(layer).unwrap_or(usize::MAX);
+        let mut pending: Vec<_> = self.nodes.roots().get(layer).copied().into_iter().collect();
+        std::iter::from_fn(move || {
+            loop {
+                let number = pending.pop()?;
+                match self.nodes.get(number).kind {
+                    Kind::Directory => pending.extend(self.nodes.children(number)),
+                    Kind::File => return Some((self.nodes.path(number), self.nodes.id(number))),
+                    Kind::Absent | Kind::Symlink | Kind::Other | Kind::Whiteout => {}
+                }
+            }
+        })
     }
 
     /// The tree of all layers.

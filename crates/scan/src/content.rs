@@ -11,6 +11,7 @@ pub mod elf;
 pub mod go;
 pub mod java;
 pub mod npm;
+pub mod packed;
 pub mod paths;
 pub mod python;
 mod records;
@@ -41,6 +42,25 @@ pub enum Interest {
     Whole(usize),
     /// It is read with seeking.
     Seek,
+}
+
+/// As what a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadAs<'a> {
+    /// Its path, or that of a link to it, relative to the root of the image.
+    pub path: &'a [u8],
+    /// Whether its mode lets anyone execute it. False if that is unknown.
+    pub is_executable: bool,
+}
+
+impl<'a> From<&'a [u8]> for ReadAs<'a> {
+    /// A file that nobody can execute.
+    fn from(path: &'a [u8]) -> Self {
+        Self {
+            path,
+            is_executable: false,
+        }
+    }
 }
 
 /// A file that can be read at any position.
@@ -79,6 +99,50 @@ pub enum Fact {
     Npm(npm::Package),
     /// It is an archive of Java, or has one. Each one has this fact, also if nothing identifies an artifact in it.
     Java(java::Archive),
+    /// It is compressed, and has a program in it that is not read, or can have one.
+    Packed(packed::Packed),
+}
+
+impl Fact {
+    /// Whether a file that says it is a binary: a program, or what has one in it. Each one needs a package.
+    #[must_use]
+    pub fn is_of_binary(&self) -> bool {
+        match self {
+            Self::Elf(_) | Self::Java(_) | Self::Packed(_) => true,
+            Self::NotRead { .. }
+            | Self::Dpkg(_)
+            | Self::DpkgFiles(_)
+            | Self::DpkgDiversion(_)
+            | Self::Apk(_)
+            | Self::Release(_)
+            | Self::Go(_)
+            | Self::Rust(_)
+            | Self::Python(_)
+            | Self::Npm(_) => false,
+        }
+    }
+
+    /// Whether a file that says it names packages of a language.
+    #[must_use]
+    pub fn is_of_language(&self) -> bool {
+        match self {
+            Self::Go(_) | Self::Rust(_) | Self::Python(_) | Self::Npm(_) | Self::Java(_) => true,
+            Self::NotRead { .. }
+            | Self::Dpkg(_)
+            | Self::DpkgFiles(_)
+            | Self::DpkgDiversion(_)
+            | Self::Apk(_)
+            | Self::Release(_)
+            | Self::Elf(_)
+            | Self::Packed(_) => false,
+        }
+    }
+
+    /// Whether a file that says it is compared with others by its content: it is a binary, or a package of a language.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        self.is_of_binary() || self.is_of_language()
+    }
 }
 
 /// Bytes at the begin of a file that [`interest`] looks at.
@@ -88,63 +152,67 @@ type ReadFacts = fn(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMu
 
 /// A kind of files.
 struct Reader {
-    interest: fn(path: &[u8], size: u64, head: &[u8]) -> Interest,
+    interest: fn(of: ReadAs<'_>, size: u64, head: &[u8]) -> Interest,
     read: ReadFacts,
 }
 
-const READERS: [Reader; 7] = [
+const READERS: [Reader; 8] = [
     Reader {
-        interest: dpkg::interest,
+        interest: |of, size, head| dpkg::interest(of.path, size, head),
         read: dpkg::read,
     },
     Reader {
-        interest: apk::interest,
+        interest: |of, size, head| apk::interest(of.path, size, head),
         read: apk::read,
     },
     Reader {
-        interest: release::interest,
+        interest: |of, size, head| release::interest(of.path, size, head),
         read: release::read,
     },
     Reader {
-        interest: elf::interest,
+        interest: |of, size, head| elf::interest(of.path, size, head),
         read: elf::read,
     },
     Reader {
-        interest: python::interest,
+        interest: |of, size, head| python::interest(of.path, size, head),
         read: python::read,
     },
     Reader {
-        interest: npm::interest,
+        interest: |of, size, head| npm::interest(of.path, size, head),
         read: npm::read,
     },
     Reader {
         interest: java::interest,
         read: java::read,
     },
+    Reader {
+        interest: packed::interest,
+        read: packed::read,
+    },
 ];
 
-/// How the file at this path is read. The path is relative to the root of the image; `head` has the first [`HEAD`]
-/// bytes, or all of them. A database that is a symbolic link is read under the path of the link ([`PLACES`]).
+/// How a file is read; `head` has its first [`HEAD`] bytes, or all of them. A database that is a symbolic link is read
+/// under the path of the link ([`PLACES`]).
 #[must_use]
-pub fn interest(path: &[u8], size: u64, head: &[u8]) -> Interest {
+pub fn interest(of: ReadAs<'_>, size: u64, head: &[u8]) -> Interest {
     let interests = READERS
         .iter()
-        .map(|reader| (reader.interest)(path, size, head));
+        .map(|reader| (reader.interest)(of, size, head));
     interests.max().unwrap_or(Interest::None)
 }
 
 /// Adds what a file says. A file that is of several kinds is read as each of them: none hides another.
-pub fn read(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut(Fact)) {
+pub fn read(of: ReadAs<'_>, content: &mut dyn Content, facts: &mut dyn FnMut(Fact)) {
     let (size, head) = match start(content) {
         Ok(start) => start,
         Err(error) => return facts(not_read("file", error.to_string())),
     };
     for reader in &READERS {
-        if (reader.interest)(path, size, &head) == Interest::None {
+        if (reader.interest)(of, size, &head) == Interest::None {
             continue;
         }
         match content.rewind() {
-            Ok(()) => (reader.read)(path, content, facts),
+            Ok(()) => (reader.read)(of.path, content, facts),
             Err(error) => facts(not_read("file", error.to_string())),
         }
     }
@@ -247,7 +315,7 @@ mod tests {
     #[test]
     fn a_file_of_several_kinds_is_read_as_each_of_them() {
         let mut facts = Vec::new();
-        let path = b"var/lib/dpkg/status";
+        let path = b"var/lib/dpkg/status".as_slice().into();
         let text = "\x7fELF\n\nPackage: a\nVersion: 1\n";
         assert_eq!(interest(path, 30, text.as_bytes()), Interest::Seek);
         read(path, &mut Cursor::new(text), &mut |fact| facts.push(fact));
@@ -269,7 +337,11 @@ mod tests {
             }
         }
         let mut facts = Vec::new();
-        read(b"etc/os-release", &mut Faulty, &mut |fact| facts.push(fact));
+        read(
+            b"etc/os-release".as_slice().into(),
+            &mut Faulty,
+            &mut |fact| facts.push(fact),
+        );
         assert_eq!(facts, [not_read("file", "fault")]);
     }
 }

@@ -5,6 +5,7 @@
 //! Invariant: pure. What is missing, forged or not read removes no package: a package counts if any file names it, and
 //! what no file explains is listed.
 
+mod copies;
 mod coverage;
 mod databases;
 mod distribution;
@@ -19,7 +20,7 @@ pub use coverage::{
     BinaryKind, Coverage, LIST_LIMIT, List, NotCovered, NotRead, Removed, Unidentified,
 };
 pub use distribution::{Database, Statement};
-pub use files::{FileId, Files, Found};
+pub use files::{ContentDigest, FileId, Files, Found};
 pub(crate) use owners::is_of_upstream;
 pub use owners::settle;
 
@@ -115,7 +116,7 @@ struct Seen {
     databases: Vec<(Vec<u8>, FileId)>,
     /// Lists of files of packages of dpkg, and diversions.
     lists: Vec<(Vec<u8>, FileId)>,
-    /// Executables, shared objects and archives of Java.
+    /// Executables, shared objects, archives of Java, and compressed files that have a program.
     binaries: Vec<(Vec<u8>, FileId)>,
     /// The binaries, under each of their paths.
     paths_of_binaries: Vec<(Vec<u8>, FileId)>,
@@ -140,12 +141,7 @@ impl Seen {
             }
             let has = |is: fn(&Fact) -> bool| facts.iter().any(is);
             let entry = || (path.to_vec(), id);
-            if has(|fact| {
-                matches!(
-                    fact,
-                    Fact::Go(_) | Fact::Rust(_) | Fact::Python(_) | Fact::Npm(_) | Fact::Java(_)
-                )
-            }) {
+            if has(Fact::is_of_language) {
                 let count = languages.entry(id).or_default();
                 *count = count.saturating_add(1);
                 match *count {
@@ -154,7 +150,7 @@ impl Seen {
                     _ => {}
                 }
             }
-            let is_binary = has(|fact| matches!(fact, Fact::Elf(_) | Fact::Java(_)));
+            let is_binary = has(Fact::is_of_binary);
             if is_binary {
                 seen.paths_of_binaries.push(entry());
             }

@@ -57,14 +57,14 @@ fn found(part: &str) -> Vec<String> {
             .read_to_end(&mut head)
             .unwrap();
         let mut add = |fact| found.push(format!("{inside}: {}", shown(fact)));
-        match content::interest(inside.as_bytes(), size, &head) {
+        match content::interest(inside.as_bytes().into(), size, &head) {
             Interest::None => {}
             Interest::Whole(limit) => {
                 let bytes = fs::read(&path).unwrap();
                 assert!(bytes.len() <= limit);
-                content::read(inside.as_bytes(), &mut Cursor::new(bytes), &mut add);
+                content::read(inside.as_bytes().into(), &mut Cursor::new(bytes), &mut add);
             }
-            Interest::Seek => content::read(inside.as_bytes(), &mut file, &mut add),
+            Interest::Seek => content::read(inside.as_bytes().into(), &mut file, &mut add),
         }
     }
     found

@@ -34,7 +34,7 @@ fn run(program: &str, arguments: &[&str]) -> String {
 
 fn facts(file: &Path) -> Vec<Fact> {
     let bytes = fs::read(file).unwrap();
-    let path = b"usr/bin/renamed";
+    let path = b"usr/bin/renamed".as_slice().into();
     let interest = content::interest(path, bytes.len() as u64, &bytes[..content::HEAD]);
     assert_eq!(interest, Interest::Seek);
     let mut facts = Vec::new();

@@ -52,11 +52,13 @@ fn build(folder: &Path, name: &str, control: &str, files: &[&str]) -> PathBuf {
 fn facts(root: &Path, path: &str) -> Vec<Fact> {
     let bytes = fs::read(root.join(path)).unwrap();
     let head = &bytes[..bytes.len().min(content::HEAD)];
-    let interest = content::interest(path.as_bytes(), bytes.len() as u64, head);
+    let interest = content::interest(path.as_bytes().into(), bytes.len() as u64, head);
     let mut facts = Vec::new();
     if interest != Interest::None {
         let mut content = std::io::Cursor::new(&bytes);
-        content::read(path.as_bytes(), &mut content, &mut |fact| facts.push(fact));
+        content::read(path.as_bytes().into(), &mut content, &mut |fact| {
+            facts.push(fact)
+        });
     }
     facts
 }

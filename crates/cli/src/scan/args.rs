@@ -44,7 +44,7 @@ pub struct ScanArgs {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["platform", "plain_http", "registries", "no_sandbox"]
+        conflicts_with_all = ["platform", "plain_http", "registries", "pull_timeout", "no_sandbox"]
     )]
     pub packages: Option<PathBuf>,
     /// Read layers without a sandbox. Use it for images that you trust, where the kernel or another

@@ -19,7 +19,7 @@ use bailiff_image::report::{Done, Frame, Writer};
 use bailiff_image::sandbox::{self, SandboxError};
 use bailiff_oci::layer::{Entry, EntryKind};
 use bailiff_scan::content::rust::Crate;
-use bailiff_scan::content::{Content, Fact, Interest};
+use bailiff_scan::content::{Content, Fact, Interest, ReadAs};
 use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::kill;
@@ -66,7 +66,8 @@ fn deny(feature: &str) {
 
 /// Files in the directory `attack` are read, those that end in `.fact` or `.long`, those that end in `.seek`, and those
 /// that are at the path of a database of dpkg.
-fn interest(path: &[u8], _size: u64, _head: &[u8]) -> Interest {
+fn interest(of: ReadAs<'_>, _size: u64, _head: &[u8]) -> Interest {
+    let path = of.path;
     if path.starts_with(b"attack/") || path.ends_with(b".fact") || path.ends_with(b".many") {
         Interest::Whole(1 << 20)
     } else if path == b"var/lib/dpkg/status" || path.starts_with(b"var/lib/dpkg/status.d/") {
@@ -85,8 +86,8 @@ fn say(what: &str, cause: impl Into<String>) -> Fact {
     }
 }
 
-fn read(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut(Fact)) {
-    let name = String::from_utf8_lossy(path).into_owned();
+fn read(of: ReadAs<'_>, content: &mut dyn Content, facts: &mut dyn FnMut(Fact)) {
+    let name = String::from_utf8_lossy(of.path).into_owned();
     if let Some(attack) = name.strip_prefix("attack/") {
         facts(say("attack", "begins"));
         facts(say("attack", perform(attack)));
@@ -273,6 +274,15 @@ fn lies(lie: &str) -> io::Result<()> {
         "fact-before" => vec![started, fact(0)],
         "fact-of-other" => vec![started, file("a"), file("b"), fact(0)],
         "fact-of-later" => vec![started, file("a"), fact(1)],
+        "digest-of-other" => vec![
+            started,
+            file("a"),
+            file("b"),
+            Frame::Content {
+                ordinal: 0,
+                digest: [0; 32],
+            },
+        ],
         "fact-content" => vec![
             started,
             file("a"),

@@ -229,6 +229,93 @@ fn a_stripped_jar_is_listed() {
 }
 
 #[test]
+fn bytes_that_a_package_installed_have_it_in_each_layer() {
+    let list = b"/usr/lib/libssl.so.3\n/usr/lib/libssl.so\n";
+    let both = || {
+        Archive::new()
+            .file("etc/os-release", b"ID=debian\nVERSION_ID=\"12\"\n")
+            .file("var/lib/dpkg/info/libssl3:amd64.list", list)
+            .file(LIBRARY, &elf(b"libssl"))
+            .hard_link("usr/lib/libssl.so", LIBRARY)
+            .file(STATUS, stanzas(&[SSL]).as_bytes())
+    };
+    let ssl = "Debian:12 libssl3 3.0.9-1 at var/lib/dpkg/status from 0";
+    let same = || Archive::new().file(LIBRARY, &elf(b"libssl"));
+    for (above, gaps) in [
+        (same(), &[][..]),
+        (
+            Archive::new().file("usr/lib/libssl.so", &elf(b"libssl")),
+            &[],
+        ),
+        (Archive::new().file("opt/a", &elf(b"libssl")), &[]),
+        (
+            Archive::new().file(LIBRARY, &elf(b"libssL")),
+            &["unidentified usr/lib/libssl.so.3"],
+        ),
+    ] {
+        let expected: Vec<&str> = std::iter::once(ssl).chain(gaps.iter().copied()).collect();
+        assert_eq!(found(vec![both(), above]), expected);
+    }
+    // An upgrade, and the old library above it.
+    let upgrade = Archive::new()
+        .file(STATUS, stanzas(&[("libssl3", "3.0.9-2")]).as_bytes())
+        .file(LIBRARY, &elf(b"new"))
+        .delete("usr/lib/libssl.so");
+    assert_eq!(
+        found(vec![both(), upgrade, same()]),
+        [
+            "Debian:12 libssl3 3.0.9-2 at var/lib/dpkg/status from 1",
+            SSL_REMOVED,
+            "removed libssl3 after 0",
+        ]
+    );
+}
+
+#[test]
+fn a_library_that_is_larger_than_the_memory_for_it_has_its_package() {
+    let data = vec![7; 5 << 20];
+    let base = debian().file(LIBRARY, &elf(&data));
+    let above = Archive::new().file(LIBRARY, &elf(&data));
+    assert_eq!(found(vec![base, above]), FOUND);
+}
+
+#[test]
+fn a_program_in_a_compressed_file_is_listed() {
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let with_pom = jar(&[(
+        "META-INF/maven/a/b/pom.properties",
+        b"version=1.0\ngroupId=a\nartifactId=b\n",
+    )]);
+    let after = |start: &[u8]| [start, &with_pom].concat();
+    let xz = b"\xfd7zXZ\0";
+    let archive = Archive::of(&[
+        ("srv/tool.gz", &gzip(&go())),
+        ("srv/tools.zip", &jar(&[("tool", &go())])),
+        ("usr/local/bin/tool.xz", xz),
+        ("usr/share/doc/a.gz", &gzip(b"text")),
+        ("usr/share/doc/a.xz", xz),
+        ("usr/share/doc/a.zip", &jar(&[("a", b"text")])),
+    ])
+    .executable("srv/run", &after(b"a start that is no script\n"))
+    .file("srv/not-run", &after(b"a start that is no script\n"))
+    .executable("srv/tool.zst", b"\x28\xb5\x2f\xfd");
+    assert_eq!(
+        found(vec![archive]),
+        [
+            "Maven a:b 1.0 at srv/run from 0",
+            "unidentified srv/tool.gz",
+            "unidentified srv/tool.zst",
+            "unidentified srv/tools.zip",
+            "unidentified usr/local/bin/tool.xz",
+        ]
+    );
+}
+
+#[test]
 fn a_database_is_found_through_symbolic_links() {
     let all = stanzas(&[BASE, SSL]);
     let at = |path: &str| FOUND.map(|line| line.replace(STATUS, path));

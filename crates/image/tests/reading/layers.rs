@@ -47,6 +47,61 @@ fn each_compression_has_the_same_facts_and_digests() {
 }
 
 #[test]
+fn a_layer_that_an_image_has_several_times_is_read_once() {
+    let bytes = Archive::of(&[("a.fact", b"lower"), ("b.fact", b"kept")]).bytes();
+    let between = Archive::of(&[("a.fact", b"upper"), (".wh.b.fact", b"")]).layer();
+    // The blob of the second one is not looked at.
+    let again = || LayerBlob {
+        file: file(b"something else"),
+        ..blob(&bytes)
+    };
+    let content = read(&[blob(&bytes), between, again()], &confined());
+    assert_eq!(incomplete(&content), Vec::<String>::new());
+    let expected = pairs(&[("a.fact", "lower"), ("b.fact", "kept")]);
+    assert_eq!(facts(&content), expected);
+    assert!(content.files(3).all(|(_, id, _)| id.layer == 2));
+    // What the configuration says about each of them is compared.
+    let other = LayerBlob {
+        diff_id: Some(digest(b"other")),
+        ..again()
+    };
+    let content = read(&[blob(&bytes), other], &confined());
+    let found = digest(&bytes);
+    assert_eq!(
+        incomplete(&content),
+        [format!(
+            "layer 2: the unpacked layer has the digest {found}, and not the one in the image's configuration"
+        )]
+    );
+}
+
+#[test]
+fn a_layer_that_could_not_be_read_is_read_again() {
+    let bytes = Archive::of(&[("a.fact", b"one")]).bytes();
+    let damaged = || LayerBlob {
+        file: file(b"something else"),
+        ..blob(&bytes)
+    };
+    let content = read(&[damaged(), blob(&bytes), damaged()], &confined());
+    assert_eq!(facts(&content), pairs(&[("a.fact", "one")]));
+    let of = digest(b"something else");
+    assert_eq!(
+        incomplete(&content),
+        [format!(
+            "layer 1: the layer has the digest {of}, and not the one in the manifest; pull the image again"
+        )]
+    );
+    // Without a digest, nothing says that two layers are the same.
+    let unnamed = |text: &[u8]| LayerBlob {
+        digest: None,
+        diff_id: None,
+        ..Archive::of(&[("a.fact", text)]).layer()
+    };
+    let content = read(&[unnamed(b"one"), unnamed(b"two")], &confined());
+    assert_eq!(facts(&content), pairs(&[("a.fact", "two")]));
+}
+
+#[test]
 fn facts_belong_to_the_file_of_their_layer() {
     let layers = [
         Archive::of(&[("a.fact", b"lower"), ("b.fact", b"kept")]).layer(),

@@ -35,6 +35,7 @@ fn nothing_of_an_answer_counts_from_its_first_impossible_part_on() {
         ("fact-before", Invalid::Fact),
         ("fact-of-other", Invalid::Fact),
         ("fact-of-later", Invalid::Fact),
+        ("digest-of-other", Invalid::Fact),
         ("fact-content", Invalid::FactContent),
         ("no-digest", Invalid::Digest),
         ("long-digest", Invalid::Digest),

@@ -21,7 +21,7 @@ use bailiff_image::{
     ImageContent, LayerBlob, Limits, Program, Sandbox, SandboxMode, child, read_image,
 };
 use bailiff_oci::Digest;
-use bailiff_scan::content::{Fact, Interest};
+use bailiff_scan::content::{Fact, Interest, ReadAs};
 use bailiff_scan::inventory::inventory;
 use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
@@ -37,7 +37,8 @@ fn program(arguments: &[&str]) -> Program {
 }
 
 /// What the readers of the program of `tests/child` know by its path, as far as links are followed.
-fn interest(path: &[u8], _size: u64, _head: &[u8]) -> Interest {
+fn interest(of: ReadAs<'_>, _size: u64, _head: &[u8]) -> Interest {
+    let path = of.path;
     let known = path.ends_with(b".fact")
         || path == b"var/lib/dpkg/status"
         || path.starts_with(b"var/lib/dpkg/status.d/");
@@ -95,6 +96,14 @@ impl Archive {
     fn file(mut self, path: &str, content: &[u8]) -> Self {
         let size = u64::try_from(content.len()).unwrap();
         let mut header = Self::header(tar::EntryType::Regular, size);
+        self.0.append_data(&mut header, path, content).unwrap();
+        self
+    }
+
+    fn executable(mut self, path: &str, content: &[u8]) -> Self {
+        let size = u64::try_from(content.len()).unwrap();
+        let mut header = Self::header(tar::EntryType::Regular, size);
+        header.set_mode(0o755);
         self.0.append_data(&mut header, path, content).unwrap();
         self
     }

@@ -130,6 +130,36 @@ fn a_path_has_the_entry_that_brought_its_content() {
 }
 
 #[test]
+fn a_layer_has_its_files_whatever_others_show() {
+    let tree = tree(&[
+        &[
+            file("d/a"),
+            hard_link("d/b", "d/a"),
+            file("d/gone/f"),
+            file("d/gone"),
+            symlink("s", "d/a"),
+        ],
+        &[
+            file("d/a"),
+            entry("d/b", EntryKind::Whiteout),
+            entry("p", EntryKind::Other),
+        ],
+    ]);
+    let of = |layer| {
+        let files = tree.files_of(layer);
+        let mut files: Vec<_> = files
+            .map(|(path, id)| format!("{} {}:{}", path.escape_ascii(), id.layer, id.ordinal))
+            .collect();
+        files.sort();
+        files
+    };
+    // The directory was replaced, and what was in it is gone with it.
+    assert_eq!(of(0), ["d/a 0:0", "d/b 0:0", "d/gone 0:3"]);
+    assert_eq!(of(1), ["d/a 1:0"]);
+    assert_eq!(of(2), [""; 0]);
+}
+
+#[test]
 fn faults_have_messages_and_the_layer_goes_on() {
     let mut tree = Tree::new(&Limits::default());
     tree.apply(0, &file("lower")).unwrap();

@@ -10,8 +10,8 @@ use std::time::Duration;
 /// Times that no test reaches.
 const PATIENT: PullLimits = PullLimits {
     silence: Duration::from_mins(5),
-    at_least: Duration::from_mins(5),
-    slowest: 1,
+    window: Duration::from_mins(5),
+    least: 1,
 };
 
 async fn manifest(
@@ -54,7 +54,9 @@ fn what<T: std::fmt::Debug>(pulled: Result<T, PullError>) -> String {
         PullError::Missing(missing) => format!("{missing:?}"),
         PullError::Failed(failure) => failure.to_string(),
         PullError::Keep(error) => format!("Keep: {error}"),
-        error @ (PullError::NoBlob | PullError::Size { .. }) => error.to_string(),
+        error @ (PullError::NoBlob | PullError::Size { .. } | PullError::TooSlow { .. }) => {
+            error.to_string()
+        }
     }
 }
 
@@ -211,22 +213,63 @@ async fn a_blob_does_not_take_longer_than_its_size_allows() {
         vec![Act::Send(start), Act::Hang]
     })
     .await;
-    for limits in [
-        PullLimits {
-            silence: super::SHORT,
-            ..PATIENT
-        },
-        // However often a byte comes, the whole has a limit.
-        PullLimits {
-            at_least: super::SHORT,
-            slowest: u64::MAX,
-            ..PATIENT
-        },
+    for (limits, want) in [
+        (
+            PullLimits {
+                silence: super::SHORT,
+                ..PATIENT
+            },
+            "Timeout",
+        ),
+        (
+            PullLimits {
+                window: super::SHORT,
+                least: 1,
+                ..PATIENT
+            },
+            "fewer than 1 bytes of the blob came in 0 s",
+        ),
     ] {
         let (kept, pulled) = blob_within(&plain(&silent), &silent, SHA256, limits).await;
-        assert_eq!(what(pulled), "Timeout");
+        assert_eq!(what(pulled), want);
         assert_eq!(kept, b"{");
     }
+}
+
+/// Pulls a blob that is larger than what comes of it.
+async fn endless(server: &Server, limits: PullLimits) -> PullError {
+    let reference = parse(&format!("{}/acme/web:1", server.host()));
+    let digest = Digest::parse(SHA256).unwrap();
+    let blob = (&digest, 1 << 40);
+    let client = plain(server);
+    let pulled = client.pull_blob(&reference, blob, None, limits, |_| Ok(()));
+    pulled.await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_blob_that_comes_too_slowly_is_an_error_however_often_a_byte_comes() {
+    let server = Server::start(|_| {
+        let start = b"HTTP/1.1 200 X\r\nContent-Length: 1099511627776\r\n\r\n".to_vec();
+        // The first window has enough.
+        let much = vec![b'x'; 100_000];
+        let pause = Duration::from_millis(20);
+        vec![
+            Act::Send(start),
+            Act::Send(much),
+            Act::Trickle(b"x".to_vec(), pause),
+        ]
+    })
+    .await;
+    let limits = PullLimits {
+        window: super::SHORT,
+        least: 50_000,
+        ..PATIENT
+    };
+    let error = endless(&server, limits).await;
+    assert_eq!(
+        error.to_string(),
+        "fewer than 50000 bytes of the blob came in 0 s"
+    );
 }
 
 #[tokio::test]

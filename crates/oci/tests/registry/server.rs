@@ -5,6 +5,7 @@
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -19,6 +20,8 @@ pub(crate) enum Act {
     Send(Vec<u8>),
     /// Sends bytes again and again, until the client has enough.
     Repeat(Vec<u8>),
+    /// Sends bytes again and again with a pause after each time, until the client goes.
+    Trickle(Vec<u8>, Duration),
     /// Sends nothing until the client goes.
     Hang,
     /// Resets the connection.
@@ -237,6 +240,11 @@ async fn converse(
                     }
                 }
                 Act::Repeat(bytes) => while stream.write_all(&bytes).await.is_ok() {},
+                Act::Trickle(bytes, pause) => {
+                    while stream.write_all(&bytes).await.is_ok() && stream.flush().await.is_ok() {
+                        tokio::time::sleep(pause).await;
+                    }
+                }
                 Act::Hang => {
                     let mut rest = [0; 64];
                     while matches!(stream.read(&mut rest).await, Ok(1..)) {}

@@ -119,18 +119,23 @@ mod tests {
 
     fn shown(path: &str, text: &str) -> Vec<String> {
         let mut shown = Vec::new();
-        read(path.as_bytes(), &mut Cursor::new(text), &mut |fact| {
-            shown.push(match fact {
-                Fact::Apk(package) => {
-                    let paths: Vec<_> = package.paths.iter().map(String::from_utf8_lossy).collect();
-                    let origin = package.origin.unwrap_or_else(|| "-".to_owned());
-                    let (name, version) = (package.name, package.version);
-                    format!("{name} {version} of {origin} {}", paths.join(" "))
-                }
-                Fact::NotRead { what, cause } => format!("{what}: {cause}"),
-                other => format!("{other:?}"),
-            });
-        });
+        read(
+            path.as_bytes().into(),
+            &mut Cursor::new(text),
+            &mut |fact| {
+                shown.push(match fact {
+                    Fact::Apk(package) => {
+                        let paths: Vec<_> =
+                            package.paths.iter().map(String::from_utf8_lossy).collect();
+                        let origin = package.origin.unwrap_or_else(|| "-".to_owned());
+                        let (name, version) = (package.name, package.version);
+                        format!("{name} {version} of {origin} {}", paths.join(" "))
+                    }
+                    Fact::NotRead { what, cause } => format!("{what}: {cause}"),
+                    other => format!("{other:?}"),
+                });
+            },
+        );
         shown
     }
 
@@ -160,11 +165,14 @@ R:odd
         for path in ["lib/apk/db/installed", "usr/lib/apk/db/installed"] {
             assert_eq!(shown(path, SSL), expected);
             assert_eq!(
-                interest(path.as_bytes(), 1, b"C"),
+                interest(path.as_bytes().into(), 1, b"C"),
                 Interest::Whole(DATABASE_LIMIT)
             );
         }
-        assert_eq!(interest(b"lib/apk/db/triggers", 1, b"C"), Interest::None);
+        assert_eq!(
+            interest(b"lib/apk/db/triggers".as_slice().into(), 1, b"C"),
+            Interest::None
+        );
     }
 
     #[test]

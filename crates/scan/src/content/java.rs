@@ -11,9 +11,10 @@ mod archive;
 mod made;
 mod names;
 
+use super::packed::{Format, Packed};
 use super::stated::{self, Facts};
-use super::{Content, Fact, Interest, METADATA_LIMIT, PACKAGES_LIMIT, npm, python};
-use archive::{ArchiveError, Directory, Entry, Part};
+use super::{Content, Fact, Interest, METADATA_LIMIT, PACKAGES_LIMIT, ReadAs, npm, packed, python};
+use archive::{ArchiveError, Directory, Entry, Part, Start};
 use flate2::Decompress;
 use names::{Manifest, Properties};
 use serde::{Deserialize, Serialize};
@@ -91,9 +92,15 @@ const PATH_LIMIT: usize = 4096;
 const PROPERTIES: &[u8] = b"pom.properties";
 
 /// How a file is read.
-pub(super) fn interest(path: &[u8], size: u64, head: &[u8]) -> Interest {
-    let is_script = head.starts_with(b"#!") && size >= SCRIPT_SIZE;
-    if archive::is_start(head) || has_extension(path) || is_script {
+pub(super) fn interest(of: ReadAs<'_>, size: u64, head: &[u8]) -> Interest {
+    let path = of.path;
+    // Archives can follow a program or a script that starts them. Java reads those, whatever is in front.
+    let can_follow = if head.starts_with(b"#!") {
+        size >= SCRIPT_SIZE
+    } else {
+        (of.is_executable || packed::is_program(head)) && size >= archive::END_SIZE as u64
+    };
+    if archive::is_start(head) || has_extension(path) || can_follow {
         Interest::Seek
     } else if names::of_maven_path(path, PROPERTIES).is_some() {
         Interest::Whole(METADATA_LIMIT)
@@ -120,6 +127,9 @@ fn has_extension(path: &[u8]) -> bool {
 /// Adds what a file says.
 pub(super) fn read(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut(Fact)) {
     let unpacked = names::of_maven_path(path, PROPERTIES);
+    if unpacked.is_none() && !has_extension(path) && !has_archive(content) {
+        return;
+    }
     let bytes = unpacked.map(|_| super::whole(PROPERTIES_WHAT, content, METADATA_LIMIT, facts));
     let mut reader = Reader {
         facts: Facts::of(WHAT, facts),
@@ -139,6 +149,12 @@ pub(super) fn read(path: &[u8], content: &mut dyn Content, facts: &mut dyn FnMut
         Err(error) => reader.facts.fault(error.to_string()),
     }
     reader.end();
+}
+
+/// Whether a file has an archive, or that cannot be told. Most programs have none, and cost little more than this.
+fn has_archive(content: &mut dyn Content) -> bool {
+    let directory = Part::all(content).map(|mut part| Directory::find(&mut part));
+    !matches!(directory, Ok(Err(ArchiveError::NoArchive)))
 }
 
 /// Reads a file with the archives in it, within limits that they share.
@@ -171,6 +187,10 @@ struct Read {
     manifest: Manifest,
     /// Whether it has something that archives of Java have.
     is_java: bool,
+    /// Whether it names packages of other languages.
+    has_packages: bool,
+    /// Whether it has a program, or an entry of which nobody here can tell.
+    has_program: bool,
 }
 
 impl Reader<'_> {
@@ -186,12 +206,26 @@ impl Reader<'_> {
             Err(ArchiveError::NoArchive) if !read.is_java => return,
             Err(error) => self.fault(within, None, &error),
         }
-        if read.is_java && self.take(within.len()) {
+        let Read {
+            is_java,
+            has_packages,
+            has_program,
+            ..
+        } = read;
+        if is_java && self.take(within.len()) {
             let artifacts = read.identified(&names::stem(path)).into_iter();
             let artifacts = artifacts.filter(|artifact| self.take(artifact.text()));
             let artifacts = artifacts.collect();
             let path = within.to_owned();
             self.facts.add(Fact::Java(Archive { path, artifacts }));
+        }
+        // A program belongs to the package that brings it, such as a native library in a wheel.
+        let is_unknown = has_program && !has_packages && !is_java;
+        if is_unknown && self.take(within.len()) {
+            self.facts.add(Fact::Packed(Packed {
+                path: within.to_owned(),
+                format: Format::Zip,
+            }));
         }
     }
 
@@ -293,10 +327,15 @@ impl Reader<'_> {
             return Ok(());
         }
         if !is_manifest && properties.is_none() && !is_metadata {
-            let is_archive = has_extension(name)
-                || entry.is_archive(part, &mut self.inflate, &mut self.inflated)?;
-            if is_archive {
-                self.nested(part, entry, within, depth)?;
+            let start = if has_extension(name) {
+                Start::Archive
+            } else {
+                entry.start(part, &mut self.inflate, &mut self.inflated)?
+            };
+            match start {
+                Start::Archive => self.nested(part, entry, within, depth)?,
+                Start::Program | Start::Unknown => read.has_program = true,
+                Start::Other => {}
             }
             return Ok(());
         }
@@ -327,8 +366,10 @@ impl Reader<'_> {
                     | Fact::Elf(_)
                     | Fact::Go(_)
                     | Fact::Rust(_)
-                    | Fact::Java(_) => return self.facts.add(fact),
+                    | Fact::Java(_)
+                    | Fact::Packed(_) => return self.facts.add(fact),
                 };
+                read.has_packages = true;
                 if self.take(path.len() + text) {
                     self.facts.add(fact);
                 }
@@ -477,6 +518,8 @@ impl Read {
             text: _,
             manifest,
             is_java: _,
+            has_packages: _,
+            has_program: _,
         } = self;
         let of_file = names::of_file_name(stem);
         let stated = manifest.version();

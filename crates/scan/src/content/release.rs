@@ -162,9 +162,13 @@ mod tests {
 
     fn release(path: &str, text: &str) -> Release {
         let mut facts = Vec::new();
-        read(path.as_bytes(), &mut Cursor::new(text), &mut |fact| {
-            facts.push(fact);
-        });
+        read(
+            path.as_bytes().into(),
+            &mut Cursor::new(text),
+            &mut |fact| {
+                facts.push(fact);
+            },
+        );
         match &*facts {
             [Fact::Release(release)] => release.clone(),
             other => panic!("{other:?}"),
@@ -228,9 +232,13 @@ no assignment
     #[test]
     fn what_is_no_text_is_reported() {
         let mut facts = Vec::new();
-        read(b"etc/os-release", &mut Cursor::new(b"\xff"), &mut |fact| {
-            facts.push(fact);
-        });
+        read(
+            b"etc/os-release".as_slice().into(),
+            &mut Cursor::new(b"\xff"),
+            &mut |fact| {
+                facts.push(fact);
+            },
+        );
         assert_eq!(facts, [not_read(WHAT, "it is not UTF-8")]);
     }
 }

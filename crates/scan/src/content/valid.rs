@@ -57,6 +57,7 @@ impl Fact {
                     && is_version(&of.version)
                     && of.path_in_archive.len() <= ARCHIVE_PATH_LIMIT
             }
+            Self::Packed(of) => of.path.len() <= ARCHIVE_PATH_LIMIT,
             Self::Java(of) => {
                 let mut artifacts = of.artifacts.iter();
                 of.path.len() <= ARCHIVE_PATH_LIMIT

@@ -2,8 +2,8 @@
 //!
 //! Here: binaries that no package explains, packages without files and files without a package, and what is forged or
 //! missing. Not here: advisories that are missing.
-//! Invariant: each ELF file and each archive of Java has a package, or is listed. Lists have a bounded length, and a
-//! count of all.
+//! Invariant: each ELF file, each archive of Java and each compressed file that has a program has a package, or is
+//! listed. Lists have a bounded length, and a count of all.
 
 use super::databases::Databases;
 use super::distribution::{Database, Statement, release};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 /// What of an image is no package, or could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// The number of ELF files and archives of Java, also those in archives.
+    /// The number of ELF files, archives of Java and compressed files that have a program, also those in archives.
     pub binaries: usize,
     /// Those that belong to no package.
     pub unidentified: List<Unidentified>,
@@ -92,6 +92,8 @@ pub enum BinaryKind {
     Elf(elf::Kind),
     /// An archive of Java.
     Java,
+    /// A compressed file that has a program, or can have one.
+    Packed,
 }
 
 /// A file of which something could not be read.
@@ -234,6 +236,7 @@ fn binaries(facts: &[Fact]) -> BTreeMap<(&str, BinaryKind), bool> {
                 BinaryKind::Java,
                 !archive.artifacts.is_empty(),
             ),
+            Fact::Packed(packed) => (&*packed.path, BinaryKind::Packed, false),
             Fact::NotRead { .. }
             | Fact::Dpkg(_)
             | Fact::DpkgFiles(_)

@@ -1,11 +1,13 @@
 //! The packages of a distribution, through all layers.
 //!
 //! Here: which packages are installed, from which layer on, which files they have, and which of them a later layer
-//! removed from the database while it kept their files. Not here: packages of languages.
-//! Invariant: a database that a layer deletes or shortens hides no package whose files stay.
+//! removed from the database while it kept their files. Not here: packages of languages, and which bytes a package
+//! installed (`copies`).
+//! Invariant: a database that a layer deletes or shortens hides no package whose files stay, or are stored again.
 
+use super::copies::{Origin, keys, origins};
 use super::distribution::{Database, Distribution, distribution};
-use super::files::{FileId, Files, Found};
+use super::files::{ContentDigest, FileId, Files, Found};
 use super::{Inventory, Located, Mark, Seen, shown};
 use crate::content::Fact;
 use crate::content::paths::Paths;
@@ -63,6 +65,8 @@ pub(super) struct Databases<'a> {
     pub(super) installed: Vec<Installed<'a>>,
     /// The package that a file is of, as an index of `installed`.
     pub(super) owners: HashMap<FileId, usize>,
+    /// The package that a file is of by its content, as an index of `installed`, if its path does not tell.
+    copies: HashMap<FileId, usize>,
     /// Lists of files whose package is not installed, and of which files are there.
     pub(super) lists_without_package: Vec<Vec<u8>>,
     /// For each kind of database that there is or was: where its packages are from, and how many there are.
@@ -72,7 +76,7 @@ pub(super) struct Databases<'a> {
 }
 
 /// The packages that a file names.
-fn entries(files: &dyn Files, id: FileId) -> impl Iterator<Item = Entry<'_>> {
+pub(super) fn entries(files: &dyn Files, id: FileId) -> impl Iterator<Item = Entry<'_>> {
     files.facts(id).iter().filter_map(|fact| match fact {
         Fact::Dpkg(package) => Some(Entry {
             key: Key {
@@ -109,14 +113,15 @@ fn entries(files: &dyn Files, id: FileId) -> impl Iterator<Item = Entry<'_>> {
         | Fact::Rust(_)
         | Fact::Python(_)
         | Fact::Npm(_)
-        | Fact::Java(_) => None,
+        | Fact::Java(_)
+        | Fact::Packed(_) => None,
     })
 }
 
-struct Entry<'a> {
-    key: Key<'a>,
+pub(super) struct Entry<'a> {
+    pub(super) key: Key<'a>,
     /// Its files, if the database has them.
-    paths: Option<&'a Paths>,
+    pub(super) paths: Option<&'a Paths>,
 }
 
 impl<'a> Databases<'a> {
@@ -124,6 +129,7 @@ impl<'a> Databases<'a> {
         let mut databases = Self {
             installed: Vec::new(),
             owners: HashMap::new(),
+            copies: HashMap::new(),
             lists_without_package: Vec::new(),
             distributions: Vec::new(),
             deleted: Vec::new(),
@@ -151,6 +157,7 @@ impl<'a> Databases<'a> {
         let names: Names<'_> = all.map(|(path, id)| (*id, name(path))).collect();
         let owned = databases.own(files, seen, lists, &names);
         databases.follow(files, seen, top, &names, &owned);
+        databases.find_copies(files, seen, top);
         databases.find_distributions(files);
         databases
     }
@@ -393,10 +400,83 @@ impl<'a> Databases<'a> {
         }
     }
 
-    /// Whether a package explains a file: it owns it, and no layer above the one that installed it changed the file.
+    /// Whether a package explains a file: it owns it, and no layer above the one that installed it changed the file; or
+    /// it installed the same bytes.
     pub(super) fn explains(&self, id: FileId) -> bool {
         let installed = self.owners.get(&id).and_then(|n| self.installed.get(*n));
         installed.is_some_and(|installed| id.layer <= installed.layer)
+            || self.copies.contains_key(&id)
+    }
+
+    /// Finds the packages of files whose path does not tell it: those that installed the same bytes. One that no database
+    /// has any more counts again if the bytes are those of a binary.
+    fn find_copies(&mut self, files: &'a dyn Files, seen: &Seen, top: u32) {
+        let mut unknown: BTreeMap<FileId, ContentDigest> = BTreeMap::new();
+        for (_, id) in seen.binaries.iter().chain(&seen.languages) {
+            if !self.explains(*id)
+                && let Some(digest) = files.digest(*id)
+            {
+                unknown.insert(*id, digest);
+            }
+        }
+        if unknown.is_empty() {
+            return;
+        }
+        let origins = origins(files, &unknown.values().copied().collect());
+        let all = self.installed.iter().enumerate();
+        let mut indexes: HashMap<Key<'a>, usize> = all.map(|(n, i)| (i.key, n)).collect();
+        let first = self.installed.len();
+        for (id, digest) in unknown {
+            let of: &[Origin<'a>] = origins.get(&digest).map(Vec::as_slice).unwrap_or_default();
+            // Equal bytes can be of several versions of a package. One that counts, counts for them.
+            let mut counting = of
+                .iter()
+                .filter_map(|origin| indexes.get(&origin.key).copied());
+            let is_in_database =
+                |n: &usize| (self.installed.get(*n)).is_some_and(|i| i.last_layer.is_none());
+            let index = counting
+                .clone()
+                .rfind(is_in_database)
+                .or_else(|| counting.next_back());
+            let index = match (index, of.last()) {
+                (Some(index), _) => index,
+                (None, Some(origin)) if is_binary(files, id) => {
+                    let index = self.installed.len();
+                    indexes.insert(origin.key, index);
+                    self.installed.push(Installed {
+                        key: origin.key,
+                        paths: origin.paths,
+                        path: origin.database.clone(),
+                        layer: origin.layer,
+                        last_layer: Some(origin.layer),
+                        is_without_files: false,
+                    });
+                    index
+                }
+                (None, _) => continue,
+            };
+            self.copies.insert(id, index);
+        }
+        self.find_last_layers(files, first, top);
+    }
+
+    /// Finds the last layer whose database has each package from an index on, which each have the one that installed it.
+    fn find_last_layers(&mut self, files: &'a dyn Files, first: usize, top: u32) {
+        let mut open: Vec<&mut Installed<'a>> = self.installed.iter_mut().skip(first).collect();
+        for layer in 0..=top {
+            if open.iter().all(|package| package.layer >= layer) {
+                continue;
+            }
+            let keys = keys(files, layer);
+            open.retain_mut(|package| {
+                let is_above = package.layer < layer;
+                let stays = !is_above || keys.contains(&package.key);
+                if is_above && stays {
+                    package.last_layer = Some(layer);
+                }
+                stays
+            });
+        }
     }
 
     /// Finds where the packages of each kind of database are from.
@@ -463,9 +543,10 @@ impl<'a> Databases<'a> {
         let owners = self.owners.iter();
         owners
             .filter(|(id, index)| {
-                // What another layer has was not installed with the package.
+                // What another layer has was not installed with the package, unless it is the same.
                 let installed = self.installed.get(**index);
                 installed.is_some_and(|installed| installed.layer == id.layer)
+                    || self.copies.get(id) == Some(*index)
             })
             .filter_map(|(id, index)| Some((*id, (*places.get(*index)?)?)))
             .collect()
@@ -494,10 +575,9 @@ fn of_sibling(files: &dyn Files, path: &[u8], by_name: &ByName<'_>) -> BTreeSet<
     named.collect()
 }
 
-/// Whether a file is an executable, a shared object or an archive of Java.
+/// Whether a file is a binary.
 fn is_binary(files: &dyn Files, id: FileId) -> bool {
-    let mut facts = files.facts(id).iter();
-    facts.any(|fact| matches!(fact, Fact::Elf(_) | Fact::Java(_)))
+    files.facts(id).iter().any(Fact::is_of_binary)
 }
 
 /// The file of a package that is still the one of the layers up to one. dpkg and apk write each file of a package again,
@@ -511,7 +591,7 @@ fn kept_file(files: &dyn Files, layer: u32, path: &[u8]) -> Option<FileId> {
 /// The names of binaries, without their directories: those can be links.
 type Names<'a> = HashSet<(FileId, &'a [u8])>;
 
-fn name(path: &[u8]) -> &[u8] {
+pub(super) fn name(path: &[u8]) -> &[u8] {
     path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
@@ -529,7 +609,7 @@ fn elsewhere<'s>(files: &dyn Files, seen: &'s Seen, top: u32) -> Vec<(&'s [u8], 
 
 /// The files that are databases in the tree of the layers up to one, each with the path at which it is found. Those
 /// `elsewhere` are followed down: a path is looked up again only below the layer that has its file.
-fn database_files(
+pub(super) fn database_files(
     files: &dyn Files,
     elsewhere: &mut Vec<(&[u8], FileId)>,
     layer: u32,
@@ -559,7 +639,7 @@ fn database_files(
 }
 
 /// The lists of the files of a package in the tree of the layers up to one.
-fn lists_at<'a>(files: &'a dyn Files, layer: u32, key: Key<'a>) -> Vec<&'a Paths> {
+pub(super) fn lists_at<'a>(files: &'a dyn Files, layer: u32, key: Key<'a>) -> Vec<&'a Paths> {
     let name = key.name;
     let mut paths = vec![
         format!("var/lib/dpkg/info/{name}.list"),

@@ -3,8 +3,8 @@
 //! Here: what has to be known about them. Not here: how the tree is made of layers (`oci`, `image`). [`FileId`] has the
 //! fields of the one of `oci::tree` and is a type of its own: matching and the inventory must not depend on `oci`, so
 //! that they work on any list of files; `image` translates between the two.
-//! Invariant: what is visited is the final tree. Files of lower layers that others replaced or deleted are found with
-//! [`Files::resolve_at`] alone.
+//! Invariant: [`Files::walk`] visits the final tree. Files of lower layers that others replaced or deleted are found with
+//! a layer alone: [`Files::resolve_at`], [`Files::list_at`] and [`Files::walk_layer`].
 
 use crate::content::Fact;
 
@@ -16,6 +16,9 @@ pub struct FileId {
     /// Its number among the files of the layer.
     pub ordinal: u32,
 }
+
+/// The SHA-256 of the content of a file.
+pub type ContentDigest = [u8; 32];
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +59,17 @@ pub trait Files {
     /// that symbolic links in it lead to, each with its name there. The path of the directory is resolved; there are no
     /// files if it leads to no directory.
     fn list_at(&self, layer: u32, directory: &[u8], visit: &mut dyn FnMut(&[u8], FileId));
+
+    /// Visits the files with content that a layer has, whatever later layers show instead of them, under each of the
+    /// paths that they have in it.
+    fn walk_layer(&self, layer: u32, visit: &mut dyn FnMut(&[u8], FileId));
+
+    /// The digest of a file that says something that [is compared](Fact::is_compared). None if it does not, or not all of
+    /// it was read.
+    fn digest(&self, id: FileId) -> Option<ContentDigest>;
+
+    /// Visits each file of each layer that has a digest.
+    fn digests(&self, visit: &mut dyn FnMut(FileId, &ContentDigest));
 
     /// What a file says. If it was read under several paths, what it says under each of them.
     fn facts(&self, id: FileId) -> &[Fact];

@@ -176,7 +176,8 @@ impl Languages {
                 | Fact::DpkgDiversion(_)
                 | Fact::Apk(_)
                 | Fact::Release(_)
-                | Fact::Elf(_) => {}
+                | Fact::Elf(_)
+                | Fact::Packed(_) => {}
             }
         }
     }
@@ -281,7 +282,8 @@ fn place<'a>(path: &'a [u8], fact: &Fact) -> &'a [u8] {
         | Fact::DpkgDiversion(_)
         | Fact::Apk(_)
         | Fact::Release(_)
-        | Fact::Elf(_) => false,
+        | Fact::Elf(_)
+        | Fact::Packed(_) => false,
     };
     if is_directory { directory } else { path }
 }
@@ -300,7 +302,8 @@ fn named(fact: &Fact) -> Vec<Named> {
         | Fact::DpkgDiversion(_)
         | Fact::Apk(_)
         | Fact::Release(_)
-        | Fact::Elf(_) => Vec::new(),
+        | Fact::Elf(_)
+        | Fact::Packed(_) => Vec::new(),
     }
 }
 

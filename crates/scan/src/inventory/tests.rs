@@ -3,6 +3,7 @@
 //! Here: which packages they have, and what is said about the rest. Not here: real images (`crates/image`).
 
 mod bounds;
+mod copies;
 mod evasions;
 pub(super) mod image;
 mod layers;
@@ -53,6 +54,7 @@ fn coverage(inventory: &Inventory) -> Vec<String> {
         let kind = match unidentified.kind {
             BinaryKind::Elf(_) => "ELF",
             BinaryKind::Java => "Java",
+            BinaryKind::Packed => "Packed",
         };
         lines.push(format!("unidentified {kind} {}", unidentified.path));
     }

@@ -2,9 +2,11 @@
 //!
 //! Here: the archive that is made of its files. Not here: what the files mean.
 //! Invariant: no file outside of the directory is read, whatever its symbolic links say, and none of another file
-//! system. The archive has what could be read; what could not is a fault.
+//! system. The archive has what could be read; what could not is a fault. Holes of files take no room, and a file that is
+//! too large hides no other.
 
 use super::beneath::{Beneath, Links};
+use super::holes::Parts;
 use super::{Gathered, TEXT_LIMIT, reopened};
 use bailiff_oci::image::{Config, Image, LAYER_BYTES_LIMIT, LayerBlob, LayerContent, LayerFile};
 use bailiff_oci::{Algorithm, Hasher};
@@ -14,8 +16,7 @@ use nix::fcntl::{AtFlags, readlinkat};
 use nix::sys::stat::{FileStat, SFlag, fstat, fstatat};
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use tar::{EntryType, Header};
@@ -30,6 +31,10 @@ const FAULTS_LIMIT: usize = 100;
 const LINKS_LIMIT: usize = 1_000_000;
 /// How the names of files start that delete others in a layer.
 const WHITEOUT: &[u8] = b".wh.";
+/// Bytes of an entry of an archive without a path and content, and what both are a multiple of.
+const BLOCK: u64 = 512;
+/// Bytes at the end of an archive.
+const END: u64 = 2 * BLOCK;
 /// The media type of the layer.
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
@@ -66,6 +71,8 @@ struct Archiving<W: Write> {
     /// Names of files that have several, by the numbers of device and file.
     links: BTreeMap<(u64, u64), PathBuf>,
     entries: usize,
+    /// Bytes of an archive without holes that there is room for.
+    left: u64,
     faults: Vec<String>,
     failed: usize,
 }
@@ -101,6 +108,7 @@ fn image(path: &Path) -> io::Result<Image> {
         archive: tar::Builder::new(hashed),
         links: BTreeMap::new(),
         entries: 0,
+        left: LAYER_BYTES_LIMIT - END,
         faults: Vec::new(),
         failed: 0,
     };
@@ -191,6 +199,7 @@ impl<W: Write> Archiving<W> {
                 if kind(&status) != SFlag::S_IFDIR {
                     self.file(&path, &status)?;
                 } else if status.st_dev == self.device {
+                    self.left = self.left.saturating_sub(room(&path, 0));
                     let mut header = header(&status, EntryType::Directory);
                     self.archive.append_data(&mut header, &path, io::empty())?;
                     directories.push(path);
@@ -242,6 +251,7 @@ impl<W: Write> Archiving<W> {
             // A socket has no content and no place in an archive.
             _ => return Ok(()),
         };
+        self.left = self.left.saturating_sub(room(path, 0));
         let mut header = header(status, kind);
         self.archive.append_data(&mut header, path, io::empty())
     }
@@ -253,6 +263,7 @@ impl<W: Write> Archiving<W> {
         });
         match target {
             Ok(target) => {
+                self.left = self.left.saturating_sub(room(path, 0));
                 let mut header = header(status, EntryType::Symlink);
                 self.archive
                     .append_link(&mut header, path, Path::new(&target))
@@ -268,6 +279,7 @@ impl<W: Write> Archiving<W> {
         let id = (status.st_dev, status.st_ino);
         if status.st_nlink > 1 {
             if let Some(first) = self.links.get(&id) {
+                self.left = self.left.saturating_sub(room(path, 0));
                 let mut header = header(status, EntryType::Link);
                 return self.archive.append_link(&mut header, path, first);
             }
@@ -285,14 +297,27 @@ impl<W: Write> Archiving<W> {
                 return Ok(());
             }
         };
-        let mut header = header(status, EntryType::Regular);
-        header.set_size(size);
-        let mut content = Exactly {
-            file,
-            left: size,
-            error: None,
+        // Whoever reads the layer counts holes as well.
+        let parts = Parts::of(&file, size);
+        let (records, map) = (parts.records(), parts.map());
+        let described = u64::try_from(map.len()).unwrap_or(u64::MAX);
+        let needed = room(path, size).saturating_add(described.saturating_mul(2));
+        let Some(left) = self.left.checked_sub(needed) else {
+            self.links.remove(&id);
+            let cause = format!(
+                "with its {size} bytes, the files have more than the {LAYER_BYTES_LIMIT} that are read"
+            );
+            self.fault(path, &cause);
+            return Ok(());
         };
-        self.archive.append_data(&mut header, path, &mut content)?;
+        self.left = left;
+        let records = records.iter().map(|(key, value)| (*key, value.as_bytes()));
+        self.archive.append_pax_extensions(records)?;
+        let mut header = header(status, EntryType::Regular);
+        header.set_size(described.saturating_add(parts.data()));
+        let mut content = parts.content(&file);
+        let entry = map.as_slice().chain(&mut content);
+        self.archive.append_data(&mut header, path, entry)?;
         if let Some(error) = content.error {
             self.fault(path, &error);
         }
@@ -300,46 +325,13 @@ impl<W: Write> Archiving<W> {
     }
 }
 
-/// As many bytes as a file had when it was opened: zeros in place of those that cannot be read.
-struct Exactly {
-    file: File,
-    left: u64,
-    error: Option<io::Error>,
-}
-
-impl Read for Exactly {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let most = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(into.len());
-        let into = into.get_mut(..most).unwrap_or_default();
-        let read = if self.error.is_some() {
-            0
-        } else {
-            match self.file.read(into) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-                Err(error) => {
-                    self.error = Some(error);
-                    0
-                }
-                Ok(0) if most > 0 => {
-                    self.error = Some(io::Error::other("it became shorter"));
-                    0
-                }
-                Ok(read) => read,
-            }
-        };
-        let read = if read == 0 {
-            into.fill(0);
-            most
-        } else {
-            read
-        };
-        self.left = self
-            .left
-            .saturating_sub(u64::try_from(read).unwrap_or(u64::MAX));
-        Ok(read)
-    }
+/// Bytes that a file takes in an archive: a header, a path that does not fit into it with its own header, and the
+/// content with its holes.
+fn room(path: &Path, size: u64) -> u64 {
+    let length = u64::try_from(path.as_os_str().len()).unwrap_or(u64::MAX);
+    let path = length.saturating_add(1).div_ceil(BLOCK);
+    let blocks = size.div_ceil(BLOCK).saturating_add(path);
+    blocks.saturating_add(2).saturating_mul(BLOCK)
 }
 
 /// A path beneath the root, which itself has none.

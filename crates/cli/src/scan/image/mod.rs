@@ -11,6 +11,7 @@ mod credentials;
 mod directory;
 mod docker_archive;
 mod files;
+mod holes;
 mod layout;
 mod place;
 mod registry;
@@ -27,6 +28,7 @@ use bailiff_response::messages::escaped;
 use place::Place;
 use std::io::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Characters of a text.
 const TEXT_LIMIT: usize = 400;
@@ -49,6 +51,17 @@ pub struct ImageArgs {
     /// tokens
     #[arg(long, value_name = "FILE", requires = "image")]
     pub registries: Option<PathBuf>,
+    /// Longest time for pulling the layers of an image, such as 90m. Defaults to 1h
+    #[arg(long, value_name = "DURATION", requires = "image", value_parser = duration)]
+    pub pull_timeout: Option<Duration>,
+}
+
+/// A duration as `15s`, `5m` or `1h 30m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Result<jiff::SignedDuration, _> = text.parse();
+    let duration = parsed.ok().and_then(|d| Duration::try_from(d).ok());
+    let duration = duration.filter(|duration| !duration.is_zero());
+    duration.ok_or_else(|| "must be a duration such as 15s, 5m or 1h".to_owned())
 }
 
 /// Platforms that are scanned.

@@ -2,7 +2,8 @@
 //!
 //! Here: which registry is asked and how, the files of layers, progress, and what an error means for people. Not here:
 //! requests (`bailiff_oci::registry`), credentials (`credentials`).
-//! Invariant: the registry that the command line names is asked, and where it leads within the rules of
+//! Invariant: pulling the layers of an image ends in the time that it has, with those that were pulled until then. The
+//! registry that the command line names is asked, and where it leads within the rules of
 //! `bailiff_oci::registry`; no URL of a manifest is. A layer is used only if its bytes have the digest of the manifest.
 //! Layers are in files without names, which go when the process ends, however it ends.
 
@@ -23,11 +24,15 @@ use std::io::{self, Seek as _, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::runtime::Runtime;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 /// Layers that are pulled at the same time.
 const CONCURRENCY: usize = 3;
 /// Pauses before a layer is asked for again.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+/// How long the layers of an image may take.
+const TIMEOUT: Duration = Duration::from_hours(1);
 /// How long the requests for one document take: people wait longer than webhooks.
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(10),
@@ -62,6 +67,7 @@ pub(super) fn gather(
         found,
         pauses: &PAUSES,
         limits: PullLimits::default(),
+        timeout: args.pull_timeout.unwrap_or(TIMEOUT),
     };
     gather_with(&pull, &runtime, wanted, err)
 }
@@ -106,6 +112,8 @@ struct Pull<'a> {
     found: Found,
     pauses: &'a [Duration],
     limits: PullLimits,
+    /// For the layers of an image together.
+    timeout: Duration,
 }
 
 /// The documents and layers of a repository.
@@ -169,8 +177,11 @@ impl<W: Write> Store for Registry<'_, W> {
         let sizes = first.iter().map(|layer| layer.size);
         let progress = Progress::of(first.len(), sizes.fold(0, u64::saturating_add));
         let (pull, progress) = (self.pull, &progress);
+        let now = Instant::now();
+        let deadline = now.checked_add(pull.timeout).unwrap_or(now);
         let pulled = first.into_iter().map(|layer| async move {
-            let content = pull.layer(layer, progress).await;
+            let content = timeout_at(deadline, pull.layer(layer, progress)).await;
+            let content = content.unwrap_or_else(|_: Elapsed| Err(pull.too_late(progress)));
             progress.end();
             (&layer.digest, content)
         });
@@ -231,13 +242,15 @@ impl Progress {
     /// What people see.
     pub(super) fn line(&self) -> String {
         let layer = self.layers.min(self.done.get() + 1);
+        let layers = self.layers;
+        format!("pulling layer {layer} of {layers}, {}", self.amount())
+    }
+
+    /// How much of all layers is pulled.
+    fn amount(&self) -> String {
         let megabytes = |bytes: u64| bytes / 1_000_000;
-        format!(
-            "pulling layer {layer} of {}, {} of {} MB",
-            self.layers,
-            megabytes(self.pulled.get()),
-            megabytes(self.bytes)
-        )
+        let (pulled, bytes) = (self.pulled.get(), self.bytes);
+        format!("{} of {} MB", megabytes(pulled), megabytes(bytes))
     }
 }
 
@@ -294,6 +307,16 @@ impl Pull<'_> {
         }
     }
 
+    /// Why a layer was not pulled in the time of its image, and what to do.
+    fn too_late(&self, progress: &Progress) -> String {
+        format!(
+            "cannot pull it: the layers of the image have {} s together (--pull-timeout), in which registry {} sent {}; set --pull-timeout to a longer time, or check the network",
+            self.timeout.as_secs(),
+            self.reference.registry(),
+            progress.amount()
+        )
+    }
+
     /// Why a request has no result, and what to do.
     fn cause(&self, error: &PullError) -> String {
         let registry = self.reference.registry();
@@ -317,6 +340,15 @@ impl Pull<'_> {
             }
             PullError::Size { announced } => format!(
                 "registry {registry} sends another number of bytes than the {announced} of the manifest; do not use the registry or its mirror, until you know why"
+            ),
+            PullError::TooSlow {
+                least,
+                within,
+                got,
+                announced,
+            } => format!(
+                "registry {registry} sends too slowly: {got} of {announced} bytes came, and fewer than {least} of them in the last {} s; check the network, or name a mirror in a file for --registries",
+                within.as_secs()
             ),
             PullError::Keep(error) => not_stored(error),
             PullError::Failed(failure) => self.failure(failure),
@@ -419,6 +451,7 @@ fn is_worth_retrying(error: &PullError) -> bool {
             | Failure::DigestMismatch
             | Failure::Overloaded => false,
         },
+        PullError::TooSlow { .. } => true,
         PullError::Missing(_) | PullError::NoBlob | PullError::Size { .. } | PullError::Keep(_) => {
             false
         }

@@ -560,6 +560,48 @@ fn a_directory_is_one_layer_and_leads_nowhere_else() {
 }
 
 #[test]
+fn holes_of_files_take_no_room_and_a_file_that_is_too_large_hides_no_other() {
+    use std::os::unix::fs::FileExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    let sparse = |name: &str, size| {
+        let file = std::fs::File::create(root.join(name)).unwrap();
+        file.set_len(size).unwrap();
+        file.write_all_at(b"data", 1 << 20).unwrap();
+    };
+    sparse("a-large", 40 << 30);
+    sparse("b-sparse", 3 << 30);
+    std::fs::write(root.join("c"), "content").unwrap();
+    let gathered = gather_text(&format!("dir:{}", root.display()), None).unwrap();
+    let image = &gathered.images[0];
+    assert_eq!(
+        image.faults,
+        [
+            "cannot read a-large: with its 42949672960 bytes, the files have more than the 34359738368 that are read"
+        ]
+    );
+    let [layer] = image.layers.as_slice() else {
+        panic!("{:?}", image.layers);
+    };
+    assert!(layer.size < 1 << 20, "{}", layer.size);
+    let LayerContent::File(stored) = &layer.content else {
+        panic!("{layer:?}");
+    };
+    let limits = bailiff_oci::layer::Limits::default();
+    let mut layer = bailiff_oci::layer::Layer::new(&stored.file, &limits);
+    let entry = layer.next().unwrap().unwrap();
+    assert_eq!((&*entry.path, entry.size), (&b"b-sparse"[..], 3 << 30));
+    let mut start = vec![0; (1 << 20) + 8];
+    layer.content().read_exact(&mut start).unwrap();
+    assert_eq!(start.get(1 << 20..), Some(&b"data\0\0\0\0"[..]));
+    let entry = layer.next().unwrap().unwrap();
+    let mut text = String::new();
+    layer.content().read_to_string(&mut text).unwrap();
+    assert_eq!((&*entry.path, &*text), (&b"c"[..], "content"));
+    assert_eq!(layer.next().unwrap(), None);
+}
+
+#[test]
 fn the_command_line_names_one_image() {
     use clap::Parser as _;
     #[derive(Debug, clap::Parser)]
@@ -571,6 +613,20 @@ fn the_command_line_names_one_image() {
         let args = std::iter::once("scan").chain(args.iter().copied());
         Command::try_parse_from(args).map(|command| command.image)
     };
+    for (text, want) in [
+        ("90m", Some(5400)),
+        ("1h 30m", Some(5400)),
+        ("0s", None),
+        ("1", None),
+    ] {
+        let parsed = parse(&["nginx", "--pull-timeout", text]);
+        let seconds = parsed.as_ref().ok().and_then(|args| args.pull_timeout);
+        assert_eq!(seconds.map(|time| time.as_secs()), want, "{text}");
+        if let Err(error) = parsed {
+            let want = "must be a duration such as 15s, 5m or 1h";
+            assert!(error.to_string().contains(want), "{error}");
+        }
+    }
     let args = parse(&["nginx", "--platform", "linux/arm64", "--plain-http"]).unwrap();
     assert_eq!(args.image.as_deref(), Some("nginx"));
     let arm64 = Platform::parse("linux/arm64").unwrap();
@@ -587,6 +643,7 @@ fn the_command_line_names_one_image() {
         &["--plain-http"][..],
         &["--platform", "all"],
         &["--registries", "f"],
+        &["--pull-timeout", "1h"],
     ] {
         assert!(parse(alone).is_err(), "{alone:?}");
     }

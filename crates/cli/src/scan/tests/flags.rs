@@ -34,6 +34,7 @@ fn a_flag_without_effect_is_an_error() {
         ("--plain-http", "'--plain-http'"),
         ("--no-sandbox", "'--no-sandbox'"),
         ("--registries file", "'--registries <FILE>'"),
+        ("--pull-timeout 1h", "'--pull-timeout <DURATION>'"),
     ] {
         let want = format!("error: the argument '--packages <FILE>' cannot be used with {want}");
         assert_eq!(

@@ -2,7 +2,7 @@
 //!
 //! Here: the bytes of a manifest, and those of a blob. Not here: what they mean (`image`), and where they are kept.
 //! Invariant: bytes that were kept have the digest that they were asked for with, or the result is an error. A blob is
-//! never larger than announced, and takes no longer than its size allows.
+//! never larger than announced, and comes no slower than its limits allow from its begin to its end.
 
 use super::{Ask, RegistryClient, Target, each, manifest, read, status};
 use crate::digest::{Algorithm, Digest};
@@ -57,38 +57,42 @@ pub enum PullError {
         /// Bytes that the manifest says.
         announced: u64,
     },
+    /// The blob came too slowly.
+    #[error("fewer than {least} bytes of the blob came in {} s", .within.as_secs())]
+    TooSlow {
+        /// Bytes that have to come in this time.
+        least: u64,
+        /// The time.
+        within: Duration,
+        /// Bytes that came until then.
+        got: u64,
+        /// Bytes that the manifest says.
+        announced: u64,
+    },
     /// The bytes could not be kept.
     #[error("the blob cannot be stored")]
     Keep(#[source] io::Error),
 }
 
-/// How long a blob may take.
+/// How slowly a blob may come.
 #[derive(Clone, Copy, Debug)]
 pub struct PullLimits {
     /// The longest time without a byte.
     pub silence: Duration,
-    /// The time that any blob may take.
-    pub at_least: Duration,
-    /// The slowest average rate after that time, in bytes a second.
-    pub slowest: u64,
+    /// The time in which [`least`](Self::least) bytes have to come, again and again. A blob that is complete within it may
+    /// have any rate.
+    pub window: Duration,
+    /// Bytes that have to come in each window.
+    pub least: u64,
 }
 
 impl Default for PullLimits {
     fn default() -> Self {
         Self {
             silence: Duration::from_secs(30),
-            at_least: Duration::from_mins(2),
-            slowest: 16 << 10,
+            window: Duration::from_mins(2),
+            least: 2 << 20,
         }
-    }
-}
-
-impl PullLimits {
-    /// When a blob of this size that was asked for at `start` has to be there.
-    fn deadline(&self, start: Instant, size: u64) -> Instant {
-        let more = size.checked_div(self.slowest).unwrap_or_default();
-        let most = self.at_least.saturating_add(Duration::from_secs(more));
-        start.checked_add(most).unwrap_or(start)
     }
 }
 
@@ -134,11 +138,7 @@ impl RegistryClient {
         let response = timeout_at(deadline, Box::pin(ask.blob(digest)))
             .await
             .unwrap_or_else(|_: tokio::time::error::Elapsed| Err(Failure::Timeout.into()))?;
-        let body = Body {
-            silence: limits.silence,
-            deadline: limits.deadline(start, size),
-            size,
-        };
+        let body = Body { limits, size };
         let found = body.keep(response, digest.algorithm(), keep).await?;
         if found == *digest {
             Ok(())
@@ -210,8 +210,7 @@ impl Ask<'_> {
 
 /// What the body of an answer with a blob has to be.
 struct Body {
-    silence: Duration,
-    deadline: Instant,
+    limits: PullLimits,
     size: u64,
 }
 
@@ -236,28 +235,78 @@ impl Body {
         }
         let mut hash = Hasher::new(algorithm);
         let mut left = announced;
+        let mut pace = Pace::new(self.limits, announced);
         loop {
-            let now = Instant::now();
-            let until = now.checked_add(self.silence).unwrap_or(now);
-            let frame = timeout_at(until.min(self.deadline), body.frame()).await;
-            let Some(frame) = frame.ok().ok_or(Failure::Timeout)? else {
-                break;
-            };
-            let frame = frame.map_err(|error| failure(&error))?;
-            let Some(bytes) = frame.data_ref() else {
-                continue;
-            };
-            let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            let rest = left.checked_sub(count);
-            left = rest.ok_or(PullError::Size { announced })?;
-            hash.update(bytes);
-            keep(bytes).map_err(PullError::Keep)?;
+            let silence = after(Instant::now(), self.limits.silence);
+            match timeout_at(silence.min(pace.end), body.frame()).await {
+                Ok(Some(frame)) => {
+                    let frame = frame.map_err(|error| failure(&error))?;
+                    if let Some(bytes) = frame.data_ref() {
+                        let count = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                        let rest = left.checked_sub(count);
+                        left = rest.ok_or(PullError::Size { announced })?;
+                        hash.update(bytes);
+                        keep(bytes).map_err(PullError::Keep)?;
+                    }
+                }
+                Ok(None) => break,
+                Err(_) if pace.end <= silence => {}
+                Err(_) => return Err(Failure::Timeout.into()),
+            }
+            pace.check(Instant::now(), left)?;
         }
         if left > 0 {
             return Err(PullError::Size { announced });
         }
         Ok(hash.finish())
     }
+}
+
+/// Whether enough bytes come in each window.
+struct Pace {
+    limits: PullLimits,
+    /// Bytes of the blob.
+    announced: u64,
+    /// When the window ends.
+    end: Instant,
+    /// The most bytes that can be left then.
+    most: u64,
+}
+
+impl Pace {
+    fn new(limits: PullLimits, announced: u64) -> Self {
+        Self {
+            limits,
+            announced,
+            end: after(Instant::now(), limits.window),
+            most: announced.saturating_sub(limits.least),
+        }
+    }
+
+    /// Begins the next window if this one has ended.
+    ///
+    /// # Errors
+    /// Too few bytes came in it.
+    fn check(&mut self, now: Instant, left: u64) -> Result<(), PullError> {
+        if now < self.end {
+            return Ok(());
+        }
+        if left > self.most {
+            return Err(PullError::TooSlow {
+                least: self.limits.least,
+                within: self.limits.window,
+                got: self.announced.saturating_sub(left),
+                announced: self.announced,
+            });
+        }
+        self.end = after(now, self.limits.window);
+        self.most = left.saturating_sub(self.limits.least);
+        Ok(())
+    }
+}
+
+fn after(now: Instant, time: Duration) -> Instant {
+    now.checked_add(time).unwrap_or(now)
 }
 
 fn header(headers: &HeaderMap, name: http::HeaderName) -> Option<&str> {

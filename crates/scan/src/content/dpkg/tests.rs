@@ -11,9 +11,13 @@ use std::io::Cursor;
 
 fn facts_of(path: &str, text: &str) -> Vec<Fact> {
     let mut facts = Vec::new();
-    read(path.as_bytes(), &mut Cursor::new(text), &mut |fact| {
-        facts.push(fact);
-    });
+    read(
+        path.as_bytes().into(),
+        &mut Cursor::new(text),
+        &mut |fact| {
+            facts.push(fact);
+        },
+    );
     facts
 }
 
@@ -247,8 +251,15 @@ fn other_files_are_not_read() {
         "var/lib/dpkg/info/bash.postinst",
         "opt/var/lib/dpkg/status",
     ] {
-        assert_eq!(interest(path.as_bytes(), 1, b"P"), Interest::None, "{path}");
+        assert_eq!(
+            interest(path.as_bytes().into(), 1, b"P"),
+            Interest::None,
+            "{path}"
+        );
     }
     let whole = Interest::Whole(DATABASE_LIMIT);
-    assert_eq!(interest(b"var/lib/dpkg/status", 1, b"P"), whole);
+    assert_eq!(
+        interest(b"var/lib/dpkg/status".as_slice().into(), 1, b"P"),
+        whole
+    );
 }

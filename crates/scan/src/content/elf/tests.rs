@@ -179,9 +179,13 @@ fn pointers(is_64: bool, is_big_endian: bool, version: &str, lines: &str) -> Vec
 
 fn facts(bytes: &[u8]) -> Vec<Fact> {
     let mut facts = Vec::new();
-    read(b"usr/bin/a", &mut Cursor::new(bytes), &mut |fact| {
-        facts.push(fact);
-    });
+    read(
+        b"usr/bin/a".as_slice().into(),
+        &mut Cursor::new(bytes),
+        &mut |fact| {
+            facts.push(fact);
+        },
+    );
     facts
 }
 
@@ -394,6 +398,12 @@ fn a_table_with_too_many_or_other_entries_is_not_read() {
 
 #[test]
 fn only_elf_files_are_read() {
-    assert_eq!(interest(b"a", 5, b"\x7fELF\x02"), Interest::Seek);
-    assert_eq!(interest(b"a", 5, b"\x7fELG\x02"), Interest::None);
+    assert_eq!(
+        interest(b"a".as_slice().into(), 5, b"\x7fELF\x02"),
+        Interest::Seek
+    );
+    assert_eq!(
+        interest(b"a".as_slice().into(), 5, b"\x7fELG\x02"),
+        Interest::None
+    );
 }

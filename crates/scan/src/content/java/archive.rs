@@ -5,12 +5,12 @@
 //! fields and checks sums that Java does not check, so one archive could have two contents. Here the directory alone
 //! says which entries there are. Nothing is read into memory that is larger than its limit, whatever a header says.
 
-use super::super::Content;
+use super::super::{Content, packed};
 use flate2::{Decompress, FlushDecompress, Status};
 use std::io::{self, Read, SeekFrom};
 
 /// Bytes of the record at the end, without its comment.
-const END_SIZE: usize = 22;
+pub(super) const END_SIZE: usize = 22;
 /// Bytes of a header in the directory, without name, extra fields and comment.
 const HEADER_SIZE: usize = 46;
 /// Bytes of a header before the content, without name and extra fields.
@@ -41,6 +41,44 @@ const LOCAL: [u8; 4] = *b"PK\x03\x04";
 /// Whether these are the first bytes of an archive.
 pub(super) fn is_start(head: &[u8]) -> bool {
     head.starts_with(&LOCAL) || head.starts_with(&END)
+}
+
+/// How the content of an entry begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Like an archive.
+    Archive,
+    /// Like a program.
+    Program,
+    /// It is encrypted, or compressed in a way that Java does not know.
+    Unknown,
+    /// Like something else.
+    Other,
+}
+
+impl Start {
+    fn of(bytes: &[u8]) -> Self {
+        if is_start(bytes) {
+            Self::Archive
+        } else if packed::is_program(bytes) {
+            Self::Program
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// Where the record at the end of an archive can begin in these bytes, the last place first. Only every fourth byte is
+/// looked at: one of each record is among them.
+fn ends(tail: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    let fourth = tail.iter().enumerate().step_by(END.len()).rev();
+    fourth
+        .filter(|(_, byte)| END.contains(byte))
+        .flat_map(|(at, _)| (at.saturating_sub(END.len() - 1)..=at).rev())
+        .filter(|at| {
+            let record = tail.get(*at..).unwrap_or_default();
+            record.len() >= END_SIZE && record.starts_with(&END)
+        })
 }
 
 /// A file, or a part of one, that is read like a file.
@@ -150,8 +188,8 @@ impl Directory {
         let tail_at = part.size.saturating_sub(TAIL_SIZE);
         let tail = part.read_at(tail_at, END_SIZE + COMMENT_LIMIT)?;
         let mut tried = 0;
-        let mut ends = tail.windows(END_SIZE).enumerate().rev();
-        while let Some((index, record)) = ends.find(|(_, record)| record.starts_with(&END)) {
+        for index in ends(&tail) {
+            let record = tail.get(index..).unwrap_or_default();
             tried += 1;
             if tried > ENDS_LIMIT {
                 return Err(Damaged("it has too many places that look like its end"));
@@ -394,23 +432,27 @@ impl Entry {
         Ok(())
     }
 
-    /// Whether the content begins like an archive. What Java cannot read is none. `inflate` is used again, because its
-    /// memory is large. `limit` is reduced by what is read if that is not the start alone.
+    /// How the content begins. `inflate` is used again, because its memory is large. `limit` is reduced by what is read
+    /// if that is not the start alone.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(super) fn is_archive(
+    pub(super) fn start(
         &self,
         part: &mut Part<'_>,
         inflate: &mut Decompress,
         limit: &mut u64,
-    ) -> Result<bool, ArchiveError> {
+    ) -> Result<Start, ArchiveError> {
         if matches!(self.method, Method::Encrypted | Method::Other) {
-            return Ok(false);
+            return Ok(Start::Unknown);
         }
         let (mut at, size) = self.content(part)?;
         if self.method == Method::Stored {
-            return Ok(size >= END_SIZE as u64 && is_start(&part.read_at(at, LOCAL.len())?));
+            let length = LOCAL.len().min(usize::try_from(size).unwrap_or(usize::MAX));
+            return Ok(match Start::of(&part.read_at(at, length)?) {
+                Start::Archive if size < END_SIZE as u64 => Start::Other,
+                start => start,
+            });
         }
         inflate.reset(false);
         let mut start = [0; LOCAL.len()];
@@ -428,12 +470,12 @@ impl Entry {
             let taken = inflate.total_in().saturating_sub(before);
             at = at.saturating_add(taken);
             if inflate.total_out() == LOCAL.len() as u64 {
-                return Ok(is_start(&start));
+                return Ok(Start::of(&start));
             }
             match status {
                 // Shorter than the signature.
-                Ok(Status::StreamEnd) | Err(_) => return Ok(false),
-                Ok(Status::Ok | Status::BufError) if taken == 0 => return Ok(false),
+                Ok(Status::StreamEnd) | Err(_) => return Ok(Start::Other),
+                Ok(Status::Ok | Status::BufError) if taken == 0 => return Ok(Start::Other),
                 Ok(Status::Ok | Status::BufError) => {
                     chunk = CHUNK;
                     *limit = limit.saturating_sub(START_LIMIT);
@@ -446,7 +488,7 @@ impl Entry {
         if size > START_LIMIT {
             return Err(Damaged("it begins with too much that has no content"));
         }
-        Ok(false)
+        Ok(Start::Other)
     }
 }
 

@@ -34,6 +34,7 @@ fn shown(path: &str, bytes: &[u8]) -> Vec<String> {
             "[{}] {} {}",
             of.path_in_archive, of.name, of.version
         )),
+        Fact::Packed(of) => shown.push(format!("[{}] packed", of.path)),
         Fact::NotRead { what, cause } => shown.push(format!("{what}: {cause}")),
         other => panic!("{other:?}"),
     };
@@ -69,7 +70,10 @@ fn a_jar_is_identified_whatever_it_is_called() {
         "app/x",
         "app/innocuous-9.0",
     ] {
-        assert_eq!(interest(path.as_bytes(), 999, &jar[..40]), Interest::Seek);
+        assert_eq!(
+            interest(path.as_bytes().into(), 999, &jar[..40]),
+            Interest::Seek
+        );
         let found = shown(path, &jar);
         assert!(found.contains(&format!("[] {FOUND}")), "{path}");
     }
@@ -86,10 +90,77 @@ fn a_jar_is_identified_whatever_it_is_called() {
         ]
     );
     let script = [&b"#!/bin/sh\n"[..], &[b'\n'; 1024]].concat();
-    assert_eq!(interest(b"app/run", 9999, &script[..512]), Interest::Seek);
-    assert_eq!(interest(b"app/run", 100, b"#!/bin/sh"), Interest::None);
+    assert_eq!(
+        interest(b"app/run".as_slice().into(), 9999, &script[..512]),
+        Interest::Seek
+    );
+    assert_eq!(
+        interest(b"app/run".as_slice().into(), 100, b"#!/bin/sh"),
+        Interest::None
+    );
     let script = Made::after(&script).deflated(POM_PATH, POM).end();
     assert_eq!(shown("app/run", &script), [format!("[] {FOUND}")]);
+}
+
+#[test]
+fn a_jar_after_what_starts_it_is_identified() {
+    for (prefix, is_executable, expected) in [
+        (&b"\x7fELF\x02\x01\x01 a program"[..], false, true),
+        (b"MZ\x90 a program", true, true),
+        (b"text", true, true),
+        // Nothing can start it, and its name does not say that it is one.
+        (b"text", false, false),
+    ] {
+        let jar = Made::after(prefix).deflated(POM_PATH, POM).end();
+        let of = ReadAs {
+            path: b"app/run",
+            is_executable,
+        };
+        let mut facts = Vec::new();
+        super::super::read(of, &mut Cursor::new(&jar), &mut |fact| facts.push(fact));
+        let found = facts.iter().any(|fact| match fact {
+            Fact::Java(archive) => archive.artifacts.len() == 1,
+            _ => false,
+        });
+        assert_eq!(found, expected, "{}", prefix.escape_ascii());
+        let interest = super::super::interest(of, jar.len() as u64, &jar[..40]);
+        assert_eq!(interest == Interest::Seek, expected);
+    }
+}
+
+#[test]
+fn a_program_in_an_archive_that_names_no_package_is_listed() {
+    let program = b"\x7fELF\x02\x01\x01";
+    let packed = Made::new().deflated("tool", program).end();
+    assert_eq!(shown("app/a.zip", &packed), ["[] packed"]);
+    let jar = Made::new()
+        .deflated(POM_PATH, POM)
+        .deflated("linux/native.so", program)
+        .end();
+    assert_eq!(shown("app/a.jar", &jar), [format!("[] {FOUND}")]);
+    // The program is of the archive that it is in.
+    let both = Made::new().stored("a.jar", &jar).stored("b.zip", &packed);
+    assert_eq!(
+        shown("app/c.zip", &both.end()),
+        [format!("[a.jar] {FOUND}"), "[b.zip] packed".to_owned()]
+    );
+    let wheel = Made::new()
+        .deflated("x/x.so", program)
+        .deflated(
+            "x-1.0.dist-info/METADATA",
+            b"Metadata-Version: 2.1\nName: x\nVersion: 1.0\n",
+        )
+        .end();
+    assert_eq!(
+        shown("app/x-1.0-py3-none-any.whl", &wheel),
+        ["[x-1.0.dist-info/METADATA] x 1.0"]
+    );
+    let stripped = Made::new()
+        .deflated("tool", program)
+        .deflated("A.class", b"");
+    assert_eq!(shown("app/a", &stripped.end()), ["[] nothing"]);
+    let text = Made::new().deflated("tool", b"text").end();
+    assert_eq!(shown("app/a.zip", &text), [""; 0]);
 }
 
 #[test]
@@ -383,7 +454,8 @@ fn other_files_are_no_archives() {
         };
         Made::new().written(name, b"PK\x03\x04", how).end()
     };
-    assert_eq!(shown("a.zip", &encrypted("a.txt")), [""; 0]);
+    // Nobody can tell what is in it.
+    assert_eq!(shown("a.zip", &encrypted("a.txt")), ["[] packed"]);
     assert_eq!(
         shown("a.jar", &encrypted("b.jar")),
         [r#"Java archive: "b.jar": it is encrypted"#, "[] nothing"]
@@ -477,7 +549,7 @@ proptest! {
 fn the_properties_of_an_unpacked_archive_are_read() {
     let path = format!("app/{POM_PATH}");
     assert_eq!(
-        interest(path.as_bytes(), 99, b"version="),
+        interest(path.as_bytes().into(), 99, b"version="),
         Interest::Whole(METADATA_LIMIT)
     );
     assert_eq!(shown(&path, POM), [format!("[] {FOUND}")]);
@@ -499,7 +571,11 @@ fn the_properties_of_an_unpacked_archive_are_read() {
     // An archive in its place is read as one too.
     assert!(shown(&path, &log4j()).contains(&format!("[] {FOUND}")));
     assert_eq!(
-        interest(b"app/META-INF/pom.properties", 99, b"version="),
+        interest(
+            b"app/META-INF/pom.properties".as_slice().into(),
+            99,
+            b"version="
+        ),
         Interest::None
     );
 }

@@ -2,8 +2,9 @@
 //!
 //! Here: as much of a tree as tests need. Not here: the tree of a real image (`crates/image`).
 
-use super::super::{FileId, Files, Found};
+use super::super::{ContentDigest, FileId, Files, Found};
 use crate::content::{self, Fact, Interest, rust};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
@@ -141,8 +142,9 @@ impl Image {
 fn facts(path: &str, bytes: &[u8]) -> Vec<Fact> {
     let head = &bytes[..bytes.len().min(content::HEAD)];
     let mut facts = Vec::new();
-    if content::interest(path.as_bytes(), bytes.len() as u64, head) != Interest::None {
-        content::read(path.as_bytes(), &mut Cursor::new(bytes), &mut |fact| {
+    let of = path.as_bytes().into();
+    if content::interest(of, bytes.len() as u64, head) != Interest::None {
+        content::read(of, &mut Cursor::new(bytes), &mut |fact| {
             facts.push(fact);
         });
     }
@@ -247,6 +249,32 @@ impl Files for Image {
                 && !name.contains(&b'/')
             {
                 visit(name, self.id(*index));
+            }
+        }
+    }
+
+    fn walk_layer(&self, layer: u32, visit: &mut dyn FnMut(&[u8], FileId)) {
+        for (path, found) in self.trees.get(layer as usize).into_iter().flatten() {
+            if let Entry::File(index) = found
+                && self.files[*index].layer == layer
+            {
+                visit(path, self.id(*index));
+            }
+        }
+    }
+
+    fn digest(&self, id: FileId) -> Option<ContentDigest> {
+        let file = &self.files[id.ordinal as usize];
+        let is_compared = file.facts.iter().any(Fact::is_compared);
+        // Files that only say something have no content.
+        (is_compared && !file.content.is_empty()).then(|| Sha256::digest(&file.content).into())
+    }
+
+    fn digests(&self, visit: &mut dyn FnMut(FileId, &ContentDigest)) {
+        for index in 0..self.files.len() {
+            let id = self.id(index);
+            if let Some(digest) = self.digest(id) {
+                visit(id, &digest);
             }
         }
     }

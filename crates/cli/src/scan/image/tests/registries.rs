@@ -364,6 +364,43 @@ fn a_layer_that_a_registry_falsifies_hides_no_other() {
 }
 
 #[test]
+fn layers_that_do_not_come_in_the_time_of_the_image_hide_no_other() {
+    let layers = ["one", "two"].map(|text| descriptor(LAYER, text.as_bytes()));
+    let (document, config) = manifest(&layers);
+    let digests = layers
+        .each_ref()
+        .map(|layer| layer["digest"].as_str().unwrap().to_owned());
+    let server = Scripted::start(move |path, _| {
+        let octets = "application/octet-stream";
+        if path.ends_with("/manifests/1") {
+            return response("200 X", MANIFEST, &document);
+        }
+        if path.ends_with(&*digests[1]) {
+            // It breaks off each time.
+            return "HTTP/1.1 200 X\r\nContent-Length: 3\r\n\r\nt".to_owned();
+        }
+        let is_layer = path.ends_with(&*digests[0]);
+        response("200 X", octets, if is_layer { "one" } else { &config })
+    });
+    let host = &server.host;
+    let args = ImageArgs {
+        image: Some(format!("{host}/acme/web:1")),
+        pull_timeout: Some(Duration::from_millis(1500)),
+        ..ImageArgs::default()
+    };
+    let gathered = gather(&args, &Environment::default(), &mut Vec::new()).unwrap();
+    assert_eq!(
+        contents(&gathered.images[0]),
+        [
+            Ok("one".to_owned()),
+            Err(format!(
+                "cannot pull it: the layers of the image have 1 s together (--pull-timeout), in which registry {host} sent 0 of 0 MB; set --pull-timeout to a longer time, or check the network"
+            )),
+        ]
+    );
+}
+
+#[test]
 fn a_registry_that_fails_has_a_remedy() {
     for (status, want) in [
         (

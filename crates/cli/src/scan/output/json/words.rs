@@ -277,6 +277,8 @@ pub(super) enum BinaryWord {
     Elf,
     /// An archive of Java.
     Java,
+    /// A compressed file that has a program, or can have one.
+    Compressed,
 }
 
 impl From<BinaryKind> for BinaryWord {
@@ -284,6 +286,7 @@ impl From<BinaryKind> for BinaryWord {
         match kind {
             BinaryKind::Elf(_) => Self::Elf,
             BinaryKind::Java => Self::Java,
+            BinaryKind::Packed => Self::Compressed,
         }
     }
 }

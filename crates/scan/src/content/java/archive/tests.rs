@@ -23,6 +23,23 @@ fn read(bytes: &[u8]) -> Result<Vec<(String, Vec<u8>)>, String> {
     Ok(entries)
 }
 
+#[test]
+fn each_place_of_an_end_is_found_the_last_one_first() {
+    for length in END_SIZE..60 {
+        let last = length - END_SIZE;
+        for at in 0..length {
+            let mut tail = vec![0; length];
+            for (byte, place) in END.iter().zip(tail.get_mut(at..).unwrap()) {
+                *place = *byte;
+            }
+            let expected: Vec<_> = Some(at).filter(|at| *at <= last).into_iter().collect();
+            assert_eq!(ends(&tail).collect::<Vec<_>>(), expected, "{length}");
+        }
+    }
+    let tail = END.repeat(8);
+    assert_eq!(ends(&tail).collect::<Vec<_>>(), [8, 4, 0]);
+}
+
 fn names(bytes: &[u8]) -> Result<String, String> {
     let names = |entries: Vec<(String, _)>| {
         let names: Vec<_> = entries.into_iter().map(|(name, _)| name).collect();
@@ -172,8 +189,8 @@ fn an_archive_is_recognized_in_an_entry() {
         let mut inflate = Decompress::new(false);
         let mut found = Vec::new();
         while let Some(entry) = directory.next(&mut part).unwrap() {
-            let is_archive = entry.is_archive(&mut part, &mut inflate, &mut (1 << 20));
-            found.push(is_archive.map_err(|error| error.to_string()));
+            let start = entry.start(&mut part, &mut inflate, &mut (1 << 20));
+            found.push(start.map_err(|error| error.to_string()));
         }
         found
     };
@@ -186,7 +203,37 @@ fn an_archive_is_recognized_in_an_entry() {
         .stored("e", b"PK\x03\x04");
     assert_eq!(
         of(made),
-        [Ok(true), Ok(true), Ok(false), Ok(false), Ok(false)]
+        [
+            Ok(Start::Archive),
+            Ok(Start::Archive),
+            Ok(Start::Other),
+            Ok(Start::Other),
+            Ok(Start::Other)
+        ]
+    );
+    let encrypted = Written {
+        flags: 1,
+        ..Written::default()
+    };
+    let zstd = Written {
+        method: 93,
+        ..Written::default()
+    };
+    let made = Made::new()
+        .stored("a", b"\x7fELF\x02")
+        .deflated("b", b"\x7fELF\x02")
+        .stored("c", b"\x7fEL")
+        .written("d", b"text", encrypted)
+        .written("e", b"text", zstd);
+    assert_eq!(
+        of(made),
+        [
+            Ok(Start::Program),
+            Ok(Start::Program),
+            Ok(Start::Other),
+            Ok(Start::Unknown),
+            Ok(Start::Unknown)
+        ]
     );
     let deflate = |content: &[u8]| {
         let how = Written {
@@ -199,10 +246,10 @@ fn an_archive_is_recognized_in_an_entry() {
     let empty = b"\x00\x00\x00\xff\xff";
     let compressed = super::super::made::deflated(&inner);
     let padded = |count| [&empty.repeat(count)[..], &compressed].concat();
-    assert_eq!(of(deflate(&padded(5000))), [Ok(true)]);
+    assert_eq!(of(deflate(&padded(5000))), [Ok(Start::Archive)]);
     let cause = "it begins with too much that has no content".to_owned();
     assert_eq!(of(deflate(&padded(50_000))), [Err(cause)]);
-    assert_eq!(of(deflate(b"\xff\xff")), [Ok(false)]);
+    assert_eq!(of(deflate(b"\xff\xff")), [Ok(Start::Other)]);
 }
 
 proptest! {
