@@ -54,21 +54,22 @@ generate: ## Generate files from the source: CRDs, admission policies, the polic
 	@cargo run --locked -q -p bailiff -- scan --schema >docs/scan.schema.json
 
 .PHONY: conformance
-conformance: ## Compare expressions and references with what Kubernetes runs, layers with containerd, and versions with their ecosystems, others in each run (EXPRESSIONS=20000 SEED=1)
+conformance: ## Compare expressions and references with what Kubernetes runs, layers with containerd, versions with their ecosystems, and findings with osv-scanner, others in each run (EXPRESSIONS=20000 SEED=1)
 	@BAILIFF_CEL_ORACLE=$$(hack/oracle.sh); BAILIFF_VERSION_ORACLES=$$(hack/version-oracles.sh); BAILIFF_LAYER_ORACLE=$$(hack/layer-oracle.sh); SEED=$${SEED:-$$SRANDOM}; PROPTEST_RNG_SEED=$$SEED; \
 	export BAILIFF_CEL_ORACLE BAILIFF_VERSION_ORACLES BAILIFF_LAYER_ORACLE SEED PROPTEST_RNG_SEED; \
 	printf 'SEED=%s make conformance   # runs the same expressions again\n' "$$SEED"; \
 	cargo test --locked -p bailiff-cel --test properties --test printing && \
 	cargo test --locked -p bailiff-cli --test differential --test typed --test estimates -- --nocapture && \
 	cargo test --locked -p bailiff-oci --test differential --test cel --test layers -- --nocapture && \
-	cargo test --locked -p bailiff-scan --test version -- --nocapture
+	cargo test --locked -p bailiff-scan --test version -- --nocapture && \
+	(cd crates/scan/tests/data && python3 osv_scanner.py --check "$$(../../../../hack/osv-scanner.sh)")
 
 .PHONY: fuzz
 fuzz: ## Look for inputs that break a parser or the expression engine (MINUTES=20 for each target, TARGET=parse, or another of fuzz/fuzz_targets)
 	@hack/fuzz.sh
 
 .PHONY: bench
-bench: ## Measure the time from exec to eviction, waiting Incidents, expressions compared with the API server, admission reviews, packages compared with osv-scanner, and the cost of observing processes (PART=exec|waiting|expressions|admission|scan|sensor)
+bench: ## Measure the time from exec to eviction, waiting Incidents, expressions compared with the API server, admission reviews, packages compared with osv-scanner, images compared with unpacking them, and the cost of observing processes (PART=exec|waiting|expressions|admission|scan|image|sensor)
 	@hack/bench.sh $(PART)
 
 .PHONY: soak

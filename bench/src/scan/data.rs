@@ -80,7 +80,7 @@ impl Database {
                     written.write_all(record.as_bytes())?;
                     if copy == 0 {
                         named.extend(advisory.affected.iter().map(|entry| {
-                            let version = entry.versions.first().map_or("0.1.0", String::as_str);
+                            let version = entry.versions.iter().next().unwrap_or("0.1.0");
                             (
                                 entry.ecosystem.clone(),
                                 entry.name.clone(),

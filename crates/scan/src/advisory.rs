@@ -12,9 +12,11 @@ pub mod debian_list;
 pub mod osv;
 pub mod secdb;
 mod text;
+mod version_list;
 mod versions;
 
 pub(crate) use text::{is_id, line};
+pub use version_list::VersionList;
 pub use versions::{Cause, End, Verdict};
 
 use crate::ecosystem::Ecosystem;
@@ -88,7 +90,7 @@ pub struct Affected {
     /// Ranges in a numbering that is not that of Go modules. They replace the ranges that have no end.
     pub custom_ranges: Vec<Range>,
     /// Affected versions, one by one.
-    pub versions: Vec<String>,
+    pub versions: VersionList,
     /// Where the ranges end that have no end of their own. None if the advisory does not say so.
     pub last_known: Option<End>,
     /// What the publisher says about it besides the affected versions.
@@ -168,7 +170,7 @@ impl Affected {
             statements: Vec::new(),
             ranges: Vec::new(),
             custom_ranges: Vec::new(),
-            versions: Vec::new(),
+            versions: VersionList::default(),
             last_known: None,
             notes: Vec::new(),
             fix_dates: Vec::new(),

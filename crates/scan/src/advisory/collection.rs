@@ -250,7 +250,7 @@ pub(crate) fn entry_size(entry: &Affected) -> usize {
         + entry.name.len()
         + size_of_val(&*entry.statements)
         + events.sum::<usize>()
-        + texts_size(&entry.versions)
+        + entry.versions.size()
         + size_of_val(&*entry.notes)
         + notes.sum::<usize>()
         + size_of_val(&*entry.fix_dates)

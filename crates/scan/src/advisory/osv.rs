@@ -6,7 +6,7 @@
 //! decoded item by item, and what only a publisher knows stays text.
 
 use super::text::{self, ID_LIMIT, LINE_LIMIT};
-use super::{Advisory, Affected, End, Event, Kind, Note, Range, cve, debian};
+use super::{Advisory, Affected, End, Event, Kind, Note, Range, VersionList, cve, debian};
 use crate::ecosystem::Ecosystem;
 use crate::json::{self, JsonError};
 use crate::package::{NAME_LIMIT, VERSION_LIMIT};
@@ -375,30 +375,28 @@ fn versions(
     value: Option<&RawValue>,
     field: &str,
     left: usize,
-) -> Result<Vec<String>, RecordError> {
+) -> Result<VersionList, RecordError> {
+    let mut listed = VersionList::default();
     let Some(value) = value else {
-        return Ok(Vec::new());
+        return Ok(listed);
     };
-    let mut kept = 0;
     let mut from = serde_json::Deserializer::from_str(value.get());
-    let versions = json::items_or_null(&mut from, left, |version: String| {
+    // What is kept of each counts for the limit.
+    let counted: Result<Vec<()>, _> = json::items_or_null(&mut from, left, |version: String| {
         let is_kept = (1..=VERSION_LIMIT).contains(&version.len());
-        kept += usize::from(is_kept);
-        is_kept.then_some(version)
+        is_kept.then(|| listed.push(&version))
     });
-    versions.map_err(|error| {
-        if kept > left {
-            must(
-                "affected",
-                format!("list at most {VERSIONS_LIMIT} versions"),
-            )
-        } else {
-            must(
-                format!("{field}.versions"),
-                format!("be a list of versions: {error}"),
-            )
-        }
-    })
+    match counted {
+        Ok(_) => Ok(listed),
+        Err(_) if listed.len() > left => Err(must(
+            "affected",
+            format!("list at most {VERSIONS_LIMIT} versions"),
+        )),
+        Err(error) => Err(must(
+            format!("{field}.versions"),
+            format!("be a list of versions: {error}"),
+        )),
+    }
 }
 
 /// The ranges that Go's database gives where it could not convert versions to those of modules.

@@ -253,7 +253,15 @@ impl Affected {
         if self.versions.iter().any(|listed| listed == version) {
             return Ok(true);
         }
-        for listed in &self.versions {
+        if !self.versions.is_empty() {
+            // Without an order, it could be any of them.
+            scheme.compare(version, version)?;
+        }
+        for listed in self.versions.iter() {
+            // Most are others at first sight. Parsing each one takes longer than everything else of an advisory.
+            if !scheme.can_be_equal(version, listed) {
+                continue;
+            }
             match scheme.compare_once(version, listed) {
                 Ok(Ordering::Equal) => return Ok(true),
                 Ok(Ordering::Less | Ordering::Greater) => {}

@@ -4,6 +4,7 @@
 //! Invariant: equal texts have one number, and equal lists too.
 
 use super::stored::Text;
+use crate::advisory::VersionList;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ impl Interned {
     }
 
     /// The number of a list.
-    pub(super) fn list(&mut self, list: &[String]) -> u32 {
+    pub(super) fn list(&mut self, list: &VersionList) -> u32 {
         let list: Arc<[Text]> = list.iter().map(|text| self.text(text)).collect();
         if let Some(number) = self.list_numbers.get(&list) {
             return *number;

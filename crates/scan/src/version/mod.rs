@@ -74,6 +74,24 @@ impl Scheme {
         order(self, (a, &self.parse(a)), (b, &self.parse(b)))
     }
 
+    /// Whether two texts can be equal, without parsing them. Equal ones have the same digits except for zeros, which can be
+    /// added in front of a number and as numbers at the end. What the order ignores does not count.
+    fn can_be_equal(self, a: &str, b: &str) -> bool {
+        digits(self.ordered(a)).eq(digits(self.ordered(b)))
+    }
+
+    /// The part of a text that its place in the order depends on.
+    fn ordered(self, text: &str) -> &str {
+        let is_ignored: fn(char) -> bool = match self {
+            Self::Dpkg | Self::Apk | Self::Pep440 | Self::Maven => return text,
+            // What a vendor adds to a toolchain.
+            Self::Go if text.starts_with("go") => |c| matches!(c, '-' | ' '),
+            // Build metadata.
+            Self::Go | Self::Npm | Self::Cargo => |c| c == '+',
+        };
+        text.split(is_ignored).next().unwrap_or(text)
+    }
+
     fn parse(self, text: &str) -> Result<Parsed<'_>, Reason> {
         #[cfg(test)]
         PARSED.with(|parsed| parsed.set(parsed.get() + 1));
@@ -193,6 +211,11 @@ impl<'a> Versions<'a> {
         )
     }
 
+    /// Whether two versions can be equal. If not, they are not, or one of them is no version.
+    pub(crate) fn can_be_equal(&self, a: &str, b: &str) -> bool {
+        self.scheme.can_be_equal(a, b)
+    }
+
     fn parsed(&self, text: &'a str) -> Rc<Result<Parsed<'a>, Reason>> {
         let mut all = self.parsed.borrow_mut();
         let parsed = all
@@ -200,6 +223,11 @@ impl<'a> Versions<'a> {
             .or_insert_with(|| Rc::new(self.scheme.parse(text)));
         Rc::clone(parsed)
     }
+}
+
+/// The digits of a text except for zeros.
+fn digits(text: &str) -> impl Iterator<Item = u8> {
+    text.bytes().filter(|byte| matches!(byte, b'1'..=b'9'))
 }
 
 /// Why a text is no version; it can hold characters of the text.

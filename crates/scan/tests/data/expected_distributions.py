@@ -133,4 +133,5 @@ def main():
     print(len(rows))
 
 
-main()
+if __name__ == "__main__":
+    main()

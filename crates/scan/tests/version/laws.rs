@@ -1,6 +1,9 @@
 //! Laws of every order: it is reflexive, antisymmetric and transitive, and no text is a panic.
 
-use crate::generated::{generated, hostile, version};
+use crate::generated::{generated, hostile, pairs, version};
+use crate::vectors;
+use bailiff_scan::advisory::{Affected, Kind, Verdict, VersionList};
+use bailiff_scan::ecosystem::Ecosystem;
 use bailiff_scan::version::{MAX_VERSION_BYTES, Scheme};
 use proptest::prelude::*;
 use std::cmp::Ordering;
@@ -73,6 +76,77 @@ fn common_maven_versions_have_a_total_order() {
     let versions = comparable(Scheme::Maven, &prop::string::string_regex(common).unwrap());
     for versions in versions.chunks(AT_A_TIME) {
         check(Scheme::Maven, versions, true).unwrap();
+    }
+}
+
+/// An advisory about versions of a package with this order.
+fn listing(scheme: Scheme, versions: VersionList) -> Affected {
+    let ecosystem = match scheme {
+        Scheme::Dpkg => "Debian:12",
+        Scheme::Apk => "Alpine:v3.18",
+        Scheme::Pep440 => "PyPI",
+        Scheme::Npm => "npm",
+        Scheme::Maven => "Maven",
+        Scheme::Go => "Go",
+        Scheme::Cargo => "crates.io",
+    };
+    Affected {
+        ecosystem: Ecosystem::parse(ecosystem).unwrap(),
+        name: "a".to_owned(),
+        kind: Kind::Vulnerability,
+        statements: Vec::new(),
+        ranges: Vec::new(),
+        custom_ranges: Vec::new(),
+        versions,
+        last_known: None,
+        notes: Vec::new(),
+        fix_dates: Vec::new(),
+    }
+}
+
+/// Texts that are the same version in some of the orders.
+fn rewritten(version: &str) -> [String; 6] {
+    // Zeros in front of each number.
+    let mut zeros = String::new();
+    let mut last = ' ';
+    for c in version.chars() {
+        if c.is_ascii_digit() && !last.is_ascii_digit() {
+            zeros.push('0');
+        }
+        zeros.push(c);
+        last = c;
+    }
+    [
+        zeros,
+        format!("0{version}"),
+        format!("{version}.0"),
+        format!("{version}-0"),
+        format!("{version}+b5"),
+        version.to_uppercase(),
+    ]
+}
+
+/// Versions that cannot be equal are told apart without parsing them; none of those may be equal.
+#[test]
+fn a_listed_version_is_affected_however_it_is_written() {
+    for scheme in Scheme::ALL {
+        let mut equal = 0;
+        let vectors = vectors::of(scheme).into_iter();
+        let mut all: Vec<_> = vectors
+            .map(|of| (of.a.to_owned(), of.b.to_owned()))
+            .collect();
+        all.extend(generated(500, &pairs(scheme)));
+        for version in generated(200, &version(scheme)) {
+            all.extend(rewritten(&version).map(|other| (version.clone(), other)));
+        }
+        for (a, b) in all {
+            let is_equal = scheme.compare(&a, &b) == Ok(Ordering::Equal);
+            equal += usize::from(is_equal && a != b);
+            let verdict = listing(scheme, [&b].into_iter().collect()).evaluate(&a);
+            let is_affected = matches!(verdict, Verdict::Affected { .. });
+            assert_eq!(is_affected, is_equal || a == b, "{scheme:?}: {a:?}, {b:?}");
+        }
+        assert!(equal > 4, "{scheme:?}: {equal}");
     }
 }
 

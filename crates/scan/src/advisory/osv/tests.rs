@@ -72,7 +72,7 @@ fn a_record_is_decoded() {
         Event::Fixed("2.15.0".to_owned()),
     ];
     assert_eq!(entry.ranges, [Range { events }]);
-    assert_eq!(entry.versions, ["2.13.0"]);
+    assert_eq!(entry.versions.iter().collect::<Vec<_>>(), ["2.13.0"]);
     assert_eq!(
         entry.last_known,
         Some(End::LastAffected("2.14.1".to_owned()))

@@ -127,7 +127,7 @@ fn a_version_that_cannot_be_compared_is_unknown() {
         assert_eq!(verdicts(&entry, "not-a-version"), want, "{events}");
     }
     entry.ranges = Vec::new();
-    entry.versions = vec!["1.0".to_owned(), "2004d".to_owned()];
+    entry.versions = ["1.0", "2004d"].into_iter().collect();
     assert_eq!(
         verdicts(&entry, "not-a-version 2004d 1.0.0 2.0"),
         "unknown, open, open, no"
@@ -155,7 +155,7 @@ fn a_range_that_cannot_be_compared_is_unknown_where_it_could_matter() {
 #[test]
 fn listed_versions_are_affected_besides_ranges() {
     let mut entry = entry("PyPI");
-    entry.versions = vec!["1.0".to_owned()];
+    entry.versions = ["1.0"].into_iter().collect();
     assert_eq!(verdicts(&entry, "1.0 1.0.0 1.1"), "open, open, no");
     entry.ranges = vec![range("+0 -0.5")];
     assert_eq!(verdicts(&entry, "0.1 1.0 1.1"), "fixed 0.5, open, no");
@@ -363,5 +363,6 @@ fn each_version_is_parsed_once() {
     entry.versions = (1..=300).map(|n| format!("0.0.{n}")).collect();
     PARSED.set(0);
     assert_eq!(entry.evaluate("1000.0.0"), Verdict::NotAffected);
-    assert_eq!(PARSED.get(), 1 + 200 + 200 + 300);
+    // Of those that are listed, only 0.0.1, 0.0.10 and 0.0.100 have the digits of the version.
+    assert_eq!(PARSED.get(), 1 + 200 + 200 + 3);
 }

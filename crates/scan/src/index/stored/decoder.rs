@@ -7,7 +7,7 @@ use super::{
     Entry, IndexError, Package, Record, StoredDate, StoredEnd, StoredEvent, StoredKind, StoredNote,
     Text,
 };
-use crate::advisory::{Affected, End, Event, FixDate, Kind, Note, Range};
+use crate::advisory::{Affected, End, Event, FixDate, Kind, Note, Range, VersionList};
 use crate::ecosystem::Ecosystem;
 
 /// Decodes the entries of a package, of a bounded size together.
@@ -67,7 +67,7 @@ impl<'a> Decoder<'a> {
             custom_ranges: self.ranges(&entry.custom_ranges)?,
             versions: match entry.versions {
                 Some(list) => self.list(list)?,
-                None => Vec::new(),
+                None => VersionList::default(),
             },
             last_known: match &entry.last_known {
                 None => None,
@@ -124,19 +124,31 @@ impl<'a> Decoder<'a> {
         dates.iter().map(date).collect()
     }
 
-    fn list(&mut self, list: u32) -> Result<Vec<String>, IndexError> {
+    fn list(&mut self, list: u32) -> Result<VersionList, IndexError> {
         let list = usize::try_from(list).ok();
         let list = list.and_then(|list| self.package.lists.get(list));
         let list = list.ok_or(IndexError::Damaged("list of versions"))?;
-        list.iter().map(|text| self.text(*text)).collect()
+        self.take(size_of::<usize>() * list.len())?;
+        let mut versions = VersionList::with_capacity(list.len());
+        for text in list {
+            let version = self.stored(*text)?;
+            self.take(version.len())?;
+            versions.push(version);
+        }
+        Ok(versions)
     }
 
     fn text(&mut self, text: Text) -> Result<String, IndexError> {
-        let text = usize::try_from(text).ok();
-        let text = text.and_then(|text| self.package.texts.get(text));
-        let text = *text.ok_or(IndexError::Damaged("text"))?;
+        let text = self.stored(text)?;
         self.take(size_of::<String>() + text.len())?;
         Ok(text.to_owned())
+    }
+
+    /// The text with a number.
+    fn stored(&self, text: Text) -> Result<&'a str, IndexError> {
+        let text = usize::try_from(text).ok();
+        let text = text.and_then(|text| self.package.texts.get(text));
+        text.copied().ok_or(IndexError::Damaged("text"))
     }
 
     fn take(&mut self, bytes: usize) -> Result<(), IndexError> {

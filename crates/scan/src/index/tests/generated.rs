@@ -109,7 +109,7 @@ fn entry() -> impl Strategy<Value = Affected> {
             statements,
             ranges,
             custom_ranges,
-            versions,
+            versions: versions.iter().collect(),
             last_known,
             notes,
             fix_dates,

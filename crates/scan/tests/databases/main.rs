@@ -1,14 +1,17 @@
-//! Databases of dpkg say what dpkg says about them.
+//! Databases of dpkg and apk say what dpkg and apk say about them.
 //!
-//! Here: a database that the dpkg of the machine writes, and its answers about it. Not here: records that are made
-//! (`src/content/dpkg/tests.rs`).
-//! Invariant: each package, source package and file that dpkg names is read, and no other.
+//! Here: a database that the dpkg of the machine writes, and its answers about it; what apk wrote (`apk`), and the
+//! findings of vulnerable versions (`vulnerable`). Not here: records that are made (`src/content/dpkg/tests.rs`).
+//! Invariant: each package, source package and file that they name is read, and no other.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
     reason = "a panic is the report of a test"
 )]
+
+mod apk;
+mod vulnerable;
 
 use bailiff_scan::content::{self, Fact, Interest};
 use std::collections::BTreeSet;
@@ -63,15 +66,37 @@ fn facts(root: &Path, path: &str) -> Vec<Fact> {
     facts
 }
 
-/// Installs packages below a root, and has the root.
-fn installed() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dpkg");
+/// An empty folder with a root in which nothing is installed, and the root.
+fn empty_root(name: &str) -> (PathBuf, PathBuf) {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     drop(fs::remove_dir_all(&folder));
     let root = folder.join("root");
     for directory in ["info", "updates", "triggers"] {
         fs::create_dir_all(root.join("var/lib/dpkg").join(directory)).unwrap();
     }
     fs::write(root.join("var/lib/dpkg/status"), "").unwrap();
+    (folder, root)
+}
+
+/// There are no scripts, so that nothing is run in the root.
+const FORCE: &str = "--force-not-root,script-chrootless,bad-path";
+
+/// Installs archives below a root.
+fn install(root: &Path, archives: &[PathBuf]) {
+    let at_root = root_option(root);
+    let mut install = vec![&*at_root, FORCE, "--install"];
+    install.extend(archives.iter().map(|archive| archive.to_str().unwrap()));
+    run("dpkg", &install);
+}
+
+/// Removes a package below a root, without its configuration.
+fn remove(root: &Path, package: &str) {
+    run("dpkg", &[&root_option(root), FORCE, "--remove", package]);
+}
+
+/// Installs packages below a root, and has the root.
+fn installed() -> PathBuf {
+    let (folder, root) = empty_root("dpkg");
     let architecture = run("dpkg", &["--print-architecture"]);
     let native = format!("Architecture: {architecture}");
     let archives = [
@@ -100,14 +125,10 @@ fn installed() -> PathBuf {
             &["usr/bin/held"],
         ),
     ];
+    install(&root, &archives);
+    remove(&root, "removed");
     let at_root = root_option(&root);
-    // There are no scripts, so that nothing is run in the root.
-    let force = "--force-not-root,script-chrootless,bad-path";
-    let mut install = vec![&*at_root, force, "--install"];
-    install.extend(archives.iter().map(|archive| archive.to_str().unwrap()));
-    run("dpkg", &install);
-    run("dpkg", &[&at_root, force, "--remove", "removed"]);
-    let selection = format!("echo held hold | dpkg {at_root} {force} --set-selections");
+    let selection = format!("echo held hold | dpkg {at_root} {FORCE} --set-selections");
     run("sh", &["-c", &selection]);
     run(
         "dpkg-divert",
