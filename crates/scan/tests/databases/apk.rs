@@ -35,7 +35,8 @@ fn a_database_that_apk_wrote_is_read_as_apk_reads_it() {
     assert!(expected.len() >= 4, "{expected:?}");
     let mut read = BTreeSet::new();
     let mut content = Cursor::new(INSTALLED);
-    content::read(b"lib/apk/db/installed", &mut content, &mut |fact| {
+    let path: &[u8] = b"lib/apk/db/installed";
+    content::read(path.into(), &mut content, &mut |fact| {
         let Fact::Apk(package) = fact else {
             panic!("{fact:?}");
         };

@@ -8,7 +8,7 @@ use super::{build, empty_root, facts, install, remove};
 use bailiff_scan::advisory::{Advisory, debian, debian_list, secdb};
 use bailiff_scan::content::Fact;
 use bailiff_scan::ecosystem::Ecosystem;
-use bailiff_scan::inventory::{FileId, Files, Found, inventory};
+use bailiff_scan::inventory::{ContentDigest, FileId, Files, Found, inventory};
 use bailiff_scan::matching::match_packages;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -74,6 +74,17 @@ impl Files for Root {
             }
         }
     }
+
+    fn walk_layer(&self, _layer: u32, visit: &mut dyn FnMut(&[u8], FileId)) {
+        self.walk(visit);
+    }
+
+    // In one layer, no file is a copy of another layer's.
+    fn digest(&self, _id: FileId) -> Option<ContentDigest> {
+        None
+    }
+
+    fn digests(&self, _visit: &mut dyn FnMut(FileId, &ContentDigest)) {}
 
     fn facts(&self, id: FileId) -> &[Fact] {
         let index = usize::try_from(id.ordinal).unwrap();
