@@ -3,6 +3,7 @@
 //! Here: the BPF programs' loader, the thread that reads their records. Not here: who a process belongs to (`process`).
 //! Invariant: all bytes that come are read or counted, and nothing else is trusted.
 
+mod descriptor;
 pub(crate) mod loader;
 pub(crate) mod reader;
 pub(crate) mod record;

@@ -12,7 +12,8 @@
     clippy::string_slice
 )]
 
-use bailiff_api::ExecutableSource;
+use crate::kernel::descriptor::descriptor_type;
+use bailiff_api::{DescriptorType, ExecutableSource};
 
 /// A process: its number in the first PID namespace and its start, in ns since boot. The start
 /// tells apart processes that had the same number.
@@ -95,17 +96,30 @@ pub struct Exec {
     pub left_pod_cgroup: bool,
     /// The executable, as its container sees it; begins with `…/` when it was cut.
     pub executable: String,
-    /// The path as it was asked for.
+    /// Whether the executable has no name any more in the directory that it was in.
+    pub executable_deleted: bool,
+    /// The path as it was asked for, at most 511 bytes of it.
     pub filename: String,
+    /// Whether `filename` lacks its end.
+    pub filename_cut: bool,
     /// The interpreter, where `filename` is a script.
     pub interpreter: Option<String>,
+    /// The file of the script, whatever path led to it. Absent: there is none, or it was not seen.
+    pub script: Option<ScriptFile>,
     /// The working directory, as its container sees it; begins with `…/` when its beginning is
     /// not known.
     pub working_directory: String,
-    /// Arguments as bytes.
+    /// Arguments as bytes; where the end is apart, the last one may have lost its end.
     pub args: Vec<Vec<u8>>,
+    /// The end of the arguments, where some are missing between; the first one may have lost its
+    /// beginning. Empty: none is missing, or the end could not be read.
+    pub args_tail: Vec<Vec<u8>>,
     /// Whether arguments are missing: longer than what is read, or not readable.
     pub args_cut: bool,
+    /// What standard input, output and error are.
+    pub descriptors: [DescriptorType; 3],
+    /// Whether the process has more rights by this exec than before (`AT_SECURE`).
+    pub secure_exec: bool,
     /// Whose root directory it has.
     pub root: Root,
     /// Whether its parent is none of the pod's: the runtime brought it in.
@@ -116,6 +130,15 @@ pub struct Exec {
     pub init_session: bool,
     /// Whether the kernel mapped no dynamic loader beside the program: it is static, or a loader itself.
     pub without_loader: bool,
+}
+
+/// A script as the kernel opened it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptFile {
+    /// Its path as its container sees it; begins with `…/` when its beginning is not known.
+    pub path: String,
+    /// Where it is.
+    pub source: ExecutableSource,
 }
 
 /// Whose root directory a process has.
@@ -153,6 +176,11 @@ mod flag {
     pub(super) const ARGS_UNREADABLE: u32 = 1 << 8;
     pub(super) const DIRECTORY_CUT: u32 = 1 << 9;
     pub(super) const WITHOUT_LOADER: u32 = 1 << 10;
+    pub(super) const FILENAME_CUT: u32 = 1 << 11;
+    pub(super) const SECURE_EXEC: u32 = 1 << 12;
+    pub(super) const EXECUTABLE_DELETED: u32 = 1 << 13;
+    pub(super) const SCRIPT_SEEN: u32 = 1 << 14;
+    pub(super) const SCRIPT_CUT: u32 = 1 << 15;
 }
 
 /// Reads numbers one after the other.
@@ -239,7 +267,9 @@ fn exec(
     let mount_namespace = reader.u64()?;
     let pod_namespaces = [reader.u64()?, reader.u64()?, reader.u64()?];
     let (uid, gid, source) = (reader.u32()?, reader.u32()?, reader.u32()?);
-    let (path, cgroup, filename, interp, args, directory) = (
+    let (path, cgroup, filename, interp, args, directory, script, args_tail) = (
+        reader.u32()?,
+        reader.u32()?,
         reader.u32()?,
         reader.u32()?,
         reader.u32()?,
@@ -247,21 +277,19 @@ fn exec(
         reader.u32()?,
         reader.u32()?,
     );
-    reader.u32()?;
+    let script_source = source_of(reader.u32()?);
+    let mut descriptor =
+        || -> Result<_, DecodeError> { Ok(descriptor_type(reader.u32()?, reader.u32()?)) };
+    let descriptors = [descriptor()?, descriptor()?, descriptor()?];
     let cgroup = path_of(reader.text(cgroup)?, false);
     let executable = reader.text(path)?;
     let filename = text_of(reader.text(filename)?);
     let interp = text_of(reader.text(interp)?);
     let directory = reader.text(directory)?;
+    let script = reader.text(script)?;
     let args = args_of(reader.text(args)?);
-    let source = match source {
-        1 => ExecutableSource::Image,
-        2 => ExecutableSource::ImageModified,
-        3 => ExecutableSource::WritableLayer,
-        4 => ExecutableSource::Volume,
-        5 => ExecutableSource::Memory,
-        _ => ExecutableSource::Unknown,
-    };
+    let args_tail = args_of(reader.text(args_tail)?);
+    let source = source_of(source);
     Ok(Exec {
         time,
         process,
@@ -274,15 +302,20 @@ fn exec(
         pod_namespaces,
         cgroup,
         left_pod_cgroup: set(flag::LEFT_POD_CGROUP),
-        executable: if source == ExecutableSource::Memory {
-            text_of(executable)
-        } else {
-            path_of(executable, set(flag::PATH_CUT))
-        },
+        executable: file_of(executable, source, set(flag::PATH_CUT)),
+        executable_deleted: set(flag::EXECUTABLE_DELETED),
+        script: set(flag::SCRIPT_SEEN).then(|| ScriptFile {
+            path: file_of(script, script_source, set(flag::SCRIPT_CUT)),
+            source: script_source,
+        }),
         interpreter: (interp != filename).then_some(interp),
         working_directory: path_of(directory, set(flag::DIRECTORY_CUT)),
         filename,
+        filename_cut: set(flag::FILENAME_CUT),
         args,
+        args_tail,
+        descriptors,
+        secure_exec: set(flag::SECURE_EXEC),
         args_cut: set(flag::ARGS_CUT) || set(flag::ARGS_UNREADABLE),
         root: match (set(flag::ROOT_KNOWN), set(flag::OWN_ROOT)) {
             (true, true) => Root::Container,
@@ -294,6 +327,27 @@ fn exec(
         init_session: set(flag::INIT_SESSION),
         without_loader: set(flag::WITHOUT_LOADER),
     })
+}
+
+/// Where a file is, by its number in `record.h`.
+const fn source_of(number: u32) -> ExecutableSource {
+    match number {
+        1 => ExecutableSource::Image,
+        2 => ExecutableSource::ImageModified,
+        3 => ExecutableSource::WritableLayer,
+        4 => ExecutableSource::Volume,
+        5 => ExecutableSource::Memory,
+        _ => ExecutableSource::Unknown,
+    }
+}
+
+/// A file by the parts of its path; one in memory has a name alone.
+fn file_of(bytes: &[u8], source: ExecutableSource, cut: bool) -> String {
+    if source == ExecutableSource::Memory {
+        text_of(bytes)
+    } else {
+        path_of(bytes, cut)
+    }
 }
 
 /// The text up to its NUL; bytes that are no UTF-8 as U+FFFD.
