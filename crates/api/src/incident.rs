@@ -8,7 +8,7 @@
 mod name;
 mod status;
 
-use crate::shared::{ContainerType, ExecutableSource, Origin, Severity, known};
+use crate::shared::{ContainerType, DescriptorType, ExecutableSource, Origin, Severity, known};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -254,7 +254,8 @@ pub struct IncidentProcess {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub args_base64: Vec<String>,
-    /// Arguments were truncated, at 4096 bytes or at the size limit of an Incident.
+    /// Arguments are missing: they are longer than what is kept, or could not be read. `args` then
+    /// contains their beginning and their end, with `…` in one element for the missing part.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub args_truncated: bool,
     /// Working directory at the exec: its path in the container, with symbolic links resolved. Starts
@@ -264,10 +265,27 @@ pub struct IncidentProcess {
     pub working_directory: Option<String>,
     /// Source of the executable. Must be Image, ImageModified, WritableLayer, Volume, Memory or Unknown.
     pub executable_source: ExecutableSource,
-    /// Path of the script if an interpreter was started through `#!`. Symbolic links are not resolved.
+    /// The executable was deleted or replaced before the exec: its path no longer leads to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub executable_deleted: bool,
+    /// Path of the script if an interpreter was started through `#!`. Starts with `…/` if the first path
+    /// components are unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub script_path: Option<String>,
+    /// Source of the script. Must be Image, ImageModified, WritableLayer, Volume, Memory or Unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub script_source: Option<ExecutableSource>,
+    /// What the descriptors 0, 1 and 2 (standard input, output and error) refer to. Each must be Terminal,
+    /// Pipe, Socket, File, Null, Other, Closed or Unknown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3))]
+    #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
+    pub stdio: Vec<DescriptorType>,
+    /// The process gained privileges with the exec, through a set-user-ID or set-group-ID bit or file
+    /// capabilities.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secure_exec: bool,
     /// Origin of the process. Must be Entrypoint, Exec, Probe, Lifecycle or Unknown.
     pub origin: Origin,
     /// The process left the cgroups of its pod. It can outlive the pod, on the node that

@@ -61,7 +61,9 @@ pub use runtime_policy_binding::{
     Guardrails, PausedStatus, ResponseAction, RuntimePolicyBinding, RuntimePolicyBindingSpec,
     RuntimePolicyBindingStatus, UnmanagedPodPolicy,
 };
-pub use shared::{ContainerType, Coverage, ExecutableSource, MatchResources, Origin, Severity};
+pub use shared::{
+    ContainerType, Coverage, DescriptorType, ExecutableSource, MatchResources, Origin, Severity,
+};
 
 #[cfg(test)]
 mod tests;

@@ -66,7 +66,7 @@ pub enum Origin {
     Unknown,
 }
 
-/// Source of the executable of a process.
+/// Source of an executable or a script.
 #[derive(
     Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
 )]
@@ -82,6 +82,30 @@ pub enum ExecutableSource {
     /// Memory, without a file.
     Memory,
     /// The source cannot be determined.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What a file descriptor of a process refers to.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
+)]
+pub enum DescriptorType {
+    /// A terminal: a pseudo-terminal, a console or a serial line.
+    Terminal,
+    /// A pipe, with or without a name.
+    Pipe,
+    /// A socket of any kind.
+    Socket,
+    /// A regular file or a directory.
+    File,
+    /// The device /dev/null.
+    Null,
+    /// Anything else, such as another device or an eventfd.
+    Other,
+    /// Nothing: the descriptor is closed.
+    Closed,
+    /// The type cannot be determined.
     #[serde(other)]
     Unknown,
 }
@@ -154,5 +178,6 @@ words! {
     Severity { Low, Medium, High, Critical }
     Origin { Entrypoint, Exec, Probe, Lifecycle, Unknown }
     ExecutableSource { Image, ImageModified, WritableLayer, Volume, Memory, Unknown }
+    DescriptorType { Terminal, Pipe, Socket, File, Null, Other, Closed, Unknown }
     ContainerType { App, Init, Sidecar, Ephemeral }
 }

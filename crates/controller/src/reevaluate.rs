@@ -5,9 +5,9 @@
 //! Invariant: an expression is never evaluated on evidence that is truncated or absent: then the next
 //! exec decides.
 
-use bailiff_api::{ANCESTORS_LIMIT, Incident, IncidentProcess};
+use bailiff_api::{ANCESTORS_LIMIT, DescriptorType, ExecutableSource, Incident, IncidentProcess};
 use bailiff_policy::{
-    Ancestors, CompiledPolicy, Container, Input, Process, Script, Verdict, evaluate,
+    Ancestors, CompiledPolicy, Container, Input, Process, Script, Stdio, Verdict, evaluate,
 };
 use bailiff_response::Reevaluation;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
@@ -63,12 +63,25 @@ fn lacks(policy: &CompiledPolicy, incident: &Incident) -> bool {
     // The evidence has no names of ancestors.
     reads(&["process.ancestors", "process.parent"])
         || process.ancestors.len() > ANCESTORS_LIMIT
-        || (process.args_truncated && reads(&["process.args", "process.argPaths"]))
+        // Also of whether they are: the evidence may have lost what the expressions got.
+        || (process.args_truncated
+            && reads(&["process.args", "process.argPaths", "process.argsTruncated"]))
+        // A sensor that did not write all three descriptors did not know what came with them.
+        || (stdio_of(process).is_none()
+            && reads(&["process.stdio", "process.secureExec", "process.executableDeleted"]))
+        || (process.script_path.is_some()
+            && process.script_source.is_none()
+            && reads(&["process.script"]))
         || (process.working_directory.is_none()
             && reads(&["process.workingDirectory", "process.argPaths"]))
         || (container.name.is_none() && reads(&["container"]))
         // The engine got these as a whole: it cannot be said which of their fields are read.
         || (mentioned.contains("process") && !mentioned.iter().any(|m| m.starts_with("process.")))
+}
+
+/// What standard input, output and error were; none: the evidence lacks one.
+fn stdio_of(evidence: &IncidentProcess) -> Option<[DescriptorType; 3]> {
+    evidence.stdio.as_slice().try_into().ok()
 }
 
 fn process(evidence: &IncidentProcess) -> Process {
@@ -77,9 +90,17 @@ fn process(evidence: &IncidentProcess) -> Process {
         invoked_path: evidence.invoked_path.clone(),
         names: evidence.names.clone(),
         args: evidence.args.clone(),
+        args_gap: None,
+        args_truncated: evidence.args_truncated,
         working_directory: evidence.working_directory.clone().unwrap_or_default(),
         executable_source: evidence.executable_source,
-        script: evidence.script_path.clone().map(|path| Script { path }),
+        executable_deleted: evidence.executable_deleted,
+        script: evidence.script_path.clone().map(|path| Script {
+            path,
+            source: evidence.script_source.unwrap_or(ExecutableSource::Unknown),
+        }),
+        stdio: Stdio(stdio_of(evidence).unwrap_or([DescriptorType::Unknown; 3])),
+        secure_exec: evidence.secure_exec,
         origin: evidence.origin,
         left_pod_cgroup: evidence.left_pod_cgroup,
         uid: evidence.uid,
@@ -164,6 +185,10 @@ mod tests {
             verdict("process.uid != 0", cut),
             Reevaluation::StillViolates
         );
+        assert_eq!(
+            verdict("!process.argsTruncated", cut),
+            Reevaluation::NeedsNextExec
+        );
         let unknown = |incident: &mut Incident| incident.spec.container.name = None;
         assert_eq!(
             verdict("container.name == 'app'", unknown),
@@ -183,5 +208,31 @@ mod tests {
             verdict("process.uid != 0", more),
             Reevaluation::StillViolates
         );
+    }
+
+    #[test]
+    fn evidence_of_an_older_sensor_is_not_taken_for_complete() {
+        let complete = |incident: &mut Incident| {
+            let process = &mut incident.spec.process;
+            process.stdio = vec![DescriptorType::Socket; 3];
+            process.script_path = Some("/app/x.sh".to_owned());
+            process.script_source = Some(ExecutableSource::Volume);
+        };
+        let older = |incident: &mut Incident| {
+            incident.spec.process.script_path = Some("/app/x.sh".to_owned());
+        };
+        for (expression, want) in [
+            ("!process.stdio.exists(s, s == 'Socket')", true),
+            ("process.stdio.size() == 4", true),
+            ("process.secureExec", true),
+            ("process.executableDeleted", true),
+            ("process.script.source == 'Image'", true),
+            ("process.script.source == 'Volume'", false),
+        ] {
+            let violates = verdict(expression, complete) == Reevaluation::StillViolates;
+            assert_eq!(violates, want, "{expression}");
+            let of_older = verdict(expression, older);
+            assert_eq!(of_older, Reevaluation::NeedsNextExec, "{expression}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! Invariant: a policy with a fault is never run, not even in part.
 
 use crate::messages;
+use crate::parts::ProcessParts;
 use crate::selector::MatchResources;
 use bailiff_api::{FailurePolicy, RuntimePolicy, RuntimePolicySpec, Severity};
 use bailiff_cel::{CompileError, Env, Expression, Program, Reads, Type, reads};
@@ -31,6 +32,7 @@ pub struct CompiledPolicy {
     pub(crate) conditions: Vec<(String, Program)>,
     pub(crate) validations: Vec<CompiledValidation>,
     object_reads: Reads,
+    process_parts: ProcessParts,
 }
 
 #[derive(Debug)]
@@ -112,6 +114,12 @@ impl CompiledPolicy {
     #[must_use]
     pub const fn object_reads(&self) -> &Reads {
         &self.object_reads
+    }
+
+    /// Which parts of the process its expressions read, of those that a process is built without.
+    #[must_use]
+    pub const fn process_parts(&self) -> ProcessParts {
+        self.process_parts
     }
 
     /// Whether an expression reads the Pod.
@@ -199,6 +207,7 @@ pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<FieldError>
             }
         }
     }
+    let [object_reads, process_reads] = reads_of(["object", "process"], &env, spec);
     match constraints {
         Ok(constraints) if faults.is_empty() => Ok(CompiledPolicy {
             name: policy.metadata.name.clone().unwrap_or_default(),
@@ -207,7 +216,8 @@ pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<FieldError>
             severity: spec.severity,
             failure_policy: spec.failure_policy,
             constraints,
-            object_reads: object_reads(&env, spec),
+            object_reads,
+            process_parts: ProcessParts::of(&process_reads),
             env,
             conditions,
             validations,
@@ -216,8 +226,12 @@ pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<FieldError>
     }
 }
 
-/// Which parts of the Pod the expressions of a policy read.
-fn object_reads(env: &Env, spec: &RuntimePolicySpec) -> Reads {
+/// Which parts of these variables the expressions of a policy read.
+fn reads_of<const N: usize>(
+    variables: [&str; N],
+    env: &Env,
+    spec: &RuntimePolicySpec,
+) -> [Reads; N] {
     let parse = |source: &str| env.parse(source).ok();
     let named = spec.variables.iter().map(|variable| {
         let parsed = parse(&variable.expression)?;
@@ -234,10 +248,12 @@ fn object_reads(env: &Env, spec: &RuntimePolicySpec) -> Reads {
         named.collect::<Option<Vec<(&str, Expression)>>>(),
         expressions.collect::<Option<Vec<_>>>(),
     ) else {
-        return Reads::everything();
+        return variables.map(|_| Reads::everything());
     };
-    let named = named.iter().map(|(name, parsed)| (*name, parsed));
-    reads("object", named, &expressions)
+    variables.map(|variable| {
+        let named = named.iter().map(|(name, parsed)| (*name, parsed));
+        reads(variable, named, &expressions)
+    })
 }
 
 /// Compiles an expression that must have a type.

@@ -7,8 +7,8 @@
 
 mod json;
 
-use crate::paths::path_from_root;
-use bailiff_api::{ContainerType, ExecutableSource, Origin};
+use crate::paths::{path_after_gap, path_from_root};
+use bailiff_api::{ContainerType, DescriptorType, ExecutableSource, Origin};
 use bailiff_cel::{List, Object, ObjectType, Sequence, Type, Value};
 use jiff::Timestamp;
 
@@ -21,15 +21,27 @@ pub struct Process {
     pub invoked_path: String,
     /// The distinct names that it goes by.
     pub names: Vec<String>,
-    /// Arguments, the program's name first; bytes that are no UTF-8 as U+FFFD.
+    /// Arguments, the program's name first; bytes that are no UTF-8 as U+FFFD. Where some are missing, `…`
+    /// stands for them within one argument.
     pub args: Vec<String>,
+    /// The place of that argument. Absent: there is none.
+    pub args_gap: Option<usize>,
+    /// Whether arguments are missing, also where all are, because they could not be read.
+    pub args_truncated: bool,
     /// The directory that relative paths begin in, from the root, links resolved; begins with
     /// `…/` where its beginning is not known.
     pub working_directory: String,
     /// Where the executable comes from.
     pub executable_source: ExecutableSource,
+    /// Whether the executable has no name any more in the directory that it was in.
+    pub executable_deleted: bool,
     /// The script that an interpreter was started for by `#!`.
     pub script: Option<Script>,
+    /// What standard input, output and error are.
+    pub stdio: Stdio,
+    /// Whether the process has more rights by this exec than before, by a set-user-ID or set-group-ID bit or
+    /// by capabilities of the file.
+    pub secure_exec: bool,
     /// Where the process comes from.
     pub origin: Origin,
     /// Whether it left the cgroups of its pod; it can outlive the pod.
@@ -49,9 +61,16 @@ pub struct Process {
 /// The script that an interpreter runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
-    /// From the root, without `.` and `..`; links as they were asked for.
+    /// From the root, links resolved, as the container sees it. Where the kernel did not tell which file it is:
+    /// the path that was asked for, without `.` and `..`. Begins with `…/` where its beginning is not known.
     pub path: String,
+    /// Where the script comes from.
+    pub source: ExecutableSource,
 }
+
+/// What standard input, output and error are, by their numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stdio(pub [DescriptorType; 3]);
 
 /// Ancestors, nearest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,15 +104,19 @@ pub struct Container {
     pub type_: Option<ContainerType>,
 }
 
-const PROCESS: [&str; 16] = [
+const PROCESS: [&str; 20] = [
     "executable",
     "invokedPath",
     "names",
     "args",
+    "argsTruncated",
     "argPaths",
     "workingDirectory",
     "executableSource",
+    "executableDeleted",
     "script",
+    "stdio",
+    "secureExec",
     "origin",
     "leftPodCgroup",
     "uid",
@@ -104,7 +127,7 @@ const PROCESS: [&str; 16] = [
     "ancestors",
 ];
 const ANCESTOR: [&str; 4] = ["executable", "names", "args", "startTime"];
-const SCRIPT: [&str; 1] = ["path"];
+const SCRIPT: [&str; 2] = ["path", "source"];
 const CONTAINER: [&str; 4] = ["name", "image", "imageID", "type"];
 
 fn place(names: &[&str], name: &str) -> Option<usize> {
@@ -114,17 +137,24 @@ fn place(names: &[&str], name: &str) -> Option<usize> {
 /// The type of `process`.
 pub(crate) fn process_type() -> Type {
     let ancestor = ObjectType::new("Ancestor", ANCESTOR.into_iter().zip(ancestor_types()));
-    let script = ObjectType::new("Script", SCRIPT.into_iter().zip([Type::String]));
+    let script = ObjectType::new(
+        "Script",
+        SCRIPT.into_iter().zip([Type::String, Type::String]),
+    );
     let strings = || Type::list(Type::String);
     let types = [
         Type::String,
         Type::String,
         strings(),
         strings(),
+        Type::Bool,
         strings(),
         Type::String,
         Type::String,
+        Type::Bool,
         script,
+        strings(),
+        Type::Bool,
         Type::String,
         Type::Bool,
         Type::Int,
@@ -167,10 +197,14 @@ impl Object for Process {
             "invokedPath" => Value::from(self.invoked_path.as_str()),
             "names" => strings(&self.names),
             "args" => strings(&self.args),
+            "argsTruncated" => Value::Bool(self.args_truncated),
             "argPaths" => Value::List(List::Host(self)),
             "workingDirectory" => Value::from(self.working_directory.as_str()),
             "executableSource" => Value::from(self.executable_source.as_str()),
+            "executableDeleted" => Value::Bool(self.executable_deleted),
             "script" => Value::Object(self.script.as_ref()?),
+            "stdio" => Value::List(List::Host(&self.stdio)),
+            "secureExec" => Value::Bool(self.secure_exec),
             "origin" => Value::from(self.origin.as_str()),
             "leftPodCgroup" => Value::Bool(self.left_pod_cgroup),
             "uid" => Value::Int(self.uid),
@@ -198,13 +232,33 @@ impl Sequence for Process {
 
     fn get(&self, index: usize) -> Option<Value<'_>> {
         let arg = self.args.as_slice().get(index)?;
-        Some(Value::from(path_from_root(&self.working_directory, arg)))
+        let path = if self.args_gap == Some(index) {
+            path_after_gap(arg)
+        } else {
+            path_from_root(&self.working_directory, arg)
+        };
+        Some(Value::from(path))
+    }
+}
+
+impl Sequence for Stdio {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn get(&self, index: usize) -> Option<Value<'_>> {
+        let type_ = self.0.get(index)?;
+        Some(Value::from(type_.as_str()))
     }
 }
 
 impl Object for Script {
     fn field(&self, index: usize) -> Option<Value<'_>> {
-        (index == 0).then(|| Value::from(self.path.as_str()))
+        Some(match *SCRIPT.get(index)? {
+            "path" => Value::from(self.path.as_str()),
+            "source" => Value::from(self.source.as_str()),
+            _ => return None,
+        })
     }
 
     fn index(&self, name: &str) -> Option<usize> {

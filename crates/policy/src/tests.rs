@@ -1,7 +1,7 @@
 //! Verdicts, faults and selectors, as tables.
 
 use crate::*;
-use bailiff_api::{ExecutableSource, FailurePolicy, Origin, RuntimePolicy};
+use bailiff_api::{DescriptorType, ExecutableSource, FailurePolicy, Origin, RuntimePolicy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -13,9 +13,18 @@ pub(crate) fn shell() -> Process {
         invoked_path: "/bin/sh".to_owned(),
         names: vec!["busybox".to_owned(), "sh".to_owned()],
         args: vec!["sh".to_owned(), "-c".to_owned(), "id".to_owned()],
+        args_gap: None,
+        args_truncated: false,
         working_directory: "/srv/www".to_owned(),
         executable_source: ExecutableSource::Image,
+        executable_deleted: false,
         script: None,
+        stdio: Stdio([
+            DescriptorType::Null,
+            DescriptorType::Pipe,
+            DescriptorType::Closed,
+        ]),
+        secure_exec: false,
         origin: Origin::Exec,
         left_pod_cgroup: false,
         uid: 0,

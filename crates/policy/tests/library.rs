@@ -7,10 +7,12 @@
     reason = "a panic is the report of a test"
 )]
 
-use bailiff_api::{ExecutableSource, ImageAdmissionPolicy, Origin, RuntimePolicy, TypeChecking};
+use bailiff_api::{
+    DescriptorType, ExecutableSource, ImageAdmissionPolicy, Origin, RuntimePolicy, TypeChecking,
+};
 use bailiff_policy::image::{self, Actions, BoundPolicy, Lookups, PodReview, Rule, Stage};
 use bailiff_policy::{
-    Ancestors, Container, Input, Process, Script, Verdict, compile, evaluate, type_check,
+    Ancestors, Container, Input, Process, Script, Stdio, Verdict, compile, evaluate, type_check,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -33,6 +35,8 @@ struct Given {
     executable: String,
     invoked_path: String,
     args: Vec<String>,
+    /// The place of the argument with the gap. None: all of them are there.
+    args_gap: Option<usize>,
     names: Option<Vec<String>>,
     script: Option<String>,
     /// None: in the root, where no policy looks.
@@ -58,9 +62,17 @@ impl Given {
             executable: self.executable,
             invoked_path: self.invoked_path,
             args: self.args,
+            args_gap: self.args_gap,
+            args_truncated: self.args_gap.is_some(),
             working_directory: self.working_directory.unwrap_or_else(|| "/".to_owned()),
             executable_source: ExecutableSource::Unknown,
-            script: self.script.map(|path| Script { path }),
+            executable_deleted: false,
+            script: self.script.map(|path| Script {
+                path,
+                source: ExecutableSource::Unknown,
+            }),
+            stdio: Stdio([DescriptorType::Unknown; 3]),
+            secure_exec: false,
             origin: self.origin,
             left_pod_cgroup: false,
             uid: 1000,
@@ -182,6 +194,59 @@ fn every_runtime_policy_says_what_its_tests_want() {
         let all: BTreeSet<_> = (0..policy.spec.validations.len()).collect();
         assert_eq!(violated, all, "{name}: a validation that no test violates");
         assert!(allowed > 0, "{name}: no test of a process that is allowed");
+    }
+}
+
+#[test]
+fn arguments_that_are_missing_alone_violate_no_policy() {
+    let policies: Vec<_> = of_kind("RuntimePolicy")
+        .iter()
+        .map(|folder| compile(&read(&folder.join("policy.yaml"))).unwrap())
+        .collect();
+    assert!(!policies.is_empty());
+    let class_path = "/app/lib/a.jar:".repeat(200);
+    for (executable, args, gap) in [
+        (
+            "/usr/lib/jvm/bin/java",
+            vec!["java", "-cp", class_path.as_str(), "org.example.Main"],
+            Some(2),
+        ),
+        (
+            "/usr/bin/python3.13",
+            vec!["python3", "/app/main.py", class_path.as_str()],
+            Some(2),
+        ),
+        // They could not be read.
+        ("/usr/bin/python3.13", Vec::new(), None),
+    ] {
+        let mut args: Vec<_> = args.into_iter().map(str::to_owned).collect();
+        if let Some(gap) = gap {
+            args[gap].push('…');
+        }
+        let given = Given {
+            executable: executable.to_owned(),
+            invoked_path: executable.to_owned(),
+            args,
+            args_gap: gap,
+            names: None,
+            script: None,
+            working_directory: None,
+            origin: Origin::Entrypoint,
+        };
+        let process = Process {
+            args_truncated: true,
+            ..given.process()
+        };
+        for policy in &policies {
+            let input = Input {
+                process: &process,
+                container: &Container::default(),
+                object: Some(&json!({})),
+                namespace_object: Some(&json!({})),
+            };
+            let verdict = evaluate(policy, &input);
+            assert_eq!(verdict, Verdict::Allowed, "{}: {executable}", policy.name);
+        }
     }
 }
 

@@ -4,9 +4,9 @@
  * the processes that did. What they fork is remembered, and told by what it executes.
  *
  * Hooks: the scheduler's tracepoints by BTF (`tp_btf`, kernel 5.5 and later), which cost nothing
- * where nothing starts, unlike programs on system calls. A process outside of pods costs a look at
- * what is remembered of its cgroup; one in a pod some microseconds, and its parents as much once, if
- * they are older than these programs.
+ * where nothing starts, unlike programs on system calls; for scripts, a function that each exec calls
+ * (script.h). A process outside of pods costs a look at what is remembered of its cgroup; one in a pod
+ * some microseconds, and its parents as much once, if they are older than these programs.
  * When the ring is full a record is lost, and counted.
  */
 #include "kernel.h"
@@ -19,6 +19,7 @@
 #include "ancestry.h"
 /* Made of record.h. */
 #include "record_offsets.h"
+#include "script.h"
 
 #define OVERLAYFS_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
@@ -75,24 +76,89 @@ static __always_inline bool is_without_loader(struct task_struct *task)
 	return true;
 }
 
+/*
+ * Appends the arguments; the new end. Of long ones the beginning and the end, so that whoever puts a
+ * lot before the argument that matters hides it as little as who puts a lot after it.
+ */
 static __always_inline u32 append_args(struct scratch *scratch, u32 end, struct task_struct *task, u32 *flags)
 {
 	unsigned long start = BPF_CORE_READ(task, mm, arg_start);
-	unsigned long length = BPF_CORE_READ(task, mm, arg_end) - start;
+	unsigned long stop = BPF_CORE_READ(task, mm, arg_end);
+	unsigned long length = stop - start;
+	unsigned long head = length, tail = 0;
 	u32 at = end & DATA_MASK;
 
-	if (length > ARGS_MAX) {
-		length = ARGS_MAX;
-		*flags |= FLAG_ARGS_CUT;
-	}
+	scratch->header.args_len = 0;
+	scratch->header.args_tail_len = 0;
 	if (length == 0)
 		return at;
-	if (bpf_probe_read_user(&scratch->data[at], ((u32)(length - 1) & (ARGS_MAX - 1)) + 1,
-				(void *)start)) {
+	if (length > ARGS_HEAD) {
+		head = ARGS_HEAD;
+		tail = length - ARGS_HEAD;
+	}
+	/* Else the compiler leaves the mask out, as it knows the bound; the verifier does not. */
+	barrier_var(head);
+	head = ((head - 1) & (ARGS_HEAD - 1)) + 1;
+	if (bpf_probe_read_user(&scratch->data[at], head, (void *)start)) {
 		*flags |= FLAG_ARGS_UNREADABLE;
 		return at;
 	}
-	return at + (u32)length;
+	scratch->header.args_len = head;
+	if (tail == 0)
+		return at + (u32)head;
+	at = (at + (u32)head) & DATA_MASK;
+	if (tail > ARGS_TAIL) {
+		*flags |= FLAG_ARGS_CUT;
+		tail = ARGS_TAIL;
+	}
+	barrier_var(tail);
+	tail = ((tail - 1) & (ARGS_TAIL - 1)) + 1;
+	if (bpf_probe_read_user(&scratch->data[at], tail, (void *)(stop - tail))) {
+		*flags |= FLAG_ARGS_UNREADABLE;
+		return at;
+	}
+	if (*flags & FLAG_ARGS_CUT)
+		scratch->header.args_tail_len = tail;
+	else
+		scratch->header.args_len = head + tail;
+	return at + (u32)tail;
+}
+
+/* Tells what standard input, output and error are. */
+static __always_inline void tell_descriptors(struct exec_header *header, struct task_struct *task)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+	u32 most = BPF_CORE_READ(table, max_fds);
+
+#pragma unroll
+	for (u32 i = 0; i < DESCRIPTORS; i++) {
+		struct descriptor *descriptor = &header->descriptors[i];
+		struct file *file = 0;
+		struct inode *inode;
+		u16 mode = 0;
+
+		descriptor->mode = DESCRIPTOR_UNREADABLE;
+		descriptor->device = 0;
+		if (!files || (i < most && bpf_probe_read_kernel(&file, sizeof(file), files + i)))
+			continue;
+		if (!file) {
+			descriptor->mode = DESCRIPTOR_CLOSED;
+			continue;
+		}
+		inode = BPF_CORE_READ(file, f_inode);
+		if (!inode || bpf_core_read(&mode, sizeof(mode), &inode->i_mode))
+			continue;
+		descriptor->mode = mode;
+		descriptor->device = BPF_CORE_READ(inode, i_rdev);
+	}
+}
+
+/* Whether a file has no name any more where it was, as the kernel itself has it (`d_unlinked`). One
+ * that never had a name, as memfd makes, is its own parent. */
+static __always_inline bool is_deleted(struct dentry *dentry)
+{
+	return !BPF_CORE_READ(dentry, d_hash.pprev) && BPF_CORE_READ(dentry, d_parent) != dentry;
 }
 
 /* The namespaces that the containers of a pod share, as far as they are not those of the process
@@ -137,10 +203,12 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	struct tracked_process before = {};
 	struct tracked_process *known;
 	struct process_key key;
+	struct script script;
 	struct walk *walk;
 	u64 mnt, dentry, now;
 	u32 end, start, flags, left;
 	bool of_pod, below_parent;
+	char last = 0;
 
 	key_of(&key, task);
 	known = tracked_of(&key);
@@ -199,13 +267,23 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	header->source = source_of(mnt, dentry, address);
 	start = end;
 	end = append_path(mnt, dentry, end, SCRATCH_EXEC);
-	if (end & PATH_WAS_CUT)
+	/* By a descriptor one can stay in a mount of another namespace, or in one that was taken
+	 * away: the path is there then, but from another root. */
+	if (end & PATH_WAS_CUT || BPF_CORE_READ(mount_of((void *)mnt), mnt_ns) != namespace)
 		flags |= FLAG_PATH_CUT;
 	end &= ~PATH_WAS_CUT;
 	header->path_len = end - start;
+	if (is_deleted((void *)dentry))
+		flags |= FLAG_EXECUTABLE_DELETED;
+	if (BPF_CORE_READ_BITFIELD_PROBED(bprm, secureexec))
+		flags |= FLAG_SECURE_EXEC;
 	start = end;
 	end = append(scratch, end, BPF_CORE_READ(bprm, filename), NAME_MAX_BYTES);
 	header->filename_len = end - start;
+	/* It has so many bytes with the NUL that was put in the place of its next one. */
+	if (header->filename_len == NAME_MAX_BYTES &&
+	    !bpf_probe_read_kernel(&last, 1, BPF_CORE_READ(bprm, filename) + NAME_MAX_BYTES - 1) && last)
+		flags |= FLAG_FILENAME_CUT;
 	start = end;
 	end = append(scratch, end, BPF_CORE_READ(bprm, interp), NAME_MAX_BYTES);
 	header->interp_len = end - start;
@@ -214,15 +292,25 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	 * handed, say. */
 	directory_mnt = BPF_CORE_READ(task, fs, pwd.mnt);
 	end = append_path((u64)directory_mnt, (u64)BPF_CORE_READ(task, fs, pwd.dentry), end, SCRATCH_EXEC);
-	/* By a descriptor one can stay in a mount of another namespace, or in one that was taken
-	 * away: the path is there then, but from another root. */
 	if (end & PATH_WAS_CUT || BPF_CORE_READ(mount_of(directory_mnt), mnt_ns) != namespace)
 		flags |= FLAG_DIRECTORY_CUT;
 	end &= ~PATH_WAS_CUT;
 	header->directory_len = end - start;
 	start = end;
+	header->script_source = SOURCE_UNKNOWN;
+	if (take_script(bprm, &script)) {
+		flags |= FLAG_SCRIPT_SEEN;
+		/* Not within BPF_CORE_READ, which would take these fields for the kernel's, too. */
+		mnt = script.mnt;
+		header->script_source = source_of(mnt, script.dentry, address);
+		end = append_path(mnt, script.dentry, end, SCRATCH_EXEC);
+		if (end & PATH_WAS_CUT || BPF_CORE_READ(mount_of((void *)mnt), mnt_ns) != namespace)
+			flags |= FLAG_SCRIPT_CUT;
+		end &= ~PATH_WAS_CUT;
+	}
+	header->script_len = end - start;
 	end = append_args(scratch, end, task, &flags);
-	header->args_len = end - start;
+	tell_descriptors(header, task);
 	if (is_without_loader(task))
 		flags |= FLAG_WITHOUT_LOADER;
 	header->header.flags = flags;

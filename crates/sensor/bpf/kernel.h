@@ -34,6 +34,17 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
+};
+
+/* Flags of maps. */
+enum {
+	BPF_F_NO_PREALLOC = 1,
+};
+
+/* Flags of bpf_task_storage_get. */
+enum {
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 
 /* Flag of bpf_map_update_elem. */
@@ -58,10 +69,17 @@ struct super_block {
 };
 
 struct inode {
+	unsigned short i_mode;
+	u32 i_rdev;
 	struct super_block *i_sb;
 };
 
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
 struct dentry {
+	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 	struct inode *d_inode;
@@ -88,6 +106,16 @@ struct path {
 
 struct file {
 	struct path f_path;
+	struct inode *f_inode;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
 };
 
 struct fs_struct {
@@ -195,6 +223,7 @@ struct task_struct {
 	struct mm_struct *mm;
 	struct css_set *cgroups;
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct pid *thread_pid;
 	struct signal_struct *signal;
@@ -203,8 +232,10 @@ struct task_struct {
 
 struct linux_binprm {
 	struct file *file;
+	unsigned int secureexec : 1;
 	const char *filename;
 	const char *interp;
+	char buf[256];
 };
 
 struct ovl_inode {

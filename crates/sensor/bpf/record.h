@@ -4,10 +4,9 @@
  *
  * Here: the layout that exec.bpf.c writes and src/kernel/record.rs reads, and the numbers of kinds,
  * flags, sources and counters. This is their one definition: build.rs makes the constants of Rust of
- * it, and assertions of each offset for both sides. A record is a header and,
- * for an exec and a found process, six texts: cgroup, path, filename, interpreter, working
- * directory, arguments.
- * All numbers are in the machine's byte order.
+ * it, and assertions of each offset for both sides. A record is a header and, for an exec and a found
+ * process, eight texts: cgroup, path, filename, interpreter, working directory, script, the beginning
+ * of the arguments, their end. All numbers are in the machine's byte order.
  */
 #ifndef BAILIFF_RECORD_H
 #define BAILIFF_RECORD_H
@@ -18,16 +17,17 @@ enum kind {
 	 * was forked from it and executed nothing since. */
 	KIND_EXIT = 3,
 	/* A process of a pod of which nothing was told before, by an exec below it. Its filename is the
-	 * name that the task has; interpreter, directory and arguments are empty. Its own parents come
-	 * first. */
+	 * name that the task has; interpreter, directory, script and arguments are empty. Its own parents
+	 * come first. */
 	KIND_FOUND = 4,
 };
 
 /* Bits of `flags`. */
 enum flag {
-	/* Arguments were longer than ARGS_MAX. */
+	/* Arguments were longer than ARGS_HEAD and ARGS_TAIL together: what is between the two is missing. */
 	FLAG_ARGS_CUT = 1 << 0,
-	/* The path had more parts than are walked; its first ones are missing. */
+	/* The beginning of the executable's path is not known: it had more parts than are walked, or lies
+	 * in no place that the process's mount namespace has. */
 	FLAG_PATH_CUT = 1 << 1,
 	/* The root directory is another than that of the first process of the machine. */
 	FLAG_OWN_ROOT = 1 << 2,
@@ -44,16 +44,25 @@ enum flag {
 	FLAG_ROOT_KNOWN = 1 << 7,
 	/* Arguments could not be read. */
 	FLAG_ARGS_UNREADABLE = 1 << 8,
-	/* The beginning of the working directory is not known: it had more parts than are walked, or
-	 * lies in no place that the process's mount namespace has. */
+	/* As FLAG_PATH_CUT, of the working directory. */
 	FLAG_DIRECTORY_CUT = 1 << 9,
 	/* The kernel mapped no dynamic loader beside the program: it is static, or a loader itself. */
 	FLAG_WITHOUT_LOADER = 1 << 10,
 	/* The path of the cgroup is in the record. Without it, it was in an earlier one. */
 	FLAG_CGROUP_PATH = 1 << 30,
+	/* The path asked for is longer than NAME_MAX_BYTES: its end is missing. */
+	FLAG_FILENAME_CUT = 1 << 11,
+	/* The process has more rights by this exec than before, as AT_SECURE tells the program. */
+	FLAG_SECURE_EXEC = 1 << 12,
+	/* The executable has no name any more in the directory that it was in. */
+	FLAG_EXECUTABLE_DELETED = 1 << 13,
+	/* The file of the script was seen when the kernel opened it: its path and source are there. */
+	FLAG_SCRIPT_SEEN = 1 << 14,
+	/* As FLAG_PATH_CUT, of the script's path. */
+	FLAG_SCRIPT_CUT = 1 << 15,
 };
 
-/* Where the executable is; the numbers of `source`. */
+/* Where an executable or a script is; the numbers of `source`. */
 enum source {
 	SOURCE_UNKNOWN = 0,
 	SOURCE_IMAGE = 1,
@@ -63,8 +72,11 @@ enum source {
 	SOURCE_MEMORY = 5,
 };
 
-/* Most bytes of arguments. */
-#define ARGS_MAX 4096
+/* Most bytes of the beginning of the arguments, and of their end. */
+#define ARGS_HEAD 4096
+#define ARGS_TAIL 1024
+/* Descriptors that are told of: standard input, output and error. */
+#define DESCRIPTORS 3
 /* Most bytes of the path asked for, and of the interpreter. */
 #define NAME_MAX_BYTES 512
 /* Most parts of a path, and most mounts that are crossed, together. */
@@ -72,7 +84,7 @@ enum source {
 /* A path that is longer gets no further part; as the kernel's PATH_MAX. */
 #define PATH_BYTES 4096
 /* Nor does one that ends here or later, so that what comes after it has room. */
-#define PATHS_END 10240
+#define PATHS_END 9984
 /* Most parts of a cgroup's path that are told: the outermost ones. */
 #define CGROUP_PARTS 16
 /* Most parts of a cgroup's path that are walked to find them. */
@@ -83,6 +95,18 @@ struct process_key {
 	unsigned int pid;
 	unsigned int pad;
 	unsigned long long start;
+};
+
+/* Values of `mode` that are no file's, which has 16 bits. */
+#define DESCRIPTOR_CLOSED (1 << 16)
+#define DESCRIPTOR_UNREADABLE (1 << 17)
+
+/* What an open file is. */
+struct descriptor {
+	/* The kind and the permissions of its inode (`i_mode`), or one of the values above. */
+	unsigned int mode;
+	/* The number of a device (`i_rdev`): 12 bits of its driver, 20 of the device. */
+	unsigned int device;
 };
 
 struct header {
@@ -119,11 +143,17 @@ struct exec_header {
 	unsigned int filename_len;
 	/* bprm->interp with its NUL: the interpreter, else the same. */
 	unsigned int interp_len;
-	/* Arguments, each with a NUL as far as they were not cut. */
+	/* The beginning of the arguments, each with a NUL as far as they were not cut. */
 	unsigned int args_len;
 	/* Parts of the working directory's path, as of the executable's. */
 	unsigned int directory_len;
-	unsigned int pad;
+	/* Parts of the script's path, as of the executable's. */
+	unsigned int script_len;
+	/* The end of the arguments, with FLAG_ARGS_CUT. */
+	unsigned int args_tail_len;
+	/* Where the script is. */
+	unsigned int script_source;
+	struct descriptor descriptors[DESCRIPTORS];
 };
 
 /* Counters, one for each CPU, added up by user space. */

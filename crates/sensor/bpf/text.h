@@ -22,11 +22,12 @@
 struct scratch {
 	struct exec_header header;
 	/* The longest single read may begin at the last place that the mask allows. */
-	u8 data[DATA_SIZE + ARGS_MAX];
+	u8 data[DATA_SIZE + ARGS_HEAD];
 };
 
 /* What can follow a part of a path at PATHS_END: that part, two names, the arguments. */
-_Static_assert(PATHS_END + 256 + 2 * NAME_MAX_BYTES + ARGS_MAX <= DATA_SIZE, "no text wraps around");
+_Static_assert(PATHS_END + 256 + 2 * NAME_MAX_BYTES + ARGS_HEAD + ARGS_TAIL <= DATA_SIZE,
+	       "no text wraps around");
 
 /* Which memory: a process is found while the record of an exec is being made. */
 enum scratch_use {
@@ -109,7 +110,7 @@ static __always_inline u32 append(struct scratch *scratch, u32 end, const void *
 		scratch->data[at] = 0;
 		length = 1;
 	}
-	return at + ((u32)length & (ARGS_MAX - 1));
+	return at + ((u32)length & (ARGS_HEAD - 1));
 }
 
 /* The cgroup from which the outermost parts of a path begin: they tell the pod, and a process of

@@ -9,15 +9,19 @@ use crate::cluster::pods::PodFacts;
 use crate::cluster::policy_index::MatchedPolicy;
 use crate::incident::evidence::{args_text, args_within};
 use crate::kernel::record::{Exec, Found};
+use crate::process::args::shown;
 use crate::process::commands::KubeletCommands;
 use crate::process::names::{names, names_of_found};
 use crate::process::tree::{ExecSummary, Lineage, Place};
-use bailiff_api::{BindingReference, IncidentType, PolicyReference, Severity, Violation};
+use bailiff_api::{
+    BindingReference, ExecutableSource, IncidentType, PolicyReference, Severity, Violation,
+};
 use bailiff_policy::{
-    Ancestor, Ancestors, CompiledPolicy, Container, EvaluationError, Input, Process, Script,
-    Verdict, evaluate, path_from_root,
+    Ancestor, Ancestors, CompiledPolicy, Container, EvaluationError, Input, Process, ProcessParts,
+    Script, Stdio, Verdict, evaluate, script_path,
 };
 use jiff::{SignedDuration, Timestamp};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -38,7 +42,9 @@ pub(crate) struct Finding {
     pub(crate) pod: Arc<PodFacts>,
     pub(crate) container_id: Option<String>,
     pub(crate) container: Container,
+    /// With all of its parts, whichever the policy reads.
     pub(crate) process: Arc<Process>,
+    /// As bytes; where some are missing, one has the gap.
     pub(crate) args: Arc<Vec<Vec<u8>>>,
     pub(crate) args_cut: bool,
     pub(crate) pid: u32,
@@ -111,11 +117,18 @@ pub(crate) struct StartedProcess {
     pub(crate) lineage: Lineage,
     /// When, by the node's clock.
     pub(crate) time: Timestamp,
+    /// When the node was booted, by its clock.
+    pub(crate) booted: Timestamp,
 }
 
 /// What a program is to the processes that descend from it.
 pub(crate) fn summary_of(exec: &Exec) -> ExecSummary {
-    let args = args_text(&exec.args);
+    // Of the usual ones nothing is copied but what is kept.
+    let args: Vec<Cow<'_, str>> = exec
+        .args
+        .iter()
+        .map(|arg| String::from_utf8_lossy(arg))
+        .collect();
     ExecSummary {
         executable: exec.executable.clone(),
         names: names(&exec.executable, &exec.filename, &args, exec.without_loader),
@@ -134,13 +147,24 @@ pub(crate) fn summary_of_found(found: &Found) -> ExecSummary {
     }
 }
 
-/// Facts about a process as policies see them.
+/// Facts about a process as policies see them, without the parts that are not asked for.
 pub(crate) fn process_of(
     started: &StartedProcess,
     commands: &KubeletCommands,
-    booted: Timestamp,
+    parts: ProcessParts,
 ) -> Process {
-    let exec = &started.exec;
+    let (exec, booted) = (&started.exec, started.booted);
+    let (args, args_gap) = if parts.args {
+        let (args, gap) = shown(exec);
+        (args_text(&args), gap)
+    } else {
+        (Vec::new(), None)
+    };
+    let ancestors = if parts.ancestors {
+        started.lineage.ancestors.as_slice()
+    } else {
+        &[]
+    };
     let ancestor = |image: &Arc<ExecSummary>| Ancestor {
         executable: image.executable.clone(),
         names: image.names.clone(),
@@ -152,19 +176,41 @@ pub(crate) fn process_of(
         executable: exec.executable.clone(),
         invoked_path: exec.filename.clone(),
         names: started.summary.names.clone(),
-        args: args_text(&exec.args),
+        args,
+        args_gap,
+        args_truncated: exec.args_cut,
         working_directory: exec.working_directory.clone(),
         executable_source: exec.source,
-        script: exec.interpreter.is_some().then(|| Script {
-            path: path_from_root(&exec.working_directory, &exec.filename),
-        }),
+        executable_deleted: exec.executable_deleted,
+        script: exec.interpreter.is_some().then(|| script_of(exec)),
+        stdio: Stdio(exec.descriptors),
+        secure_exec: exec.secure_exec,
         origin: started.lineage.start.origin(commands),
         left_pod_cgroup: exec.left_pod_cgroup,
         uid: i64::from(exec.uid),
         gid: i64::from(exec.gid),
-        capabilities: capabilities(exec.capabilities),
+        capabilities: if parts.capabilities {
+            capabilities(exec.capabilities)
+        } else {
+            Vec::new()
+        },
         start_time: since_boot(booted, exec.process.start),
-        ancestors: Ancestors(started.lineage.ancestors.iter().map(ancestor).collect()),
+        ancestors: Ancestors(ancestors.iter().map(ancestor).collect()),
+    }
+}
+
+/// The script that an interpreter runs: the file that the kernel opened, else what the path says that
+/// was passed to exec.
+fn script_of(exec: &Exec) -> Script {
+    match &exec.script {
+        Some(file) => Script {
+            path: file.path.clone(),
+            source: file.source,
+        },
+        None => Script {
+            path: script_path(&exec.working_directory, &exec.filename, exec.filename_cut),
+            source: ExecutableSource::Unknown,
+        },
     }
 }
 
@@ -174,10 +220,12 @@ pub(crate) fn since_boot(booted: Timestamp, nanoseconds: u64) -> Timestamp {
     booted.checked_add(span).unwrap_or(booted)
 }
 
-/// What the policies that apply to its pod find for a process. `judged` is told each verdict.
+/// What the policies that apply to its pod find for a process, which has the parts that they read; `whole`
+/// has all. `judged` is told each verdict.
 pub(crate) fn evaluate_policies(
     started: &StartedProcess,
-    process: &Arc<Process>,
+    process: &Process,
+    whole: &dyn Fn() -> Arc<Process>,
     pod: &Arc<PodFacts>,
     namespace: &NamespaceFacts,
     matching: &[&MatchedPolicy],
@@ -234,8 +282,8 @@ pub(crate) fn evaluate_policies(
             pod: Arc::clone(pod),
             container_id: started.container_id.clone(),
             container: container.clone(),
-            process: Arc::clone(process),
-            args: Arc::new(started.exec.args.clone()),
+            process: whole(),
+            args: Arc::new(shown(&started.exec).0.into_owned()),
             args_cut: started.exec.args_cut,
             pid: started.exec.process.pid,
             violations: violations.into_iter().take(NAMED_LIMIT).collect(),

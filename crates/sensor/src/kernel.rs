@@ -5,6 +5,7 @@
 
 mod cgroups;
 mod definition;
+mod descriptor;
 pub(crate) mod loader;
 pub(crate) mod reader;
 pub(crate) mod record;

@@ -20,6 +20,5 @@ mod run;
 mod state;
 
 pub use kernel::loader::{Counters, LoadError, Records};
-pub use kernel::record::{Event, Exec, Found, ProcessKey, Root};
-pub use kernel::refusal::Refusal;
+pub use kernel::record::{Event, Exec, Found, ProcessKey, Root, ScriptFile};
 pub use run::{Config, Error, run};

@@ -4,6 +4,7 @@
 //! whether it may run (`judge`).
 //! Invariant: what the kernel's records do not prove is unknown.
 
+pub(crate) mod args;
 pub(crate) mod commands;
 pub(crate) mod identity;
 pub(crate) mod names;

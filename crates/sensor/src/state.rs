@@ -28,11 +28,11 @@ use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
-use bailiff_policy::{CompiledPolicy, Process, Verdict};
+use bailiff_policy::{CompiledPolicy, Process, ProcessParts, Verdict};
 use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -48,7 +48,8 @@ const NOTHING_SEEN: &str = "Bailiff cannot monitor processes on this node and ev
 /// A process that waits for its pod, or for its container's status.
 struct PendingExec {
     started: StartedProcess,
-    process: Option<Arc<Process>>,
+    /// The process with the parts that were read so far.
+    process: Option<(ProcessParts, Arc<Process>)>,
     /// UIDs of the policies that were evaluated.
     evaluated: Vec<String>,
     until: Timestamp,
@@ -58,18 +59,16 @@ impl PendingExec {
     /// About how many bytes of memory it takes.
     fn bytes(&self) -> usize {
         let exec = &self.started.exec;
-        let args: usize = exec
-            .args
-            .iter()
-            .map(|arg| arg.len().saturating_add(48))
-            .sum();
+        let args = exec.args.iter().chain(&exec.args_tail);
+        let args: usize = args.map(|arg| arg.len().saturating_add(48)).sum();
         let texts = [
             &exec.cgroup,
             &exec.executable,
             &exec.filename,
             &exec.working_directory,
         ];
-        let texts: usize = texts.into_iter().map(String::len).sum();
+        let script = exec.script.iter().map(|script| &script.path);
+        let texts: usize = texts.into_iter().chain(script).map(String::len).sum();
         let evaluated: usize = self.evaluated.iter().map(String::len).sum();
         // The process repeats what the exec says.
         let copies = if self.process.is_some() { 2 } else { 1 };
@@ -226,7 +225,8 @@ impl State {
         if !self.pod_matches(exec.mount_namespace, known_pod, &identity.pod_uid) {
             return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1);
         }
-        let time = since_boot(booted(), exec.time);
+        let booted = booted();
+        let time = since_boot(booted, exec.time);
         let summary = Arc::new(summary_of(&exec));
         let place = self.place(known, &identity, exec.pod_namespaces);
         let older = exec.process.start < self.attached;
@@ -246,6 +246,7 @@ impl State {
                 summary,
                 lineage,
                 time,
+                booted,
             },
             process: None,
             evaluated: Vec::new(),
@@ -376,9 +377,26 @@ impl State {
             is_complete_for(&pod, namespace, &self.needs, rule)
         });
         let lacking = later.iter().any(|rule| ready.is_lacking(rule));
-        let process = waiting
-            .process
-            .get_or_insert_with(|| Arc::new(process_of(started, &pod.commands, booted())));
+        let evaluated = now_ones
+            .iter()
+            .copied()
+            .chain(on_fetched.iter().map(|(rule, _)| *rule));
+        let parts = evaluated.fold(ProcessParts::default(), |parts, rule| {
+            parts.union(rule.policy.process_parts())
+        });
+        let process = match &waiting.process {
+            Some((built, process)) if built.covers(parts) => Arc::clone(process),
+            Some(_) | None => {
+                let process = Arc::new(process_of(started, &pod.commands, parts));
+                waiting.process = Some((parts, Arc::clone(&process)));
+                process
+            }
+        };
+        let built = OnceLock::new();
+        let whole = || {
+            let build = || Arc::new(process_of(started, &pod.commands, ProcessParts::ALL));
+            Arc::clone(built.get_or_init(build))
+        };
         let errors = &mut self.errors;
         let mut verdicts = self.observers.observe(&kept).then(Verdicts::default);
         let mut judged = |policy: &CompiledPolicy, verdict: &Verdict| {
@@ -396,8 +414,9 @@ impl State {
         };
         let mut evaluate = |pod: &Arc<PodFacts>, rules: &[&MatchedPolicy]| {
             evaluate_policies(
-                &waiting.started,
-                process,
+                started,
+                &process,
+                &whole,
                 pod,
                 namespace,
                 rules,
@@ -414,7 +433,7 @@ impl State {
         {
             let later: Vec<_> = later.iter().map(|rule| &*rule.policy.name).collect();
             self.observers
-                .evaluated(&waiting.started, process, &kept, verdicts, &later);
+                .evaluated(started, &whole(), &kept, verdicts, &later);
         }
         for mut finding in found {
             // Nothing stays of what was fetched.
@@ -442,7 +461,7 @@ impl State {
         reason: NoVerdict,
     ) {
         if self.observers.observe(pod) {
-            let process = process_of(started, &pod.commands, booted());
+            let process = process_of(started, &pod.commands, ProcessParts::ALL);
             self.observers
                 .without_verdict(started, &process, pod, reason);
         }

@@ -5,7 +5,7 @@
 
 use crate::table;
 use bailiff_api::condition::types;
-use bailiff_api::{Incident, Origin};
+use bailiff_api::{Incident, IncidentProcess, Origin};
 use bailiff_response::messages::escaped;
 use jiff::Timestamp;
 
@@ -82,11 +82,42 @@ pub(super) fn page(incident: &Incident, color: bool, now: Timestamp) -> Vec<Stri
             "The process left the cgroups of the pod and can outlive it on the node.".to_owned(),
         );
     }
+    for (name, value) in exec_facts(process) {
+        field(name, value);
+    }
     lines.push("Processes".to_owned());
     lines.extend(processes(incident, color));
     lines.extend(later_processes(incident));
     lines.extend(outcome(incident));
     lines
+}
+
+/// What came with the exec, as far as there is something to say.
+fn exec_facts(process: &IncidentProcess) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let Some(path) = &process.script_path {
+        let path = escaped(path, 1024);
+        let source = process
+            .script_source
+            .map(|source| format!(" (source {source})"));
+        facts.push(("Script", path + &source.unwrap_or_default()));
+    }
+    if !process.stdio.is_empty() {
+        let types = process.stdio.iter().enumerate();
+        let types: Vec<_> = types
+            .map(|(number, type_)| format!("{number} {type_}"))
+            .collect();
+        facts.push(("Descriptors", types.join(", ")));
+    }
+    if process.secure_exec {
+        let text = "The process gained privileges with the exec.";
+        facts.push(("Privileges", text.to_owned()));
+    }
+    if process.executable_deleted {
+        let text = "The executable was deleted or replaced before the exec.";
+        facts.push(("Executable", text.to_owned()));
+    }
+    facts
 }
 
 fn container(incident: &Incident) -> String {
@@ -141,9 +172,12 @@ fn processes(incident: &Incident, color: bool) -> Vec<String> {
     let mut all: Vec<_> = ancestors
         .map(|a| (a.pid, command(&a.executable, &a.args, false)))
         .collect();
+    // A gap shows where it is. Otherwise, the end is missing.
+    let has_gap = process.args.iter().any(|arg| arg.contains('…'));
+    let lacks_end = process.args_truncated && !has_gap;
     all.push((
         process.pid,
-        command(&process.executable, &process.args, process.args_truncated),
+        command(&process.executable, &process.args, lacks_end),
     ));
     let last = all.len() - 1;
     all.into_iter()

@@ -2,7 +2,7 @@
 
 use super::list::{self, Columns};
 use super::show;
-use bailiff_api::Incident;
+use bailiff_api::{DescriptorType, ExecutableSource, Incident};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -107,6 +107,29 @@ fn a_page_has_the_later_processes_and_a_dry_run() {
     has("Later processes");
     has(r"  /bin/nc: nc -e '\u{7}' …  (origin Exec, count 2, last at 2026-01-01T00:00:02Z)");
     has("Dry run      With Evict, Bailiff would evict the pod.");
+}
+
+#[test]
+fn a_page_has_what_came_with_the_exec() {
+    let mut incident = incident();
+    let process = &mut incident.spec.process;
+    process.script_path = Some("/tmp/\u{1b}x.sh".to_owned());
+    process.script_source = Some(ExecutableSource::Volume);
+    process.stdio = vec![
+        DescriptorType::Socket,
+        DescriptorType::Pipe,
+        DescriptorType::Closed,
+    ];
+    process.secure_exec = true;
+    process.executable_deleted = true;
+    process.args = ["sh", "-c…id", "--end"].map(str::to_owned).to_vec();
+    let page = show::page(&incident, false, now());
+    let has = |line: &str| assert!(page.iter().any(|l| l == line), "{line}: {page:#?}");
+    has(r"Script       /tmp/\u{1b}x.sh (source Volume)");
+    has("Descriptors  0 Socket, 1 Pipe, 2 Closed");
+    has("Privileges   The process gained privileges with the exec.");
+    has("Executable   The executable was deleted or replaced before the exec.");
+    has("     └─ /bin/busybox: sh '-c…id' --end  (pid 42)");
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn an_incident_keeps_its_conditions_when_its_series_or_phase_cannot_be_decoded()
                 "process": {
                     "executable": "/bin/sh", "invokedPath": "sh", "names": ["sh"], "uid": 0, "gid": 0,
                     "executableSource": "FromTheFuture", "origin": origin, "pid": 7, "startTime": time,
+                    "scriptSource": "FromTheFuture", "stdio": ["FromTheFuture", "Pipe", "Closed"],
                 },
                 "violations": [{"message": "m"}], "execTime": time,
             },

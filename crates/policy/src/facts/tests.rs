@@ -21,7 +21,11 @@ fn process() -> Process {
         gid: 2000,
         script: Some(Script {
             path: "/tmp/run.sh".to_owned(),
+            source: ExecutableSource::Volume,
         }),
+        args_truncated: true,
+        executable_deleted: true,
+        secure_exec: true,
         start_time: at("03"),
         ancestors: Ancestors(vec![ancestor("worker", "02"), ancestor("server", "01")]),
         ..shell()
@@ -62,8 +66,13 @@ const FIELDS: &[(&str, &str, bool)] = &[
         false,
     ),
     ("process.workingDirectory", "'/srv/www'", false),
+    ("process.argsTruncated", "true", false),
     ("process.executableSource", "'Image'", false),
+    ("process.executableDeleted", "true", false),
     ("process.script.path", "'/tmp/run.sh'", true),
+    ("process.script.source", "'Volume'", true),
+    ("process.stdio", "['Null', 'Pipe', 'Closed']", false),
+    ("process.secureExec", "true", false),
     ("process.origin", "'Exec'", false),
     ("process.leftPodCgroup", "true", false),
     ("process.uid", "1000", false),
@@ -104,8 +113,9 @@ fn every_field_has_its_own_value() {
         let of = |(field, _, _): &&(&str, &str, bool)| field.starts_with(&format!("{variable}."));
         FIELDS.iter().filter(of).count()
     };
-    // `ancestors` is asked for twice, `parent` for each of its fields.
-    assert_eq!(listed("process"), PROCESS.len() + 1 + ANCESTOR.len() - 1);
+    // `ancestors` is asked for twice, `parent` and `script` for each of their fields.
+    let fields = PROCESS.len() + 1 + ANCESTOR.len() - 1 + SCRIPT.len() - 1;
+    assert_eq!(listed("process"), fields);
     assert_eq!(listed("container"), CONTAINER.len());
 }
 
@@ -114,6 +124,7 @@ fn what_is_not_known_is_absent_and_nothing_else_is() {
     let (process, container) = (shell(), Container::default());
     for (field, _, absent) in FIELDS.iter().filter(|(field, _, _)| !field.contains('(')) {
         let field = field.replace("script.path", "script");
+        let field = field.replace("script.source", "script");
         let field = if field.starts_with("process.parent.") {
             "process.parent"
         } else {
@@ -137,7 +148,8 @@ fn as_json_each_field_has_its_name_and_value() {
     assert_eq!(json["uid"], 1000);
     assert_eq!(json["leftPodCgroup"], true);
     assert_eq!(json["startTime"], "2026-01-01T00:00:03Z");
-    assert_eq!(json["script"], json!({"path": "/tmp/run.sh"}));
+    assert_eq!(json["script"]["path"], "/tmp/run.sh");
+    assert_eq!(json["stdio"].as_array().map(Vec::len), Some(3));
     let server = json!({
         "executable": "/sbin/server", "names": ["server"], "args": ["server", "--serve"],
         "startTime": "2026-01-01T00:00:01Z",
@@ -148,4 +160,52 @@ fn as_json_each_field_has_its_name_and_value() {
     });
     assert_eq!(container().to_json(), known);
     assert_eq!(Container::default().to_json(), json!({}));
+}
+
+/// Every flag is in a field of its own: none of the others is true where one is.
+#[test]
+fn flags_are_told_apart() {
+    let set: [(&str, fn(&mut Process)); 4] = [
+        ("argsTruncated", |process| process.args_truncated = true),
+        ("executableDeleted", |process| {
+            process.executable_deleted = true
+        }),
+        ("secureExec", |process| process.secure_exec = true),
+        ("leftPodCgroup", |process| process.left_pod_cgroup = true),
+    ];
+    for (name, change) in set {
+        let mut process = shell();
+        change(&mut process);
+        for (other, _) in set {
+            let verdict = verdict(&format!("process.{other}"), &process, &container());
+            assert_eq!(verdict == Verdict::Allowed, name == other, "{name} {other}");
+        }
+    }
+}
+
+#[test]
+fn the_argument_with_a_gap_has_an_unknown_path_and_the_others_have_theirs() {
+    let args = ["sh", "/tmp/a…b/../x.sh", "y.sh"];
+    let process = Process {
+        args: args.map(str::to_owned).to_vec(),
+        args_gap: Some(1),
+        ..shell()
+    };
+    for (process, want) in [
+        (&process, "['/srv/www/sh', '…/x.sh', '/srv/www/y.sh']"),
+        (
+            &Process {
+                args_gap: None,
+                ..process.clone()
+            },
+            "['/srv/www/sh', '/tmp/x.sh', '/srv/www/y.sh']",
+        ),
+    ] {
+        let expression = format!("process.argPaths == {want}");
+        assert_eq!(
+            verdict(&expression, process, &container()),
+            Verdict::Allowed,
+            "{want}"
+        );
+    }
 }

@@ -9,6 +9,7 @@ pub(crate) mod size;
 
 use crate::incident::processes::Room;
 use crate::judge::Finding;
+use crate::process::args::shortened;
 use bailiff_api::{
     ANCESTOR_ARGS_LIMIT_BYTES, ARGS_LIMIT_BYTES, Ancestor, BindingReference, Incident,
     IncidentContainer, IncidentPod, IncidentProcess, IncidentSpec, IncidentType, LABELS_LIMIT,
@@ -51,11 +52,11 @@ pub(crate) fn args_text(args: &[Vec<u8>]) -> Vec<String> {
 }
 
 /// As many arguments as fit into so many bytes; the last one may be cut.
-pub(crate) fn args_within(args: &[String], limit: usize) -> Vec<String> {
+pub(crate) fn args_within(args: &[impl AsRef<str>], limit: usize) -> Vec<String> {
     let mut left = limit;
     let mut kept = Vec::new();
     for arg in args {
-        let whole = arg.as_str();
+        let whole = arg.as_ref();
         let arg = cut(whole, left);
         left = left.saturating_sub(stored_size(arg).saturating_add(1));
         kept.push(arg.to_owned());
@@ -157,7 +158,11 @@ fn process(finding: &Finding) -> IncidentProcess {
         args_truncated: finding.args_cut,
         working_directory: Some(path(&process.working_directory)),
         executable_source: process.executable_source,
+        executable_deleted: process.executable_deleted,
         script_path: process.script.as_ref().map(|script| path(&script.path)),
+        script_source: process.script.as_ref().map(|script| script.source),
+        stdio: process.stdio.0.to_vec(),
+        secure_exec: process.secure_exec,
         origin: process.origin,
         left_pod_cgroup: process.left_pod_cgroup,
         uid: process.uid,
@@ -174,43 +179,17 @@ fn process(finding: &Finding) -> IncidentProcess {
 /// Puts in as many bytes of arguments; the same ones as text and, where text can't show them, in
 /// base64.
 fn set_args(process: &mut IncidentProcess, finding: &Finding, limit: usize) {
-    let mut left = limit;
-    let mut kept: Vec<&[u8]> = Vec::new();
-    let mut all = true;
-    for arg in finding.args.iter() {
-        if left == 0 {
-            all = false;
-            break;
-        }
-        let fits = arg.get(..left).unwrap_or(arg);
-        all = fits.len() == arg.len();
-        left = left.saturating_sub(fits.len().saturating_add(1));
-        kept.push(fits);
-        if !all {
-            break;
-        }
-    }
-    // Between two bytes of a character there is no text either.
-    if !all
-        && finding
-            .args
-            .iter()
-            .all(|arg| std::str::from_utf8(arg).is_ok())
-        && let Some(last) = kept.last_mut()
-        && let Err(error) = std::str::from_utf8(last)
-    {
-        *last = last.get(..error.valid_up_to()).unwrap_or_default();
-    }
-    let text = |arg: &&[u8]| String::from_utf8_lossy(arg).into_owned();
-    let encode = |arg: &&[u8]| base64::engine::general_purpose::STANDARD.encode(arg);
+    let short = shortened(&finding.args, limit);
+    let kept = short.as_deref().unwrap_or(&finding.args);
+    let encode = |arg: &Vec<u8>| base64::engine::general_purpose::STANDARD.encode(arg);
     let exact = kept.iter().all(|arg| std::str::from_utf8(arg).is_ok());
-    process.args = kept.iter().map(text).collect();
+    process.args = args_text(kept);
     process.args_base64 = if exact {
         Vec::new()
     } else {
         kept.iter().map(encode).collect()
     };
-    process.args_truncated = finding.args_cut || !all;
+    process.args_truncated = finding.args_cut || short.is_some();
 }
 
 /// The labels that are kept: those first that the answer depends on.

@@ -2,7 +2,7 @@
 //!
 //! Here: aya. Not here: what bytes mean (`record`), the kernel's types (`loader/btf`).
 //! Invariant: when [`Records::load`] returns, every program is attached; what can't be loaded is
-//! the caller's error and never a silent nothing.
+//! the caller's error and never a silent nothing. Without the one for scripts, records say that none was seen.
 
 mod btf;
 mod permissions;
@@ -13,7 +13,7 @@ use crate::kernel::definition::counter;
 use crate::kernel::record::{DecodeError, Event, decode};
 use crate::kernel::refusal::Refusal;
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
-use aya::programs::{BtfTracePoint, ProgramError};
+use aya::programs::{BtfTracePoint, FEntry, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd as _;
@@ -26,6 +26,10 @@ const PROGRAMS: [(&str, &str); 3] = [
     ("process_fork", "sched_process_fork"),
     ("process_exit", "sched_process_exit"),
 ];
+
+/// The program that sees scripts, and the function of the kernel at whose entry it runs. Kernels without
+/// functions that can be traced do without it.
+const SCRIPT_PROGRAM: (&str, &str) = ("script_opened", "security_bprm_check");
 
 /// An object file has to be aligned for its headers to be read in place.
 #[repr(C, align(8))]
@@ -90,6 +94,7 @@ pub struct Counters {
 pub struct Records {
     ring: Ring,
     attached: Attached,
+    sees_scripts: bool,
 }
 
 impl std::fmt::Debug for Records {
@@ -117,7 +122,7 @@ impl Records {
             let btf = btf::of_kernel(folder).map_err(LoadError::Btf)?;
             attached(ring_buffer_bytes, &btf)
         };
-        let mut programs = match btf::with_module(folder) {
+        let (mut programs, sees_scripts) = match btf::with_module(folder) {
             None => alone()?,
             Some(btf) => match attached(ring_buffer_bytes, &btf) {
                 Ok(programs) => programs,
@@ -151,6 +156,7 @@ impl Records {
                 since: since_boot(),
                 _programs: programs,
             },
+            sees_scripts,
         })
     }
 
@@ -159,6 +165,12 @@ impl Records {
     #[must_use]
     pub fn attached_since(&self) -> u64 {
         self.attached.since
+    }
+
+    /// Whether the kernel lets its function be traced by which the files of scripts are seen.
+    #[must_use]
+    pub const fn sees_scripts(&self) -> bool {
+        self.sees_scripts
     }
 
     /// The next record that is there now; absent when there is none.
@@ -305,10 +317,12 @@ fn since_boot() -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// The programs, attached.
-fn attached(ring_buffer_bytes: u32, btf: &Btf) -> Result<Ebpf, LoadError> {
+/// The programs, attached, and whether that for scripts is.
+fn attached(ring_buffer_bytes: u32, btf: &Btf) -> Result<(Ebpf, bool), LoadError> {
     let mut programs = EbpfLoader::new()
         .btf(Some(btf))
+        // Only the programs use the memory of tasks.
+        .allow_unsupported_maps()
         .map_max_entries("records", ring_buffer_bytes)
         .load(&OBJECT.0)
         .map_err(|error| LoadError::Load {
@@ -329,5 +343,24 @@ fn attached(ring_buffer_bytes: u32, btf: &Btf) -> Result<Ebpf, LoadError> {
         loaded.load(tracepoint, btf).map_err(refused)?;
         loaded.attach().map_err(refused)?;
     }
-    Ok(programs)
+    let scripts = attach_script_program(&mut programs, btf);
+    if let Err(error) = &scripts {
+        tracing::warn!(
+            function = SCRIPT_PROGRAM.1,
+            error = with_sources(error),
+            "Could not trace the function; process.script.source is Unknown and symbolic links in process.script.path are not resolved"
+        );
+    }
+    Ok((programs, scripts.is_ok()))
+}
+
+fn attach_script_program(programs: &mut Ebpf, btf: &Btf) -> Result<(), ProgramError> {
+    let (program, function) = SCRIPT_PROGRAM;
+    let program: &mut FEntry = match programs.program_mut(program) {
+        Some(program) => program.try_into()?,
+        None => return Err(ProgramError::NotLoaded),
+    };
+    program.load(function, btf)?;
+    program.attach()?;
+    Ok(())
 }

@@ -13,8 +13,9 @@
 )]
 
 use crate::kernel::cgroups::Cgroups;
-use crate::kernel::definition::{exec_header, flag, header, kind, process_key, source};
-use bailiff_api::ExecutableSource;
+use crate::kernel::definition::{descriptor, exec_header, flag, header, kind, process_key, source};
+use crate::kernel::descriptor::descriptor_type;
+use bailiff_api::{DescriptorType, ExecutableSource};
 
 /// A process: its number in the first PID namespace and its start, in ns since boot. The start
 /// tells apart processes that had the same number.
@@ -99,17 +100,30 @@ pub struct Exec {
     pub left_pod_cgroup: bool,
     /// The executable, as its container sees it; begins with `…/` when it was cut.
     pub executable: String,
-    /// The path as it was asked for.
+    /// Whether the executable has no name any more in the directory that it was in.
+    pub executable_deleted: bool,
+    /// The path as it was asked for, at most 511 bytes of it.
     pub filename: String,
+    /// Whether `filename` lacks its end.
+    pub filename_cut: bool,
     /// The interpreter, where `filename` is a script.
     pub interpreter: Option<String>,
+    /// The file of the script, whatever path led to it. Absent: there is none, or it was not seen.
+    pub script: Option<ScriptFile>,
     /// The working directory, as its container sees it; begins with `…/` when its beginning is
     /// not known.
     pub working_directory: String,
-    /// Arguments as bytes.
+    /// Arguments as bytes; where the end is apart, the last one may have lost its end.
     pub args: Vec<Vec<u8>>,
+    /// The end of the arguments, where some are missing between; the first one may have lost its
+    /// beginning. Empty: none is missing, or the end could not be read.
+    pub args_tail: Vec<Vec<u8>>,
     /// Whether arguments are missing: longer than what is read, or not readable.
     pub args_cut: bool,
+    /// What standard input, output and error are.
+    pub descriptors: [DescriptorType; 3],
+    /// Whether the process has more rights by this exec than before (`AT_SECURE`).
+    pub secure_exec: bool,
     /// Whose root directory it has.
     pub root: Root,
     /// Whether its parent is none of the pod's: the runtime brought it in.
@@ -120,6 +134,15 @@ pub struct Exec {
     pub init_session: bool,
     /// Whether the kernel mapped no dynamic loader beside the program: it is static, or a loader itself.
     pub without_loader: bool,
+}
+
+/// A script as the kernel opened it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScriptFile {
+    /// Its path as its container sees it; begins with `…/` when its beginning is not known.
+    pub path: String,
+    /// Where it is.
+    pub source: ExecutableSource,
 }
 
 /// Whose root directory a process has.
@@ -248,20 +271,25 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
     let filename = text_of(text(exec_header::FILENAME_LEN)?);
     let interp = text_of(text(exec_header::INTERP_LEN)?);
     let directory = text(exec_header::DIRECTORY_LEN)?;
+    let script = text(exec_header::SCRIPT_LEN)?;
     let args = args_of(text(exec_header::ARGS_LEN)?);
+    let args_tail = args_of(text(exec_header::ARGS_TAIL_LEN)?);
     if set(flag::CGROUP_PATH) {
         cgroups.is_told(header.cgroup, &path_of(cgroup, false));
     }
     let cgroup = cgroups.path(header.cgroup);
     let cgroup = cgroup.ok_or(DecodeError::Cgroup(header.cgroup))?;
-    let source = match fixed.u32(exec_header::SOURCE)? {
-        source::IMAGE => ExecutableSource::Image,
-        source::IMAGE_MODIFIED => ExecutableSource::ImageModified,
-        source::WRITABLE_LAYER => ExecutableSource::WritableLayer,
-        source::VOLUME => ExecutableSource::Volume,
-        source::MEMORY => ExecutableSource::Memory,
-        _ => ExecutableSource::Unknown,
+    let source = source_of(fixed.u32(exec_header::SOURCE)?);
+    let script_source = source_of(fixed.u32(exec_header::SCRIPT_SOURCE)?);
+    let descriptor = |index: usize| -> Result<_, DecodeError> {
+        let at = index.saturating_mul(descriptor::SIZE);
+        let at = exec_header::DESCRIPTORS.saturating_add(at);
+        Ok(descriptor_type(
+            fixed.u32(at.saturating_add(descriptor::MODE))?,
+            fixed.u32(at.saturating_add(descriptor::DEVICE))?,
+        ))
     };
+    let descriptors = [descriptor(0)?, descriptor(1)?, descriptor(2)?];
     Ok(Exec {
         time: header.time,
         process: header.process,
@@ -276,15 +304,20 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         cgroup: cgroup.to_string(),
         cgroup_number: header.cgroup,
         left_pod_cgroup: set(flag::LEFT_POD_CGROUP),
-        executable: if source == ExecutableSource::Memory {
-            text_of(executable)
-        } else {
-            path_of(executable, set(flag::PATH_CUT))
-        },
+        executable: file_of(executable, source, set(flag::PATH_CUT)),
+        executable_deleted: set(flag::EXECUTABLE_DELETED),
+        script: set(flag::SCRIPT_SEEN).then(|| ScriptFile {
+            path: file_of(script, script_source, set(flag::SCRIPT_CUT)),
+            source: script_source,
+        }),
         interpreter: (interp != filename).then_some(interp),
         working_directory: path_of(directory, set(flag::DIRECTORY_CUT)),
         filename,
+        filename_cut: set(flag::FILENAME_CUT),
         args,
+        args_tail,
+        descriptors,
+        secure_exec: set(flag::SECURE_EXEC),
         args_cut: set(flag::ARGS_CUT) || set(flag::ARGS_UNREADABLE),
         root: match (set(flag::ROOT_KNOWN), set(flag::OWN_ROOT)) {
             (true, true) => Root::Container,
@@ -296,6 +329,27 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         init_session: set(flag::INIT_SESSION),
         without_loader: set(flag::WITHOUT_LOADER),
     })
+}
+
+/// Where a file is, by its number in `record.h`.
+const fn source_of(number: u32) -> ExecutableSource {
+    match number {
+        source::IMAGE => ExecutableSource::Image,
+        source::IMAGE_MODIFIED => ExecutableSource::ImageModified,
+        source::WRITABLE_LAYER => ExecutableSource::WritableLayer,
+        source::VOLUME => ExecutableSource::Volume,
+        source::MEMORY => ExecutableSource::Memory,
+        _ => ExecutableSource::Unknown,
+    }
+}
+
+/// A file by the parts of its path; one in memory has a name alone.
+fn file_of(bytes: &[u8], source: ExecutableSource, cut: bool) -> String {
+    if source == ExecutableSource::Memory {
+        text_of(bytes)
+    } else {
+        path_of(bytes, cut)
+    }
 }
 
 /// The text up to its NUL; bytes that are no UTF-8 as U+FFFD.

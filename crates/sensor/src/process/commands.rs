@@ -3,7 +3,7 @@
 //! Here: which commands a pod has, and whether a program that started is one of them. Not here:
 //! what follows for the origin of a process (`tree`).
 //! Invariant: all of a command has to agree, as far as the kernel kept its arguments; a command
-//! that only begins alike is another one.
+//! that only begins alike, or only ends alike, is another one.
 
 use crate::kernel::record::Exec;
 use bailiff_api::Origin;
@@ -77,7 +77,7 @@ fn is_command(exec: &Exec, command: &[String]) -> bool {
         return false;
     };
     if exec.interpreter.is_none() {
-        return agree(&exec.args, command, exec.args_cut);
+        return agree(exec, &exec.args, command, exec.args_cut);
     }
     let script = exec
         .args
@@ -90,7 +90,7 @@ fn is_command(exec: &Exec, command: &[String]) -> bool {
     // What follows the interpreter and the script.
     let tail = exec.args.get(script.saturating_add(2)..);
     is_path_of(&exec.filename, first)
-        && tail.is_some_and(|tail| agree(tail, rest, exec.args_cut && !tail.is_empty()))
+        && tail.is_some_and(|tail| agree(exec, tail, rest, exec.args_cut && !tail.is_empty()))
 }
 
 /// Whether a runtime comes to this path for the first word of a command: as it is, from the
@@ -106,8 +106,9 @@ fn is_path_of(path: &str, word: &str) -> bool {
             .is_some_and(|folder| folder.ends_with('/'))
 }
 
-/// Whether arguments are these words; where they were cut, whether the words go on from there.
-fn agree(args: &[Vec<u8>], words: &[String], cut: bool) -> bool {
+/// Whether arguments are these words; where some are missing, whether the words go on from there and end
+/// as the arguments do.
+fn agree(exec: &Exec, args: &[Vec<u8>], words: &[String], cut: bool) -> bool {
     let same = |(arg, word): (&Vec<u8>, &String)| arg.as_slice() == word.as_bytes();
     if !cut {
         return args.len() == words.len() && args.iter().zip(words).all(same);
@@ -122,6 +123,21 @@ fn agree(args: &[Vec<u8>], words: &[String], cut: bool) -> bool {
         && words
             .get(whole.len())
             .is_some_and(|word| word.as_bytes().starts_with(last))
+        && end_with(words, &exec.args_tail)
+}
+
+/// Whether words end with these arguments, of which the first one may have lost its beginning.
+fn end_with(words: &[String], tail: &[Vec<u8>]) -> bool {
+    let Some((first, whole)) = tail.split_first() else {
+        // They could not be read.
+        return false;
+    };
+    let same = |(arg, word): (&Vec<u8>, &String)| arg.as_slice() == word.as_bytes();
+    let before = words.len().checked_sub(tail.len());
+    let ends = before.and_then(|before| words.get(before..)?.split_first());
+    ends.is_some_and(|(word, rest)| {
+        word.as_bytes().ends_with(first) && whole.iter().zip(rest).all(same)
+    })
 }
 
 /// The variables of a container that are known without asking anybody. As for the kubelet, one

@@ -52,20 +52,21 @@ fn is_loader(name: &str) -> bool {
 }
 
 /// What a dynamic loader was told.
-struct Loaded<'a> {
+struct Loaded<'a, T> {
     /// The path of the program.
     path: &'a str,
     /// The first argument that the program gets.
     first: &'a str,
     /// Its other arguments.
-    rest: &'a [String],
+    rest: &'a [T],
 }
 
 /// What a loader loads by its arguments, without its own name. None if it loads nothing.
-fn loaded(mut args: &[String]) -> Option<Loaded<'_>> {
+fn loaded<T: AsRef<str>>(mut args: &[T]) -> Option<Loaded<'_, T>> {
     let mut argv0 = None;
     loop {
         let (next, rest) = args.split_first()?;
+        let next = next.as_ref();
         args = rest;
         if next == "--" {
             break;
@@ -79,15 +80,16 @@ fn loaded(mut args: &[String]) -> Option<Loaded<'_>> {
         }
         if let Some(value) = next.strip_prefix("--argv0=") {
             argv0 = Some(value);
-        } else if LOADER_OPTIONS_WITH_VALUE.contains(&next.as_str()) {
+        } else if LOADER_OPTIONS_WITH_VALUE.contains(&next) {
             let (value, rest) = args.split_first()?;
             args = rest;
             if next == "--argv0" {
-                argv0 = Some(value.as_str());
+                argv0 = Some(value.as_ref());
             }
         }
     }
     let (path, rest) = args.split_first()?;
+    let path = path.as_ref();
     Some(Loaded {
         path,
         first: argv0.unwrap_or(path),
@@ -101,7 +103,7 @@ fn loaded(mut args: &[String]) -> Option<Loaded<'_>> {
 pub(crate) fn names(
     executable: &str,
     invoked_path: &str,
-    args: &[String],
+    args: &[impl AsRef<str>],
     without_loader: bool,
 ) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(4);
@@ -115,8 +117,8 @@ pub(crate) fn names(
     let Some((first, rest)) = args.split_first() else {
         return names;
     };
+    let (mut first, mut rest) = (first.as_ref(), rest);
     add(basename(first));
-    let (mut first, mut rest) = (first.as_str(), rest);
     let mut file = basename(executable);
     for _ in 0..STEPS_LIMIT {
         if !(without_loader && is_loader(file)) {
@@ -139,12 +141,12 @@ pub(crate) fn names(
         let Some((next, after)) = rest.split_first() else {
             break;
         };
-        add(basename(next));
-        (first, rest) = (next, after);
+        add(basename(next.as_ref()));
+        (first, rest) = (next.as_ref(), after);
     }
     if let Some(next) = rest.first() {
         for option in COREUTILS {
-            if let Some(program) = next.strip_prefix(option) {
+            if let Some(program) = next.as_ref().strip_prefix(option) {
                 add(basename(program));
             }
         }
@@ -158,7 +160,7 @@ const TASK_NAME_BYTES: usize = 15;
 /// The names of a process that was found running: of its file, and the one that the kernel has for
 /// it, which is the beginning of that of the path asked for, or what the process calls itself.
 pub(crate) fn names_of_found(executable: &str, task_name: &str) -> Vec<String> {
-    let mut names = names(executable, task_name, &[], false);
+    let mut names = names(executable, task_name, &[""; 0], false);
     let cut = |name: &String| task_name.len() >= TASK_NAME_BYTES && name.starts_with(task_name);
     if names.first().is_some_and(cut) {
         names.truncate(1);

@@ -1,37 +1,9 @@
 //! Which working directory a program is told to have.
 
-use crate::pod::{Pod, execs, load, write_program};
+use crate::pod::{Folder, Pod, execs, load, write_program};
 use bailiff_sensor::{Exec, Records};
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
-
-/// A folder without links in its path, for as long as this lives.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(test: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("bailiff-{test}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(std::fs::canonicalize(folder).unwrap())
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().unwrap()
-    }
-
-    /// A folder below it.
-    fn below(&self, path: &str) -> PathBuf {
-        let folder = self.0.join(path);
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        drop(std::fs::remove_dir_all(&self.0));
-    }
-}
+use std::path::Path;
 
 /// What `cat` was told to be, started by a shell line to which `$1` is the folder.
 fn cat(records: &mut Records, pod: &Pod, folder: &Folder, line: &str) -> Exec {
@@ -173,4 +145,6 @@ async fn the_longest_texts_of_all_leave_room_for_each_other() {
     // The kernel has the path of the program as the first of its arguments.
     let args: usize = exec.args.iter().map(|arg| arg.len() + 1).sum();
     assert_eq!((args, exec.args_cut), (4096 + 1, true));
+    assert_eq!(exec.args_tail, [arg.as_bytes()[..1023].to_vec()]);
+    assert!(exec.filename_cut);
 }

@@ -9,13 +9,16 @@
     reason = "a panic is the report of a test"
 )]
 
+mod args;
 mod cgroups;
 mod descent;
 mod directory;
 mod pod;
 mod refused;
 mod runtime;
+mod script;
 mod source;
+mod stdio;
 mod threads;
 
 use bailiff_sensor::{Event, Records, Root};
@@ -177,6 +180,7 @@ async fn hostile_arguments_are_read_as_they_are() {
         found[0].args.iter().map(|arg| arg.len() + 1).sum::<usize>(),
         4096 + 1
     );
+    assert_eq!(found[0].args_tail, [vec![b'x'; 1023]]);
 }
 
 #[tokio::test]
@@ -219,6 +223,7 @@ async fn a_file_in_memory_is_told_apart() {
         "{}",
         last.executable
     );
+    assert!(!last.executable_deleted, "it never had a name");
 }
 
 #[tokio::test]

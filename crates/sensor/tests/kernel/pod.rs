@@ -1,6 +1,6 @@
 //! A cgroup that stands for a pod, and what happened in it.
 //!
-//! Here: making it, running programs in it. Not here: any test.
+//! Here: making it, running programs in it, folders for them. Not here: any test.
 //! Invariant: a test sees nothing of what others do at the same time, and leaves no cgroup.
 
 use bailiff_sensor::{Event, Exec, Records};
@@ -85,6 +85,34 @@ impl Drop for Pod {
             }
             folder = folder.parent().unwrap();
         }
+    }
+}
+
+/// A folder without links in its path, for as long as this lives.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new(test: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("bailiff-{test}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(std::fs::canonicalize(folder).unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+
+    /// A folder below it.
+    pub(crate) fn below(&self, path: &str) -> PathBuf {
+        let folder = self.0.join(path);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(std::fs::remove_dir_all(&self.0));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where an executable is told to come from, by the kernel's types as a whole and in pieces.
 
-use crate::pod::{Pod, execs};
-use bailiff_sensor::Records;
+use crate::pod::{Folder, Pod, execs, load};
+use bailiff_sensor::{Exec, Records};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +57,54 @@ fn known() -> BTreeMap<String, &'static str> {
 
 fn unknown() -> BTreeMap<String, &'static str> {
     of("Unknown", "Unknown", "Unknown")
+}
+
+/// Programs of a folder by how they were started, and whether each was told to have no name any more.
+const DELETED: [(&str, bool); 5] = [
+    ("\"$1/x\"", false),
+    ("exec 9< \"$1/x\" && /proc/self/fd/9", false),
+    ("exec 9< \"$1/x\" && rm \"$1/x\" && /proc/self/fd/9", true),
+    (
+        "exec 9< \"$1/x\" && mv \"$1/x\" \"$1/y\" && /proc/self/fd/9",
+        false,
+    ),
+    // Another file took its name.
+    (
+        "cp \"$1/x\" \"$1/new\" && exec 9< \"$1/x\" && mv \"$1/new\" \"$1/x\" && /proc/self/fd/9",
+        true,
+    ),
+];
+
+#[tokio::test]
+async fn an_executable_without_a_name_is_told_apart_wherever_it_was() {
+    let pod = Pod::new("deleted");
+    let folder = Folder::new("deleted");
+    let mut records = load();
+    for (mount, source) in [("true", None), ("mount -t tmpfs t \"$1\"", Some("Volume"))] {
+        for (line, want) in DELETED {
+            let line = format!(
+                "unshare --mount sh -c '{mount} && cp /bin/true \"$1/x\" && {line} && rm -f \"$1\"/*' sh \"$1\""
+            );
+            let output = pod.run(&line, &[folder.0.as_os_str()]);
+            assert!(output.status.success(), "{line}: {output:?}");
+            let found = execs(&mut records, &pod);
+            let name = |exec: &Exec| {
+                exec.executable
+                    .strip_prefix(folder.path())
+                    .map(str::to_owned)
+            };
+            let ran = found.iter().find(|exec| name(exec).is_some());
+            let ran = ran.unwrap_or_else(|| panic!("{line}: {found:#?}"));
+            assert_eq!(ran.executable_deleted, want, "{line}");
+            assert!(
+                source.is_none_or(|source| ran.source.as_str() == source),
+                "{line}"
+            );
+            // All others have their names.
+            let deleted = found.iter().filter(|exec| exec.executable_deleted).count();
+            assert_eq!(deleted, usize::from(want), "{line}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use super::*;
 use crate::cluster::pods::Pods;
 use crate::incident::processes::Processes;
-use bailiff_api::{ExecutableSource, IncidentType, Origin, Severity, Violation};
-use bailiff_policy::{Ancestors, Container, Process, Script};
+use bailiff_api::{DescriptorType, ExecutableSource, IncidentType, Origin, Severity, Violation};
+use bailiff_policy::{Ancestors, Container, Process, Script, Stdio};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
@@ -42,9 +42,14 @@ pub(crate) fn finding(labels: &BTreeMap<String, String>, selected: &[&str]) -> F
             invoked_path: "/bin/sh".to_owned(),
             names: vec!["sh".to_owned()],
             args: Vec::new(),
+            args_gap: None,
+            args_truncated: false,
             working_directory: "/srv".to_owned(),
             executable_source: ExecutableSource::Image,
+            executable_deleted: false,
             script: None,
+            stdio: Stdio([DescriptorType::Pipe; 3]),
+            secure_exec: false,
             origin: Origin::Exec,
             left_pod_cgroup: false,
             uid: 0,
@@ -177,10 +182,61 @@ fn an_ordinary_process_is_told_whole() {
     assert_eq!(spec.process.executable, "/bin/sh");
     assert_eq!(spec.process.working_directory.as_deref(), Some("/srv"));
     assert_eq!(spec.exec_time, MicroTime(now()));
+    assert_eq!(spec.process.stdio, [DescriptorType::Pipe; 3]);
+    assert_eq!(spec.process.script_source, None);
+    assert!(!spec.process.secure_exec && !spec.process.executable_deleted);
     let long = with_args(vec![b"sh".to_vec(), vec![b'x'; 4000]]);
     let long = spec_of(&long);
     assert_eq!(long.process.args[1].len(), 4000);
     assert!(!long.process.args_truncated);
+}
+
+#[test]
+fn what_came_with_the_exec_is_told() {
+    let mut finding = finding(&BTreeMap::new(), &[]);
+    let kinds = [
+        DescriptorType::Socket,
+        DescriptorType::Terminal,
+        DescriptorType::Closed,
+    ];
+    finding.process = Arc::new(Process {
+        stdio: Stdio(kinds),
+        secure_exec: true,
+        executable_deleted: true,
+        script: Some(Script {
+            path: "/tmp/x.sh".to_owned(),
+            source: ExecutableSource::Volume,
+        }),
+        ..(*finding.process).clone()
+    });
+    let process = serde_json::to_value(spec_of(&finding).process).unwrap();
+    for (field, want) in [
+        ("stdio", json!(["Socket", "Terminal", "Closed"])),
+        ("secureExec", json!(true)),
+        ("executableDeleted", json!(true)),
+        ("scriptPath", json!("/tmp/x.sh")),
+        ("scriptSource", json!("Volume")),
+    ] {
+        assert_eq!(process[field], want, "{field}");
+    }
+}
+
+#[test]
+fn the_argument_behind_much_padding_is_evidence() {
+    let padding = "x".repeat(4000);
+    let args = ["sh", "-c", &padding, "--telling"];
+    let finding = with_args(args.map(|arg| arg.as_bytes().to_vec()).to_vec());
+    assert!(!spec_of(&finding).process.args_truncated, "it fits");
+    let padding = "x".repeat(5000);
+    let args = ["sh", "-c", &padding, "--telling"];
+    let finding = with_args(args.map(|arg| arg.as_bytes().to_vec()).to_vec());
+    let process = spec_of(&finding).process;
+    assert!(process.args_truncated);
+    assert_eq!(process.args[..2], ["sh", "-c"]);
+    assert!(process.args[2].contains("x…x"), "{:?}", process.args);
+    assert_eq!(process.args[3..], ["--telling"]);
+    let bytes: usize = process.args.iter().map(|arg| arg.len() + 1).sum();
+    assert_eq!(bytes, ARGS_LIMIT_BYTES + 1);
 }
 
 #[test]
@@ -230,7 +286,11 @@ fn bytes_that_are_no_text_are_kept_in_both_forms() {
     let decoded: Vec<_> = process.args_base64.iter().map(decode).collect();
     assert_eq!(decoded[..2], args[..2]);
     assert!(decoded[2].len() > 1000, "{} bytes", decoded[2].len());
-    assert_eq!(decoded[2], args[2][..decoded[2].len()]);
+    let gap = "…".as_bytes();
+    let pieces = decoded[2].split(|byte| *byte != 0xff);
+    let pieces: Vec<_> = pieces.filter(|piece| !piece.is_empty()).collect();
+    assert_eq!(pieces.len(), 2, "beginning and end");
+    assert_eq!(decoded[2], [pieces[0], gap, pieces[1]].concat());
     let text: Vec<_> = decoded
         .iter()
         .map(|arg| String::from_utf8_lossy(arg).into_owned())
@@ -370,7 +430,12 @@ fn stays_small(hostile: Hostile) {
         names: vec![texts[2].clone(); 5],
         script: Some(Script {
             path: texts[3].clone(),
+            source: ExecutableSource::WritableLayer,
         }),
+        stdio: Stdio([DescriptorType::Terminal; 3]),
+        secure_exec: true,
+        executable_deleted: true,
+        left_pod_cgroup: true,
         working_directory: texts[8].clone(),
         capabilities: vec!["CHECKPOINT_RESTORE".to_owned(); 41],
         ancestors: Ancestors(vec![ancestor(&texts[4], &texts[2]); hostile.ancestors]),

@@ -21,11 +21,17 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         cgroup: String::new(),
         cgroup_number: 0,
         executable: path.to_owned(),
+        executable_deleted: false,
         filename: path.to_owned(),
+        filename_cut: false,
         working_directory: "/".to_owned(),
         interpreter: None,
+        script: None,
         args: Vec::new(),
+        args_tail: Vec::new(),
         args_cut: false,
+        descriptors: [DescriptorType::Null; 3],
+        secure_exec: false,
         root: Root::Container,
         parent_outside_cgroup: true,
         own_pid_namespace: true,
@@ -35,8 +41,8 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
 }
 
 /// The header of an exec: kind, flags, time, process, parent, when it was forked, cgroup, capabilities, namespaces of
-/// mounts, network, IPC and UTS, uid, gid, source, six lengths, padding.
-fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 6]) -> Vec<u8> {
+/// mounts, network, IPC and UTS, uid, gid, source, eight lengths, source of the script, three descriptors.
+fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut word = |value: u32| bytes.extend(value.to_ne_bytes());
     word(kind);
@@ -60,14 +66,25 @@ fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 6]) -> Vec<u8> {
             word(u32::from_ne_bytes(half.try_into().unwrap()));
         }
     }
-    for value in [1000, 1001, source].into_iter().chain(lengths).chain([0]) {
+    // A script on a volume; a pipe, a socket, and nothing.
+    let last = [4, 0o010_600, 0, 0o140_777, 0, 1 << 16, 0];
+    for value in [1000, 1001, source].into_iter().chain(lengths).chain(last) {
         word(value);
     }
     bytes
 }
 
-fn record(flags: u32, source: u32, texts: [&[u8]; 6]) -> Vec<u8> {
-    let [cgroup, path, filename, interp, directory, args] = texts;
+fn record(flags: u32, source: u32, texts: [&[u8]; 8]) -> Vec<u8> {
+    let [
+        cgroup,
+        path,
+        filename,
+        interp,
+        directory,
+        script,
+        args,
+        tail,
+    ] = texts;
     let length = |text: &[u8]| u32::try_from(text.len()).unwrap();
     let mut bytes = header(
         1,
@@ -80,6 +97,8 @@ fn record(flags: u32, source: u32, texts: [&[u8]; 6]) -> Vec<u8> {
             length(interp),
             length(args),
             length(directory),
+            length(script),
+            length(tail),
         ],
     );
     for text in texts {
@@ -92,20 +111,22 @@ fn decoded(bytes: &[u8]) -> Result<Event, DecodeError> {
     decode(bytes, &mut Cgroups::default())
 }
 
-fn exec_of(flags: u32, source: u32, texts: [&[u8]; 6]) -> Exec {
+fn exec_of(flags: u32, source: u32, texts: [&[u8]; 8]) -> Exec {
     match decoded(&record(flags, source, texts)).unwrap() {
         Event::Exec(exec) => *exec,
         other => panic!("{other:?}"),
     }
 }
 
-const TEXTS: [&[u8]; 6] = [
+const TEXTS: [&[u8]; 8] = [
     b"abc\0podx\0kubepods\0",
     b"busybox\0bin\0",
     b"/bin/sh\0",
     b"/bin/sh\0",
     b"srv\0",
+    b"",
     b"sh\0-c\0id\0",
+    b"",
 ];
 
 #[test]
@@ -134,6 +155,59 @@ fn an_exec_is_read_field_by_field() {
     let exec = exec_of(0b0110_0000, 1, TEXTS);
     assert!(exec.own_pid_namespace && exec.left_pod_cgroup);
     assert!(!exec.parent_outside_cgroup && !exec.init_session);
+    let (pipe, socket, closed) = (
+        DescriptorType::Pipe,
+        DescriptorType::Socket,
+        DescriptorType::Closed,
+    );
+    assert_eq!(exec.descriptors, [pipe, socket, closed]);
+    let flags = |exec: &Exec| {
+        let cut = (exec.args_cut, exec.filename_cut);
+        (cut, exec.secure_exec, exec.executable_deleted)
+    };
+    for (bit, want) in [
+        (0, ((true, false), false, false)),
+        (11, ((false, true), false, false)),
+        (12, ((false, false), true, false)),
+        (13, ((false, false), false, true)),
+    ] {
+        assert_eq!(flags(&exec_of(1 << bit, 1, TEXTS)), want, "{bit}");
+    }
+}
+
+#[test]
+fn a_script_is_told_with_its_file_only_where_that_was_seen() {
+    let mut texts = TEXTS;
+    texts[3] = b"/bin/bash\0";
+    texts[5] = b"x.sh\0tmp\0";
+    let file = |path: &str| {
+        Some(ScriptFile {
+            path: path.to_owned(),
+            source: ExecutableSource::Volume,
+        })
+    };
+    for (flags, want) in [
+        (0, None),
+        (1 << 14, file("/tmp/x.sh")),
+        (1 << 14 | 1 << 15, file("…/tmp/x.sh")),
+    ] {
+        let exec = exec_of(flags, 1, texts);
+        assert_eq!(exec.script, want, "{flags:b}");
+        assert_eq!(exec.interpreter.as_deref(), Some("/bin/bash"));
+        // What follows it is read from its place.
+        assert_eq!(exec.args, [b"sh".to_vec(), b"-c".to_vec(), b"id".to_vec()]);
+    }
+}
+
+#[test]
+fn the_end_of_long_arguments_is_read_apart() {
+    let mut texts = TEXTS;
+    texts[6] = b"sh\0-c\0xxx";
+    texts[7] = b"xx\0--end\0";
+    let exec = exec_of(1, 1, texts);
+    assert_eq!(exec.args, [b"sh".to_vec(), b"-c".to_vec(), b"xxx".to_vec()]);
+    assert_eq!(exec.args_tail, [b"xx".to_vec(), b"--end".to_vec()]);
+    assert!(exec.args_cut);
 }
 
 #[test]
@@ -159,13 +233,13 @@ fn unusual_texts_are_read_as_they_are() {
             .as_deref(),
         Some("/bin/bash")
     );
-    assert_eq!(exec_of(0, 1, with(5, b"")).args, Vec::<Vec<u8>>::new());
+    assert_eq!(exec_of(0, 1, with(6, b"")).args, Vec::<Vec<u8>>::new());
     assert_eq!(
-        exec_of(0, 1, with(5, b"\0\0")).args,
+        exec_of(0, 1, with(6, b"\0\0")).args,
         [b"".to_vec(), b"".to_vec()]
     );
     assert_eq!(
-        exec_of(1, 1, with(5, b"a\0cut of")).args,
+        exec_of(1, 1, with(6, b"a\0cut of")).args,
         [b"a".to_vec(), b"cut of".to_vec()]
     );
     assert!(exec_of(1, 1, TEXTS).args_cut && exec_of(1 << 8, 1, TEXTS).args_cut);
@@ -225,7 +299,7 @@ fn a_record_without_a_path_has_that_of_an_earlier_one() {
 
 #[test]
 fn exits_are_read() {
-    let bytes = header(3, 0, 0, [0; 6]);
+    let bytes = header(3, 0, 0, [0; 8]);
     assert_eq!(
         decoded(&bytes[..64]),
         Ok(Event::Exit(ProcessKey { pid: 12, start: 34 }))
@@ -253,6 +327,8 @@ fn a_found_process_is_read_field_by_field() {
             b"abc\0podx\0kubepods\0",
             b"busybox\0bin\0",
             b"sh\0",
+            b"",
+            b"",
             b"",
             b"",
             b"",
@@ -286,9 +362,9 @@ fn no_bytes_make_it_panic() {
             whole.len()
         );
     }
-    assert_eq!(decoded(&header(9, 0, 0, [0; 6])), Err(DecodeError::Kind(9)));
+    assert_eq!(decoded(&header(9, 0, 0, [0; 8])), Err(DecodeError::Kind(9)));
     assert_eq!(
-        decoded(&header(1, 0, 1, [u32::MAX; 6])),
+        decoded(&header(1, 0, 1, [u32::MAX; 8])),
         Err(DecodeError::Short)
     );
 }

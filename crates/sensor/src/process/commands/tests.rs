@@ -238,28 +238,71 @@ fn a_probe_is_known_by_all_of_its_command() {
 fn a_command_that_was_cut_agrees_as_far_as_it_was_read() {
     let long = "x".repeat(5000);
     let commands = probe(&["sh", "-c", &long, "end"]);
-    let cut = |args: &[&str]| Exec {
+    let cut = |args: &[&str], tail: &[&str]| Exec {
         args_cut: true,
+        args_tail: tail.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
         ..exec("/bin/sh", None, args)
     };
     let read = &long[..4088];
-    assert_eq!(commands.origin_of(&cut(&["sh", "-c", read])), Origin::Probe);
+    let rest = &long[..1019];
+    for (name, head, tail, want) in [
+        (
+            "both ends",
+            &["sh", "-c", read][..],
+            &[rest, "end"][..],
+            Origin::Probe,
+        ),
+        (
+            "another beginning",
+            &["sh", "-x", read],
+            &[rest, "end"],
+            Origin::Exec,
+        ),
+        (
+            "another end",
+            &["sh", "-c", read],
+            &[rest, "other"],
+            Origin::Exec,
+        ),
+        (
+            "one more word",
+            &["sh", "-c", read],
+            &[rest, "end", "x"],
+            Origin::Exec,
+        ),
+        (
+            "another piece",
+            &["sh", "-c", read],
+            &["xy", "end"],
+            Origin::Exec,
+        ),
+        (
+            "more words than there are",
+            &["sh", "-c", read],
+            &["c", "d", "sh", "-c", rest, "end"],
+            Origin::Exec,
+        ),
+        (
+            "no end that can be read",
+            &["sh", "-c", read],
+            &[],
+            Origin::Exec,
+        ),
+        ("nothing that can be read", &[], &[], Origin::Exec),
+    ] {
+        assert_eq!(commands.origin_of(&cut(head, tail)), want, "{name}");
+    }
     assert_eq!(
         commands.origin_of(&exec("/bin/sh", None, &["sh", "-c", read])),
         Origin::Exec,
         "not cut"
     );
-    assert_eq!(
-        commands.origin_of(&cut(&["sh", "-x", read])),
-        Origin::Exec,
-        "another word"
-    );
-    assert_eq!(commands.origin_of(&cut(&[])), Origin::Exec, "not readable");
 
     let script = probe(&["/health.sh", &long]);
     let read = &long[..4075];
     let run = |args: &[&str]| Exec {
         args_cut: true,
+        args_tail: vec![long.as_bytes()[..1023].to_vec()],
         ..exec("/health.sh", Some("/bin/sh"), args)
     };
     assert_eq!(
