@@ -60,19 +60,16 @@ impl Lists {
         {
             return None;
         }
-        let last = uri.path().rsplit('/').next().unwrap_or_default();
-        let list = self.0.iter().find(|(name, _)| *name == last);
-        let (code, body) = match list {
-            Some((_, items)) => {
-                let list = json!({"kind": "List", "apiVersion": "v1",
-                    "metadata": {"resourceVersion": "1"}, "items": items});
-                (200, list)
-            }
-            None => {
-                let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                    "message": "this API server has lists alone", "reason": "NotFound", "code": 404});
-                (404, status)
-            }
+        let resource = uri.path().rsplit('/').next().unwrap_or_default();
+        let found = self.0.iter().find(|(name, _)| *name == resource);
+        let (code, body) = if let Some((_, items)) = found {
+            let body = json!({"kind": "List", "apiVersion": "v1",
+                "metadata": {"resourceVersion": "1"}, "items": items});
+            (200, body)
+        } else {
+            let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+                "message": "this API server has lists alone", "reason": "NotFound", "code": 404});
+            (404, body)
         };
         let body = Body::from(body.to_string().into_bytes());
         Some(Response::builder().status(code).body(body))

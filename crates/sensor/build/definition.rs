@@ -5,7 +5,6 @@
 //! Invariant: each line of the file is understood, or the build fails with it. No structure has padding that is no field.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 
 /// What follows for each side.
 pub(crate) struct Written {
@@ -64,7 +63,10 @@ pub(crate) fn read(text: &str) -> Result<Written, String> {
         {
             let value = value.trim_start_matches('(').trim_end_matches(')');
             let number = number(value).ok_or_else(|| format!("no number: {line}"))?;
-            let _ = writeln!(written.rust, "pub(crate) const {name}: u32 = {number};");
+            add_line(
+                &mut written.rust,
+                &format!("pub(crate) const {name}: u32 = {number};"),
+            );
             numbers.insert(name.to_owned(), number);
         } else if !["#ifndef ", "#define ", "#endif"]
             .iter()
@@ -114,9 +116,15 @@ fn write_enum<'a>(
         let number = number(value);
         let number = number.ok_or_else(|| format!("no number in enum {name}: {line}"))?;
         let short = full.strip_prefix(&prefix).unwrap_or(full);
-        let _ = writeln!(rust, "    pub(crate) const {short}: u32 = {number};");
+        add_line(
+            &mut rust,
+            &format!("    pub(crate) const {short}: u32 = {number};"),
+        );
     }
-    let _ = writeln!(written.rust, "pub(crate) mod {name} {{\n{rust}}}");
+    add_line(
+        &mut written.rust,
+        &format!("pub(crate) mod {name} {{\n{rust}}}"),
+    );
     Ok(())
 }
 
@@ -134,7 +142,7 @@ fn write_struct<'a>(
         let field = line
             .strip_suffix(';')
             .and_then(|line| line.rsplit_once(' '));
-        let (type_, field) = field.ok_or_else(|| wrong("not understood"))?;
+        let (c_name, field) = field.ok_or_else(|| wrong("not understood"))?;
         // 0: it is no array.
         let (field, length) = match field.strip_suffix(']').map(|field| field.split_once('[')) {
             None => (field, 0),
@@ -143,27 +151,27 @@ fn write_struct<'a>(
                 let length = length.ok_or_else(|| wrong("no number of elements"))?;
                 (
                     field,
-                    usize::try_from(length).map_err(|_| wrong("too many elements"))?,
+                    usize::try_from(length).or(Err(wrong("too many elements")))?,
                 )
             }
             Some(None) => return Err(wrong("not understood")),
         };
-        let type_ = types.iter().find(|known| known.c == type_);
-        let type_ = type_.ok_or_else(|| wrong("unknown type"))?;
-        if size % type_.alignment != 0 {
+        let known = types.iter().find(|known| known.c == c_name);
+        let known = known.ok_or_else(|| wrong("unknown type"))?;
+        if size % known.alignment != 0 {
             return Err(wrong("padding before a field"));
         }
         let rust = match length {
-            0 => type_.rust.clone(),
-            _ => format!("[{}; {length}]", type_.rust),
+            0 => known.rust.clone(),
+            _ => format!("[{}; {length}]", known.rust),
         };
         fields.push(Field {
             name: field.to_owned(),
             rust,
             offset: size,
         });
-        size += type_.size * length.max(1);
-        alignment = alignment.max(type_.alignment);
+        size += known.size * length.max(1);
+        alignment = alignment.max(known.alignment);
     }
     if size % alignment != 0 {
         return Err(format!("padding at the end of struct {name}"));
@@ -176,14 +184,16 @@ fn write_struct<'a>(
         ..
     } in &fields
     {
-        let _ = writeln!(
-            written.c,
-            "_Static_assert(__builtin_offsetof(struct {name}, {field}) == {offset}, \"as in Rust\");"
+        add_line(
+            &mut written.c,
+            &format!(
+                "_Static_assert(__builtin_offsetof(struct {name}, {field}) == {offset}, \"as in Rust\");"
+            ),
         );
     }
-    let _ = writeln!(
-        written.c,
-        "_Static_assert(sizeof(struct {name}) == {size}, \"as in Rust\");"
+    add_line(
+        &mut written.c,
+        &format!("_Static_assert(sizeof(struct {name}) == {size}, \"as in Rust\");"),
     );
     Ok(Type {
         c: format!("struct {name}"),
@@ -204,22 +214,34 @@ fn write_rust(text: &mut String, name: &str, rust: &str, fields: &[Field], size:
         offset,
     } in fields
     {
-        let _ = writeln!(members, "    {name}: {type_},");
-        let _ = writeln!(
-            assertions,
-            "const _: () = assert!(std::mem::offset_of!({rust}, {name}) == {offset});"
+        add_line(&mut members, &format!("    {name}: {type_},"));
+        add_line(
+            &mut assertions,
+            &format!("const _: () = assert!(std::mem::offset_of!({rust}, {name}) == {offset});"),
         );
         let upper = name.to_uppercase();
-        let _ = writeln!(offsets, "    pub(crate) const {upper}: usize = {offset};");
+        add_line(
+            &mut offsets,
+            &format!("    pub(crate) const {upper}: usize = {offset};"),
+        );
     }
-    let _ = writeln!(
+    add_line(
         text,
-        "#[repr(C)]\nstruct {rust} {{\n{members}}}\n{assertions}const _: () = assert!(size_of::<{rust}>() == {size});"
+        &format!(
+            "#[repr(C)]\nstruct {rust} {{\n{members}}}\n{assertions}const _: () = assert!(size_of::<{rust}>() == {size});"
+        ),
     );
-    let _ = writeln!(
+    add_line(
         text,
-        "pub(crate) mod {name} {{\n{offsets}    pub(crate) const SIZE: usize = {size};\n}}"
+        &format!(
+            "pub(crate) mod {name} {{\n{offsets}    pub(crate) const SIZE: usize = {size};\n}}"
+        ),
     );
+}
+
+fn add_line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
 }
 
 fn capitalized(word: &str) -> String {

@@ -31,7 +31,7 @@ use crate::run::Config;
 use bailiff_policy::{CompiledPolicy, Process, ProcessParts, Verdict};
 use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -103,7 +103,7 @@ pub(crate) struct State {
     /// The pod of each mount namespace, by the first process that had it.
     pod_by_mount_namespace: HashMap<u64, String>,
     /// Cgroups of other kubelets' pods, of which the kernel side has to tell nothing more.
-    cgroups_of_others: HashSet<u64>,
+    cgroups_of_others: BTreeSet<u64>,
     sandboxes: Sandboxes,
     /// Since when no event was missed, in ns since boot.
     attached: u64,
@@ -151,7 +151,7 @@ impl State {
             queue_full: None,
             tree: ProcessTree::default(),
             pod_by_mount_namespace: HashMap::new(),
-            cgroups_of_others: HashSet::new(),
+            cgroups_of_others: BTreeSet::new(),
             sandboxes: Sandboxes::default(),
             attached,
             pending: PendingQueue::default(),
@@ -258,7 +258,7 @@ impl State {
     }
 
     /// Cgroups of which the kernel side has to tell nothing more.
-    pub(crate) fn take_cgroups_of_others(&mut self) -> HashSet<u64> {
+    pub(crate) fn take_cgroups_of_others(&mut self) -> BTreeSet<u64> {
         std::mem::take(&mut self.cgroups_of_others)
     }
 

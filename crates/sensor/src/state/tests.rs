@@ -476,7 +476,7 @@ async fn who_a_process_is_has_to_be_clear() {
     assert_eq!(sensor.skipped(Skipped::OtherNode), 1);
     assert_eq!(sensor.found(), []);
     let others = sensor.state.take_cgroups_of_others();
-    assert_eq!(others, HashSet::from([15]), "nothing more is told of it");
+    assert_eq!(others, BTreeSet::from([15]), "nothing more is told of it");
     // A process of a pod of this node went there: it is not the other node's.
     let went = Exec {
         cgroup: cgroup.replace("poda", "podc"),
