@@ -60,7 +60,7 @@ fn facts(root: &Path, path: &str) -> Vec<Fact> {
     if interest != Interest::None {
         let mut content = std::io::Cursor::new(&bytes);
         content::read(path.as_bytes().into(), &mut content, &mut |fact| {
-            facts.push(fact)
+            facts.push(fact);
         });
     }
     facts

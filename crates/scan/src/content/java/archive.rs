@@ -451,7 +451,7 @@ impl Entry {
             let length = LOCAL.len().min(usize::try_from(size).unwrap_or(usize::MAX));
             return Ok(match Start::of(&part.read_at(at, length)?) {
                 Start::Archive if size < END_SIZE as u64 => Start::Other,
-                start => start,
+                start @ (Start::Archive | Start::Program | Start::Unknown | Start::Other) => start,
             });
         }
         inflate.reset(false);
