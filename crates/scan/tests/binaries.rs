@@ -119,7 +119,29 @@ fn crates_in_a_section_of_a_real_binary_are_read() {
     let program =
         "import sys, zlib; open(sys.argv[1], 'wb').write(zlib.compress(sys.argv[2].encode()))";
     run("python3", &["-c", program, section.to_str().unwrap(), text]);
-    let binary = folder.join("binary");
+    let crates = crates_of_section(&section);
+    assert_eq!(crates, ["time 0.1.43 true", "own 1.0.0 false"]);
+}
+
+#[test]
+fn crates_that_cargo_auditable_stored_are_read() {
+    // The tests do not build cargo-auditable: what it wrote is kept (`data/auditable_section.sh`).
+    let section = folder("auditable").join("section");
+    fs::write(&section, include_bytes!("data/auditable-section")).unwrap();
+    // autocfg, with which the crate is built, is no part of the binary.
+    assert_eq!(
+        crates_of_section(&section),
+        [
+            "audited 0.1.0 false",
+            "libc 0.2.191 true",
+            "time 0.1.43 true"
+        ]
+    );
+}
+
+/// The crates of a real binary to which this section is added.
+fn crates_of_section(section: &Path) -> Vec<String> {
+    let binary = section.with_file_name("binary");
     let added = format!(".dep-v0={}", section.to_str().unwrap());
     let own = std::env::current_exe().unwrap();
     run(
@@ -136,9 +158,8 @@ fn crates_in_a_section_of_a_real_binary_are_read() {
     let [Fact::Elf(elf::Kind::Shared), Fact::Rust(crates)] = &*facts else {
         panic!("{facts:?}");
     };
-    let named: Vec<_> = crates
-        .iter()
-        .map(|of| (&*of.name, &*of.version, of.is_of_crates_io))
-        .collect();
-    assert_eq!(named, [("time", "0.1.43", true), ("own", "1.0.0", false)]);
+    let crates = crates.iter();
+    crates
+        .map(|of| format!("{} {} {}", of.name, of.version, of.is_of_crates_io))
+        .collect()
 }

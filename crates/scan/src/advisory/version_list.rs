@@ -1,7 +1,7 @@
 //! Versions that an advisory lists one by one.
 //!
-//! Here: a list in two allocations, however many versions it has: advisories of PyPI and Maven list hundreds. Not here:
-//! which versions are affected (`versions`).
+//! Here: a list in two allocations, however many versions it has: advisories of `PyPI` and Maven list hundreds. Not
+//! here: which versions are affected (`versions`).
 //! Invariant: equal lists have equal versions in the same order.
 
 use std::fmt;
