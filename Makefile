@@ -80,6 +80,10 @@ soak: ## Run for a long time on a real cluster: every Incident has a response, n
 image: ## Build the container image, target/image/bailiff.tar (requires clang and libbpf-dev; see make packages)
 	@hack/image.sh
 
+.PHONY: older-kubernetes
+older-kubernetes: ## Install the charts on an API server of Kubernetes 1.30, the oldest supported (builds it; takes minutes on the first run)
+	@hack/older-kubernetes.sh
+
 .PHONY: cluster-up
 cluster-up: tools ## Start a Kubernetes cluster of two nodes in network namespaces
 	cargo run --locked -q -p bailiff-testbed -- up
@@ -98,4 +102,4 @@ tools: packages ## Build the programs of the test cluster into the cache (takes 
 
 .PHONY: help
 help:
-	@awk 'BEGIN { FS = ":.*## " } /^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^## / { printf "\n%s\n", substr($$0, 4) } /^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -2,10 +2,13 @@
 # Builds the programs of the test cluster from their Go modules, once for each version.
 #
 # usage: build.sh [tool…]      tools: kubernetes etcd containerd registry helm (default: all)
+#        build.sh kubernetes-1.30
 #
 # Prints the folder that holds the programs. The folder survives between runs and is keyed by
 # the tool's version, its go.sum, the flags of its build and the Go release, so that a changed pin
 # builds anew. The script itself is not part of the key: a new tool does not rebuild the others.
+# The programs of the oldest supported Kubernetes stay in a folder of their own: they have the names of those of
+# the test cluster.
 # The cache's place is $BAILIFF_CACHE, else $XDG_CACHE_HOME/bailiff, else ~/.cache/bailiff.
 set -euo pipefail
 
@@ -18,11 +21,12 @@ version_of() { (cd "$here/$1" && go list -m -f '{{.Version}}' "$2"); }
 # The main packages of a tool, as its tools.go names them.
 packages_of() { sed -n 's/^\t_ "\(.*\)"$/\1/p' "$here/$1/tools.go"; }
 
+# build TOOL MODULE: builds the programs of a tool where they are missing, and sets out to their folder.
 build() {
-	local tool=$1 module=$2 version flags key out package name
+	local tool=$1 module=$2 version flags key package name
 	version=$(version_of "$tool" "$module")
 	case $tool in
-	kubernetes)
+	kubernetes | kubernetes-1.30)
 		local minor=${version#v1.}
 		flags="-s -w -X k8s.io/component-base/version.gitVersion=$version -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=${minor%%.*}"
 		flags+=" -X k8s.io/client-go/pkg/version.gitVersion=$version"
@@ -49,6 +53,11 @@ build() {
 		touch "$out/complete"
 		printf 'built %s in %d s\n' "$tool" $((SECONDS - started)) >&2
 	fi
+}
+
+# link: makes what was built last a program of the test cluster.
+link() {
+	local name
 	mkdir -p "$cache/bin"
 	for name in "$out"/*; do
 		case $name in */complete) ;; *) ln -sfn "$name" "$cache/bin/$(basename "$name")" ;; esac
@@ -56,6 +65,11 @@ build() {
 }
 
 [ $# -gt 0 ] || set -- containerd etcd helm kubernetes registry
+if [ "$*" = kubernetes-1.30 ]; then
+	build kubernetes-1.30 k8s.io/kubernetes
+	printf '%s\n' "$out"
+	exit
+fi
 for tool in "$@"; do
 	case $tool in
 	kubernetes) build kubernetes k8s.io/kubernetes ;;
@@ -68,5 +82,6 @@ for tool in "$@"; do
 		exit 2
 		;;
 	esac
+	link
 done
 printf '%s\n' "$cache/bin"

@@ -1,0 +1,44 @@
+"""Has the API server check the types of all expressions of ValidatingAdmissionPolicies.
+
+usage: typed.py copies < LIST       prints copies without a binding whose resource rules name versions: Kubernetes
+                                    checks no types for a rule with a wildcard
+       typed.py warnings < LIST     prints the warnings, and exits with 1 if there is one
+"""
+
+import json
+import sys
+
+PREFIX = "typed."
+
+
+def version(group):
+    """The version of a group that the copies are about."""
+    return "v1alpha1" if group == "bailiff.dev" else "v1"
+
+
+def copy(policy):
+    spec = policy["spec"]
+    for rule in spec["matchConstraints"]["resourceRules"]:
+        if "*" in rule["apiGroups"] or any("*" in resource for resource in rule["resources"]):
+            raise SystemExit(f"{policy['metadata']['name']} has a rule for all groups or resources")
+        if "*" in rule["apiVersions"]:
+            rule["apiVersions"] = sorted({version(group) for group in rule["apiGroups"]})
+    return {
+        "apiVersion": policy["apiVersion"],
+        "kind": policy["kind"],
+        "metadata": {"name": PREFIX + policy["metadata"]["name"]},
+        "spec": spec,
+    }
+
+
+policies = json.load(sys.stdin)["items"]
+if sys.argv[1] == "copies":
+    ours = [policy for policy in policies if not policy["metadata"]["name"].startswith(PREFIX)]
+    print(json.dumps({"apiVersion": "v1", "kind": "List", "items": [copy(policy) for policy in ours]}))
+else:
+    found = False
+    for policy in policies:
+        for warning in policy["status"].get("typeChecking", {}).get("expressionWarnings", []):
+            print(policy["metadata"]["name"], warning["fieldRef"], warning["warning"])
+            found = True
+    sys.exit(1 if found else 0)
