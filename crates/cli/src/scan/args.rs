@@ -36,6 +36,7 @@ Exit codes: 0 done, 1 an error, 2 the command line is invalid, 3 a finding has t
     after_help = EXAMPLES,
     group = clap::ArgGroup::new("what").required(true).args(["image", "packages", "schema"])
 )]
+#[allow(clippy::struct_excessive_bools, reason = "each one is a flag")]
 pub struct ScanArgs {
     /// The image, and how it is asked for.
     #[command(flatten)]

@@ -8,7 +8,7 @@ use super::files::{Files, Found};
 
 /// Directories with a database: of Fedora and Red Hat, of SUSE and of Fedora from 36 on, and of images of ostree.
 const DIRECTORIES: [&str; 3] = ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"];
-/// Its file: of SQLite, of Berkeley DB, and of ndb.
+/// Its file: of `SQLite`, of Berkeley DB, and of ndb.
 const FILES: [&str; 3] = ["rpmdb.sqlite", "Packages", "Packages.db"];
 
 /// The databases of an image. They are files that cannot be read.

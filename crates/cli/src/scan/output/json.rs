@@ -223,7 +223,7 @@ fn severity_source(rating: &Rating) -> Option<SeveritySource<'_>> {
 fn action(action: &action::Action) -> Action<'_> {
     Action {
         package: looked_up(&action.subject),
-        action: ActionWord::from(&action.advice),
+        kind: ActionWord::from(&action.advice),
         to_version: match &action.advice {
             action::Advice::Upgrade(version) => Some(version),
             action::Advice::Remove

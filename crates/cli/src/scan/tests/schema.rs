@@ -37,9 +37,8 @@ fn check(value: &Json, schema: &Json, root: &Json, at: &str) -> Result<(), Strin
                     .map_or_else(|| is(rule), |all| all.iter().any(is));
             }
             "minimum" => {
-                allowed &= value
-                    .as_u64()
-                    .is_none_or(|value| value >= rule.as_u64().unwrap())
+                let least = rule.as_u64().unwrap();
+                allowed &= value.as_u64().is_none_or(|value| value >= least);
             }
             "items" => {
                 for (number, item) in value.as_array().into_iter().flatten().enumerate() {

@@ -219,7 +219,7 @@ pub(super) struct Finding<'a> {
     pub(super) package: LookedUp<'a>,
     /// Whether it can be fixed.
     pub(super) state: StateWord,
-    /// The reason of the states Unknown, Postponed, WontFix and EndOfLife. Null if there is none.
+    /// The reason of the states `Unknown`, `Postponed`, `WontFix` and `EndOfLife`. Null if there is none.
     pub(super) state_reason: Option<&'a str>,
     /// The version that fixes it. Null if none is known.
     pub(super) fixed_version: Option<&'a str>,
@@ -281,7 +281,8 @@ pub(super) struct Action<'a> {
     /// The package.
     pub(super) package: LookedUp<'a>,
     /// What to do.
-    pub(super) action: ActionWord,
+    #[serde(rename = "action")]
+    pub(super) kind: ActionWord,
     /// The version to upgrade to. Null for other actions.
     pub(super) to_version: Option<&'a str>,
     /// The number of the findings of the package that count.
