@@ -151,11 +151,11 @@ async fn a_script_is_the_file_that_was_seen_else_what_was_asked_for() {
 async fn a_finding_has_the_whole_process_whatever_the_policy_reads() {
     let mut sensor = with_policy("process.uid != 0").await;
     sensor.exec(exec(10, "a")).await;
-    sensor.fork(10, 11).await;
     sensor.found();
     let child = Exec {
         capabilities: 1 << 13,
         parent: key(10),
+        forked: Some(2),
         parent_outside_cgroup: false,
         ..exec(11, "a")
     };
@@ -180,10 +180,10 @@ async fn a_policy_that_is_evaluated_later_has_the_parts_that_it_reads() {
     }
     sensor.exec(sandbox(9, "a")).await;
     sensor.exec(in_sandbox(10, "a")).await;
-    sensor.fork(10, 11).await;
     let child = Exec {
         capabilities: 1 << 13,
         parent: key(10),
+        forked: Some(2),
         parent_outside_cgroup: false,
         ..in_sandbox(11, "a")
     };
