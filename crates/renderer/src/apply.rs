@@ -328,35 +328,45 @@ async fn report(
             continue;
         };
         let policy = object.map_or("", |binding| binding.spec.policy_name.as_str());
+        let rendered = &cluster.rendered_policies;
         let said = status::binding(
             policy,
-            cluster
-                .rendered_policies
-                .contains_key(&rendered_name(policy)),
+            rendered.contains_key(&rendered_name(policy)),
             state,
             rejection(BINDING, &name).map(String::as_str),
         );
         count(&said, false);
-        let before = match object {
-            Some(binding) => binding.status.as_ref().map_or(&[][..], |s| &s.conditions),
-            None => reported.conditions(metadata.uid.as_ref()),
-        };
+        let before = conditions_before(binding, reported);
         let mut conditions = status::conditions(said, before, metadata.generation, now);
-        let actions = object.map_or(&[][..], |binding| &binding.spec.validation_actions);
-        if settings.webhook && Actions::of(actions, settings.mode).deny {
-            let of_platform = status::platform(platform, before, metadata.generation, now);
-            conditions.extend(of_platform);
+        if object.is_some_and(|binding| is_denied_by_webhook(binding, settings)) {
+            conditions.extend(status::platform(platform, before, metadata.generation, now));
         }
         let conditions = (conditions != before).then_some(conditions);
-        let checked = [None, None];
         let unreadable = object.is_none().then_some(&mut *reported);
-        complete &=
-            patch::<ImageAdmissionPolicyBinding>(client, metadata, conditions, checked, unreadable)
-                .await;
+        complete &= patch::<ImageAdmissionPolicyBinding>(
+            client, metadata, conditions, [None; 2], unreadable,
+        )
+        .await;
     }
     metrics.policies_rendered.set(ready);
     metrics.not_rendered.set(not_ready);
     complete
+}
+
+/// The conditions that a binding has, or had last if it cannot be decoded.
+fn conditions_before<'a>(
+    binding: &'a Result<ImageAdmissionPolicyBinding, Undecodable>,
+    reported: &'a Reported,
+) -> &'a [Condition] {
+    match binding {
+        Ok(binding) => binding.status.as_ref().map_or(&[], |s| &s.conditions),
+        Err(undecodable) => reported.conditions(undecodable.metadata.uid.as_ref()),
+    }
+}
+
+/// Whether the webhook denies pods that violate the policy.
+fn is_denied_by_webhook(binding: &ImageAdmissionPolicyBinding, settings: &Settings) -> bool {
+    settings.webhook && Actions::of(&binding.spec.validation_actions, settings.mode).deny
 }
 
 /// Remembers the conditions of an object that cannot be decoded.

@@ -1,8 +1,8 @@
 //! Statuses of image policies and bindings.
 //!
 //! Here: the sentences and when each is true, the patch. Not here: writing them (`apply`).
-//! Invariant: Rendered is True only if the API server has the object of the current generation. PlatformExempt is True
-//! only if all that the cluster needs was read.
+//! Invariant: Rendered is True only if the API server has the object of the current generation. `PlatformExempt` is
+//! True only if all that the cluster needs was read.
 
 use crate::plan::{BindingState, GENERATION, PolicyState};
 use crate::platform::Reading;

@@ -284,12 +284,11 @@ fn decode(number: usize, text: &str, now: i64) -> Result<(FactKey, Fact), Unusab
             key: Some(key),
         });
     }
-    let users = match line.namespace {
-        Some(namespace) => Users::One(namespace.into()),
-        None => {
-            let known = line.namespaces.iter().map(|&name| name.into());
-            Users::several(known.collect(), line.image)
-        }
+    let users = if let Some(namespace) = line.namespace {
+        Users::One(namespace.into())
+    } else {
+        let known = line.namespaces.iter().map(|&name| name.into());
+        Users::several(known.collect(), line.image)
     };
     let fact = Fact {
         facts: ImageFacts {

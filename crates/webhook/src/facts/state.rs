@@ -51,16 +51,11 @@ impl<T> State<T> {
         if let Some(lookup) = self.known(key, namespace, now) {
             return Asked::Known(lookup);
         }
-        match self.queue.join(key, namespace, request, now) {
-            Ok(()) => {
-                self.answers.hold(key);
-                Asked::Waiting
-            }
-            Err(Full) => {
-                let failure = Failure::Overloaded;
-                Asked::Overloaded(self.without(key, Some(namespace), failure, now))
-            }
-        }
+        let Err(Full) = self.queue.join(key, namespace, request, now) else {
+            self.answers.hold(key);
+            return Asked::Waiting;
+        };
+        Asked::Overloaded(self.without(key, Some(namespace), Failure::Overloaded, now))
     }
 
     /// The next request to send.
