@@ -138,7 +138,7 @@ fn measure(arguments: &Arguments) -> Result<()> {
     };
     for with_policies in [false, true] {
         let cost = cost(&node, arguments, with_policies)?;
-        eprintln!("policies {with_policies}: {cost:.2?}");
+        eprintln!("policies {with_policies}: {cost:?}");
         page.costs.push(cost);
     }
     for with_policies in [false, true] {
