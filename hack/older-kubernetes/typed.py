@@ -1,7 +1,8 @@
 """Has the API server check the types of all expressions of ValidatingAdmissionPolicies.
 
-usage: typed.py copies < LIST       prints copies without a binding whose resource rules name versions: Kubernetes
-                                    checks no types for a rule with a wildcard
+usage: typed.py copies < LIST       prints copies without a binding whose resource rules name versions, and whose
+                                    variables are validations, too: Kubernetes checks no types for a rule with a
+                                    wildcard, and none of variables
        typed.py warnings < LIST     prints the warnings, and exits with 1 if there is one
 """
 
@@ -23,6 +24,8 @@ def copy(policy):
             raise SystemExit(f"{policy['metadata']['name']} has a rule for all groups or resources")
         if "*" in rule["apiVersions"]:
             rule["apiVersions"] = sorted({version(group) for group in rule["apiGroups"]})
+    for variable in spec.get("variables", []):
+        spec["validations"].append({"expression": f"size([dyn({variable['expression']})]) == 1"})
     return {
         "apiVersion": policy["apiVersion"],
         "kind": policy["kind"],

@@ -72,12 +72,12 @@ impl DirectOwner {
         let Some(reference) = controller(pod.metadata.owner_references.as_deref()) else {
             return false;
         };
-        let is_of_kind = known(&reference.api_version, &reference.kind).is_some_and(|resource| {
-            (resource.group, resource.kind) == (self.group.clone(), self.kind.clone())
-        });
+        let is_of_kind = known(&reference.api_version, &reference.kind)
+            .is_some_and(|known| known.group == self.group && known.kind == self.kind);
         let labels = pod.metadata.labels.as_ref();
         is_of_kind
-            && (reference.name, reference.uid) == (self.name.clone(), self.uid.clone())
+            && reference.name == self.name
+            && reference.uid == self.uid
             && labels.is_some_and(|labels| self.selects(labels))
     }
 }

@@ -255,11 +255,11 @@ fn only_a_wait_for_a_limit_follows_from_facts_that_are_remembered() {
         ("the policy is gone", |f| f.policy = Lookup::NotFound),
         ("the pod is gone", |f| f.pod = Lookup::NotFound),
         ("the pod is another", |f| {
-            f.violation.pod_uid = "pod-2".to_owned()
+            f.violation.pod_uid = "pod-2".to_owned();
         }),
         ("no owner", |f| f.owner = crate::Owner::None),
         ("an unknown owner", |f| {
-            f.owner = crate::Owner::Unknown(String::new())
+            f.owner = crate::Owner::Unknown(String::new());
         }),
         ("no protection", |f| f.protection = Protection::Missing),
         ("the pod is terminating", |f| {
