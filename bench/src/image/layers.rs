@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value as Json, json};
 use sha2::{Digest as _, Sha256};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -78,9 +79,12 @@ impl<W: Write> Write for Hashed<W> {
 
 /// The text of a digest.
 pub(crate) fn digest(hash: Sha256) -> String {
-    let digits = hash.finalize().into_iter();
-    let digits: String = digits.map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    let mut text = "sha256:".to_owned();
+    for byte in hash.finalize() {
+        // Writing to a string cannot fail.
+        write!(text, "{byte:02x}").unwrap_or_default();
+    }
+    text
 }
 
 impl Layout {
