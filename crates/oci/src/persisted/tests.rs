@@ -589,7 +589,7 @@ proptest! {
 
     #[test]
     fn whatever_the_facts_are_the_data_has_its_bounds_and_a_smaller_share_loses_nothing(
-        facts in facts_of(4000, 1200),
+        facts in facts_of(4000, 800),
     ) {
         let facts = together(facts);
         let (data, kept) = encode(facts.clone(), &[], NOW);
