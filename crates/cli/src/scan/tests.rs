@@ -1,6 +1,7 @@
 //! The command with files, word for word.
 
 use super::*;
+mod actions;
 mod counting;
 mod flags;
 mod input;
@@ -517,77 +518,6 @@ Not counted of Debian:12/linux 6.1.0-1, because the packages are header files of
     assert_eq!(
         result_of("CVE-2024-2"),
         "  Result for CVE-2024-2: affected, and its publisher no longer supports the package in this release."
-    );
-}
-
-#[test]
-fn an_action_is_what_is_true_of_the_findings() {
-    let files = Files::new();
-    let pro = json!({"package": {"ecosystem": "Ubuntu:Pro:16.04:LTS", "name": "unzip"}, "ranges": [
-        {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "6.0-20+esm1"}]}]});
-    let more = json!({"affected": [pro]});
-    let of_ubuntu = record("UBUNTU-CVE-2024-1", &[], ("", ""), &all(), &more);
-    files.add("osv/pro.json", of_ubuntu.to_string().as_bytes());
-    let list = r#"[
-        {"ecosystem": "Ubuntu:16.04:LTS", "name": "unzip", "version": "6.0-20", "source": {"name": "unzip"}},
-        {"ecosystem": "Go", "name": "golang.org/x/net", "version": "(devel)"},
-        {"ecosystem": "PyPI", "name": "django", "version": "3.2.14"}]"#;
-    let scan = |flags: &str| {
-        let flags = format!("--packages - --advisories {{}}/osv {flags}");
-        files.run(&flags, list).1
-    };
-    let table = scan("");
-    for line in [
-        "Ubuntu:16.04:LTS/unzip 6.0-20: Upgrade with Ubuntu Pro\n",
-        "Go/golang.org/x/net (devel): Check whether it is affected\n",
-        "PyPI/django 3.2.14: No fixed version is known\n",
-    ] {
-        assert!(table.contains(line), "{table}");
-    }
-    let json: Json = serde_json::from_str(&scan("-o json")).unwrap();
-    let actions = json["actions"].as_array().unwrap().iter();
-    let actions: BTreeSet<_> = actions
-        .map(|of| {
-            (
-                of["package"]["name"].as_str().unwrap(),
-                of["action"].as_str().unwrap(),
-            )
-        })
-        .collect();
-    let want = [
-        ("django", "NoFix"),
-        ("golang.org/x/net", "Check"),
-        ("unzip", "Subscribe"),
-    ];
-    assert_eq!(actions, BTreeSet::from(want));
-    let log = scan("-o sarif");
-    assert!(
-        log.contains("Upgrade with Ubuntu Pro.") && log.contains("Check whether it is affected."),
-        "{log}"
-    );
-}
-
-#[test]
-fn a_package_of_a_distribution_without_its_source_is_reported_and_matched() {
-    let files = Files::new();
-    let of = record(
-        "DEBIAN-CVE-2024-1",
-        &[],
-        ("Debian:12", "curl"),
-        &all(),
-        &json!({}),
-    );
-    files.add("osv/curl.json", of.to_string().as_bytes());
-    let list = r#"[{"ecosystem": "Debian:12", "name": "curl", "version": "7.88.1-10"}]"#;
-    let (result, out, err) = files.run(
-        "--packages - --advisories {}/osv --fail-on critical --unknown-severity ignore",
-        list,
-    );
-    assert_eq!(result, Ok(ScanOutcome::Incomplete));
-    assert!(out.contains("CVE-2024-1"), "{out}");
-    assert!(
-        err.starts_with("error: cannot read package 1 of standard input: source: must name the source package, because advisories do; the package is matched by its own name\n"),
-        "{err}"
     );
 }
 

@@ -109,3 +109,27 @@ fn why_the_command_fails_is_said() {
         assert_eq!((result, err.as_str()), (Ok(code), want), "{flags}");
     }
 }
+
+#[test]
+fn a_package_of_a_distribution_without_its_source_is_reported_and_matched() {
+    let files = Files::new();
+    let of = record(
+        "DEBIAN-CVE-2024-1",
+        &[],
+        ("Debian:12", "curl"),
+        &all(),
+        &json!({}),
+    );
+    files.add("osv/curl.json", of.to_string().as_bytes());
+    let list = r#"[{"ecosystem": "Debian:12", "name": "curl", "version": "7.88.1-10"}]"#;
+    let (result, out, err) = files.run(
+        "--packages - --advisories {}/osv --fail-on critical --unknown-severity ignore",
+        list,
+    );
+    assert_eq!(result, Ok(ScanOutcome::Incomplete));
+    assert!(out.contains("CVE-2024-1"), "{out}");
+    assert!(
+        err.starts_with("error: cannot read package 1 of standard input: source: must name the source package, because advisories do; the package is matched by its own name\n"),
+        "{err}"
+    );
+}
