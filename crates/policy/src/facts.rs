@@ -14,6 +14,10 @@ use jiff::Timestamp;
 
 /// A process that started to run a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of its own that policies read"
+)]
 pub struct Process {
     /// The file that is executed, links resolved, as the container sees it.
     pub executable: String,

@@ -198,6 +198,37 @@ fn every_runtime_policy_says_what_its_tests_want() {
 }
 
 #[test]
+fn a_process_with_the_parts_that_a_policy_reads_has_its_verdict() {
+    for folder in of_kind("RuntimePolicy") {
+        let policy: RuntimePolicy = read(&folder.join("policy.yaml"));
+        let compiled = compile(&policy).unwrap();
+        let parts = compiled.process_parts();
+        assert!(!parts.ancestors && !parts.capabilities, "{}", compiled.name);
+        for case in read::<Vec<Case>>(&folder.join("tests.yaml")) {
+            let whole = Process {
+                capabilities: vec!["NET_RAW".to_owned()],
+                ..case.process.process()
+            };
+            let mut part = whole.clone();
+            part.capabilities.clear();
+            if !parts.args {
+                part.args.clear();
+            }
+            let verdicts = [&part, &whole].map(|process| {
+                let input = Input {
+                    process,
+                    container: &Container::default(),
+                    object: Some(&json!({})),
+                    namespace_object: Some(&json!({})),
+                };
+                evaluate(&compiled, &input)
+            });
+            assert_eq!(verdicts[0], verdicts[1], "{}: {}", compiled.name, case.name);
+        }
+    }
+}
+
+#[test]
 fn arguments_that_are_missing_alone_violate_no_policy() {
     let policies: Vec<_> = of_kind("RuntimePolicy")
         .iter()

@@ -220,12 +220,11 @@ pub(crate) fn since_boot(booted: Timestamp, nanoseconds: u64) -> Timestamp {
     booted.checked_add(span).unwrap_or(booted)
 }
 
-/// What the policies that apply to its pod find for a process, which has the parts that they read; `whole`
+/// What the policies that apply to its pod find for a process, which has the parts that they read; a finding
 /// has all. `judged` is told each verdict.
 pub(crate) fn evaluate_policies(
     started: &StartedProcess,
     process: &Process,
-    whole: &dyn Fn() -> Arc<Process>,
     pod: &Arc<PodFacts>,
     namespace: &NamespaceFacts,
     matching: &[&MatchedPolicy],
@@ -238,6 +237,7 @@ pub(crate) fn evaluate_policies(
         .cloned()
         .unwrap_or_default();
     let mut found = Vec::new();
+    let mut whole = None;
     for rule in matching {
         let policy = &rule.policy;
         let input = Input {
@@ -282,7 +282,9 @@ pub(crate) fn evaluate_policies(
             pod: Arc::clone(pod),
             container_id: started.container_id.clone(),
             container: container.clone(),
-            process: whole(),
+            process: Arc::clone(whole.get_or_insert_with(|| {
+                Arc::new(process_of(started, &pod.commands, ProcessParts::ALL))
+            })),
             args: Arc::new(shown(&started.exec).0.into_owned()),
             args_cut: started.exec.args_cut,
             pid: started.exec.process.pid,

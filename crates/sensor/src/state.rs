@@ -24,6 +24,7 @@ use crate::kernel::record::{Event, Exec, Found, Root};
 use crate::metrics::{Kind, Metrics, NotEvaluated, Skipped};
 use crate::observe::{NoVerdict, Observers, Verdicts};
 use crate::pending::PendingQueue;
+use crate::process::commands::KubeletCommands;
 use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
@@ -32,7 +33,7 @@ use bailiff_policy::{CompiledPolicy, Process, ProcessParts, Verdict};
 use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -56,6 +57,18 @@ struct PendingExec {
 }
 
 impl PendingExec {
+    /// The process with these parts at least. What was built before is used again.
+    fn process_with(&mut self, parts: ProcessParts, commands: &KubeletCommands) -> Arc<Process> {
+        match &self.process {
+            Some((built, process)) if built.covers(parts) => Arc::clone(process),
+            Some(_) | None => {
+                let process = Arc::new(process_of(&self.started, commands, parts));
+                self.process = Some((parts, Arc::clone(&process)));
+                process
+            }
+        }
+    }
+
     /// About how many bytes of memory it takes.
     fn bytes(&self) -> usize {
         let exec = &self.started.exec;
@@ -369,34 +382,17 @@ impl State {
             return;
         }
         let ready = Ready::of(&kept, known, now < waiting.until);
+        let sorted = ready.sort(&due, fetched, |rule| {
+            is_complete_for(&pod, namespace, &self.needs, rule)
+        });
+        let process = waiting.process_with(sorted.parts(), &pod.commands);
         let Sorted {
             mut now_ones,
             on_fetched,
             later,
-        } = ready.sort(&due, fetched, |rule| {
-            is_complete_for(&pod, namespace, &self.needs, rule)
-        });
+        } = sorted;
         let lacking = later.iter().any(|rule| ready.is_lacking(rule));
-        let evaluated = now_ones
-            .iter()
-            .copied()
-            .chain(on_fetched.iter().map(|(rule, _)| *rule));
-        let parts = evaluated.fold(ProcessParts::default(), |parts, rule| {
-            parts.union(rule.policy.process_parts())
-        });
-        let process = match &waiting.process {
-            Some((built, process)) if built.covers(parts) => Arc::clone(process),
-            Some(_) | None => {
-                let process = Arc::new(process_of(started, &pod.commands, parts));
-                waiting.process = Some((parts, Arc::clone(&process)));
-                process
-            }
-        };
-        let built = OnceLock::new();
-        let whole = || {
-            let build = || Arc::new(process_of(started, &pod.commands, ProcessParts::ALL));
-            Arc::clone(built.get_or_init(build))
-        };
+        let started = &waiting.started;
         let errors = &mut self.errors;
         let mut verdicts = self.observers.observe(&kept).then(Verdicts::default);
         let mut judged = |policy: &CompiledPolicy, verdict: &Verdict| {
@@ -413,15 +409,7 @@ impl State {
             }
         };
         let mut evaluate = |pod: &Arc<PodFacts>, rules: &[&MatchedPolicy]| {
-            evaluate_policies(
-                started,
-                &process,
-                &whole,
-                pod,
-                namespace,
-                rules,
-                &mut judged,
-            )
+            evaluate_policies(started, &process, pod, namespace, rules, &mut judged)
         };
         let mut found = evaluate(&pod, &now_ones);
         for (rule, pod) in &on_fetched {
@@ -432,8 +420,9 @@ impl State {
             && !now_ones.is_empty()
         {
             let later: Vec<_> = later.iter().map(|rule| &*rule.policy.name).collect();
+            let whole = process_of(started, &pod.commands, ProcessParts::ALL);
             self.observers
-                .evaluated(started, &whole(), &kept, verdicts, &later);
+                .evaluated(started, &whole, &kept, verdicts, &later);
         }
         for mut finding in found {
             // Nothing stays of what was fetched.

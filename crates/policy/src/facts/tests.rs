@@ -165,10 +165,11 @@ fn as_json_each_field_has_its_name_and_value() {
 /// Every flag is in a field of its own: none of the others is true where one is.
 #[test]
 fn flags_are_told_apart() {
-    let set: [(&str, fn(&mut Process)); 4] = [
+    type Change = fn(&mut Process);
+    let set: [(&str, Change); 4] = [
         ("argsTruncated", |process| process.args_truncated = true),
         ("executableDeleted", |process| {
-            process.executable_deleted = true
+            process.executable_deleted = true;
         }),
         ("secureExec", |process| process.secure_exec = true),
         ("leftPodCgroup", |process| process.left_pod_cgroup = true),

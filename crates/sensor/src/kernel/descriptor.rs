@@ -8,7 +8,7 @@ use bailiff_api::DescriptorType;
 
 /// Bits of the kind in a file's mode (include/uapi/linux/stat.h).
 const KIND: u32 = 0o170_000;
-/// Bits of the device in its number; its driver has those above (`MINORBITS`, include/linux/kdev_t.h).
+/// Bits of the device in its number; its driver has those above (`MINORBITS`, `include/linux/kdev_t.h`).
 const MINOR_BITS: u32 = 20;
 
 /// What a descriptor is, by mode and device number of its file.

@@ -8,7 +8,7 @@ use super::{PendingExec, State};
 use crate::cluster::fetches::Fetch;
 use crate::cluster::pods::PodFacts;
 use crate::cluster::policy_index::MatchedPolicy;
-use bailiff_policy::{CompiledPolicy, project};
+use bailiff_policy::{CompiledPolicy, ProcessParts, project};
 use jiff::Timestamp;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -65,6 +65,17 @@ pub(super) struct Sorted<'a> {
     pub(super) now_ones: Vec<&'a MatchedPolicy>,
     pub(super) on_fetched: Vec<(&'a MatchedPolicy, Arc<PodFacts>)>,
     pub(super) later: Vec<&'a MatchedPolicy>,
+}
+
+impl Sorted<'_> {
+    /// Which parts of the process are read by those that are evaluated now.
+    pub(super) fn parts(&self) -> ProcessParts {
+        let on_fetched = self.on_fetched.iter().map(|(rule, _)| rule);
+        let rules = self.now_ones.iter().chain(on_fetched);
+        rules.fold(ProcessParts::default(), |parts, rule| {
+            parts.union(rule.policy.process_parts())
+        })
+    }
 }
 
 impl<'k> Ready<'k> {

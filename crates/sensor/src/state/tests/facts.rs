@@ -85,11 +85,12 @@ async fn a_shell_on_a_connection_violates_a_policy() {
 
 #[tokio::test]
 async fn rights_and_a_name_that_was_taken_away_can_be_asked_for() {
-    let changes: [(&str, fn(&mut Exec)); 2] = [
+    type Change = fn(&mut Exec);
+    let fields: [(&str, Change); 2] = [
         ("secureExec", |exec| exec.secure_exec = true),
         ("executableDeleted", |exec| exec.executable_deleted = true),
     ];
-    for (field, change) in changes {
+    for (field, change) in fields {
         let mut sensor = with_policy(&format!("!process.{field}")).await;
         let mut changed = exec(10, "a");
         sensor.exec(changed.clone()).await;
