@@ -478,6 +478,30 @@ mod tests {
     }
 
     #[test]
+    fn a_registry_that_is_too_slow_has_a_remedy() {
+        let pull = Pull {
+            client: RegistryClient::new(Registries::default(), LIMITS).unwrap(),
+            reference: Reference::parse("r.test/a", ShortNames::Rejected).unwrap(),
+            plain_http: false,
+            found: Found::default(),
+            pauses: &PAUSES,
+            limits: PullLimits::default(),
+            timeout: TIMEOUT,
+        };
+        let error = PullError::TooSlow {
+            least: pull.limits.least,
+            within: pull.limits.window,
+            got: 9_000_000,
+            announced: 120_000_000,
+        };
+        assert!(is_worth_retrying(&error));
+        assert_eq!(
+            pull.cause(&error),
+            "registry r.test sends too slowly: 9000000 of 120000000 bytes came, and fewer than 2097152 of them in the last 120 s; check the network, or name a mirror in a file for --registries"
+        );
+    }
+
+    #[test]
     fn what_cannot_be_stored_has_a_remedy() {
         let missing = io::Error::from_raw_os_error(2);
         assert_eq!(
