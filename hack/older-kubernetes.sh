@@ -372,6 +372,19 @@ components_work() {
 	grep -q '^leader-election  *OK ' "$state/status"
 }
 
+# run_pod IMAGE: a dry run of a pod that the policy with all fields applies to.
+run_pod() { kubectl run web -n shop --labels=app=web --image="$1" --dry-run=server; }
+
+# The rendered policies decide about pods. No webhook answers.
+images_are_decided() {
+	local digest
+	digest=sha256:$(printf '0%.0s' {1..64})
+	kubectl label namespace shop team=shop || return 1
+	kubectl create serviceaccount default -n shop || return 1
+	eventually 30 denied bailiff-image.all-fields run_pod "registry.example.com/other/web@$digest" || return 1
+	run_pod "registry.example.com/team/web@$digest"
+}
+
 stop_components() {
 	local both=("${pids[@]: -2}")
 	kill "${both[@]}"
@@ -394,6 +407,7 @@ for values in default everything; do
 		step "Incidents" incidents_are_protected
 		step "bailiff status and incidents" command_line_works
 		step "controller and renderer" components_work
+		step "pods and their images" images_are_decided
 		step "no drift while they run" no_drift "$state/$values-rendered.yaml"
 		stop_components
 	fi

@@ -7,9 +7,17 @@ usage: typed.py copies < LIST       prints copies without a binding whose resour
 """
 
 import json
+import re
 import sys
 
 PREFIX = "typed."
+
+
+def escaped(expression):
+    """An expression with the field namespace of an object as types name it. In Kubernetes 1.30, a reserved word is escaped where
+    types are known; where an expression is evaluated, none are, and the field has its own name.
+    """
+    return re.sub(r"\b((?:object|oldObject)(?:\.\w+)*)\.namespace\b", r"\1.__namespace__", expression)
 
 
 def version(group):
@@ -25,7 +33,10 @@ def copy(policy):
         if "*" in rule["apiVersions"]:
             rule["apiVersions"] = sorted({version(group) for group in rule["apiGroups"]})
     for variable in spec.get("variables", []):
+        variable["expression"] = escaped(variable["expression"])
         spec["validations"].append({"expression": f"size([dyn({variable['expression']})]) == 1"})
+    for validation in spec["validations"]:
+        validation["expression"] = escaped(validation["expression"])
     return {
         "apiVersion": policy["apiVersion"],
         "kind": policy["kind"],
@@ -36,7 +47,8 @@ def copy(policy):
 
 policies = json.load(sys.stdin)["items"]
 if sys.argv[1] == "copies":
-    ours = [policy for policy in policies if not policy["metadata"]["name"].startswith(PREFIX)]
+    # Rendered policies read fields of later versions of Kubernetes, behind has(): a type of 1.30 lacks them.
+    ours = [policy for policy in policies if not policy["metadata"]["name"].startswith((PREFIX, "bailiff-image."))]
     print(json.dumps({"apiVersion": "v1", "kind": "List", "items": [copy(policy) for policy in ours]}))
 else:
     found = False
