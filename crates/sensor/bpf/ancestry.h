@@ -96,6 +96,14 @@ struct walk {
 	u64 count;
 	/* Ancestors of which nothing was told, nearest first. */
 	u64 parents[PARENTS];
+	/* Not on the stack, of which all functions that call each other have 512 bytes before 6.13: what
+	 * was remembered of the process that is executed, and of the one that is found; what is
+	 * remembered next; the record of an end. */
+	struct tracked_process before[2];
+	struct tracked_process after;
+	struct header ended;
+	/* Rounds of telling paths, of both. */
+	volatile u32 round[2];
 };
 
 struct {
@@ -171,8 +179,8 @@ static __always_inline bool is_untold(struct task_struct *task)
 
 /* The process that user space knows and that a process descends from, where it is remembered: its
  * parent may be gone, and another one have adopted it. */
-static __always_inline void parent_of_record(struct header *header, const struct tracked_process *known,
-					     struct task_struct *parent)
+static __noinline void parent_of_record(struct header *header, const struct tracked_process *known,
+					struct task_struct *parent)
 {
 	struct tracked_process *of_parent;
 
@@ -191,40 +199,45 @@ static __always_inline void parent_of_record(struct header *header, const struct
 }
 
 /* One process less has an executor. The last one ends what user space has to know of it. */
-static __always_inline void release(const struct process_key *executor, bool is_itself)
+static __always_inline void release(struct walk *walk, const struct process_key *executor, bool is_itself)
 {
 	u64 *number = bpf_map_lookup_elem(&executors, executor);
-	struct header header = {};
+	struct header *header = &walk->ended;
 
 	if (number) {
 		__sync_fetch_and_add(number, -1);
 		/* Of two that see that none is left, one deletes it. */
-		if ((s64)*(volatile u64 *)number > 0 || bpf_map_delete_elem(&executors, executor))
+		if ((s64) * (volatile u64 *)number > 0 || bpf_map_delete_elem(&executors, executor))
 			return;
 	} else if (!is_itself) {
 		return;
 	}
-	header.kind = KIND_EXIT;
-	header.time = bpf_ktime_get_boot_ns();
-	header.process = *executor;
-	if (bpf_ringbuf_output(&records, &header, sizeof(header), BPF_RB_NO_WAKEUP))
+	__builtin_memset(header, 0, sizeof(*header));
+	header->kind = KIND_EXIT;
+	header->time = bpf_ktime_get_boot_ns();
+	header->process = *executor;
+	if (bpf_ringbuf_output(&records, header, sizeof(*header), BPF_RB_NO_WAKEUP))
 		count(COUNTER_PROCESS_EVENTS_LOST);
 }
 
 /* User space was told of a process: it is an executor now. `before` is what was remembered of it; its
  * start is 0 if that is nothing. */
-static __always_inline void track(const struct process_key *key, const struct tracked_process *before,
-				  u64 cgroup, bool of_pod)
+static __noinline void track(struct walk *walk, const struct process_key *key,
+			     const struct tracked_process *before, u64 cgroup, bool of_pod)
 {
-	struct tracked_process value = {
-	    .start = key->start, .executor = *key, .home = before->home, .of_pod = of_pod};
+	struct tracked_process *after = &walk->after;
 	u64 one = 1;
 
+	after->start = key->start;
+	after->executor = *key;
+	after->forked = 0;
+	after->home = before->home;
+	after->of_pod = of_pod;
+	after->untold = 0;
 	/* Also of another kubelet's that came into a pod of this one: the cgroup decides. */
 	if (!before->start || is_of_others(before->home))
-		value.home = cgroup;
-
-	if (bpf_map_update_elem(&tracked, &key->pid, &value, 0)) {
+		after->home = cgroup;
+	if (bpf_map_update_elem(&tracked, &key->pid, after, 0)) {
 		count(COUNTER_TRACK_FAILED);
 		return;
 	}
@@ -233,7 +246,7 @@ static __always_inline void track(const struct process_key *key, const struct tr
 	/* One that was forgotten and found again is counted already. */
 	bpf_map_update_elem(&executors, key, &one, BPF_NOEXIST);
 	if (before->start)
-		release(&before->executor, false);
+		release(walk, &before->executor, false);
 }
 
 /* A child of a process that is remembered is remembered too. */
@@ -264,16 +277,17 @@ static __always_inline void track_fork(struct task_struct *parent, struct task_s
 /* A process ended. */
 static __always_inline void track_exit(struct task_struct *task)
 {
-	struct tracked_process *known, before;
+	struct walk *walk = walk_of_this_cpu();
+	struct tracked_process *known;
 	struct process_key key;
 
 	key_of(&key, task);
 	known = tracked_of(&key);
-	if (!known)
+	if (!known || !walk)
 		return;
-	before = *known;
+	walk->after = *known;
 	if (!bpf_map_delete_elem(&tracked, &key.pid))
-		release(&before.executor, !before.forked);
+		release(walk, &walk->after.executor, !walk->after.forked);
 }
 
 /* The record of what a process executed found no room in the ring. One that was not remembered is
@@ -415,24 +429,25 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	struct task_struct *task = (void *)task_address;
 	struct scratch *scratch = scratch_of_this_cpu(SCRATCH_FOUND);
 	u64 cgroup = cgroup_of(task_address);
-	u64 number = number_of_cgroup(task_address, cgroup);
-	u32 round = round_of_now();
-	struct tracked_process before = {};
-	struct tracked_process *known;
+	struct walk *walk = walk_of_this_cpu();
+	struct tracked_process *before, *known;
 	struct exec_header *header;
 	struct task_struct *leader;
 	struct process_key key;
 	u32 end, start, flags;
 
-	if (!scratch)
+	if (!scratch || !walk)
 		return 0;
+	before = &walk->before[1];
 	/* Asked first: it uses the same memory. */
 	flags = session_flags(task_address, cgroup, machine_root);
 	if (!(flags_of_cgroup(task_address, cgroup) & CGROUP_OF_POD))
 		return 0;
 	header = &scratch->header;
 	__builtin_memset(header, 0, sizeof(*header));
-	if (append_untold_cgroup(header, cgroup, number, round, SCRATCH_FOUND))
+	walk->round[1] = round_of_now();
+	if (append_untold_cgroup(header, cgroup, number_of_cgroup(task_address, cgroup), walk->round[1],
+				 SCRATCH_FOUND))
 		flags |= FLAG_CGROUP_PATH;
 	end = header->cgroup_len;
 	header->header.kind = KIND_FOUND;
@@ -441,8 +456,10 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	header->header.process = key;
 	known = tracked_of(&key);
 	if (known)
-		before = *known;
-	parent_of_record(&header->header, &before, BPF_CORE_READ(task, real_parent));
+		*before = *known;
+	else
+		before->start = before->forked = 0;
+	parent_of_record(&header->header, before, BPF_CORE_READ(task, real_parent));
 	header->mount_namespace = unique_id_of(BPF_CORE_READ(task, nsproxy, mnt_ns));
 	start = end;
 	end = append_path((u64)BPF_CORE_READ(task, mm, exe_file, f_path.mnt),
@@ -461,9 +478,9 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 		count(COUNTER_PROCESS_EVENTS_LOST);
 		return 0;
 	}
-	track(&key, &before, number, true);
+	track(walk, &key, before, header->header.cgroup, true);
 	if (flags & FLAG_CGROUP_PATH)
-		path_is_told(number, round);
+		path_is_told(header->header.cgroup, walk->round[1]);
 	return 0;
 }
 

@@ -195,26 +195,29 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	u64 address = bpf_get_current_task();
 	u64 cgroup = cgroup_of(address);
 	u64 number = number_of_cgroup(address, cgroup);
-	u32 round = round_of_now();
 	struct scratch *scratch;
 	struct exec_header *header;
 	struct vfsmount *directory_mnt;
 	struct mnt_namespace *namespace;
-	struct tracked_process before = {};
-	struct tracked_process *known;
+	struct tracked_process *before, *known;
 	struct process_key key;
 	struct script script;
-	struct walk *walk;
-	u64 mnt, dentry, now;
+	struct walk *walk = walk_of_this_cpu();
+	u64 mnt, dentry;
 	u32 end, start, flags, left;
 	bool of_pod, below_parent;
 	char last = 0;
 
+	if (!walk)
+		return 0;
+	before = &walk->before[0];
 	key_of(&key, task);
 	known = tracked_of(&key);
 	if (known)
-		before = *known;
-	of_pod = before.of_pod;
+		*before = *known;
+	else
+		__builtin_memset(before, 0, sizeof(*before));
+	of_pod = before->of_pod;
 	flags = flags_of_cgroup(address, cgroup);
 	left = !(flags & CGROUP_OF_POD);
 	if (left && !of_pod) {
@@ -223,25 +226,26 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		return 0;
 	}
 	/* Another kubelet's sensor is told. Descent from a pod of this one counts. */
-	if ((is_of_others(number) && !of_pod) || ((left || is_of_others(number)) && is_of_others(before.home))) {
+	if ((is_of_others(number) && !of_pod) ||
+	    ((left || is_of_others(number)) && is_of_others(before->home))) {
 		count(COUNTER_EXECS);
 		count(COUNTER_EXECS_OF_OTHERS);
 		return 0;
 	}
 	scratch = scratch_of_this_cpu(SCRATCH_EXEC);
-	walk = walk_of_this_cpu();
-	if (!scratch || !walk)
+	if (!scratch)
 		return 0;
 	count(COUNTER_EXECS);
 	header = &scratch->header;
-	now = bpf_ktime_get_boot_ns();
-	flags = ancestry(address, cgroup, of_pod, before.untold, left);
+	header->header.time = bpf_ktime_get_boot_ns();
+	walk->round[0] = round_of_now();
+	flags = ancestry(address, cgroup, of_pod, before->untold, left);
 	/* Its parent is on the way to the executor then, and is told of now. */
-	below_parent = before.untold && is_untold(BPF_CORE_READ(task, real_parent));
+	below_parent = before->untold && is_untold(BPF_CORE_READ(task, real_parent));
 	of_pod = tell_parents(walk->of_pod);
 	if (left)
 		flags |= FLAG_LEFT_POD_CGROUP;
-	if (append_untold_cgroup(header, cgroup, number, round, SCRATCH_EXEC))
+	if (append_untold_cgroup(header, cgroup, number, walk->round[0], SCRATCH_EXEC))
 		flags |= FLAG_CGROUP_PATH;
 	end = header->cgroup_len;
 	if (flags & FLAG_ROOT_KNOWN ? flags & FLAG_OWN_ROOT : !(flags & FLAG_PARENT_OUTSIDE_CGROUP))
@@ -253,9 +257,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		append_namespaces(header, task, (void *)walk->outside);
 
 	header->header.kind = KIND_EXEC;
-	header->header.time = now;
 	header->header.process = key;
-	parent_of_record(&header->header, below_parent ? 0 : &before, BPF_CORE_READ(task, real_parent));
+	parent_of_record(&header->header, below_parent ? 0 : before, BPF_CORE_READ(task, real_parent));
 	header->capabilities = capabilities_of(BPF_CORE_READ(task, cred));
 	header->uid = BPF_CORE_READ(task, cred, euid.val);
 	header->gid = BPF_CORE_READ(task, cred, egid.val);
@@ -320,9 +323,9 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		mark_untold(&key);
 		count(COUNTER_EXECS_LOST);
 	} else {
-		track(&key, &before, number, of_pod);
+		track(walk, &key, before, header->header.cgroup, of_pod);
 		if (flags & FLAG_CGROUP_PATH)
-			path_is_told(number, round);
+			path_is_told(header->header.cgroup, walk->round[0]);
 	}
 	return 0;
 }
