@@ -64,7 +64,7 @@ seed() {
 		object='\0{"metadata":{"name":"web","labels":{"app":"web"}},"spec":{"replicas":3,"containers":[{"name":"a","image":"b:1"}]}}'
 	fi
 	case $1 in
-	python | jar | dpkg | apk | elf) format='%b' ;;
+	python | jar | dpkg | apk | elf | answer | buildinfo | release) format='%b' ;;
 	esac
 	while IFS= read -r line; do
 		# shellcheck disable=SC2059 # It is one of the two above.

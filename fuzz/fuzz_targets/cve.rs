@@ -1,10 +1,12 @@
 //! Law: a record about a CVE has a name that can be printed and a bounded number of statements, each with a score, or an
 //! error. A rejected CVE has none.
 //!
-//! An input is read as a record of the CVE list, and as a page of the National Vulnerability Database.
+//! An input is read as a record of the CVE list, as a page of the National Vulnerability Database, and as CISA's catalog of
+//! known exploited vulnerabilities.
 
 #![no_main]
 
+use bailiff_scan::known_exploited::KnownExploited;
 use bailiff_scan::severity::cve::{self, CveRecord};
 use libfuzzer_sys::fuzz_target;
 
@@ -20,6 +22,10 @@ fuzz_target!(|text: &[u8]| {
         };
         if let Err(error) = cve::read_nvd(text, each) {
             assert!(!error.to_string().is_empty());
+        }
+        match KnownExploited::read(text) {
+            Ok(catalog) => assert!(catalog.names().all(|(name, _)| catalog.contains(name))),
+            Err(error) => assert!(!error.to_string().is_empty()),
         }
     });
 });

@@ -4,6 +4,7 @@
 //! which a property of `crates/cel` has as well.
 //! Invariant: a bound that is broken is a panic, so the fuzzer keeps the input.
 
+pub mod elf;
 pub mod facts;
 
 use bailiff_scan::advisory::Advisory;

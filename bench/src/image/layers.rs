@@ -96,11 +96,11 @@ impl Layout {
         })
     }
 
-    /// Writes a layer with what `fill` adds.
+    /// Writes a layer with what `add_content` adds.
     pub(crate) fn layer(
         &self,
         compression: Compression,
-        fill: impl FnOnce(&mut Archive) -> Result<()>,
+        add_content: impl FnOnce(&mut Archive) -> Result<()>,
     ) -> Result<Layer> {
         let file = NamedTempFile::new_in(&self.directory)?;
         let stored = Hashed::new(BufWriter::with_capacity(1 << 20, file));
@@ -108,7 +108,7 @@ impl Layout {
         let mut archive = tar::Builder::new(content);
         archive.mode(tar::HeaderMode::Deterministic);
         archive.follow_symlinks(false);
-        fill(&mut archive)?;
+        add_content(&mut archive)?;
         let (stored, diff_id, unpacked) = archive.into_inner()?.finish();
         let (file, digest, stored) = stored.finish()?.finish();
         let path = self.blob(&digest);

@@ -48,11 +48,23 @@ pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8], limit: usize) -> Result<T
         return Err(JsonError::TooDeep);
     }
     let mut from = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut from)
-        .map_err(|error| JsonError::Invalid(error.to_string()))?;
-    from.end()
-        .map_err(|error| JsonError::Invalid(error.to_string()))?;
+    let value =
+        serde_path_to_error::deserialize(&mut from).map_err(|error| invalid(&error.to_string()))?;
+    from.end().map_err(|error| invalid(&error.to_string()))?;
     Ok(value)
+}
+
+/// The error with this message, on one line: it names members as they are written, which can have control characters.
+fn invalid(message: &str) -> JsonError {
+    let mut line = String::with_capacity(message.len());
+    for c in message.chars() {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    JsonError::Invalid(line)
 }
 
 /// The members of an object in their order, those with the same name too, up to [`MEMBERS_LIMIT`]. None of their values
@@ -268,6 +280,13 @@ mod tests {
         ] {
             assert_eq!(of(text).unwrap_err().to_string(), want);
         }
+    }
+
+    #[test]
+    fn an_error_is_one_line_whatever_members_are_called() {
+        let error = decode::<std::collections::BTreeMap<String, u8>>(b"{\"a\\nb\": {}}", 100);
+        let error = error.unwrap_err().to_string();
+        assert!(error.starts_with("a\\nb: invalid type: map"), "{error}");
     }
 
     #[test]
