@@ -4,6 +4,8 @@
 //! (`judge`) or write (`incident`), what is reported where processes cannot be monitored (`coverage`).
 //! Invariant: one task owns all state; a sensor is ready only after it has observed an exec of its own.
 
+mod own_program;
+
 use crate::cluster::fetches::fetch;
 use crate::cluster::limits;
 use crate::coverage::{NodeEvents, with_sources};
@@ -18,9 +20,9 @@ use bailiff_kube::list_watch::ListWatch;
 use bailiff_kube::serve::{Health, Heartbeat, ServeError, serve};
 use futures::StreamExt as _;
 use futures::future::OptionFuture;
+use own_program::OwnProgram;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -30,11 +32,6 @@ use tokio_util::sync::CancellationToken;
 
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
 const VIOLATIONS_LIMIT: usize = 64;
-/// How long a program that the sensor starts itself may take to be seen, until another one is started. A busy node can
-/// take longer, so the sensor keeps trying.
-const OWN_PROGRAM_DEADLINE: Duration = Duration::from_secs(10);
-/// From how many programs on that were not seen the node is reported as not monitored.
-const OWN_PROGRAMS_REPORTED: u32 = 2;
 /// Longest time that the loop may take for a turn, or for one record. It turns at least with every
 /// tick, and waits for the writer alone, which waits for nothing.
 const LONGEST: Duration = Duration::from_mins(1);
@@ -213,11 +210,7 @@ async fn follow(
     let mut fetching = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
-    // Proves that programs are seen on this kernel, and shows which kubelet's pods are meant.
-    let mut own_program = start_own_program()?;
-    let own_deadline = tokio::time::sleep(OWN_PROGRAM_DEADLINE);
-    tokio::pin!(own_deadline);
-    let mut not_seen = 0_u32;
+    let mut own_program = OwnProgram::start()?;
     loop {
         pulse.beat();
         tokio::select! {
@@ -225,17 +218,9 @@ async fn follow(
             () = shutdown.cancelled() => break,
             // What violates a policy would be lost from here on without a report.
             _ = &mut writer => return Err(Error::WriterEnded),
-            ended = own_program.wait(), if own_program.id().is_some() => {
-                ended.map_err(Error::OwnProgram)?;
-            }
-            () = &mut own_deadline, if state.kubelet_cgroup.is_none() => {
-                not_seen = not_seen.saturating_add(1);
-                tracing::warn!(not_seen, "a program of the sensor's own was not seen; starting another one");
-                if not_seen >= OWN_PROGRAMS_REPORTED {
-                    state.report_nothing_seen();
-                }
-                own_program = start_own_program()?;
-                own_deadline.as_mut().reset(Instant::now() + OWN_PROGRAM_DEADLINE);
+            not_seen = own_program.not_seen(state.kubelet_cgroup.is_some()) => {
+                not_seen?;
+                state.report_nothing_seen();
             }
             // Before the records, which may never end: what waits and what is counted has its turn.
             _ = tick.tick() => {
@@ -328,18 +313,6 @@ impl Lists {
         }
         due
     }
-}
-
-/// Starts this program once more, to print its version, which is not read.
-fn start_own_program() -> Result<tokio::process::Child, Error> {
-    tokio::process::Command::new("/proc/self/exe")
-        .arg("version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .map_err(Error::OwnProgram)
 }
 
 /// Takes in what the kernel told.

@@ -7,6 +7,7 @@
 
 mod fetched;
 mod objects;
+mod verdicts;
 
 use crate::cluster::fetches::Fetches;
 use crate::cluster::gaps::{Gap, Gaps};
@@ -15,21 +16,18 @@ use crate::cluster::needs::Needs;
 use crate::cluster::pods::{PodFacts, Pods};
 use crate::cluster::policy_index::{MatchedPolicy, PolicyIndex, needs_of};
 use crate::evaluation_errors::EvaluationErrors;
-use crate::judge::{
-    Finding, StartedProcess, evaluate_policies, process_of, since_boot, summary_of,
-    summary_of_found,
-};
+use crate::judge::{Finding, StartedProcess, process_of, since_boot, summary_of, summary_of_found};
 use crate::kernel::loader::Counters;
 use crate::kernel::record::{Event, Exec, Found, Root};
 use crate::metrics::{Kind, Metrics, NotEvaluated, Skipped};
-use crate::observe::{NoVerdict, Observers, Verdicts};
+use crate::observe::{NoVerdict, Observers};
 use crate::pending::PendingQueue;
 use crate::process::commands::KubeletCommands;
 use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
-use bailiff_policy::{CompiledPolicy, Process, ProcessParts, Verdict};
+use bailiff_policy::{Process, ProcessParts};
 use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -386,44 +384,21 @@ impl State {
             is_complete_for(&pod, namespace, &self.needs, rule)
         });
         let process = waiting.process_with(sorted.parts(), &pod.commands);
+        let known = verdicts::Known {
+            started: &waiting.started,
+            process: &process,
+            kept: &kept,
+            pod: &pod,
+            namespace,
+        };
+        let found = verdicts::found(&known, &sorted, &mut self.errors, &mut self.observers);
         let Sorted {
             mut now_ones,
             on_fetched,
             later,
         } = sorted;
         let lacking = later.iter().any(|rule| ready.is_lacking(rule));
-        let started = &waiting.started;
-        let errors = &mut self.errors;
-        let mut verdicts = self.observers.observe(&kept).then(Verdicts::default);
-        let mut judged = |policy: &CompiledPolicy, verdict: &Verdict| {
-            match verdict {
-                Verdict::NotMatched | Verdict::Allowed => {}
-                Verdict::Violated(_, failed) | Verdict::EvaluationFailed(failed) => {
-                    if !failed.is_empty() {
-                        errors.add(policy, failed, Instant::now());
-                    }
-                }
-            }
-            if let Some(verdicts) = &mut verdicts {
-                verdicts.add(policy, verdict);
-            }
-        };
-        let mut evaluate = |pod: &Arc<PodFacts>, rules: &[&MatchedPolicy]| {
-            evaluate_policies(started, &process, pod, namespace, rules, &mut judged)
-        };
-        let mut found = evaluate(&pod, &now_ones);
-        for (rule, pod) in &on_fetched {
-            found.extend(evaluate(pod, &[*rule]));
-        }
         now_ones.extend(on_fetched.iter().map(|(rule, _)| *rule));
-        if let Some(verdicts) = verdicts
-            && !now_ones.is_empty()
-        {
-            let later: Vec<_> = later.iter().map(|rule| &*rule.policy.name).collect();
-            let whole = process_of(started, &pod.commands, ProcessParts::ALL);
-            self.observers
-                .evaluated(started, &whole, &kept, verdicts, &later);
-        }
         for mut finding in found {
             // Nothing stays of what was fetched.
             finding.pod = Arc::clone(&kept);

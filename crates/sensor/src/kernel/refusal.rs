@@ -62,7 +62,7 @@ pub enum Refusal {
     UserNamespace,
     /// The seccomp profile blocks the system call.
     Seccomp,
-    /// A security module, such as SELinux, denies the system call.
+    /// A security module, such as `SELinux`, denies the system call.
     SecurityModule,
     /// The kernel is locked down, so that no program reads its memory.
     Lockdown,

@@ -77,17 +77,13 @@ async fn call(stream: UnixStream, joining: mpsc::Sender<Observer>) -> io::Result
     if !matches!(read.await, Ok(Ok(_))) || !request.ends_with('\n') {
         return Ok(());
     }
-    let pod = match request.trim_end_matches('\n') {
-        "" => None,
-        text => match PodName::parse(text) {
-            Some(pod) => Some(pod),
-            None => {
-                let stream = reading.into_inner().into_inner().reunite(writing);
-                let stream = stream.map_err(io::Error::other)?;
-                return refuse(stream, "a pod is named NAMESPACE/NAME").await;
-            }
-        },
-    };
+    let named = request.trim_end_matches('\n');
+    let pod = PodName::parse(named);
+    if pod.is_none() && !named.is_empty() {
+        let stream = reading.into_inner().into_inner().reunite(writing);
+        let stream = stream.map_err(io::Error::other)?;
+        return refuse(stream, "a pod is named NAMESPACE/NAME").await;
+    }
     let (observer, mut lines) = Observer::new(pod);
     if joining.send(observer).await.is_err() {
         return Ok(());

@@ -1,11 +1,12 @@
 //! Kernels that do not let the sensor load its programs, and what it says.
 //!
 //! Here: what can be taken from a process on the kernel that runs the tests. Not here: what the tests cannot make, as
-//! SELinux and lockdown; those are answers in the tests of `kernel::refusal`.
+//! `SELinux` and lockdown; those are answers in the tests of `kernel::refusal`.
 //! Invariant: each test ends with the text of the error that an operator reads.
 
 use bailiff_sensor::Records;
 use seccompiler::{SeccompAction, SeccompFilter};
+use std::io::Write as _;
 use std::process::Command;
 
 /// What a process of this program says when it loads the programs, started through these words.
@@ -18,14 +19,16 @@ fn said(through: &[&str], test: &str) -> String {
         .args([test.as_str(), "--exact", "--ignored", "--nocapture"])
         .output()
         .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = text.lines().find_map(|line| line.split_once("said: "));
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = printed.lines().find_map(|line| line.split_once("said: "));
     line.unwrap_or_else(|| panic!("{output:?}")).1.to_owned()
 }
 
 fn say() {
     let error = Records::load(1 << 16).unwrap_err();
-    println!("said: {error}");
+    let mut out = std::io::stdout().lock();
+    // The test that started this process reads it.
+    writeln!(out, "said: {error}").unwrap();
 }
 
 #[test]

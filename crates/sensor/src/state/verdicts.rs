@@ -1,0 +1,78 @@
+//! What policies that are due say about a process.
+//!
+//! Here: evaluating them over the pod that each is sorted to, counting errors, telling observers. Not here: which are
+//! due, and what waits (`state`), the facts (`judge`).
+//! Invariant: each verdict is counted and told to observers once.
+
+use super::fetched::Sorted;
+use crate::cluster::namespaces::NamespaceFacts;
+use crate::cluster::pods::PodFacts;
+use crate::cluster::policy_index::MatchedPolicy;
+use crate::evaluation_errors::EvaluationErrors;
+use crate::judge::{Finding, StartedProcess, evaluate_policies, process_of};
+use crate::observe::{Observers, Verdicts};
+use bailiff_policy::{CompiledPolicy, Process, ProcessParts, Verdict};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A process whose pod is known.
+pub(super) struct Known<'a> {
+    pub(super) started: &'a StartedProcess,
+    /// With the parts that the policies read.
+    pub(super) process: &'a Process,
+    /// As it is kept.
+    pub(super) kept: &'a Arc<PodFacts>,
+    /// As policies see it.
+    pub(super) pod: &'a Arc<PodFacts>,
+    pub(super) namespace: &'a NamespaceFacts,
+}
+
+/// What the policies find that are evaluated now.
+pub(super) fn found(
+    known: &Known<'_>,
+    sorted: &Sorted<'_>,
+    errors: &mut EvaluationErrors,
+    observers: &mut Observers,
+) -> Vec<Finding> {
+    let Known {
+        started,
+        process,
+        kept,
+        pod,
+        namespace,
+    } = known;
+    let mut verdicts = observers.observe(kept).then(Verdicts::default);
+    let mut judged = |policy: &CompiledPolicy, verdict: &Verdict| {
+        match verdict {
+            Verdict::NotMatched | Verdict::Allowed => {}
+            Verdict::Violated(_, failed) | Verdict::EvaluationFailed(failed) => {
+                if !failed.is_empty() {
+                    errors.add(policy, failed, Instant::now());
+                }
+            }
+        }
+        if let Some(verdicts) = &mut verdicts {
+            verdicts.add(policy, verdict);
+        }
+    };
+    let mut evaluate = |pod: &Arc<PodFacts>, rules: &[&MatchedPolicy]| {
+        evaluate_policies(started, process, pod, namespace, rules, &mut judged)
+    };
+    let mut found = evaluate(pod, &sorted.now_ones);
+    for (rule, pod) in &sorted.on_fetched {
+        found.extend(evaluate(pod, &[*rule]));
+    }
+    let evaluated = sorted
+        .now_ones
+        .len()
+        .saturating_add(sorted.on_fetched.len());
+    if let Some(verdicts) = verdicts
+        && evaluated > 0
+    {
+        let later = sorted.later.iter().map(|rule| &*rule.policy.name);
+        let later: Vec<_> = later.collect();
+        let whole = process_of(started, &pod.commands, ProcessParts::ALL);
+        observers.evaluated(started, &whole, kept, verdicts, &later);
+    }
+    found
+}
