@@ -100,7 +100,7 @@ fn show(
     let said: Json = serde_json::from_str(line).map_err(ObserveError::Line)?;
     match said["kind"].as_str().unwrap_or_default() {
         "Process" => {
-            out.write_all(line.as_bytes())?;
+            out.write_all(escaped(line).as_bytes())?;
             out.flush()?;
         }
         "Started" => writeln!(err, "bailiff: {}", started(&said, pod))?,
@@ -117,6 +117,21 @@ fn show(
         _ => {}
     }
     Ok(())
+}
+
+/// The line with each character escaped that can control a terminal or reorder text. JSON escapes those below U+0020
+/// alone; the others are in strings, because nothing else of a line is not ASCII.
+fn escaped(line: &str) -> String {
+    let controls = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    line.chars()
+        .map(|c| {
+            if controls(c) {
+                format!("\\u{:04x}", u32::from(c))
+            } else {
+                c.to_string()
+            }
+        })
+        .collect()
 }
 
 fn started(said: &Json, pod: Option<&str>) -> String {
@@ -174,6 +189,15 @@ mod tests {
         ] {
             assert_eq!(shown(&line, pod), (String::new(), want.to_owned()));
         }
+    }
+
+    #[test]
+    fn text_of_a_process_does_not_control_the_terminal() {
+        let process = json!({"kind": "Process", "pod": "a\u{1b}\u{7f}\u{9b}2J\u{202e}…é"});
+        let (out, _) = shown(&process, None);
+        assert!(out.contains("a\\u001b\\u007f\\u009b2J\\u202e…é"), "{out}");
+        let read: Json = serde_json::from_str(&out).unwrap();
+        assert_eq!(read, process, "for programs it is the same");
     }
 
     #[test]

@@ -225,7 +225,9 @@ async fn follow(
             // Before the records, which may never end: what waits and what is counted has its turn.
             _ = tick.tick() => {
                 // Counted is what was read before: else programs were missing that only wait here.
-                while let Ok(batch) = batches.try_recv() {
+                // No more: what comes meanwhile has the next turn, and nothing else would have one.
+                for _ in 0..batches.len() {
+                    let Ok(batch) = batches.try_recv() else { break };
                     take(batch?, &mut state, &pulse).await;
                 }
                 state.tick(attached.counters()?).await;

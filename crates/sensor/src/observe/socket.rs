@@ -22,6 +22,8 @@ const CALLERS: usize = 4;
 const REQUEST_BYTES: u64 = 600;
 /// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a caller may leave a line unread until another one gets its place.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Serves callers for as long as the sensor runs. If the socket cannot be opened, the log says so: observing is not what
 /// a sensor is for.
@@ -93,7 +95,10 @@ async fn call(stream: UnixStream, joining: mpsc::Sender<Observer>) -> io::Result
     loop {
         tokio::select! {
             line = lines.recv() => match line {
-                Some(Line { text, .. }) => writing.write_all(text.as_bytes()).await?,
+                Some(Line { text, .. }) => {
+                    let written = tokio::time::timeout(WRITE_TIMEOUT, writing.write_all(text.as_bytes()));
+                    written.await??;
+                }
                 None => return Ok(()),
             },
             // A caller says nothing more: this is its end.
