@@ -1,7 +1,7 @@
 //! Law: whatever the process that reads a layer answers, what is believed of it is about that layer: paths inside the
 //! root, facts of files that it read, no more entries than requested, and nothing after its end. It takes bounded memory.
 //!
-//! An input begins with a byte of options: 1 for a process that was to be confined, 2 for one that was to read two files
+//! An input begins with a byte of options: 1 for a process that was to be in a sandbox, 2 for one that was to read two files
 //! alone, 4 for an answer as it is. Otherwise, the parts of the answer follow, each after a byte with its length.
 
 #![no_main]
@@ -67,7 +67,7 @@ fn believed(options: u8, answer: &[u8]) {
         }
     };
     let mut checker = Checker::new(Expected {
-        confine: options & 1 == 1,
+        sandboxed: options & 1 == 1,
         work: &work,
         size: SIZE,
         unpacked: SIZE,
@@ -86,8 +86,8 @@ fn believed(options: u8, answer: &[u8]) {
         assert!(!ended, "something follows the end");
         again(&frame);
         match frame {
-            Frame::Started(confined) => assert_eq!(confined.is_some(), options & 1 == 1),
-            Frame::NotConfined(_) => {}
+            Frame::Started(sandbox) => assert_eq!(sandbox.is_some(), options & 1 == 1),
+            Frame::NotSandboxed(_) => {}
             Frame::Progress(read) => {
                 assert!(read > progress && read <= SIZE);
                 progress = read;
@@ -105,10 +105,10 @@ fn believed(options: u8, answer: &[u8]) {
             }
             Frame::Fact { ordinal, fact } => {
                 assert!(fact.is_valid());
-                match &work {
-                    Work::All { .. } => assert_eq!(files.last(), Some(&ordinal)),
-                    Work::Files(_) => assert!([1, 3].contains(&ordinal)),
-                }
+                is_of_a_file_that_is_read(&work, &files, ordinal);
+            }
+            Frame::Content { ordinal, digest: _ } => {
+                is_of_a_file_that_is_read(&work, &files, ordinal);
             }
             Frame::Done(done) => assert!(done.unpacked <= SIZE),
             Frame::NotRead { .. } => {}
@@ -118,6 +118,13 @@ fn believed(options: u8, answer: &[u8]) {
     for (path, _) in tree.view().walk() {
         let is_inside = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.contains(&0);
         assert!(path.split(|byte| *byte == b'/').all(is_inside), "{path:?}");
+    }
+}
+
+fn is_of_a_file_that_is_read(work: &Work, files: &[u32], ordinal: u32) {
+    match work {
+        Work::All { .. } => assert_eq!(files.last(), Some(&ordinal)),
+        Work::Files(_) => assert!([1, 3].contains(&ordinal)),
     }
 }
 
