@@ -6,6 +6,7 @@
 //! else goes to standard error.
 
 use bailiff_api::keys::OBSERVE_SOCKET;
+use bailiff_response::messages::hides;
 use serde_json::Value as Json;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write};
 use std::os::linux::net::SocketAddrExt as _;
@@ -119,19 +120,19 @@ fn show(
     Ok(())
 }
 
-/// The line with each character escaped that can control a terminal or reorder text. JSON escapes those below U+0020
-/// alone; the others are in strings, because nothing else of a line is not ASCII.
+/// The line with each character escaped that can control a terminal, or reorder or hide text. JSON escapes those below
+/// U+0020 alone; the others are in strings, because nothing else of a line is not ASCII.
 fn escaped(line: &str) -> String {
-    let controls = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    line.chars()
-        .map(|c| {
-            if controls(c) {
-                format!("\\u{:04x}", u32::from(c))
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
+    let mut escaped = String::with_capacity(line.len());
+    for c in line.chars() {
+        if hides(c) || c.is_control() && c != '\n' {
+            let units = c.encode_utf16(&mut [0; 2]).to_vec();
+            escaped.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 fn started(said: &Json, pod: Option<&str>) -> String {

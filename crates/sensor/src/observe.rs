@@ -20,7 +20,7 @@ const ROOM_LINES: usize = 4096;
 
 /// A line for an observer, with the room that it takes until it is written.
 pub(crate) struct Line {
-    pub(crate) text: String,
+    pub(crate) text: Arc<str>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -71,9 +71,7 @@ impl Observer {
     }
 
     /// The line with room for it; absent: there is none.
-    fn line(&self, value: &Json) -> Option<Line> {
-        let mut text = value.to_string();
-        text.push('\n');
+    fn line(&self, text: Arc<str>) -> Option<Line> {
         let bytes = u32::try_from(text.len()).ok()?;
         let room = Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()?;
         Some(Line { text, _room: room })
@@ -81,12 +79,12 @@ impl Observer {
 
     /// Whether there was room.
     fn send(&self, value: &Json) -> bool {
-        let line = self.line(value);
+        let line = self.line(text_of(value));
         line.is_some_and(|line| self.lines.try_send(line).is_ok())
     }
 
     /// How many were dropped is said only when there is room for a process again: else nothing but that is said.
-    fn tell(&mut self, process: &Json) {
+    fn tell(&mut self, process: Arc<str>) {
         let line = self.line(process);
         if line.is_some() && self.dropped > 0 {
             let dropped = json!({"kind": "Dropped", "processes": self.dropped});
@@ -99,6 +97,11 @@ impl Observer {
             self.dropped = self.dropped.saturating_add(1);
         }
     }
+}
+
+/// A value as a line.
+fn text_of(value: &Json) -> Arc<str> {
+    format!("{value}\n").into()
 }
 
 /// Why no policy was evaluated for a process.
@@ -232,9 +235,10 @@ impl Observers {
     }
 
     fn tell(&mut self, pod: &PodFacts, line: &Json) {
+        let text = text_of(line);
         for observer in &mut self.all {
             if observer.is_about(pod) {
-                observer.tell(line);
+                observer.tell(Arc::clone(&text));
             }
         }
     }
@@ -256,14 +260,14 @@ mod tests {
         let (mut observer, mut incoming) = Observer::new(None);
         let line = json!({"kind": "Process", "text": "x".repeat(ROOM_BYTES / 4)});
         for _ in 0..10 {
-            observer.tell(&line);
+            observer.tell(text_of(&line));
         }
         let kinds = |lines: &[Json]| -> Vec<String> {
             lines.iter().map(|line| line["kind"].to_string()).collect()
         };
         let process = r#""Process""#;
         assert_eq!(kinds(&received(&mut incoming)), [process; 3]);
-        observer.tell(&line);
+        observer.tell(text_of(&line));
         let after = received(&mut incoming);
         assert_eq!(kinds(&after), [r#""Dropped""#, process]);
         assert_eq!(after[0]["processes"], 7);
@@ -273,7 +277,7 @@ mod tests {
     fn lines_are_bounded_in_number_too() {
         let (mut observer, mut incoming) = Observer::new(None);
         for _ in 0..ROOM_LINES + 5 {
-            observer.tell(&json!({}));
+            observer.tell(text_of(&json!({})));
         }
         assert_eq!(received(&mut incoming).len(), ROOM_LINES);
         assert_eq!(observer.dropped, 5);
@@ -283,7 +287,7 @@ mod tests {
     fn the_room_is_free_again_when_a_line_was_written() {
         let (mut observer, mut incoming) = Observer::new(None);
         for _ in 0..100 {
-            observer.tell(&json!({"text": "x".repeat(ROOM_BYTES / 4)}));
+            observer.tell(text_of(&json!({"text": "x".repeat(ROOM_BYTES / 4)})));
             assert_eq!(received(&mut incoming).len(), 1);
         }
         assert_eq!(observer.dropped, 0);
