@@ -11,6 +11,7 @@ packages=(
 	runc containernetworking-plugins conntrack iptables iproute2 procps util-linux # a node
 	crun                                               # the other runtime, for the sensor's tests
 	busybox-static                                     # an image for tests
+	qemu-system-x86                                    # machines with other kernels, for the sensor's tests
 	git shellcheck
 )
 
