@@ -313,7 +313,7 @@ pub(crate) struct SensorArgs {
     /// Minimum interval between the first two updates of an Incident; it doubles, up to 300s
     #[arg(long, value_name = "DURATION", env = "BAILIFF_INCIDENT_UPDATE_INTERVAL", default_value = "1s", value_parser = duration)]
     incident_update_interval: Duration,
-    /// RuntimeClasses that run processes in a sandbox, where they are not monitored, separated by commas
+    /// Runtime classes that run processes in a sandbox, where they are not monitored, separated by commas
     #[arg(
         long,
         value_name = "NAMES",

@@ -267,6 +267,10 @@ impl Metrics {
             "Objects that the sensor cannot keep as a whole, so that some policies cannot be evaluated, by reason",
             self.objects_not_kept.clone(),
         );
+        self.register_pods_and_processes(registry);
+    }
+
+    fn register_pods_and_processes(&self, registry: &mut Registry) {
         registry.register(
             "pods",
             "Pods of this node that are known",

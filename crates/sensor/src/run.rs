@@ -53,7 +53,7 @@ pub struct Config {
     pub pod_lookup_timeout: Duration,
     /// Least time between the first two updates of an Incident. It doubles with each one, up to 300 s.
     pub incident_update_interval: Duration,
-    /// Names of RuntimeClasses whose processes run in a sandbox with a kernel of its own, such as gVisor and Kata
+    /// Names of `RuntimeClasses` whose processes run in a sandbox with a kernel of its own, such as gVisor and Kata
     /// Containers. Pods with one of them are reported as not monitored. Empty: none is reported.
     pub sandbox_runtime_classes: BTreeSet<String>,
     /// Address of metrics and health.

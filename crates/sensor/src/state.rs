@@ -116,7 +116,7 @@ pub(crate) struct State {
     /// Cgroups of other kubelets' pods, of which the kernel side has to tell nothing more.
     cgroups_of_others: BTreeSet<u64>,
     sandboxes: Sandboxes,
-    /// RuntimeClasses whose processes run in a sandbox with a kernel of its own.
+    /// `RuntimeClasses` whose processes run in a sandbox with a kernel of its own.
     sandbox_runtime_classes: BTreeSet<String>,
     /// Since when no event was missed, in ns since boot.
     attached: u64,

@@ -187,7 +187,7 @@ impl PodFacts {
         self.commands_left_out
     }
 
-    /// Its RuntimeClass, as long as processes of it can run. None: the default runtime of the node, or it ended.
+    /// Its `RuntimeClass`, as long as processes of it can run. None: the default runtime of the node, or it ended.
     pub(crate) fn runtime_class(&self) -> Option<&str> {
         self.runtime_class.as_deref().filter(|_| !self.finished)
     }
