@@ -260,6 +260,6 @@ fn all_settled(arguments: &Arguments, execs: usize) -> Result<()> {
         }
         std::thread::sleep(Duration::from_secs(1));
     }
-    eprintln!("not every exec was answered within a minute; the page says how many were");
+    eprintln!("not every exec was responded to within a minute; the page says how many were");
     Ok(())
 }

@@ -135,7 +135,7 @@ fn main() -> Result<()> {
     eprintln!("wrote {}", arguments.output.display());
     ensure!(
         measured.all_answered(),
-        "{} of {} shells were answered; see {}",
+        "{} of {} shells were responded to; see {}",
         measured.all(),
         measured.wanted,
         arguments.output.display()

@@ -146,7 +146,7 @@ impl Measured {
             verdict(ratio <= BOUND_CREATES)
         );
         page += &format!(
-            "- every shell answered: {} of {}, {}\n",
+            "- every shell responded to: {} of {}, {}\n",
             self.all(),
             self.wanted,
             verdict(self.all_answered())
@@ -171,7 +171,7 @@ impl Measured {
         page += &self.answered.row("· from there to Eviction accepted");
         page += &self
             .read
-            .row("·· everything that the answer depends on read, at once");
+            .row("·· everything that the response depends on read, at once");
         page += &self.request.row("·· Eviction asked for and accepted");
         page += &self.replaced.row("exec to replacement Ready, at a watcher");
         page += &self
@@ -194,7 +194,7 @@ impl Measured {
         if self.evicted.p99 >= BOUND_MS || ratio > BOUND_CREATES {
             page += WHY;
             page += &format!(
-                "\nAn answer is three writes one after another at least: the Incident, the condition, the \
+                "\nA response is three writes one after another at least: the Incident, the condition, the \
                  deletion. Where one create takes {:.1} ms at p99, three as slow are {:.1} ms.\n",
                 self.create.p99,
                 3.0 * self.create.p99
@@ -207,7 +207,7 @@ impl Measured {
                     "\nThe API server itself counts 99 of 100 Evictions as served within {within} ms \
                      (`apiserver_request_duration_seconds`), where the controller waited {:.1} ms: the \
                      difference passes before the API server has read the request, and until the \
-                     controller has read the answer.\n",
+                     controller has read the response.\n",
                     self.request.p99
                 );
             }
@@ -215,7 +215,7 @@ impl Measured {
                 let less = by_application.p99 < 0.8 * self.evicted.p99;
                 let is = if less { "is" } else { "is not" };
                 page += &format!(
-                    "\nA shell that the application starts is answered within {:.1} ms at p99. Neither kubectl \
+                    "\nA shell that the application starts is responded to within {:.1} ms at p99. Neither kubectl \
                      nor kubelet nor runtime works for it, so that their share of the cores {is} what \
                      makes the difference.\n",
                     by_application.p99
@@ -228,8 +228,8 @@ impl Measured {
 
 /// Why a bound is missed, as the steps tell.
 const WHY: &str = "\n## Why it takes so long\n\n\
-    An answer waits three times, one after another: the Incident is created and the watch brings \
-    it to the controller; everything that the answer depends on is read, all at once; the \
+    A response waits three times, one after another: the Incident is created and the watch brings \
+    it to the controller; everything that the response depends on is read, all at once; the \
     Eviction is asked for. The Eviction holds the tail. The API server writes twice for it, the \
     pod's condition `DisruptionTarget` and then its deletion \
     (pkg/registry/core/pod/storage/eviction.go), and it does so on cores that the API server, etcd and two kubelets share with Bailiff.\n";

@@ -182,3 +182,43 @@ fn a_deletion_passes_a_disruption_budget_and_shortens_the_grace_period() {
     story.wait("delete", &[&name]);
     story.end();
 }
+
+#[test]
+fn no_grace_period_makes_a_pod_immune() {
+    let story = begin("grace", "");
+    let own = "terminationGracePeriodSeconds: 36000";
+    for app in ["evicted", "deleted"] {
+        // As process 1 of the container, sleep does not end when it is asked to.
+        let app = deployment(app, BUSYBOX).replace("terminationGracePeriodSeconds: 0", own);
+        story.apply(&app);
+    }
+    let (evicted, deleted) = (
+        story.ready_pod("app=evicted"),
+        story.ready_pod("app=deleted"),
+    );
+    let name = |pod: &serde_json::Value| pod["metadata"]["name"].as_str().unwrap().to_owned();
+    let grace_period = |pod: &serde_json::Value| {
+        let pod = story.get(&["pod", &name(pod)]);
+        pod["metadata"]["deletionGracePeriodSeconds"].as_i64()
+    };
+    // The default of response.maxGracePeriodSeconds.
+    let cap = 300;
+    let _ran = story.exec(&evicted, &["cat", "/etc/hostname"]);
+    let _evicted = story.incident(&evicted, "no-cat", "Responded", "Evicted");
+    assert_eq!(grace_period(&evicted), Some(cap));
+    // Its user deletes the other one before it violates the policy.
+    let _deleted = story.kubectl(&["delete", "pod", &name(&deleted), "--wait=false"]);
+    assert_eq!(grace_period(&deleted), Some(36000));
+    let _ran = story.exec(&deleted, &["cat", "/etc/hostname"]);
+    let _shortened = story.incident(&deleted, "no-cat", "Responded", "GracePeriodShortened");
+    let shortened = grace_period(&deleted);
+    assert!(
+        shortened.is_some_and(|seconds| seconds <= cap),
+        "{shortened:?}"
+    );
+    for pod in [evicted, deleted] {
+        let name = name(&pod);
+        let _gone = story.kubectl(&["delete", "pod", &name, "--force", "--grace-period=0"]);
+    }
+    story.end();
+}

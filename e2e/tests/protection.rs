@@ -484,6 +484,57 @@ fn a_sensor_changes_only_the_series_of_its_own_node() {
 }
 
 #[test]
+fn a_sensor_writes_events_only_about_its_node_and_its_pod() {
+    let story = Story::begin("sensor-events");
+    let nodes = story.cluster.kubectl(&["get", "nodes", "-o", "name"]);
+    let first = json!(nodes.lines().next().unwrap().replace("node/", ""));
+    let (own, other) = (
+        sensor_on(&story, &first, true),
+        sensor_on(&story, &first, false),
+    );
+    let node_of = |sensor: &Value| {
+        let name = &sensor["spec"]["nodeName"];
+        json!({"apiVersion": "v1", "kind": "Node", "name": name, "uid": name})
+    };
+    let pod_of = |sensor: &Value| {
+        let metadata = &sensor["metadata"];
+        json!({"apiVersion": "v1", "kind": "Pod", "namespace": NAMESPACE, "name": metadata["name"], "uid": metadata["uid"]})
+    };
+    let write = |token: &str, regarding: &Value, controller: &str| {
+        let event = json!({
+            "apiVersion": "events.k8s.io/v1", "kind": "Event",
+            "metadata": {"name": "stolen", "namespace": regarding["namespace"].as_str().unwrap_or("default")},
+            "eventTime": "2026-01-01T00:00:00.000000Z", "type": "Normal", "action": "Monitoring",
+            "reason": "NodeMonitored", "reportingController": controller, "reportingInstance": "stolen",
+            "regarding": regarding,
+        });
+        let create = ["create", "--dry-run=server", "-f", "-"];
+        story
+            .cluster
+            .try_pipe_as(token, &create, &event.to_string())
+    };
+    let (sensor, controller) = ("bailiff.dev/sensor", "bailiff.dev/controller");
+    let token = sensor_token(&story, Some(&own));
+    for regarding in [node_of(&own), pod_of(&own)] {
+        let output = write(&token, &regarding, sensor);
+        assert!(output.success, "{}", output.stderr);
+    }
+    let object = "a sensor of Bailiff can write only Events about its own Node and its own Pod";
+    for regarding in [node_of(&other), pod_of(&other)] {
+        is_denied(&write(&token, &regarding, sensor), object);
+    }
+    let unbound = sensor_token(&story, None);
+    is_denied(&write(&unbound, &node_of(&own), sensor), object);
+    let name = "the sensor and the controller of Bailiff can create and update only Events with their own reportingController";
+    is_denied(&write(&token, &node_of(&own), controller), name);
+    let token = controller_token(&story);
+    is_denied(&write(&token, &node_of(&own), sensor), name);
+    let output = write(&token, &node_of(&other), controller);
+    assert!(output.success, "{}", output.stderr);
+    story.end();
+}
+
+#[test]
 fn the_permissions_of_a_sensor_end_at_incidents_and_events() {
     let story = Story::begin("sensor-rbac");
     let account = format!("system:serviceaccount:{NAMESPACE}:bailiff-sensor");

@@ -111,6 +111,7 @@ async fn observe(address: SocketAddr, pods: &[PodId], client: kube::Client) -> R
         ring_buffer_bytes: RING_BUFFER_BYTES,
         pod_lookup_timeout: Duration::from_secs(30),
         incident_update_interval: Duration::from_secs(1),
+        sandbox_runtime_classes: std::collections::BTreeSet::new(),
         address,
         identity: "bench".to_owned(),
         pod_uid: own.uid.clone(),

@@ -5,7 +5,28 @@
 //! Invariant: types are adjectives or past participles and reasons upper camel case, as the API
 //! conventions ask; each is documented in `docs/operating.md`.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+/// A condition with a transition at this time; [`succeeding`] keeps the time of the one before. `message` is stored
+/// as it is: whoever has text of others in it escapes it and cuts it before.
+#[must_use]
+pub fn new(
+    type_: &str,
+    status: &str,
+    reason: &str,
+    message: String,
+    generation: Option<i64>,
+    now: Time,
+) -> Condition {
+    Condition {
+        type_: type_.to_owned(),
+        status: status.to_owned(),
+        reason: reason.to_owned(),
+        message,
+        observed_generation: generation,
+        last_transition_time: now,
+    }
+}
 
 /// The successor of the condition of its type: the time of its last transition stays unless its status
 /// differs.

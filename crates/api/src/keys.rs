@@ -29,6 +29,9 @@ pub const INCIDENT_PROTECTION: &str = "bailiff-incident-protection";
 /// needs.
 pub const WEBHOOK_PROTECTIONS: [&str; 2] =
     ["bailiff-facts-protection", "bailiff-webhook-protection"];
+/// Name of the `ValidatingAdmissionPolicy`, and of its binding, that holds the sensors' Events to their own node and
+/// pod, and those of the controller to its name.
+pub const EVENT_PROTECTION: &str = "bailiff-event-protection";
 /// Name of the `ValidatingAdmissionPolicy`, and of its binding, that keeps the controller's account
 /// from removing pods in exempt namespaces.
 pub const EVICTION_PROTECTION: &str = "bailiff-eviction-protection";

@@ -313,6 +313,14 @@ pub(crate) struct SensorArgs {
     /// Minimum interval between the first two updates of an Incident; it doubles, up to 300s
     #[arg(long, value_name = "DURATION", env = "BAILIFF_INCIDENT_UPDATE_INTERVAL", default_value = "1s", value_parser = duration)]
     incident_update_interval: Duration,
+    /// Runtime classes that run processes in a sandbox, where they are not monitored, separated by commas
+    #[arg(
+        long,
+        value_name = "NAMES",
+        env = "BAILIFF_SANDBOX_RUNTIME_CLASSES",
+        value_delimiter = ','
+    )]
+    sandbox_runtime_classes: Vec<String>,
     #[command(flatten)]
     pub(crate) component: ComponentArgs,
 }
@@ -325,6 +333,7 @@ impl SensorArgs {
             ring_buffer_bytes: self.ring_buffer_bytes,
             pod_lookup_timeout: self.pod_lookup_timeout,
             incident_update_interval: self.incident_update_interval,
+            sandbox_runtime_classes: names(self.sandbox_runtime_classes).into_iter().collect(),
             address: self.component.bind_address,
             identity: self.pod_name,
             pod_uid: self.pod_uid,

@@ -9,6 +9,7 @@ mod sensors;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::pods::{Pods, RunningPods};
 use crate::waits::{HEARTBEAT_INTERVAL, until};
 use bailiff_api::{event, keys};
 use bailiff_kube::events::{EventSpec, Recorder, node_reference};
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use kube::Client;
 pub(crate) use sensors::Monitored;
 use sensors::{Cause, Due, Sensors};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Most Events that are written at the same time.
@@ -28,12 +30,14 @@ const REPORTS_LIMIT: usize = 16;
 /// Nodes that the chart's DaemonSet matches.
 const LINUX: &str = "kubernetes.io/os=linux";
 
-/// Follows Nodes and sensors until it is dropped; `watching` is the client of the watches.
+/// Follows Nodes and sensors until it is dropped; `watching` is the client of the watches, and `pods` are counted for
+/// the Events.
 pub(crate) async fn follow(
     client: Client,
     watching: Client,
     config: Config,
     monitored: Monitored,
+    pods: Arc<Pods>,
     metrics: Metrics,
     heartbeat: Heartbeat,
 ) {
@@ -45,7 +49,7 @@ pub(crate) async fn follow(
     let path = format!("/api/v1/namespaces/{}/pods", config.namespace);
     let (name, component) = (keys::LABEL_APP_NAME, keys::LABEL_APP_COMPONENT);
     let (app, sensor) = (keys::APP_NAME, keys::COMPONENT_SENSOR);
-    let mut pods = ListWatch::new(&path, None)
+    let mut sensor_pods = ListWatch::new(&path, None)
         .with_labels(format!("{name}={app},{component}={sensor}"))
         .stream(watching);
     let mut sensors = Sensors::new(monitored);
@@ -60,7 +64,7 @@ pub(crate) async fn follow(
                     tracing::warn!(%error, "The watch of the Nodes failed and is retried; what was known stays");
                 }
             },
-            Some(event) = pods.next() => match event {
+            Some(event) = sensor_pods.next() => match event {
                 Ok(event) => sensors.pod(event, Instant::now()),
                 Err(error) => {
                     tracing::warn!(%error, "The watch of the sensors failed and is retried; what was known stays");
@@ -73,8 +77,11 @@ pub(crate) async fn follow(
             },
             () = until(next) => {
                 let free = REPORTS_LIMIT.saturating_sub(reports.len());
-                let due = sensors.due(Instant::now(), free).into_iter();
-                reports.extend(due.map(|due| report(recorder.clone(), due).boxed()));
+                let due = sensors.due(Instant::now(), free);
+                let names: Vec<_> = due.iter().map(|due| due.node.as_str()).collect();
+                let counts = pods.on_nodes(&names);
+                let due = due.into_iter().zip(counts);
+                reports.extend(due.map(|(due, pods)| report(recorder.clone(), due, pods).boxed()));
             }
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => {}
         }
@@ -86,13 +93,13 @@ pub(crate) async fn follow(
 type Written = (String, Result<(), kube::Error>);
 
 /// Reports a node.
-async fn report(recorder: Recorder, due: Due) -> Written {
-    let event = event(&due.node, due.cause);
+async fn report(recorder: Recorder, due: Due, pods: RunningPods) -> Written {
+    let event = event(&due.node, due.cause, pods);
     let written = recorder.publish(&event, Timestamp::now()).await;
     (due.node, written)
 }
 
-fn event(node: &str, cause: Cause) -> EventSpec {
+fn event(node: &str, cause: Cause, pods: RunningPods) -> EventSpec {
     let cause = match cause {
         Cause::NotReady => {
             "Its sensor has not been Ready for more than a minute. See the sensor pod on this node."
@@ -107,12 +114,19 @@ fn event(node: &str, cause: Cause) -> EventSpec {
             "A virtual node (virtual-kubelet) runs no DaemonSets, and so no sensor. Run the pods that policies must cover on other nodes."
         }
     };
+    let pods = match pods {
+        RunningPods::Exactly(0) => "No pod runs on it.".to_owned(),
+        RunningPods::Exactly(1) => "1 pod runs on it.".to_owned(),
+        RunningPods::Exactly(count) => format!("{count} pods run on it."),
+        RunningPods::AtLeast(count) => format!("At least {count} pods run on it."),
+        RunningPods::Unknown => "Its pods were not counted yet.".to_owned(),
+    };
     EventSpec {
         reason: event::NODE_NOT_MONITORED,
         action: "Monitoring",
         warning: true,
         note: format!(
-            "Bailiff does not monitor processes on this node and evaluates no policies here. {cause}"
+            "Bailiff does not monitor processes on this node and evaluates no policies here. {cause} {pods}"
         ),
         regarding: node_reference(node),
         related: None,

@@ -124,6 +124,16 @@ struct Known {
     listing_unknown: bool,
 }
 
+/// How many running pods a node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RunningPods {
+    Exactly(usize),
+    /// A pod is unknown, and can be one of this node.
+    AtLeast(usize),
+    /// Pods were not listed yet.
+    Unknown,
+}
+
 /// The running pods.
 #[derive(Debug)]
 pub(crate) struct Pods {
@@ -168,6 +178,11 @@ impl Pods {
         monitored: &BTreeSet<String>,
     ) -> Option<Matching> {
         self.lock().matching(namespaces, of, monitored)
+    }
+
+    /// How many run on each of these nodes, in their order.
+    pub(crate) fn on_nodes(&self, nodes: &[&str]) -> Vec<RunningPods> {
+        self.lock().on_nodes(nodes)
     }
 
     /// A list begins that keeps these labels.
@@ -269,6 +284,24 @@ impl Known {
         pods.saturating_add(self.selectable.bytes())
             .saturating_add(self.nodes.bytes())
             .saturating_add(self.workloads.bytes())
+    }
+
+    fn on_nodes(&self, nodes: &[&str]) -> Vec<RunningPods> {
+        let mut counts = vec![0_usize; self.nodes.values().count()];
+        for kept in self.pods.values() {
+            if let Some(count) = counts.get_mut(index(kept.node)) {
+                *count += 1;
+            }
+        }
+        let named = self.nodes.values().zip(counts);
+        let named = named.filter_map(|(name, count)| Some((name?.as_str(), count)));
+        let by_name: BTreeMap<_, _> = named.collect();
+        let count = |node: &&str| match by_name.get(node).copied().unwrap_or_default() {
+            _ if !self.is_listed => RunningPods::Unknown,
+            count if self.has_unknown => RunningPods::AtLeast(count),
+            count => RunningPods::Exactly(count),
+        };
+        nodes.iter().map(count).collect()
     }
 
     fn matching(

@@ -9,7 +9,7 @@
 use crate::config::Config;
 use crate::policy_cache::Checked;
 use crate::reconcile::Controller;
-use bailiff_api::condition::{evaluation_failed, paused, ready, succeeding, types};
+use bailiff_api::condition::{self, evaluation_failed, paused, ready, succeeding, types};
 use bailiff_api::{
     Coverage, FailurePolicy, PausedStatus, ResponseAction, RuntimePolicy, RuntimePolicyBinding,
     RuntimePolicyBindingStatus, RuntimePolicyStatus,
@@ -267,41 +267,15 @@ impl Conditions<'_> {
         self.of(types::PAUSED, true, paused::TOO_MANY_WORKLOADS, message)
     }
 
-    fn of(&self, type_: &str, value: bool, reason: &str, message: String) -> Condition {
-        condition(
-            self.before,
-            type_,
-            value,
-            reason,
-            message,
-            self.generation,
-            self.now,
-        )
+    fn of(&self, type_: &str, value: bool, reason: &str, mut message: String) -> Condition {
+        let status = if value { "True" } else { "False" };
+        while message.len() > MESSAGE_LIMIT {
+            message.pop();
+        }
+        let now = Time(self.now);
+        let new = condition::new(type_, status, reason, message, self.generation, now);
+        succeeding(self.before, new)
     }
-}
-
-fn condition(
-    before: &[Condition],
-    type_: &str,
-    value: bool,
-    reason: &str,
-    mut message: String,
-    generation: Option<i64>,
-    now: Timestamp,
-) -> Condition {
-    let status = if value { "True" } else { "False" };
-    while message.len() > MESSAGE_LIMIT {
-        message.pop();
-    }
-    let new = Condition {
-        type_: type_.to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        message,
-        observed_generation: generation,
-        last_transition_time: Time(now),
-    };
-    succeeding(before, new)
 }
 
 #[cfg(test)]

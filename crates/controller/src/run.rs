@@ -240,6 +240,7 @@ async fn lead(
         clients.cluster.clone(),
         config.clone(),
         counted.monitored.clone(),
+        Arc::clone(&counted.pods),
         metrics.clone(),
         health.register_loop("nodes", CLUSTER_STALL_TIMEOUT),
     );

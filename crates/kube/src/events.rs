@@ -218,6 +218,19 @@ pub fn node_reference(name: &str) -> ObjectReference {
     }
 }
 
+/// The reference to a Pod in an Event about it.
+#[must_use]
+pub fn pod_reference(namespace: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some("v1".to_owned()),
+        kind: Some("Pod".to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
 /// The API requires that Events about objects without a namespace are in `default`.
 fn namespace_of(spec: &EventSpec) -> &str {
     spec.regarding.namespace.as_deref().unwrap_or("default")

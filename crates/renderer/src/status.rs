@@ -6,7 +6,7 @@
 
 use crate::plan::{BindingState, GENERATION, PolicyState};
 use crate::platform::Reading;
-use bailiff_api::condition::{platform_exempt, ready, rendered, succeeding, types};
+use bailiff_api::condition::{self, platform_exempt, ready, rendered, succeeding, types};
 use bailiff_api::keys::RENDERED_OWNER;
 use bailiff_api::{ImageAdmissionPolicy, TypeChecking};
 use bailiff_policy::image::platform::{Lockout, locked_out};
@@ -231,13 +231,14 @@ pub(crate) fn platform(
             }
         },
     };
-    let new = condition(
+    let message = ascii_lines(&message, MESSAGE_LIMIT);
+    let new = condition::new(
         types::PLATFORM_EXEMPT,
         status,
         reason,
-        &message,
+        message,
         generation,
-        now,
+        Time(now),
     );
     Some(succeeding(before, new))
 }
@@ -253,7 +254,8 @@ pub(crate) fn changed(
     (conditions != before).then_some(conditions)
 }
 
-/// The conditions, after those before.
+/// The conditions, after those before. Their messages have printable ASCII and line breaks, cut at the limit: parts of
+/// them can be hostile.
 pub(crate) fn conditions(
     said: Vec<(&'static str, Said)>,
     before: &[Condition],
@@ -263,29 +265,11 @@ pub(crate) fn conditions(
     said.into_iter()
         .map(|(type_, (value, reason, message))| {
             let status = if value { "True" } else { "False" };
-            let new = condition(type_, status, reason, &message, generation, now);
+            let message = ascii_lines(&message, MESSAGE_LIMIT);
+            let new = condition::new(type_, status, reason, message, generation, Time(now));
             succeeding(before, new)
         })
         .collect()
-}
-
-/// A condition with the message as printable ASCII and line breaks, cut at the limit: parts of it can be hostile.
-fn condition(
-    type_: &str,
-    status: &str,
-    reason: &str,
-    message: &str,
-    generation: Option<i64>,
-    now: Timestamp,
-) -> Condition {
-    Condition {
-        type_: type_.to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        message: ascii_lines(message, MESSAGE_LIMIT),
-        observed_generation: generation,
-        last_transition_time: Time(now),
-    }
 }
 
 /// The status to write; none: it is there already. The conditions of an object that cannot be decoded are

@@ -11,6 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Status, StatusCause};
 
 /// Reason of the causes that name a `PodDisruptionBudget`.
 const BUDGET_CAUSE: &str = "DisruptionBudget";
+/// Reason of the cause that the namespace is terminating.
+const NAMESPACE_CAUSE: &str = "NamespaceTerminating";
 
 /// A 403 that is either of a missing permission or of an admission plugin: the response does not tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +83,17 @@ impl Rejection {
 pub fn is_of_admission(status: &Status) -> bool {
     let message = status.message.as_deref().unwrap_or_default();
     is_of_webhook(message) || message.contains("ValidatingAdmissionPolicy '")
+}
+
+/// Whether the API server creates nothing in the namespace of the request, an Eviction neither, because the namespace is
+/// terminating. It deletes there (k8s.io/apiserver v0.37, pkg/admission/plugin/namespace/lifecycle/admission.go).
+#[must_use]
+pub fn is_of_terminating_namespace(status: &Status) -> bool {
+    let causes = status.details.as_ref().and_then(|d| d.causes.as_ref());
+    let mut causes = causes.into_iter().flatten();
+    status.code == Some(403)
+        && !is_of_admission(status)
+        && causes.any(|cause| cause.reason.as_deref() == Some(NAMESPACE_CAUSE))
 }
 
 /// Whether an admission webhook gave or caused the response

@@ -9,7 +9,7 @@
 use crate::dry_run::Would;
 use crate::messages;
 use crate::reason::{NoActionReason, WaitReason};
-use bailiff_api::condition::{recovered as recovered_reason, responded, succeeding, types};
+use bailiff_api::condition::{self, recovered as recovered_reason, responded, succeeding, types};
 use bailiff_api::{
     DryRunResponse, Incident, IncidentStatus, Phase, Replacement, ResponseAction, ResponseStatus,
     WaitingStatus, WorkloadReference,
@@ -213,7 +213,14 @@ pub fn apply_outcome(
     let (value, reason) = (outcome.status(), outcome.reason());
     set(
         &mut status,
-        condition(types::RESPONDED, value, reason, message, generation, now),
+        condition::new(
+            types::RESPONDED,
+            value,
+            reason,
+            message,
+            generation,
+            Time(now),
+        ),
     );
     status.waiting = waiting(status.waiting.take(), outcome, now);
     status.dry_run_response = None;
@@ -247,7 +254,14 @@ pub fn apply_outcome(
     if let Some((value, reason, message)) = recovery {
         set(
             &mut status,
-            condition(types::RECOVERED, value, reason, message, generation, now),
+            condition::new(
+                types::RECOVERED,
+                value,
+                reason,
+                message,
+                generation,
+                Time(now),
+            ),
         );
     }
     if !matches!(outcome, Outcome::Waiting { .. }) {
@@ -315,7 +329,14 @@ pub fn recovered(incident: &Incident, recovery: &Recovery, now: Timestamp) -> In
     let generation = incident.metadata.generation;
     set(
         &mut status,
-        condition(types::RECOVERED, value, reason, message, generation, now),
+        condition::new(
+            types::RECOVERED,
+            value,
+            reason,
+            message,
+            generation,
+            Time(now),
+        ),
     );
     status.phase = Some(phase(&status));
     status
@@ -351,24 +372,6 @@ fn dry_run_response(incident: &Incident, would: &Would) -> DryRunResponse {
         action,
         reason: reason.to_owned(),
         message: messages::dry_run(incident, would),
-    }
-}
-
-fn condition(
-    type_: &str,
-    status: &str,
-    reason: &str,
-    message: String,
-    generation: Option<i64>,
-    now: Timestamp,
-) -> Condition {
-    Condition {
-        type_: type_.to_owned(),
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        message,
-        observed_generation: generation,
-        last_transition_time: Time(now),
     }
 }
 

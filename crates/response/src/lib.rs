@@ -28,7 +28,7 @@ mod settle;
 mod workload;
 
 pub use breaker::{Breaker, Breakers};
-pub use classify::{Forbidden, is_of_admission};
+pub use classify::{Forbidden, is_of_admission, is_of_terminating_namespace};
 pub use controls::{Controls, LimitedWait};
 pub use dry_run::{DryRun, Would};
 pub use facts::{

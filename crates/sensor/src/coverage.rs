@@ -1,18 +1,20 @@
-//! Reports on the Node what is not monitored.
+//! Reports what is not monitored on the Node, and what is not recorded on the sensor's pod.
 //!
-//! Here: the Events on the Node, and when they are repeated. Not here: finding out that nothing is
-//! monitored (`kernel`, `run`), and what is not evaluated (`cluster/gaps`).
+//! Here: these Events, and when they are repeated. Not here: finding out that nothing is monitored
+//! (`kernel`, `run`), what is not evaluated (`cluster/gaps`), and what is not recorded (`incident/unrecorded`).
 //! Invariant: as long as something is not monitored, an Event that is not older than [`NODE_NOT_MONITORED_INTERVAL`] says
 //! so, or the API server accepts none.
 
+use crate::incident::unrecorded::Unrecorded;
 use bailiff_api::event::{self, NODE_NOT_MONITORED_INTERVAL};
 use bailiff_api::keys;
 use bailiff_kube::events::{EventSpec, Recorder, node_reference};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// Least time between two Events about gaps, which tenants can make come and go.
+/// Least time between two Events about gaps, or about what was not recorded: tenants can make both.
 const GAPS_PAUSE: Duration = Duration::from_mins(1);
 /// When an Event is tried again that could not be written: at first, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -33,7 +35,7 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     cause
 }
 
-/// Events of this sensor about its Node.
+/// Events of this sensor about its Node and its pod.
 pub(crate) struct NodeEvents {
     node: String,
     recorder: Recorder,
@@ -92,6 +94,22 @@ impl NodeEvents {
         }
     }
 
+    /// Reports what could not be recorded, at most once a minute. The Event is about the sensor's pod: so it is
+    /// in Bailiff's namespace, where no tenant can write one.
+    pub(crate) async fn report_unrecorded(
+        self,
+        own_pod: ObjectReference,
+        mut reports: watch::Receiver<Unrecorded>,
+    ) {
+        while reports.changed().await.is_ok() {
+            let note = reports.borrow_and_update().note(&self.node);
+            if let Some(note) = note {
+                self.publish(&not_recorded(&own_pod, &note), 1).await;
+                tokio::time::sleep(GAPS_PAUSE).await;
+            }
+        }
+    }
+
     /// Writes an Event, as often as it takes.
     async fn publish(&self, event: &EventSpec, count: i32) {
         let mut retry = FIRST_RETRY;
@@ -120,6 +138,17 @@ fn not_monitored(node: &str, text: &str) -> EventSpec {
     }
 }
 
+fn not_recorded(own_pod: &ObjectReference, note: &str) -> EventSpec {
+    EventSpec {
+        reason: event::INCIDENTS_NOT_RECORDED,
+        action: "Recording",
+        warning: true,
+        note: note.chars().take(NOTE_LIMIT).collect(),
+        regarding: own_pod.clone(),
+        related: None,
+    }
+}
+
 fn monitored(node: &str) -> EventSpec {
     EventSpec {
         reason: event::NODE_MONITORED,
@@ -134,6 +163,8 @@ fn monitored(node: &str) -> EventSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::NotRecorded;
+    use bailiff_kube::events::pod_reference;
     use bailiff_testing::{ApiServer, Call};
     use serde_json::json;
 
@@ -194,6 +225,40 @@ mod tests {
         tokio::time::sleep(GAPS_PAUSE / 2).await;
         // What comes and goes is one Event a minute.
         report.send_replace(Some("d".to_owned()));
+        tokio::time::sleep(GAPS_PAUSE).await;
+        server.finish();
+        drop(report);
+        reporting.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_recorded_is_reported_on_the_pod_once_a_minute_and_with_its_number() {
+        let path = "/apis/events.k8s.io/v1/namespaces/bailiff-system/events";
+        let says = |number: &str| {
+            let note = format!(
+                "Bailiff could not record {number} of node node-1, and does not respond to what is not recorded. Find the quota or webhook that rejects Incidents; the log of the sensor has each one. Most recently, the API server rejected an Incident in the pod's namespace and in Bailiff's: pod shop/web-1, policy p."
+            );
+            let event = json!({
+                "reason": "IncidentsNotRecorded", "action": "Recording", "type": "Warning",
+                "reportingController": "bailiff.dev/sensor", "note": note,
+                "regarding": {"kind": "Pod", "namespace": "bailiff-system", "name": "sensor-x", "uid": "u"},
+            });
+            Call::post(path).with(event)
+        };
+        let rejected = says("1 Incident").fails(503, "ServiceUnavailable", "not now");
+        let rounds = [rejected, says("1 Incident"), says("8 Incidents")];
+        let (server, client) = ApiServer::playing(rounds.map(|call| vec![call]));
+        let (report, reports) = watch::channel(Unrecorded::default());
+        let events = NodeEvents::new("node-1", "sensor-x", client);
+        let own_pod = pod_reference("bailiff-system", "sensor-x", "u");
+        let reporting = tokio::spawn(events.report_unrecorded(own_pod, reports));
+        let add = || report.send_modify(|r| r.add(NotRecorded::Rejected, "shop", "web-1", "p"));
+        tokio::time::sleep(GAPS_PAUSE).await;
+        add();
+        tokio::time::sleep(GAPS_PAUSE / 2).await;
+        for _ in 0..7 {
+            add();
+        }
         tokio::time::sleep(GAPS_PAUSE).await;
         server.finish();
         drop(report);

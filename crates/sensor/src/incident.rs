@@ -5,4 +5,5 @@
 
 pub(crate) mod evidence;
 pub(crate) mod processes;
+pub(crate) mod unrecorded;
 pub(crate) mod write;

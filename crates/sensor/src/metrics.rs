@@ -161,6 +161,7 @@ impl EncodeLabelValue for Gap {
             Self::ContainersTooLarge => "ContainersTooLarge",
             Self::DecodeError => "DecodeError",
             Self::QueueFull => "QueueFull",
+            Self::Sandboxed => "Sandboxed",
         })
     }
 }
@@ -200,6 +201,7 @@ pub(crate) struct Metrics {
     pub(crate) undecodable_objects: Family<KindLabels, Gauge>,
     pub(crate) objects_not_kept: Family<GapLabels, Gauge>,
     pub(crate) pods: Gauge,
+    pub(crate) sandboxed_pods: Gauge,
     pub(crate) dropped_processes: Counter,
     pub(crate) untracked_processes: Counter,
     pub(crate) process_events_lost: Counter,
@@ -265,10 +267,19 @@ impl Metrics {
             "Objects that the sensor cannot keep as a whole, so that some policies cannot be evaluated, by reason",
             self.objects_not_kept.clone(),
         );
+        self.register_pods_and_processes(registry);
+    }
+
+    fn register_pods_and_processes(&self, registry: &mut Registry) {
         registry.register(
             "pods",
             "Pods of this node that are known",
             self.pods.clone(),
+        );
+        registry.register(
+            "sandboxed_pods",
+            "Pods of this node whose processes run in a sandbox and are not monitored",
+            self.sandboxed_pods.clone(),
         );
         registry.register(
             "dropped_processes",

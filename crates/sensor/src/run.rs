@@ -9,6 +9,7 @@ mod own_program;
 use crate::cluster::fetches::fetch;
 use crate::cluster::limits;
 use crate::coverage::{NodeEvents, with_sources};
+use crate::incident::unrecorded::Unrecorded;
 use crate::incident::write::{WRITER_LONGEST, WriterConfig, write};
 use crate::kernel::loader::{LoadError, Records};
 use crate::kernel::reader::{self, Batch};
@@ -16,16 +17,18 @@ use crate::metrics::{Metrics, NotEvaluated};
 use crate::observe::{self, Observers};
 use crate::state::State;
 use bailiff_api::{GROUP, VERSION};
+use bailiff_kube::events::pod_reference;
 use bailiff_kube::list_watch::ListWatch;
 use bailiff_kube::serve::{Health, Heartbeat, ServeError, serve};
 use futures::StreamExt as _;
 use futures::future::OptionFuture;
 use own_program::OwnProgram;
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -50,6 +53,9 @@ pub struct Config {
     pub pod_lookup_timeout: Duration,
     /// Least time between the first two updates of an Incident. It doubles with each one, up to 300 s.
     pub incident_update_interval: Duration,
+    /// Names of `RuntimeClasses` whose processes run in a sandbox with a kernel of its own, such as gVisor and Kata
+    /// Containers. Pods with one of them are reported as not monitored. Empty: none is reported.
+    pub sandbox_runtime_classes: BTreeSet<String>,
     /// Address of metrics and health.
     pub address: SocketAddr,
     /// Name of this pod, which Events name.
@@ -152,6 +158,7 @@ async fn watch_all(
 ) -> Result<(), Error> {
     let (violations, incoming) = mpsc::channel(VIOLATIONS_LIMIT);
     let (published, limits) = limits::limits();
+    let (unrecorded, not_recorded) = watch::channel(Unrecorded::default());
     let (namespace, watching) = (config.namespace.clone(), client.clone());
     // It ends with the writer.
     tokio::spawn(async move { limits::follow(watching, &namespace, published).await });
@@ -164,10 +171,15 @@ async fn watch_all(
         },
         metrics.clone(),
         limits,
+        unrecorded,
         health.register_loop("writing", WRITER_LONGEST),
         incoming,
     );
     let writer = tokio::spawn(writer);
+    let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
+    let own_pod = pod_reference(&config.namespace, &config.identity, &config.pod_uid);
+    // It ends with the writer.
+    tokio::spawn(events.report_unrecorded(own_pod, not_recorded));
     let (joining, joined) = mpsc::channel(1);
     // It ends with the sensor.
     tokio::spawn(observe::socket::serve(joining));
@@ -257,7 +269,11 @@ async fn follow(
         }
         if !told && state.synced() {
             told = true;
-            tracing::info!(node = config.node_name, pods = state.pods.len(), "watching");
+            tracing::info!(
+                node = config.node_name,
+                pods = state.pods.len(),
+                "Started to monitor the node"
+            );
             health.set_ready(true);
         }
     }
@@ -266,8 +282,8 @@ async fn follow(
     // Everything that was seen is written before the end, as far as the API server takes it.
     match writer.await {
         Ok(0) => {}
-        Ok(left) => tracing::warn!(left, "some incidents could not be written before the end"),
-        Err(error) => tracing::error!(%error, "writing incidents ended"),
+        Ok(left) => tracing::warn!(left, "Could not write some Incidents before the end"),
+        Err(error) => tracing::error!(%error, "Writing Incidents ended"),
     }
     Ok(())
 }
@@ -324,7 +340,7 @@ async fn take(batch: Batch, state: &mut State, pulse: &Heartbeat) {
         match event {
             Ok(event) => state.event(event).await,
             Err(error) => {
-                tracing::warn!(%error, "a record is not understood");
+                tracing::warn!(%error, "Could not decode a record of the kernel");
                 state.metrics.not_evaluated(NotEvaluated::DecodeError, 1);
             }
         }

@@ -116,6 +116,8 @@ pub(crate) struct State {
     /// Cgroups of other kubelets' pods, of which the kernel side has to tell nothing more.
     cgroups_of_others: BTreeSet<u64>,
     sandboxes: Sandboxes,
+    /// `RuntimeClasses` whose processes run in a sandbox with a kernel of its own.
+    sandbox_runtime_classes: BTreeSet<String>,
     /// Since when no event was missed, in ns since boot.
     attached: u64,
     pending: PendingQueue<PendingExec>,
@@ -164,6 +166,7 @@ impl State {
             pod_by_mount_namespace: HashMap::new(),
             cgroups_of_others: BTreeSet::new(),
             sandboxes: Sandboxes::default(),
+            sandbox_runtime_classes: config.sandbox_runtime_classes.clone(),
             attached,
             pending: PendingQueue::default(),
             pod_lookup_timeout: config.pod_lookup_timeout,
@@ -211,7 +214,7 @@ impl State {
             Err(reason) => return self.metrics.not_evaluated(reason, 1),
         };
         if identity.pod_uid == self.own_pod && self.kubelet_cgroup.is_none() {
-            tracing::info!(cgroup = exec.cgroup, "a program of this pod was seen");
+            tracing::info!(cgroup = exec.cgroup, "Observed a process of this pod");
             let own = |w: &PendingExec| w.started.kubelet == identity.kubelet;
             for _ in 0..self.pending.retain(own) {
                 self.metrics.skipped(Skipped::OtherNode);
@@ -485,9 +488,12 @@ impl State {
             self.queue_full = None;
             self.gaps.clear(Gap::QueueFull);
         }
-        for gap in Gap::ALL {
+        for gap in Gap::NOT_KEPT {
             self.metrics.gap(gap, self.gaps.count(gap));
         }
+        let sandboxed = self.gaps.count(Gap::Sandboxed);
+        let sandboxed = i64::try_from(sandboxed).unwrap_or(i64::MAX);
+        self.metrics.sandboxed_pods.set(sandboxed);
         for (kind, name) in [
             (Kind::Pod, "pod"),
             (Kind::Namespace, "namespace"),
@@ -520,7 +526,7 @@ impl State {
             tracing::warn!(
                 execs = lost,
                 exits = process_events_lost,
-                "events of the kernel were lost: the ring was full"
+                "Lost events of the kernel: the ring buffer was full"
             );
         }
         let metrics = &self.metrics;
@@ -551,8 +557,11 @@ impl State {
             .pods
             .set(i64::try_from(self.pods.len()).unwrap_or(i64::MAX));
         for pod in self.pods.forget(Timestamp::now()) {
-            let name = format!("pod {}/{}", pod.namespace, pod.name);
-            self.gaps.set(&name, &[]);
+            // A new pod can have the name, and gaps of its own.
+            if !self.pods.contains(&pod.namespace, &pod.name) {
+                let name = format!("pod {}/{}", pod.namespace, pod.name);
+                self.gaps.set(&name, &[]);
+            }
         }
         self.report_gaps();
         let pods = &self.pods;

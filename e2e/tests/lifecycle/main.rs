@@ -191,10 +191,15 @@ fn the_chart_is_upgraded_rolled_back_removed_and_installed_again() {
     ));
     is_switched_off(&story);
     replacing_does_not_switch_on(&story);
+    // What violates a policy meanwhile waits.
+    let pod = running(&story);
+    let _ran = story.exec(&pod, &["cat", "/etc/hostname"]);
+    let _waits = story.incident(&pod, "no-cat", "Responded", "ResponsesSwitchedOff");
+    assert_eq!(running(&story)["metadata"]["uid"], pod["metadata"]["uid"]);
     // Without a mode, the default of the chart applies.
     switch(&story, r#"{"data": {"mode": "Enforce"}}"#);
     switch(&story, r#"{"data": {"mode": null}}"#);
-    is_answered(&story);
+    let _answered = story.incident(&pod, "no-cat", "Recovered", "ReplacementReady");
     // And by an upgrade alone.
     let third = ["--set", "controller.podAnnotations.turn=third"];
     let _said = upgrade(

@@ -4,9 +4,11 @@
 //! (`responses`).
 //! Invariant: a function of its arguments; what could not be read is `Unknown`.
 
+use super::admission_protections::{Protection, event_protection};
 use super::image_policies::{self, ImagePolicies};
 use super::limits::incident_limits;
 use super::namespaces;
+use super::not_recorded::{NotRecorded, not_recorded};
 use super::responses::{self, Incidents};
 use super::webhook::{WebhookState, webhook};
 use crate::objects::{Objects, Problem};
@@ -53,10 +55,13 @@ pub(super) struct ClusterState {
     pub(super) limits: Lookup<ConfigMap>,
     pub(super) protection: Lookup<ValidatingAdmissionPolicy>,
     pub(super) protection_binding: Lookup<ValidatingAdmissionPolicyBinding>,
+    pub(super) event_protection: Protection,
     pub(super) policies: Result<Objects<RuntimePolicy>, String>,
     pub(super) bindings: Result<Objects<RuntimePolicyBinding>, String>,
     pub(super) incidents: Result<Incidents, String>,
     pub(super) node_events: Result<Vec<NodeEvent>, String>,
+    /// What sensors reported that they could not record.
+    pub(super) not_recorded: Result<Vec<NotRecorded>, String>,
     pub(super) webhook: WebhookState,
     pub(super) images: ImagePolicies,
     /// Exempt namespaces that do not exist.
@@ -193,9 +198,11 @@ pub(super) fn checks(state: &ClusterState, namespace: &str, now: Timestamp) -> V
         leader_election(state, namespace, now),
         sensor(state, namespace),
         incident_protection(state, namespace),
-        response_switch(state, namespace),
     ];
+    checks.extend(event_protection(&state.event_protection));
+    checks.push(response_switch(state, namespace));
     checks.extend(incident_limits(&state.limits, namespace));
+    checks.extend(not_recorded(&state.not_recorded, now));
     checks.extend(nodes(state, now));
     checks.extend(ready("policies", "runtimepolicy", &state.policies));
     checks.extend(ready("bindings", "runtimepolicybinding", &state.bindings));
@@ -434,7 +441,7 @@ fn not_installed(name: &str, object: &str, namespace: &str) -> Check {
 }
 
 /// The first rows, and one that counts the rest.
-fn limited(name: &str, things: &str, mut rows: Vec<Check>) -> Vec<Check> {
+pub(super) fn limited(name: &str, things: &str, mut rows: Vec<Check>) -> Vec<Check> {
     let more = rows.len().saturating_sub(ROWS_LIMIT);
     if more > 0 {
         rows.truncate(ROWS_LIMIT);

@@ -4,21 +4,23 @@
 //! Invariant: the command only reads; what cannot be read is never OK; an object that cannot be
 //! decoded does not hide others.
 
+mod admission_protections;
 mod checks;
 mod facts;
 mod image_policies;
 mod limits;
 mod namespaces;
+mod not_recorded;
 mod report;
 mod responses;
 #[cfg(test)]
 mod tests;
 mod webhook;
-mod webhook_protections;
 
 use crate::objects::{self, Objects};
 use crate::{ClusterArgs, Error, cause, table};
-use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, keys};
+use admission_protections::Protection;
+use bailiff_api::{Incident, RuntimePolicy, RuntimePolicyBinding, event, keys};
 use bailiff_kube::client::from_kubeconfig;
 use bailiff_oci::persisted::CONFIG_MAPS;
 use checks::{ClusterState, NodeEvent};
@@ -34,6 +36,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client};
+use not_recorded::NotRecorded;
 use responses::{IncidentSummary, Incidents};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -144,22 +147,19 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         Api::<Lease>::namespaced(client.clone(), namespace),
         Api::<ConfigMap>::namespaced(client.clone(), namespace),
     );
-    let (protections, protection_bindings) = (
-        Api::<ValidatingAdmissionPolicy>::all(client.clone()),
-        Api::<ValidatingAdmissionPolicyBinding>::all(client.clone()),
-    );
     let (
         controller,
         lease,
         sensor,
         switch,
         limits,
-        protection,
-        protection_binding,
+        (protection, protection_binding),
+        event_protection,
         policies,
         bindings,
         incidents,
         node_events,
+        not_recorded,
         webhook,
         images,
         ready_sensors,
@@ -169,12 +169,13 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         daemon_sets.get_opt("bailiff-sensor"),
         config_maps.get_opt(keys::RESPONSE_SWITCH),
         config_maps.get_opt(keys::INCIDENT_LIMITS),
-        protections.get_opt(keys::INCIDENT_PROTECTION),
-        protection_bindings.get_opt(keys::INCIDENT_PROTECTION),
+        protection(&client, keys::INCIDENT_PROTECTION),
+        protection(&client, keys::EVENT_PROTECTION),
         objects::list_all::<RuntimePolicy>(&client),
         objects::list_all::<RuntimePolicyBinding>(&client),
         incidents(&client),
         node_events(&client),
+        not_recorded(&client, namespace),
         webhook(&client, namespace),
         ImagePolicies::read(&client, namespace),
         ready_sensors(&client, namespace),
@@ -188,12 +189,14 @@ async fn read(client: Client, namespace: &str) -> ClusterState {
         sensor: sensor.map_err(|error| cause(&error)),
         switch: switch.map_err(|error| cause(&error)),
         limits: limits.map_err(|error| cause(&error)),
-        protection: protection.map_err(|error| cause(&error)),
-        protection_binding: protection_binding.map_err(|error| cause(&error)),
+        protection,
+        protection_binding,
+        event_protection,
         policies: policies.map_err(|error| cause(&error)),
         bindings: bindings.map_err(|error| cause(&error)),
         incidents: incidents.map_err(|error| cause(&error)),
         node_events: node_events.map_err(|error| cause(&error)),
+        not_recorded: not_recorded.map_err(|error| cause(&error)),
         webhook,
         images,
         ready_sensors: ready_sensors.map_err(|error| cause(&error)),
@@ -206,10 +209,7 @@ async fn webhook(client: &Client, namespace: &str) -> WebhookState {
     let config_maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
     let mutating = Api::<MutatingWebhookConfiguration>::all(client.clone());
     let validating = Api::<ValidatingWebhookConfiguration>::all(client.clone());
-    let policies = Api::<ValidatingAdmissionPolicy>::all(client.clone());
-    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone());
-    let protections = keys::WEBHOOK_PROTECTIONS
-        .map(|name| async { futures::join!(policies.get_opt(name), bindings.get_opt(name)) });
+    let protections = keys::WEBHOOK_PROTECTIONS.map(|name| protection(client, name));
     let (deployment, mutating, validating, registries, facts, needed, protections) = futures::join!(
         deployments.get_opt("bailiff-webhook"),
         mutating.get_opt(keys::WEBHOOK_CONFIGURATION),
@@ -229,14 +229,17 @@ async fn webhook(client: &Client, namespace: &str) -> WebhookState {
             .into_iter()
             .map(|map| map.map_err(|error| cause(&error)))
             .collect(),
-        protections: protections
-            .into_iter()
-            .map(|(policy, binding)| {
-                let policy = policy.map_err(|error| cause(&error));
-                (policy, binding.map_err(|error| cause(&error)))
-            })
-            .collect(),
+        protections,
     }
+}
+
+/// An admission policy and the binding of the same name.
+async fn protection(client: &Client, name: &str) -> Protection {
+    let policies = Api::<ValidatingAdmissionPolicy>::all(client.clone());
+    let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(client.clone());
+    let (policy, binding) = futures::join!(policies.get_opt(name), bindings.get_opt(name));
+    let policy = policy.map_err(|error| cause(&error));
+    (policy, binding.map_err(|error| cause(&error)))
 }
 
 /// All Incidents, without their evidence, which can have 16 KiB each.
@@ -258,6 +261,19 @@ async fn node_events(client: &Client) -> Result<Vec<NodeEvent>, kube::Error> {
     // An Event that cannot be decoded is not one that Bailiff wrote.
     objects::list(&api, params, |event: Event| {
         events.extend(NodeEvent::of(&event));
+    })
+    .await?;
+    Ok(events)
+}
+
+/// What sensors report in Bailiff's namespace that they could not record.
+async fn not_recorded(client: &Client, namespace: &str) -> Result<Vec<NotRecorded>, kube::Error> {
+    let mut events = Vec::new();
+    let params = ListParams::default().fields(&format!("reason={}", event::INCIDENTS_NOT_RECORDED));
+    let api = Api::namespaced(client.clone(), namespace);
+    // An Event that cannot be decoded is not one that Bailiff wrote.
+    objects::list(&api, params, |event: Event| {
+        events.extend(NotRecorded::of(&event));
     })
     .await?;
     Ok(events)

@@ -5,6 +5,7 @@ mod nodes;
 mod responses;
 mod webhook;
 
+use super::admission_protections::Protection;
 use super::checks::{CheckStatus, ClusterState, checks};
 use super::image_policies::ImagePolicies;
 use crate::objects::{Objects, Problem};
@@ -52,6 +53,7 @@ fn working() -> ClusterState {
         limits: Ok(Some(from_value(json!({"metadata": {}})).unwrap())),
         protection: Ok(Some(protection::policy("bailiff-system"))),
         protection_binding: Ok(Some(protection::binding())),
+        event_protection: webhook::protection(),
         policies: Ok(objects(vec![
             from_value(
                 json!({"apiVersion": "bailiff.dev/v1alpha1", "kind": "RuntimePolicy",
@@ -70,6 +72,7 @@ fn working() -> ClusterState {
         ])),
         incidents: Ok(objects(Vec::new())),
         node_events: Ok(Vec::new()),
+        not_recorded: Ok(Vec::new()),
         webhook: webhook::working(),
         images: ImagePolicies {
             owner: Ok(Some(from_value(json!({"metadata": {}})).unwrap())),
@@ -222,6 +225,27 @@ fn each_failure_of_the_installation_has_its_remedy() {
             |s| s.node_events = Err("forbidden".to_owned()),
         ),
     ]);
+}
+
+#[test]
+fn events_of_sensors_that_are_not_restricted_fail() {
+    let row = |change: fn(&mut Protection)| {
+        let mut state = working();
+        change(&mut state.event_protection);
+        lines(&state)[4].clone()
+    };
+    assert_eq!(
+        row(|(policy, _)| *policy = Ok(None)),
+        "event-protection | Failed | ValidatingAdmissionPolicy bailiff-event-protection not found, so a stolen token of a sensor can report that other nodes are monitored. Restore it with `helm upgrade`."
+    );
+    assert_eq!(
+        row(|(_, binding)| *binding = Ok(None)),
+        "event-protection | Failed | ValidatingAdmissionPolicyBinding bailiff-event-protection not found, so a stolen token of a sensor can report that other nodes are monitored. Restore it with `helm upgrade`."
+    );
+    assert_eq!(
+        row(|(_, binding)| *binding = Err("timeout".to_owned())),
+        "event-protection | Unknown | The check cannot run. timeout"
+    );
 }
 
 #[test]

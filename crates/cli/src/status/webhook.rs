@@ -4,10 +4,10 @@
 //! use. Not here: requests (`super`).
 //! Invariant: a function of its arguments; it needs no permission on a Secret.
 
+use super::admission_protections::{Protection, protections};
 use super::checks::{Check, CheckStatus, Lookup, check, unknown};
 use super::facts::facts;
 use super::namespaces::locked_out;
-use super::webhook_protections::{Protection, protections};
 use crate::admission::{REGISTRIES, registries_of};
 use bailiff_api::keys::{
     ALWAYS_EXEMPT_NAMESPACE, ANNOTATION_CERTIFICATE_EXPIRES, WEBHOOK_CONFIGURATION, WEBHOOK_SERVICE,

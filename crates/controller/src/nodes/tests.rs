@@ -46,7 +46,7 @@ fn lists() -> Vec<Vec<Call>> {
 
 fn reported(name: &str, cause: &str) -> Call {
     let note = format!(
-        "Bailiff does not monitor processes on this node and evaluates no policies here. {cause}"
+        "Bailiff does not monitor processes on this node and evaluates no policies here. {cause} Its pods were not counted yet."
     );
     let event = json!({"reason": "NodeNotMonitored", "action": "Monitoring", "type": "Warning",
         "note": note, "regarding": {"apiVersion": "v1", "kind": "Node", "name": name, "uid": name},
@@ -78,6 +78,7 @@ async fn followed(rounds: Vec<Vec<Call>>, time: Duration) -> (Metrics, Monitored
         client,
         Config::default(),
         monitored.clone(),
+        Arc::default(),
         metrics.clone(),
         heartbeat,
     );
@@ -124,18 +125,30 @@ async fn a_list_of_nodes_that_does_not_come_delays_no_sensor() {
 
 #[test]
 fn each_cause_names_what_to_do() {
-    let note = |cause| event("node-1", cause).note;
+    let note = |cause| event("node-1", cause, RunningPods::Exactly(1)).note;
     let common = "Bailiff does not monitor processes on this node and evaluates no policies here. ";
     assert_eq!(
         note(Cause::Fargate),
         format!(
-            "{common}Fargate runs no DaemonSets, and so no sensor. Run the pods that policies must cover on other nodes."
+            "{common}Fargate runs no DaemonSets, and so no sensor. Run the pods that policies must cover on other nodes. 1 pod runs on it."
         )
     );
     assert_eq!(
         note(Cause::VirtualKubelet),
         format!(
-            "{common}A virtual node (virtual-kubelet) runs no DaemonSets, and so no sensor. Run the pods that policies must cover on other nodes."
+            "{common}A virtual node (virtual-kubelet) runs no DaemonSets, and so no sensor. Run the pods that policies must cover on other nodes. 1 pod runs on it."
         )
     );
+    for (pods, says) in [
+        (RunningPods::Exactly(0), "No pod runs on it."),
+        (RunningPods::Exactly(7), "7 pods run on it."),
+        (RunningPods::AtLeast(7), "At least 7 pods run on it."),
+        (RunningPods::Unknown, "Its pods were not counted yet."),
+    ] {
+        let note = event("node-1", Cause::NoPod, pods).note;
+        assert!(
+            note.ends_with(&format!("DaemonSet bailiff-sensor. {says}")),
+            "{note}"
+        );
+    }
 }

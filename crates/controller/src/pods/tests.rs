@@ -71,6 +71,23 @@ fn count(pods: &Pods, of: &[&MatchResources]) -> Option<(usize, usize, i32, i32)
 }
 
 #[test]
+fn pods_are_counted_by_node() {
+    use RunningPods::{AtLeast, Exactly, Unknown};
+    let pods = Pods::default();
+    let nodes = ["node-2", "node-1", "node-9"];
+    assert_eq!(pods.on_nodes(&nodes), [Unknown; 3]);
+    list(&pods, &["app"], &all());
+    let counted = [2, 2, 0].map(Exactly);
+    assert_eq!(pods.on_nodes(&nodes), counted);
+    pods.delete("web-1");
+    let counted = [2, 1, 0].map(Exactly);
+    assert_eq!(pods.on_nodes(&nodes), counted);
+    assert!(pods.unknown());
+    let counted = [2, 1, 0].map(AtLeast);
+    assert_eq!(pods.on_nodes(&nodes), counted);
+}
+
+#[test]
 fn pods_are_counted_that_every_selector_matches() {
     let pods = Pods::default();
     list(&pods, &["app"], &all());

@@ -317,7 +317,12 @@ fn a_status_that_says_nothing_new_is_equal_to_the_one_before() {
 
 #[test]
 fn a_message_stays_within_the_limit_of_the_api() {
-    let condition = condition(&[], "Ready", false, "R", "é".repeat(40_000), None, now());
+    let conditions = Conditions {
+        before: &[],
+        generation: None,
+        now: now(),
+    };
+    let condition = conditions.of("Ready", false, "R", "é".repeat(40_000));
     assert!(condition.message.len() <= MESSAGE_LIMIT);
     assert!(condition.message.ends_with('é'));
 }

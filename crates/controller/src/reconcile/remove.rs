@@ -12,7 +12,7 @@ use bailiff_api::{Incident, ResponseAction};
 use bailiff_kube::decode::Decoded;
 use bailiff_response::{
     DryRun, Facts, Forbidden, Lookup, Outcome, PodRemoval, Rejection, RemovalRequest, Shortening,
-    Switch, WaitReason,
+    Switch, WaitReason, is_of_terminating_namespace,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::authorization::v1::{
@@ -142,8 +142,20 @@ impl Controller {
         }
         let namespace = &facts.violation.namespace;
         let at = Timestamp::now();
-        let (action, grace) = (ResponseAction::Evict, shortening.grace_period_seconds);
-        let answer = self.evict(incident, grace, Evict::Now).await;
+        let (mut action, grace) = (ResponseAction::Evict, shortening.grace_period_seconds);
+        let mut answer = self.evict(incident, grace, Evict::Now).await;
+        if let Answer::Rejected(status, _) = &answer
+            && self.config.allow_pod_deletion
+            && is_of_terminating_namespace(status)
+        {
+            // Otherwise, who deletes the namespace makes its pods immune for as long as they asked to run on.
+            let read = switch::read(&self.client, &self.config.namespace).await;
+            if let Some(outcome) = self.switched_off(read).await {
+                return Ok(Some((outcome, None)));
+            }
+            action = ResponseAction::Delete;
+            answer = self.delete(incident, grace).await;
+        }
         let (response, retry_after) = self.response(namespace, action, answer).await;
         let response = match response {
             Ok(()) => Ok(self.read_metadata(incident).await),

@@ -181,3 +181,25 @@ fn a_rejection_by_the_eviction_protection_is_one_of_admission() {
         assert_eq!(of(&response), Ok(Rejection::Webhook(message)));
     }
 }
+
+#[test]
+fn a_terminating_namespace_is_told_from_a_webhook_that_says_so() {
+    let causes = json!({"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace",
+        "message": "namespace shop is being terminated"}]});
+    let created = "pods \"web-1\" is forbidden: unable to create new content in namespace shop because it is being terminated";
+    let by_webhook = "admission webhook \"tenant.example.com\" denied the request: no";
+    for (code, message, details, terminating) in [
+        (403, created, &causes, true),
+        (403, created, &json!({}), false),
+        (403, by_webhook, &causes, false),
+        (409, created, &causes, false),
+    ] {
+        let status = status(code, "Forbidden", message, details);
+        let status = serde_json::from_value(status).unwrap();
+        assert_eq!(
+            is_of_terminating_namespace(&status),
+            terminating,
+            "{code} {message}"
+        );
+    }
+}

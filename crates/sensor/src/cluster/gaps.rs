@@ -23,10 +23,13 @@ pub(crate) enum Gap {
     DecodeError,
     /// Processes of the pod were not evaluated, because too many waited.
     QueueFull,
+    /// The pod's processes run in a sandbox with a kernel of its own, of which the sensor sees nothing.
+    Sandboxed,
 }
 
 impl Gap {
-    pub(crate) const ALL: [Self; 4] = [
+    /// Those of objects that are not kept, or not as a whole.
+    pub(crate) const NOT_KEPT: [Self; 4] = [
         Self::ObjectTooLarge,
         Self::ContainersTooLarge,
         Self::DecodeError,
@@ -48,6 +51,9 @@ impl Gap {
             Self::QueueFull => {
                 "Some processes of these pods were not evaluated, because too many waited for their pod"
             }
+            Self::Sandboxed => {
+                "Processes of these pods are not monitored, because their RuntimeClass runs them in a sandbox with its own kernel (sensor.sandboxRuntimeClasses); run the pods that policies must cover with another RuntimeClass"
+            }
         }
     }
 }
@@ -63,7 +69,7 @@ impl Gaps {
     pub(crate) fn add(&mut self, gap: Gap, object: &str) {
         let objects = self.objects.entry(gap).or_default();
         if objects.len() < OBJECTS_LIMIT && !objects.contains(object) {
-            tracing::warn!(?gap, object, "an object is not evaluated as a whole");
+            tracing::warn!(?gap, object, "Could not keep an object as a whole");
             objects.insert(object.to_owned());
         }
     }
@@ -81,6 +87,7 @@ impl Gaps {
             Gap::ObjectTooLarge,
             Gap::ContainersTooLarge,
             Gap::DecodeError,
+            Gap::Sandboxed,
         ] {
             if gaps.contains(&gap) {
                 self.add(gap, object);

@@ -36,6 +36,7 @@ pub(crate) struct PodFacts {
     /// Those that selectors name, and others as far as they are few.
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) service_account: Option<String>,
+    runtime_class: Option<String>,
     pub(crate) commands: KubeletCommands,
     /// Containers by the ID that the runtime gave them.
     pub(crate) containers: BTreeMap<String, Container>,
@@ -184,6 +185,11 @@ impl PodFacts {
     /// Whether probes and hooks are too large to be kept.
     pub(crate) const fn commands_left_out(&self) -> bool {
         self.commands_left_out
+    }
+
+    /// Its `RuntimeClass`, as long as processes of it can run. None: the default runtime of the node, or it ended.
+    pub(crate) fn runtime_class(&self) -> Option<&str> {
+        self.runtime_class.as_deref().filter(|_| !self.finished)
     }
 
     /// With this as the object, for one evaluation.

@@ -4,8 +4,8 @@
 //! has no room (`write/entries`), what an Incident says (`evidence`).
 //! Invariant: at most [`bucket::WRITES_PER_SECOND`] writes a second, and for an Incident at growing
 //! intervals, and the namespaces of pods take turns; what is held back is added up and written later, at the end within [`FLUSH`]. What the API
-//! server rejects in a pod's namespace is recorded in Bailiff's. What cannot be recorded is counted
-//! and logged, and nothing waits for it. Where a namespace is at its limit, only what is audited and has
+//! server rejects in a pod's namespace is recorded in Bailiff's. What cannot be recorded is counted,
+//! logged and reported, and nothing waits for it. Where a namespace is at its limit, only what is audited and has
 //! no Incident yet becomes a log entry, at most one for each request that finds none.
 
 mod bucket;
@@ -15,6 +15,7 @@ mod request;
 
 use crate::cluster::limits::Limits;
 use crate::incident::evidence::name;
+use crate::incident::unrecorded::Unrecorded;
 use crate::judge::Finding;
 use crate::metrics::{Metrics, NotRecorded, WriteResult};
 use bailiff_kube::serve::Heartbeat;
@@ -28,6 +29,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 /// How long an Incident that could not be written is kept for another try.
@@ -64,6 +66,7 @@ struct Writer {
     config: WriterConfig,
     metrics: Metrics,
     limits: Limits,
+    unrecorded: watch::Sender<Unrecorded>,
     entries: Entries,
     fallback: Fallback,
     bucket: Bucket,
@@ -73,13 +76,14 @@ struct Writer {
     ending: bool,
 }
 
-/// Writes what it receives until the channel is closed, and then what is left. The number of
-/// Incidents of which something could not be written.
+/// Writes what it receives until the channel is closed, and then what is left; `unrecorded` has what cannot be
+/// recorded. The number of Incidents of which something could not be written.
 pub(crate) async fn write(
     client: kube::Client,
     config: WriterConfig,
     metrics: Metrics,
     limits: Limits,
+    unrecorded: watch::Sender<Unrecorded>,
     pulse: Heartbeat,
     mut incoming: Receiver<Finding>,
 ) -> usize {
@@ -88,6 +92,7 @@ pub(crate) async fn write(
         config,
         metrics,
         limits,
+        unrecorded,
         entries: Entries::default(),
         fallback: Fallback::default(),
         bucket: Bucket::new(Instant::now()),
@@ -397,6 +402,9 @@ impl Writer {
             "Cannot record an Incident"
         );
         self.metrics.not_recorded(reason);
+        self.unrecorded.send_modify(|unrecorded| {
+            unrecorded.add(reason, &entry.pod_namespace, &entry.pod, &entry.policy);
+        });
     }
 }
 

@@ -131,7 +131,7 @@ impl Records {
                 Err(error) => {
                     tracing::warn!(
                         error = with_sources(&error),
-                        "the BPF programs do not fit the types of a kernel module, and do without it"
+                        "The BPF programs did not fit the types of a kernel module, and do without it"
                     );
                     // Both at a time would double the memory that a start takes.
                     drop(btf);
@@ -247,7 +247,7 @@ impl Ring {
     fn begin_round(&mut self) {
         self.round = self.round.wrapping_add(1);
         if let Err(error) = self.path_round.set(0, self.round, 0) {
-            tracing::warn!(%error, "the BPF programs cannot be asked for paths of cgroups");
+            tracing::warn!(%error, "Could not ask the BPF programs for paths of cgroups");
         }
         self.cgroups.begin_round();
     }

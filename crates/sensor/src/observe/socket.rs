@@ -31,7 +31,7 @@ pub(crate) async fn serve(joining: mpsc::Sender<Observer>) {
     let listener = match listen(OBSERVE_SOCKET) {
         Ok(listener) => listener,
         Err(error) => {
-            tracing::warn!(%error, "cannot open the socket of `bailiff observe`");
+            tracing::warn!(%error, "Could not open the socket of `bailiff observe`");
             return;
         }
     };
@@ -40,7 +40,7 @@ pub(crate) async fn serve(joining: mpsc::Sender<Observer>) {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection of `bailiff observe`");
+                tracing::warn!(%error, "Could not accept a connection of `bailiff observe`");
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             }
@@ -53,7 +53,7 @@ pub(crate) async fn serve(joining: mpsc::Sender<Observer>) {
             };
             // Whoever left does not need an answer.
             if let Err(error) = served {
-                tracing::debug!(%error, "an observer left");
+                tracing::debug!(%error, "An observer left");
             }
         });
     }

@@ -10,6 +10,7 @@ fn config() -> Config {
         ring_buffer_bytes: 1 << 16,
         pod_lookup_timeout: Duration::ZERO,
         incident_update_interval: Duration::ZERO,
+        sandbox_runtime_classes: BTreeSet::from(["gvisor".to_owned()]),
         address: ([127, 0, 0, 1], 0).into(),
         identity: "sensor".to_owned(),
         pod_uid: "own".to_owned(),
@@ -86,7 +87,7 @@ async fn a_sensor_that_does_not_see_its_own_programs_says_so_and_keeps_trying() 
 fn sensors_list_again_at_times_of_their_own() {
     let timeout = Duration::from_secs(30);
     let now = Instant::now();
-    let mut delays = std::collections::BTreeSet::new();
+    let mut delays = BTreeSet::new();
     for node in 0..1000 {
         let mut lists = Lists::new(&format!("node-{node}"), timeout);
         assert!(!lists.are_due(false, now));

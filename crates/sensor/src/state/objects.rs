@@ -60,6 +60,10 @@ impl State {
                         gaps.extend(pod.object_left_out().then_some(Gap::ObjectTooLarge));
                         let left_out = pod.containers_left_out() || pod.commands_left_out();
                         gaps.extend(left_out.then_some(Gap::ContainersTooLarge));
+                        let class = pod.runtime_class();
+                        let is_sandboxed =
+                            class.is_some_and(|class| self.sandbox_runtime_classes.contains(class));
+                        gaps.extend(is_sandboxed.then_some(Gap::Sandboxed));
                         self.gaps.set(&name, &gaps);
                     }
                 }

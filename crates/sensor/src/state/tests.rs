@@ -25,6 +25,7 @@ pub(super) fn config(pod_lookup_timeout: Duration) -> Config {
         ring_buffer_bytes: 4096,
         pod_lookup_timeout,
         incident_update_interval: Duration::ZERO,
+        sandbox_runtime_classes: BTreeSet::from(["gvisor".to_owned()]),
         address: ([127, 0, 0, 1], 0).into(),
         identity: "sensor".to_owned(),
         pod_uid: "own".to_owned(),

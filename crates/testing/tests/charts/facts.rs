@@ -4,7 +4,7 @@
 //! Here: who can write what. Not here: names and roles (`permissions`), a real API server (`e2e`).
 //! Invariant: no expression is an error, because under failurePolicy Fail that rejects every request.
 
-use crate::bailiff;
+use crate::BY_DEFAULT;
 use bailiff_cel::admission::{Bindings, Optional, environment};
 use bailiff_cel::{Evaluation, NEWEST_RELEASE, OLDEST_RELEASE, Value};
 use serde_json::{Value as Json, json};
@@ -14,9 +14,13 @@ const COST_LIMIT: u64 = 1_000_000;
 const WEBHOOK: &str = "system:serviceaccount:security:bailiff-webhook";
 
 /// The messages of the validations of a policy that a request violates, the same in each release.
-fn violated(policy: &str, request: &Json, object: &Json, old: Option<&Json>) -> Vec<String> {
-    let objects = bailiff(&[]).unwrap();
-    let spec = &objects[&format!("ValidatingAdmissionPolicy/{policy}")]["spec"];
+pub(crate) fn violated(
+    policy: &str,
+    request: &Json,
+    object: &Json,
+    old: Option<&Json>,
+) -> Vec<String> {
+    let spec = &BY_DEFAULT[&format!("ValidatingAdmissionPolicy/{policy}")]["spec"];
     let texts = |list: &str, field: &str| -> Vec<String> {
         let list = spec[list].as_array().unwrap().iter();
         list.map(|item| item[field].as_str().unwrap().to_owned())

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
 mod alerts;
+mod events;
 mod facts;
 mod generated;
 mod incident_limits;
@@ -18,6 +19,7 @@ mod webhook;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -55,6 +57,9 @@ fn bailiff(values: &[&str]) -> Result<Objects, String> {
     }
     Ok(found)
 }
+
+/// What it renders by default, once for all tests: helm takes longer than most of them.
+static BY_DEFAULT: LazyLock<Objects> = LazyLock::new(|| bailiff(&[]).unwrap());
 
 const CONTAINER: &str = "/spec/template/spec/containers/0";
 

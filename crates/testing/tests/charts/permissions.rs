@@ -45,7 +45,7 @@ fn grants(entries: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn a_sensor_writes_incidents_and_events_about_its_node_and_nothing_else() {
+fn a_sensor_writes_incidents_and_events_about_itself_and_its_node_and_nothing_else() {
     let objects = bailiff(&[]).unwrap();
     assert_eq!(
         granted(&objects["ClusterRole/bailiff-sensor"]),
@@ -60,6 +60,9 @@ fn a_sensor_writes_incidents_and_events_about_its_node_and_nothing_else() {
     );
     let role = &objects["Role/bailiff-sensor"];
     assert_eq!(role["metadata"]["namespace"], "default");
+    assert_eq!(granted(role), grants(&[("events", "create")]));
+    let role = &objects["Role/bailiff-sensor-events"];
+    assert_eq!(role["metadata"]["namespace"], "security");
     assert_eq!(granted(role), grants(&[("events", "create")]));
 }
 
@@ -301,7 +304,7 @@ fn helm_test_reads_each_admission_policy_that_status_checks() {
             }
         }
     }
-    let mut checked = vec![keys::INCIDENT_PROTECTION];
+    let mut checked = vec![keys::INCIDENT_PROTECTION, keys::EVENT_PROTECTION];
     checked.extend(keys::WEBHOOK_PROTECTIONS);
     assert_eq!(readable, checked);
 }

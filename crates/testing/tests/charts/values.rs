@@ -248,6 +248,11 @@ fn each_value_of_the_sensor_reaches_it() {
             "INCIDENT_UPDATE_INTERVAL",
             "2s",
         ),
+        (
+            "sensor.sandboxRuntimeClasses={a,b.c}",
+            "SANDBOX_RUNTIME_CLASSES",
+            "a,b.c",
+        ),
         ("log.format=text", "LOG_FORMAT", "text"),
         ("log.level=debug", "LOG_LEVEL", "debug"),
     ];

@@ -1,8 +1,8 @@
 //! The rows of the webhook, word for word.
 
 use super::{lines, working as working_cluster};
+use crate::status::admission_protections::Protection;
 use crate::status::webhook::WebhookState;
-use crate::status::webhook_protections::Protection;
 use bailiff_oci::persisted::CONFIG_MAPS;
 use bailiff_policy::image::platform::Platform;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -46,7 +46,7 @@ pub(super) fn working() -> WebhookState {
 }
 
 /// An admission policy that denies everywhere, and its binding.
-fn protection() -> Protection {
+pub(super) fn protection() -> Protection {
     let policy = json!({"metadata": {}, "spec": {"failurePolicy": "Fail"}});
     let binding = json!({"metadata": {}, "spec": {"validationActions": ["Deny"]}});
     let (policy, binding) = (from_value(policy).unwrap(), from_value(binding).unwrap());

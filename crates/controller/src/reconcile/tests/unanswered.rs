@@ -155,6 +155,38 @@ async fn a_termination_is_shortened_and_believed_only_when_it_is_read_back() {
     assert_eq!(play(&world, scenario).await, Ok(Finished::Final));
 }
 
+/// The API server rejects each Eviction in a terminating namespace, and no deletion.
+#[tokio::test]
+async fn in_a_terminating_namespace_a_termination_is_shortened_where_the_chart_allows_deletions() {
+    let world = terminating(36_000);
+    let rejected = json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "metadata": {},
+        "code": 403, "reason": "Forbidden",
+        "message": "pods \"web-1\" is forbidden: unable to create new content in namespace shop because it is being terminated",
+        "details": {"causes": [{"reason": "NamespaceTerminating", "field": "metadata.namespace",
+            "message": "namespace shop is being terminated"}]}});
+    let evict = || Call::post(EVICTION).fails_with(403, rejected.clone());
+    let delete = Call::delete(POD)
+        .with(json!({"gracePeriodSeconds": 300, "preconditions": {"uid": "pod-uid"}}))
+        .gives(world.pod.clone());
+    let read = Call::get(POD).gives(terminating(300).pod);
+    let switch = || vec![Call::get(SWITCH).gives(world.switch.clone())];
+    let done = responded_and("True", "GracePeriodShortened", "True");
+    let scenario = rounds([
+        vec![world.reads(), switch(), vec![evict()], switch()],
+        vec![vec![delete], vec![read], done],
+        events("EvictedByPolicy"),
+    ]);
+    let (server, client) = ApiServer::playing(scenario);
+    let config = Config {
+        allow_pod_deletion: true,
+        ..Config::default()
+    };
+    let (controller, _recovering) = world.controller(client, config);
+    let ended = pass(&controller, &key(), Some(incident(&Value::Null))).await;
+    assert_eq!(ended, Ok(Finished::Removed));
+    server.finish();
+}
+
 #[tokio::test]
 async fn a_shortening_that_is_never_answered_is_given_up_after_its_deadline() {
     let world = terminating(36_000);

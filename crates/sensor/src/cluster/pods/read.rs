@@ -35,6 +35,7 @@ const IDENTITY: &[&[&str]] = &[
     &["metadata", "annotations", keys::ANNOTATION_MIRROR_POD],
     &["metadata", "annotations", keys::ANNOTATION_STATIC_POD_UID],
     &["spec", "serviceAccountName"],
+    &["spec", "runtimeClassName"],
     &["status", "phase"],
 ];
 
@@ -259,6 +260,7 @@ fn of_pod(pod: &Pod, needs: &Arc<Needs>) -> Option<PodFacts> {
         created: meta.creation_timestamp.as_ref().map(|time| time.0),
         labels: meta.labels.clone().unwrap_or_default(),
         service_account: spec.service_account_name.clone(),
+        runtime_class: spec.runtime_class_name.clone(),
         commands: KubeletCommands::of(spec),
         containers: by_id(pod, spec),
         replaced: BTreeMap::new(),

@@ -58,6 +58,7 @@ struct Server {
     /// Pods by the name of their Incident, which requests for a series do not have.
     names: Arc<Mutex<BTreeMap<String, String>>>,
     limits: watch::Sender<IncidentLimits>,
+    unrecorded: watch::Receiver<Unrecorded>,
     sender: mpsc::Sender<Finding>,
     writer: JoinHandle<usize>,
 }
@@ -139,11 +140,13 @@ impl Server {
         let metrics = Metrics::default();
         let (limits, limited) = crate::cluster::limits::limits();
         let health = Health::default();
+        let (reporting, unrecorded) = watch::channel(Unrecorded::default());
         let writer = tokio::spawn(write(
             client,
             config(interval),
             metrics.clone(),
             limited,
+            reporting,
             health.register_loop("writing", WRITER_LONGEST),
             incoming,
         ));
@@ -153,6 +156,7 @@ impl Server {
             metrics,
             names: known,
             limits,
+            unrecorded,
             sender,
             writer,
         }
@@ -513,6 +517,7 @@ async fn a_writer_makes_progress_without_an_api_server_and_is_reported_if_it_doe
         config(interval),
         Metrics::default(),
         crate::cluster::limits::limits().1,
+        watch::Sender::default(),
         pulse,
         incoming,
     );

@@ -40,7 +40,7 @@ pub(super) fn with_module(folder: &Path) -> Option<Btf> {
     if joined.is_none() {
         tracing::warn!(
             MODULE,
-            "the types of a kernel module can't be read: where executables come from is not known"
+            "Could not read the types of a kernel module: where executables come from is unknown"
         );
     }
     joined

@@ -189,3 +189,38 @@ async fn an_object_that_cannot_be_decoded_stops_no_other() {
         assert!(report.contains(object), "{report}");
     }
 }
+
+#[tokio::test]
+async fn a_pod_in_a_sandbox_is_reported_as_long_as_it_runs() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    let reports = sensor.state.gaps_report();
+    let of = |uid: &str, class: &str, phase: &str| {
+        let mut pod = running(uid, ID);
+        pod["metadata"]["name"] = json!("web-0");
+        pod["spec"]["runtimeClassName"] = json!(class);
+        pod["status"]["phase"] = json!(phase);
+        pod
+    };
+    for (class, phase, reported) in [
+        ("gvisor", "Running", 1),
+        ("runc", "Running", 0),
+        ("gvisor", "Pending", 1),
+        ("gvisor", "Succeeded", 0),
+    ] {
+        sensor.pod(of("a", class, phase)).await;
+        sensor.state.tick(Counters::default()).await;
+        let count = sensor.state.metrics.sandboxed_pods.get();
+        assert_eq!(count, reported, "{class} {phase}");
+        let want = (reported == 1).then_some(
+            "Bailiff does not evaluate everything on this node. Processes of these pods are not monitored, because their RuntimeClass runs them in a sandbox with its own kernel (sensor.sandboxRuntimeClasses); run the pods that policies must cover with another RuntimeClass: pod shop/web-0.",
+        );
+        assert_eq!(reports.borrow().as_deref(), want);
+    }
+    // It is also known of a pod that is too large to be kept as a whole.
+    let mut large = of("a", "gvisor", "Running");
+    let labels = (0..20_000).map(|n| (format!("label-{n}"), json!("")));
+    large["metadata"]["labels"] = labels.collect();
+    sensor.pod(large).await;
+    sensor.state.tick(Counters::default()).await;
+    assert_eq!(sensor.state.metrics.sandboxed_pods.get(), 1);
+}

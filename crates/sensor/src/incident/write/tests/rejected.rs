@@ -90,6 +90,15 @@ async fn a_write_that_is_rejected_everywhere_is_reported_and_nothing_waits_for_i
     );
     tokio::time::sleep(LONGEST_INTERVAL).await;
     assert_eq!(bad(&server), 2, "it is not retried");
+    let mut one = Unrecorded::default();
+    let found = violation("shop", "bad");
+    one.add(
+        NotRecorded::Rejected,
+        "shop",
+        &found.pod.name,
+        &found.policy.name,
+    );
+    assert_eq!(*server.unrecorded.borrow(), one);
     server.violation("bad").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! The admission policies that hold the webhook's account to what it needs, as a check.
+//! The admission policies that hold accounts of Bailiff to what they need, as checks.
 //!
 //! Here: whether they are in force. Not here: requests (`super`), and their text, which the chart has.
 //! Invariant: OK needs the policy and a binding that denies everywhere. The text of the policy is not compared: who can
@@ -10,7 +10,8 @@ use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
 };
 
-const NAME: &str = "webhook/protection";
+const WEBHOOK: &str = "webhook/protection";
+const EVENTS: &str = "event-protection";
 
 /// A policy and its binding.
 pub(super) type Protection = (
@@ -25,17 +26,33 @@ pub(super) fn protections(protections: &[Protection]) -> Vec<Check> {
         let (policy, binding) = match protection {
             (Ok(policy), Ok(binding)) => (policy, binding),
             // The others have the same cause.
-            (Err(cause), _) | (_, Err(cause)) => return vec![unknown(NAME, cause)],
+            (Err(cause), _) | (_, Err(cause)) => return vec![unknown(WEBHOOK, cause)],
         };
         if let Some(fault) = fault(policy.as_ref(), binding.as_ref()) {
             let message = format!(
                 "{} {name} {}, so a stolen token of the webhook can write more than the webhook needs. Restore it with `helm upgrade`.",
                 fault.kind, fault.what
             );
-            checks.push(check(NAME, CheckStatus::Failed, &message));
+            checks.push(check(WEBHOOK, CheckStatus::Failed, &message));
         }
     }
     checks
+}
+
+/// A row if [`keys::EVENT_PROTECTION`] is not in force.
+pub(super) fn event_protection((policy, binding): &Protection) -> Option<Check> {
+    let (policy, binding) = match (policy, binding) {
+        (Ok(policy), Ok(binding)) => (policy, binding),
+        (Err(cause), _) | (_, Err(cause)) => return Some(unknown(EVENTS, cause)),
+    };
+    let fault = fault(policy.as_ref(), binding.as_ref())?;
+    let message = format!(
+        "{} {} {}, so a stolen token of a sensor can report that other nodes are monitored. Restore it with `helm upgrade`.",
+        fault.kind,
+        keys::EVENT_PROTECTION,
+        fault.what
+    );
+    Some(check(EVENTS, CheckStatus::Failed, &message))
 }
 
 /// What is wrong with an object.
