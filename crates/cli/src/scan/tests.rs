@@ -6,6 +6,7 @@ mod counting;
 mod flags;
 mod input;
 mod outputs;
+mod platforms;
 mod sarif;
 mod schema;
 
