@@ -1,29 +1,7 @@
 #!/usr/bin/env bash
-# Builds the API server's own engine as a program that answers JSON lines, into the cache; prints
-# its path. A program that was built from the same source is used again.
+# Builds the API server's own engine as a program that answers JSON lines, into the cache; prints its path.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
-sum=$(cat conformance/oracle/*.go conformance/oracle/go.mod conformance/oracle/go.sum | sha256sum)
-program=$cache/tools/cel-oracle-${sum:0:12}/cel-oracle
-if [ ! -x "$program" ]; then
-	if ! command -v go >/dev/null; then
-		printf 'oracle.sh: go is not installed; it builds the engine that ours is compared with\n' >&2
-		exit 1
-	fi
-	mkdir -p "$(dirname "$program")"
-	# Another run would write the same file at the same time.
-	exec 8>"$cache/lock"
-	flock 8
-	cd conformance/oracle
-	for attempt in 1 2 3 4 5; do
-		if go mod download; then
-			break
-		fi
-		printf 'oracle.sh: attempt %d to download the modules of the engine failed\n' "$attempt" >&2
-		sleep $((attempt * 5))
-	done
-	go build -o "$program.new" .
-	mv "$program.new" "$program"
-fi
-printf '%s\n' "$program"
+# shellcheck source=hack/prepare.sh
+. hack/prepare.sh
+go_program cel-oracle conformance/oracle

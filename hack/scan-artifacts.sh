@@ -12,41 +12,21 @@ nimbus=9.37.1
 compress=1.20
 copier=org.apache.maven.plugins:maven-dependency-plugin:3.11.0
 
-cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
-sum=$(find hack/scan-artifacts.sh conformance/artifacts -type f -print0 | sort -z | xargs -0 cat | sha256sum)
-folder=$cache/tools/artifacts-${sum:0:12}
+# shellcheck source=hack/prepare.sh
+. hack/prepare.sh
+mapfile -t all < <(find hack/scan-artifacts.sh conformance/artifacts -type f | LC_ALL=C sort)
+folder=$cache/tools/artifacts-$(sum_of "${all[@]}")
 if [ -d "$folder" ]; then
 	printf '%s\n' "$folder"
 	exit 0
 fi
-for program in go python3 npm mvn jar; do
-	if ! command -v "$program" >/dev/null; then
-		printf 'scan-artifacts.sh: %s is not installed; make packages installs it on Debian\n' "$program" >&2
-		exit 1
-	fi
-done
-mkdir -p "$cache/tools"
-# Another run would write the same files at the same time.
-exec 8>"$cache/lock"
-flock 8
+need go python3 npm mvn jar
+lock
 new=$folder.new
 rm -rf "$new"
 mkdir -p "$new/parts"
 sources=$PWD/conformance/artifacts
 parts=$new/parts
-
-# download COMMAND…: runs a command that needs the network, five times before it gives up.
-download() {
-	local attempt
-	for attempt in 1 2 3 4 5; do
-		if "$@" >&2; then
-			return
-		fi
-		printf 'scan-artifacts.sh: attempt %d failed: %s\n' "$attempt" "$*" >&2
-		sleep $((attempt * 5))
-	done
-	return 1
-}
 
 # artifact GROUP:NAME:VERSION: a jar.
 artifact() {

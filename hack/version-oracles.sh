@@ -9,40 +9,19 @@ semver=7.8.6
 maven=3.10.0
 copier=org.apache.maven.plugins:maven-dependency-plugin:3.11.0
 
-cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}
-sum=$(cat hack/version-oracles.sh conformance/versions/* | sha256sum)
-folder=$cache/tools/versions-${sum:0:12}
+# shellcheck source=hack/prepare.sh
+. hack/prepare.sh
+folder=$cache/tools/versions-$(sum_of hack/version-oracles.sh conformance/versions/*)
 if [ -d "$folder" ]; then
 	printf '%s\n' "$folder"
 	exit 0
 fi
-for program in go python3 npm node javac mvn; do
-	if ! command -v "$program" >/dev/null; then
-		printf 'version-oracles.sh: %s is not installed; make packages installs it on Debian\n' "$program" >&2
-		exit 1
-	fi
-done
-mkdir -p "$cache/tools"
-# Another run would write the same files at the same time.
-exec 8>"$cache/lock"
-flock 8
+need go python3 npm node javac mvn
+lock
 new=$folder.new
 rm -rf "$new"
 mkdir -p "$new/parts"
 sources=$PWD/conformance/versions
-
-# download COMMAND…: runs a command that needs the network, five times before it gives up.
-download() {
-	local attempt
-	for attempt in 1 2 3 4 5; do
-		if "$@" >&2; then
-			return
-		fi
-		printf 'version-oracles.sh: attempt %d failed: %s\n' "$attempt" "$*" >&2
-		sleep $((attempt * 5))
-	done
-	return 1
-}
 
 # program NAME: writes a program whose body is the input; $here is its folder.
 program() {

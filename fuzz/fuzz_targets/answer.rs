@@ -95,7 +95,7 @@ fn believed(options: u8, answer: &[u8]) {
             Frame::Entry { entry, read } => {
                 assert!(matches!(work, Work::All { .. }) && entries < ENTRIES);
                 assert!(!read || entry.kind == EntryKind::File);
-                if read {
+                if entry.kind == EntryKind::File {
                     files.push(entries);
                 }
                 // What has no place in the tree is reported.
@@ -105,10 +105,10 @@ fn believed(options: u8, answer: &[u8]) {
             }
             Frame::Fact { ordinal, fact } => {
                 assert!(fact.is_valid());
-                is_of_a_file_that_is_read(&work, &files, ordinal);
+                is_of_a_file(&work, &files, ordinal);
             }
             Frame::Content { ordinal, digest: _ } => {
-                is_of_a_file_that_is_read(&work, &files, ordinal);
+                is_of_a_file(&work, &files, ordinal);
             }
             Frame::Done(done) => assert!(done.unpacked <= SIZE),
             Frame::NotRead { .. } => {}
@@ -121,7 +121,7 @@ fn believed(options: u8, answer: &[u8]) {
     }
 }
 
-fn is_of_a_file_that_is_read(work: &Work, files: &[u32], ordinal: u32) {
+fn is_of_a_file(work: &Work, files: &[u32], ordinal: u32) {
     match work {
         Work::All { .. } => assert_eq!(files.last(), Some(&ordinal)),
         Work::Files(_) => assert!([1, 3].contains(&ordinal)),

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic is the report of a test")]
 
-use bailiff_image::{LayerBlob, Sandbox, SandboxMode, Sandboxed, child, read_image};
+use bailiff_image::{OpenLayer, Sandbox, SandboxMode, Sandboxed, child, read_image};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -23,7 +23,7 @@ fn the_program_reads_a_layer_in_a_process_of_its_own_in_a_sandbox() {
     let bytes = archive.into_inner().unwrap();
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&bytes).unwrap();
-    let layer = LayerBlob {
+    let layer = OpenLayer {
         digest: None,
         diff_id: None,
         size: u64::try_from(bytes.len()).unwrap(),

@@ -18,6 +18,8 @@ pub mod preview;
 mod progress;
 mod replace;
 pub mod scan;
+#[cfg(test)]
+mod scratch;
 pub mod status;
 mod table;
 mod verdicts;

@@ -25,5 +25,5 @@ mod wanted;
 pub use incomplete::{Cause, Incomplete};
 pub use limits::{Limit, Limits};
 pub use process::{Ended, Program};
-pub use read::{ImageContent, LayerBlob, Progress, Sandbox, SandboxMode, Sandboxed, read_image};
+pub use read::{ImageContent, OpenLayer, Progress, Sandbox, SandboxMode, Sandboxed, read_image};
 pub use validate::Invalid;

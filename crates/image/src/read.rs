@@ -26,9 +26,9 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::time::Duration;
 
-/// A layer of an image.
+/// A layer of an image whose blob is open: what is made of `bailiff_oci::image::LayerBlob` once its content is there.
 #[derive(Debug)]
-pub struct LayerBlob {
+pub struct OpenLayer {
     /// The digest of the blob, as the manifest has it. None if nothing states it, as in an archive of Docker.
     pub digest: Option<Digest>,
     /// The digest of the unpacked layer, as the image's configuration has it. None if nothing states it.
@@ -152,7 +152,7 @@ impl ImageContent {
 
 /// Reads the layers of an image, the lowest first.
 pub fn read_image(
-    layers: &[LayerBlob],
+    layers: &[OpenLayer],
     sandbox: &Sandbox,
     progress: &mut dyn FnMut(Progress),
 ) -> ImageContent {
@@ -200,7 +200,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    fn all(&mut self, layers: &[LayerBlob]) {
+    fn all(&mut self, layers: &[OpenLayer]) {
         let spool = match spool() {
             Ok(spool) => spool,
             Err(error) => {
@@ -232,7 +232,7 @@ impl Reading<'_> {
     }
 
     /// Has a process read a layer, unless those before it have used up the CPU time of the image.
-    fn layer(&mut self, number: u32, layers: &[LayerBlob], spool: &File, work: &Work) {
+    fn layer(&mut self, number: u32, layers: &[OpenLayer], spool: &File, work: &Work) {
         let (below, rest) = usize::try_from(number)
             .ok()
             .and_then(|number| layers.split_at_checked(number))
@@ -240,7 +240,7 @@ impl Reading<'_> {
         let Some((blob, above)) = rest.split_first() else {
             return;
         };
-        let is_same = |other: &LayerBlob| blob.digest.is_some() && other.digest == blob.digest;
+        let is_same = |other: &OpenLayer| blob.digest.is_some() && other.digest == blob.digest;
         if below.iter().any(is_same)
             && let Some(answer) = self.answers.about(blob.digest.as_ref(), work)
         {
@@ -261,7 +261,7 @@ impl Reading<'_> {
     }
 
     /// Reads the answer about the same layer again.
-    fn again(&mut self, number: u32, blob: &LayerBlob, answer: &File, work: &Work) {
+    fn again(&mut self, number: u32, blob: &OpenLayer, answer: &File, work: &Work) {
         let checker = self.checker(blob, work);
         let mut answer = Reader::new(BufReader::with_capacity(64 << 10, answer));
         let cause = match self.answer(number, blob, &mut answer, checker) {
@@ -275,7 +275,7 @@ impl Reading<'_> {
     }
 
     /// Follows an answer about a layer.
-    fn checker<'w>(&self, blob: &LayerBlob, work: &'w Work) -> Checker<'w> {
+    fn checker<'w>(&self, blob: &OpenLayer, work: &'w Work) -> Checker<'w> {
         Checker::new(Expected {
             sandboxed: self.is_sandboxed(),
             work,
@@ -296,7 +296,7 @@ impl Reading<'_> {
     fn in_process(
         &mut self,
         number: u32,
-        blob: &LayerBlob,
+        blob: &OpenLayer,
         spool: &File,
         work: &Work,
         comes_again: bool,
@@ -351,7 +351,7 @@ impl Reading<'_> {
     fn answer(
         &mut self,
         number: u32,
-        blob: &LayerBlob,
+        blob: &OpenLayer,
         answer: &mut Reader<impl Read>,
         mut checker: Checker<'_>,
     ) -> (Result<(), Cause>, bool) {
@@ -435,7 +435,7 @@ impl Reading<'_> {
         }
     }
 
-    fn done(&mut self, number: u32, blob: &LayerBlob, done: &Done) {
+    fn done(&mut self, number: u32, blob: &OpenLayer, done: &Done) {
         let Some((found, content)) = &done.digests else {
             return;
         };
@@ -448,7 +448,7 @@ impl Reading<'_> {
     }
 
     /// Compares the digest of a blob. Returns whether it differs, which is reported.
-    fn blob(&mut self, number: u32, blob: &LayerBlob, found: &[u8]) -> bool {
+    fn blob(&mut self, number: u32, blob: &OpenLayer, found: &[u8]) -> bool {
         let found = differs(blob.digest.as_ref(), found);
         let differs = found.is_some();
         if let Some(found) = found {
@@ -511,7 +511,7 @@ impl Reading<'_> {
 }
 
 /// Bytes of the blobs of an image. A blob that several layers have counts once.
-fn bytes_of(layers: &[LayerBlob]) -> u64 {
+fn bytes_of(layers: &[OpenLayer]) -> u64 {
     let mut seen = BTreeSet::new();
     let mut bytes = 0_u64;
     for layer in layers {

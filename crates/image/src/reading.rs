@@ -6,9 +6,9 @@
 
 use crate::digests::{Hashed, Hasher};
 use crate::report::{Done, Frame, NotRead, Request, Work, Writer};
-use crate::spool::{Spool, Store};
+use crate::spool::{IN_MEMORY, Spool, Store};
 use bailiff_oci::layer::{EntryKind, Layer, Limits};
-use bailiff_scan::content::{self, Content, Fact, HEAD, Interest, ReadAs};
+use bailiff_scan::content::{self, Content, Fact, HEAD, Interest, ReadAs, java};
 use bailiff_scan::inventory::ContentDigest;
 use sha2::{Digest as _, Sha256};
 use std::cell::{Cell, RefCell};
@@ -142,14 +142,26 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
             let (path, size, mode) = (entry.path.clone(), entry.size, entry.mode);
             let of = read_as(&path, mode);
             let interest = (self.readers.interest)(of, size, &head);
-            let read = interest != Interest::None;
+            let read = is_read(interest);
             self.answer.write(&Frame::Entry { entry, read })?;
-            if read {
-                let mut file = head.chain(content);
-                if let Err(error) = self.keep(size, interest, &mut file) {
-                    return Ok(Some(not_written(&error)));
-                }
+            if interest == Interest::None {
+                continue;
+            }
+            let mut file = head.chain(content);
+            if let Err(error) = self.keep(size, interest, &mut file) {
+                return Ok(Some(not_written(&error)));
+            }
+            let can_end = || java::can_end(self.spool.in_memory());
+            if read || (self.spool.is_whole(size) && can_end()) {
                 self.facts(ordinal, of, size, interest)?;
+            }
+            // Of a file that is read with seeking, it says itself that not all of it is kept.
+            if interest != Interest::Seek
+                && !self.spool.is_whole(size)
+                && java::can_end(&self.tail(size, &mut file))
+            {
+                let fact = java::unread_end();
+                self.answer.write(&Frame::Fact { ordinal, fact })?;
             }
         }
         Ok(None)
@@ -186,7 +198,10 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
             for (_, path) in names {
                 let of = read_as(path, entry.mode);
                 let interest = (self.readers.interest)(of, entry.size, &head);
-                self.facts(ordinal, of, entry.size, interest)?;
+                // Its end was looked at in the first pass.
+                if is_read(interest) {
+                    self.facts(ordinal, of, entry.size, interest)?;
+                }
             }
         }
         Ok(None)
@@ -194,13 +209,36 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
 
     /// Keeps as much of a file as its reader takes. Returns why the spool cannot be written.
     fn keep(&mut self, size: u64, interest: Interest, file: &mut dyn Read) -> io::Result<()> {
-        self.spool.fill(file, size.min(self.room(interest)))
+        let room = self.room(interest);
+        let limit = match interest {
+            Interest::Tail if size > room => 0,
+            Interest::None | Interest::Tail | Interest::Whole(_) | Interest::Seek => size.min(room),
+        };
+        self.spool.fill(file, limit)
+    }
+
+    /// The last bytes of a file, of which the first ones are kept and `rest` has the others. An error of it comes again
+    /// with the next entry.
+    fn tail(&self, size: u64, rest: &mut dyn Read) -> Vec<u8> {
+        let left = size.saturating_sub(self.spool.filled());
+        let skipped = left.saturating_sub(java::TAIL);
+        let mut tail = Vec::new();
+        if skipped == 0 {
+            let kept = self.spool.in_memory();
+            let most = usize::try_from(java::TAIL).unwrap_or(usize::MAX);
+            let from = kept.len().saturating_sub(most);
+            tail.extend_from_slice(kept.get(from..).unwrap_or_default());
+        }
+        drop(io::copy(&mut (&mut *rest).take(skipped), &mut io::sink()));
+        drop(rest.take(java::TAIL).read_to_end(&mut tail));
+        tail
     }
 
     /// Bytes that are read of a file.
     fn room(&self, interest: Interest) -> u64 {
         match interest {
             Interest::None => 0,
+            Interest::Tail => IN_MEMORY.min(self.spool_limit),
             // One more byte tells its reader that it is longer.
             Interest::Whole(most) => u64::try_from(most)
                 .unwrap_or(u64::MAX)
@@ -279,6 +317,14 @@ impl<S: Store, W: Write> Pass<'_, S, W> {
         let mut digest = Sha256::new();
         self.spool.each(|bytes| digest.update(bytes)).ok()?;
         Some(digest.finalize().into())
+    }
+}
+
+/// Whether a file is read as what its path or its begin says.
+fn is_read(interest: Interest) -> bool {
+    match interest {
+        Interest::None | Interest::Tail => false,
+        Interest::Whole(_) | Interest::Seek => true,
     }
 }
 

@@ -70,7 +70,7 @@ pub enum Frame {
     Entry {
         /// The entry.
         entry: Entry,
-        /// Whether its content is read. Facts of it can follow.
+        /// Whether its content is read as what its path or its begin says. Facts of any file can follow.
         read: bool,
     },
     /// What the content of a file says: in the first pass that of the last entry.

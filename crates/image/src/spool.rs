@@ -8,7 +8,7 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 /// Bytes of a file that stay in memory. Most libraries and nearly all metadata are smaller.
-const IN_MEMORY: u64 = 4 << 20;
+pub(crate) const IN_MEMORY: u64 = 4 << 20;
 /// Bytes that are copied or read ahead at a time.
 const WINDOW: usize = 64 << 10;
 
@@ -99,6 +99,16 @@ impl<S: Store> Spool<S> {
     /// Whether all of a file of this size is here.
     pub(crate) fn is_whole(&self, size: u64) -> bool {
         self.filled == size
+    }
+
+    /// The bytes of the file that are here. Empty if they are in the store.
+    pub(crate) fn in_memory(&self) -> &[u8] {
+        if self.stored { &[] } else { &self.memory }
+    }
+
+    /// The number of bytes of the file that are here.
+    pub(crate) fn filled(&self) -> u64 {
+        self.filled
     }
 
     /// Shows the bytes from the position on where they lie.

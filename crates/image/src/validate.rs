@@ -84,7 +84,7 @@ pub(crate) struct Checker<'a> {
     state: State,
     /// Entries that were accepted.
     entries: u32,
-    /// The entry whose facts can follow.
+    /// The last entry, if it is a file: its facts can follow.
     current: Option<u32>,
     progress: u64,
 }
@@ -215,7 +215,8 @@ impl<'a> Checker<'a> {
         if read && !is_file {
             return Err(Invalid::Fact);
         }
-        self.current = read.then_some(self.entries);
+        // What a file has at its end is known once it is read.
+        self.current = is_file.then_some(self.entries);
         self.entries = self.entries.saturating_add(1);
         Ok(())
     }

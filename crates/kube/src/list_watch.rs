@@ -1,14 +1,16 @@
 //! Lists and watches objects one at a time, as the bytes of each.
 //!
 //! Here: the requests, their order, when they are repeated, and what events say about one object
-//! (`list_watch/named`). Not here: cutting a response into objects (`list_watch/split`), decoding one, and watches that keep decoded objects (`watch`).
+//! (`list_watch/named`) and about all of a kind (`list_watch/listed`). Not here: cutting a response into objects (`list_watch/split`), decoding one, and watches that keep decoded objects (`watch`).
 //! Invariant: of a list or a watch no more is in memory than one object and what the connection
 //! holds of it, however many there are; an object of more than [`OBJECT_LIMIT_BYTES`] is reported and
 //! nothing is kept of it.
 
+mod listed;
 mod named;
 mod split;
 
+pub use listed::{ListedObjects, ObjectsByName};
 pub use named::{Named, NamedObject};
 
 use crate::client::Streamed;

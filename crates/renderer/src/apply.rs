@@ -338,8 +338,10 @@ async fn report(
         count(&said, false);
         let before = conditions_before(binding, reported);
         let mut conditions = status::conditions(said, before, metadata.generation, now);
-        if object.is_some_and(|binding| is_denied_by_webhook(binding, settings)) {
-            conditions.extend(status::platform(platform, before, metadata.generation, now));
+        if let Some(binding) = object.filter(|_| settings.webhook) {
+            let denies = is_denied_by_webhook(binding, settings);
+            let generation = metadata.generation;
+            conditions.extend(status::platform(platform, denies, before, generation, now));
         }
         let conditions = (conditions != before).then_some(conditions);
         let unreadable = object.is_none().then_some(&mut *reported);

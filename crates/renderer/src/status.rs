@@ -193,19 +193,21 @@ fn decode_error(error: &str) -> String {
     )
 }
 
-/// What the condition of a binding with Deny says about an outage of the webhook; none: the API server does not call it,
-/// or the cluster was not read yet and no earlier condition stays.
+/// What the condition of a binding says about an outage of the webhook; none: the API server does not call it, or the
+/// cluster was not read yet and no earlier condition stays. With failurePolicy Fail an outage rejects pods whatever the
+/// bindings do, so each has it; otherwise only one that `denies`.
 pub(crate) fn platform(
     reading: &Reading,
+    denies: bool,
     before: &[Condition],
     generation: Option<i64>,
     now: Timestamp,
 ) -> Option<Condition> {
+    let mut earlier = before.iter().filter(|c| c.type_ == types::PLATFORM_EXEMPT);
+    let earlier = earlier.next();
     let (status, reason, message) = match reading {
-        Reading::NotRead => {
-            let earlier = before.iter().find(|c| c.type_ == types::PLATFORM_EXEMPT);
-            return earlier.cloned();
-        }
+        Reading::NotRead => return earlier.cloned(),
+        Reading::Failed(_) if !denies && earlier.is_none() => return None,
         Reading::Failed(cause) => (
             "Unknown",
             platform_exempt::API_REQUEST_FAILED,
@@ -216,6 +218,7 @@ pub(crate) fn platform(
         ),
         Reading::Read(platform) => match platform.lockout() {
             Lockout::NoWebhook => return None,
+            Lockout::Nothing | Lockout::Namespaces { fails: false, .. } if !denies => return None,
             Lockout::Nothing => (
                 "True",
                 platform_exempt::NOTHING_LOCKED_OUT,

@@ -37,6 +37,9 @@ pub const FAULTS_LIMIT: usize = 20;
 pub enum Interest {
     /// It is not read.
     None,
+    /// It is read with seeking if [`java::can_end`] says so of its last [`java::TAIL`] bytes. If it is too large to be
+    /// kept, it says [`java::unread_end`] then. The same bytes tell of a file of which not all is read.
+    Tail,
     /// It is read into memory, up to this number of bytes. Of a longer one, [`read`] needs at least one byte more, so
     /// that it says that the rest was not read; what is before it counts.
     Whole(usize),

@@ -64,7 +64,9 @@ fn found(part: &str) -> Vec<String> {
                 assert!(bytes.len() <= limit);
                 content::read(inside.as_bytes().into(), &mut Cursor::new(bytes), &mut add);
             }
-            Interest::Seek => content::read(inside.as_bytes().into(), &mut file, &mut add),
+            Interest::Tail | Interest::Seek => {
+                content::read(inside.as_bytes().into(), &mut file, &mut add);
+            }
         }
     }
     found

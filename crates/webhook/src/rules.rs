@@ -147,12 +147,12 @@ impl Rules {
     }
 
     /// A policy changed.
-    pub(crate) fn policy(&self, event: ObjectEvent) {
+    pub(crate) fn policy(&self, event: &ObjectEvent) {
         self.change(|known| known.policies.apply(event));
     }
 
     /// A binding changed.
-    pub(crate) fn binding(&self, event: ObjectEvent) {
+    pub(crate) fn binding(&self, event: &ObjectEvent) {
         self.change(|known| known.bindings.apply(event));
     }
 

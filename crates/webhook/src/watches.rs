@@ -58,16 +58,16 @@ pub(crate) async fn run(
         heartbeat.beat();
         let (what, failed) = tokio::select! {
             Some(event) = policies.next() => {
-                ("image policies", event.map(|event| watched.rules.policy(event)).err())
+                ("image policies", event.map(|event| watched.rules.policy(&event)).err())
             }
             Some(event) = bindings.next() => {
-                ("bindings", event.map(|event| watched.rules.binding(event)).err())
+                ("bindings", event.map(|event| watched.rules.binding(&event)).err())
             }
             Some(event) = namespaces.next() => {
                 if event.is_err() {
                     watched.namespaces.failed();
                 }
-                ("namespaces", event.map(|event| watched.namespaces.apply(event)).err())
+                ("namespaces", event.map(|event| watched.namespaces.apply(&event)).err())
             }
             Some(event) = secret.next() => {
                 ("the certificate", event.map(|event| take(&watched.certificate, event, metrics)).err())

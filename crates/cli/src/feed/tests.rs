@@ -3,6 +3,7 @@
 use super::download::{Downloader, Limits};
 use super::*;
 use crate::scan;
+use crate::scratch::Scratch;
 use bailiff_scan::ecosystem::Ecosystem;
 use bailiff_scan::index::Index;
 use bailiff_scan::release::{Support, support};
@@ -10,7 +11,6 @@ use clap::Parser as _;
 use rustls::RootCertStore;
 use serde_json::{Value as Json, json};
 use std::io::Write as _;
-use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -28,7 +28,15 @@ struct Line {
 const NOW: &str = "2026-02-01T00:00:00Z";
 
 /// A directory with records.
-pub(super) struct Files(TempDir);
+pub(super) struct Files(Scratch);
+
+impl std::ops::Deref for Files {
+    type Target = Scratch;
+
+    fn deref(&self) -> &Scratch {
+        &self.0
+    }
+}
 
 fn record(id: &str, ecosystem: &str, name: &str, fixed: &str) -> Json {
     json!({
@@ -59,7 +67,7 @@ const CATALOG: &str = r#"{"dateReleased": "2026-01-03T00:00:00Z", "vulnerabiliti
 
 impl Files {
     pub(super) fn new() -> Self {
-        let files = Self(tempfile::tempdir().unwrap());
+        let files = Self(Scratch::new());
         std::fs::create_dir_all(files.path("osv/PyPI")).unwrap();
         let django = record("X-1", "PyPI", "Django", "3.2.13");
         files.add(
@@ -75,29 +83,8 @@ impl Files {
         files
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    pub(super) fn add(&self, name: &str, content: &[u8]) {
-        std::fs::write(self.path(name), content).unwrap();
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.0.path()).unwrap();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-
     fn parse(&self, flags: &str) -> Result<FeedArgs, String> {
-        let root = self.0.path().to_str().unwrap();
-        let flags = flags
-            .split_whitespace()
-            .map(|flag| flag.replace("{}", root));
-        let line = Line::try_parse_from(["feed".to_owned()].into_iter().chain(flags));
+        let line = Line::try_parse_from(self.arguments("feed", flags));
         line.map(|line| line.feed)
             .map_err(|error| error.to_string())
     }
@@ -116,10 +103,8 @@ impl Files {
             }
             FeedCommand::Inspect(args) => inspect::run(&args, &mut out),
         };
-        let root = self.0.path().to_str().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap().replace(root, "{}");
-        let result = result.map_err(|error| error.to_string().replace(root, "{}"));
-        (result, text(out), text(err))
+        let result = result.map_err(|error| self.shown(&error));
+        (result, self.printed(out), self.printed(err))
     }
 
     async fn run(&self, flags: &str) -> (Result<(), String>, String, String) {
@@ -141,16 +126,11 @@ impl Files {
             #[command(flatten)]
             scan: scan::ScanArgs,
         }
-        let root = self.0.path().to_str().unwrap();
-        let flags = flags
-            .split_whitespace()
-            .map(|flag| flag.replace("{}", root));
-        let line = Line::try_parse_from(["scan".to_owned()].into_iter().chain(flags)).unwrap();
+        let line = Line::try_parse_from(self.arguments("scan", flags)).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let result = scan::run(&line.scan, &mut list.as_bytes(), &mut out, &mut err);
-        let text = |bytes| String::from_utf8(bytes).unwrap().replace(root, "{}");
-        let result = result.map_err(|error| error.to_string().replace(root, "{}"));
-        (result, text(out), text(err))
+        let result = result.map_err(|error| self.shown(&error));
+        (result, self.printed(out), self.printed(err))
     }
 }
 
@@ -209,7 +189,7 @@ kev    1         0            2026-01-03   -            {}/kev.json
         })
     );
     // Only the index is there, and it can be read by whom other files can be read.
-    assert_eq!(files.names(), ["index", "kev.json", "osv"]);
+    assert_eq!(files.names(""), ["index", "kev.json", "osv"]);
     let modes = ["index", "kev.json"].map(|name| {
         use std::os::unix::fs::PermissionsExt as _;
         std::fs::metadata(files.path(name))
@@ -273,7 +253,7 @@ async fn a_build_that_fails_leaves_the_index_as_it_was() {
         "osv",
         "other.zip",
     ];
-    assert_eq!(files.names(), names);
+    assert_eq!(files.names(""), names);
     // A record that cannot be read is reported, and others count.
     let (result, out, err) = files.run("build -f {}/index osv={}/other.zip").await;
     assert_eq!(result, Ok(()));

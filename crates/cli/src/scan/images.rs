@@ -9,7 +9,7 @@ use super::args::ScanArgs;
 use super::image::{self, Environment, NothingSelected};
 use super::packages::Packages;
 use crate::Error;
-use bailiff_image::{LayerBlob, Progress, Sandbox, SandboxMode, Sandboxed, read_image};
+use bailiff_image::{OpenLayer, Progress, Sandbox, SandboxMode, Sandboxed, read_image};
 use bailiff_oci::image::{BASE_NAME, Base, Image, LayerContent, base_layers};
 use bailiff_response::messages::escaped;
 use bailiff_scan::inventory::inventory;
@@ -125,7 +125,7 @@ fn scan(
         let cause = match layer.content {
             LayerContent::File(file) => {
                 has_files = true;
-                blobs.push(LayerBlob {
+                blobs.push(OpenLayer {
                     digest: layer.digest,
                     diff_id: layer.diff_id,
                     size: layer.size,
@@ -140,7 +140,7 @@ fn scan(
         first.get_or_insert(cause);
         // The layers above it keep their numbers.
         match tempfile::tempfile() {
-            Ok(file) => blobs.push(LayerBlob {
+            Ok(file) => blobs.push(OpenLayer {
                 digest: None,
                 diff_id: None,
                 size: 0,

@@ -6,15 +6,15 @@ mod counting;
 mod flags;
 mod input;
 mod outputs;
+mod platforms;
 mod sarif;
 mod schema;
 
+use crate::scratch::Scratch;
 use clap::Parser as _;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
-use std::path::PathBuf;
-use tempfile::TempDir;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
@@ -27,7 +27,15 @@ struct Line {
 const NOW: &str = "2026-02-01T00:00:00Z";
 
 /// A directory with a list of packages and advisories.
-struct Files(TempDir);
+struct Files(Scratch);
+
+impl std::ops::Deref for Files {
+    type Target = Scratch;
+
+    fn deref(&self) -> &Scratch {
+        &self.0
+    }
+}
 
 const PACKAGES: &str = r#"[
     {"ecosystem": "PyPI", "name": "Django", "version": "3.2.1", "path": "app/site-packages"},
@@ -120,7 +128,7 @@ fn records() -> Vec<Json> {
 
 impl Files {
     fn new() -> Self {
-        let files = Self(tempfile::tempdir().unwrap());
+        let files = Self(Scratch::new());
         files.add("packages.json", PACKAGES.as_bytes());
         std::fs::create_dir(files.path("osv")).unwrap();
         for record in records() {
@@ -130,21 +138,9 @@ impl Files {
         files
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn add(&self, name: &str, content: &[u8]) {
-        std::fs::write(self.path(name), content).unwrap();
-    }
-
     /// Runs the command with these flags; `{}` stands for the directory, also in what it prints.
     fn run(&self, flags: &str, input: &str) -> (Result<ScanOutcome, String>, String, String) {
-        let root = self.0.path().to_str().unwrap();
-        let flags = flags
-            .split_whitespace()
-            .map(|flag| flag.replace("{}", root));
-        let line = Line::try_parse_from(["scan".to_owned()].into_iter().chain(flags)).unwrap();
+        let line = Line::try_parse_from(self.arguments("scan", flags)).unwrap();
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let result = run_at(
             &line.scan,
@@ -153,9 +149,8 @@ impl Files {
             &mut out,
             &mut err,
         );
-        let text = |bytes| String::from_utf8(bytes).unwrap().replace(root, "{}");
-        let result = result.map_err(|error| error.to_string().replace(root, "{}"));
-        (result, text(out), text(err))
+        let result = result.map_err(|error| self.shown(&error));
+        (result, self.printed(out), self.printed(err))
     }
 
     /// Runs the command on the list and the advisories, with more flags.
@@ -524,10 +519,9 @@ Not counted of Debian:12/linux 6.1.0-1, because the packages are header files of
 #[test]
 fn a_closed_pipe_hides_no_exit_code() {
     let files = Files::new();
-    let root = files.0.path().to_str().unwrap();
     let scan = |flags: &str| {
-        let flags = format!("scan --packages {root}/packages.json --advisories {root}/osv {flags}");
-        let line = Line::try_parse_from(flags.split(' ')).unwrap();
+        let flags = format!("--packages {{}}/packages.json --advisories {{}}/osv {flags}");
+        let line = Line::try_parse_from(files.arguments("scan", &flags)).unwrap();
         let closed = || {
             let (reader, writer) = std::io::pipe().unwrap();
             drop(reader);

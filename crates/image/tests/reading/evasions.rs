@@ -279,39 +279,85 @@ fn a_library_that_is_larger_than_the_memory_for_it_has_its_package() {
     assert_eq!(found(vec![base, above]), FOUND);
 }
 
+fn gzip(bytes: &[u8], level: flate2::Compression) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
 #[test]
 fn a_program_in_a_compressed_file_is_listed() {
-    let gzip = |bytes: &[u8]| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    };
+    let gzip = |bytes: &[u8]| gzip(bytes, flate2::Compression::fast());
+    let xz = b"\xfd7zXZ\0";
+    let with_program = Archive::of(&[("doc/a", &[b'a'; 100_000]), ("bin/a", &go())]);
+    let archive = Archive::of(&[
+        ("srv/tool.gz", &gzip(&go())),
+        ("srv/tools.tar.gz", &gzip(&with_program.bytes())),
+        ("srv/tools.zip", &jar(&[("tool", &go())])),
+        ("usr/local/bin/tool.xz", xz),
+        ("usr/share/doc/a.gz", &gzip(b"text")),
+        (
+            "usr/share/doc/a.tar.gz",
+            &gzip(&Archive::of(&[("doc/a", &[b'a'; 100_000])]).bytes()),
+        ),
+        ("usr/share/doc/a.xz", xz),
+        ("usr/share/doc/a.zip", &jar(&[("a", b"text")])),
+    ])
+    .executable("srv/tool.zst", b"\x28\xb5\x2f\xfd");
+    assert_eq!(
+        found(vec![archive]),
+        [
+            "unidentified srv/tool.gz",
+            "unidentified srv/tool.zst",
+            "unidentified srv/tools.tar.gz",
+            "unidentified srv/tools.zip",
+            "unidentified usr/local/bin/tool.xz",
+        ]
+    );
+}
+
+#[test]
+fn an_archive_behind_other_bytes_is_read_or_listed() {
     let with_pom = jar(&[(
         "META-INF/maven/a/b/pom.properties",
         b"version=1.0\ngroupId=a\nartifactId=b\n",
     )]);
     let after = |start: &[u8]| [start, &with_pom].concat();
-    let xz = b"\xfd7zXZ\0";
+    let start = b"a start that is no script\n";
+    let large = vec![b'a'; 5 << 20];
+    let stored = gzip(&large, flate2::Compression::none());
     let archive = Archive::of(&[
-        ("srv/tool.gz", &gzip(&go())),
-        ("srv/tools.zip", &jar(&[("tool", &go())])),
-        ("usr/local/bin/tool.xz", xz),
-        ("usr/share/doc/a.gz", &gzip(b"text")),
-        ("usr/share/doc/a.xz", xz),
-        ("usr/share/doc/a.zip", &jar(&[("a", b"text")])),
+        ("srv/large", &after(&large)),
+        ("srv/large.gz", &after(&stored)),
+        ("srv/not-run", &after(start)),
+        ("srv/text", &large),
+        ("srv/text.gz", &stored),
     ])
-    .executable("srv/run", &after(b"a start that is no script\n"))
-    .file("srv/not-run", &after(b"a start that is no script\n"))
-    .executable("srv/tool.zst", b"\x28\xb5\x2f\xfd");
+    .executable("srv/run", &after(start));
     assert_eq!(
         found(vec![archive]),
         [
+            "Maven a:b 1.0 at srv/not-run from 0",
             "Maven a:b 1.0 at srv/run from 0",
-            "unidentified srv/tool.gz",
-            "unidentified srv/tool.zst",
-            "unidentified srv/tools.zip",
-            "unidentified usr/local/bin/tool.xz",
+            "unidentified srv/large",
+            "unidentified srv/large.gz",
         ]
+    );
+}
+
+#[test]
+fn an_archive_at_its_end_hides_nothing_of_a_file_that_a_link_gives_a_meaning() {
+    let metadata = b"Metadata-Version: 2.1\nName: x\nVersion: 1.0\n\n";
+    let archive = jar(&[("META-INF/MANIFEST.MF", b"Manifest-Version: 1.0\r\n")]);
+    let layer = Archive::new()
+        .file("opt/x", &[&metadata[..], &archive].concat())
+        .symlink(
+            "usr/lib/python3/site-packages/x-1.0.dist-info/METADATA",
+            "/opt/x",
+        );
+    assert_eq!(
+        found(vec![layer]),
+        ["PyPI x 1.0 at opt/x from 0", "unidentified opt/x"]
     );
 }
 

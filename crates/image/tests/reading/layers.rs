@@ -51,7 +51,7 @@ fn a_layer_that_an_image_has_several_times_is_read_once() {
     let bytes = Archive::of(&[("a.fact", b"lower"), ("b.fact", b"kept")]).bytes();
     let between = Archive::of(&[("a.fact", b"upper"), (".wh.b.fact", b"")]).layer();
     // The blob of the second one is not looked at.
-    let again = || LayerBlob {
+    let again = || OpenLayer {
         file: file(b"something else"),
         ..blob(&bytes)
     };
@@ -61,7 +61,7 @@ fn a_layer_that_an_image_has_several_times_is_read_once() {
     assert_eq!(facts(&content), expected);
     assert!(content.files(3).all(|(_, id, _)| id.layer == 2));
     // What the configuration says about each of them is compared.
-    let other = LayerBlob {
+    let other = OpenLayer {
         diff_id: Some(digest(b"other")),
         ..again()
     };
@@ -78,7 +78,7 @@ fn a_layer_that_an_image_has_several_times_is_read_once() {
 #[test]
 fn a_layer_that_could_not_be_read_is_read_again() {
     let bytes = Archive::of(&[("a.fact", b"one")]).bytes();
-    let damaged = || LayerBlob {
+    let damaged = || OpenLayer {
         file: file(b"something else"),
         ..blob(&bytes)
     };
@@ -92,7 +92,7 @@ fn a_layer_that_could_not_be_read_is_read_again() {
         )]
     );
     // Without a digest, nothing says that two layers are the same.
-    let unnamed = |text: &[u8]| LayerBlob {
+    let unnamed = |text: &[u8]| OpenLayer {
         digest: None,
         diff_id: None,
         ..Archive::of(&[("a.fact", text)]).layer()
@@ -172,7 +172,7 @@ fn another_digest_is_reported_and_removes_nothing() {
     let found = digest(&tar);
     for (blob, message) in [
         (
-            LayerBlob {
+            OpenLayer {
                 digest: Some(other.clone()),
                 ..blob(&tar)
             },
@@ -181,7 +181,7 @@ fn another_digest_is_reported_and_removes_nothing() {
             ),
         ),
         (
-            LayerBlob {
+            OpenLayer {
                 diff_id: Some(other),
                 ..blob(&tar)
             },
@@ -195,7 +195,7 @@ fn another_digest_is_reported_and_removes_nothing() {
         assert_eq!(facts(&content), pairs(&[("a.fact", "said")]));
     }
     // What nothing states is not compared.
-    let unstated = LayerBlob {
+    let unstated = OpenLayer {
         digest: None,
         diff_id: None,
         ..blob(&tar)
@@ -219,7 +219,7 @@ fn a_damaged_layer_says_what_it_had_and_hides_no_other_layer() {
     // The blob has the digest that the manifest has: it was built like this.
     let built = compressed(cut, &tar);
     // The blob was damaged since.
-    let damaged = LayerBlob {
+    let damaged = OpenLayer {
         digest: Some(digest(&whole)),
         ..compressed(cut, &tar)
     };

@@ -18,7 +18,7 @@ mod limits;
 mod links;
 
 use bailiff_image::{
-    ImageContent, LayerBlob, Limits, Program, Sandbox, SandboxMode, child, read_image,
+    ImageContent, Limits, OpenLayer, Program, Sandbox, SandboxMode, child, read_image,
 };
 use bailiff_oci::Digest;
 use bailiff_scan::content::{Fact, Interest, ReadAs};
@@ -129,7 +129,7 @@ impl Archive {
         self.0.into_inner().unwrap()
     }
 
-    fn layer(self) -> LayerBlob {
+    fn layer(self) -> OpenLayer {
         blob(&self.bytes())
     }
 }
@@ -150,8 +150,8 @@ fn file(bytes: &[u8]) -> File {
 }
 
 /// A layer that is not compressed.
-fn blob(bytes: &[u8]) -> LayerBlob {
-    LayerBlob {
+fn blob(bytes: &[u8]) -> OpenLayer {
+    OpenLayer {
         digest: Some(digest(bytes)),
         diff_id: Some(digest(bytes)),
         size: u64::try_from(bytes.len()).unwrap(),
@@ -160,14 +160,14 @@ fn blob(bytes: &[u8]) -> LayerBlob {
 }
 
 /// A layer whose blob is not its content.
-fn compressed(bytes: &[u8], content: &[u8]) -> LayerBlob {
-    LayerBlob {
+fn compressed(bytes: &[u8], content: &[u8]) -> OpenLayer {
+    OpenLayer {
         diff_id: Some(digest(content)),
         ..blob(bytes)
     }
 }
 
-fn read(layers: &[LayerBlob], sandbox: &Sandbox) -> ImageContent {
+fn read(layers: &[OpenLayer], sandbox: &Sandbox) -> ImageContent {
     read_image(layers, sandbox, &mut |_progress| {})
 }
 
@@ -192,7 +192,7 @@ fn facts(content: &ImageContent) -> Vec<(String, String)> {
 }
 
 /// The packages of an image, each with its path, layer and marks, and then what is said about the rest.
-fn packages(layers: &[LayerBlob]) -> Vec<String> {
+fn packages(layers: &[OpenLayer]) -> Vec<String> {
     let content = read(layers, &real());
     assert_eq!(incomplete(&content), Vec::<String>::new());
     let found = inventory(&content);

@@ -178,7 +178,8 @@ async fn without_the_owner_only_statuses_are_written_and_they_and_the_metric_say
     assert_eq!(played(rounds).await.unwrap(), Pass::Incomplete);
 }
 
-/// One that only audits or warns denies nothing, and without the webhook nothing depends on it.
+/// One that only audits or warns does so if the cluster was read and locks something out; without the webhook, nothing
+/// depends on it.
 #[tokio::test]
 async fn a_binding_with_deny_reports_what_an_outage_locks_out_and_counts_as_before() {
     let failed = Reading::Failed("no".to_owned());

@@ -175,7 +175,7 @@ fn a_binding_with_deny_tells_what_an_outage_of_the_webhook_locks_out() {
     let then: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
     let of = |reading: &Reading| {
-        let found = platform(reading, &[], Some(3), then);
+        let found = platform(reading, true, &[], Some(3), then);
         found.map(|c| format!("{}={} {}: {}", c.type_, c.status, c.reason, c.message))
     };
     assert_eq!(
@@ -204,13 +204,47 @@ fn a_binding_with_deny_tells_what_an_outage_of_the_webhook_locks_out() {
     // Without a webhook, nothing is locked out, and before the first reading nothing is known.
     assert_eq!(of(&Reading::Read(Platform::default())), None);
     assert_eq!(of(&Reading::NotRead), None);
-    let before = platform(&about_platform("cni", "Fail"), &[], Some(3), then);
+    let before = platform(&about_platform("cni", "Fail"), true, &[], Some(3), then);
     let before = [before.unwrap()];
-    let of = |reading: &Reading| platform(reading, &before, Some(3), now).unwrap();
+    let of = |reading: &Reading| platform(reading, true, &before, Some(3), now).unwrap();
     assert_eq!(of(&Reading::NotRead), before[0]);
     assert_eq!(of(&about_platform("cni", "Fail")), before[0]);
     let failed = of(&Reading::Failed("no".to_owned()));
     assert_eq!(failed.last_transition_time, Time(now));
+}
+
+#[test]
+fn a_binding_that_denies_nothing_tells_what_fail_locks_out() {
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let of = |reading: &Reading, before: &[Condition]| {
+        let found = platform(reading, false, before, Some(3), now);
+        found.map(|c| format!("{} {}", c.status, c.reason))
+    };
+    let locked_out = Some("False LockedOut".to_owned());
+    assert_eq!(
+        of(&about_platform("calico-system", "Fail"), &[]),
+        locked_out
+    );
+    let failed = Reading::Failed("no".to_owned());
+    for (namespace, failure_policy) in [("cni", "Fail"), ("calico-system", "Ignore")] {
+        assert_eq!(of(&about_platform(namespace, failure_policy), &[]), None);
+    }
+    assert_eq!(of(&failed, &[]), None);
+    // What was known is not taken back without another reading.
+    let before = platform(
+        &about_platform("calico-system", "Fail"),
+        false,
+        &[],
+        Some(3),
+        now,
+    );
+    let before = [before.unwrap()];
+    assert_eq!(of(&Reading::NotRead, &before), locked_out);
+    assert_eq!(
+        of(&failed, &before),
+        Some("Unknown APIRequestFailed".to_owned())
+    );
+    assert_eq!(of(&about_platform("cni", "Fail"), &before), None);
 }
 
 /// A policy with this expression.

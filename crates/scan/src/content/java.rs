@@ -76,6 +76,9 @@ pub const TEXT_LIMIT: usize = 32 << 20;
 /// Bytes of compressed archives that are in memory at once, for each file.
 pub const MEMORY_LIMIT: u64 = 128 << 20;
 
+/// Bytes at the end of a file that [`can_end`] looks at.
+pub const TAIL: u64 = archive::TAIL_SIZE;
+
 /// What archives are called in messages.
 const WHAT: &str = "Java archive";
 const PROPERTIES_WHAT: &str = "properties of a Java archive";
@@ -85,6 +88,8 @@ const EXTENSIONS: [&[u8]; 10] = [
 ];
 /// Bytes of a script that can have an archive after it. Shorter files have none.
 const SCRIPT_SIZE: u64 = 1024;
+/// Bytes of an archive with an entry: its headers and its end. Shorter files have none.
+const SMALLEST: u64 = (archive::LOCAL_SIZE + archive::HEADER_SIZE + archive::END_SIZE) as u64;
 /// Bytes of the path of an archive in archives.
 const PATH_LIMIT: usize = 4096;
 
@@ -104,9 +109,27 @@ pub(super) fn interest(of: ReadAs<'_>, size: u64, head: &[u8]) -> Interest {
         Interest::Seek
     } else if names::of_maven_path(path, PROPERTIES).is_some() {
         Interest::Whole(METADATA_LIMIT)
+    } else if size >= SMALLEST {
+        // Java reads an archive behind any bytes, also if nothing says beforehand that there is one.
+        Interest::Tail
     } else {
         Interest::None
     }
+}
+
+/// Whether a file can have an archive at its end. `tail` has its last [`TAIL`] bytes, or more, or all of them.
+#[must_use]
+pub fn can_end(tail: &[u8]) -> bool {
+    archive::can_end(tail)
+}
+
+/// What is said of a file that [`can_end`] with an archive and of which nothing else is read.
+#[must_use]
+pub fn unread_end() -> Fact {
+    Fact::Packed(Packed {
+        path: String::new(),
+        format: Format::Zip,
+    })
 }
 
 /// Whether the name of a symbolic link gives a meaning to what it leads to.

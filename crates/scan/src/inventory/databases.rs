@@ -1,36 +1,25 @@
 //! The packages of a distribution, through all layers.
 //!
-//! Here: which packages are installed, from which layer on, which files they have, and which of them a later layer
-//! removed from the database while it kept their files. Not here: packages of languages, and which bytes a package
-//! installed (`copies`).
+//! Here: which packages are installed, which of them explain a file, and what becomes of them in the inventory. Not here:
+//! which files they have (`owned`), from which layer on they stay and which of them a later layer removed (`followed`),
+//! where databases are (`places`), packages of languages, and which bytes a package installed (`copies`).
 //! Invariant: a database that a layer deletes or shortens hides no package whose files stay, or are stored again.
+
+mod followed;
+mod owned;
+mod places;
+
+pub(super) use places::{database_files, lists_at};
 
 use super::copies::{Origin, keys, origins};
 use super::distribution::{Database, Distribution, distribution};
-use super::files::{ContentDigest, FileId, Files, Found};
+use super::files::{ContentDigest, FileId, Files};
 use super::{Inventory, Located, Mark, Seen, shown};
 use crate::content::Fact;
 use crate::content::paths::Paths;
 use crate::package::{Package, Source};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-/// The files that are databases, wherever they lead.
-const PLACES: [&[u8]; 3] = [
-    b"var/lib/dpkg/status",
-    b"lib/apk/db/installed",
-    b"usr/lib/apk/db/installed",
-];
-/// The directory with a file for each package.
-const STATUS_D: &[u8] = b"var/lib/dpkg/status.d";
-/// Directories whose files images leave out, or that are changed where they are installed.
-const LEFT_OUT: [&[u8]; 6] = [
-    b"usr/share/doc/",
-    b"usr/share/man/",
-    b"usr/share/info/",
-    b"usr/share/locale/",
-    b"usr/share/lintian/",
-    b"usr/share/bug/",
-];
 /// Directories whose files can stay when a package is removed.
 const STAYING: [&[u8]; 2] = [b"etc/", b"var/"];
 
@@ -160,244 +149,6 @@ impl<'a> Databases<'a> {
         databases.find_copies(files, seen, top);
         databases.find_distributions(files);
         databases
-    }
-
-    /// Finds the files of the packages, and has those that a package lists under their own name. A list is looked up once,
-    /// whatever number of packages it is of.
-    fn own(
-        &mut self,
-        files: &'a dyn Files,
-        seen: &Seen,
-        mut lists: Vec<(BTreeSet<usize>, &'a Paths)>,
-        binaries: &Names<'_>,
-    ) -> HashSet<FileId> {
-        let mut owned = HashSet::new();
-        // A list is of one version of a package: the first one of several that are named.
-        let mut by_name: ByName<'_> = HashMap::new();
-        for (index, installed) in self.installed.iter().enumerate() {
-            let key = installed.key;
-            if key.database == Database::Dpkg {
-                let named = by_name.entry(key.name).or_default();
-                named.entry(key.architecture).or_insert(index);
-            }
-        }
-        let mut diversions: HashMap<&[u8], (&[u8], Option<&str>)> = HashMap::new();
-        for (path, id) in &seen.lists {
-            for fact in files.facts(*id) {
-                if let Fact::DpkgDiversion(diversion) = fact {
-                    let to = (&*diversion.to, diversion.package.as_deref());
-                    diversions.insert(&diversion.from, to);
-                }
-                let Fact::DpkgFiles(list) = fact else {
-                    continue;
-                };
-                let named = by_name.get(&*list.package).into_iter().flatten();
-                let of: BTreeSet<usize> = named
-                    .filter(|(own, _)| {
-                        list.architecture.is_none() || list.architecture.as_deref() == **own
-                    })
-                    .map(|(_, index)| *index)
-                    .collect();
-                let is_there = |path: &[u8]| {
-                    let found = files.resolve(path).and_then(Found::file);
-                    found.is_some() && !can_stay(path)
-                };
-                let of = if of.is_empty() {
-                    of_sibling(files, path, &by_name)
-                } else {
-                    of
-                };
-                if of.is_empty() && list.paths.iter().any(is_there) {
-                    self.lists_without_package.push(path.clone());
-                }
-                lists.push((of, &list.paths));
-            }
-        }
-        let mut has_file: HashSet<usize> = HashSet::new();
-        let mut lacks_file: HashSet<usize> = HashSet::new();
-        for (of, paths) in lists {
-            let Some(index) = of.first().copied() else {
-                continue;
-            };
-            let own = self.installed.get(index);
-            let own = own.map(|installed| installed.key.name);
-            let (mut has, mut lacks) = (false, false);
-            for path in paths.iter() {
-                let path = match diversions.get(path) {
-                    Some((to, package)) if *package != own => to,
-                    Some(_) | None => path,
-                };
-                match files.resolve(path) {
-                    Some(Found::File(id)) => {
-                        // A link of one package can lead to the file of another one.
-                        if binaries.contains(&(id, name(path))) && owned.insert(id) {
-                            self.owners.insert(id, index);
-                        }
-                        self.owners.entry(id).or_insert(index);
-                        has = true;
-                    }
-                    Some(Found::Other) => has = true,
-                    Some(Found::Directory) => {}
-                    None if LEFT_OUT.iter().any(|left_out| path.starts_with(left_out)) => {}
-                    None => lacks = true,
-                }
-            }
-            if has {
-                has_file.extend(&of);
-            }
-            if lacks {
-                lacks_file.extend(&of);
-            }
-        }
-        for (index, installed) in self.installed.iter_mut().enumerate() {
-            installed.is_without_files = lacks_file.contains(&index) && !has_file.contains(&index);
-        }
-        owned
-    }
-
-    /// Goes down through the layers: finds the lowest one from which each package stays, and packages that a later layer
-    /// removed from the database, or gave another version, while it kept files of them.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one pass over the layers with one state"
-    )]
-    fn follow(
-        &mut self,
-        files: &'a dyn Files,
-        seen: &Seen,
-        top: u32,
-        binaries: &Names<'_>,
-        certain: &HashSet<FileId>,
-    ) {
-        let all = self.installed.iter().enumerate();
-        let mut by_name: HashMap<_, usize> = all
-            .map(|(n, i)| ((i.key.database, i.key.name), n))
-            .collect();
-        let mut known: HashSet<Key<'a>> = self.installed.iter().map(|i| i.key).collect();
-        // A layer can change the list of a package before another one removes it, so each list is tried.
-        let mut tried: HashSet<(Key<'a>, Vec<*const Paths>)> = HashSet::new();
-        let mut alive: Vec<usize> = (0..self.installed.len()).collect();
-        let present: BTreeSet<Database> = self.installed.iter().map(|i| i.key.database).collect();
-        let mut deleted: BTreeSet<Database> = BTreeSet::new();
-        let mut last: Option<BTreeMap<FileId, Vec<u8>>> = None;
-        let mut keys: HashMap<Key<'a>, Option<&'a Paths>> = HashMap::new();
-        let mut elsewhere = elsewhere(files, seen, top);
-        for layer in (0..=top).rev() {
-            let ids = database_files(files, &mut elsewhere, layer);
-            if last.as_ref() == Some(&ids) {
-                continue;
-            }
-            keys.clear();
-            for entry in ids.keys().flat_map(|id| entries(files, *id)) {
-                keys.entry(entry.key).or_insert(entry.paths);
-            }
-            let mut used: HashSet<*const Paths> = HashSet::new();
-            let mut had: HashMap<usize, bool> = HashMap::new();
-            for (id, path) in &ids {
-                for entry in entries(files, *id) {
-                    let database = entry.key.database;
-                    if !present.contains(&database) && deleted.insert(database) {
-                        self.deleted.push((database, layer));
-                    }
-                    if layer == top || known.contains(&entry.key) {
-                        continue;
-                    }
-                    let mut lists = match entry.paths {
-                        Some(own) => vec![own],
-                        None => lists_at(files, layer, entry.key),
-                    };
-                    let is_without_list = lists.is_empty();
-                    let pointers = lists.iter().map(|list| std::ptr::from_ref(*list));
-                    if !tried.insert((entry.key, pointers.collect())) {
-                        continue;
-                    }
-                    // A list is of one version of a package.
-                    lists.retain(|list| used.insert(std::ptr::from_ref(*list)));
-                    let kind = (database, entry.key.name);
-                    let other = by_name.get(&kind).copied().filter(|other| {
-                        let other = self.installed.get(*other);
-                        other.is_none_or(|other| other.last_layer != Some(layer))
-                    });
-                    let mut kept = Vec::new();
-                    for path in lists.iter().flat_map(|list| list.iter()) {
-                        let Some(id) = kept_file(files, layer, path) else {
-                            continue;
-                        };
-                        let is_kept = match self.owners.get(&id).copied() {
-                            None => other.is_none() || is_binary(files, id),
-                            Some(owner) => {
-                                is_binary(files, id)
-                                    && binaries.contains(&(id, name(path)))
-                                    && !(certain.contains(&id)
-                                        && *had.entry(owner).or_insert_with(|| {
-                                            self.had_files(files, layer, top, owner, &keys)
-                                        }))
-                            }
-                        };
-                        kept.extend(is_kept.then_some(id));
-                    }
-                    // Without its list, nothing says that its files were removed with the database.
-                    let is_unknown =
-                        other.is_none() && is_without_list && deleted.contains(&database);
-                    if kept.is_empty() && !is_unknown {
-                        continue;
-                    }
-                    let index = self.installed.len();
-                    known.insert(entry.key);
-                    by_name.insert(kind, index);
-                    for id in kept {
-                        self.owners.entry(id).or_insert(index);
-                    }
-                    alive.push(index);
-                    self.installed.push(Installed {
-                        key: entry.key,
-                        paths: entry.paths,
-                        path: path.clone(),
-                        layer: 0,
-                        last_layer: Some(layer),
-                        is_without_files: false,
-                    });
-                }
-            }
-            let installed = &mut self.installed;
-            alive.retain(|index| {
-                let Some(package) = installed.get_mut(*index) else {
-                    return false;
-                };
-                let stays = keys.contains_key(&package.key);
-                if !stays {
-                    // The layer above this one has it, or a database that is found at no place has it.
-                    package.layer = layer.saturating_add(1).min(top);
-                }
-                stays
-            });
-            last = Some(ids);
-        }
-    }
-
-    /// Whether a package was in the tree of the layers up to one, with the same list of files as now. Then what it owns
-    /// was its own, or what it leads to, and no later layer claimed it.
-    fn had_files(
-        &self,
-        files: &dyn Files,
-        layer: u32,
-        top: u32,
-        index: usize,
-        keys: &HashMap<Key<'_>, Option<&Paths>>,
-    ) -> bool {
-        let Some(installed) = self.installed.get(index) else {
-            return false;
-        };
-        let Some(before) = keys.get(&installed.key) else {
-            return false;
-        };
-        match (before, installed.paths) {
-            (Some(before), Some(now)) => *before == now,
-            (None, None) => {
-                lists_at(files, layer, installed.key) == lists_at(files, top, installed.key)
-            }
-            (Some(_), None) | (None, Some(_)) => false,
-        }
     }
 
     /// Whether a package explains a file: it owns it, and no layer above the one that installed it changed the file; or
@@ -558,34 +309,9 @@ impl<'a> Databases<'a> {
     }
 }
 
-/// The packages of dpkg: by name and architecture, the first one of several versions.
-type ByName<'a> = HashMap<&'a str, BTreeMap<Option<&'a str>, usize>>;
-
-/// The packages of the file of `status.d` that a list of files is beside. It can have another name than its package.
-fn of_sibling(files: &dyn Files, path: &[u8], by_name: &ByName<'_>) -> BTreeSet<usize> {
-    let sibling = path.strip_suffix(b".md5sums");
-    let found = sibling.and_then(|path| files.resolve(path));
-    let Some(id) = found.and_then(Found::file) else {
-        return BTreeSet::new();
-    };
-    let named = entries(files, id).filter_map(|entry| {
-        let named = by_name.get(entry.key.name)?;
-        named.get(&entry.key.architecture).copied()
-    });
-    named.collect()
-}
-
 /// Whether a file is a binary.
 fn is_binary(files: &dyn Files, id: FileId) -> bool {
     files.facts(id).iter().any(Fact::is_of_binary)
-}
-
-/// The file of a package that is still the one of the layers up to one. dpkg and apk write each file of a package again,
-/// so if a binary is the same one, nothing but the database was changed.
-fn kept_file(files: &dyn Files, layer: u32, path: &[u8]) -> Option<FileId> {
-    let found = files.resolve(path).filter(|_| !can_stay(path))?;
-    let id = found.file()?;
-    (files.resolve_at(layer, path) == Some(found)).then_some(id)
 }
 
 /// The names of binaries, without their directories: those can be links.
@@ -598,68 +324,4 @@ pub(super) fn name(path: &[u8]) -> &[u8] {
 /// Whether a file can stay when its package is removed.
 fn can_stay(path: &[u8]) -> bool {
     STAYING.iter().any(|directory| path.starts_with(directory))
-}
-
-/// The databases of the final tree that are found at no place.
-fn elsewhere<'s>(files: &dyn Files, seen: &'s Seen, top: u32) -> Vec<(&'s [u8], FileId)> {
-    let at_places = database_files(files, &mut Vec::new(), top);
-    let all = seen.databases.iter().map(|(path, id)| (&**path, *id));
-    all.filter(|(_, id)| !at_places.contains_key(id)).collect()
-}
-
-/// The files that are databases in the tree of the layers up to one, each with the path at which it is found. Those
-/// `elsewhere` are followed down: a path is looked up again only below the layer that has its file.
-pub(super) fn database_files(
-    files: &dyn Files,
-    elsewhere: &mut Vec<(&[u8], FileId)>,
-    layer: u32,
-) -> BTreeMap<FileId, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    for path in PLACES {
-        if let Some(Found::File(id)) = files.resolve_at(layer, path) {
-            found.entry(id).or_insert_with(|| path.to_vec());
-        }
-    }
-    elsewhere.retain_mut(|(path, id)| {
-        if id.layer > layer {
-            let Some(Found::File(lower)) = files.resolve_at(layer, path) else {
-                return false;
-            };
-            *id = lower;
-        }
-        found.entry(*id).or_insert_with(|| path.to_vec());
-        true
-    });
-    files.list_at(layer, STATUS_D, &mut |name, id| {
-        found
-            .entry(id)
-            .or_insert_with(|| [STATUS_D, b"/", name].concat());
-    });
-    found
-}
-
-/// The lists of the files of a package in the tree of the layers up to one.
-pub(super) fn lists_at<'a>(files: &'a dyn Files, layer: u32, key: Key<'a>) -> Vec<&'a Paths> {
-    let name = key.name;
-    let mut paths = vec![
-        format!("var/lib/dpkg/info/{name}.list"),
-        format!("var/lib/dpkg/info/{name}.md5sums"),
-        format!("var/lib/dpkg/status.d/{name}.md5sums"),
-    ];
-    if let Some(architecture) = key.architecture {
-        paths.push(format!("var/lib/dpkg/info/{name}:{architecture}.list"));
-        paths.push(format!("var/lib/dpkg/info/{name}:{architecture}.md5sums"));
-    }
-    let ids = paths
-        .iter()
-        .filter_map(|path| files.resolve_at(layer, path.as_bytes())?.file());
-    let facts = ids.flat_map(|id| files.facts(id));
-    facts
-        .filter_map(|fact| {
-            let Fact::DpkgFiles(list) = fact else {
-                return None;
-            };
-            (list.package == name).then_some(&list.paths)
-        })
-        .collect()
 }

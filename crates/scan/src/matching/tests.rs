@@ -36,7 +36,10 @@ fn naming(all: &[Arc<Advisory>]) -> impl Fn(&Ecosystem, &str) -> Vec<Arc<Advisor
     move |ecosystem, name| {
         let names = |advisory: &&Arc<Advisory>| {
             let mut entries = advisory.affected.iter();
-            entries.any(|entry| entry.ecosystem == *ecosystem && entry.name == name)
+            entries.any(|entry| {
+                entry.ecosystem == *ecosystem
+                    && groups::keys(&entry.ecosystem, &entry.name).any(|key| key == name)
+            })
         };
         all.iter().filter(names).cloned().collect()
     }

@@ -86,14 +86,14 @@ fn cluster(client: Client, policies: &[(&str, Json, &str)]) -> Cluster {
     let rules = Rules::new(Mode::Enforce, metrics.clone());
     let text = |object: Json| ObjectEvent::Applied(object.to_string().into_bytes());
     for (name, spec, action) in policies {
-        rules.policy(text(json!({"metadata": {"name": name}, "spec": spec})));
-        rules.binding(text(json!({"metadata": {"name": name}, "spec": {
+        rules.policy(&text(json!({"metadata": {"name": name}, "spec": spec})));
+        rules.binding(&text(json!({"metadata": {"name": name}, "spec": {
             "policyName": name, "validationActions": [action],
             "matchResources": {"namespaceSelector": {"matchLabels": {"team": "shop"}}}}})));
     }
     let namespaces = Namespaces::default();
     for (name, team) in [("shop", "shop"), ("kube-system", "shop"), ("other", "x")] {
-        namespaces.apply(text(
+        namespaces.apply(&text(
             json!({"metadata": {"name": name, "labels": {"team": team}}}),
         ));
     }

@@ -5,7 +5,7 @@
 //! Invariant: a namespace that is not known is not one without labels.
 
 use bailiff_kube::decode::Decoded;
-use bailiff_kube::list_watch::ObjectEvent;
+use bailiff_kube::list_watch::{ListedObjects, ObjectEvent, ObjectsByName};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource as _;
 use kube::core::PartialObjectMeta;
@@ -25,19 +25,20 @@ pub(crate) struct Namespaces {
 
 #[derive(Default)]
 struct Known {
-    labels: BTreeMap<String, Arc<Labels>>,
-    /// The names that the current list brought, and whether it lacks one.
-    listing: Option<(BTreeSet<String>, bool)>,
-    is_listed: bool,
+    labels: ByName,
+    listed: ListedObjects,
     /// Whether the watch failed and brought nothing since.
     is_behind: bool,
 }
+
+#[derive(Default)]
+struct ByName(BTreeMap<String, Arc<Labels>>);
 
 impl Namespaces {
     /// The labels of a namespace; none: it is not known.
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Labels>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.labels.get(name).cloned()
+        known.labels.0.get(name).cloned()
     }
 
     /// The labels of a namespace, once the watch brings it.
@@ -59,7 +60,8 @@ impl Namespaces {
         self.known
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .is_listed
+            .listed
+            .is_listed()
     }
 
     /// Whether the watch failed, so that it might not bring a new namespace soon.
@@ -77,62 +79,46 @@ impl Namespaces {
     }
 
     /// A namespace changed.
-    pub(crate) fn apply(&self, event: ObjectEvent) {
+    pub(crate) fn apply(&self, event: &ObjectEvent) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            // A list can end before it is complete.
-            ObjectEvent::Listing | ObjectEvent::Listed(_) | ObjectEvent::TooLarge => {}
-            ObjectEvent::Complete | ObjectEvent::Applied(_) | ObjectEvent::Deleted(_) => {
-                known.is_behind = false;
-            }
-        }
-        match event {
-            ObjectEvent::Listing => known.listing = Some((BTreeSet::new(), false)),
-            ObjectEvent::Listed(object) => {
-                let name = known.keep(&object);
-                if let (Some((names, _)), Some(name)) = (&mut known.listing, name) {
-                    names.insert(name);
-                }
-            }
-            ObjectEvent::Complete => {
-                if let Some((names, false)) = known.listing.take() {
-                    known.labels.retain(|name, _| names.contains(name));
-                }
-                known.is_listed = true;
-            }
-            ObjectEvent::Applied(object) => drop(known.keep(&object)),
-            ObjectEvent::Deleted(object) => {
-                let decoded = decode(&object);
-                let name = decoded.meta().name.as_deref().unwrap_or_default();
-                known.labels.remove(name);
-            }
-            ObjectEvent::TooLarge => {
-                if let Some((_, is_partial)) = &mut known.listing {
-                    *is_partial = true;
-                }
-            }
-        }
+        let Known {
+            labels,
+            listed,
+            is_behind,
+        } = &mut *known;
+        // A list can end before it is complete.
+        *is_behind &= !listed.apply(event, labels);
         drop(known);
         self.changed.notify_waiters();
     }
 }
 
-impl Known {
-    /// Keeps the labels; the name of the namespace, if it has one. What cannot be decoded is not known.
+impl ObjectsByName for ByName {
+    // What cannot be decoded is not known.
     fn keep(&mut self, object: &[u8]) -> Option<String> {
         let decoded = decode(object);
         let name = decoded.meta().name.clone()?;
         match decoded.into_result() {
             Ok(namespace) => {
                 let labels = namespace.metadata.labels.unwrap_or_default();
-                self.labels.insert(name.clone(), Arc::new(labels));
+                self.0.insert(name.clone(), Arc::new(labels));
             }
             Err(error) => {
                 tracing::warn!(namespace = name, %error, "Cannot decode a namespace");
-                self.labels.remove(&name);
+                self.0.remove(&name);
             }
         }
         Some(name)
+    }
+
+    fn remove(&mut self, object: &[u8]) {
+        let decoded = decode(object);
+        let name = decoded.meta().name.as_deref().unwrap_or_default();
+        self.0.remove(name);
+    }
+
+    fn retain(&mut self, names: &BTreeSet<String>) {
+        self.0.retain(|name, _| names.contains(name));
     }
 }
 

@@ -1,11 +1,12 @@
 //! Objects of a kind as they are in force.
 //!
-//! Here: which generation of each is. Not here: watching them (`watches`).
+//! Here: which generation of each is. Not here: watching them (`watches`), and which of them exist
+//! (`bailiff_kube::list_watch`).
 //! Invariant: an object that cannot be decoded or compiled changes nothing: the generation before stays in
 //! force. If there is none, the object has no effect and is reported.
 
 use bailiff_kube::decode::{Decoded, Undecodable};
-use bailiff_kube::list_watch::ObjectEvent;
+use bailiff_kube::list_watch::{ListedObjects, ObjectEvent, ObjectsByName};
 use kube::Resource;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,17 +26,11 @@ pub(crate) trait Compile: Resource<DynamicType = ()> + DeserializeOwned {
 
 /// The objects of a kind.
 pub(crate) struct Store<K: Compile> {
-    objects: BTreeMap<String, Kept<K::Compiled>>,
-    /// The names that the current list brought; none: no list is coming.
-    listing: Option<Listing>,
-    is_listed: bool,
+    objects: Objects<K>,
+    listed: ListedObjects,
 }
 
-struct Listing {
-    names: BTreeSet<String>,
-    /// An object was too large, so its name is unknown.
-    is_partial: bool,
-}
+struct Objects<K: Compile>(BTreeMap<String, Kept<K::Compiled>>);
 
 struct Kept<C> {
     uid: Option<String>,
@@ -46,9 +41,8 @@ struct Kept<C> {
 impl<K: Compile> Default for Store<K> {
     fn default() -> Self {
         Self {
-            objects: BTreeMap::new(),
-            listing: None,
-            is_listed: false,
+            objects: Objects(BTreeMap::new()),
+            listed: ListedObjects::default(),
         }
     }
 }
@@ -56,71 +50,33 @@ impl<K: Compile> Default for Store<K> {
 impl<K: Compile> Store<K> {
     /// Whether all objects were listed once.
     pub(crate) const fn is_listed(&self) -> bool {
-        self.is_listed
+        self.listed.is_listed()
     }
 
     /// What is in force, by name of the object.
     pub(crate) fn in_force(&self) -> BTreeMap<String, Arc<K::Compiled>> {
-        let kept = self.objects.iter();
+        let kept = self.objects.0.iter();
         kept.filter_map(|(name, kept)| Some((name.clone(), Arc::clone(kept.in_force.as_ref()?))))
             .collect()
     }
 
     /// How many objects are not in force as they are now.
     pub(crate) fn faulty(&self) -> usize {
-        let kept = self.objects.values();
+        let kept = self.objects.0.values();
         kept.filter(|kept| kept.fault.is_some()).count()
     }
 
     /// Takes an event; true: what is in force can differ from before.
-    pub(crate) fn apply(&mut self, event: ObjectEvent) -> bool {
-        match event {
-            ObjectEvent::Listing => {
-                self.listing = Some(Listing {
-                    names: BTreeSet::new(),
-                    is_partial: false,
-                });
-                false
-            }
-            ObjectEvent::Listed(object) => {
-                let name = self.keep(&object);
-                if let (Some(listing), Some(name)) = (&mut self.listing, name) {
-                    listing.names.insert(name);
-                }
-                // The list takes effect as a whole.
-                false
-            }
-            ObjectEvent::Complete => {
-                if let Some(listing) = self.listing.take()
-                    && !listing.is_partial
-                {
-                    self.objects.retain(|name, _| listing.names.contains(name));
-                }
-                self.is_listed = true;
-                true
-            }
-            ObjectEvent::Applied(object) => {
-                self.keep(&object);
-                true
-            }
-            ObjectEvent::Deleted(object) => {
-                let decoded = decode::<K>(&object);
-                let name = decoded.meta().name.as_deref().unwrap_or_default();
-                self.objects.remove(name);
-                true
-            }
-            ObjectEvent::TooLarge => {
-                let kind = K::kind(&());
-                tracing::warn!(%kind, "An object is too large to be read; what was in force stays");
-                if let Some(listing) = &mut self.listing {
-                    listing.is_partial = true;
-                }
-                false
-            }
+    pub(crate) fn apply(&mut self, event: &ObjectEvent) -> bool {
+        if *event == ObjectEvent::TooLarge {
+            let kind = K::kind(&());
+            tracing::warn!(%kind, "An object is too large to be read; what was in force stays");
         }
+        self.listed.apply(event, &mut self.objects)
     }
+}
 
-    /// Keeps an object; its name, if it has one.
+impl<K: Compile> ObjectsByName for Objects<K> {
     fn keep(&mut self, object: &[u8]) -> Option<String> {
         let decoded = decode::<K>(object);
         let (name, uid) = (decoded.meta().name.clone()?, decoded.meta().uid.clone());
@@ -128,7 +84,7 @@ impl<K: Compile> Store<K> {
             Ok(object) => object.compile(),
             Err(Undecodable { error, .. }) => Err(error.to_string()),
         };
-        let before = self.objects.remove(&name);
+        let before = self.0.remove(&name);
         // An object of the same name with another UID has no generation before.
         let before = before.filter(|before| before.uid == uid);
         let (in_force, fault) = match compiled {
@@ -152,8 +108,18 @@ impl<K: Compile> Store<K> {
             in_force,
             fault,
         };
-        self.objects.insert(name.clone(), kept);
+        self.0.insert(name.clone(), kept);
         Some(name)
+    }
+
+    fn remove(&mut self, object: &[u8]) {
+        let decoded = decode::<K>(object);
+        let name = decoded.meta().name.as_deref().unwrap_or_default();
+        self.0.remove(name);
+    }
+
+    fn retain(&mut self, names: &BTreeSet<String>) {
+        self.0.retain(|name, _| names.contains(name));
     }
 }
 

@@ -129,7 +129,7 @@ async fn what_a_server_does_wrong_is_an_error_with_its_cause() {
             "{path}"
         );
     }
-    assert_eq!(files.names(), ["kev.json", "osv"]);
+    assert_eq!(files.names(""), ["kev.json", "osv"]);
 }
 
 #[tokio::test]

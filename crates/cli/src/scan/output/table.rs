@@ -28,29 +28,74 @@ const PATHS_LIMIT: usize = 3;
 const REASON_LIMIT: usize = 200;
 
 /// The lines of the output: what to do, the findings of each action, what does not count, and what the result rests on.
+/// Several platforms have a table each; the findings, which most of them share, follow once.
 pub(super) fn lines(report: &Report) -> Vec<String> {
-    let actions = &report.result.actions;
+    let all = |_: &Subject| true;
     let mut lines = Vec::new();
-    if !actions.is_empty() {
-        let headers = [
-            "PACKAGE",
-            "VERSION",
-            "ACTION",
-            "FIXES",
-            "SEVERITY",
-            "EXPLOITED",
-        ];
-        let rows: Vec<_> = actions.iter().map(row).collect();
-        lines.extend(table::lines(Some(&headers), &rows));
+    let platforms = platforms(report);
+    for platform in &platforms {
+        let places = &report.result.places;
+        let is_of = |subject: &Subject| {
+            let place = places.place(subject);
+            place.is_some_and(|place| place.platforms.contains(*platform))
+        };
+        lines.push(format!(
+            "Platform {}: {}",
+            escaped(platform, CELL_LIMIT),
+            summary(report, &is_of)
+        ));
+        lines.extend(actions(report, &is_of));
         lines.push(String::new());
-        lines.extend(groups(report));
     }
-    lines.push(summary(report));
+    if platforms.is_empty() && !report.result.actions.is_empty() {
+        lines.extend(actions(report, &all));
+        lines.push(String::new());
+    }
+    lines.extend(groups(report));
+    let summary = summary(report, &all);
+    lines.push(match platforms.len() {
+        0 => summary,
+        count => format!("All {count} platforms: {summary}"),
+    });
     lines.extend(not_counted(report));
     lines.push(String::new());
     lines.extend(super::coverage::lines(report));
     lines.extend(sources(report));
     lines
+}
+
+/// The platforms of the images, in their order. Empty if there is one, or if it is a list of packages.
+fn platforms(report: &Report) -> Vec<&str> {
+    let mut platforms: Vec<&str> = Vec::new();
+    for target in &report.result.targets {
+        let platform = target.platform.as_deref();
+        platforms.extend(platform.filter(|of| !platforms.contains(of)));
+    }
+    if platforms.len() < 2 {
+        platforms.clear();
+    }
+    platforms
+}
+
+/// The table of the actions about some packages. Empty if there are none.
+fn actions(report: &Report, is_of: &dyn Fn(&Subject) -> bool) -> Vec<String> {
+    let headers = [
+        "PACKAGE",
+        "VERSION",
+        "ACTION",
+        "FIXES",
+        "SEVERITY",
+        "EXPLOITED",
+    ];
+    let actions = report.result.actions.iter();
+    let rows: Vec<_> = actions
+        .filter(|action| is_of(&action.subject))
+        .map(row)
+        .collect();
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    table::lines(Some(&headers), &rows)
 }
 
 /// An action.
@@ -187,12 +232,14 @@ fn finding(finding: &Finding) -> Vec<String> {
     ]
 }
 
-fn summary(report: &Report) -> String {
+/// How many findings some packages have.
+fn summary(report: &Report, is_of: &dyn Fn(&Subject) -> bool) -> String {
     let result = &report.result;
-    let packages = counted(result.matches.subjects.len(), "package");
+    let subjects = result.matches.subjects.iter();
+    let packages = counted(subjects.filter(|of| is_of(of)).count(), "package");
     let mut severities: BTreeMap<Severity, usize> = BTreeMap::new();
     let mut exploited = 0;
-    for finding in result.counted() {
+    for finding in result.counted().filter(|of| is_of(&of.subject)) {
         *severities.entry(finding.rating.severity).or_default() += 1;
         exploited += usize::from(finding.exploited == Exploited::Yes);
     }
@@ -205,7 +252,8 @@ fn summary(report: &Report) -> String {
         .rev()
         .map(|(severity, count)| format!("{count} {severity}"));
     let counts: Vec<_> = counts.collect();
-    let of = result.actions.len();
+    let actions = result.actions.iter();
+    let of = actions.filter(|action| is_of(&action.subject)).count();
     let findings = counted(all, "finding");
     let exploited = match &result.known_exploited {
         Some(_) => format!("Known to be exploited: {exploited}."),

@@ -8,15 +8,6 @@ impl Files {
     fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap()
     }
-
-    /// The names in the directory that `new` did not make.
-    fn names(&self, directory: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.path(directory)).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.collect();
-        names.sort_unstable();
-        names
-    }
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn what_is_no_result_is_a_notification() {
             of["level"].as_str().unwrap(),
             of["message"]["text"].as_str().unwrap(),
         );
-        format!("{level}: {text}").replace(files.0.path().to_str().unwrap(), "{}")
+        files.shown(&format!("{level}: {text}"))
     });
     assert_eq!(
         shown.collect::<Vec<_>>(),

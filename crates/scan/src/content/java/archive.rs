@@ -12,9 +12,9 @@ use std::io::{self, Read, SeekFrom};
 /// Bytes of the record at the end, without its comment.
 pub(super) const END_SIZE: usize = 22;
 /// Bytes of a header in the directory, without name, extra fields and comment.
-const HEADER_SIZE: usize = 46;
+pub(super) const HEADER_SIZE: usize = 46;
 /// Bytes of a header before the content, without name and extra fields.
-const LOCAL_SIZE: usize = 30;
+pub(super) const LOCAL_SIZE: usize = 30;
 /// Bytes of the locator of the end of zip64.
 const LOCATOR_SIZE: usize = 20;
 /// Bytes of the end of zip64, without extensions.
@@ -68,17 +68,54 @@ impl Start {
     }
 }
 
-/// Where the record at the end of an archive can begin in these bytes, the last place first. Only every fourth byte is
-/// looked at: one of each record is among them.
+/// Bytes that are looked at together. Most of a file has no control character, and comparing that many at once is fast.
+const LINE: usize = 64;
+
+/// Where the record at the end of an archive can begin in these bytes, the last place first.
 fn ends(tail: &[u8]) -> impl Iterator<Item = usize> + '_ {
-    let fourth = tail.iter().enumerate().step_by(END.len()).rev();
-    fourth
-        .filter(|(_, byte)| END.contains(byte))
-        .flat_map(|(at, _)| (at.saturating_sub(END.len() - 1)..=at).rev())
+    let [.., third, _] = END;
+    let lines = (0..tail.len()).step_by(LINE).rev();
+    lines
+        .filter_map(move |at| {
+            let line = tail.get(at..tail.len().min(at.saturating_add(LINE)))?;
+            let has = line.iter().fold(false, |has, byte| has | (*byte == third));
+            has.then_some((at, line))
+        })
+        .flat_map(move |(at, line)| {
+            let bytes = line.iter().enumerate().rev();
+            bytes.filter_map(move |(index, byte)| {
+                let at = at.saturating_add(index).checked_sub(END.len() - 2)?;
+                (*byte == third).then_some(at)
+            })
+        })
         .filter(|at| {
             let record = tail.get(*at..).unwrap_or_default();
             record.len() >= END_SIZE && record.starts_with(&END)
         })
+}
+
+/// Whether a file can have an archive at its end. `tail` has its last [`TAIL_SIZE`] bytes, or more. An archive that
+/// Java accepts is never missed; where the directory would be in front of these bytes, that cannot be told, and true.
+pub(super) fn can_end(tail: &[u8]) -> bool {
+    let from = tail.len().saturating_sub(END_SIZE + COMMENT_LIMIT);
+    let last = tail.get(from..).unwrap_or_default();
+    ends(last).enumerate().any(|(tried, at)| {
+        let record = last.get(at..).unwrap_or_default();
+        let (Some(size), Some(comment)) = (u32_at(record, 12), u16_at(record, 20)) else {
+            return false;
+        };
+        if tried >= ENDS_LIMIT || END_SIZE + usize::from(comment) == record.len() {
+            return true;
+        }
+        // Bytes can follow an archive, if its directory is where it has to be.
+        let start = from
+            .saturating_add(at)
+            .checked_sub(usize::try_from(size).unwrap_or(usize::MAX));
+        start.is_none_or(|start| {
+            let directory = tail.get(start..).unwrap_or_default();
+            directory.starts_with(&HEADER)
+        })
+    })
 }
 
 /// A file, or a part of one, that is read like a file.

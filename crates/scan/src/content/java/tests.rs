@@ -95,7 +95,7 @@ fn a_jar_is_identified_whatever_it_is_called() {
         Interest::Seek
     );
     assert_eq!(
-        interest(b"app/run".as_slice().into(), 100, b"#!/bin/sh"),
+        interest(b"app/run".as_slice().into(), 97, b"#!/bin/sh"),
         Interest::None
     );
     let script = Made::after(&script).deflated(POM_PATH, POM).end();
@@ -105,11 +105,11 @@ fn a_jar_is_identified_whatever_it_is_called() {
 #[test]
 fn a_jar_after_what_starts_it_is_identified() {
     for (prefix, is_executable, expected) in [
-        (&b"\x7fELF\x02\x01\x01 a program"[..], false, true),
-        (b"MZ\x90 a program", true, true),
-        (b"text", true, true),
-        // Nothing can start it, and its name does not say that it is one.
-        (b"text", false, false),
+        (&b"\x7fELF\x02\x01\x01 a program"[..], false, Interest::Seek),
+        (b"MZ\x90 a program", true, Interest::Seek),
+        (b"text", true, Interest::Seek),
+        // Nothing starts it, and its name does not say that it is one: its end does.
+        (b"text", false, Interest::Tail),
     ] {
         let jar = Made::after(prefix).deflated(POM_PATH, POM).end();
         let of = ReadAs {
@@ -122,10 +122,59 @@ fn a_jar_after_what_starts_it_is_identified() {
             Fact::Java(archive) => archive.artifacts.len() == 1,
             _ => false,
         });
-        assert_eq!(found, expected, "{}", prefix.escape_ascii());
+        assert!(found, "{}", prefix.escape_ascii());
         let interest = super::super::interest(of, jar.len() as u64, &jar[..40]);
-        assert_eq!(interest == Interest::Seek, expected);
+        assert_eq!(interest, expected);
+        assert!(can_end(&jar));
     }
+}
+
+#[test]
+fn the_end_of_a_file_tells_whether_it_can_have_an_archive() {
+    let tail = usize::try_from(TAIL).unwrap();
+    let jar = |prefix: &[u8]| Made::after(prefix).deflated(POM_PATH, POM);
+    let far = vec![b'x'; tail];
+    let comment = vec![b'c'; 0xffff];
+    let followed = |by: &[u8]| [&jar(b"text").end(), by].concat();
+    for (name, bytes, expected) in [
+        ("an archive", jar(b"text").end(), true),
+        ("of zip64", jar(b"text").end_of_zip64(), true),
+        ("far behind", jar(&far).end(), true),
+        (
+            "with the longest comment",
+            jar(&far).end_with(&comment),
+            true,
+        ),
+        ("that bytes follow", followed(&[0; 1000]), true),
+        (
+            "behind which a second end is",
+            followed(&end(1, 46, 0, b"")),
+            true,
+        ),
+        ("that too many bytes follow", followed(&far), false),
+        ("text", far.clone(), false),
+        (
+            "an end that states another comment",
+            [&far[..], &end(1, 46, 0, b""), b"x"].concat(),
+            false,
+        ),
+        ("a signature alone", b"PK\x05\x06".to_vec(), false),
+        ("no bytes", Vec::new(), false),
+        // No more places are tried.
+        (
+            "many places",
+            [&end(1, 46, 0, b"x").repeat(300)[..], b"x"].concat(),
+            true,
+        ),
+    ] {
+        assert_eq!(can_end(&bytes), expected, "{name}");
+        let last = &bytes[bytes.len().saturating_sub(tail)..];
+        assert_eq!(can_end(last), expected, "the last bytes of {name}");
+    }
+    // The directory can be in front of what is looked at.
+    let long = end(1, u32::try_from(tail).unwrap(), 0, b"");
+    let cut = [&far[..1000], &long, b"x"].concat();
+    assert!(can_end(&cut));
 }
 
 #[test]
@@ -542,6 +591,8 @@ proptest! {
         let found = shown("x.jar", &bytes);
         prop_assert!(found.iter().any(|line| line.starts_with("[] ")), "{found:?}");
         prop_assert!(found.iter().flat_map(|line| line.chars()).all(|c| !c.is_ascii_control()));
+        // What is read of a file that nothing but its end tells of is found by it.
+        prop_assert!(can_end(&bytes) || shown("x", &bytes).is_empty());
     }
 }
 
@@ -576,6 +627,6 @@ fn the_properties_of_an_unpacked_archive_are_read() {
             99,
             b"version="
         ),
-        Interest::None
+        Interest::Tail
     );
 }

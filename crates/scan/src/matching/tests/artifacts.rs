@@ -47,20 +47,8 @@ fn of_artifacts() -> [String; 5] {
 #[test]
 fn an_artifact_without_a_group_is_possibly_that_of_each_group() {
     let records = of_artifacts();
-    let texts: Vec<&str> = records.iter().map(String::as_str).collect();
-    let all = advisories(&texts);
-    let lookup = |ecosystem: &Ecosystem, name: &str| {
-        let names = |advisory: &&Arc<Advisory>| {
-            let mut entries = advisory.affected.iter();
-            entries.any(|e| {
-                e.ecosystem == *ecosystem
-                    && groups::keys(&e.ecosystem, &e.name).any(|key| key == name)
-            })
-        };
-        all.iter().filter(names).cloned().collect()
-    };
     let name = groups::any_group("log4j-core");
-    let matches = match_packages(&[package("Maven", &name, "2.14.1")], lookup, None);
+    let matches = matched(&[package("Maven", &name, "2.14.1")], &records);
     let causes: Vec<_> = matches
         .findings
         .iter()
@@ -82,16 +70,16 @@ fn an_artifact_without_a_group_is_possibly_that_of_each_group() {
         ]
     );
     // Fixed for each group.
-    let matches = match_packages(&[package("Maven", &name, "3.0")], lookup, None);
+    let matches = matched(&[package("Maven", &name, "3.0")], &records);
     let ids: Vec<_> = matches.findings.iter().map(|f| f.id.as_str()).collect();
     assert_eq!(ids, ["CVE-2021-2"]);
     // A version that could not be read.
-    let matches = match_packages(&[package("Maven", &name, "")], lookup, None);
+    let matches = matched(&[package("Maven", &name, "")], &records);
     assert_eq!(matches.findings.len(), 3);
     // A known group has the advisories of that group alone.
     let known = package("Maven", "org.apache.logging.log4j:log4j-core", "2.14.1");
     assert_eq!(
-        shown(&match_packages(&[known], lookup, None)),
+        shown(&matched(&[known], &records)),
         ["CVE-2021-44228 Maven/org.apache.logging.log4j:log4j-core 2.14.1 Fixed 2.15.0 [A-1]"]
     );
 }

@@ -47,7 +47,7 @@ async fn nothing_is_asked_about_a_namespace_that_a_caller_can_have_invented() {
             tokio::time::sleep(NAMESPACE_TIMEOUT / 4).await;
             let object = json!({"metadata": {"name": name, "labels": {"team": "shop"}}});
             let object = object.to_string().into_bytes();
-            admission.namespaces.apply(ObjectEvent::Applied(object));
+            admission.namespaces.apply(&ObjectEvent::Applied(object));
         }
     };
     let (response, ()) = futures::join!(evaluate("new"), brings);
@@ -81,7 +81,7 @@ async fn a_new_namespace_is_read_while_the_watch_does_not_work() {
     let brings = async {
         tokio::time::sleep(NAMESPACE_TIMEOUT / 4).await;
         let object = object.to_string().into_bytes();
-        admission.namespaces.apply(ObjectEvent::Applied(object));
+        admission.namespaces.apply(&ObjectEvent::Applied(object));
     };
     let (response, ()) = futures::join!(evaluate(), brings);
     assert_eq!(response.unwrap().denied.as_deref(), Some(DENIED));
@@ -90,7 +90,7 @@ async fn a_new_namespace_is_read_while_the_watch_does_not_work() {
     let gone = json!({"metadata": {"name": "new"}})
         .to_string()
         .into_bytes();
-    admission.namespaces.apply(ObjectEvent::Deleted(gone));
+    admission.namespaces.apply(&ObjectEvent::Deleted(gone));
     let error = evaluate().await.unwrap_err().to_string();
     assert_eq!(error, "namespace new cannot be read. Retry");
     server.finish();
