@@ -51,7 +51,7 @@ pub struct Found {
     pub forked: Option<u64>,
     /// Number of the mount namespace, as an exec has it.
     pub mount_namespace: u64,
-    /// The path of the cgroup.
+    /// The path of the cgroup, as an exec has it.
     pub cgroup: String,
     /// The executable, as its container sees it; begins with `…/` when it was cut.
     pub executable: String,
@@ -92,7 +92,7 @@ pub struct Exec {
     /// Numbers of the network, IPC and UTS namespaces of a process that the runtime brought into
     /// the pod, which no other has or had; 0: the node's, or not known.
     pub pod_namespaces: [u64; 3],
-    /// The path of the cgroup.
+    /// The path of the cgroup, up to that of its container, or of its pod if it is in none.
     pub cgroup: String,
     /// Its number, which no other has or had; that of the kernel, and the highest bit for a hierarchy of version 1.
     pub cgroup_number: u64,
@@ -278,7 +278,9 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         cgroups.is_told(header.cgroup, &path_of(cgroup, false));
     }
     let cgroup = cgroups.path(header.cgroup);
-    let cgroup = cgroup.ok_or(DecodeError::Cgroup(header.cgroup))?;
+    let cgroup = cgroup
+        .ok_or(DecodeError::Cgroup(header.cgroup))?
+        .to_owned();
     let source = source_of(fixed.u32(exec_header::SOURCE)?);
     let script_source = source_of(fixed.u32(exec_header::SCRIPT_SOURCE)?);
     let descriptor = |index: usize| -> Result<_, DecodeError> {
@@ -301,7 +303,7 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         source,
         mount_namespace: fixed.u64(exec_header::MOUNT_NAMESPACE)?,
         pod_namespaces: [namespace(0)?, namespace(1)?, namespace(2)?],
-        cgroup: cgroup.to_string(),
+        cgroup,
         cgroup_number: header.cgroup,
         left_pod_cgroup: set(flag::LEFT_POD_CGROUP),
         executable: file_of(executable, source, set(flag::PATH_CUT)),

@@ -140,7 +140,7 @@ fn an_exec_is_read_field_by_field() {
         (exec.uid, exec.gid, exec.capabilities),
         (1000, 1001, 1 << 13)
     );
-    assert_eq!(exec.cgroup, "/kubepods/podx/abc");
+    assert_eq!(exec.cgroup, "/kubepods/podx");
     assert_eq!(exec.executable, "/bin/busybox");
     assert_eq!(exec.filename, "/bin/sh");
     assert_eq!(exec.interpreter, None);
@@ -286,7 +286,7 @@ fn a_record_without_a_path_has_that_of_an_earlier_one() {
     let mut without = record(0, 1, texts);
     without[4..8].fill(0);
     assert_eq!(read(&without), Err(DecodeError::Cgroup(44)));
-    let path = "/kubepods/podx/abc".to_owned();
+    let path = "/kubepods/podx".to_owned();
     assert_eq!(read(&with_path), Ok((path.clone(), 44)));
     assert_eq!(read(&without), Ok((path, 44)));
     // Another cgroup's number.
@@ -340,7 +340,7 @@ fn a_found_process_is_read_field_by_field() {
         parent: ProcessKey { pid: 11, start: 33 },
         forked: Some(22),
         mount_namespace: 4_026_531_840,
-        cgroup: "/kubepods/podx/abc".to_owned(),
+        cgroup: "/kubepods/podx".to_owned(),
         executable: "…/bin/busybox".to_owned(),
         name: "sh".to_owned(),
         init_session: true,
