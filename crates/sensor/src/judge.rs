@@ -7,7 +7,7 @@
 use crate::cluster::namespaces::NamespaceFacts;
 use crate::cluster::pods::PodFacts;
 use crate::cluster::policy_index::MatchedPolicy;
-use crate::incident::evidence::{args_text, args_within};
+use crate::incident::evidence::args_within;
 use crate::kernel::record::{Exec, Found};
 use crate::process::args::shown;
 use crate::process::commands::KubeletCommands;
@@ -156,7 +156,8 @@ pub(crate) fn process_of(
     let (exec, booted) = (&started.exec, started.booted);
     let (args, args_gap) = if parts.args {
         let (args, gap) = shown(exec);
-        (args_text(&args), gap)
+        let text = |arg| String::from_utf8_lossy(arg).into_owned();
+        (args.iter().map(text).collect(), gap)
     } else {
         (Vec::new(), None)
     };
@@ -285,7 +286,13 @@ pub(crate) fn evaluate_policies(
             process: Arc::clone(whole.get_or_insert_with(|| {
                 Arc::new(process_of(started, &pod.commands, ProcessParts::ALL))
             })),
-            args: Arc::new(shown(&started.exec).0.into_owned()),
+            args: Arc::new(
+                shown(&started.exec)
+                    .0
+                    .iter()
+                    .map(<[u8]>::to_vec)
+                    .collect(),
+            ),
             args_cut: started.exec.args_cut,
             pid: started.exec.process.pid,
             violations: violations.into_iter().take(NAMED_LIMIT).collect(),

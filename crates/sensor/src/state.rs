@@ -70,7 +70,7 @@ impl PendingExec {
     /// About how many bytes of memory it takes.
     fn bytes(&self) -> usize {
         let exec = &self.started.exec;
-        let args = exec.args.iter().chain(&exec.args_tail);
+        let args = exec.args.iter().chain(exec.args_tail.iter());
         let args: usize = args.map(|arg| arg.len().saturating_add(48)).sum();
         let texts = [
             &exec.cgroup,

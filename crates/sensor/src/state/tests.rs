@@ -136,7 +136,7 @@ pub(super) fn exec(pid: u32, pod: &str) -> Exec {
         parent: key(0),
         mount_namespace: pod.bytes().map(u64::from).sum(),
         cgroup: format!("/kubepods/besteffort/pod{pod}/{ID}"),
-        args: vec![b"cat".to_vec(), b"/ready".to_vec()],
+        args: ["cat", "/ready"].iter().collect(),
         ..joined(key(pid), "/bin/cat")
     }
 }

@@ -27,8 +27,8 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         working_directory: "/".to_owned(),
         interpreter: None,
         script: None,
-        args: Vec::new(),
-        args_tail: Vec::new(),
+        args: Args::default(),
+        args_tail: Args::default(),
         args_cut: false,
         descriptors: [DescriptorType::Null; 3],
         secure_exec: false,
@@ -74,7 +74,7 @@ fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 8]) -> Vec<u8> {
     bytes
 }
 
-fn record(flags: u32, source: u32, texts: [&[u8]; 8]) -> Vec<u8> {
+pub(crate) fn record(flags: u32, source: u32, texts: [&[u8]; 8]) -> Vec<u8> {
     let [
         cgroup,
         path,
@@ -118,7 +118,7 @@ fn exec_of(flags: u32, source: u32, texts: [&[u8]; 8]) -> Exec {
     }
 }
 
-const TEXTS: [&[u8]; 8] = [
+pub(crate) const TEXTS: [&[u8]; 8] = [
     b"abc\0podx\0kubepods\0",
     b"busybox\0bin\0",
     b"/bin/sh\0",
@@ -233,7 +233,7 @@ fn unusual_texts_are_read_as_they_are() {
             .as_deref(),
         Some("/bin/bash")
     );
-    assert_eq!(exec_of(0, 1, with(6, b"")).args, Vec::<Vec<u8>>::new());
+    assert!(exec_of(0, 1, with(6, b"")).args.is_empty());
     assert_eq!(
         exec_of(0, 1, with(6, b"\0\0")).args,
         [b"".to_vec(), b"".to_vec()]
