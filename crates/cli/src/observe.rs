@@ -328,6 +328,22 @@ mod tests {
             .unwrap()
     }
 
+    /// Asks at each write how much memory the process takes.
+    struct Sampling {
+        most: u64,
+    }
+
+    impl Write for Sampling {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.most = self.most.max(memory_kib());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     /// A process of its own shows a line that is as long as any, and asks the kernel how much memory that takes.
     #[test]
     fn the_longest_line_takes_little_memory() {
@@ -349,21 +365,17 @@ mod tests {
         let line = format!(r#"{{"kind":"Process","args":[{args}""]}}"#);
         assert!(line.len() + 100 > 1 << 20 && line.len() < 1 << 20);
         let (mut sensor, caller) = UnixStream::pair().unwrap();
+        let mut out = Sampling { most: 0 };
         let before = memory_kib();
-        let most = std::cell::Cell::new(0);
         let saying = std::thread::spawn(move || {
             for _ in 0..3 {
                 sensor.write_all(line.as_bytes()).unwrap();
                 sensor.write_all(b"\n{\"kind\":\"Asked\"}\n").unwrap();
             }
         });
-        let is_open = || {
-            most.set(most.get().max(memory_kib()));
-            true
-        };
         // It ends with the sensor, or cannot answer it any more.
-        follow(&caller, None, &mut io::sink(), &mut io::sink(), is_open).unwrap_err();
+        follow(&caller, None, &mut out, &mut io::sink(), || true).unwrap_err();
         saying.join().unwrap();
-        println!("\ntook {}", most.get() - before);
+        println!("\ntook {}", out.most - before);
     }
 }

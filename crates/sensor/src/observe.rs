@@ -190,17 +190,26 @@ impl Observers {
 
     fn tell(&mut self, process: &ObservedProcess<'_>, outcome: Outcome) {
         let bytes = process.bytes(&self.node, &outcome);
-        let asking = self.all.iter_mut();
-        let mut asking: Vec<_> = asking.filter(|o| o.is_about(process.pod)).collect();
-        if !asking.iter().any(|observer| observer.has_room(bytes)) {
-            for observer in asking {
-                observer.dropped = observer.dropped.saturating_add(1);
-            }
+        if !self.have_room(process.pod, bytes) {
             return;
         }
         let observation = Arc::new(Observation::new(process, outcome, bytes));
-        for observer in &mut asking {
-            observer.tell(&observation, &self.node);
+        for observer in &mut self.all {
+            if observer.is_about(process.pod) {
+                observer.tell(&observation, &self.node);
+            }
         }
+    }
+
+    /// Whether somebody who observes this pod has room for so many bytes. If nobody has, the process is dropped for each.
+    fn have_room(&mut self, pod: &PodFacts, bytes: usize) -> bool {
+        let has_room = |observer: &Observer| observer.is_about(pod) && observer.has_room(bytes);
+        let have_room = self.all.iter().any(has_room);
+        if !have_room {
+            for observer in self.all.iter_mut().filter(|o| o.is_about(pod)) {
+                observer.dropped = observer.dropped.saturating_add(1);
+            }
+        }
+        have_room
     }
 }

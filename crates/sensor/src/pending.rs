@@ -115,19 +115,16 @@ impl<T> PendingQueue<T> {
             bytes,
         };
         self.numbered = self.numbered.saturating_add(1);
-        match self.pods.get_mut(pod_uid) {
-            Some(pod) => {
-                pod.bytes = pod.bytes.saturating_add(bytes);
-                pod.entries.push_back(entry);
-            }
-            None => {
-                let pod = PodQueue {
-                    namespace: namespace.to_owned(),
-                    entries: VecDeque::from([entry]),
-                    bytes,
-                };
-                self.pods.insert(pod_uid.to_owned(), pod);
-            }
+        if let Some(pod) = self.pods.get_mut(pod_uid) {
+            pod.bytes = pod.bytes.saturating_add(bytes);
+            pod.entries.push_back(entry);
+        } else {
+            let pod = PodQueue {
+                namespace: namespace.to_owned(),
+                entries: VecDeque::from([entry]),
+                bytes,
+            };
+            self.pods.insert(pod_uid.to_owned(), pod);
         }
         dropped
     }

@@ -41,7 +41,7 @@ impl Args {
     /// How many they are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.iter().filter(|byte| **byte == 0).count()
+        self.iter().count()
     }
 
     /// Whether there are none.

@@ -54,12 +54,11 @@ impl Round {
         if let Some(earlier) = self.told.insert(cgroup, told) {
             return self.release(&earlier.path);
         }
-        match self.by_pod.get_mut(pod) {
-            Some(cgroups) => cgroups.push_back(cgroup),
-            None => {
-                let cgroups = VecDeque::from([cgroup]);
-                self.by_pod.insert(pod.to_owned(), cgroups);
-            }
+        if let Some(cgroups) = self.by_pod.get_mut(pod) {
+            cgroups.push_back(cgroup);
+        } else {
+            let cgroups = VecDeque::from([cgroup]);
+            self.by_pod.insert(pod.to_owned(), cgroups);
         }
     }
 

@@ -25,7 +25,7 @@ fn pod() -> PodFacts {
 }
 
 /// A process of the pod, below as many others that executed the same.
-fn started(exec: Exec, below: u32) -> StartedProcess {
+fn started(exec: &Exec, below: u32) -> StartedProcess {
     let identity = identity(&format!("/kubepods/poda/{ID}")).unwrap();
     let place = Arc::new(Place {
         identity: identity.clone(),
@@ -66,13 +66,11 @@ fn started(exec: Exec, below: u32) -> StartedProcess {
 
 fn with_args(bytes: usize) -> StartedProcess {
     let args: Args = ["x".repeat(bytes)].iter().collect();
-    started(
-        Exec {
-            args,
-            ..joined(ProcessKey { pid: 1, start: 1 }, "/bin/a")
-        },
-        0,
-    )
+    let exec = Exec {
+        args,
+        ..joined(ProcessKey { pid: 1, start: 1 }, "/bin/a")
+    };
+    started(&exec, 0)
 }
 
 /// Observers of which one was let in, with what it is told.
@@ -130,11 +128,14 @@ fn nothing_is_kept_of_a_process_that_nobody_has_room_for() {
     let started = with_args(ROOM_BYTES / 2);
     tell(&mut observers, &started);
     let kept = Arc::strong_count(&started.exec);
+    // It is asked before anything is made.
+    assert!(observers.have_room(&pod(), ROOM_BYTES / 4));
+    assert!(!observers.have_room(&pod(), ROOM_BYTES / 2));
     for _ in 0..10 {
         tell(&mut observers, &started);
     }
     assert_eq!(Arc::strong_count(&started.exec), kept);
-    assert_eq!(observers.all[0].dropped, 10);
+    assert_eq!(observers.all[0].dropped, 11);
     drop(incoming);
     observers.refresh(&Pods::default());
     assert!(observers.all.is_empty());
@@ -204,7 +205,7 @@ fn no_text_is_longer_than_its_room() {
                 args_cut: true,
                 ..joined(ProcessKey { pid: 1, start: 1 }, "")
             };
-            let started = started(exec, below);
+            let started = started(&exec, below);
             let process = ObservedProcess {
                 started: &started,
                 origin: Origin::Exec,
@@ -222,7 +223,7 @@ fn no_text_is_longer_than_its_room() {
         args: [[0xff_u8; 4000]].iter().collect(),
         ..joined(ProcessKey { pid: 1, start: 1 }, "")
     };
-    let started = started(exec, 0);
+    let started = started(&exec, 0);
     let process = ObservedProcess {
         started: &started,
         origin: Origin::Exec,
