@@ -307,7 +307,7 @@ mod tests {
             push(&mut queue, &format!("a{pod}"), Some("a"), 256);
         }
         let bytes: usize = queue.pods.values().map(|pod| pod.bytes).sum();
-        assert!(bytes <= OF_A_NAMESPACE + 8 * GUARANTEED_BYTES, "{bytes}");
+        assert_eq!(bytes, (4 << 20) + 8 * (64 << 10));
         // The namespaces of others have room for as much.
         for namespace in ["b", "c"] {
             for pod in 0..4 {
