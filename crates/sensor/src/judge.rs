@@ -7,14 +7,13 @@
 use crate::cluster::namespaces::NamespaceFacts;
 use crate::cluster::pods::PodFacts;
 use crate::cluster::policy_index::MatchedPolicy;
-use crate::incident::evidence::{args_text, args_within};
+use crate::incident::evidence::args_within;
 use crate::kernel::record::{Exec, Found};
 use crate::process::args::shown;
-use crate::process::commands::KubeletCommands;
 use crate::process::names::{names, names_of_found};
 use crate::process::tree::{ExecSummary, Lineage, Place};
 use bailiff_api::{
-    BindingReference, ExecutableSource, IncidentType, PolicyReference, Severity, Violation,
+    BindingReference, ExecutableSource, IncidentType, Origin, PolicyReference, Severity, Violation,
 };
 use bailiff_policy::{
     Ancestor, Ancestors, CompiledPolicy, Container, EvaluationError, Input, Process, ProcessParts,
@@ -22,6 +21,7 @@ use bailiff_policy::{
 };
 use jiff::{SignedDuration, Timestamp};
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -147,16 +147,40 @@ pub(crate) fn summary_of_found(found: &Found) -> ExecSummary {
     }
 }
 
+/// A process whose pod is known: with the parts that policies read, and whole once something is found.
+pub(crate) struct EvaluatedProcess<'a> {
+    pub(crate) started: &'a StartedProcess,
+    pub(crate) origin: Origin,
+    read: Arc<Process>,
+    whole: OnceCell<Arc<Process>>,
+}
+
+impl<'a> EvaluatedProcess<'a> {
+    pub(crate) fn new(started: &'a StartedProcess, origin: Origin, parts: ProcessParts) -> Self {
+        let read = Arc::new(process_of(started, origin, parts));
+        let whole = parts.covers(ProcessParts::ALL).then(|| Arc::clone(&read));
+        Self {
+            started,
+            origin,
+            read,
+            whole: whole.map_or_else(OnceCell::new, OnceCell::from),
+        }
+    }
+
+    /// With all of its parts, which are built once.
+    fn whole(&self) -> &Arc<Process> {
+        let built = || Arc::new(process_of(self.started, self.origin, ProcessParts::ALL));
+        self.whole.get_or_init(built)
+    }
+}
+
 /// Facts about a process as policies see them, without the parts that are not asked for.
-pub(crate) fn process_of(
-    started: &StartedProcess,
-    commands: &KubeletCommands,
-    parts: ProcessParts,
-) -> Process {
+pub(crate) fn process_of(started: &StartedProcess, origin: Origin, parts: ProcessParts) -> Process {
     let (exec, booted) = (&started.exec, started.booted);
     let (args, args_gap) = if parts.args {
         let (args, gap) = shown(exec);
-        (args_text(&args), gap)
+        let text = |arg| String::from_utf8_lossy(arg).into_owned();
+        (args.iter().map(text).collect(), gap)
     } else {
         (Vec::new(), None)
     };
@@ -185,7 +209,7 @@ pub(crate) fn process_of(
         script: exec.interpreter.is_some().then(|| script_of(exec)),
         stdio: Stdio(exec.descriptors),
         secure_exec: exec.secure_exec,
-        origin: started.lineage.start.origin(commands),
+        origin,
         left_pod_cgroup: exec.left_pod_cgroup,
         uid: i64::from(exec.uid),
         gid: i64::from(exec.gid),
@@ -223,13 +247,13 @@ pub(crate) fn since_boot(booted: Timestamp, nanoseconds: u64) -> Timestamp {
 /// What the policies that apply to its pod find for a process, which has the parts that they read; a finding
 /// has all. `judged` is told each verdict.
 pub(crate) fn evaluate_policies(
-    started: &StartedProcess,
-    process: &Process,
+    evaluated: &EvaluatedProcess<'_>,
     pod: &Arc<PodFacts>,
     namespace: &NamespaceFacts,
     matching: &[&MatchedPolicy],
     judged: &mut dyn FnMut(&CompiledPolicy, &Verdict),
 ) -> Vec<Finding> {
+    let started = evaluated.started;
     let container = started
         .container_id
         .as_ref()
@@ -237,11 +261,11 @@ pub(crate) fn evaluate_policies(
         .cloned()
         .unwrap_or_default();
     let mut found = Vec::new();
-    let mut whole = None;
+    let mut args = None;
     for rule in matching {
         let policy = &rule.policy;
         let input = Input {
-            process,
+            process: &evaluated.read,
             container: &container,
             object: pod.object.as_ref(),
             namespace_object: namespace.object.as_ref(),
@@ -282,10 +306,11 @@ pub(crate) fn evaluate_policies(
             pod: Arc::clone(pod),
             container_id: started.container_id.clone(),
             container: container.clone(),
-            process: Arc::clone(whole.get_or_insert_with(|| {
-                Arc::new(process_of(started, &pod.commands, ProcessParts::ALL))
+            process: Arc::clone(evaluated.whole()),
+            args: Arc::clone(args.get_or_insert_with(|| {
+                let args = shown(&started.exec).0;
+                Arc::new(args.iter().map(<[u8]>::to_vec).collect())
             })),
-            args: Arc::new(shown(&started.exec).0.into_owned()),
             args_cut: started.exec.args_cut,
             pid: started.exec.process.pid,
             violations: violations.into_iter().take(NAMED_LIMIT).collect(),

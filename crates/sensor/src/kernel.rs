@@ -3,6 +3,7 @@
 //! Here: the BPF programs' loader, the thread that reads their records, paths of cgroups. Not here: who a process belongs to (`process`).
 //! Invariant: all bytes that come are read or counted, and nothing else is trusted.
 
+pub(crate) mod args;
 mod cgroups;
 mod definition;
 mod descriptor;

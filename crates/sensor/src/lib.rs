@@ -19,6 +19,7 @@ mod process;
 mod run;
 mod state;
 
+pub use kernel::args::Args;
 pub use kernel::loader::{Counters, LoadError, Records};
 pub use kernel::record::{Event, Exec, Found, ProcessKey, Root, ScriptFile};
 pub use run::{Config, Error, run};

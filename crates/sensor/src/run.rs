@@ -85,9 +85,6 @@ pub enum Error {
     /// Metrics and health.
     #[error("cannot serve metrics and health")]
     Serve(#[from] ServeError),
-    /// The program that proves that programs are seen can't be started.
-    #[error("cannot start a program of its own to see whether it is seen")]
-    OwnProgram(#[source] std::io::Error),
 }
 
 /// Runs until `shutdown`. It is ready while everything is watched and every program attached.
@@ -128,7 +125,7 @@ pub async fn run(
             Err(error) => Err(Error::Load(error)),
         };
         match watched {
-            Err(error @ (Error::Load(_) | Error::OwnProgram(_))) => {
+            Err(error @ Error::Load(_)) => {
                 health.set_ready(false);
                 let cause = with_sources(&error);
                 let events = NodeEvents::new(&config.node_name, &config.identity, client);
@@ -222,7 +219,7 @@ async fn follow(
     let mut fetching = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
-    let mut own_program = OwnProgram::start()?;
+    let mut own_program = OwnProgram::new();
     loop {
         pulse.beat();
         tokio::select! {
@@ -230,10 +227,7 @@ async fn follow(
             () = shutdown.cancelled() => break,
             // What violates a policy would be lost from here on without a report.
             _ = &mut writer => return Err(Error::WriterEnded),
-            not_seen = own_program.not_seen(state.kubelet_cgroup.is_some()) => {
-                not_seen?;
-                state.report_nothing_seen();
-            }
+            failure = own_program.failed(state.own_programs()) => state.report_self_check(&failure),
             // Before the records, which may never end: what waits and what is counted has its turn.
             _ = tick.tick() => {
                 // Counted is what was read before: else programs were missing that only wait here.

@@ -1,94 +1,44 @@
 //! What the sensor knows, and what follows for a process that was started.
 //!
-//! Here: identity, waiting for what is not known yet, the order of evaluation. Not here: the loop
-//! (`run`), the watched objects (`state/objects`), any verdict (`judge`).
-//! Invariant: what waits is bounded in number, bytes and time, and each process that is given up is
-//! counted. A policy is never evaluated on less of an object than it reads.
+//! Here: what is known, and who a process is. Not here: the loop (`run`), the watched objects (`state/objects`),
+//! evaluating (`state/evaluation`) and waiting for what is not known yet (`state/waiting`), reports (`state/reports`).
+//! Invariant: a process of a pod is evaluated, waits, or is counted with the reason why it is not.
 
+mod evaluation;
 mod fetched;
 mod objects;
+mod reports;
 mod verdicts;
+mod waiting;
 
 use crate::cluster::fetches::Fetches;
-use crate::cluster::gaps::{Gap, Gaps};
-use crate::cluster::namespaces::{NamespaceFacts, Namespaces};
+use crate::cluster::gaps::Gaps;
+use crate::cluster::namespaces::Namespaces;
 use crate::cluster::needs::Needs;
-use crate::cluster::pods::{PodFacts, Pods};
-use crate::cluster::policy_index::{MatchedPolicy, PolicyIndex, needs_of};
+use crate::cluster::pods::Pods;
+use crate::cluster::policy_index::PolicyIndex;
 use crate::evaluation_errors::EvaluationErrors;
-use crate::judge::{Finding, StartedProcess, process_of, since_boot, summary_of, summary_of_found};
+use crate::judge::{Finding, StartedProcess, since_boot, summary_of, summary_of_found};
 use crate::kernel::loader::Counters;
 use crate::kernel::record::{Event, Exec, Found, Root};
-use crate::metrics::{Kind, Metrics, NotEvaluated, Skipped};
-use crate::observe::{NoVerdict, Observers};
+use crate::metrics::{Metrics, NotEvaluated, Skipped};
+use crate::observe::Observers;
 use crate::pending::PendingQueue;
-use crate::process::commands::KubeletCommands;
 use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
-use bailiff_policy::{Process, ProcessParts};
-use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
+pub(crate) use reports::SelfCheckFailure;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use waiting::PendingExec;
 
 /// From how many namespaces on those of pods that are gone are forgotten.
 const NAMESPACES_LIMIT: usize = 8192;
-/// How long it is reported that processes of a pod were not evaluated because too many waited.
-const QUEUE_FULL_REPORTED: Duration = Duration::from_mins(10);
-
-/// What is reported while programs of the sensor's own are not seen.
-const NOTHING_SEEN: &str = "Bailiff cannot monitor processes on this node and evaluates no policies here: programs that the sensor starts itself are not seen. The sensor keeps trying. If this persists, the container runtime may run pods outside of the node's kernel, or does not name their cgroups as a kubelet does.";
-
-/// A process that waits for its pod, or for its container's status.
-struct PendingExec {
-    started: StartedProcess,
-    /// The process with the parts that were read so far.
-    process: Option<(ProcessParts, Arc<Process>)>,
-    /// UIDs of the policies that were evaluated.
-    evaluated: Vec<String>,
-    until: Timestamp,
-}
-
-impl PendingExec {
-    /// The process with these parts at least. What was built before is used again.
-    fn process_with(&mut self, parts: ProcessParts, commands: &KubeletCommands) -> Arc<Process> {
-        match &self.process {
-            Some((built, process)) if built.covers(parts) => Arc::clone(process),
-            Some(_) | None => {
-                let process = Arc::new(process_of(&self.started, commands, parts));
-                self.process = Some((parts, Arc::clone(&process)));
-                process
-            }
-        }
-    }
-
-    /// About how many bytes of memory it takes.
-    fn bytes(&self) -> usize {
-        let exec = &self.started.exec;
-        let args = exec.args.iter().chain(&exec.args_tail);
-        let args: usize = args.map(|arg| arg.len().saturating_add(48)).sum();
-        let texts = [
-            &exec.cgroup,
-            &exec.executable,
-            &exec.filename,
-            &exec.working_directory,
-        ];
-        let script = exec.script.iter().map(|script| &script.path);
-        let texts: usize = texts.into_iter().chain(script).map(String::len).sum();
-        let evaluated: usize = self.evaluated.iter().map(String::len).sum();
-        // The process repeats what the exec says.
-        let copies = if self.process.is_some() { 2 } else { 1 };
-        args.saturating_add(texts)
-            .saturating_mul(copies)
-            .saturating_add(evaluated)
-            .saturating_add(1024)
-    }
-}
 
 /// Everything that the loop knows.
 pub(crate) struct State {
@@ -107,8 +57,10 @@ pub(crate) struct State {
     fetches: Fetches,
     gaps: Gaps,
     gaps_report: watch::Sender<Option<String>>,
-    /// Programs of the sensor's own were not seen, until one is.
-    nothing_seen: bool,
+    /// How many programs of the sensor's own pod were seen.
+    own_programs: u64,
+    /// Why it is not certain that processes are seen, for people, until one of those is.
+    self_check: Option<String>,
     queue_full: Option<Instant>,
     tree: ProcessTree,
     /// The pod of each mount namespace, by the first process that had it.
@@ -160,7 +112,8 @@ impl State {
             fetches: Fetches::default(),
             gaps: Gaps::default(),
             gaps_report: watch::Sender::new(None),
-            nothing_seen: false,
+            own_programs: 0,
+            self_check: None,
             queue_full: None,
             tree: ProcessTree::default(),
             pod_by_mount_namespace: HashMap::new(),
@@ -213,14 +166,8 @@ impl State {
             Ok(identity) => identity,
             Err(reason) => return self.metrics.not_evaluated(reason, 1),
         };
-        if identity.pod_uid == self.own_pod && self.kubelet_cgroup.is_none() {
-            tracing::info!(cgroup = exec.cgroup, "Observed a process of this pod");
-            let own = |w: &PendingExec| w.started.kubelet == identity.kubelet;
-            for _ in 0..self.pending.retain(own) {
-                self.metrics.skipped(Skipped::OtherNode);
-            }
-            self.kubelet_cgroup = Some(identity.kubelet.clone());
-            self.nothing_seen = false;
+        if identity.pod_uid == self.own_pod {
+            self.own_program(&exec, &identity);
         }
         // A pod of another kubelet on the same kernel: its own sensor looks after it. What comes there from a pod of
         // this one is that pod's.
@@ -262,13 +209,28 @@ impl State {
                 time,
                 booted,
             },
-            process: None,
             evaluated: Vec::new(),
             until: Timestamp::now()
                 .checked_add(self.pod_lookup_timeout)
                 .unwrap_or(Timestamp::MAX),
         };
         self.try_evaluate(waiting, Timestamp::now(), None).await;
+    }
+
+    /// A program of the sensor's own pod was seen. The first one shows whose pods are meant.
+    fn own_program(&mut self, exec: &Exec, identity: &Identity) {
+        if self.kubelet_cgroup.is_none() {
+            tracing::info!(cgroup = exec.cgroup, "Observed a process of this pod");
+            let own = |w: &PendingExec| w.started.kubelet == identity.kubelet;
+            for _ in 0..self.pending.retain(own) {
+                self.metrics.skipped(Skipped::OtherNode);
+            }
+            self.kubelet_cgroup = Some(identity.kubelet.clone());
+        }
+        if self.kubelet_cgroup.as_ref() == Some(&identity.kubelet) {
+            self.own_programs = self.own_programs.saturating_add(1);
+            self.self_check = None;
+        }
     }
 
     /// Cgroups of which the kernel side has to tell nothing more.
@@ -332,293 +294,6 @@ impl State {
         let owner = pods.or_insert_with(|| pod_uid.to_owned());
         mount_namespace != 0 && *owner == pod_uid
     }
-
-    /// Evaluates the policies for a process, or lets it wait on; with the pod as it was fetched for that,
-    /// where it was.
-    async fn try_evaluate(
-        &mut self,
-        mut waiting: PendingExec,
-        now: Timestamp,
-        fetched: Option<&mut Fetched>,
-    ) {
-        let Some(kept) = self.pods.get(&waiting.started.pod_uid).cloned() else {
-            return self.wait(waiting, now);
-        };
-        let pod = Fetched::pod_or(fetched.as_deref(), &kept);
-        let Some(namespace) = self.namespaces.get(&pod.namespace) else {
-            return self.wait(waiting, now);
-        };
-        if !self.synced() {
-            return self.wait(waiting, now);
-        }
-        let known = is_listed(&mut waiting.started, &pod);
-        if !known && !waiting.started.place.application {
-            // It may be the pod's sandbox, which no status names.
-            if now < waiting.until {
-                if pod.containers_left_out() {
-                    self.ask_for(&waiting, &kept);
-                }
-                return self.wait(waiting, now);
-            }
-            // Where no container is known, nothing tells it from the application: a pod that is made
-            // so large is not left alone for it.
-            if !pod.containers_left_out() {
-                self.observe_without_verdict(&waiting.started, &pod, NoVerdict::Sandbox);
-                return self.metrics.skipped(Skipped::Sandbox);
-            }
-        }
-        if !is_complete(&pod, namespace, &self.needs) {
-            return self.wait(waiting, now);
-        }
-        let started = &waiting.started;
-        // Asked here also where no policy is about the pod, for what descends from the process.
-        started.lineage.start.origin(&pod.commands);
-        let matching = self.index.matching(&namespace.labels, &pod.labels);
-        let is_due = |rule: &&MatchedPolicy| !waiting.evaluated.contains(&rule.policy.uid);
-        let due: Vec<_> = matching.iter().filter(is_due).collect();
-        if due.is_empty() {
-            if waiting.evaluated.is_empty() {
-                self.observe_without_verdict(&waiting.started, &pod, NoVerdict::NoPolicy);
-            }
-            return;
-        }
-        let ready = Ready::of(&kept, known, now < waiting.until);
-        let sorted = ready.sort(&due, fetched, |rule| {
-            is_complete_for(&pod, namespace, &self.needs, rule)
-        });
-        let process = waiting.process_with(sorted.parts(), &pod.commands);
-        let known = verdicts::Known {
-            started: &waiting.started,
-            process: &process,
-            kept: &kept,
-            pod: &pod,
-            namespace,
-        };
-        let found = verdicts::found(&known, &sorted, &mut self.errors, &mut self.observers);
-        let Sorted {
-            mut now_ones,
-            on_fetched,
-            later,
-        } = sorted;
-        let lacking = later.iter().any(|rule| ready.is_lacking(rule));
-        now_ones.extend(on_fetched.iter().map(|(rule, _)| *rule));
-        for mut finding in found {
-            // Nothing stays of what was fetched.
-            finding.pod = Arc::clone(&kept);
-            self.metrics.found(finding.type_, finding.severity);
-            if self.violations.send(finding).await.is_err() {
-                return;
-            }
-        }
-        if !later.is_empty() {
-            let done = now_ones.iter().map(|rule| rule.policy.uid.clone());
-            waiting.evaluated.extend(done);
-            if lacking {
-                self.ask_for(&waiting, &kept);
-            }
-            self.wait(waiting, now);
-        }
-    }
-
-    /// Tells who observes the pod of a process that no policy was evaluated for.
-    fn observe_without_verdict(
-        &mut self,
-        started: &StartedProcess,
-        pod: &PodFacts,
-        reason: NoVerdict,
-    ) {
-        if self.observers.observe(pod) {
-            let process = process_of(started, &pod.commands, ProcessParts::ALL);
-            self.observers
-                .without_verdict(started, &process, pod, reason);
-        }
-    }
-
-    fn wait(&mut self, waiting: PendingExec, now: Timestamp) {
-        let uid = waiting.started.pod_uid.clone();
-        if now >= waiting.until {
-            self.metrics.not_evaluated(NotEvaluated::PodUnknown, 1);
-            tracing::warn!(
-                uid,
-                "Process was not evaluated: its pod did not become known in time"
-            );
-            return;
-        }
-        let pod = self.pods.get(&uid);
-        let namespace = pod.map(|pod| pod.namespace.as_str());
-        let dropped = self.pending.push(&uid, namespace, waiting.bytes(), waiting);
-        for uid in dropped {
-            self.metrics.not_evaluated(NotEvaluated::QueueFull, 1);
-            let pod = self.pods.get(&uid);
-            let name = pod.map(|pod| format!("pod {}/{}", pod.namespace, pod.name));
-            let name = name.unwrap_or_else(|| format!("pod with UID {uid}"));
-            self.gaps.add(Gap::QueueFull, &name);
-            self.queue_full = Some(Instant::now());
-        }
-    }
-
-    /// Tries again what waits for a pod, or what has waited long enough.
-    async fn retry(&mut self, pod_uid: Option<&str>) {
-        let now = Timestamp::now();
-        let pods = &self.pods;
-        let is_pod = |waits_for: &str, uid| pods.get(waits_for).is_some_and(|pod| pod.uid == uid);
-        let tried = self
-            .pending
-            .take(|waits_for| pod_uid.is_none_or(|uid| is_pod(waits_for, uid)));
-        for waiting in tried {
-            self.try_evaluate(waiting, now, None).await;
-        }
-    }
-
-    /// What is not evaluated as a whole, for people; none where nothing is.
-    pub(crate) fn gaps_report(&self) -> watch::Receiver<Option<String>> {
-        self.gaps_report.subscribe()
-    }
-
-    /// Reports that no process is seen, until a program of the sensor's own is.
-    pub(crate) fn report_nothing_seen(&mut self) {
-        self.nothing_seen = true;
-    }
-
-    fn report_gaps(&mut self) {
-        if self
-            .queue_full
-            .is_some_and(|since| since.elapsed() >= QUEUE_FULL_REPORTED)
-        {
-            self.queue_full = None;
-            self.gaps.clear(Gap::QueueFull);
-        }
-        for gap in Gap::NOT_KEPT {
-            self.metrics.gap(gap, self.gaps.count(gap));
-        }
-        let sandboxed = self.gaps.count(Gap::Sandboxed);
-        let sandboxed = i64::try_from(sandboxed).unwrap_or(i64::MAX);
-        self.metrics.sandboxed_pods.set(sandboxed);
-        for (kind, name) in [
-            (Kind::Pod, "pod"),
-            (Kind::Namespace, "namespace"),
-            (Kind::RuntimePolicy, "RuntimePolicy"),
-            (Kind::RuntimePolicyBinding, "RuntimePolicyBinding"),
-        ] {
-            let count = self.gaps.count_of(Gap::DecodeError, name);
-            self.metrics.undecodable(kind, count);
-        }
-        let report = if self.nothing_seen {
-            Some(NOTHING_SEEN.to_owned())
-        } else {
-            self.gaps.report()
-        };
-        self.gaps_report.send_if_modified(|reported| {
-            let changed = *reported != report;
-            *reported = report;
-            changed
-        });
-    }
-
-    pub(crate) async fn tick(&mut self, counters: Counters) {
-        self.observers.refresh(&self.pods);
-        let before = std::mem::replace(&mut self.counters, counters);
-        let lost = counters.execs_lost.saturating_sub(before.execs_lost);
-        let process_events_lost = counters
-            .process_events_lost
-            .saturating_sub(before.process_events_lost);
-        if lost > 0 || process_events_lost > 0 {
-            tracing::warn!(
-                execs = lost,
-                exits = process_events_lost,
-                "Lost events of the kernel: the ring buffer was full"
-            );
-        }
-        let metrics = &self.metrics;
-        metrics.not_evaluated(NotEvaluated::RingBufferFull, lost);
-        metrics.process_events_lost.inc_by(process_events_lost);
-        let deep = counters.cgroup_too_deep;
-        metrics.not_evaluated(
-            NotEvaluated::CgroupTooDeep,
-            deep.saturating_sub(before.cgroup_too_deep),
-        );
-        metrics
-            .execs
-            .inc_by(counters.execs.saturating_sub(before.execs));
-        let others = counters.execs_of_others;
-        metrics.skipped_by(
-            Skipped::OtherNode,
-            others.saturating_sub(before.execs_of_others),
-        );
-        metrics
-            .untracked_processes
-            .inc_by(counters.not_tracked.saturating_sub(before.not_tracked));
-        let dropped = self.tree.dropped();
-        metrics
-            .dropped_processes
-            .inc_by(dropped.saturating_sub(self.dropped));
-        self.dropped = dropped;
-        metrics
-            .pods
-            .set(i64::try_from(self.pods.len()).unwrap_or(i64::MAX));
-        for pod in self.pods.forget(Timestamp::now()) {
-            // A new pod can have the name, and gaps of its own.
-            if !self.pods.contains(&pod.namespace, &pod.name) {
-                let name = format!("pod {}/{}", pod.namespace, pod.name);
-                self.gaps.set(&name, &[]);
-            }
-        }
-        self.report_gaps();
-        let pods = &self.pods;
-        if self.pod_by_mount_namespace.len() > NAMESPACES_LIMIT {
-            self.pod_by_mount_namespace
-                .retain(|_, uid| pods.get(uid).is_some());
-        }
-        if self.sandboxes.len() > NAMESPACES_LIMIT {
-            self.sandboxes.retain(|uid| pods.get(uid).is_some());
-        }
-        if !self.pending.is_empty() {
-            self.retry(None).await;
-        }
-    }
-}
-
-/// Whether selectors can be matched: what is kept of pod and namespace has all labels that they name.
-fn is_complete(pod: &PodFacts, namespace: &NamespaceFacts, needs: &Arc<Needs>) -> bool {
-    let has = |complete_for: &Arc<Needs>| {
-        Arc::ptr_eq(complete_for, needs)
-            || complete_for.pod_labels.is_superset(&needs.pod_labels)
-                && complete_for
-                    .namespace_labels
-                    .is_superset(&needs.namespace_labels)
-    };
-    has(&pod.complete_for) && has(&namespace.complete_for)
-}
-
-/// Whether what is kept of pod and namespace has all that a policy reads.
-fn is_complete_for(
-    pod: &PodFacts,
-    namespace: &NamespaceFacts,
-    needs: &Arc<Needs>,
-    rule: &MatchedPolicy,
-) -> bool {
-    let has = |complete_for: &Arc<Needs>| {
-        Arc::ptr_eq(complete_for, needs) || complete_for.covers(&needs_of(&rule.policy))
-    };
-    has(&pod.complete_for) && has(&namespace.complete_for)
-}
-
-/// Whether the pod's status names the container of a program. One that moved itself to a cgroup that
-/// is none of a container is of the container that its line began in.
-fn is_listed(started: &mut StartedProcess, pod: &PodFacts) -> bool {
-    let listed = |id: &Option<String>| {
-        id.as_ref()
-            .is_some_and(|id| pod.containers.contains_key(id))
-    };
-    if listed(&started.container_id) {
-        return true;
-    }
-    let began = &started.place.identity.container_id;
-    let moved = listed(began);
-    if moved {
-        started.container_id.clone_from(began);
-    }
-    moved
 }
 
 /// Whether a program is the container runtime's, which sets a container up in its cgroup before

@@ -203,6 +203,11 @@ impl Records {
         self.attached.ignore(cgroup)
     }
 
+    /// The paths of all cgroups are told again, as before some are forgotten.
+    pub fn tell_paths_again(&mut self) {
+        self.ring.begin_round();
+    }
+
     /// The ring for who reads it, and the rest.
     pub(crate) fn into_parts(self) -> (Ring, Attached) {
         (self.ring, self.attached)
@@ -230,16 +235,17 @@ pub(crate) struct Ring {
 impl Ring {
     /// The next record that is there now.
     pub(crate) fn next(&mut self) -> Option<Record> {
-        let bytes = self.records.next()?;
-        let record = Record {
+        let record = self.records.next().map(|bytes| Record {
             event: decode(&bytes, &mut self.cgroups),
             bytes: bytes.len(),
-        };
-        drop(bytes);
-        if self.cgroups.is_full() || matches!(record.event, Err(DecodeError::Cgroup(_))) {
+        });
+        if record.is_none() {
+            self.cgroups.ring_is_empty();
+        }
+        if self.cgroups.must_begin_round() {
             self.begin_round();
         }
-        Some(record)
+        record
     }
 
     /// Makes room for paths of cgroups. Where the programs cannot be told, records without a path are errors, which are

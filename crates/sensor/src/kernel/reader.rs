@@ -4,7 +4,7 @@
 //! Invariant: records are handed on in their order, in batches of bounded size; whoever takes none lets the ring fill,
 //! which the kernel counts. The thread ends with its receiver.
 
-use crate::kernel::loader::{LoadError, Ring};
+use crate::kernel::loader::{LoadError, Record, Ring};
 use crate::kernel::record::{DecodeError, Event};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -14,7 +14,8 @@ pub(crate) type Batch = Vec<Result<Event, DecodeError>>;
 
 /// Most records of a batch.
 const BATCH: usize = 256;
-/// A batch gets no further record when it has so many bytes of the ring; decoded, they are some more.
+/// A batch gets no further record when it has so many bytes of the ring. Decoded, they are at most about four times as
+/// many: a byte of a path that is no text takes three, and arguments take what they have in the ring.
 const BATCH_BYTES: usize = 256 << 10;
 /// Most batches that wait.
 const BATCHES: usize = 4;
@@ -46,18 +47,11 @@ fn hand_on(
     batches: &mpsc::Sender<Result<Batch, LoadError>>,
 ) -> Result<(), LoadError> {
     while !batches.is_closed() {
-        let mut batch = Batch::new();
-        let mut bytes = 0_usize;
-        while batch.len() < BATCH && bytes < BATCH_BYTES {
-            let Some(record) = ring.next() else { break };
-            bytes = bytes.saturating_add(record.bytes);
-            batch.push(record.event);
-        }
+        let (batch, is_full) = next_batch(|| ring.next());
         if batch.is_empty() {
             ring.sleep(ASLEEP)?;
             continue;
         }
-        let is_full = batch.len() == BATCH || bytes >= BATCH_BYTES;
         if batches.blocking_send(Ok(batch)).is_err() {
             return Ok(());
         }
@@ -67,3 +61,21 @@ fn hand_on(
     }
     Ok(())
 }
+
+/// The records that are there now, as many as a batch has, and whether it is full.
+fn next_batch(mut next: impl FnMut() -> Option<Record>) -> (Batch, bool) {
+    let mut batch = Batch::new();
+    let mut bytes = 0_usize;
+    loop {
+        let is_full = batch.len() >= BATCH || bytes >= BATCH_BYTES;
+        let record = if is_full { None } else { next() };
+        let Some(record) = record else {
+            return (batch, is_full);
+        };
+        bytes = bytes.saturating_add(record.bytes);
+        batch.push(record.event);
+    }
+}
+
+#[cfg(test)]
+mod tests;

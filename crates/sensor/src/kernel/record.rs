@@ -12,6 +12,7 @@
     clippy::string_slice
 )]
 
+use crate::kernel::args::Args;
 use crate::kernel::cgroups::Cgroups;
 use crate::kernel::definition::{descriptor, exec_header, flag, header, kind, process_key, source};
 use crate::kernel::descriptor::descriptor_type;
@@ -51,7 +52,7 @@ pub struct Found {
     pub forked: Option<u64>,
     /// Number of the mount namespace, as an exec has it.
     pub mount_namespace: u64,
-    /// The path of the cgroup.
+    /// The path of the cgroup, as an exec has it.
     pub cgroup: String,
     /// The executable, as its container sees it; begins with `…/` when it was cut.
     pub executable: String,
@@ -92,7 +93,7 @@ pub struct Exec {
     /// Numbers of the network, IPC and UTS namespaces of a process that the runtime brought into
     /// the pod, which no other has or had; 0: the node's, or not known.
     pub pod_namespaces: [u64; 3],
-    /// The path of the cgroup.
+    /// The path of the cgroup, up to that of its container, or of its pod if it is in none.
     pub cgroup: String,
     /// Its number, which no other has or had; that of the kernel, and the highest bit for a hierarchy of version 1.
     pub cgroup_number: u64,
@@ -114,10 +115,10 @@ pub struct Exec {
     /// not known.
     pub working_directory: String,
     /// Arguments as bytes; where the end is apart, the last one may have lost its end.
-    pub args: Vec<Vec<u8>>,
+    pub args: Args,
     /// The end of the arguments, where some are missing between; the first one may have lost its
     /// beginning. Empty: none is missing, or the end could not be read.
-    pub args_tail: Vec<Vec<u8>>,
+    pub args_tail: Args,
     /// Whether arguments are missing: longer than what is read, or not readable.
     pub args_cut: bool,
     /// What standard input, output and error are.
@@ -272,13 +273,13 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
     let interp = text_of(text(exec_header::INTERP_LEN)?);
     let directory = text(exec_header::DIRECTORY_LEN)?;
     let script = text(exec_header::SCRIPT_LEN)?;
-    let args = args_of(text(exec_header::ARGS_LEN)?);
-    let args_tail = args_of(text(exec_header::ARGS_TAIL_LEN)?);
+    let args = Args::of_terminated(text(exec_header::ARGS_LEN)?);
+    let args_tail = Args::of_terminated(text(exec_header::ARGS_TAIL_LEN)?);
     if set(flag::CGROUP_PATH) {
         cgroups.is_told(header.cgroup, &path_of(cgroup, false));
     }
     let cgroup = cgroups.path(header.cgroup);
-    let cgroup = cgroup.ok_or(DecodeError::Cgroup(header.cgroup))?;
+    let cgroup = cgroup.ok_or(DecodeError::Cgroup(header.cgroup))?.to_owned();
     let source = source_of(fixed.u32(exec_header::SOURCE)?);
     let script_source = source_of(fixed.u32(exec_header::SCRIPT_SOURCE)?);
     let descriptor = |index: usize| -> Result<_, DecodeError> {
@@ -301,7 +302,7 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         source,
         mount_namespace: fixed.u64(exec_header::MOUNT_NAMESPACE)?,
         pod_namespaces: [namespace(0)?, namespace(1)?, namespace(2)?],
-        cgroup: cgroup.to_string(),
+        cgroup,
         cgroup_number: header.cgroup,
         left_pod_cgroup: set(flag::LEFT_POD_CGROUP),
         executable: file_of(executable, source, set(flag::PATH_CUT)),
@@ -360,7 +361,7 @@ fn text_of(bytes: &[u8]) -> String {
 
 /// A path from its parts, which are there from last to first.
 fn path_of(bytes: &[u8], cut: bool) -> String {
-    let mut path = String::new();
+    let mut path = String::with_capacity(bytes.len().saturating_add(4));
     if cut {
         path.push('…');
     }
@@ -376,15 +377,6 @@ fn path_of(bytes: &[u8], cut: bool) -> String {
         path.push('/');
     }
     path
-}
-
-/// Arguments, each ended by a NUL but for one that was cut.
-fn args_of(bytes: &[u8]) -> Vec<Vec<u8>> {
-    let mut args: Vec<_> = bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
-    if args.last().is_some_and(Vec::is_empty) {
-        args.pop();
-    }
-    args
 }
 
 #[cfg(test)]

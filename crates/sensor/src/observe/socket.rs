@@ -2,9 +2,10 @@
 //!
 //! Here: who may connect, how many, what they ask for. Not here: what is observed (`observe`).
 //! Invariant: the socket has an abstract name, so it exists in the network namespace of the sensor's pod alone, and takes
-//! callers with the user of the sensor alone. At most [`CALLERS`] are served; a request is bounded in bytes and time.
+//! callers with the user of the sensor alone. At most [`CALLERS`] are served; a request is bounded in bytes and time. A
+//! caller that is gone or stands still loses its place, whether or not a process starts.
 
-use super::{Line, Observer, PodName};
+use super::{Observer, PodName};
 use bailiff_api::keys::OBSERVE_SOCKET;
 use serde_json::json;
 use std::io;
@@ -13,8 +14,10 @@ use std::os::unix::net::{SocketAddr, UnixListener as StdListener};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, MissedTickBehavior};
 
 /// Most callers at a time.
 const CALLERS: usize = 4;
@@ -24,6 +27,13 @@ const REQUEST_BYTES: u64 = 600;
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a caller may leave a line unread until another one gets its place.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often a caller is asked whether its output is still read. It answers with a line feed.
+const ASKED_EVERY: Duration = Duration::from_secs(15);
+/// How long a caller may leave that unanswered.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// What a caller is asked, and need not show.
+const ASKED: &str = "{\"kind\":\"Asked\"}\n";
 
 /// Serves callers for as long as the sensor runs. If the socket cannot be opened, the log says so: observing is not what
 /// a sensor is for.
@@ -90,21 +100,39 @@ async fn call(stream: UnixStream, joining: mpsc::Sender<Observer>) -> io::Result
     if joining.send(observer).await.is_err() {
         return Ok(());
     }
-    let (mut writing, mut rest) = (writing, [0; 1]);
+    let (mut writing, mut answers) = (writing, [0; 64]);
     let mut reading = reading.into_inner().into_inner();
+    let mut answered = Instant::now();
+    let mut asking = tokio::time::interval_at(answered + ASKED_EVERY, ASKED_EVERY);
+    asking.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            line = lines.recv() => match line {
-                Some(Line { text, .. }) => {
-                    let written = tokio::time::timeout(WRITE_TIMEOUT, writing.write_all(text.as_bytes()));
-                    written.await??;
+            biased;
+            // Its answers are read first: they tell that it was there while a line was written.
+            read = reading.read(&mut answers) => {
+                if read? == 0 {
+                    return Ok(());
                 }
+                answered = Instant::now();
+            }
+            _ = asking.tick() => {
+                if answered.elapsed() > ANSWER_TIMEOUT {
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
+                write(&mut writing, ASKED).await?;
+            }
+            line = lines.recv() => match line {
+                // It has its room until it is written.
+                Some(line) => write(&mut writing, &line.text()).await?,
                 None => return Ok(()),
             },
-            // A caller says nothing more: this is its end.
-            _ = reading.read(&mut rest) => return Ok(()),
         }
     }
+}
+
+async fn write(stream: &mut OwnedWriteHalf, text: &str) -> io::Result<()> {
+    let written = tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(text.as_bytes()));
+    written.await?
 }
 
 async fn refuse(mut stream: UnixStream, reason: &str) -> io::Result<()> {
@@ -172,5 +200,42 @@ mod tests {
         // The rest of the request is unread when the connection ends, which may be an error here.
         drop(stream.read_line(&mut answer).await);
         assert_eq!(answer, "");
+    }
+
+    /// Lets a caller in, and waits until it has lost its place; when.
+    async fn served(
+        mut stream: BufReader<UnixStream>,
+        joined: mpsc::Receiver<Observer>,
+        answers: u32,
+    ) -> Duration {
+        stream.write_all(b"\n").await.unwrap();
+        let mut observers = Observers::new("node-1", joined);
+        let begin = Instant::now();
+        let mut left = answers;
+        loop {
+            observers.refresh(&Pods::default());
+            let mut said = String::new();
+            let read = stream.read_line(&mut said).await.unwrap();
+            if read == 0 {
+                observers.refresh(&Pods::default());
+                assert!(observers.all.is_empty(), "it observes no more");
+                return begin.elapsed();
+            }
+            if said == ASKED && left > 0 {
+                left -= 1;
+                stream.write_all(b"\n").await.unwrap();
+            }
+        }
+    }
+
+    /// No process starts, and the connection stays open, as that of a caller that was stopped does.
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_does_not_answer_loses_its_place() {
+        for (answers, asked) in [(0, 5), (10, 15)] {
+            let (joining, joined) = mpsc::channel(1);
+            let stream = connected(joining);
+            let took = served(stream, joined, answers).await;
+            assert_eq!(took.as_secs(), (ASKED_EVERY * asked).as_secs(), "{answers}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! Invariant: beginning and end are kept, and what is missing is in one argument alone, where [`GAP`] stands for it:
 //! what is in front of the argument that matters does not hide it, and neither does what follows.
 
+use crate::kernel::args::Args;
 use crate::kernel::record::Exec;
 use std::borrow::Cow;
 
@@ -11,11 +12,11 @@ use std::borrow::Cow;
 const GAP: &str = "…";
 
 /// The arguments of a process, and the place of the one that has the gap; none: it has none.
-pub(crate) fn shown(exec: &Exec) -> (Cow<'_, [Vec<u8>]>, Option<usize>) {
+pub(crate) fn shown(exec: &Exec) -> (Cow<'_, Args>, Option<usize>) {
     if exec.args_tail.is_empty() {
         return (Cow::Borrowed(&exec.args), None);
     }
-    let args = around_gap(&exec.args.join(&0_u8), &exec.args_tail.join(&0_u8));
+    let args = around_gap(exec.args.joined(), exec.args_tail.joined());
     (Cow::Owned(args), Some(exec.args.len().saturating_sub(1)))
 }
 
@@ -28,16 +29,16 @@ pub(crate) fn shortened(args: &[Vec<u8>], limit: usize) -> Option<Vec<Vec<u8>>> 
     let tail = limit / 4;
     let head = limit.saturating_sub(tail).saturating_sub(GAP.len());
     let from = whole.len().saturating_sub(tail);
-    Some(around_gap(
+    let args = around_gap(
         whole.get(..head).unwrap_or_default(),
         whole.get(from..).unwrap_or_default(),
-    ))
+    );
+    Some(args.iter().map(<[u8]>::to_vec).collect())
 }
 
 /// Arguments from their beginning and their end.
-fn around_gap(head: &[u8], tail: &[u8]) -> Vec<Vec<u8>> {
-    let whole = [whole_at_end(head), GAP.as_bytes(), whole_at_start(tail)].concat();
-    whole.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect()
+fn around_gap(head: &[u8], tail: &[u8]) -> Args {
+    Args::of_joined([whole_at_end(head), GAP.as_bytes(), whole_at_start(tail)].concat())
 }
 
 /// Whether a byte continues a character of UTF-8.
@@ -79,9 +80,9 @@ mod tests {
         args.iter().map(|arg| arg.as_bytes().to_vec()).collect()
     }
 
-    fn texts(args: &[Vec<u8>]) -> Vec<String> {
-        args.iter()
-            .map(|arg| String::from_utf8(arg.clone()).unwrap())
+    fn texts<T: AsRef<[u8]>>(args: impl IntoIterator<Item = T>) -> Vec<String> {
+        args.into_iter()
+            .map(|arg| String::from_utf8(arg.as_ref().to_vec()).unwrap())
             .collect()
     }
 
@@ -95,12 +96,12 @@ mod tests {
             (&[], &["d"], &["…d"], Some(0)),
         ] {
             let exec = Exec {
-                args: bytes(head),
-                args_tail: bytes(tail),
+                args: head.iter().collect(),
+                args_tail: tail.iter().collect(),
                 ..joined(ProcessKey { pid: 1, start: 1 }, "/bin/a")
             };
             let (args, place) = shown(&exec);
-            assert_eq!((texts(&args), place), (texts(&bytes(want)), gap));
+            assert_eq!((texts(args.iter()), place), (texts(want), gap));
         }
     }
 
@@ -114,7 +115,7 @@ mod tests {
             (b"\xf0\x9f\x98\x80", b"d", "😀…d"),
             (b"", b"", "…"),
         ] {
-            assert_eq!(texts(&around_gap(head, tail)), [want], "{head:x?}");
+            assert_eq!(texts(around_gap(head, tail).iter()), [want], "{head:x?}");
         }
         // What is no text anyway stays as it is, but for the bytes at the gap.
         assert_eq!(around_gap(b"\xff", b"\xff"), [b"\xff\xe2\x80\xa6\xff"]);

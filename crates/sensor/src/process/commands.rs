@@ -76,19 +76,17 @@ fn is_command(exec: &Exec, command: &[String]) -> bool {
     let Some((first, rest)) = command.split_first() else {
         return false;
     };
+    let args: Vec<_> = exec.args.iter().collect();
     if exec.interpreter.is_none() {
-        return agree(exec, &exec.args, command, exec.args_cut);
+        return agree(exec, &args, command, exec.args_cut);
     }
-    let script = exec
-        .args
-        .iter()
-        .skip(1)
-        .position(|arg| arg.as_slice() == exec.filename.as_bytes());
+    let mut following = args.iter().skip(1);
+    let script = following.position(|arg| *arg == exec.filename.as_bytes());
     let Some(script) = script else {
         return false;
     };
     // What follows the interpreter and the script.
-    let tail = exec.args.get(script.saturating_add(2)..);
+    let tail = args.get(script.saturating_add(2)..);
     is_path_of(&exec.filename, first)
         && tail.is_some_and(|tail| agree(exec, tail, rest, exec.args_cut && !tail.is_empty()))
 }
@@ -108,8 +106,8 @@ fn is_path_of(path: &str, word: &str) -> bool {
 
 /// Whether arguments are these words; where some are missing, whether the words go on from there and end
 /// as the arguments do.
-fn agree(exec: &Exec, args: &[Vec<u8>], words: &[String], cut: bool) -> bool {
-    let same = |(arg, word): (&Vec<u8>, &String)| arg.as_slice() == word.as_bytes();
+fn agree(exec: &Exec, args: &[&[u8]], words: &[String], cut: bool) -> bool {
+    let same = |(arg, word): (&&[u8], &String)| *arg == word.as_bytes();
     if !cut {
         return args.len() == words.len() && args.iter().zip(words).all(same);
     }
@@ -123,16 +121,16 @@ fn agree(exec: &Exec, args: &[Vec<u8>], words: &[String], cut: bool) -> bool {
         && words
             .get(whole.len())
             .is_some_and(|word| word.as_bytes().starts_with(last))
-        && end_with(words, &exec.args_tail)
+        && end_with(words, &exec.args_tail.iter().collect::<Vec<_>>())
 }
 
 /// Whether words end with these arguments, of which the first one may have lost its beginning.
-fn end_with(words: &[String], tail: &[Vec<u8>]) -> bool {
+fn end_with(words: &[String], tail: &[&[u8]]) -> bool {
     let Some((first, whole)) = tail.split_first() else {
         // They could not be read.
         return false;
     };
-    let same = |(arg, word): (&Vec<u8>, &String)| arg.as_slice() == word.as_bytes();
+    let same = |(arg, word): (&&[u8], &String)| *arg == word.as_bytes();
     let before = words.len().checked_sub(tail.len());
     let ends = before.and_then(|before| words.get(before..)?.split_first());
     ends.is_some_and(|(word, rest)| {

@@ -26,29 +26,58 @@ pub(crate) struct Identity {
 /// `kubelet.slice/kubelet-kubepods.slice/…`
 /// (k8s.io/kubernetes v1.37, `pkg/kubelet/cm/cgroup_manager_linux.go`).
 pub(crate) fn identity(cgroup: &str) -> Option<Identity> {
-    let mut parts = cgroup.split('/').filter(|part| !part.is_empty());
+    located(cgroup).map(|(identity, _)| identity)
+}
+
+/// Where parts of a cgroup's path end, in bytes. [`identity`] reads nothing behind the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    /// The pod's.
+    pub(crate) pod: usize,
+    /// The container's; that of the pod if there is none.
+    pub(crate) container: usize,
+}
+
+/// Where the parts end that [`identity`] reads; none where it finds no pod.
+pub(crate) fn ends_of(cgroup: &str) -> Option<Ends> {
+    located(cgroup).map(|(_, ends)| ends)
+}
+
+fn located(cgroup: &str) -> Option<(Identity, Ends)> {
+    let mut end = 0_usize;
+    let parts = cgroup.split('/').map(|part| {
+        let end_of_part = end.saturating_add(part.len());
+        end = end_of_part.saturating_add(1);
+        (part, end_of_part)
+    });
+    let mut parts = parts.filter(|(part, _)| !part.is_empty());
     let mut kubelet = String::new();
     loop {
-        let part = parts.next()?;
+        let (part, _) = parts.next()?;
         if is_kubepods(part) {
             break;
         }
         kubelet.push('/');
         kubelet.push_str(part);
     }
-    let mut part = parts.next()?;
+    let (mut part, mut pod) = parts.next()?;
     if is_class(part) {
-        part = parts.next()?;
+        (part, pod) = parts.next()?;
     }
     let pod_uid = pod_uid(part)?;
     // systemd's driver on containerd: …-pod<uid>.slice:cri-containerd:<id> below another tree is
     // the shape of the OCI path, and never that of a cgroup.
-    let container_id = parts.next().and_then(container_id);
-    Some(Identity {
+    let container = parts
+        .next()
+        .and_then(|(part, end)| Some((container_id(part)?, end)));
+    let (container_id, container) = container.unzip();
+    let identity = Identity {
         kubelet,
         pod_uid,
         container_id,
-    })
+    };
+    let container = container.unwrap_or(pod);
+    Some((identity, Ends { pod, container }))
 }
 
 fn is_kubepods(part: &str) -> bool {
@@ -192,6 +221,19 @@ mod tests {
             ),
         ] {
             let found = identity(&path).unwrap_or_else(|| panic!("{name}: {path}"));
+            let ends = ends_of(&path).unwrap();
+            assert_eq!(
+                identity(&path[..ends.container]).as_ref(),
+                Some(&found),
+                "{name}"
+            );
+            let of_pod = identity(&path[..ends.pod]).unwrap();
+            assert_eq!(
+                (of_pod.pod_uid, of_pod.container_id),
+                (found.pod_uid.clone(), None)
+            );
+            let beyond = if container { UID.len() + 1 } else { 0 };
+            assert!(ends.container >= ends.pod + beyond, "{name}");
             assert_eq!(found.pod_uid, UID, "{name}");
             let want = container.then_some(ID);
             assert_eq!(found.container_id.as_deref(), want, "{name}");

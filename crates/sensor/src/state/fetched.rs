@@ -4,7 +4,8 @@
 //! (`cluster/fetches`).
 //! Invariant: nothing of it is kept but the verdicts; each policy has what it reads, or waits on.
 
-use super::{PendingExec, State};
+use super::State;
+use super::waiting::PendingExec;
 use crate::cluster::fetches::Fetch;
 use crate::cluster::pods::PodFacts;
 use crate::cluster::policy_index::MatchedPolicy;
@@ -68,13 +69,12 @@ pub(super) struct Sorted<'a> {
 }
 
 impl Sorted<'_> {
-    /// Which parts of the process are read by those that are evaluated now.
-    pub(super) fn parts(&self) -> ProcessParts {
+    /// Which parts of the process are read by those that are evaluated now; none: none is.
+    pub(super) fn parts(&self) -> Option<ProcessParts> {
         let on_fetched = self.on_fetched.iter().map(|(rule, _)| rule);
         let rules = self.now_ones.iter().chain(on_fetched);
-        rules.fold(ProcessParts::default(), |parts, rule| {
-            parts.union(rule.policy.process_parts())
-        })
+        let parts = rules.map(|rule| rule.policy.process_parts());
+        parts.reduce(ProcessParts::union)
     }
 }
 
@@ -170,7 +170,7 @@ impl State {
             read_bytes: 0,
         };
         let now = Timestamp::now();
-        for waiting in self.pending.take(|uid| uid == fetch.pod_uid) {
+        for waiting in self.pending.take(|uid, _| uid == fetch.pod_uid) {
             self.try_evaluate(waiting, now, Some(&mut fetched)).await;
         }
     }

@@ -9,17 +9,15 @@ use crate::cluster::namespaces::NamespaceFacts;
 use crate::cluster::pods::PodFacts;
 use crate::cluster::policy_index::MatchedPolicy;
 use crate::evaluation_errors::EvaluationErrors;
-use crate::judge::{Finding, StartedProcess, evaluate_policies, process_of};
-use crate::observe::{Observers, Verdicts};
-use bailiff_policy::{CompiledPolicy, Process, ProcessParts, Verdict};
+use crate::judge::{EvaluatedProcess, Finding, evaluate_policies};
+use crate::observe::{ObservedProcess, Observers, Verdicts};
+use bailiff_policy::{CompiledPolicy, Verdict};
 use std::sync::Arc;
 use tokio::time::Instant;
 
 /// A process whose pod is known.
 pub(super) struct Known<'a> {
-    pub(super) started: &'a StartedProcess,
-    /// With the parts that the policies read.
-    pub(super) process: &'a Process,
+    pub(super) process: &'a EvaluatedProcess<'a>,
     /// As it is kept.
     pub(super) kept: &'a Arc<PodFacts>,
     /// As policies see it.
@@ -35,7 +33,6 @@ pub(super) fn found(
     observers: &mut Observers,
 ) -> Vec<Finding> {
     let Known {
-        started,
         process,
         kept,
         pod,
@@ -56,23 +53,20 @@ pub(super) fn found(
         }
     };
     let mut evaluate = |pod: &Arc<PodFacts>, rules: &[&MatchedPolicy]| {
-        evaluate_policies(started, process, pod, namespace, rules, &mut judged)
+        evaluate_policies(process, pod, namespace, rules, &mut judged)
     };
     let mut found = evaluate(pod, &sorted.now_ones);
     for (rule, pod) in &sorted.on_fetched {
         found.extend(evaluate(pod, &[*rule]));
     }
-    let evaluated = sorted
-        .now_ones
-        .len()
-        .saturating_add(sorted.on_fetched.len());
-    if let Some(verdicts) = verdicts
-        && evaluated > 0
-    {
-        let later = sorted.later.iter().map(|rule| &*rule.policy.name);
-        let later: Vec<_> = later.collect();
-        let whole = process_of(started, &pod.commands, ProcessParts::ALL);
-        observers.evaluated(started, &whole, kept, verdicts, &later);
+    if let Some(verdicts) = verdicts {
+        let later = sorted.later.iter().map(|rule| rule.policy.name.clone());
+        let observed = ObservedProcess {
+            started: process.started,
+            origin: process.origin,
+            pod: kept,
+        };
+        observers.evaluated(&observed, verdicts, later.collect());
     }
     found
 }

@@ -27,8 +27,8 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         working_directory: "/".to_owned(),
         interpreter: None,
         script: None,
-        args: Vec::new(),
-        args_tail: Vec::new(),
+        args: Args::default(),
+        args_tail: Args::default(),
         args_cut: false,
         descriptors: [DescriptorType::Null; 3],
         secure_exec: false,
@@ -74,7 +74,7 @@ fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 8]) -> Vec<u8> {
     bytes
 }
 
-fn record(flags: u32, source: u32, texts: [&[u8]; 8]) -> Vec<u8> {
+pub(crate) fn record(flags: u32, source: u32, texts: [&[u8]; 8]) -> Vec<u8> {
     let [
         cgroup,
         path,
@@ -118,7 +118,7 @@ fn exec_of(flags: u32, source: u32, texts: [&[u8]; 8]) -> Exec {
     }
 }
 
-const TEXTS: [&[u8]; 8] = [
+pub(crate) const TEXTS: [&[u8]; 8] = [
     b"abc\0podx\0kubepods\0",
     b"busybox\0bin\0",
     b"/bin/sh\0",
@@ -140,7 +140,7 @@ fn an_exec_is_read_field_by_field() {
         (exec.uid, exec.gid, exec.capabilities),
         (1000, 1001, 1 << 13)
     );
-    assert_eq!(exec.cgroup, "/kubepods/podx/abc");
+    assert_eq!(exec.cgroup, "/kubepods/podx");
     assert_eq!(exec.executable, "/bin/busybox");
     assert_eq!(exec.filename, "/bin/sh");
     assert_eq!(exec.interpreter, None);
@@ -233,7 +233,7 @@ fn unusual_texts_are_read_as_they_are() {
             .as_deref(),
         Some("/bin/bash")
     );
-    assert_eq!(exec_of(0, 1, with(6, b"")).args, Vec::<Vec<u8>>::new());
+    assert!(exec_of(0, 1, with(6, b"")).args.is_empty());
     assert_eq!(
         exec_of(0, 1, with(6, b"\0\0")).args,
         [b"".to_vec(), b"".to_vec()]
@@ -286,7 +286,7 @@ fn a_record_without_a_path_has_that_of_an_earlier_one() {
     let mut without = record(0, 1, texts);
     without[4..8].fill(0);
     assert_eq!(read(&without), Err(DecodeError::Cgroup(44)));
-    let path = "/kubepods/podx/abc".to_owned();
+    let path = "/kubepods/podx".to_owned();
     assert_eq!(read(&with_path), Ok((path.clone(), 44)));
     assert_eq!(read(&without), Ok((path, 44)));
     // Another cgroup's number.
@@ -340,7 +340,7 @@ fn a_found_process_is_read_field_by_field() {
         parent: ProcessKey { pid: 11, start: 33 },
         forked: Some(22),
         mount_namespace: 4_026_531_840,
-        cgroup: "/kubepods/podx/abc".to_owned(),
+        cgroup: "/kubepods/podx".to_owned(),
         executable: "…/bin/busybox".to_owned(),
         name: "sh".to_owned(),
         init_session: true,

@@ -9,7 +9,7 @@ fn exec(filename: &str, interpreter: Option<&str>, args: &[&str]) -> Exec {
     Exec {
         executable: "/usr/bin/dash".to_owned(),
         interpreter: interpreter.map(str::to_owned),
-        args: args.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+        args: args.iter().collect(),
         ..joined(ProcessKey { pid: 1, start: 1 }, filename)
     }
 }
@@ -240,7 +240,7 @@ fn a_command_that_was_cut_agrees_as_far_as_it_was_read() {
     let commands = probe(&["sh", "-c", &long, "end"]);
     let cut = |args: &[&str], tail: &[&str]| Exec {
         args_cut: true,
-        args_tail: tail.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+        args_tail: tail.iter().collect(),
         ..exec("/bin/sh", None, args)
     };
     let read = &long[..4088];
@@ -302,7 +302,7 @@ fn a_command_that_was_cut_agrees_as_far_as_it_was_read() {
     let read = &long[..4075];
     let run = |args: &[&str]| Exec {
         args_cut: true,
-        args_tail: vec![long.as_bytes()[..1023].to_vec()],
+        args_tail: [&long[..1023]].iter().collect(),
         ..exec("/health.sh", Some("/bin/sh"), args)
     };
     assert_eq!(

@@ -49,7 +49,7 @@ fn commands() -> KubeletCommands {
 
 fn learn(tree: &mut ProcessTree, exec: &Exec, args: &[&str]) -> Lineage {
     let exec = Arc::new(Exec {
-        args: args.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+        args: args.iter().collect(),
         ..exec.clone()
     });
     let summary = ExecSummary {

@@ -1,6 +1,7 @@
 //! What policies see of a process, and what is built of it.
 
 use super::*;
+use crate::kernel::args::Args;
 use crate::kernel::record::ScriptFile;
 use bailiff_api::{DescriptorType, ExecutableSource};
 
@@ -14,22 +15,18 @@ async fn with_policy(expression: &str) -> Sensor {
     sensor
 }
 
-fn args(args: &[&str]) -> Vec<Vec<u8>> {
-    args.iter().map(|arg| arg.as_bytes().to_vec()).collect()
-}
-
 #[tokio::test]
 async fn an_argument_behind_much_padding_violates_a_policy() {
     let mut sensor = with_policy("!('--telling' in process.args)").await;
     let padding = "x".repeat(4000);
     let behind = Exec {
-        args: args(&["sh", "-c", &padding]),
-        args_tail: args(&[&padding[..1000], "--telling"]),
+        args: ["sh", "-c", &padding].iter().collect(),
+        args_tail: [&padding[..1000], "--telling"].iter().collect(),
         args_cut: true,
         ..exec(10, "a")
     };
     let before = Exec {
-        args_tail: args(&[&padding[..1000], "--other"]),
+        args_tail: [&padding[..1000], "--other"].iter().collect(),
         ..behind.clone()
     };
     sensor.exec(before).await;
@@ -52,7 +49,7 @@ async fn that_arguments_are_missing_can_be_asked_for() {
     assert_eq!(sensor.found(), [web(10)]);
     // They could not be read.
     let unreadable = Exec {
-        args: Vec::new(),
+        args: Args::default(),
         args_cut: true,
         ..exec(10, "a")
     };
@@ -166,7 +163,7 @@ async fn a_finding_has_the_whole_process_whatever_the_policy_reads() {
         assert_eq!(process.args, ["cat", "/ready"], "{}", finding.policy.name);
         assert_eq!(process.capabilities, ["NET_RAW"]);
         assert_eq!(process.ancestors.0.len(), 1);
-        assert_eq!(*finding.args, args(&["cat", "/ready"]));
+        assert_eq!(*finding.args, [b"cat".to_vec(), b"/ready".to_vec()]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is kept of objects, what is fetched, and what cannot be decoded.
 
 use super::*;
+use crate::metrics::Kind;
 
 #[tokio::test]
 async fn a_policy_waits_until_what_it_reads_of_the_pod_is_kept() {
