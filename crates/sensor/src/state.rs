@@ -5,6 +5,7 @@
 //! Invariant: what waits is bounded in number, bytes and time, and each process that is given up is
 //! counted. A policy is never evaluated on less of an object than it reads.
 
+mod descent;
 mod fetched;
 mod objects;
 mod verdicts;
@@ -18,7 +19,7 @@ use crate::cluster::policy_index::{MatchedPolicy, PolicyIndex, needs_of};
 use crate::evaluation_errors::EvaluationErrors;
 use crate::judge::{Finding, StartedProcess, process_of, since_boot, summary_of, summary_of_found};
 use crate::kernel::loader::Counters;
-use crate::kernel::record::{Event, Exec, Found, Root};
+use crate::kernel::record::{Event, Exec, Found};
 use crate::metrics::{Kind, Metrics, NotEvaluated, Skipped};
 use crate::observe::{NoVerdict, Observers};
 use crate::pending::PendingQueue;
@@ -28,6 +29,7 @@ use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
 use bailiff_policy::{Process, ProcessParts};
+use descent::{Whose, is_listed, line, whose};
 use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -197,13 +199,19 @@ impl State {
 
     async fn exec(&mut self, exec: Exec) {
         let known = self.tree.place_of(exec.process, exec.parent);
-        if is_runtime(&exec, known.is_some()) {
-            return self.metrics.skipped(Skipped::ContainerRuntime);
+        match whose(&exec, known.is_some()) {
+            Whose::Pod => {}
+            Whose::Runtime => return self.metrics.skipped(Skipped::ContainerRuntime),
+            Whose::Unknown => return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1),
         }
-        let identity = match (&known, exec.left_pod_cgroup) {
+        let line = match line(known.as_deref(), &exec) {
+            Ok(line) => line,
+            Err(reason) => return self.metrics.not_evaluated(reason, 1),
+        };
+        let identity = match (&line, exec.left_pod_cgroup) {
             // A cgroup that names a pod decides; descent counts only where none is named.
             (_, false) => identity(&exec.cgroup).ok_or(NotEvaluated::UnrecognizedCgroup),
-            (Some(place), true) => Ok(place.identity.clone()),
+            (Some(line), true) => Ok(line.clone().into_owned()),
             (None, true) => Err(NotEvaluated::AmbiguousPod),
         };
         let identity = match identity {
@@ -223,23 +231,26 @@ impl State {
         // this one is that pod's.
         if let Some(own) = &self.kubelet_cgroup
             && *own != identity.kubelet
-            && known
-                .as_ref()
-                .is_none_or(|place| place.identity.kubelet != *own)
+            && line.as_ref().is_none_or(|line| line.kubelet != *own)
         {
             if !exec.left_pod_cgroup {
                 self.cgroups_of_others.insert(exec.cgroup_number);
             }
             return self.metrics.skipped(Skipped::OtherNode);
         }
+        // What the kernel side remembers was not compared with namespaces, as what the table has was.
+        let is_of_line = line
+            .as_ref()
+            .is_none_or(|line| line.pod_uid == identity.pod_uid);
         let known_pod = known.as_ref().map(|place| place.identity.pod_uid.as_str());
-        if !self.pod_matches(exec.mount_namespace, known_pod, &identity.pod_uid) {
+        if !is_of_line || !self.pod_matches(exec.mount_namespace, known_pod, &identity.pod_uid) {
             return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1);
         }
         let booted = booted();
         let time = since_boot(booted, exec.time);
         let summary = Arc::new(summary_of(&exec));
-        let place = self.place(known, &identity, exec.pod_namespaces);
+        let began = line.as_deref().unwrap_or(&identity);
+        let place = self.place(known.clone(), began, &identity, exec.pod_namespaces);
         let older = exec.process.start < self.attached;
         let exec = Arc::new(exec);
         // The tree learns of it now, also when the pod is not known yet: its children may come
@@ -273,10 +284,11 @@ impl State {
         std::mem::take(&mut self.cgroups_of_others)
     }
 
-    /// Where the line of a process began that is executed.
+    /// Where the line of a process began that is executed, as the process table has it, else as it `began`.
     fn place(
         &mut self,
         known: Option<Arc<Place>>,
+        began: &Identity,
         identity: &Identity,
         pod_namespaces: [u64; 3],
     ) -> Arc<Place> {
@@ -286,9 +298,13 @@ impl State {
                 .shares_with_earlier(&identity.pod_uid, container, pod_namespaces);
         match known {
             Some(place) if place.application || !shares => place,
-            // Of a runtime's process that was seen before it entered the pod's namespaces, too.
-            Some(_) | None => Arc::new(Place {
+            // Of a runtime's process that was seen before it entered the pod's namespaces.
+            Some(_) => Arc::new(Place {
                 identity: identity.clone(),
+                application: shares,
+            }),
+            None => Arc::new(Place {
+                identity: began.clone(),
                 application: shares,
             }),
         }
@@ -592,40 +608,6 @@ fn is_complete_for(
         Arc::ptr_eq(complete_for, needs) || complete_for.covers(&needs_of(&rule.policy))
     };
     has(&pod.complete_for) && has(&namespace.complete_for)
-}
-
-/// Whether the pod's status names the container of a program. One that moved itself to a cgroup that
-/// is none of a container is of the container that its line began in.
-fn is_listed(started: &mut StartedProcess, pod: &PodFacts) -> bool {
-    let listed = |id: &Option<String>| {
-        id.as_ref()
-            .is_some_and(|id| pod.containers.contains_key(id))
-    };
-    if listed(&started.container_id) {
-        return true;
-    }
-    let began = &started.place.identity.container_id;
-    let moved = listed(began);
-    if moved {
-        started.container_id.clone_from(began);
-    }
-    moved
-}
-
-/// Whether a program is the container runtime's, which sets a container up in its cgroup before
-/// it gives it a root directory. A process that a pod's own process started is never the
-/// runtime, wherever it went. In a pod, nothing can lie so deep that its root is not known but
-/// what descends from the pod's processes.
-fn is_runtime(exec: &Exec, tracked: bool) -> bool {
-    // The kernel side tells no other process outside of the pods' cgroups than a pod's.
-    if exec.left_pod_cgroup {
-        return false;
-    }
-    match exec.root {
-        Root::Container => false,
-        Root::Machine => !tracked,
-        Root::Unknown => !tracked && exec.parent_outside_cgroup,
-    }
 }
 
 #[cfg(test)]
