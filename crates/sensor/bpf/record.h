@@ -60,11 +60,11 @@ enum flag {
 	FLAG_SCRIPT_SEEN = 1 << 14,
 	/* As FLAG_PATH_CUT, of the script's path. */
 	FLAG_SCRIPT_CUT = 1 << 15,
-	/* It is remembered from before this exec that the process is one of a pod, or a parent is one: it is none of
-	 * the container runtime, whatever root and cgroup it has. `home` tells the pod. */
+	/* It is remembered from before this exec that the process is one of a pod, or a parent is one: it is
+	 * none of the container runtime, whatever root and cgroup it has. `home` tells the pod. */
 	FLAG_OF_POD = 1 << 16,
-	/* A process of a pod could not be remembered since the programs were loaded. Without FLAG_OF_POD this one may
-	 * be that, or descend from it. */
+	/* A process of a pod could not be remembered since the programs were loaded. Without FLAG_OF_POD this
+	 * one may be that, or descend from it. */
 	FLAG_NOT_ALL_TRACKED = 1 << 17,
 };
 
@@ -140,8 +140,8 @@ struct exec_header {
 	/* The same for the network, IPC and UTS namespaces of a process whose parent is outside of the
 	 * pod; 0 where it is that of the parent: the node's. */
 	unsigned long long pod_namespaces[3];
-	/* With FLAG_OF_POD, the cgroup that the process was in when it was told of first, or that of the process that
-	 * it descends from; as `cgroup`. 0 without. */
+	/* With FLAG_OF_POD, the cgroup that the process was in when it was told of first, or that of the
+	 * process that it descends from; as `cgroup`. 0 without. */
 	unsigned long long home;
 	unsigned int uid;
 	unsigned int gid;

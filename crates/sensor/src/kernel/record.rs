@@ -296,16 +296,8 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
     }
     let cgroup = cgroups.path(header.cgroup);
     let cgroup = cgroup.ok_or(DecodeError::Cgroup(header.cgroup))?;
-    let descent = match (set(flag::OF_POD), set(flag::NOT_ALL_TRACKED)) {
-        (true, _) => {
-            let home = cgroups.path(fixed.u64(exec_header::HOME)?);
-            Descent::Pod {
-                home: home.map(|path| path.to_string()),
-            }
-        }
-        (false, true) => Descent::Unknown,
-        (false, false) => Descent::NoPod,
-    };
+    let home = fixed.u64(exec_header::HOME)?;
+    let descent = descent_of(header.flags, home, cgroups);
     let source = source_of(fixed.u32(exec_header::SOURCE)?);
     let script_source = source_of(fixed.u32(exec_header::SCRIPT_SOURCE)?);
     let descriptor = |index: usize| -> Result<_, DecodeError> {
@@ -357,6 +349,18 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         init_session: set(flag::INIT_SESSION),
         without_loader: set(flag::WITHOUT_LOADER),
     })
+}
+
+/// What the kernel side remembers, by the flags of a record and the number of the home.
+fn descent_of(flags: u32, home: u64, cgroups: &Cgroups) -> Descent {
+    let set = |bit: u32| flags & bit != 0;
+    match (set(flag::OF_POD), set(flag::NOT_ALL_TRACKED)) {
+        (true, _) => Descent::Pod {
+            home: cgroups.path(home).map(ToString::to_string),
+        },
+        (false, true) => Descent::Unknown,
+        (false, false) => Descent::NoPod,
+    }
 }
 
 /// Where a file is, by its number in `record.h`.
