@@ -220,6 +220,9 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	of_pod = before->of_pod;
 	flags = flags_of_cgroup(address, cgroup);
 	left = !(flags & CGROUP_OF_POD);
+	/* Where it may be that there was no room to remember it, a parent tells. */
+	if (!of_pod && (left || is_of_others(number)) && !is_all_tracked())
+		of_pod = home_above(address) != 0;
 	if (left && !of_pod) {
 		if (flags & CGROUP_TOO_DEEP)
 			count(COUNTER_CGROUP_TOO_DEEP);
@@ -243,6 +246,13 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	/* Its parent is on the way to the executor then, and is told of now. */
 	below_parent = before->untold && is_untold(BPF_CORE_READ(task, real_parent));
 	of_pod = tell_parents(walk->of_pod);
+	header->home = before->of_pod ? before->home : home_above(address);
+	if (header->home) {
+		flags |= FLAG_OF_POD;
+		before->home = header->home;
+	}
+	if (!is_all_tracked())
+		flags |= FLAG_NOT_ALL_TRACKED;
 	if (left)
 		flags |= FLAG_LEFT_POD_CGROUP;
 	if (append_untold_cgroup(header, cgroup, number, walk->round[0], SCRATCH_EXEC))

@@ -60,6 +60,12 @@ enum flag {
 	FLAG_SCRIPT_SEEN = 1 << 14,
 	/* As FLAG_PATH_CUT, of the script's path. */
 	FLAG_SCRIPT_CUT = 1 << 15,
+	/* It is remembered from before this exec that the process is one of a pod, or a parent is one: it is
+	 * none of the container runtime, whatever root and cgroup it has. `home` tells the pod. */
+	FLAG_OF_POD = 1 << 16,
+	/* A process of a pod could not be remembered since the programs were loaded. Without FLAG_OF_POD this
+	 * one may be that, or descend from it. */
+	FLAG_NOT_ALL_TRACKED = 1 << 17,
 };
 
 /* Where an executable or a script is; the numbers of `source`. */
@@ -89,6 +95,8 @@ enum source {
 #define CGROUP_PARTS 16
 /* Most parts of a cgroup's path that are walked to find them. */
 #define CGROUP_DEPTH 512
+/* Most processes of pods that are remembered at a time. */
+#define TRACKED_MOST 131072
 
 /* A process: its number in the first PID namespace, and when it started, in ns since boot. */
 struct process_key {
@@ -132,6 +140,9 @@ struct exec_header {
 	/* The same for the network, IPC and UTS namespaces of a process whose parent is outside of the
 	 * pod; 0 where it is that of the parent: the node's. */
 	unsigned long long pod_namespaces[3];
+	/* With FLAG_OF_POD, the cgroup that the process was in when it was told of first, or that of the
+	 * process that it descends from; as `cgroup`. 0 without. */
+	unsigned long long home;
 	unsigned int uid;
 	unsigned int gid;
 	unsigned int source;

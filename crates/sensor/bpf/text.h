@@ -19,10 +19,26 @@
 #define DATA_SIZE 16384
 #define DATA_MASK (DATA_SIZE - 1)
 
+/* What is remembered of a cgroup: no cgroup's path changes, but for the last part on v1, and then
+ * the first one counts. */
+struct known_cgroup {
+	/* CGROUP_OF_POD or CGROUP_TOO_DEEP. */
+	u32 flags;
+	/* One more than the round in which a record had its path; 0: none had. */
+	u32 told;
+	/* Whose share processes in it take of what is bounded for each pod, as the number of another cgroup;
+	 * 0: it is of no pod. */
+	u64 share;
+};
+
 struct scratch {
 	struct exec_header header;
 	/* The longest single read may begin at the last place that the mask allows. */
 	u8 data[DATA_SIZE + ARGS_HEAD];
+	/* Which of the parts that append_cgroup put is the cgroup of all pods; 0 also where none is. */
+	u32 pods_part;
+	/* Not on the stack: what is remembered of a cgroup next. */
+	struct known_cgroup known;
 };
 
 /* What can follow a part of a path at PATHS_END: that part, two names, the arguments. */
@@ -147,6 +163,7 @@ __noinline u32 append_cgroup(u64 node_address, u32 use)
 
 	if (!scratch)
 		return 0;
+	scratch->pods_part = 0;
 	if (!node)
 		return CGROUP_TOO_DEEP;
 	for (int part = 0; part < CGROUP_PARTS; part++) {
@@ -159,23 +176,14 @@ __noinline u32 append_cgroup(u64 node_address, u32 use)
 		if (!parent)
 			break;
 		end = append(scratch, at, BPF_CORE_READ(node, name), 256);
-		if (is_kubepods(scratch, at, end))
+		if (is_kubepods(scratch, at, end)) {
 			pod = true;
+			scratch->pods_part = part;
+		}
 		node = parent;
 	}
 	return pod ? end | CGROUP_OF_POD : end;
 }
-
-/*
- * What is remembered of a cgroup: no cgroup's path changes, but for the last part on v1, and then
- * the first one counts.
- */
-struct known_cgroup {
-	/* CGROUP_OF_POD or CGROUP_TOO_DEEP. */
-	u32 flags;
-	/* One more than the round in which a record had its path; 0: none had. */
-	u32 told;
-};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -229,18 +237,40 @@ static __always_inline u64 number_of_cgroup(u64 task_address, u64 node_address)
 	return node == BPF_CORE_READ(task, cgroups, dfl_cgrp, kn) ? number : number | CGROUP_OF_V1;
 }
 
+/* The number of the cgroup that has a share of what is bounded for each pod: the one two parts below that of
+ * all pods, a pod's or, where the kubelet has no class between, a container's. Processes of a pod make none
+ * so high. */
+__noinline u64 cgroup_of_share(u64 node_address, u32 pods_part)
+{
+	struct kernfs_node *node = (void *)outermost_cgroup(node_address);
+
+	for (u32 part = 0; part < CGROUP_PARTS; part++) {
+		if (part + 2 >= pods_part)
+			break;
+		node = parent_of(node);
+	}
+	return BPF_CORE_READ(node, id);
+}
+
 /* Whether a task's cgroup is one of a pod, or too deep to tell. */
 __noinline u32 flags_of_cgroup(u64 task_address, u64 node_address)
 {
 	u64 number = number_of_cgroup(task_address, node_address);
 	struct known_cgroup *known = bpf_map_lookup_elem(&cgroups, &number);
-	struct known_cgroup found = {};
+	struct scratch *scratch;
+	u32 flags;
 
 	if (known)
 		return known->flags;
-	found.flags = append_cgroup(node_address, SCRATCH_FOUND) & (CGROUP_OF_POD | CGROUP_TOO_DEEP);
-	bpf_map_update_elem(&cgroups, &number, &found, 0);
-	return found.flags;
+	flags = append_cgroup(node_address, SCRATCH_FOUND) & (CGROUP_OF_POD | CGROUP_TOO_DEEP);
+	scratch = scratch_of_this_cpu(SCRATCH_FOUND);
+	if (!scratch)
+		return flags;
+	scratch->known.flags = flags;
+	scratch->known.told = 0;
+	scratch->known.share = flags & CGROUP_OF_POD ? cgroup_of_share(node_address, scratch->pods_part) : 0;
+	bpf_map_update_elem(&cgroups, &number, &scratch->known, 0);
+	return flags;
 }
 
 /* Puts the path of a cgroup at the beginning of the data, where it was not told in this round;
@@ -256,6 +286,14 @@ static __always_inline bool append_untold_cgroup(struct exec_header *header, u64
 		return false;
 	header->cgroup_len = append_cgroup(node, use) & CGROUP_LENGTH;
 	return true;
+}
+
+/* Whose share processes in a cgroup take, by its number; 0 also where nothing is remembered of it. */
+static __always_inline u64 share_of_cgroup(u64 number)
+{
+	struct known_cgroup *known = bpf_map_lookup_elem(&cgroups, &number);
+
+	return known ? known->share : 0;
 }
 
 /* A record with the path of a cgroup found room. */

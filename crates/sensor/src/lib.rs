@@ -20,6 +20,6 @@ mod run;
 mod state;
 
 pub use kernel::args::Args;
-pub use kernel::loader::{Counters, LoadError, Records};
-pub use kernel::record::{Event, Exec, Found, ProcessKey, Root, ScriptFile};
+pub use kernel::loader::{Counters, LoadError, Records, Room};
+pub use kernel::record::{Descent, Event, Exec, Found, ProcessKey, Root, ScriptFile};
 pub use run::{Config, Error, run};

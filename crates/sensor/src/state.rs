@@ -4,6 +4,7 @@
 //! evaluating (`state/evaluation`) and waiting for what is not known yet (`state/waiting`), reports (`state/reports`).
 //! Invariant: a process of a pod is evaluated, waits, or is counted with the reason why it is not.
 
+mod descent;
 mod evaluation;
 mod fetched;
 mod objects;
@@ -20,7 +21,7 @@ use crate::cluster::policy_index::PolicyIndex;
 use crate::evaluation_errors::EvaluationErrors;
 use crate::judge::{Finding, StartedProcess, since_boot, summary_of, summary_of_found};
 use crate::kernel::loader::Counters;
-use crate::kernel::record::{Event, Exec, Found, Root};
+use crate::kernel::record::{Event, Exec, Found};
 use crate::metrics::{Metrics, NotEvaluated, Skipped};
 use crate::observe::Observers;
 use crate::pending::PendingQueue;
@@ -28,6 +29,7 @@ use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
+use descent::{Whose, line, whose};
 use jiff::Timestamp;
 pub(crate) use reports::SelfCheckFailure;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -153,13 +155,19 @@ impl State {
 
     async fn exec(&mut self, exec: Exec) {
         let known = self.tree.place_of(exec.process, exec.parent);
-        if is_runtime(&exec, known.is_some()) {
-            return self.metrics.skipped(Skipped::ContainerRuntime);
+        match whose(&exec, known.is_some()) {
+            Whose::Pod => {}
+            Whose::Runtime => return self.metrics.skipped(Skipped::ContainerRuntime),
+            Whose::Unknown => return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1),
         }
-        let identity = match (&known, exec.left_pod_cgroup) {
+        let line = match line(known.as_deref(), &exec) {
+            Ok(line) => line,
+            Err(reason) => return self.metrics.not_evaluated(reason, 1),
+        };
+        let identity = match (&line, exec.left_pod_cgroup) {
             // A cgroup that names a pod decides; descent counts only where none is named.
             (_, false) => identity(&exec.cgroup).ok_or(NotEvaluated::UnrecognizedCgroup),
-            (Some(place), true) => Ok(place.identity.clone()),
+            (Some(line), true) => Ok(line.clone().into_owned()),
             (None, true) => Err(NotEvaluated::AmbiguousPod),
         };
         let identity = match identity {
@@ -173,23 +181,26 @@ impl State {
         // this one is that pod's.
         if let Some(own) = &self.kubelet_cgroup
             && *own != identity.kubelet
-            && known
-                .as_ref()
-                .is_none_or(|place| place.identity.kubelet != *own)
+            && line.as_ref().is_none_or(|line| line.kubelet != *own)
         {
             if !exec.left_pod_cgroup {
                 self.cgroups_of_others.insert(exec.cgroup_number);
             }
             return self.metrics.skipped(Skipped::OtherNode);
         }
+        // What the kernel side remembers was not compared with namespaces, as what the table has was.
+        let is_of_line = line
+            .as_ref()
+            .is_none_or(|line| line.pod_uid == identity.pod_uid);
         let known_pod = known.as_ref().map(|place| place.identity.pod_uid.as_str());
-        if !self.pod_matches(exec.mount_namespace, known_pod, &identity.pod_uid) {
+        if !is_of_line || !self.pod_matches(exec.mount_namespace, known_pod, &identity.pod_uid) {
             return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1);
         }
         let booted = booted();
         let time = since_boot(booted, exec.time);
         let summary = Arc::new(summary_of(&exec));
-        let place = self.place(known, &identity, exec.pod_namespaces);
+        let began = line.as_deref().unwrap_or(&identity);
+        let place = self.place(known.clone(), began, &identity, exec.pod_namespaces);
         let older = exec.process.start < self.attached;
         let exec = Arc::new(exec);
         // The tree learns of it now, also when the pod is not known yet: its children may come
@@ -238,10 +249,11 @@ impl State {
         std::mem::take(&mut self.cgroups_of_others)
     }
 
-    /// Where the line of a process began that is executed.
+    /// Where the line of a process began that is executed, as the process table has it, else as it `began`.
     fn place(
         &mut self,
         known: Option<Arc<Place>>,
+        began: &Identity,
         identity: &Identity,
         pod_namespaces: [u64; 3],
     ) -> Arc<Place> {
@@ -251,9 +263,13 @@ impl State {
                 .shares_with_earlier(&identity.pod_uid, container, pod_namespaces);
         match known {
             Some(place) if place.application || !shares => place,
-            // Of a runtime's process that was seen before it entered the pod's namespaces, too.
-            Some(_) | None => Arc::new(Place {
+            // Of a runtime's process that was seen before it entered the pod's namespaces.
+            Some(_) => Arc::new(Place {
                 identity: identity.clone(),
+                application: shares,
+            }),
+            None => Arc::new(Place {
+                identity: began.clone(),
                 application: shares,
             }),
         }
@@ -295,23 +311,6 @@ impl State {
         mount_namespace != 0 && *owner == pod_uid
     }
 }
-
-/// Whether a program is the container runtime's, which sets a container up in its cgroup before
-/// it gives it a root directory. A process that a pod's own process started is never the
-/// runtime, wherever it went. In a pod, nothing can lie so deep that its root is not known but
-/// what descends from the pod's processes.
-fn is_runtime(exec: &Exec, tracked: bool) -> bool {
-    // The kernel side tells no other process outside of the pods' cgroups than a pod's.
-    if exec.left_pod_cgroup {
-        return false;
-    }
-    match exec.root {
-        Root::Container => false,
-        Root::Machine => !tracked,
-        Root::Unknown => !tracked && exec.parent_outside_cgroup,
-    }
-}
-
 #[cfg(test)]
 mod memory_tests;
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod permissions;
 
 use crate::coverage::with_sources;
 use crate::kernel::cgroups::Cgroups;
-use crate::kernel::definition::counter;
+use crate::kernel::definition::{TRACKED_MOST, counter};
 use crate::kernel::record::{DecodeError, Event, decode};
 use crate::kernel::refusal::Refusal;
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
@@ -20,11 +20,12 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Duration;
 
-/// The programs with their tracepoints.
+/// The programs with their tracepoints, in the order in which they are attached: what is remembered of a process is
+/// forgotten when it ends, so that no end may be missed.
 const PROGRAMS: [(&str, &str); 3] = [
-    ("process_exec", "sched_process_exec"),
-    ("process_fork", "sched_process_fork"),
     ("process_exit", "sched_process_exit"),
+    ("process_fork", "sched_process_fork"),
+    ("process_exec", "sched_process_exec"),
 ];
 
 /// The program that sees scripts, and the function of the kernel at whose entry it runs. Kernels without
@@ -80,7 +81,7 @@ pub struct Counters {
     pub execs_lost: u64,
     /// Execs in pods.
     pub execs: u64,
-    /// Processes that could not be remembered.
+    /// Processes of pods that could not be remembered.
     pub not_tracked: u64,
     /// Exits of pods' processes, and found ones, that found no room in the ring.
     pub process_events_lost: u64,
@@ -88,6 +89,25 @@ pub struct Counters {
     pub cgroup_too_deep: u64,
     /// Execs in pods of other kubelets, of which there is no record.
     pub execs_of_others: u64,
+}
+
+/// How much room the kernel side has.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Bytes of the ring: a power of two, at least a page.
+    pub ring_buffer_bytes: u32,
+    /// Most processes of pods that are remembered at a time. They take memory only when they are there.
+    pub processes: u32,
+}
+
+impl Room {
+    /// A ring of this many bytes, and what the programs remember by default.
+    const fn with_ring(ring_buffer_bytes: u32) -> Self {
+        Self {
+            ring_buffer_bytes,
+            processes: TRACKED_MOST,
+        }
+    }
 }
 
 /// The programs, attached for as long as this lives, and their records.
@@ -110,7 +130,15 @@ impl Records {
     /// # Errors
     /// When the kernel lacks what they need, or refuses them.
     pub fn load(ring_buffer_bytes: u32) -> Result<Self, LoadError> {
-        Self::load_by_types(ring_buffer_bytes, Path::new(btf::FOLDER))
+        Self::load_with(Room::with_ring(ring_buffer_bytes))
+    }
+
+    /// The same, with this room.
+    ///
+    /// # Errors
+    /// When the kernel lacks what they need, or refuses them.
+    pub fn load_with(room: Room) -> Result<Self, LoadError> {
+        Self::load_with_types(room, Path::new(btf::FOLDER))
     }
 
     /// The same, by the kernel's types as a folder shows them, which is like `/sys/kernel/btf`.
@@ -118,13 +146,17 @@ impl Records {
     /// # Errors
     /// When the kernel lacks what they need, or refuses them.
     pub fn load_by_types(ring_buffer_bytes: u32, folder: &Path) -> Result<Self, LoadError> {
+        Self::load_with_types(Room::with_ring(ring_buffer_bytes), folder)
+    }
+
+    fn load_with_types(room: Room, folder: &Path) -> Result<Self, LoadError> {
         let alone = || {
             let btf = btf::of_kernel(folder).map_err(LoadError::Btf)?;
-            attached(ring_buffer_bytes, &btf)
+            attached(room, &btf)
         };
         let (mut programs, sees_scripts) = match btf::with_module(folder) {
             None => alone()?,
-            Some(btf) => match attached(ring_buffer_bytes, &btf) {
+            Some(btf) => match attached(room, &btf) {
                 Ok(programs) => programs,
                 // A module can have a type of the same name as one of the kernel's, and then
                 // neither is taken. What the module is needed for is less than everything.
@@ -324,12 +356,14 @@ fn since_boot() -> u64 {
 }
 
 /// The programs, attached, and whether that for scripts is.
-fn attached(ring_buffer_bytes: u32, btf: &Btf) -> Result<(Ebpf, bool), LoadError> {
+fn attached(room: Room, btf: &Btf) -> Result<(Ebpf, bool), LoadError> {
     let mut programs = EbpfLoader::new()
         .btf(Some(btf))
         // Only the programs use the memory of tasks.
         .allow_unsupported_maps()
-        .map_max_entries("records", ring_buffer_bytes)
+        .map_max_entries("records", room.ring_buffer_bytes)
+        .map_max_entries("tracked", room.processes)
+        .map_max_entries("executors", room.processes)
         .load(&OBJECT.0)
         .map_err(|error| LoadError::Load {
             refusal: permissions::of_load(&error),

@@ -125,6 +125,8 @@ pub struct Exec {
     pub descriptors: [DescriptorType; 3],
     /// Whether the process has more rights by this exec than before (`AT_SECURE`).
     pub secure_exec: bool,
+    /// Whether the kernel side remembers from before this exec that the process is a pod's.
+    pub descent: Descent,
     /// Whose root directory it has.
     pub root: Root,
     /// Whether its parent is none of the pod's: the runtime brought it in.
@@ -144,6 +146,21 @@ pub struct ScriptFile {
     pub path: String,
     /// Where it is.
     pub source: ExecutableSource,
+}
+
+/// What the kernel side remembers of a process, from before it executes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Descent {
+    /// It is a process of a pod, or a parent is one, whatever root and cgroup it has.
+    Pod {
+        /// The path of the cgroup in which that line of processes was when it was told of first, which tells the pod.
+        /// Absent: the path is not known any more.
+        home: Option<String>,
+    },
+    /// Nothing, or a process of the container runtime; all processes of pods are remembered.
+    NoPod,
+    /// The same, but some process of a pod could not be remembered, and this may be that one or descend from it.
+    Unknown,
 }
 
 /// Whose root directory a process has.
@@ -280,6 +297,8 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
     }
     let cgroup = cgroups.path(header.cgroup);
     let cgroup = cgroup.ok_or(DecodeError::Cgroup(header.cgroup))?.to_owned();
+    let home = fixed.u64(exec_header::HOME)?;
+    let descent = descent_of(header.flags, home, cgroups);
     let source = source_of(fixed.u32(exec_header::SOURCE)?);
     let script_source = source_of(fixed.u32(exec_header::SCRIPT_SOURCE)?);
     let descriptor = |index: usize| -> Result<_, DecodeError> {
@@ -320,6 +339,7 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         descriptors,
         secure_exec: set(flag::SECURE_EXEC),
         args_cut: set(flag::ARGS_CUT) || set(flag::ARGS_UNREADABLE),
+        descent,
         root: match (set(flag::ROOT_KNOWN), set(flag::OWN_ROOT)) {
             (true, true) => Root::Container,
             (true, false) => Root::Machine,
@@ -330,6 +350,18 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         init_session: set(flag::INIT_SESSION),
         without_loader: set(flag::WITHOUT_LOADER),
     })
+}
+
+/// What the kernel side remembers, by the flags of a record and the number of the home.
+fn descent_of(flags: u32, home: u64, cgroups: &mut Cgroups) -> Descent {
+    let set = |bit: u32| flags & bit != 0;
+    match (set(flag::OF_POD), set(flag::NOT_ALL_TRACKED)) {
+        (true, _) => Descent::Pod {
+            home: cgroups.path(home).map(ToString::to_string),
+        },
+        (false, true) => Descent::Unknown,
+        (false, false) => Descent::NoPod,
+    }
 }
 
 /// Where a file is, by its number in `record.h`.

@@ -4,6 +4,7 @@
 //! any verdict (`judge`), waiting (`state/waiting`), pods that are fetched (`state/fetched`).
 //! Invariant: a policy is evaluated once for a process, and never on less of an object than it reads.
 
+use super::descent::is_listed;
 use super::fetched::{Fetched, Ready, Sorted};
 use super::waiting::PendingExec;
 use super::{State, verdicts};
@@ -149,22 +150,4 @@ fn is_complete_for(
         Arc::ptr_eq(complete_for, needs) || complete_for.covers(&needs_of(&rule.policy))
     };
     has(&pod.complete_for) && has(&namespace.complete_for)
-}
-
-/// Whether the pod's status names the container of a program. One that moved itself to a cgroup that
-/// is none of a container is of the container that its line began in.
-fn is_listed(started: &mut StartedProcess, pod: &PodFacts) -> bool {
-    let listed = |id: &Option<String>| {
-        id.as_ref()
-            .is_some_and(|id| pod.containers.contains_key(id))
-    };
-    if listed(&started.container_id) {
-        return true;
-    }
-    let began = &started.place.identity.container_id;
-    let moved = listed(began);
-    if moved {
-        started.container_id.clone_from(began);
-    }
-    moved
 }

@@ -1,13 +1,14 @@
 //! Processes that start while pods, policies and statuses come and go.
 
+mod descent;
 mod facts;
 mod kept;
 mod sandbox;
 mod shares;
 
 use super::*;
-use crate::kernel::record::ProcessKey;
 use crate::kernel::record::tests::joined;
+use crate::kernel::record::{ProcessKey, Root};
 use crate::metrics::{
     FindingLabels, FindingSeverity, FindingType, KindLabels, NotEvaluatedLabels, Policy,
     SkippedLabels,

@@ -20,6 +20,7 @@ mod script;
 mod source;
 mod stdio;
 mod threads;
+mod tracked;
 
 use bailiff_sensor::{Event, Records, Root};
 use pod::{ID, Pod, events, execs, load, write_program};

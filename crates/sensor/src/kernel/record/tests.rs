@@ -32,6 +32,7 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         args_cut: false,
         descriptors: [DescriptorType::Null; 3],
         secure_exec: false,
+        descent: Descent::NoPod,
         root: Root::Container,
         parent_outside_cgroup: true,
         own_pid_namespace: true,
@@ -41,7 +42,7 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
 }
 
 /// The header of an exec: kind, flags, time, process, parent, when it was forked, cgroup, capabilities, namespaces of
-/// mounts, network, IPC and UTS, uid, gid, source, eight lengths, source of the script, three descriptors.
+/// mounts, network, IPC and UTS, home, uid, gid, source, eight lengths, source of the script, three descriptors.
 fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut word = |value: u32| bytes.extend(value.to_ne_bytes());
@@ -60,6 +61,7 @@ fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 8]) -> Vec<u8> {
         5,
         6,
         7,
+        45,
     ] {
         // The pid and its padding make one 64-bit word on a little-endian machine.
         for half in value.to_ne_bytes().chunks(4) {
@@ -255,6 +257,33 @@ fn a_root_that_can_not_be_told_is_unknown() {
     ] {
         assert_eq!(exec_of(flags, 1, TEXTS).root, want, "{flags:b}");
     }
+}
+
+#[test]
+fn what_the_kernel_side_remembers_of_a_process_is_read() {
+    let mut cgroups = Cgroups::default();
+    let mut descent = |flags, bytes: &dyn Fn(&mut Vec<u8>)| {
+        let mut record = record(flags, 1, TEXTS);
+        bytes(&mut record);
+        match decode(&record, &mut cgroups).unwrap() {
+            Event::Exec(exec) => exec.descent,
+            other => panic!("{other:?}"),
+        }
+    };
+    let pod = |home: Option<&str>| Descent::Pod {
+        home: home.map(str::to_owned),
+    };
+    let as_it_is = |_: &mut Vec<u8>| {};
+    assert_eq!(descent(0, &as_it_is), Descent::NoPod);
+    assert_eq!(descent(1 << 17, &as_it_is), Descent::Unknown);
+    // No record had the path of cgroup 45.
+    assert_eq!(descent(1 << 16, &as_it_is), pod(None));
+    assert_eq!(descent(1 << 16 | 1 << 17, &as_it_is), pod(None));
+    // The home is the cgroup of the record, number 44.
+    let at = exec_header::HOME;
+    let at_home = |record: &mut Vec<u8>| record[at..at + 8].copy_from_slice(&44_u64.to_ne_bytes());
+    let path = Some("/kubepods/podx/abc");
+    assert_eq!(descent(1 << 16, &at_home), pod(path));
 }
 
 #[test]
