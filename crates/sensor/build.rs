@@ -30,6 +30,8 @@ fn main() -> ExitCode {
     for file in [
         "exec.bpf.c",
         "ancestry.h",
+        "cgroup_events.h",
+        "container.h",
         "script.h",
         "text.h",
         "record.h",

@@ -10,11 +10,10 @@ use crate::cluster::policy_index::MatchedPolicy;
 use crate::incident::evidence::{args_text, args_within};
 use crate::kernel::record::{Exec, Found};
 use crate::process::args::shown;
-use crate::process::commands::KubeletCommands;
 use crate::process::names::{names, names_of_found};
 use crate::process::tree::{ExecSummary, Lineage, Place};
 use bailiff_api::{
-    BindingReference, ExecutableSource, IncidentType, PolicyReference, Severity, Violation,
+    BindingReference, ExecutableSource, IncidentType, Origin, PolicyReference, Severity, Violation,
 };
 use bailiff_policy::{
     Ancestor, Ancestors, CompiledPolicy, Container, EvaluationError, Input, Process, ProcessParts,
@@ -147,12 +146,18 @@ pub(crate) fn summary_of_found(found: &Found) -> ExecSummary {
     }
 }
 
-/// Facts about a process as policies see them, without the parts that are not asked for.
-pub(crate) fn process_of(
-    started: &StartedProcess,
-    commands: &KubeletCommands,
-    parts: ProcessParts,
-) -> Process {
+impl StartedProcess {
+    /// Where its line came from, by what is known of its pod.
+    pub(crate) fn origin(&self, pod: &PodFacts) -> Origin {
+        // Where the line began: the process itself may be in another cgroup by now.
+        let began = self.place.identity.container_id.as_ref();
+        let container = began.and_then(|id| pod.containers.get(id)?.name.as_deref());
+        self.lineage.start.origin(&pod.commands, container)
+    }
+}
+
+/// Facts about a process of this pod as policies see them, without the parts that are not asked for.
+pub(crate) fn process_of(started: &StartedProcess, pod: &PodFacts, parts: ProcessParts) -> Process {
     let (exec, booted) = (&started.exec, started.booted);
     let (args, args_gap) = if parts.args {
         let (args, gap) = shown(exec);
@@ -185,7 +190,7 @@ pub(crate) fn process_of(
         script: exec.interpreter.is_some().then(|| script_of(exec)),
         stdio: Stdio(exec.descriptors),
         secure_exec: exec.secure_exec,
-        origin: started.lineage.start.origin(commands),
+        origin: started.origin(pod),
         left_pod_cgroup: exec.left_pod_cgroup,
         uid: i64::from(exec.uid),
         gid: i64::from(exec.gid),
@@ -282,9 +287,9 @@ pub(crate) fn evaluate_policies(
             pod: Arc::clone(pod),
             container_id: started.container_id.clone(),
             container: container.clone(),
-            process: Arc::clone(whole.get_or_insert_with(|| {
-                Arc::new(process_of(started, &pod.commands, ProcessParts::ALL))
-            })),
+            process: Arc::clone(
+                whole.get_or_insert_with(|| Arc::new(process_of(started, pod, ProcessParts::ALL))),
+            ),
             args: Arc::new(shown(&started.exec).0.into_owned()),
             args_cut: started.exec.args_cut,
             pid: started.exec.process.pid,

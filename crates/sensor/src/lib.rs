@@ -20,5 +20,5 @@ mod run;
 mod state;
 
 pub use kernel::loader::{Counters, LoadError, Records};
-pub use kernel::record::{Event, Exec, Found, ProcessKey, Root, ScriptFile};
+pub use kernel::record::{Event, Exec, Found, Membership, ProcessKey, Root, ScriptFile};
 pub use run::{Config, Error, run};

@@ -18,11 +18,10 @@ use crate::cluster::policy_index::{MatchedPolicy, PolicyIndex, needs_of};
 use crate::evaluation_errors::EvaluationErrors;
 use crate::judge::{Finding, StartedProcess, process_of, since_boot, summary_of, summary_of_found};
 use crate::kernel::loader::Counters;
-use crate::kernel::record::{Event, Exec, Found, Root};
+use crate::kernel::record::{Event, Exec, Found, Membership, ProcessKey, Root};
 use crate::metrics::{Kind, Metrics, NotEvaluated, Skipped};
 use crate::observe::{NoVerdict, Observers};
 use crate::pending::PendingQueue;
-use crate::process::commands::KubeletCommands;
 use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
@@ -56,11 +55,11 @@ struct PendingExec {
 
 impl PendingExec {
     /// The process with these parts at least. What was built before is used again.
-    fn process_with(&mut self, parts: ProcessParts, commands: &KubeletCommands) -> Arc<Process> {
+    fn process_with(&mut self, parts: ProcessParts, pod: &PodFacts) -> Arc<Process> {
         match &self.process {
             Some((built, process)) if built.covers(parts) => Arc::clone(process),
             Some(_) | None => {
-                let process = Arc::new(process_of(&self.started, commands, parts));
+                let process = Arc::new(process_of(&self.started, pod, parts));
                 self.process = Some((parts, Arc::clone(&process)));
                 process
             }
@@ -88,6 +87,14 @@ impl PendingExec {
             .saturating_add(evaluated)
             .saturating_add(1024)
     }
+}
+
+/// What tells whether a process of which nothing is known is of the pod that its cgroup names.
+#[derive(Clone, Copy)]
+struct Claim {
+    process: ProcessKey,
+    membership: Membership,
+    mount_namespace: u64,
 }
 
 /// Everything that the loop knows.
@@ -233,7 +240,12 @@ impl State {
             return self.metrics.skipped(Skipped::OtherNode);
         }
         let known_pod = known.as_ref().map(|place| place.identity.pod_uid.as_str());
-        if !self.pod_matches(exec.mount_namespace, known_pod, &identity.pod_uid) {
+        let claim = Claim {
+            process: exec.process,
+            membership: exec.membership,
+            mount_namespace: exec.mount_namespace,
+        };
+        if !self.pod_matches(claim, known_pod, &identity.pod_uid) {
             return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1);
         }
         let booted = booted();
@@ -303,15 +315,18 @@ impl State {
         if own.is_some_and(|own| *own != identity.kubelet) {
             return;
         }
+        let claim = Claim {
+            process: found.process,
+            membership: found.membership,
+            mount_namespace: found.mount_namespace,
+        };
         let place = match self.tree.place_of(found.process, found.parent) {
             // Also where the cgroup names another pod: what it executes is ambiguous then.
             Some(place) => place,
-            None if self.pod_matches(found.mount_namespace, None, &identity.pod_uid) => {
-                Arc::new(Place {
-                    identity,
-                    application: false,
-                })
-            }
+            None if self.pod_matches(claim, None, &identity.pod_uid) => Arc::new(Place {
+                identity,
+                application: false,
+            }),
             None => return,
         };
         let summary = Arc::new(summary_of_found(found));
@@ -319,12 +334,22 @@ impl State {
     }
 
     /// Whether a process is of the pod that its cgroup names: by the process of a pod that started
-    /// it, else by its mount namespace, which is that of the first process that had it.
-    fn pod_matches(&mut self, mount_namespace: u64, known: Option<&str>, pod_uid: &str) -> bool {
+    /// it, else by what the kernel side saw of its container, else by its mount namespace, which is that of
+    /// the first process that had it.
+    fn pod_matches(&mut self, claim: Claim, known: Option<&str>, pod_uid: &str) -> bool {
         if let Some(pod) = known {
             // Its mount namespace may be any that it went to, also the machine's.
             return pod == pod_uid;
         }
+        match claim.membership {
+            // Whoever had the namespace first.
+            Membership::Proven => return true,
+            Membership::Unproven => return false,
+            // The container is younger.
+            Membership::NotStarted if claim.process.start < self.attached => return false,
+            Membership::NotStarted | Membership::Unknown => {}
+        }
+        let mount_namespace = claim.mount_namespace;
         let pods = self.pod_by_mount_namespace.entry(mount_namespace);
         let owner = pods.or_insert_with(|| pod_uid.to_owned());
         mount_namespace != 0 && *owner == pod_uid
@@ -369,7 +394,7 @@ impl State {
         }
         let started = &waiting.started;
         // Asked here also where no policy is about the pod, for what descends from the process.
-        started.lineage.start.origin(&pod.commands);
+        started.origin(&pod);
         let matching = self.index.matching(&namespace.labels, &pod.labels);
         let is_due = |rule: &&MatchedPolicy| !waiting.evaluated.contains(&rule.policy.uid);
         let due: Vec<_> = matching.iter().filter(is_due).collect();
@@ -383,7 +408,7 @@ impl State {
         let sorted = ready.sort(&due, fetched, |rule| {
             is_complete_for(&pod, namespace, &self.needs, rule)
         });
-        let process = waiting.process_with(sorted.parts(), &pod.commands);
+        let process = waiting.process_with(sorted.parts(), &pod);
         let known = verdicts::Known {
             started: &waiting.started,
             process: &process,
@@ -425,7 +450,7 @@ impl State {
         reason: NoVerdict,
     ) {
         if self.observers.observe(pod) {
-            let process = process_of(started, &pod.commands, ProcessParts::ALL);
+            let process = process_of(started, pod, ProcessParts::ALL);
             self.observers
                 .without_verdict(started, &process, pod, reason);
         }

@@ -21,7 +21,9 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The programs with their tracepoints.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 5] = [
+    ("cgroup_made", "cgroup_mkdir"),
+    ("cgroup_removed", "cgroup_rmdir"),
     ("process_exec", "sched_process_exec"),
     ("process_fork", "sched_process_fork"),
     ("process_exit", "sched_process_exit"),

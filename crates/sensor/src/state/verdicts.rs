@@ -71,7 +71,7 @@ pub(super) fn found(
     {
         let later = sorted.later.iter().map(|rule| &*rule.policy.name);
         let later: Vec<_> = later.collect();
-        let whole = process_of(started, &pod.commands, ProcessParts::ALL);
+        let whole = process_of(started, pod, ProcessParts::ALL);
         observers.evaluated(started, &whole, kept, verdicts, &later);
     }
     found
