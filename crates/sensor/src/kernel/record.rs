@@ -350,18 +350,22 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         own_pid_namespace: set(flag::OWN_PID_NAMESPACE),
         init_session: set(flag::INIT_SESSION),
         without_loader: set(flag::WITHOUT_LOADER),
-        membership: match (
-            set(flag::CONTAINER_SEEN),
-            set(flag::CONTAINER_STARTED),
-            set(flag::CONTAINER_PROVEN),
-        ) {
-            (true, true, true) => Membership::Proven,
-            (true, true, false) => Membership::Unproven,
-            (true, false, _) => Membership::NotStarted,
-            (false, _, _) => Membership::Unknown,
-        },
+        membership: membership_of(header.flags),
         joined_container: set(flag::JOINED_CONTAINER),
     })
+}
+
+/// Whether a process is of its container, by the flags of its record.
+const fn membership_of(flags: u32) -> Membership {
+    let seen = flags & flag::CONTAINER_SEEN != 0;
+    let started = flags & flag::CONTAINER_STARTED != 0;
+    let proven = flags & flag::CONTAINER_PROVEN != 0;
+    match (seen, started, proven) {
+        (true, true, true) => Membership::Proven,
+        (true, true, false) => Membership::Unproven,
+        (true, false, _) => Membership::NotStarted,
+        (false, _, _) => Membership::Unknown,
+    }
 }
 
 /// Where a file is, by its number in `record.h`.

@@ -166,7 +166,9 @@ fn on_a_node_in_a_container_the_runtime_is_told_apart() {
 
 fn the_runtime_is_told_apart(runtime: &'static str, records: &mut Records) {
     let mut node = Node::new(runtime, "node").with_root_of_its_own();
-    let hook = json!([{"path": "/bin/busybox", "args": ["busybox", "true", "a hook"]}]);
+    // As crun asks of a hook, it reads its input.
+    let args = ["busybox", "sh", "-c", "cat > /dev/null", "a hook"];
+    let hook = json!([{"path": "/bin/busybox", "args": args}]);
     node.hooks = json!({ "createContainer": hook });
     let mut told = Told::default();
     let container = node.start("a", FOREVER, &json!([]));

@@ -86,12 +86,13 @@ impl Node {
     /// Gives the runtime a root directory and a PID namespace of its own, as nodes of kind and k3d have.
     pub(crate) fn with_root_of_its_own(mut self) -> Self {
         // The machine's root, with changes of its own on top.
+        // It waits, so that processes that it adopts end.
         let line = r#"mount -t tmpfs t "$1/node" && cd "$1/node" && mkdir up work root &&
             mount -t overlay o -o lowerdir=/,upperdir=up,workdir=work root &&
             mkdir -p "root$1" root/.old && mount --bind "$1" "root$1" &&
             mount -t sysfs s root/sys && mount --rbind /dev root/dev &&
             cd root && pivot_root . .old && mount -t proc p /proc && umount -l /.old &&
-            touch "$1/ready" && exec sleep 1000"#;
+            touch "$1/ready" || exit 1; sleep 1000 & wait"#;
         std::fs::create_dir_all(self.folder.join("node")).unwrap();
         let first = Command::new("unshare")
             .args([
@@ -239,15 +240,21 @@ impl Drop for Node {
             drop(first.kill());
             drop(first.wait());
         }
-        let root = cgroup2();
-        for path in ["kubepods/podtest", "kubepods", ""] {
-            let folder = root.join(&self.top).join(path);
-            let deadline = Instant::now() + Duration::from_secs(5);
-            while std::fs::remove_dir(&folder).is_err() && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
+        remove_cgroups(&cgroup2().join(&self.top));
         drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// Removes a cgroup and those below it. Processes that were killed may be there for a moment.
+fn remove_cgroups(folder: &Path) {
+    for below in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if below.path().is_dir() {
+            remove_cgroups(&below.path());
+        }
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while folder.exists() && std::fs::remove_dir(folder).is_err() && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
