@@ -166,9 +166,14 @@ static __always_inline void append_namespaces(struct exec_header *header, struct
 static __always_inline bool is_by_runtime(const struct walk *walk, const struct tracked_process *before,
 					  u32 flags)
 {
+	struct task_struct *outside = (void *)walk->outside;
+
 	if (before->of_pod || !(flags & FLAG_PARENT_OUTSIDE_CGROUP) || !(flags & FLAG_OWN_ROOT))
 		return false;
-	return walk->outside && root_of((void *)walk->outside) == walk->machine_root;
+	/* A runtime that detaches may be ending, as for its namespaces. */
+	for (int step = 0; step < ANCESTORS && outside && !BPF_CORE_READ(outside, fs); step++)
+		outside = BPF_CORE_READ(outside, real_parent);
+	return outside && root_of(outside) == walk->machine_root;
 }
 
 /* What is known of the process that is executed and its container, as flags; the container is kept for
