@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         "exec.bpf.c",
         "ancestry.h",
         "tracked.h",
+        "cgroup_events.h",
+        "container.h",
         "script.h",
         "text.h",
         "record.h",

@@ -10,6 +10,7 @@
 #ifndef BAILIFF_ANCESTRY_H
 #define BAILIFF_ANCESTRY_H
 
+#include "container.h"
 #include "tracked.h"
 
 /* Most ancestors that are looked at to find the first process of the machine. */
@@ -66,15 +67,44 @@ static __always_inline struct task_struct *reaper_of(struct task_struct *task)
 	return BPF_CORE_READ(upid.ns, child_reaper);
 }
 
-static __always_inline u64 session_of(struct task_struct *task)
+/*
+ * The root directory of the node whose runtime brought a process in: that of the first process in the PID
+ * namespace of the nearest ancestor that is in no pod. Nodes that are containers themselves have roots of
+ * their own. A process that left the cgroups of its pod is no ancestor of this kind: its PID namespace is the
+ * pod's, or it is remembered. 0: it was not found.
+ */
+__noinline u64 node_root_of(u64 task_address)
 {
-	struct signal_struct *signal = BPF_CORE_READ(task, signal);
-	u64 session = 0;
+	struct task_struct *ancestor = (void *)task_address;
 
-	bpf_probe_read_kernel(&session, sizeof(session),
-			      (void *)signal + bpf_core_field_offset(struct signal_struct, pids) +
-				  bpf_core_enum_value(enum pid_type, PIDTYPE_SID) * sizeof(void *));
-	return session;
+	for (int step = 0; step < ANCESTORS; step++) {
+		struct task_struct *reaper;
+
+		ancestor = BPF_CORE_READ(ancestor, real_parent);
+		if (!ancestor)
+			break;
+		if (flags_of_cgroup((u64)ancestor, cgroup_of((u64)ancestor)) || is_tracked_of_pod(ancestor))
+			continue;
+		reaper = reaper_of(ancestor);
+		if (!reaper || flags_of_cgroup((u64)reaper, cgroup_of((u64)reaper)) ||
+		    is_tracked_of_pod(reaper))
+			continue;
+		return root_of(reaper);
+	}
+	return 0;
+}
+
+/* Whether two cgroups are, or are below, that of one container: its first process can go to one of its own.
+ */
+static __always_inline bool is_same_container(u64 task_address, u64 cgroup, struct task_struct *other,
+					      u64 others)
+{
+	u64 number;
+
+	if (!(flags_of_cgroup((u64)other, others) & CGROUP_OF_POD))
+		return false;
+	number = container_number(task_address, cgroup);
+	return number && number == container_number((u64)other, others);
 }
 
 /* FLAG_OWN_PID_NAMESPACE and FLAG_INIT_SESSION. A PID namespace that a process of a pod made proves
@@ -90,7 +120,7 @@ __noinline u32 session_flags(u64 task_address, u64 cgroup, u64 machine_root)
 	if (!reaper)
 		return 0;
 	reapers = cgroup_of((u64)reaper);
-	if (reapers == cgroup)
+	if (reapers == cgroup || is_same_container(task_address, cgroup, reaper, reapers))
 		flags |= FLAG_OWN_PID_NAMESPACE;
 	if (!session || session != session_of(reaper))
 		return flags;
@@ -112,7 +142,7 @@ __noinline u32 ancestry(u64 task_address, u64 cgroup, u32 tracked_of_pod, u32 un
 	struct task_struct *task = (void *)task_address;
 	struct task_struct *ancestor = task;
 	struct walk *walk = walk_of_this_cpu();
-	u64 machine_root = 0;
+	u64 machine_root = 0, node_root;
 	u32 flags = 0;
 
 	if (!walk)
@@ -139,6 +169,13 @@ __noinline u32 ancestry(u64 task_address, u64 cgroup, u32 tracked_of_pod, u32 un
 	/* Nearly all: what a process of a pod started. */
 	if (tracked_of_pod && !untold && cgroup_of((u64)ancestor) == cgroup)
 		return flags;
+	node_root = node_root_of(task_address);
+	if (node_root) {
+		machine_root = node_root;
+		walk->machine_root = node_root;
+		walk->of_pod = tracked_of_pod;
+		flags = FLAG_ROOT_KNOWN | (root_of(task) == node_root ? 0 : FLAG_OWN_ROOT);
+	}
 	flags |= session_flags(task_address, cgroup, machine_root);
 	for (u32 step = 0; step <= PARENTS; step++) {
 		if (!ancestor)
@@ -170,8 +207,11 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	struct tracked_process *before, *known;
 	struct exec_header *header;
 	struct task_struct *leader;
+	struct mnt_namespace *namespace;
+	struct vfsmount *mnt;
 	struct process_key key;
 	u32 end, start, flags;
+	u64 container;
 
 	if (!scratch || !walk)
 		return 0;
@@ -180,6 +220,7 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	flags = session_flags(task_address, cgroup, machine_root);
 	if (!(flags_of_cgroup(task_address, cgroup) & CGROUP_OF_POD))
 		return 0;
+	container = container_number(task_address, cgroup);
 	header = &scratch->header;
 	__builtin_memset(header, 0, sizeof(*header));
 	walk->round[1] = round_of_now();
@@ -197,11 +238,16 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	else
 		__builtin_memset(before, 0, sizeof(*before));
 	parent_of_record(&header->header, before, BPF_CORE_READ(task, real_parent));
-	header->mount_namespace = unique_id_of(BPF_CORE_READ(task, nsproxy, mnt_ns));
+	flags |= flags_of_container(task_address, container,
+				    before->of_pod ? container_of_number(before->home) : 0, false);
+	namespace = BPF_CORE_READ(task, nsproxy, mnt_ns);
+	header->mount_namespace = unique_id_of(namespace);
 	start = end;
-	end = append_path((u64)BPF_CORE_READ(task, mm, exe_file, f_path.mnt),
-			  (u64)BPF_CORE_READ(task, mm, exe_file, f_path.dentry), end, SCRATCH_FOUND);
-	if (end & PATH_WAS_CUT)
+	mnt = BPF_CORE_READ(task, mm, exe_file, f_path.mnt);
+	end =
+	    append_path((u64)mnt, (u64)BPF_CORE_READ(task, mm, exe_file, f_path.dentry), end, SCRATCH_FOUND);
+	/* As for an exec: there is no such path where it is in a mount of another namespace. */
+	if (end & PATH_WAS_CUT || BPF_CORE_READ(mount_of(mnt), mnt_ns) != namespace)
 		flags |= FLAG_PATH_CUT;
 	end &= ~PATH_WAS_CUT;
 	header->path_len = end - start;
@@ -215,7 +261,7 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 		count(COUNTER_PROCESS_EVENTS_LOST);
 		return 0;
 	}
-	track(walk, &key, before, header->header.cgroup, true);
+	track(walk, &key, before, proven_cgroup(flags, header->header.cgroup), true);
 	if (flags & FLAG_CGROUP_PATH)
 		path_is_told(header->header.cgroup, walk->round[1]);
 	return 0;

@@ -17,34 +17,11 @@
 
 #include "text.h"
 #include "ancestry.h"
+#include "cgroup_events.h"
+#include "container.h"
 /* Made of record.h. */
 #include "record_offsets.h"
 #include "script.h"
-
-#define OVERLAYFS_MAGIC 0x794c7630
-#define TMPFS_MAGIC 0x01021994
-
-/* Where a file is; a number of enum source. */
-__noinline u32 source_of(u64 mnt_address, u64 dentry_address, u64 task_address)
-{
-	struct vfsmount *mnt = (void *)mnt_address;
-	struct dentry *dentry = (void *)dentry_address;
-	struct task_struct *task = (void *)task_address;
-	struct inode *inode = BPF_CORE_READ(dentry, d_inode);
-	unsigned long magic = BPF_CORE_READ(inode, i_sb, s_magic);
-	struct mount *mount = mount_of(mnt);
-	u64 namespace;
-
-	/* The kernel's own mounts have no namespace, or an error in its place: no path leads there. */
-	namespace = (u64)BPF_CORE_READ(mount, mnt_ns);
-	if (magic == TMPFS_MAGIC && (!namespace || namespace >= (u64)-4095))
-		return SOURCE_MEMORY;
-	if (BPF_CORE_READ(task, fs, root.mnt) != mnt)
-		return SOURCE_VOLUME;
-	if (magic == OVERLAYFS_MAGIC)
-		return overlay_source(inode);
-	return SOURCE_UNKNOWN;
-}
 
 /* The 64 bits of effective capabilities, however the kernel divides them. */
 static __always_inline u64 capabilities_of(const struct cred *cred)
@@ -184,6 +161,49 @@ static __always_inline void append_namespaces(struct exec_header *header, struct
 		header->pod_namespaces[2] = unique_id_of_uts(uts);
 }
 
+/* Whether the container runtime brought a process into the container that its cgroup names. Its parent has
+ * the root directory of the node: one that left the cgroups of a pod has not. */
+static __always_inline bool is_by_runtime(const struct walk *walk, const struct tracked_process *before,
+					  u32 flags)
+{
+	struct task_struct *outside = (void *)walk->outside;
+
+	if (before->of_pod || !(flags & FLAG_PARENT_OUTSIDE_CGROUP) || !(flags & FLAG_OWN_ROOT))
+		return false;
+	/* A runtime that detaches may be ending, as for its namespaces. */
+	for (int step = 0; step < ANCESTORS && outside && !BPF_CORE_READ(outside, fs); step++)
+		outside = BPF_CORE_READ(outside, real_parent);
+	return outside && root_of(outside) == walk->machine_root;
+}
+
+/* What is known of the process that is executed and its container, as flags; the container is kept for
+ * source_of. */
+__noinline u32 enter_container(u64 task_address, u64 cgroup, u32 flags)
+{
+	u64 number = number_of_cgroup(task_address, cgroup);
+	u64 container = container_number(task_address, cgroup);
+	struct walk *walk = walk_of_this_cpu();
+	struct tracked_process *before;
+	u64 home = 0, *kept;
+	bool by_runtime;
+	u32 zero = 0;
+
+	kept = bpf_map_lookup_elem(&executed_in, &zero);
+	if (!walk || !kept)
+		return 0;
+	before = &walk->before[0];
+	if (before->of_pod)
+		home = before->home == number ? container : container_of_number(before->home);
+	by_runtime = is_by_runtime(walk, before, flags);
+	flags = flags_of_container(task_address, container, home, by_runtime);
+	/* Wherever it went, its files are those of the container that it began in. */
+	*kept = before->of_pod ? home : proven_cgroup(flags, container);
+	/* Here it begins, whatever the runtime executed before to make the container. */
+	if (by_runtime)
+		before->home = number;
+	return flags;
+}
+
 /*
  * sched_process_exec: after the new program is in place and before its first instruction; the
  * arguments are in its memory, the credentials are the new ones.
@@ -266,6 +286,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	if (flags & FLAG_PARENT_OUTSIDE_CGROUP)
 		append_namespaces(header, task, (void *)walk->outside);
 
+	flags |= enter_container(address, cgroup, flags);
+
 	header->header.kind = KIND_EXEC;
 	header->header.process = key;
 	parent_of_record(&header->header, below_parent ? 0 : before, BPF_CORE_READ(task, real_parent));
@@ -333,7 +355,7 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		mark_untold(&key);
 		count(COUNTER_EXECS_LOST);
 	} else {
-		track(walk, &key, before, header->header.cgroup, of_pod);
+		track(walk, &key, before, proven_cgroup(flags, header->header.cgroup), of_pod);
 		if (flags & FLAG_CGROUP_PATH)
 			path_is_told(header->header.cgroup, walk->round[0]);
 	}

@@ -154,8 +154,14 @@ struct kernfs_node {
 	u64 id;
 };
 
+struct cgroup_root {
+	unsigned int subsys_mask;
+	int hierarchy_id;
+};
+
 struct cgroup {
 	struct kernfs_node *kn;
+	struct cgroup_root *root;
 };
 
 struct cgroup_subsys_state {
@@ -239,6 +245,7 @@ struct linux_binprm {
 };
 
 struct ovl_inode {
+	unsigned long flags;
 	struct inode vfs_inode;
 	struct dentry *__upperdentry;
 };

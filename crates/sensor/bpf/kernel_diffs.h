@@ -32,6 +32,11 @@ struct ovl_inode___before_6_4 {
 	struct inode *lower;
 };
 
+/* Not in the types of each kernel, as no field has it; of the same value in all since 4.19. */
+enum ovl_inode_flag {
+	OVL_UPPERDATA = 3,
+};
+
 /* Until 6.17; from 6.18 on every kind of namespace has such a number. */
 struct mnt_namespace___before_6_18 {
 	unsigned long long seq;
@@ -121,12 +126,18 @@ static __always_inline u32 overlay_source(struct inode *inode)
 	struct ovl_inode *overlay;
 	struct ovl_inode___since_6_5 *now;
 	struct ovl_inode___before_6_4 *before;
+	u64 upper_data = OVL_UPPERDATA;
 	bool lower;
 
 	if (!bpf_core_type_exists(struct ovl_inode))
 		return SOURCE_UNKNOWN;
 	overlay = (void *)inode - bpf_core_field_offset(struct ovl_inode, vfs_inode);
 	if (!BPF_CORE_READ(overlay, __upperdentry))
+		return SOURCE_IMAGE;
+	if (bpf_core_enum_value_exists(enum ovl_inode_flag, OVL_UPPERDATA))
+		upper_data = bpf_core_enum_value(enum ovl_inode_flag, OVL_UPPERDATA);
+	/* Of a file of which only owner or permissions were changed, the data is still the image's. */
+	if (!(BPF_CORE_READ(overlay, flags) >> (upper_data & 63) & 1))
 		return SOURCE_IMAGE;
 	now = (void *)overlay;
 	before = (void *)overlay;

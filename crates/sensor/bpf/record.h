@@ -29,18 +29,19 @@ enum flag {
 	/* The beginning of the executable's path is not known: it had more parts than are walked, or lies
 	 * in no place that the process's mount namespace has. */
 	FLAG_PATH_CUT = 1 << 1,
-	/* The root directory is another than that of the first process of the machine. */
+	/* The root directory is another than the node's: that of the first process in the PID namespace of
+	 * the container runtime, or where no runtime was found, of the machine's first process. */
 	FLAG_OWN_ROOT = 1 << 2,
 	/* The session is that of the container's first process. No process can join a session, and the
 	 * runtime begins one for that process, and one for each that it brings in later. */
 	FLAG_INIT_SESSION = 1 << 3,
 	/* The parent is none of the pod's: the runtime brought the process in. */
 	FLAG_PARENT_OUTSIDE_CGROUP = 1 << 4,
-	/* The first process of the PID namespace is in the same cgroup. */
+	/* The first process of the PID namespace is in the same container. */
 	FLAG_OWN_PID_NAMESPACE = 1 << 5,
 	/* The cgroup is none of a pod; the process descends from one that was. */
 	FLAG_LEFT_POD_CGROUP = 1 << 6,
-	/* The first process of the machine was found, so that FLAG_OWN_ROOT means something. */
+	/* One of these processes was found, so that FLAG_OWN_ROOT means something. */
 	FLAG_ROOT_KNOWN = 1 << 7,
 	/* Arguments could not be read. */
 	FLAG_ARGS_UNREADABLE = 1 << 8,
@@ -66,6 +67,16 @@ enum flag {
 	/* A process of a pod could not be remembered since the programs were loaded. Without FLAG_OF_POD this
 	 * one may be that, or descend from it. */
 	FLAG_NOT_ALL_TRACKED = 1 << 17,
+	/* The container that the cgroup names was made since the programs were attached. */
+	FLAG_CONTAINER_SEEN = 1 << 29,
+	/* With FLAG_CONTAINER_SEEN: its first process was seen. */
+	FLAG_CONTAINER_STARTED = 1 << 26,
+	/* With FLAG_CONTAINER_STARTED: the process is of that container. The runtime brought it in, it has
+	 * the mount namespace of the container's first process, or it descends from a process of the
+	 * container. */
+	FLAG_CONTAINER_PROVEN = 1 << 28,
+	/* With FLAG_CONTAINER_STARTED: the runtime brought the process in after the container's first one. */
+	FLAG_JOINED_CONTAINER = 1 << 27,
 };
 
 /* Where an executable or a script is; the numbers of `source`. */

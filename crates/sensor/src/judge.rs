@@ -147,6 +147,16 @@ pub(crate) fn summary_of_found(found: &Found) -> ExecSummary {
     }
 }
 
+impl StartedProcess {
+    /// Where its line came from, by what is known of its pod.
+    pub(crate) fn origin(&self, pod: &PodFacts) -> Origin {
+        // Where the line began: the process itself may be in another cgroup by now.
+        let began = self.place.identity.container_id.as_ref();
+        let container = began.and_then(|id| pod.containers.get(id)?.name.as_deref());
+        self.lineage.start.origin(&pod.commands, container)
+    }
+}
+
 /// A process whose pod is known: with the parts that policies read, and whole once something is found.
 pub(crate) struct EvaluatedProcess<'a> {
     pub(crate) started: &'a StartedProcess,

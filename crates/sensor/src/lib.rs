@@ -21,5 +21,5 @@ mod state;
 
 pub use kernel::args::Args;
 pub use kernel::loader::{Counters, LoadError, Records, Room};
-pub use kernel::record::{Descent, Event, Exec, Found, ProcessKey, Root, ScriptFile};
+pub use kernel::record::{Descent, Event, Exec, Found, Membership, ProcessKey, Root, ScriptFile};
 pub use run::{Config, Error, run};

@@ -21,7 +21,7 @@ use crate::cluster::policy_index::PolicyIndex;
 use crate::evaluation_errors::EvaluationErrors;
 use crate::judge::{Finding, StartedProcess, since_boot, summary_of, summary_of_found};
 use crate::kernel::loader::Counters;
-use crate::kernel::record::{Event, Exec, Found};
+use crate::kernel::record::{Event, Exec, Found, Membership, ProcessKey};
 use crate::metrics::{Metrics, NotEvaluated, Skipped};
 use crate::observe::Observers;
 use crate::pending::PendingQueue;
@@ -41,6 +41,14 @@ use waiting::PendingExec;
 
 /// From how many namespaces on those of pods that are gone are forgotten.
 const NAMESPACES_LIMIT: usize = 8192;
+
+/// What tells whether a process of which nothing is known is of the pod that its cgroup names.
+#[derive(Clone, Copy)]
+struct Claim {
+    process: ProcessKey,
+    membership: Membership,
+    mount_namespace: u64,
+}
 
 /// Everything that the loop knows.
 pub(crate) struct State {
@@ -193,7 +201,12 @@ impl State {
             .as_ref()
             .is_none_or(|line| line.pod_uid == identity.pod_uid);
         let known_pod = known.as_ref().map(|place| place.identity.pod_uid.as_str());
-        if !is_of_line || !self.pod_matches(exec.mount_namespace, known_pod, &identity.pod_uid) {
+        let claim = Claim {
+            process: exec.process,
+            membership: exec.membership,
+            mount_namespace: exec.mount_namespace,
+        };
+        if !is_of_line || !self.pod_matches(claim, known_pod, &identity.pod_uid) {
             return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1);
         }
         let booted = booted();
@@ -284,15 +297,18 @@ impl State {
         if own.is_some_and(|own| *own != identity.kubelet) {
             return;
         }
+        let claim = Claim {
+            process: found.process,
+            membership: found.membership,
+            mount_namespace: found.mount_namespace,
+        };
         let place = match self.tree.place_of(found.process, found.parent) {
             // Also where the cgroup names another pod: what it executes is ambiguous then.
             Some(place) => place,
-            None if self.pod_matches(found.mount_namespace, None, &identity.pod_uid) => {
-                Arc::new(Place {
-                    identity,
-                    application: false,
-                })
-            }
+            None if self.pod_matches(claim, None, &identity.pod_uid) => Arc::new(Place {
+                identity,
+                application: false,
+            }),
             None => return,
         };
         let summary = Arc::new(summary_of_found(found));
@@ -300,12 +316,22 @@ impl State {
     }
 
     /// Whether a process is of the pod that its cgroup names: by the process of a pod that started
-    /// it, else by its mount namespace, which is that of the first process that had it.
-    fn pod_matches(&mut self, mount_namespace: u64, known: Option<&str>, pod_uid: &str) -> bool {
+    /// it, else by what the kernel side saw of its container, else by its mount namespace, which is that of
+    /// the first process that had it.
+    fn pod_matches(&mut self, claim: Claim, known: Option<&str>, pod_uid: &str) -> bool {
         if let Some(pod) = known {
             // Its mount namespace may be any that it went to, also the machine's.
             return pod == pod_uid;
         }
+        match claim.membership {
+            // Whoever had the namespace first.
+            Membership::Proven => return true,
+            Membership::Unproven => return false,
+            // The container is younger.
+            Membership::NotStarted if claim.process.start < self.attached => return false,
+            Membership::NotStarted | Membership::Unknown => {}
+        }
+        let mount_namespace = claim.mount_namespace;
         let pods = self.pod_by_mount_namespace.entry(mount_namespace);
         let owner = pods.or_insert_with(|| pod_uid.to_owned());
         mount_namespace != 0 && *owner == pod_uid

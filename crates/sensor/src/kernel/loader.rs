@@ -22,7 +22,9 @@ use std::time::Duration;
 
 /// The programs with their tracepoints, in the order in which they are attached: what is remembered of a process is
 /// forgotten when it ends, so that no end may be missed.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 5] = [
+    ("cgroup_removed", "cgroup_rmdir"),
+    ("cgroup_made", "cgroup_mkdir"),
     ("process_exit", "sched_process_exit"),
     ("process_fork", "sched_process_fork"),
     ("process_exec", "sched_process_exec"),

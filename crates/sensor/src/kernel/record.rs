@@ -61,6 +61,8 @@ pub struct Found {
     pub name: String,
     /// Whether its session is that of the container's first process.
     pub init_session: bool,
+    /// Whether it is of the container that its cgroup names.
+    pub membership: Membership,
 }
 
 /// A process of a pod runs a new program.
@@ -131,12 +133,30 @@ pub struct Exec {
     pub root: Root,
     /// Whether its parent is none of the pod's: the runtime brought it in.
     pub parent_outside_cgroup: bool,
-    /// Whether the first process of its PID namespace is in its cgroup.
+    /// Whether the first process of its PID namespace is in its container.
     pub own_pid_namespace: bool,
     /// Whether its session is that of the container's first process.
     pub init_session: bool,
     /// Whether the kernel mapped no dynamic loader beside the program: it is static, or a loader itself.
     pub without_loader: bool,
+    /// Whether it is of the container that its cgroup names.
+    pub membership: Membership,
+    /// Whether the runtime brought it into its container after the first process, which was seen to start.
+    pub joined_container: bool,
+}
+
+/// Whether a process is of the container that its cgroup names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Membership {
+    /// The runtime brought it in, it has the mount namespace that the runtime gave the container, or it descends from a
+    /// process of the container.
+    Proven,
+    /// The container was seen from its start, and nothing but the cgroup says that the process is of it.
+    Unproven,
+    /// The container was seen to be made, and nothing yet that the runtime starts there.
+    NotStarted,
+    /// The start of the container was not seen.
+    Unknown,
 }
 
 /// A script as the kernel opened it.
@@ -168,9 +188,10 @@ pub enum Descent {
 pub enum Root {
     /// A container's.
     Container,
-    /// The machine's: a runtime that sets a container up, or a process that went there.
+    /// The node's, which the runtime has: a runtime that sets a container up, or a process that went there. A node
+    /// can be a container of the machine, as kind's are.
     Machine,
-    /// It lies below too many others to find the machine's first process.
+    /// It lies below too many others to find a process of the node.
     Unknown,
 }
 
@@ -271,6 +292,7 @@ fn found(exec: Exec) -> Found {
         executable: exec.executable,
         name: exec.filename,
         init_session: exec.init_session,
+        membership: exec.membership,
     }
 }
 
@@ -349,6 +371,8 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         own_pid_namespace: set(flag::OWN_PID_NAMESPACE),
         init_session: set(flag::INIT_SESSION),
         without_loader: set(flag::WITHOUT_LOADER),
+        membership: membership_of(header.flags),
+        joined_container: set(flag::JOINED_CONTAINER),
     })
 }
 
@@ -361,6 +385,19 @@ fn descent_of(flags: u32, home: u64, cgroups: &mut Cgroups) -> Descent {
         },
         (false, true) => Descent::Unknown,
         (false, false) => Descent::NoPod,
+    }
+}
+
+/// Whether a process is of its container, by the flags of its record.
+const fn membership_of(flags: u32) -> Membership {
+    let seen = flags & flag::CONTAINER_SEEN != 0;
+    let started = flags & flag::CONTAINER_STARTED != 0;
+    let proven = flags & flag::CONTAINER_PROVEN != 0;
+    match (seen, started, proven) {
+        (true, true, true) => Membership::Proven,
+        (true, true, false) => Membership::Unproven,
+        (true, false, _) => Membership::NotStarted,
+        (false, _, _) => Membership::Unknown,
     }
 }
 

@@ -1,9 +1,9 @@
 //! The commands by which the kubelet enters containers: exec probes and lifecycle hooks.
 //!
-//! Here: which commands a pod has, and whether a program that started is one of them. Not here:
+//! Here: which commands the containers of a pod have, and whether a program that started is one of them. Not here:
 //! what follows for the origin of a process (`tree`).
 //! Invariant: all of a command has to agree, as far as the kernel kept its arguments; a command
-//! that only begins alike, or only ends alike, is another one.
+//! that only begins alike, or only ends alike, is another one, and so is that of another container.
 
 use crate::kernel::record::Exec;
 use bailiff_api::Origin;
@@ -13,6 +13,13 @@ use std::collections::HashMap;
 /// Commands of a pod, as the kubelet hands them to the runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KubeletCommands {
+    containers: Vec<ContainerCommands>,
+}
+
+/// Those of a container; one without any is not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ContainerCommands {
+    name: String,
     probes: Vec<Vec<String>>,
     lifecycle: Vec<Vec<String>>,
 }
@@ -22,15 +29,38 @@ impl KubeletCommands {
     /// container's `env` (k8s.io/kubernetes v1.37, `pkg/kubelet/prober/prober.go`); those of
     /// hooks are not (`pkg/kubelet/lifecycle/handlers.go`).
     pub(crate) fn of(spec: &PodSpec) -> Self {
-        let mut commands = Self::default();
         let inits = spec.init_containers.iter().flatten();
-        for container in spec.containers.iter().chain(inits) {
-            commands.collect(container);
+        let containers = spec.containers.iter().chain(inits);
+        let has_some = |commands: &ContainerCommands| {
+            !commands.probes.is_empty() || !commands.lifecycle.is_empty()
+        };
+        Self {
+            containers: containers
+                .map(ContainerCommands::of)
+                .filter(has_some)
+                .collect(),
         }
-        commands
     }
 
-    fn collect(&mut self, container: &Container) {
+    /// Whose command a program is that joined this container from outside: `Exec` when it is none of the kubelet's
+    /// there. None: it is not known which container it joined, and the commands of all of them count.
+    pub(crate) fn origin_of(&self, exec: &Exec, container: Option<&str>) -> Origin {
+        let same = |command: &Vec<String>| is_command(exec, command);
+        let of_container =
+            |commands: &&ContainerCommands| container.is_none_or(|name| commands.name == name);
+        let containers = || self.containers.iter().filter(of_container);
+        if containers().any(|commands| commands.probes.iter().any(same)) {
+            Origin::Probe
+        } else if containers().any(|commands| commands.lifecycle.iter().any(same)) {
+            Origin::Lifecycle
+        } else {
+            Origin::Exec
+        }
+    }
+}
+
+impl ContainerCommands {
+    fn of(container: &Container) -> Self {
         let command = |action: &ExecAction| action.command.clone().filter(|c| !c.is_empty());
         let probes = [
             &container.liveness_probe,
@@ -38,31 +68,21 @@ impl KubeletCommands {
             &container.startup_probe,
         ];
         let env = variables(container.env.as_deref().unwrap_or_default());
-        for probe in probes.into_iter().flatten() {
-            if let Some(command) = probe.exec.as_ref().and_then(command) {
-                let expanded = command.iter().map(|word| expand(word, &env)).collect();
-                self.probes.push(expanded);
-            }
-        }
+        let expanded = |command: Vec<String>| -> Vec<_> {
+            command.iter().map(|word| expand(word, &env)).collect()
+        };
+        let probes = probes.into_iter().flatten();
+        let probes = probes.filter_map(|probe| probe.exec.as_ref().and_then(command));
         let hooks = container
             .lifecycle
             .iter()
             .flat_map(|lifecycle| [&lifecycle.post_start, &lifecycle.pre_stop])
             .flatten()
             .filter_map(|hook: &LifecycleHandler| hook.exec.as_ref().and_then(command));
-        self.lifecycle.extend(hooks);
-    }
-
-    /// Whose command a program is that joined its container from outside: `Exec` when it is none
-    /// of the kubelet's.
-    pub(crate) fn origin_of(&self, exec: &Exec) -> Origin {
-        let same = |command: &Vec<String>| is_command(exec, command);
-        if self.probes.iter().any(same) {
-            Origin::Probe
-        } else if self.lifecycle.iter().any(same) {
-            Origin::Lifecycle
-        } else {
-            Origin::Exec
+        Self {
+            name: container.name.clone(),
+            probes: probes.map(expanded).collect(),
+            lifecycle: hooks.collect(),
         }
     }
 }

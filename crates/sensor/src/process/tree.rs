@@ -58,8 +58,10 @@ impl OriginCell {
     /// Of a process of which nothing is remembered. `older` is whether it was started before all
     /// was seen that happens: then the program by which it joined is not known.
     fn of(exec: &Arc<Exec>, older: bool) -> Arc<Self> {
-        // With a shared PID namespace the first process proves nothing.
-        if exec.parent_outside_cgroup && exec.own_pid_namespace && !exec.init_session && !older {
+        // With a shared PID namespace its first process proves nothing, but the container's does.
+        let joined_namespace =
+            exec.parent_outside_cgroup && exec.own_pid_namespace && !exec.init_session && !older;
+        if joined_namespace || exec.joined_container {
             return Arc::new(Self(Mutex::new(Start::Joined(Arc::clone(exec)))));
         }
         Self::of_session(exec.init_session)
@@ -76,15 +78,18 @@ impl OriginCell {
         Arc::new(Self(Mutex::new(Start::Origin(origin))))
     }
 
-    /// The origin, by the commands of the pod.
-    pub(crate) fn origin(&self, commands: &KubeletCommands) -> Origin {
+    /// The origin, by the commands of the pod; `container` is the name of the one that it joined. None: the pod's
+    /// status does not have it yet, and the commands of all containers count until it has.
+    pub(crate) fn origin(&self, commands: &KubeletCommands, container: Option<&str>) -> Origin {
         let mut start = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let origin = match &*start {
             Start::Origin(origin) => *origin,
-            Start::Joined(exec) => commands.origin_of(exec),
+            Start::Joined(exec) => commands.origin_of(exec, container),
         };
-        // The program is not needed any more, and may be large.
-        *start = Start::Origin(origin);
+        if container.is_some() || origin == Origin::Exec {
+            // The program is not needed any more, and may be large.
+            *start = Start::Origin(origin);
+        }
         origin
     }
 

@@ -58,7 +58,7 @@ impl State {
         }
         let started = &waiting.started;
         // Asked here also where no policy is about the pod, for what descends from the process.
-        let origin = started.lineage.start.origin(&pod.commands);
+        let origin = started.origin(&pod);
         let matching = self.index.matching(&namespace.labels, &pod.labels);
         let is_due = |rule: &&MatchedPolicy| !waiting.evaluated.contains(&rule.policy.uid);
         let due: Vec<_> = matching.iter().filter(is_due).collect();
@@ -116,7 +116,7 @@ impl State {
         reason: NoVerdict,
     ) {
         if self.observers.observe(pod) {
-            let origin = started.lineage.start.origin(&pod.commands);
+            let origin = started.origin(pod);
             let process = ObservedProcess {
                 started,
                 origin,

@@ -3,6 +3,7 @@
 mod descent;
 mod facts;
 mod kept;
+mod runtimes;
 mod sandbox;
 mod shares;
 
@@ -43,11 +44,17 @@ impl Sensor {
     /// It has seen a program of its own, and everything was listed: the policies `any`, which
     /// every process violates, and `web`, which asks for the container, both bound everywhere.
     async fn new(pod_lookup_timeout: Duration) -> Self {
+        let policies = [("any", "false"), ("web", "container.name != 'web'")];
+        Self::with(pod_lookup_timeout, policies).await
+    }
+
+    /// The same with other policies.
+    async fn with(pod_lookup_timeout: Duration, policies: [(&str, &str); 2]) -> Self {
         let config = config(pod_lookup_timeout);
         let (sender, violations) = mpsc::channel(10_000);
         let metrics = Metrics::default();
         let mut state = State::new(&config, metrics, sender, 0);
-        for (name, expression) in [("any", "false"), ("web", "container.name != 'web'")] {
+        for (name, expression) in policies {
             state.policy(Ok(Watched::Listed(policy(name, 1, expression))));
             state.binding(Ok(Watched::Listed(binding(name))));
         }
@@ -401,6 +408,7 @@ async fn processes_that_are_older_than_the_sensor_are_the_parents_of_others() {
             executable: "/bin/busybox".to_owned(),
             name: "sh".to_owned(),
             init_session: true,
+            membership: Membership::Unknown,
         }))
     };
     let below = |pid, parent, pod| Exec {
@@ -491,6 +499,61 @@ async fn who_a_process_is_has_to_be_clear() {
     assert_eq!(sensor.skipped(Skipped::OtherNode), 1);
     assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 4);
     assert!(sensor.state.take_cgroups_of_others().is_empty());
+}
+
+#[tokio::test]
+async fn who_claims_the_namespace_or_the_cgroup_of_another_pod_neither_hides_it_nor_accuses_it() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    for pod in ["a", "b"] {
+        sensor.pod(running(pod, ID)).await;
+    }
+    let of_b = |pid, membership| Exec {
+        membership,
+        ..exec(pid, "b")
+    };
+    // A process of pod `a`, older than the sensor, has the mount namespace of `b` before any process of `b` is seen.
+    let claims = Exec {
+        mount_namespace: u64::from(b'b'),
+        ..exec(10, "a")
+    };
+    sensor.exec(claims).await;
+    assert_eq!(sensor.found(), [any(10), web(10)]);
+    sensor.exec(of_b(20, Membership::Proven)).await;
+    assert_eq!(sensor.found(), [any(20), web(20)], "it is not hidden");
+    // Another one has the cgroup of `b` before the first process of `b` is started.
+    let claims = Exec {
+        mount_namespace: u64::from(b'c'),
+        ..of_b(11, Membership::Unproven)
+    };
+    sensor.exec(claims).await;
+    assert_eq!(sensor.found(), [], "it is not one of `b`");
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 1);
+    // The same where nothing was started there yet: it is older than the container.
+    sensor.state.attached = 2;
+    let claims = Exec {
+        mount_namespace: u64::from(b'c'),
+        ..of_b(13, Membership::NotStarted)
+    };
+    sensor.exec(claims).await;
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 2);
+    sensor.state.attached = 0;
+    // As one that is found there: what it starts is not one of `b`, too.
+    let started = exec(12, "b");
+    let found = Found {
+        process: started.process,
+        parent: key(5),
+        forked: None,
+        mount_namespace: u64::from(b'd'),
+        cgroup: started.cgroup,
+        executable: "/bin/busybox".to_owned(),
+        name: "sh".to_owned(),
+        init_session: true,
+        membership: Membership::Unproven,
+    };
+    sensor.state.event(Event::Found(Box::new(found))).await;
+    assert_eq!(sensor.state.tree.place_of(key(12), key(0)), None);
+    sensor.exec(of_b(21, Membership::Proven)).await;
+    assert_eq!(sensor.found(), [any(21), web(21)]);
 }
 
 #[tokio::test]

@@ -11,8 +11,10 @@
 
 mod args;
 mod cgroups;
+mod container;
 mod descent;
 mod directory;
+mod node;
 mod pod;
 mod refused;
 mod runtime;

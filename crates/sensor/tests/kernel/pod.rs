@@ -3,27 +3,14 @@
 //! Here: making it, running programs in it, folders for them. Not here: any test.
 //! Invariant: a test sees nothing of what others do at the same time, and leaves no cgroup.
 
+pub(crate) use crate::node::write_program;
 use bailiff_sensor::{Event, Exec, Records};
 use std::ffi::OsStr;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub(crate) const ID: &str = "8a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f08a4e0c6e2b1f4f5fa7a0a1d5c3b2e1f0";
-
-/// Writes a program by another process: while this one had the file open, a child that another test
-/// starts would inherit that for a moment, and the kernel executes no file that is open for writing.
-pub(crate) fn write_program(path: &Path, contents: &[u8]) {
-    let mut shell = Command::new("sh")
-        .args(["-c", "cat > \"$1\" && chmod 755 \"$1\"", "sh"])
-        .arg(path)
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    shell.stdin.take().unwrap().write_all(contents).unwrap();
-    assert!(shell.wait().unwrap().success());
-}
 
 /// A cgroup named like a pod's container, for as long as this lives.
 pub(crate) struct Pod {

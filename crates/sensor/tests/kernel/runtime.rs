@@ -1,155 +1,38 @@
 //! Containers as the runtimes start them, and what runs in them before the sensor does.
 //!
-//! Here: runc and crun, each with a cgroup hierarchy of version 2 alone. Not here: a kubelet.
-//! Invariant: no container and no cgroup is left.
+//! Here: what is told of them, their namespaces, and what leaves its pod. Not here: starting them (`node`), what their
+//! first process proves (`container`).
+//! Invariant: a test sees nothing of what others do at the same time.
 
-use crate::pod::write_program;
+use crate::node::{Node, cgroup2};
 use bailiff_sensor::{Event, Exec, Found, ProcessKey, Records, Root};
-use serde_json::{Value, json};
-use std::os::unix::fs::symlink;
+use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// What prints its name, when it is a program of its own and not a part of the shell.
-const APPLETS: [&str; 8] = [
-    "sh", "cat", "wc", "echo", "head", "sleep", "true", "unshare",
-];
-
-/// A pod of containers that share nothing but what they are asked to.
-struct Node {
-    runtime: &'static str,
-    top: String,
-    folder: PathBuf,
-    containers: Vec<String>,
-    /// Whether its processes leave the cgroups of their pod, which those of one test alone do.
-    leaves: bool,
-}
-
 impl Node {
-    fn new(runtime: &'static str, test: &str) -> Self {
-        let top = format!("bailiff-test-{runtime}-{test}-{}", std::process::id());
-        let folder = std::env::temp_dir().join(&top);
-        let programs = folder.join("rootfs/bin");
-        std::fs::create_dir_all(&programs).unwrap();
-        for directory in ["proc", "dev"] {
-            std::fs::create_dir_all(folder.join("rootfs").join(directory)).unwrap();
-        }
-        std::fs::write(folder.join("rootfs/hostname"), "web\n").unwrap();
-        let busybox = std::fs::read("/bin/busybox").unwrap();
-        write_program(&programs.join("busybox"), &busybox);
-        for applet in APPLETS {
-            symlink("busybox", programs.join(applet)).unwrap();
-        }
-        Self {
-            runtime,
-            top,
-            folder,
-            containers: Vec::new(),
-            leaves: false,
-        }
-    }
-
-    /// The runtime itself, which sees one hierarchy of version 2: crun takes no hybrid.
-    fn call(&self, arguments: &[&str]) -> String {
-        let line = "mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
-        // A file: the reader of a pipe waits for the container, too, which inherits it.
-        let log = self.folder.join("log");
-        let output = || Stdio::from(std::fs::File::create(&log).unwrap());
-        let status = Command::new("unshare")
-            .args(["--mount", "sh", "-c", line, "sh", self.runtime])
-            .args(arguments)
-            .current_dir(&self.folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(output())
-            .status()
-            .unwrap();
-        if status.success() {
-            return String::new();
-        }
-        format!("{status}: {}", std::fs::read_to_string(&log).unwrap())
-    }
-
-    /// Starts a container that runs a shell line, with these namespaces besides those of its own.
-    fn start(&mut self, digit: &str, line: &str, namespaces: &Value) -> String {
-        let id = digit.repeat(64);
-        let mut all = vec![json!({"type": "pid"}), json!({"type": "mount"})];
-        all.extend(namespaces.as_array().unwrap().iter().cloned());
-        // As a privileged container: it can make namespaces.
-        let privileges = ["CAP_SYS_ADMIN"];
-        let config = json!({
-            "ociVersion": "1.0.2",
-            "process": {
-                "user": {"uid": 0, "gid": 0}, "cwd": "/", "env": ["PATH=/bin"],
-                "args": ["/bin/sh", "-c", line],
-                "capabilities": {
-                    "bounding": privileges, "permitted": privileges, "effective": privileges,
-                },
-            },
-            "root": {"path": "rootfs"},
-            "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
-            "linux": {
-                "cgroupsPath": format!("/{}/kubepods/podtest/{id}", self.top),
-                "namespaces": all,
-            },
-        });
-        std::fs::write(self.folder.join("config.json"), config.to_string()).unwrap();
-        let name = format!("{}-{digit}", self.top);
-        self.containers.push(name.clone());
-        let failed = self.call(&["run", "--detach", "--pid-file", digit, &name]);
-        assert!(failed.is_empty(), "{failed}");
-        name
-    }
-
-    /// Runs a shell line in a container, as `kubectl exec` does.
-    fn exec(&self, container: &str, line: &str) {
-        let failed = self.call(&["exec", "--detach", container, "/bin/sh", "-c", line]);
-        assert!(failed.is_empty(), "{line}: {failed}");
-    }
-
     /// Whether it is none of another test. What left has no cgroup that says so.
     fn is_mine(&self, exec: &Exec) -> bool {
         self.leaves && exec.left_pod_cgroup || exec.cgroup.contains(&self.top)
     }
 }
 
-impl Drop for Node {
-    fn drop(&mut self) {
-        for container in &self.containers {
-            self.call(&["delete", "--force", container]);
-        }
-        let root = cgroup2();
-        for path in ["kubepods/podtest", "kubepods", ""] {
-            let folder = root.join(&self.top).join(path);
-            let deadline = Instant::now() + Duration::from_secs(5);
-            while std::fs::remove_dir(&folder).is_err() && Instant::now() < deadline {
-                std::thread::sleep(Duration::from_millis(10));
-            }
-        }
-        drop(std::fs::remove_dir_all(&self.folder));
-    }
-}
-
-fn cgroup2() -> PathBuf {
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
-    let place = mounts.lines().find_map(|line| {
-        let words: Vec<_> = line.split(' ').collect();
-        (words[2] == "cgroup2").then(|| words[1].to_owned())
-    });
-    Path::new(&place.expect("cgroup v2 is mounted")).to_owned()
-}
-
 /// What was told of the processes of a node.
 #[derive(Default, Debug)]
-struct Told {
-    execs: Vec<Exec>,
-    found: Vec<Found>,
+pub(crate) struct Told {
+    pub(crate) execs: Vec<Exec>,
+    pub(crate) found: Vec<Found>,
 }
 
 impl Told {
     /// Reads until it is so.
-    fn until(&mut self, records: &mut Records, node: &Node, is_so: impl Fn(&Self) -> bool) {
+    pub(crate) fn until(
+        &mut self,
+        records: &mut Records,
+        node: &Node,
+        is_so: impl Fn(&Self) -> bool,
+    ) {
         let deadline = Instant::now() + Duration::from_mins(1);
         while !is_so(self) {
             assert!(
@@ -170,7 +53,7 @@ impl Told {
         }
     }
 
-    fn exec(&self, program: &str) -> Option<&Exec> {
+    pub(crate) fn exec(&self, program: &str) -> Option<&Exec> {
         let path = format!("/bin/{program}");
         let mut execs = self.execs.iter();
         execs.find(|exec| exec.filename == path && exec.root == Root::Container)

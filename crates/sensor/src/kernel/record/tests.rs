@@ -38,6 +38,8 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         own_pid_namespace: true,
         without_loader: false,
         init_session: false,
+        membership: Membership::Unknown,
+        joined_container: false,
     }
 }
 
@@ -350,7 +352,7 @@ fn a_parent_that_the_kernel_has_needs_no_time_of_a_fork() {
 #[test]
 fn a_found_process_is_read_field_by_field() {
     let mut bytes = record(
-        1 << 3 | 1 << 1,
+        1 << 29 | 1 << 26 | 1 << 3 | 1 << 1,
         0,
         [
             b"abc\0podx\0kubepods\0",
@@ -373,6 +375,7 @@ fn a_found_process_is_read_field_by_field() {
         executable: "…/bin/busybox".to_owned(),
         name: "sh".to_owned(),
         init_session: true,
+        membership: Membership::Unproven,
     };
     assert_eq!(decoded(&bytes), Ok(Event::Found(Box::new(want))));
     for end in 0..bytes.len() {
@@ -396,4 +399,27 @@ fn no_bytes_make_it_panic() {
         decoded(&header(1, 0, 1, [u32::MAX; 8])),
         Err(DecodeError::Short)
     );
+}
+
+#[test]
+fn a_process_is_of_its_container_where_both_were_seen() {
+    for (flags, membership, joined) in [
+        (0, Membership::Unknown, false),
+        (1 << 28, Membership::Unknown, false),
+        (1 << 28 | 1 << 26, Membership::Unknown, false),
+        (1 << 29, Membership::NotStarted, false),
+        (1 << 29 | 1 << 26, Membership::Unproven, false),
+        (1 << 29 | 1 << 28 | 1 << 26, Membership::Proven, false),
+        (
+            1 << 29 | 1 << 28 | 1 << 27 | 1 << 26,
+            Membership::Proven,
+            true,
+        ),
+    ] {
+        let exec = exec_of(flags, 1, TEXTS);
+        assert_eq!(
+            (exec.membership, exec.joined_container),
+            (membership, joined)
+        );
+    }
 }

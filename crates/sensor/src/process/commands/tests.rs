@@ -227,7 +227,7 @@ fn a_probe_is_known_by_all_of_its_command() {
         ),
     ] {
         assert_eq!(
-            probe(command).origin_of(&exec(filename, interpreter, args)),
+            probe(command).origin_of(&exec(filename, interpreter, args), Some("web")),
             want,
             "{name}"
         );
@@ -290,10 +290,14 @@ fn a_command_that_was_cut_agrees_as_far_as_it_was_read() {
         ),
         ("nothing that can be read", &[], &[], Origin::Exec),
     ] {
-        assert_eq!(commands.origin_of(&cut(head, tail)), want, "{name}");
+        assert_eq!(
+            commands.origin_of(&cut(head, tail), Some("web")),
+            want,
+            "{name}"
+        );
     }
     assert_eq!(
-        commands.origin_of(&exec("/bin/sh", None, &["sh", "-c", read])),
+        commands.origin_of(&exec("/bin/sh", None, &["sh", "-c", read]), Some("web")),
         Origin::Exec,
         "not cut"
     );
@@ -306,11 +310,11 @@ fn a_command_that_was_cut_agrees_as_far_as_it_was_read() {
         ..exec("/health.sh", Some("/bin/sh"), args)
     };
     assert_eq!(
-        script.origin_of(&run(&["/bin/sh", "/health.sh", read])),
+        script.origin_of(&run(&["/bin/sh", "/health.sh", read]), Some("web")),
         Origin::Probe
     );
     assert_eq!(
-        script.origin_of(&run(&["/bin/sh", "/health.sh", "y"])),
+        script.origin_of(&run(&["/bin/sh", "/health.sh", "y"]), Some("web")),
         Origin::Exec
     );
 }
@@ -318,5 +322,36 @@ fn a_command_that_was_cut_agrees_as_far_as_it_was_read() {
 #[test]
 fn no_command_is_no_program() {
     let commands = probe(&[]);
-    assert_eq!(commands.origin_of(&exec("", None, &[])), Origin::Exec);
+    assert_eq!(
+        commands.origin_of(&exec("", None, &[]), Some("web")),
+        Origin::Exec
+    );
+}
+
+#[test]
+fn commands_are_those_of_the_container_that_a_program_joined() {
+    let spec = serde_json::json!({
+        "containers": [
+            {"name": "web", "livenessProbe": {"exec": {"command": ["sh", "/web.sh"]}}},
+            {"name": "db", "lifecycle": {"preStop": {"exec": {"command": ["sh", "/stop.sh"]}}}},
+            {"name": "none"},
+        ],
+        "initContainers": [
+            {"name": "proxy", "startupProbe": {"exec": {"command": ["sh", "/proxy.sh"]}}},
+        ],
+    });
+    let commands = KubeletCommands::of(&serde_json::from_value(spec).unwrap());
+    for (script, own, want) in [
+        ("/web.sh", "web", Origin::Probe),
+        ("/stop.sh", "db", Origin::Lifecycle),
+        ("/proxy.sh", "proxy", Origin::Probe),
+    ] {
+        let exec = exec("/bin/sh", None, &["sh", script]);
+        for container in ["web", "db", "none", "proxy", "other"] {
+            let want = if container == own { want } else { Origin::Exec };
+            let found = commands.origin_of(&exec, Some(container));
+            assert_eq!(found, want, "{script} in {container}");
+        }
+        assert_eq!(commands.origin_of(&exec, None), want, "{script}");
+    }
 }

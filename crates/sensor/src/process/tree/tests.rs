@@ -1,6 +1,7 @@
 //! Lives of processes, told as execs and exits.
 
 use super::*;
+use crate::kernel::record::Membership;
 
 fn key(pid: u32) -> ProcessKey {
     ProcessKey {
@@ -92,6 +93,7 @@ fn find(tree: &mut ProcessTree, pid: u32, parent: u32, init_session: bool) {
         executable: format!("/bin/p{pid}"),
         name: format!("p{pid}"),
         init_session,
+        membership: Membership::Unknown,
     };
     let summary = crate::judge::summary_of_found(&found);
     tree.found(place(), &found, Arc::new(summary));
@@ -101,7 +103,7 @@ fn run(tree: &mut ProcessTree, exec: &Exec, args: &[&str]) -> (Origin, Vec<Strin
     let lineage = learn(tree, exec, args);
     let ancestors = lineage.ancestors.iter();
     (
-        lineage.start.origin(&commands()),
+        lineage.start.origin(&commands(), Some("web")),
         ancestors.map(|known| known.executable.clone()).collect(),
     )
 }
@@ -261,7 +263,10 @@ fn parents_that_are_older_than_the_sensor_are_ancestors_without_arguments() {
     find(&mut tree, 10, 1, true);
     find(&mut tree, 11, 10, true);
     let lineage = learn(&mut tree, &inside(12, 11), &["x"]);
-    assert_eq!(lineage.start.origin(&commands()), Origin::Entrypoint);
+    assert_eq!(
+        lineage.start.origin(&commands(), Some("web")),
+        Origin::Entrypoint
+    );
     let ancestors: Vec<_> = lineage
         .ancestors
         .iter()
@@ -294,7 +299,10 @@ fn a_process_that_is_found_again_keeps_what_is_known_of_it() {
     run(&mut tree, &joined(20), &["cat", "/ready"]);
     find(&mut tree, 20, 1, false);
     let lineage = learn(&mut tree, &inside(21, 20), &["id"]);
-    assert_eq!(lineage.start.origin(&commands()), Origin::Probe);
+    assert_eq!(
+        lineage.start.origin(&commands(), Some("web")),
+        Origin::Probe
+    );
     assert_eq!(lineage.ancestors[0].args, ["cat", "/ready"]);
 }
 
@@ -373,9 +381,49 @@ fn who_sent_a_process_can_be_told_once_its_pod_is_known() {
     let child = learn(&mut tree, &forked(71, 70, 710), &["id"]);
     // It ended before its pod was known, and is not brought back by what is asked later.
     tree.exit(key(70));
-    assert_eq!(probe.start.origin(&commands()), Origin::Probe);
-    assert_eq!(child.start.origin(&commands()), Origin::Probe);
+    assert_eq!(probe.start.origin(&commands(), Some("web")), Origin::Probe);
+    assert_eq!(child.start.origin(&commands(), Some("web")), Origin::Probe);
     assert_eq!(tree.known.len(), 1);
+}
+
+#[test]
+fn where_containers_share_a_pid_namespace_what_joined_one_is_known_by_the_containers_first_process()
+{
+    let shared = |pid| Exec {
+        own_pid_namespace: false,
+        ..joined(pid)
+    };
+    let later = |pid| Exec {
+        joined_container: true,
+        ..shared(pid)
+    };
+    let first = Exec {
+        init_session: true,
+        ..shared(72)
+    };
+    let mut tree = ProcessTree::default();
+    assert_eq!(run(&mut tree, &first, &["web"]).0, Origin::Entrypoint);
+    assert_eq!(run(&mut tree, &later(73), &["sh"]).0, Origin::Exec);
+    assert_eq!(
+        run(&mut tree, &later(74), &["cat", "/ready"]).0,
+        Origin::Probe
+    );
+    // Its container is older than the sensor.
+    assert_eq!(run(&mut tree, &shared(75), &["sh"]).0, Origin::Unknown);
+}
+
+#[test]
+fn the_command_of_a_probe_is_one_in_its_own_container_alone() {
+    let mut tree = ProcessTree::default();
+    let probe = learn(&mut tree, &joined(76), &["cat", "/ready"]);
+    let child = learn(&mut tree, &forked(77, 76, 770), &["id"]);
+    let origin = |container| {
+        [&probe, &child].map(|lineage: &Lineage| lineage.start.origin(&commands(), container))
+    };
+    // The status of the pod does not have the container yet.
+    assert_eq!(origin(None), [Origin::Probe; 2]);
+    assert_eq!(origin(Some("proxy")), [Origin::Exec; 2]);
+    assert_eq!(origin(Some("web")), [Origin::Exec; 2], "it is settled");
 }
 
 #[test]
