@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     for file in [
         "exec.bpf.c",
         "ancestry.h",
+        "running.h",
         "script.h",
         "text.h",
         "record.h",

@@ -48,7 +48,7 @@ pub use incident::{
     IncidentProcess, IncidentSpec, IncidentStatus, IncidentType, LABELS_LIMIT,
     LAST_PROCESSES_LIMIT, ObservedProcess, PauseReason, Phase, PolicyReference, Replacement,
     ResponseStatus, Series, Violation, WaitingStatus, WorkloadReference, evaluation_error_name,
-    incident_name, name_suffix,
+    found_running_name, incident_name, name_suffix,
 };
 pub use incident_limits::{
     FullNamespace, IncidentLimits, LIMITED_NAMESPACES_LIMIT, LIMITED_NODES_LIMIT,

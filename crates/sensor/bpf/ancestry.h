@@ -300,6 +300,16 @@ static __always_inline void mark_untold(const struct process_key *key)
 		known->untold = 1;
 }
 
+/* The 64 bits of effective capabilities, however the kernel divides them. */
+static __always_inline u64 capabilities_of(const struct cred *cred)
+{
+	u64 bits = 0;
+
+	bpf_probe_read_kernel(&bits, sizeof(bits),
+			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
+	return bits;
+}
+
 static __always_inline u64 root_of(struct task_struct *task)
 {
 	return (u64)BPF_CORE_READ(task, fs, root.dentry);
@@ -461,6 +471,9 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 		before->start = before->forked = 0;
 	parent_of_record(&header->header, before, BPF_CORE_READ(task, real_parent));
 	header->mount_namespace = unique_id_of(BPF_CORE_READ(task, nsproxy, mnt_ns));
+	header->capabilities = capabilities_of(BPF_CORE_READ(task, real_cred));
+	header->uid = BPF_CORE_READ(task, real_cred, euid.val);
+	header->gid = BPF_CORE_READ(task, real_cred, egid.val);
 	start = end;
 	end = append_path((u64)BPF_CORE_READ(task, mm, exe_file, f_path.mnt),
 			  (u64)BPF_CORE_READ(task, mm, exe_file, f_path.dentry), end, SCRATCH_FOUND);

@@ -17,6 +17,7 @@
 
 #include "text.h"
 #include "ancestry.h"
+#include "running.h"
 /* Made of record.h. */
 #include "record_offsets.h"
 #include "script.h"
@@ -44,16 +45,6 @@ __noinline u32 source_of(u64 mnt_address, u64 dentry_address, u64 task_address)
 	if (magic == OVERLAYFS_MAGIC)
 		return overlay_source(inode);
 	return SOURCE_UNKNOWN;
-}
-
-/* The 64 bits of effective capabilities, however the kernel divides them. */
-static __always_inline u64 capabilities_of(const struct cred *cred)
-{
-	u64 bits = 0;
-
-	bpf_probe_read_kernel(&bits, sizeof(bits),
-			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
-	return bits;
 }
 
 /* The entry of the auxiliary vector with the address of the dynamic loader (elf.h). */

@@ -21,4 +21,5 @@ mod state;
 
 pub use kernel::loader::{Counters, LoadError, Records};
 pub use kernel::record::{Event, Exec, Found, ProcessKey, Root, ScriptFile};
+pub use kernel::running::{Search, SearchEnd, SearchError};
 pub use run::{Config, Error, run};

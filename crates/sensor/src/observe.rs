@@ -140,6 +140,7 @@ impl Verdicts {
                 ("Violated", said)
             }
             Verdict::EvaluationFailed(errors) => ("EvaluationFailed", of_errors(errors)),
+            Verdict::Unknown(errors) => ("Unknown", of_errors(errors)),
         };
         let mut said = json!({"name": policy.name, "verdict": word});
         if !messages.is_empty() {
@@ -222,16 +223,25 @@ impl Observers {
     fn line(&self, started: &StartedProcess, process: &Process, pod: &PodFacts) -> Json {
         let id = started.container_id.as_ref();
         let container = id.and_then(|id| pod.containers.get(id));
-        json!({
+        let process = if started.found_running {
+            process.to_json_of_running()
+        } else {
+            process.to_json()
+        };
+        let mut line = json!({
             "kind": "Process",
             "time": started.time,
             "node": self.node,
             "namespace": pod.namespace,
             "pod": pod.name,
             "pid": started.exec.process.pid,
-            "process": process.to_json(),
+            "process": process,
             "container": container.map_or_else(|| json!({}), Container::to_json),
-        })
+        });
+        if started.found_running {
+            line["foundRunning"] = true.into();
+        }
+        line
     }
 
     fn tell(&mut self, pod: &PodFacts, line: &Json) {

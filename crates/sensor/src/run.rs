@@ -231,6 +231,7 @@ async fn follow(
                     take(batch?, &mut state, &pulse).await;
                 }
                 state.tick(attached.counters()?).await;
+                state.search_running(Instant::now(), || attached.find_running());
             }
             event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
             event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),

@@ -7,6 +7,8 @@
 
 mod fetched;
 mod objects;
+mod running;
+mod search;
 mod verdicts;
 
 use crate::cluster::fetches::Fetches;
@@ -16,9 +18,9 @@ use crate::cluster::needs::Needs;
 use crate::cluster::pods::{PodFacts, Pods};
 use crate::cluster::policy_index::{MatchedPolicy, PolicyIndex, needs_of};
 use crate::evaluation_errors::EvaluationErrors;
-use crate::judge::{Finding, StartedProcess, process_of, since_boot, summary_of, summary_of_found};
+use crate::judge::{Finding, StartedProcess, process_of, since_boot, summary_of};
 use crate::kernel::loader::Counters;
-use crate::kernel::record::{Event, Exec, Found, Root};
+use crate::kernel::record::{Event, Exec, Root};
 use crate::metrics::{Kind, Metrics, NotEvaluated, Skipped};
 use crate::observe::{NoVerdict, Observers};
 use crate::pending::PendingQueue;
@@ -30,6 +32,7 @@ use crate::run::Config;
 use bailiff_policy::{Process, ProcessParts};
 use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
+use search::RunningSearch;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,6 +114,7 @@ pub(crate) struct State {
     nothing_seen: bool,
     queue_full: Option<Instant>,
     tree: ProcessTree,
+    search: RunningSearch,
     /// The pod of each mount namespace, by the first process that had it.
     pod_by_mount_namespace: HashMap<u64, String>,
     /// Cgroups of other kubelets' pods, of which the kernel side has to tell nothing more.
@@ -161,6 +165,7 @@ impl State {
             nothing_seen: false,
             queue_full: None,
             tree: ProcessTree::default(),
+            search: RunningSearch::at_start(),
             pod_by_mount_namespace: HashMap::new(),
             cgroups_of_others: BTreeSet::new(),
             sandboxes: Sandboxes::default(),
@@ -190,7 +195,7 @@ impl State {
     pub(crate) async fn event(&mut self, event: Event) {
         match event {
             Event::Exit(process) => self.tree.exit(process),
-            Event::Found(found) => self.found(&found),
+            Event::Found(found) => self.found(*found).await,
             Event::Exec(exec) => self.exec(*exec).await,
         }
     }
@@ -254,6 +259,7 @@ impl State {
                 container_id: identity.container_id,
                 place,
                 exec,
+                found_running: false,
                 summary,
                 lineage,
                 time,
@@ -292,30 +298,6 @@ impl State {
                 application: shares,
             }),
         }
-    }
-
-    /// A process was there before it was seen.
-    fn found(&mut self, found: &Found) {
-        let Some(identity) = identity(&found.cgroup) else {
-            return;
-        };
-        let own = self.kubelet_cgroup.as_ref();
-        if own.is_some_and(|own| *own != identity.kubelet) {
-            return;
-        }
-        let place = match self.tree.place_of(found.process, found.parent) {
-            // Also where the cgroup names another pod: what it executes is ambiguous then.
-            Some(place) => place,
-            None if self.pod_matches(found.mount_namespace, None, &identity.pod_uid) => {
-                Arc::new(Place {
-                    identity,
-                    application: false,
-                })
-            }
-            None => return,
-        };
-        let summary = Arc::new(summary_of_found(found));
-        self.tree.found(place, found, summary);
     }
 
     /// Whether a process is of the pod that its cgroup names: by the process of a pod that started
@@ -391,7 +373,8 @@ impl State {
             pod: &pod,
             namespace,
         };
-        let found = verdicts::found(&known, &sorted, &mut self.errors, &mut self.observers);
+        let (errors, observers) = (&mut self.errors, &mut self.observers);
+        let found = verdicts::found(&known, &sorted, errors, &self.metrics, observers);
         let Sorted {
             mut now_ones,
             on_fetched,
@@ -485,6 +468,7 @@ impl State {
             self.queue_full = None;
             self.gaps.clear(Gap::QueueFull);
         }
+        self.forget_search();
         for gap in Gap::ALL {
             self.metrics.gap(gap, self.gaps.count(gap));
         }
@@ -522,6 +506,7 @@ impl State {
                 exits = process_events_lost,
                 "events of the kernel were lost: the ring was full"
             );
+            self.search.request();
         }
         let metrics = &self.metrics;
         metrics.not_evaluated(NotEvaluated::RingBufferFull, lost);

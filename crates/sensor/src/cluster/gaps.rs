@@ -23,14 +23,17 @@ pub(crate) enum Gap {
     DecodeError,
     /// Processes of the pod were not evaluated, because too many waited.
     QueueFull,
+    /// Processes that run already were not all found. The object is the cause.
+    RunningProcesses,
 }
 
 impl Gap {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::ObjectTooLarge,
         Self::ContainersTooLarge,
         Self::DecodeError,
         Self::QueueFull,
+        Self::RunningProcesses,
     ];
 
     /// What it means, and what to do.
@@ -47,6 +50,9 @@ impl Gap {
             }
             Self::QueueFull => {
                 "Some processes of these pods were not evaluated, because too many waited for their pod"
+            }
+            Self::RunningProcesses => {
+                "Processes that started before the sensor, or while events were lost, are not evaluated until they execute something"
             }
         }
     }

@@ -6,12 +6,14 @@
 
 mod btf;
 mod permissions;
+mod running;
 
 use crate::coverage::with_sources;
 use crate::kernel::cgroups::Cgroups;
 use crate::kernel::definition::counter;
 use crate::kernel::record::{DecodeError, Event, decode};
 use crate::kernel::refusal::Refusal;
+use crate::kernel::running::{Search, SearchError};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, FEntry, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
@@ -139,6 +141,7 @@ impl Records {
                 }
             },
         };
+        let search = running::load(&mut programs);
         let mut map = |name| programs.take_map(name).ok_or(LoadError::Map(name));
         let (records, asleep, path_round) = (map("records")?, map("asleep")?, map("path_round")?);
         let (counters, others): (Map, Map) = (map("counters")?, map("cgroups_of_others")?);
@@ -154,7 +157,8 @@ impl Records {
                 counters: PerCpuArray::try_from(counters).or(Err(LoadError::Map("counters")))?,
                 others: HashMap::try_from(others).or(Err(LoadError::Map("cgroups_of_others")))?,
                 since: since_boot(),
-                _programs: programs,
+                search,
+                programs,
             },
             sees_scripts,
         })
@@ -171,6 +175,15 @@ impl Records {
     #[must_use]
     pub const fn sees_scripts(&self) -> bool {
         self.sees_scripts
+    }
+
+    /// Looks for processes of pods that run already, and of which no record told; there is a record of each afterwards.
+    /// One run tells of a bounded number.
+    ///
+    /// # Errors
+    /// When the kernel cannot run the program.
+    pub fn find_running(&self) -> Result<Search, SearchError> {
+        self.attached.find_running()
     }
 
     /// The next record that is there now; absent when there is none.
@@ -278,10 +291,18 @@ pub(crate) struct Attached {
     counters: PerCpuArray<MapData, u64>,
     others: HashMap<MapData, u64, u32>,
     since: u64,
-    _programs: Ebpf,
+    /// Whether the program that looks for running processes is loaded.
+    search: Result<(), SearchError>,
+    programs: Ebpf,
 }
 
 impl Attached {
+    /// Looks for processes of pods that run already, as [`Records::find_running`] does.
+    pub(crate) fn find_running(&self) -> Result<Search, SearchError> {
+        self.search.clone()?;
+        running::run(&self.programs)
+    }
+
     /// What is executed in a cgroup is told no more, unless it descends from another pod.
     pub(crate) fn ignore(&mut self, cgroup: u64) -> Result<(), LoadError> {
         let told = self.others.insert(cgroup, 1, 0);

@@ -262,12 +262,18 @@ impl ProcessTree {
         self.insert(process, known);
     }
 
-    /// A process runs already. What it came by was not seen; its parents were told of before.
-    pub(crate) fn found(&mut self, place: Arc<Place>, found: &Found, summary: Arc<ExecSummary>) {
+    /// A process runs already. What it came by was not seen; its parents were told of before. Absent: it is known to
+    /// run this, so that nothing is new.
+    pub(crate) fn found(
+        &mut self,
+        place: Arc<Place>,
+        found: &Found,
+        summary: Arc<ExecSummary>,
+    ) -> Option<Lineage> {
         let mut since = 0;
         let lineage = match self.known.get(&found.process) {
             // The kernel side forgot it. What is known says more, but for a newer program.
-            Some(known) if known.program.summary.executable == summary.executable => return,
+            Some(known) if known.program.summary.executable == summary.executable => return None,
             Some(known) => {
                 since = known.program.since.saturating_add(1);
                 known.lineage.clone()
@@ -281,7 +287,8 @@ impl ProcessTree {
             },
         };
         let program = Program { since, summary };
-        self.runs(found.process, place, lineage, program);
+        self.runs(found.process, place, lineage.clone(), program);
+        Some(lineage)
     }
 
     /// A process ended. Its descendants keep what they know of it.

@@ -17,17 +17,17 @@ const APPLETS: [&str; 8] = [
 ];
 
 /// A pod of containers that share nothing but what they are asked to.
-struct Node {
+pub(crate) struct Node {
     runtime: &'static str,
-    top: String,
-    folder: PathBuf,
+    pub(crate) top: String,
+    pub(crate) folder: PathBuf,
     containers: Vec<String>,
     /// Whether its processes leave the cgroups of their pod, which those of one test alone do.
     leaves: bool,
 }
 
 impl Node {
-    fn new(runtime: &'static str, test: &str) -> Self {
+    pub(crate) fn new(runtime: &'static str, test: &str) -> Self {
         let top = format!("bailiff-test-{runtime}-{test}-{}", std::process::id());
         let folder = std::env::temp_dir().join(&top);
         let programs = folder.join("rootfs/bin");
@@ -51,7 +51,7 @@ impl Node {
     }
 
     /// The runtime itself, which sees one hierarchy of version 2: crun takes no hybrid.
-    fn call(&self, arguments: &[&str]) -> String {
+    pub(crate) fn call(&self, arguments: &[&str]) -> String {
         let line = "mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
         // A file: the reader of a pipe waits for the container, too, which inherits it.
         let log = self.folder.join("log");
@@ -73,6 +73,17 @@ impl Node {
 
     /// Starts a container that runs a shell line, with these namespaces besides those of its own.
     fn start(&mut self, digit: &str, line: &str, namespaces: &Value) -> String {
+        self.launch(&["run", "--detach"], digit, line, namespaces)
+    }
+
+    /// The same with other words for the runtime than those that start it.
+    pub(crate) fn launch(
+        &mut self,
+        words: &[&str],
+        digit: &str,
+        line: &str,
+        namespaces: &Value,
+    ) -> String {
         let id = digit.repeat(64);
         let mut all = vec![json!({"type": "pid"}), json!({"type": "mount"})];
         all.extend(namespaces.as_array().unwrap().iter().cloned());
@@ -97,7 +108,7 @@ impl Node {
         std::fs::write(self.folder.join("config.json"), config.to_string()).unwrap();
         let name = format!("{}-{digit}", self.top);
         self.containers.push(name.clone());
-        let failed = self.call(&["run", "--detach", "--pid-file", digit, &name]);
+        let failed = self.call(&[words, &["--pid-file", digit, &name]].concat());
         assert!(failed.is_empty(), "{failed}");
         name
     }
