@@ -54,8 +54,8 @@ pub use incident_limits::{
     FullNamespace, IncidentLimits, LIMITED_NAMESPACES_LIMIT, LIMITED_NODES_LIMIT,
 };
 pub use runtime_policy::{
-    ExpressionWarning, FailurePolicy, MatchCondition, RuntimePolicy, RuntimePolicySpec,
-    RuntimePolicyStatus, TypeChecking, Validation, Variable,
+    ExpressionWarning, FailurePolicy, MatchCondition, RunningProcesses, RuntimePolicy,
+    RuntimePolicySpec, RuntimePolicyStatus, TypeChecking, Validation, Variable,
 };
 pub use runtime_policy_binding::{
     Guardrails, PausedStatus, ResponseAction, RuntimePolicyBinding, RuntimePolicyBindingSpec,

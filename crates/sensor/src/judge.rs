@@ -8,11 +8,11 @@ use crate::cluster::namespaces::NamespaceFacts;
 use crate::cluster::pods::PodFacts;
 use crate::cluster::policy_index::MatchedPolicy;
 use crate::incident::evidence::{args_text, args_within};
-use crate::kernel::record::{Exec, Found, Root};
+use crate::kernel::record::{Exec, Found, ProcessKey, Root};
 use crate::process::args::shown;
 use crate::process::commands::KubeletCommands;
 use crate::process::names::{names, names_of_found};
-use crate::process::tree::{ExecSummary, Lineage, Place};
+use crate::process::tree::{ExecSummary, Lineage, Place, Rights, Running};
 use bailiff_api::{
     BindingReference, DescriptorType, ExecutableSource, IncidentType, PolicyReference, Severity,
     Violation,
@@ -184,6 +184,35 @@ pub(crate) fn exec_of_found(found: Found) -> Exec {
         own_pid_namespace: false,
         init_session: found.init_session,
         without_loader: false,
+    }
+}
+
+/// The same of one that is remembered.
+pub(crate) fn exec_of_running(process: ProcessKey, running: &Running) -> Exec {
+    let Rights {
+        uid,
+        gid,
+        capabilities,
+        left_pod_cgroup,
+    } = running.rights;
+    let found = Found {
+        process,
+        parent: process,
+        forked: None,
+        time: running.since,
+        mount_namespace: 0,
+        cgroup: String::new(),
+        cgroup_number: 0,
+        capabilities,
+        uid,
+        gid,
+        executable: running.summary.executable.clone(),
+        name: String::new(),
+        init_session: false,
+    };
+    Exec {
+        left_pod_cgroup,
+        ..exec_of_found(found)
     }
 }
 

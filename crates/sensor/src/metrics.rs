@@ -275,6 +275,11 @@ impl Metrics {
             "Pods of this node that are known",
             self.pods.clone(),
         );
+        self.register_processes(registry);
+    }
+
+    /// Those about what is remembered of processes.
+    fn register_processes(&self, registry: &mut Registry) {
         registry.register(
             "dropped_processes",
             "Entries that were dropped because the process table was full; most of these processes have exited",

@@ -5,6 +5,7 @@
 //! Invariant: what waits is bounded in number, bytes and time, and each process that is given up is
 //! counted. A policy is never evaluated on less of an object than it reads.
 
+mod asked;
 mod fetched;
 mod objects;
 mod running;
@@ -29,6 +30,7 @@ use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
+use asked::Asked;
 use bailiff_policy::{Process, ProcessParts};
 use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
@@ -54,6 +56,8 @@ struct PendingExec {
     process: Option<(ProcessParts, Arc<Process>)>,
     /// UIDs of the policies that were evaluated.
     evaluated: Vec<String>,
+    /// UIDs of the policies that are evaluated; absent: all that match.
+    only: Option<BTreeSet<String>>,
     until: Timestamp,
 }
 
@@ -115,6 +119,7 @@ pub(crate) struct State {
     queue_full: Option<Instant>,
     tree: ProcessTree,
     search: RunningSearch,
+    asked: Asked,
     /// The pod of each mount namespace, by the first process that had it.
     pod_by_mount_namespace: HashMap<u64, String>,
     /// Cgroups of other kubelets' pods, of which the kernel side has to tell nothing more.
@@ -166,6 +171,7 @@ impl State {
             queue_full: None,
             tree: ProcessTree::default(),
             search: RunningSearch::at_start(),
+            asked: Asked::default(),
             pod_by_mount_namespace: HashMap::new(),
             cgroups_of_others: BTreeSet::new(),
             sandboxes: Sandboxes::default(),
@@ -267,6 +273,7 @@ impl State {
             },
             process: None,
             evaluated: Vec::new(),
+            only: None,
             until: Timestamp::now()
                 .checked_add(self.pod_lookup_timeout)
                 .unwrap_or(Timestamp::MAX),
@@ -353,10 +360,14 @@ impl State {
         // Asked here also where no policy is about the pod, for what descends from the process.
         started.lineage.start.origin(&pod.commands);
         let matching = self.index.matching(&namespace.labels, &pod.labels);
-        let is_due = |rule: &&MatchedPolicy| !waiting.evaluated.contains(&rule.policy.uid);
+        let is_due = |rule: &&MatchedPolicy| {
+            let uid = &rule.policy.uid;
+            let asked = waiting.only.as_ref().is_none_or(|only| only.contains(uid));
+            asked && !waiting.evaluated.contains(uid)
+        };
         let due: Vec<_> = matching.iter().filter(is_due).collect();
         if due.is_empty() {
-            if waiting.evaluated.is_empty() {
+            if waiting.evaluated.is_empty() && waiting.only.is_none() {
                 self.observe_without_verdict(&waiting.started, &pod, NoVerdict::NoPolicy);
             }
             return;
@@ -551,6 +562,7 @@ impl State {
         if !self.pending.is_empty() {
             self.retry(None).await;
         }
+        self.evaluate_asked(Instant::now()).await;
     }
 }
 

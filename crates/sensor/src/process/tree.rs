@@ -118,6 +118,28 @@ struct Program {
     /// Since when it runs, in ns since boot.
     since: u64,
     summary: Arc<ExecSummary>,
+    rights: Rights,
+}
+
+/// As whom a program was executed, or found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rights {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// A bit for each.
+    pub(crate) capabilities: u64,
+    pub(crate) left_pod_cgroup: bool,
+}
+
+/// What is remembered of a process that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) place: Arc<Place>,
+    pub(crate) lineage: Lineage,
+    /// Since when it runs its program, in ns since boot; 0: that was not seen.
+    pub(crate) since: u64,
+    pub(crate) summary: Arc<ExecSummary>,
+    pub(crate) rights: Rights,
 }
 
 impl ExecSummary {
@@ -237,6 +259,12 @@ impl ProcessTree {
         let program = Program {
             since: exec.time,
             summary,
+            rights: Rights {
+                uid: exec.uid,
+                gid: exec.gid,
+                capabilities: exec.capabilities,
+                left_pod_cgroup: exec.left_pod_cgroup,
+            },
         };
         self.runs(exec.process, place, lineage.clone(), program);
         lineage
@@ -286,7 +314,17 @@ impl ProcessTree {
                 },
             },
         };
-        let program = Program { since, summary };
+        let rights = Rights {
+            uid: found.uid,
+            gid: found.gid,
+            capabilities: found.capabilities,
+            left_pod_cgroup: false,
+        };
+        let program = Program {
+            since,
+            summary,
+            rights,
+        };
         self.runs(found.process, place, lineage.clone(), program);
         Some(lineage)
     }
@@ -296,6 +334,23 @@ impl ProcessTree {
         if let Some(known) = self.known.remove(&process) {
             self.order.remove(known.pod(), known.touched);
         }
+    }
+
+    /// The processes that are known to run.
+    pub(crate) fn processes(&self) -> Vec<ProcessKey> {
+        self.known.keys().copied().collect()
+    }
+
+    /// What is remembered of a process; absent: it ended, or made room for others.
+    pub(crate) fn running(&self, process: ProcessKey) -> Option<Running> {
+        let known = self.known.get(&process)?;
+        Some(Running {
+            place: Arc::clone(&known.place),
+            lineage: known.lineage.clone(),
+            since: known.program.since,
+            summary: Arc::clone(&known.program.summary),
+            rights: known.program.rights,
+        })
     }
 
     /// How many processes made room for others. Most of them ended without being heard of: the

@@ -5,10 +5,11 @@
 //! Invariant: policies are evaluated once for a process that the process table does not know to run the same; it is
 //! reported with a type of its own, which has no response.
 
+use super::asked::uptime;
 use super::search::Progress;
 use super::{PendingExec, State, booted};
 use crate::cluster::gaps::Gap;
-use crate::judge::{StartedProcess, exec_of_found, since_boot, summary_of_found};
+use crate::judge::{StartedProcess, exec_of_found, exec_of_running, since_boot, summary_of_found};
 use crate::kernel::record::Found;
 use crate::kernel::running::{Search, SearchError};
 use crate::metrics::{NotEvaluated, Skipped};
@@ -70,11 +71,57 @@ impl State {
             },
             process: None,
             evaluated: Vec::new(),
-            until: now
-                .checked_add(self.pod_lookup_timeout)
-                .unwrap_or(Timestamp::MAX),
+            only: None,
+            until: self.until(now),
         };
         self.try_evaluate(waiting, now, None).await;
+    }
+
+    /// A policy is to be evaluated for the processes that run. At the start, each of them is evaluated when it is found.
+    pub(super) fn ask(&mut self, policy_uid: Option<String>) {
+        if let Some(uid) = policy_uid.filter(|_| self.synced()) {
+            self.asked.ask(uid, uptime(), Instant::now());
+        }
+    }
+
+    /// Evaluates the policies that ask for it, for some of the processes that run.
+    pub(super) async fn evaluate_asked(&mut self, now: Instant) {
+        let tree = &self.tree;
+        for process in self.asked.take(now, || tree.processes()) {
+            let Some(running) = self.tree.running(process) else {
+                continue;
+            };
+            let only = self.asked.for_program_since(running.since);
+            if only.is_empty() {
+                continue;
+            }
+            let identity = running.place.identity.clone();
+            let (booted, now) = (booted(), Timestamp::now());
+            let waiting = PendingExec {
+                started: StartedProcess {
+                    kubelet: identity.kubelet,
+                    pod_uid: identity.pod_uid,
+                    container_id: identity.container_id,
+                    time: now,
+                    exec: Arc::new(exec_of_running(process, &running)),
+                    place: running.place,
+                    found_running: true,
+                    summary: running.summary,
+                    lineage: running.lineage,
+                    booted,
+                },
+                process: None,
+                evaluated: Vec::new(),
+                only: Some(only),
+                until: self.until(now),
+            };
+            self.try_evaluate(waiting, now, None).await;
+        }
+    }
+
+    fn until(&self, now: Timestamp) -> Timestamp {
+        let until = now.checked_add(self.pod_lookup_timeout);
+        until.unwrap_or(Timestamp::MAX)
     }
 
     /// Searches for processes that run already, if a search is due. One run finds a bounded number of them.

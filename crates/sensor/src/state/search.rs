@@ -124,8 +124,8 @@ impl RunningSearch {
 mod tests {
     use super::*;
 
-    fn ended(told: u32, end: SearchEnd) -> Result<Search, SearchError> {
-        Ok(Search { told, end })
+    const fn ended(told: u32, end: SearchEnd) -> Search {
+        Search { told, end }
     }
 
     #[test]
@@ -133,11 +133,11 @@ mod tests {
         let (mut search, now) = (RunningSearch::at_start(), Instant::now());
         assert!(search.is_due(now), "nothing is known at the start");
         for end in [SearchEnd::More, SearchEnd::RingFull, SearchEnd::More] {
-            assert_eq!(search.ran(ended(256, end), now), Progress::Continues);
+            assert_eq!(search.ran(Ok(ended(256, end)), now), Progress::Continues);
             assert!(search.is_due(now), "{end:?}");
         }
         let complete = Progress::Complete { told: 3 * 256 + 7 };
-        assert_eq!(search.ran(ended(7, SearchEnd::Complete), now), complete);
+        assert_eq!(search.ran(Ok(ended(7, SearchEnd::Complete)), now), complete);
         assert!(!search.is_due(now + PAUSE), "nothing was lost since");
     }
 
@@ -150,7 +150,7 @@ mod tests {
             if search.is_due(now) {
                 runs += 1;
                 let complete = Progress::Complete { told: 1 };
-                assert_eq!(search.ran(ended(1, SearchEnd::Complete), now), complete);
+                assert_eq!(search.ran(Ok(ended(1, SearchEnd::Complete)), now), complete);
             }
             now += Duration::from_millis(250);
         }
@@ -171,11 +171,11 @@ mod tests {
         ] {
             let (mut search, now) = (RunningSearch::at_start(), Instant::now());
             for _ in 1..RUNS_LIMIT {
-                assert_eq!(search.ran(ended(1, end), now), Progress::Continues);
+                assert_eq!(search.ran(Ok(ended(1, end)), now), Progress::Continues);
             }
             let cause = want.to_owned();
             assert_eq!(
-                search.ran(ended(1, end), now),
+                search.ran(Ok(ended(1, end)), now),
                 Progress::Incomplete { cause }
             );
             assert!(!search.is_due(now + PAUSE));
@@ -186,11 +186,11 @@ mod tests {
     fn what_could_not_be_searched_is_reported_for_a_while() {
         for (ran, want) in [
             (
-                ended(9, SearchEnd::Cut),
+                Ok(ended(9, SearchEnd::Cut)),
                 "the node has more than 65,536 processes",
             ),
             (
-                ended(0, SearchEnd::NoFirstProcess),
+                Ok(ended(0, SearchEnd::NoFirstProcess)),
                 "the first process of the node could not be found",
             ),
             (

@@ -205,3 +205,78 @@ async fn a_search_that_the_kernel_cannot_do_is_reported() {
         )
     );
 }
+
+fn asking(generation: i64, expression: &str) -> Vec<u8> {
+    let mut policy: serde_json::Value =
+        serde_json::from_slice(&policy("asking", generation, expression)).unwrap();
+    policy["spec"]["runningProcesses"] = "Evaluate".into();
+    bytes(&policy)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_asks_for_it_is_evaluated_for_what_runs() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(running("a", ID)).await;
+    let ran = Exec {
+        uid: 1000,
+        gid: 1001,
+        ..exec(10, "a")
+    };
+    sensor.exec(ran).await;
+    sensor.find(found(11, "a")).await;
+    sensor.findings();
+    let of_asking = |sensor: &mut Sensor| -> Vec<_> {
+        let found = sensor.findings().into_iter();
+        let mine = found.filter(|finding| finding.policy.name == "asking");
+        let mut told: Vec<_> = mine.map(|f| (f.type_, f.pid, f.process.uid)).collect();
+        told.sort_by_key(|(_, pid, _)| *pid);
+        told
+    };
+    let one = asking(1, "process.uid == 0");
+    sensor.state.policy(Ok(Watched::Applied(one.clone())));
+    let bound = binding("asking");
+    sensor.state.binding(Ok(Watched::Applied(bound.clone())));
+    // Executed after it asked: like any exec, and not once more.
+    let later = Exec {
+        time: u64::MAX,
+        uid: 1000,
+        ..exec(12, "a")
+    };
+    sensor.exec(later).await;
+    assert_eq!(
+        of_asking(&mut sensor),
+        [(IncidentType::Violation, 12, 1000)]
+    );
+    sensor.state.tick(Counters::default()).await;
+    assert_eq!(of_asking(&mut sensor), [], "lists come first");
+    tokio::time::advance(MINUTE).await;
+    sensor.state.tick(Counters::default()).await;
+    let running = IncidentType::FoundRunning;
+    let both = [(running, 10, 1000), (running, 11, 1000)];
+    assert_eq!(of_asking(&mut sensor), both);
+    // Nothing is new of them.
+    sensor.state.policy(Ok(Watched::Applied(one)));
+    sensor.state.binding(Ok(Watched::Applied(bound)));
+    tokio::time::advance(MINUTE).await;
+    sensor.state.tick(Counters::default()).await;
+    assert_eq!(of_asking(&mut sensor), []);
+    let changed = asking(2, "process.gid == 0");
+    sensor.state.policy(Ok(Watched::Applied(changed)));
+    tokio::time::advance(MINUTE).await;
+    sensor.state.tick(Counters::default()).await;
+    assert_eq!(of_asking(&mut sensor), both);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_does_not_ask_takes_effect_at_the_next_exec() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(running("a", ID)).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.findings();
+    let quiet = policy("quiet", 1, "false");
+    sensor.state.policy(Ok(Watched::Applied(quiet)));
+    sensor.state.binding(Ok(Watched::Applied(binding("quiet"))));
+    tokio::time::advance(MINUTE).await;
+    sensor.state.tick(Counters::default()).await;
+    assert_eq!(sensor.found(), []);
+}
