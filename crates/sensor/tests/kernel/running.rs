@@ -190,19 +190,23 @@ async fn a_process_whose_first_thread_ended_is_found() {
 }
 
 #[tokio::test]
-async fn a_search_goes_on_when_the_ring_has_room_again() {
+async fn a_search_goes_on_where_a_run_ended() {
     let (pod, root) = (Pod::new("room"), root("room"));
-    let line = "i=0; while [ $i -lt 40 ]; do (read x < /end; :) & i=$((i+1)); done; : > /all; wait";
+    // More than one run tells of.
+    let line =
+        "i=0; while [ $i -lt 300 ]; do (read x < /end; :) & i=$((i+1)); done; : > /all; wait";
     let _started = Started::new(&pod, &["chroot", root.path(), "/bin/sh", "-c", line]);
     ran(&root, "all");
-    // Two pages, which some records fill.
-    let mut records = Records::load(8192).unwrap();
-    let (found, ends) = search(&mut records, &pod);
-    let mut processes: Vec<_> = found.iter().map(|found| found.process).collect();
-    processes.sort_unstable();
-    processes.dedup();
-    assert_eq!((found.len(), processes.len()), (41, 41), "{ends:?}");
-    assert!(ends.contains(&SearchEnd::RingFull), "{ends:?}");
+    // Enough for all of them, and two pages, which some records fill.
+    for (ring, end) in [(1 << 20, SearchEnd::More), (8192, SearchEnd::RingFull)] {
+        let mut records = Records::load(ring).unwrap();
+        let (found, ends) = search(&mut records, &pod);
+        let mut processes: Vec<_> = found.iter().map(|found| found.process).collect();
+        processes.sort_unstable();
+        processes.dedup();
+        assert_eq!((found.len(), processes.len()), (301, 301), "{ends:?}");
+        assert!(ends.contains(&end), "{ends:?}");
+    }
 }
 
 /// A runtime's own process that waits in the container to execute what the container runs.
