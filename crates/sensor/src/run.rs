@@ -107,7 +107,8 @@ pub async fn run(
     );
     let watching = async {
         let watched = match Records::load(config.ring_buffer_bytes) {
-            Ok(records) => {
+            Ok(mut records) => {
+                records.prepare_search();
                 tracing::info!(node = config.node_name, "BPF programs attached");
                 watch_all(
                     &config,

@@ -141,7 +141,6 @@ impl Records {
                 }
             },
         };
-        let search = running::load(&mut programs);
         let mut map = |name| programs.take_map(name).ok_or(LoadError::Map(name));
         let (records, asleep, path_round) = (map("records")?, map("asleep")?, map("path_round")?);
         let (counters, others): (Map, Map) = (map("counters")?, map("cgroups_of_others")?);
@@ -157,7 +156,7 @@ impl Records {
                 counters: PerCpuArray::try_from(counters).or(Err(LoadError::Map("counters")))?,
                 others: HashMap::try_from(others).or(Err(LoadError::Map("cgroups_of_others")))?,
                 since: since_boot(),
-                search,
+                search: None,
                 programs,
             },
             sees_scripts,
@@ -177,12 +176,19 @@ impl Records {
         self.sees_scripts
     }
 
+    /// Loads the program that looks for running processes, which takes the kernel about as long as the others. Without
+    /// this, the first search does.
+    pub fn prepare_search(&mut self) {
+        // A search has the same error.
+        drop(self.attached.prepare_search());
+    }
+
     /// Looks for processes of pods that run already, and of which no record told; there is a record of each afterwards.
     /// One run tells of a bounded number.
     ///
     /// # Errors
-    /// When the kernel cannot run the program.
-    pub fn find_running(&self) -> Result<Search, SearchError> {
+    /// When the kernel cannot load or run the program.
+    pub fn find_running(&mut self) -> Result<Search, SearchError> {
         self.attached.find_running()
     }
 
@@ -291,15 +297,21 @@ pub(crate) struct Attached {
     counters: PerCpuArray<MapData, u64>,
     others: HashMap<MapData, u64, u32>,
     since: u64,
-    /// Whether the program that looks for running processes is loaded.
-    search: Result<(), SearchError>,
+    /// Whether the program that looks for running processes is loaded. Absent: that was not tried.
+    search: Option<Result<(), SearchError>>,
     programs: Ebpf,
 }
 
 impl Attached {
+    fn prepare_search(&mut self) -> Result<(), SearchError> {
+        let programs = &mut self.programs;
+        let loaded = self.search.get_or_insert_with(|| running::load(programs));
+        loaded.clone()
+    }
+
     /// Looks for processes of pods that run already, as [`Records::find_running`] does.
-    pub(crate) fn find_running(&self) -> Result<Search, SearchError> {
-        self.search.clone()?;
+    pub(crate) fn find_running(&mut self) -> Result<Search, SearchError> {
+        self.prepare_search()?;
         running::run(&self.programs)
     }
 
