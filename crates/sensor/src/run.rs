@@ -110,7 +110,8 @@ pub async fn run(
     );
     let watching = async {
         let watched = match Records::load(config.ring_buffer_bytes) {
-            Ok(records) => {
+            Ok(mut records) => {
+                records.prepare_search();
                 tracing::info!(node = config.node_name, "BPF programs attached");
                 watch_all(
                     &config,
@@ -237,6 +238,7 @@ async fn follow(
                     take(batch?, &mut state, &pulse).await;
                 }
                 state.tick(attached.counters()?).await;
+                state.search_running(Instant::now(), || attached.find_running());
             }
             event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
             event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),

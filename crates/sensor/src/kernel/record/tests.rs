@@ -284,7 +284,7 @@ fn what_the_kernel_side_remembers_of_a_process_is_read() {
     // The home is the cgroup of the record, number 44.
     let at = exec_header::HOME;
     let at_home = |record: &mut Vec<u8>| record[at..at + 8].copy_from_slice(&44_u64.to_ne_bytes());
-    let path = Some("/kubepods/podx/abc");
+    let path = Some("/kubepods/podx");
     assert_eq!(descent(1 << 16, &at_home), pod(path));
 }
 
@@ -370,8 +370,13 @@ fn a_found_process_is_read_field_by_field() {
         process: ProcessKey { pid: 12, start: 34 },
         parent: ProcessKey { pid: 11, start: 33 },
         forked: Some(22),
+        time: 77,
         mount_namespace: 4_026_531_840,
         cgroup: "/kubepods/podx".to_owned(),
+        cgroup_number: 44,
+        capabilities: 1 << 13,
+        uid: 1000,
+        gid: 1001,
         executable: "…/bin/busybox".to_owned(),
         name: "sh".to_owned(),
         init_session: true,
