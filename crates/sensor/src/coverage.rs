@@ -258,8 +258,9 @@ mod tests {
         tokio::time::sleep(GAPS_PAUSE / 2).await;
         for _ in 0..7 {
             add();
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        tokio::time::sleep(GAPS_PAUSE).await;
+        tokio::time::sleep(GAPS_PAUSE / 2).await;
         server.finish();
         drop(report);
         reporting.await.unwrap();
