@@ -14,6 +14,7 @@ mod judge;
 mod kernel;
 mod metrics;
 mod observe;
+mod pace;
 mod pending;
 mod process;
 mod run;

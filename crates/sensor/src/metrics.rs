@@ -242,7 +242,7 @@ impl Metrics {
         );
         registry.register(
             "incidents_not_recorded",
-            "Incidents that could not be recorded, by reason",
+            "Violations without an Incident, by reason",
             self.not_recorded.clone(),
         );
         registry.register(
@@ -305,6 +305,12 @@ impl Metrics {
             .inc_by(count);
     }
 
+    /// How many were not evaluated for this reason.
+    pub(crate) fn count_not_evaluated(&self, reason: NotEvaluated) -> u64 {
+        let family = &self.not_evaluated;
+        family.get_or_create(&NotEvaluatedLabels { reason }).get()
+    }
+
     pub(crate) fn skipped(&self, reason: Skipped) {
         self.skipped_by(reason, 1);
     }
@@ -340,9 +346,17 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { result }).inc();
     }
 
-    pub(crate) fn not_recorded(&self, reason: NotRecorded) {
+    pub(crate) fn not_recorded(&self, reason: NotRecorded, count: u64) {
         let family = &self.not_recorded;
-        family.get_or_create(&NotRecordedLabels { reason }).inc();
+        family
+            .get_or_create(&NotRecordedLabels { reason })
+            .inc_by(count);
+    }
+
+    /// How many are in no Incident for this reason.
+    pub(crate) fn count_not_recorded(&self, reason: NotRecorded) -> u64 {
+        let family = &self.not_recorded;
+        family.get_or_create(&NotRecordedLabels { reason }).get()
     }
 
     pub(crate) fn undecodable(&self, kind: Kind, objects: usize) {
