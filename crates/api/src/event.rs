@@ -27,6 +27,8 @@ pub const IMAGE_DENIED: &str = "ImageDenied";
 pub const NODE_NOT_MONITORED: &str = "NodeNotMonitored";
 /// On a Node: what the sensor reported as not monitored is monitored again.
 pub const NODE_MONITORED: &str = "NodeMonitored";
+/// On a Node: the sensor of this node lost execs or violations; the message has the numbers.
+pub const EVIDENCE_LOST: &str = "EvidenceLost";
 /// The sensor and the controller repeat the Event about a Node after this time, as long as its cause lasts.
 /// The API server keeps an Event for an hour.
 pub const NODE_NOT_MONITORED_INTERVAL: Duration = Duration::from_mins(10);

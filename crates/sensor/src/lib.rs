@@ -12,6 +12,7 @@ mod evaluation_errors;
 mod incident;
 mod judge;
 mod kernel;
+mod losses;
 mod metrics;
 mod observe;
 mod pace;

@@ -20,13 +20,14 @@ use bailiff_kube::list_watch::ListWatch;
 use bailiff_kube::serve::{Health, Heartbeat, ServeError, serve};
 use futures::StreamExt as _;
 use futures::future::OptionFuture;
+use jiff::Timestamp;
 use own_program::OwnProgram;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -171,6 +172,10 @@ async fn watch_all(
     let (joining, joined) = mpsc::channel(1);
     // It ends with the sensor.
     tokio::spawn(observe::socket::serve(joining));
+    let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
+    // It ends with this.
+    let mut reporting = JoinSet::new();
+    reporting.spawn(events.report_losses(metrics.clone(), Timestamp::now()));
     let state = State::new(config, metrics, violations, records.attached_since())
         .observed_by(Observers::new(&config.node_name, joined));
     let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
