@@ -5,6 +5,7 @@
 //! Invariant: one task owns all state; a sensor is ready only after it has observed an exec of its own.
 
 mod own_program;
+mod waiting;
 
 use crate::cluster::fetches::fetch;
 use crate::cluster::limits;
@@ -30,6 +31,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use waiting::Waiting;
 
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
 const VIOLATIONS_LIMIT: usize = 64;
@@ -215,6 +217,7 @@ async fn follow(
     let mut fetching = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
+    let mut waiting = Waiting::new(Instant::now());
     let mut own_program = OwnProgram::start()?;
     loop {
         pulse.beat();
@@ -259,6 +262,9 @@ async fn follow(
         if fetching.is_none() {
             let next = state.next_fetch(Instant::now());
             fetching = next.map(|next| Box::pin(fetch(client.clone(), next)));
+        }
+        if !told && !state.synced() {
+            waiting.report(|| state.missing(), Instant::now());
         }
         if !told && state.synced() {
             told = true;

@@ -8,6 +8,7 @@
 mod fetched;
 mod objects;
 mod verdicts;
+mod watches;
 
 use crate::cluster::fetches::Fetches;
 use crate::cluster::gaps::{Gap, Gaps};
@@ -35,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
+use watches::Watches;
 
 /// From how many namespaces on those of pods that are gone are forgotten.
 const NAMESPACES_LIMIT: usize = 8192;
@@ -125,7 +127,7 @@ pub(crate) struct State {
     observers: Observers,
     counters: Counters,
     dropped: u64,
-    synced: [bool; 4],
+    watches: Watches,
     listing: [HashSet<String>; 4],
 }
 
@@ -172,7 +174,7 @@ impl State {
             observers: Observers::default(),
             counters: Counters::default(),
             dropped: 0,
-            synced: [false; 4],
+            watches: Watches::default(),
             listing: std::array::from_fn(|_| HashSet::new()),
         }
     }
@@ -184,7 +186,14 @@ impl State {
     }
 
     pub(crate) fn synced(&self) -> bool {
-        self.kubelet_cgroup.is_some() && self.synced.iter().all(|synced| *synced)
+        self.kubelet_cgroup.is_some() && self.watches.are_all_complete()
+    }
+
+    /// What is missing before processes can be evaluated, each with its cause where it is known.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let own = "a process of its own that the kernel reports".to_owned();
+        let own = self.kubelet_cgroup.is_none().then_some(own);
+        own.into_iter().chain(self.watches.missing()).collect()
     }
 
     pub(crate) async fn event(&mut self, event: Event) {
