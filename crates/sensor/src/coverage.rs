@@ -147,10 +147,10 @@ fn not_monitored(node: &str, text: &str) -> EventSpec {
     }
 }
 
-fn lost(node: &str, note: &str) -> EventSpec {
+fn lost(node: &str, text: &str) -> EventSpec {
     EventSpec {
         reason: event::EVIDENCE_LOST,
-        ..not_monitored(node, note)
+        ..not_monitored(node, text)
     }
 }
 

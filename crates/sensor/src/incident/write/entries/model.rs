@@ -311,7 +311,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { max_shrink_iters: 500, ..ProptestConfig::with_cases(48) })]
+    #![proptest_config(ProptestConfig { max_shrink_iters: 500, ..ProptestConfig::with_cases(32) })]
 
     #[test]
     fn no_sequence_exceeds_the_bounds_or_takes_another_pods_share(

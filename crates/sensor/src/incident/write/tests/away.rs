@@ -165,23 +165,23 @@ async fn an_incident_that_was_deleted_with_its_definition_is_created_again() {
 #[tokio::test(start_paused = true)]
 async fn a_thousand_violations_a_second_of_twenty_pods_lead_to_few_writes() {
     let server = Server::new(|_, _| Some(201), Duration::from_secs(1));
-    for number in 0..5000 {
+    for number in 0..3000 {
         server.violation(&format!("pod-{}", number % 20)).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let asked = server.asked();
-    for second in 0..5 {
+    for second in 0..3 {
         let within = asked.iter().filter(|asked| asked.at.as_secs() == second);
         assert!(within.count() <= 10, "in second {second}");
     }
-    assert!(asked.len() <= 30, "{} writes in 5 seconds", asked.len());
-    assert_eq!(created(&asked), 20, "new ones first");
+    assert!(asked.len() <= 20, "{} writes in 3 seconds", asked.len());
+    assert_eq!(created(&asked), asked.len(), "new ones first");
     tokio::time::sleep(Duration::from_mins(10)).await;
     let asked = server.asked();
     for pod in 0..20 {
         let pod = format!("pod-{pod}");
         let writes: Vec<_> = asked.iter().filter(|asked| asked.pod == pod).collect();
-        assert_eq!(writes.last().unwrap().count, 250, "{pod}");
+        assert_eq!(writes.last().unwrap().count, 150, "{pod}");
         let pairs = writes.iter().zip(writes.iter().skip(1));
         for (before, after) in pairs {
             assert!(after.at >= before.at + Duration::from_secs(1), "{pod}");
