@@ -71,6 +71,28 @@ impl NodeEvents {
         }
     }
 
+    /// Reports what is lost, with the numbers since the sensor started, which is `since`, for as long as this is
+    /// awaited. The note of an Event cannot be changed, so each report is an Event of its own, at growing intervals.
+    pub(crate) async fn report_losses(self, metrics: Metrics, since: Timestamp) {
+        let mut reports = LossReports::new(since, Instant::now());
+        loop {
+            tokio::time::sleep(LOSSES_PAUSE).await;
+            let losses = Losses::of(&metrics);
+            let Some(note) = reports.due(&losses, Instant::now()) else {
+                continue;
+            };
+            let event = lost(&self.node, &note);
+            let written = self.recorder.publish_series(&event, 1, Timestamp::now());
+            match written.await {
+                Ok(()) => reports.written(losses, Instant::now()),
+                Err(error) => {
+                    tracing::warn!(%error, note, "Cannot write an Event about losses; retrying");
+                    reports.failed(Instant::now());
+                }
+            }
+        }
+    }
+
     /// Reports what is not evaluated: when it changes, again as long as it stays, and when it is over.
     pub(crate) async fn report_gaps(self, mut reports: watch::Receiver<Option<String>>) {
         let mut reported = false;
@@ -97,28 +119,6 @@ impl NodeEvents {
         }
     }
 
-    /// Reports what is lost, with the numbers since the sensor started, which is `since`, for as long as this is awaited. The note of an Event cannot
-    /// be changed, so each report is an Event of its own, at growing intervals.
-    pub(crate) async fn report_losses(self, metrics: Metrics, since: Timestamp) {
-        let mut reports = LossReports::new(since, Instant::now());
-        loop {
-            tokio::time::sleep(LOSSES_PAUSE).await;
-            let losses = Losses::of(&metrics);
-            let Some(note) = reports.due(&losses, Instant::now()) else {
-                continue;
-            };
-            let event = lost(&self.node, &note);
-            let written = self.recorder.publish_series(&event, 1, Timestamp::now());
-            match written.await {
-                Ok(()) => reports.written(losses, Instant::now()),
-                Err(error) => {
-                    tracing::warn!(%error, note, "Cannot write an Event about losses; retrying");
-                    reports.failed(Instant::now());
-                }
-            }
-        }
-    }
-
     /// Writes an Event, as often as it takes.
     async fn publish(&self, event: &EventSpec, count: i32) {
         let mut retry = FIRST_RETRY;
@@ -136,6 +136,13 @@ impl NodeEvents {
     }
 }
 
+fn lost(node: &str, text: &str) -> EventSpec {
+    EventSpec {
+        reason: event::EVIDENCE_LOST,
+        ..not_monitored(node, text)
+    }
+}
+
 fn not_monitored(node: &str, text: &str) -> EventSpec {
     EventSpec {
         reason: event::NODE_NOT_MONITORED,
@@ -144,13 +151,6 @@ fn not_monitored(node: &str, text: &str) -> EventSpec {
         note: text.chars().take(NOTE_LIMIT).collect(),
         regarding: node_reference(node),
         related: None,
-    }
-}
-
-fn lost(node: &str, text: &str) -> EventSpec {
-    EventSpec {
-        reason: event::EVIDENCE_LOST,
-        ..not_monitored(node, text)
     }
 }
 
@@ -204,37 +204,6 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn gaps_are_reported_when_they_change_and_as_long_as_they_stay() {
-        let again = Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(json!({
-            "reason": "NodeMonitored", "type": "Normal", "regarding": {"uid": "node-1"},
-            "note": "Bailiff evaluates the policies on this node without gaps again.",
-        }));
-        let told = |notes: &[&str]| notes.iter().map(|note| event(note)).collect::<Vec<_>>();
-        let rounds = [told(&["a", "a", "c", "c"]), vec![again], told(&["d"])].concat();
-        let rounds = rounds.into_iter().map(|call| vec![call]);
-        let (server, client) = ApiServer::playing(rounds);
-        let (report, reports) = watch::channel(None);
-        let events = NodeEvents::new("node-1", "sensor-x", client);
-        let reporting = tokio::spawn(events.report_gaps(reports));
-        tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL).await;
-        report.send_replace(Some("a".to_owned()));
-        tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL + GAPS_PAUSE / 2).await;
-        // What changes within a minute is one Event.
-        report.send_replace(Some("b".to_owned()));
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        report.send_replace(Some("c".to_owned()));
-        tokio::time::sleep(GAPS_PAUSE + NODE_NOT_MONITORED_INTERVAL).await;
-        report.send_replace(None);
-        tokio::time::sleep(GAPS_PAUSE / 2).await;
-        // What comes and goes is one Event a minute.
-        report.send_replace(Some("d".to_owned()));
-        tokio::time::sleep(GAPS_PAUSE).await;
-        server.finish();
-        drop(report);
-        reporting.await.unwrap();
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn losses_are_reported_with_their_numbers_until_the_event_is_accepted() {
         use crate::metrics::NotEvaluated;
         let reported = |note: &str| {
@@ -265,5 +234,36 @@ mod tests {
         tokio::time::sleep(10 * LOSSES_PAUSE).await;
         reporting.abort();
         server.finish();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn gaps_are_reported_when_they_change_and_as_long_as_they_stay() {
+        let again = Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(json!({
+            "reason": "NodeMonitored", "type": "Normal", "regarding": {"uid": "node-1"},
+            "note": "Bailiff evaluates the policies on this node without gaps again.",
+        }));
+        let told = |notes: &[&str]| notes.iter().map(|note| event(note)).collect::<Vec<_>>();
+        let rounds = [told(&["a", "a", "c", "c"]), vec![again], told(&["d"])].concat();
+        let rounds = rounds.into_iter().map(|call| vec![call]);
+        let (server, client) = ApiServer::playing(rounds);
+        let (report, reports) = watch::channel(None);
+        let events = NodeEvents::new("node-1", "sensor-x", client);
+        let reporting = tokio::spawn(events.report_gaps(reports));
+        tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL).await;
+        report.send_replace(Some("a".to_owned()));
+        tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL + GAPS_PAUSE / 2).await;
+        // What changes within a minute is one Event.
+        report.send_replace(Some("b".to_owned()));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        report.send_replace(Some("c".to_owned()));
+        tokio::time::sleep(GAPS_PAUSE + NODE_NOT_MONITORED_INTERVAL).await;
+        report.send_replace(None);
+        tokio::time::sleep(GAPS_PAUSE / 2).await;
+        // What comes and goes is one Event a minute.
+        report.send_replace(Some("d".to_owned()));
+        tokio::time::sleep(GAPS_PAUSE).await;
+        server.finish();
+        drop(report);
+        reporting.await.unwrap();
     }
 }

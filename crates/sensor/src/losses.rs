@@ -69,7 +69,7 @@ impl Cause {
 
     fn count(self, metrics: &Metrics) -> u64 {
         match self {
-            Self::Exec(reason) => metrics.count_not_evaluated(reason),
+            Self::Exec(reason) => metrics.count_of(reason),
             Self::Violation(reason) => metrics.count_not_recorded(reason),
         }
     }

@@ -305,10 +305,9 @@ impl Metrics {
             .inc_by(count);
     }
 
-    /// How many were not evaluated for this reason.
-    pub(crate) fn count_not_evaluated(&self, reason: NotEvaluated) -> u64 {
-        let family = &self.not_evaluated;
-        family.get_or_create(&NotEvaluatedLabels { reason }).get()
+    pub(crate) fn count_of(&self, reason: NotEvaluated) -> u64 {
+        let labels = NotEvaluatedLabels { reason };
+        self.not_evaluated.get_or_create(&labels).get()
     }
 
     pub(crate) fn skipped(&self, reason: Skipped) {
@@ -353,15 +352,15 @@ impl Metrics {
             .inc_by(count);
     }
 
-    /// How many are in no Incident for this reason.
-    pub(crate) fn count_not_recorded(&self, reason: NotRecorded) -> u64 {
-        let family = &self.not_recorded;
-        family.get_or_create(&NotRecordedLabels { reason }).get()
-    }
-
     pub(crate) fn undecodable(&self, kind: Kind, objects: usize) {
         let gauge = self.undecodable_objects.get_or_create(&KindLabels { kind });
         gauge.set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// How many violations are in no Incident for this reason.
+    pub(crate) fn count_not_recorded(&self, reason: NotRecorded) -> u64 {
+        let family = &self.not_recorded;
+        family.get_or_create(&NotRecordedLabels { reason }).get()
     }
 
     pub(crate) fn gap(&self, reason: Gap, objects: usize) {

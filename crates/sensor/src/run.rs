@@ -214,10 +214,10 @@ async fn follow(
     let mut policies = of_bailiff("runtimepolicies");
     let mut bindings = of_bailiff("runtimepolicybindings");
     let mut lists = Lists::new(&config.node_name, config.pod_lookup_timeout);
+    let mut waiting = Waiting::new(Instant::now());
     let mut fetching = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
-    let mut waiting = Waiting::new(Instant::now());
     let mut own_program = OwnProgram::start()?;
     loop {
         pulse.beat();
@@ -255,6 +255,9 @@ async fn follow(
         for cgroup in state.take_cgroups_of_others() {
             attached.ignore(cgroup)?;
         }
+        if !told && !state.synced() {
+            waiting.report(|| state.missing(), Instant::now());
+        }
         if lists.are_due(state.take_must_list(), Instant::now()) {
             namespaces = all_namespaces.stream(client.clone());
             pods = pods_of_node.stream(client.clone());
@@ -262,9 +265,6 @@ async fn follow(
         if fetching.is_none() {
             let next = state.next_fetch(Instant::now());
             fetching = next.map(|next| Box::pin(fetch(client.clone(), next)));
-        }
-        if !told && !state.synced() {
-            waiting.report(|| state.missing(), Instant::now());
         }
         if !told && state.synced() {
             told = true;

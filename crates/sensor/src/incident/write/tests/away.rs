@@ -113,7 +113,7 @@ async fn incidents_wait_for_their_definition_and_are_no_rejection() {
         let (server, back) = away(move |_| Reply::Status(code, reason, message));
         server.violation("pod").await;
         server.violation("pod").await;
-        tokio::time::sleep(HOUR).await;
+        tokio::time::sleep(Duration::from_mins(10)).await;
         back.store(true, Ordering::Relaxed);
         let from = server.asked().len();
         tokio::time::sleep(2 * link::LONGEST_PAUSE).await;
