@@ -102,6 +102,10 @@ fn violations_of_an_outage_are_recorded_with_the_facts_of_their_containers() {
         assert_eq!(spec["container"]["name"], "app");
         assert_eq!(spec["container"]["image"], BUSYBOX);
         assert_eq!(spec["pod"]["name"], pod["metadata"]["name"]);
+        let controller = &spec["pod"]["controllerRef"];
+        assert_eq!(controller["kind"], "ReplicaSet");
+        let owner = &pod["metadata"]["ownerReferences"][0];
+        assert_eq!(controller["name"], owner["name"]);
         let hash = "pod-template-hash";
         assert_eq!(spec["pod"]["labels"][hash], pod["metadata"]["labels"][hash]);
     }

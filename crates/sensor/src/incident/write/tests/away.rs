@@ -36,6 +36,14 @@ async fn what_waited_is_written_soon_after_an_outage_and_as_it_was_seen() {
             image_id: Some("registry.example/web@sha256:1".to_owned()),
             ..Container::default()
         };
+        let mut facts = (*found.pod).clone();
+        facts.controller = Some(bailiff_api::WorkloadReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "StatefulSet".to_owned(),
+            name: "web".to_owned(),
+            uid: "set".to_owned(),
+        });
+        found.pod = Arc::new(facts);
         let pod = Arc::downgrade(&found.pod);
         server.send(found).await;
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -73,6 +81,9 @@ async fn what_waited_is_written_soon_after_an_outage_and_as_it_was_seen() {
             "registry.example/web@sha256:1"
         );
         assert_eq!(spec["pod"]["uid"], asked.pod.as_str());
+        let controller =
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web", "uid": "set"});
+        assert_eq!(spec["pod"]["controllerRef"], controller);
     }
     let series: Vec<_> = asked.iter().filter(|a| a.method == Method::PATCH).collect();
     assert_eq!(series.len(), 1);
