@@ -221,6 +221,7 @@ mod tests {
         let metrics = Metrics::default();
         let rounds = [
             reported(&note(3)).fails(503, "ServiceUnavailable", "not now"),
+            reported(&note(3)),
             reported(&note(7)),
         ];
         let (server, client) = ApiServer::playing(rounds.map(|call| vec![call]));
@@ -229,7 +230,7 @@ mod tests {
         let reporting = tokio::spawn(events.report_losses(metrics.clone(), since));
         tokio::time::sleep(10 * LOSSES_PAUSE).await;
         metrics.not_evaluated(NotEvaluated::RingBufferFull, 3);
-        tokio::time::sleep(LOSSES_PAUSE).await;
+        tokio::time::sleep(2 * LOSSES_PAUSE).await;
         metrics.not_evaluated(NotEvaluated::RingBufferFull, 4);
         tokio::time::sleep(10 * LOSSES_PAUSE).await;
         reporting.abort();
