@@ -11,6 +11,7 @@ mod objects;
 mod reports;
 mod verdicts;
 mod waiting;
+mod watches;
 
 use crate::cluster::fetches::Fetches;
 use crate::cluster::gaps::Gaps;
@@ -38,6 +39,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use waiting::PendingExec;
+use watches::Watches;
 
 /// From how many namespaces on those of pods that are gone are forgotten.
 const NAMESPACES_LIMIT: usize = 8192;
@@ -89,7 +91,7 @@ pub(crate) struct State {
     observers: Observers,
     counters: Counters,
     dropped: u64,
-    synced: [bool; 4],
+    watches: Watches,
     listing: [HashSet<String>; 4],
 }
 
@@ -138,7 +140,7 @@ impl State {
             observers: Observers::default(),
             counters: Counters::default(),
             dropped: 0,
-            synced: [false; 4],
+            watches: Watches::default(),
             listing: std::array::from_fn(|_| HashSet::new()),
         }
     }
@@ -150,7 +152,14 @@ impl State {
     }
 
     pub(crate) fn synced(&self) -> bool {
-        self.kubelet_cgroup.is_some() && self.synced.iter().all(|synced| *synced)
+        self.kubelet_cgroup.is_some() && self.watches.are_all_complete()
+    }
+
+    /// What is missing before processes can be evaluated, each with its cause where it is known.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let own = "a process of its own that the kernel reports".to_owned();
+        let own = self.kubelet_cgroup.is_none().then_some(own);
+        own.into_iter().chain(self.watches.missing()).collect()
     }
 
     pub(crate) async fn event(&mut self, event: Event) {

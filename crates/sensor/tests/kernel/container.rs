@@ -24,7 +24,12 @@ fn joined<'a>(told: &'a Told, digits: &str, line: &str) -> &'a Exec {
     let id = Node::id(digits);
     let mut execs = told.execs.iter();
     let found = execs.find(|exec| {
-        exec.cgroup.contains(&id) && exec.args.iter().last().is_some_and(|arg| arg == line.as_bytes())
+        exec.cgroup.contains(&id)
+            && exec
+                .args
+                .iter()
+                .last()
+                .is_some_and(|arg| arg == line.as_bytes())
     });
     found.unwrap_or_else(|| panic!("{line}: {told:#?}"))
 }
