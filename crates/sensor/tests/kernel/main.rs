@@ -15,6 +15,7 @@ mod descent;
 mod directory;
 mod pod;
 mod refused;
+mod ring;
 mod runtime;
 mod script;
 mod source;
