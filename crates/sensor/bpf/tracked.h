@@ -7,7 +7,8 @@
  * process that executes something. What is forked is remembered here alone, with the process that user space
  * knows. What is remembered of a process stays until it ends: nothing makes room for others. A pod has a
  * share of the room; where that is used up, or all of it, a new process is not remembered, and that is
- * counted.
+ * counted. So it has of the ring: when half of that is full, who has an eighth of it loses its own records
+ * first.
  *
  * Not in the memory of the tasks: a process keeps its number and its start whichever of its threads executes
  * something, but not its task; parents are looked up by address; and memory of tasks has no bound.
@@ -21,8 +22,6 @@
 #define PARENTS 16
 /* Most processes that are remembered of a pod, or of a container. */
 #define TRACKED_OF_POD 4096
-/* Parts in which the ring is looked at; a power of two. */
-#define EIGHTHS 8
 /* What bpf_map_update_elem returns for a key that is there, with BPF_NOEXIST. */
 #define EEXIST 17
 
@@ -95,16 +94,6 @@ struct {
 	__type(key, struct process_key);
 	__type(value, u64);
 } executors SEC(".maps");
-
-/* What a pod, or a container, takes of what all have together. */
-struct share {
-	/* How many of the processes above are its. */
-	u64 processes;
-	/* The eighth of the ring in which its last record is, by all bytes that were ever written to the
-	 * ring; and how many bytes are its in that one and the seven before, each at its number modulo 8. */
-	u64 eighth;
-	u64 bytes[EIGHTHS];
-};
 
 /* By their numbers (text.h). One that is forgotten is counted from 0 again; that takes 8,192 pods or
  * containers, which only the kubelet and the runtime make. */
@@ -325,6 +314,16 @@ static __always_inline bool tell(u64 number, void *record, u64 size, u64 wakeup)
 		return false;
 	add_to_share(number, size);
 	return true;
+}
+
+/* An exec found no room in the ring. */
+static __always_inline void exec_is_lost(u64 number)
+{
+	struct share *share = share_of(&number);
+
+	count(COUNTER_EXECS_LOST);
+	if (share)
+		__sync_fetch_and_add(&share->execs_lost, 1);
 }
 
 /* One process less has an executor. The last one ends what user space has to know of it. Where it is not

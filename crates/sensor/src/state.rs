@@ -7,6 +7,7 @@
 
 mod descent;
 mod fetched;
+mod losses;
 mod objects;
 mod verdicts;
 
@@ -32,6 +33,7 @@ use bailiff_policy::{Process, ProcessParts};
 use descent::{Whose, is_listed, line, whose};
 use fetched::{Fetched, Ready, Sorted};
 use jiff::Timestamp;
+use losses::Losses;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,6 +128,7 @@ pub(crate) struct State {
     violations: mpsc::Sender<Finding>,
     observers: Observers,
     counters: Counters,
+    losses: Losses,
     dropped: u64,
     synced: [bool; 4],
     listing: [HashSet<String>; 4],
@@ -173,6 +176,7 @@ impl State {
             violations,
             observers: Observers::default(),
             counters: Counters::default(),
+            losses: Losses::default(),
             dropped: 0,
             synced: [false; 4],
             listing: std::array::from_fn(|_| HashSet::new()),
@@ -246,6 +250,7 @@ impl State {
         if !is_of_line || !self.pod_matches(exec.mount_namespace, known_pod, &identity.pod_uid) {
             return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1);
         }
+        self.losses.learn(exec.share, &identity.pod_uid);
         let booted = booted();
         let time = since_boot(booted, exec.time);
         let summary = Arc::new(summary_of(&exec));
@@ -525,6 +530,26 @@ impl State {
         });
     }
 
+    /// Whether more execs were lost than at the last tick.
+    pub(crate) fn is_more_lost(&self, counters: &Counters) -> bool {
+        counters.execs_lost > self.counters.execs_lost
+    }
+
+    /// Logs which pods lost how many execs, by the shares of the ring.
+    pub(crate) fn log_losses(&mut self, lost: Vec<(u64, u64)>) {
+        for (uid, execs) in self.losses.since_last(lost) {
+            let uid = uid.unwrap_or_default();
+            let pod = self.pods.get(&uid);
+            let pod = pod.map(|pod| format!("{}/{}", pod.namespace, pod.name));
+            tracing::warn!(
+                pod,
+                uid,
+                execs,
+                "Execs of a pod were lost: the ring buffer was full"
+            );
+        }
+    }
+
     pub(crate) async fn tick(&mut self, counters: Counters) {
         self.observers.refresh(&self.pods);
         let before = std::mem::replace(&mut self.counters, counters);
@@ -575,6 +600,9 @@ impl State {
         if self.pod_by_mount_namespace.len() > NAMESPACES_LIMIT {
             self.pod_by_mount_namespace
                 .retain(|_, uid| pods.get(uid).is_some());
+        }
+        if self.losses.len() > NAMESPACES_LIMIT {
+            self.losses.retain(|uid| pods.get(uid).is_some());
         }
         if self.sandboxes.len() > NAMESPACES_LIMIT {
             self.sandboxes.retain(|uid| pods.get(uid).is_some());
