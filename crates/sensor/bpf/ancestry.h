@@ -256,8 +256,8 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	end = append(scratch, end, (void *)leader + bpf_core_field_offset(struct task_struct, comm), 16);
 	header->filename_len = end - start;
 	header->header.flags = flags;
-	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)),
-			       BPF_RB_NO_WAKEUP)) {
+	walk->share[1] = before->start ? before->share : share_of_cgroup(header->header.cgroup);
+	if (!tell(walk->share[1], scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)), BPF_RB_NO_WAKEUP)) {
 		count(COUNTER_PROCESS_EVENTS_LOST);
 		return 0;
 	}

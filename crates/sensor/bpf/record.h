@@ -154,6 +154,9 @@ struct exec_header {
 	/* With FLAG_OF_POD, the cgroup that the process was in when it was told of first, or that of the
 	 * process that it descends from; as `cgroup`. 0 without. */
 	unsigned long long home;
+	/* The cgroup whose share of the ring the record takes; by the number that `shares` has. 0: it is of
+	 * no pod. */
+	unsigned long long share;
 	unsigned int uid;
 	unsigned int gid;
 	unsigned int source;
@@ -176,6 +179,21 @@ struct exec_header {
 	/* Where the script is. */
 	unsigned int script_source;
 	struct descriptor descriptors[DESCRIPTORS];
+};
+
+/* Parts in which the ring is looked at; a power of two. */
+#define EIGHTHS 8
+
+/* What a pod, or a container, takes of what all have together. */
+struct share {
+	/* How many of its processes are remembered. */
+	unsigned long long processes;
+	/* Execs of it that found no room in the ring. */
+	unsigned long long execs_lost;
+	/* The eighth of the ring in which its last record is, by all bytes that were ever written to the
+	 * ring; and how many bytes are its in that one and the seven before, each at its number modulo 8. */
+	unsigned long long eighth;
+	unsigned long long bytes[EIGHTHS];
 };
 
 /* Counters, one for each CPU, added up by user space. */

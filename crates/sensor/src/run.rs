@@ -244,7 +244,11 @@ async fn follow(
                     let Ok(batch) = batches.try_recv() else { break };
                     take(batch?, &mut state, &pulse).await;
                 }
-                state.tick(attached.counters()?).await;
+                let counters = attached.counters()?;
+                if state.is_more_lost(&counters) {
+                    state.log_losses(attached.lost()?);
+                }
+                state.tick(counters).await;
             }
             event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
             event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),

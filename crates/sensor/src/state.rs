@@ -7,6 +7,7 @@
 mod descent;
 mod evaluation;
 mod fetched;
+mod losses;
 mod objects;
 mod reports;
 mod verdicts;
@@ -32,6 +33,7 @@ use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
 use descent::{Whose, line, whose};
 use jiff::Timestamp;
+use losses::Losses;
 pub(crate) use reports::SelfCheckFailure;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -90,6 +92,7 @@ pub(crate) struct State {
     violations: mpsc::Sender<Finding>,
     observers: Observers,
     counters: Counters,
+    losses: Losses,
     dropped: u64,
     watches: Watches,
     listing: [HashSet<String>; 4],
@@ -139,6 +142,7 @@ impl State {
             violations,
             observers: Observers::default(),
             counters: Counters::default(),
+            losses: Losses::default(),
             dropped: 0,
             watches: Watches::default(),
             listing: std::array::from_fn(|_| HashSet::new()),
@@ -218,6 +222,7 @@ impl State {
         if !is_of_line || !self.pod_matches(claim, known_pod, &identity.pod_uid) {
             return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1);
         }
+        self.losses.learn(exec.share, &identity.pod_uid);
         let booted = booted();
         let time = since_boot(booted, exec.time);
         let summary = Arc::new(summary_of(&exec));

@@ -9,7 +9,7 @@ mod permissions;
 
 use crate::coverage::with_sources;
 use crate::kernel::cgroups::Cgroups;
-use crate::kernel::definition::{TRACKED_MOST, counter};
+use crate::kernel::definition::{TRACKED_MOST, counter, share};
 use crate::kernel::record::{DecodeError, Event, decode};
 use crate::kernel::refusal::Refusal;
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
@@ -19,6 +19,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Duration;
+
+/// A share in 64-bit words, as all of it is.
+const SHARE_WORDS: usize = share::SIZE / size_of::<u64>();
 
 /// The programs with their tracepoints, in the order in which they are attached: what is remembered of a process is
 /// forgotten when it ends, so that no end may be missed.
@@ -176,6 +179,7 @@ impl Records {
         let mut map = |name| programs.take_map(name).ok_or(LoadError::Map(name));
         let (records, asleep, path_round) = (map("records")?, map("asleep")?, map("path_round")?);
         let (counters, others): (Map, Map) = (map("counters")?, map("cgroups_of_others")?);
+        let shares: Map = map("shares")?;
         Ok(Self {
             ring: Ring {
                 records: RingBuf::try_from(records).or(Err(LoadError::Map("records")))?,
@@ -187,6 +191,7 @@ impl Records {
             attached: Attached {
                 counters: PerCpuArray::try_from(counters).or(Err(LoadError::Map("counters")))?,
                 others: HashMap::try_from(others).or(Err(LoadError::Map("cgroups_of_others")))?,
+                shares: HashMap::try_from(shares).or(Err(LoadError::Map("shares")))?,
                 since: since_boot(),
                 _programs: programs,
             },
@@ -226,6 +231,14 @@ impl Records {
     /// When the map can't be read.
     pub fn counters(&self) -> Result<Counters, LoadError> {
         self.attached.counters()
+    }
+
+    /// How many execs were lost of each share of the ring, by its number, since the programs were loaded.
+    ///
+    /// # Errors
+    /// When the map can't be read.
+    pub fn lost(&self) -> Result<Vec<(u64, u64)>, LoadError> {
+        self.attached.lost()
     }
 
     /// What is executed in a cgroup, by its number, is told no more, unless it descends from another pod: the cgroup is
@@ -317,6 +330,8 @@ impl Ring {
 pub(crate) struct Attached {
     counters: PerCpuArray<MapData, u64>,
     others: HashMap<MapData, u64, u32>,
+    /// What each pod or container takes, word by word (`share`).
+    shares: HashMap<MapData, u64, [u64; SHARE_WORDS]>,
     since: u64,
     _programs: Ebpf,
 }
@@ -326,6 +341,17 @@ impl Attached {
     pub(crate) fn ignore(&mut self, cgroup: u64) -> Result<(), LoadError> {
         let told = self.others.insert(cgroup, 1, 0);
         told.or(Err(LoadError::Map("cgroups_of_others")))
+    }
+
+    /// How many execs were lost of each share of the ring that lost some.
+    pub(crate) fn lost(&self) -> Result<Vec<(u64, u64)>, LoadError> {
+        let lost = |words: [u64; SHARE_WORDS]| words[share::EXECS_LOST / size_of::<u64>()];
+        let shares = self.shares.iter();
+        let all: Result<Vec<_>, _> = shares
+            .map(|share| share.map(|(number, words)| (number, lost(words))))
+            .filter(|share| !matches!(share, Ok((_, 0))))
+            .collect();
+        all.or(Err(LoadError::Map("shares")))
     }
 
     /// What the kernel counted since the programs were loaded.
