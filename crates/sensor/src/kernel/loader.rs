@@ -22,11 +22,12 @@ use std::time::Duration;
 
 /// The programs with their tracepoints.
 const PROGRAMS: [(&str, &str); 5] = [
-    ("cgroup_made", "cgroup_mkdir"),
     ("cgroup_removed", "cgroup_rmdir"),
     ("process_exec", "sched_process_exec"),
     ("process_fork", "sched_process_fork"),
     ("process_exit", "sched_process_exit"),
+    // The last one: of each container that it sees made, the first exec is seen, too.
+    ("cgroup_made", "cgroup_mkdir"),
 ];
 
 /// The program that sees scripts, and the function of the kernel at whose entry it runs. Kernels without
