@@ -197,6 +197,28 @@ __noinline u32 ancestry(u64 task_address, u64 cgroup, u32 tracked_of_pod, u32 un
 	return flags;
 }
 
+/* What is known of a process that is found and its container, as flags. FLAG_PATH_CUT, as for an exec, where
+ * its executable is in a mount of another namespace: no path leads there. */
+__noinline u32 flags_of_found(u64 task_address, u64 cgroup)
+{
+	struct task_struct *task = (void *)task_address;
+	struct vfsmount *mnt = BPF_CORE_READ(task, mm, exe_file, f_path.mnt);
+	u64 container = container_number(task_address, cgroup);
+	struct tracked_process *known;
+	struct process_key key;
+	u64 home = 0;
+	u32 flags;
+
+	key_of(&key, task);
+	known = tracked_of(&key);
+	if (known && known->of_pod)
+		home = container_of_number(known->home);
+	flags = flags_of_container(task_address, container, home, false);
+	if (BPF_CORE_READ(mount_of(mnt), mnt_ns) != BPF_CORE_READ(task, nsproxy, mnt_ns))
+		flags |= FLAG_PATH_CUT;
+	return flags;
+}
+
 /* Tells of one process of a pod of which nothing was told. */
 __noinline u32 tell_found(u64 task_address, u64 machine_root)
 {
@@ -207,11 +229,8 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	struct tracked_process *before, *known;
 	struct exec_header *header;
 	struct task_struct *leader;
-	struct mnt_namespace *namespace;
-	struct vfsmount *mnt;
 	struct process_key key;
 	u32 end, start, flags;
-	u64 container;
 
 	if (!scratch || !walk)
 		return 0;
@@ -220,7 +239,7 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	flags = session_flags(task_address, cgroup, machine_root);
 	if (!(flags_of_cgroup(task_address, cgroup) & CGROUP_OF_POD))
 		return 0;
-	container = container_number(task_address, cgroup);
+	flags |= flags_of_found(task_address, cgroup);
 	header = &scratch->header;
 	__builtin_memset(header, 0, sizeof(*header));
 	walk->round[1] = round_of_now();
@@ -238,16 +257,11 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	else
 		__builtin_memset(before, 0, sizeof(*before));
 	parent_of_record(&header->header, before, BPF_CORE_READ(task, real_parent));
-	flags |= flags_of_container(task_address, container,
-				    before->of_pod ? container_of_number(before->home) : 0, false);
-	namespace = BPF_CORE_READ(task, nsproxy, mnt_ns);
-	header->mount_namespace = unique_id_of(namespace);
+	header->mount_namespace = unique_id_of(BPF_CORE_READ(task, nsproxy, mnt_ns));
 	start = end;
-	mnt = BPF_CORE_READ(task, mm, exe_file, f_path.mnt);
-	end =
-	    append_path((u64)mnt, (u64)BPF_CORE_READ(task, mm, exe_file, f_path.dentry), end, SCRATCH_FOUND);
-	/* As for an exec: there is no such path where it is in a mount of another namespace. */
-	if (end & PATH_WAS_CUT || BPF_CORE_READ(mount_of(mnt), mnt_ns) != namespace)
+	end = append_path((u64)BPF_CORE_READ(task, mm, exe_file, f_path.mnt),
+			  (u64)BPF_CORE_READ(task, mm, exe_file, f_path.dentry), end, SCRATCH_FOUND);
+	if (end & PATH_WAS_CUT)
 		flags |= FLAG_PATH_CUT;
 	end &= ~PATH_WAS_CUT;
 	header->path_len = end - start;

@@ -27,10 +27,11 @@ const SHARE_WORDS: usize = share::SIZE / size_of::<u64>();
 /// forgotten when it ends, so that no end may be missed.
 const PROGRAMS: [(&str, &str); 5] = [
     ("cgroup_removed", "cgroup_rmdir"),
-    ("cgroup_made", "cgroup_mkdir"),
     ("process_exit", "sched_process_exit"),
     ("process_fork", "sched_process_fork"),
     ("process_exec", "sched_process_exec"),
+    // The last one: of each container that it sees made, the first exec is seen, too.
+    ("cgroup_made", "cgroup_mkdir"),
 ];
 
 /// The program that sees scripts, and the function of the kernel at whose entry it runs. Kernels without
