@@ -14,8 +14,6 @@
 mod content;
 mod layers;
 mod processes;
-#[path = "../sides.rs"]
-mod sides;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
@@ -24,11 +22,11 @@ use flate2::bufread::MultiGzDecoder;
 use layers::{Layer, Layout, digest};
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
-use sides::{Program, middle, said};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 /// CPU time of a scan, in times of unpacking and hashing.
 const CPU_BOUND: f64 = 1.3;
@@ -60,8 +58,9 @@ enum Action {
 
 #[derive(clap::Args)]
 struct Measure {
-    #[command(flatten)]
-    program: Program,
+    /// The program `bailiff`.
+    #[arg(long)]
+    bailiff: PathBuf,
     /// What hack/scan-artifacts.sh printed.
     #[arg(long)]
     artifacts: PathBuf,
@@ -143,7 +142,7 @@ impl Measure {
 
     /// The command that scans an image.
     fn scan(&self, image: &str) -> Command {
-        let mut command = Command::new(&self.program.bailiff);
+        let mut command = Command::new(&self.bailiff);
         command.args(["scan", image, "--platform", "linux/amd64", "-o", "json"]);
         command.arg("--index").arg(&self.index);
         command
@@ -253,6 +252,16 @@ fn read(printed: &str) -> Result<usize> {
     Ok(packages.context("there is no list of packages")?.len())
 }
 
+fn said(what: &str, is_met: bool, measured: &str) {
+    let met = if is_met { "met" } else { "MISSED" };
+    println!("- {what}: {measured}, {met}");
+}
+
 fn mib(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)
+}
+
+fn middle(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }

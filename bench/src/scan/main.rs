@@ -10,8 +10,6 @@
 )]
 
 mod data;
-#[path = "../sides.rs"]
-mod sides;
 
 use anyhow::{Context as _, Result, ensure};
 use bailiff_scan::index::Index;
@@ -21,7 +19,6 @@ use clap::Parser;
 use data::{Database, packages};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
-use sides::{Program, middle, said};
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,8 +35,9 @@ struct Arguments {
     /// Directory with advisories as OSV publishes them: a directory with all.zip for each ecosystem.
     #[arg(long)]
     advisories: PathBuf,
-    #[command(flatten)]
-    program: Program,
+    /// The program `bailiff`.
+    #[arg(long)]
+    bailiff: PathBuf,
     /// The program osv-scanner, as hack/osv-scanner.sh prepares it. Without it, the comparison is left out.
     #[arg(long)]
     peer: Option<PathBuf>,
@@ -122,7 +120,7 @@ fn beside(
     for database in databases {
         let lists = database.write_lists(packages)?;
         let ours = || {
-            let mut command = Command::new(&arguments.program.bailiff);
+            let mut command = Command::new(&arguments.bailiff);
             command
                 .args(["scan", "-o", "json", "--packages"])
                 .arg(&lists.ours);
@@ -201,6 +199,11 @@ fn bounds(faster: f64, smaller: f64, with_ten: f64) {
     );
 }
 
+fn said(what: &str, is_met: bool, measured: &str) {
+    let met = if is_met { "met" } else { "MISSED" };
+    println!("- {what}: {measured}, {met}");
+}
+
 /// Opens an index and matches packages.
 fn in_process(file: &[u8], packages: &[Package]) -> Duration {
     let started = Instant::now();
@@ -246,6 +249,11 @@ fn alternately(
 ) -> (Duration, Duration) {
     let (a, b): (Vec<_>, Vec<_>) = (0..rounds).map(|_| (a(), b())).unzip();
     (middle(a), middle(b))
+}
+
+fn middle(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
 fn ms(time: Duration) -> f64 {
