@@ -572,7 +572,7 @@ fn the_library_installs_and_its_policies_answer_when_they_are_bound() {
 fn a_namespace_that_is_deleted_while_a_response_waits_is_gone() {
     let story = Story::begin("going");
     story.policy("no-cat", NO_CAT);
-    story.bind("no-cat", "[Evict]", "gracePeriodSeconds: 1");
+    story.bind("no-cat", "[Evict]", "gracePeriodSeconds: 10");
     story.apply(&bailiff_e2e::workload::disruption_budget("web", 0));
     story.apply(&deployment("web", BUSYBOX));
     // As process 1 of the container, sleep does not end when it is asked to.

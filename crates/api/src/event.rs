@@ -23,6 +23,8 @@ pub const BINDING_PAUSED: &str = "BindingPaused";
 pub const EVALUATION_FAILED: &str = "PolicyEvaluationFailed";
 /// On the workload of a pod that an image policy denied, so that the pod does not exist.
 pub const IMAGE_DENIED: &str = "ImageDenied";
+/// On a Node: the sensor of this node lost execs or violations; the message has the numbers.
+pub const EVIDENCE_LOST: &str = "EvidenceLost";
 /// On a Node: processes of this node, or of some of its pods, are not monitored.
 pub const NODE_NOT_MONITORED: &str = "NodeNotMonitored";
 /// On a Node: what the sensor reported as not monitored is monitored again.

@@ -210,6 +210,11 @@ pub struct IncidentPod {
     /// Service account of the pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,
+    /// Controller of the pod, such as its ReplicaSet, as the owner references of the pod name it. Bailiff
+    /// does not verify it, unlike `status.workloadRef`, which is absent if the pod no longer existed when
+    /// the controller read it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub controller_ref: Option<WorkloadReference>,
 }
 
 /// Container of a process. A field is absent if its value was unknown at the time of the evaluation.

@@ -338,11 +338,7 @@ async fn report(
         count(&said, false);
         let before = conditions_before(binding, reported);
         let mut conditions = status::conditions(said, before, metadata.generation, now);
-        if let Some(binding) = object.filter(|_| settings.webhook) {
-            let denies = is_denied_by_webhook(binding, settings);
-            let generation = metadata.generation;
-            conditions.extend(status::platform(platform, denies, before, generation, now));
-        }
+        conditions.extend(object.and_then(|of| of_platform(of, settings, platform, before, now)));
         let conditions = (conditions != before).then_some(conditions);
         let unreadable = object.is_none().then_some(&mut *reported);
         complete &= patch::<ImageAdmissionPolicyBinding>(
@@ -366,9 +362,18 @@ fn conditions_before<'a>(
     }
 }
 
-/// Whether the webhook denies pods that violate the policy.
-fn is_denied_by_webhook(binding: &ImageAdmissionPolicyBinding, settings: &Settings) -> bool {
-    settings.webhook && Actions::of(&binding.spec.validation_actions, settings.mode).deny
+/// What the condition of a binding says about an outage of the webhook. None without the webhook.
+fn of_platform(
+    binding: &ImageAdmissionPolicyBinding,
+    settings: &Settings,
+    platform: &Reading,
+    before: &[Condition],
+    now: Timestamp,
+) -> Option<Condition> {
+    let denies = Actions::of(&binding.spec.validation_actions, settings.mode).deny;
+    let generation = binding.metadata.generation;
+    let condition = status::platform(platform, denies, before, generation, now);
+    condition.filter(|_| settings.webhook)
 }
 
 /// Remembers the conditions of an object that cannot be decoded.

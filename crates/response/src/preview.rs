@@ -275,6 +275,7 @@ fn incident(input: &PreviewInput, policy: &PreviewPolicy, now: Timestamp) -> Inc
             uid,
             labels: std::collections::BTreeMap::new(),
             service_account_name: None,
+            controller_ref: None,
         },
         container: IncidentContainer::default(),
         process: process(input, now),

@@ -207,6 +207,28 @@ __noinline u32 ancestry(u64 task_address, u64 cgroup, u32 tracked_of_pod, u32 un
 	return flags;
 }
 
+/* What is known of a process that is found and its container, as flags. FLAG_PATH_CUT, as for an exec, where
+ * its executable is in a mount of another namespace: no path leads there. */
+__noinline u32 flags_of_found(u64 task_address, u64 cgroup)
+{
+	struct task_struct *task = (void *)task_address;
+	struct vfsmount *mnt = BPF_CORE_READ(task, mm, exe_file, f_path.mnt);
+	u64 container = container_number(task_address, cgroup);
+	struct tracked_process *known;
+	struct process_key key;
+	u64 home = 0;
+	u32 flags;
+
+	key_of(&key, task);
+	known = tracked_of(&key);
+	if (known && known->of_pod)
+		home = container_of_number(known->home);
+	flags = flags_of_container(task_address, container, home, false);
+	if (BPF_CORE_READ(mount_of(mnt), mnt_ns) != BPF_CORE_READ(task, nsproxy, mnt_ns))
+		flags |= FLAG_PATH_CUT;
+	return flags;
+}
+
 /* What tell_found came to, but for 0. */
 enum not_told {
 	/* The record found no room in the ring. */
@@ -225,11 +247,8 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	struct tracked_process *before, *known;
 	struct exec_header *header;
 	struct task_struct *leader;
-	struct mnt_namespace *namespace;
-	struct vfsmount *mnt;
 	struct process_key key;
 	u32 end, start, flags;
-	u64 container;
 
 	if (!scratch || !walk)
 		return 0;
@@ -238,7 +257,7 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	flags = session_flags(task_address, cgroup, machine_root);
 	if (!(flags_of_cgroup(task_address, cgroup) & CGROUP_OF_POD))
 		return 0;
-	container = container_number(task_address, cgroup);
+	flags |= flags_of_found(task_address, cgroup);
 	header = &scratch->header;
 	__builtin_memset(header, 0, sizeof(*header));
 	walk->round[1] = round_of_now();
@@ -256,19 +275,14 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	else
 		__builtin_memset(before, 0, sizeof(*before));
 	parent_of_record(&header->header, before, BPF_CORE_READ(task, real_parent));
-	flags |= flags_of_container(task_address, container,
-				    before->of_pod ? container_of_number(before->home) : 0, false);
-	namespace = BPF_CORE_READ(task, nsproxy, mnt_ns);
-	header->mount_namespace = unique_id_of(namespace);
+	header->mount_namespace = unique_id_of(BPF_CORE_READ(task, nsproxy, mnt_ns));
 	header->capabilities = capabilities_of(BPF_CORE_READ(task, real_cred));
 	header->uid = BPF_CORE_READ(task, real_cred, euid.val);
 	header->gid = BPF_CORE_READ(task, real_cred, egid.val);
 	start = end;
-	mnt = BPF_CORE_READ(task, mm, exe_file, f_path.mnt);
-	end =
-	    append_path((u64)mnt, (u64)BPF_CORE_READ(task, mm, exe_file, f_path.dentry), end, SCRATCH_FOUND);
-	/* As for an exec: there is no such path where it is in a mount of another namespace. */
-	if (end & PATH_WAS_CUT || BPF_CORE_READ(mount_of(mnt), mnt_ns) != namespace)
+	end = append_path((u64)BPF_CORE_READ(task, mm, exe_file, f_path.mnt),
+			  (u64)BPF_CORE_READ(task, mm, exe_file, f_path.dentry), end, SCRATCH_FOUND);
+	if (end & PATH_WAS_CUT)
 		flags |= FLAG_PATH_CUT;
 	end &= ~PATH_WAS_CUT;
 	header->path_len = end - start;
@@ -277,8 +291,8 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	end = append(scratch, end, (void *)leader + bpf_core_field_offset(struct task_struct, comm), 16);
 	header->filename_len = end - start;
 	header->header.flags = flags;
-	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)),
-			       BPF_RB_NO_WAKEUP)) {
+	walk->share[1] = before->start ? before->share : share_of_cgroup(header->header.cgroup);
+	if (!tell(walk->share[1], scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)), BPF_RB_NO_WAKEUP)) {
 		count(COUNTER_PROCESS_EVENTS_LOST);
 		return RING_IS_FULL;
 	}

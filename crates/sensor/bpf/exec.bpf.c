@@ -341,10 +341,11 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		flags |= FLAG_WITHOUT_LOADER;
 	header->header.flags = flags;
 
-	if (bpf_ringbuf_output(&records, scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)),
-			       wakeup_of_exec())) {
+	walk->share[0] = before->start ? before->share : share_of_cgroup(number);
+	header->share = walk->share[0];
+	if (!tell(walk->share[0], scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)), wakeup_of_exec())) {
 		mark_untold(&key);
-		count(COUNTER_EXECS_LOST);
+		exec_is_lost(walk->share[0]);
 	} else {
 		track(walk, &key, before, proven_cgroup(flags, header->header.cgroup), of_pod);
 		if (flags & FLAG_CGROUP_PATH)

@@ -58,6 +58,13 @@ enum {
 	BPF_RB_FORCE_WAKEUP = 2,
 };
 
+/* What bpf_ringbuf_query tells: the size, and how many bytes were ever read and written. */
+enum {
+	BPF_RB_RING_SIZE = 1,
+	BPF_RB_CONS_POS = 2,
+	BPF_RB_PROD_POS = 3,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct qstr {

@@ -95,7 +95,7 @@ enum running {
 	RUNNING_WITHOUT_FIRST = 1 << 30,
 	/* It ended with RUNNING_TOLD processes, and there may be more. */
 	RUNNING_MORE = 1 << 29,
-	/* It ended at a process whose record found no room in the ring. */
+	/* The record of a process found no room in the ring. */
 	RUNNING_RING_FULL = 1 << 28,
 	/* It ended with RUNNING_LIMIT processes, or the list of processes could not be read to its end. */
 	RUNNING_CUT = 1 << 27,
@@ -174,6 +174,9 @@ struct exec_header {
 	/* With FLAG_OF_POD, the cgroup that the process was in when it was told of first, or that of the
 	 * process that it descends from; as `cgroup`. 0 without. */
 	unsigned long long home;
+	/* The cgroup whose share of the ring the record takes; by the number that `shares` has. 0: it is of
+	 * no pod. */
+	unsigned long long share;
 	unsigned int uid;
 	unsigned int gid;
 	unsigned int source;
@@ -196,6 +199,21 @@ struct exec_header {
 	/* Where the script is. */
 	unsigned int script_source;
 	struct descriptor descriptors[DESCRIPTORS];
+};
+
+/* Parts in which the ring is looked at; a power of two. */
+#define EIGHTHS 8
+
+/* What a pod, or a container, takes of what all have together. */
+struct share {
+	/* How many of its processes are remembered. */
+	unsigned long long processes;
+	/* Execs of it that found no room in the ring. */
+	unsigned long long execs_lost;
+	/* The eighth of the ring in which its last record is, by all bytes that were ever written to the
+	 * ring; and how many bytes are its in that one and the seven before, each at its number modulo 8. */
+	unsigned long long eighth;
+	unsigned long long bytes[EIGHTHS];
 };
 
 /* Counters, one for each CPU, added up by user space. */

@@ -28,7 +28,8 @@ struct search {
 	u32 ended;
 	/* RUNNING_NO_ROOM, where a process was seen that there is no room to remember; else 0. */
 	u32 no_room;
-	u32 pad;
+	/* RUNNING_RING_FULL, where a process was seen whose pod has its part of the ring; else 0. */
+	u32 ring_full;
 };
 
 /* Not on the stack: verifiers before 6.7 follow a loop for one round, in which a number that begins there
@@ -115,7 +116,7 @@ static long look_at_process(u32 index, void *nothing)
 	struct search *search = search_of_this_cpu();
 	struct task_struct *leader, *thread;
 	struct list_head *next;
-	u64 cgroup, node_root;
+	u64 cgroup, number, node_root;
 	u32 not_told;
 
 	if (!search)
@@ -124,7 +125,7 @@ static long look_at_process(u32 index, void *nothing)
 	next = BPF_CORE_READ(leader, tasks.next);
 	/* The idle process, at which the list begins and ends. */
 	if (!BPF_CORE_READ(leader, tgid)) {
-		search->ended = search->no_room;
+		search->ended = search->no_room | search->ring_full;
 		return 1;
 	}
 	if (!next)
@@ -142,10 +143,16 @@ static long look_at_process(u32 index, void *nothing)
 	if (is_of_runtime(thread, node_root))
 		return 0;
 	/* Each run would tell of it, and of nothing else in the end. */
-	if (!is_remembered(thread) && !has_room(number_of_cgroup((u64)thread, cgroup))) {
+	number = number_of_cgroup((u64)thread, cgroup);
+	if (!is_remembered(thread) && !has_room(number)) {
 		if (!search->no_room)
 			not_tracked();
 		search->no_room = RUNNING_NO_ROOM;
+		return 0;
+	}
+	/* Others are found all the same. */
+	if (has_its_part(share_of_cgroup(number))) {
+		search->ring_full = RUNNING_RING_FULL;
 		return 0;
 	}
 	if (search->told >= RUNNING_TOLD) {
@@ -186,6 +193,7 @@ int running_processes(void *context)
 	search->next = (u64)BPF_CORE_READ(task, group_leader);
 	search->told = 0;
 	search->no_room = 0;
+	search->ring_full = 0;
 	search->ended = RUNNING_CUT;
 	bpf_loop(RUNNING_LIMIT, look_at_process, 0, 0);
 	return search->told | search->ended;

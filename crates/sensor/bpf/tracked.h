@@ -7,7 +7,8 @@
  * process that executes something. What is forked is remembered here alone, with the process that user space
  * knows. What is remembered of a process stays until it ends: nothing makes room for others. A pod has a
  * share of the room; where that is used up, or all of it, a new process is not remembered, and that is
- * counted.
+ * counted. So it has of the ring: when half of that is full, who has an eighth of it loses its own records
+ * first.
  *
  * Not in the memory of the tasks: a process keeps its number and its start whichever of its threads executes
  * something, but not its task; parents are looked up by address; and memory of tasks has no bound.
@@ -94,13 +95,13 @@ struct {
 	__type(value, u64);
 } executors SEC(".maps");
 
-/* How many of them have each share. One that is forgotten is counted from 0 again; that takes 8,192 pods
- * or containers, which only the kubelet and the runtime make. */
+/* By their numbers (text.h). One that is forgotten is counted from 0 again; that takes 8,192 pods or
+ * containers, which only the kubelet and the runtime make. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 8192);
 	__type(key, u64);
-	__type(value, u64);
+	__type(value, struct share);
 } shares SEC(".maps");
 
 /* Whether a process of a pod could not be remembered since the programs were loaded: 1, else 0. */
@@ -129,8 +130,12 @@ struct walk {
 	struct tracked_process after;
 	struct tracked_process gone;
 	struct header ended;
+	/* A share of which nothing is counted yet. */
+	struct share none;
 	/* Rounds of telling paths, of both. */
 	volatile u32 round[2];
+	/* Whose share of the ring the records take, of both. */
+	u64 share[2];
 };
 
 struct {
@@ -245,9 +250,85 @@ static __always_inline void not_tracked(void)
 		*flag = 1;
 }
 
+/* What is counted for a share; none: there is no memory for it. */
+static __always_inline struct share *share_of(const u64 *number)
+{
+	struct share *share = bpf_map_lookup_elem(&shares, number);
+	struct walk *walk;
+
+	if (share)
+		return share;
+	walk = walk_of_this_cpu();
+	if (walk)
+		bpf_map_update_elem(&shares, number, &walk->none, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&shares, number);
+}
+
+/* Whether more than half of the ring is full, and a share has more than an eighth of it. */
+__noinline u32 has_its_part(u64 number)
+{
+	u64 size = bpf_ringbuf_query(&records, BPF_RB_RING_SIZE);
+	u64 consumed = bpf_ringbuf_query(&records, BPF_RB_CONS_POS);
+	u64 eighth = size / EIGHTHS, held = 0;
+	struct share *share;
+
+	if (!eighth || bpf_ringbuf_query(&records, BPF_RB_PROD_POS) - consumed <= size / 2)
+		return 0;
+	share = bpf_map_lookup_elem(&shares, &number);
+	if (!share)
+		return 0;
+	for (u64 back = 0; back < EIGHTHS; back++) {
+		/* What was read begins in an eighth of which the rest still waits. */
+		if (share->eighth < back || share->eighth - back < consumed / eighth)
+			break;
+		held += share->bytes[(share->eighth - back) & (EIGHTHS - 1)];
+	}
+	return held > eighth;
+}
+
+/* A record of a share is in the ring. */
+__noinline u32 add_to_share(u64 number, u64 bytes)
+{
+	u64 eighth = bpf_ringbuf_query(&records, BPF_RB_RING_SIZE) / EIGHTHS;
+	struct share *share = share_of(&number);
+	u64 now;
+
+	if (!share || !eighth)
+		return 0;
+	now = bpf_ringbuf_query(&records, BPF_RB_PROD_POS) / eighth;
+	for (u64 back = 0; back < EIGHTHS; back++) {
+		if (now < back || now - back <= share->eighth)
+			break;
+		share->bytes[(now - back) & (EIGHTHS - 1)] = 0;
+	}
+	share->eighth = now;
+	__sync_fetch_and_add(&share->bytes[now & (EIGHTHS - 1)], bytes);
+	return 0;
+}
+
+/* Puts a record into the ring; whether there was room. A pod that has its part of a ring that is half full
+ * finds none, so that records of others are not lost for it. */
+static __always_inline bool tell(u64 number, void *record, u64 size, u64 wakeup)
+{
+	if (has_its_part(number) || bpf_ringbuf_output(&records, record, size, wakeup))
+		return false;
+	add_to_share(number, size);
+	return true;
+}
+
+/* An exec found no room in the ring. */
+static __always_inline void exec_is_lost(u64 number)
+{
+	struct share *share = share_of(&number);
+
+	count(COUNTER_EXECS_LOST);
+	if (share)
+		__sync_fetch_and_add(&share->execs_lost, 1);
+}
+
 /* One process less has an executor. The last one ends what user space has to know of it. Where it is not
  * known how many there are, that stays: it may have descendants. */
-static __always_inline void release(struct walk *walk, const struct process_key *executor)
+static __always_inline void release(struct walk *walk, const struct process_key *executor, u64 share)
 {
 	u64 *number = bpf_map_lookup_elem(&executors, executor);
 	struct header *header = &walk->ended;
@@ -262,7 +343,7 @@ static __always_inline void release(struct walk *walk, const struct process_key 
 	header->kind = KIND_EXIT;
 	header->time = bpf_ktime_get_boot_ns();
 	header->process = *executor;
-	if (bpf_ringbuf_output(&records, header, sizeof(*header), BPF_RB_NO_WAKEUP))
+	if (!tell(share, header, sizeof(*header), BPF_RB_NO_WAKEUP))
 		count(COUNTER_PROCESS_EVENTS_LOST);
 }
 
@@ -271,7 +352,7 @@ static __noinline void forget(struct walk *walk, u32 pid)
 {
 	struct tracked_process *known = bpf_map_lookup_elem(&tracked, &pid);
 	struct tracked_process *gone = &walk->gone;
-	u64 *number;
+	struct share *share;
 
 	if (!known)
 		return;
@@ -279,41 +360,29 @@ static __noinline void forget(struct walk *walk, u32 pid)
 	/* Of two that end at the same time one deletes it. */
 	if (bpf_map_delete_elem(&tracked, &pid))
 		return;
-	number = bpf_map_lookup_elem(&shares, &gone->share);
-	if (number)
-		__sync_fetch_and_add(number, -1);
-	release(walk, &gone->executor);
-}
-
-/* How many processes are remembered of a share; none: there is no memory for it. */
-static __always_inline u64 *number_of_share(const u64 *share)
-{
-	u64 *number = bpf_map_lookup_elem(&shares, share);
-	u64 zero = 0;
-
-	if (number)
-		return number;
-	bpf_map_update_elem(&shares, share, &zero, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&shares, share);
+	share = bpf_map_lookup_elem(&shares, &gone->share);
+	if (share)
+		__sync_fetch_and_add(&share->processes, -1);
+	release(walk, &gone->executor, gone->share);
 }
 
 /* Whether the share that processes in a cgroup take has room. */
 static __always_inline bool has_room(u64 cgroup)
 {
-	u64 share = share_of_cgroup(cgroup);
-	u64 *number = bpf_map_lookup_elem(&shares, &share);
+	u64 number = share_of_cgroup(cgroup);
+	struct share *share = bpf_map_lookup_elem(&shares, &number);
 
-	return !number || (s64) * (volatile u64 *)number < TRACKED_OF_POD;
+	return !share || (s64) * (volatile u64 *)&share->processes < TRACKED_OF_POD;
 }
 
 /* Remembers a process of which nothing is remembered yet; whether there was room. */
 static __noinline bool remember(struct walk *walk, const struct process_key *key,
 				const struct tracked_process *value)
 {
-	u64 *number = number_of_share(&value->share);
+	struct share *share = share_of(&value->share);
 	long failed;
 
-	if (!number || (s64) * (volatile u64 *)number >= TRACKED_OF_POD) {
+	if (!share || (s64) * (volatile u64 *)&share->processes >= TRACKED_OF_POD) {
 		not_tracked();
 		return false;
 	}
@@ -327,7 +396,7 @@ static __noinline bool remember(struct walk *walk, const struct process_key *key
 		not_tracked();
 		return false;
 	}
-	__sync_fetch_and_add(number, 1);
+	__sync_fetch_and_add(&share->processes, 1);
 	return true;
 }
 
@@ -363,7 +432,7 @@ static __noinline bool track(struct walk *walk, const struct process_key *key,
 	}
 	bpf_map_update_elem(&executors, key, &one, BPF_NOEXIST);
 	if (before->start)
-		release(walk, &before->executor);
+		release(walk, &before->executor, after->share);
 	return true;
 }
 

@@ -1,11 +1,13 @@
-//! Reports what is not monitored on the Node, and what is not recorded on the sensor's pod.
+//! Reports on the Node what is not monitored and what is lost, and on the sensor's pod what is not recorded.
 //!
-//! Here: these Events, and when they are repeated. Not here: finding out that nothing is monitored
-//! (`kernel`, `run`), what is not evaluated (`cluster/gaps`), and what is not recorded (`incident/unrecorded`).
+//! Here: these Events, and when they are repeated. Not here: finding out that nothing is monitored (`kernel`, `run`),
+//! what is not evaluated (`cluster/gaps`), what is not recorded (`incident/unrecorded`), how much is lost (`losses`).
 //! Invariant: as long as something is not monitored, an Event that is not older than [`NODE_NOT_MONITORED_INTERVAL`] says
 //! so, or the API server accepts none.
 
 use crate::incident::unrecorded::Unrecorded;
+use crate::losses::{LossReports, Losses};
+use crate::metrics::Metrics;
 use bailiff_api::event::{self, NODE_NOT_MONITORED_INTERVAL};
 use bailiff_api::keys;
 use bailiff_kube::events::{EventSpec, Recorder, node_reference};
@@ -13,9 +15,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Least time between two Events about gaps, or about what was not recorded: tenants can make both.
 const GAPS_PAUSE: Duration = Duration::from_mins(1);
+/// How often it is looked whether more was lost.
+const LOSSES_PAUSE: Duration = Duration::from_secs(10);
 /// When an Event is tried again that could not be written: at first, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_mins(1);
@@ -65,6 +70,28 @@ impl NodeEvents {
             self.publish(&event, count).await;
             count = count.saturating_add(1);
             tokio::time::sleep(NODE_NOT_MONITORED_INTERVAL).await;
+        }
+    }
+
+    /// Reports what is lost, with the numbers since the sensor started, which is `since`, for as long as this is
+    /// awaited. The note of an Event cannot be changed, so each report is an Event of its own, at growing intervals.
+    pub(crate) async fn report_losses(self, metrics: Metrics, since: Timestamp) {
+        let mut reports = LossReports::new(since, Instant::now());
+        loop {
+            tokio::time::sleep(LOSSES_PAUSE).await;
+            let losses = Losses::of(&metrics);
+            let Some(note) = reports.due(&losses, Instant::now()) else {
+                continue;
+            };
+            let event = lost(&self.node, &note);
+            let written = self.recorder.publish_series(&event, 1, Timestamp::now());
+            match written.await {
+                Ok(()) => reports.written(losses, Instant::now()),
+                Err(error) => {
+                    tracing::warn!(%error, note, "Cannot write an Event about losses; retrying");
+                    reports.failed(Instant::now());
+                }
+            }
         }
     }
 
@@ -124,6 +151,13 @@ impl NodeEvents {
                 }
             }
         }
+    }
+}
+
+fn lost(node: &str, text: &str) -> EventSpec {
+    EventSpec {
+        reason: event::EVIDENCE_LOST,
+        ..not_monitored(node, text)
     }
 }
 
@@ -201,6 +235,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn losses_are_reported_with_their_numbers_until_the_event_is_accepted() {
+        use crate::metrics::NotEvaluated;
+        let reported = |note: &str| {
+            let event = json!({
+                "reason": "EvidenceLost", "action": "Monitoring", "type": "Warning",
+                "regarding": {"kind": "Node", "name": "node-1", "uid": "node-1"}, "note": note,
+            });
+            Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(event)
+        };
+        let note = |number: u64| {
+            format!(
+                "Bailiff lost {number} execs on this node since 2026-01-01T00:00:00Z. Execs: {number} because the ring buffer was full. For what to do, see the section BailiffExecsNotEvaluated of the runbook."
+            )
+        };
+        let metrics = Metrics::default();
+        let rounds = [
+            reported(&note(3)).fails(503, "ServiceUnavailable", "not now"),
+            reported(&note(3)),
+            reported(&note(7)),
+        ];
+        let (server, client) = ApiServer::playing(rounds.map(|call| vec![call]));
+        let events = NodeEvents::new("node-1", "sensor-x", client);
+        let since = "2026-01-01T00:00:00Z".parse().unwrap();
+        let reporting = tokio::spawn(events.report_losses(metrics.clone(), since));
+        tokio::time::sleep(10 * LOSSES_PAUSE).await;
+        metrics.not_evaluated(NotEvaluated::RingBufferFull, 3);
+        tokio::time::sleep(2 * LOSSES_PAUSE).await;
+        metrics.not_evaluated(NotEvaluated::RingBufferFull, 4);
+        tokio::time::sleep(10 * LOSSES_PAUSE).await;
+        reporting.abort();
+        server.finish();
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn gaps_are_reported_when_they_change_and_as_long_as_they_stay() {
         let again = Call::post("/apis/events.k8s.io/v1/namespaces/default/events").with(json!({
             "reason": "NodeMonitored", "type": "Normal", "regarding": {"uid": "node-1"},
@@ -258,8 +326,9 @@ mod tests {
         tokio::time::sleep(GAPS_PAUSE / 2).await;
         for _ in 0..7 {
             add();
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        tokio::time::sleep(GAPS_PAUSE).await;
+        tokio::time::sleep(GAPS_PAUSE / 2).await;
         server.finish();
         drop(report);
         reporting.await.unwrap();

@@ -65,46 +65,6 @@ impl Finding {
             IncidentType::EvaluationFailed => false,
         }
     }
-
-    /// About how many bytes of memory it takes beside its pod.
-    pub(crate) fn bytes(&self) -> usize {
-        let texts = |list: &[String]| {
-            list.iter()
-                .map(|t| t.len().saturating_add(24))
-                .sum::<usize>()
-        };
-        let process = &self.process;
-        let ancestors = process.ancestors.0.iter();
-        let ancestors = ancestors.map(|a| {
-            let names = texts(&a.names).saturating_add(texts(&a.args));
-            a.executable.len().saturating_add(names).saturating_add(128)
-        });
-        let args = self.args.iter().map(|arg| arg.len().saturating_add(24));
-        [
-            process.executable.len(),
-            process.invoked_path.len(),
-            process.working_directory.len(),
-            process
-                .script
-                .as_ref()
-                .map_or(0, |script| script.path.len()),
-            texts(&process.names),
-            texts(&process.args),
-            args.sum(),
-            ancestors.sum(),
-            self.violations
-                .iter()
-                .map(|v| v.message.len().saturating_add(32))
-                .sum(),
-            self.bindings
-                .iter()
-                .map(|b| b.name.len().saturating_add(b.uid.len()))
-                .sum(),
-            1024,
-        ]
-        .into_iter()
-        .fold(0, usize::saturating_add)
-    }
 }
 
 /// A process that starts in a pod, with everything that is known without the pod.
@@ -167,6 +127,7 @@ pub(crate) fn exec_of_found(found: Found) -> Exec {
         pod_namespaces: [0; 3],
         cgroup: found.cgroup,
         cgroup_number: found.cgroup_number,
+        share: 0,
         left_pod_cgroup: false,
         executable: found.executable,
         executable_deleted: false,

@@ -249,7 +249,7 @@ impl Metrics {
         );
         registry.register(
             "incidents_not_recorded",
-            "Incidents that could not be recorded, by reason",
+            "Violations without an Incident, by reason",
             self.not_recorded.clone(),
         );
         registry.register(
@@ -336,6 +336,11 @@ impl Metrics {
             .inc_by(count);
     }
 
+    pub(crate) fn count_of(&self, reason: NotEvaluated) -> u64 {
+        let labels = NotEvaluatedLabels { reason };
+        self.not_evaluated.get_or_create(&labels).get()
+    }
+
     pub(crate) fn skipped(&self, reason: Skipped) {
         self.skipped_by(reason, 1);
     }
@@ -371,14 +376,22 @@ impl Metrics {
         self.writes.get_or_create(&WriteLabels { result }).inc();
     }
 
-    pub(crate) fn not_recorded(&self, reason: NotRecorded) {
+    pub(crate) fn not_recorded(&self, reason: NotRecorded, count: u64) {
         let family = &self.not_recorded;
-        family.get_or_create(&NotRecordedLabels { reason }).inc();
+        family
+            .get_or_create(&NotRecordedLabels { reason })
+            .inc_by(count);
     }
 
     pub(crate) fn undecodable(&self, kind: Kind, objects: usize) {
         let gauge = self.undecodable_objects.get_or_create(&KindLabels { kind });
         gauge.set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// How many violations are in no Incident for this reason.
+    pub(crate) fn count_not_recorded(&self, reason: NotRecorded) -> u64 {
+        let family = &self.not_recorded;
+        family.get_or_create(&NotRecordedLabels { reason }).get()
     }
 
     pub(crate) fn gap(&self, reason: Gap, objects: usize) {

@@ -5,6 +5,7 @@
 //! Invariant: one task owns all state; a sensor is ready only after it has observed an exec of its own.
 
 mod own_program;
+mod waiting;
 
 use crate::cluster::fetches::fetch;
 use crate::cluster::limits;
@@ -22,6 +23,7 @@ use bailiff_kube::list_watch::ListWatch;
 use bailiff_kube::serve::{Health, Heartbeat, ServeError, serve};
 use futures::StreamExt as _;
 use futures::future::OptionFuture;
+use jiff::Timestamp;
 use own_program::OwnProgram;
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -29,9 +31,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use waiting::Waiting;
 
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
 const VIOLATIONS_LIMIT: usize = 64;
@@ -181,6 +184,10 @@ async fn watch_all(
     let (joining, joined) = mpsc::channel(1);
     // It ends with the sensor.
     tokio::spawn(observe::socket::serve(joining));
+    let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
+    // It ends with this.
+    let mut reporting = JoinSet::new();
+    reporting.spawn(events.report_losses(metrics.clone(), Timestamp::now()));
     let state = State::new(config, metrics, violations, records.attached_since())
         .observed_by(Observers::new(&config.node_name, joined));
     let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
@@ -217,6 +224,7 @@ async fn follow(
     let mut policies = of_bailiff("runtimepolicies");
     let mut bindings = of_bailiff("runtimepolicybindings");
     let mut lists = Lists::new(&config.node_name, config.pod_lookup_timeout);
+    let mut waiting = Waiting::new(Instant::now());
     let mut fetching = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
@@ -237,7 +245,11 @@ async fn follow(
                     let Ok(batch) = batches.try_recv() else { break };
                     take(batch?, &mut state, &pulse).await;
                 }
-                state.tick(attached.counters()?).await;
+                let counters = attached.counters()?;
+                if state.is_more_lost(&counters) {
+                    state.log_losses(attached.lost()?);
+                }
+                state.tick(counters).await;
                 state.search_running(Instant::now(), || attached.find_running());
             }
             event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
@@ -254,6 +266,9 @@ async fn follow(
         }
         for cgroup in state.take_cgroups_of_others() {
             attached.ignore(cgroup)?;
+        }
+        if !told && !state.synced() {
+            waiting.report(|| state.missing(), Instant::now());
         }
         if lists.are_due(state.take_must_list(), Instant::now()) {
             namespaces = all_namespaces.stream(client.clone());

@@ -8,12 +8,14 @@ mod asked;
 mod descent;
 mod evaluation;
 mod fetched;
+mod losses;
 mod objects;
 mod reports;
 mod running;
 mod search;
 mod verdicts;
 mod waiting;
+mod watches;
 
 use crate::cluster::fetches::Fetches;
 use crate::cluster::gaps::Gaps;
@@ -35,6 +37,7 @@ use crate::run::Config;
 use asked::Asked;
 use descent::{Whose, line, whose};
 use jiff::Timestamp;
+use losses::Losses;
 pub(crate) use reports::SelfCheckFailure;
 use search::RunningSearch;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -43,6 +46,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use waiting::PendingExec;
+use watches::Watches;
 
 /// From how many namespaces on those of pods that are gone are forgotten.
 const NAMESPACES_LIMIT: usize = 8192;
@@ -95,8 +99,9 @@ pub(crate) struct State {
     violations: mpsc::Sender<Finding>,
     observers: Observers,
     counters: Counters,
+    losses: Losses,
     dropped: u64,
-    synced: [bool; 4],
+    watches: Watches,
     listing: [HashSet<String>; 4],
 }
 
@@ -146,8 +151,9 @@ impl State {
             violations,
             observers: Observers::default(),
             counters: Counters::default(),
+            losses: Losses::default(),
             dropped: 0,
-            synced: [false; 4],
+            watches: Watches::default(),
             listing: std::array::from_fn(|_| HashSet::new()),
         }
     }
@@ -159,7 +165,14 @@ impl State {
     }
 
     pub(crate) fn synced(&self) -> bool {
-        self.kubelet_cgroup.is_some() && self.synced.iter().all(|synced| *synced)
+        self.kubelet_cgroup.is_some() && self.watches.are_all_complete()
+    }
+
+    /// What is missing before processes can be evaluated, each with its cause where it is known.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let own = "a process of its own that the kernel reports".to_owned();
+        let own = self.kubelet_cgroup.is_none().then_some(own);
+        own.into_iter().chain(self.watches.missing()).collect()
     }
 
     pub(crate) async fn event(&mut self, event: Event) {
@@ -218,6 +231,7 @@ impl State {
         if !is_of_line || !self.pod_matches(claim, known_pod, &identity.pod_uid) {
             return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1);
         }
+        self.losses.learn(exec.share, &identity.pod_uid);
         let booted = booted();
         let time = since_boot(booted, exec.time);
         let summary = Arc::new(summary_of(&exec));

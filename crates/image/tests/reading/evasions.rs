@@ -289,7 +289,8 @@ fn gzip(bytes: &[u8], level: flate2::Compression) -> Vec<u8> {
 fn a_program_in_a_compressed_file_is_listed() {
     let gzip = |bytes: &[u8]| gzip(bytes, flate2::Compression::fast());
     let xz = b"\xfd7zXZ\0";
-    let with_program = Archive::of(&[("doc/a", &[b'a'; 100_000]), ("bin/a", &go())]);
+    let text = vec![b'a'; 100_000];
+    let with_program = Archive::of(&[("doc/a", &text), ("bin/a", &go())]);
     let archive = Archive::of(&[
         ("srv/tool.gz", &gzip(&go())),
         ("srv/tools.tar.gz", &gzip(&with_program.bytes())),
@@ -298,7 +299,7 @@ fn a_program_in_a_compressed_file_is_listed() {
         ("usr/share/doc/a.gz", &gzip(b"text")),
         (
             "usr/share/doc/a.tar.gz",
-            &gzip(&Archive::of(&[("doc/a", &[b'a'; 100_000])]).bytes()),
+            &gzip(&Archive::of(&[("doc/a", &text)]).bytes()),
         ),
         ("usr/share/doc/a.xz", xz),
         ("usr/share/doc/a.zip", &jar(&[("a", b"text")])),

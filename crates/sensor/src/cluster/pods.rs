@@ -14,6 +14,7 @@ pub(crate) use read::name as name_of;
 
 use crate::cluster::needs::Needs;
 use crate::process::commands::KubeletCommands;
+use bailiff_api::WorkloadReference;
 use bailiff_policy::{Container, ProjectionError};
 use budget::Budget;
 use jiff::{SignedDuration, Timestamp};
@@ -37,6 +38,8 @@ pub(crate) struct PodFacts {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) service_account: Option<String>,
     runtime_class: Option<String>,
+    /// What its owner references name as its controller; none, too, where they are too large to be kept.
+    pub(crate) controller: Option<WorkloadReference>,
     pub(crate) commands: KubeletCommands,
     /// Containers by the ID that the runtime gave them.
     pub(crate) containers: BTreeMap<String, Container>,

@@ -111,6 +111,7 @@ pub(crate) fn incident(finding: &Finding, node: &str, now: Timestamp) -> Inciden
                 .service_account
                 .as_deref()
                 .map(|name| cut(name, OBJECT_NAME_LIMIT_BYTES).to_owned()),
+            controller_ref: pod.controller.clone(),
         },
         container: container(finding),
         process: process(finding),
@@ -261,6 +262,9 @@ fn shrink(mut spec: IncidentSpec, finding: &Finding) -> IncidentSpec {
         shorten(&mut spec);
     }
     let fits = |spec: &IncidentSpec| size(spec) <= LIMIT_BYTES;
+    if !fits(&spec) {
+        spec.pod.controller_ref = None;
+    }
     if !fits(&spec) {
         keep_ranks(&mut spec, 1);
     }

@@ -8,8 +8,8 @@ use crate::incident::evidence::args_within;
 use crate::incident::evidence::size::{cut, stored_size};
 use crate::judge::Finding;
 use bailiff_api::{
-    ANCESTOR_ARGS_LIMIT_BYTES, FIRST_PROCESSES_LIMIT, IncidentProcess, LAST_PROCESSES_LIMIT,
-    ObservedProcess, Origin, Series,
+    ANCESTOR_ARGS_LIMIT_BYTES, FIRST_PROCESSES_LIMIT, IncidentProcess, IncidentSpec,
+    LAST_PROCESSES_LIMIT, ObservedProcess, Origin, Series,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
@@ -88,6 +88,22 @@ impl Processes {
         }
     }
 
+    /// The process of an Incident that is not created, because there is one already.
+    pub(crate) fn add_first(&mut self, spec: &IncidentSpec) {
+        let process = &spec.process;
+        let (executable, args, truncated) =
+            texts(&process.executable, &process.args, self.room.limit);
+        self.put(ObservedProcess {
+            executable,
+            args,
+            args_truncated: truncated || process.args_truncated,
+            origin: process.origin,
+            count: 1,
+            first_observed_time: spec.exec_time.clone(),
+            last_observed_time: spec.exec_time.clone(),
+        });
+    }
+
     /// A process violated the policy.
     pub(crate) fn add(&mut self, finding: &Finding) {
         let process = &finding.process;
@@ -145,12 +161,35 @@ impl Processes {
         (self.first.clone(), self.last.clone())
     }
 
-    /// About how many bytes of memory they take.
+    /// Whether it has none but the Incident's own.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.first.is_empty() && self.last.is_empty()
+    }
+
+    /// Forgets the last ones; where there are none, the first ones, which no later ones replace: what the API server
+    /// has of them stays there.
+    pub(crate) fn shed(&mut self) {
+        if self.last.is_empty() {
+            self.first = Vec::new();
+            self.room.first = 0;
+        } else {
+            self.last = Vec::new();
+        }
+    }
+
+    /// Bytes of memory that they take.
     pub(crate) fn bytes(&self) -> usize {
-        self.first
-            .len()
-            .saturating_add(self.last.len())
-            .saturating_mul(self.room.limit.saturating_add(256))
+        let processes = self.first.iter().chain(&self.last);
+        let of_process = |process: &ObservedProcess| {
+            texts_bytes(&process.executable, &process.args)
+                .saturating_add(size_of::<ObservedProcess>())
+        };
+        let own = self.own.iter();
+        let own = own.map(|own| texts_bytes(&own.executable, &own.args));
+        processes
+            .map(of_process)
+            .chain(own)
+            .fold(0, usize::saturating_add)
     }
 
     fn put(&mut self, process: ObservedProcess) {
@@ -190,6 +229,14 @@ impl Processes {
         }
         self.last.push(process);
     }
+}
+
+/// Bytes of texts in memory; what an allocator adds to each is about as much as the text's own place.
+fn texts_bytes(executable: &str, args: &[String]) -> usize {
+    let arg = |arg: &String| arg.len().saturating_add(2 * size_of::<String>());
+    args.iter()
+        .map(arg)
+        .fold(executable.len(), usize::saturating_add)
 }
 
 /// Executable and arguments within so many bytes, and whether arguments were cut.

@@ -1,16 +1,19 @@
 //! Writes Incidents and their series, at a bounded rate.
 //!
-//! Here: what is written when, and where. Not here: the requests (`write/request`), what waits and what
-//! has no room (`write/entries`), what an Incident says (`evidence`).
+//! Here: what is written when, and where. Not here: the requests (`write/request`), what is kept of an Incident
+//! (`write/entry`), what has no room (`write/entries`), when an API server that accepts nothing is asked again
+//! (`write/link`), what an Incident says (`evidence`).
 //! Invariant: at most [`bucket::WRITES_PER_SECOND`] writes a second, and for an Incident at growing
-//! intervals, and the namespaces of pods take turns; what is held back is added up and written later, at the end within [`FLUSH`]. What the API
-//! server rejects in a pod's namespace is recorded in Bailiff's. What cannot be recorded is counted,
-//! logged and reported, and nothing waits for it. Where a namespace is at its limit, only what is audited and has
+//! intervals, and the namespaces of pods take turns; what is held back is added up and written later, at the end within
+//! [`FLUSH`]. What the API server rejects in a pod's namespace is recorded in Bailiff's. What cannot be recorded is
+//! counted, logged and reported, and nothing waits for it. Where a namespace is at its limit, only what is audited and has
 //! no Incident yet becomes a log entry, at most one for each request that finds none.
 
 mod bucket;
 mod entries;
+mod entry;
 mod fallback;
+mod link;
 mod request;
 
 use crate::cluster::limits::Limits;
@@ -20,9 +23,11 @@ use crate::judge::Finding;
 use crate::metrics::{Metrics, NotRecorded, WriteResult};
 use bailiff_kube::serve::Heartbeat;
 use bucket::Bucket;
-use entries::{Entries, Entry};
+use entries::{Dropped, Entries, Name};
+use entry::{Entry, Holder};
 use fallback::Fallback;
 use futures::stream::{FuturesUnordered, StreamExt as _};
+use link::Link;
 use request::{Outcome, Request};
 use std::collections::HashMap;
 use std::future::Future;
@@ -40,6 +45,10 @@ const LONGEST_INTERVAL: Duration = Duration::from_mins(5);
 const IN_FLIGHT_LIMIT: usize = 32;
 /// The same for the Incidents of one namespace.
 const OF_A_NAMESPACE_LIMIT: usize = 4;
+/// Most violations that are taken in before something is written.
+const RECEIVED_LIMIT: usize = 64;
+/// Bytes that have to be free for an Incident that was dropped before.
+const ROOM_BYTES: usize = 16 << 10;
 /// How often the writer makes progress when nothing happens.
 const TURN: Duration = Duration::from_secs(10);
 /// Longest time without progress; requests are on their way beside it.
@@ -57,8 +66,17 @@ pub(crate) struct WriterConfig {
     pub(crate) interval: Duration,
 }
 
-/// A request on its way, with the name of its Incident.
-type Sent = Pin<Box<dyn Future<Output = (String, Outcome)> + Send>>;
+/// A request that has an answer, or none in time.
+struct Answered {
+    name: Name,
+    sent: Instant,
+    /// One for this Incident failed before.
+    retry: bool,
+    outcome: Outcome,
+}
+
+/// A request on its way.
+type Sent = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
 /// Everything that waits to be written, and how it is written.
 struct Writer {
@@ -70,6 +88,7 @@ struct Writer {
     entries: Entries,
     fallback: Fallback,
     bucket: Bucket,
+    link: Link,
     requests: FuturesUnordered<Sent>,
     turns: Turns,
     /// Nothing more comes: pauses between writes are over.
@@ -96,31 +115,39 @@ pub(crate) async fn write(
         entries: Entries::default(),
         fallback: Fallback::default(),
         bucket: Bucket::new(Instant::now()),
+        link: Link::default(),
         requests: FuturesUnordered::new(),
         turns: Turns::default(),
         ending: false,
     };
+    let mut received = Vec::new();
     loop {
         pulse.beat();
         let turn = Instant::now() + TURN;
         let wake = writer.wake().map_or(turn, |wake| wake.min(turn));
         tokio::select! {
-            received = incoming.recv() => match received {
-                Some(finding) => writer.receive(finding),
-                None => break,
-            },
-            Some((name, outcome)) = writer.requests.next() => writer.done(&name, outcome),
+            // All that came meanwhile: what is to be written next is determined once for it.
+            number = incoming.recv_many(&mut received, RECEIVED_LIMIT) => {
+                if number == 0 {
+                    break;
+                }
+                for finding in received.drain(..) {
+                    writer.receive(&finding);
+                }
+            }
+            Some(answered) = writer.requests.next() => writer.done(answered),
             () = tokio::time::sleep_until(wake) => {}
         }
         writer.start();
     }
     writer.ending = true;
+    writer.link.hurry(Instant::now());
     let end = Instant::now() + FLUSH;
     while writer.entries.left() > 0 && Instant::now() < end {
         writer.start();
         let wake = writer.wake().map_or(end, |wake| wake.min(end));
         tokio::select! {
-            Some((name, outcome)) = writer.requests.next() => writer.done(&name, outcome),
+            Some(answered) = writer.requests.next() => writer.done(answered),
             () = tokio::time::sleep_until(wake) => {}
         }
     }
@@ -159,13 +186,17 @@ impl Turns {
 }
 
 impl Writer {
-    /// When the entry may be written.
-    fn not_before(&self, entry: &Entry) -> Instant {
-        if self.ending && !entry.waits() {
-            Instant::now()
+    /// When the entry may be written; none: not before something else happens.
+    fn not_before(&self, entry: &Entry, now: Instant) -> Option<Instant> {
+        if entry.failures > 0 && self.link.is_away() {
+            // Whose turn it is then, is tried.
+            return self.link.next_retry(now);
+        }
+        Some(if self.ending && !entry.waits() {
+            now
         } else {
             entry.not_before
-        }
+        })
     }
 
     /// When something may be written next; None: not before something else happens.
@@ -173,9 +204,12 @@ impl Writer {
         if self.requests.len() >= IN_FLIGHT_LIMIT {
             return None;
         }
+        let now = Instant::now();
         let idle = self.entries.idle(OF_A_NAMESPACE_LIMIT);
-        let next = idle.map(|(_, entry)| self.not_before(entry)).min()?;
-        Some(next.max(self.bucket.next(Instant::now())))
+        let next = idle
+            .filter_map(|(_, entry)| self.not_before(entry, now))
+            .min()?;
+        Some(next.max(self.bucket.next(now)))
     }
 
     /// Starts what may be written now.
@@ -183,10 +217,13 @@ impl Writer {
         let now = Instant::now();
         while self.requests.len() < IN_FLIGHT_LIMIT && self.bucket.next(now) <= now {
             let idle = self.entries.idle(OF_A_NAMESPACE_LIMIT);
-            let due = idle.filter(|(_, entry)| self.not_before(entry) <= now);
+            let due = idle.filter(|(_, entry)| {
+                let at = self.not_before(entry, now);
+                at.is_some_and(|at| at <= now)
+            });
             let first =
                 due.min_by_key(|(_, entry)| (self.turns.last(&entry.pod_namespace), entry.rank()));
-            let Some(name) = first.map(|(name, _)| name.clone()) else {
+            let Some(name) = first.map(|(name, _)| Name::clone(name)) else {
                 return;
             };
             let Some(entry) = self.entries.get_mut(&name) else {
@@ -194,31 +231,48 @@ impl Writer {
             };
             let node = &self.config.node;
             let full = self.limits.is_full(&entry.pod_namespace, node);
-            let Some(request) = Request::of(entry, node, full) else {
-                return;
+            let request = match Request::of(entry, full) {
+                Ok(request) => request,
+                Err(error) => {
+                    entry.give_up(now);
+                    self.not_recorded(&name, NotRecorded::Rejected, &error.to_string());
+                    continue;
+                }
             };
             self.bucket.take(now);
             self.turns.take(&entry.pod_namespace);
             entry.in_flight = true;
+            let retry = entry.failures > 0;
+            if retry {
+                self.link.retried();
+            }
             let (client, namespace) = (self.client.clone(), entry.namespace.clone());
             self.requests.push(Box::pin(async move {
                 let outcome = request.send(client, &namespace, &name).await;
-                (name, outcome)
+                Answered {
+                    name,
+                    sent: now,
+                    retry,
+                    outcome,
+                }
             }));
         }
     }
 
-    fn receive(&mut self, finding: Finding) {
+    fn receive(&mut self, finding: &Finding) {
         self.turns
             .forget_unless(|namespace| self.entries.has(namespace));
-        let name = name(&finding, &self.config.node);
+        let name = name(finding, &self.config.node);
         let now = Instant::now();
+        let (node, interval) = (&self.config.node, self.config.interval);
         if let Some(entry) = self.entries.get_mut(&name) {
-            entry.add(finding, now, self.config.interval);
+            entry.add(finding, node, now, interval);
         } else {
-            let full = self
-                .limits
-                .is_full(&finding.pod.namespace, &self.config.node);
+            let holder = Holder::of(finding);
+            if self.entries.drop_again(&holder, &name, ROOM_BYTES) {
+                return self.metrics.not_recorded(NotRecorded::QueueFull, 1);
+            }
+            let full = self.limits.is_full(&finding.pod.namespace, node);
             if !(full && finding.is_audited()) {
                 tracing::info!(
                     incident = name, policy = finding.policy.name, namespace = finding.pod.namespace,
@@ -227,35 +281,114 @@ impl Writer {
                     type_ = ?finding.type_, "Recording an Incident"
                 );
             }
-            let entry = Entry::new(finding, now, self.config.interval);
-            self.entries.insert(name, entry);
+            let dropped = self.entries.take_dropped(&holder, &name);
+            let entry = Entry::new(finding, node, dropped, now, interval);
+            self.entries.insert(&name, entry);
         }
-        for (name, entry) in self.entries.enforce() {
-            self.report_not_recorded(
-                &name,
-                &entry,
-                NotRecorded::QueueFull,
-                "too many wait to be written",
+        self.make_room();
+    }
+
+    /// Drops what has no room, and reports it.
+    fn make_room(&mut self) {
+        for dropped in self.entries.enforce() {
+            let Dropped {
+                name,
+                pod_namespace,
+                pod,
+                policy,
+                exists,
+                violations,
+            } = dropped;
+            tracing::error!(
+                incident = &*name,
+                namespace = pod_namespace,
+                pod,
+                policy,
+                exists,
+                violations,
+                reason = ?NotRecorded::QueueFull,
+                "Dropped violations, because too many wait to be written; the next violation of the same policy in the same pod counts them"
             );
+            let violations = u64::try_from(violations).unwrap_or_default();
+            self.metrics
+                .not_recorded(NotRecorded::QueueFull, violations);
+        }
+    }
+
+    /// A request was answered, or failed.
+    fn done(&mut self, answered: Answered) {
+        let now = Instant::now();
+        let Answered {
+            name,
+            sent,
+            retry,
+            outcome,
+        } = answered;
+        match outcome {
+            Outcome::Failed(error) => self.failed(&name, &error, sent, retry, now),
+            outcome => {
+                if let Some(away) = self.link.answered(now) {
+                    let waiting = self.entries.left();
+                    tracing::info!(
+                        waiting,
+                        seconds = away.as_secs(),
+                        "The API server accepts Incidents again"
+                    );
+                    for entry in self.entries.all_mut() {
+                        entry.retry_now(now);
+                    }
+                }
+                self.settle(&name, outcome, now);
+            }
+        }
+        // The Incident that exists can have brought its processes.
+        self.make_room();
+    }
+
+    /// A request may be accepted later.
+    fn failed(
+        &mut self,
+        name: &str,
+        error: &kube::Error,
+        sent: Instant,
+        retry: bool,
+        now: Instant,
+    ) {
+        self.metrics.written(WriteResult::Error);
+        let away = self.link.failed(sent, retry, now);
+        let waiting = self.entries.left();
+        let Some(entry) = self.entries.get_mut(name) else {
+            return;
+        };
+        entry.in_flight = false;
+        entry.failures = entry.failures.saturating_add(1);
+        let pause = FIRST_RETRY.saturating_mul(1 << entry.failures.min(11));
+        entry.not_before = now + pause.min(LONGEST_INTERVAL);
+        if let Some(away) = away {
+            tracing::warn!(
+                incident = name, namespace = entry.namespace, waiting, seconds = away.as_secs(), %error,
+                "The API server accepts no Incidents; they wait, and the sensor retries"
+            );
+        } else if !self.link.is_away() {
+            tracing::warn!(incident = name, namespace = entry.namespace, %error, "Cannot write an Incident; retrying");
         }
     }
 
     /// A request was answered. More may have been found since it was sent.
-    fn done(&mut self, name: &str, outcome: Outcome) {
-        let now = Instant::now();
+    fn settle(&mut self, name: &str, outcome: Outcome, now: Instant) {
         let first_interval = self.config.interval;
         let Some(entry) = self.entries.get_mut(name) else {
             return;
         };
         entry.in_flight = false;
-        let failed = match outcome {
+        match outcome {
             Outcome::Created { written, room } => {
                 entry.created(&written, room);
                 entry.succeeded(now);
                 if entry.namespace != entry.pod_namespace {
                     self.metrics.fallbacks.inc();
                 }
-                return self.metrics.written(WriteResult::Created);
+                self.metrics.written(WriteResult::Created);
             }
             Outcome::AlreadyExists {
                 spec,
@@ -264,19 +397,19 @@ impl Writer {
             } => {
                 entry.found(&spec, count, series.as_deref());
                 entry.succeeded(now);
-                return self.metrics.written(WriteResult::Updated);
+                self.metrics.written(WriteResult::Updated);
             }
             Outcome::Updated(series) => {
                 entry.updated(&series);
                 entry.succeeded(now);
-                return self.metrics.written(WriteResult::Updated);
+                self.metrics.written(WriteResult::Updated);
             }
             Outcome::NotFound => {
                 // The next violation, or the last one that is not written, creates it anew.
                 entry.deleted(now, first_interval);
-                return self.metrics.written(WriteResult::Error);
+                self.metrics.written(WriteResult::Error);
             }
-            Outcome::Absent => return self.log(name, now),
+            Outcome::Absent => self.log(name, now),
             Outcome::Unfindable(error) => {
                 tracing::warn!(
                     incident = name, namespace = entry.namespace, %error,
@@ -284,23 +417,19 @@ impl Writer {
                 );
                 entry.cannot_be_found();
                 entry.not_before = now;
-                return self.metrics.written(WriteResult::Error);
+                self.metrics.written(WriteResult::Error);
             }
             Outcome::Rejected(error) => {
                 self.metrics.written(WriteResult::Error);
-                return self.rejected(name, &error, now);
+                self.rejected(name, &error, now);
             }
             Outcome::UpdateRejected(error) => {
                 self.metrics.written(WriteResult::Error);
-                return self.update_rejected(name, &error, now);
+                self.update_rejected(name, &error, now);
             }
-            Outcome::Failed(error) => error,
-        };
-        entry.failures = entry.failures.saturating_add(1);
-        let pause = FIRST_RETRY.saturating_mul(1 << entry.failures.min(11));
-        entry.not_before = now + pause.min(LONGEST_INTERVAL);
-        tracing::warn!(incident = name, namespace = entry.namespace, error = %failed, "Cannot write an Incident; retrying");
-        self.metrics.written(WriteResult::Error);
+            // It is retried, and nothing is known of the Incident.
+            Outcome::Failed(_) => {}
+        }
     }
 
     /// The API server does not accept the Incident where it was to be created.
@@ -369,14 +498,15 @@ impl Writer {
             entry.not_before = now;
             return;
         }
-        if let Some(finding) = &entry.evidence {
-            let process = &finding.process;
+        let found = entry.evidence.as_ref().and_then(|e| e.decode().ok());
+        if let Some(found) = found.map(|incident| incident.spec) {
+            let process = &found.process;
             tracing::warn!(
-                incident = name, policy = finding.policy.name, generation = finding.policy.generation,
-                namespace = entry.pod_namespace, pod = entry.pod, uid = finding.pod.uid,
-                container = finding.container.name, executable = ?process.executable,
-                origin = process.origin.as_str(), user = process.uid, pid = finding.pid,
-                exec_time = %finding.time, count = entry.count,
+                incident = name, policy = found.policy_ref.name, generation = found.policy_ref.generation,
+                namespace = entry.pod_namespace, pod = entry.pod, uid = found.pod.uid,
+                container = found.container.name, executable = ?process.executable,
+                origin = process.origin.as_str(), user = process.uid, pid = process.pid,
+                exec_time = %found.exec_time.0, count = entry.count,
                 "Logged a violation without an Incident: the namespace has as many Incidents as are kept"
             );
         }
@@ -401,7 +531,7 @@ impl Writer {
             cause,
             "Cannot record an Incident"
         );
-        self.metrics.not_recorded(reason);
+        self.metrics.not_recorded(reason, 1);
         self.unrecorded.send_modify(|unrecorded| {
             unrecorded.add(reason, &entry.pod_namespace, &entry.pod, &entry.policy);
         });

@@ -10,7 +10,7 @@ mod running;
 
 use crate::coverage::with_sources;
 use crate::kernel::cgroups::Cgroups;
-use crate::kernel::definition::{TRACKED_MOST, counter};
+use crate::kernel::definition::{TRACKED_MOST, counter, share};
 use crate::kernel::record::{DecodeError, Event, decode};
 use crate::kernel::refusal::Refusal;
 use crate::kernel::running::{Search, SearchError};
@@ -22,14 +22,18 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::Duration;
 
+/// A share in 64-bit words, as all of it is.
+const SHARE_WORDS: usize = share::SIZE / size_of::<u64>();
+
 /// The programs with their tracepoints, in the order in which they are attached: what is remembered of a process is
 /// forgotten when it ends, so that no end may be missed.
 const PROGRAMS: [(&str, &str); 5] = [
     ("cgroup_removed", "cgroup_rmdir"),
-    ("cgroup_made", "cgroup_mkdir"),
     ("process_exit", "sched_process_exit"),
     ("process_fork", "sched_process_fork"),
     ("process_exec", "sched_process_exec"),
+    // The last one: of each container that it sees made, the first exec is seen, too.
+    ("cgroup_made", "cgroup_mkdir"),
 ];
 
 /// The program that sees scripts, and the function of the kernel at whose entry it runs. Kernels without
@@ -178,6 +182,7 @@ impl Records {
         let mut map = |name| programs.take_map(name).ok_or(LoadError::Map(name));
         let (records, asleep, path_round) = (map("records")?, map("asleep")?, map("path_round")?);
         let (counters, others): (Map, Map) = (map("counters")?, map("cgroups_of_others")?);
+        let shares: Map = map("shares")?;
         Ok(Self {
             ring: Ring {
                 records: RingBuf::try_from(records).or(Err(LoadError::Map("records")))?,
@@ -189,6 +194,7 @@ impl Records {
             attached: Attached {
                 counters: PerCpuArray::try_from(counters).or(Err(LoadError::Map("counters")))?,
                 others: HashMap::try_from(others).or(Err(LoadError::Map("cgroups_of_others")))?,
+                shares: HashMap::try_from(shares).or(Err(LoadError::Map("shares")))?,
                 since: since_boot(),
                 search: None,
                 programs,
@@ -245,6 +251,14 @@ impl Records {
     /// When the map can't be read.
     pub fn counters(&self) -> Result<Counters, LoadError> {
         self.attached.counters()
+    }
+
+    /// How many execs were lost of each share of the ring, by its number, since the programs were loaded.
+    ///
+    /// # Errors
+    /// When the map can't be read.
+    pub fn lost(&self) -> Result<Vec<(u64, u64)>, LoadError> {
+        self.attached.lost()
     }
 
     /// What is executed in a cgroup, by its number, is told no more, unless it descends from another pod: the cgroup is
@@ -336,6 +350,8 @@ impl Ring {
 pub(crate) struct Attached {
     counters: PerCpuArray<MapData, u64>,
     others: HashMap<MapData, u64, u32>,
+    /// What each pod or container takes, word by word (`share`).
+    shares: HashMap<MapData, u64, [u64; SHARE_WORDS]>,
     since: u64,
     /// Whether the program that looks for running processes is loaded. Absent: that was not tried.
     search: Option<Result<(), SearchError>>,
@@ -359,6 +375,17 @@ impl Attached {
     pub(crate) fn ignore(&mut self, cgroup: u64) -> Result<(), LoadError> {
         let told = self.others.insert(cgroup, 1, 0);
         told.or(Err(LoadError::Map("cgroups_of_others")))
+    }
+
+    /// How many execs were lost of each share of the ring that lost some.
+    pub(crate) fn lost(&self) -> Result<Vec<(u64, u64)>, LoadError> {
+        let lost = |words: [u64; SHARE_WORDS]| words[share::EXECS_LOST / size_of::<u64>()];
+        let shares = self.shares.iter();
+        let all: Result<Vec<_>, _> = shares
+            .map(|share| share.map(|(number, words)| (number, lost(words))))
+            .filter(|share| !matches!(share, Ok((_, 0))))
+            .collect();
+        all.or(Err(LoadError::Map("shares")))
     }
 
     /// What the kernel counted since the programs were loaded.

@@ -109,6 +109,8 @@ pub struct Exec {
     pub cgroup: String,
     /// Its number, which no other has or had; that of the kernel, and the highest bit for a hierarchy of version 1.
     pub cgroup_number: u64,
+    /// The number of the cgroup whose share of the ring the record takes: its pod's or its container's. 0: of no pod.
+    pub share: u64,
     /// Whether it is none of a pod, though the process descends from one that was in a pod's.
     pub left_pod_cgroup: bool,
     /// The executable, as its container sees it; begins with `…/` when it was cut.
@@ -360,6 +362,7 @@ fn exec(bytes: &[u8], header: &Header, cgroups: &mut Cgroups) -> Result<Exec, De
         pod_namespaces: [namespace(0)?, namespace(1)?, namespace(2)?],
         cgroup,
         cgroup_number: header.cgroup,
+        share: fixed.u64(exec_header::SHARE)?,
         left_pod_cgroup: set(flag::LEFT_POD_CGROUP),
         executable: file_of(executable, source, set(flag::PATH_CUT)),
         executable_deleted: set(flag::EXECUTABLE_DELETED),

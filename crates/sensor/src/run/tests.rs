@@ -1,5 +1,7 @@
 //! The loop with the kernel's records, and an API server that does not answer.
 
+mod away;
+
 use super::*;
 use bailiff_testing::ApiServer;
 
@@ -26,14 +28,18 @@ fn state() -> State {
 async fn follow_with(writer: JoinHandle<usize>, health: Health) -> Result<(), Error> {
     let mut state = state();
     state.kubelet_cgroup = Some(String::new());
-    follow_from(state, writer, health).await
+    follow_from(state, ApiServer::silent(), writer, health).await
 }
 
-async fn follow_from(state: State, writer: JoinHandle<usize>, health: Health) -> Result<(), Error> {
+async fn follow_from(
+    state: State,
+    client: kube::Client,
+    writer: JoinHandle<usize>,
+    health: Health,
+) -> Result<(), Error> {
     let config = config();
     let records = Records::load(config.ring_buffer_bytes)?;
     let shutdown = CancellationToken::new();
-    let client = ApiServer::silent();
     let following = follow(&config, client, records, state, writer, &health, &shutdown);
     Box::pin(following).await
 }
@@ -70,7 +76,7 @@ async fn a_sensor_that_does_not_see_its_own_programs_says_so_and_keeps_trying() 
     let state = state();
     let mut reports = state.gaps_report();
     let writer = tokio::spawn(std::future::pending());
-    let following = follow_from(state, writer, Health::default());
+    let following = follow_from(state, ApiServer::silent(), writer, Health::default());
     let told = async {
         reports.changed().await.unwrap();
         reports.borrow_and_update().clone().unwrap()

@@ -5,6 +5,7 @@
 //! nothing away; an object that cannot be decoded does not exist for the sensor, and stops no other.
 
 use super::State;
+use super::watches::{BINDINGS, NAMESPACES, PODS, POLICIES};
 use crate::cluster::gaps::Gap;
 use crate::cluster::pods::name_of;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
@@ -14,11 +15,6 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
 use std::sync::Arc;
-
-const PODS: usize = 0;
-const NAMESPACES: usize = 1;
-const POLICIES: usize = 2;
-const BINDINGS: usize = 3;
 
 /// Most bytes of memory of a policy or a binding; the API server takes 1.5 MiB.
 const POLICY_LIMIT_BYTES: usize = 8 << 20;
@@ -43,7 +39,7 @@ impl State {
                 self.gaps
                     .add(Gap::ContainersTooLarge, "a pod of more than 10 MiB");
             }
-            Err(error) => watch_failed("pods", &error),
+            Err(error) => self.watches.failed(PODS, &error),
         }
     }
 
@@ -122,7 +118,7 @@ impl State {
                 self.gaps
                     .add(Gap::DecodeError, "a namespace of more than 10 MiB");
             }
-            Err(error) => watch_failed("namespaces", &error),
+            Err(error) => self.watches.failed(NAMESPACES, &error),
         }
     }
 
@@ -155,7 +151,7 @@ impl State {
                 self.gaps
                     .add(Gap::DecodeError, "a RuntimePolicy of more than 10 MiB");
             }
-            Err(error) => watch_failed("policies", &error),
+            Err(error) => self.watches.failed(POLICIES, &error),
         }
         self.update_needs();
     }
@@ -189,7 +185,7 @@ impl State {
                     "a RuntimePolicyBinding of more than 10 MiB",
                 );
             }
-            Err(error) => watch_failed("bindings", &error),
+            Err(error) => self.watches.failed(BINDINGS, &error),
         }
         self.update_needs();
     }
@@ -227,7 +223,7 @@ impl State {
     /// What has to be kept of pods and namespaces, once policies and bindings are known. Where it is
     /// more than before, they are listed again.
     fn update_needs(&mut self) {
-        if !self.synced[POLICIES] || !self.synced[BINDINGS] {
+        if !self.watches.are_complete(&[POLICIES, BINDINGS]) {
             return;
         }
         let needs = self.index.needs();
@@ -247,7 +243,7 @@ impl State {
     }
 
     fn done(&mut self, what: usize) {
-        self.synced[what] = true;
+        self.watches.complete(what);
         self.listing[what] = HashSet::new();
     }
 }
@@ -258,13 +254,4 @@ fn cluster_name(json: &[u8]) -> String {
     let found = project(json, &reads, 64 * 1024).ok();
     let name = found.and_then(|(value, _)| Some(value["metadata"]["name"].as_str()?.to_owned()));
     name.unwrap_or_else(|| "of unknown name".to_owned())
-}
-
-fn watch_failed(what: &str, error: &ListWatchError) {
-    let error = crate::coverage::with_sources(error);
-    tracing::warn!(
-        what,
-        error,
-        "A watch failed and is retried; what was known stays"
-    );
 }

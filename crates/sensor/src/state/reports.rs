@@ -91,6 +91,26 @@ impl State {
         });
     }
 
+    /// Whether more execs were lost than at the last tick.
+    pub(crate) fn is_more_lost(&self, counters: &Counters) -> bool {
+        counters.execs_lost > self.counters.execs_lost
+    }
+
+    /// Logs which pods lost how many execs, by the shares of the ring.
+    pub(crate) fn log_losses(&mut self, lost: Vec<(u64, u64)>) {
+        for (uid, execs) in self.losses.since_last(lost) {
+            let uid = uid.unwrap_or_default();
+            let pod = self.pods.get(&uid);
+            let pod = pod.map(|pod| format!("{}/{}", pod.namespace, pod.name));
+            tracing::warn!(
+                pod,
+                uid,
+                execs,
+                "Execs of a pod were lost: the ring buffer was full"
+            );
+        }
+    }
+
     pub(crate) async fn tick(&mut self, counters: Counters) {
         self.observers.refresh(&self.pods);
         let before = std::mem::replace(&mut self.counters, counters);
@@ -145,6 +165,9 @@ impl State {
         if self.pod_by_mount_namespace.len() > NAMESPACES_LIMIT {
             self.pod_by_mount_namespace
                 .retain(|_, uid| pods.get(uid).is_some());
+        }
+        if self.losses.len() > NAMESPACES_LIMIT {
+            self.losses.retain(|uid| pods.get(uid).is_some());
         }
         if self.sandboxes.len() > NAMESPACES_LIMIT {
             self.sandboxes.retain(|uid| pods.get(uid).is_some());

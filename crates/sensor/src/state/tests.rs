@@ -1,5 +1,6 @@
 //! Processes that start while pods, policies and statuses come and go.
 
+mod away;
 mod descent;
 mod facts;
 mod kept;

@@ -12,6 +12,10 @@ async fn no_loss_leaves_a_cgroup_without_its_path() {
         "exec sh -c 'for i in $(seq 50); do cat /dev/null; done'",
         &[],
     );
+    // A pod leaves half of the ring to others. Each of these has an eighth of it with its first record.
+    for filler in 0..8 {
+        Pod::new(&format!("path-filler-{filler}")).run("exec cat /dev/null", &[]);
+    }
     // The first record of this pod finds no room.
     second.run("exec cat /dev/null", &[]);
     assert!(records.counters().unwrap().execs_lost > 0);

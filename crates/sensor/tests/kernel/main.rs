@@ -17,6 +17,7 @@ mod directory;
 mod node;
 mod pod;
 mod refused;
+mod ring;
 mod running;
 mod runtime;
 mod script;

@@ -68,18 +68,22 @@ impl Start {
     }
 }
 
-/// Bytes that are looked at together. Most of a file has no control character, and comparing that many at once is fast.
+/// Bytes that are looked at together: comparing that many at once is fast.
 const LINE: usize = 64;
 
 /// Where the record at the end of an archive can begin in these bytes, the last place first.
 fn ends(tail: &[u8]) -> impl Iterator<Item = usize> + '_ {
-    let [.., third, _] = END;
+    let [.., third, fourth] = END;
     let lines = (0..tail.len()).step_by(LINE).rev();
     lines
         .filter_map(move |at| {
             let line = tail.get(at..tail.len().min(at.saturating_add(LINE)))?;
-            let has = line.iter().fold(false, |has, byte| has | (*byte == third));
-            has.then_some((at, line))
+            let next = tail.get(at.saturating_add(1)..).unwrap_or_default();
+            // Without a branch for each byte.
+            let has = line.iter().zip(next).fold(0, |has, (one, next)| {
+                has | (u8::from(*one == third) & u8::from(*next == fourth))
+            });
+            (has != 0).then_some((at, line))
         })
         .flat_map(move |(at, line)| {
             let bytes = line.iter().enumerate().rev();

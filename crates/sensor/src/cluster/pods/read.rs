@@ -8,10 +8,13 @@ use super::PodFacts;
 use super::containers::started;
 use crate::cluster::needs::Needs;
 use crate::incident::evidence::OWNER_LABELS;
+use crate::incident::evidence::size::cut;
 use crate::process::commands::KubeletCommands;
-use bailiff_api::{ContainerType, keys};
+use bailiff_api::{ContainerType, WorkloadReference, keys};
+use bailiff_kube::owner;
 use bailiff_policy::{Container, ProjectionError, Reads, project};
 use k8s_openapi::api::core::v1::{Container as Spec, ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -23,6 +26,11 @@ pub(super) const OBJECT_LIMIT_BYTES: usize = 64 * 1024;
 const FETCHED_LIMIT_BYTES: usize = 4 << 20;
 /// Most bytes of what identifies a pod; its parts are as long as Kubernetes lets names be.
 const IDENTITY_LIMIT_BYTES: usize = 256 * 1024;
+/// Most bytes of the parts of a reference, as the schema of an Incident has it.
+const API_VERSION_LIMIT_BYTES: usize = 317;
+const KIND_LIMIT_BYTES: usize = 63;
+const NAME_LIMIT_BYTES: usize = 253;
+const UID_LIMIT_BYTES: usize = 64;
 /// Most bytes of the variables of a pod's containers, which commands of probes may use.
 const VARIABLES_LIMIT_BYTES: usize = 1 << 20;
 
@@ -50,6 +58,14 @@ const COMMANDS: &[&[&str]] = &[
     &["lifecycle", "preStop", "exec", "command"],
 ];
 const VARIABLES: &[&[&str]] = &[&["env", "*", "name"], &["env", "*", "value"]];
+/// Fields of a pod's owners.
+const OWNER: &[&[&str]] = &[
+    &["apiVersion"],
+    &["kind"],
+    &["name"],
+    &["uid"],
+    &["controller"],
+];
 /// Fields of their statuses.
 pub(super) const STATUS: &[&[&str]] = &[
     &["name"],
@@ -63,7 +79,7 @@ pub(super) const STATUS: &[&[&str]] = &[
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Extent {
     All,
-    /// Without the labels that no selector names.
+    /// Without the labels that no selector names, and without owners.
     FewLabels,
     /// Without commands of the kubelet, too.
     NoCommands,
@@ -207,6 +223,7 @@ fn reads(extent: Extent, needs: &Needs) -> Reads {
     }
     if extent == Extent::All {
         reads.merge(&Reads::path(&["metadata", "labels"]));
+        reads.merge(&each(&["metadata", "ownerReferences"], OWNER));
     } else {
         let labels = needs.pod_labels.iter().map(String::as_str);
         for label in labels.chain(OWNER_LABELS) {
@@ -261,6 +278,7 @@ fn of_pod(pod: &Pod, needs: &Arc<Needs>) -> Option<PodFacts> {
         labels: meta.labels.clone().unwrap_or_default(),
         service_account: spec.service_account_name.clone(),
         runtime_class: spec.runtime_class_name.clone(),
+        controller: controller(meta.owner_references.as_deref()),
         commands: KubeletCommands::of(spec),
         containers: by_id(pod, spec),
         replaced: BTreeMap::new(),
@@ -271,6 +289,18 @@ fn of_pod(pod: &Pod, needs: &Arc<Needs>) -> Option<PodFacts> {
         commands_left_out: false,
         object_bytes: 0,
         bytes: 0,
+    })
+}
+
+/// What a tenant wrote as the controller of a pod, as the schema allows it; none: no object has such a UID.
+fn controller(owners: Option<&[OwnerReference]>) -> Option<WorkloadReference> {
+    let found = owner::controller(owners)?;
+    let within = |text: &str, limit: usize| cut(text, limit).to_owned();
+    (found.uid.len() <= UID_LIMIT_BYTES).then(|| WorkloadReference {
+        api_version: within(&found.api_version, API_VERSION_LIMIT_BYTES),
+        kind: within(&found.kind, KIND_LIMIT_BYTES),
+        name: within(&found.name, NAME_LIMIT_BYTES),
+        uid: within(&found.uid, UID_LIMIT_BYTES),
     })
 }
 

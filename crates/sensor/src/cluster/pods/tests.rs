@@ -419,3 +419,31 @@ fn what_is_no_pod_is_an_error() {
         Some("n/a")
     );
 }
+
+#[test]
+fn the_controller_is_what_the_owner_references_name_within_the_limits_of_an_incident() {
+    let owner = |name: &str, uid: &str, controller: bool| json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": uid, "controller": controller});
+    let known = |owners: Value| {
+        let mut pod: Value = serde_json::from_slice(&pod("u", &running("a"))).unwrap();
+        pod["metadata"]["ownerReferences"] = owners;
+        let mut pods = Pods::default();
+        apply(&mut pods, &serde_json::to_vec(&pod).unwrap(), at(0));
+        let known = pods.get("u").unwrap();
+        assert!(!known.containers.is_empty());
+        known.controller.clone()
+    };
+    let both = json!([owner("other", "1", false), owner("web-5d8f", "2", true)]);
+    let found = known(both).unwrap();
+    let parts = [&found.api_version, &found.kind, &found.name, &found.uid];
+    assert_eq!(parts, ["apps/v1", "ReplicaSet", "web-5d8f", "2"]);
+    assert_eq!(known(json!([])), None);
+    assert_eq!(known(json!([owner("web", "1", false)])), None);
+    assert_eq!(known(json!([owner("web", &"u".repeat(65), true)])), None);
+    let long = known(json!([owner(&"n".repeat(3000), "2", true)])).unwrap();
+    assert_eq!(long.name.len(), 253);
+    // The pod is known also with owners that are not kept.
+    let many: Vec<_> = (0..900)
+        .map(|n| owner(&"n".repeat(200), &n.to_string(), true))
+        .collect();
+    assert_eq!(known(json!(many)), None);
+}

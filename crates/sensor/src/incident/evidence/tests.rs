@@ -412,6 +412,13 @@ fn stays_small(hostile: Hostile) {
     finding.container_id = Some(texts[3].clone());
     let mut facts = (*finding.pod).clone();
     facts.service_account = Some(texts[4].clone());
+    let within = |text: &str, limit: usize| cut(text, limit).to_owned();
+    facts.controller = Some(bailiff_api::WorkloadReference {
+        api_version: within(&texts[0], 317),
+        kind: within(&texts[1], 63),
+        name: within(&texts[2], 253),
+        uid: "u".repeat(36),
+    });
     finding.pod = Arc::new(facts);
     finding.container = Container {
         name: Some(texts[2].clone()),

@@ -1,357 +1,178 @@
 //! The Incidents of a sensor: those that wait to be written, and those that violations are counted for.
 //!
-//! Here: what is kept of each, and a bound on all. Not here: when one is written (`write`).
-//! Invariant: all of them are bounded in number and bytes. What has no room is what can be found again:
-//! an Incident that is written as it is known; then the newest of the namespace that has most.
+//! Here: what all of them may take, and what gives way. Not here: what is kept of each (`entry`), when one is written
+//! (`write`).
+//! Invariant: all of them take at most [`Bounds::all`] bytes and those of a pod at most [`Bounds::pod`], but for what
+//! is on its way. A pod that is full takes nothing from another one. Where all is full, the pod that has most in the
+//! namespace that has most gives way. Of a pod, the first violation of each policy goes last, and the next violation
+//! of the same policy counts what was dropped.
 
-use super::LONGEST_INTERVAL;
-use crate::incident::evidence::{named_bindings, process_room};
-use crate::incident::processes::{Processes, Room};
-use crate::judge::Finding;
-use bailiff_api::{BindingReference, IncidentSpec, Series};
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use super::entry::{Entry, Holder, Way};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Duration;
-use tokio::time::Instant;
+use std::sync::Arc;
 
-/// Most Incidents that are kept, and most bytes of them.
-const ENTRIES_LIMIT: usize = 2048;
-const LIMIT_BYTES: usize = 12 << 20;
-/// Most bindings of an Incident that are remembered as reported.
-const REPORTED_LIMIT: usize = 64;
-
-/// Whether a limit on the number of Incidents applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Limited {
-    /// No limit applies: a violation is enforced.
-    Never,
-    /// Each violation is only audited, so a limit applies.
-    Audited,
-    /// The same, and it became a log entry.
-    Logged,
-    /// Each is only audited, but whether the Incident exists cannot be determined.
-    Unfindable,
+/// Most bytes of memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Of everything.
+    pub(super) all: usize,
+    /// Of a pod, or of the evaluation errors of a policy in a namespace.
+    pub(super) pod: usize,
 }
 
-/// One Incident on its way into the API.
-pub(super) struct Entry {
-    /// Where the Incident is, or is created.
-    pub(super) namespace: String,
+impl Default for Bounds {
+    fn default() -> Self {
+        Self {
+            all: 8 << 20,
+            pod: 64 << 10,
+        }
+    }
+}
+
+/// Most Incidents of a pod whose dropped violations are counted by themselves.
+const DROPPED_LIMIT: usize = 32;
+/// Bytes of the places that maps have for such a number, beside the name.
+const DROPPED_BYTES: usize = 160;
+
+/// The name of an Incident.
+pub(super) type Name = Arc<str>;
+
+/// What was dropped from an Incident, because there was no room.
+#[derive(Debug)]
+pub(super) struct Dropped {
+    pub(super) name: Name,
     pub(super) pod_namespace: String,
     pub(super) pod: String,
     pub(super) policy: String,
-    /// The Incident exists.
-    exists: bool,
-    limited: Limited,
-    /// What it is created from: the first violation; later the last one that is not written yet.
-    pub(super) evidence: Option<Box<Finding>>,
-    processes: Processes,
-    /// How often a process violated the policy, in all and as written.
-    pub(super) count: i64,
-    written: i64,
-    last: Timestamp,
-    /// What the last verdict was by.
-    policy_generation: i64,
-    bindings: Vec<BindingReference>,
-    /// Generation and bindings that made the next write come soon.
-    reported: (i64, BTreeSet<String>),
-    /// Time to the write after the next one.
-    interval: Duration,
-    last_write: Option<Instant>,
-    /// No write before.
-    pub(super) not_before: Instant,
-    pub(super) failures: u32,
-    /// The last update was rejected.
-    held_back: bool,
-    /// Generation and bindings that the Incident has.
-    known: (i64, BTreeSet<String>),
-    pub(super) in_flight: bool,
-    /// It could not be recorded; until then nothing is tried.
-    given_up: Option<Instant>,
+    /// The Incident exists; only violations after it are dropped.
+    pub(super) exists: bool,
+    /// How many violations.
+    pub(super) violations: i64,
 }
 
-impl Entry {
-    pub(super) fn new(finding: Finding, now: Instant, interval: Duration) -> Self {
-        let uids = finding.bindings.iter().map(|binding| binding.uid.clone());
-        Self {
-            namespace: finding.pod.namespace.clone(),
-            pod_namespace: finding.pod.namespace.clone(),
-            pod: finding.pod.name.clone(),
-            policy: finding.policy.name.clone(),
-            exists: false,
-            limited: if finding.is_audited() {
-                Limited::Audited
-            } else {
-                Limited::Never
-            },
-            processes: Processes::of(None, Room::UNKNOWN),
-            count: 1,
-            written: 0,
-            last: finding.time,
-            policy_generation: finding.policy.generation,
-            reported: (finding.policy.generation, uids.collect()),
-            bindings: finding.bindings.clone(),
-            evidence: Some(Box::new(finding)),
-            interval,
-            last_write: None,
-            not_before: now,
-            failures: 0,
-            held_back: false,
-            known: (0, BTreeSet::new()),
-            in_flight: false,
-            given_up: None,
-        }
-    }
+/// What the Incidents of one holder take.
+#[derive(Debug, Default)]
+struct Share {
+    bytes: usize,
+    names: BTreeSet<Name>,
+    /// Violations that were dropped, by Incident.
+    dropped: BTreeMap<Name, i64>,
+}
 
-    /// Another process violated the policy.
-    pub(super) fn add(&mut self, finding: Finding, now: Instant, interval: Duration) {
-        self.count = self.count.saturating_add(1);
-        let was_logged = self.limited == Limited::Logged;
-        if !finding.is_audited() {
-            self.limited = Limited::Never;
-        }
-        self.last = finding.time;
-        self.policy_generation = finding.policy.generation;
-        self.bindings.clone_from(&finding.bindings);
-        // What the controller acts on is written soon, each once: labels of a pod that change all the
-        // time lead to no more writes.
-        let (generation, uids) = &mut self.reported;
-        let mut is_new = *generation < finding.policy.generation;
-        *generation = (*generation).max(finding.policy.generation);
-        for binding in &finding.bindings {
-            is_new |= uids.len() < REPORTED_LIMIT && uids.insert(binding.uid.clone());
-        }
-        if is_new && self.exists && self.failures == 0 {
-            self.interval = interval;
-            let soon = self.last_write.map_or(now, |at| at + interval);
-            self.not_before = self.not_before.min(soon);
-        }
-        // A log entry is enough only for what is audited.
-        let has_to_be_created = was_logged && self.limited == Limited::Never;
-        if self.given_up.is_some_and(|until| now < until) && !has_to_be_created {
-            return;
-        }
-        if self.given_up.take().is_some() {
-            self.namespace.clone_from(&self.pod_namespace);
-            self.not_before = now;
-            self.failures = 0;
-            if self.limited == Limited::Logged {
-                self.limited = Limited::Audited;
-            }
-        }
-        if self.exists || self.evidence.is_some() {
-            self.processes.add(&finding);
-        }
-        if self.exists || self.evidence.is_none() {
-            self.evidence = Some(Box::new(finding));
-        }
-    }
+/// The same for a namespace, by the UID of the holder.
+#[derive(Debug, Default)]
+struct Shares {
+    bytes: usize,
+    by_uid: BTreeMap<String, Share>,
+}
 
-    /// Whether it exists cannot be determined, so it is created also at a limit.
-    pub(super) fn cannot_be_found(&mut self) {
-        if self.limited != Limited::Never {
-            self.limited = Limited::Unfindable;
-        }
-    }
-
-    /// Whether something is not written.
-    pub(super) fn is_due(&self) -> bool {
-        if self.exists {
-            self.count > self.written
-        } else {
-            self.evidence.is_some()
-        }
-    }
-
-    /// Which of a namespace is written first: new Incidents, as the controller responds to them, and none of them behind
-    /// one that failed before.
-    pub(super) fn rank(&self) -> (bool, bool, Instant) {
-        (self.exists, self.failures > 0, self.not_before)
-    }
-
-    pub(super) const fn exists(&self) -> bool {
-        self.exists
-    }
-
-    /// Whether it becomes a log entry where its namespace is at its limit, unless it exists.
-    pub(super) const fn gives_way(&self) -> bool {
-        let applies = match self.limited {
-            Limited::Audited | Limited::Logged => true,
-            Limited::Never | Limited::Unfindable => false,
-        };
-        applies && !self.exists
-    }
-
-    /// Its last violation went into the log, and nothing is written until a later one.
-    pub(super) fn logged(&mut self, now: Instant) {
-        self.give_up(now);
-        self.limited = Limited::Logged;
-    }
-
-    pub(super) fn series(&self) -> Series {
-        let (first_processes, last_processes) = self.processes.lists();
-        Series {
-            count: self.count,
-            last_observed_time: MicroTime(self.last),
-            policy_generation: self.policy_generation,
-            binding_refs: named_bindings(&self.bindings),
-            first_processes,
-            last_processes,
-        }
-    }
-
-    /// The API server has the Incident with this spec.
-    pub(super) fn created(&mut self, spec: &IncidentSpec, room: Room) {
-        self.exists = true;
-        if self.limited == Limited::Unfindable {
-            self.limited = Limited::Audited;
-        }
-        self.written = 1;
-        self.know(spec.policy_ref.generation, &spec.binding_refs);
-        self.processes.continue_from(&spec.process, room, None);
-        self.settle();
-    }
-
-    /// The API server had the Incident already: this sensor was started again.
-    pub(super) fn found(&mut self, spec: &IncidentSpec, before: i64, series: Option<&Series>) {
-        if let Some(first) = self.evidence.take() {
-            // It was to be the Incident's own.
-            let mut processes = Processes::of(None, Room::UNKNOWN);
-            processes.add(&first);
-            let (more_first, more_last) = self.processes.lists();
-            processes.extend(more_first.into_iter().chain(more_last));
-            self.processes = processes;
-            self.evidence = Some(first);
-        }
-        self.processes
-            .continue_from(&spec.process, process_room(spec), series);
-        self.know(spec.policy_ref.generation, &spec.binding_refs);
-        if let Some(series) = series {
-            self.know(series.policy_generation, &series.binding_refs);
-        }
-        self.exists = true;
-        self.written = before;
-        self.count = before.saturating_add(self.count);
-    }
-
-    /// The API server has this series.
-    pub(super) fn updated(&mut self, series: &Series) {
-        self.written = series.count;
-        self.know(series.policy_generation, &series.binding_refs);
-        self.settle();
-    }
-
-    fn know(&mut self, generation: i64, bindings: &[BindingReference]) {
-        let (known, uids) = &mut self.known;
-        *known = (*known).max(generation);
-        for binding in bindings {
-            if uids.len() < REPORTED_LIMIT {
-                uids.insert(binding.uid.clone());
-            }
-        }
-    }
-
-    /// Whether what is not written is by a generation or a binding that the Incident does not have, so
-    /// that the controller would decide anew.
-    pub(super) fn has_news(&self) -> bool {
-        let (generation, uids) = &self.known;
-        let is_new = |binding: &BindingReference| !uids.contains(&binding.uid);
-        self.evidence.is_some()
-            && (self.policy_generation > *generation
-                || uids.len() < REPORTED_LIMIT && named_bindings(&self.bindings).iter().any(is_new))
-    }
-
-    /// An update was rejected, and the Incident stays as it is: the next one waits, longer each time.
-    pub(super) fn hold_back(&mut self, now: Instant) {
-        self.succeeded(now);
-        self.held_back = true;
-    }
-
-    /// What is not written is recorded in an Incident of its own in this namespace.
-    pub(super) fn record_anew_in(&mut self, namespace: &str, now: Instant, interval: Duration) {
-        self.deleted(now, interval);
-        self.not_before = now;
-        namespace.clone_into(&mut self.namespace);
-    }
-
-    /// Whether a write waits also where nothing more comes.
-    pub(super) const fn waits(&self) -> bool {
-        self.failures > 0 || self.held_back
-    }
-
-    fn settle(&mut self) {
-        if self.count <= self.written {
-            self.evidence = None;
-        }
-    }
-
-    /// A request was accepted: the next one has to wait, longer each time.
-    pub(super) fn succeeded(&mut self, now: Instant) {
-        self.failures = 0;
-        self.held_back = false;
-        self.last_write = Some(now);
-        self.not_before = now + self.interval;
-        self.interval = self.interval.saturating_mul(2).min(LONGEST_INTERVAL);
-    }
-
-    /// The Incident was deleted.
-    pub(super) fn deleted(&mut self, now: Instant, interval: Duration) {
-        self.exists = false;
-        self.held_back = false;
-        self.failures = 0;
-        self.known = (0, BTreeSet::new());
-        self.count = self.count.saturating_sub(self.written).max(1);
-        self.written = 0;
-        self.processes = Processes::of(None, Room::UNKNOWN);
-        self.interval = interval;
-        self.not_before = now + interval;
-        self.namespace.clone_from(&self.pod_namespace);
-    }
-
-    /// It cannot be recorded: nothing of it waits, and a later violation tries again.
-    pub(super) fn give_up(&mut self, now: Instant) {
-        self.evidence = None;
-        self.processes = Processes::of(None, Room::UNKNOWN);
-        self.given_up = Some(now + LONGEST_INTERVAL);
-    }
-
-    /// About how many bytes of memory it takes.
-    fn bytes(&self) -> usize {
-        let evidence = self.evidence.as_ref().map_or(0, |finding| finding.bytes());
-        evidence
-            .saturating_add(self.processes.bytes())
-            .saturating_add(1024)
-    }
+/// An entry, with what it was counted as.
+struct Kept {
+    entry: Entry,
+    bytes: usize,
+    settled: bool,
 }
 
 /// Entries by the name of their Incident, which is one of all namespaces.
 #[derive(Default)]
 pub(super) struct Entries {
-    by_name: HashMap<String, Entry>,
+    bounds: Bounds,
+    by_name: HashMap<Name, Kept>,
+    by_namespace: BTreeMap<String, Shares>,
+    bytes: usize,
+    /// How many are settled.
+    settled: usize,
+    /// Those that may have changed since they were counted.
+    touched: BTreeSet<Name>,
+    /// Violations that were dropped and that no Incident will count.
+    uncounted: i64,
 }
 
 impl Entries {
+    #[cfg(test)]
+    pub(super) fn within(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&Entry> {
-        self.by_name.get(name)
+        self.by_name.get(name).map(|kept| &kept.entry)
     }
 
+    /// What is changed counts with the next [`Entries::enforce`].
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Entry> {
-        self.by_name.get_mut(name)
+        let (name, _) = self.by_name.get_key_value(name)?;
+        self.touched.insert(Arc::clone(name));
+        let name = Arc::clone(name);
+        self.by_name.get_mut(&name).map(|kept| &mut kept.entry)
     }
 
-    pub(super) fn insert(&mut self, name: String, entry: Entry) {
-        self.by_name.insert(name, entry);
+    /// Must have no entry of this name.
+    pub(super) fn insert(&mut self, name: &str, entry: Entry) {
+        let name: Name = name.into();
+        let share = share(&mut self.by_namespace, &entry.holder);
+        share.names.insert(Arc::clone(&name));
+        self.touched.insert(Arc::clone(&name));
+        let kept = Kept {
+            entry,
+            bytes: 0,
+            settled: false,
+        };
+        self.by_name.insert(name, kept);
+    }
+
+    /// How many violations of this Incident were dropped, which are counted from here on by the caller.
+    pub(super) fn take_dropped(&mut self, holder: &Holder, name: &str) -> i64 {
+        let of_namespace = self.by_namespace.get_mut(&holder.namespace);
+        let share = of_namespace.and_then(|shares| shares.by_uid.get_mut(&holder.uid));
+        let Some(number) = share.and_then(|share| share.dropped.remove(name)) else {
+            return 0;
+        };
+        self.count(holder, dropped_bytes(name), 0);
+        self.forget_empty(holder);
+        number
+    }
+
+    /// Counts one more violation of an Incident that was dropped before, where there is still no room for it.
+    pub(super) fn drop_again(&mut self, holder: &Holder, name: &str, room: usize) -> bool {
+        let full = self.bytes.saturating_add(room) > self.bounds.all
+            && self.fullest().is_some_and(|most| *most == holder.namespace);
+        let pod_limit = self.bounds.pod;
+        let of_namespace = self.by_namespace.get_mut(&holder.namespace);
+        let Some(share) = of_namespace.and_then(|shares| shares.by_uid.get_mut(&holder.uid)) else {
+            return false;
+        };
+        let full = full || share.bytes.saturating_add(room) > pod_limit;
+        match share.dropped.get_mut(name) {
+            Some(number) if full => {
+                *number = number.saturating_add(1);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// All of them, by name.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Name, &Entry)> {
+        self.by_name.iter().map(|(name, kept)| (name, &kept.entry))
+    }
+
+    /// All of them. Nothing may be changed that takes memory.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.by_name.values_mut().map(|kept| &mut kept.entry)
     }
 
     /// Those that may be written, as far as their namespaces have fewer requests on their way than this.
-    pub(super) fn idle(&self, of_a_namespace: usize) -> impl Iterator<Item = (&String, &Entry)> {
+    pub(super) fn idle(&self, of_a_namespace: usize) -> impl Iterator<Item = (&Name, &Entry)> {
         let mut in_flight: HashMap<&str, usize> = HashMap::new();
-        for entry in self.by_name.values().filter(|entry| entry.in_flight) {
+        for (_, entry) in self.all().filter(|(_, entry)| entry.in_flight) {
             let requests = in_flight.entry(&entry.pod_namespace).or_default();
             *requests = requests.saturating_add(1);
         }
-        self.by_name.iter().filter(move |(_, entry)| {
+        self.all().filter(move |(_, entry)| {
             let requests = in_flight.get(entry.pod_namespace.as_str());
             entry.is_due()
                 && !entry.in_flight
@@ -361,63 +182,234 @@ impl Entries {
 
     /// Whether one is about a pod of this namespace.
     pub(super) fn has(&self, namespace: &str) -> bool {
-        self.by_name
-            .values()
-            .any(|entry| entry.pod_namespace == namespace)
+        self.by_namespace.contains_key(namespace)
     }
 
     /// How many Incidents are not written as they are known.
     pub(super) fn left(&self) -> usize {
-        let left = |entry: &&Entry| entry.is_due() || entry.in_flight;
-        self.by_name.values().filter(left).count()
+        let left = |(_, entry): &(&Name, &Entry)| entry.is_due() || entry.in_flight;
+        self.all().filter(left).count()
     }
 
     /// Incidents that do not exist and were to be created.
-    pub(super) fn unrecorded(&self) -> Vec<String> {
-        let unrecorded = self.by_name.iter().filter(|(_, e)| !e.exists && e.is_due());
-        let mut names: Vec<_> = unrecorded.map(|(name, _)| name.clone()).collect();
+    pub(super) fn unrecorded(&self) -> Vec<Name> {
+        let unrecorded = self.all().filter(|(_, e)| !e.exists() && e.is_due());
+        let mut names: Vec<_> = unrecorded.map(|(name, _)| Arc::clone(name)).collect();
         names.sort_unstable();
         names
     }
 
-    fn is_full(&self) -> bool {
-        self.by_name.len() > ENTRIES_LIMIT
-            || self.by_name.values().map(Entry::bytes).sum::<usize>() > LIMIT_BYTES
-    }
-
-    /// Makes room; the Incidents that are not created for it.
-    pub(super) fn enforce(&mut self) -> Vec<(String, Entry)> {
+    /// Makes room; what was dropped for it.
+    pub(super) fn enforce(&mut self) -> Vec<Dropped> {
         let mut dropped = Vec::new();
-        while self.is_full() {
-            // An Incident that exists is found again by the next violation; first those that are
-            // written as they are known.
-            let found_again = self
-                .by_name
-                .iter()
-                .filter(|(_, e)| !e.in_flight && (e.exists || e.evidence.is_none()))
-                .min_by_key(|(name, e)| (e.is_due(), e.last, (*name).clone()));
-            if let Some(name) = found_again.map(|(name, _)| name.clone()) {
-                self.by_name.remove(&name);
-                continue;
-            }
-            let mut by_namespace: BTreeMap<&str, usize> = BTreeMap::new();
-            for entry in self.by_name.values().filter(|e| !e.in_flight) {
-                let bytes = by_namespace.entry(&entry.pod_namespace).or_default();
-                *bytes = bytes.saturating_add(entry.bytes());
-            }
-            let most = by_namespace.into_iter().max_by_key(|(_, bytes)| *bytes);
-            let newest = most.and_then(|(namespace, _)| {
-                let of_namespace = self.by_name.iter();
-                let of_namespace =
-                    of_namespace.filter(|(_, e)| !e.in_flight && e.pod_namespace == namespace);
-                let newest = of_namespace.max_by_key(|(name, e)| (e.last, (*name).clone()));
-                newest.map(|(name, _)| name.clone())
-            });
-            let Some(entry) = newest.and_then(|name| self.by_name.remove_entry(&name)) else {
+        let mut changed = BTreeSet::new();
+        for name in std::mem::take(&mut self.touched) {
+            changed.extend(self.recount(&name));
+        }
+        for holder in changed {
+            while self.taken(&holder) > self.bounds.pod && self.give_way(&holder, &mut dropped) {}
+        }
+        if self.bytes > self.bounds.all && self.settled > 0 {
+            self.forget_settled();
+        }
+        while self.bytes > self.bounds.all {
+            let Some(most) = self.fullest_holder() else {
                 break;
             };
-            dropped.push(entry);
+            if !self.give_way(&most, &mut dropped) {
+                break;
+            }
         }
         dropped
     }
+
+    /// Counts an entry as it is now; its holder.
+    fn recount(&mut self, name: &str) -> Option<Holder> {
+        let kept = self.by_name.get_mut(name)?;
+        let (before, bytes) = (kept.bytes, kept.entry.bytes());
+        let settled = kept.entry.way() == Some(Way::Settled);
+        let was_settled = std::mem::replace(&mut kept.settled, settled);
+        kept.bytes = bytes;
+        let holder = kept.entry.holder.clone();
+        self.settled = self
+            .settled
+            .saturating_add(usize::from(settled))
+            .saturating_sub(usize::from(was_settled));
+        self.count(&holder, before, bytes);
+        Some(holder)
+    }
+
+    /// Something of a holder takes so many bytes and took so many before.
+    fn count(&mut self, holder: &Holder, before: usize, now: usize) {
+        let change = |bytes: &mut usize| *bytes = bytes.saturating_add(now).saturating_sub(before);
+        change(&mut self.bytes);
+        if let Some(shares) = self.by_namespace.get_mut(&holder.namespace) {
+            change(&mut shares.bytes);
+            if let Some(share) = shares.by_uid.get_mut(&holder.uid) {
+                change(&mut share.bytes);
+            }
+        }
+    }
+
+    fn taken(&self, holder: &Holder) -> usize {
+        let shares = self.by_namespace.get(&holder.namespace);
+        let share = shares.and_then(|shares| shares.by_uid.get(&holder.uid));
+        share.map_or(0, |share| share.bytes)
+    }
+
+    /// The namespace that has most.
+    fn fullest(&self) -> Option<&String> {
+        let namespaces = self.by_namespace.iter();
+        let most = namespaces.max_by_key(|(_, shares)| shares.bytes)?;
+        Some(most.0)
+    }
+
+    /// The holder that has most in the namespace that has most.
+    fn fullest_holder(&self) -> Option<Holder> {
+        let namespace = self.fullest()?;
+        let holders = self.by_namespace.get(namespace)?.by_uid.iter();
+        let (uid, _) = holders.max_by_key(|(_, share)| share.bytes)?;
+        Some(Holder {
+            namespace: namespace.clone(),
+            uid: uid.clone(),
+        })
+    }
+
+    /// A holder does without something; false: there is nothing that it can do without.
+    fn give_way(&mut self, holder: &Holder, dropped: &mut Vec<Dropped>) -> bool {
+        let shares = self.by_namespace.get(&holder.namespace);
+        let Some(share) = shares.and_then(|shares| shares.by_uid.get(&holder.uid)) else {
+            return false;
+        };
+        let ways = share.names.iter().filter_map(|name| {
+            let kept = self.by_name.get(name)?;
+            let way = kept.entry.way()?;
+            let last = kept.entry.last().as_nanosecond();
+            // Of what is missed equally, what takes most, else what is oldest; of first violations the newest.
+            let order = match way {
+                Way::Processes | Way::EvidenceAgain => (Reverse(kept.bytes), last),
+                Way::Settled | Way::Idle | Way::Count => (Reverse(0), last),
+                Way::Audited | Way::Enforced => (Reverse(0), last.saturating_neg()),
+            };
+            Some((way, order, name))
+        });
+        let Some((way, _, name)) = ways.min() else {
+            return self.forget_dropped(holder);
+        };
+        let name = Arc::clone(name);
+        match way {
+            Way::Processes => self.change(&name, Entry::shed_processes),
+            Way::EvidenceAgain => self.change(&name, |entry| entry.evidence = None),
+            Way::Settled | Way::Idle | Way::Count | Way::Audited | Way::Enforced => {
+                self.remove(&name, way, dropped);
+            }
+        }
+        true
+    }
+
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Entry)) {
+        if let Some(kept) = self.by_name.get_mut(name) {
+            change(&mut kept.entry);
+        }
+        let _holder = self.recount(name);
+    }
+
+    /// Removes an entry. What its Incident lacks is remembered as a number.
+    fn remove(&mut self, name: &str, way: Way, dropped: &mut Vec<Dropped>) {
+        let Some((name, kept)) = self.by_name.remove_entry(name) else {
+            return;
+        };
+        let Kept {
+            entry,
+            bytes,
+            settled,
+        } = kept;
+        self.settled = self.settled.saturating_sub(usize::from(settled));
+        let holder = entry.holder.clone();
+        self.count(&holder, bytes, 0);
+        let share = share(&mut self.by_namespace, &holder);
+        share.names.remove(&name);
+        let violations = entry.unwritten();
+        if violations > 0 {
+            if share.dropped.len() < DROPPED_LIMIT {
+                share.dropped.insert(Arc::clone(&name), violations);
+                self.count(&holder, 0, dropped_bytes(&name));
+            } else {
+                self.uncounted = self.uncounted.saturating_add(violations);
+            }
+        }
+        // What was given up is reported already.
+        if violations > 0 && way != Way::Idle {
+            dropped.push(Dropped {
+                name,
+                exists: entry.exists(),
+                pod_namespace: entry.pod_namespace,
+                pod: entry.pod,
+                policy: entry.policy,
+                violations,
+            });
+        }
+        self.forget_empty(&holder);
+    }
+
+    /// Forgets what is found again, the oldest first, until there is room.
+    fn forget_settled(&mut self) {
+        let settled = self.by_name.iter().filter(|(_, kept)| kept.settled);
+        let mut oldest: Vec<_> = settled
+            .map(|(name, kept)| (kept.entry.last(), Arc::clone(name)))
+            .collect();
+        oldest.sort_unstable();
+        for (_, name) in oldest {
+            if self.bytes <= self.bounds.all {
+                return;
+            }
+            self.remove(&name, Way::Settled, &mut Vec::new());
+        }
+    }
+
+    /// Forgets how much of a holder's Incidents was dropped; false: nothing was.
+    fn forget_dropped(&mut self, holder: &Holder) -> bool {
+        let shares = self.by_namespace.get_mut(&holder.namespace);
+        let Some(share) = shares.and_then(|shares| shares.by_uid.get_mut(&holder.uid)) else {
+            return false;
+        };
+        let dropped = std::mem::take(&mut share.dropped);
+        if dropped.is_empty() {
+            return false;
+        }
+        for (name, number) in dropped {
+            self.uncounted = self.uncounted.saturating_add(number);
+            self.count(holder, dropped_bytes(&name), 0);
+        }
+        self.forget_empty(holder);
+        true
+    }
+
+    fn forget_empty(&mut self, holder: &Holder) {
+        let Some(shares) = self.by_namespace.get_mut(&holder.namespace) else {
+            return;
+        };
+        if let Some(share) = shares.by_uid.get(&holder.uid)
+            && share.names.is_empty()
+            && share.dropped.is_empty()
+        {
+            shares.by_uid.remove(&holder.uid);
+        }
+        if shares.by_uid.is_empty() {
+            self.by_namespace.remove(&holder.namespace);
+        }
+    }
 }
+
+fn share<'a>(namespaces: &'a mut BTreeMap<String, Shares>, holder: &Holder) -> &'a mut Share {
+    let shares = namespaces.entry(holder.namespace.clone()).or_default();
+    shares.by_uid.entry(holder.uid.clone()).or_default()
+}
+
+/// Bytes that the number of dropped violations of an Incident takes.
+fn dropped_bytes(name: &str) -> usize {
+    name.len().saturating_add(DROPPED_BYTES)
+}
+
+#[cfg(test)]
+mod model;

@@ -3,16 +3,18 @@
 //! Here: creating one, its series, and what an answer means. Not here: when they are sent
 //! (`write`).
 //! Invariant: an answer that does not tell what became of the Incident is a failure, and the
-//! request is sent again; one that will not change is a rejection, and it is not.
+//! request is sent again; one that will not change is a rejection, and it is not. That the kind does not exist, or is
+//! terminating, can change: its definition can be installed again.
 
-use super::entries::Entry;
-use crate::incident::evidence::{incident, process_room};
+use super::entry::Entry;
+use crate::incident::evidence::process_room;
 use crate::incident::processes::Room;
 use bailiff_api::{Incident, IncidentSpec, Series};
 use bailiff_kube::decode::Decoded;
 use kube::Resource as _;
 use kube::api::{self, Patch, PatchParams, PostParams};
 use kube::core::Status;
+use serde::de::Error as _;
 use serde_json::Value;
 
 /// What is asked of the API server.
@@ -54,17 +56,21 @@ pub(super) enum Outcome {
 }
 
 impl Request {
-    /// What brings the Incident of an entry up to date; none where nothing does. Where its namespace
+    /// What brings the Incident of an entry up to date, of which something is not written. Where its namespace
     /// is `full`, an audited one is not created.
-    pub(super) fn of(entry: &Entry, node: &str, full: bool) -> Option<Self> {
+    ///
+    /// # Errors
+    /// If its evidence is none, by a defect.
+    pub(super) fn of(entry: &Entry, full: bool) -> Result<Self, serde_json::Error> {
         if entry.exists() {
-            return Some(Self::Update(Box::new(entry.series())));
+            return Ok(Self::Update(Box::new(entry.series())));
         }
-        let finding = entry.evidence.as_ref()?;
-        let mut created = incident(finding, node, finding.time);
+        let evidence = entry.evidence.as_ref();
+        let evidence = evidence.ok_or_else(|| serde_json::Error::custom("it has no evidence"))?;
+        let mut created = evidence.decode()?;
         created.metadata.namespace = Some(entry.namespace.clone());
         let created = Box::new(created);
-        Some(if full && entry.gives_way() {
+        Ok(if full && entry.gives_way() {
             Self::Find(created)
         } else {
             Self::Create(created)
@@ -112,7 +118,7 @@ async fn create(client: &kube::Client, namespace: &str, incident: Incident) -> O
 async fn find(client: &kube::Client, namespace: &str, name: &str, ours: &IncidentSpec) -> Outcome {
     match read(client, namespace, name).await {
         Ok(text) => already_exists(&text, ours).unwrap_or(Outcome::Absent),
-        Err(kube::Error::Api(status)) if status.code == 404 => Outcome::Absent,
+        Err(kube::Error::Api(status)) if is_object_missing(&status) => Outcome::Absent,
         Err(kube::Error::Api(status)) if is_rejection(&status) => {
             Outcome::Unfindable(Box::new(kube::Error::Api(status)))
         }
@@ -149,7 +155,20 @@ fn already_exists(text: &str, ours: &IncidentSpec) -> Option<Outcome> {
 fn is_rejection(status: &Status) -> bool {
     let by_webhook = status.message.contains("admission webhook")
         || status.message.contains("failed calling webhook");
-    by_webhook || matches!(status.code, 400 | 403 | 404 | 405 | 410 | 413 | 422)
+    // 405: the kind's definition is being deleted (k8s.io/apiextensions-apiserver v0.37,
+    // `pkg/apiserver/customresource_handler.go`). No other request of a sensor has this answer.
+    by_webhook || matches!(status.code, 400 | 403 | 410 | 413 | 422) || is_object_missing(status)
+}
+
+/// Whether a namespace or an Incident does not exist. Another 404 is about the kind, which no definition has.
+fn is_object_missing(status: &Status) -> bool {
+    let objects = ["namespaces \"", "incidents.bailiff.dev \""];
+    let named = objects
+        .iter()
+        .any(|object| status.message.starts_with(object));
+    let details = status.details.as_ref();
+    let kind = details.map(|details| details.kind.as_str());
+    status.code == 404 && (named || matches!(kind, Some("namespaces" | "incidents")))
 }
 
 async fn update(
@@ -161,7 +180,7 @@ async fn update(
     let patch = serde_json::json!({"status": {"series": series}});
     match send(client, patch_status(namespace, name, &patch)).await {
         Ok(_) => Outcome::Updated(series),
-        Err(kube::Error::Api(status)) if status.code == 404 => Outcome::NotFound,
+        Err(kube::Error::Api(status)) if is_object_missing(&status) => Outcome::NotFound,
         Err(kube::Error::Api(status)) if is_rejection(&status) => {
             Outcome::UpdateRejected(Box::new(kube::Error::Api(status)))
         }

@@ -3,6 +3,7 @@
 //! The server here answers by rules and says when it was asked: in a flood the order of requests is not
 //! known before, which a scenario of `bailiff_testing` would need.
 
+mod away;
 mod fairness;
 mod limited;
 mod rejected;
@@ -478,8 +479,13 @@ async fn what_a_newer_version_wrote_is_no_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn an_incident_that_was_deleted_is_created_again() {
-    let answer: Answer = |method, _| Some(if *method == Method::PATCH { 404 } else { 201 });
-    let server = Server::new(answer, Duration::from_secs(1));
+    let server = Server::with(Duration::from_secs(1), |asked| {
+        if asked.method == Method::PATCH {
+            Reply::Status(404, "NotFound", "incidents.bailiff.dev \"inc-1\" not found")
+        } else {
+            Reply::Code(201)
+        }
+    });
     server.violation("pod").await;
     server.violation("pod").await;
     tokio::time::sleep(Duration::from_secs(5)).await;

@@ -20,6 +20,7 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
         left_pod_cgroup: false,
         cgroup: String::new(),
         cgroup_number: 0,
+        share: 0,
         executable: path.to_owned(),
         executable_deleted: false,
         filename: path.to_owned(),
@@ -44,7 +45,7 @@ pub(crate) fn joined(process: ProcessKey, path: &str) -> Exec {
 }
 
 /// The header of an exec: kind, flags, time, process, parent, when it was forked, cgroup, capabilities, namespaces of
-/// mounts, network, IPC and UTS, home, uid, gid, source, eight lengths, source of the script, three descriptors.
+/// mounts, network, IPC and UTS, home, share, uid, gid, source, eight lengths, source of the script, three descriptors.
 fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut word = |value: u32| bytes.extend(value.to_ne_bytes());
@@ -64,6 +65,7 @@ fn header(kind: u32, flags: u32, source: u32, lengths: [u32; 8]) -> Vec<u8> {
         6,
         7,
         45,
+        46,
     ] {
         // The pid and its padding make one 64-bit word on a little-endian machine.
         for half in value.to_ne_bytes().chunks(4) {
@@ -154,6 +156,7 @@ fn an_exec_is_read_field_by_field() {
     assert_eq!(exec.working_directory, "/srv");
     assert_eq!(exec.mount_namespace, 4_026_531_840);
     assert_eq!(exec.pod_namespaces, [5, 6, 7]);
+    assert_eq!((exec.cgroup_number, exec.share), (44, 46));
     assert!(exec.parent_outside_cgroup && exec.init_session);
     assert!(!exec.own_pid_namespace && !exec.left_pod_cgroup && !exec.args_cut);
     let exec = exec_of(0b0110_0000, 1, TEXTS);

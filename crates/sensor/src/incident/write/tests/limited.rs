@@ -56,7 +56,7 @@ fn empty() -> Server {
         } else if created.contains(&asked.pod) {
             Reply::Code(200)
         } else {
-            Reply::Status(404, "NotFound", "incidents.bailiff.dev not found")
+            Reply::Status(404, "NotFound", "incidents.bailiff.dev \"inc-1\" not found")
         }
     })
 }
@@ -174,7 +174,10 @@ async fn what_cannot_be_looked_for_is_created_and_what_fails_is_retried() {
             (false, _) => {
                 let mut tries = TRIES.lock().unwrap();
                 *tries += 1;
-                Reply::Code(if *tries < 3 { 500 } else { 404 })
+                if *tries < 3 {
+                    return Reply::Code(500);
+                }
+                Reply::Status(404, "NotFound", "incidents.bailiff.dev \"inc-1\" not found")
             }
         }
     });
