@@ -33,7 +33,8 @@ pub(crate) struct Wanted {
     added: usize,
     /// Lookups that are left.
     lookups: u64,
-    exceeded: bool,
+    /// Whether a path had no room.
+    paths_exceeded: bool,
 }
 
 impl Wanted {
@@ -47,13 +48,13 @@ impl Wanted {
             room: limits.link_bytes,
             added: limits.link_bytes,
             lookups: limits.link_lookups,
-            exceeded: false,
+            paths_exceeded: false,
         }
     }
 
     /// Whether there were more links than are followed.
     pub(crate) fn exceeded(&self) -> bool {
-        self.exceeded
+        self.paths_exceeded || self.exceeded_lookups()
     }
 
     /// Learns of an entry; `read` says whether its content is read under its own path.
@@ -76,7 +77,7 @@ impl Wanted {
                         self.room = room;
                         self.links.push(entry.path.clone());
                     }
-                    None => self.exceeded = true,
+                    None => self.paths_exceeded = true,
                 }
             }
             EntryKind::Directory
@@ -214,7 +215,7 @@ impl Wanted {
                 self.added = left;
                 found.insert(entry);
             }
-            None => self.exceeded = true,
+            None => self.paths_exceeded = true,
         }
     }
 
@@ -236,10 +237,8 @@ impl Wanted {
         !self.exceeded_lookups()
     }
 
-    fn exceeded_lookups(&mut self) -> bool {
-        let is_exceeded = self.lookups == 0;
-        self.exceeded |= is_exceeded;
-        is_exceeded
+    fn exceeded_lookups(&self) -> bool {
+        self.lookups == 0
     }
 }
 

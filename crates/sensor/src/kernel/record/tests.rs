@@ -287,6 +287,7 @@ fn what_the_kernel_side_remembers_of_a_process_is_read() {
     // The home is the cgroup of the record, number 44.
     let at = exec_header::HOME;
     let at_home = |record: &mut Vec<u8>| record[at..at + 8].copy_from_slice(&44_u64.to_ne_bytes());
+    // Its path is kept up to the pod, because `abc` is the name of no container.
     let path = Some("/kubepods/podx");
     assert_eq!(descent(1 << 16, &at_home), pod(path));
 }
