@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         "tracked.h",
         "cgroup_events.h",
         "container.h",
+        "running.h",
         "script.h",
         "text.h",
         "record.h",

@@ -150,6 +150,8 @@ pub mod responded {
     pub const AUDIT_ONLY: &str = "AuditOnly";
     /// Status True: an expression could not be evaluated, for which there is no response.
     pub const EVALUATION_FAILED: &str = "EvaluationFailed";
+    /// Status True: the process already ran when the policy was evaluated, for which there is no response.
+    pub const FOUND_RUNNING: &str = "FoundRunning";
     /// Status False: the pod has no controller, and `unmanagedPodPolicy` is Skip.
     pub const UNMANAGED: &str = "Unmanaged";
     /// Status False: a static pod; the kubelet would start it again from its file.

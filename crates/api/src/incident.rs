@@ -20,7 +20,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-pub use name::{NAME_SUFFIX_LIMIT_BYTES, evaluation_error_name, incident_name, name_suffix};
+pub use name::{
+    NAME_SUFFIX_LIMIT_BYTES, evaluation_error_name, found_running_name, incident_name, name_suffix,
+};
 pub use status::{
     DryRunResponse, IncidentStatus, ObservedProcess, PauseReason, Phase, Replacement,
     ResponseStatus, Series, WaitingStatus, WorkloadReference,
@@ -118,8 +120,10 @@ pub const LABELS_LIMIT: usize = 32;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self == oldSelf").message("spec is immutable"))]
 pub struct IncidentSpec {
-    /// Type of the Incident. Must be Violation or EvaluationFailed. Violation: a validation was false.
-    /// EvaluationFailed: an expression could not be evaluated; there is no response.
+    /// Type of the Incident. Must be Violation, FoundRunning or EvaluationFailed. Violation: a validation was
+    /// false. FoundRunning: a validation was false for a process that already ran when the policy was
+    /// evaluated; there is no response. EvaluationFailed: an expression could not be evaluated; there is no
+    /// response.
     #[serde(rename = "type")]
     pub type_: IncidentType,
     /// Severity that the policy assigns. Informational: it does not affect the response.
@@ -143,7 +147,8 @@ pub struct IncidentSpec {
     #[schemars(length(min = 1, max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub violations: Vec<Violation>,
-    /// Time of the exec, by the clock of the node.
+    /// Time of the exec, by the clock of the node. With the type FoundRunning, the time when the process
+    /// was found.
     pub exec_time: MicroTime,
 }
 
@@ -152,6 +157,8 @@ pub struct IncidentSpec {
 pub enum IncidentType {
     /// A validation was false.
     Violation,
+    /// A validation was false for a process that already ran when the policy was evaluated.
+    FoundRunning,
     /// An expression could not be evaluated.
     EvaluationFailed,
 }
@@ -247,7 +254,7 @@ pub struct IncidentProcess {
     /// Executable of the process: its path in the container, with symbolic links resolved.
     #[schemars(length(max = 4096))]
     pub executable: String,
-    /// Path that was passed to exec.
+    /// Path that was passed to exec. Empty if it is unknown.
     #[schemars(length(max = 4096))]
     pub invoked_path: String,
     /// Distinct names of the process: the base names of the executable, of the invoked path and of the

@@ -48,14 +48,14 @@ pub use incident::{
     IncidentProcess, IncidentSpec, IncidentStatus, IncidentType, LABELS_LIMIT,
     LAST_PROCESSES_LIMIT, ObservedProcess, PauseReason, Phase, PolicyReference, Replacement,
     ResponseStatus, Series, Violation, WaitingStatus, WorkloadReference, evaluation_error_name,
-    incident_name, name_suffix,
+    found_running_name, incident_name, name_suffix,
 };
 pub use incident_limits::{
     FullNamespace, IncidentLimits, LIMITED_NAMESPACES_LIMIT, LIMITED_NODES_LIMIT,
 };
 pub use runtime_policy::{
-    ExpressionWarning, FailurePolicy, MatchCondition, RuntimePolicy, RuntimePolicySpec,
-    RuntimePolicyStatus, TypeChecking, Validation, Variable,
+    ExpressionWarning, FailurePolicy, MatchCondition, RunningProcesses, RuntimePolicy,
+    RuntimePolicySpec, RuntimePolicyStatus, TypeChecking, Validation, Variable,
 };
 pub use runtime_policy_binding::{
     Guardrails, PausedStatus, ResponseAction, RuntimePolicyBinding, RuntimePolicyBindingSpec,

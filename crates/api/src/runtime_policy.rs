@@ -75,6 +75,12 @@ pub struct RuntimePolicySpec {
     #[serde(default)]
     pub failure_policy: FailurePolicy,
 
+    /// Evaluation of the policy for processes that already run when the policy or a binding of it is created or
+    /// changed. Must be Ignore or Evaluate. Defaults to Ignore. With Evaluate, a violation is recorded in an
+    /// Incident of type FoundRunning; there is no response.
+    #[serde(default)]
+    pub running_processes: RunningProcesses,
+
     /// Selects the pods that the policy applies to. If unset, the policy applies to all pods.
     #[serde(default)]
     pub match_constraints: MatchResources,
@@ -98,6 +104,16 @@ pub struct RuntimePolicySpec {
     #[schemars(length(min = 1, max = 64))]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub validations: Vec<Validation>,
+}
+
+/// Evaluation for processes that already run.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunningProcesses {
+    /// The policy takes effect at the next exec.
+    #[default]
+    Ignore,
+    /// The policy is also evaluated once for each process that already runs.
+    Evaluate,
 }
 
 /// Handling of expressions that cannot be evaluated.

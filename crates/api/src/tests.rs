@@ -191,6 +191,14 @@ fn evaluation_errors_have_a_name_for_each_generation_and_hour() {
 }
 
 #[test]
+fn what_was_found_running_shares_no_name_with_a_violation() {
+    let name = found_running_name("6f1c", "a0b1", "node-1");
+    let violation = incident_name("6f1c", "a0b1", "node-1");
+    let digest = violation.strip_prefix("inc-").unwrap();
+    assert_eq!(name, format!("inc-found-running-{digest}"));
+}
+
+#[test]
 fn the_longest_name_of_a_node_leaves_a_name_that_kubernetes_takes() {
     assert_eq!(name_suffix("ip-10-0-0-1.internal"), "-ip-10-0-0-1.internal");
     // 253 bytes, with a point where it is cut.

@@ -47,6 +47,7 @@ pub(crate) fn reevaluate(
         // Of the processes that followed the evidence has less than the expressions read.
         Verdict::NotMatched | Verdict::Allowed if others => Reevaluation::NeedsNextExec,
         Verdict::NotMatched | Verdict::Allowed => Reevaluation::NoLongerViolates,
+        Verdict::Unknown(_) => Reevaluation::NeedsNextExec,
         Verdict::EvaluationFailed(errors) => {
             let first = errors.into_iter().next();
             Reevaluation::Failed(first.map_or_else(String::new, |error| error.message))

@@ -6,7 +6,7 @@
 use crate::messages;
 use crate::parts::ProcessParts;
 use crate::selector::MatchResources;
-use bailiff_api::{FailurePolicy, RuntimePolicy, RuntimePolicySpec, Severity};
+use bailiff_api::{FailurePolicy, RunningProcesses, RuntimePolicy, RuntimePolicySpec, Severity};
 use bailiff_cel::{CompileError, Env, Expression, Program, Reads, Type, reads};
 use std::fmt;
 
@@ -26,6 +26,8 @@ pub struct CompiledPolicy {
     pub severity: Severity,
     /// What happens when an expression fails.
     pub failure_policy: FailurePolicy,
+    /// Whether it is evaluated for processes that run already when it or a binding of it is new.
+    pub running_processes: RunningProcesses,
     /// Which pods the policy is about.
     pub constraints: MatchResources,
     pub(crate) env: Env,
@@ -215,6 +217,7 @@ pub fn compile(policy: &RuntimePolicy) -> Result<CompiledPolicy, Vec<FieldError>
             generation: policy.metadata.generation.unwrap_or_default(),
             severity: spec.severity,
             failure_policy: spec.failure_policy,
+            running_processes: spec.running_processes,
             constraints,
             object_reads,
             process_parts: ProcessParts::of(&process_reads),

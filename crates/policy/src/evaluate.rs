@@ -2,10 +2,11 @@
 //!
 //! Here: match conditions, validations, messages. Not here: whether the policy is bound to the
 //! pod (`selector`).
-//! Invariant: all validations run, and each that is false or fails is named.
+//! Invariant: all validations run, and each that is false or fails is named. A process that was found running is
+//! allowed only by expressions that read nothing which is unknown of it.
 
 use crate::compile::{CompiledPolicy, CompiledValidation, VARIABLES};
-use crate::facts::{Container, Process};
+use crate::facts::{Container, Process, RunningProcess, is_of_unknown_fact};
 use crate::messages;
 use bailiff_cel::admission::{BUDGET, namespace_object};
 use bailiff_cel::{Activation, Evaluation, Value};
@@ -50,6 +51,9 @@ pub enum Verdict {
     Violated(Vec<FailedValidation>, Vec<EvaluationError>),
     /// No validation is false, and at least one expression failed.
     EvaluationFailed(Vec<EvaluationError>),
+    /// No validation is false, and at least one expression reads what is not known of a process that was found
+    /// running: the process is neither allowed nor a violation. The policy has no error.
+    Unknown(Vec<EvaluationError>),
 }
 
 /// A validation that is false.
@@ -73,16 +77,56 @@ pub struct EvaluationError {
 /// Evaluates a policy. An expression that reads what is absent from the input cannot be evaluated.
 #[must_use]
 pub fn evaluate(policy: &CompiledPolicy, input: &Input<'_>) -> Verdict {
-    let errors = |verdict| match verdict {
+    with_causes(policy, input, verdict(policy, input))
+}
+
+/// Evaluates a policy for a process that was found running, of which only what the kernel keeps is known. An expression
+/// that reads anything else cannot be evaluated; that alone is [`Verdict::Unknown`].
+#[must_use]
+pub fn evaluate_running(policy: &CompiledPolicy, input: &Input<'_>) -> Verdict {
+    let process = RunningProcess(input.process);
+    let running = RunningInput { input, process };
+    let (violations, mut errors) = match verdict(policy, &running) {
+        Verdict::Violated(violations, errors) => (violations, errors),
+        Verdict::EvaluationFailed(errors) | Verdict::Unknown(errors) => (Vec::new(), errors),
+        verdict @ (Verdict::NotMatched | Verdict::Allowed) => return verdict,
+    };
+    let unknown: Vec<_> = errors
+        .extract_if(.., |error| is_of_unknown_fact(&error.message))
+        .collect();
+    let verdict = match (violations.is_empty(), errors.is_empty()) {
+        (true, true) => Verdict::Unknown(unknown),
+        (true, false) => Verdict::EvaluationFailed(errors),
+        (false, _) => Verdict::Violated(violations, errors),
+    };
+    with_causes(policy, input, verdict)
+}
+
+/// What a policy is asked about a process that was found running.
+struct RunningInput<'a> {
+    input: &'a Input<'a>,
+    process: RunningProcess<'a>,
+}
+
+impl Activation for RunningInput<'_> {
+    fn variable(&self, slot: usize) -> Option<Value<'_>> {
+        match *VARIABLES.get(slot)? {
+            "process" => Some(Value::Object(&self.process)),
+            _ => self.input.variable(slot),
+        }
+    }
+}
+
+fn with_causes(policy: &CompiledPolicy, input: &Input<'_>, verdict: Verdict) -> Verdict {
+    match verdict {
         Verdict::Violated(violations, errors) => {
             Verdict::Violated(violations, explained(policy, input, errors))
         }
         Verdict::EvaluationFailed(errors) => {
             Verdict::EvaluationFailed(explained(policy, input, errors))
         }
-        verdict @ (Verdict::NotMatched | Verdict::Allowed) => verdict,
-    };
-    errors(verdict(policy, input))
+        verdict @ (Verdict::NotMatched | Verdict::Allowed | Verdict::Unknown(_)) => verdict,
+    }
 }
 
 /// Adds to errors that a part of the input is absent, where that can be the cause.
@@ -111,7 +155,7 @@ fn explained(
     errors
 }
 
-fn verdict(policy: &CompiledPolicy, input: &Input<'_>) -> Verdict {
+fn verdict(policy: &CompiledPolicy, input: &dyn Activation) -> Verdict {
     let mut evaluation = Evaluation::new(&policy.env, input, BUDGET);
     let mut errors = Vec::new();
     // As in admission: one condition that is false decides, also over others that fail

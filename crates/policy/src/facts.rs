@@ -6,11 +6,14 @@
 //! struct is the one list that both follow.
 
 mod json;
+mod running;
 
 use crate::paths::{path_after_gap, path_from_root};
 use bailiff_api::{ContainerType, DescriptorType, ExecutableSource, Origin};
 use bailiff_cel::{List, Object, ObjectType, Sequence, Type, Value};
 use jiff::Timestamp;
+
+pub(crate) use running::{RunningProcess, is_of_unknown_fact};
 
 /// A process that started to run a program.
 #[derive(Clone, Debug, PartialEq, Eq)]

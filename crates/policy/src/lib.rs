@@ -21,7 +21,7 @@ mod type_check;
 
 pub use bailiff_cel::Reads;
 pub use compile::{CompiledPolicy, FieldError, compile};
-pub use evaluate::{EvaluationError, FailedValidation, Input, Verdict, evaluate};
+pub use evaluate::{EvaluationError, FailedValidation, Input, Verdict, evaluate, evaluate_running};
 pub use facts::{Ancestor, Ancestors, Container, Process, Script, Stdio};
 pub use parts::ProcessParts;
 pub use paths::script_path;

@@ -34,5 +34,14 @@ pub(crate) fn failed_expression(expression: &str) -> String {
 /// An expression has a value of another type than was declared.
 pub(crate) const NOT_BOOL: &str = "did not evaluate to a bool";
 
+/// A fact about a process that was found running.
+pub(crate) fn unknown_of_running(field: &str) -> String {
+    format!("process.{field} {UNKNOWN_OF_RUNNING}")
+}
+
+/// What is said of such a fact.
+pub(crate) const UNKNOWN_OF_RUNNING: &str =
+    "is unknown, because the process already ran when the policy was evaluated";
+
 /// What an expression reads of an object is larger than what is kept.
 pub(crate) const NOT_KEPT: &str = "the parts of the object that policies read are too large to be kept; make the object smaller, or read fewer of its fields";

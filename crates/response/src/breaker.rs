@@ -162,7 +162,7 @@ impl Breakers {
         };
         match incident.spec.type_ {
             IncidentType::Violation => {}
-            IncidentType::EvaluationFailed => return,
+            IncidentType::FoundRunning | IncidentType::EvaluationFailed => return,
         }
         let spec = &incident.spec;
         let status = incident.status.as_ref();

@@ -234,7 +234,7 @@ impl Guards {
         }
         match incident.spec.type_ {
             IncidentType::Violation => {}
-            IncidentType::EvaluationFailed => return,
+            IncidentType::FoundRunning | IncidentType::EvaluationFailed => return,
         }
         let (generation, bindings) = last_verdict(incident);
         let policy = (incident.spec.policy_ref.uid.clone(), generation);

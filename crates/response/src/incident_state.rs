@@ -158,6 +158,7 @@ pub fn needs_reevaluation(incident: &Incident) -> bool {
             responded::ALREADY_TERMINATING,
             responded::POD_NOT_FOUND,
             responded::EVALUATION_FAILED,
+            responded::FOUND_RUNNING,
         ];
         condition.status != "Unknown"
             && !over.contains(&condition.reason.as_str())
@@ -351,7 +352,10 @@ pub fn phase(status: &IncidentStatus) -> Phase {
     };
     match (response.status.as_str(), response.reason.as_str()) {
         ("Unknown", _) => Phase::Waiting,
-        ("True", responded::AUDIT_ONLY | responded::EVALUATION_FAILED) => Phase::Audited,
+        (
+            "True",
+            responded::AUDIT_ONLY | responded::EVALUATION_FAILED | responded::FOUND_RUNNING,
+        ) => Phase::Audited,
         ("True", _) => match of(types::RECOVERED).map(|c| c.status.as_str()) {
             Some("True") => Phase::Resolved,
             Some("False") => Phase::Unresolved,

@@ -227,14 +227,15 @@ pub fn note(incident: &Incident, outcome: &Outcome, regarding: Regarding<'_>) ->
             | NoActionReason::EvictionDeadlineExceeded(_)
             | NoActionReason::MultipleDisruptionBudgets
             | NoActionReason::RequestRejected(_)
-            | NoActionReason::ViolationTooOld(_) => (event::VIOLATION, took_no_action(reason)),
+            | NoActionReason::ViolationTooOld(_)
+            | NoActionReason::FoundRunning => (event::VIOLATION, took_no_action(reason)),
         },
     };
     let advice = match incident.spec.type_ {
         IncidentType::Violation => {
             " If you started this process, use another approach or ask the policy owner for an exemption."
         }
-        IncidentType::EvaluationFailed => "",
+        IncidentType::FoundRunning | IncidentType::EvaluationFailed => "",
     };
     Some(Note {
         reason,
@@ -381,6 +382,9 @@ fn what_ran(incident: &Incident, regarding: Regarding<'_>) -> String {
     let policy = printable(&spec.policy_ref.name);
     let mut text = match spec.type_ {
         IncidentType::Violation => format!("Process {process}{comma} violates policy {policy}."),
+        IncidentType::FoundRunning => {
+            format!("Process {process}{comma} was found running and violates policy {policy}.")
+        }
         IncidentType::EvaluationFailed => {
             format!("Policy {policy} could not be evaluated for process {process}.")
         }
@@ -483,6 +487,9 @@ fn no_action(reason: &NoActionReason) -> String {
         NoActionReason::AuditOnly => "The bindings only audit.".to_owned(),
         NoActionReason::EvaluationFailed => {
             "An expression of the policy could not be evaluated, which never causes an eviction. Fix the expression.".to_owned()
+        }
+        NoActionReason::FoundRunning => {
+            "The process already ran when the policy was evaluated, which never causes an eviction. If it should not run, evict the pod manually.".to_owned()
         }
         NoActionReason::PodNotFound => "The pod no longer exists.".to_owned(),
         NoActionReason::AlreadyTerminating(None) => {

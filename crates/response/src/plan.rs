@@ -169,6 +169,7 @@ fn verify(facts: &Facts, now: Timestamp) -> Result<Target<'_>, Plan> {
     }
     match facts.violation.type_ {
         IncidentType::Violation => {}
+        IncidentType::FoundRunning => return no_action(NoActionReason::FoundRunning),
         IncidentType::EvaluationFailed => return no_action(NoActionReason::EvaluationFailed),
     }
     let namespace = match &facts.namespace {

@@ -71,6 +71,8 @@ kinds! {
         AuditOnly = AUDIT_ONLY,
         /// See [`NoActionReason::EvaluationFailed`].
         EvaluationFailed = EVALUATION_FAILED,
+        /// See [`NoActionReason::FoundRunning`].
+        FoundRunning = FOUND_RUNNING,
         /// See [`NoActionReason::PodNotFound`].
         PodNotFound = POD_NOT_FOUND,
         /// See [`NoActionReason::AlreadyTerminating`].
@@ -233,6 +235,8 @@ pub enum NoActionReason {
     AuditOnly,
     /// An expression could not be evaluated.
     EvaluationFailed,
+    /// The process already ran when the policy was evaluated.
+    FoundRunning,
     /// The pod no longer exists, or another pod has its name.
     PodNotFound,
     /// The pod is terminating or finished; when it was evicted, if it was.
@@ -269,6 +273,7 @@ impl NoActionReason {
         match self {
             Self::AuditOnly => NoActionKind::AuditOnly,
             Self::EvaluationFailed => NoActionKind::EvaluationFailed,
+            Self::FoundRunning => NoActionKind::FoundRunning,
             Self::PodNotFound => NoActionKind::PodNotFound,
             Self::AlreadyTerminating(_) => NoActionKind::AlreadyTerminating,
             Self::Unmanaged => NoActionKind::Unmanaged,
@@ -298,6 +303,7 @@ impl NoActionReason {
         match self {
             Self::AuditOnly
             | Self::EvaluationFailed
+            | Self::FoundRunning
             | Self::PodNotFound
             | Self::AlreadyTerminating(_) => true,
             Self::Unmanaged

@@ -94,7 +94,9 @@ impl Closed {
             .find(|c| c.type_ == types::RESPONDED)?;
         let record = match reason.reason.as_str() {
             _ if status.response.is_some() => Record::Removal,
-            responded::AUDIT_ONLY | responded::EVALUATION_FAILED => Record::Audit,
+            responded::AUDIT_ONLY | responded::EVALUATION_FAILED | responded::FOUND_RUNNING => {
+                Record::Audit
+            }
             responded::POD_NOT_FOUND | responded::POD_MISMATCH => Record::Unconfirmed,
             _ => Record::NoAction,
         };

@@ -38,6 +38,16 @@ __noinline u64 home_above(u64 task_address)
 	return 0;
 }
 
+/* The 64 bits of effective capabilities, however the kernel divides them. */
+static __always_inline u64 capabilities_of(const struct cred *cred)
+{
+	u64 bits = 0;
+
+	bpf_probe_read_kernel(&bits, sizeof(bits),
+			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
+	return bits;
+}
+
 static __always_inline u64 root_of(struct task_struct *task)
 {
 	return (u64)BPF_CORE_READ(task, fs, root.dentry);
@@ -219,7 +229,15 @@ __noinline u32 flags_of_found(u64 task_address, u64 cgroup)
 	return flags;
 }
 
-/* Tells of one process of a pod of which nothing was told. */
+/* What tell_found came to, but for 0. */
+enum not_told {
+	/* The record found no room in the ring. */
+	RING_IS_FULL = 1,
+	/* The process was told of, and is not remembered. */
+	NOT_REMEMBERED = 2,
+};
+
+/* Tells of one process of a pod of which nothing was told; a number of enum not_told, or 0. */
 __noinline u32 tell_found(u64 task_address, u64 machine_root)
 {
 	struct task_struct *task = (void *)task_address;
@@ -258,6 +276,9 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 		__builtin_memset(before, 0, sizeof(*before));
 	parent_of_record(&header->header, before, BPF_CORE_READ(task, real_parent));
 	header->mount_namespace = unique_id_of(BPF_CORE_READ(task, nsproxy, mnt_ns));
+	header->capabilities = capabilities_of(BPF_CORE_READ(task, real_cred));
+	header->uid = BPF_CORE_READ(task, real_cred, euid.val);
+	header->gid = BPF_CORE_READ(task, real_cred, egid.val);
 	start = end;
 	end = append_path((u64)BPF_CORE_READ(task, mm, exe_file, f_path.mnt),
 			  (u64)BPF_CORE_READ(task, mm, exe_file, f_path.dentry), end, SCRATCH_FOUND);
@@ -273,11 +294,12 @@ __noinline u32 tell_found(u64 task_address, u64 machine_root)
 	walk->share[1] = before->start ? before->share : share_of_cgroup(header->header.cgroup);
 	if (!tell(walk->share[1], scratch, sizeof(*header) + (end & (2 * DATA_SIZE - 1)), BPF_RB_NO_WAKEUP)) {
 		count(COUNTER_PROCESS_EVENTS_LOST);
-		return 0;
+		return RING_IS_FULL;
 	}
-	track(walk, &key, before, proven_cgroup(flags, header->header.cgroup), true);
 	if (flags & FLAG_CGROUP_PATH)
 		path_is_told(header->header.cgroup, walk->round[1]);
+	if (!track(walk, &key, before, proven_cgroup(flags, header->header.cgroup), true))
+		return NOT_REMEMBERED;
 	return 0;
 }
 

@@ -19,19 +19,10 @@
 #include "ancestry.h"
 #include "cgroup_events.h"
 #include "container.h"
+#include "running.h"
 /* Made of record.h. */
 #include "record_offsets.h"
 #include "script.h"
-
-/* The 64 bits of effective capabilities, however the kernel divides them. */
-static __always_inline u64 capabilities_of(const struct cred *cred)
-{
-	u64 bits = 0;
-
-	bpf_probe_read_kernel(&bits, sizeof(bits),
-			      (void *)cred + bpf_core_field_offset(struct cred, cap_effective));
-	return bits;
-}
 
 /* The entry of the auxiliary vector with the address of the dynamic loader (elf.h). */
 #define AT_BASE 7

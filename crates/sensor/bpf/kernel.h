@@ -220,9 +220,15 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct signal_struct {
 	/* Threads that have not begun to end. */
 	atomic_t live;
+	/* Threads that the kernel has not let go of. */
+	struct list_head thread_head;
 	struct pid *pids[4];
 };
 
@@ -230,8 +236,14 @@ struct task_struct {
 	int pid;
 	int tgid;
 	u64 start_boottime;
+	/* The first threads of all processes, after that of the kernel's idle process. */
+	struct list_head tasks;
+	/* Its place in `thread_head`. */
+	struct list_head thread_node;
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
+	/* What others may do to it: `cred` is another for as long as the kernel acts for it. */
+	const struct cred *real_cred;
 	const struct cred *cred;
 	struct mm_struct *mm;
 	struct css_set *cgroups;

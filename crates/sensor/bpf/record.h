@@ -16,9 +16,9 @@ enum kind {
 	/* A process that user space was told of ended, with its last thread, and no process is left that
 	 * was forked from it and executed nothing since. */
 	KIND_EXIT = 3,
-	/* A process of a pod of which nothing was told before, by an exec below it. Its filename is the
-	 * name that the task has; interpreter, directory, script and arguments are empty. Its own parents
-	 * come first. */
+	/* A process of a pod of which nothing was told before, by an exec below it or by a run over all that
+	 * run (running.h). Its filename is the name that the task has; interpreter, directory, script and
+	 * arguments are empty, descriptors and source mean nothing. Its own parents come first. */
 	KIND_FOUND = 4,
 };
 
@@ -88,6 +88,26 @@ enum source {
 	SOURCE_VOLUME = 4,
 	SOURCE_MEMORY = 5,
 };
+
+/* What one run over the running processes came to: how many were told of, and these bits. */
+enum running {
+	/* The first process of the machine is not above the one that asked: nothing was looked at. */
+	RUNNING_WITHOUT_FIRST = 1 << 30,
+	/* It ended with RUNNING_TOLD processes, and there may be more. */
+	RUNNING_MORE = 1 << 29,
+	/* The record of a process found no room in the ring. */
+	RUNNING_RING_FULL = 1 << 28,
+	/* It ended with RUNNING_LIMIT processes, or the list of processes could not be read to its end. */
+	RUNNING_CUT = 1 << 27,
+	/* It came to the end. Of some processes nothing was told, or will be again, as there is no room to
+	 * remember them. */
+	RUNNING_NO_ROOM = 1 << 26,
+};
+
+/* Most processes that one run tells of, so that user space can keep up. */
+#define RUNNING_TOLD 256
+/* Most processes that one run looks at. */
+#define RUNNING_LIMIT 65536
 
 /* Most bytes of the beginning of the arguments, and of their end. */
 #define ARGS_HEAD 4096

@@ -366,6 +366,15 @@ static __noinline void forget(struct walk *walk, u32 pid)
 	release(walk, &gone->executor, gone->share);
 }
 
+/* Whether the share that processes in a cgroup take has room. */
+static __always_inline bool has_room(u64 cgroup)
+{
+	u64 number = share_of_cgroup(cgroup);
+	struct share *share = bpf_map_lookup_elem(&shares, &number);
+
+	return !share || (s64) * (volatile u64 *)&share->processes < TRACKED_OF_POD;
+}
+
 /* Remembers a process of which nothing is remembered yet; whether there was room. */
 static __noinline bool remember(struct walk *walk, const struct process_key *key,
 				const struct tracked_process *value)
@@ -392,8 +401,8 @@ static __noinline bool remember(struct walk *walk, const struct process_key *key
 }
 
 /* User space was told of a process: it is an executor now. `before` is what was remembered of it; its
- * start is 0 if that is nothing. */
-static __noinline void track(struct walk *walk, const struct process_key *key,
+ * start is 0 if that is nothing. Whether there was room. */
+static __noinline bool track(struct walk *walk, const struct process_key *key,
 			     const struct tracked_process *before, u64 cgroup, bool of_pod)
 {
 	struct tracked_process *after = &walk->after;
@@ -415,15 +424,16 @@ static __noinline void track(struct walk *walk, const struct process_key *key,
 		if (known)
 			*known = *after;
 		if (!known || !before->forked)
-			return;
+			return true;
 	} else {
 		after->share = share_of_cgroup(after->home);
 		if (!remember(walk, key, after))
-			return;
+			return false;
 	}
 	bpf_map_update_elem(&executors, key, &one, BPF_NOEXIST);
 	if (before->start)
 		release(walk, &before->executor, after->share);
+	return true;
 }
 
 /* A child of a process that is remembered is remembered too. */

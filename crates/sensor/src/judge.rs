@@ -8,16 +8,18 @@ use crate::cluster::namespaces::NamespaceFacts;
 use crate::cluster::pods::PodFacts;
 use crate::cluster::policy_index::MatchedPolicy;
 use crate::incident::evidence::args_within;
-use crate::kernel::record::{Exec, Found};
+use crate::kernel::args::Args;
+use crate::kernel::record::{Descent, Exec, Found, Membership, ProcessKey, Root};
 use crate::process::args::shown;
 use crate::process::names::{names, names_of_found};
-use crate::process::tree::{ExecSummary, Lineage, Place};
+use crate::process::tree::{ExecSummary, Lineage, Place, Rights, Running};
 use bailiff_api::{
-    BindingReference, ExecutableSource, IncidentType, Origin, PolicyReference, Severity, Violation,
+    BindingReference, DescriptorType, ExecutableSource, IncidentType, Origin, PolicyReference,
+    Severity, Violation,
 };
 use bailiff_policy::{
     Ancestor, Ancestors, CompiledPolicy, Container, EvaluationError, Input, Process, ProcessParts,
-    Script, Stdio, Verdict, evaluate, script_path,
+    Script, Stdio, Verdict, evaluate, evaluate_running, script_path,
 };
 use jiff::{SignedDuration, Timestamp};
 use std::borrow::Cow;
@@ -59,6 +61,7 @@ impl Finding {
     pub(crate) const fn is_audited(&self) -> bool {
         match self.type_ {
             IncidentType::Violation => !self.enforced,
+            IncidentType::FoundRunning => true,
             IncidentType::EvaluationFailed => false,
         }
     }
@@ -73,9 +76,11 @@ pub(crate) struct StartedProcess {
     /// Where its line began: the container's ID counts where that of the cgroup is none of the pod's.
     pub(crate) place: Arc<Place>,
     pub(crate) exec: Arc<Exec>,
+    /// Whether it was found running: of `exec` only what the kernel keeps is known then (`exec_of_found`).
+    pub(crate) found_running: bool,
     pub(crate) summary: Arc<ExecSummary>,
     pub(crate) lineage: Lineage,
-    /// When, by the node's clock.
+    /// When it was executed or found, by the node's clock.
     pub(crate) time: Timestamp,
     /// When the node was booted, by its clock.
     pub(crate) booted: Timestamp,
@@ -104,6 +109,76 @@ pub(crate) fn summary_of_found(found: &Found) -> ExecSummary {
         names: names_of_found(&found.executable, &found.name),
         args: Vec::new(),
         process: found.process,
+    }
+}
+
+/// What is known of the exec of a process that was found running; the rest says that it is unknown, as far as it can.
+pub(crate) fn exec_of_found(found: Found) -> Exec {
+    Exec {
+        time: found.time,
+        process: found.process,
+        parent: found.parent,
+        forked: found.forked,
+        capabilities: found.capabilities,
+        uid: found.uid,
+        gid: found.gid,
+        source: ExecutableSource::Unknown,
+        mount_namespace: found.mount_namespace,
+        pod_namespaces: [0; 3],
+        cgroup: found.cgroup,
+        cgroup_number: found.cgroup_number,
+        share: 0,
+        left_pod_cgroup: false,
+        executable: found.executable,
+        executable_deleted: false,
+        filename: String::new(),
+        filename_cut: true,
+        interpreter: None,
+        script: None,
+        working_directory: "…/".to_owned(),
+        args: Args::default(),
+        args_tail: Args::default(),
+        args_cut: true,
+        descriptors: [DescriptorType::Unknown; 3],
+        secure_exec: false,
+        descent: Descent::Unknown,
+        root: Root::Unknown,
+        parent_outside_cgroup: false,
+        own_pid_namespace: false,
+        init_session: found.init_session,
+        without_loader: false,
+        membership: found.membership,
+        joined_container: false,
+    }
+}
+
+/// The same of one that is remembered.
+pub(crate) fn exec_of_running(process: ProcessKey, running: &Running) -> Exec {
+    let Rights {
+        uid,
+        gid,
+        capabilities,
+        left_pod_cgroup,
+    } = running.rights;
+    let found = Found {
+        process,
+        parent: process,
+        forked: None,
+        time: running.since,
+        mount_namespace: 0,
+        cgroup: String::new(),
+        cgroup_number: 0,
+        capabilities,
+        uid,
+        gid,
+        executable: running.summary.executable.clone(),
+        name: String::new(),
+        init_session: false,
+        membership: Membership::Unknown,
+    };
+    Exec {
+        left_pod_cgroup,
+        ..exec_of_found(found)
     }
 }
 
@@ -245,18 +320,19 @@ pub(crate) fn evaluate_policies(
                 .into_iter()
                 .map(|error| violation(error.validation, error.message))
         };
-        let verdict = evaluate(policy, &input);
+        let (verdict, violated) = if started.found_running {
+            (evaluate_running(policy, &input), IncidentType::FoundRunning)
+        } else {
+            (evaluate(policy, &input), IncidentType::Violation)
+        };
         judged(policy, &verdict);
         let (type_, violations): (_, Vec<_>) = match verdict {
-            Verdict::NotMatched | Verdict::Allowed => continue,
+            Verdict::NotMatched | Verdict::Allowed | Verdict::Unknown(_) => continue,
             Verdict::Violated(violations, errors) => {
-                let violated = violations
+                let found = violations
                     .into_iter()
                     .map(|found| violation(Some(found.validation), found.message));
-                (
-                    IncidentType::Violation,
-                    violated.chain(of_errors(errors)).collect(),
-                )
+                (violated, found.chain(of_errors(errors)).collect())
             }
             Verdict::EvaluationFailed(errors) => {
                 (IncidentType::EvaluationFailed, of_errors(errors).collect())

@@ -11,3 +11,4 @@ pub(crate) mod loader;
 pub(crate) mod reader;
 pub(crate) mod record;
 pub(crate) mod refusal;
+pub(crate) mod running;

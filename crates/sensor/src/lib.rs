@@ -24,4 +24,5 @@ mod state;
 pub use kernel::args::Args;
 pub use kernel::loader::{Counters, LoadError, Records, Room};
 pub use kernel::record::{Descent, Event, Exec, Found, Membership, ProcessKey, Root, ScriptFile};
+pub use kernel::running::{Search, SearchEnd, SearchError};
 pub use run::{Config, Error, run};

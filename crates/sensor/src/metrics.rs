@@ -94,6 +94,7 @@ pub(crate) struct WriteLabels {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub(crate) enum FindingType {
     Violation,
+    FoundRunning,
     EvaluationFailed,
 }
 
@@ -101,6 +102,7 @@ impl From<IncidentType> for FindingType {
     fn from(type_: IncidentType) -> Self {
         match type_ {
             IncidentType::Violation => Self::Violation,
+            IncidentType::FoundRunning => Self::FoundRunning,
             IncidentType::EvaluationFailed => Self::EvaluationFailed,
         }
     }
@@ -162,6 +164,7 @@ impl EncodeLabelValue for Gap {
             Self::DecodeError => "DecodeError",
             Self::QueueFull => "QueueFull",
             Self::Sandboxed => "Sandboxed",
+            Self::RunningProcesses => "RunningProcesses",
         })
     }
 }
@@ -205,6 +208,8 @@ pub(crate) struct Metrics {
     pub(crate) dropped_processes: Counter,
     pub(crate) untracked_processes: Counter,
     pub(crate) process_events_lost: Counter,
+    pub(crate) running_processes: Counter,
+    pub(crate) unknown_evaluations: Counter,
 }
 
 impl Metrics {
@@ -229,7 +234,7 @@ impl Metrics {
         );
         registry.register(
             "violations",
-            "Processes that violated a policy (type Violation), or for which a policy could not be evaluated (type EvaluationFailed), by type and severity",
+            "Processes that violated a policy (type Violation, or FoundRunning if they started before the sensor observed them), or for which a policy could not be evaluated (type EvaluationFailed), by type and severity",
             self.violations.clone(),
         );
         registry.register(
@@ -276,6 +281,11 @@ impl Metrics {
             "Pods of this node that are known",
             self.pods.clone(),
         );
+        self.register_processes(registry);
+    }
+
+    /// Those about what is remembered of processes.
+    fn register_processes(&self, registry: &mut Registry) {
         registry.register(
             "sandboxed_pods",
             "Pods of this node whose processes run in a sandbox and are not monitored",
@@ -295,6 +305,16 @@ impl Metrics {
             "lost_process_events",
             "Exits of pods' processes, and processes that were found running, that were lost because the ring buffer was full",
             self.process_events_lost.clone(),
+        );
+        registry.register(
+            "running_processes",
+            "Processes of pods that were found running, because the sensor did not observe their exec",
+            self.running_processes.clone(),
+        );
+        registry.register(
+            "unknown_evaluations",
+            "Evaluations of policies for processes that were found running which read a value that is known only at the exec",
+            self.unknown_evaluations.clone(),
         );
     }
 

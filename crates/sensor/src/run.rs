@@ -12,7 +12,7 @@ use crate::cluster::limits;
 use crate::coverage::{NodeEvents, with_sources};
 use crate::incident::unrecorded::Unrecorded;
 use crate::incident::write::{WRITER_LONGEST, WriterConfig, write};
-use crate::kernel::loader::{LoadError, Records};
+use crate::kernel::loader::{Attached, LoadError, Records};
 use crate::kernel::reader::{self, Batch};
 use crate::metrics::{Metrics, NotEvaluated};
 use crate::observe::{self, Observers};
@@ -113,7 +113,8 @@ pub async fn run(
     );
     let watching = async {
         let watched = match Records::load(config.ring_buffer_bytes) {
-            Ok(records) => {
+            Ok(mut records) => {
+                records.prepare_search();
                 tracing::info!(node = config.node_name, "BPF programs attached");
                 watch_all(
                     &config,
@@ -244,11 +245,7 @@ async fn follow(
                     let Ok(batch) = batches.try_recv() else { break };
                     take(batch?, &mut state, &pulse).await;
                 }
-                let counters = attached.counters()?;
-                if state.is_more_lost(&counters) {
-                    state.log_losses(attached.lost()?);
-                }
-                state.tick(counters).await;
+                turn(&mut attached, &mut state).await?;
             }
             event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
             event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),
@@ -354,6 +351,17 @@ async fn take(batch: Batch, state: &mut State, pulse: &Heartbeat) {
             }
         }
     }
+}
+
+/// What has its turn at each tick: what the kernel counted, and the search for what runs already.
+async fn turn(attached: &mut Attached, state: &mut State) -> Result<(), Error> {
+    let counters = attached.counters()?;
+    if state.is_more_lost(&counters) {
+        state.log_losses(attached.lost()?);
+    }
+    state.tick(counters).await;
+    state.search_running(Instant::now(), || attached.find_running());
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,12 +4,15 @@
 //! evaluating (`state/evaluation`) and waiting for what is not known yet (`state/waiting`), reports (`state/reports`).
 //! Invariant: a process of a pod is evaluated, waits, or is counted with the reason why it is not.
 
+mod asked;
 mod descent;
 mod evaluation;
 mod fetched;
 mod losses;
 mod objects;
 mod reports;
+mod running;
+mod search;
 mod verdicts;
 mod waiting;
 mod watches;
@@ -21,9 +24,9 @@ use crate::cluster::needs::Needs;
 use crate::cluster::pods::Pods;
 use crate::cluster::policy_index::PolicyIndex;
 use crate::evaluation_errors::EvaluationErrors;
-use crate::judge::{Finding, StartedProcess, since_boot, summary_of, summary_of_found};
+use crate::judge::{Finding, StartedProcess, since_boot, summary_of};
 use crate::kernel::loader::Counters;
-use crate::kernel::record::{Event, Exec, Found, Membership, ProcessKey};
+use crate::kernel::record::{Event, Exec, Membership, ProcessKey};
 use crate::metrics::{Metrics, NotEvaluated, Skipped};
 use crate::observe::Observers;
 use crate::pending::PendingQueue;
@@ -31,10 +34,12 @@ use crate::process::identity::{Identity, identity};
 use crate::process::sandbox::Sandboxes;
 use crate::process::tree::{Place, ProcessTree};
 use crate::run::Config;
+use asked::Asked;
 use descent::{Whose, line, whose};
 use jiff::Timestamp;
 use losses::Losses;
 pub(crate) use reports::SelfCheckFailure;
+use search::RunningSearch;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +82,8 @@ pub(crate) struct State {
     self_check: Option<String>,
     queue_full: Option<Instant>,
     tree: ProcessTree,
+    search: RunningSearch,
+    asked: Asked,
     /// The pod of each mount namespace, by the first process that had it.
     pod_by_mount_namespace: HashMap<u64, String>,
     /// Cgroups of other kubelets' pods, of which the kernel side has to tell nothing more.
@@ -131,6 +138,8 @@ impl State {
             self_check: None,
             queue_full: None,
             tree: ProcessTree::default(),
+            search: RunningSearch::at_start(),
+            asked: Asked::default(),
             pod_by_mount_namespace: HashMap::new(),
             cgroups_of_others: BTreeSet::new(),
             sandboxes: Sandboxes::default(),
@@ -169,7 +178,7 @@ impl State {
     pub(crate) async fn event(&mut self, event: Event) {
         match event {
             Event::Exit(process) => self.tree.exit(process),
-            Event::Found(found) => self.found(&found),
+            Event::Found(found) => self.found(*found).await,
             Event::Exec(exec) => self.exec(*exec).await,
         }
     }
@@ -242,12 +251,14 @@ impl State {
                 container_id: identity.container_id,
                 place,
                 exec,
+                found_running: false,
                 summary,
                 lineage,
                 time,
                 booted,
             },
             evaluated: Vec::new(),
+            only: None,
             until: Timestamp::now()
                 .checked_add(self.pod_lookup_timeout)
                 .unwrap_or(Timestamp::MAX),
@@ -300,33 +311,6 @@ impl State {
                 application: shares,
             }),
         }
-    }
-
-    /// A process was there before it was seen.
-    fn found(&mut self, found: &Found) {
-        let Some(identity) = identity(&found.cgroup) else {
-            return;
-        };
-        let own = self.kubelet_cgroup.as_ref();
-        if own.is_some_and(|own| *own != identity.kubelet) {
-            return;
-        }
-        let claim = Claim {
-            process: found.process,
-            membership: found.membership,
-            mount_namespace: found.mount_namespace,
-        };
-        let place = match self.tree.place_of(found.process, found.parent) {
-            // Also where the cgroup names another pod: what it executes is ambiguous then.
-            Some(place) => place,
-            None if self.pod_matches(claim, None, &identity.pod_uid) => Arc::new(Place {
-                identity,
-                application: false,
-            }),
-            None => return,
-        };
-        let summary = Arc::new(summary_of_found(found));
-        self.tree.found(place, found, summary);
     }
 
     /// Whether a process is of the pod that its cgroup names: by the process of a pod that started

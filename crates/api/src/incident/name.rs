@@ -35,6 +35,16 @@ pub fn incident_name(pod_uid: &str, policy_uid: &str, node_name: &str) -> String
     format!("inc-{digest}{}", name_suffix(node_name))
 }
 
+/// The name of the Incident of a policy in a pod of a node for processes that were found running.
+///
+/// It differs from [`incident_name`]: otherwise, a process that is older than the sensor would have every
+/// later violation counted with it, and those have a response.
+#[must_use]
+pub fn found_running_name(pod_uid: &str, policy_uid: &str, node_name: &str) -> String {
+    let digest = digest(&[pod_uid, policy_uid]);
+    format!("inc-found-running-{digest}{}", name_suffix(node_name))
+}
+
 /// The name of the Incident of the evaluation errors of a policy's generation on a node within one
 /// hour, which is the number of hours since 1970.
 ///

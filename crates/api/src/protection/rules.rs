@@ -175,7 +175,7 @@ pub(super) fn validations(namespace: &str) -> Vec<(String, String)> {
         (
             on(
                 "CREATE",
-                "object.metadata.name.endsWith(variables.nameSuffix) && object.metadata.name.substring(0, size(object.metadata.name) - size(variables.nameSuffix)).matches('^inc-(evaluation-failed-)?[0-9a-f]{16}$')",
+                "object.metadata.name.endsWith(variables.nameSuffix) && object.metadata.name.substring(0, size(object.metadata.name) - size(variables.nameSuffix)).matches('^inc-(evaluation-failed-|found-running-)?[0-9a-f]{16}$')",
             ),
             "metadata.name must be inc-, 16 hexadecimal digits, a hyphen and the name of the sensor's node",
         ),

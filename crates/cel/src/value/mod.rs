@@ -230,6 +230,13 @@ impl<'a> List<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// A field of the host that exists and whose value is not known: an error with this message for whatever reads it or
+    /// asks whether it is there.
+    #[must_use]
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self::Fault(Arc::new(EvalError::new(message)))
+    }
+
     /// A JSON value, borrowed. A whole number is an int where it fits.
     #[must_use]
     pub fn from_json(json: &'a serde_json::Value) -> Self {

@@ -5,7 +5,7 @@
 
 use crate::table;
 use bailiff_api::condition::types;
-use bailiff_api::{Incident, IncidentProcess, Origin};
+use bailiff_api::{Incident, IncidentProcess, IncidentType, Origin};
 use bailiff_response::messages::escaped;
 use jiff::Timestamp;
 
@@ -28,10 +28,12 @@ pub(super) fn page(incident: &Incident, color: bool, now: Timestamp) -> Vec<Stri
     let name = incident.metadata.name.as_deref().unwrap_or_default();
     field("Incident", format!("{name} in namespace {namespace}"));
     let exec_time = spec.exec_time.0;
-    field(
-        "Exec time",
-        format!("{exec_time} ({} ago)", since(exec_time)),
-    );
+    // The exec of what was found running is not known.
+    let label = match spec.type_ {
+        IncidentType::Violation | IncidentType::EvaluationFailed => "Exec time",
+        IncidentType::FoundRunning => "Found",
+    };
+    field(label, format!("{exec_time} ({} ago)", since(exec_time)));
     if let Some(series) = status.series.as_ref().filter(|s| s.count > 1) {
         let last = series.last_observed_time.0;
         field(

@@ -2,7 +2,7 @@
 
 use super::list::{self, Columns};
 use super::show;
-use bailiff_api::{DescriptorType, ExecutableSource, Incident};
+use bailiff_api::{DescriptorType, ExecutableSource, Incident, IncidentType};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -88,6 +88,7 @@ Recovered    ReplacementReady: Replacement web-2 on node node-2 is Ready."
 fn a_page_has_the_later_processes_and_a_dry_run() {
     let mut incident = incident();
     incident.spec.process.left_pod_cgroup = true;
+    incident.spec.type_ = IncidentType::FoundRunning;
     let status = incident.status.as_mut().unwrap();
     status.series.as_mut().unwrap().first_processes = serde_json::from_value(json!([{
         "executable": "/bin/nc", "args": ["nc", "-e", "\u{7}"], "argsTruncated": true, "origin": "Exec",
@@ -104,6 +105,7 @@ fn a_page_has_the_later_processes_and_a_dry_run() {
     let page = show::page(&incident, false, now());
     let has = |line: &str| assert!(page.iter().any(|l| l == line), "{line}: {page:#?}");
     has("Cgroup       The process left the cgroups of the pod and can outlive it on the node.");
+    has("Found        2026-01-01T00:00:00Z (3m5s ago)");
     has("Later processes");
     has(r"  /bin/nc: nc -e '\u{7}' …  (origin Exec, count 2, last at 2026-01-01T00:00:02Z)");
     has("Dry run      With Evict, Bailiff would evict the pod.");

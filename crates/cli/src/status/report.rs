@@ -42,7 +42,9 @@ impl Response {
         }
         if let Some(kind) = NoActionKind::of(reason) {
             return match kind {
-                NoActionKind::AuditOnly | NoActionKind::EvaluationFailed => Self::Audited,
+                NoActionKind::AuditOnly
+                | NoActionKind::EvaluationFailed
+                | NoActionKind::FoundRunning => Self::Audited,
                 NoActionKind::RequestRejected
                 | NoActionKind::MultipleDisruptionBudgets
                 | NoActionKind::EvictionDeadlineExceeded => Self::Rejected,

@@ -271,6 +271,7 @@ fn no_action_remedy(reason: &str) -> &'static str {
         // Nothing was left to do.
         NoActionKind::AuditOnly
         | NoActionKind::EvaluationFailed
+        | NoActionKind::FoundRunning
         | NoActionKind::PodNotFound
         | NoActionKind::AlreadyTerminating => SEE_CONDITION,
     }

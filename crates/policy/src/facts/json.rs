@@ -6,7 +6,7 @@
 //! `process.argPaths` are left out: they follow from `ancestors`, and from `args` and `workingDirectory`, and the latter
 //! can be a thousand times as long as what it follows from.
 
-use super::{ANCESTOR, CONTAINER, Container, PROCESS, Process, SCRIPT};
+use super::{ANCESTOR, CONTAINER, Container, PROCESS, Process, RunningProcess, SCRIPT};
 use bailiff_cel::{List, Object, Value};
 use serde_json::{Map, Value as Json};
 
@@ -17,6 +17,12 @@ impl Process {
     #[must_use]
     pub fn to_json(&self) -> Json {
         object(self, &PROCESS)
+    }
+
+    /// The same for a process that was found running: what is not known of it is left out.
+    #[must_use]
+    pub fn to_json_of_running(&self) -> Json {
+        object(&RunningProcess(self), &PROCESS)
     }
 }
 

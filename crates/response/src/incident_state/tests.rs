@@ -109,6 +109,7 @@ fn violations_that_continue_are_counted_not_timed() {
         ("True", responded::POD_NOT_FOUND, false),
         ("True", responded::ALREADY_TERMINATING, false),
         ("True", responded::EVALUATION_FAILED, false),
+        ("True", responded::FOUND_RUNNING, false),
     ] {
         assert_eq!(with(status, reason, 4, Some(3)), want, "{status} {reason}");
         assert_eq!(with(status, reason, 2, None), want, "{status} {reason}");

@@ -542,3 +542,16 @@ fn an_evaluation_error_is_not_a_violation() {
         "Policy no-shells could not be evaluated for process /bin/sh, started through exec in container app. Bailiff took no action. An expression of the policy could not be evaluated, which never causes an eviction. Fix the expression. Details: kubectl describe incident inc-1 -n shop"
     );
 }
+
+#[test]
+fn a_process_that_was_found_running_is_told_from_one_that_was_seen_to_start() {
+    let incident =
+        incident_of(&json!({"spec": {"type": "FoundRunning", "process": {"origin": "Unknown"}}}));
+    let outcome = no_action(NoActionReason::FoundRunning);
+    let note = note(&incident, &outcome, Regarding::Pod).unwrap();
+    assert_eq!(note.reason, "PolicyViolation");
+    assert_eq!(
+        note.text,
+        "Process /bin/sh in container app was found running and violates policy no-shells. Bailiff took no action. The process already ran when the policy was evaluated, which never causes an eviction. If it should not run, evict the pod manually. Details: kubectl describe incident inc-1 -n shop"
+    );
+}

@@ -213,6 +213,11 @@ fn each_guardrail_alone_stops_an_eviction() {
             responded::EVALUATION_FAILED,
         ),
         (
+            "found running",
+            with(|f| f.violation.type_ = IncidentType::FoundRunning),
+            responded::FOUND_RUNNING,
+        ),
+        (
             "audit only",
             with_bindings(&[binding("a", ResponseAction::Audit)]),
             responded::AUDIT_ONLY,

@@ -182,6 +182,10 @@ fn only_what_is_closed_has_a_summary() {
         with("True", "EvaluationFailed", "True", false, 1),
         summary(Record::Audit)
     );
+    assert_eq!(
+        with("True", "FoundRunning", "True", false, 1),
+        summary(Record::Audit)
+    );
     for (responded, reason) in [("True", "PodNotFound"), ("False", "PodMismatch")] {
         let got = with(responded, reason, "True", false, 1);
         assert_eq!(got, summary(Record::Unconfirmed), "{reason}");

@@ -25,15 +25,18 @@ pub(crate) enum Gap {
     QueueFull,
     /// The pod's processes run in a sandbox with a kernel of its own, of which the sensor sees nothing.
     Sandboxed,
+    /// Processes that run already were not all found. The object is the cause.
+    RunningProcesses,
 }
 
 impl Gap {
-    /// Those of objects that are not kept, or not as a whole.
-    pub(crate) const NOT_KEPT: [Self; 4] = [
+    /// Those that are counted by their reason; `Sandboxed` has a metric of its own.
+    pub(crate) const COUNTED: [Self; 5] = [
         Self::ObjectTooLarge,
         Self::ContainersTooLarge,
         Self::DecodeError,
         Self::QueueFull,
+        Self::RunningProcesses,
     ];
 
     /// What it means, and what to do.
@@ -53,6 +56,9 @@ impl Gap {
             }
             Self::Sandboxed => {
                 "Processes of these pods are not monitored, because their RuntimeClass runs them in a sandbox with its own kernel (sensor.sandboxRuntimeClasses); run the pods that policies must cover with another RuntimeClass"
+            }
+            Self::RunningProcesses => {
+                "Processes that started before the sensor, or while events were lost, are not evaluated until they execute something"
             }
         }
     }

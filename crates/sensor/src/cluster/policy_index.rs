@@ -7,7 +7,9 @@
 
 use crate::cluster::matched::Matched;
 use crate::cluster::needs::Needs;
-use bailiff_api::{BindingReference, ResponseAction, RuntimePolicy, RuntimePolicyBinding};
+use bailiff_api::{
+    BindingReference, ResponseAction, RunningProcesses, RuntimePolicy, RuntimePolicyBinding,
+};
 use bailiff_policy::{CompiledPolicy, MatchResources, compile};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ type Labels = BTreeMap<String, String>;
 #[derive(Debug)]
 struct CompiledBinding {
     reference: BindingReference,
+    generation: Option<i64>,
     policy: String,
     resources: MatchResources,
     /// It does more than audit.
@@ -44,8 +47,8 @@ pub(crate) struct MatchedPolicy {
 }
 
 impl PolicyIndex {
-    /// A policy exists or was changed.
-    pub(crate) fn apply_policy(&mut self, policy: &RuntimePolicy) {
+    /// A policy exists or was changed; its UID, if it is now to be evaluated for processes that run already.
+    pub(crate) fn apply_policy(&mut self, policy: &RuntimePolicy) -> Option<String> {
         self.matched.forget();
         let name = policy.metadata.name.clone().unwrap_or_default();
         let same = self.policies.get(&name).is_some_and(|known| {
@@ -53,7 +56,7 @@ impl PolicyIndex {
                 && Some(&known.uid) == policy.metadata.uid.as_ref()
         });
         if same {
-            return;
+            return None;
         }
         match compile(policy) {
             Ok(compiled) => {
@@ -62,7 +65,9 @@ impl PolicyIndex {
                     generation = compiled.generation,
                     "Compiled the policy"
                 );
+                let asks = asks(&compiled);
                 self.policies.insert(name, Arc::new(compiled));
+                asks
             }
             Err(errors) => {
                 tracing::warn!(
@@ -71,6 +76,7 @@ impl PolicyIndex {
                     "Policy does not compile and is not evaluated; its status has the positions"
                 );
                 self.policies.remove(&name);
+                None
             }
         }
     }
@@ -87,8 +93,9 @@ impl PolicyIndex {
         self.policies.retain(|name, _| listed.contains(name));
     }
 
-    /// A binding exists or was changed.
-    pub(crate) fn apply_binding(&mut self, binding: &RuntimePolicyBinding) {
+    /// A binding exists or was changed; the UID of its policy, if that is now to be evaluated for processes that run
+    /// already.
+    pub(crate) fn apply_binding(&mut self, binding: &RuntimePolicyBinding) -> Option<String> {
         self.matched.forget();
         let name = binding.metadata.name.clone().unwrap_or_default();
         match MatchResources::compile(&binding.spec.match_resources) {
@@ -97,10 +104,16 @@ impl PolicyIndex {
                     name: name.clone(),
                     uid: binding.metadata.uid.clone().unwrap_or_default(),
                 };
+                let generation = binding.metadata.generation;
+                // Its status changes with each response.
+                let same = self.bindings.get(&name).is_some_and(|known| {
+                    known.reference == reference && known.generation == generation
+                });
                 self.bindings.insert(
                     name,
                     CompiledBinding {
                         reference,
+                        generation,
                         policy: binding.spec.policy_name.clone(),
                         resources,
                         enforces: binding
@@ -110,10 +123,13 @@ impl PolicyIndex {
                             .any(|action| enforces(*action)),
                     },
                 );
+                let policy = self.policies.get(&binding.spec.policy_name);
+                policy.filter(|_| !same).and_then(|policy| asks(policy))
             }
             Err(error) => {
                 tracing::warn!(binding = name, %error, "Binding has an invalid selector and matches nothing");
                 self.bindings.remove(&name);
+                None
             }
         }
     }
@@ -186,6 +202,14 @@ impl PolicyIndex {
             })
         };
         self.policies.iter().filter_map(matched).collect()
+    }
+}
+
+/// The UID of a policy that is to be evaluated for processes that run already.
+fn asks(policy: &CompiledPolicy) -> Option<String> {
+    match policy.running_processes {
+        RunningProcesses::Ignore => None,
+        RunningProcesses::Evaluate => Some(policy.uid.clone()),
     }
 }
 

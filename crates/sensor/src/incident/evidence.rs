@@ -13,7 +13,7 @@ use crate::process::args::shortened;
 use bailiff_api::{
     ANCESTOR_ARGS_LIMIT_BYTES, ARGS_LIMIT_BYTES, Ancestor, BindingReference, Incident,
     IncidentContainer, IncidentPod, IncidentProcess, IncidentSpec, IncidentType, LABELS_LIMIT,
-    PolicyReference, evaluation_error_name, incident_name, keys,
+    PolicyReference, evaluation_error_name, found_running_name, incident_name, keys,
 };
 use base64::Engine as _;
 use jiff::Timestamp;
@@ -85,6 +85,7 @@ pub(crate) fn name(finding: &Finding, node: &str) -> String {
     let policy = &finding.policy;
     match finding.type_ {
         IncidentType::Violation => incident_name(&finding.pod.uid, &policy.uid, node),
+        IncidentType::FoundRunning => found_running_name(&finding.pod.uid, &policy.uid, node),
         IncidentType::EvaluationFailed => {
             let hour = finding.time.as_second().div_euclid(3600);
             evaluation_error_name(&policy.uid, policy.generation, hour, node)

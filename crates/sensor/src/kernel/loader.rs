@@ -6,12 +6,14 @@
 
 mod btf;
 mod permissions;
+mod running;
 
 use crate::coverage::with_sources;
 use crate::kernel::cgroups::Cgroups;
 use crate::kernel::definition::{TRACKED_MOST, counter, share};
 use crate::kernel::record::{DecodeError, Event, decode};
 use crate::kernel::refusal::Refusal;
+use crate::kernel::running::{Search, SearchError};
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, FEntry, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
@@ -194,7 +196,8 @@ impl Records {
                 others: HashMap::try_from(others).or(Err(LoadError::Map("cgroups_of_others")))?,
                 shares: HashMap::try_from(shares).or(Err(LoadError::Map("shares")))?,
                 since: since_boot(),
-                _programs: programs,
+                search: None,
+                programs,
             },
             sees_scripts,
         })
@@ -211,6 +214,22 @@ impl Records {
     #[must_use]
     pub const fn sees_scripts(&self) -> bool {
         self.sees_scripts
+    }
+
+    /// Loads the program that looks for running processes, which takes the kernel about as long as the others. Without
+    /// this, the first search does.
+    pub fn prepare_search(&mut self) {
+        // A search has the same error.
+        drop(self.attached.prepare_search());
+    }
+
+    /// Looks for processes of pods that run already, and of which no record told; there is a record of each afterwards.
+    /// One run tells of a bounded number.
+    ///
+    /// # Errors
+    /// When the kernel cannot load or run the program.
+    pub fn find_running(&mut self) -> Result<Search, SearchError> {
+        self.attached.find_running()
     }
 
     /// The next record that is there now; absent when there is none.
@@ -334,10 +353,24 @@ pub(crate) struct Attached {
     /// What each pod or container takes, word by word (`share`).
     shares: HashMap<MapData, u64, [u64; SHARE_WORDS]>,
     since: u64,
-    _programs: Ebpf,
+    /// Whether the program that looks for running processes is loaded. Absent: that was not tried.
+    search: Option<Result<(), SearchError>>,
+    programs: Ebpf,
 }
 
 impl Attached {
+    fn prepare_search(&mut self) -> Result<(), SearchError> {
+        let programs = &mut self.programs;
+        let loaded = self.search.get_or_insert_with(|| running::load(programs));
+        loaded.clone()
+    }
+
+    /// Looks for processes of pods that run already, as [`Records::find_running`] does.
+    pub(crate) fn find_running(&mut self) -> Result<Search, SearchError> {
+        self.prepare_search()?;
+        running::run(&self.programs)
+    }
+
     /// What is executed in a cgroup is told no more, unless it descends from another pod.
     pub(crate) fn ignore(&mut self, cgroup: u64) -> Result<(), LoadError> {
         let told = self.others.insert(cgroup, 1, 0);

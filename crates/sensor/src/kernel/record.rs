@@ -50,10 +50,20 @@ pub struct Found {
     pub parent: ProcessKey,
     /// When it was forked from `parent`, as that of an exec.
     pub forked: Option<u64>,
+    /// When it was found, in ns since boot, suspend included.
+    pub time: u64,
     /// Number of the mount namespace, as an exec has it.
     pub mount_namespace: u64,
     /// The path of the cgroup, as an exec has it.
     pub cgroup: String,
+    /// Its number, as an exec has it.
+    pub cgroup_number: u64,
+    /// Effective capabilities of now, a bit for each.
+    pub capabilities: u64,
+    /// Effective user of now, as the node sees it.
+    pub uid: u32,
+    /// Effective group of now, as the node sees it.
+    pub gid: u32,
     /// The executable, as its container sees it; begins with `…/` when it was cut.
     pub executable: String,
     /// The name that the kernel has for it, of at most 15 bytes: that of what was asked for, or what
@@ -289,8 +299,13 @@ fn found(exec: Exec) -> Found {
         process: exec.process,
         parent: exec.parent,
         forked: exec.forked,
+        time: exec.time,
         mount_namespace: exec.mount_namespace,
         cgroup: exec.cgroup,
+        cgroup_number: exec.cgroup_number,
+        capabilities: exec.capabilities,
+        uid: exec.uid,
+        gid: exec.gid,
         executable: exec.executable,
         name: exec.filename,
         init_session: exec.init_session,

@@ -63,6 +63,7 @@ impl Verdicts {
                 ("Violated", said)
             }
             Verdict::EvaluationFailed(errors) => ("EvaluationFailed", of_errors(errors)),
+            Verdict::Unknown(errors) => ("Unknown", of_errors(errors)),
         };
         self.0.push(PolicyVerdict {
             name: policy.name.clone(),
@@ -225,6 +226,11 @@ impl Observation {
     pub(super) fn text(&self, node: &str) -> Arc<str> {
         let text = self.text.get_or_init(|| {
             let process = process_of(&self.started, self.origin, ProcessParts::ALL);
+            let process = if self.started.found_running {
+                process.to_json_of_running()
+            } else {
+                process.to_json()
+            };
             let mut line = json!({
                 "kind": "Process",
                 "time": self.started.time,
@@ -232,9 +238,12 @@ impl Observation {
                 "namespace": self.namespace,
                 "pod": self.pod,
                 "pid": self.started.exec.process.pid,
-                "process": process.to_json(),
+                "process": process,
                 "container": self.container.to_json(),
             });
+            if self.started.found_running {
+                line["foundRunning"] = true.into();
+            }
             match &self.outcome {
                 Outcome::NotEvaluated(reason) => line["notEvaluated"] = reason.as_str().into(),
                 Outcome::Evaluated(verdicts, later) => {

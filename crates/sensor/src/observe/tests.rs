@@ -55,6 +55,7 @@ fn started(exec: &Exec, below: u32) -> StartedProcess {
             container_id: identity.container_id.clone(),
             place: Arc::clone(&place),
             exec,
+            found_running: false,
             summary,
             lineage,
             time: Timestamp::UNIX_EPOCH,

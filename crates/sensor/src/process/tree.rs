@@ -123,6 +123,28 @@ struct Program {
     /// Since when it runs, in ns since boot.
     since: u64,
     summary: Arc<ExecSummary>,
+    rights: Rights,
+}
+
+/// As whom a program was executed, or found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rights {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// A bit for each.
+    pub(crate) capabilities: u64,
+    pub(crate) left_pod_cgroup: bool,
+}
+
+/// What is remembered of a process that runs.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) place: Arc<Place>,
+    pub(crate) lineage: Lineage,
+    /// Since when it runs its program, in ns since boot; 0: that was not seen.
+    pub(crate) since: u64,
+    pub(crate) summary: Arc<ExecSummary>,
+    pub(crate) rights: Rights,
 }
 
 impl ExecSummary {
@@ -242,6 +264,12 @@ impl ProcessTree {
         let program = Program {
             since: exec.time,
             summary,
+            rights: Rights {
+                uid: exec.uid,
+                gid: exec.gid,
+                capabilities: exec.capabilities,
+                left_pod_cgroup: exec.left_pod_cgroup,
+            },
         };
         self.runs(exec.process, place, lineage.clone(), program);
         lineage
@@ -267,12 +295,18 @@ impl ProcessTree {
         self.insert(process, known);
     }
 
-    /// A process runs already. What it came by was not seen; its parents were told of before.
-    pub(crate) fn found(&mut self, place: Arc<Place>, found: &Found, summary: Arc<ExecSummary>) {
+    /// A process runs already. What it came by was not seen; its parents were told of before. Absent: it is known to
+    /// run this, so that nothing is new.
+    pub(crate) fn found(
+        &mut self,
+        place: Arc<Place>,
+        found: &Found,
+        summary: Arc<ExecSummary>,
+    ) -> Option<Lineage> {
         let mut since = 0;
         let lineage = match self.known.get(&found.process) {
             // The kernel side forgot it. What is known says more, but for a newer program.
-            Some(known) if known.program.summary.executable == summary.executable => return,
+            Some(known) if known.program.summary.executable == summary.executable => return None,
             Some(known) => {
                 since = known.program.since.saturating_add(1);
                 known.lineage.clone()
@@ -285,8 +319,19 @@ impl ProcessTree {
                 },
             },
         };
-        let program = Program { since, summary };
-        self.runs(found.process, place, lineage, program);
+        let rights = Rights {
+            uid: found.uid,
+            gid: found.gid,
+            capabilities: found.capabilities,
+            left_pod_cgroup: false,
+        };
+        let program = Program {
+            since,
+            summary,
+            rights,
+        };
+        self.runs(found.process, place, lineage.clone(), program);
+        Some(lineage)
     }
 
     /// A process ended. Its descendants keep what they know of it.
@@ -294,6 +339,23 @@ impl ProcessTree {
         if let Some(known) = self.known.remove(&process) {
             self.order.remove(known.pod(), known.touched);
         }
+    }
+
+    /// The processes that are known to run.
+    pub(crate) fn processes(&self) -> Vec<ProcessKey> {
+        self.known.keys().copied().collect()
+    }
+
+    /// What is remembered of a process; absent: it ended, or made room for others.
+    pub(crate) fn running(&self, process: ProcessKey) -> Option<Running> {
+        let known = self.known.get(&process)?;
+        Some(Running {
+            place: Arc::clone(&known.place),
+            lineage: known.lineage.clone(),
+            since: known.program.since,
+            summary: Arc::clone(&known.program.summary),
+            rights: known.program.rights,
+        })
     }
 
     /// How many processes made room for others. Most of them ended without being heard of: the

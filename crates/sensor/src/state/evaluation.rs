@@ -60,10 +60,14 @@ impl State {
         // Asked here also where no policy is about the pod, for what descends from the process.
         let origin = started.origin(&pod);
         let matching = self.index.matching(&namespace.labels, &pod.labels);
-        let is_due = |rule: &&MatchedPolicy| !waiting.evaluated.contains(&rule.policy.uid);
+        let is_due = |rule: &&MatchedPolicy| {
+            let uid = &rule.policy.uid;
+            let asked = waiting.only.as_ref().is_none_or(|only| only.contains(uid));
+            asked && !waiting.evaluated.contains(uid)
+        };
         let due: Vec<_> = matching.iter().filter(is_due).collect();
         if due.is_empty() {
-            if waiting.evaluated.is_empty() {
+            if waiting.evaluated.is_empty() && waiting.only.is_none() {
                 self.observe_without_verdict(&waiting.started, &pod, NoVerdict::NoPolicy);
             }
             return;
@@ -81,7 +85,8 @@ impl State {
                 pod: &pod,
                 namespace,
             };
-            verdicts::found(&known, &sorted, &mut self.errors, &mut self.observers)
+            let (errors, observers) = (&mut self.errors, &mut self.observers);
+            verdicts::found(&known, &sorted, errors, &self.metrics, observers)
         });
         let Sorted {
             mut now_ones,

@@ -130,7 +130,8 @@ impl State {
                 match self.decoded::<RuntimePolicy>("RuntimePolicy", &name, &json) {
                     Some(policy) => {
                         self.listing[POLICIES].insert(name);
-                        self.index.apply_policy(&policy);
+                        let asks = self.index.apply_policy(&policy);
+                        self.ask(asks);
                     }
                     None => self.index.delete_policy(&name),
                 }
@@ -163,7 +164,8 @@ impl State {
                 match self.decoded::<RuntimePolicyBinding>("RuntimePolicyBinding", &name, &json) {
                     Some(binding) => {
                         self.listing[BINDINGS].insert(name);
-                        self.index.apply_binding(&binding);
+                        let asks = self.index.apply_binding(&binding);
+                        self.ask(asks);
                     }
                     None => self.index.delete_binding(&name),
                 }

@@ -11,6 +11,7 @@ use crate::metrics::{Kind, NotEvaluated, Skipped};
 use jiff::Timestamp;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// How long it is reported that processes of a pod were not evaluated because too many waited.
 const QUEUE_FULL_REPORTED: Duration = Duration::from_mins(10);
@@ -56,7 +57,7 @@ impl State {
         self.self_check = Some(failure.note(self.kubelet_cgroup.is_some()));
     }
 
-    fn report_gaps(&mut self) {
+    pub(super) fn report_gaps(&mut self) {
         if self
             .queue_full
             .is_some_and(|since| since.elapsed() >= QUEUE_FULL_REPORTED)
@@ -64,7 +65,8 @@ impl State {
             self.queue_full = None;
             self.gaps.clear(Gap::QueueFull);
         }
-        for gap in Gap::NOT_KEPT {
+        self.forget_search();
+        for gap in Gap::COUNTED {
             self.metrics.gap(gap, self.gaps.count(gap));
         }
         let sandboxed = self.gaps.count(Gap::Sandboxed);
@@ -122,6 +124,7 @@ impl State {
                 exits = process_events_lost,
                 "Lost events of the kernel: the ring buffer was full"
             );
+            self.search.request();
         }
         let metrics = &self.metrics;
         metrics.not_evaluated(NotEvaluated::RingBufferFull, lost);
@@ -172,5 +175,6 @@ impl State {
         if !self.pending.is_empty() {
             self.retry(None).await;
         }
+        self.evaluate_asked(Instant::now()).await;
     }
 }

@@ -4,13 +4,14 @@ mod away;
 mod descent;
 mod facts;
 mod kept;
+mod running;
 mod runtimes;
 mod sandbox;
 mod shares;
 
 use super::*;
 use crate::kernel::record::tests::joined;
-use crate::kernel::record::{ProcessKey, Root};
+use crate::kernel::record::{Found, ProcessKey, Root};
 use crate::metrics::{
     FindingLabels, FindingSeverity, FindingType, KindLabels, NotEvaluatedLabels, Policy,
     SkippedLabels,
@@ -404,8 +405,13 @@ async fn processes_that_are_older_than_the_sensor_are_the_parents_of_others() {
             process: exec.process,
             parent: key(parent),
             forked: None,
+            time: exec.time,
             mount_namespace: exec.mount_namespace,
             cgroup: exec.cgroup,
+            cgroup_number: exec.cgroup_number,
+            capabilities: 0,
+            uid: 0,
+            gid: 0,
             executable: "/bin/busybox".to_owned(),
             name: "sh".to_owned(),
             init_session: true,
@@ -418,6 +424,7 @@ async fn processes_that_are_older_than_the_sensor_are_the_parents_of_others() {
         ..exec(pid, pod)
     };
     sensor.state.event(found(10, 5, "a")).await;
+    assert_eq!(sensor.found(), [any(10), web(10)]);
     sensor.exec(below(11, 10, "a")).await;
     let process = Arc::clone(&sensor.findings()[0].process);
     assert_eq!(process.origin, Origin::Entrypoint);
@@ -427,7 +434,7 @@ async fn processes_that_are_older_than_the_sensor_are_the_parents_of_others() {
     sensor.state.event(found(20, 10, "b")).await;
     sensor.exec(below(21, 20, "b")).await;
     assert_eq!(sensor.found(), []);
-    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 1);
+    assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 2);
     // Of another node on the same kernel: nothing is kept of it.
     let mut other = found(30, 5, "a");
     if let Event::Found(found) = &mut other {
@@ -544,8 +551,13 @@ async fn who_claims_the_namespace_or_the_cgroup_of_another_pod_neither_hides_it_
         process: started.process,
         parent: key(5),
         forked: None,
+        time: started.time,
         mount_namespace: u64::from(b'd'),
         cgroup: started.cgroup,
+        cgroup_number: started.cgroup_number,
+        capabilities: 0,
+        uid: 0,
+        gid: 0,
         executable: "/bin/busybox".to_owned(),
         name: "sh".to_owned(),
         init_session: true,

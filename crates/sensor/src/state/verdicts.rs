@@ -10,6 +10,7 @@ use crate::cluster::pods::PodFacts;
 use crate::cluster::policy_index::MatchedPolicy;
 use crate::evaluation_errors::EvaluationErrors;
 use crate::judge::{EvaluatedProcess, Finding, evaluate_policies};
+use crate::metrics::Metrics;
 use crate::observe::{ObservedProcess, Observers, Verdicts};
 use bailiff_policy::{CompiledPolicy, Verdict};
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(super) fn found(
     known: &Known<'_>,
     sorted: &Sorted<'_>,
     errors: &mut EvaluationErrors,
+    metrics: &Metrics,
     observers: &mut Observers,
 ) -> Vec<Finding> {
     let Known {
@@ -42,6 +44,9 @@ pub(super) fn found(
     let mut judged = |policy: &CompiledPolicy, verdict: &Verdict| {
         match verdict {
             Verdict::NotMatched | Verdict::Allowed => {}
+            Verdict::Unknown(_) => {
+                metrics.unknown_evaluations.inc();
+            }
             Verdict::Violated(_, failed) | Verdict::EvaluationFailed(failed) => {
                 if !failed.is_empty() {
                     errors.add(policy, failed, Instant::now());

@@ -9,6 +9,7 @@ use crate::cluster::gaps::Gap;
 use crate::judge::StartedProcess;
 use crate::metrics::NotEvaluated;
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 /// A process that waits.
@@ -16,6 +17,8 @@ pub(super) struct PendingExec {
     pub(super) started: StartedProcess,
     /// UIDs of the policies that were evaluated.
     pub(super) evaluated: Vec<String>,
+    /// UIDs of the policies that are evaluated; absent: all that match.
+    pub(super) only: Option<BTreeSet<String>>,
     pub(super) until: Timestamp,
 }
 
@@ -33,6 +36,7 @@ impl PendingExec {
         let texts = texts.into_iter().chain(script).chain(&exec.interpreter);
         let texts = texts
             .chain(&self.evaluated)
+            .chain(self.only.iter().flatten())
             .chain(&self.started.summary.names);
         let args = [&exec.args, &exec.args_tail].map(|args| args.joined().len());
         texts

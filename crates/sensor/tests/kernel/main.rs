@@ -18,6 +18,7 @@ mod node;
 mod pod;
 mod refused;
 mod ring;
+mod running;
 mod runtime;
 mod script;
 mod source;

@@ -132,7 +132,7 @@ impl Node {
     }
 
     /// The runtime itself, which sees one hierarchy of version 2: crun takes no hybrid.
-    fn call(&self, arguments: &[&str]) -> String {
+    pub(crate) fn call(&self, arguments: &[&str]) -> String {
         self.call_after("true", arguments)
     }
 
@@ -169,6 +169,17 @@ impl Node {
 
     /// Starts a container that runs a shell line, with these namespaces besides those of its own.
     pub(crate) fn start(&mut self, digits: &str, line: &str, namespaces: &Value) -> String {
+        self.launch(&["run", "--detach"], digits, line, namespaces)
+    }
+
+    /// The same with other words for the runtime than those that start it.
+    pub(crate) fn launch(
+        &mut self,
+        words: &[&str],
+        digits: &str,
+        line: &str,
+        namespaces: &Value,
+    ) -> String {
         let id = Self::id(digits);
         let mut all = vec![json!({"type": "mount"})];
         all.extend(self.pid_namespace.clone());
@@ -199,7 +210,8 @@ impl Node {
             "mkdir up-{digits} work-{digits} && mount -t overlay o -o lowerdir=rootfs,upperdir=up-{digits},workdir=work-{digits} rootfs"
         );
         let before = if self.overlay { mount.as_str() } else { "true" };
-        let failed = self.call_after(before, &["run", "--detach", "--pid-file", digits, &name]);
+        let arguments = [words, &["--pid-file", digits, &name]].concat();
+        let failed = self.call_after(before, &arguments);
         assert!(failed.is_empty(), "{failed}");
         name
     }

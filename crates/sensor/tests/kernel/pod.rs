@@ -47,8 +47,13 @@ impl Pod {
 
     /// Whether a program was executed in it, and not in the pod of another test.
     pub(crate) fn has(&self, exec: &Exec) -> bool {
+        self.has_cgroup(&exec.cgroup)
+    }
+
+    /// Whether a cgroup is one of it.
+    pub(crate) fn has_cgroup(&self, cgroup: &str) -> bool {
         let top = self.top.file_name().unwrap().to_str().unwrap();
-        exec.cgroup.contains(top)
+        cgroup.contains(top)
     }
 
     /// Runs a shell line in the pod; `"$@"` are the arguments.

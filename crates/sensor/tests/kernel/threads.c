@@ -2,8 +2,8 @@
 /*
  * A process whose first thread ends while another one goes on.
  *
- * usage: threads fork|exec PROGRAM. The other thread waits until the first one has ended; then it
- * forks and the child executes the program, or it executes the program itself.
+ * usage: threads fork|exec|stay PROGRAM. The other thread waits until the first one has ended; then it
+ * forks and the child executes the program, or it executes the program itself, or it stays.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -32,6 +32,8 @@ static void *go_on(void *nothing)
 {
 	while (first_thread() != 'Z')
 		usleep(1000);
+	if (strcmp(arguments[1], "stay") == 0)
+		pause();
 	if (strcmp(arguments[1], "exec") == 0)
 		execl(arguments[2], arguments[2], "-c", ":", NULL);
 	if (fork() == 0) {

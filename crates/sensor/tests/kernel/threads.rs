@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// `threads.c` as a static program, for as long as this lives.
-struct Threads(PathBuf);
+pub(crate) struct Threads(pub(crate) PathBuf);
 
 impl Threads {
-    fn compiled(test: &str) -> Self {
+    pub(crate) fn compiled(test: &str) -> Self {
         let program =
             std::env::temp_dir().join(format!("bailiff-threads-{test}-{}", std::process::id()));
         let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel/threads.c");

@@ -1,7 +1,7 @@
 //! Who creates which Incidents, with which name, namespace, metadata and time.
 
 use super::*;
-use crate::incident::evaluation_error_name;
+use crate::incident::{evaluation_error_name, found_running_name};
 
 const ONLY_ITS_SENSOR: &str = "only the sensor of the node in spec.nodeName can create an Incident";
 const NAME: &str =
@@ -47,12 +47,14 @@ fn a_sensor_takes_no_name_of_another_node() {
         named(&evaluation_error_name("a0b1", 1, 2, "node-1")),
         none()
     );
+    assert_eq!(named(&found_running_name("6f1c", "a0b1", "node-1")), none());
     for name in [
         "inc-0123456789abcdef-node-2",
         // The name of another node that ends as this one does.
         "inc-0123456789abcdef-my-node-1",
         "inc-evaluation-failed-0123456789abcdef-evaluation-failed-node-1",
         "inc-0123456789abcdef-evaluation-failed-node-1",
+        "inc-found-running-evaluation-failed-0123456789abcdef-node-1",
         "inc-0123456789abcde-node-1",
         "inc-0123456789ABCDEF-node-1",
         "xinc-0123456789abcdef-node-1",

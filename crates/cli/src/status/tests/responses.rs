@@ -100,6 +100,7 @@ fn every_reason_of_no_action_has_a_remedy_of_its_own() {
     let done = [
         "AuditOnly",
         "EvaluationFailed",
+        "FoundRunning",
         "PodNotFound",
         "AlreadyTerminating",
     ];

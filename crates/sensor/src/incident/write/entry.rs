@@ -79,7 +79,7 @@ impl Holder {
         Self {
             namespace: finding.pod.namespace.clone(),
             uid: match finding.type_ {
-                IncidentType::Violation => finding.pod.uid.clone(),
+                IncidentType::Violation | IncidentType::FoundRunning => finding.pod.uid.clone(),
                 IncidentType::EvaluationFailed => finding.policy.uid.clone(),
             },
         }
