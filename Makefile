@@ -76,6 +76,10 @@ bench: ## Measure the time from exec to eviction, waiting Incidents, expressions
 soak: ## Run for a long time on a real cluster: every Incident has a response, no restart, no growth (MINUTES=60)
 	@hack/soak.sh
 
+.PHONY: kernels
+kernels: packages ## Run the sensor's kernel tests on Debian's kernels 6.1 and 6.12 in emulated machines (SERIES="5.10 6.1 6.12 newest", TESTS=all)
+	@hack/kernels.sh $(SERIES)
+
 .PHONY: image
 image: ## Build the container image, target/image/bailiff.tar (requires clang and libbpf-dev; see make packages)
 	@hack/image.sh

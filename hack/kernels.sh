@@ -116,7 +116,7 @@ fi
 
 # What a machine has: the tests, the programs that they start, their libraries.
 root=$work/root
-mkdir -p "$root"/{proc,sys,dev,tmp,run,etc,usr/bin,usr/lib,usr/lib64,usr/sbin}
+mkdir -p "$root"/{proc,sys,dev,tmp,run,etc,mnt,usr/bin,usr/lib,usr/lib64,usr/sbin}
 for folder in bin lib lib64 sbin; do ln -s "usr/$folder" "$root/$folder"; done
 libraries() {
 	local library
@@ -149,8 +149,6 @@ names=(
 	source::where_an_executable_comes_from_is_told
 	stdio::a_reverse_shell_is_told_from_a_pipe_and_a_terminal
 	directory::the_longest_texts_of_all_leave_room_for_each_other
-	threads::a_program_that_another_thread_executes_is_the_same_process
-	runtime::a_process_that_leaves_the_cgroups_of_its_pod_is_still_told
 )
 if [ "${TESTS-}" = all ]; then
 	mapfile -t names < <("$tests" --list 2>/dev/null | sed -n 's/: test$//p')
@@ -202,7 +200,7 @@ for name in "${!wanted[@]}"; do
 	log=$work/$name.log
 	tr -d '\r' <"$log" >"$log.text"
 	case $name in
-	5.10) expected='said: .*5\.17' ;;
+	5.10) expected='said: .*the kernel is version 5\.10' ;;
 	*-lockdown) expected='said: .*lockdown' ;;
 	*) expected="test result: ok\. $number passed" ;;
 	esac
