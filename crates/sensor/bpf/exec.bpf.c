@@ -55,6 +55,7 @@ static __always_inline u32 append_args(struct scratch *scratch, u32 end, struct 
 	unsigned long length = stop - start;
 	unsigned long head = length, tail = 0;
 	u32 at = end & DATA_MASK;
+	bool cut = false;
 
 	scratch->header.args_len = 0;
 	scratch->header.args_tail_len = 0;
@@ -78,6 +79,7 @@ static __always_inline u32 append_args(struct scratch *scratch, u32 end, struct 
 	if (tail > ARGS_TAIL) {
 		*flags |= FLAG_ARGS_CUT;
 		tail = ARGS_TAIL;
+		cut = true;
 	}
 	barrier_var(tail);
 	tail = ((tail - 1) & (ARGS_TAIL - 1)) + 1;
@@ -85,23 +87,28 @@ static __always_inline u32 append_args(struct scratch *scratch, u32 end, struct 
 		*flags |= FLAG_ARGS_UNREADABLE;
 		return at;
 	}
-	if (*flags & FLAG_ARGS_CUT)
+	if (cut)
 		scratch->header.args_tail_len = tail;
 	else
 		scratch->header.args_len = head + tail;
 	return at + (u32)tail;
 }
 
-/* Tells what standard input, output and error are. */
-static __always_inline void tell_descriptors(struct exec_header *header, struct task_struct *task)
+/* Tells what standard input, output and error are. A function that the verifier reads once, whatever its
+ * caller knows by then. */
+__noinline u32 tell_descriptors(u64 task_address)
 {
+	struct task_struct *task = (void *)task_address;
+	struct scratch *scratch = scratch_of_this_cpu(SCRATCH_EXEC);
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
 	struct file **files = BPF_CORE_READ(table, fd);
 	u32 most = BPF_CORE_READ(table, max_fds);
 
+	if (!scratch)
+		return 0;
 #pragma unroll
 	for (u32 i = 0; i < DESCRIPTORS; i++) {
-		struct descriptor *descriptor = &header->descriptors[i];
+		struct descriptor *descriptor = &scratch->header.descriptors[i];
 		struct file *file = 0;
 		struct inode *inode;
 		u16 mode = 0;
@@ -120,6 +127,7 @@ static __always_inline void tell_descriptors(struct exec_header *header, struct 
 		descriptor->mode = mode;
 		descriptor->device = BPF_CORE_READ(inode, i_rdev);
 	}
+	return 0;
 }
 
 /* Whether a file has no name any more where it was, as the kernel itself has it (`d_unlinked`). One
@@ -336,10 +344,13 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 	}
 	header->script_len = end - start;
 	end = append_args(scratch, end, task, &flags);
-	tell_descriptors(header, task);
+	tell_descriptors(address);
 	if (is_without_loader(task))
 		flags |= FLAG_WITHOUT_LOADER;
 	header->header.flags = flags;
+	/* Read back below: a branch on the flags themselves would have the verifier tell all their values
+	 * apart, all the way up, and kernels before 6.3 would not come to an end. */
+	barrier();
 
 	walk->share[0] = before->start ? before->share : share_of_cgroup(number);
 	header->share = walk->share[0];
@@ -347,8 +358,8 @@ int BPF_PROG(process_exec, struct task_struct *task, int old_pid, struct linux_b
 		mark_untold(&key);
 		exec_is_lost(walk->share[0]);
 	} else {
-		track(walk, &key, before, proven_cgroup(flags, header->header.cgroup), of_pod);
-		if (flags & FLAG_CGROUP_PATH)
+		track(walk, &key, before, proven_cgroup(header->header.flags, header->header.cgroup), of_pod);
+		if (header->header.flags & FLAG_CGROUP_PATH)
 			path_is_told(header->header.cgroup, walk->round[0]);
 	}
 	return 0;

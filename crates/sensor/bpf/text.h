@@ -242,12 +242,20 @@ static __always_inline u64 number_of_cgroup(u64 task_address, u64 node_address)
  * so high. */
 __noinline u64 cgroup_of_share(u64 node_address, u32 pods_part)
 {
-	struct kernfs_node *node = (void *)outermost_cgroup(node_address);
+	struct kernfs_node___since_6_15 *now = (void *)outermost_cgroup(node_address);
+	struct kernfs_node___before_6_15 *before = (void *)now;
+	struct kernfs_node *node = (void *)now;
 
-	for (u32 part = 0; part < CGROUP_PARTS; part++) {
-		if (part + 2 >= pods_part)
-			break;
-		node = parent_of(node);
+	/* Not parent_of: the compiler would move both ways to the parent out of the loop, and the verifier
+	 * refuses the one of other kernels where it is not behind the question which one it is. */
+	if (bpf_core_field_exists(now->__parent)) {
+		for (u32 part = 0; part < CGROUP_PARTS && part + 2 < pods_part; part++)
+			now = (void *)BPF_CORE_READ(now, __parent);
+		node = (void *)now;
+	} else {
+		for (u32 part = 0; part < CGROUP_PARTS && part + 2 < pods_part; part++)
+			before = (void *)BPF_CORE_READ(before, parent);
+		node = (void *)before;
 	}
 	return BPF_CORE_READ(node, id);
 }
