@@ -60,6 +60,7 @@ if [ "$part" != e2e ]; then
 	step "promtool" hack/promtool.sh
 	# The output of the tests themselves is shown: it names every test and their number.
 	cargo test --locked --workspace --no-fail-fast --exclude bailiff-e2e --exclude bailiff-testbed
+	step "the sensor on kernels 6.1 and 6.12" hack/kernels.sh
 	hack/fuzz.sh brief
 fi
 if [ "$part" != unit ]; then

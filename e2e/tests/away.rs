@@ -70,7 +70,7 @@ fn violations_of_an_outage_are_recorded_with_the_facts_of_their_containers() {
         story.bind(policy, "[Audit]", "");
     }
     let node = last_node(&story);
-    let command = "cat /etc/hostname; cat /etc/hostname; cat /etc/hosts; tac /etc/hosts";
+    let command = "cat /etc/hostname; cat /etc/hostname; cat /etc/hosts; /bin/tac /etc/hosts";
     story.apply(&deployment_that_runs("web", &node, command));
     let pod = story.ready_pod("app=web");
     // Each policy has reached the sensor of the node: another pod there tells.
