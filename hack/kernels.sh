@@ -97,6 +97,8 @@ kernel() {
 }
 
 work=$(mktemp -d)
+# Old lists name packages that the mirror no longer has.
+rm -f "$cache/apt/updated"
 machines=()
 # shellcheck disable=SC2317 # the trap calls it
 finish() {

@@ -232,7 +232,7 @@ impl State {
             return self.metrics.not_evaluated(NotEvaluated::AmbiguousPod, 1);
         }
         self.losses.learn(exec.share, &identity.pod_uid);
-        let booted = booted();
+        let (booted, now) = (booted(), Timestamp::now());
         let time = since_boot(booted, exec.time);
         let summary = Arc::new(summary_of(&exec));
         let began = line.as_deref().unwrap_or(&identity);
@@ -259,11 +259,9 @@ impl State {
             },
             evaluated: Vec::new(),
             only: None,
-            until: Timestamp::now()
-                .checked_add(self.pod_lookup_timeout)
-                .unwrap_or(Timestamp::MAX),
+            until: self.until(now),
         };
-        self.try_evaluate(waiting, Timestamp::now(), None).await;
+        self.try_evaluate(waiting, now, None).await;
     }
 
     /// A program of the sensor's own pod was seen. The first one shows whose pods are meant.
@@ -335,6 +333,7 @@ impl State {
         mount_namespace != 0 && *owner == pod_uid
     }
 }
+
 #[cfg(test)]
 mod memory_tests;
 #[cfg(test)]

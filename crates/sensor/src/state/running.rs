@@ -121,11 +121,6 @@ impl State {
         }
     }
 
-    fn until(&self, now: Timestamp) -> Timestamp {
-        let until = now.checked_add(self.pod_lookup_timeout);
-        until.unwrap_or(Timestamp::MAX)
-    }
-
     /// Searches for processes that run already, if a search is due. One run finds a bounded number of them.
     pub(crate) fn search_running(
         &mut self,

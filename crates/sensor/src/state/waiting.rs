@@ -47,6 +47,12 @@ impl PendingExec {
 }
 
 impl State {
+    /// Until when a process waits that is first looked at now.
+    pub(super) fn until(&self, now: Timestamp) -> Timestamp {
+        let until = now.checked_add(self.pod_lookup_timeout);
+        until.unwrap_or(Timestamp::MAX)
+    }
+
     pub(super) fn wait(&mut self, waiting: PendingExec, now: Timestamp) {
         let uid = waiting.started.pod_uid.clone();
         if now >= waiting.until {
