@@ -27,7 +27,16 @@ struct ovl_inode___since_6_5 {
 	struct ovl_entry *oe;
 };
 
-/* Until 6.3. */
+/* 6.4, and stable kernels that took its layout over, such as 6.1.176. */
+struct ovl_path {
+	struct dentry *dentry;
+};
+
+struct ovl_inode___since_6_4 {
+	struct ovl_path lowerpath;
+};
+
+/* Until 6.3, but for those. */
 struct ovl_inode___before_6_4 {
 	struct inode *lower;
 };
@@ -125,6 +134,7 @@ static __always_inline u32 overlay_source(struct inode *inode)
 {
 	struct ovl_inode *overlay;
 	struct ovl_inode___since_6_5 *now;
+	struct ovl_inode___since_6_4 *between;
 	struct ovl_inode___before_6_4 *before;
 	u64 upper_data = OVL_UPPERDATA;
 	bool lower;
@@ -140,9 +150,12 @@ static __always_inline u32 overlay_source(struct inode *inode)
 	if (!(BPF_CORE_READ(overlay, flags) >> (upper_data & 63) & 1))
 		return SOURCE_IMAGE;
 	now = (void *)overlay;
+	between = (void *)overlay;
 	before = (void *)overlay;
 	if (bpf_core_field_exists(now->oe))
 		lower = BPF_CORE_READ(now, oe, __numlower) > 0;
+	else if (bpf_core_field_exists(between->lowerpath))
+		lower = BPF_CORE_READ(between, lowerpath.dentry) != 0;
 	else if (bpf_core_field_exists(before->lower))
 		lower = BPF_CORE_READ(before, lower) != 0;
 	else
