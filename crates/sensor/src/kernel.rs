@@ -1,6 +1,6 @@
 //! What the kernel tells.
 //!
-//! Here: the BPF programs' loader, the thread that reads their records, paths of cgroups. Not here: who a process belongs to (`process`).
+//! Here: the BPF programs' loader, when their records are read, paths of cgroups. Not here: who a process belongs to (`process`).
 //! Invariant: all bytes that come are read or counted, and nothing else is trusted.
 
 pub(crate) mod args;

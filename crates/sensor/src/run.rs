@@ -2,10 +2,12 @@
 //!
 //! Here: the order of events, and readiness. Not here: what is known (`state`), any decision
 //! (`judge`) or write (`incident`), what is reported where processes cannot be monitored (`coverage`).
-//! Invariant: one task owns all state; a sensor is ready only after it has observed an exec of its own.
+//! Invariant: one thread owns the ring buffer and all state, and does nothing else: no other thread has to run between a
+//! record and its verdict. A sensor is ready only after it has observed an exec of its own.
 
 mod own_program;
 mod waiting;
+mod watches;
 
 use crate::cluster::fetches::fetch;
 use crate::cluster::limits;
@@ -13,29 +15,31 @@ use crate::coverage::{NodeEvents, with_sources};
 use crate::incident::unrecorded::Unrecorded;
 use crate::incident::write::{WRITER_LONGEST, WriterConfig, write};
 use crate::kernel::loader::{Attached, LoadError, Records};
-use crate::kernel::reader::{self, Batch};
+use crate::kernel::reader::{Batch, Reader};
 use crate::metrics::{Metrics, NotEvaluated};
 use crate::observe::{self, Observers};
 use crate::state::State;
-use bailiff_api::{GROUP, VERSION};
 use bailiff_kube::events::pod_reference;
-use bailiff_kube::list_watch::ListWatch;
 use bailiff_kube::serve::{Health, Heartbeat, ServeError, serve};
-use futures::StreamExt as _;
 use futures::future::OptionFuture;
 use jiff::Timestamp;
 use own_program::OwnProgram;
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use waiting::Waiting;
+use watches::{Change, Watches};
 
+/// Most batches that are taken in before what the kernel counted is read: they hold what waits for longer than it takes
+/// to read them.
+const BATCHES_OF_TURN: usize = 4;
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
 const VIOLATIONS_LIMIT: usize = 64;
 /// Longest time that the loop may take for a turn, or for one record. It turns at least with every
@@ -73,12 +77,12 @@ pub enum Error {
     /// Processes can't be seen.
     #[error("cannot see the processes of this node")]
     Load(#[from] LoadError),
-    /// The thread that reads the kernel's records can't be started.
-    #[error("cannot start the thread that reads the records of the kernel")]
-    Reader(#[source] std::io::Error),
+    /// The thread that reads and evaluates the kernel's records can't be started.
+    #[error("cannot start the thread that evaluates the records of the kernel")]
+    Thread(#[source] std::io::Error),
     /// It ended, though there may be more to read.
-    #[error("reading the records of the kernel ended by a defect")]
-    ReaderEnded,
+    #[error("evaluating the records of the kernel ended by a defect")]
+    ThreadEnded,
     /// A watch ended for good.
     #[error("the watch of {0} ended")]
     WatchEnded(&'static str),
@@ -193,47 +197,78 @@ async fn watch_all(
     let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
     // It ends with the state.
     tokio::spawn(events.report_gaps(state.gaps_report()));
-    let following = follow(config, client, records, state, writer, health, shutdown);
-    // A large future, which need not lie in this one.
-    Box::pin(following).await
+    let (config, health) = (config.clone(), health.clone());
+    let shutdown = shutdown.child_token();
+    // The thread ends with this, too.
+    let _end = shutdown.clone().drop_guard();
+    let elsewhere = Elsewhere {
+        runtime: Handle::current(),
+        client,
+        writer,
+    };
+    in_own_thread(async move || {
+        follow(&config, elsewhere, records, state, &health, &shutdown).await
+    })
+    .await
+}
+
+/// Runs this in a thread and a runtime of its own.
+async fn in_own_thread(
+    run: impl AsyncFnOnce() -> Result<(), Error> + Send + 'static,
+) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Thread)?;
+    let (end, ended) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("records".to_owned())
+        .spawn(move || {
+            // Without a receiver nobody waits for it.
+            drop(end.send(runtime.block_on(run())));
+        })
+        .map_err(Error::Thread)?;
+    ended.await.unwrap_or(Err(Error::ThreadEnded))
+}
+
+/// What does not run in the thread of the loop.
+struct Elsewhere {
+    /// Where connections to the API server are served.
+    runtime: Handle,
+    client: kube::Client,
+    /// Writes the Incidents.
+    writer: JoinHandle<usize>,
 }
 
 /// Follows records and objects until `shutdown`.
 async fn follow(
     config: &Config,
-    client: kube::Client,
+    elsewhere: Elsewhere,
     records: Records,
     mut state: State,
-    mut writer: JoinHandle<usize>,
     health: &Health,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
+    let Elsewhere {
+        runtime,
+        client,
+        mut writer,
+    } = elsewhere;
     let pulse = health.register_loop("watching", LONGEST);
     let (ring, mut attached) = records.into_parts();
-    let mut batches = reader::read(ring).map_err(Error::Reader)?;
-    let mine = Some(format!("spec.nodeName={}", config.node_name));
-    let pods_of_node = ListWatch::new("/api/v1/pods", mine);
-    let all_namespaces = ListWatch::new("/api/v1/namespaces", None);
-    // They are listed once it is known what policies need of them, and again where that grows.
-    let mut pods = futures::stream::pending().boxed();
-    let mut namespaces = futures::stream::pending().boxed();
-    let of_bailiff = |resource: &str| {
-        let path = format!("/apis/{GROUP}/{VERSION}/{resource}");
-        ListWatch::new(&path, None).stream(client.clone())
-    };
-    let mut policies = of_bailiff("runtimepolicies");
-    let mut bindings = of_bailiff("runtimepolicybindings");
-    let mut lists = Lists::new(&config.node_name, config.pod_lookup_timeout);
+    let mut reader = Reader::new(ring)?;
+    let mut watches = Watches::start(config, &client, &runtime);
     let mut waiting = Waiting::new(Instant::now());
-    let mut fetching = None;
+    let mut fetching: Option<JoinHandle<_>> = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
     let mut own_program = OwnProgram::new();
+    let mut stopped = pin!(shutdown.cancelled());
     loop {
         pulse.beat();
         tokio::select! {
             biased;
-            () = shutdown.cancelled() => break,
+            () = &mut stopped => break,
             // What violates a policy would be lost from here on without a report.
             _ = &mut writer => return Err(Error::WriterEnded),
             failure = own_program.failed(state.own_programs()) => state.report_self_check(&failure),
@@ -241,23 +276,20 @@ async fn follow(
             _ = tick.tick() => {
                 // Counted is what was read before: else programs were missing that only wait here.
                 // No more: what comes meanwhile has the next turn, and nothing else would have one.
-                for _ in 0..batches.len() {
-                    let Ok(batch) = batches.try_recv() else { break };
-                    take(batch?, &mut state, &pulse).await;
+                for _ in 0..BATCHES_OF_TURN {
+                    let (batch, is_full) = reader.take();
+                    take(batch, &mut state, &pulse).await;
+                    if !is_full { break }
                 }
                 turn(&mut attached, &mut state).await?;
             }
-            event = policies.next() => state.policy(event.ok_or(Error::WatchEnded("policies"))?),
-            event = bindings.next() => state.binding(event.ok_or(Error::WatchEnded("bindings"))?),
-            event = namespaces.next() => state.namespace(event.ok_or(Error::WatchEnded("namespaces"))?),
-            event = pods.next() => state.pod(event.ok_or(Error::WatchEnded("pods"))?).await,
-            Some((asked, json)) = OptionFuture::from(fetching.as_mut()), if fetching.is_some() => {
+            changed = watches.next() => change(changed?, &mut state).await,
+            Some(fetched) = OptionFuture::from(fetching.as_mut()), if fetching.is_some() => {
                 fetching = None;
+                let (asked, json) = fetched.map_err(|_defect| Error::ThreadEnded)?;
                 state.fetched(asked, json).await;
             }
-            batch = batches.recv() => {
-                take(batch.ok_or(Error::ReaderEnded)??, &mut state, &pulse).await;
-            }
+            batch = reader.batch() => take(batch?, &mut state, &pulse).await,
         }
         for cgroup in state.take_cgroups_of_others() {
             attached.ignore(cgroup)?;
@@ -265,13 +297,10 @@ async fn follow(
         if !told && !state.synced() {
             waiting.report(|| state.missing(), Instant::now());
         }
-        if lists.are_due(state.take_must_list(), Instant::now()) {
-            namespaces = all_namespaces.stream(client.clone());
-            pods = pods_of_node.stream(client.clone());
-        }
+        watches.list_if_due(state.take_must_list(), Instant::now());
         if fetching.is_none() {
             let next = state.next_fetch(Instant::now());
-            fetching = next.map(|next| Box::pin(fetch(client.clone(), next)));
+            fetching = next.map(|next| runtime.spawn(fetch(client.clone(), next)));
         }
         if !told && state.synced() {
             told = true;
@@ -294,48 +323,13 @@ async fn follow(
     Ok(())
 }
 
-/// When pods and namespaces are listed. All sensors learn of a new policy in the same moment; each lists
-/// after a delay of its own, but for the first time.
-struct Lists {
-    delay: Duration,
-    listed: bool,
-    at: Option<Instant>,
-}
-
-/// Longest delay.
-const LISTS_DELAY: Duration = Duration::from_secs(5);
-
-impl Lists {
-    /// Of a node, which has the same delay always: of what waits for the lists, it takes at most a quarter
-    /// of the time.
-    fn new(node_name: &str, pod_lookup_timeout: Duration) -> Self {
-        let mut hash = DefaultHasher::new();
-        node_name.hash(&mut hash);
-        let longest = LISTS_DELAY.min(pod_lookup_timeout / 4);
-        let share = f64::from(u16::try_from(hash.finish() % 1000).unwrap_or_default()) / 1000.0;
-        Self {
-            delay: longest.mul_f64(share),
-            listed: false,
-            at: None,
-        }
-    }
-
-    /// Whether they are listed now; `must`: they have to be, from now on.
-    fn are_due(&mut self, must: bool, now: Instant) -> bool {
-        if must && self.at.is_none() {
-            let delay = if self.listed {
-                self.delay
-            } else {
-                Duration::ZERO
-            };
-            self.at = Some(now + delay);
-        }
-        let due = self.at.is_some_and(|at| at <= now);
-        if due {
-            self.at = None;
-            self.listed = true;
-        }
-        due
+/// Takes in what a watch brought.
+async fn change(change: Change, state: &mut State) {
+    match change {
+        Change::Policy(event) => state.policy(event),
+        Change::Binding(event) => state.binding(event),
+        Change::Namespace(event) => state.namespace(event),
+        Change::Pod(event) => state.pod(event).await,
     }
 }
 

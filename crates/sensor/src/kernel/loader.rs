@@ -18,9 +18,11 @@ use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, FEntry, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd, RawFd};
 use std::path::Path;
 use std::time::Duration;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// A share in 64-bit words, as all of it is.
 const SHARE_WORDS: usize = share::SIZE / size_of::<u64>();
@@ -80,6 +82,9 @@ pub enum LoadError {
     /// The ring can't be waited for.
     #[error("cannot wait for the BPF ring buffer")]
     Wait(#[source] nix::Error),
+    /// The ring can't be waited for together with what else is waited for.
+    #[error("cannot wait for the BPF ring buffer")]
+    WaitIn(#[source] std::io::Error),
 }
 
 /// What the kernel counted, over all CPUs.
@@ -328,21 +333,40 @@ impl Ring {
     /// Sleeps until there may be a record, at most this long. A program that looked whether somebody sleeps just before
     /// that was told wakes nobody: its record waits until the sleep ends by itself.
     pub(crate) fn sleep(&mut self, longest: Duration) -> Result<(), LoadError> {
-        self.tell(true)?;
+        self.set_asleep(true)?;
         // It looks itself whether there is a record before it sleeps.
         let mut descriptors = [PollFd::new(self.records.as_fd(), PollFlags::POLLIN)];
         let timeout = PollTimeout::try_from(longest).unwrap_or(PollTimeout::MAX);
         let slept = poll(&mut descriptors, timeout);
-        self.tell(false)?;
+        self.set_asleep(false)?;
         match slept {
             Ok(_) | Err(nix::Error::EINTR) => Ok(()),
             Err(error) => Err(LoadError::Wait(error)),
         }
     }
 
-    fn tell(&mut self, asleep: bool) -> Result<(), LoadError> {
+    /// With the wait of an asynchronous runtime, which is the one that calls this.
+    ///
+    /// # Errors
+    /// When the runtime cannot wait for it.
+    #[expect(unsafe_code, reason = "the runtime offers this in no other way")]
+    pub(crate) fn in_runtime(self) -> Result<AsyncFd<Self>, LoadError> {
+        // SAFETY: the descriptor is that of the map, which `records` owns: nothing closes or replaces it before `self` is
+        // dropped, and `as_raw_fd` has no other.
+        let registered = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
+        registered.map_err(|error| LoadError::WaitIn(error.into()))
+    }
+
+    /// Tells the programs whether to wake who reads. One that looked just before that wakes nobody.
+    pub(crate) fn set_asleep(&mut self, asleep: bool) -> Result<(), LoadError> {
         let told = self.asleep.set(0, u32::from(asleep), 0);
         told.or(Err(LoadError::Map("asleep")))
+    }
+}
+
+impl AsRawFd for Ring {
+    fn as_raw_fd(&self) -> RawFd {
+        self.records.as_raw_fd()
     }
 }
 

@@ -1,13 +1,15 @@
-//! Reads the ring, in a thread of its own.
+//! When the ring buffer is read.
 //!
-//! Here: when it is read, and how records are handed on. Not here: the ring (`loader`) and what records mean (`record`).
-//! Invariant: records are handed on in their order, in batches of bounded size; whoever takes none lets the ring fill,
-//! which the kernel counts. The thread ends with its receiver.
+//! Here: how long the loop waits for records, and how many it takes at a time. Not here: the ring buffer (`loader`) and
+//! what records mean (`record`).
+//! Invariant: records come in their order, in batches of bounded size; while nobody asks for one the ring buffer fills,
+//! which the kernel counts. A wait that is dropped loses no record.
 
 use crate::kernel::loader::{LoadError, Record, Ring};
 use crate::kernel::record::{DecodeError, Event};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 
 /// Records that came one after the other.
 pub(crate) type Batch = Vec<Result<Event, DecodeError>>;
@@ -17,52 +19,79 @@ const BATCH: usize = 256;
 /// A batch gets no further record when it has so many bytes of the ring. Decoded, they are at most about four times as
 /// many: a byte of a path that is no text takes three, and arguments take what they have in the ring.
 const BATCH_BYTES: usize = 256 << 10;
-/// Most batches that wait.
-const BATCHES: usize = 4;
-/// While programs start, the ring is read at this interval, and nobody has to wake the thread.
+/// While processes start, the ring buffer is read at this interval, and nobody has to wake the thread.
 const AWAKE: Duration = Duration::from_millis(1);
 /// A record of a program that saw the thread awake just before it slept waits so long at most.
 const ASLEEP: Duration = Duration::from_millis(5);
 
-/// Starts the thread. An error is the last that comes; without one, the channel ends by a defect.
-///
-/// # Errors
-/// When no thread can be started.
-pub(crate) fn read(ring: Ring) -> std::io::Result<mpsc::Receiver<Result<Batch, LoadError>>> {
-    let (batches, receiver) = mpsc::channel(BATCHES);
-    std::thread::Builder::new()
-        .name("records".to_owned())
-        .spawn(move || {
-            if let Err(error) = hand_on(ring, &batches) {
-                // Without a receiver nobody waits for it.
-                drop(batches.blocking_send(Err(error)));
-            }
-        })?;
-    Ok(receiver)
+/// The ring buffer, and when it is read next.
+pub(crate) struct Reader {
+    ring: AsyncFd<Ring>,
+    /// The kernel wakes this earlier if it is asleep.
+    next: Instant,
+    is_asleep: bool,
 }
 
-/// Hands records on until there is nobody who takes them.
-fn hand_on(
-    mut ring: Ring,
-    batches: &mpsc::Sender<Result<Batch, LoadError>>,
-) -> Result<(), LoadError> {
-    while !batches.is_closed() {
-        let (batch, is_full) = next_batch(|| ring.next());
-        if batch.is_empty() {
-            ring.sleep(ASLEEP)?;
-            continue;
-        }
-        if batches.blocking_send(Ok(batch)).is_err() {
-            return Ok(());
-        }
-        if !is_full {
-            std::thread::sleep(AWAKE);
+impl Reader {
+    /// In the runtime that waits for the records.
+    ///
+    /// # Errors
+    /// When the ring buffer cannot be waited for.
+    pub(crate) fn new(ring: Ring) -> Result<Self, LoadError> {
+        Ok(Self {
+            ring: ring.in_runtime()?,
+            next: Instant::now(),
+            is_asleep: false,
+        })
+    }
+
+    /// Waits for records. There is at least one.
+    ///
+    /// # Errors
+    /// When the ring buffer cannot be waited for.
+    pub(crate) async fn batch(&mut self) -> Result<Batch, LoadError> {
+        loop {
+            if self.is_asleep {
+                tokio::select! {
+                    woken = self.ring.readable() => woken.map_err(LoadError::WaitIn)?.clear_ready(),
+                    () = tokio::time::sleep_until(self.next) => {}
+                }
+                self.set_asleep(false)?;
+            } else {
+                tokio::time::sleep_until(self.next).await;
+            }
+            let (mut batch, mut is_full) = self.take();
+            if batch.is_empty() {
+                self.set_asleep(true)?;
+                // What came before the programs could see that.
+                (batch, is_full) = self.take();
+            }
+            if batch.is_empty() {
+                self.next = Instant::now() + ASLEEP;
+                continue;
+            }
+            if self.is_asleep {
+                self.set_asleep(false)?;
+            }
+            if !is_full {
+                self.next = Instant::now() + AWAKE;
+            }
+            return Ok(batch);
         }
     }
-    Ok(())
+
+    /// The records that are there now, as many as a batch has, and whether it is full.
+    pub(crate) fn take(&mut self) -> (Batch, bool) {
+        next_batch(|| self.ring.get_mut().next())
+    }
+
+    fn set_asleep(&mut self, asleep: bool) -> Result<(), LoadError> {
+        self.ring.get_mut().set_asleep(asleep)?;
+        self.is_asleep = asleep;
+        Ok(())
+    }
 }
 
-/// The records that are there now, as many as a batch has, and whether it is full.
 fn next_batch(mut next: impl FnMut() -> Option<Record>) -> (Batch, bool) {
     let mut batch = Batch::new();
     let mut bytes = 0_usize;

@@ -28,8 +28,9 @@ fn many_large_pods_take_little_memory_and_others_are_evaluated() {
         Err(_) => {
             let mut server = itself("server");
             let mut address = String::new();
-            let stdout = server.stdout.take().unwrap();
-            for line in BufReader::new(stdout).lines() {
+            // Open until the end: after a minute, the harness there prints that this takes long.
+            let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+            for line in lines.by_ref() {
                 if let Some(found) = line.unwrap().strip_prefix("address ") {
                     found.clone_into(&mut address);
                     break;
@@ -38,6 +39,7 @@ fn many_large_pods_take_little_memory_and_others_are_evaluated() {
             let sensor = itself(&address).wait_with_output().unwrap();
             server.kill().unwrap();
             server.wait().unwrap();
+            drop(lines);
             let output = String::from_utf8_lossy(&sensor.stdout).into_owned();
             let errors = String::from_utf8_lossy(&sensor.stderr).into_owned();
             assert!(sensor.status.success(), "{output}{errors}");

@@ -10,9 +10,9 @@ use std::process::Command;
 
 /// Set for that process: which of the records it decodes.
 const RECORD: &str = "BAILIFF_TEST_BATCHES_RECORD";
-/// Those that wait, one that the thread hands on, and one that the loop works on.
-const AT_A_TIME: usize = BATCHES + 2;
-const LIMIT_KIB: u64 = 8 << 10;
+/// One that the loop works on, and one more, which is not there yet.
+const AT_A_TIME: usize = 2;
+const LIMIT_KIB: u64 = 3 << 10;
 
 /// Very many arguments, and paths without a text.
 fn records() -> [Vec<u8>; 2] {

@@ -35,7 +35,7 @@ async fn a_sensor_keeps_trying_and_is_ready_once_it_can_evaluate() {
     let writer = tokio::spawn(std::future::pending());
     let client = client(Arc::clone(&back));
     let mut following = Box::pin(follow_from(state, client, writer, health.clone()));
-    let away = tokio::time::timeout(10 * LONGEST, &mut following);
+    let away = tokio::time::timeout(2 * LONGEST, &mut following);
     away.await.unwrap_err();
     assert_eq!((health.is_ready(), health.stalled()), (false, None));
     back.store(true, Ordering::Relaxed);
@@ -45,7 +45,7 @@ async fn a_sensor_keeps_trying_and_is_ready_once_it_can_evaluate() {
     assert!(health.is_ready());
     // It stays so: what is known is enough to evaluate.
     back.store(false, Ordering::Relaxed);
-    let again = tokio::time::timeout(10 * LONGEST, &mut following);
+    let again = tokio::time::timeout(2 * LONGEST, &mut following);
     again.await.unwrap_err();
     assert_eq!((health.is_ready(), health.stalled()), (true, None));
 }
