@@ -1,8 +1,8 @@
 //! The limits on the number of Incidents that the controller publishes.
 //!
 //! Here: watching their `ConfigMap`. Not here: what a limit leads to (`incident/write`).
-//! Invariant: what is missing, unreadable or not watched limits nothing, so that Incidents are created as
-//! always.
+//! Invariant: what is missing, unreadable or never was listed limits nothing, so that Incidents are created as
+//! always. A watch that fails changes nothing: it goes on from where it was, without telling the object again.
 
 use bailiff_api::IncidentLimits;
 use bailiff_api::keys::INCIDENT_LIMITS;
@@ -66,7 +66,14 @@ async fn keep(
                 Some(Named::Missing) => Err("it does not exist".to_owned()),
                 None => continue,
             },
-            Err(error) => Err(crate::coverage::with_sources(error)),
+            Err(error) => {
+                tracing::warn!(
+                    config_map = INCIDENT_LIMITS,
+                    error = crate::coverage::with_sources(error),
+                    "Cannot watch the limits on Incidents; those that were known last stay in effect"
+                );
+                continue;
+            }
         };
         let limits = found.unwrap_or_else(|cause| {
             tracing::warn!(
@@ -120,8 +127,9 @@ mod tests {
             (Ok(ObjectEvent::Applied(full())), true),
             (Ok(ObjectEvent::TooLarge), false),
             (Ok(ObjectEvent::Applied(full())), true),
-            (Err(ended()), false),
-            (Ok(ObjectEvent::Listing), false),
+            // It goes on where it was, or lists again.
+            (Err(ended()), true),
+            (Ok(ObjectEvent::Listing), true),
             (Ok(ObjectEvent::Listed(full())), true),
             (Ok(ObjectEvent::Complete), true),
             (Ok(ObjectEvent::Deleted(full())), false),

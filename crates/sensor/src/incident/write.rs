@@ -270,7 +270,12 @@ impl Writer {
         } else {
             let holder = Holder::of(finding);
             if self.entries.drop_again(&holder, &name, ROOM_BYTES) {
-                return self.metrics.not_recorded(NotRecorded::QueueFull, 1);
+                let pod = &finding.pod;
+                return self.count_not_recorded(
+                    NotRecorded::QueueFull,
+                    1,
+                    [&pod.namespace, &pod.name, &finding.policy.name],
+                );
             }
             let full = self.limits.is_full(&finding.pod.namespace, node);
             if !(full && finding.is_audited()) {
@@ -310,8 +315,8 @@ impl Writer {
                 "Dropped violations, because too many wait to be written; the next violation of the same policy in the same pod counts them"
             );
             let violations = u64::try_from(violations).unwrap_or_default();
-            self.metrics
-                .not_recorded(NotRecorded::QueueFull, violations);
+            let about = [pod_namespace.as_str(), &pod, &policy];
+            self.count_not_recorded(NotRecorded::QueueFull, violations, about);
         }
     }
 
@@ -531,10 +536,16 @@ impl Writer {
             cause,
             "Cannot record an Incident"
         );
-        self.metrics.not_recorded(reason, 1);
-        self.unrecorded.send_modify(|unrecorded| {
-            unrecorded.add(reason, &entry.pod_namespace, &entry.pod, &entry.policy);
-        });
+        let about = [entry.pod_namespace.as_str(), &entry.pod, &entry.policy];
+        self.count_not_recorded(reason, 1, about);
+    }
+
+    /// Counts violations that are not recorded, for people and for Prometheus: of a namespace, a pod and a policy.
+    fn count_not_recorded(&self, reason: NotRecorded, violations: u64, about: [&str; 3]) {
+        self.metrics.not_recorded(reason, violations);
+        let [namespace, pod, policy] = about;
+        self.unrecorded
+            .send_modify(|unrecorded| unrecorded.add(reason, namespace, pod, policy));
     }
 }
 

@@ -65,7 +65,6 @@ impl State {
             self.queue_full = None;
             self.gaps.clear(Gap::QueueFull);
         }
-        self.forget_search();
         for gap in Gap::COUNTED {
             self.metrics.gap(gap, self.gaps.count(gap));
         }

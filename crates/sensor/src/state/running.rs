@@ -145,11 +145,4 @@ impl State {
             }
         }
     }
-
-    /// What was not found is no longer reported after a while: nothing more can be done about it.
-    pub(super) fn forget_search(&mut self) {
-        if self.search.is_reported_no_longer(Instant::now()) {
-            self.gaps.clear(Gap::RunningProcesses);
-        }
-    }
 }

@@ -3,7 +3,8 @@
 //! Here: the runs of a search, and how it ends. Not here: running the BPF program (`kernel/loader`), what is done with
 //! what it finds (`running`).
 //! Invariant: a search is due at the start and after each loss. It is complete only if a run saw every process and none
-//! was left of which no record tells; a search that ends otherwise is incomplete, with a cause. Runs are bounded.
+//! was left of which no record tells; a search that ends otherwise is incomplete, with a cause, until a later one is
+//! complete. Runs are bounded.
 
 use crate::kernel::running::{Search, SearchEnd, SearchError};
 use std::time::Duration;
@@ -13,8 +14,8 @@ use tokio::time::Instant;
 const PAUSE: Duration = Duration::from_secs(10);
 /// Most runs of a search. As many find 262,144 processes, or wait more than four minutes for room in the ring.
 const RUNS_LIMIT: u32 = 1024;
-/// How long it is reported that a search was incomplete.
-const REPORTED: Duration = Duration::from_mins(10);
+/// Time from an incomplete search to the next one, where nothing is lost before.
+const RETRY: Duration = Duration::from_mins(10);
 
 /// What a run came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(super) struct RunningSearch {
     not_before: Option<Instant>,
     runs: u32,
     told: u64,
-    incomplete_since: Option<Instant>,
+    retry_at: Option<Instant>,
 }
 
 impl RunningSearch {
@@ -51,7 +52,7 @@ impl RunningSearch {
             not_before: None,
             runs: 0,
             told: 0,
-            incomplete_since: None,
+            retry_at: None,
         }
     }
 
@@ -63,7 +64,8 @@ impl RunningSearch {
 
     /// Whether a run is due.
     pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.wanted && self.not_before.is_none_or(|not_before| now >= not_before)
+        let passed = |at: Instant| now >= at;
+        self.wanted && self.not_before.is_none_or(passed) || self.retry_at.is_some_and(passed)
     }
 
     /// A run ended.
@@ -76,7 +78,6 @@ impl RunningSearch {
         self.told = self.told.saturating_add(u64::from(search.told));
         match search.end {
             SearchEnd::Complete => {
-                self.incomplete_since = None;
                 let told = self.told;
                 self.end(now);
                 Progress::Complete { told }
@@ -104,21 +105,16 @@ impl RunningSearch {
         }
     }
 
-    /// Whether an incomplete search was reported for long enough; true once.
-    pub(super) fn is_reported_no_longer(&mut self, now: Instant) -> bool {
-        let over = |since: &mut Instant| now.duration_since(*since) >= REPORTED;
-        self.incomplete_since.take_if(over).is_some()
-    }
-
     fn incomplete(&mut self, cause: String, now: Instant) -> Progress {
-        self.incomplete_since = Some(now);
         self.end(now);
+        self.retry_at = Some(now + RETRY);
         Progress::Incomplete { cause }
     }
 
     fn end(&mut self, now: Instant) {
         self.wanted = false;
         self.not_before = Some(now + PAUSE);
+        self.retry_at = None;
         self.runs = 0;
         self.told = 0;
     }
@@ -187,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_searched_is_reported_for_a_while() {
+    fn what_could_not_be_searched_is_searched_again_until_it_is_complete() {
         for (ran, want) in [
             (
                 Ok(ended(9, SearchEnd::Cut)),
@@ -213,9 +209,14 @@ mod tests {
                 !search.is_due(now + PAUSE),
                 "{want}: nothing was lost since"
             );
-            assert!(!search.is_reported_no_longer(now + REPORTED / 2));
-            assert!(search.is_reported_no_longer(now + REPORTED));
-            assert!(!search.is_reported_no_longer(now + REPORTED), "once");
+            assert!(search.is_due(now + RETRY), "{want}: tried again");
+            let later = now + RETRY;
+            let complete = Progress::Complete { told: 1 };
+            assert_eq!(
+                search.ran(Ok(ended(1, SearchEnd::Complete)), later),
+                complete
+            );
+            assert!(!search.is_due(later + RETRY), "{want}: found since");
         }
     }
 }

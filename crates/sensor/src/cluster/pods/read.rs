@@ -40,12 +40,15 @@ const IDENTITY: &[&[&str]] = &[
     &["metadata", "uid"],
     &["metadata", "creationTimestamp"],
     &["metadata", "deletionTimestamp"],
-    &["metadata", "annotations", keys::ANNOTATION_MIRROR_POD],
-    &["metadata", "annotations", keys::ANNOTATION_STATIC_POD_UID],
     &["spec", "serviceAccountName"],
     &["spec", "runtimeClassName"],
     &["status", "phase"],
 ];
+
+/// What the kubelet writes to the API's copy of a static pod: two hashes.
+const STATIC: [&str; 2] = [keys::ANNOTATION_MIRROR_POD, keys::ANNOTATION_STATIC_POD_UID];
+/// Most bytes of memory of both. Tenants write annotations of up to 256 KiB, which are not the kubelet's.
+const STATIC_LIMIT_BYTES: usize = 4 * 1024;
 
 /// Fields of a pod's containers.
 pub(super) const SPEC: &[&[&str]] = &[&["name"], &["image"], &["restartPolicy"]];
@@ -171,6 +174,7 @@ fn without_object(
         let lacking = serde::de::Error::custom("it has no name, namespace or UID");
         ProjectionError::Invalid(lacking)
     })?;
+    facts.static_uid = static_uid(json)?;
     facts.containers_left_out = containers_left_out;
     facts.commands_left_out = extent >= Extent::NoCommands;
     if facts.commands_left_out {
@@ -178,6 +182,21 @@ fn without_object(
     }
     facts.bytes = bytes;
     Ok(facts)
+}
+
+/// The UID that a static pod itself has, where this is the API's copy of one.
+fn static_uid(json: &[u8]) -> Result<Option<String>, ProjectionError> {
+    let mut reads = Reads::default();
+    for key in STATIC {
+        reads.merge(&Reads::path(&["metadata", "annotations", key]));
+    }
+    let found = match project(json, &reads, STATIC_LIMIT_BYTES) {
+        Ok((found, _)) => found,
+        Err(ProjectionError::TooLarge { .. }) => return Ok(None),
+        Err(error @ ProjectionError::Invalid(_)) => return Err(error),
+    };
+    let [mirror, uid] = STATIC.map(|key| found["metadata"]["annotations"][key].as_str());
+    Ok(mirror.and(uid).map(str::to_owned))
 }
 
 /// The UID of a pod, where its JSON has one.
@@ -267,13 +286,11 @@ fn of_pod(pod: &Pod, needs: &Arc<Needs>) -> Option<PodFacts> {
     let nothing = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&nothing);
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
-    let annotation = |key: &str| meta.annotations.as_ref()?.get(key).cloned();
     Some(PodFacts {
         name: meta.name.clone()?,
         namespace: meta.namespace.clone()?,
         uid: meta.uid.clone()?,
-        static_uid: annotation(keys::ANNOTATION_MIRROR_POD)
-            .and_then(|_| annotation(keys::ANNOTATION_STATIC_POD_UID)),
+        static_uid: None,
         created: meta.creation_timestamp.as_ref().map(|time| time.0),
         labels: meta.labels.clone().unwrap_or_default(),
         service_account: spec.service_account_name.clone(),

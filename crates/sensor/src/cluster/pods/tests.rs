@@ -203,12 +203,20 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
     let labels: serde_json::Map<String, Value> =
         (0..20_000).map(|n| (format!("l{n}"), json!("v"))).collect();
     let many = |one: &Value| json!(vec![one.clone(); 5000]);
-    let cases: [(&str, Change<'_>, [bool; 3]); 6] = [
+    let cases: [(&str, Change<'_>, [bool; 3]); 7] = [
         // What is left out: the object; other labels; commands.
         ("nothing", Box::new(|_| {}), [false, false, false]),
         (
             "an annotation",
             Box::new(|pod| pod["metadata"]["annotations"] = json!({"a": text})),
+            [true, false, false],
+        ),
+        (
+            "annotations of the kubelet's names",
+            Box::new(|pod| {
+                pod["metadata"]["annotations"] =
+                    json!({"kubernetes.io/config.mirror": text, "kubernetes.io/config.hash": text});
+            }),
             [true, false, false],
         ),
         (

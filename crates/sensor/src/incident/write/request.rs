@@ -141,8 +141,18 @@ fn already_exists(text: &str, ours: &IncidentSpec) -> Option<Outcome> {
         return None;
     }
     let found = Decoded::<Incident>::from_text(text).into_result();
-    let spec = found.map_or_else(|_| ours.clone(), |found| found.spec);
     let series = &raw["status"]["series"];
+    if series.is_null()
+        && let Ok(found) = &found
+        && (&found.spec.exec_time, &found.spec.process) == (&ours.exec_time, &ours.process)
+    {
+        // An earlier request created it, whose response was lost.
+        return Some(Outcome::Created {
+            room: process_room(ours),
+            written: Box::new(ours.clone()),
+        });
+    }
+    let spec = found.map_or_else(|_| ours.clone(), |found| found.spec);
     Some(Outcome::AlreadyExists {
         spec: Box::new(spec),
         count: series["count"].as_i64().unwrap_or(1),

@@ -536,3 +536,37 @@ async fn a_writer_makes_progress_without_an_api_server_and_is_reported_if_it_doe
         Some("writing has made no progress for 61 seconds\n")
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_incident_whose_response_was_lost_counts_once() {
+    let created = Arc::new(Mutex::new(Value::Null));
+    let server = Server::with(Duration::from_secs(1), move |asked| {
+        let mut created = created.lock().unwrap();
+        if asked.method == Method::PATCH {
+            return Reply::Object(created.clone());
+        }
+        if created.is_null() {
+            // The API server persists it, and the connection breaks.
+            *created = asked.body.clone();
+            return Reply::Code(503);
+        }
+        Reply::Status(409, "AlreadyExists", "incidents.bailiff.dev already exists")
+    });
+    server.violation("pod").await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    let what = |server: &Server| -> Vec<_> {
+        let asked = server.asked().into_iter();
+        asked.map(|a| (a.method.to_string(), a.count)).collect()
+    };
+    let of = |list: &[(&str, i64)]| -> Vec<_> {
+        list.iter()
+            .map(|(m, count)| ((*m).to_owned(), *count))
+            .collect()
+    };
+    let until_found = [("POST", 0), ("POST", 0), ("PATCH", 0)];
+    assert_eq!(what(&server), of(&until_found));
+    // The next one is the second.
+    server.violation("pod").await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!(what(&server)[3..], of(&[("PATCH", 2)]));
+}

@@ -96,6 +96,11 @@ async fn what_waits_is_bounded_and_the_namespace_that_has_most_gives_way() {
     tokio::time::sleep(Duration::from_mins(5)).await;
     let dropped = server.not_recorded(NotRecorded::QueueFull);
     assert!((200..600).contains(&dropped), "{dropped}");
+    let note = server.unrecorded.borrow().note("node").unwrap();
+    assert!(
+        note.contains("too many Incidents waited to be written: pod greedy/"),
+        "{note}"
+    );
     let pods: Vec<_> = server.asked().into_iter().map(|asked| asked.pod).collect();
     assert!(
         (0..3).all(|pod| pods.contains(&format!("shop-{pod}"))),
