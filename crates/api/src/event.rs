@@ -34,3 +34,5 @@ pub const INCIDENTS_NOT_RECORDED: &str = "IncidentsNotRecorded";
 /// The sensor and the controller repeat the Event about a Node after this time, as long as its cause lasts.
 /// The API server keeps an Event for an hour.
 pub const NODE_NOT_MONITORED_INTERVAL: Duration = Duration::from_mins(10);
+/// Longest time from an Event about lost evidence to the next one, while more is lost.
+pub const EVIDENCE_LOST_INTERVAL: Duration = Duration::from_hours(1);

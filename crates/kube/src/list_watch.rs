@@ -404,12 +404,21 @@ async fn rejection(response: http::Response<Body>) -> (kube::Error, Option<Durat
     (kube::Error::Api(status.boxed()), Some(asked))
 }
 
-/// Whether the version that was asked for is too old.
+/// Whether the version that was asked for is too old, or newer than what the API server has (k8s.io/apimachinery v0.37,
+/// `pkg/api/errors/errors.go`, `IsTooLargeResourceVersion`). Another 504 is a time-out: a list from etcd for each would
+/// come when the API server has most to do.
 fn is_expired(error: &ListWatchError) -> bool {
     let ListWatchError::Request { source, .. } = error else {
         return false;
     };
-    matches!(&**source, kube::Error::Api(status) if matches!(status.code, 410 | 504))
+    let too_large = |status: &Status| {
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes
+            .into_iter()
+            .any(|cause| cause.reason == "ResourceVersionTooLarge")
+    };
+    matches!(&**source, kube::Error::Api(status)
+        if status.code == 410 || status.code == 504 && too_large(status))
 }
 
 /// The next piece; none when the response is over.

@@ -6,13 +6,14 @@
 //! each report has all numbers since the sensor started.
 
 use crate::metrics::{Metrics, NotEvaluated, NotRecorded};
+use bailiff_api::event::EVIDENCE_LOST_INTERVAL;
 use jiff::Timestamp;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// First interval between two reports, and longest one. The API server keeps an Event for an hour.
 pub(crate) const FIRST: Duration = Duration::from_mins(1);
-pub(crate) const LONGEST: Duration = Duration::from_hours(1);
+pub(crate) const LONGEST: Duration = EVIDENCE_LOST_INTERVAL;
 /// Longest time until a report that failed is tried again.
 const LONGEST_RETRY: Duration = Duration::from_mins(1);
 const FIRST_RETRY: Duration = Duration::from_secs(1);

@@ -40,6 +40,8 @@ use watches::{Change, Watches};
 /// Most batches that are taken in before what the kernel counted is read: they hold what waits for longer than it takes
 /// to read them.
 const BATCHES_OF_TURN: usize = 4;
+/// Time until programs that the kernel did not load are loaded again.
+const LOAD_RETRY: Duration = Duration::from_mins(1);
 /// Most violations that wait to be written; behind it the loop waits, and the ring fills.
 const VIOLATIONS_LIMIT: usize = 64;
 /// Longest time that the loop may take for a turn, or for one record. It turns at least with every
@@ -95,7 +97,7 @@ pub enum Error {
 }
 
 /// Runs until `shutdown`. It is ready while everything is watched and every program attached.
-/// Where the programs can't be attached, an Event about the Node says so, and it stays unready.
+/// While the programs can't be attached, an Event about the Node says so, and it stays unready.
 ///
 /// # Errors
 /// When metrics and health can't be served, the kernel's records can't be read any more, or a
@@ -116,39 +118,51 @@ pub async fn run(
         shutdown.clone(),
     );
     let watching = async {
-        let watched = match Records::load(config.ring_buffer_bytes) {
-            Ok(mut records) => {
-                records.prepare_search();
-                tracing::info!(node = config.node_name, "BPF programs attached");
-                watch_all(
-                    &config,
-                    client.clone(),
-                    metrics,
-                    records,
-                    &health,
-                    &shutdown,
-                )
-                .await
-            }
-            Err(error) => Err(Error::Load(error)),
+        let mut records = tokio::select! {
+            records = load(&config, &client) => records,
+            () = shutdown.cancelled() => return Ok(()),
         };
-        match watched {
-            Err(error @ Error::Load(_)) => {
-                health.set_ready(false);
-                let cause = with_sources(&error);
-                let events = NodeEvents::new(&config.node_name, &config.identity, client);
-                tokio::select! {
-                    () = events.report_not_monitored(&cause) => {}
-                    () = shutdown.cancelled() => {}
-                }
-                Ok(())
-            }
-            watched => watched,
-        }
+        records.prepare_search();
+        tracing::info!(node = config.node_name, "BPF programs attached");
+        watch_all(
+            &config,
+            client.clone(),
+            metrics,
+            records,
+            &health,
+            &shutdown,
+        )
+        .await
     };
     tokio::select! {
         served = serving => Ok(served?),
         watched = watching => watched,
+    }
+}
+
+/// Loads the BPF programs. Where that fails, an Event about the Node says so, and they are loaded again later: memory can
+/// be short for a while.
+async fn load(config: &Config, client: &kube::Client) -> Records {
+    let mut error = match Records::load(config.ring_buffer_bytes) {
+        Ok(records) => return records,
+        Err(error) => error,
+    };
+    loop {
+        let cause = with_sources(&error);
+        let events = NodeEvents::new(&config.node_name, &config.identity, client.clone());
+        let mut reporting = pin!(events.report_not_monitored(&cause));
+        error = loop {
+            tokio::select! {
+                () = &mut reporting => {}
+                () = tokio::time::sleep(LOAD_RETRY) => {}
+            }
+            match Records::load(config.ring_buffer_bytes) {
+                Ok(records) => return records,
+                // An Event that is there already is repeated.
+                Err(again) if with_sources(&again) == cause => {}
+                Err(other) => break other,
+            }
+        };
     }
 }
 

@@ -13,7 +13,7 @@ use super::responses::{self, Incidents};
 use super::webhook::{WebhookState, webhook};
 use crate::objects::{Objects, Problem};
 use bailiff_api::condition::types;
-use bailiff_api::event::NODE_NOT_MONITORED_INTERVAL;
+use bailiff_api::event::{EVIDENCE_LOST, EVIDENCE_LOST_INTERVAL, NODE_NOT_MONITORED_INTERVAL};
 use bailiff_api::protection::{self, Difference};
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding, keys};
 use bailiff_response::messages::{self, escaped};
@@ -42,6 +42,8 @@ const NODE_EVENT_SLACK: Duration = Duration::from_mins(5);
 /// Age up to which an Event about a Node means that its cause lasts. It exceeds the interval at which
 /// Bailiff repeats the Event, so that no such Node is missing.
 const NODE_EVENT_PERIOD: Duration = NODE_NOT_MONITORED_INTERVAL.saturating_add(NODE_EVENT_SLACK);
+/// The same of an Event about lost evidence: the longest interval between two of a sensor.
+const EVIDENCE_LOST_PERIOD: Duration = EVIDENCE_LOST_INTERVAL.saturating_add(NODE_EVENT_SLACK);
 
 /// An object, `None` if it does not exist, or why it could not be read.
 pub(super) type Lookup<T> = Result<Option<T>, String>;
@@ -108,6 +110,11 @@ pub(super) struct NodeEvent {
 }
 
 impl NodeEvent {
+    /// Whether it reports what was lost, which nothing brings back.
+    fn is_loss(&self) -> bool {
+        self.reason == EVIDENCE_LOST
+    }
+
     /// Extracts what is reported; `None` if the Event is not of Bailiff or not about a Node.
     pub(super) fn of(event: &Event) -> Option<Self> {
         let regarding = event.regarding.as_ref()?;
@@ -390,10 +397,11 @@ fn response_switch(state: &ClusterState, namespace: &str) -> Check {
 }
 
 /// Whether what an Event reports has ended: the sensor of the node is Ready. What a sensor reports of
-/// itself has ended with its restart.
+/// itself has ended with its restart. What was lost stays lost.
 fn is_over(event: &NodeEvent, ready_since: Option<&Timestamp>) -> bool {
     match (event.reporter, ready_since) {
         _ if !event.is_warning => true,
+        _ if event.is_loss() => false,
         (_, None) => false,
         (Reporter::Controller, Some(_)) => true,
         (Reporter::Sensor, Some(since)) => *since > event.last,
@@ -406,14 +414,20 @@ fn nodes(state: &ClusterState, now: Timestamp) -> Vec<Check> {
         Ok(events) => events,
         Err(cause) => return vec![unknown("nodes", cause)],
     };
-    // One row for a Node and a reporter: the last Event.
-    let mut last: BTreeMap<(&str, Reporter), &NodeEvent> = BTreeMap::new();
+    // One row for a Node and a reporter: the last Event. What was lost has another row.
+    let mut last: BTreeMap<(&str, Reporter, bool), &NodeEvent> = BTreeMap::new();
     for event in events {
         let age = now.duration_since(event.last);
         // An Event from the future has no age: the clocks differ.
         let age = Duration::try_from(age).unwrap_or_default();
-        if age < NODE_EVENT_PERIOD {
-            let entry = last.entry((&event.node, event.reporter)).or_insert(event);
+        let period = if event.is_loss() {
+            EVIDENCE_LOST_PERIOD
+        } else {
+            NODE_EVENT_PERIOD
+        };
+        if age < period {
+            let key = (event.node.as_str(), event.reporter, event.is_loss());
+            let entry = last.entry(key).or_insert(event);
             if event.last > entry.last {
                 *entry = event;
             }

@@ -3,7 +3,7 @@
 //! Here: counting and naming it. Not here: the Event about it (`coverage`), processes that were not
 //! evaluated one by one (`metrics`).
 //! Invariant: what is kept is bounded, also with the longest names of objects; a gap that is over is no
-//! longer reported.
+//! longer reported, nor is one of an object that a new list does not name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -64,15 +64,50 @@ impl Gap {
     }
 }
 
+/// Those that an object has for what it is, for as long as it exists.
+const OF_OBJECTS: [Gap; 4] = [
+    Gap::ObjectTooLarge,
+    Gap::ContainersTooLarge,
+    Gap::DecodeError,
+    Gap::Sandboxed,
+];
+
+/// The kind of an object that is named after it.
+fn kind_of(object: &str) -> &str {
+    object.split_once(' ').map_or(object, |(kind, _)| kind)
+}
+
 /// The gaps of now, with the objects that they are about.
 #[derive(Debug, Default)]
 pub(crate) struct Gaps {
     objects: BTreeMap<Gap, BTreeSet<String>>,
+    /// Of each kind that is listed now, the objects with gaps of the list so far.
+    listing: BTreeMap<&'static str, BTreeSet<String>>,
 }
 
 impl Gaps {
-    /// An object has this gap.
+    /// Objects of this kind are listed from here on.
+    pub(crate) fn begin_list(&mut self, kind: &'static str) {
+        self.listing.insert(kind, BTreeSet::new());
+    }
+
+    /// The list is complete: what it did not name does not exist, and has no gap of its own.
+    pub(crate) fn end_list(&mut self, kind: &'static str) {
+        let listed = self.listing.remove(kind).unwrap_or_default();
+        for gap in OF_OBJECTS {
+            if let Some(objects) = self.objects.get_mut(&gap) {
+                objects.retain(|object| kind_of(object) != kind || listed.contains(object));
+            }
+        }
+    }
+
+    /// An object has this gap. It begins with its kind.
     pub(crate) fn add(&mut self, gap: Gap, object: &str) {
+        if let Some(listed) = self.listing.get_mut(kind_of(object))
+            && listed.len() < OF_OBJECTS.len() * OBJECTS_LIMIT
+        {
+            listed.insert(object.to_owned());
+        }
         let objects = self.objects.entry(gap).or_default();
         if objects.len() < OBJECTS_LIMIT && !objects.contains(object) {
             tracing::warn!(?gap, object, "Could not keep an object as a whole");
@@ -89,12 +124,7 @@ impl Gaps {
 
     /// An object has these gaps and no others of its own.
     pub(crate) fn set(&mut self, object: &str, gaps: &[Gap]) {
-        for gap in [
-            Gap::ObjectTooLarge,
-            Gap::ContainersTooLarge,
-            Gap::DecodeError,
-            Gap::Sandboxed,
-        ] {
+        for gap in OF_OBJECTS {
             if gaps.contains(&gap) {
                 self.add(gap, object);
             } else {
@@ -111,8 +141,7 @@ impl Gaps {
     /// How many objects of a kind have this gap.
     pub(crate) fn count_of(&self, gap: Gap, kind: &str) -> usize {
         let objects = self.objects.get(&gap).into_iter().flatten();
-        let of_kind = |object: &&String| object.split_once(' ').is_some_and(|(k, _)| k == kind);
-        objects.filter(of_kind).count()
+        objects.filter(|object| kind_of(object) == kind).count()
     }
 
     /// A gap that is one moment's is over.
@@ -147,6 +176,27 @@ impl Gaps {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_new_list_does_not_name_has_no_gap() {
+        let mut gaps = Gaps::default();
+        for object in ["pod shop/gone", "pod shop/bad", "RuntimePolicy gone"] {
+            gaps.set(object, &[Gap::DecodeError]);
+        }
+        gaps.add(Gap::ContainersTooLarge, "pod of more than 10 MiB");
+        // Not one of the object itself.
+        gaps.add(Gap::QueueFull, "pod shop/gone");
+        gaps.begin_list("pod");
+        gaps.set("pod shop/bad", &[Gap::DecodeError]);
+        gaps.end_list("pod");
+        let names = |gap| -> Vec<_> { gaps.objects[&gap].iter().map(String::as_str).collect() };
+        assert_eq!(
+            names(Gap::DecodeError),
+            ["RuntimePolicy gone", "pod shop/bad"]
+        );
+        assert_eq!(names(Gap::ContainersTooLarge), [""; 0]);
+        assert_eq!(names(Gap::QueueFull), ["pod shop/gone"]);
+    }
 
     #[test]
     fn gaps_are_reported_until_they_are_over_and_few_are_named() {

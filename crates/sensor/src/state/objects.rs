@@ -5,7 +5,7 @@
 //! nothing away; an object that cannot be decoded does not exist for the sensor, and stops no other.
 
 use super::State;
-use super::watches::{BINDINGS, NAMESPACES, PODS, POLICIES};
+use super::watches::{BINDINGS, KINDS, NAMESPACES, PODS, POLICIES};
 use crate::cluster::gaps::Gap;
 use crate::cluster::pods::name_of;
 use bailiff_api::{RuntimePolicy, RuntimePolicyBinding};
@@ -25,7 +25,7 @@ pub(crate) type Watched = Result<ObjectEvent, ListWatchError>;
 impl State {
     pub(crate) async fn pod(&mut self, event: Watched) {
         match event {
-            Ok(ObjectEvent::Listing) => self.listing[PODS].clear(),
+            Ok(ObjectEvent::Listing) => self.begin_list(PODS),
             Ok(ObjectEvent::Listed(json) | ObjectEvent::Applied(json)) => {
                 self.apply_pod(&json).await;
             }
@@ -34,10 +34,18 @@ impl State {
                 self.done(PODS);
                 self.retry(None).await;
             }
-            Ok(ObjectEvent::Deleted(json)) => self.pods.delete(&json, Timestamp::now()),
+            Ok(ObjectEvent::Deleted(json)) => {
+                self.pods.delete(&json, Timestamp::now());
+                // One that is known has its gaps for as long as it is remembered.
+                let name = name_of(&json).unwrap_or_default();
+                let known = name.split_once('/');
+                if known.is_some_and(|(namespace, name)| !self.pods.contains(namespace, name)) {
+                    self.gaps.set(&format!("pod {name}"), &[]);
+                }
+            }
             Ok(ObjectEvent::TooLarge) => {
                 self.gaps
-                    .add(Gap::ContainersTooLarge, "a pod of more than 10 MiB");
+                    .add(Gap::ContainersTooLarge, "pod of more than 10 MiB");
             }
             Err(error) => self.watches.failed(PODS, &error),
         }
@@ -79,7 +87,7 @@ impl State {
 
     pub(crate) fn namespace(&mut self, event: Watched) {
         match event {
-            Ok(ObjectEvent::Listing) => self.listing[NAMESPACES].clear(),
+            Ok(ObjectEvent::Listing) => self.begin_list(NAMESPACES),
             Ok(ObjectEvent::Listed(json) | ObjectEvent::Applied(json)) => {
                 match self.namespaces.apply(&json, &self.needs) {
                     Ok(applied) => {
@@ -116,7 +124,7 @@ impl State {
             }
             Ok(ObjectEvent::TooLarge) => {
                 self.gaps
-                    .add(Gap::DecodeError, "a namespace of more than 10 MiB");
+                    .add(Gap::DecodeError, "namespace of more than 10 MiB");
             }
             Err(error) => self.watches.failed(NAMESPACES, &error),
         }
@@ -124,7 +132,7 @@ impl State {
 
     pub(crate) fn policy(&mut self, event: Watched) {
         match event {
-            Ok(ObjectEvent::Listing) => self.listing[POLICIES].clear(),
+            Ok(ObjectEvent::Listing) => self.begin_list(POLICIES),
             Ok(ObjectEvent::Listed(json) | ObjectEvent::Applied(json)) => {
                 let name = cluster_name(&json);
                 match self.decoded::<RuntimePolicy>("RuntimePolicy", &name, &json) {
@@ -149,7 +157,7 @@ impl State {
             }
             Ok(ObjectEvent::TooLarge) => {
                 self.gaps
-                    .add(Gap::DecodeError, "a RuntimePolicy of more than 10 MiB");
+                    .add(Gap::DecodeError, "RuntimePolicy of more than 10 MiB");
             }
             Err(error) => self.watches.failed(POLICIES, &error),
         }
@@ -158,7 +166,7 @@ impl State {
 
     pub(crate) fn binding(&mut self, event: Watched) {
         match event {
-            Ok(ObjectEvent::Listing) => self.listing[BINDINGS].clear(),
+            Ok(ObjectEvent::Listing) => self.begin_list(BINDINGS),
             Ok(ObjectEvent::Listed(json) | ObjectEvent::Applied(json)) => {
                 let name = cluster_name(&json);
                 match self.decoded::<RuntimePolicyBinding>("RuntimePolicyBinding", &name, &json) {
@@ -180,10 +188,8 @@ impl State {
                 self.gaps.set(&format!("RuntimePolicyBinding {name}"), &[]);
             }
             Ok(ObjectEvent::TooLarge) => {
-                self.gaps.add(
-                    Gap::DecodeError,
-                    "a RuntimePolicyBinding of more than 10 MiB",
-                );
+                self.gaps
+                    .add(Gap::DecodeError, "RuntimePolicyBinding of more than 10 MiB");
             }
             Err(error) => self.watches.failed(BINDINGS, &error),
         }
@@ -242,7 +248,13 @@ impl State {
         std::mem::take(&mut self.must_list)
     }
 
+    fn begin_list(&mut self, what: usize) {
+        self.listing[what].clear();
+        self.gaps.begin_list(KINDS[what]);
+    }
+
     fn done(&mut self, what: usize) {
+        self.gaps.end_list(KINDS[what]);
         self.watches.complete(what);
         self.listing[what] = HashSet::new();
     }

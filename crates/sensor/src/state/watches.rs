@@ -21,6 +21,9 @@ const NAMES: [&str; 4] = [
     "RuntimePolicyBindings",
 ];
 
+/// Their kinds, as gaps name them.
+pub(super) const KINDS: [&str; 4] = ["pod", "namespace", "RuntimePolicy", "RuntimePolicyBinding"];
+
 /// The watches.
 #[derive(Debug, Default)]
 pub(super) struct Watches {

@@ -87,6 +87,37 @@ fn a_node_that_is_monitored_again_does_not_fail() {
 }
 
 #[test]
+fn lost_evidence_fails_for_an_hour_whatever_comes_after() {
+    let at = |reason: &'static str, type_: &'static str, time: Timestamp| {
+        node_event(|event| {
+            event["reportingController"] = json!("bailiff.dev/sensor");
+            event["type"] = json!(type_);
+            event["reason"] = json!(reason);
+            event["note"] = json!("It lost 7 execs.");
+            event["eventTime"] = json!(format!("{time:.6}"));
+            event["series"] = Json::Null;
+        })
+        .unwrap()
+    };
+    let ago = |minutes| now() - SignedDuration::from_mins(minutes);
+    let rows = |lost: i64| -> Vec<String> {
+        let mut state = working();
+        state.node_events = Ok(vec![
+            at("EvidenceLost", "Warning", ago(lost)),
+            at("NodeMonitored", "Normal", ago(1)),
+        ]);
+        // The sensor was started again since.
+        state.ready_sensors = Ok([("node-1".to_owned(), ago(2))].into());
+        let lines = lines(&state).into_iter();
+        lines.filter(|line| line.starts_with("node/")).collect()
+    };
+    let row = "node/node-1 | Failed | EvidenceLost: It lost 7 execs.";
+    assert_eq!(rows(5), [row]);
+    assert_eq!(rows(60), [row], "the next one comes an hour later");
+    assert_eq!(rows(66), [""; 0]);
+}
+
+#[test]
 fn a_sensor_is_ready_as_its_pod_says() {
     let of = |status: &str| {
         let condition = json!({"type": "Ready", "status": status, "lastTransitionTime": now()});

@@ -189,6 +189,16 @@ async fn an_object_that_cannot_be_decoded_stops_no_other() {
     ] {
         assert!(report.contains(object), "{report}");
     }
+    // The pod is deleted, and a new list of bindings and namespaces names none that is broken.
+    let bad = json!({"metadata": {"name": "bad", "namespace": "shop", "uid": "bad"}});
+    let deleted = Ok(Watched::Deleted(bytes(&bad)));
+    sensor.state.pod(deleted).await;
+    for event in [Watched::Listing, Watched::Complete] {
+        sensor.state.binding(Ok(event.clone()));
+        sensor.state.namespace(Ok(event));
+    }
+    sensor.state.tick(Counters::default()).await;
+    assert_eq!(*reports.borrow(), None);
 }
 
 #[tokio::test]
