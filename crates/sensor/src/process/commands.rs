@@ -10,6 +10,10 @@ use bailiff_api::Origin;
 use k8s_openapi::api::core::v1::{Container, EnvVar, ExecAction, LifecycleHandler, PodSpec};
 use std::collections::HashMap;
 
+/// Most bytes of the commands of a pod once variables are in their place: a word of a few bytes can name one of a
+/// megabyte many times. A command is at most as long as an exec with all of its arguments; a probe has a few words.
+const LIMIT_BYTES: usize = 64 * 1024;
+
 /// Commands of a pod, as the kubelet hands them to the runtime.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KubeletCommands {
@@ -28,18 +32,32 @@ impl KubeletCommands {
     /// The commands of all containers that may have some. Those of probes are expanded from the
     /// container's `env` (k8s.io/kubernetes v1.37, `pkg/kubelet/prober/prober.go`); those of
     /// hooks are not (`pkg/kubelet/lifecycle/handlers.go`).
-    pub(crate) fn of(spec: &PodSpec) -> Self {
+    ///
+    /// None: they take more than [`LIMIT_BYTES`].
+    pub(crate) fn of(spec: &PodSpec) -> Option<Self> {
+        let mut room = LIMIT_BYTES;
         let inits = spec.init_containers.iter().flatten();
         let containers = spec.containers.iter().chain(inits);
         let has_some = |commands: &ContainerCommands| {
             !commands.probes.is_empty() || !commands.lifecycle.is_empty()
         };
-        Self {
-            containers: containers
-                .map(ContainerCommands::of)
-                .filter(has_some)
-                .collect(),
-        }
+        let containers = containers.map(|container| ContainerCommands::of(container, &mut room));
+        let containers: Option<Vec<_>> = containers
+            .filter(|commands| commands.as_ref().is_none_or(has_some))
+            .collect();
+        Some(Self {
+            containers: containers?,
+        })
+    }
+
+    /// Bytes of the words.
+    pub(crate) fn bytes(&self) -> usize {
+        let containers = self.containers.iter();
+        let commands = containers.flat_map(|container| {
+            let lists = [&container.probes, &container.lifecycle];
+            lists.into_iter().flatten()
+        });
+        commands.flatten().map(String::len).sum()
     }
 
     /// Whose command a program is that joined this container from outside: `Exec` when it is none of the kubelet's
@@ -60,7 +78,8 @@ impl KubeletCommands {
 }
 
 impl ContainerCommands {
-    fn of(container: &Container) -> Self {
+    /// None: there is no room for them.
+    fn of(container: &Container, room: &mut usize) -> Option<Self> {
         let command = |action: &ExecAction| action.command.clone().filter(|c| !c.is_empty());
         let probes = [
             &container.liveness_probe,
@@ -68,22 +87,25 @@ impl ContainerCommands {
             &container.startup_probe,
         ];
         let env = variables(container.env.as_deref().unwrap_or_default());
-        let expanded = |command: Vec<String>| -> Vec<_> {
-            command.iter().map(|word| expand(word, &env)).collect()
-        };
         let probes = probes.into_iter().flatten();
         let probes = probes.filter_map(|probe| probe.exec.as_ref().and_then(command));
+        let probes: Option<Vec<Vec<_>>> = probes
+            .map(|command| {
+                let words = command.iter();
+                words.map(|word| expand(word, &env, room)).collect()
+            })
+            .collect();
         let hooks = container
             .lifecycle
             .iter()
             .flat_map(|lifecycle| [&lifecycle.post_start, &lifecycle.pre_stop])
             .flatten()
             .filter_map(|hook: &LifecycleHandler| hook.exec.as_ref().and_then(command));
-        Self {
+        Some(Self {
             name: container.name.clone(),
-            probes: probes.map(expanded).collect(),
+            probes: probes?,
             lifecycle: hooks.collect(),
-        }
+        })
     }
 }
 
@@ -167,14 +189,20 @@ fn variables(env: &[EnvVar]) -> HashMap<&str, &str> {
 }
 
 /// Puts variables in the place of `$(NAME)`; `$$` stands for `$`, and a name that is not known
-/// stays as it is written (the rules of `command` in the Pod API).
-fn expand(word: &str, variables: &HashMap<&str, &str>) -> String {
-    let mut expanded = String::with_capacity(word.len());
+/// stays as it is written (the rules of `command` in the Pod API). None: it takes more than the room, of which it takes
+/// its part.
+fn expand(word: &str, variables: &HashMap<&str, &str>, room: &mut usize) -> Option<String> {
+    let mut expanded = String::new();
+    let mut push = |text: &str| {
+        *room = room.checked_sub(text.len())?;
+        expanded.push_str(text);
+        Some(())
+    };
     let mut rest = word;
     while let Some((before, after)) = rest.split_once('$') {
-        expanded.push_str(before);
+        push(before)?;
         if let Some(after) = after.strip_prefix('$') {
-            expanded.push('$');
+            push("$")?;
             rest = after;
             continue;
         }
@@ -182,21 +210,21 @@ fn expand(word: &str, variables: &HashMap<&str, &str>) -> String {
             .strip_prefix('(')
             .and_then(|inner| inner.split_once(')'));
         let Some((name, after_reference)) = reference else {
-            expanded.push('$');
+            push("$")?;
             rest = after;
             continue;
         };
         if let Some(value) = variables.get(name) {
-            expanded.push_str(value);
+            push(value)?;
         } else {
-            expanded.push_str("$(");
-            expanded.push_str(name);
-            expanded.push(')');
+            push("$(")?;
+            push(name)?;
+            push(")")?;
         }
         rest = after_reference;
     }
-    expanded.push_str(rest);
-    expanded
+    push(rest)?;
+    Some(expanded)
 }
 
 #[cfg(test)]

@@ -176,11 +176,12 @@ fn without_object(
     })?;
     facts.static_uid = static_uid(json)?;
     facts.containers_left_out = containers_left_out;
-    facts.commands_left_out = extent >= Extent::NoCommands;
-    if facts.commands_left_out {
+    if extent >= Extent::NoCommands {
         facts.commands = KubeletCommands::default();
+        facts.commands_left_out = true;
     }
-    facts.bytes = bytes;
+    // Variables make commands larger than what was read.
+    facts.bytes = bytes.saturating_add(facts.commands.bytes());
     Ok(facts)
 }
 
@@ -286,6 +287,7 @@ fn of_pod(pod: &Pod, needs: &Arc<Needs>) -> Option<PodFacts> {
     let nothing = PodSpec::default();
     let spec = pod.spec.as_ref().unwrap_or(&nothing);
     let phase = pod.status.as_ref().and_then(|s| s.phase.as_deref());
+    let commands = KubeletCommands::of(spec);
     Some(PodFacts {
         name: meta.name.clone()?,
         namespace: meta.namespace.clone()?,
@@ -296,14 +298,14 @@ fn of_pod(pod: &Pod, needs: &Arc<Needs>) -> Option<PodFacts> {
         service_account: spec.service_account_name.clone(),
         runtime_class: spec.runtime_class_name.clone(),
         controller: controller(meta.owner_references.as_deref()),
-        commands: KubeletCommands::of(spec),
+        commands_left_out: commands.is_none(),
+        commands: commands.unwrap_or_default(),
         containers: by_id(pod, spec),
         replaced: BTreeMap::new(),
         object: None,
         complete_for: Arc::clone(needs),
         finished: matches!(phase, Some("Succeeded" | "Failed")),
         containers_left_out: false,
-        commands_left_out: false,
         object_bytes: 0,
         bytes: 0,
     })

@@ -203,7 +203,7 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
     let labels: serde_json::Map<String, Value> =
         (0..20_000).map(|n| (format!("l{n}"), json!("v"))).collect();
     let many = |one: &Value| json!(vec![one.clone(); 5000]);
-    let cases: [(&str, Change<'_>, [bool; 3]); 7] = [
+    let cases: [(&str, Change<'_>, [bool; 3]); 8] = [
         // What is left out: the object; other labels; commands.
         ("nothing", Box::new(|_| {}), [false, false, false]),
         (
@@ -243,6 +243,15 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
                     json!({"exec": {"command": ["sh", text]}});
             }),
             [true, true, true],
+        ),
+        (
+            "a variable that a probe names many times",
+            Box::new(|pod| {
+                let container = &mut pod["spec"]["containers"][0];
+                container["env"] = json!([{"name": "A", "value": &text[..900_000]}]);
+                container["livenessProbe"] = json!({"exec": {"command": ["$(A)".repeat(1000)]}});
+            }),
+            [true, false, true],
         ),
         (
             "containers",

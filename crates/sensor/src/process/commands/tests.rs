@@ -25,7 +25,7 @@ fn probe(command: &[&str]) -> KubeletCommands {
         "livenessProbe": {"exec": {"command": command}},
         "lifecycle": {"postStart": {"exec": {"command": ["warm", "$(PORT)"]}}},
     }]});
-    KubeletCommands::of(&serde_json::from_value(spec).unwrap())
+    KubeletCommands::of(&serde_json::from_value(spec).unwrap()).unwrap()
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn commands_are_those_of_the_container_that_a_program_joined() {
             {"name": "proxy", "startupProbe": {"exec": {"command": ["sh", "/proxy.sh"]}}},
         ],
     });
-    let commands = KubeletCommands::of(&serde_json::from_value(spec).unwrap());
+    let commands = KubeletCommands::of(&serde_json::from_value(spec).unwrap()).unwrap();
     for (script, own, want) in [
         ("/web.sh", "web", Origin::Probe),
         ("/stop.sh", "db", Origin::Lifecycle),

@@ -45,7 +45,7 @@ fn commands() -> KubeletCommands {
         "readinessProbe": {"exec": {"command": ["cat", "/ready"]}},
         "lifecycle": {"preStop": {"exec": {"command": ["drain"]}}},
     }]});
-    KubeletCommands::of(&serde_json::from_value(spec).unwrap())
+    KubeletCommands::of(&serde_json::from_value(spec).unwrap()).unwrap()
 }
 
 fn learn(tree: &mut ProcessTree, exec: &Exec, args: &[&str]) -> Lineage {
