@@ -12,7 +12,7 @@ const MULTI_CALL: [&str; 2] = ["busybox", "toybox"];
 /// Options by which coreutils as one binary are told which program to be.
 const COREUTILS: [&str; 2] = ["--coreutils-prog=", "--coreutils-prog-shebang="];
 
-/// Loaders that load loaders, and multi-call binaries that call themselves: more of them are not followed.
+/// Loaders that load loaders: more of them are not followed.
 const STEPS_LIMIT: usize = 8;
 
 /// The options of dynamic loaders that take a value in the next argument (glibc's `elf/rtld.c`, musl's
@@ -132,18 +132,15 @@ pub(crate) fn names(
         file = basename(program.path);
         (first, rest) = (program.first, program.rest);
     }
-    for _ in 0..STEPS_LIMIT {
-        let name = basename(first);
-        if !MULTI_CALL.iter().any(|of| name.starts_with(of)) {
-            break;
-        }
-        // `busybox sh -c …`: the program is the next argument.
-        let Some((next, after)) = rest.split_first() else {
-            break;
-        };
-        add(basename(next.as_ref()));
+    // `busybox busybox sh -c …`: the program is what follows the last of them, however many there are.
+    let mut program = None;
+    while MULTI_CALL.iter().any(|of| basename(first).starts_with(of))
+        && let Some((next, after)) = rest.split_first()
+    {
+        program = Some(next.as_ref());
         (first, rest) = (next.as_ref(), after);
     }
+    add(program.map_or("", basename));
     if let Some(next) = rest.first() {
         for option in COREUTILS {
             if let Some(program) = next.as_ref().strip_prefix(option) {
@@ -294,8 +291,8 @@ mod tests {
         ] {
             assert_eq!(of(executable, args, false), want, "{executable} {args}");
         }
-        let deep = "busybox ".repeat(9) + "sh";
-        assert_eq!(of("/bin/busybox", &deep, false), ["busybox"]);
+        let deep = "busybox ".repeat(500) + "sh";
+        assert_eq!(of("/bin/busybox", &deep, false), ["busybox", "sh"]);
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! Invariant: nothing is taken for the application that could be the pod's sandbox. The runtime
 //! starts the sandbox first and gives each container after it the sandbox's namespaces, so who has a
 //! namespace that an earlier container of the pod had is not the sandbox. No name tells it. Numbers
-//! that any sandbox could have, as the node's namespaces and those that are not known, do not count.
+//! that any sandbox could have, as the node's namespaces and those that are not known, do not count. Where none counts,
+//! a second exec in a container tells: a sandbox executes once, and nobody can execute anything in it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// Most namespaces of a pod that are remembered: those of its last sandboxes.
 const NAMESPACES_PER_POD: usize = 24;
@@ -16,6 +17,8 @@ const NAMESPACES_PER_POD: usize = 24;
 #[derive(Debug, Default)]
 pub(crate) struct Sandboxes {
     by_pod: HashMap<String, Vec<FirstSeen>>,
+    /// The last containers of pods without a namespace that counts, oldest first.
+    without_namespaces: HashMap<String, VecDeque<String>>,
 }
 
 #[derive(Debug)]
@@ -36,6 +39,9 @@ impl Sandboxes {
         namespaces: [u64; 3],
     ) -> bool {
         let mut shares = false;
+        if namespaces == [0; 3] {
+            return container_id.is_some_and(|id| self.executed_before(pod_uid, id));
+        }
         for namespace in namespaces.into_iter().filter(|number| *number != 0) {
             let seen = match self.by_pod.get_mut(pod_uid) {
                 Some(seen) => seen,
@@ -56,14 +62,34 @@ impl Sandboxes {
         shares
     }
 
+    /// Whether something was executed in this container before.
+    fn executed_before(&mut self, pod_uid: &str, container_id: &str) -> bool {
+        let seen = match self.without_namespaces.get_mut(pod_uid) {
+            Some(seen) => seen,
+            None => self
+                .without_namespaces
+                .entry(pod_uid.to_owned())
+                .or_default(),
+        };
+        if seen.iter().any(|seen| seen == container_id) {
+            return true;
+        }
+        if seen.len() >= NAMESPACES_PER_POD {
+            seen.pop_front();
+        }
+        seen.push_back(container_id.to_owned());
+        false
+    }
+
     /// How many pods are remembered.
     pub(crate) fn len(&self) -> usize {
-        self.by_pod.len()
+        self.by_pod.len().max(self.without_namespaces.len())
     }
 
     /// Keeps the pods that are known.
     pub(crate) fn retain(&mut self, is_known: impl Fn(&str) -> bool) {
         self.by_pod.retain(|uid, _| is_known(uid));
+        self.without_namespaces.retain(|uid, _| is_known(uid));
     }
 }
 
