@@ -276,7 +276,7 @@ async fn follow(
     let mut fetching: Option<JoinHandle<_>> = None;
     let mut tick = tokio::time::interval(Duration::from_millis(250));
     let mut told = false;
-    let mut own_program = OwnProgram::new();
+    let mut own_program = OwnProgram::new(state.own_name());
     let mut stopped = pin!(shutdown.cancelled());
     loop {
         pulse.beat();

@@ -41,6 +41,7 @@ use losses::Losses;
 pub(crate) use reports::SelfCheckFailure;
 use search::RunningSearch;
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -63,6 +64,8 @@ struct Claim {
 pub(crate) struct State {
     /// UID of the sensor's own pod.
     own_pod: String,
+    /// First argument of the programs that the sensor starts itself.
+    own_name: String,
     /// Whose pods are meant; known once a program of the sensor's own pod was seen.
     pub(crate) kubelet_cgroup: Option<String>,
     pub(crate) pods: Pods,
@@ -105,6 +108,12 @@ pub(crate) struct State {
     listing: [HashSet<String>; 4],
 }
 
+/// A name that nobody knows before the first process has it.
+fn own_name() -> String {
+    let number = || RandomState::new().build_hasher().finish();
+    format!("bailiff-{:016x}{:016x}", number(), number())
+}
+
 /// When the machine was started, by its clock.
 fn booted() -> Timestamp {
     let now = Timestamp::now();
@@ -123,6 +132,7 @@ impl State {
     ) -> Self {
         Self {
             own_pod: config.pod_uid.clone(),
+            own_name: own_name(),
             kubelet_cgroup: None,
             pods: Pods::default(),
             namespaces: Namespaces::default(),
@@ -204,7 +214,9 @@ impl State {
             Ok(identity) => identity,
             Err(reason) => return self.metrics.not_evaluated(reason, 1),
         };
-        if identity.pod_uid == self.own_pod {
+        // Who can make cgroups of the node can make one that is called like the sensor's pod, of another kubelet.
+        let is_own = |name: &[u8]| name == self.own_name.as_bytes();
+        if identity.pod_uid == self.own_pod && exec.args.iter().next().is_some_and(is_own) {
             self.own_program(&exec, &identity);
         }
         // A pod of another kubelet on the same kernel: its own sensor looks after it. What comes there from a pod of

@@ -27,6 +27,8 @@ const LONGEST_RETRY: Duration = Duration::from_mins(1);
 /// The program that was started last, and when the next one is.
 pub(super) struct OwnProgram {
     path: PathBuf,
+    /// By which the process is recognized.
+    name: String,
     child: Option<Child>,
     /// How many were seen when the one was started that is not seen yet; none: none has to be seen.
     seen_before: Option<u64>,
@@ -37,14 +39,15 @@ pub(super) struct OwnProgram {
 }
 
 impl OwnProgram {
-    /// The sensor's own executable. The first one is started at once.
-    pub(super) fn new() -> Self {
-        Self::of("/proc/self/exe".into())
+    /// The sensor's own executable, with this name as its first argument. The first one is started at once.
+    pub(super) fn new(name: &str) -> Self {
+        Self::of("/proc/self/exe".into(), name)
     }
 
-    fn of(path: PathBuf) -> Self {
+    fn of(path: PathBuf, name: &str) -> Self {
         Self {
             path,
+            name: name.to_owned(),
             child: None,
             seen_before: None,
             next: Instant::now(),
@@ -91,6 +94,7 @@ impl OwnProgram {
         }
         // It prints its version, which is not read.
         let started = Command::new(&self.path)
+            .arg0(&self.name)
             .arg("version")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -150,7 +154,7 @@ mod tests {
     async fn a_program_that_cannot_be_started_is_tried_again_after_growing_times() {
         let folder = Folder::new("own-program");
         let path = folder.0.join("program");
-        let mut own = OwnProgram::of(path.clone());
+        let mut own = OwnProgram::of(path.clone(), "name");
         let begin = Instant::now();
         for second in [0, 1, 3, 7, 15, 31, 63, 123, 183] {
             let failure = own.failed(0).await;
@@ -170,7 +174,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn programs_are_started_again_and_again_and_have_to_be_seen() {
-        let mut own = OwnProgram::of("/bin/true".into());
+        let mut own = OwnProgram::of("/bin/true".into(), "name");
         let begin = Instant::now();
         let mut reported = Vec::new();
         for _ in 0..6 {

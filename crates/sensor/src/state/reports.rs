@@ -52,6 +52,11 @@ impl State {
         self.gaps_report.subscribe()
     }
 
+    /// The first argument that programs of the sensor's own must have.
+    pub(crate) fn own_name(&self) -> &str {
+        &self.own_name
+    }
+
     /// Reports that it is not certain that processes are seen, until a program of the sensor's own is.
     pub(crate) fn report_self_check(&mut self, failure: &SelfCheckFailure) {
         self.self_check = Some(failure.note(self.kubelet_cgroup.is_some()));

@@ -68,10 +68,18 @@ impl Sensor {
         state.pod(Ok(Watched::Complete)).await;
         let mut sensor = Self { state, violations };
         sensor.pod(running("own", ID)).await;
-        sensor.exec(exec(1, "own")).await;
+        sensor.exec(sensor.own_program(1)).await;
         sensor.found();
         assert!(sensor.state.synced());
         sensor
+    }
+
+    /// What the sensor itself starts.
+    fn own_program(&self, pid: u32) -> Exec {
+        Exec {
+            args: [self.state.own_name(), "version"].iter().collect(),
+            ..exec(pid, "own")
+        }
     }
 
     async fn exec(&mut self, exec: Exec) {

@@ -154,12 +154,15 @@ async fn that_programs_are_not_seen_is_reported_until_one_is() {
             sensor
                 .exec(Exec {
                     cgroup,
-                    ..exec(3, "own")
+                    ..sensor.own_program(3)
                 })
                 .await;
-            assert_eq!(sensor.state.own_programs(), before);
         }
-        sensor.exec(exec(1, "own")).await;
+        // Nor does one that the sensor did not start, in a cgroup that somebody called like that of its pod.
+        sensor.exec(exec(4, "own")).await;
+        assert_eq!(sensor.state.own_programs(), before);
+        assert_eq!(sensor.state.kubelet_cgroup.is_some(), seen);
+        sensor.exec(sensor.own_program(1)).await;
         assert_eq!(sensor.state.own_programs(), before + 1);
         sensor.state.tick(Counters::default()).await;
         assert_eq!(*report.borrow_and_update(), None);
