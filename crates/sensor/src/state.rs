@@ -205,8 +205,12 @@ impl State {
             Err(reason) => return self.metrics.not_evaluated(reason, 1),
         };
         let identity = match (&line, exec.left_pod_cgroup) {
-            // A cgroup that names a pod decides; descent counts only where none is named.
-            (_, false) => identity(&exec.cgroup).ok_or(NotEvaluated::UnrecognizedCgroup),
+            // A cgroup that names a pod decides; descent counts only where none is named, be it beside the pods' own.
+            (line, false) => {
+                let of_line = || line.as_deref().cloned();
+                let named = identity(&exec.cgroup).or_else(of_line);
+                named.ok_or(NotEvaluated::UnrecognizedCgroup)
+            }
             (Some(line), true) => Ok(line.clone().into_owned()),
             (None, true) => Err(NotEvaluated::AmbiguousPod),
         };

@@ -159,3 +159,26 @@ async fn who_may_be_one_that_there_was_no_room_for_is_not_taken_for_the_runtime(
     sensor.exec(own).await;
     assert_eq!(sensor.found(), [any(41), web(41)]);
 }
+
+#[tokio::test]
+async fn a_process_that_moves_beside_the_cgroups_of_pods_stays_its_pods() {
+    let mut sensor = Sensor::new(MINUTE).await;
+    sensor.pod(running("a", ID)).await;
+    sensor.exec(exec(10, "a")).await;
+    sensor.found();
+    for (pid, cgroup) in [
+        (11, "/kubepods/beside"),
+        (12, "/kubepodsx"),
+        (13, "/kubepods"),
+    ] {
+        let moved = Exec {
+            cgroup: cgroup.to_owned(),
+            parent: key(10),
+            parent_outside_cgroup: false,
+            ..exec(pid, "a")
+        };
+        sensor.exec(moved).await;
+        assert_eq!(sensor.found(), [any(pid), web(pid)], "{cgroup}");
+    }
+    assert_eq!(sensor.not_evaluated(NotEvaluated::UnrecognizedCgroup), 0);
+}
