@@ -197,23 +197,22 @@ fn large(uid: &str, change: impl Fn(&mut Value)) -> Vec<u8> {
 /// A change of a pod.
 type Change<'a> = Box<dyn Fn(&mut Value) + 'a>;
 
-#[test]
-fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
-    let text = "x".repeat(1 << 20);
-    let labels: serde_json::Map<String, Value> =
-        (0..20_000).map(|n| (format!("l{n}"), json!("v"))).collect();
+/// What makes a pod large, and what of it is left out for that: the object; other labels; commands.
+fn ways_to_be_large<'a>(
+    text: &'a str,
+    labels: &'a serde_json::Map<String, Value>,
+) -> [(&'static str, Change<'a>, [bool; 3]); 8] {
     let many = |one: &Value| json!(vec![one.clone(); 5000]);
-    let cases: [(&str, Change<'_>, [bool; 3]); 8] = [
-        // What is left out: the object; other labels; commands.
+    [
         ("nothing", Box::new(|_| {}), [false, false, false]),
         (
             "an annotation",
-            Box::new(|pod| pod["metadata"]["annotations"] = json!({"a": text})),
+            Box::new(move |pod| pod["metadata"]["annotations"] = json!({"a": text})),
             [true, false, false],
         ),
         (
             "annotations of the kubelet's names",
-            Box::new(|pod| {
+            Box::new(move |pod| {
                 pod["metadata"]["annotations"] =
                     json!({"kubernetes.io/config.mirror": text, "kubernetes.io/config.hash": text});
             }),
@@ -221,14 +220,14 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
         ),
         (
             "a variable",
-            Box::new(|pod| {
+            Box::new(move |pod| {
                 pod["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": text}]);
             }),
             [true, false, false],
         ),
         (
             "labels",
-            Box::new(|pod| {
+            Box::new(move |pod| {
                 pod["metadata"]["labels"]
                     .as_object_mut()
                     .unwrap()
@@ -238,7 +237,7 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
         ),
         (
             "a probe",
-            Box::new(|pod| {
+            Box::new(move |pod| {
                 pod["spec"]["containers"][0]["livenessProbe"] =
                     json!({"exec": {"command": ["sh", text]}});
             }),
@@ -246,7 +245,7 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
         ),
         (
             "a variable that a probe names many times",
-            Box::new(|pod| {
+            Box::new(move |pod| {
                 let container = &mut pod["spec"]["containers"][0];
                 container["env"] = json!([{"name": "A", "value": &text[..900_000]}]);
                 container["livenessProbe"] = json!({"exec": {"command": ["$(A)".repeat(1000)]}});
@@ -255,14 +254,21 @@ fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
         ),
         (
             "containers",
-            Box::new(|pod| {
+            Box::new(move |pod| {
                 let one = pod["spec"]["containers"][0].clone();
                 pod["spec"]["containers"] = many(&one);
             }),
             [true, true, true],
         ),
-    ];
-    for (name, change, [object, others, commands]) in cases {
+    ]
+}
+
+#[test]
+fn no_pod_is_unknown_for_its_size_and_what_is_too_large_is_left_out() {
+    let text = "x".repeat(1 << 20);
+    let labels: serde_json::Map<String, Value> =
+        (0..20_000).map(|n| (format!("l{n}"), json!("v"))).collect();
+    for (name, change, [object, others, commands]) in ways_to_be_large(&text, &labels) {
         let mut pods = Pods::default();
         let json = large("u", |pod| {
             pod["metadata"]["labels"]["other"] = json!("x");
