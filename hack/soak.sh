@@ -14,7 +14,8 @@ cd "$(dirname "$0")/.."
 export CARGO_TARGET_DIR=$PWD/target
 # shellcheck source=hack/steps.sh
 . hack/steps.sh
-step "100 containers of each runtime" env BAILIFF_CONTAINER_STARTS=100 \
+step "the newest runc" hack/tools.sh runc
+step "100 containers of each runtime" env BAILIFF_CONTAINER_STARTS=100 "BAILIFF_NEWEST_RUNC=$(hack/tools.sh runc)/runc" \
 	cargo test --locked -p bailiff-sensor --lib is_an_executable_from_memory
 # shellcheck source=hack/bench-cluster.sh
 . hack/bench-cluster.sh

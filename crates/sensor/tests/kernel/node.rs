@@ -102,6 +102,16 @@ impl Node {
         }
     }
 
+    /// The same with the runc that `BAILIFF_NEWEST_RUNC` names, which `hack/tools.sh runc` builds.
+    pub(crate) fn with_newest_runc(test: &str) -> Self {
+        let program = std::env::var("BAILIFF_NEWEST_RUNC").expect(
+            "BAILIFF_NEWEST_RUNC is not set: run `make unit`, or set it to runc in the folder that `hack/tools.sh runc` prints",
+        );
+        let mut node = Self::new("newest-runc", test);
+        node.runtime = program;
+        node
+    }
+
     /// Gives the runtime a root directory and a PID namespace of its own, as nodes of kind and k3d have.
     pub(crate) fn with_root_of_its_own(mut self) -> Self {
         // The machine's root, with changes of its own on top.

@@ -1,4 +1,5 @@
-//! Containers that the runtimes start and enter, up to the verdict of a policy.
+//! Containers that runtimes start and enter, up to the verdict of a policy: runc and crun of the system, and the newest
+//! runc.
 //!
 //! Here: that nothing that runc and crun do themselves is an Incident, also where CRI-O's monitors call them. Not here:
 //! what is told of containers (`tests/kernel/runtime.rs`, `tests/kernel/container.rs`), CRI-O's pods (`crio`).
@@ -162,6 +163,11 @@ async fn nothing_that_crun_does_is_an_executable_from_memory() {
     runtimes_violate_nothing(Node::new("crun", "memory")).await;
 }
 
+#[tokio::test]
+async fn nothing_that_the_newest_runc_does_is_an_executable_from_memory() {
+    runtimes_violate_nothing(Node::with_newest_runc("memory")).await;
+}
+
 /// The monitors of CRI-O are the container runtime's, and what they have it start is the container's, wherever they are.
 async fn monitors_are_the_runtimes(node: impl Fn(&str) -> Node) {
     for (monitors, test) in [
@@ -238,4 +244,9 @@ async fn the_monitors_of_crio_are_the_runtimes_with_runc() {
 #[tokio::test]
 async fn the_monitors_of_crio_are_the_runtimes_with_crun() {
     monitors_are_the_runtimes(|test| Node::new("crun", test)).await;
+}
+
+#[tokio::test]
+async fn the_monitors_of_crio_are_the_runtimes_with_the_newest_runc() {
+    monitors_are_the_runtimes(Node::with_newest_runc).await;
 }
