@@ -6,7 +6,8 @@
 #
 # A series is 5.10, 6.1, 6.12, or newest for the newest that Debian has. arm64-6.1 and the like are machines of arm64,
 # whose tests are compiled for it. 6.12-lockdown and the like are booted locked down; the test is that the sensor says
-# so. 6.1 is the oldest that is supported. 5.10 is too old, and the test is that the sensor says so.
+# so, and with 6.12-integrity that its remedy is one. 6.1 is the oldest that is supported. 5.10 is too old, and the test
+# is that the sensor says so.
 #
 # Each machine has cgroup v2 alone, overlayfs as a module and no network. As many run side by side as there are
 # processors. TESTS=all runs all tests, which takes a quarter of an hour for each kernel; TESTS="NAME…" runs these;
@@ -169,6 +170,7 @@ for series in "$@"; do
 	case $series in
 	5.10) boot "$series" "$series" "" "${refused[@]}" ;;
 	*-lockdown) boot "$series" "${series%-lockdown}" lockdown=confidentiality "${refused[@]}" ;;
+	*-integrity) boot "$series" "${series%-integrity}" lockdown=integrity --exact a_program_is_seen_with_what_it_is ;;
 	*) boot "$series" "$series" "" --exact --test-threads=1 "${names[@]}" ;;
 	esac
 done
@@ -182,6 +184,7 @@ for name in "$@"; do
 	case $name in
 	5.10) expected='said: .*the kernel is version 5\.10' ;;
 	*-lockdown) expected='said: .*lockdown' ;;
+	*-integrity) expected='test result: ok\. 1 passed' ;;
 	*) expected="test result: ok\. ${#names[@]} passed" ;;
 	esac
 	if grep -q "$expected" "$log.text"; then

@@ -16,7 +16,7 @@ export CARGO_TARGET_DIR=$PWD/target
 # shellcheck source=hack/steps.sh
 . hack/steps.sh
 step "packages" testbed/install.sh arm64
-step "the sensor on all kernels" env TESTS=all hack/kernels.sh 5.10 6.1 6.12 6.12-lockdown newest newest-lockdown arm64-6.1 arm64-6.12
+step "the sensor on all kernels" env TESTS=all hack/kernels.sh 5.10 6.1 6.12 6.12-lockdown 6.12-integrity newest newest-lockdown arm64-6.1 arm64-6.12
 step "the newest runc" hack/tools.sh runc
 step "100 containers of each runtime" env BAILIFF_CONTAINER_STARTS=100 "BAILIFF_NEWEST_RUNC=$(hack/tools.sh runc)/runc" \
 	cargo test --locked -p bailiff-sensor --lib is_an_executable_from_memory
