@@ -23,6 +23,10 @@ const APPLETS: [&str; 13] = [
     "mount", "touch",
 ];
 
+/// Mounts the hierarchy of version 2 where runtimes look for it, unless it is there.
+const UNIFIED_CGROUPS: &str =
+    "{ [ -e /sys/fs/cgroup/cgroup.controllers ] || mount -t cgroup2 none /sys/fs/cgroup; }";
+
 /// Writes a program by another process: while this one had the file open, a child that another test
 /// starts would inherit that for a moment, and the kernel executes no file that is open for writing.
 pub(crate) fn write_program(path: &Path, contents: &[u8]) {
@@ -168,9 +172,7 @@ impl Node {
     /// The same after a shell line; it is in the folder.
     fn call_after(&self, before: &str, arguments: &[&str]) -> String {
         let folder = self.folder.display();
-        let line = format!(
-            "mount -t cgroup2 none /sys/fs/cgroup && cd {folder} && {before} && exec \"$@\""
-        );
+        let line = format!("{UNIFIED_CGROUPS} && cd {folder} && {before} && exec \"$@\"");
         // A file: the reader of a pipe waits for the container, too, which inherits it.
         let log = self.folder.join("log");
         let output = || Stdio::from(std::fs::File::create(&log).unwrap());
@@ -195,7 +197,7 @@ impl Node {
     fn monitor(&self, cgroup: &Path, before: &str, arguments: &[&str]) {
         std::fs::create_dir_all(cgroup).unwrap();
         let line = format!(
-            "echo 0 > {}/cgroup.procs && mount -t cgroup2 none /sys/fs/cgroup && cd {} && {before} && \"$@\"; exec sleep 1000",
+            "echo 0 > {}/cgroup.procs && {UNIFIED_CGROUPS} && cd {} && {before} && \"$@\"; exec sleep 1000",
             cgroup.display(),
             self.folder.display(),
         );
