@@ -90,7 +90,7 @@ root=$work/root-amd64
 mkdir -p "$root/usr"/{bin,lib,lib64,sbin}
 for folder in bin lib lib64 sbin; do ln -s "usr/$folder" "$root/$folder"; done
 programs=(sh dash bash cat cp chmod chown true false ln rm mv mkdir mkfifo unshare env touch script perl seq rmdir mount umount
-	chroot od wc id readlink ls uname setpriv sleep setsid busybox nsenter pivot_root runc crun)
+	chroot od wc id readlink ls uname setpriv sleep setsid echo busybox nsenter pivot_root runc crun)
 for program in "${programs[@]}"; do
 	path=$(readlink -f "$(type -P "$program")")
 	[ -e "$root/usr/bin/${path##*/}" ] || cp "$path" "$root/usr/bin/${path##*/}"
