@@ -73,11 +73,11 @@ bench: ## Measure the time from exec to eviction, waiting Incidents, expressions
 	@hack/bench.sh $(PART)
 
 .PHONY: soak
-soak: ## Run for a long time on a real cluster: every Incident has a response, no restart, no growth (MINUTES=60)
+soak: ## Run all kernel tests on all kernels, then a real cluster for a long time: every Incident has a response, no restart, no growth (MINUTES=60)
 	@hack/soak.sh
 
 .PHONY: kernels
-kernels: packages ## Run the sensor's kernel tests on Debian's kernels 6.1 and 6.12 in emulated machines (SERIES="5.10 6.1 6.12 newest", TESTS=all)
+kernels: packages ## Run the sensor's kernel tests on Debian's kernels in emulated machines (SERIES="5.10 6.1 6.12 newest arm64-6.1 6.12-lockdown", TESTS=all)
 	@hack/kernels.sh $(SERIES)
 
 .PHONY: image

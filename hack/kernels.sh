@@ -2,103 +2,45 @@
 # Runs the sensor's kernel tests on kernels of Debian, each in a machine that QEMU emulates: what the kernel of this
 # machine accepts says nothing about another's verifier, structures and cgroups.
 #
-# usage: kernels.sh [SERIES...]     default: 6.1 6.12; also 5.10, and newest for the newest that Debian has
+# usage: kernels.sh [SERIES…]     default: 6.1 6.12 6.12-lockdown
 #
-# Each series has a machine of its own, with cgroup v2 alone, overlayfs as a module and no network; the machines
-# run side by side. 6.1 is the oldest that is supported. 5.10 is too old, and the test is that the sensor says so.
-# TESTS=all runs all tests, which takes a quarter of an hour for each kernel; otherwise those run that read structures
-# or use helpers which differ between kernels. LOCKDOWN=1 boots each kernel a second time, locked down.
+# A series is 5.10, 6.1, 6.12, or newest for the newest that Debian has. arm64-6.1 and the like are machines of arm64,
+# whose tests are compiled for it. 6.12-lockdown and the like are booted locked down; the test is that the sensor says
+# so, and with 6.12-integrity that its remedy is one. 6.1 is the oldest that is supported. 5.10 is too old, and the test
+# is that the sensor says so.
+#
+# Each machine has cgroup v2 alone, overlayfs as a module and no network. As many run side by side as there are
+# processors. TESTS=all runs all tests, which takes a quarter of an hour for each kernel; TESTS="NAME…" runs these;
+# otherwise those run that read structures or use functions which differ between kernels.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # What is built is looked for here, whatever the caller builds elsewhere.
 export CARGO_TARGET_DIR=$PWD/target
 cache=${BAILIFF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/bailiff}/kernels
-[ $# -gt 0 ] || set -- 6.1 6.12
+[ $# -gt 0 ] || set -- 6.1 6.12 6.12-lockdown
+# shellcheck source=hack/kernels/packages.sh
+. hack/kernels/packages.sh
 
 if [ "$(uname -m)" != x86_64 ]; then
-	printf 'kernels.sh: the machines are x86_64, and this one is %s; run it on x86_64\n' "$(uname -m)" >&2
+	printf 'kernels.sh: the machines are emulated on x86_64, and this one is %s; run it on x86_64\n' "$(uname -m)" >&2
 	exit 1
 fi
-for program in qemu-system-x86_64 apt-get dpkg-deb xz busybox; do
+needed=(qemu-system-x86_64 apt-get dpkg-deb xz busybox cc)
+hint='make packages'
+case " $* " in *" arm64-"*)
+	needed+=(qemu-system-aarch64 aarch64-linux-gnu-gcc)
+	hint='testbed/install.sh arm64'
+	;;
+esac
+for program in "${needed[@]}"; do
 	if ! command -v "$program" >/dev/null; then
-		printf 'kernels.sh: %s is missing; on Debian run: make packages\n' "$program" >&2
+		printf 'kernels.sh: %s is missing; on Debian run: %s\n' "$program" "$hint" >&2
 		exit 1
 	fi
 done
 
-# apt with folders of its own, so that packages of other releases never reach the system's.
-releases=(bullseye bookworm trixie sid)
-private() {
-	local command=$1
-	shift
-	"$command" -o Dir::Etc::sourcelist="$cache/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
-		-o Dir::State="$cache/apt/state" -o Dir::Cache="$cache/apt/cache" -o Dir::State::status="$cache/apt/status" \
-		-o Dir::Etc::preferencesparts=/dev/null -o Dir::Etc::preferences=/dev/null -o Acquire::Languages=none \
-		-o Acquire::Retries=5 -o APT::Sandbox::User=root "$@"
-}
-
-# Unpacks the newest kernel of a series into its folder of the cache, and prints the folder.
-kernel() {
-	local series=$1 image found='' folder work overlay part
-	local -a images parts
-	folder=$cache/$series
-	if [ -e "$folder/vmlinuz" ]; then
-		printf '%s\n' "$folder"
-		return
-	fi
-	if [ ! -e "$cache/apt/updated" ]; then
-		mkdir -p "$cache"/apt/{state/lists/partial,cache/archives/partial}
-		: >"$cache/apt/status"
-		# The mirror is the one that the system uses.
-		# shellcheck disable=SC2016 # apt expands it
-		site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -v security | sort -u | head -n 1)
-		for release in "${releases[@]}"; do
-			printf 'deb %s %s main\n' "${site:-http://deb.debian.org/debian}" "$release"
-		done >"$cache/apt/sources.list"
-		# A release that ended is no longer on the mirrors; only 5.10 needs it, and is asked for by name.
-		private apt-get --quiet --quiet update >&2 || true
-		touch "$cache/apt/updated"
-	fi
-	# Each release's own name for its kernel depends on one image.
-	mapfile -t images < <(private apt-cache show linux-image-cloud-amd64 |
-		sed -n 's/^Depends:.*\(linux-image-[^ ,]*\).*/\1/p' | sort -Vu)
-	for image in "${images[@]}"; do
-		[[ $series != newest && $image != linux-image-"$series".* ]] || found=$image
-	done
-	if [ -z "$found" ]; then
-		printf 'kernels.sh: Debian has no kernel %s for virtual machines; it has: %s\n' "$series" "${images[*]}" >&2
-		exit 1
-	fi
-	work=$(mktemp -d "$cache/unpacked.XXXXXX")
-	# Newer packages of an image have the kernel and its modules in packages of their own.
-	mapfile -t parts < <(private apt-cache show "$found" | sed -n 's/^Depends: //p' |
-		grep -o 'linux-\(binary\|modules\)-[^ ,]*' | sort -u)
-	(cd "$work" && private apt-get --quiet --quiet download "$found" "${parts[@]}" &&
-		for part in ./*.deb; do dpkg-deb -x "$part" .; done) >&2
-	mkdir "$work/kept"
-	find "$work/boot" "$work/usr" "$work/lib" -name 'vmlinuz*' -type f -exec cp {} "$work/kept/vmlinuz" \; 2>/dev/null || true
-	overlay=$(find "$work" -name 'overlay.ko*')
-	case $overlay in
-	*.xz) xz --decompress --stdout "$overlay" >"$work/kept/overlay.ko" ;;
-	*.ko) cp "$overlay" "$work/kept/overlay.ko" ;;
-	*)
-		printf 'kernels.sh: %s has no overlay module that can be unpacked: %s\n' "$found" "$overlay" >&2
-		exit 1
-		;;
-	esac
-	if [ ! -s "$work/kept/vmlinuz" ]; then
-		printf 'kernels.sh: %s has no kernel: %s\n' "$found" "${parts[*]-}" >&2
-		exit 1
-	fi
-	rm -rf "$folder"
-	mv "$work/kept" "$folder"
-	rm -rf "$work"
-	printf '%s\n' "$folder"
-}
-
+mkdir -p "$cache"
 work=$(mktemp -d)
-# Old lists name packages that the mirror no longer has.
-rm -f "$cache/apt/updated"
 machines=()
 # shellcheck disable=SC2317 # the trap calls it
 finish() {
@@ -107,19 +49,32 @@ finish() {
 }
 trap finish EXIT
 
-# The tests are those that cargo test --workspace builds, so nothing is compiled twice.
-tests=$(cargo test --locked --workspace --test kernel --no-run --message-format=json 2>"$work/build" |
-	sed -n 's/.*"name":"kernel".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
-if [ ! -x "$tests" ]; then
-	cat "$work/build" >&2
-	printf 'kernels.sh: the kernel tests were not built\n' >&2
-	exit 1
-fi
+# tests_of FOLDER CARGO-ARGUMENT…: builds the kernel tests, and prints the path of the program.
+tests_of() {
+	local target=$1 program
+	shift
+	program=$(CARGO_TARGET_DIR=$target cargo test --locked "$@" --test kernel --no-run --message-format=json 2>"$work/build" |
+		sed -n 's/.*"name":"kernel".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+	if [ ! -x "$program" ]; then
+		cat "$work/build" >&2
+		printf 'kernels.sh: the kernel tests were not built\n' >&2
+		return 1
+	fi
+	printf '%s\n' "$program"
+}
 
-# What a machine has: the tests, the programs that they start, their libraries.
-root=$work/root
-mkdir -p "$root"/{proc,sys,dev,tmp,run,etc,mnt,usr/bin,usr/lib,usr/lib64,usr/sbin}
-for folder in bin lib lib64 sbin; do ln -s "usr/$folder" "$root/$folder"; done
+# root_of_a_machine FOLDER TESTS COMPILER STRIP: what all machines of an architecture have besides programs.
+root_of_a_machine() {
+	local name
+	mkdir -p "$1"/{proc,sys,dev,tmp,run,etc,mnt,programs}
+	"$4" -o "$1/kernel-tests" "$2"
+	install -m 755 hack/kernels/init "$1/init"
+	for name in threads forks; do
+		"$3" -O2 -Wall -Werror -static -pthread "crates/sensor/tests/kernel/$name.c" -o "$1/programs/$name"
+	done
+}
+
+# libraries PROGRAM: those that it loads.
 libraries() {
 	local library
 	for library in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*' || true); do
@@ -127,19 +82,34 @@ libraries() {
 		[ -e "$root$library" ] || cp -L "$library" "$root$library"
 	done
 }
+
+# The tests are those that cargo test --workspace builds, so nothing is compiled twice.
+tests=$(tests_of "$CARGO_TARGET_DIR" --workspace)
+# The programs that the tests start are those of this machine.
+root=$work/root-amd64
+mkdir -p "$root/usr"/{bin,lib,lib64,sbin}
+for folder in bin lib lib64 sbin; do ln -s "usr/$folder" "$root/$folder"; done
 programs=(sh dash bash cat cp chmod chown true false ln rm mv mkdir mkfifo unshare env touch script perl seq rmdir mount umount
-	chroot od wc id readlink ls uname setpriv sleep setsid busybox)
-[ "${TESTS-}" != all ] || programs+=(runc crun)
+	chroot od wc id readlink ls uname setpriv sleep setsid echo busybox nsenter pivot_root runc crun)
 for program in "${programs[@]}"; do
 	path=$(readlink -f "$(type -P "$program")")
 	[ -e "$root/usr/bin/${path##*/}" ] || cp "$path" "$root/usr/bin/${path##*/}"
 	[ "${path##*/}" = "$program" ] || ln -sf "${path##*/}" "$root/usr/bin/$program"
 	libraries "$path"
 done
-cp -r "/usr/lib/$(uname -m)-linux-gnu/perl-base" "$root/usr/lib/$(uname -m)-linux-gnu/"
-strip -o "$root/kernel-tests" "$tests"
+cp -r /usr/lib/x86_64-linux-gnu/perl-base "$root/usr/lib/x86_64-linux-gnu/"
+root_of_a_machine "$root" "$tests" cc strip
 libraries "$tests"
-install -m 755 hack/kernels/init "$root/init"
+
+case " $* " in *" arm64-"*)
+	mkdir "$work/root-arm64"
+	programs_of_arm64 "$work/root-arm64"
+	compiler=$(compiler_for_arm64)
+	for_arm64=$(RUSTC=$compiler CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc CARGO_PROFILE_DEV_DEBUG=none \
+		tests_of "$PWD/target/arm64" -p bailiff-sensor --target aarch64-unknown-linux-gnu)
+	root_of_a_machine "$work/root-arm64" "$for_arm64" aarch64-linux-gnu-gcc aarch64-linux-gnu-strip
+	;;
+esac
 
 # Those whose result depends on the kernel's version. A name that no longer exists fails the run.
 names=(
@@ -153,59 +123,69 @@ names=(
 	directory::the_longest_texts_of_all_leave_room_for_each_other
 )
 "$tests" --list >"$work/list" 2>/dev/null
-if [ "${TESTS-}" = all ]; then
-	mapfile -t names < <(sed -n 's/: test$//p' "$work/list")
-	ignored=$("$tests" --list --ignored 2>/dev/null | grep -c ': test$')
-	number=$((${#names[@]} - ignored))
-else
-	for name in "${names[@]}"; do
-		if ! grep -qx "$name: test" "$work/list"; then
-			printf 'kernels.sh: no kernel test is called %s\n' "$name" >&2
-			exit 1
-		fi
-	done
-	number=${#names[@]}
-fi
+"$tests" --list --ignored >"$work/ignored" 2>/dev/null
+case ${TESTS-} in
+'') ;;
+all) mapfile -t names < <(grep -vxFf "$work/ignored" "$work/list" | sed -n 's/: test$//p') ;;
+*) read -ra names <<<"$TESTS" ;;
+esac
+for name in "${names[@]}"; do
+	if ! grep -qx "$name: test" "$work/list"; then
+		printf 'kernels.sh: no kernel test is called %s\n' "$name" >&2
+		exit 1
+	fi
+done
 
-# boot SERIES PARAMETERS WHAT…: what the machine printed is in the file of this name; the tests' arguments follow.
+# boot NAME KERNEL PARAMETERS ARGUMENT…: what the machine printed is in the file of this name; the tests' arguments follow.
 boot() {
-	local name=$1 series=$2 parameters=$3 folder own
+	local name=$1 folder own architecture=amd64
+	local -a qemu
+	folder=$(kernel "$2")
+	qemu=(qemu-system-x86_64 -cpu max)
+	local parameters="console=ttyS0 no_timer_check tsc=unstable $3"
+	case $2 in arm64-*)
+		architecture=arm64
+		qemu=(qemu-system-aarch64 -machine virt -cpu cortex-a72)
+		parameters="console=ttyAMA0 $3"
+		;;
+	esac
 	shift 3
-	folder=$(kernel "$series")
 	own=$work/$name
-	cp -al "$root" "$own"
+	cp -al "$work/root-$architecture" "$own"
 	cp "$folder/overlay.ko" "$own/overlay.ko"
 	printf '%s\n' "$@" >"$own/arguments"
 	(cd "$own" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$own.initramfs"
 	rm -rf "$own"
+	while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
 	# Without hardware that virtualizes: the programs' addresses and the instructions are emulated.
-	timeout 3600 qemu-system-x86_64 -accel tcg -cpu max -net none -m 1500 -nographic -no-reboot \
+	timeout 5400 "${qemu[@]}" -accel tcg -net none -m 1500 -nographic -no-reboot \
 		-kernel "$folder/vmlinuz" -initrd "$own.initramfs" \
-		-append "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check tsc=unstable $parameters" \
+		-append "quiet panic=-1 mitigations=off $parameters" \
 		</dev/null >"$work/$name.log" 2>&1 &
 	machines+=($!)
-	wanted[$name]=$!
 }
 
-declare -A wanted
+refused=(--ignored --exact --nocapture refused::as_it_is)
 for series in "$@"; do
-	if [ "$series" = 5.10 ]; then
-		boot "$series" "$series" "" --ignored --exact --nocapture refused::as_it_is
-	else
-		boot "$series" "$series" "" --exact --test-threads=1 "${names[@]}"
-		[ -z "${LOCKDOWN-}" ] || boot "$series-lockdown" "$series" lockdown=confidentiality --ignored --exact --nocapture refused::as_it_is
-	fi
+	case $series in
+	5.10) boot "$series" "$series" "" "${refused[@]}" ;;
+	*-lockdown) boot "$series" "${series%-lockdown}" lockdown=confidentiality "${refused[@]}" ;;
+	*-integrity) boot "$series" "${series%-integrity}" lockdown=integrity --exact a_program_is_seen_with_what_it_is ;;
+	*) boot "$series" "$series" "" --exact --test-threads=1 "${names[@]}" ;;
+	esac
 done
+wait || true
+machines=()
 
 failed=0
-for name in "${!wanted[@]}"; do
-	wait "${wanted[$name]}" || true
+for name in "$@"; do
 	log=$work/$name.log
 	tr -d '\r' <"$log" >"$log.text"
 	case $name in
 	5.10) expected='said: .*the kernel is version 5\.10' ;;
 	*-lockdown) expected='said: .*lockdown' ;;
-	*) expected="test result: ok\. $number passed" ;;
+	*-integrity) expected='test result: ok\. 1 passed' ;;
+	*) expected="test result: ok\. ${#names[@]} passed" ;;
 	esac
 	if grep -q "$expected" "$log.text"; then
 		printf 'kernel %s: %s\n' "$name" "$(grep -o "$expected.*" "$log.text" | head -n 1)"
@@ -215,5 +195,4 @@ for name in "${!wanted[@]}"; do
 		failed=1
 	fi
 done
-machines=()
 exit $failed

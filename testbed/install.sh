@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that building and testing need, where they are missing.
 # Elsewhere than on Debian it names them, and installs nothing.
+#
+# usage: install.sh [arm64]      arm64: also what compiles and runs the sensor's tests for machines of arm64
 set -euo pipefail
 
 packages=(
@@ -13,6 +15,10 @@ packages=(
 	busybox-static                                     # an image for tests
 	qemu-system-x86                                    # machines with other kernels, for the sensor's tests
 	git shellcheck
+)
+
+[ "${1-}" != arm64 ] || packages+=(
+	qemu-system-arm gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 )
 
 installed() { dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }

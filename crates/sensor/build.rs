@@ -57,6 +57,8 @@ fn main() -> ExitCode {
     let output = Command::new("clang")
         .args(["-target", "bpf", "-O2", "-g", "-Wall", "-Werror", define])
         .arg(format!("-I/usr/include/{folder}"))
+        // Where Debian has the headers for an architecture that is not the machine's.
+        .arg(format!("-I/usr/{folder}/include"))
         .arg(format!("-I{out}"))
         .args(["-c", "bpf/exec.bpf.c", "-o"])
         .arg(&object)

@@ -3,12 +3,13 @@
 #
 # usage: build.sh [tool…]      tools: kubernetes etcd containerd registry helm (default: all)
 #        build.sh kubernetes-1.30
+#        build.sh runc
 #
 # Prints the folder that holds the programs. The folder survives between runs and is keyed by
 # the tool's version, its go.sum, the flags of its build and the Go release, so that a changed pin
 # builds anew. The script itself is not part of the key: a new tool does not rebuild the others.
-# The programs of the oldest supported Kubernetes stay in a folder of their own: they have the names of those of
-# the test cluster.
+# The programs of the oldest supported Kubernetes, and the newest runc, stay in a folder of their own: they have the
+# names of those of the test cluster.
 # The cache's place is $BAILIFF_CACHE, else $XDG_CACHE_HOME/bailiff, else ~/.cache/bailiff.
 set -euo pipefail
 
@@ -24,6 +25,8 @@ packages_of() { sed -n 's/^\t_ "\(.*\)"$/\1/p' "$here/$1/tools.go"; }
 # build TOOL MODULE: builds the programs of a tool where they are missing, and sets out to their folder.
 build() {
 	local tool=$1 module=$2 version flags key package name
+	# The part of runc that enters namespaces is written in C.
+	[ "$tool" != runc ] || local -x CGO_ENABLED=1
 	version=$(version_of "$tool" "$module")
 	case $tool in
 	kubernetes | kubernetes-1.30)
@@ -33,6 +36,7 @@ build() {
 		;;
 	containerd) flags="-s -w -X github.com/containerd/containerd/v2/version.Version=$version" ;;
 	helm) flags="-s -w -X helm.sh/helm/v4/internal/version.version=$version" ;;
+	runc) flags="-s -w -X main.version=$version" ;;
 	registry) flags="-s -w -X github.com/distribution/distribution/v3/version.version=$version" ;;
 	*) flags="-s -w" ;;
 	esac
@@ -65,11 +69,16 @@ link() {
 }
 
 [ $# -gt 0 ] || set -- containerd etcd helm kubernetes registry
-if [ "$*" = kubernetes-1.30 ]; then
-	build kubernetes-1.30 k8s.io/kubernetes
+case $* in
+kubernetes-1.30 | runc)
+	case $* in
+	runc) build runc github.com/opencontainers/runc ;;
+	*) build kubernetes-1.30 k8s.io/kubernetes ;;
+	esac
 	printf '%s\n' "$out"
 	exit
-fi
+	;;
+esac
 for tool in "$@"; do
 	case $tool in
 	kubernetes) build kubernetes k8s.io/kubernetes ;;

@@ -194,7 +194,11 @@ __noinline u32 ancestry(u64 task_address, u64 cgroup, u32 tracked_of_pod, u32 un
 			walk->of_pod = 1;
 			break;
 		}
-		if (cgroup_of((u64)ancestor) != cgroup && is_outside((u64)ancestor, machine_root)) {
+		/* The runtime can be in the container's own cgroup, where CRI-O's monitor of an exec goes
+		 * with monitor_exec_cgroup = "container". Then only what has a root of its own shows where it
+		 * ends. */
+		if ((cgroup_of((u64)ancestor) != cgroup || flags & FLAG_OWN_ROOT) &&
+		    is_outside((u64)ancestor, machine_root)) {
 			walk->outside = (u64)ancestor;
 			if (step == 0)
 				flags |= FLAG_PARENT_OUTSIDE_CGROUP;

@@ -109,7 +109,7 @@ fn pod_uid(part: &str) -> Option<String> {
 }
 
 /// `<id>`, `<runtime>-<id>.scope`, `crio-<id>`; the ID is 64 hexadecimal digits. CRI-O's monitor
-/// of a container has its ID, too, and is none (cri-o v1.34, `internal/config/cgmgr/cgmgr_linux.go`).
+/// of a container has its ID, too, and is none (cri-o v1.36, `internal/config/cgmgr`).
 fn container_id(part: &str) -> Option<String> {
     let name = part.strip_suffix(".scope").unwrap_or(part);
     if name.starts_with("crio-conmon-") {
@@ -176,6 +176,40 @@ mod tests {
                 format!(
                     "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{FLAT}.slice/crio-{ID}.scope/container"
                 ),
+                true,
+            ),
+            (
+                "cgroupfs, CRI-O",
+                format!("/kubepods/burstable/pod{UID}/crio-{ID}"),
+                true,
+            ),
+            (
+                "CRI-O below a cgroup root",
+                format!(
+                    "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod{FLAT}.slice/crio-{ID}.scope"
+                ),
+                true,
+            ),
+            (
+                "CRI-O with a container of its own below, and an exec with CPUs of its own",
+                format!("/kubepods.slice/kubepods-pod{FLAT}.slice/crio-{ID}.scope/container/exec"),
+                true,
+            ),
+            (
+                "cgroupfs, CRI-O's monitor",
+                format!("/kubepods/burstable/pod{UID}/crio-conmon-{ID}"),
+                false,
+            ),
+            (
+                "CRI-O's monitor below its unit",
+                format!(
+                    "/kubepods.slice/kubepods-pod{FLAT}.slice/crio-conmon-{ID}.scope/supervisor"
+                ),
+                false,
+            ),
+            (
+                "CRI-O's cgroup of a sandbox without processes",
+                format!("/kubepods.slice/kubepods-pod{FLAT}.slice/crio-{ID}"),
                 true,
             ),
             (

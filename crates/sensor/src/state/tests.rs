@@ -1,6 +1,7 @@
 //! Processes that start while pods, policies and statuses come and go.
 
 mod away;
+mod crio;
 mod descent;
 mod facts;
 mod kept;

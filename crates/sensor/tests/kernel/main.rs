@@ -11,6 +11,7 @@
 
 mod args;
 mod cgroups;
+mod compiled;
 mod container;
 mod descent;
 mod directory;

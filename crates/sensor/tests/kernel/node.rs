@@ -10,6 +10,7 @@
 )]
 
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,10 @@ const APPLETS: [&str; 13] = [
     "sh", "cat", "wc", "echo", "head", "sleep", "true", "unshare", "chroot", "cp", "mkdir",
     "mount", "touch",
 ];
+
+/// Mounts the hierarchy of version 2 where runtimes look for it, unless it is there.
+const UNIFIED_CGROUPS: &str =
+    "{ [ -e /sys/fs/cgroup/cgroup.controllers ] || mount -t cgroup2 none /sys/fs/cgroup; }";
 
 /// Writes a program by another process: while this one had the file open, a child that another test
 /// starts would inherit that for a moment, and the kernel executes no file that is open for writing.
@@ -37,7 +42,8 @@ pub(crate) fn write_program(path: &Path, contents: &[u8]) {
 
 /// A pod of containers that share nothing but what they are asked to.
 pub(crate) struct Node {
-    runtime: &'static str,
+    /// The program of the runtime.
+    runtime: String,
     pub(crate) top: String,
     pub(crate) folder: PathBuf,
     containers: Vec<String>,
@@ -49,8 +55,23 @@ pub(crate) struct Node {
     pub(crate) pid_namespace: Option<Value>,
     /// Programs that the runtime executes while it makes a container.
     pub(crate) hooks: Value,
+    /// Where the monitors are that watch over the containers.
+    pub(crate) monitors: Monitors,
+    /// Those that run.
+    watching: RefCell<Vec<Child>>,
     /// The first process of a node that is a container itself.
     first: Option<Child>,
+}
+
+/// Where the processes are that start the runtime and stay the parents of what it starts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Monitors {
+    /// There are none: the runtime leaves what it starts to others.
+    None,
+    /// In cgroups beside the containers', in their pod: CRI-O's with `monitor_cgroup = "pod"`.
+    InPod,
+    /// The same, and for an exec in the container's cgroup: CRI-O's with `monitor_exec_cgroup = "container"`, too.
+    InContainer,
 }
 
 impl Node {
@@ -71,7 +92,7 @@ impl Node {
             symlink("busybox", programs.join(applet)).unwrap();
         }
         Self {
-            runtime,
+            runtime: runtime.to_owned(),
             top,
             folder,
             containers: Vec::new(),
@@ -79,8 +100,20 @@ impl Node {
             overlay: false,
             pid_namespace: Some(json!({"type": "pid"})),
             hooks: json!({}),
+            monitors: Monitors::None,
+            watching: RefCell::default(),
             first: None,
         }
+    }
+
+    /// The same with the runc that `BAILIFF_NEWEST_RUNC` names, which `hack/tools.sh runc` builds.
+    pub(crate) fn with_newest_runc(test: &str) -> Self {
+        let program = std::env::var("BAILIFF_NEWEST_RUNC").expect(
+            "BAILIFF_NEWEST_RUNC is not set: run `make unit`, or set it to runc in the folder that `hack/tools.sh runc` prints",
+        );
+        let mut node = Self::new("newest-runc", test);
+        node.runtime = program;
+        node
     }
 
     /// Gives the runtime a root directory and a PID namespace of its own, as nodes of kind and k3d have.
@@ -139,9 +172,7 @@ impl Node {
     /// The same after a shell line; it is in the folder.
     fn call_after(&self, before: &str, arguments: &[&str]) -> String {
         let folder = self.folder.display();
-        let line = format!(
-            "mount -t cgroup2 none /sys/fs/cgroup && cd {folder} && {before} && exec \"$@\""
-        );
+        let line = format!("{UNIFIED_CGROUPS} && cd {folder} && {before} && exec \"$@\"");
         // A file: the reader of a pipe waits for the container, too, which inherits it.
         let log = self.folder.join("log");
         let output = || Stdio::from(std::fs::File::create(&log).unwrap());
@@ -149,7 +180,7 @@ impl Node {
         let mut words = words.iter().map(String::as_str).chain(["unshare"]);
         let status = Command::new(words.next().unwrap())
             .args(words)
-            .args(["--mount", "sh", "-c", &line, "sh", self.runtime])
+            .args(["--mount", "sh", "-c", &line, "sh", &self.runtime])
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -160,6 +191,27 @@ impl Node {
             return String::new();
         }
         format!("{status}: {}", std::fs::read_to_string(&log).unwrap())
+    }
+
+    /// Starts a monitor, which calls the runtime from a cgroup, and stays.
+    fn monitor(&self, cgroup: &Path, before: &str, arguments: &[&str]) {
+        std::fs::create_dir_all(cgroup).unwrap();
+        let line = format!(
+            "echo 0 > {}/cgroup.procs && {UNIFIED_CGROUPS} && cd {} && {before} && \"$@\"; exec sleep 1000",
+            cgroup.display(),
+            self.folder.display(),
+        );
+        let log = std::fs::File::create(self.folder.join("log")).unwrap();
+        let monitor = Command::new("unshare")
+            .args(["--mount", "sh", "-c", &line, "sh", &self.runtime])
+            // The runtime stays the parent, as the monitor does that is one for what its runtime leaves.
+            .args(arguments.iter().filter(|word| **word != "--detach"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.watching.borrow_mut().push(monitor);
     }
 
     /// The ID of a container, by the digits that it is called after.
@@ -180,7 +232,6 @@ impl Node {
         line: &str,
         namespaces: &Value,
     ) -> String {
-        let id = Self::id(digits);
         let mut all = vec![json!({"type": "mount"})];
         all.extend(self.pid_namespace.clone());
         all.extend(namespaces.as_array().unwrap().iter().cloned());
@@ -197,9 +248,12 @@ impl Node {
             },
             "root": {"path": "rootfs"},
             "hooks": self.hooks,
-            "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+            "mounts": [
+                {"destination": "/proc", "type": "proc", "source": "proc"},
+                {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
+            ],
             "linux": {
-                "cgroupsPath": format!("/{}/kubepods/podtest/{id}", self.top),
+                "cgroupsPath": format!("/{}/{}", self.top, self.path(digits)),
                 "namespaces": all,
             },
         });
@@ -211,15 +265,37 @@ impl Node {
         );
         let before = if self.overlay { mount.as_str() } else { "true" };
         let arguments = [words, &["--pid-file", digits, &name]].concat();
-        let failed = self.call_after(before, &arguments);
-        assert!(failed.is_empty(), "{failed}");
+        if self.monitors == Monitors::None {
+            let failed = self.call_after(before, &arguments);
+            assert!(failed.is_empty(), "{failed}");
+        } else {
+            self.monitor(&self.beside(digits), before, &arguments);
+            let deadline = Instant::now() + Duration::from_mins(1);
+            while !std::fs::read(self.folder.join(digits)).is_ok_and(|number| !number.is_empty()) {
+                let log = self.folder.join("log");
+                assert!(
+                    Instant::now() < deadline,
+                    "{:?}",
+                    std::fs::read_to_string(log)
+                );
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
         name
     }
 
     /// Runs a shell line in a container, as `kubectl exec` does.
     pub(crate) fn exec(&self, container: &str, line: &str) {
-        let failed = self.call(&["exec", "--detach", container, "/bin/sh", "-c", line]);
-        assert!(failed.is_empty(), "{line}: {failed}");
+        let arguments = ["exec", "--detach", container, "/bin/sh", "-c", line];
+        let digits = container.rsplit('-').next().unwrap();
+        match self.monitors {
+            Monitors::None => {
+                let failed = self.call(&arguments);
+                assert!(failed.is_empty(), "{line}: {failed}");
+            }
+            Monitors::InPod => self.monitor(&self.beside(digits), "true", &arguments),
+            Monitors::InContainer => self.monitor(&self.cgroup(digits), "true", &arguments),
+        }
     }
 
     /// Ends a container, and what is left of one that ended.
@@ -235,10 +311,25 @@ impl Node {
         number.trim().to_owned()
     }
 
+    /// The cgroup of a container below those of this node. CRI-O names it after itself.
+    fn path(&self, digits: &str) -> String {
+        let named = if self.monitors == Monitors::None {
+            ""
+        } else {
+            "crio-"
+        };
+        format!("kubepods/podtest/{named}{}", Self::id(digits))
+    }
+
     /// The cgroup of a container, as a folder.
     pub(crate) fn cgroup(&self, digits: &str) -> PathBuf {
-        let pod = cgroup2().join(&self.top).join("kubepods/podtest");
-        pod.join(Self::id(digits))
+        cgroup2().join(&self.top).join(self.path(digits))
+    }
+
+    /// The cgroup of its monitor.
+    fn beside(&self, digits: &str) -> PathBuf {
+        let name = format!("crio-conmon-{}", Self::id(digits));
+        self.cgroup(digits).with_file_name(name)
     }
 }
 
@@ -246,6 +337,10 @@ impl Drop for Node {
     fn drop(&mut self) {
         for container in &self.containers {
             self.call(&["delete", "--force", container]);
+        }
+        for mut monitor in self.watching.take() {
+            drop(monitor.kill());
+            drop(monitor.wait());
         }
         if let Some(first) = &mut self.first {
             // The kernel ends all processes of the PID namespace with its first one.

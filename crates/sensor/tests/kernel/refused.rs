@@ -1,13 +1,19 @@
 //! Kernels that do not let the sensor load its programs, and what it says.
 //!
-//! Here: what can be taken from a process on the kernel that runs the tests. Not here: what the tests cannot make, as
-//! `SELinux` and lockdown; those are answers in the tests of `kernel::refusal`.
+//! Here: what can be taken from a process on the kernel that runs the tests, and `SELinux`'s answers, which a filter of
+//! system calls gives in its place. Not here: lockdown and old kernels, which have machines of their own
+//! (`hack/kernels.sh`).
 //! Invariant: each test ends with the text of the error that an operator reads.
 
 use bailiff_sensor::Records;
-use seccompiler::{SeccompAction, SeccompFilter};
+use seccompiler::{
+    SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+};
 use std::io::Write as _;
 use std::process::Command;
+
+/// The command of the system call `bpf` that loads a program (Linux 6.18, `include/uapi/linux/bpf.h`).
+const BPF_PROG_LOAD: u64 = 5;
 
 /// What a process of this program says when it loads the programs, started through these words.
 fn said(through: &[&str], test: &str) -> String {
@@ -37,19 +43,41 @@ fn as_it_is() {
     say();
 }
 
-#[test]
-#[ignore = "another test starts it"]
-fn with_a_filter() {
-    let bpf = [(nix::libc::SYS_bpf, vec![])].into();
+/// The same where the kernel answers this error to the system call `bpf`, to any command or to one alone.
+fn say_with(error: i32, command: Option<u64>) {
+    let only = |command| {
+        let condition =
+            SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, command);
+        SeccompRule::new(vec![condition.unwrap()]).unwrap()
+    };
+    let bpf = [(nix::libc::SYS_bpf, command.map(only).into_iter().collect())].into();
     let (allow, refuse) = (
         SeccompAction::Allow,
-        SeccompAction::Errno(nix::libc::EPERM.unsigned_abs()),
+        SeccompAction::Errno(error.unsigned_abs()),
     );
     let architecture = std::env::consts::ARCH.try_into().unwrap();
     let filter = SeccompFilter::new(bpf, allow, refuse, architecture).unwrap();
     let filter: seccompiler::BpfProgram = filter.try_into().unwrap();
     seccompiler::apply_filter(&filter).unwrap();
     say();
+}
+
+#[test]
+#[ignore = "another test starts it"]
+fn with_a_filter() {
+    say_with(nix::libc::EPERM, None);
+}
+
+#[test]
+#[ignore = "another test starts it"]
+fn with_selinux_that_denies_everything() {
+    say_with(nix::libc::EACCES, None);
+}
+
+#[test]
+#[ignore = "another test starts it"]
+fn with_selinux_that_denies_programs() {
+    say_with(nix::libc::EACCES, Some(BPF_PROG_LOAD));
 }
 
 #[test]
@@ -79,4 +107,18 @@ fn a_seccomp_profile_is_named() {
     let said = said(&["env"], "with_a_filter");
     let text = "the seccomp profile of the container blocks the system call bpf.";
     assert!(said.contains(text), "{said}");
+}
+
+/// `SELinux` answers EACCES, to each command that the type of the process is not allowed (Linux 6.18,
+/// `security/selinux/hooks.c`, `selinux_bpf` and `selinux_bpf_prog`).
+#[test]
+fn the_type_of_selinux_is_named() {
+    let text = "a security module of the kernel, such as SELinux, denies the system call bpf to the container. Set sensor.seLinuxOptions.type";
+    for test in [
+        "with_selinux_that_denies_everything",
+        "with_selinux_that_denies_programs",
+    ] {
+        let said = said(&["env"], test);
+        assert!(said.contains(text), "{test}: {said}");
+    }
 }

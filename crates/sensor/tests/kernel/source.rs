@@ -3,6 +3,7 @@
 use crate::pod::{Folder, Pod, execs, load};
 use bailiff_sensor::{Exec, Records};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Five programs on an overlay, each named after where it comes from. With `metacopy`, of one of them only the
@@ -120,45 +121,22 @@ struct Types {
 }
 
 impl Types {
-    /// Types of the running kernel, with `struct ovl_inode` moved into a module, and this `struct`
-    /// there besides, if any: its name, and that of a field at its beginning.
+    /// Types of the running kernel, with `struct ovl_inode` in a module, and this `struct` there besides, if any: its
+    /// name, and that of a field at its beginning.
     fn taken_apart(besides: Option<(&str, &str)>) -> Self {
         let mut kernel = std::fs::read("/sys/kernel/btf/vmlinux").unwrap();
-        let number =
-            |bytes: &[u8], at: usize| u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap());
-        let [header, types, types_len, texts, texts_len] =
-            [4, 8, 12, 16, 20].map(|at| number(&kernel, at) as usize);
-        let text = |bytes: &[u8], at: usize| {
-            let text = &bytes[header + texts + at..];
-            text[..text.iter().position(|byte| *byte == 0).unwrap()].to_vec()
+        let texts_len = number_at(&kernel, 20);
+        let (mut records, mut names) = match std::fs::read("/sys/kernel/btf/overlay") {
+            Ok(module) => parts(&module),
+            Err(error) if error.kind() == ErrorKind::NotFound => take_out(&mut kernel),
+            Err(error) => panic!("{error}"),
         };
-        let mut at = header + types;
-        let mut found = None;
-        while at < header + types + types_len {
-            let length = length_of(number(&kernel, at + 4));
-            if text(&kernel, number(&kernel, at) as usize) == b"ovl_inode" {
-                assert!(found.is_none(), "two types of this name");
-                found = Some(at..at + length);
-            }
-            at += length;
-        }
-        let found = found.expect("overlayfs is built into the kernel that runs the tests");
-        let mut names = b"ovl_inode\0".to_vec();
-        let name_at = |names: &[u8]| {
-            u32::try_from(texts_len + names.len())
-                .unwrap()
-                .to_ne_bytes()
-        };
-        let mut records = kernel[found.clone()].to_vec();
-        // Fields have their names from the kernel's texts, as split types do.
-        records[..4].copy_from_slice(&name_at(&[]));
-        kernel[found][..4].fill(0);
         if let Some((name, field)) = besides {
-            records.extend(name_at(&names));
+            records.extend(text_number(texts_len + names.len()));
             names.extend([name.as_bytes(), b"\0"].concat());
             // A structure with one field, of 8 bytes.
             records.extend([4 << 24 | 1, 8_u32].map(u32::to_ne_bytes).concat());
-            records.extend(name_at(&names));
+            records.extend(text_number(texts_len + names.len()));
             names.extend([field.as_bytes(), b"\0"].concat());
             records.extend([1_u32, 0].map(u32::to_ne_bytes).concat());
         }
@@ -180,6 +158,49 @@ impl Types {
         }
         folder
     }
+}
+
+/// Takes `struct ovl_inode` out of the kernel's types: its record, and the names that it has of its own.
+fn take_out(kernel: &mut [u8]) -> (Vec<u8>, Vec<u8>) {
+    let [header, types, types_len, texts, texts_len] =
+        [4, 8, 12, 16, 20].map(|at| number_at(kernel, at));
+    let is_it = |at: usize| {
+        let text = &kernel[header + texts + number_at(kernel, at)..];
+        text.starts_with(b"ovl_inode\0")
+    };
+    let mut at = header + types;
+    let mut found = None;
+    while at < header + types + types_len {
+        let length = length_of(u32::try_from(number_at(kernel, at + 4)).unwrap());
+        if is_it(at) {
+            assert!(found.is_none(), "two types of this name");
+            found = Some(at..at + length);
+        }
+        at += length;
+    }
+    let found = found.expect("overlayfs is built into the kernel, or a module that is loaded");
+    // Fields have their names from the kernel's texts, as split types do.
+    let mut records = kernel[found.clone()].to_vec();
+    records[..4].copy_from_slice(&text_number(texts_len));
+    kernel[found][..4].fill(0);
+    (records, b"ovl_inode\0".to_vec())
+}
+
+/// Types and texts (Linux 6.18, `Documentation/bpf/btf.rst`, section 2.1).
+fn parts(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let [header, types, types_len, texts, texts_len] =
+        [4, 8, 12, 16, 20].map(|at| number_at(bytes, at));
+    let part = |start: usize, length: usize| bytes[header + start..][..length].to_vec();
+    (part(types, types_len), part(texts, texts_len))
+}
+
+fn number_at(bytes: &[u8], at: usize) -> usize {
+    u32::from_ne_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
+}
+
+/// The number of a text of a module, whose texts go on where the kernel's end.
+fn text_number(at: usize) -> [u8; 4] {
+    u32::try_from(at).unwrap().to_ne_bytes()
 }
 
 /// Bytes of a type, by its second word (Linux 6.18, `include/uapi/linux/btf.h`).

@@ -1,9 +1,9 @@
 //! How long a process lives that has several threads.
 
+use crate::compiled::compile;
 use crate::pod::{Pod, events, load};
 use bailiff_sensor::{Event, Exec};
 use std::path::PathBuf;
-use std::process::Command;
 
 /// `threads.c` as a static program, for as long as this lives.
 pub(crate) struct Threads(pub(crate) PathBuf);
@@ -12,15 +12,7 @@ impl Threads {
     pub(crate) fn compiled(test: &str) -> Self {
         let program =
             std::env::temp_dir().join(format!("bailiff-threads-{test}-{}", std::process::id()));
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel/threads.c");
-        let output = Command::new("cc")
-            .args([
-                "-O2", "-Wall", "-Werror", "-static", "-pthread", source, "-o",
-            ])
-            .arg(&program)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
+        compile("threads", &program);
         Self(program)
     }
 }

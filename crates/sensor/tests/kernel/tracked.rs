@@ -4,6 +4,7 @@
 //! (`runtime`), descent without loss (`descent`).
 //! Invariant: a process that is remembered stays remembered; what there is no room for is counted and never the runtime's.
 
+use crate::compiled::compile;
 use crate::pod::{Folder, Pod, events, execs, load};
 use bailiff_sensor::{Descent, Event, Exec, ProcessKey, Records, Room, Root};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -108,13 +109,7 @@ struct Forks(Folder);
 impl Forks {
     fn compiled(test: &str) -> Self {
         let folder = Folder::new(&format!("forks-{test}"));
-        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernel/forks.c");
-        let output = Command::new("cc")
-            .args(["-O2", "-Wall", "-Werror", "-static", source, "-o"])
-            .arg(folder.0.join("forks"))
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
+        compile("forks", &folder.0.join("forks"));
         Self(folder)
     }
 }

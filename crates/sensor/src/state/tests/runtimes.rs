@@ -1,7 +1,8 @@
-//! Containers that the runtimes start and enter, up to the verdict of a policy.
+//! Containers that runtimes start and enter, up to the verdict of a policy: runc and crun of the system, and the newest
+//! runc.
 //!
-//! Here: that nothing that runc and crun do themselves is an Incident. Not here: what is told of containers
-//! (`tests/kernel/runtime.rs`, `tests/kernel/container.rs`).
+//! Here: that nothing that runc and crun do themselves is an Incident, also where CRI-O's monitors call them. Not here:
+//! what is told of containers (`tests/kernel/runtime.rs`, `tests/kernel/container.rs`), CRI-O's pods (`crio`).
 //! Invariant: with `BAILIFF_CONTAINER_STARTS` unset each test takes a second or two; `make soak` sets it to 100.
 
 #[path = "../../../tests/kernel/node.rs"]
@@ -10,7 +11,7 @@ mod node;
 use super::*;
 use crate::kernel::loader::Records;
 use bailiff_api::ExecutableSource;
-use node::Node;
+use node::{Monitors, Node};
 
 /// How many containers are started, and how many programs in one of them.
 fn starts() -> usize {
@@ -35,7 +36,7 @@ fn from_memory() -> String {
 }
 
 /// Runtimes execute themselves from memory while they start or enter a container.
-async fn runtimes_violate_nothing(runtime: &'static str) {
+async fn runtimes_violate_nothing(mut node: Node) {
     let mut sensor = Sensor::with(
         MINUTE,
         [
@@ -44,7 +45,6 @@ async fn runtimes_violate_nothing(runtime: &'static str) {
         ],
     )
     .await;
-    let mut node = Node::new(runtime, "memory");
     // Newer runtimes do this in the container's cgroup by themselves, before it has its own root directory.
     let hook = json!([{"path": "/usr/bin/perl", "args": ["perl", "-e", from_memory()]}]);
     node.hooks = json!({ "createContainer": hook });
@@ -155,10 +155,98 @@ impl Found {
 
 #[tokio::test]
 async fn nothing_that_runc_does_is_an_executable_from_memory() {
-    runtimes_violate_nothing("runc").await;
+    runtimes_violate_nothing(Node::new("runc", "memory")).await;
 }
 
 #[tokio::test]
 async fn nothing_that_crun_does_is_an_executable_from_memory() {
-    runtimes_violate_nothing("crun").await;
+    runtimes_violate_nothing(Node::new("crun", "memory")).await;
+}
+
+#[tokio::test]
+async fn nothing_that_the_newest_runc_does_is_an_executable_from_memory() {
+    runtimes_violate_nothing(Node::with_newest_runc("memory")).await;
+}
+
+/// The monitors of CRI-O are the container runtime's, and what they have it start is the container's, wherever they are.
+async fn monitors_are_the_runtimes(node: impl Fn(&str) -> Node) {
+    for (monitors, test) in [
+        (Monitors::InPod, "beside"),
+        (Monitors::InContainer, "inside"),
+    ] {
+        let mut sensor = Sensor::new(MINUTE).await;
+        let mut node = node(test);
+        node.monitors = monitors;
+        let kubelet = format!("/{}", node.top);
+        sensor.state.kubelet_cgroup = Some(kubelet.clone());
+        let mut pod = running("test", &Node::id("a"));
+        pod["status"]["containerStatuses"][0]["containerID"] =
+            json!(format!("cri-o://{}", Node::id("a")));
+        sensor.pod(pod).await;
+        let mut records = Records::load(1 << 23).unwrap();
+        let line = "/bin/cat /hostname; exec /bin/sleep 1000";
+        let container = node.start("a", line, &json!([]));
+        let mut found = evaluated(&mut sensor, &mut records, "/bin/cat").await;
+        node.exec(&container, "/bin/wc /hostname; :");
+        found.extend(evaluated(&mut sensor, &mut records, "/bin/wc").await);
+        let sleeps: Vec<_> = found
+            .extract_if(.., |(path, _)| path == "/bin/sleep")
+            .collect();
+        let sleep = ("/bin/sleep".to_owned(), Origin::Entrypoint);
+        assert!(sleeps.iter().all(|one| *one == sleep), "{sleeps:?}");
+        let found: Vec<_> = found
+            .iter()
+            .map(|(path, origin)| (path.as_str(), *origin))
+            .collect();
+        let want = [
+            ("/bin/sh", Origin::Entrypoint),
+            ("/bin/cat", Origin::Entrypoint),
+            ("/bin/sh", Origin::Exec),
+            ("/bin/wc", Origin::Exec),
+        ];
+        assert_eq!(found, want, "{test}");
+        assert_eq!(sensor.skipped(Skipped::Sandbox), 0);
+        assert!(sensor.skipped(Skipped::ContainerRuntime) > 0);
+        assert_eq!(sensor.not_evaluated(NotEvaluated::AmbiguousPod), 0);
+    }
+}
+
+/// What was evaluated until a program was, with its origin.
+async fn evaluated(
+    sensor: &mut Sensor,
+    records: &mut Records,
+    path: &str,
+) -> Vec<(String, Origin)> {
+    let deadline = Instant::now() + MINUTE;
+    let mut found = Vec::new();
+    while found.iter().all(|(have, _)| have != path) {
+        assert!(Instant::now() < deadline, "{path}: {found:?}");
+        records.sleep(Duration::from_millis(5)).unwrap();
+        while let Some(event) = records.try_next() {
+            sensor.state.event(event.unwrap()).await;
+        }
+        for finding in sensor.findings() {
+            // Both policies find each process.
+            if finding.policy.name == "any" {
+                let process = &finding.process;
+                found.push((process.invoked_path.clone(), process.origin));
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_monitors_of_crio_are_the_runtimes_with_runc() {
+    monitors_are_the_runtimes(|test| Node::new("runc", test)).await;
+}
+
+#[tokio::test]
+async fn the_monitors_of_crio_are_the_runtimes_with_crun() {
+    monitors_are_the_runtimes(|test| Node::new("crun", test)).await;
+}
+
+#[tokio::test]
+async fn the_monitors_of_crio_are_the_runtimes_with_the_newest_runc() {
+    monitors_are_the_runtimes(Node::with_newest_runc).await;
 }
