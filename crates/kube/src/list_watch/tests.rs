@@ -295,3 +295,20 @@ async fn a_list_that_is_read_once_is_neither_watched_nor_repeated() {
     assert_eq!(found, both);
     server.finish();
 }
+
+#[test]
+fn a_time_out_is_no_version_that_is_too_old() {
+    let is_expired = |code: u16, cause: &str| {
+        let status = json!({"status": "Failure", "message": "no", "reason": "Timeout", "code": code,
+            "details": {"causes": [{"reason": cause, "message": "no", "field": ""}]}});
+        let status: kube::core::Status = serde_json::from_value(status).unwrap();
+        super::is_expired(&ListWatchError::Request {
+            verb: "list",
+            source: Box::new(kube::Error::Api(Box::new(status))),
+        })
+    };
+    assert!(is_expired(410, ""));
+    assert!(is_expired(504, "ResourceVersionTooLarge"));
+    assert!(!is_expired(504, "UnexpectedServerResponse"));
+    assert!(!is_expired(429, "ResourceVersionTooLarge"));
+}
