@@ -25,7 +25,7 @@ if [ "$(uname -m)" != x86_64 ]; then
 	printf 'kernels.sh: the machines are emulated on x86_64, and this one is %s; run it on x86_64\n' "$(uname -m)" >&2
 	exit 1
 fi
-needed=(qemu-system-x86_64 apt-get dpkg-deb xz busybox cc)
+needed=(qemu-system-x86_64 apt-get dpkg-deb dpkg-query xz busybox cc)
 hint='make packages'
 case " $* " in *" arm64-"*)
 	needed+=(qemu-system-aarch64 aarch64-linux-gnu-gcc)
@@ -74,10 +74,10 @@ root_of_a_machine() {
 	done
 }
 
-# libraries PROGRAM: those that it loads.
+# libraries PROGRAM…: those that they load.
 libraries() {
 	local library
-	for library in $(ldd "$1" 2>/dev/null | grep -o '/[^ ]*' || true); do
+	for library in $(ldd "$@" 2>/dev/null | grep -v ':$' | grep -o '/[^ :]*' | sort -u || true); do
 		mkdir -p "$root$(dirname "$library")"
 		[ -e "$root$library" ] || cp -L "$library" "$root$library"
 	done
@@ -85,18 +85,17 @@ libraries() {
 
 # The tests are those that cargo test --workspace builds, so nothing is compiled twice.
 tests=$(tests_of "$CARGO_TARGET_DIR" --workspace)
-# The programs that the tests start are those of this machine.
+# The programs that the tests start are those of this machine, by the packages that machines of arm64 have, too.
 root=$work/root-amd64
 mkdir -p "$root/usr"/{bin,lib,lib64,sbin}
 for folder in bin lib lib64 sbin; do ln -s "usr/$folder" "$root/$folder"; done
-programs=(sh dash bash cat cp chmod chown true false ln rm mv mkdir mkfifo unshare env touch script perl seq rmdir mount umount
-	chroot od wc id readlink ls uname setpriv sleep setsid echo busybox nsenter pivot_root runc crun)
+mapfile -t programs < <(dpkg-query --listfiles "${packages_of_a_machine[@]}" | grep -E '^(/usr)?/s?bin/[^/]+$' | sort -u)
 for program in "${programs[@]}"; do
-	path=$(readlink -f "$(type -P "$program")")
+	path=$(readlink -f "$program")
 	[ -e "$root/usr/bin/${path##*/}" ] || cp "$path" "$root/usr/bin/${path##*/}"
-	[ "${path##*/}" = "$program" ] || ln -sf "${path##*/}" "$root/usr/bin/$program"
-	libraries "$path"
+	[ "${path##*/}" = "${program##*/}" ] || ln -sf "${path##*/}" "$root/usr/bin/${program##*/}"
 done
+libraries "${programs[@]}"
 cp -r /usr/lib/x86_64-linux-gnu/perl-base "$root/usr/lib/x86_64-linux-gnu/"
 root_of_a_machine "$root" "$tests" cc strip
 libraries "$tests"

@@ -8,6 +8,9 @@
 # What the machines of arm64 run, and the compiler for them, are of this release.
 programs_release=trixie
 
+# The programs that the tests start.
+packages_of_a_machine=(bash bsdutils busybox-static coreutils crun dash mount perl-base runc util-linux)
+
 # private ARCHITECTURE COMMAND…: a command of apt with folders for that architecture.
 private() {
 	local architecture=$1 command=$2
@@ -123,8 +126,7 @@ programs_of_arm64() {
 		rm -rf "$kept"
 		mkdir -p "$kept/usr"/{bin,lib,lib64,sbin}
 		for folder in bin lib lib64 sbin; do ln -s "usr/$folder" "$kept/$folder"; done
-		unpack_with_dependencies arm64 "$kept" bash bsdutils busybox-static coreutils crun dash mount perl-base runc \
-			util-linux
+		unpack_with_dependencies arm64 "$kept" "${packages_of_a_machine[@]}"
 		rm -rf "${kept:?}/usr/share" "${kept:?}/var"
 		touch "$kept/complete"
 	fi

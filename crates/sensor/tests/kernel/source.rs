@@ -138,7 +138,11 @@ impl Types {
             records.extend([4 << 24 | 1, 8_u32].map(u32::to_ne_bytes).concat());
             records.extend(text_number(texts_len + names.len()));
             names.extend([field.as_bytes(), b"\0"].concat());
-            records.extend([1_u32, 0].map(u32::to_ne_bytes).concat());
+            records.extend(
+                [number_of_an_integer(&kernel), 0]
+                    .map(u32::to_ne_bytes)
+                    .concat(),
+            );
         }
         let mut module = kernel[..4].to_vec();
         let lengths = [records.len(), names.len()].map(|length| u32::try_from(length).unwrap());
@@ -162,28 +166,39 @@ impl Types {
 
 /// Takes `struct ovl_inode` out of the kernel's types: its record, and the names that it has of its own.
 fn take_out(kernel: &mut [u8]) -> (Vec<u8>, Vec<u8>) {
-    let [header, types, types_len, texts, texts_len] =
-        [4, 8, 12, 16, 20].map(|at| number_at(kernel, at));
-    let is_it = |at: usize| {
-        let text = &kernel[header + texts + number_at(kernel, at)..];
+    let [header, texts, texts_len] = [4, 16, 20].map(|at| number_at(kernel, at));
+    let is_it = |at: &usize| {
+        let text = &kernel[header + texts + number_at(kernel, *at)..];
         text.starts_with(b"ovl_inode\0")
     };
-    let mut at = header + types;
-    let mut found = None;
-    while at < header + types + types_len {
-        let length = length_of(u32::try_from(number_at(kernel, at + 4)).unwrap());
-        if is_it(at) {
-            assert!(found.is_none(), "two types of this name");
-            found = Some(at..at + length);
-        }
-        at += length;
-    }
+    let found: Vec<_> = types_of(kernel).filter(is_it).collect();
+    assert!(found.len() < 2, "two types of this name");
+    let found = found.first().map(|at| *at..*at + length_at(kernel, *at));
     let found = found.expect("overlayfs is built into the kernel, or a module that is loaded");
     // Fields have their names from the kernel's texts, as split types do.
     let mut records = kernel[found.clone()].to_vec();
     records[..4].copy_from_slice(&text_number(texts_len));
     kernel[found][..4].fill(0);
     (records, b"ovl_inode\0".to_vec())
+}
+
+/// Where the types are, in the order of their numbers, which begin with 1.
+fn types_of(bytes: &[u8]) -> impl Iterator<Item = usize> {
+    let [header, types, types_len] = [4, 8, 12].map(|at| number_at(bytes, at));
+    let next = |at: &usize| Some(*at + length_at(bytes, *at));
+    let all = std::iter::successors(Some(header + types), next);
+    all.take_while(move |at| *at < header + types + types_len)
+}
+
+fn length_at(bytes: &[u8], at: usize) -> usize {
+    length_of(u32::try_from(number_at(bytes, at + 4)).unwrap())
+}
+
+/// The number of some integer type of the kernel.
+fn number_of_an_integer(kernel: &[u8]) -> u32 {
+    let is_integer = |at: usize| (number_at(kernel, at + 4) >> 24) & 0x1f == 1;
+    let place = types_of(kernel).position(is_integer).unwrap();
+    u32::try_from(place).unwrap() + 1
 }
 
 /// Types and texts (Linux 6.18, `Documentation/bpf/btf.rst`, section 2.1).
