@@ -22,7 +22,7 @@ const LINE_BYTES: u64 = 1 << 20;
 /// Flags of `bailiff observe`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_help = "Runs in the pod of a sensor, and shows the processes of its node:\n  kubectl exec -n bailiff-system ds/bailiff-sensor -- bailiff observe\n  kubectl exec -n bailiff-system POD -- bailiff observe --pod shop/web-7d4b9 | jq '.process.names'\n\nThe sensor on the node of a pod:\n  kubectl get pods -n bailiff-system -l app.kubernetes.io/component=sensor -o wide"
+    after_help = "Runs in the pod of a sensor, and shows the processes of its node:\n  kubectl exec -n bailiff-system ds/bailiff-sensor -- bailiff observe\n  kubectl exec -n bailiff-system POD -- bailiff observe --pod shop/web-7d4b9 | jq '.process.names'\n\nThe sensor on the node of a pod:\n  NODE=$(kubectl get pod -n shop web-7d4b9 -o jsonpath='{.spec.nodeName}')\n  kubectl get pods -n bailiff-system -l app.kubernetes.io/component=sensor --field-selector spec.nodeName=$NODE"
 )]
 pub struct ObserveArgs {
     /// Show only the processes of this pod. Defaults to each pod of the node
@@ -48,17 +48,23 @@ fn pod(text: &str) -> Result<String, String> {
 pub enum ObserveError {
     /// Nothing listens here.
     #[error(
-        "no sensor runs in this pod. Run the command in the pod of a sensor: kubectl exec -n bailiff-system ds/bailiff-sensor -- bailiff observe"
+        "cannot connect to a sensor in this pod: {0}; run the command in the pod of a sensor (kubectl exec -n bailiff-system ds/bailiff-sensor -- bailiff observe). If this is one, the sensor cannot start: see its log and the Events of the Node"
     )]
-    NoSensor(#[source] io::Error),
+    NoSensor(io::Error),
     /// The connection broke.
-    #[error("cannot read what the sensor says")]
-    Read(#[source] io::Error),
+    #[error(
+        "cannot read from the sensor: {0}; run the command again, and check whether the sensor is Ready"
+    )]
+    Read(io::Error),
     /// The sensor said no.
-    #[error("the sensor refused: {0}")]
+    #[error(
+        "the sensor rejected the connection: {0}; end another `bailiff observe` of this node, and run the command again"
+    )]
     Refused(String),
     /// The sensor stopped.
-    #[error("the sensor ended")]
+    #[error(
+        "the sensor closed the connection: it stopped, or the output was paused for too long; run the command again"
+    )]
     Ended,
     /// A line that is none of a sensor's.
     #[error("the sensor sent a line that is not JSON")]
@@ -268,7 +274,7 @@ mod tests {
         let error = show(&line.to_string(), None, &mut out, &mut err).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "the sensor refused: 4 others observe this sensor"
+            "the sensor rejected the connection: 4 others observe this sensor; end another `bailiff observe` of this node, and run the command again"
         );
     }
 

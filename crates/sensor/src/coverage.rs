@@ -304,7 +304,7 @@ mod tests {
         let path = "/apis/events.k8s.io/v1/namespaces/bailiff-system/events";
         let says = |number: &str| {
             let note = format!(
-                "Bailiff could not record {number} of node node-1, and does not respond to what is not recorded. Find the quota or webhook that rejects Incidents; the log of the sensor has each one. Most recently, the API server rejected an Incident in the pod's namespace and in Bailiff's: pod shop/web-1, policy p."
+                "Bailiff could not record {number} of node node-1, and does not respond to what is not recorded. Find the quota or webhook that rejects Incidents; see the log of the sensor. Most recently, the API server rejected an Incident in the pod's namespace and in Bailiff's: pod shop/web-1, policy p."
             );
             let event = json!({
                 "reason": "IncidentsNotRecorded", "action": "Recording", "type": "Warning",

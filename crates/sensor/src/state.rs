@@ -252,7 +252,7 @@ impl State {
         let time = since_boot(booted, exec.time);
         let summary = Arc::new(summary_of(&exec));
         let began = line.as_deref().unwrap_or(&identity);
-        let place = self.place(known.clone(), began, &identity, exec.pod_namespaces);
+        let place = self.place(known.clone(), began, &identity, &exec);
         let older = exec.process.start < self.attached;
         let exec = Arc::new(exec);
         // The tree learns of it now, also when the pod is not known yet: its children may come
@@ -307,13 +307,13 @@ impl State {
         known: Option<Arc<Place>>,
         began: &Identity,
         identity: &Identity,
-        pod_namespaces: [u64; 3],
+        exec: &Exec,
     ) -> Arc<Place> {
         let container = identity.container_id.as_deref();
         let shares =
             self.sandboxes
-                .shares_with_earlier(&identity.pod_uid, container, pod_namespaces);
-        match known {
+                .shares_with_earlier(&identity.pod_uid, container, exec.pod_namespaces);
+        let place = match known {
             Some(place) if place.application || !shares => place,
             // Of a runtime's process that was seen before it entered the pod's namespaces.
             Some(_) => Arc::new(Place {
@@ -324,7 +324,19 @@ impl State {
                 identity: began.clone(),
                 application: shares,
             }),
+        };
+        let of_line = &place.identity;
+        let is_later = |container: &String| {
+            self.sandboxes
+                .is_not_the_first(&of_line.pod_uid, container, exec.process)
+        };
+        if place.application || !of_line.container_id.as_ref().is_some_and(is_later) {
+            return place;
         }
+        Arc::new(Place {
+            identity: of_line.clone(),
+            application: true,
+        })
     }
 
     /// Whether a process is of the pod that its cgroup names: by the process of a pod that started

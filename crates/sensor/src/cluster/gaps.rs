@@ -110,7 +110,7 @@ impl Gaps {
         }
         let objects = self.objects.entry(gap).or_default();
         if objects.len() < OBJECTS_LIMIT && !objects.contains(object) {
-            tracing::warn!(?gap, object, "Could not keep an object as a whole");
+            tracing::warn!(?gap, object, "Not everything is evaluated");
             objects.insert(object.to_owned());
         }
     }

@@ -44,7 +44,7 @@ impl Unrecorded {
         };
         let (namespace, pod, policy) = (&latest.namespace, &latest.pod, &latest.policy);
         Some(format!(
-            "Bailiff could not record {incidents} of node {node}, and does not respond to what is not recorded. {remedy}; the log of the sensor has each one. Most recently, {cause}: pod {namespace}/{pod}, policy {policy}."
+            "Bailiff could not record {incidents} of node {node}, and does not respond to what is not recorded. {remedy}; see the log of the sensor. Most recently, {cause}: pod {namespace}/{pod}, policy {policy}."
         ))
     }
 }
@@ -86,19 +86,19 @@ mod tests {
         };
         assert_eq!(
             says(NotRecorded::Rejected),
-            "Bailiff could not record 1 Incident of node node-1, and does not respond to what is not recorded. Find the quota or webhook that rejects Incidents; the log of the sensor has each one. Most recently, the API server rejected an Incident in the pod's namespace and in Bailiff's: pod shop/web-1, policy no-shells."
+            "Bailiff could not record 1 Incident of node node-1, and does not respond to what is not recorded. Find the quota or webhook that rejects Incidents; see the log of the sensor. Most recently, the API server rejected an Incident in the pod's namespace and in Bailiff's: pod shop/web-1, policy no-shells."
         );
         assert_eq!(
             says(NotRecorded::NamespaceLimit),
-            "Bailiff could not record 2 Incidents of node node-1, and does not respond to what is not recorded. Find the quota or webhook that rejects Incidents; the log of the sensor has each one. Most recently, too many Incidents of the pod's namespace were recorded in Bailiff's: pod shop/web-1, policy no-shells."
+            "Bailiff could not record 2 Incidents of node node-1, and does not respond to what is not recorded. Find the quota or webhook that rejects Incidents; see the log of the sensor. Most recently, too many Incidents of the pod's namespace were recorded in Bailiff's: pod shop/web-1, policy no-shells."
         );
         assert_eq!(
             says(NotRecorded::QueueFull),
-            "Bailiff could not record 3 Incidents of node node-1, and does not respond to what is not recorded. Check whether the API server accepts Incidents; the log of the sensor has each one. Most recently, too many Incidents waited to be written: pod shop/web-1, policy no-shells."
+            "Bailiff could not record 3 Incidents of node node-1, and does not respond to what is not recorded. Check whether the API server accepts Incidents; see the log of the sensor. Most recently, too many Incidents waited to be written: pod shop/web-1, policy no-shells."
         );
         assert_eq!(
             says(NotRecorded::Shutdown),
-            "Bailiff could not record 4 Incidents of node node-1, and does not respond to what is not recorded. Check whether the API server accepts Incidents; the log of the sensor has each one. Most recently, the sensor ended before the API server accepted an Incident: pod shop/web-1, policy no-shells."
+            "Bailiff could not record 4 Incidents of node node-1, and does not respond to what is not recorded. Check whether the API server accepts Incidents; see the log of the sensor. Most recently, the sensor ended before the API server accepted an Incident: pod shop/web-1, policy no-shells."
         );
     }
 }

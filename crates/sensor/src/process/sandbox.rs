@@ -5,20 +5,23 @@
 //! Invariant: nothing is taken for the application that could be the pod's sandbox. The runtime
 //! starts the sandbox first and gives each container after it the sandbox's namespaces, so who has a
 //! namespace that an earlier container of the pod had is not the sandbox. No name tells it. Numbers
-//! that any sandbox could have, as the node's namespaces and those that are not known, do not count. Where none counts,
-//! a second exec in a container tells: a sandbox executes once, and nobody can execute anything in it.
+//! that any sandbox could have, as the node's namespaces and those that are not known, do not count. A second process
+//! that executes something in a container tells, too: a sandbox has one, and nobody can execute anything in it.
 
+use crate::kernel::record::ProcessKey;
 use std::collections::{HashMap, VecDeque};
 
 /// Most namespaces of a pod that are remembered: those of its last sandboxes.
 const NAMESPACES_PER_POD: usize = 24;
+/// Most containers of a pod whose first process is remembered.
+const CONTAINERS_PER_POD: usize = 24;
 
 /// Namespaces of the pods, and the first container that was seen in each.
 #[derive(Debug, Default)]
 pub(crate) struct Sandboxes {
     by_pod: HashMap<String, Vec<FirstSeen>>,
-    /// The last containers of pods without a namespace that counts, oldest first.
-    without_namespaces: HashMap<String, VecDeque<String>>,
+    /// The first process of each pod's last containers, oldest first.
+    first_processes: HashMap<String, VecDeque<(String, ProcessKey)>>,
 }
 
 #[derive(Debug)]
@@ -39,9 +42,6 @@ impl Sandboxes {
         namespaces: [u64; 3],
     ) -> bool {
         let mut shares = false;
-        if namespaces == [0; 3] {
-            return container_id.is_some_and(|id| self.executed_before(pod_uid, id));
-        }
         for namespace in namespaces.into_iter().filter(|number| *number != 0) {
             let seen = match self.by_pod.get_mut(pod_uid) {
                 Some(seen) => seen,
@@ -62,34 +62,36 @@ impl Sandboxes {
         shares
     }
 
-    /// Whether something was executed in this container before.
-    fn executed_before(&mut self, pod_uid: &str, container_id: &str) -> bool {
-        let seen = match self.without_namespaces.get_mut(pod_uid) {
+    /// A process executes something in a container. Whether another one did before.
+    pub(crate) fn is_not_the_first(
+        &mut self,
+        pod_uid: &str,
+        container_id: &str,
+        process: ProcessKey,
+    ) -> bool {
+        let seen = match self.first_processes.get_mut(pod_uid) {
             Some(seen) => seen,
-            None => self
-                .without_namespaces
-                .entry(pod_uid.to_owned())
-                .or_default(),
+            None => self.first_processes.entry(pod_uid.to_owned()).or_default(),
         };
-        if seen.iter().any(|seen| seen == container_id) {
-            return true;
+        if let Some((_, first)) = seen.iter().find(|(seen, _)| seen == container_id) {
+            return *first != process;
         }
-        if seen.len() >= NAMESPACES_PER_POD {
+        if seen.len() >= CONTAINERS_PER_POD {
             seen.pop_front();
         }
-        seen.push_back(container_id.to_owned());
+        seen.push_back((container_id.to_owned(), process));
         false
     }
 
     /// How many pods are remembered.
     pub(crate) fn len(&self) -> usize {
-        self.by_pod.len().max(self.without_namespaces.len())
+        self.by_pod.len().max(self.first_processes.len())
     }
 
     /// Keeps the pods that are known.
     pub(crate) fn retain(&mut self, is_known: impl Fn(&str) -> bool) {
         self.by_pod.retain(|uid, _| is_known(uid));
-        self.without_namespaces.retain(|uid, _| is_known(uid));
+        self.first_processes.retain(|uid, _| is_known(uid));
     }
 }
 

@@ -53,7 +53,7 @@ async fn without_namespaces_of_its_own_a_container_waits_for_the_status() {
         ..exec(11, "a")
     };
     sensor.exec(child).await;
-    // The second one in a container is not the sandbox's, but which container it is has to be known for some policies.
+    // The second process in a container is not the sandbox's, but which container it is has to be known for some policies.
     assert_eq!(sensor.found(), [any(11)]);
     sensor.pod(running("a", ID)).await;
     assert_eq!(sensor.found(), [any(10), web(10), web(11)]);
@@ -63,7 +63,7 @@ async fn without_namespaces_of_its_own_a_container_waits_for_the_status() {
 
 /// The kubelet names a container in the status once its postStart hook has ended, which can take days.
 #[tokio::test]
-async fn without_namespaces_of_its_own_only_the_first_exec_of_a_container_can_be_the_sandbox() {
+async fn without_namespaces_of_its_own_only_the_first_process_of_a_container_can_be_the_sandbox() {
     let mut sensor = Sensor::new(Duration::ZERO).await;
     sensor.pod(pod("a")).await;
     let shared = |exec: Exec| Exec {
@@ -76,6 +76,12 @@ async fn without_namespaces_of_its_own_only_the_first_exec_of_a_container_can_be
         (sensor.found(), sensor.skipped(Skipped::Sandbox)),
         (vec![], 2)
     );
+    // A script of the sandbox's image, which executes another program.
+    sensor.exec(shared(sandbox(9, "a"))).await;
+    assert_eq!(
+        (sensor.found(), sensor.skipped(Skipped::Sandbox)),
+        (vec![], 3)
+    );
     // From outside, and by what the container started.
     sensor.exec(shared(exec(11, "a"))).await;
     let child = Exec {
@@ -85,7 +91,7 @@ async fn without_namespaces_of_its_own_only_the_first_exec_of_a_container_can_be
     };
     sensor.exec(shared(child)).await;
     assert_eq!(sensor.found(), [any(11), web(11), any(12), web(12)]);
-    assert_eq!(sensor.skipped(Skipped::Sandbox), 2);
+    assert_eq!(sensor.skipped(Skipped::Sandbox), 3);
 }
 
 #[tokio::test]
