@@ -298,17 +298,17 @@ async fn a_list_that_is_read_once_is_neither_watched_nor_repeated() {
 
 #[test]
 fn a_time_out_is_no_version_that_is_too_old() {
-    let is_expired = |code: u16, cause: &str| {
+    let is_too_old = |code: u16, cause: &str| {
         let status = json!({"status": "Failure", "message": "no", "reason": "Timeout", "code": code,
             "details": {"causes": [{"reason": cause, "message": "no", "field": ""}]}});
-        let status: kube::core::Status = serde_json::from_value(status).unwrap();
-        super::is_expired(&ListWatchError::Request {
+        let status: Status = serde_json::from_value(status).unwrap();
+        is_expired(&ListWatchError::Request {
             verb: "list",
             source: Box::new(kube::Error::Api(Box::new(status))),
         })
     };
-    assert!(is_expired(410, ""));
-    assert!(is_expired(504, "ResourceVersionTooLarge"));
-    assert!(!is_expired(504, "UnexpectedServerResponse"));
-    assert!(!is_expired(429, "ResourceVersionTooLarge"));
+    assert!(is_too_old(410, ""));
+    assert!(is_too_old(504, "ResourceVersionTooLarge"));
+    assert!(!is_too_old(504, "UnexpectedServerResponse"));
+    assert!(!is_too_old(429, "ResourceVersionTooLarge"));
 }
