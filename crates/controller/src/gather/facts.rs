@@ -10,7 +10,9 @@ use crate::config::Config;
 use crate::policy_cache::Checked;
 use crate::reevaluate::reevaluate;
 use bailiff_api::protection::{Difference, compare};
-use bailiff_api::{Incident, LABELS_LIMIT, RuntimePolicy, RuntimePolicyBinding, keys};
+use bailiff_api::{
+    Incident, LABELS_LIMIT, ResponseAction, RuntimePolicy, RuntimePolicyBinding, keys,
+};
 use bailiff_policy::MatchResources;
 use bailiff_response::{
     BindingFacts, Breaker, Facts, History, Lookup, NamespaceFacts, PodFacts, PolicyFacts,
@@ -216,8 +218,8 @@ fn policy_facts(
     }
 }
 
-/// The facts of the bindings that exist. Each is a grant of its own: one that cannot be read stands in the
-/// way of no other.
+/// The facts of the bindings that exist. Each is a grant of its own: one that cannot be read stands in the way of no
+/// other that removes the pod. Otherwise it could be the one that does, so nothing is decided without it.
 fn bindings_facts<'a>(
     config: &Config,
     comparison: &mut Comparison<'_>,
@@ -246,8 +248,12 @@ fn bindings_facts<'a>(
             Lookup::Failed(why) => failed = Some(why),
         }
     }
+    let removes = |binding: &BindingFacts| {
+        let audits = |action: &ResponseAction| *action == ResponseAction::Audit;
+        binding.matches && !binding.actions.iter().all(audits)
+    };
     match failed {
-        Some(why) if found.is_empty() => Lookup::Failed(why),
+        Some(why) if !found.iter().any(removes) => Lookup::Failed(why),
         Some(_) | None => Lookup::Found(found),
     }
 }

@@ -135,6 +135,30 @@ async fn the_bindings_of_the_last_verdict_are_read() {
 }
 
 #[tokio::test]
+async fn a_binding_that_cannot_be_read_could_be_the_one_that_removes() {
+    let series = &json!({"series": {"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z",
+        "policyGeneration": 1,
+        "bindingRefs": [{"name": "a", "uid": "a-uid"}, {"name": "b", "uid": "b-uid"}]}});
+    for (action, is_decided) in [("Audit", false), ("Evict", true)] {
+        let world = World::new().with(|w| {
+            w.bindings = vec![("a", binding("a", action)), ("b", binding("b", "Evict"))];
+        });
+        let mut reads = world.reads();
+        let last = reads.pop().unwrap();
+        reads.push(last.fails(500, "InternalError", "etcd is away"));
+        let facts = facts_of(&world, &incident(series), reads).await;
+        let why = "cannot read RuntimePolicyBinding b: etcd is away";
+        match facts.bindings {
+            Lookup::Found(found) => assert!(is_decided && found.len() == 1, "{action}"),
+            failed => {
+                assert_eq!(failed, Lookup::Failed(why.to_owned()));
+                assert!(!is_decided, "{action}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_selectors_of_policy_and_binding_are_both_asked_about_pod_and_namespace() {
     let selects = |key: &str, value: &str| json!({"matchLabels": {key: value}});
     for (field, selector, want) in [
