@@ -81,10 +81,7 @@ pub enum LoadError {
     Map(&'static str),
     /// The ring can't be waited for.
     #[error("cannot wait for the BPF ring buffer")]
-    Wait(#[source] nix::Error),
-    /// The ring can't be waited for together with what else is waited for.
-    #[error("cannot wait for the BPF ring buffer")]
-    WaitIn(#[source] std::io::Error),
+    Wait(#[source] std::io::Error),
 }
 
 /// What the kernel counted, over all CPUs.
@@ -341,7 +338,7 @@ impl Ring {
         self.set_asleep(false)?;
         match slept {
             Ok(_) | Err(nix::Error::EINTR) => Ok(()),
-            Err(error) => Err(LoadError::Wait(error)),
+            Err(error) => Err(LoadError::Wait(error.into())),
         }
     }
 
@@ -354,7 +351,7 @@ impl Ring {
         // SAFETY: the descriptor is that of the map, which `records` owns: nothing closes or replaces it before `self` is
         // dropped, and `as_raw_fd` has no other.
         let registered = unsafe { AsyncFd::register_with_interest(self, Interest::READABLE) };
-        registered.map_err(|error| LoadError::WaitIn(error.into()))
+        registered.map_err(|error| LoadError::Wait(error.into()))
     }
 
     /// Tells the programs whether to wake who reads. One that looked just before that wakes nobody.

@@ -53,7 +53,7 @@ impl Reader {
         loop {
             if self.is_asleep {
                 tokio::select! {
-                    woken = self.ring.readable() => woken.map_err(LoadError::WaitIn)?.clear_ready(),
+                    woken = self.ring.readable() => woken.map_err(LoadError::Wait)?.clear_ready(),
                     () = tokio::time::sleep_until(self.next) => {}
                 }
                 self.set_asleep(false)?;
@@ -92,6 +92,7 @@ impl Reader {
     }
 }
 
+/// As many records as a batch has, and whether it is full.
 fn next_batch(mut next: impl FnMut() -> Option<Record>) -> (Batch, bool) {
     let mut batch = Batch::new();
     let mut bytes = 0_usize;
